@@ -117,14 +117,14 @@ def _let_act(context: Context, name: str, number: int, reason: str, kind: str) -
         _refuse_unusable(session, version)
         was, flow.active_version_id = flow.active_version_id, version.id
         replay = newest_done_replay(session, version.id) if kind == ACTIVE else None
-        made = [_noted(session, context, flow, (kind, version.id, was), why, now, replay)]
+        activations = [_noted(session, context, flow, (kind, version.id, was), why, now, replay)]
         if flow.shadow_version_id == version.id:
             flow.shadow_version_id = None
-            made.append(_noted(session, context, flow, (SHADOW_OFF, None, version.id), why, now))
+            activations.append(_noted(session, context, flow, (SHADOW_OFF, None, version.id), why, now))
         refuse_feeding_commerce(session, context.organisation_id)
         refuse_unusable_flows(session, context.organisation_id)
         keep_schedules(session, flow, now)
-        _record(session, context, flow, version, made, _about_replay(kind, replay))
+        _record(session, context, flow, version, activations, _about_replay(kind, replay))
 
 
 def _about_replay(kind: str, replay: FlowReplay | None) -> dict[str, Any]:
@@ -149,10 +149,10 @@ def switch_flow_off(context: Context, flow: str, reason: str) -> None:
         if row.active_version_id is None:
             raise ConflictError(f"no version of the flow {flow} is active")
         was, row.active_version_id = row.active_version_id, None
-        made = _noted(session, context, row, (OFF, None, was), why, now)
+        activation = _noted(session, context, row, (OFF, None, was), why, now)
         refuse_unusable_flows(session, context.organisation_id)
         keep_schedules(session, row, now)
-        _record(session, context, row, session.get_one(FlowVersion, was), [made])
+        _record(session, context, row, session.get_one(FlowVersion, was), [activation])
 
 
 def shadow_flow(context: Context, flow: str, version: int, reason: str) -> None:
@@ -172,10 +172,10 @@ def shadow_flow(context: Context, flow: str, version: int, reason: str) -> None:
             raise ConflictError(f"version {version} of the flow {flow} {how} already")
         _refuse_unusable(session, version_row)
         was, row.shadow_version_id = row.shadow_version_id, version_row.id
-        made = _noted(session, context, row, (SHADOW, version_row.id, was), why, now)
+        activation = _noted(session, context, row, (SHADOW, version_row.id, was), why, now)
         refuse_feeding_commerce(session, context.organisation_id)
         keep_schedules(session, row, now)
-        _record(session, context, row, version_row, [made])
+        _record(session, context, row, version_row, [activation])
 
 
 def end_flow_shadow(context: Context, flow: str, reason: str) -> None:
@@ -192,9 +192,9 @@ def end_flow_shadow(context: Context, flow: str, reason: str) -> None:
         if row.shadow_version_id is None:
             raise ConflictError(f"no version of the flow {flow} runs as a shadow")
         was, row.shadow_version_id = row.shadow_version_id, None
-        made = _noted(session, context, row, (SHADOW_OFF, None, was), why, now)
+        activation = _noted(session, context, row, (SHADOW_OFF, None, was), why, now)
         keep_schedules(session, row, now)
-        _record(session, context, row, session.get_one(FlowVersion, was), [made])
+        _record(session, context, row, session.get_one(FlowVersion, was), [activation])
 
 
 def what_stands_against_flow(context: Context, flow: str, version: int) -> tuple[str, ...]:
@@ -241,16 +241,16 @@ def list_flow_activations(context: Context, flow: str, part: Part = WHOLE) -> Pa
 
 
 def _line(row: FlowActivationRow) -> FlowActivationLine:
-    made = row.activation
+    activation = row.activation
     return FlowActivationLine(
-        kind=made.kind,
+        kind=activation.kind,
         version=row.version,
         previous=row.previous,
-        reason=made.reason,
-        actor=made.actor,
-        at_us=made.at_us,
-        replay=made.replay_id,
-        warning=activation_warning(made.kind, made.replay_id),
+        reason=activation.reason,
+        actor=activation.actor,
+        at_us=activation.at_us,
+        replay=activation.replay_id,
+        warning=activation_warning(activation.kind, activation.replay_id),
     )
 
 
@@ -277,9 +277,9 @@ def _refuse_author(session: Session, context: Context, flow: FlowRow, version: F
 def _refuse_unusable(session: Session, version: FlowVersion) -> None:
     """Raise ConflictError where a version cannot run with what it asks now."""
     standing = flow_of_version(session, version.id)
-    for found in (*standing.analysed.errors, *missing_groups(session, standing.flow, standing.analysed)):
+    for finding in (*standing.analysed.errors, *missing_groups(session, standing.flow, standing.analysed)):
         called = f"version {version.number} of the flow {standing.flow.name}"
-        raise ConflictError(f"{called} cannot run now: {found.where}: {found.problem}")
+        raise ConflictError(f"{called} cannot run now: {finding.where}: {finding.problem}")
 
 
 def _noted(
@@ -314,10 +314,10 @@ def _record(
     context: Context,
     flow: FlowRow,
     version: FlowVersion,
-    made: list[FlowActivation],
+    activations: list[FlowActivation],
     details: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    first = made[0]
+    first = activations[0]
     context.record(
         session,
         _DONE[first.kind],
@@ -327,6 +327,6 @@ def _record(
         details={"flow": flow.name, "version": version.number, "content_hash": version.content_hash, **details},
         rows=merge_digests(
             digests(session, "flows", [flow.id]),
-            digests(session, "flow_activations", [each.id for each in made]),
+            digests(session, "flow_activations", [each.id for each in activations]),
         ),
     )

@@ -53,7 +53,7 @@ def require_agent(agent: AgentSettings | None) -> None:
 
 def answer_of_agent(
     agent: AgentSettings | None,
-    asked: AgentQuestion,
+    question: AgentQuestion,
     facts: SentFacts,
     clock: Callable[[], int],
     wait: Callable[[float], None] = time.sleep,
@@ -62,7 +62,7 @@ def answer_of_agent(
 
     Args:
         agent: the operator's; None where none is set up.
-        asked: the question of the step.
+        question: the question of the step.
         facts: what is sent to it.
         clock: tells the present, microseconds.
         wait: lets so many seconds pass before another try.
@@ -72,12 +72,12 @@ def answer_of_agent(
     label = f"agent {agent.model} ({httpx.URL(agent.url).host})"
     cost = Cost()
     try:
-        body, tries = answer_after_tries(_question(agent, asked, facts), TRIES, wait)
+        body, tries = answer_after_tries(_question(agent, question, facts), TRIES, wait)
         cost = Cost(tries=tries)
         require_without(body, agent.key)
         completion = read_json(body)
         cost = replace(cost, tokens=_tokens(completion))
-        answer, reasons = _read(completion, answer_schema(asked, facts))
+        answer, reasons = _read(completion, answer_schema(question, facts))
     except NotAnsweredError as error:
         words = str(error).replace(agent.key, "…") if agent.key else str(error)
         tried = replace(cost, tries=error.tries or cost.tries)
@@ -93,7 +93,7 @@ def evidence_ids(facts: SentFacts) -> list[str]:
     return [*facts.values, *(f"step {step}" for step, _ in facts.why)]
 
 
-def answer_schema(asked: AgentQuestion, facts: SentFacts) -> dict[str, Any]:
+def answer_schema(question: AgentQuestion, facts: SentFacts) -> dict[str, Any]:
     """Write the JSON Schema of an answer: the same for the agent, and for what is believed."""
     reason = {
         "type": "object",
@@ -112,7 +112,7 @@ def answer_schema(asked: AgentQuestion, facts: SentFacts) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": {
-            "answer": {"type": "string", "enum": list(asked.answers)},
+            "answer": {"type": "string", "enum": list(question.answers)},
             "reasons": {"type": "array", "minItems": 1, "maxItems": MOST_REASONS, "items": reason},
         },
         "required": ["answer", "reasons"],
@@ -120,21 +120,21 @@ def answer_schema(asked: AgentQuestion, facts: SentFacts) -> dict[str, Any]:
     }
 
 
-def _question(agent: AgentSettings, asked: AgentQuestion, facts: SentFacts) -> OutgoingRequest:
-    told = {
-        "question": asked.question,
-        "answers": list(asked.answers),
+def _question(agent: AgentSettings, question: AgentQuestion, facts: SentFacts) -> OutgoingRequest:
+    user_message = {
+        "question": question.question,
+        "answers": list(question.answers),
         "facts": [{"id": name, "value": value} for name, value in facts.plain.items()],
         "why": [{"id": f"step {step}", "sentence": sentence} for step, sentence in facts.why],
     }
-    schema = {"name": "answer", "strict": True, "schema": answer_schema(asked, facts)}
+    schema = {"name": "answer", "strict": True, "schema": answer_schema(question, facts)}
     content = {
         "model": agent.model,
         "temperature": 0,
         "max_tokens": MOST_TOKENS,
         "messages": [
             {"role": "system", "content": _TOLD},
-            {"role": "user", "content": json.dumps(told, ensure_ascii=False)},
+            {"role": "user", "content": json.dumps(user_message, ensure_ascii=False)},
         ],
         "response_format": {"type": "json_schema", "json_schema": schema},
     }
@@ -161,15 +161,15 @@ def _tokens(completion: Any) -> int | None:
 
 def _read(completion: Any, schema: dict[str, Any]) -> tuple[str, tuple[AgentReason, ...]]:
     """Read what came back: the answer and its reasons; NotAnsweredError where it has another form."""
-    said = read_json(_content(completion))
-    require_fit(said, Draft202012Validator(schema, registry=Registry()))
+    message = read_json(_content(completion))
+    require_fit(message, Draft202012Validator(schema, registry=Registry()))
     reasons = tuple(
         AgentReason(text=" ".join(each["text"].split()), evidence=tuple(dict.fromkeys(each["evidence"])))
-        for each in said["reasons"]
+        for each in message["reasons"]
     )
     if not all(each.text and is_plain_text(each.text) for each in reasons):
         raise NotAnsweredError("a reason has no text, or characters that are none")
-    return said["answer"], reasons
+    return message["answer"], reasons
 
 
 def _content(completion: Any) -> str:

@@ -31,10 +31,10 @@ def _refuse(word: str) -> None:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
+    by_name = dict(pairs)
+    if len(by_name) < len(pairs):
         raise ValueError("a name is there twice")
-    return made
+    return by_name
 
 
 def require_fit(content: Any, validator: Draft202012Validator) -> None:

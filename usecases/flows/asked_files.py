@@ -60,17 +60,17 @@ class AskedFiles:
         """
         rulesets, flows = dict(self.rulesets), {**self.flows, flow.name: flow}
         waiting, ship = [flow], (bundled_rulesets(), bundled_flows())
-        seen = set[str]()
+        visited_names = set[str]()
         while waiting:
             one = waiting.pop()
-            seen.add(one.name)
+            visited_names.add(one.name)
             for name in one.asked("ruleset"):
                 if name not in rulesets and name in ship[0]:
                     rulesets[name] = load_ruleset(name)
             for name in one.asked("flow"):
                 if name not in flows and name in ship[1]:
                     flows[name] = read_flow(flow_text(name), name)
-                if name in flows and name not in seen:
+                if name in flows and name not in visited_names:
                     waiting.append(flows[name])
         return with_asked(flow, self.policies, rulesets, flows)
 
@@ -82,11 +82,11 @@ def load_asked(paths: Sequence[Path]) -> AskedFiles:
         InvalidRulesetError: what is wrong with one of them.
         ConfigError: a file is not there or is none of the three, or two have one name.
     """
-    asked = AskedFiles()
+    asked_files = AskedFiles()
     forms: Mapping[str, tuple[type[Any], dict[str, Any], Callable[[Any], Any]]] = {
-        "policy": (Policy, asked.policies, AnalysedPolicy),
-        "ruleset": (Ruleset, asked.rulesets, AnalysedRuleset),
-        "flow": (Flow, asked.flows, lambda flow: flow),
+        "policy": (Policy, asked_files.policies, AnalysedPolicy),
+        "ruleset": (Ruleset, asked_files.rulesets, AnalysedRuleset),
+        "flow": (Flow, asked_files.flows, lambda flow: flow),
     }
     for path in paths:
         if not path.is_file():
@@ -100,4 +100,4 @@ def load_asked(paths: Sequence[Path]) -> AskedFiles:
         if definition.name in there:
             raise ConfigError(f"two files have the {word} {definition.name}; give one of them")
         there[definition.name] = analysed(definition)
-    return asked
+    return asked_files

@@ -101,8 +101,8 @@ def _next_number(session: Session, row: FlowRow, flow: Flow) -> int:
     return 1 if newest is None else newest.number + 1
 
 
-def _pinned(asked: Asked) -> dict[str, Any]:
-    return {kind: {name: asdict(each) for name, each in versions.items()} for kind, versions in asked.items()}
+def _pinned(versions_asked: Asked) -> dict[str, Any]:
+    return {kind: {name: asdict(each) for name, each in versions.items()} for kind, versions in versions_asked.items()}
 
 
 def _tests(looked: FlowCheck, revision: int, why: str, now_us: int) -> dict[str, Any]:

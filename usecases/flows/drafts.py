@@ -63,8 +63,8 @@ def save_flow_draft(context: Context, document: str, expected_revision: int = NO
     name, type_name = names_of_flow(document)
     with context.writing() as session:
         written = lock_settings(session, context.organisation_id, now)
-        flow, made = _flow(session, context.organisation_id, name, type_name, now)
-        if made:
+        flow, is_new = _flow(session, context.organisation_id, name, type_name, now)
+        if is_new:
             written = merge_digests(written, digests(session, "flows", [flow.id]))
         draft = session.get(FlowDraft, flow.id)
         refuse_other_flow_revision(flow, draft, expected_revision)

@@ -49,7 +49,7 @@ class GraphTaken:
     notes: tuple[str, ...]
 
 
-def import_flow_graph(context: Context, sent: GraphSent) -> GraphTaken:
+def import_flow_graph(context: Context, graph_file: GraphSent) -> GraphTaken:
     """Give the text of a flow that decides as a graph of JDM does, with the levels of the organisation.
 
     Raises:
@@ -58,23 +58,23 @@ def import_flow_graph(context: Context, sent: GraphSent) -> GraphTaken:
         ConfigError: the file is no graph of JDM.
         ConflictError: the organisation has not chosen its levels yet.
     """
-    if not sent.content:
-        raise ConfigError(f"{sent.name} is empty")
+    if not graph_file.content:
+        raise ConfigError(f"{graph_file.name} is empty")
     wanted = ImportOptions(
-        name=sent.flow,
-        entity_type=sent.entity_type,
-        levels=context_of_text(context, sent.entity_type).around.levels,
-        names=sent.names,
-        kinds=sent.kinds,
+        name=graph_file.flow,
+        entity_type=graph_file.entity_type,
+        levels=context_of_text(context, graph_file.entity_type).around.levels,
+        names=graph_file.names,
+        kinds=graph_file.kinds,
         names_called="names",
         kinds_called="kinds",
     )
-    made = import_graph(sent.content, sent.name, wanted)
-    flow = made.analysed.flow
+    result = import_graph(graph_file.content, graph_file.name, wanted)
+    flow = result.analysed.flow
     return GraphTaken(
-        document=made.text,
+        document=result.text,
         content_hash=flow.content_hash,
         steps=len(flow.steps),
-        inputs=made.inputs,
-        notes=made.notes,
+        inputs=result.inputs,
+        notes=result.notes,
     )

@@ -57,7 +57,7 @@ def load_usable_flow(source: str, asks: Sequence[Path] = ()) -> tuple[AnalysedFl
 
 
 def lint_flow_file(
-    source: str, asked: AskedFiles, lists: Mapping[str, NamedList], *, notes: bool = False
+    source: str, asked_files: AskedFiles, lists: Mapping[str, NamedList], *, notes: bool = False
 ) -> list[tuple[Diagnostic, Finding]]:
     """Find what is wrong or doubtful in a flow's file, or in one that ships; ConfigError where there is none.
 
@@ -67,7 +67,7 @@ def lint_flow_file(
         document = Document(flow_text(source))
     except InvalidRulesetError as error:
         return unread(error)
-    return lint_flow_document(document, asked.analysed, lists, notes=notes)
+    return lint_flow_document(document, asked_files.analysed, lists, notes=notes)
 
 
 def run_on_files(
@@ -105,10 +105,10 @@ def run_on_files(
         raise ConfigError(f"{files.entities} has entity {twice!r} in several rows; a flow is run once for each")
     if rulesets:
         portfolio = replace(portfolio, levels=_levels(rulesets, portfolio, as_of))
-    given = None if answers is None else _answers(flow, TableFile(answers, files.warn), entities[ENTITY])
+    answers_by_step = None if answers is None else _answers(flow, TableFile(answers, files.warn), entities[ENTITY])
     came = {} if outcomes is None else read_outcomes(flow, outcomes, entities[ENTITY], portfolio.rates.base)
-    runs = run_flow(flow, portfolio, as_of, given, came)
-    return runs if models is None else with_models(runs, given or {}, came, models, now_microseconds)
+    runs = run_flow(flow, portfolio, as_of, answers_by_step, came)
+    return runs if models is None else with_models(runs, answers_by_step or {}, came, models, now_microseconds)
 
 
 def _refuse(read: Sequence[Analysed[Any]], rulesets: Sequence[AnalysedRuleset]) -> None:
@@ -171,18 +171,18 @@ def _problems_of_answers(
     persons: Mapping[str, PersonStep], rows: pl.DataFrame, entities: Collection[str]
 ) -> Iterator[Problem]:
     """Say what is wrong with each row of a file of answers."""
-    asked = ", ".join(persons) or "no step: this flow asks nobody"
-    seen: set[tuple[str, str]] = set()
+    step_names = ", ".join(persons) or "no step: this flow asks nobody"
+    answered_pairs: set[tuple[str, str]] = set()
     for number, (entity, step, answer) in enumerate(rows.rows()):
         if entity not in entities:
             yield Problem(number, ENTITY, f"is {entity!r}", "an entity that was read")
         if step not in persons:
-            yield Problem(number, "step", f"is {step!r}", asked)
+            yield Problem(number, "step", f"is {step!r}", step_names)
         elif answer not in (answers := (*persons[step].person.answers, "nobody")):
             yield Problem(number, "answer", f"is {answer!r}", f"at {step}, {', '.join(answers)}")
-        if (entity, step) in seen:
+        if (entity, step) in answered_pairs:
             yield Problem(number, ENTITY, f"is {entity!r}", f"one answer of an entity at {step}")
-        seen.add((entity, step))
+        answered_pairs.add((entity, step))
 
 
 def explanation_lines(runs: Runs) -> Iterator[str]:

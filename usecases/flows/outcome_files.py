@@ -30,7 +30,7 @@ def read_outcomes(
     """
     columns = _columns(flow, base)
     rows = {entity: number for number, entity in enumerate(entities)}
-    found: dict[str, list[OutsideOutcome | None]] = {step: [None] * len(entities) for step in columns}
+    outcomes: dict[str, list[OutsideOutcome | None]] = {step: [None] * len(entities) for step in columns}
     for number, line in enumerate(text_of(path, str(path)).splitlines(), 1):
         if not line.strip():
             continue
@@ -44,10 +44,10 @@ def read_outcomes(
             )
         if entity not in rows:
             raise ConfigError(f"{where} is about {entity!r}, which is no entity that was read")
-        if found[step][rows[entity]] is not None:
+        if outcomes[step][rows[entity]] is not None:
             raise ConfigError(f"{where}: entity {entity} has two outcomes at {step}")
-        found[step][rows[entity]] = _outcome(content, flow, columns[step], where)
-    return found
+        outcomes[step][rows[entity]] = _outcome(content, flow, columns[step], where)
+    return outcomes
 
 
 def _columns(flow: AnalysedFlow, base: str) -> dict[str, dict[str, InputColumn]]:
@@ -72,12 +72,12 @@ def _outcome(
     content: Mapping[str, Any], flow: AnalysedFlow, columns: Mapping[str, InputColumn], where: str
 ) -> OutsideOutcome:
     step = content["step"]
-    choices = {name: given.choices for name, given in flow.names.outputs[step].items()}
+    choices = {name: output.choices for name, output in flow.names.outputs[step].items()}
     try:
         outcome = read_outcome({"source": "a file", "at_us": 0, **content}, columns)
     except (ValueError, TypeError, KeyError) as error:
         raise ConfigError(f"{where}: {error}") from None
-    made = fitted(outcome, columns, choices)
-    if made.failed != outcome.failed:
-        raise ConfigError(f"{where}: {made.failed}")
-    return made
+    fitted_outcome = fitted(outcome, columns, choices)
+    if fitted_outcome.failed != outcome.failed:
+        raise ConfigError(f"{where}: {fitted_outcome.failed}")
+    return fitted_outcome

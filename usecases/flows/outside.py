@@ -27,7 +27,7 @@ LONGEST_KEPT_US = DAY_US
 
 
 @dataclass(frozen=True)
-class Kept:
+class SourceAnswer:
     """What a source answered: the values at its pointers, when, and the SHA-256 of the bytes."""
 
     values: Mapping[str, Any]
@@ -40,17 +40,17 @@ class KeptAnswers:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[str, ...], Kept] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, ...], SourceAnswer] = OrderedDict()
 
-    def get(self, key: tuple[str, ...], oldest_us: int, now_us: int) -> Kept | None:
+    def get(self, key: tuple[str, ...], oldest_us: int, now_us: int) -> SourceAnswer | None:
         """Find an answer that is not older than a moment."""
         with self._lock:
             while self._kept and next(iter(self._kept.values())).at_us < now_us - LONGEST_KEPT_US:
                 self._kept.popitem(last=False)
-            found = self._kept.get(key)
-        return found if found is not None and oldest_us <= found.at_us <= now_us else None
+            answer = self._kept.get(key)
+        return answer if answer is not None and oldest_us <= answer.at_us <= now_us else None
 
-    def put(self, key: tuple[str, ...], answer: Kept) -> None:
+    def put(self, key: tuple[str, ...], answer: SourceAnswer) -> None:
         """Keep an answer."""
         with self._lock:
             self._kept.pop(key, None)
@@ -78,7 +78,7 @@ class OutsideAccess:
         note_asking: called right before a source is asked that must not be asked twice, so that it can be known
             afterwards that it was. NotAnsweredError where it was asked before: then it is not asked, and the outcome
             failed.
-        kept: what sources answered lately.
+        recent_answers: what sources answered lately.
     """
 
     organisation: str
@@ -89,7 +89,7 @@ class OutsideAccess:
     clock: Callable[[], int] = now_microseconds
     wait: Callable[[float], None] = time.sleep
     note_asking: Callable[[], None] = _note_nothing
-    kept: KeptAnswers = field(default_factory=KeptAnswers, repr=False)
+    recent_answers: KeptAnswers = field(default_factory=KeptAnswers, repr=False)
 
 
 def outside_of(settings: Settings, organisation: str, clock: Callable[[], int] = now_microseconds) -> OutsideAccess:
@@ -141,9 +141,9 @@ def _timed(outcome: OutsideOutcome, begun: float, together: int = 1) -> OutsideO
 
 
 def _of_source(outside: OutsideAccess, step: DataStep, facts: SentFacts) -> OutsideOutcome:
-    asked, now_us = step.data, outside.clock()
-    source = outside.sources.get(asked.source)
-    label = asked.source if source is None else f"{asked.source} ({source.host})"
+    question, now_us = step.data, outside.clock()
+    source = outside.sources.get(question.source)
+    label = question.source if source is None else f"{question.source} ({source.host})"
     problem = next(problems_of_step(step, outside.sources), None)
     if source is None:
         return failed_outcome(str(problem), label, now_us)
@@ -159,21 +159,21 @@ def _of_source(outside: OutsideAccess, step: DataStep, facts: SentFacts) -> Outs
 def _answered(
     outside: OutsideAccess, source: DataSource, step: DataStep, facts: SentFacts, label: str
 ) -> OutsideOutcome:
-    asked, now_us = step.data, outside.clock()
-    key = (outside.organisation, asked.source, repr(source), facts.text)
-    age = asked.no_older_than
-    found = None if age is None else outside.kept.get(key, age.moment_before(now_us), now_us)
+    question, now_us = step.data, outside.clock()
+    key = (outside.organisation, question.source, repr(source), facts.text)
+    age = question.no_older_than
+    answer = None if age is None else outside.recent_answers.get(key, age.moment_before(now_us), now_us)
     tries = 0
-    if found is None:
+    if answer is None:
         try:
-            found, tries = _asked(outside, source, facts)
+            answer, tries = _asked(outside, source, facts)
         except NotAnsweredError as error:
             failed = failed_outcome(_without_secret(str(error), outside, source), label, outside.clock())
             return replace(failed, cost=Cost(tries=error.tries) if error.tries else None)
-        outside.kept.put(key, found)
-    values = {name: _exact(found.values[name]) for name in asked.gives if found.values.get(name) is not None}
+        outside.recent_answers.put(key, answer)
+    values = {name: _exact(answer.values[name]) for name in question.gives if answer.values.get(name) is not None}
     cost = Cost(tries=tries)
-    outcome = OutsideOutcome(values=values, source=label, at_us=found.at_us, digest=found.digest, cost=cost)
+    outcome = OutsideOutcome(values=values, source=label, at_us=answer.at_us, digest=answer.digest, cost=cost)
     return fitted_to(outcome, outside_outputs(step))
 
 
@@ -181,7 +181,7 @@ def _exact(value: Any) -> Any:
     return Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _asked(outside: OutsideAccess, source: DataSource, facts: SentFacts) -> tuple[Kept, int]:
+def _asked(outside: OutsideAccess, source: DataSource, facts: SentFacts) -> tuple[SourceAnswer, int]:
     """Ask a source, and again where it may answer a moment later; NotAnsweredError where it does not.
 
     Returns:
@@ -199,7 +199,7 @@ def _asked(outside: OutsideAccess, source: DataSource, facts: SentFacts) -> tupl
     except NotAnsweredError as error:
         error.tries = tries
         raise
-    return Kept(values, outside.clock(), hashlib.sha256(body).hexdigest()), tries
+    return SourceAnswer(values, outside.clock(), hashlib.sha256(body).hexdigest()), tries
 
 
 def _question(outside: OutsideAccess, source: DataSource, facts: SentFacts) -> OutgoingRequest:

@@ -33,8 +33,8 @@ def outside_diagnostics(organisation: str, analysed: AnalysedFlow) -> list[Diagn
     except ConfigError:  # it names files of the operator's
         problem = "asks outside, and the operator's settings of what may be asked are wrong"
         return [Diagnostic(("flow",), problem)]
-    found = list(_registered(outside, flow))
-    return found or list(_of_registry(outside, analysed))
+    diagnostics = list(_registered(outside, flow))
+    return diagnostics or list(_of_registry(outside, analysed))
 
 
 def _registered(outside: OutsideAccess, flow: Flow) -> Iterator[Diagnostic]:
@@ -68,9 +68,9 @@ def refuse_unanswered(context: Context, flow: str, version: int) -> None:
         canonical = flow_version_numbered(session, row, version).canonical
         organisation = session.get_one(Organisation, context.organisation_id).name
     asking = analyse_canonical_flow(canonical)
-    for found in findings(outside_diagnostics(organisation, asking), asking.flow):
+    for finding in findings(outside_diagnostics(organisation, asking), asking.flow):
         called = f"version {version} of the flow {flow}"
-        raise ConflictError(f"{called} cannot run now: {found.where}: {found.problem}")
+        raise ConflictError(f"{called} cannot run now: {finding.where}: {finding.problem}")
 
 
 def refuse_unregistered(engine: Engine, settings: Settings) -> None:
@@ -80,15 +80,15 @@ def refuse_unregistered(engine: Engine, settings: Settings) -> None:
     """
     with reading(engine) as session:
         acting = acting_versions(session)
-    known: Mapping[str, OutsideAccess] = {
+    access_by_organisation: Mapping[str, OutsideAccess] = {
         name: outside_of(settings, name) for name in {each.organisation for each in acting}
     }
     wrong = []
     for each in acting:
         flow = analyse_canonical_flow(each.canonical).flow
-        for found in findings(_registered(known[each.organisation], flow), flow):
+        for finding in findings(_registered(access_by_organisation[each.organisation], flow), flow):
             called = f"the flow {each.flow} of {each.organisation}, version {each.version}, which is active"
-            wrong.append(f"{called}: {found.where}: {found.problem}")
+            wrong.append(f"{called}: {finding.where}: {finding.problem}")
     if wrong:
         right = "register it, or switch the flow off"
         raise ConfigError(f"what flows ask outside is not registered; {right}: {'; '.join(wrong)}")

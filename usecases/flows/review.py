@@ -51,7 +51,7 @@ class FlowContext:
         policies: that decide now, by name.
         rulesets: the same.
         flows: that act now, by name.
-        asked: the versions of all these.
+        versions_asked: the versions of all these.
         groups: the named groups of the type that are in force, by name.
     """
 
@@ -60,7 +60,7 @@ class FlowContext:
     policies: Mapping[str, AnalysedPolicy]
     rulesets: Mapping[str, AnalysedRuleset]
     flows: Mapping[str, Flow]
-    asked: Asked
+    versions_asked: Asked
     groups: Mapping[str, GroupInForce]
 
     def analysed(self, flow: Flow) -> AnalysedFlow:
@@ -72,7 +72,7 @@ class FlowContext:
         names = names_asked(analysed)
         kinds = {
             kind: {name: each for name, each in versions.items() if name in names[kind]}
-            for kind, versions in self.asked.items()
+            for kind, versions in self.versions_asked.items()
         }
         return {kind: versions for kind, versions in kinds.items() if versions}
 
@@ -206,7 +206,7 @@ def flow_context(session: Session, kind: EntityType) -> FlowContext:
         policies={name: analyse_canonical_policy(row.canonical) for name, row in rows.policies.items()},
         rulesets={name: analyse_canonical(row.canonical) for name, row in rows.rulesets.items()},
         flows={name: analyse_canonical_flow(row.canonical).flow for name, row in rows.flows.items()},
-        asked=rows.versions,
+        versions_asked=rows.versions,
         groups=groups_in_force(session, kind.organisation_id, kind.id),
     )
 
@@ -226,31 +226,31 @@ def review_flow(
     except InvalidRulesetError as wrong:
         return _check(name, None, [*found_before, *wrong.findings], fits, None, compared_with), None
     analysed = fits.analysed(flow)
-    found = [*found_before, *findings_in_organisation(analysed, fits, read)]
-    found += findings(outside_diagnostics(fits.organisation, analysed), flow, read)
+    all_findings = [*found_before, *findings_in_organisation(analysed, fits, read)]
+    all_findings += findings(outside_diagnostics(fits.organisation, analysed), flow, read)
     tested = None
-    if not any(each.fatal for each in found):
+    if not any(each.fatal for each in all_findings):
         try:
             tested = run_flow_examples(analysed, fits.around.lists, now_us, read)
         except InvalidRulesetError as wrong:
-            found += wrong.findings
+            all_findings += wrong.findings
         except FivefoldError as wrong:  # such as an invalid moment
-            found.append(Finding("examples", str(wrong)))
+            all_findings.append(Finding("examples", str(wrong)))
     if tested is not None:
-        found += _failures(tested, fits.around.minimum_coverage_percent)
-    return _check(name, analysed, found, fits, tested, compared_with), analysed
+        all_findings += _failures(tested, fits.around.minimum_coverage_percent)
+    return _check(name, analysed, all_findings, fits, tested, compared_with), analysed
 
 
 def findings_in_organisation(analysed: AnalysedFlow, fits: FlowContext, read: Document) -> list[Finding]:
     """Find what is wrong or doubtful in a flow, by itself and in its organisation: levels, fields, purposes, groups."""
-    found = lint_flow(analysed, fits.around.lists, read, fits.around.declared, groups=fits.groups)
-    return [*found, *_placed(read, organisation_findings(analysed.flow, fits.around))]
+    own_findings = lint_flow(analysed, fits.around.lists, read, fits.around.declared, groups=fits.groups)
+    return [*own_findings, *_placed(read, organisation_findings(analysed.flow, fits.around))]
 
 
 def _check(
     name: str,
     analysed: AnalysedFlow | None,
-    found: list[Finding],
+    all_findings: list[Finding],
     fits: FlowContext,
     tested: FlowExamples | None,
     present: FlowVersion | None,
@@ -262,7 +262,7 @@ def _check(
     return FlowCheck(
         flow=name,
         content_hash=None if analysed is None else analysed.flow.content_hash,
-        findings=tuple(sorted(found, key=lambda each: (each.line or 0, each.column or 0))),
+        findings=tuple(sorted(all_findings, key=lambda each: (each.line or 0, each.column or 0))),
         examples=tuple(
             FlowExampleLine(
                 each.name,
@@ -301,10 +301,10 @@ def _percent(tested: FlowExamples) -> str:
     return str(_share(tested).quantize(Decimal("0.1"), ROUND_DOWN))
 
 
-def _placed(read: Document, found: list[Finding]) -> list[Finding]:
+def _placed(read: Document, unplaced_findings: list[Finding]) -> list[Finding]:
     """Give findings about the organisation their lines."""
     placed = []
-    for each in found:
+    for each in unplaced_findings:
         path, line, column = read.position(tuple(each.where.split(", ")))
         placed.append(Finding(each.where, each.problem, line, column=column) if path else each)
     return placed

@@ -274,18 +274,19 @@ def source_diagnostics(flow: Flow, sources: Mapping[str, DataSource], *, has_age
 
 def problems_of_step(step: DataStep, sources: Mapping[str, DataSource]) -> Iterator[str]:
     """Find why the sources that may be asked cannot answer a step, as they are registered now."""
-    asked = step.data
-    source = sources.get(asked.source)
+    question = step.data
+    source = sources.get(question.source)
     if source is None:
         there = ", ".join(sources) or "none"
-        yield f"there is no source {asked.source} that may be asked; there are {there}{perhaps(asked.source, sources)}"
+        instead = perhaps(question.source, sources)
+        yield f"there is no source {question.source} that may be asked; there are {there}{instead}"
         return
-    if set(asked.send) != set(source.sends):
-        yield f"sends {', '.join(asked.send)}; the source {asked.source} takes {', '.join(source.sends)}"
-    for name in asked.gives:
+    if set(question.send) != set(source.sends):
+        yield f"sends {', '.join(question.send)}; the source {question.source} takes {', '.join(source.sends)}"
+    for name in question.gives:
         if name not in source.gives:
             there = ", ".join(source.gives)
-            yield f"takes {name} of the source {asked.source}, which gives {there}{perhaps(name, source.gives)}"
-    if strictest([source.purpose, asked.purpose]) != asked.purpose:
-        registered = f"the source {asked.source} is registered for {source.purpose}"
-        yield f"says that its data are for {asked.purpose}; {registered}"
+            yield f"takes {name} of the source {question.source}, which gives {there}{perhaps(name, source.gives)}"
+    if strictest([source.purpose, question.purpose]) != question.purpose:
+        registered = f"the source {question.source} is registered for {source.purpose}"
+        yield f"says that its data are for {question.purpose}; {registered}"

@@ -84,7 +84,7 @@ def export_flow_table(
 
 
 def import_flow_table(
-    context: Context, flow: str, step: str, sent: TableSent, document: str | None = None
+    context: Context, flow: str, step: str, table_file: TableSent, document: str | None = None
 ) -> TableDraft:
     """Give a flow's text, or its draft, in which one decision table has the rows of a file; nothing is stored.
 
@@ -98,7 +98,7 @@ def import_flow_table(
     text = text_or_draft(context, flow, document)
     with context.reading() as session:
         type_of_flow(session, flow_named(session, context.organisation_id, flow), read_flow(text, _TEXT).entity_type)
-    return import_text_table(context, text, step, sent)
+    return import_text_table(context, text, step, table_file)
 
 
 def export_text_table(text: str, step: str, format_: str) -> CaseTableFile:
@@ -114,7 +114,7 @@ def export_text_table(text: str, step: str, format_: str) -> CaseTableFile:
     return CaseTableFile(f"{step}.{format_}", MEDIA_TYPES[format_], content)
 
 
-def import_text_table(context: Context, text: str, step: str, sent: TableSent) -> TableDraft:
+def import_text_table(context: Context, text: str, step: str, table_file: TableSent) -> TableDraft:
     """Give a text in which one decision table has the rows of a file; the text may be of a flow that is not saved yet.
 
     Raises:
@@ -122,13 +122,13 @@ def import_text_table(context: Context, text: str, step: str, sent: TableSent) -
             be read exactly, or does not fit: each is named.
         ConfigError: the file cannot be read, or not here.
     """
-    source, format_ = source_of(sent)
+    source, format_ = source_of(table_file)
     _refuse_foreign(format_, source)
     read = read_flow(text, _TEXT)
     analysed = context_of_text(context, read.entity_type).analysed(read)
     analysed.require_usable()
     with extra_named():
-        return _draft(text, analysed, step, read_grid(sent.content, source, format_, _MOST_LINES), source)
+        return _draft(text, analysed, step, read_grid(table_file.content, source, format_, _MOST_LINES), source)
 
 
 _TEXT: Final = "the text"

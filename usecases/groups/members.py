@@ -119,12 +119,12 @@ def groups_now(context: Context, *, with_aml: bool) -> tuple[GroupNow, ...]:
     """Give all groups by name, with their sizes now; perhaps without those for `aml` alone."""
     now = context.now()
     with context.reading() as session:
-        found: dict[int, list[GroupLine]] = {}
+        lines_by_group: dict[int, list[GroupLine]] = {}
         types: dict[int, int] = {}
         for row in versions_of(session, context.organisation_id, with_aml=with_aml):
-            found.setdefault(row.group.id, []).append(group_line(row))
+            lines_by_group.setdefault(row.group.id, []).append(group_line(row))
             types[row.group.id] = row.group.type_id
-        sizes = stored.sizes_now(session, sorted(found))
+        sizes = stored.sizes_now(session, sorted(lines_by_group))
         open_types = {
             type_id
             for type_id in set(types.values())
@@ -132,7 +132,7 @@ def groups_now(context: Context, *, with_aml: bool) -> tuple[GroupNow, ...]:
         }
         return tuple(
             _group_now(lines, sizes[group_id], settled=types[group_id] not in open_types)
-            for group_id, lines in found.items()
+            for group_id, lines in lines_by_group.items()
         )
 
 

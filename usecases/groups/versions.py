@@ -87,7 +87,7 @@ def check_group(context: Context, document: str) -> tuple[Finding, ...]:
 
 
 def propose_group(
-    context: Context, document: str, reason: str, accept_warnings: str = "", seen: int | None = None
+    context: Context, document: str, reason: str, accept_warnings: str = "", expected_newest: int | None = None
 ) -> GroupLine:
     """Propose a version of a group; another person approves it.
 
@@ -96,7 +96,7 @@ def propose_group(
         document: YAML or JSON.
         reason: why.
         accept_warnings: why it is proposed in spite of lint's warnings.
-        seen: the number of the newest version while it was written, 0 for none; None not to ask.
+        expected_newest: the number of the newest version while it was written, 0 for none; None not to ask.
 
     Raises:
         InvalidRulesetError: it cannot be read or used, does not fit the organisation, or an example comes to something
@@ -118,7 +118,7 @@ def propose_group(
         if wrong:  # levels may have been chosen anew since
             raise InvalidRulesetError(wrong, SOURCE)
         row = _row(session, context, group, kind, document, now)
-        if seen is not None and row.version.number != seen + 1:
+        if expected_newest is not None and row.version.number != expected_newest + 1:
             raise ConflictError(f"another person proposed version {row.version.number - 1} of {group.name}")
         doubts = {"accept_warnings": accepted} if findings else {}
         _record(session, context, "group.proposed", row, {"reason": why, **doubts}, written)
@@ -130,13 +130,13 @@ def _review(context: Context, text: str) -> tuple[Group, list[Finding]]:
     group = analysed.group
     with context.reading() as session:
         around = context_of_type(session, type_named(session, context.organisation_id, group.entity_type))
-    found = [
+    findings = [
         *organisation_findings(group, around),
         *lint_group(analysed, around.lists, document, around.declared),
     ]
-    if not any(finding.fatal for finding in found):
-        found += _examples(analysed, around, context.now())
-    return group, found
+    if not any(finding.fatal for finding in findings):
+        findings += _examples(analysed, around, context.now())
+    return group, findings
 
 
 def _examples(analysed: AnalysedGroup, around: OrganisationContext, now_us: int) -> list[Finding]:

@@ -57,9 +57,9 @@ def backtest_families_of_files(
     rulesets = [*before.rulesets.values(), draft]
     portfolio = read_with_warnings(files, rulesets, as_of)
     decided = {} if standing.previous is None else read_deciding_rulesets(standing.previous)
-    held = standing.held(draft.ruleset.levels, as_of)
+    held_levels = standing.read(draft.ruleset.levels, as_of)
     draw = drawn.size, drawn.seed, drawn.progress
-    return backtest_families(before, after, family, portfolio, as_of, held, decided, *draw)
+    return backtest_families(before, after, family, portfolio, as_of, held_levels, decided, *draw)
 
 
 def validate_families_of_files(
@@ -93,17 +93,17 @@ def validate_families_of_files(
     if other is not None:
         require_same_kind(rulesets[0].ruleset, other.ruleset)
     all_rulesets = [*rulesets, *([] if other is None else [other])]
-    known = LabelledFile(files, labels, undated_known=undated_known)
-    portfolio, cautions = known.dated(read_portfolio(files, all_rulesets, as_of))
+    labelled = LabelledFile(files, labels, undated_known=undated_known)
+    portfolio, cautions = labelled.dated(read_portfolio(files, all_rulesets, as_of))
     warn_about_portfolio(files, portfolio, all_rulesets)
     earlier = None
     if reference is not None:
-        then = known.dated(read_portfolio(files, rulesets, reference))[0]
+        then = labelled.dated(read_portfolio(files, rulesets, reference))[0]
         earlier = _decide(composition, then, reference)
     theirs = None if compared is None or other is None else (other.ruleset.name, _decide(compared, portfolio, as_of))
-    options = replace(options, cautions=(*cautions, *known.cautions))
+    options = replace(options, cautions=(*cautions, *labelled.cautions))
     decisions = _decide(composition, portfolio, as_of)
-    return validate_families(tuple(composition.rulesets), decisions, known.labels, as_of, options, earlier, theirs)
+    return validate_families(tuple(composition.rulesets), decisions, labelled.labels, as_of, options, earlier, theirs)
 
 
 def _decide(what: Composition, portfolio: Portfolio, as_of: int) -> Decisions:

@@ -46,7 +46,7 @@ class StandingLevels:
     previous: Path | None = None
     entered: int | None = None
 
-    def held(self, levels: tuple[str, ...], as_of: int) -> HeldLevels:
+    def read(self, levels: tuple[str, ...], as_of: int) -> HeldLevels:
         """Read them; ConfigError where the file cannot be used."""
         held_levels = None if self.previous is None else read_held_levels(self.previous, levels, as_of)
         return HeldLevels(held_levels, self.entered)
@@ -72,8 +72,8 @@ def backtest_files(
     """Compare a draft with the ruleset in force."""
     rulesets = [draft] if present is None else [draft, present]
     portfolio = read_with_warnings(files, rulesets, as_of)
-    held = standing.held(draft.ruleset.levels, as_of)
-    return backtest(draft, portfolio, as_of, present, held, drawn.size, drawn.seed, drawn.progress)
+    held_levels = standing.read(draft.ruleset.levels, as_of)
+    return backtest(draft, portfolio, as_of, present, held_levels, drawn.size, drawn.seed, drawn.progress)
 
 
 @dataclass(frozen=True)
@@ -116,17 +116,17 @@ def propose_from_files(
     ruleset, options = analyse_text(text, name), options or ValidationOptions()
     portfolio = read_with_warnings(files, beside.around(ruleset), as_of)
     decided = assess_decided(ruleset, beside, portfolio, as_of)
-    found = decided.assessments
+    assessments = decided.assessments
     matched = None
     if labels is not None:
         rows, _ = read_labels(files.table("labels", labels))
         later = options.undated_are_later
-        matched = match_labels(rows, found.outcomes, options.until, undated_are_later=later)
+        matched = match_labels(rows, assessments.outcomes, options.until, undated_are_later=later)
     draws = {"seed": options.seed, "resamples": options.resamples}
     past = [_thresholds_of(path, ruleset.ruleset.name) for path in earlier]
-    proposal = propose_thresholds(found, shares, within=within, earlier=past, labels=matched, **draws)
+    proposal = propose_thresholds(assessments, shares, within=within, earlier=past, labels=matched, **draws)
     proposal = replace(proposal, cautions=(*proposal.cautions, *decided.cautions()))
-    return ThresholdDraft(proposal, draft_text(text, ruleset.ruleset, proposal), movers(found, proposal))
+    return ThresholdDraft(proposal, draft_text(text, ruleset.ruleset, proposal), movers(assessments, proposal))
 
 
 def _refuse_twice(earlier: Sequence[Path]) -> None:
@@ -159,17 +159,17 @@ def validate_files(
 
     Entities with an unreadable label are left out: their outcome is unknown.
     """
-    known = LabelledFile(files, labels, undated_known=undated_known)
+    labelled = LabelledFile(files, labels, undated_known=undated_known)
 
     def as_of_reference(moment: int) -> Assessments:
-        return assess(rulesets[0], known.dated(read_portfolio(files, rulesets[:1], moment))[0], moment)
+        return assess(rulesets[0], labelled.dated(read_portfolio(files, rulesets[:1], moment))[0], moment)
 
-    portfolio, cautions = known.dated(read_portfolio(files, rulesets, as_of))
+    portfolio, cautions = labelled.dated(read_portfolio(files, rulesets, as_of))
     warn_about_portfolio(files, portfolio, rulesets)
     earlier = None if reference is None else as_of_reference(reference)
     assessed = [assess(ruleset, portfolio, as_of) for ruleset in rulesets]
-    options = replace(options, cautions=(*cautions, *known.cautions))
-    return validate(assessed[0], known.labels, options, earlier, assessed[1] if len(assessed) > 1 else None)
+    options = replace(options, cautions=(*cautions, *labelled.cautions))
+    return validate(assessed[0], labelled.labels, options, earlier, assessed[1] if len(assessed) > 1 else None)
 
 
 def propose_points_from_files(
@@ -191,13 +191,13 @@ def propose_points_from_files(
     """
     ruleset = analyse_text(text, name)
     rulesets = beside.around(ruleset)
-    known = LabelledFile(files, labels, undated_known=undated_known)
-    portfolio, cautions = known.dated(read_with_warnings(files, rulesets, as_of))
+    labelled = LabelledFile(files, labels, undated_known=undated_known)
+    portfolio, cautions = labelled.dated(read_with_warnings(files, rulesets, as_of))
     decided = assess_decided(ruleset, beside, portfolio, as_of)
     judging, learning = decided.assessments, None
     if learn_as_of is not None:
-        earlier = known.dated(read_portfolio(files, rulesets, learn_as_of))[0]
+        earlier = labelled.dated(read_portfolio(files, rulesets, learn_as_of))[0]
         learning = assess_decided(ruleset, beside, earlier, learn_as_of).assessments
-    options = replace(options, cautions=(*cautions, *known.cautions, *decided.cautions()))
-    proposal, made = propose_points(judging, known.labels, options, learning)
-    return proposal, points_draft(text, judging.program, made, proposal)
+    options = replace(options, cautions=(*cautions, *labelled.cautions, *decided.cautions()))
+    proposal, learnt_ruleset = propose_points(judging, labelled.labels, options, learning)
+    return proposal, points_draft(text, judging.program, learnt_ruleset, proposal)

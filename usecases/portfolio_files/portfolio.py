@@ -252,14 +252,14 @@ def _idle_links(
 
 def _undated_links(path: Path, links: Links) -> Iterator[str]:
     """Name the first links with a moment that cannot be read."""
-    found = list(links.unreadable_moments())
-    for kind, start, end, column, text in found[:SHOWN]:
+    unreadable = list(links.unreadable_moments())
+    for kind, start, end, column, text in unreadable[:SHOWN]:
         yield (
             f"{path}: the link {kind} from {start!r} to {end!r} has {text!r} in {column}, which is no ISO date or "
             "time: whom these are linked to is unknown"
         )
-    if len(found) > SHOWN:
-        yield f"{path} has {len(found) - SHOWN:,} more links with a moment that cannot be read"
+    if len(unreadable) > SHOWN:
+        yield f"{path} has {len(unreadable) - SHOWN:,} more links with a moment that cannot be read"
 
 
 def _absent_peers(portfolio: Portfolio, analysed: Analysed[Any]) -> Iterator[str]:

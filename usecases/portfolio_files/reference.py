@@ -100,14 +100,14 @@ def make_reference(
     reference, count = made_reference(wanted, numbers, as_of, portfolio.rates.base), len(numbers)
     version = ListVersion(since=as_of, members=reference.lines())
     day = day_text(as_of)
-    made = NamedList(
+    reference_list = NamedList(
         name=name,
         title=f"Peers for {ruleset.definition.name}",
         source=f"{count:,} of type {ruleset.definition.entity_type} as of {day}",
         purpose=purpose_of(ruleset),
         versions=(*(() if earlier is None else earlier.versions), version),
     )
-    return MadeReference(reference, made, count, wanted, decided.cautions())
+    return MadeReference(reference, reference_list, count, wanted, decided.cautions())
 
 
 def peers_wanted(ruleset: AnalysedRuleset) -> tuple[Peers, ...]:
@@ -133,8 +133,8 @@ def _with_empty_references(ruleset: AnalysedRuleset, portfolio: Portfolio) -> Po
     return replace(portfolio, lists={**portfolio.lists, **empty})
 
 
-def _numbers_in(found: Assessments, wanted: Sequence[Peers]) -> pl.DataFrame:
-    inputs = found.inputs.filter(~found.outcomes[STATUS].is_in(NOT_PEERS))
+def _numbers_in(assessments: Assessments, wanted: Sequence[Peers]) -> pl.DataFrame:
+    inputs = assessments.inputs.filter(~assessments.outcomes[STATUS].is_in(NOT_PEERS))
     for peers in wanted:
         key = input_key(peers.of)
         if error_of(key) in inputs.columns:
@@ -160,8 +160,8 @@ def _earlier(path: Path, name: str, as_of: int) -> NamedList:
     return earlier
 
 
-def write_reference(made: MadeReference, path: Path) -> None:
+def write_reference(new_reference: MadeReference, path: Path) -> None:
     """Write all versions as a list's file, whole or not at all."""
-    content = made.named_list.model_dump(mode="json", by_alias=True, exclude_none=True)
+    content = new_reference.named_list.model_dump(mode="json", by_alias=True, exclude_none=True)
     with replacing(path) as unfinished:
         unfinished.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

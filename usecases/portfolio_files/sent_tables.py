@@ -74,26 +74,26 @@ def export_table(document: str, rule: str, format_: str) -> CaseTableFile:
     return CaseTableFile(f"{rule}.{format_}", MEDIA_TYPES[format_], content)
 
 
-def import_table(document: str, rule: str, sent: TableSent) -> TableDraft:
+def import_table(document: str, rule: str, table_file: TableSent) -> TableDraft:
     """Give a ruleset's text in which one rule has the cases of a file, and what that changes.
 
     Raises:
         InvalidRulesetError: the text has faults; or a cell cannot be read exactly, or does not fit: each is named.
         ConfigError: the file cannot be read, or not here.
     """
-    source, format_ = source_of(sent)
+    source, format_ = source_of(table_file)
     with extra_named():
-        return draft_from_bytes(document, _TEXT, rule, sent.content, source, format_, sent.foreign)
+        return draft_from_bytes(document, _TEXT, rule, table_file.content, source, format_, table_file.foreign)
 
 
-def source_of(sent: TableSent) -> tuple[str, str]:
+def source_of(table_file: TableSent) -> tuple[str, str]:
     """Tell what a file that was sent is called in messages, and its format; ConfigError for one that is not read."""
-    source = PurePath(sent.name.replace("\\", "/")).name[-60:] or "the file"
-    format_ = format_of(PurePath(source), sent.format)
-    if not sent.content:
+    source = PurePath(table_file.name.replace("\\", "/")).name[-60:] or "the file"
+    format_ = format_of(PurePath(source), table_file.format)
+    if not table_file.content:
         raise ConfigError(f"{source} is empty")
     if format_ == "xlsx":
-        _refuse_large(sent.content, source)
+        _refuse_large(table_file.content, source)
     return source, format_
 
 

@@ -142,12 +142,12 @@ def _look_inside(content: bytes, source: str) -> None:
 
 
 def _sheet(sheets: Iterable[Any], source: str) -> Worksheet:
-    found = [sheet for sheet in sheets if isinstance(sheet, Worksheet)]
-    named = [sheet for sheet in found if sheet.title.lower() == SHEET] or [
-        sheet for sheet in found if sheet.title.lower() != ABOUT and sheet.sheet_state == "visible"
+    worksheets = [sheet for sheet in sheets if isinstance(sheet, Worksheet)]
+    named = [sheet for sheet in worksheets if sheet.title.lower() == SHEET] or [
+        sheet for sheet in worksheets if sheet.title.lower() != ABOUT and sheet.sheet_state == "visible"
     ]
     if len(named) != 1:
-        names = ", ".join(sheet.title for sheet in found) or "none"
+        names = ", ".join(sheet.title for sheet in worksheets) or "none"
         raise ConfigError(f"{source} must have one sheet, or one that is called {SHEET}; its sheets are {names}")
     if named[0].sheet_state != "visible":
         raise ConfigError(

@@ -72,8 +72,8 @@ class ValueSide:
         model = self.load_model()
         needs = (model.needs, model.absent, "the value model reads it, and the value is unknown of them")
         values = self._computed(path, rows, model.rates, lambda part, at: value_frame(model, part, at), needs)
-        said = {"model": f"the value model {model.content_hash[:12]}", "as_of_us": self.as_of}
-        return indicators, values.with_columns(**{name: pl.lit(value) for name, value in said.items()})
+        origin = {"model": f"the value model {model.content_hash[:12]}", "as_of_us": self.as_of}
+        return indicators, values.with_columns(**{name: pl.lit(value) for name, value in origin.items()})
 
     def _computed(
         self, path: Path, rows: pl.DataFrame, rates: RateTable, compute: Compute, needs: Needs

@@ -103,17 +103,17 @@ def _in_order(findings: tuple[Finding, ...] | list[Finding]) -> tuple[Finding, .
     return tuple(sorted(findings, key=lambda finding: (finding.line or 0, finding.column or 0)))
 
 
-def _with_lines(document: str, found: list[Finding]) -> list[Finding]:
+def _with_lines(document: str, findings: list[Finding]) -> list[Finding]:
     """Find the lines of what was found by running the text, or by comparing it with the organisation."""
-    if all(finding.line is not None for finding in found):
-        return found
+    if all(finding.line is not None for finding in findings):
+        return findings
     try:
         read = Document(document)
     except InvalidRulesetError:
-        return found
+        return findings
     examples = read.data.get("examples") if isinstance(read.data, dict) else None
     names = [item.get("name") if isinstance(item, dict) else None for item in examples or ()]
-    return [finding if finding.line is not None else _with_line(read, names, finding) for finding in found]
+    return [finding if finding.line is not None else _with_line(read, names, finding) for finding in findings]
 
 
 def _with_line(read: Document, examples: list[str | None], finding: Finding) -> Finding:

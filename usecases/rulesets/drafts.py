@@ -77,8 +77,8 @@ def save_draft_in(session: Session, context: Context, document: str, expected_re
     """Save a draft in the caller's transaction, as `save_draft` does."""
     name, type_name = name_and_type_of(document)
     written = lock_settings(session, context.organisation_id, now_us)
-    family, made = _family(session, context.organisation_id, name, type_name, now_us)
-    if made:
+    family, is_new = _family(session, context.organisation_id, name, type_name, now_us)
+    if is_new:
         written = merge_digests(written, digests(session, "ruleset_families", [family.id]))
     draft = session.get(Draft, family.id)
     refuse_other_revision(family, draft, expected_revision)
@@ -188,7 +188,7 @@ def order_families_in(
     rows = digests(session, "ruleset_families", written)
     if moved is not None:
         active = moved.active_version_id
-        made = begin(
+        activation = begin(
             session,
             moved,
             ActivationChange(
@@ -201,7 +201,7 @@ def order_families_in(
                 now_us=now_us,
             ),
         )
-        rows = merge_digests(rows, digests(session, "activations", [made.id]))
+        rows = merge_digests(rows, digests(session, "activations", [activation.id]))
     change = ("rulesets.ordered", kind.id)
     _record_change(session, context, change, {"order": before}, {"order": list(names)}, why, rows)
     return tuple(names)
@@ -236,7 +236,7 @@ def switch_family_in(
     active = family_row.active_version_id
     if active is not None:
         kind, version, previous = ("activation", active, None) if on else ("off", None, active)
-        made = begin(
+        activation = begin(
             session,
             family_row,
             ActivationChange(
@@ -249,7 +249,7 @@ def switch_family_in(
                 now_us=now_us,
             ),
         )
-        rows = merge_digests(rows, digests(session, "activations", [made.id]))
+        rows = merge_digests(rows, digests(session, "activations", [activation.id]))
     _record_change(session, context, ("ruleset.switched", family_row.id), {"on": not on}, {"on": on}, why, rows)
 
 

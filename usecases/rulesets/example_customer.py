@@ -129,9 +129,9 @@ def try_text(context: Context, family: str, external_id: str, document: str | No
         standing = loading.current_levels(session, [entity_id]).drop_nulls(["rules_level", "entered_us"])
     if not len(portfolio.entities):
         raise NotFoundError(f"nothing is known of {type_name} {external_id!r} any more")
-    held = held_before(standing)
-    by_tried = explain(assess(tried, portfolio, now, held), 0)
-    by_active = None if active is None else explain(assess(active, portfolio, now, held), 0)
+    held_levels = held_before(standing)
+    by_tried = explain(assess(tried, portfolio, now, held_levels), 0)
+    by_active = None if active is None else explain(assess(active, portfolio, now, held_levels), 0)
     return EntityTried(
         entity_type=type_name,
         external_id=external_id,
@@ -139,7 +139,7 @@ def try_text(context: Context, family: str, external_id: str, document: str | No
         active_version=None if version is None else version.number,
         active=None if by_active is None else _level(by_active),
         tried=_level(by_tried),
-        decided_before=_decides(before, portfolio, now, held),
+        decided_before=_decides(before, portfolio, now, held_levels),
         factors=tuple(_factors(by_tried, by_active)),
     )
 
@@ -161,10 +161,10 @@ def _deciding(
 
 
 def _decides(
-    rulesets: Sequence[tuple[str, AnalysedRuleset]], portfolio: Portfolio, now_us: int, held: pl.DataFrame
+    rulesets: Sequence[tuple[str, AnalysedRuleset]], portfolio: Portfolio, now_us: int, held_levels: pl.DataFrame
 ) -> str | None:
     for name, ruleset in rulesets:
-        if assess(ruleset, portfolio, now_us, held).outcomes[STATUS][0] in DECIDES:
+        if assess(ruleset, portfolio, now_us, held_levels).outcomes[STATUS][0] in DECIDES:
             return name
     return None
 
@@ -187,10 +187,12 @@ def _factors(tried: Explanation, active: Explanation | None) -> list[FactorTried
         both = [here.get(rule), there.get(rule)]
         if not any(outcome is not None and _gives(outcome) for outcome in both):
             continue
-        given = [None if outcome is None else (outcome.points, outcome.floor) for outcome in both]
+        effects = [None if outcome is None else (outcome.points, outcome.floor) for outcome in both]
         title = next(outcome.title for outcome in both if outcome is not None)
         factors.append(
-            FactorTried(rule=rule, title=title, same=given[0] == given[1], tried=_rule(both[0]), active=_rule(both[1]))
+            FactorTried(
+                rule=rule, title=title, same=effects[0] == effects[1], tried=_rule(both[0]), active=_rule(both[1])
+            )
         )
     return factors
 

@@ -124,10 +124,10 @@ def _states(session: Session, family: Family, versions: list[RulesetVersion]) ->
     backtests = newest_states(session, family.id, [version.content_hash for version in versions])
     states = {}
     for version in versions:
-        found = backtests.get(version.content_hash)
+        newest = backtests.get(version.content_hash)
         backtest = None
-        if found is not None:
-            backtest = BacktestState(id=found.id, state=found.state, done=found.done, total=found.total)
+        if newest is not None:
+            backtest = BacktestState(id=newest.id, state=newest.state, done=newest.done, total=newest.total)
         states[version.number] = _version(version, family, activations.get(version.id), backtest)
     return states
 

@@ -94,7 +94,7 @@ def outline_of(text: str) -> Outline:
     parts = data if isinstance(data, dict) else {}
     fields, levels, rules = parts.get("fields"), parts.get("levels"), parts.get("rules")
     listed = [rule for rule in rules if isinstance(rule, dict)] if isinstance(rules, list) else []
-    thresholds = next((found for path in _CUTS if (found := _below(parts, *path)) is not None), None)
+    thresholds = next((cuts for path in _CUTS if (cuts := _below(parts, *path)) is not None), None)
     tiers, weights = _below(parts, "score", "tiers"), _below(parts, "score", "weighted", "weights")
     return Outline(
         fields=fields if isinstance(fields, dict) else {},
@@ -159,7 +159,7 @@ def with_case(text: str, rule: str, form: CaseForm) -> str:
 def with_thresholds(text: str, thresholds: str) -> str:
     """Write other thresholds or bands, with commas between them; errors as `with_rule`."""
     read = Document(text)
-    span = next((found for path in _CUTS if (found := read.span(path)) is not None), None)
+    span = next((place for path in _CUTS if (place := read.span(path)) is not None), None)
     if span is None:
         raise ConfigError("the score of the text has no thresholds")
     numbers = ", ".join(_number(part, "thresholds") for part in thresholds.split(","))

@@ -100,8 +100,8 @@ class RecentReview:
 def list_recent_reviews(context: Context, most: int, rulesets: Sequence[str] | None = None) -> list[RecentReview]:
     """List at most so many reviews of some rulesets, or of all, the newest first."""
     with context.reading() as session:
-        found = latest_reviews(session, context.organisation_id, most, rulesets)
-        return [RecentReview(name, _line(row)) for name, row in found]
+        reviews = latest_reviews(session, context.organisation_id, most, rulesets)
+        return [RecentReview(name, _line(row)) for name, row in reviews]
 
 
 def _line(row: ThresholdReview) -> ThresholdReviewLine:
@@ -168,11 +168,11 @@ def _begin(job: ThresholdReview) -> Callable[[Lease], None]:
             _keep_reason(lease, family_id, quarter, str(why))
             return
         proposal = _with_capture(lease, replace(setting, as_of_us=quarter.from_us), proposal, quarter)
-        kept = _holds_usual_shares(proposal)
+        stays = _holds_usual_shares(proposal)
 
         def write(session: Session) -> dict[str, Any]:
             settings_row(session, lease.who.organisation_id, locked=True)  # as all lock who save or commit a draft
-            revision, outcome = None, "kept" if kept else _outcome(session, family_id, version_id)
+            revision, outcome = None, "kept" if stays else _outcome(session, family_id, version_id)
             if outcome == "draft":
                 text = draft_text(document, ruleset, proposal)
                 revision = save_draft_in(session, lease.who, text, NO_DRAFT, lease.began_us).revision
@@ -197,9 +197,9 @@ def _keep_reason(lease: Lease, family_id: int, quarter: Quarter, because: str) -
     """Keep why no thresholds are proposed."""
 
     def write(session: Session) -> dict[str, Any]:
-        said = {"outcome": "not proposed", "because": because}
-        _record(session, lease.who, family_id, quarter, said)
-        return {"report": report_json(said)}
+        details = {"outcome": "not proposed", "because": because}
+        _record(session, lease.who, family_id, quarter, details)
+        return {"report": report_json(details)}
 
     lease.keep(write)
 
@@ -267,8 +267,8 @@ def _holds_usual_shares(proposal: ThresholdProposal) -> bool:
     return all(least <= level.present <= most for level, (least, most) in zip(proposal.levels, bands, strict=True))
 
 
-def _record(session: Session, who: Context, family_id: int, quarter: Quarter, said: dict[str, str]) -> None:
-    who.record(session, "thresholds.reviewed", ("ruleset", family_id), details={"quarter": quarter.name, **said})
+def _record(session: Session, who: Context, family_id: int, quarter: Quarter, details: dict[str, str]) -> None:
+    who.record(session, "thresholds.reviewed", ("ruleset", family_id), details={"quarter": quarter.name, **details})
 
 
 REVIEW = JobKind("threshold review", ThresholdReview, _begin)

@@ -33,8 +33,8 @@ def try_changes(context: Context, document: str, most_seconds: float = MOST_SECO
         raise InvalidRulesetError([Finding("entity_type", problem)])
     with context.reading() as session:
         around = context_of_type(session, type_named(session, context.organisation_id, type_name))
-    analysed, found = lint_text(document, around.lists)
-    wrong = [finding for finding in found if finding.fatal]
+    analysed, findings = lint_text(document, around.lists)
+    wrong = [finding for finding in findings if finding.fatal]
     if analysed is None or wrong:
         raise InvalidRulesetError(wrong)
     misfits = organisation_findings(analysed.ruleset, around)

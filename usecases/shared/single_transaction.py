@@ -28,11 +28,13 @@ class _LeftToColumnsError(ValueError):
     """A value is not in the usual form."""
 
 
-def read_single(given: Mapping[str, Any], declared: Mapping[str, FieldType], now_us: int) -> dict[str, Any] | None:
+def read_single(
+    transaction: Mapping[str, Any], declared: Mapping[str, FieldType], now_us: int
+) -> dict[str, Any] | None:
     """Read a transaction as `transaction_columns.read_columns` does, with numbers that are not text.
 
     Args:
-        given: the transaction with its number, its owner and its moment; without empty fields.
+        transaction: the transaction with its number, its owner and its moment; without empty fields.
         declared: the fields that its entity type declares.
         now_us: the current time.
 
@@ -40,21 +42,21 @@ def read_single(given: Mapping[str, Any], declared: Mapping[str, FieldType], now
         The columns of the table except the owner, and the fields that *declared* names, in their order; moments of
         those are as they were written. None if the columns must read it.
     """
-    if not declared.keys().isdisjoint(KNOWN) or not given.keys() <= {*KNOWN, *declared}:
+    if not declared.keys().isdisjoint(KNOWN) or not transaction.keys() <= {*KNOWN, *declared}:
         return None
     latest = now_us + AHEAD_US
     try:
         row = {
-            "transaction_id": _name(given[c.TRANSACTION_ID]),
-            "at_us": _time(given[c.DATE], latest),
-            "amount": _money(given[c.AMOUNT]),
-            "currency": _matching(_CURRENCY, given[c.CURRENCY]),
-            "state": _one_of(c.STATES, _text(given[c.STATE]).upper()) if c.STATE in given else None,
-            "balance": _money(given[c.BALANCE]) if c.BALANCE in given else None,
-            "category": _one_of(c.CATEGORIES, _text(given[c.CATEGORY])) if c.CATEGORY in given else None,
-            "account_created_us": _time(given[c.CREATED], latest) if c.CREATED in given else None,
+            "transaction_id": _name(transaction[c.TRANSACTION_ID]),
+            "at_us": _time(transaction[c.DATE], latest),
+            "amount": _money(transaction[c.AMOUNT]),
+            "currency": _matching(_CURRENCY, transaction[c.CURRENCY]),
+            "state": _one_of(c.STATES, _text(transaction[c.STATE]).upper()) if c.STATE in transaction else None,
+            "balance": _money(transaction[c.BALANCE]) if c.BALANCE in transaction else None,
+            "category": _one_of(c.CATEGORIES, _text(transaction[c.CATEGORY])) if c.CATEGORY in transaction else None,
+            "account_created_us": _time(transaction[c.CREATED], latest) if c.CREATED in transaction else None,
         }
-        own = {name: _own(given.get(name), form) for name, form in declared.items()}
+        own = {name: _own(transaction.get(name), form) for name, form in declared.items()}
     except (_LeftToColumnsError, KeyError):
         return None
     own_fields = {name: own[name] for name in sorted(own) if own[name] is not None}

@@ -14,7 +14,7 @@ import pytest
 from fivefold.flows.outside.outcomes import OutsideOutcome, read_outcome
 from fivefold.flows.outside.question import SentFacts, asking_step, sent_facts
 from fivefold.flows.steps import STOP, RowContext, Stop
-from fivefold.usecases.flows.outside import DAY_US, MOST_KEPT, Kept, KeptAnswers, OutsideAccess, ask
+from fivefold.usecases.flows.outside import DAY_US, MOST_KEPT, KeptAnswers, OutsideAccess, SourceAnswer, ask
 from fivefold.usecases.flows.sources import DataSource, DataSources, source_diagnostics
 from fivefold.usecases.shared import connections
 from tests.flows.flows_small import END, HIGH, NOTHING, analysed, document, program
@@ -257,7 +257,7 @@ def test_an_answer_is_kept_for_as_long_as_the_step_allows_and_no_longer(tls: ssl
 def test_so_many_answers_are_kept_at_most() -> None:
     kept = KeptAnswers()
     for number in range(MOST_KEPT + 1):
-        kept.put((str(number),), Kept({}, NOW, ""))
+        kept.put((str(number),), SourceAnswer({}, NOW, ""))
     assert kept.get(("0",), 0, NOW) is None
     assert kept.get(("1",), 0, NOW) is not None
     assert kept.get(("1",), 0, NOW - 1) is None  # of a clock that went back

@@ -72,7 +72,7 @@ def test_the_same_is_not_proposed_twice_nor_over_a_version_that_was_not_seen(cir
     with pytest.raises(ConflictError):
         propose_group(circle.context(2), f"# a remark\n{document(HIGH)}", WHY, WHY)
     with pytest.raises(ConflictError):
-        propose_group(circle.context(2), document(WORTH), WHY, WHY, seen=0)
+        propose_group(circle.context(2), document(WORTH), WHY, WHY, expected_newest=0)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def cells_of(value: Any) -> Cells:
     """
     if isinstance(value, dict | list | tuple) and value:
         named = value.items() if isinstance(value, dict) else enumerate(value)
-        return frozenset(((word, *path), said) for word, each in named for path, said in cells_of(each))
+        return frozenset(((word, *path), cell) for word, each in named for path, cell in cells_of(each))
     return frozenset({((), inline(value))})
 
 

@@ -94,7 +94,7 @@ def fields_of(form: type[LanguageModel]) -> tuple[FormField, ...]:
     ['Id', 'Title', 'Limit', 'Amount', 'Between']
     """
     described = _described(form)[1]
-    found: list[FormField] = []
+    form_fields: list[FormField] = []
     for name, info in form.model_fields.items():
         word = info.alias or name
         kind, marks = _unwrapped(info.annotation, tuple(info.metadata))
@@ -106,8 +106,8 @@ def fields_of(form: type[LanguageModel]) -> tuple[FormField, ...]:
             is_needed=info.is_required(),
             usual=default if isinstance(default, str) else str(default).lower() if isinstance(default, bool) else "",
         )
-        found += _made(field, kind, marks)
-    return tuple(sorted(found, key=lambda field: (_leads(field), not field.is_needed)))
+        form_fields += _made(field, kind, marks)
+    return tuple(sorted(form_fields, key=lambda field: (_leads(field), not field.is_needed)))
 
 
 def _leads(field: FormField) -> bool:
@@ -229,11 +229,11 @@ def _described(form: type[Any]) -> tuple[str, Mapping[str, str]]:
     for each in reversed(form.__mro__):
         if _is_form(each):
             words |= _words_described(inspect.cleandoc(each.__doc__ or ""))
-    said = inspect.cleandoc(form.__doc__ or "").partition("\n\nAttributes:\n")[0]
-    return " ".join(said.split()), words
+    summary = inspect.cleandoc(form.__doc__ or "").partition("\n\nAttributes:\n")[0]
+    return " ".join(summary.split()), words
 
 
-def _words_described(said: str) -> dict[str, str]:
-    listed = said.partition("Attributes:\n")[2]
-    found = re.findall(r"^    (\w+): (.*(?:\n {5,}.*)*)", listed, re.MULTILINE)
-    return {word: " ".join(text.split()) for word, text in found}
+def _words_described(docstring: str) -> dict[str, str]:
+    listed = docstring.partition("Attributes:\n")[2]
+    descriptions = re.findall(r"^    (\w+): (.*(?:\n {5,}.*)*)", listed, re.MULTILINE)
+    return {word: " ".join(text.split()) for word, text in descriptions}

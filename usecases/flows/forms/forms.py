@@ -76,7 +76,7 @@ class FormChecked:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """Everything that is about the form."""
-        return tuple(each for found in (*self.at.values(), self.whole) for each in found)
+        return tuple(each for findings in (*self.at.values(), self.whole) for each in findings)
 
     @property
     def faults(self) -> tuple[Finding, ...]:
@@ -112,12 +112,12 @@ def with_form(text: str, form: PartForm) -> str:
         ConfigError: there are too many already, no such one, or it is another than that of which the form was opened.
     """
     _check_place(text, form)
-    made = _made(text, form)
-    if made.faults:
-        raise FormRefusedError(made.faults)
+    written_part = _made(text, form)
+    if written_part.faults:
+        raise FormRefusedError(written_part.faults)
     if not form.name and len(outline_of(text).parts[form.part]) >= _MOST[form.part]:
         raise ConfigError(f"a flow has at most {_MOST[form.part]} {form.part}")
-    return _written(text, form, made)
+    return _written(text, form, written_part)
 
 
 def in_its_place(text: str, form: PartForm) -> PartForm:
@@ -136,20 +136,20 @@ def check_form(context: Context, text: str, form: PartForm, *, is_typing: bool =
         _check_place(text, form)
     except (InvalidRulesetError, ConfigError) as wrong:
         return FormChecked(whole=(Finding(ONE_OF[form.part], str(wrong)),))
-    made = _made(text, form)
+    written_part = _made(text, form)
     at: dict[str, tuple[Finding, ...]] = {}
-    for fault in made.faults:
+    for fault in written_part.faults:
         if not (is_typing and fault.is_empty):
             at[fault.name] = (*at.get(fault.name, ()), Finding(fault.label, fault.problem))
     try:
-        candidate = _written(text, form, made)
+        candidate = _written(text, form, written_part)
         read = read_text(candidate)
     except (InvalidRulesetError, ConfigError) as wrong:
-        return FormChecked(at=at, whole=() if made.faults else (Finding(ONE_OF[form.part], str(wrong)),))
-    at_fields, whole, elsewhere = _placed(check_flow(context, candidate).findings, candidate, read, form, made)
+        return FormChecked(at=at, whole=() if written_part.faults else (Finding(ONE_OF[form.part], str(wrong)),))
+    at_fields, whole, elsewhere = _placed(check_flow(context, candidate).findings, candidate, read, form, written_part)
     for name, problems in at_fields.items():
         at.setdefault(name, problems)
-    if made.faults:
+    if written_part.faults:
         return FormChecked(at=at)
     return FormChecked(at=at, whole=whole, elsewhere=elsewhere)
 
@@ -157,14 +157,14 @@ def check_form(context: Context, text: str, form: PartForm, *, is_typing: bool =
 _Placed = tuple[dict[str, tuple[Finding, ...]], tuple[Finding, ...], tuple[Finding, ...]]
 
 
-def _placed(found: tuple[Finding, ...], text: str, read: Document, form: PartForm, made: Written) -> _Placed:
+def _placed(findings: tuple[Finding, ...], text: str, read: Document, form: PartForm, written_part: Written) -> _Placed:
     """Tell what was found at each field, about the whole part, and what makes the text unusable elsewhere."""
     path = (form.part, place_of(text, form.part, form.name) if form.name else _new_place(text, form))
-    spans, around = _spans(text, read, path, form, made), read.span(path)
+    spans, around = _spans(text, read, path, form, written_part), read.span(path)
     at: dict[str, tuple[Finding, ...]] = {}
     whole: dict[Finding, None] = {}
     elsewhere = []
-    for finding in found:
+    for finding in findings:
         index = -1
         if finding.line is not None and finding.column is not None:
             index = index_of(text, finding.line, finding.column)
@@ -195,18 +195,18 @@ def _check_place(text: str, form: PartForm) -> None:
 
 def _made(text: str, form: PartForm) -> Written:
     before = part_of(text, form.part, form.name) if form.name else begun(form.part, form.kind)
-    made = written(form.fields, form.typed, before)
+    written_part = written(form.fields, form.typed, before)
     there = {each.name for each in outline_of(text).parts[form.part]}
-    if not form.name and form.part != "triggers" and made.data.get("id") in there:
-        problem = f"is {made.data['id']!r}, which another {ONE_OF[form.part]} has; each needs a name of its own"
-        return replace(made, faults=(FieldFault(name=_ID, label="Id", problem=problem), *made.faults))
-    return made
+    if not form.name and form.part != "triggers" and written_part.data.get("id") in there:
+        problem = f"is {written_part.data['id']!r}, which another {ONE_OF[form.part]} has; each needs a name of its own"
+        return replace(written_part, faults=(FieldFault(name=_ID, label="Id", problem=problem), *written_part.faults))
+    return written_part
 
 
-def _written(text: str, form: PartForm, made: Written) -> str:
+def _written(text: str, form: PartForm, written_part: Written) -> str:
     if form.name:
-        return with_changed(text, form.part, form.name, made.data)
-    return with_added(text, form.part, made.data, form.after or None)
+        return with_changed(text, form.part, form.name, written_part.data)
+    return with_added(text, form.part, written_part.data, form.after or None)
 
 
 def _new_place(text: str, form: PartForm) -> int:
@@ -218,14 +218,16 @@ def _is_about(finding: Finding, key: str) -> bool:
     return not key or finding.problem.startswith(f"is {key!r}")
 
 
-def _spans(text: str, read: Document, before: Path, form: PartForm, made: Written) -> list[tuple[int, int, str, str]]:
+def _spans(
+    text: str, read: Document, before: Path, form: PartForm, written_part: Written
+) -> list[tuple[int, int, str, str]]:
     """Give where each field and cell begins and ends, the shortest first; of names their text too."""
     spans = []
     named = tuple(f"{each.name}-" for each in form.fields if each.shape == "named")
-    for name, path in made.places.items():
+    for name, path in written_part.places.items():
         span = read.span((*before, *path))
-        found, line, column = read.position((*before, *path))
-        if span is not None and found == (*before, *path) and line is not None and column is not None:
+        nearest_path, line, column = read.position((*before, *path))
+        if span is not None and nearest_path == (*before, *path) and line is not None and column is not None:
             key = str(path[-1]) if name.startswith(named) and name.endswith("-name") else ""
             spans.append((index_of(text, line, column), span[1], key, name))
     return sorted(spans, key=lambda each: (each[1] - each[0], not each[2]))

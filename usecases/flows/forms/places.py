@@ -92,10 +92,10 @@ def outline_of(text: str) -> FlowOutline:
 def part_of(text: str, part: str, name: str) -> dict[str, Any]:
     """Give a trigger, an action or a step as it is written; ConfigError where there is none of that name."""
     place = place_of(text, part, name)
-    found = _data(text)[part][place]
-    if not isinstance(found, dict):
+    content = _data(text)[part][place]
+    if not isinstance(content, dict):
         raise ConfigError(f"the {ONE_OF[part]} {name} is not words with values; change it in the text")
-    return found
+    return content
 
 
 def kind_of(part: str, data: Any) -> str:
@@ -133,10 +133,10 @@ def hash_of(data: Any) -> str:
     return sha256(inline(data).encode()).hexdigest()
 
 
-def refuse_other(text: str, part: str, name: str, known: str) -> None:
-    """Raise ConfigError where a part is not the one that had the hash *known*, or is not in the text any more."""
+def refuse_other(text: str, part: str, name: str, expected_hash: str) -> None:
+    """Raise ConfigError where a part does not have the hash *expected_hash*, or is not in the text any more."""
     place = place_of(text, part, name)
-    if known != hash_of(_data(text)[part][place]):
+    if expected_hash != hash_of(_data(text)[part][place]):
         raise ConfigError(
             f"the {ONE_OF[part]} {name} was changed in the text, or has another place, since the page showed it;"
             " nothing is done. Look at the text as it is now"
@@ -202,9 +202,9 @@ def with_changed(text: str, part: str, name: str, data: Mapping[str, Any]) -> st
         return text
     items = [*there[:place], data, *there[place + 1 :]]
 
-    def is_so(written: str, said: Mapping[str, Any]) -> bool:
-        others = [*there[:place], said, *there[place + 1 :]]
-        return _is_so(written, read, part, others) and list(read_text(written).data[part][place]) == list(said)
+    def is_so(written: str, new_data: Mapping[str, Any]) -> bool:
+        others = [*there[:place], new_data, *there[place + 1 :]]
+        return _is_so(written, read, part, others) and list(read_text(written).data[part][place]) == list(new_data)
 
     changed = rewritten(text, read, (part, place), there[place], data, is_so)
     if changed is not None:
@@ -280,13 +280,13 @@ def _sure(text: str, before: Document, part: str, items: Sequence[Any]) -> str:
 
 
 def _line(part: str, number: int, data: Any) -> PartLine:
-    kind, known = kind_of(part, data), hash_of(data)
+    kind, content_hash = kind_of(part, data), hash_of(data)
     if not isinstance(data, dict):
-        return PartLine(name=str(number), kind="", title="", hash=known)
+        return PartLine(name=str(number), kind="", title="", hash=content_hash)
     if part != "triggers":
-        return PartLine(name=str(data.get("id", "")), kind=kind, title=str(data.get("title", "")), hash=known)
-    said = ", ".join(f"{word} {inline(each)}" for word, each in data.items() if word != _EVENT)
-    return PartLine(name=str(number), kind=kind, title=said, hash=known)
+        return PartLine(name=str(data.get("id", "")), kind=kind, title=str(data.get("title", "")), hash=content_hash)
+    title = ", ".join(f"{word} {inline(each)}" for word, each in data.items() if word != _EVENT)
+    return PartLine(name=str(number), kind=kind, title=title, hash=content_hash)
 
 
 def _data(text: str) -> dict[str, Any]:

@@ -218,8 +218,8 @@ def _instead(text: str, read: Document, path: Path, value: Any, column: int) -> 
     first, _, rows = in_lines.partition("\n")
     listed = read.list_end(path)
     if listed is not None and listed.column is not None:
-        said = _BEHIND_A_WORD.search(text[begin : _end_of_line(text, begin)])
-        return begin, end_of_line, f"{first}{said[0] if said else ''}" + (f"\n{rows}" if rows else "")
+        comment = _BEHIND_A_WORD.search(text[begin : _end_of_line(text, begin)])
+        return begin, end_of_line, f"{first}{comment[0] if comment else ''}" + (f"\n{rows}" if rows else "")
     behind = text[end:end_of_line].strip()
     if not behind:
         return begin, end, in_lines

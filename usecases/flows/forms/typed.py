@@ -160,8 +160,8 @@ def _as_before(field: FormField, before: Any, number: int, texts: Sequence[str])
     """Give what stays as written of a row, by the number of its column: of the row most alike, or in its place."""
     rows = _rows_of(field, before)
     shown = [[_cell_shown(cell, column) for cell, column in zip(row, field.columns, strict=True)] for row in rows]
-    said = [cells_of({each: text for each, text in enumerate(row) if text}) for row in (texts, *shown)]
-    alike = most_alike(said[0], said[1:], number)
+    cells_by_row = [cells_of({each: text for each, text in enumerate(row) if text}) for row in (texts, *shown)]
+    alike = most_alike(cells_by_row[0], cells_by_row[1:], number)
     place = number if alike is None else alike
     if place >= len(rows):
         return {}
@@ -176,14 +176,16 @@ def _read_rows(field: FormField, typed: Typed, before: Any, places: dict[str, Pa
         texts = [_plain(typed.get(field.cell(number, column), ""), column) for column in field.columns]
         if not any(texts):
             continue
-        kept = _as_before(field, before, number, texts)
+        unchanged_cells = _as_before(field, before, number, texts)
         cells = []
         for each, (column, text) in enumerate(zip(field.columns, texts, strict=True)):
             name = field.cell(number, column)
             label = f"{field.label}, row {number + 1}" + (f", {column.label.lower()}" if column.label else "")
             if not text and column.is_needed:
                 faults.append(FieldFault(name=name, label=label, problem=_EMPTY, is_empty=True))
-            cells.append(kept[each] if each in kept else _read(text, column, name, label) if text else None)
+            cells.append(
+                unchanged_cells[each] if each in unchanged_cells else _read(text, column, name, label) if text else None
+            )
             at = (*field.path, texts[0]) if field.shape == "named" else (*field.path, len(rows), *column.path)
             places[name] = at
         if field.shape == "named" and texts[0]:
@@ -225,10 +227,10 @@ def _read(typed: str, field: FormField, name: str, label: str) -> Any:
         return {"true": True, "false": False}.get(typed, typed) if set(field.choices) == {"true", "false"} else typed
     if field.shape == "text" or (field.shape == "value" and not field.path and not typed.startswith("{")):
         return typed
-    found = _parsed(f"[{typed}\n]", name, label)
-    if len(found) != 1:
+    values = _parsed(f"[{typed}\n]", name, label)
+    if len(values) != 1:
         raise _unreadable(typed, name, label)
-    return found[0]
+    return values[0]
 
 
 def _parsed(text: str, name: str, label: str) -> list[Any]:

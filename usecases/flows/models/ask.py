@@ -43,20 +43,20 @@ def answers_of_model(
     """
     if not facts:
         return []
-    asked, now_us = step.model, clock()
-    label = f"model {asked.name} ({asked.alias})"
-    problem = next(problems_of_permission(asked, permitted.allowed), None)
+    question, now_us = step.model, clock()
+    label = f"model {question.name} ({question.alias})"
+    problem = next(problems_of_permission(question, permitted.allowed), None)
     models = permitted.models
     if problem is not None or models is None:
         return [failed_outcome(problem or "there is no registry of models", label, now_us)] * len(facts)
     try:
-        found = models.aliased(asked.name, asked.alias)
+        model = models.aliased(question.name, question.alias)
     except ModelError as error:
         return [failed_outcome(str(error), label, now_us)] * len(facts)
-    label = f"model {asked.name} version {found.version} ({asked.alias})"
-    named = ModelAsked(name=asked.name, alias=asked.alias, version=found.version)
+    label = f"model {question.name} version {model.version} ({question.alias})"
+    named = ModelAsked(name=question.name, alias=question.alias, version=model.version)
     try:
-        signature, loaded = _fitting(models, found, step, facts[0])
+        signature, loaded = _fitting(models, model, step, facts[0])
     except ModelError as error:
         failed = replace(failed_outcome(str(error), label, now_us), model=named)
         return [failed] * len(facts)
@@ -66,13 +66,13 @@ def answers_of_model(
     return [asking.outcome(each, clock()) for each in answered]
 
 
-def _fitting(models: Models, found: AliasedModel, step: ModelStep, facts: SentFacts) -> tuple[Signature, LoadedModel]:
+def _fitting(models: Models, model: AliasedModel, step: ModelStep, facts: SentFacts) -> tuple[Signature, LoadedModel]:
     """Load a version that fits the step; ModelError where it does not, or cannot be loaded."""
-    signature = models.signature(found)
+    signature = models.signature(model)
     problem = next(problems_of_signature(step.model, facts.kinds, signature), None)
     if problem is not None:
-        raise ModelError(f"the step does not fit version {found.version}, to which {found.alias} points: {problem}")
-    return signature, models.load(found)
+        raise ModelError(f"the step does not fit version {model.version}, to which {model.alias} points: {problem}")
+    return signature, models.load(model)
 
 
 @dataclass(frozen=True)
@@ -96,22 +96,22 @@ class _Asking:
 
     @property
     def _positions(self) -> Mapping[str, int]:
-        asked = self.step.model
-        return {name: output_position(name, asked, self.signature) for name in asked.gives}
+        question = self.step.model
+        return {name: output_position(name, question, self.signature) for name in question.gives}
 
     def answered(self, facts: Sequence[SentFacts]) -> list[_Given]:
         """Ask for all whose facts suffice, at once; where that fails, for each alone."""
-        rows, given = dict[int, dict[str, Cell]](), dict[int, _Given]()
-        for number, sent in enumerate(facts):
+        rows, answers = dict[int, dict[str, Cell]](), dict[int, _Given]()
+        for number, run_facts in enumerate(facts):
             try:
-                rows[number] = self._row(sent.values)
+                rows[number] = self._row(run_facts.values)
             except ValueError as error:
-                given[number] = _Given(failed=str(error))
+                answers[number] = _Given(failed=str(error))
         try:
-            given |= zip(rows, self._asked(list(rows.values())), strict=True)
+            answers |= zip(rows, self._asked(list(rows.values())), strict=True)
         except ModelError:
-            given |= {number: self._alone(row) for number, row in rows.items()}
-        return [given[number] for number in range(len(facts))]
+            answers |= {number: self._alone(row) for number, row in rows.items()}
+        return [answers[number] for number in range(len(facts))]
 
     def _row(self, values: Mapping[str, SentValue]) -> dict[str, Cell]:
         """Give facts as the columns take them; ValueError where one is unknown that must not be, or does not fit."""
@@ -148,7 +148,7 @@ class _Asking:
     @property
     def _explains(self) -> str | None:
         """The output that is explained: the first number that the step takes."""
-        return next((name for name, given in self.step.model.gives.items() if given == "number"), None)
+        return next((name for name, kind in self.step.model.gives.items() if kind == "number"), None)
 
     def _read(self, row: tuple[Any, ...], explained: RowExplanation | None) -> _Given:
         values = {}
@@ -159,17 +159,17 @@ class _Asking:
                 return _Given(failed=f"it gave {error} as {name}")
         return _Given(values=values, explained=explained)
 
-    def outcome(self, given: _Given, now_us: int) -> OutsideOutcome:
+    def outcome(self, answer: _Given, now_us: int) -> OutsideOutcome:
         """Give what became of one run's question."""
-        if given.failed is not None:
-            return replace(failed_outcome(given.failed, self.label, now_us), model=self.named, cost=Cost())
+        if answer.failed is not None:
+            return replace(failed_outcome(answer.failed, self.label, now_us), model=self.named, cost=Cost())
         explainer = self.loaded.explainer
         model = self.named
-        if given.explained is not None and self._explains is not None:
-            model = replace(model, contributions=_contributions(given.explained, self._explains))
+        if answer.explained is not None and self._explains is not None:
+            model = replace(model, contributions=_contributions(answer.explained, self._explains))
         elif self._explains is not None:
             model = replace(model, unexplained=explainer if isinstance(explainer, str) else "its trees give otherwise")
-        outcome = OutsideOutcome(values=given.values, source=self.label, at_us=now_us, model=model, cost=Cost())
+        outcome = OutsideOutcome(values=answer.values, source=self.label, at_us=now_us, model=model, cost=Cost())
         return fitted_to(outcome, outside_outputs(self.step))
 
 
@@ -189,18 +189,18 @@ def _cell(column: ModelColumn, value: SentValue) -> Cell:
     return int(number)
 
 
-def _value(value: Any, given: str | OneOf) -> Any:
+def _value(value: Any, kind: str | OneOf) -> Any:
     """Read what a model gave; ValueError, with the value, for what is not of the kind."""
     if isinstance(value, np.generic):
         value = value.item()
-    if given == "number" and isinstance(value, int | float) and not isinstance(value, bool):
+    if kind == "number" and isinstance(value, int | float) and not isinstance(value, bool):
         if not isfinite(value):
             raise ValueError("NaN" if value != value else str(value))  # noqa: PLR0124 (NaN is no number, itself)
         number = Decimal(f"{value:.{SIGNIFICANT}g}") if isinstance(value, float) else Decimal(value)
         return Decimal(0) if abs(number) < SMALLEST else number
-    if given == "flag" and isinstance(value, bool):
+    if kind == "flag" and isinstance(value, bool):
         return value
-    if given != "number" and given != "flag" and isinstance(value, str):  # noqa: PLR1714 (a OneOf has no hash)
+    if kind != "number" and kind != "flag" and isinstance(value, str):  # noqa: PLR1714 (a OneOf has no hash)
         return value
     raise ValueError(repr(value)[:40])
 
@@ -225,18 +225,18 @@ def _plain(text: str) -> Decimal:
 
 def registry_problems(step: ModelStep, kinds: Mapping[str, Any], permitted: ModelsPermitted) -> Iterator[str]:
     """Find why a step cannot ask its model now: the registry is asked, and no code of a model is run."""
-    asked = step.model
-    found = list(problems_of_permission(asked, permitted.allowed))
-    yield from found
+    question = step.model
+    problems = list(problems_of_permission(question, permitted.allowed))
+    yield from problems
     models = permitted.models
-    if found or models is None:
+    if problems or models is None:
         return
     try:
-        model = models.aliased(asked.name, asked.alias)
+        model = models.aliased(question.name, question.alias)
         signature = models.signature(model)
     except ModelError as error:
         yield str(error)
         return
-    called = f"version {model.version} of {asked.name}, to which {asked.alias} points,"
-    for problem in problems_of_signature(asked, kinds, signature):
+    called = f"version {model.version} of {question.name}, to which {question.alias} points,"
+    for problem in problems_of_signature(question, kinds, signature):
         yield f"does not fit {called} as it {problem}"

@@ -32,11 +32,13 @@ def needs_value(column: ModelColumn) -> bool:
     return column.required or column.kind not in _WITH_GAPS | _TEXTS
 
 
-def problems_of_signature(asked: ModelQuestion, kinds: Mapping[str, ValueType], signature: Signature) -> Iterator[str]:
+def problems_of_signature(
+    question: ModelQuestion, kinds: Mapping[str, ValueType], signature: Signature
+) -> Iterator[str]:
     """Find where a model does not fit a step.
 
     Args:
-        asked: the step's question.
+        question: the step's question.
         kinds: what each fact is that it sends, by the column.
         signature: of the model.
     """
@@ -50,21 +52,21 @@ def problems_of_signature(asked: ModelQuestion, kinds: Mapping[str, ValueType], 
     missing = [name for name, column in columns.items() if name not in kinds and needs_value(column)]
     if missing:
         yield f"does not send {', '.join(missing)}, which it requires"
-    for name, given in asked.gives.items():
+    for name, expected_kind in question.gives.items():
         try:
-            found = signature.outputs[output_position(name, asked, signature)].kind
+            output_kind = signature.outputs[output_position(name, question, signature)].kind
         except ModelNotFoundError as error:
             yield str(error)
             continue
-        word = "text" if isinstance(given, OneOf) else given
-        if found not in _GIVEN[word]:
-            yield f"takes {name} as {word}, which it gives as {found}"
+        word = "text" if isinstance(expected_kind, OneOf) else expected_kind
+        if output_kind not in _GIVEN[word]:
+            yield f"takes {name} as {word}, which it gives as {output_kind}"
 
 
-def output_position(name: str, asked: ModelQuestion, signature: Signature) -> int:
+def output_position(name: str, question: ModelQuestion, signature: Signature) -> int:
     """Give the position of the output that a step takes under a name; ModelNotFoundError where there is none."""
     outputs = signature.outputs
-    wanted = asked.outputs.get(name, name)
+    wanted = question.outputs.get(name, name)
     named = {each.name: place for place, each in enumerate(outputs) if each.name}
     if isinstance(wanted, int):
         if wanted < len(outputs):
@@ -72,7 +74,7 @@ def output_position(name: str, asked: ModelQuestion, signature: Signature) -> in
         raise ModelNotFoundError(f"takes number {wanted} as {name}; it gives {len(outputs)}, the first is number 0")
     if wanted in named:
         return named[wanted]
-    if len(outputs) == 1 and len(asked.gives) == 1 and name not in asked.outputs:
+    if len(outputs) == 1 and len(question.gives) == 1 and name not in question.outputs:
         return 0
     there = ", ".join(named) if named else f"{len(outputs)} without names: outputs says the number of each, from 0"
     raise ModelNotFoundError(f"takes {wanted} of it; it gives {there}{perhaps(wanted, named)}")

@@ -19,11 +19,13 @@ from fivefold.usecases.flows.sources import ModelRegistration
 
 def models_named(flow: Flow, names: Sequence[str], settings: Settings) -> ModelsPermitted:
     """Let a flow ask the models that are named; ConfigError for one that it does not ask."""
-    asked = dict.fromkeys(step.model.name for step in flow.steps if isinstance(step, ModelStep))
+    model_names = dict.fromkeys(step.model.name for step in flow.steps if isinstance(step, ModelStep))
     for name in names:
-        if name not in asked:
-            there = ", ".join(asked) or "none"
-            raise ConfigError(f"--ask-model {name}: the flow asks no such model; it asks {there}{perhaps(name, asked)}")
+        if name not in model_names:
+            there = ", ".join(model_names) or "none"
+            raise ConfigError(
+                f"--ask-model {name}: the flow asks no such model; it asks {there}{perhaps(name, model_names)}"
+            )
     # A person who runs it on files says by the name what the model is for.
     return ModelsPermitted({name: ModelRegistration(title=name, purpose="both") for name in names}, settings)
 
@@ -53,16 +55,16 @@ def with_models(
             own = came.setdefault(step.id, [None] * len(runs))
             for place, outcome in zip(positions, answers_of_model(permitted, step, facts, clock), strict=True):
                 own[place] = outcome
-        asked = RunContext(runs.facts.asked, answers, runs.program.outcome_frames(came))
-        runs = replace(runs, outcomes=runs.program.run(runs.facts.own, asked))
+        run_context = RunContext(runs.facts.asked, answers, runs.program.outcome_frames(came))
+        runs = replace(runs, outcomes=runs.program.run(runs.facts.own, run_context))
     return runs
 
 
 def _asking(runs: Runs, permitted: ModelsPermitted) -> list[tuple[ModelStep, list[int]]]:
     """Give the steps at which runs ask a permitted model, with the rows of these."""
-    found: dict[str, tuple[ModelStep, list[int]]] = {}
+    positions_by_step: dict[str, tuple[ModelStep, list[int]]] = {}
     for place in (runs.outcomes[STOP] == int(Stop.ASKS)).arg_true():
         step = asking_step(runs.program, runs.outcomes.row(int(place), named=True))
         if isinstance(step, ModelStep) and step.model.name in permitted.allowed:
-            found.setdefault(step.id, (step, []))[1].append(int(place))
-    return list(found.values())
+            positions_by_step.setdefault(step.id, (step, []))[1].append(int(place))
+    return list(positions_by_step.values())

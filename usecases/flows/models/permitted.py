@@ -45,12 +45,12 @@ class ModelsPermitted:
             return _KEPT[key]
 
 
-def problems_of_permission(asked: ModelQuestion, models: Mapping[str, ModelRegistration]) -> Iterator[str]:
+def problems_of_permission(question: ModelQuestion, models: Mapping[str, ModelRegistration]) -> Iterator[str]:
     """Find why an organisation may not ask a model; *models* are those that it may, by name."""
-    registered = models.get(asked.name)
+    registered = models.get(question.name)
     if registered is None:
         there = ", ".join(models) or "none"
-        yield f"there is no model {asked.name} that may be asked; there are {there}{perhaps(asked.name, models)}"
-    elif strictest([registered.purpose, asked.purpose]) != asked.purpose:
-        learnt = f"the model {asked.name} is registered for {registered.purpose}"
-        yield f"says that what the model learnt from is for {asked.purpose}; {learnt}"
+        yield f"there is no model {question.name} that may be asked; there are {there}{perhaps(question.name, models)}"
+    elif strictest([registered.purpose, question.purpose]) != question.purpose:
+        learnt = f"the model {question.name} is registered for {registered.purpose}"
+        yield f"says that what the model learnt from is for {question.purpose}; {learnt}"

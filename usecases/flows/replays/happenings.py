@@ -64,11 +64,11 @@ class Causes(NamedTuple):
     """What a flow is replayed for.
 
     Attributes:
-        found: in the order of kinds, and of time within each.
+        replayed: in the order of kinds, and of time within each.
         unknown: by entity the groups of which nobody knows any more whether it was a member, or moved, all of the time.
     """
 
-    found: list[ReplayedCause]
+    replayed: list[ReplayedCause]
     unknown: Mapping[int, set[str]]
 
 
@@ -136,12 +136,12 @@ def kinds_of(flows: Sequence[Flow]) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def has_more_moments(flows: Sequence[Flow], period: tuple[int, int], most: int) -> bool:
     """Tell whether the schedules of some flows have more than so many moments in a period; no more are looked at."""
-    found = set[int]()
+    moments = set[int]()
     for flow in flows:
         for trigger in flow.triggers:
             if isinstance(trigger, ScheduleTrigger):
-                found.update(islice(moments_between(trigger.schedule, *period), most + 1))
-    return len(found) > most
+                moments.update(islice(moments_between(trigger.schedule, *period), most + 1))
+    return len(moments) > most
 
 
 def causes_in(session: Session, of: Listening, entity_ids: Sequence[int]) -> Causes:
@@ -150,15 +150,15 @@ def causes_in(session: Session, of: Listening, entity_ids: Sequence[int]) -> Cau
     if of.period is None:
         return Causes(list(_at_moments(of, members, entity_ids)), members.unknown)
     kinds, _ = kinds_of(of.flows)
-    found: dict[tuple[int, str], ReplayedCause] = {}  # a case that closed at once is one
+    causes_by_key: dict[tuple[int, str], ReplayedCause] = {}  # a case that closed at once is one
     for kind in kinds:
         if kind == SCHEDULE:
             causes = _at_moments(of, members, entity_ids)
         else:
             causes = _by_events(session, kind, of, of.period, entity_ids)
-        found.update(((each.entity_id, each.cause), each) for each in causes)
+        causes_by_key.update(((each.entity_id, each.cause), each) for each in causes)
     _ask_for_moves(of, members, entity_ids)
-    return Causes(list(found.values()), members.unknown)
+    return Causes(list(causes_by_key.values()), members.unknown)
 
 
 def _at_moments(of: Listening, members: MembersThen, entity_ids: Sequence[int]) -> Iterator[ReplayedCause]:
@@ -179,7 +179,7 @@ def _at_moments(of: Listening, members: MembersThen, entity_ids: Sequence[int]) 
 def _by_events(
     session: Session, kind: str, of: Listening, period: tuple[int, int], entity_ids: Sequence[int]
 ) -> Iterator[ReplayedCause]:
-    sent = moments_sent(session, kind, entity_ids) if kind in _SENT else {}
+    sent_moments = moments_sent(session, kind, entity_ids) if kind in _SENT else {}
     for each in past_events(session, kind, entity_ids, *period):
         about = _about(kind, each, of.flow.levels)
         listens = _listens(of.flow, kind, about)
@@ -187,7 +187,7 @@ def _by_events(
         if listens or base_listens:
             yield ReplayedCause(
                 entity_id=each.entity_id,
-                cause=bounded_cause(_named(kind, each, sent)),
+                cause=bounded_cause(_named(kind, each, sent_moments)),
                 at_us=each.at_us,
                 kind=kind,
                 transaction=each.key if kind == "transaction" else None,
@@ -197,13 +197,13 @@ def _by_events(
 
 
 def _scheduled(flow: Flow, period: tuple[int, int]) -> Moments:
-    found: dict[int, frozenset[str] | None] = {}
+    groups_by_moment: dict[int, frozenset[str] | None] = {}
     for trigger in flow.triggers:
         if isinstance(trigger, ScheduleTrigger):
             for at_us in moments_between(trigger.schedule, *period):
-                others = found.get(at_us, _NOBODY)
-                found[at_us] = None if trigger.group is None or others is None else others | {trigger.group}
-    return found
+                others = groups_by_moment.get(at_us, _NOBODY)
+                groups_by_moment[at_us] = None if trigger.group is None or others is None else others | {trigger.group}
+    return groups_by_moment
 
 
 def _ask_for_moves(of: Listening, members: MembersThen, entity_ids: Sequence[int]) -> None:
@@ -233,11 +233,11 @@ def _about(kind: str, happening: PastEvent, levels: Sequence[str]) -> dict[str, 
     return {"to": happening.after} if kind == "segment" else {}
 
 
-def _named(kind: str, happening: PastEvent, sent: Mapping[int, Sequence[int]]) -> str:
+def _named(kind: str, happening: PastEvent, sent_moments: Mapping[int, Sequence[int]]) -> str:
     if kind == "level":
         return f"level:{happening.entity_id}.{happening.key}"
     if kind in _SENT:
-        return f"{kind}:{happening.key}.{_moment_sent(happening, sent.get(happening.key, ()))}"
+        return f"{kind}:{happening.key}.{_moment_sent(happening, sent_moments.get(happening.key, ()))}"
     if kind == "tag" and happening.after:
         return tag_end_cause(happening.key, happening.at_us)
     if kind == "group":
@@ -245,10 +245,12 @@ def _named(kind: str, happening: PastEvent, sent: Mapping[int, Sequence[int]]) -
     return field_cause(happening.key) if kind == "field" else f"{kind}:{happening.key}"
 
 
-def _moment_sent(happening: PastEvent, sent: Sequence[int]) -> int:
+def _moment_sent(happening: PastEvent, sent_moments: Sequence[int]) -> int:
     """Give the moment by which the run names that a case opened or closed: the first at which it was sent from then on.
 
     Where none is known, as of a case that was sent once it was closed, that is the moment of the case itself.
     """
     at_us, closed_us = happening.at_us, happening.after
-    return next((one for one in sent if one >= at_us and (closed_us in {None, at_us} or one < closed_us)), at_us)
+    return next(
+        (one for one in sent_moments if one >= at_us and (closed_us in {None, at_us} or one < closed_us)), at_us
+    )

@@ -111,7 +111,7 @@ class ReplayPerson:
     actions: str
 
 
-def request_flow_replay(context: Context, flow: str, asked: ReplayAsked) -> tuple[FlowReplayLine, bool]:
+def request_flow_replay(context: Context, flow: str, request: ReplayAsked) -> tuple[FlowReplayLine, bool]:
     """Ask for a replay of a version; give the job, and whether it is new: one of the same that waits or runs is given.
 
     Raises:
@@ -123,22 +123,22 @@ def request_flow_replay(context: Context, flow: str, asked: ReplayAsked) -> tupl
             asks something else waits or runs.
     """
     now = context.now()
-    moments = _moments(asked, now)
-    if asked.alone and asked.base_version is not None:
+    moments = _moments(request, now)
+    if request.alone and request.base_version is not None:
         raise ConfigError("it is replayed alone, or compared with base_version; give one of the two")
     with context.writing() as session:
         settings_row(session, context.organisation_id, locked=True)
         row = flow_named(session, context.organisation_id, flow)
-        version = _version(session, row, asked.version)
-        base_id = None if asked.alone else _base_id(session, row, version, asked.base_version)
+        version = _version(session, row, request.version)
+        base_id = None if request.alone else _base_id(session, row, version, request.base_version)
         running = open_replay(session, version.id)
         if running is not None:
-            _refuse_another(running, asked, base_id)
+            _refuse_another(running, request, base_id)
             return _line(replay_numbered(session, context.organisation_id, running.id)), False
         for version_id in (version.id, base_id):
             if version_id is not None:
-                _refuse_unfit(flow_of_version(session, version_id).analysed, asked)
-        _refuse_nothing_happens(session, [version.id, base_id], asked)
+                _refuse_unfit(flow_of_version(session, version_id).analysed, request)
+        _refuse_nothing_happens(session, [version.id, base_id], request)
         until_id = session.scalar(select(func.max(Entity.id)).where(Entity.type_id == row.type_id)) or 0
         of = {"flow_id": row.id, "version_id": version.id, "base_version_id": base_id, "until_id": until_id}
         job = FlowReplay(**new_job(context, now), **of, **moments)
@@ -149,28 +149,32 @@ def request_flow_replay(context: Context, flow: str, asked: ReplayAsked) -> tupl
         return _line(replay_numbered(session, context.organisation_id, job.id)), True
 
 
-def _refuse_another(running: FlowReplay, wish: ReplayAsked, base_id: int | None) -> None:
+def _refuse_another(running: FlowReplay, request: ReplayAsked, base_id: int | None) -> None:
     """ConflictError where the replay that waits or runs is for other moments, or beside another version."""
-    is_same = (running.from_us, running.until_us, running.base_version_id) == (wish.from_us, wish.until_us, base_id)
-    if not is_same or wish.as_of_us not in {None, running.as_of_us}:
+    is_same = (running.from_us, running.until_us, running.base_version_id) == (
+        request.from_us,
+        request.until_us,
+        base_id,
+    )
+    if not is_same or request.as_of_us not in {None, running.as_of_us}:
         raise ConflictError(
             f"replay {running.id} of this version, for other moments or beside another version, is {running.state}:"
             " wait until it is done, or cancel it"
         )
 
 
-def _moments(asked: ReplayAsked, now_us: int) -> dict[str, int | None]:
+def _moments(request: ReplayAsked, now_us: int) -> dict[str, int | None]:
     """Check the moments; give the columns of a job."""
-    if (asked.from_us is None) != (asked.until_us is None):
+    if (request.from_us is None) != (request.until_us is None):
         raise ConfigError("a period has from and until; give both, or neither to replay everybody as of one moment")
-    if asked.from_us is None or asked.until_us is None:
-        as_of = now_us if asked.as_of_us is None else checked_moment(asked.as_of_us, "as_of")
+    if request.from_us is None or request.until_us is None:
+        as_of = now_us if request.as_of_us is None else checked_moment(request.as_of_us, "as_of")
         if as_of > now_us:
             raise ConfigError(f"as_of is {day_text(as_of)}, which is still to come")
         return {"as_of_us": as_of, "from_us": None, "until_us": None}
-    if asked.as_of_us is not None:
+    if request.as_of_us is not None:
         raise ConfigError("in a period each cause has the facts of its own moment; give as_of or a period, not both")
-    begins, ends = checked_moment(asked.from_us, "from"), checked_moment(asked.until_us, "until")
+    begins, ends = checked_moment(request.from_us, "from"), checked_moment(request.until_us, "until")
     if begins >= ends:
         raise ConfigError(f"from, {day_text(begins)}, must be before until, {day_text(ends)}")
     if ends > now_us:
@@ -196,19 +200,19 @@ def _base_id(session: Any, flow: FlowRow, version: FlowVersion, number: int | No
     return base.id
 
 
-def _refuse_unfit(analysed: AnalysedFlow, asked: ReplayAsked) -> None:
-    for found in analysed.errors:
-        raise ConflictError(f"flow {analysed.flow.name} cannot run now: {found.where}: {found.problem}")
+def _refuse_unfit(analysed: AnalysedFlow, request: ReplayAsked) -> None:
+    for finding in analysed.errors:
+        raise ConflictError(f"flow {analysed.flow.name} cannot run now: {finding.where}: {finding.problem}")
     inputs = [each for one in (analysed, *analysed.asked.values()) for each in one.simple_inputs]
-    if asked.from_us is None and any(isinstance(each, TransactionInput) for each in inputs):
+    if request.from_us is None and any(isinstance(each, TransactionInput) for each in inputs):
         raise ConfigError(
             f"flow {analysed.flow.name} looks at the transaction that it is run for; give a period, from and until,"
             " whose transactions are to be replayed"
         )
 
 
-def _refuse_nothing_happens(session: Any, version_ids: list[int | None], asked: ReplayAsked) -> None:
-    if asked.from_us is None:
+def _refuse_nothing_happens(session: Any, version_ids: list[int | None], request: ReplayAsked) -> None:
+    if request.from_us is None:
         return
     rows = [session.get_one(FlowVersion, each) for each in version_ids if each is not None]
     flows = [analyse_canonical_flow(row.canonical).flow for row in rows]
@@ -217,7 +221,7 @@ def _refuse_nothing_happens(session: Any, version_ids: list[int | None], asked: 
             f"flow {flows[0].name} runs by itself for no event that is kept as it happened"
             f" ({', '.join((*KINDS, SCHEDULE))}); replay it for everybody, as of one moment"
         )
-    if asked.until_us is not None and has_more_moments(flows, (asked.from_us, asked.until_us), MOST_SCHEDULED):
+    if request.until_us is not None and has_more_moments(flows, (request.from_us, request.until_us), MOST_SCHEDULED):
         raise ConfigError(
             f"the schedules of flow {flows[0].name} have more than {MOST_SCHEDULED:,} moments in the period, and no"
             " more are replayed at once; give a shorter period"
@@ -249,10 +253,10 @@ def list_replay_people(
     done, or a person or a system asked. Who was erased is not among them.
     """
     with context.reading() as session:
-        found = replay_numbered(session, context.organisation_id, number)
-        if found.job.state != "done":
+        replay = replay_numbered(session, context.organisation_id, number)
+        if replay.job.state != "done":
             raise NotFoundError(f"there is no replay {number} of a flow that is done")
-        kind = found.entity_type
+        kind = replay.entity_type
         return people_of(session, number, before_at, stopped_at, part).map(lambda row: _person(kind, row))
 
 
@@ -292,14 +296,14 @@ def cancel_flow_replay(context: Context, number: int, reason: str) -> FlowReplay
         return _line(replay_numbered(session, context.organisation_id, number))
 
 
-def _line(found: ReplayRow) -> FlowReplayLine:
-    job = found.job
+def _line(row: ReplayRow) -> FlowReplayLine:
+    job = row.job
     return FlowReplayLine(
         **line_fields(job),
-        flow=found.flow,
-        entity_type=found.entity_type,
-        version=found.version,
-        base_version=found.base_version,
+        flow=row.flow,
+        entity_type=row.entity_type,
+        version=row.version,
+        base_version=row.base_version,
         as_of_us=job.as_of_us,
         from_us=job.from_us,
         until_us=job.until_us,

@@ -128,9 +128,9 @@ def try_flow_draft(
         kind = type_of_flow(session, row, written.entity_type)
         fits = flow_context(session, kind)
         analysed = fits.analysed(written)
-        for found in findings_in_organisation(analysed, fits, Document(document, SOURCE)):
-            if found.fatal:
-                raise ConflictError(f"flow {flow} cannot run now: {found.where}: {found.problem}")
+        for finding in findings_in_organisation(analysed, fits, Document(document, SOURCE)):
+            if finding.fatal:
+                raise ConflictError(f"flow {flow} cannot run now: {finding.where}: {finding.problem}")
         return _tried(session, context, _Tried(analysed, kind, row.id, None, supposed), external_id, transaction)
 
 
@@ -147,8 +147,8 @@ class _Tried:
 
 def _tried(session: Session, context: Context, through: _Tried, external_id: str, transaction: str | None) -> FlowTried:
     now, analysed = context.now(), through.analysed
-    for found in analysed.errors:
-        raise ConflictError(f"flow {analysed.flow.name} cannot run now: {found.where}: {found.problem}")
+    for finding in analysed.errors:
+        raise ConflictError(f"flow {analysed.flow.name} cannot run now: {finding.where}: {finding.problem}")
     _refuse_strange(through.supposed, analysed)
     entity = entity_named(session, context.organisation_id, through.kind.name, external_id)
     if entity.erased_us is not None:
@@ -157,13 +157,13 @@ def _tried(session: Session, context: Context, through: _Tried, external_id: str
     read = read_facts(session, context.organisation_id, through.kind.id, analysed, looked_at, now)
     program = flow_program_for(analysed, read.facts.versions, read.base)
     supposed = list(_supposed(through.supposed, program, entity.id, now))
-    kept = answers_of(session, through.flow_id, [entity.id], now)
-    answers = answers_kept([*kept, *supposed], by_cause=False)
-    asked, there = answers.asked(program, read, {entity.id: (entity.id, "")})
-    row = program.run(read.facts.own, asked).row(0, named=True)
+    stored_answers = answers_of(session, through.flow_id, [entity.id], now)
+    answers = answers_kept([*stored_answers, *supposed], by_cause=False)
+    run_context, there = answers.run_context(program, read, {entity.id: (entity.id, "")})
+    row = program.run(read.facts.own, run_context).row(0, named=True)
     inputs = {key: frame.row(0, named=True) for key, frame in read.facts.asked.items()}
     why = explain_run(program, row, RowContext(inputs, {}))
-    passed, given = {step.step for step in why.steps}, {each.step for each in supposed}
+    passed, supposed_steps = {step.step for step in why.steps}, {each.step for each in supposed}
     return FlowTried(
         flow=analysed.flow.name,
         version=through.version,
@@ -172,19 +172,19 @@ def _tried(session: Session, context: Context, through: _Tried, external_id: str
         transaction=transaction,
         as_of_us=now,
         why=why.as_json(),
-        answered=tuple(sorted((set(there) - given) & passed)),
-        supposed=tuple(sorted(given & passed)),
+        answered=tuple(sorted((set(there) - supposed_steps) & passed)),
+        supposed=tuple(sorted(supposed_steps & passed)),
         not_asked=why.at if why.status in {"waits", "asks"} else None,
     )
 
 
 def _refuse_strange(supposed: Supposed, analysed: AnalysedFlow) -> None:
-    found = [
+    findings = [
         *strange_answers("answers", supposed.answers, analysed.declared),
         *strange_outcomes("outcomes", supposed.outcomes, analysed.declared),
     ]
-    if found:
-        raise InvalidRulesetError(found, _SOURCE)
+    if findings:
+        raise InvalidRulesetError(findings, _SOURCE)
 
 
 def _supposed(supposed: Supposed, program: FlowProgram, entity_id: int, now_us: int) -> Iterator[RecordedAnswer]:
@@ -195,12 +195,12 @@ def _supposed(supposed: Supposed, program: FlowProgram, entity_id: int, now_us: 
     about, canonical = (entity_id, ""), program.flow.canonical
     for step, answer in supposed.answers.items():
         yield RecordedAnswer(*about, step, "person", canonical_json({"answer": answer}), canonical)
-    for step, given in supposed.outcomes.items():
+    for step, content in supposed.outcomes.items():
         position = program.flow.positions[step]
         compiled = program.steps[position]
         assert isinstance(compiled, CompiledOutsideStep)
-        outcome = outcome_given(given, now_us, _SOURCE)
-        made = fitted(outcome, compiled.outputs, {})
-        if made.failed != outcome.failed:
-            raise InvalidRulesetError([Finding(f"outcomes, {step}", str(made.failed))], _SOURCE)
+        outcome = outcome_given(content, now_us, _SOURCE)
+        fitted_outcome = fitted(outcome, compiled.outputs, {})
+        if fitted_outcome.failed != outcome.failed:
+            raise InvalidRulesetError([Finding(f"outcomes, {step}", str(fitted_outcome.failed))], _SOURCE)
         yield RecordedAnswer(*about, step, program.flow.steps[position].kind, outcome.canonical, canonical)

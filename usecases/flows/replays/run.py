@@ -98,8 +98,8 @@ class _Replay:
                 for few, causes in self._divided(session, part):
                     people = self._part(session, few, causes, tally, total)
                     tally.after_id, tally.entities = few.ids[-1], few.done + len(few.ids)
-                    kept = _kept(self.lease.number, self._about, tally, people)
-                    self.lease.progress(tally.entities, total, part.words, kept)
+                    write_part = _kept(self.lease.number, self._about, tally, people)
+                    self.lease.progress(tally.entities, total, part.words, write_part)
         self.lease.keep(lambda session: self._report(session, tally))
 
     def _divided(self, session: Session, part: EntitiesTogether) -> Iterator[tuple[EntitiesTogether, Causes]]:
@@ -135,9 +135,9 @@ class _Replay:
         )
 
     def _report(self, session: Session, tally: ReplayTally) -> dict[str, Any]:
-        of, found = self.listening, tally.as_json()
+        of, counts = self.listening, tally.as_json()
         groups = [set[str]() if of.period else members_run_for(flow) or set() for flow in of.flows]
-        del found["after_id"]  # a number that means nothing outside
+        del counts["after_id"]  # a number that means nothing outside
         report = canonical_json(
             {
                 **self._about,
@@ -147,7 +147,7 @@ class _Replay:
                 "members_of": sorted(groups[0]),
                 "base_members_of": sorted(set().union(*groups[1:])),
                 "notes": notes_of_members(session, of.type_id, of.groups, of.begins_us, tally.unknown_members),
-                **found,
+                **counts,
             }
         )
         return {"report": report, "report_hash": sha256(report.encode()).hexdigest(), "reached": None}
@@ -156,7 +156,7 @@ class _Replay:
         self, session: Session, part: EntitiesTogether, about: Causes, tally: ReplayTally, total: int
     ) -> list[dict[str, Any]]:
         """Replay a part; count it, and give those whom the versions treat otherwise."""
-        causes = about.found
+        causes = about.replayed
         until_us = None if self.wanted.period else self.wanted.as_of_us
         flow_id = self.version.flow.id
         answers = answers_kept(answers_of(session, flow_id, part.ids, until_us), by_cause=until_us is None)
@@ -190,12 +190,14 @@ class _Replay:
         looked_at: Mapping[int, LookedAt] = {each.entity_id: each.transaction for each in causes}
         read = read_facts(session, flow.organisation_id, flow.type_id, version.analysed, looked_at, at_us, THEN)
         program = flow_program_for(version.analysed, read.facts.versions, read.base)
-        asked, there = answers.asked(program, read, {each.entity_id: (each.entity_id, each.cause) for each in causes})
-        outcomes = program.run(read.facts.own, asked)
+        run_context, there = answers.run_context(
+            program, read, {each.entity_id: (each.entity_id, each.cause) for each in causes}
+        )
+        outcomes = program.run(read.facts.own, run_context)
         if tally is not None:
-            for step, given in there.items():
+            for step, is_answered in there.items():
                 passed = outcomes[program.steps[program.flow.positions[step]].column].is_not_null()
-                tally.answered[step] += int((passed & given).sum())
+                tally.answered[step] += int((passed & is_answered).sum())
         runs = Runs(program=program, facts=read.facts, outcomes=outcomes)
         if tally is not None:
             tally.add_failures(runs)
@@ -212,8 +214,8 @@ class _Ends:
         self._whole: list[pl.DataFrame] = [pl.DataFrame(schema=ROW)]
         self._few: list[pl.DataFrame] = []
 
-    def add(self, found: pl.DataFrame) -> None:
-        self._few.append(found)
+    def add(self, ends: pl.DataFrame) -> None:
+        self._few.append(ends)
         if len(self._few) == _OFTEN:
             self._whole.append(pl.concat(self._few, rechunk=True))
             self._few.clear()
@@ -227,7 +229,7 @@ def _divided(
 ) -> Iterator[tuple[EntitiesTogether, Causes]]:
     """Divide a part, with the causes of each, by how many there are and of how many moments."""
     by_entity: dict[int, list[ReplayedCause]] = {}
-    for each in causes.found:
+    for each in causes.replayed:
         by_entity.setdefault(each.entity_id, []).append(each)
     first, few, moments = 0, list[ReplayedCause](), set[int]()
 

@@ -28,8 +28,10 @@ def ends_of(runs: Runs, keys: Mapping[int, str], base: str) -> pl.DataFrame:
     table, amounts = runs.table, [name for name in runs.table.columns if name.endswith("_minor")]
     combinations = table.select("actions", *amounts).unique()
     words = [_words(row, base) for row in combinations.iter_rows(named=True)]
-    said = combinations.with_columns(pl.Series("words", words, dtype=pl.String))
-    joined = table.join(said, on=["actions", *amounts], how="left", nulls_equal=True, maintain_order="left")
+    combination_texts = combinations.with_columns(pl.Series("words", words, dtype=pl.String))
+    joined = table.join(
+        combination_texts, on=["actions", *amounts], how="left", nulls_equal=True, maintain_order="left"
+    )
     entities = joined["entity_id"].cast(pl.Int64)
     return pl.DataFrame(
         {

@@ -69,24 +69,24 @@ class Done(NamedTuple):
     event: NewEvent
 
 
-def carry_out(session: Session, doing: Doing, run: FlowRun, entity: Entity, taken: ActionTaken) -> Done | None:
+def carry_out(session: Session, doing: Doing, run: FlowRun, entity: Entity, action_taken: ActionTaken) -> Done | None:
     """Carry out an action; None where that was done before under the same cause.
 
     Any error undoes the transaction, so that nothing is half done.
     """
-    content = _content(doing, run, taken)
-    if taken.kind == "case":  # one that others sent under its number stays as it is
+    content = _content(doing, run, action_taken)
+    if action_taken.kind == "case":  # one that others sent under its number stays as it is
         content["case"] = free_number(session, run.organisation_id, "case", content["case"])
-    due_us = content["due_us"] if taken.kind == "review" else None
+    due_us = content["due_us"] if action_taken.kind == "review" else None
     values = {
         "organisation_id": run.organisation_id,
         "flow_id": run.flow_id,
         "run_id": run.id,
         "entity_id": entity.id,
         "cause": run.cause,
-        "action": taken.action,
-        "kind": taken.kind,
-        "subject": taken.subject,
+        "action": action_taken.action,
+        "kind": action_taken.kind,
+        "subject": action_taken.subject,
         "content": content,
         "at_us": doing.now_us,
         "due_us": due_us,
@@ -98,7 +98,7 @@ def carry_out(session: Session, doing: Doing, run: FlowRun, entity: Entity, take
     if number is None:
         return None
     with caused_by(session, origin_by(run, doing.answered)):
-        _affect(session, doing, entity, taken, content)
+        _affect(session, doing, entity, action_taken, content)
     body = {
         "entity_type": doing.flow.entity_type,
         "external_id": entity.external_id,
@@ -106,12 +106,12 @@ def carry_out(session: Session, doing: Doing, run: FlowRun, entity: Entity, take
         "version": doing.version,
         "run": f"f:{run.id}",
         "cause": run.cause,
-        "action": taken.action,
-        "title": taken.title,
-        "kind": taken.kind,
-        "purpose": taken.purpose,
+        "action": action_taken.action,
+        "title": action_taken.title,
+        "kind": action_taken.kind,
+        "purpose": action_taken.purpose,
         "content": content,
-        **standing_of(session, entity.id, taken.subject),
+        **standing_of(session, entity.id, action_taken.subject),
         "at": iso_text(doing.now_us),
     }
     event = NewEvent(event_name(number, doing.now_us), ACTED, entity.id, doing.now_us, canonical_json(body))
@@ -139,14 +139,14 @@ def event_name(number: int, at_us: int) -> str:
     return f"flow-action-{number}-{at_us}"
 
 
-def _content(doing: Doing, run: FlowRun, taken: ActionTaken) -> dict[str, Any]:
+def _content(doing: Doing, run: FlowRun, action_taken: ActionTaken) -> dict[str, Any]:
     """Tell what is done: all of it is known before it is done."""
-    action = doing.flow.action(taken.action)
+    action = doing.flow.action(action_taken.action)
     if isinstance(action, StatusAction):
         of_transaction = {"of": action.of, c.TRANSACTION_ID: transaction_of(run)}
         return {"status": action.status, **(_lasting(doing, action) if action.of == "entity" else of_transaction)}
     if isinstance(action, LimitAction):
-        amount = {"limit": action.limit, "amount_minor": taken.amount_minor, "sets": taken.sets}
+        amount = {"limit": action.limit, "amount_minor": action_taken.amount_minor, "sets": action_taken.sets}
         return {**amount, **_lasting(doing, action)}
     if isinstance(action, ReviewAction):
         return {"due_us": action.review.moment_after(doing.now_us)}
@@ -155,7 +155,7 @@ def _content(doing: Doing, run: FlowRun, taken: ActionTaken) -> dict[str, Any]:
         group = {"group": action.group} if isinstance(action, GroupAction) else {}
         return {**group, "tag": action.given_tag, "until_us": until}
     if isinstance(action, CaseAction):
-        return {"case": f"flow-{run.id}-{taken.action}", "words": action.case}
+        return {"case": f"flow-{run.id}-{action_taken.action}", "words": action.case}
     assert isinstance(action, WebhookAction)
     return {"event": action.webhook}
 
@@ -174,16 +174,18 @@ def transaction_of(run: FlowRun) -> str | None:
     return None if name is None else str(name)
 
 
-def _affect(session: Session, doing: Doing, entity: Entity, taken: ActionTaken, content: Mapping[str, Any]) -> None:
+def _affect(
+    session: Session, doing: Doing, entity: Entity, action_taken: ActionTaken, content: Mapping[str, Any]
+) -> None:
     """Do what changes other facts; a status, a limit and a review stand in their own rows.
 
     A tag that a person gave stays as it is, and one that another flow gave is not shortened: it may hold a level up.
     """
-    if taken.kind in GIVEN_AS_TAGS and not _is_held(session, entity, content, doing.now_us):
+    if action_taken.kind in GIVEN_AS_TAGS and not _is_held(session, entity, content, doing.now_us):
         set_tag_in(session, doing.context, entity, content["tag"], content["until_us"], doing.now_us)
-    elif taken.kind == "case":
-        given = RecordGiven(external_id=content["case"], opened_us=doing.now_us)
-        put_record_in(session, doing.context, entity, "case", given, doing.now_us)
+    elif action_taken.kind == "case":
+        record = RecordGiven(external_id=content["case"], opened_us=doing.now_us)
+        put_record_in(session, doing.context, entity, "case", record, doing.now_us)
 
 
 def _is_held(session: Session, entity: Entity, content: Mapping[str, Any], now: int) -> bool:

@@ -36,8 +36,8 @@ def questions_of(canonical: str) -> Mapping[str, str]:
 
 def asks_the_same(step: str, canonical: str, other: str) -> bool:
     """Tell whether two versions, given by their canonical texts, have a step of that id which asks the same."""
-    asked = questions_of(canonical).get(step)
-    return asked is not None and asked == questions_of(other).get(step)
+    question = questions_of(canonical).get(step)
+    return question is not None and question == questions_of(other).get(step)
 
 
 def pass_on(session: Session, acting: FlowRun, step: str, now_us: int) -> list[tuple[int, str]]:
@@ -78,8 +78,8 @@ def catch_up(session: Session, waiting: Mapping[int, tuple[int, str]]) -> list[t
         for each in came:
             if each.step.step != step or not asks_the_same(step, each.canonical, shadows):
                 continue
-            kept: dict[str, Any] = {name: getattr(each.step, name) for name in _KEPT}
-            if add_outcome(session, {**kept, "run_id": run_id}):
+            columns: dict[str, Any] = {name: getattr(each.step, name) for name in _KEPT}
+            if add_outcome(session, {**columns, "run_id": run_id}):
                 written.append((run_id, step))
     return written
 

@@ -115,8 +115,8 @@ def _stopped_runs(engine: Engine, batch: RunBatch) -> list[int]:
     if not batch.stopped:
         return []
     with reading(engine) as session:
-        held = stored.runs_held(session, batch, batch.stopped)
-        acting = [run.id for run in held if run.stopped_at is not None and run.acting]
+        held_runs = stored.runs_held(session, batch, batch.stopped)
+        acting = [run.id for run in held_runs if run.stopped_at is not None and run.acting]
         return acting if acting and not stored.is_off(session, batch.flow_id) else []
 
 
@@ -127,9 +127,9 @@ def _ask_models(engine: Engine, batch: RunBatch, stopped: Sequence[int], clock: 
     """
     asking, errors = dict[str, list[_Question]](), dict[int, str]()
     with reading(engine) as session:
-        held = stored.runs_held(session, batch, stopped) if stopped else []
-        there = stored.outcomes_of(session, [run.id for run in held])
-        for run in held:
+        held_runs = stored.runs_held(session, batch, stopped) if stopped else []
+        there = stored.outcomes_of(session, [run.id for run in held_runs])
+        for run in held_runs:
             try:
                 question = _question_of(session, run, there.get(run.id, {}), ModelStep)
             except UNEXPECTED_ERRORS as error:  # it must not hold up the others; it is kept and shown
@@ -151,9 +151,9 @@ def _ask_models(engine: Engine, batch: RunBatch, stopped: Sequence[int], clock: 
 def _ask_for(engine: Engine, batch: RunBatch, run_id: int, clock: Callable[[], int]) -> None:
     """Ask for one run, and store the outcome, unless it does not ask or has one."""
     with reading(engine) as session:
-        held = stored.runs_held(session, batch, [run_id])
+        held_runs = stored.runs_held(session, batch, [run_id])
         there = stored.outcomes_of(session, [run_id])
-        question = _question_of(session, held[0], there.get(run_id, {})) if held else None
+        question = _question_of(session, held_runs[0], there.get(run_id, {})) if held_runs else None
     if question is None:
         return
     question = replace(question, note_asking=partial(_note_asking, engine, batch, run_id, clock))
@@ -175,12 +175,12 @@ def _note_asking(engine: Engine, batch: RunBatch, run_id: int, clock: Callable[[
         _LeaseLostError: the run is not held any more.
     """
     with writing(engine) as session:
-        held = stored.runs_held(session, batch, [run_id], locked=True)
-        if not held:
+        held_runs = stored.runs_held(session, batch, [run_id], locked=True)
+        if not held_runs:
             raise _LeaseLostError
-        if held[0].asked_us is not None:
+        if held_runs[0].asked_us is not None:
             raise NotAnsweredError(PERHAPS_ASKED)
-        held[0].asked_us = clock()
+        held_runs[0].asked_us = clock()
 
 
 def _store(engine: Engine, answered: Sequence[tuple[_Question, OutsideOutcome]]) -> None:
@@ -222,21 +222,21 @@ def _question_of(
     session: Session, run: FlowRun, steps: Mapping[str, StepOutcome], kind: type[OutsideStep] = OutsideStep
 ) -> _Question | None:
     """Give what a run asks at a step of a kind; None where it does not ask, or has its outcome."""
-    kept = kept_of(run)
-    runnable = version_kept(session, run.version_id, kept)
+    stored_facts = kept_of(run)
+    runnable = version_kept(session, run.version_id, stored_facts)
     flow = runnable.analysed.flow
     at = flow.steps[flow.positions[run.stopped_at or ""]]
     if not isinstance(at, kind) or at.id in steps:
         return None
-    lists = list_versions_used(session, run.organisation_id, kept["lists"])
+    lists = list_versions_used(session, run.organisation_id, stored_facts["lists"])
     assert run.as_of_us is not None  # it is stored with the facts
-    program, row, inputs = row_kept(runnable, kept, lists, steps, (run.entity_id, run.as_of_us))
-    asked = RowContext({key: frame.row(0, named=True) for key, frame in inputs.items()}, {})
+    program, row, inputs = row_kept(runnable, stored_facts, lists, steps, (run.entity_id, run.as_of_us))
+    row_context = RowContext({key: frame.row(0, named=True) for key, frame in inputs.items()}, {})
     organisation = session.get_one(Organisation, run.organisation_id).name
-    return _Question(run.id, run.entity_id, organisation, at, sent_facts(program, row, asked))
+    return _Question(run.id, run.entity_id, organisation, at, sent_facts(program, row, row_context))
 
 
 def kept_of(run: FlowRun) -> Mapping[str, Any]:
     """Give what was kept of a run when its facts were read."""
-    kept: Mapping[str, Any] = json.loads(run.inputs or "{}")
-    return kept
+    stored_facts: Mapping[str, Any] = json.loads(run.inputs or "{}")
+    return stored_facts

@@ -94,8 +94,8 @@ def _run_at_once(
         with context.reading() as session:
             standing = standing_flow(session, context.organisation_id, flow)
             entity = entity_named(session, context.organisation_id, *named)
-            known = (standing.flow.id, entity.id)
-            if entity.type_id != standing.flow.type_id or run_of_cause(session, *known, cause) is not None:
+            key = (standing.flow.id, entity.id)
+            if entity.type_id != standing.flow.type_id or run_of_cause(session, *key, cause) is not None:
                 return None
             acting, *shadows = _rows(context, standing, entity.id, cause, about, now)
             run = FlowRun(**acting)
@@ -104,7 +104,7 @@ def _run_at_once(
             stays = number_of_entity(session, context.organisation_id, *named) == entity.id
             lock_entities(session, [entity.id])
             acts = acting_version(session, standing.flow.id, locked=True) == standing.version.id
-            if run_of_cause(session, *known, cause) is not None:  # in whatever version
+            if run_of_cause(session, *key, cause) is not None:  # in whatever version
                 raise _OvertakenError
             columns = reached.columns(run, now, off=False)
             number = add_run(session, {**acting, **columns}) if stays and acts else None
@@ -142,8 +142,8 @@ def _key(run_key: str | None, transaction: Mapping[str, Any] | None) -> str | No
 
 
 def _about(type_name: str, external_id: str, transaction: Mapping[str, Any] | None) -> dict[str, Any]:
-    asked = json.dumps([type_name, external_id, transaction], sort_keys=True, default=repr)
-    about: dict[str, Any] = {"kind": "call", "asked": sha256(asked.encode()).hexdigest()}
+    call_text = json.dumps([type_name, external_id, transaction], sort_keys=True, default=repr)
+    about: dict[str, Any] = {"kind": "call", "asked": sha256(call_text.encode()).hexdigest()}
     return about if transaction is None else {**about, "transaction": json.dumps(transaction, sort_keys=True)}
 
 

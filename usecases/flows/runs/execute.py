@@ -88,8 +88,8 @@ def carry_on(engine: Engine, batch: RunBatch, clock: Callable[[], int]) -> int:
     again = {number: error for number, error in errors.items() if tried[number] < MAX_ATTEMPTS}
     later = {number: back_off_us(tried[number]) for number in again}
     for number in errors.keys() - again.keys():
-        if said := give_up(engine, batch, number, errors[number], clock):
-            again[number], later[number] = said, back_off_us(1)
+        if action_error := give_up(engine, batch, number, errors[number], clock):
+            again[number], later[number] = action_error, back_off_us(1)
     if again:
         now = clock()
         with writing(engine) as session:
@@ -149,10 +149,10 @@ def begin_of(session: Session, runnable: RunnableVersion, runs: Sequence[FlowRun
     reached = []
     for run in runs:
         place = places[run.entity_id]
-        kept = {**read.kept(place), "flow": dict(runnable.about), "cause": run.cause}
-        asked = {key: frame[place] for key, frame in facts.asked.items()}
-        outcome = conclude(program, kept, asked, outcomes[place], now)
-        reached.append(ReachedStep(outcome, runnable, {"inputs": facts_text(kept), "as_of_us": now}, None))
+        stored_facts = {**read.stored_form(place), "flow": dict(runnable.about), "cause": run.cause}
+        input_frames = {key: frame[place] for key, frame in facts.asked.items()}
+        outcome = conclude(program, stored_facts, input_frames, outcomes[place], now)
+        reached.append(ReachedStep(outcome, runnable, {"inputs": facts_text(stored_facts), "as_of_us": now}, None))
     return reached
 
 
@@ -179,8 +179,8 @@ def act_and_record(
     for run, this, columns in stored_runs.values():
         doing = this.doing(context, now)
         for action in this.outcome.explanation.actions if run.acting and columns["error"] != OFF else ():
-            found = carry_out(session, doing, run, session.get_one(Entity, run.entity_id), action)
-            done += [] if found is None else [found]
+            result = carry_out(session, doing, run, session.get_one(Entity, run.entity_id), action)
+            done += [] if result is None else [result]
     add_events(session, flow.organisation_id, [each.event for each in done])
     rows = merge_digests(
         digests(session, "flow_runs", stored_runs),
@@ -230,20 +230,20 @@ class _Work:
             reached = self._reached(session, numbers, now)
         with writing(self.engine) as session:
             lock_entities(session, {self.batch.entities[number] for number in numbers})
-            held = stored.runs_held(session, self.batch, reached, locked=True)
-            if held:
-                self._store(session, held, reached, now)
+            held_runs = stored.runs_held(session, self.batch, reached, locked=True)
+            if held_runs:
+                self._store(session, held_runs, reached, now)
 
     def _held(self, session: Session, numbers: Iterable[int]) -> list[FlowRun]:
         return stored.runs_held(session, self.batch, numbers)
 
     def _reached(self, session: Session, numbers: Sequence[int], now: int) -> dict[int, ReachedStep]:
         """Come to where runs lead: those that begin as columns, and those that go on each from its own facts."""
-        held = self._held(session, numbers)
-        there = stored.present_entities(session, [run.entity_id for run in held])
-        held = [run for run in held if run.entity_id in there]
-        begun = [run for run in held if run.inputs is not None]
-        reached = self._begin(session, [run for run in held if run.inputs is None], now)
+        held_runs = self._held(session, numbers)
+        there = stored.present_entities(session, [run.entity_id for run in held_runs])
+        held_runs = [run for run in held_runs if run.entity_id in there]
+        begun = [run for run in held_runs if run.inputs is not None]
+        reached = self._begin(session, [run for run in held_runs if run.inputs is None], now)
         steps = stored.outcomes_of(session, [run.id for run in begun])
         for run in begun:
             reached[run.id] = self._go_on(session, run, steps.get(run.id, {}), now)
@@ -257,16 +257,16 @@ class _Work:
 
     def _go_on(self, session: Session, run: FlowRun, steps: dict[str, StepOutcome], now: int) -> ReachedStep:
         """Come to where a run leads that waited; a person who did not come in time is nobody."""
-        kept, nobody = kept_of(run), None
-        runnable = version_kept(session, run.version_id, kept)
+        stored_facts, nobody = kept_of(run), None
+        runnable = version_kept(session, run.version_id, stored_facts)
         late = run.acting and run.stopped_at not in steps and (run.due_us or 0) <= now
         if late and _waits_for_person(runnable, run):
             assert run.stopped_at is not None  # there it waits
             nobody = StepOutcome(**_nobody(run, run.stopped_at, now))
             steps = {**steps, nobody.step: nobody}
-        lists = list_versions_used(session, run.organisation_id, kept["lists"])
+        lists = list_versions_used(session, run.organisation_id, stored_facts["lists"])
         assert run.as_of_us is not None  # it is stored with the facts
-        outcome = outcome_kept(runnable, kept, lists, steps, (run.entity_id, run.as_of_us))
+        outcome = outcome_kept(runnable, stored_facts, lists, steps, (run.entity_id, run.as_of_us))
         return ReachedStep(outcome, runnable, {}, nobody, people_who_answered(steps.values()))
 
     def _store(self, session: Session, runs: Sequence[FlowRun], reached: Mapping[int, ReachedStep], now: int) -> None:

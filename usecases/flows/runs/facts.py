@@ -39,8 +39,8 @@ LookedAt = str | Mapping[str, Any] | None
 
 def transaction_about(run: FlowRun) -> LookedAt:
     """Give the transaction that caused a run, or that came with its call, as JSON: its amount is no whole number."""
-    sent = run.about.get("transaction")
-    return run.about.get("transaction_id") if sent is None else json.loads(sent)
+    transaction = run.about.get("transaction")
+    return run.about.get("transaction_id") if transaction is None else json.loads(transaction)
 
 
 _OWN_PARTS: Final = frozenset({"levels", "pending"})
@@ -73,7 +73,7 @@ class FactsRead:
     base: str
     rests_on: Mapping[str, Mapping[str, Any]]
 
-    def kept(self, position: int) -> dict[str, Any]:
+    def stored_form(self, position: int) -> dict[str, Any]:
         """Give what is to be kept of one entity, so that `facts_kept` reads it back."""
         return {
             "base": self.base,
@@ -90,11 +90,13 @@ def _kept(frame: pl.DataFrame, position: int) -> dict[str, Any]:
     return {"inputs": columns.row(position, named=True) if columns.width else {}, "types": types_of(columns)}
 
 
-def facts_kept(kept: Mapping[str, Any], as_of_us: int, entity_id: int) -> tuple[pl.DataFrame, dict[str, pl.DataFrame]]:
+def facts_kept(
+    stored_facts: Mapping[str, Any], as_of_us: int, entity_id: int
+) -> tuple[pl.DataFrame, dict[str, pl.DataFrame]]:
     """Read the facts of a run back: its own, and those of all that it asks by their keys, one row each."""
     entity = str(entity_id)
-    asked = {key: inputs_frame(each, as_of_us, entity) for key, each in kept["asked"].items()}
-    return inputs_frame(kept["own"], as_of_us, entity), asked
+    asked_frames = {key: inputs_frame(each, as_of_us, entity) for key, each in stored_facts["asked"].items()}
+    return inputs_frame(stored_facts["own"], as_of_us, entity), asked_frames
 
 
 def read_facts(
@@ -120,20 +122,20 @@ def read_facts(
     Raises:
         InvalidRulesetError: something that is read is not there, such as a list.
     """
-    asked: list[Analysed[Any]] = [analysed, *analysed.asked.values()]
-    everything = set[str]().union(*map(_parts_of, asked))
+    all_analysed: list[Analysed[Any]] = [analysed, *analysed.asked.values()]
+    everything = set[str]().union(*map(_parts_of, all_analysed))
     parts = everything - _OWN_PARTS
     ids = sorted(entities)
-    linked = read_linked(session, type_id, ids, asked, now_us)
+    linked = read_linked(session, type_id, ids, all_analysed, now_us)
     base = base_currency_of(session, organisation_id)
     rates = rates_for(session, organisation_id, base, from_microseconds(now_us).date())
     whose = (organisation_id, type_id, ids)
     values = None if standing is None else standing.values(session, ids, now_us)
     kind, lists = session.get_one(EntityType, type_id), bool(analysed.lists_asked)
-    given: dict[str, Any] = {"linked": linked, "rates": rates, "values": values, "lists": lists}
-    given |= {"back": LookBack.of(asked), "rules": LookBack.of(asked, RULES)}
-    given["known_by_us"] = None if standing is None else now_us
-    read = read_parts(session, *whose, parts, now_us, **given)
+    options: dict[str, Any] = {"linked": linked, "rates": rates, "values": values, "lists": lists}
+    options |= {"back": LookBack.of(all_analysed), "rules": LookBack.of(all_analysed, RULES)}
+    options["known_by_us"] = None if standing is None else now_us
+    read = read_parts(session, *whose, parts, now_us, **options)
     declared = FIELDS.validate_python(kind.transaction_fields)
     pending = transactions_looked_at(session, organisation_id, declared, entities, now_us)
     if standing is None:
@@ -152,15 +154,19 @@ def _rests_on(
     """Name the assessments by which entities stand, with their rulesets, and what said their value."""
     version_ids = {row.version_id for row in standings.values() if row.version_id is not None}
     rulesets = rulesets_of_versions(session, sorted(version_ids)) if version_ids else {}
-    found: dict[str, dict[str, Any]] = {}
+    origins_by_entity: dict[str, dict[str, Any]] = {}
     for entity, row in standings.items():
         ruleset, version = rulesets.get(row.version_id or 0, (None, None))
         level = {"assessment": f"{entity}.{row.number}", "ruleset": ruleset, "version": version}
-        found[str(entity)] = {"level": level}
-    for said in () if values is None else values.iter_rows(named=True):
-        value = {"model": said["model"], "version": said["model_version"], "as_of": iso_text(said["as_of_us"])}
-        found.setdefault(said[ENTITY], {})["value"] = value
-    return found
+        origins_by_entity[str(entity)] = {"level": level}
+    for value_row in () if values is None else values.iter_rows(named=True):
+        value = {
+            "model": value_row["model"],
+            "version": value_row["model_version"],
+            "as_of": iso_text(value_row["as_of_us"]),
+        }
+        origins_by_entity.setdefault(value_row[ENTITY], {})["value"] = value
+    return origins_by_entity
 
 
 def _parts_of(analysed: Analysed[Any]) -> set[str]:
@@ -209,16 +215,16 @@ def transactions_looked_at(
     *declared* are the fields that their type declares for transactions.
     """
     wanted = {number for number in entities.values() if isinstance(number, str)}
-    with_calls = {number: given for number, given in entities.items() if isinstance(given, Mapping)}
+    with_calls = {number: transaction for number, transaction in entities.items() if isinstance(transaction, Mapping)}
     names = present_entities(session, with_calls) if with_calls else {}
-    sent = [
-        read_pending_transaction(given, declared, (number, names[number]), now_us).frame
-        for number, given in with_calls.items()
+    pending_frames = [
+        read_pending_transaction(transaction, declared, (number, names[number]), now_us).frame
+        for number, transaction in with_calls.items()
     ]
     if not wanted:
         return (
-            pl.concat(sent)
-            if sent
+            pl.concat(pending_frames)
+            if pending_frames
             else transactions_frame(loading.transactions_numbered(session, organisation_id, ()), declared)
         )
     stored = loading.transactions_numbered(session, organisation_id, sorted(wanted))
@@ -227,9 +233,9 @@ def transactions_looked_at(
     if about:
         corrections = loading.corrections(session, about, for_value=False)
         stored = with_corrections(stored, corrections.filter(pl.col("known_us") <= now_us))
-    return pl.concat([transactions_frame(stored, declared), *sent])
+    return pl.concat([transactions_frame(stored, declared), *pending_frames])
 
 
-def facts_text(kept: Mapping[str, Any]) -> str:
+def facts_text(facts: Mapping[str, Any]) -> str:
     """Write facts as they are stored."""
-    return json.dumps(kept, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(facts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -54,9 +54,9 @@ def give_up(engine: Engine, batch: RunBatch, number: int, error: str, clock: Cal
     try:
         with writing(engine) as session:
             lock_entities(session, [batch.entities[number]])
-            held = stored.runs_held(session, batch, [number], locked=True)
-            if held:
-                _give_up(session, engine, held[0], error, now)
+            held_runs = stored.runs_held(session, batch, [number], locked=True)
+            if held_runs:
+                _give_up(session, engine, held_runs[0], error, now)
     except StoreError:
         raise
     except UNEXPECTED_ERRORS as unexpected:  # it must not hold up the others; it is kept and shown

@@ -54,20 +54,29 @@ def version_now(session: Session, version_id: int) -> RunnableVersion:
 
 def as_it_runs(standing: StandingFlow) -> RunnableVersion:
     """Give a version as it runs now."""
-    asked = {kind: {name: dict(vars(of)) for name, of in each.items()} for kind, each in standing.asked.items()}
-    return _runnable(standing.flow, standing.version, standing.analysed, asked)
+    asked_versions = {
+        kind: {name: dict(vars(of)) for name, of in each.items()} for kind, each in standing.asked.items()
+    }
+    return _runnable(standing.flow, standing.version, standing.analysed, asked_versions)
 
 
-def version_kept(session: Session, version_id: int, kept: Mapping[str, Any]) -> RunnableVersion:
+def version_kept(session: Session, version_id: int, stored_facts: Mapping[str, Any]) -> RunnableVersion:
     """Give a version with what a run of it asked when it began."""
     version, flow = version_and_flow(session, version_id)
-    asked = kept["flow"]["asked"]
-    numbers = {kind: {name: int(each["version"]) for name, each in of.items()} for kind, of in asked.items()}
-    return _runnable(flow, version, flow_as_asked(session, version_id, numbers), asked)
+    asked_versions = stored_facts["flow"]["asked"]
+    numbers = {kind: {name: int(each["version"]) for name, each in of.items()} for kind, of in asked_versions.items()}
+    return _runnable(flow, version, flow_as_asked(session, version_id, numbers), asked_versions)
 
 
-def _runnable(flow: FlowRow, version: FlowVersion, analysed: AnalysedFlow, asked: Mapping[str, Any]) -> RunnableVersion:
-    about = {"name": flow.name, "version": version.number, "content_hash": version.content_hash, "asked": asked}
+def _runnable(
+    flow: FlowRow, version: FlowVersion, analysed: AnalysedFlow, asked_versions: Mapping[str, Any]
+) -> RunnableVersion:
+    about = {
+        "name": flow.name,
+        "version": version.number,
+        "content_hash": version.content_hash,
+        "asked": asked_versions,
+    }
     return RunnableVersion(flow=flow, version=version, analysed=analysed, about=about)
 
 
@@ -86,14 +95,16 @@ class RunOutcome:
     does: str
 
 
-def actions_text(taken: Iterable[tuple[str, int | None]], base: str) -> str:
+def actions_text(actions: Iterable[tuple[str, int | None]], base: str) -> str:
     """Write the actions of a run, with the amounts of limits in the *base* currency: what is compared of two runs.
 
     >>> actions_text([("set-limit", 500_000), ("look", None)], "EUR"), actions_text([], "EUR")
     ('set-limit 5000 EUR, look', '')
     """
     units = minor_units(base)
-    return ", ".join(action if minor is None else f"{action} {_amount(minor, units)} {base}" for action, minor in taken)
+    return ", ".join(
+        action if minor is None else f"{action} {_amount(minor, units)} {base}" for action, minor in actions
+    )
 
 
 def _amount(minor: int, units: int) -> str:
@@ -108,7 +119,7 @@ def people_who_answered(steps: Iterable[StepOutcome]) -> frozenset[str]:
 
 def outcome_kept(
     runnable: RunnableVersion,
-    kept: Mapping[str, Any],
+    stored_facts: Mapping[str, Any],
     versions: Mapping[str, ListVersion],
     steps: Mapping[str, StepOutcome],
     of: tuple[int, int],
@@ -117,26 +128,26 @@ def outcome_kept(
 
     Args:
         runnable: the version, with all that it asked.
-        kept: the facts, as `usecases.flows.runs.facts.FactsRead.kept` gave them, with `flow` and `cause`.
+        stored_facts: as `usecases.flows.runs.facts.FactsRead.stored_form` gave them, with `flow` and `cause`.
         versions: of the lists that it read.
         steps: that asked, and have an answer or an outcome, by their ids.
         of: the number of the entity, and the moment of the facts.
     """
-    program, row, inputs = row_kept(runnable, kept, versions, steps, of)
-    return conclude(program, kept, inputs, row, of[1])
+    program, row, inputs = row_kept(runnable, stored_facts, versions, steps, of)
+    return conclude(program, stored_facts, inputs, row, of[1])
 
 
 def row_kept(
     runnable: RunnableVersion,
-    kept: Mapping[str, Any],
+    stored_facts: Mapping[str, Any],
     versions: Mapping[str, ListVersion],
     steps: Mapping[str, StepOutcome],
     of: tuple[int, int],
 ) -> tuple[FlowProgram, dict[str, Any], dict[str, pl.DataFrame]]:
     """Run what is kept of a run, as `outcome_kept` says: the program, its row, and what else that was run with."""
     entity_id, as_of_us = of
-    own, inputs = facts_kept(kept, as_of_us, entity_id)
-    program = flow_program_for(runnable.analysed, versions, kept["base"])
+    own, inputs = facts_kept(stored_facts, as_of_us, entity_id)
+    program = flow_program_for(runnable.analysed, versions, stored_facts["base"])
     row = program.run(own, _asked(program, inputs, steps)).row(0, named=True)
     return program, row, inputs
 
@@ -159,23 +170,25 @@ def _asked(program: FlowProgram, inputs: Mapping[str, pl.DataFrame], steps: Mapp
 
 def conclude(
     program: FlowProgram,
-    kept: Mapping[str, Any],
-    asked: Mapping[str, pl.DataFrame],
+    stored_facts: Mapping[str, Any],
+    input_frames: Mapping[str, pl.DataFrame],
     row: Mapping[str, Any],
     as_of_us: int,
 ) -> RunOutcome:
-    """Explain one row of a program's run; *asked* has the facts of that row alone, by the keys of what it asks."""
-    inputs = {key: frame.row(0, named=True) for key, frame in asked.items()}
+    """Explain one row of a program's run; *input_frames* has its facts alone, by the keys of what it asks."""
+    inputs = {key: frame.row(0, named=True) for key, frame in input_frames.items()}
     explanation = explain_run(program, row, RowContext(inputs, {}))
     answer = {
         "engine": ENGINE,
         "as_of": iso_text(as_of_us),
-        "cause": kept["cause"],
-        "flow": dict(kept["flow"]),
-        "lists": {name: iso_text(since) for name, since in kept["lists"].items()},
-        "base": kept["base"],
-        **({"rests_on": kept["rests_on"]} if "rests_on" in kept else {}),  # runs of before say nothing of it
+        "cause": stored_facts["cause"],
+        "flow": dict(stored_facts["flow"]),
+        "lists": {name: iso_text(since) for name, since in stored_facts["lists"].items()},
+        "base": stored_facts["base"],
+        **(
+            {"rests_on": stored_facts["rests_on"]} if "rests_on" in stored_facts else {}
+        ),  # runs of before say nothing of it
         **explanation.as_json(),
     }
-    does = actions_text(((each.action, each.amount_minor) for each in explanation.actions), kept["base"])
+    does = actions_text(((each.action, each.amount_minor) for each in explanation.actions), stored_facts["base"])
     return RunOutcome(explanation, canonical_json(answer), does)

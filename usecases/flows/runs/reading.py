@@ -224,14 +224,14 @@ def view_of(session: Session, row: RunRow) -> RunView:
 
 def _question(step: PersonStep, why: Mapping[str, Any] | None) -> QuestionOpen:
     """Give what a step asks, with what its inputs were, which the trace has."""
-    asked = step.person
-    seen = [each["seen"] for each in (why or {}).get("steps", ()) if each["step"] == step.id and each["seen"]]
+    question = step.person
+    values_seen = [each["seen"] for each in (why or {}).get("steps", ()) if each["step"] == step.id and each["seen"]]
     return QuestionOpen(
         step=step.id,
-        question=asked.question,
-        look_at=(*asked.words_looked_at, *seen),
-        role=asked.role,
-        answers=tuple(asked.answers),
+        question=question.question,
+        look_at=(*question.words_looked_at, *values_seen),
+        role=question.role,
+        answers=tuple(question.answers),
     )
 
 
@@ -360,7 +360,7 @@ def _not_replaced(rows: Sequence[FlowAction]) -> list[FlowAction]:
     run that a person answered replaces; what a person decided on the relationship, only another decision on it, which
     is a person's too; what is lasting, none does. A status of a transaction says nothing about the entity.
     """
-    kept: list[FlowAction] = []
+    remaining: list[FlowAction] = []
     newest: dict[tuple[int, str], int] = {}  # the newest run that acted later
     weightiest: dict[tuple[int, str], int] = {}  # what a later one rests on
     for row in reversed(rows):
@@ -369,11 +369,11 @@ def _not_replaced(rows: Sequence[FlowAction]) -> list[FlowAction]:
         of, weight = (row.flow_id, row.subject), _weight(row)
         is_replaced = weightiest.get(of, 0) >= max(weight, 1) or (weight == 0 and row.run_id <= newest.get(of, 0))
         if row.content.get("lasting") or not is_replaced:
-            kept.append(row)
+            remaining.append(row)
         if row.kind != "review":
             newest[of] = max(row.run_id, newest.get(of, 0))
             weightiest[of] = max(weight, weightiest.get(of, 0))
-    return kept[::-1]
+    return remaining[::-1]
 
 
 def _weight(row: FlowAction) -> int:

@@ -39,13 +39,13 @@ def replay_run(context: Context, number: int) -> Replayed:
             raise ConflictError(f"what run f:{number} was made from {removal_text(session, run.removed_by)}")
         if run.inputs is None or run.answer is None or run.as_of_us is None:
             raise ConflictError(f"run f:{number} has not come to anything yet: its facts were not read")
-        kept = json.loads(run.inputs)
+        stored_facts = json.loads(run.inputs)
         steps = outcomes_of(session, [run.id]).get(run.id, {})
         if run.state not in {"ended", "failed"} and run.stopped_at is not None:
             steps.pop(run.stopped_at, None)  # it was answered, and has not gone on yet
-        runnable = version_kept(session, run.version_id, kept)
-        lists = list_versions_used(session, context.organisation_id, kept["lists"])
-        replayed = outcome_kept(runnable, kept, lists, steps, (run.entity_id, run.as_of_us)).answer
+        runnable = version_kept(session, run.version_id, stored_facts)
+        lists = list_versions_used(session, context.organisation_id, stored_facts["lists"])
+        replayed = outcome_kept(runnable, stored_facts, lists, steps, (run.entity_id, run.as_of_us)).answer
         return Replayed(
             assessment=f"f:{number}",
             same=replayed == run.answer,

@@ -50,9 +50,9 @@ def part_taken(session: Session, run: FlowRun, flow: Flow, name: str) -> str:
         return f"called or caused run f:{run.id}"
     if name in origin_of(run.about).answered and not has_sole_operator(session, run.organisation_id):
         return f"answered what a flow asked by which run f:{run.id} came about"
-    asked = _role(flow, run.stopped_at or "")
+    asked_role = _role(flow, run.stopped_at or "")
     for step, outcome in outcomes_of(session, [run.id]).get(run.id, {}).items():
-        if outcome.kind == PERSON and outcome.actor == name and (role := _role(flow, step)) != asked:
+        if outcome.kind == PERSON and outcome.actor == name and (role := _role(flow, step)) != asked_role:
             if has_sole_operator(session, run.organisation_id):
                 return ""
             return f"answered {step} of run f:{run.id}, which asks a member of the role {role}"
@@ -60,6 +60,6 @@ def part_taken(session: Session, run: FlowRun, flow: Flow, name: str) -> str:
 
 
 def _role(flow: Flow, step: str) -> str:
-    asked = flow.steps[flow.positions[step]]
-    assert isinstance(asked, PersonStep)  # a run waits for a person there, and a person answered there
-    return asked.person.role
+    person_step = flow.steps[flow.positions[step]]
+    assert isinstance(person_step, PersonStep)  # a run waits for a person there, and a person answered there
+    return person_step.person.role

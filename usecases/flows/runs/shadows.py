@@ -70,7 +70,7 @@ def compare_shadow(context: Context, flow: str) -> tuple[EndsOfBoth, ...]:
     """
     with context.reading() as session:
         row = flow_named(session, context.organisation_id, flow)
-        return tuple(EndsOfBoth(**found._asdict()) for found in ends_of_pairs(session, row))
+        return tuple(EndsOfBoth(**pair._asdict()) for pair in ends_of_pairs(session, row))
 
 
 def list_shadow_pairs(

@@ -112,9 +112,9 @@ class _AssessPart:
         rulesets = [each.analysed() for each in self.rulesets]
         names = [each.ruleset.name for each in rulesets]
         for each in assess_portfolio(rulesets, portfolio, self.as_of, before).parts:
-            made = _OfRuleset(_place(each, names), table_of(each), failures_of(each, self.wanted.failures))
+            part = _OfRuleset(_place(each, names), table_of(each), failures_of(each, self.wanted.failures))
             lines = [list(lines_of(each)) if self.wanted.breakdowns else []]
-            content = pa.array([pickle.dumps(made, pickle.HIGHEST_PROTOCOL)], pa.large_binary())
+            content = pa.array([pickle.dumps(part, pickle.HIGHEST_PROTOCOL)], pa.large_binary())
             yield Result(pa.table({_MADE: content, _LINES: pa.array(lines, pa.large_list(pa.large_string()))}), b"")
 
 
@@ -175,10 +175,10 @@ class AssessmentByParts:
         warn_about_portfolio(self.whole.files, self.whole.portfolio, rulesets, unknown)
         for warning in self.warnings:
             self.whole.files.warn(warning)
-        made = [pickle.loads(table[_MADE][0].as_buffer()) for table in tables]  # noqa: S301 (as where it is written)
-        places = [part.place for part in made]
-        order = sorted(range(len(made)), key=places.__getitem__)
-        return AssessedParts(entities, [made[each] for each in order], [_lines(tables[each]) for each in order])
+        parts = [pickle.loads(table[_MADE][0].as_buffer()) for table in tables]  # noqa: S301 (as where it is written)
+        places = [part.place for part in parts]
+        order = sorted(range(len(parts)), key=places.__getitem__)
+        return AssessedParts(entities, [parts[each] for each in order], [_lines(tables[each]) for each in order])
 
 
 def _lines(table: pa.Table) -> pa.Array:

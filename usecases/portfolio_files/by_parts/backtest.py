@@ -54,13 +54,19 @@ class _BacktestPart:
 
     def __call__(self, portfolio: Portfolio, before: PriorState) -> Iterator[Result]:
         present = None if self.present is None else self.present.analysed()
-        held = HeldLevels(before.standing, self.entered)
+        held_levels = HeldLevels(before.standing, self.entered)
         order: list[pl.DataFrame] = []
-        found = backtest(
-            self.draft.analysed(), portfolio, self.as_of, present, held, seed=self.seed, keep_furthest=order.append
+        result = backtest(
+            self.draft.analysed(),
+            portfolio,
+            self.as_of,
+            present,
+            held_levels,
+            seed=self.seed,
+            keep_furthest=order.append,
         )
-        made = _Made(found, [(-size, -points) for size, points in order[0].select("size", "points").iter_rows()])
-        yield Result(pa.table({_MADE: pa.array([pickle.dumps(made, pickle.HIGHEST_PROTOCOL)], pa.large_binary())}), b"")
+        part = _Made(result, [(-size, -points) for size, points in order[0].select("size", "points").iter_rows()])
+        yield Result(pa.table({_MADE: pa.array([pickle.dumps(part, pickle.HIGHEST_PROTOCOL)], pa.large_binary())}), b"")
 
 
 @dataclass(frozen=True)
@@ -98,14 +104,14 @@ class BacktestByParts:
         rulesets = [each.analysed() for each in (draft, present) if each is not None]
         refuse_what_needs_all(files, rulesets)
         portfolio = read_columns_alone(files, rulesets, as_of)
-        held = standing.held(rulesets[0].ruleset.levels, as_of)
-        check_levels(held, [each.ruleset for each in rulesets])
-        whole = LocalPortfolio(files, portfolio, PriorState(held.levels))
+        held_levels = standing.read(rulesets[0].ruleset.levels, as_of)
+        check_levels(held_levels, [each.ruleset for each in rulesets])
+        whole = LocalPortfolio(files, portfolio, PriorState(held_levels.levels))
         sample = draw(portfolio, as_of, drawn.size, drawn.seed)
         assessed = replace(whole, portfolio=sample.portfolio)
         for each in reversed(rulesets):
             refuse_what_is_missing(assessed, each, as_of)
-        work = _BacktestPart(draft, present, as_of, held.entered, drawn.seed)
+        work = _BacktestPart(draft, present, as_of, held_levels.entered, drawn.seed)
         return cls(whole, work, sample.portfolio.entities, sample.entities)
 
     def on(self, engine: Engine, entities_a_part: int = ENTITIES_A_PART) -> BacktestResult:

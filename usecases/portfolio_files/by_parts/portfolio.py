@@ -141,13 +141,15 @@ class _WorkOnPart:
         part: _Part = pickle.loads(file.read_bytes())  # noqa: S301 (the driver wrote it, where this account alone may)
         assert self.shell.transactions is not None
         read = read_pieces(part.pieces, self.shell.transactions.lazy().collect())
-        known = "@known"
-        rows = without_repeats(read.rows.with_columns(read.is_known.alias(known)))
-        yield Result(pa.table({}), msgspec.msgpack.encode(_unknown(read, rows, rows[known])))
+        known_column = "@known"
+        rows = without_repeats(read.rows.with_columns(read.is_known.alias(known_column)))
+        yield Result(pa.table({}), msgspec.msgpack.encode(_unknown(read, rows, rows[known_column])))
         entities = part.tables["entities"]
         if entities is None or not part.is_worked_on:
             return
-        own = rows.drop(known).filter(rows[ENTITY].is_in(entities[ENTITY].unique().implode()).fill_null(value=False))
+        own = rows.drop(known_column).filter(
+            rows[ENTITY].is_in(entities[ENTITY].unique().implode()).fill_null(value=False)
+        )
         tables: dict[str, Any] = {**part.tables}
         portfolio = replace(self.shell, **tables, transactions=own, everyone=entities)
         try:

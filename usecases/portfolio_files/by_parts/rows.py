@@ -95,7 +95,7 @@ class _CutSlice:
         if len(rows) != slice_.rows:
             raise _changed(self.source)
         name = f"{secrets.token_hex(16)}.rows"
-        found: list[tuple[int, int, int]] = []
+        places: list[tuple[int, int, int]] = []
         with replacing(self.folder / name) as unfinished, unfinished.open("wb") as output:
             for (part,), piece in (
                 self._placed(rows, slice_.first)
@@ -104,9 +104,9 @@ class _CutSlice:
             ):
                 content = io.BytesIO()
                 piece.write_ipc(content, compression="lz4")
-                found.append((int(part), output.tell(), len(content.getvalue())))
+                places.append((int(part), output.tell(), len(content.getvalue())))
                 output.write(content.getvalue())
-        table = {place: [each[number] for each in found] for number, place in enumerate(_PLACES)}
+        table = {place: [each[number] for each in places] for number, place in enumerate(_PLACES)}
         yield Result(pa.table(table, schema=pa.schema(dict.fromkeys(_PLACES, pa.int64()))), name.encode())
 
     def _placed(self, rows: pl.DataFrame, first: int) -> pl.DataFrame:

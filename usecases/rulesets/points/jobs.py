@@ -148,23 +148,23 @@ def list_points_jobs(context: Context, ruleset: str, part: Part = WHOLE) -> Page
     """List the points that were asked for a ruleset, the newest first; NotFoundError where there is no such ruleset."""
     with context.reading() as session:
         family = family_named(session, context.organisation_id, ruleset)
-        return points_jobs_of(session, family.id, part).map(lambda found: _line(family, found))
+        return points_jobs_of(session, family.id, part).map(lambda row: _line(family, row))
 
 
 def list_recent_points(context: Context, most: int, rulesets: Sequence[str] | None = None) -> list[PointsJobLine]:
     """List at most so many of the points that were asked for, of some rulesets or of all, the newest first."""
     with context.reading() as session:
-        found = latest_points_jobs(session, context.organisation_id, most, rulesets)
-        return [_line(family, job) for family, job in found]
+        jobs = latest_points_jobs(session, context.organisation_id, most, rulesets)
+        return [_line(family, job) for family, job in jobs]
 
 
-def _line(family: Family, found: PointsOfVersion) -> PointsJobLine:
-    job = found.job
+def _line(family: Family, row: PointsOfVersion) -> PointsJobLine:
+    job = row.job
     report: dict[str, Any] = {} if job.report is None else json.loads(job.report)
     return PointsJobLine(
         **line_fields(job),
         ruleset=family.name,
-        version=found.version,
+        version=row.version,
         as_of_us=job.as_of_us,
         learn_as_of_us=job.learn_as_of_us,
         until_us=job.until_us,
@@ -198,11 +198,18 @@ def _begin(job: PointsJob) -> Callable[[Lease], None]:
         if learn_as_of_us is not None:
             learning = assessed_together(lease, replace(setting, as_of_us=learn_as_of_us))
         lease.progress(setting.customers, setting.customers, "points, and what they are worth")
-        proposal, made = propose_points(judging, labels, ValidationOptions(until=until_us), learning)
-        text = draft_text(document, judging.program, made, proposal)
+        proposal, learnt_ruleset = propose_points(judging, labels, ValidationOptions(until=until_us), learning)
+        text = draft_text(document, judging.program, learnt_ruleset, proposal)
 
         def write(session: Session) -> dict[str, Any]:
-            return _keep(session, lease, job_of=(family_id, version_id), text=text, proposal=proposal, made=made)
+            return _keep(
+                session,
+                lease,
+                job_of=(family_id, version_id),
+                text=text,
+                proposal=proposal,
+                learnt_ruleset=learnt_ruleset,
+            )
 
         lease.keep(write)
 
@@ -210,12 +217,19 @@ def _begin(job: PointsJob) -> Callable[[Lease], None]:
 
 
 def _keep(
-    session: Session, lease: Lease, *, job_of: tuple[int, int], text: str, proposal: PointsProposal, made: Ruleset
+    session: Session,
+    lease: Lease,
+    *,
+    job_of: tuple[int, int],
+    text: str,
+    proposal: PointsProposal,
+    learnt_ruleset: Ruleset,
 ) -> dict[str, Any]:
     """Leave the draft, unless a person was faster; give the columns of the job."""
     family_id, version_id = job_of
     settings_row(session, lease.who.organisation_id, locked=True)
-    revision, outcome = None, _outcome(session, family_id, version_id, same=made.content_hash == proposal.content_hash)
+    same = learnt_ruleset.content_hash == proposal.content_hash
+    revision, outcome = None, _outcome(session, family_id, version_id, same=same)
     if outcome == "draft":
         revision = save_draft_in(session, lease.who, text, NO_DRAFT, lease.began_us).revision
     details = {"outcome": outcome, "recommended": proposal.verdict.recommended}
