@@ -54,7 +54,9 @@ def version_now(session: Session, version_id: int) -> RunnableVersion:
 
 def as_it_runs(standing: StandingFlow) -> RunnableVersion:
     """Give a version as it runs now."""
-    asked = {kind: {name: dict(vars(of)) for name, of in each.items()} for kind, each in standing.asked.items()}
+    asked = {
+        kind: {name: dict(vars(of)) for name, of in each.items()} for kind, each in standing.dependency_versions.items()
+    }
     return _runnable(standing.flow, standing.version, standing.analysed, asked)
 
 
