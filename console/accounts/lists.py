@@ -225,7 +225,7 @@ def add(visit: Visit) -> Answer:
         _refuse_there(visit, version[0])
     began = (_moment_of(seen),) if seen else ()
     reason, purpose = visit.form.get("reason", ""), _purpose(visit)
-    outcome = asks.put_list_version(visit, *version, reason=reason, seen=began, purpose=purpose)
+    outcome = asks.put_list_version(visit, *version, reason=reason, expected_since_us=began, purpose=purpose)
     if outcome.proposal is not None:
         return Redirect(address("proposals", str(outcome.proposal.id)), "list-proposed")
     return Redirect(address("lists", version[0]), "list-added" if outcome.changes else "list-same")

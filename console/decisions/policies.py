@@ -198,7 +198,7 @@ def propose(visit: Visit) -> Answer:
         _refuse_other_name(document, name)
         reason = visit.typed("reason", text("Reason"))
         doubts = visit.form.get("accept_warnings", "").strip()
-        line = propose_policy(visit, document, reason, doubts, seen=seen)
+        line = propose_policy(visit, document, reason, doubts, expected_number=seen)
     except InvalidRulesetError as wrong:
         raise refused_shortly(wrong, text("say why it is proposed with them")) from wrong
     except NotFoundError as missing:  # its type of entity; the page shows the text again

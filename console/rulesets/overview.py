@@ -88,7 +88,7 @@ def change_order(visit: Visit) -> Answer:
     order = [name for _, name in sorted(places)]
     if order == seen:
         raise ConfigError(text("the order is as it was; give a ruleset another place"))
-    outcome = asks.order_families(visit, kind, order, visit.typed("reason", text("Reason")), seen=seen)
+    outcome = asks.order_families(visit, kind, order, visit.typed("reason", text("Reason")), expected_order=seen)
     if outcome.proposal is None:
         return Redirect(visit.path, "order-changed")
     return Redirect(address("proposals", str(outcome.proposal.id)), "order-proposed")

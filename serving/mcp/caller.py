@@ -146,7 +146,9 @@ class Caller:
     ) -> None:
         """Write a call down in the audit log; RefusedCallError 503 where that is not possible."""
         context = Context(self.dispatcher.engine, credential.actor)
-        entry = partial(record_call, context, action, credential.token_id, details, entity, asked=arguments, why=why)
+        entry = partial(
+            record_call, context, action, credential.token_id, details, entity, arguments=arguments, why=why
+        )
         try:
             await self.dispatcher.run_quickly(credential, entry)
         except ApiError as error:

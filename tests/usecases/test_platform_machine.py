@@ -271,7 +271,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(name=ANYBODY, found=st.booleans(), ago=st.sampled_from([0, 0, DAY_US]))
     def screen(self, name: str, found: bool, ago: int) -> None:
-        self._fact(add_screening, name, "sanctions", found=found, at_us=self.now - ago)
+        self._fact(add_screening, name, "sanctions", has_match=found, at_us=self.now - ago)
         if (self.now - ago, found) in {(at, of_it) for at, _, of_it in self.model.entities[name].screenings}:
             return  # nothing new, so nothing is stored
         self.model.entities[name].screenings.append((self.now - ago, next(self.numbers), found))

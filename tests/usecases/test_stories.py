@@ -116,12 +116,12 @@ class TestALevelNeverFallsBecauseSomethingIsMissing:
     def test_a_screening_that_came_back_without_a_result_does_not_clear_a_hit(self, bank: Bank) -> None:
         bank.activate(banks.document({"sanctions": banks.SCREENED}))
         bank.put("a")
-        add_screening(bank.context, "customer", "a", "sanctions", found=True)
+        add_screening(bank.context, "customer", "a", "sanctions", has_match=True)
         bank.settle()
         assert bank.level() == HIGH
         bank.wait(days=20)
         with pytest.raises(Exception, match="found"):
-            add_screening(bank.context, "customer", "a", "sanctions", found=None)  # type: ignore[arg-type]  # what a broken vendor sends
+            add_screening(bank.context, "customer", "a", "sanctions", has_match=None)  # type: ignore[arg-type]  # what a broken vendor sends
         bank.settle()
         assert bank.level() == HIGH
 
@@ -210,7 +210,7 @@ class TestWhatMustBeKept:
         bank.wait(days=-3000)
         bank.put("a")
         bank.wait(days=3000)
-        add_screening(bank.context, "customer", "a", "sanctions", found=True)
+        add_screening(bank.context, "customer", "a", "sanctions", has_match=True)
         with pytest.raises(ConflictError, match="records are kept"):
             erase_entity(bank.context, "customer", "a", tmp_path / "register")
 

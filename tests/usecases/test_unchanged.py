@@ -60,7 +60,7 @@ def rows(bank: Bank) -> dict[str, Any]:
 CALLS: dict[str, Callable[[Bank, Path], object]] = {
     "a tag": lambda bank, _: set_tag(*of_a(bank), "watch"),
     "a tag with an end": lambda bank, _: set_tag(*of_a(bank), "watch", until_us=UNTIL),
-    "a screening": lambda bank, _: add_screening(*of_a(bank), "pep", found=True, at_us=platforms.NOW - DAY_US),
+    "a screening": lambda bank, _: add_screening(*of_a(bank), "pep", has_match=True, at_us=platforms.NOW - DAY_US),
     "a case": lambda bank, _: put_record(
         *of_a(bank), "case", RecordGiven(external_id="7", opened_us=platforms.NOW - DAY_US)
     ),

@@ -100,14 +100,14 @@ class StandingFlow:
         flow: its row.
         version: that runs.
         analysed: the flow with its dependencies.
-        asked: the versions of its dependencies that decide now; a run records them.
+        dependency_versions: the versions of its dependencies that decide now; a run records them.
         acting: its actions are carried out; false for a shadow's.
     """
 
     flow: FlowRow
     version: FlowVersion
     analysed: AnalysedFlow
-    asked: Asked
+    dependency_versions: Asked
     acting: bool
 
 
@@ -143,7 +143,7 @@ def _standing(session: Session, flow: FlowRow, version: FlowVersion) -> Standing
         flow=flow,
         version=version,
         analysed=rows.analysed(version.canonical),
-        asked=rows.versions,
+        dependency_versions=rows.versions,
         acting=version.id == flow.active_version_id,
     )
 

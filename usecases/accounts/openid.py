@@ -91,14 +91,16 @@ class IdentityProvider:
             )
         return str(address), attempt.text
 
-    def identify(self, redirect_uri: str, query: Mapping[str, str], kept: str) -> Identity:
-        """Identify the person whom the provider sent back with *query*, to a browser that *kept* its attempt.
+    def identify(self, redirect_uri: str, query: Mapping[str, str], attempt_text: str) -> Identity:
+        """Identify the person whom the provider sent back with *query*.
+
+        *attempt_text* is the state that `begin` returned, as the person's browser kept it.
 
         Raises:
             IdentityError: the provider refused, or its answer belongs to another attempt, or names no member.
             IdentityProviderError: it cannot be reached.
         """
-        parts = kept.split(".")
+        parts = attempt_text.split(".")
         if len(parts) != 3:
             raise IdentityError("This attempt to sign in is over, or another browser began it. Sign in again.")
         attempt = _Attempt(*parts)

@@ -109,7 +109,7 @@ def read_member(context: Context, member_id: int) -> MemberLine:
 
 
 def set_roles(
-    context: Context, member_id: int, roles: Sequence[str], seen: Collection[str] | None = None
+    context: Context, member_id: int, roles: Sequence[str], expected_roles: Collection[str] | None = None
 ) -> MemberLine:
     """Give a member these roles and no others; their tokens of other roles end at once.
 
@@ -117,19 +117,19 @@ def set_roles(
         context: who gives them.
         member_id: of the member.
         roles: one or more.
-        seen: the roles that the member had when this was decided; None for no check.
+        expected_roles: the roles that the member had when this was decided; None for no check.
 
     Raises:
         NotFoundError: the organisation has no such member.
         ConfigError: there is no such role.
-        ConflictError: the member has left; or has other roles by now than were seen.
+        ConflictError: the member has left; or has other roles by now than were expected.
     """
     now = context.now()
     role_set = _checked(roles)
     with context.writing() as session:
         member = _present(session, context, member_id)
         before = set(member.roles)
-        if seen is not None and set(seen) != before:
+        if expected_roles is not None and set(expected_roles) != before:
             present = ", ".join(member.roles)
             raise ConflictError(f"another person changed the roles of {member.name}: they are {present} now")
         if role_set == before:

@@ -30,7 +30,7 @@ def record_call(
     details: Mapping[str, Any],
     entity: tuple[str, str] | None = None,
     *,
-    asked: Mapping[str, Any] | None = None,
+    arguments: Mapping[str, Any] | None = None,
     why: str | None = None,
 ) -> None:
     """Record that a tool was called, or a resource or a prompt read.
@@ -41,9 +41,8 @@ def record_call(
         token_id: of the token that was used; it is the subject if no entity is.
         details: never erased, so nothing personal.
         entity: type and identifier of the entity in question; one that does not exist is left out.
-        asked: the arguments, except the entity; an erasure of the entity removes them. Without an entity they could not
-            be
-            erased: then only those are stored that cannot identify a person.
+        arguments: those of the call, except the entity; an erasure of the entity removes them. Without an entity they
+            could not be erased: then only those are stored that cannot identify a person.
         why: the reason for a change, in the caller's words, which the erasure removes too; without an entity it is left
             out.
     """
@@ -54,7 +53,7 @@ def record_call(
                 subject = ("entity", entity_named(session, context.organisation_id, *entity).id)
             except NotFoundError:
                 details = {**details, "entity": "not found"}
-        arguments = dict(asked or {})
+        arguments = arguments or {}
         if subject[0] == "entity":
             stored_arguments = {name: _bounded(value) for name, value in arguments.items()}
             after = {

@@ -37,22 +37,22 @@ def order_families(
     names: Sequence[str],
     reason: str,
     per_second: int = PER_SECOND,
-    seen: Sequence[str] | None = None,
+    expected_order: Sequence[str] | None = None,
 ) -> ChangeOutcome:
     """Put the families of a type in another order: the first one that applies assesses.
 
-    *seen*: the order while this was decided; None for no check.
+    *expected_order*: the order while this was decided; None for no check.
 
     Raises:
         ConfigError: the reason is empty, or the names are not those of all families of the type, each once.
         NotFoundError: there is no such type.
-        ConflictError: the order has changed since it was seen; or the actor is not a member.
+        ConflictError: the order is not the expected one; or the actor is not a member.
     """
 
     def refuse_unseen(session: Session) -> None:
         kind = type_named(session, context.organisation_id, type_name)
         present = [family.name for family in families_of(session, context.organisation_id, kind.id)]
-        if seen is not None and present != list(seen):
+        if expected_order is not None and present != list(expected_order):
             raise ConflictError(f"another person changed the order: it is {', '.join(present)} now")
 
     content = RulesetsOrdered(type_name, tuple(names), checked_per_second(per_second))
@@ -93,23 +93,23 @@ def put_list_version(
     title: str,
     source: str,
     reason: str = "",
-    seen: tuple[int, ...] | None = None,
+    expected_since_us: tuple[int, ...] | None = None,
     purpose: str | None = None,
 ) -> ChangeOutcome:
     """Add a version of a list, the first one or one later than all others; its result is a `ListPut`.
 
-    *seen*: when the newest version began while this one was written, or nothing; None for no check. *purpose*: of the
-    list; None to declare none.
+    *expected_since_us*: when the newest version began while this one was written, or nothing; None for no check.
+    *purpose*: of the list; None to declare none.
 
     Raises:
         ConfigError: the name, a member, a text or the purpose is invalid; or it is proposed without a reason.
-        ConflictError: an existing version is as late, or later; another one was added since it was seen; the actor is
-            not a member; or something that decides for commerce reads the list, which would become `aml`.
+        ConflictError: an existing version is as late, or later; another one than expected is the newest; the actor
+            is not a member; or something that decides for commerce reads the list, which would become `aml`.
     """
 
     def refuse_unseen(session: Session) -> None:
         newest = list_row_at(session, context.organisation_id, name)
-        if seen is not None and newest is not None and newest.since_us not in seen:
+        if expected_since_us is not None and newest is not None and newest.since_us not in expected_since_us:
             raise ConflictError(
                 f"another person added a version of the list {name}, in force from {day_text(newest.since_us)}"
             )
@@ -164,7 +164,7 @@ def retire_policy(context: Context, name: str, number: int, reason: str) -> Chan
 
 
 def change_settings(
-    context: Context, change: SettingsChange, reason: str = "", seen: Mapping[str, object] | None = None
+    context: Context, change: SettingsChange, reason: str = "", expected_settings: Mapping[str, object] | None = None
 ) -> ChangeOutcome:
     """Change the given settings; its result are all `Settings`.
 
@@ -172,12 +172,12 @@ def change_settings(
         context: who asks.
         change: the new values.
         reason: why; required if it is proposed.
-        seen: settings as they were when this was decided, by name; None for no check.
+        expected_settings: settings as they were when this was decided, by name; None for no check.
 
     Raises:
         ConfigError: a value is invalid; or it is proposed without a reason.
         ConflictError: the levels were not defined yet; the base currency is to change although a ruleset was written;
-            the actor is not a member; a setting has changed since it was seen; or assessments would be kept for fewer
+            the actor is not a member; a setting is not the expected one; or assessments would be kept for fewer
             days than other records.
     """
     check_values(change)
@@ -186,7 +186,7 @@ def change_settings(
         settings = settings_of(session, context.organisation_id)
         refuse_short_retention(settings, change)
         present = vars(settings)
-        for name, value in (seen or {}).items():
+        for name, value in (expected_settings or {}).items():
             if present[name] != value:
                 raise ConflictError(f"another person changed the settings: {name} is {present[name]} now")
 

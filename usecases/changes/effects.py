@@ -141,7 +141,7 @@ def _apply_fact(session: Session, context: Context, content: Fact, now_us: int) 
         case TagChanged():
             set_tag_in(session, context, entity, content.tag, content.until_us, now_us)
         case ScreeningCleared():
-            add_screening_in(session, context, entity, content.screening, found=False, at=content.at_us, now=now_us)
+            add_screening_in(session, context, entity, content.screening, has_match=False, at=content.at_us, now=now_us)
         case RecordChanged():
             record = RecordGiven(
                 external_id=content.external_id,

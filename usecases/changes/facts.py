@@ -48,14 +48,14 @@ def request_screening(
     external_id: str,
     screening: str,
     *,
-    found: bool,
+    has_match: bool,
     at_us: int | None = None,
     reason: str = "",
 ) -> ChangeOutcome:
     """Record a screening; a clean one that would lower a level is proposed. Errors are those of `request_tag`."""
     of = (context.at(context.now()), type_name, external_id)
 
-    store = partial(ingest_facts.add_screening, *of, screening, found=found, at_us=at_us)
+    store = partial(ingest_facts.add_screening, *of, screening, has_match=has_match, at_us=at_us)
 
     def content(entity: int, now: int) -> Fact:
         return ScreeningCleared(entity, screening, now if at_us is None else at_us)

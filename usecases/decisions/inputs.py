@@ -215,10 +215,11 @@ def load_decision_inputs(
     declared = FIELDS.validate_python(parties.kind.transaction_fields)
     pending = read_pending_transaction(transaction, declared, (entity.id, entity.external_id), now_us)
     whose = (entity.organisation_id, entity.type_id, [entity.id])
-    back = look_back(analysed)
+    back, rules = look_back(analysed), look_back(analysed, RULES)
     linked = read_linked(session, entity.type_id, [entity.id], [analysed], now_us)
-    given: dict[str, Any] = {"back": back, "rules": look_back(analysed, RULES), "rates": rates, "linked": linked}
-    read = read_parts(session, *whose, parts, now_us, lists=bool(analysed.lists), **given)
+    read = read_parts(
+        session, *whose, parts, now_us, back=back, rules=rules, rates=rates, lists=bool(analysed.lists), linked=linked
+    )
     portfolio = replace(
         read,
         pending=pending.frame,

@@ -86,7 +86,7 @@ def check_policy(context: Context, document: str) -> tuple[Finding, ...]:
 
 
 def propose_policy(
-    context: Context, document: str, reason: str, accept_warnings: str = "", seen: int | None = None
+    context: Context, document: str, reason: str, accept_warnings: str = "", expected_number: int | None = None
 ) -> PolicyLine:
     """Propose a version of a policy; another person approves it.
 
@@ -95,14 +95,14 @@ def propose_policy(
         document: YAML or JSON.
         reason: why.
         accept_warnings: why it is proposed in spite of lint's warnings.
-        seen: the number of the newest version while it was written, 0 for none; None not to ask.
+        expected_number: the number of the newest version while it was written, 0 for none; None not to ask.
 
     Raises:
         InvalidRulesetError: it cannot be read or run, or does not fit the organisation; or there are warnings not
             accepted.
         ConfigError: there is no reason.
         NotFoundError: there is no such entity type.
-        ConflictError: the newest version says the same, and is not retired; or is a later one than was seen.
+        ConflictError: the newest version says the same, and is not retired; or is a later one than was expected.
     """
     now = context.now()
     why = checked_reason(reason)
@@ -113,7 +113,7 @@ def propose_policy(
         written = lock_settings(session, context.organisation_id, now)
         _refuse_misfits(policy, _surroundings(session, context, policy))
         row = _row(session, context, policy, document, now)
-        if seen is not None and row.number != seen + 1:
+        if expected_number is not None and row.number != expected_number + 1:
             raise ConflictError(f"another person proposed version {row.number - 1} of {row.name}")
         session.add(row)
         session.flush()

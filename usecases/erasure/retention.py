@@ -109,13 +109,13 @@ def preview_retention(context: Context, days: Mapping[str, int | None] | None = 
 def _line(session: Session, organisation_id: int, kind: str, days: int, now_us: int) -> RetentionLine:
     """Count the old rows of one kind, part by part, up to `MOST_LOOKED_ROWS`."""
     before = None if days == FOR_GOOD else now_us - days * DAY_US
-    removable = kept = row_count = 0
+    removable = kept_count = row_count = 0
     oldest: int | None = None
     position: ResumePoint = None
     goes_on = before is not None
     while before is not None and goes_on and row_count < MOST_LOOKED_ROWS:
         part = REMOVALS[kind].look(session, RetentionScope(organisation_id, before, now_us), position, PART_ROWS)
-        removable, kept, position = removable + len(part.removable), kept + part.kept, part.reached
+        removable, kept_count, position = removable + len(part.removable), kept_count + part.kept, part.reached
         row_count += len(part.removable) + part.kept or PART_ROWS  # rows that are dated ahead are neither
         moments = [row.at_us for row in part.removable]
         oldest = min([*moments, *([] if oldest is None else [oldest])], default=None)
@@ -127,7 +127,7 @@ def _line(session: Session, organisation_id: int, kind: str, days: int, now_us: 
         before_us=before,
         removable=removable,
         oldest_us=oldest,
-        kept=kept,
+        kept=kept_count,
         whole=not goes_on,
         last_run=None
         if last is None

@@ -28,9 +28,9 @@ class SaidOfVersion:
 def groups_part(session: Session, organisation_id: int, quarter: Quarter) -> ArchiveSection:
     """Collect the versions that were there in a quarter, how many entered and left, and how many were in each day."""
     rows = [row for row in versions_of(session, organisation_id) if row.version.written_us < quarter.until_us]
-    said = _said(session, organisation_id)
+    entries_by_version = _said(session, organisation_id)
     times = {row.version.id: (begins, ends) for row, begins, ends in groups_deciding(session, organisation_id, quarter)}
-    versions = [_version(row, said, times.get(row.version.id), quarter) for row in rows]
+    versions = [_version(row, entries_by_version, times.get(row.version.id), quarter) for row in rows]
     of = (session, organisation_id, (quarter.from_us, quarter.until_us))
     return ArchiveSection(
         [
@@ -47,13 +47,13 @@ def groups_deciding(
     session: Session, organisation_id: int, quarter: Quarter
 ) -> Iterator[tuple[GroupVersionRow, int, int | None]]:
     """Give the versions that said who is a member at some time of a quarter, and when, as for rulesets."""
-    said = _said(session, organisation_id)
+    entries_by_version = _said(session, organisation_id)
     rows = [row for row in versions_of(session, organisation_id) if row.version.approved_us is not None]
     for row in rows:
         begins = row.version.approved_us or 0
         same = [each.version for each in rows if each.group.id == row.group.id]
         later = [each.approved_us or 0 for each in same if each.number > row.version.number]
-        of_version = said.get((row.group.name, row.version.number), ())
+        of_version = entries_by_version.get((row.group.name, row.version.number), ())
         retired = [each.at_us for each in of_version if each.action == "group.retired" and each.was_active]
         ends = min([*later, *retired], default=None)
         if begins < quarter.until_us and (ends is None or ends > quarter.from_us):
@@ -66,22 +66,22 @@ def group_document(row: GroupVersionRow) -> str:
 
 
 def _said(session: Session, organisation_id: int) -> dict[tuple[str, int], list[SaidOfVersion]]:
-    said: dict[tuple[str, int], list[SaidOfVersion]] = {}
+    entries_by_version: dict[tuple[str, int], list[SaidOfVersion]] = {}
     for action, at_us, details, actor, after in group_log_entries(session, organisation_id):
         about, values = json.loads(details), json.loads(after or "{}")
         line = SaidOfVersion(action, at_us, actor, values.get("reason"), about.get("was") == "active")
-        said.setdefault((about["group"], about["version"]), []).append(line)
-    return said
+        entries_by_version.setdefault((about["group"], about["version"]), []).append(line)
+    return entries_by_version
 
 
 def _version(
     row: GroupVersionRow,
-    said: Mapping[tuple[str, int], Sequence[SaidOfVersion]],
+    entries_by_version: Mapping[tuple[str, int], Sequence[SaidOfVersion]],
     times: tuple[int, int | None] | None,
     quarter: Quarter,
 ) -> dict[str, Any]:
     version = row.version
-    of_version = said.get((row.group.name, version.number), ())
+    of_version = entries_by_version.get((row.group.name, version.number), ())
     return {
         "group": row.group.name,
         "purpose": row.group.purpose,

@@ -103,9 +103,9 @@ def take_evidence(context: Context, number: int) -> EvidenceTaken:
                 f" done is kept for {KEPT_DAYS} days; ask for it again"
             )
         details = {"quarter": job.quarter, "manifest_sha256": job.manifest_sha256, "findings": job.findings}
-        taken = EvidenceTaken(job.quarter, job.content)
+        archive = EvidenceTaken(job.quarter, job.content)
         context.record(session, "evidence.exported", ("organisation", context.organisation_id), details=details)
-        return taken
+        return archive
 
 
 def run_next_evidence(
@@ -140,7 +140,7 @@ def _collect(lease: Lease, quarter: Quarter, settings: Settings | None) -> None:
 
     with TemporaryDirectory() as folder:
         path = Path(folder) / "evidence.zip"
-        made = build_evidence(lease.who, quarter, path, settings, looked)
+        evidence = build_evidence(lease.who, quarter, path, settings, looked)
         size = path.stat().st_size
         if size > MOST_BYTES:
             raise ConflictError(
@@ -150,8 +150,8 @@ def _collect(lease: Lease, quarter: Quarter, settings: Settings | None) -> None:
         content = path.read_bytes()
 
     def write(_: Session) -> dict[str, Any]:
-        values = {"content": content, "manifest_sha256": made.manifest_sha256}
-        return {**values, "size_bytes": size, "findings": made.findings}
+        values = {"content": content, "manifest_sha256": evidence.manifest_sha256}
+        return {**values, "size_bytes": size, "findings": evidence.findings}
 
     lease.keep(write)
 

@@ -66,7 +66,7 @@ def purposes_part(session: Session, organisation_id: int, quarter: Quarter) -> A
     versions = {version.id: (version, family) for version, family in versions_of_organisation(session, organisation_id)}
     activations = activations_before(session, organisation_id, quarter.until_us)
     type_names = {row.id: row.name for row in types_of_organisation(session, organisation_id)}
-    said: Line = {
+    declarations: Line = {
         "lists": [
             {
                 "list": row.name,
@@ -93,20 +93,20 @@ def purposes_part(session: Session, organisation_id: int, quarter: Quarter) -> A
         ],
     }
     deciding = [
-        *_rulesets(said, in_force(activations, quarter, lambda row: row.family_id), versions, quarter),
-        *_policies(said, policies_deciding(session, organisation_id, quarter), quarter),
-        *_groups(said, groups_deciding(session, organisation_id, quarter), quarter),
+        *_rulesets(declarations, in_force(activations, quarter, lambda row: row.family_id), versions, quarter),
+        *_policies(declarations, policies_deciding(session, organisation_id, quarter), quarter),
+        *_groups(declarations, groups_deciding(session, organisation_id, quarter), quarter),
     ]
-    deciding += _flows(session, organisation_id, said, deciding, quarter)
+    deciding += _flows(session, organisation_id, declarations, deciding, quarter)
     feeds = any(not each["allowed"] for line in deciding for each in line["reads"])
-    return ArchiveSection([json_file(PURPOSES, {**said, "deciding": deciding, "feeds_commerce": feeds})], {})
+    return ArchiveSection([json_file(PURPOSES, {**declarations, "deciding": deciding, "feeds_commerce": feeds})], {})
 
 
 def _first_activations(activations: Sequence[Activation]) -> Iterator[Activation]:
-    seen = set[int | None]()
+    version_ids = set[int | None]()
     for row in activations:
-        if row.version_id not in seen:
-            seen.add(row.version_id)
+        if row.version_id not in version_ids:
+            version_ids.add(row.version_id)
             yield row
 
 
@@ -120,21 +120,21 @@ def _decided(version: RulesetVersion, family: Family, row: Activation, type_name
     }
 
 
-def _sources(said: Mapping[str, Any], type_name: str, until: str | None, quarter_ends: str | None) -> Sources:
+def _sources(declarations: Mapping[str, Any], type_name: str, until: str | None, quarter_ends: str | None) -> Sources:
     """Give what was said before a moment, which is the end of the quarter at most, by the sections of an archive."""
     moment = min(_moment(each) for each in (until, quarter_ends) if each is not None)
     lists: dict[str, list[str | None]] = {}
-    for row in said["lists"]:
+    for row in declarations["lists"]:
         if _moment(row["stored"]) < moment:
             lists.setdefault(row["list"], []).append(row["says"])
     types = {type_name: TypePurposes((), {})} | {
         row["type"]: TypePurposes(row["transaction_fields"], row["purposes"])
-        for row in said["entity_types"]
+        for row in declarations["entity_types"]
         if _moment(row["said"]) < moment
     }
     decided = [
         row["purpose"]
-        for row in said["rulesets_that_decided"]
+        for row in declarations["rulesets_that_decided"]
         if row["entity_type"] == type_name and _moment(row["from"]) < moment
     ]
     return Sources(
@@ -143,8 +143,8 @@ def _sources(said: Mapping[str, Any], type_name: str, until: str | None, quarter
     )
 
 
-def _strictest_said(said: Sequence[str | None]) -> Purpose:
-    return strictest(None if each is None else checked_purpose(each) for each in said)
+def _strictest_said(purposes: Sequence[str | None]) -> Purpose:
+    return strictest(None if each is None else checked_purpose(each) for each in purposes)
 
 
 def _moment(text: str) -> datetime:
@@ -152,7 +152,7 @@ def _moment(text: str) -> datetime:
 
 
 def _rulesets(
-    said: Line,
+    declarations: Line,
     forces: Iterable[InForce],
     versions: Mapping[int, tuple[RulesetVersion, Family]],
     quarter: Quarter,
@@ -161,7 +161,7 @@ def _rulesets(
         version, family = versions[force.version_id]
         ruleset = analyse_canonical(version.canonical).ruleset
         document = _ruleset_document(family.name, version.number)
-        yield _line(ruleset, version.number, document, (force.from_us, force.until_us), said, quarter)
+        yield _line(ruleset, version.number, document, (force.from_us, force.until_us), declarations, quarter)
 
 
 def policies_deciding(
@@ -178,24 +178,26 @@ def policies_deciding(
             yield row, begins, ends
 
 
-def _policies(said: Line, deciding: Iterable[tuple[Policy, int, int | None]], quarter: Quarter) -> Iterator[Line]:
+def _policies(
+    declarations: Line, deciding: Iterable[tuple[Policy, int, int | None]], quarter: Quarter
+) -> Iterator[Line]:
     for row, begins, ends in deciding:
         policy = analyse_canonical_policy(row.canonical).policy
-        yield _line(policy, row.number, _document_of(row), (begins, ends), said, quarter)
+        yield _line(policy, row.number, _document_of(row), (begins, ends), declarations, quarter)
 
 
 def _groups(
-    said: Line, deciding: Iterable[tuple[GroupVersionRow, int, int | None]], quarter: Quarter
+    declarations: Line, deciding: Iterable[tuple[GroupVersionRow, int, int | None]], quarter: Quarter
 ) -> Iterator[Line]:
     for row, begins, ends in deciding:
         analysed = analyse_canonical_group(row.version.canonical)
         of = (analysed.group, row.version.number, group_document(row), (begins, ends))
-        line, sources = _described(*of, said, quarter)
+        line, sources = _described(*of, declarations, quarter)
         yield {**line, "reads": [_reading(each) for each in analysed.readings(sources)]}
 
 
 def _flows(
-    session: Session, organisation_id: int, said: Line, deciding: Sequence[Line], quarter: Quarter
+    session: Session, organisation_id: int, declarations: Line, deciding: Sequence[Line], quarter: Quarter
 ) -> Iterator[Line]:
     """Describe the versions of flows that acted; which versions they asked is worked out from *deciding*."""
     versions = {version.id: (version, flow) for version, flow in flow_versions(session, organisation_id)}
@@ -205,7 +207,7 @@ def _flows(
         version, row = versions[force.version_id]
         document, times = flow_document(row.name, version.number), (force.from_us, force.until_us)
         flow = analyse_canonical_flow(version.canonical).flow
-        described.append(_described(flow, version.number, document, times, said, quarter))
+        described.append(_described(flow, version.number, document, times, declarations, quarter))
     others = [*deciding, *(line for line, _ in described)]
     text_of = _texts(session, organisation_id, versions.values()).__getitem__
     for line, sources in described:
@@ -239,10 +241,10 @@ def _of_flow(
     documents = {(each["kind"], each["name"], each["version"]): each["document"] for each in others}
     if with_groups:
         sources = replace(sources, groups={each["name"]: each["purpose"] for each in others if each["kind"] == "group"})
-    asked = asked_of_flow(line, others, text_of, quarter)
-    reads = [_reading(each) for each in readings_of_flow(line, asked, documents, text_of, sources)]
+    periods = asked_of_flow(line, others, text_of, quarter)
+    reads = [_reading(each) for each in readings_of_flow(line, periods, documents, text_of, sources)]
     listens = {"listens_to": groups_listened_to(line, others, text_of)} if with_groups else {}
-    return {"asked": asked, **listens, "reads": reads}
+    return {"asked": periods, **listens, "reads": reads}
 
 
 def _ruleset_document(name: str, number: int) -> str:
@@ -258,10 +260,10 @@ def _line(
     number: int,
     document: str,
     times: tuple[int, int | None],
-    said: Mapping[str, Any],
+    declarations: Mapping[str, Any],
     quarter: Quarter,
 ) -> Line:
-    line, sources = _described(definition, number, document, times, said, quarter)
+    line, sources = _described(definition, number, document, times, declarations, quarter)
     return {**line, "reads": [_reading(each) for each in readings(definition, sources)]}
 
 
@@ -270,13 +272,13 @@ def _described(
     number: int,
     document: str,
     times: tuple[int, int | None],
-    said: Mapping[str, Any],
+    declarations: Mapping[str, Any],
     quarter: Quarter,
 ) -> tuple[Line, Sources]:
     """Describe what decided, and give what was said of its data."""
     from_us, until_us = times
     quarter_ends = optional_iso_text(quarter.until_us)
-    sources = _sources(said, definition.entity_type, optional_iso_text(until_us), quarter_ends)
+    sources = _sources(declarations, definition.entity_type, optional_iso_text(until_us), quarter_ends)
     line = {
         "kind": definition.word,
         "name": definition.name,
@@ -367,9 +369,9 @@ def _versions_in(archive: zipfile.ZipFile, name: str) -> list[Line]:
 
 
 def _omitted_of_lists(archive: zipfile.ZipFile, content: Mapping[str, Any]) -> Iterator[str]:
-    said = {(row["list"], row["since"], row["stored"], row["says"]) for row in content["lists"]}
+    listed_rows = {(row["list"], row["since"], row["stored"], row["says"]) for row in content["lists"]}
     for row in json.loads(archive.read("lists.json")):
-        if (row["list"], row["since"], row["stored"], row["purpose"]) not in said:
+        if (row["list"], row["since"], row["stored"], row["purpose"]) not in listed_rows:
             yield f"{PURPOSES}: says something else of the list {row['list']} since {row['since']} than lists.json"
 
 
@@ -387,10 +389,10 @@ def _problems_of(
     sources = _sources(content, definition.entity_type, line["until"], quarter[1])
     if any(line[part] != words for part, words in _sources_json(sources).items()):
         yield f"{PURPOSES}: of {called} something else is listed than lists, types and rulesets said until it stopped"
-    found = _found_of(archive, content, line, text, (definition, sources), quarter)
-    if any(line.get(part) != words for part, words in found.items()):
+    expected_parts = _expected_parts(archive, content, line, text, (definition, sources), quarter)
+    if any(line.get(part) != words for part, words in expected_parts.items()):
         yield f"{PURPOSES}: {called} reads something else than is listed"
-    for each in found["reads"]:
+    for each in expected_parts["reads"]:
         if not each["allowed"]:
             yield f"{PURPOSES}: {called} read for commerce what is for aml alone: {' → '.join(each['path'])}"
 
@@ -403,7 +405,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
 }
 
 
-def _found_of(
+def _expected_parts(
     archive: zipfile.ZipFile,
     content: Mapping[str, Any],
     line: Mapping[str, Any],
@@ -417,5 +419,5 @@ def _found_of(
         of = (content["deciding"], lambda name: archive.read(name).decode(), quarter, sources)
         return _of_flow(line, *of, with_groups="listens_to" in line)
     is_group = line["kind"] == "group"
-    found = readings_of_group(text, sources) if is_group else readings(definition, sources)
-    return {"reads": [_reading(each) for each in found]}
+    document_readings = readings_of_group(text, sources) if is_group else readings(definition, sources)
+    return {"reads": [_reading(each) for each in document_readings]}

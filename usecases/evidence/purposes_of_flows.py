@@ -48,8 +48,8 @@ def asked_of_flow(
     times: list[dict[str, Any]] = []
     for first, last in pairwise(sorted({begin, end, *(at for at in moments if begin < at < end)})):
         standing = {(each["kind"], each["name"]): each for each in kinds if _decides(each, first)}
-        asked = _asked(read_flow(text_of(line["document"])), standing, text_of)
-        versions = {"/".join(key): each["version"] for key, each in sorted(asked.items())}
+        dependencies = _asked(read_flow(text_of(line["document"])), standing, text_of)
+        versions = {"/".join(key): each["version"] for key, each in sorted(dependencies.items())}
         if times and times[-1]["asked"] == versions:
             times[-1]["until"] = last.isoformat()
         else:
@@ -73,7 +73,7 @@ def readings_of_flow(
     sources: Sources,
 ) -> Iterator[Reading]:
     """Give what a flow read in all of some times, each once; *documents* names those of what decided."""
-    flow, seen = read_flow(text_of(line["document"])), set[tuple[str, ...]]()
+    flow, seen_steps = read_flow(text_of(line["document"])), set[tuple[str, ...]]()
     for time in times:
         texts: dict[str, dict[str, str]] = {kind: {} for kind in _KINDS}
         for key, version in time["asked"].items():
@@ -86,8 +86,8 @@ def readings_of_flow(
             {name: read_flow(text) for name, text in texts["flow"].items()},
         )
         for reading in flow_readings(analysed, sources):
-            if reading.steps not in seen:
-                seen.add(reading.steps)
+            if reading.steps not in seen_steps:
+                seen_steps.add(reading.steps)
                 yield reading
 
 
@@ -95,15 +95,15 @@ def _asked(
     flow: Flow, standing: Mapping[tuple[str, str], Line], text_of: Callable[[str], str]
 ) -> dict[tuple[str, str], Line]:
     """Find what a flow asks, and what the flows ask that it asks; what did not decide is left out."""
-    found: dict[tuple[str, str], Line] = {}
+    lines: dict[tuple[str, str], Line] = {}
     waiting = [flow]
     while waiting:
         one = waiting.pop()
         keys = [(kind, name) for kind in _KINDS for name in one.asked(kind)]
-        new = {key: standing[key] for key in keys if key in standing and key not in found}
-        found |= new
+        new = {key: standing[key] for key in keys if key in standing and key not in lines}
+        lines |= new
         waiting += [read_flow(text_of(line["document"])) for (kind, _), line in new.items() if kind == "flow"]
-    return found
+    return lines
 
 
 def _decides(line: Line, at: datetime) -> bool:

@@ -43,7 +43,7 @@ def run_lines(session: Session, organisation_id: int, period: Period) -> Iterato
 
 
 def _line(run: Row, steps: Sequence[Row], actions: Sequence[Row], digest: str | None) -> dict[str, Any]:
-    kept = None if run["inputs"] is None else json.loads(run["inputs"])
+    run_inputs = None if run["inputs"] is None else json.loads(run["inputs"])
     return {
         "run": f"f:{run['id']}",
         "flow": run["flow"],
@@ -59,7 +59,7 @@ def _line(run: Row, steps: Sequence[Row], actions: Sequence[Row], digest: str | 
         "state": run["state"],
         "at": run["stopped_at"],
         "does": run["does"],
-        "rests_on": None if kept is None else _rests_on(kept),
+        "rests_on": None if run_inputs is None else _rests_on(run_inputs),
         "engine": None if run["answer"] is None else json.loads(run["answer"])["engine"],
         "steps": [_step(each) for each in steps],
         "actions": [_action(each) for each in actions],
@@ -68,13 +68,13 @@ def _line(run: Row, steps: Sequence[Row], actions: Sequence[Row], digest: str | 
     }
 
 
-def _rests_on(kept: Mapping[str, Any]) -> dict[str, Any]:
+def _rests_on(run_inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Name the versions of all that a run was made from."""
     return {
-        **kept["flow"]["asked"],
-        **kept["rests_on"],
-        "lists": {name: iso_text(since_us) for name, since_us in kept["lists"].items()},
-        "base_currency": kept["base"],
+        **run_inputs["flow"]["asked"],
+        **run_inputs["rests_on"],
+        "lists": {name: iso_text(since_us) for name, since_us in run_inputs["lists"].items()},
+        "base_currency": run_inputs["base"],
     }
 
 
@@ -142,10 +142,10 @@ def _lines(archive: zipfile.ZipFile) -> Iterator[dict[str, Any]]:
 
 
 def _differences(
-    archive: zipfile.ZipFile, name: str, what: str, by: tuple[str, ...], found: Counter[tuple[Any, ...]]
+    archive: zipfile.ZipFile, name: str, what: str, by: tuple[str, ...], counts_in_runs: Counter[tuple[Any, ...]]
 ) -> Iterator[str]:
     counted = Counter({tuple(row[key] for key in by): row[what] for row in json.loads(archive.read(name))})
-    for key in sorted(counted.keys() | found.keys(), key=str):
-        if counted[key] != found[key]:
+    for key in sorted(counted.keys() | counts_in_runs.keys(), key=str):
+        if counted[key] != counts_in_runs[key]:
             words = ", ".join(f"{word} {value}" for word, value in zip(by, key, strict=True))
-            yield f"{RUNS}: has {found[key]} {what} of {words}, and {name} has {counted[key]}"
+            yield f"{RUNS}: has {counts_in_runs[key]} {what} of {words}, and {name} has {counted[key]}"

@@ -55,7 +55,7 @@ class ScreeningRow:
 
     external_id: str
     screening: str
-    found: bool
+    has_match: bool
     at_us: int
 
 
@@ -64,7 +64,7 @@ class RecordRow:
     """A case or an alert about an entity."""
 
     external_id: str
-    given: RecordGiven
+    record: RecordGiven
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,9 @@ def add_screenings(context: Context, type_name: str, rows: Sequence[ScreeningRow
     with context.writing() as session:
         entities = _require_entities(session, context, type_name, rows, problems)
         there = set(facts.screenings(session, [*entities.numbers.values()]))
-        by_key = {(entities.numbers[row.external_id], row.screening, row.at_us, int(row.found)): row for row in rows}
+        by_key = {
+            (entities.numbers[row.external_id], row.screening, row.at_us, int(row.has_match)): row for row in rows
+        }
         new_screenings = {key: row for key, row in by_key.items() if key not in there}
         hits = _latest_matches(there)
         cleared = {entity for entity, word, _, hit in new_screenings if not hit and (entity, word) in hits}
@@ -156,7 +158,10 @@ def add_screenings(context: Context, type_name: str, rows: Sequence[ScreeningRow
             session,
             "screenings",
             ("organisation_id", "entity_id", "screening", "found", "at_us", "recorded_us"),
-            [(of, entity, screening, row.found, at, now) for (entity, screening, at, _), row in new_screenings.items()],
+            [
+                (of, entity, screening, row.has_match, at, now)
+                for (entity, screening, at, _), row in new_screenings.items()
+            ],
         )
         _refuse_falls(watch, entities, rows, "found")
         counts = RowCounts(len(new_screenings), 0, len(rows) - len(new_screenings))
@@ -173,21 +178,21 @@ def put_records(
     """Open, change or close cases or alerts, identified by their numbers; errors are those of `put_tags`."""
     now = context.now()
     problems = [problem for number, row in enumerate(rows) for problem in _problems_of_record(number, row, now)]
-    problems += repeated_otherwise(rows, "number", lambda row: row.given.external_id, lambda row: row)
+    problems += repeated_otherwise(rows, "number", lambda row: row.record.external_id, lambda row: row)
     with context.writing() as session:
         declared = FIELDS.validate_python(type_named(session, context.organisation_id, type_name).case_fields)
-        problems += problems_of_fields([row.given.fields for row in rows], declared)
+        problems += problems_of_fields([row.record.fields for row in rows], declared)
         entities = _require_entities(session, context, type_name, rows, problems)
         of = entities.kind.organisation_id
-        there = facts.records(session, of, kind, [row.given.external_id for row in rows])
+        there = facts.records(session, of, kind, [row.record.external_id for row in rows])
         _refuse_others(rows, kind, entities.numbers, there)
-        numbers = [(number, row.given.external_id) for number, row in enumerate(rows)]
+        numbers = [(number, row.record.external_id) for number, row in enumerate(rows)]
         if problems := problems_of_new_names([one for one in numbers if one[1] not in there], "number"):
             raise InvalidDataError(problems)
-        by_name = {row.given.external_id: row for row in rows}
+        by_name = {row.record.external_id: row for row in rows}
         new_records, changed_records = [], []
         for name, row in by_name.items():
-            values = _record_values(row.given)
+            values = _record_values(row.record)
             if name not in there:
                 new_records.append((of, kind, name, entities.numbers[row.external_id], *values))
             elif there[name].values != values:
@@ -297,10 +302,10 @@ def _refuse_others(
     """Refuse rows whose number belongs to another entity."""
     problems = [
         Problem(
-            number, "number", f"is {short_text(row.given.external_id)}, which is about another entity", f"a new {kind}"
+            number, "number", f"is {short_text(row.record.external_id)}, which is about another entity", f"a new {kind}"
         )
         for number, row in enumerate(rows)
-        if row.given.external_id in there and there[row.given.external_id].entity_id != numbers[row.external_id]
+        if row.record.external_id in there and there[row.record.external_id].entity_id != numbers[row.external_id]
     ]
     if problems:
         raise InvalidDataError(problems)
@@ -349,7 +354,7 @@ def _problems_of_screening(number: int, row: ScreeningRow, now: int) -> list[Pro
 
 def _problems_of_record(number: int, row: RecordRow, now: int) -> list[Problem]:
     """Name the problems of a case or an alert: its words, its moments and their order."""
-    record_given = row.given
+    record_given = row.record
     problems = _problem_of_word(number, "number", record_given.external_id, MOST_CHARACTERS)
     for field, word in (("outcome", record_given.outcome), ("status", record_given.status)):
         problems += [] if word is None else _problem_of_word(number, field, word)

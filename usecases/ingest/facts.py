@@ -166,7 +166,7 @@ def _end_live(session: Session, entity: Entity, tag: str, now: int) -> tuple[Map
 
 
 def add_screening(
-    context: Context, type_name: str, external_id: str, screening: str, *, found: bool, at_us: int | None = None
+    context: Context, type_name: str, external_id: str, screening: str, *, has_match: bool, at_us: int | None = None
 ) -> None:
     """Record a screening of an entity, and whether it had a match: clean ones count too.
 
@@ -183,11 +183,11 @@ def add_screening(
     _refuse_control("screening", screening)
     with context.writing() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id, stays=True)
-        clears = not found and _had_match(session, entity, screening)
+        clears = not has_match and _had_match(session, entity, screening)
         watch = LoweringGuard(
             session, context, "screenings", {entity.id: Concern.of_change(now)} if clears else {}, now
         )
-        add_screening_in(session, context, entity, screening, found=found, at=at, now=now)
+        add_screening_in(session, context, entity, screening, has_match=has_match, at=at, now=now)
         watch.refuse_falls()
 
 
@@ -200,27 +200,27 @@ def _had_match(session: Session, entity: Entity, screening: str) -> bool:
 
 
 def add_screening_in(
-    session: Session, context: Context, entity: Entity, screening: str, *, found: bool, at: int, now: int
+    session: Session, context: Context, entity: Entity, screening: str, *, has_match: bool, at: int, now: int
 ) -> None:
     """Record a screening in a transaction that the caller ends, and that has locked the entity."""
     _refuse_future("a screening", at, now)
-    same = (Screening.screening == screening, Screening.found.is_(found), Screening.at_us == at)
+    same = (Screening.screening == screening, Screening.found.is_(has_match), Screening.at_us == at)
     if session.scalar(select(Screening.id).where(Screening.entity_id == entity.id, *same).limit(1)) is not None:
         return
     row = Screening(
         organisation_id=entity.organisation_id,
         entity_id=entity.id,
         screening=screening,
-        found=found,
+        found=has_match,
         at_us=at,
         recorded_us=now,
     )
     session.add(row)
     _mark(session, entity, Reason.SCREENING, now)
     session.flush()
-    about = {"screening": screening, "found": found, "by": context.actor.name}
+    about = {"screening": screening, "found": has_match, "by": context.actor.name}
     _note(session, entity, "screening", f"screening:{row.id}", about, now)
-    rows, details = digests(session, "screenings", [row.id]), {"screening": screening, "found": found, "at_us": at}
+    rows, details = digests(session, "screenings", [row.id]), {"screening": screening, "found": has_match, "at_us": at}
     _record(session, context, "screening.added", entity, rows, None, details)
 
 

@@ -177,13 +177,13 @@ def _assess_at(
     read = {part for each in read_for for part in parts_of(each)}
     linked = read_linked(session, type_id, ids, read_for, as_of)
     stored = to_come = None
-    found = TransactionsRead(pl.DataFrame())
+    transactions = TransactionsRead(pl.DataFrame())
     if valuer is not None or _reads_transactions(read_for):
         whose = loading.fact_owners(session, ids if linked is None else linked.everyone())
         back = _look_back(read_for, valuer)
         for_value = back is None or "indicators" in read or bool(back.summary)
-        found = transactions_for(session, whose, as_of, for_value=for_value, back=back, stored_of=ids)
-        stored = found.rows
+        transactions = transactions_for(session, whose, as_of, for_value=for_value, back=back, stored_of=ids)
+        stored = transactions.rows
         to_come = coming_corrections(session, whose, as_of)
     own = stored if linked is None or stored is None else _those(stored, ids)
     values = None if valuer is None or own is None else valuer.values_of(session, ids, own, as_of)
@@ -217,9 +217,9 @@ def _assess_at(
         records = [context.without_ruleset(entity) for entity in entity_ids]
     records, looks = look_at_groups(groups, portfolio, records, as_of)
     absent = tuple(sorted(set(ids).difference(entity_ids)))
-    summaries = () if found.summary is None else (found.summary,)
+    summaries = () if transactions.summary is None else (transactions.summary,)
     scores = () if values is None else (values,)
-    return AssessmentResult(tuple(records), absent, scores, summaries, tuple(found.blocks), looks=looks)
+    return AssessmentResult(tuple(records), absent, scores, summaries, tuple(transactions.blocks), looks=looks)
 
 
 def _those(frame: pl.DataFrame, entities: Collection[int]) -> pl.DataFrame:

@@ -105,8 +105,8 @@ def read_pattern_hits(context: Context, assessment: str) -> tuple[FiredRule, ...
 
 
 def _looks_at_pattern(rule: Rule) -> bool:
-    asked = [input_of_test(test) for case in rule.cases for test in tests_in(case.when)]
-    return any(hasattr(each, "pattern") for each in (rule.input, *asked))
+    tested_inputs = [input_of_test(test) for case in rule.cases for test in tests_in(case.when)]
+    return any(hasattr(each, "pattern") for each in (rule.input, *tested_inputs))
 
 
 def read_reasons(context: Context, assessment: str) -> Reasons | None:
@@ -127,8 +127,12 @@ def read_reasons(context: Context, assessment: str) -> Reasons | None:
 
 def named_inputs(session: Session, row: Assessment, analysed: AnalysedRuleset) -> dict[str, Any] | None:
     """Give what an assessment was made from, with those linked by their names; None once it was erased."""
-    kept = inputs_of(session, row)
-    return None if kept is None else {**kept, "inputs": with_names(session, analysed, kept["inputs"])}
+    recorded_inputs = inputs_of(session, row)
+    return (
+        None
+        if recorded_inputs is None
+        else {**recorded_inputs, "inputs": with_names(session, analysed, recorded_inputs["inputs"])}
+    )
 
 
 def investigator_view(breakdown: Mapping[str, Any], ruleset: Ruleset, inputs: Mapping[str, Any] | None) -> Reasons:
@@ -206,12 +210,12 @@ def numbers_seen(outcomes: Iterable[Mapping[str, Any]], ruleset: Ruleset) -> dic
         outcomes: those of the rules that gave something, as `outcomes_shown` gives them.
         ruleset: that they are of.
     """
-    seen: dict[str, list[Decimal]] = {}
+    numbers_by_key: dict[str, list[Decimal]] = {}
     for outcome in outcomes:
         rule = ruleset.rule(outcome["rule"])
         for key, (_, numbers) in _looked_at(rule, _case_of(outcome, rule)).items():
-            seen.setdefault(key, []).extend(numbers)
-    return seen
+            numbers_by_key.setdefault(key, []).extend(numbers)
+    return numbers_by_key
 
 
 def _looked_at(rule: Rule, case: Case | None) -> dict[str, tuple[Any, list[Decimal]]]:

@@ -270,8 +270,8 @@ def approve_override(
             why,
         )
         _mark(session, override, now)
-        said = {"reason": why, "at_us": now}
-        _record(session, context, "override.approved", override, said, replaced, read_in=read_in)
+        details = {"reason": why, "at_us": now}
+        _record(session, context, "override.approved", override, details, replaced, read_in=read_in)
         return override_line(session, override, settings, now)
 
 

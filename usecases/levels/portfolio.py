@@ -118,8 +118,9 @@ def read_stored_portfolio(
     whose = (organisation_id, type_id, entity_ids)
     back, rules = (None, None) if earlier else (LookBack.of(rulesets), LookBack.of(rulesets, RULES))
     linked = linked or read_linked(session, type_id, entity_ids, rulesets, as_of_us, earlier=earlier)
-    given: dict[str, Any] = {"stored": stored, "values": values, "linked": linked}
-    return read_parts(session, *whose, parts, as_of_us, back=back, rules=rules, **given)
+    return read_parts(
+        session, *whose, parts, as_of_us, back=back, rules=rules, stored=stored, values=values, linked=linked
+    )
 
 
 def read_parts(
@@ -251,13 +252,15 @@ def transactions_for(
         stored, own, read = _with_summaries(session, whose, opens_us, for_value=for_value)
         if for_value:
             summary = _new_summaries(stored, own, corrections, opens_us)
-    made = [new for each in read for new in blocks.new_blocks(session, stored_of, each, as_of_us)] if stored_of else []
+    new_blocks = (
+        [new for each in read for new in blocks.new_blocks(session, stored_of, each, as_of_us)] if stored_of else []
+    )
     if len(corrections):
         if opens_us is not None:
             earlier = loading.corrected_transactions(session, ids, for_value=for_value)
             stored = pl.concat([stored, earlier]).unique(list(_KEYS)).sort(*loading.IN_ORDER)
         stored = with_corrections(stored, corrections.filter(pl.col("known_us") <= as_of_us))
-    return TransactionsRead(_counted_for(stored, whose, "at_us"), summary, made)
+    return TransactionsRead(_counted_for(stored, whose, "at_us"), summary, new_blocks)
 
 
 def count_rows(session: Session, whose: pl.DataFrame, as_of_us: int, back: LookBack | None) -> dict[int, int]:
@@ -451,8 +454,8 @@ def _tags(session: Session, entity_ids: Sequence[int]) -> pl.DataFrame:
 
 def _screenings(session: Session, entity_ids: Sequence[int]) -> pl.DataFrame:
     rows = loading.screenings(session, entity_ids)
-    found = rows["found"].cast(pl.Boolean)
-    return _of_entities(rows, [rows["screening"], found, _moments(rows, "at")])
+    has_match = rows["found"].cast(pl.Boolean)
+    return _of_entities(rows, [rows["screening"], has_match, _moments(rows, "at")])
 
 
 _OF_EVERYONE: Mapping[str, Callable[[Session, Sequence[int]], pl.DataFrame]] = {

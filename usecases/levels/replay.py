@@ -64,8 +64,8 @@ def replay_assessment(context: Context, name: str) -> Replayed:
     """
     with context.reading() as session:
         assessment = find_assessment(session, context.actor, name)
-        stored, kept = breakdown_text(session, assessment), inputs_of(session, assessment)
-        if stored is None or kept is None:
+        stored, recorded_inputs = breakdown_text(session, assessment), inputs_of(session, assessment)
+        if stored is None or recorded_inputs is None:
             raise ConflictError(f"assessment {name} {gone_text(session, assessment)}: what it was made from is gone")
         ruleset_hash = json.loads(stored).get("content_hash")
         if ruleset_hash is None:
@@ -73,8 +73,8 @@ def replay_assessment(context: Context, name: str) -> Replayed:
                 f"no ruleset was active when assessment {name} was made: there is nothing to make again"
             )
         canonical = canonicals_of(session, context.organisation_id, [ruleset_hash])[ruleset_hash]
-        versions = list_versions_used(session, context.organisation_id, kept["lists"])
-        replayed = _assessed(analyse_canonical(canonical), versions, kept, assessment)
+        versions = list_versions_used(session, context.organisation_id, recorded_inputs["lists"])
+        replayed = _assessed(analyse_canonical(canonical), versions, recorded_inputs, assessment)
         return Replayed(
             assessment=name,
             same=replayed == stored,
@@ -95,11 +95,17 @@ def list_versions_used(session: Session, organisation_id: int, used: Mapping[str
 
 
 def _assessed(
-    analysed: AnalysedRuleset, versions: dict[str, ListVersion], kept: Mapping[str, Any], assessment: Assessment
+    analysed: AnalysedRuleset,
+    versions: dict[str, ListVersion],
+    recorded_inputs: Mapping[str, Any],
+    assessment: Assessment,
 ) -> str:
-    entity, base = str(assessment.entity_id), kept["base"]
+    entity, base = str(assessment.entity_id), recorded_inputs["base"]
     program = program_for(analysed, versions, base)
-    inputs = inputs_frame(kept, assessment.as_of_us, entity)
-    held = previous_of(kept["previous"], entity), override_of(kept["override"], entity)
-    outcomes = assess_inputs(program, inputs, *held).with_columns(pl.lit(0, pl.Int32).alias(VERSIONS))
+    inputs = inputs_frame(recorded_inputs, assessment.as_of_us, entity)
+    previous_and_override = (
+        previous_of(recorded_inputs["previous"], entity),
+        override_of(recorded_inputs["override"], entity),
+    )
+    outcomes = assess_inputs(program, inputs, *previous_and_override).with_columns(pl.lit(0, pl.Int32).alias(VERSIONS))
     return as_json_text(explain(Assessments(program, inputs, outcomes, versions=(versions,), base=base), 0))

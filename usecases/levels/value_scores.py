@@ -145,12 +145,12 @@ def moments_of_year(as_of_us: int) -> tuple[int, ...]:
     return *(to_microseconds(date(year, month + 1, 1)) - 1 for year, month in firsts), as_of_us
 
 
-def indicator_year(model: ValueModel, taken: Snapshots, moments_us: Sequence[int]) -> IndicatorYear:
-    """Lay out the indicators of one customer, *taken* by the model at each of the moments."""
+def indicator_year(model: ValueModel, snapshots: Snapshots, moments_us: Sequence[int]) -> IndicatorYear:
+    """Lay out the indicators of one customer, from the model's *snapshots* at each of the moments."""
     medians = model.reference.medians
-    seen = taken.row_counts[0].tolist()
-    before_first = sum(not count for count in seen)
-    columns = taken.values[0, before_first:].T.tolist()
+    row_counts = snapshots.row_counts[0].tolist()
+    before_first = sum(not count for count in row_counts)
+    columns = snapshots.values[0, before_first:].T.tolist()
     return IndicatorYear(
         moments_us=tuple(moments_us),
         before_first=before_first,
@@ -220,10 +220,10 @@ def read_value(
     with context.reading() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id)
         latest = select(ValueScore).where(ValueScore.entity_id == entity.id).order_by(ValueScore.as_of_us.desc())
-        found = session.execute(latest.add_columns(superseded_by(entity.id)).limit(1)).one_or_none()
-        if found is None:
+        result = session.execute(latest.add_columns(superseded_by(entity.id)).limit(1)).one_or_none()
+        if result is None:
             return None
-        row, superseded = found
+        row, superseded = result
         serves = valuer is not None and (valuer.name, valuer.version) == (row.model, row.model_version)
         explained, why = None, ""
         if row.score is not None and valuer is not None and serves:
@@ -269,10 +269,10 @@ def _explained(
     model = valuer.model
     whose = loading.fact_owners(session, [row.entity_id])
     transactions = read_transactions(session, whose, row.as_of_us, for_value=True)
-    taken = model.snapshots(stored_histories(transactions, model.rates, model.absent), moments)
-    if not len(taken.row_counts) or not taken.row_counts[0, -1]:
+    snapshots = model.snapshots(stored_histories(transactions, model.rates, model.absent), moments)
+    if not len(snapshots.row_counts) or not snapshots.row_counts[0, -1]:
         return None
-    parts = breakdown(explain(model, taken.values[:1, -1]), 0, model.currency)
+    parts = breakdown(explain(model, snapshots.values[:1, -1]), 0, model.currency)
     if row.score is None or abs(parts.total - row.score) > SAME:
         return None
-    return parts, indicator_year(model, taken, moments)
+    return parts, indicator_year(model, snapshots, moments)

@@ -143,10 +143,10 @@ def read_figures(context: Context) -> OperationsFigures:
             stale.append(name)
         else:
             _LAST_KNOWN.keep(context, name, value, now)
-        known = _LAST_KNOWN.of(context, name)
-        values[name] = None if known is None else known[0]
-        if known is not None:
-            as_of[name] = known[1]
+        last_known = _LAST_KNOWN.of(context, name)
+        values[name] = None if last_known is None else last_known[0]
+        if last_known is not None:
+            as_of[name] = last_known[1]
     return OperationsFigures(**values, as_of=as_of, stale=tuple(stale))
 
 
@@ -171,10 +171,10 @@ def _backtests(context: Context) -> BacktestsWaiting:
 def _flow_runs(context: Context) -> RunsWaiting:
     now = context.now()
     with context.reading() as session:
-        found = run_counts(session, now, now - DAY_US, context.organisation_id)
-    if not found:
+        rows = run_counts(session, now, now - DAY_US, context.organisation_id)
+    if not rows:
         return RunsWaiting(due=0, oldest_us=None, failed=0, quarantined=0)
-    (counts,) = found
+    (counts,) = rows
     return RunsWaiting(due=counts.due, oldest_us=counts.oldest_us, failed=counts.failed, quarantined=counts.quarantined)
 
 

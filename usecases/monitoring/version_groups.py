@@ -269,12 +269,12 @@ def _level(
     hits, misses, silent = (
         int((decided["answer"] == answer).sum()) for answer in (CONFIRMED, NOT_CONFIRMED, WITHOUT_OUTCOME)
     )
-    began, ended, held = entities
+    began, ended, in_force = entities
     return LevelFigures(
         level=name,
         began=began,
         ended=ended,
-        held=held,
+        held=in_force,
         confirmed=confirmed,
         opened=len(alerts.filter(begun)),
         open=int((alerts["answer"] == OPEN).sum()),

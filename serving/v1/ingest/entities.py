@@ -224,7 +224,9 @@ def end_tag(context: RequestContext, type_: Text, external_id: Text, tag: Text, 
 def add_screening(context: RequestContext, type_: Text, external_id: Text, body: ScreeningGiven) -> ProposalLine | None:
     """Note that an entity was screened, and whether anything was found; proposed where a hit is cleared by it."""
     of = (context, type_, external_id)
-    return facts.request_screening(*of, body.screening, found=body.found, at_us=body.at, reason=body.reason).proposal
+    return facts.request_screening(
+        *of, body.screening, has_match=body.found, at_us=body.at, reason=body.reason
+    ).proposal
 
 
 def put_case(

@@ -209,7 +209,7 @@ def test_no_half_is_stored_and_the_log_says_who_asked_and_who_approved(
 @pytest.mark.postgresql
 def test_roles_that_somebody_changed_meanwhile_are_not_overwritten(admins: tuple[Context, Context]) -> None:
     ana, bob = admins
-    set_roles(bob, 3, ["approver"], seen=["investigator"])
+    set_roles(bob, 3, ["approver"], expected_roles=["investigator"])
     with pytest.raises(ConflictError, match="another person changed the roles of ida: they are approver now"):
-        set_roles(ana, 3, ["publisher"], seen=["investigator"])
+        set_roles(ana, 3, ["publisher"], expected_roles=["investigator"])
     assert read_member(ana, 3).roles == ("approver",)

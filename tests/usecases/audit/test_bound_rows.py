@@ -107,7 +107,7 @@ def by_hand(bank: Bank, name: str) -> None:
     set_tag(*of, "vip")
     bank.wait(microseconds=5)
     set_tag(*of, "vip", until_us=bank.now + 9 * DAY_US)
-    add_screening(*of, "pep", found=True)
+    add_screening(*of, "pep", has_match=True)
     opened = RecordGiven(external_id=f"alert of {name}", opened_us=bank.now)
     for alert in (
         opened,

@@ -87,7 +87,7 @@ def untag(bank: Bank, who: Actor | None = None, reason: str = WHY) -> ChangeOutc
 
 def screen(bank: Bank, found: bool, who: Actor | None = None, name: str = "a") -> ChangeOutcome:
     whose = (Context(bank.engine, who or bank.actor).at(bank.now), "customer", name)
-    return facts.request_screening(*whose, "sanctions", found=found, reason=WHY)
+    return facts.request_screening(*whose, "sanctions", has_match=found, reason=WHY)
 
 
 def case(bank: Bank, outcome: str, who: Actor | None = None) -> ChangeOutcome:

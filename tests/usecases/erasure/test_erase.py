@@ -62,7 +62,7 @@ def peopled(engine: Engine) -> Bank:
         made.pay(3, f"{name}-account", transaction_id=f"{name}-u", operation=f"{name} op")
         for tag in ("watch", f"{name}-tag"):
             set_tag(Context(engine, made.actor).at(made.now), "customer", name, tag)
-        add_screening(Context(engine, made.actor).at(made.now), "customer", name, f"{name}-screening", found=True)
+        add_screening(Context(engine, made.actor).at(made.now), "customer", name, f"{name}-screening", has_match=True)
         given = RecordGiven(
             external_id=f"{name}-case",
             opened_us=made.now - 1,
@@ -212,7 +212,7 @@ def _attempts(bank: Bank, name: str, folder: Path) -> list[Callable[[], object]]
         lambda: bank.pay(8, name),
         lambda: set_tag(*of, "watch"),
         lambda: end_tag(*of, "watch"),
-        lambda: add_screening(*of, "sanctions", found=True),
+        lambda: add_screening(*of, "sanctions", has_match=True),
         lambda: put_record(*of, "case", case),
         lambda: request_override(*of, "low", "We know them."),
         lambda: set_legal_hold(*of, bank.now + 10, "Court order 7.", folder / "e"),

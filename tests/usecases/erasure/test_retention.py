@@ -129,9 +129,11 @@ def _refused_end(bank: Bank) -> None:
 
 
 ACTIVITIES: dict[str, Callable[[Bank], object]] = {
-    "a screening, clean or not": lambda bank: add_screening(bank.context, "customer", "old", "sanctions", found=True),
+    "a screening, clean or not": lambda bank: add_screening(
+        bank.context, "customer", "old", "sanctions", has_match=True
+    ),
     "a screening of long ago that is recorded today": lambda bank: add_screening(
-        bank.context, "customer", "old", "pep", found=False, at_us=bank.now - 2000 * DAY_US
+        bank.context, "customer", "old", "pep", has_match=False, at_us=bank.now - 2000 * DAY_US
     ),
     "a decision": decide,
     "a tag": lambda bank: set_tag(bank.context, "customer", "old", "vip"),

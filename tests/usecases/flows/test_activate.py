@@ -157,7 +157,9 @@ def test_what_stands_is_given_with_what_it_asks(desk: Desk) -> None:
     with Session(desk.bank.engine) as session:
         now = standing_flow(session, desk.bank.of, "care")
         assert (now.version.number, now.version.content_hash, now.acting) == (1, made.content_hash, True)
-        assert now.asked == {"policies": {"payments": AskedVersion(version=1, content_hash=first.content_hash)}}
+        assert now.dependency_versions == {
+            "policies": {"payments": AskedVersion(version=1, content_hash=first.content_hash)}
+        }
         assert now.analysed.errors == ()
         assert [(each.version.number, each.acting) for each in standing_flows(session, desk.bank.of)] == [
             (1, True),
@@ -177,7 +179,7 @@ def test_a_policy_approved_anew_is_asked_from_then_on(desk: Desk) -> None:
     acting(desk, asking())
     new = desk.publish(WORTH, CASH)
     with Session(desk.bank.engine) as session:
-        asked = standing_flow(session, desk.bank.of, "care").asked["policies"]["payments"]
+        asked = standing_flow(session, desk.bank.of, "care").dependency_versions["policies"]["payments"]
     assert asked == AskedVersion(version=2, content_hash=new.content_hash)
     pinned = read_flow_version(as_(desk, desk.ana), "care", 1).pinned["policies"]["payments"]
     assert pinned["version"] == 1, "which it was committed with"
@@ -372,7 +374,9 @@ def test_rulesets_and_flows_that_are_asked_are_pinned_and_not_taken_away(desk: D
     with Session(desk.bank.engine) as session:
         now = standing_flow(session, desk.bank.of, "care")
         assert now.analysed.errors == ()
-        assert {kind: {name: each.version for name, each in of.items()} for kind, of in now.asked.items()} == {
+        assert {
+            kind: {name: each.version for name, each in of.items()} for kind, of in now.dependency_versions.items()
+        } == {
             "rulesets": {"retail": 1},
             "flows": {"inner": 1},
         }
@@ -385,7 +389,7 @@ def test_rulesets_and_flows_that_are_asked_are_pinned_and_not_taken_away(desk: D
     second = committed(desk, ruled("inner", title="Two"))
     activate_flow(as_(desk, desk.ben), "inner", second.number, WHY)
     with Session(desk.bank.engine) as session:
-        assert standing_flow(session, desk.bank.of, "care").asked["flows"]["inner"].version == 2
+        assert standing_flow(session, desk.bank.of, "care").dependency_versions["flows"]["inner"].version == 2
     switch_flow_off(as_(desk, desk.ana), "care", WHY)
     switch_flow_off(as_(desk, desk.ana), "inner", WHY)
     switch_family(as_(desk, desk.ana), "retail", False, WHY)

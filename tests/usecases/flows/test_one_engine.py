@@ -39,7 +39,7 @@ def test_onboarding_risk_monitoring_and_the_score_run_by_one_engine(
         text = flow_text(name)
         bank.add_flow(text.replace("\nactions:", f"\ntriggers: {triggers}\nactions:", 1) if triggers else text)
     bank.put("ada", country="NO")
-    add_screening(bank.context, "customer", "ada", "sanctions", found=True)
+    add_screening(bank.context, "customer", "ada", "sanctions", has_match=True)
     bank.settle()
     bank.work()
     bank.wait(1)

@@ -105,18 +105,18 @@ def test_an_alert_runs_a_flow_when_it_is_opened_and_changed_and_not_when_it_is_s
 def test_a_screening_runs_a_flow_where_it_finds_what_the_flow_listens_to(engine: Engine) -> None:
     bank = listening(engine, "{on: screening, screening: pep, found: true}")
     for found in (False, True, True):
-        add_screening(bank.context, "customer", "a", "pep", found=found, at_us=bank.now)
-    add_screening(bank.context, "customer", "b", "sanctions", found=True)
+        add_screening(bank.context, "customer", "a", "pep", has_match=found, at_us=bank.now)
+    add_screening(bank.context, "customer", "b", "sanctions", has_match=True)
     assert causes(bank) == ["a screening"]
     bank.now += 1
-    add_screening(bank.context, "customer", "a", "pep", found=True)
+    add_screening(bank.context, "customer", "a", "pep", has_match=True)
     assert causes(bank) == ["a screening"] * 2, "screened again is another screening"
 
 
 def test_one_that_listens_to_any_result_hears_both(engine: Engine) -> None:
     bank = listening(engine, "{on: screening, screening: pep}")
-    add_screening(bank.context, "customer", "a", "pep", found=False)
-    add_screening(bank.context, "customer", "b", "pep", found=True)
+    add_screening(bank.context, "customer", "a", "pep", has_match=False)
+    add_screening(bank.context, "customer", "b", "pep", has_match=True)
     assert causes(bank) == ["a screening", "b screening"]
 
 
@@ -422,8 +422,8 @@ def test_what_happened_is_replayed_under_the_causes_that_it_had(engine: Engine) 
     bank.now += 1
     bank.put("a", country="SE")
     bank.put("b", income=5)
-    add_screening(bank.context, "customer", "a", "pep", found=True)
-    add_screening(bank.context, "customer", "b", "pep", found=False)
+    add_screening(bank.context, "customer", "a", "pep", has_match=True)
+    add_screening(bank.context, "customer", "b", "pep", has_match=False)
     put_record(bank.context, "customer", "b", "alert", RecordGiven(external_id="1", opened_us=bank.now))
     set_tag(bank.context, "customer", "a", "watch", until_us=bank.now + DAY_US)
     set_tag(bank.context, "customer", "b", "watch", until_us=bank.now + DAY_US)
@@ -519,7 +519,7 @@ def test_a_screening_that_was_sent_later_is_replayed_on_the_facts_of_the_moment_
     bank.put("a", country="NO")
     bank.now += 2 * HOUR_US
     bank.put("a", country="SE")
-    add_screening(bank.context, "customer", "a", "pep", found=True, at_us=begun + HOUR_US)
+    add_screening(bank.context, "customer", "a", "pep", has_match=True, at_us=begun + HOUR_US)
     bank.work()
     bank.now += 1
     assert [state[1:] for state in bank.states()] == [("ended", "nothing")]

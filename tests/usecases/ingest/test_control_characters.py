@@ -39,7 +39,7 @@ GIVEN: dict[str, Callable[[Bank, str], object]] = {
     "an entity": lambda bank, name: bank.put(name),
     "a tag": lambda bank, name: set_tag(bank.context, "customer", "a", name),
     "tags": lambda bank, name: put_tags(bank.context, "customer", [TagRow("a", name)]),
-    "a screening": lambda bank, name: add_screening(bank.context, "customer", "a", name, found=True),
+    "a screening": lambda bank, name: add_screening(bank.context, "customer", "a", name, has_match=True),
     "screenings": lambda bank, name: add_screenings(
         bank.context, "customer", [ScreeningRow("a", name, True, bank.now)]
     ),

@@ -39,7 +39,7 @@ def untag(bank: Bank, name: str = "a", word: str = "watch") -> None:
 
 
 def screen(bank: Bank, name: str = "a", word: str = "pep", at_us: int | None = None) -> None:
-    add_screening(bank.context, "customer", name, word, found=True, at_us=at_us)
+    add_screening(bank.context, "customer", name, word, has_match=True, at_us=at_us)
 
 
 def record(bank: Bank, given: RecordGiven, name: str = "a") -> None:

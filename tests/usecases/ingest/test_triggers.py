@@ -54,7 +54,7 @@ FACTS: dict[str, tuple[Callable[[Bank], object], Reason, int]] = {
     "a transaction": (lambda bank: bank.pay(1), Reason.TRANSACTION, 2),
     "a tag": (lambda bank: set_tag(bank.context, "customer", "a", "watch"), Reason.TAG, 3),
     "a screening": (
-        lambda bank: add_screening(bank.context, "customer", "a", "sanctions", found=True),
+        lambda bank: add_screening(bank.context, "customer", "a", "sanctions", has_match=True),
         Reason.SCREENING,
         3,
     ),
@@ -94,7 +94,7 @@ def test_a_fact_makes_its_entity_due_at_once(bank: Bank, fact: str) -> None:
 
 def test_the_end_of_a_tag_that_is_taken_off_makes_due(bank: Bank) -> None:
     # Who was never screened may be on a list: that would hold the floor of the tag for another cooldown.
-    add_screening(bank.context, "customer", "a", "sanctions", found=False)
+    add_screening(bank.context, "customer", "a", "sanctions", has_match=False)
     bank.settle()
     set_tag(bank.context, "customer", "a", "watch")
     bank.settle()
@@ -112,7 +112,7 @@ def test_a_clean_screening_counts(engine: Engine) -> None:
     bank.settle()
     assert bank.level() == 2
     bank.wait(days=10)
-    add_screening(Context(engine, bank.actor).at(bank.now), "customer", "a", "sanctions", found=False)
+    add_screening(Context(engine, bank.actor).at(bank.now), "customer", "a", "sanctions", has_match=False)
     bank.settle()
     assert bank.level() == 1
 

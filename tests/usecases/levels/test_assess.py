@@ -110,7 +110,7 @@ class Facts:
             )  # type: ignore[arg-type]  # one of both
             self.frames[f"{kind}s"].append({"entity_id": name, "opened": opened, "closed": closed, "outcome": outcome})
         found, at = self.chance.random() < 0.5, self.moment()
-        add_screening(*of, "sanctions", found=found, at_us=at)
+        add_screening(*of, "sanctions", has_match=found, at_us=at)
         self.frames["screenings"].append({"entity_id": name, "screening": "sanctions", "found": found, "at": at})
         begins, lasts = self.moment(30), self.chance.choice([None, 40 * DAY_US, 2 * DAY_US])
         until = None if lasts is None else begins + lasts

@@ -109,7 +109,7 @@ def test_what_the_rules_said_before_and_since_when_is_what_counts_after_the_repa
 
 def test_facts_that_a_clock_ahead_dated_are_known_from_the_repair_on(bank: Bank) -> None:
     set_tag(bank.context.at(bank.now + HOUR_US), "customer", "a", "watch")
-    add_screening(bank.context.at(bank.now + HOUR_US), "customer", "a", "pep", found=False)
+    add_screening(bank.context.at(bank.now + HOUR_US), "customer", "a", "pep", has_match=False)
     bank.settle()
     assert bank.level() == 1
     assert [each.kind for each in read_clocks(bank.engine).ahead] == ["screenings", "tags"]

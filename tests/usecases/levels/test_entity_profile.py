@@ -54,7 +54,7 @@ def test_facts_are_listed_the_latest_first_and_so_many(bank: Bank) -> None:
     for number in (1, 2, 3):
         bank.wait(1)
         set_tag(*of, f"tag {number}", until_us=bank.now + 5)
-        add_screening(*of, f"list {number}", found=number == 2)
+        add_screening(*of, f"list {number}", has_match=number == 2)
         put_record(*of, "case", RecordGiven(external_id=str(number), opened_us=bank.now))
         bank.pay(number)
     assert [(line.tag, line.until_us) for line in list_tags(*of, Part(2))] == [

@@ -53,7 +53,7 @@ def bank(engine: Engine) -> Bank:
     for number, (name, kind) in enumerate((("a", "customer"), ("x", "account"))):
         made.pay(number, name, kind)
         set_tag(Context(engine, made.actor).at(made.now), kind, name, f"tag of {name}")
-        add_screening(Context(engine, made.actor).at(made.now), kind, name, f"screening of {name}", found=True)
+        add_screening(Context(engine, made.actor).at(made.now), kind, name, f"screening of {name}", has_match=True)
         for record in ("case", "alert"):
             put_record(
                 Context(engine, made.actor).at(made.now),

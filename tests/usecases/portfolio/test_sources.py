@@ -133,14 +133,14 @@ def test_a_tag_that_ended_since_is_told_with_the_day_on_which_it_was_set(bank: B
 
 def test_a_screening_that_was_repeated_and_one_known_late_change_nothing(bank: Bank) -> None:
     screened = bank.now - 5 * DAY_US
-    add_screening(bank.context, "customer", "a", "sanctions", found=True, at_us=screened - 30 * DAY_US)
-    add_screening(bank.context, "customer", "a", "sanctions", found=True, at_us=screened)
+    add_screening(bank.context, "customer", "a", "sanctions", has_match=True, at_us=screened - 30 * DAY_US)
+    add_screening(bank.context, "customer", "a", "sanctions", has_match=True, at_us=screened)
     first = assessed(bank)
     expected = ValueSource(kind="screening", about="sanctions", state="stored", at_us=screened)
     assert source(bank, first, "Hit") == expected
     bank.wait(days=1)
-    add_screening(bank.context, "customer", "a", "sanctions", found=True, at_us=screened + DAY_US)  # known late
-    add_screening(bank.context, "customer", "a", "sanctions", found=True)
+    add_screening(bank.context, "customer", "a", "sanctions", has_match=True, at_us=screened + DAY_US)  # known late
+    add_screening(bank.context, "customer", "a", "sanctions", has_match=True)
     bank.pay(1)
     assert source(bank, first, "Hit") == expected
     assert source(bank, assessed(bank), "Hit").at_us == bank.now

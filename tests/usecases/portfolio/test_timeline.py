@@ -32,7 +32,7 @@ def ours(engine: Engine) -> Context:
     set_tag(context.at(NOW - 6 * DAY_US), *OF, "watch", until_us=NOW + DAY_US)
     for number, found in enumerate((True, False)):
         at = NOW - (30 + number) * DAY_US
-        add_screening(context.at(NOW - (5 - number) * DAY_US), *OF, "pep", found=found, at_us=at)
+        add_screening(context.at(NOW - (5 - number) * DAY_US), *OF, "pep", has_match=found, at_us=at)
     return context
 
 

@@ -57,7 +57,7 @@ def bank(engine: Engine) -> Bank:
     made = written(engine)
     for name in "ab":
         made.put(name, income=1234.5, country="NO")
-        add_screening(made.context, "customer", name, "sanctions", found=False, at_us=made.now)
+        add_screening(made.context, "customer", name, "sanctions", has_match=False, at_us=made.now)
     made.settle()
     bind_unnamed(engine)
     made.wait(days=1)
@@ -310,7 +310,7 @@ CORRECTIONS: dict[str, Correct] = {
         bank.context, "customer", [EntityRow("a", {"income": 5.0, "country": "NO"})]
     ),
     "screening sanctions": lambda bank: add_screening(
-        bank.context, "customer", "a", "sanctions", found=True, at_us=bank.now
+        bank.context, "customer", "a", "sanctions", has_match=True, at_us=bank.now
     ),
     "tag watch": lambda bank: set_tag(bank.context, "customer", "a", "watch"),
 }

@@ -43,7 +43,7 @@ def bank(engine: Engine) -> Bank:
     made = written(engine)
     for name in "ab":
         made.put(name, income=1234.5, country="NO")
-        add_screening(made.context, "customer", name, "sanctions", found=False, at_us=made.now)
+        add_screening(made.context, "customer", name, "sanctions", has_match=False, at_us=made.now)
     made.add_type("account", {}, {})
     made.put("x", ("customer", "a"), "account")
     made.pay(7, "x", kind="account", transaction_id="t7")
@@ -131,7 +131,7 @@ def test_the_same_result_screened_again_is_no_later_change(bank: Bank) -> None:
     made = opened(bank)
     numbers = []
     for found in (True, False, False):
-        add_screening(bank.context, "customer", "a", "sanctions", found=found, at_us=bank.now)
+        add_screening(bank.context, "customer", "a", "sanctions", has_match=found, at_us=bank.now)
         bank.wait(days=1)
         assessed_later(bank)
         numbers.append(numbered(bank))
@@ -216,7 +216,7 @@ def test_what_a_sole_operator_decided_two_members_decide_anew(engine: Engine) ->
     ana = Actor(bank.of, "cli:ana")
     allow_sole_operator(Context(engine, ana).at(bank.now), WHY)
     bank.put("a", income=1234.5, country="NO")
-    add_screening(bank.context, "customer", "a", "sanctions", found=False, at_us=bank.now)
+    add_screening(bank.context, "customer", "a", "sanctions", has_match=False, at_us=bank.now)
     asked = request_override(Context(engine, ana).at(bank.now), "customer", "a", "high", "We know them.")
     approve_override(Context(engine, ana).at(bank.now), asked.id)
     bank.wait(microseconds=1)

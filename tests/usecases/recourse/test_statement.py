@@ -79,7 +79,12 @@ def test_what_is_hidden_changes_no_byte(bank: Bank) -> None:
             set_tag(Context(bank.engine, bank.actor).at(bank.now), "customer", name, "watch")
         if hit is not None:
             add_screening(
-                Context(bank.engine, bank.actor).at(bank.now), "customer", name, "sanctions", found=hit, at_us=bank.now
+                Context(bank.engine, bank.actor).at(bank.now),
+                "customer",
+                name,
+                "sanctions",
+                has_match=hit,
+                at_us=bank.now,
             )
     bank.settle()
     levels = {bank.standing(f"p{number}").level for number in range(len(people))}

@@ -55,7 +55,7 @@ def version_now(session: Session, version_id: int) -> RunnableVersion:
 def as_it_runs(standing: StandingFlow) -> RunnableVersion:
     """Give a version as it runs now."""
     asked_versions = {
-        kind: {name: dict(vars(of)) for name, of in each.items()} for kind, each in standing.asked.items()
+        kind: {name: dict(vars(of)) for name, of in each.items()} for kind, each in standing.dependency_versions.items()
     }
     return _runnable(standing.flow, standing.version, standing.analysed, asked_versions)
 

@@ -42,11 +42,11 @@ def breakdown_text(session: Session, row: Assessment) -> str | None:
     """Write the breakdown of an assessment, canonical JSON; None where it was erased."""
     if row.breakdown is None or _is_text(row.breakdown):
         return row.breakdown
-    kept = inputs_of(session, row)
-    if kept is None:
+    recorded_inputs = inputs_of(session, row)
+    if recorded_inputs is None:
         return None
-    ruleset = _rulesets(session, row.organisation_id, {kept["ruleset"]})[kept["ruleset"]]
-    return as_json_text(_explained(row, row.breakdown, kept, ruleset))
+    ruleset = _rulesets(session, row.organisation_id, {recorded_inputs["ruleset"]})[recorded_inputs["ruleset"]]
+    return as_json_text(_explained(row, row.breakdown, recorded_inputs, ruleset))
 
 
 def breakdown_of(session: Session, row: Assessment) -> Any:
@@ -90,8 +90,8 @@ class StoredAssessment(NamedTuple):
 
 def lines_of(session: Session, organisation_id: int, names: Iterable[Name]) -> dict[Name, str]:
     """Write the line of each of some assessments; those that were erased, or are not there, are left out."""
-    found = assessments_named(session, organisation_id, list(names))
-    return lines_of_records(session, organisation_id, [stored_record(row, content) for row, content in found])
+    assessments = assessments_named(session, organisation_id, list(names))
+    return lines_of_records(session, organisation_id, [stored_record(row, content) for row, content in assessments])
 
 
 def stored_record(row: Assessment, content: str | None) -> StoredAssessment:
@@ -108,9 +108,9 @@ def lines_of_records(session: Session, organisation_id: int, records: Iterable[S
             lines[row.entity_id, row.number] = json.loads(row.breakdown)["line"]
         elif row.breakdown is not None and row.content is not None:
             coded.append((row, row.breakdown, row.content))
-    kept = _with_layouts(session, organisation_id, [content for _, _, content in coded])
-    rulesets = _rulesets(session, organisation_id, {each["ruleset"] for each in kept})
-    for (row, codes, _), each in zip(coded, kept, strict=True):
+    recorded_inputs = _with_layouts(session, organisation_id, [content for _, _, content in coded])
+    rulesets = _rulesets(session, organisation_id, {each["ruleset"] for each in recorded_inputs})
+    for (row, codes, _), each in zip(coded, recorded_inputs, strict=True):
         try:
             lines[row.entity_id, row.number] = _explained(row, codes, each, rulesets[each["ruleset"]]).line
         except ConflictError as error:  # of one among many, which are shown
@@ -129,16 +129,16 @@ def _is_text(breakdown: str) -> bool:
 
 
 def _explained(
-    row: Assessment | StoredAssessment, codes: str, kept: Mapping[str, Any], ruleset: AnalysedRuleset
+    row: Assessment | StoredAssessment, codes: str, recorded_inputs: Mapping[str, Any], ruleset: AnalysedRuleset
 ) -> Explanation:
     outcome = StoredOutcome(
         entity=str(row.entity_id),
         as_of=row.as_of_us,
         status=row.status,
         codes=codes,
-        inputs=kept["inputs"],
-        lists=kept["lists"],
-        base=kept["base"],
+        inputs=recorded_inputs["inputs"],
+        lists=recorded_inputs["lists"],
+        base=recorded_inputs["base"],
     )
     try:
         return explain_stored(ruleset, outcome)
@@ -175,15 +175,15 @@ _RULESETS: dict[str, AnalysedRuleset] = {}
 
 
 def _remembered(
-    known: dict[str, Read], names: Collection[str], read: Callable[[Collection[str]], dict[str, Read]]
+    cache: dict[str, Read], names: Collection[str], read: Callable[[Collection[str]], dict[str, Read]]
 ) -> dict[str, Read]:
     """Give what has these names; what is not known yet is read, all at once."""
-    found = {name: value for name in names if (value := known.get(name)) is not None}
-    lacking = set(names).difference(found)
+    values_by_name = {name: value for name in names if (value := cache.get(name)) is not None}
+    lacking = set(names).difference(values_by_name)
     if lacking:
         new = read(lacking)
-        if len(known) + len(new) > VERSIONS_KEPT:
-            known.clear()
-        known.update(new)
-        found.update(new)
-    return found
+        if len(cache) + len(new) > VERSIONS_KEPT:
+            cache.clear()
+        cache.update(new)
+        values_by_name.update(new)
+    return values_by_name

@@ -63,8 +63,8 @@ def stored_inputs(
     stored = []
     for (text, version), row in zip(assessments.outcomes.select(ENTITY, VERSIONS).iter_rows(), values, strict=False):
         entity = int(text)
-        held, override = _held_before(before.get(entity)), _pair(overrides.get(entity), "level", "until_us")
-        content = _JSON.encode({"previous": held, "override": override, "layout": names[version], "inputs": row})
+        previous, override = _held_before(before.get(entity)), _pair(overrides.get(entity), "level", "until_us")
+        content = _JSON.encode({"previous": previous, "override": override, "layout": names[version], "inputs": row})
         stored.append(StoredInputs(content.decode(), layouts[version]))
     return stored
 
@@ -122,16 +122,20 @@ def override_of(values: list[int | None] | None, entity: str) -> pl.DataFrame | 
     return pl.DataFrame([(entity, *values)], schema=schema, orient="row")
 
 
-def inputs_frame(kept: Mapping[str, Any], as_of_us: int, entity: str) -> pl.DataFrame:
-    """Give the frame of one row that the engine was given; *kept* has `inputs` by their keys, and their `types`."""
-    names = list(kept["inputs"])
-    schema = {name: _LETTERS[letter] for name, letter in zip(names, kept["types"], strict=True)}
+def inputs_frame(recorded_inputs: Mapping[str, Any], as_of_us: int, entity: str) -> pl.DataFrame:
+    """Give the frame of one row that the engine was given, of `inputs` by their keys and their `types`."""
+    names = list(recorded_inputs["inputs"])
+    schema = {name: _LETTERS[letter] for name, letter in zip(names, recorded_inputs["types"], strict=True)}
     moment = pl.DataFrame({ENTITY: [entity], AS_OF: [as_of_us]}, schema={ENTITY: pl.String, AS_OF: pl.Int64})
-    values = pl.DataFrame([[kept["inputs"][name]] for name in names], schema=schema, strict=True) if names else moment
+    values = (
+        pl.DataFrame([[recorded_inputs["inputs"][name]] for name in names], schema=schema, strict=True)
+        if names
+        else moment
+    )
     return moment.hstack(values) if names else moment
 
 
 def read_inputs(content: str, as_of_us: int, entity: str) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Read what was kept, where `inputs` stand by their keys: the frame of one row, and everything else."""
-    kept = json.loads(content)
-    return inputs_frame(kept, as_of_us, entity), kept
+    recorded_inputs = json.loads(content)
+    return inputs_frame(recorded_inputs, as_of_us, entity), recorded_inputs

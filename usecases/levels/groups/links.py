@@ -39,22 +39,22 @@ class Followed(NamedTuple):
 
 def followed_by(rulesets: Iterable[Analysed[Any]]) -> list[Followed]:
     """Tell how rulesets, or policies, follow links, by type; nothing where they follow none."""
-    found: dict[tuple[str, bool], Followed] = {}
+    ways: dict[tuple[str, bool], Followed] = {}
     for analysed in rulesets:
         for each in Needs.of(analysed).everything():
             if not isinstance(each, Linked):
                 continue
             group = each.linked
             shared = analysed.definition.links[group.by].kind == "shared"
-            before = found.get((group.by, shared), Followed(group.by, shared, False, False, 0))
-            found[group.by, shared] = Followed(
+            before = ways.get((group.by, shared), Followed(group.by, shared, False, False, 0))
+            ways[group.by, shared] = Followed(
                 group.by,
                 shared,
                 before.forward or shared or group.way in ("to", "both"),
                 before.backward or (not shared and group.way in ("from", "both")),
                 max(before.steps, group.steps),
             )
-    return list(found.values())
+    return list(ways.values())
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,8 @@ def read_linked(
     members: dict[int, set[int]] = {entity: set() for entity in entity_ids}
     for way in ways:
         reading = _Reading(session, type_id, way, None if earlier else as_of_us)
-        for entity, seen in reading.follow(members).items():
-            members[entity] |= seen - {entity}
+        for entity, reached in reading.follow(members).items():
+            members[entity] |= reached - {entity}
         frames += reading.frames
     empty = pl.DataFrame(schema={TYPE: pl.String, FROM: pl.String, TO: pl.String, **_MOMENTS})
     links = Links(pl.concat([empty, *frames]).unique(maintain_order=True))
@@ -139,20 +139,20 @@ class _Reading:
 
     def follow(self, entity_ids: Iterable[int]) -> dict[int, set[int]]:
         """Give whom each entity reaches, itself among them; itself alone where they are too many."""
-        seen = {entity: {entity} for entity in entity_ids}
-        last = {entity: [entity] for entity in seen}
+        reached = {entity: {entity} for entity in entity_ids}
+        last = {entity: [entity] for entity in reached}
         for _ in range(self.way.steps):
             self._read([one for those in last.values() for one in those])
             following: dict[int, list[int]] = {}
             for entity, those in last.items():
-                new = {other for one in those for other in self.others[one]} - seen[entity]
-                seen[entity] |= new
-                if self.at_us is not None and len(seen[entity]) > MOST_LINKED + 1:
-                    seen[entity] = {entity}
+                new = {other for one in those for other in self.others[one]} - reached[entity]
+                reached[entity] |= new
+                if self.at_us is not None and len(reached[entity]) > MOST_LINKED + 1:
+                    reached[entity] = {entity}
                 elif new:
                     following[entity] = sorted(new)
             last = following
-        return seen
+        return reached
 
     def _read(self, entity_ids: Iterable[int]) -> None:
         """Read the links of entities that were not read, and with them who is at their other ends."""

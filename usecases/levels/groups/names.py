@@ -33,8 +33,8 @@ def with_names(session: Session, analysed: Analysed[Any], inputs: Mapping[str, A
     keys = (path_of(input_key(each)) for each in Needs.of(analysed).everything() if isinstance(each, Linked))
     paths = {key: json.loads(inputs[key]) for key in keys if inputs.get(key)}
     numbers = {one for path in paths.values() for part in ("who", "not") for one in path.get(part, ())}
-    known = names_and_attributes(session, sorted(int(one) for one in numbers if one.isdecimal())) if numbers else {}
-    names = {str(number): _called(*of) for number, of in known.items()}
+    entities = names_and_attributes(session, sorted(int(one) for one in numbers if one.isdecimal())) if numbers else {}
+    names = {str(number): _called(*of) for number, of in entities.items()}
     for path in paths.values():
         for part in {"who", "not"} & path.keys():
             path[part] = [names.get(one, one) for one in path[part]]

@@ -116,10 +116,10 @@ def _reached_in(
     reached = AffectedEntities()
     for way in followed_by([*rulesets, *named]):
         search = _Search(session, type_id, way, now_us, max(MOST_MARKED, TIMES_AS_MANY * about))
-        found = search.follow(begin)
-        if found is None:
+        entity_ids = search.follow(begin)
+        if entity_ids is None:
             return AffectedEntities(types={type_id})
-        reached.others |= found
+        reached.others |= entity_ids
     return reached
 
 
@@ -148,7 +148,7 @@ class _Search:
 
     def follow(self, begin: Collection[int]) -> set[int] | None:
         """Give those who are reached; None where they are more than are followed."""
-        seen, last = set(begin), sorted(begin)
+        reached, last = set(begin), sorted(begin)
         for _ in range(self.way.steps):
             following = set[int]()
             for end, other, followed in (
@@ -165,11 +165,11 @@ class _Search:
                 if sharing is None:
                     return None
                 following |= sharing
-            last = sorted(following - seen)
-            seen |= following
-            if len(seen) > self.most + len(begin):
+            last = sorted(following - reached)
+            reached |= following
+            if len(reached) > self.most + len(begin):
                 return None
-        return seen - set(begin)
+        return reached - set(begin)
 
     def _rows(self, end: str, ids: Collection[int]) -> pl.DataFrame | None:
         """Read the links at some ends that are there, or that begin later; None where there are too many.
@@ -194,8 +194,8 @@ class _Search:
         )
         at = self.now_us
         begun = pl.col("from_us").is_null() | (pl.col("from_us") <= at)
-        held = rows.filter(begun & (pl.col("until_us").is_null() | (pl.col("until_us") > at)))
-        counts = {str(thing): count for thing, count in held["thing"].value_counts().iter_rows()}
+        current_links = rows.filter(begun & (pl.col("until_us").is_null() | (pl.col("until_us") > at)))
+        counts = {str(thing): count for thing, count in current_links["thing"].value_counts().iter_rows()}
         crowded = {thing for thing, count in counts.items() if count > MOST_LINKED + 1}
         several = {thing for thing, count in rows["thing"].value_counts().iter_rows() if count >= MOST_LINKED + 3}
         if several - crowded:  # not all of them were read, and it is not known that they are too many

@@ -90,15 +90,15 @@ def look_at_groups(
             looks.append(GroupLook(group, "out", as_of_us, holds))
             continue
         try:
-            found = look_at_members(analysed, everyone, as_of_us, ahead=True)
+            answers = look_at_members(analysed, everyone, as_of_us, ahead=True)
         except UNEXPECTED_ERRORS as error:  # a group holds up no level: nobody is known to be in or out
             log.warning("group not asked", group=group.name, error=failure_text(error))
             looks.append(GroupLook(group, "keep", as_of_us, {record.entity_id: None for record in records}))
             continue
-        for entity, _, moment in found.iter_rows():
+        for entity, _, moment in answers.iter_rows():
             if moment is not None:
                 first[int(entity)] = min(moment, first.get(int(entity), moment))
-        holds = {int(entity): held for entity, held, _ in found.iter_rows()}
+        holds = {int(entity): answer for entity, answer, _ in answers.iter_rows()}
         looks.append(GroupLook(group, analysed.group.on_unknown, as_of_us, holds))
     return [_no_later(record, first.get(record.entity_id)) for record in records], tuple(looks)
 

@@ -59,10 +59,10 @@ def store_looks(
     names = {look.group.group_id: (look.group.name, look.group.number) for look in looks}
     add_events(session, batch.organisation_id, _events(session, batch.type_id, names, moves))
     if moves:
-        told = [
+        flow_events = [
             _told_to_flows(move, groups[move.group_id].name, origins.get(move.entity_id, NO_FLOW)) for move in moves
         ]
-        note(session, batch.organisation_id, batch.type_id, "group", told, moves[0].at_us)
+        note(session, batch.organisation_id, batch.type_id, "group", flow_events, moves[0].at_us)
     return len(moves)
 
 

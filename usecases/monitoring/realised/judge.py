@@ -180,8 +180,8 @@ def _store(session: Session, row: PredictionDay, judgement: _Judgement, now_us: 
     if now_us >= last_us and (was_judged or row.figures is not None):
         store.forget_predictions(session, row.id, now_us)
         row.forgotten_us = now_us
-    said = {"type_id": row.type_id, "model": row.model, "version": row.model_version, "state": row.state}
-    log.info("predictions judged", organisation=row.organisation_id, day=day_text(row.day * DAY_US), **said)
+    details = {"type_id": row.type_id, "model": row.model, "version": row.model_version, "state": row.state}
+    log.info("predictions judged", organisation=row.organisation_id, day=day_text(row.day * DAY_US), **details)
     _announce_news(session, row, now_us)
 
 

@@ -76,8 +76,8 @@ def _predicted(engine: Engine, model: ValueModel, entity_ids: Sequence[int], now
     """Predict for some entities; those of whom the model can say nothing are left out."""
     histories = stored_histories(transactions_of(engine, entity_ids, now_us), model.rates, model.absent)
     values = value_frame(model, histories, now_us)
-    known = values.filter(pl.col("expected_value").is_not_null()).with_columns(pl.col(ENTITY).cast(pl.Int64))
-    return known.select(ENTITY, "segment", "expected_value", "expected_value_low", "expected_value_high").rows()
+    predictions = values.filter(pl.col("expected_value").is_not_null()).with_columns(pl.col(ENTITY).cast(pl.Int64))
+    return predictions.select(ENTITY, "segment", "expected_value", "expected_value_low", "expected_value_high").rows()
 
 
 def _store(engine: Engine, kind: ValuedType, valuer: EntityScorer, rows: list[tuple[Any, ...]], now_us: int) -> bool:
@@ -85,8 +85,8 @@ def _store(engine: Engine, kind: ValuedType, valuer: EntityScorer, rows: list[tu
     with writing(engine) as session:
         store.forget_days_after(session, valuer.name, valuer.version, latest_us(session, now_us))
         there = store.present_entities(session, kind.type_id, [row[0] for row in rows])
-        kept = [row for row in rows if row[0] in there]
-        if not kept:
+        present_rows = [row for row in rows if row[0] in there]
+        if not present_rows:
             return False
         day = PredictionDay(
             organisation_id=kind.organisation_id,
@@ -98,12 +98,12 @@ def _store(engine: Engine, kind: ValuedType, valuer: EntityScorer, rows: list[tu
             as_of_us=now_us,
             horizon_ends_us=now_us + model.horizon_days * DAY_US + model.settlement_lag_us,
             valued=kind.valued,
-            predicted=len(kept),
+            predicted=len(present_rows),
             currency=model.currency,
             interval_level_percent=None if model.intervals is None else model.intervals.level_percent,
         )
         if store.has_day(session, day):
             return True
         add_alone(session, day)
-        store.store_predictions(session, [(day.id, *row) for row in kept])
+        store.store_predictions(session, [(day.id, *row) for row in present_rows])
     return True

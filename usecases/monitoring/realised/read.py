@@ -168,9 +168,13 @@ def verdict_of_all(engine: Engine, model: str, version: int, content_hash: str) 
         has_days = store.has_days(session, model, version, content_hash)
     states: tuple[Literal["due", "holds", "unknown"], ...] = ("due", "holds", "unknown")
     for state in states:
-        said = [each for each in verdicts if each.state == state]
-        if said:
-            reasons = [f"{each.organisation}, {each.entity_type}: {reason}" for each in said for reason in each.reasons]
+        verdicts_of_state = [each for each in verdicts if each.state == state]
+        if verdicts_of_state:
+            reasons = [
+                f"{each.organisation}, {each.entity_type}: {reason}"
+                for each in verdicts_of_state
+                for reason in each.reasons
+            ]
             return DueVerdict(state, tuple(reasons))
     if has_days:
         return DueVerdict("waiting", ("no horizon of the predictions that workers kept has passed",))

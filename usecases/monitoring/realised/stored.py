@@ -66,7 +66,7 @@ class StoredPortfolio(TransactionSource):
             histories = stored_histories(rows.filter(counts), rates, self._model.absent)
             unknown_from = histories.unknown_from
             if unknown_from is not None and self._model.definition.get("yearly_margin"):
-                known = unknown_from[:, NULLABLE.index(BALANCE)] > self._ends_us
-                histories = histories if known.all() else histories.take(np.flatnonzero(known))
+                balance_known = unknown_from[:, NULLABLE.index(BALANCE)] > self._ends_us
+                histories = histories if balance_known.all() else histories.take(np.flatnonzero(balance_known))
             if histories.customers:
                 yield histories

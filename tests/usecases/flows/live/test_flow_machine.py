@@ -281,7 +281,7 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data(), found=st.booleans())
     def screen(self, data: st.DataObject, found: bool) -> None:
         name = self.somebody(data)
-        add_screening(self.bank.context, "customer", name, "pep", found=found)
+        add_screening(self.bank.context, "customer", name, "pep", has_match=found)
         self.model.screen(name, self.now, found=found)
 
     @rule(data=st.data(), country=st.sampled_from([ABROAD, *sorted(LEVELS)]), assessed=st.booleans())

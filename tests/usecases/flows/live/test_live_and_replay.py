@@ -233,7 +233,7 @@ class Lived:
         elif what in {"open", "close"}:
             self.record(name, said, opens=what == "open")
         elif what == "screen":
-            add_screening(bank.context, "customer", name, "pep", found=said)
+            add_screening(bank.context, "customer", name, "pep", has_match=said)
         elif what == "register":
             self.live = said
         else:
