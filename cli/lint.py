@@ -64,11 +64,11 @@ def _show_findings(report: "LintReport", one: str) -> None:
     """Write findings as editors and build servers read them: file, line, how bad, where, what."""
     from fivefold.risk.governance.reports.lint import SEVERITIES
 
-    for file, found in report.findings.items():
-        for fault, finding in found:
+    for file, findings in report.findings.items():
+        for fault, finding in findings:
             place = f"{file}:{finding.line}" if finding.line else file
             echo(f"{place}: {SEVERITIES[fault.severity]}: {finding.where}: {finding.problem}")
     counts = ((report.errors, "error"), (report.doubts, "warning"), (report.notes, "note"))
-    told = [count_text(count, what) for count, what in counts if count or what != "note"]
+    count_texts = [count_text(count, what) for count, what in counts if count or what != "note"]
     is_clean = not any(count for count, _ in counts)
-    echo(f"{count_text(len(report.findings), one)}: {'nothing found' if is_clean else ', '.join(told)}")
+    echo(f"{count_text(len(report.findings), one)}: {'nothing found' if is_clean else ', '.join(count_texts)}")

@@ -310,7 +310,7 @@ def _to_the_minute(written: re.Match[str]) -> str:
     return f"{_here(at):%Y-%m-%d %H:%M %Z}"
 
 
-def seen_value(seen: ValueSeen) -> str:
+def seen_value(value: ValueSeen) -> str:
     """Write what a rule saw; of days no more than a tenth, cut off, so that a limit that was not reached is not shown.
 
     >>> seen_value(ValueSeen("days since opened", "1,860.985")), seen_value(ValueSeen("days since opened", "364.98"))
@@ -318,9 +318,9 @@ def seen_value(seen: ValueSeen) -> str:
     >>> seen_value(ValueSeen("cash ratio", "0.985")), seen_value(ValueSeen("days since opened", "unknown"))
     ('0.985', 'unknown')
     """
-    if not (seen.name.startswith("days since") or seen.name.endswith("in days")):
-        return seen.value
-    return re.sub(r"^(-?[\d,]+\.\d)\d+$", r"\1", seen.value).removesuffix(".0")
+    if not (value.name.startswith("days since") or value.name.endswith("in days")):
+        return value.value
+    return re.sub(r"^(-?[\d,]+\.\d)\d+$", r"\1", value.value).removesuffix(".0")
 
 
 def signed(number: str) -> str:

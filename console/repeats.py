@@ -46,6 +46,6 @@ def once(visit: Visit, work: Callable[[], Answer]) -> Answer:
     except ConflictError as error:
         if begun:
             raise
-        said = text("this form was sent before, and once is enough; load the page again to ask once more")
-        raise ConflictError(said) from error
+        problem = text("this form was sent before, and once is enough; load the page again to ask once more")
+        raise ConflictError(problem) from error
     return answers[0]

@@ -15,5 +15,5 @@ def text(message: str, **values: Any) -> str:
     >>> text("{count} of {most}", count=3, most=5)
     '3 of 5'
     """
-    found = CATALOGUE.gettext(message)
-    return found.format(**values) if values else found
+    translation = CATALOGUE.gettext(message)
+    return translation.format(**values) if values else translation

@@ -89,8 +89,8 @@ class Visit(Context):
     @property
     def trail(self) -> str:
         """Write what of the address leads on through the queue; empty where the person came another way."""
-        kept = [(name, self.query[name]) for name in TRAIL if name in self.query]
-        return f"?{urlencode(kept)}" if kept else ""
+        parameters = [(name, self.query[name]) for name in TRAIL if name in self.query]
+        return f"?{urlencode(parameters)}" if parameters else ""
 
     @property
     def role(self) -> Role:
@@ -129,8 +129,8 @@ class Visit(Context):
         """Write the address of the next page of a list; None on the last page."""
         if page.next is None:
             return None
-        kept = {name: value for name, value in self.query.items() if name != NOTICE}
-        return f"{self.path}?{urlencode({**kept, 'after': cursor_of(self._own(list_name), page.next)})}"
+        parameters = {name: value for name, value in self.query.items() if name != NOTICE}
+        return f"{self.path}?{urlencode({**parameters, 'after': cursor_of(self._own(list_name), page.next)})}"
 
     def _own(self, list_name: str) -> str:
         filters = sorted((name, value) for name, value in self.query.items() if name not in {"after", NOTICE})
@@ -160,7 +160,7 @@ class Visit(Context):
         """Give what is wrong with a field of a form that was refused; empty where that is not about this field."""
         return self.problem if action == self.action and name == self.problem_field else ""
 
-    def kept(self, action: str, name: str) -> str:
+    def refused_entry(self, action: str, name: str) -> str:
         """Give what was typed into a field of a form that was refused, to be shown in it again."""
         return self.form.get(name, "") if action == self.action else ""
 

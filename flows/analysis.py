@@ -120,10 +120,10 @@ class AnalysedFlow(Analysed[Flow]):
     @cached_property
     def policies_asked(self) -> tuple[str, ...]:
         """The names of the policies that it asks by itself, each once."""
-        return self.flow.asked("policy")
+        return self.flow.names_asked("policy")
 
     @cached_property
-    def asked(self) -> Mapping[str, Analysed[Any]]:
+    def dependencies(self) -> Mapping[str, Analysed[Any]]:
         """Every policy, ruleset and flow that is there and that it asks, or that one of those flows asks, by its key.
 
         A policy has its name; a ruleset and a flow have the word before it. What another flow asks has that flow's key
@@ -133,11 +133,11 @@ class AnalysedFlow(Analysed[Flow]):
         own |= {f"ruleset {name}": self.rulesets[name] for name in self._there("ruleset", self.rulesets)}
         for name in self._there("flow", self.flows):
             own[key := f"flow {name}"] = self.flows[name]
-            own |= {f"{key}/{below}": each for below, each in self.flows[name].asked.items()}
+            own |= {f"{key}/{below}": each for below, each in self.flows[name].dependencies.items()}
         return own
 
     def _there(self, word: Any, there: Mapping[str, Any]) -> list[str]:
-        return [name for name in self.flow.asked(word) if name in there]
+        return [name for name in self.flow.names_asked(word) if name in there]
 
     @cached_property
     def cycle(self) -> tuple[str, ...]:
@@ -149,7 +149,7 @@ class AnalysedFlow(Analysed[Flow]):
     def declared(self) -> Flow:
         """The flow with the fields and links of anything that it asks beside its own: all that an example can give."""
         parts = ("fields", "transaction_fields", "case_fields", "links")
-        documents = [*(each.definition for each in self.asked.values()), self.flow]
+        documents = [*(each.definition for each in self.dependencies.values()), self.flow]
         return self.flow.model_copy(
             update={
                 part: {name: form for one in documents for name, form in getattr(one, part, {}).items()}
@@ -170,12 +170,12 @@ class AnalysedFlow(Analysed[Flow]):
     @cached_property
     def lists_asked(self) -> tuple[str, ...]:
         """The named lists that it needs, or anything that it asks."""
-        return tuple(sorted({*self.lists, *(name for each in self.asked.values() for name in each.lists)}))
+        return tuple(sorted({*self.lists, *(name for each in self.dependencies.values() for name in each.lists)}))
 
     @cached_property
     def references_asked(self) -> frozenset[str]:
         """The reference portfolios that it needs, or anything that it asks."""
-        return self.references.union(*(each.references for each in self.asked.values()))
+        return self.references.union(*(each.references for each in self.dependencies.values()))
 
     @cached_property
     def inputs_with_paths(self) -> tuple[tuple[Path, LanguageModel], ...]:
@@ -231,7 +231,7 @@ def outside_outputs(step: OutsideStep) -> dict[str, StepOutput]:
     """Give what comes back from outside, by name."""
     return {
         name: StepOutput(_KINDS[kind]) if isinstance(kind, str) else StepOutput(ValueType.TEXT, kind.one_of)
-        for name, kind in step.asks.given.items()
+        for name, kind in step.asks.output_kinds.items()
     }
 
 
@@ -289,7 +289,7 @@ def _inputs(flow: Flow, conditions: tuple[Location, ...]) -> Iterator[tuple[Path
 def _inputs_shown(position: int, step: Any) -> Iterator[tuple[Path, LanguageModel]]:
     """Give what a step sends outside, or shows to a person, with where each is written."""
     if isinstance(step, OutsideStep):
-        for name, fact in step.asks.sent.items():
+        for name, fact in step.asks.facts_sent.items():
             yield ("steps", position, step.kind, step.asks.sent_word, name), fact
     elif isinstance(step, PersonStep):
         for number, each in enumerate(step.person.look_at):
@@ -302,7 +302,7 @@ def inputs_of_step(step: Any) -> list[LanguageModel]:
     if isinstance(step, CalculateStep):
         return distinct(each for one in step.calculate.values() for _, each in inputs_calculated(one))
     if isinstance(step, OutsideStep):
-        return distinct(step.asks.sent.values())
+        return distinct(step.asks.facts_sent.values())
     if isinstance(step, PersonStep):
         return distinct(step.person.inputs_looked_at)
     if isinstance(step, ValueStep):
@@ -342,7 +342,7 @@ def with_asked(
 
     def joined(one: Flow, way: tuple[str, ...]) -> AnalysedFlow:
         inner, cycles = dict[str, AnalysedFlow](), dict[str, tuple[str, ...]]()
-        for name in one.asked("flow"):
+        for name in one.names_asked("flow"):
             if name in way:
                 cycles[name] = (*way[way.index(name) :], name)
             elif name in flows:

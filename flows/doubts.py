@@ -240,7 +240,7 @@ def _given_by(step: Any) -> Mapping[str, Path]:
         return {name: ("gives", name) for name in step.table.gives}
     if isinstance(step, AgentStep):
         return {"answer": ("answers",)}
-    return {name: ("gives", name) for name in step.asks.given} if isinstance(step, OutsideStep) else {}
+    return {name: ("gives", name) for name in step.asks.output_kinds} if isinstance(step, OutsideStep) else {}
 
 
 def _read_on_some_ways(analysed: AnalysedFlow) -> Iterator[Diagnostic]:

@@ -122,7 +122,7 @@ def _run_one(analysed: AnalysedFlow, everyone: Portfolio, number: int, as_of: in
     example = analysed.flow.examples[number]
     own = everyone.entities.filter(pl.col(ENTITY) == str(number))
     answers = {step: pl.Series(step, [answer], dtype=pl.String) for step, answer in example.answers.items()}
-    outcomes = {step: [outcome_given(given, as_of)] for step, given in example.outcomes.items()}
+    outcomes = {step: [outcome_given(outcome, as_of)] for step, outcome in example.outcomes.items()}
     return run_flow(analysed, replace(everyone, entities=own), as_of, answers, outcomes)
 
 
@@ -198,7 +198,7 @@ def portfolio_of_examples(
     Whom they are linked to can be linked to, and is not an entity of it.
     """
     flow = analysed.declared
-    facts = [each for one in (needs_of(analysed), *map(_needs, analysed.asked.values())) for each in one.facts]
+    facts = [each for one in (needs_of(analysed), *map(_needs, analysed.dependencies.values())) for each in one.facts]
     pending = [
         example.model_copy(update={"given": {"transactions": [row]} if (row := _pending(example, as_of)) else {}})
         for example in flow.examples

@@ -23,17 +23,18 @@ class FlowFacts:
     Attributes:
         own: `entity_id`, `as_of`, a column for each of the flow's `fact_inputs`, and where the flow asks for the value,
             `MODEL_COLUMNS` as far as they are known.
-        asked: the same for everything that it asks, by the key of `AnalysedFlow.asked` and in the same rows.
+        dependency_inputs: the same for everything that it asks, by the key of `AnalysedFlow.dependencies` and in the
+            same rows.
         versions: of the lists that any of them names.
     """
 
     own: pl.DataFrame
-    asked: Mapping[str, pl.DataFrame]
+    dependency_inputs: Mapping[str, pl.DataFrame]
     versions: Mapping[str, ListVersion]
 
     def asked_of(self, position: int, answers: Mapping[str, str | None] | None = None) -> RowContext:
         """Give what is asked of one entity, with the answers about it."""
-        inputs = {key: frame.row(position, named=True) for key, frame in self.asked.items()}
+        inputs = {key: frame.row(position, named=True) for key, frame in self.dependency_inputs.items()}
         return RowContext(inputs, answers or {})
 
 
@@ -74,8 +75,8 @@ def resolve_facts(analysed: AnalysedFlow, portfolio: Portfolio, as_of: int, need
         assert inputs[ENTITY].equals(entities[ENTITY])
         return _with_models(inputs, own_portfolio) if isinstance(one, AnalysedFlow) and one.asks_value else inputs
 
-    inputs_by_key = {key: resolved(one) for key, one in analysed.asked.items()}
-    return FlowFacts(own=resolved(analysed), asked=inputs_by_key, versions=versions)
+    inputs_by_key = {key: resolved(one) for key, one in analysed.dependencies.items()}
+    return FlowFacts(own=resolved(analysed), dependency_inputs=inputs_by_key, versions=versions)
 
 
 def _with_models(facts: pl.DataFrame, portfolio: Portfolio) -> pl.DataFrame:

@@ -451,7 +451,7 @@ class Flow(Definition):
         """The position of each step, by its id."""
         return {step.id: position for position, step in enumerate(self.steps)}
 
-    def asked(self, word: Literal["policy", "ruleset", "flow"]) -> tuple[str, ...]:
+    def names_asked(self, word: Literal["policy", "ruleset", "flow"]) -> tuple[str, ...]:
         """The names of the policies, the rulesets or the flows that it asks by itself, each once."""
         names = [
             getattr(step.rules if isinstance(step, RulesStep) else step, word, None)

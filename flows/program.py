@@ -80,7 +80,8 @@ class FlowProgram:
         lists: the members of every list that it, or a policy that it asks, names.
         base: the currency that money is in.
         inputs: the column of every input, by its key.
-        programs: the compiled policies, rulesets and flows that it asks by itself, by the keys of `AnalysedFlow.asked`.
+        programs: the compiled policies, rulesets and flows that it asks by itself, by the keys of
+            `AnalysedFlow.dependencies`.
         steps: in their order.
         failure_amounts: of the limits that are set after a failure.
     """
@@ -170,7 +171,7 @@ class FlowProgram:
         return {series.name: None for series in self._empty(pl.DataFrame())}
 
     def _run_as_columns(self, facts: Mapping[str, Any], context: RowContext) -> dict[str, Any]:
-        inputs = {key: self._frame_of(key, context.inputs[key]) for key in self.analysed.asked}
+        inputs = {key: self._frame_of(key, context.inputs[key]) for key in self.analysed.dependencies}
         answers = {step: pl.Series(step, [answer], dtype=pl.String) for step, answer in context.answers.items()}
         outcomes = self.outcome_frames({step: [outcome] for step, outcome in context.outcomes.items()})
         return self.run(one_row(facts, self.inputs), RunContext(inputs, answers, outcomes)).row(0, named=True)
@@ -233,7 +234,7 @@ def compile_flow(analysed: AnalysedFlow, lists: Mapping[str, Sequence[str]], bas
     analysed.require_usable()
     programs = {
         key: _compiled(one, lists, base)
-        for key, one in analysed.asked.items()
+        for key, one in analysed.dependencies.items()
         if "/" not in key  # not those of others
     }
     inputs = {input_key(each): column_for(each, analysed.names, base) for each in analysed.inputs}
@@ -332,7 +333,7 @@ class _StepCompiler:
             key = f"flow {step.flow}"
             inner = self.programs[key]
             assert isinstance(inner, FlowProgram)
-            keys = {below: f"{key}/{below}" for below in inner.analysed.asked}
+            keys = {below: f"{key}/{below}" for below in inner.analysed.dependencies}
             steps = tuple(each.id for each in inner.flow.steps)
             return AskingFlow(**own, program=inner, key=key, keys=keys, steps=steps)
         assert isinstance(step, RulesStep)

@@ -122,5 +122,5 @@ def run_flow(
     """
     facts = resolve_facts(analysed, portfolio, as_of)
     program = flow_program_for(analysed, facts.versions, portfolio.rates.base)
-    context = RunContext(facts.asked, answers or {}, program.outcome_frames(outcomes or {}))
+    context = RunContext(facts.dependency_inputs, answers or {}, program.outcome_frames(outcomes or {}))
     return Runs(program=program, facts=facts, outcomes=program.run(facts.own, context))

@@ -44,8 +44,8 @@ def lint_flows(
     from fivefold.usecases.flows.on_files import lint_flow_file
     from fivefold.usecases.portfolio_files.bundled import lists_with
 
-    lists_by_name, asked = lists_with(lists), load_asked(asks or ())
-    report = LintReport({source: lint_flow_file(source, asked, lists_by_name, notes=every) for source in flows})
+    lists_by_name, asked_files = lists_with(lists), load_asked(asks or ())
+    report = LintReport({source: lint_flow_file(source, asked_files, lists_by_name, notes=every) for source in flows})
     write_findings(report, "flow", format_, strict=strict)
 
 

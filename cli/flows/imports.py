@@ -50,11 +50,11 @@ def import_graph_file(
         names=dict(column_pair(each, "--map") for each in names or []),
         kinds=checked_kinds(dict(column_pair(each, "--kind") for each in kinds or []), "--kind"),
     )
-    found = import_graph(content_of(graph), graph.name, wanted)
-    write_draft(output, found.text)
-    for note in found.notes:
+    graph_import = import_graph(content_of(graph), graph.name, wanted)
+    write_draft(output, graph_import.text)
+    for note in graph_import.notes:
         warn(note)
-    for finding in found.left:
+    for finding in graph_import.left:
         echo(f"left to say: {finding}")
-    steps = count_text(len(found.analysed.flow.steps), "step")
+    steps = count_text(len(graph_import.analysed.flow.steps), "step")
     echo(f"The draft is {output}, {steps}; nothing is in force. Try it: fivefold flows lint {output}")

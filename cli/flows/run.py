@@ -101,9 +101,9 @@ def _show_counts(runs: "Runs", title: str) -> None:
         for step, count in at.items()
     ]
     show_table(title, ("run", "step", "entities", "share"), rows, left=2)
-    taken = [[name, f"{count:,}", percent(count / total)] for name, count in runs.action_counts().items()]
-    if taken:
-        show_table("Actions that would follow", ("action", "entities", "share"), taken)
+    action_rows = [[name, f"{count:,}", percent(count / total)] for name, count in runs.action_counts().items()]
+    if action_rows:
+        show_table("Actions that would follow", ("action", "entities", "share"), action_rows)
     failed = sum(counts["failed"].values())
     if failed:
         warn(f"{failed:,} runs fail, as the facts do not decide a step; --explain shows one of them")

@@ -30,12 +30,12 @@ def lint_groups(
     lists_by_name = lists_with(lists)
     errors = doubts = 0
     for source in groups:
-        found = lint_group_file(source, lists_by_name)
-        for finding in found:
+        findings = lint_group_file(source, lists_by_name)
+        for finding in findings:
             place = f"{source}:{finding.line}" if finding.line else source
             echo(f"{place}: {'error' if finding.fatal else 'warning'}: {finding.where}: {finding.problem}")
-        errors += sum(1 for finding in found if finding.fatal)
-        doubts += sum(1 for finding in found if not finding.fatal)
+        errors += sum(1 for finding in findings if finding.fatal)
+        doubts += sum(1 for finding in findings if not finding.fatal)
     counts = f"{count_text(errors, 'error')}, {count_text(doubts, 'warning')}"
     echo(f"{count_text(len(groups), 'group')}: {counts if errors or doubts else 'nothing found'}")
     if errors or (strict and doubts):

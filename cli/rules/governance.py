@@ -95,8 +95,8 @@ def print_backtest(
     with _progress() as progress:
         drawn = Draw(sample, seed, progress)
         if first or then:
-            found = backtest_families_of_files(draft, in_force, first, then, files, at, before, drawn)
-            show_evidence("families-backtest", found, families_backtest_page(found), html, json)
+            backtest = backtest_families_of_files(draft, in_force, first, then, files, at, before, drawn)
+            show_evidence("families-backtest", backtest, families_backtest_page(backtest), html, json)
         else:
             alone = backtest_files(draft, in_force, files, at, before, drawn)
             show_evidence("backtest", alone, backtest_page(alone), html, json)
@@ -159,7 +159,7 @@ def print_validation(
     data: DataOption,
     labels: LabelsOption,
     parts: PartOptions,
-    known: LabelOptions,
+    label_options: LabelOptions,
     then: ThenOption = None,
     as_of: AsOfOption = None,
     against: Annotated[str | None, typer.Option("--against", help="Another ruleset, to be compared with.")] = None,
@@ -195,10 +195,10 @@ def print_validation(
     other = None if against is None else load_ruleset(against)
     at = past_moment(as_of)
     files = portfolio_files(data, parts, value)
-    options = validation_options(known, at, seed, resamples)
+    options = validation_options(label_options, at, seed, resamples)
     if peer is not None:
         options = replace(options, peer=read_peer_file(peer))
-    before, undated = None if reference is None else _before(reference, at), known.undated_known
+    before, undated = None if reference is None else _before(reference, at), label_options.undated_known
     if then:
         of_all = validate_families_of_files(
             rulesets, other, files, labels, at, options, reference=before, undated_known=undated

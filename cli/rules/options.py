@@ -162,16 +162,16 @@ class LabelOptions:
     ] = False
 
 
-def validation_options(known: LabelOptions, as_of: int, seed: int, resamples: int) -> "ValidationOptions":
+def validation_options(labels: LabelOptions, as_of: int, seed: int, resamples: int) -> "ValidationOptions":
     """Give the options of a validation; ConfigError where the horizon is not after as-of."""
     from fivefold.risk.governance.validate.labels import LABELS_ARE
     from fivefold.risk.governance.validate.run import ValidationOptions
 
     return ValidationOptions(
-        banned=tuple(known.banned or ()),
-        made_of=() if known.elsewhere else LABELS_ARE,
-        until=None if known.until is None else _after(known.until, as_of),
-        undated_are_later=known.undated,
+        banned=tuple(labels.banned or ()),
+        made_of=() if labels.elsewhere else LABELS_ARE,
+        until=None if labels.until is None else _after(labels.until, as_of),
+        undated_are_later=labels.undated,
         seed=seed,
         resamples=resamples,
     )

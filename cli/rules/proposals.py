@@ -61,7 +61,7 @@ def write_points_draft(
     seed: SeedOption = 0,
     resamples: ResamplesOption = 1000,
     *,
-    known: LabelOptions,
+    label_options: LabelOptions,
     beside: BesideOptions,
     value: ValueOptions,
     html: HtmlOption = None,
@@ -84,9 +84,9 @@ def write_points_draft(
         portfolio_files(data, parts, value),
         labels,
         at,
-        validation_options(known, at, seed, resamples),
+        validation_options(label_options, at, seed, resamples),
         learn_as_of=None if learn_as_of is None else _earlier(learn_as_of, at),
-        undated_known=known.undated_known,
+        undated_known=label_options.undated_known,
         beside=beside.load(),
     )
     write_draft(output, draft)
@@ -140,7 +140,7 @@ def write_threshold_draft(
     if until is not None and labels is None:
         raise ConfigError("--until says which labels count; give --labels too")
     at = past_moment(as_of)
-    made = propose_from_files(
+    proposed_draft = propose_from_files(
         ruleset_text(path), path, portfolio_files(data, parts, value), at, None if shares is None else _shares(shares),
         within=None if within is None else within / 100,
         earlier=earlier or (),
@@ -148,12 +148,12 @@ def write_threshold_draft(
         options=validation_options(LabelOptions(until=until, undated=undated), at, seed, resamples),
         beside=beside.load(),
     )  # fmt: skip
-    proposal = made.proposal
+    proposal = proposed_draft.proposal
     if not proposal.kept:
-        write_draft(output, made.text)
+        write_draft(output, proposed_draft.text)
     if moves is not None:
         with replacing(moves) as unfinished:
-            (made.movers.clear() if proposal.kept else made.movers).write_csv(unfinished)
+            (proposed_draft.movers.clear() if proposal.kept else proposed_draft.movers).write_csv(unfinished)
     if json is not None:
         write_json("threshold proposal", proposal, json)
     _show_thresholds(proposal)

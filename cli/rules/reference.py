@@ -38,16 +38,16 @@ def write_reference_portfolio(
     at = past_moment(as_of)
     ruleset = load_ruleset(path)
     before = output if output.exists() else None
-    made = make_reference(ruleset, portfolio_files(entities, parts, value), at, before, beside.load())
-    write_reference(made, output)
-    rows = [[of, among, f"{said:,}", f"{small:,}"] for of, among, said, small in made.groups()]
+    reference = make_reference(ruleset, portfolio_files(entities, parts, value), at, before, beside.load())
+    write_reference(reference, output)
+    rows = [[of, among, f"{group_count:,}", f"{small:,}"] for of, among, group_count, small in reference.groups()]
     show_table("", ("number", "among", "groups", "too small"), rows, left=2)
     if not rows:
         warn("no entity has any of the numbers: everything that is placed among these peers is unknown")
-    for caution in made.cautions:
+    for caution in reference.cautions:
         warn(caution)
-    versions = len(made.named_list.versions)
+    versions = len(reference.named_list.versions)
     echo(
-        f"{output}: list {made.named_list.name}, version {versions}, of {made.entities:,} as of {day_text(at)}, "
-        f"hash {made.content_hash[:12]}"
+        f"{output}: list {reference.named_list.name}, version {versions}, "
+        f"of {reference.entities:,} as of {day_text(at)}, hash {reference.content_hash[:12]}"
     )

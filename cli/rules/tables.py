@@ -83,8 +83,8 @@ def import_table(
     if output.exists() and table.exists() and output.samefile(table):
         raise ConfigError(f"--output is {output}, the table itself; a draft is another file")
     foreign = Foreign(name, dict(column_pair(each, "--map") for each in names or []))
-    known = lists_with(lists)
-    draft = draft_from_table(ruleset_text(path), path, rule, table, format_of(table, format_), foreign, known)
+    lists_by_name = lists_with(lists)
+    draft = draft_from_table(ruleset_text(path), path, rule, table, format_of(table, format_), foreign, lists_by_name)
     write_draft(output, draft.text)
     for line in draft.changes.lines():
         echo(line)
@@ -93,5 +93,5 @@ def import_table(
     if draft.is_same:
         echo(f"The table says what the ruleset says: {output} has the same content hash.")
     else:
-        given = "" if lists is None else f" --lists {lists}"
-        echo(f"The draft is {output}; nothing is in force. Try it: fivefold rules test {output}{given}")
+        lists_option = "" if lists is None else f" --lists {lists}"
+        echo(f"The draft is {output}; nothing is in force. Try it: fivefold rules test {output}{lists_option}")

@@ -48,58 +48,58 @@ def print_what_if(
     ruleset = load_ruleset(path)
     direction = WantedDirection.UP if up else WantedDirection.DOWN
     others = beside.load()
-    found, decides = what_if_of_file(
+    what_if, decides = what_if_of_file(
         ruleset, files, at, entity, direction, level, previous=previous, overrides=overrides, beside=others
     )
     by = "" if others == Beside() else f" by {decides}"
-    echo(f"{entity}: {found.now.level or 'no level'}{by}, as of {day_text(at)}")
-    echo(found.now.line)
-    for failure in found.now.failures:
+    echo(f"{entity}: {what_if.now.level or 'no level'}{by}, as of {day_text(at)}")
+    echo(what_if.now.line)
+    for failure in what_if.now.failures:
         warn(failure)
-    _print_found(found)
+    _print_found(what_if)
 
 
-def _print_found(found: "WhatIf") -> None:
-    if found.level is None:
+def _print_found(what_if: "WhatIf") -> None:
+    if what_if.level is None:
         echo("\nNothing can be said: there is no level that was assessed in full.")
         return
-    if found.wished is None:
-        echo(f"\nNothing to look for: the rules say {found.level}.")
+    if what_if.wished is None:
+        echo(f"\nNothing to look for: the rules say {what_if.level}.")
         return
-    if found.answers:
-        echo(f"\nWhat would make it {_wish(found)}:")
-        for answer in found.answers[:SHOWN]:
+    if what_if.answers:
+        echo(f"\nWhat would make it {_wish(what_if)}:")
+        for answer in what_if.answers[:SHOWN]:
             for line in _lines(answer):
                 echo(line)
-        if len(found.answers) > SHOWN:
-            echo(f"... and {len(found.answers) - SHOWN:,} more")
+        if len(what_if.answers) > SHOWN:
+            echo(f"... and {len(what_if.answers) - SHOWN:,} more")
     else:
-        echo(f"\nNo change of one or two factors that a person can change would make it {_wish(found)}.")
-    if found.overridden:
+        echo(f"\nNo change of one or two factors that a person can change would make it {_wish(what_if)}.")
+    if what_if.overridden:
         echo("An override holds the level; what the rules say shows when it ends.")
-    _print_without(found)
-    if found.pairs_left_out:
-        warn(f"{found.pairs_left_out:,} pairs of changes were not tried")
+    _print_without(what_if)
+    if what_if.pairs_left_out:
+        warn(f"{what_if.pairs_left_out:,} pairs of changes were not tried")
 
 
-def _print_without(found: "WhatIf") -> None:
+def _print_without(what_if: "WhatIf") -> None:
     """Print the factors of which no change alone helps: those that could be changed, and those that count."""
-    tried = [[one.title, one.why] for one in found.without if one.is_changeable]
+    tried = [[one.title, one.why] for one in what_if.without if one.is_changeable]
     if tried:
         show_table("\nNo change of this factor alone can", ("factor", "why"), tried, left=2)
-    fixed = [one.title for one in found.without if not one.is_changeable and one.gives]
+    fixed = [one.title for one in what_if.without if not one.is_changeable and one.gives]
     if fixed:
         echo(f"\nCounts, and cannot be changed by a person: {'; '.join(fixed)}")
 
 
-def _wish(found: "WhatIf") -> str:
+def _wish(what_if: "WhatIf") -> str:
     """Say which levels are good enough."""
-    return f"{found.wished}{found.beyond}"
+    return f"{what_if.wished}{what_if.beyond}"
 
 
 def _lines(answer: "SmallestChange") -> list[str]:
     changes = [f"{' and '.join(one.rules.values())}: {one.now} → {one.then}" for one in answer.changes]
-    held = (
+    delay = (
         ""
         if answer.held_until is None
         else f", from {day_text(answer.held_until)} on: the level now is held until then"
@@ -107,7 +107,7 @@ def _lines(answer: "SmallestChange") -> list[str]:
     return [
         f"- {'; with '.join(changes)}",
         *(f"    {_moved(factor)}" for factor in answer.factors),
-        f"    score {answer.after.score}, {answer.level}{held}",
+        f"    score {answer.after.score}, {answer.level}{delay}",
     ]
 
 

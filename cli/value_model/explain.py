@@ -90,7 +90,7 @@ def show(
     from fivefold.models.what_if import what_if
 
     history, matrix, reach = _matrix_of(model, path, user, as_of)
-    found = what_if(model, history, as_of) if events else None
+    value_what_if = what_if(model, history, as_of) if events else None
     explanations = explain_matrix(model, matrix)
     scores, parts = explanations.scores, breakdown(explanations, 0, model.currency)
     interval = intervals(model, explanations, level_percent).of_score(0)
@@ -103,7 +103,7 @@ def show(
             "category": str(scores.category[0]),
             **explanation_content(model, explanations, 0, level_percent),
             "history": reach.to_dict(),
-            **({} if found is None else {"what_if": asdict(found)}),
+            **({} if value_what_if is None else {"what_if": asdict(value_what_if)}),
         }
         typer.echo(json.dumps(_plain(content), ensure_ascii=False, indent=1, allow_nan=False))
     else:
@@ -114,8 +114,8 @@ def show(
         print_absent_columns(model)
         if model.intervals is None:
             echo("There is no interval: this model keeps none. `fivefold recalibrate` or another training gives one.")
-        if found is not None:
-            _print_events(found, model.currency)
+        if value_what_if is not None:
+            _print_events(value_what_if, model.currency)
     if png:
         from fivefold.charts.render import save
         from fivefold.charts.waterfall import waterfall
@@ -135,16 +135,16 @@ def _print(headline: str, breakdown: "Breakdown", most: int, interval: "TotalInt
     echo(f"By family: {families}")
 
 
-def _print_events(found: "ValueWhatIf", currency: str) -> None:
+def _print_events(what_if: "ValueWhatIf", currency: str) -> None:
     """Print the least events that move the segment, and of kinds that do not the one that moves the score farthest."""
     rows = [
         [one.words(currency), f"{one.score:.2f}", signed_points(one.change), one.category]
-        for one in (*found.smallest, *found.farthest)
+        for one in (*what_if.smallest, *what_if.farthest)
     ]
     show_table("\nWhat if there were", ("event", "score", "change", "segment"), rows)
-    kept = [one.event for one in found.farthest]
-    if kept:
-        echo(f"No segment follows from {'; '.join(dict.fromkeys(kept))}: what moves the score farthest is shown.")
+    events = dict.fromkeys(one.event for one in what_if.farthest)
+    if events:
+        echo(f"No segment follows from {'; '.join(events)}: what moves the score farthest is shown.")
 
 
 def _plain(value: Any) -> Any:

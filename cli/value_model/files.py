@@ -43,8 +43,8 @@ def simulate(
         raise ConfigError("--rows and --customers are both given; say one of them")
     count = (customers or 5_000) if rows is None else customers_for(rows)
     output.parent.mkdir(parents=True, exist_ok=True)
-    asked = conditions({"--customers": count, "--seed": seed})
-    with continued(Task("simulate", output, asked), restart=restart) as parts:
+    options = conditions({"--customers": count, "--seed": seed})
+    with continued(Task("simulate", output, options), restart=restart) as parts:
         written = write_simulation(Simulation(customers=count, seed=seed), output, parts)
     echo(f"{written:,} transactions of {count:,} simulated customers: {output}")
 

@@ -37,8 +37,8 @@ def parts(
     """List what interrupted runs left. Each run continues with the command that it was begun by."""
     if not folder.is_dir():
         raise ConfigError(f"{folder} is not a folder")
-    found = leftovers(folder)
-    if not found:
+    left_parts = leftovers(folder)
+    if not left_parts:
         echo(f"No interrupted run left anything in {folder}.")
         return
     rows = [
@@ -50,10 +50,10 @@ def parts(
             f"{each.parts:,}",
             f"{each.size_bytes / 1e6:,.1f} MB",
         ]
-        for each in found
+        for each in left_parts
     ]
     show_table(f"Parts in {folder}", ("output", "command", "begun (UTC)", "", "parts", "size"), rows, left=4)
-    for each in found if remove else ():
+    for each in left_parts if remove else ():
         remove_leftover(each)
         echo(f"Removed: {each.folder}")
 
@@ -82,10 +82,14 @@ def continued(task: Task, *, restart: bool) -> Iterator[Parts]:
 
 def conditions(options: Mapping[str, object], source: MappedFile | None = None) -> dict[str, str]:
     """Write what a result depends on: options by their names, those that are given; the input; the program."""
-    asked = {name: str(value) for name, value in options.items() if value not in {None, False}}
+    option_texts = {name: str(value) for name, value in options.items() if value not in {None, False}}
     read = {} if source is None else {"the input": _place(source), "its content": source.state}
     libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
-    return {**asked, **read, "the program": f"fivefold {release()} on Python {platform.python_version()}, {libraries}"}
+    return {
+        **option_texts,
+        **read,
+        "the program": f"fivefold {release()} on Python {platform.python_version()}, {libraries}",
+    }
 
 
 def _place(source: MappedFile) -> str:

@@ -61,8 +61,8 @@ def realised(
     if output:
         require_output(output)
     due = None if config is None else read_config(config).due
-    known = None if model is None else hash_text(load_model(model, name).content_hash)
-    judged, left_out = judge(scores, mapped(data, names), name, due, as_of=moment, model_hash=known)
+    model_hash = None if model is None else hash_text(load_model(model, name).content_hash)
+    judged, left_out = judge(scores, mapped(data, names), name, due, as_of=moment, model_hash=model_hash)
     for text in left_out:
         warn(text)
     for version in judged:

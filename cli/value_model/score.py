@@ -94,7 +94,7 @@ def score(
     require_engine(engine, spark_master, spark_folder, path, output)
     source = mapped(path, names)
     used = load_model(model, name)
-    asked = {
+    options = {
         "--as-of": iso_text(when),
         "--compare-as-of": None if before is None else iso_text(before),
         "--explain": explain,
@@ -104,7 +104,7 @@ def score(
         "--engine": engine,
     }
     with (
-        _parts_of(output, asked, source, restart=restart) as parts,
+        _parts_of(output, options, source, restart=restart) as parts,
         open_engine(engine, spark_master, spark_folder, output) as on,
     ):
         summary = score_file(
@@ -120,12 +120,12 @@ def score(
 
 
 def _parts_of(
-    output: Path | None, asked: Mapping[str, object], source: "MappedFile", *, restart: bool
+    output: Path | None, options: Mapping[str, object], source: "MappedFile", *, restart: bool
 ) -> AbstractContextManager[Parts | None]:
     """Give the parts of an output; None where there is none, and nothing is kept."""
     if output is None:
         return nullcontext()
-    return continued(Task("score", output, conditions(asked, source)), restart=restart)
+    return continued(Task("score", output, conditions(options, source)), restart=restart)
 
 
 class Summary:

@@ -121,8 +121,8 @@ def train(
     if origins is not None:
         settings = settings.model_copy(update={"origins": origins})
     require_model_name(settings.name)
-    asked = preset or preset_by_default(config is not None, tune)
-    asked_presets(asked)  # an unknown name is refused before anything is simulated
+    preset_name = preset or preset_by_default(config is not None, tune)
+    asked_presets(preset_name)  # an unknown name is refused before anything is simulated
     import fivefold.training.retrain  # noqa: F401 (where that cannot be imported, nothing is simulated for it)
 
     source = mapped(data or simulated_file(), names, settings.columns if data else {})
@@ -131,7 +131,7 @@ def train(
     def whole(check: "Callable[[TrainingPlan], None] | None" = None) -> "TrainingResult":
         path = source if source.names.ours else source.path
         with open_engine(engine, spark_master, spark_folder, None) as on:
-            outcome = run(path, settings, tune, asked, refit=refit, check=check, engine=on)
+            outcome = run(path, settings, tune, preset_name, refit=refit, check=check, engine=on)
         show_outcome(outcome, settings)
         if refit:
             echo(refit_text(outcome))

@@ -154,8 +154,8 @@ class Flows:
             names: what inputs of the graph are here: fields, or inputs as in the header of a decision table.
             kinds: what inputs are where their use does not say it: number, text or flag.
         """
-        given = {"names": dict(names or {}), "kinds": dict(kinds or {})}
-        return self._connection.ask(IMPORT, body={"flow": flow, "content": graph, "entity_type": type_, **given})
+        meanings = {"names": dict(names or {}), "kinds": dict(kinds or {})}
+        return self._connection.ask(IMPORT, body={"flow": flow, "content": graph, "entity_type": type_, **meanings})
 
     def runs(
         self,

@@ -93,7 +93,7 @@ class ListFormPage:
 
     Attributes:
         list: None for a new one.
-        seen: when the newest version began as this one was begun; empty where there was none.
+        newest_since: when the newest version began as this one was begun; empty where there was none.
         purpose: what was chosen; empty to say nothing.
         purposes: what can be chosen.
         members: one a line; empty where those of the newest are too many for a form.
@@ -105,7 +105,7 @@ class ListFormPage:
 
     list: ListState | None
     address: str
-    seen: str
+    newest_since: str
     name: str
     since: str
     title: str
@@ -121,8 +121,8 @@ class ListFormPage:
 
 def show_lists(visit: Visit) -> Rendered:
     """List the lists: what is in force, who added it, and what reads it."""
-    found = list_list_states(visit, visit.part("lists"))
-    page = ListsPage(lists=found, next=visit.next_of("lists", found))
+    lists = list_list_states(visit, visit.part("lists"))
+    page = ListsPage(lists=lists, next=visit.next_of("lists", lists))
     return Rendered(template="accounts/lists.html", title=text("Lists"), page=page)
 
 
@@ -188,7 +188,7 @@ def show_form(visit: Visit) -> Rendered:
     page = ListFormPage(
         list=state,
         address=visit.path,
-        seen=visit.form.get("seen", "") if typed else "" if state is None else day_text(state.newest_us),
+        newest_since=visit.form.get("seen", "") if typed else "" if state is None else day_text(state.newest_us),
         name=visit.form.get("name", ""),
         since=visit.form.get("since", "") if typed else day_text(first_us - first_us % DAY_US),
         **{name: visit.form.get(name, began) if typed else began for name, began in words.items()},
@@ -218,12 +218,12 @@ def check(visit: Visit) -> Answer:
 
 def add(visit: Visit) -> Answer:
     """Add the version, or propose it once anything decides; another version that was added meanwhile stays."""
-    version, seen = _version(visit), visit.form.get("seen", "")
+    version, newest_since = _version(visit), visit.form.get("seen", "")
     if "list" in visit.parts:
         read_list_state(visit, visit.parts["list"])
     else:
         _refuse_there(visit, version[0])
-    began = (_moment_of(seen),) if seen else ()
+    began = (_moment_of(newest_since),) if newest_since else ()
     reason, purpose = visit.form.get("reason", ""), _purpose(visit)
     outcome = asks.put_list_version(visit, *version, reason=reason, expected_since_us=began, purpose=purpose)
     if outcome.proposal is not None:

@@ -57,8 +57,8 @@ def add_member(visit: Visit) -> Answer:
 
 def set_roles(visit: Visit) -> Answer:
     """Give a member the ticked roles and no others; refused where another person changed them meanwhile."""
-    seen = visit.form.get("seen", "").split()
-    organisations.set_roles(visit, _number(visit), _ticked(visit, ROLES), seen)
+    roles_shown = visit.form.get("seen", "").split()
+    organisations.set_roles(visit, _number(visit), _ticked(visit, ROLES), roles_shown)
     return Redirect(visit.path, "roles-set")
 
 

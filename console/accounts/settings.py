@@ -48,20 +48,20 @@ def show_settings(visit: Visit) -> Rendered:
 
 def change(visit: Visit) -> Answer:
     """Change what differs from what the person saw; refused where another person changed the same meanwhile."""
-    seen: dict[str, int | bool] = {}
+    shown: dict[str, int | bool] = {}
     wanted: dict[str, int | bool] = {}
     for name, label in NUMBERS.items():
-        seen[name] = visit.number(f"seen_{name}", text(label))
+        shown[name] = visit.number(f"seen_{name}", text(label))
         wanted[name] = whole_number(visit.typed(name, text(label)), text(label))
     for name, label in SWITCHES.items():
-        seen[name] = visit.typed(f"seen_{name}", text(label)) == "1"
+        shown[name] = visit.typed(f"seen_{name}", text(label)) == "1"
         wanted[name] = bool(visit.form.get(name))
-    changed = {name: value for name, value in wanted.items() if value != seen[name]}
+    changed = {name: value for name, value in wanted.items() if value != shown[name]}
     if not changed:
         raise ConfigError(text("no setting differs from what it was"))
-    asked = SettingsChange(**changed)  # type: ignore[arg-type]  # numbers are numbers, and switches are switches
-    before = {name: seen[name] for name in changed}
-    outcome = asks.change_settings(visit, asked, visit.form.get("reason", "").strip(), before)
+    settings_change = SettingsChange(**changed)  # type: ignore[arg-type]  # numbers are numbers, and switches are switches
+    before = {name: shown[name] for name in changed}
+    outcome = asks.change_settings(visit, settings_change, visit.form.get("reason", "").strip(), before)
     if not outcome.changes:
         return Redirect(visit.path, "settings-same")
     return Redirect(visit.path, "settings-changed" if outcome.proposal is None else "settings-proposed")

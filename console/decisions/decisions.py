@@ -66,11 +66,11 @@ def show_decisions(visit: Visit) -> Rendered:
     )
     problem = ""
     try:
-        found = search_decisions(visit, filters, visit.part("decisions"))
+        decisions = search_decisions(visit, filters, visit.part("decisions"))
     except NotFoundError as missing:
-        found, problem = Page[DecisionFound](), str(missing)
+        decisions, problem = Page[DecisionFound](), str(missing)
     page = DecisionsPage(
-        chosen=chosen, types=types, decisions=found, problem=problem, next=visit.next_of("decisions", found)
+        chosen=chosen, types=types, decisions=decisions, problem=problem, next=visit.next_of("decisions", decisions)
     )
     return Rendered(template="decisions/decisions.html", title=text("Decisions"), page=page)
 

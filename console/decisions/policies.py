@@ -82,7 +82,7 @@ class PolicyEditorPage:
 
     Attributes:
         policy: its name; None for a new one.
-        seen: the number of the newest version when it was begun; 0 for none.
+        newest_number: the number of the newest version when it was begun; 0 for none.
         findings: what is wrong and doubtful; None before a check.
         lines: the text with what was found in each line.
         compared_with: the version that it is compared with: the active one, or the newest; None where there is none.
@@ -93,7 +93,7 @@ class PolicyEditorPage:
     policy: str | None
     address: str
     document: str
-    seen: int
+    newest_number: int
     findings: tuple[Finding, ...] | None
     lines: tuple[TextLine, ...]
     compared_with: int | None
@@ -151,7 +151,9 @@ def show_editor(visit: Visit) -> Rendered:
     if name is not None and not versions:
         raise NotFoundError(text("there is no policy {policy}", policy=repr(name)))
     newest = versions[0] if versions else None
-    seen = whole_number(visit.form["seen"], text("Version")) if "seen" in visit.form else newest.number if newest else 0
+    newest_number = (
+        whole_number(visit.form["seen"], text("Version")) if "seen" in visit.form else newest.number if newest else 0
+    )
     compared = None if name is None or newest is None else show_policy(visit, name, _active(versions) or newest.number)
     typed = "document" in visit.form
     began = "" if compared is None else compared.document
@@ -161,12 +163,12 @@ def show_editor(visit: Visit) -> Rendered:
         policy=name,
         address=visit.path,
         document=document,
-        seen=seen,
+        newest_number=newest_number,
         findings=findings,
         lines=() if findings is None else numbered_lines(document, findings),
         compared_with=None if compared is None else compared.number,
         changes=() if findings is None or compared is None else line_changes(compared.document, document),
-        newer=newest if newest is not None and newest.number > seen else None,
+        newer=newest if newest is not None and newest.number > newest_number else None,
     )
     title = text("New policy") if name is None else text("New version of {policy}", policy=name)
     return Rendered(template="decisions/policy_editor.html", title=title, page=page)
@@ -174,12 +176,12 @@ def show_editor(visit: Visit) -> Rendered:
 
 def _findings(visit: Visit, document: str) -> tuple[Finding, ...]:
     try:
-        found = check_policy(visit, document)
+        findings = check_policy(visit, document)
     except InvalidRulesetError as wrong:
-        found = tuple(wrong.findings)
+        findings = tuple(wrong.findings)
     except NotFoundError as missing:
-        found = (Finding("entity_type", str(missing)),)
-    return tuple(sorted(found, key=lambda finding: (finding.line or 0, finding.column or 0)))
+        findings = (Finding("entity_type", str(missing)),)
+    return tuple(sorted(findings, key=lambda finding: (finding.line or 0, finding.column or 0)))
 
 
 def check(visit: Visit) -> Answer:
@@ -193,12 +195,12 @@ def propose(visit: Visit) -> Answer:
     document, name = typed_document(visit), visit.parts.get("policy")
     if name is not None and not policies_of(visit, name, Part(1)):
         raise NotFoundError(text("there is no policy {policy}", policy=repr(name)))
-    seen = visit.number("over" if "over" in visit.form else "seen", text("Version"))
+    newest_number = visit.number("over" if "over" in visit.form else "seen", text("Version"))
     try:
         _refuse_other_name(document, name)
         reason = visit.typed("reason", text("Reason"))
         doubts = visit.form.get("accept_warnings", "").strip()
-        line = propose_policy(visit, document, reason, doubts, expected_number=seen)
+        line = propose_policy(visit, document, reason, doubts, expected_number=newest_number)
     except InvalidRulesetError as wrong:
         raise refused_shortly(wrong, text("say why it is proposed with them")) from wrong
     except NotFoundError as missing:  # its type of entity; the page shows the text again

@@ -210,18 +210,18 @@ def write(visit: Visit) -> Answer:
             kind, after = visit.typed(f"new_kind_{part}", text("Kind")), visit.form.get(f"new_after_{part}", "")
             return _shown(visit, EditorOutcome(form=form_shown(document, new_form(part, kind, after))))
         case "put":
-            document, form, said = _put(visit, document)
+            document, form, notice = _put(visit, document)
         case "up" | "down":
             name = _shown_part(document, part, name)
             document = with_moved(document, part, name, -1 if act == "up" else 1)
-            said = text("{name} has another place. Nothing is saved yet.", name=name)
+            notice = text("{name} has another place. Nothing is saved yet.", name=name)
         case "remove":
             name = _shown_part(document, part, name)
             document = without(document, part, name)
-            said = text("{name} is taken out of the text. Nothing is saved yet.", name=name)
+            notice = text("{name} is taken out of the text. Nothing is saved yet.", name=name)
         case _:
             raise ConfigError(text("{act} is nothing that forms do", act=repr(act[:40])))
-    return _shown(with_document(visit, document), EditorOutcome(form=form, written=said))
+    return _shown(with_document(visit, document), EditorOutcome(form=form, written=notice))
 
 
 def take_table(visit: Visit) -> Answer:
@@ -236,8 +236,8 @@ def take_graph(visit: Visit) -> Answer:
 
 def _shown_part(document: str, part: str, named: str) -> str:
     """Give the name of a part that a button names by hash and name; ConfigError where it is another one meanwhile."""
-    known, _, name = named.partition(":")
-    refuse_other(document, part, name, known)
+    hash_of_part, _, name = named.partition(":")
+    refuse_other(document, part, name, hash_of_part)
     return name
 
 
@@ -250,10 +250,10 @@ def _put(visit: Visit, document: str) -> tuple[str, FormShown | None, str]:
     there = in_its_place(after, typed)
     shown = checked_form(visit, after, there)
     if typed.name:
-        said = text("{name} is changed in the text. Nothing is saved yet.", name=there.name)
+        notice = text("{name} is changed in the text. Nothing is saved yet.", name=there.name)
     else:
-        said = text("{name} is written into the text. Nothing is saved yet.", name=there.name)
-    return after, shown if shown.checked.faults else None, said
+        notice = text("{name} is written into the text. Nothing is saved yet.", name=there.name)
+    return after, shown if shown.checked.faults else None, notice
 
 
 def _kept(visit: Visit, document: str) -> FormShown | None:

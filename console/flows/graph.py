@@ -37,14 +37,14 @@ class FlowPicture:
 
     Attributes:
         passed: the steps that a run passed; None where no run is shown.
-        taken: the ways that it took.
+        ways_taken: those that it took.
         stopped: where it stopped; empty where no run is shown.
     """
 
     plot: GraphPlot
     steps: tuple[StepLine, ...]
     passed: frozenset[str] | None = None
-    taken: frozenset[Pair] = field(default_factory=frozenset)
+    ways_taken: frozenset[Pair] = field(default_factory=frozenset)
     stopped: str = ""
 
     def look_of_box(self, box: Box) -> str:
@@ -55,15 +55,15 @@ class FlowPicture:
 
     def look_of_line(self, line: EdgePath) -> str:
         """Give the class of a part of a line."""
-        return self._look(bool(line.of & self.taken))
+        return self._look(bool(line.of & self.ways_taken))
 
     def look_of_label(self, label: Label) -> str:
         """Give the class of a label."""
-        return self._look(label.of in self.taken)
+        return self._look(label.of in self.ways_taken)
 
     def look_of_arrow(self, box: Box) -> str:
         """Give the class of the arrow that enters a box."""
-        return self._look(any(target == box.id for _, target in self.taken))
+        return self._look(any(target == box.id for _, target in self.ways_taken))
 
     def _look(self, is_lit: bool) -> str:
         if self.passed is None:
@@ -128,7 +128,7 @@ def picture_of(
         plot=plot,
         steps=steps,
         passed=frozenset(str(each["step"]) for each in run),
-        taken=frozenset((str(each["step"]), str(each["to"])) for each in run if each["to"] is not None),
+        ways_taken=frozenset((str(each["step"]), str(each["to"])) for each in run if each["to"] is not None),
         stopped=str(run[-1]["step"]) if run else "",
     )
 

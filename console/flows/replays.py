@@ -156,9 +156,9 @@ def ask_for_replay(visit: Visit) -> Answer:
             visit.typed(field, label)
         moments = {"from_us": _moment(visit, "from"), "until_us": _moment(visit, "until")}
     base = existing_number(beside, text("version")) if beside not in {"", ALONE} else None
-    asked = ReplayAsked(version=number, base_version=base, alone=beside == ALONE, **moments)
+    replay_request = ReplayAsked(version=number, base_version=base, alone=beside == ALONE, **moments)
     try:
-        line, is_new = request_flow_replay(visit, name, asked)
+        line, is_new = request_flow_replay(visit, name, replay_request)
     except ConfigError as wrong:
         raise FieldError(_field(str(wrong)), str(wrong)) from wrong
     return Redirect(address("flow-replays", str(line.id)), "replay-asked" if is_new else "replay-under-way")

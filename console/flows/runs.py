@@ -88,16 +88,16 @@ def show_runs(visit: Visit) -> Rendered:
     )
     problem = ""
     try:
-        found = search_runs(visit, filters, visit.part("flow-runs"))
+        runs = search_runs(visit, filters, visit.part("flow-runs"))
     except NotFoundError as missing:
-        found, problem = Page[RunLine](), str(missing)
+        runs, problem = Page[RunLine](), str(missing)
     page = RunsPage(
         chosen=chosen,
         types=types,
         states=STATES,
-        runs=found,
+        runs=runs,
         problem=problem,
-        next=visit.next_of("flow-runs", found),
+        next=visit.next_of("flow-runs", runs),
     )
     return Rendered(template="flows/runs.html", title=text("Runs of flows"), page=page)
 
@@ -108,10 +108,12 @@ def show_run(visit: Visit) -> Rendered:
     flow = analyse_canonical_flow(read_flow_version(visit, run.flow, run.version).canonical).flow
     steps = [] if run.why is None else run.why["steps"]
     picture = picture_of(flow, steps, with_conditions=visit.may(READS_VERSIONS))
-    asked = {each.id: each for each in picture.steps}
+    steps_by_id = {each.id: each for each in picture.steps}
     leads: tuple[tuple[str, str], ...] = ()
     if run.question is not None:
-        leads = tuple((label, to) for label, to in asked[run.question.step].leads if label in run.question.answers)
+        leads = tuple(
+            (label, to) for label, to in steps_by_id[run.question.step].leads if label in run.question.answers
+        )
     page = RunPage(
         bar=queue_bar(visit),
         run=run,

@@ -40,7 +40,7 @@ def read_graph(visit: Visit, show: Callable[[Visit, GraphRead], Rendered]) -> Re
     named = None if "flow" not in visit.parts else read_flow_line(visit, visit.parts["flow"])
     file = sent_file(visit)
     kinds = column_pairs(visit.form.get("graph_kinds", ""), text("a kind"))
-    sent = GraphSent(
+    graph = GraphSent(
         name=file.name,
         content=file.content,
         flow=visit.form.get("graph_flow", "").strip() or flow_name_of(file.name) if named is None else named.name,
@@ -49,10 +49,13 @@ def read_graph(visit: Visit, show: Callable[[Visit, GraphRead], Rendered]) -> Re
         kinds=checked_kinds(kinds, text("the kind of")),
     )
     try:
-        made = import_flow_graph(visit, sent)
+        imported_flow = import_flow_graph(visit, graph)
     except InvalidRulesetError as wrong:
         return replace(show(visit, GraphRead(file=file.name, faults=tuple(wrong.findings))), status=422)
-    return show(with_document(visit, made.document), GraphRead(file=file.name, steps=made.steps, notes=made.notes))
+    return show(
+        with_document(visit, imported_flow.document),
+        GraphRead(file=file.name, steps=imported_flow.steps, notes=imported_flow.notes),
+    )
 
 
 def _require_flow(visit: Visit) -> None:

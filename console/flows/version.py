@@ -62,11 +62,11 @@ def show_version(visit: Visit) -> Rendered:
     name, number = _version(visit)
     version, flow = read_flow_version(visit, name, number), read_flow_line(visit, name)
     against = visit.query.get("against", "").strip()
-    asked = existing_number(against, text("version")) if against else None
-    others = tuple(dict.fromkeys(each for each in (flow.active, number - 1, asked) if each and each != number))
-    chosen = next(iter(others), None) if asked is None else asked
+    asked_number = existing_number(against, text("version")) if against else None
+    others = tuple(dict.fromkeys(each for each in (flow.active, number - 1, asked_number) if each and each != number))
+    chosen = next(iter(others), None) if asked_number is None else asked_number
     replays = list_flow_replays(visit, name, visit.part("replays", MOST_REPLAYS), number)
-    kept = replay_of_activation(visit, name, number)
+    kept_replay = replay_of_activation(visit, name, number)
     earlier = "" if chosen is None else read_flow_version(visit, name, chosen).document
     page = FlowVersionPage(
         flow=flow,
@@ -80,8 +80,8 @@ def show_version(visit: Visit) -> Rendered:
         difference=None if chosen is None else compare_flow_versions(visit, name, number, chosen),
         replays=replays,
         next_replays=visit.next_of("replays", replays),
-        newest=None if kept is None else replay_shown(visit, read_flow_replay(visit, kept)),
-        replay_kept=kept,
+        newest=None if kept_replay is None else replay_shown(visit, read_flow_replay(visit, kept_replay)),
+        replay_kept=kept_replay,
         hindrances=None if version.active else what_stands_against_flow(visit, name, number),
     )
     title = text("{flow} version {number}", flow=name, number=number)

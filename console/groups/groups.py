@@ -117,11 +117,11 @@ def show_group(visit: Visit) -> Rendered:
     days = [parse_moment(each.day) // DAY_US for each in sizes]
     counted = dict(zip(days, sizes, strict=True))
     span = range(days[0], days[-1] + 1) if days else range(0)
-    known = [float(counted[day].members) if day in counted else None for day in span]
+    member_counts = [float(counted[day].members) if day in counted else None for day in span]
     page = GroupPage(
         group=next(each for each in groups_now(visit, with_aml=with_aml) if each.name == name),
         address=address("groups", name),
-        line=sparkline(span, known) if known else None,
+        line=sparkline(span, member_counts) if member_counts else None,
         days=sizes[: -SHOWN_DAYS - 1 : -1],
         members=members,
         next=visit.next_of("members", members),
@@ -174,12 +174,12 @@ def _begun(visit: Visit) -> str:
 
 def _findings(visit: Visit, document: str) -> tuple[Finding, ...]:
     try:
-        found = versions.check_group(visit, document)
+        findings = versions.check_group(visit, document)
     except InvalidRulesetError as wrong:
-        found = tuple(wrong.findings)
+        findings = tuple(wrong.findings)
     except NotFoundError as missing:
-        found = (Finding("entity_type", str(missing)),)
-    return tuple(sorted(found, key=lambda finding: (finding.line or 0, finding.column or 0)))
+        findings = (Finding("entity_type", str(missing)),)
+    return tuple(sorted(findings, key=lambda finding: (finding.line or 0, finding.column or 0)))
 
 
 def check(visit: Visit) -> Answer:

@@ -73,11 +73,11 @@ def _rulesets(difference: AssessmentDifference, changed: Sequence[FactorChange])
     before = _version(earlier.decided_by)
     if earlier.decided_by and later.decided_by and earlier.decided_by.name == later.decided_by.name:
         before = text("version {number}", number=earlier.decided_by.version)
-    said = text("{now} decides now, {before} did before.", now=_version(later.decided_by), before=before)
+    sentence = text("{now} decides now, {before} did before.", now=_version(later.decided_by), before=before)
     same_points = difference.points == "0" and not changed and earlier.decided_by and later.decided_by
     if same_points and earlier.rules_level != later.rules_level:
-        said += " " + text("The same points lead to another level.")
-    return said[0].upper() + said[1:] if later.decided_by is None else said
+        sentence += " " + text("The same points lead to another level.")
+    return sentence[0].upper() + sentence[1:] if later.decided_by is None else sentence
 
 
 def _version(decided_by: DecidedBy | None) -> str:

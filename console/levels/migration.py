@@ -122,28 +122,28 @@ def show_over_time(visit: Visit) -> Rendered:
     every = Every(visit.choice("every", each))
     since, until = (_moment(visit, name) for name in ("since", "until"))
     after = None if until is None else until + DAY_US
-    found = read_migration(visit, kind, since, after)
+    migration = read_migration(visit, kind, since, after)
     series = levels_over_time(visit, kind, every, PERIODS[every]).moments
-    ends = [visit.choice(name, ("", *found.levels, NO_LEVEL)) or None for name in ("from", "to")]
+    ends = [visit.choice(name, ("", *migration.levels, NO_LEVEL)) or None for name in ("from", "to")]
     movers = list_movers(visit, kind, since, after, from_level=ends[0], to_level=ends[1], part=visit.part("movers"))
-    asked = {
+    query = {
         "type": kind,
         "every": every.value,
-        "since": day_text(found.since_us),
-        "until": day_text(found.until_us - DAY_US),
+        "since": day_text(migration.since_us),
+        "until": day_text(migration.until_us - DAY_US),
     }
     page = OverTimePage(
         types=types,
         type=kind,
         every=every.value,
         each=each,
-        lines=_lines(series, visit.now(), asked),
-        tones=tuple(_tone(place, len(found.levels)) for place in range(len(found.levels))),
-        since=asked["since"],
-        until=asked["until"],
-        migration=found,
+        lines=_lines(series, visit.now(), query),
+        tones=tuple(_tone(place, len(migration.levels)) for place in range(len(migration.levels))),
+        since=query["since"],
+        until=query["until"],
+        migration=migration,
         most_moves=MOST_MOVES,
-        rows=_rows(found, asked, (ends[0], ends[1])),
+        rows=_rows(migration, query, (ends[0], ends[1])),
         from_level=ends[0],
         to_level=ends[1],
         movers=movers,
@@ -165,12 +165,12 @@ def _moment(visit: Visit, name: str) -> int | None:
         ) from None
 
 
-def _lines(series: Sequence[LevelsAtMoment], now_us: int, asked: dict[str, str]) -> tuple[SeriesLine, ...]:
+def _lines(series: Sequence[LevelsAtMoment], now_us: int, base_query: dict[str, str]) -> tuple[SeriesLine, ...]:
     columns = share_columns([[level.entities for level in at.levels] for at in series])
     lines = []
     for at, column in zip(series, columns, strict=True):
         last = day_text(min(at.until_us - DAY_US, now_us - now_us % DAY_US))
-        query = {**asked, "since": day_text(at.since_us), "until": last}
+        query = {**base_query, "since": day_text(at.since_us), "until": last}
         lines.append(SeriesLine(label=last, at=at, column=column, query=query))
     return tuple(lines)
 
@@ -184,39 +184,39 @@ def _tone(place: int, levels: int) -> int:
     return 1 + round((TONES - 1) * place / max(levels - 1, 1))
 
 
-def _move(found: Migration, before: str | None, after: str | None) -> str:
+def _move(migration: Migration, before: str | None, after: str | None) -> str:
     """Tell how an entity moved: up, down, stay, first (from no level), or lost (to none, which is no lower level)."""
     if before == after:
         return "stay"
     if before is None or after is None:
         return "first" if before is None else "lost"
-    return "up" if found.levels.index(after) > found.levels.index(before) else "down"
+    return "up" if migration.levels.index(after) > migration.levels.index(before) else "down"
 
 
-def _count(found: Migration, move: str) -> int:
-    cells = found.cells or ()
-    return sum(cell.entities for cell in cells if _move(found, cell.from_level, cell.to_level) == move)
+def _count(migration: Migration, move: str) -> int:
+    cells = migration.cells or ()
+    return sum(cell.entities for cell in cells if _move(migration, cell.from_level, cell.to_level) == move)
 
 
 def _rows(
-    found: Migration, asked: dict[str, str], chosen: tuple[str | None, str | None]
+    migration: Migration, base_query: dict[str, str], chosen: tuple[str | None, str | None]
 ) -> tuple[tuple[str | None, tuple[MoveField, ...]], ...] | None:
     """Lay the cells out: the highest level before in the first row, the lowest at the end in the first column."""
-    if found.cells is None:
+    if migration.cells is None:
         return None
-    counts = {(cell.from_level, cell.to_level): cell.entities for cell in found.cells}
+    counts = {(cell.from_level, cell.to_level): cell.entities for cell in migration.cells}
 
     def field(before: str | None, after: str | None) -> MoveField:
-        entities, move = counts.get((before, after), 0), _move(found, before, after)
+        entities, move = counts.get((before, after), 0), _move(migration, before, after)
         ends = (before or NO_LEVEL, after or NO_LEVEL)
         return MoveField(
             entities=entities,
             move=move,
             chosen=ends == chosen,
-            query={**asked, "from": ends[0], "to": ends[1]} if move != "stay" and entities else None,
+            query={**base_query, "from": ends[0], "to": ends[1]} if move != "stay" and entities else None,
         )
 
-    columns = (*found.levels, None)
+    columns = (*migration.levels, None)
     return tuple(
-        (before, tuple(field(before, after) for after in columns)) for before in (*reversed(found.levels), None)
+        (before, tuple(field(before, after) for after in columns)) for before in (*reversed(migration.levels), None)
     )

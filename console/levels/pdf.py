@@ -142,9 +142,9 @@ def _factors(export: CustomerExport) -> list[Any]:
     return [*([_picture(bars), Spacer(1, 6)] if bars else []), table, Spacer(1, 6)]
 
 
-def _seen(seen: ValueSeen) -> str:
-    formula = f" ({seen.formula})" if seen.formula else ""
-    return f"{seen.name}: {seen_value(seen)}{formula}"
+def _seen(value: ValueSeen) -> str:
+    formula = f" ({value.formula})" if value.formula else ""
+    return f"{value.name}: {seen_value(value)}{formula}"
 
 
 def _picture(bars: Sequence[Bar]) -> Drawing:
@@ -193,36 +193,42 @@ def _foot(export: CustomerExport) -> list[Any]:
 def _level(export: CustomerExport) -> str:
     if export.level is None:
         return text("Risk: {status}", status=words(export.status)) + "."
-    said = text("Risk: {level}", level=words(export.level))
+    sentence = text("Risk: {level}", level=words(export.level))
     if export.since_us is not None:
-        said += " " + text("since {since}", since=moment_text(export.since_us))
+        sentence += " " + text("since {since}", since=moment_text(export.since_us))
     if export.overridden:
         rules_level = words(export.rules_level) if export.rules_level else "–"
-        said += ". " + text("An override holds; beneath it the rules say {level}", level=rules_level)
-    return f"{said}."
+        sentence += ". " + text("An override holds; beneath it the rules say {level}", level=rules_level)
+    return f"{sentence}."
 
 
 def _worth(export: CustomerExport) -> str:
     value = export.value
     if value is None or value.score is None:
         return text("There is no value.")
-    said = text("Score {score} of 5, segment {segment}.", score=f"{value.score:.2f}", segment=value.segment)
+    sentences = text("Score {score} of 5, segment {segment}.", score=f"{value.score:.2f}", segment=value.segment)
     money = f"{value.expected_value:,.2f} {value.currency}"
     if value.horizon_days is None:
-        said += " " + text("Expected value {money}.", money=money)
+        sentences += " " + text("Expected value {money}.", money=money)
     else:
-        said += " " + text("Expected value {money} over the next {days} days.", money=money, days=value.horizon_days)
+        sentences += " " + text(
+            "Expected value {money} over the next {days} days.", money=money, days=value.horizon_days
+        )
     if value.superseded_by is None:
-        return said
+        return sentences
     words = {"said": value.model_version, "serves": value.superseded_by}
-    return f"{said} " + text("By version {said} of the value model; version {serves} serves by now.", **words)
+    return f"{sentences} " + text("By version {said} of the value model; version {serves} serves by now.", **words)
 
 
 @cache
 def _styles() -> dict[str, Any]:
     """Make the styles, of a font that has the letters of Europe and many others."""
-    found = find_spec("matplotlib")
-    folder = Path(found.origin or "").parent / "mpl-data" / "fonts" / "ttf" if found is not None else Path()
+    matplotlib_spec = find_spec("matplotlib")
+    folder = (
+        Path(matplotlib_spec.origin or "").parent / "mpl-data" / "fonts" / "ttf"
+        if matplotlib_spec is not None
+        else Path()
+    )
     plain, strong = "Helvetica", "Helvetica-Bold"
     if (folder / "DejaVuSans.ttf").is_file():
         plain, strong = "DejaVuSans", "DejaVuSans-Bold"

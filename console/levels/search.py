@@ -31,7 +31,7 @@ class SearchPage:
     tag: str
     counts: dict[str, EntitiesCounted]
     type: str
-    found: Page[EntityFound]
+    entities: Page[EntityFound]
     next: str | None
 
 
@@ -47,8 +47,10 @@ def search(visit: Visit) -> Answer:
     counts = {kind: count_entities(visit, kind, wanted) for kind in types if words or tag}
     with_most = sorted(types, key=lambda kind: -counts[kind].count) if counts else types
     kind = visit.choice("type", tuple(with_most) or ("customer",))
-    found = search_entities(visit, kind, wanted, visit.part("found")) if counts else Page[EntityFound]()
-    page = SearchPage(text=words, tag=tag, counts=counts, type=kind, found=found, next=visit.next_of("found", found))
+    entities = search_entities(visit, kind, wanted, visit.part("found")) if counts else Page[EntityFound]()
+    page = SearchPage(
+        text=words, tag=tag, counts=counts, type=kind, entities=entities, next=visit.next_of("found", entities)
+    )
     return Rendered(template="levels/search.html", title=text("Search"), page=page)
 
 

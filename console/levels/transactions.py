@@ -57,7 +57,7 @@ def show_transactions(visit: Visit) -> Rendered:
     )
     days = list_days(*of, since, until)
     level = read.read_level(*of, Freshness.STORED)
-    found = list_transactions(*of, visit.part("transactions"), since_us=since, until_us=until)
+    transactions = list_transactions(*of, visit.part("transactions"), since_us=since, until_us=until)
     page = TransactionsPage(
         external_id=of[2],
         customer=address("entities", *of[1:]),
@@ -66,8 +66,8 @@ def show_transactions(visit: Visit) -> Rendered:
         charts=tuple(_charts(days, since, until)),
         days=tuple(reversed(days)),
         hits=() if level.assessment is None else read_pattern_hits(visit, level.assessment),
-        transactions=found,
-        next=visit.next_of("transactions", found),
+        transactions=transactions,
+        next=visit.next_of("transactions", transactions),
     )
     return Rendered(template="levels/transactions.html", title=text("Transactions of {name}", name=of[2]), page=page)
 

@@ -55,8 +55,8 @@ def value_half(value: ValueView | None) -> ValueHalf | None:
     """Lay out a customer's value; None where there is none."""
     if value is None:
         return None
-    breakdown, found = value.breakdown, value.indicators
-    if breakdown is None or found is None:
+    breakdown, indicators = value.breakdown, value.indicators
+    if breakdown is None or indicators is None:
         return ValueHalf(value=value, bars=(), families=(), reference="", between=_between(value))
     largest_first = [part for part in breakdown.largest_first() if part.points]
     families = tuple(
@@ -64,7 +64,7 @@ def value_half(value: ValueView | None) -> ValueHalf | None:
             name=name,
             points=points,
             rows=tuple(
-                IndicatorRow(part=part, median=median_text(found.lines[part.name], value.currency))
+                IndicatorRow(part=part, median=median_text(indicators.lines[part.name], value.currency))
                 for part in largest_first
                 if part.family == name
             ),
@@ -75,7 +75,7 @@ def value_half(value: ValueView | None) -> ValueHalf | None:
         value=value,
         bars=_bars(breakdown, value.score_interval),
         families=families,
-        reference=day_text(found.reference_us),
+        reference=day_text(indicators.reference_us),
         between=_between(value),
     )
 

@@ -80,13 +80,13 @@ def _course(row: IndicatorRow, year: IndicatorYear, moments: tuple[str, ...], cu
     months = (*["–"] * year.before_first, *map(shown, of.values[year.before_first :]))
     line, description = sparkline(year.moments_us, of.values), ""
     if line is not None:
-        known = [place for place, value in enumerate(of.values) if value is not None]
+        known_places = [place for place, value in enumerate(of.values) if value is not None]
         description = text(
             "From {first} ({since}) to {last} ({until}); the lowest is {lowest}, the highest {highest}.",
-            first=months[known[0]],
-            since=moments[known[0]],
-            last=months[known[-1]],
-            until=moments[known[-1]],
+            first=months[known_places[0]],
+            since=moments[known_places[0]],
+            last=months[known_places[-1]],
+            until=moments[known_places[-1]],
             lowest=shown(line.lowest),
             highest=shown(line.highest),
         )

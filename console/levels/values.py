@@ -59,7 +59,7 @@ class ValueSearchPage:
     text: str
     counts: dict[str, EntitiesCounted]
     type: str
-    found: Page[CustomerValue]
+    customers: Page[CustomerValue]
     next: str | None
 
 
@@ -103,11 +103,13 @@ def search_by_identifier(visit: Visit) -> Answer:
     counts = {kind: count_values(visit, kind, typed) for kind in types if typed}
     with_most = sorted(types, key=lambda kind: -counts[kind].count) if counts else types
     kind = visit.choice("type", tuple(with_most) or ("customer",))
-    found = search_values(visit, kind, typed, visit.part("found")) if counts else Page[CustomerValue]()
+    customers = search_values(visit, kind, typed, visit.part("found")) if counts else Page[CustomerValue]()
     is_only_one = sum(counted.count for counted in counts.values()) == 1 and "type" not in visit.query
-    if is_only_one and [line.external_id for line in found] == [typed]:
+    if is_only_one and [line.external_id for line in customers] == [typed]:
         return Redirect(address("values", kind, typed))
-    page = ValueSearchPage(text=typed, counts=counts, type=kind, found=found, next=visit.next_of("found", found))
+    page = ValueSearchPage(
+        text=typed, counts=counts, type=kind, customers=customers, next=visit.next_of("found", customers)
+    )
     return Rendered(template="levels/value_search.html", title=text("Search"), page=page)
 
 

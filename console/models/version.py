@@ -106,9 +106,9 @@ def _half(stored: VersionComparison, title: str) -> ComparisonHalf:
         calibration.append(_calibration(theirs, "rival", rival.calibration, rival.calibration_error))
     return ComparisonHalf(
         stored=stored,
-        curves=ranked_curves({name: at_even_distances(held) for name, held in stored.lift.items()}),
+        curves=ranked_curves({name: at_even_distances(lift) for name, lift in stored.lift.items()}),
         lift={
-            **{name: [held[tenth] for tenth in _TENTHS] for name, held in stored.lift.items()},
+            **{name: [lift[tenth] for tenth in _TENTHS] for name, lift in stored.lift.items()},
             CHANCE: [tenth / 100 for tenth in _TENTHS],
         },
         tenths=_TENTHS,

@@ -104,7 +104,7 @@ class FoundPage:
     """
 
     point: ValidationPoint
-    found: ReportPage
+    report: ReportPage
     work: WorkFigures
     peers: Sequence[AttachedPeer]
     proposed: ProposedChanges | None
@@ -156,7 +156,7 @@ def show_found(visit: Visit) -> Rendered:
     page = FoundPage(
         point=point,
         work=_work(visit, point),
-        found=validation_sections(
+        report=validation_sections(
             validation.id, validation.reason, validation.report, [peer.comparison for peer in peers]
         ),
         peers=peers,
@@ -218,8 +218,8 @@ def show_evidence(visit: Visit) -> Rendered:
 
 def take_evidence(visit: Visit) -> Answer:
     """Take an archive away, to be kept elsewhere; the audit log keeps that."""
-    taken = evidence.take_evidence(visit, _archive(visit))
-    return Download(name=f"evidence-{taken.quarter}.zip", media_type="application/zip", content=taken.content)
+    archive = evidence.take_evidence(visit, _archive(visit))
+    return Download(name=f"evidence-{archive.quarter}.zip", media_type="application/zip", content=archive.content)
 
 
 def _archive(visit: Visit) -> int:

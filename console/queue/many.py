@@ -97,8 +97,8 @@ def _each(visit: Visit, act: Callable[[QueueItem, int], str]) -> Rendered:
             done.append((line, act(line.item, plain)))
         except (ConfigError, ConflictError, InvalidDataError, NotFoundError) as error:
             refused.append((line, str(error)))
-    kept = filter_text(dict(parse_qsl(visit.form.get("filter", ""))))
-    queue = f"/console/queue?{kept}" if kept else "/console/queue"
+    filters = filter_text(dict(parse_qsl(visit.form.get("filter", ""))))
+    queue = f"/console/queue?{filters}" if filters else "/console/queue"
     page = ManyPage(done=tuple(done), refused=tuple(refused), queue=queue)
     return Rendered(template="queue/many.html", title=text("What was done"), page=page)
 

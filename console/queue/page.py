@@ -125,7 +125,7 @@ def show_queue(visit: Visit) -> Rendered:
     chosen = {name: visit.query.get(name, "") for name in FILTERS}
     filters = filters_of(chosen, visit.now())
     part = visit.part("items")
-    found = list_items(visit, visit.role, filters, part)
+    items = list_items(visit, visit.role, filters, part)
     members = {str(member.id): member for member in list_members(visit)}
     theirs = members.get(chosen["assigned"])
     page = QueuePage(
@@ -137,9 +137,9 @@ def show_queue(visit: Visit) -> Rendered:
         levels=_levels(visit),
         flows=flows_that_ask(visit, visit.role),
         ageing=_ageing(count_items(visit, visit.role, filters)),
-        items=found.map(lambda item: _line(visit, chosen, item, key_of(item, filters.order))),
+        items=items.map(lambda item: _line(visit, chosen, item, key_of(item, filters.order))),
         start=_start(chosen),
-        next=visit.next_of("items", found),
+        next=visit.next_of("items", items),
         views=tuple(
             SavedView(
                 view=view,
@@ -184,11 +184,11 @@ def _start(chosen: dict[str, str]) -> str:
 def show_next(visit: Visit) -> Redirect:
     """Lead to the item behind the one that the address names, or to the first one; back to the queue from the last."""
     chosen = carried_filter(visit)
-    found = next_item(visit, visit.role, filters_of(chosen, visit.now()), carried_place(visit))
-    if found is None:
-        kept = filter_text(chosen)
-        return Redirect(f"/console/queue?{kept}" if kept else "/console/queue", "queue-end")
-    item, place = found
+    item_and_place = next_item(visit, visit.role, filters_of(chosen, visit.now()), carried_place(visit))
+    if item_and_place is None:
+        filters = filter_text(chosen)
+        return Redirect(f"/console/queue?{filters}" if filters else "/console/queue", "queue-end")
+    item, place = item_and_place
     return Redirect(page_of_item(item) + trail_to(visit, chosen, place))
 
 

@@ -23,7 +23,7 @@ class OverridesPage:
 
     chosen: dict[str, str]
     states: tuple[str, ...]
-    found: Page[OverrideFound]
+    overrides: Page[OverrideFound]
     next: str | None
 
 
@@ -33,7 +33,7 @@ class ChangesPage:
 
     chosen: dict[str, str]
     states: tuple[str, ...]
-    found: Page[ProposalFound]
+    proposals: Page[ProposalFound]
     next: str | None
 
 
@@ -47,8 +47,10 @@ def show_overrides(visit: Visit) -> Rendered:
         since_us=since_us,
         until_us=until_us,
     )
-    found = search_overrides(visit, filters, visit.part("overrides"))
-    page = OverridesPage(chosen=chosen, states=overrides.STATES, found=found, next=visit.next_of("overrides", found))
+    matches = search_overrides(visit, filters, visit.part("overrides"))
+    page = OverridesPage(
+        chosen=chosen, states=overrides.STATES, overrides=matches, next=visit.next_of("overrides", matches)
+    )
     return Rendered(template="queue/overrides.html", title=text("Overrides"), page=page)
 
 
@@ -62,8 +64,10 @@ def show_changes(visit: Visit) -> Rendered:
         since_us=since_us,
         until_us=until_us,
     )
-    found = search_proposals(visit, filters, visit.role, visit.part("changes"))
-    page = ChangesPage(chosen=chosen, states=changes.STATES, found=found, next=visit.next_of("changes", found))
+    proposals = search_proposals(visit, filters, visit.role, visit.part("changes"))
+    page = ChangesPage(
+        chosen=chosen, states=changes.STATES, proposals=proposals, next=visit.next_of("changes", proposals)
+    )
     return Rendered(template="queue/changes.html", title=text("Changes"), page=page)
 
 

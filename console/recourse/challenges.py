@@ -26,7 +26,7 @@ class ChallengesPage:
 
     chosen: dict[str, str]
     states: tuple[str, ...]
-    found: Page[ChallengeSummary]
+    challenges: Page[ChallengeSummary]
     next: str | None
 
 
@@ -57,29 +57,33 @@ def show_challenges(visit: Visit) -> Rendered:
         entity=(chosen["type"] or "customer", chosen["external_id"]) if chosen["external_id"] else None,
         due_before_us=parse_moment(due_before, text("Due before")) if due_before else None,
     )
-    found = challenges.summarise_challenges(visit, filters, visit.part("challenges"))
-    page = ChallengesPage(chosen=chosen, states=challenges.STATES, found=found, next=visit.next_of("challenges", found))
+    matches = challenges.summarise_challenges(visit, filters, visit.part("challenges"))
+    page = ChallengesPage(
+        chosen=chosen, states=challenges.STATES, challenges=matches, next=visit.next_of("challenges", matches)
+    )
     return Rendered(template="recourse/challenges.html", title=text("Challenges"), page=page)
 
 
 def show_challenge(visit: Visit) -> Rendered:
     """Show a challenge, and whether the record that it contests is what it was."""
-    found = challenges.read_challenge(visit, _number(visit))
-    customer = address("entities", found.entity_type, found.external_id)
-    page = ChallengePage(bar=queue_bar(visit), challenge=found, customer=customer, outcomes=OUTCOMES, kinds=KINDS)
-    return Rendered(template="recourse/challenge.html", title=text("Challenge {number}", number=found.id), page=page)
+    challenge = challenges.read_challenge(visit, _number(visit))
+    customer = address("entities", challenge.entity_type, challenge.external_id)
+    page = ChallengePage(bar=queue_bar(visit), challenge=challenge, customer=customer, outcomes=OUTCOMES, kinds=KINDS)
+    return Rendered(
+        template="recourse/challenge.html", title=text("Challenge {number}", number=challenge.id), page=page
+    )
 
 
 def open_challenge(visit: Visit) -> Answer:
     """Write down that a person contests the assessment that the customer's page shows."""
     received = visit.form.get("received", "").strip()
-    made = challenges.open_challenge(
+    challenge = challenges.open_challenge(
         visit,
         visit.typed("assessment", text("Assessment")),
         visit.typed("words", text("Words of the person")),
         parse_moment(received, text("Received on")) if received else None,
     )
-    return Redirect(address("challenges", str(made.id)), "challenge-opened")
+    return Redirect(address("challenges", str(challenge.id)), "challenge-opened")
 
 
 def settle(visit: Visit) -> Answer:

@@ -48,8 +48,8 @@ def _factor(factor: FactorStated) -> list[Any]:
 
 def _variation(one: VariationStated) -> str:
     effect: str = one.effect if one.points is None else f"{one.effect} ({_points(one.points)})"
-    told = text("Had {name} been {value}: {effect}", name=one.name, value=one.value, effect=effect)
-    return told if one.level is None else f"{told}; {text('together {level}', level=words(one.level))}"
+    sentence = text("Had {name} been {value}: {effect}", name=one.name, value=one.value, effect=effect)
+    return sentence if one.level is None else f"{sentence}; {text('together {level}', level=words(one.level))}"
 
 
 def _points(points: str) -> str:

@@ -16,14 +16,14 @@ class WhatIfPage:
     Attributes:
         customer: the address of their page.
         direction: down or up, as was asked for.
-        found: None where there is no assessment, or it was erased.
+        what_if: None where there is no assessment, or it was erased.
         sees_thresholds: the reader may know to what a value would have to go, and what other cases give.
     """
 
     external_id: str
     customer: str
     direction: str
-    found: WhatIfShown | None
+    what_if: WhatIfShown | None
     sees_thresholds: bool
 
 
@@ -36,7 +36,7 @@ def show_what_if(visit: Visit) -> Rendered:
         external_id=of[1],
         customer=address("entities", *of),
         direction=direction.value,
-        found=read_what_if(visit, *of, direction, with_thresholds=sees),
+        what_if=read_what_if(visit, *of, direction, with_thresholds=sees),
         sees_thresholds=sees,
     )
     title = text("What would change the level of {name}", name=of[1])

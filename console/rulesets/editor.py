@@ -188,21 +188,21 @@ def write(visit: Visit) -> Answer:
     match visit.form.get("write"):
         case "rule":
             document = with_rule(document, _rule_form(visit))
-            said = text("The rule is written into the text behind the others. Nothing is saved yet.")
+            notice = text("The rule is written into the text behind the others. Nothing is saved yet.")
         case "case":
             document = with_case(document, visit.typed("case_rule", text("Rule")), _case_form(visit, "case"))
-            said = text("The case is written into the text; it is asked after the others. Nothing is saved yet.")
+            notice = text("The case is written into the text; it is asked after the others. Nothing is saved yet.")
         case "tiers":
             document = with_tiers(document, _tier_forms(visit))
-            said = text("The tiers are written into the text. Nothing is saved yet.")
+            notice = text("The tiers are written into the text. Nothing is saved yet.")
         case "weights":
             for name in outline_of(document).weights:
                 document = with_weights(document, name, visit.form.get(f"weights_{name}", ""))
-            said = text("The weights are written into the text. Nothing is saved yet.")
+            notice = text("The weights are written into the text. Nothing is saved yet.")
         case _:
             document = with_thresholds(document, visit.typed("thresholds", text("Thresholds")))
-            said = text("The thresholds are written into the text. Nothing is saved yet.")
-    done = replace(visit, form={**visit.form, "document": document}, query={WRITTEN: said})
+            notice = text("The thresholds are written into the text. Nothing is saved yet.")
+    done = replace(visit, form={**visit.form, "document": document}, query={WRITTEN: notice})
     return show_new(done) if "family" not in visit.parts else show_editor(done)
 
 

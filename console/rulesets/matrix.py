@@ -40,8 +40,8 @@ def matrix_of(report: Mapping[str, Any], levels: tuple[str, ...], which: str = "
 
     *levels*: those of the organisation, the lowest first.
     """
-    found = report["backtest"].get(which) or ()
-    cells = {(cell["before"], cell["after"]): cell["entities"] for cell in found}
+    cells_of_report = report["backtest"].get(which) or ()
+    cells = {(cell["before"], cell["after"]): cell["entities"] for cell in cells_of_report}
     if not cells:
         return None
     columns = _in_order(levels, [after for _, after in cells])

@@ -66,29 +66,29 @@ class RulesetPage:
 
 def show_rulesets(visit: Visit) -> Rendered:
     """List the rulesets, what decides in each, and who let it."""
-    found = list_rulesets(visit, visit.part("rulesets"))
+    rulesets = list_rulesets(visit, visit.part("rulesets"))
     names: dict[str, tuple[str, ...]] = {}
-    if found.next is None and "after" not in visit.query:
-        for line in found:
+    if rulesets.next is None and "after" not in visit.query:
+        for line in rulesets:
             names[line.entity_type] = (*names.get(line.entity_type, ()), line.name)
     page = RulesetsPage(
-        rulesets=found,
+        rulesets=rulesets,
         orders={kind: order for kind, order in names.items() if len(order) > 1},
-        next=visit.next_of("rulesets", found),
+        next=visit.next_of("rulesets", rulesets),
     )
     return Rendered(template="rulesets/rulesets.html", title=text("Rulesets"), page=page)
 
 
 def change_order(visit: Visit) -> Answer:
     """Propose in which order the rulesets of a type are tried; another person approves it."""
-    kind, seen = visit.typed("type", text("Type")), visit.form.get("seen", "").split(",")
-    places = [(visit.number(f"place-{name}", text("Place of {ruleset}", ruleset=name)), name) for name in seen]
+    kind, shown_order = visit.typed("type", text("Type")), visit.form.get("seen", "").split(",")
+    places = [(visit.number(f"place-{name}", text("Place of {ruleset}", ruleset=name)), name) for name in shown_order]
     if len({place for place, _ in places}) < len(places):
         raise ConfigError(text("two rulesets have the same place; give each a place of its own"))
     order = [name for _, name in sorted(places)]
-    if order == seen:
+    if order == shown_order:
         raise ConfigError(text("the order is as it was; give a ruleset another place"))
-    outcome = asks.order_families(visit, kind, order, visit.typed("reason", text("Reason")), expected_order=seen)
+    outcome = asks.order_families(visit, kind, order, visit.typed("reason", text("Reason")), expected_order=shown_order)
     if outcome.proposal is None:
         return Redirect(visit.path, "order-changed")
     return Redirect(address("proposals", str(outcome.proposal.id)), "order-proposed")

@@ -71,11 +71,11 @@ class EditorTables:
         self.require(visit)
         document = typed_document(visit)
         try:
-            made = self.export(document, _part(visit), format_)
+            table = self.export(document, _part(visit), format_)
         except InvalidRulesetError as wrong:
             problem = text("the text has faults, shown below; a table is made of a text without any")
             raise ConfigError(problem) from wrong
-        return Download(made.name, made.media_type, made.content)
+        return Download(table.name, table.media_type, table.content)
 
     def read_file(self, visit: Visit, show: Callable[[Visit, TableRead], Rendered]) -> Rendered:
         """Read the file that was sent into the text that was typed, and show what that changes.
@@ -86,16 +86,20 @@ class EditorTables:
         document, part = typed_document(visit), _part(visit)
         file = sent_file(visit)
         foreign = foreign_of(visit.form.get("table_name", ""), visit.form.get("table_columns", ""))
-        sent = TableSent(name=file.name, content=file.content, foreign=foreign)
+        table = TableSent(name=file.name, content=file.content, foreign=foreign)
         try:
-            made = self.take(visit, document, part, sent)
+            imported_table = self.take(visit, document, part, table)
         except InvalidRulesetError as wrong:
             refused = TableRead(file=file.name, part=part, faults=tuple(wrong.findings))
             return replace(show(visit, refused), status=422)
         read = TableRead(
-            file=file.name, part=part, document=made.text, changes=tuple(made.changes.changes), notes=made.notes
+            file=file.name,
+            part=part,
+            document=imported_table.text,
+            changes=tuple(imported_table.changes.changes),
+            notes=imported_table.notes,
         )
-        return show(with_document(visit, made.text), read)
+        return show(with_document(visit, imported_table.text), read)
 
 
 def sent_file(visit: Visit) -> Upload:
@@ -120,6 +124,6 @@ def _require_ruleset(visit: Visit) -> None:
 
 
 TABLES: Final = EditorTables(
-    _require_ruleset, export_table, lambda _, document, rule, sent: import_table(document, rule, sent)
+    _require_ruleset, export_table, lambda _, document, rule, file: import_table(document, rule, file)
 )
 """The cases of the rules of a ruleset."""

@@ -54,14 +54,16 @@ class EndpointPage:
 class SecretPage:
     """A secret, shown in the answer to the form alone: no address leads to it; `is_new`: of a new endpoint."""
 
-    made: EndpointMade
+    endpoint: EndpointMade
     is_new: bool
 
 
 def show_endpoints(visit: Visit) -> Rendered:
     """List the endpoints, each with how it gets on."""
-    found = progress.list_progress(visit, visit.part("endpoints"))
-    page = EndpointsPage(endpoints=found, kinds=KINDS, kept_days=KEPT_DAYS, next=visit.next_of("endpoints", found))
+    endpoints_shown = progress.list_progress(visit, visit.part("endpoints"))
+    page = EndpointsPage(
+        endpoints=endpoints_shown, kinds=KINDS, kept_days=KEPT_DAYS, next=visit.next_of("endpoints", endpoints_shown)
+    )
     return Rendered(template="webhooks/endpoints.html", title=text("Webhooks"), page=page)
 
 
@@ -130,12 +132,12 @@ def replay(visit: Visit) -> Answer:
     number = visit.form.get("sequence", "").strip()
     sequence = visit.number("sequence", text("Event")) if number else None
     one = None if sequence is None else (sequence, sequence)
-    sent = endpoints.replay_dead_letters(visit, _number(visit), one, dead_only=True)
-    return Redirect(visit.path, "letters-sent" if sent else "letters-gone")
+    letters = endpoints.replay_dead_letters(visit, _number(visit), one, dead_only=True)
+    return Redirect(visit.path, "letters-sent" if letters else "letters-gone")
 
 
-def _shown(made: EndpointMade, *, is_new: bool) -> Rendered:
-    page = SecretPage(made=made, is_new=is_new)
+def _shown(endpoint: EndpointMade, *, is_new: bool) -> Rendered:
+    page = SecretPage(endpoint=endpoint, is_new=is_new)
     return Rendered(template="webhooks/secret.html", title=text("The secret of a webhook"), page=page)
 
 

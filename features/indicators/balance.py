@@ -51,9 +51,9 @@ def balance_held(time: Integers, balance: Floats, first_row: int, window_start: 
     weighted = 0.0
     days = 0.0
     for i in range(held_from(time, first_row, window_start), len(balance)):
-        held = held_days(time, i, window_start, as_of)
-        weighted += balance[i] * held
-        days += held
+        days_held = held_days(time, i, window_start, as_of)
+        weighted += balance[i] * days_held
+        days += days_held
     if days == 0.0 and len(balance) > 0:
         return float(balance[len(balance) - 1])
     return ratio(weighted, days)

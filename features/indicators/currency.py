@@ -25,11 +25,11 @@ def _counts(currency: Integers) -> Integers:
 def currency_count(currency: Integers) -> float:
     """Number of currencies among all events."""
     counts = _counts(currency)
-    found = 0
+    used = 0
     for i in range(len(counts)):
         if counts[i] > 0:
-            found += 1
-    return float(found)
+            used += 1
+    return float(used)
 
 
 @indicator("currency_main_share", label="Share of main currency", unit="share", empty=nan)

@@ -74,12 +74,12 @@ class Asking(LanguageModel):
 
     @property
     @abstractmethod
-    def sent(self) -> Mapping[str, LanguageModel]:
+    def facts_sent(self) -> Mapping[str, LanguageModel]:
         """The facts that are sent, by name."""
 
     @property
     @abstractmethod
-    def given(self) -> Mapping[str, OutputKind | OneOf]:
+    def output_kinds(self) -> Mapping[str, OutputKind | OneOf]:
         """What comes back, by name."""
 
     @property
@@ -102,12 +102,12 @@ class SendingQuestion(Asking):
             """What comes back, by name."""
 
     @property
-    def sent(self) -> Mapping[str, LanguageModel]:
+    def facts_sent(self) -> Mapping[str, LanguageModel]:
         """What is sent."""
         return self.send
 
     @property
-    def given(self) -> Mapping[str, OutputKind | OneOf]:
+    def output_kinds(self) -> Mapping[str, OutputKind | OneOf]:
         """What it gives."""
         return self.gives
 
@@ -188,12 +188,12 @@ class AgentQuestion(Asking):
         return "the agent"
 
     @property
-    def sent(self) -> Mapping[str, LanguageModel]:
+    def facts_sent(self) -> Mapping[str, LanguageModel]:
         """The facts."""
         return self.facts
 
     @property
-    def given(self) -> Mapping[str, OutputKind | OneOf]:
+    def output_kinds(self) -> Mapping[str, OutputKind | OneOf]:
         """The answer."""
         return {"answer": OneOf(one_of=self.answers)}
 

@@ -70,7 +70,9 @@ def sent_facts(program: FlowProgram, row: Mapping[str, Any], context: RowContext
     """
     step = asking_step(program, row)
     assert step is not None, "the run asks for nothing"
-    columns = {name: column_for(fact, program.analysed.names, program.base) for name, fact in step.asks.sent.items()}
+    columns = {
+        name: column_for(fact, program.analysed.names, program.base) for name, fact in step.asks.facts_sent.items()
+    }
     values = {name: _sent(row[column.name], column) for name, column in columns.items()}
     kinds = {name: column.kind for name, column in columns.items()}
     # A model is given no why, and thousands of runs may be asked about at once.

@@ -44,8 +44,8 @@ class ResponseModel(BaseModel):
 class InDocument:
     """Says in the API's document what is checked elsewhere, in its own words: by a validator, or by a use case."""
 
-    def __init__(self, **said: Any) -> None:
-        self._said = said
+    def __init__(self, **keywords: Any) -> None:
+        self._said = keywords
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Add it to the schema of the field."""

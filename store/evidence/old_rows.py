@@ -46,11 +46,11 @@ class OldRows(NamedTuple):
 
     Attributes:
         removable: those that nothing refers to.
-        kept: the number of others in this part.
+        kept_count: the number of others in this part.
     """
 
     removable: Sequence[OldRow]
-    kept: int
+    kept_count: int
     reached: ResumePoint
 
 
@@ -86,12 +86,12 @@ UNSEEN: Final = {"synchronize_session": False}
 
 
 def without_held(
-    session: Session, scope: RetentionScope, rows: Sequence[OldRow], position: ResumePoint, kept: int = 0
+    session: Session, scope: RetentionScope, rows: Sequence[OldRow], position: ResumePoint, kept_count: int = 0
 ) -> OldRows:
     """Leave out the rows of held entities."""
     held_ids = held_entities(session, _concerned(rows), scope.now_us) if rows else set()
     removable = [row for row in rows if row.entity_id not in held_ids]
-    return OldRows(removable, kept + len(rows) - len(removable), position)
+    return OldRows(removable, kept_count + len(rows) - len(removable), position)
 
 
 def free_once_locked(session: Session, scope: RetentionScope, rows: Sequence[OldRow]) -> list[OldRow]:

@@ -139,11 +139,11 @@ def moves_kept(
         .where(NamedGroup.type_id == type_id, *of)
         .order_by(GroupMove.group_id, GroupMove.entity_id, GroupMove.number)
     )
-    found: dict[tuple[str, int], list[KeptMove]] = {}
+    moves: dict[tuple[str, int], list[KeptMove]] = {}
     for row in session.execute(statement):
         move = KeptMove(*row)
-        found.setdefault((move.group, move.entity_id), []).append(move)
-    return found
+        moves.setdefault((move.group, move.entity_id), []).append(move)
+    return moves
 
 
 class GroupOfEntity(NamedTuple):

@@ -166,7 +166,7 @@ def _content(rows: pl.DataFrame) -> bytes:
     return content.getvalue()
 
 
-def store_blocks(session: Session, batch: LeasedBatch, made: Sequence[NewBlocks]) -> None:
+def store_blocks(session: Session, batch: LeasedBatch, new_blocks: Sequence[NewBlocks]) -> None:
     """Store new blocks of leased entities after the existing ones, only for those to which nothing happened since.
 
     Blocks that are no longer read, and those of the same time, are deleted.
@@ -174,11 +174,11 @@ def store_blocks(session: Session, batch: LeasedBatch, made: Sequence[NewBlocks]
     Args:
         session: in the transaction that locked the marks.
         batch: the claimed entities.
-        made: blocks of some of these.
+        new_blocks: those of some of these.
     """
-    same = unchanged_entities(session, batch, [each.blocks[0].entity_id for each in made])
+    same = unchanged_entities(session, batch, [each.blocks[0].entity_id for each in new_blocks])
     connection = session.connection()
-    for kept_us, blocks in made:
+    for kept_us, blocks in new_blocks:
         first = blocks[0]
         if first.entity_id not in same:
             continue

@@ -114,8 +114,8 @@ class EventRow(NamedTuple):
 class _Source(NamedTuple):
     kind: EventKind
     number: Any
-    happened: Any
-    known: Any
+    happened_at: Any
+    known_at: Any
     statement: Select[Any]
 
 
@@ -154,7 +154,7 @@ def _statement(kinds: frozenset[EventKind], clock: Clock, place: int | None, is_
     for source in (*_facts(), *_links(), *_assessed(), *_by_people(), *_contested()):
         if source.kind not in kinds:
             continue
-        at = source.happened if clock is Clock.HAPPENED else func.coalesce(source.known, source.happened)
+        at = source.happened_at if clock is Clock.HAPPENED else func.coalesce(source.known_at, source.happened_at)
         statement = source.statement.where(at <= _NOW)
         if place is not None:
             statement = statement.where(_behind(source, at, place))

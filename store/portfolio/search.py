@@ -80,11 +80,15 @@ class FoundRow:
 
 
 def store_words(
-    session: Session, kind: EntityType, entities: Iterable[tuple[int, str, Mapping[str, Any]]], *, known: Sequence[int]
+    session: Session,
+    kind: EntityType,
+    entities: Iterable[tuple[int, str, Mapping[str, Any]]],
+    *,
+    known_ids: Sequence[int],
 ) -> None:
-    """Store the words of entities - number, identifier and attributes - replacing those of the *known* ones."""
-    if known:
-        delete_rows(session, "search_words", "entity_id", known)
+    """Store the words of entities - number, identifier and attributes - replacing those that *known_ids* have."""
+    if known_ids:
+        delete_rows(session, "search_words", "entity_id", known_ids)
     rows = (
         (kind.id, int(place), word, number)
         for number, external_id, attributes in entities

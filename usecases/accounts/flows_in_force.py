@@ -164,9 +164,9 @@ def _find_dependencies(
     rows, to_visit = AskedRows(), [analyse_canonical_flow(canonical).flow]
     while to_visit:
         one = to_visit.pop()
-        _add_new(rows.policies, one.asked("policy"), policy)
-        _add_new(rows.rulesets, one.asked("ruleset"), ruleset)
-        new_rows = _add_new(rows.flows, one.asked("flow"), flow)
+        _add_new(rows.policies, one.names_asked("policy"), policy)
+        _add_new(rows.rulesets, one.names_asked("ruleset"), ruleset)
+        new_rows = _add_new(rows.flows, one.names_asked("flow"), flow)
         to_visit += [analyse_canonical_flow(row.canonical).flow for row in new_rows]
     return rows
 
@@ -198,12 +198,12 @@ def everything_asked(session: Session, organisation_id: int) -> AskedRows:
 
 def names_asked(flow: AnalysedFlow) -> Mapping[str, frozenset[str]]:
     """Name the dependencies of a flow, including those of flows that it uses, by kind; missing ones are left out."""
-    inner = [each for each in flow.asked.values() if isinstance(each, AnalysedFlow)]
+    inner = [each for each in flow.dependencies.values() if isinstance(each, AnalysedFlow)]
     flows: list[Flow] = [flow.flow, *(each.flow for each in inner)]
     return {
-        POLICIES: frozenset(name for one in flows for name in one.asked("policy")),
-        RULESETS: frozenset(name for one in flows for name in one.asked("ruleset")),
-        FLOWS: frozenset(name for one in flows for name in one.asked("flow")),
+        POLICIES: frozenset(name for one in flows for name in one.names_asked("policy")),
+        RULESETS: frozenset(name for one in flows for name in one.names_asked("ruleset")),
+        FLOWS: frozenset(name for one in flows for name in one.names_asked("flow")),
     }
 
 

@@ -115,8 +115,8 @@ def _line(session: Session, organisation_id: int, kind: str, days: int, now_us: 
     goes_on = before is not None
     while before is not None and goes_on and row_count < MOST_LOOKED_ROWS:
         part = REMOVALS[kind].look(session, RetentionScope(organisation_id, before, now_us), position, PART_ROWS)
-        removable, kept_count, position = removable + len(part.removable), kept_count + part.kept, part.reached
-        row_count += len(part.removable) + part.kept or PART_ROWS  # rows that are dated ahead are neither
+        removable, kept_count, position = removable + len(part.removable), kept_count + part.kept_count, part.reached
+        row_count += len(part.removable) + part.kept_count or PART_ROWS  # rows that are dated ahead are neither
         moments = [row.at_us for row in part.removable]
         oldest = min([*moments, *([] if oldest is None else [oldest])], default=None)
         goes_on = position is not None

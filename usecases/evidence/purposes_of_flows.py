@@ -99,7 +99,7 @@ def _asked(
     waiting = [flow]
     while waiting:
         one = waiting.pop()
-        keys = [(kind, name) for kind in _KINDS for name in one.asked(kind)]
+        keys = [(kind, name) for kind in _KINDS for name in one.names_asked(kind)]
         new = {key: standing[key] for key in keys if key in standing and key not in lines}
         lines |= new
         waiting += [read_flow(text_of(line["document"])) for (kind, _), line in new.items() if kind == "flow"]

@@ -64,10 +64,10 @@ class AskedFiles:
         while waiting:
             one = waiting.pop()
             visited_names.add(one.name)
-            for name in one.asked("ruleset"):
+            for name in one.names_asked("ruleset"):
                 if name not in rulesets and name in ship[0]:
                     rulesets[name] = load_ruleset(name)
-            for name in one.asked("flow"):
+            for name in one.names_asked("flow"):
                 if name not in flows and name in ship[1]:
                     flows[name] = read_flow(flow_text(name), name)
                 if name in flows and name not in visited_names:

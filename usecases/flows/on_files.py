@@ -96,7 +96,7 @@ def run_on_files(
         InvalidRulesetError: something that is read is missing.
     """
     flow.require_usable()
-    read: list[Analysed[Any]] = [flow, *flow.asked.values()]
+    read: list[Analysed[Any]] = [flow, *flow.dependencies.values()]
     _refuse(read, rulesets)
     portfolio = read_with_warnings(files, [*rulesets, *read], as_of)
     entities = portfolio.entities

@@ -52,7 +52,9 @@ def read_outcomes(
 
 def _columns(flow: AnalysedFlow, base: str) -> dict[str, dict[str, InputColumn]]:
     return {
-        step.id: {name: column_for(StepInput(step=step.id, output=name), flow.names, base) for name in step.asks.given}
+        step.id: {
+            name: column_for(StepInput(step=step.id, output=name), flow.names, base) for name in step.asks.output_kinds
+        }
         for step in flow.flow.steps
         if isinstance(step, OutsideStep)
     }

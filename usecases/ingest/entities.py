@@ -88,7 +88,7 @@ def put_entities(context: Context, type_name: str, rows: Sequence[EntityRow], *,
             (number, row.external_id, {**attributes.get(number, (0, {}))[1], **row.attributes})
             for number, row in written_rows
         )
-        store_words(session, kind, texts, known=list(versions))
+        store_words(session, kind, texts, known_ids=list(versions))
         priority = BULK if len(rows) > AT_ONCE else EVENT
         record_activity(session, owner_changes.owners | owner_changes.spans.keys(), now)
         due.mark(session, added_ids, Reason.NEW, now, priority)

@@ -59,21 +59,21 @@ def group_rows(
     how many customers and such rows there are.
     """
     firsts, begins, ties = groups
-    found = tied = 0
+    customers = tied = 0
     for row in range(len(customer)):
         who = customer[row]
         if row == 0 or who != customer[row - 1]:
             if who < 0 or who >= len(met) or met[who]:
                 return False
             met[who] = 1
-            firsts[found], begins[found] = who, row
-            found += 1
+            firsts[customers], begins[customers] = who, row
+            customers += 1
         elif time[row] <= time[row - 1]:
             if time[row] < time[row - 1]:
                 return False
             ties[tied] = row
             tied += 1
-    counts[CUSTOMERS], counts[TIES] = found, tied
+    counts[CUSTOMERS], counts[TIES] = customers, tied
     return True
 
 
@@ -107,8 +107,13 @@ def copy_rows(
         if row == begins[following]:
             first, following = time[row], following + 1
             latest_created = min(limits[LATEST], first + limits[SLACK])
-        moment, made = time[row], created[row] if len(created) else first
-        if moment < limits[EARLIEST] or moment > limits[LATEST] or made < limits[EARLIEST] or made > latest_created:
+        moment, creation = time[row], created[row] if len(created) else first
+        if (
+            moment < limits[EARLIEST]
+            or moment > limits[LATEST]
+            or creation < limits[EARLIEST]
+            or creation > latest_created
+        ):
             return False
         if not (-largest <= amount[row] <= largest and -largest <= balance[row] <= largest):
             return False
@@ -120,7 +125,7 @@ def copy_rows(
             return False
         unit = units[currency]
         sign = int(amount[row] > 0) - int(amount[row] < 0)
-        times[row], createds[row] = moment, made
+        times[row], createds[row] = moment, creation
         amounts[row], balances[row] = (amount[row] + 0.0) * unit, (balance[row] + 0.0) * unit  # -0.0 becomes 0.0
         kinds_out[row], currencies_out[row], categories_out[row] = kinds[state, sign + 1], currency, category
     return True
@@ -214,9 +219,9 @@ def _is_before(
 
 
 def _reorder(column: npt.NDArray[np.generic], order: Integers, begin: int, many: int) -> None:
-    taken = column[begin : begin + many].copy()
+    values = column[begin : begin + many].copy()
     for place in range(many):
-        column[begin + place] = taken[order[place] - begin]
+        column[begin + place] = values[order[place] - begin]
 
 
 def order_ties(

@@ -46,7 +46,7 @@ def request_flow_replay(context: RequestContext, flow: Text, body: FlowReplayGiv
 
     Where the same is asked for already, the one that waits or runs is given; another one of the version is refused.
     """
-    asked = ReplayAsked(
+    request = ReplayAsked(
         version=body.version,
         base_version=body.base_version,
         alone=body.alone,
@@ -54,7 +54,7 @@ def request_flow_replay(context: RequestContext, flow: Text, body: FlowReplayGiv
         from_us=body.begins,
         until_us=body.until,
     )
-    return jobs.request_flow_replay(context, flow, asked)[0]
+    return jobs.request_flow_replay(context, flow, request)[0]
 
 
 def list_flow_replays(context: RequestContext, flow: Text, query: PageQuery) -> Page[FlowReplayLine]:

@@ -170,7 +170,7 @@ def list_shadow_pairs(context: RequestContext, flow: Text, query: PageOfPairs) -
 def _for(context: RequestContext, run: RunView) -> RunAnswer:
     if context.role is not Role.APP:
         return run
-    taken = [{name: getattr(each, name) for name in ("number", "action", "kind", "content")} for each in run.taken]
+    actions = [{name: getattr(each, name) for name in ("number", "action", "kind", "content")} for each in run.taken]
     fields = {name: getattr(run, name) for name in ("flow", "version", "cause", "state", "at")}
-    said = {"run": run.number, "due_at": run.due_us, "error": run.error_in_short, "taken": taken}
-    return RunForApps.model_validate({**fields, **said})
+    own_fields = {"run": run.number, "due_at": run.due_us, "error": run.error_in_short, "taken": actions}
+    return RunForApps.model_validate({**fields, **own_fields})

@@ -91,7 +91,7 @@ class FlowImported(ResponseModel):
 
 def import_graph(context: RequestContext, body: GraphGiven) -> FlowImported:
     """Give a flow's text that decides as a graph of JDM does, or all that flows cannot say: by node, row and cell."""
-    sent = GraphSent(
+    graph = GraphSent(
         name="the graph",
         content=body.content.encode(),
         flow=body.flow,
@@ -99,36 +99,36 @@ def import_graph(context: RequestContext, body: GraphGiven) -> FlowImported:
         names=body.names,
         kinds=body.kinds,
     )
-    made = import_flow_graph(context, sent)
-    found = FlowReview.of(check_flow(context, made.document))
+    imported_flow = import_flow_graph(context, graph)
+    review = FlowReview.of(check_flow(context, imported_flow.document))
     return FlowImported(
         flow=body.flow,
-        content_hash=made.content_hash,
-        steps=made.steps,
-        document=made.document,
-        inputs=made.inputs,
-        notes=list(made.notes),
-        errors=found.errors,
-        warnings=found.warnings,
+        content_hash=imported_flow.content_hash,
+        steps=imported_flow.steps,
+        document=imported_flow.document,
+        inputs=imported_flow.inputs,
+        notes=list(imported_flow.notes),
+        errors=review.errors,
+        warnings=review.warnings,
     )
 
 
 def write_flow_table(context: RequestContext, flow: Text, body: FlowTableWanted) -> FlowTableWritten:
     """Write the rows of one decision table: a row each, in the order in which they are tried."""
-    made = export_flow_table(context, flow, body.step, body.format, body.document)
-    content = content_told(made, body.format)
-    return FlowTableWritten(step=body.step, format=body.format, file=made.name, content=content)
+    table = export_flow_table(context, flow, body.step, body.format, body.document)
+    content = content_told(table, body.format)
+    return FlowTableWritten(step=body.step, format=body.format, file=table.name, content=content)
 
 
 def read_flow_table(context: RequestContext, flow: Text, body: FlowTableGiven) -> FlowTableTaken:
     """Read a file into a text: one decision table gets its rows. Each cell that cannot be read exactly is named."""
     content = content_given(body.content, body.format)
-    sent = TableSent(name=f"table.{body.format}", content=content, format=body.format)
-    made = import_flow_table(context, flow, body.step, sent, body.document)
+    table = TableSent(name=f"table.{body.format}", content=content, format=body.format)
+    imported_table = import_flow_table(context, flow, body.step, table, body.document)
     return FlowTableTaken(
-        document=made.text,
-        is_same=made.is_same,
-        before_hash=made.changes.before_hash,
-        after_hash=made.changes.after_hash,
-        changes=[RulesetChange.of(change) for change in made.changes.changes],
+        document=imported_table.text,
+        is_same=imported_table.is_same,
+        before_hash=imported_table.changes.before_hash,
+        after_hash=imported_table.changes.after_hash,
+        changes=[RulesetChange.of(change) for change in imported_table.changes.changes],
     )

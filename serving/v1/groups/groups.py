@@ -79,8 +79,8 @@ def propose_group(context: RequestContext, body: GroupProposed) -> GroupVersion:
 
 def list_group_versions(context: RequestContext, group: Text, query: PageQuery) -> Page[GroupVersion]:
     """List the versions of a group, the newest first."""
-    found = versions.groups_of_organisation(context, group, query.part, with_aml=_with_aml(context))
-    return found.map(GroupVersion.of)
+    group_versions = versions.groups_of_organisation(context, group, query.part, with_aml=_with_aml(context))
+    return group_versions.map(GroupVersion.of)
 
 
 def read_group(context: RequestContext, group: Text, number: Number) -> GroupDocument:

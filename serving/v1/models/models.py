@@ -92,11 +92,11 @@ def list_promotions(context: RequestContext, query: PageQuery) -> Page[Promotion
 def promote_model(context: RequestContext, body: PromotionGiven) -> ModelPromotionAsked:
     """Make a version the one that serves, as `fivefold promote` does; proposed where two people are needed."""
     with read.asking(context.registry) as registry:
-        asked = promote_by_member(
+        request = promote_by_member(
             context, read.present(registry), body.version, body.reason, force=body.force, serving=body.serving
         )
-    done = None if asked.promotion is None else read.promotion_line(asked.promotion)
-    return ModelPromotionAsked(promotion=done, proposal=asked.proposal)
+    done = None if request.promotion is None else read.promotion_line(request.promotion)
+    return ModelPromotionAsked(promotion=done, proposal=request.proposal)
 
 
 def roll_back_model(context: RequestContext, body: ModelRollbackGiven) -> PromotionLine:

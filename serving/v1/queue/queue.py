@@ -83,8 +83,8 @@ def change_queue_item(context: RequestContext, item: Text, body: ItemGiven) -> Q
 
     Nothing is answered where the item has left the queue by that. It is refused where another person changed it since.
     """
-    given = body.model_dump(include={"assigned_to", "done", "reason"})
-    return items.change_item(context, context.role, item, body.revision, **given)
+    changes = body.model_dump(include={"assigned_to", "done", "reason"})
+    return items.change_item(context, context.role, item, body.revision, **changes)
 
 
 class FiltersGiven(RequestModel):

@@ -90,11 +90,11 @@ def settle_challenge(context: RequestContext, challenge: BigNumber, body: Settle
 
     By another person than those who decided what is contested. What is corrected or overridden, is so before.
     """
-    given = Settlement(**body.model_dump())
-    return settlement.settle_challenge(context, challenge, given, valuer=context.valuer)
+    settlement_of_body = Settlement(**body.model_dump())
+    return settlement.settle_challenge(context, challenge, settlement_of_body, valuer=context.valuer)
 
 
 def give_reply(context: RequestContext, challenge: BigNumber) -> ReplyGiven:
     """Make the reply to a challenge that was settled, for the person concerned, and record that it was given."""
-    made = reply.give_reply(context, challenge, "json")
-    return ReplyGiven(reply=made, sha256=made.sha256)
+    reply_document = reply.give_reply(context, challenge, "json")
+    return ReplyGiven(reply=reply_document, sha256=reply_document.sha256)

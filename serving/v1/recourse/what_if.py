@@ -28,5 +28,7 @@ def read_what_if(context: RequestContext, type_: Text, external_id: Text, query:
     cases and the score then are for publishers alone.
     """
     everything = context.role in SEE_EVERYTHING
-    found = what_ifs.read_what_if(context, type_, external_id, query.direction, query.level, with_thresholds=everything)
-    return WhatIfOfEntity(what_if=found)
+    what_if = what_ifs.read_what_if(
+        context, type_, external_id, query.direction, query.level, with_thresholds=everything
+    )
+    return WhatIfOfEntity(what_if=what_if)

@@ -73,24 +73,24 @@ class TableTaken(ResponseModel):
 
 def write_table(context: RequestContext, family: Text, body: TableWanted) -> TableWritten:
     """Write the cases of one rule as a decision table: a row each, in the order in which they are tried."""
-    made = export_table(_document(context, family, body.document), body.rule, body.format)
-    return TableWritten(rule=body.rule, format=body.format, file=made.name, content=content_told(made, body.format))
+    table = export_table(_document(context, family, body.document), body.rule, body.format)
+    return TableWritten(rule=body.rule, format=body.format, file=table.name, content=content_told(table, body.format))
 
 
 def read_table(context: RequestContext, family: Text, body: TableGiven) -> TableTaken:
     """Read a decision table into a text: one rule gets its cases. Each cell that cannot be read exactly is named."""
     content = content_given(body.content, body.format)
-    sent = TableSent(
+    table = TableSent(
         name=f"table.{body.format}", content=content, format=body.format, foreign=Foreign(body.table, body.names)
     )
-    made = import_table(_document(context, family, body.document), body.rule, sent)
+    imported_table = import_table(_document(context, family, body.document), body.rule, table)
     return TableTaken(
-        document=made.text,
-        is_same=made.is_same,
-        before_hash=made.changes.before_hash,
-        after_hash=made.changes.after_hash,
-        changes=[RulesetChange.of(change) for change in made.changes.changes],
-        notes=list(made.notes),
+        document=imported_table.text,
+        is_same=imported_table.is_same,
+        before_hash=imported_table.changes.before_hash,
+        after_hash=imported_table.changes.after_hash,
+        changes=[RulesetChange.of(change) for change in imported_table.changes.changes],
+        notes=list(imported_table.notes),
     )
 
 
@@ -101,9 +101,9 @@ def _document(context: RequestContext, family: str, document: str | None) -> str
     return document
 
 
-def content_told(made: CaseTableFile, format_: str) -> str:
+def content_told(table: CaseTableFile, format_: str) -> str:
     """Write a table's file as text; a workbook as its bytes in Base64."""
-    return made.content.decode("utf-8-sig") if format_ == "csv" else base64.b64encode(made.content).decode()
+    return table.content.decode("utf-8-sig") if format_ == "csv" else base64.b64encode(table.content).decode()
 
 
 def content_given(content: str, format_: str) -> bytes:

@@ -135,8 +135,8 @@ def create() -> None:
     for table, fixed in _FIXED_WHERE_NAMED.items():
         erasure = f" OR ({_OR_ERASURE[table]})" if table in _OR_ERASURE else ""
         refuse(table, "UPDATE", f"NOT (({unchanged(fixed)}){erasure})", of=fixed)
-    for table, (emptied, kept) in _EMPTIED.items():
-        only_emptied = " AND ".join([*(f"NEW.{name} IS NULL" for name in emptied), unchanged(kept)])
+    for table, (emptied, kept_columns) in _EMPTIED.items():
+        only_emptied = " AND ".join([*(f"NEW.{name} IS NULL" for name in emptied), unchanged(kept_columns)])
         refuse(table, "UPDATE", f"NOT ({only_emptied})")
         refuse_unless_erased(table, "UPDATE", only_emptied)
     refuse("audit_values", "UPDATE", f"NOT ({_VALUES_ERASED})")
@@ -227,14 +227,14 @@ def refuse_unless_erased(table: str, statement: str, when: str = "TRUE") -> None
 
 def refuse_unless(table: str, statement: str, when: str, allowed: str) -> None:
     """Refuse a statement for rows of a condition unless another one holds, which may ask other tables."""
-    name, said = f"{table}_erased_{statement.lower()}", "unless the entity is erased, or retention removed it"
+    name, exception_text = f"{table}_erased_{statement.lower()}", "unless the entity is erased, or retention removed it"
     if not _on_postgresql():
         op.execute(
             f"CREATE TRIGGER {name} BEFORE {statement} ON {table} WHEN ({when}) AND NOT ({allowed})"
-            f" BEGIN SELECT RAISE(ABORT, '{table} is history, {statement} is refused {said}'); END"
+            f" BEGIN SELECT RAISE(ABORT, '{table} is history, {statement} is refused {exception_text}'); END"
         )
         return
-    _create_function(f"{table}_refuse_unless", allowed, "is history, ", f" is refused {said}")
+    _create_function(f"{table}_refuse_unless", allowed, "is history, ", f" is refused {exception_text}")
     op.execute(
         f"CREATE TRIGGER {name} BEFORE {statement} ON {table} FOR EACH ROW WHEN ({when})"
         f" EXECUTE FUNCTION {table}_refuse_unless()"

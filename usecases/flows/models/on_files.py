@@ -55,7 +55,7 @@ def with_models(
             own = came.setdefault(step.id, [None] * len(runs))
             for place, outcome in zip(positions, answers_of_model(permitted, step, facts, clock), strict=True):
                 own[place] = outcome
-        run_context = RunContext(runs.facts.asked, answers, runs.program.outcome_frames(came))
+        run_context = RunContext(runs.facts.dependency_inputs, answers, runs.program.outcome_frames(came))
         runs = replace(runs, outcomes=runs.program.run(runs.facts.own, run_context))
     return runs
 

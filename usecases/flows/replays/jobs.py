@@ -203,7 +203,7 @@ def _base_id(session: Any, flow: FlowRow, version: FlowVersion, number: int | No
 def _refuse_unfit(analysed: AnalysedFlow, request: ReplayAsked) -> None:
     for finding in analysed.errors:
         raise ConflictError(f"flow {analysed.flow.name} cannot run now: {finding.where}: {finding.problem}")
-    inputs = [each for one in (analysed, *analysed.asked.values()) for each in one.simple_inputs]
+    inputs = [each for one in (analysed, *analysed.dependencies.values()) for each in one.simple_inputs]
     if request.from_us is None and any(isinstance(each, TransactionInput) for each in inputs):
         raise ConfigError(
             f"flow {analysed.flow.name} looks at the transaction that it is run for; give a period, from and until,"

@@ -161,7 +161,7 @@ def _tried(session: Session, context: Context, through: _Tried, external_id: str
     answers = answers_kept([*stored_answers, *supposed], by_cause=False)
     run_context, there = answers.run_context(program, read, {entity.id: (entity.id, "")})
     row = program.run(read.facts.own, run_context).row(0, named=True)
-    inputs = {key: frame.row(0, named=True) for key, frame in read.facts.asked.items()}
+    inputs = {key: frame.row(0, named=True) for key, frame in read.facts.dependency_inputs.items()}
     why = explain_run(program, row, RowContext(inputs, {}))
     passed, supposed_steps = {step.step for step in why.steps}, {each.step for each in supposed}
     return FlowTried(

@@ -87,7 +87,7 @@ class AnswersKept:
                 words = [None if each is None else json.loads(each.outcome)["answer"] for each in recorded_answers]
                 answers[name] = pl.Series(name, words, dtype=pl.String)
             there[name] = pl.Series([each is not None for each in recorded_answers])
-        return RunContext(read.facts.asked, answers, program.outcome_frames(outcomes)), there
+        return RunContext(read.facts.dependency_inputs, answers, program.outcome_frames(outcomes)), there
 
     def _by_step(
         self, canonical: str, entities: Sequence[int], keys: Mapping[int, tuple[int, str]]

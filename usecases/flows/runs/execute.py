@@ -141,16 +141,16 @@ def begin_of(session: Session, runnable: RunnableVersion, runs: Sequence[FlowRun
     read = read_facts(session, flow.organisation_id, flow.type_id, runnable.analysed, looked_at, now)
     facts, program = read.facts, flow_program_for(runnable.analysed, read.facts.versions, read.base)
     if len(runs) == 1:  # one row is run without columns, in less time
-        inputs = {key: frame.row(0, named=True) for key, frame in facts.asked.items()}
+        inputs = {key: frame.row(0, named=True) for key, frame in facts.dependency_inputs.items()}
         outcomes = [program.run_row(facts.own.row(0, named=True), RowContext(inputs, {}))]
     else:
-        outcomes = program.run(facts.own, RunContext(facts.asked, {})).to_dicts()
+        outcomes = program.run(facts.own, RunContext(facts.dependency_inputs, {})).to_dicts()
     places = {int(entity): place for place, entity in enumerate(facts.own["entity_id"])}
     reached = []
     for run in runs:
         place = places[run.entity_id]
         stored_facts = {**read.stored_form(place), "flow": dict(runnable.about), "cause": run.cause}
-        input_frames = {key: frame[place] for key, frame in facts.asked.items()}
+        input_frames = {key: frame[place] for key, frame in facts.dependency_inputs.items()}
         outcome = conclude(program, stored_facts, input_frames, outcomes[place], now)
         reached.append(ReachedStep(outcome, runnable, {"inputs": facts_text(stored_facts), "as_of_us": now}, None))
     return reached

@@ -80,7 +80,7 @@ class FactsRead:
             "rests_on": self.rests_on.get(self.facts.own[ENTITY][position], {}),
             "lists": {name: version.since for name, version in sorted(self.facts.versions.items())},
             "own": _kept(self.facts.own, position),
-            "asked": {key: _kept(frame, position) for key, frame in sorted(self.facts.asked.items())},
+            "asked": {key: _kept(frame, position) for key, frame in sorted(self.facts.dependency_inputs.items())},
         }
 
 
@@ -122,7 +122,7 @@ def read_facts(
     Raises:
         InvalidRulesetError: something that is read is not there, such as a list.
     """
-    all_analysed: list[Analysed[Any]] = [analysed, *analysed.asked.values()]
+    all_analysed: list[Analysed[Any]] = [analysed, *analysed.dependencies.values()]
     everything = set[str]().union(*map(_parts_of, all_analysed))
     parts = everything - _OWN_PARTS
     ids = sorted(entities)
