@@ -182,7 +182,7 @@ def step_line(points: Sequence[tuple[int, float]], first: int, last: int) -> Ste
     """Draw values over days, from the *first* to the *last* day, each held until the next; None without any.
 
     >>> step_line([(0, 1.0), (5, 3.0)], 0, 10)
-    Line(path='M0.0 160.0 H300.0 V0.0 H600.0', zero=None, lowest=1.0, highest=3.0)
+    StepCurve(path='M0.0 160.0 H300.0 V0.0 H600.0', zero=None, lowest=1.0, highest=3.0)
     """
     if not points:
         return None

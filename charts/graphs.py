@@ -159,7 +159,7 @@ def layered_graph(nodes: tuple[Node, ...], ways: tuple[Edge, ...]) -> GraphPlot:
         nodes: in an order in which each way leads to a later one; every id once.
         ways: ways to unknown nodes, and to nodes that are not later, are left out.
 
-    >>> plot = layered_graph((Node(id="a", title="Begin"), Node(id="b", title="End")), (Way("a", "b", "then"),))
+    >>> plot = layered_graph((Node(id="a", title="Begin"), Node(id="b", title="End")), (Edge("a", "b", "then"),))
     >>> [box.id for box in plot.boxes], [label.texts for label in plot.labels], len(plot.lines)
     (['a', 'b'], [('then',)], 2)
     >>> plot.boxes[0].y < plot.labels[0].y < plot.boxes[1].y

@@ -197,7 +197,7 @@ def waterfall_steps(breakdown: Breakdown, most: int = MOST_STEPS) -> list[Waterf
 def axis_around(base: float, steps: list[WaterfallBar], axis: tuple[float, float]) -> tuple[float, float]:
     """Widen *axis* where a step lies outside: a total within 1-5 may be reached by way of 5.3.
 
-    >>> axis_around(4.5, [Step("a", 4.5, 5.3, 0.8)], SCORE_AXIS)
+    >>> axis_around(4.5, [WaterfallBar("a", 4.5, 5.3, 0.8)], SCORE_AXIS)
     (1.0, 5.3)
     """
     places = (base, *(step.end for step in steps), *axis)

@@ -94,7 +94,7 @@ class RunContext:
     Attributes:
         inputs: of everything that is asked on the facts, by its key, as `flows.facts.FlowFacts` has them.
         answers: the answer of a person, by the step; null where none is there yet.
-        outcomes: what came from outside, by the step, as `flows.outside.step.Outside.frame` makes it.
+        outcomes: what came from outside, by the step, as `flows.outside.step.CompiledOutsideStep.frame` makes it.
     """
 
     inputs: Mapping[str, pl.DataFrame]

@@ -60,7 +60,7 @@ class EventOutcome:
     def words(self, currency: str) -> str:
         """Write the event.
 
-        >>> Outcome(Event.QUIET, 30.0, 2.0, -0.1, "medium", 5.0).words("EUR")
+        >>> EventOutcome(ValueEvent.QUIET, 30.0, 2.0, -0.1, "medium", 5.0).words("EUR")
         'no transaction in the 30 days after'
         """
         if self.is_money:

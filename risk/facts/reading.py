@@ -36,7 +36,7 @@ def read_field(column: pl.Series, declared: FieldType) -> tuple[pl.Series, pl.Se
 
     Returns:
         The values, null where unknown (NaN, empty text and a text of spaces alone), in the form of
-        `risk.compiler.value_types.Column`; and, as text, what could not be read, null elsewhere: None where everything
+        `risk.compiler.value_types.InputColumn`; and, as text, what could not be read, null elsewhere: None where everything
         could be.
     """
     if column.dtype == pl.Null:

@@ -434,7 +434,7 @@ class SearchWord(Base):
     rewritten whenever attributes change.
 
     Attributes:
-        place: of the word, a `store.portfolio.words.Place`.
+        place: of the word, a `store.portfolio.words.WordPlace`.
     """
 
     __tablename__ = "search_words"

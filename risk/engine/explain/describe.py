@@ -228,7 +228,7 @@ def value_words(value: Any, column: InputColumn, currency: str = "", cuts: Seque
 
     Numbers are rounded, but never across one of *cuts*, or it would seem that a comparison came out wrong.
 
-    >>> value_words(1250050, Column("x", ValueType.MONEY, 100), "EUR")
+    >>> value_words(1250050, InputColumn("x", ValueType.MONEY, 100), "EUR")
     '12,500.50 EUR'
     >>> value_words(0.79999999, Column("x", ValueType.NUMBER), cuts=(Decimal("0.8"),))
     '0.79999999'
