@@ -230,7 +230,7 @@ def value_words(value: Any, column: InputColumn, currency: str = "", cuts: Seque
 
     >>> value_words(1250050, InputColumn("x", ValueType.MONEY, 100), "EUR")
     '12,500.50 EUR'
-    >>> value_words(0.79999999, Column("x", ValueType.NUMBER), cuts=(Decimal("0.8"),))
+    >>> value_words(0.79999999, InputColumn("x", ValueType.NUMBER), cuts=(Decimal("0.8"),))
     '0.79999999'
     """
     if value is None:
