@@ -36,8 +36,8 @@ def read_field(column: pl.Series, declared: FieldType) -> tuple[pl.Series, pl.Se
 
     Returns:
         The values, null where unknown (NaN, empty text and a text of spaces alone), in the form of
-        `risk.compiler.value_types.InputColumn`; and, as text, what could not be read, null elsewhere: None where everything
-        could be.
+        `risk.compiler.value_types.InputColumn`; and, as text, what could not be read, null elsewhere: None where
+        everything could be.
     """
     if column.dtype == pl.Null:
         return pl.Series(column.name, [None] * len(column), dtype=_TYPES[value_type_of(declared)]), None
