@@ -240,10 +240,10 @@ def _state(schema: pl.Schema) -> pl.Expr:
 
 def _states(texts: pl.Series) -> pl.Series:
     """Give what each text means. All are brought to capitals only where there is need: that takes time and memory."""
-    known = texts.cast(_STATE_TEXTS, strict=False)
-    if known.null_count() > texts.null_count():
-        known = texts.str.to_uppercase().cast(_STATE_TEXTS, strict=False)
-    words = _STATE_WORDS.gather(known.to_physical())
+    codes = texts.cast(_STATE_TEXTS, strict=False)
+    if codes.null_count() > texts.null_count():
+        codes = texts.str.to_uppercase().cast(_STATE_TEXTS, strict=False)
+    words = _STATE_WORDS.gather(codes.to_physical())
     return words.zip_with(texts.is_not_null(), pl.Series(["settled"])) if texts.null_count() else words
 
 
