@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from fivefold.store.migrations.initial.columns import BIG, only_where
+from fivefold.store.migrations.initial.columns import BIG, job_columns, only_where
 
 
 def create() -> None:
@@ -130,18 +130,7 @@ def _flow_replays() -> None:
         sa.Column("reached", sa.Text()),
         sa.Column("report", sa.Text()),
         sa.Column("report_hash", sa.String(64)),
-        sa.Column("id", sa.Integer(), primary_key=True),
-        sa.Column("organisation_id", sa.Integer(), sa.ForeignKey("organisations.id"), nullable=False),
-        sa.Column("state", sa.String(12), nullable=False),
-        sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("part", sa.Text()),
-        sa.Column("requested_by", sa.Text(), nullable=False),
-        sa.Column("requested_us", sa.BigInteger(), nullable=False),
-        sa.Column("lease_until_us", sa.BigInteger()),
-        sa.Column("done", sa.BigInteger(), nullable=False),
-        sa.Column("total", sa.BigInteger(), nullable=False),
-        sa.Column("finished_us", sa.BigInteger()),
-        sa.Column("error", sa.Text()),
+        *job_columns(),
         sa.CheckConstraint(
             "state IN ('queued', 'running', 'done', 'failed', 'cancelled', 'quarantined')", name="state"
         ),

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from fivefold.store.migrations.initial.columns import BIG
+from fivefold.store.migrations.initial.columns import BIG, job_columns
 
 
 def create() -> None:
@@ -137,18 +137,7 @@ def _points_jobs() -> None:
         sa.Column("until_us", sa.BigInteger(), nullable=False),
         sa.Column("report", sa.Text()),
         sa.Column("draft_revision", sa.Integer()),
-        sa.Column("id", sa.Integer(), primary_key=True),
-        sa.Column("organisation_id", sa.Integer(), sa.ForeignKey("organisations.id"), nullable=False),
-        sa.Column("state", sa.String(12), nullable=False),
-        sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("part", sa.Text()),
-        sa.Column("requested_by", sa.Text(), nullable=False),
-        sa.Column("requested_us", sa.BigInteger(), nullable=False),
-        sa.Column("lease_until_us", sa.BigInteger()),
-        sa.Column("done", sa.BigInteger(), nullable=False),
-        sa.Column("total", sa.BigInteger(), nullable=False),
-        sa.Column("finished_us", sa.BigInteger()),
-        sa.Column("error", sa.Text()),
+        *job_columns(),
         sa.CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'quarantined')", name="state"),
         sqlite_autoincrement=True,
     )
@@ -162,18 +151,7 @@ def _reference_jobs() -> None:
         sa.Column("version_id", sa.Integer(), sa.ForeignKey("ruleset_versions.id"), nullable=False),
         sa.Column("report", sa.Text()),
         sa.Column("proposal_id", sa.Integer(), sa.ForeignKey("proposals.id")),
-        sa.Column("id", sa.Integer(), primary_key=True),
-        sa.Column("organisation_id", sa.Integer(), sa.ForeignKey("organisations.id"), nullable=False),
-        sa.Column("state", sa.String(12), nullable=False),
-        sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("part", sa.Text()),
-        sa.Column("requested_by", sa.Text(), nullable=False),
-        sa.Column("requested_us", sa.BigInteger(), nullable=False),
-        sa.Column("lease_until_us", sa.BigInteger()),
-        sa.Column("done", sa.BigInteger(), nullable=False),
-        sa.Column("total", sa.BigInteger(), nullable=False),
-        sa.Column("finished_us", sa.BigInteger()),
-        sa.Column("error", sa.Text()),
+        *job_columns(),
         sa.CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'quarantined')", name="state"),
         sqlite_autoincrement=True,
     )
@@ -190,18 +168,7 @@ def _threshold_reviews() -> None:
         sa.Column("thresholds", sa.Text()),
         sa.Column("report", sa.Text()),
         sa.Column("draft_revision", sa.Integer()),
-        sa.Column("id", sa.Integer(), primary_key=True),
-        sa.Column("organisation_id", sa.Integer(), sa.ForeignKey("organisations.id"), nullable=False),
-        sa.Column("state", sa.String(12), nullable=False),
-        sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("part", sa.Text()),
-        sa.Column("requested_by", sa.Text(), nullable=False),
-        sa.Column("requested_us", sa.BigInteger(), nullable=False),
-        sa.Column("lease_until_us", sa.BigInteger()),
-        sa.Column("done", sa.BigInteger(), nullable=False),
-        sa.Column("total", sa.BigInteger(), nullable=False),
-        sa.Column("finished_us", sa.BigInteger()),
-        sa.Column("error", sa.Text()),
+        *job_columns(),
         sa.CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'quarantined')", name="state"),
         sa.UniqueConstraint("family_id", "quarter"),
         sqlite_autoincrement=True,
