@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.domain.money import RateTable
+from fivefold.domain.text import nearest
 from fivefold.risk.language.base import Identifier, LanguageModel, Words
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.purposes import Purpose
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from fivefold.features.histories import Histories
     from fivefold.risk.facts.groups.links import Links
     from fivefold.risk.language.ruleset import Ruleset
+
+_MISSPELT = 0.9
+"""How similar a column must be to one that may be absent to be taken for it, from 0 to 1."""
 
 
 class ListVersion(LanguageModel):
@@ -161,12 +165,20 @@ class Portfolio:
     stored: bool = False
 
     def with_optional_parts(self, ruleset: "Ruleset") -> "Portfolio":
-        """Give the portfolio with what the ruleset says may be absent: tables without rows, columns without values."""
+        """Give the portfolio with what the ruleset says may be absent: tables without rows, columns without values.
+
+        A column that is nearly named as one that is absent is left to the check of columns: it is misspelt, not absent.
+        """
         portfolio = self.with_empty_tables(ruleset.optional_tables, ruleset.case_fields)
         if portfolio.transactions is None or not ruleset.optional_transaction_fields:
             return portfolio
         there = portfolio.transactions.lazy().collect_schema()
-        absent = [name for name in ruleset.optional_transaction_fields if name not in there]
+        others = [column for column in there if column not in ruleset.transaction_fields]
+        absent = [
+            name
+            for name in ruleset.optional_transaction_fields
+            if name not in there and nearest(name, others, _MISSPELT) is None
+        ]
         unknown = [pl.lit(None, pl.String).alias(name) for name in absent]
         return replace(portfolio, transactions=portfolio.transactions.with_columns(unknown)) if absent else portfolio
 

@@ -82,6 +82,18 @@ def test_what_is_not_optional_is_refused_with_the_ways_out() -> None:
         assess(fields, portfolio(transactions(Wallet=["own", "own"])), AS_OF)
 
 
+@pytest.mark.parametrize("column", ["Wallet", "walet", "wallett"])
+def test_a_misspelt_optional_column_is_refused_and_not_unknown(column: str) -> None:
+    rows = transactions(**{column: ["own", "own"]})
+    for each in (rows, rows.lazy()):
+        with pytest.raises(InvalidRulesetError, match=f"perhaps {column} is meant: --map {column}=wallet"):
+            assess(ruleset(SHARE), portfolio(each), AS_OF)
+
+
+def test_an_absent_optional_column_is_not_taken_for_a_column_that_is_somewhat_like_it() -> None:
+    assert level(ruleset(SHARE), transactions(wallet_id=["own", "own"])) == "medium"
+
+
 def test_a_column_of_another_declared_field_is_not_suggested() -> None:
     text = (RULE % ("", SHARE)).replace("note: text", "wallets: text")
     with pytest.raises(InvalidRulesetError, match="optional_transaction_fields, and then it is unknown"):
