@@ -43,13 +43,13 @@ class Explanations:
     indicators: tuple[Indicator, ...]
 
 
-def explain(model: ValueModel, matrix: Floats) -> Explanations:
-    """Explain the scores of n x F indicators, within 1e-9."""
+def explain(model: ValueModel, matrix: Floats, threads: int = 1) -> Explanations:
+    """Explain the scores of n x F indicators, within 1e-9, by so many threads; 0 is one for each processor."""
     scores = model.scores(matrix)
     if not len(matrix):
         other = explain(model, np.full((1, matrix.shape[1]), np.nan))  # the base is the same for all
         return Explanations(other.base, np.empty(matrix.shape), scores, matrix, model.catalogue.indicators)
-    shap = np.asarray(model.booster.predict(matrix, pred_contrib=True, num_threads=1))
+    shap = np.asarray(model.booster.predict(matrix, pred_contrib=True, num_threads=threads))
     shap, expected = shap[:, :-1], shap[:1, -1]
     base = float(_score_at(model, expected)[0])
     points = shap * _factors(model, shap, expected, scores.score - base)[:, None]

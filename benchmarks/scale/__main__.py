@@ -41,6 +41,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--keep", type=Path, help="folder in which is kept what was measured of each size")
     parser.add_argument("--write", type=Path, help="file that the result page is written to")
     options = parser.parse_args()
+    if len(options.rows) < 2:
+        parser.error("--rows must name two sizes or more: the page says how memory grows from one to the next")
     if min(options.rows) > options.most_by_others:
         parser.error("--most-by-others must reach the least of --rows: the page compares one size with other engines")
     return options

@@ -11,6 +11,8 @@ import numpy as np
 
 from fivefold.features.ahead import work_ahead
 from fivefold.features.histories import Floats, Integers
+from fivefold.features.numba_cache import compile_loops
+from fivefold.training.judging import draw_loops
 from fivefold.training.judging.calibration import TenthsOff
 
 RESAMPLES = 1_000
@@ -38,7 +40,9 @@ def draws(customers: int, seed: int, resamples: int = RESAMPLES) -> Iterator[Flo
     """
     random = np.random.default_rng(seed)
     for _ in range(resamples):
-        yield np.bincount(random.integers(customers, size=customers), minlength=customers).astype(np.float64)
+        times = np.zeros(customers)
+        compile_loops(draw_loops).count_drawn(random.integers(customers, size=customers), times)
+        yield times
 
 
 def resample(
@@ -78,42 +82,26 @@ class PredictedOrder:
     def __init__(self, predicted: Floats, realised: Floats) -> None:
         """Place n customers by their predictions, on any scale; *realised* is what they were worth, 0 or more."""
         self._order = np.argsort(-predicted, kind="stable")
-        placed = predicted[self._order]
-        self._starts = np.flatnonzero(np.concatenate([[True], placed[1:] != placed[:-1]]))
-        self._ties = len(self._starts) < len(placed)
-        self._realised = realised[self._order]
-
-    def _drawn(self, times: Floats) -> tuple[Floats, Floats]:
-        """Give the customers and the value of each place, highest first, where each was drawn so many *times*."""
-        drawn = times[self._order]
-        value = drawn * self._realised
-        if self._ties:
-            drawn, value = np.add.reduceat(drawn, self._starts), np.add.reduceat(value, self._starts)
-        return drawn, value
+        self._starts = _starts_of_equal(predicted[self._order])
+        self._realised = np.asarray(realised[self._order], dtype=np.float64)
 
     def gini(self, times: Floats) -> float:
         """Give the Gini, not yet normalised, of customers that were drawn so many *times* each."""
-        drawn, value = self._drawn(times)
-        customers, total = drawn.sum(), value.sum()
-        if not total:
-            return 0.0
-        before = np.cumsum(value) - value
-        area = float((drawn * before + value * (drawn + 1.0) / 2.0).sum() / total)
-        return float((area - (customers + 1.0) / 2.0) / customers)
+        return float(compile_loops(draw_loops).gini_of_draw(times, self._order, self._starts, self._realised))
 
     def top_value(self, times: Floats) -> float:
         """Give the value in the predicted top tenth of a draw; customers tied at the edge share."""
-        drawn, value = self._drawn(times)
-        customers = np.concatenate([[0.0], np.cumsum(drawn)])
+        drawn = times[self._order]
+        value = np.add.reduceat(drawn * self._realised, self._starts[:-1])
+        customers = np.concatenate([[0.0], np.cumsum(np.add.reduceat(drawn, self._starts[:-1]))])
         return float(np.interp(customers[-1] / TENTHS, customers, np.concatenate([[0.0], np.cumsum(value)])))
 
     def ranks(self, times: Floats) -> Floats:
         """Give each of the n customers the mean rank of its place in a draw, from the highest down."""
-        drawn, _ = self._drawn(times)
+        drawn = np.add.reduceat(times[self._order], self._starts[:-1])
         ranks = np.cumsum(drawn) - (drawn - 1.0) / 2.0
         of_customers = np.empty(len(self._order))
-        sizes = np.diff(np.append(self._starts, len(self._order)))
-        of_customers[self._order] = np.repeat(ranks, sizes)
+        of_customers[self._order] = np.repeat(ranks, np.diff(self._starts))
         return of_customers
 
 
@@ -122,12 +110,13 @@ class Tenths:
 
     def __init__(self, predicted: Floats, realised: Floats, groups: int = TENTHS) -> None:
         """Group n customers by their predictions in money; *realised* is what they were worth, 0 or more."""
-        self._group: Integers = np.empty(len(predicted), dtype=np.int64)
-        for number, members in enumerate(np.array_split(np.argsort(predicted, kind="stable"), groups)):
-            self._group[members] = number
-        _, self._same = np.unique(predicted, return_inverse=True)
-        self._predicted, self._realised = predicted, realised
-        self._groups = groups
+        self._order = np.argsort(predicted, kind="stable")
+        self._predicted, self._realised = (
+            np.asarray(money[self._order], dtype=np.float64) for money in (predicted, realised)
+        )
+        self._starts = _starts_of_equal(self._predicted)
+        sizes = [len(places) for places in np.array_split(self._order, groups)]
+        self._bounds: Integers = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
     def off(self, times: Floats) -> Floats:
         """Give predicted less realised money of each group of a draw, as shares of all that is realised in it.
@@ -135,25 +124,29 @@ class Tenths:
         Those of a draw who have equal predictions share their value. All is NaN where nobody who was drawn is worth
         anything, whatever was predicted.
         """
-        total = float((times * self._realised).sum())
-        off = times * (self._predicted - self._shared(times))
-        return np.bincount(self._group, weights=off, minlength=self._groups) / (total or np.nan)
+        predicted, realised = self._money(times)
+        return np.asarray((predicted - realised) / (realised.sum() or np.nan))
 
     def ratios(self, times: Floats) -> Floats:
         """Give predicted over realised money of each group of a draw; NaN where nothing is realised in it."""
-        predicted, realised = (
-            np.bincount(self._group, weights=times * money, minlength=self._groups)
-            for money in (self._predicted, self._shared(times))
-        )
-        ratios: Floats = np.divide(predicted, realised, out=np.full(self._groups, np.nan), where=realised > 0)
+        predicted, realised = self._money(times)
+        ratios: Floats = np.divide(predicted, realised, out=np.full(len(realised), np.nan), where=realised > 0)
         return ratios
-
-    def _shared(self, times: Floats) -> Floats:
-        """Give each customer the mean realised money of those of a draw who have the same prediction."""
-        drawn = np.bincount(self._same, weights=times)
-        shared = np.bincount(self._same, weights=times * self._realised) / np.maximum(drawn, 1.0)
-        return np.asarray(shared[self._same], dtype=np.float64)
 
     def error(self, times: Floats) -> float:
         """Give the calibration error, as `metrics.calibration_error` defines it, of a draw."""
         return float(np.abs(self.off(times)).sum())
+
+    def _money(self, times: Floats) -> Floats:
+        """Give the predicted and the realised money of each group of a draw: 2 x groups."""
+        money = np.empty((2, len(self._bounds) - 1))
+        compile_loops(draw_loops).money_of_draw(
+            times, self._order, self._starts, self._predicted, self._realised, self._bounds, money
+        )
+        return money
+
+
+def _starts_of_equal(placed: Floats) -> Integers:
+    """Give the first place of each group of equal values that stand together, and the number of values at the end."""
+    changes = np.flatnonzero(placed[1:] != placed[:-1]) + 1
+    return np.concatenate([[0], changes, [len(placed)]]).astype(np.int64)

@@ -120,8 +120,8 @@ def _moves(rival: Rival, segments: np.ndarray, test_window: WindowPredictions) -
 
 def _effects(model: ValueModel, rival: ValueModel | None, matrix: Floats) -> list[IndicatorEffect]:
     """Give each indicator's mean points without their sign; a rival has the same indicators, or is none."""
-    own = np.abs(explain(model, matrix).points).mean(axis=0)
-    theirs = None if rival is None else np.abs(explain(rival, matrix).points).mean(axis=0)
+    own = np.abs(explain(model, matrix, threads=0).points).mean(axis=0)
+    theirs = None if rival is None else np.abs(explain(rival, matrix, threads=0).points).mean(axis=0)
     effects = [
         IndicatorEffect(
             name=indicator.name,

@@ -1,0 +1,84 @@
+"""Plain loops over the customers of a draw, which Numba compiles: a draw of many customers needs no arrays in between.
+
+Customers are in predicted order, and those with equal predictions stand together: `starts` has the first place of each
+such group, and the number of customers at its end.
+"""
+
+from typing import Any
+
+SIGNATURES = {
+    "count_drawn": "void(int64[::1], float64[::1])",
+    "gini_of_draw": "float64(float64[::1], int64[::1], int64[::1], float64[::1])",
+    "money_of_draw": (
+        "void(float64[::1], int64[::1], int64[::1], float64[::1], float64[::1], int64[::1], float64[:,::1])"
+    ),
+}
+
+
+def count_drawn(drawn: Any, times: Any) -> None:
+    """Count in *times*, n zeros before, how often each of n customers is among the m positions that are drawn."""
+    for place in range(len(drawn)):
+        times[drawn[place]] += 1.0
+
+
+def gini_of_draw(times: Any, order: Any, starts: Any, realised: Any) -> Any:
+    """Give the Gini, not yet normalised, of customers who were drawn so many times each; 0 where nothing is realised.
+
+    Args:
+        times: how often each of n customers was drawn.
+        order: n positions of the customers, highest prediction first.
+        starts: of the groups of equal predictions, and n.
+        realised: n values in money, in this order.
+    """
+    customers = 0.0
+    total = 0.0
+    area = 0.0
+    for group in range(len(starts) - 1):
+        drawn = 0.0
+        value = 0.0
+        for place in range(starts[group], starts[group + 1]):
+            often = times[order[place]]
+            drawn += often
+            value += often * realised[place]
+        area += drawn * total + value * (drawn + 1.0) / 2.0
+        customers += drawn
+        total += value
+    if total == 0.0:
+        return 0.0
+    return (area / total - (customers + 1.0) / 2.0) / customers
+
+
+def money_of_draw(times: Any, order: Any, starts: Any, predicted: Any, realised: Any, bounds: Any, money: Any) -> None:
+    """Fill 2 x k: the predicted and the realised money of k sets of places; equal predictions share what is realised.
+
+    Args:
+        times: how often each of n customers was drawn.
+        order: n positions of the customers, lowest prediction first.
+        starts: of the groups of equal predictions, and n.
+        predicted: n values in money, in this order.
+        realised: n values in money, in this order.
+        bounds: the first place of each set, and n.
+        money: what is filled.
+    """
+    group = 0
+    shared = 0.0
+    for part in range(len(bounds) - 1):
+        of_predicted = 0.0
+        of_realised = 0.0
+        for place in range(bounds[part], bounds[part + 1]):
+            if place == starts[group]:
+                group += 1
+                shared = realised[place]
+                if starts[group] - place > 1:
+                    drawn = 0.0
+                    value = 0.0
+                    for equal in range(place, starts[group]):
+                        often = times[order[equal]]
+                        drawn += often
+                        value += often * realised[equal]
+                    shared = value / max(drawn, 1.0)
+            often = times[order[place]]
+            of_predicted += often * predicted[place]
+            of_realised += often * shared
+        money[0, part] = of_predicted
+        money[1, part] = of_realised
