@@ -50,7 +50,7 @@ def tenths_of(predicted: Floats, window: Window, resamples: int) -> list[Tenth]:
     """Judge the tenths of a window, the lowest predictions first; the same draws as in every other window."""
     groups = Tenths(predicted, window.realised)
     drawn = (times[window.known] for times in draws(len(window.known), window.task.config.seed, resamples))
-    ratios = np.array([groups.ratios(np.ones(len(predicted))), *map(groups.ratios, drawn)])
+    ratios = np.array([groups.ratios(np.ones(len(predicted), dtype=np.uint16)), *map(groups.ratios, drawn)])
     return [Tenth(**interval(of)) for of in ratios.T]
 
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from benchmarks.yardstick.protocol import Prediction
 from fivefold.features.histories import Floats
-from fivefold.training.judging.bootstrap import PredictedOrder, Tenths
+from fivefold.training.judging.bootstrap import PredictedOrder, Tenths, Times
 from fivefold.training.judging.metrics import calibration_error, calibration_table, rank_metrics
 
 CONFIDENCE = 0.95
@@ -25,7 +25,7 @@ Drawn = Mapping[tuple[str, str], Floats]
 """By method and figure: the figure itself, and then that of each draw."""
 
 
-def figures_of(predictions: Mapping[str, Prediction], realised: Floats, draws: Iterable[Floats]) -> Drawn:
+def figures_of(predictions: Mapping[str, Prediction], realised: Floats, draws: Iterable[Times]) -> Drawn:
     """Judge the methods that have an answer on the customers as they are, and on each draw."""
     judged = {name: one for name, one in predictions.items() if not one.reasons}
     best = PredictedOrder(realised, realised)
@@ -60,7 +60,7 @@ def _share(part: float, whole: float) -> float:
     return part / whole if whole > 0 else float("nan")
 
 
-def correlation(one: Floats, other: Floats, times: Floats) -> float:
+def correlation(one: Floats, other: Floats, times: Times) -> float:
     """Give the correlation of two arrays of n, each entry counted so many *times*; NaN where one is constant."""
     count = times.sum()
     left, right = one - (times * one).sum() / count, other - (times * other).sum() / count

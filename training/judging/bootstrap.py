@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from fivefold.features.ahead import work_ahead
 from fivefold.features.histories import Floats, Integers
@@ -17,6 +18,9 @@ from fivefold.training.judging.calibration import TenthsOff
 
 RESAMPLES = 1_000
 TENTHS = 10
+
+Times = npt.NDArray[np.uint16]
+"""How often each of n customers was drawn."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Resamples:
     tenths: Mapping[str, TenthsOff]
 
 
-def draws(customers: int, seed: int, resamples: int = RESAMPLES) -> Iterator[Floats]:
+def draws(customers: int, seed: int, resamples: int = RESAMPLES) -> Iterator[Times]:
     """Draw n customers with replacement; yields for each resample how often each customer was drawn.
 
     >>> [int(times.sum()) for times in draws(5, seed=1, resamples=2)]
@@ -40,13 +44,13 @@ def draws(customers: int, seed: int, resamples: int = RESAMPLES) -> Iterator[Flo
     """
     random = np.random.default_rng(seed)
     for _ in range(resamples):
-        times = np.zeros(customers)
+        times = np.zeros(customers, dtype=np.uint16)
         compile_loops(draw_loops).count_drawn(random.integers(customers, size=customers), times)
         yield times
 
 
 def resample(
-    predictions: Mapping[str, Floats], realised: Floats, drawn: Iterable[Floats], *, money: tuple[str, ...] = ()
+    predictions: Mapping[str, Floats], realised: Floats, drawn: Iterable[Times], *, money: tuple[str, ...] = ()
 ) -> Resamples:
     """Judge every prediction on each draw of the customers.
 
@@ -60,13 +64,13 @@ def resample(
     ranked = {name: PredictedOrder(predicted, realised) for name, predicted in predictions.items()}
     tenths = {name: Tenths(predictions[name], realised) for name in money}
 
-    def judge(times: Floats) -> tuple[list[float], list[Floats]]:
+    def judge(times: Times) -> tuple[list[float], list[Floats]]:
         top = best.gini(times)
         ginis = [ranking.gini(times) / top if top > 0 else float("nan") for ranking in ranked.values()]
         return ginis, [groups.off(times) for groups in tenths.values()]
 
     figures = list(work_ahead(judge, drawn))
-    once = np.ones(len(realised))
+    once = np.ones(len(realised), dtype=np.uint16)
     return Resamples(
         {name: np.array([ginis[place] for ginis, _ in figures]) for place, name in enumerate(ranked)},
         {
@@ -81,24 +85,24 @@ class PredictedOrder:
 
     def __init__(self, predicted: Floats, realised: Floats) -> None:
         """Place n customers by their predictions, on any scale; *realised* is what they were worth, 0 or more."""
-        self._order = np.argsort(-predicted, kind="stable")
+        self._order = np.argsort(-predicted, kind="stable").astype(np.uint32)
         self._starts = _starts_of_equal(predicted[self._order])
         self._realised = np.asarray(realised[self._order], dtype=np.float64)
 
-    def gini(self, times: Floats) -> float:
+    def gini(self, times: Times) -> float:
         """Give the Gini, not yet normalised, of customers that were drawn so many *times* each."""
         return float(compile_loops(draw_loops).gini_of_draw(times, self._order, self._starts, self._realised))
 
-    def top_value(self, times: Floats) -> float:
+    def top_value(self, times: Times) -> float:
         """Give the value in the predicted top tenth of a draw; customers tied at the edge share."""
-        drawn = times[self._order]
+        drawn = times[self._order].astype(np.float64)
         value = np.add.reduceat(drawn * self._realised, self._starts[:-1])
         customers = np.concatenate([[0.0], np.cumsum(np.add.reduceat(drawn, self._starts[:-1]))])
         return float(np.interp(customers[-1] / TENTHS, customers, np.concatenate([[0.0], np.cumsum(value)])))
 
-    def ranks(self, times: Floats) -> Floats:
+    def ranks(self, times: Times) -> Floats:
         """Give each of the n customers the mean rank of its place in a draw, from the highest down."""
-        drawn = np.add.reduceat(times[self._order], self._starts[:-1])
+        drawn = np.add.reduceat(times[self._order].astype(np.float64), self._starts[:-1])
         ranks = np.cumsum(drawn) - (drawn - 1.0) / 2.0
         of_customers = np.empty(len(self._order))
         of_customers[self._order] = np.repeat(ranks, np.diff(self._starts))
@@ -110,7 +114,7 @@ class Tenths:
 
     def __init__(self, predicted: Floats, realised: Floats, groups: int = TENTHS) -> None:
         """Group n customers by their predictions in money; *realised* is what they were worth, 0 or more."""
-        self._order = np.argsort(predicted, kind="stable")
+        self._order = np.argsort(predicted, kind="stable").astype(np.uint32)
         self._predicted, self._realised = (
             np.asarray(money[self._order], dtype=np.float64) for money in (predicted, realised)
         )
@@ -118,7 +122,7 @@ class Tenths:
         sizes = [len(places) for places in np.array_split(self._order, groups)]
         self._bounds: Integers = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
-    def off(self, times: Floats) -> Floats:
+    def off(self, times: Times) -> Floats:
         """Give predicted less realised money of each group of a draw, as shares of all that is realised in it.
 
         Those of a draw who have equal predictions share their value. All is NaN where nobody who was drawn is worth
@@ -127,17 +131,17 @@ class Tenths:
         predicted, realised = self._money(times)
         return np.asarray((predicted - realised) / (realised.sum() or np.nan))
 
-    def ratios(self, times: Floats) -> Floats:
+    def ratios(self, times: Times) -> Floats:
         """Give predicted over realised money of each group of a draw; NaN where nothing is realised in it."""
         predicted, realised = self._money(times)
         ratios: Floats = np.divide(predicted, realised, out=np.full(len(realised), np.nan), where=realised > 0)
         return ratios
 
-    def error(self, times: Floats) -> float:
+    def error(self, times: Times) -> float:
         """Give the calibration error, as `metrics.calibration_error` defines it, of a draw."""
         return float(np.abs(self.off(times)).sum())
 
-    def _money(self, times: Floats) -> Floats:
+    def _money(self, times: Times) -> Floats:
         """Give the predicted and the realised money of each group of a draw: 2 x groups."""
         money = np.empty((2, len(self._bounds) - 1))
         compile_loops(draw_loops).money_of_draw(
@@ -146,7 +150,7 @@ class Tenths:
         return money
 
 
-def _starts_of_equal(placed: Floats) -> Integers:
+def _starts_of_equal(placed: Floats) -> npt.NDArray[np.uint32]:
     """Give the first place of each group of equal values that stand together, and the number of values at the end."""
     changes = np.flatnonzero(placed[1:] != placed[:-1]) + 1
-    return np.concatenate([[0], changes, [len(placed)]]).astype(np.int64)
+    return np.concatenate([[0], changes, [len(placed)]]).astype(np.uint32)

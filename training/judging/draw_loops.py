@@ -7,18 +7,19 @@ such group, and the number of customers at its end.
 from typing import Any
 
 SIGNATURES = {
-    "count_drawn": "void(int64[::1], float64[::1])",
-    "gini_of_draw": "float64(float64[::1], int64[::1], int64[::1], float64[::1])",
+    "count_drawn": "void(int64[::1], uint16[::1])",
+    "gini_of_draw": "float64(uint16[::1], uint32[::1], uint32[::1], float64[::1])",
     "money_of_draw": (
-        "void(float64[::1], int64[::1], int64[::1], float64[::1], float64[::1], int64[::1], float64[:,::1])"
+        "void(uint16[::1], uint32[::1], uint32[::1], float64[::1], float64[::1], int64[::1], float64[:,::1])"
     ),
 }
+"""Counts and places are small numbers, so that those of very many customers stay in the processor's caches."""
 
 
 def count_drawn(drawn: Any, times: Any) -> None:
     """Count in *times*, n zeros before, how often each of n customers is among the m positions that are drawn."""
     for place in range(len(drawn)):
-        times[drawn[place]] += 1.0
+        times[drawn[place]] += 1
 
 
 def gini_of_draw(times: Any, order: Any, starts: Any, realised: Any) -> Any:

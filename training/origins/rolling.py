@@ -9,7 +9,7 @@ import polars as pl
 from fivefold.domain.clock import day_text
 from fivefold.features.histories import Floats, Integers
 from fivefold.training.config import GateSettings
-from fivefold.training.judging.bootstrap import PredictedOrder, draws
+from fivefold.training.judging.bootstrap import PredictedOrder, Times, draws
 from fivefold.training.judging.evaluate import MODEL
 from fivefold.training.origins.judge import JudgedOrigin
 
@@ -168,7 +168,7 @@ def _rankings(origin: JudgedOrigin) -> dict[str, PredictedOrder]:
     return {name: PredictedOrder(predicted, origin.realised) for name, predicted in predictions.items()}
 
 
-def _drawn_figures(rankings: dict[str, PredictedOrder], times: Floats) -> Iterator[tuple[str, str, float]]:
+def _drawn_figures(rankings: dict[str, PredictedOrder], times: Times) -> Iterator[tuple[str, str, float]]:
     best_gini, best_value = rankings[_BEST].gini(times), rankings[_BEST].top_value(times)
     for name, ranking in rankings.items():
         if name != _BEST:

@@ -38,7 +38,7 @@ def portfolio(random: np.random.Generator, customers: int, tail: float = TAIL) -
 
 def tenths(predictions: dict[str, Floats], realised: Floats, seed: int) -> dict[str, TenthsOff]:
     """Give what `resample` gives, without the ranks."""
-    drawn, once = list(draws(len(realised), seed, DRAWS)), np.ones(len(realised))
+    drawn, once = list(draws(len(realised), seed, DRAWS)), np.ones(len(realised), dtype=np.uint16)
     groups = {name: Tenths(predicted, realised) for name, predicted in predictions.items()}
     return {name: TenthsOff(of.off(once), np.array([of.off(times) for times in drawn])) for name, of in groups.items()}
 

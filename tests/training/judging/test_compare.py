@@ -33,7 +33,7 @@ def test_a_draw_is_judged_as_if_its_customers_stood_there_so_often(tied: bool) -
         again = times.astype(np.int64)
         wanted = normalised_gini(np.repeat(predicted, again), np.repeat(realised, again))
         assert found.gini["model"][number] == pytest.approx(wanted, abs=1e-12)
-    once = resample({"model": predicted}, realised, [np.ones(len(realised))], money=("model",))
+    once = resample({"model": predicted}, realised, [np.ones(len(realised), dtype=np.uint16)], money=("model",))
     error = calibration_error(calibration_table(predicted, realised))
     assert once.tenths["model"].error == pytest.approx(error, rel=1e-9)
     assert np.abs(once.tenths["model"].drawn[0]).sum() == pytest.approx(error, rel=1e-9)
