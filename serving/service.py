@@ -18,7 +18,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from fivefold.domain.errors import FivefoldError, StoreError
 from fivefold.domain.settings import read_settings
 from fivefold.features.reading.request_body import measure_body
+from fivefold.flows.groups.language import Group
+from fivefold.flows.language import Flow
 from fivefold.models.registry import Registry
+from fivefold.risk.language.policy import Policy
+from fivefold.risk.language.ruleset import Ruleset
 from fivefold.serving.access_log import AccessLog
 from fivefold.serving.authentication import Authenticator
 from fivefold.serving.champion.drift_counter import DriftCounter
@@ -196,6 +200,8 @@ class Fivefold:
         DRIFT_COUNTER.start()
         CHAMPION_LOADER.start()
         measure_body(b"[]")  # loads or compiles the loop that counts a body before it is read
+        for document in (Ruleset, Policy, Flow, Group):
+            document.model_rebuild()  # the first one that is read would wait for it
         openapi_document()  # cached from here on: it takes a second, for which requests would wait
         # The objects of the start stay: the collector need not scan them again, which took the long tail away.
         gc.collect()

@@ -21,6 +21,7 @@ from fivefold.risk.compiler.value_types import vocabulary
 from fivefold.risk.governance.tables.cells import CellError
 from fivefold.risk.governance.tables.columns import TableForm, in_reading_order, read_header
 from fivefold.risk.governance.tables.grid import flow_text
+from fivefold.risk.language.base import WHEN_USED
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.fields import ValueType
 
@@ -152,7 +153,7 @@ def _mapped(wanted: ImportOptions, faults: list[Finding]) -> Iterator[tuple[str,
     """Give what inputs are here that a person names."""
     base = {"flow": wanted.name, "title": "T", "entity_type": wanted.entity_type, "levels": list(wanted.levels)}
     names = vocabulary(read_flow(_lines({**base, "steps": [{"id": "end", "title": "End", "end": []}]}), "the flow"))
-    form = TableForm("graph", "row", (), (), (), TypeAdapter(Fact), 0)
+    form = TableForm("graph", "row", (), (), (), TypeAdapter(Fact, config=WHEN_USED), 0)
     for path, target in wanted.names.items():
         if _FIELD.fullmatch(target):
             yield path, ValueOrigin({"field": target}, f"the field {target}", wanted.kinds.get(path), path)

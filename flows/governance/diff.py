@@ -12,13 +12,14 @@ from fivefold.flows.paths import reached, without_person
 from fivefold.risk.engine.explain.describe import condition_words, input_words
 from fivefold.risk.governance.diff import calculation_words
 from fivefold.risk.governance.differences import DocumentChange, DocumentDifference, Wording, part_words
+from fivefold.risk.language.base import WHEN_USED
 from fivefold.risk.language.expressions import word_of
 from fivefold.risk.language.policy import PolicyCalculation, PolicyCondition
 
 Plain = Mapping[str, Any]
-_CONDITION: TypeAdapter[Any] = TypeAdapter(PolicyCondition)
-_AMOUNT: TypeAdapter[Any] = TypeAdapter(Amount)
-_CALCULATION: TypeAdapter[Any] = TypeAdapter(PolicyCalculation)
+_CONDITION: TypeAdapter[Any] = TypeAdapter(PolicyCondition, config=WHEN_USED)
+_AMOUNT: TypeAdapter[Any] = TypeAdapter(Amount, config=WHEN_USED)
+_CALCULATION: TypeAdapter[Any] = TypeAdapter(PolicyCalculation, config=WHEN_USED)
 
 
 def diff_flows(before: Flow, after: Flow) -> DocumentDifference:

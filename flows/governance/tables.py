@@ -20,7 +20,7 @@ from fivefold.risk.governance.tables.draft import RowsOf, with_rows
 from fivefold.risk.governance.tables.grid import Grid, Value
 from fivefold.risk.governance.tables.read import TableReader, in_order_of_cells, number_of, words_of
 from fivefold.risk.governance.tables.write import grid_of, plain_data, text_cell
-from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.base import WHEN_USED, LanguageModel
 from fivefold.risk.language.documents import Path
 from fivefold.risk.language.messages import problem_of
 from fivefold.risk.language.reading import WRITTEN, where_of
@@ -32,7 +32,7 @@ _GIVE = "give "
 """What stands before the name of an output, so that none is taken for an input."""
 
 _NOTHING_ELSE = f"has no row {OTHERWISE} below the others, which says what is given where none of them holds"
-_FACTS: TypeAdapter[LanguageModel] = TypeAdapter(Fact)
+_FACTS: TypeAdapter[LanguageModel] = TypeAdapter(Fact, config=WHEN_USED)
 
 
 def position_of_table(flow: Flow, identifier: str) -> int:

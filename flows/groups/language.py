@@ -4,7 +4,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from fivefold.risk.language.base import Identifier, Name, Words
+from fivefold.risk.language.base import WHEN_USED, Identifier, Name, Words
 from fivefold.risk.language.calculations import MOST_CALCULATIONS
 from fivefold.risk.language.fields import Definition, LevelNames
 from fivefold.risk.language.policy import PolicyCalculation, PolicyCondition
@@ -22,7 +22,7 @@ _OF_CONDITIONS: Final = {
     *("fields", "transaction_fields", "case_fields", "reference"),
     *("links", "purposes", "calculate", "on_unknown", "examples"),
 }
-_CONDITION: Final[TypeAdapter[PolicyCondition]] = TypeAdapter(PolicyCondition)
+_CONDITION: Final[TypeAdapter[PolicyCondition]] = TypeAdapter(PolicyCondition, config=WHEN_USED)
 
 
 class GroupExample(GivenExample):

@@ -9,13 +9,14 @@ from pydantic import TypeAdapter
 from fivefold.risk.engine.explain.describe import condition_words, input_words
 from fivefold.risk.engine.explain.formulas import operation_words
 from fivefold.risk.governance.differences import DocumentChange, DocumentDifference, Wording
+from fivefold.risk.language.base import WHEN_USED
 from fivefold.risk.language.calculations import Calculation, input_of_operand
 from fivefold.risk.language.expressions import Condition, Input
 from fivefold.risk.language.ruleset import Ruleset
 
-_CONDITION: TypeAdapter[Any] = TypeAdapter(Condition)
-_INPUT: TypeAdapter[Any] = TypeAdapter(Input)
-_CALCULATION: TypeAdapter[Any] = TypeAdapter(Calculation)
+_CONDITION: TypeAdapter[Any] = TypeAdapter(Condition, config=WHEN_USED)
+_INPUT: TypeAdapter[Any] = TypeAdapter(Input, config=WHEN_USED)
+_CALCULATION: TypeAdapter[Any] = TypeAdapter(Calculation, config=WHEN_USED)
 
 
 def change_words(word: str, part: Any) -> str:

@@ -36,10 +36,14 @@ class NameOf:
     of: str
 
 
+WHEN_USED = ConfigDict(defer_build=True)
+"""Pydantic's schema is built where it is first used: that of a condition has all that can be in one, at all depths."""
+
+
 class LanguageModel(BaseModel):
     """A part of a ruleset."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True, **WHEN_USED)
 
 
 def canonical_form(part: LanguageModel) -> str:

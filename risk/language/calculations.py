@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 from pydantic import Discriminator, Field, Tag, create_model
 
 from fivefold.risk.language.base import LanguageModel, Words
-from fivefold.risk.language.expressions import NUMERIC_WORDS, PLAIN_INPUTS, CalculationInput, Currency, word_of
+from fivefold.risk.language.expressions import (
+    NUMERIC_WORDS,
+    PLAIN_INPUTS,
+    CalculationInput,
+    Condition,  # noqa: F401 (inputs refer to it by its name)
+    Currency,
+    NumberInput,  # noqa: F401 (inputs refer to it by its name)
+    word_of,
+)
 from fivefold.risk.language.quantities import Number
 
 UnitName = Literal["money", "count", "ratio", "days"]
@@ -119,9 +127,14 @@ class Calculated(LanguageModel):
     rationale: Words | None = None
 
 
-def operand_of(inputs: Mapping[str, type[LanguageModel]], operations: Mapping[str, type[LanguageModel]]) -> Any:
-    """Make the type of any operand: a number, one of some inputs, or one of some operations, each by its word."""
-    forms: dict[str, Any] = {word: _measured(form) for word, form in inputs.items()}
+def operand_of(
+    inputs: Mapping[str, type[LanguageModel]], operations: Mapping[str, type[LanguageModel]], module: str
+) -> Any:
+    """Make the type of any operand: a number, one of some inputs, or one of some operations, each by its word.
+
+    *module* has the names that the inputs refer to.
+    """
+    forms: dict[str, Any] = {word: _measured(form, module) for word, form in inputs.items()}
     forms |= {"calculation": CalculationInput, **operations}
 
     def form(value: Any) -> str | None:
@@ -140,18 +153,26 @@ def operand_of(inputs: Mapping[str, type[LanguageModel]], operations: Mapping[st
     ]
 
 
-def _measured(form: type[LanguageModel]) -> type[LanguageModel]:
-    name = f"{form.__name__.removesuffix('Input')}Operand"
-    return create_model(name, __base__=(form, Measured), __doc__=f"A part of a calculation. {form.__doc__}")
+def _measured(form: type[LanguageModel], module: str) -> type[LanguageModel]:
+    return create_model(
+        f"{form.__name__.removesuffix('Input')}Operand",
+        __base__=(form, Measured),
+        __doc__=f"A part of a calculation. {form.__doc__}",
+        __module__=module,
+    )
 
 
-def calculation_of(operations: Mapping[str, type[LanguageModel]], prefix: str = "") -> Any:
-    """Make the type of any calculation: one of some operations with the unit of its result, each by its word."""
+def calculation_of(operations: Mapping[str, type[LanguageModel]], module: str, prefix: str = "") -> Any:
+    """Make the type of any calculation: one of some operations with the unit of its result, each by its word.
+
+    *module* has the names that the operations refer to.
+    """
     forms: dict[str, Any] = {
         word: create_model(
             f"{prefix}{form.__name__.removeprefix(prefix)}Calculation",
             __base__=(form, Calculated),
             __doc__=f"A calculation. {form.__doc__}",
+            __module__=module,
         )
         for word, form in operations.items()
     }
@@ -170,10 +191,8 @@ if TYPE_CHECKING:
     Operand: TypeAlias = Any
     Calculation: TypeAlias = Any
 else:
-    Operand = operand_of({word: PLAIN_INPUTS[word] for word in (*NUMERIC_WORDS, "linked")}, OPERATIONS)
-    for _form in _WHOLE.values():
-        _form.model_rebuild(_types_namespace={"Operand": Operand})
-    Calculation = calculation_of(_WHOLE)
+    Operand = operand_of({word: PLAIN_INPUTS[word] for word in (*NUMERIC_WORDS, "linked")}, OPERATIONS, __name__)
+    Calculation = calculation_of(_WHOLE, __name__)
 
 
 def input_of_operand(operand: Any) -> LanguageModel | None:

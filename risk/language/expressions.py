@@ -12,7 +12,7 @@ from typing_extensions import TypeAliasType
 from fivefold.risk.language.base import Label, LanguageModel, Name
 from fivefold.risk.language.operators import INPUT_OPERATORS, Operators, compared_with
 from fivefold.risk.language.patterns import Pattern
-from fivefold.risk.language.peers import PeerFact, PeerPercentile, Peers, TimesPeerMedian
+from fivefold.risk.language.peers import PeerPercentile, Peers, TimesPeerMedian
 from fivefold.risk.language.quantities import AgoText, DurationText, Rank
 
 Source = Literal["transactions", "cases", "alerts", "tags", "screenings"]
@@ -353,7 +353,18 @@ def distinct(inputs: Iterable[LanguageModel]) -> list[LanguageModel]:
     return list({input_key(each): each for each in inputs}.values())
 
 
-class OwnTest(Operators):
+class RuleOperators(Operators):
+    """Comparisons of one value; where several are given, all of them must hold."""
+
+    equals: "Compared | None" = None
+    not_equals: "Compared | None" = None
+    above: "Compared | None" = None
+    at_least: "Compared | None" = None
+    below: "Compared | None" = None
+    at_most: "Compared | None" = None
+
+
+class OwnTest(RuleOperators):
     """A test of the rule's own input."""
 
 
@@ -375,13 +386,20 @@ class Not(LanguageModel):
     negated: "Condition" = Field(alias="not")
 
 
-def test_of(form: type[LanguageModel], operators: type[Operators], prefix: str) -> type[Operators]:
-    """Make the form of a test of one kind of input, which it names itself."""
-    name = f"{prefix}{form.__name__}Test"
-    return cast("type[Operators]", create_model(name, __base__=(form, operators), __doc__=f"A test. {form.__doc__}"))
+def test_of(form: type[LanguageModel], operators: type[Operators], prefix: str, module: str) -> type[Operators]:
+    """Make the form of a test of one kind of input, which it names itself; *module* has the names of both forms."""
+    test = create_model(
+        f"{prefix}{form.__name__}Test",
+        __base__=(form, operators),
+        __doc__=f"A test. {form.__doc__}",
+        __module__=module,
+    )
+    return cast("type[Operators]", test)
 
 
-TESTS: dict[str, type[Operators]] = {word: test_of(form, Operators, "") for word, form in PLAIN_INPUTS.items()}
+TESTS: dict[str, type[Operators]] = {
+    word: test_of(form, RuleOperators, "", __name__) for word, form in PLAIN_INPUTS.items()
+}
 """A test that names its own input, by the word that names it."""
 
 JOINS: dict[str, type[LanguageModel]] = {"all": All, "any": Any_, "not": Not}
@@ -420,27 +438,14 @@ else:
 COMPARED_WORDS = (*NUMERIC_WORDS, "calculation")
 """The words of the inputs that others can be compared with."""
 
-_RECURSIVE: tuple[type[LanguageModel], ...] = (
-    All,
-    Any_,
-    Not,
-    Window,
-    Ratio,
-    Peers,
-    PeerFact,
-    LinkedGroup,
-    *PLAIN_INPUTS.values(),
-)
-_TESTS: tuple[type[LanguageModel], ...] = (Operators, OwnTest, *TESTS.values())
-_NAMES = {
-    "Condition": Condition,
-    "NumberInput": NumberInput,
-    "PeerNumber": PeerNumber,
-    "PeerGroup": PeerGroup,
-    "Compared": compared_with({word: PLAIN_INPUTS[word] for word in COMPARED_WORDS}),
-}
-for _form in (*_RECURSIVE, *_TESTS):
-    _form.model_rebuild(_types_namespace=_NAMES)
+if TYPE_CHECKING:
+    Compared: TypeAlias = Any
+else:
+    Compared = compared_with({word: PLAIN_INPUTS[word] for word in COMPARED_WORDS})
+"""What a value can be compared with: a constant, or one of these inputs."""
+
+Peers.model_rebuild(_types_namespace={"PeerNumber": PeerNumber, "PeerGroup": PeerGroup})
+# All other forms are completed where they are first used: each keeps a schema of all the others.
 
 
 def input_of_test(test: Operators) -> LanguageModel | None:

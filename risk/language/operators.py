@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -64,10 +64,6 @@ class Fuzzy(LanguageModel):
         return self
 
 
-if TYPE_CHECKING:
-    Compared: TypeAlias = Any
-
-
 def compared_with(inputs: Mapping[str, type[LanguageModel]]) -> Any:
     """Make the type of what a value is compared with: text, a number, true or false; or one of some other inputs."""
     tagged = [Annotated[form, Tag(word)] for word, form in inputs.items()]
@@ -83,12 +79,12 @@ class Operators(LanguageModel):
     """Comparisons of one value; where several are given, all of them must hold."""
 
     state: Literal["present", "absent"] | None = Field(default=None, alias="is")
-    equals: "Compared | None" = None
-    not_equals: "Compared | None" = None
-    above: "Compared | None" = None
-    at_least: "Compared | None" = None
-    below: "Compared | None" = None
-    at_most: "Compared | None" = None
+    equals: Scalar | None = None
+    not_equals: Scalar | None = None
+    above: Scalar | None = None
+    at_least: Scalar | None = None
+    below: Scalar | None = None
+    at_most: Scalar | None = None
     between: tuple[Scalar, Scalar] | None = None
     outside: tuple[Scalar, Scalar] | None = None
     among: Scalars | None = Field(default=None, alias="in")

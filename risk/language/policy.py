@@ -31,8 +31,10 @@ from fivefold.risk.language.expressions import (
     TESTS,
     All,
     Any_,
+    Condition,  # noqa: F401 (inputs refer to it by its name)
     Currency,
     Not,
+    NumberInput,  # noqa: F401 (inputs refer to it by its name)
     Ratio,
     any_of,
     test_of,
@@ -196,10 +198,10 @@ if TYPE_CHECKING:
     PolicyOperand: TypeAlias = Any
     PolicyCalculation: TypeAlias = Any
 else:
-    PolicyOperand = operand_of({word: POLICY_INPUTS[word] for word in (*_NUMERIC, "linked", "step")}, _OPERATIONS)
-    for _form in (*_OPERATIONS.values(), PolicyOf):
-        _form.model_rebuild(_types_namespace={"PolicyOperand": PolicyOperand})
-    PolicyCalculation = calculation_of({**_OPERATIONS, "of": PolicyOf}, "Policy")
+    PolicyOperand = operand_of(
+        {word: POLICY_INPUTS[word] for word in (*_NUMERIC, "linked", "step")}, _OPERATIONS, __name__
+    )
+    PolicyCalculation = calculation_of({**_OPERATIONS, "of": PolicyOf}, __name__, "Policy")
 
 
 class PolicyAll(All):
@@ -239,7 +241,7 @@ class PolicyOperators(Operators):
 
 
 _OWN = {
-    word: test_of(form, PolicyOperators, "Policy" if TESTS.get(word) and form is PLAIN_INPUTS[word] else "")
+    word: test_of(form, PolicyOperators, "Policy" if TESTS.get(word) and form is PLAIN_INPUTS[word] else "", __name__)
     for word, form in POLICY_INPUTS.items()
 }
 _JOINS: dict[str, type[LanguageModel]] = {"all": PolicyAll, "any": PolicyAny, "not": PolicyNot}
@@ -248,11 +250,6 @@ if TYPE_CHECKING:
 else:
     PolicyCondition = TypeAliasType("PolicyCondition", any_of(_JOINS, _OWN))
 """Any condition of a policy."""
-
-_RECURSIVE: tuple[type[LanguageModel], ...] = (PolicyRatio, PolicyOperators, *_OWN.values(), *_JOINS.values())
-_NAMES = {"PolicyCondition": PolicyCondition, "PolicyNumber": PolicyNumber, "PolicyCompared": PolicyCompared}
-for _form in _RECURSIVE:
-    _form.model_rebuild(_types_namespace=_NAMES)
 
 
 class PolicyRule(LanguageModel):

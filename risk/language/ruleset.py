@@ -314,7 +314,7 @@ class Ruleset(Definition):
     rationale: Words | None = None
     coverage: Coverage = Coverage()
     purposes: Purposes = Purposes()
-    undisclosed: Undisclosed = Undisclosed()
+    undisclosed: Undisclosed = Undisclosed.model_construct()
     rules: Annotated[tuple[Rule, ...], Field(min_length=1, max_length=1000)]
     examples: tuple[Example, ...] = ()
 

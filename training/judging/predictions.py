@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import lightgbm
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from fivefold.domain.errors import NotEnoughDataError
@@ -101,15 +102,17 @@ def predict_reference(
     absent: tuple[str, ...] = (),
 ) -> ReferencePredictions:
     """Predict for every customer known at the last of the dates, by a model and by the one that was judged."""
-    predicted, by_judged = [], []
+    columns = {"predicted": _Column(np.float64), "by_judged": _Column(np.float64)}
     own = portfolio.own
     sample = _Sample(len(catalogue(absent, own).names))
     work = _ReferenceWork(dates, seed, booster, judged, absent, own)
     for part in portfolio.made_of("the customers of today", 1, len(catalogue((), own).names), work):
-        predicted.append(part.columns["predicted"])
-        by_judged.append(part.columns["by_judged"])
+        for name, column in columns.items():
+            column.add(part.columns[name])
         sample.add(part.matrix, part.keys)
-    return ReferencePredictions(np.concatenate(predicted), np.concatenate(by_judged), sample.matrix, sample.positions)
+    return ReferencePredictions(
+        columns["predicted"].values, columns["by_judged"].values, sample.matrix, sample.positions
+    )
 
 
 def predict_test_window(
@@ -124,17 +127,20 @@ def predict_test_window(
 
     *absent* are the columns that neither model reads (`features.schema.ABSENT`).
     """
-    columns: list[dict[str, Floats]] = []
-    traits: list[dict[str, Trait]] = []
+    columns, codes = dict[str, _Column](), dict[str, _Column]()
+    names: dict[str, tuple[str, ...]] = {}
     own = portfolio.own
     sample = _Sample(len(catalogue(absent, own).names))
     rival = None if champion is None else champion.booster
     work = _WindowWork(dates, config, booster, rival, absent, own, portfolio.rates.codes)
     for part in portfolio.made_of("judging on the test window", len(catalogue((), own).names), 2, work):
-        columns.append(part.columns)
-        traits.append(part.traits)
+        for name, values in part.columns.items():
+            columns.setdefault(name, _Column(np.float64)).add(values)
+        for by, trait in part.traits.items():
+            codes.setdefault(by, _Column(np.int64)).add(trait.codes)
+            names[by] = trait.names
         sample.add(part.matrix, part.keys)
-    joined = {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
+    joined = {name: column.values for name, column in columns.items()}
     realised = joined.pop("realised")
     if not len(realised):
         raise NotEnoughDataError("no customer has a history at the test as-of")
@@ -153,11 +159,34 @@ def predict_test_window(
         consistency=joined["consistency"],
         matrix=sample.matrix,
         positions=sample.positions,
-        traits={
-            by: Trait(trait.names, np.concatenate([part[by].codes for part in traits]))
-            for by, trait in traits[0].items()
-        },
+        traits={by: Trait(names[by], column.values) for by, column in codes.items()},
     )
+
+
+class _Column:
+    """A column that grows by parts.
+
+    Many small arrays that are joined at the end would leave the memory in pieces which are never given back.
+    """
+
+    def __init__(self, kind: type[np.generic]) -> None:
+        self._room: npt.NDArray[Any] = np.empty(1 << 16, dtype=kind)
+        self._count = 0
+
+    def add(self, values: npt.NDArray[Any]) -> None:
+        """Add values at the end."""
+        end = self._count + len(values)
+        if end > len(self._room):
+            room = np.empty(max(end, 2 * len(self._room)), dtype=self._room.dtype)
+            room[: self._count] = self.values
+            self._room = room
+        self._room[self._count : end] = values
+        self._count = end
+
+    @property
+    def values(self) -> npt.NDArray[Any]:
+        """What was added, in its order."""
+        return self._room[: self._count]
 
 
 class _Sample:

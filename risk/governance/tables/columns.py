@@ -10,7 +10,7 @@ from fivefold.domain.text import perhaps
 from fivefold.risk.compiler.value_types import UnknownNameError, Vocabulary, value_type_of_input
 from fivefold.risk.governance.tables.cells import CellError, read_flow
 from fivefold.risk.governance.tables.grid import MOST_ROWS, flow_text
-from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.base import WHEN_USED, LanguageModel
 from fivefold.risk.language.expressions import Input, input_key, word_of
 from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.messages import problem_of
@@ -55,7 +55,9 @@ class TableForm:
         return (self.number, WHEN, *self.outcomes)
 
 
-RULE_FORM = TableForm("rule", CASE, OUTCOMES, ((POINTS, FLOOR),), (POINTS, FLOOR), TypeAdapter(Input), MOST_ROWS)
+RULE_FORM = TableForm(
+    "rule", CASE, OUTCOMES, ((POINTS, FLOOR),), (POINTS, FLOOR), TypeAdapter(Input, config=WHEN_USED), MOST_ROWS
+)
 """The cases of a rule."""
 
 
