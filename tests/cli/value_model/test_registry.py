@@ -88,6 +88,12 @@ def test_a_name_without_versions_says_what_to_do(home: Home) -> None:
     assert succeed(home.var, "models", "--name", "other") == "other has no versions yet: run `fivefold train`\n"
 
 
+def test_where_nothing_was_trained_the_list_says_so_and_creates_nothing(tmp_path: Path) -> None:
+    for options in ((), ("--on", "2025-01-01")):
+        assert "has no versions yet: run `fivefold train`" in succeed(tmp_path / "var", "models", *options)
+    assert not (tmp_path / "var" / "mlflow.db").exists()
+
+
 def test_tables_fit_a_narrow_terminal(registry: Path) -> None:
     succeed(registry, "promote", 2, "--force", "--reason", "because " * 30)
     out = succeed(registry, "models", columns=80)
