@@ -179,7 +179,7 @@ def test_warming_up_says_so(fresh: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_named(home: Home, tmp_path: Path) -> None:
     (tmp_path / "var").touch()
-    assert refuse(tmp_path / "var", "models").startswith(f"{tmp_path / 'var'}")
+    assert refuse(tmp_path / "var", "rollback").startswith(f"{tmp_path / 'var'}")
     (tmp_path / "a.csv").mkdir()
     said = refuse_after_output(home, tmp_path / "a.csv")
     assert str(tmp_path / "a.csv") in said
