@@ -178,7 +178,7 @@ def test_a_missing_extra_is_one_line_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(CONFIG)
     commands = {
         ("train",): "train",
-        ("models",): "train",
+        ("promote", "1"): "train",
         ("tokens", "list"): "platform",
         ("worker", "--once"): "platform",
         ("level", "a"): "platform",
