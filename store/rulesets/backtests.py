@@ -5,22 +5,19 @@ They are leased as described in `store.sql.jobs`. A backtest whose worker died i
 
 import json
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import polars as pl
-from sqlalchemy import Row, Select, Table, delete, func, insert, select
+from sqlalchemy import Row, Select, delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.levels import bulk_reads as loading
-from fivefold.store.sql.jobs import claim_job, job_waits, update_leased_job
 from fivefold.store.sql.json_text import report_json
 from fivefold.store.sql.keyset import rows_of, scalars_of
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.rulesets import Backtest, BacktestMover
-
-_BACKTESTS = cast("Table", Backtest.__table__)
 
 
 class BacktestMoverRow(NamedTuple):
@@ -60,21 +57,6 @@ def under_way(session: Session, family_id: int, content_hash: str) -> Backtest |
 
 def _of_content(family_id: int, content_hash: str) -> Select[Backtest]:
     return select(Backtest).where(Backtest.family_id == family_id, Backtest.content_hash == content_hash)
-
-
-def claim_backtest(session: Session, now_us: int, until_us: int) -> tuple[int, int] | None:
-    """Lease the backtest that has waited longest, or whose lease expired: number, and attempt, from 1; or None."""
-    return claim_job(session, _BACKTESTS, now_us, until_us)
-
-
-def update_leased(session: Session, number: int, held_us: int, **values: Any) -> bool:
-    """Update a backtest whose lease runs until *held_us*; False, without a change, if the lease was lost."""
-    return update_leased_job(session, _BACKTESTS, number, held_us, **values)
-
-
-def is_waiting(session: Session, now_us: int) -> bool:
-    """Return whether a backtest waits for a worker."""
-    return job_waits(session, _BACKTESTS, now_us)
 
 
 def backtest_numbered(session: Session, organisation_id: int, number: int, *, locked: bool = False) -> Backtest:

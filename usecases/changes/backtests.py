@@ -5,19 +5,15 @@ A backtest is of a content, whichever draft or version has it: editing a draft, 
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from time import monotonic_ns
 from typing import Annotated, Any
 
 import polars as pl
-import structlog
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import resolve_now
-from fivefold.domain.errors import ConflictError, FivefoldError, NotFoundError, StoreError
+from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.language.ruleset import Ruleset
@@ -25,17 +21,14 @@ from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.rulesets.backtests import (
     backtest_numbered,
     backtests_of,
-    claim_backtest,
     forget_movers,
-    is_waiting,
     keep_movers,
     movers_of,
     under_way,
-    update_leased,
     without_erased,
 )
 from fivefold.store.rulesets.rulesets import draft_of, family_named, version_numbered, versions_of
-from fivefold.store.sql.database import raise_if_out_of_reach, reading, writing
+from fivefold.store.sql.database import reading
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.rulesets import Backtest, Family
 from fivefold.usecases.changes.proposal_backtests import proposal_setting, run_proposal_backtest
@@ -45,21 +38,10 @@ from fivefold.usecases.shared.actors import SYSTEM, Actor
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context, record
 from fivefold.usecases.shared.inputs import checked_reason
+from fivefold.usecases.shared.jobs import JobKind, Lease, run_next_job
 
-log = structlog.get_logger("fivefold.backtests")
-
-LEASE_US = 300_000_000
-"""Five minutes, renewed with every part; a part takes seconds."""
 MOST_ATTEMPTS = 5
-"""After this many workers that ended while they ran it, a backtest is quarantined: it probably ends them."""
-
-
-class _LeaseLostError(Exception):
-    """Another worker has the backtest now, or it was cancelled."""
-
-
-class _StoppedError(Exception):
-    """The worker was asked to end, and returns the backtest."""
+"""After this many workers that ended while they ran it, a backtest is quarantined: each attempt takes smaller parts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,119 +250,39 @@ def cancel_backtest(context: Context, number: int, reason: str) -> BacktestLine:
 def run_next_backtest(
     engine: Engine, now_us: int | None = None, *, stopping: Callable[[], bool] = lambda: False
 ) -> bool:
-    """Run the backtest that waits longest, as of now, to its end; False if none waits.
-
-    If it cannot be run, the reason is stored with it. One whose worker died is run again by the next one, in smaller
-    parts; one that ended `MOST_ATTEMPTS` workers is quarantined. If *stopping* says that the worker is to end, the
-    backtest waits for the next one.
-    """
-    now = resolve_now(now_us)
-    with reading(engine) as session:
-        if not is_waiting(session, now):
-            return False
-    with writing(engine) as session:
-        claimed = claim_backtest(session, now, now + LEASE_US)
-        if claimed is not None and claimed[1] > 1:
-            forget_movers(session, claimed[0])  # of the previous attempt
-        if claimed is not None and claimed[1] > MOST_ATTEMPTS:
-            _quarantine(session, session.get_one(Backtest, claimed[0]), now)
-            return True
-    if claimed is not None:
-        _run(engine, claimed, _Lease(engine, claimed[0], now, stopping))
-    return claimed is not None
+    """Run the backtest that waits longest, as `run_next_job` says; each further attempt takes smaller parts."""
+    return run_next_job(engine, BACKTESTS, now_us, stopping=stopping)
 
 
-def _quarantine(session: Session, row: Backtest, now_us: int) -> None:
-    where = f", the last time at {row.part}" if row.part else ""
-    row.state, row.attempts = "quarantined", MOST_ATTEMPTS
-    row.error = f"its worker ended {MOST_ATTEMPTS} times while it ran{where}; request it again once the reason is found"
-    row.lease_until_us, row.finished_us = None, now_us
-    log.warning("backtest quarantined", backtest=row.id)
-    _record(session, row, "backtest.quarantined", SYSTEM)
+def _begin(row: Backtest) -> Callable[[Lease], None]:
+    family_id, canonical = row.family_id, row.canonical
+    return lambda lease: _run(lease, family_id, canonical)
 
 
-class _Lease:
-    """Holds a backtest, and releases it once."""
-
-    def __init__(self, engine: Engine, number: int, now_us: int, stopping: Callable[[], bool]) -> None:
-        self._engine, self._number, self.began_us = engine, number, now_us
-        self._stopping = stopping
-        self._until_us = now_us + LEASE_US
-        self._start_ns = monotonic_ns()
-
-    def progress(self, done: int, total: int, part: str) -> None:
-        if self._stopping():
-            raise _StoppedError
-        until = self._now_us() + LEASE_US
-        with writing(self._engine) as session:
-            self._set(session, done=done, total=total, part=part or None, lease_until_us=until)
-        self._until_us = until
-
-    def give_back(self, attempt: int) -> None:
-        with writing(self._engine) as session:
-            self._set(session, state="queued", attempts=attempt - 1, done=0, total=0, lease_until_us=None)
-            forget_movers(session, self._number)
-
-    def keep(self, rows: pl.DataFrame) -> None:
-        """Store the movers of a part, while the lease is held."""
-        if not len(rows):
-            return
-        with writing(self._engine) as session:
-            self._set(session, attempts=Backtest.attempts)
-            keep_movers(session, self._number, rows)
-
-    def end(self, *, report: str | None = None, error: str | None = None) -> None:
-        with writing(self._engine) as session:
-            stored_report = None if report is None else without_erased(session, report)
-            state = "failed" if stored_report is None else "done"
-            columns = {"lease_until_us": None, "finished_us": self._now_us()}
-            self._set(session, state=state, report=stored_report, error=error, **columns)
-            _record(session, session.get_one(Backtest, self._number), f"backtest.{state}", SYSTEM)
-
-    def _now_us(self) -> int:
-        return self.began_us + (monotonic_ns() - self._start_ns) // 1000
-
-    def _set(self, session: Session, **values: Any) -> None:
-        if not update_leased(session, self._number, self._until_us, **values):
-            raise _LeaseLostError
+def _run(lease: Lease, family_id: int | None, canonical: str) -> None:
+    """Run a backtest of a ruleset's content, or of a proposal; store its report."""
+    engine, number = lease.who.engine, lease.number
+    if family_id is None:
+        proposal = proposal_setting(engine, number, lease.began_us, lease.attempt)
+        report = run_proposal_backtest(engine, proposal, lease.progress, partial(_store_movers, lease))
+    else:
+        with reading(engine) as session:
+            family = session.get_one(Family, family_id)
+            setting = setting_of(session, family, canonical, lease.began_us, lease.attempt)
+        report = run_backtest(engine, setting, lease.progress, partial(_store_movers, lease))
+    lease.keep(lambda session: {"report": without_erased(session, report)})
 
 
-def _run(engine: Engine, claimed: tuple[int, int], lease: _Lease) -> None:
-    """Run a backtest, and store why it failed; an unreachable database leaves it for the next worker."""
-    number, attempt = claimed
-    try:
-        lease.end(report=_report(engine, number, attempt, lease))
-    except _LeaseLostError:
-        log.warning("backtest taken over or cancelled", backtest=number)
-    except _StoppedError:
-        with suppress(_LeaseLostError):
-            lease.give_back(attempt)
-    except StoreError:
-        raise  # it is restarted once the database is back
-    except FivefoldError as error:
-        _fail(lease, str(error))
-    except Exception as error:  # noqa: BLE001 (any error must be logged, and must not stop the worker)
-        raise_if_out_of_reach(error)
-        log.warning("backtest not run", backtest=number, error=type(error).__name__)
-        _fail(lease, f"it broke off: {type(error).__name__}")
+def _store_movers(lease: Lease, rows: pl.DataFrame) -> None:
+    if len(rows):
+        lease.store(lambda session: keep_movers(session, lease.number, rows))
 
 
-def _report(engine: Engine, number: int, attempt: int, lease: _Lease) -> str:
-    """Run a backtest of a ruleset's content, or of a proposal; return its report."""
-    with reading(engine) as session:
-        row = session.get_one(Backtest, number)
-        setting = None
-        if row.family_id is not None:
-            family = session.get_one(Family, row.family_id)
-            setting = setting_of(session, family, row.canonical, lease.began_us, attempt)
-    if setting is not None:
-        return run_backtest(engine, setting, lease.progress, lease.keep)
-    proposal = proposal_setting(engine, number, lease.began_us, attempt)
-    return run_proposal_backtest(engine, proposal, lease.progress, lease.keep)
-
-
-def _fail(lease: _Lease, why: str) -> None:
-    try:
-        lease.end(error=why)
-    except _LeaseLostError:
-        log.warning("backtest taken over or cancelled")
+BACKTESTS = JobKind(
+    name="backtest",
+    rows=Backtest,
+    begin=_begin,
+    most_attempts=MOST_ATTEMPTS,
+    discard=forget_movers,
+    record_end=lambda session, row: _record(session, row, f"backtest.{row.state}", SYSTEM),
+)

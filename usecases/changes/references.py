@@ -162,4 +162,4 @@ def _begin(job: ReferenceJob) -> Callable[[Lease], None]:
     return make
 
 
-REFERENCE = JobKind("reference portfolio", ReferenceJob, _begin)
+REFERENCE = JobKind(name="reference portfolio", rows=ReferenceJob, begin=_begin)

@@ -121,7 +121,7 @@ def run_next_evidence(
         quarter = read_quarter(job.quarter)
         return lambda lease: _collect(lease, quarter, settings)
 
-    return run_next_job(engine, JobKind("evidence", EvidenceJob, begin), now_us, stopping=stopping)
+    return run_next_job(engine, JobKind(name="evidence", rows=EvidenceJob, begin=begin), now_us, stopping=stopping)
 
 
 def prune_archives(engine: Engine, *, clock: Callable[[], int] = now_microseconds) -> int:

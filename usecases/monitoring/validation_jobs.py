@@ -91,4 +91,4 @@ def _begin(job: ValidationJob) -> Callable[[Lease], None]:
     return make
 
 
-VALIDATION = JobKind("validation", ValidationJob, _begin)
+VALIDATION = JobKind(name="validation", rows=ValidationJob, begin=_begin)

@@ -271,4 +271,4 @@ def _record(session: Session, who: Context, family_id: int, quarter: Quarter, de
     who.record(session, "thresholds.reviewed", ("ruleset", family_id), details={"quarter": quarter.name, **details})
 
 
-REVIEW = JobKind("threshold review", ThresholdReview, _begin)
+REVIEW = JobKind(name="threshold review", rows=ThresholdReview, begin=_begin)

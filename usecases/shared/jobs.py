@@ -1,7 +1,7 @@
 """Jobs that a worker makes for a person, one by one: leased, stored at most once, with their progress.
 
 If one fails, the reason is stored with it. One whose worker died is made again by the next worker; one that ended
-`MOST_ATTEMPTS` workers is quarantined, as it probably ends them.
+so many workers as its kind allows is quarantined, as it probably ends them.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ LEASE_US = 300_000_000
 HOLD_US = LEASE_US // 10
 """`Lease.hold` renews it after this long."""
 MOST_ATTEMPTS = 3
-"""After this many workers that ended while they made it, a job is quarantined."""
+"""After this many workers that ended while they made it, a job is quarantined, unless its kind has another number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,11 +65,37 @@ def new_job(context: Context, now_us: int) -> dict[str, Any]:
 
 
 class _LeaseLostError(Exception):
-    """Another worker has the job now."""
+    """Another worker has the job now, or it was cancelled."""
 
 
 class _StoppedError(Exception):
     """The worker was asked to end, and returns the job."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobKind:
+    """A kind of job.
+
+    Attributes:
+        name: in the log.
+        rows: of its table, with the columns that `store.sql.jobs` names and `requested_by`.
+        begin: reads the request from a row, and returns the function that makes and stores the result.
+        most_attempts: after this many workers that ended while they made it, it is quarantined.
+        discard: removes what an earlier attempt stored by `Lease.store`, by the job's number.
+        record_end: records that it is done, failed or quarantined, as the last step of that transaction.
+    """
+
+    name: str
+    rows: type[Any]
+    begin: Callable[[Any], Callable[["Lease"], None]]
+    most_attempts: int = MOST_ATTEMPTS
+    discard: Callable[[Session, int], None] | None = None
+    record_end: Callable[[Session, Any], None] | None = None
+
+    @property
+    def table(self) -> Table:
+        """The table of its rows."""
+        return cast("Table", self.rows.__table__)
 
 
 class Lease:
@@ -82,23 +108,23 @@ class Lease:
     def __init__(
         self,
         who: Context,
-        rows: type[Any],
+        kind: JobKind,
         number: int,
         attempt: int,
         began_us: int,
         stopping: Callable[[], bool],
     ) -> None:
-        """Hold the job of a number, of a table of jobs; *stopping* returns whether the worker is asked to end."""
+        """Hold the job of a number, of a kind; *stopping* returns whether the worker is asked to end."""
         self.who, self.number, self.began_us = who, number, began_us
         self.attempt = attempt
-        self._rows, self._stopping = rows, stopping
+        self._kind, self._stopping = kind, stopping
         self._until_us = began_us + LEASE_US
         self._start_ns = monotonic_ns()
 
     def progress(
         self, done: int, total: int, part: str, write: Callable[[Session], dict[str, Any]] | None = None
     ) -> None:
-        """Renew the lease, and store the progress: *part* says what is counted; a *total* of 0 is unknown.
+        """Renew the lease, and store the progress: *part* says what is counted, if anything; a *total* of 0 is unknown.
 
         *write* stores intermediate results in the same transaction, and returns the values of the job's own columns: a
         worker that takes the job over continues from there.
@@ -107,7 +133,7 @@ class Lease:
             raise _StoppedError
         until = self._now_us() + LEASE_US
         with self.who.writing() as session:
-            self._set(session, done=done, total=total, part=part, lease_until_us=until)
+            self._set(session, done=done, total=total, part=part or None, lease_until_us=until)
             self._write(session, write)
         self._until_us = until
 
@@ -119,6 +145,12 @@ class Lease:
         if self._stopping() or self._now_us() - (self._until_us - LEASE_US) > HOLD_US:
             self.progress(done, total, part)
 
+    def store(self, write: Callable[[Session], None]) -> None:
+        """Store an intermediate result, if the lease is still held; another attempt begins without it (`discard`)."""
+        with self.who.writing() as session:
+            self._set(session, attempts=self.attempt)
+            write(session)
+
     def keep(self, write: Callable[[Session], dict[str, Any]]) -> None:
         """Store the result, in one transaction with the end of the job, if the lease is still held.
 
@@ -127,9 +159,10 @@ class Lease:
         with self.who.writing() as session:
             self._set(session, state="done", finished_us=self._now_us(), lease_until_us=None)
             self._write(session, write)
+            self._record_end(session)
 
     def _write(self, session: Session, write: Callable[[Session], dict[str, Any]] | None) -> None:
-        job = None if write is None else session.get_one(self._rows, self.number)
+        job = None if write is None else session.get_one(self._kind.rows, self.number)
         for name, value in ({} if write is None else write(session)).items():
             setattr(job, name, value)
 
@@ -137,33 +170,25 @@ class Lease:
         """Let another worker begin it."""
         with self.who.writing() as session:
             self._set(session, state="queued", attempts=self.attempt - 1, done=0, total=0, lease_until_us=None)
+            if self._kind.discard is not None:
+                self._kind.discard(session, self.number)
 
     def fail(self, why: str) -> None:
         """End it without a result."""
         with suppress(_LeaseLostError), self.who.writing() as session:
             self._set(session, state="failed", error=why, finished_us=self._now_us(), lease_until_us=None)
+            self._record_end(session)
+
+    def _record_end(self, session: Session) -> None:
+        if self._kind.record_end is not None:
+            self._kind.record_end(session, session.get_one(self._kind.rows, self.number))
 
     def _now_us(self) -> int:
         return self.began_us + (monotonic_ns() - self._start_ns) // 1000
 
     def _set(self, session: Session, **values: Any) -> None:
-        if not update_leased_job(session, _table(self._rows), self.number, self._until_us, **values):
+        if not update_leased_job(session, self._kind.table, self.number, self._until_us, **values):
             raise _LeaseLostError
-
-
-@dataclass(frozen=True)
-class JobKind:
-    """A kind of job.
-
-    Attributes:
-        name: in the log.
-        rows: of its table, with the columns that `store.sql.jobs` names and `requested_by`.
-        begin: reads the request from a row, and returns the function that makes and stores the result.
-    """
-
-    name: str
-    rows: type[Any]
-    begin: Callable[[Any], Callable[[Lease], None]]
 
 
 def run_next_job(
@@ -173,34 +198,37 @@ def run_next_job(
 
     If *stopping* says that the worker is to end, the job waits for the next one.
     """
-    now, table = resolve_now(now_us), _table(kind.rows)
+    now = resolve_now(now_us)
     with reading(engine) as session:
-        if not job_waits(session, table, now):
+        if not job_waits(session, kind.table, now):
             return False
     with writing(engine) as session:
-        claimed = claim_job(session, table, now, now + LEASE_US)
+        claimed = claim_job(session, kind.table, now, now + LEASE_US)
         if claimed is None:
             return False
         number, attempt = claimed
         job = session.get_one(kind.rows, number)
-        if attempt > MOST_ATTEMPTS:
-            _quarantine(kind, job, now)
+        if attempt > 1 and kind.discard is not None:
+            kind.discard(session, number)
+        if attempt > kind.most_attempts:
+            _quarantine(session, kind, job, now)
             return True
         who = Context(engine, Actor(job.organisation_id, job.requested_by))
         make = kind.begin(job)
-    _run(kind, Lease(who, kind.rows, number, attempt, now, stopping), make)
+    _run(kind, Lease(who, kind, number, attempt, now, stopping), make)
     return True
 
 
-def _table(rows: type[Any]) -> Table:
-    return cast("Table", rows.__table__)
-
-
-def _quarantine(kind: JobKind, job: Any, now_us: int) -> None:
-    job.state, job.attempts = "quarantined", MOST_ATTEMPTS
-    job.error = f"its worker ended {MOST_ATTEMPTS} times while it was made; request it again once the reason is found"
+def _quarantine(session: Session, kind: JobKind, job: Any, now_us: int) -> None:
+    where = f", the last time at {job.part}" if job.part else ""
+    job.state, job.attempts = "quarantined", kind.most_attempts
+    job.error = (
+        f"its worker ended {kind.most_attempts} times while it ran{where}; request it again once the reason is found"
+    )
     job.lease_until_us, job.finished_us = None, now_us
     log.warning("job quarantined", kind=kind.name, job=job.id)
+    if kind.record_end is not None:
+        kind.record_end(session, job)
 
 
 def _run(kind: JobKind, lease: Lease, make: Callable[[Lease], None]) -> None:
@@ -208,7 +236,7 @@ def _run(kind: JobKind, lease: Lease, make: Callable[[Lease], None]) -> None:
     try:
         make(lease)
     except _LeaseLostError:
-        log.warning("job taken over", kind=kind.name, job=lease.number)
+        log.warning("job taken over or cancelled", kind=kind.name, job=lease.number)
     except _StoppedError:
         with suppress(_LeaseLostError):
             lease.give_back()

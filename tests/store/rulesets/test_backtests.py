@@ -2,23 +2,23 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, Table
 
 from fivefold.store.rulesets.backtests import (
     backtests_of,
-    claim_backtest,
     forget_entities,
-    is_waiting,
     newest_done,
     under_way,
-    update_leased,
 )
 from fivefold.store.sql.database import writing
+from fivefold.store.sql.jobs import claim_job, job_waits, update_leased_job
 from fivefold.store.tables.rulesets import Backtest
 from tests.store import databases
 from tests.store.stored import backtest_of, family_of, type_of
+
+_BACKTESTS = cast("Table", Backtest.__table__)
 
 
 def test_the_one_that_waits_longest_is_claimed(engine: Engine) -> None:
@@ -29,21 +29,23 @@ def test_the_one_that_waits_longest_is_claimed(engine: Engine) -> None:
             backtest_of(session, family, state, requested_us=1)
         gone = backtest_of(session, family, "running", requested_us=7, lease_until_us=100, done=5, total=9, attempts=1)
         backtest_of(session, family, "running", requested_us=2, lease_until_us=101)
-        claimed = [claim_backtest(session, 100, 200) for _ in range(4)]
+        claimed = [claim_job(session, _BACKTESTS, 100, 200) for _ in range(4)]
         assert claimed == [(first.id, 1), (gone.id, 2), (later.id, 1), None]
         session.refresh(gone)
         assert (gone.state, gone.lease_until_us, gone.done, gone.total) == ("running", 200, 0, 0)
-        assert (is_waiting(session, 100), is_waiting(session, 101)) == (False, True)
+        assert (job_waits(session, _BACKTESTS, 100), job_waits(session, _BACKTESTS, 101)) == (False, True)
 
 
 def test_only_who_holds_a_backtest_sets_what_is_new(engine: Engine) -> None:
     with writing(engine) as session:
         row = backtest_of(session, family_of(session, type_of(session), "one", 1), "running", lease_until_us=100)
-        assert update_leased(session, row.id, 99, done=1) is False
-        assert update_leased(session, row.id, 100, done=2, lease_until_us=150) is True
-        assert update_leased(session, row.id, 100, done=3) is False, "it is held until another moment now"
-        assert update_leased(session, row.id, 150, state="done", lease_until_us=None) is True
-        assert update_leased(session, row.id, 150, done=4) is False
+        assert update_leased_job(session, _BACKTESTS, row.id, 99, done=1) is False
+        assert update_leased_job(session, _BACKTESTS, row.id, 100, done=2, lease_until_us=150) is True
+        assert update_leased_job(session, _BACKTESTS, row.id, 100, done=3) is False, (
+            "it is held until another moment now"
+        )
+        assert update_leased_job(session, _BACKTESTS, row.id, 150, state="done", lease_until_us=None) is True
+        assert update_leased_job(session, _BACKTESTS, row.id, 150, done=4) is False
         session.refresh(row)
         assert (row.done, row.state) == (2, "done")
 
@@ -72,7 +74,7 @@ def test_one_that_somebody_claims_is_left_to_them(tmp_path: Path) -> None:
             for _ in range(2):
                 backtest_of(session, family)
         with writing(engine) as first, writing(engine) as second, writing(engine) as third:
-            assert [claim_backtest(each, 100, 200) for each in (first, second, third)] == [(1, 1), (2, 1), None]
+            assert [claim_job(each, _BACKTESTS, 100, 200) for each in (first, second, third)] == [(1, 1), (2, 1), None]
 
 
 def report(**parts: Any) -> str:

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, Table, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import InvalidRulesetError, NotFoundError, StoreError
@@ -14,11 +15,10 @@ from fivefold.domain.paging import Part
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import Entity
-from fivefold.store.tables.rulesets import Backtest
+from fivefold.store.tables.rulesets import Backtest, BacktestMover
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes import backtests
 from fivefold.usecases.changes.backtests import (
-    LEASE_US,
     list_backtests,
     list_movers,
     report_of,
@@ -31,9 +31,11 @@ from fivefold.usecases.rulesets.activate import activate
 from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.rulesets.read import list_families
+from fivefold.usecases.shared import jobs
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
+from fivefold.usecases.shared.jobs import LEASE_US
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import DAY, NOW, SECOND, audited, document, founded, rows_of, together
@@ -262,13 +264,13 @@ def test_progress_is_written_as_it_goes_and_keeps_the_lease(
     customers(engine, three[0], 7)
     monkeypatch.setattr(backtest_running, "MOST_ENTITIES", 3)
     seen = []
-    real = backtests.update_leased
+    real = jobs.update_leased_job
 
-    def watching(session: Session, number: int, held_us: int, **values: Any) -> bool:
+    def watching(session: Session, table: Table, number: int, held_us: int, **values: Any) -> bool:
         seen.append((values.get("done"), values.get("total"), values.get("lease_until_us")))
-        return real(session, number, held_us, **values)
+        return real(session, table, number, held_us, **values)
 
-    monkeypatch.setattr(backtests, "update_leased", watching)
+    monkeypatch.setattr(jobs, "update_leased_job", watching)
     request_backtest(Context(engine, three[0]), "retail")
     run_next_backtest(engine, NOW)
     assert [(done, total) for done, total, _ in seen] == [(0, 7), (0, 7), (3, 7), (6, 7), (7, 7), (None, None)]
@@ -324,6 +326,43 @@ def test_everybody_who_moves_is_listed_by_key_and_by_place(engine: Engine, three
     assert list_movers(ana, number, "medium", "high") == list_movers(ana, number, "low") == []
     with pytest.raises(NotFoundError, match="no backtest"):
         list_movers(Context(engine, founded(engine, "other")[0]), number)
+
+
+class KilledError(BaseException):
+    """What ends a process is not caught by anything."""
+
+
+@pytest.mark.parametrize("is_killed", [False, True], ids=["asked to stop", "killed"])
+def test_who_moves_is_listed_once_where_a_worker_ended_in_the_middle(
+    engine: Engine, three: People, monkeypatch: pytest.MonkeyPatch, is_killed: bool
+) -> None:
+    customers(engine, three[0], 9)
+    ana, ben, cyd = (Context(engine, each).at(NOW) for each in three)
+    commit(ben, "retail", 1)
+    request_backtest(ana, "retail", 1)
+    assert run_next_backtest(engine, NOW)
+    activate(cyd, "retail", 1, "our first")
+    save_draft(ana, document(medium=31), list_families(ana)[0].draft_revision or 0)
+    number = request_backtest(ana, "retail").id
+    stored = []
+    real = backtests.keep_movers
+
+    def keeping(session: Session, *rest: Any) -> None:
+        real(session, *rest)
+        stored.append(1)
+
+    def ends() -> bool:
+        if is_killed and stored:
+            raise KilledError
+        return bool(stored)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backtests, "keep_movers", keeping)
+        with suppress(KilledError):
+            run_next_backtest(engine, NOW, stopping=ends)
+    assert len(rows_of(engine, BacktestMover)) == (3 if is_killed else 0)
+    assert run_next_backtest(engine, NOW + 2 * LEASE_US)
+    assert [one.external_id for one in list_movers(ana, number)] == ["c1", "c4", "c7"]
 
 
 def test_who_is_erased_moves_nowhere(engine: Engine, three: People, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from fivefold.store.tables.rulesets import Backtest
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes import backtests
 from fivefold.usecases.changes.backtests import (
-    LEASE_US,
     cancel_backtest,
     list_backtests,
     request_backtest,
@@ -20,9 +19,11 @@ from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.rulesets import run_backtest as backtest_running
 from fivefold.usecases.rulesets.drafts import save_draft
+from fivefold.usecases.shared import jobs
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
+from fivefold.usecases.shared.jobs import LEASE_US
 from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import NOW, audited, document, founded, rows_of
 from tests.usecases.platforms import transaction
@@ -109,8 +110,8 @@ def test_parts_are_bounded_by_transactions_and_progress_moves_with_each(
     monkeypatch.setattr(backtest_running, "MOST_TRANSACTIONS", 3)
     seen = parts(monkeypatch, None)
     told: list[int] = []
-    real = backtests.update_leased
-    monkeypatch.setattr(backtests, "update_leased", lambda *a, **v: (told.append(v["done"]) if "done" in v else None) or real(*a, **v))  # fmt: skip  # noqa: E501 (one line is read more easily)
+    real = jobs.update_leased_job
+    monkeypatch.setattr(jobs, "update_leased_job", lambda *a, **v: (told.append(v["done"]) if "done" in v else None) or real(*a, **v))  # fmt: skip  # noqa: E501 (one line is read more easily)
     request_backtest(Context(engine, three[0]).at(NOW), "retail")
     assert run_next_backtest(engine, NOW)
     assert seen == [1, 1, 1, 3, 1]

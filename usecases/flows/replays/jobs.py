@@ -329,4 +329,4 @@ def _begin(job: FlowReplay) -> Callable[[Lease], None]:
     return lambda lease: make_replay(lease, wanted)
 
 
-REPLAYS = JobKind("replays", FlowReplay, _begin)
+REPLAYS = JobKind(name="replays", rows=FlowReplay, begin=_begin)

@@ -247,4 +247,4 @@ def _outcome(session: Session, family_id: int, version_id: int, *, same: bool) -
     return "draft" if session.get(Draft, family_id) is None else "beside a draft"
 
 
-POINTS = JobKind("points", PointsJob, _begin)
+POINTS = JobKind(name="points", rows=PointsJob, begin=_begin)
