@@ -148,7 +148,9 @@ def summary(findings: list[Finding]) -> list[str]:
             counts, others = zip(*(_above(finding, method, figure) for figure in (GINI, CAPTURE)), strict=True)
             found.append(f"| {finding.data_set.title} | {method} | {' | '.join(counts)} | {' | '.join(others)} |")
     worse = [text for finding in findings for text in behind(finding)]
-    return [*found, "", f"Where {FIVEFOLD} is behind, by the means over the windows:\n", *(worse or ["- nowhere"]), ""]
+    limits = "What [could be reached](results.md#what-could-be-reached) is measured by models that know part of the window.\n"
+    behind_lines = [f"Where {FIVEFOLD} is behind, by the means over the windows:\n", *(worse or ["- nowhere"]), ""]
+    return [*found, "", *behind_lines, limits]
 
 
 def behind(finding: Finding) -> list[str]:
