@@ -61,6 +61,8 @@ line](#add-a-line) by a folder of predictions.
   and the presets were made by looking at both sets, so the earlier windows are the cleaner evidence.
 """
 
+LIMITS = """What [could be reached](results.md#what-could-be-reached) is measured with part of the window known."""
+
 ADD = """## Add a line
 
     python -m benchmarks.yardstick --data ../shared/data --tasks build/tasks
@@ -148,9 +150,8 @@ def summary(findings: list[Finding]) -> list[str]:
             counts, others = zip(*(_above(finding, method, figure) for figure in (GINI, CAPTURE)), strict=True)
             found.append(f"| {finding.data_set.title} | {method} | {' | '.join(counts)} | {' | '.join(others)} |")
     worse = [text for finding in findings for text in behind(finding)]
-    limits = "What [could be reached](results.md#what-could-be-reached) is measured by models that know part of the window.\n"
-    behind_lines = [f"Where {FIVEFOLD} is behind, by the means over the windows:\n", *(worse or ["- nowhere"]), ""]
-    return [*found, "", *behind_lines, limits]
+    worse = [f"Where {FIVEFOLD} is behind, by the means over the windows:\n", *(worse or ["- nowhere"]), ""]
+    return [*found, "", *worse, f"{LIMITS}\n"]
 
 
 def behind(finding: Finding) -> list[str]:
