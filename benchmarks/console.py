@@ -113,26 +113,28 @@ def main() -> None:
     arguments.add_argument("--keep", type=Path, help="a folder in which the portfolios stay for the next run")
     arguments.add_argument("--fill-only", action="store_true", help="build them, and measure nothing")
     arguments.add_argument("--write", type=Path)
-    given = arguments.parse_args()
+    options = arguments.parse_args()
     load = os.getloadavg()[0]
     timings = {}
-    for name in given.databases:
-        with portfolio(name, given) as (engine, watcher):
-            if not given.fill_only:
-                timings[name] = asyncio.run(measure(site_of(engine, watcher), given.customers, given.requests))
-    if given.fill_only:
+    for name in options.databases:
+        with portfolio(name, options) as (engine, watcher):
+            if not options.fill_only:
+                timings[name] = asyncio.run(measure(site_of(engine, watcher), options.customers, options.requests))
+    if options.fill_only:
         return
-    written = page(f"python -m benchmarks.console {' '.join(sys.argv[1:])}", given, timings, (load, os.getloadavg()[0]))
+    written = page(
+        f"python -m benchmarks.console {' '.join(sys.argv[1:])}", options, timings, (load, os.getloadavg()[0])
+    )
     sys.stdout.write(written)
-    if given.write:
-        given.write.write_text(written, encoding="utf-8")
+    if options.write:
+        options.write.write_text(written, encoding="utf-8")
 
 
 @contextmanager
-def portfolio(name: str, given: argparse.Namespace) -> Iterator[tuple[Engine, ChampionWatcher]]:
+def portfolio(name: str, options: argparse.Namespace) -> Iterator[tuple[Engine, ChampionWatcher]]:
     """Open a database with everybody stored and assessed; it is deleted at the end, where it is not to be kept."""
     with ExitStack() as stack:
-        folder = given.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fivefold-measured-")))
+        folder = options.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fivefold-measured-")))
         folder.mkdir(parents=True, exist_ok=True)
         if name == "postgresql":
             engine = open_database(postgresql_in(folder / name, stack))
@@ -140,12 +142,12 @@ def portfolio(name: str, given: argparse.Namespace) -> Iterator[tuple[Engine, Ch
             engine = open_database(f"sqlite:///{folder}/measured.db")
         stack.callback(engine.dispose)
         watcher = ChampionWatcher(engine, read_settings())
-        complete = folder / f"{name}-{given.customers}-{given.transactions}"
+        complete = folder / f"{name}-{options.customers}-{options.transactions}"
         upgrade(engine)
         watcher.load()
         if not complete.exists():
             began = time.perf_counter()
-            fill(engine, watcher, given.customers, given.transactions)
+            fill(engine, watcher, options.customers, options.transactions)
             complete.touch()
             print(f"{name}: built in {time.perf_counter() - began:.0f} s", file=sys.stderr)
         furnished = complete.with_name(f"{complete.name}-furnished")
@@ -236,10 +238,10 @@ async def measure(site: Site, customers: int, requests: int) -> list[Timing]:
             jobs = [partial(ask, site, view, parts, query, whole), partial(handle, site, view, parts, query, handler)]
             for which in random.permutation(2):
                 await jobs[which]()
-        with counted(site.engine) as sent:
+        with counted(site.engine) as statements:
             await jobs[0]()
-        timings.append(Timing(view.path, whole[5:-1], handler[5:], len(sent)))
-        print(view.path, *(f"{value:.3f}" for value in timings[-1].quantiles()), len(sent), file=sys.stderr)
+        timings.append(Timing(view.path, whole[5:-1], handler[5:], len(statements)))
+        print(view.path, *(f"{value:.3f}" for value in timings[-1].quantiles()), len(statements), file=sys.stderr)
     return timings
 
 
@@ -271,19 +273,19 @@ async def ask(site: Site, view: View, parts: dict[str, str], query: str, seconds
         "client": ("127.0.0.1", 1),
         "root_path": "",
     }
-    sent: list[Any] = []
+    messages: list[Any] = []
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: Any) -> None:
-        sent.append(message)
+        messages.append(message)
 
     began = time.perf_counter()
     await site.application(scope, receive, send)
     seconds.append(time.perf_counter() - began)
-    if sent[0]["status"] not in {200, 303}:
-        raise SystemExit(f"{path}?{query} answers {sent[0]['status']}: {sent[1]['body'].decode()[:2000]}")
+    if messages[0]["status"] not in {200, 303}:
+        raise SystemExit(f"{path}?{query} answers {messages[0]['status']}: {messages[1]['body'].decode()[:2000]}")
 
 
 async def handle(site: Site, view: View, parts: dict[str, str], query: str, seconds: list[float]) -> None:
@@ -308,25 +310,25 @@ async def handle(site: Site, view: View, parts: dict[str, str], query: str, seco
 @contextmanager
 def counted(engine: Engine) -> Iterator[list[str]]:
     """Collect the statements that are sent meanwhile."""
-    sent: list[str] = []
+    statements: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        sent.append(statement)
+        statements.append(statement)
 
     event.listen(engine, "before_cursor_execute", note)
-    yield sent
+    yield statements
     event.remove(engine, "before_cursor_execute", note)
 
 
-def page(command: str, given: Any, timings: dict[str, list[Timing]], load: tuple[float, float]) -> str:
+def page(command: str, options: Any, timings: dict[str, list[Timing]], load: tuple[float, float]) -> str:
     """Write the figures: a table for each database."""
     unmeasured = "\n".join(f"- `{path}`: {why}." for path, why in LEFT_OUT.items())
     tables = "\n\n".join(f"## {name}\n\n{table(rows)}" for name, rows in timings.items())
     return f"""# The console, measured
 
 `{command}`, {datetime.now(UTC):%Y-%m-%d}:
-{given.customers:,} customers with levels, {given.transactions:,} transactions; {given.requests} requests of each page,
-of customers at random; 2 processors shared with other work, load {load[0]:.1f} before and {load[1]:.1f} after.
+{options.customers:,} customers with levels, {options.transactions:,} transactions; {options.requests} requests of each
+page, of customers at random; 2 processors shared with other work, load {load[0]:.1f} before and {load[1]:.1f} after.
 PostgreSQL and SQLite with the product's usual settings, on the same machine.
 
 A page is asked through the application in one process: session, rights, use cases, template and headers. Its peer, in

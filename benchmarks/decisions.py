@@ -107,8 +107,8 @@ def prepared(engine: Engine) -> Actor:
         for name in ("Ana", "Bo")
     )
     for name, rules in (("thresholds", THRESHOLDS), ("history", [*THRESHOLDS, *HISTORY])):
-        made = propose_policy(Context(engine, writer), document(name, rules), "To measure.", "To measure.")
-        approve_policy(Context(engine, approver), name, made.number, "To measure.")
+        proposal = propose_policy(Context(engine, writer), document(name, rules), "To measure.", "To measure.")
+        approve_policy(Context(engine, approver), name, proposal.number, "To measure.")
     return actor
 
 
@@ -138,13 +138,15 @@ def measured(kind: str, engine: Engine, calls: int) -> Iterator[str]:
         for freshness in (Freshness.STORED, Freshness.REFRESH, Freshness.NOW):
 
             def call(number: int, policy: str = policy, freshness: Freshness = freshness) -> object:
-                given = {
+                transaction = {
                     "transaction_id": f"{policy}-{freshness}-{number}",
                     "transaction_amount": -100.0 - number,
                     "transaction_currency": ("EUR", "USD")[number % 2],
                     "operation": ("cash", "wire")[number % 2],
                 }
-                return decide(Context(engine, actor), policy, "customer", f"c{number % CUSTOMERS}", given, freshness)
+                return decide(
+                    Context(engine, actor), policy, "customer", f"c{number % CUSTOMERS}", transaction, freshness
+                )
 
             yield _line(kind, policy, freshness, milliseconds(calls, call))
 
@@ -158,10 +160,10 @@ def _line(kind: str, policy: str, freshness: Freshness, times: Times) -> str:
 def without_plain_form(name: str, rules: list[tuple[str, list[dict[str, object]], str]]) -> str:
     """Name what a policy still asks of columns, which is slow for one entity."""
     analysed = analyse_canonical_policy(read_policy(document(name, rules)).canonical)
-    asked = [input_key(each) for each in plan_for(Needs.of(analysed), (), "EUR").batch_only]
+    missing = [input_key(each) for each in plan_for(Needs.of(analysed), (), "EUR").batch_only]
     if single_policy(policy_program_for(analysed, {}, "EUR")) is None:
-        asked.append("its conditions")
-    return ", ".join(asked) or "nothing"
+        missing.append("its conditions")
+    return ", ".join(missing) or "nothing"
 
 
 def main() -> None:

@@ -114,8 +114,8 @@ def prepared(engine: Engine, ruleset_name: str, sizes: Sequence[int], days: floa
         for named in bundled_lists().values():
             put_list_in(session, context, named, context.now(), marks=False)
     activate(engine, context.actor, ruleset.canonical)
-    known = FIELDS | LISTS
-    fields = {name: value for name, value in known.items() if name in written["fields"]}
+    declarations = FIELDS | LISTS
+    fields = {name: value for name, value in declarations.items() if name in written["fields"]}
     put_entities(context, written["entity_type"], [EntityRow(f"c{size}", fields) for size in sizes])
     for size in sizes:
         rows = list(transactions(f"c{size}", size, days))
@@ -137,7 +137,7 @@ def measure(
     warm_up: int = WARM_UP,
 ) -> list[Measured]:
     """Let one transaction arrive for each customer in turn, and wait for its level; their numbers begin at *first*."""
-    taken: dict[int, list[float]] = {size: [] for size in sizes}
+    milliseconds: dict[int, list[float]] = {size: [] for size in sizes}
     for number in range(first, first + warm_up + rounds):
         for size in sizes:
             (row,) = transactions(f"c{size}", 1, 0.0, first=size + number)
@@ -148,8 +148,8 @@ def measure(
 
             took = clocked(event, engine if server else None)
             if number >= first + warm_up:
-                taken[size].append(1e3 * took[1])
-    return [Measured(size, times) for size, times in taken.items()]
+                milliseconds[size].append(1e3 * took[1])
+    return [Measured(size, times) for size, times in milliseconds.items()]
 
 
 def steps(engine: Engine, context: Context, sizes: Sequence[int], rounds: int) -> Iterator[str]:
@@ -198,22 +198,24 @@ def main() -> None:
     arguments.add_argument("--sizes", type=int, nargs="+", default=[*SIZES])
     arguments.add_argument("--postgresql", action="store_true")
     arguments.add_argument("--steps", choices=RULESETS, help="of which ruleset to tell where the time goes")
-    given = arguments.parse_args()
+    options = arguments.parse_args()
     before = os.getloadavg()[0]
-    if given.steps is not None:
+    if options.steps is not None:
         with sqlite() as engine:
-            context = prepared(engine, given.steps, given.sizes, 365.25 * given.years)
-            table = [f"| step | {' | '.join(f'{size:,} stored, ms' for size in given.sizes)} |"]
-            table += ["|---|" + "---:|" * len(given.sizes), *steps(engine, context, given.sizes, given.rounds)]
+            context = prepared(engine, options.steps, options.sizes, 365.25 * options.years)
+            table = [f"| step | {' | '.join(f'{size:,} stored, ms' for size in options.sizes)} |"]
+            table += ["|---|" + "---:|" * len(options.sizes), *steps(engine, context, options.sizes, options.rounds)]
         sys.stdout.write("\n".join([*table, f"load {before:.1f} before, {os.getloadavg()[0]:.1f} after", ""]))
         return
-    found: list[str] = []
+    page_lines: list[str] = []
     for ruleset_name in RULESETS:
-        with postgresql() if given.postgresql else sqlite() as engine:
-            context = prepared(engine, ruleset_name, given.sizes, 365.25 * given.years)
-            found += lines(ruleset_name, measure(engine, context, given.sizes, given.rounds, server=given.postgresql))
+        with postgresql() if options.postgresql else sqlite() as engine:
+            context = prepared(engine, ruleset_name, options.sizes, 365.25 * options.years)
+            page_lines += lines(
+                ruleset_name, measure(engine, context, options.sizes, options.rounds, server=options.postgresql)
+            )
     head = ("| ruleset | stored | ms of the processor | least to most | ratio |", "|---|---:|---:|---:|---:|")
-    sys.stdout.write("\n".join([*head, *found, f"load {before:.1f} before, {os.getloadavg()[0]:.1f} after", ""]))
+    sys.stdout.write("\n".join([*head, *page_lines, f"load {before:.1f} before, {os.getloadavg()[0]:.1f} after", ""]))
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ SOURCE = {
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReplayCase:
     """A flow that ships, and over what it is replayed.
 
     Attributes:
@@ -56,12 +56,12 @@ class Asked:
 
 EVER = (YEARS[0], "1999-01-02")
 WANTED = (
-    Asked("onboarding", "[{on: field, fields: [country]}]", EVER, "each new customer"),
-    Asked("escalation", "", EVER, "each level that rose so far"),
-    Asked("limits", "[{on: level}, {on: segment}]", EVER, "each change of level or segment"),
-    Asked("payment", "[{on: transaction}]", ("1998-12-01", "1999-01-01"), "each transaction of December 1998"),
-    Asked("reactivation", "", None, "everybody"),
-    Asked("review", "", None, "everybody"),
+    ReplayCase("onboarding", "[{on: field, fields: [country]}]", EVER, "each new customer"),
+    ReplayCase("escalation", "", EVER, "each level that rose so far"),
+    ReplayCase("limits", "[{on: level}, {on: segment}]", EVER, "each change of level or segment"),
+    ReplayCase("payment", "[{on: transaction}]", ("1998-12-01", "1999-01-01"), "each transaction of December 1998"),
+    ReplayCase("reactivation", "", None, "everybody"),
+    ReplayCase("review", "", None, "everybody"),
 )
 
 
@@ -73,7 +73,7 @@ ASKED = "reactivation"
 class Replayed:
     """What a replay came to, and what the worker that made it took."""
 
-    asked: Asked
+    case: ReplayCase
     took: Step
     report: dict[str, Any]
 
@@ -84,7 +84,7 @@ class Replayed:
 
 
 def replay_on_platform(
-    data: Path, folder: Path, kind: str = "SQLite", wanted: Sequence[Asked] = WANTED
+    data: Path, folder: Path, kind: str = "SQLite", wanted: Sequence[ReplayCase] = WANTED
 ) -> tuple[list[Step], list[Replayed]]:
     """Fill a platform and replay flows on it; the value model is trained in *folder* already.
 
@@ -97,7 +97,7 @@ def replay_on_platform(
     Returns:
         What filling it took, and a worker that has nothing to do; and the replays.
     """
-    with tempfile.TemporaryDirectory(dir=folder) as made, database_of(kind, Path(made)) as engine:
+    with tempfile.TemporaryDirectory(dir=folder) as scratch, database_of(kind, Path(scratch)) as engine:
         steps = _filled(engine, data, folder)
         author, publisher = (
             Context(engine, actor_in(engine, "default", f"member:{number}")).at(parse_moment(EVER[1]))
@@ -160,26 +160,26 @@ def _declared(context: Context) -> None:
     define_type(context, kind.name, fields, kind.transaction_fields, purposes={"tags": tags})
 
 
-def _replayed(context: Context, folder: Path, asked: Asked) -> Replayed:
-    added = f"\ntriggers: {asked.triggers}\n" if asked.triggers else ""
-    saved = save_flow_draft(context, flow_text(asked.flow) + added)
-    committed = commit_flow(context, asked.flow, saved.revision, WHY)
+def _replayed(context: Context, folder: Path, case: ReplayCase) -> Replayed:
+    added = f"\ntriggers: {case.triggers}\n" if case.triggers else ""
+    saved = save_flow_draft(context, flow_text(case.flow) + added)
+    committed = commit_flow(context, case.flow, saved.revision, WHY)
     period: dict[str, Any] = {}
-    if asked.period is not None:
-        period = {"from_us": parse_moment(asked.period[0]), "until_us": parse_moment(asked.period[1])}
-    job, _ = request_flow_replay(context, asked.flow, ReplayAsked(version=committed.number, alone=True, **period))
+    if case.period is not None:
+        period = {"from_us": parse_moment(case.period[0]), "until_us": parse_moment(case.period[1])}
+    job, _ = request_flow_replay(context, case.flow, ReplayAsked(version=committed.number, alone=True, **period))
     took = _work(context.engine, folder, EVER[1])
-    found = read_flow_replay(context, job.id)
-    if found.report is None:
-        raise RuntimeError(f"the replay of {asked.flow} is {found.state}: {found.error}")
-    return Replayed(asked, took, found.report)
+    replay = read_flow_replay(context, job.id)
+    if replay.report is None:
+        raise RuntimeError(f"the replay of {case.flow} is {replay.state}: {replay.error}")
+    return Replayed(case, took, replay.report)
 
 
 def section(steps: Sequence[Step], replays: Sequence[Replayed], kind: str = "SQLite") -> str:
     """Write what was replayed on a platform, what it took, and where the runs came to."""
     idle, filling = steps[-1], steps[:-1]
     took = [
-        f"| `{each.asked.flow}` | {each.asked.over} | {each.runs:,} | {each.took.seconds:.1f} "
+        f"| `{each.case.flow}` | {each.case.over} | {each.runs:,} | {each.took.seconds:.1f} "
         f"| {each.took.processor_seconds:.1f} | {each.runs / each.took.seconds:,.0f} | {each.took.peak_mb:,.0f} |"
         for each in replays
     ]
@@ -213,22 +213,22 @@ as of {EVER[1]}.
 _NEWLINE = "\n"
 
 
-def _part(found: Replayed) -> str:
-    asked, report = found.asked, found.report
-    period = "" if asked.period is None else f", from {asked.period[0]} until {asked.period[1]}"
+def _part(replayed: Replayed) -> str:
+    case, report = replayed.case, replayed.report
+    period = "" if case.period is None else f", from {case.period[0]} until {case.period[1]}"
     with_triggers = (
-        f", with `triggers: {asked.triggers}`" if asked.triggers else ", by its own triggers" if period else ""
+        f", with `triggers: {case.triggers}`" if case.triggers else ", by its own triggers" if period else ""
     )
     ends = [
-        f"| {state} at `{step}` | {count:,} | {percent(count / found.runs)} |"
+        f"| {state} at `{step}` | {count:,} | {percent(count / replayed.runs)} |"
         for state, step, count in sorted(report["ends"], key=lambda row: -row[2])
     ]
-    actions = [f"| `{action}` | {count:,} | {percent(count / found.runs)} |" for action, count in report["actions"]]
+    actions = [f"| `{action}` | {count:,} | {percent(count / replayed.runs)} |" for action, count in report["actions"]]
     table = "| action | runs | share |\n|---|---|---|\n"
     done = f"\n\n{table}{_NEWLINE.join(actions)}" if actions else "\n\nNo action would follow."
-    return f"""### `{asked.flow}` for {asked.over}
+    return f"""### `{case.flow}` for {case.over}
 
-{found.runs:,} runs about {report["entities"]:,} customers{period}{with_triggers}.
+{replayed.runs:,} runs about {report["entities"]:,} customers{period}{with_triggers}.
 
 | run | runs | share |
 |---|---|---|

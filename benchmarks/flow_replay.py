@@ -159,14 +159,14 @@ def main() -> None:
         load, began, processor = os.getloadavg()[0], time.perf_counter(), time.process_time()
         run_next_replay(engine, now_us)
         seconds, processor = time.perf_counter() - began, time.process_time() - processor
-        found = read_flow_replay(context, line.id)
+        replay = read_flow_replay(context, line.id)
         engine.dispose()
-    report = found.report or {}
+    report = replay.report or {}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"{found.state}: {customers:,} customers by two versions in {seconds:.1f} s ({processor:.1f} of processors),"
+        f"{replay.state}: {customers:,} customers by two versions in {seconds:.1f} s ({processor:.1f} of processors),"
         f" {customers / seconds:,.0f} a second; {report.get('people', 0):,} treated otherwise;"
-        f" {peak:,.0f} MB at most; load {load:.1f} before and {os.getloadavg()[0]:.1f} after {found.error or ''}"
+        f" {peak:,.0f} MB at most; load {load:.1f} before and {os.getloadavg()[0]:.1f} after {replay.error or ''}"
     )
 
 

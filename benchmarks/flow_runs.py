@@ -143,13 +143,13 @@ def recorded_runs(engine: Engine, actor: Actor, calls: int) -> Iterator[str]:
         let_act(engine, actor, document)
 
         def call(number: int, flow: str = flow) -> object:
-            given = {
+            transaction = {
                 "transaction_id": f"{flow}-{number}",
                 "transaction_amount": float(number * 37 % (ROWS * WIDTH)),
                 "transaction_currency": "EUR",
                 "operation": f"k{number % KINDS}",
             }
-            return call_flow(Context(engine, actor), flow, "customer", f"c{number % CUSTOMERS}", given)
+            return call_flow(Context(engine, actor), flow, "customer", f"c{number % CUSTOMERS}", transaction)
 
         yield line_of(flow, milliseconds(calls, call))
 

@@ -119,24 +119,24 @@ def main() -> None:
     few = contexts(RUNS)
     amount, kind = (input_key(each) for each in program.analysed.fact_inputs)
     rows = [{amount: each["amount"], kind: each["kind"]} for each in few]
-    asked = RowContext({}, {})
-    ends = [program.flow.steps[program.run_row(row, asked)[LAST]].id for row in rows]
+    context = RowContext({}, {})
+    ends = [program.flow.steps[program.run_row(row, context)[LAST]].id for row in rows]
     theirs = [engine.evaluate("graph", each)["result"]["end"] for each in few]
     assert ends == theirs, "the two do not come to the same ends"
     many = contexts(REPLAYED)
     frame = pl.DataFrame({amount: [each["amount"] for each in many], kind: [each["kind"] for each in many]})
     works: dict[str, Callable[[], object]] = {
-        "one run": lambda: [program.run_row(row, asked) for row in rows],
-        "one run with its why": lambda: [_explained(program, row, asked) for row in rows],
+        "one run": lambda: [program.run_row(row, context) for row in rows],
+        "one run with its why": lambda: [_explained(program, row, context) for row in rows],
         "zen, one evaluation": lambda: [engine.evaluate("graph", each) for each in few],
         "replay": lambda: program.run(frame, RunContext({}, {})),
         "zen, one after another": lambda: [engine.evaluate("graph", each) for each in many],
     }
-    taken: dict[str, list[float]] = {name: [] for name in works}
+    seconds: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
-            taken[name].append(timed(work))
-    medians = {name: statistics.median(each) for name, each in taken.items()}
+            seconds[name].append(timed(work))
+    medians = {name: statistics.median(each) for name, each in seconds.items()}
     for name in ("one run", "one run with its why", "zen, one evaluation"):
         print(f"{name}: {medians[name] / RUNS * 1e6:.1f} µs of the processor")
     print(f"one run / zen: {medians['one run'] / medians['zen, one evaluation']:.2f}")
@@ -145,8 +145,8 @@ def main() -> None:
     print(f"replay / zen: {medians['zen, one after another'] / medians['replay']:.1f} times as many rows")
 
 
-def _explained(program: FlowProgram, row: dict[str, Any], asked: RowContext) -> object:
-    return explain_run(program, program.run_row(row, asked))
+def _explained(program: FlowProgram, row: dict[str, Any], context: RowContext) -> object:
+    return explain_run(program, program.run_row(row, context))
 
 
 if __name__ == "__main__":

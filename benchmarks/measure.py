@@ -91,14 +91,14 @@ def _peak_bytes() -> int:
 
 def _write_sample(table: pa.Table, data: str, path: str) -> None:
     """Write the rows of the file's first customers, in the order of their identifiers."""
-    found = pa.array([], pa.string())
+    customers = pa.array([], pa.string())
     for batch in pq.ParquetFile(data).iter_batches(columns=["user_id"]):
-        found = pc.unique(pa.concat_arrays([found, batch["user_id"].cast(pa.string())]))
-        if len(found) >= SAMPLE_CUSTOMERS:
+        customers = pc.unique(pa.concat_arrays([customers, batch["user_id"].cast(pa.string())]))
+        if len(customers) >= SAMPLE_CUSTOMERS:
             break
     user_ids = table["user_id"].cast(pa.string())
     sample = table.set_column(table.schema.get_field_index("user_id"), "user_id", user_ids)
-    first = found[:SAMPLE_CUSTOMERS]
+    first = customers[:SAMPLE_CUSTOMERS]
     pq.write_table(sample.filter(pc.is_in(user_ids, first)).sort_by("user_id"), path)
 
 

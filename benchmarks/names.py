@@ -78,23 +78,24 @@ def _measure(members: list[str], names: list[str], how: tuple[str, int], rounds:
     def together() -> list[bool]:
         return targets.have_near(names, at_least, pool)
 
-    found = everyone()
-    assert found == one_by_one() == together()
-    taken: dict[Callable[[], list[bool]], list[tuple[float, float]]] = {everyone: [], one_by_one: [], together: []}
+    matches = everyone()
+    assert matches == one_by_one() == together()
+    durations: dict[Callable[[], list[bool]], list[tuple[float, float]]] = {everyone: [], one_by_one: [], together: []}
     for _ in range(rounds):
-        for job, times in taken.items():
+        for job, times in durations.items():
             began, busy = time.perf_counter(), time.process_time()
             job()
             times.append((time.perf_counter() - began, time.process_time() - busy))
     peer, one, all_ = (
-        [statistics.median(each) / len(names) * 1e3 for each in zip(*times, strict=True)] for times in taken.values()
+        [statistics.median(each) / len(names) * 1e3 for each in zip(*times, strict=True)]
+        for times in durations.values()
     )
     passed_and_busy = [f"{value:.3f}" for value in (one[1], all_[1], one[0], all_[0])]
     verdict = "met" if all_[1] <= AIM_MS else "**missed**"
     cells = (
         measure,
         at_least,
-        sum(found),
+        sum(matches),
         *passed_and_busy,
         f"{peer[1]:.3f}",
         f"{peer[1] / all_[1]:.1f}",

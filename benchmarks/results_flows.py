@@ -72,20 +72,20 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--data", type=Path, required=True, help="the folder that has berka/")
     arguments.add_argument("--write", type=Path)
-    given = arguments.parse_args()
+    options = arguments.parse_args()
     before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_files(given.data, folder)
+        write_files(options.data, folder)
         _command(folder, "train", "--data", "transactions.parquet", "--config", _config(), "--name", BERKA.name)
         replays = [replay(folder, flow, BERKA.as_of) for flow in ("limits", "escalation", "reactivation")]
         nobody = [_nobody_came(folder, each) for each in replays if len(waiting(each.ends))]
         years = [replay(folder, "escalation", day, entities=_known(folder, day)) for day in YEARS]
-        platform = section(*replay_on_platform(given.data, folder))
+        platform = section(*replay_on_platform(options.data, folder))
     text = f"{page(replays, nobody, years, before)}\n{platform}"
     sys.stdout.write(text)
-    if given.write:
-        given.write.write_text(text, encoding="utf-8")
+    if options.write:
+        options.write.write_text(text, encoding="utf-8")
 
 
 def write_files(data: Path, folder: Path) -> None:
@@ -104,8 +104,8 @@ def replay(
     """Run a flow for every entity of a file; a flow for commerce without a ruleset, as it may read no level."""
     parts = [part for table in ("transactions", *EMPTY) for part in (f"--{table}", f"{table}.parquet")]
     level = [] if load_flow(flow).flow.purpose == "commercial" else ["--ruleset", RULESET, "--lists", "lists"]
-    with tempfile.TemporaryDirectory(dir=folder) as made:
-        output = Path(made) / "ends.parquet"
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        output = Path(scratch) / "ends.parquet"
         arguments = ["flows", "run", flow, entities, *parts, *level, "--base", BERKA.base, "--as-of", as_of, *more]
         seconds, processor_seconds, peak_mb = _command(folder, *arguments, "--model", MODEL, "--output", str(output))
         command = f"fivefold {' '.join(arguments)} --model {MODEL}"
@@ -178,8 +178,8 @@ def outcome_rows(flow: AnalysedFlow, ends: pl.DataFrame) -> list[str]:
 
 def action_rows(flow: AnalysedFlow, ends: pl.DataFrame) -> list[str]:
     """Write a row for each action of the flow, those that nobody would get among them."""
-    taken = dict(ends["actions"].str.split(", ").explode().value_counts().rows())
-    counts = {action.id: taken.get(action.id, 0) for action in flow.flow.actions}
+    counts_by_action = dict(ends["actions"].str.split(", ").explode().value_counts().rows())
+    counts = {action.id: counts_by_action.get(action.id, 0) for action in flow.flow.actions}
     return [
         f"| `{action.id}` | {action.title} | {counts[action.id]:,} | {percent(counts[action.id] / len(ends))} |"
         for action in flow.flow.actions
@@ -200,9 +200,9 @@ _NEWLINE = "\n"
 _TABLE = "| {} | | customers | share |\n|---|---|---|---|\n{}"
 
 
-def _part(found: Replay, nobody: Replay | None) -> str:
-    flow = load_flow(found.flow)
-    rows = limit_rows(found.ends)
+def _part(replayed: Replay, nobody: Replay | None) -> str:
+    flow = load_flow(replayed.flow)
+    rows = limit_rows(replayed.ends)
     limits = f"\n\n| limit | amount | customers |\n|---|---|---|\n{_NEWLINE.join(rows)}" if rows else ""
     persons = [step.person.within for step in flow.flow.steps if isinstance(step, PersonStep)]
     late = (
@@ -218,11 +218,11 @@ If no person answers in time ({persons[0]}), everybody who waits goes on:
     )
     return f"""## {flow.flow.title}
 
-    {found.command}
+    {replayed.command}
 
-{_TABLE.format("run", _NEWLINE.join(outcome_rows(flow, found.ends)))}
+{_TABLE.format("run", _NEWLINE.join(outcome_rows(flow, replayed.ends)))}
 
-{_TABLE.format("action", _NEWLINE.join(action_rows(flow, found.ends)))}{limits}{late}
+{_TABLE.format("action", _NEWLINE.join(action_rows(flow, replayed.ends)))}{limits}{late}
 """
 
 
@@ -276,13 +276,19 @@ these nothing followed then.
 
 def _years(years: Sequence[Replay]) -> str:
     steps = [step.id for step in load_flow("escalation").flow.steps]
-    taken = [step for step in steps if any(step in each.ends["at"] for each in years)]
-    names = ["as of", "customers", *(f"`{step}`" for step in taken), "elsewhere a year before", "of these nothing then"]
+    steps_passed = [step for step in steps if any(step in each.ends["at"] for each in years)]
+    names = [
+        "as of",
+        "customers",
+        *(f"`{step}`" for step in steps_passed),
+        "elsewhere a year before",
+        "of these nothing then",
+    ]
     lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
     moved = [("", ""), *(_moved(one, other) for one, other in pairwise(years))]
     for each, change in zip(years, moved, strict=True):
         counts = dict(each.ends["at"].value_counts().rows())
-        cells = [each.as_of, f"{len(each.ends):,}", *(f"{counts.get(step, 0):,}" for step in taken), *change]
+        cells = [each.as_of, f"{len(each.ends):,}", *(f"{counts.get(step, 0):,}" for step in steps_passed), *change]
         lines.append(f"| {' | '.join(cells)} |")
     return f"{_NEWLINE.join(lines)}\n"
 

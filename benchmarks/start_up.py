@@ -39,13 +39,16 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
     checkouts = [HERE, *options.against]
-    taken: dict[tuple[str, int], list[float]] = defaultdict(list)
+    seconds_by_command: dict[tuple[str, int], list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as var:
         for round_ in range(options.rounds + 1):
             for command in COMMANDS:
                 for number, checkout in enumerate(checkouts):
                     seconds = processor_seconds(checkout, command, var)
                     if round_:  # the first one fills caches
-                        taken[command, number].append(seconds)
+                        seconds_by_command[command, number].append(seconds)
     for command in COMMANDS:
-        print(f"{command}: " + ", ".join(f"{median(taken[command, number]):.2f} s" for number in range(len(checkouts))))
+        print(
+            f"{command}: "
+            + ", ".join(f"{median(seconds_by_command[command, number]):.2f} s" for number in range(len(checkouts)))
+        )

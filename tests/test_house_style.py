@@ -68,9 +68,10 @@ SHARED_CLASS_NAMES = {
 }
 """Public classes of one name, and why that is one meaning; the client names its own as the answers they are of."""
 
-MOST_PARTICIPLES = 309
+MOST_PARTICIPLES = 34
+"""Fields whose names are public: of answers, stored breakdowns and forms. There are no others, and no new ones."""
 MOST_IS_NO = 628
-"""How many names and sentences still fall short: new ones are refused. Lower the number with each that goes."""
+"""How many sentences still fall short: new ones are refused. Lower the number with each that goes."""
 IS_NO = re.compile(r"\b(?:is|are|be|was) no\b")
 
 UNREAD = re.compile(r"""["']\s*\n\s*[a-z]{0,2}["']|\\[a-z]""", re.IGNORECASE)
@@ -211,7 +212,7 @@ def names_given(module: Path) -> Iterator[str]:
             yield node.name.lower()
 
 
-def test_fewer_and_fewer_names_are_bare_participles() -> None:
+def test_no_name_is_a_bare_participle_but_public_fields() -> None:
     """A thing has a noun and an act a verb: `rows_by_day`, not `found`."""
     assert sum(name in PARTICIPLES for module in MODULES for name in names_given(module)) <= MOST_PARTICIPLES
 

@@ -39,24 +39,33 @@ def main() -> None:
     options.add_argument("--customers", type=int, default=50_000, help="who are simulated, of some 40 rows each")
     options.add_argument("--rounds", type=int, default=5, help="processes with checks, and without")
     options.add_argument("--once", action="store_true", help="measure this process alone")
-    asked = options.parse_args()
-    if asked.once:
-        print(json.dumps(measure(asked.own, asked.customers)))
+    arguments = options.parse_args()
+    if arguments.once:
+        print(json.dumps(measure(arguments.own, arguments.customers)))
         return
-    found: dict[str, list[dict[str, object]]] = {name: [] for name in CHECKS}
+    runs_by_check: dict[str, list[dict[str, object]]] = {name: [] for name in CHECKS}
     with tempfile.TemporaryDirectory() as scratch:
-        for _ in range(asked.rounds):
+        for _ in range(arguments.rounds):
             for name in CHECKS:
-                found[name].append(_in_process(name, asked, Path(scratch)))
-    same = {str(each["values"]) for runs in found.values() for each in runs}
-    print(f"{found['without'][0]['rows']:,} rows; the values are {'the same' if len(same) == 1 else 'NOT THE SAME'}")
-    for name, runs in found.items():
+                runs_by_check[name].append(_in_process(name, arguments, Path(scratch)))
+    same = {str(each["values"]) for runs in runs_by_check.values() for each in runs}
+    verdict = "the same" if len(same) == 1 else "NOT THE SAME"
+    print(f"{runs_by_check['without'][0]['rows']:,} rows; the values are {verdict}")
+    for name, runs in runs_by_check.items():
         seconds = [float(str(each["seconds"])) for each in runs]
         print(f"{name}: {median(seconds):.3f} s ({min(seconds):.3f} to {max(seconds):.3f})")
 
 
-def _in_process(name: str, asked: argparse.Namespace, scratch: Path) -> dict[str, object]:
-    command = [sys.executable, "-m", __spec__.name, str(asked.own), "--customers", str(asked.customers), "--once"]
+def _in_process(name: str, arguments: argparse.Namespace, scratch: Path) -> dict[str, object]:
+    command = [
+        sys.executable,
+        "-m",
+        __spec__.name,
+        str(arguments.own),
+        "--customers",
+        str(arguments.customers),
+        "--once",
+    ]
     environment = {**os.environ, **CHECKS[name], "FIVEFOLD_VAR": str(scratch / name.replace(" ", "_"))}
     done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     line: dict[str, object] = json.loads(done.stdout.splitlines()[-1])

@@ -25,9 +25,9 @@ BASE = "EUR"
 
 def plan_of(path: Path) -> Plan:
     """Ask for the whole catalogue, with the European Central Bank's rates of the currencies that occur."""
-    known = ecb_rates(BASE, AS_OF)
-    rates = {code: rate for code, rate in known.rates.items() if code in simulated_traits.CURRENCIES}
-    used = RateTable(BASE, AS_OF, rates, known.source)
+    ecb = ecb_rates(BASE, AS_OF)
+    rates = {code: rate for code, rate in ecb.rates.items() if code in simulated_traits.CURRENCIES}
+    used = RateTable(BASE, AS_OF, rates, ecb.source)
     return Plan(str(path), to_microseconds(AS_OF), used, wanted_of(CATALOGUE.indicators))
 
 

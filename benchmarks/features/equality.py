@@ -40,11 +40,11 @@ def largest_difference(kernel: Path, other: Path) -> Difference:
     Raises:
         AssertionError: the engines differ in customers, columns, or a value beyond the tolerance.
     """
-    expected, found = pl.read_parquet(kernel), pl.read_parquet(other)
-    assert expected["user_id"].equals(found["user_id"].cast(pl.String)), "other customers than the kernel's"
+    expected, other_values = pl.read_parquet(kernel), pl.read_parquet(other)
+    assert expected["user_id"].equals(other_values["user_id"].cast(pl.String)), "other customers than the kernel's"
     worst = Difference("", 0.0, 0.0, -1.0)
     for name in expected.columns[1:]:
-        one, two = (frame[name].fill_null(float("nan")).to_numpy() for frame in (expected, found))
+        one, two = (frame[name].fill_null(float("nan")).to_numpy() for frame in (expected, other_values))
         undefined = np.isnan(one) & np.isnan(two)
         share = np.where(undefined, 0.0, np.abs(one - two) / (ABSOLUTE + RELATIVE * np.abs(one)))
         at = int(np.argmax(np.nan_to_num(share, nan=np.inf)))

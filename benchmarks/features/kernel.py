@@ -46,13 +46,13 @@ def as_arrow(result: list[Block] | int) -> pa.Table:
 
 def _blocks(plan: Plan) -> Iterator[Block]:
     for histories in read_ahead(stream_histories(Path(plan.path), plan.rates)):
-        values, seen = indicator_matrix(histories, plan.as_of)
-        yield histories.user_ids, values, seen
+        values, row_counts = indicator_matrix(histories, plan.as_of)
+        yield histories.user_ids, values, row_counts
 
 
 def _table(block: Block) -> pa.Table:
-    user_ids, values, seen = block
-    present = seen > 0
-    kept = np.asfortranarray(values if present.all() else values[present])
-    columns = {name: kept[:, number] for number, name in enumerate(catalogue().names)}
+    user_ids, values, row_counts = block
+    present = row_counts > 0
+    rows = np.asfortranarray(values if present.all() else values[present])
+    columns = {name: rows[:, number] for number, name in enumerate(catalogue().names)}
     return pa.table({"user_id": user_ids.filter(pa.array(present)), **columns})

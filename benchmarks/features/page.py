@@ -88,25 +88,25 @@ class Page:
     load: tuple[float, float]
 
 
-def page(found: Page) -> str:
+def page(results: Page) -> str:
     """Write the page in Markdown."""
-    customers = found.runs["kernel"][0].customers
+    customers = results.runs["kernel"][0].customers
     parts = [
         "# Indicators from Parquet: the kernel beside other engines",
-        _summary(found, customers),
-        _table(found.runs),
-        _aims(found),
-        *([_large(found)] if found.large_data else []),
-        _equality(found.differences, customers),
+        _summary(results, customers),
+        _table(results.runs),
+        _aims(results),
+        *([_large(results)] if results.large_data else []),
+        _equality(results.differences, customers),
         METHOD,
     ]
     return "\n\n".join(parts)
 
 
-def _summary(found: Page, customers: int) -> str:
+def _summary(results: Page, customers: int) -> str:
     return (
-        f"`{found.command}`, {datetime.now(UTC).date()}: {found.indicators} indicators of {customers:,} simulated "
-        f"customers in {_size(found.data)}. {_machine(found.load)}"
+        f"`{results.command}`, {datetime.now(UTC).date()}: {results.indicators} indicators of {customers:,} simulated "
+        f"customers in {_size(results.data)}. {_machine(results.load)}"
     )
 
 
@@ -164,15 +164,15 @@ def _range(runs: list[Measured], what: Callable[[Measured], float]) -> str:
     return f"{median(values):.2f} ({values[0]:.2f}-{values[-1]:.2f})"
 
 
-def _aims(found: Page) -> str:
-    kernel = found.runs["kernel"]
+def _aims(results: Page) -> str:
+    kernel = results.runs["kernel"]
     lines = [
-        f"- kernel at most {READ_AT_MOST:g} x the read: {_at_most(READ_AT_MOST, kernel, found.runs['read'])}",
+        f"- kernel at most {READ_AT_MOST:g} x the read: {_at_most(READ_AT_MOST, kernel, results.runs['read'])}",
         f"- with transaction_id at most {IDENTIFIERS_AT_MOST:g} x without: "
-        + _at_most(IDENTIFIERS_AT_MOST, found.runs["kernel, with transaction_id"], kernel),
+        + _at_most(IDENTIFIERS_AT_MOST, results.runs["kernel, with transaction_id"], kernel),
     ]
-    for name in found.differences:
-        times, processor_times = _times(found.runs[name], kernel)
+    for name in results.differences:
+        times, processor_times = _times(results.runs[name], kernel)
         lines.append(
             f"- at least {ENGINES_AT_LEAST:g} x faster than {name}: {times:.2f} (processor {processor_times:.2f}), "
             f"{_met(times >= ENGINES_AT_LEAST)}"
@@ -196,27 +196,27 @@ def _met(yes: bool) -> str:
     return "met" if yes else "**not met**"
 
 
-def _large(found: Page) -> str:
-    assert found.large_data is not None
+def _large(results: Page) -> str:
+    assert results.large_data is not None
     lines = [
-        f"## {_size(found.large_data)}",
+        f"## {_size(results.large_data)}",
         "",
         "One run each; the kernel writes its result to Parquet as it goes.",
         "",
     ]
     lines += ["| | seconds | processor seconds | peak memory |", "|---|---:|---:|---:|"]
-    for name, (run,) in found.large.items():
+    for name, (run,) in results.large.items():
         lines.append(f"| {name} | {run.seconds:.1f} | {run.processor_seconds:.1f} | {run.peak_bytes / 1e9:.2f} GB |")
-    *_, (kernel,) = found.large.values()
+    *_, (kernel,) = results.large.values()
     met = _met(kernel.peak_bytes < PEAK_AT_MOST_BYTES)
     lines += ["", f"Aim, kernel under {PEAK_AT_MOST_BYTES / 1e9:g} GB: {met}"]
     return "\n".join(lines)
 
 
 def _equality(differences: dict[str, Difference], customers: int) -> str:
-    said = (
+    sentence = (
         f"All give {customers:,} customers, and for the first {min(customers, SAMPLE_CUSTOMERS):,} every value is the "
         f"kernel's within {RELATIVE:g} of it or {ABSOLUTE:g} (no value counts as undefined). Furthest from it:"
     )
     lines = [f"- {name}: {difference}" for name, difference in differences.items()]
-    return "\n".join(["## Equal values", "", said, "", *lines])
+    return "\n".join(["## Equal values", "", sentence, "", *lines])

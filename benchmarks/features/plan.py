@@ -87,11 +87,11 @@ def pick(expressions: Mapping[str, Expression], one: Wanted) -> Expression:
 
 def wanted_of(indicators: Sequence[Any]) -> tuple[Wanted, ...]:
     """Turn the catalogue's indicators (`features.catalogue.indicator.Indicator`) into plain data."""
-    made = []
+    columns = []
     for one in indicators:
         constants = dict(one.constants)
         half_life = constants.get("half_life_days")
-        made.append(
+        columns.append(
             Wanted(one.name, one.function.__name__, one.window_days, None if half_life is None else int(half_life))
         )
-    return tuple(made)
+    return tuple(columns)

@@ -95,9 +95,9 @@ def _rounds(
 
 
 def _compare(name: str, runs: dict[str, list[Measured]], scratch: Path) -> Difference:
-    found, expected = runs[name][0].customers, runs["kernel"][0].customers
-    if found != expected:
-        sys.exit(f"{name} gives {found} customers, the kernel {expected}")
+    customers, expected = runs[name][0].customers, runs["kernel"][0].customers
+    if customers != expected:
+        sys.exit(f"{name} gives {customers} customers, the kernel {expected}")
     return largest_difference(scratch / "kernel.parquet", scratch / f"{name}.parquet")
 
 

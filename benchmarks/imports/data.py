@@ -51,8 +51,8 @@ def _aml_entities(folder: Path) -> pl.DataFrame:
 
 
 def _aml_transactions(folder: Path) -> pl.DataFrame:
-    found = pl.read_parquet(folder / "amlgentex" / "transactions.parquet")
-    return _numbered(found.rename({"channel": "operation"}).drop("counterparty_kind"))
+    transactions = pl.read_parquet(folder / "amlgentex" / "transactions.parquet")
+    return _numbered(transactions.rename({"channel": "operation"}).drop("counterparty_kind"))
 
 
 def _numbered(transactions: pl.DataFrame) -> pl.DataFrame:
@@ -70,17 +70,17 @@ BANKS = (
 def write_lists(folder: Path) -> None:
     """Write the lists that ship as if their first version had been in force long before: these banks are older."""
     folder.mkdir()
-    for name, found in bundled_lists().items():
-        said = {
+    for name, named_list in bundled_lists().items():
+        document = {
             "list": name,
-            "title": str(found.title),
-            "source": str(found.source),
+            "title": str(named_list.title),
+            "source": str(named_list.source),
             "versions": [
-                {"since": "1990-01-01", "members": list(found.versions[0].members)},
+                {"since": "1990-01-01", "members": list(named_list.versions[0].members)},
                 *(
                     {"since": from_microseconds(one.since).isoformat(), "members": list(one.members)}
-                    for one in found.versions
+                    for one in named_list.versions
                 ),
             ],
         }
-        (folder / f"{name}.yaml").write_text(yaml.safe_dump(said, allow_unicode=True), encoding="utf-8")
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")

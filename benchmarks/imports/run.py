@@ -43,7 +43,7 @@ class Step:
     seconds: float
     processor_seconds: float
     peak_mb: float
-    said: str
+    last_line: str
 
 
 def main() -> None:
@@ -52,17 +52,17 @@ def main() -> None:
     arguments.add_argument("--data", type=Path, required=True)
     arguments.add_argument("--databases", nargs="+", choices=DATABASES, default=DATABASES)
     arguments.add_argument("--write", type=Path)
-    given = arguments.parse_args()
+    options = arguments.parse_args()
     before = os.getloadavg()[0]
-    found = []
-    for kind in given.databases:
+    results = []
+    for kind in options.databases:
         for bank in BANKS:
             with tempfile.TemporaryDirectory() as folder, database_of(kind, Path(folder)) as engine:
-                found.append((bank, kind, *_import(bank, given.data, Path(folder), engine)))
-    page = _page(found, before)
+                results.append((bank, kind, *_import(bank, options.data, Path(folder), engine)))
+    page = _page(results, before)
     sys.stdout.write(page)
-    if given.write:
-        given.write.write_text(page, encoding="utf-8")
+    if options.write:
+        options.write.write_text(page, encoding="utf-8")
 
 
 @contextmanager
@@ -146,23 +146,23 @@ def run_command(engine: Engine, folder: Path, *arguments: str, model: str | None
         text=True,
     )
     assert process.stdout is not None
-    said = process.stdout.read().strip().splitlines()
+    output = process.stdout.read().strip().splitlines()
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"fivefold {' '.join(arguments)} ended with {process.returncode}")
     command = "fivefold " + " ".join(arguments)
     took = time.perf_counter() - begun
-    return Step(command, took, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, said[-1] if said else "")
+    return Step(command, took, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, output[-1] if output else "")
 
 
 def _levels(engine: Engine) -> str:
-    found = distribution(Context(engine, actor_in(engine, "default", "member:1")), "customer")
-    return json.dumps(found, default=vars)
+    levels = distribution(Context(engine, actor_in(engine, "default", "member:1")), "customer")
+    return json.dumps(levels, default=vars)
 
 
-def _page(found: list[tuple[Bank, str, list[Step], str]], before: float) -> str:
-    parts = [_part(bank, kind, steps, json.loads(levels)) for bank, kind, steps, levels in found]
+def _page(results: list[tuple[Bank, str, list[Step], str]], before: float) -> str:
+    parts = [_part(bank, kind, steps, json.loads(levels)) for bank, kind, steps, levels in results]
     return f"""# Two banks on the platform
 
 `python -m benchmarks.imports {" ".join(sys.argv[1:])}`, {datetime.now(UTC):%Y-%m-%d};
@@ -182,7 +182,8 @@ _NEWLINE = "\n"
 
 def _part(bank: Bank, kind: str, steps: list[Step], levels: dict[str, Any]) -> str:
     rows = [
-        f"| `{step.command}` | {step.seconds:.1f} | {step.processor_seconds:.1f} | {step.peak_mb:,.0f} | {step.said} |"
+        f"| `{step.command}` | {step.seconds:.1f} | {step.processor_seconds:.1f} | {step.peak_mb:,.0f} "
+        f"| {step.last_line} |"
         for step in steps
     ]
     (version,) = levels["versions"]

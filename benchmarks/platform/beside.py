@@ -42,7 +42,7 @@ def add_waiting(engine: Engine, actor: Actor) -> None:
         " SELECT entity_id, 2, organisation_id, assessed_us + 1, 1, 2, 'rules' FROM standings"
     )
     risen = "UPDATE standings SET level = 2, level_since_us = assessed_us + 1"
-    asked = (
+    entities = (
         "INSERT INTO overrides (organisation_id, entity_id, level, reason, state, requested_by, requested_us)"
         f" SELECT organisation_id, entity_id, 2, 'They are known.', 'requested', 'member:1', {ago} FROM standings"
     )
@@ -53,7 +53,7 @@ def add_waiting(engine: Engine, actor: Actor) -> None:
         (FAILED, "UPDATE standings SET status = 'unclassified'"),
         (OVERDUE, f"UPDATE due_marks SET due_us = {late}"),
         (QUARANTINED, quarantined),
-        (ASKED, asked),
+        (ASKED, entities),
     )
     with engine.begin() as connection:
         of = {"of": actor.organisation_id}

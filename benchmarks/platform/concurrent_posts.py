@@ -62,24 +62,28 @@ def main() -> None:
     arguments.add_argument("--workers", type=int, default=1, help="processes of each service")
     arguments.add_argument("--keys", action="store_true", help="each call has an Idempotency-Key")
     arguments.add_argument("--load", action="store_true", help=argparse.SUPPRESS)
-    given = arguments.parse_args()
-    if given.load:
+    options = arguments.parse_args()
+    if options.load:
         json.dump(asyncio.run(_load(**json.load(sys.stdin))), sys.stdout)
         return
-    checkouts = [path.resolve() for path in given.against] + [HERE]
+    checkouts = [path.resolve() for path in options.against] + [HERE]
     with ExitStack() as stack:
         engine = stack.enter_context(data.postgresql())
-        services = [stack.enter_context(_serving(engine, path, given.workers)) for path in checkouts]
-        found: list[list[dict[str, float]]] = [[] for _ in services]
-        for round_ in range(given.rounds + 1):
+        services = [stack.enter_context(_serving(engine, path, options.workers)) for path in checkouts]
+        measured_rounds: list[list[dict[str, float]]] = [[] for _ in services]
+        for round_ in range(options.rounds + 1):
             for number, service in enumerate(services):
-                measured = _round(service, given.clients, given.calls if round_ else given.clients, keys=given.keys)
+                measured = _round(
+                    service, options.clients, options.calls if round_ else options.clients, keys=options.keys
+                )
                 if round_:  # the first warms up
-                    found[number].append(measured)
+                    measured_rounds[number].append(measured)
                     print(checkouts[number].name, *(f"{measured[name]:.1f}" for name in MEASURES), file=sys.stderr)
-    print(f"load {os.getloadavg()[0]:.1f}; medians of {given.rounds} rounds; milliseconds of processors are of a call")
+    print(
+        f"load {os.getloadavg()[0]:.1f}; medians of {options.rounds} rounds; milliseconds of processors are of a call"
+    )
     print("| checkout | " + " | ".join(MEASURES) + " |\n|" + "---|" * (len(MEASURES) + 1))
-    for path, rounds in zip(checkouts, found, strict=True):
+    for path, rounds in zip(checkouts, measured_rounds, strict=True):
         print(
             f"| {path.name} | "
             + " | ".join(f"{median(each[name] for each in rounds):,.1f}" for name in MEASURES)
@@ -132,20 +136,20 @@ def _until_it_answers(port: int) -> None:
 
 
 def _round(service: Service, clients: int, calls: int, *, keys: bool) -> dict[str, float]:
-    asked = {"port": service.port, "token": service.token, "clients": clients, "calls": calls, "keys": keys}
+    request = {"port": service.port, "token": service.token, "clients": clients, "calls": calls, "keys": keys}
     processes = {"service_ms": psutil.Process(service.process.pid), "database_ms": service.database}
     before = {name: _processor_seconds(process) for name, process in processes.items()}
     command = [sys.executable, "-m", "benchmarks.platform.concurrent_posts", "--load"]
-    done = subprocess.run(command, input=json.dumps(asked), stdout=subprocess.PIPE, text=True, check=True, cwd=HERE)
-    found: dict[str, float] = json.loads(done.stdout)
+    done = subprocess.run(command, input=json.dumps(request), stdout=subprocess.PIPE, text=True, check=True, cwd=HERE)
+    figures: dict[str, float] = json.loads(done.stdout)
     for name, process in processes.items():
-        found[name] = (_processor_seconds(process) - before[name]) / calls * 1e3
-    return found
+        figures[name] = (_processor_seconds(process) - before[name]) / calls * 1e3
+    return figures
 
 
 def _processor_seconds(process: psutil.Process) -> float:
     """Give the processor time of a process and its children: those of now, and those that ended."""
-    return float(sum(sum(found.cpu_times()[:2]) for found in [process, *process.children(recursive=True)]))
+    return float(sum(sum(each.cpu_times()[:2]) for each in [process, *process.children(recursive=True)]))
 
 
 async def _load(port: int, token: str, clients: int, calls: int, *, keys: bool) -> dict[str, float]:

@@ -117,15 +117,15 @@ class _Stream:
         )
         while not (self.done.is_set() and not self.sent) and time.monotonic() < self._ends:
             with self._lock:
-                asked = {name: len(moments) for name, moments in self.sent.items()}
+                counts = {name: len(moments) for name, moments in self.sent.items()}
             with self._engine.connect() as connection:
-                found = connection.scalars(fresh, {"names": list(asked), "now": now_microseconds()}).all()
-            self._see({name: asked[name] for name in found}, now_microseconds())
+                names = connection.scalars(fresh, {"names": list(counts), "now": now_microseconds()}).all()
+            self._see({name: counts[name] for name in names}, now_microseconds())
             time.sleep(POLL_SECONDS)
 
-    def _see(self, known: dict[str, int], now: int) -> None:
+    def _see(self, counts: dict[str, int], now: int) -> None:
         with self._lock:
-            for name, count in known.items():
+            for name, count in counts.items():
                 self.lags += [(now - before) / 1e6 for before in self.sent[name][:count]]
                 left = self.sent.pop(name)[count:]
                 if left:

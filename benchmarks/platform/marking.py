@@ -36,15 +36,15 @@ def main() -> None:
     arguments.add_argument("--customers", type=int, default=100_000)
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
-    given = arguments.parse_args()
-    if given.measure:
-        measure(given.customers, given.rounds)
+    options = arguments.parse_args()
+    if options.measure:
+        measure(options.customers, options.rounds)
         return
     print("| checkout | database | " + " | ".join(MEASURES) + " |\n|" + "---|" * (len(MEASURES) + 2))
-    for checkout in [*(path.resolve() for path in given.against), HERE]:
+    for checkout in [*(path.resolve() for path in options.against), HERE]:
         command = [sys.executable, "-m", "benchmarks.platform.marking", "--measure"]
         done = subprocess.run(
-            [*command, "--customers", str(given.customers), "--rounds", str(given.rounds)],
+            [*command, "--customers", str(options.customers), "--rounds", str(options.rounds)],
             env=os.environ | {"PYTHONPATH": str(checkout / "src")},
             cwd=HERE,
             stdout=subprocess.PIPE,

@@ -11,16 +11,16 @@ from fivefold.usecases.levels.worker import BATCH_SIZE, PARALLEL_BATCHES
 INGEST_AIM, BACKFILL_AIM, LAG_AIM_SECONDS = 0.3, 0.6, 2.0
 
 
-def page(command: str, sizes: Any, found: dict[str, Any], load: tuple[float, float]) -> str:
+def page(command: str, sizes: Any, results: dict[str, Any], load: tuple[float, float]) -> str:
     """Write everything: the ratios first, then what they come from."""
-    ingest, backfill, same, lag = found["ingest"], found["backfill"], found["unchanged"], found["lag"]
+    ingest, backfill, same, lag = results["ingest"], results["backfill"], results["unchanged"], results["lag"]
     ratios, busy = (
         [peer[kind] / own[kind] for own, peer in zip(ingest["taken"], ingest["copied"], strict=True)] for kind in (0, 1)
     )
     rows = _rows(ratios, backfill, same, lag)
     views = [
         f"| {name} | {np.quantile(seconds, 0.5) * 1e3:.1f} | {np.quantile(seconds, 0.99) * 1e3:.1f} |"
-        for name, seconds in found["views"].items()
+        for name, seconds in results["views"].items()
     ]
     return f"""# The platform, measured
 

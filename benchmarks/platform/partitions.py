@@ -133,10 +133,10 @@ def main() -> None:
     """Generate, measure and print."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--rows", type=int, default=10_000_000)
-    given = arguments.parse_args()
-    sys.stdout.write(f"load {os.getloadavg()[0]:.1f} before; {given.rows:,} rows a table, {MONTHS} months\n")
+    options = arguments.parse_args()
+    sys.stdout.write(f"load {os.getloadavg()[0]:.1f} before; {options.rows:,} rows a table, {MONTHS} months\n")
     with data.postgresql() as engine:
-        for line in measured(engine, given.rows):
+        for line in measured(engine, options.rows):
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
     sys.stdout.write(f"load {os.getloadavg()[0]:.1f} after\n")

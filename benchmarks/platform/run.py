@@ -33,7 +33,7 @@ from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 
 VIEWS = 300
-Taken = tuple[float, float]
+Seconds = tuple[float, float]
 """Seconds by the clock, and of the processors."""
 
 
@@ -57,26 +57,26 @@ def main() -> None:
     arguments.add_argument("--lag-seconds", type=int, default=60)
     arguments.add_argument("--per-second", type=int, default=200)
     arguments.add_argument("--write", type=Path)
-    given = arguments.parse_args()
-    sizes = Sizes(given.rounds, given.customers, given.parts, given.lag_seconds, given.per_second)
+    options = arguments.parse_args()
+    sizes = Sizes(options.rounds, options.customers, options.parts, options.lag_seconds, options.per_second)
     before = os.getloadavg()[0]
     with data.postgresql() as engine:
         actor = data.organise(engine)
         data.activate(engine, actor)
         data.add_customers(engine, actor, sizes.customers)
-        found = {"ingest": measure_ingest(engine, actor, sizes)}
-        found["backfill"] = measure_backfill(engine, actor, sizes, anew=True)
-        found["unchanged"] = measure_backfill(engine, actor, sizes, anew=False)
-        found["views"] = measure_views(engine, actor, sizes)
-        found["lag"] = measure_lag(engine, actor, sizes.customers, sizes.per_second, sizes.lag_seconds)
+        results = {"ingest": measure_ingest(engine, actor, sizes)}
+        results["backfill"] = measure_backfill(engine, actor, sizes, anew=True)
+        results["unchanged"] = measure_backfill(engine, actor, sizes, anew=False)
+        results["views"] = measure_views(engine, actor, sizes)
+        results["lag"] = measure_lag(engine, actor, sizes.customers, sizes.per_second, sizes.lag_seconds)
     command = f"python -m benchmarks.platform {' '.join(sys.argv[1:])}"
-    written = page(command, sizes, found, (before, os.getloadavg()[0]))
+    written = page(command, sizes, results, (before, os.getloadavg()[0]))
     sys.stdout.write(written)
-    if given.write:
-        given.write.write_text(written, encoding="utf-8")
+    if options.write:
+        options.write.write_text(written, encoding="utf-8")
 
 
-def clocked(function: Callable[[], Any], engine: Engine | None = None) -> Taken:
+def clocked(function: Callable[[], Any], engine: Engine | None = None) -> Seconds:
     """Run something; give seconds by the clock, and of the processors: this process's, and those of *engine*'s server.
 
     Other work on the machine lengthens the former several times over, and the latter by a little.
@@ -101,8 +101,8 @@ def measure_ingest(engine: Engine, actor: Actor, sizes: Sizes) -> dict[str, Any]
     """Take transactions, and copy as many into a twin of the table, in turns; seconds for each round."""
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE copied (LIKE transactions INCLUDING ALL)"))
-    taken: list[Taken] = []
-    copied: list[Taken] = []
+    ingested: list[Seconds] = []
+    copied: list[Seconds] = []
     first = 0
     random = np.random.default_rng(7)
     for _ in range(sizes.rounds + 1):  # the first is not counted
@@ -111,17 +111,17 @@ def measure_ingest(engine: Engine, actor: Actor, sizes: Sizes) -> dict[str, Any]
         ]
         texts = [_as_csv(part) for part in parts]
         first += sizes.parts * data.PART
-        jobs = [partial(_take, engine, actor, parts, taken), partial(_copy_all, engine, texts, copied)]
+        jobs = [partial(_take, engine, actor, parts, ingested), partial(_copy_all, engine, texts, copied)]
         for number in random.permutation(len(jobs)):
             jobs[number]()
-    return {"taken": taken[1:], "copied": copied[1:], "rows": sizes.parts * data.PART}
+    return {"taken": ingested[1:], "copied": copied[1:], "rows": sizes.parts * data.PART}
 
 
-def _take(engine: Engine, actor: Actor, parts: list[Any], taken: list[Taken]) -> None:
-    taken.append(clocked(lambda: [add_transactions(Context(engine, actor), part) for part in parts], engine))
+def _take(engine: Engine, actor: Actor, parts: list[Any], ingested: list[Seconds]) -> None:
+    ingested.append(clocked(lambda: [add_transactions(Context(engine, actor), part) for part in parts], engine))
 
 
-def _copy_all(engine: Engine, texts: list[bytes], copied: list[Taken]) -> None:
+def _copy_all(engine: Engine, texts: list[bytes], copied: list[Seconds]) -> None:
     copied.append(clocked(lambda: [_copy(engine, "copied", part) for part in texts], engine))
 
 
@@ -129,7 +129,7 @@ def _as_csv(rows: list[dict[str, Any]]) -> bytes:
     """Write the same rows as the table has them, beforehand: that is not measured."""
     frame = pl.DataFrame(rows)
     moments = frame["transaction_date"].str.to_datetime(time_unit="us", time_zone="UTC").cast(pl.Int64)
-    made = pl.DataFrame(
+    table = pl.DataFrame(
         {
             "organisation_id": pl.repeat(1, len(frame), eager=True),
             "transaction_id": frame["transaction_id"],
@@ -147,7 +147,7 @@ def _as_csv(rows: list[dict[str, Any]]) -> bytes:
             "settled_batch": pl.repeat(None, len(frame), dtype=pl.Int64, eager=True),
         }
     )
-    return made.write_csv(include_header=False).encode()
+    return table.write_csv(include_header=False).encode()
 
 
 def _copy(engine: Engine, table: str, content: bytes) -> None:
@@ -205,12 +205,12 @@ def _highest(engine: Engine) -> dict[str, int]:
         }
 
 
-def _floor(engine: Engine, actor: Actor, customers: int, before: dict[str, int]) -> dict[str, Taken]:
+def _floor(engine: Engine, actor: Actor, customers: int, before: dict[str, int]) -> dict[str, Seconds]:
     """Time the three things that a backfill cannot do without, on the same entities and the same rows."""
     analysed = analyse_text(data.RULESET)
     ids = list(range(1, customers + 1))
     now = now_microseconds()
-    found: list[Any] = []
+    results: list[Any] = []
     with Session(engine) as session:
         kind = session.execute(text("SELECT id FROM entity_types")).scalar_one()
         portfolios = [
@@ -219,13 +219,13 @@ def _floor(engine: Engine, actor: Actor, customers: int, before: dict[str, int])
             )
             for begin in range(0, customers, BATCH_SIZE)
         ]
-    assessed = clocked(lambda: found.extend(assess(analysed, portfolio, now) for portfolio in portfolios))
-    coded = clocked(lambda: [outcome_texts(one) for one in found])
+    assessed = clocked(lambda: results.extend(assess(analysed, portfolio, now) for portfolio in portfolios))
+    coded = clocked(lambda: [outcome_texts(one) for one in results])
     clocks, processors = zip(*(_copy_of(engine, table, before) for table in STORED), strict=True)
     return {"engine": assessed, "codes": coded, "copy": (sum(clocks), sum(processors))}
 
 
-def _copy_of(engine: Engine, table: str, before: dict[str, int]) -> Taken:
+def _copy_of(engine: Engine, table: str, before: dict[str, int]) -> Seconds:
     """Copy what the worker stored in this round into a twin of its table with the same indexes; seconds."""
     which = {"outbox": f"id > {before['outbox']}", "standings": "true"}.get(table, f"number > {before['number']}")
     with engine.begin() as connection:

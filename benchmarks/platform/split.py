@@ -51,9 +51,9 @@ def steps(customers: int, rows: int, rounds: int) -> dict[str, float]:
         actor = data.organise(engine)
         data.add_customers(engine, actor, customers)
         for first in range(0, rows * customers, data.PART):
-            sent = data.transactions(first, min(data.PART, rows * customers - first), customers)
+            rows_of_part = data.transactions(first, min(data.PART, rows * customers - first), customers)
             whole = {"user_balance": 500.0, "user_created": "2020-01-01", "user_category": "WEB"}
-            add_transactions(Context(engine, actor), [{**row, **whole} for row in sent])
+            add_transactions(Context(engine, actor), [{**row, **whole} for row in rows_of_part])
         analysed, now = analyse_text(data.RULESET), now_microseconds()
         needs = Needs(analysed.inputs, analysed.signals, analysed.names)
         rates = rates_of("EUR", from_microseconds(now).date())
@@ -64,7 +64,7 @@ def steps(customers: int, rows: int, rounds: int) -> dict[str, float]:
             histories = stored_histories(stored, rates)
             of = (session, actor.organisation_id, 1, ids, [analysed], now)
             portfolio = read_stored_portfolio(*of, stored=stored)
-            found = {
+            functions = {
                 "read from the table": lambda: read_transactions(session, whose, now, for_value=True),
                 "histories": lambda: stored_histories(stored, rates),
                 "kernel": lambda: indicator_matrix(histories, now),
@@ -72,7 +72,7 @@ def steps(customers: int, rows: int, rounds: int) -> dict[str, float]:
                 "transactions for the rules": lambda: _collected(needs, portfolio),
                 "rules": lambda: assess(analysed, portfolio, now),
             }
-            times = {name: microseconds(customers, rounds, step) for name, step in found.items()}
+            times = {name: microseconds(customers, rounds, step) for name, step in functions.items()}
         engine.dispose()
     return times
 
@@ -87,8 +87,8 @@ def main() -> None:
     arguments.add_argument("--customers", type=int, default=BATCH_SIZE)
     arguments.add_argument("--rows", type=int, default=40)
     arguments.add_argument("--rounds", type=int, default=15)
-    given = arguments.parse_args()
-    for name, time_us in steps(given.customers, given.rows, given.rounds).items():
+    options = arguments.parse_args()
+    for name, time_us in steps(options.customers, options.rows, options.rounds).items():
         print(f"{name:28} {time_us:7.1f} us")
 
 

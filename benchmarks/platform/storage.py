@@ -46,13 +46,15 @@ def main() -> None:
     arguments.add_argument("--customers", type=int, default=5_000)
     arguments.add_argument("--rounds", type=int, default=4)
     arguments.add_argument("--only", choices=["postgresql", "sqlite"])
-    given = arguments.parse_args()
+    options = arguments.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    sys.stdout.write(f"load {os.getloadavg()[0]:.1f} before; {given.customers:,} customers, {given.rounds} rounds\n")
+    sys.stdout.write(
+        f"load {os.getloadavg()[0]:.1f} before; {options.customers:,} customers, {options.rounds} rounds\n"
+    )
     for name, database in (("postgresql", data.postgresql), ("sqlite", _sqlite)):
-        if given.only in {None, name}:
+        if options.only in {None, name}:
             with database() as engine:
-                sys.stdout.write(f"\n{name}\n{measured(engine, given.customers, given.rounds)}")
+                sys.stdout.write(f"\n{name}\n{measured(engine, options.customers, options.rounds)}")
     sys.stdout.write(f"\nload {os.getloadavg()[0]:.1f} after\n")
 
 
@@ -157,14 +159,14 @@ def _texts(engine: Engine) -> dict[str, float]:
     forms = {"": "length(CAST({} AS BLOB))"}
     if engine.dialect.name == "postgresql":
         forms = {"": "octet_length({})", " as stored": "pg_column_size({})"}
-    found: dict[str, float] = {}
+    mean_bytes: dict[str, float] = {}
     with engine.connect() as connection:
         for table, columns in COLUMNS.items():
             for column in columns:
                 for words, form in forms.items():
-                    asked: Any = connection.scalar(text(f"SELECT avg({form.format(column)}) FROM {table}"))
-                    found[f"{table}.{column}{words}"] = float(asked or 0)
-    return found
+                    mean: Any = connection.scalar(text(f"SELECT avg({form.format(column)}) FROM {table}"))
+                    mean_bytes[f"{table}.{column}{words}"] = float(mean or 0)
+    return mean_bytes
 
 
 if __name__ == "__main__":

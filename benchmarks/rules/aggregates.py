@@ -110,9 +110,9 @@ def compute_sql(plan: Plan) -> pl.DataFrame:
     with duckdb.connect() as connection:
         connection.execute("SET enable_progress_bar = false")
         table = connection.sql(query(plan)).to_arrow_table()
-    made = pl.from_arrow(table)
-    assert isinstance(made, pl.DataFrame)
-    return made
+    frame = pl.from_arrow(table)
+    assert isinstance(frame, pl.DataFrame)
+    return frame
 
 
 def as_arrow(result: pl.DataFrame) -> pa.Table:
@@ -158,14 +158,14 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000_000, help="transactions")
     parser.add_argument("--rounds", type=int, default=5, help="how often each is measured, in turns")
     options = parser.parse_args()
-    found = figures(options.rows, options.rounds)
+    timed = figures(options.rows, options.rounds)
     print(
-        f"{len(AGGREGATES)} aggregates over {found.rows:,} transactions for {found.entities:,} entities; same outputs"
+        f"{len(AGGREGATES)} aggregates over {timed.rows:,} transactions for {timed.entities:,} entities; same outputs"
     )
     for name in JOBS:
-        wall, processor = found.seconds(name), found.processor_seconds(name)
-        times = found.seconds("DuckDB") / wall
-        peak = found.peak_bytes(name) / 1e6
+        wall, processor = timed.seconds(name), timed.processor_seconds(name)
+        times = timed.seconds("DuckDB") / wall
+        peak = timed.peak_bytes(name) / 1e6
         print(f"{name}: {wall:.2f} s, {processor:.2f} s of processors, {peak:.0f} MB; {times:.2f} x DuckDB's speed")
 
 

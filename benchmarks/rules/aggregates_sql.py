@@ -45,7 +45,7 @@ def _columns(as_of: int) -> list[str]:
         return f"CASE WHEN state = '{state}' AND time > {as_of - days * DAY_US} AND {also} THEN {what} END"
 
     latest = "max(CASE WHEN state = 'settled' AND operation = 'cash' THEN time END)"
-    made = [
+    expressions = [
         f"count({when(30, '1')})",
         f"count({when(365, '1')})",
         f"sum({when(182, 'amount', 'number < 0 AND operation = $$cash$$')})",
@@ -62,7 +62,7 @@ def _columns(as_of: int) -> list[str]:
         f"count({when(90, '1', state='failed')})",
         f"sum({when(365, 'original', 'code = $$USD$$')})",
     ]
-    return [f"{expression} AS a{number}" for number, expression in enumerate(made)]
+    return [f"{expression} AS a{number}" for number, expression in enumerate(expressions)]
 
 
 _COUNTS, _SUMS = (0, 1, 8, 10, 11, 13), (2, 3, 4, 9, 14)
@@ -70,6 +70,6 @@ _COUNTS, _SUMS = (0, 1, 8, 10, 11, 13), (2, 3, 4, 9, 14)
 
 def _filled() -> list[str]:
     """Give counts and sums of nothing as 0, in the types that rules compare."""
-    made = {number: f"coalesce(a{number}, 0)::DOUBLE" for number in _COUNTS}
-    made |= {number: f"coalesce(a{number}, 0)::BIGINT" for number in _SUMS}
-    return [f"{made.get(number, f'a{number}')} AS a{number}" for number in range(15)]
+    defaults = {number: f"coalesce(a{number}, 0)::DOUBLE" for number in _COUNTS}
+    defaults |= {number: f"coalesce(a{number}, 0)::BIGINT" for number in _SUMS}
+    return [f"{defaults.get(number, f'a{number}')} AS a{number}" for number in range(15)]

@@ -48,7 +48,7 @@ def main() -> None:
                     for explanation in explanations:
                         write(explanation)
                     times[writer].append((time.process_time() - begin) / len(explanations))
-            figures = ", ".join(f"{writer} {median(taken) * 1e6:.1f} µs" for writer, taken in times.items())
+            figures = ", ".join(f"{writer} {median(seconds) * 1e6:.1f} µs" for writer, seconds in times.items())
             print(f"{name}, {batch}: {figures}")
 
 

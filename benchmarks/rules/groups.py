@@ -64,9 +64,9 @@ def main() -> None:
     for name, rule_input in GROUPS.items():
         analysed, there = ruleset(rule_input), portfolio(count)
         begin = time.process_time()
-        found = assess(analysed, there, NOW)
+        assessments = assess(analysed, there, NOW)
         seconds = time.process_time() - begin
-        unknown = found.inputs[found.inputs.columns[2]].null_count()
+        unknown = assessments.inputs[assessments.inputs.columns[2]].null_count()
         print(f"{name}: {seconds:.2f} s of the processor for {count:,} customers, {unknown:,} unknown")
 
 

@@ -92,9 +92,9 @@ def of_berka(data: Path, customers: int) -> Portfolio:
         (pl.col("transaction_amount").abs().sum() / (pl.col(DATE).n_unique() / 5).clip(1)).alias("turnover"),
         pl.col("purpose").drop_nulls().unique().alias("purposes"),
     )
-    known = accounts.select(USER_ID).join(monthly, on=USER_ID, how="left", maintain_order="left")
+    accounts_by_month = accounts.select(USER_ID).join(monthly, on=USER_ID, how="left", maintain_order="left")
     random = np.random.default_rng(1)
-    entities = known.select(
+    entities = accounts_by_month.select(
         pl.col(USER_ID).alias(ENTITY),
         kind=pl.lit("person"),
         country=pl.lit("CZ"),
@@ -147,12 +147,12 @@ def known_at(portfolio: Portfolio, at: Sequence[int]) -> Portfolio:
     histories, names = portfolio.histories, portfolio.entities[ENTITY].to_list()
     assert histories is not None
     places = {name: place for place, name in enumerate(histories.user_ids.to_pylist())}
-    found = []
+    rows = []
     for name, moment in zip(names, at, strict=True):
         place = places[name]
-        taken = snapshots(histories.select(place, place + 1), np.array([moment]), wanted=INDICATORS)
-        found.append([taken.values[0, 0, number] for number in map(catalogue().names.index, INDICATORS)])
-    columns = pl.DataFrame(found, schema=dict.fromkeys(INDICATORS, pl.Float64), orient="row").fill_nan(None)
+        snapshot = snapshots(histories.select(place, place + 1), np.array([moment]), wanted=INDICATORS)
+        rows.append([snapshot.values[0, 0, number] for number in map(catalogue().names.index, INDICATORS)])
+    columns = pl.DataFrame(rows, schema=dict.fromkeys(INDICATORS, pl.Float64), orient="row").fill_nan(None)
     indicators = portfolio.entities.select(ENTITY).hstack(columns)
     return replace(portfolio, indicators=indicators).with_empty_tables(("cases", "alerts", "tags"), ())
 
@@ -170,22 +170,22 @@ def year_of(analysed: AnalysedRuleset, portfolio: Portfolio) -> Year:
     progress = tqdm(total=len(names) * (END - BEGIN) // DAY_US, desc=analysed.ruleset.name)
     while (live := np.flatnonzero(now < END)).size:
         part = replace(portfolio, entities=portfolio.entities[live])
-        found = assess(analysed, known_at(part, now[live].tolist()), pl.Series(now[live]), ahead=True)
+        assessments = assess(analysed, known_at(part, now[live].tolist()), pl.Series(now[live]), ahead=True)
         facts = [next((at for at in coming[row] if at > now[row]), END) for row in live]
-        moments = next_by_time(found, pl.Series(facts, dtype=pl.Int64)).to_numpy()
+        moments = next_by_time(assessments, pl.Series(facts, dtype=pl.Int64)).to_numpy()
         by_time = moments < NEVER
         year.by_time[live[by_time]] += 1
-        year.inputs.update(_named(found, moments, by_time))
+        year.inputs.update(_named(assessments, moments, by_time))
         following = np.where(by_time, moments, facts)
         progress.update(int((following - now[live]).sum() // DAY_US))
         now[live] = following
     return year
 
 
-def _named(found: Assessments, moments: np.ndarray, by_time: np.ndarray) -> list[str]:
-    assert found.moments is not None
+def _named(assessments: Assessments, moments: np.ndarray, by_time: np.ndarray) -> list[str]:
+    assert assessments.moments is not None
     names = []
-    for row, moment in zip(found.moments.filter(by_time).iter_rows(named=True), moments[by_time], strict=True):
+    for row, moment in zip(assessments.moments.filter(by_time).iter_rows(named=True), moments[by_time], strict=True):
         names += [name for name, at in row.items() if at == moment][:1]
     return names
 
@@ -193,17 +193,17 @@ def _named(found: Assessments, moments: np.ndarray, by_time: np.ndarray) -> list
 def cost(analysed: AnalysedRuleset, portfolio: Portfolio, rounds: int) -> tuple[float, float]:
     """Give the processor time of assessing everybody at once, without and with the moments of time; medians."""
     at = pl.Series(np.full(len(portfolio.entities), (BEGIN + END) // 2))
-    known = known_at(portfolio, at.to_list())
-    taken: dict[bool, list[float]] = {False: [], True: []}
+    portfolio_then = known_at(portfolio, at.to_list())
+    seconds: dict[bool, list[float]] = {False: [], True: []}
     for number in range(rounds + 1):
         for ahead in (False, True):
             began = time.process_time()
-            found = assess(analysed, known, at, ahead=ahead)
+            assessments = assess(analysed, portfolio_then, at, ahead=ahead)
             if ahead:
-                next_by_time(found, pl.repeat(NEVER, len(at), dtype=pl.Int64, eager=True))
+                next_by_time(assessments, pl.repeat(NEVER, len(at), dtype=pl.Int64, eager=True))
             if number:  # the first round warms up
-                taken[ahead].append(time.process_time() - began)
-    return median(taken[False]), median(taken[True])
+                seconds[ahead].append(time.process_time() - began)
+    return median(seconds[False]), median(seconds[True])
 
 
 def main() -> None:

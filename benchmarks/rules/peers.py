@@ -79,15 +79,15 @@ def by_hand() -> tuple[list[pl.Expr], list[pl.Expr], pl.Expr]:
     cases, points = [], []
     for rule in range(RULES):
         case: Any = pl
-        given: Any = pl
+        worths: Any = pl
         for number, (above, below, worth) in enumerate(CASES):
             holds = pl.col(field(rule)) > above
             if below is not None:
                 holds &= pl.col(field(rule + 1)) < below
             case = case.when(holds).then(pl.lit(number, pl.Int8))
-            given = given.when(pl.col(f"case{rule}") == number).then(pl.lit(worth, pl.Int64))
+            worths = worths.when(pl.col(f"case{rule}") == number).then(pl.lit(worth, pl.Int64))
         cases.append(case.otherwise(pl.lit(len(CASES), pl.Int8)).alias(f"case{rule}"))
-        points.append(given.otherwise(pl.lit(0, pl.Int64)).alias(f"points{rule}"))
+        points.append(worths.otherwise(pl.lit(0, pl.Int64)).alias(f"points{rule}"))
     total = pl.sum_horizontal([pl.col(f"points{rule}") for rule in range(RULES)]).alias("total")
     return cases, points, total
 

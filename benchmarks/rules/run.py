@@ -67,8 +67,8 @@ def _compare(program: Program, decision: zen.ZenDecision) -> None:
     in_points = [(pl.col(name) // units).alias(name) for name in engine.columns if not name.startswith("case")]
     assert_frame_equal(engine.with_columns(in_points), hand.select(engine.columns), check_dtypes=False)
     for row, wanted in zip(frame.head(50).to_dicts(), hand.head(50).to_dicts(), strict=True):
-        found = decision.evaluate(row)["result"]
-        assert all(found[name] == value for name, value in wanted.items() if name != "total")
+        result = decision.evaluate(row)["result"]
+        assert all(result[name] == value for name, value in wanted.items() if name != "total")
 
 
 def _measure(program: Program, decision: zen.ZenDecision, rounds: int) -> Timed:
@@ -91,7 +91,7 @@ def _measure(program: Program, decision: zen.ZenDecision, rounds: int) -> Timed:
             job, entities = jobs[name]
             began, processor_began = time.perf_counter(), time.process_time()
             job()
-            taken = time.perf_counter() - began, time.process_time() - processor_began
+            seconds = time.perf_counter() - began, time.process_time() - processor_began
             if number:  # the first round warms up
-                times[name].append((taken[0] / entities, taken[1] / entities))
+                times[name].append((seconds[0] / entities, seconds[1] / entities))
     return Timed(times, ENTITIES, ZEN_ENTITIES)

@@ -142,11 +142,11 @@ def milliseconds(job: Callable[[], object], rounds: int) -> float:
 def lines(name: str, portfolio: Portfolio, rounds: int) -> list[str]:
     """Measure one ruleset; the lines of the table, and what has no plain form."""
     analysed = AnalysedRuleset(bundled_ruleset(name))
-    found = assess(analysed, portfolio, NOW)
-    assert_frame_equal(found.outcomes, by_columns(analysed, portfolio))
+    assessments = assess(analysed, portfolio, NOW)
+    assert_frame_equal(assessments.outcomes, by_columns(analysed, portfolio))
     found_plainly = next_changes(assess(analysed, portfolio, NOW, ahead=True))
     assert_frame_equal(found_plainly, with_time_by_columns(analysed, portfolio))
-    program, row = found.program, found.inputs.row(0, named=True)
+    program, row = assessments.program, assessments.inputs.row(0, named=True)
     single, needs, entities = single_program(program), Needs.of(analysed), timed_entities(portfolio, NOW)
     versions = members_at(portfolio.lists, analysed.lists, NOW)
     lists = {each: version.members for each, version in versions.items()}
@@ -159,10 +159,10 @@ def lines(name: str, portfolio: Portfolio, rounds: int) -> list[str]:
         return next_changes(assess(analysed, portfolio, NOW, ahead=True))
 
     jobs: dict[str, tuple[Callable[[], object], Callable[[], object] | None]] = {
-        "rules alone, from values": (lambda: single.run(row), lambda: program.run(found.inputs)),
+        "rules alone, from values": (lambda: single.run(row), lambda: program.run(assessments.inputs)),
         "with the level over time, as a frame": (
-            lambda: assess_inputs(program, found.inputs),
-            lambda: assess_columns(program, found.inputs),
+            lambda: assess_inputs(program, assessments.inputs),
+            lambda: assess_columns(program, assessments.inputs),
         ),
         "what the rules read": (lambda: read(resolve_inputs), lambda: read(_resolve_columns)),
         "`assess`": (lambda: assess(analysed, portfolio, NOW), lambda: by_columns(analysed, portfolio)),
@@ -170,8 +170,8 @@ def lines(name: str, portfolio: Portfolio, rounds: int) -> list[str]:
     }
     rows = []
     for job, (plain, columns) in jobs.items():
-        taken = "" if columns is None else f"{milliseconds(columns, rounds):.2f}"
-        rows.append(f"| `{name}`: {job} | {milliseconds(plain, rounds):.3f} | {taken} |")
+        by_columns_ms = "" if columns is None else f"{milliseconds(columns, rounds):.2f}"
+        rows.append(f"| `{name}`: {job} | {milliseconds(plain, rounds):.3f} | {by_columns_ms} |")
     ahead = moment_plan_for(analysed, tuple(sorted(lists.items())), portfolio.rates.base)
     left = [*single.batch_only, *map(input_key, plan.batch_only), *(f"when changes {each}" for each in ahead.left)]
     return [*rows, f"| `{name}`: without a plain form | {len(left)} {' '.join(left)} | |"]

@@ -57,9 +57,9 @@ class Trial:
         return self.judging.entities.select(ENTITY, confirmed=pl.Series(self.confirmed))
 
 
-def part_of(portfolio: Portfolio, held: Marks) -> Portfolio:
+def part_of(portfolio: Portfolio, marks: Marks) -> Portfolio:
     """Keep some of the entities; *held* are n marks."""
-    return replace(portfolio, entities=portfolio.entities.filter(pl.Series(held)))
+    return replace(portfolio, entities=portfolio.entities.filter(pl.Series(marks)))
 
 
 def transfers(rows: pl.DataFrame) -> pl.DataFrame:
@@ -82,7 +82,7 @@ def amlgentex(folder: Path) -> Trial:
     customers = pl.read_parquet(folder / "customers.parquet").sort(USER_ID)
     entities = customers.select(pl.col(USER_ID).alias(ENTITY), "salary")
     rows = transfers(pl.read_parquet(folder / "transactions.parquet"))
-    known = Portfolio(entities, base_only("SEK", date(2023, 12, 31)), transactions=rows)
+    portfolio = Portfolio(entities, base_only("SEK", date(2023, 12, 31)), transactions=rows)
     middle, end = (
         pl.repeat(to_microseconds(moment) - 1, len(entities), dtype=pl.Int64, eager=True)
         for moment in (datetime(2023, 7, 1, tzinfo=UTC), datetime(2024, 1, 1, tzinfo=UTC))
@@ -91,8 +91,8 @@ def amlgentex(folder: Path) -> Trial:
     return Trial(
         "amlgentex",
         RULESETS / "amlgentex.yaml",
-        known,
-        known,
+        portfolio,
+        portfolio,
         middle,
         end,
         confirmed,
@@ -119,12 +119,12 @@ def berka(folder: Path) -> Trial:
     days = loans.select(USER_ID, day=pl.col("loan_date").cast(pl.Datetime("us")))
     before = rows.join(days, on=USER_ID).filter(pl.col(DATE) < pl.col("day")).drop("day")
     as_of = days["day"].cast(pl.Int64).rename(AS_OF) - 1
-    known = Portfolio(entities, base_only("CZK", date(1998, 12, 31)), transactions=before)
+    portfolio = Portfolio(entities, base_only("CZK", date(1998, 12, 31)), transactions=before)
     return Trial(
         "berka",
         RULESETS / "berka-loans.yaml",
-        known,
-        known,
+        portfolio,
+        portfolio,
         as_of,
         as_of,
         loans["bad"].to_numpy(),

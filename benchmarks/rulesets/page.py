@@ -33,8 +33,8 @@ def main() -> None:
     if options.tune:
         text = trials.trial.ruleset.read_text(encoding="utf-8")
         trials.trial.ruleset.write_text(written(text, trials.rulesets[0]), encoding="utf-8")
-    made = [overview(trials)] if options.brief else tables(trials)
-    print("\n\n".join(map(_table, made)))
+    parts = [overview(trials)] if options.brief else tables(trials)
+    print("\n\n".join(map(_table, parts)))
 
 
 Rows = Sequence[Sequence[str]]
@@ -50,8 +50,8 @@ def tables(trials: Trials) -> Iterator[Rows]:
     yield _levels(splits)
     if trials.trial.tuning_as_of.equals(trials.trial.judging_as_of):
         return
-    drift = [found for found in trials.drift() if found.sort != "input"]  # the rules that read them say the same
-    yield [["factor", "PSI", "verdict"], *([found.factor, _index(found.index), found.verdict] for found in drift)]
+    drift = [shift for shift in trials.drift() if shift.sort != "input"]  # the rules that read them say the same
+    yield [["factor", "PSI", "verdict"], *([shift.factor, _index(shift.index), shift.verdict] for shift in drift)]
 
 
 def overview(trials: Trials) -> Rows:
@@ -69,18 +69,18 @@ def overview(trials: Trials) -> Rows:
     own = trials.judge(totals)
     rows = [["**the ruleset**", _measured(own.mean), _range(own.ginis), "", ""]]
     for name, scores in others.items():
-        found, mean = trials.judge(totals, scores), trials.judge(scores).mean
-        rows.append([name, _measured(mean), _range(found.others), *_difference(found)])
+        repeated, mean = trials.judge(totals, scores), trials.judge(scores).mean
+        rows.append([name, _measured(mean), _range(repeated.others), *_difference(repeated)])
     return [["score", "Gini, mean of splits", "least to most", "ruleset − this", "resamples above"], *rows]
 
 
 def _by_split(splits: Sequence[Split], first_seed: int) -> Rows:
     rows, shares = [], []
     for seed, split in enumerate(splits, first_seed):
-        held, ranking = split.validation.capture, split.validation.ranking
-        assert held is not None
+        capture, ranking = split.validation.capture, split.validation.ranking
+        assert capture is not None
         assert ranking is not None
-        shares.append((held.top_share, held.captured.estimate, held.possible))
+        shares.append((capture.top_share, capture.captured.estimate, capture.possible))
         measured = (_measured(ranking.gini), f"{split.against.second:.3f}", _signed(split.against.difference))
         rows.append([str(seed), *measured, *(f"{share:.1%}" for share in shares[-1])])
     means = [f"{share:.1%}" for share in np.mean(shares, axis=0)]
@@ -118,14 +118,13 @@ def _alone(trials: Trials, rule: str) -> float:
 def _strongest(lifts: Iterable[Lift]) -> str:
     """Name the case with the highest lift that enough of the judged got."""
     named = [lift for lift in lifts if isinstance(lift.case, int) and lift.entities >= FEWEST_SHOWN]
-    known = [(lift.lift, lift) for lift in named if lift.lift is not None]
-    if not known:
+    lift_pairs = [(lift.lift, lift) for lift in named if lift.lift is not None]
+    if not lift_pairs:
         return ""
-    found, lift = max(known, key=lambda pair: pair[0].estimate)
-    asked = lift.asked.removeprefix("it ")
-    return (
-        f"{asked}: {lift.confirmed} of {lift.entities}, lift {found.estimate:.1f} ({found.low:.1f} to {found.high:.1f})"
-    )
+    interval, lift = max(lift_pairs, key=lambda pair: pair[0].estimate)
+    question = lift.asked.removeprefix("it ")
+    times = f"{interval.estimate:.1f} ({interval.low:.1f} to {interval.high:.1f})"
+    return f"{question}: {lift.confirmed} of {lift.entities}, lift {times}"
 
 
 def _verdicts(splits: Sequence[Split]) -> Rows:
@@ -151,30 +150,30 @@ def _levels(splits: Sequence[Split]) -> Rows:
     return [["level, first split", "entities", "share", "confirmed", "of the level confirmed"], *rows]
 
 
-def _gap(found: Repeated) -> ConfidenceInterval:
-    assert found.difference is not None
-    return found.difference
+def _gap(repeated: Repeated) -> ConfidenceInterval:
+    assert repeated.difference is not None
+    return repeated.difference
 
 
-def _difference(found: Repeated) -> list[str]:
-    assert found.share_above is not None
-    return [_signed(_gap(found)), f"{found.share_above:.1%}"]
+def _difference(repeated: Repeated) -> list[str]:
+    assert repeated.share_above is not None
+    return [_signed(_gap(repeated)), f"{repeated.share_above:.1%}"]
 
 
-def _measured(found: ConfidenceInterval) -> str:
-    return f"{found.estimate:.3f} ({found.low:.3f} to {found.high:.3f})"
+def _measured(interval: ConfidenceInterval) -> str:
+    return f"{interval.estimate:.3f} ({interval.low:.3f} to {interval.high:.3f})"
 
 
-def _signed(found: ConfidenceInterval) -> str:
-    return f"{found.estimate:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
+def _signed(interval: ConfidenceInterval) -> str:
+    return f"{interval.estimate:+.3f} ({interval.low:+.3f} to {interval.high:+.3f})"
 
 
-def _percent(found: ConfidenceInterval) -> str:
-    return f"{found.estimate:.1%} ({found.low:.1%} to {found.high:.1%})"
+def _percent(interval: ConfidenceInterval) -> str:
+    return f"{interval.estimate:.1%} ({interval.low:.1%} to {interval.high:.1%})"
 
 
-def _range(found: Sequence[float]) -> str:
-    return f"{min(found):.3f} to {max(found):.3f}"
+def _range(numbers: Sequence[float]) -> str:
+    return f"{min(numbers):.3f} to {max(numbers):.3f}"
 
 
 def _index(index: float | None) -> str:

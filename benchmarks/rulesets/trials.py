@@ -50,13 +50,13 @@ class Split:
 
     Attributes:
         ruleset: as tuned on its tuning half.
-        found: its assessments of the judged half.
+        assessments: its assessments of the judged half.
         validation: what `validate` says of them.
         against: the total against the one input that is to be beaten, resampled together.
     """
 
     ruleset: Ruleset
-    found: Assessments
+    assessments: Assessments
     validation: Validation
     against: Paired
 
@@ -99,9 +99,9 @@ class Trials:
 
     def tuned(self, shape: Ruleset) -> list[Ruleset]:
         """Tune a variant of the shape on the tuning half of every split."""
-        found = self.tuning if shape is self.shape else reassessed(self.tuning, shape)
+        assessments = self.tuning if shape is self.shape else reassessed(self.tuning, shape)
         sides = tqdm(enumerate(self.judged, self.first_seed), total=len(self.judged), desc="tuning", leave=False)
-        return [tune(found, ~judged, self.trial.confirmed, seed) for seed, judged in sides]
+        return [tune(assessments, ~judged, self.trial.confirmed, seed) for seed, judged in sides]
 
     def totals(self, rulesets: Sequence[Ruleset]) -> list[Floats]:
         """Give the totals of everyone at the moment of judging, by the ruleset of each split."""
@@ -111,14 +111,14 @@ class Trials:
         """Learn boosted trees on the same inputs of the same halves, and score everyone with them."""
         keys = list(self.judging.program.inputs)
         before, after = (
-            found.inputs.select(pl.col(key).cast(pl.Float64).fill_null(np.nan) for key in keys).to_numpy()
-            for found in (self.tuning, self.judging)
+            assessments.inputs.select(pl.col(key).cast(pl.Float64).fill_null(np.nan) for key in keys).to_numpy()
+            for assessments in (self.tuning, self.judging)
         )
-        made = []
+        scores = []
         for seed, judged in enumerate(self.judged, self.first_seed):
             model = LGBMClassifier(random_state=seed, **BOOSTED).fit(before[~judged], self.trial.confirmed[~judged])
-            made.append(np.asarray(model.booster_.predict(after, raw_score=True), dtype=np.float64))
-        return made
+            scores.append(np.asarray(model.booster_.predict(after, raw_score=True), dtype=np.float64))
+        return scores
 
     def judge(self, scores: Sequence[Floats], others: Sequence[Floats] | None = None) -> Repeated:
         """Measure scores over all splits, and compare them with others."""
@@ -131,16 +131,16 @@ class Trials:
 
     def split(self, judged: Marks, ruleset: Ruleset, resamples: int) -> Split:
         """Judge one split."""
-        found = assess(
+        assessments = assess(
             AnalysedRuleset(ruleset),
             part_of(self.trial.judging, judged),
             self.trial.judging_as_of.filter(pl.Series(judged)),
         )
         options = ValidationOptions(banned=self.trial.banned, undated_are_later=True, resamples=resamples)
         labels = self.trial.labels().filter(pl.Series(judged))
-        total = found.outcomes[TOTAL].to_numpy()
+        total = assessments.outcomes[TOTAL].to_numpy()
         against = compare_rankings(total, self.alone[judged], self.trial.confirmed[judged], resamples=resamples)
-        return Split(ruleset, found, validate(found, labels, options), against)
+        return Split(ruleset, assessments, validate(assessments, labels, options), against)
 
     def drift(self) -> tuple[StabilityIndex, ...]:
         """Compare the judged half of the first split at both moments."""
@@ -150,8 +150,8 @@ class Trials:
             (self.trial.judging, self.trial.judging_as_of),
         )
         before, after = (
-            assess(AnalysedRuleset(ruleset), part_of(known, judged), as_of.filter(pl.Series(judged)))
-            for known, as_of in sides
+            assess(AnalysedRuleset(ruleset), part_of(portfolio, judged), as_of.filter(pl.Series(judged)))
+            for portfolio, as_of in sides
         )
         return stability_indices(before, after)
 
@@ -166,14 +166,18 @@ class Trials:
 
 def key_of_rule(ruleset: Ruleset, rule: str) -> str:
     """Name the column of a rule's own input."""
-    made = ruleset.rule(rule).input
-    assert made is not None
-    return input_key(made)
+    rule_input = ruleset.rule(rule).input
+    assert rule_input is not None
+    return input_key(rule_input)
 
 
-def reassessed(found: Assessments, ruleset: Ruleset) -> Assessments:
+def reassessed(assessments: Assessments, ruleset: Ruleset) -> Assessments:
     """Assess the same inputs by another ruleset that reads no others."""
-    program = compile_ruleset(AnalysedRuleset(ruleset), {}, found.base)
+    program = compile_ruleset(AnalysedRuleset(ruleset), {}, assessments.base)
     return Assessments(
-        program, found.inputs, assess_inputs(program, found.inputs), versions=found.versions, base=found.base
+        program,
+        assessments.inputs,
+        assess_inputs(program, assessments.inputs),
+        versions=assessments.versions,
+        base=assessments.base,
     )

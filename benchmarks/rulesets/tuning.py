@@ -54,29 +54,31 @@ def shape_of(ruleset: Ruleset) -> Ruleset:
     return changed_ruleset(ruleset, rules=tuple(map(plain, ruleset.rules)))
 
 
-def tune(found: Assessments, held: Marks, confirmed: Marks, seed: int) -> Ruleset:
+def tune(assessments: Assessments, is_learnt: Marks, confirmed: Marks, seed: int) -> Ruleset:
     """Learn points and thresholds.
 
     Args:
-        found: the assessments of n entities by the ruleset whose shape is kept.
-        held: n marks: who may be learnt from.
-        confirmed: n marks; only those of the held are read.
+        assessments: of n entities by the ruleset whose shape is kept.
+        is_learnt: n marks: who may be learnt from.
+        confirmed: n marks; only those of `is_learnt` are read.
         seed: of the folds.
 
     Returns:
         The ruleset with new points and thresholds; everything else is as before.
     """
-    program = found.program
-    learnt = learn_points(found, held, confirmed, seed, doubling=DOUBLES_ODDS)
-    made = with_points(program.ruleset, program, learnt.points)
-    outcomes = assess_inputs(compile_ruleset(AnalysedRuleset(made), {}, found.base), found.inputs).filter(held)
+    program = assessments.program
+    learnt = learn_points(assessments, is_learnt, confirmed, seed, doubling=DOUBLES_ODDS)
+    tuned = with_points(program.ruleset, program, learnt.points)
+    outcomes = assess_inputs(compile_ruleset(AnalysedRuleset(tuned), {}, assessments.base), assessments.inputs).filter(
+        is_learnt
+    )
     totals = (outcomes[TOTAL] // (program.total.scale // POINT_UNITS)).to_numpy()
-    present = present_cuts(made).units
+    present = present_cuts(tuned).units
     try:
-        cuts = nearest_cuts(totals, outcomes[FLOOR].to_numpy(), SHARES_BELOW, present, made.levels)
+        cuts = nearest_cuts(totals, outcomes[FLOOR].to_numpy(), SHARES_BELOW, present, tuned.levels)
     except NotEnoughDataError:  # one rule alone, some of whose cases came to the same: its totals are what is asked for
-        return made
-    return with_cuts(made, [units for units, _ in cuts])
+        return tuned
+    return with_cuts(tuned, [units for units, _ in cuts])
 
 
 def without(ruleset: Ruleset, rules: Sequence[str]) -> Ruleset:

@@ -50,14 +50,14 @@ def _options() -> argparse.Namespace:
 
 def _kept_size(rows: int, options: argparse.Namespace) -> Size:
     """Give what is kept of a size, or measure it now."""
-    kept: Path | None = options.keep and options.keep / f"{rows}.json"
-    if kept is not None and kept.exists():
-        return msgspec.json.decode(kept.read_bytes(), type=Size)
+    path: Path | None = options.keep and options.keep / f"{rows}.json"
+    if path is not None and path.exists():
+        return msgspec.json.decode(path.read_bytes(), type=Size)
     with tempfile.TemporaryDirectory(dir=options.folder) as scratch:
         size = _size(rows, Path(scratch) / str(rows), options)
-    if kept is not None:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_bytes(msgspec.json.encode(size))
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(msgspec.json.encode(size))
     return size
 
 
@@ -65,12 +65,12 @@ def _size(rows: int, folder: Path, options: argparse.Namespace) -> Size:
     before = os.getloadavg()[0]
     folder.mkdir()
     files, others = Files(folder), rows <= options.most_by_others
-    taken = make_ordered(files, rows)
-    taken["train"], steps = train(files)
-    taken |= score_twice(files, on_spark=others)
+    usage = make_ordered(files, rows)
+    usage["train"], steps = train(files)
+    usage |= score_twice(files, on_spark=others)
     engines, difference = measure_engines(rows, files, options.rounds) if others else ({}, None)
     load = (before, os.getloadavg()[0])
-    size = Size(*files.count(), files.ordered.stat().st_size, load, taken, steps, engines, difference)
+    size = Size(*files.count(), files.ordered.stat().st_size, load, usage, steps, engines, difference)
     shutil.rmtree(folder)
     return size
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
-from benchmarks.scale.process import Taken, take
+from benchmarks.scale.process import Usage, take
 from fivefold.domain.settings import read_settings
 from fivefold.training.simulation.simulator import SCHEMA
 
@@ -48,31 +48,31 @@ class Files:
         return pq.read_metadata(self.ordered).num_rows, int(customers)
 
 
-def make_ordered(files: Files, rows: int) -> dict[str, Taken]:
+def make_ordered(files: Files, rows: int) -> dict[str, Usage]:
     """Simulate, and sort what a bank would export; only the ordered rows stay."""
-    taken = {"simulate": _fivefold(files, "simulate", "--rows", str(rows), "-o", str(files.simulated))}
+    usage = {"simulate": _fivefold(files, "simulate", "--rows", str(rows), "-o", str(files.simulated))}
     _export(files)
     files.simulated.unlink()
-    taken["sort"] = _fivefold(files, "sort", str(files.exported), "-o", str(files.ordered))
+    usage["sort"] = _fivefold(files, "sort", str(files.exported), "-o", str(files.ordered))
     files.exported.unlink()
-    return taken
+    return usage
 
 
-def score_twice(files: Files, *, on_spark: bool) -> dict[str, Taken]:
+def score_twice(files: Files, *, on_spark: bool) -> dict[str, Usage]:
     """Score the ordered rows by the champion of the files, and again on Spark where that is asked for."""
-    taken = {"score": _score(files, "scores.parquet")}
+    usage = {"score": _score(files, "scores.parquet")}
     if on_spark:
         master = f"local[{os.cpu_count()}]"
-        taken[ON_SPARK] = _score(files, "spark.parquet", "--engine", "spark", "--spark-master", master)
+        usage[ON_SPARK] = _score(files, "spark.parquet", "--engine", "spark", "--spark-master", master)
         _require_equal(files)
-    return taken
+    return usage
 
 
-def _score(files: Files, name: str, *options: str) -> Taken:
+def _score(files: Files, name: str, *options: str) -> Usage:
     return _fivefold(files, "score", str(files.ordered), "--as-of", AS_OF, "-o", str(files.folder / name), *options)
 
 
-def _fivefold(files: Files, *arguments: str) -> Taken:
+def _fivefold(files: Files, *arguments: str) -> Usage:
     return take([*FIVEFOLD, *arguments], files.environment, files.folder)
 
 

@@ -6,7 +6,7 @@ from benchmarks.features.data import plan_of, write_data
 from benchmarks.features.equality import Difference, largest_difference
 from benchmarks.measure import read_file
 from benchmarks.scale.commands import ROOT, Files
-from benchmarks.scale.process import Taken, take
+from benchmarks.scale.process import Usage, take
 
 KERNEL, SPARK = "kernel", "Spark SQL"
 JOBS = {
@@ -17,7 +17,7 @@ JOBS = {
 }
 
 
-def measure_engines(rows: int, files: Files, rounds: int) -> tuple[dict[str, list[Taken]], Difference]:
+def measure_engines(rows: int, files: Files, rounds: int) -> tuple[dict[str, list[Usage]], Difference]:
     """Measure each as a process of its own, that and its import included, in turns.
 
     Returns:
@@ -31,11 +31,11 @@ def measure_engines(rows: int, files: Files, rounds: int) -> tuple[dict[str, lis
     plan_of(data).save(plan)
     read_file(data)
     names = list(JOBS)
-    taken: dict[str, list[Taken]] = {name: [] for name in names}
+    usage: dict[str, list[Usage]] = {name: [] for name in names}
     samples = {name: files.folder / f"{name}.parquet" for name in (KERNEL, SPARK)}
     for number in range(rounds):
         for name in names[number % len(names) :] + names[: number % len(names)]:
             sample = [str(samples[name])] if number == 0 and name in samples else []
             command = [sys.executable, "-m", "benchmarks.measure", JOBS[name], str(plan), *sample]
-            taken[name].append(take(command, files.environment, ROOT))
-    return taken, largest_difference(samples[KERNEL], samples[SPARK])
+            usage[name].append(take(command, files.environment, ROOT))
+    return usage, largest_difference(samples[KERNEL], samples[SPARK])

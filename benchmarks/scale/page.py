@@ -9,7 +9,7 @@ from statistics import median
 
 from benchmarks.features.equality import Difference
 from benchmarks.scale.commands import AS_OF, ON_SPARK
-from benchmarks.scale.process import Taken
+from benchmarks.scale.process import Usage
 from benchmarks.scale.steps import FIT
 from fivefold.domain.text import percent
 
@@ -37,9 +37,9 @@ class Size:
     customers: int
     file_bytes: int
     load: tuple[float, float]
-    commands: Mapping[str, Taken]
+    commands: Mapping[str, Usage]
     steps: Mapping[str, float]
-    engines: Mapping[str, Sequence[Taken]]
+    engines: Mapping[str, Sequence[Usage]]
     difference: Difference | None
 
 
@@ -128,18 +128,18 @@ def _row(cells: Iterable[object]) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
 
-def commands_table(sizes: Iterable[tuple[int, int, Mapping[str, Taken]]]) -> str:
+def commands_table(sizes: Iterable[tuple[int, int, Mapping[str, Usage]]]) -> str:
     """Write what commands took, by their names, for files of so many rows and customers."""
     lines = [
         _row(("rows", "customers", "command", "seconds", "processor seconds", "busy", "rows a second", "most memory")),
         "|---:|---:|---|---:|---:|---:|---:|---:|",
     ]
     for rows, customers, commands in sizes:
-        for name, taken in commands.items():
-            rate = f"{rows / taken.seconds:,.0f}"
-            busy = f"{taken.processor_seconds / taken.seconds:.2f}"
-            figures = (f"{taken.seconds:.1f}", f"{taken.processor_seconds:.1f}", busy, rate)
-            lines.append(_row((f"{rows:,}", f"{customers:,}", f"`{name}`", *figures, _gigabytes(taken.peak_bytes))))
+        for name, usage in commands.items():
+            rate = f"{rows / usage.seconds:,.0f}"
+            busy = f"{usage.processor_seconds / usage.seconds:.2f}"
+            figures = (f"{usage.seconds:.1f}", f"{usage.processor_seconds:.1f}", busy, rate)
+            lines.append(_row((f"{rows:,}", f"{customers:,}", f"`{name}`", *figures, _gigabytes(usage.peak_bytes))))
     return "\n".join(lines)
 
 

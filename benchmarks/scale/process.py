@@ -14,7 +14,7 @@ LOOKS_A_SECOND = 20
 
 
 @dataclass(frozen=True)
-class Taken:
+class Usage:
     """What a command took.
 
     Attributes:
@@ -28,7 +28,7 @@ class Taken:
     peak_bytes: int
 
 
-def take(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> Taken:
+def take(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> Usage:
     """Run a command to its end.
 
     Raises:
@@ -42,13 +42,13 @@ def take(command: Sequence[str], environment: Mapping[str, str], folder: Path) -
     looker = threading.Thread(target=_look, args=(process, ended, peaks, used))
     begun = time.perf_counter()
     looker.start()
-    said, _ = process.communicate()
+    output, _ = process.communicate()
     seconds = time.perf_counter() - begun
     ended.set()
     looker.join()
     if process.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{said.decode()[-2000:]}")
-    return Taken(seconds, sum(used.values()), peaks[0])
+        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{output.decode()[-2000:]}")
+    return Usage(seconds, sum(used.values()), peaks[0])
 
 
 def _look(process: psutil.Process, ended: threading.Event, peaks: list[int], used: dict[int, float]) -> None:

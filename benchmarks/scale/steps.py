@@ -12,14 +12,14 @@ from unittest.mock import patch
 import lightgbm
 
 from benchmarks.scale.commands import CONFIG, Files
-from benchmarks.scale.process import Taken, take
+from benchmarks.scale.process import Usage, take
 from fivefold.cli.main import app
 from fivefold.training import retrain
 
 FIT = "LightGBM"
 
 
-def train(files: Files) -> tuple[Taken, dict[str, float]]:
+def train(files: Files) -> tuple[Usage, dict[str, float]]:
     """Train on the ordered rows; the first version is the champion of the files.
 
     Returns:
@@ -28,9 +28,9 @@ def train(files: Files) -> tuple[Taken, dict[str, float]]:
     files.config.write_text(CONFIG, encoding="utf-8")
     written = files.folder / "steps.json"
     command = [sys.executable, "-m", __spec__.name, str(files.ordered), str(files.config), str(written)]
-    taken = take(command, files.environment, files.folder)
+    usage = take(command, files.environment, files.folder)
     steps: dict[str, float] = json.loads(written.read_text(encoding="utf-8"))
-    return taken, steps
+    return usage, steps
 
 
 @contextmanager

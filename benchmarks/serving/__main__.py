@@ -72,35 +72,35 @@ def running(command: list[str], port: int, ready: str) -> Iterator[int]:
 
 def post(port: int, path: str, headers: dict[str, str], body: bytes, requests: int) -> dict[str, float]:
     """Run the load generator in a process of its own."""
-    asked = {"port": port, "path": path, "headers": headers, "body": body.decode(), "requests": requests}
+    request = {"port": port, "path": path, "headers": headers, "body": body.decode(), "requests": requests}
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("load.py"))],
-        input=json.dumps(asked),
+        input=json.dumps(request),
         stdout=subprocess.PIPE,
         text=True,
         check=True,
     )
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
+    figures: dict[str, float] = json.loads(done.stdout)
+    return figures
 
 
 def rss_mb(process_id: int) -> float:
     """Resident memory of a process and its children, in megabytes."""
     whole = psutil.Process(process_id)
-    return sum(found.memory_info().rss for found in [whole, *whole.children(recursive=True)]) / 1e6
+    return sum(each.memory_info().rss for each in [whole, *whole.children(recursive=True)]) / 1e6
 
 
 def cpu_seconds(process_id: int) -> float:
     """Processor time that a process and its children have used, user and system."""
     whole = psutil.Process(process_id)
-    return float(sum(sum(found.cpu_times()[:2]) for found in [whole, *whole.children(recursive=True)]))
+    return float(sum(sum(each.cpu_times()[:2]) for each in [whole, *whole.children(recursive=True)]))
 
 
 def measured(process_id: int, call: Call) -> dict[str, float]:
     """Load a server, and add its processor time for a request."""
     before = cpu_seconds(process_id)
-    found = post(*call)
-    return {**found, "cpu_us": 1e6 * (cpu_seconds(process_id) - before) / call[4]}
+    figures = post(*call)
+    return {**figures, "cpu_us": 1e6 * (cpu_seconds(process_id) - before) / call[4]}
 
 
 def log_booster(folder: Path) -> tuple[str, bytes]:
@@ -154,14 +154,14 @@ def run(rounds: int, requests: int, soak: int) -> dict[str, Any]:
             "fivefold": (ports[1], path, {"token": token}, body, requests),
             "mlflow models serve": (ports[2], "/invocations", {}, features, max(80, requests // 4)),
         }
-        found: dict[str, list[dict[str, float]]] = {name: [] for name in calls}
+        figures: dict[str, list[dict[str, float]]] = {name: [] for name in calls}
         for call in calls.values():
             post(*call[:4], max(80, call[4] // 4))  # warm
         loads = [os.getloadavg()[0]]
         for _ in range(rounds):
             for name, call in calls.items():
-                found[name].append(measured(processes[name], call))
-                print(name, found[name][-1], flush=True)
+                figures[name].append(measured(processes[name], call))
+                print(name, figures[name][-1], flush=True)
         loads.append(os.getloadavg()[0])
         explained = post(ports[1], f"{path}&explain=true", {"token": token}, body, max(80, requests // 5))
         portfolio = post(ports[1], path, {"token": token}, json.dumps(customer(10_000, users=250)).encode(), 16)
@@ -171,7 +171,7 @@ def run(rounds: int, requests: int, soak: int) -> dict[str, Any]:
             memory.append(rss_mb(process_id))
             print("memory", memory, flush=True)
     revoke_token(engine, number)
-    medians = {name: {key: median(one[key] for one in many) for key in many[0]} for name, many in found.items()}
+    medians = {name: {key: median(one[key] for one in many) for key in many[0]} for name, many in figures.items()}
     return {
         "medians": medians,
         "explained": explained,
@@ -180,7 +180,7 @@ def run(rounds: int, requests: int, soak: int) -> dict[str, Any]:
         "memory_mb": memory,
         "ratios": [
             one["per_second"] / other["per_second"]
-            for one, other in zip(found["fivefold"], found["floor"], strict=True)
+            for one, other in zip(figures["fivefold"], figures["floor"], strict=True)
         ],
         "load_average": loads,
         "stages": stages(),
@@ -190,20 +190,20 @@ def run(rounds: int, requests: int, soak: int) -> dict[str, Any]:
     }
 
 
-def page(found: dict[str, Any]) -> str:
+def page(results: dict[str, Any]) -> str:
     """Write the result as the page in docs/."""
-    medians = found["medians"]
+    medians = results["medians"]
     floor, ours, peer = (medians[name] for name in ("floor", "fivefold", "mlflow models serve"))
     rows = [
         f"| {name} | {one['per_second'] / floor['per_second']:.2f} | {one['p50_ms']:.1f} | {one['p99_ms']:.1f} "
         f"| {one['cpu_us']:.0f} | {one['load_us']:.0f} |"
         for name, one in medians.items()
     ]
-    budget = [f"| {name} | {time_us:.0f} |" for name, time_us in found["stages"].items()]
-    memory = " → ".join(f"{mb:.0f}" for mb in found["memory_mb"])
-    command = f"--rounds {found['rounds']} --requests {found['requests']} --soak {found['soak']}"
-    spread = ", ".join(f"{ratio:.2f}" for ratio in found["ratios"])
-    loads = " before and ".join(f"{load:.1f}" for load in found["load_average"])
+    budget = [f"| {name} | {time_us:.0f} |" for name, time_us in results["stages"].items()]
+    memory = " → ".join(f"{mb:.0f}" for mb in results["memory_mb"])
+    command = f"--rounds {results['rounds']} --requests {results['requests']} --soak {results['soak']}"
+    spread = ", ".join(f"{ratio:.2f}" for ratio in results["ratios"])
+    loads = " before and ".join(f"{load:.1f}" for load in results["load_average"])
     return f"""\
 # Benchmark: serving
 
@@ -220,14 +220,14 @@ same trees on ready-made features, without any of that.
 {chr(10).join(rows)}
 
 - Against the floor: {ours["per_second"] / floor["per_second"]:.2f} (aim at least 0.5); by round {spread},
-  whose median is {median(found["ratios"]):.2f}. By processor time alone: {floor["cpu_us"] / ours["cpu_us"]:.2f}.
+  whose median is {median(results["ratios"]):.2f}. By processor time alone: {floor["cpu_us"] / ours["cpu_us"]:.2f}.
 - Against `mlflow models serve`: {ours["per_second"] / peer["per_second"]:.1f} (aim at least 5); by processor
   time alone: {peer["cpu_us"] / ours["cpu_us"]:.1f}.
 - p99 over p50: {ours["p99_ms"] / ours["p50_ms"]:.1f} (aim under 5).
-- An explanation takes {found["explanation_ms"]:.2f} ms a customer in-process (aim at most 2); explained requests reach
-  {found["explained"]["per_second"] / ours["per_second"]:.2f} of the throughput.
-- A portfolio of 10,000 rows and 250 users: p50 {found["portfolio"]["p50_ms"]:.0f} ms, 8 at once.
-- Memory over {found["soak"]:,} requests, in {SOAK_PARTS} parts: {memory} MB, parent and worker together.
+- An explanation takes {results["explanation_ms"]:.2f} ms a customer in-process (aim at most 2); explained requests
+  reach {results["explained"]["per_second"] / ours["per_second"]:.2f} of the throughput.
+- A portfolio of 10,000 rows and 250 users: p50 {results["portfolio"]["p50_ms"]:.0f} ms, 8 at once.
+- Memory over {results["soak"]:,} requests, in {SOAK_PARTS} parts: {memory} MB, parent and worker together.
 
 ## Where the time goes
 
@@ -247,11 +247,11 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=2_000)
     parser.add_argument("--soak", type=int, default=100_000)
     parser.add_argument("--write", type=Path)
-    asked = parser.parse_args()
-    text = page(run(asked.rounds, asked.requests, asked.soak))
+    options = parser.parse_args()
+    text = page(run(options.rounds, options.requests, options.soak))
     print(text)
-    if asked.write:
-        asked.write.write_text(text, encoding="utf-8")
+    if options.write:
+        options.write.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

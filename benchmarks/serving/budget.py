@@ -63,7 +63,7 @@ def stages() -> dict[str, float]:
         number, _ = create_token(engine, read_plans(None), plan="unlimited")
         now, statements = now_microseconds(), PreparedStatements(engine, quick=True)
         cost = Charge(token_id=number, month=month_of(now), users=1, allowance=Allowance(10**9, 10**9), at_us=now)
-        found = {
+        stage_us = {
             "the floor's own json.loads": microseconds(lambda: json.loads(body)),
             "pydantic, were the body not flat": microseconds(lambda: ORDINARY.validate_json(body)),
             "body into columns": microseconds(lambda: read_rows(body, Limits())),
@@ -77,7 +77,7 @@ def stages() -> dict[str, float]:
         }
         statements.close()
         engine.dispose()
-    return found
+    return stage_us
 
 
 def main() -> None:

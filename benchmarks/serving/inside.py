@@ -121,7 +121,7 @@ def steps(requests: int) -> dict[str, float]:
     service.QUOTA_CHARGER.stop()
     service.CHAMPION_LOADER.stop()
     revoke_token(service.ENGINE, number)
-    return {name: float(np.median([taken[name] for taken in times])) for name in (*[*STEPS][1:], "in all")}
+    return {name: float(np.median([durations[name] for durations in times])) for name in (*[*STEPS][1:], "in all")}
 
 
 def _taken(marks: list[tuple[str, float]]) -> list[dict[str, float]]:
@@ -131,8 +131,8 @@ def _taken(marks: list[tuple[str, float]]) -> list[dict[str, float]]:
     for name, moment in marks:
         moments.setdefault(name, moment)
         if name == order[-1]:
-            taken = {step: 1e6 * (moments[step] - moments[before]) for before, step in pairwise(order)}
-            every.append({**taken, "in all": 1e6 * (moment - moments[order[0]])})
+            durations = {step: 1e6 * (moments[step] - moments[before]) for before, step in pairwise(order)}
+            every.append({**durations, "in all": 1e6 * (moment - moments[order[0]])})
             moments = {}
     return every
 

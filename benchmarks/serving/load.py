@@ -45,6 +45,6 @@ async def load(port: int, path: str, headers: dict[str, str], body: bytes, reque
 
 
 if __name__ == "__main__":
-    asked = json.load(sys.stdin)
-    found = load(asked["port"], asked["path"], asked["headers"], asked["body"].encode(), asked["requests"])
-    json.dump(asyncio.run(found), sys.stdout)
+    job = json.load(sys.stdin)
+    figures = load(job["port"], job["path"], job["headers"], job["body"].encode(), job["requests"])
+    json.dump(asyncio.run(figures), sys.stdout)

@@ -69,8 +69,13 @@ async def _batches(app: Any, secret: str) -> None:
         ended = process_time()
         ticks.cancel()
         gap = await ticks
-        taken = ((read - began) / REQUESTS * 1e6, (written - read) / REQUESTS * 1e6, (ended - written) * 1e3, gap * 1e3)
-        print(json.dumps(dict(zip(MEASURES, taken, strict=True))), flush=True)
+        figures = (
+            (read - began) / REQUESTS * 1e6,
+            (written - read) / REQUESTS * 1e6,
+            (ended - written) * 1e3,
+            gap * 1e3,
+        )
+        print(json.dumps(dict(zip(MEASURES, figures, strict=True))), flush=True)
 
 
 async def _longest_gap() -> float:
@@ -90,16 +95,16 @@ async def _ask(app: Any, secret: str, method: str, path: str, body: Any = None) 
     scope = {"type": "http", "http_version": "1.1", "method": method, "scheme": "http", "path": path}
     scope |= {"raw_path": path.encode(), "query_string": b"", "headers": headers}
     scope |= {"server": ("here", 80), "client": ("here", 1)}
-    sent: list[Any] = []
+    messages: list[Any] = []
 
     async def receive() -> Any:
         return {"type": "http.request", "body": content, "more_body": False}
 
     async def send(message: Any) -> None:
-        sent.append(message)
+        messages.append(message)
 
     await app(scope, receive, send)
-    assert sent[0]["status"] < 300, sent
+    assert messages[0]["status"] < 300, messages
 
 
 def compare(checkouts: list[Path], rounds: int) -> None:
@@ -114,7 +119,7 @@ def compare(checkouts: list[Path], rounds: int) -> None:
         )
         for checkout in checkouts
     ]
-    taken: dict[tuple[int, str], list[float]] = defaultdict(list)
+    values: dict[tuple[int, str], list[float]] = defaultdict(list)
     for round_ in range(rounds + 1):
         for number, process in enumerate(processes):
             assert process.stdin is not None
@@ -123,11 +128,11 @@ def compare(checkouts: list[Path], rounds: int) -> None:
             process.stdin.flush()
             for name, value in json.loads(process.stdout.readline()).items():
                 if round_:  # the first batch warms up
-                    taken[number, name].append(value)
+                    values[number, name].append(value)
     for process in processes:
         process.communicate()
     for name, unit in MEASURES.items():
-        medians = [median(taken[number, name]) for number in range(len(checkouts))]
+        medians = [median(values[number, name]) for number in range(len(checkouts))]
         print(f"{name}: " + ", ".join(f"{value:,.1f} {unit}" for value in medians))
 
 

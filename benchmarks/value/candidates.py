@@ -95,12 +95,12 @@ def sum_between(time: Integers, amount: Floats, kind: Integers, wanted: int, aft
 @shared
 def balance_at(time: Integers, balance: Floats, moment: int) -> float:
     """Give the balance after the last row at a moment or before it."""
-    found = nan
+    balance_before = nan
     for i in range(len(time)):
         if time[i] > moment:
             break
-        found = balance[i]
-    return found
+        balance_before = balance[i]
+    return balance_before
 
 
 @shared

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from benchmarks.yardstick.answers import Kept
+from benchmarks.yardstick.answers import AnswerFolder
 from benchmarks.yardstick.data_sets import DATA_SETS
 from benchmarks.yardstick.figures import interval
 from benchmarks.yardstick.methods import FIVEFOLD, fivefold
@@ -49,23 +49,23 @@ class Tenth:
 def tenths_of(predicted: Floats, window: Window, resamples: int) -> list[Tenth]:
     """Judge the tenths of a window, the lowest predictions first; the same draws as in every other window."""
     groups = Tenths(predicted, window.realised)
-    drawn = (times[window.known] for times in draws(len(window.known), window.task.config.seed, resamples))
+    drawn = (times[window.is_known] for times in draws(len(window.is_known), window.task.config.seed, resamples))
     ratios = np.array([groups.ratios(np.ones(len(predicted), dtype=np.uint16)), *map(groups.ratios, drawn)])
     return [Tenth(**interval(of)) for of in ratios.T]
 
 
-def table(found: Mapping[str, list[Tenth]]) -> Iterator[str]:
+def table(tenths_by_window: Mapping[str, list[Tenth]]) -> Iterator[str]:
     """Write a line of Markdown for each window; what does not reach the aim is bold."""
     yield f"| window from | {' | '.join(str(number) for number in range(1, TENTHS + 1))} | reached |"
     yield "|---" * (TENTHS + 2) + "|"
-    for day, tenths in found.items():
+    for day, tenths in tenths_by_window.items():
         reached = sum(one.verdict != "no" for one in tenths)
         yield f"| {day} | {' | '.join(map(str, tenths))} | {reached} of {TENTHS} |"
 
 
-def summary(found: Mapping[str, list[Tenth]]) -> str:
+def summary(tenths_by_window: Mapping[str, list[Tenth]]) -> str:
     """Count the tenths that reach the aim, and in what way."""
-    verdicts = [one.verdict for tenths in found.values() for one in tenths]
+    verdicts = [one.verdict for tenths in tenths_by_window.values() for one in tenths]
     within, by_interval = verdicts.count("within"), verdicts.count("by its interval")
     return (
         f"{within} of {len(verdicts)} tenths are within {percent(MOST_OFF, 0)}, {by_interval} more by their interval, "
@@ -81,22 +81,22 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=RESAMPLES)
     parser.add_argument("--kept", type=Path, default=Path("build/yardstick"), help="answers, by window and method")
     parser.add_argument("--output", type=Path, required=True, help="CSV file of every figure")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     warm()
     lines: list[dict[str, object]] = []
-    for name in asked.sets:
-        data_set, kept = DATA_SETS[name], Kept(asked.kept / name)
-        found = {
-            window.day: tenths_of(kept.ask(FIVEFOLD, fivefold, window).values, window, asked.resamples)
-            for window in windows(data_set.table(asked.data), data_set.config(), WINDOWS)
+    for name in options.sets:
+        data_set, answers = DATA_SETS[name], AnswerFolder(options.kept / name)
+        tenths_by_window = {
+            window.day: tenths_of(answers.ask(FIVEFOLD, fivefold, window).values, window, options.resamples)
+            for window in windows(data_set.table(options.data), data_set.config(), WINDOWS)
         }
         lines += [
             {"set": name, "window": day, "tenth": number, "verdict": one.verdict, **vars(one)}
-            for day, tenths in found.items()
+            for day, tenths in tenths_by_window.items()
             for number, one in enumerate(tenths, start=1)
         ]
-        print("", data_set.title, *table(found), "", summary(found), sep="\n")
-    pl.DataFrame(lines).write_csv(asked.output)
+        print("", data_set.title, *table(tenths_by_window), "", summary(tenths_by_window), sep="\n")
+    pl.DataFrame(lines).write_csv(options.output)
 
 
 if __name__ == "__main__":

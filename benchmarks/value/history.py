@@ -31,15 +31,15 @@ WINDOWS = 2
 
 
 @dataclass(frozen=True)
-class Sent:
+class RecentDays:
     """The customers of a test as-of with a part of their history.
 
     Attributes:
-        known: marks those of all customers who have a row in it.
+        is_known: marks those of all customers who have a row in it.
         matrix: indicators of these.
     """
 
-    known: np.ndarray
+    is_known: np.ndarray
     matrix: Floats
 
 
@@ -48,11 +48,11 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("data", type=Path)
     arguments.add_argument("config", type=Path)
-    asked = arguments.parse_args()
+    options = arguments.parse_args()
     warm()
-    config = read_config(asked.config)
-    histories = read_histories(asked.data, config.rate_table())
-    portfolio = TransactionSource(asked.data, config.rate_table())
+    config = read_config(options.config)
+    histories = read_histories(options.data, config.rate_table())
+    portfolio = TransactionSource(options.data, config.rate_table())
     summary = portfolio.summary()
     last = choose_dates(config, summary.period).test
     for number in range(WINDOWS):
@@ -65,27 +65,30 @@ def measure(histories: Histories, rows: TrainingRows, dates: Dates, config: Trai
     """Train both models and print what each loses."""
     rounds = find_rounds(validation_fold(rows, dates), config.trees, config.seed)
     both = with_short_copies(histories, rows, dates, config)
-    sent = {0: sent_days(histories, dates.test, None), **{d: sent_days(histories, dates.test, d) for d in SENT_DAYS}}
+    histories_by_days = {
+        0: sent_days(histories, dates.test, None),
+        **{d: sent_days(histories, dates.test, d) for d in SENT_DAYS},
+    }
     realised = floor_at_zero(realised_values(histories, np.array([dates.test]), dates.horizon_days, config.value)[:, 0])
     for name, learnt in (("all rows whole", rows), ("and short copies", both)):
         booster = fit(learnt, config.trees, config.seed, rounds).booster_
-        predicted = {days: expected_value(booster, one.matrix) for days, one in sent.items()}
-        show(name, day_text(dates.test), sent, predicted, realised)
+        predicted = {days: expected_value(booster, one.matrix) for days, one in histories_by_days.items()}
+        show(name, day_text(dates.test), histories_by_days, predicted, realised)
 
 
-def sent_days(histories: Histories, as_of: int, days: int | None) -> Sent:
+def sent_days(histories: Histories, as_of: int, days: int | None) -> RecentDays:
     """Give the indicators of customers with a row in the last *days* days, or of all customers without *days*."""
-    kept = histories if days is None else cut_short(histories, as_of - days * DAY_US)
-    matrix, seen = indicator_matrix(kept, as_of)
-    return Sent(seen > 0, matrix[seen > 0])
+    recent = histories if days is None else cut_short(histories, as_of - days * DAY_US)
+    matrix, row_counts = indicator_matrix(recent, as_of)
+    return RecentDays(row_counts > 0, matrix[row_counts > 0])
 
 
 def cut_short(histories: Histories, after: int) -> Histories:
     """Leave out every row up to a moment, as a client does who sends the latest rows alone."""
-    kept = histories.time > after
-    counts = np.concatenate([[0], np.cumsum(kept)])
+    is_recent = histories.time > after
+    counts = np.concatenate([[0], np.cumsum(is_recent)])
     names = ("time", "amount", "balance", "kind", "currency", "category", "created")
-    columns = {name: getattr(histories, name)[kept] for name in names}
+    columns = {name: getattr(histories, name)[is_recent] for name in names}
     return replace(histories, offsets=counts[histories.offsets].astype(np.int64), **columns)
 
 
@@ -95,26 +98,28 @@ def with_short_copies(histories: Histories, rows: TrainingRows, dates: Dates, co
     matrices, values, as_ofs = [rows.matrix], [rows.values], [rows.as_of]
     for moment in dates.training.tolist():
         one = sent_days(histories, moment, int(random.choice(SENT_DAYS)))
-        found = realised_values(histories, np.array([moment]), dates.horizon_days, config.value)[one.known, 0]
+        realised = realised_values(histories, np.array([moment]), dates.horizon_days, config.value)[one.is_known, 0]
         matrices.append(one.matrix)
-        values.append(found)
-        as_ofs.append(np.full(len(found), moment))
+        values.append(realised)
+        as_ofs.append(np.full(len(realised), moment))
     joined = (np.concatenate(matrices), np.concatenate(values), np.concatenate(as_ofs))
     return TrainingRows(*joined, rows.share, rows.windows, rows.names)
 
 
-def show(name: str, test: str, sent: Mapping[int, Sent], predicted: Mapping[int, Floats], realised: Floats) -> None:
+def show(
+    name: str, test: str, histories_by_days: Mapping[int, RecentDays], predicted: Mapping[int, Floats], realised: Floats
+) -> None:
     """Print one line for each length of history."""
     whole = np.full(len(realised), np.nan)
-    whole[sent[0].known] = predicted[0]
+    whole[histories_by_days[0].is_known] = predicted[0]
     curve = ScoreCurve.of(predicted[0])
     for days, money in predicted.items():
-        known = sent[days].known
-        full = whole[known]
+        is_known = histories_by_days[days].is_known
+        full = whole[is_known]
         moved = np.floor(np.minimum(curve.score(money), 4.999)) != np.floor(np.minimum(curve.score(full), 4.999))
-        gini, gini_full = (normalised_gini(one, realised[known]) for one in (money, full))
+        gini, gini_full = (normalised_gini(one, realised[is_known]) for one in (money, full))
         print(
-            f"{test} | {name} | {days or 'all'} days | {known.sum()} scored | {moved.mean():.1%} other segment | "
+            f"{test} | {name} | {days or 'all'} days | {is_known.sum()} scored | {moved.mean():.1%} other segment | "
             f"value {money.sum() / full.sum() - 1:+.1%} | Gini {gini:.4f} ({gini_full:.4f} with all)",
             flush=True,
         )

@@ -81,13 +81,13 @@ class Trial:
     def rows(self) -> tuple[Floats, Floats, Integers]:
         """The m rows to learn from: columns, values of 0 or more, and dates (microseconds)."""
         task = self.window.task
-        found = training_rows(self.source, task.dates, task.config, task.summary)
-        if found.share < 1:
+        rows = training_rows(self.source, task.dates, task.config, task.summary)
+        if rows.share < 1:
             raise ValueError("the rows are a sample, so the place of a row does not say whose it is")
-        return found.matrix, floor_at_zero(found.values), found.as_of
+        return rows.matrix, floor_at_zero(rows.values), rows.as_of
 
     @cached_property
-    def asked(self) -> Floats:
+    def test_matrix(self) -> Floats:
         """The columns of the n customers who are asked about."""
         test, absent = self.window.task.dates.test, self.window.task.summary.absent
         pieces = self.source.pieces("indicators", 1, len(self.names))
@@ -96,7 +96,7 @@ class Trial:
         )
 
     @cached_property
-    def known(self) -> np.ndarray:
+    def is_row(self) -> np.ndarray:
         """Marks, of n customers x k training dates, the rows that there are."""
         task = self.window.task
         marks: np.ndarray = task.summary.first_rows[:, None] <= task.dates.training - task.dates.lag_us
@@ -114,11 +114,11 @@ class Trial:
         task = self.window.task
         return find_rounds(validation_fold(task.rows, task.dates), task.config.trees, task.config.seed)
 
-    def fitted(self, matrix: Floats, values: Floats, asked: Floats, seed: int) -> Floats:
+    def fitted(self, matrix: Floats, values: Floats, matrix_then: Floats, seed: int) -> Floats:
         """Learn by the settings of the task, and predict."""
         trees: TreeSettings = self.window.task.config.trees
         names = tuple(f"column_{number}" for number in range(matrix.shape[1]))
-        return expected_value(regressor(trees, names, seed, self.rounds).fit(matrix, values).booster_, asked)
+        return expected_value(regressor(trees, names, seed, self.rounds).fit(matrix, values).booster_, matrix_then)
 
 
 def _columns(trial: Trial, groups: tuple[str, ...]) -> tuple[Floats, Floats]:
@@ -126,14 +126,14 @@ def _columns(trial: Trial, groups: tuple[str, ...]) -> tuple[Floats, Floats]:
     added = trial.names[trial.shipped :]
     chosen = [number for number, name in enumerate(added) if name in groups or name.split("_")[0] in groups]
     places = np.array(chosen, dtype=np.int64) + trial.shipped
-    return trial.rows[0][:, places], trial.asked[:, places]
+    return trial.rows[0][:, places], trial.test_matrix[:, places]
 
 
 def _ranks(trial: Trial) -> tuple[Floats, Floats]:
     """Rank customers within those who came in the same 30 days, by what they deposited and how lately."""
     matrix, _, moments = trial.rows
-    tests = np.full(len(trial.asked), trial.window.task.dates.test)
-    return _ranked(trial.names, matrix, moments), _ranked(trial.names, trial.asked, tests)
+    tests = np.full(len(trial.test_matrix), trial.window.task.dates.test)
+    return _ranked(trial.names, matrix, moments), _ranked(trial.names, trial.test_matrix, tests)
 
 
 def _ranked(names: tuple[str, ...], matrix: Floats, moments: Integers) -> Floats:
@@ -148,18 +148,18 @@ def _ranked(names: tuple[str, ...], matrix: Floats, moments: Integers) -> Floats
 
 def _horizons(trial: Trial) -> tuple[Floats, Floats]:
     """Predict the value over shorter horizons, for each half of the customers by trees that learnt from the others."""
-    matrix, asked = trial.rows[0][:, : trial.shipped], trial.asked[:, : trial.shipped]
+    matrix, matrix_then = trial.rows[0][:, : trial.shipped], trial.test_matrix[:, : trial.shipped]
     task = trial.window.task
-    fold = np.nonzero(trial.known)[0] % FOLDS
-    learnt, predicted = np.empty((len(matrix), len(SHORTER_DAYS))), np.zeros((len(asked), len(SHORTER_DAYS)))
+    fold = np.nonzero(trial.is_row)[0] % FOLDS
+    learnt, predicted = np.empty((len(matrix), len(SHORTER_DAYS))), np.zeros((len(matrix_then), len(SHORTER_DAYS)))
     for place, days in enumerate(SHORTER_DAYS):
-        values = trial.values(task.dates.training, days)[trial.known]
+        values = trial.values(task.dates.training, days)[trial.is_row]
         for number in range(FOLDS):
             there = fold == number
-            both = np.concatenate([matrix[there], asked])
-            found = trial.fitted(matrix[~there], values[~there], both, task.config.seed)
-            learnt[there, place] = found[: there.sum()]
-            predicted[:, place] += found[there.sum() :] / FOLDS
+            both = np.concatenate([matrix[there], matrix_then])
+            values_predicted = trial.fitted(matrix[~there], values[~there], both, task.config.seed)
+            learnt[there, place] = values_predicted[: there.sum()]
+            predicted[:, place] += values_predicted[there.sum() :] / FOLDS
     return learnt, predicted
 
 
@@ -169,7 +169,7 @@ def _worth(trial: Trial) -> tuple[Floats, Floats]:
     test = np.array([dates.test], dtype=np.int64)
     both = [
         (
-            trial.values(dates.training - days * DAY_US, days)[trial.known],
+            trial.values(dates.training - days * DAY_US, days)[trial.is_row],
             trial.values(test - days * DAY_US, days)[:, 0],
         )
         for days in WORTH_DAYS
@@ -178,7 +178,7 @@ def _worth(trial: Trial) -> tuple[Floats, Floats]:
 
 
 MORE: Mapping[str, Callable[[Trial], tuple[Floats, Floats]]] = {
-    NOTHING: lambda trial: (trial.rows[0][:, :0], trial.asked[:, :0]),
+    NOTHING: lambda trial: (trial.rows[0][:, :0], trial.test_matrix[:, :0]),
     **{name: partial(_columns, groups=(name,)) for name in COLUMNS},
     RANKS: _ranks,
     HORIZONS: _horizons,
@@ -199,29 +199,29 @@ def predictions(trial: Trial, groups: tuple[str, ...], seeds: int, folder: Path)
                 added = added or MORE.get(group, partial(_columns, groups=(group,)))(trial)
                 matrix, values, _ = trial.rows
                 learnt = np.concatenate([matrix[:, : trial.shipped], added[0]], axis=1)
-                asked = np.concatenate([trial.asked[:, : trial.shipped], added[1]], axis=1)
-                np.save(path, trial.fitted(learnt, values, asked, trial.window.task.config.seed + number))
+                matrix_then = np.concatenate([trial.test_matrix[:, : trial.shipped], added[1]], axis=1)
+                np.save(path, trial.fitted(learnt, values, matrix_then, trial.window.task.config.seed + number))
             yield group, number, np.load(path)
 
 
-def judged(window: Window, found: Mapping[tuple[str, int], Floats], resamples: int) -> Drawn:
+def judged(window: Window, values_by_group: Mapping[tuple[str, int], Floats], resamples: int) -> Drawn:
     """Judge each group by the mean of its figures over the seeds, on the customers as they are and on each draw."""
-    drawn = draws(len(window.known), window.task.config.seed, resamples)
-    answers = {f"{group}:{number}": Prediction(values) for (group, number), values in found.items()}
+    drawn = draws(len(window.is_known), window.task.config.seed, resamples)
+    answers = {f"{group}:{number}": Prediction(values) for (group, number), values in values_by_group.items()}
     by_seed = figures_of(
-        answers | {PERSISTENCE: persistence(window.task)}, window.realised, (times[window.known] for times in drawn)
+        answers | {PERSISTENCE: persistence(window.task)}, window.realised, (times[window.is_known] for times in drawn)
     )
-    numbers = sorted({number for _, number in found})
+    numbers = sorted({number for _, number in values_by_group})
     return {
         (group, figure): np.mean([by_seed[f"{group}:{number}", figure] for number in numbers], axis=0)
-        for group in dict.fromkeys(group for group, _ in found)
+        for group in dict.fromkeys(group for group, _ in values_by_group)
         for figure in FIGURES
     } | {(PERSISTENCE, figure): by_seed[PERSISTENCE, figure] for figure in FIGURES}
 
 
 def lines(drawn: Drawn, **labels: str) -> list[dict[str, object]]:
     """Give every figure, and what it is more than that of the catalogue alone and of persistence, as lines."""
-    found: list[dict[str, object]] = []
+    figure_lines: list[dict[str, object]] = []
     for (group, figure), values in drawn.items():
         against = {"": np.zeros(len(values))}
         if group != PERSISTENCE:
@@ -229,17 +229,17 @@ def lines(drawn: Drawn, **labels: str) -> list[dict[str, object]]:
         if group not in {PERSISTENCE, NOTHING}:
             against[NOTHING] = drawn[NOTHING, figure]
         for name, rival in against.items():
-            found.append(labels | {"group": group, "figure": figure, "less": name} | interval(values - rival))
-    return found
+            figure_lines.append(labels | {"group": group, "figure": figure, "less": name} | interval(values - rival))
+    return figure_lines
 
 
-def verdicts(found: pl.DataFrame) -> pl.DataFrame:
+def verdicts(figures: pl.DataFrame) -> pl.DataFrame:
     """Count, for each group, set and figure, the windows in which it gains, and in which it loses.
 
     A gain is a difference from the catalogue alone whose interval is above 0, and that is more than other seeds move.
     """
     least = pl.col("figure").replace_strict(LEAST_GAIN, return_dtype=pl.Float64)
-    against = found.filter((pl.col("less") == NOTHING) & pl.col("figure").is_in(LEAST_GAIN.keys()))
+    against = figures.filter((pl.col("less") == NOTHING) & pl.col("figure").is_in(LEAST_GAIN.keys()))
     return (
         against.filter(pl.col("window") != MEAN)
         .group_by("group", "figure", "set", maintain_order=True)
@@ -256,10 +256,10 @@ def stays(counted: pl.DataFrame) -> list[str]:
     return enough.filter(pl.col("len") >= LEAST_SETS)["group"].unique(maintain_order=True).to_list()
 
 
-def table(found: pl.DataFrame) -> Iterator[str]:
+def table(figures: pl.DataFrame) -> Iterator[str]:
     """Write a line of Markdown for each set and group: mean differences, and windows that gain and lose."""
-    counted = verdicts(found)
-    means = found.filter((pl.col("window") == MEAN) & (pl.col("less") == NOTHING))
+    counted = verdicts(figures)
+    means = figures.filter((pl.col("window") == MEAN) & (pl.col("less") == NOTHING))
     yield "| set | group | Gini | gains, losses | capture | gains, losses | Spearman | calibration error |"
     yield "|---|---|---|---|---|---|---|---|"
     for (name, group), differences in means.group_by("set", "group", maintain_order=True):
@@ -281,26 +281,26 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--kept", type=Path, default=Path("build/information"), help="predictions")
     parser.add_argument("--output", type=Path, required=True, help="CSV file of every figure")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     warm()
     own = read_own_indicators(CANDIDATES)
-    if unknown := set(asked.groups) - {*GROUPS, *own.catalogue.names}:
+    if unknown := set(options.groups) - {*GROUPS, *own.catalogue.names}:
         parser.error(f"there is no group or candidate {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)}")
-    found: list[dict[str, object]] = []
-    groups = tuple(dict.fromkeys((NOTHING, *asked.groups)))
-    for name in asked.sets:
+    figures: list[dict[str, object]] = []
+    groups = tuple(dict.fromkeys((NOTHING, *options.groups)))
+    for name in options.sets:
         drawn = []
-        for window in windows(*data_of(name, asked.data)):
-            tried = predictions(Trial(window, own), groups, asked.seeds, asked.kept / name / window.day)
+        for window in windows(*data_of(name, options.data)):
+            tried = predictions(Trial(window, own), groups, options.seeds, options.kept / name / window.day)
             by_seed = {}
             for group, number, values in tried:
                 by_seed[group, number] = values
                 print(name, window.day, group, number, flush=True)
             drawn.append(judged(window, by_seed, RESAMPLES))
-            found += lines(drawn[-1], set=name, window=window.day)
-        found += lines(mean(drawn), set=name, window=MEAN)
-        pl.DataFrame(found).write_csv(asked.output)
-    whole = pl.DataFrame(found)
+            figures += lines(drawn[-1], set=name, window=window.day)
+        figures += lines(mean(drawn), set=name, window=MEAN)
+        pl.DataFrame(figures).write_csv(options.output)
+    whole = pl.DataFrame(figures)
     for line in table(whole):
         print(line)
     named = ", ".join(stays(verdicts(whole))) or "nothing"

@@ -51,10 +51,10 @@ Form = Callable[[Sequence[Predicted], Predicted], tuple[Ends, Floats]]
 def measured(windows: int, bands: int, parts: int) -> Form:
     """Measure on the last *windows* windows, apart for bands of the prediction and parts of each by consistency."""
 
-    def form(earlier: Sequence[Predicted], asked: Predicted) -> tuple[Ends, Floats]:
+    def form(earlier: Sequence[Predicted], latest: Predicted) -> tuple[Ends, Floats]:
         table = _table(earlier[:windows], bands, parts)
-        given = asked.predicted, asked.consistency
-        return table.ends(*given), table.held_shares(*given)
+        columns = latest.predicted, latest.consistency
+        return table.ends(*columns), table.held_shares(*columns)
 
     return form
 
@@ -65,7 +65,7 @@ def followed(windows: int, bands: int, parts: int) -> Form:
     Source: Gibbs and Candès, "Adaptive Conformal Inference Under Distribution Shift" (2021).
     """
 
-    def form(earlier: Sequence[Predicted], asked: Predicted) -> tuple[Ends, Floats]:
+    def form(earlier: Sequence[Predicted], latest: Predicted) -> tuple[Ends, Floats]:
         last, before = earlier[0], earlier[1:]
         level = DEFAULT_LEVEL_PERCENT
         if before:
@@ -73,8 +73,8 @@ def followed(windows: int, bands: int, parts: int) -> Form:
             short = float(expected.mean() - covered(ends, last.realised).mean())
             level = int(np.clip(round(level + 100 * short / 2), 1, 99))
         table = _table(earlier[:windows], bands, parts)
-        given = asked.predicted, asked.consistency
-        return table.ends(*given, level), table.held_shares(*given)
+        columns = latest.predicted, latest.consistency
+        return table.ends(*columns, level), table.held_shares(*columns)
 
     return form
 
@@ -116,15 +116,15 @@ def winkler(ends: Ends, realised: Floats, level: float = DEFAULT_LEVEL_PERCENT /
     return score
 
 
-def figures(form: Form, earlier: Sequence[Predicted], asked: Predicted, config: TrainingConfig) -> dict[str, float]:
+def figures(form: Form, earlier: Sequence[Predicted], latest: Predicted, config: TrainingConfig) -> dict[str, float]:
     """Judge a form on a window: what it held less what was to be expected, and width and score in parts of the mean."""
-    ends, expected = form(earlier, asked)
-    off = covered(ends, asked.realised) - expected + DEFAULT_LEVEL_PERCENT / 100
-    segment = segments_of(ScoreCurve.of(asked.predicted).score(asked.predicted), config.cut_points)
+    ends, expected = form(earlier, latest)
+    off = covered(ends, latest.realised) - expected + DEFAULT_LEVEL_PERCENT / 100
+    segment = segments_of(ScoreCurve.of(latest.predicted).score(latest.predicted), config.cut_points)
     by = {f"segment {name}": off[segment == name].mean() for name in np.unique(segment)}
-    by |= {f"fifth {number}": off[marks].mean() for number, marks in consistency_fifths(asked.consistency)}
-    worth = asked.realised.mean()
-    scores = {"width": (ends.high - ends.low).mean() / worth, "score": winkler(ends, asked.realised).mean() / worth}
+    by |= {f"fifth {number}": off[marks].mean() for number, marks in consistency_fifths(latest.consistency)}
+    worth = latest.realised.mean()
+    scores = {"width": (ends.high - ends.low).mean() / worth, "score": winkler(ends, latest.realised).mean() / worth}
     return {name: float(value) for name, value in ({"all": off.mean()} | by | scores).items()}
 
 
@@ -135,15 +135,15 @@ def predicted_windows(
     last = choose_dates(config, summary.period).test
     for number in range(before, before + wanted + MEASURED_ON):
         test = last - number * config.horizon_days * DAY_US
-        asked = config.model_copy(update={"test_as_of": test})
+        window_config = config.model_copy(update={"test_as_of": test})
         try:
-            dates = choose_dates(asked, summary.period)
+            dates = choose_dates(window_config, summary.period)
         except NotEnoughDataError:
             return
-        rows = training_rows(portfolio, dates, asked, summary)
-        rounds = find_rounds(validation_fold(rows, dates), asked.trees, asked.seed)
-        booster = fit(rows, asked.trees, asked.seed, rounds).booster_
-        window = predict_test_window(portfolio, dates, asked, booster, None, summary.absent)
+        rows = training_rows(portfolio, dates, window_config, summary)
+        rounds = find_rounds(validation_fold(rows, dates), window_config.trees, window_config.seed)
+        booster = fit(rows, window_config.trees, window_config.seed, rounds).booster_
+        window = predict_test_window(portfolio, dates, window_config, booster, None, summary.absent)
         yield test, Predicted(window.predicted, window.realised, window.consistency)
 
 
@@ -154,34 +154,34 @@ def main() -> None:
     parser.add_argument("config", type=Path)
     parser.add_argument("--before", type=int, default=WINDOWS, help="so many of the last windows are left out")
     parser.add_argument("--windows", type=int, default=WINDOWS, help="so many before them are judged")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     warm()
-    config = read_config(asked.config)
-    portfolio = TransactionSource(asked.data, config.rate_table())
-    every = list(predicted_windows(portfolio, portfolio.summary(), config, asked.before, asked.windows))
-    found = []
-    for number, (test, window) in enumerate(every[: asked.windows]):
+    config = read_config(options.config)
+    portfolio = TransactionSource(options.data, config.rate_table())
+    every = list(predicted_windows(portfolio, portfolio.summary(), config, options.before, options.windows))
+    figures_by_form = []
+    for number, (test, window) in enumerate(every[: options.windows]):
         earlier = [one for _, one in every[number + 1 : number + 1 + MEASURED_ON]]
         if earlier:
-            found += [
+            figures_by_form += [
                 {"form": name, "window": day_text(test)} | figures(form, earlier, window, config)
                 for name, form in FORMS.items()
             ]
-    print(f"Windows: {', '.join(dict.fromkeys(str(line['window']) for line in found))}")
-    for line in table(pl.DataFrame(found)):
+    print(f"Windows: {', '.join(dict.fromkeys(str(line['window']) for line in figures_by_form))}")
+    for line in table(pl.DataFrame(figures_by_form)):
         print(line)
 
 
-def table(found: pl.DataFrame) -> Iterator[str]:
+def table(figures_by_form: pl.DataFrame) -> Iterator[str]:
     """Write a line of Markdown for each form: means over the windows, and how many groups reached the aim."""
     yield "| form | all | segments in the aim | fifths in the aim | least consistent fifth | width | score |"
     yield "|---|---|---|---|---|---|---|"
-    for (name,), of in found.group_by("form", maintain_order=True):
+    for (name,), of in figures_by_form.group_by("form", maintain_order=True):
         cells = [f"{100 * of['all'].min():.1f} to {100 * of['all'].max():.1f}"]
         for group in ("segment", "fifth"):
             shares = of.select(pl.selectors.starts_with(group)).to_numpy()
-            known = shares[~np.isnan(shares)]
-            cells.append(f"{int(((known >= AIM[0]) & (known <= AIM[1])).sum())} of {len(known)}")
+            defined = shares[~np.isnan(shares)]
+            cells.append(f"{int(((defined >= AIM[0]) & (defined <= AIM[1])).sum())} of {len(defined)}")
         cells += [f"{100 * of['fifth 1'].mean():.1f}", f"{of['width'].mean():.3f}", f"{of['score'].mean():.3f}"]
         yield f"| {name} | {' | '.join(cells)} |"
 

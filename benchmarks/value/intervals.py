@@ -39,14 +39,14 @@ def main() -> None:
     arguments.add_argument("data", type=Path)
     arguments.add_argument("config", type=Path)
     arguments.add_argument("--windows", type=int, default=WINDOWS)
-    asked = arguments.parse_args()
+    options = arguments.parse_args()
     warm()
-    config = read_config(asked.config)
-    portfolio = TransactionSource(asked.data, config.rate_table())
+    config = read_config(options.config)
+    portfolio = TransactionSource(options.data, config.rate_table())
     summary = portfolio.summary()
     last = choose_dates(config, summary.period).test
     judged: dict[str, pl.DataFrame] = {}
-    for number in reversed(range(asked.windows)):
+    for number in reversed(range(options.windows)):
         test = last - number * config.horizon_days * DAY_US
         judged[day_text(test)] = _window(portfolio, summary, config.model_copy(update={"test_as_of": test}))
     for line in (*_by_segment(judged), *_by("tenth", DECILES, judged), *_by("fifth", FIFTHS, judged)):
@@ -111,17 +111,17 @@ def _by(group: str, groups: int, judged: dict[str, pl.DataFrame]) -> Iterator[st
 
 def _held(customers: pl.DataFrame) -> str:
     """Write what share of the values was held, and of what was to be expected."""
-    held, expected = (percent(float(customers[name].mean())) for name in ("covered", "expected"))
-    return f"{held} of {expected}"
+    held_share, expected = (percent(float(customers[name].mean())) for name in ("covered", "expected"))
+    return f"{held_share} of {expected}"
 
 
 def _fifths(customers: pl.DataFrame) -> Iterator[str]:
     """Write the error of those whose consistency is known, by fifths, and of all others; as shares of what came."""
-    known = customers.filter(pl.col("consistency").is_not_nan()).sort("consistency", maintain_order=True)
+    consistent = customers.filter(pl.col("consistency").is_not_nan()).sort("consistency", maintain_order=True)
     yield "\n| fifth by consistency | customers | error | width | in the interval |"
     yield "|---|---|---|---|---|"
-    for number, members in enumerate(np.array_split(np.arange(len(known)), FIFTHS), start=1):
-        of = known[members]
+    for number, members in enumerate(np.array_split(np.arange(len(consistent)), FIFTHS), start=1):
+        of = consistent[members]
         low, high = of["consistency"].min(), of["consistency"].max()
         yield f"| {number}: {low:.2f} to {high:.2f} {_errors(of)}"
     yield f"| unknown {_errors(customers.filter(pl.col('consistency').is_nan()))}"

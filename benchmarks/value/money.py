@@ -35,28 +35,28 @@ Correction = Callable[[Floats, Floats, Floats], Floats]
 """Takes the predictions and values of the earlier window and the predictions to correct; gives these corrected."""
 
 
-def _total(predicted: Floats, realised: Floats, asked: Floats) -> Floats:
-    corrected: Floats = asked * (realised.sum() / predicted.sum())
+def _total(predicted: Floats, realised: Floats, prediction: Floats) -> Floats:
+    corrected: Floats = prediction * (realised.sum() / predicted.sum())
     return corrected
 
 
-def _tenths(predicted: Floats, realised: Floats, asked: Floats) -> Floats:
+def _tenths(predicted: Floats, realised: Floats, prediction: Floats) -> Floats:
     edges = np.quantile(predicted, np.arange(1, TENTHS) / TENTHS)
-    before, now = np.searchsorted(edges, predicted, side="right"), np.searchsorted(edges, asked, side="right")
-    worth, said = (np.bincount(before, weights=one, minlength=TENTHS) for one in (realised, predicted))
-    factors = np.divide(worth, said, out=np.ones(TENTHS), where=said > 0)
-    corrected: Floats = asked * factors[now]
+    before, now = np.searchsorted(edges, predicted, side="right"), np.searchsorted(edges, prediction, side="right")
+    worth, money = (np.bincount(before, weights=one, minlength=TENTHS) for one in (realised, predicted))
+    factors = np.divide(worth, money, out=np.ones(TENTHS), where=money > 0)
+    corrected: Floats = prediction * factors[now]
     return corrected
 
 
-def _isotonic(predicted: Floats, realised: Floats, asked: Floats) -> Floats:
+def _isotonic(predicted: Floats, realised: Floats, prediction: Floats) -> Floats:
     curve = IsotonicRegression(y_min=0, out_of_bounds="clip").fit(predicted, realised)
-    corrected: Floats = curve.predict(asked)
+    corrected: Floats = curve.predict(prediction)
     return corrected
 
 
 CORRECTIONS: Mapping[str, Correction] = {
-    AS_IT_IS: lambda _, __, asked: asked,
+    AS_IT_IS: lambda _, __, prediction: prediction,
     "one factor": _total,
     "tenths": _tenths,
     "isotonic": _isotonic,
@@ -83,13 +83,13 @@ def lines(name: str, window: Window, preset: Preset) -> Iterator[dict[str, objec
     dates = dates_before(config, task.summary.period.first, task.dates.test)
     rows = training_rows(task.source, dates, config, task.summary)
     rounds = find_rounds(validation_fold(rows, dates), config.trees, config.seed)
-    asked = expected_value(fit(rows, config.trees, config.seed, rounds).booster_, task.matrix)
+    prediction = expected_value(fit(rows, config.trees, config.seed, rounds).booster_, task.matrix)
     before, season = (earlier_window(rows, dates, config, rounds, number) for number in (1, A_YEAR))
     for correction, correct in CORRECTIONS.items():
         measured_on = season if correction == SEASON else before
         if measured_on is None and correction != AS_IT_IS:
             continue
-        money = asked if measured_on is None else correct(*measured_on, asked)
+        money = prediction if measured_on is None else correct(*measured_on, prediction)
         figures = rank_metrics(money, window.realised)
         yield {
             "set": name,
@@ -110,18 +110,18 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=DATA_SETS, default=["berka", "cdnow"])
     parser.add_argument("--presets", nargs="+", default=["standard", "small-trees"])
     parser.add_argument("--output", type=Path, required=True, help="CSV file of every figure")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     warm()
-    found: list[dict[str, object]] = []
-    for name in asked.sets:
+    figures: list[dict[str, object]] = []
+    for name in options.sets:
         data_set = DATA_SETS[name]
-        for window in windows(data_set.table(asked.data), data_set.config(), WINDOWS):
+        for window in windows(data_set.table(options.data), data_set.config(), WINDOWS):
             for preset in PRESETS:
-                if preset.name in asked.presets:
-                    found += lines(name, window, preset)
-            pl.DataFrame(found).write_csv(asked.output)
+                if preset.name in options.presets:
+                    figures += lines(name, window, preset)
+            pl.DataFrame(figures).write_csv(options.output)
     with pl.Config(tbl_rows=-1, tbl_cols=-1, float_precision=3):
-        print(pl.DataFrame(found))
+        print(pl.DataFrame(figures))
 
 
 if __name__ == "__main__":

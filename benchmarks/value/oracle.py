@@ -61,7 +61,7 @@ class Foreknown:
         return find_rounds(validation_fold(task.rows, task.dates), task.config.trees, task.config.seed)
 
     @cached_property
-    def known(self) -> np.ndarray:
+    def is_row(self) -> np.ndarray:
         """Marks, of n customers x k training dates, the rows that there are."""
         task = self.window.task
         marks: np.ndarray = task.summary.first_rows[:, None] <= task.dates.training - task.dates.lag_us
@@ -74,15 +74,15 @@ class Foreknown:
         learnt = np.concatenate(
             [realised_values(part, task.dates.training, config.horizon_days, config.value) for part in parts]
         )
-        asked, _ = realised_of(self.whole, config, task.dates.test, task.customers)
-        return floor_at_zero(learnt[self.known]), asked
+        realised, _ = realised_of(self.whole, config, task.dates.test, task.customers)
+        return floor_at_zero(learnt[self.is_row]), realised
 
-    def fitted(self, matrix: Floats, values: Floats, asked: Floats, weights: Floats | None = None) -> Floats:
+    def fitted(self, matrix: Floats, values: Floats, matrix_then: Floats, weights: Floats | None = None) -> Floats:
         """Learn by the settings of the task, and predict."""
         trees, seed = self.window.task.config.trees, self.window.task.config.seed
         names = tuple(f"column_{number}" for number in range(matrix.shape[1]))
         model = regressor(trees, names, seed, self.rounds).fit(matrix, values, weights)
-        return expected_value(model.booster_, asked)
+        return expected_value(model.booster_, matrix_then)
 
 
 def _as_it_is(of: Foreknown) -> Floats:
@@ -93,11 +93,11 @@ def _as_it_is(of: Foreknown) -> Floats:
 def _given(of: Foreknown, config: TrainingConfig) -> Floats:
     """Add the values by other settings, at the rows to learn from and of the customers who are asked about."""
     task = of.window.task
-    learnt, asked = of.values(config)
+    learnt, realised = of.values(config)
     return of.fitted(
         np.column_stack([task.rows.matrix, learnt]),
         floor_at_zero(task.rows.values),
-        np.column_stack([task.matrix, asked]),
+        np.column_stack([task.matrix, realised]),
     )
 
 
@@ -151,13 +151,13 @@ def level_figures(monthly: Floats, seed: int, draws: int = DRAWS) -> dict[str, f
     count = monthly.shape[1]
     level = monthly.mean(axis=1)
     distances = (monthly - level[:, None]) * np.sqrt(count / (count - 1))
-    found = []
+    figures_by_draw = []
     for _ in range(draws):
         places = random.integers(count, size=monthly.shape)
         drawn = np.take_along_axis(distances, places, axis=1).sum(axis=1)
         figures = rank_metrics(level, floor_at_zero(level * count + drawn))
-        found.append((figures.normalised_gini, figures.top_decile_capture))
-    gini, capture = np.mean(found, axis=0)
+        figures_by_draw.append((figures.normalised_gini, figures.top_decile_capture))
+    gini, capture = np.mean(figures_by_draw, axis=0)
     return {"gini": float(gini), "capture": float(capture)}
 
 
@@ -172,12 +172,12 @@ def lines(of: Foreknown, name: str) -> Iterator[dict[str, object]]:
     yield labels | {"oracle": LEVEL} | level_figures(months(of), of.window.task.config.seed)
 
 
-def table(found: pl.DataFrame) -> Iterator[str]:
+def table(figures: pl.DataFrame) -> Iterator[str]:
     """Write a line of Markdown for each oracle: Gini / capture by window, and their means."""
-    days = found["window"].unique(maintain_order=True).to_list()
+    days = figures["window"].unique(maintain_order=True).to_list()
     yield f"| what is known beside the history | {' | '.join(days)} | mean |"
     yield "|---" * (len(days) + 2) + "|"
-    for (oracle,), of in found.group_by("oracle", maintain_order=True):
+    for (oracle,), of in figures.group_by("oracle", maintain_order=True):
         cells = [f"{line['gini']:.3f} / {line['capture']:.3f}" for line in of.iter_rows(named=True)]
         yield f"| {oracle} | {' | '.join(cells)} | {of['gini'].mean():.3f} / {of['capture'].mean():.3f} |"
 
@@ -188,18 +188,18 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the public data sets")
     parser.add_argument("--sets", nargs="+", choices=DATA_SETS, default=["berka"])
     parser.add_argument("--output", type=Path, required=True, help="CSV file of every figure")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     warm()
-    found: list[dict[str, object]] = []
-    for name in asked.sets:
-        rows: pa.Table = DATA_SETS[name].table(asked.data)
+    figures: list[dict[str, object]] = []
+    for name in options.sets:
+        rows: pa.Table = DATA_SETS[name].table(options.data)
         config = DATA_SETS[name].config()
         whole = TransactionSource(rows, config.rate_table())
         for window in windows(rows, config, WINDOWS):
-            found += lines(Foreknown(window, whole), name)
-            pl.DataFrame(found).write_csv(asked.output)
+            figures += lines(Foreknown(window, whole), name)
+            pl.DataFrame(figures).write_csv(options.output)
             print(name, window.day, flush=True)
-    for _, of in pl.DataFrame(found).group_by("set", maintain_order=True):
+    for _, of in pl.DataFrame(figures).group_by("set", maintain_order=True):
         print("", *table(of), sep="\n")
 
 

@@ -44,9 +44,9 @@ def season(customers: int = 20_000) -> pa.Table:
     )
     rows = pl.from_arrow(table)
     assert isinstance(rows, pl.DataFrame)
-    kept = np.array(SEASON)[rows["transaction_date"].dt.month().to_numpy() - 1]
+    shares = np.array(SEASON)[rows["transaction_date"].dt.month().to_numpy() - 1]
     marks = sampling_keys(pa.array(rows["user_id"] + rows["transaction_date"].cast(pl.String)), 12)
-    return rows.filter(pl.Series(marks < kept)).to_arrow()
+    return rows.filter(pl.Series(marks < shares)).to_arrow()
 
 
 def _purchases(simulation: Simulation) -> pa.Table:
@@ -106,14 +106,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the public data sets")
     parser.add_argument("--sets", nargs="+", default=["berka", "cdnow", *SHAPES])
     parser.add_argument("--output", type=Path, required=True, help="CSV file of every figure")
-    asked = parser.parse_args()
-    found: list[dict[str, object]] = []
-    for name in asked.sets:
-        for line in lines(name, *data_of(name, asked.data)):
-            found.append(line)
-            pl.DataFrame(found, infer_schema_length=None).write_csv(asked.output)
+    options = parser.parse_args()
+    table: list[dict[str, object]] = []
+    for name in options.sets:
+        for line in lines(name, *data_of(name, options.data)):
+            table.append(line)
+            pl.DataFrame(table, infer_schema_length=None).write_csv(options.output)
     with pl.Config(tbl_rows=-1, tbl_cols=-1, float_precision=4):
-        compared = summary(pl.DataFrame(found, infer_schema_length=None))
+        compared = summary(pl.DataFrame(table, infer_schema_length=None))
         print(compared)
     print(f"The aim is reached in {compared['reached'].sum()} windows of {compared.height}.")
 
@@ -126,7 +126,7 @@ def data_of(name: str, folder: Path) -> tuple[pa.Table, TrainingConfig, int]:
     return DATA_SETS[name].table(folder), DATA_SETS[name].config(), WINDOWS
 
 
-def summary(found: pl.DataFrame) -> pl.DataFrame:
+def summary(figures: pl.DataFrame) -> pl.DataFrame:
     """Compare, window by window, the chosen preset with the best by hand and with the default.
 
     The best by hand is the one preset with the best mark on the window itself, the simpler of equals. What the chosen
@@ -134,13 +134,13 @@ def summary(found: pl.DataFrame) -> pl.DataFrame:
     """
     keys = ["set", "window"]
     mark = (pl.col("gini") + pl.col("capture")) / 2
-    best = found.group_by(keys, maintain_order=True).agg(
+    best = figures.group_by(keys, maintain_order=True).agg(
         pl.col("preset", "gini", "capture").sort_by(mark, descending=True, maintain_order=True).first()
     )
-    default = found.filter(pl.col("preset") == PRESETS[0].name).select(
+    default = figures.filter(pl.col("preset") == PRESETS[0].name).select(
         *keys, pl.col("gini", "capture", "calibration").name.prefix("default_")
     )
-    chosen = found.filter(pl.col("chosen")).select(
+    chosen = figures.filter(pl.col("chosen")).select(
         *keys, "preset", "gini", "capture", "calibration", "origins", "choosing_seconds", "seconds"
     )
     named = {"preset": "best", "gini": "best_gini", "capture": "best_capture"}

@@ -54,18 +54,18 @@ class Window:
 
     Attributes:
         test: its as-of, microseconds.
-        known: marks the customers of the whole file that were known then.
+        is_known: marks the customers of the whole file that were known then.
         judged: by candidate.
     """
 
     test: int
-    known: np.ndarray
+    is_known: np.ndarray
     judged: Mapping[str, WindowPredictions]
 
     def gini(self, candidate: str) -> float:
         """Give a candidate's normalised Gini."""
-        found = self.judged[candidate]
-        return rank_metrics(found.predicted, found.realised).normalised_gini
+        predictions = self.judged[candidate]
+        return rank_metrics(predictions.predicted, predictions.realised).normalised_gini
 
 
 def main() -> None:
@@ -78,16 +78,16 @@ def main() -> None:
     arguments.add_argument("--windows", type=int, default=WINDOWS)
     arguments.add_argument("--resamples", type=int, default=1_000)
     arguments.add_argument("--output", type=Path, required=True)
-    asked = arguments.parse_args()
+    options = arguments.parse_args()
     warm()
-    config = read_config(asked.config)
-    portfolio = TransactionSource(asked.data, config.rate_table(), absent=ABSENT if asked.amounts_only else None)
+    config = read_config(options.config)
+    portfolio = TransactionSource(options.data, config.rate_table(), absent=ABSENT if options.amounts_only else None)
     summary = portfolio.summary()
-    config = adapt_config(config, (BALANCE,) if asked.fees_only else summary.absent)
-    windows = read_windows(portfolio, summary, config, asked.windows)
-    found = summary_table(windows, summary.customers, config.seed, asked.resamples, asked.windows)
-    asked.output.write_text(json.dumps(found, indent=1), encoding="utf-8")
-    print(markdown(found))
+    config = adapt_config(config, (BALANCE,) if options.fees_only else summary.absent)
+    windows = read_windows(portfolio, summary, config, options.windows)
+    table = summary_table(windows, summary.customers, config.seed, options.resamples, options.windows)
+    options.output.write_text(json.dumps(table, indent=1), encoding="utf-8")
+    print(markdown(table))
 
 
 def read_windows(
@@ -96,15 +96,15 @@ def read_windows(
     """Judge every candidate on the last *wanted* windows, and on one before them to choose on; the oldest first."""
     last = choose_dates(config, summary.period).test
     tests = [last - number * config.horizon_days * DAY_US for number in range(wanted + 1)]
-    found = []
+    windows = []
     for test in tests:
         try:
             judged = {name: _judged(portfolio, summary, config, test, CANDIDATES[name]) for name in CANDIDATES}
         except NotEnoughDataError:
             break
         print(day_text(test), {name: round(_gini(one), 4) for name, one in judged.items()}, flush=True)
-        found.append(Window(test, summary.first_rows <= test, judged))
-    return found[::-1]
+        windows.append(Window(test, summary.first_rows <= test, judged))
+    return windows[::-1]
 
 
 def _gini(judged: WindowPredictions) -> float:
@@ -132,9 +132,9 @@ def summary_table(windows: list[Window], customers: int, seed: int, resamples: i
         chosen = max(CANDIDATES, key=before.gini) if before else DEFAULT
         line, drawn = _line(window, window.judged[chosen], customers, seed, resamples)
         lines.append({"test_as_of": day_text(window.test), "settings": chosen, "chosen_on": _on(before)} | line)
-        for name, found in drawn.items():
-            gini[name].append(found)
-    means = {name: np.mean(found, axis=0) for name, found in gini.items()}
+        for name, ginis in drawn.items():
+            gini[name].append(ginis)
+    means = {name: np.mean(ginis, axis=0) for name, ginis in gini.items()}
     estimates = {name: np.array([line[name]["gini"] for line in lines]) for name in gini}
     return {
         "windows": lines,
@@ -158,8 +158,8 @@ def _line(
 ) -> tuple[dict[str, Any], Mapping[str, Floats]]:
     predictions = {MODEL: judged.predicted, PERSISTENCE: judged.persistence, RFM: rfm(judged)}
     # The same draws in every window, by the customers of the whole file: one who is drawn twice is so everywhere.
-    drawn = (times[window.known] for times in draws(customers, seed, resamples))
-    found = resample(predictions, judged.realised, drawn)
+    drawn = (times[window.is_known] for times in draws(customers, seed, resamples))
+    drawn_metrics = resample(predictions, judged.realised, drawn)
     measured = {name: rank_metrics(predicted, judged.realised) for name, predicted in predictions.items()}
     line: dict[str, Any] = {
         name: {"gini": one.normalised_gini, "capture": one.top_decile_capture, "spearman": one.spearman}
@@ -167,24 +167,25 @@ def _line(
     }
     for name in (PERSISTENCE, RFM):
         line[name]["difference"] = _of(
-            measured[MODEL].normalised_gini - measured[name].normalised_gini, found.gini[MODEL] - found.gini[name]
+            measured[MODEL].normalised_gini - measured[name].normalised_gini,
+            drawn_metrics.gini[MODEL] - drawn_metrics.gini[name],
         )
     line["customers"] = len(judged.realised)
     line["calibration_error"] = calibration_error(calibration_table(judged.predicted, judged.realised))
     line["predicted_over_realised"] = float(judged.predicted.sum() / judged.realised.sum())
-    line["interval"] = _of(measured[MODEL].normalised_gini, found.gini[MODEL])
-    return line, found.gini
+    line["interval"] = _of(measured[MODEL].normalised_gini, drawn_metrics.gini[MODEL])
+    return line, drawn_metrics.gini
 
 
 def _of(estimate: float, drawn: Floats) -> list[float]:
     """Give an estimate and the interval of its resamples; NaN ends where none has a value."""
-    known = drawn[~np.isnan(drawn)]
+    defined = drawn[~np.isnan(drawn)]
     tails = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
-    low, high = np.quantile(known, tails) if len(known) else (float("nan"), float("nan"))
+    low, high = np.quantile(defined, tails) if len(defined) else (float("nan"), float("nan"))
     return [float(estimate), float(low), float(high)]
 
 
-def markdown(found: Mapping[str, Any]) -> str:
+def markdown(table: Mapping[str, Any]) -> str:
     """Write the tables of the results page."""
     lines = [
         "| test window from | settings, chosen on | normalised Gini | less persistence | less RFM | capture (pers.) |",
@@ -194,16 +195,16 @@ def markdown(found: Mapping[str, Any]) -> str:
         f"| {line['test_as_of']} | {line['settings']}; {line['chosen_on']} | {_ends(line['interval'])} "
         f"| {_ends(line[PERSISTENCE]['difference'], '+')} | {_ends(line[RFM]['difference'], '+')} "
         f"| {line[MODEL]['capture']:.3f} ({line[PERSISTENCE]['capture']:.3f}) |"
-        for line in found["windows"]
+        for line in table["windows"]
     ]
-    differences = " | ".join(_ends(found["difference"][name], "+") for name in (PERSISTENCE, RFM))
-    lines.append(f"| **mean** | | **{_ends(found['mean'][MODEL])}** | {differences} | |")
-    lines.append(f"| spread (standard deviation) | | {found['spread'][MODEL]:.3f} | | | |")
+    differences = " | ".join(_ends(table["difference"][name], "+") for name in (PERSISTENCE, RFM))
+    lines.append(f"| **mean** | | **{_ends(table['mean'][MODEL])}** | {differences} | |")
+    lines.append(f"| spread (standard deviation) | | {table['spread'][MODEL]:.3f} | | | |")
     return "\n".join(lines)
 
 
-def _ends(found: list[float], sign: str = "") -> str:
-    estimate, low, high = found
+def _ends(interval: list[float], sign: str = "") -> str:
+    estimate, low, high = interval
     return f"{estimate:{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})"
 
 

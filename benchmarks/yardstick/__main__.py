@@ -21,7 +21,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.yardstick.answers import Kept, as_asked, from_files
+from benchmarks.yardstick.answers import AnswerFolder, as_asked, from_files
 from benchmarks.yardstick.data_sets import DATA_SETS, DataSet
 from benchmarks.yardstick.figures import Drawn, as_table, figures_of, lines, mean
 from benchmarks.yardstick.methods import FIVEFOLD, methods
@@ -35,34 +35,34 @@ from fivefold.training.judging.bootstrap import RESAMPLES, draws
 
 def main() -> None:
     """Judge every method on every data set whose file is there, and write the page and the table."""
-    asked = _arguments().parse_args()
+    options = _arguments().parse_args()
     warm()
     begun = time.monotonic()
     tables, absent = {}, []
-    for name in asked.sets:
+    for name in options.sets:
         try:
-            tables[name] = DATA_SETS[name].table(asked.data)
+            tables[name] = DATA_SETS[name].table(options.data)
         except NotEnoughDataError as error:
             absent.append(str(error))
             print(error, file=sys.stderr)
     try:
-        if asked.tasks:
+        if options.tasks:
             for name, table in tables.items():
-                write_tasks(DATA_SETS[name], table, asked.windows, asked.tasks)
+                write_tasks(DATA_SETS[name], table, options.windows, options.tasks)
             return
-        every = dict(methods(environment(asked.environment, asked.python)))
-        for rival in asked.rival:
+        every = dict(methods(environment(options.environment, options.python)))
+        for rival in options.rival:
             name, _, folder = rival.partition("=")
             every[name] = from_files(name, Path(folder))
-        findings = [judge(DATA_SETS[name], table, every, asked) for name, table in tables.items()]
+        findings = [judge(DATA_SETS[name], table, every, options) for name, table in tables.items()]
     except (FivefoldError, ProtocolError) as error:
         sys.exit(str(error))
     if not findings:
         sys.exit("there is no data set to judge on")
     minutes = (time.monotonic() - begun) / 60
-    text = page(findings, absent, asked.resamples, f"{minutes:.0f} minutes at a load of {os.getloadavg()[2]:.0f}")
-    asked.write.write_text(text, encoding="utf-8")
-    pl.concat([finding.lines for finding in findings]).write_csv(asked.write.with_suffix(".csv"))
+    text = page(findings, absent, options.resamples, f"{minutes:.0f} minutes at a load of {os.getloadavg()[2]:.0f}")
+    options.write.write_text(text, encoding="utf-8")
+    pl.concat([finding.lines for finding in findings]).write_csv(options.write.with_suffix(".csv"))
 
 
 def _arguments() -> argparse.ArgumentParser:
@@ -80,26 +80,26 @@ def _arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def judge(data_set: DataSet, table: pa.Table, every: dict[str, Method], asked: argparse.Namespace) -> Finding:
+def judge(data_set: DataSet, table: pa.Table, every: dict[str, Method], options: argparse.Namespace) -> Finding:
     """Ask every method about every window of a data set, and judge the answers."""
-    kept = Kept(asked.kept / data_set.name)
-    found: list[dict[str, object]] = []
+    folder = AnswerFolder(options.kept / data_set.name)
+    figures: list[dict[str, object]] = []
     reasons: list[str] = []
     chosen: dict[str, str] = {}
     drawn: list[Drawn] = []
     customers = 0
-    for window in windows(table, data_set.config(), asked.windows):
-        answers = {name: kept.ask(name, method, window) for name, method in every.items()}
+    for window in windows(table, data_set.config(), options.windows):
+        answers = {name: folder.ask(name, method, window) for name, method in every.items()}
         reasons += [f"{name}, {window.day}: {why}" for name, one in answers.items() for why in one.reasons]
         if preset := answers[FIVEFOLD].report.get("preset"):
             chosen[window.day] = preset
-        again = draws(len(window.known), data_set.config().seed, asked.resamples)
-        drawn.append(figures_of(answers, window.realised, (times[window.known] for times in again)))
+        again = draws(len(window.is_known), data_set.config().seed, options.resamples)
+        drawn.append(figures_of(answers, window.realised, (times[window.is_known] for times in again)))
         labels = {"data_set": data_set.name, "window": window.day, "customers": len(window.realised)}
-        found += lines(drawn[-1], FIVEFOLD, **labels)
+        figures += lines(drawn[-1], FIVEFOLD, **labels)
         customers = max(customers, len(window.realised))
-    found += lines(mean(drawn), FIVEFOLD, data_set=data_set.name, window=MEAN, customers=customers)
-    return Finding(data_set, as_table(found), tuple(reasons), chosen)
+    figures += lines(mean(drawn), FIVEFOLD, data_set=data_set.name, window=MEAN, customers=customers)
+    return Finding(data_set, as_table(figures), tuple(reasons), chosen)
 
 
 def write_tasks(data_set: DataSet, table: pa.Table, wanted: int, folder: Path) -> None:

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -13,7 +13,7 @@ from fivefold.domain.clock import day_text
 
 
 @dataclass(frozen=True)
-class Kept:
+class AnswerFolder:
     """Answers in a folder: a table of predictions and what was said of them, by window and method.
 
     Attributes:
@@ -28,19 +28,20 @@ class Kept:
         place = self.folder / f"{window.day}-{window.task.summary.digest[:8]}"
         table, notes = (place / f"{slug(name)}{end}" for end in (".parquet", ".json"))
         if notes.is_file():
-            said = json.loads(notes.read_text(encoding="utf-8"))
+            stored = json.loads(notes.read_text(encoding="utf-8"))
             values = aligned(name, pl.read_parquet(table), window.task.customers)
-            return Prediction(values, said["money"], tuple(said["reasons"]), said["report"])
+            return Prediction(values, stored["money"], tuple(stored["reasons"]), stored["report"])
         begun = time.monotonic()
-        found = answer(name, method, window.task)
+        prediction = answer(name, method, window.task)
         seconds = round(time.monotonic() - begun, 1)
-        found = Prediction(found.values, found.money, found.reasons, found.report | {"seconds": seconds})
+        prediction = replace(prediction, report=prediction.report | {"seconds": seconds})
         place.mkdir(parents=True, exist_ok=True)
-        as_asked(window.task).with_columns(predicted=pl.Series(found.values)).write_parquet(table)
-        said = {key: value for key, value in asdict(found).items() if key != "values"}
-        notes.write_text(json.dumps(said, indent=1), encoding="utf-8")  # last: it says that the table is whole
-        say(f"{self.folder.name} {window.day} {name}: {seconds} s{''.join(f'; {reason}' for reason in found.reasons)}")
-        return found
+        as_asked(window.task).with_columns(predicted=pl.Series(prediction.values)).write_parquet(table)
+        to_store = {key: value for key, value in asdict(prediction).items() if key != "values"}
+        notes.write_text(json.dumps(to_store, indent=1), encoding="utf-8")  # last: it says that the table is whole
+        reasons = "".join(f"; {reason}" for reason in prediction.reasons)
+        say(f"{self.folder.name} {window.day} {name}: {seconds} s{reasons}")
+        return prediction
 
 
 def as_asked(task: Task) -> pl.DataFrame:

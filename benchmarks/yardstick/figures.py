@@ -31,21 +31,21 @@ def figures_of(predictions: Mapping[str, Prediction], realised: Floats, draws: I
     best = PredictedOrder(realised, realised)
     ranked = {name: PredictedOrder(one.values, realised) for name, one in judged.items()}
     tenths = {name: Tenths(one.values, realised) for name, one in judged.items() if one.money}
-    found: dict[tuple[str, str], list[float]] = {}
+    figures: dict[tuple[str, str], list[float]] = {}
     for name, one in judged.items():
         for figure, value in _plain(one, realised).items():
-            found[name, figure] = [value]
+            figures[name, figure] = [value]
     for times in draws:
         top_gini, top_value, true_ranks = best.gini(times), best.top_value(times), best.ranks(times)
         worth = float((times * realised).sum())
         for name, ranking in ranked.items():
-            found[name, GINI].append(_share(ranking.gini(times), top_gini))
-            found[name, CAPTURE].append(_share(ranking.top_value(times), top_value))
-            found[name, SPEARMAN].append(correlation(ranking.ranks(times), true_ranks, times))
+            figures[name, GINI].append(_share(ranking.gini(times), top_gini))
+            figures[name, CAPTURE].append(_share(ranking.top_value(times), top_value))
+            figures[name, SPEARMAN].append(correlation(ranking.ranks(times), true_ranks, times))
         for name, groups in tenths.items():
-            found[name, RATIO].append(_share(float((times * judged[name].values).sum()), worth))
-            found[name, ERROR].append(groups.error(times))
-    return {key: np.array(values) for key, values in found.items()}
+            figures[name, RATIO].append(_share(float((times * judged[name].values).sum()), worth))
+            figures[name, ERROR].append(groups.error(times))
+    return {key: np.array(values) for key, values in figures.items()}
 
 
 def _plain(one: Prediction, realised: Floats) -> dict[str, float]:
@@ -79,9 +79,9 @@ def lines(drawn: Drawn, model: str, **labels: str | int) -> list[dict[str, objec
 
 def interval(values: Floats) -> dict[str, float]:
     """Give a figure and the interval of its draws; NaN ends where no draw has a value."""
-    known = values[1:][~np.isnan(values[1:])]
+    defined = values[1:][~np.isnan(values[1:])]
     tails = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
-    low, high = np.quantile(known, tails) if len(known) else (float("nan"), float("nan"))
+    low, high = np.quantile(defined, tails) if len(defined) else (float("nan"), float("nan"))
     return {"estimate": float(values[0]), "low": float(low), "high": float(high)}
 
 
@@ -91,6 +91,6 @@ def mean(windows: list[Drawn]) -> Drawn:
     return {key: np.mean([one[key] for one in windows], axis=0) for key in windows[0] if key in shared}
 
 
-def as_table(found: list[dict[str, object]]) -> pl.DataFrame:
+def as_table(figures: list[dict[str, object]]) -> pl.DataFrame:
     """Give the lines as a table, with six digits."""
-    return pl.DataFrame(found).with_columns(pl.col("estimate", "low", "high").round(6))
+    return pl.DataFrame(figures).with_columns(pl.col("estimate", "low", "high").round(6))

@@ -56,8 +56,8 @@ def purchase_counts(task: Task, python: Path) -> Prediction:
     parts = [
         purchase_model.summarise(part, task.dates.test, task.config.value) for part in task.source.batches("purchases")
     ]
-    found = purchase_model.predict(pl.concat(parts), task.config.horizon_days, python)
-    return Prediction(found.money, reasons=found.reasons, report=dict(found.report))
+    purchases_answer = purchase_model.predict(pl.concat(parts), task.config.horizon_days, python)
+    return Prediction(purchases_answer.money, reasons=purchases_answer.reasons, report=dict(purchases_answer.report))
 
 
 def plain_trees(task: Task) -> Prediction:
@@ -98,8 +98,8 @@ def _log_size(task: Task, matrix: Floats, values: Floats) -> lightgbm.Booster:
 def fivefold(task: Task) -> Prediction:
     """The value model of this program without a configuration: it chooses its preset on windows before the as-of."""
     choice = choose_preset(task.source, task.config, task.summary, task.dates.test, PRESETS)
-    found = as_configured(task, choice.config)
-    return replace(found, report=found.report | {"preset": choice.preset, "chosen": choice.reason})
+    prediction = as_configured(task, choice.config)
+    return replace(prediction, report=prediction.report | {"preset": choice.preset, "chosen": choice.reason})
 
 
 def as_configured(task: Task, config: TrainingConfig) -> Prediction:

@@ -100,8 +100,8 @@ class Finding:
 
     def cell(self, window: str, method: str, figure: str) -> dict[str, float] | None:
         """Give a figure with the ends of its interval; None where the method has none."""
-        found = self.lines.filter(window=window, method=method, figure=figure)
-        return found.row(0, named=True) if len(found) else None
+        rows = self.lines.filter(window=window, method=method, figure=figure)
+        return rows.row(0, named=True) if len(rows) else None
 
     @property
     def methods(self) -> list[str]:
@@ -137,7 +137,7 @@ def page(findings: list[Finding], absent: list[str], resamples: int, effort: str
 
 def summary(findings: list[Finding]) -> list[str]:
     """Say in how many windows fivefold is surely above each rival, and where it is not."""
-    found = [
+    parts = [
         "In how many windows the interval of fivefold's difference from a method lies above 0, and where not:",
         "",
         "| data set | method | Gini above | capture above | Gini not above | capture not above |",
@@ -148,27 +148,27 @@ def summary(findings: list[Finding]) -> list[str]:
             if method == FIVEFOLD:
                 continue
             counts, others = zip(*(_above(finding, method, figure) for figure in (GINI, CAPTURE)), strict=True)
-            found.append(f"| {finding.data_set.title} | {method} | {' | '.join(counts)} | {' | '.join(others)} |")
+            parts.append(f"| {finding.data_set.title} | {method} | {' | '.join(counts)} | {' | '.join(others)} |")
     worse = [text for finding in findings for text in behind(finding)]
     worse = [f"Where {FIVEFOLD} is behind, by the means over the windows:\n", *(worse or ["- nowhere"]), ""]
-    return [*found, "", *worse, f"{LIMITS}\n"]
+    return [*parts, "", *worse, f"{LIMITS}\n"]
 
 
 def behind(finding: Finding) -> list[str]:
     """Say by the means over windows where ranks are surely below a rival's, and whose money is better calibrated."""
-    found = []
+    parts = []
     for figure, title in TITLES.items():
         for method in finding.methods:
             less = finding.cell(MEAN, method, figure + LESS)
             if less is not None and less["high"] < 0:
-                found.append(f"- {finding.data_set.title}, {title}: {method}, {_text(less, '+')}")
+                parts.append(f"- {finding.data_set.title}, {title}: {method}, {_text(less, '+')}")
     own = finding.cell(MEAN, FIVEFOLD, ERROR)
     for method in finding.methods:
         cell = finding.cell(MEAN, method, ERROR)
         if own is not None and cell is not None and cell["estimate"] < own["estimate"]:
             words = f"{cell['estimate']:.3f} to {own['estimate']:.3f}"
-            found.append(f"- {finding.data_set.title}, {MONEY_TITLES[ERROR]}: {method}, {words}")
-    return found
+            parts.append(f"- {finding.data_set.title}, {MONEY_TITLES[ERROR]}: {method}, {words}")
+    return parts
 
 
 def _above(finding: Finding, method: str, figure: str) -> tuple[str, str]:
@@ -186,7 +186,7 @@ def section(finding: Finding) -> list[str]:
     """Write the tables of one data set."""
     data_set, windows = finding.data_set, finding.windows
     rivals = [method for method in finding.methods if method != FIVEFOLD]
-    found = [
+    parts = [
         f"## {data_set.title}\n",
         f"{data_set.about}. Value over {HORIZON_DAYS} days: {data_set.value_text}, in {data_set.currency}.\n",
         *_chosen(finding),
@@ -196,12 +196,12 @@ def section(finding: Finding) -> list[str]:
         *_table(finding, MEAN, rivals, ((figure + LESS, title) for figure, title in TITLES.items()), "+"),
     ]
     for figure, title in (*TITLES.items(), *MONEY_TITLES.items()):
-        found += [f"### {data_set.title}: {title}, window by window\n", *_by_window(finding, finding.methods, figure)]
+        parts += [f"### {data_set.title}: {title}, window by window\n", *_by_window(finding, finding.methods, figure)]
         if figure in {GINI, CAPTURE}:
-            found += [f"{FIVEFOLD} less each:\n", *_by_window(finding, rivals, figure + LESS, "+")]
+            parts += [f"{FIVEFOLD} less each:\n", *_by_window(finding, rivals, figure + LESS, "+")]
     if finding.reasons:
-        found += ["Without figures, and why:\n", *(f"- {reason}" for reason in finding.reasons), ""]
-    return found
+        parts += ["Without figures, and why:\n", *(f"- {reason}" for reason in finding.reasons), ""]
+    return parts
 
 
 def _chosen(finding: Finding) -> list[str]:

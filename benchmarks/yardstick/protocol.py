@@ -104,12 +104,12 @@ class Window:
     Attributes:
         task: what methods may see.
         realised: n values over the horizon after the as-of, 0 or more.
-        known: marks the customers of the whole file who were known at the as-of.
+        is_known: marks the customers of the whole file who were known at the as-of.
     """
 
     task: Task
     realised: Floats
-    known: np.ndarray
+    is_known: np.ndarray
 
     @property
     def day(self) -> str:
@@ -133,14 +133,14 @@ def window(
     table: pa.Table, config: TrainingConfig, whole: TransactionSource, summary: SourceSummary, test: int
 ) -> Window:
     """Part the transactions at *test* (microseconds): what came before is the task, what came after is judged by."""
-    asked = config.model_copy(update={"test_as_of": test})
-    dates = choose_dates(asked, summary.period)
-    seen = TransactionSource(until(table, test), config.rate_table())
-    task = Task(seen, seen.summary(config.seed), asked, dates)
-    realised, known = realised_of(whole, asked, dates.test, task.customers)
+    window_config = config.model_copy(update={"test_as_of": test})
+    dates = choose_dates(window_config, summary.period)
+    source = TransactionSource(until(table, test), config.rate_table())
+    task = Task(source, source.summary(config.seed), window_config, dates)
+    realised, is_known = realised_of(whole, window_config, dates.test, task.customers)
     if not (realised > 0).any():
         raise NotEnoughDataError(f"no customer is worth anything in the window from {day_text(test)}")
-    return Window(task, realised, known)
+    return Window(task, realised, is_known)
 
 
 def until(table: pa.Table, moment: int) -> pa.Table:
@@ -160,24 +160,24 @@ def realised_of(
         values.append(realised_values(part, starts, config.horizon_days, config.value)[:, 0])
     everybody = pa.concat_arrays(ids)
     places: Integers = pc.index_in(customers, everybody).to_numpy(zero_copy_only=False)
-    known = np.zeros(len(everybody), dtype=np.bool_)
-    known[places] = True
-    return floor_at_zero(np.concatenate(values)[places]), known
+    is_known = np.zeros(len(everybody), dtype=np.bool_)
+    is_known[places] = True
+    return floor_at_zero(np.concatenate(values)[places]), is_known
 
 
 def answer(name: str, method: Method, task: Task) -> Prediction:
     """Ask a method; ProtocolError where it does not answer with one number for each customer."""
-    found = method(task)
-    if found.values.shape != (len(task.customers),):
+    prediction = method(task)
+    if prediction.values.shape != (len(task.customers),):
         raise ProtocolError(
-            f"{name} gives predictions of shape {found.values.shape}, and {len(task.customers):,} customers are "
+            f"{name} gives predictions of shape {prediction.values.shape}, and {len(task.customers):,} customers are "
             "asked about"
         )
-    wrong = ~np.isfinite(found.values)
-    if wrong.any() and not found.reasons:
+    wrong = ~np.isfinite(prediction.values)
+    if wrong.any() and not prediction.reasons:
         first = task.customers[int(np.flatnonzero(wrong)[0])].as_py()
         raise ProtocolError(f"{name} gives no number for {int(wrong.sum()):,} customers, such as {first!r}")
-    return found
+    return prediction
 
 
 def aligned(name: str, predictions: pl.DataFrame, customers: pa.Array) -> Floats:
@@ -188,20 +188,20 @@ def aligned(name: str, predictions: pl.DataFrame, customers: pa.Array) -> Floats
     lacking = [column for column in ("customer", "predicted") if column not in predictions.columns]
     if lacking:
         raise ProtocolError(f"{name} lacks the column {' and '.join(lacking)}; it has {', '.join(predictions.columns)}")
-    theirs, asked = predictions["customer"].cast(pl.String), pl.Series(pa.array(customers)).cast(pl.String)
+    theirs, customer_ids = predictions["customer"].cast(pl.String), pl.Series(pa.array(customers)).cast(pl.String)
     numbers = predictions["predicted"].cast(pl.Float64, strict=False)
     faults = []
-    for text, found in (
-        ("are missing", asked.filter(~asked.is_in(theirs.implode()))),
-        ("are not asked about", theirs.filter(~theirs.is_in(asked.implode()))),
+    for text, wrong in (
+        ("are missing", customer_ids.filter(~customer_ids.is_in(theirs.implode()))),
+        ("are not asked about", theirs.filter(~theirs.is_in(customer_ids.implode()))),
         ("stand there more than once", theirs.filter(theirs.is_duplicated()).unique(maintain_order=True)),
         ("have no number", theirs.filter(~numbers.is_finite().fill_null(value=False))),
     ):
-        if len(found):
-            faults.append(f"{len(found):,} customers {text}, such as {found[0]!r}")
+        if len(wrong):
+            faults.append(f"{len(wrong):,} customers {text}, such as {wrong[0]!r}")
     if faults:
         raise ProtocolError("\n".join([f"{name} is not judged:", *faults]))
-    order = pl.DataFrame({"customer": asked}).join(
+    order = pl.DataFrame({"customer": customer_ids}).join(
         predictions.with_columns(pl.col("customer").cast(pl.String)), on="customer", how="left", maintain_order="left"
     )
     return order["predicted"].cast(pl.Float64).to_numpy()

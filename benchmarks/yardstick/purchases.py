@@ -66,13 +66,15 @@ def summarise(part: Histories, as_of: int, value: ValueSettings) -> pl.DataFrame
             "counts": _is_purchase(part, value) & (part.time <= as_of),
         }
     )
-    known = (
+    histories = (
         days.filter("counts")
         .group_by("customer")
         .agg(pl.col("back").n_unique() - 1, first=pl.col("back").max(), last=pl.col("back").min())
         .rename({"back": "frequency"})
     )
-    every = pl.DataFrame({"customer": np.arange(part.customers)}).join(known, "customer", "left", maintain_order="left")
+    every = pl.DataFrame({"customer": np.arange(part.customers)}).join(
+        histories, "customer", "left", maintain_order="left"
+    )
     return every.select(
         pl.col("frequency").cast(pl.Int64),
         recency=(pl.col("first") - pl.col("last")) / DAYS_A_WEEK,
@@ -120,9 +122,9 @@ def predict(summary: pl.DataFrame, horizon_days: int, python: Path) -> PurchaseP
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
             return PurchasePredictions(money, (f"{SCRIPT.name} ended with {done.returncode}: {last}",), {})
-        found = json.loads(report.read_text(encoding="utf-8"))
+        answer = json.loads(report.read_text(encoding="utf-8"))
         money[bought] = pl.read_csv(predictions)["money"].cast(pl.Float64).to_numpy()
-    return PurchasePredictions(money, tuple(found.pop("reasons")), found)
+    return PurchasePredictions(money, tuple(answer.pop("reasons")), answer)
 
 
 def environment(folder: Path, interpreter: Path | None = None) -> Path:

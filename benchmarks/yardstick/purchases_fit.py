@@ -34,13 +34,13 @@ def main() -> None:
     for name in ("customers", "predictions", "report"):
         arguments.add_argument(name, type=Path)
     arguments.add_argument("--horizon", type=float, required=True, help="weeks to predict")
-    asked = arguments.parse_args()
-    customers = pd.read_csv(asked.customers).rename(columns={"age": "T"}).reset_index(names="customer_id")
+    options = arguments.parse_args()
+    customers = pd.read_csv(options.customers).rename(columns={"age": "T"}).reset_index(names="customer_id")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a first purchase at the as-of says nothing, and may stand there
-        predictions, report = predict(customers, asked.horizon)
-    predictions.to_csv(asked.predictions, index=False)
-    asked.report.write_text(json.dumps(report, indent=1), encoding="utf-8")
+        predictions, report = predict(customers, options.horizon)
+    predictions.to_csv(options.predictions, index=False)
+    options.report.write_text(json.dumps(report, indent=1), encoding="utf-8")
 
 
 def predict(customers: pd.DataFrame, horizon_weeks: float) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -52,17 +52,17 @@ def predict(customers: pd.DataFrame, horizon_weeks: float) -> tuple[pd.DataFrame
     sizes = GammaGammaModel(model_config=dict.fromkeys(("p", "q", "v"), FLAT))
     spent = bought.rename(columns={"money": "monetary_value"}).assign(monetary_value=bought["money"] / unit)
     reasons = report.pop("reasons")
-    found = _fit(sizes, spent, ("p", "q", "v"))
-    reasons += found.pop("reasons")
-    if found["q"] <= 1:
-        reasons.append(f"Gamma-Gamma: q is {found['q']:.3g}; at 1 or below a customer's mean purchase has no mean")
+    spread = _fit(sizes, spent, ("p", "q", "v"))
+    reasons += spread.pop("reasons")
+    if spread["q"] <= 1:
+        reasons.append(f"Gamma-Gamma: q is {spread['q']:.3g}; at 1 or below a customer's mean purchase has no mean")
     purchases = _of_one_draw(counts.expected_purchases(customers, future_t=horizon_weeks))
     money = np.full(len(customers), unit * sizes.expected_new_customer_spend().item())
     money[bought.index] = unit * _of_one_draw(sizes.expected_customer_spend(spent))
     expected = purchases * money
     if not np.isfinite(expected).all():
         reasons.append(f"{int((~np.isfinite(expected)).sum())} of {len(expected)} predictions are no numbers")
-    report |= found | {"unit": unit, "customers": len(customers), "bought_again": len(bought)}
+    report |= spread | {"unit": unit, "customers": len(customers), "bought_again": len(bought)}
     return pd.DataFrame({"purchases": purchases, "money": expected}), report | {"reasons": reasons}
 
 
@@ -80,9 +80,9 @@ def _fit(model: BetaGeoModel | GammaGammaModel, data: pd.DataFrame, names: tuple
     return parameters | {f"{title} slope": steep, "reasons": reasons}
 
 
-def _of_one_draw(found: Any) -> np.ndarray:
+def _of_one_draw(values: Any) -> np.ndarray:
     """Give the figures of a fit, which has a single set of parameters."""
-    return np.asarray(found).reshape(-1)
+    return np.asarray(values).reshape(-1)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from fivefold.training.judging.bootstrap import TENTHS, Tenths
 def window(realised: np.ndarray) -> Any:
     """What is judged on: every customer of the file was known."""
     task = SimpleNamespace(config=SimpleNamespace(seed=1))
-    return SimpleNamespace(realised=realised, known=np.ones(len(realised), dtype=np.bool_), task=task)
+    return SimpleNamespace(realised=realised, is_known=np.ones(len(realised), dtype=np.bool_), task=task)
 
 
 def test_each_tenth_has_its_own_ratio_and_equal_predictions_share_their_value() -> None:

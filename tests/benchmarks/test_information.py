@@ -122,7 +122,7 @@ def test_every_group_has_a_line_for_each_row_and_customer() -> None:
     assert day_text(trial.window.task.dates.test) == trial.window.day
     for name, make in MORE.items():
         learnt, asked = make(trial)
-        assert (len(learnt), len(asked)) == (len(trial.rows[0]), len(trial.asked)), name
+        assert (len(learnt), len(asked)) == (len(trial.rows[0]), len(trial.test_matrix)), name
         assert learnt.shape[1] == asked.shape[1], name
         assert (learnt.shape[1] == 0) == (name == NOTHING), name
     assert MORE[ALL](trial)[0].shape[1] == len(trial.names) - trial.shipped
@@ -133,7 +133,7 @@ def test_a_shorter_horizon_is_predicted_by_trees_that_learnt_of_other_customers(
 ) -> None:
     """Other values of one half change what is said of the other half, and nothing of what is said of itself."""
     trial = Trial(last_window(), OWN)
-    half = np.nonzero(trial.known)[0] % 2
+    half = np.nonzero(trial.is_row)[0] % 2
     assert set(half.tolist()) == {0, 1}
     before, _ = MORE[HORIZONS](trial)
     plain = Trial.values

@@ -116,7 +116,7 @@ def test_who_comes_after_the_as_of_is_nobody_s_to_predict(table: pa.Table, confi
     first, last = windows(table, config, 2)
     assert LATE in last.task.customers.to_pylist()
     assert LATE not in first.task.customers.to_pylist()
-    assert first.known.sum() == len(first.realised) < last.known.sum() == len(last.realised)
+    assert first.is_known.sum() == len(first.realised) < last.is_known.sum() == len(last.realised)
     assert last.task.dates.test - first.task.dates.test == config.horizon_days * DAY_US
 
 
