@@ -102,20 +102,40 @@ class Histories:
         return None if position < 0 else int(position)
 
 
-def missing_values(histories: Histories, as_of: int, columns: Sequence[str] = NULLABLE) -> list[str]:
-    """Write for each column that rows up to *as_of* (microseconds) lack: of how many customers, and one such row."""
+@dataclass(frozen=True)
+class MissingValues:
+    """A column that some rows lack.
+
+    Attributes:
+        column: its name.
+        customers: how many have such a row.
+        customer: the first of them.
+        from_us: the moment of the first such row of that customer.
+    """
+
+    column: str
+    customers: int
+    customer: str
+    from_us: int
+
+    def __str__(self) -> str:
+        of = "1 customer" if self.customers == 1 else f"{self.customers:,} customers"
+        row = f"{self.customer!r} at {day_text(self.from_us)}"
+        return f"{self.column} is missing in rows of {of}, such as that of {row}"
+
+
+def missing_values(histories: Histories, as_of: int, columns: Sequence[str] = NULLABLE) -> list[MissingValues]:
+    """Give each of the columns that rows up to *as_of* (microseconds) lack."""
     if histories.unknown_from is None:
         return []
-    notes = []
+    missing = []
     for name in columns:
         moments = histories.unknown_from[:, NULLABLE.index(name)]
         lacking = np.flatnonzero(moments <= as_of)
         if len(lacking) and name not in histories.absent:
             first = int(lacking[0])
-            of = "1 customer" if len(lacking) == 1 else f"{len(lacking):,} customers"
-            row = f"{histories.user_ids[first].as_py()!r} at {day_text(int(moments[first]))}"
-            notes.append(f"{name} is missing in rows of {of}, such as that of {row}")
-    return notes
+            missing.append(MissingValues(name, len(lacking), histories.user_ids[first].as_py(), int(moments[first])))
+    return missing
 
 
 def concatenate(parts: list[Histories]) -> Histories:

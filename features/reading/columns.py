@@ -71,12 +71,16 @@ class ErrorCollector:
         count: number of problems in all.
     """
 
-    def __init__(self, first_row: int | Integers = 0, most_named: int | None = PROBLEMS_LISTED) -> None:
+    def __init__(
+        self, first_row: int | Integers = 0, most_named: int | None = PROBLEMS_LISTED, shown_from: int = 0
+    ) -> None:
         """Begin without problems; rows are numbered from *first_row*, or each has its own number there.
 
-        *most_named* problems of one kind are kept with their rows; None for all.
+        *most_named* problems of one kind are kept with their rows; None for all. People see the row of number 0 as
+        *shown_from*.
         """
         self._first_row = first_row
+        self._shown_from = shown_from
         self.most_named = most_named
         self.count = 0
         self._problems: list[Problem] = []
@@ -88,6 +92,10 @@ class ErrorCollector:
         """Give the number that a row of this table has in its source."""
         first = self._first_row
         return first + row if isinstance(first, int) else int(first[row])
+
+    def shown(self, row: int) -> int:
+        """Give the number by which people know a row of this table."""
+        return self.number(row) + self._shown_from
 
     def excuse(self, rows: Mask, field: str) -> None:
         """Ignore problems with a field of these rows: they may lack it."""

@@ -138,14 +138,18 @@ def _is_truth(value: object) -> bool:
     return isinstance(value, bool | np.bool_)
 
 
-def histories_in_memory(source: "Frame | Sequence[Any]", reader: TransactionReader) -> Histories:
+def histories_in_memory(
+    source: "Frame | Sequence[Any]", reader: TransactionReader, numbers: Integers | None = None
+) -> Histories:
     """Read rows that are in memory; where the reader completes absent columns, one without any value counts as absent.
+
+    Rows have the *numbers* of their source; by default they count from 0.
 
     Raises:
         InvalidDataError: rows with bad values, every one of them named.
         FileFormatError: a required column is missing, one is there twice, or there are too many rows to sort.
     """
-    errors = reader.collector()
+    errors = reader.collector(0 if numbers is None else numbers)
     rows = list(source) if isinstance(source, Mapping) else source  # a row without its list is wrong, key by key
     if isinstance(rows, Sequence):
         table = table_from_rows(rows, errors)

@@ -137,7 +137,7 @@ def _duplicates(rows: CheckedRows, order: Integers, errors: ErrorCollector) -> M
         TRANSACTION_ID,
         lambda row: (
             f"{short_text(rows.transaction_id[row].as_py())} stands in row "
-            f"{errors.number(differs[row])} with other values"
+            f"{errors.shown(differs[row])} with other values"
         ),
         "one row for each transaction, or exact repeats",
     )

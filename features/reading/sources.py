@@ -2,7 +2,7 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -161,9 +161,9 @@ def _of_lines(
     count = len(problems)
     beyond: Mapping[ProblemKind, int] = {}
     try:
-        histories = histories_in_memory(table(), reader)
+        histories = histories_in_memory(table(), reader, np.asarray(rows, dtype=np.int64) - first)
     except InvalidDataError as error:
-        problems += [replace(problem, row=int(rows[problem.row]) - first) for problem in error.every]
+        problems += error.every
         count += error.count
         beyond = error.beyond
     except FileFormatError:
@@ -347,8 +347,27 @@ def _first_split(codes: Integers) -> int | None:
     return None
 
 
+def empty_columns(rows: pl.DataFrame) -> tuple[str, ...]:
+    """Give the columns of `features.schema.ABSENT` in which no row with a customer has a value."""
+    rows = _with_customer(rows)
+    return tuple(name for name in c.ABSENT if name in rows.columns and rows[name].null_count() == len(rows))
+
+
+def _with_customer(rows: pl.DataFrame) -> pl.DataFrame:
+    if c.USER_ID not in rows.columns:
+        return rows
+    return rows.with_columns(pl.col(c.USER_ID).cast(pl.String)).filter(pl.col(c.USER_ID) != "")
+
+
 def readable_histories(
-    rows: pl.DataFrame, rates: RateTable, source: str, *, text: bool = False, absent: tuple[str, ...] | None = None
+    rows: pl.DataFrame,
+    rates: RateTable,
+    source: str,
+    *,
+    text: bool = False,
+    absent: tuple[str, ...] | None = None,
+    empty: Collection[str] | None = None,
+    row_numbers: str = "",
 ) -> tuple[Histories, dict[str, str]]:
     """Read the rows of a file as `read_histories` does, without customers who have a bad one.
 
@@ -357,11 +376,14 @@ def readable_histories(
     undefined for its customer from then on.
 
     Args:
-        rows: the columns of transactions.
+        rows: the columns of transactions, in the order of their source.
         rates: converts money.
         source: what is being read, for errors.
         text: numbers may be written as text, as in CSV.
         absent: columns that the model does not read, see `TransactionReader`.
+        empty: columns that get the defaults of a missing one; by default those of `empty_columns`. Where the rows are
+            part of a source, those of all of it.
+        row_numbers: the column of the number of each row in the source, from 0, where some were left out.
 
     Returns:
         The histories, and by customer the first problem of those who were left out.
@@ -370,18 +392,20 @@ def readable_histories(
         FileFormatError: a column that all rows need is missing.
     """
     reader = TransactionReader(rates, text, source, completes=True, absent=absent, nullable=True)
-    if c.USER_ID in rows.columns:
-        rows = rows.with_columns(pl.col(c.USER_ID).cast(pl.String)).filter(pl.col(c.USER_ID) != "")
+    rows = _with_customer(rows)
+    if not len(rows):
+        reader.require_columns(rows.columns)
+    rows = rows.drop(empty_columns(rows) if empty is None else empty, strict=False)
     wrong: dict[str, str] = {}
     while len(rows):
-        # An empty column gets the defaults of a missing one.
-        empty = [name for name in c.ABSENT if name in rows.columns and rows[name].null_count() == len(rows)]
-        table = rows.drop(empty).to_arrow(compat_level=pl.CompatLevel.oldest())
+        table = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
+        numbers = rows[row_numbers].to_numpy() if row_numbers else np.arange(len(rows))
         try:
-            return reader.read(table, ErrorCollector(most_named=None)), wrong
+            return reader.read(table, ErrorCollector(numbers, None, first_row_of(source))), wrong
         except InvalidDataError as error:
             whose = rows[c.USER_ID]
             for problem in error.every:
-                wrong.setdefault(whose[problem.row], f"{problem.field} {problem.problem}; allowed: {problem.allowed}")
+                place = int(np.searchsorted(numbers, problem.row))
+                wrong.setdefault(whose[place], f"{problem.field} {problem.problem}; allowed: {problem.allowed}")
             rows = rows.filter(~whose.is_in(list(wrong)))
     return TransactionReader(rates).histories(table_from_rows([], ErrorCollector())), wrong

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fivefold.domain.clock import day_text
-from fivefold.domain.errors import PROBLEMS_LISTED, FileFormatError
+from fivefold.domain.errors import PROBLEMS_LISTED, FileFormatError, first_row_of
 from fivefold.domain.money import RateTable
 from fivefold.domain.text import nearest
 from fivefold.features import schema as c
@@ -87,7 +87,8 @@ class TransactionReader:
 
     def collector(self, first_row: int | Integers = 0) -> ErrorCollector:
         """Create the collector for the errors of a source, whose rows are numbered as those of `histories`."""
-        return ErrorCollector(first_row, MOST_NAMED_IN_FILES if self.source else PROBLEMS_LISTED)
+        most_named = MOST_NAMED_IN_FILES if self.source else PROBLEMS_LISTED
+        return ErrorCollector(first_row, most_named, first_row_of(self.source))
 
     def read(self, source: pa.Table | Columns, errors: ErrorCollector) -> Histories:
         """Do the same with *errors* that an earlier step may have added to."""

@@ -152,15 +152,15 @@ class _ScoringWork:
     how: Scoring
 
     def __call__(self, parts: Iterator[Histories]) -> Iterator[Result]:
-        model = _load(self.folder, self.content_hash)
+        model = load_shared(self.folder, self.content_hash)
         for batch in score_stream(model, parts, self.how):
             table = batch.table.to_arrow(compat_level=pl.CompatLevel.oldest())
             yield Result(table, msgspec.msgpack.encode(_note_of(batch)))
 
 
 @lru_cache(maxsize=1)
-def _load(folder: Path, content_hash: str) -> ValueModel:
-    """Load the model once in a process, which has many partitions."""
+def load_shared(folder: Path, content_hash: str) -> ValueModel:
+    """Load a model that workers share, once in a process, which has many partitions."""
     model = ValueModel.load(folder)
     require_registered(model, content_hash, f"the model in {folder}")
     return model

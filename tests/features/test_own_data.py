@@ -120,7 +120,7 @@ def test_a_missing_balance_hides_from_its_moment_on_what_reads_balances_and_noth
     assert [str(value) for value in late["balance_last"]] == ["nan", "5.0"]
     assert late["deposit_sum_90d"].to_list() == [10.0, 5.0]
     assert late["account_age"].is_finite().all()
-    assert missing_values(found, JULY) == [
+    assert [str(each) for each in missing_values(found, JULY)] == [
         "user_balance is missing in rows of 1 customer, such as that of 'a' at 2024-06-01"
     ]
     assert missing_values(found, parse_moment("2024-05-31")) == missing_values(found, JULY, [c.CREATED]) == []

@@ -128,7 +128,7 @@ def test_bad_rows_of_all_partitions_are_named_by_their_places_in_the_source(tmp_
     assert [(problem.row, problem.problem) for problem in of_many.value.every] == [
         (3, "is nan"),
         (17, "is missing"),
-        (33, "'5' stands in row 5 with other values"),
+        (33, "'5' stands in row 6 with other values"),
         (39, "is 'LOST'"),
     ]
 

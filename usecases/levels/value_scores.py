@@ -74,7 +74,7 @@ class EntityScorer:
         """
         histories = stored_histories(transactions, self.model.rates, self.model.absent)
         for gap in missing_values(histories, as_of_us - self.model.settlement_lag_us, self.model.needs):
-            log.info("no value", why=gap)
+            log.info("no value", why=str(gap))
         computed = value_frame(self.model, histories, as_of_us)
         stored = loading.value_scores(session, entity_ids)
         entities = (

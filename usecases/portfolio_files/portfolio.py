@@ -32,7 +32,7 @@ from fivefold.usecases.portfolio_files.tables import (
     read_links,
     without_repeats,
 )
-from fivefold.usecases.portfolio_files.values import ValueSide
+from fivefold.usecases.portfolio_files.values import ROW, Gap, ValueSide
 
 if TYPE_CHECKING:
     from fivefold.models.value_model import ValueModel
@@ -75,6 +75,10 @@ class PortfolioFiles:
     load_model: "Callable[[], ValueModel]"
     warn: Warn
 
+    def note(self, gap: Gap) -> None:
+        """Warn of what rows lack."""
+        self.warn(str(gap))
+
     def table(self, part: str, path: Path) -> TableFile:
         """Give the file of a part, its columns by our names."""
         return TableFile(path, self.warn, lambda frame: self.names.rename(part, frame, str(path)))
@@ -106,10 +110,12 @@ def read_portfolio(
     entities = read_entities(files.table("entities", files.entities), *rulesets)
     links = None if files.links is None else Links(read_links(files.table("links", files.links)))
     files.names.refuse_unused()
+    rows = None
     if parts["transactions"] is not None:
-        parts["transactions"] = without_repeats(parts["transactions"])
-    value_side = ValueSide(rulesets=rulesets, rates=rates, as_of=as_of, load_model=files.load_model, warn=files.warn)
-    indicators, values = value_side.frames(files.transactions, parts["transactions"])
+        rows = without_repeats(parts["transactions"].with_row_index(ROW), ROW)
+        parts["transactions"] = rows.drop(ROW)
+    value_side = ValueSide(rulesets=rulesets, rates=rates, as_of=as_of, load_model=files.load_model, note=files.note)
+    indicators, values = value_side.frames(files.transactions, rows)
     parts |= {"indicators": indicators, "values": values, "links": links, "everyone": entities}
     return Portfolio(entities, rates, **parts, lists=files.lists)
 

@@ -275,14 +275,15 @@ def _named_rows(names: Sequence[Any], file: TableFile) -> list[int]:
     return numbers
 
 
-def without_repeats(transactions: pl.DataFrame) -> pl.DataFrame:
+def without_repeats(transactions: pl.DataFrame, row_numbers: str = "") -> pl.DataFrame:
     """Drop rows that repeat a row with a transaction_id exactly, as the value side does.
 
-    Rows of one entity with the same transaction_id and other values stay, marked as what fails their entity.
+    Rows of one entity with the same transaction_id and other values stay, marked as what fails their entity. The
+    column *row_numbers* is not compared.
     """
     if "transaction_id" not in transactions.columns:
         return transactions
     has_id = pl.col("transaction_id").cast(pl.String).fill_null("") != ""
-    distinct = transactions.filter(~has_id | pl.struct(pl.all()).is_first_distinct())
+    distinct = transactions.filter(~has_id | pl.struct(pl.exclude(row_numbers)).is_first_distinct())
     twice = distinct.select(has_id & pl.struct(ENTITY, "transaction_id").is_duplicated()).to_series()
     return distinct.with_columns(twice.alias(CONTRADICTS)) if twice.any() else distinct

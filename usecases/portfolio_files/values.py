@@ -1,15 +1,16 @@
 """Indicators and the value of a portfolio, computed from its transactions."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.money import RateTable
-from fivefold.features.histories import Histories, missing_values
+from fivefold.features.histories import Histories, MissingValues, missing_values
+from fivefold.features.reading.sources import readable_histories
 from fivefold.features.reading.text_files import suffix_of_name
 from fivefold.features.schema import DATE, NULLABLE, USER_ID
 from fivefold.risk.compiler.analysis import Analysed
@@ -20,9 +21,49 @@ from fivefold.risk.language.expressions import IndicatorInput, ValueInput
 if TYPE_CHECKING:
     from fivefold.models.value_model import ValueModel
 
+ROW: Final = "@row"
+"""The number of a row in its source, from 0."""
+
 Compute = Callable[[Histories, int], pl.DataFrame]
 Needs = tuple[tuple[str, ...], tuple[str, ...] | None, str]
 """Columns that every row should have, columns that are not read, and what follows where a row lacks one."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A column that rows lack, and what follows.
+
+    Attributes:
+        missing: of whom.
+        consequence: what is unknown of them, in words.
+        row: the number of the first row of the customer who is named.
+    """
+
+    missing: MissingValues
+    consequence: str
+    row: int
+
+    def __str__(self) -> str:
+        return f"{self.missing}; {self.consequence}"
+
+
+def joined_gaps(gaps: Iterable[Gap]) -> list[Gap]:
+    """Join the gaps of parts of a source, which have different customers, in the order in which one table has them."""
+    joined: dict[tuple[str, str], Gap] = {}
+    for gap in sorted(gaps, key=lambda each: each.row):
+        key = (gap.consequence, gap.missing.column)
+        first = joined.get(key)
+        customers = gap.missing.customers + (0 if first is None else first.missing.customers)
+        joined[key] = replace(first or gap, missing=replace((first or gap).missing, customers=customers))
+    return sorted(joined.values(), key=lambda each: (each.consequence != _NO_INDICATORS, _place(each)))
+
+
+def _place(gap: Gap) -> int:
+    return NULLABLE.index(gap.missing.column)
+
+
+_NO_INDICATORS: Final = "indicators that read it are unknown of them"
+_NO_VALUE: Final = "the value model reads it, and the value is unknown of them"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,25 +75,34 @@ class ValueSide:
         rates: into the base currency, for indicators; the value model has its own.
         as_of: nothing later is seen.
         load_model: loads the value model.
-        warn: takes warnings about missing values.
+        note: takes what rows lack.
+        empty: columns in which no row that is read has a value, where the rows are part of a source; None where they
+            are all of it.
     """
 
     rulesets: Sequence[Analysed[Any]]
     rates: RateTable
     as_of: int
     load_model: "Callable[[], ValueModel]"
-    warn: Callable[[str], None]
+    note: Callable[[Gap], None]
+    empty: Collection[str] | None = None
 
-    def frames(self, path: Path | None, rows: pl.DataFrame | None) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
-        """Compute `Portfolio.indicators` and `Portfolio.values`, each None where no ruleset reads it.
-
-        An entity with an unreadable row has the reason instead.
-        """
-        readers = {
+    @property
+    def readers(self) -> dict[type, str]:
+        """The first ruleset that reads each kind of simple input, as it is called."""
+        return {
             type(input_): f"{each.definition.word} {each.definition.name}"
             for each in reversed(self.rulesets)
             for input_ in each.simple_inputs
         }
+
+    def frames(self, path: Path | None, rows: pl.DataFrame | None) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
+        """Compute `Portfolio.indicators` and `Portfolio.values`, each None where no ruleset reads it.
+
+        The *rows* have their `ROW`, as some of their source may have been left out.
+        An entity with an unreadable row has the reason instead.
+        """
+        readers = self.readers
         reads_indicators, reads_value = IndicatorInput in readers, ValueInput in readers
         if not (reads_indicators or reads_value):
             return None, None
@@ -65,12 +115,11 @@ class ValueSide:
 
         indicators = None
         if reads_indicators:
-            unknown = "indicators that read it are unknown of them"
-            indicators = self._computed(path, rows, self.rates, indicator_frame, (NULLABLE, None, unknown))
+            indicators = self._computed(path, rows, self.rates, indicator_frame, (NULLABLE, None, _NO_INDICATORS))
         if not reads_value:
             return indicators, None
         model = self.load_model()
-        needs = (model.needs, model.absent, "the value model reads it, and the value is unknown of them")
+        needs = (model.needs, model.absent, _NO_VALUE)
         values = self._computed(path, rows, model.rates, lambda part, at: value_frame(model, part, at), needs)
         origin = {"model": f"the value model {model.content_hash[:12]}", "as_of_us": self.as_of}
         return indicators, values.with_columns(**{name: pl.lit(value) for name, value in origin.items()})
@@ -79,26 +128,35 @@ class ValueSide:
         self, path: Path, rows: pl.DataFrame, rates: RateTable, compute: Compute, needs: Needs
     ) -> pl.DataFrame:
         """Compute a frame of the rows up to as-of, with a reason for each entity that has an unreadable row."""
-        from fivefold.features.reading.sources import readable_histories  # noqa: PLC0415 (as above)
-
-        visible = rows
-        if DATE in rows.columns:
-            moments = read_moments(rows[DATE])
-            visible = rows.filter(moments.is_null() | (moments <= self.as_of))
-        visible = visible.with_columns(pl.col(ENTITY).alias(USER_ID))
-        unread: dict[str, str] = {}
-        if NOT_READ in visible.columns:
-            torn = visible.filter(pl.col(NOT_READ).is_not_null() & pl.col(USER_ID).is_not_null())
-            unread = dict(torn.select(USER_ID, NOT_READ).unique(USER_ID, keep="first", maintain_order=True).iter_rows())
-            visible = visible.filter(pl.col(NOT_READ).is_null() & ~pl.col(USER_ID).is_in(list(unread)))
+        visible, unread = visible_rows(rows, self.as_of)
         columns, absent, unknown = needs
         text = suffix_of_name(path) == ".csv"
-        histories, wrong = readable_histories(visible, rates, str(path), text=text, absent=absent)
-        for gap in missing_values(histories, self.as_of, columns):
-            self.warn(f"{gap}; {unknown}")
+        histories, wrong = readable_histories(
+            visible, rates, str(path), text=text, absent=absent, empty=self.empty, row_numbers=ROW
+        )
+        for missing in missing_values(histories, self.as_of, columns):
+            self.note(Gap(missing, unknown, _first_row(visible, missing.customer)))
         reasons = {**wrong, **unread}
         computed = compute(histories, self.as_of)
         if not reasons:
             return computed
         unreadable = pl.DataFrame({ENTITY: list(reasons), NOT_READ: list(reasons.values())})
         return pl.concat([computed, unreadable], how="diagonal")
+
+
+def visible_rows(rows: pl.DataFrame, as_of: int) -> tuple[pl.DataFrame, dict[str, str]]:
+    """Give the rows up to as-of (microseconds) of entities whose rows can be read, and the reasons of the others."""
+    visible = rows
+    if DATE in rows.columns:
+        moments = read_moments(rows[DATE])
+        visible = rows.filter(moments.is_null() | (moments <= as_of))
+    visible = visible.with_columns(pl.col(ENTITY).alias(USER_ID))
+    if NOT_READ not in visible.columns:
+        return visible, {}
+    torn = visible.filter(pl.col(NOT_READ).is_not_null() & pl.col(USER_ID).is_not_null())
+    unread = dict(torn.select(USER_ID, NOT_READ).unique(USER_ID, keep="first", maintain_order=True).iter_rows())
+    return visible.filter(pl.col(NOT_READ).is_null() & ~pl.col(USER_ID).is_in(list(unread))), unread
+
+
+def _first_row(rows: pl.DataFrame, customer: str) -> int:
+    return int(rows.filter(pl.col(USER_ID).cast(pl.String) == customer)[ROW][0])

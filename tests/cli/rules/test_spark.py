@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.rules.test_assess import ENTITIES, ROWS, RULES
 from tests.cli.rules_files import write_files
-from tests.cli.running import finish, refuse, run, start
+from tests.cli.running import Home, finish, refuse, run, start
 
 MASTER = ("--engine", "spark", "--spark-master", "local[2]")
 
@@ -63,6 +63,35 @@ def test_files_and_words_are_those_of_one_process(folder: Path) -> None:
     for one, other in (levels, why, failures):
         assert one.read_bytes() == other.read_bytes()
     assert {path.name for path in (folder / "spark").iterdir()} == set(names)
+
+
+VALUES = """
+  - id: worth
+    title: Worth
+    category: customer features
+    input: {value: score}
+    cases: [{when: {at_least: 3}, points: 20}]
+  - id: since
+    title: Since
+    category: customer features
+    input: {indicator: account_age}
+    cases: [{when: {at_least: 10}, points: 5}]
+"""
+
+
+@pytest.mark.full
+@pytest.mark.skipif(shutil.which("java") is None, reason="Spark takes Java, and there is none here")
+def test_workers_compute_indicators_and_the_value(folder: Path, home: Home) -> None:
+    (folder / "rules.yaml").write_text(RULES + VALUES)
+    rows = pl.read_parquet(folder / "rows.parquet").with_columns(user_balance=pl.lit(50.0))
+    rows.write_parquet(folder / "rows.parquet")
+    alone = run(home.var, *asked(folder, "--breakdowns", folder / "alone.jsonl"))
+    done = finish(start(home.var, *asked(folder, "--breakdowns", folder / "spark.jsonl", *MASTER)))
+    assert (done.code, done.out) == (alone.code, alone.out), done
+    assert alone.err in done.err
+    text = (folder / "spark.jsonl").read_text()
+    assert text == (folder / "alone.jsonl").read_text()
+    assert "Worth" in text
 
 
 def backtested(folder: Path, *more: str | Path) -> tuple[str | Path, ...]:

@@ -1,13 +1,17 @@
 """The one order of rows, and repeats of a transaction."""
 
 import random
+import re
+from datetime import UTC, datetime
+from pathlib import Path
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fivefold.domain.errors import InvalidDataError
-from fivefold.features.reading.sources import read_histories
+from fivefold.features.reading.sources import read_histories, stream_histories
 from tests.features.equality import by_user
 from tests.features.events import history_of
 from tests.features.strategies import AS_OFS, RATES, Row, ledgers, row
@@ -141,3 +145,43 @@ def test_only_exact_repeats_are_left_out(ledger: list[Row], data: st.DataObject,
 def test_customers_come_in_order_of_first_appearance(ledger: list[Row]) -> None:
     wanted = list(dict.fromkeys(taken["user_id"] for taken in ledger))
     assert read_histories(ledger, RATES).user_ids.to_pylist() == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("rows.csv", (3, 4)),
+        ("gaps.csv", (4, 6)),
+        ("rows.jsonl", (2, 3)),
+        ("gaps.jsonl", (3, 5)),
+        ("rows.parquet", (2, 3)),
+    ],
+)
+def test_both_rows_of_a_contradiction_are_named_by_their_numbers_in_the_file(
+    name: str, numbers: tuple[int, int], tmp_path: Path
+) -> None:
+    """As an editor shows them: the header of CSV counts, and so do empty lines."""
+    moment = datetime(2024, 1, 1, tzinfo=UTC)
+    rows = pl.DataFrame(
+        {
+            "user_id": ["a", "b", "b", "c"],
+            "transaction_id": ["1", "2", "2", "3"],
+            "transaction_amount": [1.0, 1.0, 3.0, 3.0],
+            "user_balance": 1.0,
+            "transaction_date": moment,
+        }
+    )
+    path = tmp_path / name
+    if path.suffix == ".parquet":
+        rows.write_parquet(path)
+    else:
+        text = rows.with_columns(transaction_date=pl.lit("2024-01-01"))
+        lines = (text.write_csv() if path.suffix == ".csv" else text.write_ndjson()).splitlines()
+        first = lines.index(next(line for line in lines if line.startswith(("b,", '{"user_id":"b"'))))
+        if "gaps" in name:
+            lines[first : first + 2] = ["", lines[first], "", lines[first + 1]]
+        path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(InvalidDataError) as refusal:
+        list(stream_histories(path, RATES))
+    row, other = re.findall(r"row (\d+)", str(refusal.value).splitlines()[-1])
+    assert sorted((int(row), int(other))) == sorted(numbers), str(refusal.value)

@@ -28,11 +28,11 @@ from fivefold.usecases.portfolio_files.by_parts.portfolio import (
     LocalPortfolio,
     RulesetText,
     read_columns_alone,
+    refuse_links,
     refuse_what_is_missing,
-    refuse_what_needs_all,
     work_by_parts,
 )
-from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles, warn_about_portfolio
+from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
 
 _MADE: Final = "made"
 _LINES: Final = "lines"
@@ -154,15 +154,16 @@ class AssessmentByParts:
         """Read what this machine reads; arguments and errors are those of `assess_files`.
 
         Raises:
-            ConfigError: something cannot be known part by part, see `refuse_what_needs_all`; and as of `assess_files`.
+            ConfigError: there are links, see `refuse_links`; and as of `assess_files`.
         """
         rulesets = [each.analysed() for each in texts]
-        refuse_what_needs_all(files, rulesets)
+        refuse_links(files)
         composed(rulesets)
         portfolio = read_columns_alone(files, rulesets, as_of)
         warnings: list[str] = []
         later = replace(files, warn=warnings.append)
-        whole = LocalPortfolio(files, portfolio, before_of(rulesets, later, portfolio, as_of, previous, overrides))
+        before = before_of(rulesets, later, portfolio, as_of, previous, overrides)
+        whole = LocalPortfolio(files, texts, as_of, portfolio, before)
         refuse_what_is_missing(whole, rulesets[0], as_of)
         return cls(whole, texts, as_of, warnings)
 
@@ -170,15 +171,14 @@ class AssessmentByParts:
         """Assess on the workers of an engine, and warn of the portfolio as one process does."""
         work = _AssessPart(self.rulesets, self.as_of, wanted)
         entities = self.whole.portfolio.entities
-        tables, unknown = work_by_parts(engine, self.whole, entities, work, entities_a_part)
-        rulesets = [each.analysed() for each in self.rulesets]
-        warn_about_portfolio(self.whole.files, self.whole.portfolio, rulesets, unknown)
+        worked = work_by_parts(engine, self.whole, entities, work, entities_a_part)
+        worked.warn(self.whole)
         for warning in self.warnings:
             self.whole.files.warn(warning)
-        parts = [pickle.loads(table[_MADE][0].as_buffer()) for table in tables]  # noqa: S301 (as where it is written)
+        parts = [pickle.loads(table[_MADE][0].as_buffer()) for table in worked.tables]  # noqa: S301 (as where it is written)
         places = [part.place for part in parts]
         order = sorted(range(len(parts)), key=places.__getitem__)
-        return AssessedParts(entities, [parts[each] for each in order], [_lines(tables[each]) for each in order])
+        return AssessedParts(entities, [parts[each] for each in order], [_lines(worked.tables[each]) for each in order])
 
 
 def _lines(table: pa.Table) -> pa.Array:

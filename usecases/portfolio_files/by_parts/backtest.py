@@ -25,12 +25,12 @@ from fivefold.usecases.portfolio_files.by_parts.portfolio import (
     LocalPortfolio,
     RulesetText,
     read_columns_alone,
+    refuse_links,
     refuse_what_is_missing,
-    refuse_what_needs_all,
     work_by_parts,
 )
 from fivefold.usecases.portfolio_files.governance import Draw, StandingLevels
-from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles, warn_about_portfolio
+from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
 
 _MADE: Final = "made"
 
@@ -98,15 +98,15 @@ class BacktestByParts:
         """Read what this machine reads, and draw the sample; arguments and errors are those of `backtest_files`.
 
         Raises:
-            ConfigError: something cannot be known part by part, see `refuse_what_needs_all`; and as of
-                `backtest_files`.
+            ConfigError: there are links, see `refuse_links`; and as of `backtest_files`.
         """
-        rulesets = [each.analysed() for each in (draft, present) if each is not None]
-        refuse_what_needs_all(files, rulesets)
+        texts = [each for each in (draft, present) if each is not None]
+        rulesets = [each.analysed() for each in texts]
+        refuse_links(files)
         portfolio = read_columns_alone(files, rulesets, as_of)
         held_levels = standing.read(rulesets[0].ruleset.levels, as_of)
         check_levels(held_levels, [each.ruleset for each in rulesets])
-        whole = LocalPortfolio(files, portfolio, PriorState(held_levels.levels))
+        whole = LocalPortfolio(files, texts, as_of, portfolio, PriorState(held_levels.levels))
         sample = draw(portfolio, as_of, drawn.size, drawn.seed)
         assessed = replace(whole, portfolio=sample.portfolio)
         for each in reversed(rulesets):
@@ -116,10 +116,9 @@ class BacktestByParts:
 
     def on(self, engine: Engine, entities_a_part: int = ENTITIES_A_PART) -> BacktestResult:
         """Assess on the workers of an engine, and warn of the portfolio as one process does."""
-        tables, unknown = work_by_parts(engine, self.whole, self.drawn, self.work, entities_a_part)
-        rulesets = [each.analysed() for each in (self.work.draft, self.work.present) if each is not None]
-        warn_about_portfolio(self.whole.files, self.whole.portfolio, rulesets, unknown)
-        contents = [table[_MADE][0].as_buffer() for table in tables]
+        worked = work_by_parts(engine, self.whole, self.drawn, self.work, entities_a_part)
+        worked.warn(self.whole)
+        contents = [table[_MADE][0].as_buffer() for table in worked.tables]
         parts: list[_Made] = [pickle.loads(content) for content in contents]  # noqa: S301 (as where it is written)
         far = [
             (*order, mover.entity, mover)

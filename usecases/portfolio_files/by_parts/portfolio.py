@@ -20,11 +20,22 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_text
 from fivefold.risk.engine.assess import assess, timed_entities
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.governance.backtest.compositions import PriorState
-from fivefold.risk.language.expressions import IndicatorInput, ValueInput
 from fivefold.usecases.portfolio_files.bundled import ruleset_text
 from fivefold.usecases.portfolio_files.by_parts.rows import PART, PartRows, Piece, cut_rows, read_pieces
-from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles, UnknownRows, read_portfolio
+from fivefold.usecases.portfolio_files.by_parts.values import (
+    SharedModel,
+    ValuesOfParts,
+    find_empty_columns,
+    read_of_value_side,
+)
+from fivefold.usecases.portfolio_files.portfolio import (
+    PortfolioFiles,
+    UnknownRows,
+    read_portfolio,
+    warn_about_portfolio,
+)
 from fivefold.usecases.portfolio_files.tables import SHOWN, read_slice, without_repeats
+from fivefold.usecases.portfolio_files.values import ROW, Gap, joined_gaps
 
 ENTITIES_A_PART: Final = 10_000
 _TABLES: Final = ("entities", "cases", "alerts", "tags", "screenings")
@@ -66,27 +77,30 @@ class LocalPortfolio:
 
     Attributes:
         files: where it was read.
+        rulesets: all that read it.
+        as_of: the moment, microseconds.
         portfolio: all of it; of the transactions the columns alone.
         before: the levels until now, and what people set.
     """
 
     files: PortfolioFiles
+    rulesets: Sequence[RulesetText]
+    as_of: int
     portfolio: Portfolio
     before: PriorState
 
+    @property
+    def analysed(self) -> list[AnalysedRuleset]:
+        """The rulesets, analysed."""
+        return [each.analysed() for each in self.rulesets]
 
-def refuse_what_needs_all(files: PortfolioFiles, rulesets: Sequence[AnalysedRuleset]) -> None:
-    """Refuse what cannot be known part by part, by ConfigError: links, and what the value side computes."""
+
+def refuse_links(files: PortfolioFiles) -> None:
+    """Refuse links, by ConfigError: what they lead to cannot be known part by part."""
     if files.links is not None:
         raise ConfigError(
             "--engine spark takes no --links: linked entities may be in another part of the portfolio. Leave it out"
         )
-    for each in rulesets:
-        if any(isinstance(input_, IndicatorInput | ValueInput) for input_ in each.simple_inputs):
-            raise ConfigError(
-                f"{each.definition.word} {each.definition.name} reads indicators or the value, which --engine spark "
-                "does not compute here. Leave it out"
-            )
 
 
 def read_columns_alone(files: PortfolioFiles, rulesets: Sequence[AnalysedRuleset], as_of: int) -> Portfolio:
@@ -118,39 +132,42 @@ class _Part:
     is_worked_on: bool
 
 
-class _Unknown(msgspec.Struct, frozen=True):
-    """`UnknownRows` of a part: each example with the number of its first row."""
+class _Note(msgspec.Struct, frozen=True):
+    """To be said of the rows of a part: `UnknownRows`, each example with the number of its first row, and gaps."""
 
     rows: int
     unknown: int
     nameless: int
     examples: list[tuple[int, str]]
+    gaps: list[Gap]
 
 
 @dataclass(frozen=True)
 class _WorkOnPart:
     """Does the work on a part: work of `features.partitions.Engine.run_each`.
 
-    The first result has the unknown rows as its note, and all others are those of the work.
+    The first result has a `_Note`, and all others are those of the work.
     """
 
     shell: Portfolio
     work: PartWork
+    rulesets: Sequence[RulesetText]
+    values: ValuesOfParts | None
 
     def __call__(self, file: Path) -> Iterator[Result]:
-        part: _Part = pickle.loads(file.read_bytes())  # noqa: S301 (the driver wrote it, where this account alone may)
-        assert self.shell.transactions is not None
-        read = read_pieces(part.pieces, self.shell.transactions.lazy().collect())
-        known_column = "@known"
-        rows = without_repeats(read.rows.with_columns(read.is_known.alias(known_column)))
-        yield Result(pa.table({}), msgspec.msgpack.encode(_unknown(read, rows, rows[known_column])))
+        part, read, rows = _read_part(file, self.shell)
+        gaps: list[Gap] = []
+        tables: dict[str, Any] = {**part.tables}
+        if self.values is not None:
+            analysed = [each.analysed() for each in self.rulesets]
+            tables["indicators"], tables["values"] = self.values.frames(analysed, rows, gaps.append)
+        yield Result(pa.table({}), msgspec.msgpack.encode(_note_of(read, rows, gaps)))
         entities = part.tables["entities"]
         if entities is None or not part.is_worked_on:
             return
-        own = rows.drop(known_column).filter(
+        own = rows.drop(_KNOWN, ROW).filter(
             rows[ENTITY].is_in(entities[ENTITY].unique().implode()).fill_null(value=False)
         )
-        tables: dict[str, Any] = {**part.tables}
         portfolio = replace(self.shell, **tables, transactions=own, everyone=entities)
         try:
             yield from self.work(portfolio, part.before)
@@ -158,18 +175,56 @@ class _WorkOnPart:
             raise ConfigError(str(error)) from error
 
 
-def _unknown(read: PartRows, rows: pl.DataFrame, is_known: pl.Series) -> _Unknown:
-    count = UnknownRows.of(rows, is_known)
+_KNOWN: Final = "@known"
+
+
+def _read_part(file: Path, shell: Portfolio) -> tuple[_Part, PartRows, pl.DataFrame]:
+    """Read a part, its rows as they are, and those that count, with their `ROW` and whether their entity is known."""
+    part: _Part = pickle.loads(file.read_bytes())  # noqa: S301 (the driver wrote it, where this account alone may)
+    assert shell.transactions is not None
+    read = read_pieces(part.pieces, shell.transactions.lazy().collect())
+    rows = without_repeats(read.rows.with_columns(read.is_known.alias(_KNOWN), read.numbers.alias(ROW)), ROW)
+    return part, read, rows
+
+
+def _rows_of_part(file: Path, shell: Portfolio) -> pl.DataFrame:
+    *_, rows = _read_part(file, shell)
+    return rows
+
+
+def _note_of(read: PartRows, rows: pl.DataFrame, gaps: list[Gap]) -> _Note:
+    count = UnknownRows.of(rows, rows[_KNOWN])
     first = pl.DataFrame({ENTITY: read.rows[ENTITY], "number": read.numbers}).filter(~read.is_known)
     examples = first.drop_nulls(ENTITY).unique(ENTITY, keep="first", maintain_order=True).head(SHOWN)
     named = [(number, name) for name, number in examples.iter_rows()]
-    return _Unknown(count.rows, count.unknown, count.nameless, named)
+    return _Note(count.rows, count.unknown, count.nameless, named, gaps)
+
+
+@dataclass(frozen=True)
+class WorkedParts:
+    """What became of all parts.
+
+    Attributes:
+        tables: of the results, in the order of the parts.
+        unknown: which rows of the transactions are of no entity of the whole.
+        gaps: what rows lack that the value side reads.
+    """
+
+    tables: Sequence[pa.Table]
+    unknown: UnknownRows
+    gaps: Sequence[Gap]
+
+    def warn(self, whole: LocalPortfolio) -> None:
+        """Warn of the portfolio as one process does."""
+        for gap in self.gaps:
+            whole.files.note(gap)
+        warn_about_portfolio(whole.files, whole.portfolio, whole.analysed, self.unknown)
 
 
 def work_by_parts(
     engine: Engine, whole: LocalPortfolio, drawn: pl.DataFrame, work: PartWork, entities_a_part: int = ENTITIES_A_PART
-) -> tuple[list[pa.Table], UnknownRows]:
-    """Do the work on every part of the entities, and give the tables of its results in their order.
+) -> WorkedParts:
+    """Do the work on every part of the entities.
 
     Args:
         engine: whose workers do it.
@@ -177,9 +232,6 @@ def work_by_parts(
         drawn: its entities, or those of them who are worked on.
         work: what is done.
         entities_a_part: so many are worked on at once.
-
-    Returns:
-        The tables, and which rows of the transactions are of no entity of the whole.
     """
     assert whole.files.transactions is not None
     names = drawn[ENTITY].unique(maintain_order=True)
@@ -189,20 +241,37 @@ def work_by_parts(
     every = pl.concat([places, others.with_columns(pl.lit(-1, pl.Int32).alias(PART))])
     pieces = cut_rows(engine, whole.files.transactions, whole.files.names, every, parts)
     files = _write_parts(engine.folder, replace(whole.portfolio, entities=drawn), whole.before, places, pieces)
-    absent: dict[str, Any] = dict.fromkeys((*_TABLES[1:], "everyone"))
+    absent: dict[str, Any] = dict.fromkeys((*_TABLES[1:], "everyone", "indicators", "values"))
     shell = replace(whole.portfolio, entities=drawn.clear(), **absent)
-    tables, unknown = [], []
-    for table, note in engine.run_each(files, _WorkOnPart(shell, work)):
+    values = _values_of_parts(engine, whole, files, shell)
+    tables, notes = [], []
+    for table, note in engine.run_each(files, _WorkOnPart(shell, work, whole.rulesets, values)):
         if note:
-            unknown.append(msgspec.msgpack.decode(note, type=_Unknown))
+            notes.append(msgspec.msgpack.decode(note, type=_Note))
         else:
             tables.append(table)
-    first = sorted(example for each in unknown for example in each.examples)[:SHOWN]
-    return tables, UnknownRows(
-        rows=sum(each.rows for each in unknown),
-        unknown=sum(each.unknown for each in unknown),
-        nameless=sum(each.nameless for each in unknown),
+    first = sorted(example for each in notes for example in each.examples)[:SHOWN]
+    unknown = UnknownRows(
+        rows=sum(each.rows for each in notes),
+        unknown=sum(each.unknown for each in notes),
+        nameless=sum(each.nameless for each in notes),
         examples=tuple(name for _, name in first),
+    )
+    return WorkedParts(tables, unknown, joined_gaps(gap for each in notes for gap in each.gaps))
+
+
+def _values_of_parts(
+    engine: Engine, whole: LocalPortfolio, files: Sequence[Path], shell: Portfolio
+) -> ValuesOfParts | None:
+    """Prepare what workers compute of the value side; None where no ruleset reads it."""
+    reads_indicators, reads_value = read_of_value_side(whole.analysed)
+    if not (reads_indicators or reads_value):
+        return None
+    assert whole.files.transactions is not None
+    model = SharedModel.of(whole.files.load_model(), engine.folder / "model") if reads_value else None
+    empty = find_empty_columns(engine, files, partial(_rows_of_part, shell=shell), whole.as_of)
+    return ValuesOfParts(
+        rates=shell.rates, as_of=whole.as_of, source=whole.files.transactions, model=model, empty=empty
     )
 
 

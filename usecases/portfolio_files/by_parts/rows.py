@@ -22,6 +22,7 @@ from fivefold.features.partitions import Engine, Result
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.usecases.portfolio_files.columns import PortfolioColumns
 from fivefold.usecases.portfolio_files.tables import TableFile, count_rows, read_slice
+from fivefold.usecases.portfolio_files.values import ROW
 
 ROWS_A_SLICE: Final = 1 << 20
 """Rows that a worker cuts at once."""
@@ -29,7 +30,6 @@ ROWS_A_PART: Final = 1 << 22
 """Rows of entities that are in no part are spread, so that no more of them meet in one part than about so many."""
 PART: Final = "@part"
 """The number of the part of an entity; negative for one that is in none."""
-_ROW: Final = "@row"
 _KNOWN: Final = "@known"
 _TRANSACTIONS: Final = "transactions"
 
@@ -121,7 +121,7 @@ class _CutSlice:
         is_known, part = placed.select(
             pl.col(PART).is_not_null().alias(_KNOWN), pl.when(has_part).then(PART).otherwise(elsewhere).alias(PART)
         )
-        numbers = pl.int_range(first, first + len(rows), dtype=pl.Int64, eager=True).alias(_ROW)
+        numbers = pl.int_range(first, first + len(rows), dtype=pl.Int64, eager=True).alias(ROW)
         return rows.with_columns(numbers, is_known, part)
 
 
@@ -179,9 +179,9 @@ def read_pieces(pieces: Sequence[Piece], columns: pl.DataFrame) -> PartRows:
             file.seek(piece.start)
             frames.append(pl.read_ipc(io.BytesIO(file.read(piece.length))))
     if not frames:
-        return PartRows(columns, pl.Series(_ROW, [], pl.Int64), pl.Series(_KNOWN, [], pl.Boolean))
+        return PartRows(columns, pl.Series(ROW, [], pl.Int64), pl.Series(_KNOWN, [], pl.Boolean))
     together = pl.concat(frames, rechunk=True)  # Polars 2.1 panics where it streams some filters of many chunks
-    return PartRows(together.drop(_ROW, _KNOWN), together[_ROW], together[_KNOWN])
+    return PartRows(together.drop(ROW, _KNOWN), together[ROW], together[_KNOWN])
 
 
 def _table(source: Path, names: PortfolioColumns) -> TableFile:

@@ -221,8 +221,6 @@ def test_other_refusals_are_those_of_one_process(world: World) -> None:
 def test_what_cannot_be_known_by_parts_is_refused_by_name(world: World) -> None:
     with pytest.raises(ConfigError, match="takes no --links: linked entities may be in another part"):
         split_of(world, ["people"], world.files(links=world.folder / "links.csv"))
-    with pytest.raises(ConfigError, match="ruleset fatf-retail reads indicators or the value"):
-        split_of(world, ["fatf-retail"], world.files())
 
 
 def test_a_ruleset_that_lacks_a_list_is_refused_by_the_worker_that_first_reads_it(world: World) -> None:

@@ -1,0 +1,103 @@
+"""Indicators and the value of a part, computed by its worker from the rows of the part as one process does from all."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import polars as pl
+import pyarrow as pa
+
+from fivefold.domain.money import RateTable
+from fivefold.features.partitions import Engine, Result
+from fivefold.features.reading.sources import empty_columns
+from fivefold.features.schema import ABSENT
+from fivefold.risk.compiler.analysis import Analysed
+from fivefold.risk.language.expressions import IndicatorInput, ValueInput
+from fivefold.usecases.portfolio_files.values import Gap, ValueSide, visible_rows
+
+if TYPE_CHECKING:
+    from fivefold.models.value_model import ValueModel
+
+ReadRows = Callable[[Path], pl.DataFrame]
+"""Reads the rows of a part, in the order of the source; it can be pickled."""
+
+
+@dataclass(frozen=True)
+class SharedModel:
+    """The value model in the folder that workers share."""
+
+    folder: Path
+    content_hash: str
+
+    @classmethod
+    def of(cls, model: "ValueModel", folder: Path) -> "SharedModel":
+        """Write a model for the workers."""
+        model.save(folder)
+        return cls(folder, model.content_hash)
+
+    def load(self) -> "ValueModel":
+        """Load it, once in a process."""
+        from fivefold.models.scoring.sources import load_shared  # noqa: PLC0415 (imports LightGBM)
+
+        return load_shared(self.folder, self.content_hash)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValuesOfParts:
+    """Computes what rulesets read of the value side, of one part after the other; it can be pickled.
+
+    Attributes:
+        rates: into the base currency.
+        as_of: nothing later is seen.
+        source: of all rows.
+        model: None where no ruleset reads the value.
+        empty: columns in which no row of the whole that is read has a value.
+    """
+
+    rates: RateTable
+    as_of: int
+    source: Path
+    model: SharedModel | None
+    empty: tuple[str, ...]
+
+    def frames(
+        self, rulesets: Sequence[Analysed[Any]], rows: pl.DataFrame, note: Callable[[Gap], None]
+    ) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
+        """Compute `Portfolio.indicators` and `Portfolio.values` of the rows of a part."""
+        side = ValueSide(
+            rulesets=rulesets,
+            rates=self.rates,
+            as_of=self.as_of,
+            load_model=self._load_model,
+            note=note,
+            empty=self.empty,
+        )
+        return side.frames(self.source, rows)
+
+    def _load_model(self) -> "ValueModel":
+        assert self.model is not None
+        return self.model.load()
+
+
+def read_of_value_side(rulesets: Sequence[Analysed[Any]]) -> tuple[bool, bool]:
+    """Return whether any of them reads indicators, and the value."""
+    kinds = {type(input_) for each in rulesets for input_ in each.simple_inputs}
+    return IndicatorInput in kinds, ValueInput in kinds
+
+
+def find_empty_columns(engine: Engine, files: Sequence[Path], read_rows: ReadRows, as_of: int) -> tuple[str, ...]:
+    """Give the columns in which no row of any part that is read has a value: a part alone cannot know."""
+    filled: set[str] = set()
+    for _, note in engine.run_each(files, partial(_filled_columns, read_rows=read_rows, as_of=as_of)):
+        filled.update(msgspec.msgpack.decode(note, type=list[str]))
+    return tuple(name for name in ABSENT if name not in filled)
+
+
+def _filled_columns(file: Path, read_rows: ReadRows, as_of: int) -> Iterator[Result]:
+    rows, _ = visible_rows(read_rows(file), as_of)
+    empty = empty_columns(rows)
+    filled = [name for name in ABSENT if name in rows.columns and name not in empty]
+    yield Result(pa.table({}), msgspec.msgpack.encode(filled))
