@@ -3,14 +3,15 @@
 The libraries for tables and stores are extras, and are imported where an address asks for them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 import pyarrow as pa
 
-from fivefold.domain.errors import ConfigError, FileFormatError
+from fivefold.domain.errors import ConfigError, FileFormatError, FivefoldError
 from fivefold.features.reading.places.addresses import ICEBERG_FILE, Address, address_of
 from fivefold.features.reading.places.parquet_source import ParquetPart, ParquetSource
 from fivefold.features.schema import COLUMNS
@@ -95,38 +96,48 @@ class _Local:
 
 
 class _Remote:
-    """Files of an object store, by fsspec; how to log in is the store's own matter."""
+    """Files of an object store, by fsspec; how to log in is the store's own matter.
+
+    FileFormatError where the store does not answer, or refuses.
+    """
 
     def __init__(self, address: Address) -> None:
         import fsspec  # noqa: PLC0415 (an extra)
 
-        self._scheme = address.scheme
+        self._scheme, self._address = address.scheme, str(address)
         try:
-            self._files: AbstractFileSystem = fsspec.filesystem(address.scheme)
+            fsspec.get_filesystem_class(address.scheme)
         except ImportError as error:
             raise ConfigError(f"{address}: {error}") from None
         except ValueError as error:
             raise FileFormatError(f"{address} has no scheme that fsspec knows: {error}") from None
+        with _refusals(self._address):
+            self._files: AbstractFileSystem = fsspec.filesystem(address.scheme)
 
     def exists(self, place: str) -> bool:
-        return bool(self._files.exists(self._uri(place)))
+        with _refusals(self._address):
+            return bool(self._files.exists(self._uri(place)))
 
     def is_folder(self, place: str) -> bool:
-        return bool(self._files.isdir(self._uri(place)))
+        with _refusals(self._address):
+            return bool(self._files.isdir(self._uri(place)))
 
     def below(self, place: str) -> list[str]:
-        return self._places(self._files.find(self._uri(place)))
+        with _refusals(self._address):
+            return self._places(self._files.find(self._uri(place)))
 
     def matches(self, base: str, pattern: str) -> list[str]:
-        return self._places(self._files.glob(self._uri(_under(base, pattern) if base else pattern)))
+        with _refusals(self._address):
+            return self._places(self._files.glob(self._uri(_under(base, pattern) if base else pattern)))
 
     def stamp(self, place: str) -> object:
-        self._files.invalidate_cache()
-        state = self._files.info(self._uri(place))
+        with _refusals(self._address):
+            self._files.invalidate_cache()
+            state = self._files.info(self._uri(place))
         return {name: str(value) for name, value in state.items()}
 
     def opener(self, place: str) -> Callable[[], Any]:
-        return lambda: self._files.open(self._uri(place), "rb")
+        return lambda: _RemoteFile(self._files, self._uri(place))
 
     def whole(self, place: str) -> str:
         return place
@@ -136,6 +147,35 @@ class _Remote:
 
     def _places(self, names: Sequence[str]) -> list[str]:
         return [name.removeprefix(f"{self._scheme}://").lstrip("/") for name in names]
+
+
+class _RemoteFile:
+    """A file of an object store as pyarrow reads it."""
+
+    def __init__(self, files: "AbstractFileSystem", uri: str) -> None:
+        self._uri = uri
+        with _refusals(uri):
+            self._file = files.open(uri, "rb")
+
+    def read(self, size: int = -1) -> bytes:
+        with _refusals(self._uri):
+            content: bytes = self._file.read(size)
+            return content
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+@contextmanager
+def _refusals(address: str) -> Iterator[None]:
+    """Raise FileFormatError for what a store's library raises: each has errors of its own, few of them an OSError."""
+    try:
+        yield
+    except (FivefoldError, NotImplementedError):
+        raise
+    except Exception as error:  # noqa: BLE001 (as above)
+        text = str(error) or "it gives no reason"
+        raise FileFormatError(f"{address} cannot be read: {type(error).__name__}: {text}") from None
 
 
 _Store = _Local | _Remote

@@ -13,6 +13,7 @@ import pyarrow.compute
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
+from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyiceberg.catalog import Catalog
@@ -418,6 +419,28 @@ def test_what_a_store_does_not_have(memory: Any) -> None:
     with pytest.raises(ConfigError, match="must not have a password") as refused:
         read("ftp://me:secret@bank/rows")
     assert "secret" not in str(refused.value)
+
+
+class StoreDownError(Exception):
+    """As libraries of stores have them: no OSError."""
+
+
+@pytest.mark.parametrize("step", ["exists", "isdir", "find", "glob", "info", "_open", "read"])
+def test_a_store_that_does_not_answer_is_named(step: str, memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is asked of it: whether there is a table, what lies in a folder, or the rows themselves."""
+    with memory.open("/bank/rows/a.parquet", "wb") as file:
+        pq.write_table(WHOLE, file)
+
+    def down(*_: object, **__: object) -> None:
+        raise StoreDownError("no route to the store")
+
+    if step == "read":
+        monkeypatch.setattr(MemoryFile, "read", down)
+    else:
+        monkeypatch.setattr(MemoryFileSystem, step, down)
+    address = "memory://bank/rows/*.parquet" if step == "glob" else "memory://bank/rows"
+    with pytest.raises(FileFormatError, match=r"^memory://bank/.* cannot be read: StoreDownError: no route to"):
+        read(address)
 
 
 def test_a_column_that_is_missing_is_named_before_anything_is_read(memory: Any) -> None:
