@@ -135,6 +135,11 @@ class Settings:
         return self.tracking_uri == f"sqlite:///{self.registry}"
 
     @property
+    def registry_shown(self) -> str:
+        """Where the registry is, for people: the folder of the embedded one, or MLflow's address without a password."""
+        return str(self.var) if self.embedded else self.tracking_shown
+
+    @property
     def has_registry(self) -> bool:
         """Whether a registry exists; the embedded one is created by the first training."""
         return not self.embedded or self.registry.is_file()

@@ -248,8 +248,8 @@ class Registry:
         champion = self.champion()
         if champion is None:
             raise ModelNotFoundError(
-                f"{self.name} has no champion in {self.settings.var}: run `fivefold train`, or promote a version "
-                "(`fivefold models` lists them)"
+                f"{self.name} has no champion in {self.settings.registry_shown}: run `fivefold train`, or promote a "
+                "version (`fivefold models` lists them)"
             )
         return self.load(champion.number)
 

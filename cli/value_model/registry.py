@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 ReasonOption = Annotated[str, typer.Option("--reason", help="Recorded with it.")]
 SHOWN = 15
-NO_VERSIONS = "{name} has no versions yet: run `fivefold train`"
+NO_VERSIONS = "{name} has no versions yet in {place}: run `fivefold train`"
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -54,8 +54,9 @@ def models(
     """List the registered versions, or what served on a date."""
     moment = None if on is None else parse_moment(on, "--on")
     require_model_name(name)
-    if not read_settings().has_registry:  # to open it would create it
-        echo(NO_VERSIONS.format(name=name))
+    settings = read_settings()
+    if not settings.has_registry:  # to open it would create it
+        echo(NO_VERSIONS.format(name=name, place=settings.registry_shown))
         return
     registry = open_registry(name)
     from fivefold.models.promotions import promotion_history, promotions_on
@@ -65,7 +66,7 @@ def models(
         return
     versions = registry.versions()
     if not versions:
-        echo(NO_VERSIONS.format(name=name))
+        echo(NO_VERSIONS.format(name=name, place=settings.registry_shown))
         return
     metrics = ("model_normalised_gini", "model_top_decile_capture", "model_spearman")
     rows = [

@@ -24,6 +24,7 @@ from tests.models.making import (
     AS_OF,
     add_bare_version,
     add_version,
+    empty_database,
     new_registry,
     reference_matrix,
     registered_files,
@@ -162,6 +163,13 @@ def test_without_a_champion_the_message_says_how_to_get_one(registry: Registry) 
     add_bare_version(registry)
     with pytest.raises(ModelNotFoundError, match="value has no champion"):
         registry.load_champion()
+
+
+def test_a_registry_elsewhere_is_named_by_its_address_where_it_has_no_champion(tmp_path: Path) -> None:
+    (tmp_path / "other.db").write_bytes(empty_database())
+    elsewhere = Registry(Settings(tmp_path / "var", tracking=f"sqlite:///{tmp_path}/other.db"), "value")
+    with pytest.raises(ModelNotFoundError, match=rf"^value has no champion in sqlite:///{tmp_path}/other\.db: run"):
+        elsewhere.load_champion()
 
 
 def test_artifacts_that_are_gone_are_an_error_that_names_the_version(registry: Registry, tmp_path: Path) -> None:
