@@ -27,6 +27,7 @@ from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ConfigError
 
 if TYPE_CHECKING:
+    from fivefold.risk.governance.backtest.families import FamiliesBacktest
     from fivefold.risk.governance.backtest.run import BacktestResult
     from fivefold.usecases.portfolio_files.governance import Draw, StandingLevels
     from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
@@ -80,14 +81,16 @@ def print_backtest(
     _check_standing(rulesets, standing)
     require_folders(html, json)
     engine.require(parts.transactions, json)
-    if engine.is_spark and (standing.first or standing.then):
-        raise ConfigError("--engine spark takes no --first and --then: it compares one ruleset with one. Leave it out")
     in_force = load_ruleset(rulesets[0]) if len(rulesets) > 1 else None
     draft = load_ruleset(rulesets[-1])
     first, then = ([load_ruleset(source) for source in sources or ()] for sources in (standing.first, standing.then))
     at = past_moment(as_of)
     files = portfolio_files(data, parts, value)
     before = StandingLevels(standing.previous, _since(standing.entered, at))
+    if engine.is_spark and (first or then):
+        of_all = _families_on_spark(rulesets, standing, files, at, before, Draw(sample, seed), engine, json)
+        show_evidence("families-backtest", of_all, families_backtest_page(of_all), html, json)
+        return
     if engine.is_spark:
         by_parts = _backtest_on_spark(rulesets, files, at, before, Draw(sample, seed), engine, json)
         show_evidence("backtest", by_parts, backtest_page(by_parts), html, json)
@@ -117,6 +120,30 @@ def _backtest_on_spark(
 
     *present, draft = (RulesetText.read(source) for source in rulesets)
     by_parts = BacktestByParts.read(draft, present[0] if present else None, files, at, before, drawn)
+    with engine.opened(json) as workers:
+        return by_parts.on(workers)
+
+
+def _families_on_spark(
+    rulesets: list[str],
+    standing: StandingOptions,
+    files: "PortfolioFiles",
+    at: int,
+    before: "StandingLevels",
+    drawn: "Draw",
+    engine: EngineOptions,
+    json: Path | None,
+) -> "FamiliesBacktest":
+    """The same, of families."""
+    from fivefold.usecases.portfolio_files.by_parts.families import FamiliesByParts, FamilyTexts
+    from fivefold.usecases.portfolio_files.by_parts.portfolio import RulesetText
+
+    *present, draft = (RulesetText.read(source) for source in rulesets)
+    first, then = (
+        [RulesetText.read(source) for source in sources or ()] for sources in (standing.first, standing.then)
+    )
+    families = FamilyTexts(draft=draft, present=present[0] if present else None, first=first, then=then)
+    by_parts = FamiliesByParts.read(families, files, at, before, drawn)
     with engine.opened(json) as workers:
         return by_parts.on(workers)
 

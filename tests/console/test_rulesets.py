@@ -3,10 +3,10 @@
 import pytest
 
 from fivefold.console.rulesets.text import line_changes
-from fivefold.usecases.changes import backtests
 from fivefold.usecases.changes.backtests import run_next_backtest
 from fivefold.usecases.portfolio_files.bundled import bundled_text
 from fivefold.usecases.rulesets.text_forms import outline_of
+from fivefold.usecases.shared.jobs import Lease
 from tests.console.visitors import Visitor
 from tests.serving.v1.bank_rulesets import SECRETS, document
 from tests.serving.v1.places import OURS, Place
@@ -338,14 +338,14 @@ def test_a_backtest_that_runs_says_how_far_it_is_and_stops_where_it_is_cancelled
     number = place.good("POST", "/v1/rulesets/retail/backtests", {}, role="publisher")["id"]
     said: list[str] = []
 
-    def cancelling(lease: backtests._Lease, done: int, total: int, part: str) -> None:
-        if lease._number == number:
+    def cancelling(lease: Lease, done: int, total: int, part: str) -> None:
+        if lease.number == number:
             said.append(author.go(f"/console/backtests/{number}").text)
             author.submit("/cancel", reason="too slow today")
         progress(lease, done, total, part)
 
-    progress = backtests._Lease.progress
-    monkeypatch.setattr(backtests._Lease, "progress", cancelling)
+    progress = Lease.progress
+    monkeypatch.setattr(Lease, "progress", cancelling)
     while run_next_backtest(place.engine):
         pass
     assert len(said) == 1, "it stops at the next part"

@@ -47,19 +47,32 @@ def backtest_families_of_files(
     Raises:
         ConfigError: rulesets cannot decide side by side, or a file cannot be used.
     """
-    if present is not None:
-        require_same_kind(present.ruleset, draft.ruleset)
-    before = composed([*first, *([] if present is None else [present]), *then])
-    family = (present or draft).ruleset.name
-    composed([*first, draft, *then])
-    named = [(each.ruleset.name, each) for each in first], [(each.ruleset.name, each) for each in then]
-    after = Composition(dict([*named[0], (family, draft), *named[1]]))
+    before, after, family = compositions_of(draft, present, first, then)
     rulesets = [*before.rulesets.values(), draft]
     portfolio = read_with_warnings(files, rulesets, as_of)
     decided = {} if standing.previous is None else read_deciding_rulesets(standing.previous)
     held_levels = standing.read(draft.ruleset.levels, as_of)
     draw = drawn.size, drawn.seed, drawn.progress
     return backtest_families(before, after, family, portfolio, as_of, held_levels, decided, *draw)
+
+
+def compositions_of(
+    draft: AnalysedRuleset,
+    present: AnalysedRuleset | None,
+    first: Sequence[AnalysedRuleset],
+    then: Sequence[AnalysedRuleset],
+) -> tuple[Composition, Composition, str]:
+    """Give what decides now, what would, and the family of the draft; arguments as in `backtest_families_of_files`.
+
+    ConfigError where rulesets cannot decide side by side.
+    """
+    if present is not None:
+        require_same_kind(present.ruleset, draft.ruleset)
+    before = composed([*first, *([] if present is None else [present]), *then])
+    family = (present or draft).ruleset.name
+    composed([*first, draft, *then])
+    named = [(each.ruleset.name, each) for each in first], [(each.ruleset.name, each) for each in then]
+    return before, Composition(dict([*named[0], (family, draft), *named[1]])), family
 
 
 def validate_families_of_files(

@@ -1,6 +1,6 @@
 """A change across families: the ruleset that decides on each entity, and its level, before and after the change."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import polars as pl
@@ -259,19 +259,24 @@ def joined_comparisons(parts: Sequence[CompositionComparison]) -> CompositionCom
         draft=_sides([part.draft for part in parts]),
         alone=sum_cells(part.alone for part in parts),
         later=sum_cells(part.later for part in parts),
-        movers=tuple(sorted((mover for part in parts for mover in part.movers), key=_furthest)[:MOVERS]),
+        movers=tuple(sorted((mover for part in parts for mover in part.movers), key=furthest)[:MOVERS]),
     )
 
 
-def _furthest(mover: EntityMoved) -> tuple[int, str]:
+def furthest(mover: EntityMoved) -> tuple[int, str]:
+    """Give the place of a mover among all: those who move by most levels come first."""
     return -abs(mover.steps or 0), mover.entity
 
 
 def _sides(sides: Sequence[CompositionSide]) -> CompositionSide:
     return CompositionSide(
-        families=sum_counts(side.families for side in sides),
-        alone=sum_counts(side.alone for side in sides),
-        later=sum_counts(side.later for side in sides),
+        families=_sorted_counts(side.families for side in sides),
+        alone=_sorted_counts(side.alone for side in sides),
+        later=_sorted_counts(side.later for side in sides),
         failed=sum(side.failed for side in sides),
         failures=tuple(failure for side in sides for failure in side.failures)[:PROBLEMS_LISTED],
     )
+
+
+def _sorted_counts(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    return dict(sorted(sum_counts(counts).items()))

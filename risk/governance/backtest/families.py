@@ -1,12 +1,13 @@
 """A draft among families of rulesets: who decides on whom, and who would be where, on a portfolio from files."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import polars as pl
 
 from fivefold.domain.clock import day_text
+from fivefold.domain.errors import PROBLEMS_LISTED
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.engine.levels import ENTERED, RULES_LEVEL
@@ -14,15 +15,27 @@ from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.governance.backtest.compositions import (
     NOBODY,
     Composition,
+    CompositionComparison,
     CompositionSide,
     Decisions,
     EntityMoved,
     PriorState,
     compare_decisions,
     decide,
+    furthest,
+    joined_comparisons,
 )
 from fivefold.risk.governance.backtest.moves import CaseHits, MoveCount, case_hits, reasons, score_changes, total_text
-from fivefold.risk.governance.backtest.run import HeldLevels, Progress, check_levels, draw, list_days
+from fivefold.risk.governance.backtest.run import (
+    MOVERS,
+    HeldLevels,
+    Progress,
+    check_levels,
+    draw,
+    list_days,
+    sum_cells,
+    sum_hits,
+)
 
 NO_REACH = (
     "The draft decides on none of these entities: compare its `applies_to` with the fields that they have, and with "
@@ -105,6 +118,33 @@ class FamiliesBacktest:
         return asdict(self)
 
 
+@dataclass(frozen=True, kw_only=True)
+class FamiliesComparison:
+    """What families make of some entities now, and with the draft among them.
+
+    Attributes:
+        present: what decides now, in the order in which the rulesets are tried.
+        draft: what would decide.
+        compared: where everybody is, and would be.
+        deciders: from which family to which.
+        movers: who changes most.
+        standing: the source of the levels held before.
+        has_standing: there are such levels.
+        cautions: about them.
+        failing: by side, the place of the family that decides on each entity that could not be assessed in full.
+    """
+
+    present: tuple[FamilyHits, ...]
+    draft: tuple[FamilyHits, ...]
+    compared: CompositionComparison
+    deciders: tuple[MoveCount, ...]
+    movers: tuple[FamilyMover, ...]
+    standing: str
+    has_standing: bool
+    cautions: tuple[str, ...]
+    failing: tuple[Mapping[str, int], Mapping[str, int]]
+
+
 def backtest_families(
     before: Composition,
     after: Composition,
@@ -138,33 +178,115 @@ def backtest_families(
     standing, rulesets = standing or HeldLevels(), (*before.rulesets.values(), *after.rulesets.values())
     check_levels(standing, [each.ruleset for each in rulesets])
     part = draw(portfolio, as_of, size, seed)
-    report, steps = progress or (lambda *_: None), 2 * part.size
+    of_all = compare_families(before, after, part.portfolio, as_of, standing, decided, progress)
+    return families_evidence(of_all, after, draft_family, as_of, part.entities, seed)
+
+
+def compare_families(
+    before: Composition,
+    after: Composition,
+    portfolio: Portfolio,
+    as_of: int,
+    standing: HeldLevels,
+    decided: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> FamiliesComparison:
+    """Compare what families make of entities; arguments and errors are those of `backtest_families`."""
+    size = portfolio.entities[ENTITY].n_unique()
+    report, steps = progress or (lambda *_: None), 2 * size
     report(0, steps)
-    now = decide(before, part.portfolio, as_of, before_draft := PriorState(standing.levels, decided or {}))
-    report(part.size, steps)
+    now = decide(before, portfolio, as_of, before_draft := PriorState(standing.levels, decided or {}))
+    report(size, steps)
     going_on, source, cautions = _standing(standing, now, before_draft)
-    then = decide(after, part.portfolio, as_of, going_on)
+    then = decide(after, portfolio, as_of, going_on)
     report(steps, steps)
     compared = compare_decisions(now, then)
-    cautions = [NO_REACH] * (draft_family not in then.parts) + cautions
+    return FamiliesComparison(
+        present=_families(before, now),
+        draft=_families(after, then),
+        compared=compared,
+        deciders=_deciders(now, then),
+        movers=tuple(_mover(moved, now, then) for moved in compared.movers),
+        standing=source,
+        has_standing=going_on.standing is not None,
+        cautions=tuple(cautions),
+        failing=(_failing(before, now), _failing(after, then)),
+    )
+
+
+def joined_families(parts: Sequence[FamiliesComparison]) -> FamiliesComparison:
+    """Put comparisons by the same families and moment together, one at least, in the order of the portfolio."""
+    first = parts[0]
+    compared = joined_comparisons([part.compared for part in parts])
+    present, draft = (
+        _joined_side(getattr(compared, name), parts, place) for place, name in enumerate(("present", "draft"))
+    )
+    return FamiliesComparison(
+        present=_joined_hits([part.present for part in parts]),
+        draft=_joined_hits([part.draft for part in parts]),
+        compared=replace(compared, present=present, draft=draft),
+        deciders=sum_cells(part.deciders for part in parts),
+        movers=tuple(sorted((mover for part in parts for mover in part.movers), key=furthest)[:MOVERS]),
+        standing=first.standing,
+        has_standing=any(part.has_standing for part in parts),
+        cautions=first.cautions,
+        failing=({}, {}),
+    )
+
+
+def _joined_side(joined: CompositionSide, parts: Sequence[FamiliesComparison], place: int) -> CompositionSide:
+    """Put failures in the order of one process: those of the first family first."""
+    sides = [(part.failing[place], part.compared.draft if place else part.compared.present) for part in parts]
+    failures = [(places[failure.entity], failure) for places, side in sides for failure in side.failures]
+    ordered = [failure for _, failure in sorted(failures, key=lambda pair: pair[0])]
+    return replace(joined, failures=tuple(ordered[:PROBLEMS_LISTED]))
+
+
+def _joined_hits(parts: Sequence[tuple[FamilyHits, ...]]) -> tuple[FamilyHits, ...]:
+    joined = []
+    for of_family in zip(*parts, strict=True):
+        deciding = [each for each in of_family if each.entities] or of_family[:1]
+        joined.append(
+            replace(
+                deciding[0],
+                entities=sum(each.entities for each in deciding),
+                hits=sum_hits([each.hits for each in deciding]),
+            )
+        )
+    return tuple(joined)
+
+
+def families_evidence(
+    of_all: FamiliesComparison, after: Composition, draft_family: str, as_of: int, entities: int, seed: int
+) -> FamiliesBacktest:
+    """Write the evidence of a comparison of all entities that were drawn, of so many *entities*."""
+    compared = of_all.compared
+    is_reached = any(each.family == draft_family and each.entities for each in of_all.draft)
     return FamiliesBacktest(
         as_of=day_text(as_of),
-        entities=part.entities,
-        drawn=part.size,
+        entities=entities,
+        drawn=compared.entities,
         seed=seed,
         draft_family=draft_family,
         levels=after.rulesets[draft_family].ruleset.levels,
-        present=_families(before, now),
-        draft=_families(after, then),
+        present=of_all.present,
+        draft=of_all.draft,
         present_side=compared.present,
         draft_side=compared.draft,
-        standing=source,
-        deciders=_deciders(now, then),
+        standing=of_all.standing,
+        deciders=of_all.deciders,
         alone=compared.alone,
-        later=None if going_on.standing is None else compared.later,
-        movers=tuple(_mover(moved, now, then) for moved in compared.movers),
-        cautions=tuple(cautions),
+        later=compared.later if of_all.has_standing else None,
+        movers=of_all.movers,
+        cautions=(*(() if is_reached else (NO_REACH,)), *of_all.cautions),
     )
+
+
+def _failing(what: Composition, decisions: Decisions) -> dict[str, int]:
+    places = {family: place for place, family in enumerate(what.rulesets)}
+    failing = {failure.entity for failure in decisions.failures}
+    rows = decisions.frame.filter(pl.col(ENTITY).is_in(list(failing))).select(ENTITY, "family").iter_rows()
+    return {entity: places[family] for entity, family in rows}
 
 
 def _standing(standing: HeldLevels, now: Decisions, before: PriorState) -> tuple[PriorState, str, list[str]]:

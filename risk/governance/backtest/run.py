@@ -359,7 +359,7 @@ def _sides(sides: Sequence[BacktestSide]) -> BacktestSide:
         alone=sum_counts(side.alone for side in sides),
         later=None if first.later is None else sum_counts(side.later or {} for side in sides),
         withheld=sum(side.withheld for side in sides),
-        hits=_hits([side.hits for side in sides]),
+        hits=sum_hits([side.hits for side in sides]),
         failed=sum(side.failed for side in sides),
         failures=_first_failures([failure for side in sides for failure in side.failures]),
     )
@@ -382,8 +382,8 @@ def sum_cells(parts: Iterable[tuple[MoveCount, ...]]) -> tuple[MoveCount, ...]:
     return tuple(MoveCount(before, after, entities) for (before, after), entities in counts.items())
 
 
-def _hits(parts: Sequence[tuple[CaseHits, ...]]) -> tuple[CaseHits, ...]:
-    """Add the hits up; an entity to which the ruleset applies has exactly one outcome of each rule."""
+def sum_hits(parts: Sequence[tuple[CaseHits, ...]]) -> tuple[CaseHits, ...]:
+    """Add the hits of parts up; an entity to which the ruleset applies has exactly one outcome of each rule."""
     counts = [sum(part[place].entities for part in parts) for place in range(len(parts[0]))]
     of: Counter[str] = Counter()
     for hits, count in zip(parts[0], counts, strict=True):

@@ -101,16 +101,13 @@ def backtested(folder: Path, *more: str | Path) -> tuple[str | Path, ...]:
     return ("rules", "backtest", *rulesets, *rows, *more)
 
 
-def test_a_backtest_of_families_is_refused_before_spark_starts(folder: Path) -> None:
-    words = refuse(folder, *backtested(folder, *MASTER, "--then", folder / "companies.yaml"))
-    assert words == "--engine spark takes no --first and --then: it compares one ruleset with one. Leave it out"
-
-
 @pytest.mark.full
 @pytest.mark.skipif(shutil.which("java") is None, reason="Spark takes Java, and there is none here")
-def test_a_backtest_is_that_of_one_process(folder: Path) -> None:
-    alone = run(folder, *backtested(folder, "--json", folder / "alone.json"))
-    done = finish(start(folder, *backtested(folder, "--json", folder / "spark.json", *MASTER)))
+@pytest.mark.parametrize("of_families", [False, True])
+def test_a_backtest_is_that_of_one_process(folder: Path, of_families: bool) -> None:
+    beside = ("--then", folder / "companies.yaml") if of_families else ()
+    alone = run(folder, *backtested(folder, *beside, "--json", folder / "alone.json"))
+    done = finish(start(folder, *backtested(folder, *beside, "--json", folder / "spark.json", *MASTER)))
     assert (done.code, done.out) == (0, alone.out.replace("alone.json", "spark.json")), done
     assert alone.err in done.err
     assert (folder / "spark.json").read_bytes() == (folder / "alone.json").read_bytes()

@@ -1,0 +1,125 @@
+"""Families backtested part by part: the evidence and the warnings of one process."""
+
+from typing import Any
+
+import polars as pl
+import pytest
+
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import ConfigError, FivefoldError
+from fivefold.risk.governance.backtest import compositions, families
+from fivefold.usecases.portfolio_files.assess import assess_files
+from fivefold.usecases.portfolio_files.bundled import load_ruleset
+from fivefold.usecases.portfolio_files.by_parts import rows as by_rows
+from fivefold.usecases.portfolio_files.by_parts.families import FamiliesByParts, FamilyTexts
+from fivefold.usecases.portfolio_files.by_parts.portfolio import RulesetText
+from fivefold.usecases.portfolio_files.families import backtest_families_of_files
+from fivefold.usecases.portfolio_files.governance import Draw, StandingLevels
+from tests.features.split_engine import SplitEngine
+from tests.usecases.portfolio_files.by_parts.conftest import AS_OF, World
+from tests.usecases.portfolio_files.by_parts.test_backtest import DRAFT
+
+NEW = DRAFT.replace("ruleset: people", "ruleset: others").replace(
+    "applies_to: {field: kind, equals: person}", "applies_to: {field: age, at_least: 30}"
+)
+
+
+@pytest.fixture
+def drafted(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    for name, text in (("draft", DRAFT), ("others", NEW)):
+        (world.folder / f"{name}.yaml").write_text(text)
+    monkeypatch.setattr(by_rows, "ROWS_A_SLICE", 400)
+    return world
+
+
+def assert_same(
+    world: World, size: int, names: dict[str, Any], *, standing: Any = None, drawn: Any = None, **files: Any
+) -> Any:
+    """Backtest in one process and by parts, and compare all of it."""
+    world.warnings.clear()
+    path = {name: str(world.folder / f"{name}.yaml") for name in ("people", "companies", "draft", "others")}
+    draft, present = path[names["draft"]], names.get("present")
+    first, then = ([path[each] for each in names.get(side, ())] for side in ("first", "then"))
+    before, sample = standing or StandingLevels(), drawn or Draw()
+    in_force = None if present is None else load_ruleset(path[present])
+    beside = [load_ruleset(each) for each in first], [load_ruleset(each) for each in then]
+    alone = backtest_families_of_files(
+        load_ruleset(draft), in_force, *beside, world.files(**files), AS_OF, before, sample
+    )
+    warned, world.warnings[:] = list(world.warnings), []
+    texts = FamilyTexts(
+        draft=RulesetText.read(draft),
+        present=None if present is None else RulesetText.read(path[present]),
+        first=[RulesetText.read(each) for each in first],
+        then=[RulesetText.read(each) for each in then],
+    )
+    split = FamiliesByParts.read(texts, world.files(**files), AS_OF, before, sample)
+    by_parts = split.on(SplitEngine(world.folder / "shared"), size)
+    assert world.warnings == warned
+    assert by_parts == alone
+    assert repr(by_parts) == repr(alone)  # the order within dicts is seen in evidence
+    return alone
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"draft": "draft", "present": "people", "then": ["companies"]},
+        {"draft": "draft", "present": "people", "first": ["companies"]},
+        {"draft": "others", "first": ["people"], "then": ["companies"]},
+    ],
+)
+def test_the_evidence_is_that_of_one_process(names: dict[str, Any], size: int, drafted: World) -> None:
+    alone = assert_same(drafted, size, names, standing=StandingLevels(entered=AS_OF - 10 * DAY_US))
+    assert alone.draft_side.failures
+    assert alone.later
+    assert alone.movers
+
+
+def test_the_levels_and_families_that_stand_go_with_their_entities(drafted: World) -> None:
+    levels = drafted.folder / "levels.parquet"
+    rulesets = [load_ruleset(str(drafted.folder / f"{name}.yaml")) for name in ("people", "companies")]
+    before = assess_files(rulesets, drafted.files(), AS_OF - 10 * DAY_US).table()
+    before.with_columns(rules_level=pl.col("rules_level").replace("low", "high")).write_parquet(levels)
+    names = {"draft": "draft", "present": "people", "then": ["companies"]}
+    alone = assert_same(drafted, 3, names, standing=StandingLevels(levels))
+    assert alone.standing == "the levels that were given"
+    assert_same(drafted, 1000, {"draft": "others", "first": ["companies"]}, standing=StandingLevels(levels))
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+def test_a_draft_that_reaches_nobody_is_said_once(size: int, drafted: World) -> None:
+    text = DRAFT.replace("applies_to: {field: kind, equals: person}", "applies_to: {field: age, at_least: 300}")
+    (drafted.folder / "draft.yaml").write_text(text)
+    alone = assert_same(drafted, size, {"draft": "draft", "present": "people", "then": ["companies"]})
+    assert sum("decides on none" in each for each in alone.cautions) == 1
+
+
+def test_a_sample_is_that_of_one_process(drafted: World) -> None:
+    names = {"draft": "draft", "present": "people", "then": ["companies"]}
+    alone = assert_same(drafted, 4, names, drawn=Draw(11, seed=4))
+    assert (alone.drawn, alone.entities) == (11, 42)
+
+
+@pytest.mark.parametrize("most", [1, 5, 30])
+def test_more_failures_than_are_named_are_those_of_the_first_family(
+    most: int, drafted: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some parts have more of a later family than are named at all."""
+    for module in (compositions, families):
+        monkeypatch.setattr(module, "PROBLEMS_LISTED", most)
+    drafted.change("entities", lambda rows: rows.with_columns(country=pl.lit("Germany")))
+    alone = assert_same(drafted, 5, {"draft": "draft", "present": "people", "then": ["companies"]})
+    assert alone.present_side.failed > len(alone.present_side.failures) == most
+
+
+def test_what_cannot_decide_side_by_side_is_refused_as_in_one_process(drafted: World) -> None:
+    draft, people = (RulesetText.read(str(drafted.folder / f"{name}.yaml")) for name in ("draft", "people"))
+    twice = FamilyTexts(draft=draft, present=people, first=[people], then=[])
+    with pytest.raises(ConfigError, match="two of the rulesets have the name people"):
+        FamiliesByParts.read(twice, drafted.files(), AS_OF, StandingLevels(), Draw())
+    drafted.change("entities", lambda rows: rows.clear())
+    nobody = FamilyTexts(draft=draft, present=people, first=[], then=[])
+    with pytest.raises(FivefoldError, match="the portfolio has no entities"):
+        FamiliesByParts.read(nobody, drafted.files(), AS_OF, StandingLevels(), Draw())

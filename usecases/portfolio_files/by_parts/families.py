@@ -1,0 +1,136 @@
+"""Families of rulesets with a draft among them, backtested part by part on the workers of an engine."""
+
+import pickle
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import polars as pl
+import pyarrow as pa
+
+from fivefold.features.partitions import Engine, Result
+from fivefold.risk.facts.portfolio import Portfolio
+from fivefold.risk.governance.backtest.compositions import Composition, PriorState
+from fivefold.risk.governance.backtest.families import (
+    FamiliesBacktest,
+    FamiliesComparison,
+    compare_families,
+    families_evidence,
+    joined_families,
+)
+from fivefold.risk.governance.backtest.run import HeldLevels, check_levels, draw
+from fivefold.usecases.portfolio_files.by_parts.portfolio import (
+    ENTITIES_A_PART,
+    LocalPortfolio,
+    RulesetText,
+    read_columns_alone,
+    refuse_links,
+    refuse_what_is_missing,
+    work_by_parts,
+)
+from fivefold.usecases.portfolio_files.families import compositions_of
+from fivefold.usecases.portfolio_files.governance import Draw, StandingLevels
+from fivefold.usecases.portfolio_files.levels import read_deciding_rulesets
+from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
+
+_COMPARISON: Final = "comparison"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FamilyTexts:
+    """The families of a backtest as workers get them.
+
+    Attributes:
+        draft: the ruleset that would decide.
+        present: the one whose place it takes; None where it is a new family.
+        first: the families that are tried before it.
+        then: those that are tried after it.
+    """
+
+    draft: RulesetText
+    present: RulesetText | None
+    first: Sequence[RulesetText]
+    then: Sequence[RulesetText]
+
+    @property
+    def all(self) -> list[RulesetText]:
+        """All of them: those that decide now, in their order, and the draft."""
+        return [*self.first, *([] if self.present is None else [self.present]), *self.then, self.draft]
+
+    def compositions(self) -> tuple[Composition, Composition, str]:
+        """Give what decides now, what would, and the family of the draft, as `compositions_of` does."""
+        present = None if self.present is None else self.present.analysed()
+        first, then = ([each.analysed() for each in texts] for texts in (self.first, self.then))
+        return compositions_of(self.draft.analysed(), present, first, then)
+
+
+@dataclass(frozen=True)
+class _CompareFamilies:
+    """Compares the families on a part as `compare_families` does on a whole."""
+
+    families: FamilyTexts
+    as_of: int
+    entered: int | None
+
+    def __call__(self, portfolio: Portfolio, before: PriorState) -> Iterator[Result]:
+        now, then, _ = self.families.compositions()
+        held_levels = HeldLevels(before.standing, self.entered)
+        part = compare_families(now, then, portfolio, self.as_of, held_levels, before.families)
+        content = pa.array([pickle.dumps(part, pickle.HIGHEST_PROTOCOL)], pa.large_binary())
+        yield Result(pa.table({_COMPARISON: content}), b"")
+
+
+@dataclass(frozen=True)
+class FamiliesByParts:
+    """A backtest of families on a portfolio that was read and checked, but for the rows of its transactions.
+
+    Attributes:
+        whole: the portfolio.
+        work: on each part.
+        drawn: the entities that are assessed.
+        entities: how many the whole has.
+        seed: of the sample.
+    """
+
+    whole: LocalPortfolio
+    work: _CompareFamilies
+    drawn: pl.DataFrame
+    entities: int
+    seed: int
+
+    @classmethod
+    def read(
+        cls, families: FamilyTexts, files: PortfolioFiles, as_of: int, standing: StandingLevels, drawn: Draw
+    ) -> "FamiliesByParts":
+        """Read what this machine reads, and draw the sample; errors are those of `backtest_families_of_files`.
+
+        Raises:
+            ConfigError: there are links, see `refuse_links`; and as of `backtest_families_of_files`.
+        """
+        refuse_links(files)
+        before, after, _ = families.compositions()
+        rulesets = [each.analysed() for each in families.all]
+        portfolio = read_columns_alone(files, rulesets, as_of)
+        decided = {} if standing.previous is None else read_deciding_rulesets(standing.previous)
+        held_levels = standing.read(families.draft.analysed().ruleset.levels, as_of)
+        check_levels(held_levels, [each.ruleset for each in rulesets])
+        whole = LocalPortfolio(files, families.all, as_of, portfolio, PriorState(held_levels.levels, decided))
+        sample = draw(portfolio, as_of, drawn.size, drawn.seed)
+        for composition in (before, after):
+            first = next(iter(composition.rulesets.values()), None)
+            if first is not None:
+                refuse_what_is_missing(replace(whole, portfolio=sample.portfolio), first, as_of)
+        work = _CompareFamilies(families, as_of, held_levels.entered)
+        return cls(whole, work, sample.portfolio.entities, sample.entities, drawn.seed)
+
+    def on(self, engine: Engine, entities_a_part: int = ENTITIES_A_PART) -> FamiliesBacktest:
+        """Assess on the workers of an engine, and warn of the portfolio as one process does."""
+        worked = work_by_parts(engine, self.whole, self.drawn, self.work, entities_a_part)
+        worked.warn(self.whole)
+        contents = [table[_COMPARISON][0].as_buffer() for table in worked.tables]
+        parts: list[FamiliesComparison] = [
+            pickle.loads(content)  # noqa: S301 (as where it is written)
+            for content in contents
+        ]
+        _, after, family = self.work.families.compositions()
+        return families_evidence(joined_families(parts), after, family, self.work.as_of, self.entities, self.seed)
