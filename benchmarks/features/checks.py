@@ -34,20 +34,20 @@ CHECKS = {"with checks": {}, "without": {"NUMBA_BOUNDSCHECK": "0"}}
 
 def main() -> None:
     """Measure both, and print how long the indicators of all customers take."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("own", type=Path, help="the file of indicators")
-    options.add_argument("--customers", type=int, default=50_000, help="who are simulated, of some 40 rows each")
-    options.add_argument("--rounds", type=int, default=5, help="processes with checks, and without")
-    options.add_argument("--once", action="store_true", help="measure this process alone")
-    arguments = options.parse_args()
-    if arguments.once:
-        print(json.dumps(measure(arguments.own, arguments.customers)))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("own", type=Path, help="the file of indicators")
+    parser.add_argument("--customers", type=int, default=50_000, help="who are simulated, of some 40 rows each")
+    parser.add_argument("--rounds", type=int, default=5, help="processes with checks, and without")
+    parser.add_argument("--once", action="store_true", help="measure this process alone")
+    options = parser.parse_args()
+    if options.once:
+        print(json.dumps(measure(options.own, options.customers)))
         return
     runs_by_check: dict[str, list[dict[str, object]]] = {name: [] for name in CHECKS}
     with tempfile.TemporaryDirectory() as scratch:
-        for _ in range(arguments.rounds):
+        for _ in range(options.rounds):
             for name in CHECKS:
-                runs_by_check[name].append(_in_process(name, arguments, Path(scratch)))
+                runs_by_check[name].append(_in_process(name, options, Path(scratch)))
     same = {str(each["values"]) for runs in runs_by_check.values() for each in runs}
     verdict = "the same" if len(same) == 1 else "NOT THE SAME"
     print(f"{runs_by_check['without'][0]['rows']:,} rows; the values are {verdict}")
@@ -56,14 +56,14 @@ def main() -> None:
         print(f"{name}: {median(seconds):.3f} s ({min(seconds):.3f} to {max(seconds):.3f})")
 
 
-def _in_process(name: str, arguments: argparse.Namespace, scratch: Path) -> dict[str, object]:
+def _in_process(name: str, options: argparse.Namespace, scratch: Path) -> dict[str, object]:
     command = [
         sys.executable,
         "-m",
         __spec__.name,
-        str(arguments.own),
+        str(options.own),
         "--customers",
-        str(arguments.customers),
+        str(options.customers),
         "--once",
     ]
     environment = {**os.environ, **CHECKS[name], "FIVEFOLD_VAR": str(scratch / name.replace(" ", "_"))}
