@@ -38,7 +38,7 @@ from fivefold.usecases.shared.actors import SYSTEM, Actor
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context, record
 from fivefold.usecases.shared.inputs import checked_reason
-from fivefold.usecases.shared.jobs import JobKind, Lease, run_next_job
+from fivefold.usecases.shared.jobs import JobKind, Lease, line_fields, new_job, run_next_job
 
 MOST_ATTEMPTS = 5
 """After this many workers that ended while they ran it, a backtest is quarantined: each attempt takes smaller parts."""
@@ -96,18 +96,8 @@ def request_backtest(context: Context, family: str, version: int | None = None) 
         running = under_way(session, family_row.id, ruleset.content_hash)
         if running is not None:
             return _line(session, running)
-        backtest = Backtest(
-            organisation_id=context.organisation_id,
-            family_id=family_row.id,
-            type_id=family_row.type_id,
-            content_hash=ruleset.content_hash,
-            canonical=ruleset.canonical,
-            state="queued",
-            requested_by=context.actor.name,
-            requested_us=now,
-            done=0,
-            total=0,
-        )
+        content = {"content_hash": ruleset.content_hash, "canonical": ruleset.canonical}
+        backtest = Backtest(**new_job(context, now), family_id=family_row.id, type_id=family_row.type_id, **content)
         session.add(backtest)
         session.flush()
         _record(session, backtest, "backtest.requested", context.actor.name)
@@ -208,21 +198,13 @@ def _line(session: Session, row: Backtest) -> BacktestLine:
     family = None if row.family_id is None else session.get_one(Family, row.family_id)
     versions = () if family is None else versions_of(session, family)
     same = (version.number for version in versions if version.content_hash == row.content_hash)
+    of_job = line_fields(row) | {"part": row.part if row.state == "running" else None}
     return BacktestLine(
-        id=row.id,
+        **of_job,
         family=None if family is None else family.name,
         version=max(same, default=None),
         proposal=row.proposal_id,
         content_hash=row.content_hash,
-        state=row.state,
-        done=row.done,
-        total=row.total,
-        requested_by=row.requested_by,
-        requested_us=row.requested_us,
-        finished_us=row.finished_us,
-        error=row.error,
-        attempts=row.attempts,
-        part=row.part if row.state == "running" else None,
         movers_removed_us=row.movers_removed_us,
     )
 

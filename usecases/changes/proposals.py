@@ -50,6 +50,7 @@ from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
+from fivefold.usecases.shared.jobs import new_job
 
 _UNDER_WAY = frozenset({"queued", "running"})
 
@@ -193,18 +194,8 @@ def _request_backtests(
     }
     for type_id, pair in rehearsed.items():
         if type_id not in types_under_way and count_of_type(session, type_id):
-            backtest = Backtest(
-                organisation_id=row.organisation_id,
-                proposal_id=row.id,
-                type_id=type_id,
-                content_hash=pair.fingerprint,
-                canonical="",
-                state="queued",
-                requested_by=context.actor.name,
-                requested_us=now,
-                done=0,
-                total=0,
-            )
+            content = {"content_hash": pair.fingerprint, "canonical": ""}
+            backtest = Backtest(**new_job(context, now), proposal_id=row.id, type_id=type_id, **content)
             session.add(backtest)
             session.flush()
             details = {"proposal_id": row.id, "content_hash": backtest.content_hash}

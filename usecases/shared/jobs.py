@@ -72,6 +72,10 @@ class _StoppedError(Exception):
     """The worker was asked to end, and returns the job."""
 
 
+def _do_nothing(_session: Session, _job: Any) -> None:
+    """Most kinds store nothing on the way, and record no end."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class JobKind:
     """A kind of job.
@@ -89,8 +93,8 @@ class JobKind:
     rows: type[Any]
     begin: Callable[[Any], Callable[["Lease"], None]]
     most_attempts: int = MOST_ATTEMPTS
-    discard: Callable[[Session, int], None] | None = None
-    record_end: Callable[[Session, Any], None] | None = None
+    discard: Callable[[Session, int], None] = _do_nothing
+    record_end: Callable[[Session, Any], None] = _do_nothing
 
     @property
     def table(self) -> Table:
@@ -148,7 +152,7 @@ class Lease:
     def store(self, write: Callable[[Session], None]) -> None:
         """Store an intermediate result, if the lease is still held; another attempt begins without it (`discard`)."""
         with self.who.writing() as session:
-            self._set(session, attempts=self.attempt)
+            self._set(session, attempts=self.attempt)  # as it is: only whether the lease is held is asked
             write(session)
 
     def keep(self, write: Callable[[Session], dict[str, Any]]) -> None:
@@ -170,8 +174,7 @@ class Lease:
         """Let another worker begin it."""
         with self.who.writing() as session:
             self._set(session, state="queued", attempts=self.attempt - 1, done=0, total=0, lease_until_us=None)
-            if self._kind.discard is not None:
-                self._kind.discard(session, self.number)
+            self._kind.discard(session, self.number)
 
     def fail(self, why: str) -> None:
         """End it without a result."""
@@ -180,8 +183,7 @@ class Lease:
             self._record_end(session)
 
     def _record_end(self, session: Session) -> None:
-        if self._kind.record_end is not None:
-            self._kind.record_end(session, session.get_one(self._kind.rows, self.number))
+        self._kind.record_end(session, session.get_one(self._kind.rows, self.number))
 
     def _now_us(self) -> int:
         return self.began_us + (monotonic_ns() - self._start_ns) // 1000
@@ -208,7 +210,7 @@ def run_next_job(
             return False
         number, attempt = claimed
         job = session.get_one(kind.rows, number)
-        if attempt > 1 and kind.discard is not None:
+        if attempt > 1:
             kind.discard(session, number)
         if attempt > kind.most_attempts:
             _quarantine(session, kind, job, now)
@@ -227,8 +229,7 @@ def _quarantine(session: Session, kind: JobKind, job: Any, now_us: int) -> None:
     )
     job.lease_until_us, job.finished_us = None, now_us
     log.warning("job quarantined", kind=kind.name, job=job.id)
-    if kind.record_end is not None:
-        kind.record_end(session, job)
+    kind.record_end(session, job)
 
 
 def _run(kind: JobKind, lease: Lease, make: Callable[[Lease], None]) -> None:

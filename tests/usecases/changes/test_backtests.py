@@ -307,6 +307,17 @@ def moving(engine: Engine, three: People, medium: int) -> int:
     return number
 
 
+def with_a_version_in_force(engine: Engine, three: People) -> Context:
+    """Backtest and activate the first version on nine customers; give the context of the first member."""
+    customers(engine, three[0], 9)
+    ana, ben, cyd = (Context(engine, each).at(NOW) for each in three)
+    commit(ben, "retail", 1)
+    request_backtest(ana, "retail", 1)
+    assert run_next_backtest(engine, NOW)
+    activate(cyd, "retail", 1, "our first")
+    return ana
+
+
 def test_everybody_who_moves_is_listed_by_key_and_by_place(engine: Engine, three: People) -> None:
     customers(engine, three[0], 9)
     ana, ben, cyd = (Context(engine, each).at(NOW) for each in three)
@@ -336,12 +347,7 @@ class KilledError(BaseException):
 def test_who_moves_is_listed_once_where_a_worker_ended_in_the_middle(
     engine: Engine, three: People, monkeypatch: pytest.MonkeyPatch, is_killed: bool
 ) -> None:
-    customers(engine, three[0], 9)
-    ana, ben, cyd = (Context(engine, each).at(NOW) for each in three)
-    commit(ben, "retail", 1)
-    request_backtest(ana, "retail", 1)
-    assert run_next_backtest(engine, NOW)
-    activate(cyd, "retail", 1, "our first")
+    ana = with_a_version_in_force(engine, three)
     save_draft(ana, document(medium=31), list_families(ana)[0].draft_revision or 0)
     number = request_backtest(ana, "retail").id
     stored = []
@@ -366,12 +372,7 @@ def test_who_moves_is_listed_once_where_a_worker_ended_in_the_middle(
 
 
 def test_who_is_erased_moves_nowhere(engine: Engine, three: People, tmp_path: Path) -> None:
-    customers(engine, three[0], 9)
-    ana, ben, cyd = (Context(engine, each).at(NOW) for each in three)
-    commit(ben, "retail", 1)
-    request_backtest(ana, "retail", 1)
-    assert run_next_backtest(engine, NOW)
-    activate(cyd, "retail", 1, "our first")
+    ana = with_a_version_in_force(engine, three)
     number = moving(engine, three, 31)
     erase_entity(ana.at(NOW + 3650 * DAY), "customer", "c4", tmp_path / "erasures.jsonl")
     assert [one.external_id for one in list_movers(ana, number)] == ["c1", "c7"]
