@@ -72,6 +72,7 @@ def print_backtest(
 
     With --first and --then several rulesets stand side by side on both sides; the draft takes the place of A.
     """
+    from fivefold.risk.governance.backtest.families import FamiliesBacktest
     from fivefold.risk.governance.reports.backtest import backtest_page
     from fivefold.risk.governance.reports.families import families_backtest_page
     from fivefold.usecases.portfolio_files.bundled import load_ruleset
@@ -87,44 +88,23 @@ def print_backtest(
     at = past_moment(as_of)
     files = portfolio_files(data, parts, value)
     before = StandingLevels(standing.previous, _since(standing.entered, at))
-    if engine.is_spark and (first or then):
-        of_all = _families_on_spark(rulesets, standing, files, at, before, Draw(sample, seed), engine, json)
-        show_evidence("families-backtest", of_all, families_backtest_page(of_all), html, json)
-        return
+    backtest: BacktestResult | FamiliesBacktest
     if engine.is_spark:
-        by_parts = _backtest_on_spark(rulesets, files, at, before, Draw(sample, seed), engine, json)
-        show_evidence("backtest", by_parts, backtest_page(by_parts), html, json)
-        return
-    with _progress() as progress:
-        drawn = Draw(sample, seed, progress)
-        if first or then:
-            backtest = backtest_families_of_files(draft, in_force, first, then, files, at, before, drawn)
-            show_evidence("families-backtest", backtest, families_backtest_page(backtest), html, json)
-        else:
-            alone = backtest_files(draft, in_force, files, at, before, drawn)
-            show_evidence("backtest", alone, backtest_page(alone), html, json)
+        backtest = _on_spark(rulesets, standing, files, at, before, Draw(sample, seed), engine, json)
+    else:
+        with _progress() as progress:
+            drawn = Draw(sample, seed, progress)
+            if first or then:
+                backtest = backtest_families_of_files(draft, in_force, first, then, files, at, before, drawn)
+            else:
+                backtest = backtest_files(draft, in_force, files, at, before, drawn)
+    if isinstance(backtest, FamiliesBacktest):
+        show_evidence("families-backtest", backtest, families_backtest_page(backtest), html, json)
+    else:
+        show_evidence("backtest", backtest, backtest_page(backtest), html, json)
 
 
-def _backtest_on_spark(
-    rulesets: list[str],
-    files: "PortfolioFiles",
-    at: int,
-    before: "StandingLevels",
-    drawn: "Draw",
-    engine: EngineOptions,
-    json: Path | None,
-) -> "BacktestResult":
-    """Read all but the transactions here, and have workers do the rest."""
-    from fivefold.usecases.portfolio_files.by_parts.backtest import BacktestByParts
-    from fivefold.usecases.portfolio_files.by_parts.portfolio import RulesetText
-
-    *present, draft = (RulesetText.read(source) for source in rulesets)
-    by_parts = BacktestByParts.read(draft, present[0] if present else None, files, at, before, drawn)
-    with engine.opened(json) as workers:
-        return by_parts.on(workers)
-
-
-def _families_on_spark(
+def _on_spark(
     rulesets: list[str],
     standing: StandingOptions,
     files: "PortfolioFiles",
@@ -133,17 +113,22 @@ def _families_on_spark(
     drawn: "Draw",
     engine: EngineOptions,
     json: Path | None,
-) -> "FamiliesBacktest":
-    """The same, of families."""
+) -> "BacktestResult | FamiliesBacktest":
+    """Read all but the transactions here, and have workers do the rest."""
+    from fivefold.usecases.portfolio_files.by_parts.backtest import BacktestByParts
     from fivefold.usecases.portfolio_files.by_parts.families import FamiliesByParts, FamilyTexts
     from fivefold.usecases.portfolio_files.by_parts.portfolio import RulesetText
 
+    beside = standing.first, standing.then
     *present, draft = (RulesetText.read(source) for source in rulesets)
-    first, then = (
-        [RulesetText.read(source) for source in sources or ()] for sources in (standing.first, standing.then)
-    )
-    families = FamilyTexts(draft=draft, present=present[0] if present else None, first=first, then=then)
-    by_parts = FamiliesByParts.read(families, files, at, before, drawn)
+    in_force = present[0] if present else None
+    first, then = ([RulesetText.read(source) for source in sources or ()] for sources in beside)
+    by_parts: BacktestByParts | FamiliesByParts
+    if first or then:
+        families = FamilyTexts(draft=draft, present=in_force, first=first, then=then)
+        by_parts = FamiliesByParts.read(families, files, at, before, drawn)
+    else:
+        by_parts = BacktestByParts.read(draft, in_force, files, at, before, drawn)
     with engine.opened(json) as workers:
         return by_parts.on(workers)
 

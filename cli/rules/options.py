@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, is_dataclass
-from functools import partial
+from functools import cache, partial
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -230,6 +230,6 @@ def portfolio_files(entities: Path, parts: PartOptions, value: ValueOptions) -> 
         base=value.base,
         rates=value.rates,
         names=PortfolioColumns(parts.names or []),
-        load_model=partial(load_model, value.model, value.name),
+        load_model=cache(partial(load_model, value.model, value.name)),  # two steps of one command may ask for it
         warn=warn,
     )

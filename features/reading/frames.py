@@ -139,17 +139,17 @@ def _is_truth(value: object) -> bool:
 
 
 def histories_in_memory(
-    source: "Frame | Sequence[Any]", reader: TransactionReader, numbers: Integers | None = None
+    source: "Frame | Sequence[Any]", reader: TransactionReader, first_row: int | Integers = 0
 ) -> Histories:
     """Read rows that are in memory; where the reader completes absent columns, one without any value counts as absent.
 
-    Rows have the *numbers* of their source; by default they count from 0.
+    Rows are numbered from *first_row*, or each as it says.
 
     Raises:
         InvalidDataError: rows with bad values, every one of them named.
         FileFormatError: a required column is missing, one is there twice, or there are too many rows to sort.
     """
-    errors = reader.collector(0 if numbers is None else numbers)
+    errors = reader.collector(first_row)
     rows = list(source) if isinstance(source, Mapping) else source  # a row without its list is wrong, key by key
     if isinstance(rows, Sequence):
         table = table_from_rows(rows, errors)

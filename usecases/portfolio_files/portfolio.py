@@ -32,7 +32,7 @@ from fivefold.usecases.portfolio_files.tables import (
     read_links,
     without_repeats,
 )
-from fivefold.usecases.portfolio_files.values import ROW, Gap, ValueSide
+from fivefold.usecases.portfolio_files.values import ROW, Gap, ValueSide, value_readers
 
 if TYPE_CHECKING:
     from fivefold.models.value_model import ValueModel
@@ -110,10 +110,10 @@ def read_portfolio(
     entities = read_entities(files.table("entities", files.entities), *rulesets)
     links = None if files.links is None else Links(read_links(files.table("links", files.links)))
     files.names.refuse_unused()
-    rows = None
-    if parts["transactions"] is not None:
-        rows = without_repeats(parts["transactions"].with_row_index(ROW), ROW)
-        parts["transactions"] = rows.drop(ROW)
+    rows = parts["transactions"]
+    if rows is not None:
+        rows = without_repeats(rows.with_row_index(ROW) if value_readers(rulesets) else rows, ROW)
+        parts["transactions"] = rows.drop(ROW, strict=False)
     value_side = ValueSide(rulesets=rulesets, rates=rates, as_of=as_of, load_model=files.load_model, note=files.note)
     indicators, values = value_side.frames(files.transactions, rows)
     parts |= {"indicators": indicators, "values": values, "links": links, "everyone": entities}

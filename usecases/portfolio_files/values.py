@@ -66,6 +66,16 @@ _NO_INDICATORS: Final = "indicators that read it are unknown of them"
 _NO_VALUE: Final = "the value model reads it, and the value is unknown of them"
 
 
+def value_readers(rulesets: Sequence[Analysed[Any]]) -> dict[type, str]:
+    """Name the first ruleset that reads indicators, and the first that reads the value, by the kind of input."""
+    return {
+        type(input_): f"{each.definition.word} {each.definition.name}"
+        for each in reversed(rulesets)
+        for input_ in each.simple_inputs
+        if isinstance(input_, IndicatorInput | ValueInput)
+    }
+
+
 @dataclass(frozen=True, kw_only=True)
 class ValueSide:
     """Computes what rulesets read of the value side.
@@ -87,24 +97,14 @@ class ValueSide:
     note: Callable[[Gap], None]
     empty: Collection[str] | None = None
 
-    @property
-    def readers(self) -> dict[type, str]:
-        """The first ruleset that reads each kind of simple input, as it is called."""
-        return {
-            type(input_): f"{each.definition.word} {each.definition.name}"
-            for each in reversed(self.rulesets)
-            for input_ in each.simple_inputs
-        }
-
     def frames(self, path: Path | None, rows: pl.DataFrame | None) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
         """Compute `Portfolio.indicators` and `Portfolio.values`, each None where no ruleset reads it.
 
         The *rows* have their `ROW`, as some of their source may have been left out.
         An entity with an unreadable row has the reason instead.
         """
-        readers = self.readers
-        reads_indicators, reads_value = IndicatorInput in readers, ValueInput in readers
-        if not (reads_indicators or reads_value):
+        readers = value_readers(self.rulesets)
+        if not readers:
             return None, None
         if path is None or rows is None:
             reader = readers.get(IndicatorInput) or readers[ValueInput]
@@ -114,9 +114,9 @@ class ValueSide:
         from fivefold.risk.facts.value_inputs import indicator_frame, value_frame  # noqa: PLC0415 (imports LightGBM)
 
         indicators = None
-        if reads_indicators:
+        if IndicatorInput in readers:
             indicators = self._computed(path, rows, self.rates, indicator_frame, (NULLABLE, None, _NO_INDICATORS))
-        if not reads_value:
+        if ValueInput not in readers:
             return indicators, None
         model = self.load_model()
         needs = (model.needs, model.absent, _NO_VALUE)

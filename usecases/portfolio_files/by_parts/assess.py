@@ -1,6 +1,5 @@
 """A portfolio assessed part by part on the workers of an engine: the levels, breakdowns and failures of one process."""
 
-import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,14 +26,15 @@ from fivefold.usecases.portfolio_files.by_parts.portfolio import (
     ENTITIES_A_PART,
     LocalPortfolio,
     RulesetText,
+    pickled_result,
     read_columns_alone,
     refuse_links,
     refuse_what_is_missing,
+    unpickled,
     work_by_parts,
 )
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
 
-_MADE: Final = "made"
 _LINES: Final = "lines"
 
 
@@ -114,8 +114,7 @@ class _AssessPart:
         for each in assess_portfolio(rulesets, portfolio, self.as_of, before).parts:
             part = _OfRuleset(_place(each, names), table_of(each), failures_of(each, self.wanted.failures))
             lines = [list(lines_of(each)) if self.wanted.breakdowns else []]
-            content = pa.array([pickle.dumps(part, pickle.HIGHEST_PROTOCOL)], pa.large_binary())
-            yield Result(pa.table({_MADE: content, _LINES: pa.array(lines, pa.large_list(pa.large_string()))}), b"")
+            yield pickled_result(part, **{_LINES: pa.array(lines, pa.large_list(pa.large_string()))})
 
 
 def _place(part: Assessments, names: list[str]) -> int:
@@ -164,7 +163,7 @@ class AssessmentByParts:
         later = replace(files, warn=warnings.append)
         before = before_of(rulesets, later, portfolio, as_of, previous, overrides)
         whole = LocalPortfolio(files, texts, as_of, portfolio, before)
-        refuse_what_is_missing(whole, rulesets[0], as_of)
+        refuse_what_is_missing(whole, rulesets[0])
         return cls(whole, texts, as_of, warnings)
 
     def on(self, engine: Engine, wanted: AssessmentOutputs, entities_a_part: int = ENTITIES_A_PART) -> AssessedParts:
@@ -175,7 +174,7 @@ class AssessmentByParts:
         worked.warn(self.whole)
         for warning in self.warnings:
             self.whole.files.warn(warning)
-        parts = [pickle.loads(table[_MADE][0].as_buffer()) for table in worked.tables]  # noqa: S301 (as where it is written)
+        parts: list[_OfRuleset] = [unpickled(table) for table in worked.tables]
         places = [part.place for part in parts]
         order = sorted(range(len(parts)), key=places.__getitem__)
         return AssessedParts(entities, [parts[each] for each in order], [_lines(worked.tables[each]) for each in order])

@@ -1,12 +1,10 @@
 """A portfolio backtested part by part on the workers of an engine: the evidence of one process."""
 
-import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import polars as pl
-import pyarrow as pa
 
 from fivefold.features.partitions import Engine, Result
 from fivefold.risk.facts.portfolio import Portfolio
@@ -17,22 +15,21 @@ from fivefold.risk.governance.backtest.run import (
     HeldLevels,
     backtest,
     check_levels,
-    draw,
     joined_backtests,
 )
 from fivefold.usecases.portfolio_files.by_parts.portfolio import (
     ENTITIES_A_PART,
     LocalPortfolio,
     RulesetText,
+    draw_part,
+    pickled_result,
     read_columns_alone,
     refuse_links,
-    refuse_what_is_missing,
+    unpickled,
     work_by_parts,
 )
 from fivefold.usecases.portfolio_files.governance import Draw, StandingLevels
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
-
-_MADE: Final = "made"
 
 
 class _Made(NamedTuple):
@@ -66,7 +63,7 @@ class _BacktestPart:
             keep_furthest=order.append,
         )
         part = _Made(result, [(-size, -points) for size, points in order[0].select("size", "points").iter_rows()])
-        yield Result(pa.table({_MADE: pa.array([pickle.dumps(part, pickle.HIGHEST_PROTOCOL)], pa.large_binary())}), b"")
+        yield pickled_result(part)
 
 
 @dataclass(frozen=True)
@@ -107,10 +104,7 @@ class BacktestByParts:
         held_levels = standing.read(rulesets[0].ruleset.levels, as_of)
         check_levels(held_levels, [each.ruleset for each in rulesets])
         whole = LocalPortfolio(files, texts, as_of, portfolio, PriorState(held_levels.levels))
-        sample = draw(portfolio, as_of, drawn.size, drawn.seed)
-        assessed = replace(whole, portfolio=sample.portfolio)
-        for each in reversed(rulesets):
-            refuse_what_is_missing(assessed, each, as_of)
+        sample = draw_part(whole, drawn, reversed(rulesets))
         work = _BacktestPart(draft, present, as_of, held_levels.entered, drawn.seed)
         return cls(whole, work, sample.portfolio.entities, sample.entities)
 
@@ -118,8 +112,7 @@ class BacktestByParts:
         """Assess on the workers of an engine, and warn of the portfolio as one process does."""
         worked = work_by_parts(engine, self.whole, self.drawn, self.work, entities_a_part)
         worked.warn(self.whole)
-        contents = [table[_MADE][0].as_buffer() for table in worked.tables]
-        parts: list[_Made] = [pickle.loads(content) for content in contents]  # noqa: S301 (as where it is written)
+        parts: list[_Made] = [unpickled(table) for table in worked.tables]
         far = [
             (*order, mover.entity, mover)
             for part in parts

@@ -1,12 +1,9 @@
 """Families of rulesets with a draft among them, backtested part by part on the workers of an engine."""
 
-import pickle
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass
 
 import polars as pl
-import pyarrow as pa
 
 from fivefold.features.partitions import Engine, Result
 from fivefold.risk.facts.portfolio import Portfolio
@@ -18,22 +15,22 @@ from fivefold.risk.governance.backtest.families import (
     families_evidence,
     joined_families,
 )
-from fivefold.risk.governance.backtest.run import HeldLevels, check_levels, draw
+from fivefold.risk.governance.backtest.run import HeldLevels, check_levels
 from fivefold.usecases.portfolio_files.by_parts.portfolio import (
     ENTITIES_A_PART,
     LocalPortfolio,
     RulesetText,
+    draw_part,
+    pickled_result,
     read_columns_alone,
     refuse_links,
-    refuse_what_is_missing,
+    unpickled,
     work_by_parts,
 )
 from fivefold.usecases.portfolio_files.families import compositions_of
 from fivefold.usecases.portfolio_files.governance import Draw, StandingLevels
 from fivefold.usecases.portfolio_files.levels import read_deciding_rulesets
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
-
-_COMPARISON: Final = "comparison"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +72,7 @@ class _CompareFamilies:
     def __call__(self, portfolio: Portfolio, before: PriorState) -> Iterator[Result]:
         now, then, _ = self.families.compositions()
         held_levels = HeldLevels(before.standing, self.entered)
-        part = compare_families(now, then, portfolio, self.as_of, held_levels, before.families)
-        content = pa.array([pickle.dumps(part, pickle.HIGHEST_PROTOCOL)], pa.large_binary())
-        yield Result(pa.table({_COMPARISON: content}), b"")
+        yield pickled_result(compare_families(now, then, portfolio, self.as_of, held_levels, before.families))
 
 
 @dataclass(frozen=True)
@@ -115,11 +110,7 @@ class FamiliesByParts:
         held_levels = standing.read(families.draft.analysed().ruleset.levels, as_of)
         check_levels(held_levels, [each.ruleset for each in rulesets])
         whole = LocalPortfolio(files, families.all, as_of, portfolio, PriorState(held_levels.levels, decided))
-        sample = draw(portfolio, as_of, drawn.size, drawn.seed)
-        for composition in (before, after):
-            first = next(iter(composition.rulesets.values()), None)
-            if first is not None:
-                refuse_what_is_missing(replace(whole, portfolio=sample.portfolio), first, as_of)
+        sample = draw_part(whole, drawn, [each for side in (before, after) for each in [*side.rulesets.values()][:1]])
         work = _CompareFamilies(families, as_of, held_levels.entered)
         return cls(whole, work, sample.portfolio.entities, sample.entities, drawn.seed)
 
@@ -127,10 +118,6 @@ class FamiliesByParts:
         """Assess on the workers of an engine, and warn of the portfolio as one process does."""
         worked = work_by_parts(engine, self.whole, self.drawn, self.work, entities_a_part)
         worked.warn(self.whole)
-        contents = [table[_COMPARISON][0].as_buffer() for table in worked.tables]
-        parts: list[FamiliesComparison] = [
-            pickle.loads(content)  # noqa: S301 (as where it is written)
-            for content in contents
-        ]
+        parts: list[FamiliesComparison] = [unpickled(table) for table in worked.tables]
         _, after, family = self.work.families.compositions()
         return families_evidence(joined_families(parts), after, family, self.work.as_of, self.entities, self.seed)

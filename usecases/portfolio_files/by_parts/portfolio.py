@@ -4,7 +4,7 @@ This machine reads everything but the transactions, which only the workers read.
 """
 
 import pickle
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -20,14 +20,16 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_text
 from fivefold.risk.engine.assess import assess, timed_entities
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.governance.backtest.compositions import PriorState
+from fivefold.risk.governance.backtest.run import Sampled, draw
+from fivefold.risk.language.expressions import ValueInput
 from fivefold.usecases.portfolio_files.bundled import ruleset_text
 from fivefold.usecases.portfolio_files.by_parts.rows import PART, PartRows, Piece, cut_rows, read_pieces
 from fivefold.usecases.portfolio_files.by_parts.values import (
     SharedModel,
     ValuesOfParts,
     find_empty_columns,
-    read_of_value_side,
 )
+from fivefold.usecases.portfolio_files.governance import Draw
 from fivefold.usecases.portfolio_files.portfolio import (
     PortfolioFiles,
     UnknownRows,
@@ -35,7 +37,7 @@ from fivefold.usecases.portfolio_files.portfolio import (
     warn_about_portfolio,
 )
 from fivefold.usecases.portfolio_files.tables import SHOWN, read_slice, without_repeats
-from fivefold.usecases.portfolio_files.values import ROW, Gap, joined_gaps
+from fivefold.usecases.portfolio_files.values import ROW, Gap, joined_gaps, value_readers
 
 ENTITIES_A_PART: Final = 10_000
 _TABLES: Final = ("entities", "cases", "alerts", "tags", "screenings")
@@ -108,11 +110,19 @@ def read_columns_alone(files: PortfolioFiles, rulesets: Sequence[AnalysedRuleset
     return read_portfolio(files, rulesets, as_of, partial(read_slice, first=0, rows=0))
 
 
-def refuse_what_is_missing(whole: LocalPortfolio, ruleset: AnalysedRuleset, as_of: int) -> None:
+def refuse_what_is_missing(whole: LocalPortfolio, ruleset: AnalysedRuleset) -> None:
     """Raise what an assessment raises that is about no entity, before workers do; and what is wrong with entities."""
-    timed_entities(whole.portfolio, as_of)
+    timed_entities(whole.portfolio, whole.as_of)
     nobody = replace(whole.portfolio, entities=whole.portfolio.entities.clear())
-    assess(ruleset, nobody, as_of, whole.before.standing, whole.before.overrides)
+    assess(ruleset, nobody, whole.as_of, whole.before.standing, whole.before.overrides)
+
+
+def draw_part(whole: LocalPortfolio, drawn: Draw, asked_first: Iterable[AnalysedRuleset]) -> Sampled:
+    """Draw who is backtested; ConfigError as of `draw`, and of the rulesets that are surely asked what they lack."""
+    sample = draw(whole.portfolio, whole.as_of, drawn.size, drawn.seed)
+    for each in asked_first:
+        refuse_what_is_missing(replace(whole, portfolio=sample.portfolio), each)
+    return sample
 
 
 @dataclass(frozen=True)
@@ -173,6 +183,20 @@ class _WorkOnPart:
             yield from self.work(portfolio, part.before)
         except InvalidRulesetError as error:  # it is more than a text, and only texts come back
             raise ConfigError(str(error)) from error
+
+
+_PICKLED: Final = "pickled"
+
+
+def pickled_result(value: object, **columns: pa.Array) -> Result:
+    """Make the result of a part of a value, and of *columns* of one row beside it."""
+    content = pa.array([pickle.dumps(value, pickle.HIGHEST_PROTOCOL)], pa.large_binary())
+    return Result(pa.table({_PICKLED: content, **columns}), b"")
+
+
+def unpickled(table: pa.Table) -> Any:
+    """Give the value of a result of `pickled_result`."""
+    return pickle.loads(table[_PICKLED][0].as_buffer())  # noqa: S301 (a worker wrote it, where this account alone may)
 
 
 _KNOWN: Final = "@known"
@@ -264,11 +288,11 @@ def _values_of_parts(
     engine: Engine, whole: LocalPortfolio, files: Sequence[Path], shell: Portfolio
 ) -> ValuesOfParts | None:
     """Prepare what workers compute of the value side; None where no ruleset reads it."""
-    reads_indicators, reads_value = read_of_value_side(whole.analysed)
-    if not (reads_indicators or reads_value):
+    readers = value_readers(whole.analysed)
+    if not readers:
         return None
     assert whole.files.transactions is not None
-    model = SharedModel.of(whole.files.load_model(), engine.folder / "model") if reads_value else None
+    model = SharedModel.of(whole.files.load_model(), engine.folder / "model") if ValueInput in readers else None
     empty = find_empty_columns(engine, files, partial(_rows_of_part, shell=shell), whole.as_of)
     return ValuesOfParts(
         rates=shell.rates, as_of=whole.as_of, source=whole.files.transactions, model=model, empty=empty

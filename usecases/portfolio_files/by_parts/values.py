@@ -15,7 +15,6 @@ from fivefold.features.partitions import Engine, Result
 from fivefold.features.reading.sources import empty_columns
 from fivefold.features.schema import ABSENT
 from fivefold.risk.compiler.analysis import Analysed
-from fivefold.risk.language.expressions import IndicatorInput, ValueInput
 from fivefold.usecases.portfolio_files.values import Gap, ValueSide, visible_rows
 
 if TYPE_CHECKING:
@@ -80,12 +79,6 @@ class ValuesOfParts:
     def _load_model(self) -> "ValueModel":
         assert self.model is not None
         return self.model.load()
-
-
-def read_of_value_side(rulesets: Sequence[Analysed[Any]]) -> tuple[bool, bool]:
-    """Return whether any of them reads indicators, and the value."""
-    kinds = {type(input_) for each in rulesets for input_ in each.simple_inputs}
-    return IndicatorInput in kinds, ValueInput in kinds
 
 
 def find_empty_columns(engine: Engine, files: Sequence[Path], read_rows: ReadRows, as_of: int) -> tuple[str, ...]:
