@@ -394,12 +394,13 @@ def readable_histories(
     reader = TransactionReader(rates, text, source, completes=True, absent=absent, nullable=True)
     rows = _with_customer(rows)
     if not len(rows):
-        reader.require_columns(rows.columns)
+        reader.require_columns([name for name in rows.columns if name != row_numbers])
     rows = rows.drop(empty_columns(rows) if empty is None else empty, strict=False)
+    numbers = rows[row_numbers].to_numpy() if row_numbers else np.arange(len(rows))
+    rows = rows.drop(row_numbers, strict=False)
     wrong: dict[str, str] = {}
     while len(rows):
         table = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
-        numbers = rows[row_numbers].to_numpy() if row_numbers else np.arange(len(rows))
         try:
             return reader.read(table, ErrorCollector(numbers, None, first_row_of(source))), wrong
         except InvalidDataError as error:
@@ -407,5 +408,6 @@ def readable_histories(
             for problem in error.every:
                 place = int(np.searchsorted(numbers, problem.row))
                 wrong.setdefault(whose[place], f"{problem.field} {problem.problem}; allowed: {problem.allowed}")
-            rows = rows.filter(~whose.is_in(list(wrong)))
+            readable = ~whose.is_in(list(wrong))
+            rows, numbers = rows.filter(readable), numbers[readable.to_numpy()]
     return TransactionReader(rates).histories(table_from_rows([], ErrorCollector())), wrong

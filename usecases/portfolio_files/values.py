@@ -150,12 +150,13 @@ def visible_rows(rows: pl.DataFrame, as_of: int) -> tuple[pl.DataFrame, dict[str
     if DATE in rows.columns:
         moments = read_moments(rows[DATE])
         visible = rows.filter(moments.is_null() | (moments <= as_of))
-    visible = visible.with_columns(pl.col(ENTITY).alias(USER_ID))
+    visible = visible.drop(USER_ID, strict=False).rename({ENTITY: USER_ID})
     if NOT_READ not in visible.columns:
         return visible, {}
     torn = visible.filter(pl.col(NOT_READ).is_not_null() & pl.col(USER_ID).is_not_null())
     unread = dict(torn.select(USER_ID, NOT_READ).unique(USER_ID, keep="first", maintain_order=True).iter_rows())
-    return visible.filter(pl.col(NOT_READ).is_null() & ~pl.col(USER_ID).is_in(list(unread))), unread
+    readable = pl.col(NOT_READ).is_null() & ~pl.col(USER_ID).is_in(list(unread))
+    return visible.filter(readable).drop(NOT_READ), unread
 
 
 def _first_row(rows: pl.DataFrame, customer: str) -> int:

@@ -63,13 +63,26 @@ def test_an_override_of_nobody_who_was_read_is_told(folder: Path) -> None:
     assert "overrides.csv is of an entity that was read; it has '01'" in done.err
 
 
+INDICATOR_RULES = RULES.split("rules:\n", maxsplit=1)[0] + (
+    "rules:\n"
+    "  - {id: age, title: Age, category: other, input: {indicator: account_age},\n"
+    "     cases: [{when: absent, points: 1}]}\n"
+)
+
+
 def test_indicators_without_transactions_are_refused_by_the_option_that_is_missing(folder: Path) -> None:
-    rules = RULES.split("rules:\n", maxsplit=1)[0] + (
-        "rules:\n"
-        "  - {id: age, title: Age, category: other, input: {indicator: account_age},\n"
-        "     cases: [{when: absent, points: 1}]}\n"
-    )
-    (folder / "rules.yaml").write_text(rules)
+    (folder / "rules.yaml").write_text(INDICATOR_RULES)
     done = run(folder, "rules", "assess", folder / "rules.yaml", folder / "people.csv")
     assert done.code == 2
     assert "reads indicators or the value, which are computed from --transactions" in done.err
+
+
+@pytest.mark.parametrize("owner", ["user_id", "entity_id"])
+@pytest.mark.parametrize("row", ["1,2024-06-30T12:00:00,5\n", ""])
+def test_a_missing_column_is_named_beside_the_columns_of_the_file_alone(folder: Path, owner: str, row: str) -> None:
+    (folder / "rules.yaml").write_text(INDICATOR_RULES)
+    (folder / "rows.csv").write_text(f"{owner},transaction_date,amount\n{row}")
+    given = ("--transactions", folder / "rows.csv")
+    done = run(folder, "rules", "assess", folder / "rules.yaml", folder / "people.csv", *given)
+    assert done.code == 2
+    assert "rows.csv has no column transaction_amount; it has user_id, transaction_date, amount; needed are" in done.err
