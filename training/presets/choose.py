@@ -15,7 +15,7 @@ from fivefold.training.data import SourceSummary, TrainingRows, TransactionSourc
 from fivefold.training.dates import Dates, dates_before
 from fivefold.training.fit import find_rounds, fit, validation_fold
 from fivefold.training.judging.metrics import normalised_gini, top_decile_capture
-from fivefold.training.presets.named import Preset
+from fivefold.training.presets.named import UNTRIED, Preset
 from fivefold.training.target import floor_at_zero
 
 ORIGINS = 3
@@ -121,21 +121,21 @@ def choose_preset(
         config: the settings; those that a person made are kept by every preset.
         summary: of the transactions.
         test: the test as-of, microseconds.
-        presets: one or more, the simpler first; the first is taken where nothing can be tried.
+        presets: one or more, the simpler first. Where none can be tried, `UNTRIED` is taken, or the first if that is
+            not among them.
     """
     tried = _different(presets, config)
-    origins = _origins(config, summary, test, tried)
-    if len(tried) == 1 or not origins:
-        reason = (
-            "the settings leave nothing to choose: they set all that the presets differ in"
-            if len(tried) == 1
-            else _too_short(config, test)
-        )
+    if len(tried) == 1:
+        reason = "the settings leave nothing to choose: they set all that the presets differ in"
         return PresetChoice(tried[0].name, config, tuple(tried), (), reason)
+    untried = next((each.name for each in tried if each.name == UNTRIED), tried[0].name)
+    origins = _origins(config, summary, test, tried)
+    if not origins:
+        return PresetChoice(untried, config, tuple(tried), (), _too_short(config, test))
     rows = _rows(portfolio, config, summary, origins)
     usable = [each for each in origins if _can_be_judged(rows, each, config)]
     if not usable:
-        return PresetChoice(tried[0].name, config, tuple(tried), (), _too_few(config, test))
+        return PresetChoice(untried, config, tuple(tried), (), _too_few(config, test))
     trials = tuple(_trials(rows, usable, config, tried))
     return replace(_best(config, tuple(tried), trials), share=rows.share)
 

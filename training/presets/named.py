@@ -57,6 +57,9 @@ PRESETS = (
 )
 """The simpler first: of presets that do equally well the first is taken, and the very first is the default."""
 
+UNTRIED = "small-trees"
+"""The preset of data too few to try any on: there large trees learn what chance did (`benchmarks.value.presets`)."""
+
 
 def preset(name: str) -> Preset:
     """Give a preset by its name; ConfigError, with all names, where there is none."""

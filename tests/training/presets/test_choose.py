@@ -192,12 +192,14 @@ def test_a_tie_goes_to_the_simpler_preset(
 
 
 @pytest.mark.parametrize("days", [100, 200, 269])
-def test_with_too_little_history_the_default_is_taken_and_that_is_said(
+def test_with_too_little_history_small_trees_are_taken_and_that_is_said(
     days: int, frame: pl.DataFrame, small: TrainingConfig
 ) -> None:
     first = from_microseconds(TEST - days * DAY_US).replace(tzinfo=None)
-    found = chosen(frame.filter(pl.col("transaction_date") > first), small)
-    assert (found.preset, found.trials, found.config) == ("standard", (), small)
+    few = frame.filter(pl.col("transaction_date") > first)
+    found = chosen(few, small, PRESETS)
+    assert (found.preset, found.trials, found.config) == ("small-trees", (), PRESETS[1].over(small))
+    assert chosen(few, small).preset == "standard"  # where small trees are not among the presets
     assert found.reason == (
         "the history before 2024-10-02 is too short to try presets: that needs three windows of 90 days, one to judge "
         "on, one to find the number of rounds and one to learn from"
@@ -211,11 +213,11 @@ def test_a_history_of_three_windows_gives_one_origin(frame: pl.DataFrame, small:
     assert "on 1 earlier window" in found.reason
 
 
-def test_with_too_few_customers_the_default_is_taken_and_that_is_said(
+def test_with_too_few_customers_small_trees_are_taken_and_that_is_said(
     frame: pl.DataFrame, small: TrainingConfig
 ) -> None:
-    found = chosen(frame, small.model_copy(update={"checks": CheckSettings(least_customers=1000)}))
-    assert (found.preset, found.trials) == ("standard", ())
+    found = chosen(frame, small.model_copy(update={"checks": CheckSettings(least_customers=1000)}), PRESETS)
+    assert (found.preset, found.trials) == ("small-trees", ())
     assert "too few customers" in found.reason
     assert "1,000 (checks.least_customers)" in found.reason
 

@@ -190,9 +190,10 @@ def test_without_history_to_try_the_default_is_used_and_the_card_says_why(
     choice = found.lineage.choice
     assert choice is not None
     assert shown == [choice]
-    assert (found.lineage.preset, choice.trials) == ("standard", ())
-    assert "the history before 2023-08-01 is too short to try presets" in _markdown(preset_sections("standard", choice))
-    assert replace(found.lineage, choice=None).config == early
+    assert (found.lineage.preset, choice.trials) == ("small-trees", ())
+    card = _markdown(preset_sections("small-trees", choice))
+    assert "the history before 2023-08-01 is too short to try presets" in card
+    assert replace(found.lineage, choice=None).config == preset("small-trees").over(early)
 
 
 def test_a_preset_that_tuning_went_on_from_is_said_to_be_that(file: Path, open_config: TrainingConfig) -> None:
