@@ -128,7 +128,7 @@ def main() -> None:
         for line in lines(name, short_windows(rows, config) if options.short else windows(rows, config, wanted)):
             table.append(line)
             pl.DataFrame(table, infer_schema_length=None).write_csv(options.output)
-    with pl.Config(tbl_rows=-1, tbl_cols=-1, float_precision=4):
+    with pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_width_chars=240, float_precision=4):
         compared = summary(pl.DataFrame(table, infer_schema_length=None))
         print(compared)
     print(f"The aim is reached in {compared['reached'].sum()} windows of {compared.height}.")

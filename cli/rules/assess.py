@@ -137,7 +137,7 @@ def _assess_on_spark(
 ) -> "Assessed":
     """Read all but the transactions here, and have workers do the rest."""
     from fivefold.usecases.portfolio_files.by_parts.assess import AssessmentByParts, AssessmentOutputs
-    from fivefold.usecases.portfolio_files.by_parts.portfolio import RulesetText
+    from fivefold.usecases.portfolio_files.by_parts.rulesets import RulesetText
 
     texts = [RulesetText.read(source) for source in sources]
     assessment = AssessmentByParts.read(texts, files, at, previous=previous, overrides=overrides)

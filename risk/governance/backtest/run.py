@@ -57,6 +57,7 @@ class Sampled:
 def draw(portfolio: Portfolio, as_of: int | pl.Series, size: int | None, seed: int) -> Sampled:
     """Draw so many entities at random, each as likely as the others; all of them where there are no more, or no size.
 
+    Transactions of others are left out, unless entities are linked: groups read those of who was not drawn.
     ConfigError where the size is not that of a sample, or there are no entities.
     """
     if size is not None and size < 1:
@@ -70,9 +71,8 @@ def draw(portfolio: Portfolio, as_of: int | pl.Series, size: int | None, seed: i
     places = np.random.default_rng(seed).choice(len(entities), size, replace=False)
     chosen = entities.gather(np.sort(places))
     in_sample = names.is_in(chosen.implode())
-    part = replace(
-        portfolio, entities=portfolio.entities.filter(in_sample), transactions=_linked(portfolio.transactions, chosen)
-    )
+    rows = portfolio.transactions if portfolio.links is not None else _linked(portfolio.transactions, chosen)
+    part = replace(portfolio, entities=portfolio.entities.filter(in_sample), transactions=rows)
     return Sampled(part, as_of.filter(in_sample) if isinstance(as_of, pl.Series) else as_of, len(entities), size)
 
 

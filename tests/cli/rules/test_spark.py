@@ -41,7 +41,6 @@ def test_what_spark_cannot_do_is_refused_by_name_before_it_starts(
     without = refuse(folder, "rules", "assess", folder / "rules.yaml", folder / "entities.csv", *MASTER)
     assert without == "--engine spark takes --transactions: its workers read nothing else. Leave it out"
     assert "--explain shows one entity" in refuse(folder, *asked(folder, *MASTER, "--explain", "a"))
-    assert "takes no --links" in refuse(folder, *asked(folder, *MASTER, "--links", folder / "links.csv"))
     elsewhere = refuse(folder, *asked(folder, "--engine", "spark", "--spark-master", "yarn"))
     assert elsewhere.endswith("give --spark-folder")
     assert "there is no java under JAVA_HOME, /nowhere" in refuse(folder, *asked(folder, *MASTER))
@@ -76,22 +75,32 @@ VALUES = """
     category: customer features
     input: {indicator: account_age}
     cases: [{when: {at_least: 10}, points: 5}]
+  - id: household
+    title: Payments of the household
+    category: transaction execution
+    input: {linked: {by: household, itself: true, count: entities, where: {count: transactions, at_least: 1}}}
+    cases: [{when: {at_least: 2}, points: 3}]
+    on_unknown: {points: 1}
 """
+LINKS = "type,from,to\nhousehold,a,H1\nhousehold,b,H1\nhousehold,c,\n"
 
 
 @pytest.mark.full
 @pytest.mark.skipif(shutil.which("java") is None, reason="Spark takes Java, and there is none here")
-def test_workers_compute_indicators_and_the_value(folder: Path, home: Home) -> None:
-    (folder / "rules.yaml").write_text(RULES + VALUES)
+def test_workers_compute_indicators_the_value_and_groups(folder: Path, home: Home) -> None:
+    (folder / "rules.yaml").write_text(RULES.replace("levels:", "links: {household: {kind: shared}}\nlevels:") + VALUES)
+    (folder / "links.csv").write_text(LINKS)
+    links = ("--links", folder / "links.csv")
     rows = pl.read_parquet(folder / "rows.parquet").with_columns(user_balance=pl.lit(50.0))
     rows.write_parquet(folder / "rows.parquet")
-    alone = run(home.var, *asked(folder, "--breakdowns", folder / "alone.jsonl"))
-    done = finish(start(home.var, *asked(folder, "--breakdowns", folder / "spark.jsonl", *MASTER)))
+    alone = run(home.var, *asked(folder, *links, "--breakdowns", folder / "alone.jsonl"))
+    done = finish(start(home.var, *asked(folder, *links, "--breakdowns", folder / "spark.jsonl", *MASTER)))
     assert (done.code, done.out) == (alone.code, alone.out), done
     assert alone.err in done.err
     text = (folder / "spark.jsonl").read_text()
     assert text == (folder / "alone.jsonl").read_text()
     assert "Worth" in text
+    assert "Payments of the household" in text
 
 
 def backtested(folder: Path, *more: str | Path) -> tuple[str | Path, ...]:

@@ -25,14 +25,13 @@ from fivefold.usecases.portfolio_files.assess import (
 from fivefold.usecases.portfolio_files.by_parts.portfolio import (
     ENTITIES_A_PART,
     LocalPortfolio,
-    RulesetText,
     pickled_result,
     read_columns_alone,
-    refuse_links,
     refuse_what_is_missing,
     unpickled,
     work_by_parts,
 )
+from fivefold.usecases.portfolio_files.by_parts.rulesets import RulesetText
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
 
 _LINES: Final = "lines"
@@ -153,10 +152,9 @@ class AssessmentByParts:
         """Read what this machine reads; arguments and errors are those of `assess_files`.
 
         Raises:
-            ConfigError: there are links, see `refuse_links`; and as of `assess_files`.
+            ConfigError: as of `assess_files`.
         """
         rulesets = [each.analysed() for each in texts]
-        refuse_links(files)
         composed(rulesets)
         portfolio = read_columns_alone(files, rulesets, as_of)
         warnings: list[str] = []

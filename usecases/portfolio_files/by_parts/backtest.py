@@ -20,14 +20,13 @@ from fivefold.risk.governance.backtest.run import (
 from fivefold.usecases.portfolio_files.by_parts.portfolio import (
     ENTITIES_A_PART,
     LocalPortfolio,
-    RulesetText,
     draw_part,
     pickled_result,
     read_columns_alone,
-    refuse_links,
     unpickled,
     work_by_parts,
 )
+from fivefold.usecases.portfolio_files.by_parts.rulesets import RulesetText
 from fivefold.usecases.portfolio_files.governance import Draw, StandingLevels
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
 
@@ -95,11 +94,10 @@ class BacktestByParts:
         """Read what this machine reads, and draw the sample; arguments and errors are those of `backtest_files`.
 
         Raises:
-            ConfigError: there are links, see `refuse_links`; and as of `backtest_files`.
+            ConfigError: as of `backtest_files`.
         """
         texts = [each for each in (draft, present) if each is not None]
         rulesets = [each.analysed() for each in texts]
-        refuse_links(files)
         portfolio = read_columns_alone(files, rulesets, as_of)
         held_levels = standing.read(rulesets[0].ruleset.levels, as_of)
         check_levels(held_levels, [each.ruleset for each in rulesets])

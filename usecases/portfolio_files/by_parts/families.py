@@ -19,14 +19,13 @@ from fivefold.risk.governance.backtest.run import HeldLevels, check_levels
 from fivefold.usecases.portfolio_files.by_parts.portfolio import (
     ENTITIES_A_PART,
     LocalPortfolio,
-    RulesetText,
     draw_part,
     pickled_result,
     read_columns_alone,
-    refuse_links,
     unpickled,
     work_by_parts,
 )
+from fivefold.usecases.portfolio_files.by_parts.rulesets import RulesetText
 from fivefold.usecases.portfolio_files.families import compositions_of
 from fivefold.usecases.portfolio_files.governance import Draw, StandingLevels
 from fivefold.usecases.portfolio_files.levels import read_deciding_rulesets
@@ -100,9 +99,8 @@ class FamiliesByParts:
         """Read what this machine reads, and draw the sample; errors are those of `backtest_families_of_files`.
 
         Raises:
-            ConfigError: there are links, see `refuse_links`; and as of `backtest_families_of_files`.
+            ConfigError: as of `backtest_families_of_files`.
         """
-        refuse_links(files)
         before, after, _ = families.compositions()
         rulesets = [each.analysed() for each in families.all]
         portfolio = read_columns_alone(files, rulesets, as_of)

@@ -6,7 +6,7 @@ This machine reads everything but the transactions, which only the workers read.
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,14 +16,16 @@ import pyarrow as pa
 
 from fivefold.domain.errors import ConfigError, InvalidRulesetError
 from fivefold.features.partitions import Engine, Result
-from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_text
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess, timed_entities
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.risk.facts.transactions import CONTRADICTS
 from fivefold.risk.governance.backtest.compositions import PriorState
 from fivefold.risk.governance.backtest.run import Sampled, draw
 from fivefold.risk.language.expressions import ValueInput
-from fivefold.usecases.portfolio_files.bundled import ruleset_text
-from fivefold.usecases.portfolio_files.by_parts.rows import PART, PartRows, Piece, cut_rows, read_pieces
+from fivefold.usecases.portfolio_files.by_parts.linked import SharedLinks, find_members
+from fivefold.usecases.portfolio_files.by_parts.rows import COPY, PART, Piece, cut_rows, read_pieces
+from fivefold.usecases.portfolio_files.by_parts.rulesets import RulesetText
 from fivefold.usecases.portfolio_files.by_parts.values import (
     SharedModel,
     ValuesOfParts,
@@ -40,37 +42,10 @@ from fivefold.usecases.portfolio_files.tables import SHOWN, read_slice, without_
 from fivefold.usecases.portfolio_files.values import ROW, Gap, joined_gaps, value_readers
 
 ENTITIES_A_PART: Final = 10_000
-_TABLES: Final = ("entities", "cases", "alerts", "tags", "screenings")
+_LINKED: Final = ("cases", "alerts", "tags", "screenings")
 
 PartWork = Callable[[Portfolio, PriorState], Iterator[Result]]
 """On a part, which has an entity unless the whole has none; it can be pickled."""
-
-
-@dataclass(frozen=True)
-class RulesetText:
-    """A ruleset as workers get it: what was analysed cannot be pickled.
-
-    Attributes:
-        text: of its file.
-        source: a file, or the name of one that ships.
-    """
-
-    text: str
-    source: str
-
-    @classmethod
-    def read(cls, source: str) -> "RulesetText":
-        """Read it; InvalidRulesetError where there is none."""
-        return cls(ruleset_text(source), source)
-
-    def analysed(self) -> AnalysedRuleset:
-        """Analyse it, once in a process; InvalidRulesetError names everything that is wrong with it."""
-        return _analysed(self.text, self.source)
-
-
-@lru_cache(maxsize=8)
-def _analysed(text: str, source: str) -> AnalysedRuleset:
-    return analyse_text(text, source)
 
 
 @dataclass(frozen=True)
@@ -95,14 +70,6 @@ class LocalPortfolio:
     def analysed(self) -> list[AnalysedRuleset]:
         """The rulesets, analysed."""
         return [each.analysed() for each in self.rulesets]
-
-
-def refuse_links(files: PortfolioFiles) -> None:
-    """Refuse links, by ConfigError: what they lead to cannot be known part by part."""
-    if files.links is not None:
-        raise ConfigError(
-            "--engine spark takes no --links: linked entities may be in another part of the portfolio. Leave it out"
-        )
 
 
 def read_columns_alone(files: PortfolioFiles, rulesets: Sequence[AnalysedRuleset], as_of: int) -> Portfolio:
@@ -130,7 +97,7 @@ class _Part:
     """What a worker reads of a part.
 
     Attributes:
-        tables: of its entities, by the attribute of the portfolio.
+        tables: of its entities, and of those to whom they are linked, by the attribute of the portfolio.
         before: the levels of its entities.
         pieces: of its transactions.
         is_worked_on: it has an entity, or it is the first of a portfolio that has none.
@@ -163,22 +130,22 @@ class _WorkOnPart:
     work: PartWork
     rulesets: Sequence[RulesetText]
     values: ValuesOfParts | None
+    links: SharedLinks | None
 
     def __call__(self, file: Path) -> Iterator[Result]:
-        part, read, rows = _read_part(file, self.shell)
+        part, rows, copies = _read_part(file, self.shell)
         gaps: list[Gap] = []
-        tables: dict[str, Any] = {**part.tables}
-        if self.values is not None:
+        tables: dict[str, Any] = {**part.tables, "links": self.links and self.links.load()}
+        if self.values is not None:  # no group reads indicators or the value of those linked
             analysed = [each.analysed() for each in self.rulesets]
-            tables["indicators"], tables["values"] = self.values.frames(analysed, rows, gaps.append)
-        yield Result(pa.table({}), msgspec.msgpack.encode(_note_of(read, rows, gaps)))
+            tables["indicators"], tables["values"] = self.values.frames(analysed, rows.drop(_KNOWN), gaps.append)
+        yield Result(pa.table({}), msgspec.msgpack.encode(_note_of(rows, gaps)))
         entities = part.tables["entities"]
         if entities is None or not part.is_worked_on:
             return
-        own = rows.drop(_KNOWN, ROW).filter(
-            rows[ENTITY].is_in(entities[ENTITY].unique().implode()).fill_null(value=False)
-        )
-        portfolio = replace(self.shell, **tables, transactions=own, everyone=entities)
+        own = rows.filter(rows[ENTITY].is_in(entities[ENTITY].unique().implode()).fill_null(value=False))
+        transactions = _in_order(own, copies).drop(_KNOWN, ROW)
+        portfolio = replace(self.shell, **tables, transactions=transactions)
         try:
             yield from self.work(portfolio, part.before)
         except InvalidRulesetError as error:  # it is more than a text, and only texts come back
@@ -202,24 +169,36 @@ def unpickled(table: pa.Table) -> Any:
 _KNOWN: Final = "@known"
 
 
-def _read_part(file: Path, shell: Portfolio) -> tuple[_Part, PartRows, pl.DataFrame]:
-    """Read a part, its rows as they are, and those that count, with their `ROW` and whether their entity is known."""
+def _read_part(file: Path, shell: Portfolio) -> tuple[_Part, pl.DataFrame, pl.DataFrame]:
+    """Read a part, its rows, and the copies of rows of those linked; rows with `ROW` and whether their entity is known.
+
+    Repeats are left out of both.
+    """
     part: _Part = pickle.loads(file.read_bytes())  # noqa: S301 (the driver wrote it, where this account alone may)
     assert shell.transactions is not None
     read = read_pieces(part.pieces, shell.transactions.lazy().collect())
-    rows = without_repeats(read.rows.with_columns(read.is_known.alias(_KNOWN), read.numbers.alias(ROW)), ROW)
-    return part, read, rows
+    rows = read.rows.with_columns(read.is_known.alias(_KNOWN), read.numbers.alias(ROW))
+    return part, without_repeats(rows.filter(~read.is_copy), ROW), without_repeats(rows.filter(read.is_copy), ROW)
+
+
+def _in_order(rows: pl.DataFrame, copies: pl.DataFrame) -> pl.DataFrame:
+    """Put rows and copies in the order of their source; one of both may have no column of contradictions."""
+    if copies.is_empty():
+        return rows
+    together = pl.concat([rows, copies], how="diagonal").sort(ROW)
+    marked = CONTRADICTS in together.columns
+    return together.with_columns(pl.col(CONTRADICTS).fill_null(value=False)) if marked else together
 
 
 def _rows_of_part(file: Path, shell: Portfolio) -> pl.DataFrame:
-    *_, rows = _read_part(file, shell)
+    _, rows, _ = _read_part(file, shell)
     return rows
 
 
-def _note_of(read: PartRows, rows: pl.DataFrame, gaps: list[Gap]) -> _Note:
+def _note_of(rows: pl.DataFrame, gaps: list[Gap]) -> _Note:
     count = UnknownRows.of(rows, rows[_KNOWN])
-    first = pl.DataFrame({ENTITY: read.rows[ENTITY], "number": read.numbers}).filter(~read.is_known)
-    examples = first.drop_nulls(ENTITY).unique(ENTITY, keep="first", maintain_order=True).head(SHOWN)
+    first = rows.filter(~pl.col(_KNOWN)).select(ENTITY, ROW).drop_nulls(ENTITY)
+    examples = first.unique(ENTITY, keep="first", maintain_order=True).head(SHOWN)
     named = [(number, name) for name, number in examples.iter_rows()]
     return _Note(count.rows, count.unknown, count.nameless, named, gaps)
 
@@ -262,14 +241,18 @@ def work_by_parts(
     places = pl.DataFrame([names, pl.int_range(len(names), dtype=pl.Int32, eager=True).alias(PART) // entities_a_part])
     parts = max(1, -(-len(names) // entities_a_part))
     others = whole.portfolio.entities.select(pl.col(ENTITY).unique()).join(places, on=ENTITY, how="anti")
+    links = SharedLinks.of(whole.portfolio.links, engine.folder, whole.rulesets, whole.as_of)
+    copies = _copies(engine, links, whole.portfolio, places, parts)
     every = pl.concat([places, others.with_columns(pl.lit(-1, pl.Int32).alias(PART))])
-    pieces = cut_rows(engine, whole.files.transactions, whole.files.names, every, parts)
-    files = _write_parts(engine.folder, replace(whole.portfolio, entities=drawn), whole.before, places, pieces)
-    absent: dict[str, Any] = dict.fromkeys((*_TABLES[1:], "everyone", "indicators", "values"))
-    shell = replace(whole.portfolio, entities=drawn.clear(), **absent)
+    owners = pl.concat([every.with_columns(pl.lit(False).alias(COPY)), copies.with_columns(pl.lit(True).alias(COPY))])
+    pieces = cut_rows(engine, whole.files.transactions, whole.files.names, owners, parts)
+    portfolio = replace(whole.portfolio, entities=drawn)
+    files = _write_parts(engine.folder, portfolio, whole.before, places, copies, pieces)
+    absent: dict[str, Any] = dict.fromkeys((*_LINKED, "everyone", "links", "indicators", "values"))
+    shell = replace(portfolio, entities=drawn.clear(), **absent)
     values = _values_of_parts(engine, whole, files, shell)
     tables, notes = [], []
-    for table, note in engine.run_each(files, _WorkOnPart(shell, work, whole.rulesets, values)):
+    for table, note in engine.run_each(files, _WorkOnPart(shell, work, whole.rulesets, values, links)):
         if note:
             notes.append(msgspec.msgpack.decode(note, type=_Note))
         else:
@@ -299,13 +282,35 @@ def _values_of_parts(
     )
 
 
+def _copies(
+    engine: Engine, links: SharedLinks | None, portfolio: Portfolio, places: pl.DataFrame, parts: int
+) -> pl.DataFrame:
+    """Give the entities, with their `PART`, to whom those of a part are linked, and who are not of the part."""
+    if links is None:
+        return places.clear()
+    names = [places.filter(pl.col(PART) == number)[ENTITY] for number in range(parts)]
+    members = [
+        found.to_frame().with_columns(pl.lit(number, pl.Int32).alias(PART))
+        for number, found in enumerate(find_members(engine, links, names))
+    ]
+    return pl.concat(members).join(portfolio.entities.select(pl.col(ENTITY).unique()), on=ENTITY, how="semi")
+
+
 def _write_parts(
-    folder: Path, portfolio: Portfolio, before: PriorState, places: pl.DataFrame, pieces: Sequence[Sequence[Piece]]
+    folder: Path,
+    portfolio: Portfolio,
+    before: PriorState,
+    places: pl.DataFrame,
+    copies: pl.DataFrame,
+    pieces: Sequence[Sequence[Piece]],
 ) -> list[Path]:
     """Write a file for each part, which its worker reads."""
-    tables = {name: _split(getattr(portfolio, name), places, len(pieces)) for name in _TABLES}
-    standing, overrides = (_split(frame, places, len(pieces)) for frame in (before.standing, before.overrides))
-    names = _split(places.select(ENTITY), places, len(pieces))
+    count = len(pieces)
+    with_copies = pl.concat([places, copies])
+    tables = {name: _split(getattr(portfolio, name), with_copies, count) for name in ("everyone", *_LINKED)}
+    tables["entities"] = _split(portfolio.entities, places, count)
+    standing, overrides = (_split(frame, places, count) for frame in (before.standing, before.overrides))
+    names = _split(places.select(ENTITY), places, count)
     files = []
     for number, own in enumerate(pieces):
         of_part: Any = names[number]

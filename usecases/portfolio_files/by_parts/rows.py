@@ -30,6 +30,8 @@ ROWS_A_PART: Final = 1 << 22
 """Rows of entities that are in no part are spread, so that no more of them meet in one part than about so many."""
 PART: Final = "@part"
 """The number of the part of an entity; negative for one that is in none."""
+COPY: Final = "@copy"
+"""Whether an entity is in a part only because those of the part are linked to it."""
 _KNOWN: Final = "@known"
 _TRANSACTIONS: Final = "transactions"
 
@@ -56,11 +58,13 @@ class PartRows:
         rows: of the entities of the part; and some of entities that are in no part, so that all rows are in one.
         numbers: of the rows, from 0.
         is_known: whether the entity of a row was read.
+        is_copy: whether a row is here for those to whom its entity is linked, and counted in another part.
     """
 
     rows: pl.DataFrame
     numbers: pl.Series
     is_known: pl.Series
+    is_copy: pl.Series
 
 
 class _Slice(msgspec.Struct, frozen=True):
@@ -77,7 +81,7 @@ class _CutSlice:
     Attributes:
         source: Parquet.
         names: our names of its columns.
-        places: a file of all entities that were read, with their `PART`.
+        places: a file of all entities that were read, with their `PART` and `COPY`.
         parts: how many there are.
         folder: for what is cut.
     """
@@ -110,19 +114,22 @@ class _CutSlice:
         yield Result(pa.table(table, schema=pa.schema(dict.fromkeys(_PLACES, pa.int64()))), name.encode())
 
     def _placed(self, rows: pl.DataFrame, first: int) -> pl.DataFrame:
-        """Add the number of each row, whether its entity was read, and its part."""
+        """Give each row once for each of its parts, with its number, and whether its entity was read."""
         places = pl.read_ipc(self.places)
-        placed = rows.select(ENTITY).join(places, on=ENTITY, how="left", maintain_order="left")
+        owners = rows.select(ENTITY).with_row_index(ROW)
+        placed = owners.join(places, on=ENTITY, how="left", maintain_order="left")
         has_part = pl.col(PART).is_not_null() & (pl.col(PART) >= 0)
         others = placed.filter(~has_part & pl.col(ENTITY).is_not_null())[ENTITY].unique()
         # Rows that repeat each other are of the same entity, so they meet in a part.
         spread = {name: crc32(name.encode()) % self.parts for name in others}
         elsewhere = pl.col(ENTITY).replace_strict(spread, default=0, return_dtype=pl.Int32)
-        is_known, part = placed.select(
-            pl.col(PART).is_not_null().alias(_KNOWN), pl.when(has_part).then(PART).otherwise(elsewhere).alias(PART)
+        columns = placed.select(
+            pl.col(ROW).cast(pl.Int64) + first,
+            pl.col(PART).is_not_null().alias(_KNOWN),
+            pl.col(COPY).fill_null(value=False),
+            pl.when(has_part).then(PART).otherwise(elsewhere).alias(PART),
         )
-        numbers = pl.int_range(first, first + len(rows), dtype=pl.Int64, eager=True).alias(ROW)
-        return rows.with_columns(numbers, is_known, part)
+        return rows[placed[ROW]].with_columns(columns)
 
 
 _PLACES: Final = ("part", "start", "length")
@@ -139,7 +146,7 @@ def cut_rows(
         engine: whose workers do it.
         source: Parquet, where this machine and the workers see it.
         names: our names of its columns.
-        places: `entity_id` and `PART` of all entities that were read.
+        places: `entity_id`, `PART` and `COPY` of all entities that were read; one may be in several parts.
         parts: how many have entities.
     """
     placed = engine.folder / "entities.arrow"
@@ -179,9 +186,10 @@ def read_pieces(pieces: Sequence[Piece], columns: pl.DataFrame) -> PartRows:
             file.seek(piece.start)
             frames.append(pl.read_ipc(io.BytesIO(file.read(piece.length))))
     if not frames:
-        return PartRows(columns, pl.Series(ROW, [], pl.Int64), pl.Series(_KNOWN, [], pl.Boolean))
+        nothing = pl.Series([], dtype=pl.Boolean)
+        return PartRows(columns, pl.Series([], dtype=pl.Int64), nothing, nothing)
     together = pl.concat(frames, rechunk=True)  # Polars 2.1 panics where it streams some filters of many chunks
-    return PartRows(together.drop(ROW, _KNOWN), together[ROW], together[_KNOWN])
+    return PartRows(together.drop(ROW, _KNOWN, COPY), together[ROW], together[_KNOWN], together[COPY])
 
 
 def _table(source: Path, names: PortfolioColumns) -> TableFile:

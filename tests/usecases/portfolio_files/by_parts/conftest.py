@@ -53,9 +53,10 @@ COMPANIES = PEOPLE.replace("ruleset: people", "ruleset: companies").replace("equ
 
 @dataclass
 class World:
-    """A portfolio in files, and what was warned of it."""
+    """A portfolio in files, its further options, and what was warned of it."""
 
     folder: Path
+    options: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
     def files(self, **more: Any) -> PortfolioFiles:
@@ -65,6 +66,7 @@ class World:
             "load_model": _no_model,
             "warn": self.warnings.append,
             **paths,
+            **self.options,
             **more,
         }
         return PortfolioFiles(**options)

@@ -9,13 +9,13 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import ConfigError, FivefoldError
+from fivefold.domain.errors import FivefoldError
 from fivefold.usecases.portfolio_files.assess import Assessed, assess_files
 from fivefold.usecases.portfolio_files.bundled import load_ruleset
 from fivefold.usecases.portfolio_files.by_parts import portfolio as by_portfolio
 from fivefold.usecases.portfolio_files.by_parts import rows as by_rows
 from fivefold.usecases.portfolio_files.by_parts.assess import AssessmentByParts, AssessmentOutputs
-from fivefold.usecases.portfolio_files.by_parts.portfolio import RulesetText
+from fivefold.usecases.portfolio_files.by_parts.rulesets import RulesetText
 from fivefold.usecases.portfolio_files.columns import PortfolioColumns
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
 from tests.features.split_engine import SplitEngine
@@ -216,11 +216,6 @@ def test_other_refusals_are_those_of_one_process(world: World) -> None:
     pl.concat([entities, entities.slice(30, 1)]).write_parquet(world.folder / "entities.parquet")
     alone, split = refusals(world)
     assert alone == split
-
-
-def test_what_cannot_be_known_by_parts_is_refused_by_name(world: World) -> None:
-    with pytest.raises(ConfigError, match="takes no --links: linked entities may be in another part"):
-        split_of(world, ["people"], world.files(links=world.folder / "links.csv"))
 
 
 def test_a_ruleset_that_lacks_a_list_is_refused_by_the_worker_that_first_reads_it(world: World) -> None:
