@@ -290,8 +290,8 @@ def _copies(
         return places.clear()
     names = [places.filter(pl.col(PART) == number)[ENTITY] for number in range(parts)]
     members = [
-        found.to_frame().with_columns(pl.lit(number, pl.Int32).alias(PART))
-        for number, found in enumerate(find_members(engine, links, names))
+        others.to_frame().with_columns(pl.lit(number, pl.Int32).alias(PART))
+        for number, others in enumerate(find_members(engine, links, names))
     ]
     return pl.concat(members).join(portfolio.entities.select(pl.col(ENTITY).unique()), on=ENTITY, how="semi")
 
