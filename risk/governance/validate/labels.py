@@ -15,6 +15,7 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.compiler.formulas import simple_parts
 from fivefold.risk.compiler.value_types import Vocabulary, inputs_of_rule
 from fivefold.risk.engine.explain.describe import input_words
+from fivefold.risk.facts.groups.links import BEGINS
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
 from fivefold.risk.facts.reading import read_field, read_moments
 from fivefold.risk.governance.validate.ranking import Marks
@@ -199,10 +200,10 @@ _DATES = {"tags": "from", "screenings": "at"}
 
 
 def dated_only(portfolio: Portfolio, *, undated_known: bool = False) -> tuple[Portfolio, tuple[str, ...]]:
-    """Leave out undated tags and screenings, with a caution for these and for undated attributes.
+    """Leave out undated tags and screenings, with a caution for these, for undated attributes and for undated links.
 
     A tag that was set when a case was confirmed, and has no date, would tell the label. Attributes cannot be left out
-    without leaving out the entities, so that of them is said alone.
+    without leaving out the entities, nor links without making groups unknown, so of these there is a caution alone.
 
     Args:
         portfolio: as it was read.
@@ -232,5 +233,12 @@ def dated_only(portfolio: Portfolio, *, undated_known: bool = False) -> tuple[Po
         cautions.append(
             f"the attributes of {undated:,} of {len(entities):,} entities have no date (known_at) and were taken as "
             "known at as-of: an attribute that was set when a case was confirmed would tell the label"
+        )
+    links = None if portfolio.links is None else portfolio.links.frame
+    undated = 0 if links is None else len(links) if BEGINS not in links.columns else links[BEGINS].null_count()
+    if links is not None and undated:
+        cautions.append(
+            f"{undated:,} of {len(links):,} links have no date ({BEGINS}) and were taken as known at as-of: a link that "
+            "was found when a case was looked at would tell the label"
         )
     return portfolio, tuple(cautions)

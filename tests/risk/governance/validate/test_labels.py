@@ -1,5 +1,6 @@
 """Labels: what was known when, and inputs that would give them away."""
 
+from dataclasses import replace
 from datetime import date
 
 import polars as pl
@@ -11,6 +12,7 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import FileFormatError, InvalidRulesetError
 from fivefold.domain.money import base_only
 from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.facts.groups.links import Links
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.governance.validate.labels import dated_only, match_labels, names_in, refuse_leaks
 from fivefold.risk.language.expressions import FieldInput
@@ -168,6 +170,18 @@ def test_undated_attributes_are_said(known_at: list[None] | None) -> None:
     kept, cautions = dated_only(portfolio(entities=entities))
     assert len(kept.entities) == 2
     assert cautions[0].startswith("the attributes of 2 of 2 entities have no date (known_at)")
+
+
+def test_undated_links_are_kept_and_cautioned_of() -> None:
+    """Without them nothing would be known of whom an entity is linked to."""
+    ends = {"type": ["home"] * 3, "from": ["a", "b", "c"], "to": ["H1", "H1", None]}
+    for dates, count in (({}, 3), ({"valid_from": ["2023-01-01", None, "2023-01-01"]}, 1)):
+        given = replace(portfolio(), links=Links(pl.DataFrame(ends | dates)))
+        kept, cautions = dated_only(given)
+        assert kept.links is given.links
+        assert cautions[-1].startswith(f"{count} of 3 links have no date (valid_from) and were taken as known at as-of")
+    dated = Links(pl.DataFrame(ends | {"valid_from": ["2023-01-01"] * 3}))
+    assert not any("links" in each for each in dated_only(replace(portfolio(), links=dated))[1])
 
 
 def test_what_is_dated_is_no_matter() -> None:
