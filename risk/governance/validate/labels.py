@@ -238,7 +238,7 @@ def dated_only(portfolio: Portfolio, *, undated_known: bool = False) -> tuple[Po
     undated = 0 if links is None else len(links) if BEGINS not in links.columns else links[BEGINS].null_count()
     if links is not None and undated:
         cautions.append(
-            f"{undated:,} of {len(links):,} links have no date ({BEGINS}) and were taken as known at as-of: a link that "
-            "was found when a case was looked at would tell the label"
+            f"{undated:,} of {len(links):,} links have no date ({BEGINS}) and were taken as known at as-of: a link "
+            "that was found when a case was looked at would tell the label"
         )
     return portfolio, tuple(cautions)
