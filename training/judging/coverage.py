@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import isnan, sqrt
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +13,7 @@ from fivefold.domain.segments import SEGMENTS
 from fivefold.features.histories import Floats, Integers
 from fivefold.models.certainty.intervals import Ends, covered
 from fivefold.models.value_model import ValueModel
+from fivefold.training.config import DueSettings
 from fivefold.training.judging.metrics import DECILES
 from fivefold.training.judging.predictions import WindowPredictions
 
@@ -28,6 +31,8 @@ class IntervalCoverage:
         covered_share: of all customers of the window.
         expected_share: what the intervals held of the customers that they were measured on: the level, and more where
             many are worth nothing.
+        is_off: the covered share is further from the level than the configuration allows of predictions whose horizon
+            is over, see `is_surely_off`.
         width_mean: money from the low end to the high end; NaN where no customer has a high end.
         segments: one row a segment, lowest first: customers, covered_share, zero_share (of those worth nothing),
             expected_share, low_mean and high_mean (money); empty ones left out.
@@ -39,10 +44,22 @@ class IntervalCoverage:
     as_ofs: tuple[int, ...]
     covered_share: float
     expected_share: float
+    is_off: bool
     width_mean: float
     segments: pl.DataFrame
     tenths: pl.DataFrame
     fifths: pl.DataFrame
+
+    @property
+    def doubt(self) -> str:
+        """What follows where the share is off, as the end of a sentence about it; empty where it is not."""
+        if not self.is_off:
+            return ""
+        than, which = ("less", "narrow") if self.covered_share < self.level_percent / 100 else ("more", "wide")
+        return (
+            f"{than} than {self.level_percent} % by more than due.most_coverage_distance allows: this window differs "
+            f"from those that the intervals were measured on, and intervals of later customers may be too {which} as well"
+        )
 
     def figures(self) -> dict[str, float]:
         """Give every figure by its name in the registry."""
@@ -56,8 +73,32 @@ class IntervalCoverage:
         }
 
 
-def coverage(model: ValueModel, window: WindowPredictions) -> IntervalCoverage | None:
-    """Judge a model's intervals, which were measured on earlier customers, on a window; None where it keeps none."""
+def is_surely_off(
+    covered_share: float, level_percent: int, most_held_share: float, customers: int, due: DueSettings
+) -> bool:
+    """Tell whether intervals held further from their level than is allowed, and than chance alone reaches.
+
+    Args:
+        covered_share: of the values of a window.
+        level_percent: of the intervals.
+        most_held_share: what they held of the customers that they were measured on: more than the level where many are
+            worth nothing, and no worse for it. NaN where it is not known.
+        customers: of the window.
+        due: the bounds.
+    """
+    level = level_percent / 100
+    # How far chance alone moves the share of a model whose intervals hold what they say.
+    reach = NormalDist().inv_cdf((1 + due.confidence) / 2) * sqrt(level * (1 - level) / customers)
+    most = level if isnan(most_held_share) else max(level, most_held_share)
+    allowed = max(due.most_coverage_distance, reach)
+    return not level - allowed <= covered_share <= most + allowed
+
+
+def coverage(model: ValueModel, window: WindowPredictions, due: DueSettings) -> IntervalCoverage | None:
+    """Judge a model's intervals, which were measured on earlier customers, on a window; None where it keeps none.
+
+    *due* has the bounds of what they may hold.
+    """
     table, predicted, realised = model.intervals, window.predicted, window.realised
     if table is None:
         return None
@@ -67,11 +108,13 @@ def coverage(model: ValueModel, window: WindowPredictions) -> IntervalCoverage |
     width = float((ends.high - ends.low)[is_bounded].mean()) if is_bounded.any() else float("nan")
     category = model.segments_of(model.curve.score(predicted))
     segments = {segment: category == segment for segment in SEGMENTS}
+    held, expected = float(hits.covered.mean()), float(hits.expected.mean())
     return IntervalCoverage(
         table.level_percent,
         table.as_ofs,
-        float(hits.covered.mean()),
-        float(hits.expected.mean()),
+        held,
+        expected,
+        is_surely_off(held, table.level_percent, expected, len(realised), due),
         width,
         hits.by("segment", segments),
         hits.by("decile", dict(tenths(predicted))),

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isnan, sqrt
-from statistics import NormalDist
+from math import isnan
 from typing import Literal
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.text import percent
 from fivefold.training.config import DueSettings
+from fivefold.training.judging.coverage import is_surely_off
 from fivefold.training.judging.realised import Realised, RealisedDay
 
 
@@ -89,13 +89,7 @@ def _coverage(day: RealisedDay, due: DueSettings) -> str:
     share = day.whole["covered_share"]
     if share is None or day.level_percent is None:
         return ""
-    level = day.level_percent / 100
-    # How far chance alone moves the share of a model whose intervals hold what they say.
-    reach = NormalDist().inv_cdf((1 + due.confidence) / 2) * sqrt(level * (1 - level) / day.customers)
-    # Where more than the level are worth nothing, an interval that holds 0 holds more and is no worse for it.
-    most = level if isnan(day.most_held_share) else max(level, day.most_held_share)
-    allowed = max(due.most_coverage_distance, reach)
-    if level - allowed <= share <= most + allowed:
+    if not is_surely_off(share, day.level_percent, day.most_held_share, day.customers, due):
         return ""
     return f"intervals of {day.level_percent} % held {percent(share)} of the values"
 

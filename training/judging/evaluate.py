@@ -114,7 +114,7 @@ def evaluate(
         compare_with_rivals(
             predictions, test_window.realised, metrics, (MODEL, CHAMPION), config.gate, times_judged, config.seed
         ),
-        coverage(model, test_window),
+        coverage(model, test_window, config.due),
     )
 
 

@@ -147,6 +147,7 @@ def _seen(model: ValueModel, evaluation: Evaluation, *, refitted: bool) -> list[
     )
     return [
         intro,
+        *([paragraph("They held {doubt}.", doubt=judged.doubt)] if judged.doubt else []),
         _covered(judged.segments, "predicted segment"),
         _covered(judged.tenths, "predicted tenth"),
         _covered(judged.fifths, "fifth of those whose consistency is known, least consistent first"),
