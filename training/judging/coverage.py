@@ -108,13 +108,13 @@ def coverage(model: ValueModel, window: WindowPredictions, due: DueSettings) -> 
     width = float((ends.high - ends.low)[is_bounded].mean()) if is_bounded.any() else float("nan")
     category = model.segments_of(model.curve.score(predicted))
     segments = {segment: category == segment for segment in SEGMENTS}
-    held, expected = float(hits.covered.mean()), float(hits.expected.mean())
+    share, expected = float(hits.covered.mean()), float(hits.expected.mean())
     return IntervalCoverage(
         table.level_percent,
         table.as_ofs,
-        held,
+        share,
         expected,
-        is_surely_off(held, table.level_percent, expected, len(realised), due),
+        is_surely_off(share, table.level_percent, expected, len(realised), due),
         width,
         hits.by("segment", segments),
         hits.by("decile", dict(tenths(predicted))),
