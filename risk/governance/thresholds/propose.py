@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from fivefold.domain.errors import ConfigError, NotEnoughDataError
+from fivefold.domain.text import percent
 from fivefold.features.histories import Floats, Integers
 from fivefold.risk.engine.assessments import STATUS, Assessments, Status
 from fivefold.risk.engine.program import FLOOR, TOTAL
@@ -340,7 +341,11 @@ def _moves(before: Integers, after: Integers, levels: Sequence[str]) -> tuple[Le
 def _targets(targets: Sequence[float] | None, levels: Sequence[str]) -> Floats:
     shares = np.array(default_targets() if targets is None else targets, dtype=np.float64)
     if len(shares) != len(levels):
-        raise ConfigError(f"{len(shares)} target shares were given for {len(levels)} levels: {', '.join(levels)}")
+        usual = "usual " if targets is None else ""
+        raise ConfigError(
+            f"the {len(shares)} {usual}target shares, {', '.join(map(percent, shares))}, do not fit {len(levels)} levels: "
+            f"{', '.join(levels)}; name a share for each, the lowest first"
+        )
     if not (shares > 0).all() or abs(shares.sum() - 1) > 1e-9:
         texts = ", ".join(f"{share:g}" for share in shares)
         raise ConfigError(f"the target shares are {texts}; each must be above 0, and all must add up to 1")
