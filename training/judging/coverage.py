@@ -58,7 +58,8 @@ class IntervalCoverage:
         than, which = ("less", "narrow") if self.covered_share < self.level_percent / 100 else ("more", "wide")
         return (
             f"{than} than {self.level_percent} % by more than due.most_coverage_distance allows: this window differs "
-            f"from those that the intervals were measured on, and intervals of later customers may be too {which} as well"
+            "from those that the intervals were measured on, and intervals of later customers may be too "
+            f"{which} as well"
         )
 
     def figures(self) -> dict[str, float]:

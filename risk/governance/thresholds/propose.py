@@ -343,8 +343,8 @@ def _targets(targets: Sequence[float] | None, levels: Sequence[str]) -> Floats:
     if len(shares) != len(levels):
         usual = "usual " if targets is None else ""
         raise ConfigError(
-            f"the {len(shares)} {usual}target shares, {', '.join(map(percent, shares))}, do not fit {len(levels)} levels: "
-            f"{', '.join(levels)}; name a share for each, the lowest first"
+            f"the {len(shares)} {usual}target shares, {', '.join(map(percent, shares))}, do not fit {len(levels)} "
+            f"levels: {', '.join(levels)}; name a share for each, the lowest first"
         )
     if not (shares > 0).all() or abs(shares.sum() - 1) > 1e-9:
         texts = ", ".join(f"{share:g}" for share in shares)
