@@ -70,7 +70,7 @@ class InputLayout(Base):
     """The shared part of the inputs of many assessments: it says nothing about a person, so it is kept. Written once.
 
     Attributes:
-        name: the SHA-256 of the content, which each of them names.
+        name: of the content, which each of them names; `store.levels.layouts.layout_name` makes it.
         content: canonical JSON, as `usecases.levels.content.inputs` writes it.
     """
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from fivefold.store.audit import history_reading, standings
 from fivefold.store.audit.expectations import Expectations, ExpectedDecision, SealedBatch
 from fivefold.store.audit.history import find_differences, seal, subject_of_line
+from fivefold.store.levels.layouts import layout_name
 from fivefold.usecases.audit.removals import ACTIONS as REMOVAL_ACTIONS
 from fivefold.usecases.audit.removals import RemovalCheck
 from fivefold.usecases.audit.rows import ACTIONS as ROW_ACTIONS
@@ -154,7 +155,7 @@ class HistoryCheck:
         self._standings.compare(connection, only)
         self._removals.compare(connection, only)
         for row in history_reading.layouts(connection, only):
-            if sha256(row["content"].encode()).hexdigest() != row["name"]:
+            if layout_name(row["content"]) != row["name"]:
                 self._report(row["organisation_id"], 0, f"the layout {row['name']} of inputs was changed")
 
     def _compare_emptied(self) -> None:

@@ -16,7 +16,7 @@ from fivefold.store.audit.standings import COLUMNS, with_standing
 from fivefold.store.ingest.blocks import store_blocks
 from fivefold.store.levels import leases as claims
 from fivefold.store.levels.assessment_queue import NO_FLOW, Origin, Reason, caused_by_flows
-from fivefold.store.levels.layouts import add_layouts
+from fivefold.store.levels.layouts import add_layouts, layout_name
 from fivefold.store.levels.leases import LeasedBatch
 from fivefold.store.levels.summaries import store_summaries
 from fivefold.store.sql.bulk import delete_rows, write_rows
@@ -25,7 +25,6 @@ from fivefold.store.tables.rulesets import Family, RulesetVersion
 from fivefold.store.webhooks.outbox import NewEvent, add_events
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.levels.assess import AssessmentResult
-from fivefold.usecases.levels.content.inputs import layout_name
 from fivefold.usecases.levels.memberships.persist import store_looks
 from fivefold.usecases.levels.records import AssessmentRecord, CurrentValue
 from fivefold.usecases.levels.value_scores import EntityScores

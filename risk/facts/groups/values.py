@@ -40,7 +40,7 @@ Moment = tuple[str, int]
 def entities_at(portfolio: Portfolio, moments: Sequence[Moment]) -> list[pl.DataFrame]:
     """Give entities as known at moments, those of whom anything is known, in frames in which no two are alike.
 
-    An entity that is looked at as of several moments is in as many of them.
+    An entity that is looked at as of several moments is in as many of them; no frame is empty.
     """
     entities = portfolio.entities if portfolio.everyone is None else portfolio.everyone
     entities = entities.with_columns(pl.col(ENTITY).cast(pl.String)).drop(AS_OF, strict=False)
@@ -48,7 +48,8 @@ def entities_at(portfolio: Portfolio, moments: Sequence[Moment]) -> list[pl.Data
     frames = []
     for wave in requests.with_columns(pl.int_range(pl.len()).over(ENTITY).alias(_WAVE)).partition_by(_WAVE):
         rows = entities.join(wave.select(ENTITY, AS_OF), on=ENTITY, how="inner", maintain_order="left")
-        frames.append(known_entities(rows.drop(AS_OF), rows[AS_OF]))
+        known = known_entities(rows.drop(AS_OF), rows[AS_OF])
+        frames += [known] if len(known) else []
     return frames
 
 

@@ -96,7 +96,8 @@ def read_ahead(
     rows = facts.rows
     if len(numbered) <= FEW_ENTITIES:
         rows = rows.filter(pl.col(LINKED_ENTITY).is_in(numbered[LINKED_ENTITY].implode()))
-    moves = pl.any_horizontal([pl.col(name) > numbered[AS_OF].min() for name in facts.moves]) | pl.col(TIME).is_null()
+    earliest = pl.lit(numbered[AS_OF].min(), pl.Int64)  # null where there is nobody
+    moves = pl.any_horizontal([pl.col(name) > earliest for name in facts.moves]) | pl.col(TIME).is_null()
     recent = pl.lit(value=False) if first is None else pl.lit(value=True) if facts.as_known else pl.col(TIME) > first
     later = [pl.when(pl.col(name) > pl.col(AS_OF)).then(pl.col(name)) for name in facts.moves]
     near = rows.filter(recent | moves)

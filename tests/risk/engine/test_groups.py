@@ -179,6 +179,24 @@ def test_time_moves_what_those_linked_make(links: list[Data], transaction: str |
     assert moments[input_key(analysed.inputs[0])][0] == NOW + days * DAY_US
 
 
+def test_who_is_linked_and_was_not_read_has_nothing_that_moves() -> None:
+    """Nobody who is linked is known, so there is no moment as of which anything of them is looked at."""
+    asked = {"all": [{"field": "income", "at_least": 1}, {"sum": "amount", "over": "30 days", "at_least": 1}]}
+    analysed = ruleset_of({"by": "owns", "way": "to", "count": "entities", "where": asked})
+    rows = {"transaction_amount": 5.0, "transaction_currency": "EUR", "transaction_date": "2024-06-10"}
+    transactions = pl.DataFrame([{"entity_id": "A", **rows}])
+    there = portfolio([{**household("A", "Z"), "type": "owns"}], "A", transactions=transactions)
+    first = assess(analysed, there, NOW, ahead=True)
+    assert first.moments is not None
+    assert first.moments[input_key(analysed.inputs[0])].to_list() == [None]
+    assert first.inputs[input_key(analysed.inputs[0])].to_list() == [None]
+    own = there.entities.with_columns(known_at=pl.lit(date(2020, 1, 1)))
+    other = own.with_columns(entity_id=pl.lit("Z"), known_at=pl.lit(date(2025, 1, 1)))
+    second = assess(analysed, replace(there, everyone=pl.concat([own, other])), NOW, ahead=True)
+    assert second.moments is not None
+    assert second.moments[input_key(analysed.inputs[0])].to_list() == [parse_moment("2025-01-01", "known")]
+
+
 def test_no_statement_shows_data_of_others_whatever_a_rule_says() -> None:
     said = ruleset_of({"by": "household", "sum": {"field": "income"}}, rule={"disclosable": True})
     assert not is_disclosable(said.ruleset.rules[0], said)

@@ -6,7 +6,6 @@ the versions of lists. An assessment names the layout by its hash, and has value
 
 import json
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
 from itertools import repeat
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ from fivefold.domain.canonical import canonical_json
 from fivefold.risk.engine.assessments import VERSIONS, Assessments
 from fivefold.risk.engine.levels import from_text
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
+from fivefold.store.levels.layouts import layout_name
 
 _LETTERS: Mapping[str, Any] = {
     "b": pl.Boolean,
@@ -43,11 +43,6 @@ class StoredInputs(NamedTuple):
 
     inputs: str
     layout: str
-
-
-def layout_name(layout: str) -> str:
-    """Name a layout by what it says."""
-    return sha256(layout.encode()).hexdigest()
 
 
 def stored_inputs(
