@@ -28,6 +28,7 @@ from fivefold.risk.engine.outcome_codes import points_of, slot_of
 from fivefold.risk.engine.program import Program
 from fivefold.risk.engine.rules import CompiledRule
 from fivefold.risk.engine.totals import WEIGHTS_USED
+from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.quantities import POINT_UNITS, WEIGHT_UNITS
 
@@ -316,13 +317,18 @@ class Explainer:
         return list(zip(*[rule.outcomes(columns) for rule in self.rules], strict=True))
 
     def values_shown(self, columns: Columns) -> list[Sequence[Any]]:
-        """Give what the rules saw of some entities, in columns: equal where what is shown of it is."""
+        """Give what the rules saw of some entities, in columns: equal where what is shown of it is.
+
+        A column of errors is there where one entity of those assessed together has one. Here it always is, so that what
+        is given of an entity does not depend on the others.
+        """
+        nothing = [None] * len(columns[ENTITY])
         shown = {(one.key, one.cuts): one for rule in self.rules for one in rule.descriptions}
         errors = dict.fromkeys(one.error for one in shown.values())
         moments = [rule.timeless(columns) for rule in self.rules]
         return [
             *(one.shown(columns) for one in shown.values()),
-            *(columns[name] for name in errors if name in columns),
+            *(columns.get(name, nothing) for name in errors),
             *(each for each in moments if each),
         ]
 

@@ -75,6 +75,14 @@ def test_what_is_compared_is_equal_just_where_breakdowns_are(
     assert all(len(texts) == 1 for texts in by_content.values())
 
 
+def test_what_is_compared_of_one_does_not_depend_on_another() -> None:
+    """Of another one something cannot be read, which fails that one alone."""
+    rules = ruleset(rule("one", case({"field": "n1", "at_least": 1}, 5)))
+    alone, together = (assessed(rules, {"n1": 2.0}, *others) for others in ((), ({"n1": "ten"},)))
+    assert together.outcomes[STATUS].to_list() == ["assessed", "failed"]
+    assert contents(alone) == contents(together)[:1]
+
+
 def test_the_words_of_a_number_do_not_change() -> None:
     """Where this fails, people would read another text than before: make `WORDS` the next number, with a file of it."""
     compare(f"breakdowns_{WORDS}", _text_of)
