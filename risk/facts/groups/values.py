@@ -48,8 +48,8 @@ def entities_at(portfolio: Portfolio, moments: Sequence[Moment]) -> list[pl.Data
     frames = []
     for wave in requests.with_columns(pl.int_range(pl.len()).over(ENTITY).alias(_WAVE)).partition_by(_WAVE):
         rows = entities.join(wave.select(ENTITY, AS_OF), on=ENTITY, how="inner", maintain_order="left")
-        known = known_entities(rows.drop(AS_OF), rows[AS_OF])
-        frames += [known] if len(known) else []
+        frame = known_entities(rows.drop(AS_OF), rows[AS_OF])
+        frames += [frame] if len(frame) else []
     return frames
 
 
