@@ -1,13 +1,50 @@
 """Our names of the columns in a portfolio's files: of one file, or of all that have the column."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 
 import polars as pl
 
-from fivefold.domain.errors import ConfigError
+from fivefold.domain.errors import ConfigError, FileFormatError
+from fivefold.domain.text import nearest
 from fivefold.features.reading.text_files import ColumnMap
 
 PARTS = ("entities", "transactions", "cases", "alerts", "tags", "screenings", "links", "labels")
+OPTIONAL: Final[Mapping[str, Sequence[str]]] = {
+    "entities": ("known_at",),
+    "transactions": ("transaction_id", "transaction_state", "user_balance", "user_created", "user_category"),
+    "cases": ("closed", "outcome"),
+    "alerts": ("closed", "outcome"),
+    "tags": ("from", "until"),
+    "screenings": ("at",),
+    "links": ("valid_from", "valid_until"),
+    "labels": ("confirmed", "at"),
+}
+"""Columns that the file of a part may lack. Without one its rows say something else: a tag has no end, for instance."""
+_ONE_LETTER = 1.0
+
+
+def refuse_misspelt(part: str, columns: Sequence[str], source: str, declared: Collection[str] = ()) -> None:
+    """Refuse a column that is named as one that may be absent, and is, but for case, signs or one letter.
+
+    Args:
+        part: whose file it is, such as tags.
+        columns: of the file, by our names.
+        source: names the file.
+        declared: what rulesets declare; a column of such a name is what it says.
+
+    Raises:
+        FileFormatError: there is one; the message has the `--map` to paste.
+    """
+    others = [name for name in columns if name not in OPTIONAL[part] and name not in declared]
+    for absent in OPTIONAL[part]:
+        near = None if absent in columns else nearest(absent, others, _ONE_LETTER)
+        if near is not None:
+            raise FileFormatError(
+                f"{source} has no column {absent}, and has {near}; perhaps {near} is meant: "
+                f"--map {part}.{near}={absent}. If it is something else, give it another name, such as "
+                f"--map {part}.{near}={near}_other"
+            )
 
 
 class PortfolioColumns:

@@ -1,6 +1,6 @@
 """A portfolio from files: entities and everything linked to them, as rulesets read it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -22,7 +22,7 @@ from fivefold.risk.facts.peers.reference import read_reference
 from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
 from fivefold.risk.language.expressions import ScreeningInput, TagInput
 from fivefold.risk.language.purposes import Purpose
-from fivefold.usecases.portfolio_files.columns import PortfolioColumns
+from fivefold.usecases.portfolio_files.columns import PortfolioColumns, refuse_misspelt
 from fivefold.usecases.portfolio_files.tables import (
     SHOWN,
     TableFile,
@@ -79,9 +79,18 @@ class PortfolioFiles:
         """Warn of what rows lack."""
         self.warn(str(gap))
 
-    def table(self, part: str, path: Path) -> TableFile:
-        """Give the file of a part, its columns by our names."""
-        return TableFile(path, self.warn, lambda frame: self.names.rename(part, frame, str(path)))
+    def table(self, part: str, path: Path, declared: Collection[str] = ()) -> TableFile:
+        """Give the file of a part, its columns by our names; *declared* are the fields that rulesets declare.
+
+        Reading it is refused with FileFormatError where a column is nearly named as one that may be absent.
+        """
+
+        def rename(frame: pl.DataFrame) -> pl.DataFrame:
+            ours = self.names.rename(part, frame, str(path))
+            refuse_misspelt(part, ours.columns, str(path), declared)
+            return ours
+
+        return TableFile(path, self.warn, rename)
 
 
 def read_portfolio(
@@ -106,8 +115,9 @@ def read_portfolio(
     rates = _rates(files, as_of)
     paths: dict[str, Path | None] = {part: getattr(files, part) for part in _LINKED}
     read = dict.fromkeys(_LINKED, read_linked) | {"transactions": read_transactions}
-    parts: dict[str, Any] = {part: path and read[part](files.table(part, path)) for part, path in paths.items()}
-    entities = read_entities(files.table("entities", files.entities), *rulesets)
+    own = {name for each in rulesets for fields in _declared(each) for name in fields}
+    parts: dict[str, Any] = {part: path and read[part](files.table(part, path, own)) for part, path in paths.items()}
+    entities = read_entities(files.table("entities", files.entities, own), *rulesets)
     links = None if files.links is None else Links(read_links(files.table("links", files.links)))
     files.names.refuse_unused()
     rows = parts["transactions"]
@@ -118,6 +128,11 @@ def read_portfolio(
     indicators, values = value_side.frames(files.transactions, rows)
     parts |= {"indicators": indicators, "values": values, "links": links, "everyone": entities}
     return Portfolio(entities, rates, **parts, lists=files.lists)
+
+
+def _declared(analysed: Analysed[Any]) -> Iterator[Collection[str]]:
+    definition = analysed.definition
+    yield from (definition.fields, definition.transaction_fields, definition.case_fields)
 
 
 def _refuse_lists_for_aml(rulesets: Sequence[Analysed[Any]], lists: Mapping[str, NamedList]) -> None:
