@@ -284,6 +284,20 @@ def _become_writer(connection: Connection) -> None:
         driver.execute(f"PRAGMA busy_timeout={1000 * BUSY_SECONDS}")
 
 
+def empty_write_ahead_log(engine: Engine) -> bool:
+    """Copy SQLite's write-ahead log into its file, and empty it: what was overwritten is then in neither.
+
+    Returns:
+        Whether it is empty: not while another connection reads from it, which is waited for at most `BUSY_SECONDS`.
+        True on PostgreSQL, which has its own.
+    """
+    if engine.dialect.name != "sqlite":
+        return True
+    with engine.connect() as connection:
+        is_busy, *_ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+    return not is_busy
+
+
 def add_alone(session: Session, row: Base) -> None:
     """Add a row whose key was free; ConflictError if a concurrent transaction, which is waited for, took it."""
     session.add(row)
@@ -380,7 +394,8 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
     cursor = connection.cursor()
     # Readers and the writer do not block each other; a power failure may lose the last commits, never the file.
     _write_ahead(cursor)
-    for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
+    # What is erased is overwritten: a build of SQLite may leave it in the file, in pages that are free.
+    for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "secure_delete=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import structlog
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import ProgrammingError
@@ -29,7 +30,7 @@ from fivefold.store.audit.log import erase_values
 from fivefold.store.evidence import erasure as erasing
 from fivefold.store.ingest.entities import entity_named, subject_of
 from fivefold.store.levels.assessment_queue import Reason
-from fivefold.store.sql.database import writing
+from fivefold.store.sql.database import empty_write_ahead_log, writing
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.entities import Entity
 from fivefold.usecases.audit import record as audit
@@ -38,6 +39,7 @@ from fivefold.usecases.levels.groups.reach import mark_linked, reached_by
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 
+log = structlog.get_logger("fivefold.erasure")
 Numbered = tuple[int, int]
 """An entity: its number, and when it was added, microseconds."""
 
@@ -217,7 +219,19 @@ def erase_entity(context: Context, type_name: str, external_id: str, register: P
         erased = _erase(session, context, entities, now)
         session.flush()
         add_erasure(register, _organisation_name(session, context.organisation_id), with_created, now)
-        return erased
+    _overwrite(context.engine)
+    return erased
+
+
+def _overwrite(engine: Engine) -> None:
+    """Leave nothing of what was erased in SQLite's files; warn where another program still reads from them.
+
+    PostgreSQL keeps it in dead rows until its next vacuum.
+    """
+    if not empty_write_ahead_log(engine):
+        log.warning(
+            "what was erased is in the files of the database until the next checkpoint, as another program reads them"
+        )
 
 
 @contextmanager
@@ -336,6 +350,7 @@ def erase_again(engine: Engine, who: str, register: Path, *, now_us: int | None 
                 erased += _erase_line(engine, who, line, now)
         except Exception as error:  # noqa: BLE001 (the lines after it must be carried out all the same)
             failed.append(_failure_of(line, error))
+    _overwrite(engine)
     if failed:
         raise FivefoldError(
             f"some lines of {register} could not be repeated, so their data are still there; {erased} of the entities"

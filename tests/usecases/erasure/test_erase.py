@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, make_url, select, text, update
+import structlog
+from sqlalchemy import Engine, event, make_url, select, text, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, to_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError, FivefoldError, InvalidDataError, NotFoundError
 from fivefold.store.evidence import erasure as erasing
 from fivefold.store.evidence.erasure import with_owned
+from fivefold.store.sql import database
 from fivefold.store.sql.database import upgrade
 from fivefold.store.tables.accounts import Base
 from fivefold.store.tables.entities import Entity
@@ -315,6 +317,44 @@ def test_a_worker_that_is_at_it_stores_nothing_more(
     monkeypatch.setattr(worker, "assess_entities", erased_meanwhile)
     assert bank.run() == worker.BatchResult(0, 0, 0)
     assert [table for table, content in everything(bank.engine).items() if WORD in content] == []
+
+
+def bytes_of_files(bank: Bank) -> dict[str, int]:
+    """How often the word stands in each file of a SQLite database."""
+    path = Path(bank.engine.url.database or "")
+    return {each.name: each.read_bytes().lower().count(WORD.encode()) for each in path.parent.glob(f"{path.name}*")}
+
+
+def without_secure_delete(engine: Engine) -> None:
+    """Connect as a build of SQLite does that was compiled without SQLITE_SECURE_DELETE, before the product's words."""
+    engine.dispose()
+    event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA secure_delete=OFF"), insert=True)
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_no_file_of_the_database_has_a_byte_of_it(bank: Bank, tmp_path: Path) -> None:
+    without_secure_delete(bank.engine)
+    assert sum(bytes_of_files(bank).values()) > 40
+    erase_entity(bank.context, "customer", f"{WORD}-1", tmp_path / "e")
+    assert set(bytes_of_files(bank).values()) == {0}
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_a_program_that_reads_meanwhile_keeps_it_in_the_file_and_that_is_said(
+    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with bank.engine.connect() as reader:
+        reader.exec_driver_sql("BEGIN")
+        reader.exec_driver_sql("SELECT * FROM entities").fetchone()
+        monkeypatch.setattr("fivefold.store.sql.database.BUSY_SECONDS", 0)
+        with structlog.testing.capture_logs() as lines:
+            erase_entity(bank.context, "customer", f"{WORD}-1", tmp_path / "e")
+    assert [line["event"] for line in lines if line["log_level"] == "warning"] == [
+        "what was erased is in the files of the database until the next checkpoint, as another program reads them"
+    ]
+    assert sum(bytes_of_files(bank).values()) > 0
+    assert database.empty_write_ahead_log(bank.engine)
+    assert set(bytes_of_files(bank).values()) == {0}
 
 
 def backup(bank: Bank, kind: str, folder: Path) -> Path:
