@@ -1,6 +1,6 @@
 """`fivefold rules assess`: files in, levels and breakdowns out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     import polars as pl
 
     from fivefold.risk.language.ruleset import Ruleset
-    from fivefold.usecases.portfolio_files.assess import Assessed, AssessedFamilies
+    from fivefold.usecases.portfolio_files.assess import Assessed, EntityText
+    from fivefold.usecases.portfolio_files.by_parts.assess import AssessmentByParts
     from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
 
 EntitiesArgument = Annotated[Path, typer.Argument(help="Entities: Parquet, CSV, JSON or JSON lines, one row each.")]
@@ -72,16 +73,15 @@ def print_assessment(
     With --then several rulesets stand side by side, such as one for people and one for companies: the first that
     applies to an entity decides.
     """
-    from fivefold.usecases.portfolio_files.assess import assess_files
+    from fivefold.usecases.portfolio_files.assess import EntityText, assess_files, explain_entity
     from fivefold.usecases.portfolio_files.bundled import load_ruleset
 
     require_folders(breakdowns)
+    _refuse_files_beside(entity, {"--output": output, "--breakdowns": breakdowns, "--failures": failures})
     for option, written_to in (("--output", output), ("--failures", failures)):
         if written_to is not None:
             require_output(written_to, option)
     engine.require(parts.transactions, output)
-    if engine.is_spark and entity is not None:
-        raise ConfigError("--explain shows one entity, which --engine spark does not find sooner. Leave it out")
     at = past_moment(as_of)
     files = portfolio_files(entities, parts, value)
     sources = (path, *(then or ()))
@@ -89,13 +89,29 @@ def print_assessment(
     named = [each.ruleset for each in rulesets]
     written = _Written(output, breakdowns, failures)
     if engine.is_spark:
-        written.show(_assess_on_spark(sources, files, at, previous, overrides, engine, written), named, at)
+        assessment = _read_for_spark(sources, files, at, previous, overrides)
+        if entity is None:
+            written.show(_assess_on_spark(assessment, engine, written), named, at)
+        else:
+            assessment.entity_rows(entity)  # one who is not there is said before Spark starts
+            with engine.opened(None) as workers:
+                explanation = assessment.explain(workers, entity)
+            _show_breakdown(EntityText.of(explanation), is_one_of_several=bool(then))
         return
     assessed = assess_files(rulesets, files, at, previous=previous, overrides=overrides)
-    if entity is not None:
-        _show_breakdown(assessed, entity, is_one_of_several=bool(then))
-        return
-    written.show(assessed, named, at)
+    if entity is None:
+        written.show(assessed, named, at)
+    else:
+        _show_breakdown(EntityText.of(explain_entity(assessed, entity)), is_one_of_several=bool(then))
+
+
+def _refuse_files_beside(entity: str | None, files: Mapping[str, Path | None]) -> None:
+    """Refuse files that --explain does not write."""
+    options = [option for option, file in files.items() if file is not None]
+    if entity is not None and options:
+        raise ConfigError(
+            f"--explain shows one entity and writes no file: leave out {' and '.join(options)}, or --explain"
+        )
 
 
 @dataclass(frozen=True)
@@ -126,21 +142,21 @@ class _Written:
         _warn_of_failures(assessed)
 
 
-def _assess_on_spark(
-    sources: Sequence[str],
-    files: "PortfolioFiles",
-    at: int,
-    previous: Path | None,
-    overrides: Path | None,
-    engine: EngineOptions,
-    written: _Written,
-) -> "Assessed":
-    """Read all but the transactions here, and have workers do the rest."""
-    from fivefold.usecases.portfolio_files.by_parts.assess import AssessmentByParts, AssessmentOutputs
+def _read_for_spark(
+    sources: Sequence[str], files: "PortfolioFiles", at: int, previous: Path | None, overrides: Path | None
+) -> "AssessmentByParts":
+    """Read all but the transactions, which workers read."""
+    from fivefold.usecases.portfolio_files.by_parts.assess import AssessmentByParts
     from fivefold.usecases.portfolio_files.by_parts.rulesets import RulesetText
 
     texts = [RulesetText.read(source) for source in sources]
-    assessment = AssessmentByParts.read(texts, files, at, previous=previous, overrides=overrides)
+    return AssessmentByParts.read(texts, files, at, previous=previous, overrides=overrides)
+
+
+def _assess_on_spark(assessment: "AssessmentByParts", engine: EngineOptions, written: _Written) -> "Assessed":
+    """Have workers assess everybody."""
+    from fivefold.usecases.portfolio_files.by_parts.assess import AssessmentOutputs
+
     wanted = AssessmentOutputs(written.breakdowns is not None, SHOWN if written.failures is None else None)
     with engine.opened(written.levels) as workers:
         return assessment.on(workers, wanted)
@@ -157,18 +173,15 @@ def _warn_of_failures(assessed: "Assessed") -> None:
         raise typer.Exit(SOME_FAILED)
 
 
-def _show_breakdown(assessed: "AssessedFamilies", entity: str, *, is_one_of_several: bool) -> None:
+def _show_breakdown(one: "EntityText", *, is_one_of_several: bool) -> None:
     """Show the level of one entity, its arithmetic and what each rule gave."""
-    from fivefold.usecases.portfolio_files.assess import explain_entity, outcome_rows
-
-    explanation = explain_entity(assessed, entity)
-    by = f" by {explanation.ruleset}" if is_one_of_several else ""
-    echo(f"{entity}: {explanation.level or 'no level'}{by}, as of {day_text(explanation.as_of)}")
-    echo(explanation.line)
-    for failure in explanation.failures:
+    by = f" by {one.ruleset}" if is_one_of_several else ""
+    echo(f"{one.entity}: {one.level or 'no level'}{by}, as of {day_text(one.as_of)}")
+    echo(one.line)
+    for failure in one.failures:
         warn(failure)
-    show_table("", ("rule", "case", "seen", "points", "floor"), outcome_rows(explanation), left=3)
-    if explanation.failures:
+    show_table("", ("rule", "case", "seen", "points", "floor"), one.outcomes, left=3)
+    if one.failures:
         raise typer.Exit(SOME_FAILED)
 
 

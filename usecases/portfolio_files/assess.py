@@ -42,7 +42,7 @@ class AssessedFamilies:
         for part in self.parts:
             if part.position(entity) is not None:
                 return part
-        raise ConfigError(f"there is no entity {entity} among the {self.entities[ENTITY].n_unique():,} that were read")
+        raise no_such_entity(entity, self.entities)
 
     def without_level(self) -> dict[str, list[str]]:
         """Give the entities without a level by status, those that failed first."""
@@ -59,6 +59,11 @@ class AssessedFamilies:
     def breakdown_lines(self) -> Iterator[str]:
         """Write every breakdown as a line of JSON, those of one ruleset after those of another."""
         return (line for part in self.parts for line in lines_of(part))
+
+
+def no_such_entity(entity: str, entities: pl.DataFrame) -> ConfigError:
+    """Make the error for an entity that is not among those that were read."""
+    return ConfigError(f"there is no entity {entity} among the {entities[ENTITY].n_unique():,} that were read")
 
 
 class Assessed(Protocol):
@@ -193,9 +198,33 @@ def explain_entity(assessed: AssessedFamilies, entity: str) -> Explanation:
     return explain(part, position)
 
 
-def outcome_rows(explanation: Explanation) -> list[list[str]]:
-    """Give the outcome of each rule as text: title, case, what it saw, points and floor."""
-    return [
-        [outcome.title, str(outcome.case), outcome.seen, signed(outcome.points), outcome.floor]
-        for outcome in explanation.rules
-    ]
+@dataclass(frozen=True)
+class EntityText:
+    """The breakdown of one entity as text.
+
+    Attributes:
+        level: empty for none.
+        ruleset: that decided.
+        as_of: the moment, microseconds.
+        line: the arithmetic.
+        failures: what could not be read, in sentences.
+        outcomes: of each rule its title, case, what it saw, points and floor.
+    """
+
+    entity: str
+    level: str
+    ruleset: str
+    as_of: int
+    line: str
+    failures: Sequence[str]
+    outcomes: list[list[str]]
+
+    @classmethod
+    def of(cls, explanation: Explanation) -> "EntityText":
+        """Write an explanation as text."""
+        outcomes = [
+            [outcome.title, str(outcome.case), outcome.seen, signed(outcome.points), outcome.floor]
+            for outcome in explanation.rules
+        ]
+        one = explanation
+        return cls(one.entity, one.level or "", one.ruleset, one.as_of, one.line, one.failures, outcomes)

@@ -102,11 +102,15 @@ def test_an_override_holds_until_it_ends(folder: Path) -> None:
     ("more", "message"),
     [
         (("--explain", "nobody"), "there is no entity nobody among the 4 that were read"),
+        (
+            ("--explain", "a", "--output", "levels.csv", "--breakdowns", "why.jsonl"),
+            "--explain shows one entity and writes no file: leave out --output and --breakdowns, or --explain",
+        ),
         (("--tags", "gone.csv"), "there is no file gone.csv"),
         (("--previous", "rules.yaml"), "must end in .parquet, .csv"),
     ],
 )
-def test_what_cannot_be_done_is_refused_in_words(folder: Path, more: tuple[str, str], message: str) -> None:
+def test_what_cannot_be_done_is_refused_in_words(folder: Path, more: tuple[str, ...], message: str) -> None:
     assert message in refuse(folder, *asked(folder, *more))
 
 

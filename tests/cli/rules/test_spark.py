@@ -40,7 +40,8 @@ def test_what_spark_cannot_do_is_refused_by_name_before_it_starts(
     assert csv == f"{folder / 'rows.csv'} is not Parquet, and Spark reads nothing else here"
     without = refuse(folder, "rules", "assess", folder / "rules.yaml", folder / "entities.csv", *MASTER)
     assert without == "--engine spark takes --transactions: its workers read nothing else. Leave it out"
-    assert "--explain shows one entity" in refuse(folder, *asked(folder, *MASTER, "--explain", "a"))
+    stranger = refuse(folder, *asked(folder, *MASTER, "--explain", "zoe"))
+    assert stranger == "there is no entity zoe among the 4 that were read"
     elsewhere = refuse(folder, *asked(folder, "--engine", "spark", "--spark-master", "yarn"))
     assert elsewhere.endswith("give --spark-folder")
     assert "there is no java under JAVA_HOME, /nowhere" in refuse(folder, *asked(folder, *MASTER))
@@ -101,6 +102,16 @@ def test_workers_compute_indicators_the_value_and_groups(folder: Path, home: Hom
     assert text == (folder / "alone.jsonl").read_text()
     assert "Worth" in text
     assert "Payments of the household" in text
+
+
+@pytest.mark.full
+@pytest.mark.skipif(shutil.which("java") is None, reason="Spark takes Java, and there is none here")
+def test_one_entity_is_explained_as_in_one_process(folder: Path) -> None:
+    alone = run(folder, *asked(folder, "--explain", "a"))
+    done = finish(start(folder, *asked(folder, "--explain", "a", *MASTER)))
+    assert (done.code, done.out) == (alone.code, alone.out), done
+    assert alone.err in done.err
+    assert "a: " in done.out
 
 
 def backtested(folder: Path, *more: str | Path) -> tuple[str | Path, ...]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from fivefold.features.partitions import Engine, Result
 from fivefold.risk.engine.assessments import STATUS, Assessments, Status
+from fivefold.risk.engine.explain.breakdown import Explanation
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.governance.backtest.compositions import PriorState
 from fivefold.risk.governance.beside import composed
@@ -17,14 +18,17 @@ from fivefold.usecases.portfolio_files.assess import (
     assess_portfolio,
     before_of,
     by_status,
+    explain_entity,
     failures_of,
     in_order,
     lines_of,
+    no_such_entity,
     table_of,
 )
 from fivefold.usecases.portfolio_files.by_parts.portfolio import (
     ENTITIES_A_PART,
     LocalPortfolio,
+    PartWork,
     pickled_result,
     read_columns_alone,
     refuse_what_is_missing,
@@ -116,6 +120,19 @@ class _AssessPart:
             yield pickled_result(part, **{_LINES: pa.array(lines, pa.large_list(pa.large_string()))})
 
 
+@dataclass(frozen=True)
+class _ExplainEntity:
+    """Explains one entity as `explain_entity` does, from a part that has it."""
+
+    rulesets: Sequence[RulesetText]
+    as_of: int
+    entity: str
+
+    def __call__(self, portfolio: Portfolio, before: PriorState) -> Iterator[Result]:
+        rulesets = [each.analysed() for each in self.rulesets]
+        yield pickled_result(explain_entity(assess_portfolio(rulesets, portfolio, self.as_of, before), self.entity))
+
+
 def _place(part: Assessments, names: list[str]) -> int:
     """Give the place of the ruleset; those to whom none of several applies come after all."""
     if len(names) > 1 and (part.outcomes[STATUS] == Status.NOT_APPLICABLE.value).all():
@@ -166,16 +183,36 @@ class AssessmentByParts:
 
     def on(self, engine: Engine, wanted: AssessmentOutputs, entities_a_part: int = ENTITIES_A_PART) -> AssessedParts:
         """Assess on the workers of an engine, and warn of the portfolio as one process does."""
-        work = _AssessPart(self.rulesets, self.as_of, wanted)
         entities = self.whole.portfolio.entities
+        tables = self._worked(engine, entities, _AssessPart(self.rulesets, self.as_of, wanted), entities_a_part)
+        parts: list[_OfRuleset] = [unpickled(table) for table in tables]
+        places = [part.place for part in parts]
+        order = sorted(range(len(parts)), key=places.__getitem__)
+        return AssessedParts(entities, [parts[each] for each in order], [_lines(tables[each]) for each in order])
+
+    def entity_rows(self, entity: str) -> pl.DataFrame:
+        """Give the rows of one entity; ConfigError where it was not read."""
+        entities = self.whole.portfolio.entities
+        rows = entities.filter(pl.col(ENTITY) == entity)
+        if rows.is_empty():
+            raise no_such_entity(entity, entities)
+        return rows
+
+    def explain(self, engine: Engine, entity: str) -> Explanation:
+        """Explain the level of one entity, with the warnings of one process; ConfigError where it was not read."""
+        work = _ExplainEntity(self.rulesets, self.as_of, entity)
+        explanation: Explanation = unpickled(self._worked(engine, self.entity_rows(entity), work, 1)[0])
+        return explanation
+
+    def _worked(
+        self, engine: Engine, entities: pl.DataFrame, work: PartWork, entities_a_part: int
+    ) -> Sequence[pa.Table]:
+        """Do the work on some of the entities, and warn of the portfolio as one process does."""
         worked = work_by_parts(engine, self.whole, entities, work, entities_a_part)
         worked.warn(self.whole)
         for warning in self.warnings:
             self.whole.files.warn(warning)
-        parts: list[_OfRuleset] = [unpickled(table) for table in worked.tables]
-        places = [part.place for part in parts]
-        order = sorted(range(len(parts)), key=places.__getitem__)
-        return AssessedParts(entities, [parts[each] for each in order], [_lines(worked.tables[each]) for each in order])
+        return worked.tables
 
 
 def _lines(table: pa.Table) -> pa.Array:

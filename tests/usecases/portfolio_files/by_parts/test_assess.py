@@ -9,8 +9,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import FivefoldError
-from fivefold.usecases.portfolio_files.assess import Assessed, assess_files
+from fivefold.domain.errors import ConfigError, FivefoldError
+from fivefold.usecases.portfolio_files.assess import Assessed, assess_files, explain_entity
 from fivefold.usecases.portfolio_files.bundled import load_ruleset
 from fivefold.usecases.portfolio_files.by_parts import portfolio as by_portfolio
 from fivefold.usecases.portfolio_files.by_parts import rows as by_rows
@@ -51,6 +51,17 @@ def assert_same(
     return alone
 
 
+def assert_explained(world: World, names: Sequence[str], **more: Any) -> None:
+    """Explain some entities in one process, and each by itself where the rest is by parts."""
+    alone = assess_files([load_ruleset(each) for each in sources(world, names)], world.files(**more), AS_OF)
+    expected = list(world.warnings)
+    for entity in alone.entities["entity_id"][::20]:
+        world.warnings.clear()
+        split = split_of(world, names, world.files(**more))
+        assert split.explain(SplitEngine(world.folder / "shared"), entity) == explain_entity(alone, entity)
+        assert world.warnings == expected
+
+
 def split_of(
     world: World, names: Sequence[str], files: PortfolioFiles, as_of: int = AS_OF, **levels: Path
 ) -> AssessmentByParts:
@@ -76,6 +87,19 @@ def test_levels_words_and_warnings_are_those_of_one_process(
     found = assert_same(world, names, size)
     assert found.without_level().keys() >= {"failed"}
     assert any("rows of" in each and "transactions.parquet are of no entity" in each for each in world.warnings)
+
+
+def test_one_entity_is_explained_by_itself(world: World) -> None:
+    assert_explained(world, ["people", "companies"])
+
+
+def test_who_was_not_read_cannot_be_explained(world: World) -> None:
+    alone = assess_files([load_ruleset(each) for each in sources(world, ["people"])], world.files(), AS_OF)
+    with pytest.raises(ConfigError, match="there is no entity zoe among the ") as expected:
+        explain_entity(alone, "zoe")
+    with pytest.raises(ConfigError) as unknown:
+        split_of(world, ["people"], world.files()).explain(SplitEngine(world.folder / "shared"), "zoe")
+    assert str(unknown.value) == str(expected.value)
 
 
 def test_cooldowns_overrides_and_who_decided_go_with_their_entities(world: World) -> None:

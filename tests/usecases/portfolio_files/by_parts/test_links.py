@@ -16,7 +16,7 @@ from fivefold.usecases.portfolio_files.governance import Draw
 from tests.features.split_engine import SplitEngine
 from tests.usecases.portfolio_files.by_parts import test_backtest
 from tests.usecases.portfolio_files.by_parts.conftest import AS_OF, World
-from tests.usecases.portfolio_files.by_parts.test_assess import assert_same, split_of
+from tests.usecases.portfolio_files.by_parts.test_assess import assert_explained, assert_same, split_of
 
 GROUPS = """
 ruleset: people
@@ -104,6 +104,10 @@ def test_groups_are_those_of_one_process(size: int, rules: str, linked: World, m
     points = _points(found)
     assert {rule: len(those) > 1 for rule, those in points.items()} == dict.fromkeys(points, True)
     assert any("links.parquet" in each for each in linked.warnings)
+
+
+def test_one_entity_is_explained_with_those_to_whom_it_is_linked(linked: World) -> None:
+    assert_explained(linked, ["people"])
 
 
 @pytest.mark.parametrize("size", [1, 4, 1000])

@@ -12,7 +12,7 @@ from fivefold.usecases.portfolio_files.bundled import load_ruleset
 from fivefold.usecases.portfolio_files.by_parts import rows as by_rows
 from tests.models.making import model_of_amounts, value_model
 from tests.usecases.portfolio_files.by_parts.conftest import AS_OF, PEOPLE, World
-from tests.usecases.portfolio_files.by_parts.test_assess import assert_same, split_of
+from tests.usecases.portfolio_files.by_parts.test_assess import assert_explained, assert_same, split_of
 
 VALUES = (
     PEOPLE.replace("ruleset: people", "ruleset: companies")
@@ -58,6 +58,13 @@ def test_they_are_those_of_one_process(size: int, valued: World, monkeypatch: py
     alone = assert_same(valued, ["companies"], size, load_model=value_model)
     worth = [line for line in alone.breakdown_lines() if '"worth"' in line]
     assert sum('"points":"11"' in line or '"points":11' in line for line in worth) > 3, worth[0]
+
+
+def test_one_entity_is_explained_by_itself(valued: World) -> None:
+    """Whether a column has no value at all is known of everybody's rows, not of one entity's."""
+    others = pl.col("user_id") != pl.read_parquet(valued.folder / "entities.parquet")["entity_id"][0]
+    valued.change("transactions", lacking("user_balance", lambda _: others))
+    assert_explained(valued, ["companies"], load_model=value_model)
 
 
 def test_the_ruleset_that_ships_and_reads_indicators_is_assessed_by_parts(world: World) -> None:
