@@ -10,9 +10,11 @@ import pyarrow as pa
 from fivefold.domain.money import RateTable
 from fivefold.features.catalogue.own import OwnIndicators
 from fivefold.features.histories import Histories
+from fivefold.features.indicator_matrix import warm
 from fivefold.features.kept import read_kept
 from fivefold.features.partitions import Engine, Result
-from fivefold.features.reading.sources import file_reader
+from fivefold.features.reading.sources import file_reader, require_columns
+from fivefold.features.reading.tables import Source
 from fivefold.features.reading.text_files import MappedFile
 from fivefold.training.data import Made, PieceWork, TransactionSource, converted, cut, unconverted
 
@@ -37,10 +39,16 @@ class EngineSource(TransactionSource):
     source: MappedFile
 
     def __init__(
-        self, source: EngineFile, rates: RateTable, now: int | None = None, *, own: OwnIndicators | None = None
+        self,
+        source: EngineFile,
+        rates: RateTable,
+        now: int | None = None,
+        *,
+        absent: tuple[str, ...] | None = None,
+        own: OwnIndicators | None = None,
     ) -> None:
         """Read nothing yet; the arguments are those of `TransactionSource`."""
-        super().__init__(source.file, rates, now, own=own)
+        super().__init__(source.file, rates, now, absent=absent, own=own)
         self._engine = source.engine
         self._files: list[Path] | None = None
 
@@ -50,7 +58,7 @@ class EngineSource(TransactionSource):
 
     def _kept_files(self) -> list[Path]:
         if self._files is None:
-            reader = file_reader(self.source, unconverted(self.rates), self._latest)
+            reader = file_reader(self.source, unconverted(self.rates), self._latest, absent=self._absent)
             self._files = self._engine.keep(self.source, reader)
         return self._files
 
@@ -59,6 +67,28 @@ class EngineSource(TransactionSource):
         each = _EachPiece(work, self.rates, moments, columns)
         for table, _ in self._engine.run_each(self._kept_files(), each):
             yield pickle.loads(table[_MADE][0].as_buffer())  # noqa: S301 (a worker wrote it, where this account alone may)
+
+
+def open_source(
+    source: Source | EngineFile,
+    rates: RateTable,
+    now: int | None = None,
+    *,
+    absent: tuple[str, ...] | None = None,
+    own: OwnIndicators | None = None,
+) -> TransactionSource:
+    """Open transactions, which workers read where they are an `EngineFile`; the arguments are those of both classes.
+
+    A header without a column is refused here, before anything is compiled for its rows.
+
+    Raises:
+        FileFormatError: as of `require_columns`.
+    """
+    require_columns(source.file if isinstance(source, EngineFile) else source, rates, absent=absent)
+    warm()
+    if isinstance(source, EngineFile):
+        return EngineSource(source, rates, now, absent=absent, own=own)
+    return TransactionSource(source, rates, now, absent=absent, own=own)
 
 
 @dataclass(frozen=True)

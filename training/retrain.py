@@ -8,8 +8,7 @@ from fivefold.domain.errors import FivefoldError, ModelError, RegistryError
 from fivefold.domain.provenance import release
 from fivefold.features.catalogue.own import OwnIndicators
 from fivefold.features.catalogue.probe import check_own_indicators
-from fivefold.features.indicator_matrix import fingerprint, warm
-from fivefold.features.reading.sources import require_columns
+from fivefold.features.indicator_matrix import fingerprint
 from fivefold.features.reading.tables import Source
 from fivefold.models.certainty.intervals import IntervalTable
 from fivefold.models.estimator import ValueRegressor
@@ -24,7 +23,7 @@ from fivefold.training.judging.compare import times_judged
 from fivefold.training.judging.evaluate import Evaluation, evaluate
 from fivefold.training.judging.gate import GateVerdict, gate_verdict
 from fivefold.training.judging.predictions import predict_test_window
-from fivefold.training.on_engine import EngineFile, EngineSource
+from fivefold.training.on_engine import EngineFile, open_source
 from fivefold.training.origins.judge import JudgedOrigin, judge_origin, last_origin
 from fivefold.training.origins.rolling import Rolling, roll
 from fivefold.training.origins.rules import with_origins
@@ -130,16 +129,12 @@ def _learn(
 
 
 def _portfolio(source: Source | EngineFile, config: TrainingConfig, now: int | None) -> TransactionSource:
-    """Open the transactions; a header without a column is refused before anything is compiled."""
-    rates = config.rate_table()
-    require_columns(source.file if isinstance(source, EngineFile) else source, rates)
-    warm()
+    """Open the transactions, and try the operator's own indicators."""
     own = config.own_indicators()
+    portfolio = open_source(source, config.rate_table(), now, own=own)
     if own is not None:
         check_own_indicators(own)
-    if isinstance(source, EngineFile):
-        return EngineSource(source, rates, now, own=own)
-    return TransactionSource(source, rates, now, own=own)
+    return portfolio
 
 
 def _nothing(_: TrainingPlan | PresetChoice) -> None:

@@ -6,8 +6,8 @@ import secrets
 import shutil
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -70,6 +70,10 @@ def require_engine(
             )
     if folder is not None and not folder.is_dir():
         raise ConfigError(f"--spark-folder is {folder}; there is no such folder")
+
+
+OpenWorkers = Callable[[], AbstractContextManager["Engine | None"]]
+"""Gives the engine whose workers read the rows; None where this process does."""
 
 
 @contextmanager

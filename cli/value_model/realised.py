@@ -1,5 +1,6 @@
 """`fivefold realised`: what customers were worth, beside what earlier scores predicted of them."""
 
+from contextlib import nullcontext
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,6 +28,7 @@ from fivefold.domain.text import percent
 from fivefold.training.config import DEFAULT_NAME, DueSettings, read_config
 
 if TYPE_CHECKING:
+    from fivefold.cli.value_model.engines import OpenWorkers
     from fivefold.features.reading.text_files import MappedFile
     from fivefold.training.judging.past_versions import JudgedVersion
     from fivefold.training.judging.realised import RealisedDay
@@ -85,13 +87,21 @@ def judge(
     as_of: int | None = None,
     model_hash: str | None = None,
     only: int | None = None,
+    open_workers: "OpenWorkers" = nullcontext,
 ) -> "tuple[list[JudgedVersion], list[str]]":
-    """Judge the versions that made the scores; give them, and what was left out."""
+    """Judge the versions that made the scores; give them, and what was left out.
+
+    Workers read the transactions, where *open_workers* gives some.
+    """
     from fivefold.training.judging.past_scores import read_scores
     from fivefold.training.judging.past_versions import judge_versions
+    from fivefold.training.on_engine import EngineFile
 
     table = read_scores(scores, as_of, model_hash)
-    return judge_versions(table, source if source.names.ours else source.path, open_registry(name), due, only=only)
+    ours = source if source.names.ours else source.path
+    with open_workers() as engine:
+        read = ours if engine is None else EngineFile(engine, source)
+        return judge_versions(table, read, open_registry(name), due, only=only)
 
 
 def show_version(version: "JudgedVersion", name: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from fivefold.domain.files import protect_folder
 from fivefold.domain.settings import read_settings
 
 if TYPE_CHECKING:
+    from fivefold.cli.value_model.engines import OpenWorkers
     from fivefold.features.reading.text_files import MappedFile
     from fivefold.models.registry import RegisteredVersion
     from fivefold.training.config import TrainingConfig
@@ -101,14 +103,21 @@ def require_schedule(when: When | None, scores: list[Path] | None, data: Path | 
         raise ConfigError("--when needs --data: simulated customers do not change")
 
 
-def run_scheduled(when: When, scores: list[Path], source: "MappedFile", config: "TrainingConfig", run: Run) -> None:
+def run_scheduled(
+    when: When,
+    scores: list[Path],
+    source: "MappedFile",
+    config: "TrainingConfig",
+    run: Run,
+    open_workers: "OpenWorkers",
+) -> None:
     """Train if that is due, or always; print what happened as a line of JSON, and end with its exit code.
 
-    Without *scores* the platform says what is due.
+    Without *scores* the platform says what is due. Workers read the transactions, where *open_workers* gives some.
     """
     try:
         with _only_run(config.name):
-            report = _run(when, scores, source, config, run)
+            report = _run(partial(_verdict, when, scores, source, config, open_workers), config.name, run)
     except Timeout:
         report = Report(ScheduledOutcome.ANOTHER_RUNS, f"another scheduled training of {config.name} is under way")
     echo(report.line(config.name))
@@ -124,10 +133,10 @@ def _only_run(name: str) -> Iterator[None]:
         yield
 
 
-def _run(when: When, scores: list[Path], source: "MappedFile", config: "TrainingConfig", run: Run) -> Report:
-    newest, due = _newest(config.name), tuple[str, ...]()
+def _run(judge_champion: Callable[[], "DueVerdict"], name: str, run: Run) -> Report:
+    newest, due = _newest(name), tuple[str, ...]()
     try:
-        verdict = _verdict(when, scores, source, config)
+        verdict = judge_champion()
         due = verdict.reasons
         if verdict.state != "due":
             outcome = ScheduledOutcome.NOT_ENOUGH_DATA if verdict.state == "unknown" else ScheduledOutcome.NOTHING_DUE
@@ -138,7 +147,7 @@ def _run(when: When, scores: list[Path], source: "MappedFile", config: "Training
     except NotEnoughDataError as error:
         return Report(ScheduledOutcome.NOT_ENOUGH_DATA, str(error), due=due)
     except PromotionRefusedError as error:
-        number = _newest(config.name)
+        number = _newest(name)
         if number == newest:  # of a refit, before it was registered
             return Report(ScheduledOutcome.REFUSED, str(error), due=due)
         text = f"version {number} is registered and passed the gate; it is not the champion: {error}"
@@ -148,7 +157,9 @@ def _run(when: When, scores: list[Path], source: "MappedFile", config: "Training
     return Report(outcome, text, result.version, promoted=result.promoted, due=due)
 
 
-def _verdict(when: When, scores: list[Path], source: "MappedFile", config: "TrainingConfig") -> "DueVerdict":
+def _verdict(
+    when: When, scores: list[Path], source: "MappedFile", config: "TrainingConfig", open_workers: "OpenWorkers"
+) -> "DueVerdict":
     """Judge the champion by what came; due too where that is not asked, or there is none that could be judged.
 
     Raises:
@@ -172,7 +183,7 @@ def _verdict(when: When, scores: list[Path], source: "MappedFile", config: "Trai
         return DueVerdict("due", (f"the champion, version {champion.number}, cannot be loaded: {error}",))
     if not scores:
         return verdict_of_all(open_current_database(), config.name, champion.number, model.content_hash)
-    judged, left_out = judge(scores, source, config.name, config.due, only=champion.number)
+    judged, left_out = judge(scores, source, config.name, config.due, only=champion.number, open_workers=open_workers)
     for text in left_out:
         warn(text)
     return judged[0].verdict if judged else due_verdict(Realised(()), config.due, None)

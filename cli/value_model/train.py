@@ -1,6 +1,7 @@
 """`fivefold train`: from a file of transactions to a registered, judged model."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -114,7 +115,7 @@ def train(
     for path in (*([data] if data else []), *(scores or [])):
         require_source(path)
     require_schedule(when, scores, data, on_platform=platform)
-    _require_engine(engine, spark_master, spark_folder, data, scores)
+    _require_engine(engine, spark_master, spark_folder, data)
     settings = read_config(config)
     if name:
         settings = settings.model_copy(update={"name": name})
@@ -126,11 +127,12 @@ def train(
     import fivefold.training.retrain  # noqa: F401 (where that cannot be imported, nothing is simulated for it)
 
     source = mapped(data or simulated_file(), names, settings.columns if data else {})
+    open_workers = partial(open_engine, engine, spark_master, spark_folder, None)
     proposer = _proposer(organisation, token) if token else None
 
     def whole(check: "Callable[[TrainingPlan], None] | None" = None) -> "TrainingResult":
         path = source if source.names.ours else source.path
-        with open_engine(engine, spark_master, spark_folder, None) as on:
+        with open_workers() as on:
             outcome = run(path, settings, tune, preset_name, refit=refit, check=check, engine=on)
         show_outcome(outcome, settings)
         if refit:
@@ -141,20 +143,13 @@ def train(
     if when is None:
         whole()
     else:
-        run_scheduled(when, scores or [], source, settings, whole)
+        run_scheduled(when, scores or [], source, settings, whole, open_workers)
 
 
-def _require_engine(
-    engine: EngineName, master: str | None, folder: Path | None, data: Path | None, scores: list[Path] | None
-) -> None:
+def _require_engine(engine: EngineName, master: str | None, folder: Path | None, data: Path | None) -> None:
     """Check the options of Spark before anything starts; ConfigError for what would be read by this process alone."""
     if engine is EngineName.SPARK and data is None:
         raise ConfigError("--engine spark needs --data: Parquet that every machine has at the same path")
-    if engine is EngineName.SPARK and scores:
-        raise ConfigError(
-            "--when due compares --scores with the rows in this process, and not on Spark: run `fivefold realised` "
-            "first, then train with --engine spark and --when always; or let a platform compare, with --platform"
-        )
     if data is not None:
         require_engine(engine, master, folder, data, None, writes=False)
     elif master is not None or folder is not None:

@@ -9,14 +9,13 @@ import polars as pl
 from fivefold.domain.clock import day_text, resolve_now
 from fivefold.domain.errors import ConfigError, FileFormatError, ModelError
 from fivefold.domain.provenance import hash_text
-from fivefold.features.indicator_matrix import warm
-from fivefold.features.reading.sources import require_columns
 from fivefold.features.reading.tables import Source
 from fivefold.models.registry import CHAMPION, RegisteredVersion, Registry
 from fivefold.training.config import DueSettings, TrainingConfig
 from fivefold.training.data import TransactionSource
 from fivefold.training.judging.due import DueVerdict, due_verdict
 from fivefold.training.judging.realised import Realised, compare_with_realised
+from fivefold.training.on_engine import EngineFile, open_source
 from fivefold.training.recalibrate import config_of_version
 from fivefold.training.windows import thin_rows
 
@@ -34,7 +33,7 @@ class JudgedVersion:
 
 def judge_versions(
     scores: pl.DataFrame,
-    source: Source,
+    source: Source | EngineFile,
     registry: Registry,
     due: DueSettings | None = None,
     now: int | None = None,
@@ -46,7 +45,8 @@ def judge_versions(
 
     Args:
         scores: as `past_scores.read_scores` gives them.
-        source: the transactions, at least from before the predictions to the end of their horizons.
+        source: the transactions, at least from before the predictions to the end of their horizons; those of an
+            `EngineFile` are read by workers, and the figures are the same.
         registry: where the versions are.
         due: the bounds; those of each version's own training by default.
         now: the present, microseconds.
@@ -88,7 +88,7 @@ def _versions_by_hash(versions: Sequence[RegisteredVersion]) -> dict[str, Regist
 def _judge(
     version: RegisteredVersion,
     scores: pl.DataFrame,
-    source: Source,
+    source: Source | EngineFile,
     registry: Registry,
     due: DueSettings | None,
     now: int,
@@ -100,9 +100,7 @@ def _judge(
         raise ConfigError(f"the scores of version {version.number} are in {theirs}; it predicts {model.currency}")
     config = config_of_version(model, registry, version)
     bounds = config.due if due is None else due
-    require_columns(source, model.rates, absent=model.absent)
-    warm()
-    portfolio = TransactionSource(source, model.rates, now, absent=model.absent, own=model.own)
+    portfolio = open_source(source, model.rates, now, absent=model.absent, own=model.own)
     realised, verdict = judge_predictions(version, scores, portfolio, config, bounds, now)
     return JudgedVersion(version.number, CHAMPION in version.aliases, model.currency, realised, verdict)
 

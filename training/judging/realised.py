@@ -11,7 +11,7 @@ import polars as pl
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.segments import SEGMENTS
-from fivefold.features.histories import Floats
+from fivefold.features.histories import Floats, Histories
 from fivefold.models.certainty.intervals import Ends, covered
 from fivefold.training.config import DueSettings, TrainingConfig
 from fivefold.training.data import TransactionSource
@@ -124,16 +124,28 @@ def _values(
     portfolio: TransactionSource, moments: npt.NDArray[np.int64], config: TrainingConfig, predicted: pl.DataFrame
 ) -> Iterator[pl.DataFrame]:
     """Give the value of every predicted customer after each moment by which they had a row that was read."""
-    lag_us = config.settlement_lag_days * DAY_US
     yield pl.DataFrame(schema={"user_id": pl.String, "as_of": pl.Int64, "realised": pl.Float64})
-    for part in portfolio.pieces("what customers were worth", len(moments), _COLUMNS_AT_ONCE):
+    work = _ValuesWork(moments, config)
+    for values in portfolio.made_of("what customers were worth", len(moments), _COLUMNS_AT_ONCE, work):
+        yield values.join(predicted, on="user_id", how="semi")
+
+
+@dataclass(frozen=True)
+class _ValuesWork:
+    """Computes what a few customers were worth after each moment by which they had a row that was read."""
+
+    moments: npt.NDArray[np.int64]
+    config: TrainingConfig
+
+    def __call__(self, part: Histories) -> pl.DataFrame:
+        moments, config = self.moments, self.config
         values = floor_at_zero(realised_values(part, moments, config.horizon_days, config.value))
-        has_rows = part.time[part.offsets[:-1], None] <= moments - lag_us
+        has_rows = part.time[part.offsets[:-1], None] <= moments - config.settlement_lag_days * DAY_US
         customers, places = np.nonzero(has_rows)
         user_ids = pl.Series("user_id", part.user_ids, dtype=pl.String)
-        yield pl.DataFrame(
+        return pl.DataFrame(
             {"user_id": user_ids.gather(customers), "as_of": moments[places], "realised": values[customers, places]}
-        ).join(predicted, on="user_id", how="semi")
+        )
 
 
 def _day(joined: pl.DataFrame, config: TrainingConfig, due: DueSettings) -> RealisedDay:

@@ -1,5 +1,6 @@
 """`fivefold train --engine spark`: the model and the words of one process, and words for what cannot be."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fivefold.domain.settings import read_settings
-from tests.cli.running import CONFIG, Home, finish, refuse, run, start
+from tests.cli.running import CONFIG, Home, finish, refuse, run, start, succeed
 from tests.models.making import empty_database
 
 MASTER = ("--engine", "spark", "--spark-master", "local[2]")
@@ -23,8 +24,6 @@ def test_what_would_be_read_by_this_process_is_refused_before_anything_starts(ho
     assert (
         refuse(home.var, "train", "--data", csv, *MASTER) == f"{csv} is not Parquet, and Spark reads nothing else here"
     )
-    due = refuse(home.var, "train", "--data", home.rows, *MASTER, "--when", "due", "--scores", home.rows)
-    assert due.startswith("--when due compares --scores with the rows in this process, and not on Spark")
     elsewhere = refuse(
         home.var, "train", "--data", home.rows, "--engine", "spark", "--spark-master", "spark://host:7077"
     )
@@ -49,3 +48,24 @@ def test_what_is_said_and_registered_is_that_of_one_process(home: Home, tmp_path
     assert done.out == alone.out
     assert done.err.count("Traceback") == 0
     assert not list((tmp_path / "spark").glob(".spark-*"))
+
+
+@pytest.mark.full
+@pytest.mark.skipif(shutil.which("java") is None, reason="Spark takes Java, and there is none here")
+@pytest.mark.parametrize(("most_off_share", "outcome"), [(9, "nothing_due"), (0.01, "same_data")])
+def test_workers_compare_earlier_scores_with_what_came(
+    home: Home, registry: Path, tmp_path: Path, most_off_share: float, outcome: str
+) -> None:
+    """Data that were learnt from are not learnt from again, so the run ends once it is due."""
+    scores, config = tmp_path / "scores.parquet", tmp_path / "config.yaml"
+    succeed(home.var, "score", home.rows, "-o", scores, "--as-of", "2024-10-01")
+    due = (
+        f"{{least_customers: 100, most_off_share: {most_off_share}, most_coverage_distance: 0.9, most_gini_fall: 0.9}}"
+    )
+    config.write_text(f"{CONFIG}due: {due}\n", encoding="utf-8")
+    options = ("--data", home.rows, "--config", config, "--when", "due", "--scores", scores)
+    alone = run(registry, "train", *options)
+    done = finish(start(registry, "train", *options, *MASTER))
+    assert (done.code, done.out) == (alone.code, alone.out), done
+    assert json.loads(done.out.splitlines()[-1])["outcome"] == outcome
+    assert done.err.count("Traceback") == 0

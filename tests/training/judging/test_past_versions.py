@@ -5,20 +5,26 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from polars.testing import assert_frame_equal
 
 from fivefold.domain.clock import DAY_US, parse_moment
 from fivefold.domain.errors import ConfigError, FileFormatError
 from fivefold.domain.provenance import hash_text
+from fivefold.features.reading.text_files import MappedFile
 from fivefold.models.scoring.sources import score_source
 from fivefold.models.value_model import ValueModel
+from fivefold.training import data
 from fivefold.training.config import DueSettings, TrainingConfig
 from fivefold.training.data import TransactionSource
 from fivefold.training.judging.evaluate import MODEL
 from fivefold.training.judging.past_scores import read_scores
 from fivefold.training.judging.past_versions import JudgedVersion, judge_versions, realised_table
 from fivefold.training.judging.predictions import predict_test_window
+from fivefold.training.on_engine import EngineFile
 from fivefold.training.retrain import retrain
+from tests.features.split_engine import SplitEngine
 from tests.models.making import new_registry
 from tests.training.conftest import FAST, Runs
 
@@ -69,6 +75,26 @@ def test_it_says_of_the_test_window_what_training_said(
     table = realised_table([version])
     assert table.columns[:3] == ["version", "day", "by"]
     assert len(table) == len(day.figures)
+
+
+def test_workers_come_to_the_figures_of_one_process(
+    runs: Runs, rows: pa.Table, first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows are in no order, and a few customers' values are computed at a time."""
+    monkeypatch.setattr(data, "CELLS_AT_ONCE", 200)
+    model = runs.first.model
+    earlier = scored(model, rows, model.test_as_of - 9 * DAY_US, tmp_path / "earlier.parquet")
+    mixed = tmp_path / "mixed.parquet"
+    pq.write_table(rows.take(pa.array(np.random.default_rng(5).permutation(len(rows)))), mixed)
+    (tmp_path / "shared").mkdir()
+    on_workers = EngineFile(SplitEngine(tmp_path / "shared"), MappedFile(mixed))
+    alone = judged(runs, rows, first, earlier)
+    (split,), left_out = judge_versions(read_scores([first, earlier]), on_workers, runs.registry, ALL, NOW)
+    assert left_out == []
+    assert_frame_equal(realised_table([split]), realised_table([alone]), check_exact=True)
+    assert split.verdict == alone.verdict
+    assert [day.metrics for day in split.realised.days] == [day.metrics for day in alone.realised.days]
+    assert len(alone.realised.days) == 2
 
 
 def test_a_horizon_that_is_one_day_short_is_not_compared(
