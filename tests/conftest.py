@@ -4,6 +4,7 @@ import atexit
 import gc
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Generator
 from functools import cache
@@ -83,6 +84,13 @@ def pytest_collection_finish() -> None:
     """Look from now on for what tests leave, and no more at what was imported and collected for them."""
     gc.freeze()
     gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """End PostgreSQL while pytest waits: xdist kills a process ten seconds after its end, but not its server."""
+    if databases := sys.modules.get("tests.store.databases"):
+        databases.end_postgresql()
 
 
 _ONE_DATABASE_ENOUGH = ("tests/usecases/", "tests/serving/")

@@ -47,6 +47,16 @@ def postgresql() -> "PostgresServer":
     return server
 
 
+def end_postgresql() -> None:
+    """End and delete the PostgreSQL of this process, where there is one."""
+    if postgresql.cache_info().currsize:
+        if _keeper.cache_info().currsize:
+            _keeper().dispose()
+        postgresql().cleanup()
+        for one in (_keeper, postgresql):
+            one.cache_clear()
+
+
 @cache
 def _migrated_file() -> bytes:
     """A SQLite file with all tables and no rows: a copy of it is there sooner than another one is migrated."""
