@@ -187,6 +187,8 @@ def _read_levels(
     if overrides is not None and set_by_hand is not None:
         warn_of_unknown_entities(overrides, set_by_hand, portfolio.entities, files.warn)
     held_levels = None if previous is None else read_held_levels(previous, levels, as_of)
+    if previous is not None and held_levels is not None:
+        warn_of_unknown_entities(previous, held_levels, portfolio.entities, files.warn)
     return held_levels, set_by_hand
 
 

@@ -7,6 +7,7 @@ import polars as pl
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
+from fivefold.domain.text import nearest
 from fivefold.risk.engine.levels import FLOORS_LOST, from_text
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.risk.facts.reading import read_moments
@@ -16,9 +17,11 @@ from fivefold.usecases.portfolio_files.tables import TableFile, read_frame
 def read_held_levels(path: Path, levels: tuple[str, ...], as_of: int) -> pl.DataFrame:
     """Read the levels held until now, as `--output` writes them: names of levels, and when they were entered.
 
-    ConfigError where one was entered after as-of: no entity held it then.
+    ConfigError where one was entered after as-of: no entity held it then; or where a column is nearly named as one of
+    `OPTIONAL` that is absent.
     """
     frame = _with_columns(path, ("rules_level", "entered")).drop_nulls("rules_level")
+    _refuse_misspelt(frame.columns, path)
     entered = _moments(frame["entered"], path)
     later = frame.filter(entered > as_of)
     if len(later):
@@ -32,6 +35,21 @@ def read_held_levels(path: Path, levels: tuple[str, ...], as_of: int) -> pl.Data
 
 RULESET: Final = "ruleset"
 """The column that names the ruleset that decided on an entity."""
+OPTIONAL: Final = ("held_floor", "held_hard_floor", FLOORS_LOST, RULESET)
+"""Columns that a file of held levels may lack, if it was written by hand: no floor held, and no ruleset decided."""
+_ONE_LETTER: Final = 1.0
+
+
+def _refuse_misspelt(columns: list[str], path: Path) -> None:
+    """Raise ConfigError where a column is named as an absent one but for case, signs or one letter."""
+    others = [name for name in columns if name not in OPTIONAL]
+    for absent in OPTIONAL:
+        near = None if absent in columns else nearest(absent, others, _ONE_LETTER)
+        if near is not None:
+            raise ConfigError(
+                f"{path} has no column {absent}, and has {near}: call it {absent}, or give it quite another name if it"
+                " is something else; without it a level may fall"
+            )
 
 
 def read_deciding_rulesets(path: Path) -> dict[str, str]:

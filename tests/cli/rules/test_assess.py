@@ -92,6 +92,13 @@ def test_levels_held_before_keep_their_cooldown(folder: Path) -> None:
     assert pl.read_parquet(levels)["level"][1] == "low"
 
 
+def test_held_levels_of_nobody_who_was_read_are_warned_of(folder: Path) -> None:
+    before = folder / "before.csv"
+    before.write_text("entity_id,rules_level,entered\nA,high,2024-06-30\nb,high,2024-06-30\n")
+    done = run(folder, *asked(folder, "--previous", before, "--output", folder / "levels.parquet"))
+    assert f"warning: 1 of the 2 rows of {before} are of no entity that was read, such as 'A'" in done.err
+
+
 def test_an_override_holds_until_it_ends(folder: Path) -> None:
     (folder / "overrides.csv").write_text("entity_id,level,until\na,high,2024-08-01\n")
     out = succeed(folder, *asked(folder, "--overrides", folder / "overrides.csv", "--explain", "a"))
@@ -126,6 +133,14 @@ def test_what_cannot_be_done_is_refused_in_words(folder: Path, more: tuple[str, 
         (
             "entity_id,rules_level,entered\na,low,2024-07-02\n",
             "entity a entered its level on 2024-07-02, which is after --as-of, 2024-07-01",
+        ),
+        (
+            "entity_id,rules_level,entered,held_flor\na,low,2024-01-01,high\n",
+            "has no column held_floor, and has held_flor: call it held_floor, or give it quite another name",
+        ),
+        (
+            "entity_id,rules_level,entered,Ruleset\na,low,2024-01-01,people\n",
+            "has no column ruleset, and has Ruleset: call it ruleset",
         ),
     ],
 )
