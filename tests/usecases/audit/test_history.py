@@ -76,6 +76,8 @@ FORGED = {
     "UPDATE standings SET hard_floor = 2, floor = 2 WHERE entity_id = 2": "of assessment 2.1: floor, hard_floor",
     "UPDATE standings SET may_move_down_us = 1 WHERE entity_id = 2": "entity 2 is not that of assessment 2.1: may_move",
     "UPDATE standings SET entered_us = 1 WHERE entity_id = 2": "entity 2 is not that of assessment 2.1: entered_us",
+    "UPDATE standings SET score = score + 1 WHERE entity_id = 2": "entity 2 is not that of assessment 2.1: score",
+    "UPDATE standings SET level_since_us = 1 WHERE entity_id = 2": "2 is not that of assessment 2.1: level_since_us",
     "UPDATE standings SET override_id = 77 WHERE entity_id = 2": "entity 2 is not that of assessment 2.1: override_id",
     "UPDATE standings SET type_id = 7 WHERE entity_id = 2": "entity 2 is not that of assessment 2.1: type_id",
     "DELETE FROM standings WHERE entity_id = 2": "the standing of entity 2 is missing, and its newest assessment is",
@@ -255,7 +257,10 @@ def test_a_transition_without_an_assessment_is_found(bank: Bank) -> None:
     found = forge(
         bank, "INSERT INTO transitions SELECT entity_id, 99, 1, 7, 1, 3, 'rules' FROM standings WHERE entity_id = 1"
     )
-    assert found == ["organisation bank (1): transition 1.99 belongs to no assessment"]
+    assert found == [
+        "organisation bank (1): transition 1.99 belongs to no assessment",
+        "organisation bank (1): the standing of entity 1 is not that of assessment 1.1: level_since_us",
+    ]
 
 
 def test_history_that_is_moved_to_another_organisation_is_found(bank: Bank) -> None:

@@ -120,7 +120,10 @@ def test_a_change_that_is_hashed_again_is_found_after_it(log: Engine, data: st.D
         update = f"UPDATE audit_entries SET {column} = :value, hash = :made WHERE {key}"
         assert do(connection, update, value=row[column], made=hash_of_entry(row)) == 1
         found = found_in(connection)
-    assert found == [(ONE, min(number + 1, LENGTH))]
+    after = (ONE, min(number + 1, LENGTH))
+    assert after in found
+    # An action that speaks of rows, such as decision.made, has a finding of its own where there are none.
+    assert set(found) - {after} <= ({(ONE, number), (ONE, 0)} if column == "action" else set())
 
 
 VALUES_OF = {1: ("after",), 2: ("before", "after"), 3: ("before",), 6: ("after",), 7: ("before", "after")}
