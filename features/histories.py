@@ -33,6 +33,8 @@ class Histories:
         unknown_from: n x 3 moments (microseconds) of the first row that lacks a balance, a category or a creation
             (`features.schema.NULLABLE`): an indicator that reads it is undefined from then on. None where no row lacks
             any.
+        identified: every row has a transaction_id: repeats were removed, and rows that are equal are different
+            transactions.
     """
 
     user_ids: pa.Array
@@ -47,6 +49,7 @@ class Histories:
     base: str
     absent: tuple[str, ...] = ()
     unknown_from: Integers | None = None
+    identified: bool = False
 
     @property
     def customers(self) -> int:
@@ -74,6 +77,7 @@ class Histories:
             self.base,
             self.absent,
             None if self.unknown_from is None else self.unknown_from[first:last],
+            self.identified,
         )
 
     def take(self, customers: Integers) -> "Histories":
@@ -94,6 +98,7 @@ class Histories:
             self.base,
             self.absent,
             None if self.unknown_from is None else self.unknown_from[customers],
+            self.identified,
         )
 
     def position(self, user_id: str) -> int | None:
@@ -160,4 +165,5 @@ def concatenate(parts: list[Histories]) -> Histories:
         parts[0].base,
         parts[0].absent,
         None if parts[0].unknown_from is None else np.concatenate([part.unknown_from for part in parts]),
+        all(part.identified for part in parts),
     )

@@ -20,6 +20,7 @@ _TRANSACTIONS: Final = "transactions"
 _UNKNOWN: Final = "unknown_from"
 _BASE: Final = "base"
 _ABSENT: Final = "absent"
+_IDENTIFIED: Final = "identified"
 
 
 def keep(parts: Iterator[Histories]) -> Iterator[Result]:
@@ -38,7 +39,8 @@ def kept_table(part: Histories) -> pa.Table:
     if part.unknown_from is not None:
         flat = pa.array(np.ascontiguousarray(part.unknown_from).ravel())
         columns[_UNKNOWN] = pa.FixedSizeListArray.from_arrays(flat, len(NULLABLE))
-    return pa.table(columns).replace_schema_metadata({_BASE: part.base, _ABSENT: json.dumps(part.absent)})
+    metadata = {_BASE: part.base, _ABSENT: json.dumps(part.absent), _IDENTIFIED: json.dumps(part.identified)}
+    return pa.table(columns).replace_schema_metadata(metadata)
 
 
 def read_kept(path: Path) -> Histories:
@@ -55,6 +57,7 @@ def read_kept(path: Path) -> Histories:
         base=metadata[_BASE],
         absent=tuple(json.loads(metadata[_ABSENT])),
         unknown_from=None if unknown is None else _copied(unknown.values).reshape(-1, len(NULLABLE)),
+        identified=json.loads(metadata[_IDENTIFIED]),
     )
 
 

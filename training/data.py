@@ -20,8 +20,7 @@ from fivefold.features.histories import Floats, Histories, Integers
 from fivefold.features.indicator_matrix import catalogue, select_columns, snapshots
 from fivefold.features.reading.sources import stream_histories
 from fivefold.features.reading.tables import Source
-from fivefold.features.reading.text_files import MappedFile, open_text, suffix_of
-from fivefold.features.schema import TRANSACTION_ID
+from fivefold.features.reading.text_files import MappedFile, suffix_of
 from fivefold.training.config import TrainingConfig
 from fivefold.training.dates import DataPeriod, Dates
 from fivefold.training.quality import Quality
@@ -196,7 +195,7 @@ class TransactionSource:
         """Look through all rows once: everything is checked here, before anything is learnt."""
         firsts, lasts, keys = [np.empty(0, dtype=np.int64)], [], [np.empty(0)]
         digests = {name: hashlib.blake2b(digest_size=16) for name in _DIGESTED}
-        quality = Quality(has_identifiers(self.source))
+        quality = Quality()
         rates_of_one = unconverted(self.rates)
         absent: tuple[str, ...] = ()
         with self._bar("checking rows") as bar:
@@ -235,23 +234,6 @@ def converted(part: Histories, rates: RateTable) -> Histories:
     """Convert the money of histories that were read `unconverted`."""
     unit = np.array(rates.units)[part.currency]
     return replace(part, amount=part.amount * unit, balance=part.balance * unit)
-
-
-def has_identifiers(source: Source) -> bool:
-    """Tell whether the rows of a source have transaction_ids, without reading them."""
-    if isinstance(source, pa.Table):
-        return TRANSACTION_ID in source.column_names
-    if hasattr(source, "columns"):
-        return TRANSACTION_ID in source.columns
-    if not isinstance(source, Path | str | MappedFile):
-        return any(TRANSACTION_ID in row for row in source)
-    path = _path_of(source) or Path()
-    ours = source.names.ours if isinstance(source, MappedFile) else {}
-    column = next((theirs for theirs, own in ours.items() if own == TRANSACTION_ID), TRANSACTION_ID)
-    if suffix_of(path) in {"", ".parquet"}:
-        return (source if isinstance(source, MappedFile) else MappedFile(path)).parquet.has(column)
-    with open_text(path) as file:  # the header of a CSV, or the keys of a first object
-        return column in file.read(1 << 16)
 
 
 _DIGESTED = ("user_ids", "counts", "time", "amount", "balance", "kind", "currency", "category", "created")

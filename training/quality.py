@@ -28,18 +28,17 @@ class Quality:
     """Counts of a source, added up batch by batch.
 
     Attributes:
-        identified: rows have a transaction_id, so that repeats were removed and equal rows are different transactions.
         rows: in all.
         kinds: settled deposits and withdrawals, amounts of 0, pending and failed rows.
         currencies: rows by currency code.
         days: rows by day, counted from 1970-01-01.
-        repeated: rows that are equal in every column to another row of their customer.
+        repeated: rows that are equal in every column to another row of their customer; of a batch in which every row
+            has a transaction_id none, as repeats were removed there.
         balances: rows whose balance is not 0.
         created_late: customers whose account was created more than a day after their first row.
         most_rows: of any one customer.
     """
 
-    identified: bool
     rows: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
     currencies: Counter[str] = field(default_factory=Counter)
@@ -60,7 +59,7 @@ class Quality:
             self.currencies[codes[position]] += int(count)
         for day, count in zip(*np.unique(part.time // DAY_US, return_counts=True), strict=True):
             self.days[int(day)] += int(count)
-        self.repeated += 0 if self.identified else _repeated(part)
+        self.repeated += 0 if part.identified else _repeated(part)
         self.balances += int(np.count_nonzero(part.balance))
         filled = np.diff(part.offsets) > 0
         firsts = part.offsets[:-1][filled]
@@ -78,7 +77,7 @@ class Quality:
         if share >= WARN_REPEATED_SHARE:
             text = (
                 f"{self.repeated:,} of {self.rows:,} rows ({percent(share)}) repeat another row of their customer in "
-                "everything, and no transaction_id tells a repeat from a second payment"
+                "everything, and without a transaction_id in every row nothing tells a repeat from a second payment"
             )
             if share > checks.most_repeated_share:
                 refusals.append(f"{text}: remove the repeats, add transaction_id, or raise checks.most_repeated_share")

@@ -43,6 +43,12 @@ class CheckedRows:
     transaction_id: Any
     missing: Mask | None = None
 
+    @property
+    def identified(self) -> bool:
+        """Whether every row has a transaction_id."""
+        texts = self.transaction_id
+        return texts is not None and (isinstance(texts, StringColumn) or not texts.null_count)
+
     def tie_keys(self) -> tuple[npt.NDArray[Any], ...]:
         """Give the keys that sort rows of one customer and moment without identifiers."""
         return -self.amount, self.balance, self.state, self.currency, self.category, self.created

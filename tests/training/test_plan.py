@@ -15,7 +15,7 @@ from fivefold.domain.errors import ConfigError, InvalidDataError, NotEnoughDataE
 from fivefold.features.indicator_matrix import catalogue, indicator_matrix
 from fivefold.features.reading.sources import read_histories
 from fivefold.training.config import CheckSettings, TrainingConfig, TreeSettings, ValueSettings
-from fivefold.training.data import TransactionSource, has_identifiers, sampling_keys, training_rows
+from fivefold.training.data import TransactionSource, sampling_keys, training_rows
 from fivefold.training.dates import choose_dates
 from fivefold.training.plan import TrainingPlan, make_plan
 from fivefold.training.target import realised_values
@@ -118,17 +118,31 @@ def test_every_row_twice_with_identifiers_counts_once(frame: pl.DataFrame, plan:
     assert found.refusals == found.warnings == ()
 
 
-def test_whether_there_are_identifiers_is_seen_in_every_kind_of_source(
-    frame: pl.DataFrame, rows: pa.Table, file: Path, tmp_path: Path
+def test_repeats_are_seen_where_rows_have_no_identifier_in_every_kind_of_source(
+    frame: pl.DataFrame, file: Path, config: TrainingConfig, tmp_path: Path
 ) -> None:
-    few = frame.head(5)
-    few.write_csv(tmp_path / "with.csv")
-    few.drop("transaction_id").write_csv(tmp_path / "without.csv")
-    few.drop("transaction_id").write_parquet(tmp_path / "without.parquet")
-    having = [frame, rows, file, tmp_path / "with.csv", few.to_dicts()]
-    lacking = [few.drop("transaction_id"), tmp_path / "without.csv", tmp_path / "without.parquet", []]
-    assert [has_identifiers(source) for source in having] == [True] * len(having)
-    assert [has_identifiers(source) for source in lacking] == [False] * len(lacking)
+    few = frame.head(50)
+    twice = pl.concat([few, few]).sort("user_id", "transaction_date", maintain_order=True)
+    bare, empty = twice.drop("transaction_id"), twice.with_columns(transaction_id=pl.lit(None, pl.String))
+    ours = twice.rename({"transaction_id": "parent_transaction_id"})
+    for name, table in {"bare": bare, "empty": empty, "ours": ours, "with": twice}.items():
+        table.write_csv(tmp_path / f"{name}.csv")
+        table.write_parquet(tmp_path / f"{name}.parquet")
+
+    def repeated(source: Any) -> int:
+        return TransactionSource(source, config.rate_table(), NOW).summary().quality.repeated
+
+    def spelt(table: pl.DataFrame) -> list[dict[str, Any]]:
+        return table.with_columns(pl.col(pl.Datetime).dt.to_string("iso:strict")).to_dicts()
+
+    lacking = [bare, empty, ours, empty.to_arrow(), spelt(empty)]
+    lacking += [tmp_path / f"{name}.{suffix}" for name in ("bare", "empty", "ours") for suffix in ("csv", "parquet")]
+    having = [twice, twice.to_arrow(), spelt(twice), tmp_path / "with.csv", tmp_path / "with.parquet"]
+    assert [repeated(source) for source in lacking] == [len(few)] * len(lacking)
+    assert [repeated(source) for source in having] == [0] * len(having)
+    assert read_histories(file, config.rate_table()).identified, "rows in order are read in another way"
+    partly = twice.with_columns(transaction_id=pl.when(pl.int_range(pl.len()) > 1).then("transaction_id"))
+    assert repeated(partly) == 1, "the other rows that repeat one are removed"
 
 
 @pytest.mark.parametrize(

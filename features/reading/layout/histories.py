@@ -36,7 +36,8 @@ def build_histories(
     units = rate_units(rates.units)
     column_loops().lay_out(order, *checked, rows.category, units, KINDS, offsets, time, created, money, small, currency)
     columns = (time, money[0], money[1], small[0], currency, small[1], created)
-    return Histories(user_ids, offsets, *columns, rates.base, absent, unknown_from(len(user_ids), absent, rows))
+    unknown = unknown_from(len(user_ids), absent, rows)
+    return Histories(user_ids, offsets, *columns, rates.base, absent, unknown, rows.identified)
 
 
 def first_moments(customer: Integers, times: Integers) -> Integers:

@@ -90,7 +90,7 @@ def histories_in_order(
     """Check rows and lay them out, if they are in order, and customers whole in each batch; *absent* were not read."""
     rows = sum(len(batch[c.USER_ID]) for batch in batches)
     out = _columns(rows)
-    names, offsets, row = [], [], 0
+    names, offsets, row, identified = [], [], 0, True
     for columns in batches:
         batch = _read(columns, rules)
         if batch is None:
@@ -103,9 +103,10 @@ def histories_in_order(
         names.append(batch.names.take(pa.array(firsts)).cast(pa.string()))
         offsets.append(begins + row)
         row = end
+        identified &= _has_all(batch.texts)
     user_ids = pa.concat_arrays(names)
     texts = string_column(user_ids)
-    if texts is None or (texts.begins < 0).any() or (texts.begins == texts.ends).any():
+    if texts is None or not _has_all(texts):
         return None
     if not _differ(np.array([0, len(texts)]), texts):
         return None
@@ -116,6 +117,7 @@ def histories_in_order(
         rules.rates.base,
         absent,
         unknown_from(len(user_ids), absent),
+        identified,
     )
 
 
@@ -202,6 +204,11 @@ def _differ(begins: Integers, texts: StringColumn) -> bool:
     words = np.require(whole.view(np.uint64), requirements=["A"])
     data = (texts.data, texts.begins, texts.ends)
     return bool(_loops().texts_differ(begins, data, words, _SEED, slots, hashes))
+
+
+def _has_all(texts: StringColumn) -> bool:
+    """Tell whether there are texts, and none is missing or empty."""
+    return bool(len(texts)) and not bool(((texts.begins < 0) | (texts.begins == texts.ends)).any())
 
 
 def _read(columns: Mapping[str, Column], rules: Rules) -> _Batch | None:

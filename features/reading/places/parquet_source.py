@@ -83,10 +83,6 @@ class ParquetSource:
             whole.update(f"{part.label}\n{part.schema}\n{part.identity}\n".encode())
         return whole.hexdigest()
 
-    def has(self, column: str) -> bool:
-        """Tell whether any file has a column."""
-        return any(column in part.schema.names for part in self.parts)
-
     def once_through(self, columns: Callable[[SourceFile], Sequence[str]]) -> Iterator[SourceFile]:
         """Give the files for one pass, in which *columns* are read.
 
