@@ -106,7 +106,7 @@ class VersionComparison:
         explained: of these, on whom the indicators' effects were computed.
         currency: of all money.
         quality: by the name of the ranking: model, champion, and the baselines.
-        advantages: over each of the others.
+        advantages: over each of the others; without one that is undefined, as where all are worth the same.
         confidence: of the lower ends.
         times_judged: how often the window was judged on, this time included.
         lift: by the same names and perfect: the share of all value in the first 0, 1, ... 100 % of the customers.

@@ -1,6 +1,7 @@
 """The gate: whether a new model may replace the champion. A pure function of the evaluation."""
 
 from dataclasses import dataclass
+from math import isfinite
 
 from fivefold.domain.text import percent
 from fivefold.training.config import GateSettings
@@ -42,6 +43,8 @@ def gate_verdict(evaluation: Evaluation, gate: GateSettings, incomparable: str |
     reasons = [
         f"normalised Gini {gini[MODEL]:.4f} {'beats' if beaten[name] else 'does not beat'} {name} {gini[name]:.4f}: "
         + _difference(compared.gini[name], gate.margin, sure, beaten=beaten[name])
+        if isfinite(compared.gini[name].difference)
+        else f"normalised Gini is not defined where all customers are worth the same, so it does not beat {name}"
         for name in rivals
     ]
     calibrated = _calibrated(compared, gate, sure, reasons)

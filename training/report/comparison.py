@@ -63,7 +63,11 @@ def compare_versions(
             name: RankQuality(**{metric: _finite(value) for metric, value in vars(metrics).items()})
             for name, metrics in evaluation.by_name.items()
         },
-        advantages={name: Advantage(difference=one.difference, low=one.low) for name, one in compared.gini.items()},
+        advantages={
+            name: Advantage(difference=one.difference, low=one.low)
+            for name, one in compared.gini.items()
+            if isfinite(one.difference) and isfinite(one.low)
+        },
         confidence=compared.confidence,
         times_judged=compared.times_judged,
         lift={

@@ -1,5 +1,6 @@
 """The report: the pictures of an evaluation and the model card, written into a folder."""
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +79,10 @@ def write_beeswarm(path: Path, model: ValueModel, test_window: WindowPredictions
     with mpl.rc_context(_LOOK):
         plt.figure()
         try:
-            shap.plots.beeswarm(values, max_display=SHOWN_INDICATORS, show=False, color=colours)
+            with warnings.catch_warnings():
+                # An indicator that is undefined for all of them has no percentiles; its dots are grey.
+                warnings.filterwarnings("ignore", "All-NaN", RuntimeWarning)
+                shap.plots.beeswarm(values, max_display=SHOWN_INDICATORS, show=False, color=colours)
             figure = plt.gcf()
             margin = "logarithm of the expected value" if model.objective in LOG_LINK else "expected value"
             _style(figure, f"Effect on the margin ({margin})")

@@ -66,7 +66,7 @@ CASES = {
     "better than the champion, not than a baseline": Case(0.9, 0.92, 0.7, 0.8, False, "does not beat persistence"),
     "segments that do not rise": Case(0.9, 0.8, 0.7, None, False, "does not rise", (1.0, 3.0, 2.0, 4.0)),
     "segments that are level": Case(0.9, 0.8, 0.7, None, False, "does not rise", (1.0, 2.0, 2.0, 4.0)),
-    "an undefined Gini": Case(nan, 0.8, 0.7, None, False, "does not beat persistence"),
+    "an undefined Gini": Case(nan, nan, nan, None, False, "not defined where all customers are worth the same"),
     "a baseline without a Gini": Case(0.9, nan, 0.7, None, False, "does not beat persistence"),
     "a champion that cannot be compared": Case(
         0.9, 0.8, 0.7, None, False, "not comparable with the champion: champion 1 has other eyes", RISING,

@@ -1,8 +1,15 @@
 """The comparison that is stored with a version: two versions on the same customers."""
 
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
 import pytest
 
 from fivefold.models.comparison import FILE, VersionComparison
+from fivefold.training.config import TrainingConfig
+from fivefold.training.retrain import retrain
+from tests.models.making import new_registry
 from tests.training.conftest import Runs
 
 
@@ -49,3 +56,22 @@ def test_the_first_version_has_no_rival(runs: Runs) -> None:
     assert (first.rival, first.moves) == (None, [])
     assert all(effect.rival is None for effect in first.effects)
     assert runs.registry.artifact(runs.registry.version(1).run_id, "none.json") is None
+
+
+def test_where_all_are_worth_the_same_a_version_is_refused_and_stored_without_advantages(
+    config: TrainingConfig, tmp_path: Path
+) -> None:
+    days = pl.datetime_range(datetime(2023, 6, 1), datetime(2024, 12, 1), "30d", eager=True)  # noqa: DTZ001 (UTC)
+    everybody = pl.DataFrame({"user_id": [f"user_{number}" for number in range(120)]})
+    equal = everybody.join(days.to_frame("transaction_date"), how="cross").with_columns(transaction_amount=20.0)
+    registry = new_registry(tmp_path, config.name)
+    outcome = retrain(equal, config, registry)
+    assert not outcome.promoted
+    assert outcome.verdict.reasons[0] == (
+        "normalised Gini is not defined where all customers are worth the same, so it does not beat persistence"
+    )
+    text = registry.artifact(registry.version(outcome.version).run_id, FILE)
+    assert text is not None
+    stored = VersionComparison.from_json(text)
+    assert stored.advantages == {}
+    assert {quality.normalised_gini for quality in stored.quality.values()} == {None}
