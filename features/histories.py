@@ -12,6 +12,7 @@ from fivefold.features.schema import NULLABLE
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Histories:
         unknown_from: n x 3 moments (microseconds) of the first row that lacks a balance, a category or a creation
             (`features.schema.NULLABLE`): an indicator that reads it is undefined from then on. None where no row lacks
             any.
-        identified: every row has a transaction_id: repeats were removed, and rows that are equal are different
-            transactions.
+        identified: whether rows have a transaction_id: m flags, or what holds of all of them. Repeats of such rows were
+            removed, and those that are equal are different transactions.
     """
 
     user_ids: pa.Array
@@ -49,7 +50,7 @@ class Histories:
     base: str
     absent: tuple[str, ...] = ()
     unknown_from: Integers | None = None
-    identified: bool = False
+    identified: bool | Flags = False
 
     @property
     def customers(self) -> int:
@@ -77,7 +78,7 @@ class Histories:
             self.base,
             self.absent,
             None if self.unknown_from is None else self.unknown_from[first:last],
-            self.identified,
+            self.identified if isinstance(self.identified, bool) else self.identified[start:end],
         )
 
     def take(self, customers: Integers) -> "Histories":
@@ -98,7 +99,7 @@ class Histories:
             self.base,
             self.absent,
             None if self.unknown_from is None else self.unknown_from[customers],
-            self.identified,
+            self.identified if isinstance(self.identified, bool) else self.identified[rows],
         )
 
     def position(self, user_id: str) -> int | None:
@@ -165,5 +166,17 @@ def concatenate(parts: list[Histories]) -> Histories:
         parts[0].base,
         parts[0].absent,
         None if parts[0].unknown_from is None else np.concatenate([part.unknown_from for part in parts]),
-        all(part.identified for part in parts),
+        joined_flags([(part.identified, part.rows) for part in parts]),
     )
+
+
+def joined_flags(parts: Sequence[tuple[bool | Flags, int]]) -> bool | Flags:
+    """Join what holds of so many rows each; one answer where it is the same for all.
+
+    >>> joined_flags([(True, 2), (True, 1)]), joined_flags([(True, 2), (False, 1)]).tolist()
+    (True, [True, True, False])
+    """
+    for same in (True, False):
+        if all(flag is same for flag, _ in parts):
+            return same
+    return np.concatenate([np.full(rows, flag) if isinstance(flag, bool) else flag for flag, rows in parts])

@@ -31,7 +31,9 @@ def keep(parts: Iterator[Histories]) -> Iterator[Result]:
 
 def kept_table(part: Histories) -> pa.Table:
     """Lay out histories with a row for each customer; `read_kept` gives the same histories back, bit for bit."""
-    rows = pa.StructArray.from_arrays([pa.array(getattr(part, name)) for name in _ROWS], _ROWS)
+    is_one = isinstance(part.identified, bool)
+    names = _ROWS if is_one else (*_ROWS, _IDENTIFIED)
+    rows = pa.StructArray.from_arrays([pa.array(getattr(part, name)) for name in names], names)
     columns = {
         USER_ID: part.user_ids.cast(pa.string()),
         _TRANSACTIONS: pa.LargeListArray.from_arrays(pa.array(part.offsets), rows),
@@ -39,7 +41,8 @@ def kept_table(part: Histories) -> pa.Table:
     if part.unknown_from is not None:
         flat = pa.array(np.ascontiguousarray(part.unknown_from).ravel())
         columns[_UNKNOWN] = pa.FixedSizeListArray.from_arrays(flat, len(NULLABLE))
-    metadata = {_BASE: part.base, _ABSENT: json.dumps(part.absent), _IDENTIFIED: json.dumps(part.identified)}
+    identified = json.dumps(part.identified if is_one else None)
+    metadata = {_BASE: part.base, _ABSENT: json.dumps(part.absent), _IDENTIFIED: identified}
     return pa.table(columns).replace_schema_metadata(metadata)
 
 
@@ -50,6 +53,7 @@ def read_kept(path: Path) -> Histories:
     lists, unknown = whole[_TRANSACTIONS], whole.get(_UNKNOWN)
     metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
     rows = {name: _copied(lists.values.field(name)) for name in _ROWS}
+    identified = json.loads(metadata[_IDENTIFIED])
     return Histories(
         user_ids=whole[USER_ID],
         offsets=_copied(lists.offsets),
@@ -57,7 +61,7 @@ def read_kept(path: Path) -> Histories:
         base=metadata[_BASE],
         absent=tuple(json.loads(metadata[_ABSENT])),
         unknown_from=None if unknown is None else _copied(unknown.values).reshape(-1, len(NULLABLE)),
-        identified=json.loads(metadata[_IDENTIFIED]),
+        identified=_copied(lists.values.field(_IDENTIFIED)) if identified is None else identified,
     )
 
 

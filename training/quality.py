@@ -32,8 +32,8 @@ class Quality:
         kinds: settled deposits and withdrawals, amounts of 0, pending and failed rows.
         currencies: rows by currency code.
         days: rows by day, counted from 1970-01-01.
-        repeated: rows that are equal in every column to another row of their customer; of a batch in which every row
-            has a transaction_id none, as repeats were removed there.
+        repeated: rows without a transaction_id that are equal in every column to another such row of their customer;
+            repeats of those that have one were removed.
         balances: rows whose balance is not 0.
         created_late: customers whose account was created more than a day after their first row.
         most_rows: of any one customer.
@@ -59,7 +59,7 @@ class Quality:
             self.currencies[codes[position]] += int(count)
         for day, count in zip(*np.unique(part.time // DAY_US, return_counts=True), strict=True):
             self.days[int(day)] += int(count)
-        self.repeated += 0 if part.identified else _repeated(part)
+        self.repeated += 0 if part.identified is True else _repeated(part)
         self.balances += int(np.count_nonzero(part.balance))
         filled = np.diff(part.offsets) > 0
         firsts = part.offsets[:-1][filled]
@@ -77,7 +77,7 @@ class Quality:
         if share >= WARN_REPEATED_SHARE:
             text = (
                 f"{self.repeated:,} of {self.rows:,} rows ({percent(share)}) repeat another row of their customer in "
-                "everything, and without a transaction_id in every row nothing tells a repeat from a second payment"
+                "everything, and without a transaction_id nothing tells a repeat from a second payment"
             )
             if share > checks.most_repeated_share:
                 refusals.append(f"{text}: remove the repeats, add transaction_id, or raise checks.most_repeated_share")
@@ -102,11 +102,13 @@ class Quality:
 
 
 def _repeated(part: Histories) -> int:
-    """Count rows that equal the row before, of the same customer; equal rows are neighbours."""
+    """Count rows without a transaction_id that equal the row before, of the same customer; such rows are neighbours."""
     columns = (part.time, part.amount, part.balance, part.kind, part.currency, part.category, part.created)
     same = np.ones(part.rows - 1, dtype=np.bool_)
     for column in columns:
         same &= column[1:] == column[:-1]
+    if not isinstance(part.identified, bool):
+        same &= ~(part.identified[1:] | part.identified[:-1])
     begins = part.offsets[1:-1]
     same[begins[(begins > 0) & (begins < part.rows)] - 1] = False
     return int(same.sum())

@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fivefold.features.histories import Floats, Integers
+from fivefold.features.histories import Flags, Floats, Integers
 from fivefold.features.reading.columns import ErrorCollector, Mask, short_text
 from fivefold.features.reading.compiled_loops import TIED, UNORDERED
 from fivefold.features.reading.fast_columns import StringColumn, column_loops
@@ -44,10 +44,13 @@ class CheckedRows:
     missing: Mask | None = None
 
     @property
-    def identified(self) -> bool:
-        """Whether every row has a transaction_id."""
+    def identified(self) -> bool | Flags:
+        """Whether rows have a transaction_id, as `Histories` has it; of the rows as they are here."""
         texts = self.transaction_id
-        return texts is not None and (isinstance(texts, StringColumn) or not texts.null_count)
+        if texts is None or isinstance(texts, StringColumn):
+            return texts is not None
+        is_one = texts.null_count in {0, len(texts)}
+        return texts.null_count == 0 if is_one else np.asarray(pc.is_valid(texts))
 
     def tie_keys(self) -> tuple[npt.NDArray[Any], ...]:
         """Give the keys that sort rows of one customer and moment without identifiers."""

@@ -15,6 +15,7 @@ def bits(array: np.ndarray) -> list[int]:
 def same(one: Histories, other: Histories) -> bool:
     """Tell whether every array has the same bits, and the same customers in the same order."""
     arrays = all(bits(getattr(one, name)) == bits(getattr(other, name)) for name in ARRAYS)
+    arrays = arrays and np.array_equal(*(np.broadcast_to(each.identified, each.rows) for each in (one, other)))
     return arrays and one.user_ids.to_pylist() == other.user_ids.to_pylist() and one.base == other.base
 
 

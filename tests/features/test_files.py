@@ -29,8 +29,9 @@ HEAD = "transaction_date,user_id,user_category,user_created,transaction_amount,u
 def test_csv_as_people_write_it(text: str, tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_bytes(text.encode())
-    assert same(read(path), read([row()]))
-    assert same(read(str(path)), read([row()]))
+    rows = read([row(transaction_id="t") if "transaction_id" in text else row()])
+    assert same(read(path), rows)
+    assert same(read(str(path)), rows)
 
 
 def test_text_in_csv_stays_text(tmp_path: Path) -> None:

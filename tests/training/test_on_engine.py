@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from polars.testing import assert_frame_equal
@@ -79,6 +80,26 @@ def test_grouped_rows_keep_the_order_of_their_file(file: Path, config: TrainingC
         assert same(part, whole.select(first, first + part.customers))
         first += part.customers
     assert first == whole.customers
+
+
+def test_repeats_among_rows_of_which_some_have_an_identifier_are_counted_alike(
+    rows: pa.Table, config: TrainingConfig, engine: SplitEngine, tmp_path: Path
+) -> None:
+    """Whether a row has one is known of the row: where batches begin and end makes no difference."""
+    few = rows.slice(0, 3000)
+    draw = np.random.default_rng(3)
+    has = pa.array(draw.random(len(few)) < 0.9)
+    column = pc.if_else(has, few["transaction_id"], pa.scalar(None, pa.string()))
+    some = few.set_column(few.column_names.index("transaction_id"), "transaction_id", column)
+    twice = some.take(pa.array(np.sort(np.concatenate([np.arange(len(some))] * 2))))
+    path = tmp_path / "twice.parquet"
+    pq.write_table(twice, path)
+    alone = TransactionSource(path, config.rate_table()).summary().quality
+    split = EngineSource(EngineFile(engine, MappedFile(path)), config.rate_table()).summary().quality
+    in_memory = TransactionSource(twice, config.rate_table()).summary().quality
+    assert alone == split == in_memory
+    assert alone.repeated == len(few) - np.count_nonzero(has)
+    assert alone.rows == len(few) + alone.repeated
 
 
 def test_a_sample_origins_a_refit_and_own_indicators_are_the_same(

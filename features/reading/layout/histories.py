@@ -37,7 +37,9 @@ def build_histories(
     column_loops().lay_out(order, *checked, rows.category, units, KINDS, offsets, time, created, money, small, currency)
     columns = (time, money[0], money[1], small[0], currency, small[1], created)
     unknown = unknown_from(len(user_ids), absent, rows)
-    return Histories(user_ids, offsets, *columns, rates.base, absent, unknown, rows.identified)
+    identified = rows.identified
+    flags = identified if isinstance(identified, bool) else identified[order]
+    return Histories(user_ids, offsets, *columns, rates.base, absent, unknown, flags)
 
 
 def first_moments(customer: Integers, times: Integers) -> Integers:

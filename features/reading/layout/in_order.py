@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from fivefold.domain.money import RateTable
 from fivefold.features import schema as c
-from fivefold.features.histories import Floats, Histories, Integers
+from fivefold.features.histories import Flags, Floats, Histories, Integers, joined_flags
 from fivefold.features.numba_cache import compile_loops
 from fivefold.features.reading.columns import (
     EARLIEST_US,
@@ -73,6 +73,7 @@ class _Batch(NamedTuple):
     words: tuple[Places, ...]
     codes: tuple[Codes, ...]
     texts: StringColumn
+    identified: bool | Flags
 
 
 def _loops() -> ModuleType:
@@ -90,7 +91,8 @@ def histories_in_order(
     """Check rows and lay them out, if they are in order, and customers whole in each batch; *absent* were not read."""
     rows = sum(len(batch[c.USER_ID]) for batch in batches)
     out = _columns(rows)
-    names, offsets, row, identified = [], [], 0, True
+    names, offsets, row = [], [], 0
+    identified: list[tuple[bool | Flags, int]] = []
     for columns in batches:
         batch = _read(columns, rules)
         if batch is None:
@@ -102,11 +104,11 @@ def histories_in_order(
         firsts, begins = customers
         names.append(batch.names.take(pa.array(firsts)).cast(pa.string()))
         offsets.append(begins + row)
+        identified.append((batch.identified, end - row))
         row = end
-        identified &= _has_all(batch.texts)
     user_ids = pa.concat_arrays(names)
     texts = string_column(user_ids)
-    if texts is None or not _has_all(texts):
+    if texts is None or _identified(texts) is not True:
         return None
     if not _differ(np.array([0, len(texts)]), texts):
         return None
@@ -117,7 +119,7 @@ def histories_in_order(
         rules.rates.base,
         absent,
         unknown_from(len(user_ids), absent),
-        identified,
+        joined_flags(identified),
     )
 
 
@@ -190,6 +192,8 @@ def _lay_out(batch: _Batch, rules: Rules, out: Out) -> tuple[Integers, Integers]
         return None
     if len(batch.texts) and not _differ(begins, batch.texts):
         return None
+    if len(ties) and not isinstance(batch.identified, bool):
+        return None  # ties are put into another order, and what is known of each row would not be
     texts = (batch.texts.data, batch.texts.begins, batch.texts.ends)
     if len(ties) and not loops.order_ties(ties, batch.money, batch.words[0], batch.codes[0], texts, out):
         return None
@@ -206,9 +210,12 @@ def _differ(begins: Integers, texts: StringColumn) -> bool:
     return bool(_loops().texts_differ(begins, data, words, _SEED, slots, hashes))
 
 
-def _has_all(texts: StringColumn) -> bool:
-    """Tell whether there are texts, and none is missing or empty."""
-    return bool(len(texts)) and not bool(((texts.begins < 0) | (texts.begins == texts.ends)).any())
+def _identified(texts: StringColumn) -> bool | Flags:
+    """Tell which of the texts are there, and not empty: of all of them, where that is the same."""
+    is_there = (texts.begins >= 0) & (texts.begins != texts.ends)
+    if not is_there.any():
+        return False
+    return True if is_there.all() else is_there
 
 
 def _read(columns: Mapping[str, Column], rules: Rules) -> _Batch | None:
@@ -232,7 +239,8 @@ def _read(columns: Mapping[str, Column], rules: Rules) -> _Batch | None:
     if errors.count or texts is None:
         return None
     words, codes = zip(*coded, strict=True)
-    return _Batch(customers.dictionary, customer, (time, created), (amount, balance), words, codes, texts)
+    money = amount, balance
+    return _Batch(customers.dictionary, customer, (time, created), money, words, codes, texts, _identified(texts))
 
 
 def _moments(column: Column, field: str, errors: ErrorCollector) -> Integers:
