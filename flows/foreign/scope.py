@@ -230,6 +230,11 @@ class Reader:
             raise CellError(f"compares {left.path} with {right.path}, and nothing says what they are; see --kind")
         facts.use(origin, kind)
         facts.use(other, kind)
+        if kind == NUMBER and any("calculation" in each.data for each in (origin, other)):
+            raise CellError(
+                f"compares {left.path} with {right.path}, of which one is calculated; subtract one from the other in an"
+                " expression node before, and compare that with 0"
+            )
         return {**origin.data, word: dict(other.data)}
 
     def _among(self, among: zen.Among) -> Condition:

@@ -169,6 +169,7 @@ EXPECTED = (
     "takes the",
     "holds for everyone",
     "is not reached",
+    "of which one is calculated",
 )
 """Why a graph that is drawn may be refused."""
 
