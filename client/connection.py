@@ -10,11 +10,12 @@ import httpx
 from pydantic import ValidationError
 
 from fivefold.client.calls import Call, Repeat, body_of, query_of
-from fivefold.client.errors import NoAnswerError, UnexpectedAnswerError, error_of, retry_after
+from fivefold.client.errors import NoAnswerError, NotSentError, UnexpectedAnswerError, error_of, retry_after
 from fivefold.client.pages import Pages
 
 Answer = TypeVar("Answer")
 KEY: Final = "Idempotency-Key"
+LONGEST_KEY: Final = 200
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 """Errors that arise before a request leaves: the service cannot have acted."""
 FIRST_WAIT_SECONDS: Final = 0.25
@@ -39,7 +40,19 @@ class Connection:
         longest_wait_seconds: float,
         transport: httpx.BaseTransport | None,
     ) -> None:
-        """Create the connection without opening it; *transport* replaces the network, for tests."""
+        """Create the connection without opening it; *transport* replaces the network, for tests.
+
+        Raises:
+            NotSentError: an invalid address or token, which is not shown; or fewer than 1 attempt.
+        """
+        _require_address(url)
+        if not _is_visible(token):
+            raise NotSentError(
+                "the token is empty, or has a character that no token has, such as the end of a line; "
+                "allowed: the token as `fivefold tokens create` printed it"
+            )
+        if attempts < 1:
+            raise NotSentError(f"attempts is {attempts}; allowed: 1 and more")
         self.attempts = attempts
         self.longest_wait_seconds = longest_wait_seconds
         self._url = url.rstrip("/")
@@ -104,16 +117,20 @@ class Connection:
         self, call: Call[Any], parts: Mapping[str, object], query: Mapping[str, str], body: object, key: str | None
     ) -> httpx.Response:
         """Send a request until it is answered or may not be repeated; the body and the key stay the same."""
+        if key is not None and not (_is_visible(key) and len(key) <= LONGEST_KEY):
+            raise NotSentError(f"key is {key!r}; allowed: 1 to {LONGEST_KEY} visible ASCII characters")
         content = None if body is None else body_of(body)
         headers = {} if content is None else {"Content-Type": "application/json"}
         if call.repeat is Repeat.BY_KEY or key is not None:
-            headers[KEY] = key or secrets.token_urlsafe(24)
+            headers[KEY] = secrets.token_urlsafe(24) if key is None else key
         repeatable = call.repeat is Repeat.ALWAYS or KEY in headers
         url = f"{self._url}{call.path_of(parts)}"
         for number in range(1, self.attempts + 1):
             is_last = number == self.attempts
             try:
                 response = self._http.request(call.method, url, params=dict(query), content=content, headers=headers)
+            except httpx.DecodingError as error:
+                raise UnexpectedAnswerError(f"{call.method} {call.path} had an unreadable answer: {error}") from error
             except httpx.TransportError as error:
                 if is_last or not (repeatable or isinstance(error, NOT_SENT)):
                     raise _without_answer(call, error) from error
@@ -145,6 +162,21 @@ class Connection:
             raise UnexpectedAnswerError(
                 f"{call.method} {call.path} was answered in an unexpected form: {error}"
             ) from error
+
+
+def _require_address(url: str) -> None:
+    """Raise NotSentError if a URL names no service over HTTP."""
+    try:
+        address = httpx.URL(url)
+    except httpx.InvalidURL:
+        address = httpx.URL()
+    if address.scheme not in {"http", "https"} or not address.host:
+        raise NotSentError(f"url is {url!r}; allowed: the address of a service, such as https://scores.example.com")
+
+
+def _is_visible(text: str) -> bool:
+    """Return whether a header can hold a text: visible ASCII characters, at least one."""
+    return bool(text) and all("!" <= letter <= "~" for letter in text)
 
 
 def _after(response: httpx.Response) -> str | None:

@@ -57,7 +57,7 @@ class ClientError(Exception):
 
 
 class NotSentError(ClientError):
-    """The request could not be written, as JSON or as a path: nothing was sent."""
+    """The request could not be written: its address, its headers, its path or its JSON. Nothing was sent."""
 
 
 class NoAnswerError(ClientError):

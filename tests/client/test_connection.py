@@ -258,6 +258,10 @@ def test_any_identifier_stays_one_part_of_the_path(identifier: str) -> None:
         lambda asking: asking.levels.get("customer", "\udcff"),
         lambda asking: asking.scoring.score([{"transaction_amount": float("nan")}]),
         lambda asking: asking.scoring.score([{"transaction_amount": object()}]),
+        lambda asking: put(asking, key=""),
+        lambda asking: put(asking, key="first\n"),
+        lambda asking: put(asking, key="clé"),
+        lambda asking: put(asking, key="k" * 201),
     ],
 )
 def test_what_cannot_be_written_is_not_sent(ask: Callable[[Client], object]) -> None:
@@ -265,6 +269,36 @@ def test_what_cannot_be_written_is_not_sent(ask: Callable[[Client], object]) -> 
     with pytest.raises(NotSentError):
         ask(client(service))
     assert service.asked == []
+
+
+@pytest.mark.parametrize("token", ["", f"{TOKEN}\n", f" {TOKEN}", f"{TOKEN}\u20ac"])
+def test_what_is_no_token_is_refused_and_never_shown(token: str) -> None:
+    with pytest.raises(NotSentError, match="tokens create") as error:
+        Client("http://service.test", token)
+    assert TOKEN not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "localhost:3000", "ftp://service.test", "http://", "http://host:port", "http://a\n"]
+)
+def test_what_is_no_address_is_refused_by_name(url: str) -> None:
+    with pytest.raises(NotSentError, match=r"url is .*; allowed: the address of a service"):
+        Client(url, TOKEN)
+
+
+def test_a_client_makes_one_attempt_at_least() -> None:
+    with pytest.raises(NotSentError, match="attempts is 0"):
+        Client("http://service.test", TOKEN, attempts=0)
+
+
+def test_an_answer_that_cannot_be_decompressed_is_unexpected() -> None:
+    class Torn(httpx.BaseTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            headers = {"Content-Encoding": "gzip"}
+            return httpx.Response(200, headers=headers, stream=httpx.ByteStream(b"abc"))
+
+    with pytest.raises(UnexpectedAnswerError, match="unreadable"):
+        read(Client("http://service.test", TOKEN, transport=Torn()))
 
 
 def test_amounts_lose_no_digit() -> None:
