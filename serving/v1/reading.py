@@ -1,5 +1,6 @@
 """Reads the parts of a path, the query and the body; problems are listed up to a bound."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, cast
@@ -35,7 +36,8 @@ def read_query(route: Route, request: Request, list_: str) -> Any:
     pairs = request.query_params.multi_items()
     parameters: Mapping[str, str] = dict(pairs)
     if len(parameters) < len(pairs):
-        return invalid_part("query", "says the same thing twice")
+        repeated = min(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+        return invalid_part(f"query.{repeated}", "is given more than once")
     if "query" not in route.takes:
         return invalid_part(f"query.{pairs[0][0]}", "is no parameter: this route has none") if pairs else None
     try:

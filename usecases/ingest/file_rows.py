@@ -14,7 +14,9 @@ from fivefold.usecases.ingest.bulk_facts import RecordRow, ScreeningRow, TagRow
 from fivefold.usecases.ingest.facts import RecordGiven
 from fivefold.usecases.ingest.links import LinkRow
 from fivefold.usecases.ingest.ownerships import OwnersRow
+from fivefold.usecases.shared.correction_columns import NAMES as CORRECTING
 from fivefold.usecases.shared.entity_checks import EntityRow, OwnerGiven, allowed_values
+from fivefold.usecases.shared.transaction_columns import KNOWN, misspelt_columns
 
 NAMES = ("entity_id", "user_id")
 _WITHOUT_FIELDS = frozenset({"owners", "tags", "screenings", "links"})
@@ -59,6 +61,20 @@ def read_owner_rows(part: pl.DataFrame, type_name: str, source: str) -> list[Own
         OwnersRow(row, name, (OwnerGiven(*owner, begin, end),) if owner else ())
         for row, (name, owner, begin, end) in enumerate(owners)
     ]
+
+
+def refuse_misspelt_transactions(part: pl.DataFrame, fields: Mapping[str, FieldType], source: str) -> None:
+    """Refuse columns of transactions that are nearly named as one that is not there; others are ignored.
+
+    Raises:
+        FileFormatError: there is such a column; the message has the `--map` to paste.
+    """
+    for near, meant in misspelt_columns(part.columns, fields, {*KNOWN, *CORRECTING}).items():
+        if meant not in part.columns:
+            raise FileFormatError(
+                f"{source} has no column {meant}, and has {near}; perhaps {near} is meant: --map {near}={meant}. "
+                f"If it is something else, give it another name, such as --map {near}={near}_other"
+            )
 
 
 def read_tag_rows(part: pl.DataFrame, source: str) -> list[TagRow]:

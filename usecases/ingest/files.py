@@ -96,7 +96,7 @@ class _Source:
     type_name: str
     path: Path
 
-    def declared(self, what: Literal["fields", "case_fields"]) -> Mapping[str, FieldType]:
+    def declared(self, what: Literal["fields", "case_fields", "transaction_fields"]) -> Mapping[str, FieldType]:
         """Read the fields that the type of the entities declares."""
         with self.context.reading() as session:
             return FIELDS.validate_python(
@@ -124,8 +124,10 @@ def _owners(source: _Source) -> Take:
 
 def _transactions(source: _Source) -> Take:
     text = suffix_of_name(source.path) == ".csv"
+    fields = source.declared("transaction_fields")
 
     def take(part: pl.DataFrame) -> RowCounts:
+        import_rows.refuse_misspelt_transactions(part, fields, str(source.path))
         counts = add_transactions(source.context, part, source.type_name, text=text, most_named=None, from_file=True)
         return RowCounts(counts.new, counts.changed + counts.corrections, counts.repeated)
 

@@ -1,6 +1,6 @@
 """The columns of transactions in a request, checked by the value side's readers, in their stored form."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.errors import PROBLEMS_LISTED, FileFormatError, InvalidDataError, Problem
-from fivefold.domain.text import CONTROL, control_in
+from fivefold.domain.text import CONTROL, control_in, nearest
 from fivefold.features import schema as c
 from fivefold.features.reading.columns import (
     ALLOWED_NUMBER,
@@ -33,6 +33,10 @@ OWNERS = (c.USER_ID, "entity_id")
 """Either names the transaction's entity."""
 KNOWN = (*NEEDED, c.STATE, c.BALANCE, c.CATEGORY, c.CREATED, *OWNERS)
 """The columns of any transaction, beside the fields that its entity type declares."""
+
+OPTIONAL = (c.STATE, c.BALANCE, c.CATEGORY, c.CREATED)
+"""Of the known columns, those that a transaction may lack. Without one it says something else: it counts as settled."""
+_ONE_LETTER = 1.0
 
 SENT_AS = {
     "at_us": c.DATE,
@@ -265,10 +269,28 @@ def transaction_frame(rows: Sequence[Mapping[str, Any]], own: Mapping[str, Field
     """Make a frame of a request's rows: a column with both numbers and texts becomes text.
 
     An undeclared field is left out. FileFormatError if a required column is missing; InvalidDataError for values that
-    no column can hold, such as half a surrogate, which JSON can write.
+    no column can hold, such as half a surrogate, which JSON can write, and for `misspelt_columns`.
     """
     _owner_among(list(dict.fromkeys(chain.from_iterable(rows))))
     return plain_frame(rows, own, KNOWN)
+
+
+def misspelt_columns(
+    names: Iterable[str], own: Mapping[str, FieldType], allowed: Collection[str] = KNOWN
+) -> dict[str, str]:
+    """Give the columns that are not fields, but differ from one that may be missing in case, signs or one letter.
+
+    Args:
+        names: of the columns.
+        own: the fields that the entity type declares for its transactions.
+        allowed: what transactions have beside these.
+
+    Returns:
+        By each such column, the field that is perhaps meant.
+    """
+    strange = [name for name in names if name not in allowed and name not in own]
+    near = {name: nearest(name, (*OPTIONAL, *own), _ONE_LETTER) for name in strange}
+    return {name: meant for name, meant in near.items() if meant is not None}
 
 
 def plain_frame(
@@ -284,6 +306,13 @@ def plain_frame(
         for number, value in enumerate(values)
         if not _is_plain(value, own.get(name))
     ]
+    for strange, meant in misspelt_columns(names, own, allowed).items():
+        right = f"{meant}, if that is meant, or a name that is less like it"
+        problems += [
+            Problem(number, strange, f"is not a field of a transaction; perhaps {meant} was meant", right)
+            for number, row in enumerate(rows)
+            if strange in row and row.get(meant) is None
+        ]
     problems += [problem for name in columns.keys() & _MONEY for problem in _texts_among_numbers(name, columns[name])]
     for name in columns.keys() & {name for name, form in own.items() if value_type_of(form) is ValueType.TEXTS}:
         words = [words_of_cell(value) if isinstance(value, str) else value for value in columns[name]]

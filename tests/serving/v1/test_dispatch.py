@@ -69,7 +69,7 @@ def test_nothing_of_an_answer_is_to_be_kept_on_the_way(furnished: Place) -> None
 
 
 def test_a_query_says_each_thing_once_and_nothing_unknown(furnished: Place) -> None:
-    for query, where in (("limit=1&limit=2", "query"), ("limit=x", "query.limit"), ("lmit=1", "query.lmit")):
+    for query, where in (("limit=1&limit=2", "query.limit"), ("limit=x", "query.limit"), ("lmit=1", "query.lmit")):
         answer = furnished.ask("GET", f"/v1/audit?{query}", role="admin")
         assert answer.status_code == 422
         assert [error["where"] for error in answer.json()[0]["errors"]] == [where]

@@ -330,6 +330,24 @@ def test_a_column_that_no_tag_has_is_refused_with_what_would_be_right(bank: Bank
         )
 
 
+def test_a_column_that_is_nearly_a_field_of_transactions_is_refused_with_its_map(bank: Bank, tmp_path: Path) -> None:
+    context = Context(bank.engine, bank.actor)
+    import_table(context, "entities", "customer", ImportFile(entities(tmp_path / "e.csv"), tmp_path))
+    path = tmp_path / "t.csv"
+    path.write_text(
+        "user_id,transaction_id,transaction_amount,transaction_currency,transaction_date,Operation,transaction_stat,note\n"
+        "c1,1,5,EUR,2026-01-01,cash,FAILED,x\n"
+    )
+    names = {"Operation": "operation"}
+    with pytest.raises(FileFormatError, match=r"has no column operation, and has Operation.*--map Operation=operation"):
+        import_table(context, "transactions", "customer", ImportFile(path, tmp_path))
+    with pytest.raises(FileFormatError, match="--map transaction_stat=transaction_state"):
+        import_table(context, "transactions", "customer", ImportFile(path, tmp_path, ColumnMap(names)))
+    assert count(bank, "transactions") == 0
+    names["transaction_stat"] = "status"
+    assert import_table(context, "transactions", "customer", ImportFile(path, tmp_path, ColumnMap(names))).new == 1
+
+
 def test_transactions_come_in_parts_too(bank: Bank, tmp_path: Path) -> None:
     import_table(
         Context(bank.engine, bank.actor), "entities", "customer", ImportFile(entities(tmp_path / "e.csv"), tmp_path)

@@ -91,6 +91,7 @@ WRONG = (
     [{**transaction(1), "transaction_date": None}],
     [{"transaction_id": "1"}],
     [transaction(1, reverses="99", correction_reason="twice")],
+    [transaction(1, operaton="cash")],
     [],
 )
 

@@ -102,6 +102,8 @@ def test_only_a_pending_state_may_change(bank: Bank, before: str | None, after: 
         ({"transaction_id": "\ud800"}, "row 1: transaction_id is '.{6}'; allowed: text"),
         ({"user_id": "nobody"}, "there is no such customer"),
         ({"transaction_id": "t1", "transaction_amount": 3.0}, "has different content in two rows"),
+        ({"operaton": "cash"}, "row 1: operaton is not a field of a transaction; perhaps operation was meant"),
+        ({"transaction_stat": "FAILED"}, "row 1: transaction_stat is not a field .* transaction_state was meant"),
     ],
 )
 def test_one_bad_row_is_named_and_nothing_is_taken(bank: Bank, change: dict[str, Any], words: str) -> None:
@@ -110,6 +112,11 @@ def test_one_bad_row_is_named_and_nothing_is_taken(bank: Bank, change: dict[str,
     assert {problem.row for problem in refused.value.problems} <= {0, 1}
     assert stored(bank) == []
     assert not bank.mark_of("a").reasons & Reason.TRANSACTION
+
+
+def test_other_fields_are_ignored_also_beside_the_one_that_they_are_like(bank: Bank) -> None:
+    assert take(bank, transaction(1, operation="cash", operaton="x"), transaction(2, note="y", userid="a")) == (2, 0, 0)
+    assert [row[6] for row in stored(bank)] == ['{"operation":"cash"}', None]
 
 
 def test_who_says_nothing_is_not_refused_for_who_says_something_wrong(bank: Bank) -> None:
