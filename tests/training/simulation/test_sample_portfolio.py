@@ -8,6 +8,7 @@ import pytest
 
 from fivefold.domain.errors import ConfigError
 from fivefold.training.simulation.sample_portfolio import write_sample
+from tests.cli.running import run
 
 END = date(2026, 11, 20)
 
@@ -39,6 +40,16 @@ def test_the_same_seed_and_day_give_the_same_tables(tmp_path: Path, tables: dict
         assert pl.read_parquet(path).equals(tables[path.stem]), path.name
     other = write_sample(tmp_path, 60, seed=4, end=END)
     assert not pl.read_parquet(other.transactions).equals(tables["transactions"])
+
+
+def test_the_readme_shows_what_its_command_prints(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    shown = next(line.strip() for line in readme.splitlines() if line.startswith("    Score "))
+    asked = next(line for line in readme.splitlines() if "rules assess" in line and "--explain" in line)
+    write_sample(tmp_path / "sample", end=END)
+    words = [word.replace("var/", f"{tmp_path}/") for word in asked.split()[1:]]
+    done = run(tmp_path, *words, "--as-of", END, columns=400)
+    assert shown in done.out.splitlines()
 
 
 @pytest.mark.parametrize("customers", [0, 19, 10_001])
