@@ -15,6 +15,10 @@ _STEERING = re.compile(f"(?![\t\n])[{CONTROL}]")
 DELIMITERS: Final = (",", ";", "\t", "|")
 
 
+MISSPELT: Final = 1.0
+"""A cutoff of `nearest`: names that differ in case, blanks and signs, or in one letter, and no others."""
+
+
 def nearest(word: str, names: Iterable[str], cutoff: float = _CUTOFF) -> str | None:
     """Find the name that differs only in case, blanks and signs, or in one letter, or else the most similar one.
 

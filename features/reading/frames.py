@@ -153,6 +153,7 @@ def histories_in_memory(
     rows = list(source) if isinstance(source, Mapping) else source  # a row without its list is wrong, key by key
     if isinstance(rows, Sequence):
         table = table_from_rows(rows, errors)
+        reader.refuse_misspelt(dict.fromkeys(name for row in rows for name in row))
     else:
         reader.require_columns(_column_names(rows))  # all of them: those of other names are left out of the table
         table = table_from_frame(rows, errors)

@@ -86,6 +86,7 @@ def stream_histories(
         if suffix in {"", ".parquet"} and not _is_small_and_ungrouped(file):
             yield from (part.histories for part in stream_from(file, reader))
         elif suffix in {"", ".parquet"}:
+            _refuse_misspelt(file, reader)
             yield histories_in_memory(_whole(file), reader)
         elif text:
             yield _of_csv(file, reader)
@@ -196,6 +197,13 @@ def _whole(file: MappedFile) -> pa.Table:
         raise FileFormatError(f"all files of a folder must have their columns in the same types: {error}") from None
 
 
+def _refuse_misspelt(file: MappedFile, reader: TransactionReader) -> None:
+    """Look through the columns of Parquet, of which only those are read that have our names."""
+    theirs = list(dict.fromkeys(name for part in file.parquet.parts for name in part.schema.names))
+    ours = file.names.rename(theirs, str(file))
+    reader.refuse_misspelt(ours.get(name, name) for name in theirs)
+
+
 def _is_small_and_ungrouped(file: MappedFile) -> bool:
     """Tell whether Parquet is not grouped by customer, and small enough to be sorted in memory as CSV is."""
     if file.parquet.rows > PARQUET_ROWS_SORTED:
@@ -244,6 +252,7 @@ def stream_from(
             f"first: fivefold sort {shlex.quote(str(file))} --output grouped.parquet"
         )
 
+    _refuse_misspelt(file, reader)
     customers = SeenCustomers(refuse, earlier_hashes)
     tables = ParquetTables(file, ROWS_A_BATCH, place=place)
     for histories, rows, carried in _histories(tables, reader, customers, place):

@@ -4,7 +4,7 @@ Stored rows were checked by the same readers before: `features.stored` lays them
 """
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import PROBLEMS_LISTED, FileFormatError, first_row_of
 from fivefold.domain.money import RateTable
-from fivefold.domain.text import nearest
+from fivefold.domain.text import MISSPELT, nearest
 from fivefold.features import schema as c
 from fivefold.features.histories import Histories, Integers
 from fivefold.features.reading.columns import (
@@ -161,6 +161,23 @@ class TransactionReader:
         twice = [name for name in c.COLUMNS if names.count(name) > 1]
         if twice:
             raise FileFormatError(f"{self.source or 'the table'} has more than one column {', '.join(twice)}")
+        self.refuse_misspelt(names)
+
+    def refuse_misspelt(self, names: Iterable[str]) -> None:
+        """Raise FileFormatError where a column is nearly named as one that is absent and need not be there.
+
+        Without its state a failed transaction counts as money.
+        """
+        there = dict.fromkeys(names)
+        theirs = [name for name in there if name not in c.COLUMNS]
+        for absent in [name for name in c.COLUMNS if theirs and name not in there]:
+            near = nearest(absent, theirs, MISSPELT)
+            if near is not None:
+                rename = _rename({absent: near}, in_file=bool(self.source))
+                raise FileFormatError(
+                    f"{self.source or 'the table'} has no column {absent}, and has {near}. {rename}; if {near} is "
+                    "something else, give it a name that is less like it, or leave it out"
+                )
 
     def _rows(self, chunk: Columns, customer: Integers, errors: ErrorCollector) -> CheckedRows:
         identifiers = chunk.get(c.TRANSACTION_ID)
@@ -229,11 +246,17 @@ def _how_to_rename(names: Sequence[str], needed: Sequence[str], *, in_file: bool
     """Say how columns get the names of the API, the *needed* ones first: in a file by an option, in a table by hand."""
     pairs = _renames(names)
     first = sorted(pairs, key=lambda own: own not in needed) or [c.USER_ID]
-    renames = [(pairs.get(own, "customer_id"), own) for own in first]
+    return _rename({own: pairs.get(own, "customer_id") for own in first}, in_file=in_file)
+
+
+def _rename(renames: Mapping[str, str], *, in_file: bool) -> str:
+    """Say how columns get our names, by these: in a file by an option, in a table by hand."""
     if in_file:
-        options = " ".join(f"--map {shlex.quote(f'{theirs}={own}')}" for theirs, own in renames)
+        options = " ".join(f"--map {shlex.quote(f'{theirs}={own}')}" for own, theirs in renames.items())
         return f"A column of another name is given by --map, such as {options}"
-    return f"Rename a column of another name, such as {', '.join(f'{theirs} to {own}' for theirs, own in renames)}"
+    return "Rename a column of another name, such as " + ", ".join(
+        f"{theirs} to {own}" for own, theirs in renames.items()
+    )
 
 
 def _renames(names: Sequence[str]) -> dict[str, str]:

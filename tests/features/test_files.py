@@ -2,7 +2,9 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 
 from fivefold.domain.errors import FileFormatError, InvalidDataError
@@ -104,6 +106,31 @@ def test_torn_lines_of_json_are_named_with_everything_else_that_is_wrong(tmp_pat
     assert "row 4: user_balance is 'much'" in str(caught.value)
     with pytest.raises(InvalidDataError, match="row 1: line is not valid JSON"):
         read(written(tmp_path / "b.ndjson", "nothing"))
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [("transaction_sate", c.STATE), ("Transaction State", c.STATE), ("transactionid", c.TRANSACTION_ID)],
+)
+@pytest.mark.parametrize("name", ["rows.csv", "rows.parquet", "rows.json", "rows.jsonl", "frame", "list", "table"])
+def test_a_column_that_is_nearly_named_as_one_that_may_be_absent_is_refused(
+    name: str, theirs: str, ours: str, tmp_path: Path
+) -> None:
+    """Else a failed transaction would count as money."""
+    rows = pl.DataFrame([{name: value for name, value in row().items() if name != ours} | {theirs: "FAILED"}])
+    path = tmp_path / name
+    source: Any = {"frame": rows, "list": rows.to_dicts(), "table": rows.to_arrow()}.get(name, path)
+    write = {".csv": rows.write_csv, ".parquet": rows.write_parquet, ".jsonl": rows.write_ndjson}.get(path.suffix)
+    if write is not None:
+        write(path)
+    elif path.suffix:
+        path.write_text(json.dumps(rows.to_dicts()))
+    with pytest.raises(FileFormatError, match=f"has no column {ours}, and has {theirs}") as refused:
+        read(source)
+    option = f"--map '{theirs}={ours}'" if " " in theirs else f"--map {theirs}={ours}"
+    assert (option if path.suffix else f"{theirs} to {ours}") in str(refused.value)
+    if not path.suffix:
+        assert read(rows.rename({theirs: "note"})).rows == 1
 
 
 def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:

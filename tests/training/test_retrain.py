@@ -242,7 +242,7 @@ def test_a_header_without_a_column_is_refused_before_anything_is_compiled(
     tmp_path: Path, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
     """A newcomer's own names of columns cost half a minute of compiling on a fresh machine."""
-    monkeypatch.setattr("fivefold.training.retrain.warm", lambda: pytest.fail("compiled"))
+    monkeypatch.setattr("fivefold.training.on_engine.warm", lambda: pytest.fail("compiled"))
     frame = pl.DataFrame({"Kunde": ["a"], "transaction_date": ["2024-01-01"], "transaction_amount": [5.0]})
     path = tmp_path / f"rows{suffix}"
     frame.write_csv(path) if suffix == ".csv" else frame.write_parquet(path)

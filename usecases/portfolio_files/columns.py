@@ -6,7 +6,7 @@ from typing import Final
 import polars as pl
 
 from fivefold.domain.errors import ConfigError, FileFormatError
-from fivefold.domain.text import nearest
+from fivefold.domain.text import MISSPELT, nearest
 from fivefold.features.reading.text_files import ColumnMap
 
 PARTS = ("entities", "transactions", "cases", "alerts", "tags", "screenings", "links", "labels")
@@ -21,7 +21,6 @@ OPTIONAL: Final[Mapping[str, Sequence[str]]] = {
     "labels": ("confirmed", "at"),
 }
 """Columns that the file of a part may lack. Without one its rows say something else: a tag has no end, for instance."""
-_ONE_LETTER = 1.0
 
 
 def refuse_misspelt(part: str, columns: Sequence[str], source: str, declared: Collection[str] = ()) -> None:
@@ -38,7 +37,7 @@ def refuse_misspelt(part: str, columns: Sequence[str], source: str, declared: Co
     """
     others = [name for name in columns if name not in OPTIONAL[part] and name not in declared]
     for absent in OPTIONAL[part]:
-        near = None if absent in columns else nearest(absent, others, _ONE_LETTER)
+        near = None if absent in columns else nearest(absent, others, MISSPELT)
         if near is not None:
             raise FileFormatError(
                 f"{source} has no column {absent}, and has {near}; perhaps {near} is meant: "

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.errors import PROBLEMS_LISTED, FileFormatError, InvalidDataError, Problem
-from fivefold.domain.text import CONTROL, control_in, nearest
+from fivefold.domain.text import CONTROL, MISSPELT, control_in, nearest
 from fivefold.features import schema as c
 from fivefold.features.reading.columns import (
     ALLOWED_NUMBER,
@@ -36,7 +36,6 @@ KNOWN = (*NEEDED, c.STATE, c.BALANCE, c.CATEGORY, c.CREATED, *OWNERS)
 
 OPTIONAL = (c.STATE, c.BALANCE, c.CATEGORY, c.CREATED)
 """Of the known columns, those that a transaction may lack. Without one it says something else: it counts as settled."""
-_ONE_LETTER = 1.0
 
 SENT_AS = {
     "at_us": c.DATE,
@@ -289,7 +288,7 @@ def misspelt_columns(
         By each such column, the field that is perhaps meant.
     """
     strange = [name for name in names if name not in allowed and name not in own]
-    near = {name: nearest(name, (*OPTIONAL, *own), _ONE_LETTER) for name in strange}
+    near = {name: nearest(name, (*OPTIONAL, *own), MISSPELT) for name in strange}
     return {name: meant for name, meant in near.items() if meant is not None}
 
 
