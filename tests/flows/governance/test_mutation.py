@@ -183,10 +183,11 @@ def test_what_is_said_to_have_no_effect_has_none(case: Case) -> None:
             continue
         if telling_of(change, before.analysed, after, scope).no_effect:
             mutants.append(after)
-    now = [outcome(before, row) for row in as_columns(before, case.rows)]
+    rows = [row for row in case.rows if row.facts["sum"] is not None]  # a sum of no amounts is 0, and known
+    now = [outcome(before, row) for row in as_columns(before, rows)]
     for after in mutants[:MOST_CHANGES]:
         made = compile_flow(after, {}, before.base)
-        assert [outcome(made, row) for row in as_columns(made, case.rows)] == now
+        assert [outcome(made, row) for row in as_columns(made, rows)] == now
 
 
 def outcome(made: FlowProgram, row: Mapping[str, Any]) -> list[Any]:
