@@ -8,15 +8,12 @@ from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, existing_number
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import Page, Part
-from fivefold.usecases.levels.persist import LEVEL_REACHED
 from fivefold.usecases.webhooks import endpoints, progress
 from fivefold.usecases.webhooks.endpoints import DeadLetter, EndpointMade
 from fivefold.usecases.webhooks.plan import KEPT_DAYS
 from fivefold.usecases.webhooks.progress import EndpointProgress, FailingDelivery
 
 WEBHOOKS: Final = "/console/operations/webhooks"
-KINDS: Final = (LEVEL_REACHED,)
-"""What there are events of."""
 FAILING: Final = Part(20)
 
 
@@ -62,7 +59,10 @@ def show_endpoints(visit: Visit) -> Rendered:
     """List the endpoints, each with how it gets on."""
     endpoints_shown = progress.list_progress(visit, visit.part("endpoints"))
     page = EndpointsPage(
-        endpoints=endpoints_shown, kinds=KINDS, kept_days=KEPT_DAYS, next=visit.next_of("endpoints", endpoints_shown)
+        endpoints=endpoints_shown,
+        kinds=endpoints.KINDS,
+        kept_days=KEPT_DAYS,
+        next=visit.next_of("endpoints", endpoints_shown),
     )
     return Rendered(template="webhooks/endpoints.html", title=text("Webhooks"), page=page)
 
@@ -75,7 +75,7 @@ def show_endpoint(visit: Visit) -> Rendered:
         endpoint=endpoint,
         failing=progress.list_failing(visit, endpoint.id, FAILING),
         letters=letters,
-        kinds=KINDS,
+        kinds=endpoints.KINDS,
         kept_days=KEPT_DAYS,
         kept_hours=endpoints.KEPT_HOURS,
         next=visit.next_of("letters", letters),

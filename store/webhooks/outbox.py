@@ -9,7 +9,7 @@ for such a lock; the planner reads which keys are held, and stays below them.
 
 import json
 from collections.abc import Iterable
-from typing import Any, NamedTuple, cast
+from typing import Any, Final, Literal, NamedTuple, cast, get_args
 
 from sqlalchemy import CursorResult, func, select, text
 from sqlalchemy.dialects import sqlite
@@ -17,6 +17,17 @@ from sqlalchemy.orm import Session
 
 from fivefold.store.tables.events import OutboxEvent
 
+EventKind = Literal[
+    "flow.acted",
+    "flow.reviewed",
+    "flow.taken_back",
+    "group.entered",
+    "group.left",
+    "level.reached",
+    "value_model.due",
+]
+EVENT_KINDS: Final[tuple[EventKind, ...]] = get_args(EventKind)
+"""Every kind of event that there is: an endpoint that wants another one would receive nothing."""
 NOBODY = 0
 """Replaces an entity's number in an event that is about no entity. No entity has this number."""
 _WRITING = 0x5F0B << 48
@@ -28,14 +39,14 @@ class NewEvent(NamedTuple):
 
     Attributes:
         event_id: unique across all organisations and times, at most 80 characters.
-        kind: such as `level.reached`, at most 50 characters.
+        kind: one of `EVENT_KINDS`, of which none is longer than 50 characters.
         entity_id: of the event, or `NOBODY`.
         at_us: when it happened.
         body: a JSON object as text; the receiver's `data`.
     """
 
     event_id: str
-    kind: str
+    kind: EventKind
     entity_id: int
     at_us: int
     body: str

@@ -41,12 +41,12 @@ def actions(place: Place) -> list[str]:
 
 def test_an_endpoint_is_added_once_and_its_secret_shown_once(place: Place, admin: Visitor) -> None:
     form = next(form for form in admin.go(WEBHOOKS).forms() if form.action.endswith("/add"))
-    typed = {**form.fields, "url": "https://example.com/in?<b>", "kinds": "level.reached, case.opened"}
+    typed = {**form.fields, "url": "https://example.com/in?<b>", "kinds": "level.reached, group.entered"}
     made = secret(admin.post(form.action, typed))
     assert admin.page.headers["cache-control"] == "no-store"
     assert made not in str(admin.page.url)
     assert admin.go(f"{WEBHOOKS}/2").page.text.count(made) == 0
-    assert "case.opened, level.reached" in admin.text
+    assert "group.entered, level.reached" in admin.text
     assert "none in 30 days" in admin.text
     assert "<b>" not in admin.page.text
     assert admin.post(form.action, typed).page.status_code == 409
@@ -76,14 +76,14 @@ def test_addresses_are_refused_as_v1_refuses_them(place: Place, url: str, said: 
 def test_what_was_changed_meanwhile_is_not_overwritten(place: Place, admin: Visitor) -> None:
     admin.go(HOOK)
     stale = {form.action.rpartition("/")[2]: form for form in admin.forms()}
-    endpoints.change_kinds(Context(place.engine, place.actor("admin")), 1, ["case.opened"])
+    endpoints.change_kinds(Context(place.engine, place.actor("admin")), 1, ["group.entered"])
     for action in ("change-kinds", "rotate", "remove"):
         form = stale[action]
         admin.post(form.action, {**form.fields, "kinds": "level.reached", "kept_hours": "24", "confirmed": "1"})
         assert admin.page.status_code == 409, action
         assert "endpoint 1 was changed meanwhile" in admin.text
     assert actions(place) == ["kinds_changed"]
-    assert "case.opened" in admin.go(HOOK).text
+    assert "group.entered" in admin.go(HOOK).text
     admin.submit("/change-kinds", kinds="level.reached")
     assert "The endpoint receives these events from now on." in admin.text
     admin.submit("/change-kinds", kinds="level.reached")

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.store.tables.entities import Entity, EntityType
-from fivefold.store.webhooks.outbox import NewEvent, add_events
+from fivefold.store.webhooks.outbox import EventKind, NewEvent, add_events
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.webhooks.endpoints import EndpointMade, add_endpoint
@@ -125,7 +125,7 @@ def entities(engine: Engine, organisation_id: int) -> dict[str, int]:
         return {entity.external_id: entity.id for entity in found}
 
 
-def tell(engine: Engine, organisation_id: int, events: Iterable[str], kind: str = "level.reached") -> None:
+def tell(engine: Engine, organisation_id: int, events: Iterable[str], kind: EventKind = "level.reached") -> None:
     """Put events into the outbox, in one transaction: `c1-a` is one of the customer c1."""
     numbers = entities(engine, organisation_id)
     rows = [

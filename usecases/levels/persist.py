@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 from sqlalchemy import delete, select
@@ -37,7 +37,7 @@ ENGINE = "2"
 2: floors hold while they are missing, and a ruleset of which it is unknown whether it applies lets nobody go.
 """
 
-LEVEL_REACHED = "level.reached"
+LEVEL_REACHED: Final = "level.reached"
 
 _ASSESSMENT = (
     "entity_id",

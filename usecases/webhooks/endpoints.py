@@ -1,10 +1,9 @@
 """An organisation's webhooks: endpoints and their secrets, dead letters, and their replay."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Annotated, Unpack
+from typing import Annotated, Final, Unpack
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -13,23 +12,24 @@ from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import HOUR_US
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.domain.text import nearest
 from fivefold.store.audit.chain import digest_of
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent
 from fivefold.store.webhooks import endpoints
-from fivefold.store.webhooks.outbox import settled_number
+from fivefold.store.webhooks.outbox import EVENT_KINDS, settled_number
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.addresses import checked_url
 from fivefold.usecases.shared.api_fields import INTERNAL, Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context, EntryValues
 from fivefold.usecases.webhooks.signing import Secret, live_secrets, new_secret, read_secrets, rotate, secrets_json
 
+KINDS: Final = EVENT_KINDS
 KEPT_HOURS = 24
 """How long a secret still signs after it was replaced."""
-MOST_KINDS = 50
 REVISION_CHARACTERS = 16
-KIND = re.compile(r"[a-z][a-z0-9_.]{0,49}")
+_SHOWN = 100
 
 
 @schema("Endpoint")
@@ -265,11 +265,11 @@ def encrypt_secrets(engine: Engine, who: str) -> int:
 
 def _checked_kinds(kinds: Sequence[str]) -> list[str]:
     kind_names = sorted(set(kinds))
-    if len(kind_names) > MOST_KINDS:
-        raise ConfigError(f"there are {len(kind_names)} kinds of events; at most {MOST_KINDS} are possible")
     for kind in kind_names:
-        if not KIND.fullmatch(kind):
-            raise ConfigError(f"the kind {kind!r} is invalid; a kind is a word such as level.reached")
+        if kind not in KINDS:
+            near = nearest(kind, KINDS)
+            hint = f"; perhaps {near} was meant" if near else ""
+            raise ConfigError(f"there is no kind of event {kind[:_SHOWN]!r}{hint}; there are {', '.join(KINDS)}")
     return kind_names
 
 

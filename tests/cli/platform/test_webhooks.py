@@ -15,11 +15,11 @@ URL = "https://hooks.example/fivefold"
 
 
 def test_the_life_of_an_endpoint(tmp_path: Path) -> None:
-    made = run(tmp_path, "webhooks", "add", URL, "--kind", "level.reached", "--kind", "case.closed")
+    made = run(tmp_path, "webhooks", "add", URL, "--kind", "level.reached", "--kind", "group.left")
     assert re.fullmatch(r"whsec_[\w+/]{43}=\n", made.out), made
     assert made.err == "warning: this is endpoint 1; keep its secret now, it is not shown again\n"
     (row,) = cells(succeed(tmp_path, "webhooks", "list", columns=200), "Endpoints")
-    assert row[:5] == ["1", URL, "case.closed, level.reached", "enabled", "refused"]
+    assert row[:5] == ["1", URL, "group.left, level.reached", "enabled", "refused"]
     assert row[6:] == ["1", "0", "0"]
 
     rotated = run(tmp_path, "webhooks", "rotate", 1)
@@ -75,7 +75,7 @@ def test_what_was_given_up_is_seen_and_sent_again(tmp_path: Path) -> None:
     [
         (["add", "hooks.example"], "it must be https://"),
         (["add", "http://127.0.0.1/"], "127.0.0.1, which is loopback; it must be a public one"),
-        (["add", URL, "--kind", "Level"], "the kind 'Level' is invalid"),
+        (["add", URL, "--kind", "Level"], "there is no kind of event 'Level'; there are flow.acted"),
         (["rotate", "7"], "there is no endpoint 7"),
         (["drop-old", "7"], "there is no endpoint 7"),
         (["disable", "7"], "there is no endpoint 7"),

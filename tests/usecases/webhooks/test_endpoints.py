@@ -58,11 +58,11 @@ def secrets_of(engine: Engine, endpoint_id: int) -> list[Any]:
 
 
 def test_an_endpoint_is_listed_with_all_but_its_secret(engine: Engine, ours: Actor) -> None:
-    made = add_endpoint(Context(engine, ours).at(NOW), URL, kinds=["level.reached", "case.closed"])
+    made = add_endpoint(Context(engine, ours).at(NOW), URL, kinds=["level.reached", "group.entered"])
     assert re.fullmatch(r"whsec_[\w+/]{43}=", made.secret)
     (line,) = list_endpoints(Context(engine, ours).at(NOW))
     assert line.id == made.endpoint_id
-    assert (line.url, line.kinds) == (URL, ("case.closed", "level.reached"))
+    assert (line.url, line.kinds) == (URL, ("group.entered", "level.reached"))
     assert (line.enabled, line.private_allowed, line.secrets) == (True, False, 1)
     assert (line.waiting, line.dead, line.created_us) == (0, 0, NOW)
     assert made.secret not in repr(line) + repr(made)
@@ -107,8 +107,8 @@ def test_other_kinds_are_received_from_then_on_and_what_waits_is_sent(engine: En
     tell(engine, ours.organisation_id, ["c1-a"])
     plan_deliveries(engine, NOW)
     seen = read_endpoint(context, number).revision
-    assert change_kinds(context, number, ["case.opened"], revision=seen)
-    assert not change_kinds(context, number, ["case.opened"])
+    assert change_kinds(context, number, ["group.entered"], revision=seen)
+    assert not change_kinds(context, number, ["group.entered"])
     tell(engine, ours.organisation_id, ["c1-b"])
     plan_deliveries(engine, NOW)
     assert read_endpoint(context, number).waiting == 1
@@ -125,7 +125,7 @@ def test_other_kinds_are_received_from_then_on_and_what_waits_is_sent(engine: En
         (values,) = session.query(AuditValues)
     assert (json.loads(values.before or ""), json.loads(values.after or "")) == (
         {"kinds": []},
-        {"kinds": ["case.opened"]},
+        {"kinds": ["group.entered"]},
     )
 
 
@@ -133,9 +133,13 @@ def test_what_cannot_be_an_endpoint_is_refused(engine: Engine, ours: Actor) -> N
     for url, kinds, words in (
         ("ftp://hooks.example", [], "must be https://"),
         ("http://10.0.0.1/", [], "which is private"),
-        (URL, ["Level"], "the kind 'Level' is invalid"),
-        (URL, ["x" * 51], "is invalid"),
-        (URL, [f"kind{number}" for number in range(51)], "at most 50"),
+        (
+            URL,
+            ["level.reachd"],
+            "event 'level.reachd'; perhaps level.reached was meant; there are flow.acted,",
+        ),
+        (URL, ["level.reached", "case.closed"], "no kind of event 'case.closed'; there are"),
+        (URL, ["x" * 5000], r"no kind of event 'x{1,100}"),
     ):
         with pytest.raises(ConfigError, match=words):
             add_endpoint(Context(engine, ours), url, kinds=kinds)

@@ -70,10 +70,10 @@ def test_each_endpoint_is_told_what_its_organisation_has_and_it_asked_for(engine
     ours, theirs = organisation(engine), organisation(engine, "other")
     tell(engine, ours, ["c1-before"])
     every = endpoint(engine, ours, URL).endpoint_id
-    some = endpoint(engine, ours, URL, ["case.closed", "level.left"]).endpoint_id
+    some = endpoint(engine, ours, URL, ["group.entered", "group.left"]).endpoint_id
     other = endpoint(engine, theirs, URL).endpoint_id
     tell(engine, ours, ["c1-a", "c2-a"])
-    tell(engine, ours, ["c1-b"], kind="case.closed")
+    tell(engine, ours, ["c1-b"], kind="group.entered")
     tell(engine, theirs, ["c1-x"])
     assert plan_deliveries(engine, NOW) == 5
     assert planned(engine, every) == ["c1-a", "c2-a", "c1-b"], "what was before it came is not for it"
@@ -85,9 +85,9 @@ def test_each_endpoint_is_told_what_its_organisation_has_and_it_asked_for(engine
 def test_planning_goes_on_until_it_is_done(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delivering, "PLANNED_AT_ONCE", 4)
     ours = organisation(engine)
-    asked = endpoint(engine, ours, URL, ["case.closed"]).endpoint_id
+    asked = endpoint(engine, ours, URL, ["group.entered"]).endpoint_id
     tell(engine, ours, [f"c1-{number}" for number in range(9)])
-    tell(engine, ours, ["c2-last"], kind="case.closed")
+    tell(engine, ours, ["c2-last"], kind="group.entered")
     assert plan_deliveries(engine, NOW) == 1, "nine that it does not want are passed over"
     assert planned(engine, asked) == ["c2-last"]
 

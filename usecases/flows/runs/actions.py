@@ -33,7 +33,7 @@ from fivefold.usecases.ingest.facts import RecordGiven, free_number, live_tag_in
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.flow_triggers import bounded_cause, caused_by
 
-ACTED = "flow.acted"
+ACTED: Final = "flow.acted"
 REVIEW_AHEAD_US: Final = 7 * DAY_US
 """A review waits in the queue so long before it is due."""
 FLOW_ACTOR = "flow:"

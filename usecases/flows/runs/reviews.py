@@ -1,5 +1,7 @@
 """Reviews that flows ask for: a person does one, and says why it counts as done; webhooks report it."""
 
+from typing import Final
+
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
@@ -9,13 +11,13 @@ from fivefold.store.audit.bound_rows import digests
 from fivefold.store.flows.actions import action_numbered
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.flows import FlowAction, FlowRow
-from fivefold.store.webhooks.outbox import NewEvent, add_events
+from fivefold.store.webhooks.outbox import EventKind, NewEvent, add_events
 from fivefold.usecases.flows.runs.actions import event_name
 from fivefold.usecases.flows.runs.reading import ActionLine, action_line, standing_of
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
 
-REVIEWED = "flow.reviewed"
+REVIEWED: Final = "flow.reviewed"
 
 
 def finish_review(context: Context, number: int, reason: str) -> ActionLine:
@@ -60,7 +62,7 @@ def refuse_settled(row: FlowAction) -> None:
         raise ConflictError(f"action {row.id} is a review that was done already")
 
 
-def action_event(session: Session, row: FlowAction, flow: str, kind: str, at_us: int) -> NewEvent:
+def action_event(session: Session, row: FlowAction, flow: str, kind: EventKind, at_us: int) -> NewEvent:
     """Give the event that reports what became of an action."""
     entity = session.get_one(Entity, row.entity_id)
     body = {

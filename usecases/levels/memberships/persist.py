@@ -16,7 +16,8 @@ from fivefold.store.webhooks.outbox import NewEvent, add_events
 from fivefold.usecases.levels.memberships.look import GroupLook
 from fivefold.usecases.shared.flow_triggers import TriggerEvent, about_move, group_cause, note
 
-ENTERED, LEFT = "group.entered", "group.left"
+ENTERED: Final = "group.entered"
+LEFT: Final = "group.left"
 """The kinds of events."""
 
 _BECOMES: Final = {"in": True, "out": False}
