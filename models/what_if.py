@@ -140,11 +140,14 @@ class _Tries:
         self.balance = inf if BALANCE in history.absent else float(self._seen.balance[-1])
 
     def days_with_withdrawals(self) -> Iterator[int]:
-        """Give the lengths of time before the moment in which there is a withdrawal, and longer ones with another."""
+        """Give the lengths of time before the moment in which there is a withdrawal, and longer ones with another.
+
+        Without one who has no other row would have no history, and no score.
+        """
         before = 0
         for days in DAYS:
             count = int(self._withdrawn(days).sum())
-            if count > before:
+            if before < count < len(self._seen.time):
                 yield days
             before = count
 
@@ -225,6 +228,7 @@ def _rows(history: Histories, mask: np.ndarray) -> Histories:
     return replace(
         history,
         offsets=np.array([0, int(mask.sum())], dtype=np.int64),
+        identified=history.identified if isinstance(history.identified, bool) else history.identified[mask],
         **{
             name: getattr(history, name)[mask]
             for name in ("time", "amount", "balance", "kind", "currency", "category", "created")

@@ -113,3 +113,12 @@ def test_rows_that_do_not_count_yet_are_left_out(model: ValueModel, rows: list[d
     matrix, _ = lagging.matrix(own, AS_OF)
     assert found.score == lagging.scores(matrix).score[0]
     assert any(one.change for one in found.tried if one.event is ValueEvent.DEPOSIT)
+
+
+def test_without_its_only_rows_a_customer_would_have_no_score(model: ValueModel, rows: list[dict[str, Any]]) -> None:
+    one = {**rows[0], "transaction_amount": -20.0, "transaction_date": DAY - timedelta(days=3)}
+    alone = what_if(model, histories([one]), AS_OF)
+    assert ValueEvent.NO_WITHDRAWAL not in {outcome.event for outcome in alone.tried}
+    deposit = {**one, "transaction_amount": 5.0, "transaction_date": DAY - timedelta(days=40), "transaction_id": "d"}
+    beside = what_if(model, histories([deposit, one]), AS_OF)
+    assert [outcome.size for outcome in beside.tried if outcome.event is ValueEvent.NO_WITHDRAWAL] == [7.0]
