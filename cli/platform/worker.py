@@ -73,7 +73,7 @@ def _work(
 ) -> None:
     """Run the tasks until nothing is left, or until a signal stops the worker."""
     from fivefold.serving.metrics.worker import WorkerPages, serving
-    from fivefold.usecases.levels.worker import PARALLEL_BATCHES, WorkerTally
+    from fivefold.usecases.levels.worker import PARALLEL_BATCHES, WorkerTally, warm
     from fivefold.usecases.levels.worker_loop import LoopHealth, PeriodicTask, drain, run_forever
     from fivefold.usecases.monitoring.operations import noted
     from fivefold.usecases.rulesets.activate import has_waiting_backfills
@@ -102,6 +102,7 @@ def _work(
         echo(f"On {engine.dialect.name}, {model}: {does}, webhooks.{where}")
         echo("The worker runs; Ctrl-C ends it.")
         sys.stdout.flush()
+        warm()
         with noted(engine) as keep_noting:
             run_forever(tasks, stop, lambda stop: keep_delivering(engine, stop), keep_noting, health=pages.health)
     echo(f"The worker has ended: {_summary(tally)}.")

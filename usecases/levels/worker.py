@@ -12,6 +12,9 @@ from sqlalchemy import Engine
 
 from fivefold.domain.clock import SECOND_US, now_microseconds
 from fivefold.domain.errors import InvalidRulesetError, ModelError, StoreError
+from fivefold.features.numba_cache import compile_loops
+from fivefold.features.reading import compiled_loops
+from fivefold.risk.facts.patterns import loops
 from fivefold.store.levels import leases as claims
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Subject
 from fivefold.store.levels.leases import LeasedBatch, Queue
@@ -22,10 +25,18 @@ from fivefold.usecases.levels.persist import StoredLevels, store_result
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.levels.worker_loop import UNEXPECTED_ERRORS
 
+COMPILED: Final = (compiled_loops, loops)
+"""The loops by which facts are read, and patterns found."""
 WEIGHTS: Final = {EVENT: 4.0, BULK: 1.0}
 """Urgent work gets four fifths where both wait, so urgent work never holds up a portfolio for ever."""
 BATCH_COST: Final = 100
 """The fixed cost of a batch, in entities: about a tenth of a second."""
+
+
+def warm() -> None:
+    """Load the loops of assessments, or compile them: seconds once a machine, so a worker does it before it claims."""
+    for each in COMPILED:
+        compile_loops(each)
 
 
 class Turns:

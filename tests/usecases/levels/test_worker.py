@@ -12,6 +12,9 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import StoreError
+from fivefold.features import numba_cache
+from fivefold.features.reading.fast_columns import column_loops
+from fivefold.risk.facts.patterns import counts, loops
 from fivefold.store.ingest.entities import subject_of
 from fivefold.store.levels import leases as claims
 from fivefold.store.levels.leases import LeasedBatch
@@ -33,6 +36,7 @@ from fivefold.usecases.levels.worker import (
     back_off_us,
     process_batch,
     run_batch,
+    warm,
 )
 from fivefold.usecases.shared.context import Context
 from tests.store.audits import bind_unnamed, forged
@@ -371,3 +375,16 @@ def test_an_error_of_the_database_that_is_no_outage_is_that_of_the_entity(
     broken = OperationalError("SELECT", {}, Exception("a statement that is not right"))
     poisoned(monkeypatch, bank.id_of("c"), broken)
     assert bank.run() == BatchResult(4, 1, 4)
+
+
+def test_a_warm_worker_compiles_nothing_while_it_holds_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a new machine a first batch of several waited five seconds for it, and all that came meanwhile."""
+    numba_cache.compile_loops.cache_clear()
+    warm()
+
+    def compiles(*_: Any) -> None:
+        raise AssertionError("it is compiled now")
+
+    monkeypatch.setattr(numba_cache, "cached_module", compiles)
+    assert column_loops().SIGNATURES
+    assert counts.compile_loops(loops).SIGNATURES
