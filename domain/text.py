@@ -2,12 +2,14 @@
 
 import csv
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 from html import escape
 from typing import Final
 
 _CUTOFF = 0.75
+MISSPELT: Final = 1.0
+"""A cutoff of `nearest`: names that differ in case, blanks and signs, or in one letter, and no others."""
 CONTROL: Final = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069"
 """A character class for regular expressions: C0, delete, C1, line and paragraph separators, bidirectional marks."""
 _CONTROL = re.compile(f"[{CONTROL}]")
@@ -15,8 +17,18 @@ _STEERING = re.compile(f"(?![\t\n])[{CONTROL}]")
 DELIMITERS: Final = (",", ";", "\t", "|")
 
 
-MISSPELT: Final = 1.0
-"""A cutoff of `nearest`: names that differ in case, blanks and signs, or in one letter, and no others."""
+def misspelt_names(names: Collection[str], optional: Collection[str], regular: Collection[str] = ()) -> dict[str, str]:
+    """Find names that are nearly those of optional ones that are absent; *regular* ones are what they say.
+
+    Returns:
+        By each such optional name, in their order, the one that perhaps stands for it.
+
+    >>> misspelt_names(["tag", "Until", "note"], ("from", "until"), ("tag",))
+    {'until': 'Until'}
+    """
+    others = [name for name in names if name not in optional and name not in regular]
+    near = {absent: nearest(absent, others, MISSPELT) for absent in optional if others and absent not in names}
+    return {absent: name for absent, name in near.items() if name is not None}
 
 
 def nearest(word: str, names: Iterable[str], cutoff: float = _CUTOFF) -> str | None:

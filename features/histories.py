@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -78,7 +79,7 @@ class Histories:
             self.base,
             self.absent,
             None if self.unknown_from is None else self.unknown_from[first:last],
-            self.identified if isinstance(self.identified, bool) else self.identified[start:end],
+            flags_of(self.identified, slice(start, end)),
         )
 
     def take(self, customers: Integers) -> "Histories":
@@ -99,7 +100,7 @@ class Histories:
             self.base,
             self.absent,
             None if self.unknown_from is None else self.unknown_from[customers],
-            self.identified if isinstance(self.identified, bool) else self.identified[rows],
+            flags_of(self.identified, rows),
         )
 
     def position(self, user_id: str) -> int | None:
@@ -168,6 +169,11 @@ def concatenate(parts: list[Histories]) -> Histories:
         None if parts[0].unknown_from is None else np.concatenate([part.unknown_from for part in parts]),
         joined_flags([(part.identified, part.rows) for part in parts]),
     )
+
+
+def flags_of(flags: bool | Flags, rows: Any) -> bool | Flags:
+    """Take what holds of some rows, which index m flags; an answer for all holds of them too."""
+    return flags if isinstance(flags, bool) else flags[rows]
 
 
 def joined_flags(parts: Sequence[tuple[bool | Flags, int]]) -> bool | Flags:

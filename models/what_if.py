@@ -13,7 +13,7 @@ import numpy as np
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.segments import SEGMENTS
-from fivefold.features.histories import Histories, concatenate
+from fivefold.features.histories import Histories, concatenate, flags_of
 from fivefold.features.schema import BALANCE, DEPOSIT, WITHDRAWAL
 from fivefold.models.value_model import Scores, ValueModel
 
@@ -228,7 +228,7 @@ def _rows(history: Histories, mask: np.ndarray) -> Histories:
     return replace(
         history,
         offsets=np.array([0, int(mask.sum())], dtype=np.int64),
-        identified=history.identified if isinstance(history.identified, bool) else history.identified[mask],
+        identified=flags_of(history.identified, mask),
         **{
             name: getattr(history, name)[mask]
             for name in ("time", "amount", "balance", "kind", "currency", "category", "created")

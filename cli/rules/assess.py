@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from fivefold.risk.language.ruleset import Ruleset
-    from fivefold.usecases.portfolio_files.assess import Assessed, EntityText
+    from fivefold.usecases.portfolio_files.assess import Assessed, EntityExplanation
     from fivefold.usecases.portfolio_files.by_parts.assess import AssessmentByParts
     from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
 
@@ -73,7 +73,7 @@ def print_assessment(
     With --then several rulesets stand side by side, such as one for people and one for companies: the first that
     applies to an entity decides.
     """
-    from fivefold.usecases.portfolio_files.assess import EntityText, assess_files, explain_entity
+    from fivefold.usecases.portfolio_files.assess import assess_files, explain_entity
     from fivefold.usecases.portfolio_files.bundled import load_ruleset
 
     require_folders(breakdowns)
@@ -93,16 +93,16 @@ def print_assessment(
         if entity is None:
             written.show(_assess_on_spark(assessment, engine, written), named, at)
         else:
-            assessment.entity_rows(entity)  # one who is not there is said before Spark starts
+            rows = assessment.entity_rows(entity)  # one who is not there is said before Spark starts
             with engine.opened(None) as workers:
-                explanation = assessment.explain(workers, entity)
-            _show_breakdown(EntityText.of(explanation), is_one_of_several=bool(then))
+                explanation = assessment.explain(workers, rows)
+            _show_breakdown(explanation, is_one_of_several=bool(then))
         return
     assessed = assess_files(rulesets, files, at, previous=previous, overrides=overrides)
     if entity is None:
         written.show(assessed, named, at)
     else:
-        _show_breakdown(EntityText.of(explain_entity(assessed, entity)), is_one_of_several=bool(then))
+        _show_breakdown(explain_entity(assessed, entity), is_one_of_several=bool(then))
 
 
 def _refuse_files_beside(entity: str | None, files: Mapping[str, Path | None]) -> None:
@@ -173,15 +173,17 @@ def _warn_of_failures(assessed: "Assessed") -> None:
         raise typer.Exit(SOME_FAILED)
 
 
-def _show_breakdown(one: "EntityText", *, is_one_of_several: bool) -> None:
+def _show_breakdown(explanation: "EntityExplanation", *, is_one_of_several: bool) -> None:
     """Show the level of one entity, its arithmetic and what each rule gave."""
-    by = f" by {one.ruleset}" if is_one_of_several else ""
-    echo(f"{one.entity}: {one.level or 'no level'}{by}, as of {day_text(one.as_of)}")
-    echo(one.line)
-    for failure in one.failures:
+    from fivefold.usecases.portfolio_files.assess import outcome_rows
+
+    by = f" by {explanation.ruleset}" if is_one_of_several else ""
+    echo(f"{explanation.entity}: {explanation.level or 'no level'}{by}, as of {day_text(explanation.as_of)}")
+    echo(explanation.line)
+    for failure in explanation.failures:
         warn(failure)
-    show_table("", ("rule", "case", "seen", "points", "floor"), one.outcomes, left=3)
-    if one.failures:
+    show_table("", ("rule", "case", "seen", "points", "floor"), outcome_rows(explanation), left=3)
+    if explanation.failures:
         raise typer.Exit(SOME_FAILED)
 
 

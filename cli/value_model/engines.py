@@ -19,10 +19,11 @@ from fivefold.cli.value_model.parts import ends_on_signals
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import make_private_folder
 from fivefold.domain.settings import read_settings
-from fivefold.features.reading.text_files import require_parquet
+from fivefold.features.reading.text_files import MappedFile, require_parquet
 
 if TYPE_CHECKING:
     from fivefold.features.partitions import Engine
+    from fivefold.training.on_engine import EngineFile
 
 
 class EngineName(StrEnum):
@@ -92,6 +93,15 @@ def open_engine(
     with ends_on_signals(), _folder_of_run(shared.absolute()) as own:
         session = open_session(settings, master)
         yield SparkEngine(session, own)
+
+
+def read_by(engine: "Engine | None", path: "Path | MappedFile") -> "Path | MappedFile | EngineFile":
+    """Give the file to the engine, where there is one."""
+    from fivefold.training.on_engine import EngineFile
+
+    if engine is None:
+        return path
+    return EngineFile(engine, path if isinstance(path, MappedFile) else MappedFile(path))
 
 
 @contextmanager

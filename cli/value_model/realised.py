@@ -20,6 +20,7 @@ from fivefold.cli.terminal import (
     show_table,
     warn,
 )
+from fivefold.cli.value_model.engines import OpenWorkers, read_by
 from fivefold.cli.value_model.output import open_output, require_output
 from fivefold.domain.clock import day_text, parse_moment
 from fivefold.domain.provenance import hash_text
@@ -28,7 +29,6 @@ from fivefold.domain.text import percent
 from fivefold.training.config import DEFAULT_NAME, DueSettings, read_config
 
 if TYPE_CHECKING:
-    from fivefold.cli.value_model.engines import OpenWorkers
     from fivefold.features.reading.text_files import MappedFile
     from fivefold.training.judging.past_versions import JudgedVersion
     from fivefold.training.judging.realised import RealisedDay
@@ -87,7 +87,7 @@ def judge(
     as_of: int | None = None,
     model_hash: str | None = None,
     only: int | None = None,
-    open_workers: "OpenWorkers" = nullcontext,
+    open_workers: OpenWorkers = nullcontext,
 ) -> "tuple[list[JudgedVersion], list[str]]":
     """Judge the versions that made the scores; give them, and what was left out.
 
@@ -95,13 +95,11 @@ def judge(
     """
     from fivefold.training.judging.past_scores import read_scores
     from fivefold.training.judging.past_versions import judge_versions
-    from fivefold.training.on_engine import EngineFile
 
     table = read_scores(scores, as_of, model_hash)
-    ours = source if source.names.ours else source.path
+    path = source if source.names.ours else source.path
     with open_workers() as engine:
-        read = ours if engine is None else EngineFile(engine, source)
-        return judge_versions(table, read, open_registry(name), due, only=only)
+        return judge_versions(table, read_by(engine, path), open_registry(name), due, only=only)
 
 
 def show_version(version: "JudgedVersion", name: str) -> None:

@@ -28,6 +28,7 @@ from fivefold.cli.value_model.engines import (
     FolderOption,
     MasterOption,
     open_engine,
+    read_by,
     require_engine,
 )
 from fivefold.cli.value_model.scheduled import When, require_schedule, run_scheduled
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from fivefold.models.registry import Registry
     from fivefold.models.value_model import ValueModel
     from fivefold.training.judging.evaluate import Evaluation
-    from fivefold.training.on_engine import EngineFile
     from fivefold.training.origins.rolling import Rolling
     from fivefold.training.plan import TrainingPlan
     from fivefold.training.presets.choose import PresetChoice
@@ -200,19 +200,9 @@ def run(
 
     registry = open_registry(config.name)
     return retrain(
-        _on(engine, path), config, registry, tune_trials=tune, preset=preset, refit_after=refit, show=show,
+        read_by(engine, path), config, registry, tune_trials=tune, preset=preset, refit_after=refit, show=show,
         show_choice=show_choice, promote_by=promote,
     )  # fmt: skip
-
-
-def _on(engine: "Engine | None", path: "Path | MappedFile") -> "Path | MappedFile | EngineFile":
-    """Give the file to the engine, where there is one."""
-    from fivefold.features.reading.text_files import MappedFile
-    from fivefold.training.on_engine import EngineFile
-
-    if engine is None:
-        return path
-    return EngineFile(engine, path if isinstance(path, MappedFile) else MappedFile(path))
 
 
 def show_plan(plan: "TrainingPlan") -> None:

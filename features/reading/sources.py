@@ -139,8 +139,13 @@ def _header(file: MappedFile) -> list[str] | None:
         theirs = file.parquet.parts[0].schema.names
     else:
         return None
-    names = file.names.rename(theirs, str(file))
-    return [names.get(name, name) for name in theirs]
+    return _our_names(theirs, file)
+
+
+def _our_names(theirs: Sequence[str], file: MappedFile) -> list[str]:
+    """Give columns of a file under our names; FileFormatError where one that is mapped is not there."""
+    ours = file.names.rename(theirs, str(file))
+    return [ours.get(name, name) for name in theirs]
 
 
 def _of_csv(file: MappedFile, reader: TransactionReader) -> Histories:
@@ -176,8 +181,7 @@ def _of_lines(
 
 
 def _renamed(table: pa.Table, file: MappedFile) -> pa.Table:
-    names = file.names.rename(table.column_names, str(file))
-    return table.rename_columns([names.get(name, name) for name in table.column_names]) if names else table
+    return table.rename_columns(_our_names(table.column_names, file)) if file.names.ours else table
 
 
 def _renamed_rows(rows: list[Any], file: MappedFile) -> list[Any]:
@@ -200,8 +204,7 @@ def _whole(file: MappedFile) -> pa.Table:
 def _refuse_misspelt(file: MappedFile, reader: TransactionReader) -> None:
     """Look through the columns of Parquet, of which only those are read that have our names."""
     theirs = list(dict.fromkeys(name for part in file.parquet.parts for name in part.schema.names))
-    ours = file.names.rename(theirs, str(file))
-    reader.refuse_misspelt(ours.get(name, name) for name in theirs)
+    reader.refuse_misspelt(_our_names(theirs, file))
 
 
 def _is_small_and_ungrouped(file: MappedFile) -> bool:

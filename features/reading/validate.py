@@ -4,7 +4,7 @@ Stored rows were checked by the same readers before: `features.stored` lays them
 """
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import PROBLEMS_LISTED, FileFormatError, first_row_of
 from fivefold.domain.money import RateTable
-from fivefold.domain.text import MISSPELT, nearest
+from fivefold.domain.text import misspelt_names, nearest
 from fivefold.features import schema as c
 from fivefold.features.histories import Histories, Integers
 from fivefold.features.reading.columns import (
@@ -163,21 +163,17 @@ class TransactionReader:
             raise FileFormatError(f"{self.source or 'the table'} has more than one column {', '.join(twice)}")
         self.refuse_misspelt(names)
 
-    def refuse_misspelt(self, names: Iterable[str]) -> None:
+    def refuse_misspelt(self, names: Collection[str]) -> None:
         """Raise FileFormatError where a column is nearly named as one that is absent and need not be there.
 
         Without its state a failed transaction counts as money.
         """
-        there = dict.fromkeys(names)
-        theirs = [name for name in there if name not in c.COLUMNS]
-        for absent in [name for name in c.COLUMNS if theirs and name not in there]:
-            near = nearest(absent, theirs, MISSPELT)
-            if near is not None:
-                rename = _rename({absent: near}, in_file=bool(self.source))
-                raise FileFormatError(
-                    f"{self.source or 'the table'} has no column {absent}, and has {near}. {rename}; if {near} is "
-                    "something else, give it a name that is less like it, or leave it out"
-                )
+        for absent, near in misspelt_names(names, c.COLUMNS).items():
+            rename = _rename({absent: near}, in_file=bool(self.source))
+            raise FileFormatError(
+                f"{self.source or 'the table'} has no column {absent}, and has {near}. {rename}; if {near} is "
+                "something else, give it a name that is less like it, or leave it out"
+            )
 
     def _rows(self, chunk: Columns, customer: Integers, errors: ErrorCollector) -> CheckedRows:
         identifiers = chunk.get(c.TRANSACTION_ID)

@@ -23,12 +23,15 @@ COLUMNS: Final = (
     "override_id",
 )
 """Columns of a standing that the content of an assessment records, in this order."""
+REACHED_US: Final = (
+    "coalesce((SELECT t.at_us FROM transitions t WHERE t.entity_id = s.entity_id ORDER BY t.number DESC LIMIT 1), 0)"
+)
+"""When the entity of a standing `s` reached its level: the moment of the latest transition, 0 without one."""
 _KEY: Final = '{"stands": '
 _ROWS_AT_A_TIME: Final = 1_000
 _NEWEST = (
     "SELECT a.organisation_id, a.entity_id, a.number, a.level AS assessed_level, a.score AS assessed_score, i.content,"  # noqa: S608 (our own words)
-    " (SELECT t.at_us FROM transitions t WHERE t.entity_id = a.entity_id ORDER BY t.number DESC LIMIT 1) AS reached_us,"
-    " s.score, s.level_since_us,"
+    f" {REACHED_US} AS reached_us, s.score, s.level_since_us,"
     " s.entity_id AS stands, s.number AS names, s.organisation_id AS belongs, s.type_id, e.type_id AS entity_type_id,"
     f" {', '.join(f's.{name}' for name in COLUMNS)} FROM assessments a"
     " JOIN (SELECT entity_id, max(number) AS number FROM assessments GROUP BY entity_id) n"

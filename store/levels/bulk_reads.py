@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy.orm import Session
 
+from fivefold.store.audit.standings import REACHED_US
 from fivefold.store.sql.arrays import array_text
 from fivefold.store.tables.entities import COUNTS_FROM
 
@@ -57,8 +58,7 @@ _CURRENT_LEVELS: Mapping[str, Any] = {
 }
 _LATEST_VALUE = "(SELECT v.{} FROM value_scores v WHERE v.entity_id = s.entity_id ORDER BY v.as_of_us DESC LIMIT 1)"
 _BEHIND: Mapping[str, str] = {
-    "level_since_us": "coalesce((SELECT t.at_us FROM transitions t WHERE t.entity_id = s.entity_id"
-    " ORDER BY t.number DESC LIMIT 1), 0)",
+    "level_since_us": REACHED_US,
     "value_score": _LATEST_VALUE.format("score"),
     "segment": _LATEST_VALUE.format("segment"),
     "expected_value": _LATEST_VALUE.format("expected_value"),

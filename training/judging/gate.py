@@ -1,5 +1,6 @@
 """The gate: whether a new model may replace the champion. A pure function of the evaluation."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 
@@ -40,13 +41,7 @@ def gate_verdict(evaluation: Evaluation, gate: GateSettings, incomparable: str |
     compared, sure = evaluation.comparisons, _percent(evaluation.comparisons.confidence)
     rivals = [*BASELINES, *([CHAMPION] if CHAMPION in gini else [])]
     beaten = {name: compared.gini[name].low > gate.margin for name in rivals}
-    reasons = [
-        f"normalised Gini {gini[MODEL]:.4f} {'beats' if beaten[name] else 'does not beat'} {name} {gini[name]:.4f}: "
-        + _difference(compared.gini[name], gate.margin, sure, beaten=beaten[name])
-        if isfinite(compared.gini[name].difference)
-        else f"normalised Gini is not defined where all customers are worth the same, so it does not beat {name}"
-        for name in rivals
-    ]
+    reasons = [_reason(name, gini, compared.gini[name], gate.margin, sure, beaten=beaten[name]) for name in rivals]
     calibrated = _calibrated(compared, gate, sure, reasons)
     rises = evaluation.segments_rise
     reasons.append(f"mean realised value {'rises' if rises else 'does not rise'} from segment to segment")
@@ -57,8 +52,14 @@ def gate_verdict(evaluation: Evaluation, gate: GateSettings, incomparable: str |
     return GateVerdict(promote, incomparable is None, tuple(reasons))
 
 
-def _difference(comparison: RivalComparison, margin: float, confidence: str, *, beaten: bool) -> str:
-    text = f"{comparison.difference:+.4f}, at least {comparison.low:+.4f} with {confidence} confidence"
+def _reason(
+    rival: str, gini: Mapping[str, float], comparison: RivalComparison, margin: float, confidence: str, *, beaten: bool
+) -> str:
+    """Say whether the model beats a rival, and by how much."""
+    if not isfinite(comparison.difference):
+        return f"normalised Gini is not defined where all customers are worth the same, so it does not beat {rival}"
+    ranks = f"normalised Gini {gini[MODEL]:.4f} {'beats' if beaten else 'does not beat'} {rival} {gini[rival]:.4f}"
+    text = f"{ranks}: {comparison.difference:+.4f}, at least {comparison.low:+.4f} with {confidence} confidence"
     return text if beaten else f"{text}, which must be above {margin:g}"
 
 

@@ -294,10 +294,10 @@ class StandingCheck:
         if expected is not None:
             pairs = zip(standings.COLUMNS, expected, strict=True)
             other += [column for column, value in pairs if row[column] != value and column not in other]
-            repeated = {"score": float(row["assessed_score"] or 0), "level_since_us": row["reached_us"] or 0}
-            if row["level_since_us"] < 0:  # an older program does not store it
-                del repeated["level_since_us"]
-            other += [column for column, value in repeated.items() if row[column] != value]
+            if row["score"] != float(row["assessed_score"] or 0):
+                other.append("score")
+            if row["level_since_us"] not in {row["reached_us"], -1}:  # an older program does not store it
+                other.append("level_since_us")
         return [f"is not that of assessment {name}: {', '.join(other)}"] if other else []
 
     def _expected_standing(self, row: Row) -> list[Any] | None:

@@ -25,8 +25,6 @@ from fivefold.usecases.levels.persist import StoredLevels, store_result
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.levels.worker_loop import UNEXPECTED_ERRORS
 
-COMPILED: Final = (compiled_loops, loops)
-"""The loops by which facts are read, and patterns found."""
 WEIGHTS: Final = {EVENT: 4.0, BULK: 1.0}
 """Urgent work gets four fifths where both wait, so urgent work never holds up a portfolio for ever."""
 BATCH_COST: Final = 100
@@ -34,9 +32,9 @@ BATCH_COST: Final = 100
 
 
 def warm() -> None:
-    """Load the loops of assessments, or compile them: seconds once a machine, so a worker does it before it claims."""
-    for each in COMPILED:
-        compile_loops(each)
+    """Load what reads facts and finds patterns, or compile it: seconds once a machine, so not while leases are held."""
+    compile_loops(compiled_loops)
+    compile_loops(loops)
 
 
 class Turns:

@@ -200,33 +200,13 @@ def explain_entity(assessed: AssessedFamilies, entity: str) -> Explanation:
     return explain(part, position)
 
 
-@dataclass(frozen=True)
-class EntityText:
-    """The breakdown of one entity as text.
+EntityExplanation = Explanation
+"""Of one entity. The command line does not reach into the engine, and names it so."""
 
-    Attributes:
-        level: empty for none.
-        ruleset: that decided.
-        as_of: the moment, microseconds.
-        line: the arithmetic.
-        failures: what could not be read, in sentences.
-        outcomes: of each rule its title, case, what it saw, points and floor.
-    """
 
-    entity: str
-    level: str
-    ruleset: str
-    as_of: int
-    line: str
-    failures: Sequence[str]
-    outcomes: list[list[str]]
-
-    @classmethod
-    def of(cls, explanation: Explanation) -> "EntityText":
-        """Write an explanation as text."""
-        outcomes = [
-            [outcome.title, str(outcome.case), outcome.seen, signed(outcome.points), outcome.floor]
-            for outcome in explanation.rules
-        ]
-        one = explanation
-        return cls(one.entity, one.level or "", one.ruleset, one.as_of, one.line, one.failures, outcomes)
+def outcome_rows(explanation: EntityExplanation) -> list[list[str]]:
+    """Give the outcome of each rule as text: title, case, what it saw, points and floor."""
+    return [
+        [outcome.title, str(outcome.case), outcome.seen, signed(outcome.points), outcome.floor]
+        for outcome in explanation.rules
+    ]

@@ -6,7 +6,7 @@ from typing import Final
 import polars as pl
 
 from fivefold.domain.errors import ConfigError, FileFormatError
-from fivefold.domain.text import MISSPELT, nearest
+from fivefold.domain.text import misspelt_names
 from fivefold.features.reading.text_files import ColumnMap
 
 PARTS = ("entities", "transactions", "cases", "alerts", "tags", "screenings", "links", "labels")
@@ -35,15 +35,12 @@ def refuse_misspelt(part: str, columns: Sequence[str], source: str, declared: Co
     Raises:
         FileFormatError: there is one; the message has the `--map` to paste.
     """
-    others = [name for name in columns if name not in OPTIONAL[part] and name not in declared]
-    for absent in OPTIONAL[part]:
-        near = None if absent in columns else nearest(absent, others, MISSPELT)
-        if near is not None:
-            raise FileFormatError(
-                f"{source} has no column {absent}, and has {near}; perhaps {near} is meant: "
-                f"--map {part}.{near}={absent}. If it is something else, give it another name, such as "
-                f"--map {part}.{near}={near}_other"
-            )
+    for absent, near in misspelt_names(columns, OPTIONAL[part], declared).items():
+        raise FileFormatError(
+            f"{source} has no column {absent}, and has {near}; perhaps {near} is meant: "
+            f"--map {part}.{near}={absent}. If it is something else, give it another name, such as "
+            f"--map {part}.{near}={near}_other"
+        )
 
 
 class PortfolioColumns:

@@ -7,7 +7,7 @@ import polars as pl
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.text import MISSPELT, nearest
+from fivefold.domain.text import misspelt_names
 from fivefold.risk.engine.levels import FLOORS_LOST, from_text
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.risk.facts.reading import read_moments
@@ -41,14 +41,11 @@ OPTIONAL: Final = ("held_floor", "held_hard_floor", FLOORS_LOST, RULESET)
 
 def _refuse_misspelt(columns: list[str], path: Path) -> None:
     """Raise ConfigError where a column is named as an absent one but for case, signs or one letter."""
-    others = [name for name in columns if name not in OPTIONAL]
-    for absent in OPTIONAL:
-        near = None if absent in columns else nearest(absent, others, MISSPELT)
-        if near is not None:
-            raise ConfigError(
-                f"{path} has no column {absent}, and has {near}: call it {absent}, or give it quite another name if it"
-                " is something else; without it a level may fall"
-            )
+    for absent, near in misspelt_names(columns, OPTIONAL).items():
+        raise ConfigError(
+            f"{path} has no column {absent}, and has {near}: call it {absent}, or give it quite another name if it"
+            " is something else; without it a level may fall"
+        )
 
 
 def read_deciding_rulesets(path: Path) -> dict[str, str]:

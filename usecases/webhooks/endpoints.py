@@ -12,7 +12,7 @@ from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import HOUR_US
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.domain.text import nearest
+from fivefold.domain.text import perhaps
 from fivefold.store.audit.chain import digest_of
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import Entity
@@ -26,10 +26,12 @@ from fivefold.usecases.shared.context import Context, EntryValues
 from fivefold.usecases.webhooks.signing import Secret, live_secrets, new_secret, read_secrets, rotate, secrets_json
 
 KINDS: Final = EVENT_KINDS
+"""What there are events of."""
 KEPT_HOURS = 24
 """How long a secret still signs after it was replaced."""
 REVISION_CHARACTERS = 16
 _SHOWN = 100
+"""Characters of a kind that there is not."""
 
 
 @schema("Endpoint")
@@ -267,9 +269,8 @@ def _checked_kinds(kinds: Sequence[str]) -> list[str]:
     kind_names = sorted(set(kinds))
     for kind in kind_names:
         if kind not in KINDS:
-            near = nearest(kind, KINDS)
-            hint = f"; perhaps {near} was meant" if near else ""
-            raise ConfigError(f"there is no kind of event {kind[:_SHOWN]!r}{hint}; there are {', '.join(KINDS)}")
+            hint = f"{perhaps(kind, KINDS)}; there are {', '.join(KINDS)}"
+            raise ConfigError(f"there is no kind of event {kind[:_SHOWN]!r}{hint}")
     return kind_names
 
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from fivefold.domain.money import RateTable
 from fivefold.features import schema as c
-from fivefold.features.histories import Floats, Histories, Integers
+from fivefold.features.histories import Floats, Histories, Integers, flags_of
 from fivefold.features.reading.fast_columns import column_loops
 from fivefold.features.reading.row_order import CheckedRows
 
@@ -37,9 +37,8 @@ def build_histories(
     column_loops().lay_out(order, *checked, rows.category, units, KINDS, offsets, time, created, money, small, currency)
     columns = (time, money[0], money[1], small[0], currency, small[1], created)
     unknown = unknown_from(len(user_ids), absent, rows)
-    identified = rows.identified
-    flags = identified if isinstance(identified, bool) else identified[order]
-    return Histories(user_ids, offsets, *columns, rates.base, absent, unknown, flags)
+    identified = flags_of(rows.identified, order)
+    return Histories(user_ids, offsets, *columns, rates.base, absent, unknown, identified)
 
 
 def first_moments(customer: Integers, times: Integers) -> Integers:

@@ -108,7 +108,7 @@ def histories_in_order(
         row = end
     user_ids = pa.concat_arrays(names)
     texts = string_column(user_ids)
-    if texts is None or _identified(texts) is not True:
+    if texts is None or not _are_there(texts).all():
         return None
     if not _differ(np.array([0, len(texts)]), texts):
         return None
@@ -210,12 +210,17 @@ def _differ(begins: Integers, texts: StringColumn) -> bool:
     return bool(_loops().texts_differ(begins, data, words, _SEED, slots, hashes))
 
 
+def _are_there(texts: StringColumn) -> Flags:
+    """Tell which of the texts are neither missing nor empty."""
+    return np.asarray((texts.begins >= 0) & (texts.begins != texts.ends))
+
+
 def _identified(texts: StringColumn) -> bool | Flags:
-    """Tell which of the texts are there, and not empty: of all of them, where that is the same."""
-    is_there = (texts.begins >= 0) & (texts.begins != texts.ends)
-    if not is_there.any():
+    """Tell which rows have an identifier; one answer where it is the same for all."""
+    flags = _are_there(texts)
+    if not flags.any():
         return False
-    return True if is_there.all() else is_there
+    return True if flags.all() else flags
 
 
 def _read(columns: Mapping[str, Column], rules: Rules) -> _Batch | None:

@@ -198,10 +198,10 @@ class AssessmentByParts:
             raise no_such_entity(entity, entities)
         return rows
 
-    def explain(self, engine: Engine, entity: str) -> Explanation:
-        """Explain the level of one entity, with the warnings of one process; ConfigError where it was not read."""
-        work = _ExplainEntity(self.rulesets, self.as_of, entity)
-        explanation: Explanation = unpickled(self._worked(engine, self.entity_rows(entity), work, 1)[0])
+    def explain(self, engine: Engine, rows: pl.DataFrame) -> Explanation:
+        """Explain the level of one entity, with the warnings of one process; *rows* are as `entity_rows` gives them."""
+        work = _ExplainEntity(self.rulesets, self.as_of, rows[ENTITY][0])
+        explanation: Explanation = unpickled(self._worked(engine, rows, work, 1)[0])
         return explanation
 
     def _worked(

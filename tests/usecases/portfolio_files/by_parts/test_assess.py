@@ -58,7 +58,9 @@ def assert_explained(world: World, names: Sequence[str], **more: Any) -> None:
     for entity in alone.entities["entity_id"][::20]:
         world.warnings.clear()
         split = split_of(world, names, world.files(**more))
-        assert split.explain(SplitEngine(world.folder / "shared"), entity) == explain_entity(alone, entity)
+        assert split.explain(SplitEngine(world.folder / "shared"), split.entity_rows(entity)) == explain_entity(
+            alone, entity
+        )
         assert world.warnings == expected
 
 
@@ -98,7 +100,7 @@ def test_who_was_not_read_cannot_be_explained(world: World) -> None:
     with pytest.raises(ConfigError, match="there is no entity zoe among the ") as expected:
         explain_entity(alone, "zoe")
     with pytest.raises(ConfigError) as unknown:
-        split_of(world, ["people"], world.files()).explain(SplitEngine(world.folder / "shared"), "zoe")
+        split_of(world, ["people"], world.files()).entity_rows("zoe")
     assert str(unknown.value) == str(expected.value)
 
 
