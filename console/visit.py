@@ -68,6 +68,7 @@ class Visit(Context):
         problem: why an action was not carried out; empty otherwise.
         problem_field: the field that the problem is about; empty where it is about no single one.
         nonce: of the scripts of the page; empty where the page has none.
+        is_of_script: a script asked, to put a part of the page into the one that is open.
     """
 
     session: MemberSession
@@ -85,6 +86,7 @@ class Visit(Context):
     problem: str = ""
     problem_field: str = ""
     nonce: str = ""
+    is_of_script: bool = False
 
     @property
     def trail(self) -> str:

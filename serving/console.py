@@ -85,6 +85,8 @@ HEADERS: Final = {
     "Cache-Control": "no-store",
 }
 """A page loads nothing but the style sheet, runs no script, sends forms nowhere else, and is kept nowhere."""
+OF_SCRIPT: Final = "hx-request"
+"""A header that htmx sends."""
 SCRIPTS: Final = ("htmx.min.js", "hx-csp.min.js")
 """What pages of a session may run beside; hatch_build.py fetches them, and every page works without them."""
 STATIC: Final = {
@@ -180,6 +182,7 @@ class Console:
             registry=self._registry,
             nonce=token_urlsafe(16) if _has_scripts() else "",
             plans=self._plans,
+            is_of_script=OF_SCRIPT in request.headers,
         )
 
     async def show_sign_in(self, request: Request) -> Response:
@@ -408,7 +411,7 @@ def _to_sign_in(request: Request) -> Response:
     from_elsewhere = request.headers.get("sec-fetch-site") == "cross-site" and COOKIE not in request.cookies
     if request.method == "GET" and from_elsewhere:
         return Response("", 200, headers={**HEADERS, "Refresh": f"0; url={quote(target, safe=_AS_ASKED)}"})
-    if "hx-request" in request.headers:  # the script swaps a part of a page: the whole page shall be loaded again
+    if OF_SCRIPT in request.headers:  # the script swaps a part of a page: the whole page shall be loaded again
         return Response("", 200, headers={**HEADERS, "HX-Refresh": "true"})
     came_for = {"next": target} if request.method == "GET" else {"next": target.rpartition("/")[0], "ended": "1"}
     return RedirectResponse(f"{SIGN_IN_PATH}?{urlencode(came_for)}", HTTPStatus.SEE_OTHER, dict(HEADERS))

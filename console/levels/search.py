@@ -36,12 +36,16 @@ class SearchPage:
 
 
 def search(visit: Visit) -> Answer:
-    """Find entities by the beginnings of words, or by a tag; go straight to the one of a whole identifier."""
+    """Find entities by the beginnings of words, or by a tag; go straight to the one of a whole identifier.
+
+    While one types nobody is gone to: the page stays, and a longer identifier may begin so.
+    """
     words, tag = (visit.query.get(name, "").strip() for name in ("text", "tag"))
     types = tuple(kind.name for kind in list_types(visit))
-    typed = dict.fromkeys((visit.query.get("text", ""), words)) if words and not tag else ()
+    goes_on = bool(words) and not tag and "type" not in visit.query and not visit.is_of_script
+    typed = dict.fromkeys((visit.query.get("text", ""), words)) if goes_on else ()
     whole = [(kind, name) for kind in types for name in typed if _is_there(visit, kind, name)]
-    if len(whole) == 1 and "type" not in visit.query:
+    if len(whole) == 1:
         return Redirect(address("entities", *whole[0]))
     wanted = Search(text=words, tag=tag or None)
     counts = {kind: count_entities(visit, kind, wanted) for kind in types if words or tag}

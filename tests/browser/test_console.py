@@ -157,6 +157,20 @@ def test_the_results_of_a_search_follow_what_is_typed_and_the_address_follows_th
         page.wait_for_selector("#results a:has-text('acme')")
 
 
+def test_who_types_a_whole_identifier_stays_on_the_page_and_has_not_opened_its_reasons(
+    browser: "Browser", served: Served
+) -> None:
+    with visiting(browser, served, "investigator") as page:
+        page.goto("/console/search")
+        page.type("#text", "c/1 ä")
+        page.wait_for_url("**/console/search?text=c%2F1**%C3%A4*")
+        page.wait_for_selector("#results a:has-text('c/1 ä')")
+        with served.place.engine.connect() as connection:
+            assert connection.exec_driver_sql("SELECT count(*) FROM openings").scalar_one() == 0
+        page.click("main button.main")
+        page.wait_for_url(f"**{CUSTOMER}")
+
+
 def test_a_search_after_the_end_of_the_session_leads_to_the_sign_in(browser: "Browser", served: Served) -> None:
     with visiting(browser, served, "investigator") as page:
         page.goto("/console/search")

@@ -210,6 +210,13 @@ def test_search_goes_to_the_customer_of_a_whole_identifier(place: Place, investi
     assert "Customer (1)" in text
 
 
+def test_search_goes_nowhere_while_one_types(place: Place, investigator: Visitor) -> None:
+    place.good("GET", "/v1/entities/company/acme/risk?freshness=now", role="investigator")
+    investigator.send("GET", "/console/search?text=acme&tag=", headers={"hx-request": "true"})
+    assert investigator.page.status_code == 200
+    assert ACME in investigator.links()
+
+
 def test_search_finds_beginnings_and_tags_and_says_where_nothing_is(place: Place, investigator: Visitor) -> None:
     for name in ("smith-1", "smith-2", "jones"):
         place.good("PUT", f"/v1/entities/customer/{name}", {}, role="app")
