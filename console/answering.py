@@ -5,7 +5,17 @@ from http import HTTPStatus
 
 from fivefold.console.rendering import render, render_alone
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Download, FieldError, Redirect, Rendered, View, Visit
+from fivefold.console.visit import (
+    Answer,
+    Download,
+    FieldError,
+    Redirect,
+    Rendered,
+    View,
+    Visit,
+    WrittenText,
+    written_in,
+)
 from fivefold.domain.errors import ConflictError, FivefoldError, UnknownOutcomeError, http_status
 from fivefold.store.sql.database import reachable
 
@@ -35,10 +45,11 @@ class ConsoleResponse:
 
 @dataclass(frozen=True)
 class ErrorPage:
-    """Why there is no page."""
+    """Why there is no page, and what was written into the form that was sent."""
 
     status: int
     reason: str
+    written: tuple[WrittenText, ...] = ()
 
 
 def answer(view: View, visit: Visit) -> ConsoleResponse:
@@ -89,15 +100,15 @@ def _document(visit: Visit, outcome: Answer) -> ConsoleResponse:
 
 def error_document(visit: Visit, status: int, reason: str) -> ConsoleResponse:
     """Write the page of an error."""
-    return ConsoleResponse(status, html=render(visit, _error_page(status, reason)))
+    return ConsoleResponse(status, html=render(visit, _error_page(status, reason, written_in(visit.form))))
 
 
-def error_alone(status: int, reason: str) -> ConsoleResponse:
+def error_alone(status: int, reason: str, written: tuple[WrittenText, ...] = ()) -> ConsoleResponse:
     """Write the page of an error for a request without a session."""
-    return ConsoleResponse(status, html=render_alone(_error_page(status, reason)))
+    return ConsoleResponse(status, html=render_alone(_error_page(status, reason, written)))
 
 
-def _error_page(status: int, reason: str) -> Rendered:
+def _error_page(status: int, reason: str, written: tuple[WrittenText, ...]) -> Rendered:
     title = text(TITLES.get(status, HTTPStatus(status).phrase))
-    page = ErrorPage(status, reason or f"{title}.")
+    page = ErrorPage(status, reason or f"{title}.", written)
     return Rendered(template="shared/error.html", title=title, page=page, status=status)

@@ -48,6 +48,14 @@ class Upload:
     content: bytes
 
 
+@dataclass(frozen=True)
+class WrittenText:
+    """A text that a person wrote into a field of a form."""
+
+    field: str
+    text: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Visit(Context):
     """What a person asks for: the context of use cases, and what they sent.
@@ -261,6 +269,15 @@ def row_number(typed: str, what: str) -> int:
 def plain_lines(typed: str) -> str:
     """Give a text of lines as a page shows it again: with plain ends of lines, and without NUL."""
     return typed.replace("\r\n", "\n").replace("\0", "")
+
+
+def written_in(form: Mapping[str, str]) -> tuple[WrittenText, ...]:
+    """Give the texts of a form that are longer than a word: those that nobody wants to write again.
+
+    >>> written_in({"level": "high", "reason": "A court asked for it."})
+    (WrittenText(field='reason', text='A court asked for it.'),)
+    """
+    return tuple(WrittenText(name, plain_lines(typed)) for name, typed in form.items() if len(typed.split()) > 1)
 
 
 def whole_number(typed: str, label: str) -> int:

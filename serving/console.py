@@ -24,10 +24,10 @@ from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from fivefold import console
-from fivefold.console.accounts.sign_in import sign_in_page
+from fivefold.console.accounts.sign_in import ended_part, sign_in_page
 from fivefold.console.answering import MAY_BE_DONE, OUT_OF_REACH, ConsoleResponse, answer, error_alone
 from fivefold.console.table import VIEWS
-from fivefold.console.visit import Rights, Upload, View, Visit
+from fivefold.console.visit import Rights, Upload, View, Visit, written_in
 from fivefold.domain.errors import (
     ConfigError,
     IdentityError,
@@ -67,6 +67,7 @@ DOCUMENT_FORM_BYTES: Final = 3 * DOCUMENT_BYTES
 """Largest form with a document: each of its bytes may be percent-encoded."""
 MOST_FILES: Final = 2
 """Fields of a form that take a file."""
+OTHER_SESSION: Final = "This form is of another session; open its page again."
 PROVIDER_AWAY: Final = "The identity provider does not answer. Try again in a while, or sign in with a token."
 NOBODY: Final = 0
 """Bodies of those who are not signed in are counted together."""
@@ -145,7 +146,7 @@ class Console:
             secret = request.cookies.get(COOKIE, "")
             session = await _run_in_session_pool(partial(find_session, self._engine, secret)) if secret else None
             if session is None:
-                return _to_sign_in(request)
+                return _to_sign_in(request) if view.method == "GET" else await self._after_the_end(view, request)
             request.scope[WHO] = (session.credential.organisation_id, session.credential.actor.name)
             plan = self._plans.get(session.credential.plan)
             self._rate_limiter.require(session.credential.token_id, None if plan is None else plan.requests_per_minute)
@@ -153,7 +154,10 @@ class Console:
                 request.scope[RECORD] = record
             if not is_readable(request.scope):
                 return _response(error_alone(404, "The address is not UTF-8."))
-            form, file = await _form(view, request, session, secret) if view.method == "POST" else ({}, None)
+            token = session.credential.token_id
+            form, file = await _form(view, request, token) if view.method == "POST" else ({}, None)
+            if view.method == "POST" and not _is_of_session(form.pop("form_token", ""), secret):
+                return _response(error_alone(403, OTHER_SESSION, written_in(form)))
             visit = replace(self._visit(view, request, session, secret, form), file=file)
             lane = LANES[Work.READING] if view.reads_document else LANE
             document = await lane.run(session.credential.organisation_id, partial(answer, view, visit))
@@ -188,8 +192,18 @@ class Console:
     async def show_sign_in(self, request: Request) -> Response:
         """Show the form in which a member types a token."""
         request.scope[ROUTE] = SIGN_IN_PATH
-        ended = "ended" in request.query_params
-        return self._sign_in_page(_next_of(request.query_params.get("next", "")), ended=ended)
+        return self._sign_in_page(_next_of(request.query_params.get("next", "")))
+
+    async def _after_the_end(self, view: View, request: Request) -> Response:
+        """Answer a form that came after the end of the session: what was written into it is not lost."""
+        next_ = _next_of(_path_of(request).rpartition("/")[0])
+        if OF_SCRIPT in request.headers:
+            return _response(ended_part(next_))
+        try:
+            form, _ = await _form(view, request, NOBODY)
+        except ApiError:  # of another site, or not to be read: nothing of it is shown
+            form = {}
+        return self._sign_in_page(next_, ended=True, written=written_in(form))
 
     def _sign_in_page(self, next_: str, **more: Any) -> Response:
         return _response(sign_in_page(next_, identity_path=IDENTITY_PATH if self._provider else "", **more))
@@ -343,16 +357,19 @@ Sent = tuple[dict[str, str], Upload | None]
 """What was typed into a form, and the file that came with it."""
 
 
-async def _form(view: View, request: Request, session: MemberSession, secret: str) -> Sent:
-    """Read a form that a page of this session wrote; ApiError 403 where another page sent it."""
+async def _form(view: View, request: Request, token: int) -> Sent:
+    """Read a form, whose body counts as one of a *token*; ApiError 403 where another site sent it."""
     _require_own_origin(request)
     most_bytes = DOCUMENT_FORM_BYTES if view.reads_document else FORM_BYTES
-    body = await read_body(request, session.credential.token_id, most_bytes)
+    body = await read_body(request, token, most_bytes)
     has_file = view.reads_document and request.headers.get("content-type", "").startswith("multipart/form-data")
     form, file = await _parts(request, body, view.takes_file) if has_file else (_fields(body), None)
-    if not hmac.compare_digest(form.pop("form_token", "").encode(), form_token_of(secret).encode()):
-        raise ApiError(403, "This form is of another session; open its page again")
     return form, file
+
+
+def _is_of_session(form_token: str, secret: str) -> bool:
+    """Tell whether a page of this session wrote a form."""
+    return hmac.compare_digest(form_token.encode(), form_token_of(secret).encode())
 
 
 def _fields(body: bytes) -> dict[str, str]:
@@ -409,12 +426,11 @@ def _to_sign_in(request: Request) -> Response:
     query = request.scope["query_string"].decode("ascii", "replace")
     target = _path_of(request) + (f"?{query}" if query else "")
     from_elsewhere = request.headers.get("sec-fetch-site") == "cross-site" and COOKIE not in request.cookies
-    if request.method == "GET" and from_elsewhere:
+    if from_elsewhere:
         return Response("", 200, headers={**HEADERS, "Refresh": f"0; url={quote(target, safe=_AS_ASKED)}"})
     if OF_SCRIPT in request.headers:  # the script swaps a part of a page: the whole page shall be loaded again
         return Response("", 200, headers={**HEADERS, "HX-Refresh": "true"})
-    came_for = {"next": target} if request.method == "GET" else {"next": target.rpartition("/")[0], "ended": "1"}
-    return RedirectResponse(f"{SIGN_IN_PATH}?{urlencode(came_for)}", HTTPStatus.SEE_OTHER, dict(HEADERS))
+    return RedirectResponse(f"{SIGN_IN_PATH}?{urlencode({'next': target})}", HTTPStatus.SEE_OTHER, dict(HEADERS))
 
 
 def _next_of(address: str) -> str:

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from fivefold.console.answering import ConsoleResponse
 from fivefold.console.rendering import render_alone
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, WrittenText
 from fivefold.usecases.accounts import sessions
 
 
@@ -20,6 +20,7 @@ class SignInPage:
         ended: a form was sent after the session ended.
         identity_path: where the way to the identity provider begins; empty where there is none.
         problem: why the identity provider did not sign the person in; empty otherwise.
+        written: into the form that was sent.
     """
 
     next: str
@@ -27,6 +28,14 @@ class SignInPage:
     ended: bool
     identity_path: str
     problem: str
+    written: tuple[WrittenText, ...]
+
+
+@dataclass(frozen=True)
+class EndedPart:
+    """What a script puts into a page whose session has ended; *next* is the page."""
+
+    next: str
 
 
 @dataclass(frozen=True)
@@ -44,12 +53,21 @@ def sign_in_page(
     ended: bool = False,
     identity_path: str = "",
     problem: str = "",
+    written: tuple[WrittenText, ...] = (),
     status: int = HTTPStatus.OK,
 ) -> ConsoleResponse:
     """Show the form; the arguments are those of `SignInPage`."""
-    page = SignInPage(next=next_address, refused=refused, ended=ended, identity_path=identity_path, problem=problem)
+    page = SignInPage(
+        next=next_address, refused=refused, ended=ended, identity_path=identity_path, problem=problem, written=written
+    )
     answer = Rendered(template="accounts/sign_in.html", title=text("Sign in"), page=page)
     return ConsoleResponse(HTTPStatus.FORBIDDEN if refused else status, html=render_alone(answer))
+
+
+def ended_part(next_address: str) -> ConsoleResponse:
+    """Say beside a text, which stays on the page, that the session has ended."""
+    answer = Rendered(template="accounts/ended.html", title=text("Sign in"), page=EndedPart(next_address))
+    return ConsoleResponse(HTTPStatus.OK, html=render_alone(answer))
 
 
 def sign_out(visit: Visit) -> Answer:

@@ -66,3 +66,17 @@ def test_a_ruleset_from_its_text_to_its_activation_and_back(
         assert "The change is approved, and done." in page.inner_text("[role=status]")
         page.goto("/console/rulesets/retail")
         assert "Version 1 decides" in page.inner_text(".sentence")
+
+
+def test_a_text_stays_on_the_page_where_the_session_ends_and_is_shown_to_be_copied(
+    browser: "Browser", served: Served
+) -> None:
+    with visiting(browser, served, "publisher") as page:
+        page.goto("/console/rulesets/retail/edit")
+        page.context.clear_cookies()
+        page.locator("#document").press_sequentially("# an hour of work\n")
+        page.wait_for_selector("#found :text('Your session has ended.')")
+        assert "# an hour of work" in page.input_value("#document")
+        page.click("button:has-text('Save draft')")
+        page.wait_for_selector("text=nothing was changed")
+        assert "# an hour of work" in page.input_value("textarea[readonly]")

@@ -125,6 +125,43 @@ def test_a_form_after_the_end_of_the_session_says_that_nothing_was_changed(inves
     assert investigator.forms()[0].fields["next"] == ACME
 
 
+LONG = "Three pages of reasons & <b>figures"
+
+
+@pytest.mark.parametrize("ends", ["before it is sent", "and another one began"])
+def test_what_was_written_is_not_lost_with_the_session(place: Place, ends: str) -> None:
+    visitor = Visitor(place).sign_in("investigator").go(ACME)
+    form = next(form for form in visitor.forms() if form.action.endswith("/override"))
+    visitor.go("/console/session").submit("/sign-out")
+    if ends == "and another one began":
+        visitor.sign_in("investigator")
+    visitor.post(form.action, {**form.fields, "level": "high", "reason": LONG})
+    assert "What you wrote, to be copied" in visitor.text
+    assert "Three pages of reasons &amp; &lt;b&gt;figures</textarea>" in visitor.page.text
+    assert form.fields["form_token"] not in visitor.page.text
+
+
+def test_what_was_written_is_not_lost_where_a_person_may_not_send_it(investigator: Visitor) -> None:
+    token = investigator.go(ACME).forms()[0].fields["form_token"]
+    investigator.post("/console/administration/add-member", {"form_token": token, "name": LONG})
+    assert (investigator.page.status_code, "Three pages of reasons" in investigator.text) == (403, True)
+
+
+def test_another_site_gets_nothing_written_on_the_page_of_the_sign_in(place: Place) -> None:
+    visitor = Visitor(place)
+    for origin in ("https://evil.example", ""):
+        visitor.post(f"{ACME}/override", {"reason": LONG}, origin=origin)
+        assert "Your session has ended" in visitor.text
+        assert "Three pages" not in visitor.text
+
+
+def test_a_script_that_checks_a_text_after_the_end_of_the_session_leaves_the_text_where_it_is(place: Place) -> None:
+    page = Visitor(place).send("POST", "/console/rulesets/retail/edit/check", headers={"hx-request": "true"}).page
+    assert "hx-refresh" not in page.headers
+    assert '<div id="found"><p class="problem" role="alert">Your session has ended.' in page.text
+    assert 'href="/console/sign-in?next=%2Fconsole%2Frulesets%2Fretail%2Fedit"' in page.text
+
+
 def test_the_reason_of_a_refused_form_is_shown_in_no_other(place: Place) -> None:
     visitor = Visitor(place).sign_in("admin").go(ACME).submit("/override", level="high", reason="own")
     form_token = visitor.forms()[0].fields["form_token"]
