@@ -12,7 +12,7 @@ from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
-from fivefold.domain.paging import Page, Part
+from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.usecases.accounts.readings import ReadRecord, note_opened, readings_of
 from fivefold.usecases.accounts.settings import read_settings
 from fivefold.usecases.changes import asks, facts
@@ -40,7 +40,7 @@ DECIDERS = ("POST /v1/entities/{type}/{external_id}/overrides", "POST /v1/overri
 """Who may do one of these: that they open the reasons is noted, and nothing of other members."""
 READS_THRESHOLDS = "GET /v1/rulesets/{family}/versions/{number}"
 SHORT_LIST = Part(10)
-"""A customer's page shows the first rows of each list, and leads to the rest."""
+"""A customer's page shows the first rows of each list, and leads to the whole of it: `?all=` and its name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ def show_customer(visit: Visit) -> Rendered:
     reasons = None if level.assessment is None else read_reasons(visit, level.assessment)
     if reasons is not None and level.assessment is not None and any(map(visit.may, DECIDERS)):
         note_opened(visit, visit.session.id, level.assessment)
-    listed = overrides.overrides_of(*of, part=SHORT_LIST)
+    listed = overrides.overrides_of(*of, part=_part(visit, "overrides"))
     page = CustomerPage(
         bar=queue_bar(visit),
         entity=entity,
@@ -111,11 +111,11 @@ def show_customer(visit: Visit) -> Rendered:
         levels=levels,
         overrides=listed,
         readings=readings_of(visit, [each.id for each in listed]),
-        links=entity_profile.list_links(*of, SHORT_LIST),
-        tags=entity_profile.list_tags(*of, SHORT_LIST),
-        screenings=entity_profile.list_screenings(*of, SHORT_LIST),
-        cases=entity_profile.list_records(*of, "case", SHORT_LIST),
-        alerts=entity_profile.list_records(*of, "alert", SHORT_LIST),
+        links=entity_profile.list_links(*of, _part(visit, "links")),
+        tags=entity_profile.list_tags(*of, _part(visit, "tags")),
+        screenings=entity_profile.list_screenings(*of, _part(visit, "screenings")),
+        cases=entity_profile.list_records(*of, "case", _part(visit, "cases")),
+        alerts=entity_profile.list_records(*of, "alert", _part(visit, "alerts")),
         transactions=entity_profile.list_transactions(*of, SHORT_LIST),
         events=list_events(*of, SHORT_LIST),
         standing=entity_actions(*of),
@@ -144,6 +144,10 @@ def _risk_half(visit: Visit, level: LevelView, reasons: Reasons | None, levels: 
 def _customer(visit: Visit) -> tuple[Visit, str, str]:
     """Give what use cases of one customer take first."""
     return visit, visit.parts["type"], visit.parts["external_id"]
+
+
+def _part(visit: Visit, list_name: str) -> Part:
+    return WHOLE if visit.query.get("all") == list_name else SHORT_LIST
 
 
 def _levels(visit: Visit) -> tuple[str, ...]:

@@ -210,6 +210,27 @@ def test_search_goes_to_the_customer_of_a_whole_identifier(place: Place, investi
     assert "Customer (1)" in text
 
 
+def test_of_each_list_the_first_rows_are_shown_and_the_whole_of_it_is_led_to(
+    place: Place, investigator: Visitor
+) -> None:
+    assert "all=tags" not in investigator.go(ACME).page.text
+    for number in range(11):
+        place.good("PUT", f"/v1/entities/company/acme/tags/t{number:02}", {}, role="investigator")
+        place.good("PUT", f"/v1/entities/company/acme/alerts/a{number}", {"opened_at": "2026-11-01"}, role="app")
+        override = {"level": "high", "reason": f"reason {number}"}
+        place.good("POST", "/v1/entities/company/acme/overrides", override, role="investigator")
+    trail = "?queue=kind%3Doverride"
+    investigator.go(f"{ACME}{trail}")
+    assert f"{ACME}{trail}&all=tags" in investigator.links()
+    assert "End t00" not in investigator.text
+    for name, last in (("overrides", "reason 0"), ("alerts", "a0 1 November 2026"), ("tags", "End t00")):
+        assert last not in investigator.go(ACME).text
+        assert last in investigator.go(f"{ACME}?all={name}").text
+        assert f"{ACME}?all={name}" not in investigator.links()
+    investigator.submit("/end-tag", tag="t00")
+    assert "The tag is ended." in investigator.text
+
+
 def test_search_goes_nowhere_while_one_types(place: Place, investigator: Visitor) -> None:
     place.good("GET", "/v1/entities/company/acme/risk?freshness=now", role="investigator")
     investigator.send("GET", "/console/search?text=acme&tag=", headers={"hx-request": "true"})
