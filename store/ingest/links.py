@@ -72,6 +72,8 @@ def links_at(
 ) -> pl.DataFrame:
     """Read the links of one type with given ends: `entity_id`, `other_id`, `thing`, `from_us`, `until_us`.
 
+    One that was taken back, which ends where it begins, never held: as of a moment it is left out.
+
     Args:
         session: to read with.
         type_id: the type of the entities.
@@ -87,12 +89,13 @@ def links_at(
     columns = ", ".join(f"l.{name}" for name in _SCHEMA)
     if as_of_us is None:
         return read_rows(session, f"SELECT {columns} FROM links l WHERE {where}", ids, _SCHEMA)  # noqa: S608 (our own words)
+    once = "(l.from_us IS NULL OR l.until_us IS NULL OR l.from_us < l.until_us)"
     when = f"CASE WHEN l.from_us > {as_of_us:d} THEN 2 WHEN l.until_us <= {as_of_us:d} THEN 0 ELSE 1 END"
     moment = f"coalesce(CASE WHEN l.from_us > {as_of_us:d} THEN l.from_us ELSE l.until_us END, {_LATEST})"
     query = (
         f"SELECT {', '.join(_SCHEMA)} FROM (SELECT {columns}, {when} AS time_of,"  # noqa: S608 (our own words)
         f" row_number() OVER (PARTITION BY l.{end}, {when} ORDER BY {moment}, l.id) AS place"
-        f" FROM links l WHERE {where}) s WHERE s.place <= CASE s.time_of WHEN 0 THEN 1 ELSE {most:d} END"
+        f" FROM links l WHERE {where} AND {once}) s WHERE s.place <= CASE s.time_of WHEN 0 THEN 1 ELSE {most:d} END"
     )
     return read_rows(session, query, ids, _SCHEMA)
 
