@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import polars as pl
-from sqlalchemy import case, delete, or_, select, update
+from sqlalchemy import case, delete, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.paging import Page, Part
@@ -130,6 +130,20 @@ def forget(session: Session, entity_ids: Sequence[int]) -> None:
     """Delete the links from and to erased entities."""
     of_them = or_(among(session, Link.entity_id, entity_ids), among(session, Link.other_id, entity_ids))
     session.execute(delete(Link).where(of_them), execution_options={"synchronize_session": False})
+
+
+def one_of_each_sharing(session: Session, entity_ids: Sequence[int], now_us: int) -> list[int]:
+    """Return, of each value that entities share, one other entity that shares it now or later."""
+    other = aliased(Link)
+    same = (other.type_id == Link.type_id) & (other.link == Link.link) & (other.thing == Link.thing)
+    statement = (
+        select(func.min(other.entity_id))
+        .join(Link, same)
+        .where(among(session, Link.entity_id, entity_ids), ~among(session, other.entity_id, entity_ids))
+        .where(or_(other.until_us.is_(None), other.until_us > now_us))
+        .group_by(Link.type_id, Link.link, Link.thing)
+    )
+    return sorted(set(session.scalars(statement)))
 
 
 def links_of(session: Session, entity_id: int, part: Part) -> Page[tuple[Link, str | None]]:

@@ -28,7 +28,8 @@ from fivefold.store.audit import history_reading
 from fivefold.store.audit.bound_rows import digests, merge_digests
 from fivefold.store.audit.log import erase_values
 from fivefold.store.evidence import erasure as erasing
-from fivefold.store.ingest.entities import entity_named, subject_of
+from fivefold.store.ingest.entities import entity_named, subject_of, subjects
+from fivefold.store.ingest.links import one_of_each_sharing
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.sql.database import empty_write_ahead_log, writing
 from fivefold.store.tables.accounts import Organisation
@@ -255,8 +256,9 @@ def _erase(session: Session, context: Context, entities: Sequence[Entity], now: 
     about = erasing.entries_about(session, context.organisation_id, ids)
     batches = history_reading.batches_of(session, ids)
     linked_before = reached_by(session, [subject_of(entity) for entity in entities], now)  # before their links go
+    sharing = one_of_each_sharing(session, ids, now)  # through them those are found who were too many until now
     proposals = erasing.erase(session, entities, now)
-    mark_linked(session, owners, Reason.ATTRIBUTE, now, before=linked_before)
+    mark_linked(session, [*owners, *subjects(session, sharing)], Reason.ATTRIBUTE, now, before=linked_before)
     numbers = sorted({*about, *_seal_again(session, context, batches)})
     entries = erase_values(session, context.organisation_id, numbers, now)
     context.record(

@@ -267,6 +267,25 @@ def test_many_facts_about_a_hub_mark_everybody_as_often_as_there_is_time_for(
     assert "65" in {each.score for each in bank.assessments("a")}
 
 
+def test_an_erasure_that_leaves_few_enough_lets_the_others_know(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    for module in (engine_links, reading, reach):
+        monkeypatch.setattr(module, "MOST_LINKED", 2)
+    monkeypatch.setattr(reading, "MOST_READ", 5)
+    bank.activate(document(fraud=FRAUD))
+    put(bank, *((name, "household", "shop") for name in "abcd"))
+    set_tag(bank.context, "customer", "a", "fraud")
+    bank.settle()
+    assert [bank.assessments(name)[-1].score for name in "abcd"] == ["3"] * 4
+    bank.wait(2000)
+    bank.settle()
+    bank.wait(1)
+    erase_entity(bank.context, "customer", "d", tmp_path / "register")
+    assert bank.settle() == 3
+    assert [bank.assessments(name)[-1].score for name in "abc"] == ["0", "65", "65"]
+
+
 def test_an_erased_entity_has_no_links_and_who_had_one_is_looked_at_again(bank: Bank, tmp_path: Any) -> None:
     bank.activate(document(fraud=FRAUD, owned=OWNED))
     set_tag(bank.context, "customer", "b", "fraud")
