@@ -16,7 +16,7 @@ from sqlalchemy import case, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError, InvalidRulesetError
-from fivefold.risk.compiler.analysis import analyse_canonical
+from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
 from fivefold.store.accounts.organisation import levels_of, settings_row
 from fivefold.store.ingest import facts
 from fivefold.store.ingest.entities import subjects
@@ -28,7 +28,7 @@ from fivefold.store.rulesets.rulesets import active_versions
 from fivefold.store.tables.entities import Entity, EntityType, Record
 from fivefold.usecases.accounts.second_person import has_sole_operator, is_member
 from fivefold.usecases.levels.assess import RulesLevel, levels_by_rules
-from fivefold.usecases.levels.groups.links import followed_by
+from fivefold.usecases.levels.groups.links import followed_by, read_linked
 from fivefold.usecases.levels.groups.reach import reached_by
 from fivefold.usecases.levels.portfolio import parts_of
 from fivefold.usecases.shared.context import Context
@@ -125,9 +125,10 @@ class WouldLowerError(ConflictError):
 class LoweringGuard:
     """Looks at whom a change is about before it is made; `falls` looks again after it, in the same transaction.
 
-    Each is looked at at every moment of its concern, and when any of its tags and links begins or ends by itself:
-    otherwise one person could let a tag end tomorrow while a case holds the level, and close the case while the tag
-    still does. Who cannot be looked at, as the moments or those who are linked are too many, counts as lowered.
+    Each is looked at at every moment of its concern, and when any of its tags and links begins or ends by itself, and
+    where something is taken back any of those in its groups: otherwise one person could let a tag end tomorrow while a
+    case holds the level, and close the case while the tag still does. Who cannot be looked at, as the moments or those
+    who are linked are too many, counts as lowered.
     """
 
     def __init__(
@@ -216,9 +217,12 @@ class LoweringGuard:
 
     def _follows(self, type_id: int) -> bool:
         """Tell whether what decides on a type reads the part that changes, and follows links."""
-        versions = active_versions(self._session, self._organisation_id, type_id)
-        rulesets = [analyse_canonical(version.canonical) for version in versions]
+        rulesets = self._rulesets(type_id)
         return any(self._part in parts_of(ruleset) and followed_by([ruleset]) for ruleset in rulesets)
+
+    def _rulesets(self, type_id: int) -> list[AnalysedRuleset]:
+        versions = active_versions(self._session, self._organisation_id, type_id)
+        return [analyse_canonical(version.canonical) for version in versions]
 
     def _moments_of_all(self) -> dict[tuple[int, int], list[int]]:
         """Give whom to look at together: by type and moment. Who has too many moments is not looked at."""
@@ -229,6 +233,8 @@ class LoweringGuard:
         for entity, *ends in spans:
             first = min(self._concerns[entity].at_us)
             moments[entity] |= {at for at in ends if at is not None and at > first}
+        for entity, of_group in self._moments_of_groups().items():
+            moments[entity] |= {at for at in of_group if at > min(self._concerns[entity].at_us)}
         groups: dict[tuple[int, int], list[int]] = {}
         for entity, when in moments.items():
             if len(when) > MOST_MOMENTS:
@@ -238,6 +244,29 @@ class LoweringGuard:
             for at_us in sorted(when):
                 groups.setdefault((type_id, at_us), []).append(entity)
         return groups
+
+    def _moments_of_groups(self) -> dict[int, set[int]]:
+        """Give when links and tags of those in a group begin or end, by the entity of which something is taken back."""
+        moments: dict[int, set[int]] = {}
+        by_type: dict[int, list[int]] = {}
+        taken_back = [entity for entity, concern in self._concerns.items() if concern.takes_back]
+        for one in subjects(self._session, touched_by_links(self._session, taken_back)):
+            by_type.setdefault(one.type_id, []).append(one.entity_id)
+        for type_id, ids in by_type.items():
+            first = min(at for entity in ids for at in self._concerns[entity].at_us)
+            rulesets = self._rulesets(type_id)
+            groups = read_linked(self._session, type_id, ids, rulesets, first)
+            if groups is None:
+                continue
+            reads_tags = any("tags" in parts_of(ruleset) for ruleset in rulesets)
+            of_tags: dict[int, set[int]] = {}
+            for _, member, _, begin, end in facts.tags(self._session, groups.everyone()) if reads_tags else ():
+                of_tags.setdefault(member, set()).update(at for at in (begin, end) if at is not None and at > first)
+            of_links = groups.moments(first)
+            for entity in ids:
+                of_members = (of_tags.get(one, set()) for one in groups.members[entity])
+                moments[entity] = of_links[entity].union(*of_members)
+        return moments
 
     def _levels(self) -> dict[tuple[int, int], RulesLevel | None]:
         """Give what the rules say of everyone at each moment that concerns them; None where that is not known."""

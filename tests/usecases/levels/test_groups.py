@@ -456,6 +456,27 @@ def test_what_holds_until_a_link_ends_is_not_let_go_before(bank: Bank) -> None:
         end_tag(bank.context, "customer", "a", "fraud")
 
 
+@pytest.mark.parametrize("what", ["link", "link to it", "tag"])
+def test_what_holds_until_another_one_is_out_of_the_group_is_not_let_go_before(bank: Bank, what: str) -> None:
+    """The other one moves out, or its tag ends, in an hour; until then it holds the level as well as one's own tag."""
+    own = {"input": {"tag": "fraud"}, "cases": [{"when": {"equals": True}, "points": 65}]}
+    owner = {**FRAUD, "input": {"linked": {"by": "owns", "way": "from", "any": {"tag": "fraud", "is": "present"}}}}
+    near, link = (FRAUD, "household") if what == "link" else (owner, "owns")
+    decided(bank, bank.activate(banks.document({"near": near, "own": own}, links={link: LINKS[link]})))
+    ends = ("b", link, "H1" if what == "link" else "a")
+    put(bank, *[("a", link, "H1")] * (what == "link"), ends)
+    soon = bank.now + 12 * DAY_US
+    set_tag(bank.context, "customer", "a", "fraud")
+    set_tag(bank.context, "customer", "b", "fraud", until_us=soon if what == "tag" else None)
+    bank.settle()
+    bank.wait(11)
+    if what != "tag":
+        put(bank, (*ends, None, soon))
+    set_tag(bank.context, "customer", "a", "other")
+    with pytest.raises(ConflictError, match="'a' would fall from high to low"):
+        end_tag(bank.context, "customer", "a", "fraud")
+
+
 def test_where_too_many_are_linked_one_person_alone_takes_nothing_back(
     bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:

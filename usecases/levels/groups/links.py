@@ -73,6 +73,23 @@ class LinkedEntities:
         """Number all of them, and those whom they are linked to."""
         return sorted({*self.members, *(one for members in self.members.values() for one in members)})
 
+    def moments(self, after_us: int) -> dict[int, set[int]]:
+        """Give when links begin or end after a moment, by entity: its own, of its members, and to what they share."""
+        ends: dict[str, set[str]] = {}
+        moments: dict[str, set[int]] = {}
+        times = (pl.col(name).to_physical() for name in _MOMENTS)
+        for start, end, *at in self.links.frame.select(FROM, TO, *times).iter_rows():
+            for one in (start, end):
+                if one is not None:
+                    moments.setdefault(one, set()).update(each for each in at if each is not None and each > after_us)
+                    ends.setdefault(start, set()).add(one)
+        by_entity: dict[int, set[int]] = {}
+        for entity, members in self.members.items():
+            group = {str(one) for one in (entity, *members)}
+            group |= set().union(*(ends.get(one, set()) for one in group))
+            by_entity[entity] = set().union(*(moments.get(one, set()) for one in group))
+        return by_entity
+
     def summed(self, counts: Mapping[int, int]) -> dict[int, int]:
         """Add up by entity what was counted of it and of whom it is linked to, each of these as one more."""
         return {
