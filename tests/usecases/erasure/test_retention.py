@@ -17,12 +17,14 @@ from fivefold.store.tables.accounts import Base
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.events import Decision, Policy
 from fivefold.store.tables.levels import OverrideRow
+from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.changes.contents import OverrideRevoked
 from fivefold.usecases.changes.proposals import refuse_proposal, request_change
 from fivefold.usecases.erasure.erase import RepeatedErasures, erase_again, erase_entity, set_legal_hold
 from fivefold.usecases.ingest.bulk_facts import RecordRow, TagRow, put_records, put_tags
 from fivefold.usecases.ingest.entities import put_owners
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
+from fivefold.usecases.ingest.links import LinkRow, put_links
 from fivefold.usecases.ingest.ownerships import OwnersRow
 from fivefold.usecases.levels.entity_profile import list_entities
 from fivefold.usecases.levels.overrides import overrides_of
@@ -175,6 +177,24 @@ def test_what_only_the_program_did_and_what_is_still_to_come_keeps_nobody(bank: 
     bank.settle()
     with Session(bank.engine) as session, session.begin():
         session.execute(text("UPDATE tags SET until_us = :later"), {"later": bank.now + 10_000 * DAY_US})
+    assert _erase(bank, tmp_path).entity_ids
+
+
+@pytest.mark.parametrize("what", ["a link to it", "its owner"])
+def test_what_ended_last_year_keeps_who_was_at_its_other_end(bank: Bank, tmp_path: Path, what: str) -> None:
+    """It was said six years ago that it would end: nothing else has happened since."""
+    bank.wait(-2190)
+    bank.put("other")
+    ends = bank.now + 1800 * DAY_US
+    if what == "a link to it":
+        define_type(bank.context, "customer", {}, links={"owns": "directed"})
+        put_links(bank.context, "customer", [LinkRow("other", "owns", "old", None, ends)])
+    else:
+        put_owners(bank.context, "customer", [OwnersRow(0, "old", (OwnerGiven("customer", "other", None, ends),))])
+    bank.wait(2190)
+    with pytest.raises(ConflictError, match="records are kept for 1,826 days after the last activity"):
+        _erase(bank, tmp_path)
+    bank.wait(RETENTION_DAYS - 390)
     assert _erase(bank, tmp_path).entity_ids
 
 
