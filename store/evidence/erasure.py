@@ -103,6 +103,13 @@ ACTIVITY: tuple[tuple[InstrumentedAttribute[Any], InstrumentedAttribute[Any]], .
 )
 """Every moment that restarts retention, with its entity. A test compares all tables about entities with it."""
 
+_PLANNED = (
+    (Transaction, "at_us"), (Tag, "until_us"), (Link, "from_us"), (Link, "until_us"),
+    (Ownership, "from_us"), (Ownership, "until_us"),
+)  # fmt: skip
+"""Moments of these that were said before they came: who says one is activity too, by `Entity.noted_us` or
+`recorded_us`."""
+
 DERIVED = (
     "assessment_inputs", "assessments", "backtest_movers", "deliveries", "due_marks", "flow_actions", "flow_marks",
     "flow_replay_people", "flow_runs", "flow_steps", "group_members", "group_moves", "level_releases", "openings",
@@ -159,14 +166,16 @@ def conflicting_entity(session: Session, entities: Sequence[Entity]) -> Entity |
     return None
 
 
-def last_activity_us(session: Session, entity_ids: Sequence[int], now_us: int) -> int:
+def last_activity_us(session: Session, entity_ids: Sequence[int], now_us: int, *, planned: bool = True) -> int:
     """Return the last activity of entities: when they or a fact about them were added, began or ended.
 
-    A future moment, such as the end of a tag, does not count yet.
+    A future moment, such as the end of a tag, does not count yet. Without *planned* it does not count later either, but
+    for when it was said.
     """
     latest = [
         session.scalar(select(func.max(moment)).where(among(session, of, entity_ids), moment <= now_us))
         for moment, of in ACTIVITY
+        if planned or (moment.class_, moment.key) not in _PLANNED
     ]
     return max((moment for moment in latest if moment is not None), default=now_us)
 

@@ -414,8 +414,11 @@ def _erase_line(engine: Engine, who: str, line: ErasureLine, now: int) -> int:
 
 
 def _refuse_active(session: Session, entities: Sequence[Entity], erased_us: int, now: int) -> None:
-    """Refuse data that changed since they were erased: something happened to them."""
-    last = erasing.last_activity_us(session, [entity.id for entity in entities], now)
+    """Refuse data that changed since they were erased: something happened to them.
+
+    What ended by itself since, as was known before, does not count.
+    """
+    last = erasing.last_activity_us(session, [entity.id for entity in entities], now, planned=False)
     if last > erased_us:
         raise ConflictError(
             f"something happened on {day_text(last)[:10]}, after it was erased: a fact was sent again under the old"

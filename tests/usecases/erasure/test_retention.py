@@ -265,6 +265,26 @@ def test_what_came_by_the_old_name_after_an_erasure_is_not_erased_again(bank: Ba
             erase_again(restored, "cli:ana", tmp_path / "register", now_us=bank.now)
 
 
+@pytest.mark.parametrize("what", ["a tag", "a link to it"])
+def test_what_ended_by_itself_after_an_erasure_is_no_new_fact(bank: Bank, kind: str, tmp_path: Path, what: str) -> None:
+    """It was said years ago that it would end on the day after the erasure; the database was restored after that."""
+    bank.wait(-2190)
+    bank.put("other")
+    ends = bank.now + 2191 * DAY_US
+    if what == "a tag":
+        set_tag(bank.context, "customer", "old", "vip", until_us=ends)
+    else:
+        define_type(bank.context, "customer", {}, links={"owns": "directed"})
+        put_links(bank.context, "customer", [LinkRow("other", "owns", "old", None, ends)])
+    bank.wait(2190)
+    kept = backup(bank, kind, tmp_path)
+    _erase(bank, tmp_path)
+    with databases.opened(restore(bank, kind, kept, tmp_path)) as restored:
+        again = erase_again(restored, "cli:ana", tmp_path / "register", now_us=bank.now + 10 * DAY_US)
+        assert again == RepeatedErasures(1, 0)
+        chain_holds(restored)
+
+
 MANY = 66_000
 """More than PostgreSQL takes parameters in one statement."""
 
