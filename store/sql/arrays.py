@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
+import msgspec
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -38,7 +39,7 @@ def array_text(values: Iterable[int | None] | Iterable[str]) -> str:
     """
     items = list(values)
     if not items or not isinstance(items[0], str):
-        return f"{{{','.join(['NULL' if value is None else str(value) for value in items])}}}"
+        return f"{{{msgspec.json.encode(items).decode()[1:-1].replace('null', 'NULL')}}}"
     # All texts are escaped at once, joined by NUL, which no text may contain.
     text = "\0".join(cast("list[str]", items))
     if text.count("\0") != len(items) - 1:

@@ -101,13 +101,14 @@ def schedule_cause(moment_us: int) -> str:
     return f"schedule:{iso_text(moment_us)}"
 
 
-def transaction_events(rows: pl.DataFrame, senders: Iterable[str]) -> list[TriggerEvent]:
-    """Return the events of transactions, `entity_id` and `transaction_id`, each with who sent it."""
+def transaction_events(rows: pl.DataFrame, senders: Iterable[str]) -> Iterator[TriggerEvent]:
+    """Yield the events of transactions, `entity_id` and `transaction_id`, each with who sent it.
+
+    They are built one by one as they are read: without a flow that listens none is.
+    """
     pairs = zip(rows.select("entity_id", "transaction_id").iter_rows(), senders, strict=False)
-    return [
-        TriggerEvent(entity, f"transaction:{number}", {"transaction_id": number, "by": sender})
-        for (entity, number), sender in pairs
-    ]
+    for (entity, number), sender in pairs:
+        yield TriggerEvent(entity, f"transaction:{number}", {"transaction_id": number, "by": sender})
 
 
 def _triggers_of(session: Session, listener: Listener, kind: str) -> tuple[Trigger, ...]:

@@ -93,17 +93,17 @@ def reached_by(session: Session, concerned: Iterable[Subject], now_us: int) -> A
         concerned: whom the fact is about.
         now_us: the present.
     """
-    by_type: dict[int, list[Subject]] = {}
-    for subject in concerned:
-        by_type.setdefault(subject.type_id, []).append(subject)
-    reached = AffectedEntities()
-    ids = [subject.entity_id for those in by_type.values() for subject in those]
+    subjects_of_fact = list(concerned)
+    ids = {subject.entity_id for subject in subjects_of_fact}
     touched = set(touched_by_links(session, ids)) if ids else set()
-    for type_id, those in sorted(by_type.items()):
-        begin = {subject.entity_id for subject in those} & touched
-        if begin:
-            reached.add(_reached_in(session, those[0].organisation_id, type_id, begin, max(len(ids), 1), now_us))
-    reached.others -= set(ids)
+    begin_by_type: dict[tuple[int, int], set[int]] = {}
+    for subject in subjects_of_fact if touched else ():
+        if subject.entity_id in touched:
+            begin_by_type.setdefault((subject.type_id, subject.organisation_id), set()).add(subject.entity_id)
+    reached = AffectedEntities()
+    for (type_id, organisation_id), begin in sorted(begin_by_type.items()):
+        reached.add(_reached_in(session, organisation_id, type_id, begin, len(ids), now_us))
+    reached.others -= ids
     return reached
 
 
