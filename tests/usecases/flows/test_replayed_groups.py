@@ -198,7 +198,6 @@ def test_whoever_is_a_member_of_one_of_several_groups_is_replayed(engine: Engine
     assert report(made(bank, "drawn"))["ends"] == [["ended", "nothing", 2]]
 
 
-@pytest.mark.postgresql
 def test_the_moments_of_schedules_are_replayed_for_their_members(engine: Engine) -> None:
     bank = Watched(engine)
     bank.add_flow(flow(OF_MEMBERS, {**DAILY, "every": ["tuesday"], "at": "12:00"}))
@@ -228,7 +227,6 @@ def names_of(bank: FlowBank) -> dict[int, str]:
     return {bank.id_of(name): name for name in "abc"}
 
 
-@pytest.mark.postgresql
 def test_where_moves_of_then_are_removed_the_result_says_of_how_many_and_runs_none_of_these(engine: Engine) -> None:
     bank = Watched(engine)
     bank.enter("a", "b")

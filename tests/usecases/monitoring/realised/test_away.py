@@ -15,8 +15,6 @@ from fivefold.usecases.monitoring.realised import judge
 from fivefold.usecases.monitoring.realised.judge import LEASE_US, LONGEST_DAYS, judge_next
 from tests.usecases.monitoring.realised.living import CUSTOMERS, HORIZON_DAYS, SETTINGS, Living, Shelf
 
-pytestmark = pytest.mark.postgresql
-
 ALONE = Settings(Path())
 """Of a worker that has no registry."""
 
@@ -105,6 +103,7 @@ def test_predictions_go_after_a_year_whatever_the_registry_says(
     assert [day.forgotten_us is None for day in bank.days()] == [False, False]
 
 
+@pytest.mark.postgresql
 def test_of_whom_a_legal_hold_is_on_they_stay(bank: Living) -> None:
     held = update(Entity).where(Entity.id == bank.id_of("c1"))
     with Session(bank.engine) as session, session.begin():

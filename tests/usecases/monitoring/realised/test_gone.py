@@ -14,8 +14,6 @@ from tests.usecases import platforms
 from tests.usecases.monitoring.realised.living import CUSTOMERS, HORIZON_DAYS, WHOLE, Living, Shelf
 from tests.usecases.monitoring.realised.test_judge import due_events
 
-pytestmark = pytest.mark.postgresql
-
 
 @pytest.fixture
 def shelf(monkeypatch: pytest.MonkeyPatch) -> Shelf:
@@ -69,6 +67,7 @@ def test_a_currency_without_a_rate_after_the_horizon_changes_nothing(bank: Livin
     assert figures_of(bank) == before
 
 
+@pytest.mark.postgresql
 def test_a_currency_without_a_rate_in_the_horizon_leaves_out_whose_it_is(bank: Living) -> None:
     pay_abroad(bank, "c39", -40)
     bank.judge()

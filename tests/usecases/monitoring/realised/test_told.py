@@ -29,8 +29,6 @@ from fivefold.usecases.monitoring.realised.read import list_realised, verdicts_o
 from tests.usecases.monitoring.realised.living import HORIZON_DAYS, SETTINGS, Living, Shelf, model
 from tests.usecases.monitoring.realised.test_judge import due_events
 
-pytestmark = pytest.mark.postgresql
-
 
 @pytest.fixture
 def bank(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Living:
@@ -141,6 +139,7 @@ def test_a_version_that_serves_again_and_held_last_is_not_told(bank: Living) -> 
     assert (shown_by_the_gauge(bank), due_events(bank)) == (["holds"], [])
 
 
+@pytest.mark.postgresql
 def test_two_workers_that_judge_two_days_at_once_tell_it_once(bank: Living) -> None:
     """The transactions of both horizons came late, and both days are due."""
     if bank.engine.dialect.name == "sqlite":

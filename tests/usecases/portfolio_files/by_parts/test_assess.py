@@ -18,6 +18,7 @@ from fivefold.usecases.portfolio_files.by_parts.assess import AssessmentByParts,
 from fivefold.usecases.portfolio_files.by_parts.rulesets import RulesetText
 from fivefold.usecases.portfolio_files.columns import PortfolioColumns
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
+from tests.depth import some
 from tests.features.split_engine import SplitEngine
 from tests.usecases.portfolio_files.by_parts.conftest import AS_OF, COMPANIES, LINKED, World
 
@@ -80,7 +81,7 @@ def refusals(world: World, **more: Any) -> tuple[str, str]:
     return str(alone.value), str(split.value)
 
 
-@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize("size", some([7, 1, 1000], 3))
 @pytest.mark.parametrize("names", [("people",), ("people", "companies"), ("eu-bank-weighted",)])
 def test_levels_words_and_warnings_are_those_of_one_process(
     names: tuple[str, ...], size: int, world: World, monkeypatch: pytest.MonkeyPatch
@@ -118,7 +119,7 @@ def test_cooldowns_overrides_and_who_decided_go_with_their_entities(world: World
     assert f"1 of the 3 rows of {overrides} are of no entity that was read, such as 'nobody'" in world.warnings[-1]
 
 
-@pytest.mark.parametrize("size", [1, 4, 1000])
+@pytest.mark.parametrize("size", some([4, 1, 1000], 3))
 def test_repeats_are_found_across_slices_and_contradictions_fail_their_entity(
     size: int, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from fivefold.usecases.portfolio_files.by_parts import rows as by_rows
 from fivefold.usecases.portfolio_files.by_parts.backtest import BacktestByParts
 from fivefold.usecases.portfolio_files.by_parts.rulesets import RulesetText
 from fivefold.usecases.portfolio_files.governance import Draw, StandingLevels, backtest_files
+from tests.depth import some
 from tests.features.split_engine import SplitEngine
 from tests.usecases.portfolio_files.by_parts.conftest import AS_OF, PEOPLE, World
 
@@ -49,7 +50,7 @@ def assert_same(world: World, size: int, *, alone: bool = False, standing: Any =
     return found
 
 
-@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize("size", some([7, 1, 1000], 3))
 def test_the_evidence_is_that_of_one_process(size: int, drafted: World) -> None:
     found = assert_same(drafted, size, standing=StandingLevels(entered=AS_OF - 10 * DAY_US))
     assert found.draft.failed
@@ -70,7 +71,7 @@ def test_the_levels_that_stand_go_with_their_entities(drafted: World) -> None:
     assert_same(drafted, 7, alone=True, standing=StandingLevels(levels))
 
 
-@pytest.mark.parametrize(("size", "rows"), [(1, 1 << 22), (7, 1 << 22), (1000, 100)])
+@pytest.mark.parametrize(("size", "rows"), some([(7, 1 << 22), (1, 1 << 22), (1000, 100)], 2))
 def test_a_sample_is_that_of_one_process(size: int, rows: int, drafted: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of those who are not drawn are of known entities, and there may be far more of them than of the drawn."""
     monkeypatch.setattr(by_rows, "ROWS_A_PART", rows)

@@ -15,6 +15,7 @@ from fivefold.usecases.portfolio_files.by_parts.families import FamiliesByParts,
 from fivefold.usecases.portfolio_files.by_parts.rulesets import RulesetText
 from fivefold.usecases.portfolio_files.families import backtest_families_of_files
 from fivefold.usecases.portfolio_files.governance import Draw, StandingLevels
+from tests.depth import some
 from tests.features.split_engine import SplitEngine
 from tests.usecases.portfolio_files.by_parts.conftest import AS_OF, World
 from tests.usecases.portfolio_files.by_parts.test_backtest import DRAFT
@@ -61,7 +62,7 @@ def assert_same(
     return alone
 
 
-@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize("size", some([7, 1, 1000], 3))
 @pytest.mark.parametrize(
     "names",
     [
@@ -88,7 +89,7 @@ def test_the_levels_and_families_that_stand_go_with_their_entities(drafted: Worl
     assert_same(drafted, 1000, {"draft": "others", "first": ["companies"]}, standing=StandingLevels(levels))
 
 
-@pytest.mark.parametrize("size", [1, 1000])
+@pytest.mark.parametrize("size", some([1, 1000], 2))
 def test_a_draft_that_reaches_nobody_is_said_once(size: int, drafted: World) -> None:
     text = DRAFT.replace("applies_to: {field: kind, equals: person}", "applies_to: {field: age, at_least: 300}")
     (drafted.folder / "draft.yaml").write_text(text)
@@ -102,7 +103,7 @@ def test_a_sample_is_that_of_one_process(drafted: World) -> None:
     assert (alone.drawn, alone.entities) == (11, 42)
 
 
-@pytest.mark.parametrize("most", [1, 5, 30])
+@pytest.mark.parametrize("most", some([5, 1, 30], 3))
 def test_more_failures_than_are_named_are_those_of_the_first_family(
     most: int, drafted: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from fivefold.usecases.portfolio_files.bundled import load_ruleset
 from fivefold.usecases.portfolio_files.by_parts import rows as by_rows
 from fivefold.usecases.portfolio_files.by_parts.assess import AssessmentOutputs
 from fivefold.usecases.portfolio_files.governance import Draw
+from tests.depth import some
 from tests.features.split_engine import SplitEngine
 from tests.usecases.portfolio_files.by_parts import test_backtest
 from tests.usecases.portfolio_files.by_parts.conftest import AS_OF, World
@@ -96,7 +97,7 @@ def linked(world: World) -> World:
 
 
 @pytest.mark.parametrize("rules", [GROUPS, GROUPS + OWN])
-@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize("size", some([7, 1, 1000], 3))
 def test_groups_are_those_of_one_process(size: int, rules: str, linked: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(by_rows, "ROWS_A_SLICE", 333)
     (linked.folder / "people.yaml").write_text(rules)
@@ -110,7 +111,7 @@ def test_one_entity_is_explained_with_those_to_whom_it_is_linked(linked: World) 
     assert_explained(linked, ["people"])
 
 
-@pytest.mark.parametrize("size", [1, 4, 1000])
+@pytest.mark.parametrize("size", some([4, 1, 1000], 3))
 def test_bad_and_repeated_rows_of_those_linked_count_once(
     size: int, linked: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,7 +132,7 @@ def test_bad_and_repeated_rows_of_those_linked_count_once(
     assert any("have no entity_id" in each for each in linked.warnings)
 
 
-@pytest.mark.parametrize("size", [1, 3, 1000])
+@pytest.mark.parametrize("size", some([3, 1, 1000], 3))
 def test_those_linked_to_a_sample_need_not_be_drawn(size: int, linked: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(by_rows, "ROWS_A_PART", 100)
     (linked.folder / "draft.yaml").write_text(
