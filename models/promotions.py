@@ -135,9 +135,10 @@ def apply_promotion(registry: Registry, promotion: Promotion) -> Promotion:
 
 
 def _require_loads(registry: Registry, number: int) -> None:
-    """Raise PromotionRefusedError where a version does not load; force does not overrule that."""
+    """Raise PromotionRefusedError where a version does not load, or no service could; force does not overrule that."""
     try:
         registry.load(number)
+        registry.require_servable(number)
     except ModelError as error:
         raise PromotionRefusedError(f"version {number} does not load, so the champion stays: {error}") from error
 

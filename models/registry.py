@@ -21,7 +21,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.environment_variables import MLFLOW_TRACKING_URI
 from mlflow.exceptions import MlflowException
 
-from fivefold.domain.errors import ConfigError, ModelNotFoundError, RegistryError
+from fivefold.domain.errors import ConfigError, ModelError, ModelNotFoundError, RegistryError
 from fivefold.domain.files import protect_folder
 from fivefold.domain.settings import Settings, without_password
 from fivefold.models.embedded import ARTIFACT, relocate, require_registered
@@ -278,6 +278,21 @@ class Registry:
                 where = self.settings.tracking_shown
                 raise kind(f"{uri} cannot be loaded from {where}: {_one_line(error)}") from None
             return ValueModel.load(Path(artifacts) / ARTIFACT)
+
+    def require_servable(self, number: int) -> None:
+        """Refuse a version whose description by MLflow is gone or damaged: `load` needs none, the service does.
+
+        Raises:
+            ModelError: what MLflow imports a model by, its file `MLmodel`, is missing or says of no Python model.
+        """
+        self.use()
+        uri = f"models:/{self.name}/{number}"
+        try:
+            flavors = mlflow.models.get_model_info(uri).flavors
+        except Exception as error:  # noqa: BLE001 (MLflow reads the file as it is: a damaged one fails anywhere)
+            raise ModelError(f"{uri} cannot be served: its file MLmodel cannot be read: {_one_line(error)}") from None
+        if "python_function" not in flavors:
+            raise ModelError(f"{uri} cannot be served: its file MLmodel says of no Python model")
 
     def _aliased(self, alias: str) -> RegisteredVersion | None:
         try:

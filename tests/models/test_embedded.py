@@ -154,6 +154,23 @@ def test_a_rollback_to_a_version_that_does_not_load_is_refused(copied: Path, tmp
     assert CHAMPION in registry.version(second).aliases
 
 
+def test_a_version_that_no_service_could_import_is_never_made_champion(copied: Path, tmp_path: Path) -> None:
+    registry = Registry(Settings(var=copied), "value")
+    second = add_version(registry, value_model("poisson"), tmp_path / "saved")
+    promote(registry, second, force=True, reason="a change")
+    first = next(path for path in registered_files(copied, "model.json") if "tweedie" in path.read_text())
+    description = first.parents[2] / "MLmodel"
+    text = description.read_text(encoding="utf-8")
+    for left in (None, "", "flavors: [", text.replace("python_function:", "another:")):
+        description.unlink() if left is None else description.write_text(left, encoding="utf-8")
+        with pytest.raises(PromotionRefusedError, match=r"version 1 .*: models:/value/1 cannot be served"):
+            rollback(registry)
+        assert registry.champion() == registry.version(second)
+        registry.load(1)  # files alone can still be scored with it
+        description.write_text(text, encoding="utf-8")
+    assert rollback(registry).version == 1
+
+
 def test_artifacts_that_are_gone_are_named_in_one_line(copied: Path) -> None:
     shutil.rmtree(copied / "artifacts")
     with sqlite3.connect(copied / "mlflow.db") as database:
