@@ -17,6 +17,7 @@ from fivefold.features.histories import Histories
 from fivefold.features.reading.sources import read_histories
 from fivefold.models.embedded import load_value_model
 from fivefold.models.explain import breakdown, consistency_sentence, explain, intervals, sentence
+from fivefold.models.scoring.histories import with_origin
 from fivefold.models.scoring.sources import score_source
 from fivefold.models.value_model import ValueModel as TrainedModel
 from fivefold.notebook.dependence import MOST_INDIVIDUALS, PartialDependence, dependence_of
@@ -136,8 +137,8 @@ class ValueModel:
 
         Returns:
             A row for each customer with a row by then, by `user_id`: `score` (1 to 5, unrounded), `category`,
-            `expected_value` (money), `currency`, `percentile`, the ends of the interval, and what else the command
-            writes. An unknown end is NaN.
+            `expected_value` (money), `currency`, `percentile`, as of when and by which model, the ends of the interval,
+            and what else the command writes. An unknown end is NaN.
 
         Raises:
             ConfigError: the level is not a whole number from 1 to 99.
@@ -147,7 +148,7 @@ class ValueModel:
         batches = score_source(
             self.trained, source_of(transactions, columns), when, explained=points, level_percent=level_percent
         )
-        frame = pl.concat([batch.table for batch in batches]).to_pandas()
+        frame = pl.concat([with_origin(batch.table, self.trained, when) for batch in batches]).to_pandas()
         return frame.set_index("user_id")
 
     def explain(
