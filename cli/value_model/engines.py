@@ -45,7 +45,8 @@ MasterOption = Annotated[
 FolderOption = Annotated[
     Path | None,
     typer.Option(
-        "--spark-folder", help="A folder that this machine and all workers share. That of --output by default."
+        "--spark-folder",
+        help="A folder that this machine and all workers share. By default that of --output, if there is one.",
     ),
 ]
 
