@@ -38,13 +38,28 @@ class Promotion:
 
 
 def promotion_history(registry: Registry) -> list[Promotion]:
-    """List every promotion and rollback, oldest first."""
+    """List every promotion and rollback, oldest first; also the last one where its process ended before it said so."""
+    finished = _records(registry, "FINISHED")
+    interrupted = _interrupted(registry, finished)
+    return [change for _, change in (finished if interrupted is None else [*finished, interrupted])]
+
+
+def _records(registry: Registry, status: str) -> list[tuple[str, Promotion]]:
+    """List the records of a status with their runs, oldest first."""
     runs = registry.client.search_runs(
         [registry.experiment(_experiment(registry))],
-        filter_string="attributes.status = 'FINISHED'",
+        filter_string=f"attributes.status = '{status}'",
         max_results=10_000,
     )
-    return sorted((_read(run.data.tags) for run in runs), key=lambda promotion: promotion.at_us)
+    return sorted(((run.info.run_id, _read(run.data.tags)) for run in runs), key=lambda record: record[1].at_us)
+
+
+def _interrupted(registry: Registry, finished: list[tuple[str, Promotion]]) -> tuple[str, Promotion] | None:
+    """Find an open record whose alias has moved: its version serves, and nothing was recorded since."""
+    opened, champion = _records(registry, "RUNNING"), registry.champion()
+    if not opened or champion is None or opened[-1][1].version != champion.number:
+        return None
+    return opened[-1] if not finished or opened[-1][1].at_us > finished[-1][1].at_us else None
 
 
 def promote(registry: Registry, number: int, *, force: bool = False, reason: str = "") -> Promotion:
@@ -121,6 +136,9 @@ def _planned(
 
 def apply_promotion(registry: Registry, promotion: Promotion) -> Promotion:
     """Move the alias and record it in MLflow: the record is opened first, and counts once the alias has moved."""
+    interrupted = _interrupted(registry, _records(registry, "FINISHED"))
+    if interrupted is not None:  # it would no longer be known by the alias, which moves now
+        registry.client.set_terminated(interrupted[0], "FINISHED")
     tags = {name: "" if value is None else str(value) for name, value in vars(promotion).items()}
     run = registry.client.create_run(
         registry.experiment(_experiment(registry)), tags=tags, run_name=f"{promotion.action} {promotion.version}"

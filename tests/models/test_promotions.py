@@ -1,5 +1,6 @@
 """Promotions: who served when, and every way in which one is refused; on a real embedded MLflow."""
 
+import sys
 from datetime import date, datetime
 from pathlib import Path
 
@@ -265,6 +266,43 @@ def test_an_alias_that_does_not_move_leaves_no_promotion_behind(
     assert [made.version for made in promotion_history(three)] == [1, 2, 3]
     runs = three.client.search_runs([three.experiment("value-promotions")])
     assert sorted(run.info.status for run in runs) == ["FAILED"] * 2 + ["FINISHED"] * 3
+
+
+def test_a_process_that_ends_right_after_the_alias_moved_leaves_its_promotion_behind(
+    three: Registry, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(three, against=3)
+    clock.set(date(2026, 4, 1))
+    with monkeypatch.context() as killed:
+        killed.setattr(three.client, "set_terminated", lambda *_: sys.exit("killed"))
+        with pytest.raises(SystemExit):
+            promote(three, 4)
+    assert champion_of(three) == 4
+    assert [change.version for change in promotion_history(three)] == [1, 2, 3, 4]
+    clock.set(date(2026, 4, 2))
+    assert rollback(three).version == 3
+    assert [(change.action, change.version) for change in promotion_history(three)[-2:]] == [
+        (PROMOTE, 4),
+        (ROLLBACK, 3),
+    ]
+    clock.set(date(2026, 4, 3))
+    assert rollback(three).version == 2
+
+
+def test_a_process_that_ends_before_the_alias_moves_leaves_none(
+    three: Registry, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(three, against=3)
+    clock.set(date(2026, 4, 1))
+    with monkeypatch.context() as killed:
+        killed.setattr(three, "set_alias", lambda *_: sys.exit("killed"))
+        killed.setattr(three.client, "set_terminated", lambda *_: None)
+        with pytest.raises(SystemExit):
+            promote(three, 4)
+    assert [change.version for change in promotion_history(three)] == [1, 2, 3]
+    clock.set(date(2026, 4, 2))
+    promote(three, 4)
+    assert [change.version for change in promotion_history(three)] == [1, 2, 3, 4]
 
 
 def test_two_models_keep_their_own_records(three: Registry) -> None:
