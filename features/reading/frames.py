@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from fivefold.domain.errors import FileFormatError
 from fivefold.features import schema as c
@@ -113,7 +114,15 @@ def table_from_frame(source: Frame, errors: ErrorCollector) -> pa.Table:
         positions = [position for position, name in enumerate(source.columns) if name in c.COLUMNS]
         names = [str(source.columns[position]) for position in positions]
         return pa.table([_from_series(source.iloc[:, position], errors) for position in positions], names)
-    return source
+    return _without_runs(source) if isinstance(source, pa.Table) else source
+
+
+def _without_runs(table: pa.Table) -> pa.Table:
+    """Write out columns that are encoded by runs of equal values: the readers know none of these."""
+    for position, column in enumerate(table.columns):
+        if pa.types.is_run_end_encoded(column.type):
+            table = table.set_column(position, table.column_names[position], pc.run_end_decode(column))
+    return table
 
 
 def _column_names(source: Frame) -> list[str]:
@@ -128,8 +137,8 @@ def _from_series(series: "pd.Series[Any]", errors: ErrorCollector) -> pa.Array:
     if series.dtype != object or not series.map(_is_truth).any():  # Arrow would take True among numbers for 1
         try:
             return pa.array(series, from_pandas=True, safe=False)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError, OverflowError):
-            pass  # objects of more than one type
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, UnicodeEncodeError, OverflowError):
+            pass  # objects of more than one type, or of one that Arrow does not know
     values = [None if missing else value for value, missing in zip(series, series.isna(), strict=True)]
     return _column(values, str(series.name), *_FIELDS[str(series.name)], errors)
 

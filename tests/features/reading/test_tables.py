@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -112,6 +113,9 @@ FORMS: dict[str, Callable[[list[Row], Path], Any]] = {
     "arrow dictionaries in chunks": lambda rows, _: pa.concat_tables(
         [dictionaries([taken]) for taken in rows] or [dictionaries([])]
     ),
+    "arrow runs": lambda rows, _: pa.table(
+        {name: pc.run_end_encode(column) for name, column in zip(c.COLUMNS, arrow(rows).columns, strict=True)}
+    ),
     "arrow times in microseconds": lambda rows, _: with_times(rows, pa.timestamp("us")),
     "arrow times in nanoseconds": lambda rows, _: with_times(rows, pa.timestamp("ns")),
     "arrow times with a zone": lambda rows, _: with_times(rows, pa.timestamp("us", "America/New_York")),
@@ -209,6 +213,11 @@ def test_a_pandas_column_of_mixed_types_names_the_row(field: str, value: Any, pr
     with pytest.raises(InvalidDataError) as caught:
         read(frame)
     assert [(found.row, found.field, found.problem) for found in caught.value.problems] == [(1, field, problem)]
+
+
+def test_a_pandas_column_of_a_type_that_arrow_does_not_know_names_its_rows() -> None:
+    with pytest.raises(InvalidDataError, match=r"row 0: transaction_amount is .*1\+2j"):
+        read(pd.DataFrame([row()] * 2).assign(transaction_amount=[1 + 2j, 3j]))
 
 
 def test_other_columns_of_a_pandas_frame_may_hold_anything() -> None:
