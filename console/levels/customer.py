@@ -181,10 +181,7 @@ def request_override(visit: Visit) -> Answer:
     level, reason = visit.typed("level", text("Level")), visit.typed("reason", text("Reason"))
     until = visit.form.get("until", "").strip()
     until_us = parse_moment(until, text("Ends on")) if until else None
-    wanted = ("requested", visit.actor.name, level, reason, until_us)
-    present = overrides.overrides_of(*of, part=SHORT_LIST)
-    if wanted not in {(each.state, each.requested_by, each.level, each.reason, each.until_us) for each in present}:
-        overrides.request_override(*of, level, reason, until_us, read_in=visit.session.id)
+    overrides.request_override(*of, level, reason, until_us, read_in=visit.session.id, once=True)
     return Redirect(visit.path + visit.trail, "override-requested")
 
 

@@ -40,6 +40,19 @@ def live_overrides(session: Session, entity_id: int, now_us: int) -> Sequence[Ov
     return session.scalars(select(OverrideRow).where(OverrideRow.entity_id == entity_id, is_live(now_us))).all()
 
 
+def undecided_override(session: Session, like: OverrideRow) -> OverrideRow | None:
+    """Find the first undecided override that the same actor requested of an entity with the same content."""
+    same = (
+        OverrideRow.entity_id == like.entity_id,
+        OverrideRow.state == "requested",
+        OverrideRow.requested_by == like.requested_by,
+        OverrideRow.level == like.level,
+        OverrideRow.reason == like.reason,
+        OverrideRow.until_us.is_not_distinct_from(like.until_us),
+    )
+    return session.scalar(select(OverrideRow).where(*same).order_by(OverrideRow.id).limit(1))
+
+
 def count_below(session: Session, organisation_id: int, now_us: int, without: int) -> int:
     """Count the overrides in force below the rules' level, without those of one entity and of erased ones."""
     statement = (

@@ -29,6 +29,7 @@ from fivefold.store.levels.overrides import (
     live_overrides,
     override_numbered,
     overrides_with_levels,
+    undecided_override,
 )
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import OverrideRow, Standing
@@ -184,10 +185,19 @@ def request_override(
     until_us: int | None = None,
     *,
     read_in: int | None = None,
+    once: bool = False,
 ) -> OverrideLine:
     """Request a level; nothing changes until another person approves it.
 
-    *read_in*: the session of the console in which the actor read before, here as in the other acts.
+    Args:
+        context: who requests it.
+        type_name: the type of the entity.
+        external_id: the external name of the entity.
+        level: the level.
+        reason: why.
+        until_us: when it ends; None for never.
+        read_in: the session of the console in which the actor read before, here as in the other acts.
+        once: where the actor requested exactly this, and nobody decided yet, that request is given.
 
     Raises:
         NotFoundError: there is no such entity.
@@ -209,11 +219,14 @@ def request_override(
             entity_id=entity.id,
             level=_number(settings, level),
             reason=why,
-            until_us=_checked_end(until_us, now),
+            until_us=until_us,
             state="requested",
             requested_by=context.actor.name,
             requested_us=now,
         )
+        if once and (present := undecided_override(session, override)) is not None:
+            return override_line(session, present, settings, now)
+        _checked_end(until_us, now)
         _refuse_below_floor(session, override, settings)
         session.add(override)
         session.flush()

@@ -89,6 +89,27 @@ def test_another_person_approves_and_the_worker_is_told(engine: Engine, three: P
     assert (mark["due_us"], mark["priority"], Reason(mark["reasons"])) == (NOW + 5, EVENT, Reason.OVERRIDE)
 
 
+def test_a_request_that_is_to_be_stored_once_is_the_same_until_it_is_decided(engine: Engine, three: People) -> None:
+    def ask(actor: Actor = three[0], until_us: int = NOW + DAY, **more: Any) -> int:
+        return asked(engine, actor, until_us=until_us, once=True, **more).id
+
+    first = ask()
+    for number in range(11):
+        asked(engine, three[0], until_us=NOW + DAY + 1 + number)
+    assert ask() == first, "however many were requested after it"
+    others = {ask(three[1]), ask(level="medium"), ask(name="c1"), ask(until_us=NOW + 2 * DAY)}
+    assert len(others - {first}) == 4
+    assert asked(engine, three[0], until_us=NOW + DAY).id != first, "a program says by a key what is the same"
+    refuse_override(Context(engine, three[2]).at(NOW), first, "no papers")
+    assert ask() != first
+
+
+def test_a_request_that_is_to_be_stored_once_is_so_where_it_comes_twice_at_once(kind: str, tmp_path: Path) -> None:
+    work = [lambda engine, three: asked(engine, three[0], once=True)] * 4
+    made = together(kind, tmp_path, prepared, *work)
+    assert [each.id for each in made] == [1] * 4
+
+
 @pytest.mark.parametrize("decide", [approve_override, refuse_override])
 def test_nobody_decides_on_what_they_asked_for(engine: Engine, three: People, decide: Any) -> None:
     made = asked(engine, three[0])
