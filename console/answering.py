@@ -25,6 +25,7 @@ TITLES = {
     403: "Not for you",
     404: "Not found",
     409: "Not possible now",
+    413: "Too large",
     422: "This cannot be read",
     503: "Out of reach",
     504: "The outcome is unknown",

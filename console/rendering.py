@@ -27,6 +27,7 @@ from fivefold.domain.clock import DAY_US, day_text, from_microseconds, now_micro
 from fivefold.domain.money import amount_words
 from fivefold.domain.text import percent
 from fivefold.usecases.levels.explain import ValueSeen, shown_line
+from fivefold.usecases.shared.inputs import MAX_REASON_CHARACTERS
 
 HERE = Path(__file__).parent
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?Z")
@@ -167,6 +168,7 @@ def environment() -> Environment:
         "address": address,
         "faulty": faulty,
         "form_key": new_key,
+        "MOST_REASON": MAX_REASON_CHARACTERS,
         "PLOT_WIDTH": PLOT_WIDTH,
         "LEVEL_WIDTH": LEVEL_WIDTH,
         "LINE_WIDTH": LINE_WIDTH,

@@ -50,6 +50,7 @@ from fivefold.store.accounts.plans import Plan
 from fivefold.usecases.accounts.sessions import MemberSession, find_session, sign_in, sign_in_by_identity
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.models.read import OpenRegistry, no_registry
+from fivefold.usecases.shared.inputs import MAX_REASON_CHARACTERS
 
 if TYPE_CHECKING:
     from fivefold.usecases.accounts.openid import IdentityProvider
@@ -62,9 +63,11 @@ RETURN_PATH: Final = "/console/sign-in/identity/return"
 ATTEMPT_COOKIE: Final = "__Host-fivefold-attempt"
 """Kept while the person is at the identity provider; unlike that of the session it is sent where another site leads."""
 ATTEMPT_SECONDS: Final = 600
-FORM_BYTES: Final = 64_000
-DOCUMENT_FORM_BYTES: Final = 3 * DOCUMENT_BYTES
-"""Largest form with a document: each of its bytes may be percent-encoded."""
+SIGN_IN_BYTES: Final = 64_000
+FORM_BYTES: Final = 3 * (DOCUMENT_BYTES + 4 * MAX_REASON_CHARACTERS)
+"""Largest form: a document and a reason, each byte of which may be percent-encoded. A shorter text that is too long for
+its field is refused by the use case, and its page shows it again."""
+FORM_TOO_LARGE: Final = f"The form is larger than {FORM_BYTES:,} bytes, so it was not read, and nothing was changed."
 MOST_FILES: Final = 2
 """Fields of a form that take a file."""
 OTHER_SESSION: Final = "This form is of another session; open its page again."
@@ -213,7 +216,7 @@ class Console:
         request.scope[ROUTE] = SIGN_IN_PATH
         try:
             _require_own_origin(request)
-            form = _fields(await read_body(request, NOBODY, FORM_BYTES))
+            form = _fields(await read_body(request, NOBODY, SIGN_IN_BYTES))
             next_ = _next_of(form.get("next", ""))
             session = await _run_in_session_pool(partial(sign_in, self._engine, form.get("token", "").strip()))
         except (ApiError, StoreError) as error:
@@ -358,10 +361,12 @@ Sent = tuple[dict[str, str], Upload | None]
 
 
 async def _form(view: View, request: Request, token: int) -> Sent:
-    """Read a form, whose body counts as one of a *token*; ApiError 403 where another site sent it."""
+    """Read a form, whose body counts as one of a *token*; ApiError 403 of another site, 413 where too large."""
     _require_own_origin(request)
-    most_bytes = DOCUMENT_FORM_BYTES if view.reads_document else FORM_BYTES
-    body = await read_body(request, token, most_bytes)
+    try:
+        body = await read_body(request, token, FORM_BYTES)
+    except ApiError as error:
+        raise ApiError(413, FORM_TOO_LARGE) if error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else error from None
     has_file = view.reads_document and request.headers.get("content-type", "").startswith("multipart/form-data")
     form, file = await _parts(request, body, view.takes_file) if has_file else (_fields(body), None)
     return form, file

@@ -1,6 +1,7 @@
 """Requests that no page makes: each is refused in words, and none is a fault of the program."""
 
 import asyncio
+import re
 from base64 import urlsafe_b64encode
 
 import pytest
@@ -145,6 +146,32 @@ def test_what_was_written_is_not_lost_where_a_person_may_not_send_it(investigato
     token = investigator.go(ACME).forms()[0].fields["form_token"]
     investigator.post("/console/administration/add-member", {"form_token": token, "name": LONG})
     assert (investigator.page.status_code, "Three pages of reasons" in investigator.text) == (403, True)
+
+
+@pytest.mark.parametrize("letter", ["\u044b", "\u6f22", "\U0001f44d"])
+@pytest.mark.parametrize(("action", "field"), [("/override", "reason"), ("/challenge", "words")])
+def test_a_text_that_is_too_long_is_refused_by_its_characters_and_stays_in_its_form(
+    investigator: Visitor, action: str, field: str, letter: str
+) -> None:
+    investigator.go(ACME).submit(action, level="high", **{field: letter * 2_000})
+    assert investigator.page.status_code == 200
+    written = f"a {letter * 12_000} b"
+    investigator.go(ACME).submit(action, level="high", **{field: written})
+    assert investigator.page.status_code == 422
+    assert "in 1 to 2000 characters" in investigator.text
+    assert f"{written}</textarea>" in investigator.page.text
+
+
+def test_the_refusal_of_a_form_that_is_larger_than_any_says_the_limit(investigator: Visitor) -> None:
+    investigator.go(ACME).submit("/override", level="high", reason="a" * 800_000)
+    assert investigator.page.status_code == 413
+    assert "larger than 792,000 bytes, so it was not read, and nothing was changed" in investigator.text
+
+
+def test_a_browser_takes_no_reason_that_is_too_long_and_cuts_no_words_of_a_person(investigator: Visitor) -> None:
+    page = investigator.go(ACME).page.text
+    assert re.findall('<textarea id="([a-z]+)"[^>]* maxlength="2000"', page) == ["reason"]
+    assert '<textarea id="words" name="words" rows="3" required>' in page
 
 
 def test_another_site_gets_nothing_written_on_the_page_of_the_sign_in(place: Place) -> None:
