@@ -1,10 +1,11 @@
 """Finding a customer by what people have before them: a part of an identifier, a name, a tag."""
 
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address
-from fivefold.domain.errors import NotFoundError
+from fivefold.domain.errors import ConfigError, NotFoundError
 from fivefold.domain.paging import Page
 from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.levels.entity_profile import read_entity
@@ -25,6 +26,7 @@ class SearchPage:
         counts: of each type of entity, so many are found; empty before anything was looked for.
         type: of those that are listed.
         next: the address of the next page.
+        problem: why nothing can be looked for; empty otherwise.
     """
 
     text: str
@@ -33,6 +35,7 @@ class SearchPage:
     type: str
     entities: Page[EntityFound]
     next: str | None
+    problem: str = ""
 
 
 def search(visit: Visit) -> Answer:
@@ -47,15 +50,23 @@ def search(visit: Visit) -> Answer:
     whole = [(kind, name) for kind in types for name in typed if _is_there(visit, kind, name)]
     if len(whole) == 1:
         return Redirect(address("entities", *whole[0]))
+    try:
+        page, status = _found(visit, types, words, tag), HTTPStatus.OK
+    except ConfigError as error:  # said where the results stand: a script puts that part alone into the open page
+        page = SearchPage(text=words, tag=tag, counts={}, type="", entities=Page(), next=None, problem=str(error))
+        status = HTTPStatus.UNPROCESSABLE_ENTITY
+    return Rendered(template="levels/search.html", title=text("Search"), page=page, status=status)
+
+
+def _found(visit: Visit, types: tuple[str, ...], words: str, tag: str) -> SearchPage:
     wanted = Search(text=words, tag=tag or None)
     counts = {kind: count_entities(visit, kind, wanted) for kind in types if words or tag}
     with_most = sorted(types, key=lambda kind: -counts[kind].count) if counts else types
     kind = visit.choice("type", tuple(with_most) or ("customer",))
     entities = search_entities(visit, kind, wanted, visit.part("found")) if counts else Page[EntityFound]()
-    page = SearchPage(
+    return SearchPage(
         text=words, tag=tag, counts=counts, type=kind, entities=entities, next=visit.next_of("found", entities)
     )
-    return Rendered(template="levels/search.html", title=text("Search"), page=page)
 
 
 def _is_there(visit: Visit, kind: str, identifier: str) -> bool:

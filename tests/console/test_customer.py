@@ -255,6 +255,17 @@ def test_search_finds_beginnings_and_tags_and_says_where_nothing_is(place: Place
     assert (investigator.page.status_code, "no letter or digit" in investigator.text) == (422, True)
 
 
+@pytest.mark.parametrize("asked", ["text=-", "text=-&tag=vip", "text=a+b+c+d+e+f+g+h+i+j+k+l+m", "text=a&type=none"])
+@pytest.mark.parametrize("headers", [{"hx-request": "true"}, {}])
+def test_what_cannot_be_searched_is_said_where_the_results_stand(
+    investigator: Visitor, asked: str, headers: dict[str, str]
+) -> None:
+    """While one types, a script puts this part of any answer into the open page."""
+    page = investigator.send("GET", f"/console/search?{asked}", headers=headers).page
+    assert page.status_code == 422
+    assert re.search(r'<div id="results">\s*<p class="problem" role="alert">[^<]{20,}</p>\s*</div>', page.text)
+
+
 def test_a_floor_is_a_step_on_the_scale_and_thresholds_are_for_those_who_may_read_rulesets(
     place: Place, investigator: Visitor
 ) -> None:
