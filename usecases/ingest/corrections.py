@@ -64,10 +64,14 @@ class _Row:
     def field(self) -> str:
         return REVERSES if self.values["kind"] == REVERSAL else CORRECTS
 
+    @property
+    def says_when(self) -> bool:
+        return self.values["known_us"] is not None
+
     def agrees_with(self, other: Mapping[str, Any]) -> bool:
-        """Return whether another correction is the same; an omitted moment contradicts none."""
-        known_us = self.values["known_us"]
-        return known_us in {None, other["known_us"]} and all(self.values[name] == other[name] for name in _SAME)
+        """Return whether another correction is the same; an omitted moment, of either, contradicts none."""
+        moments = {self.values["known_us"], other["known_us"]} - {None}
+        return len(moments) <= 1 and all(self.values[name] == other[name] for name in _SAME)
 
 
 def store_corrections(
@@ -95,10 +99,10 @@ def store_corrections(
     new: dict[str, _Row] = {}
     for row in rows:
         if row.number not in there:
-            new.setdefault(row.number, row)
+            _keep_first(new, row)
     if not new:
         return StoredCorrections(repeated=len(rows))
-    dated = [row if row.values["known_us"] is not None else _known_from(row, now) for row in new.values()]
+    dated = [row if row.says_when else _known_from(row, now) for row in new.values()]
     touched_ids = frozenset(transactions[row.names].entity_id for row in dated)
     _refuse(_repeated_reversals(dated, stored_transactions.correction_kinds(session, sorted(touched_ids))))
     batch = new_batch()
@@ -114,6 +118,14 @@ def store_corrections(
         batch=batch,
         lines=correction_lines(pl.DataFrame(new_rows, schema=schema)),
     )
+
+
+def _keep_first(rows: dict[str, _Row], row: _Row) -> _Row:
+    """Keep a row under its number, and give the first one of it; a later one that says when it was known counts."""
+    first = rows.setdefault(row.number, row)
+    if row.says_when and not first.says_when:
+        rows[row.number] = row
+    return first
 
 
 def _known_from(row: _Row, now: int) -> _Row:
@@ -135,7 +147,7 @@ def _problems(
     first: dict[str, _Row] = {}
     for row in rows:
         number, place = short_text(row.number), row.place
-        if not first.setdefault(row.number, row).agrees_with(row.values) or (
+        if not _keep_first(first, row).agrees_with(row.values) or (
             row.number in there and not row.agrees_with(there[row.number])
         ):
             yield Problem(place, TRANSACTION_ID, f"{number} was stored with other content", "the same, or a new number")

@@ -109,6 +109,21 @@ def test_what_is_sent_again_counts_once(bank: Bank) -> None:
         take(bank, reversal("r1", correction_reason="another"))
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_the_same_twice_in_a_call_the_moment_that_is_said_holds_in_either_order(bank: Bank, order: int) -> None:
+    bank.pay(1)
+    learnt = bank.day
+    bank.wait(days=1)
+    rows = [reversal("r1"), reversal("r1", correction_known_at=learnt)][::order]
+    assert take(bank, *rows).corrections == 1
+    (line,) = list_transactions(bank.context, "customer", "a", Part(10))
+    assert [each.known_us for each in line.corrections] == [parse_moment(learnt)]
+    assert take(bank, *rows) == TransactionCounts(0, 0, 2)
+    rows = [reversal("r2"), *(reversal("r2", correction_known_at=day) for day in (learnt, bank.day))][::order]
+    with pytest.raises(InvalidDataError, match="'r2' was stored with other content"):
+        take(bank, *rows)
+
+
 def test_a_correction_changes_what_it_names_and_leaves_the_rest(bank: Bank) -> None:
     """A field that the correction does not speak of is not lost: without `operation` it would be no cash."""
     bank.pay(1)
