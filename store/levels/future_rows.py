@@ -12,10 +12,13 @@ from sqlalchemy.orm import Session
 
 from fivefold.store.audit.bound_rows import TABLES, Digests, digests, merge_digests
 from fivefold.store.audit.standings import COLUMNS
+from fivefold.store.ingest.future_moments import future_moments, redate_moments
+from fivefold.store.sql.arrays import among
 from fivefold.store.tables.entities import (
     Attributes,
     Correction,
     Entity,
+    Ownership,
     Record,
     Screening,
     Tag,
@@ -59,6 +62,7 @@ _STAMPS: Final[Sequence[tuple[str, Any, Any, Sequence[Any]]]] = (
     ("transactions", Transaction, Transaction.recorded_us, (Transaction.recorded_us,)),
     ("corrections", Correction, Correction.recorded_us, (Correction.recorded_us,)),
     ("tags", Tag, Tag.from_us, (Tag.from_us,)),
+    ("ownerships", Ownership, Ownership.from_us, (Ownership.from_us,)),
     ("screenings", Screening, Screening.at_us, (Screening.at_us, Screening.recorded_us)),
     ("cases and alerts", Record, _LATER_OF_RECORD, (Record.opened_us, Record.closed_us)),
 )
@@ -79,15 +83,21 @@ def count_future_rows(session: Session, latest_us: int) -> list[FutureRows]:
             .group_by(Entity.organisation_id)
         )
         counts += [FutureRows(*row) for row in session.execute(statement)]
-    return sorted(counts)
+    ahead: dict[tuple[int, str], list[int]] = {}
+    for each in future_moments(session, latest_us):
+        ahead.setdefault((each.organisation_id, each.kind), []).append(each.at_us)
+    return sorted([*counts, *(FutureRows(*key, len(moments), max(moments)) for key, moments in ahead.items())])
 
 
 def affected_entities(session: Session, organisation_id: int, latest_us: int, most: int) -> list[AffectedEntity]:
     """List entities with rows dated after a moment, by their numbers; up to *most*."""
-    ids = union(*(select(table.entity_id).where(stamp > latest_us) for _, table, stamp, _ in _STAMPS)).subquery()
+    moments = {each.entity_id for each in future_moments(session, latest_us, organisation_id)}
+    by_moments = select(Entity.id).where(among(session, Entity.id, sorted(moments)))
+    by_stamps = (select(table.entity_id.label("id")).where(stamp > latest_us) for _, table, stamp, _ in _STAMPS)
+    ids = union(by_moments, *by_stamps).subquery()
     statement = (
         select(Entity.id, Entity.organisation_id, Entity.type_id, Entity.erased_us.is_not(None))
-        .where(Entity.organisation_id == organisation_id, Entity.id.in_(select(ids.c.entity_id)))
+        .where(Entity.organisation_id == organisation_id, Entity.id.in_(select(ids.c.id)))
         .order_by(Entity.id)
         .limit(most)
     )
@@ -140,9 +150,16 @@ def _before(session: Session, entity_ids: Sequence[int], latest_us: int) -> dict
     return states
 
 
-def redate_facts(session: Session, entity_ids: Sequence[int], latest_us: int, now_us: int) -> tuple[int, Digests]:
-    """Set facts that are dated ahead to now; return how many there were, and the digests of bound rows."""
-    fact_count, row_digests = 0, []
+def redate_facts(
+    session: Session, organisation_id: int, entity_ids: Sequence[int], latest_us: int, now_us: int
+) -> tuple[int, Digests, set[int]]:
+    """Set facts that are dated ahead to now.
+
+    Returns how many there were, the digests of bound rows, and the entities to which links of these entities lead.
+    """
+    those = set(entity_ids)
+    moments = [one for one in future_moments(session, latest_us, organisation_id) if one.entity_id in those]
+    fact_count, row_digests = len(moments), [redate_moments(session, moments, now_us)]
     for _, table, stamp, mended in _STAMPS:
         if mended:
             values = {each: case((each > now_us, now_us), else_=each) for each in mended}
@@ -154,7 +171,8 @@ def redate_facts(session: Session, entity_ids: Sequence[int], latest_us: int, no
             fact_count += result.rowcount
             if bound_table is not None:
                 row_digests.append(digests(session, bound_table.name, keys))
-    return fact_count, merge_digests(*row_digests)
+    others = {one.other_id for one in moments if one.other_id is not None}
+    return fact_count, merge_digests(*row_digests), others
 
 
 def delete_value_scores(session: Session, entity_ids: Sequence[int], latest_us: int) -> int:

@@ -22,6 +22,7 @@ from fivefold.store.ingest.entities import (
     subjects,
     type_named,
 )
+from fivefold.store.ingest.future_moments import ENDED_US
 from fivefold.store.ingest.ownerships import OwnershipSpan
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
@@ -178,7 +179,7 @@ def _record(
         after=None
         if many
         else {"attributes": _content({**before, **rows[0].attributes}), **_owners_by_number(owner_changes.spans)},
-        details=vars(counts),
+        details=vars(counts) | ({} if owner_changes.ended_us is None else {ENDED_US: owner_changes.ended_us}),
         bulk=audit.bulk_of(len(rows), written_rows) if many else None,
         rows=written_rows,
     )

@@ -14,6 +14,7 @@ from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.text import control_in, is_no_path
 from fivefold.store.audit.bound_rows import Digests, digests
 from fivefold.store.ingest.entities import entity_named, record_activity, subject_of
+from fivefold.store.ingest.future_moments import ENDED_US
 from fivefold.store.ingest.tag_ends import forget_ends, plan_ends
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.sql.arrays import among
@@ -103,7 +104,8 @@ def set_tag_in(session: Session, context: Context, entity: Entity, tag: str, unt
     about = {"tag": tag, "change": GIVEN, "by": context.actor.name}
     _note(session, entity, "tag", f"tag:{tag_row.id}", about, now)
     rows = digests(session, "tags", [*ended_rows, tag_row.id])
-    _record(session, context, "tag.set", entity, rows, before, {"tag": tag, "until_us": until_us})
+    ended = {ENDED_US: now} if ended_rows else {}
+    _record(session, context, "tag.set", entity, rows, before, {"tag": tag, "until_us": until_us}, ended)
 
 
 def end_tag(context: Context, type_name: str, external_id: str, tag: str) -> None:
@@ -132,7 +134,8 @@ def end_tag_in(session: Session, context: Context, entity: Entity, tag: str, now
     about = {"tag": tag, "change": ENDED, "by": context.actor.name}
     until_us, last = max((end, number) for number, end in ended_rows.items())
     _note(session, entity, "tag", tag_end_cause(last, until_us), about, now)
-    _record(session, context, "tag.ended", entity, digests(session, "tags", ended_rows), before, None)
+    rows = digests(session, "tags", ended_rows)
+    _record(session, context, "tag.ended", entity, rows, before, None, {ENDED_US: now})
 
 
 def live_tag_in(session: Session, entity: Entity, tag: str, now: int) -> Tag | None:
@@ -390,6 +393,7 @@ def _record(
     rows: Digests,
     before: Mapping[str, Any] | None,
     after: Mapping[str, Any] | None,
+    details: Mapping[str, Any] | None = None,
 ) -> None:
     """Record a fact about an entity."""
     context.record(
@@ -398,5 +402,6 @@ def _record(
         ("entity", entity.id),
         before=before,
         after=after,
+        details=details,
         rows=rows,
     )

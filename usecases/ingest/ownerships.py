@@ -56,6 +56,7 @@ class OwnerChanges:
         spans: of each entity whose owners changed, all its ownerships after the call.
         before: the same before it.
         written: the new and changed rows.
+        ended_us: when ownerships ended that the rows leave out, which is now; None if there were none.
     """
 
     new: int
@@ -63,6 +64,7 @@ class OwnerChanges:
     spans: Mapping[int, Sequence[OwnershipSpan]]
     before: Mapping[int, Sequence[OwnershipSpan]]
     written: Sequence[int]
+    ended_us: int | None = None
 
     @property
     def owners(self) -> set[int]:
@@ -166,7 +168,14 @@ def change_owners(
     refuse_cycles(session, {entity: spans.present(entity) for entity in after}, spans.new_owners(), field, now_us)
     digests_written = write_spans(session, after, spans.before)
     before = {entity: spans.before.get(entity, ()) for entity in after}
-    return OwnerChanges(new=new, changed=changed_count, spans=after, before=before, written=digests_written)
+    return OwnerChanges(
+        new=new,
+        changed=changed_count,
+        spans=after,
+        before=before,
+        written=digests_written,
+        ended_us=now_us if spans.has_ended else None,
+    )
 
 
 class _Did(Enum):
@@ -186,7 +195,7 @@ class _Spans:
     """The ownerships of some entities, while rows change them."""
 
     def __init__(self, session: Session, present: Mapping[int, Sequence[OwnershipSpan]], now_us: int) -> None:
-        self._session, self.before, self._now = session, present, now_us
+        self._session, self.before, self._now, self.has_ended = session, present, now_us, False
         self._spans = {entity: list(spans) for entity, spans in present.items()}
         self._said: dict[tuple[int, int], int] = {}  # the row by an entity and a place among its spans
 
@@ -204,6 +213,7 @@ class _Spans:
             for place, span in enumerate(spans):
                 if span.is_live(self._now) and (entity, place) not in self._said:
                     spans[place] = replace(span, until_us=self._now)
+                    self.has_ended = True
                     did.append(_Did.CHANGED)
         return max(did, key=lambda one: one.value, default=_Did.SAME)
 

@@ -13,12 +13,14 @@ from sqlalchemy import Engine
 from fivefold.domain.clock import day_text, now_microseconds
 from fivefold.domain.errors import ConfigError
 from fivefold.store.audit.chain import digest_of
+from fivefold.store.ingest.entities import subjects
+from fivefold.store.ingest.ownerships import owner_numbers
 from fivefold.store.levels import future_rows as ahead
 from fivefold.store.levels.assessment_queue import BULK, Reason, Subject
 from fivefold.store.levels.future_rows import FutureRows
 from fivefold.store.sql.clocks import database_now_us, latest_us
 from fivefold.store.sql.database import reading, writing
-from fivefold.usecases.levels.groups.reach import mark_linked
+from fivefold.usecases.levels.groups.reach import mark_linked, reached_by
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import record
 
@@ -93,13 +95,15 @@ def _part(engine: Engine, organisation_id: int, moments: tuple[int, int], actor:
     """Mend some entities of an organisation in one transaction; tell how many."""
     latest, now = moments
     with writing(engine) as session:
-        subjects = ahead.affected_entities(session, organisation_id, latest, PART)
-        if not subjects:
+        affected = ahead.affected_entities(session, organisation_id, latest, PART)
+        if not affected:
             return 0
-        ids = [subject.entity_id for subject in subjects]
-        marked = [Subject(*subject[:3]) for subject in subjects if not subject.erased]
-        mark_linked(session, marked, Reason.CLOCK, now, BULK)
-        facts, digests = ahead.redate_facts(session, ids, latest, now)
+        ids = [entity.entity_id for entity in affected]
+        marked = [Subject(*entity[:3]) for entity in affected if not entity.erased]
+        before = reached_by(session, marked, now)
+        facts, digests, others = ahead.redate_facts(session, organisation_id, ids, latest, now)
+        others |= owner_numbers(session, ids)  # facts about what they own, and the times in which they own it
+        mark_linked(session, [*marked, *subjects(session, others - {*ids})], Reason.CLOCK, now, BULK, before)
         stands = ahead.restore_levels(session, ids, latest, now)
         mended = {
             "standings": len(stands),

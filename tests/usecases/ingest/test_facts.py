@@ -173,7 +173,8 @@ def test_each_is_one_entry_of_the_log_whose_values_are_apart(bank: Bank) -> None
     record(bank, opened(bank, status="secret"))
     entries = rows(bank, "number, action, subject_kind, subject_id, details", "audit_entries")[2:]
     assert [entry[1] for entry in entries] == ["tag.set", "tag.ended", "screening.added", "case.put"]
-    assert {entry[2:] for entry in entries} == {("entity", str(bank.id_of("a")), "{}")}
+    assert {entry[2:4] for entry in entries} == {("entity", str(bank.id_of("a")))}
+    assert [entry[4] for entry in entries] == ["{}", f'{{"ended_us":{bank.now}}}', "{}", "{}"]
     assert "secret" in str(rows(bank, "number, after", "audit_values"))
 
 

@@ -1,0 +1,117 @@
+"""Moments that the program took from a fast clock, where people may give a later one themselves.
+
+The end of a tag that was taken off or set again, that of an owner whom another one followed, the beginning of a link
+that came back, and the end of a tag that a flow gave for some days. What people gave stays: the audit entry of a call
+that ended rows has the moment, and a link that began when it was recorded was given no beginning. Nothing here begins
+or ends a transaction.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final, Literal, NamedTuple
+
+from sqlalchemy import and_, or_, select, update
+from sqlalchemy.orm import Session
+
+from fivefold.store.audit.bound_rows import Digests, digests, merge_digests
+from fivefold.store.ingest.tag_ends import forget_ends, plan_ends
+from fivefold.store.sql.arrays import among
+from fivefold.store.tables.audit import AuditEntry, AuditValues
+from fivefold.store.tables.entities import Entity, Link, Ownership, Tag
+
+ENDED_US: Final = "ended_us"
+"""The key, in the details of an audit entry, of the moment at which the call ended tags or ownerships by its clock."""
+FLOW: Final = "flow:"
+_ENDING: Final = ("tag.set", "tag.ended", "entities.put")
+
+
+class FutureMoment(NamedTuple):
+    """A moment that is dated ahead.
+
+    Attributes:
+        entity_id: of its row.
+        other_id: the entity at the other end of a link.
+        column: the column of the moment.
+        lasts_us: how much later than now it is to be.
+    """
+
+    organisation_id: int
+    kind: str
+    table: type[Tag | Ownership | Link]
+    row_id: int
+    entity_id: int
+    other_id: int | None
+    column: Literal["from_us", "until_us"]
+    at_us: int
+    lasts_us: int = 0
+
+
+def future_moments(session: Session, latest_us: int, organisation_id: int | None = None) -> list[FutureMoment]:
+    """List the moments after one that the program took from its clock, of an organisation or of all."""
+    tags, owners = _ends(session, latest_us, organisation_id)
+    own = () if organisation_id is None else (Entity.organisation_id == organisation_id,)
+    moments: list[FutureMoment] = []
+    by_flow = and_(Tag.set_by.startswith(FLOW), Tag.from_us > latest_us)
+    tag_rows: Any = (
+        select(Tag.organisation_id, Tag.id, Tag.entity_id, Tag.from_us, Tag.until_us, by_flow)
+        .join(Entity, Entity.id == Tag.entity_id)
+        .where(Tag.until_us > latest_us, or_(by_flow, among(session, Tag.id, sorted(tags))), *own)
+    )
+    for of, row_id, entity_id, begins, until, lasts in session.execute(tag_rows):
+        if lasts or tags.get(row_id) == until:
+            later = 0 if tags.get(row_id) == until else until - begins
+            moments.append(FutureMoment(of, "ends of tags", Tag, row_id, entity_id, None, "until_us", until, later))
+    owner_rows = (
+        select(Entity.organisation_id, Ownership.id, Ownership.entity_id, Ownership.until_us)
+        .join(Entity, Entity.id == Ownership.entity_id)
+        .where(Ownership.until_us > latest_us, among(session, Ownership.id, sorted(owners)))
+    )
+    moments += [
+        FutureMoment(of, "ends of ownerships", Ownership, row_id, entity_id, None, "until_us", until)
+        for of, row_id, entity_id, until in session.execute(owner_rows)
+        if owners[row_id] == until
+    ]
+    link_rows: Any = (
+        select(Link.organisation_id, Link.id, Link.entity_id, Link.other_id, Link.from_us)
+        .join(Entity, Entity.id == Link.entity_id)
+        .where(Link.from_us > latest_us, Link.from_us == Link.recorded_us, *own)
+    )
+    moments += [
+        FutureMoment(of, "links", Link, row_id, entity_id, other_id, "from_us", begins)
+        for of, row_id, entity_id, other_id, begins in session.execute(link_rows)
+    ]
+    return moments
+
+
+def _ends(session: Session, latest_us: int, organisation_id: int | None) -> tuple[dict[int, int], dict[int, int]]:
+    """Return when a clock ahead ended tags and ownerships, by the numbers of all rows that those calls wrote."""
+    same = and_(AuditValues.organisation_id == AuditEntry.organisation_id, AuditValues.number == AuditEntry.number)
+    statement = (
+        select(AuditEntry.details, AuditValues.after)
+        .join(AuditValues, same)
+        .where(AuditEntry.at_us > latest_us, AuditEntry.action.in_(_ENDING), AuditEntry.details.contains(ENDED_US))
+        .order_by(AuditEntry.organisation_id, AuditEntry.number)
+    )
+    if organisation_id is not None:
+        statement = statement.where(AuditEntry.organisation_id == organisation_id)
+    ended: dict[str, dict[int, int]] = {"tags": {}, "ownerships": {}}
+    for details, after in session.execute(statement):
+        rows = json.loads(after or "{}").get("rows", {})
+        for table, moments in ended.items():
+            moments |= {int(name.rpartition(".")[2]): json.loads(details)[ENDED_US] for name in rows.get(table, ())}
+    return ended["tags"], ended["ownerships"]
+
+
+def redate_moments(session: Session, moments: Sequence[FutureMoment], now_us: int) -> Digests:
+    """Set moments to now, or to as long after it as they were to be; return the digests of their rows."""
+    row_digests = []
+    for table in (Tag, Ownership, Link):
+        of_table = [each for each in moments if each.table is table]
+        values: list[Any] = [{"id": each.row_id, each.column: now_us + each.lasts_us} for each in of_table]
+        if values:
+            session.execute(update(table), values)
+            row_digests.append(digests(session, table.__tablename__, [each.row_id for each in of_table]))
+    lasting = [each for each in moments if each.lasts_us]
+    forget_ends(session, [each.row_id for each in lasting])
+    plan_ends(session, [(each.row_id, each.entity_id, now_us + each.lasts_us) for each in lasting], now_us)
+    return merge_digests(*row_digests)
