@@ -61,9 +61,23 @@ def root() -> Any:
     return typer.main.get_command(app)
 
 
+def without_a_place(command: Any, words: list[str]) -> list[str]:
+    """Return the words that are no option, no value of one and more than the command takes."""
+    flags = [option for option in command.params if getattr(option, "is_flag", False)]
+    switches = {"--help", *(flag for option in flags for flag in [*option.opts, *option.secondary_opts])}
+    alone, previous = [], ""
+    for word in words:
+        is_value = previous.startswith("-") and previous not in switches and "=" not in previous
+        if not word.startswith(("-", "[-")) and not is_value:
+            alone.append(word)
+        previous = word.strip("[]")
+    places = [option.nargs for option in command.params if option.param_type_name == "argument"]
+    return [] if -1 in places else alone[sum(places) :]
+
+
 def wrong(command: str) -> Iterator[str]:
     """Say what a command line asks for that there is not."""
-    words = shlex.split(re.split(r"\s[>|]|\s#\s", f"{command} ")[0])
+    words = shlex.split(re.split(r"\s[>|&]|\s#\s|\\\s*$", f"{command} ")[0])
     made = root()
     while hasattr(made, "commands"):
         word = words.pop(0) if words else "--help"
@@ -76,6 +90,7 @@ def wrong(command: str) -> Iterator[str]:
     known = {"--help", *(flag for option in made.params for flag in [*option.opts, *option.secondary_opts])}
     asked = [word.partition("=")[0].strip("[]") for word in words]
     yield from (f"`{made.name}` has no option {word}" for word in asked if word.startswith("-") and word not in known)
+    yield from (f"`{made.name}` has no place for {word!r}" for word in without_a_place(made, words))
 
 
 def anchor(heading: str) -> str:
@@ -118,6 +133,8 @@ def test_code_blocks_name_one_language_at_most(page: Path) -> None:
 def test_a_wrong_command_is_seen() -> None:
     assert list(wrong("frobnicate x")) == ["no command 'frobnicate'"]
     assert list(wrong("score FILE --output=a.csv --percent 3  # why")) == ["`score` has no option --percent"]
+    assert list(wrong("train rows.parquet --config a.yaml")) == ["`train` has no place for 'rows.parquet'"]
+    assert list(wrong("realised a.csv b.csv --data [rows.parquet]")) == []
     assert list(wrong("tokens frobnicate")) == ["no command 'frobnicate'"]
     assert list(wrong("indicators --markdown > docs/indicators.md")) == []
     assert len(commands(ROOT / "README.md")) >= 10
