@@ -94,7 +94,7 @@ def person(
         raise ConfigError(f"the token is not valid in {organisation}")
     first, second = roles or (Role.PUBLISHER, Role.ADMIN)
     if Role(credential.role) not in {first, second}:
-        raise ConfigError(f"the token is of the role {credential.role}; it must be a {first}'s or an {second}'s")
+        raise ConfigError(f"the token is of the role {credential.role}; it must be {first} or {second}")
     return Context(engine, credential.actor), Role(credential.role)
 
 

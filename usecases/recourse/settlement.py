@@ -203,8 +203,8 @@ def _facts_changed_us(session: Session, assessment: Assessment, facts: Sequence[
         changed_us = changed_facts.changed_us(session, entities, kind, name.strip(), assessment.as_of_us)
         if changed_us is None:
             raise ConflictError(
-                f"the {kind} {name.strip()!r} is as it was at assessment {assessment.entity_id}.{assessment.number};"
-                " correct it first, in the ordinary way"
+                f"no {kind} {name.strip()!r} was added, changed or ended since assessment"
+                f" {assessment.entity_id}.{assessment.number}; correct it first, in the ordinary way"
             )
         latest = max(latest, changed_us)
     return latest

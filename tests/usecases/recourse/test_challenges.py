@@ -319,7 +319,7 @@ CORRECTIONS: dict[str, Correct] = {
 @pytest.mark.parametrize("fact", CORRECTIONS)
 def test_corrected_facts_give_a_new_assessment(bank: Bank, fact: str) -> None:
     made = opened(bank)
-    with pytest.raises(ConflictError, match="is as it was at assessment"):
+    with pytest.raises(ConflictError, match="was added, changed or ended since assessment"):
         settle_challenge(by(bank, 2), made.id, corrected(fact))
     assert bank.standing().number == 1, "what is refused assesses nobody"
     CORRECTIONS[fact](bank)
@@ -334,7 +334,7 @@ def test_a_corrected_transaction_counts_for_its_owner(bank: Bank) -> None:
     bank.add_type("account", {}, {})
     bank.put("x", ("customer", "a"), "account")
     made = opened(bank)
-    with pytest.raises(ConflictError, match="the transaction 't7' is as it was"):
+    with pytest.raises(ConflictError, match="no transaction 't7' was added, changed or ended"):
         settle_challenge(by(bank, 2), made.id, corrected("transaction t7"))
     bank.pay(7, "x", kind="account", transaction_id="t7")
     with pytest.raises(ConflictError, match="has the same result"):
@@ -346,7 +346,7 @@ def test_a_case_that_came_is_a_fact_that_changed(bank: Bank) -> None:
     bank.activate(banks.document({**RULES, "alerts": banks.ALERTS}))
     made = opened(bank)
     put_record(bank.context, "customer", "a", "alert", RecordGiven(external_id="n 1", opened_us=bank.now))
-    with pytest.raises(ConflictError, match="the case 'n 1' is as it was"):
+    with pytest.raises(ConflictError, match="no case 'n 1' was added, changed or ended"):
         settle_challenge(by(bank, 2), made.id, corrected("case n 1"))
     assert settle_challenge(by(bank, 2), made.id, corrected("alert n 1")).new_assessment == numbered(bank)
 
