@@ -252,9 +252,8 @@ def test_a_filter_is_kept_under_a_name_for_a_person_and_for_the_organisation(two
     admin.submit("/remove-filter", name="Rose <today>", shared="yes")
     assert "The filter is removed." in admin.text
     assert "Mine alone" in visitor.go("/console/queue").text
-    for name in ("  ", ".."):
-        visitor.go("/console/queue?kind=rise&days=1").submit("/save-filter", name=name)
-        assert visitor.page.status_code == 422
+    visitor.submit("/save-filter", name="  ")
+    assert visitor.page.status_code == 422
     visitor.submit("/remove-filter", name="none")
     assert visitor.page.status_code == 404
 

@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
-from fivefold.domain.text import is_no_path
 from fivefold.store.queue.items import QueueOrder
 from fivefold.store.sql.database import add_alone
 from fivefold.store.tables.queue import VIEW_NAME_CHARACTERS, QueueView
@@ -85,11 +84,10 @@ def save_view(
         ConflictError: there are too many, or another member saved the organisation's one of this name.
     """
     conditions = {each: filters[each] for each in FILTERS if filters.get(each)}
-    fits = 1 <= len(name) <= VIEW_NAME_CHARACTERS and name == name.strip()
-    if not fits or not storable(name) or is_no_path(name):
+    if not 1 <= len(name) <= VIEW_NAME_CHARACTERS or name != name.strip() or not storable(name):
         raise ConfigError(
             f"the name {name[:80]!r} cannot be stored; it must have 1 to {VIEW_NAME_CHARACTERS} characters without"
-            " spaces around them, and be neither . nor .., to which no path leads"
+            " spaces around them"
         )
     member, now = _own(context), context.now()
     count_items(context, role, filters_of(conditions, now))
