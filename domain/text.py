@@ -83,15 +83,6 @@ def control_in(name: str) -> str:
     return f"U+{ord(match[0]):04X}" if match else ""
 
 
-def is_no_path(name: str) -> bool:
-    """Return whether no path leads to a name: clients take it for a folder, also where it is percent-encoded.
-
-    >>> [name for name in (".", "..", "...", "a.b") if is_no_path(name)]
-    ['.', '..']
-    """
-    return name in {".", ".."}
-
-
 def visible(text: str) -> str:
     r"""Escape control characters other than tabs and line ends, which a text may have.
 

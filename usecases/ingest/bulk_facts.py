@@ -346,7 +346,7 @@ def _problems_of_tag(number: int, row: TagRow, now: int) -> list[Problem]:
 
 def _problems_of_screening(number: int, row: ScreeningRow, now: int) -> list[Problem]:
     problems = _problem_of_word(number, "screening", row.screening)
-    problems += problems_of_new_names([] if problems else [(number, row.screening)], "screening", in_paths=False)
+    problems += problems_of_new_names([] if problems else [(number, row.screening)], "screening")
     if row.at_us > now:
         problems.append(Problem(number, "at", "is in the future", MOMENT))
     return problems

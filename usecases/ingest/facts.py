@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
-from fivefold.domain.text import control_in, is_no_path
+from fivefold.domain.text import control_in
 from fivefold.store.audit.bound_rows import Digests, digests
 from fivefold.store.ingest.entities import entity_named, record_activity, subject_of
 from fivefold.store.ingest.future_moments import ENDED_US
@@ -65,7 +65,7 @@ def set_tag(context: Context, type_name: str, external_id: str, tag: str, *, unt
     """
     now = context.now()
     _refuse_word("tag", tag)
-    _refuse_new_name("tag", tag)
+    _refuse_control("tag", tag)
     with context.writing() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id, alone=True)
         there = _live_tag(session, entity, tag, now)
@@ -275,7 +275,7 @@ def put_record_in(
     refuse_bad_fields(record_given.fields, declared)
     there = _record_numbered(session, entity, kind, record_given.external_id)
     if there is None:
-        _refuse_new_name(f"{kind}'s number", record_given.external_id)
+        _refuse_control(f"{kind}'s number", record_given.external_id)
     elif only_new:
         raise ConflictError(f"{kind} {record_given.external_id!r} exists already, and was not changed")
     if there is not None and there.entity_id != entity.id:
@@ -362,13 +362,6 @@ def _refuse_word(what: str, word: str, most: int = MOST_WORD_CHARACTERS) -> None
 def _refuse_control(what: str, name: str) -> None:
     if character := control_in(name):
         raise ConfigError(f"the {what} is {name[:40]!r}, with the control character {character}; names must have none")
-
-
-def _refuse_new_name(what: str, name: str) -> None:
-    """Refuse a name that is to be part of a path."""
-    _refuse_control(what, name)
-    if is_no_path(name):
-        raise ConfigError(f"the {what} is {name!r}, to which no path leads; it must be any other text")
 
 
 def _refuse_future(what: str, at: int, now: int) -> None:

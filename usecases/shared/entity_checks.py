@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from fivefold.domain.errors import InvalidDataError, Problem
-from fivefold.domain.text import control_in, is_no_path
+from fivefold.domain.text import control_in
 from fivefold.features.reading.columns import short_text
 from fivefold.risk.facts.portfolio import ENTITY, error_of
 from fivefold.risk.facts.reading import entities_from_rows, read_field
@@ -82,19 +82,18 @@ def _problems_of_name(number: int, name: Any) -> list[Problem]:
     return []
 
 
-def problems_of_new_names(names: Iterable[tuple[int, str]], field: str, *, in_paths: bool = True) -> list[Problem]:
-    """Name new identifiers, by their rows, that cannot be used; existing ones must still be found.
-
-    These have a control character, or are . or .. where they are to be part of a path (*in_paths*).
-    """
-    problems = []
-    for number, name in names:
-        if character := control_in(name):
-            message = f"is {short_text(name)}, with the control character {character}"
-            problems.append(Problem(number, field, message, "text without such characters"))
-        elif in_paths and is_no_path(name):
-            problems.append(Problem(number, field, f"is {short_text(name)}, to which no path leads", "any other text"))
-    return problems
+def problems_of_new_names(names: Iterable[tuple[int, str]], field: str) -> list[Problem]:
+    """Name new identifiers, by their rows, that have a control character; existing ones must still be found."""
+    return [
+        Problem(
+            number,
+            field,
+            f"is {short_text(name)}, with the control character {character}",
+            "text without such characters",
+        )
+        for number, name in names
+        if (character := control_in(name))
+    ]
 
 
 def storable(text: str) -> bool:

@@ -66,29 +66,6 @@ def test_a_name_with_a_control_character_is_refused_and_the_character_is_named(
     GIVEN[what](bank, "Müller\u200d 漢")  # joins letters in some scripts, and steers nothing
 
 
-@pytest.mark.parametrize("name", [".", ".."])
-@pytest.mark.parametrize("what", ["an entity", "a tag", "tags", "a case", "alerts"])
-def test_a_name_that_every_path_leaves_out_is_refused(bank: Bank, what: str, name: str) -> None:
-    """Clients take these parts of a path for folders (RFC 3986), also where they are percent-encoded."""
-    with pytest.raises((ConfigError, InvalidDataError), match=f"is '{name}', .*no path") as caught:
-        GIVEN[what](bank, name)
-    if isinstance(caught.value, InvalidDataError):
-        (problem,) = caught.value.problems
-        assert (problem.row, problem.allowed) == (0, "any other text")
-    GIVEN[what](bank, "...")
-
-
-@pytest.mark.parametrize("what", ["a screening", "screenings", "a transaction", "a member of a list"])
-def test_a_name_that_is_no_part_of_a_path_may_be_a_dot(bank: Bank, what: str) -> None:
-    GIVEN[what](bank, ".")
-
-
-def test_a_stored_entity_of_such_a_name_can_be_sent_again(bank: Bank) -> None:
-    with forged(bank.engine) as connection:
-        connection.execute(text("UPDATE entities SET external_id = '.' WHERE external_id = 'a'"))
-    assert bank.put(".", country="NO").changed == 1
-
-
 def test_what_was_stored_before_is_still_read_and_changed(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     assert bank.put(FORGED, country="NO").changed == 1
     assert bank.pay(1, FORGED).new == 1
