@@ -38,7 +38,7 @@ def test_the_first_time_shows_everything(home: Home) -> None:
 
 
 def test_what_comes_next_can_be_typed(home: Home) -> None:
-    commands = re.findall(r"^  \.venv/bin/fivefold (.*)$", home.demo.out, re.MULTILINE)
+    commands = re.findall(r"^  \.venv/bin/fivefold (.*?)(?:  .*)?$", home.demo.out, re.MULTILINE)
     assert len(commands) >= 4
     assert {command: list(wrong(command)) for command in commands} == {command: [] for command in commands}
     why = next(command for command in commands if command.startswith("explain"))
