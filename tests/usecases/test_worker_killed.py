@@ -44,6 +44,11 @@ COUNTRIES = ("NO", "RU", "KP")
 """Each a level higher than the one before; nobody moves back."""
 NAME = "platform"
 START_SECONDS = 120
+END_LEASES = (
+    "UPDATE due_marks SET lease_until_us = 0 WHERE entity_id IN"
+    " (SELECT entity_id FROM due_marks WHERE lease IS NOT NULL ORDER BY entity_id FOR UPDATE)"
+)
+"""In the order in which workers lock them: in another one both could wait for each other."""
 
 
 @dataclass(frozen=True)
@@ -229,7 +234,7 @@ def go_wrong(server: Server, workers: Workers, bank: Bank, countries: dict[str, 
             workers.kill_one(chance)
             if scale.lease_passes:
                 with bank.engine.begin() as connection:
-                    connection.execute(text("UPDATE due_marks SET lease_until_us = 0 WHERE lease IS NOT NULL"))
+                    connection.execute(text(END_LEASES))
         else:
             server.stop_hard(signal.SIGQUIT if len(faults) % 2 else signal.SIGKILL)
             with pytest.raises(StoreError):
