@@ -4,6 +4,7 @@ Each promotion is a run in an experiment of its own in MLflow, so that the alias
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.domain.errors import ModelError, PromotionRefusedError
@@ -39,27 +40,36 @@ class Promotion:
 
 def promotion_history(registry: Registry) -> list[Promotion]:
     """List every promotion and rollback, oldest first; also the last one where its process ended before it said so."""
-    finished = _records(registry, "FINISHED")
-    interrupted = _interrupted(registry, finished)
-    return [change for _, change in (finished if interrupted is None else [*finished, interrupted])]
+    return [record.promotion for record in _records(registry)]
 
 
-def _records(registry: Registry, status: str) -> list[tuple[str, Promotion]]:
-    """List the records of a status with their runs, oldest first."""
+class _Record(NamedTuple):
+    """A promotion with its run, which is *open* until it is marked as finished or failed."""
+
+    run_id: str
+    open: bool
+    promotion: Promotion
+
+
+def _records(registry: Registry) -> list[_Record]:
+    """List the records that count, oldest first.
+
+    These are the finished ones, and the newest of all where it is open and its version serves: the process that moved
+    the alias ended before it could mark the run.
+    """
     runs = registry.client.search_runs(
         [registry.experiment(_experiment(registry))],
-        filter_string=f"attributes.status = '{status}'",
+        filter_string="attributes.status != 'FAILED'",
         max_results=10_000,
     )
-    return sorted(((run.info.run_id, _read(run.data.tags)) for run in runs), key=lambda record: record[1].at_us)
-
-
-def _interrupted(registry: Registry, finished: list[tuple[str, Promotion]]) -> tuple[str, Promotion] | None:
-    """Find an open record whose alias has moved: its version serves, and nothing was recorded since."""
-    opened, champion = _records(registry, "RUNNING"), registry.champion()
-    if not opened or champion is None or opened[-1][1].version != champion.number:
-        return None
-    return opened[-1] if not finished or opened[-1][1].at_us > finished[-1][1].at_us else None
+    records = [_Record(run.info.run_id, run.info.status == "RUNNING", _read(run.data.tags)) for run in runs]
+    records.sort(key=lambda record: (record.promotion.at_us, not record.open))
+    finished, newest = [record for record in records if not record.open], records[-1:]
+    if newest == finished[-1:]:
+        return finished
+    champion = registry.champion()
+    serves = champion is not None and champion.number == newest[0].promotion.version
+    return [*finished, *newest] if serves else finished
 
 
 def promote(registry: Registry, number: int, *, force: bool = False, reason: str = "") -> Promotion:
@@ -136,9 +146,9 @@ def _planned(
 
 def apply_promotion(registry: Registry, promotion: Promotion) -> Promotion:
     """Move the alias and record it in MLflow: the record is opened first, and counts once the alias has moved."""
-    interrupted = _interrupted(registry, _records(registry, "FINISHED"))
-    if interrupted is not None:  # it would no longer be known by the alias, which moves now
-        registry.client.set_terminated(interrupted[0], "FINISHED")
+    for record in _records(registry):
+        if record.open:  # it counts by the alias, which moves now
+            registry.client.set_terminated(record.run_id, "FINISHED")
     tags = {name: "" if value is None else str(value) for name, value in vars(promotion).items()}
     run = registry.client.create_run(
         registry.experiment(_experiment(registry)), tags=tags, run_name=f"{promotion.action} {promotion.version}"
