@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.store.audit.bound_rows import TABLES, Digests, digests, merge_digests
 from fivefold.store.audit.standings import COLUMNS
-from fivefold.store.ingest.future_moments import future_moments, redate_moments
+from fivefold.store.ingest.future_moments import FutureMoment, future_moments, redate_moments
 from fivefold.store.sql.arrays import among
 from fivefold.store.tables.entities import (
     Attributes,
@@ -89,10 +89,11 @@ def count_future_rows(session: Session, latest_us: int) -> list[FutureRows]:
     return sorted([*counts, *(FutureRows(*key, len(moments), max(moments)) for key, moments in ahead.items())])
 
 
-def affected_entities(session: Session, organisation_id: int, latest_us: int, most: int) -> list[AffectedEntity]:
-    """List entities with rows dated after a moment, by their numbers; up to *most*."""
-    moments = {each.entity_id for each in future_moments(session, latest_us, organisation_id)}
-    by_moments = select(Entity.id).where(among(session, Entity.id, sorted(moments)))
+def affected_entities(
+    session: Session, organisation_id: int, latest_us: int, moments: Sequence[FutureMoment], most: int
+) -> list[AffectedEntity]:
+    """List entities with rows dated after a moment, or with one of the *moments*, by their numbers; up to *most*."""
+    by_moments = select(Entity.id).where(among(session, Entity.id, sorted({each.entity_id for each in moments})))
     by_stamps = (select(table.entity_id.label("id")).where(stamp > latest_us) for _, table, stamp, _ in _STAMPS)
     ids = union(by_moments, *by_stamps).subquery()
     statement = (
@@ -151,14 +152,9 @@ def _before(session: Session, entity_ids: Sequence[int], latest_us: int) -> dict
 
 
 def redate_facts(
-    session: Session, organisation_id: int, entity_ids: Sequence[int], latest_us: int, now_us: int
-) -> tuple[int, Digests, set[int]]:
-    """Set facts that are dated ahead to now.
-
-    Returns how many there were, the digests of bound rows, and the entities to which links of these entities lead.
-    """
-    those = set(entity_ids)
-    moments = [one for one in future_moments(session, latest_us, organisation_id) if one.entity_id in those]
+    session: Session, entity_ids: Sequence[int], moments: Sequence[FutureMoment], latest_us: int, now_us: int
+) -> tuple[int, Digests]:
+    """Set facts that are dated ahead, and the entities' *moments*, to now; return how many, and their rows' digests."""
     fact_count, row_digests = len(moments), [redate_moments(session, moments, now_us)]
     for _, table, stamp, mended in _STAMPS:
         if mended:
@@ -171,8 +167,7 @@ def redate_facts(
             fact_count += result.rowcount
             if bound_table is not None:
                 row_digests.append(digests(session, bound_table.name, keys))
-    others = {one.other_id for one in moments if one.other_id is not None}
-    return fact_count, merge_digests(*row_digests), others
+    return fact_count, merge_digests(*row_digests)
 
 
 def delete_value_scores(session: Session, entity_ids: Sequence[int], latest_us: int) -> int:

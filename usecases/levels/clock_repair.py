@@ -14,6 +14,7 @@ from fivefold.domain.clock import day_text, now_microseconds
 from fivefold.domain.errors import ConfigError
 from fivefold.store.audit.chain import digest_of
 from fivefold.store.ingest.entities import subjects
+from fivefold.store.ingest.future_moments import future_moments
 from fivefold.store.ingest.ownerships import owner_numbers
 from fivefold.store.levels import future_rows as ahead
 from fivefold.store.levels.assessment_queue import BULK, Reason, Subject
@@ -95,15 +96,19 @@ def _part(engine: Engine, organisation_id: int, moments: tuple[int, int], actor:
     """Mend some entities of an organisation in one transaction; tell how many."""
     latest, now = moments
     with writing(engine) as session:
-        affected = ahead.affected_entities(session, organisation_id, latest, PART)
+        all_moments = future_moments(session, latest, organisation_id)
+        affected = ahead.affected_entities(session, organisation_id, latest, all_moments, PART)
         if not affected:
             return 0
         ids = [entity.entity_id for entity in affected]
+        part = set(ids)
         marked = [Subject(*entity[:3]) for entity in affected if not entity.erased]
         before = reached_by(session, marked, now)
-        facts, digests, others = ahead.redate_facts(session, organisation_id, ids, latest, now)
+        of_part = [each for each in all_moments if each.entity_id in part]
+        facts, digests = ahead.redate_facts(session, ids, of_part, latest, now)
+        others = {each.other_id for each in of_part if each.other_id is not None}
         others |= owner_numbers(session, ids)  # facts about what they own, and the times in which they own it
-        mark_linked(session, [*marked, *subjects(session, others - {*ids})], Reason.CLOCK, now, BULK, before)
+        mark_linked(session, [*marked, *subjects(session, others - part)], Reason.CLOCK, now, BULK, before)
         stands = ahead.restore_levels(session, ids, latest, now)
         mended = {
             "standings": len(stands),
