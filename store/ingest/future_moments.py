@@ -18,10 +18,10 @@ from fivefold.store.ingest.tag_ends import forget_ends, plan_ends
 from fivefold.store.sql.arrays import among
 from fivefold.store.tables.audit import AuditEntry, AuditValues
 from fivefold.store.tables.entities import Entity, Link, Ownership, Tag
+from fivefold.store.tables.flows import FLOW_ACTOR
 
 ENDED_US: Final = "ended_us"
 """The key, in the details of an audit entry, of the moment at which the call ended tags or ownerships by its clock."""
-FLOW: Final = "flow:"
 _ENDING: Final = ("tag.set", "tag.ended", "entities.put")
 
 
@@ -51,7 +51,7 @@ def future_moments(session: Session, latest_us: int, organisation_id: int | None
     tags, owners = _ends(session, latest_us, organisation_id)
     own = () if organisation_id is None else (Entity.organisation_id == organisation_id,)
     moments: list[FutureMoment] = []
-    by_flow = and_(Tag.set_by.startswith(FLOW), Tag.from_us > latest_us)
+    by_flow = and_(Tag.set_by.startswith(FLOW_ACTOR), Tag.from_us > latest_us)
     tag_rows: Any = (
         select(Tag.organisation_id, Tag.id, Tag.entity_id, Tag.from_us, Tag.until_us, by_flow)
         .join(Entity, Entity.id == Tag.entity_id)

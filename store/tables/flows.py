@@ -16,6 +16,8 @@ from fivefold.store.tables.entities import BIG
 from fivefold.store.tables.events import JobColumns
 
 CAUSE_CHARACTERS = 160
+FLOW_ACTOR = "flow:"
+"""What names of actors begin with that are flows."""
 _ORGANISATION = "organisations.id"
 _FLOW = "flows.id"
 _VERSION = "flow_versions.id"

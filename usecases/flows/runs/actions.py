@@ -24,7 +24,7 @@ from fivefold.flows.language import Flow
 from fivefold.flows.trace import ActionTaken
 from fivefold.store.flows.actions import action_under, add_action
 from fivefold.store.tables.entities import Entity
-from fivefold.store.tables.flows import FlowRun
+from fivefold.store.tables.flows import FLOW_ACTOR, FlowRun
 from fivefold.store.webhooks.outbox import NewEvent
 from fivefold.usecases.flows.runs.facts import transaction_about
 from fivefold.usecases.flows.runs.reading import standing_of
@@ -36,8 +36,6 @@ from fivefold.usecases.shared.flow_triggers import bounded_cause, caused_by
 ACTED: Final = "flow.acted"
 REVIEW_AHEAD_US: Final = 7 * DAY_US
 """A review waits in the queue so long before it is due."""
-FLOW_ACTOR = "flow:"
-"""What names of actors begin with that are flows."""
 GIVEN_AS_TAGS: Final = ("tag", "group")
 """The kinds of actions that give a tag."""
 

@@ -23,9 +23,9 @@ from fivefold.store.flows.runs import (
 )
 from fivefold.store.ingest.entities import lock_entities
 from fivefold.store.tables.entities import Entity
-from fivefold.store.tables.flows import FlowAction, FlowRun
+from fivefold.store.tables.flows import FLOW_ACTOR, FlowAction, FlowRun
 from fivefold.store.webhooks.outbox import add_events
-from fivefold.usecases.flows.runs.actions import FLOW_ACTOR, GIVEN_AS_TAGS
+from fivefold.usecases.flows.runs.actions import GIVEN_AS_TAGS
 from fivefold.usecases.flows.runs.answers_of_shadows import pass_on
 from fivefold.usecases.flows.runs.calling import carried_on
 from fivefold.usecases.flows.runs.outcomes import PERSON

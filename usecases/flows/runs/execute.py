@@ -25,10 +25,10 @@ from fivefold.store.ingest.entities import lock_entities
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.failures import failure_text
 from fivefold.store.tables.entities import Entity
-from fivefold.store.tables.flows import FlowRun, StepOutcome
+from fivefold.store.tables.flows import FLOW_ACTOR, FlowRun, StepOutcome
 from fivefold.store.webhooks.outbox import add_events
 from fivefold.usecases.audit.record import bulk_of
-from fivefold.usecases.flows.runs.actions import FLOW_ACTOR, Doing, Done, carry_out
+from fivefold.usecases.flows.runs.actions import Doing, Done, carry_out
 from fivefold.usecases.flows.runs.answers_of_shadows import catch_up, pass_on
 from fivefold.usecases.flows.runs.asking import ask_outside, kept_of
 from fivefold.usecases.flows.runs.facts import facts_text, read_facts, transaction_about

@@ -24,9 +24,9 @@ from fivefold.store.ingest.entities import lock_entities
 from fivefold.store.sql.database import writing
 from fivefold.store.sql.failures import failure_text
 from fivefold.store.tables.entities import Entity
-from fivefold.store.tables.flows import FlowRun, FlowVersion
+from fivefold.store.tables.flows import FLOW_ACTOR, FlowRun, FlowVersion
 from fivefold.store.webhooks.outbox import add_events
-from fivefold.usecases.flows.runs.actions import FLOW_ACTOR, Doing, carry_out
+from fivefold.usecases.flows.runs.actions import Doing, carry_out
 from fivefold.usecases.flows.runs.outcomes import actions_text, people_who_answered
 from fivefold.usecases.levels.worker_loop import UNEXPECTED_ERRORS
 from fivefold.usecases.shared.actors import Actor

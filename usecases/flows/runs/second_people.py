@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from fivefold.flows.language import Flow, PersonStep
 from fivefold.store.flows.runs import outcomes_of
 from fivefold.store.levels.assessment_queue import Origin
-from fivefold.store.tables.flows import FlowRun
+from fivefold.store.tables.flows import FLOW_ACTOR, FlowRun
 from fivefold.usecases.accounts.second_person import has_sole_operator
 from fivefold.usecases.flows.runs.outcomes import PERSON
 from fivefold.usecases.shared.actors import SYSTEM
@@ -20,7 +20,7 @@ def people_behind(run: FlowRun) -> frozenset[str]:
     Flows are not among them, nor is the program itself.
     """
     named = {run.actor, run.about.get("by"), *run.about.get("people", ())}
-    return frozenset(name for name in named if name is not None and name != SYSTEM and not name.startswith("flow:"))
+    return frozenset(name for name in named if name is not None and name != SYSTEM and not name.startswith(FLOW_ACTOR))
 
 
 def origin_by(run: FlowRun, answered: Collection[str]) -> Origin:
