@@ -226,7 +226,7 @@ def request_override(
         )
         if once and (present := undecided_override(session, override)) is not None:
             return override_line(session, present, settings, now)
-        _checked_end(until_us, now)
+        _refuse_past_end(until_us, now)
         _refuse_below_floor(session, override, settings)
         session.add(override)
         session.flush()
@@ -240,10 +240,9 @@ def _number(settings: Settings, level: str) -> int:
     return settings.levels.index(level) + 1
 
 
-def _checked_end(until_us: int | None, now_us: int) -> int | None:
+def _refuse_past_end(until_us: int | None, now_us: int) -> None:
     if until_us is not None and checked_moment(until_us, "until_us") <= now_us:
         raise ConflictError(f"the override would end on {day_text(until_us)}, which is past; its end must lie ahead")
-    return until_us
 
 
 def _refuse_below_floor(session: Session, override: OverrideRow, settings: Settings) -> None:
@@ -271,7 +270,7 @@ def approve_override(
     with context.writing() as session:
         settings = locked_settings(session, context.organisation_id)  # one approval at a time: the cap is counted
         override = _to_decide(session, context, override_id)
-        _checked_end(override.until_us, now)
+        _refuse_past_end(override.until_us, now)
         _refuse_below_floor(session, override, settings)
         _refuse_above_cap(session, override, settings, now)
         replaced = [_revoke(older, context, f"replaced by override {override.id}", now) for older in

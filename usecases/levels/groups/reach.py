@@ -97,7 +97,7 @@ def reached_by(session: Session, concerned: Iterable[Subject], now_us: int) -> A
     ids = {subject.entity_id for subject in subjects_of_fact}
     touched = set(touched_by_links(session, ids)) if ids else set()
     begin_by_type: dict[tuple[int, int], set[int]] = {}
-    for subject in subjects_of_fact if touched else ():
+    for subject in subjects_of_fact:
         if subject.entity_id in touched:
             begin_by_type.setdefault((subject.type_id, subject.organisation_id), set()).add(subject.entity_id)
     reached = AffectedEntities()
