@@ -21,10 +21,6 @@ from tests.usecases.banks import Bank
 from tests.usecases.flows.flowing import LARGE, FlowBank
 
 YEAR_US = 365 * DAY_US
-SHARED = {
-    "input": {"group": {"links": "household"}, "count": "tags", "where": {"field": "tag", "equals": "watch"}},
-    "cases": [{"when": {"at_least": 1}, "points": 40}],
-}
 
 
 @pytest.fixture
