@@ -272,7 +272,7 @@ def plain_lines(typed: str) -> str:
 
 
 def written_in(form: Mapping[str, str]) -> tuple[WrittenText, ...]:
-    """Give the texts of a form that are longer than a word: those that nobody wants to write again.
+    """Give the texts of a form that have more than one word. A single word is a choice, or quickly written again.
 
     >>> written_in({"level": "high", "reason": "A court asked for it."})
     (WrittenText(field='reason', text='A court asked for it.'),)

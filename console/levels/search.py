@@ -41,7 +41,7 @@ class SearchPage:
 def search(visit: Visit) -> Answer:
     """Find entities by the beginnings of words, or by a tag; go straight to the one of a whole identifier.
 
-    While one types nobody is gone to: the page stays, and a longer identifier may begin so.
+    A script that asks at each letter gets results alone: what is typed so far may begin a longer identifier.
     """
     words, tag = (visit.query.get(name, "").strip() for name in ("text", "tag"))
     types = tuple(kind.name for kind in list_types(visit))
