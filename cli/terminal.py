@@ -155,9 +155,14 @@ def open_registry(name: str = DEFAULT_NAME) -> "Registry":
 
 
 def open_current_database() -> "Engine":
-    """Open the database of the settings and upgrade its schema."""
+    """Open the database of the settings and upgrade its schema; what is logged from now on goes to standard error."""
+    import structlog
+
+    from fivefold.serving.logs import configure_logs
     from fivefold.store.sql.database import open_current
 
+    if not structlog.is_configured():
+        configure_logs(logging.WARNING)
     return open_current(read_settings())
 
 

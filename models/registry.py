@@ -126,13 +126,10 @@ class Registry:
             client = MlflowClient(uri, uri)
             if not self.settings.embedded:
                 client.search_registered_models(max_results=1)  # a wrong address fails here, once
-        except Exception as error:
-            if self.settings.embedded:
-                raise
-            # MLflow, its drivers and its HTTP client have no error in common.
-            raise RegistryError(
-                f"{_ADDRESS} is {self.settings.tracking_shown}, which cannot be asked: {_one_line(error)}"
-            ) from None
+        except Exception as error:  # noqa: BLE001 (MLflow, its drivers and its HTTP client have no error in common)
+            address = f"{_ADDRESS} is {self.settings.tracking_shown}, which cannot be asked"
+            where = f"{self.settings.registry} cannot be opened" if self.settings.embedded else address
+            raise RegistryError(f"{where}: {_one_line(error)}") from None
         return client
 
     def use(self) -> None:

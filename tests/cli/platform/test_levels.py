@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+import structlog
 
-from tests.cli.running import refuse, succeed
+from tests.cli.running import refuse, run, succeed
 
 
 @pytest.fixture
@@ -33,6 +34,15 @@ def test_everything_as_json(var: Path) -> None:
     assert found["external_id"] == "a"
     assert found["level"] is None
     assert [line["assessment"] for line in found["history"]] == [found["assessment"]]
+
+
+def test_a_model_that_cannot_be_loaded_is_reported_beside_the_json(var: Path) -> None:
+    (var / "mlflow.db").write_text("no database", encoding="utf-8")
+    structlog.reset_defaults()  # as in a process of its own: other commands of this one may have set it up
+    done = run(var, "level", "a", "--now", "--json")
+    assert done.code == 0, done
+    assert json.loads(done.out)["external_id"] == "a"
+    assert "value model not loaded" in done.err
 
 
 def test_what_a_customer_owns_is_named_with_since_when(var: Path, tmp_path: Path) -> None:
