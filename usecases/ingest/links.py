@@ -254,17 +254,21 @@ def _store(
 
 
 def _sharing(
-    session: Session, kind: EntityType, new_links: Sequence[StoredLink], changes: _LinkChanges
+    session: Session, kind: EntityType, links: Sequence[StoredLink], changes: _LinkChanges
 ) -> dict[int, Concern]:
-    """Return the entities that already share a value with a new link: the group of each may change."""
+    """Return the entities that already share a value with new and changed links: the group of each may change.
+
+    All of them are returned unless so many share the value that they are too many also without these links.
+    """
     things: dict[str, dict[str, Concern]] = {}
-    for one in new_links:
+    for one in links:
         if one.thing is not None:
             concerns, concern = things.setdefault(one.link, {}), changes.concerned[one.entity_id]
             concerns[one.thing] = concerns.get(one.thing, concern) | concern
     sharing: dict[int, Concern] = {}
+    most = MOST_LINKED + 1 + len(links)
     for link, concerns in things.items():
-        rows = links_at(session, kind.id, link, "thing", sorted(concerns), changes.now_us, MOST_LINKED + 1)
+        rows = links_at(session, kind.id, link, "thing", sorted(concerns), changes.now_us, most)
         for entity, thing in rows.select("entity_id", "thing").iter_rows():
             sharing[entity] = sharing.get(entity, concerns[thing]) | concerns[thing]
     return sharing

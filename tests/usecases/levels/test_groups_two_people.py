@@ -7,7 +7,10 @@ from sqlalchemy import Engine
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError, InvalidDataError
+from fivefold.risk.facts.groups import links as engine_links
+from fivefold.usecases.ingest import links as ingest_links
 from fivefold.usecases.ingest.facts import RecordGiven, end_tag, put_record, set_tag
+from fivefold.usecases.levels.groups import links as reading
 from fivefold.usecases.levels.groups import reach
 from tests.store.filling import filled_once
 from tests.usecases import banks
@@ -133,3 +136,26 @@ def test_where_too_many_are_linked_one_person_alone_takes_nothing_back(
     set_tag(bank.context, "customer", "a", "fraud")
     bank.settle()
     assert bank.level("a") == 3
+
+
+@pytest.mark.parametrize("ends", ["a", "ae"])
+def test_one_person_alone_makes_nobody_known_again_whom_too_many_held_up(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    """Those who are left are looked at to the last one: `d` alone falls, as the tag of the others holds them up."""
+    for module in (engine_links, reading, reach, ingest_links):
+        monkeypatch.setattr(module, "MOST_LINKED", 2)
+    monkeypatch.setattr(reading, "MOST_READ", 6)
+    own = {"input": {"tag": "own"}, "cases": [{"when": {"equals": True}, "points": 65}]}
+    rules = {"fraud": {**FRAUD, "on_unknown": {"points": 65}}, "own": own}
+    decided(bank, bank.activate(banks.document(rules, links={"household": LINKS["household"]})))
+    bank.put("e")
+    names = sorted({*"abcd", *ends})
+    for name in sorted(set(names) - {"d"}):
+        set_tag(bank.context, "customer", name, "own")
+    put(bank, *((name, "household", "shop") for name in (*ends, *sorted(set(names) - set(ends)))))
+    bank.settle()
+    assert [bank.level(name) for name in names] == [3] * len(names)
+    bank.wait(11)
+    with pytest.raises(InvalidDataError, match="'d' would fall from high to low"):
+        put(bank, *((name, "household", "shop", None, bank.now) for name in ends))
