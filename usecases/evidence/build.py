@@ -56,7 +56,8 @@ material-changes.json
 lists.json          every version of a list that was in force at some moment of the quarter, with its members
 policies/           versions of policies for decisions, as they were written; versions.json with hashes and people
 groups/             versions of named groups, as they were written; versions.json with hashes, people and reasons, and
-                    when each was in force; moves.json with how many entered and left, sizes.json by day
+                    when each was in force; moves.json with how many entered and left, sizes.json by day;
+                    removed.json: before which moment moves may be left out, as the retention policy removed them
 flows/              versions of flows, as they were written; what changed since the version before; versions.json with
                     hashes, editors, tests, and when each acted or ran as a shadow; activations.json with reasons;
                     runs.jsonl: every run that began or ended in the quarter, with the versions of all that it rests on;

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
 from fivefold.store.evidence.archive_flows import group_log_entries, group_moves_counted, group_sizes_in
+from fivefold.store.evidence.retention_runs import removed_before
 from fivefold.store.groups.groups import GroupVersionRow, versions_of
 from fivefold.usecases.evidence.archive import ArchiveSection, json_file, optional_iso_text, text_file
 from fivefold.usecases.shared.inputs import Quarter
@@ -38,6 +39,7 @@ def groups_part(session: Session, organisation_id: int, quarter: Quarter) -> Arc
             *(text_file(group_document(row), row.version.document) for row in rows),
             json_file("groups/moves.json", [dict(row) for row in group_moves_counted(*of)]),
             json_file("groups/sizes.json", [_size(row) for row in group_sizes_in(*of)]),
+            json_file("groups/removed.json", _removed(session, organisation_id, quarter)),
         ],
         {"groups": len(rows)},
     )
@@ -100,6 +102,13 @@ def _version(
         ],
         "document": group_document(row),
     }
+
+
+def _removed(session: Session, organisation_id: int, quarter: Quarter) -> dict[str, Any]:
+    """Say before which moment of the quarter the retention policy may have removed moves; None for none."""
+    before_us = removed_before(session, organisation_id, "flows")  # moves go with runs of flows
+    is_within = before_us is not None and before_us > quarter.from_us
+    return {"moves_removed_before": optional_iso_text(min(before_us or 0, quarter.until_us)) if is_within else None}
 
 
 def _size(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def _line(run: Row, steps: Sequence[Row], actions: Sequence[Row], digest: str | 
         "does": run["does"],
         "rests_on": None if run_inputs is None else _rests_on(run_inputs),
         "engine": None if run["answer"] is None else json.loads(run["answer"])["engine"],
-        "steps": [_step(each) for each in steps],
+        "steps": [_step(each, is_gone=run["removed_by"] is not None) for each in steps],
         "actions": [_action(each) for each in actions],
         "removed_by_retention": run["removed_by"] is not None,
         "row_sha256": digest,
@@ -78,8 +78,8 @@ def _rests_on(run_inputs: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _step(step: Row) -> dict[str, Any]:
-    """Say who or what answered a step, and in which version; not what."""
+def _step(step: Row, *, is_gone: bool) -> dict[str, Any]:
+    """Say who or what answered a step, and in which version; not what. Whether it failed goes with the outcome."""
     outcome = json.loads(step["outcome"])
     model = outcome.get("model")
     return {
@@ -90,7 +90,7 @@ def _step(step: Row) -> dict[str, Any]:
         "source": outcome.get("source"),
         "registration": outcome.get("registration"),
         "model": None if model is None else {name: model[name] for name in ("name", "alias", "version", "digest")},
-        "failed": outcome.get("failed") is not None,
+        "failed": None if is_gone else outcome.get("failed") is not None,
     }
 
 

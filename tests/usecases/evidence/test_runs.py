@@ -198,3 +198,17 @@ def test_who_is_erased_is_in_no_line_and_what_retention_emptied_says_so(desk: De
     assert f"f:{erased}" not in content[RUNS].decode()
     assert len(line["row_sha256"]) == 64, "the log binds what stays, over a new salt"
     assert check_evidence(path).problems == ()
+
+
+def test_whether_a_step_failed_is_not_said_once_retention_removed_its_outcome(desk: Desk, tmp_path: Path) -> None:
+    bank = desk.bank
+    acting(desk, flow_document(steps=[INQUIRY], examples=INQUIRED))
+    (run,) = called(desk, ("ada",))
+    answer_run(person(desk), Role.INVESTIGATOR, run, "aye", SAID)
+    (step,) = read(content_of(bank.context, tmp_path)[1])[0]["steps"]
+    assert (step["by"], step["failed"]) == ("member:7", False)
+    bank.wait(days=6 * 366)
+    keep(bank, flows_days=1826)
+    assert remove(bank)["flows"] == 1
+    (step,) = read(content_of(bank.context, tmp_path)[1])[0]["steps"]
+    assert (step["by"], step["failed"]) == ("member:7", None)

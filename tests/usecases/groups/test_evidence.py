@@ -9,7 +9,8 @@ from sqlalchemy import Engine
 
 from fivefold.usecases.evidence.build import build_evidence
 from fivefold.usecases.shared.inputs import read_quarter
-from tests.usecases.grouped import HIGH, WORTH, document, opened
+from tests.usecases.erasure.removals import keep, remove
+from tests.usecases.grouped import HIGH, WORTH, Circle, document, opened
 
 pytestmark = pytest.mark.postgresql
 
@@ -35,3 +36,30 @@ def test_versions_and_approvals_of_groups_are_in_the_evidence_of_their_quarter(e
         (["member:1"], "member:2", True)
     ]
     assert json.loads(before["groups/versions.json"]) == []
+
+
+def moves_archived(circle: Circle, path: Path, quarter: str) -> tuple[list[int], str | None]:
+    """How many entered and left by the evidence of a quarter, and before which moment moves are left out."""
+    made = build_evidence(circle.bank.context, read_quarter(quarter), path, None)
+    with zipfile.ZipFile(made.path) as archive:
+        moves, removed = (json.loads(archive.read(f"groups/{name}.json")) for name in ("moves", "removed"))
+    return [each["moves"] for each in moves], removed["moves_removed_before"]
+
+
+def test_the_evidence_says_what_retention_removed_of_moves(engine: Engine, tmp_path: Path) -> None:
+    circle = opened(engine)
+    bank = circle.bank
+    circle.publish(HIGH)
+    circle.settle()
+    bank.wait(1)
+    circle.retire()
+    circle.settle()
+    assert moves_archived(circle, tmp_path / "1.zip", "2026Q4") == ([1, 1], None)
+    bank.wait(days=1826 + 20)
+    keep(bank, flows_days=1826)
+    assert remove(bank) == {"flows": 1}
+    assert moves_archived(circle, tmp_path / "2.zip", "2026Q4") == ([1], "2026-12-11T00:00:00+00:00")
+    assert moves_archived(circle, tmp_path / "3.zip", "2027Q1") == ([], None)
+    bank.wait(days=300)
+    remove(bank)
+    assert moves_archived(circle, tmp_path / "4.zip", "2026Q4") == ([1], "2026-12-19T00:00:00+00:00")
