@@ -4,16 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Final
 
-from sqlalchemy import bindparam, func, or_, select
+from sqlalchemy import bindparam, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.domain.text import perhaps
+from fivefold.store.flows.runs import QUEUED, RUNNING, WAITING
 from fivefold.store.sql.keyset import rows_of
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.entities import EntityType
-from fivefold.store.tables.flows import FlowDraft, FlowRow, FlowVersion
+from fivefold.store.tables.flows import FlowDraft, FlowRow, FlowRun, FlowVersion
 
 _NAMED: Final = select(FlowRow).where(FlowRow.organisation_id == bindparam("of"), FlowRow.name == bindparam("name"))
 """Built once, as each call of a flow uses it."""
@@ -126,3 +127,20 @@ def versions_in_force(
     if type_id is not None:
         statement = statement.where(FlowRow.type_id == type_id)
     return [(flow, version) for flow, version in session.execute(statement.order_by(FlowRow.name, FlowVersion.id))]
+
+
+def replaced_with_runs(session: Session, organisation_id: int) -> list[tuple[FlowRow, FlowVersion]]:
+    """List the versions that act no more, of flows that do, with runs that have yet to act; by name."""
+    open_runs = exists().where(
+        FlowRun.flow_id == FlowRow.id,
+        FlowRun.state.in_((QUEUED, RUNNING, WAITING)),
+        FlowRun.version_id == FlowVersion.id,
+        FlowRun.acting,
+    )
+    statement = (
+        select(FlowRow, FlowVersion)
+        .join(FlowVersion, FlowVersion.flow_id == FlowRow.id)
+        .where(FlowRow.organisation_id == organisation_id, FlowVersion.id != FlowRow.active_version_id, open_runs)
+        .order_by(FlowRow.name, FlowVersion.id)
+    )
+    return [(flow, version) for flow, version in session.execute(statement)]

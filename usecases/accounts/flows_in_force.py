@@ -18,7 +18,7 @@ from fivefold.flows.language import Flow
 from fivefold.risk.compiler.diagnostics import findings
 from fivefold.risk.language.purposes import Purpose
 from fivefold.store.decisions.decisions import active_policies, active_policy, policy_numbered
-from fivefold.store.flows.flows import flow_named, flow_or_none, versions_in_force
+from fivefold.store.flows.flows import flow_named, flow_or_none, replaced_with_runs, versions_in_force
 from fivefold.store.flows.runs import version_and_flow
 from fivefold.store.flows.versions import flow_version_numbered
 from fivefold.store.groups.groups import groups_of_organisation
@@ -261,6 +261,20 @@ def refuse_unusable_flows(session: Session, organisation_id: int) -> None:
         for finding in (each for each in problems if each not in of_its_text):
             name = f"version {standing.version.number} of the flow {standing.flow.name}"
             raise ConflictError(f"{name} could not run any more: {finding.where}: {finding.problem}")
+
+
+def refuse_groups_awaited(session: Session, organisation_id: int) -> None:
+    """Raise ConflictError if runs of a replaced version, which have yet to act, could not put into their group.
+
+    Called after the change, as `refuse_unusable_flows`. Quarantined runs do not count: nobody may ever try them again.
+    """
+    session.flush()
+    for flow, version in replaced_with_runs(session, organisation_id):
+        acts = analyse_canonical_flow(version.canonical).flow.model_copy(update={"triggers": ()})
+        there = groups_in_force(session, organisation_id, flow.type_id)
+        for finding in findings(group_diagnostics(acts, there), acts):
+            name = f"version {version.number} of the flow {flow.name}"
+            raise ConflictError(f"runs of {name}, which was replaced, have not ended: it {finding.problem}")
 
 
 def _findings_of_text(analysed: AnalysedFlow) -> list[Finding]:

@@ -22,7 +22,7 @@ from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.levels.markings import mark_everybody
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.groups import GroupVersion, NamedGroup
-from fivefold.usecases.accounts.flows_in_force import refuse_unusable_flows
+from fivefold.usecases.accounts.flows_in_force import refuse_groups_awaited, refuse_unusable_flows
 from fivefold.usecases.accounts.lists import named_lists
 from fivefold.usecases.accounts.purposes import declared_of, refuse_feeding_commerce, refuse_tags_of_flows
 from fivefold.usecases.accounts.second_person import refuse_same_person
@@ -209,7 +209,7 @@ def approve_group(context: Context, name: str, number: int, reason: str) -> Grou
         NotFoundError: there is no such version.
         ConflictError: it is not proposed any more, its writer approves it, or a newer one is active; or it is for
             commerce, and reads what has become `aml` since, or flows gave its tag because of that; or flows put into
-            the group, and it has a condition of its own from now on.
+            the group, or runs of them that have yet to end, and it has a condition of its own from now on.
     """
     now = context.now()
     why = checked_reason(reason)
@@ -226,6 +226,7 @@ def approve_group(context: Context, name: str, number: int, reason: str) -> Grou
         refuse_feeding_commerce(session, context.organisation_id)
         _refuse_tag_of_aml(session, row)
         refuse_unusable_flows(session, context.organisation_id)
+        refuse_groups_awaited(session, context.organisation_id)
         touched = _mark(session, context, row, now)
         replaced = None if before is None else before.number
         _record(session, context, "group.approved", row, {"reason": why}, replaced=replaced, touched=touched)
@@ -261,7 +262,8 @@ def retire_group(context: Context, name: str, number: int, reason: str) -> Group
     Raises:
         ConfigError: there is no reason.
         NotFoundError: there is no such version.
-        ConflictError: it is retired already; or it is in force, and a flow that acts or runs as a shadow names it.
+        ConflictError: it is retired already; or it is in force, and a flow that acts or runs as a shadow names it,
+            or a run of a version from before has yet to end that may put into it.
     """
     now = context.now()
     why = checked_reason(reason)
@@ -275,6 +277,7 @@ def retire_group(context: Context, name: str, number: int, reason: str) -> Group
         session.flush()
         if was == ACTIVE:
             refuse_unusable_flows(session, context.organisation_id)
+            refuse_groups_awaited(session, context.organisation_id)
         touched = _mark(session, context, row, now) if was == ACTIVE else 0
         _record(session, context, "group.retired", row, {"reason": why}, was=was, touched=touched)
         return group_line(row)

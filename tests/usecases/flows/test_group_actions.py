@@ -9,10 +9,11 @@ from sqlalchemy import Engine
 from fivefold.domain.errors import ConflictError, InvalidRulesetError
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.flows.activate import switch_flow_off
-from fivefold.usecases.flows.runs.answering import take_back_action
+from fivefold.usecases.flows.runs.answering import answer_run, take_back_action
 from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.groups.versions import approve_group, propose_group, retire_group
 from fivefold.usecases.ingest.facts import end_tag, set_tag
+from fivefold.usecases.shared.actors import Role
 from tests.store.filling import filled_once
 from tests.usecases import banks, platforms
 from tests.usecases.deciding import Desk, opened
@@ -189,6 +190,48 @@ def test_a_group_that_flows_put_into_ends_after_them_and_its_members_leave(bank:
     published(circle)
     settle(bank)
     assert circle.members() == {"ada"}, "her tag lasts still"
+
+
+ASKS = {
+    "question": "Shall we watch them?",
+    "role": "investigator",
+    "within": "4 hours",
+    "answers": {"yes": "done", "no": "nothing"},
+    "otherwise": "nothing",
+}
+
+
+def test_a_group_is_there_until_runs_of_a_replaced_version_that_may_put_into_it_have_ended(bank: FlowBank) -> None:
+    circle = Circle(bank)
+    for name in ("second", "third"):
+        switch_flow_off(circle.context(2), name, WHY)
+    done, nothing = ({"id": name, "title": name, "end": end} for name, end in (("done", ["mark"]), ("nothing", [])))
+    bank.add_flow(putting(steps=[{"id": "ask", "title": "Ask", "person": ASKS}, done, nothing]))
+    run = call_flow(bank.context, "first", "customer", "ada", run_key="k").number
+    bank.add_flow(giving_tag("first", GO))
+    propose_group(circle.context(), group_with_condition(WORTH), WHY, WHY)
+    refused = r"runs of version 2 of the flow first, which was replaced, have not ended: it puts into the group watched"
+    with pytest.raises(ConflictError, match=refused):
+        circle.retire()
+    with pytest.raises(ConflictError, match=refused):
+        approve_group(circle.context(2), "watched", 2, WHY)
+    answer_run(circle.context(2), Role.INVESTIGATOR, run, "yes", WHY)
+    settle(bank)
+    assert circle.members() == {"ada"}
+    circle.retire()
+    settle(bank)
+    assert circle.members() == set()
+
+
+def test_runs_of_a_flow_that_is_off_hold_no_group(bank: FlowBank) -> None:
+    circle = Circle(bank)
+    done, nothing = ({"id": name, "title": name, "end": end} for name, end in (("done", ["mark"]), ("nothing", [])))
+    bank.add_flow(putting(steps=[{"id": "ask", "title": "Ask", "person": ASKS}, done, nothing]))
+    run = call_flow(bank.context, "first", "customer", "ada", run_key="k").number
+    for name in ("first", "second", "third"):
+        switch_flow_off(circle.context(2), name, WHY)
+    circle.retire()
+    assert answer_run(circle.context(2), Role.INVESTIGATOR, run, "yes", WHY).taken == ()
 
 
 @pytest.fixture
