@@ -40,11 +40,18 @@ class Task:
         command: such as `score`.
         output: the file that it makes.
         conditions: whatever else the result depends on, as text, by the name that a person knows it by.
+        more: what to add to the same command to continue, such as `--as-of` where the command itself means now.
     """
 
     command: str
     output: Path
     conditions: Mapping[str, str]
+    more: str = ""
+
+    @property
+    def again(self) -> str:
+        """How to continue: what goes behind `the same command`."""
+        return f" with {self.more}" if self.more else ""
 
 
 @dataclass(frozen=True)
@@ -231,7 +238,12 @@ def _begin(folder: Path, task: Task, *, restart: bool) -> Parts:
                 each.unlink()
         return parts
     _clear(folder)
-    manifest = {"command": task.command, "begun": iso_text(now_microseconds()), "conditions": dict(task.conditions)}
+    manifest = {
+        "command": task.command,
+        "begun": iso_text(now_microseconds()),
+        "conditions": dict(task.conditions),
+        "again": task.again,
+    }
     path = folder / _MANIFEST
     with _naming(path):
         path.with_suffix(_UNFINISHED).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
@@ -253,7 +265,8 @@ def _require_same(task: Task, manifest: Mapping[str, object], finished: int) -> 
     if changes:
         raise ConfigError(
             f"an interrupted run left {count_text(finished, 'finished part')} for {task.output}, and this run is "
-            f"another: {'; '.join(changes)}. Run the first command again to continue, or add --restart to begin anew"
+            f"another: {'; '.join(changes)}. Run the first command again{manifest.get('again', '')} to continue, "
+            "or add --restart to begin anew"
         )
 
 

@@ -74,7 +74,7 @@ def continued(task: Task, *, restart: bool) -> Iterator[Parts]:
             (left,) = (each for each in leftovers(folder.parent) if each.folder == folder)
             errors.print(
                 f"{count_text(left.parts, 'part')} of {task.output} {'is' if left.parts == 1 else 'are'} finished: "
-                "the same command continues with them, and --restart begins anew",
+                f"the same command{task.again} continues with them, and --restart begins anew",
                 soft_wrap=True,
             )
         raise

@@ -104,7 +104,7 @@ def score(
         "--engine": engine,
     }
     with (
-        _parts_of(output, options, source, restart=restart) as parts,
+        _parts_of(output, options, source, "" if as_of else f"--as-of {iso_text(when)}", restart=restart) as parts,
         open_engine(engine, spark_master, spark_folder, output) as on,
     ):
         summary = score_file(
@@ -120,12 +120,12 @@ def score(
 
 
 def _parts_of(
-    output: Path | None, options: Mapping[str, object], source: "MappedFile", *, restart: bool
+    output: Path | None, options: Mapping[str, object], source: "MappedFile", more: str, *, restart: bool
 ) -> AbstractContextManager[Parts | None]:
     """Give the parts of an output; None where there is none, and nothing is kept."""
     if output is None:
         return nullcontext()
-    return continued(Task("score", output, conditions(options, source)), restart=restart)
+    return continued(Task("score", output, conditions(options, source), more), restart=restart)
 
 
 class Summary:

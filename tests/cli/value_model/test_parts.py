@@ -9,6 +9,8 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
+from fivefold.cli import terminal
+from fivefold.domain.clock import now_microseconds
 from fivefold.domain.parts import Task, open_parts
 from tests.cli.running import AS_OF, Home, refuse, run, succeed
 from tests.cli.small_parts import FULL, ended, small_parts
@@ -85,6 +87,20 @@ def test_a_stopped_command_says_what_is_left(end: str, code: int, home: Home, tm
     assert "--restart begins anew" in done.err
     assert "Traceback" not in done.err
     assert run(home.var, *arguments).err == f"Continues with {left} parts of an interrupted run.\n"
+
+
+def test_scores_as_of_now_continue_with_the_moment_that_is_named(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same command a second later is as of another moment."""
+    score = [part for part in command("score", home, tmp_path) if part not in {"--as-of", AS_OF}]
+    done = ended("SIGTERM", 3, home.var, *score)
+    more = done.err.partition("the same command with ")[2].partition(" continues with them")[0]
+    assert more.startswith("--as-of 20"), done.err
+    monkeypatch.setattr(terminal, "now_microseconds", lambda: now_microseconds() + 60_000_000)
+    said = refuse(home.var, *score)
+    assert said.endswith(f"Run the first command again with {more} to continue, or add --restart to begin anew")
+    assert run(home.var, *score, *more.split()).err.startswith("Continues with ")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
