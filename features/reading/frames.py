@@ -176,7 +176,9 @@ def histories_in_memory(
 
 
 def codes_of(column: pa.ChunkedArray) -> Integers:
-    """Number the identifiers of a column; equal ones have equal numbers."""
+    """Number the identifiers of a column; equal ones have equal numbers. Lists and structs are none, and all differ."""
+    if pa.types.is_nested(column.type):
+        return np.arange(len(column))
     whole = pa.table({"id": column}).unify_dictionaries()["id"].combine_chunks()
     encoded = whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
     chunks = encoded.chunks if isinstance(encoded, pa.ChunkedArray) else [encoded]

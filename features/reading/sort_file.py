@@ -194,10 +194,21 @@ def _checked(pieces: Iterable[_Piece], source: MappedFile, schema: pa.Schema | N
                 raise FileFormatError(f"{source} has no column {name}; it has {', '.join(names)}")
             if names.count(name) > 1:
                 raise FileFormatError(f"{source} has more than one column {name}")
+        _require_text(piece.rows[c.USER_ID], source)
         schema = schema or piece.rows.schema
         if not piece.rows.schema.equals(schema):
             raise FileFormatError(f"the files of {source} differ in their columns or the types of these")
         yield piece
+
+
+def _require_text(column: pa.ChunkedArray, source: MappedFile) -> None:
+    """Raise FileFormatError where identifiers cannot be written as text, such as lists."""
+    try:
+        column.cast(pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise FileFormatError(
+            f"{source} has values of {column.type} in the column {c.USER_ID}; allowed: text that is not empty"
+        ) from None
 
 
 def _text_batches(file: MappedFile) -> Iterator[pa.RecordBatch]:

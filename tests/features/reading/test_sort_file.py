@@ -178,3 +178,13 @@ def test_an_error_in_the_middle_leaves_no_bucket_behind(tmp_path: Path, monkeypa
     with pytest.raises(KeyboardInterrupt):
         sort_by_customer(path, tmp_path / "b.parquet")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_customers_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    for values in ([["a"]], [{"id": "a"}], [b"\xff"]):
+        table = arrow([row()])
+        table = table.set_column(table.column_names.index(c.USER_ID), c.USER_ID, pa.array(values))
+        pq.write_table(table, tmp_path / "rows.parquet")
+        with pytest.raises(FileFormatError, match="in the column user_id; allowed: text that is not empty"):
+            sort_by_customer(tmp_path / "rows.parquet", tmp_path / "sorted.parquet")
+        assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]

@@ -1,5 +1,6 @@
 """Streaming Parquet: the same bits with bounded memory, and a customer met twice is refused."""
 
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -358,3 +359,18 @@ def test_too_many_ungrouped_rows_are_refused(kind: str, tmp_path: Path, monkeypa
 def test_more_grouped_rows_are_taken_from_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(c, "ROWS_SORTED_IN_MEMORY", 2)
     assert read_histories(arrow(of("aabbb")), RATES).rows == 5
+
+
+@pytest.mark.parametrize("most_sorted", [-1, 1_000])
+@pytest.mark.parametrize("name", [c.USER_ID, c.CURRENCY, c.TRANSACTION_ID])
+@pytest.mark.parametrize("nested", [lambda text: [text], lambda text: {"id": text}])
+def test_lists_and_structs_for_text_are_refused_by_their_rows(
+    nested: Callable[[str], object], name: str, most_sorted: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "PARQUET_ROWS_SORTED", most_sorted)
+    table = arrow(of("aab", transaction_id="7"))
+    column = pa.array([nested(text) for text in table[name].to_pylist()])
+    pq.write_table(table.set_column(table.column_names.index(name), name, column), tmp_path / "rows.parquet")
+    with pytest.raises(InvalidDataError) as refused:
+        read_histories(tmp_path / "rows.parquet", RATES)
+    assert [(problem.row, problem.field) for problem in refused.value.problems] == [(0, name), (1, name), (2, name)]
