@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fivefold.domain.text import count_text
+
 Content = Mapping[str, Any]
 
 
@@ -32,6 +34,9 @@ def value_sentence(who: str, value: Content | None) -> str:
 
     >>> value_sentence("c1", None)
     'The value model knows no value of c1.'
+    >>> value_sentence("c", {"score": 4.2, "segment": "top", "expected_value": 8, "currency": "EUR", "as_of":
+    ...     "2026-11-26T00:00:00Z", "horizon_days": 0, "breakdown": None, "unexplained": "Version 1 gave it."})
+    'c scores 4.20 of 5 (top), expected to bring 8.00 EUR, as of 2026-11-26. It cannot be explained: Version 1 gave it.'
     """
     if value is None or value["score"] is None:
         return f"The value model knows no value of {who}."
@@ -40,7 +45,7 @@ def value_sentence(who: str, value: Content | None) -> str:
     sentence = f"{who} scores {value['score']:.2f} of 5 ({value['segment']}), expected to bring {expected}{days}"
     sentence += f", as of {_day(value['as_of'])}."
     if value["breakdown"] is None:
-        return f"{sentence} It cannot be explained: {value['unexplained']}."
+        return f"{sentence} It cannot be explained: {value['unexplained'].rstrip('.')}."
     parts = sorted(value["breakdown"]["contributions"], key=lambda part: -abs(part["points"]))[:3]
     return f"{sentence} Most of it: " + "; ".join(part["sentence"].rstrip(".") for part in parts) + "."
 
@@ -230,7 +235,12 @@ def levels_sentence(distribution: Content) -> str:
 
 
 def changes_sentence(type_: str, migration: Content) -> str:
-    """Say how many rose and fell in a time, and which move was the most frequent."""
+    """Say how many rose and fell in a time, and which move was the most frequent.
+
+    >>> changes_sentence("customer", {"since": "2026-11-01", "until": "2026-12-01", "levels": ["low", "high"],
+    ...     "moves": 1, "cells": [{"from_level": None, "to_level": "high", "entities": 274}]}).partition("level, ")[2]
+    '0 have none any more; 1 move from a level to another or to none.'
+    """
     order = {name: number for number, name in enumerate(migration["levels"], 1)}
     moved = [cell for cell in migration["cells"] or () if cell["from_level"] != cell["to_level"]]
     steps = [(order.get(cell["to_level"], 0) - order.get(cell["from_level"], 0), cell) for cell in moved]
@@ -242,7 +252,7 @@ def changes_sentence(type_: str, migration: Content) -> str:
     if migration["cells"] is None:
         return f"{sentence}{migration['moves']} moves of levels, too many to count who stands where."
     sentence += f"{rose} stand higher, {fell} lower, {first} reached their first level, {lost} have none any more; "
-    sentence += f"{migration['moves']} moves in all."
+    sentence += f"{count_text(migration['moves'], 'move')} from a level to another or to none."
     between_levels = [cell for cell in moved if cell["from_level"] is not None]
     if not between_levels:
         return sentence
