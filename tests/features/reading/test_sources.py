@@ -374,3 +374,13 @@ def test_lists_and_structs_for_text_are_refused_by_their_rows(
     with pytest.raises(InvalidDataError) as refused:
         read_histories(tmp_path / "rows.parquet", RATES)
     assert [(problem.row, problem.field) for problem in refused.value.problems] == [(0, name), (1, name), (2, name)]
+
+
+def test_identifiers_in_views_of_text_are_read(tmp_path: Path) -> None:
+    """As delta-rs writes them, where rows of a table were deleted."""
+    table = arrow(of("a", transaction_id="7"))
+    pq.write_table(table, tmp_path / "plain.parquet")
+    place = table.column_names.index(c.TRANSACTION_ID)
+    views = table.set_column(place, c.TRANSACTION_ID, table[c.TRANSACTION_ID].cast(pa.string_view()))
+    pq.write_table(views, tmp_path / "views.parquet")
+    assert same(read_histories(tmp_path / "plain.parquet", RATES), read_histories(tmp_path / "views.parquet", RATES))
