@@ -236,9 +236,7 @@ def read_identifiers(column: Column, field: str, errors: ErrorCollector, *, requ
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     nothing = np.zeros(len(column), dtype=np.bool_)
     if is_text(kind) or pa.types.is_integer(kind):
-        # Arrow compares no views; those of delta-rs and Polars may be more than 32-bit offsets hold.
-        plain = column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
-        texts, unread = plain if is_text(kind) else column.cast(pa.string()), nothing
+        texts, unread = column if is_text(kind) else column.cast(pa.string()), nothing
     else:
         texts, unread = pa.nulls(len(column), pa.string()), ~_mask(column.is_null())
     if required:

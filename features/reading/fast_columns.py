@@ -141,7 +141,10 @@ def read_plain_numbers(column: Any, largest: float) -> Floats | None:
 
 
 def as_arrow(column: Any) -> pa.Array:
-    """Give any column as an Arrow array, which the slow readers need."""
+    """Give any column as an Arrow array, which the slow readers need; views of text as text."""
     if isinstance(column, StringColumn):
         return column.arrow()
-    return pa.array(column) if isinstance(column, np.ndarray) else column
+    if isinstance(column, np.ndarray):
+        return pa.array(column)
+    # Arrow neither compares nor parses views; those of delta-rs and Polars may be more than 32-bit offsets hold.
+    return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column

@@ -31,7 +31,13 @@ from fivefold.features.reading.columns import (
     read_times,
     read_words,
 )
-from fivefold.features.reading.fast_columns import CodedWords, StringColumn, column_loops, string_column
+from fivefold.features.reading.fast_columns import (
+    CodedWords,
+    StringColumn,
+    as_arrow,
+    column_loops,
+    string_column,
+)
 from fivefold.features.reading.layout.histories import FOREVER, build_histories, first_moments
 from fivefold.features.reading.layout.in_order import Rules, customer_batches, histories_in_order
 from fivefold.features.reading.row_order import CheckedRows, sorted_row_numbers
@@ -291,7 +297,7 @@ def _plain_text(column: pa.Array, name: str) -> pa.Array:
     """Convert text to a type that all readers know; a dictionary only where it helps and has no repeats."""
     if pa.types.is_dictionary(column.type) and not (name in FEW_VALUES and _is_proper(column.dictionary)):
         column = column.dictionary_decode()
-    return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
+    return as_arrow(column)
 
 
 def _is_proper(dictionary: pa.Array) -> bool:
