@@ -31,7 +31,7 @@ class DriftCounter:
         self._engine = engine
         self._worker = secrets.token_hex(8)
         self._newest: ServedModel | None = None
-        self._counts: dict[tuple[int, str], tuple[ServedModel, Integers]] = {}
+        self._counts: dict[tuple[str, int, str], tuple[ServedModel, Integers]] = {}
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._store_regularly, name="counter", daemon=True)
@@ -48,11 +48,11 @@ class DriftCounter:
     def add(self, served: ServedModel, answer: ScoredRows) -> None:
         """Count the customers of a charged answer."""
         reference = served.model.reference
-        day = _day(now_microseconds() // DAY_US)
+        key = drift_key(served.name, served.model), served.version, _day(now_microseconds() // DAY_US)
         with self._lock:
-            entry = self._counts.get((served.version, day))
+            entry = self._counts.get(key)
             if entry is None:
-                entry = self._counts[served.version, day] = (served, reference.empty())
+                entry = self._counts[key] = (served, reference.empty())
             reference.count(entry[1], answer.matrix, answer.scores.score)
             self._newest = served
 
@@ -60,12 +60,11 @@ class DriftCounter:
         """Store the counts, and compare them with the reference."""
         now = now_microseconds()
         with self._lock:
-            entries = [(served, day, counts.copy()) for (_, day), (served, counts) in self._counts.items()]
-        for served, day, counts in entries:
-            model = drift_key(served.name, served.model)
-            keep_counts(self._engine, self._worker, model, served.version, day, counts)
+            entries = [(key, counts.copy()) for key, (_, counts) in self._counts.items()]
+        for (model, version, day), counts in entries:
+            keep_counts(self._engine, self._worker, model, version, day, counts)
             if day < day_text(now - DAY_US)[:10]:  # this day is over: drop its counts and its model
-                self._counts.pop((served.version, day), None)
+                self._counts.pop((model, version, day), None)
         newest = self._newest
         if newest is not None:
             since = day_text(now - COMPARED_DAYS * DAY_US)[:10]

@@ -62,7 +62,9 @@ class ChampionLoader:
         self.current: ServedModel | None = None
         self.refused = "no model was loaded yet"
         self._settings = settings
-        self._refused_version: int | None = None
+        # A number alone names no version: a registry that was made anew begins with 1 again, and with other runs.
+        self._current_run: str | None = None
+        self._refused_version: tuple[int, str | None] | None = None
         self._retry_at = inf
         self._note = settings.var / f"{settings.model_name}.served"
         self._first_poll_done = threading.Event()
@@ -94,10 +96,11 @@ class ChampionLoader:
         if champion is None:
             self._refuse(None, f"{self._settings.model_name} has no champion: run `fivefold train`")
             return
-        if self.current and self.current.version == champion.number:
+        version = champion.number, champion.run_id
+        if self.current and (self.current.version, self._current_run) == version:
             self.refused, self._refused_version = "", None
             return
-        if champion.number != self._refused_version or monotonic() > self._retry_at:
+        if version != self._refused_version or monotonic() > self._retry_at:
             self._swap_to(champion.number, champion.run_id)
             if self.current is None:
                 self._serve_previous(champion.number)
@@ -114,20 +117,22 @@ class ChampionLoader:
 
     def _swap_to(self, number: int, run_id: str | None) -> None:
         try:
-            served = ServedModel(warm_up_model(self._pinned(number, run_id)), number, self._settings.model_name)
+            model, trained_by = self._pinned(number, run_id)
+            served = ServedModel(warm_up_model(model), number, self._settings.model_name)
         except FivefoldError as error:  # a defect of the model itself: no retry until the alias moves
-            self._refuse(number, str(error))
+            self._refuse((number, run_id), str(error))
         except Exception as error:  # noqa: BLE001 (a broken model must not end the service)
-            self._refuse(number, f"version {number} cannot be loaded: {type(error).__name__}")
+            self._refuse((number, run_id), f"version {number} cannot be loaded: {type(error).__name__}")
             self._retry_at = monotonic() + RETRY_SECONDS
         else:
             before = self.current.version if self.current else None
-            self.current, self.refused, self._refused_version = served, "", None
+            self.current, self._current_run = served, trained_by
+            self.refused, self._refused_version = "", None
             self._remember(number)
             log.info("model serves", version=number, before=before)
 
-    def _pinned(self, number: int, run_id: str | None) -> ValueModel:
-        """Import a version into BentoML's store, once on this machine, and load it from there.
+    def _pinned(self, number: int, run_id: str | None) -> tuple[ValueModel, str | None]:
+        """Import a version into BentoML's store, once on this machine, and load it from there, with its run.
 
         *run_id* is the run of its training; the same number of another run, from an earlier registry, is replaced.
         """
@@ -144,9 +149,9 @@ class ChampionLoader:
                 bentoml.mlflow.import_model(tag, f"models:/{name}/{number}", metadata=metadata)
                 pinned = bentoml.models.get(tag)
             folder = Path(pinned.path).joinpath(*_ARTIFACT)
-            trained = pinned.info.metadata.get("mlflow_run_id")
-            require_sound(folder, self._settings.var / f"{name}.trials", number, str(trained))
-        return ValueModel.load(folder)
+            trained_by = pinned.info.metadata.get("mlflow_run_id")
+            require_sound(folder, self._settings.var / f"{name}.trials", number, str(trained_by))
+        return ValueModel.load(folder), None if trained_by is None else str(trained_by)
 
     def _serve_last_known(self) -> None:
         """At start, without a registry, serve the version that served here last, or else the newest pinned one."""
@@ -166,10 +171,11 @@ class ChampionLoader:
             self._swap_to(last if last in {number for _, number in pinned} else max(pinned)[1], None)
             self.refused = self.refused or why
 
-    def _refuse(self, number: int | None, why: str) -> None:
+    def _refuse(self, version: tuple[int, str | None] | None, why: str) -> None:
+        """Refuse a version, which is its number and its run; None where none is known."""
         if why != self.refused:
-            log.warning("champion refused", version=number, why=why)
-        self.refused, self._refused_version, self._retry_at = why, number, inf
+            log.warning("champion refused", version=version and version[0], why=why)
+        self.refused, self._refused_version, self._retry_at = why, version, inf
 
     def _remember(self, number: int) -> None:
         """Write down the version that serves, for a start without a registry."""

@@ -361,6 +361,40 @@ def test_a_pinned_one_of_a_registry_that_was_there_before_is_replaced(registry: 
     assert imported == [f"{NAME}:v{FIRST}"] * 2
 
 
+def test_a_champion_of_a_registry_that_was_made_anew_takes_over(
+    registry: Registry, imported: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the service runs: the number of its champion is the same, its training is not."""
+    made = held(registry)
+    made.refresh()
+    before = made.current
+    found = registry.version(FIRST)
+    object.__setattr__(found, "run_id", "another")
+    monkeypatch.setattr(Registry, "champion", lambda _: found)
+    made.refresh()
+    after = made.current
+    assert after is not None
+    assert after is not before
+    made.refresh()
+    assert made.current is after, "nothing changed since, so nothing is loaded"
+    assert imported == [f"{NAME}:v{FIRST}"] * 2
+
+
+def test_a_refused_number_of_a_registry_that_was_made_anew_is_tried(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.set_alias(CHAMPION, BROKEN)
+    made = held(registry)
+    made.refresh()
+    assert made.current is None
+    found = registry.version(BROKEN)
+    object.__setattr__(found, "run_id", "another")
+    monkeypatch.setattr(Registry, "champion", lambda _: found)
+    monkeypatch.setattr(ValueModel, "load", lambda _: model(FIRST))
+    made.refresh()
+    assert (version_of(made), made.refused) == (BROKEN, "")
+
+
 def test_the_watch_sees_a_new_champion_and_outlives_any_error(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
