@@ -108,7 +108,7 @@ def _is_twin(item: pytest.Item) -> bool:
     )
 
 
-def _runs_in_ci_alone(item: pytest.Item) -> bool:
+def _runs_at_full_depth_alone(item: pytest.Item) -> bool:
     return item.get_closest_marker("full") is not None or _is_twin(item)
 
 
@@ -120,11 +120,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, b
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what CI alone runs; put first what takes long, in the processes of xdist."""
+    """Leave out what runs at full depth alone; put first what takes long, in the processes of xdist."""
     if DEPTH == "quick":
         left_out, chosen = [], []
         for item in items:
-            (left_out if _runs_in_ci_alone(item) else chosen).append(item)
+            (left_out if _runs_at_full_depth_alone(item) else chosen).append(item)
         items[:] = chosen
         config.hook.pytest_deselected(items=left_out)
     if hasattr(config, "workerinput"):

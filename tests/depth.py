@@ -7,11 +7,11 @@ from typing import TypeVar
 Case = TypeVar("Case")
 
 DEPTH = os.environ.get("FIVEFOLD_TESTS", "quick")
-"""quick: `make test`. full: everything on both databases and more examples, in CI. soak: examples without end."""
+"""quick: `make test`. full: everything on both databases and more examples. soak: examples without end."""
 
 
 def examples(full: int) -> int:
-    """Give how many examples a property with a number of its own tries: that number in CI.
+    """Give how many examples a property with a number of its own tries: that number at full depth.
 
     In `make test` it is a tenth, five at least; in `make soak` ten times as many.
     """
@@ -21,5 +21,5 @@ def examples(full: int) -> int:
 
 
 def some(cases: Sequence[Case], step: int) -> list[Case]:
-    """Give all cases in CI; in `make test` the first one, and of those after it each that is *step* further."""
+    """Give all cases at full depth; in `make test` the first one, and of those after it each that is *step* further."""
     return list(cases[::step] if DEPTH == "quick" else cases)
