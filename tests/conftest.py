@@ -98,18 +98,18 @@ _ONE_DATABASE_ENOUGH = ("tests/usecases/", "tests/serving/")
 
 
 def _is_twin(item: pytest.Item) -> bool:
-    """Tell whether a test runs on PostgreSQL where its twin on SQLite is enough for `make test`."""
+    """Tell whether a test takes the steps on PostgreSQL that its twin takes on SQLite."""
     parameters = getattr(item, "callspec", None)
     return (
         item.nodeid.startswith(_ONE_DATABASE_ENOUGH)
         and parameters is not None
         and "postgresql" in parameters.params.values()
-        and item.get_closest_marker("postgresql") is None
     )
 
 
 def _runs_at_full_depth_alone(item: pytest.Item) -> bool:
-    return item.get_closest_marker("full") is not None or _is_twin(item)
+    is_spared = _is_twin(item) and item.get_closest_marker("postgresql") is None
+    return is_spared or item.get_closest_marker("full") is not None
 
 
 @pytest.hookimpl(wrapper=True)
