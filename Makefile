@@ -6,8 +6,8 @@ READY := $(VENV)/.ready
 # Schemathesis runs by itself, in a process of its own: pytest need not load it into each of its processes.
 PYTEST := $(BIN)/pytest --numprocesses=2 --dist=loadfile -p no:schemathesis
 
-# `make test COVERAGE=1` is what CI runs: half as long again, on Python 3.11. FULL=1 adds the slowest tests, every test on
-# both databases, and more examples: three times as long, for a release.
+# `make test COVERAGE=1` is what CI runs. For a release, FULL=1 adds the slowest tests, every test on both databases, and
+# more examples.
 ifdef FULL
 COVERAGE := 1
 export FIVEFOLD_TESTS := full

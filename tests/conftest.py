@@ -108,8 +108,9 @@ def _is_twin(item: pytest.Item) -> bool:
 
 
 def _runs_at_full_depth_alone(item: pytest.Item) -> bool:
-    is_spared = _is_twin(item) and item.get_closest_marker("postgresql") is None
-    return is_spared or item.get_closest_marker("full") is not None
+    if item.get_closest_marker("full") is not None:
+        return True
+    return _is_twin(item) and item.get_closest_marker("postgresql") is None
 
 
 @pytest.hookimpl(wrapper=True)

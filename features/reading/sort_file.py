@@ -107,7 +107,7 @@ def _partition(source: MappedFile, parts: Parts) -> _Partitioned:
     buckets = count_batches(done[0]) if done else max(1, -(-total // ROWS_A_BUCKET))
     schema = _plain(read_schema(done[0])) if done else None
     pieces = _with_end(_checked(_pieces(source, len(done), place), source, schema))
-    write = partial(_write_piece, parts=parts, buckets=buckets, total=total)
+    write = partial(_write_piece, source=source, parts=parts, buckets=buckets, total=total)
     with tqdm(desc="partitioning", unit=" rows", unit_scale=True, total=total, disable=None, leave=False) as bar:
         bar.update(place.rows)
         for file, rows in work_ahead(lambda each: write(*each), pieces):
@@ -131,12 +131,14 @@ def _with_end(pieces: Iterable[_Piece]) -> Iterator[tuple[_Piece, bool]]:
         yield waiting, True
 
 
-def _write_piece(piece: _Piece, is_last: bool, *, parts: Parts, buckets: int, total: int) -> tuple[Path, int]:
+def _write_piece(
+    piece: _Piece, is_last: bool, *, source: MappedFile, parts: Parts, buckets: int, total: int
+) -> tuple[Path, int]:
     """Keep the rows of a piece, those of each bucket in a batch of its own; give the file and the number of rows."""
     name = _piece_name(piece.number)
     note = {"total": total, "is_last": is_last, "place": [piece.place.file, piece.place.row, piece.place.rows]}
     table = piece.rows.unify_dictionaries().combine_chunks()
-    users = pl.Series(table[c.USER_ID].cast(pa.string()))
+    users = pl.Series(_as_text(table[c.USER_ID], source))
     of_row = (users.hash() % buckets).fill_null(0).to_numpy()
     ordered = table.take(pa.array(np.argsort(of_row, kind="stable")))
     noted = {**(table.schema.metadata or {}), _NOTE: json.dumps(note).encode()}
@@ -194,17 +196,16 @@ def _checked(pieces: Iterable[_Piece], source: MappedFile, schema: pa.Schema | N
                 raise FileFormatError(f"{source} has no column {name}; it has {', '.join(names)}")
             if names.count(name) > 1:
                 raise FileFormatError(f"{source} has more than one column {name}")
-        _require_text(piece.rows[c.USER_ID], source)
         schema = schema or piece.rows.schema
         if not piece.rows.schema.equals(schema):
             raise FileFormatError(f"the files of {source} differ in their columns or the types of these")
         yield piece
 
 
-def _require_text(column: pa.ChunkedArray, source: MappedFile) -> None:
-    """Raise FileFormatError where identifiers cannot be written as text, such as lists."""
+def _as_text(column: pa.ChunkedArray, source: MappedFile) -> pa.ChunkedArray:
+    """Give identifiers as text; FileFormatError where they cannot be written so, such as lists."""
     try:
-        column.cast(pa.string())
+        return column.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         raise FileFormatError(
             f"{source} has values of {column.type} in the column {c.USER_ID}; allowed: text that is not empty"

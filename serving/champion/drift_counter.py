@@ -31,7 +31,7 @@ class DriftCounter:
         self._engine = engine
         self._worker = secrets.token_hex(8)
         self._newest: ServedModel | None = None
-        self._counts: dict[tuple[str, int, str], tuple[ServedModel, Integers]] = {}
+        self._counts: dict[tuple[str, int, str], Integers] = {}
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._store_regularly, name="counter", daemon=True)
@@ -50,20 +50,20 @@ class DriftCounter:
         reference = served.model.reference
         key = drift_key(served.name, served.model), served.version, _day(now_microseconds() // DAY_US)
         with self._lock:
-            entry = self._counts.get(key)
-            if entry is None:
-                entry = self._counts[key] = (served, reference.empty())
-            reference.count(entry[1], answer.matrix, answer.scores.score)
+            counts = self._counts.get(key)
+            if counts is None:
+                counts = self._counts[key] = reference.empty()
+            reference.count(counts, answer.matrix, answer.scores.score)
             self._newest = served
 
     def store(self) -> None:
         """Store the counts, and compare them with the reference."""
         now = now_microseconds()
         with self._lock:
-            entries = [(key, counts.copy()) for key, (_, counts) in self._counts.items()]
+            entries = [(key, counts.copy()) for key, counts in self._counts.items()]
         for (model, version, day), counts in entries:
             keep_counts(self._engine, self._worker, model, version, day, counts)
-            if day < day_text(now - DAY_US)[:10]:  # this day is over: drop its counts and its model
+            if day < day_text(now - DAY_US)[:10]:  # this day is over: drop its counts
                 self._counts.pop((model, version, day), None)
         newest = self._newest
         if newest is not None:

@@ -33,11 +33,12 @@ log = structlog.get_logger("fivefold.model")
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model, its version and its name; a request uses one of these to its end."""
+    """A model, its version, its name and the run that trained it; a request uses one of these to its end."""
 
     model: ValueModel
     version: int
     name: str
+    run_id: str = ""
 
     def description(self) -> dict[str, Any]:
         """Describe the model as explanations show it."""
@@ -62,8 +63,6 @@ class ChampionLoader:
         self.current: ServedModel | None = None
         self.refused = "no model was loaded yet"
         self._settings = settings
-        # A number alone names no version: a registry that was made anew begins with 1 again, and with other runs.
-        self._current_run: str | None = None
         self._refused_version: tuple[int, str | None] | None = None
         self._retry_at = inf
         self._note = settings.var / f"{settings.model_name}.served"
@@ -96,8 +95,9 @@ class ChampionLoader:
         if champion is None:
             self._refuse(None, f"{self._settings.model_name} has no champion: run `fivefold train`")
             return
+        # A number alone names no version: a registry that was made anew begins with 1 again, and with other runs.
         version = champion.number, champion.run_id
-        if self.current and (self.current.version, self._current_run) == version:
+        if self.current and (self.current.version, self.current.run_id) == version:
             self.refused, self._refused_version = "", None
             return
         if version != self._refused_version or monotonic() > self._retry_at:
@@ -117,8 +117,8 @@ class ChampionLoader:
 
     def _swap_to(self, number: int, run_id: str | None) -> None:
         try:
-            model, trained_by = self._pinned(number, run_id)
-            served = ServedModel(warm_up_model(model), number, self._settings.model_name)
+            served = self._pinned(number, run_id)
+            warm_up_model(served.model)
         except FivefoldError as error:  # a defect of the model itself: no retry until the alias moves
             self._refuse((number, run_id), str(error))
         except Exception as error:  # noqa: BLE001 (a broken model must not end the service)
@@ -126,13 +126,12 @@ class ChampionLoader:
             self._retry_at = monotonic() + RETRY_SECONDS
         else:
             before = self.current.version if self.current else None
-            self.current, self._current_run = served, trained_by
-            self.refused, self._refused_version = "", None
+            self.current, self.refused, self._refused_version = served, "", None
             self._remember(number)
             log.info("model serves", version=number, before=before)
 
-    def _pinned(self, number: int, run_id: str | None) -> tuple[ValueModel, str | None]:
-        """Import a version into BentoML's store, once on this machine, and load it from there, with its run.
+    def _pinned(self, number: int, run_id: str | None) -> ServedModel:
+        """Import a version into BentoML's store, once on this machine, and load it from there.
 
         *run_id* is the run of its training; the same number of another run, from an earlier registry, is replaced.
         """
@@ -149,9 +148,9 @@ class ChampionLoader:
                 bentoml.mlflow.import_model(tag, f"models:/{name}/{number}", metadata=metadata)
                 pinned = bentoml.models.get(tag)
             folder = Path(pinned.path).joinpath(*_ARTIFACT)
-            trained_by = pinned.info.metadata.get("mlflow_run_id")
-            require_sound(folder, self._settings.var / f"{name}.trials", number, str(trained_by))
-        return ValueModel.load(folder), None if trained_by is None else str(trained_by)
+            trained_by = str(pinned.info.metadata.get("mlflow_run_id"))
+            require_sound(folder, self._settings.var / f"{name}.trials", number, trained_by)
+        return ServedModel(ValueModel.load(folder), number, name, trained_by)
 
     def _serve_last_known(self) -> None:
         """At start, without a registry, serve the version that served here last, or else the newest pinned one."""

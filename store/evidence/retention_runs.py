@@ -50,9 +50,12 @@ def has_begun(session: Session, organisation_id: int, kind: str, after_us: int, 
     return session.scalar(select(RetentionRun.id).where(*of, *began).limit(1)) is not None
 
 
-def removed_before(session: Session, organisation_id: int, kind: str) -> int | None:
-    """Give the moment before which rows of a kind may have been removed; None where none were looked at."""
-    of = (RetentionRun.organisation_id == organisation_id, RetentionRun.kind == kind)
+def moves_removed_before(session: Session, organisation_id: int) -> int | None:
+    """Give the moment before which moves of groups may have been removed; None where none were looked at.
+
+    They go with the runs of flows.
+    """
+    of = (RetentionRun.organisation_id == organisation_id, RetentionRun.kind == "flows")
     return session.scalar(select(func.max(RetentionRun.before_us)).where(*of))
 
 

@@ -266,7 +266,7 @@ def refuse_unusable_flows(session: Session, organisation_id: int) -> None:
 def refuse_groups_awaited(session: Session, organisation_id: int) -> None:
     """Raise ConflictError if runs of a replaced version, which have yet to act, could not put into their group.
 
-    Called after the change, as `refuse_unusable_flows`. Quarantined runs do not count: nobody may ever try them again.
+    Called after the change, as `refuse_unusable_flows`. Quarantined runs do not count: they may never be tried again.
     """
     session.flush()
     for flow, version in replaced_with_runs(session, organisation_id):

@@ -209,8 +209,7 @@ class ParquetPart:
         first = 0
         # A column of lists or structs has no values of its own that a dictionary could hold.
         flat = {each.name for each in self._own if not pa.types.is_nested(each.type)}
-        coded = [name for name in dictionaries if name in own and name in flat]
-        with self._errors(), self._open(coded) as parquet:
+        with self._errors(), self._open([name for name in dictionaries if name in own and name in flat]) as parquet:
             for batch in parquet.iter_batches(rows, row_groups=groups, columns=read):
                 if not columns or (
                     list(columns) == batch.schema.names and not self.constants and self.row_mask is None

@@ -201,12 +201,17 @@ ASKS = {
 }
 
 
+def asking() -> str:
+    """A flow that puts into the group once a person has said yes."""
+    done, nothing = ({"id": name, "title": name, "end": end} for name, end in (("done", ["mark"]), ("nothing", [])))
+    return putting(steps=[{"id": "ask", "title": "Ask", "person": ASKS}, done, nothing])
+
+
 def test_a_group_is_there_until_runs_of_a_replaced_version_that_may_put_into_it_have_ended(bank: FlowBank) -> None:
     circle = Circle(bank)
     for name in ("second", "third"):
         switch_flow_off(circle.context(2), name, WHY)
-    done, nothing = ({"id": name, "title": name, "end": end} for name, end in (("done", ["mark"]), ("nothing", [])))
-    bank.add_flow(putting(steps=[{"id": "ask", "title": "Ask", "person": ASKS}, done, nothing]))
+    bank.add_flow(asking())
     run = call_flow(bank.context, "first", "customer", "ada", run_key="k").number
     bank.add_flow(giving_tag("first", GO))
     propose_group(circle.context(), group_with_condition(WORTH), WHY, WHY)
@@ -225,8 +230,7 @@ def test_a_group_is_there_until_runs_of_a_replaced_version_that_may_put_into_it_
 
 def test_runs_of_a_flow_that_is_off_hold_no_group(bank: FlowBank) -> None:
     circle = Circle(bank)
-    done, nothing = ({"id": name, "title": name, "end": end} for name, end in (("done", ["mark"]), ("nothing", [])))
-    bank.add_flow(putting(steps=[{"id": "ask", "title": "Ask", "person": ASKS}, done, nothing]))
+    bank.add_flow(asking())
     run = call_flow(bank.context, "first", "customer", "ada", run_key="k").number
     for name in ("first", "second", "third"):
         switch_flow_off(circle.context(2), name, WHY)

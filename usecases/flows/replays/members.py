@@ -7,13 +7,10 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.text import count_text
-from fivefold.store.evidence.retention_runs import removed_before
+from fivefold.store.evidence.retention_runs import moves_removed_before
 from fivefold.store.groups.groups import in_force_since
 from fivefold.store.groups.members import KeptMove, moves_kept
 from fivefold.store.tables.entities import EntityType
-
-_KIND_OF_MOVES = "flows"
-"""The retention policy removes moves of groups with what runs of flows were made from."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ def read_members_then(
         return MembersThen({}, 0)
     organisation_id = session.get_one(EntityType, type_id).organisation_id
     moves = moves_kept(session, type_id, sorted(groups), entity_ids)
-    before_us = removed_before(session, organisation_id, _KIND_OF_MOVES)  # read last, as some may go meanwhile
+    before_us = moves_removed_before(session, organisation_id)  # read last, as some may go meanwhile
     return MembersThen(moves, before_us or 0)
 
 
