@@ -50,7 +50,7 @@ class TypeArguments(Arguments):
 class OfEntity(TypeArguments):
     """About one."""
 
-    external_id: str = Field(description="Your own identifier of the customer.")
+    external_id: str = Field(pattern=r"^[^\x00]+$", description="Your own identifier of the customer.")
 
     @property
     def entity(self) -> tuple[str, str] | None:

@@ -77,26 +77,27 @@ def _link_groups(session: Session, ids: list[int]) -> Iterator[tuple[int, set[in
         directed = select(near.label("near"), Link.link, far.label("far")).where(
             among(session, near, ids), Link.other_id.is_not(None)
         )
-        for (entity, _), others in _groups(session, directed):
+        for (entity, _), others in _groups(session, directed, MOST_LINKED):
             yield entity, others
     entity_ids, link_key = set(ids), (Link.type_id, Link.link, Link.thing)
     theirs = select(*link_key).where(among(session, Link.entity_id, ids), Link.thing.is_not(None)).distinct().subquery()
     sharer = aliased(Link)
     same = (sharer.type_id == theirs.c.type_id) & (sharer.link == theirs.c.link) & (sharer.thing == theirs.c.thing)
-    for _, those in _groups(session, select(*theirs.c, sharer.entity_id.label("far")).join(sharer, same)):
+    sharers = select(*theirs.c, sharer.entity_id.label("far")).join(sharer, same)
+    for _, those in _groups(session, sharers, MOST_LINKED + 1):  # the entity itself is among them
         yield from ((entity, those) for entity in those & entity_ids)
 
 
-def _groups(session: Session, ends: Any) -> Iterator[tuple[tuple[Any, ...], set[int]]]:
-    """Yield the entities `far` grouped by the other columns; as in the rules, too large a group is none."""
+def _groups(session: Session, ends: Any, most: int) -> Iterator[tuple[tuple[Any, ...], set[int]]]:
+    """Yield the entities `far` grouped by the other columns; as in the rules, a group of more than *most* is none."""
     each = ends.distinct().subquery()
     keys = [column for column in each.c if column.name != "far"]
     place = func.row_number().over(partition_by=keys, order_by=each.c.far)
     numbered = select(*keys, each.c.far, place.label("place")).subquery()
     groups: dict[tuple[Any, ...], set[int]] = {}
-    for *key, far, _ in session.execute(select(numbered).where(numbered.c.place <= MOST_LINKED + 2)):
+    for *key, far, _ in session.execute(select(numbered).where(numbered.c.place <= most + 1)):
         groups.setdefault(tuple(key), set()).add(far)
-    yield from ((key, those) for key, those in groups.items() if len(those) <= MOST_LINKED + 1)
+    yield from ((key, those) for key, those in groups.items() if len(those) <= most)
 
 
 def _open(session: Session, ids: list[int], now_us: int) -> Iterator[Any]:

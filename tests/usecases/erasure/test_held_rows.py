@@ -154,6 +154,21 @@ def test_what_too_many_share_links_nobody(bank: Bank, tmp_path: Path, monkeypatc
     assert (line(bank, "outbox").kept, line(bank, "outbox").removable) == (0, 2)
 
 
+def test_too_many_directed_links_count_only_for_the_other_ends(
+    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_links(bank.context, "customer", [LinkRow("first", "owns", name) for name in ("second", "third")])
+    bank.settle()
+    _hold(bank, tmp_path, "third")
+    keep(bank, outbox_days=90)
+    monkeypatch.setattr(holds, "MOST_LINKED", 2)
+    assert line(bank, "outbox").kept == 1, "of first; two are not too many"
+    monkeypatch.setattr(holds, "MOST_LINKED", 1)
+    assert line(bank, "outbox").kept == 0
+    _hold(bank, tmp_path, "first")
+    assert line(bank, "outbox").kept == 2, "and second, who has one link, to first"
+
+
 RUNS = {"waits": ("waiting", True, None), "was given up": ("quarantined", True, None)}
 OVER = {"came to its end": ("ended", True, 1), "is a shadow's": ("waiting", False, None)}
 

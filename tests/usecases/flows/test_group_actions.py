@@ -9,10 +9,12 @@ from sqlalchemy import Engine
 from fivefold.domain.errors import ConflictError, InvalidRulesetError
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.flows.activate import switch_flow_off
-from fivefold.usecases.flows.runs.answering import answer_run, take_back_action
+from fivefold.usecases.flows.runs import actions
+from fivefold.usecases.flows.runs.answering import answer_run, retry_run, take_back_action
 from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.groups.versions import approve_group, propose_group, retire_group
 from fivefold.usecases.ingest.facts import end_tag, set_tag
+from fivefold.usecases.levels.worker import MAX_ATTEMPTS
 from fivefold.usecases.shared.actors import Role
 from tests.store.filling import filled_once
 from tests.usecases import banks, platforms
@@ -50,7 +52,7 @@ def putting(name: str = "first", lasts: str | None = "10 days", **parts: Any) ->
 
 
 def published(circle: Circle, document: str = "") -> None:
-    made = propose_group(circle.context(), document or kept(), WHY)
+    made = propose_group(circle.context(), document or kept(), WHY, WHY)
     approve_group(circle.context(2), made.name, made.number, WHY)
 
 
@@ -226,6 +228,46 @@ def test_a_group_is_there_until_runs_of_a_replaced_version_that_may_put_into_it_
     circle.retire()
     settle(bank)
     assert circle.members() == set()
+
+
+def test_a_quarantined_run_that_is_tried_again_does_not_put_into_a_group_that_was_retired(
+    bank: FlowBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    circle = Circle(bank)
+    for name in ("second", "third"):
+        switch_flow_off(circle.context(2), name, WHY)
+    bank.add_flow(asking())
+    run = call_flow(bank.context, "first", "customer", "ada", run_key="k").number
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("a fault")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(actions, "set_tag_in", broken)
+        answer_run(circle.context(2), Role.INVESTIGATOR, run, "yes", WHY)
+        quarantined(bank)
+    bank.add_flow(giving_tag("first", GO))
+    circle.retire()
+    retry_run(circle.context(), run)
+    quarantined(bank)
+    assert "flows put into the group watched no more: it was retired" in (bank.runs()[0].error or "")
+    assert bank.actions() == []
+    published(circle, group_with_condition(WORTH))
+    retry_run(circle.context(), run)
+    quarantined(bank)
+    assert "the group watched no more: it has a condition of its own now" in (bank.runs()[0].error or "")
+    published(circle)
+    retry_run(circle.context(), run)
+    settle(bank)
+    assert circle.members() == {"ada"}
+
+
+def quarantined(bank: FlowBank) -> None:
+    """Carry the only run on until it is quarantined; once more for what it does on failure."""
+    for _ in range(MAX_ATTEMPTS + 1):
+        bank.work()
+        bank.wait(1)
+    assert [run.state for run in bank.runs()] == ["quarantined"]
 
 
 def test_runs_of_a_flow_that_is_off_hold_no_group(bank: FlowBank) -> None:

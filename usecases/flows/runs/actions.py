@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import DAY_US, iso_text
+from fivefold.domain.errors import ConflictError
 from fivefold.features import schema as c
 from fivefold.flows.actions import (
     Action,
@@ -26,6 +27,7 @@ from fivefold.store.flows.actions import action_under, add_action
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.flows import FLOW_ACTOR, FlowRun
 from fivefold.store.webhooks.outbox import NewEvent
+from fivefold.usecases.accounts.flows_in_force import groups_in_force
 from fivefold.usecases.flows.runs.facts import transaction_about
 from fivefold.usecases.flows.runs.reading import standing_of
 from fivefold.usecases.flows.runs.second_people import origin_by
@@ -179,11 +181,25 @@ def _affect(
 
     A tag that a person gave stays as it is, and one that another flow gave is not shortened: it may hold a level up.
     """
+    if action_taken.kind == "group":
+        _refuse_group_not_kept(session, entity, content["group"])
     if action_taken.kind in GIVEN_AS_TAGS and not _is_held(session, entity, content, doing.now_us):
         set_tag_in(session, doing.context, entity, content["tag"], content["until_us"], doing.now_us)
     elif action_taken.kind == "case":
         record = RecordGiven(external_id=content["case"], opened_us=doing.now_us)
         put_record_in(session, doing.context, entity, "case", record, doing.now_us)
+
+
+def _refuse_group_not_kept(session: Session, entity: Entity, name: str) -> None:
+    """Raise ConflictError where flows put into a group no more: nobody would enter, and the run would say so.
+
+    Groups that flows in force name stay, and those that runs of replaced versions wait for. A quarantined run may be
+    tried again later than that.
+    """
+    group = groups_in_force(session, entity.organisation_id, entity.type_id).get(name)
+    if group is None or not group.kept_by_flows:
+        why = "it was retired" if group is None else "it has a condition of its own now"
+        raise ConflictError(f"flows put into the group {name} no more: {why}")
 
 
 def _is_held(session: Session, entity: Entity, content: Mapping[str, Any], now: int) -> bool:
