@@ -98,6 +98,10 @@ def csv_header(path: Path) -> tuple[list[str], str]:
         raise FileFormatError(f"{path} is not CSV with a header line: {error}") from None
     if not names:
         raise FileFormatError(f"{path} is not CSV with a header line: its first line is empty")
+    if line.lower().startswith("sep=") and len(line.strip()) <= len("sep=") + 1:
+        raise FileFormatError(
+            f"{path} is not CSV with a header line: its first line, {line.strip()!r}, is for Excel alone; delete it"
+        )
     return names, delimiter
 
 

@@ -109,3 +109,9 @@ def test_whatever_is_quoted_by_the_letter_is_read_as_it_was(
     sound, torn = read(tmp_path_factory.mktemp("rows"), "\n".join(lines) + "\n", size)
     assert torn == {}
     assert list(sound.values()) == [[field or None for field in row] for row in rows]
+
+
+@pytest.mark.parametrize("line", ["sep=,", "SEP=;", "sep=\t", "sep="])
+def test_a_first_line_that_is_for_excel_is_refused_with_that_reason(tmp_path: Path, line: str) -> None:
+    with pytest.raises(FileFormatError, match=r"its first line, .*, is for Excel alone; delete it"):
+        read(tmp_path, f"{line}\r\na;b\r\n1;2\r\n")
