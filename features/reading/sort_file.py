@@ -28,6 +28,7 @@ from fivefold.features.reading.columns import MOST_NAMED_IN_FILES, ErrorCollecto
 from fivefold.features.reading.csv_file import csv_parts
 from fivefold.features.reading.json_lines import read_json_lines
 from fivefold.features.reading.parquet_stream import START, ParquetTables, StreamPosition, tables_of
+from fivefold.features.reading.places.addresses import address_of
 from fivefold.features.reading.tables import read_json
 from fivefold.features.reading.text_files import MappedFile, TornRow, suffix_of
 
@@ -55,7 +56,7 @@ def sort_by_customer(source: Path, output: Path, parts: Parts | None = None) -> 
     file = MappedFile(source)
     partitioned = _partition(file, parts)
     if not partitioned.rows:
-        raise FileFormatError(f"{source} has no rows")
+        raise FileFormatError(f"{address_of(source) or source} has no rows")
     buckets = range(count_batches(partitioned.files[0]))
     with ExitStack() as stack:
         unfinished = stack.enter_context(parts.publishing())

@@ -355,7 +355,7 @@ def test_a_table_of_iceberg_is_not_read_as_a_folder(catalog: Catalog, tmp_path: 
             read(address)
 
 
-def test_what_is_no_table_of_the_catalog(catalog: Catalog) -> None:
+def test_what_is_no_table_of_the_catalog(catalog: Catalog, tmp_path: Path) -> None:
     for address in ("iceberg://bank/lake.none", "iceberg://none/lake.rows", "iceberg://bank/lake.none@3"):
         with pytest.raises(FileFormatError, match="cannot be read as a table of Iceberg"):
             read(address)
@@ -363,6 +363,8 @@ def test_what_is_no_table_of_the_catalog(catalog: Catalog) -> None:
         read("iceberg://bank")
     catalog.create_table("lake.empty", moments(WHOLE).schema)
     assert read("iceberg://bank/lake.empty").rows == 0
+    with pytest.raises(FileFormatError, match=r"^iceberg://bank/lake.empty has no rows"):
+        sort_by_customer(Path("iceberg://bank/lake.empty"), tmp_path / "out.parquet")
 
 
 # Object stores
