@@ -11,6 +11,7 @@ from fivefold.store.audit.chain_reading import ROWS_AT_A_TIME
 from fivefold.store.flows.runs import EMPTIED_OUTCOME
 from fivefold.store.sql.arrays import among
 from fivefold.store.tables.audit import AuditEntry, AuditValues
+from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.flows import (
     FlowAction,
     FlowActivation,
@@ -220,6 +221,12 @@ def group_moves_counted(session: Session, organisation_id: int, period: Period) 
         .order_by(*columns)
     )
     return _as_rows(session.execute(statement).mappings().all())
+
+
+def entities_erased_since(session: Session, organisation_id: int, since_us: int) -> int:
+    """Count the entities that were erased at a moment or later: what was about them is not in an archive any more."""
+    of = (Entity.organisation_id == organisation_id, Entity.erased_us >= since_us)
+    return session.scalar(select(func.count()).select_from(Entity).where(*of)) or 0
 
 
 def group_sizes_in(session: Session, organisation_id: int, period: Period) -> list[Row]:

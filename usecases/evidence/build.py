@@ -57,7 +57,8 @@ lists.json          every version of a list that was in force at some moment of 
 policies/           versions of policies for decisions, as they were written; versions.json with hashes and people
 groups/             versions of named groups, as they were written; versions.json with hashes, people and reasons, and
                     when each was in force; moves.json with how many entered and left, sizes.json by day;
-                    removed.json: before which moment moves may be left out, as the retention policy removed them
+                    removed.json: before which moment moves may be left out, as the retention policy removed them, and
+                    how many were erased since the quarter began, whose moves are left out
 flows/              versions of flows, as they were written; what changed since the version before; versions.json with
                     hashes, editors, tests, and when each acted or ran as a shadow; activations.json with reasons;
                     runs.jsonl: every run that began or ended in the quarter, with the versions of all that it rests on;

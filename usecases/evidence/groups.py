@@ -8,7 +8,12 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
-from fivefold.store.evidence.archive_flows import group_log_entries, group_moves_counted, group_sizes_in
+from fivefold.store.evidence.archive_flows import (
+    entities_erased_since,
+    group_log_entries,
+    group_moves_counted,
+    group_sizes_in,
+)
 from fivefold.store.evidence.retention_runs import moves_removed_before
 from fivefold.store.groups.groups import GroupVersionRow, versions_of
 from fivefold.usecases.evidence.archive import ArchiveSection, json_file, optional_iso_text, text_file
@@ -105,10 +110,16 @@ def _version(
 
 
 def _removed(session: Session, organisation_id: int, quarter: Quarter) -> dict[str, Any]:
-    """Say before which moment of the quarter the retention policy may have removed moves; None for none."""
+    """Say before which moment of the quarter the retention policy may have removed moves; None for none.
+
+    And how many entities were erased since the quarter began, as their moves went with them.
+    """
     before_us = moves_removed_before(session, organisation_id)
     is_within = before_us is not None and before_us > quarter.from_us
-    return {"moves_removed_before": optional_iso_text(min(before_us or 0, quarter.until_us)) if is_within else None}
+    return {
+        "moves_removed_before": optional_iso_text(min(before_us or 0, quarter.until_us)) if is_within else None,
+        "entities_erased": entities_erased_since(session, organisation_id, quarter.from_us),
+    }
 
 
 def _size(row: Mapping[str, Any]) -> dict[str, Any]:

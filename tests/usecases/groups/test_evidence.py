@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.evidence.build import build_evidence
 from fivefold.usecases.shared.inputs import read_quarter
 from tests.usecases.erasure.removals import keep, remove
@@ -63,3 +64,23 @@ def test_the_evidence_says_what_retention_removed_of_moves(engine: Engine, tmp_p
     bank.wait(days=300)
     remove(bank)
     assert moves_archived(circle, tmp_path / "4.zip", "2026Q4") == ([1], "2026-12-19T00:00:00+00:00")
+
+
+def test_the_evidence_says_how_many_were_erased_whose_moves_went(engine: Engine, tmp_path: Path) -> None:
+    circle = opened(engine)
+    bank = circle.bank
+    circle.publish(HIGH)
+    circle.settle()
+    left = {}
+    for name in ("before", "after"):
+        made = build_evidence(bank.context, read_quarter("2026Q4"), tmp_path / f"{name}.zip", None)
+        with zipfile.ZipFile(made.path) as archive:
+            moves, removed = (json.loads(archive.read(f"groups/{each}.json")) for each in ("moves", "removed"))
+        left[name] = len(moves), removed["entities_erased"]
+        if name == "before":
+            bank.wait(days=6 * 366)
+            erase_entity(bank.context, "customer", min(circle.members()), tmp_path / "register")
+    assert left == {"before": (1, 0), "after": (0, 1)}
+    later = build_evidence(bank.context, read_quarter("2033Q1"), tmp_path / "later.zip", None)
+    with zipfile.ZipFile(later.path) as archive:
+        assert json.loads(archive.read("groups/removed.json"))["entities_erased"] == 0
