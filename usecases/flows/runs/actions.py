@@ -21,13 +21,14 @@ from fivefold.flows.actions import (
     WebhookAction,
     is_reversible,
 )
+from fivefold.flows.groups.analysis import analyse_canonical_group
 from fivefold.flows.language import Flow
 from fivefold.flows.trace import ActionTaken
 from fivefold.store.flows.actions import action_under, add_action
+from fivefold.store.groups.groups import active_version, group_named
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.flows import FLOW_ACTOR, FlowRun
 from fivefold.store.webhooks.outbox import NewEvent
-from fivefold.usecases.accounts.flows_in_force import groups_in_force
 from fivefold.usecases.flows.runs.facts import transaction_about
 from fivefold.usecases.flows.runs.reading import standing_of
 from fivefold.usecases.flows.runs.second_people import origin_by
@@ -196,9 +197,9 @@ def _refuse_group_not_kept(session: Session, entity: Entity, name: str) -> None:
     Groups that flows in force name stay, and those that runs of replaced versions wait for. A quarantined run may be
     tried again later than that.
     """
-    group = groups_in_force(session, entity.organisation_id, entity.type_id).get(name)
-    if group is None or not group.kept_by_flows:
-        why = "it was retired" if group is None else "it has a condition of its own now"
+    version = active_version(session, group_named(session, entity.organisation_id, name).id)
+    if version is None or analyse_canonical_group(version.canonical).group.kept_by is None:
+        why = "it was retired" if version is None else "it has a condition of its own now"
         raise ConflictError(f"flows put into the group {name} no more: {why}")
 
 
