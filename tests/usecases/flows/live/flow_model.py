@@ -404,11 +404,13 @@ class FlowModel:
         off = run.flow == RUNS and self.active is None
         if run.at == "ask" and run.answer is None and (run.due_us or 0) <= now:
             run.answer = "nobody"
+            self.pass_on(run, now)
         elif run.at == "register" and run.outcome is None and run.acting and not off:
             if self.source == "breaks":
                 self.break_off(run, now)
                 return
             run.outcome = self.source
+            self.pass_on(run, now)
         state, run.at = self.reached(run)
         run.attempts = 0
         if off and run.acting:
@@ -421,6 +423,29 @@ class FlowModel:
             run.state, run.due_us = state, None
             if run.acting:
                 self.act(run, FAILS[run.flow] if state == "failed" else ENDS[run.at], now)
+
+        if not run.acting and run.state == "waiting":
+            self.catch_up(run, now)
+
+    def pass_on(self, acting: Run, now: int) -> None:
+        """Let the shadow's run of the same cause go on, if it waits where something came to the one that acts."""
+        for run in self.runs:
+            same = (run.flow, run.customer, run.cause) == (acting.flow, acting.customer, acting.cause)
+            if same and not run.acting and (run.version, run.state, run.at) == (self.shadow, "waiting", acting.at):
+                self.catch_up(run, now)
+
+    def catch_up(self, shadow: Run, now: int) -> None:
+        """Give a shadow that waits what came there to the run of the version that acts now, if anything did."""
+        partner = (shadow.flow, self.active, shadow.customer, shadow.cause, True)
+        for run in self.runs:
+            if run.key == partner:
+                came = run.outcome if shadow.at == "register" else run.answer
+                if came is not None:
+                    shadow.due_us = now
+                    if shadow.at == "register":
+                        shadow.outcome = came
+                    else:
+                        shadow.answer = came
 
     def break_off(self, run: Run, now: int) -> None:
         """Fail to carry a run on, through no fault of its own; the last time it does what it would after a failure."""

@@ -344,6 +344,7 @@ class Machine(RuleBasedStateMachine):
             return
         answer_run(self.person(3), Role.INVESTIGATOR, number, answer, WHY)
         run.answer, run.due_us = answer, self.now
+        self.model.pass_on(run, self.now)
         self._carried_on(run)
 
     @rule(data=st.data())
