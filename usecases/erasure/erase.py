@@ -7,12 +7,10 @@ another entity after a restore.
 """
 
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import structlog
 from psycopg.errors import InsufficientPrivilege
@@ -22,7 +20,6 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, day_text, resolve_now
 from fivefold.domain.errors import ConfigError, ConflictError, FivefoldError, NotFoundError
-from fivefold.domain.files import make_private_folder
 from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.audit import history_reading
 from fivefold.store.audit.bound_rows import digests, merge_digests
@@ -36,86 +33,20 @@ from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.entities import Entity
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.audit.history import ranges_text
+from fivefold.usecases.erasure.register import (
+    CutLine,
+    ErasureLine,
+    HoldLine,
+    Numbered,
+    add_erasure,
+    add_hold,
+    read_register,
+)
 from fivefold.usecases.levels.groups.reach import mark_linked, reached_by
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 
 log = structlog.get_logger("fivefold.erasure")
-Numbered = tuple[int, int]
-"""An entity: its number, and when it was added, microseconds."""
-
-
-@dataclass(frozen=True)
-class ErasureLine:
-    """Entities that were erased together.
-
-    Attributes:
-        number: of the line in the file, from 1.
-        at_us: when they were erased.
-    """
-
-    number: int
-    organisation: str
-    entities: tuple[Numbered, ...]
-    at_us: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class HoldLine:
-    """A legal hold that was put on an entity, or its release if `until_us` is not after `at_us`."""
-
-    number: int
-    organisation: str
-    entity: Numbered
-    until_us: int
-    at_us: int
-
-
-def add_erasure(register: Path, organisation: str, entities: Iterable[Numbered], at_us: int) -> None:
-    """Record an erasure; it is safely on disk when this returns."""
-    _add(register, {"organisation": organisation, "entities": [list(entity) for entity in entities], "at_us": at_us})
-
-
-def add_hold(register: Path, organisation: str, entity: Numbered, until_us: int, at_us: int) -> None:
-    """Record a hold or its release; it is safely on disk when this returns."""
-    _add(register, {"organisation": organisation, "hold": list(entity), "until_us": until_us, "at_us": at_us})
-
-
-def _add(register: Path, line: Mapping[str, Any]) -> None:
-    make_private_folder(register.parent)
-    with register.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def read_register(register: Path) -> list[ErasureLine | HoldLine]:
-    """Read all lines in order; ConfigError names one that cannot be read."""
-    lines: list[ErasureLine | HoldLine] = []
-    for number, text in enumerate(register.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            lines.append(_line(number, json.loads(text)))
-        except (ValueError, KeyError, TypeError):
-            raise ConfigError(f"{register}, line {number}, is not a line of a register of erasures") from None
-    return lines
-
-
-def _line(number: int, entry: Mapping[str, Any]) -> ErasureLine | HoldLine:
-    """Read one line: a hold or an erasure."""
-    organisation, at_us = str(entry["organisation"]), int(entry["at_us"])
-    if "hold" in entry:
-        entity, created_us = entry["hold"]
-        return HoldLine(
-            number=number,
-            organisation=organisation,
-            entity=(int(entity), int(created_us)),
-            until_us=int(entry["until_us"]),
-            at_us=at_us,
-        )
-    entities = tuple((int(entity), int(created_us)) for entity, created_us in entry["entities"])
-    return ErasureLine(number, organisation, entities, at_us)
-
-
 MOST_REASON_CHARACTERS = 500
 
 
@@ -334,14 +265,16 @@ def erase_again(engine: Engine, who: str, register: Path, *, now_us: int | None 
     that fails does not stop the later ones.
 
     Raises:
-        ConfigError: the register cannot be read; then nothing was done.
+        ConfigError: the register cannot be read; then nothing was done. A last line that is cut off only failed.
         FivefoldError: lines failed, each named at the end; all other lines were carried out.
     """
     now = resolve_now(now_us)
     lines = read_register(register)
     last_holds = {(line.organisation, line.entity): line for line in lines if isinstance(line, HoldLine)}
     holds = erased = 0
-    failed = []
+    failed = [
+        f"line {line.number} is cut off: what it says is not known" for line in lines if isinstance(line, CutLine)
+    ]
     erasures = [line for line in lines if isinstance(line, ErasureLine)]
     both: list[ErasureLine | HoldLine] = [*last_holds.values(), *erasures]
     for line in both:

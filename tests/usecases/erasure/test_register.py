@@ -1,0 +1,84 @@
+"""The register of erasures and legal holds: what is written to it, though a disk is full or the power fails."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import ConfigError, FivefoldError, StoreError
+from fivefold.usecases.erasure import register as registers
+from fivefold.usecases.erasure.erase import RepeatedErasures, erase_again, erase_entity, set_legal_hold
+from fivefold.usecases.erasure.register import CutLine, add_erasure, read_register
+from tests.usecases.banks import Bank
+
+CUT = b'{"organisation": "bank", "ent'
+
+
+@pytest.fixture
+def bank(engine: Engine) -> Bank:
+    made = Bank(engine)
+    made.put("old")
+    made.put("held")
+    made.wait(3650)
+    return made
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "erasures.jsonl"
+
+
+def test_a_line_that_was_cut_off_swallows_no_line_after_it(bank: Bank, path: Path) -> None:
+    add_erasure(path, "bank", [(17, 1)], 2)
+    path.write_bytes(path.read_bytes() + CUT)
+    set_legal_hold(bank.context, "customer", "held", bank.now + DAY_US, "Court order 7.", path)
+    erasure, hold = read_register(path)
+    assert (erasure.number, hold.number) == (1, 2)
+    assert CUT + b"{" not in path.read_bytes()
+
+
+def test_a_whole_line_without_its_end_stays(path: Path) -> None:
+    for number in (17, 18):
+        add_erasure(path, "bank", [(number, 1)], 2)
+        path.write_bytes(path.read_bytes().rstrip(b"\n"))
+    assert [line.number for line in read_register(path)] == [1, 2]
+
+
+def test_what_stands_before_a_line_that_is_cut_off_is_done_and_that_line_is_named(bank: Bank, path: Path) -> None:
+    add_erasure(path, "bank", [(bank.id_of("old"), bank.now - 3650 * DAY_US)], bank.now)
+    path.write_bytes(path.read_bytes() + CUT)
+    assert read_register(path)[1:] == [CutLine(2)]
+    with pytest.raises(FivefoldError, match="1 of the entities of the other lines") as told:
+        erase_again(bank.engine, "cli:ana", path, now_us=bank.now)
+    assert str(told.value).splitlines()[1:] == ["line 2 is cut off: what it says is not known"]
+    add_erasure(path, "bank", [(17, 1)], 2)
+    assert erase_again(bank.engine, "cli:ana", path, now_us=bank.now) == RepeatedErasures(0, 0)
+
+
+def test_where_the_disk_is_full_nothing_holds_and_no_half_line_stays(
+    bank: Bank, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_erasure(path, "bank", [(17, 1)], 2)
+    before = path.read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(registers.os, "fsync", full)
+    with pytest.raises(StoreError, match=r"erasures.jsonl cannot be written: No space left on device"):
+        set_legal_hold(bank.context, "customer", "held", bank.now + DAY_US, "Court order 7.", path)
+    with pytest.raises(StoreError, match="cannot be written"):
+        erase_entity(bank.context, "customer", "old", path)
+    assert path.read_bytes() == before
+    monkeypatch.undo()
+    assert erase_entity(bank.context, "customer", "old", path).entity_ids == (bank.id_of(f"erased-{1}"),)
+    assert erase_entity(bank.context, "customer", "held", path).entity_ids, "the hold was not put"
+
+
+def test_bytes_that_are_no_text_are_named_by_their_line(path: Path) -> None:
+    path.write_bytes(b"\xff\xfe\n")
+    with pytest.raises(ConfigError, match="line 1, is not a line of a register"):
+        read_register(path)

@@ -1,0 +1,140 @@
+"""The register of erasures and legal holds: a file outside the database, a line for each, with numbers only.
+
+A line that was cut off while it was written, by a full disk or a power failure, never held: whatever it was to be about
+was not done. The next line does not go on with it, and a reader of the register gets it by its number.
+"""
+
+import errno
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from io import SEEK_END
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from filelock import FileLock
+
+from fivefold.domain.errors import ConfigError, StoreError
+from fivefold.domain.files import make_private_folder
+
+Numbered = tuple[int, int]
+"""An entity: its number, and when it was added, microseconds."""
+
+
+@dataclass(frozen=True)
+class ErasureLine:
+    """Entities that were erased together.
+
+    Attributes:
+        number: of the line in the file, from 1.
+        at_us: when they were erased.
+    """
+
+    number: int
+    organisation: str
+    entities: tuple[Numbered, ...]
+    at_us: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class HoldLine:
+    """A legal hold that was put on an entity, or its release if `until_us` is not after `at_us`."""
+
+    number: int
+    organisation: str
+    entity: Numbered
+    until_us: int
+    at_us: int
+
+
+@dataclass(frozen=True)
+class CutLine:
+    """The last line, where it was cut off: while it was written, or as the file was copied."""
+
+    number: int
+
+
+def add_erasure(register: Path, organisation: str, entities: Iterable[Numbered], at_us: int) -> None:
+    """Record an erasure; it is safely on disk when this returns. StoreError if it cannot be written."""
+    _add(register, {"organisation": organisation, "entities": [list(entity) for entity in entities], "at_us": at_us})
+
+
+def add_hold(register: Path, organisation: str, entity: Numbered, until_us: int, at_us: int) -> None:
+    """Record a hold or its release; it is safely on disk when this returns. StoreError if it cannot be written."""
+    _add(register, {"organisation": organisation, "hold": list(entity), "until_us": until_us, "at_us": at_us})
+
+
+def _add(register: Path, line: Mapping[str, Any]) -> None:
+    text = json.dumps(line).encode() + b"\n"
+    make_private_folder(register.parent)
+    try:
+        with FileLock(f"{register}.lock"), register.open("ab+", buffering=0) as file:
+            begin = _begin_line(file)
+            try:
+                _write(file, text)
+            except OSError:
+                file.truncate(begin)
+                raise
+    except OSError as error:
+        raise StoreError(f"the register {register} cannot be written: {error.strerror}") from None
+
+
+def _write(file: BinaryIO, text: bytes) -> None:
+    """Write and wait for the disk; OSError if less than all was written, as what is nearly full takes a part."""
+    if file.write(text) != len(text):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    os.fsync(file.fileno())
+
+
+def _begin_line(file: BinaryIO) -> int:
+    """Let the file end with a whole line: one that was cut off is taken away, as it never held; give the file's end."""
+    end = file.seek(0, SEEK_END)
+    file.seek(max(0, end - 1))
+    if file.read() in {b"", b"\n"}:
+        return end
+    file.seek(0)
+    last = file.read().rpartition(b"\n")[2]
+    if _is_line(last):  # an editor took its end away
+        return end + file.write(b"\n")
+    file.truncate(end - len(last))
+    return end - len(last)
+
+
+def read_register(register: Path) -> list[ErasureLine | HoldLine | CutLine]:
+    """Read all lines in order; ConfigError names one that cannot be read, unless it is the last and was cut off."""
+    lines: list[ErasureLine | HoldLine | CutLine] = []
+    content = register.read_bytes()
+    for number, text in enumerate(content.splitlines(keepends=True), 1):
+        if not text.endswith(b"\n") and not _is_line(text):
+            lines.append(CutLine(number))
+            continue
+        try:
+            lines.append(_line(number, json.loads(text)))
+        except (ValueError, KeyError, TypeError):
+            raise ConfigError(f"{register}, line {number}, is not a line of a register of erasures") from None
+    return lines
+
+
+def _is_line(text: bytes) -> bool:
+    try:
+        _line(0, json.loads(text))
+    except (ValueError, KeyError, TypeError):
+        return False
+    return True
+
+
+def _line(number: int, entry: Mapping[str, Any]) -> ErasureLine | HoldLine:
+    """Read one line: a hold or an erasure."""
+    organisation, at_us = str(entry["organisation"]), int(entry["at_us"])
+    if "hold" in entry:
+        entity, created_us = entry["hold"]
+        return HoldLine(
+            number=number,
+            organisation=organisation,
+            entity=(int(entity), int(created_us)),
+            until_us=int(entry["until_us"]),
+            at_us=at_us,
+        )
+    entities = tuple((int(entity), int(created_us)) for entity, created_us in entry["entities"])
+    return ErasureLine(number, organisation, entities, at_us)
