@@ -3,6 +3,9 @@
 The registry decides which version serves, and each process asks it; levels are read from a database that does not know
 it. So a promotion on this machine, or the first worker that notices one elsewhere, records it here, and from then on
 each value of another version names the serving one. Nothing here begins or ends a transaction.
+
+A number alone names no version: a registry that was made anew begins with 1 again. Values keep the number alone, so
+where another model is found to have it, everybody is marked.
 """
 
 from collections.abc import Mapping
@@ -19,19 +22,33 @@ from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.levels import Champion, Marking, Standing
 
 _ROW: Final = 1
+_NO_VERSION: Final = 0
+"""Versions are counted from 1."""
 _INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
-def begin_champion(session: Session, model: str, version: int, now_us: int) -> None:
+def begin_champion(
+    session: Session, model: str, version: int, now_us: int, content_hash: str | None = None, *, anew: bool = False
+) -> None:
     """Record the serving version, and begin to mark entities due that another version valued, in all organisations.
 
     No entity is marked here. An unfinished marking of the previous version ends: a type has at most one open marking.
+
+    Args:
+        session: to read and write with.
+        model: its name.
+        version: its number.
+        now_us: the present.
+        content_hash: of the loaded model; None where it was not loaded, by a promotion.
+        anew: the caller used another model under this number until now. Everybody is marked then, as where the recorded
+            hash is another one.
     """
-    _note(session, model, version, now_us)
+    anew = _note(session, model, version, now_us, content_hash) or anew
     session.execute(delete(Marking).where(Marking.model.is_not(None)))
+    marked_for = (None, None) if anew else (model, version)
     for kind in session.scalars(select(EntityType).order_by(EntityType.id)):
         others = select(Standing.entity_id).where(Standing.type_id == kind.id)
-        others = others.where(is_valued_otherwise(Standing.entity_id, model, version))
+        others = others.where(is_valued_otherwise(Standing.entity_id, model, _NO_VERSION if anew else version))
         if session.scalar(others.limit(1)) is None:
             continue
         session.add(
@@ -42,19 +59,26 @@ def begin_champion(session: Session, model: str, version: int, now_us: int) -> N
                 from_us=0,
                 begun_us=now_us,
                 reached_id=0,
-                model=model,
-                model_version=version,
+                model=marked_for[0],
+                model_version=marked_for[1],
             )
         )
 
 
-def _note(session: Session, model: str, version: int, now_us: int) -> None:
-    """Record the version; a concurrent call waits for this transaction to end."""
+def _note(session: Session, model: str, version: int, now_us: int, content_hash: str | None) -> bool:
+    """Record the version, and tell if its number was another model's; a concurrent call waits until this one ends."""
     new = _INSERT[session.get_bind().dialect.name](Champion)
     new = new.values(id=_ROW, model=model, model_version=version, since_us=now_us)
-    is_other = (Champion.model != new.excluded.model) | (Champion.model_version != new.excluded.model_version)
-    values = {"model": model, "model_version": version, "since_us": now_us}
-    session.execute(new.on_conflict_do_update(index_elements=["id"], set_=values, where=is_other))
+    session.execute(new.on_conflict_do_nothing(index_elements=["id"]))
+    locked = select(Champion).with_for_update().execution_options(populate_existing=True)
+    row = session.scalars(locked).one()
+    has_number = (row.model, row.model_version) == (model, version)
+    is_another = has_number and None not in {row.content_hash, content_hash} and row.content_hash != content_hash
+    if is_another or not has_number:
+        row.model, row.model_version, row.since_us, row.content_hash = model, version, now_us, None
+    row.content_hash = content_hash or row.content_hash
+    session.flush()
+    return is_another
 
 
 def next_marking(session: Session, model: str, version: int) -> Marking | None:

@@ -308,6 +308,8 @@ class Champion(Base):
     Attributes:
         id: 1.
         since_us: when it was promoted here, or a worker first noticed it.
+        content_hash: of the model that a worker loaded last: a registry that was made anew begins with 1 again. None
+            before the first one.
     """
 
     __tablename__ = "champions"
@@ -317,6 +319,7 @@ class Champion(Base):
     model: Mapped[str] = mapped_column(String(NAME_CHARACTERS))
     model_version: Mapped[int] = mapped_column(Integer)
     since_us: Mapped[int] = mapped_column(BigInteger)
+    content_hash: Mapped[str | None] = mapped_column(String(64))
 
 
 class OverrideRow(Base):

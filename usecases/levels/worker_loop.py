@@ -124,7 +124,8 @@ class ChampionWatcher:
         self._settings = settings
         self._lock = Lock()
         self._valuer: EntityScorer | None = None
-        self._begun: int | None = None
+        self._run_id = ""
+        self._begun: EntityScorer | None = None
 
     @property
     def valuer(self) -> EntityScorer | None:
@@ -147,17 +148,21 @@ class ChampionWatcher:
             return True
         self.load()
         champion = self.valuer
-        if champion is None or champion.version == self._begun:
+        if champion is None or champion is self._begun:
             return False
+        before, content_hash = self._begun, champion.model.content_hash
+        # Another worker may have recorded it already; until now this one assessed by the one before it.
+        used = None if before is None or before.version != champion.version else before.model.content_hash
+        anew = used not in {None, content_hash}
         with writing(self._engine) as session:
-            begin_champion(session, champion.name, champion.version, self._clock())
-        self._begun = champion.version
+            begin_champion(session, champion.name, champion.version, self._clock(), content_hash, anew=anew)
+        self._begun = champion
         return True
 
     def _mark_next(self) -> bool:
         """Mark the next entities for the champion that is loaded; False where none are left, or it is not begun."""
         champion = self.valuer
-        if champion is None or champion.version != self._begun:
+        if champion is None or champion is not self._begun:
             return False
         with writing(self._engine) as session:
             marking = next_marking(session, champion.name, champion.version)
@@ -177,12 +182,14 @@ class ChampionWatcher:
         try:
             registry = Registry(self._settings, self._settings.model_name)
             version = registry.champion()
-            if version is None or (present is not None and present.version == version.number):
+            # A number alone names no version: a registry that was made anew begins with 1 again, and with other runs.
+            if version is None or (present and (present.version, self._run_id) == (version.number, version.run_id)):
                 return
             loaded = EntityScorer(registry.load(version.number), self._settings.model_name, version.number)
         except FivefoldError as error:
             log.warning("value model not loaded", error=str(error))
             return
+        self._run_id = version.run_id
         with self._lock:
             self._valuer = loaded
         log.info("value model", name=loaded.name, version=loaded.version)

@@ -46,6 +46,7 @@ class Shelf:
     """A registry: its champion, and the model that each version is."""
 
     number: int | None = None
+    run_id = "first"
     model: Any = None
     broken: tuple[int, ...] = ()
 
@@ -53,7 +54,7 @@ class Shelf:
         """Be like any other."""
 
     def champion(self) -> Any:
-        return None if Shelf.number is None else SimpleNamespace(number=Shelf.number)
+        return None if Shelf.number is None else SimpleNamespace(number=Shelf.number, run_id=Shelf.run_id)
 
     def load(self, number: int) -> Any:
         if number in Shelf.broken:
@@ -90,6 +91,7 @@ def bank(engine: Engine, model: ValueModel, monkeypatch: pytest.MonkeyPatch) -> 
 def shelf(model: ValueModel, monkeypatch: pytest.MonkeyPatch) -> type[Shelf]:
     monkeypatch.setattr(registry, "Registry", Shelf)
     monkeypatch.setattr(Shelf, "number", 1)
+    monkeypatch.setattr(Shelf, "run_id", "first")
     monkeypatch.setattr(Shelf, "model", model)
     monkeypatch.setattr(Shelf, "broken", ())
     return Shelf
@@ -319,6 +321,36 @@ def test_at_another_start_nobody_is_due_whom_the_same_version_looked_at(
         (row,) = session.scalars(select(Champion))
         assert (row.model, row.model_version) == (MODEL, 1)
         assert row.since_us < bank.now, "it served before"
+
+
+@pytest.mark.parametrize("when", ["while a worker runs", "between two workers"])
+def test_a_registry_that_was_made_anew_makes_everybody_due(
+    bank: Bank, shelf: type[Shelf], model: ValueModel, tmp_path: Path, when: str
+) -> None:
+    """Its first version has the number by which all are valued, and is another model."""
+    champion = worker(bank, tmp_path)
+    while champion.look():
+        pass
+    assert not marked(bank)
+    shelf.run_id, shelf.model = "second", replace(model, test_as_of=model.test_as_of + 1)
+    swap(bank, 1)
+    older = champion.valuer
+    if when == "between two workers":
+        champion = worker(bank, tmp_path)
+    while champion.look():
+        pass
+    assert champion.valuer is not older
+    assert refreshing(bank) >= set(NAMES)
+    while advance_markings(bank.engine, bank.now):
+        pass
+    assert marked(bank) >= set(NAMES)
+    bank.valuer = champion.valuer
+    bank.settle()
+    for each in (champion, worker(bank, tmp_path)):
+        while each.look():
+            pass
+        assert not has_open_markings(bank.engine), "once"
+    assert not marked(bank)
 
 
 def test_who_owns_what_has_transactions_is_due_without_any_value(bank: Bank) -> None:

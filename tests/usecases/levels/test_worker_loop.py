@@ -105,12 +105,12 @@ class Shelf:
         """Be like any other."""
 
     def champion(self) -> Any:
-        return None if Shelf.number is None else SimpleNamespace(number=Shelf.number)
+        return None if Shelf.number is None else SimpleNamespace(number=Shelf.number, run_id="run")
 
     def load(self, number: int) -> Any:
         if Shelf.broken:
             raise FingerprintMismatchError("other indicators")
-        return f"model {number}"
+        return SimpleNamespace(content_hash=f"hash {number}")
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def test_another_one_is_seen_and_a_broken_one_leaves_the_last_good_one(champion:
     Shelf.number, Shelf.broken = 2, True
     assert not champion.look()
     assert champion.valuer is not None
-    assert (champion.valuer.model, champion.valuer.version) == ("model 1", 1)
+    assert (champion.valuer.model.content_hash, champion.valuer.version) == ("hash 1", 1)
     Shelf.broken = False
     assert champion.look()
     assert champion.valuer.version == 2
@@ -157,7 +157,7 @@ def test_whoever_becomes_due_meets_the_one_they_became_due_for(
     monkeypatch.setattr(
         under_test,
         "begin_champion",
-        lambda *_: met.append(None if champion.valuer is None else champion.valuer.version),
+        lambda *_, **__: met.append(None if champion.valuer is None else champion.valuer.version),
     )
     for number in (1, 2):
         Shelf.number = number
