@@ -16,6 +16,7 @@ from fivefold.usecases.flows.read import read_flow_version
 from fivefold.usecases.flows.runs.answering import (
     ANSWERED_BY,
     answer_run,
+    is_run_off,
     part_of_asker,
     retry_run,
     take_back_action,
@@ -132,6 +133,8 @@ def _hindrance(visit: Visit, run: RunView) -> str:
         return ""
     if not run.acting:
         return text("It runs as a shadow, so nobody is asked.")
+    if is_run_off(visit, run.number):
+        return text("The flow is switched off, so nobody is asked.")
     if visit.role not in ANSWERED_BY[run.question.role]:
         return text("A member of the role {role} answers.", role=run.question.role)
     if (run.due_us or 0) <= visit.now():

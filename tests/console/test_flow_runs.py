@@ -9,7 +9,7 @@ from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds
 from fivefold.serving.v1.path_encoding import path_to
 from fivefold.store.tables.accounts import Token
 from fivefold.usecases.accounts.credentials import find_credential
-from fivefold.usecases.flows.activate import activate_flow, shadow_flow
+from fivefold.usecases.flows.activate import activate_flow, shadow_flow, switch_flow_off
 from fivefold.usecases.flows.commit import commit_flow
 from fivefold.usecases.flows.drafts import save_flow_draft
 from fivefold.usecases.flows.runs.calling import call_flow
@@ -148,6 +148,16 @@ def test_another_role_and_who_called_see_why_they_cannot_answer(place: Place, ru
     assert "country is NO" not in auditor.page.text.partition("passed")[0], "who sees no versions sees no conditions"
     mine = call_flow(Context(place.engine, place.actor("investigator")), "asked", "customer", CUSTOMER).number
     assert f"You called or caused run f:{mine}, so another person answers." in auditor.go(f"{RUNS}/{mine}").text
+
+
+def test_of_a_flow_that_is_off_nobody_is_asked(place: Place, run: int) -> None:
+    investigator = Visitor(place).sign_in("investigator").go(f"{RUNS}/{run}")
+    switch_flow_off(Context(place.engine, place.actor("publisher")), "asked", WHY)
+    investigator.submit("/answer", answer="no", reason="It is not.")
+    assert "asks nobody while its flow is switched off" in investigator.text
+    investigator.go(f"{RUNS}/{run}")
+    assert "The flow is switched off, so nobody is asked." in investigator.text
+    assert not [form for form in investigator.forms() if form.action.endswith("/answer")]
 
 
 def test_a_shadow_that_comes_to_other_ends_is_shown_with_the_people(place: Place, run: int) -> None:

@@ -60,6 +60,21 @@ def test_a_flow_that_is_off_acts_on_nobody_for_whom_time_was_up(engine: Engine) 
     assert bank.actions() == []
 
 
+def test_nobody_answers_a_flow_that_is_off_and_its_question_is_there_once_it_is_on_again(engine: Engine) -> None:
+    """The answer was taken, did nothing, and ended the run."""
+    bank = FlowBank(engine)
+    version = bank.add_flow(LARGE)
+    bank.post(1, 5000)
+    bank.work()
+    off(engine)
+    with pytest.raises(ConflictError, match="asks nobody while its flow is switched off"):
+        answer_run(person(bank), Role.INVESTIGATOR, 1, "wrong", WHY)
+    with Session(engine) as session, session.begin():
+        session.query(FlowRow).update({FlowRow.active_version_id: version})
+    assert answer_run(person(bank), Role.INVESTIGATOR, 1, "wrong", WHY).at == "stop"
+    assert [action.action for action in bank.actions()] == ["blocked"]
+
+
 def test_a_person_may_still_answer_after_a_call_died_that_asked_again(engine: Engine) -> None:
     bank = FlowBank(engine)
     bank.add_flow(LARGE)

@@ -17,6 +17,7 @@ from fivefold.store.flows.runs import (
     QUEUED,
     WAITING,
     add_outcome,
+    is_off,
     outcome_digests,
     run_numbered,
     version_and_flow,
@@ -61,17 +62,16 @@ def answer_run(context: Context, role: Role, number: int, answer: str, reason: s
     Raises:
         NotFoundError: there is no such run.
         ConfigError: the step takes no such answer, or asks another role.
-        ConflictError: nothing is asked, or not any more; or who answers called or caused the run, or
-            answered for another role before.
+        ConflictError: nothing is asked, or not any more, or no version of the flow acts now; or who answers called or
+            caused the run, or answered for another role before.
     """
     now, reason = context.now(), checked_reason(reason)
     with context.writing() as session:
         run = _locked(session, context, number)
-        if run.state != WAITING or not run.acting or run.stopped_at is None or (run.due_us or 0) <= now:
-            raise ConflictError(f"run f:{number} asks nobody, or does not any more: it is {run.state}")
+        stopped_at = _asking_step(session, run, now)
         version, flow_row = version_and_flow(session, run.version_id)
         flow = analyse_canonical_flow(version.canonical).flow
-        step = flow.steps[flow.positions[run.stopped_at]]
+        step = flow.steps[flow.positions[stopped_at]]
         assert isinstance(step, PersonStep)  # a run that waits waits for a person
         if role not in ANSWERED_BY[step.person.role]:
             raise ConfigError(f"{step.id} asks a member of the role {step.person.role}, and you are {role}")
@@ -107,6 +107,15 @@ def answer_run(context: Context, role: Role, number: int, answer: str, reason: s
     return carried_on(context, number)
 
 
+def _asking_step(session: Session, run: FlowRun, now: int) -> str:
+    """Give the step at which a locked run asks a person; ConflictError where nobody is asked now."""
+    if run.state != WAITING or not run.acting or run.stopped_at is None or (run.due_us or 0) <= now:
+        raise ConflictError(f"run f:{run.id} asks nobody, or does not any more: it is {run.state}")
+    if is_off(session, run.flow_id, locked=True):  # the answer would end the run, and do nothing
+        raise ConflictError(f"run f:{run.id} asks nobody while its flow is switched off")
+    return run.stopped_at
+
+
 def retry_run(context: Context, number: int) -> RunView:
     """Let a quarantined run be tried again, with as many attempts as a new one has.
 
@@ -140,6 +149,12 @@ def _locked(session: Session, context: Context, number: int) -> FlowRun:
     """Lock a run, and its entity before, as workers do: its shadow may be stopping at this moment."""
     lock_entities(session, [run_numbered(session, context.organisation_id, number).entity_id])
     return run_numbered(session, context.organisation_id, number, locked=True)
+
+
+def is_run_off(context: Context, number: int) -> bool:
+    """Tell whether no version of a run's flow acts, so that nobody is asked; NotFoundError without such a run."""
+    with context.reading() as session:
+        return is_off(session, run_numbered(session, context.organisation_id, number).flow_id)
 
 
 def part_of_asker(context: Context, number: int) -> str:

@@ -26,7 +26,7 @@ from fivefold.usecases.shared.actors import SYSTEM
 
 PERSON: Final = "person"
 """The kind of a step that a person answers."""
-OFF: Final = "the flow was switched off before this run came to its end: nothing was done"
+OFF: Final = "the flow was switched off before this run came to its end: it does nothing any more"
 """The error of a run that acts no more."""
 ENGINE: Final = "1"
 """Of what carries flows out: another one where the same facts could come to something else."""
