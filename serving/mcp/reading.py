@@ -1,5 +1,6 @@
 """The tools that read: each asks routes of `/v1`, and is there for the roles that may ask the first of them."""
 
+from collections.abc import Callable
 from typing import Literal
 
 from pydantic import Field
@@ -120,7 +121,7 @@ async def find_customer(caller: Caller, arguments: Searched) -> ToolAnswer:
     role = Role((await caller.credential()).role)
     route = SEARCH if role in BY_NAME[SEARCH].roles else SEARCH_VALUES
     reply = await caller.read(route, query={**arguments.page, "type": arguments.type, "text": arguments.text})
-    return _listed("found", sentences.found_sentence(arguments.text, reply.content, reply.after), reply)
+    return _listed("found", sentences.found_sentence, arguments.text, arguments, reply)
 
 
 async def read_value(caller: Caller, arguments: OfEntity) -> ToolAnswer:
@@ -141,7 +142,7 @@ async def read_level(caller: Caller, arguments: OfEntity) -> ToolAnswer:
 async def read_level_history(caller: Caller, arguments: PagedOfEntity) -> ToolAnswer:
     """List the assessments of a customer, the latest first; `reached` marks those that changed the level."""
     reply = await caller.read(HISTORY, arguments.parts, arguments.page)
-    return _listed("history", sentences.history_sentence(arguments.external_id, reply.content, reply.after), reply)
+    return _listed("history", sentences.history_sentence, arguments.external_id, arguments, reply)
 
 
 async def read_assessment(caller: Caller, arguments: OneAssessment) -> ToolAnswer:
@@ -165,7 +166,7 @@ async def what_would_change_level(caller: Caller, arguments: Moved) -> ToolAnswe
 async def list_decisions(caller: Caller, arguments: PagedOfEntity) -> ToolAnswer:
     """List the decisions on a customer's transactions, the latest first."""
     reply = await caller.read(DECISIONS, arguments.parts, arguments.page)
-    return _listed("decisions", sentences.decisions_sentence(arguments.external_id, reply.content, reply.after), reply)
+    return _listed("decisions", sentences.decisions_sentence, arguments.external_id, arguments, reply)
 
 
 async def read_decision(caller: Caller, arguments: OneDecision) -> ToolAnswer:
@@ -180,7 +181,7 @@ async def list_flow_runs(caller: Caller, arguments: PagedOfEntity) -> ToolAnswer
     Runs that are not `acting` are of shadows: nothing of what they came to was done.
     """
     reply = await caller.read(RUNS, query={**arguments.parts, **arguments.page})
-    return _listed("runs", sentences.flow_runs_sentence(arguments.external_id, reply.content, reply.after), reply)
+    return _listed("runs", sentences.flow_runs_sentence, arguments.external_id, arguments, reply)
 
 
 async def read_flow_run(caller: Caller, arguments: OneRun) -> ToolAnswer:
@@ -225,8 +226,11 @@ async def portfolio_value(caller: Caller, arguments: TypeArguments) -> ToolAnswe
     return ToolAnswer(sentences.worth_sentence(segments), {"segments": segments})
 
 
-def _listed(name: str, sentence: str, reply: RouteAnswer) -> ToolAnswer:
-    return ToolAnswer(sentence, {name: reply.content, "after": reply.after})
+def _listed(
+    name: str, sentence: Callable[[str, sentences.ListPart], str], about: str, arguments: Paged, reply: RouteAnswer
+) -> ToolAnswer:
+    part = sentences.ListPart(reply.content, goes_on=bool(arguments.after), is_followed=reply.after is not None)
+    return ToolAnswer(sentence(about, part), {name: reply.content, "after": reply.after})
 
 
 READING: tuple[Tool, ...] = (

@@ -1,11 +1,26 @@
 """What a tool says first: one sentence of its answer, made of the same fields that follow it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fivefold.domain.text import count_text
 
 Content = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ListPart:
+    """Rows of a list.
+
+    Attributes:
+        goes_on: rows were answered before these.
+        is_followed: there are more behind them.
+    """
+
+    rows: Sequence[Content]
+    goes_on: bool = False
+    is_followed: bool = False
 
 
 def level_sentence(level: Content) -> str:
@@ -50,27 +65,27 @@ def value_sentence(who: str, value: Content | None) -> str:
     return f"{sentence} Most of it: " + "; ".join(part["sentence"].rstrip(".") for part in parts) + "."
 
 
-def found_sentence(text: str, rows: Sequence[Content], after: str | None) -> str:
+def found_sentence(text: str, part: ListPart) -> str:
     """Say how many were found, and who the first ones are.
 
-    >>> found_sentence("ann", [], None)
-    'Nobody is found by ann.'
+    >>> found_sentence("ann", ListPart([])), found_sentence("ann", ListPart([], goes_on=True))
+    ('Nobody is found by ann.', 'Nobody else is found by ann.')
     """
-    if not rows:
-        return f"Nobody is found by {text}."
-    return f"{_number(rows, after, 'customer')} found by {text}: {_first([row['external_id'] for row in rows], after)}."
+    if not part.rows:
+        return f"Nobody else is found by {text}." if part.goes_on else f"Nobody is found by {text}."
+    return f"{_number(part, 'customer')} found by {text}: {_first(part)}."
 
 
-def history_sentence(who: str, lines: Sequence[Content], after: str | None) -> str:
+def history_sentence(who: str, part: ListPart) -> str:
     """Say how often a customer was assessed, and how the level moved.
 
-    >>> history_sentence("c1", [], None)
-    'c1 was never assessed.'
+    >>> history_sentence("c1", ListPart([])), history_sentence("c1", ListPart([], goes_on=True))
+    ('c1 was never assessed.', 'No further assessment of c1.')
     """
-    if not lines:
-        return f"{who} was never assessed."
-    moves = [f"{line['level'] or 'no level'} on {_day(line['at'])}" for line in lines if line["reached"]]
-    sentence = f"{_number(lines, after, 'assessment')} of {who}, the latest first"
+    if not part.rows:
+        return f"No further assessment of {who}." if part.goes_on else f"{who} was never assessed."
+    moves = [f"{line['level'] or 'no level'} on {_day(line['at'])}" for line in part.rows if line["reached"]]
+    sentence = f"{_number(part, 'assessment')} of {who}, the latest first"
     return (
         f"{sentence}. Levels reached: {', '.join(moves)}." if moves else f"{sentence}; the level did not move in them."
     )
@@ -97,29 +112,32 @@ def decision_sentence(decision: Content) -> str:
     return f"{sentence}: {decision['action']}." + ("" if reasons is None else f" {reasons['line']}.")
 
 
-def decisions_sentence(who: str, lines: Sequence[Content], after: str | None) -> str:
+def decisions_sentence(who: str, part: ListPart) -> str:
     """Say how many decisions there were, and what the latest was.
 
-    >>> decisions_sentence("c1", [], None)
-    'Nothing was decided on c1.'
+    >>> decisions_sentence("c1", ListPart([])), decisions_sentence("c1", ListPart([], goes_on=True))
+    ('Nothing was decided on c1.', 'No further decision on c1.')
+    >>> decisions_sentence("c1", ListPart([{"at": "2026-11-26T00:00:00Z", "line": "Allow"}], goes_on=True))
+    '1 further decision on c1; the latest of these, on 2026-11-26: Allow.'
     """
-    if not lines:
-        return f"Nothing was decided on {who}."
-    latest = lines[0]
-    return f"{_number(lines, after, 'decision')} on {who}; the latest, on {_day(latest['at'])}: {latest['line']}."
+    if not part.rows:
+        return f"No further decision on {who}." if part.goes_on else f"Nothing was decided on {who}."
+    latest = part.rows[0]
+    which = f"{_latest(part)}, on {_day(latest['at'])}"
+    return f"{_number(part, 'decision')} on {who}; {which}: {latest['line']}."
 
 
-def flow_runs_sentence(who: str, lines: Sequence[Content], after: str | None) -> str:
+def flow_runs_sentence(who: str, part: ListPart) -> str:
     """Say how many runs of flows there were, and where the latest came to.
 
-    >>> flow_runs_sentence("c1", [], None)
-    'No flow was run for c1.'
+    >>> flow_runs_sentence("c1", ListPart([])), flow_runs_sentence("c1", ListPart([], goes_on=True))
+    ('No flow was run for c1.', 'No further run of a flow for c1.')
     """
-    if not lines:
-        return f"No flow was run for {who}."
-    latest = lines[0]
+    if not part.rows:
+        return f"No further run of a flow for {who}." if part.goes_on else f"No flow was run for {who}."
+    latest = part.rows[0]
     shadow = "" if latest["acting"] else ", a shadow, which does nothing"
-    sentence = f"{_number(lines, after, 'run')} of flows for {who}; the latest, of {latest['flow']} {latest['version']}"
+    sentence = f"{_number(part, 'run')} of flows for {who}; {_latest(part)}, of {latest['flow']} {latest['version']}"
     return f"{sentence} on {_day(latest['begun_at'])}{shadow}: {_came_to(latest)}."
 
 
@@ -284,19 +302,26 @@ def _beyond(direction: str) -> str:
     return "below it" if direction == "down" else "above it"
 
 
-def _number(rows: Sequence[Content], after: str | None, of: str) -> str:
-    """Count rows in words.
+def _number(part: ListPart, of: str) -> str:
+    """Count rows in words: of a list that goes on those of this part alone.
 
-    >>> _number([{}], None, "decision"), _number([{}, {}], "x", "decision")
+    >>> _number(ListPart([{}]), "decision"), _number(ListPart([{}, {}], is_followed=True), "decision")
     ('1 decision', 'More than 2 decisions')
+    >>> _number(ListPart([{}], goes_on=True, is_followed=True), "decision")
+    'More than 1 further decision'
     """
-    count = f"More than {len(rows)}" if after else str(len(rows))
-    return f"{count} {of}" if count == "1" else f"{count} {of}s"
+    count = count_text(len(part.rows), f"further {of}" if part.goes_on else of)
+    return f"More than {count}" if part.is_followed else count
 
 
-def _first(names: Sequence[str], after: str | None) -> str:
+def _latest(part: ListPart) -> str:
+    return "the latest of these" if part.goes_on else "the latest"
+
+
+def _first(part: ListPart) -> str:
+    names = [row["external_id"] for row in part.rows]
     shown = ", ".join(names[:5])
-    return f"{shown}, …" if len(names) > 5 or after else shown
+    return f"{shown}, …" if len(names) > 5 or part.is_followed else shown
 
 
 def _day(moment: str) -> str:

@@ -132,6 +132,25 @@ def test_a_list_goes_on_where_it_ended(place: Place) -> None:
     assert (first["after"] is None, second["after"]) == (False, None)
 
 
+def test_a_part_of_a_list_that_goes_on_is_not_taken_for_all_of_it(place: Place) -> None:
+    for name in ("ann-1", "ann-2", "ann-3"):
+        place.good("PUT", f"/v1/entities/customer/{name}", {}, role="app")
+
+    async def talk(client: Client) -> list[str]:
+        sentences, after = [], None
+        for _ in range(3):
+            result = await client.call_tool("find_customer", {"text": "ann", "limit": 1, "after": after})
+            sentences.append(result.content[0].text)
+            after = result.structured_content["after"]
+        return sentences
+
+    assert of_role(place, "investigator", talk) == [
+        "More than 1 customer found by ann: ann-1, ….",
+        "More than 1 further customer found by ann: ann-2, ….",
+        "1 further customer found by ann: ann-3.",
+    ]
+
+
 def test_a_level_is_read_and_not_computed(place: Place) -> None:
     """A call changes nothing: nobody becomes due by it, and no assessment is made."""
     place.good("PUT", "/v1/entities/customer/new-1", {}, role="app")
