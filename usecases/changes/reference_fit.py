@@ -11,14 +11,23 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError, NotFoundError
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
-from fivefold.risk.engine.explain.describe import input_words
+from fivefold.risk.compiler.value_types import (
+    InputColumn,
+    UnknownNameError,
+    Vocabulary,
+    column_for,
+    currency_of,
+    vocabulary,
+)
+from fivefold.risk.engine.explain.describe import input_words, value_words
 from fivefold.risk.facts.peers.columns import peers_in
-from fivefold.risk.facts.peers.reference import FEWEST_PEERS, Reference, read_reference
+from fivefold.risk.facts.peers.reference import FEWEST_PEERS, PeerDistribution, Reference, read_reference
 from fivefold.risk.language.base import canonical_form
+from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS, ValueType
 from fivefold.risk.language.peers import Peers
 from fivefold.store.accounts.lists import begins_like_reference, list_row_at
 from fivefold.store.accounts.organisation import base_currency_of
-from fivefold.store.rulesets.rulesets import all_active_versions, family_named, newest_version
+from fivefold.store.rulesets.rulesets import all_active_versions, families_of, family_named, newest_version
 from fivefold.store.tables.entities import ListVersionRow
 from fivefold.store.tables.rulesets import Family, RulesetVersion
 from fivefold.usecases.portfolio_files.reference import reference_hash
@@ -44,7 +53,7 @@ class PeerGroupLine:
         number: in words, such as sum of amount in 180 days.
         among: the field whose value peers share; everyone for none.
         group: that value; None for everyone.
-        median: of the numbers, as text.
+        median: of the numbers, as text; of money with its currency.
         is_small: there are too few peers for a statement.
     """
 
@@ -100,7 +109,7 @@ def read_reference_version(context: Context, name: str, at_us: int | None = None
             base_currency=reference.base,
             content_hash=reference_hash(tuple(row.members)),
             is_old=_is_old(reference, now),
-            groups=tuple(_group_lines(reference)),
+            groups=tuple(_group_lines(reference, _vocabularies(session, of, name))),
         )
 
 
@@ -118,7 +127,14 @@ def _is_old(reference: Reference, now_us: int) -> bool:
     return now_us - reference.as_of > OLD_DAYS * DAY_US
 
 
-def _group_lines(reference: Reference) -> Iterator[PeerGroupLine]:
+def _vocabularies(session: Session, organisation_id: int, name: str) -> list[Vocabulary]:
+    """Collect the names of the rulesets that read peers from a list; then those that every ruleset has."""
+    readers = [_version_with_peers(session, family) for family in families_of(session, organisation_id)]
+    names = [vocabulary(analysed.definition) for _, analysed, read in filter(None, readers) if read == name]
+    return [*names, Vocabulary({}, TRANSACTION_FIELDS, CASE_FIELDS)]
+
+
+def _group_lines(reference: Reference, vocabularies: Sequence[Vocabulary]) -> Iterator[PeerGroupLine]:
     """Describe the groups, of each number those with the most peers first."""
     kinds = list(dict.fromkeys((of, among) for of, among, _ in reference.distributions))
     place = {kind: number for number, kind in enumerate(kinds)}
@@ -126,23 +142,41 @@ def _group_lines(reference: Reference) -> Iterator[PeerGroupLine]:
         reference.distributions.items(), key=lambda row: (place[row[0][:2]], -row[1].count, row[0][2] or "")
     )
     for (of, among, group), distribution in in_order:
+        peers = _peers_of(of, among)
         yield PeerGroupLine(
-            number=_words_of(of, among),
+            number=of if peers is None else input_words(peers.of),
             among=among or "everyone",
             group=group,
             peers=distribution.count,
-            median=f"{float(distribution.median):,.6g}",
+            median=_median_words(peers, distribution, reference.base, vocabularies),
             is_small=distribution.count < FEWEST_PEERS,
         )
 
 
-def _words_of(of: str, among: str) -> str:
-    """Write a number in words; as it is stored if this version of the program does not know its form."""
+def _peers_of(of: str, among: str) -> Peers | None:
+    """Read a number and how peers are grouped; None if this version of the program does not know its form."""
     try:
-        peers = Peers.model_validate({"of": json.loads(of), "among": {"field": among} if among else "everyone"})
+        return Peers.model_validate({"of": json.loads(of), "among": {"field": among} if among else "everyone"})
     except ValidationError:
-        return of
-    return input_words(peers.of)
+        return None
+
+
+def _median_words(
+    peers: Peers | None, distribution: PeerDistribution, base: str, vocabularies: Sequence[Vocabulary]
+) -> str:
+    """Write the median of a group: money is stored in minor units, as the rulesets that read it know."""
+    median = distribution.median
+    column, currency = InputColumn("", ValueType.NUMBER), ""
+    for names in vocabularies:
+        if peers is None:
+            break
+        try:
+            column, currency = column_for(peers.of, names, base), currency_of(peers.of, names) or base
+        except UnknownNameError:
+            continue
+        break
+    is_whole = column.kind is ValueType.MONEY and median.denominator == 1
+    return value_words(int(median) if is_whole else float(median), column, currency)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ nothing in force: another person approves the version like that of any list.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,7 +134,7 @@ def _begin(job: ReferenceJob) -> Callable[[Lease], None]:
             base = portfolio.rates.base
         numbers = pl.concat(parts) if parts else None
         if numbers is None or not len(numbers):
-            raise NotEnoughDataError(f"{name} applies to no entity, so there are no peers")
+            raise NotEnoughDataError(_no_peers(name, counts))
         reference = made_reference(peers, numbers, setting.as_of_us, base)
         members = reference.lines()
         source = (
@@ -160,6 +160,18 @@ def _begin(job: ReferenceJob) -> Callable[[Lease], None]:
         lease.keep(write)
 
     return make
+
+
+def _no_peers(name: str, counts: Mapping[str, int]) -> str:
+    """Say why peers are lacking, with the number on whom each ruleset decides that is tried before.
+
+    >>> _no_peers("firms", {"retail": 1000, "cards": 0})
+    'firms has nobody to decide on, and so lacks peers: retail is tried before it, and decides on 1,000'
+    """
+    before = [f"{other} is tried before it, and decides on {count:,}" for other, count in counts.items() if count]
+    if not before:
+        return f"{name} applies to no entity, so there are no peers"
+    return f"{name} has nobody to decide on, and so lacks peers: {'; '.join(before)}"
 
 
 REFERENCE = JobKind(name="reference portfolio", rows=ReferenceJob, begin=_begin)

@@ -143,7 +143,37 @@ def test_what_cannot_be_built_says_why(bank: Bank) -> None:
     assert list_reference_jobs(bank.context, "retail", Part(1))[0].proposal is None
 
 
-@pytest.mark.postgresql
+def test_medians_of_money_are_in_its_currency_and_not_in_minor_units(bank: Bank) -> None:
+    of_money = {**PLACED, "input": {"times_peer_median": {"of": {"sum": "amount", "over": "30 days"}, "among": AMONG}}}
+    calculated = {"calculation": "doubled"}
+    of_calculation = {**PLACED, "input": {"peer_percentile": {"of": calculated, "among": "everyone"}}}
+    doubled = {"multiply": [{"sum": "amount", "over": "30 days"}, 2], "unit": "money"}
+    bank.activate(
+        banks.document(
+            {"money": of_money, "counted": OFTEN, "doubled": of_calculation},
+            reference="our-peers",
+            calculate={"doubled": doubled},
+        )
+    )
+    decides(bank.engine, None)
+    for number in range(40):
+        bank.pay(1, f"no{number}", transaction_id=f"t{number}", transaction_amount=1_000.25)
+    job = built(bank, 2)
+    approve(bank, job.proposal)
+    lines = read_reference_version(bank.context, "our-peers").groups
+    assert {line.number: line.median for line in lines if line.group in {None, "NO"}} == {
+        "sum of amount in 30 days": "1,000.25 EUR",
+        "transactions in 30 days": "1",
+        "doubled": "2,000.50 EUR",
+    }
+
+
+def test_a_reference_of_those_on_whom_another_ruleset_decides_names_that_ruleset(bank: Bank) -> None:
+    bank.activate(banks.document({"income": banks.INCOME}, ruleset="before"), position=0)
+    why = "retail has nobody to decide on, and so lacks peers: before is tried before it, and decides on 44"
+    assert built(bank).error == why
+
+
 def test_a_worker_that_is_asked_to_end_gives_the_job_back(bank: Bank) -> None:
     request_reference(bank.context, "retail", 1)
     run_next_reference(bank.engine, bank.now, stopping=lambda: True)
