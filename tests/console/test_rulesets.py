@@ -302,6 +302,13 @@ def test_the_order_is_proposed_by_one_person_and_approved_by_another(place: Plac
     assert (other.page.status_code, "another person changed the order" in other.text) == (409, True)
 
 
+def test_an_order_that_reaches_nobody_says_so(place: Place, author: Visitor) -> None:
+    places = {"place-retail": "1", "place-drafted": "2", "place-second": "3"}
+    author.go("/console/rulesets").submit("/order", **places, reason="for later")
+    assert "The order is proposed." in author.text
+    assert "Entities none" in author.text
+
+
 def test_a_ruleset_is_switched_off_and_on_by_two_people(place: Place, author: Visitor) -> None:
     other = Visitor(place).sign_in("admin")
     for said in ("It is switched off.", "Switch it off"):
