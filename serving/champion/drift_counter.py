@@ -2,6 +2,7 @@
 
 import secrets
 import threading
+from collections.abc import Callable
 from functools import lru_cache
 
 import structlog
@@ -25,10 +26,11 @@ class DriftCounter:
         drift: the newest comparison with the training reference, for the metrics.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        """Begin without counts."""
+    def __init__(self, engine: Engine, serving: Callable[[], ServedModel | None] = lambda: None) -> None:
+        """Begin without counts; *serving* gives the model that serves now, which is compared before it is asked."""
         self.drift: list[ColumnDrift] = []
         self._engine = engine
+        self._serving = serving
         self._worker = secrets.token_hex(8)
         self._newest: ServedModel | None = None
         self._counts: dict[tuple[str, int, str], Integers] = {}
@@ -65,7 +67,7 @@ class DriftCounter:
             keep_counts(self._engine, self._worker, model, version, day, counts)
             if day < day_text(now - DAY_US)[:10]:  # this day is over: drop its counts
                 self._counts.pop((model, version, day), None)
-        newest = self._newest
+        newest = self._serving() or self._newest
         if newest is not None:
             since = day_text(now - COMPARED_DAYS * DAY_US)[:10]
             model = drift_key(newest.name, newest.model)

@@ -273,3 +273,17 @@ def test_only_counts_are_kept(tmp_path: Path) -> None:
     assert b"2026" in stored
     for trace in (b"MARKED", b"7654321", b"8765432", np.float64(7654321.25).tobytes()):
         assert trace not in stored
+
+
+def test_a_version_that_serves_is_compared_before_it_is_asked(engine: Engine, now: list[int]) -> None:
+    serving = [served()]
+    made = DriftCounter(engine, lambda: serving[0])
+    made.add(served(), many(LEAST_CUSTOMERS))
+    made.store()
+    assert {drift.customers for drift in made.drift} == {LEAST_CUSTOMERS}
+    serving[0] = replace(served(), version=2)
+    made.store()
+    assert {(drift.customers, drift.index) for drift in made.drift} == {(0, None)}
+    restarted = DriftCounter(engine, served)
+    restarted.store()
+    assert {drift.customers for drift in restarted.drift} == {LEAST_CUSTOMERS}
