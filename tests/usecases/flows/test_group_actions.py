@@ -277,7 +277,11 @@ def test_runs_of_a_flow_that_is_off_hold_no_group(bank: FlowBank) -> None:
     for name in ("first", "second", "third"):
         switch_flow_off(circle.context(2), name, WHY)
     circle.retire()
-    assert answer_run(circle.context(2), Role.INVESTIGATOR, run, "yes", WHY).taken == ()
+    with pytest.raises(ConflictError, match="asks nobody while its flow is switched off"):
+        answer_run(circle.context(2), Role.INVESTIGATOR, run, "yes", WHY)
+    bank.wait(5)
+    settle(bank)
+    assert (bank.states()[-1][1], bank.actions(), circle.members()) == ("failed", [], set())
 
 
 @pytest.fixture

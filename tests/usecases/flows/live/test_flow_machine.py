@@ -338,7 +338,7 @@ class Machine(RuleBasedStateMachine):
             return
         run = data.draw(st.sampled_from(waiting), "run")
         number = self.found()[run.key].id
-        if run.due_us is None or run.due_us <= self.now:
+        if run.due_us is None or run.due_us <= self.now or self.model.active is None:
             with pytest.raises(ConflictError):
                 answer_run(self.person(3), Role.INVESTIGATOR, number, answer, WHY)
             return
