@@ -1,6 +1,7 @@
 """A backtest as the worker runs it: all entities of the type, part by part, against what decides now.
 
-Entities for which an earlier family decides are counted and left out: no version of this family reaches them. Present
+Entities for which an earlier family decides are counted and left out: no version of this family reaches them. So are
+those to which neither the content nor the present version applies, if later families are tried on them. Present
 levels and their dates are the stored ones, so each customer keeps their own cooldown. Where the ruleset can reach
 no entity, it is run on its own examples.
 
@@ -19,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, from_microseconds
 from fivefold.domain.errors import ConflictError, NotEnoughDataError
+from fivefold.domain.text import count_text
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import STATUS, Status
@@ -116,6 +118,7 @@ class Setting:
         reached: what decides on the type now, and with the content.
         present: the version of the family that decides now; None where none does.
         before: names and versions of the families that are tried before it.
+        has_later: families are tried after it.
         until_id: entities that are added later are left out.
         has_standings: an entity has a level.
         attempt: from 1.
@@ -127,6 +130,7 @@ class Setting:
     reached: DecidingChange
     present: RulesetVersion | None
     before: tuple[tuple[str, AnalysedRuleset], ...]
+    has_later: bool
     lists: dict[str, NamedList]
     customers: int
     until_id: int
@@ -138,7 +142,7 @@ class Setting:
 def setting_of(session: Session, family: Family, canonical: str, as_of_us: int, attempt: int = 1) -> Setting:
     """Read what a content of a family is tested against, as it is now."""
     reached = reached_by(session, family, canonical)  # first: what changes from here on makes the backtest outdated
-    before, present = [], None
+    before, present, has_later = [], None, False
     for other in families_of(session, family.organisation_id, family.type_id):
         if other.enabled and other.active_version_id is not None:
             version = session.get_one(RulesetVersion, other.active_version_id)
@@ -146,6 +150,8 @@ def setting_of(session: Session, family: Family, canonical: str, as_of_us: int, 
                 present = version
             elif other.position < family.position:
                 before.append((other.name, analyse_canonical(version.canonical)))
+            else:
+                has_later = True
     until_id = session.scalar(select(func.max(Entity.id)).where(Entity.type_id == family.type_id)) or 0
     standing = select(StandingRow.entity_id).where(
         StandingRow.type_id == family.type_id, StandingRow.rules_level.is_not(None)
@@ -157,6 +163,7 @@ def setting_of(session: Session, family: Family, canonical: str, as_of_us: int, 
         reached=reached,
         present=present,
         before=tuple(before),
+        has_later=has_later,
         lists=named_lists(session, family.organisation_id),
         customers=count_of_type(session, family.type_id, until_id),
         until_id=until_id,
@@ -175,7 +182,7 @@ def run_backtest(engine: Engine, setting: Setting, progress: Progress, keep: Kee
     """
     total = setting.customers or len(setting.draft.ruleset.examples)
     progress(0, total, "")
-    result, decided_before = _on_customers(engine, setting, progress, keep)
+    result, decided_before, not_reached = _on_customers(engine, setting, progress, keep)
     on = "customers"
     if result is None:
         on, result = "examples", _on_examples(setting)
@@ -188,6 +195,7 @@ def run_backtest(engine: Engine, setting: Setting, progress: Progress, keep: Kee
         "present_version": None if setting.present is None else setting.present.number,
         "customers": setting.customers,
         "decided_before": decided_before,
+        "not_reached": not_reached,
         "changed": {"alone": _changed(result.alone), "later": None if result.later is None else _changed(result.later)},
         "backtest": _with_names(asdict(result), setting.draft.ruleset) if on == "examples" else asdict(result),
     }
@@ -200,17 +208,46 @@ def _changed(cells: tuple[MoveCount, ...]) -> int:
 
 def _on_customers(
     engine: Engine, setting: Setting, progress: Progress, keep: Keep | None
-) -> tuple[BacktestResult | None, dict[str, int]]:
+) -> tuple[BacktestResult | None, dict[str, int], int]:
+    """Run it on everybody whom the family reaches; count the others, by the earlier family and those of later ones."""
     result: BacktestResult | None = None
-    decided = dict.fromkeys((name for name, _ in setting.before), 0)
+    decided, not_reached = dict.fromkeys((name for name, _ in setting.before), 0), 0
     present = None if setting.present is None else analyse_canonical(setting.present.canonical)
     rulesets = [setting.draft, *([] if present is None else [present])]
     for part, remaining in reached_portfolios(engine, setting, rulesets, decided, progress):
+        there = _applied_to(remaining, rulesets, setting.as_of_us) if setting.has_later else remaining
+        not_reached += len(remaining.entities) - len(there.entities)
+        if not len(there.entities):
+            continue
         with reading(engine) as session:
             standing = HeldLevels(_levels(session, part.ids) if setting.has_standings else None)
-        part_result = backtest(setting.draft, remaining, setting.as_of_us, present, standing, keep=keep)
+        part_result = backtest(setting.draft, there, setting.as_of_us, present, standing, keep=keep)
         result = part_result if result is None else joined_backtests([result, part_result])
-    return result, decided
+    if result is not None and setting.has_later:
+        result = replace(result, cautions=(*result.cautions, *_left_to_later(result)))
+    return result, decided, not_reached
+
+
+def _applied_to(portfolio: Portfolio, rulesets: Sequence[AnalysedRuleset], as_of_us: int) -> Portfolio:
+    """Leave those out to which none of some rulesets applies: later families decide on them, before and after."""
+    if any(each.ruleset.applies_to is None for each in rulesets):
+        return portfolio
+    reached_ids = pl.concat(
+        assess(each, portfolio, as_of_us).outcomes.filter(pl.col(STATUS) != Status.NOT_APPLICABLE.value)[ENTITY]
+        for each in rulesets
+    )
+    return replace(portfolio, entities=portfolio.entities.filter(pl.col(ENTITY).is_in(reached_ids.implode())))
+
+
+def _left_to_later(result: BacktestResult) -> Iterator[str]:
+    """Say how many have no level here by one of the two versions, as it does not apply to them."""
+    for side, which in ((result.draft, "the draft"), (result.present, "the version in force")):
+        count = 0 if side is None else side.alone[f"({Status.NOT_APPLICABLE.value})"]
+        if count:
+            yield (
+                f"{count_text(count, 'customer')} to whom {which} does not apply: the rulesets after it are tried on"
+                " them, which this backtest leaves out."
+            )
 
 
 def reached_portfolios(

@@ -178,6 +178,43 @@ def test_whom_a_family_before_decides_for_is_counted_and_left_out(engine: Engine
     assert (report["decided_before"], report["backtest"]["entities"]) == ({}, 7)
 
 
+def narrowed(name: str, country: str, **changed: int) -> str:
+    """A ruleset that applies to one country alone."""
+    text = document(name, **changed).replace("levels:", f"applies_to: {{field: country, equals: {country}}}\nlevels:")
+    return text.split("examples:")[0]
+
+
+def test_whom_a_later_family_decides_on_before_and_after_is_counted_and_left_out(engine: Engine, ana: Actor) -> None:
+    in_force(engine, ana, document("retail"))
+    save_draft(Context(engine, ana), narrowed("firms", "IR"))
+    with Session(engine) as session, session.begin():
+        session.execute(update(Family).where(Family.name == "retail").values(position=99))
+    for entity_id in customers(engine, ana, 7):
+        stand(engine, entity_id, 1, entered_us=NOW - DAY)
+    report, told = run(engine, ana, narrowed("firms", "IR"))
+    assert (report["not_reached"], report["backtest"]["entities"], report["customers"]) == (5, 2, 7)
+    cells = {(cell["before"], cell["after"]): cell["entities"] for cell in report["backtest"]["alone"]}
+    assert sum(cells.values()) == 2
+    assert not [after for _, after in cells if after == "(not applicable)"]
+    assert told[-1] == (7, 7)
+    with Session(engine) as session, session.begin():
+        session.execute(update(Family).where(Family.name == "retail").values(enabled=False))
+    report, _ = run(engine, ana, narrowed("firms", "IR"))
+    assert (report["not_reached"], report["backtest"]["entities"]) == (0, 7), "nobody else decides on them"
+
+
+def test_whom_a_narrower_version_leaves_to_a_later_family_is_said(engine: Engine, ana: Actor) -> None:
+    in_force(engine, ana, document("retail"))
+    in_force(engine, ana, document("firms"))
+    with Session(engine) as session, session.begin():
+        session.execute(update(Family).where(Family.name == "retail").values(position=99))
+    customers(engine, ana, 7)
+    report, _ = run(engine, ana, narrowed("firms", "IR"))
+    assert (report["not_reached"], report["backtest"]["entities"]) == (0, 7), "the version in force decides on them"
+    why = "5 customers to whom the draft does not apply: the rulesets after it are tried on them"
+    assert [each for each in report["backtest"]["cautions"] if why in each]
+
+
 def test_one_that_reaches_nobody_runs_on_its_examples(engine: Engine, ana: Actor) -> None:
     in_force(engine, ana, document("everyone"))
     save_draft(Context(engine, ana), document("retail"))
