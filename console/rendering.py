@@ -25,6 +25,7 @@ from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit, address, notice_of
 from fivefold.domain.clock import DAY_US, day_text, from_microseconds, now_microseconds, utc_text
 from fivefold.domain.money import amount_words
+from fivefold.domain.segments import score_text
 from fivefold.domain.text import percent
 from fivefold.usecases.levels.explain import ValueSeen, shown_line
 from fivefold.usecases.shared.inputs import MAX_REASON_CHARACTERS
@@ -192,6 +193,7 @@ def environment() -> Environment:
         "money": amount_words,
         "percent": percent,
         "points": points,
+        "score": score_text,
         "seen_value": seen_value,
         "sentence": sentence,
         "shown_line": shown_line,

@@ -45,3 +45,24 @@ def segment_of(score: float, cut_points: Sequence[float]) -> str:
     'medium'
     """
     return SEGMENTS[bisect_right(cut_points, score)]
+
+
+def rounded_score(score: float, segment: str, cut_points: Sequence[float]) -> float:
+    """Round a score to two decimals, but never across a cut point: 3.997 is "high" and must not become 4.00.
+
+    >>> rounded_score(4.354, "top", DEFAULT_CUT_POINTS), rounded_score(3.997, "high", DEFAULT_CUT_POINTS)
+    (4.35, 3.99)
+    """
+    near = round(score, 2)
+    if segment_of(near, cut_points) == segment:
+        return near
+    return round(near - 0.01 if near > score else near + 0.01, 2)
+
+
+def score_text(score: float) -> str:
+    """Write a score for people, with two decimals; not across a cut point, as far as these are the usual ones.
+
+    >>> score_text(4.2), score_text(3.997), score_text(4.0)
+    ('4.20', '3.99', '4.00')
+    """
+    return f"{rounded_score(score, segment_of(score, DEFAULT_CUT_POINTS), DEFAULT_CUT_POINTS):.2f}"

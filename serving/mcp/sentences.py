@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fivefold.domain.segments import score_text
 from fivefold.domain.text import count_text
 
 Content = Mapping[str, Any]
@@ -57,7 +58,9 @@ def value_sentence(who: str, value: Content | None) -> str:
         return f"The value model knows no value of {who}."
     expected = f"{value['expected_value']:.2f} {value['currency']}"
     days = f" in {value['horizon_days']} days" if value["horizon_days"] else ""
-    sentence = f"{who} scores {value['score']:.2f} of 5 ({value['segment']}), expected to bring {expected}{days}"
+    sentence = (
+        f"{who} scores {score_text(value['score'])} of 5 ({value['segment']}), expected to bring {expected}{days}"
+    )
     sentence += f", as of {_day(value['as_of'])}."
     if value["breakdown"] is None:
         return f"{sentence} It cannot be explained: {value['unexplained'].rstrip('.')}."
@@ -217,6 +220,10 @@ def what_if_sentence(who: str, answer: Content) -> str:
 
     >>> what_if_sentence("c1", {"what_if": None})
     'There is no assessment of c1 to look at.'
+    >>> change = {"factors": ["income"], "name": "income", "now": "5", "then": "7", "towards": None}
+    >>> what_if_sentence("c", {"what_if": {"wished": "low", "level": "high", "direction": "down", "answers": [
+    ...     {"changes": [change], "held_until": "2026-12-26T00:00:00Z"}]}}).partition(". ")[2]
+    'But the level is held until 2026-12-26.'
     """
     what_if = answer["what_if"]
     if what_if is None:
@@ -228,7 +235,9 @@ def what_if_sentence(who: str, answer: Content) -> str:
         return f"No change that can be shown, of one factor or of two, moves {who} to {what_if['wished']}."
     more = len(what_if["answers"]) - len(changes)
     others = f"; there are {more} more" if more else ""
-    return f"{who} would move from {what_if['level']} to {what_if['wished']} with: {'; or '.join(changes)}{others}."
+    sentence = f"{who} would move from {what_if['level']} to {what_if['wished']} with: {'; or '.join(changes)}{others}."
+    held_until = max((answer["held_until"] or "" for answer in what_if["answers"][:3]), default="")
+    return f"{sentence} But the level is held until {_day(held_until)}." if held_until else sentence
 
 
 def levels_sentence(distribution: Content) -> str:

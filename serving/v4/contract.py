@@ -10,7 +10,7 @@ from pydantic_core import from_json, to_json
 from typing_extensions import TypedDict
 
 from fivefold.domain.errors import PROBLEMS_LISTED, Problem
-from fivefold.domain.segments import segment_of
+from fivefold.domain.segments import rounded_score
 from fivefold.domain.settings import Limits
 from fivefold.features import schema as c
 from fivefold.features.reading.columns import short_text
@@ -154,23 +154,11 @@ def _problem(details: Mapping[str, Any], row: int | None = None) -> Problem:
     return Problem(row, field, what, _ALLOWED.get(field, "text"))
 
 
-def rounded(score: float, category: str, cut_points: Sequence[float]) -> float:
-    """Round a score to two decimals, but never across a cut point: 3.997 is "high" and must not become 4.00.
-
-    >>> rounded(4.354, "top", (2.0, 3.0, 4.0)), rounded(3.997, "high", (2.0, 3.0, 4.0))
-    (4.35, 3.99)
-    """
-    near = round(score, 2)
-    if segment_of(near, cut_points) == category:
-        return near
-    return round(near - 0.01 if near > score else near + 0.01, 2)
-
-
 def response_rows(answer: ScoredRows, model: ValueModel, model_description: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Convert scores to the contract's form, with their explanations if they were requested."""
     scores = answer.scores
     elements = [
-        {"user_id": user_id, "score": rounded(score, category, model.cut_points), "category": category}
+        {"user_id": user_id, "score": rounded_score(score, category, model.cut_points), "category": category}
         for user_id, score, category in zip(
             answer.user_ids, scores.score.tolist(), scores.category.tolist(), strict=True
         )

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import Problem
-from fivefold.domain.segments import DEFAULT_CUT_POINTS, segments_of
+from fivefold.domain.segments import DEFAULT_CUT_POINTS, rounded_score, segments_of
 from fivefold.domain.settings import Limits
 from fivefold.features.reading.request_body import BodyColumns
 from fivefold.serving.responses import ApiError
-from fivefold.serving.v4.contract import read_rows, response_rows, rounded
+from fivefold.serving.v4.contract import read_rows, response_rows
 from fivefold.usecases.scoring import score_rows
 from tests.models.making import AS_OF, value_model
 from tests.serving.inprocess import rows_of
@@ -306,7 +306,7 @@ def test_rounding_never_crosses_a_cut(score: float, cuts: tuple[float, float, fl
     for exact in (score, *(cut + near * 2e-3 for cut in cuts), *(np.nextafter(cut, near) for cut in cuts)):
         assume(1 <= exact <= 5)
         category = str(segments_of(np.array([exact]), cuts)[0])
-        shown = rounded(exact, category, cuts)
+        shown = rounded_score(exact, category, cuts)
         assert segments_of(np.array([shown]), cuts)[0] == category
         assert abs(shown - exact) <= 0.01 + 1e-12
         assert shown == round(shown, 2)
@@ -317,7 +317,7 @@ def test_rounding_never_crosses_a_cut(score: float, cuts: tuple[float, float, fl
 def test_away_from_a_cut_it_is_plain_rounding(score: float) -> None:
     assume(all(abs(score - cut) > 0.006 for cut in DEFAULT_CUT_POINTS))
     category = str(segments_of(np.array([score]), DEFAULT_CUT_POINTS)[0])
-    assert rounded(score, category, DEFAULT_CUT_POINTS) == round(score, 2)
+    assert rounded_score(score, category, DEFAULT_CUT_POINTS) == round(score, 2)
 
 
 def test_scores_are_written_with_these_keys_in_this_order() -> None:
