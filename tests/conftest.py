@@ -11,6 +11,7 @@ from functools import cache
 
 import currency_converter
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
@@ -78,6 +79,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _InRooms 
         return None
     config.option.loadscopereorder = False  # by the number of tests; but few may take long
     return _InRooms(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Log as at the start: a command or a service that an earlier test ran in this process set logs up for itself."""
+    structlog.reset_defaults()
 
 
 def pytest_collection_finish() -> None:
