@@ -23,14 +23,14 @@ from fivefold.store.rulesets.proposals import PROPOSED, proposal_numbered
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.json_text import report_json
 from fivefold.store.tables.entities import Entity
-from fivefold.store.tables.rulesets import Backtest, Family, RulesetVersion
+from fivefold.store.tables.rulesets import Backtest
 from fivefold.usecases.changes.contents import read_content
 from fivefold.usecases.changes.effects import rehearse
 from fivefold.usecases.changes.releasing import Releases, forget_releases, keep_releases, releases_of
 from fivefold.usecases.levels.assess import held_before, with_releases
 from fivefold.usecases.levels.portfolio import read_stored_portfolio
 from fivefold.usecases.rulesets.deciding import Deciding, DecidingChange
-from fivefold.usecases.rulesets.run_backtest import Keep, Progress, parts_of_type, validity
+from fivefold.usecases.rulesets.run_backtest import Keep, Progress, families_before, parts_of_type, validity
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 
@@ -151,15 +151,7 @@ def _composition(what: Deciding) -> Composition:
 def before_of(session: Session, ids: Sequence[int]) -> PriorState:
     """Read the standings, and which family decided on each entity."""
     rows = loading.current_levels(session, ids)
-    versions = rows["version_id"].drop_nulls().unique().to_list()
-    versions_query = (
-        select(RulesetVersion.id, Family.name)
-        .join(Family, Family.id == RulesetVersion.family_id)
-        .where(RulesetVersion.id.in_(versions))
-    )
-    names = dict(session.execute(versions_query).all())
-    version_rows = rows.select("entity", "version_id").drop_nulls().iter_rows()
-    return PriorState(held_before(rows), {str(entity): names[version] for entity, version in version_rows})
+    return PriorState(held_before(rows), families_before(session, rows))
 
 
 def _in_force(setting: ProposalSetting, present: Mapping[str, NamedList]) -> dict[str, NamedList]:

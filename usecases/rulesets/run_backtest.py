@@ -10,7 +10,7 @@ proposals check that alike.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -24,6 +24,7 @@ from fivefold.domain.text import count_text
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import STATUS, Status
+from fivefold.risk.engine.deciding import DECIDES
 from fivefold.risk.facts.portfolio import ENTITY, ListVersion, NamedList, Portfolio
 from fivefold.risk.governance.backtest.moves import MoveCount
 from fivefold.risk.governance.backtest.run import BacktestResult, HeldLevels, backtest, joined_backtests
@@ -267,7 +268,8 @@ def reached_portfolios(
         with reading(engine) as session:
             of = (setting.organisation_id, setting.type_id, list(part.ids))
             portfolio = read_stored_portfolio(session, *of, everything, setting.as_of_us)
-        remaining = _without_decided(portfolio, setting, decided)
+            families = families_before(session, loading.current_levels(session, part.ids)) if setting.before else {}
+        remaining = _without_decided(portfolio, setting, decided, families)
         if len(remaining.entities):
             yield part, remaining
 
@@ -320,13 +322,30 @@ def _levels(session: Session, ids: Sequence[int]) -> pl.DataFrame:
     return held_before(loading.current_levels(session, ids).drop_nulls(["rules_level", "entered_us"]))
 
 
-def _without_decided(portfolio: Portfolio, setting: Setting, decided: dict[str, int]) -> Portfolio:
-    """Leave those out for whom a family that comes before decides, and count them."""
+def families_before(session: Session, levels: pl.DataFrame) -> dict[str, str]:
+    """Name the family that decided on each entity, by the entity's number as text; *levels* are the current ones."""
+    numbers = levels["version_id"].drop_nulls().unique().to_list()
+    query = select(RulesetVersion.id, Family.name).join(Family, Family.id == RulesetVersion.family_id)
+    names = dict(session.execute(query.where(RulesetVersion.id.in_(numbers))).all())
+    version_rows = levels.select("entity", "version_id").drop_nulls().iter_rows()
+    return {str(entity): names[version] for entity, version in version_rows if version in names}
+
+
+def _without_decided(
+    portfolio: Portfolio, setting: Setting, decided: dict[str, int], families: Mapping[str, str]
+) -> Portfolio:
+    """Leave those out for whom a family that comes before decides, and count them.
+
+    One of which it is unknown whether it applies keeps whom it decided on, as `risk.engine.deciding` says; for others
+    the next one is tried. That its floors count for them is left out.
+    """
     for name, ruleset in setting.before:
         if not len(portfolio.entities):
             break
         outcomes = assess(ruleset, portfolio, setting.as_of_us).outcomes
-        decided_ids = outcomes.filter(pl.col(STATUS) != Status.NOT_APPLICABLE.value)[ENTITY]
+        own = [entity for entity, family in families.items() if family == name]
+        keeps = (pl.col(STATUS) == Status.UNDETERMINED.value) & pl.col(ENTITY).is_in(own)
+        decided_ids = outcomes.filter(pl.col(STATUS).is_in(DECIDES) | keeps)[ENTITY]
         decided[name] += len(decided_ids)
         remaining = portfolio.entities.filter(~pl.col(ENTITY).is_in(decided_ids.implode()))
         portfolio = replace(portfolio, entities=remaining)

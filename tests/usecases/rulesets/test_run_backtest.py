@@ -14,7 +14,7 @@ from fivefold.risk.language.reading import read_ruleset
 from fivefold.store.rulesets.rulesets import family_named, newest_version
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import Standing
-from fivefold.store.tables.rulesets import Activation, Backtest, Family
+from fivefold.store.tables.rulesets import Activation, Backtest, Family, RulesetVersion
 from fivefold.usecases.accounts.settings import SettingsChange
 from fivefold.usecases.changes.asks import change_settings, switch_family
 from fivefold.usecases.changes.backtests import report_of, request_backtest, run_next_backtest
@@ -151,7 +151,8 @@ def test_an_override_is_no_level_of_the_rules(engine: Engine, ana: Actor) -> Non
     assert report["backtest"]["alone"] == [{"before": "medium", "after": "low", "entities": 1}]
 
 
-def test_whom_a_family_before_decides_for_is_counted_and_left_out(engine: Engine, ana: Actor) -> None:
+def sanctioned(engine: Engine, ana: Actor) -> None:
+    """Let a ruleset decide that applies to one country alone."""
     only = "applies_to: {field: country, equals: KP}\nlevels:"
     change_settings(Context(engine, ana), SettingsChange(minimum_coverage_percent=60))
     in_force(
@@ -165,6 +166,10 @@ def test_whom_a_family_before_decides_for_is_counted_and_left_out(engine: Engine
         )
         .replace("examples:", "coverage: {cases: 60}\nexamples:"),
     )
+
+
+def test_whom_a_family_before_decides_for_is_counted_and_left_out(engine: Engine, ana: Actor) -> None:
+    sanctioned(engine, ana)
     save_draft(Context(engine, ana), document("retail"))
     customers(engine, ana, 7)
     report, told = run(engine, ana, document("retail"))
@@ -182,6 +187,22 @@ def narrowed(name: str, country: str, **changed: int) -> str:
     """A ruleset that applies to one country alone."""
     text = document(name, **changed).replace("levels:", f"applies_to: {{field: country, equals: {country}}}\nlevels:")
     return text.split("examples:")[0]
+
+
+def test_of_whom_it_is_unknown_whether_an_earlier_family_applies_only_those_it_decided_on_are_left_out(
+    engine: Engine, ana: Actor
+) -> None:
+    sanctioned(engine, ana)
+    save_draft(Context(engine, ana), document("retail"))
+    put_entities(Context(engine, ana).at(NOW), "customer", [EntityRow(name, {"income": 5.0}) for name in "xyz"])
+    with Session(engine) as session, session.begin():
+        version_id = session.scalars(select(RulesetVersion.id)).one()
+        ids = list(session.scalars(select(Entity.id).order_by(Entity.id)))
+    report, _ = run(engine, ana, document("retail"))
+    assert (report["decided_before"], report["backtest"]["entities"]) == ({"sanctioned": 0}, 3)
+    stand(engine, ids[0], 2, entered_us=NOW - DAY, version_id=version_id)
+    report, _ = run(engine, ana, document("retail"))
+    assert (report["decided_before"], report["backtest"]["entities"]) == ({"sanctioned": 1}, 2)
 
 
 def test_whom_a_later_family_decides_on_before_and_after_is_counted_and_left_out(engine: Engine, ana: Actor) -> None:
