@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from fivefold.domain.clock import day_text, to_microseconds
+from fivefold.domain.segments import rounded_score
 from fivefold.models.scoring.sources import score_source
-from fivefold.serving.v4.contract import rounded
 from fivefold.training.simulation.simulator import Simulation, simulate
 from tests.models.making import AS_OF
 from tests.serving.process_registry import model
@@ -44,7 +44,7 @@ def require_same_bits(service: Service, table: pl.DataFrame, as_of: int) -> int:
                 assert found["user_id"] == user_id
                 assert float(found["expected_value"]).hex() == want["expected_value"].hex()
                 assert float(found["percentile"]).hex() == want["percentile"].hex()
-                assert found["score"] == rounded(want["score"], want["category"], serving.cut_points)
+                assert found["score"] == rounded_score(want["score"], want["category"], serving.cut_points)
                 assert found["category"] == want["category"]
                 total = found["base"] + sum(part["points"] for part in found["contributions"])
                 assert abs(total - want["score"]) < 1e-9
