@@ -263,12 +263,14 @@ def reached_portfolios(
     Those for whom a family before it decides are left out, and counted in *decided* by its name.
     """
     everything = [*rulesets, *(ruleset for _, ruleset in setting.before)]
+    # Of a ruleset that applies to everyone it is never unknown whether it does.
+    may_keep = any(each.ruleset.applies_to is not None for _, each in setting.before)
     for part in parts_of_type(engine, setting.type_id, setting.until_id, setting.customers, setting.attempt):
         progress(part.done, setting.customers, part.words)
         with reading(engine) as session:
             of = (setting.organisation_id, setting.type_id, list(part.ids))
             portfolio = read_stored_portfolio(session, *of, everything, setting.as_of_us)
-            families = families_before(session, loading.current_levels(session, part.ids)) if setting.before else {}
+            families = families_before(session, loading.current_levels(session, part.ids)) if may_keep else {}
         remaining = _without_decided(portfolio, setting, decided, families)
         if len(remaining.entities):
             yield part, remaining
