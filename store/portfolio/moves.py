@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.paging import Page, Part
-from fivefold.store.portfolio.transitions import CONDITIONS, Direction, TransitionRow, direction_of
+from fivefold.store.portfolio.transitions import CONDITIONS, Direction, TransitionRow, columns_beside, direction_of
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.keyset import require_key, rows_of
 from fivefold.store.tables.entities import BIG, Entity, EntityType
@@ -180,7 +180,7 @@ def movers_between(
     last = select(func.max(among.number)).where(*of_time).scalar_subquery()
     moves = select(func.count()).select_from(among).where(*of_time).scalar_subquery()
     statement = (
-        select(began, moves, Transition, EntityType.name, Entity.external_id, Assessment, before.version_id)
+        select(began, moves, Transition, *columns_beside(before))
         .join(first, (first.c.entity_id == began.entity_id) & (first.c.number == began.number))
         .join(Transition, (Transition.entity_id == first.c.entity_id) & (Transition.number == last))
         .join(Entity, Entity.id == first.c.entity_id)
@@ -197,10 +197,7 @@ def movers_between(
 
 def _mover(row: Any) -> MoverRow:
     began, moves, last, *rest = row
-    type_name, external_id, assessment, version_before = rest
-    direction = int(direction_of(last))
-    transition = TransitionRow(last, direction, type_name, external_id, assessment, version_before)
-    return MoverRow(began.from_level, began.at_us, moves, transition)
+    return MoverRow(began.from_level, began.at_us, moves, TransitionRow(last, int(direction_of(last)), *rest))
 
 
 def _first_moves(

@@ -3,7 +3,7 @@
 Rises and falls have an index each, so that a page of them costs the same however many others there are.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -15,7 +15,7 @@ from fivefold.domain.paging import Key, Page, Part
 from fivefold.store.sql.keyset import require_key, rows_of
 from fivefold.store.tables.entities import BIG, Entity, EntityType
 from fivefold.store.tables.levels import IS_FALL, IS_FIRST, IS_RISE, Assessment, Transition
-from fivefold.store.tables.rulesets import Activation
+from fivefold.store.tables.rulesets import Activation, Family, RulesetVersion
 
 
 class Direction(IntEnum):
@@ -48,14 +48,35 @@ class TransitionFilter:
 
 @dataclass(frozen=True)
 class TransitionRow:
-    """A level reached, its entity, its assessment, and the version of the assessment before."""
+    """A level reached, its entity and its assessment; and the version and the moment of the assessment before.
+
+    Attributes:
+        version_before: None where no ruleset decided in it.
+        before_us: None for the first assessment.
+    """
 
     transition: Transition
     direction: int
+    type_id: int
     entity_type: str
     external_id: str
     assessment: Assessment | None
     version_before: int | None
+    before_us: int | None
+
+
+@dataclass(frozen=True)
+class RulesetActivation:
+    """A change of what decides: the type and the name of its ruleset, and the number of the version since.
+
+    Attributes:
+        number: None where the ruleset was switched off.
+    """
+
+    activation: Activation
+    type_id: int
+    name: str
+    number: int | None
 
 
 CONDITIONS = {Direction.RISE: IS_RISE, Direction.FALL: IS_FALL, Direction.FIRST: IS_FIRST}
@@ -76,7 +97,7 @@ def transitions_among(session: Session, transition_filter: TransitionFilter, par
     first = union_all(*branches).subquery()
     before = aliased(Assessment)
     statement = (
-        select(Transition, first.c.direction, EntityType.name, Entity.external_id, Assessment, before.version_id)
+        select(Transition, first.c.direction, *columns_beside(before))
         .join(first, (first.c.entity_id == Transition.entity_id) & (first.c.number == Transition.number))
         .join(Entity, Entity.id == Transition.entity_id)
         .join(EntityType, EntityType.id == Entity.type_id)
@@ -88,6 +109,11 @@ def transitions_among(session: Session, transition_filter: TransitionFilter, par
     )
     keys = (first.c.direction, *_OWN)
     return rows_of(session, statement, keys, part, descending=True).map(lambda row: TransitionRow(*row))
+
+
+def columns_beside(before: type[Assessment]) -> tuple[Any, ...]:
+    """Return what a `TransitionRow` has beside the transition and its direction, with the assessment *before*."""
+    return EntityType.id, EntityType.name, Entity.external_id, Assessment, before.version_id, before.as_of_us
 
 
 def _branches(transition_filter: TransitionFilter, part: Part) -> Iterator[Subquery]:
@@ -142,7 +168,13 @@ def direction_of(transition: Transition) -> Direction:
     return Direction.RISE if (transition.to_level or 0) > transition.from_level else Direction.FALL
 
 
-def activations_of_versions(session: Session, version_ids: Sequence[int]) -> Sequence[Activation]:
-    """List the activations by which versions came into force, the oldest first."""
-    statement = select(Activation).where(Activation.version_id.in_(version_ids))
-    return session.scalars(statement.order_by(Activation.at_us, Activation.id)).all()
+def changes_of_types(session: Session, type_ids: Collection[int]) -> list[RulesetActivation]:
+    """List the changes of what decides on entities of some types, the oldest first."""
+    statement = (
+        select(Activation, Family.type_id, Family.name, RulesetVersion.number)
+        .join(Family, Family.id == Activation.family_id)
+        .outerjoin(RulesetVersion, RulesetVersion.id == Activation.version_id)
+        .where(Family.type_id.in_(type_ids))
+    )
+    rows = session.execute(statement.order_by(Activation.at_us, Activation.id))
+    return [RulesetActivation(*row) for row in rows]

@@ -1,6 +1,6 @@
 """Level changes of entities: from which level to which, when, why, and by which activation of a ruleset."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -12,13 +12,13 @@ from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.portfolio.transitions import (
     Direction,
+    RulesetActivation,
     TransitionFilter,
     TransitionRow,
-    activations_of_versions,
+    changes_of_types,
     transitions_among,
 )
 from fivefold.store.rulesets.rulesets import rulesets_of_versions
-from fivefold.store.tables.rulesets import Activation
 from fivefold.usecases.levels.content.breakdowns import Name, lines_of
 from fivefold.usecases.levels.explain import shown_line
 from fivefold.usecases.portfolio.current_levels import DecidedBy, level_numbers
@@ -53,10 +53,18 @@ EVERY = TransitionFilters()
 
 @dataclass(frozen=True, kw_only=True)
 class ActivationBehind:
-    """The activation, or roll-back, by which a version came into force: its number, when, and by whom."""
+    """The change of a ruleset that can be why another version decided: its number, when, and by whom.
+
+    Attributes:
+        kind: activation, rollback or off, or order: another order of the rulesets.
+        name: of the ruleset.
+        version: its number that decides since; None where the ruleset was switched off.
+    """
 
     id: int
     kind: str
+    name: str
+    version: int | None
     at_us: Annotated[Moment, shown_as("at")]
     actor: str
 
@@ -65,8 +73,8 @@ class ActivationBehind:
 class LevelReached:
     """A level that an entity reached, its assessment, and why.
 
-    `activation`: by which the version came into force, if another one decided on the previous assessment; null if the
-    reason was an event of the entity.
+    `activation`: the last change of one of the two rulesets, or of their order, since the previous assessment, if
+    another version decided on that one; null if there was none: an event of the entity was the reason.
 
     Attributes:
         direction: of `DIRECTIONS`.
@@ -123,32 +131,27 @@ def shower_of(
 
     *names*: of the organisation's levels, the lowest first.
     """
-    versions = {number for row in rows for number in _versions(row) if number is not None}
+    versions = {number for row in rows for number in (_version(row), row.version_before) if number is not None}
     rulesets = rulesets_of_versions(session, sorted(versions))
-    activations = activations_of_versions(session, sorted(versions))
+    changes = changes_of_types(session, sorted({row.type_id for row in rows}))
     lines = lines_of(session, organisation_id, [(row.transition.entity_id, row.transition.number) for row in rows])
-    return lambda row: _level_reached(row, (None, *names), rulesets, activations, lines)
+    return lambda row: _level_reached(row, (None, *names), rulesets, changes, lines)
 
 
-def _versions(row: TransitionRow) -> tuple[int | None, int | None]:
-    return None if row.assessment is None else row.assessment.version_id, row.version_before
+def _version(row: TransitionRow) -> int | None:
+    return None if row.assessment is None else row.assessment.version_id
 
 
 def _level_reached(
     row: TransitionRow,
     names: Sequence[str | None],
     rulesets: Mapping[int, tuple[str, int]],
-    activations: Sequence[Activation],
+    changes: Sequence[RulesetActivation],
     lines: Mapping[Name, str],
 ) -> LevelReached:
-    """Describe a reached level; the activation is the last one before it, if the deciding version changed."""
-    transition, (version, before) = row.transition, _versions(row)
-    has_new_version = transition.number > 1 and version is not None and version != before
-    behind = [
-        each
-        for each in activations
-        if has_new_version and each.version_id == version and each.at_us <= transition.at_us
-    ]
+    """Describe a reached level."""
+    transition = row.transition
+    after, before = (_decided_by(rulesets, version) for version in (_version(row), row.version_before))
     return LevelReached(
         entity_type=row.entity_type,
         external_id=row.external_id,
@@ -159,10 +162,37 @@ def _level_reached(
         source=transition.source,
         assessment=f"{transition.entity_id}.{transition.number}",
         line=_line(row, lines),
-        decided_by=_decided_by(rulesets, version),
-        decided_before_by=_decided_by(rulesets, before),
-        activation=_activation(behind[-1]) if behind else None,
+        decided_by=after,
+        decided_before_by=before,
+        activation=None if row.before_us is None or after == before else _behind(row, {after, before}, changes),
     )
+
+
+def _behind(
+    row: TransitionRow, deciders: Collection[DecidedBy | None], changes: Sequence[RulesetActivation]
+) -> ActivationBehind | None:
+    """Return the last change of one of two rulesets, or of the order of those of their type, between two assessments.
+
+    Another version of the same ruleset cannot decide without one, so clocks that differ do not hide that one.
+    """
+    names = {each.name for each in deciders if each is not None}
+    since_us = 0 if len(names) == 1 and None not in deciders else row.before_us or 0
+    for change in reversed(changes):
+        is_order = change.activation.version_id == change.activation.previous_version_id
+        if (
+            since_us < change.activation.at_us <= row.transition.at_us
+            and change.type_id == row.type_id
+            and (is_order or change.name in names)
+        ):
+            return ActivationBehind(
+                id=change.activation.id,
+                kind="order" if is_order else change.activation.kind,
+                name=change.name,
+                version=change.number,
+                at_us=change.activation.at_us,
+                actor=change.activation.actor,
+            )
+    return None
 
 
 def _decided_by(rulesets: Mapping[int, tuple[str, int]], version: int | None) -> DecidedBy | None:
@@ -173,7 +203,3 @@ def _decided_by(rulesets: Mapping[int, tuple[str, int]], version: int | None) ->
 def _line(row: TransitionRow, lines: Mapping[Name, str]) -> str:
     line = lines.get((row.transition.entity_id, row.transition.number))
     return "" if row.assessment is None or line is None else shown_line(row.assessment.status, line)
-
-
-def _activation(row: Activation) -> ActivationBehind:
-    return ActivationBehind(id=row.id, kind=row.kind, at_us=row.at_us, actor=row.actor)

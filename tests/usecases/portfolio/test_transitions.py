@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
@@ -15,7 +15,7 @@ from fivefold.domain.errors import ConfigError, NotFoundError
 from fivefold.domain.paging import Part, every_row
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import Transition
-from fivefold.store.tables.rulesets import Activation, RulesetVersion
+from fivefold.store.tables.rulesets import Activation, Family, RulesetVersion
 from fivefold.usecases.portfolio.current_levels import DecidedBy
 from fivefold.usecases.portfolio.transitions import DIRECTIONS, TransitionFilters, list_transitions
 from fivefold.usecases.shared.context import Context
@@ -23,6 +23,7 @@ from tests.depth import examples
 from tests.store.filling import filled_once
 from tests.store.plans import plan_of, statements
 from tests.usecases import banks, platforms
+from tests.usecases.at_once import order_families, switch_family
 from tests.usecases.banks import Bank
 from tests.usecases.portfolio.two_banks import entities_of_two, organisations_of_two
 
@@ -174,3 +175,45 @@ def test_a_move_says_why_and_by_which_activation(engine: Engine) -> None:
         ("b", None, None),
         ("a", None, None),
     ]
+
+
+def test_another_ruleset_by_an_event_has_no_activation_behind_it_and_by_a_switch_or_an_order_has(
+    engine: Engine,
+) -> None:
+    bank = Bank(engine)
+    in_russia = {"applies_to": {"field": "country", "equals": "RU"}}
+    activated(bank, banks.document({"country": banks.COUNTRY}, "strict", **in_russia))
+    activated(bank, banks.document({"income": banks.INCOME}))
+    with Session(engine) as session, session.begin():
+        session.execute(update(Family).where(Family.name == "retail").values(position=2))
+    bank.put("a", country="SE")
+    bank.settle()
+
+    def last() -> tuple[str | None, str | None, tuple[str, str, int | None] | None]:
+        (line, *_) = sorted(
+            list_transitions(bank.context, TransitionFilters(directions=["rise", "fall"])),
+            key=lambda line: -line.at_us,
+        )
+        behind = line.activation
+        names = [None if each is None else each.name for each in (line.decided_before_by, line.decided_by)]
+        return *names, None if behind is None else (behind.kind, behind.name, behind.version)
+
+    bank.wait(days=20)
+    bank.put("a", country="RU")
+    bank.settle()
+    assert last() == ("retail", "strict", None)
+    bank.wait(days=20)
+    switch_family(bank.context, "strict", False, "a pause")
+    bank.mark("a")
+    bank.settle()
+    assert last() == ("strict", "retail", ("off", "strict", None))
+    bank.wait(days=20)
+    switch_family(bank.context, "strict", True, "again")
+    bank.mark("a")
+    bank.settle()
+    assert last() == ("retail", "strict", ("activation", "strict", 1))
+    bank.wait(days=20)
+    order_families(bank.context, "customer", ["retail", "strict"], "the usual first")
+    bank.mark("a")
+    bank.settle()
+    assert last() == ("strict", "retail", ("order", "retail", 1))
