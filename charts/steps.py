@@ -3,14 +3,15 @@
 The terminal, pages, PDFs and Altair draw from here: none of them orders, sums or places anything itself.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import fsum
 from typing import Literal
 
 from fivefold.charts.text.numbers import one_line, signed_points, value_text
 from fivefold.domain.breakdown import Breakdown, Contribution, TotalInterval
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.segments import HIGHEST_SCORE, LOWEST_SCORE
+from fivefold.domain.segments import HIGHEST_SCORE, LOWEST_SCORE, score_text
 
 SCORE_AXIS = (LOWEST_SCORE, HIGHEST_SCORE)
 MOST_STEPS = 12
@@ -92,6 +93,7 @@ def waterfall_plot(
     origin: float | None = None,
     most: int = MOST_STEPS,
     interval: TotalInterval | None = None,
+    cut_points: Sequence[float] = (),
 ) -> WaterfallPlot:
     """Lay a breakdown out as rows, from its base to its total.
 
@@ -103,6 +105,7 @@ def waterfall_plot(
         origin: where the bars of base and total begin, in points; by default the low end of *axis*.
         most: how many contributions get a row of their own, at least 1; the rest is summed in one.
         interval: of the total; the axis is widened where it lies outside.
+        cut_points: of a score, three or none: the total is not written across one.
 
     Raises:
         ConfigError: *most* is below 1.
@@ -133,6 +136,8 @@ def waterfall_plot(
     ]
     lowest, highest = axis_around(breakdown.base, steps, axis)
     rows.append(whole(total_label, breakdown.total))
+    if cut_points:
+        rows[-1] = replace(rows[-1], number=score_text(breakdown.total, cut_points))
     places = (lowest, highest, begin, *_ends(interval))
     lowest, highest = min(places), max(places)
     below = None if interval is None else _interval_row(interval, highest, decimals)

@@ -59,10 +59,10 @@ def rounded_score(score: float, segment: str, cut_points: Sequence[float]) -> fl
     return round(near - 0.01 if near > score else near + 0.01, 2)
 
 
-def score_text(score: float) -> str:
-    """Write a score for people, with two decimals; not across a cut point, as far as these are the usual ones.
+def score_text(score: float, cut_points: Sequence[float] = DEFAULT_CUT_POINTS) -> str:
+    """Write a score for people, with two decimals; not across a cut point.
 
     >>> score_text(4.2), score_text(3.997), score_text(4.0)
     ('4.20', '3.99', '4.00')
     """
-    return f"{rounded_score(score, segment_of(score, DEFAULT_CUT_POINTS), DEFAULT_CUT_POINTS):.2f}"
+    return f"{rounded_score(score, segment_of(score, cut_points), cut_points):.2f}"

@@ -13,6 +13,7 @@ import numpy as np
 
 from fivefold.domain.breakdown import Breakdown, Contribution
 from fivefold.domain.clock import day_text
+from fivefold.domain.segments import score_text
 from fivefold.domain.text import percent
 from fivefold.features.catalogue.indicator import Indicator
 from fivefold.features.histories import Floats
@@ -93,7 +94,7 @@ def sentence(model: ValueModel, explanations: Explanations, row: int, level_perc
     between = intervals(model, explanations, level_percent).text(row, model.currency)
     place = percent(scores.percentile[row], 0).removeprefix(">")
     return (
-        f"score {scores.score[row]:.2f}, {scores.category[row]}, "
+        f"score {score_text(scores.score[row], model.cut_points)}, {scores.category[row]}, "
         f"worth {scores.expected_value[row]:,.2f} {model.currency} in {model.horizon_days} days"
         f"{f' ({between})' if between else ''}, "
         f"more than {place} of the customers known on {day_text(model.test_as_of)}"

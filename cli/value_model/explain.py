@@ -1,6 +1,7 @@
 """`fivefold explain`: one customer's score as a waterfall, in the terminal or as a picture."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from math import isnan
 from pathlib import Path
@@ -29,6 +30,7 @@ from fivefold.cli.terminal import (
 )
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
+from fivefold.domain.segments import score_text
 from fivefold.features.schema import CREATED
 from fivefold.training.config import DEFAULT_NAME
 
@@ -107,7 +109,9 @@ def show(
         }
         typer.echo(json.dumps(_plain(content), ensure_ascii=False, indent=1, allow_nan=False))
     else:
-        _print(headline, parts, most, interval)
+        echo(headline)
+        echo()
+        _print_breakdown(parts, most, interval, model.cut_points)
         history_text = f"{reach.days:,} days of history" if CREATED in model.absent else str(reach)
         echo(f"The starting point is the score at the model's average prediction. Seen: {history_text}.")
         echo(consistency_sentence(float(model.consistency_of(matrix)[0])))
@@ -115,30 +119,35 @@ def show(
         if model.intervals is None:
             echo("There is no interval: this model keeps none. `fivefold recalibrate` or another training gives one.")
         if value_what_if is not None:
-            _print_events(value_what_if, model.currency)
+            _print_events(value_what_if, model)
     if png:
         from fivefold.charts.render import save
         from fivefold.charts.waterfall import waterfall
 
-        save(waterfall(parts, title=headline, most=most, interval=interval), png)
+        save(waterfall(parts, title=headline, most=most, interval=interval, cut_points=model.cut_points), png)
         if not as_json:
             echo(f"Drawn into {png}")
 
 
-def _print(headline: str, breakdown: "Breakdown", most: int, interval: "TotalInterval | None") -> None:
-
-    echo(headline)
-    echo()
-    echo(waterfall_text(breakdown, width_columns=max(console.width, 72), most=most, interval=interval))
+def _print_breakdown(
+    breakdown: "Breakdown", most: int, interval: "TotalInterval | None", cut_points: Sequence[float]
+) -> None:
+    width = max(console.width, 72)
+    echo(waterfall_text(breakdown, width_columns=width, most=most, interval=interval, cut_points=cut_points))
     echo()
     families = ", ".join(f"{family} {signed_points(points)}" for family, points in breakdown.families().items())
     echo(f"By family: {families}")
 
 
-def _print_events(what_if: "ValueWhatIf", currency: str) -> None:
+def _print_events(what_if: "ValueWhatIf", model: "ValueModel") -> None:
     """Print the least events that move the segment, and of kinds that do not the one that moves the score farthest."""
     rows = [
-        [one.words(currency), f"{one.score:.2f}", signed_points(one.change), one.category]
+        [
+            one.words(model.currency),
+            score_text(one.score, model.cut_points),
+            signed_points(one.change),
+            one.category,
+        ]
         for one in (*what_if.smallest, *what_if.farthest)
     ]
     show_table("\nWhat if there were", ("event", "score", "change", "segment"), rows)

@@ -1,6 +1,6 @@
 """`fivefold score`: a file of transactions in, one row a customer out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -40,7 +40,7 @@ from fivefold.cli.value_model.parts import RestartOption, conditions, continued
 from fivefold.domain.clock import CLOCK_SLACK_US, DAY_US, day_text, iso_text, parse_moment
 from fivefold.domain.errors import ConfigError, FileFormatError
 from fivefold.domain.parts import Parts, Task
-from fivefold.domain.segments import SEGMENTS
+from fivefold.domain.segments import SEGMENTS, score_text
 from fivefold.domain.text import count_text, percent
 from fivefold.training.config import DEFAULT_NAME
 
@@ -114,7 +114,7 @@ def score(
     summary.warn_of_currency(source, used.currency)
     summary.show(used, when, explicit=as_of is not None)
     if before is not None:
-        summary.show_moves(before, when)
+        summary.show_moves(before, when, used.cut_points)
     if output:
         echo(f"Written to {output}: {count_text(summary.customers, 'customer')}")
 
@@ -208,7 +208,7 @@ class Summary:
                 "today's customers"
             )
 
-    def show_moves(self, before: int, as_of: int) -> None:
+    def show_moves(self, before: int, as_of: int, cut_points: Sequence[float]) -> None:
         """Print how customers moved between segments, and who fell furthest."""
         rows = [[source, *(f"{self._moves.get((source, target), 0):,}" for target in SEGMENTS)] for source in SEGMENTS]
         echo()
@@ -217,7 +217,13 @@ class Summary:
         if self._falls is not None and len(self._falls):
             echo()
             falls = [
-                [one_line(user_id), f"{was:.2f}", f"{now:.2f}", f"{old} → {new}" if old != new else old, f"{move:+.2f}"]
+                [
+                    one_line(user_id),
+                    score_text(was, cut_points),
+                    score_text(now, cut_points),
+                    f"{old} → {new}" if old != new else old,
+                    f"{move:+.2f}",
+                ]
                 for user_id, was, now, old, new, move in self._falls.iter_rows()
             ]
             show_table("The largest falls", ("customer", "before", "now", "segment", "move"), falls)

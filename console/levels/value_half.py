@@ -8,6 +8,7 @@ from fivefold.charts.steps import SCORE_AXIS
 from fivefold.console.texts import text
 from fivefold.domain.breakdown import Breakdown, Contribution, TotalInterval
 from fivefold.domain.clock import day_text
+from fivefold.domain.segments import DEFAULT_CUT_POINTS
 from fivefold.models.explain import value_text
 from fivefold.models.value_model import decimals_of
 from fivefold.usecases.levels.value_scores import IndicatorLine, ValueView
@@ -115,4 +116,5 @@ def _bars(breakdown: Breakdown, interval: TotalInterval | None) -> tuple[Bar, ..
         total_label=text("Score"),
         axis=SCORE_AXIS,
         interval=interval,
+        cut_points=DEFAULT_CUT_POINTS,
     )

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fivefold.charts.steps import waterfall_plot
 from fivefold.features.catalogue.indicator import UNITS
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.models.curve import ScoreCurve
-from fivefold.models.explain import Explanations, breakdown, explain, value_text
+from fivefold.models.explain import Explanations, breakdown, explain, sentence, value_text
 from fivefold.models.prediction import LOG_LINK, OBJECTIVES
 from fivefold.models.value_model import ValueModel
 from tests.depth import examples
@@ -254,6 +255,21 @@ def test_the_largest_effects_come_first_and_families_sum_up() -> None:
         families = parts.families()
         assert set(families) == {made.family for made in catalogue().indicators}
         assert abs(parts.base + fsum(families.values()) - found.scores.score[row]) <= WITHIN
+
+
+def test_a_score_just_below_a_cut_point_is_not_written_as_the_cut_point() -> None:
+    model = value_model()
+    score = float(explain(model, known_matrix()[:1]).scores.score[0])
+    cut = round(score, 2) + (0 if round(score, 2) > score else 0.01)
+    below = replace(model, cut_points=(1.01, 1.02, cut))
+    explained = explain(below, known_matrix()[:1])
+    assert explained.scores.category.tolist() == ["high"]
+    words = f"score {cut - 0.01:.2f}, high,"
+    assert words in sentence(below, explained, 0)
+    plot = waterfall_plot(
+        breakdown(explained, 0, "EUR"), base_label="base", total_label="score", cut_points=below.cut_points
+    )
+    assert plot.rows[-1].number == f"{cut - 0.01:.2f}"
 
 
 def test_an_undefined_value_is_said_to_be_undefined() -> None:

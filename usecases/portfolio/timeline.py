@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.domain.segments import score_text
 from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.levels.timeline import LABELS, Clock, EventKind, EventRow, events_of
@@ -114,7 +115,7 @@ def _timeline_event(
         reason = "" if line is None else shown_line(about or "", line)
         about = None
     elif kind is EventKind.VALUE:
-        after = None if after is None else f"{float(after):.2f}"
+        after = None if after is None else score_text(float(after))
     elif kind is EventKind.SCREENING:
         after = "hit" if after in _TRUE else "clean"
     elif kind is EventKind.WORK:
