@@ -237,8 +237,7 @@ class Machine(RuleBasedStateMachine):
     def tag(self, name: str, lasts: int | None) -> None:
         until = None if lasts is None else self.now + lasts
         self._fact(set_tag, name, "watch", until_us=until)
-        live = [end for _, end in self.model.entities[name].tags if end is None or end > self.now]
-        if live and live[0] == until:
+        if self._live_ends(name) == [until]:
             return  # nothing new, so nothing is stored
         self._end_live(name)
         self.model.entities[name].tags.append((self.now, until))
@@ -262,7 +261,12 @@ class Machine(RuleBasedStateMachine):
         self._happened(name, Reason.TAG)
 
     def _live(self, name: str) -> bool:
-        return any(end is None or end > self.now for _, end in self.model.entities[name].tags)
+        return bool(self._live_ends(name))
+
+    def _live_ends(self, name: str) -> list[int | None]:
+        """The ends of what it has; what a clock ahead began, and this one ended, it never had."""
+        tags = self.model.entities[name].tags
+        return [end for begin, end in tags if end is None or end > max(begin, self.now)]
 
     def _fact(self, happens: Any, name: str, *given: Any, **more: Any) -> None:
         kind = self.model.entities[name].kind

@@ -147,7 +147,8 @@ def live_tag_in(session: Session, entity: Entity, tag: str, now: int) -> Tag | N
 def _live(session: Session, entity: Entity, tag: str, now: int) -> tuple[ColumnElement[bool], ...]:
     # A writer that was waited for may have read a slightly later time, on another machine: its tag is ended too.
     near = now + clock_of(session.get_bind().engine).tolerance_us
-    ends_later = Tag.until_us.is_(None) | (Tag.until_us > now)
+    # Once ended it ends where it begins, which may still lie ahead: the entity never had it.
+    ends_later = Tag.until_us.is_(None) | ((Tag.until_us > now) & (Tag.until_us > Tag.from_us))
     return (Tag.entity_id == entity.id, Tag.tag == tag, Tag.from_us <= near, ends_later)
 
 
