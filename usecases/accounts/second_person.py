@@ -13,7 +13,7 @@ from fivefold.store.accounts.organisation import lock_organisation
 from fivefold.store.rulesets.proposals import needs_two_people
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.usecases.accounts.settings import Settings, set_sole_operator_in, settings_of
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.actors import SYSTEM, Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
 
@@ -41,7 +41,8 @@ def refuse_same_person(session: Session, checker: Actor, makers: Collection[str]
     Args:
         session: to read with.
         checker: who approves.
-        makers: everyone who took part, as the audit log names them.
+        makers: everyone who took part, as the audit log names them. The platform itself, which proposes thresholds, is
+            no person: those who took what it left further are asked for alone.
         what: what the approver did before; the message has it after their name.
     """
     if has_sole_operator(session, checker.organisation_id):
@@ -49,7 +50,7 @@ def refuse_same_person(session: Session, checker: Actor, makers: Collection[str]
     if checker.name in makers:
         raise ConflictError(f"{checker.name} {what}")
     refuse_nobody(session, checker)
-    unknown = sorted(name for name in makers if not is_member(name))
+    unknown = sorted(name for name in set(makers) - {SYSTEM} or makers if not is_member(name))
     if unknown:
         raise ConflictError(
             f"{unknown[0]} is not a member, so it is unknown whether {checker.name} is another person;"

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
+from fivefold.domain.errors import ConflictError
 from fivefold.risk.compiler.analysis import analyse_text
 from fivefold.risk.governance.thresholds import propose
 from fivefold.risk.language.reading import read_ruleset
@@ -17,6 +18,7 @@ from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.accounts.settings import choose_levels
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.portfolio_files.bundled import bundled_ruleset, bundled_rulesets
+from fivefold.usecases.rulesets.activate import activate, what_stands_against
 from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.rulesets.threshold_reviews import (
@@ -30,7 +32,7 @@ from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from fivefold.usecases.shared.inputs import quarter_of
-from tests.usecases.governed import DAY, NOW, closed, organisation, people
+from tests.usecases.governed import DAY, NOW, closed, organisation, people, store_backtest
 
 LEVELS = ("low", "medium", "high", "critical")
 QUARTER = 92 * DAY
@@ -303,3 +305,20 @@ def test_reports_say_nothing_of_single_customers(engine: Engine, ana: Actor) -> 
     with Session(engine) as session:
         names = set(session.scalars(select(Entity.external_id)))
     assert not names & set(json.dumps(vars(found)).split('"'))
+
+
+def test_a_draft_of_the_platform_that_one_person_committed_is_activated_by_another(engine: Engine, ana: Actor) -> None:
+    """The platform is nobody: who committed its draft, or edited it, is still refused."""
+    revision_left = review(engine, ana).draft_revision
+    assert revision_left is not None
+    commit(Context(engine, ana).at(NOW), "retail", revision_left, "as it was proposed")
+    store_backtest(engine, ana.organisation_id, "retail", 2, NOW)
+    ben = people(ana.organisation_id)[1]
+    with pytest.raises(ConflictError, match="edited or committed version 2 of retail"):
+        activate(Context(engine, ana).at(NOW), "retail", 2, "as it was proposed")
+    assert not [why for why in what_stands_against(Context(engine, ben).at(NOW), "retail", 2) if "person" in why]
+    activate(Context(engine, ben).at(NOW), "retail", 2, "as it was proposed")
+    with Session(engine) as session:
+        version = session.scalars(select(RulesetVersion).where(RulesetVersion.number == 2)).one()
+        assert session.scalars(select(Family.active_version_id)).one() == version.id
+        assert version.editors == ["system"]
