@@ -40,6 +40,13 @@ class StoredLink(NamedTuple):
         return (self.entity_id, self.link, self.other_id, self.thing)
 
 
+class ShareCount(NamedTuple):
+    """How many entities share a value now, and how many of them share it without an end."""
+
+    now: int
+    lasting: int
+
+
 def links_from(session: Session, entity_ids: Iterable[int]) -> list[StoredLink]:
     """Return all links from entities, in the order in which they were added."""
     columns = {"entity_id": pl.Int64, "link": pl.String, **_SCHEMA, "id": pl.Int64}
@@ -98,6 +105,25 @@ def links_at(
         f" FROM links l WHERE {where} AND {once}) s WHERE s.place <= CASE s.time_of WHEN 0 THEN 1 ELSE {most:d} END"
     )
     return read_rows(session, query, ids, _SCHEMA)
+
+
+def share_counts(
+    session: Session, type_id: int, link: str, things: Sequence[str], now_us: int
+) -> dict[str, ShareCount]:
+    """Count who shares values of one type of link, by value; those that nobody shares now are left out."""
+    statement = (
+        select(
+            Link.thing,
+            func.count(Link.entity_id.distinct()),
+            func.count(case((Link.until_us.is_(None), Link.entity_id)).distinct()),
+        )
+        .where(Link.type_id == type_id, Link.link == link, among(session, Link.thing, things))
+        .where(
+            or_(Link.from_us.is_(None), Link.from_us <= now_us), or_(Link.until_us.is_(None), Link.until_us > now_us)
+        )
+        .group_by(Link.thing)
+    )
+    return {str(thing): ShareCount(now, lasting) for thing, now, lasting in session.execute(statement)}
 
 
 def write_links(

@@ -1,5 +1,6 @@
 """Intake of links between entities; a repeated one is recognised. The entities at their other ends become due too."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -19,6 +20,7 @@ from fivefold.usecases.accounts.entity_types import how_to_declare_links
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.ingest.bulk_facts import repeated_otherwise
 from fivefold.usecases.ingest.entities import AT_ONCE, RowCounts
+from fivefold.usecases.levels.groups.crowds import Crowds
 from fivefold.usecases.levels.groups.reach import mark_linked, reached_by
 from fivefold.usecases.levels.lowering import HOW, Concern, LoweringGuard
 from fivefold.usecases.shared.context import Context
@@ -199,6 +201,11 @@ class _LinkChanges:
                 self.concerned[one] = self.concerned.get(one, concern) | concern
 
     @property
+    def pairs(self) -> list[tuple[StoredLink | None, StoredLink]]:
+        """The new and changed links, each behind itself as it was, which is None for a new one."""
+        return [(self._before.get(one.id or 0), one) for one in (*self.new_links, *self.changed_links)]
+
+    @property
     def new_links(self) -> list[StoredLink]:
         """The new links."""
         return [one for spans in self._links.values() for one in spans if one.id is None]
@@ -226,8 +233,10 @@ def _store(
     new_links, changed_links = changes.new_links, changes.changed_links
     before = reached_by(session, subjects, now)
     about = dict(changes.concerned)
-    for entity, concern in _sharing(session, kind, [*new_links, *changed_links], changes).items():
+    sharing, near = _sharing(session, kind, [*new_links, *changed_links], changes)
+    for entity, concern in sharing.items():
         about[entity] = about.get(entity, concern) | concern
+    crowds = Crowds.read(session, kind, near, changes.pairs, now)
     watch = LoweringGuard(session, context, "links", about, now)
     of = (kind.organisation_id, kind.id)
     row_ids = write_links(session, of, new_links, changed_links, (context.actor.name, now))
@@ -240,6 +249,8 @@ def _store(
         problem = f"needs a second person: {falls[0]}"
         raise InvalidDataError([Problem(number, "to", problem, HOW) for number in row_numbers or range(len(rows))])
     record_activity(session, changes.concerned, now)
+    before.add(crowds.affected())
+    before.others -= changes.concerned.keys()
     priority = BULK if len(subjects) > AT_ONCE else EVENT
     mark_linked(session, subjects, Reason.ATTRIBUTE, now, priority, before)
     sealed = digests(session, "links", row_ids)
@@ -255,10 +266,11 @@ def _store(
 
 def _sharing(
     session: Session, kind: EntityType, links: Sequence[StoredLink], changes: _LinkChanges
-) -> dict[int, Concern]:
+) -> tuple[dict[int, Concern], list[tuple[str, str]]]:
     """Return the entities that already share a value with new and changed links: the group of each may change.
 
-    All of them are returned unless so many share the value that they are too many also without these links.
+    All of them are returned unless so many share the value that they are too many also without these links. Return
+    also the values that are shared by too many, or may be with these links.
     """
     things: dict[str, dict[str, Concern]] = {}
     for one in links:
@@ -266,9 +278,13 @@ def _sharing(
             concerns, concern = things.setdefault(one.link, {}), changes.concerned[one.entity_id]
             concerns[one.thing] = concerns.get(one.thing, concern) | concern
     sharing: dict[int, Concern] = {}
+    near: list[tuple[str, str]] = []
     most = MOST_LINKED + 1 + len(links)
     for link, concerns in things.items():
         rows = links_at(session, kind.id, link, "thing", sorted(concerns), changes.now_us, most)
         for entity, thing in rows.select("entity_id", "thing").iter_rows():
             sharing[entity] = sharing.get(entity, concerns[thing]) | concerns[thing]
-    return sharing
+        if len(rows) + len(links) > MOST_LINKED + 1:
+            shared = Counter(rows["thing"].to_list()) + Counter(one.thing for one in links if one.link == link)
+            near += [(link, thing) for thing in concerns if shared[thing] > MOST_LINKED + 1]
+    return sharing, near
