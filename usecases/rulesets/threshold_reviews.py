@@ -1,8 +1,9 @@
 """Thresholds each quarter: where the portfolio would have them now, smoothed over a year, left as a draft.
 
 A worker begins one for every ruleset that decides, once a quarter is over. Nothing is put in force: the draft is
-committed, backtested and activated by people like any other, and a draft that a person edits already stays as it is. No
-draft is left while every level holds its usual share.
+committed, backtested and activated by people like any other, and a draft that a person edits already stays as it is,
+while one of an earlier quarter that no person edited is replaced. No draft is left while every level holds its usual
+share.
 """
 
 import json
@@ -174,8 +175,9 @@ def _begin(job: ThresholdReview) -> Callable[[Lease], None]:
             settings_row(session, lease.who.organisation_id, locked=True)  # as all lock who save or commit a draft
             revision, outcome = None, "kept" if stays else _outcome(session, family_id, version_id)
             if outcome == "draft":
-                text = draft_text(document, ruleset, proposal)
-                revision = save_draft_in(session, lease.who, text, NO_DRAFT, lease.began_us).revision
+                text, left = draft_text(document, ruleset, proposal), session.get(Draft, family_id)
+                expected = NO_DRAFT if left is None else left.revision
+                revision = save_draft_in(session, lease.who, text, expected, lease.began_us).revision
             _record(session, lease.who, family_id, quarter, {"outcome": outcome})
             plain = proposal.to_dict()
             return {
@@ -210,7 +212,9 @@ def _outcome(session: Session, family_id: int, version_id: int) -> str:
     family, newest = session.get_one(Family, family_id), newest_version(session, family_id)
     if not family.enabled or family.active_version_id != version_id or newest is None or newest.id != version_id:
         return "changed since"
-    return "draft" if session.get(Draft, family_id) is None else "beside a draft"
+    draft = session.get(Draft, family_id)
+    is_free = draft is None or draft.editors == [SYSTEM]  # that of an earlier quarter, which no person edited
+    return "draft" if is_free else "beside a draft"
 
 
 class _NotProposedError(Exception):

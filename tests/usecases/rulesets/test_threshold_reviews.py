@@ -138,6 +138,23 @@ def test_a_draft_that_somebody_edits_stays_as_it_is(engine: Engine, ana: Actor) 
     assert found.cuts
 
 
+def test_a_draft_of_an_earlier_quarter_that_no_person_edited_is_replaced(engine: Engine, ana: Actor) -> None:
+    """The team let the thresholds be in one quarter; that is no reason to leave it without a draft from then on."""
+    first = review(engine, ana)
+    (before,) = drafts(engine)
+    rows = [EntityRow(f"c{number}", {"income": float(number % 40 // 2)}) for number in range(200)]
+    put_entities(Context(engine, ana).at(NOW), "customer", rows)
+    second = review(engine, ana, NOW + QUARTER)
+    (draft,) = drafts(engine)
+    assert (second.quarter, second.outcome, second.draft_revision) == ("2026Q4", "draft", draft.revision)
+    assert draft.revision > before.revision == first.draft_revision
+    assert draft.editors == ["system"]
+    assert thresholds(draft.document) == [int(cut["proposed"]) for cut in second.cuts] != thresholds(before.document)
+    save_draft(Context(engine, ana).at(NOW + QUARTER), draft.document, draft.revision)
+    third = review(engine, ana, NOW + 2 * QUARTER)
+    assert (third.outcome, third.draft_revision) == ("beside a draft", None)
+
+
 def test_while_every_level_holds_its_usual_share_nothing_is_left(engine: Engine, ana: Actor) -> None:
     decides(engine, ana, TEXT.replace("[10, 20, 30]", "[26, 35, 39]"), NOW - 2 * QUARTER + DAY)
     found = review(engine, ana)
