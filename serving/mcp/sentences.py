@@ -216,26 +216,38 @@ def _came_to(run: Content) -> str:
 
 
 def what_if_sentence(who: str, answer: Content) -> str:
-    """Say what would move a level: the first changes, or that nothing shown would.
+    """Say what would move the level that the rules give: the first changes, or that nothing shown would.
+
+    It may be another level than that at which the customer stands, by an override or the cooldown.
 
     >>> what_if_sentence("c1", {"what_if": None})
     'There is no assessment of c1 to look at.'
     >>> change = {"factors": ["income"], "name": "income", "now": "5", "then": "7", "towards": None}
-    >>> what_if_sentence("c", {"what_if": {"wished": "low", "level": "high", "direction": "down", "answers": [
-    ...     {"changes": [change], "held_until": "2026-12-26T00:00:00Z"}]}}).partition(". ")[2]
+    >>> shown = {"wished": "low", "level": "high", "direction": "down", "overridden": False, "answers": [
+    ...     {"changes": [change], "held_until": "2026-12-26T00:00:00Z"}]}
+    >>> what_if_sentence("c", {"what_if": shown}).partition(". ")[2]
     'But the level is held until 2026-12-26.'
+    >>> what_if_sentence("c", {"what_if": {**shown, "level": "low", "wished": None, "overridden": True}})
+    'By the rules c is at low, and there is none below it. An override holds the level; this shows when it ends.'
+    >>> what_if_sentence("c", {"what_if": {**shown, "level": None}})
+    'The last assessment of c was not made in full, so nothing can be said.'
     """
     what_if = answer["what_if"]
     if what_if is None:
         return f"There is no assessment of {who} to look at."
+    if what_if["level"] is None:
+        return f"The last assessment of {who} was not made in full, so nothing can be said."
+    override = " An override holds the level; this shows when it ends." if what_if["overridden"] else ""
     if what_if["wished"] is None:
-        return f"{who} is at {what_if['level'] or 'no level'}, and there is none {_beyond(what_if['direction'])}."
+        place = f"{what_if['level']}, and there is none {_beyond(what_if['direction'])}"
+        return f"By the rules {who} is at {place}.{override}"
     changes = [" and ".join(_change(each) for each in answer["changes"]) for answer in what_if["answers"][:3]]
     if not changes:
-        return f"No change that can be shown, of one factor or of two, moves {who} to {what_if['wished']}."
+        return f"No change that can be shown, of one factor or of two, moves {who} to {what_if['wished']}.{override}"
     more = len(what_if["answers"]) - len(changes)
     others = f"; there are {more} more" if more else ""
-    sentence = f"{who} would move from {what_if['level']} to {what_if['wished']} with: {'; or '.join(changes)}{others}."
+    moved = f"from {what_if['level']} to {what_if['wished']} with: {'; or '.join(changes)}{others}."
+    sentence = f"By the rules {who} would move {moved}{override}"
     held_until = max((answer["held_until"] or "" for answer in what_if["answers"][:3]), default="")
     return f"{sentence} But the level is held until {_day(held_until)}." if held_until else sentence
 

@@ -13,10 +13,17 @@ from fivefold.serving.mcp.caller import BY_NAME
 from fivefold.serving.mcp.reading import READING, RISK, TRY
 from fivefold.serving.mcp.resources import PATTERNS
 from fivefold.serving.mcp.tools import TOOLS
-from fivefold.usecases.shared.actors import Role
+from fivefold.usecases.ingest.entities import put_entities
+from fivefold.usecases.ingest.transactions import add_transactions
+from fivefold.usecases.levels.overrides import approve_override, request_override
+from fivefold.usecases.levels.worker import run_batch
+from fivefold.usecases.shared.actors import Actor, Role
+from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.serving.mcp.asking import arguments_of, calls_recorded, conversation, of_role, structure_of
 from tests.serving.v1.examples import CUSTOMER
 from tests.serving.v1.places import OURS, Place
+from tests.usecases import platforms
 
 ONE = "/v1/entities/customer/c%2F1%20%C3%A4"
 SAME: dict[str, dict[str, str]] = {
@@ -284,3 +291,31 @@ def test_calls_are_recorded_on_postgresql_too(on_postgresql: Place) -> None:
     path = SAME["read_level"]["level"]
     assert structure_of(result) == {"level": on_postgresql.good("GET", path, role="investigator")}
     assert calls_recorded(on_postgresql)[-1]["details"]["tool"] == "read_level"
+
+
+def test_what_would_change_a_level_that_an_override_holds_is_said_of_the_rules(place: Place) -> None:
+    """Who stands at high by an override is not said to be at the level of the rules, nor at none."""
+    of = place.organisations[OURS]
+    names = ("overridden", "without a rate")
+    put_entities(Context(place.engine, Actor(of, "cli:test")), "customer", [EntityRow(name, {}) for name in names])
+    paid = {"transaction_date": "2026-11-01T00:00:00", "transaction_currency": "KWD"}
+    add_transactions(Context(place.engine, Actor(of, "cli:test")), [platforms.transaction(901, names[1], **paid)])
+    for name in names:
+        asked = request_override(Context(place.engine, place.actor("investigator")), "customer", name, "high", "Press.")
+        approve_override(Context(place.engine, place.actor("approver")), asked.id, "So it is.")
+    while run_batch(place.engine):
+        pass
+
+    async def talk(client: Client) -> list[str]:
+        tools = ("read_level", "what_would_change_level")
+        results = [await client.call_tool(tool, {"external_id": name}) for name in names for tool in tools]
+        return [str(structure["sentence"]) for result in results if (structure := result.structured_content)]
+
+    sentences = of_role(place, "investigator", talk)
+    assert sentences[0].startswith("overridden is high since ")
+    assert sentences[1] == (
+        "By the rules overridden is at low, and there is none below it."
+        " An override holds the level; this shows when it ends."
+    )
+    assert sentences[2].startswith("without a rate is high since ")
+    assert sentences[3] == "The last assessment of without a rate was not made in full, so nothing can be said."
