@@ -32,6 +32,7 @@ from fivefold.risk.governance.thresholds.propose import (
 from fivefold.risk.governance.validate.labels import AT, match_labels, refuse_leaks
 from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
 from fivefold.store.accounts.organisation import settings_row
+from fivefold.store.rulesets.activations import was_active
 from fivefold.store.rulesets.rulesets import family_named, newest_version
 from fivefold.store.rulesets.threshold_reviews import (
     EARLIER_REVIEWS,
@@ -210,7 +211,9 @@ def _outcome(session: Session, family_id: int, version_id: int) -> str:
     """Tell what is to come of thresholds that are to move: a draft, unless a person was faster."""
     session.expire_all()
     family, newest = session.get_one(Family, family_id), newest_version(session, family_id)
-    if not family.enabled or family.active_version_id != version_id or newest is None or newest.id != version_id:
+    if not family.enabled or family.active_version_id != version_id or newest is None:
+        return "changed since"
+    if newest.id != version_id and not was_active(session, newest):  # one that decided was rolled back since
         return "changed since"
     draft = session.get(Draft, family_id)
     is_free = draft is None or draft.editors == [SYSTEM]  # that of an earlier quarter, which no person edited

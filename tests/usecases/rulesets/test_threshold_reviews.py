@@ -16,6 +16,7 @@ from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.accounts.settings import choose_levels
+from fivefold.usecases.changes.asks import roll_back
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.portfolio_files.bundled import bundled_ruleset, bundled_rulesets
 from fivefold.usecases.rulesets.activate import activate, what_stands_against
@@ -32,7 +33,7 @@ from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from fivefold.usecases.shared.inputs import quarter_of
-from tests.usecases.governed import DAY, NOW, closed, organisation, people, store_backtest
+from tests.usecases.governed import DAY, NOW, agreed, closed, organisation, people, store_backtest
 
 LEVELS = ("low", "medium", "high", "critical")
 QUARTER = 92 * DAY
@@ -339,3 +340,21 @@ def test_a_draft_of_the_platform_that_one_person_committed_is_activated_by_anoth
         version = session.scalars(select(RulesetVersion).where(RulesetVersion.number == 2)).one()
         assert session.scalars(select(Family.active_version_id)).one() == version.id
         assert version.editors == ["system"]
+
+
+def test_after_a_rollback_the_version_that_decides_is_reviewed_like_any_other(engine: Engine, ana: Actor) -> None:
+    """The newer version is withdrawn, and did not change while the worker looked."""
+    _, ben, cyd = people(ana.organisation_id)
+    revision_left = review(engine, ana).draft_revision
+    assert revision_left is not None
+    commit(Context(engine, ana).at(NOW), "retail", revision_left, "as it was proposed")
+    with Session(engine) as session, session.begin():
+        session.execute(update(Family).values(active_version_id=None))
+    for number in (1, 2):
+        store_backtest(engine, ana.organisation_id, "retail", number, NOW)
+        activate(Context(engine, ben).at(NOW), "retail", number, "as it was proposed")
+    agreed(engine, cyd, roll_back(Context(engine, ben).at(NOW + DAY), "retail", 1, "too many are low"), NOW + DAY)
+    found = review(engine, ana, NOW + QUARTER)
+    (draft,) = drafts(engine)
+    assert (found.quarter, found.outcome, found.draft_revision) == ("2026Q4", "draft", draft.revision)
+    assert [cut["present"] for cut in found.cuts] == ["10", "20", "30"]
