@@ -1,5 +1,6 @@
 """POST /v4/scoring: authenticate, read, score, charge, respond; the contract fixes which error comes first."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -175,7 +176,7 @@ def _compute(served: ServedModel, checked: RequestRows, query: ScoringQuery) -> 
 
 
 def read_query(request: Request, now: int) -> ScoringQuery:
-    """Read as_of and explain; ApiError 400 for an invalid or an unknown parameter."""
+    """Read as_of and explain; ApiError 400 for an invalid, an unknown or a repeated parameter."""
     refuse_unknown(request, _KNOWN)
     text, flag = request.query_params.get("as_of"), request.query_params.get("explain", "").lower()
     if flag not in (*_YES, *_NO):
@@ -190,11 +191,15 @@ def read_query(request: Request, now: int) -> ScoringQuery:
 
 
 def refuse_unknown(request: Request, names: frozenset[str] = frozenset()) -> None:
-    """Raise ApiError 400 if a request has an unknown query parameter."""
+    """Raise ApiError 400 if a request has an unknown query parameter, or one more than once."""
     unknown = sorted(set(request.query_params) - names)
     if unknown:
         allowed = ", ".join(sorted(names)) or "none"
         raise _bad_query(unknown[0][:MOST_SHOWN], "is no parameter of this route", allowed)
+    times = Counter(name for name, _ in request.query_params.multi_items())
+    repeated = sorted(name for name in times if times[name] > 1)
+    if repeated:
+        raise _bad_query(repeated[0], "is given more than once", "one value")
 
 
 def _bad_query(field: str, problem: str, allowed: str) -> ApiError:

@@ -310,7 +310,6 @@ def request_of(query: str = "", headers: dict[str, str] | None = None, parts: li
         ("as_of=2024-07-01T12:00:00.123456789Z", "2024-07-01T12:00:00.123456Z", False),
         ("as_of=0001-01-01", "0001-01-01", False),
         ("as_of=2026-11-21T12:00:00Z", "2026-11-21T12:00:00Z", False),
-        ("as_of=2023-01-01&as_of=2024-01-01", "2024-01-01", False),
     ],
 )
 def test_a_query_is_read(query: str, as_of: str | None, explained: bool) -> None:
@@ -333,6 +332,9 @@ def test_a_query_is_read(query: str, as_of: str | None, explained: bool) -> None
         ("as_of=2026-11-21T12:00:00.000001Z", "as_of"),
         ("explain=maybe", "explain"),
         ("explain=2", "explain"),
+        ("as_of=2023-01-01&as_of=2024-01-01", "as_of"),
+        ("explain=true&explain=true", "explain"),
+        ("user_type=PERSON&user_type=PERSON", "user_type"),
     ],
 )
 def test_a_query_that_cannot_be_read_is_400_and_named(query: str, field: str) -> None:
@@ -428,6 +430,16 @@ def test_a_misspelt_parameter_is_named_and_costs_nothing(place: Place) -> None:
     assert answer.status_code == 400
     assert answer.json()[0]["errors"] == [
         {"row": 0, "field": "asof", "problem": "is no parameter of this route", "allowed": "as_of, explain, user_type"}
+    ]
+    assert place.usage() == (0, 0)
+
+
+def test_a_repeated_parameter_is_named_and_costs_nothing(place: Place) -> None:
+    body, sent = json.dumps(rows_of("a")), {"token": place.token()}
+    answer = place.ask("POST", f"{SCORING}?as_of=2026-06-01&as_of=2020-01-01", content=body, headers=sent)
+    assert answer.status_code == 400
+    assert answer.json()[0]["errors"] == [
+        {"row": 0, "field": "as_of", "problem": "is given more than once", "allowed": "one value"}
     ]
     assert place.usage() == (0, 0)
 
