@@ -19,7 +19,7 @@ from fivefold.domain.errors import FileFormatError, InvalidDataError
 from fivefold.domain.settings import read_settings
 from fivefold.domain.text import html_table
 from fivefold.models.embedded import load_value_model
-from fivefold.notebook.transactions import Frame, Moment, frame_html, moment_of, require_frame
+from fivefold.notebook.transactions import Frame, Moment, column_pairs, frame_html, moment_of, require_frame
 from fivefold.risk.engine.explain.breakdown import Explanation
 from fivefold.risk.governance.backtest.run import BacktestResult
 from fivefold.training.config import DEFAULT_NAME
@@ -202,7 +202,7 @@ _NOT_FILES = frozenset({"lists", "base", "model", "columns"})
 def _files(entities: Part, parts: PortfolioParts) -> Iterator[PortfolioFiles]:
     """Give a portfolio as files: a data frame is written as Parquet meanwhile, so that both are read by one reader."""
     options: dict[str, Any] = dict(parts)
-    columns = [f"{theirs}={ours}" for theirs, ours in options.get("columns", {}).items()]
+    columns = [f"{theirs}={ours}" for theirs, ours in column_pairs(options.get("columns")).items()]
     lists = options.get("lists")
     with TemporaryDirectory(prefix="fivefold-") as folder, _tables_named(Path(folder)):
         paths = {
@@ -217,7 +217,7 @@ def _files(entities: Part, parts: PortfolioParts) -> Iterator[PortfolioFiles]:
             base=options.get("base", "EUR"),
             names=PortfolioColumns(columns),
             load_model=partial(load_value_model, read_settings(), options.get("model"), DEFAULT_NAME),
-            warn=lambda text: warnings.warn(text, stacklevel=2),
+            warn=lambda text: warnings.warn(_named(text, Path(folder)), stacklevel=2),
         )
 
 
@@ -227,11 +227,14 @@ def _tables_named(folder: Path) -> Iterator[None]:
     try:
         yield
     except FileFormatError as error:
-        named = re.sub(rf"{re.escape(str(folder))}/(\w+)\.parquet", r"the table of \1", str(error))
-        raise FileFormatError(named) from None
+        raise FileFormatError(_named(str(error), folder)) from None
     except InvalidDataError as error:
         source = error.source.removeprefix(f"{folder}/")
         raise InvalidDataError(list(error.every), error.count, source, error.beyond) from None
+
+
+def _named(text: str, folder: Path) -> str:
+    return re.sub(rf"{re.escape(str(folder))}/(\w+)\.parquet", r"the table of \1", text)
 
 
 def _path(content: Part, part: str, folder: Path) -> Path:
@@ -240,10 +243,36 @@ def _path(content: Part, part: str, folder: Path) -> Path:
     require_frame(content, f"the table of {part}")
     path = folder / f"{part}.parquet"
     if isinstance(content, pd.DataFrame):
-        frame = content.reset_index() if content.index.name is not None else content
-        pl.from_pandas(frame, nan_to_null=True).write_parquet(path)
+        content = content.reset_index() if content.index.name is not None else content
+        twice = [str(name) for name in content.columns[content.columns.duplicated()]]
+        if twice:
+            raise FileFormatError(f"the table of {part} has more than one column {twice[0]}")
+    if (reason := _why_not_written(content, path)) is None:
+        return path
+    faults = ((name, _why_not_written(column, path)) for name, column in _columns_of(content))
+    where = next((f"column {name} cannot be read: {fault}" for name, fault in faults if fault is not None), None)
+    raise FileFormatError(f"the table of {part}: {where or f'it cannot be read: {reason}'}")
+
+
+def _why_not_written(content: Any, path: Path) -> str | None:
+    """Write a table as Parquet; give why where Parquet has no such values, such as text among numbers."""
+    try:
+        if isinstance(content, pd.DataFrame):
+            pl.from_pandas(content, nan_to_null=True).write_parquet(path)
+        elif isinstance(content, pa.Table):
+            pyarrow.parquet.write_table(content, path)
+        else:
+            (content if isinstance(content, pl.DataFrame) else pl.DataFrame(content)).write_parquet(path)
+    except (pa.ArrowException, pl.exceptions.PolarsError, TypeError, ValueError) as error:
+        return str(error).partition("\n")[0].strip()
+    return None
+
+
+def _columns_of(content: Any) -> Iterator[tuple[str, Any]]:
+    """Give each column of a data frame as a frame of its own, with its name; of a list of rows none."""
+    if isinstance(content, pd.DataFrame):
+        yield from ((str(name), content.iloc[:, [place]]) for place, name in enumerate(content.columns))
     elif isinstance(content, pa.Table):
-        pyarrow.parquet.write_table(content, path)
-    else:
-        (content if isinstance(content, pl.DataFrame) else pl.DataFrame(content)).write_parquet(path)
-    return path
+        yield from ((name, content.select([place])) for place, name in enumerate(content.column_names))
+    elif isinstance(content, pl.DataFrame):
+        yield from ((name, content.select(name)) for name in content.columns)

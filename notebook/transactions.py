@@ -117,9 +117,7 @@ def source_of(transactions: AnyTransactions, columns: Mapping[str, str] | None) 
 
 
 def _source(source: Path | str | Frame, columns: Mapping[str, str] | None) -> Source:
-    if columns is not None and not isinstance(columns, Mapping):
-        raise ConfigError(f"columns is {columns!r}; it must be pairs such as {{'customer_id': 'user_id'}}")
-    names = ColumnMap(dict(columns or {}))
+    names = ColumnMap(column_pairs(columns))
     if isinstance(source, str | Path):
         return MappedFile(Path(source), names)
     require_frame(source, "the transactions")
@@ -130,7 +128,17 @@ def _source(source: Path | str | Frame, columns: Mapping[str, str] | None) -> So
         pairs = names.rename(source.column_names, "the table")
         return source.rename_columns([pairs.get(name, name) for name in source.column_names])
     pairs = names.rename([str(name) for name in source.columns], "the table")
-    return source.rename(pairs) if isinstance(source, pl.DataFrame) else source.rename(columns=pairs)
+    if isinstance(source, pl.DataFrame):
+        return source.rename(pairs)
+    # Without a header pandas numbers the columns.
+    return source.rename(columns={name: pairs[str(name)] for name in source.columns if str(name) in pairs})
+
+
+def column_pairs(columns: Mapping[str, str] | None) -> dict[str, str]:
+    """Give our names of columns by theirs as text; ConfigError where they cannot be pairs."""
+    if columns is not None and not isinstance(columns, Mapping):
+        raise ConfigError(f"columns is {columns!r}; it must be pairs such as {{'customer_id': 'user_id'}}")
+    return {str(theirs): str(ours) for theirs, ours in (columns or {}).items()}
 
 
 def _rates_today(currency: str) -> RateTable:
@@ -164,7 +172,7 @@ def indicators(
     transactions: AnyTransactions,
     *,
     as_of: Moment = None,
-    currency: str = "EUR",
+    currency: str | None = None,
     rates: RateTable | None = None,
     columns: Mapping[str, str] | None = None,
     own: Path | str | None = None,
@@ -176,7 +184,7 @@ def indicators(
     Args:
         transactions: of any number of customers.
         as_of: nothing later is seen.
-        currency: every amount is converted into it.
+        currency: every amount is converted into it; that of *rates* where it is not given, or EUR.
         rates: by which; the ECB's of today, as they are shipped, where none are given.
         columns: as in `read_transactions`.
         own: a Python file of your own indicators, whose columns come last; it is tried first, as training does.
@@ -186,12 +194,15 @@ def indicators(
         undefined. Columns of which the data have nothing, such as balances, are left out.
 
     Raises:
-        ConfigError: one of your own indicators is wrong; the message names it and says what would be right.
+        ConfigError: one of your own indicators is wrong; the message names it and says what would be right. Or *rates*
+            are into another currency than *currency*.
     """
+    if rates is not None and currency not in {None, rates.base}:
+        raise ConfigError(f"currency is {currency!r}, and rates are into {rates.base}; give rates into {currency}")
     yours = None if own is None else read_own_indicators(Path(own))
     if yours is not None:
         check_own_indicators(yours)
-    table = rates or _rates_today(currency)
+    table = rates or _rates_today(currency or "EUR")
     histories = read_histories(source_of(transactions, columns), table)
     return indicators_of_histories(histories, moment_of(as_of), yours)
 

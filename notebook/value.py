@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 import pandas as pd
 import polars as pl
 
@@ -97,7 +98,7 @@ class ValueModel:
         """Load a model of the registry that the settings name.
 
         Args:
-            which: `"champion"` or another alias, the number of a version, a whole address such as
+            which: `"champion"` or another alias, the number of a version (of Python or NumPy), a whole address such as
                 `models:/fivefold-value/3`, or the folder of a saved model; as text a folder has a slash.
             name: of the registered model.
 
@@ -107,10 +108,10 @@ class ValueModel:
         """
         if isinstance(which, Path) or (isinstance(which, str) and "/" in which and ":/" not in which):
             return cls(TrainedModel.load(Path(which)), str(which))
-        if isinstance(which, int):
-            uri = f"models:/{name}/{which}"
-        else:
+        if isinstance(which, str):
             uri = which if which.startswith("models:/") else f"models:/{name}@{which}"
+        else:
+            uri = f"models:/{name}/{_version_number(which)}"
         address = None if which == CHAMPION else uri
         return cls(load_value_model(read_settings(), address, name), uri)
 
@@ -148,7 +149,7 @@ class ValueModel:
         Raises:
             ConfigError: the level is not a whole number from 1 to 99.
         """
-        _require_level(level_percent)
+        level_percent = _level(level_percent)
         when = moment_of(as_of)
         batches = score_source(
             self.trained, source_of(transactions, columns), when, explained=points, level_percent=level_percent
@@ -170,7 +171,7 @@ class ValueModel:
         Raises:
             ConfigError: there is no such customer, none of its rows is as old as *as_of*, or the level is none.
         """
-        _require_level(level_percent)
+        level_percent = _level(level_percent)
         when = moment_of(as_of)
         user_id = str(user_id)  # frames may have whole numbers, which are read as text
         histories = self._histories(transactions, columns)
@@ -249,6 +250,24 @@ class ValueModel:
         return known_customers(self.trained, self._histories(transactions, columns), moment_of(as_of))
 
 
-def _require_level(level_percent: int | None) -> None:
-    if level_percent is not None and (type(level_percent) is not int or not 1 <= level_percent <= 99):
+def _level(level_percent: Any) -> int | None:
+    """Read the level of an interval; ConfigError where it is none."""
+    if level_percent is None:
+        return None
+    if not _is_whole(level_percent) or not 1 <= level_percent <= 99:
         raise ConfigError(f"level_percent is {level_percent!r}, and has to be a whole number from 1 to 99")
+    return int(level_percent)
+
+
+def _version_number(which: Any) -> int:
+    """Read the number of a version; ConfigError where it is none."""
+    if not _is_whole(which) or which < 1:
+        raise ConfigError(
+            f"which is {which!r}; it must be an alias such as 'champion', the number of a version, from 1, an address, "
+            "or a folder"
+        )
+    return int(which)
+
+
+def _is_whole(number: Any) -> bool:
+    return isinstance(number, int | np.integer) and not isinstance(number, bool)

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pandas as pd
 import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 import fivefold
 from fivefold.domain.errors import ConfigError, FileFormatError, InvalidRulesetError
+from fivefold.notebook.transactions import Frame
 from tests.cli.rules.test_assess import ENTITIES, ROWS, RULES
 from tests.cli.rules_files import made, write_files
 from tests.cli.running import run
@@ -78,6 +81,39 @@ def test_what_is_wrong_with_a_table_is_said_of_its_part_and_not_of_a_file(folder
         fivefold.assess(folder / "rules.yaml", people)
     with pytest.raises(ConfigError, match=r"the table of entities must be a file, .*; this is polars.LazyFrame"):
         fivefold.assess(folder / "rules.yaml", pl.from_pandas(people).lazy())  # type: ignore[arg-type]  # refused
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (
+            pd.DataFrame({"entity_id": ["a", "b"], "note": [1, "x"]}),
+            "entities: column note cannot be read: ",
+        ),
+        (pd.DataFrame({"entity_id": ["a"], "note": [1j]}), "entities: column note cannot be read: "),
+        (
+            pd.DataFrame([["a", "b"]], columns=["entity_id", "entity_id"]),
+            "entities has more than one column ",
+        ),
+        (pl.DataFrame({"entity_id": ["a"], "note": [object()]}), "entities: column note cannot be read: "),
+        (
+            pa.table({"entity_id": ["a"], "note": pc.run_end_encode(pa.array([1]))}),
+            "entities: column note cannot be read: ",
+        ),
+    ],
+)
+def test_a_column_that_no_file_can_hold_is_named(folder: Path, table: Frame, message: str) -> None:
+    with pytest.raises(FileFormatError, match=f"^the table of {message}"):
+        fivefold.assess(folder / "rules.yaml", table)
+
+
+def test_a_warning_about_a_table_names_its_part(folder: Path) -> None:
+    entities = pd.read_csv(folder / "entities.csv")
+    entities.loc[3, "entity_id"] = None
+    with pytest.warns(UserWarning, match="1 of the 4 entities of the table of entities have no entity_id"):
+        fivefold.assess(folder / "rules.yaml", entities, transactions=folder / "rows.csv", as_of=AS_OF)
+    with pytest.raises(ConfigError, match=r"columns is \['id'\]; it must be pairs"):
+        fivefold.assess(folder / "rules.yaml", entities, columns=["id"])  # type: ignore[typeddict-item]  # refused
 
 
 def test_a_draft_is_compared_with_what_decides(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The value model in a notebook: the same numbers as the commands give, whatever form the transactions have."""
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from polars.testing import assert_frame_equal
 
 import fivefold
 from fivefold.domain.errors import ConfigError, FileFormatError, InvalidDataError, ModelError, NotEnoughDataError
+from fivefold.domain.money import ecb_rates
 from fivefold.notebook.value import ValueModel
 from tests.cli.running import AS_OF, CONFIG, Home, succeed
 
@@ -99,6 +101,16 @@ def test_names_and_currencies_that_cannot_be_meant_are_refused_before_anything_i
             call(home.rows, currency="euro")
 
 
+def test_columns_without_a_header_are_named_by_their_numbers(home: Home, model: ValueModel) -> None:
+    rows = pd.read_parquet(home.rows)
+    numbered = rows.set_axis(range(len(rows.columns)), axis=1)
+    expected = model.score(rows, as_of=AS_OF)
+    for names in (dict(enumerate(rows.columns)), {str(number): name for number, name in enumerate(rows.columns)}):
+        pd.testing.assert_frame_equal(model.score(numbered, as_of=AS_OF, columns=names), expected)
+    with pytest.raises(FileFormatError, match="the table has no column 99 to map; it has 0, 1"):
+        fivefold.read_transactions(numbered, columns={99: "user_id"})  # type: ignore[dict-item]  # pandas has numbers
+
+
 def test_a_frame_of_other_names_is_told_which_to_rename(home: Home) -> None:
     names = {"user_id": "customer", "transaction_date": "date", "transaction_amount": "Amount"}
     rows = pd.read_parquet(home.rows).rename(columns=names)
@@ -132,6 +144,15 @@ def test_indicators_are_those_that_the_model_scores(home: Home, model: ValueMode
     assert set(without.columns) < set(frame.columns)
 
 
+def test_indicators_are_in_the_currency_that_is_asked_for(home: Home, model: ValueModel) -> None:
+    rates = ecb_rates("USD", date(2025, 1, 1))
+    dollars = fivefold.indicators(home.rows, as_of=AS_OF, rates=rates)
+    pd.testing.assert_frame_equal(fivefold.indicators(home.rows, as_of=AS_OF, rates=rates, currency="USD"), dollars)
+    assert not dollars["deposit_sum_all"].equals(fivefold.indicators(home.rows, as_of=AS_OF)["deposit_sum_all"])
+    with pytest.raises(ConfigError, match="currency is 'USD', and rates are into EUR; give rates into USD"):
+        fivefold.indicators(home.rows, as_of=AS_OF, currency="USD", rates=model.trained.rates)
+
+
 def test_an_explanation_adds_up_and_is_shown(home: Home, model: ValueModel) -> None:
     scores = model.score(home.rows, as_of=AS_OF)
     user = scores["score"].idxmax()
@@ -161,6 +182,7 @@ def test_intervals_are_those_of_the_level_that_is_asked_for(home: Home, model: V
     command = pl.read_parquet(tmp_path / "scores.parquet").to_pandas().set_index("user_id")
     frame = model.score(home.rows, as_of=AS_OF, level_percent=95)
     pd.testing.assert_frame_equal(frame, command[frame.columns])
+    pd.testing.assert_frame_equal(model.score(home.rows, as_of=AS_OF, level_percent=np.int64(95)), frame)  # type: ignore[arg-type]  # NumPy's own
     assert set(frame["interval_level_percent"]) == {95}
     for wrong in (0, 100, 0.9):
         with pytest.raises(ConfigError, match="has to be a whole number from 1 to 99"):
@@ -180,11 +202,14 @@ def test_who_cannot_be_explained_is_named(home: Home, model: ValueModel) -> None
 def test_models_are_loaded_by_alias_number_address_and_folder(home: Home, tmp_path: Path) -> None:
     champion = fivefold.ValueModel.load()
     champion.trained.save(tmp_path / "saved")
-    for which in (1, "models:/fivefold-value/1", tmp_path / "saved"):
+    for which in (1, np.int64(1), "models:/fivefold-value/1", tmp_path / "saved"):
         assert fivefold.ValueModel.load(which).trained.content_hash == champion.trained.content_hash
     assert "reference 300 customers" in repr(champion) or "customers of" in repr(champion)
     with pytest.raises(ModelError):
         fivefold.ValueModel.load(99)
+    for nothing in (True, 0, -1, 1.0, None):
+        with pytest.raises(ConfigError, match=r"^which is .*; it must be an alias such as 'champion', the number of a"):
+            fivefold.ValueModel.load(nothing)  # type: ignore[arg-type]  # what is refused
     with pytest.raises(ConfigError, match="the model's name is 'no name'"):
         fivefold.ValueModel.load(1, name="no name")
     with pytest.raises(ModelError, match="nowhere/model holds no value model"):
