@@ -130,6 +130,27 @@ def percent(share: float, decimals: int = 1) -> str:
     return f"{text} %"
 
 
+def apart_from(number: float, bound: float, decimals: int) -> str:
+    """Write a number to so many decimals, and to more where it would read as a *bound* that it is beside.
+
+    >>> apart_from(1.153, 1.15, 2), apart_from(1.2, 1.15, 2), apart_from(1.15, 1.15, 2)
+    ('1.153', '1.20', '1.15')
+    """
+    most = decimals if number == bound else decimals + 6
+    while decimals < most and f"{number:.{decimals}f}" == f"{bound:.{decimals}f}":
+        decimals += 1
+    return f"{number:.{decimals}f}"
+
+
+def whole_percent(share: float) -> str:
+    """Write a share that a setting allows, with every digit that it was given.
+
+    >>> whole_percent(0.15), whole_percent(0.025)
+    ('15 %', '2.5 %')
+    """
+    return f"{100 * share:.10g} %"
+
+
 def count_text(count: int, thing: str, things: str = "") -> str:
     """Write a count with its noun; *things* is an irregular plural.
 

@@ -6,10 +6,12 @@ from math import isnan
 from typing import Literal
 
 from fivefold.domain.clock import day_text
-from fivefold.domain.text import percent
+from fivefold.domain.text import apart_from, percent, whole_percent
 from fivefold.training.config import DueSettings
 from fivefold.training.judging.coverage import is_surely_off
 from fivefold.training.judging.realised import Realised, RealisedDay
+
+_ENDS = ("low", "high")
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,11 @@ def _money(day: RealisedDay, due: DueSettings) -> str:
         return ""
     if whole["ratio_low"] <= 1 <= whole["ratio_high"]:
         return ""
+    bound = 1 + due.most_off_share if whole["ratio"] > 1 else 1 - due.most_off_share
+    ratio, low, high = apart_from(whole["ratio"], bound, 2), *(apart_from(whole[f"ratio_{end}"], 1, 2) for end in _ENDS)
     return (
-        f"realised money is {whole['ratio']:.2f} of the predicted (surely {whole['ratio_low']:.2f} to "
-        f"{whole['ratio_high']:.2f}), and {percent(due.most_off_share, 0)} off is allowed"
+        f"realised money is {ratio} of the predicted (surely {low} to {high}), and "
+        f"{whole_percent(due.most_off_share)} off is allowed"
     )
 
 

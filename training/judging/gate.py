@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 
-from fivefold.domain.text import percent
+from fivefold.domain.text import apart_from, whole_percent
 from fivefold.training.config import GateSettings
 from fivefold.training.judging.compare import Comparisons, RivalComparison
 from fivefold.training.judging.evaluate import BASELINES, CHAMPION, MODEL, Evaluation
@@ -65,13 +65,12 @@ def _reason(
 
 def _calibrated(compared: Comparisons, gate: GateSettings, sure: str, reasons: list[str]) -> bool:
     """Add the reasons about predicted money; a bound that cannot be computed counts as calibrated."""
-    off = compared.calibration > gate.most_calibration_error
+    off, most = compared.calibration > gate.most_calibration_error, whole_percent(gate.most_calibration_error)
+    off_percent = apart_from(100 * compared.calibration, 100 * gate.most_calibration_error, 1)
     reasons.append(
-        f"predicted money is off by at least {percent(compared.calibration)} of the realised ({sure} confidence); "
-        f"{percent(gate.most_calibration_error, 0)} is allowed"
+        f"predicted money is off by at least {off_percent} % of the realised ({sure} confidence); {most} is allowed"
         if off
-        else f"predicted money is within {percent(gate.most_calibration_error, 0)} of the realised, "
-        "or not surely outside"
+        else f"predicted money is within {most} of the realised, or not surely outside"
     )
     worse = compared.calibration_worse is not None and compared.calibration_worse.low > 0
     if worse and compared.calibration_worse is not None:

@@ -59,6 +59,23 @@ def test_a_figure_must_be_surely_out_of_its_bounds(found: dict[str, Any], expect
     assert state(day(**found)) == expected
 
 
+@pytest.mark.parametrize(
+    ("found", "most", "words"),
+    [
+        ((1.1530, 1.0099, 1.2961), 0.15, "1.153 of the predicted (surely 1.01 to 1.30), and 15 % off is allowed"),
+        ((1.2, 1.0012, 1.4), 0.15, "1.20 of the predicted (surely 1.001 to 1.40), and 15 % off is allowed"),
+        ((0.9703, 0.9456, 0.9951), 0.025, "0.970 of the predicted (surely 0.95 to 0.995), and 2.5 % off is allowed"),
+        ((0.9749, 0.9656, 0.99), 0.025, "0.9749 of the predicted (surely 0.97 to 0.99), and 2.5 % off is allowed"),
+    ],
+)
+def test_a_sentence_does_not_round_a_figure_to_its_bound(
+    found: tuple[float, float, float], most: float, words: str
+) -> None:
+    figures = dict(zip(("ratio", "ratio_low", "ratio_high"), found, strict=True))
+    verdict = due_verdict(Realised((day(**figures),)), DueSettings(most_off_share=most), 0.8)
+    assert verdict.reasons == (f"realised money is {words}",)
+
+
 def test_the_latest_day_decides() -> None:
     off: dict[str, Any] = {"ratio": 2.0, "ratio_low": 1.8, "ratio_high": 2.2}
     later = DAY + 86_400_000_000

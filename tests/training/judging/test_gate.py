@@ -128,6 +128,8 @@ def test_money_that_is_surely_off_is_not_promoted_however_well_it_ranks() -> Non
     assert not off.promote
     assert "predicted money is off by at least 31.0 % of the realised (95 % confidence); 25 % is allowed" in str(off)
     assert gate_verdict(evaluation(gini, calibration=0.31), GateSettings(most_calibration_error=0.4), None).promote
+    just = gate_verdict(evaluation(gini, calibration=0.02503), GateSettings(most_calibration_error=0.025), None)
+    assert "off by at least 2.503 % of the realised (95 % confidence); 2.5 % is allowed" in str(just)
     unknown = gate_verdict(evaluation(gini, calibration=nan), GateSettings(), None)
     assert unknown.promote
 
