@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from fivefold.domain.errors import ConfigError
+from fivefold.features.catalogue.own import read_own_indicators
 from fivefold.notebook.transactions import AnyTransactions, Moment, indicators
 
 
@@ -40,7 +41,8 @@ class IndicatorTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
         self.own = own
 
     def fit(self, X: AnyTransactions, y: Any = None) -> Self:  # noqa: N803 (scikit-learn's names)
-        """Note which indicators there are for data with these columns."""
+        """Note which indicators there are for data with these columns, and the text of your own."""
+        self.own_digest_ = self._digest()
         self.names_ = tuple(self._indicators(X).columns)
         return self
 
@@ -48,9 +50,12 @@ class IndicatorTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
         """Compute the indicators of every customer of *X*.
 
         Raises:
-            ConfigError: *X* lacks columns that the data of `fit` had, or has more.
+            ConfigError: *X* lacks columns that the data of `fit` had, or has more; or the file of your own indicators
+                has another text than at `fit`.
         """
         check_is_fitted(self)
+        if self._digest() != self.own_digest_:
+            raise ConfigError(f"{self.own} has another text than at fit, and may count other things: fit again")
         frame = self._indicators(X)
         if tuple(frame.columns) != self.names_:
             differ = sorted(set(frame.columns) ^ set(self.names_))
@@ -69,6 +74,9 @@ class IndicatorTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
         tags.no_validation = True
         tags.requires_fit = True
         return tags
+
+    def _digest(self) -> str | None:
+        return None if self.own is None else read_own_indicators(Path(self.own)).digest
 
     def _indicators(self, source: AnyTransactions) -> pd.DataFrame:
         return indicators(source, as_of=self.as_of, currency=self.currency, columns=self.columns, own=self.own)

@@ -1,5 +1,6 @@
 """Transactions to indicators in scikit-learn's form."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,25 @@ def test_it_gives_the_indicators_and_their_names(home: Home) -> None:
     pd.testing.assert_frame_equal(transformer.transform(some).sort_index(), frame.iloc[:5].sort_index())
     with pytest.raises(ConfigError, match=r"other columns than those of fit: .*balance"):
         transformer.transform(rows.drop(columns=["user_balance"]))
+
+
+def test_own_indicators_whose_text_changed_since_fit_are_refused(home: Home, tmp_path: Path) -> None:
+    text = (
+        "from fivefold.features.own_indicators import Integers, indicator\n\n\n"
+        '@indicator("rows_all", label="Rows", unit="count", empty=0.0, family="volume")\n'
+        "def rows_all(kind: Integers) -> float:\n"
+        '    """Number of rows."""\n'
+        "    return float(len(kind))\n"
+    )
+    own, rows = tmp_path / "own.py", pd.read_parquet(home.rows)
+    own.write_text(text, encoding="utf-8")
+    transformer = IndicatorTransformer(as_of=AS_OF, own=own)
+    frame = transformer.fit_transform(rows)
+    assert frame["rows_all"].min() >= 1
+    pd.testing.assert_frame_equal(transformer.transform(rows), frame)
+    own.write_text(text.replace("float(len(kind))", "2.0 * len(kind)"), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"own\.py has another text than at fit"):
+        transformer.transform(rows)
 
 
 def test_it_stands_before_an_estimator(home: Home) -> None:
