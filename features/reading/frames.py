@@ -108,13 +108,21 @@ def too_large(file: str) -> FileFormatError:
 def table_from_frame(source: Frame, errors: ErrorCollector) -> pa.Table:
     """View a data frame as an Arrow table; NaN in pandas is a missing value."""
     if isinstance(source, pl.DataFrame):
-        return source.to_arrow()
+        names = [name for name in source.columns if name in c.COLUMNS]
+        return source.select(_within_64_bits(name, source[name]) for name in names).to_arrow()
     pandas = sys.modules.get("pandas")  # where pandas was never imported, no value is a pandas frame
     if pandas is not None and isinstance(source, pandas.DataFrame):
         positions = [position for position, name in enumerate(source.columns) if name in c.COLUMNS]
         names = [str(source.columns[position]) for position in positions]
         return pa.table([_from_series(source.iloc[:, position], errors) for position in positions], names)
     return _without_runs(source) if isinstance(source, pa.Table) else source
+
+
+def _within_64_bits(name: str, column: pl.Series) -> pl.Series:
+    """Write out whole numbers of 128 bits, which Arrow does not have: money as floats, other columns as digits."""
+    if column.dtype not in {pl.Int128, pl.UInt128}:
+        return column
+    return column.cast(pl.Float64 if _FIELDS[name][0] == pa.float64() else pl.String)
 
 
 def _without_runs(table: pa.Table) -> pa.Table:

@@ -189,6 +189,17 @@ def test_frames_with_identifiers_that_are_whole_numbers() -> None:
         assert same(read(source), read(rows))
 
 
+@pytest.mark.parametrize("kind", [pl.Int128, pl.UInt128])
+def test_frames_with_whole_numbers_that_arrow_does_not_have(kind: type[pl.DataType]) -> None:
+    rows = [row(user_id="7", transaction_amount=5.0, user_balance=12.0)]
+    wide = pl.from_arrow(arrow(rows)).with_columns(pl.col("user_id", "transaction_amount", "user_balance").cast(kind))
+    assert same(read(wide), read(rows))
+    other = pl.from_arrow(arrow(rows)).with_columns(note=pl.lit(1, kind))
+    assert same(read(other), read(rows))
+    with pytest.raises(InvalidDataError, match=r"row 0: transaction_date is '20240630'"):
+        read(wide.with_columns(transaction_date=pl.lit(20240630, kind)))
+
+
 def test_missing_in_pandas_is_missing_however_it_is_written() -> None:
     frame = pd.DataFrame([row(transaction_id="t")] * 4).assign(transaction_id=["t", None, float("nan"), pd.NA])
     assert read(frame).rows == 4
