@@ -61,9 +61,9 @@ class ThresholdReviewLine(JobLine):
 
     Attributes:
         outcome: kept, where every level holds its usual share; draft, where `draft_revision` is left;
-            beside a draft, where a person edited one already; changed since, where another version was committed or
-            decides by then, or the ruleset is off; not proposed, where no thresholds can be, as `because` says; None
-            until it is done.
+            beside a draft, where a person edited one already; changed since, where another version decides by then, or
+            one is committed that never decided, or the ruleset is off; not proposed, where no thresholds can be, as
+            `because` says; None until it is done.
         because: why none are proposed; None where they are.
         levels: by level the shares of those assessed: now, proposed and target.
         cuts: by level above the lowest where it begins now, where it would, and what this quarter alone came to.

@@ -1,12 +1,14 @@
 """The timeline on both databases: one order by either clock, and pages of any length."""
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import every_row
 from fivefold.store.levels.timeline import Clock
+from fivefold.store.tables.entities import Entity, ValueScore
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.ingest.facts import add_screening, set_tag
@@ -51,6 +53,16 @@ def test_either_clock_orders_all_that_happened_up_to_now(ours: Context) -> None:
     happened = list_events(ours, *OF, clock=Clock.HAPPENED)
     assert [event.kind for event in happened][-3:] == ["owned_from", "screening", "screening"]
     assert next(event.kind for event in list_events(ours.at(NOW + 2 * DAY_US), *OF)) == "tag_ended"
+
+
+def test_a_score_just_below_a_cut_is_not_written_as_the_cut(ours: Context) -> None:
+    """As on the customer's page: 4.00 would be of the segment top, and the customer is high."""
+    with Session(ours.engine) as session, session.begin():
+        entity = session.scalars(select(Entity.id).where(Entity.external_id == "a")).one()
+        made = {"currency": "EUR", "model": "m", "model_version": 1, "fingerprint": "f"}
+        session.add(ValueScore(entity_id=entity, as_of_us=NOW - DAY_US, score=3.997, segment="high", **made))
+    (event,) = list_events(ours, *OF, kinds=("value",))
+    assert event.after == "3.99"
 
 
 @pytest.mark.postgresql
