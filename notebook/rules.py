@@ -17,7 +17,7 @@ import pyarrow.parquet
 
 from fivefold.domain.errors import FileFormatError, InvalidDataError
 from fivefold.domain.settings import read_settings
-from fivefold.domain.text import html_table
+from fivefold.domain.text import html_table, perhaps
 from fivefold.models.embedded import load_value_model
 from fivefold.notebook.transactions import Frame, Moment, column_pairs, frame_html, moment_of, require_frame
 from fivefold.risk.engine.explain.breakdown import Explanation
@@ -202,6 +202,12 @@ _NOT_FILES = frozenset({"lists", "base", "model", "columns"})
 def _files(entities: Part, parts: PortfolioParts) -> Iterator[PortfolioFiles]:
     """Give a portfolio as files: a data frame is written as Parquet meanwhile, so that both are read by one reader."""
     options: dict[str, Any] = dict(parts)
+    for part in options:
+        if part not in PortfolioParts.__annotations__:
+            hint = perhaps(part, PortfolioParts.__annotations__)
+            raise TypeError(
+                f"{part} does not name a part of a portfolio{hint}; {', '.join(PortfolioParts.__annotations__)} do"
+            )
     columns = [f"{theirs}={ours}" for theirs, ours in column_pairs(options.get("columns")).items()]
     lists = options.get("lists")
     with TemporaryDirectory(prefix="fivefold-") as folder, _tables_named(Path(folder)):

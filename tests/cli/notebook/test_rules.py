@@ -107,6 +107,13 @@ def test_a_column_that_no_file_can_hold_is_named(folder: Path, table: Frame, mes
         fivefold.assess(folder / "rules.yaml", table)
 
 
+def test_a_part_that_there_is_not_is_named(folder: Path) -> None:
+    with pytest.raises(
+        TypeError, match="transaction does not name a part of a portfolio; perhaps transactions was meant"
+    ):
+        fivefold.assess(folder / "rules.yaml", folder / "entities.csv", as_of=AS_OF, transaction=folder / "rows.csv")
+
+
 def test_a_warning_about_a_table_names_its_part(folder: Path) -> None:
     entities = pd.read_csv(folder / "entities.csv")
     entities.loc[3, "entity_id"] = None
