@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from fivefold.domain.errors import FivefoldError, ModelError, RegistryError
+from fivefold.domain.errors import FivefoldError, ModelError, PromotionRefusedError, RegistryError
 from fivefold.domain.provenance import release
 from fivefold.features.catalogue.own import OwnIndicators
 from fivefold.features.catalogue.probe import check_own_indicators
@@ -46,6 +46,8 @@ class TrainingResult:
         promoted: it is the champion now.
         model: that is registered; the refitted one where there was a refit.
         evaluation, verdict: of the judged model.
+        refusal: why a version that the gate allows could not become champion, such as another champion by then; empty
+            where it did, or waits for a second person.
     """
 
     version: int
@@ -54,6 +56,7 @@ class TrainingResult:
     evaluation: Evaluation
     verdict: GateVerdict
     lineage: Lineage
+    refusal: str = ""
 
 
 def retrain(
@@ -114,8 +117,18 @@ def retrain(
     if refit_after and verdict.promote:
         lineage = _refitted(registry, portfolio, plan, model, evaluation, lineage, verdict, rival.number)
     number = register(registry, model, test_window, evaluation, lineage, verdict, rival.number, rival.model)
-    promoted = verdict.promote and promote_by(registry, number) is not None
-    return TrainingResult(number, promoted, lineage.served(model), evaluation, verdict, lineage)
+    promoted, refusal = _promoted(registry, number, promote_by) if verdict.promote else (False, "")
+    return TrainingResult(number, promoted, lineage.served(model), evaluation, verdict, lineage, refusal)
+
+
+def _promoted(
+    registry: Registry, number: int, promote_by: Callable[[Registry, int], Promotion | None]
+) -> tuple[bool, str]:
+    """Make a version champion; tell if it is one now, and why it was refused, for it was judged all the same."""
+    try:
+        return promote_by(registry, number) is not None, ""
+    except PromotionRefusedError as error:
+        return False, str(error)
 
 
 def _learn(

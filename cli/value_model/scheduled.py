@@ -117,7 +117,7 @@ def run_scheduled(
     """
     try:
         with _only_run(config.name):
-            report = _run(partial(_verdict, when, scores, source, config, open_workers), config.name, run)
+            report = _run(partial(_verdict, when, scores, source, config, open_workers), run)
     except Timeout:
         report = Report(ScheduledOutcome.ANOTHER_RUNS, f"another scheduled training of {config.name} is under way")
     echo(report.line(config.name))
@@ -133,8 +133,8 @@ def _only_run(name: str) -> Iterator[None]:
         yield
 
 
-def _run(judge_champion: Callable[[], "DueVerdict"], name: str, run: Run) -> Report:
-    newest, due = _newest(name), tuple[str, ...]()
+def _run(judge_champion: Callable[[], "DueVerdict"], run: Run) -> Report:
+    due = tuple[str, ...]()
     try:
         verdict = judge_champion()
         due = verdict.reasons
@@ -146,14 +146,12 @@ def _run(judge_champion: Callable[[], "DueVerdict"], name: str, run: Run) -> Rep
         return Report(ScheduledOutcome.SAME_DATA, str(same), same.version, due=due)
     except NotEnoughDataError as error:
         return Report(ScheduledOutcome.NOT_ENOUGH_DATA, str(error), due=due)
-    except PromotionRefusedError as error:
-        number = _newest(name)
-        if number == newest:  # of a refit, before it was registered
-            return Report(ScheduledOutcome.REFUSED, str(error), due=due)
-        text = f"version {number} is registered and passed the gate; it is not the champion: {error}"
-        return Report(ScheduledOutcome.PASSED, text, number, due=due)
+    except PromotionRefusedError as error:  # of a refit, before it was registered
+        return Report(ScheduledOutcome.REFUSED, str(error), due=due)
     outcome = ScheduledOutcome.PASSED if result.verdict.promote else ScheduledOutcome.REFUSED
     text = f"version {result.version} is registered; the gate: {result.verdict}"
+    if result.refusal:
+        text = f"version {result.version} is registered and passed the gate; it is not the champion: {result.refusal}"
     return Report(outcome, text, result.version, promoted=result.promoted, due=due)
 
 
@@ -187,11 +185,6 @@ def _verdict(
     for text in left_out:
         warn(text)
     return judged[0].verdict if judged else due_verdict(Realised(()), config.due, None)
-
-
-def _newest(name: str) -> int:
-    """Give the number of the newest version; 0 where there is none."""
-    return max((version.number for version in open_registry(name).versions()), default=0)
 
 
 def _refuse_same_data(plan: "TrainingPlan") -> None:

@@ -158,7 +158,7 @@ def _require_engine(engine: EngineName, master: str | None, folder: Path | None,
 
 def _propose(proposer: "Context | None", name: str, outcome: "TrainingResult") -> None:
     """Propose a version that passed and waits for a second person, where there is a person to propose it."""
-    if proposer is not None and outcome.verdict.promote and not outcome.promoted:
+    if proposer is not None and outcome.verdict.promote and not (outcome.promoted or outcome.refusal):
         from fivefold.usecases.changes.promotions import propose_promotion
 
         print_proposal(propose_promotion(proposer, open_registry(name), outcome.version))
@@ -290,6 +290,9 @@ def show_outcome(outcome: "TrainingResult", config: TrainingConfig) -> None:
     console.print(f"The gate: {outcome.verdict}.")
     if outcome.promoted:
         echo(f"Version {outcome.version} is the champion now.")
+        return
+    if outcome.refusal:
+        echo(f"Not promoted: {outcome.refusal}")
         return
     name = "" if config.name == DEFAULT_NAME else f" --name {config.name}"
     if outcome.verdict.promote:

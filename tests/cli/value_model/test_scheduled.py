@@ -156,6 +156,8 @@ def test_a_version_that_passed_and_is_not_promoted_is_named(
     line = said(done)
     assert (done.code, line["version"], line["promoted"]) == (ScheduledOutcome.PASSED, 3, False)
     assert "another version is the champion now" in line["text"]
+    assert "Registered as fivefold-value version 3" in done.out
+    assert "Not promoted: another version is the champion now" in done.out
 
 
 def test_the_second_of_two_at_once_ends(registry: Path, home: Home) -> None:
