@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
+from markupsafe import escape
+
 from fivefold.console.rendering import render, render_alone
 from fivefold.console.texts import text
 from fivefold.console.visit import (
@@ -82,9 +84,19 @@ def _refusal(view: View, visit: Visit, error: FivefoldError) -> ConsoleResponse:
     refused = replace(visit, problem=problem, problem_field=field)
     try:
         with reachable():
-            return _document(refused, replace(view.page(refused), status=status))
+            again = replace(view.page(refused), status=status)
+            html = render(refused, again)
+            if gone := _gone(html, visit):
+                html = render(replace(refused, gone=gone), again)
+            return ConsoleResponse(status, html=html)
     except FivefoldError as missing:  # the page is of something that is not there, such as an unknown customer
         return _refusal(replace(view, page=None), visit, missing)
+
+
+def _gone(html: str, visit: Visit) -> tuple[WrittenText, ...]:
+    """Give what was written into a form that the page does not show again, as what it asked for was done meanwhile."""
+    shown = " ".join(html.split())
+    return tuple(each for each in written_in(visit.form) if " ".join(escape(each.text).split()) not in shown)
 
 
 def _stale(reason: str) -> str:

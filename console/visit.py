@@ -75,6 +75,7 @@ class Visit(Context):
         action: the last part of an action's path; empty for a page.
         problem: why an action was not carried out; empty otherwise.
         problem_field: the field that the problem is about; empty where it is about no single one.
+        gone: what was written into a form that was refused, and that the page does not show again.
         nonce: of the scripts of the page; empty where the page has none.
         is_of_script: a script asked, to put a part of the page into the one that is open.
     """
@@ -93,6 +94,7 @@ class Visit(Context):
     action: str = ""
     problem: str = ""
     problem_field: str = ""
+    gone: "tuple[WrittenText, ...]" = ()
     nonce: str = ""
     is_of_script: bool = False
 

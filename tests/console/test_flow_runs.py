@@ -78,6 +78,7 @@ def test_a_person_answers_with_a_reason_and_what_follows_is_taken_back(place: Pl
     assert 'class="box person lit stopped"' in investigator.page.text
     investigator.submit("/answer", answer="no", reason="")
     assert (investigator.page.status_code, "Reason is empty" in investigator.text) == (422, True)
+    assert "What you wrote" not in investigator.submit("/answer", answer="perhaps", reason="It is not sure.").text
     investigator.submit("/answer", answer="no", reason="It is not.")
     assert "The answer is kept, and the run goes on." in investigator.text
     assert "It is not." in investigator.text
@@ -92,6 +93,17 @@ def test_a_person_answers_with_a_reason_and_what_follows_is_taken_back(place: Pl
     assert "It is taken back." in investigator.text
     assert "Taken back by the investigator" in investigator.text
     assert "Status Flagged" not in investigator.go(PAGE).text
+
+
+def test_who_answers_second_reads_what_they_wrote(place: Place, run: int) -> None:
+    first, second = (Visitor(place).sign_in("investigator").go(f"{RUNS}/{run}") for _ in range(2))
+    first.submit("/answer", answer="yes", reason="Their passport is new.")
+    second.submit("/answer", answer="no", reason="I called them & nobody answers:\r\n<twice>.")
+    assert second.page.status_code == 409
+    assert "Nothing was changed: run f:" in second.text
+    assert "What you wrote, to be copied" in second.text
+    assert "I called them &amp; nobody answers:\n&lt;twice&gt;.</textarea>" in second.page.text
+    assert "What you wrote" not in second.go(f"{RUNS}/{run}").text
 
 
 def test_a_program_that_called_is_named_by_the_label_of_its_token(place: Place, run: int) -> None:
