@@ -9,7 +9,7 @@ from fivefold.console.visit import Visit, address
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Key, cursor_of, key_of
 from fivefold.store.queue.items import QueueOrder
-from fivefold.usecases.queue.items import QueueItem, item_at, own_number, read_item
+from fivefold.usecases.queue.items import QueueItem, item_at, own_number, read_item, role_sees
 from fivefold.usecases.queue.views import FILTERS
 
 _PAGES: Final = {"change": "proposals", "challenge": "challenges", "question": "flow-runs"}
@@ -75,9 +75,13 @@ def page_of_item(item: QueueItem) -> str:
 
 
 def queue_bar(visit: Visit) -> QueueBar | None:
-    """Tell which item the person came for; None where they did not come from the queue."""
+    """Tell which item the person came for; None where they did not come from the queue.
+
+    None too by an address that a person of another role copied, where the reader's role sees no such items.
+    """
     place = carried_place(visit)
-    return None if place is None else bar_of(visit, item_at(place))
+    name = None if place is None else item_at(place)
+    return None if name is None or not role_sees(visit, visit.role, name) else bar_of(visit, name)
 
 
 def bar_of(visit: Visit, name: str) -> QueueBar:

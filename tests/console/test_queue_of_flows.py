@@ -45,6 +45,17 @@ def test_an_investigator_answers_what_the_queue_leads_to_and_goes_on(place: Plac
     assert "Nothing waits here." in visitor.text
 
 
+def test_an_address_of_the_queue_says_nothing_of_it_to_a_role_that_has_no_such_items(
+    place: Place, runs: list[int]
+) -> None:
+    investigator = start(Visitor(place).sign_in("investigator"), "?kind=question")
+    copied = f"/console/flow-runs/{runs[0]}?{investigator.page.url.query.decode()}"
+    for role, in_queue in (("approver", False), ("publisher", False), ("admin", True)):
+        reader = Visitor(place).sign_in(role).go(copied)
+        assert "has left the queue" not in reader.text
+        assert ("Next in queue" in reader.text) == in_queue
+
+
 def test_a_review_is_done_from_the_queue_with_what_it_came_to(place: Place, runs: list[int]) -> None:
     visitor = start(Visitor(place).sign_in("investigator"), "?kind=question")
     visitor.submit("/answer", answer="no", reason="It is not.")

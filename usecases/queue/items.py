@@ -234,6 +234,13 @@ def read_item(context: Context, role: Role, item: str) -> QueueItem | None:
         return None if row is None else _shower(session, context.organisation_id, [row])(row)
 
 
+def role_sees(context: Context, role: Role, item: str) -> bool:
+    """Return whether a role sees an item of a name, also after it has left the queue."""
+    name = read_name(item)
+    with context.reading() as session:
+        return _sees(session, role, name)
+
+
 def change_item(
     context: Context,
     role: Role,
