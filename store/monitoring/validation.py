@@ -41,6 +41,7 @@ NO_ASSESSMENTS = pl.DataFrame(schema=dict(ASSESSMENTS))
 RECORDS: Mapping[str, Any] = {
     "id": pl.Int64,
     "kind": pl.String,
+    "about": pl.Int64,
     "entity": pl.Int64,
     "opened_us": pl.Int64,
     "closed_us": pl.Int64,
@@ -50,6 +51,7 @@ RECORDS: Mapping[str, Any] = {
     "level": pl.Int64,
     "rules_level": pl.Int64,
 }
+"""`about` is the entity that a case is about, such as an account; `entity` is the one that it counts for."""
 OVERRIDES: Mapping[str, Any] = {
     "entity": pl.Int64,
     "level": pl.Int64,
@@ -149,12 +151,15 @@ def records_before(session: Session, organisation_id: int, until_us: int, late: 
     )
     entity = func.coalesce(Ownership.owner_id, Entity.id)
     about = (
-        select(Record.id, entity.label("entity"), Record.kind, Record.opened_us, Record.closed_us, Record.outcome)
+        select(
+            Record.id, Record.kind, Record.entity_id.label("about"), entity.label("entity"), Record.opened_us,
+            Record.closed_us, Record.outcome,
+        )
         .join(Entity, Entity.id == Record.entity_id)
         .outerjoin(Ownership, by_owner)
         .where(Record.organisation_id == organisation_id, Record.opened_us < until_us)
         .subquery()
-    )
+    )  # fmt: skip
     before = aliased(Assessment)
     number = (
         select(before.number)
@@ -166,8 +171,8 @@ def records_before(session: Session, organisation_id: int, until_us: int, late: 
     )
     statement = (
         select(
-            about.c.id, about.c.kind, about.c.entity, about.c.opened_us, about.c.closed_us, about.c.outcome,
-            Assessment.number, Assessment.version_id, Assessment.level, Assessment.rules_level,
+            about.c.id, about.c.kind, about.c.about, about.c.entity, about.c.opened_us, about.c.closed_us,
+            about.c.outcome, Assessment.number, Assessment.version_id, Assessment.level, Assessment.rules_level,
         )
         .outerjoin(Assessment, (Assessment.entity_id == about.c.entity) & (Assessment.number == number))
         .order_by(about.c.id, about.c.entity)

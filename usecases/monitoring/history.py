@@ -174,9 +174,16 @@ def alert_outcomes(alerts: pl.DataFrame, cases: pl.DataFrame, confirmed: Sequenc
 
 
 def _came_of(alerts: pl.DataFrame, cases: pl.DataFrame, confirmed: Sequence[str]) -> pl.DataFrame:
-    """Find the cases that were opened while an alert was open, and give each alert the outcome of all of them."""
-    opened = cases.select("entity", case_us="opened_us", case_closed_us="closed_us", case_outcome="outcome")
-    pairs = alerts.select("id", "entity", "opened_us", "closed_us").join(opened, on="entity")
+    """Find the cases that were opened while an alert was open, and give each alert the outcome of all of them.
+
+    They count for the same entity, or are about the same one, such as an account that had another owner by then.
+    """
+    when = {"case_us": "opened_us", "case_closed_us": "closed_us", "case_outcome": "outcome"}
+    open_alerts = alerts.select("id", "entity", "about", "opened_us", "closed_us")
+    pairs = pl.concat(
+        open_alerts.join(cases.select(key, **when), on=key).select("id", "entity", "opened_us", "closed_us", *when)
+        for key in ("entity", "about")
+    )
     while_open = (pl.col("case_us") >= pl.col("opened_us")) & (
         pl.col("closed_us").is_null() | (pl.col("case_us") <= pl.col("closed_us"))
     )

@@ -21,7 +21,7 @@ Row = tuple[str, int, int | None, str | None]
 
 def records(*rows: Row) -> pl.DataFrame:
     """Cases and alerts about one entity: kind, opened, closed, outcome."""
-    made = [(number, kind, 7, opened, closed, outcome, 1, 1, 1, 1) for number, (kind, opened, closed, outcome) in enumerate(rows)]  # fmt: skip # noqa: E501 (a row of the table)
+    made = [(number, kind, 7, 7, opened, closed, outcome, 1, 1, 1, 1) for number, (kind, opened, closed, outcome) in enumerate(rows)]  # fmt: skip # noqa: E501 (a row of the table)
     return pl.DataFrame(made, schema=dict(RECORDS), orient="row")
 
 
@@ -73,6 +73,19 @@ ANSWERS: dict[str, tuple[list[Row], tuple[str, int | None]]] = {
 def test_what_came_of_an_alert(words: str) -> None:
     rows, answer = ANSWERS[words]
     assert came_of(*rows) == answer
+
+
+def test_an_alert_about_an_account_has_what_came_of_it_under_its_next_owner() -> None:
+    first, second, account = 7, 8, 9
+    columns = ["id", "kind", "about", "entity", "opened_us", "closed_us", "outcome"]
+    alert, case = (1, "alert", account, first, 10, 20, "escalated"), (2, "case", account, second, 15, 50, "confirmed")
+    other = (3, "case", 10, second, 16, None, None)
+    alerts, cases = (
+        pl.DataFrame(rows, schema={name: RECORDS[name] for name in columns}, orient="row")
+        for rows in ([alert], [case, other])
+    )
+    (row,) = alert_outcomes(alerts, cases, [CONFIRMED]).iter_rows(named=True)
+    assert (row["answer"], row["decided_us"]) == ("confirmed", 50)
 
 
 @pytest.fixture
