@@ -38,7 +38,7 @@ def add(
         list[str] | None, typer.Option("--kind", help="Of events, such as level.reached; all by default.")
     ] = None,
     allow_private: Annotated[
-        bool, typer.Option("--allow-private", help="It may be in your own network, or on this machine.")
+        bool, typer.Option("--allow-private", help="It may be in your own network, or on this machine, and plain http.")
     ] = False,
     allow_http: Annotated[
         bool, typer.Option("--allow-http", help="It may be plain http, which can be read in transit.")
