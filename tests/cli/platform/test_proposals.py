@@ -106,7 +106,8 @@ def test_two_people_promote_a_model(registry: Path, monkeypatch: pytest.MonkeyPa
 
     def retrain(*_: object, promote_by: Any, **__: object) -> SimpleNamespace:
         promoted.append(promote_by(champion, 2))
-        return SimpleNamespace(version=2, promoted=promoted[-1] is not None, verdict=SimpleNamespace(promote=True))
+        judged = SimpleNamespace(promote=True)
+        return SimpleNamespace(version=2, promoted=promoted[-1] is not None, verdict=judged, refusal="")
 
     monkeypatch.setattr("fivefold.training.retrain.retrain", retrain)
     monkeypatch.setattr(train, "show_outcome", lambda *_: None)
