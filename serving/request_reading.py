@@ -1,5 +1,6 @@
 """Reads the token, the headers and the body of a request, within the limits."""
 
+from collections import Counter
 from collections.abc import Callable
 
 from starlette.requests import Request
@@ -30,6 +31,14 @@ def header_of(request: Request, name: bytes) -> str | None:
         if header == name:
             return str(value.decode("latin-1"))
     return None
+
+
+def repeated_parameter(request: Request) -> str | None:
+    """Give the first query parameter, by name, that stands there more than once; None where none does."""
+    pairs = request.query_params.multi_items()
+    if len(request.query_params) == len(pairs):
+        return None
+    return min(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
 
 
 def secret_of(request: Request) -> str:

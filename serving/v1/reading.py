@@ -1,6 +1,5 @@
 """Reads the parts of a path, the query and the body; problems are listed up to a bound."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, cast
@@ -11,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fivefold.domain.errors import PROBLEMS_LISTED
+from fivefold.serving.request_reading import repeated_parameter
 from fivefold.serving.responses import ApiError
 from fivefold.serving.v1.errors import invalid_part, invalid_request, invalid_rows
 from fivefold.serving.v1.route import Route, Work
@@ -33,13 +33,13 @@ def read_query(route: Route, request: Request, list_: str) -> Any:
 
     *list_* identifies the list: cursors of others are refused.
     """
-    pairs = request.query_params.multi_items()
-    parameters: Mapping[str, str] = dict(pairs)
-    if len(parameters) < len(pairs):
-        repeated = min(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+    repeated = repeated_parameter(request)
+    if repeated is not None:
         return invalid_part(f"query.{repeated}", "is given more than once")
+    parameters: Mapping[str, str] = dict(request.query_params)
     if "query" not in route.takes:
-        return invalid_part(f"query.{pairs[0][0]}", "is no parameter: this route has none") if pairs else None
+        first = next(iter(parameters), None)
+        return None if first is None else invalid_part(f"query.{first}", "is no parameter: this route has none")
     try:
         return route.readers["query"].validate_strings(parameters, context=list_)
     except ValidationError as error:

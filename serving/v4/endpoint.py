@@ -1,6 +1,5 @@
 """POST /v4/scoring: authenticate, read, score, charge, respond; the contract fixes which error comes first."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,7 +19,7 @@ from fivefold.serving.champion.drift_counter import DriftCounter
 from fivefold.serving.champion.loader import ChampionLoader, ServedModel
 from fivefold.serving.lanes import BodyMemory, Lane, Result
 from fivefold.serving.quota import QuotaCharger
-from fivefold.serving.request_reading import body_memory, read_body, secret_of
+from fivefold.serving.request_reading import body_memory, read_body, repeated_parameter, secret_of
 from fivefold.serving.responses import DATA_NOT_VALID, NO_CREDENTIALS, TOO_MANY_ROWS, USED_UP, USER_TYPE, ApiError
 from fivefold.serving.v4.contract import read_rows, response_rows
 from fivefold.store.accounts.plans import Plan
@@ -196,10 +195,9 @@ def refuse_unknown(request: Request, names: frozenset[str] = frozenset()) -> Non
     if unknown:
         allowed = ", ".join(sorted(names)) or "none"
         raise _bad_query(unknown[0][:MOST_SHOWN], "is no parameter of this route", allowed)
-    times = Counter(name for name, _ in request.query_params.multi_items())
-    repeated = sorted(name for name in times if times[name] > 1)
-    if repeated:
-        raise _bad_query(repeated[0], "is given more than once", "one value")
+    repeated = repeated_parameter(request)
+    if repeated is not None:
+        raise _bad_query(repeated, "is given more than once", "one value")
 
 
 def _bad_query(field: str, problem: str, allowed: str) -> ApiError:
