@@ -80,8 +80,10 @@ def queue_bar(visit: Visit) -> QueueBar | None:
     None too by an address that a person of another role copied, where the reader's role sees no such items.
     """
     place = carried_place(visit)
-    name = None if place is None else item_at(place)
-    return None if name is None or not role_sees(visit, visit.role, name) else bar_of(visit, name)
+    if place is None:
+        return None
+    name = item_at(place)
+    return bar_of(visit, name) if role_sees(visit, visit.role, name) else None
 
 
 def bar_of(visit: Visit, name: str) -> QueueBar:
