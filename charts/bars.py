@@ -93,12 +93,11 @@ def waterfall_bars(
     origin: float | None = None,
     most: int = MOST_STEPS,
     interval: TotalInterval | None = None,
-    cut_points: Sequence[float] = (),
 ) -> tuple[Bar, ...]:
     """Place the rows of a waterfall, from the base to the total and its interval, on a plot of `PLOT_WIDTH`.
 
     The rows are those of `charts.steps.waterfall_plot`, as in every picture of a breakdown, and so are *axis*,
-    *origin*, *most*, *interval* and *cut_points*.
+    *origin*, *most* and *interval*.
 
     >>> [(bar.x, bar.width, bar.kind) for bar in waterfall_bars(
     ...     Breakdown(2.0, ()), base_label="base", total_label="total", axis=(1.0, 5.0))]
@@ -112,7 +111,6 @@ def waterfall_bars(
         origin=origin,
         most=most,
         interval=interval,
-        cut_points=cut_points,
     )
 
     def bar(row: WaterfallRow) -> Bar:

@@ -3,7 +3,6 @@
 The terminal, pages, PDFs and Altair draw from here: none of them orders, sums or places anything itself.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import fsum
 from typing import Literal
@@ -93,7 +92,6 @@ def waterfall_plot(
     origin: float | None = None,
     most: int = MOST_STEPS,
     interval: TotalInterval | None = None,
-    cut_points: Sequence[float] = (),
 ) -> WaterfallPlot:
     """Lay a breakdown out as rows, from its base to its total.
 
@@ -105,7 +103,6 @@ def waterfall_plot(
         origin: where the bars of base and total begin, in points; by default the low end of *axis*.
         most: how many contributions get a row of their own, at least 1; the rest is summed in one.
         interval: of the total; the axis is widened where it lies outside.
-        cut_points: of a score, three or none: the total is not written across one.
 
     Raises:
         ConfigError: *most* is below 1.
@@ -136,8 +133,8 @@ def waterfall_plot(
     ]
     lowest, highest = axis_around(breakdown.base, steps, axis)
     rows.append(whole(total_label, breakdown.total))
-    if cut_points:
-        rows[-1] = replace(rows[-1], number=score_text(breakdown.total, cut_points))
+    if breakdown.cut_points:
+        rows[-1] = replace(rows[-1], number=score_text(breakdown.total, breakdown.cut_points))
     places = (lowest, highest, begin, *_ends(interval))
     lowest, highest = min(places), max(places)
     below = None if interval is None else _interval_row(interval, highest, decimals)

@@ -1,6 +1,5 @@
 """The waterfall: how the contributions of one breakdown lead from its base to its total."""
 
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import altair as alt
@@ -36,7 +35,6 @@ def waterfall(
     base_label: str = "starting point",
     axis: tuple[float, float] = SCORE_AXIS,
     interval: TotalInterval | None = None,
-    cut_points: Sequence[float] = (),
 ) -> alt.LayerChart:
     """Draw a breakdown as bars that lead from its base to its total, largest effect first.
 
@@ -48,19 +46,12 @@ def waterfall(
         base_label: what the base is called.
         axis: the lowest and the highest total there can be; widened where a bar lies outside.
         interval: of the total, as a line below its bar.
-        cut_points: of a score: the total is not written across one.
 
     Raises:
         ConfigError: *most* is below 1.
     """
     plot = waterfall_plot(
-        breakdown,
-        base_label=base_label,
-        total_label=total_label,
-        axis=axis,
-        most=most,
-        interval=interval,
-        cut_points=cut_points,
+        breakdown, base_label=base_label, total_label=total_label, axis=axis, most=most, interval=interval
     )
     rows = [_altair_row(row) for row in plot.drawn]
     chart = _layers(rows, (plot.lowest, plot.highest), f"{total_label} ({axis[0]:g} to {axis[1]:g})")

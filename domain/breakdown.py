@@ -50,6 +50,8 @@ class TotalInterval:
 class Breakdown:
     """A total that is exactly the sum of a base and its contributions.
 
+    `cut_points` are those of a score, between its segments: the total is not written across one.
+
     >>> part = Contribution("deposit_sum_90d", "volume", 120.0, "EUR", 0.5, "Deposits of the last 90 days")
     >>> Breakdown(base=3.0, contributions=(part,)).total
     3.5
@@ -57,6 +59,7 @@ class Breakdown:
 
     base: float
     contributions: tuple[Contribution, ...]
+    cut_points: tuple[float, ...] = ()
 
     @property
     def total(self) -> float:

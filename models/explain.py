@@ -5,7 +5,7 @@ as LightGBM computes it (`pred_contrib`). The margin's contributions add up to m
 for each customer turns them into points that add up to score - base.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import fsum, isnan
 from typing import Any
 
@@ -35,6 +35,7 @@ class Explanations:
         scores: what is explained.
         matrix: n x F indicator values.
         indicators: the F indicators.
+        cut_points: of the model, between the segments.
     """
 
     base: float
@@ -42,6 +43,7 @@ class Explanations:
     scores: Scores
     matrix: Floats
     indicators: tuple[Indicator, ...]
+    cut_points: tuple[float, ...]
 
 
 def explain(model: ValueModel, matrix: Floats, threads: int = 1) -> Explanations:
@@ -49,7 +51,7 @@ def explain(model: ValueModel, matrix: Floats, threads: int = 1) -> Explanations
     scores = model.scores(matrix)
     if not len(matrix):
         other = explain(model, np.full((1, matrix.shape[1]), np.nan))  # the base is the same for all
-        return Explanations(other.base, np.empty(matrix.shape), scores, matrix, model.catalogue.indicators)
+        return replace(other, points=np.empty(matrix.shape), scores=scores, matrix=matrix)
     shap = np.asarray(model.booster.predict(matrix, pred_contrib=True, num_threads=threads))
     shap, expected = shap[:, :-1], shap[:1, -1]
     base = float(_score_at(model, expected)[0])
@@ -58,7 +60,7 @@ def explain(model: ValueModel, matrix: Floats, threads: int = 1) -> Explanations
     largest = np.abs(points).argmax(axis=1)
     for row, column in enumerate(largest.tolist()):
         points[row, column] += fsum((scores.score[row], -base, *(-points[row]).tolist()))
-    return Explanations(base, points, scores, matrix, model.catalogue.indicators)
+    return Explanations(base, points, scores, matrix, model.catalogue.indicators, model.cut_points)
 
 
 def gain_shares(model: ValueModel) -> Floats:
@@ -76,7 +78,8 @@ def breakdown(explanations: Explanations, row: int, currency: str) -> Breakdown:
             explanations.indicators, explanations.matrix[row], explanations.points[row], strict=True
         )
     ]
-    return Breakdown(explanations.base, Breakdown(explanations.base, tuple(parts)).largest_first())
+    largest_first = Breakdown(explanations.base, tuple(parts)).largest_first()
+    return Breakdown(explanations.base, largest_first, explanations.cut_points)
 
 
 def intervals(model: ValueModel, explanations: Explanations, level_percent: int | None = None) -> Intervals:

@@ -12,7 +12,6 @@ import polars as pl
 from fivefold.domain.breakdown import Breakdown, TotalInterval
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.segments import DEFAULT_CUT_POINTS
 from fivefold.domain.settings import read_settings
 from fivefold.domain.text import html_table, perhaps
 from fivefold.features.histories import Histories
@@ -44,7 +43,6 @@ class ScoreExplanation:
         breakdown: a base and the points of every indicator, which add up to the score.
         consistency: 0 to 1, how regular and steady the payments are; NaN where the history says too little.
         interval: between what the score will lie; None where the model keeps none.
-        cut_points: of the model, between the segments.
     """
 
     user_id: str
@@ -52,7 +50,6 @@ class ScoreExplanation:
     breakdown: Breakdown
     consistency: float
     interval: TotalInterval | None = None
-    cut_points: tuple[float, ...] = DEFAULT_CUT_POINTS
 
     def __repr__(self) -> str:
         """Say what the command says first."""
@@ -71,9 +68,7 @@ class ScoreExplanation:
         """Draw the waterfall: from the starting point, through the *most* largest effects, to the score."""
         from fivefold.charts.waterfall import waterfall  # noqa: PLC0415 (drawing takes a second to import)
 
-        return waterfall(
-            self.breakdown, title=self.headline, most=most, interval=self.interval, cut_points=self.cut_points
-        )
+        return waterfall(self.breakdown, title=self.headline, most=most, interval=self.interval)
 
     def _repr_html_(self) -> str:
         """Show it in a notebook: the sentence, then every contribution."""
@@ -187,7 +182,7 @@ class ValueModel:
         parts = breakdown(explanations, 0, self.trained.currency)
         between = intervals(self.trained, explanations, level_percent).of_score(0)
         consistency = float(self.trained.consistency_of(matrix)[0])
-        return ScoreExplanation(user_id, headline, parts, consistency, between, self.trained.cut_points)
+        return ScoreExplanation(user_id, headline, parts, consistency, between)
 
     def importance(
         self,

@@ -1,6 +1,5 @@
 """The waterfall as plain text: the same steps as the picture, for a terminal, a log or an e-mail."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fivefold.charts.steps import MOST_STEPS, SCORE_AXIS, WaterfallPlot, WaterfallRow, waterfall_plot
@@ -51,7 +50,6 @@ def waterfall_text(
     base_label: str = "starting point",
     axis: tuple[float, float] = SCORE_AXIS,
     interval: TotalInterval | None = None,
-    cut_points: Sequence[float] = (),
 ) -> str:
     """Write a breakdown as lines that lead from its base to its total, largest effect first.
 
@@ -63,7 +61,6 @@ def waterfall_text(
         base_label: what the base is called.
         axis: the lowest and the highest total there can be; widened where a bar lies outside.
         interval: of the total, on a line below it.
-        cut_points: of a score: the total is not written across one.
 
     Returns:
         Lines without colour codes: label, value with unit, points, and a bar placed on the axis. A long label
@@ -73,13 +70,7 @@ def waterfall_text(
         ConfigError: *most* is below 1.
     """
     plot = waterfall_plot(
-        breakdown,
-        base_label=base_label,
-        total_label=total_label,
-        axis=axis,
-        most=most,
-        interval=interval,
-        cut_points=cut_points,
+        breakdown, base_label=base_label, total_label=total_label, axis=axis, most=most, interval=interval
     )
     words = [HEADINGS, *((row.label, row.seen, row.number) for row in plot.drawn)]
     table = _aligned(words, max(width_columns, NARROWEST_COLUMNS))

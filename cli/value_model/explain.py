@@ -1,7 +1,6 @@
 """`fivefold explain`: one customer's score as a waterfall, in the terminal or as a picture."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from math import isnan
 from pathlib import Path
@@ -109,9 +108,7 @@ def show(
         }
         typer.echo(json.dumps(_plain(content), ensure_ascii=False, indent=1, allow_nan=False))
     else:
-        echo(headline)
-        echo()
-        _print_breakdown(parts, most, interval, model.cut_points)
+        _print(headline, parts, most, interval)
         history_text = f"{reach.days:,} days of history" if CREATED in model.absent else str(reach)
         echo(f"The starting point is the score at the model's average prediction. Seen: {history_text}.")
         echo(consistency_sentence(float(model.consistency_of(matrix)[0])))
@@ -124,16 +121,16 @@ def show(
         from fivefold.charts.render import save
         from fivefold.charts.waterfall import waterfall
 
-        save(waterfall(parts, title=headline, most=most, interval=interval, cut_points=model.cut_points), png)
+        save(waterfall(parts, title=headline, most=most, interval=interval), png)
         if not as_json:
             echo(f"Drawn into {png}")
 
 
-def _print_breakdown(
-    breakdown: "Breakdown", most: int, interval: "TotalInterval | None", cut_points: Sequence[float]
-) -> None:
-    width = max(console.width, 72)
-    echo(waterfall_text(breakdown, width_columns=width, most=most, interval=interval, cut_points=cut_points))
+def _print(headline: str, breakdown: "Breakdown", most: int, interval: "TotalInterval | None") -> None:
+
+    echo(headline)
+    echo()
+    echo(waterfall_text(breakdown, width_columns=max(console.width, 72), most=most, interval=interval))
     echo()
     families = ", ".join(f"{family} {signed_points(points)}" for family, points in breakdown.families().items())
     echo(f"By family: {families}")

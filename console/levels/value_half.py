@@ -111,10 +111,9 @@ def _bars(breakdown: Breakdown, interval: TotalInterval | None) -> tuple[Bar, ..
         for name, points in breakdown.families().items()
     )
     return waterfall_bars(
-        Breakdown(breakdown.base, sums),
+        Breakdown(breakdown.base, sums, DEFAULT_CUT_POINTS),
         base_label=text("Score at the average prediction"),
         total_label=text("Score"),
         axis=SCORE_AXIS,
         interval=interval,
-        cut_points=DEFAULT_CUT_POINTS,
     )

@@ -266,9 +266,7 @@ def test_a_score_just_below_a_cut_point_is_not_written_as_the_cut_point() -> Non
     assert explained.scores.category.tolist() == ["high"]
     words = f"score {cut - 0.01:.2f}, high,"
     assert words in sentence(below, explained, 0)
-    plot = waterfall_plot(
-        breakdown(explained, 0, "EUR"), base_label="base", total_label="score", cut_points=below.cut_points
-    )
+    plot = waterfall_plot(breakdown(explained, 0, "EUR"), base_label="base", total_label="score")
     assert plot.rows[-1].number == f"{cut - 0.01:.2f}"
 
 
