@@ -45,6 +45,7 @@ NOTICES = {
     "challenge-settled": "The challenge is settled.",
     "change-proposed": "The change may lower a level, so it is proposed. Another person approves it.",
     "draft-saved": "The draft is saved.",
+    "draft-discarded": "The draft is discarded. The versions stay as they are.",
     "committed": "The version is committed. A backtest shows who would move; then another person activates it.",
     "backtest-requested": "The backtest is asked for. A worker runs it; load the page again to see how far it is.",
     "activated": "The version decides from now on. Everybody of the type is assessed again, so many in a second.",

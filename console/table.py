@@ -112,11 +112,12 @@ def _flow_views(editing: str, page: Callable[[Visit], Rendered]) -> tuple[View, 
 
 
 def _draft_views(editing: str, of: str, editor: ModuleType) -> tuple[View, ...]:
-    """Give the views that store what is edited: as the draft, and as a version."""
+    """Give the views that store what is edited: as the draft, and as a version; or that take the draft away."""
     page = editor.show_editor
     return (
         View("POST", f"{editing}/save", f"PUT {of}/draft", editor.save, page, reads_document=True),
         View("POST", f"{editing}/commit", f"POST {of}/commit", editor.commit_draft, page, reads_document=True),
+        View("POST", f"{editing}/discard", f"POST {of}/draft/discard", editor.discard, page, reads_document=True),
     )
 
 

@@ -22,7 +22,7 @@ from fivefold.domain.errors import ConfigError, ConflictError, InvalidRulesetErr
 from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.flows.asked_files import bundled_flows, flow_text
 from fivefold.usecases.flows.commit import commit_flow
-from fivefold.usecases.flows.drafts import NO_DRAFT, save_flow_draft
+from fivefold.usecases.flows.drafts import NO_DRAFT, discard_flow_draft, save_flow_draft
 from fivefold.usecases.flows.forms.forms import form_of, in_its_place, new_form, with_form
 from fivefold.usecases.flows.forms.places import (
     KINDS,
@@ -288,6 +288,13 @@ def save_new(visit: Visit) -> Answer:
         raise ConflictError(text("there is a flow {name} already; give this one another name, or edit that", name=name))
     saved = save_flow_draft(visit, document)
     return Redirect(address("flows", saved.flow, "edit"), "draft-saved")
+
+
+def discard(visit: Visit) -> Answer:
+    """Take the draft away that the person saw; the versions stay."""
+    name = visit.parts["flow"]
+    discard_flow_draft(visit, name, _revision(visit))
+    return Redirect(address("flows", name), "draft-discarded")
 
 
 def commit_draft(visit: Visit) -> Answer:

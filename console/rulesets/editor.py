@@ -20,7 +20,13 @@ from fivefold.domain.errors import ConfigError, ConflictError, InvalidRulesetErr
 from fivefold.usecases.portfolio_files.bundled import bundled_rulesets, bundled_text
 from fivefold.usecases.rulesets.check import TextCheck, check_text
 from fivefold.usecases.rulesets.commit import commit
-from fivefold.usecases.rulesets.drafts import NO_DRAFT, name_and_type_of, refuse_other_name, save_draft
+from fivefold.usecases.rulesets.drafts import (
+    NO_DRAFT,
+    discard_draft,
+    name_and_type_of,
+    refuse_other_name,
+    save_draft,
+)
 from fivefold.usecases.rulesets.example_customer import EntityTried, try_text
 from fivefold.usecases.rulesets.overview import RulesetLine, read_ruleset
 from fivefold.usecases.rulesets.read import DraftShown, read_draft, read_version
@@ -262,6 +268,13 @@ def save_new(visit: Visit) -> Answer:
         save_draft(visit, document)
         return Redirect(address("rulesets", name, "edit"), "draft-saved")
     raise ConflictError(text("there is a ruleset {name} already; give this one another name, or edit that", name=name))
+
+
+def discard(visit: Visit) -> Answer:
+    """Take the draft away that the person saw; the versions stay."""
+    family = visit.parts["family"]
+    discard_draft(visit, family, _revision(visit))
+    return Redirect(address("rulesets", family), "draft-discarded")
 
 
 def commit_draft(visit: Visit) -> Answer:

@@ -203,6 +203,7 @@ BODY_EXAMPLES: Final[Mapping[str, Any]] = {
     "rotate_secret": {"kept_hours": 24},
     "replay_deliveries": {"first": 1, "last": 100},
     "save_draft": {"document": RULESET, "revision": 0},
+    "discard_draft": {"revision": 2},
     "check_ruleset": {"document": RULESET},
     "write_table": {"rule": "country", "format": "csv", "document": RULESET},
     "read_table": {"rule": "country", "format": "csv", "content": TABLE, "document": RULESET},

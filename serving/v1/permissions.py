@@ -208,6 +208,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/rulesets", PUBLISHERS, rulesets.list_families),
     Route("GET", f"{_FAMILY}/draft", PUBLISHERS, rulesets.read_draft),
     Route("PUT", f"{_FAMILY}/draft", PUBLISHERS, rulesets.save_draft, work=Work.READING),
+    Route("POST", f"{_FAMILY}/draft/discard", PUBLISHERS, rulesets.discard_draft),
     Route("POST", "/v1/rulesets/check", PUBLISHERS, rulesets.check_ruleset, work=Work.READING),
     Route("POST", f"{_FAMILY}/tables/export", PUBLISHERS, tables.write_table, work=Work.READING),
     Route("POST", f"{_FAMILY}/tables/import", PUBLISHERS, tables.read_table, work=Work.READING),

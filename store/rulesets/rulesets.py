@@ -126,9 +126,10 @@ def next_position(session: Session, type_id: int) -> int:
     return 1 if last is None else last + 1
 
 
-def revision_of(version: RulesetVersion) -> int:
-    """Return the draft's revision that became this version; the next draft continues from there."""
-    return int(version.tests["revision"])
+def last_revision(session: Session, family: Family) -> int:
+    """Return the revision of the last draft that was committed or discarded; the next draft continues from there."""
+    newest = newest_version(session, family.id)
+    return max(family.revision, 0 if newest is None else int(newest.tests["revision"]))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,11 @@ _VERSION = "ruleset_versions.id"
 
 
 class Family(Base):
-    """All versions of one ruleset. Of the families of an entity type, the first (by position) that applies assesses."""
+    """All versions of one ruleset. Of the families of an entity type, the first (by position) that applies assesses.
+
+    Attributes:
+        revision: of the last draft that was discarded; 0 if none was.
+    """
 
     __tablename__ = "ruleset_families"
     __table_args__ = (Unique("organisation_id", "name"),)
@@ -33,6 +37,7 @@ class Family(Base):
     position: Mapped[int] = mapped_column(Integer)
     enabled: Mapped[bool] = mapped_column(Boolean)
     active_version_id: Mapped[int | None] = mapped_column(Integer)
+    revision: Mapped[int] = mapped_column(Integer, server_default="0")
     created_us: Mapped[int] = mapped_column(BigInteger)
     salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 

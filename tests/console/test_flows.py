@@ -126,6 +126,15 @@ def test_two_who_edit_at_once_see_each_other(place: Place, publisher: Visitor) -
     assert "The draft is saved." in other.text
 
 
+def test_a_draft_is_discarded_and_the_flow_begins_another_one(publisher: Visitor) -> None:
+    sent(publisher.go(NEW), "save", flow_document("mine"))
+    sent(publisher, "discard", flow_document("mine"))
+    assert "The draft is discarded." in publisher.text
+    sent(publisher.go(EDIT), "save", flow_document("mine", title="Another"))
+    assert "The draft is saved." in publisher.text
+    assert "Discard revision 2" in publisher.text
+
+
 def written(visitor: Visitor, write: str, **typed: str) -> Visitor:
     """Press a button of the forms, with the text and the form that the page shows."""
     form = next(form for form in visitor.forms() if form.action.endswith("/check"))

@@ -149,6 +149,22 @@ def test_what_is_not_saved_is_not_committed(place: Place, author: Visitor) -> No
     assert "appetite, two." in author.text
 
 
+def test_a_draft_is_discarded_only_as_it_was_seen(place: Place, author: Visitor) -> None:
+    other = Visitor(place).sign_in("publisher").go(EDIT)
+    sent(author.go(EDIT), "save", document("retail", remark="mine"))
+    sent(other, "save", document("retail", remark="theirs"), over="3")
+    assert "Sekret appetite, theirs." in other.text
+    sent(author, "discard", document("retail", remark="mine, and more"))
+    assert author.page.status_code == 409
+    assert "has a draft of revision 4, not 3: another call was faster" in author.text
+    assert "appetite, mine, and more." in author.text, "what was typed is not lost"
+    sent(other.go(EDIT), "discard", document("retail"))
+    assert "The draft is discarded." in other.text
+    assert "Begin a draft" in other.text
+    assert "Discard" not in author.go(EDIT).text
+    assert "There is no draft." in author.text
+
+
 def test_a_roll_back_is_proposed_by_one_person_and_approved_by_another(place: Place, author: Visitor) -> None:
     author.go("/console/rulesets/second").submit("/roll-back", version="1", reason="too many rose")
     assert author.page.status_code == 200
@@ -196,6 +212,7 @@ def test_a_new_ruleset_begins_with_one_that_ships(place: Place, author: Visitor)
         ("save", {"document": "ruleset: other\nentity_type: customer"}, 422, "here it must be retail"),
         ("save", {"document": "ruleset: retail\nentity_type: customer", "revision": "x"}, 404, "there is no revision"),
         ("commit", {"document": "ruleset: retail"}, 404, "there is no draft of retail"),
+        ("discard", {"document": "ruleset: retail"}, 404, "there is no draft of retail"),
     ],
 )
 def test_what_cannot_be_taken_is_said(

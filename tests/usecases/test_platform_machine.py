@@ -4,7 +4,7 @@ import json
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
-from math import ceil
+from math import ceil, inf
 from pathlib import Path
 from typing import Any
 
@@ -237,7 +237,7 @@ class Machine(RuleBasedStateMachine):
     def tag(self, name: str, lasts: int | None) -> None:
         until = None if lasts is None else self.now + lasts
         self._fact(set_tag, name, "watch", until_us=until)
-        if self._live_ends(name) == [until]:
+        if until in self._live_ends(name)[-1:]:
             return  # nothing new, so nothing is stored
         self._end_live(name)
         self.model.entities[name].tags.append((self.now, until))
@@ -264,9 +264,10 @@ class Machine(RuleBasedStateMachine):
         return bool(self._live_ends(name))
 
     def _live_ends(self, name: str) -> list[int | None]:
-        """The ends of what it has; what a clock ahead began, and this one ended, it never had."""
+        """The ends of what it has, the latest last; what a clock ahead began, and this one ended, it never had."""
         tags = self.model.entities[name].tags
-        return [end for begin, end in tags if end is None or end > max(begin, self.now)]
+        ends = [end for begin, end in tags if end is None or end > max(begin, self.now)]
+        return sorted(ends, key=lambda end: inf if end is None else end)
 
     def _fact(self, happens: Any, name: str, *given: Any, **more: Any) -> None:
         kind = self.model.entities[name].kind

@@ -14,16 +14,17 @@ from fivefold.domain.errors import ConfigError, ConflictError, Finding, InvalidR
 from fivefold.risk.language.base import Identifier
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.messages import problem_of
+from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.audit.bound_rows import Digests, digests, merge_digests
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.rulesets.activations import ActivationChange, begin
 from fivefold.store.rulesets.rulesets import (
+    draft_of,
     families_of,
     family_named,
     family_or_none,
-    newest_version,
+    last_revision,
     next_position,
-    revision_of,
 )
 from fivefold.store.tables.rulesets import Draft, Family
 from fivefold.usecases.accounts.flows_in_force import refuse_unusable_flows
@@ -39,11 +40,11 @@ _IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
 
 @dataclass(frozen=True)
 class DraftSaved:
-    """A draft as it was saved; the next save or commit sends its revision.
+    """A draft as it was saved; the next save, commit or discard sends its revision.
 
     Attributes:
         family: the ruleset's name.
-        revision: the next call that saves or commits must name it.
+        revision: the next call that saves, commits or discards must name it.
         editors: all who edited it.
     """
 
@@ -66,7 +67,7 @@ def save_draft(context: Context, document: str, expected_revision: int = NO_DRAF
     Raises:
         InvalidRulesetError: it is neither YAML nor JSON, or does not say what it is of.
         NotFoundError: there is no such entity type.
-        ConflictError: it was saved or committed in between; or the ruleset is of another type.
+        ConflictError: it was saved, committed or discarded in between; or the ruleset is of another type.
     """
     now = context.now()
     with context.writing() as session:
@@ -83,27 +84,39 @@ def save_draft_in(session: Session, context: Context, document: str, expected_re
     draft = session.get(Draft, family.id)
     refuse_other_revision(family, draft, expected_revision)
     if draft is None:
-        newest = newest_version(session, family.id)
-        draft = Draft(family_id=family.id, revision=NO_DRAFT if newest is None else revision_of(newest), editors=[])
+        draft = Draft(family_id=family.id, revision=last_revision(session, family), editors=[])
         session.add(draft)
     if draft.document == document and context.actor.name in draft.editors:
         return DraftSaved(name, type_name, draft.revision, tuple(draft.editors))
     editors = tuple(dict.fromkeys([*draft.editors, context.actor.name]))
     draft.document, draft.edited_us = document, now_us
     draft.revision, draft.editors = draft.revision + 1, list(editors)
-    saved = DraftSaved(name, type_name, draft.revision, editors)
-    _record_draft(session, context, family, saved, written)
-    return saved
+    _record_draft(session, context, "ruleset.draft_saved", family, draft.revision, written)
+    return DraftSaved(name, type_name, draft.revision, editors)
 
 
-def _record_draft(session: Session, context: Context, family: Family, saved: DraftSaved, written: Digests) -> None:
-    context.record(
-        session,
-        "ruleset.draft_saved",
-        ("ruleset", family.id),
-        details={"ruleset": saved.family, "revision": saved.revision},
-        rows=written,
-    )
+def discard_draft(context: Context, family: str, expected_revision: int) -> None:
+    """Take a draft away; the versions stay.
+
+    Raises:
+        NotFoundError: the ruleset does not exist, or has no draft.
+        ConflictError: it was saved or committed in between.
+    """
+    with context.writing() as session:
+        settings_row(session, context.organisation_id, locked=True)
+        row = family_named(session, context.organisation_id, family)
+        draft = draft_of(session, row)
+        refuse_other_revision(row, draft, expected_revision)
+        row.revision = draft.revision
+        session.delete(draft)
+        _record_draft(session, context, "ruleset.draft_discarded", row, row.revision)
+
+
+def _record_draft(
+    session: Session, context: Context, action: str, family: Family, revision: int, rows: Digests | None = None
+) -> None:
+    details = {"ruleset": family.name, "revision": revision}
+    context.record(session, action, ("ruleset", family.id), details=details, rows=rows)
 
 
 def name_and_type_of(document: str) -> tuple[str, str]:

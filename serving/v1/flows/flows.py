@@ -14,6 +14,7 @@ from fivefold.serving.v1.rulesets.rulesets import (
     ComparedWith,
     Difference,
     DraftGiven,
+    DraftSeen,
     OfType,
     RulesetChange,
     TextPlace,
@@ -50,12 +51,6 @@ class FlowReview(ResponseModel):
     pinned: Mapping[str, Mapping[str, AskedVersion]]
     compared_with: int | None
     changes: list[RulesetChange]
-
-
-class DraftSeen(RequestModel):
-    """The revision of the draft that was seen."""
-
-    revision: Annotated[int, Field(ge=1, le=LARGEST), WHOLE]
 
 
 class FlowVersionGiven(RequestModel):

@@ -10,7 +10,7 @@ from fivefold.serving.v1.changes.proposals import Proposed
 from fivefold.serving.v1.errors import Place
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import WHOLE, Number, Reason, ReasonIfAny, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import LARGEST, WHOLE, Number, Reason, ReasonIfAny, RequestModel, ResponseModel, Text
 from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.usecases.changes import asks
 from fivefold.usecases.rulesets import check as ruleset_checks
@@ -42,6 +42,12 @@ class DraftGiven(RequestModel):
 
     document: Text
     revision: Revision = 0
+
+
+class DraftSeen(RequestModel):
+    """The revision of the draft that was seen."""
+
+    revision: Annotated[int, Field(ge=1, le=LARGEST), WHOLE]
 
 
 class Review(ResponseModel):
@@ -166,6 +172,11 @@ def save_draft(context: RequestContext, family: Text, body: DraftGiven) -> Draft
 def read_draft(context: RequestContext, family: Text) -> DraftShown:
     """Show a draft as it was written."""
     return ruleset_reading.read_draft(context, family)
+
+
+def discard_draft(context: RequestContext, family: Text, body: DraftSeen) -> None:
+    """Take a draft away that was seen; the versions stay."""
+    rulesets.discard_draft(context, family, body.revision)
 
 
 def review_draft(context: RequestContext, family: Text) -> Review:

@@ -237,6 +237,7 @@ EXAMPLES: Mapping[str, Example] = {
     "list_families": Example(query={"type": "customer"}),
     "read_draft": Example(_DRAFTED, own=_FAMILY),
     "save_draft": Example(_DRAFTED, {"document": document("drafted", remark="more"), "revision": 1}),
+    "discard_draft": Example(_DRAFTED, {"revision": 1}, own=_FAMILY),
     "review_draft": Example(_DRAFTED, own=_FAMILY),
     "check_ruleset": Example(body={"document": document("drafted", remark="more")}),
     "compare_draft": Example(_DRAFTED, own=_FAMILY, status=404),  # there is no version to compare it with

@@ -256,6 +256,8 @@ FIRST_DAYS = (
     Step("try_ruleset"),
     Step("commit"),
     Step("list_families"),
+    Step("save_draft"),
+    Step("discard_draft"),
     Step("list_versions"),
     Step("read_version"),
     Step("request_backtest"),

@@ -30,8 +30,8 @@ def name_of(route: Route) -> str:
 
 ONCE = {
     *("ask_for_token", "change_queue_item", "save_draft", "remove_endpoint", "revoke_override"),
-    *("save_flow_draft", "discard_flow_draft", "roll_back_flow", "switch_flow_off", "finish_flow_review"),
-    *("retry_flow_run", "attach_peer", "request_flow_replay"),
+    *("discard_draft", "save_flow_draft", "discard_flow_draft", "roll_back_flow", "switch_flow_off"),
+    *("finish_flow_review", "retry_flow_run", "attach_peer", "request_flow_replay"),
 }
 """Whose examples do not hold any more once the others were asked."""
 

@@ -12,9 +12,9 @@ from fivefold.store.rulesets.rulesets import (
     families_of,
     family_named,
     family_or_none,
+    last_revision,
     newest_version,
     next_position,
-    revision_of,
     version_numbered,
     versions_of,
 )
@@ -62,7 +62,9 @@ def test_versions_and_drafts_of_a_family(engine: Engine) -> None:
         assert [version.number for version in versions_of(session, family)] == [1, 2, 3]
         newest = newest_version(session, family.id)
         assert newest is not None
-        assert (newest.number, revision_of(newest), newest.editors) == (3, 30, ["member:1", "member:2"])
+        assert (newest.number, last_revision(session, family), newest.editors) == (3, 30, ["member:1", "member:2"])
+        family.revision = 31
+        assert (last_revision(session, family), last_revision(session, other)) == (31, 0)
         assert newest_version(session, other.id) is None
         assert version_numbered(session, family, 2).number == 2
         with pytest.raises(NotFoundError, match="there is no version 1 of b"):

@@ -14,7 +14,7 @@ from fivefold.store.tables.rulesets import Activation, Draft, Family
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.accounts.settings import choose_levels, read_settings
 from fivefold.usecases.audit.verify import verify
-from fivefold.usecases.rulesets.drafts import DraftSaved, name_and_type_of, save_draft
+from fivefold.usecases.rulesets.drafts import DraftSaved, discard_draft, name_and_type_of, save_draft
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from tests.store.filling import filled_once
@@ -101,6 +101,34 @@ def test_whoever_began_with_another_revision_is_told_the_present_one(
         save_draft(Context(engine, three[1]), document(medium=40), expected)
     assert rows_of(engine, Draft)[0]["document"] == document(medium=31)
     assert rows_of(engine, Draft)[0]["editors"] == ["member:1"]
+
+
+def test_a_discarded_draft_comes_not_back_by_an_old_revision(engine: Engine, three: People) -> None:
+    ana, ben, _ = three
+    save_draft(Context(engine, ana).at(NOW), document())
+    save_draft(Context(engine, ana).at(NOW), document(medium=31), 1)
+    for seen in (1, 3):
+        with pytest.raises(ConflictError, match=f"retail has a draft of revision 2, not {seen}"):
+            discard_draft(Context(engine, ben).at(NOW), "retail", seen)
+    discard_draft(Context(engine, ben).at(NOW), "retail", 2)
+    assert rows_of(engine, Draft) == []
+    with pytest.raises(NotFoundError, match="there is no draft of retail"):
+        discard_draft(Context(engine, ben).at(NOW), "retail", 2)
+    with pytest.raises(ConflictError, match=r"has no draft now \(revision 0\), not 2"):
+        save_draft(Context(engine, ana).at(NOW), document(), 2)
+    assert save_draft(Context(engine, ben).at(NOW), document(medium=32)).revision == 3
+    assert rows_of(engine, Draft)[0]["editors"] == ["member:2"], "who edited the other one has no part in this one"
+    actions = ["draft_saved", "draft_saved", "draft_discarded", "draft_saved"]
+    assert [entry[1] for entry in audited(engine)][-4:] == [f"ruleset.{action}" for action in actions]
+    assert verify(engine, pytest.fail).entries
+
+
+def test_nobody_discards_the_draft_of_another_organisation(engine: Engine, three: People) -> None:
+    other = founded(engine, "other")[0]
+    save_draft(Context(engine, three[0]), document())
+    with pytest.raises(NotFoundError, match="there is no ruleset 'retail'"):
+        discard_draft(Context(engine, other), "retail", 1)
+    assert len(rows_of(engine, Draft)) == 1
 
 
 def test_a_draft_that_is_not_there_has_the_revision_0(engine: Engine, three: People) -> None:

@@ -17,7 +17,7 @@ from fivefold.usecases.accounts.settings import choose_levels
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.ingest.facts import RecordGiven, put_record
 from fivefold.usecases.rulesets.commit import commit
-from fivefold.usecases.rulesets.drafts import save_draft
+from fivefold.usecases.rulesets.drafts import discard_draft, save_draft
 from fivefold.usecases.rulesets.points import jobs
 from fivefold.usecases.rulesets.points.jobs import (
     PointsJobLine,
@@ -219,9 +219,10 @@ def test_moments_that_are_not_in_their_order_are_refused(engine: Engine, ana: Ac
 def test_what_cannot_be_learnt_is_refused_at_once(engine: Engine, ana: Actor) -> None:
     with pytest.raises(NotFoundError):
         request_points(Context(engine, ana).at(NOW), "nothing", WANTED)
-    save_draft(Context(engine, ana).at(NOW), TEXT.replace("[10, 20]", "[11, 21]"))
-    with pytest.raises(ConflictError, match="is being edited"):
+    revision = save_draft(Context(engine, ana).at(NOW), TEXT.replace("[10, 20]", "[11, 21]")).revision
+    with pytest.raises(ConflictError, match="commit or discard that one first"):
         ask(engine, ana)
+    discard_draft(Context(engine, ana).at(NOW), "retail", revision)
     rule = "  - {id: past, title: Past, category: other, rationale: It was confirmed before.,"
     rule += " input: {count: cases, over: 3000 days}, cases: [{when: {at_least: 1}, points: 5}]}\n"
     example = "  - {name: past, given: {cases: [{opened: 2024-06-01, closed: 2024-07-01, outcome: confirmed}]},"

@@ -91,7 +91,7 @@ def request_points(context: Context, ruleset: str, wanted: PointsWanted) -> tupl
     Raises:
         NotFoundError: there is no such ruleset.
         ConfigError: the moments are not in their order or still to come, or the score is no sum of points.
-        ConflictError: no version is committed, or a person edits a draft.
+        ConflictError: no version is committed, or there is a draft.
         InvalidRulesetError: rules read cases or alerts, of which the labels are made.
     """
     now = context.now()
@@ -107,7 +107,7 @@ def request_points(context: Context, ruleset: str, wanted: PointsWanted) -> tupl
             raise ConflictError(f"no version of {ruleset} is committed; points are learnt for the newest one")
         if session.get(Draft, family.id) is not None:
             raise ConflictError(
-                f"a draft of {ruleset} is being edited, and learnt points are left as a draft; commit it first"
+                f"{ruleset} has a draft, and learnt points are left as a draft; commit or discard that one first"
             )
         _require_learnable(analyse_canonical(newest.canonical))
         job = PointsJob(**new_job(context, now), family_id=family.id, version_id=newest.id, **checked)
