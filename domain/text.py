@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 from html import escape
+from textwrap import shorten
 from typing import Final
 
 _CUTOFF = 0.75
@@ -15,6 +16,15 @@ CONTROL: Final = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\
 _CONTROL = re.compile(f"[{CONTROL}]")
 _STEERING = re.compile(f"(?![\t\n])[{CONTROL}]")
 DELIMITERS: Final = (",", ";", "\t", "|")
+
+
+def one_line(text: str, most: int = 500) -> str:
+    r"""Write a library's message in one line, without the colours and arrows of a terminal, of so many characters.
+
+    >>> one_line("Generic error\n  \x1b[31m↳\x1b[0m Error performing GET\n   \x1b[31m↳\x1b[0m 501 Not Implemented\n")
+    'Generic error: Error performing GET: 501 Not Implemented'
+    """
+    return shorten(re.sub(r"\s*↳", ":", re.sub(r"\x1b\[[\d;]*m", "", text)), most, placeholder=" …")
 
 
 def misspelt_names(names: Collection[str], optional: Collection[str], regular: Collection[str] = ()) -> dict[str, str]:

@@ -3,6 +3,7 @@
 The libraries for tables and stores are extras, and are imported where an address asks for them.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -12,6 +13,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 
 from fivefold.domain.errors import ConfigError, FileFormatError, FivefoldError
+from fivefold.domain.text import one_line
 from fivefold.features.reading.places.addresses import ICEBERG_FILE, Address, address_of
 from fivefold.features.reading.places.parquet_source import ParquetPart, ParquetSource
 from fivefold.features.schema import COLUMNS
@@ -106,11 +108,13 @@ class _Remote:
 
         self._scheme, self._address = address.scheme, str(address)
         try:
-            fsspec.get_filesystem_class(address.scheme)
+            library = fsspec.get_filesystem_class(address.scheme).__module__.partition(".")[0]
         except ImportError as error:
             raise ConfigError(f"{address}: {error}") from None
         except ValueError as error:
             raise FileFormatError(f"{address} has no scheme that fsspec knows: {error}") from None
+        # Python prints what nobody handles: gcsfs logs the traceback of an error that it then raises.
+        logging.getLogger(library).addHandler(logging.NullHandler())
         with _refusals(self._address):
             self._files: AbstractFileSystem = fsspec.filesystem(address.scheme)
 
@@ -174,7 +178,7 @@ def _refusals(address: str) -> Iterator[None]:
     except (FivefoldError, NotImplementedError):
         raise
     except Exception as error:  # noqa: BLE001 (as above)
-        text = str(error) or "it gives no reason"
+        text = one_line(str(error)) or "it gives no reason"
         raise FileFormatError(f"{address} cannot be read: {type(error).__name__}: {text}") from None
 
 

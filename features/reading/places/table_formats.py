@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fivefold.domain.errors import ConfigError, FileFormatError
+from fivefold.domain.text import one_line
 from fivefold.features.reading.places.parquet_source import ParquetPart, ParquetSource, from_row
 
 if TYPE_CHECKING:
@@ -96,8 +97,8 @@ def _errors(address: "Address", kind: str) -> Iterator[None]:
     except (ModuleNotFoundError, FileFormatError, ConfigError):
         raise
     except Exception as error:  # noqa: BLE001 (see above)
-        first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise FileFormatError(f"{address} cannot be read as a table of {kind}: {first}") from None
+        text = one_line(str(error)) or type(error).__name__
+        raise FileFormatError(f"{address} cannot be read as a table of {kind}: {text}") from None
 
 
 def open_iceberg(address: "Address") -> ParquetSource:

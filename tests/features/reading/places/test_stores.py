@@ -1,6 +1,7 @@
 """Transactions at every kind of address are the same bits as in one file, and what would be other rows is refused."""
 
 import json
+import logging
 import struct
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -443,6 +444,23 @@ def test_a_store_that_does_not_answer_is_named(step: str, memory: Any, monkeypat
     address = "memory://bank/rows/*.parquet" if step == "glob" else "memory://bank/rows"
     with pytest.raises(FileFormatError, match=r"^memory://bank/.* cannot be read: StoreDownError: no route to"):
         read(address)
+
+
+def test_a_store_that_refuses_is_one_line(
+    memory: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its library logs a traceback as well, which Python prints where nobody handles it, and its words have lines."""
+
+    def down(*_: object, **__: object) -> None:
+        logging.getLogger("fsspec.memory").error("out of retries")
+        raise StoreDownError("no key\nRequestId: 1\n")
+
+    monkeypatch.setattr(MemoryFileSystem, "exists", down)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    with pytest.raises(FileFormatError) as refused:
+        read("memory://bank/rows")
+    assert str(refused.value) == "memory://bank/rows cannot be read: StoreDownError: no key RequestId: 1"
+    assert capfd.readouterr().err == ""
 
 
 def test_a_column_that_is_missing_is_named_before_anything_is_read(memory: Any) -> None:
