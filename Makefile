@@ -6,14 +6,16 @@ READY := $(VENV)/.ready
 # Schemathesis runs by itself, in a process of its own: pytest need not load it into each of its processes.
 PYTEST := $(BIN)/pytest --numprocesses=2 --dist=loadfile -p no:schemathesis
 
-# `make test COVERAGE=1` is what CI runs. For a release, FULL=1 adds the slowest tests, every test on both databases, and
-# more examples.
+# `make test COVERAGE=1` is what CI runs: it adds the tests that take longest (tests/long_tests.txt). For a release, FULL=1
+# adds the slowest of all, every test on both databases, and more examples.
 ifdef FULL
 COVERAGE := 1
 export FIVEFOLD_TESTS := full
 endif
 ifdef COVERAGE
 PYTEST += --cov --cov-report=term --durations=40
+else
+export FIVEFOLD_TESTS ?= short
 endif
 
 .PHONY: demo test style types tests coverage soak docs screenshots serve pins requirements bento lock sbom clean

@@ -15,7 +15,8 @@ import structlog
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
-from tests.depth import DEPTH
+from tests.depth import DEPTH, SHORT
+from tests.long_tests import long_tests, without_cases
 from tests.pace import slowness
 from tests.sharing import FOLDER
 from tests.tracing import some_examples_traced, untraced
@@ -128,11 +129,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, b
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what runs at full depth alone; put first what takes long, in the processes of xdist."""
+    """Leave out what runs at full depth, or in CI, alone; put first what takes long, in the processes of xdist."""
     if DEPTH == "quick":
+        long = long_tests() if SHORT else frozenset()
         left_out, chosen = [], []
         for item in items:
-            (left_out if _runs_at_full_depth_alone(item) else chosen).append(item)
+            is_out = _runs_at_full_depth_alone(item) or without_cases(item.nodeid) in long
+            (left_out if is_out else chosen).append(item)
         items[:] = chosen
         config.hook.pytest_deselected(items=left_out)
     if hasattr(config, "workerinput"):

@@ -6,14 +6,17 @@ from typing import TypeVar
 
 Case = TypeVar("Case")
 
-DEPTH = os.environ.get("FIVEFOLD_TESTS", "quick")
-"""quick: `make test`. full: everything on both databases and more examples. soak: examples without end."""
+_ASKED = os.environ.get("FIVEFOLD_TESTS", "quick")
+DEPTH = "quick" if _ASKED == "short" else _ASKED
+"""quick: what CI runs. full: everything on both databases and more examples. soak: examples without end."""
+SHORT = _ASKED == "short"
+"""`make test`: quick, without the tests in `tests/long_tests.txt`."""
 
 
 def examples(full: int) -> int:
     """Give how many examples a property with a number of its own tries: that number at full depth.
 
-    In `make test` it is a tenth, five at least; in `make soak` ten times as many.
+    At quick depth it is a tenth, five at least; in `make soak` ten times as many.
     """
     if DEPTH == "soak":
         return 10 * full
@@ -21,5 +24,5 @@ def examples(full: int) -> int:
 
 
 def some(cases: Sequence[Case], step: int) -> list[Case]:
-    """Give all cases at full depth; in `make test` the first one, and of those after it each that is *step* further."""
+    """Give all cases at full depth; at quick depth the first one, and of those after it each that is *step* further."""
     return list(cases[::step] if DEPTH == "quick" else cases)

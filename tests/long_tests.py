@@ -1,0 +1,49 @@
+"""The tests that take longest: CI runs them, `make test` does not.
+
+They are half of the time and an eighth of the functions. The list is made anew from a report of all tests, with how
+long each took by itself:
+
+    make test COVERAGE=1 PYTEST_ADDOPTS="-o junit_duration_report=call --junitxml=report.xml"
+    .venv/bin/python -m tests.long_tests report.xml 1.5
+"""
+
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+LIST = Path(__file__).with_suffix(".txt")
+ALWAYS = re.compile(
+    "tests/(browser/|features/|risk/|domain/|models/|test_|serving/v4/|serving/test_process_|training/test_on_engine"
+    "|usecases/test_platform_machine|usecases/flows/live/test_flow_machine)"
+)
+"""What `make test` runs however long it takes: the rooms that compute, the service's own process, pages, Spark, and the
+machines that try stories."""
+
+
+def long_tests() -> frozenset[str]:
+    """Read the list: a file and a function, with all of its cases."""
+    return frozenset(LIST.read_text().split())
+
+
+def without_cases(nodeid: str) -> str:
+    """Name a test without the case that it is run for.
+
+    >>> without_cases("tests/test_docs.py::test_links[a::b]")
+    'tests/test_docs.py::test_links'
+    """
+    return nodeid.partition("[")[0]
+
+
+def longest(report: Path, seconds: float) -> list[str]:
+    """List the functions of a report whose cases took so many seconds together, but for what always runs."""
+    took: Counter[str] = Counter()
+    for case in ET.parse(report).iter("testcase"):
+        file = str(case.get("classname")).replace(".", "/")
+        took[without_cases(f"{file}.py::{case.get('name')}")] += float(case.get("time") or 0)
+    return sorted(name for name, sum_seconds in took.items() if sum_seconds >= seconds and not ALWAYS.match(name))
+
+
+if __name__ == "__main__":
+    LIST.write_text("".join(f"{name}\n" for name in longest(Path(sys.argv[1]), float(sys.argv[2]))))
