@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ from fivefold.features.reading.text_files import ColumnMap, MappedFile
 from fivefold.training.simulation.simulator import Simulation
 from fivefold.training.simulation.simulator import simulate as simulated_tables
 
-Frame: TypeAlias = pd.DataFrame | pl.DataFrame | pa.Table
+Frame: TypeAlias = pd.DataFrame | pl.DataFrame | pa.Table | list[dict[str, Any]]
 Moment: TypeAlias = str | date | np.datetime64 | None
 """An ISO date or time, or one of Python's, pandas' or NumPy's own; without a zone it is in UTC. None is now."""
 
@@ -85,7 +85,7 @@ def read_transactions(
 
     Args:
         source: the address of Parquet (a file, a folder, a table, see docs/sources.md), CSV, JSON or JSON lines; or a
-            data frame of pandas, Polars or Arrow.
+            data frame of pandas, Polars or Arrow, or a list of rows as dicts.
         columns: our name of each of its columns that is called otherwise, such as `{"customer_id": "user_id"}`.
         currency: the base currency, which amounts without one are in.
 
@@ -122,6 +122,8 @@ def _source(source: Path | str | Frame, columns: Mapping[str, str] | None) -> So
         return MappedFile(Path(source), names)
     require_frame(source, "the transactions")
     MappedFile(Path("the table"), names)  # refuses names that are not read
+    if isinstance(source, list):
+        return _rows_of_json(source, names)
     if not names.ours:
         return source
     if isinstance(source, pa.Table):
@@ -132,6 +134,22 @@ def _source(source: Path | str | Frame, columns: Mapping[str, str] | None) -> So
         return source.rename(pairs)
     # Without a header pandas numbers the columns.
     return source.rename(columns={name: pairs[str(name)] for name in source.columns if str(name) in pairs})
+
+
+def _rows_of_json(rows: list[Any], names: ColumnMap) -> list[Any]:
+    """Give rows as JSON has them: by our names, with moments as text; what is no row is refused by its reader."""
+    theirs = list(dict.fromkeys(str(name) for row in rows if isinstance(row, dict) for name in row))
+    pairs = names.rename(theirs, "the table")
+    return [
+        {pairs.get(str(name), name): _plain(value) for name, value in row.items()} if isinstance(row, dict) else row
+        for row in rows
+    ]
+
+
+def _plain(value: object) -> object:
+    if value is pd.NaT:
+        return None
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def column_pairs(columns: Mapping[str, str] | None) -> dict[str, str]:
@@ -153,7 +171,7 @@ def require_frame(content: object, what: str) -> None:
         return
     how = "; call .collect() on it first" if isinstance(content, pl.LazyFrame) else ""
     kind = f"{type(content).__module__.partition('.')[0]}.{type(content).__name__}".removeprefix("builtins.")
-    raise ConfigError(f"{what} must be a file, or a data frame of pandas, Polars or Arrow; this is {kind}{how}")
+    raise ConfigError(f"{what} must be a file, a data frame of pandas, Polars or Arrow, or a list; this is {kind}{how}")
 
 
 def moment_of(as_of: Moment, name: str = "as_of") -> int:

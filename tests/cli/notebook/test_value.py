@@ -89,8 +89,24 @@ def test_checked_transactions_say_how_many_they_are_and_bad_rows_are_named(home:
     ],
 )
 def test_what_is_no_data_frame_is_refused_with_what_it_is(source: Any, kind: str) -> None:
-    with pytest.raises(ConfigError, match=f"the transactions must be a file, or a data frame of .*; this is {kind}$"):
+    with pytest.raises(ConfigError, match=f"the transactions must be a file, a data frame of .* list; this is {kind}$"):
         fivefold.read_transactions(source)
+
+
+def test_rows_as_dicts_are_those_of_their_frame(home: Home) -> None:
+    """pandas gives its own moments there, and one for a missing moment."""
+    frame = pd.read_parquet(home.rows)
+    rows = frame.rename(columns={"user_id": "customer"}).to_dict("records")
+    assert isinstance(rows[0]["transaction_date"], pd.Timestamp)
+    columns = {"customer": "user_id"}
+    found = fivefold.indicators(rows, as_of=AS_OF, columns=columns)
+    pd.testing.assert_frame_equal(found, fivefold.indicators(frame, as_of=AS_OF))
+    with pytest.raises(FileFormatError, match="the table has no column client to map; it has customer"):
+        fivefold.read_transactions(rows, columns={"client": "user_id"})
+    with pytest.raises(InvalidDataError, match="row 1: transaction_date is missing"):
+        fivefold.read_transactions([rows[0], rows[1] | {"transaction_date": pd.NaT}], columns=columns)
+    with pytest.raises(InvalidDataError, match="row 1"):
+        fivefold.read_transactions([rows[0], "b"], columns=columns)  # type: ignore[list-item]  # what is refused
 
 
 def test_names_and_currencies_that_cannot_be_meant_are_refused_before_anything_is_read(home: Home) -> None:
