@@ -14,7 +14,8 @@ from fivefold.domain.text import nearest
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT, Analysed
 from fivefold.risk.compiler.conditions import Lists
 from fivefold.risk.compiler.formulas import calculations_in_order, parts_of_calculation
-from fivefold.risk.compiler.value_types import SOURCES, Vocabulary, linked_source, value_type_of_input
+from fivefold.risk.compiler.ratios import ratio_of
+from fivefold.risk.compiler.value_types import SOURCES, Vocabulary, linked_source
 from fivefold.risk.facts.aggregates import aggregate, quotient
 from fivefold.risk.facts.calculated import with_calculations
 from fivefold.risk.facts.groups.values import GroupReader, inputs_of_linked
@@ -42,7 +43,7 @@ from fivefold.risk.language.expressions import (
     distinct,
     input_key,
 )
-from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS, FieldType, ValueType
+from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS, FieldType
 from fivefold.risk.language.peers import PeerFact, PeerInput
 from fivefold.risk.language.policy import LevelInput, TransactionInput
 from fivefold.risk.language.ruleset import OptionalTable
@@ -379,25 +380,6 @@ def _concerns(pattern: Any) -> pl.Expr:
     if hasattr(pattern, "over"):
         inside &= pl.col(TIME) > pattern.over.before(pl.col(AS_OF))
     return inside.fill_null(True) & (pl.col(FIELD).is_null() | pl.col(FIELD).is_in(fields))
-
-
-def ratio_of(ratio: Ratio, names: Vocabulary, base: str) -> pl.Expr:
-    """Divide the columns of both sides once: each over its own units first would put 3 of 30 cents below 0.1."""
-    sides = [pl.col(input_key(part)).cast(pl.Float64) for part in ratio.ratio]
-    over, under = (side * units for side, units in zip(sides, units_of_ratio(ratio, names, base), strict=True))
-    return pl.when(under != 0).then(over / under)
-
-
-def units_of_ratio(ratio: Ratio, names: Vocabulary, base: str) -> tuple[int, int]:
-    """Give the numbers by which both sides are multiplied, so that they are in one unit."""
-
-    def units(part: Any) -> int:
-        money = value_type_of_input(part, names) is ValueType.MONEY
-        return minor_units(getattr(part, "in_currency", None) or base) if money else 1
-
-    over, under = map(units, ratio.ratio)
-    least = min(over, under)  # powers of ten
-    return under // least, over // least
 
 
 def _with_ratio(frame: pl.DataFrame, ratio: Ratio, names: Vocabulary, base: str) -> pl.DataFrame:

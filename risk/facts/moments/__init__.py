@@ -11,11 +11,12 @@ from fivefold.domain.money import minor_units
 from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.compiler.conditions import Lists
 from fivefold.risk.compiler.locations import Location
+from fivefold.risk.compiler.ratios import ratio_of
 from fivefold.risk.compiler.value_types import Vocabulary, inputs_of
 from fivefold.risk.facts.aggregates import ROW
 from fivefold.risk.facts.calculated import with_calculations
 from fivefold.risk.facts.groups.values import GroupReader, inputs_of_linked
-from fivefold.risk.facts.inputs import Needs, part_of, parts_of, ratio_of, resolve
+from fivefold.risk.facts.inputs import Needs, part_of, parts_of, resolve
 from fivefold.risk.facts.linked import LINKED_ENTITY, LinkedFacts
 from fivefold.risk.facts.moments.aggregates import aggregate_steps, last_leaves
 from fivefold.risk.facts.moments.anew import SIGNAL, Anew, is_made_anew, made_anew, turns_of

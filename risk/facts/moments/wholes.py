@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from fivefold.risk.compiler.formulas import calculations_in_order, exact_values
 from fivefold.risk.compiler.plain_conditions import Row
+from fivefold.risk.compiler.ratios import decimals_of_ratio, divided, units_of_ratio
 from fivefold.risk.compiler.value_types import Vocabulary, column_for
 from fivefold.risk.facts.groups.values import float_or_none
-from fivefold.risk.facts.inputs import units_of_ratio
 from fivefold.risk.facts.moments import enclosures
 from fivefold.risk.facts.moments.courses import Course, ReadAs
 from fivefold.risk.facts.moments.cuts import ANY, SIDES, Cuts
@@ -174,12 +174,13 @@ def of_ratio(ratio: Ratio, names: Vocabulary, base: str, cuts: Cuts) -> Number:
     """Make a ratio, whose sides are floats and divided once."""
     over, under = map(input_key, ratio.ratio)
     times, by = units_of_ratio(ratio, names, base)
+    decimals = decimals_of_ratio(ratio, names)
 
     def value(row: Row) -> float | None:
         first, second = row[over], row[under]
         if first is None or second is None or second == 0:
             return None
-        return (float(first) * times) / (float(second) * by)
+        return divided(float(first), float(second), times, by, decimals)
 
     def enclose(row: Row) -> Make:
         def enclosed(moving: Moving, width: int) -> Enclosed:

@@ -20,8 +20,9 @@ from fivefold.risk.compiler.formulas import (
     parts_of_quotient,
 )
 from fivefold.risk.compiler.plain_conditions import NoPlainFormError
+from fivefold.risk.compiler.ratios import decimals_of_ratio, divided, units_of_ratio
 from fivefold.risk.compiler.value_types import DTYPES, SOURCES, Vocabulary, column_for, is_money_in_fractions
-from fivefold.risk.facts.inputs import LEVEL_TYPES, Needs, own_fields, part_of, parts_of, units_of_ratio
+from fivefold.risk.facts.inputs import LEVEL_TYPES, Needs, own_fields, part_of, parts_of
 from fivefold.risk.facts.linked import LinkedFacts
 from fivefold.risk.facts.peers.columns import plain_peers, reference_in
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, INTERVAL_ENDS, error_of, path_of, signal_of
@@ -246,12 +247,13 @@ def _look_up(part: str, column: str, kind: Any) -> Step:
 def _ratio(ratio: Ratio, planner: _Planner) -> Step:
     first, second = map(input_key, ratio.ratio)
     times, by = units_of_ratio(ratio, planner.needs.names, planner.base)
+    decimals = decimals_of_ratio(ratio, planner.needs.names)
 
     def step(context: EntityContext) -> Any:
         over, under = context.values[first], context.values[second]
         if over is None or under is None or under == 0:
             return None
-        return (float(over) * times) / (float(under) * by)
+        return divided(float(over), float(under), times, by, decimals)
 
     return step
 

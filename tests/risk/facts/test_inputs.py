@@ -1,17 +1,19 @@
 """Inputs resolved: one column each, in the order of the entities, with errors and signals beside."""
 
 from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from fivefold.domain.clock import DAY_US, to_microseconds
 from fivefold.domain.errors import InvalidRulesetError
 from fivefold.domain.money import Rate, RateTable
+from fivefold.risk.compiler.ratios import decimals_of_ratio, divided, ratio_of, units_of_ratio
 from fivefold.risk.compiler.value_types import Vocabulary
 from fivefold.risk.facts.inputs import Needs, resolve, sources_of
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio, error_of, signal_of
@@ -82,6 +84,41 @@ def test_ratio_of_different_units() -> None:
     asked = [ratio(yen, ALL), ratio(ALL, income), ratio(income, ALL), ratio(income, {"count": "transactions"})]
     found = resolved(asked, Portfolio(entities(income=[0.5]), RATES, facts))
     assert [found[input_key(made(one))].item() for one in asked] == [3 / 30.75, 61.5, 0.5 / 30.75, 0.25]
+
+
+@given(st.integers(-(10**7), 10**7), st.integers(1, 10**7), st.sampled_from([1, 10, 100, 1000, 10**6]))
+@example(60, 2, 10)  # 0.6 over 0.2 is 3, and no hair less
+@example(133_133, 10_241, 10)  # 1,331.33 EUR are 1.3 times 1,024.10
+def test_ratio_of_numbers_with_decimals_is_that_of_the_numbers_as_written(part: int, rest: int, units: int) -> None:
+    """Each side alone as a float would put one quotient in ten a hair above or below what it is."""
+    income, declared = {"field": "income"}, {"field": "declared"}
+    facts = rows({"transaction_amount": part / 100})
+    known = entities(income=[part / 100], declared=[rest / units])
+    asked = [
+        ratio(income, declared),
+        ratio({"sum": "signed_amount"}, declared),
+        ratio(declared, {"sum": "signed_amount"}),
+    ]
+    found = resolved(asked, Portfolio(known, RATES, facts))
+    exact = Fraction(part, 100) / Fraction(rest, units)
+    wanted = [float(exact), float(exact), float(1 / exact) if part else None]
+    assert [found[input_key(made(one))].item() for one in asked] == wanted
+
+
+@given(st.floats(-1e15, 1e15), st.floats(-1e15, 1e15).filter(bool), st.sampled_from([(1, 1), (1, 100), (100, 1)]))
+def test_a_ratio_of_one_row_is_that_of_columns(over: float, under: float, units: tuple[int, int]) -> None:
+    times, by = units
+    money, number = {"sum": "amount"}, {"field": "income"}
+    asked = {
+        (1, 1): ratio({"field": "declared"}, number),
+        (1, 100): ratio(money, number),
+        (100, 1): ratio(number, money),
+    }
+    form = made(asked[units])
+    assert units_of_ratio(form, NAMES, "EUR") == units
+    sides = [pl.Series(input_key(part), [value]) for part, value in zip(form.ratio, (over, under), strict=True)]
+    found = pl.DataFrame(sides).select(ratio_of(form, NAMES, "EUR")).item()
+    assert found == divided(over, under, times, by, decimals_of_ratio(form, NAMES))
 
 
 def test_ratio_with_nothing_below_is_unknown_and_an_error_stays_one() -> None:
