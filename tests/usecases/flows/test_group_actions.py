@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError, InvalidRulesetError
 from fivefold.usecases.accounts.entity_types import define_type
+from fivefold.usecases.audit.verify import AuditFinding, verify
 from fivefold.usecases.flows.activate import switch_flow_off
 from fivefold.usecases.flows.runs import actions
 from fivefold.usecases.flows.runs.answering import answer_run, retry_run, take_back_action
@@ -364,3 +366,66 @@ def test_an_end_puts_into_a_group_and_gives_its_tag_in_one_way(desk: Desk) -> No
     document["steps"][-2]["end"] = ["look", "other"]
     with pytest.raises(InvalidRulesetError, match=r"both set the tag group:watched; one of them can be taken"):
         committed(desk, json.dumps(document))
+
+
+def back(bank: FlowBank, place: int) -> None:
+    """Take one of the entries into the group back, by its place among them."""
+    entries = [each for each in bank.actions() if each.kind == "group"]
+    take_back_action(Circle(bank).context(2), entries[place].id, WHY)
+    settle(bank)
+
+
+def put_in(bank: FlowBank, key: str) -> None:
+    call_flow(bank.context, "first", "customer", "ada", run_key=key)
+    settle(bank)
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("ended", ["by the clock", "by a person"])
+def test_who_is_put_there_again_and_taken_out_is_not_held_by_what_was_over_before(bank: FlowBank, ended: str) -> None:
+    circle = Circle(bank)
+    put_in(bank, "k1")
+    bank.wait(11 if ended == "by the clock" else 2)
+    if ended == "by a person":
+        end_tag(bank.context, "customer", "ada", TAG)
+    settle(bank)
+    bank.wait(1)
+    put_in(bank, "k2")
+    assert circle.members() == {"ada"}
+    bank.wait(1)
+    back(bank, 1)
+    assert circle.members() == set()
+    assert circle.events() == [("entered", "ada"), ("left", "ada")] * 2
+
+
+@pytest.mark.postgresql
+def test_who_stays_by_another_cause_stays_as_long_as_that_says(bank: FlowBank) -> None:
+    circle = Circle(bank)
+    put_in(bank, "k1")
+    first = bank.now
+    bank.wait(4)
+    put_in(bank, "k2")
+    bank.wait(1)
+    runs = len(bank.runs())
+    back(bank, 1)
+    assert circle.members() == {"ada"}
+    assert len(bank.runs()) == runs, "the tag was not given anew"
+    bank.wait(microseconds=first + 10 * DAY_US - bank.now)
+    settle(bank)
+    assert circle.members() == set()
+    findings: list[AuditFinding] = []
+    verify(bank.engine, findings.append)
+    assert [each for each in findings if "tags" in each.problem] == []
+
+
+def test_who_is_taken_out_by_the_earlier_cause_stays_by_the_later_one(bank: FlowBank) -> None:
+    circle = Circle(bank)
+    put_in(bank, "k1")
+    bank.wait(4)
+    put_in(bank, "k2")
+    back(bank, 0)
+    bank.wait(9)
+    settle(bank)
+    assert circle.members() == {"ada"}
+    back(bank, 1)
+    assert circle.members() == set()

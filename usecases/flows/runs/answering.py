@@ -1,7 +1,9 @@
 """What people do about runs: they answer what one asks, take back what one did, and let one be tried again."""
 
+from collections.abc import Iterable
 from typing import Final
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
@@ -22,8 +24,11 @@ from fivefold.store.flows.runs import (
     run_numbered,
     version_and_flow,
 )
-from fivefold.store.ingest.entities import lock_entities
-from fivefold.store.tables.entities import Entity
+from fivefold.store.ingest.entities import lock_entities, record_activity, subject_of
+from fivefold.store.ingest.tag_ends import forget_ends, plan_ends
+from fivefold.store.levels.assessment_queue import Reason
+from fivefold.store.sql.clocks import clock_of
+from fivefold.store.tables.entities import Entity, Tag
 from fivefold.store.tables.flows import FLOW_ACTOR, FlowAction, FlowRun
 from fivefold.store.webhooks.outbox import add_events
 from fivefold.usecases.flows.runs.actions import GIVEN_AS_TAGS
@@ -34,10 +39,11 @@ from fivefold.usecases.flows.runs.reading import ActionLine, RunView, action_lin
 from fivefold.usecases.flows.runs.reviews import action_event, refuse_settled
 from fivefold.usecases.flows.runs.second_people import part_taken
 from fivefold.usecases.ingest.facts import end_tag_in, live_tag_in
+from fivefold.usecases.ingest.owners import mark_with_owners
 from fivefold.usecases.levels.lowering import Concern, LoweringGuard
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.inputs import checked_reason
+from fivefold.usecases.shared.inputs import LATEST_US, checked_reason
 
 ANSWERED_BY: Final = {
     "investigator": frozenset({Role.INVESTIGATOR, Role.ADMIN}),
@@ -190,7 +196,7 @@ def take_back_action(context: Context, number: int, reason: str) -> ActionLine:
         row.taken_back_us, row.taken_back_by, row.taken_back_reason = now, context.actor.name, reason
         session.flush()
         if row.kind in GIVEN_AS_TAGS:
-            _end_tag(session, context, row, now)
+            _take_back_tag(session, context, row, now)
         add_events(session, row.organisation_id, [action_event(session, row, flow_row.name, "flow.taken_back", now)])
         context.record(
             session,
@@ -203,17 +209,66 @@ def take_back_action(context: Context, number: int, reason: str) -> ActionLine:
         return action_line(row, {row.action: True})
 
 
-def _end_tag(session: Session, context: Context, row: FlowAction, now: int) -> None:
-    """End the tag, if it is there by flows alone; a level that would fall by it needs another person, as always.
+def _take_back_tag(session: Session, context: Context, row: FlowAction, now: int) -> None:
+    """End the tag of an action that was taken back just now, if the entity has it by flows alone.
 
-    It stays where a person gave it, or where another flow gave it too and that was not taken back.
+    Where other actions still give it, it goes on until the last of these is over. One does not any more whose time is
+    over, or whose tag ended since, as by a person. A tag that a person gave stays as it is.
+
+    WouldLowerError where a level or a floor would fall by that, as one person alone asks.
     """
     lock_entities(session, [row.entity_id])
-    entity = session.get_one(Entity, row.entity_id)
-    live = live_tag_in(session, entity, row.content["tag"], now)
-    others = standing_actions(session, entity.id, GIVEN_AS_TAGS)
-    if live is None or not live.set_by.startswith(FLOW_ACTOR) or any(each.subject == row.subject for each in others):
+    entity, tag = session.get_one(Entity, row.entity_id), row.content["tag"]
+    live = live_tag_in(session, entity, tag, now)
+    if live is None or not live.set_by.startswith(FLOW_ACTOR):
         return
-    watch = LoweringGuard(session, context, "tags", {entity.id: Concern.of_change(now)}, now)
-    end_tag_in(session, context, entity, row.content["tag"], now)
-    watch.refuse_falls()
+    ends = _ends_still_given(session, row, now)
+    if not ends:
+        watch = LoweringGuard(session, context, "tags", {entity.id: Concern.of_change(now)}, now)
+        end_tag_in(session, context, entity, tag, now)
+        watch.refuse_falls()
+        return
+    last_us = max(LATEST_US if each is None else each for each in ends)
+    if live.until_us == row.content["until_us"] and last_us < (LATEST_US if live.until_us is None else live.until_us):
+        concern = Concern.of_change(now, live.until_us, last_us)
+        watch = LoweringGuard(session, context, "tags", {entity.id: concern}, now)
+        _shorten(session, context, entity, live, last_us, now)
+        watch.refuse_falls()
+
+
+def _ends_still_given(session: Session, row: FlowAction, now: int) -> list[int | None]:
+    """List when the other actions that still give a tag are over; None for one without end."""
+    of_tag = (Tag.entity_id == row.entity_id, Tag.tag == row.content["tag"])
+    tags = session.scalars(select(Tag).where(*of_tag).order_by(Tag.from_us, Tag.id)).all()
+    near_us = clock_of(session.get_bind().engine).tolerance_us  # another machine's clock may have been ahead
+    return [
+        until_us
+        for each in standing_actions(session, row.entity_id, GIVEN_AS_TAGS)
+        if each.subject == row.subject
+        and ((until_us := each.content["until_us"]) is None or until_us > now)
+        and _lasts_since(tags, each.at_us, near_us, now)
+    ]
+
+
+def _lasts_since(tags: Iterable[Tag], since_us: int, near_us: int, now: int) -> bool:
+    """Tell whether rows of a tag, by when they begin, follow each other from near a moment until after now."""
+    reached_us = since_us
+    for tag in tags:
+        if tag.from_us > (reached_us if reached_us > since_us else since_us + near_us):
+            break
+        reached_us = max(reached_us, LATEST_US if tag.until_us is None else tag.until_us)
+    return reached_us > now
+
+
+def _shorten(session: Session, context: Context, entity: Entity, live: Tag, until_us: int, now: int) -> None:
+    """Give a tag an earlier end, which is still to come; it was not given anew, so no flow hears of it before."""
+    before = {"tag": live.tag, "until_us": live.until_us}
+    forget_ends(session, [live.id])
+    live.until_us = until_us
+    session.flush()
+    plan_ends(session, [(live.id, entity.id, until_us)], now)
+    record_activity(session, [entity.id], now)
+    mark_with_owners(session, [subject_of(entity)], Reason.TAG, now)
+    after = {"tag": live.tag, "until_us": until_us}
+    rows = digests(session, "tags", [live.id])
+    context.record(session, "tag.set", ("entity", entity.id), before=before, after=after, rows=rows)

@@ -490,12 +490,18 @@ class FlowModel:
     # What people do.
 
     def take_back(self, action: Action, now: int) -> None:
-        """Take an action back; a tag ends where no other flow's action still gives it."""
+        """Take an action back; a tag goes on as long as other actions still give it, and else ends."""
         action.taken_back = True
         self.told += 1
+        if action.action != "note":
+            return
         others = (each for each in self.actions.values() if each.customer == action.customer and not each.taken_back)
-        if action.action == "note" and not any(each.action == "note" for each in others):
+        end = max((each.at_us + TAG_US for each in others if each.action == "note"), default=0)
+        if end <= now:
             self.end_tag(action.customer, "large", now)
+        for tag in self.tags[action.customer]:
+            if tag.name == "large" and tag.is_live(now):
+                tag.until_us = min(tag.until_us or end, end)
 
     def try_again(self, run: Run, now: int) -> None:
         """Let a run be tried again that was given up."""
