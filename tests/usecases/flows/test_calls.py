@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
+from fivefold.domain.clock import second_text
 from fivefold.domain.errors import ConfigError, ConflictError, InvalidDataError, NotFoundError
 from fivefold.store.flows.actions import OF_TRANSACTION
 from fivefold.store.sql.database import writing
@@ -125,7 +126,9 @@ def test_an_answer_that_comes_too_late_is_refused(engine: Engine) -> None:
     bank.add_flow(LARGE)
     run = call_flow(bank.context, "large", "customer", "a", payment(5000))
     bank.now += 4 * HOUR_US
-    with pytest.raises(ConflictError):
+    since = rf"^the time for an answer to run f:{run.number} was over at {second_text(bank.now)}$"
+    bank.now += 1
+    with pytest.raises(ConflictError, match=since):
         answer_run(person(bank), Role.INVESTIGATOR, run.number, "right", WHY)
     bank.work()
     assert view_run(bank.context, run.number).at == "flag"

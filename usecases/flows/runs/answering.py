@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
+from fivefold.domain.clock import second_text
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.flows.actions import is_reversible
 from fivefold.flows.analysis import analyse_canonical_flow
@@ -115,8 +116,12 @@ def answer_run(context: Context, role: Role, number: int, answer: str, reason: s
 
 def _asking_step(session: Session, run: FlowRun, now: int) -> str:
     """Give the step at which a locked run asks a person; ConflictError where nobody is asked now."""
-    if run.state != WAITING or not run.acting or run.stopped_at is None or (run.due_us or 0) <= now:
+    if run.state != WAITING or not run.acting or run.stopped_at is None:
         raise ConflictError(f"run f:{run.id} asks nobody, or does not any more: it is {run.state}")
+    if run.asks is None:
+        raise ConflictError(f"{run.stopped_at} of run f:{run.id} was answered already")
+    if run.due_us is None or run.due_us <= now:
+        raise ConflictError(f"the time for an answer to run f:{run.id} was over at {second_text(run.due_us or now)}")
     if is_off(session, run.flow_id, locked=True):  # the answer would end the run, and do nothing
         raise ConflictError(f"run f:{run.id} asks nobody while its flow is switched off")
     return run.stopped_at
