@@ -7,7 +7,20 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import and_, case, delete, func, literal_column, select, union, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    and_,
+    case,
+    delete,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    union,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from fivefold.store.audit.bound_rows import TABLES, Digests, digests, merge_digests
@@ -30,7 +43,9 @@ from fivefold.store.tables.flows import FlowRun
 from fivefold.store.tables.levels import Assessment, AssessmentInputs, Standing
 
 LONGEST_WAIT_US: Final = 48 * 3_600_000_000
-"""No delivery waits longer until its next attempt, and no run of a flow."""
+"""No delivery waits longer until its next attempt."""
+LONGEST_WAIT_OF_RUN_US: Final = 1_280 * 1_000_000
+"""No run of a flow that is tried again waits longer; one that was not tried yet does not wait at all."""
 
 
 class FutureRows(NamedTuple):
@@ -83,6 +98,13 @@ def count_future_rows(session: Session, latest_us: int) -> list[FutureRows]:
             .group_by(Entity.organisation_id)
         )
         counts += [FutureRows(*row) for row in session.execute(statement)]
+    planned = case((_asks_later(latest_us), FlowRun.asked_us), else_=FlowRun.due_us)
+    runs: Any = (
+        select(FlowRun.organisation_id, literal_column("'runs of flows'"), func.count(), func.max(planned))
+        .where(or_(_asks_later(latest_us), _begins_later(latest_us)))
+        .group_by(FlowRun.organisation_id)
+    )
+    counts += [FutureRows(*row) for row in session.execute(runs)]
     ahead: dict[tuple[int, str], list[int]] = {}
     for each in future_moments(session, latest_us):
         ahead.setdefault((each.organisation_id, each.kind), []).append(each.at_us)
@@ -196,11 +218,22 @@ def end_long_waits(session: Session, latest_us: int, now_us: int) -> None:
 
     A run that asked a person at a moment after *latest_us* asks from now on, for as long as it was to.
     """
-    longest_us = latest_us + LONGEST_WAIT_US
-    late = and_(Delivery.state == "waiting", Delivery.next_us > longest_us)
+    late = and_(Delivery.state == "waiting", Delivery.next_us > latest_us + LONGEST_WAIT_US)
     session.execute(update(Delivery).where(late).values(next_us=now_us).execution_options(**_PLAIN))
-    pending = and_(FlowRun.state.in_(("queued", "running")), FlowRun.due_us > longest_us)
-    session.execute(update(FlowRun).where(pending).values(due_us=now_us).execution_options(**_PLAIN))
-    waits = and_(FlowRun.state == "waiting", FlowRun.asked_us > latest_us)
+    begin = update(FlowRun).where(_begins_later(latest_us)).values(due_us=now_us)
+    session.execute(begin.execution_options(**_PLAIN))
     due = {"due_us": FlowRun.due_us - FlowRun.asked_us + now_us, "asked_us": now_us}
-    session.execute(update(FlowRun).where(waits).values(due).execution_options(**_PLAIN))
+    session.execute(update(FlowRun).where(_asks_later(latest_us)).values(due).execution_options(**_PLAIN))
+
+
+def _begins_later(latest_us: int) -> ColumnElement[bool]:
+    """The condition that a run, perhaps answered, waits for a worker until a moment that a clock ahead planned."""
+    tried, new = (literal(latest_us + wait_us, BigInteger) for wait_us in (LONGEST_WAIT_OF_RUN_US, 0))
+    was_answered = and_(FlowRun.state == "waiting", FlowRun.asked_us.is_(None))
+    is_for_worker = or_(FlowRun.state.in_(("queued", "running")), was_answered)
+    return and_(is_for_worker, FlowRun.due_us > case((FlowRun.attempts > 0, tried), else_=new))
+
+
+def _asks_later(latest_us: int) -> ColumnElement[bool]:
+    """The condition that a run began to ask a person at a moment which is still to come."""
+    return and_(FlowRun.state == "waiting", FlowRun.asked_us > latest_us)

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, now_microseconds, parse_moment
 from fivefold.domain.errors import ConfigError, UntrustedClockError
+from fivefold.store.levels.future_rows import LONGEST_WAIT_OF_RUN_US
 from fivefold.store.sql import clocks
 from fivefold.store.sql.database import open_database, writing
 from fivefold.store.tables.accounts import Base
@@ -16,11 +17,15 @@ from fivefold.store.tables.entities import Screening, Tag, ValueScore
 from fivefold.store.tables.flows import FlowRun
 from fivefold.store.tables.levels import DueMark
 from fivefold.usecases.audit.verify import verify
+from fivefold.usecases.flows.runs import answering
+from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, put_record, set_tag
 from fivefold.usecases.levels.clock_repair import read_clocks, refuse_future, repair_dates
 from fivefold.usecases.levels.read import Freshness, list_failed, read_level
 from fivefold.usecases.levels.replay import replay_assessment
+from fivefold.usecases.levels.worker import MAX_ATTEMPTS, back_off_us
 from fivefold.usecases.monitoring.statistics import PlatformFigures
+from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
 from tests.store.audits import bind_unnamed
 from tests.usecases import banks
@@ -176,6 +181,56 @@ def test_a_run_that_a_clock_ahead_began_and_one_that_it_let_ask_go_on_after_the_
     bank.now += 5 * HOUR_US
     bank.work()
     assert bank.states()[0] == ("transaction:t1", "ended", "flag"), "its time is over"
+
+
+def test_a_run_that_a_clock_ahead_by_hours_began_waits_no_hours_after_the_repair(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.now = now_microseconds()
+    bank.add_flow(LARGE)
+    with bank_at(bank, bank.now + 20 * HOUR_US):
+        bank.post(1, 500.0)
+    repair_dates(engine, "cli:op", "NTP was off")
+    bank.now = now_microseconds()
+    bank.work()
+    assert bank.states() == [("transaction:t1", "ended", "flag")]
+
+
+def test_runs_that_a_clock_ahead_left_waiting_are_counted_where_nothing_else_is_ahead(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two were called by that clock, and one of them was answered before the process died."""
+    bank = FlowBank(engine)
+    bank.now = now_microseconds()
+    bank.add_flow(LARGE)
+    assert read_clocks(engine).ahead == []
+    person = Context(engine, Actor(bank.of, "member:9"), lambda: bank.now)
+    large = {"transaction_amount": 5000.0, "transaction_currency": "EUR", "operation": "cash"}
+    with bank_at(bank, bank.now + 20 * HOUR_US):
+        later = bank.now
+        runs = [call_flow(bank.context, "large", "customer", name, large) for name in "ab"]
+        monkeypatch.setattr(answering, "carried_on", lambda *_: runs[0])
+        answering.answer_run(person, Role.INVESTIGATOR, runs[0].number, "wrong", "It is not.")
+    assert [(each.kind, each.entries, each.latest_us) for each in read_clocks(engine).ahead] == [
+        ("runs of flows", 2, later)
+    ]
+    repair_dates(engine, "cli:op", "NTP was off")
+    bank.now = now_microseconds()
+    bank.work()
+    assert [(state, at) for _, state, at in bank.states()] == [("ended", "stop"), ("waiting", "ask")]
+    assert read_clocks(engine).ahead == []
+
+
+def test_a_run_that_is_tried_again_waits_as_long_as_it_was_to(engine: Engine) -> None:
+    """The longest that any waits: a repair does not hurry it, nor is it counted."""
+    assert back_off_us(MAX_ATTEMPTS - 1) == LONGEST_WAIT_OF_RUN_US
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    bank.post(1, 500.0)
+    due_us = now_microseconds() + LONGEST_WAIT_OF_RUN_US
+    with Session(engine) as session, session.begin():
+        session.execute(update(FlowRun).values(attempts=MAX_ATTEMPTS - 1, due_us=due_us))
+    assert repair_dates(engine, "cli:op", "to be sure") == []
+    assert [run.due_us for run in bank.runs()] == [due_us]
 
 
 def test_a_run_that_a_worker_whose_clock_was_ahead_left_behind_is_free(engine: Engine) -> None:
