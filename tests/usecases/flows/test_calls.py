@@ -11,6 +11,7 @@ from fivefold.domain.errors import ConfigError, ConflictError, InvalidDataError,
 from fivefold.store.flows.actions import OF_TRANSACTION
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.flows import FlowRow
+from fivefold.usecases.flows.activate import switch_flow_off
 from fivefold.usecases.flows.runs import actions, calling
 from fivefold.usecases.flows.runs.answering import answer_run, take_back_action
 from fivefold.usecases.flows.runs.calling import call_flow
@@ -132,6 +133,22 @@ def test_an_answer_that_comes_too_late_is_refused(engine: Engine) -> None:
         answer_run(person(bank), Role.INVESTIGATOR, run.number, "right", WHY)
     bank.work()
     assert view_run(bank.context, run.number).at == "flag"
+
+
+def test_a_call_that_is_made_again_finds_its_run_where_the_flow_was_switched_off_since(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    first = call_flow(bank.context, "large", "customer", "a", payment(5000), "k1")
+    done = call_flow(bank.context, "large", "customer", "a", payment(500), "k2")
+    switch_flow_off(bank.context, "large", WHY)
+    assert call_flow(bank.context, "large", "customer", "a", payment(5000), "k1") == first
+    assert call_flow(bank.context, "large", "customer", "a", payment(500), "k2") == done
+    with pytest.raises(ConflictError, match="called for something else"):
+        call_flow(bank.context, "large", "customer", "a", payment(5), "k1")
+    with pytest.raises(NotFoundError, match="no version of the flow large is active"):
+        call_flow(bank.context, "large", "customer", "a", payment(5000), "k3")
+    with pytest.raises(NotFoundError, match="there is no flow"):
+        call_flow(bank.context, "small", "customer", "a", payment(5000), "k1")
 
 
 def test_the_shadow_of_a_called_flow_runs_beside_it_and_nobody_answers_it(engine: Engine) -> None:

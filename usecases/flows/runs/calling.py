@@ -9,6 +9,7 @@ from typing import Any, Final
 from fivefold.domain.errors import ConfigError, ConflictError, StoreError
 from fivefold.domain.text import control_in
 from fivefold.features import schema as c
+from fivefold.store.flows.flows import flow_named
 from fivefold.store.flows.run_search import run_row
 from fivefold.store.flows.runs import QUEUED, acting_version, add_run, begin_runs, run_of_cause
 from fivefold.store.ingest.entities import entity_named, lock_entities, number_of_entity
@@ -45,10 +46,10 @@ def call_flow(
         external_id: of the entity.
         transaction: that is looked at, as POST /v1/decisions takes it; it is not stored as one that happened.
         run_key: the caller's name of this call about this entity, by default the transaction's number; a repeated
-            call with the same key returns the existing run.
+            call with the same key returns the existing run, also where the flow was switched off since.
 
     Raises:
-        NotFoundError: there is no such entity, or no version of the flow is active.
+        NotFoundError: there is no such entity or flow, or no version of the flow is active.
         ConfigError: the flow is about other entities, or the key cannot be kept.
         InvalidDataError: the transaction cannot be read.
         ConflictError: something else was called under the key.
@@ -60,17 +61,18 @@ def call_flow(
     if view is not None:
         return carried_on(context, view.number) if view.state == QUEUED else view
     with context.writing() as session:
-        standing = standing_flow(session, context.organisation_id, flow)
+        flow_row = flow_named(session, context.organisation_id, flow)
         entity = entity_named(session, context.organisation_id, type_name, external_id, stays=True)
-        if entity.type_id != standing.flow.type_id:
+        if entity.type_id != flow_row.type_id:
             raise ConfigError(f"the flow {flow} is not about entities of the type {type_name}")
-        run = run_of_cause(session, standing.flow.id, entity.id, cause)
+        run = run_of_cause(session, flow_row.id, entity.id, cause)
         if run is None:
+            standing = standing_flow(session, context.organisation_id, flow)
             if transaction is not None:
                 declared = FIELDS.validate_python(session.get_one(EntityType, entity.type_id).transaction_fields)
                 read_pending_transaction(transaction, declared, (entity.id, entity.external_id), now)
             begin_runs(session, _rows(context, standing, entity.id, cause, about, now))
-            run = run_of_cause(session, standing.flow.id, entity.id, cause)
+            run = run_of_cause(session, flow_row.id, entity.id, cause)
             assert run is not None  # it was begun just now
         elif run.about.get("asked") != about["asked"]:
             raise ConflictError(f"{flow} was called for something else under {key!r}; give it a run_key of its own")
