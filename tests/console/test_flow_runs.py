@@ -13,7 +13,7 @@ from fivefold.usecases.flows.activate import activate_flow, shadow_flow, switch_
 from fivefold.usecases.flows.commit import commit_flow
 from fivefold.usecases.flows.drafts import save_flow_draft
 from fivefold.usecases.flows.runs.calling import call_flow
-from fivefold.usecases.flows.runs.execute import run_flows
+from fivefold.usecases.flows.runs.execute import run_flows, run_one
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
@@ -170,6 +170,25 @@ def test_of_a_flow_that_is_off_nobody_is_asked(place: Place, run: int) -> None:
     investigator.go(f"{RUNS}/{run}")
     assert "The flow is switched off, so nobody is asked." in investigator.text
     assert not [form for form in investigator.forms() if form.action.endswith("/answer")]
+
+
+def test_a_run_whose_time_was_over_while_the_flow_was_off_is_not_said_to_have_acted(place: Place, run: int) -> None:
+    switch_flow_off(Context(place.engine, place.actor("publisher")), "asked", WHY)
+    assert run_one(place.engine, run, clock=lambda: now_microseconds() + 3 * DAY_US)
+    page = Visitor(place).sign_in("investigator").go(f"{RUNS}/{run}").text
+    assert "The flow was switched off before this run came to its end: it does nothing any more." in page
+    assert "Flag them" not in page.partition("Its way through the flow")[0], "nothing was done"
+
+
+def test_why_a_run_failed_is_said_once(place: Place) -> None:
+    route = {name: value for name, value in BY_COUNTRY.items() if name != "on_unknown"}
+    number = made(place, asking("Fails", route))
+    activate_flow(Context(place.engine, place.actor("admin")), "asked", number, WHY)
+    put_entities(Context(place.engine, place.actor("publisher")), "customer", [EntityRow("second", {})])
+    failed = call_flow(Context(place.engine, place.actor("publisher")), "asked", "customer", "second")
+    assert failed.error is not None
+    page = Visitor(place).sign_in("investigator").go(f"{RUNS}/{failed.number}").text
+    assert page.count(failed.error) == 1
 
 
 def test_a_shadow_that_comes_to_other_ends_is_shown_with_the_people(place: Place, run: int) -> None:
