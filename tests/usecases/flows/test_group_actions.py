@@ -22,7 +22,7 @@ from tests.store.filling import filled_once
 from tests.usecases import banks, platforms
 from tests.usecases.deciding import Desk, opened
 from tests.usecases.flow_documents import BY_COUNTRY, WHY, acting, as_, committed, flow_document
-from tests.usecases.flows.flowing import FlowBank
+from tests.usecases.flows.flowing import HOUR_US, FlowBank
 from tests.usecases.flows.test_chains import came_about, settle
 from tests.usecases.flows.test_group_triggers import flow as giving_tag
 from tests.usecases.flows.test_tags_given import routed
@@ -428,4 +428,20 @@ def test_who_is_taken_out_by_the_earlier_cause_stays_by_the_later_one(bank: Flow
     settle(bank)
     assert circle.members() == {"ada"}
     back(bank, 1)
+    assert circle.members() == set()
+
+
+def test_an_entry_that_a_clock_ahead_dated_is_taken_back_once_that_is_mended(bank: FlowBank) -> None:
+    """Else the customer would enter later, although the action was taken back."""
+    circle = Circle(bank)
+    bank.now += 2 * HOUR_US
+    call_flow(bank.context, "first", "customer", "ada", run_key="k1")
+    bank.now -= 2 * HOUR_US
+    with pytest.raises(ConflictError, match=r"group:watched begins at .*, as a clock was ahead.*clock repair"):
+        back(bank, 0)
+    assert bank.actions()[0].taken_back_us is None
+    bank.now += 2 * HOUR_US
+    settle(bank)
+    assert circle.members() == {"ada"}
+    back(bank, 0)
     assert circle.members() == set()

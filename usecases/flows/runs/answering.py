@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
@@ -188,7 +188,8 @@ def take_back_action(context: Context, number: int, reason: str) -> ActionLine:
 
     Raises:
         NotFoundError: there is no such action.
-        ConflictError: it cannot be taken back, or was; WouldLowerError where a level or a floor would fall by that.
+        ConflictError: it cannot be taken back, or was; or it gave a tag by a clock that was ahead, which is still to
+            begin. WouldLowerError where a level or a floor would fall by that.
     """
     now, reason = context.now(), checked_reason(reason)
     with context.writing() as session:
@@ -225,6 +226,8 @@ def _take_back_tag(session: Session, context: Context, row: FlowAction, now: int
     lock_entities(session, [row.entity_id])
     entity, tag = session.get_one(Entity, row.entity_id), row.content["tag"]
     live = live_tag_in(session, entity, tag, now)
+    if live is None:
+        _refuse_tag_ahead(session, row, now)
     if live is None or not live.set_by.startswith(FLOW_ACTOR):
         return
     ends = _ends_still_given(session, row, now)
@@ -239,6 +242,18 @@ def _take_back_tag(session: Session, context: Context, row: FlowAction, now: int
         watch = LoweringGuard(session, context, "tags", {entity.id: concern}, now)
         _shorten(session, context, entity, live, last_us, now)
         watch.refuse_falls()
+
+
+def _refuse_tag_ahead(session: Session, row: FlowAction, now: int) -> None:
+    """Refuse where a clock ahead gave the tag: it would begin later, though the action was taken back."""
+    of_tag = (Tag.entity_id == row.entity_id, Tag.tag == row.content["tag"], Tag.set_by.startswith(FLOW_ACTOR))
+    lasts = Tag.until_us.is_(None) | (Tag.until_us > Tag.from_us)
+    begins_us = session.scalar(select(func.min(Tag.from_us)).where(*of_tag, Tag.from_us > now, lasts))
+    if begins_us is not None:
+        raise ConflictError(
+            f"the tag {row.content['tag']} begins at {second_text(begins_us)}, as a clock was ahead: take the action"
+            " back once fivefold clock repair has mended that"
+        )
 
 
 def _ends_still_given(session: Session, row: FlowAction, now: int) -> list[int | None]:
