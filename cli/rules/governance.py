@@ -166,11 +166,43 @@ def _since(entered: str | None, as_of: int) -> int | None:
     return since
 
 
+@dataclass(frozen=True, kw_only=True)
+class ValidatedParts(PartOptions):
+    """The files beside the entities, and the moment that drift is measured since: both are references."""
+
+    references: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--reference",
+            help="As-of of the reference period, for drift; or a reference portfolio, as rules reference writes it. "
+            "Repeat it.",
+        ),
+    ] = None
+
+    def split(self, at: int) -> tuple[PartOptions, int | None]:
+        """Give the files alone, and the moment; ConfigError where there are several, or it is not before *at*."""
+        paths = self.references or []
+        files, others = [path for path in paths if path.exists()], [str(path) for path in paths if not path.exists()]
+        moments = [_reference_moment(text) for text in others]
+        if len(moments) > 1:
+            raise ConfigError(f"--reference has the moments {' and '.join(others)}; drift is measured since one")
+        if moments and moments[0] >= at:
+            raise ConfigError("--reference must be before --as-of")
+        return replace(self, references=files), moments[0] if moments else None
+
+
+def _reference_moment(text: str) -> int:
+    try:
+        return parse_moment(text, "--reference")
+    except ConfigError as problem:
+        raise ConfigError(f"{problem}, or a file that is there") from None
+
+
 def print_validation(
     path: RulesetArgument,
     data: DataOption,
     labels: LabelsOption,
-    parts: PartOptions,
+    parts: ValidatedParts,
     label_options: LabelOptions,
     then: ThenOption = None,
     as_of: AsOfOption = None,
@@ -180,9 +212,6 @@ def print_validation(
         typer.Option(
             "--peer", help="A peer's figures to put beside: JSON, as --json of a validation writes it, or a few."
         ),
-    ] = None,
-    reference: Annotated[
-        str | None, typer.Option("--reference", help="As-of of the reference period, for drift.")
     ] = None,
     seed: SeedOption = 0,
     resamples: ResamplesOption = 1000,
@@ -206,11 +235,12 @@ def print_validation(
     rulesets = [load_ruleset(source) for source in (path, *(then or ()))]
     other = None if against is None else load_ruleset(against)
     at = past_moment(as_of)
-    files = portfolio_files(data, parts, value)
+    tables, before = parts.split(at)
+    files = portfolio_files(data, tables, value)
     options = validation_options(label_options, at, seed, resamples)
     if peer is not None:
         options = replace(options, peer=read_peer_file(peer))
-    before, undated = None if reference is None else _before(reference, at), label_options.undated_known
+    undated = label_options.undated_known
     if then:
         of_all = validate_families_of_files(
             rulesets, other, files, labels, at, options, reference=before, undated_known=undated
@@ -220,10 +250,3 @@ def print_validation(
     both = rulesets if other is None else [*rulesets, other]
     result = validate_files(both, files, labels, at, options, reference=before, undated_known=undated)
     show_evidence("validation", result, validation_page(result), html, json)
-
-
-def _before(reference: str, at: int) -> int:
-    before = parse_moment(reference, "--reference")
-    if before >= at:
-        raise ConfigError("--reference must be before --as-of")
-    return before

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -148,6 +149,17 @@ def _added_by(module: str) -> list[str]:
     alone.callback()(lambda: None)
     import_module(f"fivefold.cli.{module}").add_to(alone)
     return list(typer.main.get_command(alone).commands)  # type: ignore[attr-defined]  # as above
+
+
+def test_no_two_options_of_a_command_have_one_name() -> None:
+    """The first of the two could not be given: Click takes the last."""
+
+    def twice(command: Any, path: str) -> list[str]:
+        options = [name for each in command.params for name in (*each.opts, *each.secondary_opts)]
+        own = [f"{path} {name}" for name in sorted(set(options)) if options.count(name) > 1]
+        return own + [text for name, one in getattr(command, "commands", {}).items() for text in twice(one, name)]
+
+    assert [text for name in COMMANDS for text in twice(GROUP[name], name)] == []
 
 
 def test_the_version_is_shown(fresh: Path) -> None:

@@ -150,3 +150,21 @@ def test_peers_are_those_on_whom_the_ruleset_decides(home: Home, folder: Path) -
     assert done.code == 0, done
     assert "of 11 as of 2024-07-01" in done.out, "ten of retail, and one of sme"
     assert "30 entities on whom other rulesets decide are left out: large 30." in " ".join(done.err.split())
+
+
+def test_a_validation_takes_peers_and_the_moment_that_drift_is_since(home: Home, folder: Path) -> None:
+    output, evidence = folder / "our-peers.json", folder / "evidence.json"
+    succeed(home, *files(folder, "reference", "--as-of", "2024-06-01", "--output", output))
+    (folder / "labels.csv").write_text("entity_id,at\nr39,2024-07-20\n")
+    portfolio = ("--data", folder / "entities.csv", "--transactions", folder / "rows.csv")
+    asked = ("rules", "validate", folder / "rules.yaml", *portfolio, "--labels", folder / "labels.csv")
+    asked = (*asked, "--as-of", "2024-07-10", "--reference", output)
+    assert run(home, *asked, "--json", evidence).code == 0
+    plain = json.loads(evidence.read_text())
+    assert (plain["lists"], plain["stability"]) == ({"our-peers": ["2024-06-01"]}, [])
+    assert run(home, *asked, "--reference", "2024-06-20", "--json", evidence).code == 0
+    assert {each["factor"] for each in json.loads(evidence.read_text())["stability"]} >= {"Turnover", "total", "level"}
+    assert "2024-01-01 and 2024-02-01; drift is measured since one" in refuse(
+        home, *asked, "--reference", "2024-01-01", "--reference", "2024-02-01"
+    )
+    assert "'their-peers.json'; it must be an ISO 8601 date" in refuse(home, *asked, "--reference", "their-peers.json")
