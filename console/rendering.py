@@ -26,7 +26,8 @@ from fivefold.console.visit import Rendered, Visit, address, notice_of
 from fivefold.domain.clock import DAY_US, day_text, from_microseconds, now_microseconds, utc_text
 from fivefold.domain.money import amount_words
 from fivefold.domain.segments import score_text
-from fivefold.domain.text import percent
+from fivefold.domain.text import apart_from, percent
+from fivefold.models.drift import index_words
 from fivefold.usecases.levels.explain import ValueSeen, shown_line
 from fivefold.usecases.shared.inputs import MAX_REASON_CHARACTERS
 
@@ -186,10 +187,12 @@ def environment() -> Environment:
     }
     pages.filters |= {
         "age": age,
+        "apart_from": apart_from,
         "attribute": attribute,
         "before": before,
         "begins": day_text,
         "day": day,
+        "index": index_words,
         "moment": moment,
         "money": amount_words,
         "percent": percent,

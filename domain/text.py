@@ -124,12 +124,17 @@ def delimiter_of(header: str) -> str:
     return max(DELIMITERS, key=lambda sign: len(next(csv.reader([header], delimiter=sign), [])))
 
 
-def percent(share: float, decimals: int = 1) -> str:
+def percent(share: float, decimals: int = 1, beside: Sequence[float] = ()) -> str:
     """Write a share between 0 and 1 as a percentage; a share near 0 or 1 is never written as exactly 0 % or 100 %.
+
+    It has more decimals where it would read as one of the shares that it is held against, *beside*.
 
     >>> percent(0.25), percent(0.95, 0), percent(0.0), percent(0.00001), percent(0.9999999)
     ('25.0 %', '95 %', '0.0 %', '<0.1 %', '>99.9 %')
+    >>> percent(0.7003, beside=(0.6, 0.7)), percent(0.7, beside=(0.6, 0.7))
+    ('70.03 %', '70.0 %')
     """
+    decimals = _decimals_apart(100 * share, [100 * bound for bound in beside], decimals)
     text, step = f"{100 * share:,.{decimals}f}", 10.0**-decimals
     if text.lstrip("-") == f"{0:.{decimals}f}":
         if share == 0:
@@ -140,16 +145,24 @@ def percent(share: float, decimals: int = 1) -> str:
     return f"{text} %"
 
 
-def apart_from(number: float, bound: float, decimals: int) -> str:
-    """Write a number to so many decimals, and to more where it would read as a *bound* that it is beside.
+def apart_from(number: float, bound: float | Sequence[float], decimals: int) -> str:
+    """Write a number to so many decimals, and to more where it would read as a *bound*, or one of several, beside it.
 
     >>> apart_from(1.153, 1.15, 2), apart_from(1.2, 1.15, 2), apart_from(1.15, 1.15, 2)
     ('1.153', '1.20', '1.15')
+    >>> apart_from(0.6497, (0.65, 0.6), 2), apart_from(0.5996, (0.65, 0.6), 3)
+    ('0.6497', '0.5996')
     """
-    most = decimals if number == bound else decimals + 6
-    while decimals < most and f"{number:.{decimals}f}" == f"{bound:.{decimals}f}":
+    bounds = [bound] if isinstance(bound, int | float) else bound
+    return f"{number:.{_decimals_apart(number, bounds, decimals)}f}"
+
+
+def _decimals_apart(number: float, bounds: Iterable[float], decimals: int) -> int:
+    """Give how many decimals tell a number from every bound that it is not equal to; six more at the most."""
+    most, others = decimals + 6, [bound for bound in bounds if bound != number]
+    while decimals < most and any(f"{number:.{decimals}f}" == f"{bound:.{decimals}f}" for bound in others):
         decimals += 1
-    return f"{number:.{decimals}f}"
+    return decimals
 
 
 def whole_percent(share: float) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from fivefold.domain.text import apart_from
 from fivefold.features.histories import Floats, Integers
 from fivefold.features.reading.fast_columns import column_loops
 
@@ -138,6 +139,15 @@ def stability_index(reference: Integers, counts: Integers) -> float | None:
     expected = np.maximum(reference / reference.sum(), _LEAST_SHARE)
     actual = np.maximum(counts / counts.sum(), _LEAST_SHARE)
     return float(((actual - expected) * np.log(actual / expected)).sum())
+
+
+def index_words(index: float) -> str:
+    """Write an index to three decimals, and to more where it would read as one of the bounds.
+
+    >>> index_words(0.02), index_words(0.24962), index_words(0.25)
+    ('0.020', '0.2496', '0.250')
+    """
+    return apart_from(index, (STABLE, SHIFTED), 3)
 
 
 def stability_verdict(index: float | None) -> str:

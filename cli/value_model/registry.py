@@ -162,6 +162,7 @@ def drift(
 ) -> None:
     """Tell how far scored customers drifted. The training reference is compared with the counts of the service."""
     require_model_name(name)
+    from fivefold.models.drift import index_words
     from fivefold.usecases.monitoring.drift import drift_key, measure_drift
 
     number, model = _model_of(name, version)
@@ -169,7 +170,7 @@ def drift(
     since = day_text(now_microseconds() - days * DAY_US)[:10]
     drifts = measure_drift(engine, model.reference, drift_key(name, model), number, since)
     rows = [
-        [line.name, "" if line.index is None else f"{line.index:.3f}", line.verdict, f"{line.customers:,}"]
+        [line.name, "" if line.index is None else index_words(line.index), line.verdict, f"{line.customers:,}"]
         for line in (drifts if every else drifts[:SHOWN])
     ]
     columns = ("indicator", "PSI", "verdict", "customers")

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fivefold.domain.clock import day_text
-from fivefold.domain.text import percent
+from fivefold.domain.text import apart_from, percent
+from fivefold.models.drift import index_words
 from fivefold.risk.governance.reports.page import ReportPage, ReportSection, ReportTable
 from fivefold.risk.governance.reports.validation import peer_section
 from fivefold.risk.governance.validate.measures import MEASURED
@@ -92,7 +93,7 @@ def _triggers(triggers: Sequence[Plain]) -> ReportSection:
             trigger["about"],
             trigger["answer"] + ("" if trigger["sure"] else " (may be chance)"),
             trigger["rule"],
-            "none" if trigger["figure"] is None else f"{trigger['figure']:.3f}",
+            "none" if trigger["figure"] is None else apart_from(trigger["figure"], trigger["limit"], 3),
             trigger["source"],
         ]
         for trigger in triggers
@@ -121,7 +122,7 @@ def _groups(groups: Sequence[Plain]) -> ReportSection:
                 _measure(caught["missed"], percent=True),
                 "" if caught["possible"] is None else percent(caught["possible"]),
                 f"{caught['missed_by_override']:,}",
-                drift["verdict"] + ("" if drift["index"] is None else f" ({drift['index']:.3f})"),
+                drift["verdict"] + ("" if drift["index"] is None else f" ({index_words(drift['index'])})"),
             ]
         )
     columns = [
@@ -174,7 +175,11 @@ def _transitions(transitions: Sequence[Plain]) -> ReportSection:
 def _overrides(figures: Plain) -> ReportSection:
     counted = ("requested", "approved", "refused", "revoked", "expired", "live", "downward")
     rows = [[name, f"{figures[name]:,}"] for name in counted]
-    shares = ["none" if figures[name] is None else percent(figures[name]) for name in ("live_share", "downward_share")]
+    cap = (figures["cap_percent"] / 100,)
+    shares = [
+        "none" if figures[name] is None else percent(figures[name], beside=cap if name == "downward_share" else ())
+        for name in ("live_share", "downward_share")
+    ]
     age = "" if figures["mean_age_days"] is None else f", {figures['mean_age_days']:.0f} days old on average"
     words = (
         f"At the end {shares[0]} of the {figures['with_level']:,} entities with a level were overridden{age}; "

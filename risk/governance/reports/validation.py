@@ -7,7 +7,7 @@ import polars as pl
 
 from fivefold.charts.validation import capture, confirmed, stability
 from fivefold.domain.text import count_text, percent
-from fivefold.models.drift import SHIFTED, STABLE
+from fivefold.models.drift import SHIFTED, STABLE, index_words
 from fivefold.risk.governance.backtest.moves import FailedAssessment
 from fivefold.risk.governance.reports.backtest import lists_words
 from fivefold.risk.governance.reports.page import ReportPage, ReportSection, ReportTable
@@ -247,7 +247,7 @@ def _singles(result: Validation) -> ReportSection:
 
 def _stability(result: Validation) -> ReportSection:
     rows = [
-        [line.factor, line.sort, line.verdict, "" if line.index is None else f"{line.index:.3f}"]
+        [line.factor, line.sort, line.verdict, "" if line.index is None else index_words(line.index)]
         for line in result.stability
     ]
     pictured = result.stability[:PICTURED_FACTORS]

@@ -1,9 +1,10 @@
 """Verdicts: measures against acceptance limits, and where there are too few labels for one."""
 
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
 
-from fivefold.domain.text import percent
+from fivefold.domain.text import apart_from, percent
 from fivefold.risk.governance.validate.measures import LEAST_CONFIRMED, Capture, LevelRow, answer_by_interval
 from fivefold.risk.governance.validate.ranking import CONFIDENCE, ConfidenceInterval, share
 
@@ -72,17 +73,22 @@ class LimitVerdict:
     because: str = ""
 
 
-def interval_words(interval: ConfidenceInterval, *, percent: bool = False) -> str:
-    """Write an estimate with its interval.
+def interval_words(interval: ConfidenceInterval, *, percent: bool = False, beside: Sequence[float] = ()) -> str:
+    """Write an estimate with its interval; with the digits that tell them from what they are held against, *beside*.
 
     >>> interval_words(ConfidenceInterval(0.7, 0.65, 0.75))
     '0.700 (0.650 to 0.750)'
     >>> interval_words(ConfidenceInterval(0.8, 0.7, 0.88), percent=True)
     '80.0 % (70.0 to 88.0 %)'
+    >>> interval_words(ConfidenceInterval(0.6497, 0.61, 0.69), beside=(0.65, 0.6))
+    '0.6497 (0.610 to 0.690)'
     """
+    values = interval.estimate, interval.low, interval.high
     if percent:
-        return f"{100 * interval.estimate:.1f} % ({100 * interval.low:.1f} to {100 * interval.high:.1f} %)"
-    return f"{interval.estimate:.3f} ({interval.low:.3f} to {interval.high:.3f})"
+        one, low, high = (apart_from(100 * value, [100 * bound for bound in beside], 1) for value in values)
+        return f"{one} % ({low} to {high} %)"
+    one, low, high = (apart_from(value, beside, 3) for value in values)
+    return f"{one} ({low} to {high})"
 
 
 def verdicts(
@@ -122,7 +128,8 @@ def _gini(interval: ConfidenceInterval | None, floors: AcceptanceLimits) -> Limi
         return VerdictAnswer.NOT_MET if gini >= floors.recalibrate else VerdictAnswer.RECALIBRATE
 
     answer, sure = answer_by_interval(interval, answer_to)
-    return LimitVerdict("Gini of the total", limit, interval_words(interval), answer=answer, sure=sure)
+    words = interval_words(interval, beside=(floors.gini, floors.recalibrate))
+    return LimitVerdict("Gini of the total", limit, words, answer=answer, sure=sure)
 
 
 def _capture(capture: Capture | None, floors: AcceptanceLimits) -> list[LimitVerdict]:
@@ -139,13 +146,13 @@ def _capture(capture: Capture | None, floors: AcceptanceLimits) -> list[LimitVer
     few_missed, sure_missed = answer_by_interval(missed, lambda share: share <= floors.misses)
     room = (
         f"these levels hold {percent(capture.top_share)} of the portfolio and {percent(capture.prevalence)} of it is "
-        f"confirmed, so at most {percent(capture.possible)} can be captured"
+        f"confirmed, so at most {percent(capture.possible, beside=(floors.capture,))} can be captured"
     )
     return [
         LimitVerdict(
             captured_name,
             limits[0],
-            interval_words(captured, percent=True),
+            interval_words(captured, percent=True, beside=(floors.capture,)),
             answer=VerdictAnswer.UNREACHABLE
             if capture.possible < floors.capture
             else VerdictAnswer.MET
@@ -157,7 +164,7 @@ def _capture(capture: Capture | None, floors: AcceptanceLimits) -> list[LimitVer
         LimitVerdict(
             misses,
             limits[1],
-            interval_words(missed, percent=True),
+            interval_words(missed, percent=True, beside=(floors.misses,)),
             answer=VerdictAnswer.UNREACHABLE
             if 1 - capture.possible > floors.misses
             else VerdictAnswer.MET
@@ -177,7 +184,7 @@ def _shares(levels: tuple[LevelRow, ...], floors: AcceptanceLimits) -> list[Limi
         LimitVerdict(
             f"Portfolio in {row.level}",
             f"{100 * least:g} to {100 * most:g} %",
-            percent(row.share),
+            percent(row.share, beside=(least, most)),
             answer=VerdictAnswer.MET if least <= row.share <= most else VerdictAnswer.NOT_MET,
             sure=True,
         )

@@ -49,6 +49,20 @@ def test_everything_that_was_found_is_on_the_page(report: dict[str, Any]) -> Non
     assert f"{overall['known']:,} were confirmed before that time" in told
 
 
+def test_no_figure_reads_as_the_limit_that_it_is_beside(report: dict[str, Any]) -> None:
+    overall, triggers = report["groups"][0], {each["name"]: each for each in report["triggers"]}
+    triggers["gini"].update(figure=0.5997, answer="reached")
+    triggers["overrides"].update(figure=0.1002, answer="reached")
+    report["overrides"].update(downward_share=0.1002)
+    overall["drift"].update(index=0.2496, verdict="moving")
+    page = validation_sections(7, "why", report)
+    tables = {section.title: section.table for section in page.sections if section.table is not None}
+    numbers = {row[0]: row[4] for row in tables["What asks for a revalidation"].rows}
+    assert (numbers["gini"], numbers["overrides"]) == ("0.5997", "0.1002")
+    assert tables["What the levels were worth"].rows[0][-1] == "moving (0.2496)"
+    assert "; 10.02 % below what the rules said, of 10 % that may be." in "".join(one.words for one in page.sections)
+
+
 def test_a_validation_from_before_the_level_was_ranked_is_shown_without_that(report: dict[str, Any]) -> None:
     for group in report["groups"]:
         del group["ranked"]["level_gini"]

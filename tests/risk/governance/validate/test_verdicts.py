@@ -106,3 +106,15 @@ def test_shares_are_held_against_the_bands_of_four_levels() -> None:
     assert (
         by_name(verdicts(None, None, 0, empty, AcceptanceLimits()), "Portfolio in low").answer == VerdictAnswer.NOT_MET
     )
+
+
+def test_what_is_measured_never_reads_as_the_floor_that_it_misses() -> None:
+    """2,399 of 3,000 captured are 79.97 %, and the floor is 80 %."""
+    verdict = judged(ConfidenceInterval(0.64996, 0.6, 0.70004), 2399, 601)
+    assert by_name(verdict, "Gini").measured == "0.64996 (0.600 to 0.700)"
+    assert by_name(verdict, "Confirmed in high").measured.startswith("79.97 % (")
+    assert by_name(verdict, "Confirmed below").measured.startswith("20.03 % (")
+    rows = level_rows(np.repeat([1, 2, 3, 4], [7003, 2000, 800, 197]), np.zeros(10_000, dtype=np.bool_), NAMES)
+    low, medium, *_ = verdicts(None, None, 0, rows, AcceptanceLimits())[3:]
+    assert (low.answer, low.measured, low.floor) == (VerdictAnswer.NOT_MET, "70.03 %", "60 to 70 %")
+    assert (medium.answer, medium.measured) == (VerdictAnswer.MET, "20.0 %")
