@@ -27,7 +27,6 @@ from fivefold.risk.governance.validate.measures import Capture, LevelRow, captur
 from fivefold.risk.governance.validate.peers import PeerComparison, PeerFigures, compare_with_peer
 from fivefold.risk.governance.validate.ranking import (
     RESAMPLES,
-    ConfidenceInterval,
     Marks,
     Paired,
     Ranking,
@@ -211,7 +210,7 @@ def validate(
         other=None if other is None else _compared(assessments, other, ranked, confirmed, options),
         peer=compare_with_peer(options.peer, measured.ranking, measured.level_ranking, capture),
         stability=() if reference is None else stability_indices(reference, assessments),
-        verdicts=verdicts(measured.gini, capture, population.confirmed, levels, options.floors),
+        verdicts=verdicts(measured.ranking, capture, population.confirmed, levels, options.floors),
         failures=failures(assessments),
         cautions=tuple(_cautions(assessments, population, measured.singles, options)),
     )
@@ -234,11 +233,6 @@ class _Measured:
             self.curve = tuple(capture_curve(total, marks))
             self.additions = additions(assessments, included, confirmed, *draws)
             self.singles = singles(assessments, total, included, confirmed, *draws)
-
-    @property
-    def gini(self) -> ConfidenceInterval | None:
-        """That of the total."""
-        return None if self.ranking is None else self.ranking.gini
 
 
 def levels_by_rules(outcomes: pl.DataFrame) -> Integers:

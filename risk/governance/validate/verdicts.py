@@ -1,12 +1,12 @@
 """Verdicts: measures against acceptance limits, and where there are too few labels for one."""
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from enum import StrEnum
 
 from fivefold.domain.text import apart_from, percent
 from fivefold.risk.governance.validate.measures import LEAST_CONFIRMED, Capture, LevelRow, answer_by_interval
-from fivefold.risk.governance.validate.ranking import CONFIDENCE, ConfidenceInterval, share
+from fivefold.risk.governance.validate.ranking import CONFIDENCE, ConfidenceInterval, Ranking, share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +92,7 @@ def interval_words(interval: ConfidenceInterval, *, percent: bool = False, besid
 
 
 def verdicts(
-    gini: ConfidenceInterval | None,
+    ranking: Ranking | None,
     capture: Capture | None,
     confirmed: int,
     levels: tuple[LevelRow, ...],
@@ -101,26 +101,29 @@ def verdicts(
     """Judge what was measured.
 
     Args:
-        gini: of the total; None where it could not be measured.
+        ranking: by the total, of those assessed in full; None where it could not be measured.
         capture: what the top levels hold; None where no entity is confirmed.
         confirmed: how many labels there are.
         levels: the portfolio by level.
         floors: what is asked.
     """
-    measured = [_gini(gini, floors), *_capture(capture, floors)]
+    measured = [_gini(ranking, floors), *_capture(capture, floors)]
     if confirmed < floors.confirmed:
         few = f"{confirmed} are confirmed; {floors.why_so_many}"
-        measured = [
-            LimitVerdict(each.what, each.floor, each.measured, answer=VerdictAnswer.TOO_FEW, sure=True, because=few)
-            for each in measured
-        ]
+        measured = [_without_answer(each, few) for each in measured]
     return (*measured, *_shares(levels, floors))
 
 
-def _gini(interval: ConfidenceInterval | None, floors: AcceptanceLimits) -> LimitVerdict:
+def _without_answer(verdict: LimitVerdict, because: str) -> LimitVerdict:
+    return replace(verdict, answer=VerdictAnswer.TOO_FEW, sure=True, because=because)
+
+
+def _gini(ranking: Ranking | None, floors: AcceptanceLimits) -> LimitVerdict:
+    """Judge the Gini, which rests on those assessed in full alone: on enough who are confirmed, and as many others."""
     limit = f"above {floors.gini}; recalibrate below {floors.recalibrate}"
-    if interval is None:
+    if ranking is None:
         return LimitVerdict("Gini of the total", limit, "not measured", answer=VerdictAnswer.TOO_FEW, sure=True)
+    interval, others = ranking.gini, ranking.entities - ranking.confirmed
 
     def answer_to(gini: float) -> VerdictAnswer:
         if gini > floors.gini:
@@ -129,7 +132,14 @@ def _gini(interval: ConfidenceInterval | None, floors: AcceptanceLimits) -> Limi
 
     answer, sure = answer_by_interval(interval, answer_to)
     words = interval_words(interval, beside=(floors.gini, floors.recalibrate))
-    return LimitVerdict("Gini of the total", limit, words, answer=answer, sure=sure)
+    verdict = LimitVerdict("Gini of the total", limit, words, answer=answer, sure=sure)
+    if min(ranking.confirmed, others) >= floors.confirmed:
+        return verdict
+    return _without_answer(
+        verdict,
+        f"of those assessed in full {ranking.confirmed:,} are confirmed and {others:,} are not; at least "
+        f"{floors.confirmed} of each are needed",
+    )
 
 
 def _capture(capture: Capture | None, floors: AcceptanceLimits) -> list[LimitVerdict]:

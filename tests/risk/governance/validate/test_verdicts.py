@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fivefold.risk.governance.validate.measures import captured_share, level_rows
-from fivefold.risk.governance.validate.ranking import ConfidenceInterval
+from fivefold.risk.governance.validate.ranking import ConfidenceInterval, Ranking
 from fivefold.risk.governance.validate.verdicts import (
     AcceptanceLimits,
     LimitVerdict,
@@ -19,13 +19,22 @@ NAMES = ("low", "medium", "high", "critical")
 
 
 def judged(
-    found: ConfidenceInterval | None, hits: int = 90, low: int = 10, others: tuple[int, int, int, int] = (60, 22, 10, 4)
+    gini: ConfidenceInterval,
+    hits: int = 90,
+    low: int = 10,
+    others: tuple[int, int, int, int] = (60, 22, 10, 4),
+    ranked: tuple[int, int] | None = None,
 ) -> Any:
-    """*hits* confirmed in high, *low* confirmed in low, and others that are not confirmed, ten of each number."""
+    """*hits* confirmed in high, *low* confirmed in low, and others that are not confirmed, ten of each number.
+
+    *ranked* of the confirmed and of the others were assessed in full; all, unless it is said.
+    """
     level = np.repeat([3, 1, 1, 2, 3, 4], [hits, low, *(10 * count for count in others)])
     confirmed = np.arange(len(level)) < hits + low
+    confirmed_ranked, others_ranked = ranked or (hits + low, 10 * sum(others))
+    ranking = Ranking(confirmed_ranked + others_ranked, confirmed_ranked, gini, gini)
     return verdicts(
-        found,
+        ranking,
         captured_share(level, confirmed, NAMES),
         hits + low,
         level_rows(level, confirmed, NAMES),
@@ -81,6 +90,18 @@ def test_few_labels_give_no_verdict_but_the_numbers() -> None:
         assert "at least 50 are needed: with these the 95 % interval of a capture of 80 %" in verdict.because
     assert by_name(found, "Gini").measured == "0.900 (0.800 to 0.950)"
     assert by_name(judged(ConfidenceInterval(0.9, 0.8, 0.95), 41, 9), "Gini").answer == VerdictAnswer.MET
+
+
+def test_a_gini_that_rests_on_few_has_no_verdict() -> None:
+    """A hundred are confirmed, but most of them could not be assessed in full."""
+    gini = ConfidenceInterval(0.1, -0.1, 0.3)
+    for ranked in ((49, 900), (95, 49)):
+        found = judged(gini, ranked=ranked)
+        verdict = by_name(found, "Gini")
+        assert (verdict.answer, verdict.measured) == (VerdictAnswer.TOO_FEW, "0.100 (-0.100 to 0.300)")
+        assert f"{ranked[0]} are confirmed and {ranked[1]} are not; at least 50 of each are needed" in verdict.because
+        assert by_name(found, "Confirmed in").answer == VerdictAnswer.MET
+    assert by_name(judged(gini, ranked=(50, 50)), "Gini").answer == VerdictAnswer.RECALIBRATE
 
 
 def test_without_labels_nothing_is_measured() -> None:
