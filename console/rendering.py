@@ -24,7 +24,7 @@ from fivefold.console.repeats import new_key
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit, address, notice_of
 from fivefold.domain.clock import DAY_US, day_text, from_microseconds, now_microseconds, utc_text
-from fivefold.domain.money import amount_words
+from fivefold.domain.money import amount_words, rounded_words
 from fivefold.domain.segments import score_text
 from fivefold.domain.text import apart_from, percent
 from fivefold.models.drift import index_words
@@ -197,6 +197,7 @@ def environment() -> Environment:
         "money": amount_words,
         "percent": percent,
         "points": points,
+        "rounded": rounded_words,
         "score": score_text,
         "seen_value": seen_value,
         "sentence": sentence,

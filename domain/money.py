@@ -64,6 +64,15 @@ def amount_words(amount: float, code: str) -> str:
     return f"{whole}.{decimals}" if decimals else whole
 
 
+def rounded_words(amount: float, code: str) -> str:
+    """Write a sum that was computed, such as an expected value or a mean, with the decimals of its currency.
+
+    >>> rounded_words(1234.567, "JPY"), rounded_words(0.0616, "KWD"), rounded_words(1234.567, "EUR")
+    ('1,235', '0.062', '1,234.57')
+    """
+    return f"{amount:,.{_MINOR_DIGITS.get(code, 2)}f}"
+
+
 @dataclass(frozen=True)
 class Rate:
     """The value of one unit of a currency in the base currency, and the day of that rate."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from fivefold.domain.breakdown import Breakdown, Contribution
 from fivefold.domain.clock import day_text
+from fivefold.domain.money import rounded_words
 from fivefold.domain.segments import score_text
 from fivefold.domain.text import percent
 from fivefold.features.catalogue.indicator import Indicator
@@ -96,9 +97,10 @@ def sentence(model: ValueModel, explanations: Explanations, row: int, level_perc
     scores = explanations.scores
     between = intervals(model, explanations, level_percent).text(row, model.currency)
     place = percent(scores.percentile[row], 0).removeprefix(">")
+    money = f"{rounded_words(scores.expected_value[row], model.currency)} {model.currency}"
     return (
         f"score {score_text(scores.score[row], model.cut_points)}, {scores.category[row]}, "
-        f"worth {scores.expected_value[row]:,.2f} {model.currency} in {model.horizon_days} days"
+        f"worth {money} in {model.horizon_days} days"
         f"{f' ({between})' if between else ''}, "
         f"more than {place} of the customers known on {day_text(model.test_as_of)}"
     )
@@ -184,7 +186,7 @@ def value_text(value: float, unit: str, currency: str) -> str:
     if isnan(value):
         return "undefined"
     if unit in {"money", "money per day"}:
-        return f"{value:,.2f} {unit.replace('money', currency)}"
+        return f"{rounded_words(value, currency)} {unit.replace('money', currency)}"
     if unit == "share":
         return f"{100 * value:.1f} %"
     if unit == "days":

@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.inspection import partial_dependence
 
 from fivefold.domain.errors import ConfigError
+from fivefold.domain.money import rounded_words
 from fivefold.domain.text import html_table, perhaps
 from fivefold.features.histories import Floats, Integers
 from fivefold.models.explain import value_text
@@ -61,7 +62,8 @@ class PartialDependence:
     def __repr__(self) -> str:
         """Say between what the average lies."""
         money = self.average["expected_value"]
-        return f"<{self.headline}: {money.min():,.2f} to {money.max():,.2f} {self.currency} on average>"
+        low, high = (rounded_words(float(end), self.currency) for end in (money.min(), money.max()))
+        return f"<{self.headline}: {low} to {high} {self.currency} on average>"
 
     def picture(self) -> "alt.VConcatChart":
         """Draw the average, the single customers behind it, and beneath how many customers each value stands for."""
@@ -80,7 +82,7 @@ class PartialDependence:
         rows = [
             [
                 NO_VALUE if isnan(value) else value_text(value, self._kind, self.currency),
-                f"{money:,.2f}",
+                rounded_words(money, self.currency),
                 f"{score:.2f}",
                 f"{customers:,}",
             ]

@@ -23,6 +23,7 @@ from fivefold.cli.terminal import (
 from fivefold.cli.value_model.engines import OpenWorkers, read_by
 from fivefold.cli.value_model.output import open_output, require_output
 from fivefold.domain.clock import day_text, parse_moment
+from fivefold.domain.money import rounded_words
 from fivefold.domain.provenance import hash_text
 from fivefold.domain.settings import require_model_name
 from fivefold.domain.text import percent
@@ -110,13 +111,15 @@ def show_version(version: "JudgedVersion", name: str) -> None:
         money = f"({version.currency})"
         columns = ("predicted on", "customers", f"predicted {money}", f"realised {money}", "ratio", "in interval")
         title = f"{name} version {version.number}{champion}: predicted and realised mean value"
-        show_table(title, (*columns, "Gini", "Spearman"), [_day_cells(day) for day in days])
+        show_table(title, (*columns, "Gini", "Spearman"), [_day_cells(day, version.currency) for day in days])
         echo()
         latest = days[-1]
         for by, heading in (("segment", "segment"), ("decile", "tenth by prediction")):
             rows = latest.figures.filter(pl.col("by") == by).to_dicts()
             title = f"Predictions of {day_text(latest.day_us)} by {heading}"
-            show_table(title, (heading, *columns[1:]), [[row["group"], *figure_cells(row)] for row in rows])
+            show_table(
+                title, (heading, *columns[1:]), [[row["group"], *figure_cells(row, version.currency)] for row in rows]
+            )
             echo()
         if latest.gone:
             echo(f"In no figure, for they are not in the data by {day_text(latest.day_us)}: {latest.gone:,} customers")
@@ -127,15 +130,16 @@ def show_version(version: "JudgedVersion", name: str) -> None:
     echo(f"Version {version.number}{champion}: {version.verdict}.")
 
 
-def _day_cells(day: "RealisedDay") -> list[str]:
+def _day_cells(day: "RealisedDay", currency: str) -> list[str]:
     gini, spearman = day.metrics.normalised_gini, day.metrics.spearman
     ranking = ["" if isnan(figure) else f"{figure:.4f}" for figure in (gini, spearman)]
-    return [day_text(day.day_us), *figure_cells(day.whole), *ranking]
+    return [day_text(day.day_us), *figure_cells(day.whole, currency), *ranking]
 
 
-def figure_cells(row: dict[str, float | None]) -> list[str]:
+def figure_cells(row: dict[str, float | None], currency: str) -> list[str]:
     """Write the figures of a group: customers, means of money, the ratio with its interval, the share covered."""
     ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f} ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})"
-    means = ("" if row[mean] is None else f"{row[mean]:,.2f}" for mean in ("predicted_mean", "realised_mean"))
+    sums = (row["predicted_mean"], row["realised_mean"])
+    means = ("" if mean is None else rounded_words(mean, currency) for mean in sums)
     covered = "" if row["covered_share"] is None else percent(row["covered_share"])
     return [f"{row['customers']:,}", *means, ratio, covered]

@@ -39,6 +39,7 @@ from fivefold.cli.value_model.output import Write, open_output, require_output
 from fivefold.cli.value_model.parts import RestartOption, conditions, continued
 from fivefold.domain.clock import CLOCK_SLACK_US, DAY_US, day_text, iso_text, parse_moment
 from fivefold.domain.errors import ConfigError, FileFormatError
+from fivefold.domain.money import rounded_words
 from fivefold.domain.parts import Parts, Task
 from fivefold.domain.segments import SEGMENTS, score_text
 from fivefold.domain.text import count_text, percent
@@ -172,7 +173,7 @@ class Summary:
     def show(self, model: "ValueModel", as_of: int, *, explicit: bool) -> None:
         """Print the segments, and warn about the newest row unless the as-of is explicit."""
         rows = [
-            [segment, f"{count:,.0f}", _mean(scores, count), _mean(money, count)]
+            [segment, f"{count:,.0f}", _mean(scores, count), _mean(money, count, model.currency)]
             for segment, (count, scores, money) in reversed(self._segments.items())
         ]
         value = f"mean expected value ({model.currency}, {model.horizon_days} days)"
@@ -271,8 +272,9 @@ def score_file(
     return summary
 
 
-def _mean(total: float, count: float) -> str:
-    return f"{total / count:,.2f}" if count else ""
+def _mean(total: float, count: float, currency: str = "") -> str:
+    """Write a mean; one of money with the decimals of its currency."""
+    return rounded_words(total / count, currency) if count else ""
 
 
 @contextmanager

@@ -34,6 +34,7 @@ from fivefold.cli.value_model.engines import (
 from fivefold.cli.value_model.scheduled import When, require_schedule, run_scheduled
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
+from fivefold.domain.money import rounded_words
 from fivefold.domain.settings import read_settings, require_model_name
 from fivefold.domain.text import count_text, percent
 from fivefold.training.config import DEFAULT_NAME, MOST_ORIGINS, TrainingConfig, read_config
@@ -275,7 +276,12 @@ def show_outcome(outcome: "TrainingResult", config: TrainingConfig) -> None:
     show_table(f"On {evaluation.customers:,} customers of a window that the model never saw", columns, rows)
     echo()
     segments = [
-        [row["segment"], f"{row['customers']:,}", f"{row['value_mean']:,.2f}", percent(row["value_share"])]
+        [
+            row["segment"],
+            f"{row['customers']:,}",
+            rounded_words(row["value_mean"], config.base_currency),
+            percent(row["value_share"]),
+        ]
         for row in evaluation.segments.to_dicts()
     ]
     money = f"mean value ({config.base_currency})"
@@ -349,5 +355,5 @@ def coverage_text(model: "ValueModel", evaluation: "Evaluation") -> str:
     return (
         f"Intervals of {judged.level_percent} % held {percent(judged.covered_share)} of the values ({by_segment}), and "
         f"{percent(judged.expected_share)} of those that they were measured on; "
-        f"{judged.width_mean:,.2f} {model.currency} wide on average."
+        f"{rounded_words(judged.width_mean, model.currency)} {model.currency} wide on average."
     )

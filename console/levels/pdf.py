@@ -24,6 +24,7 @@ from fivefold.charts.bars import PLOT_WIDTH, Bar
 from fivefold.console.levels.difference import points_waterfall
 from fivefold.console.rendering import attribute, moment, reading_in, seen_value, sentence, signed, words
 from fivefold.console.texts import text
+from fivefold.domain.money import rounded_words
 from fivefold.domain.segments import score_text
 from fivefold.usecases.levels.explain import ValueSeen
 from fivefold.usecases.portfolio.export import CustomerExport
@@ -205,10 +206,10 @@ def _level(export: CustomerExport) -> str:
 
 def _worth(export: CustomerExport) -> str:
     value = export.value
-    if value is None or value.score is None:
+    if value is None or value.score is None or value.expected_value is None or value.currency is None:
         return text("There is no value.")
     sentences = text("Score {score} of 5, segment {segment}.", score=score_text(value.score), segment=value.segment)
-    money = f"{value.expected_value:,.2f} {value.currency}"
+    money = f"{rounded_words(value.expected_value, value.currency)} {value.currency}"
     if value.horizon_days is None:
         sentences += " " + text("Expected value {money}.", money=money)
     else:

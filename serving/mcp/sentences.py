@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fivefold.domain.money import rounded_words
 from fivefold.domain.segments import score_text
 from fivefold.domain.text import count_text
 
@@ -50,13 +51,13 @@ def value_sentence(who: str, value: Content | None) -> str:
 
     >>> value_sentence("c1", None)
     'The value model knows no value of c1.'
-    >>> value_sentence("c", {"score": 4.2, "segment": "top", "expected_value": 8, "currency": "EUR", "as_of":
+    >>> value_sentence("c", {"score": 4.2, "segment": "top", "expected_value": 8, "currency": "JPY", "as_of":
     ...     "2026-11-26T00:00:00Z", "horizon_days": 0, "breakdown": None, "unexplained": "Version 1 gave it."})
-    'c scores 4.20 of 5 (top), expected to bring 8.00 EUR, as of 2026-11-26. It cannot be explained: Version 1 gave it.'
+    'c scores 4.20 of 5 (top), expected to bring 8 JPY, as of 2026-11-26. It cannot be explained: Version 1 gave it.'
     """
     if value is None or value["score"] is None:
         return f"The value model knows no value of {who}."
-    expected = f"{value['expected_value']:.2f} {value['currency']}"
+    expected = f"{rounded_words(value['expected_value'], value['currency'])} {value['currency']}"
     days = f" in {value['horizon_days']} days" if value["horizon_days"] else ""
     sentence = (
         f"{who} scores {score_text(value['score'])} of 5 ({value['segment']}), expected to bring {expected}{days}"
@@ -310,7 +311,9 @@ def worth_sentence(value: Content) -> str:
 
 
 def _money(worth: Sequence[Content]) -> str:
-    amounts = " and ".join(f"{money['amount']:,.2f} {money['currency']}" for money in worth)
+    amounts = " and ".join(
+        f"{rounded_words(money['amount'], money['currency'])} {money['currency']}" for money in worth
+    )
     return f" ({amounts})" if amounts else ""
 
 

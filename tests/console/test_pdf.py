@@ -62,6 +62,12 @@ def test_a_customer_fits_on_one_page() -> None:
     assert pages_of(document) == 1
 
 
+def test_what_a_customer_is_worth_has_the_decimals_of_its_currency() -> None:
+    assert CUSTOMER.value is not None
+    worth = [pdf._worth(replace(CUSTOMER, value=replace(CUSTOMER.value, currency=code))) for code in ("KWD", "JPY")]
+    assert ["Expected value 1.460 KWD" in worth[0], "Expected value 1 JPY" in worth[1]] == [True, True]
+
+
 def test_a_calculation_has_its_formula_beside_its_value() -> None:
     assert pdf._seen(ValueSeen("cash share", "0.3", "cash out 3 ÷ income 10 = 0.3")) == (
         "cash share: 0.3 (cash out 3 ÷ income 10 = 0.3)"

@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import replace
+from datetime import date
 from math import fsum, isnan, nan
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fivefold.charts.steps import waterfall_plot
+from fivefold.domain.money import base_only
 from fivefold.features.catalogue.indicator import UNITS
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.models.curve import ScoreCurve
@@ -268,6 +270,15 @@ def test_a_score_just_below_a_cut_point_is_not_written_as_the_cut_point() -> Non
     assert words in sentence(below, explained, 0)
     plot = waterfall_plot(breakdown(explained, 0, "EUR"), base_label="base", total_label="score")
     assert plot.rows[-1].number == f"{cut - 0.01:.2f}"
+
+
+@pytest.mark.parametrize(("currency", "decimals"), [("KWD", 3), ("JPY", 0), ("EUR", 2)])
+def test_money_is_written_with_the_decimals_of_its_currency(currency: str, decimals: int) -> None:
+    model = value_model()
+    own = replace(model, rates=base_only(currency, date(2024, 1, 1)))
+    explained = explain(own, known_matrix()[:1])
+    assert f"worth {explained.scores.expected_value[0]:,.{decimals}f} {currency} in" in sentence(own, explained, 0)
+    assert value_text(12.3456, "money per day", currency) == f"{12.3456:.{decimals}f} {currency} per day"
 
 
 def test_an_undefined_value_is_said_to_be_undefined() -> None:
