@@ -6,7 +6,7 @@ for each customer turns them into points that add up to score - base.
 """
 
 from dataclasses import dataclass, replace
-from math import fsum, isnan
+from math import floor, fsum, isnan
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,6 @@ from fivefold.domain.breakdown import Breakdown, Contribution
 from fivefold.domain.clock import day_text
 from fivefold.domain.money import rounded_words
 from fivefold.domain.segments import score_text
-from fivefold.domain.text import percent
 from fivefold.features.catalogue.indicator import Indicator
 from fivefold.features.histories import Floats
 from fivefold.models.prediction import LOG_LINK
@@ -24,6 +23,8 @@ from fivefold.models.value_model import Intervals, Scores, ValueModel
 _SLOPE_STEP = 1e-3
 _NO_DIFFERENCE = 1e-9
 """Below this share of the contributions' size, (score - base) / (margin - expected margin) is 0 / 0."""
+_ROUNDING = 1e-9
+"""What a whole percentage may lack by the arithmetic of fractions: 100 x 0.29 is below 29."""
 
 
 @dataclass(frozen=True)
@@ -96,13 +97,13 @@ def sentence(model: ValueModel, explanations: Explanations, row: int, level_perc
     """
     scores = explanations.scores
     between = intervals(model, explanations, level_percent).text(row, model.currency)
-    place = percent(scores.percentile[row], 0).removeprefix(">")
+    place = floor(100 * scores.percentile[row] + _ROUNDING)  # never up: it says "more than"
     money = f"{rounded_words(scores.expected_value[row], model.currency)} {model.currency}"
     return (
         f"score {score_text(scores.score[row], model.cut_points)}, {scores.category[row]}, "
         f"worth {money} in {model.horizon_days} days"
         f"{f' ({between})' if between else ''}, "
-        f"more than {place} of the customers known on {day_text(model.test_as_of)}"
+        f"more than {place} % of the customers known on {day_text(model.test_as_of)}"
     )
 
 

@@ -272,6 +272,17 @@ def test_a_score_just_below_a_cut_point_is_not_written_as_the_cut_point() -> Non
     assert plot.rows[-1].number == f"{cut - 0.01:.2f}"
 
 
+@pytest.mark.parametrize(
+    ("percentile", "words"), [(0.326, "32 %"), (0.29, "29 %"), (0.999, "99 %"), (0.004, "0 %"), (1.0, "100 %")]
+)
+def test_a_place_is_never_rounded_up(percentile: float, words: str) -> None:
+    """Who is worth more than 32.6 % of the customers is not worth more than 33 %."""
+    model = value_model()
+    explained = explain(model, known_matrix()[:1])
+    placed = replace(explained, scores=replace(explained.scores, percentile=np.array([percentile])))
+    assert f", more than {words} of the customers known on" in sentence(model, placed, 0)
+
+
 @pytest.mark.parametrize(("currency", "decimals"), [("KWD", 3), ("JPY", 0), ("EUR", 2)])
 def test_money_is_written_with_the_decimals_of_its_currency(currency: str, decimals: int) -> None:
     model = value_model()

@@ -2,7 +2,7 @@
 
 import json
 import re
-from math import fsum
+from math import floor, fsum
 from pathlib import Path
 
 import polars as pl
@@ -30,7 +30,7 @@ def test_the_headline_is_the_score(user: str, home: Home, scored: pl.DataFrame) 
     assert out.startswith(
         f"Customer {user} as of {AS_OF}: score {found['score']:.2f}, {found['category']}, worth "
         f"{found['expected_value']:,.2f} EUR in 90 days ({between} EUR, 80 % sure), "
-        f"more than {100 * found['percentile']:.0f} % of the customers known on 2024-10-02\n"
+        f"more than {floor(100 * found['percentile'])} % of the customers known on 2024-10-02\n"
     )
 
 
