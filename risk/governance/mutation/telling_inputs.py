@@ -53,7 +53,8 @@ def telling_inputs(change: StepChange, before: Program, after: Program, scope: L
         word = str(change.path[-1])
         return Telling(inputs=_at_the_end(word, change)) if word in _LENGTHS else Telling()
     if change.path[0] == "cooldown":
-        return Telling(inputs=f"a customer whose level was entered {change.before} before, and would be lower now")
+        shorter = min(change.before, change.after, key=_days)  # that one has passed then, and the other has not
+        return Telling(inputs=f"a customer whose level was entered {shorter} before, and would be lower now")
     if "when" in change.path or change.path[0] == "applies_to":
         return _of_choice(change.path, before.analysed, after.analysed, scope)
     return _of_weights(change.path, before.analysed) if "weights" in change.path else _of_cuts(before, after)
@@ -78,10 +79,14 @@ _LENGTHS = ("half_life", "over", "active", "dormant", "within")
 """Words whose value is a length of time."""
 
 
+def _days(length: str) -> int:
+    return int(length.split(maxsplit=1)[0])
+
+
 def _at_the_end(window: str, change: StepChange) -> str:
     if window == "half_life":
         return f"a signal {change.before} old, where the total is expected"
-    longer = int(change.after.split()[0]) > int(change.before.split()[0])
+    longer = _days(change.after) > _days(change.before)
     length = change.before if longer else change.after
     if window == "over":
         which = "longer" if longer else "present"

@@ -144,3 +144,21 @@ def test_an_example_has_a_moment_at_which_the_lists_are_as_it_needs() -> None:
     (change,) = (each for each in found if each.where == "rule a, case 1, when")
     assert change.example is not None
     assert change.example["as_of"] == "2024-01-01"
+
+
+@pytest.mark.parametrize(("days", "level", "left"), [(29, "high", "31 days"), (30, "low", "29 days")])
+def test_a_level_that_was_entered_so_long_before_notices_a_cooldown(days: int, level: str, left: str) -> None:
+    """Each example that is told of one change notices that one, and not the other."""
+    rules = HEAD + rule("one", "input: {field: wealth}, cases: [{when: {at_least: 5}, points: 3}]")
+    words = {change.after: change.inputs for change in unnoticed(rules + EXAMPLES) if change.where == "cooldown"}
+    assert words == {
+        "29 days": "a customer whose level was entered 29 days before, and would be lower now",
+        "31 days": "a customer whose level was entered 30 days before, and would be lower now",
+    }
+    entered = f"2024-06-{31 - days:02d}"
+    example = (
+        "  - {name: held, as_of: 2024-07-01, "
+        f"given: {{wealth: 1, previous: {{level: high, entered: {entered}}}}}, expect: {{level: {level}}}}}\n"
+    )
+    missed = [change.after for change in unnoticed(rules + EXAMPLES + example) if change.where == "cooldown"]
+    assert missed == [left]
