@@ -137,7 +137,7 @@ def _source(source: Path | str | Frame, columns: Mapping[str, str] | None) -> So
 
 
 def _rows_of_json(rows: list[Any], names: ColumnMap) -> list[Any]:
-    """Give rows as JSON has them: by our names, with moments as text; what is no row is refused by its reader."""
+    """Give rows as JSON has them: by our names, with moments as text; their reader refuses what is not a row."""
     theirs = list(dict.fromkeys(str(name) for row in rows if isinstance(row, dict) for name in row))
     pairs = names.rename(theirs, "the table")
     return [

@@ -1,11 +1,14 @@
 """Which of several rulesets decides on an entity, where it is unknown whether some of them apply.
 
 The first ruleset that applies decides. Where it is unknown whether one applies, it keeps the entities that it decided
-on before, and its floors count for all others: a missing value never brings an entity under a milder ruleset.
+on before, and its floors count for all others: a missing value never brings an entity under a milder ruleset. Where
+that cannot be read the failure stays in sight, unless another ruleset asks for a higher level than the entity keeps.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Final
+
+import polars as pl
 
 from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
 from fivefold.risk.engine.levels import RULES_LEVEL
@@ -13,7 +16,20 @@ from fivefold.risk.engine.program import FLOOR
 from fivefold.risk.facts.portfolio import ENTITY
 
 DECIDES: Final = (Status.ASSESSED.value, Status.FAILED.value, Status.UNCLASSIFIED.value)
-"""With such a status a ruleset applies, and no later one is tried."""
+"""With such a status a ruleset applies, unless it failed because that cannot be read."""
+
+
+def surely_applies(assessments: Assessments) -> pl.Series:
+    """Tell of each entity whether the ruleset applies to it for sure, so that no later one is tried."""
+    return assessments.outcomes[STATUS].is_in(DECIDES) & ~_predicate_failed(assessments)
+
+
+def _predicate_failed(assessments: Assessments) -> pl.Series:
+    """Tell of each entity whether it is unknown if the ruleset applies, as a value cannot be read."""
+    failed, applies = assessments.outcomes[STATUS] == Status.FAILED.value, assessments.program.applies
+    if applies is None or not failed.any():
+        return pl.repeat(False, len(failed), eager=True)
+    return failed & assessments.inputs.select(applies.is_null().alias("unknown")).to_series()
 
 
 def deciders(tried: Sequence[Assessments], decided_before: Mapping[str, int]) -> dict[str, int]:
@@ -24,21 +40,23 @@ def deciders(tried: Sequence[Assessments], decided_before: Mapping[str, int]) ->
         decided_before: the place of the ruleset that decided on an entity before, by entity.
 
     Returns:
-        By entity: of the rulesets that apply or may apply the one that asks for the highest level; of equal ones the
-        one that decided before, then the one that applies, then the first. One that may apply asks for the level that
-        it keeps where it decided before, and for its floors where it did not.
+        By entity: of the rulesets that apply or may apply the one that asks for the highest level; of equal ones one
+        that cannot read whether it applies, then the one that decided before, then the one that applies, then the
+        first. One that may apply asks for the level that it keeps where it decided before, and for its floors where it
+        did not; one that cannot read it for the level that the entity keeps, the lowest at least.
     """
-    best: dict[str, tuple[int, bool, bool, int]] = {}
+    best: dict[str, tuple[int, bool, bool, bool, int]] = {}
     for place, assessments in enumerate(tried):
-        for entity, status, computed, rules_level, floor in assessments.outcomes.select(
-            ENTITY, STATUS, COMPUTED, RULES_LEVEL, FLOOR
+        columns = assessments.outcomes.select(ENTITY, STATUS, COMPUTED, RULES_LEVEL, FLOOR)
+        for entity, status, computed, rules_level, floor, failed in columns.with_columns(
+            _predicate_failed(assessments).alias("failed")
         ).iter_rows():
             if status == Status.NOT_APPLICABLE:
                 continue
             before = decided_before.get(entity) == place
             applies = status != Status.UNDETERMINED
             level = computed if applies else rules_level if before else floor
-            rank = (level or 0, before, applies, -place)
+            rank = (max(level or 0, int(failed)), failed, before, applies, -place)
             if entity not in best or rank > best[entity]:
                 best[entity] = rank
-    return {entity: -rank[3] for entity, rank in best.items()}
+    return {entity: -rank[-1] for entity, rank in best.items()}

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from fivefold.risk.compiler.analysis import Analysed, AnalysedRuleset, analyse_canonical
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import STATUS, Assessments, Status
-from fivefold.risk.engine.deciding import DECIDES, deciders
+from fivefold.risk.engine.deciding import deciders, surely_applies
 from fivefold.risk.engine.levels import HELD_FLOOR, HELD_HARD_FLOOR, RULES_LEVEL, from_text
 from fivefold.risk.engine.time_changes import NEVER, next_by_time
 from fivefold.risk.facts.look_back import LookBack
@@ -257,7 +257,7 @@ def _decided(
             break
         assessments = assess(ruleset, _only(portfolio, undecided), as_of, previous, set_by_hand, ahead=ahead)
         tried.append(assessments)
-        undecided = undecided.filter(~assessments.outcomes[STATUS].is_in(DECIDES))
+        undecided = undecided.filter(~surely_applies(assessments))
     if not tried:
         return
     deciding = deciders(tried, decided_before)

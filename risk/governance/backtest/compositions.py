@@ -9,7 +9,7 @@ from fivefold.domain.errors import PROBLEMS_LISTED
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
-from fivefold.risk.engine.deciding import DECIDES, deciders
+from fivefold.risk.engine.deciding import deciders, surely_applies
 from fivefold.risk.engine.levels import RULES_LEVEL
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.governance.backtest.moves import ALONE, LATER, FailedAssessment, MoveCount, failures, level_or_status
@@ -203,7 +203,7 @@ def deciding_assessments(
         )
         tried.append(assessments)
         # An entity may have several rows, of which the latest known one is assessed.
-        decided_here = assessments.outcomes.filter(pl.col(STATUS).is_in(DECIDES)).select(ENTITY)
+        decided_here = assessments.outcomes.filter(surely_applies(assessments)).select(ENTITY)
         undecided = undecided.join(decided_here, on=ENTITY, how="anti", maintain_order="left")
     deciding = deciders(tried, places) if tried else {}
     for place, assessments in enumerate(tried):

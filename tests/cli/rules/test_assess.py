@@ -337,3 +337,31 @@ def test_a_ruleset_for_commerce_reads_no_list_for_aml(tmp_path: Path, command: t
     assert "rule country → list neighbours" in refuse(tmp_path, *whole)
     (tmp_path / "lists" / "own.yaml").write_text(LIST % "purpose: both\n")
     assert run(tmp_path, *whole).code == 0
+
+
+def test_where_the_first_of_several_cannot_read_if_it_applies_the_floors_of_the_next_count(tmp_path: Path) -> None:
+    """Of two whose kind is misspelt, who is on a sanctions list is critical, and the other one failed in sight."""
+    head = "entity_type: customer\nfields: {kind: {one_of: [person, company]}, watched: flag}\n"
+    head += "levels: [low, medium, high, critical]\nscore: {points: {thresholds: [10, 20, 30]}}\n"
+    head += "max_recompute_interval: 180 days\nrationale: why\nrules:\n"
+    rule = "  - {id: watched, title: Watched, category: other, rationale: why,"
+    rule += " cases: [{when: {field: watched, equals: true}, points: 10, floor: critical}]}\n"
+    other = rule.replace("points: 10, floor: critical", "points: 1")
+    (tmp_path / "companies.yaml").write_text(
+        "ruleset: companies\n" + head.replace("levels", "applies_to: {field: kind, equals: company}\nlevels") + other
+    )
+    (tmp_path / "people.yaml").write_text("ruleset: people\n" + head + rule)
+    (tmp_path / "customers.csv").write_text(
+        "entity_id,kind,watched\na,kompany,true\nb,kompany,false\nc,company,true\nd,,true\n"
+    )
+    files = [str(tmp_path / name) for name in ("companies.yaml", "customers.csv", "people.yaml", "out.csv")]
+    done = run(
+        tmp_path, "rules", "assess", *files[:2], "--then", files[2], "--output", files[3], "--as-of", "2025-01-01"
+    )
+    assert "warning: 1 failed: b" in done.err
+    assert pl.read_csv(files[3]).select("entity_id", "level", "status", "ruleset").rows() == [
+        ("a", "critical", "assessed", "people"),
+        ("b", None, "failed", "companies"),
+        ("c", "low", "assessed", "companies"),
+        ("d", "critical", "assessed", "people"),
+    ]

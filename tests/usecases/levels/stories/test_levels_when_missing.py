@@ -188,6 +188,37 @@ def families(engine: Engine) -> Bank:
     return bank
 
 
+def test_where_the_first_ruleset_cannot_read_if_it_applies_the_floors_of_the_next_count(
+    engine: Engine,
+) -> None:
+    """A misspelt country was the end of it: whoever was on a sanctions list stayed at low, or without a level."""
+    bank = Bank(engine)
+    clerks = {"cases": [{"when": {"field": "occupation", "equals": "clerk"}, "points": 70}]}
+    norwegian = {"field": "country", "equals": "NO"}
+    bank.activate(banks.document({"clerks": clerks}, "norwegians", applies_to=norwegian, fields=NORDIC), 1)
+    bank.activate(banks.document({"sanctioned": SANCTIONED, "rich": banks.INCOME}, "others"), 2)
+    bank.put("a", country="DE", occupation="sanctioned")
+    bank.put("b", country="DE", occupation="waiter")
+    bank.put("c", country="NO", occupation="clerk")
+    bank.put("d", country="SE", occupation="waiter")
+    bank.settle()
+    assert [(bank.level(name), bank.standing(name).status) for name in "abcd"] == [
+        (3, "assessed"), (None, "failed"), (3, "assessed"), (1, "assessed"),
+    ]  # fmt: skip
+    bank.wait(days=20)
+    bank.put("b", occupation="sanctioned")
+    bank.put("c", country="DE", occupation="waiter")
+    bank.put("d", country="DE")
+    bank.settle()
+    assert [(bank.level(name), bank.standing(name).status) for name in "abcd"] == [
+        (3, "assessed"), (3, "assessed"), (3, "failed"), (1, "failed"),
+    ]  # fmt: skip
+    failed = list_failed(Context(engine, bank.actor, lambda: bank.now))
+    assert failed == [("customer", "c", "failed"), ("customer", "d", "failed")], "what cannot be read stays in sight"
+    numbers = [f"{one.entity_id}.{one.number}" for one in bank.assessments()]
+    assert [number for number in numbers if not replay_assessment(Context(engine, bank.actor), number).same] == []
+
+
 def test_nobody_comes_under_a_milder_ruleset_because_a_value_is_missing(engine: Engine) -> None:
     bank = families(engine)
     bank.put("a", country="NO", occupation="clerk")
