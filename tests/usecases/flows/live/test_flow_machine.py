@@ -300,7 +300,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(data=st.data(), amount=AMOUNTS | st.none(), key=st.sampled_from("kl"))
     def call(self, data: st.DataObject, amount: float | None, key: str) -> None:
-        """A program calls; under a key that it used it is given what there is, while the flow is off too, or refused."""
+        """A program calls; under a key that it used it is given what there is, the flow on or off, or refused."""
         name = self.somebody(data)
 
         def call() -> Any:
