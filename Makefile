@@ -15,7 +15,8 @@ endif
 ifdef COVERAGE
 PYTEST += --cov --cov-report=term --durations=40
 else
-export FIVEFOLD_TESTS ?= short
+# Not exported: `make coverage` would inherit it.
+SHORT := FIVEFOLD_TESTS=$${FIVEFOLD_TESTS:-short}
 endif
 
 .PHONY: demo test style types tests coverage soak docs screenshots serve pins requirements bento lock sbom clean
@@ -52,7 +53,7 @@ types: $(READY)
 	$(BIN)/mypy
 
 tests: $(READY)
-	$(PYTEST)
+	$(SHORT) $(PYTEST)
 
 # Which lines and branches the tests reach; it fails where they are fewer than 95 of 100.
 coverage: $(READY)
