@@ -138,10 +138,30 @@ def end_tag_in(session: Session, context: Context, entity: Entity, tag: str, now
     _record(session, context, "tag.ended", entity, rows, before, None, {ENDED_US: now})
 
 
+def shorten_tag_in(session: Session, context: Context, entity: Entity, live: Tag, until_us: int, now: int) -> None:
+    """Give a tag an earlier end that is still to come, in a transaction of the caller, which has locked the entity.
+
+    It is not given anew, so no flow hears of it before that end.
+    """
+    before = {"tag": live.tag, "until_us": live.until_us}
+    forget_ends(session, [live.id])
+    live.until_us = until_us
+    session.flush()
+    plan_ends(session, [(live.id, entity.id, until_us)], now)
+    _mark(session, entity, Reason.TAG, now)
+    rows = digests(session, "tags", [live.id])
+    _record(session, context, "tag.set", entity, rows, before, {"tag": live.tag, "until_us": until_us})
+
+
+def end_of_tag(until_us: int | None) -> int:
+    """Give the end of a tag as a moment to compare, also where it has none."""
+    return LATEST_US if until_us is None else until_us
+
+
 def live_tag_in(session: Session, entity: Entity, tag: str, now: int) -> Tag | None:
     """Find a tag that an entity has, of several rows the one that lasts longest; None if it does not have it."""
     rows = session.scalars(select(Tag).where(*_live(session, entity, tag, now)).order_by(Tag.id)).all()
-    return max(rows, key=lambda row: LATEST_US if row.until_us is None else row.until_us, default=None)
+    return max(rows, key=lambda row: end_of_tag(row.until_us), default=None)
 
 
 def _live(session: Session, entity: Entity, tag: str, now: int) -> tuple[ColumnElement[bool], ...]:

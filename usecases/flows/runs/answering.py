@@ -25,9 +25,7 @@ from fivefold.store.flows.runs import (
     run_numbered,
     version_and_flow,
 )
-from fivefold.store.ingest.entities import lock_entities, record_activity, subject_of
-from fivefold.store.ingest.tag_ends import forget_ends, plan_ends
-from fivefold.store.levels.assessment_queue import Reason
+from fivefold.store.ingest.entities import lock_entities
 from fivefold.store.sql.clocks import clock_of
 from fivefold.store.tables.entities import Entity, Tag
 from fivefold.store.tables.flows import FLOW_ACTOR, FlowAction, FlowRun
@@ -39,12 +37,11 @@ from fivefold.usecases.flows.runs.outcomes import PERSON
 from fivefold.usecases.flows.runs.reading import ActionLine, RunView, action_line, view_of
 from fivefold.usecases.flows.runs.reviews import action_event, refuse_settled
 from fivefold.usecases.flows.runs.second_people import part_taken
-from fivefold.usecases.ingest.facts import end_tag_in, live_tag_in
-from fivefold.usecases.ingest.owners import mark_with_owners
+from fivefold.usecases.ingest.facts import end_of_tag, end_tag_in, live_tag_in, shorten_tag_in
 from fivefold.usecases.levels.lowering import Concern, LoweringGuard
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.inputs import LATEST_US, checked_reason
+from fivefold.usecases.shared.inputs import checked_reason
 
 ANSWERED_BY: Final = {
     "investigator": frozenset({Role.INVESTIGATOR, Role.ADMIN}),
@@ -228,19 +225,18 @@ def _take_back_tag(session: Session, context: Context, row: FlowAction, now: int
     live = live_tag_in(session, entity, tag, now)
     if live is None:
         _refuse_tag_ahead(session, row, now)
-    if live is None or not live.set_by.startswith(FLOW_ACTOR):
         return
-    ends = _ends_still_given(session, row, now)
-    if not ends:
+    if not live.set_by.startswith(FLOW_ACTOR):
+        return
+    until_us = _still_given_until(session, row, now)
+    if until_us is None:
         watch = LoweringGuard(session, context, "tags", {entity.id: Concern.of_change(now)}, now)
         end_tag_in(session, context, entity, tag, now)
         watch.refuse_falls()
-        return
-    last_us = max(LATEST_US if each is None else each for each in ends)
-    if live.until_us == row.content["until_us"] and last_us < (LATEST_US if live.until_us is None else live.until_us):
-        concern = Concern.of_change(now, live.until_us, last_us)
+    elif live.until_us == row.content["until_us"] and until_us < end_of_tag(live.until_us):
+        concern = Concern.of_change(now, live.until_us, until_us)
         watch = LoweringGuard(session, context, "tags", {entity.id: concern}, now)
-        _shorten(session, context, entity, live, last_us, now)
+        shorten_tag_in(session, context, entity, live, until_us, now)
         watch.refuse_falls()
 
 
@@ -256,18 +252,17 @@ def _refuse_tag_ahead(session: Session, row: FlowAction, now: int) -> None:
         )
 
 
-def _ends_still_given(session: Session, row: FlowAction, now: int) -> list[int | None]:
-    """List when the other actions that still give a tag are over; None for one without end."""
+def _still_given_until(session: Session, row: FlowAction, now: int) -> int | None:
+    """Tell when the last of the other actions that still give a tag is over; None where no other one does."""
     of_tag = (Tag.entity_id == row.entity_id, Tag.tag == row.content["tag"])
     tags = session.scalars(select(Tag).where(*of_tag).order_by(Tag.from_us, Tag.id)).all()
     near_us = clock_of(session.get_bind().engine).tolerance_us  # another machine's clock may have been ahead
-    return [
-        until_us
+    ends = (
+        end_of_tag(each.content["until_us"])
         for each in standing_actions(session, row.entity_id, GIVEN_AS_TAGS)
-        if each.subject == row.subject
-        and ((until_us := each.content["until_us"]) is None or until_us > now)
-        and _lasts_since(tags, each.at_us, near_us, now)
-    ]
+        if each.subject == row.subject and _lasts_since(tags, each.at_us, near_us, now)
+    )
+    return max((end_us for end_us in ends if end_us > now), default=None)
 
 
 def _lasts_since(tags: Iterable[Tag], since_us: int, near_us: int, now: int) -> bool:
@@ -276,19 +271,5 @@ def _lasts_since(tags: Iterable[Tag], since_us: int, near_us: int, now: int) -> 
     for tag in tags:
         if tag.from_us > (reached_us if reached_us > since_us else since_us + near_us):
             break
-        reached_us = max(reached_us, LATEST_US if tag.until_us is None else tag.until_us)
+        reached_us = max(reached_us, end_of_tag(tag.until_us))
     return reached_us > now
-
-
-def _shorten(session: Session, context: Context, entity: Entity, live: Tag, until_us: int, now: int) -> None:
-    """Give a tag an earlier end, which is still to come; it was not given anew, so no flow hears of it before."""
-    before = {"tag": live.tag, "until_us": live.until_us}
-    forget_ends(session, [live.id])
-    live.until_us = until_us
-    session.flush()
-    plan_ends(session, [(live.id, entity.id, until_us)], now)
-    record_activity(session, [entity.id], now)
-    mark_with_owners(session, [subject_of(entity)], Reason.TAG, now)
-    after = {"tag": live.tag, "until_us": until_us}
-    rows = digests(session, "tags", [live.id])
-    context.record(session, "tag.set", ("entity", entity.id), before=before, after=after, rows=rows)
