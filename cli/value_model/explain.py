@@ -127,7 +127,6 @@ def show(
 
 
 def _print(headline: str, breakdown: "Breakdown", most: int, interval: "TotalInterval | None") -> None:
-
     echo(headline)
     echo()
     echo(waterfall_text(breakdown, width_columns=max(console.width, 72), most=most, interval=interval))

@@ -173,7 +173,7 @@ class Summary:
     def show(self, model: "ValueModel", as_of: int, *, explicit: bool) -> None:
         """Print the segments, and warn about the newest row unless the as-of is explicit."""
         rows = [
-            [segment, f"{count:,.0f}", _mean(scores, count), _mean(money, count, model.currency)]
+            [segment, f"{count:,.0f}", *_means(count, scores, money, model.currency)]
             for segment, (count, scores, money) in reversed(self._segments.items())
         ]
         value = f"mean expected value ({model.currency}, {model.horizon_days} days)"
@@ -272,9 +272,9 @@ def score_file(
     return summary
 
 
-def _mean(total: float, count: float, currency: str = "") -> str:
-    """Write a mean; one of money with the decimals of its currency."""
-    return rounded_words(total / count, currency) if count else ""
+def _means(count: float, scores: float, money: float, currency: str) -> tuple[str, str]:
+    """Write the means of summed scores and money; nothing where there are no customers."""
+    return (f"{scores / count:,.2f}", rounded_words(money / count, currency)) if count else ("", "")
 
 
 @contextmanager

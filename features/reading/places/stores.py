@@ -113,7 +113,7 @@ class _Remote:
             raise ConfigError(f"{address}: {error}") from None
         except ValueError as error:
             raise FileFormatError(f"{address} has no scheme that fsspec knows: {error}") from None
-        # Python prints what nobody handles: gcsfs logs the traceback of an error that it then raises.
+        # Without a handler Python prints log records, and gcsfs logs the traceback of each error that it raises.
         logging.getLogger(library).addHandler(logging.NullHandler())
         with _refusals(self._address):
             self._files: AbstractFileSystem = fsspec.filesystem(address.scheme)

@@ -105,8 +105,9 @@ def test_rows_as_dicts_are_those_of_their_frame(home: Home) -> None:
         fivefold.read_transactions(rows, columns={"client": "user_id"})
     with pytest.raises(InvalidDataError, match="row 1: transaction_date is missing"):
         fivefold.read_transactions([rows[0], rows[1] | {"transaction_date": pd.NaT}], columns=columns)
+    no_row: list[Any] = [rows[0], "b"]
     with pytest.raises(InvalidDataError, match="row 1"):
-        fivefold.read_transactions([rows[0], "b"], columns=columns)  # type: ignore[list-item]  # what is refused
+        fivefold.read_transactions(no_row, columns=columns)
 
 
 def test_names_and_currencies_that_cannot_be_meant_are_refused_before_anything_is_read(home: Home) -> None:
