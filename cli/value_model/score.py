@@ -273,7 +273,7 @@ def score_file(
 
 
 def _means(count: float, scores: float, money: float, currency: str) -> tuple[str, str]:
-    """Write the means of summed scores and money; nothing where there are no customers."""
+    """Write the means of summed scores and money; nothing without customers."""
     return (f"{scores / count:,.2f}", rounded_words(money / count, currency)) if count else ("", "")
 
 

@@ -6,7 +6,7 @@ is refused.
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import IO, Any, Protocol
@@ -244,10 +244,14 @@ class ParquetPart:
                 f"{self.label} has rows whose {name} is not {value.as_py()!r}, which is the value of its folder"
             )
 
-    def _open(self, dictionaries: Sequence[str] = ()) -> pyarrow.parquet.ParquetFile:
+    @contextmanager
+    def _open(self, dictionaries: Sequence[str] = ()) -> Iterator[pyarrow.parquet.ParquetFile]:
+        # Arrow closes what it opened itself. A file of a store that is left open goes on to fetch what nobody reads.
+        source = nullcontext(self.file) if self.opened is None else closing(self.opened())
         # Without pre_buffer: with it, the whole compressed file is in memory by the end.
-        place = self.file if self.opened is None else self.opened()
-        return pyarrow.parquet.ParquetFile(place, read_dictionary=list(dictionaries), pre_buffer=False)
+        options: dict[str, Any] = {"read_dictionary": list(dictionaries), "pre_buffer": False}
+        with source as place, pyarrow.parquet.ParquetFile(place, **options) as parquet:
+            yield parquet
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

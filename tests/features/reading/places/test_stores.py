@@ -392,6 +392,36 @@ def test_an_object_store_is_read_as_a_folder_is(memory: Any, lake: Path, expecte
     assert same(read("memory://bank/rows"), expected)
 
 
+def test_a_file_of_a_store_is_closed_when_it_was_read(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Libraries fetch ahead: what was left open printed of tasks that were destroyed, at the end of a command."""
+    opened: list[Any] = []
+    open_file = MemoryFileSystem.open
+
+    def opening(*given: Any, **named: Any) -> Any:
+        opened.append(kept := Kept(open_file(*given, **named)))
+        return kept
+
+    with memory.open("/bank/rows/a.parquet", "wb") as file:
+        pq.write_table(WHOLE, file)
+    monkeypatch.setattr(MemoryFileSystem, "open", opening)
+    read("memory://bank/rows")
+    assert opened
+    assert all(file.times_closed == 1 for file in opened)
+
+
+class Kept:
+    """A file that counts how often it was closed."""
+
+    def __init__(self, file: Any) -> None:
+        self.file, self.times_closed = file, 0
+
+    def close(self) -> None:
+        self.times_closed += 1
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)
+
+
 def test_an_object_that_changes_between_two_passes_is_refused(memory: Any) -> None:
     with memory.open("/bank/rows.parquet", "wb") as file:
         pq.write_table(WHOLE, file)
