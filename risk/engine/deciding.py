@@ -24,6 +24,17 @@ def surely_applies(assessments: Assessments) -> pl.Series:
     return assessments.outcomes[STATUS].is_in(DECIDES) & ~_predicate_failed(assessments)
 
 
+def decides_without_others(assessments: Assessments, decided_before: Sequence[str]) -> pl.Series:
+    """Tell of each entity whether no later ruleset need be tried to say that this one decides.
+
+    It applies for sure, or it is unknown whether it does and it is among *decided_before*, those on whom this ruleset
+    decided before. That a later one may ask for a higher level of these is left out; `deciders` asks all of them.
+    """
+    status = assessments.outcomes[STATUS]
+    known, keeps = surely_applies(assessments), assessments.outcomes[ENTITY].is_in(list(decided_before))
+    return known | (keeps & (status != Status.NOT_APPLICABLE.value))
+
+
 def _predicate_failed(assessments: Assessments) -> pl.Series:
     """Tell of each entity whether it is unknown if the ruleset applies, as a value cannot be read."""
     failed, applies = assessments.outcomes[STATUS] == Status.FAILED.value, assessments.program.applies

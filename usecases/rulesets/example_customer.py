@@ -1,17 +1,15 @@
 """One entity by a ruleset that does not decide yet, beside what the active version says: nothing is stored."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-import polars as pl
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
 from fivefold.risk.engine.assess import assess
-from fivefold.risk.engine.assessments import STATUS
-from fivefold.risk.engine.deciding import DECIDES
+from fivefold.risk.engine.deciding import decides_without_others
 from fivefold.risk.engine.explain.breakdown import Explanation, explain
 from fivefold.risk.engine.explain.rules import RuleOutcome, signed
 from fivefold.risk.facts.portfolio import Portfolio
@@ -23,6 +21,7 @@ from fivefold.usecases.levels.assess import held_before
 from fivefold.usecases.levels.portfolio import read_stored_portfolio
 from fivefold.usecases.rulesets.drafts import name_and_type_of, refuse_other_name
 from fivefold.usecases.rulesets.review import context_of_type, read_matching_ruleset
+from fivefold.usecases.rulesets.run_backtest import families_before
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
@@ -126,10 +125,11 @@ def try_text(context: Context, family: str, external_id: str, document: str | No
         rulesets = [tried, *([] if active is None else [active]), *(ruleset for _, ruleset in before)]
         whose = (context.organisation_id, type_id, [entity_id])
         portfolio = read_stored_portfolio(session, *whose, rulesets, now)
-        standing = loading.current_levels(session, [entity_id]).drop_nulls(["rules_level", "entered_us"])
+        current = loading.current_levels(session, [entity_id])
+        families = families_before(session, current)
     if not len(portfolio.entities):
         raise NotFoundError(f"nothing is known of {type_name} {external_id!r} any more")
-    held_levels = held_before(standing)
+    held_levels = held_before(current.drop_nulls(["rules_level", "entered_us"]))
     by_tried = explain(assess(tried, portfolio, now, held_levels), 0)
     by_active = None if active is None else explain(assess(active, portfolio, now, held_levels), 0)
     return EntityTried(
@@ -139,7 +139,7 @@ def try_text(context: Context, family: str, external_id: str, document: str | No
         active_version=None if version is None else version.number,
         active=None if by_active is None else _level(by_active),
         tried=_level(by_tried),
-        decided_before=_decides(before, portfolio, now, held_levels),
+        decided_before=_decides(before, portfolio, now, families),
         factors=tuple(_factors(by_tried, by_active)),
     )
 
@@ -161,10 +161,11 @@ def _deciding(
 
 
 def _decides(
-    rulesets: Sequence[tuple[str, AnalysedRuleset]], portfolio: Portfolio, now_us: int, held_levels: pl.DataFrame
+    rulesets: Sequence[tuple[str, AnalysedRuleset]], portfolio: Portfolio, now_us: int, families: Mapping[str, str]
 ) -> str | None:
     for name, ruleset in rulesets:
-        if assess(ruleset, portfolio, now_us, held_levels).outcomes[STATUS][0] in DECIDES:
+        own = [entity for entity, family in families.items() if family == name]
+        if decides_without_others(assess(ruleset, portfolio, now_us), own)[0]:
             return name
     return None
 

@@ -24,7 +24,7 @@ from fivefold.domain.text import count_text
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import STATUS, Status
-from fivefold.risk.engine.deciding import DECIDES
+from fivefold.risk.engine.deciding import decides_without_others
 from fivefold.risk.facts.portfolio import ENTITY, ListVersion, NamedList, Portfolio
 from fivefold.risk.governance.backtest.moves import MoveCount
 from fivefold.risk.governance.backtest.run import BacktestResult, HeldLevels, backtest, joined_backtests
@@ -338,16 +338,15 @@ def _without_decided(
 ) -> Portfolio:
     """Leave those out for whom a family that comes before decides, and count them.
 
-    One of which it is unknown whether it applies keeps whom it decided on, as `risk.engine.deciding` says; for others
-    the next one is tried. That its floors count for them is left out.
+    One of which it is unknown whether it applies, or that cannot read it, keeps whom it decided on, as
+    `risk.engine.deciding` says; for others the next one is tried. That its floors count for them is left out.
     """
     for name, ruleset in setting.before:
         if not len(portfolio.entities):
             break
-        outcomes = assess(ruleset, portfolio, setting.as_of_us).outcomes
+        assessments = assess(ruleset, portfolio, setting.as_of_us)
         own = [entity for entity, family in families.items() if family == name]
-        keeps = (pl.col(STATUS) == Status.UNDETERMINED.value) & pl.col(ENTITY).is_in(own)
-        decided_ids = outcomes.filter(pl.col(STATUS).is_in(DECIDES) | keeps)[ENTITY]
+        decided_ids = assessments.outcomes.filter(decides_without_others(assessments, own))[ENTITY]
         decided[name] += len(decided_ids)
         remaining = portfolio.entities.filter(~pl.col(ENTITY).is_in(decided_ids.implode()))
         portfolio = replace(portfolio, entities=remaining)

@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import ConflictError, NotEnoughDataError
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.store.rulesets.rulesets import family_named, newest_version
-from fivefold.store.tables.entities import Entity
+from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import Standing
 from fivefold.store.tables.rulesets import Activation, Backtest, Family, RulesetVersion
+from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.accounts.settings import SettingsChange
 from fivefold.usecases.changes.asks import change_settings, switch_family
 from fivefold.usecases.changes.backtests import report_of, request_backtest, run_next_backtest
@@ -24,6 +25,7 @@ from fivefold.usecases.rulesets import run_backtest as backtest_running
 from fivefold.usecases.rulesets.activate import activate
 from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
+from fivefold.usecases.rulesets.example_customer import try_text
 from fivefold.usecases.rulesets.run_backtest import MOST_DAYS, run_backtest, setting_of
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
@@ -189,20 +191,29 @@ def narrowed(name: str, country: str, **changed: int) -> str:
     return text.split("examples:")[0]
 
 
+@pytest.mark.parametrize("kind", [{}, {"kind": "trust"}], ids=["it is missing", "it cannot be read"])
 def test_of_whom_it_is_unknown_whether_an_earlier_family_applies_only_those_it_decided_on_are_left_out(
-    engine: Engine, ana: Actor
+    engine: Engine, ana: Actor, kind: dict[str, str]
 ) -> None:
-    sanctioned(engine, ana)
-    save_draft(Context(engine, ana), document("retail"))
-    put_entities(Context(engine, ana).at(NOW), "customer", [EntityRow(name, {"income": 5.0}) for name in "xyz"])
+    context = Context(engine, ana).at(NOW)
+    define_type(context, "customer", {"kind": {"one_of": ["firm", "person"]}})
+    firms = document("firms").replace("income: number", "income: number\n  kind: {one_of: [firm, person]}")
+    firms = firms.replace("levels:", "applies_to: {field: kind, equals: firm}\nlevels:", 1)
+    in_force(engine, ana, firms.replace("given: {", "given: {kind: firm, "))
+    with Session(engine) as session, session.begin():
+        type_row = session.scalars(select(EntityType)).one()
+        type_row.fields = {**type_row.fields, "kind": {"one_of": ["firm", "person", "trust"]}}  # wider than the ruleset
+    save_draft(context, document("retail"))
+    put_entities(context, "customer", [EntityRow(name, {"income": 5.0, **kind}) for name in "xyz"])
     with Session(engine) as session, session.begin():
         version_id = session.scalars(select(RulesetVersion.id)).one()
         ids = list(session.scalars(select(Entity.id).order_by(Entity.id)))
     report, _ = run(engine, ana, document("retail"))
-    assert (report["decided_before"], report["backtest"]["entities"]) == ({"sanctioned": 0}, 3)
+    assert (report["decided_before"], report["backtest"]["entities"]) == ({"firms": 0}, 3)
     stand(engine, ids[0], 2, entered_us=NOW - DAY, version_id=version_id)
     report, _ = run(engine, ana, document("retail"))
-    assert (report["decided_before"], report["backtest"]["entities"]) == ({"sanctioned": 1}, 2)
+    assert (report["decided_before"], report["backtest"]["entities"]) == ({"firms": 1}, 2)
+    assert [try_text(context, "retail", name).decided_before for name in "xy"] == ["firms", None]
 
 
 def test_whom_a_later_family_decides_on_before_and_after_is_counted_and_left_out(engine: Engine, ana: Actor) -> None:
