@@ -64,13 +64,22 @@ def amount_words(amount: float, code: str) -> str:
     return f"{whole}.{decimals}" if decimals else whole
 
 
+def rounded_form(code: str) -> str:
+    """Give the format that writes a sum that was computed with the decimals of its currency.
+
+    >>> format(1234.567, rounded_form("JPY")), format(1234.567, rounded_form("KWD"))
+    ('1,235', '1,234.567')
+    """
+    return f",.{_MINOR_DIGITS.get(code, 2)}f"
+
+
 def rounded_words(amount: float, code: str) -> str:
     """Write a sum that was computed, such as an expected value or a mean, with the decimals of its currency.
 
     >>> rounded_words(1234.567, "JPY"), rounded_words(0.0616, "KWD"), rounded_words(1234.567, "EUR")
     ('1,235', '0.062', '1,234.57')
     """
-    return f"{amount:,.{_MINOR_DIGITS.get(code, 2)}f}"
+    return format(amount, rounded_form(code))
 
 
 @dataclass(frozen=True)

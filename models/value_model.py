@@ -18,7 +18,7 @@ import pyarrow.parquet
 from fivefold.domain.breakdown import TotalInterval
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ModelError
-from fivefold.domain.money import RateTable
+from fivefold.domain.money import RateTable, rounded_form
 from fivefold.domain.segments import HIGHEST_SCORE, LOWEST_SCORE, SEGMENTS, check_cut_points, segments_of
 from fivefold.features.catalogue.indicator import Catalogue, require_fingerprint
 from fivefold.features.catalogue.own import OwnIndicators
@@ -66,9 +66,17 @@ class Scores:
     category: npt.NDArray[np.str_]
 
 
-def decimals_of(high: float) -> int:
-    """Give how many decimals an interval of money is written with that ends at *high*."""
-    return 0 if high >= _WHOLE_FROM else 2
+def interval_ends(low: float, high: float | None, currency: str) -> tuple[str, str]:
+    """Write the ends of an interval of money: whole from ten on, smaller ones with the decimals of their currency.
+
+    An interval without a high end, which is None, is as large as its low one.
+
+    >>> interval_ends(0.0, 31.4, "EUR"), interval_ends(0.25, 7.5, "KWD"), interval_ends(3.6, None, "EUR")
+    (('0', '31'), ('0.250', '7.500'), ('3.60', ''))
+    """
+    size = low if high is None else high
+    form = ",.0f" if size >= _WHOLE_FROM or size == 0.0 else rounded_form(currency)
+    return format(low, form), "" if high is None else format(high, form)
 
 
 @dataclass(frozen=True)
@@ -117,10 +125,10 @@ class Intervals:
         low, high = self.expected_value_low[number], self.expected_value_high[number]
         if np.isnan(low):
             return ""
-        if np.isnan(high):
-            return f"{low:,.0f} {currency} or more, {self.level_percent} % sure: how much more is not known"
-        decimals = decimals_of(float(high))
-        return f"between {low:,.{decimals}f} and {high:,.{decimals}f} {currency}, {self.level_percent} % sure"
+        low_text, high_text = interval_ends(float(low), None if np.isnan(high) else float(high), currency)
+        if not high_text:
+            return f"{low_text} {currency} or more, {self.level_percent} % sure: how much more is not known"
+        return f"between {low_text} and {high_text} {currency}, {self.level_percent} % sure"
 
 
 @dataclass(frozen=True)

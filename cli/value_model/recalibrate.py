@@ -66,7 +66,9 @@ def show(outcome: "Recalibration", name: str) -> None:
     columns = ("segment", "share before", "share after", f"mean value before ({currency})", "mean value after")
     customers, day = model.curve.customers, day_text(model.test_as_of)
     show_table(
-        f"{customers:,} customers known on {day}: curve of version {lineage.parent}, and new", columns, change.rows()
+        f"{customers:,} customers known on {day}: curve of version {lineage.parent}, and new",
+        columns,
+        change.rows(currency),
     )
     echo()
     for sentence in change_sentences(lineage, change):

@@ -10,7 +10,7 @@ from fivefold.domain.breakdown import Breakdown, Contribution, TotalInterval
 from fivefold.domain.clock import day_text
 from fivefold.domain.segments import DEFAULT_CUT_POINTS
 from fivefold.models.explain import value_text
-from fivefold.models.value_model import decimals_of
+from fivefold.models.value_model import interval_ends
 from fivefold.usecases.levels.value_scores import IndicatorLine, ValueView
 
 
@@ -86,10 +86,10 @@ def _between(value: ValueView) -> str:
     low, high, level = value.expected_value_low, value.expected_value_high, value.interval_level_percent
     if low is None or level is None:
         return ""
-    if high is None:
-        return text("{low} {currency} or more, {level} % sure", low=f"{low:,.0f}", currency=value.currency, level=level)
-    decimals = decimals_of(high)
-    ends = {"low": f"{low:,.{decimals}f}", "high": f"{high:,.{decimals}f}"}
+    low_text, high_text = interval_ends(low, high, value.currency)
+    if not high_text:
+        return text("{low} {currency} or more, {level} % sure", low=low_text, currency=value.currency, level=level)
+    ends = {"low": low_text, "high": high_text}
     return text("between {low} and {high} {currency}, {level} % sure", **ends, currency=value.currency, level=level)
 
 

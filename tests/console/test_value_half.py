@@ -99,7 +99,8 @@ def test_an_interval_is_said_in_words_and_nothing_is_said_where_there_is_none(mo
     said = {
         (0.0, 31.4, 80): "between 0 and 31 EUR, 80 % sure",
         (0.25, 7.5, 90): "between 0.25 and 7.50 EUR, 90 % sure",
-        (3.0, None, 80): "3 EUR or more, 80 % sure",
+        (0.0, None, 80): "0 EUR or more, 80 % sure",
+        (3.6, None, 80): "3.60 EUR or more, 80 % sure",
         (None, None, None): "",
     }
     for (low, high, level), words in said.items():

@@ -260,6 +260,7 @@ def test_people_read_an_interval_with_as_many_digits_as_it_has() -> None:
     found = model.intervals_of(np.array([20.0, 0.5]), unknown(2))
     assert found.text(0, "EUR") == "between 0 and 40 EUR, 80 % sure"
     assert found.text(1, "EUR") == "between 0.00 and 1.00 EUR, 80 % sure"
+    assert found.text(1, "KWD") == "between 0.000 and 1.001 KWD, 80 % sure"
     few = IntervalTable.of(np.array([10.0, 10.0]), np.array([5.0, 20.0]), unknown(2), as_ofs=(0,))
     open_ended = replace(model, intervals=few).intervals_of(np.array([20.0]), unknown(1))
     assert open_ended.text(0, "EUR") == "0 EUR or more, 80 % sure: how much more is not known"

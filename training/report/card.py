@@ -12,7 +12,6 @@ from fivefold.domain.text import percent
 PERCENT = "percent"
 """How a share is written, with one decimal: see `domain.text.percent`."""
 WHOLE_PERCENT = "whole_percent"
-MONEY = ",.2f"
 COUNT = ","
 _NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
@@ -225,19 +224,14 @@ def frame_table(
         table: its columns, in order.
         caption: what it shows.
         labels: what stands above columns; the name of those that are not there.
-        forms: how columns are written; of those that are not there, numbers with a fraction as money, to cents.
+        forms: how columns are written; as they are, those that are not there.
 
-    >>> frame_table(pl.DataFrame({"segment": ["low"], "value_mean": [1.234]}), "By segment").markdown()
-    ['| segment | value_mean |', '|---|---|', '| low | 1.23 |']
+    >>> frame_table(pl.DataFrame({"group": ["a"], "mean": [1.234]}), "By group", forms={"mean": ".2f"}).markdown()
+    ['| group | mean |', '|---|---|', '| a | 1.23 |']
     """
     labels, forms = labels or {}, forms or {}
     columns = tuple(
-        TableColumn(
-            name=name,
-            label=labels.get(name, name),
-            form=forms.get(name, MONEY if table.schema[name].is_float() else ""),
-        )
-        for name in table.columns
+        TableColumn(name=name, label=labels.get(name, name), form=forms.get(name, "")) for name in table.columns
     )
     return CardTable(caption=caption, columns=columns, rows=tuple(table.iter_rows()))
 

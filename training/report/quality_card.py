@@ -5,13 +5,13 @@ from math import isfinite
 import polars as pl
 
 from fivefold.domain.clock import day_text
+from fivefold.domain.money import rounded_form
 from fivefold.models.value_model import ValueModel
 from fivefold.training.judging.evaluate import Evaluation
 from fivefold.training.judging.gate import GateVerdict
 from fivefold.training.judging.groups import LEAST_CUSTOMERS, OTHERS
 from fivefold.training.judging.metrics import calibration_error
 from fivefold.training.report.card import (
-    MONEY,
     PERCENT,
     Block,
     CardSection,
@@ -31,7 +31,7 @@ def quality(
 
     *served* is the model that is registered; *model* itself by default.
     """
-    stability = evaluation.stability
+    stability, money = evaluation.stability, rounded_form(model.currency)
     blocks: list[Block] = [
         paragraph(
             "On {customers:,} customers, {window_first} to {window_last}, which it never saw:",
@@ -40,8 +40,16 @@ def quality(
             window_last=day_text(model.test_window_ends),
         ),
         _metrics(evaluation),
-        frame_table(evaluation.segments, "Customers of the test window by predicted segment"),
-        frame_table(evaluation.calibration, "Customers of the test window by tenth of the predicted money"),
+        frame_table(
+            evaluation.segments,
+            "Customers of the test window by predicted segment",
+            forms={"value_mean": money, "value_share": PERCENT},
+        ),
+        frame_table(
+            evaluation.calibration,
+            "Customers of the test window by tenth of the predicted money",
+            forms={"predicted_mean": money, "realised_mean": money},
+        ),
         *_money(evaluation),
         paragraph(
             "From one snapshot to the next {same_segment_share:percent} of the customers stay in their "
@@ -55,7 +63,7 @@ def quality(
         CardSection(name="quality", title="How well it does", blocks=tuple(blocks)),
         interval(served or model, evaluation, refitted=served is not None and served is not model),
         _differences(evaluation),
-        *_groups(evaluation),
+        *_groups(evaluation, money),
     ]
 
 
@@ -126,7 +134,7 @@ def _seen(model: ValueModel, evaluation: Evaluation, *, refitted: bool) -> list[
     table, judged = model.intervals, evaluation.coverage
     if judged is None:
         return []
-    whose = " of the judged model" if refitted else ""
+    whose, money = " of the judged model" if refitted else "", rounded_form(model.currency)
     earlier = (
         f", as measured by the predictions{whose} as of {{judged_as_of:and}}"
         if refitted or table is None or judged.as_ofs != table.as_ofs
@@ -134,7 +142,7 @@ def _seen(model: ValueModel, evaluation: Evaluation, *, refitted: bool) -> list[
     )
     intro = paragraph(
         "Of the {customers:,} values of the window above, {covered_share:percent} lay in intervals "
-        f"of {{judged_level_percent}} %{earlier}, which are {{width_mean:,.2f}} {{currency}} wide on average. "
+        f"of {{judged_level_percent}} %{earlier}, which are {{width_mean:{money}}} {{currency}} wide on average. "
         "Of the customers that they were measured on they held {expected_share:percent}: where more than "
         "{judged_level_percent} % are worth nothing, an interval that holds 0 holds more than it was asked for.",
         customers=evaluation.customers,
@@ -148,26 +156,26 @@ def _seen(model: ValueModel, evaluation: Evaluation, *, refitted: bool) -> list[
     return [
         intro,
         *([paragraph("They held {doubt}.", doubt=judged.doubt)] if judged.doubt else []),
-        _covered(judged.segments, "predicted segment"),
-        _covered(judged.tenths, "predicted tenth"),
-        _covered(judged.fifths, "fifth of those whose consistency is known, least consistent first"),
+        _covered(judged.segments, "predicted segment", money),
+        _covered(judged.tenths, "predicted tenth", money),
+        _covered(judged.fifths, "fifth of those whose consistency is known, least consistent first", money),
     ]
 
 
-def _covered(table: pl.DataFrame, of: str) -> CardTable:
-    """Write who was in the interval, of segments, tenths or fifths."""
+def _covered(table: pl.DataFrame, of: str, money: str) -> CardTable:
+    """Write who was in the interval, of segments, tenths or fifths; *money* is the form of sums."""
     named = {"covered_share": "in the interval", "expected_share": "to be expected", "zero_share": "worth nothing",
              "low_mean": "mean low end", "high_mean": "mean high end"}  # fmt: skip
     return frame_table(
         table.select(table.columns[0], "customers", *named),
         f"Values in the interval, by {of}",
         named,
-        {"covered_share": PERCENT, "expected_share": PERCENT, "zero_share": PERCENT},
+        {name: PERCENT if name.endswith("_share") else money for name in named},
     )
 
 
-def _groups(evaluation: Evaluation) -> list[CardSection]:
-    """Write the figures of groups of customers; nothing where all customers are alike."""
+def _groups(evaluation: Evaluation, money: str) -> list[CardSection]:
+    """Write the figures of groups of customers, sums in the form *money*; nothing where all customers are alike."""
     groups = evaluation.groups
     if groups.is_empty():
         return []
@@ -176,7 +184,7 @@ def _groups(evaluation: Evaluation) -> list[CardSection]:
         TableColumn(
             name=name,
             label=name.replace("_percent", ", %").replace("_", " "),
-            form="" if name not in figures else ".1f" if name == "off_by_percent" else MONEY,
+            form="" if name not in figures else ".1f" if name.endswith("_percent") else money,
         )
         for name in groups.columns
     ]

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import polars as pl
 
 from fivefold.domain.clock import day_text
+from fivefold.domain.money import rounded_form, rounded_words
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import TrainingConfig
 from fivefold.training.data import SourceSummary
 from fivefold.training.judging.evaluate import Evaluation
 from fivefold.training.judging.gate import GateVerdict
 from fivefold.training.report.card import (
-    MONEY,
     CardSection,
     CardTable,
     ModelCard,
@@ -82,13 +82,13 @@ class CurveChange:
         shares = {f"segment_{row['segment']}_{name}": row[name] for row in rows for name in _SHARES}
         return shares | {"recalibration_moved_share": self.moved_share}
 
-    def rows(self) -> list[list[str]]:
-        """Write the segments for people: shares in per cent, money to cents, nothing where a segment is empty."""
+    def rows(self, currency: str) -> list[list[str]]:
+        """Write the segments for people: shares in per cent, money as of *currency*, nothing where one is empty."""
         return [
             [
                 row["segment"],
                 *(f"{row[name]:.1%}" for name in _SHARES),
-                *("" if row[name] is None else f"{row[name]:,.2f}" for name in _VALUES),
+                *("" if row[name] is None else rounded_words(row[name], currency) for name in _VALUES),
             ]
             for row in self.segments.to_dicts()
         ]
@@ -159,7 +159,8 @@ def _what_it_is(model: ValueModel, lineage: RecalibrationLineage) -> CardSection
 
 def _change(lineage: RecalibrationLineage, change: CurveChange) -> CardSection:
     shares = [TableColumn(name=name, label=name.replace("_", " "), form=".1%") for name in _SHARES]
-    values = [TableColumn(name=name, label=f"mean {name.replace('_', ' ')}", form=MONEY) for name in _VALUES]
+    money = rounded_form(lineage.config.base_currency)
+    values = [TableColumn(name=name, label=f"mean {name.replace('_', ' ')}", form=money) for name in _VALUES]
     table = CardTable(
         caption="Segments by the earlier curve and by the new one",
         columns=(TableColumn(name="segment", label="segment"), *shares, *values),
@@ -181,7 +182,7 @@ def change_sentences(lineage: RecalibrationLineage, change: CurveChange) -> list
 
 
 def _changes(lineage: RecalibrationLineage, change: CurveChange) -> list[Sentence]:
-    before = change.calibration_error_before
+    before, money = change.calibration_error_before, rounded_form(lineage.config.base_currency)
     was = "was not kept" if before is None else "was {calibration_error_before_share:.1%}"
     earlier = f"On the window of version {{parent}}, as of {{parent_as_of}}, it {was}."
     judged = lineage.parent_judged_as_of
@@ -204,7 +205,7 @@ def _changes(lineage: RecalibrationLineage, change: CurveChange) -> list[Sentenc
         ),
         say(
             "Expected value: the same money as version {parent} predicts. On this window the mean is "
-            "{predicted_mean:,.2f} {currency} predicted and {realised_mean:,.2f} {currency} realised; "
+            f"{{predicted_mean:{money}}} {{currency}} predicted and {{realised_mean:{money}}} {{currency}} realised; "
             f"the calibration error is {{calibration_error_share:.1%}} of the realised money. {earlier}",
             parent=lineage.parent,
             predicted_mean=change.predicted_mean,

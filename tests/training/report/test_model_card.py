@@ -1,5 +1,6 @@
 """The model card: what it must say, whatever the run."""
 
+import re
 from dataclasses import replace
 from datetime import date
 
@@ -7,11 +8,11 @@ import polars as pl
 import pytest
 
 from fivefold.domain.clock import DAY_US, day_text
-from fivefold.domain.money import Rate, RateTable
+from fivefold.domain.money import Rate, RateTable, rounded_form
 from fivefold.domain.text import percent
 from fivefold.training.judging.evaluate import ScoreStability
 from fivefold.training.judging.gate import GateVerdict
-from fivefold.training.report.card import frame_table
+from fivefold.training.report.card import CardTable, frame_table
 from fivefold.training.report.model_card import CAUTION, Lineage, model_card
 from tests.training.conftest import Runs
 
@@ -159,7 +160,19 @@ def test_it_says_where_there_is_no_interval_and_where_none_was_judged(runs: Runs
 
 def test_numbers_in_tables_are_readable() -> None:
     table = pl.DataFrame({"customers": [1200], "share": [0.5], "money": [1234567.891]})
-    assert frame_table(table, "Figures").markdown()[2] == "| 1200 | 0.50 | 1,234,567.89 |"
+    forms = {"share": "percent", "money": rounded_form("EUR")}
+    assert frame_table(table, "Figures", forms=forms).markdown()[2] == "| 1200 | 50.0 % | 1,234,567.89 |"
+
+
+def test_money_has_the_decimals_of_its_currency(runs: Runs) -> None:
+    first = runs.first
+    for code, decimals in {"JPY": 0, "EUR": 2, "KWD": 3}.items():
+        model = replace(first.model, rates=RateTable(code, date(2024, 6, 30), {}, "tests"))
+        card = model_card(model, first.evaluation, first.lineage, first.verdict)
+        tables = [block for section in card.sections for block in section.blocks if isinstance(block, CardTable)]
+        means = {column.form for table in tables for column in table.columns if column.name.endswith("_mean")}
+        assert means == {f",.{decimals}f"}
+        assert re.search(rf"which are [\d,]+{r'[.]' if decimals else ''}\d{{{decimals}}} {code} wide", card.markdown())
 
 
 def test_the_lineage_keeps_what_the_card_needs(runs: Runs) -> None:
