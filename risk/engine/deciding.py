@@ -30,9 +30,9 @@ def decides_without_others(assessments: Assessments, decided_before: Sequence[st
     It applies for sure, or it is unknown whether it does and it is among *decided_before*, those on whom this ruleset
     decided before. That a later one may ask for a higher level of these is left out; `deciders` asks all of them.
     """
-    status = assessments.outcomes[STATUS]
-    known, keeps = surely_applies(assessments), assessments.outcomes[ENTITY].is_in(list(decided_before))
-    return known | (keeps & (status != Status.NOT_APPLICABLE.value))
+    status, entities = assessments.outcomes[STATUS], assessments.outcomes[ENTITY]
+    keeps = (status != Status.NOT_APPLICABLE.value) & entities.is_in(list(decided_before))
+    return surely_applies(assessments) | keeps
 
 
 def _predicate_failed(assessments: Assessments) -> pl.Series:
