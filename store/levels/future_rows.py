@@ -13,6 +13,7 @@ from sqlalchemy import (
     and_,
     case,
     delete,
+    exists,
     func,
     literal,
     literal_column,
@@ -26,6 +27,7 @@ from sqlalchemy.orm import Session
 from fivefold.store.audit.bound_rows import TABLES, Digests, digests, merge_digests
 from fivefold.store.audit.standings import COLUMNS
 from fivefold.store.ingest.future_moments import FutureMoment, future_moments, redate_moments
+from fivefold.store.queue.sources import Kind
 from fivefold.store.sql.arrays import among
 from fivefold.store.tables.entities import (
     Attributes,
@@ -41,11 +43,14 @@ from fivefold.store.tables.entities import (
 from fivefold.store.tables.events import Delivery
 from fivefold.store.tables.flows import FlowRun
 from fivefold.store.tables.levels import Assessment, AssessmentInputs, Standing
+from fivefold.store.tables.queue import QueueWork
 
 LONGEST_WAIT_US: Final = 48 * 3_600_000_000
 """No delivery waits longer until its next attempt."""
 LONGEST_WAIT_OF_RUN_US: Final = 1_280 * 1_000_000
 """No run of a flow that is tried again waits longer; one that was not tried yet does not wait at all."""
+RUNS: Final = "runs of flows"
+"""The kind of `FutureRows` that a repair mends by itself, without the entity that they are about."""
 
 
 class FutureRows(NamedTuple):
@@ -100,7 +105,7 @@ def count_future_rows(session: Session, latest_us: int) -> list[FutureRows]:
         counts += [FutureRows(*row) for row in session.execute(statement)]
     planned = case((_asks_later(latest_us), FlowRun.asked_us), else_=FlowRun.due_us)
     runs: Any = (
-        select(FlowRun.organisation_id, literal_column("'runs of flows'"), func.count(), func.max(planned))
+        select(FlowRun.organisation_id, literal_column(f"'{RUNS}'"), func.count(), func.max(planned))
         .where(or_(_asks_later(latest_us), _begins_later(latest_us)))
         .group_by(FlowRun.organisation_id)
     )
@@ -216,12 +221,16 @@ def _restore_values(session: Session, entity_ids: Sequence[int]) -> None:
 def end_long_waits(session: Session, latest_us: int, now_us: int) -> None:
     """Make deliveries and runs of flows due that would wait longer than allowed. Leases end by themselves.
 
-    A run that asked a person at a moment after *latest_us* asks from now on, for as long as it was to.
+    A run that asked a person at a moment after *latest_us* asks from now on, for as long as it was to, and the person
+    to whom its question is assigned keeps it: the item of the queue is named by that moment.
     """
     late = and_(Delivery.state == "waiting", Delivery.next_us > latest_us + LONGEST_WAIT_US)
     session.execute(update(Delivery).where(late).values(next_us=now_us).execution_options(**_PLAIN))
     begin = update(FlowRun).where(_begins_later(latest_us)).values(due_us=now_us)
     session.execute(begin.execution_options(**_PLAIN))
+    asking = exists().where(FlowRun.id == QueueWork.number, FlowRun.asked_us == QueueWork.step, _asks_later(latest_us))
+    assigned = update(QueueWork).where(QueueWork.kind == Kind.QUESTION.value, asking).values(step=now_us)
+    session.execute(assigned.execution_options(**_PLAIN))
     due = {"due_us": FlowRun.due_us - FlowRun.asked_us + now_us, "asked_us": now_us}
     session.execute(update(FlowRun).where(_asks_later(latest_us)).values(due).execution_options(**_PLAIN))
 

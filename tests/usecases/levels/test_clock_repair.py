@@ -1,5 +1,6 @@
 """A clock that was ahead: levels must not stop for years, and nobody must read them as if they were fresh."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,9 +14,11 @@ from fivefold.store.levels.future_rows import LONGEST_WAIT_OF_RUN_US
 from fivefold.store.sql import clocks
 from fivefold.store.sql.database import open_database, writing
 from fivefold.store.tables.accounts import Base
+from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import Screening, Tag, ValueScore
 from fivefold.store.tables.flows import FlowRun
 from fivefold.store.tables.levels import DueMark
+from fivefold.usecases.accounts.organisations import add_member
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.flows.runs import answering
 from fivefold.usecases.flows.runs.calling import call_flow
@@ -25,6 +28,7 @@ from fivefold.usecases.levels.read import Freshness, list_failed, read_level
 from fivefold.usecases.levels.replay import replay_assessment
 from fivefold.usecases.levels.worker import MAX_ATTEMPTS, back_off_us
 from fivefold.usecases.monitoring.statistics import PlatformFigures
+from fivefold.usecases.queue.items import QueueFilters, change_item, list_items
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
 from tests.store.audits import bind_unnamed
@@ -170,10 +174,17 @@ def test_a_run_that_a_clock_ahead_began_and_one_that_it_let_ask_go_on_after_the_
     assert [state for _, state, _ in bank.states()] == ["waiting", "queued"]
     assert bank.work() == 0
 
+    _, ben = (add_member(bank.context, name, ["investigator"]).id for name in ("ana", "ben"))  # the bank is ana
+    with bank_at(bank, FUTURE):
+        [item] = list_items(bank.context, Role.ADMIN, QueueFilters(kinds=["question"]))
+        change_item(bank.context, Role.ADMIN, item.item, 0, assigned_to=ben)
+
     repair_dates(engine, "cli:op", "NTP was off")
     bank.now = now_microseconds()
     bank.work()
     assert bank.states() == [("transaction:t1", "waiting", "ask"), ("transaction:t2", "ended", "flag")]
+    [item] = list_items(bank.context, Role.ADMIN, QueueFilters(kinds=["question"]))
+    assert (item.assigned_to, item.revision) == (ben, 1), "the question is still his"
     [asking] = [run for run in bank.runs() if run.state == "waiting"]
     assert asking.asked_us is not None
     assert asking.asked_us <= bank.now
@@ -214,6 +225,11 @@ def test_runs_that_a_clock_ahead_left_waiting_are_counted_where_nothing_else_is_
         ("runs of flows", 2, later)
     ]
     repair_dates(engine, "cli:op", "NTP was off")
+    with Session(engine) as session:
+        entry = session.scalars(select(AuditEntry).order_by(AuditEntry.number.desc())).first()
+        assert entry is not None
+        assert (entry.organisation_id, entry.actor, entry.action) == (bank.of, "cli:op", "clock.repaired")
+        assert json.loads(entry.details).items() >= {"reason": "NTP was off", "runs": 2}.items()
     bank.now = now_microseconds()
     bank.work()
     assert [(state, at) for _, state, at in bank.states()] == [("ended", "stop"), ("waiting", "ask")]
