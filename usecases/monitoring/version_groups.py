@@ -20,7 +20,6 @@ from fivefold.risk.governance.validate.measures import (
     drift_between,
     gini_measure,
     in_top_levels,
-    possible_capture,
     share_measure,
 )
 from fivefold.risk.governance.validate.ranking import RESAMPLES
@@ -65,7 +64,8 @@ class CaptureMeasures:
         confirmed: how many entities, each counted once.
         captured: in the upper levels, as a share of these.
         missed: below them, or without a level.
-        possible: what arithmetic allows: the upper levels hold no more than they have room for; None without entities.
+        possible: what arithmetic allows: no more than there were in the upper levels, at the beginning or just before
+            they were confirmed; None where nobody was.
         missed_by_override: missed, and in the upper levels by the rules.
         unassessed: confirmed and never assessed in time before; they count nowhere else.
         known: confirmed before the time already; they count nowhere else.
@@ -210,9 +210,10 @@ def _caught(
     of = len(where)
     top, top_by_rules = (in_top_levels(_numbers(where, name), len(names)) for name in ("level", "rules_level"))
     possible = None
-    if of and len(first):
-        top_share = float(in_top_levels(_numbers(first, "level"), len(names)).mean())
-        possible = possible_capture(top_share, of / len(first))
+    if of:
+        in_top = in_top_levels(_numbers(first, "level"), len(names))
+        room = {*first.filter(pl.Series(in_top))["entity"], *where.filter(pl.Series(top))["entity"]}
+        possible = min(1.0, len(room) / of)
     whole = version is None
     return (
         CaptureMeasures(

@@ -219,3 +219,13 @@ def test_the_upper_levels_hold_no_more_than_they_have_room_for(bank: Planted, fe
         if number < 4:
             bank.record(Given("case", entity, day(5), day(6), "confirmed"))
     assert looked_back(bank).caught.possible == pytest.approx(0.1 / 0.4)
+
+
+def test_no_more_is_captured_than_is_possible(bank: Planted, few: None) -> None:
+    """Nobody was in an upper level when the time began, and all who were confirmed had risen before."""
+    for _ in range(4):
+        risen = bank.add(at(-5, 1), at(10, 3))
+        bank.record(Given("case", risen, day(20), day(30), "confirmed"))
+        bank.add(at(-5, 1))
+    caught = looked_back(bank).caught
+    assert (caught.captured.estimate, caught.possible) == (1.0, 1.0)
