@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 
 from fivefold.domain.errors import NotEnoughDataError
+from fivefold.domain.text import count_text
 from fivefold.risk.engine.assessments import STATUS, Assessments, Status
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
 from fivefold.risk.governance.validate.labels import match_labels
@@ -47,9 +48,9 @@ class Halves:
             return
         (hits, others), (judged_hits, judged_others) = counts
         raise NotEnoughDataError(
-            f"there are {hits} confirmed customers and {others} others to learn from, {judged_hits} and "
-            f"{judged_others} to judge by, assessed in full; at least {LEAST_LABELS} of each are needed, so "
-            f"{2 * LEAST_LABELS} confirmed and {2 * LEAST_LABELS} others in all"
+            f"to learn from there are {count_text(hits, 'confirmed customer')} and {count_text(others, 'other')}, "
+            f"to judge by {judged_hits:,} and {judged_others:,}, assessed in full; at least {LEAST_LABELS} of each are "
+            f"needed, so {2 * LEAST_LABELS} confirmed and {2 * LEAST_LABELS} others in all"
         )
 
 

@@ -63,7 +63,7 @@ def test_one_class_only_is_refused_and_nothing_is_written(folder: Path) -> None:
     labels = pl.read_csv(folder / "labels.csv").with_columns(confirmed=pl.lit(False))
     labels.write_csv(folder / "labels.csv")
     message = refuse(folder, *asked(folder))
-    assert "there are 0 confirmed customers and 233 others to learn from, 0 and 247 to judge by" in message
+    assert "to learn from there are 0 confirmed customers and 233 others, to judge by 0 and 247" in message
     assert "40 confirmed and 40 others in all" in message
     assert not (folder / "new.yaml").exists()
 

@@ -182,7 +182,7 @@ def test_too_few_labels_are_named_and_nothing_is_left(engine: Engine, ana: Actor
     """Before their cases ended nobody is confirmed."""
     found = learnt(engine, ana, PointsWanted(as_of_us=AS_OF, until_us=NOW - 60 * DAY))
     assert (found.state, found.outcome, found.verdict, found.changes) == ("failed", None, None, [])
-    assert "there are 0 confirmed customers and 240 others to learn from" in str(found.error)
+    assert "to learn from there are 0 confirmed customers and 240 others" in str(found.error)
     assert "at least 20 of each are needed" in str(found.error)
     assert drafts(engine) == []
 
