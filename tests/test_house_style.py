@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ROOMS = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 MODULES = sorted(path.relative_to(ROOT) for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+RULES = sorted(path.relative_to(ROOT) for room in ROOMS for path in (ROOT / room).rglob("*.yaml"))
 PAGES = sorted(path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 TESTS = sorted(path.relative_to(ROOT) for path in (ROOT / "tests").rglob("*.py"))
 
@@ -131,8 +132,8 @@ def comments(module: Path) -> list[tuple[int, str]]:
 
 
 def prose(path: Path) -> Iterator[tuple[int, str]]:
-    """What a person reads in a module or on a page, with its line."""
-    if path.suffix == ".md":
+    """What a person reads in a module, in rules or on a page, with its line."""
+    if path.suffix != ".py":
         yield from enumerate(source(path).splitlines(), 1)
         return
     for node in nodes(path):
@@ -188,10 +189,10 @@ def test_a_common_beginning_of_names_is_a_folder() -> None:
 
 
 def test_words_are_plain() -> None:
-    """Docstrings, comments, messages and pages use the field's words; see DENIED for what to write instead."""
+    """Docstrings, comments, messages, rules and pages use the field's words; see DENIED for what to write instead."""
     found = [
         f"{path}:{line} {match[0]!r}: {reason}"
-        for path in [*MODULES, *PAGES]
+        for path in [*MODULES, *RULES, *PAGES]
         if may_have_denied(path)
         for line, text in prose(path)
         if ANY_DENIED.search(text)
