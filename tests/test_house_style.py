@@ -14,7 +14,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ROOMS = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 MODULES = sorted(path.relative_to(ROOT) for room in ROOMS for path in (ROOT / room).rglob("*.py"))
-RULES = sorted(path.relative_to(ROOT) for room in ROOMS for path in (ROOT / room).rglob("*.yaml"))
+TEXTS = sorted(
+    path.relative_to(ROOT) for room in ROOMS for kind in ("yaml", "html") for path in (ROOT / room).rglob(f"*.{kind}")
+)
+"""Rules, and templates of pages."""
 PAGES = sorted(path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 TESTS = sorted(path.relative_to(ROOT) for path in (ROOT / "tests").rglob("*.py"))
 
@@ -132,7 +135,7 @@ def comments(module: Path) -> list[tuple[int, str]]:
 
 
 def prose(path: Path) -> Iterator[tuple[int, str]]:
-    """What a person reads in a module, in rules or on a page, with its line."""
+    """What a person reads in a module, in rules, in a template or on a page, with its line."""
     if path.suffix != ".py":
         yield from enumerate(source(path).splitlines(), 1)
         return
@@ -189,10 +192,10 @@ def test_a_common_beginning_of_names_is_a_folder() -> None:
 
 
 def test_words_are_plain() -> None:
-    """Docstrings, comments, messages, rules and pages use the field's words; see DENIED for what to write instead."""
+    """Docstrings, comments, messages, rules, templates and pages use the field's words; see DENIED for what to write instead."""
     found = [
         f"{path}:{line} {match[0]!r}: {reason}"
-        for path in [*MODULES, *RULES, *PAGES]
+        for path in [*MODULES, *TEXTS, *PAGES]
         if may_have_denied(path)
         for line, text in prose(path)
         if ANY_DENIED.search(text)

@@ -120,7 +120,7 @@ def test_two_who_edit_at_once_see_each_other(place: Place, publisher: Visitor) -
     sent(publisher, "save", flow_document("mine", title="Mine"))
     sent(other, "save", flow_document("mine", title="Theirs"))
     assert other.page.status_code == 409
-    assert "Somebody changed this." in other.text
+    assert "Another person changed this." in other.text
     assert "&#34;title&#34;: &#34;Theirs&#34;" in other.page.text
     sent(other, "save", flow_document("mine", title="Theirs"), over="2")
     assert "The draft is saved." in other.text

@@ -130,7 +130,7 @@ def test_two_who_edit_at_once_do_not_overwrite_each_other(place: Place, author: 
     sent(other, "save", theirs)
     sent(author, "save", mine)
     assert author.page.status_code == 409
-    assert "Somebody changed this." in author.text
+    assert "Another person changed this." in author.text
     assert "the publisher saved revision 3 now" in author.text
     assert "appetite, theirs." in author.text
     assert "appetite, mine." in author.text

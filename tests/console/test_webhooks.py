@@ -154,7 +154,7 @@ def test_pages_of_more_rows_ask_as_often(place: Place, admin: Visitor) -> None:
 
 def test_an_organisation_without_endpoints_is_told_so(place: Place) -> None:
     visitor = Visitor(place).sign_in("admin", THEIRS).go(WEBHOOKS)
-    assert "No system is told of events yet." in visitor.text
+    assert "No system receives events yet." in visitor.text
     with Session(place.engine) as session:
         ours = session.scalars(select(Endpoint.organisation_id)).all()
     assert set(ours) == {place.organisations[OURS]}
