@@ -192,7 +192,7 @@ def test_a_common_beginning_of_names_is_a_folder() -> None:
 
 
 def test_words_are_plain() -> None:
-    """Docstrings, comments, messages, rules, templates and pages use the field's words; see DENIED for what to write instead."""
+    """Docstrings, comments, messages, rules, templates and pages use the words that DENIED gives instead."""
     found = [
         f"{path}:{line} {match[0]!r}: {reason}"
         for path in [*MODULES, *TEXTS, *PAGES]
