@@ -289,6 +289,7 @@ def _by_people() -> list[_Source]:
     """The sources of people's acts: overrides, decisions, and work on the queue."""
     row = OverrideRow
     of = row.entity_id == _ENTITY
+    decided = case((row.state == "revoked", "approved"), else_=row.state)  # what was approved may have been ended since
     decision = (Policy.name, null(), Decision.action, null(), Decision.actor)
     work = (QueueWork.kind, null(), QueueWork.done_us, null(), QueueWork.changed_by)
     return [
@@ -310,7 +311,7 @@ def _by_people() -> list[_Source]:
                 EventKind.DECIDED,
                 row.id,
                 (row.decided_us,) * 2,
-                *(row.state, null(), row.level, row.decision_reason, row.decided_by),
+                *(decided, null(), row.level, row.decision_reason, row.decided_by),
             ),
             of,
         ),

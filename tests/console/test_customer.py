@@ -69,6 +69,32 @@ def test_an_override_is_asked_for_by_one_person_and_decided_by_another(place: Pl
     assert "2099-01-01 00:00 UTC" in approver.text
 
 
+def test_an_override_that_ended_says_who_approved_it_and_who_ended_it(place: Place) -> None:
+    customer = "/v1/entities/customer/c%2F1%20%C3%A4"
+    body = {"level": "high", "reason": "A court asked for it"}
+    number = place.good("POST", f"{customer}/overrides", body, role="investigator")["id"]
+    place.good("POST", f"/v1/overrides/{number}/approve", {"reason": "The order was read"}, role="approver")
+    place.good("GET", f"{customer}/risk", params={"freshness": "now"}, role="investigator")
+    approver = Visitor(place).sign_in("approver").go(customer.replace("/v1", "/console"))
+    assert "An override holds: High" in approver.text
+    approver.submit("/revoke-override", reason="The order was lifted")
+    proposed = place.good("GET", "/v1/proposals", role="admin")[0]["id"]
+    place.good("POST", f"/v1/proposals/{proposed}/approve", {"reason": "So it is"}, role="admin")
+    text = approver.go(customer.replace("/v1", "/console")).text
+    assert "An override gave the level, and has ended: High" in text
+    assert re.search(
+        r"revoked A court asked for it Approved by the approver, [-0-9: UTC]+: The order was read"
+        r" Ended by the admin, [-0-9: UTC]+: The order was lifted",
+        text,
+    )
+    events = place.good("GET", f"{customer}/timeline", params={"kind": "overrides"}, role="investigator")
+    assert [(event["kind"], event["about"], event["by"]) for event in events[:2]] == [
+        ("override_ended", "", events[0]["by"]),
+        ("override_decided", "approved", events[1]["by"]),
+    ]
+    assert events[0]["by"] != events[1]["by"]
+
+
 def test_the_person_who_asked_is_not_offered_to_decide(place: Place) -> None:
     both = place.join("both", "admin")[0]
     visitor = Visitor(place).go("/console/sign-in").submit("/sign-in", token=both)
