@@ -32,8 +32,8 @@ TITLES = {
     503: "Out of reach",
     504: "The outcome is unknown",
 }
-SHOWN_AGAIN = (409, 422)
-"""Refusals that a person can mend on the page where they arose."""
+SHOWN_AGAIN = (404, 409, 422)
+"""Refusals that a person can mend on the page where they arose; 404 where what was typed names nothing."""
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,16 @@ class Visit(Context):
         parameters = [(name, self.query[name]) for name in TRAIL if name in self.query]
         return f"?{urlencode(parameters)}" if parameters else ""
 
+    def carried(self, action: str) -> str:
+        """Write what a form carries to an *action*: to one of its own page the whole query, to another the trail.
+
+        Where the action is refused, its page is shown with the same filter, part of a list or version beside it.
+        """
+        if action.rpartition("/")[0] != self.path:
+            return self.trail
+        parameters = [(name, value) for name, value in self.query.items() if name != NOTICE]
+        return f"?{urlencode(parameters)}" if parameters else ""
+
     @property
     def role(self) -> Role:
         """The role of the session."""

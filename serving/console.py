@@ -281,6 +281,7 @@ def add_console(app: FastAPI, pages: Console) -> None:
         Route(IDENTITY_PATH, pages.go_to_provider),
         Route(RETURN_PATH, pages.return_from_provider),
         *(PartedPath(view.path, partial(_endpoint, pages, view), methods=[view.method]) for view in VIEWS),
+        *(PartedPath(view.path, _to_page_of_action, methods=["GET"]) for view in VIEWS if view.page is not None),
         Route("/console/{rest:path}", _missing, methods=["GET", "POST"]),
     ]
 
@@ -326,6 +327,14 @@ async def _missing(request: Request) -> Response:
 @cache
 def _content(name: str) -> bytes:
     return (Path(console.__file__).parent / "static" / name).read_bytes()
+
+
+async def _to_page_of_action(request: Request) -> Response:
+    """Lead from the address of an action, which a browser shows after a refusal, to its page."""
+    query = request.scope["query_string"].decode("ascii", "replace")
+    page = _path_of(request).rpartition("/")[0]
+    target = quote(f"{page}?{query}" if query else page, safe=_AS_ASKED)
+    return RedirectResponse(target, HTTPStatus.SEE_OTHER, dict(HEADERS))
 
 
 async def _endpoint(pages: Console, view: View, request: Request) -> Response:

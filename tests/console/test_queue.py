@@ -1,6 +1,7 @@
 """The queue's pages: what waits, who works on it, and the way from one item to the next."""
 
 import re
+from html import unescape
 
 import pytest
 from sqlalchemy import text
@@ -176,7 +177,7 @@ def test_what_a_role_does_not_see_is_not_in_its_queue(two: Place) -> None:
 
 def chosen(visitor: Visitor) -> tuple[str, dict[str, str]]:
     """The form of the check boxes with all of them chosen: its action, and its fields."""
-    form = next(form for form in visitor.forms() if form.action == "/console/queue/assign-many")
+    form = next(form for form in visitor.forms() if form.action.startswith("/console/queue/assign-many"))
     boxes = re.findall(r'name="(item-[a-z0-9-]+)" value="([0-9]+)"', visitor.page.text)
     return form.action, {**form.fields, **dict(boxes)}
 
@@ -209,6 +210,27 @@ def test_many_customers_are_tagged_and_computed_again(two: Place) -> None:
     assert "2 done, 0 not done." in visitor.text
 
 
+def test_a_form_that_is_refused_keeps_the_filter_and_the_ways_on_from_its_page(two: Place) -> None:
+    visitor = Visitor(two).sign_in("investigator").go("/console/queue?kind=override&order=newest")
+    _, fields = chosen(visitor)
+    tag = re.search(r'formaction="([^"]*tag-many[^"]*)"', visitor.page.text)
+    assert tag is not None
+    visitor.post(unescape(tag[1]), {**fields, "tag": " "})
+    assert visitor.page.status_code == 422
+    assert len(re.findall(r'name="item-[^>]* checked', visitor.page.text)) == 2
+    assert re.search(r'<option value="newest" selected>', visitor.page.text)
+    visitor.submit("/save-filter", name=" ").submit("/save-filter", name="Newest overrides")
+    assert "/console/queue?kind=override&order=newest" in visitor.links(), "the filter of the page, not everything"
+    visitor.go("/console/queue/tag-many?assigned=mine")
+    assert (visitor.page.url.path, visitor.page.url.params["assigned"]) == ("/console/queue", "mine")
+
+
+def test_an_address_of_an_action_leads_to_its_page(two: Place) -> None:
+    visitor = Visitor(two).sign_in("investigator").go(f"{ACME}/override")
+    assert visitor.page.url.path == ACME
+    assert Visitor(two).go(f"{ACME}/override?all=tags").page.url.params["next"] == f"{ACME}?all=tags"
+
+
 @pytest.mark.parametrize("count", [0, 51])
 def test_only_so_many_are_done_at_once(two: Place, count: int) -> None:
     visitor = Visitor(two).sign_in("investigator").go("/console/queue")
@@ -239,10 +261,10 @@ def test_a_filter_is_kept_under_a_name_for_a_person_and_for_the_organisation(two
     other = Visitor(two).sign_in("approver").go("/console/queue")
     assert "Mine alone" not in other.text
     assert "/console/queue?kind=rise&days=1" in other.links()
-    removable = [form.fields["name"] for form in other.forms() if form.action.endswith("/remove-filter")]
+    removable = [form.fields["name"] for form in other.forms() if "/remove-filter" in form.action]
     assert removable == ["kept"], "their own"
-    form = next(form for form in visitor.forms() if form.action.endswith("/remove-filter"))
-    token = next(form for form in other.forms() if form.action.endswith("/save-filter")).fields["form_token"]
+    form = next(form for form in visitor.forms() if "/remove-filter" in form.action)
+    token = next(form for form in other.forms() if "/save-filter" in form.action).fields["form_token"]
     other.post(form.action, {"form_token": token, "name": "Rose <today>", "shared": "yes"})
     assert other.page.status_code == 409
     assert "saved by another member" in other.text
