@@ -60,6 +60,16 @@ def test_what_is_wider_than_the_screen_says_so_and_is_reached_by_keyboard(browse
         wide.evaluate(moved)
 
 
+def test_a_reason_without_a_space_does_not_widen_the_page(browser: "Browser", served: Served) -> None:
+    with visiting(browser, served, "investigator", viewport={"width": 360, "height": 800}) as page:
+        page.goto(ACME)
+        page.get_by_text("Request an override").click()
+        page.locator("textarea#reason").fill("y" * 1900)
+        page.get_by_role("button", name="Request", exact=True).click()
+        page.get_by_text("The override is requested.").wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
 def test_on_paper_there_is_what_was_asked_for_and_nothing_to_press(browser: "Browser", served: Served) -> None:
     with visiting(browser, served, "investigator", color_scheme="dark") as page:
         for path in (ACME, "/console/queue"):
