@@ -24,7 +24,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, aliased
 
-from fivefold.domain.paging import Page, Part
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.paging import NO_PLACE, Page, Part
 from fivefold.store.levels.value_scores import superseded_by
 from fivefold.store.portfolio.words import WordPlace, end_of, words_of_entity
 from fivefold.store.sql.bulk import delete_rows, write_rows
@@ -102,50 +103,69 @@ def entities_found(session: Session, entity_filter: EntityFilter, part: Part) ->
 
     An erased entity is left out. ConfigError if the part does not begin after a key of this list.
     """
-    if part.after is not None:
-        require_key((literal(0, Integer), SearchWord.word, SearchWord.entity_id), part.after)
-    first = union_all(*(select(each.subquery()) for each in _branches(session, entity_filter, part))).subquery()
+    by = _order_word(session, entity_filter, part)
+    behind = Part(part.most, None if part.after is None else part.after[1:])
+    branches = [select(each.subquery()) for each in _branches(entity_filter, behind, by)]
+    if not branches:
+        return Page()
+    first = union_all(*branches).subquery()
     statement = (
         select(first.c.place, Entity, Standing, superseded_by(Entity.id))
         .join(first, first.c.entity_id == Entity.id)
         .outerjoin(Standing, Standing.entity_id == Entity.id)
     )
-    return rows_of(session, statement, (first.c.place, first.c.word, Entity.id), part).map(lambda row: FoundRow(*row))
+    page = rows_of(session, statement, (first.c.place, first.c.word, Entity.id), behind)
+    return Page([FoundRow(*row) for row in page], None if page.next is None else (by, *page.next))
+
+
+def _order_word(session: Session, entity_filter: EntityFilter, part: Part) -> int:
+    """Return the place of the word that gives the order: the rarest, and on later pages that of the first page.
+
+    By then another word may be the rarest, and in its order the page would begin elsewhere. ConfigError if the part
+    does not begin after a key of this list.
+    """
+    if part.after is None:
+        return _rarest_word(session, entity_filter)
+    require_key((literal(0, Integer), literal(0, Integer), SearchWord.word, SearchWord.entity_id), part.after)
+    by = int(part.after[0])
+    if not 0 <= by < max(len(entity_filter.words), 1):
+        raise ConfigError(NO_PLACE)
+    return by
 
 
 def count_found(session: Session, entity_filter: EntityFilter) -> int:
     """Count matching entities, up to one more than `MOST_COUNTED`."""
+    by = _rarest_word(session, entity_filter)
     if entity_filter.words:
-        rarest, *others = _rarest_first(session, entity_filter)
-        at_places = _having(entity_filter, rarest, others).where(
-            SearchWord.place.in_([*map(int, entity_filter.places)])
-        )
+        at_places = _having(entity_filter, by).where(SearchWord.place.in_([*map(int, entity_filter.places)]))
         rows = _with_standing(at_places, entity_filter, SearchWord.entity_id).limit(MOST_ROWS_COUNTED)
         counts = select(func.count(), func.count(distinct(rows.subquery().c.entity_id)))
         read, count = session.execute(counts).one()
         if read < MOST_ROWS_COUNTED or count > MOST_COUNTED:
             return min(count, MOST_COUNTED + 1)
     first = union_all(
-        *(select(each.subquery()) for each in _branches(session, entity_filter, Part(MOST_COUNTED)))
+        *(select(each.subquery()) for each in _branches(entity_filter, Part(MOST_COUNTED), by))
     ).subquery()
     return session.scalar(select(func.count()).select_from(select(first).limit(MOST_COUNTED + 1).subquery())) or 0
 
 
-def _branches(session: Session, entity_filter: EntityFilter, part: Part) -> Iterator[Select[*tuple[Any, ...]]]:
-    """Select place, word and number of the first entities of each place, in the order of an index."""
+def _branches(entity_filter: EntityFilter, part: Part, by: int) -> Iterator[Select[*tuple[Any, ...]]]:
+    """Select place, word and number of the first entities of each place, in the order of an index.
+
+    Of several words the one at the place *by* is looked up.
+    """
     if entity_filter.words:
-        rarest, *others = _rarest_first(session, entity_filter)
         for place in entity_filter.places:
             if part.after is None or place >= int(part.after[0]):
-                yield _by_word(entity_filter, place, rarest, others, part)
+                yield _by_word(entity_filter, place, by, part)
     else:
         yield _by_fact(entity_filter, part)
 
 
-def _rarest_first(session: Session, entity_filter: EntityFilter) -> list[str]:
-    """Put the rarest word first, as far as the entities are counted."""
-    if len(entity_filter.words) == 1:
-        return list(entity_filter.words)
+def _rarest_word(session: Session, entity_filter: EntityFilter) -> int:
+    """Return the place of the rarest word, as far as the entities are counted; 0 without words."""
+    if len(entity_filter.words) < 2:
+        return 0
     parts = [
         select(
             literal(number, Integer),
@@ -166,12 +186,13 @@ def _rarest_first(session: Session, entity_filter: EntityFilter) -> list[str]:
     counts = [0] * len(entity_filter.words)
     for number, count in session.execute(union_all(*parts)):
         counts[number] += count
-    return [word for _, word in sorted(zip(counts, entity_filter.words, strict=True), key=lambda pair: pair[0])]
+    return counts.index(min(counts))
 
 
-def _having(entity_filter: EntityFilter, word: str, others: Sequence[str]) -> Select[*tuple[Any, ...]]:
-    """Select the rows of one word, of entities that have the others too; an erased entity has no words."""
-    other = aliased(SearchWord)
+def _having(entity_filter: EntityFilter, by: int) -> Select[*tuple[Any, ...]]:
+    """Select the rows of the word at a place, of entities that have the others too; an erased entity has no words."""
+    other, word = aliased(SearchWord), entity_filter.words[by]
+    others = [each for number, each in enumerate(entity_filter.words) if number != by]
     return select(SearchWord.word, SearchWord.entity_id).where(
         SearchWord.type_id == entity_filter.type_id,
         _begins(SearchWord.word, word),
@@ -183,14 +204,12 @@ def _having(entity_filter: EntityFilter, word: str, others: Sequence[str]) -> Se
     )
 
 
-def _by_word(
-    entity_filter: EntityFilter, place: WordPlace, word: str, others: Sequence[str], part: Part
-) -> Select[*tuple[Any, ...]]:
+def _by_word(entity_filter: EntityFilter, place: WordPlace, by: int, part: Part) -> Select[*tuple[Any, ...]]:
     """Select the first rows of a word in a place; an entity is listed only at its first match."""
-    other = aliased(SearchWord)
+    other, word = aliased(SearchWord), entity_filter.words[by]
     before = or_(other.place < SearchWord.place, and_(other.place == SearchWord.place, other.word < SearchWord.word))
     statement: Select[*tuple[Any, ...]] = (
-        _having(entity_filter, word, others)
+        _having(entity_filter, by)
         .join(Entity, Entity.id == SearchWord.entity_id)
         .with_only_columns(literal(int(place), Integer).label("place"), SearchWord.word, SearchWord.entity_id)
         .where(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Any, TypeVar
 
-from sqlalchemy import BigInteger, Float, Select, String, literal, tuple_
+from sqlalchemy import BigInteger, Float, Select, SmallInteger, String, literal, tuple_
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError
@@ -65,7 +65,7 @@ def _fits(value: float | str, key: Any) -> bool:
         return isinstance(value, str)
     if isinstance(key.type, Float):
         return type(value) is float and isfinite(value)
-    limit = 2**63 if isinstance(key.type, BigInteger) else 2**31
+    limit = 2**63 if isinstance(key.type, BigInteger) else 2**15 if isinstance(key.type, SmallInteger) else 2**31
     return type(value) is int and -limit <= value < limit
 
 
