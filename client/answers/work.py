@@ -97,6 +97,7 @@ class QueueItem(Answer):
     assigned_to: int | None
     assigned_name: str | None
     has_left: bool
+    sees_no_more: bool
     revision: int
 
 

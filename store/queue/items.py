@@ -15,15 +15,18 @@ from sqlalchemy import (
     CompoundSelect,
     Integer,
     Select,
+    Text,
     and_,
     bindparam,
     case,
     func,
     literal,
+    not_,
     null,
     or_,
     select,
     tuple_,
+    type_coerce,
     union_all,
 )
 from sqlalchemy.orm import Session
@@ -78,7 +81,8 @@ class ItemFilter:
         kinds: at least one.
         now_us: the current time; `latest_us` is the moment after which nothing can have happened.
         member_id: assigned to this member.
-        unassigned: assigned to no one, or to a member who has left.
+        unassigned: assigned to no one, to a member who has left, or to one who has none of the roles that see items of
+            the source: these, in the order of the sources; empty for no condition.
         type_id: of the entities.
         levels: the numbers of the present levels of the entities.
         flow_id: questions and reviews of this flow; no other items belong to one.
@@ -93,7 +97,7 @@ class ItemFilter:
     now_us: int
     latest_us: int
     member_id: int | None = None
-    unassigned: bool = False
+    unassigned: tuple[tuple[str, ...], ...] = ()
     type_id: int | None = None
     levels: Sequence[int] = ()
     flow_id: int | None = None
@@ -135,6 +139,7 @@ class ItemRow(NamedTuple):
     member_id: int | None
     member: str | None
     member_left_us: int | None
+    member_roles: list[str] | None
     done_us: int | None
     revision: int | None
     own_due_us: int | None
@@ -149,7 +154,7 @@ class _Shape(NamedTuple):
     """Which conditions `ItemFilter` has: statements of one shape differ only in values, and are built once."""
 
     of_member: bool
-    unassigned: bool
+    unassigned: tuple[tuple[str, ...], ...]
     of_type: bool
     of_levels: bool
     of_flow: bool
@@ -253,7 +258,7 @@ def _list_statement(
     number, step, since, _, *details = source.columns
     columns = [literal(source.kind.value), number, step, since]
     columns += [Entity.id, EntityType.name, Entity.external_id, Standing.level]
-    work = (QueueWork.member_id, Member.name, Member.left_us, QueueWork.done_us, QueueWork.revision)
+    work = (QueueWork.member_id, Member.name, Member.left_us, Member.roles, QueueWork.done_us, QueueWork.revision)
     own_due = null() if source.due is None else source.due
     statement: Select[*tuple[Any, ...]] = select(*columns, *details, *work, own_due).select_from(source.table)
     if source.join is not None:
@@ -262,7 +267,7 @@ def _list_statement(
         EntityType, EntityType.id == Entity.type_id, isouter=source.kind is Kind.CHANGE
     )
     statement = _with_level(_with_work(statement, source), source)
-    statement = _narrowed(statement.outerjoin(Member, Member.id == QueueWork.member_id), source, shape)
+    statement = _narrowed(statement.outerjoin(Member, Member.id == QueueWork.member_id), place, shape)
     if behind is not None:
         statement = statement.where(_behind(source, order, behind))
     keys = [_moment_of(source, order), *(each for each in (number, step) if not isinstance(each, BindParameter))]
@@ -286,7 +291,7 @@ def _count_in_source(place: int, shape: _Shape) -> Select[*tuple[Any, ...]]:
         statement = _with_level(statement, source)
     if shape.unassigned:
         statement = statement.outerjoin(Member, Member.id == QueueWork.member_id)
-    some = _narrowed(statement, source, shape).limit(bindparam("most", type_=Integer)).subquery()
+    some = _narrowed(statement, place, shape).limit(bindparam("most", type_=Integer)).subquery()
     edges = (number_parameter(f"{edge}_{source.kind}") for edge in ("overdue", "today"))
     sums = (func.sum(case((some.c.since_us <= edge, 1), else_=0)) for edge in edges)
     return select(literal(place, Integer), *sums, func.count(some.c.since_us))
@@ -319,8 +324,9 @@ def _with_work(statement: Select[*tuple[Any, ...]], source: ItemSource) -> Selec
     return statement.outerjoin(QueueWork, of_item)
 
 
-def _narrowed(statement: Select[*tuple[Any, ...]], source: ItemSource, shape: _Shape) -> Select[*tuple[Any, ...]]:
-    """Select the waiting items that match the conditions."""
+def _narrowed(statement: Select[*tuple[Any, ...]], place: int, shape: _Shape) -> Select[*tuple[Any, ...]]:
+    """Select the waiting items of a source that match the conditions."""
+    source = SOURCES[place]
     conditions = [*source.conditions, source.table.organisation_id == bindparam("organisation_id")]
     if shape.named:
         conditions += [source.number == number_parameter("number"), source.step == number_parameter("step")]
@@ -329,7 +335,9 @@ def _narrowed(statement: Select[*tuple[Any, ...]], source: ItemSource, shape: _S
     if shape.of_member:
         conditions.append(QueueWork.member_id == bindparam("member_id"))
     if shape.unassigned:
-        conditions.append(or_(QueueWork.member_id.is_(None), Member.left_us.is_not(None)))
+        roles = type_coerce(Member.roles, Text)
+        sees = or_(*(roles.contains(f'"{role}"') for role in shape.unassigned[place]))
+        conditions.append(or_(QueueWork.member_id.is_(None), Member.left_us.is_not(None), not_(sees)))
     if shape.of_type:
         conditions.append(Entity.type_id == bindparam("type_id"))
     if shape.of_levels:

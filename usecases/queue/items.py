@@ -25,7 +25,7 @@ from fivefold.store.flows.versions import canonical_of
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.queue import items as stored
 from fivefold.store.queue.items import ItemFilter, ItemName, ItemRow, KindCount, QueueOrder
-from fivefold.store.queue.sources import Kind
+from fivefold.store.queue.sources import SOURCES, Kind
 from fivefold.store.sql.clocks import ahead_message, latest_us
 from fivefold.store.sql.database import add_alone
 from fivefold.store.tables.accounts import Member
@@ -56,6 +56,14 @@ SEEN_BY: Final[Mapping[Kind, frozenset[Role]]] = {
 }
 """The roles that see items of a kind: those that may read their subjects. A role sees the questions that it may answer.
 """
+
+
+def _roles_of(kind: Kind, asks: str | None) -> frozenset[Role]:
+    """Return the roles that see items of a kind, of questions those that a step's role lets answer."""
+    return SEEN_BY[kind] if asks is None else ANSWERED_BY[asks]
+
+
+_ROLES_OF_SOURCES: Final = tuple(tuple(sorted(_roles_of(source.kind, source.asks))) for source in SOURCES)
 PUT_AWAY: Final = (Kind.RISE, Kind.FLOW_REVIEW)
 """Items that a person completes explicitly."""
 MINE, UNASSIGNED = "mine", "unassigned"
@@ -116,6 +124,7 @@ class QueueItem:
         assigned_to: the number of a member; None for no one.
         assigned_name: of that member.
         has_left: that member has left.
+        sees_no_more: that member has lost the roles that see such items.
         revision: of people's work on it, for the next change.
     """
 
@@ -138,6 +147,7 @@ class QueueItem:
     assigned_to: int | None
     assigned_name: str | None
     has_left: bool
+    sees_no_more: bool
     revision: int
 
 
@@ -306,10 +316,8 @@ def _key(name: ItemName) -> dict[str, str | int]:
 
 def _sees(session: Session, role: Role, name: ItemName) -> bool:
     """Return whether a role sees an item: questions are seen by those who may answer them."""
-    if role not in SEEN_BY[name.kind] or name.kind is not Kind.QUESTION:
-        return role in SEEN_BY[name.kind]
-    run = session.get(FlowRun, name.number)
-    return run is None or run.asks is None or role in ANSWERED_BY[run.asks]
+    run = session.get(FlowRun, name.number) if name.kind is Kind.QUESTION else None
+    return role in _roles_of(name.kind, None if run is None else run.asks)
 
 
 def _check_reason(kind: Kind, done: bool, reason: str) -> None:
@@ -326,7 +334,7 @@ def _refuse_assignee(session: Session, member: Member, name: ItemName) -> None:
     if member.left_us is not None:
         raise ConflictError(f"{member.name} has left; assign it to another person")
     run = session.get_one(FlowRun, name.number) if name.kind is Kind.QUESTION else None
-    seen_by = SEEN_BY[name.kind] if run is None or run.asks is None else ANSWERED_BY[run.asks]
+    seen_by = _roles_of(name.kind, None if run is None else run.asks)
     if not seen_by & {Role(role) for role in member.roles}:
         what = f"items of the kind {name.kind}" if run is None else f"questions to a member of the role {run.asks}"
         raise ConfigError(f"{member.name} is {', '.join(member.roles)}, and does not see {what}")
@@ -383,7 +391,7 @@ def _item_filter(
         now_us=now,
         latest_us=latest_us(session, now),
         member_id=_member(session, context, filters.assigned),
-        unassigned=filters.assigned == UNASSIGNED,
+        unassigned=_ROLES_OF_SOURCES if filters.assigned == UNASSIGNED else (),
         type_id=None if filters.entity_type is None else type_named(session, of, filters.entity_type).id,
         levels=level_numbers(filters.levels, levels),
         flow_id=None if filters.flow is None else flow_named(session, of, filters.flow).id,
@@ -431,6 +439,7 @@ def _queue_item(
     kind, flow = Kind(row.kind), flows.get(row.version_id or 0)
     person_step = None if flow is None or kind is not Kind.QUESTION else _person_step(flow, row.detail or "")
     reason = _line(row, lines) if kind is Kind.RISE else _REASONS[kind](row)
+    asks = None if person_step is None else person_step.person.role
     if flow is not None:
         reason = flow.action(row.detail or "").title if person_step is None else person_step.person.question
     return QueueItem(
@@ -446,13 +455,14 @@ def _queue_item(
         assessment=f"{row.number}.{row.step}" if kind is Kind.RISE else None,
         asked_by=row.by,
         run=row.run_id,
-        asks=None if person_step is None else person_step.person.role,
+        asks=asks,
         look_at=() if person_step is None else person_step.person.words_looked_at,
         since_us=row.since_us,
         due_us=row.due_us,
         assigned_to=row.member_id,
         assigned_name=row.member,
         has_left=row.member_left_us is not None,
+        sees_no_more=row.member_roles is not None and not set(row.member_roles) & _roles_of(kind, asks),
         revision=row.revision or 0,
     )
 

@@ -9,7 +9,7 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import Part, every_row
 from fivefold.store.queue.items import QueueOrder
-from fivefold.usecases.accounts.organisations import add_member
+from fivefold.usecases.accounts.organisations import add_member, set_roles
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.queue.items import (
     QueueFilters,
@@ -177,3 +177,23 @@ def test_rises_are_read_by_their_index(ours: Context) -> None:
     (rises,) = [each for each in asked if "to_level > from_level" in str(each)]
     plan = plan_of(ours.engine, rises)
     assert "ix_transitions_" in plan, plan
+
+
+@pytest.mark.postgresql
+def test_what_a_member_sees_no_more_is_among_the_unassigned(ours: Context) -> None:
+    ana = add_member(ours, "ana", ["investigator", "commercial"]).id
+    for kind in ("rise", "override"):
+        item = list_items(ours, Role.ADMIN, QueueFilters(kinds=(kind,)))[0]
+        change_item(ours, Role.ADMIN, item.item, 0, assigned_to=ana)
+    filters = QueueFilters(assigned="unassigned", kinds=("rise", "override"))
+    assert names(ours, assigned="unassigned", kinds=("rise", "override")) == ["c0"]
+    set_roles(ours, ana, ["publisher"])
+    assert names(ours, assigned="unassigned", kinds=("rise", "override")) == ["c0"], "a publisher sees them too"
+    set_roles(ours, ana, ["commercial"])
+    items = list_items(ours, Role.ADMIN, filters)
+    assert [(item.external_id, item.assigned_to, item.sees_no_more) for item in items] == [
+        ("c1", ana, True),
+        ("c7", ana, True),
+        ("c0", None, False),
+    ]
+    assert sum(count.total for count in count_items(ours, Role.ADMIN, filters)) == 3
