@@ -100,7 +100,10 @@ def plan_promotion(registry: Registry, number: int, *, force: bool = False, reas
 
 
 def plan_rollback(registry: Registry, reason: str = "") -> Promotion:
-    """Plan to make the champion before the present one champion again; a second rollback goes one further back."""
+    """Plan to make the champion before the present one champion again; a second rollback goes one further back.
+
+    PromotionRefusedError where there is none, or it does not load; then the error names an earlier one that is there.
+    """
     champions: list[int] = []
     for change in promotion_history(registry):
         if change.action == PROMOTE:
@@ -110,7 +113,17 @@ def plan_rollback(registry: Registry, reason: str = "") -> Promotion:
     if len(champions) < 2:
         raise PromotionRefusedError("there is nothing to roll back to: no champion was replaced before")
     why = reason.strip() or "rolled back"
-    return _planned(registry, ROLLBACK, champions[-2], registry.champion(), why, forced=False)
+    champion = registry.champion()
+    try:
+        return _planned(registry, ROLLBACK, champions[-2], champion, why, forced=False)
+    except PromotionRefusedError as error:
+        gone = {champions[-2], champion.number if champion else None}
+        there = {version.number for version in registry.versions()} - gone
+        earlier = next((number for number in reversed(champions[:-2]) if number in there), None)
+        if earlier is None:
+            raise
+        way = f"version {earlier} was champion earlier; promote it with --force --reason TEXT"
+        raise PromotionRefusedError(f"{error}; {way}") from error
 
 
 def promotions_between(registry: Registry, first_us: int, last_us: int) -> list[Promotion]:
@@ -140,7 +153,7 @@ def _planned(
     registry: Registry, action: str, number: int, champion: RegisteredVersion | None, why: str, *, forced: bool
 ) -> Promotion:
     replaced = champion.number if champion else None
-    _require_loads(registry, number)
+    _require_loads(registry, number, champion)
     return Promotion(now_microseconds(), action, number, replaced, account_name(), why, forced)
 
 
@@ -162,13 +175,14 @@ def apply_promotion(registry: Registry, promotion: Promotion) -> Promotion:
     return promotion
 
 
-def _require_loads(registry: Registry, number: int) -> None:
+def _require_loads(registry: Registry, number: int, champion: RegisteredVersion | None) -> None:
     """Raise PromotionRefusedError where a version does not load, or no service could; force does not overrule that."""
     try:
         registry.load(number)
         registry.require_servable(number)
     except ModelError as error:
-        raise PromotionRefusedError(f"version {number} does not load, so the champion stays: {error}") from error
+        stays = "so the champion stays" if champion else "and nothing serves"
+        raise PromotionRefusedError(f"version {number} does not load, {stays}: {error}") from error
 
 
 def _read(tags: dict[str, str]) -> Promotion:

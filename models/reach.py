@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fivefold.domain.clock import DAY_US, day_text
+from fivefold.domain.text import count_text
 from fivefold.features.histories import Histories
 
 ENOUGH_DAYS = 365
@@ -48,8 +49,11 @@ class HistoryReach:
 
         >>> print(HistoryReach(10 * DAY_US, 0, 20 * DAY_US))
         10 days of history, from 10 days after the account was created
+        >>> print(HistoryReach(DAY_US, 0, 2 * DAY_US))
+        1 day of history, from 1 day after the account was created
         """
-        text = f"{self.days:,} days of history, from {self.missing_days:,} days after the account was created"
+        days, missing = count_text(self.days, "day"), count_text(self.missing_days, "day")
+        text = f"{days} of history, from {missing} after the account was created"
         if self.short:
             text += f": with less than {ENOUGH_DAYS} days sent, an old customer is scored as a new one"
         return text

@@ -30,6 +30,7 @@ from fivefold.cli.terminal import (
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.segments import score_text
+from fivefold.domain.text import count_text
 from fivefold.features.schema import CREATED
 from fivefold.training.config import DEFAULT_NAME
 
@@ -109,7 +110,7 @@ def show(
         typer.echo(json.dumps(_plain(content), ensure_ascii=False, indent=1, allow_nan=False))
     else:
         _print(headline, parts, most, interval)
-        history_text = f"{reach.days:,} days of history" if CREATED in model.absent else str(reach)
+        history_text = f"{count_text(reach.days, 'day')} of history" if CREATED in model.absent else str(reach)
         echo(f"The starting point is the score at the model's average prediction. Seen: {history_text}.")
         echo(consistency_sentence(float(model.consistency_of(matrix)[0])))
         print_absent_columns(model)

@@ -154,6 +154,23 @@ def test_a_rollback_to_a_version_that_does_not_load_is_refused(copied: Path, tmp
     assert CHAMPION in registry.version(second).aliases
 
 
+def test_a_rollback_to_a_version_that_is_gone_names_an_earlier_champion(copied: Path, tmp_path: Path) -> None:
+    registry = Registry(Settings(var=copied), "value")
+    for number in (2, 3):
+        assert add_version(registry, value_model("poisson"), tmp_path / str(number)) == number
+        promote(registry, number, force=True, reason="a change")
+    registry.client.delete_model_version("value", "2")
+    way = "version 1 was champion earlier; promote it with --force --reason TEXT"
+    with pytest.raises(PromotionRefusedError, match=f"^version 2 does not load, so the champion stays: .*; {way}$"):
+        rollback(registry)
+    registry.client.delete_model_version("value", "3")
+    with pytest.raises(PromotionRefusedError, match=f"^version 2 does not load, and nothing serves: .*; {way}$"):
+        rollback(registry)
+    registry.client.delete_model_version("value", "1")
+    with pytest.raises(PromotionRefusedError, match=r"^version 2 does not load, .* not found$"):
+        rollback(registry)
+
+
 def test_a_version_that_no_service_could_import_is_never_made_champion(copied: Path, tmp_path: Path) -> None:
     registry = Registry(Settings(var=copied), "value")
     second = add_version(registry, value_model("poisson"), tmp_path / "saved")
