@@ -4,8 +4,8 @@ Method: split conformal prediction, apart for each band of predictions, and with
 (Mondrian): Vovk, Gammerman and Shafer, "Algorithmic Learning in a Random World" (2005), chapter 4; Lei et al.,
 "Distribution-Free Predictive Inference for Regression" (2018). The distance of a value from its prediction is counted
 in parts of the prediction, so that one group serves small and large predictions alike, and all who are worth nothing
-are at the same distance. Libraries for this (MAPIE, crepes) keep every distance and wrap an estimator; here a table is
-kept, and travels as JSON.
+are at the same distance, but for the smallest predictions (`least`). Libraries for this (MAPIE, crepes) keep every
+distance and wrap an estimator; here a table is kept, and travels as JSON.
 """
 
 from collections.abc import Mapping
@@ -143,8 +143,9 @@ class IntervalTable:
     def held_shares(self, predicted: Floats, consistency: Floats, level_percent: int | None = None) -> Floats:
         """Give what share of the customers it was measured on the interval about each of n predictions holds.
 
-        That is the level, and more where many are at the same distance, as all who are worth nothing are: an interval
-        that holds one of them holds all. It is known to one in a hundred, and is 1 without a high end.
+        That is the level, and more where many are at the same distance, as all who are worth nothing are whose
+        prediction is `least` or more: an interval that holds one of them holds all. It is known to one in a hundred,
+        and is 1 without a high end.
         """
         reach = self._reaches(level_percent)
         within = (self.distances <= reach[:, None]).sum(axis=1) / 100.0
