@@ -10,6 +10,8 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import Annotated, Literal
 
+from sqlalchemy.orm import Session
+
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.errors import ConflictError
 from fivefold.risk.compiler.value_types import inputs_of_rule
@@ -25,6 +27,7 @@ from fivefold.risk.language.quantities import point_units
 from fivefold.risk.language.ruleset import Rule
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.tables.levels import Assessment
 from fivefold.usecases.levels.content.breakdowns import gone_text
 from fivefold.usecases.levels.read import find_assessment
 from fivefold.usecases.recourse.what_if import subject_of_assessment
@@ -111,7 +114,7 @@ def give_statement(context: Context, assessment: str, form: Form) -> Statement:
 
     Raises:
         NotFoundError: there is no such assessment.
-        ConflictError: its inputs were erased, or no ruleset took part in it.
+        ConflictError: its inputs were erased or removed, or no ruleset took part in it.
     """
     with context.reading() as session:
         row = find_assessment(session, context.actor, assessment)
@@ -119,14 +122,22 @@ def give_statement(context: Context, assessment: str, form: Form) -> Statement:
         of = session.get_one(EntityType, entity.type_id).name, entity.external_id
         subject = subject_of_assessment(session, row)
         if subject is None:
-            why = "no ruleset decided" if row.breakdown is not None else f"it {gone_text(session, row)}"
-            raise ConflictError(f"there can be no statement of assessment {assessment}: {why}")
+            raise _no_statement(session, row, assessment)
     statement = _statement(subject, assessment, *of, row.as_of_us)
     with context.writing() as session:
-        entity = entity_named(session, context.organisation_id, *of, stays=True)
+        entity = entity_named(session, context.organisation_id, *of, alone=True)  # nothing is removed meanwhile
+        row = find_assessment(session, context.actor, assessment)
+        if row.breakdown is None:
+            raise _no_statement(session, row, assessment)
         details = {"assessment": assessment, "form": form, "sha256": statement.sha256}
         context.record(session, "statement.given", ("entity", entity.id), details=details)
     return statement
+
+
+def _no_statement(session: Session, row: Assessment, assessment: str) -> ConflictError:
+    """Say why nobody can be given a statement of an assessment."""
+    why = "no ruleset decided" if row.breakdown is not None else f"it {gone_text(session, row)}"
+    return ConflictError(f"there can be no statement of assessment {assessment}: {why}")
 
 
 def _statement(

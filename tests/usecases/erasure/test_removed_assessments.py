@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, select, text
@@ -27,8 +28,9 @@ from fivefold.usecases.levels.explain import read_reasons
 from fivefold.usecases.levels.read import level_history, read_assessment
 from fivefold.usecases.levels.replay import replay_assessment
 from fivefold.usecases.portfolio.differences import compare_assessments
+from fivefold.usecases.recourse import statement as statements
 from fivefold.usecases.recourse.challenges import open_challenge
-from fivefold.usecases.recourse.statement import give_statement
+from fivefold.usecases.recourse.statement import Statement, give_statement
 from tests.store.audits import forged
 from tests.store.filling import filled_once
 from tests.usecases import banks
@@ -339,3 +341,22 @@ def test_what_is_removed_takes_less_room(bank: Bank) -> None:
     before = characters()
     remove(bank)
     assert characters() < before
+
+
+@pytest.mark.postgresql
+def test_no_statement_is_given_of_what_was_removed_while_it_was_made(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a given statement names is kept whole, so none may be recorded of what is gone by then."""
+    keep(bank, assessments_days=DAYS)
+    name, made = f"{bank.id_of('a')}.2", statements._statement
+
+    def slowly(*args: Any) -> Statement:
+        remove(bank)
+        return made(*args)
+
+    monkeypatch.setattr(statements, "_statement", slowly)
+    with pytest.raises(ConflictError, match=f"no statement of assessment {name}: it was removed by the retention"):
+        give_statement(bank.context, name, "json")
+    with Session(bank.engine) as session:
+        assert session.scalars(select(AuditEntry).where(AuditEntry.action == "statement.given")).all() == []
