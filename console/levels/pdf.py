@@ -40,6 +40,9 @@ _INK, _LINE = HexColor("#1f2937"), HexColor("#d5dbe3")
 _ELSEWHERE: Final = (("STSong-Light", 0x2E80, 0x9FFF), ("HYSMyeongJo-Medium", 0xAC00, 0xD7A3))
 """Fonts that readers of PDF have for letters of East Asia, and the first and the last of these letters."""
 
+_RIGHT_TO_LEFT: Final = (range(0x590, 0x900), range(0xFB1D, 0xFE00), range(0xFE70, 0xFF00))
+"""Letters of Hebrew, Arabic and others that are written from right to left: here they would be drawn the other way."""
+
 
 def pdf_of(export: CustomerExport, zone: str) -> bytes:
     """Write the customer as a PDF: sentence first, then the picture, the factors, the value, and what is known.
@@ -102,11 +105,16 @@ def paragraph(written: str, style: str = "plain") -> Any:
 
 
 def _with_fonts(written: str) -> str:
-    """Escape text, with another font around letters that the file's own lacks, or their numbers in Unicode."""
+    """Escape text, with another font around letters that the file's own lacks, or their numbers in Unicode.
+
+    Letters that are written from right to left are given as numbers too.
+    """
     glyphs = getattr(pdfmetrics.getFont(_styles()["plain"].fontName).face, "charToGlyph", None)
     parts = []
     for sign in written:
-        if glyphs is None or ord(sign) in glyphs or not sign.isprintable():
+        if any(ord(sign) in letters for letters in _RIGHT_TO_LEFT):
+            parts.append(f"[U+{ord(sign):04X}]")
+        elif glyphs is None or ord(sign) in glyphs or not sign.isprintable():
             parts.append(escape(sign))
         elif (font := next((name for name, *ends in _ELSEWHERE if ends[0] <= ord(sign) <= ends[1]), None)) is not None:
             parts.append(f'<font name="{font}">{sign}</font>')
