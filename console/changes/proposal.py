@@ -14,7 +14,7 @@ from fivefold.usecases.changes.backtest_subject import subject_of_backtest
 from fivefold.usecases.changes.backtests import report_of
 from fivefold.usecases.changes.contents import ListVersionsAdded, RulesetRolledBack
 from fivefold.usecases.changes.list_overview import ProposedVersion, proposed_versions
-from fivefold.usecases.changes.proposals import ProposalLine
+from fivefold.usecases.changes.proposals import ProposalLine, entity_of_proposal
 from fivefold.usecases.rulesets.overview import read_ruleset
 
 MEMBERS_SHOWN = Part(200)
@@ -60,11 +60,13 @@ class ProposalPage:
         roll_back: what goes back to which version; None for another change.
         moves: who would move where, by each backtest that is done.
         list_versions: of a list, with what each changes; empty for another change.
+        entity: the type and the identifier of the one that it is about; None where it is about more than one.
         bar: the item of the queue that the person came for.
     """
 
     bar: QueueBar | None
     proposal: ProposalLine
+    entity: tuple[str, str] | None
     address: str
     is_own: bool
     waits: bool
@@ -79,6 +81,7 @@ def show_proposal(visit: Visit) -> Rendered:
     page = ProposalPage(
         bar=queue_bar(visit),
         proposal=proposal,
+        entity=entity_of_proposal(visit, proposal.id),
         address=visit.path,
         is_own=proposal.proposed_by == visit.actor.name,
         waits=any(each.state in {"queued", "running"} for each in proposal.backtests),

@@ -11,14 +11,13 @@ from sqlalchemy import ColumnElement, ScalarSelect, Text, case, delete, func, or
 from sqlalchemy import cast as cast_to
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session
 
-from fivefold.domain.canonical import canonical_json
 from fivefold.store.accounts.idempotency import forget_answers
 from fivefold.store.audit.history import new_salt
 from fivefold.store.ingest import links, ownerships
 from fivefold.store.ingest.entities import subjects
 from fivefold.store.levels.assessment_queue import Subject
 from fivefold.store.rulesets.backtests import forget_entities
-from fivefold.store.rulesets.proposals import PROPOSED, WITHDRAWN
+from fivefold.store.rulesets.proposals import PROPOSED, WITHDRAWN, contents_of_ended_overrides
 from fivefold.store.sql.arrays import among
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import (
@@ -228,8 +227,7 @@ _UNSEEN = {"synchronize_session": False}
 def _proposals_about(session: Session, ids: Sequence[int]) -> list[int]:
     """Find the proposals about entities, their facts or the end of an override: their reasons mention a person."""
     numbers = list(session.scalars(select(Proposal.id).where(among(session, Proposal.entity_id, ids))))
-    overrides = session.scalars(select(OverrideRow.id).where(among(session, OverrideRow.entity_id, ids)))
-    contents = [canonical_json({"override": number}) for number in overrides]
+    contents = contents_of_ended_overrides(session, ids)
     if not contents:
         return numbers
     statement = select(Proposal.id).where(

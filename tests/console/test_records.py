@@ -37,6 +37,20 @@ def test_changes_are_found_and_lead_to_what_was_proposed(place: Place) -> None:
     assert "There is no change" in Visitor(place).sign_in("admin", THEIRS).go(CHANGES).text
 
 
+def test_the_end_of_an_override_is_found_by_the_customer_and_leads_there(place: Place) -> None:
+    body = {"level": "high", "reason": "A court asked for it"}
+    number = place.good("POST", "/v1/entities/company/acme/overrides", body, role="investigator")["id"]
+    place.good("POST", f"/v1/overrides/{number}/approve", {}, role="approver")
+    place.good("POST", f"/v1/overrides/{number}/revoke", {"reason": "It was lifted"}, role="approver")
+    visitor = Visitor(place).sign_in("admin").go(f"{CHANGES}?type=company&external_id=acme&state=proposed")
+    change = next(link for link in visitor.links() if link.startswith("/console/proposals/"))
+    assert f"end of override {number}" in visitor.text
+    assert "/console/entities/company/acme" in visitor.go(change).links()
+    place.good("PUT", "/v1/entities/company/second", {}, role="app")
+    visitor.go(f"{CHANGES}?type=company&external_id=second")
+    assert "There is no change" in visitor.text
+
+
 def test_failures_are_found_by_customer_and_time(place: Place) -> None:
     MORE["list_failures"](place, 5)
     visitor = Visitor(place).sign_in("publisher")

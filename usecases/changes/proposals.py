@@ -16,7 +16,8 @@ from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.organisation import lock_deciding
 from fivefold.store.audit.bound_rows import digests
-from fivefold.store.ingest.entities import record_activity
+from fivefold.store.ingest.entities import names_of_entities, record_activity
+from fivefold.store.levels.overrides import override_numbered
 from fivefold.store.rulesets.activations import count_of_type
 from fivefold.store.rulesets.proposals import (
     APPROVED,
@@ -370,6 +371,20 @@ def read_proposal(context: Context, number: int, role: Role = Role.ADMIN) -> Pro
         if kinds is not None and row.kind not in kinds:
             raise NotFoundError(f"there is no proposal {number}")
         return _line(session, row)
+
+
+def entity_of_proposal(context: Context, number: int) -> tuple[str, str] | None:
+    """Name the type and the identifier of the entity whose fact or override would change; None if it is about more.
+
+    NotFoundError if no proposal has that number.
+    """
+    of = context.organisation_id
+    with context.reading() as session:
+        row = proposal_numbered(session, of, number)
+        entity_id = row.entity_id
+        if row.kind == OverrideRevoked.kind:
+            entity_id = override_numbered(session, of, row.content["override"]).entity_id
+        return None if entity_id is None else names_of_entities(session, of, [entity_id]).get(entity_id)
 
 
 def _line(session: Session, row: Proposal) -> ProposalLine:
