@@ -27,7 +27,7 @@ from fivefold import console
 from fivefold.console.accounts.sign_in import ended_part, sign_in_page
 from fivefold.console.answering import MAY_BE_DONE, OUT_OF_REACH, ConsoleResponse, answer, error_alone
 from fivefold.console.table import VIEWS
-from fivefold.console.visit import Rights, Upload, View, Visit, written_in
+from fivefold.console.visit import Rights, Upload, View, Visit, WrittenText, written_in
 from fivefold.domain.errors import (
     ConfigError,
     IdentityError,
@@ -145,6 +145,7 @@ class Console:
     async def answer(self, view: View, request: Request) -> Response:
         """Answer one request, errors included."""
         request.scope[ROUTE] = view.path
+        form: dict[str, str] | None = None if view.method == "POST" else {}
         try:
             secret = request.cookies.get(COOKIE, "")
             session = await _run_in_session_pool(partial(find_session, self._engine, secret)) if secret else None
@@ -158,14 +159,17 @@ class Console:
             if not is_readable(request.scope):
                 return _response(error_alone(404, "The address is not UTF-8."))
             token = session.credential.token_id
-            form, file = await _form(view, request, token) if view.method == "POST" else ({}, None)
+            file = None
+            if form is None:
+                form = {}  # while it is read, nothing of it can be shown
+                form, file = await _form(view, request, token)
             if view.method == "POST" and not _is_of_session(form.pop("form_token", ""), secret):
                 return _response(error_alone(403, OTHER_SESSION, written_in(form)))
             visit = replace(self._visit(view, request, session, secret, form), file=file)
             lane = LANES[Work.READING] if view.reads_document else LANE
             document = await lane.run(session.credential.organisation_id, partial(answer, view, visit))
         except (ApiError, StoreError) as error:
-            return _refusal(error)
+            return _refusal(error, written_in(await _readable_form(view, request) if form is None else form))
         if document.status == HTTPStatus.FORBIDDEN:
             request.scope[SIGN_IN] = NOT_ALLOWED
         sign_out = bool(document.location) and view.path.startswith("/console/sign-out")
@@ -202,11 +206,7 @@ class Console:
         next_ = _next_of(_path_of(request).rpartition("/")[0])
         if OF_SCRIPT in request.headers:
             return _response(ended_part(next_))
-        try:
-            form, _ = await _form(view, request, NOBODY)
-        except ApiError:  # of another site, or not to be read: nothing of it is shown
-            form = {}
-        return self._sign_in_page(next_, ended=True, written=written_in(form))
+        return self._sign_in_page(next_, ended=True, written=written_in(await _readable_form(view, request)))
 
     def _sign_in_page(self, next_: str, **more: Any) -> Response:
         return _response(sign_in_page(next_, identity_path=IDENTITY_PATH if self._provider else "", **more))
@@ -381,6 +381,14 @@ async def _form(view: View, request: Request, token: int) -> Sent:
     return form, file
 
 
+async def _readable_form(view: View, request: Request) -> dict[str, str]:
+    """Read a form that nothing is done with, for what was written into it not to be lost."""
+    try:
+        return (await _form(view, request, NOBODY))[0]
+    except ApiError:  # of another site, or not to be read: nothing of it is shown
+        return {}
+
+
 def _is_of_session(form_token: str, secret: str) -> bool:
     """Tell whether a page of this session wrote a form."""
     return hmac.compare_digest(form_token.encode(), form_token_of(secret).encode())
@@ -453,11 +461,12 @@ def _next_of(address: str) -> str:
     return address if is_ours else "/console"
 
 
-def _refusal(error: ApiError | StoreError) -> Response:
-    """Write the page of what ended a request before its page was made."""
+def _refusal(error: ApiError | StoreError, written: tuple[WrittenText, ...] = ()) -> Response:
+    """Write the page of what ended a request before its page was made, with what was written into its form."""
     if isinstance(error, StoreError):
-        return _response(error_alone(503, MAY_BE_DONE if isinstance(error, UnknownOutcomeError) else OUT_OF_REACH))
-    response = _response(error_alone(error.status, error.text))
+        reason = MAY_BE_DONE if isinstance(error, UnknownOutcomeError) else OUT_OF_REACH
+        return _response(error_alone(503, reason, written))
+    response = _response(error_alone(error.status, error.text, written))
     response.headers.update(error.headers)
     return response
 

@@ -7,7 +7,10 @@ from base64 import urlsafe_b64encode
 import pytest
 
 from fivefold.domain.errors import StoreError, UnknownOutcomeError
+from fivefold.serving import console
 from fivefold.serving.error_middleware import ErrorMiddleware
+from fivefold.serving.rate_limits import RateLimiter
+from fivefold.serving.responses import ApiError
 from fivefold.usecases.accounts import sessions
 from fivefold.usecases.levels import overrides
 from tests.console.visitors import Visitor, pages
@@ -140,6 +143,27 @@ def test_what_was_written_is_not_lost_with_the_session(place: Place, ends: str) 
     assert "What you wrote, to be copied" in visitor.text
     assert "Three pages of reasons &amp; &lt;b&gt;figures</textarea>" in visitor.page.text
     assert form.fields["form_token"] not in visitor.page.text
+
+
+@pytest.mark.parametrize(
+    ("place_of", "name", "error", "status"),
+    [
+        (console, "find_session", StoreError("away"), 503),
+        (RateLimiter, "require", ApiError(429, "Too many requests in a minute for your plan"), 429),
+    ],
+)
+def test_what_was_written_is_not_lost_where_nothing_can_be_asked_now(
+    investigator: Visitor, monkeypatch: pytest.MonkeyPatch, place_of: object, name: str, error: Exception, status: int
+) -> None:
+    investigator.go("/console/entities/company/acme")
+
+    def refuses(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(place_of, name, refuses)
+    investigator.submit("/override", level="high", reason="A court\nasked for <it>.")
+    assert investigator.page.status_code == status
+    assert "A court\nasked for &lt;it&gt;.</textarea>" in investigator.page.text
 
 
 def test_what_was_written_is_not_lost_where_a_person_may_not_send_it(investigator: Visitor) -> None:
