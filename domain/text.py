@@ -11,8 +11,9 @@ from typing import Final
 _CUTOFF = 0.75
 MISSPELT: Final = 1.0
 """A cutoff of `nearest`: names that differ in case, blanks and signs, or in one letter, and no others."""
-CONTROL: Final = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069"
-"""A character class for regular expressions: C0, delete, C1, line and paragraph separators, bidirectional marks."""
+CONTROL: Final = "\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060\u2066-\u2069\ufeff"
+"""A character class for regular expressions: C0, delete, C1, line and paragraph separators, bidirectional marks,
+and spaces without a width, by which a name looks like another one and is not found by it."""
 _CONTROL = re.compile(f"[{CONTROL}]")
 _STEERING = re.compile(f"(?![\t\n])[{CONTROL}]")
 DELIMITERS: Final = (",", ";", "\t", "|")

@@ -57,7 +57,7 @@ GIVEN: dict[str, Callable[[Bank, str], object]] = {
 
 
 @pytest.mark.parametrize("what", GIVEN)
-@pytest.mark.parametrize("character", ["\n", "\x1b", "\x85", "\u061c", "\u2028", "\u202e"])
+@pytest.mark.parametrize("character", ["\n", "\x1b", "\x85", "\u061c", "\u2028", "\u202e", "\u200b", "\ufeff"])
 def test_a_name_with_a_control_character_is_refused_and_the_character_is_named(
     bank: Bank, what: str, character: str
 ) -> None:
