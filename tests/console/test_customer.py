@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from sqlalchemy import text
 
 from fivefold.usecases.changes.backtests import run_next_backtest
 from fivefold.usecases.levels import explain
@@ -10,6 +11,7 @@ from fivefold.usecases.levels.explain import ValueSeen
 from tests.console.visitors import Visitor
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.places import OURS, Place
+from tests.store.audits import forged
 
 ACME = "/console/entities/company/acme"
 MARKUP = "<script>alert('x')</script>\"'&{{ 7*7 }}"
@@ -93,6 +95,23 @@ def test_an_override_that_ended_says_who_approved_it_and_who_ended_it(place: Pla
         ("override_decided", "approved", events[1]["by"]),
     ]
     assert events[0]["by"] != events[1]["by"]
+
+
+def test_of_an_override_whose_end_has_passed_only_the_refusal_is_offered(place: Place) -> None:
+    customer = "/v1/entities/customer/c%2F1%20%C3%A4"
+    body = {"level": "high", "reason": "A court asked for it", "until": "2099-01-01"}
+    place.good("POST", f"{customer}/overrides", body, role="investigator")
+    approver = Visitor(place).sign_in("approver").go(customer.replace("/v1", "/console"))
+    actions = {form.action.rpartition("/")[2] for form in approver.forms()}
+    assert {"approve-override", "refuse-override"} <= actions
+    assert "Its end has passed" not in approver.text
+    with forged(place.engine) as connection:  # as if it were that day
+        connection.execute(text("UPDATE overrides SET until_us = requested_us + 1"))
+    approver.go(customer.replace("/v1", "/console"))
+    assert {form.action.rpartition("/")[2] for form in approver.forms()} & actions == actions - {"approve-override"}
+    assert "Its end has passed before it was decided: it can only be refused." in approver.text
+    approver.submit("/refuse-override", reason="Nobody decided in time")
+    assert "Its end has passed" not in approver.text
 
 
 def test_the_person_who_asked_is_not_offered_to_decide(place: Place) -> None:
