@@ -1,0 +1,92 @@
+"""Overrides on a customer's page: from request to end, by whom, and what is offered when."""
+
+import re
+
+from sqlalchemy import text
+
+from tests.console.visitors import Visitor
+from tests.serving.v1.places import Place
+from tests.store.audits import forged
+
+ACME = "/console/entities/company/acme"
+
+
+def test_an_override_is_asked_for_by_one_person_and_decided_by_another(place: Place, investigator: Visitor) -> None:
+    investigator.go(ACME).submit("/override", level="high", reason="A court asked for it.", until="2099-01-01")
+    assert "Another person approves or refuses it" in investigator.text
+    approver = Visitor(place).sign_in("approver").go("/console/queue")
+    assert "A court asked for it." in approver.text
+    assert "asked for by the investigator now" in approver.text
+    approver.go(ACME).submit("/approve-override", reason="The order was read.")
+    assert "The override is approved" in approver.text
+    assert "The order was read." in approver.text
+    assert "2099-01-01 00:00 UTC" in approver.text
+
+
+def test_an_override_that_ended_says_who_approved_it_and_who_ended_it(place: Place) -> None:
+    customer = "/v1/entities/customer/c%2F1%20%C3%A4"
+    body = {"level": "high", "reason": "A court asked for it"}
+    number = place.good("POST", f"{customer}/overrides", body, role="investigator")["id"]
+    place.good("POST", f"/v1/overrides/{number}/approve", {"reason": "The order was read"}, role="approver")
+    place.good("GET", f"{customer}/risk", params={"freshness": "now"}, role="investigator")
+    approver = Visitor(place).sign_in("approver").go(customer.replace("/v1", "/console"))
+    assert "An override holds: High" in approver.text
+    approver.submit("/revoke-override", reason="The order was lifted")
+    proposed = place.good("GET", "/v1/proposals", role="admin")[0]["id"]
+    place.good("POST", f"/v1/proposals/{proposed}/approve", {"reason": "So it is"}, role="admin")
+    text = approver.go(customer.replace("/v1", "/console")).text
+    assert "An override gave the level, and has ended: High" in text
+    assert re.search(
+        r"revoked A court asked for it Approved by the approver, [-0-9: UTC]+: The order was read"
+        r" Ended by the admin, [-0-9: UTC]+: The order was lifted",
+        text,
+    )
+    events = place.good("GET", f"{customer}/timeline", params={"kind": "overrides"}, role="investigator")
+    assert [(event["kind"], event["about"], event["by"]) for event in events[:2]] == [
+        ("override_ended", "", events[0]["by"]),
+        ("override_decided", "approved", events[1]["by"]),
+    ]
+    assert events[0]["by"] != events[1]["by"]
+
+
+def test_of_an_override_whose_end_has_passed_only_the_refusal_is_offered(place: Place) -> None:
+    customer = "/v1/entities/customer/c%2F1%20%C3%A4"
+    body = {"level": "high", "reason": "A court asked for it", "until": "2099-01-01"}
+    place.good("POST", f"{customer}/overrides", body, role="investigator")
+    approver = Visitor(place).sign_in("approver").go(customer.replace("/v1", "/console"))
+    actions = {form.action.rpartition("/")[2] for form in approver.forms()}
+    assert {"approve-override", "refuse-override"} <= actions
+    assert "Its end has passed" not in approver.text
+    with forged(place.engine) as connection:  # as if it were that day
+        connection.execute(text("UPDATE overrides SET until_us = requested_us + 1"))
+    approver.go(customer.replace("/v1", "/console"))
+    assert {form.action.rpartition("/")[2] for form in approver.forms()} & actions == actions - {"approve-override"}
+    assert "Its end has passed before it was decided: it can only be refused." in approver.text
+    approver.submit("/refuse-override", reason="Nobody decided in time")
+    assert "Its end has passed" not in approver.text
+
+
+def test_the_person_who_asked_is_not_offered_to_decide(place: Place) -> None:
+    both = place.join("both", "admin")[0]
+    visitor = Visitor(place).go("/console/sign-in").submit("/sign-in", token=both)
+    visitor.go(ACME).submit("/override", level="high", reason="mine")
+    assert "You asked for it, so another person decides." in visitor.text
+    number = place.engine.connect().exec_driver_sql("SELECT max(id) FROM overrides").scalar_one()
+    form_token = visitor.forms()[0].fields["form_token"]
+    visitor.post(f"{ACME}/approve-override", {"form_token": form_token, "override": str(number)})
+    assert visitor.page.status_code == 409
+    assert "another person decides" in visitor.text
+    assert "The page shows what holds now." in visitor.text
+
+
+def test_two_people_who_decide_the_same_override_do_not_overwrite_each_other(place: Place) -> None:
+    Visitor(place).sign_in("investigator").go(ACME).submit("/override", level="high", reason="once")
+    first, second = Visitor(place).sign_in("approver").go(ACME), Visitor(place).sign_in("admin").go(ACME)
+    pending = next(form for form in second.forms() if form.action.endswith("/refuse-override"))
+    chosen = next(form for form in first.forms() if form.action.endswith("/approve-override"))
+    assert chosen.fields["override"] == pending.fields["override"]
+    first.submit("/approve-override")
+    assert first.page.status_code == 200
+    second.post(pending.action, {**pending.fields, "reason": "too late"})
+    assert second.page.status_code == 409
+    assert "was approved already" in second.text
