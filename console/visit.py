@@ -2,7 +2,7 @@
 
 import hmac
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -101,8 +101,7 @@ class Visit(Context):
     @property
     def trail(self) -> str:
         """Write what of the address leads on through the queue; empty where the person came another way."""
-        parameters = [(name, self.query[name]) for name in TRAIL if name in self.query]
-        return f"?{urlencode(parameters)}" if parameters else ""
+        return self._query_of(name for name in TRAIL if name in self.query)
 
     def carried(self, action: str) -> str:
         """Write what a form carries to an *action*: to one of its own page the whole query, to another the trail.
@@ -111,7 +110,10 @@ class Visit(Context):
         """
         if action.rpartition("/")[0] != self.path:
             return self.trail
-        parameters = [(name, value) for name, value in self.query.items() if name != NOTICE]
+        return self._query_of(name for name in self.query if name != NOTICE)
+
+    def _query_of(self, names: Iterable[str]) -> str:
+        parameters = [(name, self.query[name]) for name in names]
         return f"?{urlencode(parameters)}" if parameters else ""
 
     @property

@@ -102,7 +102,8 @@ def plan_promotion(registry: Registry, number: int, *, force: bool = False, reas
 def plan_rollback(registry: Registry, reason: str = "") -> Promotion:
     """Plan to make the champion before the present one champion again; a second rollback goes one further back.
 
-    PromotionRefusedError where there is none, or it does not load; then the error names an earlier one that is there.
+    Raises PromotionRefusedError where no champion was replaced, or the earlier one does not load. Of the second case
+    the error names a champion before that one which the registry still has.
     """
     champions: list[int] = []
     for change in promotion_history(registry):

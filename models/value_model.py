@@ -69,14 +69,15 @@ class Scores:
 def interval_ends(low: float, high: float | None, currency: str) -> tuple[str, str]:
     """Write the ends of an interval of money: whole from ten on, smaller ones with the decimals of their currency.
 
-    An interval without a high end, which is None, is as large as its low one.
+    *high* is None where it is not known: then the low end decides how both are written, and the high one is empty.
 
     >>> interval_ends(0.0, 31.4, "EUR"), interval_ends(0.25, 7.5, "KWD"), interval_ends(3.6, None, "EUR")
     (('0', '31'), ('0.250', '7.500'), ('3.60', ''))
     """
-    size = low if high is None else high
-    form = ",.0f" if size >= _WHOLE_FROM or size == 0.0 else rounded_form(currency)
-    return format(low, form), "" if high is None else format(high, form)
+    largest = low if high is None else high
+    form = ",.0f" if largest >= _WHOLE_FROM or largest == 0.0 else rounded_form(currency)
+    high_text = "" if high is None else format(high, form)
+    return format(low, form), high_text
 
 
 @dataclass(frozen=True)

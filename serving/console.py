@@ -145,7 +145,7 @@ class Console:
     async def answer(self, view: View, request: Request) -> Response:
         """Answer one request, errors included."""
         request.scope[ROUTE] = view.path
-        form: dict[str, str] | None = None if view.method == "POST" else {}
+        was_read, form, file = view.method != "POST", dict[str, str](), None
         try:
             secret = request.cookies.get(COOKIE, "")
             session = await _run_in_session_pool(partial(find_session, self._engine, secret)) if secret else None
@@ -159,9 +159,8 @@ class Console:
             if not is_readable(request.scope):
                 return _response(error_alone(404, "The address is not UTF-8."))
             token = session.credential.token_id
-            file = None
-            if form is None:
-                form = {}  # while it is read, nothing of it can be shown
+            if not was_read:
+                was_read = True  # also where it cannot be read: then nothing of it is shown
                 form, file = await _form(view, request, token)
             if view.method == "POST" and not _is_of_session(form.pop("form_token", ""), secret):
                 return _response(error_alone(403, OTHER_SESSION, written_in(form)))
@@ -169,7 +168,9 @@ class Console:
             lane = LANES[Work.READING] if view.reads_document else LANE
             document = await lane.run(session.credential.organisation_id, partial(answer, view, visit))
         except (ApiError, StoreError) as error:
-            return _refusal(error, written_in(await _readable_form(view, request) if form is None else form))
+            if not was_read:
+                form = await _readable_form(view, request)
+            return _refusal(error, written_in(form))
         if document.status == HTTPStatus.FORBIDDEN:
             request.scope[SIGN_IN] = NOT_ALLOWED
         sign_out = bool(document.location) and view.path.startswith("/console/sign-out")

@@ -86,7 +86,9 @@ def repair_dates(engine: Engine, actor: str, reason: str) -> Sequence[FutureRows
         latest = latest_us(session, now)
         counts = ahead.count_future_rows(session, latest)
         ahead.end_long_waits(session, latest, now)
-        for each in (each for each in counts if each.kind == ahead.RUNS):
+        for each in counts:
+            if each.kind != ahead.RUNS:
+                continue
             details = {"reason": reason, "latest_us": latest, "runs": each.entries}
             record(session, Actor(each.organisation_id, actor), "clock.repaired", ("flow_run", None), details=details)
     for organisation_id in sorted({each.organisation_id for each in counts}):
