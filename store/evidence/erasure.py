@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, ScalarSelect, Text, case, delete, func, or_, select, type_coerce, update
+from sqlalchemy import ColumnElement, ScalarSelect, Text, case, delete, func, or_, select, update
 from sqlalchemy import cast as cast_to
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session
 
@@ -17,7 +17,7 @@ from fivefold.store.ingest import links, ownerships
 from fivefold.store.ingest.entities import subjects
 from fivefold.store.levels.assessment_queue import Subject
 from fivefold.store.rulesets.backtests import forget_entities
-from fivefold.store.rulesets.proposals import PROPOSED, WITHDRAWN, contents_of_ended_overrides
+from fivefold.store.rulesets.proposals import PROPOSED, WITHDRAWN
 from fivefold.store.sql.arrays import among
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import (
@@ -208,16 +208,13 @@ def erase(session: Session, entities: Sequence[Entity], now_us: int) -> list[int
     for table, emptied in _EMPTIED:
         statement = update(table).where(among(session, _of(table), ids)).values(**emptied)
         session.execute(statement, execution_options=_UNSEEN)
-    emptied_proposals = _proposals_about(session, ids)
-    proposals = update(Proposal).where(among(session, Proposal.id, emptied_proposals))
-    session.execute(proposals.values(reason="erased", decision_reason=None), execution_options=_UNSEEN)
-    facts = update(Proposal).where(among(session, Proposal.entity_id, ids))
+    proposals = update(Proposal).where(among(session, Proposal.entity_id, ids))
     state = case((Proposal.state == PROPOSED, WITHDRAWN), else_=Proposal.state)
-    values = {"subject": "erased", "content": {}, "reach": {}, "state": state}
-    session.execute(facts.values(**values), execution_options=_UNSEEN)
+    emptied = {"subject": "erased", "content": {}, "reach": {}, "reason": "erased", "decision_reason": None}
+    session.execute(proposals.values(**emptied, state=state), execution_options=_UNSEEN)
     forget_answers(session, entities[0].organisation_id)
     forget_entities(session, entities[0].organisation_id, ids)
-    return emptied_proposals
+    return _proposals_about(session, ids)
 
 
 _UNSEEN = {"synchronize_session": False}
@@ -226,14 +223,7 @@ _UNSEEN = {"synchronize_session": False}
 
 def _proposals_about(session: Session, ids: Sequence[int]) -> list[int]:
     """Find the proposals about entities, their facts or the end of an override: their reasons mention a person."""
-    numbers = list(session.scalars(select(Proposal.id).where(among(session, Proposal.entity_id, ids))))
-    contents = contents_of_ended_overrides(session, ids)
-    if not contents:
-        return numbers
-    statement = select(Proposal.id).where(
-        Proposal.kind == "override.revoke", among(session, type_coerce(Proposal.content, Text), contents)
-    )
-    return numbers + list(session.scalars(statement))
+    return list(session.scalars(select(Proposal.id).where(among(session, Proposal.entity_id, ids))))
 
 
 def _of(table: type[DeclarativeBase]) -> ColumnElement[int]:

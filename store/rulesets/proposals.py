@@ -3,17 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Text, and_, or_, select, type_coerce
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from fivefold.domain.canonical import canonical_json
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Page, Part
-from fivefold.store.sql.arrays import among
 from fivefold.store.sql.keyset import scalars_of, where_given
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.store.tables.events import Policy
-from fivefold.store.tables.levels import OverrideRow
 from fivefold.store.tables.rulesets import Activation, Backtest, Proposal
 
 PROPOSED, APPROVED, REFUSED, WITHDRAWN = "proposed", "approved", "refused", "withdrawn"
@@ -82,26 +79,17 @@ def proposals_among(session: Session, proposal_filter: ProposalFilter, part: Par
     statement = select(Proposal).where(Proposal.organisation_id == proposal_filter.organisation_id)
     if proposal_filter.kinds is not None:
         statement = statement.where(Proposal.kind.in_(proposal_filter.kinds))
-    if proposal_filter.entity_id is not None:
-        contents = contents_of_ended_overrides(session, [proposal_filter.entity_id])
-        ends = and_(Proposal.kind == "override.revoke", type_coerce(Proposal.content, Text).in_(contents))
-        statement = statement.where(or_(Proposal.entity_id == proposal_filter.entity_id, ends))
     statement = where_given(
         statement,
         (Proposal.state, proposal_filter.state),
         (Proposal.kind, proposal_filter.kind),
+        (Proposal.entity_id, proposal_filter.entity_id),
         (Proposal.proposed_by, proposal_filter.proposed_by),
         moment=Proposal.proposed_us,
         since_us=proposal_filter.since_us,
         until_us=proposal_filter.until_us,
     )
     return scalars_of(session, statement, (Proposal.proposed_us, Proposal.id), part, descending=True)
-
-
-def contents_of_ended_overrides(session: Session, entity_ids: Sequence[int]) -> list[str]:
-    """Return the contents, as they are stored, of proposals to end an override of some entities."""
-    overrides = session.scalars(select(OverrideRow.id).where(among(session, OverrideRow.entity_id, entity_ids)))
-    return [canonical_json({"override": number}) for number in overrides]
 
 
 def backtests_of_proposal(session: Session, proposal_id: int) -> Sequence[Backtest]:

@@ -16,8 +16,7 @@ from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.organisation import lock_deciding
 from fivefold.store.audit.bound_rows import digests
-from fivefold.store.ingest.entities import names_of_entities, record_activity
-from fivefold.store.levels.overrides import override_numbered
+from fivefold.store.ingest.entities import lock_entities, names_of_entities
 from fivefold.store.rulesets.activations import count_of_type
 from fivefold.store.rulesets.proposals import (
     APPROVED,
@@ -156,7 +155,7 @@ def request_change_in(
         subject=content.subject,
         content=asdict(content),
         reach=reach_of(session, context, content, rehearsed, now) if reach is None else dict(reach),
-        entity_id=content.entity if isinstance(content, FACTS) else None,
+        entity_id=_lock_entity(session, content),
         reason=why,
         proposed_by=context.actor.name,
         proposed_us=now,
@@ -165,16 +164,21 @@ def request_change_in(
     session.add(row)
     session.flush()
     session.refresh(row)  # with its keys in their order
-    _note(session, content, now)
     _request_backtests(session, context, row, rehearsed, now)
     _record(session, context, "proposal.made", row, {"reason": why})
     return ChangeOutcome(None, _line(session, row))
 
 
-def _note(session: Session, content: Content, now: int) -> None:
-    """Record when a proposal about an entity's override arrived; other proposals about an entity name it themselves."""
+def _lock_entity(session: Session, content: Content) -> int | None:
+    """Lock the entity whose fact or override would change against an erasure; None if the change is about more."""
     if isinstance(content, OverrideRevoked):
-        record_activity(session, [session.get_one(OverrideRow, content.override).entity_id], now)
+        entity_id = session.get_one(OverrideRow, content.override).entity_id
+    elif isinstance(content, FACTS):
+        entity_id = content.entity
+    else:
+        return None
+    lock_entities(session, [entity_id])
+    return entity_id
 
 
 def _one_person_suffices(session: Session, context: Context, content: Content) -> bool:
@@ -341,7 +345,6 @@ def refuse_proposal(context: Context, number: int, reason: str, role: Role = Rol
         if row.proposed_by != context.actor.name:
             _refuse_role(row, role, _REFUSERS)
         _decide(row, WITHDRAWN if row.proposed_by == context.actor.name else REFUSED, context, why, now)
-        _note(session, read_content(row.kind, row.content), now)
         for backtest in backtests_of_proposal(session, number):
             if backtest.state in _UNDER_WAY:
                 backtest.state, backtest.error = "cancelled", f"proposal {number} was {row.state}"
@@ -380,10 +383,7 @@ def entity_of_proposal(context: Context, number: int) -> tuple[str, str] | None:
     """
     of = context.organisation_id
     with context.reading() as session:
-        row = proposal_numbered(session, of, number)
-        entity_id = row.entity_id
-        if row.kind == OverrideRevoked.kind:
-            entity_id = override_numbered(session, of, row.content["override"]).entity_id
+        entity_id = proposal_numbered(session, of, number).entity_id
         return None if entity_id is None else names_of_entities(session, of, [entity_id]).get(entity_id)
 
 

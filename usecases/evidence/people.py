@@ -106,10 +106,9 @@ def _proposal(row: Proposal) -> dict[str, Any]:
         "decided_by": row.decided_by,
         "decided": optional_iso_text(row.decided_us),
     }
-    if row.kind == OverrideRevoked.kind:
-        return {**fields, **row.content}
     if row.entity_id is not None:
-        return {**fields, "entity": row.entity_id}
+        ended = row.content if row.kind == OverrideRevoked.kind else {}
+        return {**fields, "entity": row.entity_id, **ended}
     why = {"reason": row.reason, "decision_reason": row.decision_reason}
     return {**fields, "subject": row.subject, "content": row.content, "reach": row.reach, **why}
 

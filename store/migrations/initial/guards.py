@@ -106,11 +106,6 @@ ENTITY_IS_ERASED = "EXISTS (SELECT 1 FROM entities WHERE id = OLD.entity_id AND 
 _IS_ERASED = {
     "ownerships": "EXISTS (SELECT 1 FROM entities WHERE id IN (OLD.entity_id, OLD.owner_id) AND erased_us IS NOT NULL)",
     "links": "EXISTS (SELECT 1 FROM entities WHERE id IN (OLD.entity_id, OLD.other_id) AND erased_us IS NOT NULL)",
-    # A proposal about several entities is of none, but one that would revoke an override.
-    "proposals": ENTITY_IS_ERASED  # noqa: S608 (our own words)
-    + " OR (OLD.kind = 'override.revoke' AND EXISTS (SELECT 1 FROM overrides o"
-    " JOIN entities e ON e.id = o.entity_id WHERE OLD.content = '{\"override\":' || o.id || '}'"
-    " AND e.erased_us IS NOT NULL))",
 }
 """What tells, of a table's row, that the entity is erased; of the others their `entity_id` does."""
 

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from fivefold.domain.clock import DAY_US as DAY
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.store.tables.audit import AuditEntry, AuditValues
 from fivefold.store.tables.levels import DueMark, OverrideRow
@@ -13,10 +14,17 @@ from fivefold.store.tables.rulesets import Proposal
 from fivefold.usecases.accounts.second_person import allow_sole_operator
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes.asks import revoke_override
-from fivefold.usecases.changes.proposals import approve_proposal, list_proposals, read_proposal, refuse_proposal
+from fivefold.usecases.changes.proposals import (
+    approve_proposal,
+    entity_of_proposal,
+    list_proposals,
+    read_proposal,
+    refuse_proposal,
+)
 from fivefold.usecases.changes.search import search_proposals
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.levels.overrides import approve_override, overrides_of, request_override
+from fivefold.usecases.queue.items import list_items
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
@@ -179,6 +187,22 @@ def test_a_company_of_one_approves_its_own(engine: Engine, three: People) -> Non
     assert proposal is not None
     approve_proposal(Context(engine, three[0]).at(NOW), proposal.id, "yes")
     assert state(engine, number) == "revoked"
+
+
+def test_the_queue_names_the_customer_until_an_erasure_withdraws_the_proposal(
+    engine: Engine, three: People, tmp_path: Path
+) -> None:
+    number = held(engine, three, "high")
+    proposal = revoke_override(Context(engine, three[1]).at(NOW), number, "Zoe moved").proposal
+    assert proposal is not None
+    assert entity_of_proposal(Context(engine, three[1]), proposal.id) == ("customer", "c0")
+    (item,) = list_items(Context(engine, three[2]).at(NOW), Role.APPROVER)
+    assert (item.item, item.entity_type, item.external_id) == (f"change-{proposal.id}-0", "customer", "c0")
+    erase_entity(Context(engine, three[0]).at(NOW + 3650 * DAY), "customer", "c0", tmp_path / "register")
+    assert list_items(Context(engine, three[2]).at(NOW), Role.APPROVER) == []
+    (row,) = rows_of(engine, Proposal)
+    assert (row["state"], row["subject"], row["content"], row["reason"]) == ("withdrawn", "erased", {}, "erased")
+    assert verify(engine, print).entries == len(audited(engine))
 
 
 def test_erasure_takes_what_the_proposal_says_of_the_person(engine: Engine, three: People, tmp_path: Path) -> None:

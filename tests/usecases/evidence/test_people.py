@@ -146,10 +146,10 @@ def test_proposals_about_one_customer_say_nothing_of_the_customer(bank: Planted)
     about = {"entity_id": 1, "reason": "Wolfgang is cleared.", "decision_reason": "Smurfing was not."}
     proposal(bank, day(1), day(2), kind="fact.tag", subject=subject, content=tag, **about)
     revoked = {"kind": "override.revoke", "subject": "end of override 7", "content": {"override": 7}}
-    proposal(bank, day(1), day(2), **{**about, **revoked, "entity_id": None})
+    proposal(bank, day(1), day(2), **about, **revoked)
     files, _ = parts(bank)
     fact, override = files["proposals.json"]
-    assert (fact["kind"], fact["entity"], override["override"]) == ("fact.tag", 1, 7)
+    assert (fact["kind"], fact["entity"], override["override"], override["entity"]) == ("fact.tag", 1, 7, 1)
     assert not any(word in str(files).lower() for word in ("smurfing", "wolfgang", "reason"))
 
 
