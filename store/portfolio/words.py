@@ -4,12 +4,12 @@ Words are compared without case and accents. Nothing here touches a database.
 """
 
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
 from itertools import islice
 from typing import Any, Final
 
+from fivefold.domain.text import unaccented
 from fivefold.store.tables.entities import MOST_WORD
 
 MOST_WORDS: Final = 64
@@ -31,12 +31,10 @@ class WordPlace(IntEnum):
 def words_in(text: str) -> list[str]:
     """Return the words of a text, without case and accents, in their order.
 
-    >>> words_in("Zoë O-Brien Straße"), words_in("customer_17"), words_in("--")
-    (['zoe', 'o', 'brien', 'strasse'], ['customer', '17'], [])
+    >>> words_in("Zoë O-Brien Straße Łódź"), words_in("customer_17"), words_in("--")
+    (['zoe', 'o', 'brien', 'strasse', 'lodz'], ['customer', '17'], [])
     """
-    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    bare = "".join(character for character in plain if not unicodedata.combining(character))
-    return [word[:MOST_WORD] for word in _BETWEEN.split(bare) if word]
+    return [word[:MOST_WORD] for word in _BETWEEN.split(unaccented(text)) if word]
 
 
 def is_name(field: str) -> bool:

@@ -1,6 +1,5 @@
 """Members of lists: those of a version, and the differences between two versions or from an unsaved one."""
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,7 +7,7 @@ from typing import Annotated, NoReturn
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part, page_among
-from fivefold.domain.text import perhaps
+from fivefold.domain.text import perhaps, unaccented
 from fivefold.store.accounts.lists import list_purposes, list_row_at, list_row_since
 from fivefold.store.tables.entities import ListVersionRow
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
@@ -112,8 +111,10 @@ def list_members(
         else:
             version = list_row_at(session, of, name, now) or list_row_at(session, of, name, first=True)
             row = version or _refuse(name, list_purposes(session, of))
-    needle = _plain(text.strip())
-    matches = sorted(member for member in row.members if needle in _plain(member)) if needle else sorted(row.members)
+    needle = unaccented(text.strip())
+    matches = (
+        sorted(member for member in row.members if needle in unaccented(member)) if needle else sorted(row.members)
+    )
     members = page_among(matches, lambda member: (member,), part)
     return MembersShown(
         since_us=row.since_us,
@@ -196,14 +197,6 @@ def _refuse(name: str, names: Iterable[str]) -> NoReturn:
     raise NotFoundError(f"there is no list {name!r}{perhaps(name, names)}")
 
 
-def _plain(text: str) -> str:
-    """Return a text without case and accents."""
-    if text.isascii():
-        return text.casefold()
-    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    return "".join(character for character in decomposed if not unicodedata.combining(character))
-
-
 def _letters(member: str) -> str:
     """Return a member's letters and digits; a member without any is returned as it is."""
-    return "".join(filter(str.isalnum, _plain(member))) or member
+    return "".join(filter(str.isalnum, unaccented(member))) or member
