@@ -44,7 +44,7 @@ from fivefold.store.tables.recourse import Challenge
 from fivefold.store.tables.rulesets import Proposal
 
 DAYS: Final[Mapping[Kind, int]] = {
-    Kind.OVERRIDE: 2,
+    Kind.OVERRIDE: 0,
     Kind.CHANGE: 2,
     Kind.CHALLENGE: 0,
     Kind.QUESTION: 0,

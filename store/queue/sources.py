@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, BindParameter, and_, bindparam, func, literal, null, select
+from sqlalchemy import BigInteger, BindParameter, and_, bindparam, case, func, literal, null, select
 
 from fivefold.domain.clock import DAY_US
 from fivefold.store.flows.runs import WAITING
@@ -30,6 +30,8 @@ class Kind(StrEnum):
 
 RISES_US: Final = 30 * DAY_US
 """How long a rise waits unless it is put away."""
+DECISION_US: Final = 2 * DAY_US
+"""How long another person has to decide about an override, which may end sooner."""
 REVIEW_US: Final = DAY_US
 """A level that was to be recomputed at a moment is overdue after this long."""
 
@@ -91,7 +93,9 @@ def _override_source() -> ItemSource:
         *(row.id, literal(0, BigInteger), row.requested_us, row.entity_id),
         *(null(), row.level, row.reason, null(), row.requested_by, *_NO_RUN),
     )
-    return ItemSource(Kind.OVERRIDE, columns, (row.state == "requested",))
+    latest_us = row.requested_us + DECISION_US
+    due_us = case((row.until_us < latest_us, row.until_us), else_=latest_us)
+    return ItemSource(Kind.OVERRIDE, columns, (row.state == "requested",), due=due_us)
 
 
 def _change_source() -> ItemSource:

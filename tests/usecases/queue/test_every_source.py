@@ -92,7 +92,8 @@ def fill(session: Session, random: Random, of: int, members: list[int]) -> None:
         mark = {"type_id": entity.type_id, "revision": 3, "reasons": 0, "attempts": 0, "error": "out of memory"}
         session.add(DueMark(**both, **mark, due_us=due_us, quarantined=is_quarantined, priority=random.randint(0, 1)))
         work["quarantine", entity.id, 3] = work["review", entity.id, due_us or 0] = entity.id
-        asked = {"level": 3, "reason": "why", "requested_by": "x", "requested_us": ago()}
+        until_us = random.choice([None, NOW - random.choice(AGES_US) + DAY_US])
+        asked = {"level": 3, "reason": "why", "requested_by": "x", "requested_us": ago(), "until_us": until_us}
         session.add(OverrideRow(**both, **asked, state=random.choice(["requested", "approved"])))
         wants = {"kind": random.choice(["tag", "settings"]), "subject": "s", "content": {}, "reach": {}, "reason": "w"}
         about = random.choice([None, entity.id])
@@ -181,7 +182,8 @@ def slowly(session: Session, of: int) -> Iterator[Item]:
     """Every item, of whomever, from all rows of the tables."""
     yield from of_assessments(session, of)
     for override in session.scalars(select(OverrideRow).filter_by(organisation_id=of, state="requested")):
-        yield Kind.OVERRIDE, override.id, 0, override.requested_us, override.entity_id, None
+        due_us = min(override.requested_us + 2 * DAY_US, override.until_us or NOW * 2)
+        yield Kind.OVERRIDE, override.id, 0, override.requested_us, override.entity_id, due_us
     for proposal in session.scalars(select(Proposal).filter_by(organisation_id=of, state="proposed")):
         yield Kind.CHANGE, proposal.id, 0, proposal.proposed_us, proposal.entity_id, None
     for row in session.scalars(select(Challenge).filter_by(organisation_id=of, state="open")):
