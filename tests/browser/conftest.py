@@ -101,7 +101,7 @@ def served(furnished: "Place", tmp_path: Path) -> Iterator[Served]:
 @pytest.fixture(scope="session")
 def furnished(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Place]":
     """Two organisations, the first with one of everything; only to be read and copied."""
-    from tests.serving.v1.examples import furnished_once
+    from tests.serving.v1.furnishing import furnished_once
 
     with furnished_once(tmp_path_factory.mktemp("furnished")) as place:
         yield place

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.console.visitors import Visitor
-from tests.serving.v1.examples import furnished_once
+from tests.serving.v1.furnishing import furnished_once
 from tests.serving.v1.places import Place, copied
 
 

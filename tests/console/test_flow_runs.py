@@ -18,7 +18,8 @@ from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.console.visitors import Visitor
-from tests.serving.v1.examples import CUSTOMER, WHY, quarantined
+from tests.serving.v1.examples import CUSTOMER, WHY
+from tests.serving.v1.furnishing import quarantined
 from tests.serving.v1.places import OURS, THEIRS, Place
 from tests.usecases.flow_documents import BY_COUNTRY, flow_document
 

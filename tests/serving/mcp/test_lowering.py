@@ -10,7 +10,7 @@ from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.usecases.changes.backtests import run_next_backtest
 from tests.serving.mcp.asking import WHY, called, changing_token, of_one, structure_of
 from tests.serving.v1.bank_rulesets import document
-from tests.serving.v1.examples import activate
+from tests.serving.v1.furnishing import activate
 from tests.serving.v1.places import OURS, Place
 
 TAG = "sekret-tag"

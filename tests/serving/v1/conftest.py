@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Place"]:
     """Two organisations, the first with one of everything; only to be read and copied."""
-    from tests.serving.v1.examples import furnished_once
+    from tests.serving.v1.furnishing import furnished_once
 
     with furnished_once(tmp_path_factory.mktemp("furnished")) as place:
         yield place
@@ -31,7 +31,7 @@ def place(furnished: "Place", tmp_path: Path) -> Iterator["Place"]:
 @pytest.fixture(scope="module")
 def on_postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Place"]:
     """The same on PostgreSQL, for the tests of one module."""
-    from tests.serving.v1.examples import furnished_once
+    from tests.serving.v1.furnishing import furnished_once
 
     with furnished_once(tmp_path_factory.mktemp("postgresql"), "postgresql") as place:
         yield place

@@ -23,7 +23,8 @@ from fivefold.usecases.changes.backtests import run_next_backtest
 from fivefold.usecases.changes.references import run_next_reference
 from fivefold.usecases.flows.replays.jobs import run_next_replay
 from fivefold.usecases.rulesets.threshold_reviews import begin_threshold_reviews, run_next_threshold_review
-from tests.serving.v1.examples import HALF_YEAR_US, quarantined
+from tests.serving.v1.examples import HALF_YEAR_US
+from tests.serving.v1.furnishing import quarantined
 from tests.serving.v1.places import PLANS, Place, routes
 from tests.serving.v1.registries import made
 from tests.store import databases

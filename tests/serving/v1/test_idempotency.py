@@ -17,7 +17,7 @@ from fivefold.store.tables.entities import Screening
 from fivefold.store.tables.levels import OverrideRow
 from fivefold.usecases.changes.proposals import ChangeOutcome
 from fivefold.usecases.shared.idempotency import KEPT_US, LEFT_US, prune_keys
-from tests.serving.v1.examples import furnish
+from tests.serving.v1.furnishing import furnish
 from tests.serving.v1.places import Place, copied, settled
 
 pytestmark = pytest.mark.postgresql
