@@ -22,7 +22,7 @@ from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from tests.store.filling import filled_once
 from tests.usecases.banks import Bank
-from tests.usecases.recourse.test_challenges import (
+from tests.usecases.recourse.contested import (
     SAID,
     STANDS,
     WHY,

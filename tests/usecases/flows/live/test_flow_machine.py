@@ -55,21 +55,8 @@ from tests.store import databases
 from tests.store.audits import bind_unnamed
 from tests.usecases import banks
 from tests.usecases.flows.flowing import FlowBank
-from tests.usecases.flows.live.flow_model import (
-    ABROAD,
-    ANSWERS,
-    FOLLOWING,
-    FOLLOWS,
-    LEVELS,
-    MOST_ATTEMPTS,
-    REVIEW_US,
-    RUNS,
-    TAG_US,
-    WITHIN_US,
-    FlowModel,
-    Run,
-    Version,
-)
+from tests.usecases.flows.live.flow_model import MOST_ATTEMPTS, REVIEW_US, TAG_US, WITHIN_US, FlowModel, Run
+from tests.usecases.flows.live.flow_versions import ABROAD, ANSWERS, FOLLOWING, FOLLOWS, LEVELS, RUNS, Version
 from tests.usecases.flows.live.valued import give_value
 from tests.usecases.flows.test_calls import payment
 from tests.usecases.flows.test_killed import DiedError
