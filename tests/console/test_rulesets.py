@@ -1,6 +1,10 @@
 """Rulesets in the console: from a text with a mistake to a version that decides, and back."""
 
+from collections import Counter
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fivefold.console.rulesets.text import line_changes
 from fivefold.usecases.changes.backtests import run_next_backtest
@@ -437,6 +441,27 @@ def test_the_lines_that_differ_are_told_at_once_however_many_they_are(lines: int
     assert line_changes(before, before) == ()
     (added,) = [change for change in line_changes(before, f"{before}\nmore") if change.sign == "+"]
     assert added.content == "more"
+
+
+def test_two_changes_far_apart_in_a_long_ruleset_are_these_two_alone() -> None:
+    before = bundled_text("fatf-retail")
+    after = before.replace("cooldown: 30 days", "cooldown: 31 days") + "# the end\n"
+    changed = [(change.sign, change.content) for change in line_changes(before, after) if change.sign.strip()]
+    assert changed == [("-", "cooldown: 30 days"), ("+", "cooldown: 31 days"), ("+", "# the end")]
+
+
+short_texts = st.lists(st.sampled_from(["", "a", "b", "c", "d"]), min_size=1, max_size=12)
+
+
+@given(olds=short_texts, news=short_texts)
+def test_lines_that_are_gone_and_new_ones_make_the_other_text_and_stand_beside_what_stays(
+    olds: list[str], news: list[str]
+) -> None:
+    changes = line_changes("\n".join(olds), "\n".join(news))
+    gone, new = ([change.content for change in changes if change.sign == sign] for sign in "-+")
+    assert Counter(olds) - Counter(gone) + Counter(new) == Counter(news)
+    runs = "".join(change.sign or "/" for change in changes).split("/")[1:]
+    assert all(len(run.strip()) > 0 and len(run) - len(run.lstrip()) <= 1 and "   " not in run for run in runs)
 
 
 def test_the_editor_says_what_a_ruleset_is_for_and_which_inputs_it_may_read(place: Place, author: Visitor) -> None:
