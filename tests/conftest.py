@@ -21,8 +21,9 @@ from tests.pace import slowness
 from tests.sharing import FOLDER
 from tests.tracing import some_examples_traced, untraced
 
-# A test that hangs must fail and say where it hung; on a slow machine, or one with much else to do, later.
-os.environ.setdefault("PYTEST_TIMEOUT", str(round(300 * slowness())))
+# A test that hangs must fail and say where it hung; on a slow machine, or one with much else to do, later. A test of
+# `make soak` tries a hundred times as many examples as a quick one.
+os.environ.setdefault("PYTEST_TIMEOUT", str(round((7200 if DEPTH == "soak" else 300) * slowness())))
 
 # To look through all that is imported again and again, for what could be freed, took a third of the collection.
 gc.disable()

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import Engine, event, select, text
+from sqlalchemy import Connection, Engine, event, select, text
 from sqlalchemy.exc import OperationalError
 
 from fivefold.domain.clock import DAY_US
@@ -439,10 +439,13 @@ class Machine(RuleBasedStateMachine):
     def _fault(self, statement: int, *, dies: bool) -> Any:
         count = [0]
 
-        def step(*_: Any) -> None:
+        def step(connection: Connection, *_: Any) -> None:
             count[0] += 1
             if count[0] == statement + 1:
-                raise DiedError if dies else OperationalError("a statement", {}, Exception("gone"))
+                if dies:
+                    raise DiedError
+                connection.connection.rollback()  # a database that is gone has undone what was not committed
+                raise OperationalError("a statement", {}, Exception("gone"))
 
         stack = ExitStack()
         for name in ("before_cursor_execute", "commit"):
