@@ -13,7 +13,7 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing
 from fivefold.domain.settings import read_settings
-from fivefold.domain.text import percent
+from fivefold.domain.text import count_text, percent
 
 if TYPE_CHECKING:
     from fivefold.flows.run import Runs
@@ -106,4 +106,4 @@ def _show_counts(runs: "Runs", title: str) -> None:
         show_table("Actions that would follow", ("action", "entities", "share"), action_rows)
     failed = sum(counts["failed"].values())
     if failed:
-        warn(f"{failed:,} runs fail, as the facts do not decide a step; --explain shows one of them")
+        warn(f"{count_text(failed, 'run')} failed, as the facts do not decide a step; --explain shows one of them")

@@ -119,12 +119,13 @@ def _collect(name: str, output: Path, organisation: str) -> None:
         warn(f"{name} is not over; the archive ends now")
     engine = open_current_database()
     archive = build_evidence(acting_in(engine, organisation), quarter, output, read_settings())
-    counts_text = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in archive.counts.items())
+    counts_text = ", ".join(f"{kind.replace('_', ' ')} {count:,}" for kind, count in archive.counts.items())
     echo(f"Evidence of {name}: {output}")
     echo(f"  {counts_text}")
     echo(f"  SHA-256 of its manifest, to store elsewhere: {archive.manifest_sha256}")
     if archive.findings:
-        warn(f"the audit log is not whole, {archive.findings} findings; audit/verification.json names them")
+        findings_text = count_text(archive.findings, "finding")
+        warn(f"the audit log is not whole, {findings_text}; audit/verification.json names them")
         raise typer.Exit(FINDINGS)
 
 
@@ -135,7 +136,7 @@ def _check(path: Path) -> None:
     result = check_evidence(path)
     for problem in result.problems:
         echo(problem)
-    echo(f"{path}: {result.files:,} files, {len(result.problems):,} problems")
+    echo(f"{path}: {count_text(result.files, 'file')}, {count_text(len(result.problems), 'problem')}")
     echo(f"  SHA-256 of its manifest: {result.manifest_sha256}")
     if result.problems:
         raise typer.Exit(FINDINGS)

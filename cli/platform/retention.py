@@ -6,6 +6,7 @@ import typer
 
 from fivefold.cli.terminal import acting_in, echo, open_current_database, show_table
 from fivefold.domain.clock import day_text
+from fivefold.domain.text import count_text
 
 if TYPE_CHECKING:
     from fivefold.usecases.erasure.retention import RetentionLine
@@ -58,4 +59,4 @@ def _row(line: "RetentionLine") -> list[str]:
     if line.before_us is None:
         return [line.kind, "good", "", "", "", last]
     oldest = "" if line.oldest_us is None else day_text(line.oldest_us)[:10]
-    return [line.kind, f"{line.days:,} days", f"{line.removable:,}{more}", oldest, f"{line.kept:,}{more}", last]
+    return [line.kind, count_text(line.days, "day"), f"{line.removable:,}{more}", oldest, f"{line.kept:,}{more}", last]

@@ -19,6 +19,7 @@ from fivefold.cli.terminal import (
 from fivefold.domain.clock import day_text, second_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import every_row
+from fivefold.domain.text import count_text
 
 webhooks_app = typer.Typer(help="Webhooks: endpoints, deliveries and dead letters.", no_args_is_help=True)
 
@@ -128,7 +129,7 @@ def remove(endpoint: EndpointArgument, organisation: OrganisationOption = "defau
 
     engine = open_current_database()
     waiting_count = remove_endpoint(acting_in(engine, organisation), endpoint)
-    echo(f"Endpoint {endpoint} is removed; {waiting_count:,} deliveries had been waiting.")
+    echo(f"Endpoint {endpoint} is removed; {count_text(waiting_count, 'delivery', 'deliveries')} had been waiting.")
 
 
 def dead(

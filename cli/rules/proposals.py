@@ -33,7 +33,7 @@ from fivefold.cli.terminal import AsOfOption, echo, past_moment, show_table, war
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing
-from fivefold.domain.text import percent
+from fivefold.domain.text import count_text, percent
 
 if TYPE_CHECKING:
     from fivefold.risk.governance.thresholds.propose import ThresholdProposal
@@ -160,7 +160,8 @@ def write_threshold_draft(
     if proposal.kept:
         echo(f"Every level is within {within:g} % of its target: the thresholds stay, and no draft is written.")
     else:
-        echo(f"{proposal.moved:,} entities would be in another level. The draft is {output}; nothing is in force.")
+        moved_text = count_text(proposal.moved, "entity", "entities")
+        echo(f"{moved_text} would be in another level. The draft is {output}; nothing is in force.")
     for caution in proposal.cautions:
         warn(caution)
 

@@ -8,6 +8,7 @@ from fivefold.cli.rules.assess import EntitiesArgument, OverridesOption, Previou
 from fivefold.cli.rules.options import BesideOptions, PartOptions, RulesetArgument, ValueOptions, portfolio_files
 from fivefold.cli.terminal import AsOfOption, echo, past_moment, show_table, warn
 from fivefold.domain.clock import day_text
+from fivefold.domain.text import count_text
 
 if TYPE_CHECKING:
     from fivefold.risk.governance.what_if.answers import FactorChange, SmallestChange, WhatIf
@@ -79,7 +80,7 @@ def _print_found(what_if: "WhatIf") -> None:
         echo("An override holds the level; what the rules say shows when it ends.")
     _print_without(what_if)
     if what_if.pairs_left_out:
-        warn(f"{what_if.pairs_left_out:,} pairs of changes were not tried")
+        warn(f"not tried: {count_text(what_if.pairs_left_out, 'pair of changes', 'pairs of changes')}")
 
 
 def _print_without(what_if: "WhatIf") -> None:

@@ -46,7 +46,7 @@ def test_a_quarter_that_is_not_over_is_told(var: Path) -> None:
     done = run(var, "evidence", "--quarter", PRESENT, "--output", var / "made.zip")
     assert done.code == 0
     assert done.err == f"warning: {PRESENT} is not over; the archive ends now\n"
-    assert re.search(r"\b1 audit entries", done.out)
+    assert "audit entries 1" in done.out
 
 
 def test_what_was_changed_is_named_with_another_exit_code(var: Path) -> None:
@@ -57,7 +57,7 @@ def test_what_was_changed_is_named_with_another_exit_code(var: Path) -> None:
     done = run(var, "evidence", "--check", path)
     assert (done.code, done.err) == (1, "")
     assert done.out.startswith("more.txt: is not in the manifest\n")
-    assert "1 problems" in done.out
+    assert "1 problem\n" in done.out
 
 
 @pytest.mark.parametrize("options", [[], ["--quarter", "2026Q3"], ["--output", "a.zip"], ["--check", "a", "--quarter", "2026Q3"]])  # fmt: skip # noqa: E501 (a row of the table)
