@@ -115,7 +115,7 @@ def invalid_part(where: str, problem: str) -> Response:
 
 def _place(what: str, details: ErrorDetails) -> dict[str, Any]:
     if details["type"] == "json_invalid":
-        return _entry(what, "is not JSON")
+        return _entry(what, "is not JSON in UTF-8, uncompressed")
     text = details["msg"].removeprefix("Value error, ")
     return _entry(".".join([what, *map(str, details["loc"])]), text[:1].lower() + text[1:])
 

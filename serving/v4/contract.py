@@ -144,7 +144,7 @@ def _problems(rows: Sequence[Any], form: Form) -> list[Problem]:
 
 def _problem(details: Mapping[str, Any], row: int | None = None) -> Problem:
     if details["type"] == "json_invalid":
-        return Problem(0, "body", "is not JSON", "a JSON array of objects")
+        return Problem(0, "body", "is not JSON", "a JSON array of objects, in UTF-8 and not compressed")
     if row is None:
         return Problem(0, "body", f"is {short_text(details['input'])}", "a JSON array of objects")
     if not details["loc"]:

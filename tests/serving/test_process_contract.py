@@ -1,5 +1,6 @@
 """The contract of /v4/scoring, byte for byte, from a real service on both databases."""
 
+import gzip
 import itertools
 import json
 import socket
@@ -175,12 +176,14 @@ def test_a_bad_query_is_400(service: Service, free: str, query: str, found: tupl
     assert (answer.status_code, answer.content) == (400, problems(NOT_VALID, found))
 
 
+NOT_JSON = (0, "body", "is not JSON", "a JSON array of objects, in UTF-8 and not compressed")
 NOT_ROWS = {
-    "nothing": (b"", (0, "body", "is not JSON", "a JSON array of objects")),
-    "not JSON": (b"[{", (0, "body", "is not JSON", "a JSON array of objects")),
-    "not UTF-8": (b'[{"user_id":"\xff"}]', (0, "body", "is not JSON", "a JSON array of objects")),
-    "half a surrogate": (b'["\\ud800"]', (0, "body", "is not JSON", "a JSON array of objects")),
-    "deep": (b"[" * 100_000, (0, "body", "is not JSON", "a JSON array of objects")),
+    "nothing": (b"", NOT_JSON),
+    "not JSON": (b"[{", NOT_JSON),
+    "not UTF-8": (b'[{"user_id":"\xff"}]', NOT_JSON),
+    "half a surrogate": (b'["\\ud800"]', NOT_JSON),
+    "gzipped": (gzip.compress(b"[]"), NOT_JSON),
+    "deep": (b"[" * 100_000, NOT_JSON),
     "an object": (b"{}", (0, "body", "is {}", "a JSON array of objects")),
     "null": (b"null", (0, "body", "is None", "a JSON array of objects")),
     "an array of numbers": (b"[1]", (0, "row", "is 1", "an object with the fields of a transaction")),

@@ -78,7 +78,7 @@ class Form(BaseModel):
 @pytest.mark.parametrize(
     ("body", "found"),
     [
-        (b"{", [("body", "is not JSON")]),
+        (b"{", [("body", "is not JSON in UTF-8, uncompressed")]),
         (b"[]", [("body", "input should be an object")]),
         (
             b'{"rows": [1, "x"]}',

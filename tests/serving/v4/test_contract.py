@@ -26,7 +26,7 @@ LIMITS = Limits(rows=50, users=10)
 REQUIRED_TEXT = ("user_id", "transaction_currency", "user_created", "user_category", "transaction_date")
 OPTIONAL_TEXT = ("transaction_state", "transaction_id")
 NUMBERS = ("user_balance", "transaction_amount")
-NOT_JSON = [Problem(0, "body", "is not JSON", "a JSON array of objects")]
+NOT_JSON = [Problem(0, "body", "is not JSON", "a JSON array of objects, in UTF-8 and not compressed")]
 
 
 def read(rows: Any, limits: Limits = LIMITS) -> list[Any]:
