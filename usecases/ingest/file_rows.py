@@ -14,9 +14,8 @@ from fivefold.usecases.ingest.bulk_facts import RecordRow, ScreeningRow, TagRow
 from fivefold.usecases.ingest.facts import RecordGiven
 from fivefold.usecases.ingest.links import LinkRow
 from fivefold.usecases.ingest.ownerships import OwnersRow
-from fivefold.usecases.shared.correction_columns import NAMES as CORRECTING
 from fivefold.usecases.shared.entity_checks import EntityRow, OwnerGiven, allowed_values
-from fivefold.usecases.shared.transaction_columns import KNOWN, misspelt_columns
+from fivefold.usecases.shared.transaction_columns import misspelt_columns
 
 NAMES = ("entity_id", "user_id")
 _WITHOUT_FIELDS = frozenset({"owners", "tags", "screenings", "links"})
@@ -69,7 +68,7 @@ def refuse_misspelt_transactions(part: pl.DataFrame, fields: Mapping[str, FieldT
     Raises:
         FileFormatError: there is such a column; the message has the `--map` to paste.
     """
-    for near, meant in misspelt_columns(part.columns, fields, {*KNOWN, *CORRECTING}).items():
+    for near, meant in misspelt_columns(part.columns, fields).items():
         if meant not in part.columns:
             raise FileFormatError(
                 f"{source} has no column {meant}, and has {near}; perhaps {near} is meant: --map {near}={meant}. "

@@ -9,6 +9,7 @@ from fivefold.features import schema as c
 from fivefold.risk.language.fields import FieldType
 from fivefold.usecases.shared.transaction_columns import (
     AHEAD_US,
+    CORRECTION_COLUMNS,
     KNOWN,
     OWNERS,
     SENT_AS,
@@ -16,10 +17,9 @@ from fivefold.usecases.shared.transaction_columns import (
     plain_frame,
 )
 
-CORRECTS, REVERSES = "corrects", "reverses"
-"""Either names the transaction that a row is about."""
-REASON, KNOWN_AT = "correction_reason", "correction_known_at"
-NAMES: Final = frozenset({CORRECTS, REVERSES, REASON, KNOWN_AT})
+CORRECTS, REVERSES, REASON, KNOWN_AT = CORRECTION_COLUMNS
+"""Either of the first two names the transaction that a row is about."""
+NAMES: Final = frozenset(CORRECTION_COLUMNS)
 """The columns of corrections beside those of transactions; a type cannot declare fields of these names."""
 CORRECTION, REVERSAL = "correction", "reversal"
 

@@ -38,6 +38,9 @@ KNOWN = (*NEEDED, c.STATE, c.BALANCE, c.CATEGORY, c.CREATED, *OWNERS)
 OPTIONAL = (c.STATE, c.BALANCE, c.CATEGORY, c.CREATED)
 """Of the known columns, those that a transaction may lack. Without one it says something else: it counts as settled."""
 
+CORRECTION_COLUMNS = ("corrects", "reverses", "correction_reason", "correction_known_at")
+"""The columns that make a row a correction or a reversal of a transaction. See `usecases.shared.correction_columns`."""
+
 SENT_AS = {
     "at_us": c.DATE,
     "amount": c.AMOUNT,
@@ -288,8 +291,8 @@ def misspelt_columns(
     Returns:
         By each such column, the field that is perhaps meant.
     """
-    strange = [name for name in names if name not in allowed and name not in own]
-    near = {name: nearest(name, (*OPTIONAL, *own), MISSPELT) for name in strange}
+    strange = [name for name in names if name not in {*allowed, *own, *CORRECTION_COLUMNS}]
+    near = {name: nearest(name, (*OPTIONAL, *CORRECTION_COLUMNS, *own), MISSPELT) for name in strange}
     return {name: meant for name, meant in near.items() if meant is not None}
 
 
