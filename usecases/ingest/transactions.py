@@ -129,6 +129,7 @@ def _take_transactions(call: _Call, rows: Rows, rates: RateTable) -> Transaction
     staged = _once(_with_entities(read, numbers, call.kind.name, most_named), most_named).drop("external_id")
     result = transactions.add_transactions(session, of, staged, call.now)
     _refuse_conflicts(result.conflicts, read, most_named)
+    _refuse_corrections(transactions.corrections_named(session, of, read["transaction_id"].to_list()), read, most_named)
     call.mark(result.touched)
     _note(call, result)
     earliest = staged.filter(pl.col("entity_id").is_in(result.touched)).group_by("entity_id").agg(pl.col("at_us").min())
@@ -192,19 +193,34 @@ def _once(staged: pl.DataFrame, most_named: int | None) -> pl.DataFrame:
     return unique_rows.drop("row")
 
 
-def _refuse_conflicts(conflicts: Sequence[str], read: pl.DataFrame, most_named: int | None) -> None:
+def _refuse_conflicts(conflicts: Collection[str], read: pl.DataFrame, most_named: int | None) -> None:
     """Refuse numbers that are stored with other content."""
-    if conflicts:
-        rows = read.select("transaction_id").with_row_index("row")
-        rows = rows.filter(read["transaction_id"].is_in(conflicts)).unique("transaction_id", keep="first")
-        right = "the content that was stored first; only a pending state may change"
-        _refuse(
-            rows.sort("row"),
-            "transaction_id",
-            lambda name: f"{name!r} was stored with other content",
-            right,
-            most_named,
-        )
+    right = "the content that was stored first; only a pending state may change"
+    _refuse(
+        _first_of(conflicts, read),
+        "transaction_id",
+        lambda name: f"{name!r} was stored with other content",
+        right,
+        most_named,
+    )
+
+
+def _refuse_corrections(numbers: Collection[str], read: pl.DataFrame, most_named: int | None) -> None:
+    """Refuse numbers of corrections: one that is sent again without what it corrects would count beside it."""
+    right = "a number of its own, or the correction as it was stored"
+    _refuse(
+        _first_of(numbers, read),
+        "transaction_id",
+        lambda name: f"is {name!r}, the number of a correction",
+        right,
+        most_named,
+    )
+
+
+def _first_of(numbers: Collection[str], read: pl.DataFrame) -> pl.DataFrame:
+    """Give the first row of each of the *numbers*: its place, and the number."""
+    rows = read.select("transaction_id").with_row_index("row").filter(read["transaction_id"].is_in(list(numbers)))
+    return rows.unique("transaction_id", keep="first").sort("row")
 
 
 def _refuse(rows: pl.DataFrame, field: str, problem: Callable[[str], str], right: str, most_named: int | None) -> None:

@@ -211,6 +211,19 @@ def test_what_names_nothing_that_is_there_is_refused_by_its_row(bank: Bank, row:
     assert [problem.row for problem in refused.value.problems] == [1]
 
 
+def test_a_correction_that_is_sent_again_without_what_it_corrects_is_no_payment(bank: Bank) -> None:
+    take(bank, payment(bank), correction("c0", transaction_amount=1200.0))
+    without = {**payment(bank, 3), "transaction_id": "c0"}
+    with pytest.raises(InvalidDataError, match="row 1: transaction_id is 'c0', the number of a correction") as refused:
+        take(bank, payment(bank, 2), without, without)
+    assert [problem.row for problem in refused.value.problems] == [1]
+    other = Bank(bank.engine, "other")
+    other.put("a")
+    assert take(other, {**payment(other), "transaction_id": "c0"}).new == 1, "numbers are an organisation's own"
+    bank.settle()
+    assert cash_seen(bank) == "1200"
+
+
 def test_another_organisations_transaction_is_not_there(bank: Bank) -> None:
     other = Bank(bank.engine, "other")
     other.put("a")
