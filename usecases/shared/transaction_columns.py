@@ -291,7 +291,8 @@ def misspelt_columns(
     Returns:
         By each such column, the field that is perhaps meant.
     """
-    strange = [name for name in names if name not in {*allowed, *own, *CORRECTION_COLUMNS}]
+    right = {*allowed, *own, *CORRECTION_COLUMNS}
+    strange = [name for name in names if name not in right]
     near = {name: nearest(name, (*OPTIONAL, *CORRECTION_COLUMNS, *own), MISSPELT) for name in strange}
     return {name: meant for name, meant in near.items() if meant is not None}
 
