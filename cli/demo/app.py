@@ -42,7 +42,9 @@ def demo(
     elif not serve:
         echo(f"There is a champion already; `fivefold train` would train another one on {path}.")
     if serve:
-        sample.serve_until_stopped(port, demo_levels.console_tokens())
+        tokens = demo_levels.console_tokens()
+        secret = sample.app_token(demo_levels.ORGANISATION if tokens else "default")
+        sample.serve_until_stopped(port, secret, tokens)
         return
     _show_scores()
     sample.serve_once(port)

@@ -51,7 +51,7 @@ _STARTED = monotonic()
 
 def serve_once(port: int) -> None:
     """Start the service, post the sample, show the answer, stop the service."""
-    secret = _token()
+    secret = app_token()
     port = port if _free(port) else any_port()
     console.print("Starting the service ...")
     with running(port):
@@ -64,12 +64,14 @@ def serve_once(port: int) -> None:
     console.print(json.dumps([short], indent=2, ensure_ascii=False), markup=False, soft_wrap=True)
 
 
-def serve_until_stopped(port: int, console_tokens: Mapping[str, str]) -> None:
+def serve_until_stopped(port: int, secret: str, console_tokens: Mapping[str, str]) -> None:
     """Start the service in this process's place, after printing a call that can be pasted.
 
-    *console_tokens*: with which people sign in to the console, by their names; none where it has nothing to show.
+    Args:
+        port: of the service.
+        secret: the token of the call.
+        console_tokens: with which people sign in to the console, by their names; none where it has nothing to show.
     """
-    secret = _token()
     console.print("When it is up, in another terminal:\n")
     console.print(curl(port, secret), markup=False, soft_wrap=True)
     if console_tokens:
@@ -87,13 +89,16 @@ def curl(port: int, secret: str) -> str:
     return f"curl -s 'http://127.0.0.1:{port}{QUERY}' -H 'token: {secret}' -d '{rows}'"
 
 
-def _token() -> str:
+def app_token(organisation: str = "default") -> str:
+    """Make an app's token of an organisation, for a day."""
     from fivefold.store.accounts.plans import read_plans
     from fivefold.usecases.accounts.tokens import create_token
 
     plans = read_plans(read_settings().plans_file)
     engine = open_current_database()
-    return create_token(engine, plans, plan="trial", label="demo", expires_days=1, actor=actor())[1]
+    return create_token(
+        engine, plans, plan="trial", label="demo", expires_days=1, organisation=organisation, actor=actor()
+    )[1]
 
 
 @contextmanager

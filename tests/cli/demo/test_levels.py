@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from fivefold.cli.demo import levels as demo_levels
+from fivefold.cli.demo import sample
 from fivefold.cli.terminal import open_current_database
 from fivefold.domain.settings import read_settings
 from fivefold.features.indicator_matrix import warm
+from fivefold.usecases.accounts.credentials import find_credential
 from fivefold.usecases.accounts.sessions import sign_in
 from tests.cli.running import succeed
 
@@ -50,7 +52,10 @@ def test_one_event_raises_a_level_and_changes_a_decision(var: Path, capsys: pyte
         tokens = demo_levels.console_tokens()
         engine = open_current_database()
         sessions = {name: sign_in(engine, token) for name, token in tokens.items()}
+        app = find_credential(engine, sample.app_token(demo_levels.ORGANISATION))
         engine.dispose()
+        assert app is not None
+        assert {app.organisation_id} == {begun[1].credential.organisation_id for begun in sessions.values() if begun}
         assert {name: begun and begun[1].credential.role for name, begun in sessions.items()} == {
             "ida": "investigator",
             "ann": "approver",
