@@ -18,6 +18,8 @@ KEY: Final = "Idempotency-Key"
 LONGEST_KEY: Final = 200
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 """Errors that arise before a request leaves: the service cannot have acted."""
+OUT_OF_REACH: Final = frozenset({502, 504})
+"""Answers of a proxy or a service that does not know what became of the request: it may have been carried out."""
 FIRST_WAIT_SECONDS: Final = 0.25
 """The wait before the second attempt; it doubles before each later one, plus up to half as much at random."""
 
@@ -124,6 +126,7 @@ class Connection:
         if call.repeat is Repeat.BY_KEY or key is not None:
             headers[KEY] = secrets.token_urlsafe(24) if key is None else key
         repeatable = call.repeat is Repeat.ALWAYS or KEY in headers
+        may_be_done = False
         url = f"{self._url}{call.path_of(parts)}"
         for number in range(1, self.attempts + 1):
             is_last = number == self.attempts
@@ -132,17 +135,20 @@ class Connection:
             except httpx.DecodingError as error:
                 raise UnexpectedAnswerError(f"{call.method} {call.path} had an unreadable answer: {error}") from error
             except httpx.TransportError as error:
+                may_be_done |= call.method != "GET" and not isinstance(error, NOT_SENT)
                 if is_last or not (repeatable or isinstance(error, NOT_SENT)):
-                    raise _without_answer(call, error) from error
+                    words = f"{call.method} {call.path} had no answer: {str(error) or type(error).__name__}"
+                    raise NoAnswerError(words, may_be_done=may_be_done) from error
                 wait: float | None = None
             else:
                 if response.is_success:
                     return response
+                may_be_done |= call.method != "GET" and response.status_code in OUT_OF_REACH
                 wait = retry_after(response)
                 # An earlier attempt may still be running.
                 again = number > 1 and KEY in headers and response.status_code == 409
                 if is_last or not (again or self._may_repeat(response, repeatable=repeatable)):
-                    raise error_of(response)
+                    raise error_of(response, may_be_done=may_be_done)
             time.sleep(_wait(number) if wait is None else wait)
         raise AssertionError("the last attempt gives an answer or an error")
 
@@ -152,7 +158,7 @@ class Connection:
             return False
         if response.status_code == 429:
             return retry_after(response) is not None
-        return response.status_code == 503 or (repeatable and response.status_code in {502, 504})
+        return response.status_code == 503 or (repeatable and response.status_code in OUT_OF_REACH)
 
     def _read(self, call: Call[Any], response: httpx.Response) -> Any:
         """Read an answer by the call's type; a call without an answer type has no body to read."""
@@ -187,9 +193,3 @@ def _after(response: httpx.Response) -> str | None:
 
 def _wait(number: int) -> float:
     return FIRST_WAIT_SECONDS * 2.0 ** (number - 1) * (1 + secrets.randbelow(500) / 1000)
-
-
-def _without_answer(call: Call[Any], error: httpx.TransportError) -> NoAnswerError:
-    changes = call.method != "GET" and not isinstance(error, NOT_SENT)
-    words = str(error) or type(error).__name__
-    return NoAnswerError(f"{call.method} {call.path} had no answer: {words}", may_be_done=changes)

@@ -2,7 +2,7 @@
 
 ClientError                       any error below
 ├── NotSentError                  the request could not be written: nothing was sent
-├── NoAnswerError                 no answer arrived; `may_be_done` says whether the service may have acted
+├── NoAnswerError                 no answer arrived; `may_be_done` says whether the call may have been carried out
 ├── UnexpectedAnswerError         an answer in a form that this client does not know
 └── ApiError                      the service refused, with its status, message and problems
     ├── RefusedDataError          400, 413, 422: the request is invalid; `problems` say why
@@ -64,11 +64,11 @@ class NoAnswerError(ClientError):
     """No answer arrived, after as many attempts as are safe.
 
     Attributes:
-        may_be_done: whether the service may have acted all the same.
+        may_be_done: whether the call may have been carried out all the same, by any of the attempts.
     """
 
     def __init__(self, message: str, *, may_be_done: bool) -> None:
-        """Store whether the service *may have acted*."""
+        """Store whether the call *may be done*."""
         super().__init__(message)
         self.may_be_done = may_be_done
 
@@ -86,6 +86,7 @@ class ApiError(ClientError):
         problems: the problems that the service lists (at most 100).
         request_id: names the request in the service's log; empty if the answer had none.
         retry_after_seconds: when to try again, if the service says so.
+        may_be_done: whether the call may have been carried out all the same, by this attempt or an earlier one.
     """
 
     def __init__(
@@ -95,6 +96,8 @@ class ApiError(ClientError):
         problems: tuple[Problem, ...] = (),
         request_id: str = "",
         retry_after_seconds: float | None = None,
+        *,
+        may_be_done: bool = False,
     ) -> None:
         """Store the service's answer."""
         lines = "".join(f"\n{problem}" for problem in problems)
@@ -104,6 +107,7 @@ class ApiError(ClientError):
         self.problems = problems
         self.request_id = request_id
         self.retry_after_seconds = retry_after_seconds
+        self.may_be_done = may_be_done
 
 
 class RefusedDataError(ApiError):
@@ -131,7 +135,7 @@ class LimitError(ApiError):
 
 
 class UnavailableError(ApiError):
-    """No model, no database, or too many requests wait; nothing was done."""
+    """No model, no database, or too many requests wait; this attempt did nothing."""
 
 
 class UnknownOutcomeError(ApiError):
@@ -153,7 +157,7 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
 }
 
 
-def error_of(response: httpx.Response) -> ApiError:
+def error_of(response: httpx.Response, *, may_be_done: bool) -> ApiError:
     """Make the error for an answer, also for one that a proxy on the way wrote."""
     kind = _BY_STATUS.get(response.status_code, ApiError)
     body = _object(response)
@@ -166,6 +170,7 @@ def error_of(response: httpx.Response) -> ApiError:
         tuple(problem for problem in problems if problem is not None),
         response.headers.get("x-request-id", ""),
         retry_after(response),
+        may_be_done=may_be_done,
     )
 
 

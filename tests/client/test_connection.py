@@ -142,6 +142,20 @@ def test_the_last_attempt_says_what_was_wrong(waits: list[float]) -> None:
     assert len(waits) == 1
 
 
+@pytest.mark.parametrize("first", [httpx.ReadTimeout("late"), answer(502), refused(504)])
+@pytest.mark.parametrize("last", [httpx.ConnectError("refused"), refused(503), refused(409, "is under way")])
+def test_what_an_attempt_before_may_have_done_is_not_forgotten(first: Reply, last: Reply, waits: list[float]) -> None:
+    with pytest.raises((NoAnswerError, ApiError)) as error:
+        put(client(Service(first, last), attempts=2))
+    assert error.value.may_be_done
+    with pytest.raises((NoAnswerError, ApiError)) as error:
+        read(client(Service(first, httpx.ConnectError("refused")), attempts=2))
+    assert not error.value.may_be_done, "to read does nothing"
+    with pytest.raises((NoAnswerError, ApiError)) as error:
+        put(client(Service(refused(503), httpx.ConnectError("refused")), attempts=2))
+    assert not error.value.may_be_done
+
+
 def test_nobody_waits_for_the_end_of_the_month(waits: list[float]) -> None:
     with pytest.raises(LimitError) as error:
         score(client(Service(refused(429, Retry_After="900000"))))
