@@ -141,8 +141,9 @@ class _Together:
     def _new_alone(self, staged: pl.DataFrame) -> pl.DataFrame:
         """Leave out calls with a number that is already stored, in another call, or twice in their own."""
         names = staged["transaction_id"]
-        stored_numbers = transactions.numbers_taken(self._session, self._of, names.to_list())
-        repeating_calls = staged.filter(names.is_in(list(stored_numbers)) | names.is_duplicated())[_CALL].unique()
+        of = (self._session, self._of, names.to_list())
+        stored_numbers = [*transactions.numbers_taken(*of), *transactions.corrections_named(*of)]
+        repeating_calls = staged.filter(names.is_in(stored_numbers) | names.is_duplicated())[_CALL].unique()
         return staged.filter(~staged[_CALL].is_in(repeating_calls.to_list()))
 
     def _counts(self, staged: pl.DataFrame) -> dict[int, TransactionCounts]:

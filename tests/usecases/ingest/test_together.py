@@ -119,6 +119,21 @@ def test_what_was_taken_before_or_comes_twice_is_left_to_be_carried_out_alone(ba
     assert post(bank, [transaction(4)], []) == [TransactionCounts(1, 0, 0), None]
 
 
+def test_one_with_the_number_of_a_correction_is_left_to_be_refused_alone(bank: Bank) -> None:
+    name = transaction(1)["transaction_id"]
+    correction = {
+        "transaction_id": "c1",
+        "corrects": name,
+        "transaction_amount": 2.0,
+        "correction_reason": "typed wrong",
+    }
+    add_transactions(bank.context, [transaction(1), correction], "customer")
+    assert post(bank, [{**transaction(2), "transaction_id": "c1"}], [transaction(3)]) == [
+        None,
+        TransactionCounts(1, 0, 0),
+    ]
+
+
 def test_of_a_type_that_is_not_there_nothing_is_taken(bank: Bank) -> None:
     calls = [PostedTransactions(bank.actor, kind, [transaction(n)]) for n, kind in enumerate(("customer", "company"))]
     assert add_transactions_together(bank.context, calls) == [TransactionCounts(1, 0, 0), None]
