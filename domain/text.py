@@ -2,14 +2,11 @@
 
 import csv
 import re
-import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 from html import escape
 from textwrap import shorten
 from typing import Final
-
-from anyascii import anyascii
 
 _CUTOFF = 0.75
 MISSPELT: Final = 1.0
@@ -85,36 +82,6 @@ def _is_one_away(word: str, other: str) -> bool:
 
 def _letters(name: str) -> str:
     return re.sub(r"[\W_]", "", name.casefold())
-
-
-def unaccented(text: str) -> str:
-    """Return a text without case and accents, by which words are compared.
-
-    Unicode takes the accent off é, but has no plain form of ł and ø: such Latin letters become those that stand for
-    them. Letters of other scripts stay.
-
-    >>> unaccented("Zoë STRASSE Straße"), unaccented("Łódź, Øresund, Þór"), unaccented("Ольга")
-    ('zoe strasse strasse', 'lodz, oresund, thor', 'ольга')
-    """
-    if text.isascii():
-        return text.casefold()
-    return unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()).translate(_PLAIN_LETTERS)
-
-
-class _PlainLetters(dict[int, str]):
-    """Plain letters by code point, filled as they are asked for."""
-
-    def __missing__(self, code: int) -> str:
-        letter = chr(code)
-        if unicodedata.combining(letter):
-            plain = ""
-        else:
-            is_latin = code > 127 and unicodedata.name(letter, "").startswith("LATIN ")
-            plain = anyascii(letter).casefold() if is_latin else letter
-        return self.setdefault(code, plain)
-
-
-_PLAIN_LETTERS = _PlainLetters()
 
 
 def control_in(name: str) -> str:

@@ -4,12 +4,14 @@ Words are compared without case and accents. Nothing here touches a database.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
 from itertools import islice
 from typing import Any, Final
 
-from fivefold.domain.text import unaccented
+from anyascii import anyascii
+
 from fivefold.store.tables.entities import MOST_WORD
 
 MOST_WORDS: Final = 64
@@ -26,6 +28,36 @@ class WordPlace(IntEnum):
     IDENTIFIER = 0
     NAME = 1
     OTHER = 2
+
+
+def unaccented(text: str) -> str:
+    """Return a text without case and accents, by which words are compared.
+
+    Unicode takes the accent off é, but has no plain form of ł and ø: such Latin letters become those that stand for
+    them. Letters of other scripts stay.
+
+    >>> unaccented("Zoë STRASSE Straße"), unaccented("Łódź, Øresund, Þór"), unaccented("Ольга")
+    ('zoe strasse strasse', 'lodz, oresund, thor', 'ольга')
+    """
+    if text.isascii():
+        return text.casefold()
+    return unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()).translate(_PLAIN_LETTERS)
+
+
+class _PlainLetters(dict[int, str]):
+    """Plain letters by code point, filled as they are asked for."""
+
+    def __missing__(self, code: int) -> str:
+        letter = chr(code)
+        if unicodedata.combining(letter):
+            plain = ""
+        else:
+            is_latin = code > 127 and unicodedata.name(letter, "").startswith("LATIN ")
+            plain = anyascii(letter).casefold() if is_latin else letter
+        return self.setdefault(code, plain)
+
+
+_PLAIN_LETTERS = _PlainLetters()
 
 
 def words_in(text: str) -> list[str]:

@@ -7,8 +7,9 @@ from typing import Annotated, NoReturn
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part, page_among
-from fivefold.domain.text import perhaps, unaccented
+from fivefold.domain.text import perhaps
 from fivefold.store.accounts.lists import list_purposes, list_row_at, list_row_since
+from fivefold.store.portfolio.words import unaccented
 from fivefold.store.tables.entities import ListVersionRow
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
