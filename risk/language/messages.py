@@ -26,7 +26,7 @@ def room_of(form: type[Any]) -> str:
 
 _LOOKS_LIKE = {
     "^[a-z][a-z0-9]*(-[a-z0-9]+)*$": "names here are lower-case letters, digits and hyphens, such as cash-out",
-    "^[A-Za-z_][A-Za-z0-9_]*$": "names of fields are letters, digits and underscores, such as opened_on",
+    "^[A-Za-z_][A-Za-z0-9_]*$": "such names are letters, digits and underscores, such as opened_on",
     "^[A-Z]{3}$": "a currency is three capital letters, such as EUR",
     "^(text|number|flag|date|country)$": "a field's type is text, number, flag, date, country, [text], or "
     "{one_of: [a, b]}",
