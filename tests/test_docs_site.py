@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from fivefold.cli.main import app
 from fivefold.domain.settings import read_settings
+from fivefold.features.indicator_matrix import warm
 
 ROOT = Path(__file__).parents[1]
 TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
@@ -55,6 +56,7 @@ def test_every_page_is_in_the_table_of_contents() -> None:
 
 def test_the_tutorial_does_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kernels = read_settings().kernels.absolute()
+    warm()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FIVEFOLD_VAR", str(tmp_path / "var"))
     (tmp_path / "var").mkdir()
