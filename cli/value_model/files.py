@@ -70,6 +70,7 @@ def sample(
         left=2,
     )
     parts = " ".join(f"--{path.stem} {shlex.quote(str(path))}" for path in tables.paths[1:])
+    echo(f"  {tables.links.name}: which persons own companies")
     echo(f"  {tables.labels.name}: who was confirmed, and when it became known")
     echo("  now.yaml, draft.yaml, my-lists: a ruleset, a draft of its next version, and the list that they read")
     echo("\nTry the shipped ruleset on them:")

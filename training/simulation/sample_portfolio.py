@@ -1,4 +1,4 @@
-"""A sample portfolio for the risk side: simulated customers with particulars, screenings, tags, cases and alerts.
+"""A sample portfolio for the risk side: simulated customers, their screenings, tags, cases, alerts and links.
 
 Every table has the columns that `fivefold rules assess` and `fivefold import` read, and the fields that the shipped
 ruleset `fatf-retail` declares. All of it is invented; a few customers have a story of their own, so that every part of
@@ -64,6 +64,8 @@ class SamplePortfolio:
         tags: `entity_id`, `tag`, `from`.
         cases: `entity_id`, `number`, `opened`, `closed`, `outcome`.
         alerts: `entity_id`, `number`, `opened`, `closed`, `outcome`.
+        links: `type`, `from`, `to`, `valid_from`: by whom companies are owned, and that their owners are
+            owned by nobody; no shipped ruleset reads it.
         labels: `entity_id`, `confirmed`, `at`: who was confirmed in the last half year, and when it became known.
         rulesets: the folder with `now.yaml`, `draft.yaml` and their lists, `my-lists`.
         stories: a customer for each of `PROMPTED`.
@@ -76,6 +78,7 @@ class SamplePortfolio:
     tags: Path
     cases: Path
     alerts: Path
+    links: Path
     labels: Path
     rulesets: Path
     stories: dict[str, str]
@@ -83,7 +86,7 @@ class SamplePortfolio:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """All tables, the customers first."""
+        """The tables that `fatf-retail` reads, the customers first."""
         return (self.customers, self.transactions, self.screenings, self.tags, self.cases, self.alerts)
 
 
@@ -118,6 +121,7 @@ def write_sample(folder: Path, customers: int = 300, seed: int = 1, end: date | 
         "tags": _tags(stories, last),
         "cases": _records("case", [stories["confirmed-case"]], last),
         "alerts": _records("alert", [stories["watched"], stories["structuring"]], last),
+        "links": _owners(people, stories["politically-exposed"], np.random.default_rng((seed, 1)), last),
     }
     paths = {name: _write(table, folder / f"{name}.parquet") for name, table in tables.items()}
     with replacing(folder / "confirmed.csv") as unfinished:
@@ -261,6 +265,22 @@ def _records(kind: str, customers: Sequence[str], last: date) -> pl.DataFrame:
             for number, customer in enumerate(customers, 1)
         ]
     )
+
+
+def _owners(people: pl.DataFrame, exposed: str, rng: np.random.Generator, last: date) -> pl.DataFrame:
+    """Give every company one owner or two, the first also the politically exposed person, who are owned by nobody."""
+    persons = people["entity_id"].filter(people["kind"] == "person").to_list()
+    companies = people["entity_id"].filter(people["kind"] == "company").to_list()
+    rows: list[tuple[str, str | None]] = []
+    for company in companies:
+        owners = {persons[place] for place in rng.choice(len(persons), 1 + int(rng.random() < 0.4), replace=False)}
+        if company == companies[0]:
+            owners.add(exposed)
+        rows += [(company, owner) for owner in sorted(owners)]
+    rows += [(owner, None) for owner in sorted({owner for _, owner in rows if owner})]
+    ends = pl.DataFrame(rows, schema={"from": pl.String, "to": pl.String}, orient="row")
+    begins = pl.lit(_at(last, DAYS_SIMULATED))
+    return ends.select(pl.lit("owned_by").alias("type"), "from", "to", begins.alias("valid_from"))
 
 
 def _labels(people: pl.DataFrame, stories: dict[str, str], rng: np.random.Generator, last: date) -> pl.DataFrame:

@@ -70,7 +70,7 @@ LIMITS = graph(
         ("rules.md", [0, 0, 0, 0, 1]),
         ("rules-peers.md", [0, 0, 0, 0]),
         ("decision-tables.md", [0, 0, 0, 0, 0, 0, 0]),
-        ("rules-governance.md", [0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+        ("rules-governance.md", [0] * 13),
         ("ruleset-walkthrough.md", [0, 1, 0, 1, 0, 1, 1, 0, 0, 0, 0, 0]),
     ],
 )

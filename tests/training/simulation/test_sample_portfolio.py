@@ -82,3 +82,15 @@ def test_a_ruleset_that_was_changed_is_never_overwritten(tmp_path: Path) -> None
         write_sample(tmp_path, 30, end=END)
     assert (tmp_path / "draft.yaml").read_text() == mine
     assert sample.customers.read_bytes() == before, "nothing is half written"
+
+
+def test_every_company_has_owners_who_are_persons_and_owned_by_nobody(tmp_path: Path) -> None:
+    sample = write_sample(tmp_path, 200, seed=3, end=END)
+    kinds = dict(pl.read_parquet(sample.customers).select("entity_id", "kind").iter_rows())
+    links = pl.read_parquet(sample.links)
+    owned = links.drop_nulls("to")
+    assert {kinds[company] for company in owned["from"]} == {"company"}
+    assert {kinds[owner] for owner in owned["to"]} == {"person"}
+    assert set(owned["from"]) == {entity for entity, kind in kinds.items() if kind == "company"}
+    assert set(links.filter(pl.col("to").is_null())["from"]) == set(owned["to"])
+    assert sample.stories["politically-exposed"] in set(owned["to"])

@@ -33,6 +33,7 @@ from fivefold.usecases.levels.replay import replay_assessment
 from fivefold.usecases.rulesets.markings import advance_markings
 from tests.store import databases
 from tests.store.filling import filled_once
+from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
 from tests.usecases.levels.linking import CASH, FRAUD, LINKS, OWNED, document, linked_bank, put
 
@@ -153,6 +154,36 @@ def test_a_link_that_ends_lets_the_others_know(bank: Bank) -> None:
     put(bank, ("b", "household", "H1", None, bank.now))
     bank.settle()
     assert (bank.level("a"), bank.assessments("a")[-1].score) == (1, "0")
+
+
+def test_a_fact_about_a_person_moves_the_company_that_another_ruleset_decides_on(bank: Bank) -> None:
+    """Companies and persons are of one type: a company owned through another one, and its owner, who is screened."""
+    fields = {**platforms.FIELDS, "form": {"one_of": ["person", "company"]}}
+    define_type(bank.context, "customer", fields, links={"owned_by": "directed"})
+    exposed = {
+        "input": {"linked": {"by": "owned_by", "way": "to", "steps": 3, "any": {"tag": "pep", "is": "present"}}},
+        "cases": [{"when": {"equals": True}, "points": 65}],
+        "on_unknown": {"points": 35},
+    }
+    of_form = {
+        form: {"fields": fields, "applies_to": {"field": "form", "equals": form}} for form in ("person", "company")
+    }
+    links = {"owned_by": {"kind": "directed"}}
+    bank.activate(banks.document({"exposed": exposed}, "companies", links=links, **of_form["company"]), 1)
+    bank.activate(banks.document({"cash": banks.CASH}, "persons", **of_form["person"]), 2)
+    for name, form in {"a": "company", "b": "company", "c": "person"}.items():
+        bank.put(name, form=form)
+    put(bank, ("a", "owned_by", "b"), ("b", "owned_by", "c"))
+    bank.settle()
+    assert [bank.assessments(name)[-1].score for name in "abc"] == ["35", "35", "0"], "who owns c is not known"
+    put(bank, ("c", "owned_by", None))
+    bank.settle()
+    assert [bank.assessments(name)[-1].score for name in "ab"] == ["0", "0"]
+    bank.wait(1)
+    set_tag(bank.context, "customer", "c", "pep")
+    bank.settle()
+    assert [bank.level(name) for name in "abc"] == [3, 3, 1]
+    assert str(bank.id_of("c")) in bank.breakdown("a")
 
 
 def test_what_leads_over_several_steps_is_looked_at_again(bank: Bank) -> None:
