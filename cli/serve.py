@@ -41,6 +41,7 @@ def serve(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Serve the champion over HTTP until stopped."""
+    from fivefold.serving.parent_watch import PARENT_PROCESS
     from fivefold.store.accounts.plans import read_plans
 
     settings = read_settings()
@@ -51,6 +52,7 @@ def serve(
     claim = claim_address(host, port, settings.var)
     os.environ |= {
         **_absolute_paths(settings),
+        PARENT_PROCESS: str(os.getpid()),
         # The folder where this was started may have packages of the names of libraries.
         "PYTHONSAFEPATH": "1",
         "BENTOML_HOME": str(settings.bentoml_home),

@@ -35,6 +35,7 @@ from fivefold.serving.mcp.endpoint import McpEndpoint, add_mcp
 from fivefold.serving.metrics.platform import PlatformMetrics
 from fivefold.serving.metrics.service import ServiceMetrics
 from fivefold.serving.pages import Pages
+from fivefold.serving.parent_watch import ParentWatch
 from fivefold.serving.quota import QuotaCharger
 from fivefold.serving.responses import ARRAY, error_response, json_response
 from fivefold.serving.v1.dispatch import Dispatcher
@@ -65,6 +66,7 @@ QUOTA_CHARGER = QuotaCharger(ENGINE)
 ACCESS = AccessLog()
 DRIFT_COUNTER = DriftCounter(ENGINE, lambda: CHAMPION_LOADER.current)
 SERVICE_METRICS = ServiceMetrics(CHAMPION_LOADER, DRIFT_COUNTER, PlatformMetrics(PlatformFigures(PLATFORM)))
+PARENT_WATCH = ParentWatch()
 PLANS = read_plans(SETTINGS.plans_file)
 SCORING_ENDPOINT = ScoringEndpoint(
     SETTINGS, PLANS, CHAMPION_LOADER, Authenticator(ENGINE), QUOTA_CHARGER, DRIFT_COUNTER
@@ -195,6 +197,7 @@ class Fivefold:
     def __init__(self) -> None:
         """Start the threads of this worker; a model that cannot be loaded never ends it."""
         ACCESS.start()
+        PARENT_WATCH.start()
         _bring_forward()
         QUOTA_CHARGER.start()
         DRIFT_COUNTER.start()
@@ -218,6 +221,7 @@ class Fivefold:
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]  # BentoML ships no types for it
     def close(self) -> None:
         """Stop the threads and close the connections."""
+        PARENT_WATCH.stop()
         CHAMPION_LOADER.stop()
         QUOTA_CHARGER.stop()
         DRIFT_COUNTER.stop()

@@ -17,9 +17,10 @@ from typing import Any
 import httpx
 import pytest
 
+from fivefold.cli.serve import require_free
 from fivefold.models.registry import CHAMPION, Registry
 from tests.serving.process_registry import BROKEN, FIRST, NAME, OTHER_FINGERPRINT, SECOND, Template
-from tests.serving.process_service import SLEEPS, Service, answer_of, head_of, sample_rows
+from tests.serving.process_service import SLEEPS, STOP_SECONDS, Service, answer_of, head_of, sample_rows
 
 pytestmark = pytest.mark.full
 
@@ -321,3 +322,14 @@ def test_it_ends_soon_and_whole(lived: Service, ended: Ended) -> None:
     assert ended.seconds < 15
     assert ended.left == []
     assert lived.said().count("Completed cleanup hook: close") == 2
+
+
+def test_a_kill_of_the_first_process_leaves_no_worker_and_the_port_free(lived: Service, ended: Ended) -> None:
+    """As when the system runs out of memory: no other process is sent anything, and a supervisor starts it again."""
+    assert ended.left == []
+    lived.start()
+    assert len(lived.worker_pids()) == lived.workers
+    lived.process.kill()
+    lived.process.wait(STOP_SECONDS)
+    lived.wait_for(lambda: not lived.left_over(), STOP_SECONDS)
+    require_free("127.0.0.1", lived.port)
