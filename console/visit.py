@@ -64,6 +64,7 @@ class Visit(Context):
         session: of the person.
         rights: the table of `/v1`.
         path: of the page; of an action, of the page that shows it.
+        site: how the browser reached the console, such as https://risk.example; empty where that is not known.
         form_token: goes with every form, and shows that a page of this session wrote it.
         parts: the variable parts of the path, by name.
         query: what the address asks for.
@@ -84,6 +85,7 @@ class Visit(Context):
     rights: Rights
     path: str
     form_token: str
+    site: str = ""
     parts: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     form: Mapping[str, str] = field(default_factory=dict)

@@ -187,6 +187,7 @@ class Console:
             path=path if view.method == "GET" else path.rpartition("/")[0],
             action="" if view.method == "GET" else path.rpartition("/")[2],
             form_token=form_token_of(secret),
+            site=_site_of(request),
             parts=parts,
             query=dict(request.query_params),
             form=form,
@@ -295,9 +296,15 @@ def _provider(openid: OpenIdSettings, plans: Mapping[str, Plan]) -> "IdentityPro
     return IdentityProvider(openid)
 
 
+def _site_of(request: Request) -> str:
+    """Write how the browser reached this site, as a proxy passes `Host` on; empty where the request names none."""
+    host = request.headers.get("host", "")
+    return f"{request.url.scheme}://{host}" if host else ""
+
+
 def _return_address(request: Request) -> str:
     """Write the address to which the provider sends people back; it must be registered there."""
-    return f"{request.url.scheme}://{request.headers.get('host', '')}{RETURN_PATH}"
+    return f"{_site_of(request)}{RETURN_PATH}"
 
 
 def _signed_in(secret: str, next_: str) -> Response:

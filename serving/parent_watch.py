@@ -1,7 +1,7 @@
 """A worker of the service ends with the process that started it, also where that one was killed.
 
-BentoML's workers ask their parent for nothing, so a kill that only it receives would leave them behind: they would hold the
-port and go on answering, and the service that a supervisor starts again would find the port in use.
+BentoML's workers ask their parent for nothing, so a kill that only it receives would leave them behind: they would hold
+the port and go on answering, and the service that a supervisor starts again would find the port in use.
 """
 
 import os
@@ -21,7 +21,7 @@ class ParentWatch:
     """Looks every second whether the parent is still there; if not, asks this process to end as SIGTERM does."""
 
     def __init__(self) -> None:
-        """Take the parent that `fivefold serve` named; otherwise the present one, as where BentoML was started alone."""
+        """Take the parent that `fivefold serve` named, or the present one where BentoML was started without it."""
         self._parent = int(os.environ.get(PARENT_PROCESS) or os.getppid())
         self._stop = Event()
 

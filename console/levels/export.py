@@ -26,7 +26,7 @@ def export_pdf(visit: Visit) -> Download:
 
 def _export(visit: Visit, form: Literal["json", "pdf"]) -> CustomerExport:
     of = visit.parts["type"], visit.parts["external_id"]
-    return export_customer(visit, *of, by=visit.session.member, form=form, valuer=visit.valuer)
+    return export_customer(visit, *of, by=visit.session.member, form=form, valuer=visit.valuer, site=visit.site)
 
 
 def _name(export: CustomerExport, ending: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 from fivefold.usecases.changes.backtests import run_next_backtest
 from fivefold.usecases.levels import explain
 from fivefold.usecases.levels.explain import ValueSeen
-from tests.console.visitors import Visitor
+from tests.console.visitors import ORIGIN, Visitor
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.places import OURS, Place
 
@@ -368,7 +368,7 @@ def test_a_customer_is_exported_with_the_sentences_of_the_page_and_the_export_is
     assert (taken["type"], taken["external_id"], taken["exported_by"]) == ("customer", "c/1 ä", "the investigator")
     assert taken["sentence"] == reasons["line"]
     assert [rule["title"] for rule in taken["factors"]] == [rule["title"] for rule in reasons["rules"]]
-    assert taken["address"].startswith("/console/assessments/1.")
+    assert taken["address"].startswith(f"{ORIGIN}/console/assessments/1.")
     assert taken["level"] == level["level"]
     assert "breakdown" not in taken
     document = investigator.go(address).submit("/export-pdf").page
@@ -384,7 +384,7 @@ def test_the_sentence_and_its_permanent_address_stand_in_one_field(place: Place,
     level = assessed(place)
     investigator.go("/console/entities/customer/c%2F1%20%C3%A4")
     assert isinstance(level["reasons"], dict)
-    assert re.search(r'readonly value="[^"]+ /console/assessments/1\.[0-9]+"', investigator.page.text)
+    assert re.search(rf'readonly value="[^"]+ {ORIGIN}/console/assessments/1\.[0-9]+"', investigator.page.text)
 
 
 def factor_table(visitor: Visitor) -> str:

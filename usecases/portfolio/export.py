@@ -73,8 +73,11 @@ def export_customer(
     by: str,
     form: Literal["json", "pdf"],
     valuer: EntityScorer | None = None,
+    site: str = "",
 ) -> CustomerExport:
     """Gather a customer as stored, and record who exported it in which form; nothing is computed again.
+
+    *site*, such as https://risk.example, begins the address of the assessment.
 
     NotFoundError if there is no such customer, or its personal data were erased.
     """
@@ -96,7 +99,7 @@ def export_customer(
         overridden=level.override is not None,
         sentence="" if reasons is None else reasons.line,
         assessment=level.assessment,
-        address=None if level.assessment is None else f"/console/assessments/{level.assessment}",
+        address=None if level.assessment is None else f"{site}/console/assessments/{level.assessment}",
         factors=() if reasons is None else reasons.rules,
         value=_value(of, valuer),
         attributes=profile.attributes,
