@@ -17,7 +17,7 @@ from fivefold.cli.terminal import actor, console, open_current_database, show_ta
 from fivefold.domain.clock import day_text, now_microseconds
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import protect_folder
-from fivefold.domain.settings import Settings, read_settings
+from fivefold.domain.settings import VARIABLE_PARENT_PROCESS, Settings, read_settings
 
 if TYPE_CHECKING:
     from fivefold.store.accounts.plans import Plan
@@ -41,7 +41,6 @@ def serve(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Serve the champion over HTTP until stopped."""
-    from fivefold.serving.parent_watch import PARENT_PROCESS
     from fivefold.store.accounts.plans import read_plans
 
     settings = read_settings()
@@ -52,7 +51,7 @@ def serve(
     claim = claim_address(host, port, settings.var)
     os.environ |= {
         **_absolute_paths(settings),
-        PARENT_PROCESS: str(os.getpid()),
+        VARIABLE_PARENT_PROCESS: str(os.getpid()),
         # The folder where this was started may have packages of the names of libraries.
         "PYTHONSAFEPATH": "1",
         "BENTOML_HOME": str(settings.bentoml_home),

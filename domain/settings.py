@@ -10,6 +10,7 @@ from pathlib import Path
 from fivefold.domain.errors import ConfigError
 
 VARIABLE_VAR = "FIVEFOLD_VAR"
+VARIABLE_PARENT_PROCESS = "FIVEFOLD_PARENT_PROCESS"
 _OPENID = (
     "FIVEFOLD_OPENID_ISSUER",
     "FIVEFOLD_OPENID_CLIENT_ID",
@@ -101,6 +102,8 @@ class Settings:
         sources_file: the operator's external data sources (`FIVEFOLD_SOURCES_FILE`); None for none.
         secrets: of those sources, by name (`FIVEFOLD_SECRET_<name>`).
         agent: that flows may ask; None by default.
+        parent_process: number of the process that started the service (`FIVEFOLD_PARENT_PROCESS`), set by `fivefold
+            serve` itself; 0 where another program did.
     """
 
     var: Path
@@ -118,6 +121,7 @@ class Settings:
     sources_file: Path | None = None
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     agent: AgentSettings | None = None
+    parent_process: int = 0
 
     @property
     def tracking_uri(self) -> str:
@@ -223,6 +227,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         sources_file=Path(sources).expanduser().absolute() if sources else None,
         secrets={name.removeprefix(_SECRET): value for name, value in variables.items() if name.startswith(_SECRET)},
         agent=_agent(variables),
+        parent_process=_positive(variables, VARIABLE_PARENT_PROCESS, 0),
     )
 
 
@@ -268,7 +273,9 @@ def _openid(environment: Mapping[str, str]) -> OpenIdSettings | None:
 
 
 def _positive(environment: Mapping[str, str], name: str, default: int) -> int:
-    text = environment.get(name) or str(default)
+    text = environment.get(name)
+    if not text:
+        return default
     if not text.isdecimal() or int(text) == 0:
         raise ConfigError(f"{name} is {text!r}; it must be a whole number above 0")
     return int(text)

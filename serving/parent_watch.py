@@ -10,8 +10,6 @@ from threading import Event, Thread
 
 import structlog
 
-PARENT_PROCESS = "FIVEFOLD_PARENT_PROCESS"
-"""The variable in which `fivefold serve` says its process number, before it starts any worker."""
 CHECK_SECONDS = 1.0
 
 log = structlog.get_logger("fivefold.service")
@@ -20,9 +18,9 @@ log = structlog.get_logger("fivefold.service")
 class ParentWatch:
     """Looks every second whether the parent is still there; if not, asks this process to end as SIGTERM does."""
 
-    def __init__(self) -> None:
-        """Take the parent that `fivefold serve` named, or the present one where BentoML was started without it."""
-        self._parent = int(os.environ.get(PARENT_PROCESS) or os.getppid())
+    def __init__(self, parent: int) -> None:
+        """Take the process number of the parent; 0 for the present one."""
+        self._parent = parent or os.getppid()
         self._stop = Event()
 
     def start(self) -> None:
