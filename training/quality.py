@@ -1,12 +1,15 @@
 """Quality: counts of a source, and the warnings and refusals that follow, before anything is learnt from it."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
+from typing import NamedTuple
 
 import numpy as np
 
-from fivefold.domain.clock import DAY_US
-from fivefold.domain.text import percent
+from fivefold.domain.clock import DAY_US, day_text
+from fivefold.domain.text import count_text, percent
 from fivefold.features.histories import Histories
 from fivefold.features.schema import BALANCE, DEPOSIT, FAILED_ROW, NOTHING, PENDING_ROW, WITHDRAWAL
 from fivefold.training.config import CheckSettings
@@ -14,6 +17,10 @@ from fivefold.training.config import CheckSettings
 WARN_REPEATED_SHARE = 0.01
 WARN_UNSETTLED_SHARE = 0.5
 WARN_CUSTOMER_SHARE = 0.2
+GAP_TIMES_USUAL = 3
+"""A time without a row is unusual where it is longer than so many times the longest of 99 % of all of them."""
+LEAST_DAYS_WITH_ROWS = 30
+"""With rows on fewer days nothing is known of what is usual."""
 _KINDS = {
     DEPOSIT: "deposits",
     WITHDRAWAL: "withdrawals",
@@ -98,7 +105,44 @@ class Quality:
         if base not in self.currencies:
             codes = ", ".join(code for code, _ in self.currencies.most_common(3))
             warnings.append(f"no amount is in the base currency {base}; the most frequent are {codes}")
+        if gaps := [gap.text for gap in unusual_gaps(self.days)]:
+            warnings.append(
+                f"the data lack rows {list_text(gaps)}: if the export is not whole, customers only seem to have paused"
+            )
         return refusals, warnings
+
+
+class RowGap(NamedTuple):
+    """A time without a row: its first and its last day, counted from 1970-01-01."""
+
+    first: int
+    last: int
+
+    @property
+    def text(self) -> str:
+        """Name it by its days."""
+        days = count_text(self.last - self.first + 1, "day")
+        return f"from {day_text(self.first * DAY_US)} to {day_text(self.last * DAY_US)} ({days})"
+
+
+def unusual_gaps(rows_by_day: Mapping[int, int]) -> list[RowGap]:
+    """List the times without a row that are much longer than such times usually are, earliest first.
+
+    Weekends and closed shops are usual where they are frequent. By chance alone a gap of so many times the usual one is
+    not to be expected, however few rows there are: gaps between independent rows are distributed exponentially.
+    """
+    days = np.array(sorted(rows_by_day), dtype=np.int64)
+    if len(days) < LEAST_DAYS_WITH_ROWS:
+        return []
+    steps = np.diff(days)
+    usual = np.sort(steps)[min(ceil(0.99 * len(steps)) - 1, len(steps) - 2)]
+    return [RowGap(int(days[at]) + 1, int(days[at + 1]) - 1) for at in np.flatnonzero(steps > GAP_TIMES_USUAL * usual)]
+
+
+def list_text(words: Sequence[str], most: int = 3) -> str:
+    """List a few of some words, and say how many more there are."""
+    rest = len(words) - most
+    return ", ".join(words[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _repeated(part: Histories) -> int:

@@ -9,7 +9,7 @@ from fivefold.domain.text import count_text
 from fivefold.features.histories import Histories, Integers
 from fivefold.training.config import CheckSettings
 from fivefold.training.dates import Dates
-from fivefold.training.quality import Quality
+from fivefold.training.quality import Quality, list_text, unusual_gaps
 
 WARN_SHARE = 0.25
 """A test window with fewer rows than this share of the busiest one is worth a warning."""
@@ -100,16 +100,22 @@ class Windows:
         ]
         if thin and len(thin) < len(self.rows):
             windows = f"{len(thin)} of {count_text(len(self.rows) - 1, 'training window')}"
-            warnings.append(f"hardly a row in {windows}: {_list_text(thin)}")
+            warnings.append(f"hardly a row in {windows}: {list_text(thin)}")
         return refusals, warnings
 
 
-def thin_rows(quality: Quality, start: int, horizon_days: int) -> str:
-    """Say that hardly a row follows a moment (microseconds), measured as a test window is; empty where enough do."""
+def lacking_rows(quality: Quality, start: int, horizon_days: int) -> str:
+    """Say that rows seem to lack in the window after a moment (microseconds); empty where enough are there.
+
+    There is hardly a row, measured as a test window is, or none for a time that is much longer than usual.
+    """
     if not quality.days:
         return ""
-    busiest, _ = _busiest(quality, horizon_days)
     first = start // DAY_US
+    gaps = [gap.text for gap in unusual_gaps(quality.days) if first < gap.last and gap.first <= first + horizon_days]
+    if gaps:
+        return f"of the {horizon_days} days after {day_text(start)} the data lack rows {list_text(gaps)}"
+    busiest, _ = _busiest(quality, horizon_days)
     rows = sum(count for day, count in quality.days.items() if first < day <= first + horizon_days)
     if rows >= WARN_SHARE * busiest:
         return ""
@@ -127,8 +133,3 @@ def _busiest(quality: Quality, horizon_days: int) -> tuple[int, int]:
     rows = cumulated - np.where(before > 0, cumulated[before - 1], 0)
     busiest = int(rows.max())
     return busiest, int(days[np.flatnonzero(rows >= WARN_SHARE * busiest)[-1]])
-
-
-def _list_text(words: list[str], most: int = 3) -> str:
-    rest = len(words) - most
-    return ", ".join(words[:most]) + (f" and {rest} more" if rest > 0 else "")

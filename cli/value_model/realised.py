@@ -127,7 +127,8 @@ def show_version(version: "JudgedVersion", name: str) -> None:
         echo(f"Predictions whose horizon has not passed yet: {version.realised.waiting:,}")
     if version.realised.uncovered:
         echo(f"Predictions whose horizon has passed, and the data do not reach so far: {version.realised.uncovered:,}")
-    echo(f"Version {version.number}{champion}: {version.verdict}.")
+    verdict = str(version.verdict)
+    echo(f"Version {version.number}{champion}: {verdict}{'' if verdict.endswith('?') else '.'}")
 
 
 def _day_cells(day: "RealisedDay", currency: str) -> list[str]:

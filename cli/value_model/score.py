@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from fivefold.models.value_model import ValueModel
 
 SHOWN_FALLS = 10
+STALE_DAYS = 7
+"""A file whose newest row is so much older than the as-of is worth a warning."""
 _OF_MOVES = ["user_id", "score_before", "score", "category_before", "category", "move"]
 
 
@@ -171,7 +173,7 @@ class Summary:
             )
 
     def show(self, model: "ValueModel", as_of: int, *, explicit: bool) -> None:
-        """Print the segments, and warn about the newest row unless the as-of is explicit."""
+        """Print the segments, and warn where the newest row does not fit the as-of."""
         rows = [
             [segment, f"{count:,.0f}", *_means(count, scores, money, model.currency)]
             for segment, (count, scores, money) in reversed(self._segments.items())
@@ -185,13 +187,18 @@ class Summary:
         self._warn_of_shares(model)
         if self.left_out:
             echo(f"Left out, for want of a row by {day_text(as_of)}: {count_text(self.left_out, 'customer')}")
-        if not explicit and self.newest is not None and self.newest > as_of + CLOCK_SLACK_US:
-            warn(f"the newest row is dated {day_text(self.newest)}, in the future: no row after now was seen")
-        if not explicit and self.newest is not None and self.newest < as_of - model.horizon_days * DAY_US:
-            midnight = day_text(-(-self.newest // DAY_US) * DAY_US)
+        if self.newest is not None:
+            self._warn_of_newest(self.newest, as_of, explicit=explicit)
+
+    def _warn_of_newest(self, newest: int, as_of: int, *, explicit: bool) -> None:
+        if not explicit and newest > as_of + CLOCK_SLACK_US:
+            warn(f"the newest row is dated {day_text(newest)}, in the future: no row after now was seen")
+        if newest < as_of - STALE_DAYS * DAY_US:
+            days, midnight = (as_of - newest) // DAY_US, day_text(-(-newest // DAY_US) * DAY_US)
+            moment_text = day_text(as_of) if explicit else "which is now"
             warn(
-                f"the newest row is more than {model.horizon_days} days old, and the scores are as of now. For scores "
-                f"as of the end of the data: --as-of {midnight}"
+                f"the newest row is {days:,} days older than the as-of, {moment_text}: if the file is not whole, "
+                f"customers only seem to have paused. For scores as of the end of the data: --as-of {midnight}"
             )
 
     def _warn_of_shares(self, model: "ValueModel") -> None:

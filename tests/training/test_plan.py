@@ -300,3 +300,10 @@ def test_a_limit_on_the_trees_that_names_nothing_is_refused_before_anything_is_f
 ) -> None:
     with pytest.raises(ConfigError, match=f"trees.monotone: {says}"):
         plan(frame.drop(without), trees=TreeSettings(monotone={name: "increasing"}))
+
+
+def test_a_month_that_an_export_lost_is_named_before_anything_is_learnt(frame: pl.DataFrame, plan: Planned) -> None:
+    lost = (pl.col("transaction_date") >= datetime(2024, 3, 1)) & (pl.col("transaction_date") < datetime(2024, 4, 1))  # noqa: DTZ001 (as above)
+    (gap,) = (text for text in plan(frame.filter(~lost)).warnings if "the data lack rows" in text)
+    assert "from 2024-03-01 to 2024-03-31 (31 days): if the export is not whole" in gap
+    assert not any("the data lack rows" in text for text in plan(frame).warnings)

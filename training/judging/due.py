@@ -34,7 +34,7 @@ class DueVerdict:
 
 
 def due_verdict(
-    realised: Realised, due: DueSettings, card_gini: float | None, thin: Mapping[int, str] | None = None
+    realised: Realised, due: DueSettings, card_gini: float | None, lacking: Mapping[int, str] | None = None
 ) -> DueVerdict:
     """Judge a version by the latest day whose predictions can be compared with what came, of enough customers.
 
@@ -44,7 +44,7 @@ def due_verdict(
         realised: of the version.
         due: the bounds.
         card_gini: normalised Gini of the model card; None where it has none.
-        thin: by day, why the data hold hardly what came after it; empty where they do.
+        lacking: by day, why rows seem to lack in its horizon; empty where they do not.
     """
     if not realised.days:
         return _without_days(realised)
@@ -56,7 +56,7 @@ def due_verdict(
     if day.customers < due.least_customers:
         few = f"the predictions of {day_text(day.day_us)} are of {day.customers:,} customers, and below "
         return DueVerdict("unknown", (f"{few}{due.least_customers:,} chance alone moves the figures",))
-    if reason := (thin or {}).get(day.day_us):
+    if reason := (lacking or {}).get(day.day_us):
         return DueVerdict("unknown", (f"{reason}: is the export whole?",))
     reasons = [one for one in (_money(day, due), _coverage(day, due), _gini(day, due, card_gini)) if one]
     if reasons:

@@ -17,7 +17,7 @@ from fivefold.training.judging.due import DueVerdict, due_verdict
 from fivefold.training.judging.realised import Realised, compare_with_realised
 from fivefold.training.on_engine import EngineFile, open_source
 from fivefold.training.recalibrate import config_of_version
-from fivefold.training.windows import thin_rows
+from fivefold.training.windows import lacking_rows
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,8 @@ def judge_predictions(
     """
     summary = portfolio.summary(config.seed)
     realised = compare_with_realised(scores, portfolio, summary.period, config, due, now)
-    thin = {day.day_us: thin_rows(summary.quality, day.day_us, config.horizon_days) for day in realised.days}
-    return realised, due_verdict(realised, due, version.metrics.get("model_normalised_gini"), thin)
+    lacking = {day.day_us: lacking_rows(summary.quality, day.day_us, config.horizon_days) for day in realised.days}
+    return realised, due_verdict(realised, due, version.metrics.get("model_normalised_gini"), lacking)
 
 
 def realised_table(judged: Sequence[JudgedVersion]) -> pl.DataFrame:

@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from math import fsum
 from pathlib import Path
@@ -159,12 +159,24 @@ def test_old_rows_and_no_as_of_are_warned_of(home: Home, tmp_path: Path) -> None
     """The advice in the warning sees every row, and then there is none."""
     done = run(home.var, "score", home.rows, "-o", tmp_path / "a.csv")
     assert done.code == 0
-    assert done.err.startswith("warning: the newest row is more than 90 days old, and the scores are as of now. ")
+    assert re.match(
+        r"warning: the newest row is [0-9,]+ days older than the as-of, which is now: if the file", done.err
+    )
     assert "warning" not in done.out
     advice = re.search(r"--as-of (\S+)$", done.err.strip())
     assert advice
     assert advice[1] == AS_OF
     assert "Left out" not in succeed(home.var, "score", home.rows, "--as-of", advice[1])
+
+
+def test_rows_that_end_long_before_the_as_of_are_warned_of(home: Home, tmp_path: Path) -> None:
+    """As where today's export failed, and last week's file is scored as of today."""
+    newest = datetime.fromisoformat(AS_OF)
+    for days, is_warned in ((6, False), (9, True)):
+        later = (newest + timedelta(days=days)).date().isoformat()
+        done = run(home.var, "score", home.rows, "--as-of", later)
+        assert done.code == 0
+        assert (f"days older than the as-of, {later}: if the file is not whole" in done.err) == is_warned, done.err
 
 
 def test_fresh_rows_are_not_warned_of(home: Home, tmp_path: Path) -> None:

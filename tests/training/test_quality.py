@@ -1,0 +1,57 @@
+"""Times without a row: what is usual is not named, and what an export lost is."""
+
+from collections import Counter
+from datetime import date, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fivefold.domain.clock import DAY_US
+from fivefold.training.quality import Quality, RowGap, unusual_gaps
+from fivefold.training.windows import lacking_rows
+
+FIRST = (date(2023, 1, 2) - date(1970, 1, 1)).days
+"""A Monday."""
+
+
+@given(seed=st.integers(0, 10_000), rate=st.floats(0.05, 20))
+def test_by_chance_alone_there_is_hardly_ever_a_gap(seed: int, rate: float) -> None:
+    counts = np.random.default_rng(seed).poisson(rate, 730)
+    gaps = unusual_gaps({FIRST + day: int(count) for day, count in enumerate(counts) if count})
+    assert gaps == []
+
+
+@given(begins=st.integers(30, 600), days=st.integers(3, 60), more=st.integers(0, 100))
+def test_days_that_were_lost_are_named_whatever_else_is_there(begins: int, days: int, more: int) -> None:
+    rows = {FIRST + day: 1 + more for day in range(730) if not begins <= day < begins + days}
+    assert unusual_gaps(rows) == [RowGap(FIRST + begins, FIRST + begins + days - 1)]
+
+
+@pytest.mark.parametrize("closed", [{5, 6}, {6}, {1, 2, 3, 4, 5, 6}])
+def test_days_of_the_week_on_which_nothing_ever_happens_are_no_gap(closed: set[int]) -> None:
+    rows = {FIRST + day: 10 for day in range(730) if day % 7 not in closed}
+    assert unusual_gaps(rows) == []
+    lost = {day: count for day, count in rows.items() if not FIRST + 301 <= day < FIRST + 331}
+    ((first, last),) = unusual_gaps(lost)
+    assert first <= FIRST + 301 < FIRST + 330 <= last
+
+
+def test_of_few_days_nothing_is_known() -> None:
+    assert unusual_gaps({}) == []
+    assert unusual_gaps({FIRST: 1, FIRST + 400: 1}) == []
+
+
+def test_rows_lack_in_a_window_that_a_gap_reaches_into_and_in_no_other() -> None:
+    rows = {FIRST + day: 10 for day in range(730) if not 400 <= day < 430}
+    quality = Quality(rows=sum(rows.values()), days=Counter(rows))
+
+    def lacks(day: int) -> str:
+        return lacking_rows(quality, (FIRST + day) * DAY_US, 90)
+
+    since = date(1970, 1, 1) + timedelta(FIRST + 400)
+    assert f"the data lack rows from {since} to {since + timedelta(29)} (30 days)" in lacks(380)
+    assert "lack rows" in lacks(425)
+    assert "lack rows" in lacks(315)
+    assert lacks(300) == lacks(430) == ""
