@@ -108,7 +108,7 @@ def validate_families_of_files(
     all_rulesets = [*rulesets, *([] if other is None else [other])]
     labelled = LabelledFile(files, labels, undated_known=undated_known)
     portfolio, cautions = labelled.dated(read_portfolio(files, all_rulesets, as_of))
-    warn_about_portfolio(files, portfolio, all_rulesets)
+    warn_about_portfolio(files, portfolio, all_rulesets, as_of)
     earlier = None
     if reference is not None:
         then = labelled.dated(read_portfolio(files, rulesets, reference))[0]

@@ -165,7 +165,7 @@ def validate_files(
         return assess(rulesets[0], labelled.dated(read_portfolio(files, rulesets[:1], moment))[0], moment)
 
     portfolio, cautions = labelled.dated(read_portfolio(files, rulesets, as_of))
-    warn_about_portfolio(files, portfolio, rulesets)
+    warn_about_portfolio(files, portfolio, rulesets, as_of)
     earlier = None if reference is None else as_of_reference(reference)
     assessed = [assess(ruleset, portfolio, as_of) for ruleset in rulesets]
     options = replace(options, cautions=(*cautions, *labelled.cautions))

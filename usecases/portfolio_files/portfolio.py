@@ -3,15 +3,16 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import polars as pl
 
-from fivefold.domain.clock import from_microseconds
+from fivefold.domain.clock import DAY_US, day_text, from_microseconds
 from fivefold.domain.errors import ConfigError, InvalidRulesetError
 from fivefold.domain.money import RateTable, ecb_rates, is_currency_code
 from fivefold.domain.rate_files import read_rates
 from fivefold.domain.text import perhaps
+from fivefold.features.schema import DATE
 from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.compiler.diagnostics import findings
 from fivefold.risk.compiler.purposes import Sources
@@ -20,6 +21,7 @@ from fivefold.risk.facts.groups.links import FROM, TO, TYPE, Links
 from fivefold.risk.facts.peers.columns import peers_in
 from fivefold.risk.facts.peers.reference import read_reference
 from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
+from fivefold.risk.facts.reading import read_time
 from fivefold.risk.language.expressions import ScreeningInput, TagInput
 from fivefold.risk.language.purposes import Purpose
 from fivefold.usecases.portfolio_files.columns import PortfolioColumns, refuse_misspelt
@@ -37,7 +39,12 @@ from fivefold.usecases.portfolio_files.values import ROW, Gap, ValueSide, value_
 if TYPE_CHECKING:
     from fivefold.models.value_model import ValueModel
 
-_LINKED: Final = ("transactions", "cases", "alerts", "tags", "screenings")
+_FACTS: Final = ("cases", "alerts", "tags", "screenings")
+_LINKED: Final = ("transactions", *_FACTS)
+STALE_DAYS: Final = 7
+"""Transactions that end so long before the as-of are worth a warning."""
+FEWEST_ROWS: Final = 1_000
+"""Where there are fewer, a week without one is usual."""
 _NAMED: Mapping[Any, str] = {TagInput: "tag", ScreeningInput: "screening"}
 
 
@@ -152,7 +159,7 @@ def _refuse_lists_for_aml(rulesets: Sequence[Analysed[Any]], lists: Mapping[str,
 def read_with_warnings(files: PortfolioFiles, rulesets: Sequence[Analysed[Any]], as_of: int) -> Portfolio:
     """Read a portfolio as `read_portfolio` does, and warn as `warn_about_portfolio` does."""
     portfolio = read_portfolio(files, rulesets, as_of)
-    warn_about_portfolio(files, portfolio, rulesets)
+    warn_about_portfolio(files, portfolio, rulesets, as_of)
     return portfolio
 
 
@@ -167,19 +174,23 @@ def warn_about_portfolio(
     files: PortfolioFiles,
     portfolio: Portfolio,
     rulesets: Sequence[Analysed[Any]],
-    transactions: "UnknownRows | None" = None,
+    as_of: int,
+    transactions: "TransactionRows | None" = None,
 ) -> None:
     """Warn of rows without a known entity, and of tags, screenings and links that a ruleset spells differently.
 
-    *transactions* says which of these have no known entity, where they are not in the portfolio.
+    And of transactions that end long before *as_of*. *transactions* counts them, where they are not in the portfolio.
     """
     if not len(portfolio.entities):
         files.warn(f"{files.entities} has no row below its header, or names nobody: there is no one to assess")
-    for part in _LINKED:
+    transaction_frame: Any = portfolio.transactions
+    if transaction_frame is not None and files.transactions is not None:
+        counts = transactions or TransactionRows.counted(transaction_frame, portfolio.entities)
+        counts.unknown.warn(files.transactions, portfolio.entities, files.warn)
+        counts.warn_of_newest(files.transactions, as_of, files.warn)
+    for part in _FACTS:
         rows, path = getattr(portfolio, part), getattr(files, part)
-        if part == "transactions" and transactions is not None and path is not None:
-            transactions.warn(path, portfolio.entities, files.warn)
-        elif rows is not None and path is not None:
+        if rows is not None and path is not None:
             warn_of_unknown_entities(path, rows, portfolio.entities, files.warn)
     if portfolio.links is not None and files.links is not None:
         rows = portfolio.links.frame.rename({FROM: ENTITY})
@@ -197,6 +208,41 @@ def warn_of_unknown_entities(path: Path, rows: pl.DataFrame, entities: pl.DataFr
     """Warn of rows whose entity was not read, or is missing: they count for no entity."""
     if len(rows) and len(entities):
         UnknownRows.of(rows, rows[ENTITY].is_in(entities[ENTITY].implode())).warn(path, entities, warn)
+
+
+class TransactionRows(NamedTuple):
+    """What is to be said of the rows of transactions.
+
+    Attributes:
+        unknown: those that count for no entity.
+        newest: time of the newest, microseconds; None where none can be read.
+    """
+
+    unknown: "UnknownRows"
+    newest: int | None
+
+    @classmethod
+    def counted(cls, rows: pl.DataFrame, entities: pl.DataFrame) -> "TransactionRows":
+        """Count those of a portfolio."""
+        return cls(UnknownRows.of(rows, rows[ENTITY].is_in(entities[ENTITY].implode())), newest_time(rows))
+
+    def warn_of_newest(self, path: Path, as_of: int, warn: Warn) -> None:
+        """Warn where they end long before the as-of."""
+        if self.newest is None or self.unknown.rows < FEWEST_ROWS:
+            return
+        if self.newest < as_of - STALE_DAYS * DAY_US:
+            warn(
+                f"the newest row of {path} is {(as_of - self.newest) // DAY_US:,} days older than the as-of, "
+                f"{day_text(as_of)}: if the file is not whole, entities only seem to have paused"
+            )
+
+
+def newest_time(transactions: pl.DataFrame) -> int | None:
+    """Give the time of the newest row, microseconds; None where none can be read."""
+    if DATE not in transactions.columns:
+        return None
+    newest: Any = transactions.select(read_time(DATE, transactions.schema[DATE]).value.max()).item()
+    return None if newest is None else int(newest)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,10 @@
 """Files that say nothing, where they were probably meant to."""
 
+import json
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from tests.cli.running import Done, run
@@ -86,3 +89,29 @@ def test_a_missing_column_is_named_beside_the_columns_of_the_file_alone(folder: 
     done = run(folder, "rules", "assess", folder / "rules.yaml", folder / "people.csv", *given)
     assert done.code == 2
     assert "rows.csv has no column transaction_amount; it has user_id, transaction_date, amount; needed are" in done.err
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_transactions_that_end_long_before_the_as_of_are_warned_of(suffix: str, folder: Path) -> None:
+    """As where the export of this month failed: sums of the last 30 days fall, and levels with them."""
+    paid = {"input": {"sum": "amount", "over": "30 days"}, "cases": [{"when": {"at_least": 9}, "points": 10}]}
+    rules = (
+        RULES.partition("rules:")[0]
+        + f"rules:\n  - {json.dumps({'id': 'paid', 'title': 'Paid', 'category': 'other', **paid})}\n"
+    )
+    (folder / "rules.yaml").write_text(rules)
+    days = [datetime(2024, 1, 1) + timedelta(hours=number) for number in range(1_000)]  # noqa: DTZ001 (no zone means UTC)
+    rows = pl.DataFrame({"user_id": "1", "transaction_date": days, "transaction_amount": 1.0})
+    path = folder / f"rows{suffix}"
+    rows = rows.with_columns(transaction_currency=pl.lit("EUR"))
+
+    def warned(written: pl.DataFrame, as_of: str) -> str:
+        written.write_csv(path) if suffix == ".csv" else written.write_parquet(path)
+        given = ("--transactions", path, "--as-of", as_of)
+        done = run(folder, "rules", "assess", folder / "rules.yaml", folder / "people.csv", *given)
+        assert done.code == 0
+        return done.err
+
+    assert warned(rows, "2024-02-18") == ""
+    assert "is 28 days older than the as-of, 2024-03-11: if the file is not whole" in warned(rows, "2024-03-11")
+    assert warned(rows.head(999), "2024-03-11") == "", "of few rows a pause is usual"

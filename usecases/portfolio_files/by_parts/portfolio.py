@@ -34,7 +34,9 @@ from fivefold.usecases.portfolio_files.by_parts.values import (
 from fivefold.usecases.portfolio_files.governance import Draw
 from fivefold.usecases.portfolio_files.portfolio import (
     PortfolioFiles,
+    TransactionRows,
     UnknownRows,
+    newest_time,
     read_portfolio,
     warn_about_portfolio,
 )
@@ -110,12 +112,13 @@ class _Part:
 
 
 class _Note(msgspec.Struct, frozen=True):
-    """To be said of the rows of a part: `UnknownRows`, each example with the number of its first row, and gaps."""
+    """To be said of the rows of a part: `TransactionRows`, each example with the number of its first row, and gaps."""
 
     rows: int
     unknown: int
     nameless: int
     examples: list[tuple[int, str]]
+    newest: int | None
     gaps: list[Gap]
 
 
@@ -200,7 +203,7 @@ def _note_of(rows: pl.DataFrame, gaps: list[Gap]) -> _Note:
     first = rows.filter(~pl.col(_KNOWN)).select(ENTITY, ROW).drop_nulls(ENTITY)
     examples = first.unique(ENTITY, keep="first", maintain_order=True).head(SHOWN)
     named = [(number, name) for name, number in examples.iter_rows()]
-    return _Note(count.rows, count.unknown, count.nameless, named, gaps)
+    return _Note(count.rows, count.unknown, count.nameless, named, newest_time(rows), gaps)
 
 
 @dataclass(frozen=True)
@@ -209,19 +212,19 @@ class WorkedParts:
 
     Attributes:
         tables: of the results, in the order of the parts.
-        unknown: which rows of the transactions are of no entity of the whole.
+        transactions: what is to be said of their rows.
         gaps: what rows lack that the value side reads.
     """
 
     tables: Sequence[pa.Table]
-    unknown: UnknownRows
+    transactions: TransactionRows
     gaps: Sequence[Gap]
 
     def warn(self, whole: LocalPortfolio) -> None:
         """Warn of the portfolio as one process does."""
         for gap in self.gaps:
             whole.files.note(gap)
-        warn_about_portfolio(whole.files, whole.portfolio, whole.analysed, self.unknown)
+        warn_about_portfolio(whole.files, whole.portfolio, whole.analysed, whole.as_of, self.transactions)
 
 
 def work_by_parts(
@@ -264,7 +267,9 @@ def work_by_parts(
         nameless=sum(each.nameless for each in notes),
         examples=tuple(name for _, name in first),
     )
-    return WorkedParts(tables, unknown, joined_gaps(gap for each in notes for gap in each.gaps))
+    newest = max((each.newest for each in notes if each.newest is not None), default=None)
+    transactions = TransactionRows(unknown, newest)
+    return WorkedParts(tables, transactions, joined_gaps(gap for each in notes for gap in each.gaps))
 
 
 def _values_of_parts(

@@ -92,6 +92,14 @@ def test_levels_words_and_warnings_are_those_of_one_process(
     assert any("rows of" in each and "transactions.parquet are of no entity" in each for each in world.warnings)
 
 
+def test_transactions_that_end_long_before_are_warned_of_as_in_one_process(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fivefold.usecases.portfolio_files.portfolio.FEWEST_ROWS", 1)
+    assert_same(world, ("people",), 7, as_of=AS_OF + 90 * DAY_US)
+    assert any("days older than the as-of" in each for each in world.warnings)
+
+
 def test_one_entity_is_explained_by_itself(world: World) -> None:
     assert_explained(world, ["people", "companies"])
 
