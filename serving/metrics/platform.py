@@ -145,6 +145,10 @@ def _share_downward(each: OrganisationFigures, _: int) -> float | None:
     return each.downward / each.with_level if each.with_level else None
 
 
+def _silent(each: OrganisationFigures, now_us: int) -> float | None:
+    return None if each.added_us is None else (now_us - each.added_us) / SECOND_US
+
+
 def _age(each: OrganisationFigures, now_us: int) -> float | None:
     return None if each.validation is None else (now_us - each.validation.made_us) / SECOND_US
 
@@ -156,6 +160,7 @@ def _last(read: Callable[[LastValidation], float | None]) -> Callable[[Organisat
 _STATES: tuple[tuple[str, str, Callable[[OrganisationFigures, int], float | None]], ...] = (
     ("overrides_downward_share", "Of entities with a level, overridden below the rules", _share_downward),
     ("rates_age_days", "Since the day of the newest exchange rate", lambda each, _: float(each.rates_age_days)),
+    ("transactions_added_age_seconds", "Since transactions were added last", _silent),
     ("validation_age_seconds", "Since the last validation", _age),
     ("validation_gini", "Of the rules' totals, in the last validation", _last(lambda last: last.gini)),
     ("validation_captured_share", "Of the confirmed, in the upper levels", _last(lambda last: last.captured)),

@@ -7,7 +7,9 @@ from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import Page, Part
+from fivefold.store.audit.history_reading import ADDED
 from fivefold.store.sql.keyset import scalars_of
+from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.events import Delivery, Endpoint
 from fivefold.store.tables.operations import AuditProof, ImportRow, WorkerRow
 from fivefold.store.tables.rulesets import Backtest
@@ -50,6 +52,12 @@ def imports_of(session: Session, organisation_id: int, part: Part) -> Page[Impor
 def proof_of(session: Session, organisation_id: int) -> AuditProof | None:
     """Return the last proof of an organisation's log; None if there was none."""
     return session.get(AuditProof, organisation_id)
+
+
+def last_added_us(session: Session, organisation_id: int) -> int | None:
+    """Tell when transactions were added last, as the audit log says it; None where there never were any."""
+    of = (AuditEntry.organisation_id == organisation_id, AuditEntry.action == ADDED)
+    return session.scalar(select(func.max(AuditEntry.at_us)).where(*of))
 
 
 def waiting_deliveries(session: Session, organisation_id: int) -> tuple[int, int | None, int]:

@@ -73,6 +73,14 @@ class RunsWaiting:
     quarantined: int
 
 
+@schema("Received")
+@dataclass(frozen=True, kw_only=True)
+class LastReceived:
+    """When transactions were added last; null where there never were any. It shows a feed that stopped."""
+
+    transactions_us: Annotated[Moment | None, shown_as("transactions_at")]
+
+
 @schema("Worker")
 @dataclass(frozen=True, kw_only=True)
 class WorkerSeen:
@@ -105,6 +113,7 @@ class OperationsFigures:
     deliveries: DeliveriesWaiting | None
     backtests: BacktestsWaiting | None
     flow_runs: RunsWaiting | None
+    received: LastReceived | None
     workers: tuple[WorkerSeen, ...] | None
     proof: ProofLine | None
     as_of: dict[str, Moment]
@@ -178,6 +187,11 @@ def _flow_runs(context: Context) -> RunsWaiting:
     return RunsWaiting(due=counts.due, oldest_us=counts.oldest_us, failed=counts.failed, quarantined=counts.quarantined)
 
 
+def _received(context: Context) -> LastReceived:
+    with context.reading() as session:
+        return LastReceived(transactions_us=store.last_added_us(session, context.organisation_id))
+
+
 def _workers(context: Context) -> tuple[WorkerSeen, ...]:
     now = context.now()
     with context.reading() as session:
@@ -203,6 +217,7 @@ _FIGURES: Final[dict[str, Callable[[Context], object]]] = {
     "deliveries": _deliveries,
     "backtests": _backtests,
     "flow_runs": _flow_runs,
+    "received": _received,
     "workers": _workers,
     "proof": read_proof,
 }

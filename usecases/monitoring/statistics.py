@@ -11,6 +11,7 @@ from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds
 from fivefold.store.accounts.organisation import base_currency_of
 from fivefold.store.flows.run_counts import RunCounts, run_counts
 from fivefold.store.monitoring import statistics as figures
+from fivefold.store.monitoring.operations import last_added_us
 from fivefold.store.monitoring.predictions import DUE, UNKNOWN, verdicts_now
 from fivefold.store.monitoring.revalidation import Reviews, reviews_by_organisation
 from fivefold.store.sql.clocks import clock_of, latest_us
@@ -49,6 +50,7 @@ class OrganisationFigures:
         oldest_us: since when the first of those that are due is.
         levels: entities by their type and level.
         rates_age_days: how old the newest exchange rate is.
+        added_us: when transactions were added last; None where there never were any.
         ahead: entities whose last assessment is dated after now, and who are not assessed again before it is mended.
         with_level: of all types.
         overrides: that hold.
@@ -73,6 +75,7 @@ class OrganisationFigures:
     runs: RunCounts | None = None
     due_models: dict[str, bool | None] = field(default_factory=dict)
     rates_age_days: int = 0
+    added_us: int | None = None
     validation: LastValidation | None = None
     reviews: Reviews = field(default_factory=lambda: Reviews(0, None))
 
@@ -112,6 +115,7 @@ class PlatformFigures:
             for number in names:
                 newest = rates_for(session, number, base_currency_of(session, number), day).newest
                 by_organisation[number].rates_age_days = (day - newest).days
+                by_organisation[number].added_us = last_added_us(session, number)
             for number, reviews in reviews_by_organisation(session).items():
                 if number in by_organisation:
                     by_organisation[number].reviews = reviews

@@ -71,6 +71,7 @@ def test_an_organisation_is_told_by_its_number() -> None:
     one.levels = {("customer", "low"): 3, ("customer", "none"): 1}
     one.runs = RunCounts(7, due=8, oldest_us=NOW - 3_500_000, failed=9, quarantined=10)
     one.waiting, one.dead, one.open_changes, one.validation = 5, 6, 1, validation()
+    one.added_us = NOW - 4_500_000
     one.due_models = {"customer": True, "account": False, "merchant": None}
     found = samples(metrics_of(Figures(one)))
     of = ("organisation", "7")
@@ -79,6 +80,7 @@ def test_an_organisation_is_told_by_its_number() -> None:
         "due_entities": 3, "due_oldest_seconds": 2.5, "quarantined_entities": 1, "overrides_live": 2,
         "overrides_downward_share": 0.25, "deliveries_waiting": 5, "deliveries_dead": 6, "material_changes_open": 1,
         "flow_runs_due": 8, "flow_runs_due_oldest_seconds": 3.5, "flow_runs_failed": 9, "flow_runs_quarantined": 10,
+        "transactions_added_age_seconds": 4.5,
         "validation_age_seconds": 5, "validation_gini": 0.7, "validation_captured_share": 0.85,
         "validation_missed_share": 0.15, "validation_drift_psi": 0.02,
     }.items():  # fmt: skip
@@ -96,7 +98,13 @@ def test_an_organisation_is_told_by_its_number() -> None:
 def test_what_is_unknown_is_no_number() -> None:
     one, other = OrganisationFigures(number=1), OrganisationFigures(number=2, validation=validation(gini=None))
     found = samples(metrics_of(Figures(one, other)))
-    for name in ("validation_gini", "validation_age_seconds", "overrides_downward_share", "validation_drift_psi"):
+    for name in (
+        "validation_gini",
+        "validation_age_seconds",
+        "transactions_added_age_seconds",
+        "overrides_downward_share",
+        "validation_drift_psi",
+    ):
         assert isnan(found[f"fivefold_{name}", (("organisation", "1"),)])
     assert isnan(found["fivefold_validation_gini", (("organisation", "2"),)])
     assert isnan(found["fivefold_validation_alert_conversion", (("level", "high"), ("organisation", "2"))])

@@ -19,6 +19,7 @@ from fivefold.usecases.ingest.files import ImportFile, import_table
 from fivefold.usecases.ingest.import_progress import list_imports
 from fivefold.usecases.monitoring import operations
 from fivefold.usecases.monitoring.operations import read_figures
+from fivefold.usecases.monitoring.statistics import PlatformFigures
 from fivefold.usecases.shared.context import Context
 from tests.store.audits import forged
 from tests.usecases import platforms
@@ -45,11 +46,36 @@ def test_who_is_due_is_counted_of_this_organisation_alone(bank: Bank) -> None:
     assert figures.assessments is not None
     assert (figures.assessments.due, figures.assessments.quarantined) == (2, 0)
     assert figures.assessments.oldest_us == bank.now
-    assert set(figures.as_of) == {"assessments", "deliveries", "backtests", "flow_runs", "workers", "proof"}
+    names = {"assessments", "deliveries", "backtests", "flow_runs", "received", "workers", "proof"}
+    assert set(figures.as_of) == names
     assert figures.stale == ()
     theirs = read_figures(other(bank))
     assert theirs.assessments == operations.AssessmentsWaiting(due=0, oldest_us=None, quarantined=0)
     assert theirs.backtests == operations.BacktestsWaiting(queued=0, running=0, oldest_us=None)
+
+
+def test_a_feed_that_stopped_is_seen_whatever_else_comes(bank: Bank) -> None:
+    """Facts go on to come, and transactions that were known before come again: neither is a new transaction."""
+
+    def received(context: Context) -> int | None:
+        figures = read_figures(context).received
+        assert figures is not None
+        (mine,) = [each for each in PlatformFigures(bank.engine, lambda: bank.now).read() if each.number == bank.of]
+        assert context is not bank.context or mine.added_us == figures.transactions_us
+        return figures.transactions_us
+
+    bank.put("a", country="SE")
+    assert received(bank.context) is None
+    bank.pay(1)
+    day, added = bank.day, received(bank.context)
+    assert added is not None
+    bank.wait(days=2)
+    bank.pay(1, transaction_date=day)
+    bank.put("a", country="NO")
+    assert received(bank.context) == added
+    assert received(other(bank)) is None
+    bank.pay(2)
+    assert (received(bank.context) or 0) > added
 
 
 def test_a_figure_that_cannot_be_read_is_the_last_one_and_says_so(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
