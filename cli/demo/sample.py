@@ -78,6 +78,8 @@ def serve_until_stopped(port: int, secret: str, console_tokens: Mapping[str, str
         console.print(f"\nIn a browser: http://127.0.0.1:{port}/console, signed in with the token of")
         for name, token in console_tokens.items():
             console.print(f"  {name}  {token}", markup=False, soft_wrap=True)
+    else:
+        console.print("\nThe console in a browser has no customers to show yet: `make demo` stores some.", markup=False)
     console.print("\nStop it with Ctrl-C.", markup=False)
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-P", "-m", "fivefold.cli.main", "serve", "--port", str(port)])  # noqa: S606 (our own words)
