@@ -7,7 +7,6 @@ copy of the database alone is not enough to sign. `docs/webhooks.md` explains ho
 import datetime as dt
 import hmac
 import json
-import os
 import secrets as random_bytes
 from base64 import b64encode
 from collections.abc import Sequence
@@ -17,11 +16,12 @@ from hashlib import sha256
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from filelock import FileLock
 from standardwebhooks import Webhook
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.files import make_private_folder
+from fivefold.domain.files import make_private_folder, replacing
 from fivefold.domain.settings import read_settings
 
 _MODE = 0o600
@@ -66,13 +66,12 @@ def _key_in(file: Path, *, may_make: bool) -> str:
     """Read the key of this machine, made at its first use; readable only for its owner."""
     if may_make and not file.exists():
         make_private_folder(file.parent)
-        try:
-            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
-        except FileExistsError:  # another process made it at this moment
-            pass
-        else:
-            with os.fdopen(descriptor, "w", encoding="ascii") as key_file:
-                key_file.write(new_key())
+        # One process at a time, and the key has its name only once it is whole.
+        with FileLock(file.with_suffix(".lock")):
+            if not file.exists():
+                with replacing(file) as unfinished:
+                    unfinished.touch(_MODE)
+                    unfinished.write_text(new_key(), encoding="ascii")
     return file.read_text(encoding="ascii").strip() if file.exists() else ""
 
 

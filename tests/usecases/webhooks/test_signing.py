@@ -14,6 +14,7 @@ from sqlalchemy import Engine, text
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.webhooks import signing
 from fivefold.usecases.webhooks.endpoints import add_endpoint, encrypt_secrets, list_endpoints
 from fivefold.usecases.webhooks.signing import (
     Secret,
@@ -165,6 +166,24 @@ def test_without_a_setting_a_machine_makes_its_own_key(tmp_path: Path, monkeypat
     with pytest.raises(ConfigError, match="encrypted with another key"):
         read_secrets(written)
     assert not (tmp_path / "other").exists(), "a key that cannot have been the right one is not made"
+
+
+def test_a_key_that_was_being_made_when_the_process_ended_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise an empty file would be taken for the key, by this process and by all later ones."""
+    monkeypatch.delenv("FIVEFOLD_WEBHOOK_KEYS")
+    monkeypatch.setenv("FIVEFOLD_VAR", str(tmp_path / "var"))
+    with monkeypatch.context() as patch:
+        patch.setattr(signing, "new_key", _ends)
+        with pytest.raises(KeyboardInterrupt):
+            secrets_json([Secret("a")])
+    assert not (tmp_path / "var" / "webhook.key").exists()
+    assert read_secrets(secrets_json([Secret("a")])) == (Secret("a"),)
+
+
+def _ends() -> str:
+    raise KeyboardInterrupt
 
 
 def test_a_key_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
