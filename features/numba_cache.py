@@ -27,7 +27,8 @@ def cached_module(prefix: str, text: str, sources: tuple[str, ...] = ()) -> Modu
     """Import *text* as a module that is kept on disk; *sources* are the other texts that it depends on."""
     key = cache_key(text, sources)
     settings = read_settings()
-    path = settings.kernels / f"{prefix}_{key}.py"
+    # The folder itself: functions are compiled from the file later too, when a link to the folder may be gone.
+    path = settings.kernels.resolve() / f"{prefix}_{key}.py"
     with _ONE_AT_A_TIME:
         for folder in (settings.var, settings.kernels, settings.kernels / "__pycache__"):
             protect_folder(folder)
