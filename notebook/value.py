@@ -1,5 +1,6 @@
 """The value model in a notebook: load it, score, explain, and see what it looks at."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from fivefold.features.reading.sources import read_histories
 from fivefold.models.embedded import load_value_model
 from fivefold.models.explain import breakdown, consistency_sentence, explain, intervals, sentence
 from fivefold.models.scoring.histories import with_origin
+from fivefold.models.scoring.newest import doubts_of_newest
 from fivefold.models.scoring.sources import score_source
 from fivefold.models.value_model import ValueModel as TrainedModel
 from fivefold.notebook.dependence import MOST_INDIVIDUALS, PartialDependence, dependence_of
@@ -127,7 +129,7 @@ class ValueModel:
         points: bool = False,
         level_percent: int | None = None,
     ) -> pd.DataFrame:
-        """Score every customer, as `fivefold score` does.
+        """Score every customer, as `fivefold score` does, and warn where the rows end long before *as_of*.
 
         Args:
             transactions: whole histories; more of them make no difference to a score.
@@ -146,9 +148,15 @@ class ValueModel:
         """
         level_percent = _level(level_percent)
         when = moment_of(as_of)
-        batches = score_source(
-            self.trained, source_of(transactions, columns), when, explained=points, level_percent=level_percent
+        batches = list(
+            score_source(
+                self.trained, source_of(transactions, columns), when, explained=points, level_percent=level_percent
+            )
         )
+        newest = max((batch.newest for batch in batches if batch.newest is not None), default=None)
+        if newest is not None:
+            for doubt in doubts_of_newest(newest, when, is_now=as_of is None, option='as_of="{}"'):
+                warnings.warn(doubt, stacklevel=2)
         frame = pl.concat([with_origin(batch.table, self.trained, when) for batch in batches]).to_pandas()
         return frame.set_index("user_id")
 

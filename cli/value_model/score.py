@@ -37,12 +37,13 @@ from fivefold.cli.value_model.engines import (
 )
 from fivefold.cli.value_model.output import Write, open_output, require_output
 from fivefold.cli.value_model.parts import RestartOption, conditions, continued
-from fivefold.domain.clock import CLOCK_SLACK_US, DAY_US, day_text, iso_text, parse_moment
+from fivefold.domain.clock import day_text, iso_text, parse_moment
 from fivefold.domain.errors import ConfigError, FileFormatError
 from fivefold.domain.money import rounded_words
 from fivefold.domain.parts import Parts, Task
 from fivefold.domain.segments import SEGMENTS, score_text
 from fivefold.domain.text import count_text, percent
+from fivefold.models.scoring.newest import doubts_of_newest
 from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
@@ -52,8 +53,6 @@ if TYPE_CHECKING:
     from fivefold.models.value_model import ValueModel
 
 SHOWN_FALLS = 10
-STALE_DAYS = 7
-"""A file whose newest row is so much older than the as-of is worth a warning."""
 _OF_MOVES = ["user_id", "score_before", "score", "category_before", "category", "move"]
 
 
@@ -188,18 +187,8 @@ class Summary:
         if self.left_out:
             echo(f"Left out, for want of a row by {day_text(as_of)}: {count_text(self.left_out, 'customer')}")
         if self.newest is not None:
-            self._warn_of_newest(self.newest, as_of, explicit=explicit)
-
-    def _warn_of_newest(self, newest: int, as_of: int, *, explicit: bool) -> None:
-        if not explicit and newest > as_of + CLOCK_SLACK_US:
-            warn(f"the newest row is dated {day_text(newest)}, in the future: no row after now was seen")
-        if newest < as_of - STALE_DAYS * DAY_US:
-            days, midnight = (as_of - newest) // DAY_US, day_text(-(-newest // DAY_US) * DAY_US)
-            moment_text = day_text(as_of) if explicit else "which is now"
-            warn(
-                f"the newest row is {days:,} days older than the as-of, {moment_text}: if the file is not whole, "
-                f"customers only seem to have paused. For scores as of the end of the data: --as-of {midnight}"
-            )
+            for doubt in doubts_of_newest(self.newest, as_of, is_now=not explicit, option="--as-of {}"):
+                warn(doubt)
 
     def _warn_of_shares(self, model: "ValueModel") -> None:
         """Warn where the segments hold other shares of the customers than of the reference portfolio."""

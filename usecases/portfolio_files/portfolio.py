@@ -13,6 +13,7 @@ from fivefold.domain.money import RateTable, ecb_rates, is_currency_code
 from fivefold.domain.rate_files import read_rates
 from fivefold.domain.text import perhaps
 from fivefold.features.schema import DATE
+from fivefold.models.scoring.newest import STALE_DAYS
 from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.compiler.diagnostics import findings
 from fivefold.risk.compiler.purposes import Sources
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
 
 _FACTS: Final = ("cases", "alerts", "tags", "screenings")
 _LINKED: Final = ("transactions", *_FACTS)
-STALE_DAYS: Final = 7
-"""Transactions that end so long before the as-of are worth a warning."""
 FEWEST_ROWS: Final = 1_000
 """Where there are fewer, a week without one is usual."""
 _NAMED: Mapping[Any, str] = {TagInput: "tag", ScreeningInput: "screening"}

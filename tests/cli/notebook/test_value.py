@@ -1,5 +1,6 @@
 """The value model in a notebook: the same numbers as the commands give, whatever form the transactions have."""
 
+import warnings
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -335,3 +336,12 @@ def test_origins_are_those_that_are_asked_for_and_leave_a_preset_to_be_chosen(
         fivefold.train(home.rows, origins=13)
     with pytest.raises(ConfigError, match="tune is -1, and has to be 0 or more"):
         fivefold.train(home.rows, tune=-1)
+
+
+def test_rows_that_end_long_before_the_as_of_are_warned_of(home: Home, model: ValueModel) -> None:
+    """As where last month's frame is scored without a word of when; its advice gives no such warning."""
+    with pytest.warns(UserWarning, match=rf'the newest row is [0-9,]+ days older .* data: as_of="{AS_OF}"$'):
+        model.score(home.rows)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.score(home.rows, as_of=AS_OF)

@@ -159,9 +159,7 @@ def test_old_rows_and_no_as_of_are_warned_of(home: Home, tmp_path: Path) -> None
     """The advice in the warning sees every row, and then there is none."""
     done = run(home.var, "score", home.rows, "-o", tmp_path / "a.csv")
     assert done.code == 0
-    assert re.match(
-        r"warning: the newest row is [0-9,]+ days older than the as-of, which is now: if the file", done.err
-    )
+    assert re.match(r"warning: the newest row is [0-9,]+ days older than the as-of, which is now: if rows", done.err)
     assert "warning" not in done.out
     advice = re.search(r"--as-of (\S+)$", done.err.strip())
     assert advice
@@ -176,7 +174,7 @@ def test_rows_that_end_long_before_the_as_of_are_warned_of(home: Home, tmp_path:
         later = (newest + timedelta(days=days)).date().isoformat()
         done = run(home.var, "score", home.rows, "--as-of", later)
         assert done.code == 0
-        assert (f"days older than the as-of, {later}: if the file is not whole" in done.err) == is_warned, done.err
+        assert (f"days older than the as-of, {later}: if rows are missing" in done.err) == is_warned, done.err
 
 
 def test_fresh_rows_are_not_warned_of(home: Home, tmp_path: Path) -> None:
