@@ -84,6 +84,10 @@ def _work(
     stop = Event()
     pages = WorkerPages(engine, LoopHealth())
     tasks = _tasks(engine, clock, batch, tally, stop, pages)
+
+    def webhooks(stop: Event) -> None:
+        keep_delivering(engine, stop, lambda fault: pages.health.beat("webhooks", fault))
+
     if once:
         webhooks_task = PeriodicTask("webhooks", lambda: deliver_due(engine) > 0, 0.5)
         drain([*tasks, webhooks_task], until=lambda: not (has_waiting_backfills(engine) or has_open_markings(engine)))
@@ -104,7 +108,7 @@ def _work(
         sys.stdout.flush()
         warm()
         with noted(engine) as keep_noting:
-            run_forever(tasks, stop, lambda stop: keep_delivering(engine, stop), keep_noting, health=pages.health)
+            run_forever(tasks, stop, webhooks, keep_noting, health=pages.health)
     echo(f"The worker has ended: {_summary(tally)}.")
 
 

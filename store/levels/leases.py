@@ -73,7 +73,8 @@ class LeasedBatch:
     of_queue: int = 0
 
 
-_OPEN = or_(_MARKS.c.lease.is_(None), lease_is_over(_MARKS.c.lease_until_us, bindparam("now_us")))
+_IS_OVER = lease_is_over(_MARKS.c.lease_until_us, bindparam("now_us"))
+_OPEN = or_(_MARKS.c.lease.is_(None), _IS_OVER)
 """The mark is free."""
 _WAITING = and_(_MARKS.c.quarantined.is_(False), _MARKS.c.due_us <= bindparam("now_us"), _OPEN)
 _LEFT = _MARKS.c.lease.is_not(None)
@@ -206,9 +207,20 @@ def select_waiting(type_id: int, attempts: int | None, most: int) -> Any:
     return select(_MARKS.c.entity_id).where(*of).order_by(_MARKS.c.due_us).limit(most)
 
 
-def claim_one(session: Session, subject: Subject, lease: str, now_us: int, until_us: int) -> LeasedBatch | None:
-    """Lease one entity, due or not; None if another worker holds its lease, or it has no mark."""
-    statement = select(_MARKS.c.entity_id).where(_MARKS.c.entity_id == subject.entity_id, _OPEN)
+def has_mark(session: Session, entity_id: int) -> bool:
+    """Tell whether an entity can be assessed: one that was erased has no mark."""
+    return session.scalar(select(_MARKS.c.entity_id).where(_MARKS.c.entity_id == entity_id)) is not None
+
+
+def claim_one(
+    session: Session, subject: Subject, lease: str, now_us: int, until_us: int, *, takes_over: bool = False
+) -> LeasedBatch | None:
+    """Lease one entity, due or not; None if another worker holds its lease, or it has no mark.
+
+    *takes_over*: it is taken from another worker, whose result for it is not stored then.
+    """
+    free = () if takes_over else (_OPEN,)
+    statement = select(_MARKS.c.entity_id).where(_MARKS.c.entity_id == subject.entity_id, *free)
     claims = _lease(session, statement, lease, until_us, {"now_us": now_us})
     return (
         LeasedBatch(organisation_id=subject.organisation_id, type_id=subject.type_id, lease=lease, claims=claims)
@@ -234,7 +246,7 @@ def _lease(
             lease=lease,
             lease_until_us=until_us,
             claimed=_MARKS.c.revision,
-            attempts=case((_LEFT, _MARKS.c.attempts + 1), else_=_MARKS.c.attempts),
+            attempts=case((and_(_LEFT, _IS_OVER), _MARKS.c.attempts + 1), else_=_MARKS.c.attempts),
         )
         .returning(_MARKS.c.entity_id, _MARKS.c.revision, _REASONS_NOW, _MARKS.c.attempts, _MARKS.c.due_us)
     )

@@ -53,7 +53,10 @@ class PlanningBacklog:
 
 
 def planning_backlogs(session: Session, settled: int, most: int) -> list[PlanningBacklog]:
-    """List enabled endpoints with events that are not planned yet, up to *most* events of each."""
+    """List endpoints with events that are not planned yet, up to *most* events of each.
+
+    Disabled ones too: what they receive is decided by the kinds that they have now, and it can be counted.
+    """
     following = (
         select(_OUTBOX.c.id)
         .where(
@@ -67,25 +70,26 @@ def planning_backlogs(session: Session, settled: int, most: int) -> list[Plannin
         .subquery()
     )
     upto = select(func.max(following.c.id)).scalar_subquery()
-    rows = session.execute(select(Endpoint, upto).where(Endpoint.enabled).order_by(Endpoint.id)).all()
-    return [
-        PlanningBacklog(
-            endpoint_id=endpoint.id,
-            organisation_id=endpoint.organisation_id,
-            kinds=tuple(endpoint.kinds),
-            after=endpoint.planned_id,
-            upto=last,
-        )
-        for endpoint, last in rows
-        if last is not None
-    ]
+    rows = session.execute(select(Endpoint, upto).order_by(Endpoint.id)).all()
+    return [backlog_of(endpoint, last) for endpoint, last in rows if last is not None]
+
+
+def backlog_of(endpoint: Endpoint, upto: int) -> PlanningBacklog:
+    """Describe what is not planned of the events up to a number, by the kinds that an endpoint receives now."""
+    return PlanningBacklog(
+        endpoint_id=endpoint.id,
+        organisation_id=endpoint.organisation_id,
+        kinds=tuple(endpoint.kinds),
+        after=endpoint.planned_id,
+        upto=max(upto, endpoint.planned_id),
+    )
 
 
 def plan(session: Session, backlog: PlanningBacklog, now_us: int) -> int:
-    """Plan the deliveries of one endpoint; return how many. 0 if another planner was first, or it is disabled."""
+    """Plan the deliveries of one endpoint; return how many. 0 if another planner was first."""
     statement = (
         update(_ENDPOINTS)
-        .where(_ENDPOINTS.c.id == backlog.endpoint_id, _ENDPOINTS.c.enabled, _ENDPOINTS.c.planned_id == backlog.after)
+        .where(_ENDPOINTS.c.id == backlog.endpoint_id, _ENDPOINTS.c.planned_id == backlog.after)
         .values(planned_id=backlog.upto)
     )
     connection = session.connection()

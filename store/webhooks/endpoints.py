@@ -4,11 +4,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Select, Table, and_, delete, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Table,
+    Text,
+    and_,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.sql.arrays import among
 from fivefold.store.sql.keyset import rows_of
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent
@@ -29,18 +43,12 @@ def find_endpoint(session: Session, organisation_id: int, endpoint_id: int, *, l
     return row
 
 
-def endpoints_of(session: Session, organisation_id: int, part: Part = WHOLE) -> Page[tuple[Endpoint, int, int]]:
-    """List an organisation's endpoints, with how many deliveries wait and how many are dead."""
-    statement = select(Endpoint, _count("waiting"), _count("dead")).where(Endpoint.organisation_id == organisation_id)
-    return rows_of(session, statement, (Endpoint.id,), part)
-
-
 @dataclass(frozen=True, kw_only=True)
 class EndpointCounts:
     """The state of an endpoint.
 
     Attributes:
-        waiting: deliveries that are not sent yet, or are tried again.
+        waiting: events that were not sent yet, or are tried again.
         failing: those of them that failed before.
         dead: deliveries that were given up.
         next_us: when the first of the failing ones is tried again; None if none fails.
@@ -62,7 +70,7 @@ def counted_endpoints(
     arrived = [_DELIVERIES.c.endpoint_id == Endpoint.id, is_in("delivered")]
     statement = select(
         Endpoint,
-        _count("waiting"),
+        _count("waiting") + _unplanned(),
         select(func.count()).select_from(_DELIVERIES).where(*failing).scalar_subquery(),
         _count("dead"),
         select(func.min(_DELIVERIES.c.next_us)).where(*failing).scalar_subquery(),
@@ -75,6 +83,22 @@ def counted_endpoints(
             row[0],
             EndpointCounts(waiting=row[1], failing=row[2], dead=row[3], next_us=row[4], delivered_us=row[5]),
         )
+    )
+
+
+def _unplanned() -> Any:
+    """Count the events that an endpoint receives and no worker has planned yet."""
+    kinds = type_coerce(Endpoint.kinds, Text)  # a JSON list; a kind is of lower-case letters, dots and underscores
+    return (
+        select(func.count())
+        .select_from(OutboxEvent)
+        .where(
+            OutboxEvent.organisation_id == Endpoint.organisation_id,
+            OutboxEvent.id > Endpoint.planned_id,
+            or_(kinds == "[]", kinds.like(literal('%"') + OutboxEvent.kind + literal('"%'))),
+        )
+        .correlate(Endpoint)
+        .scalar_subquery()
     )
 
 
@@ -106,11 +130,11 @@ def dead_deliveries(
 def failing_deliveries(
     session: Session, organisation_id: int, endpoint_id: int, part: Part
 ) -> Page[tuple[Delivery, OutboxEvent, str | None, Entity | None]]:
-    """List deliveries to an endpoint that failed and are tried again, by when: like `dead_deliveries`."""
+    """List deliveries to an endpoint that failed and are tried again, by number: like `dead_deliveries`."""
     statement = _with_events(organisation_id).where(
         is_in("waiting"), Delivery.attempts > 0, Delivery.endpoint_id == endpoint_id
     )
-    return rows_of(session, statement, (Delivery.next_us, Delivery.event_number), part)
+    return rows_of(session, statement, (Delivery.event_number,), part)
 
 
 def _with_events(organisation_id: int) -> Select[Delivery, OutboxEvent, str, Entity]:
@@ -131,7 +155,7 @@ def replay(
     """Let deliveries wait again from now on, as if never tried: those of *numbers*, both ends included, or all dead.
 
     *dead_only*: of *numbers*, only dead ones. Return the numbers of their events, in order. A delivery that is being
-    sent now is left alone.
+    sent now is left alone. What waits behind one of them was put off until its next attempt, and may follow it at once.
     """
     if numbers is None:
         which: ColumnElement[bool] = is_in("dead")
@@ -142,15 +166,24 @@ def replay(
         update(_DELIVERIES)
         .where(_DELIVERIES.c.endpoint_id == endpoint_id, which)
         .values(state="waiting", attempts=0, next_us=now_us, delivered_us=None, error=None)
-        .returning(_DELIVERIES.c.event_number)
+        .returning(_DELIVERIES.c.event_number, _DELIVERIES.c.entity_id)
     )
-    return sorted(session.scalars(again))
+    rows = session.execute(again).all()
+    behind = and_(
+        _DELIVERIES.c.endpoint_id == endpoint_id,
+        among(session, _DELIVERIES.c.entity_id, [row.entity_id for row in rows]),
+        is_in("waiting"),
+        _DELIVERIES.c.attempts == 0,
+        _DELIVERIES.c.next_us > now_us,
+    )
+    session.execute(update(_DELIVERIES).where(behind).values(next_us=now_us))
+    return sorted(row.event_number for row in rows)
 
 
 def remove(session: Session, endpoint: Endpoint) -> int:
-    """Delete an endpoint with its deliveries; return how many of them were not delivered."""
+    """Delete an endpoint with its deliveries; return how many events it was yet to receive."""
     ours = _DELIVERIES.c.endpoint_id == endpoint.id
-    undelivered = session.scalar(select(func.count()).select_from(_DELIVERIES).where(ours, is_in("waiting"))) or 0
+    undelivered = session.scalar(select(_count("waiting") + _unplanned()).where(Endpoint.id == endpoint.id)) or 0
     session.execute(delete(_DELIVERIES).where(ours))
     session.delete(endpoint)
     return undelivered

@@ -4,14 +4,14 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Lock
-from time import monotonic
+from time import monotonic, sleep
 from typing import Final
 
 import structlog
 from sqlalchemy import Engine
 
 from fivefold.domain.clock import SECOND_US, now_microseconds
-from fivefold.domain.errors import InvalidRulesetError, ModelError, StoreError
+from fivefold.domain.errors import ConflictError, InvalidRulesetError, ModelError, StoreError
 from fivefold.features.numba_cache import compile_loops
 from fivefold.features.reading import compiled_loops
 from fivefold.risk.facts.patterns import loops
@@ -80,6 +80,10 @@ class Turns:
 log = structlog.get_logger("fivefold.worker")
 
 LEASE_US: Final = 60 * SECOND_US
+WAIT_SECONDS: Final = 2.0
+"""So long a call that assesses one entity waits for a worker that does so; a batch takes about a second."""
+LONGEST_WAIT_SECONDS: Final = 20.0
+_POLL_SECONDS: Final = 0.02
 """How long a batch may take before another worker takes it over; a batch takes seconds."""
 MAX_ATTEMPTS: Final = 6
 FIRST_BACK_OFF_US: Final = 5 * SECOND_US
@@ -230,12 +234,29 @@ def assess_now(
     valuer: EntityScorer | None = None,
     actor: str = "system",
 ) -> BatchResult | None:
-    """Assess one entity at once, whether it is due or not; None where another worker has its lease."""
-    now = clock()
-    with writing(engine) as session:
-        batch = claims.claim_one(session, subject, new_lease(), now, now + LEASE_US)
-    return (
-        None if batch is None else process_batch(engine, batch, clock=clock, valuer=valuer, actor=actor, counts=False)
+    """Assess one entity at once, whether it is due or not; None where it cannot be assessed, as it was erased.
+
+    What another worker computes of it began before, and may know less: it is waited for, and after `WAIT_SECONDS`
+    its lease is taken, as that worker may be dead, or have a batch of thousands.
+
+    Raises:
+        ConflictError: others took the lease in turn, so that no result of this call was stored.
+    """
+    start = monotonic()
+    while (waited := monotonic() - start) < LONGEST_WAIT_SECONDS:
+        now = clock()
+        with writing(engine) as session:
+            takes_over = waited >= WAIT_SECONDS
+            batch = claims.claim_one(session, subject, new_lease(), now, now + LEASE_US, takes_over=takes_over)
+            if batch is None and not claims.has_mark(session, subject.entity_id):
+                return None
+        if batch is not None:
+            result = process_batch(engine, batch, clock=clock, valuer=valuer, actor=actor, counts=False)
+            if result.assessed or result.failed:
+                return result
+        sleep(_POLL_SECONDS)
+    raise ConflictError(
+        "the entity is being assessed by others all the time, so that its level could not be computed now; ask again"
     )
 
 

@@ -111,6 +111,7 @@ def _read(text: str) -> httpx.URL:
     try:
         url = httpx.URL(text)
         url.raw_host.decode("ascii").encode("idna")
+        _ = url.host  # decodes an international name, which may be none
     except (httpx.InvalidURL, UnicodeError) as error:
         raise ConfigError(f"the endpoint's URL cannot be read: {error}") from None
     return url

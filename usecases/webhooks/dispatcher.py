@@ -38,6 +38,7 @@ LOOKUP_THREADS = 64
 DATABASE_THREADS = 4
 
 Clock = Callable[[], int]
+Report = Callable[[str | None], None]
 Answer = TypeVar("Answer")
 log = structlog.get_logger("fivefold.webhooks")
 
@@ -51,15 +52,21 @@ def deliver_due(engine: Engine, now_us: int | None = None) -> int:
         with dispatcher.threads:
             await dispatcher.query(plan_deliveries, engine, clock())
             endpoint_ids = await dispatcher.query(endpoints_to_serve, engine, clock())
-            return sum(await asyncio.gather(*map(dispatcher.serve, endpoint_ids)))
+            results = await asyncio.gather(*map(dispatcher.serve, endpoint_ids), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result  # only now: the others have been served
+        return sum(result for result in results if not isinstance(result, BaseException))
 
     return asyncio.run(deliver())
 
 
-def keep_delivering(engine: Engine, stop: threading.Event) -> None:
+def keep_delivering(engine: Engine, stop: threading.Event, report: Report = lambda _: None) -> None:
     """Plan and send until *stop* is set; deliveries under way are finished.
 
-    A database that is out of reach is retried, and a fault of one endpoint does not stop others.
+    A database that is out of reach is retried, and a fault of one endpoint does not stop others. *report* is called
+    after each round, with what went wrong last in planning or in serving an endpoint, or None; a receiver that fails
+    is tried again, and is not reported.
     """
 
     async def keep() -> None:
@@ -69,6 +76,7 @@ def keep_delivering(engine: Engine, stop: threading.Event) -> None:
             pruned_at = float(-PRUNED_SECONDS)
             while not stop.is_set():
                 serving = await dispatcher.look_after(serving)
+                report(dispatcher.fault())
                 if monotonic() - pruned_at >= PRUNED_SECONDS:
                     pruned_at = monotonic()
                     await dispatcher.prune()
@@ -85,6 +93,8 @@ class _Dispatcher:
         self._engine = engine
         self._clock = clock
         self._stop = stop
+        self._unplanned: str | None = None
+        self._unserved: dict[int, str] = {}
         self.threads = ThreadPoolExecutor(DATABASE_THREADS, "webhooks-database")
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(LOOKUP_THREADS, "webhooks-lookup"))
 
@@ -95,17 +105,30 @@ class _Dispatcher:
     async def look_after(self, serving: dict[int, asyncio.Task[int]]) -> dict[int, asyncio.Task[int]]:
         """Plan, and begin to serve each endpoint that has work and is not being served."""
         for endpoint_id, task in serving.items():
-            if task.done() and (error := task.exception()) is not None:
-                log.warning("endpoint not served", endpoint=endpoint_id, error=_error_text(error))
+            if task.done():
+                self._unserved.pop(endpoint_id, None)
+                if (error := task.exception()) is not None:
+                    self._unserved[endpoint_id] = _error_text(error)
+                    log.warning("endpoint not served", endpoint=endpoint_id, error=_error_text(error))
         going_on = {endpoint_id: task for endpoint_id, task in serving.items() if not task.done()}
         try:
             await self.query(plan_deliveries, self._engine, self._clock())
             endpoint_ids = await self.query(endpoints_to_serve, self._engine, self._clock())
         except Exception as error:  # noqa: BLE001 (it is logged, and tried again)
-            log.warning("deliveries not planned", error=_error_text(error))
+            self._unplanned = _error_text(error)
+            log.warning("deliveries not planned", error=self._unplanned)
             return going_on
+        self._unplanned = None
+        of_work = {*endpoint_ids, *going_on}
+        self._unserved = {number: error for number, error in self._unserved.items() if number in of_work}
         started = {number: asyncio.create_task(self.serve(number)) for number in endpoint_ids if number not in going_on}
         return going_on | started
+
+    def fault(self) -> str | None:
+        """Say what went wrong last in planning, or in serving the endpoints that have work; None for nothing."""
+        if self._unplanned is not None:
+            return self._unplanned
+        return "; ".join(f"endpoint {number}: {error}" for number, error in sorted(self._unserved.items())) or None
 
     async def prune(self) -> None:
         """Delete old deliveries; after a failure it is tried again an hour later."""

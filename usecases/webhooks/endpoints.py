@@ -17,18 +17,29 @@ from fivefold.store.audit.chain import digest_of
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent
-from fivefold.store.webhooks import endpoints
+from fivefold.store.webhooks import deliveries, endpoints
+from fivefold.store.webhooks.endpoints import EndpointCounts
 from fivefold.store.webhooks.outbox import EVENT_KINDS, settled_number
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.addresses import checked_url
 from fivefold.usecases.shared.api_fields import INTERNAL, Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context, EntryValues
-from fivefold.usecases.webhooks.signing import Secret, live_secrets, new_secret, read_secrets, rotate, secrets_json
+from fivefold.usecases.webhooks.signing import (
+    Secret,
+    count_signing,
+    live_secrets,
+    new_secret,
+    read_secrets,
+    rotate,
+    secrets_json,
+)
 
 KINDS: Final = EVENT_KINDS
 """What there are events of."""
 KEPT_HOURS = 24
 """How long a secret still signs after it was replaced."""
+MOST_SECRETS = 5
+"""That sign for an endpoint at once. Each adds a signature to every webhook, and receivers limit their headers."""
 REVISION_CHARACTERS = 16
 _SHOWN = 100
 """Characters of a kind that there is not."""
@@ -41,8 +52,8 @@ class EndpointLine:
 
     Attributes:
         kinds: of events that it receives; empty for all.
-        secrets: how many sign now: two for a while after a rotation.
-        waiting: deliveries that are not sent yet, or are tried again.
+        secrets: how many sign now: two for a while after a rotation; 0 where this host lacks the key to read them.
+        waiting: events that were not sent yet, or are tried again.
         dead: deliveries that were given up.
     """
 
@@ -118,10 +129,11 @@ def list_endpoints(context: Context, part: Part = WHOLE) -> Page[EndpointLine]:
     """List the organisation's endpoints."""
     now = context.now()
     with context.reading() as session:
-        return endpoints.endpoints_of(session, context.organisation_id, part).map(lambda row: _line(*row, now))
+        rows = endpoints.counted_endpoints(session, context.organisation_id, part)
+        return rows.map(lambda row: _line(*row, now))
 
 
-def _line(endpoint: Endpoint, waiting_count: int, dead: int, now_us: int) -> EndpointLine:
+def _line(endpoint: Endpoint, counts: EndpointCounts, now_us: int) -> EndpointLine:
     """Describe an endpoint with the numbers of its deliveries."""
     return EndpointLine(
         id=endpoint.id,
@@ -129,9 +141,9 @@ def _line(endpoint: Endpoint, waiting_count: int, dead: int, now_us: int) -> End
         kinds=tuple(endpoint.kinds),
         enabled=endpoint.enabled,
         private_allowed=endpoint.private_allowed,
-        secrets=len(live_secrets(read_secrets(endpoint.secrets), now_us)),
-        waiting=waiting_count,
-        dead=dead,
+        secrets=count_signing(endpoint.secrets, now_us),
+        waiting=counts.waiting,
+        dead=counts.dead,
         created_us=endpoint.created_us,
     )
 
@@ -153,7 +165,7 @@ def _seen_endpoint(session: Session, context: Context, endpoint_id: int, revisio
 def change_kinds(context: Context, endpoint_id: int, kinds: Sequence[str], *, revision: str | None = None) -> bool:
     """Change the kinds of events that an endpoint receives, all for an empty list; return whether that is a change.
 
-    It applies to events that are not planned yet: waiting deliveries are sent, whatever their kind.
+    It applies to events from now on: what waits is sent, whatever its kind, also where no worker has planned it yet.
 
     Args:
         context: who changes it.
@@ -166,12 +178,13 @@ def change_kinds(context: Context, endpoint_id: int, kinds: Sequence[str], *, re
         NotFoundError: the organisation has no such endpoint.
         ConflictError: another person changed it meanwhile.
     """
-    new_kinds = _checked_kinds(kinds)
+    new_kinds, now = _checked_kinds(kinds), context.now()
     with context.writing() as session:
         endpoint = _seen_endpoint(session, context, endpoint_id, revision)
         before = list(endpoint.kinds)
         if before == new_kinds:
             return False
+        deliveries.plan(session, deliveries.backlog_of(endpoint, settled_number(session)), now)
         endpoint.kinds = new_kinds
         record_endpoint_change(
             session, context, endpoint, "kinds_changed", before={"kinds": before}, after={"kinds": new_kinds}
@@ -185,9 +198,9 @@ def rotate_secret(
     """Make a new secret for an endpoint; the earlier ones also sign for *kept_hours*, or end at once if that is 0.
 
     Raises:
-        ConfigError: an invalid number of hours.
+        ConfigError: an invalid number of hours, or earlier secrets are to be kept and cannot be read.
         NotFoundError: the organisation has no such endpoint.
-        ConflictError: it has changed since *revision*; None for no check.
+        ConflictError: it has changed since *revision*, None for no check; or `MOST_SECRETS` would be exceeded.
     """
     now = context.now()
     if not 0 <= kept_hours <= KEPT_HOURS:
@@ -195,7 +208,14 @@ def rotate_secret(
     secret = new_secret()
     with context.writing() as session:
         endpoint = _seen_endpoint(session, context, endpoint_id, revision)
-        signing = rotate(read_secrets(endpoint.secrets), secret, now, now + kept_hours * HOUR_US)
+        # At once needs no earlier secret: also where the key that read them is lost.
+        earlier = read_secrets(endpoint.secrets) if kept_hours else ()
+        signing = rotate(earlier, secret, now, now + kept_hours * HOUR_US)
+        if len(signing) > MOST_SECRETS:
+            raise ConflictError(
+                f"endpoint {endpoint_id} has {len(signing) - 1} secrets that sign, and each makes every webhook longer;"
+                " end the older ones first, or all of them at once with kept_hours 0"
+            )
         endpoint.secrets = secrets_json(signing)
         record_endpoint_change(session, context, endpoint, "secret_rotated", details={"kept_hours": kept_hours})
         return EndpointMade(endpoint_id, secret)
@@ -237,7 +257,7 @@ def set_enabled(context: Context, endpoint_id: int, *, enabled: bool) -> None:
 
 
 def remove_endpoint(context: Context, endpoint_id: int, *, revision: str | None = None) -> int:
-    """Remove an endpoint with all its deliveries, for good; return how many of these were waiting.
+    """Remove an endpoint with all its deliveries, for good; return how many events it was yet to receive.
 
     Raises:
         NotFoundError: the organisation has no such endpoint.

@@ -49,9 +49,9 @@ def wait_us(event_id: str, attempts: int) -> int:
 
 
 def plan_deliveries(engine: Engine, now_us: int | None = None) -> int:
-    """Make a delivery of every event in the outbox for each endpoint that receives it; return how many.
+    """Make a delivery of every event in the outbox for each endpoint that receives it, enabled or not; return how many.
 
-    Disabled endpoints are skipped: when enabled again, they receive everything since.
+    Those of a disabled endpoint wait until it is enabled again.
     """
     now = resolve_now(now_us)
     with reading(engine) as session:

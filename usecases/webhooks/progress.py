@@ -13,7 +13,7 @@ from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.webhooks.endpoints import EndpointLine, revision_of
 from fivefold.usecases.webhooks.plan import MOST_ATTEMPTS
-from fivefold.usecases.webhooks.signing import live_secrets, read_secrets
+from fivefold.usecases.webhooks.signing import count_signing
 
 
 @schema("EndpointProgress")
@@ -85,7 +85,7 @@ def _progress(endpoint: Endpoint, counts: EndpointCounts, now_us: int) -> Endpoi
         kinds=tuple(endpoint.kinds),
         enabled=endpoint.enabled,
         private_allowed=endpoint.private_allowed,
-        secrets=len(live_secrets(read_secrets(endpoint.secrets), now_us)),
+        secrets=count_signing(endpoint.secrets, now_us),
         waiting=counts.waiting,
         dead=counts.dead,
         created_us=endpoint.created_us,
@@ -97,7 +97,7 @@ def _progress(endpoint: Endpoint, counts: EndpointCounts, now_us: int) -> Endpoi
 
 
 def list_failing(context: Context, endpoint_id: int, part: Part = WHOLE) -> Page[FailingDelivery]:
-    """List an endpoint's deliveries that failed and are tried again, by the time of the next attempt.
+    """List an endpoint's deliveries that failed and are tried again, by sequence number.
 
     NotFoundError if the organisation has no such endpoint.
     """

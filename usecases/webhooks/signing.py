@@ -27,22 +27,27 @@ from fivefold.domain.settings import read_settings
 _MODE = 0o600
 
 
+class UnreadableSecretsError(ConfigError):
+    """No key of this host reads the secrets of an endpoint."""
+
+
 def encrypt(text: str) -> str:
     """Encrypt a text with the newest key: a Fernet token (AES-128-CBC with HMAC-SHA256), in ASCII."""
     return _box(*_where(), may_make=True).encrypt(text.encode()).decode("ascii")
 
 
 def decrypt(token: str) -> str:
-    """Decrypt a token with whichever key made it; ConfigError if none of them did."""
+    """Decrypt a token with whichever key made it; UnreadableSecretsError if none of them did."""
     keys, file = _where()
     try:
         if not keys and not file.exists():
             raise InvalidToken  # noqa: TRY301 (there is no key at all)
         return _box(keys, file, may_make=False).decrypt(token.encode("ascii")).decode()
     except (InvalidToken, ValueError):
-        raise ConfigError(
+        raise UnreadableSecretsError(
             "the secrets of webhooks are encrypted with another key: FIVEFOLD_WEBHOOK_KEYS, or else the file"
-            f" {file}, must have the key that they were encrypted with, on every host"
+            f" {file}, must have the key that they were encrypted with, on every host. If that key is lost, give each"
+            " endpoint a new secret in place of the others: fivefold webhooks rotate --at-once, or kept_hours 0"
         ) from None
 
 
@@ -127,6 +132,14 @@ def rotate(secrets: Sequence[Secret], new_secret: str, now_us: int, until_us: in
 def live_secrets(secrets: Sequence[Secret], now_us: int) -> tuple[Secret, ...]:
     """Keep the secrets that sign at a moment, in their order: the newest first."""
     return tuple(secret for secret in secrets if secret.until_us is None or secret.until_us > now_us)
+
+
+def count_signing(text: str, now_us: int) -> int:
+    """Count the secrets of the database that sign at a moment: 0 where no key of this host reads them."""
+    try:
+        return len(live_secrets(read_secrets(text), now_us))
+    except UnreadableSecretsError:
+        return 0
 
 
 def read_secrets(text: str) -> tuple[Secret, ...]:

@@ -169,6 +169,7 @@ def _delivery(state: str, **values: Any) -> Callable[[Place, int], None]:
             of = {"endpoint_id": 1, "event_number": event.id, "entity_id": event.entity_id}
             failed = {"attempts": 12, "next_us": number, "error": "it answered 500", "delivered_us": None}
             session.add(Delivery(state=state, **of, **{**failed, **values}))
+            session.get_one(Endpoint, 1).planned_id = event.id
 
     return add
 

@@ -23,7 +23,7 @@ def filled(engine: Engine) -> Engine:
             session.add(
                 Endpoint(
                     id=number, organisation_id=number, url="https://hooks.example/", kinds=[], secrets="[]",
-                    enabled=True, private_allowed=False, planned_id=0, created_us=NOW,
+                    enabled=True, private_allowed=False, planned_id=number * 100 + 8, created_us=NOW,
                 )
             )  # fmt: skip
             session.flush()
@@ -61,8 +61,8 @@ def test_an_endpoint_is_found_within_its_organisation_alone(filled: Engine, lock
 
 def test_endpoints_are_listed_with_what_waits_and_what_is_dead(filled: Engine) -> None:
     with Session(filled) as session:
-        ((endpoint, waiting, dead),) = endpoints.endpoints_of(session, 2)
-    assert (endpoint.id, waiting, dead) == (2, 3, 3)
+        ((endpoint, counts),) = endpoints.counted_endpoints(session, 2)
+    assert (endpoint.id, counts.waiting, counts.failing, counts.dead) == (2, 3, 3, 3)
 
 
 def test_the_dead_are_listed_page_by_page(filled: Engine) -> None:
@@ -103,4 +103,4 @@ def test_an_endpoint_goes_with_its_deliveries(filled: Engine) -> None:
     assert states(filled, 1) == {}
     assert len(states(filled, 2)) == 9
     with Session(filled) as session:
-        assert endpoints.endpoints_of(session, 1) == []
+        assert endpoints.counted_endpoints(session, 1) == []

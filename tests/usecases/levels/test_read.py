@@ -1,5 +1,6 @@
 """Levels as people and programs ask for them: as fresh as they ask, and never another organisation's."""
 
+import itertools
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -24,6 +25,7 @@ from fivefold.usecases.levels.read import (
     read_level,
     read_level_of_profile,
 )
+from fivefold.usecases.levels.worker import BatchResult
 from fivefold.usecases.shared import rates
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
@@ -89,21 +91,24 @@ def test_a_profile_is_computed_for_the_view_where_it_must_be(bank: Bank) -> None
     assert (view(bank).assessment, view(bank).assessed_us) == ("1.2", bank.now)
 
 
-def test_while_somebody_is_at_it_the_stored_one_is_given(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_while_a_worker_is_at_it_the_level_is_that_of_now(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The old one would be passed off as computed for the view; what the worker then has is not stored any more."""
+    monkeypatch.setattr(worker, "WAIT_SECONDS", 0.05)
     bank.settle()
     bank.put("a", country="IR")
     made = worker.assess_entities
+    calls = itertools.count()
     seen: list[LevelView] = []
 
     def meanwhile(*given: Any, **named: Any) -> Any:
-        if not seen:
+        if next(calls) == 0:
             seen.append(view(bank))
         return made(*given, **named)
 
     monkeypatch.setattr(worker, "assess_entities", meanwhile)
-    assert bank.settle() == 1
-    assert (seen[0].level, seen[0].assessment, seen[0].refreshing) == ("low", "1.1", True)
-    assert view(bank).level == "high"
+    assert bank.run() == BatchResult(0, 0, 0)
+    assert (seen[0].level, seen[0].assessment, seen[0].refreshing) == ("high", "1.2", False)
+    assert (view(bank).level, view(bank).assessment) == ("high", "1.2")
 
 
 def test_an_override_is_shown_with_the_rules_level_beneath(bank: Bank) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -11,12 +12,13 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import StoreError
+from fivefold.domain.errors import ConflictError, StoreError
 from fivefold.features import numba_cache
 from fivefold.features.reading.fast_columns import column_loops
 from fivefold.risk.facts.patterns import counts, loops
 from fivefold.store.ingest.entities import subject_of
 from fivefold.store.levels import leases as claims
+from fivefold.store.levels.assessment_queue import Subject
 from fivefold.store.levels.leases import LeasedBatch
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import Entity
@@ -337,11 +339,42 @@ def test_one_is_assessed_at_once_whether_it_is_due_or_not(bank: Bank) -> None:
         subject = subject_of(session.get_one(Entity, bank.id_of("a")))
     assert assess_now(bank.engine, subject, clock=lambda: bank.now) == BatchResult(1, 0, 1)
     assert assess_now(bank.engine, subject, clock=lambda: bank.now) == BatchResult(1, 0, 1)
-    claimed(bank, "other")  # all the others
-    with writing(bank.engine) as session:
-        claims.claim_one(session, subject, "other", bank.now, bank.now + LEASE_US)
-    assert assess_now(bank.engine, subject, clock=lambda: bank.now) is None
     assert len(bank.assessments("a")) == 1, "it came to the same"
+    with bank.engine.begin() as connection:
+        connection.execute(text("DELETE FROM due_marks WHERE entity_id = :of"), {"of": subject.entity_id})
+    assert assess_now(bank.engine, subject, clock=lambda: bank.now) is None, "as of one that was erased"
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("ends_first", [True, False])
+def test_one_that_a_worker_holds_is_assessed_by_what_is_known_now(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch, ends_first: bool
+) -> None:
+    """A fact comes, a worker claims, another fact comes: what the worker read is not what the caller has to know."""
+    monkeypatch.setattr(worker, "WAIT_SECONDS", 60.0 if ends_first else 0.2)
+    slow = claimed(bank, "slow")
+    set_tag(bank.context, "customer", "a", "watch")
+    subject = Subject(bank.id_of("a"), bank.of, 1)
+    with ThreadPoolExecutor(1) as thread:
+        asked = thread.submit(assess_now, bank.engine, subject, clock=lambda: bank.now)
+        if ends_first:
+            assert process_batch(bank.engine, slow, clock=lambda: bank.now).assessed == 5
+            assert asked.result() == BatchResult(1, 0, 1)
+        else:  # it is dead, or takes its time: its result for this one is not stored any more
+            assert asked.result() == BatchResult(1, 0, 1)
+            assert process_batch(bank.engine, slow, clock=lambda: bank.now).assessed == 4
+    assert bank.level("a") == 3
+    with bank.engine.connect() as connection:
+        attempts = connection.scalars(text("SELECT attempts FROM due_marks")).all()
+    assert set(attempts) == {0}, "nobody abandoned it"
+
+
+def test_where_the_lease_is_taken_again_and_again_it_is_said(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the level of before is not passed off as that of now."""
+    monkeypatch.setattr(worker, "LONGEST_WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(worker, "process_batch", lambda *_, **__: BatchResult(0, 0, 0))
+    with pytest.raises(ConflictError, match="is being assessed by others all the time"):
+        assess_now(bank.engine, Subject(bank.id_of("a"), bank.of, 1), clock=lambda: bank.now)
 
 
 def test_what_it_does_is_in_the_audit_log_and_the_chain_holds(bank: Bank) -> None:

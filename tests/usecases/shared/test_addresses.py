@@ -78,6 +78,7 @@ def test_an_address_within_an_address_is_refused_whatever_it_is(address: IPv4Add
         ("https://[::1/", "cannot be read"),
         ("http://0177.0.0.1/", "cannot be read"),
         ("http://" + "a" * 64 + ".example/", "cannot be read"),
+        ("https://xn--/", "cannot be read"),
         ("https://example.com/" + "x" * MOST_URL_CHARACTERS, "at most 2000"),
         ("http://127.0.0.1:8080/", "127.0.0.1, which is loopback"),
         ("http://[::ffff:10.0.0.1]/", "which is IPv4-mapped"),

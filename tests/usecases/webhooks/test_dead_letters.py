@@ -17,6 +17,7 @@ from fivefold.usecases.shared.context import Context
 from fivefold.usecases.webhooks.dispatcher import deliver_due
 from fivefold.usecases.webhooks.endpoints import dead_letters, replay_dead_letters
 from fivefold.usecases.webhooks.plan import plan_deliveries
+from fivefold.usecases.webhooks.progress import list_failing
 from tests.usecases.platforms import NOW
 from tests.usecases.receivers import MACHINE, SECOND_US, endpoint, organisation, receiving, tell
 
@@ -89,6 +90,23 @@ def test_a_range_is_sent_again_in_order_whether_it_arrived_or_not(engine: Engine
         assert deliver_due(engine, NOW + SECOND_US) == 3
         assert [event for event in receiver.events() if event != "c2-a"] == ["c1-a", "c1-b"]
         assert sorted(receiver.events()) == ["c1-a", "c1-b", "c2-a"]
+
+
+def test_what_waits_behind_a_replayed_one_follows_at_once(engine: Engine, ours: Actor) -> None:
+    """It was put off until the next attempt of the one before it, which may be hours away."""
+    fails = [True]
+    with receiving(lambda _: 500 if fails[0] else 200) as receiver:
+        told = endpoint(engine, ours.organisation_id, receiver.url).endpoint_id
+        tell(engine, ours.organisation_id, ["c1-a", "c1-b", "c2-a"])
+        deliver_due(engine, NOW)
+        assert sorted(receiver.events()) == ["c1-a", "c2-a"]
+        fails[0] = False
+        receiver.ended.clear()
+        sequence = list_failing(Context(engine, ours), told)[0].sequence
+        soon = NOW + SECOND_US
+        assert replay_dead_letters(Context(engine, ours).at(soon), told, (sequence, sequence)) == 1
+        assert deliver_due(engine, soon) == 2
+        assert receiver.events() == ["c1-a", "c1-b"], "and what failed of another customer waits for its own time"
 
 
 def test_a_replay_is_recorded_as_how_many_and_their_digest(engine: Engine, ours: Actor) -> None:

@@ -11,14 +11,13 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds
-from fivefold.domain.errors import StoreError
+from fivefold.domain.errors import ConfigError, StoreError
 from fivefold.store.tables.events import Delivery
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
@@ -318,15 +317,30 @@ def test_a_database_out_of_reach_and_a_broken_endpoint_stop_nothing(
             connection.execute(text("UPDATE endpoints SET secrets = '?' WHERE id = :id"), {"id": broken})
         tell(engine, ours, ["c1-a", "c1-b"])
         stop = threading.Event()
-        keeping = thread.submit(keep_delivering, engine, stop)
-        until(lambda: receiver.events() == ["c1-a", "c1-b"])
-        stop.set()
+        faults: list[str | None] = []
+        keeping = thread.submit(keep_delivering, engine, stop, faults.append)
+        try:
+            until(lambda: receiver.events() == ["c1-a", "c1-b"])
+            until(lambda: f"endpoint {broken}: UnreadableSecretsError: " in str(faults[-1]))
+            context = Context(engine, Actor(ours, MACHINE))
+            assert [line.waiting for line in list_endpoints(context)] == [2, 0]
+            rotate_secret(context, broken, kept_hours=0)
+            until(lambda: receiver.events() == ["c1-a", "c1-b"] * 2 and faults[-1] is None)
+        finally:
+            stop.set()
         keeping.result()
     assert not failures
-    assert [line.waiting for line in list_lines(engine, ours)] == [2, 0]
+    assert faults[0] == "StoreError: the database cannot be reached"
 
 
-def list_lines(engine: Engine, organisation_id: int) -> list[Any]:
-    with engine.begin() as connection:
-        connection.execute(text("UPDATE endpoints SET secrets = '[]' WHERE secrets = '?'"))
-    return list_endpoints(Context(engine, Actor(organisation_id, MACHINE)))
+def test_one_round_serves_the_others_before_it_ends_with_the_fault_of_one(engine: Engine) -> None:
+    ours = organisation(engine)
+    with receiving() as receiver:
+        broken = endpoint(engine, ours, receiver.url).endpoint_id
+        endpoint(engine, ours, receiver.url)
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE endpoints SET secrets = '?' WHERE id = :id"), {"id": broken})
+        tell(engine, ours, ["c1-a", "c1-b"])
+        with pytest.raises(ConfigError, match="encrypted with another key"):
+            deliver_due(engine, NOW)
+        assert receiver.events() == ["c1-a", "c1-b"]

@@ -18,7 +18,13 @@ from fivefold.store.webhooks.outbox import NewEvent, add_events
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.webhooks import plan as delivering
-from fivefold.usecases.webhooks.endpoints import replay_dead_letters, set_enabled
+from fivefold.usecases.webhooks.endpoints import (
+    change_kinds,
+    list_endpoints,
+    remove_endpoint,
+    replay_dead_letters,
+    set_enabled,
+)
 from fivefold.usecases.webhooks.plan import (
     FIRST_WAIT_SECONDS,
     KEPT_DAYS,
@@ -34,6 +40,7 @@ from fivefold.usecases.webhooks.plan import (
     record_attempts,
     wait_us,
 )
+from fivefold.usecases.webhooks.progress import read_endpoint
 from tests.usecases.platforms import NOW
 from tests.usecases.receivers import MACHINE, SECOND_US, endpoint, entities, organisation, tell
 
@@ -100,13 +107,48 @@ def test_a_disabled_endpoint_is_told_later(engine: Engine) -> None:
     plan_deliveries(engine, NOW)
     set_enabled(Context(engine, actor), told, enabled=False)
     tell(engine, ours, ["c1-b"])
-    assert plan_deliveries(engine, NOW) == 0
+    assert plan_deliveries(engine, NOW) == 1
     assert claimed(engine, told) is None
     assert list(endpoints_to_serve(engine, NOW)) == []
     set_enabled(Context(engine, actor), told, enabled=True)
-    assert plan_deliveries(engine, NOW) == 1
+    assert plan_deliveries(engine, NOW) == 0
     assert planned(engine, told) == ["c1-a", "c1-b"]
     assert list(endpoints_to_serve(engine, NOW)) == [told]
+
+
+@pytest.mark.parametrize("is_planned", [True, False])
+@pytest.mark.parametrize("enabled", [True, False])
+def test_other_kinds_are_for_events_from_then_on(engine: Engine, enabled: bool, is_planned: bool) -> None:
+    """Whether a worker runs meanwhile or not, and whether the endpoint is enabled: all of it is sent in the end."""
+    ours = organisation(engine)
+    context = Context(engine, Actor(ours, MACHINE))
+    told = endpoint(engine, ours, URL, ["level.reached"]).endpoint_id
+    set_enabled(context, told, enabled=enabled)
+    tell(engine, ours, ["c1-a"])
+    tell(engine, ours, ["c1-b"], kind="group.entered")
+    if is_planned:
+        plan_deliveries(engine, NOW)
+    assert change_kinds(context, told, ["group.entered"])
+    tell(engine, ours, ["c1-c"])
+    tell(engine, ours, ["c1-d"], kind="group.entered")
+    plan_deliveries(engine, NOW)
+    assert planned(engine, told) == ["c1-a", "c1-d"]
+
+
+@pytest.mark.parametrize("is_planned", [True, False])
+def test_what_waits_for_a_disabled_endpoint_is_counted(engine: Engine, is_planned: bool) -> None:
+    """Also where no worker runs: who removes it must know what is lost."""
+    ours = organisation(engine)
+    context = Context(engine, Actor(ours, MACHINE))
+    told = endpoint(engine, ours, URL, ["level.reached"]).endpoint_id
+    set_enabled(context, told, enabled=False)
+    tell(engine, ours, ["c1-a", "c2-a"])
+    tell(engine, ours, ["c1-b"], kind="group.entered")
+    if is_planned:
+        plan_deliveries(engine, NOW)
+    assert [line.waiting for line in list_endpoints(context)] == [2]
+    assert read_endpoint(context, told).waiting == 2
+    assert remove_endpoint(context, told) == 2
 
 
 @pytest.mark.parametrize("kind", ["postgresql"], indirect=True)

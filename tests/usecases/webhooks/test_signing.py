@@ -15,7 +15,15 @@ from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.webhooks import signing
-from fivefold.usecases.webhooks.endpoints import add_endpoint, encrypt_secrets, list_endpoints
+from fivefold.usecases.webhooks.endpoints import (
+    MOST_SECRETS,
+    add_endpoint,
+    drop_old_secrets,
+    encrypt_secrets,
+    list_endpoints,
+    rotate_secret,
+)
+from fivefold.usecases.webhooks.progress import read_endpoint
 from fivefold.usecases.webhooks.signing import (
     Secret,
     earlier_signature,
@@ -138,9 +146,38 @@ def test_keys_are_changed_without_losing_a_secret(
     assert encrypt_secrets(engine, "cli:ana") == 1
     monkeypatch.setenv("FIVEFOLD_WEBHOOK_KEYS", new)
     assert read_secrets(kept(engine)) == (Secret(made.secret),)
-    monkeypatch.setenv("FIVEFOLD_WEBHOOK_KEYS", old)
-    with pytest.raises(ConfigError, match="encrypted with another key: FIVEFOLD_WEBHOOK_KEYS"):
-        list_endpoints(Context(engine, actor))
+    assert list_endpoints(Context(engine, actor))[0].secrets == 1
+
+
+def test_where_the_key_is_lost_an_endpoint_gets_a_new_secret(
+    engine: Engine, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And it can be looked at, which it must be before."""
+    context = Context(engine, actor)
+    number = add_endpoint(context, URL).endpoint_id
+    monkeypatch.setenv("FIVEFOLD_WEBHOOK_KEYS", new_key())
+    assert (list_endpoints(context)[0].secrets, read_endpoint(context, number).secrets) == (0, 0)
+    for ask in (rotate_secret, drop_old_secrets):
+        with pytest.raises(ConfigError, match=r"encrypted with another key: FIVEFOLD_WEBHOOK_KEYS.*or kept_hours 0"):
+            ask(context, number)
+    made = rotate_secret(context, number, kept_hours=0)
+    assert read_secrets(kept(engine)) == (Secret(made.secret),)
+    assert read_endpoint(context, number).secrets == 1
+
+
+def test_so_many_secrets_sign_at_once_and_no_more(engine: Engine, actor: Actor) -> None:
+    """Each is another signature in a header, whose length receivers limit."""
+    context = Context(engine, actor)
+    number = add_endpoint(context, URL).endpoint_id
+    for _ in range(MOST_SECRETS - 1):
+        rotate_secret(context, number)
+    with pytest.raises(
+        ConflictError, match=rf"endpoint {number} has {MOST_SECRETS} secrets that sign, .* kept_hours 0"
+    ):
+        rotate_secret(context, number)
+    assert len(read_secrets(kept(engine))) == MOST_SECRETS
+    rotate_secret(context, number, kept_hours=0)
+    assert len(read_secrets(kept(engine))) == 1
 
 
 def test_secrets_of_before_are_read_and_then_encrypted(engine: Engine, actor: Actor) -> None:

@@ -95,9 +95,6 @@ class Deliveries:
 
     def plan(self) -> None:
         planned = plan_deliveries(self.engine, self.now_us)
-        if not self.enabled:
-            assert planned == 0
-            return
         assert planned == len(self.waiting_to_be_planned)
         with Session(self.engine) as session:
             numbers = session.scalars(select(Delivery.event_number).order_by(Delivery.event_number)).all()
@@ -165,6 +162,10 @@ class Deliveries:
         ) == len(wanted)
         for each in wanted.values():
             each.state, each.attempts, each.next_us = "waiting", 0, self.now_us
+        customers = {each.customer for each in wanted.values()}
+        for other in self.expected.values():  # what was put off behind one of them follows it at once
+            if other.customer in customers and other.state == "waiting" and other.attempts == 0:
+                other.next_us = min(other.next_us, self.now_us)
 
     def set_enabled(self, enabled: bool) -> None:
         set_enabled(Context(self.engine, self.actor), self.told, enabled=enabled)
