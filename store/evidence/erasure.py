@@ -56,7 +56,7 @@ _DELETED: tuple[type[Any], ...] = (
 _EMPTIED: tuple[tuple[type[Any], dict[str, Any]], ...] = (
     (AssessmentInputs, {"content": None, "salt": None}),
     (Assessment, {"breakdown": None}),
-    (Standing, {"value_score": None, "segment": None, "expected_value": None, "value_currency": None}),
+    (Standing, {**dict.fromkeys(("value_score", "segment", "expected_value", "value_currency")), "erased": True}),
     (OutboxEvent, {"body": None}),
     (Delivery, {"error": None}),
     (Decision, {"inputs": None, "answer": None, "decision_key": None}),

@@ -1,7 +1,7 @@
 """The numbers of entities at each level, from counters in the database: as quick for ten million as for ten.
 
-Triggers of `standings` (migration 0015) count every change in its own transaction. On PostgreSQL each connection adds
-to rows of its own, `part`, so that no writer waits for another; reads return their sum.
+Triggers of `standings` (`store.migrations.initial.counts`) count every change in its own transaction. On PostgreSQL
+each connection adds to rows of its own, `part`, so that no writer waits for another; reads return their sum.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
+from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import PortfolioCount, Standing
 
 
@@ -33,12 +34,19 @@ class CountedCell:
 
 
 def counted_cells(session: Session, organisation_id: int, type_id: int) -> list[CountedCell]:
-    """Return the cells of a type that hold entities, in the order of levels, segments and currencies."""
+    """Return the cells of a type that hold entities, in the order of levels, segments and currencies.
+
+    Erased entities are left out, as in `store.levels.levels.level_groups`.
+    """
     by = (PortfolioCount.level, PortfolioCount.segment, PortfolioCount.currency)
     entities, cents = func.sum(PortfolioCount.entities), func.sum(PortfolioCount.cents)
     statement = (
         select(*by, entities, cents)
-        .where(PortfolioCount.organisation_id == organisation_id, PortfolioCount.type_id == type_id)
+        .where(
+            PortfolioCount.organisation_id == organisation_id,
+            PortfolioCount.type_id == type_id,
+            PortfolioCount.erased.is_(False),
+        )
         .group_by(*by)
         .having(entities != 0)
         .order_by(*by)
@@ -47,14 +55,15 @@ def counted_cells(session: Session, organisation_id: int, type_id: int) -> list[
 
 
 def recounted_cells(session: Session, organisation_id: int, type_id: int) -> list[CountedCell]:
-    """Count the cells from every standing: the counters must equal this."""
+    """Count the cells from the standing of every entity that was not erased: the counters must equal this."""
     segment, currency = func.coalesce(Standing.segment, ""), func.coalesce(Standing.value_currency, "")
     by = (func.coalesce(Standing.level, 0), segment, currency)
     hundredths = func.round(Standing.expected_value * 100)
     cents = func.sum(case((Standing.expected_value.is_(None), 0), else_=hundredths))
     statement = (
         select(*by, func.count(), cents)
-        .where(Standing.organisation_id == organisation_id, Standing.type_id == type_id)
+        .join(Entity, Entity.id == Standing.entity_id)
+        .where(Standing.organisation_id == organisation_id, Standing.type_id == type_id, Entity.erased_us.is_(None))
         .group_by(*by)
         .order_by(*by)
     )

@@ -1,9 +1,9 @@
 """Moves between levels over time: counters by day, and each mover's levels at both ends. Begins no transaction.
 
-A trigger of `transitions` (migration 0019) counts every level reached by day, from and to, so that the state of a
-portfolio on a day is read from a few rows a day, as quick for ten million as for ten. The levels at both ends of a
-period are read from its transitions, by the indexes of rises and falls: entities that got a first level and kept it,
-usually most of them, are taken from the counters.
+A trigger of `transitions` (`store.migrations.initial.counts`) counts every level reached by day, from and to, so that
+the state of a portfolio on a day is read from a few rows a day, as quick for ten million as for ten. The levels at both
+ends of a period are read from its transitions, by the indexes of rises and falls: entities that got a first level and
+kept it, usually most of them, are taken from the counters.
 """
 
 from collections import Counter
@@ -86,7 +86,7 @@ def first_day(session: Session, organisation_id: int, type_id: int) -> int | Non
 
 
 def entities_by_level(session: Session, organisation_id: int, type_id: int) -> dict[int, int]:
-    """Count the entities at each level now, from 1; those without one are left out."""
+    """Count the entities at each level now, from 1, those erased where they stood; those without one are left out."""
     rows = session.execute(
         select(PortfolioCount.level, func.sum(PortfolioCount.entities))
         .where(

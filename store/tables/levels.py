@@ -11,6 +11,7 @@ from sqlalchemy import (
     SmallInteger,
     String,
     Text,
+    false,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -114,7 +115,8 @@ class Standing(Base):
         score: the total of the points, as its assessment shows it; 0 if no ruleset decided.
         level_since_us: when the level was reached, which is the moment of the latest transition; 0 if there is none,
             and -1 in a row of an older program, which does not store the value either.
-        value_score: like the columns after it from the last value score; None if the model found no value.
+        value_score: as the value columns below, from the last value score; None if the model found no value.
+        erased: the entity was erased; the level stays for the history, and is not counted as one of now.
     """
 
     __tablename__ = "standings"
@@ -165,6 +167,7 @@ class Standing(Base):
     segment: Mapped[str | None] = mapped_column(String(10))
     expected_value: Mapped[float | None] = mapped_column(Float(53))
     value_currency: Mapped[str | None] = mapped_column(String(3))
+    erased: Mapped[bool] = mapped_column(Boolean, server_default=false())
 
 
 class PortfolioCount(Base):
@@ -173,6 +176,7 @@ class PortfolioCount(Base):
     Attributes:
         level: from 1, the lowest; 0 for none.
         segment: empty if the value model found no value, and so is `currency`.
+        erased: they were erased: counted where they stood in what was before, and not in what is.
         part: the connection that counted, whose own row this is; the sum over all parts counts.
         cents: the sum of the expected values, each rounded to hundredths.
     """
@@ -184,6 +188,7 @@ class PortfolioCount(Base):
     level: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
     segment: Mapped[str] = mapped_column(String(10), primary_key=True)
     currency: Mapped[str] = mapped_column(String(3), primary_key=True)
+    erased: Mapped[bool] = mapped_column(Boolean, primary_key=True)
     part: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     entities: Mapped[int] = mapped_column(BigInteger)
     cents: Mapped[int] = mapped_column(BigInteger)

@@ -2,13 +2,13 @@
 
 from alembic import op
 
-_CELL = ("organisation_id", "type_id", "level", "segment", "currency", "part")
+_CELL = ("organisation_id", "type_id", "level", "segment", "currency", "erased", "part")
 _COLUMNS = f"{', '.join(_CELL)}, entities, cents"
 _ADD_CELL = (
     f"ON CONFLICT ({', '.join(_CELL)}) DO UPDATE SET entities = portfolio_counts.entities + excluded.entities,"
     " cents = portfolio_counts.cents + excluded.cents"
 )
-_LOOKED_AT = ("organisation_id", "type_id", "level", "segment", "value_currency", "expected_value")
+_LOOKED_AT = ("organisation_id", "type_id", "level", "segment", "value_currency", "erased", "expected_value")
 _MOVE = "organisation_id, type_id, day, from_level, to_level, part"
 _ADD_MOVE = f"ON CONFLICT ({_MOVE}) DO UPDATE SET entities = level_move_counts.entities + excluded.entities"
 _DAY_US = 86_400_000_000
@@ -27,7 +27,8 @@ def _cell_of(of: str = "") -> str:
     """Give the cell of a row; *of* is where the row is, with a dot."""
     return (
         f"{of}organisation_id AS organisation_id, {of}type_id AS type_id, coalesce({of}level, 0) AS level,"
-        f" coalesce({of}segment, '') AS segment, coalesce({of}value_currency, '') AS currency"
+        f" coalesce({of}segment, '') AS segment, coalesce({of}value_currency, '') AS currency,"
+        f" {of}erased AS erased"
     )
 
 

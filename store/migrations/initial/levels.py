@@ -95,6 +95,7 @@ def _portfolio_counts() -> None:
         sa.Column("level", sa.SmallInteger(), primary_key=True, autoincrement=False),
         sa.Column("segment", sa.String(10), primary_key=True),
         sa.Column("currency", sa.String(3), primary_key=True),
+        sa.Column("erased", sa.Boolean(), primary_key=True),
         sa.Column("part", sa.Integer(), primary_key=True, autoincrement=False),
         sa.Column("entities", sa.BigInteger(), nullable=False),
         sa.Column("cents", sa.BigInteger(), nullable=False),
@@ -244,6 +245,7 @@ def _standings() -> None:
         sa.Column("segment", sa.String(10)),
         sa.Column("expected_value", sa.Float(53)),
         sa.Column("value_currency", sa.String(3)),
+        sa.Column("erased", sa.Boolean(), nullable=False, server_default=sa.false()),
     )
     op.create_index(
         "ix_standings_assessed",

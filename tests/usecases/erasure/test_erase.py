@@ -28,15 +28,20 @@ from fivefold.store.tables.levels import DueMark
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.erasure.erase import RepeatedErasures, erase_again, erase_entity, set_legal_hold
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
+from fivefold.usecases.levels.distribution import distribution
 from fivefold.usecases.levels.entity_profile import read_entity
 from fivefold.usecases.levels.overrides import request_override
 from fivefold.usecases.levels.read import Freshness, read_level, read_level_of_profile
 from fivefold.usecases.levels.replay import replay_assessment
+from fivefold.usecases.portfolio.matrix import value_and_risk
+from fivefold.usecases.portfolio.migration import Every, levels_over_time
+from fivefold.usecases.portfolio.values import value_by_segment
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context, record
 from tests.store import databases
 from tests.store.audits import bind_unnamed, forged
 from tests.store.filling import filled_once
+from tests.store.portfolio.counting import assert_counted
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 
@@ -165,6 +170,19 @@ def test_nothing_is_left_of_the_person_and_nothing_is_lost_of_others(bank: Bank,
         replay_assessment(bank.context, f"{done.entity_ids[0]}.1")
     with pytest.raises(NotFoundError):
         erase_entity(bank.context, "customer", f"{WORD}-1", register)
+
+
+def test_who_was_erased_is_counted_in_what_was_and_not_in_what_is(bank: Bank, tmp_path: Path) -> None:
+    def counted() -> tuple[int, int, int, int]:
+        over_time = levels_over_time(bank.context, "customer", Every.DAY, 1).moments[-1]
+        matrix, segments = value_and_risk(bank.context, "customer"), value_by_segment(bank.context, "customer")
+        return distribution(bank.context, "customer").entities, matrix.entities, segments.entities, over_time.entities
+
+    assert counted() == (4, 4, 4, 4)
+    erase_entity(bank.context, "customer", f"{WORD}-1", tmp_path / "erasures.jsonl")
+    assert counted() == (2, 2, 2, 4)
+    with bank.engine.connect() as connection:
+        assert_counted(connection)
 
 
 def test_the_same_name_can_come_again_and_is_somebody_else(bank: Bank, tmp_path: Path) -> None:
