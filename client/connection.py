@@ -145,8 +145,8 @@ class Connection:
                     return response
                 may_be_done |= call.method != "GET" and response.status_code in OUT_OF_REACH
                 wait = retry_after(response)
-                # An earlier attempt may still be running.
-                again = number > 1 and KEY in headers and response.status_code == 409
+                # An earlier attempt may still be running, of this call or of another one with its key.
+                again = KEY in headers and response.status_code == 409 and (number > 1 or wait is not None)
                 if is_last or not (again or self._may_repeat(response, repeatable=repeatable)):
                     raise error_of(response, may_be_done=may_be_done)
             time.sleep(_wait(number) if wait is None else wait)

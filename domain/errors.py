@@ -297,6 +297,10 @@ class ConflictError(FivefoldError):
     """A valid request that a rule of the platform forbids now: four eyes, a cap, a lock."""
 
 
+class UnderWayError(ConflictError):
+    """The same request is being carried out; it has an answer soon."""
+
+
 HTTP_STATUS: tuple[tuple[type[FivefoldError], int], ...] = (
     (IdentityError, 403),
     (NotFoundError, 404),

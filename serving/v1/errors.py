@@ -15,6 +15,7 @@ from fivefold.domain.errors import (
     InvalidDataError,
     InvalidRulesetError,
     Problem,
+    UnderWayError,
     http_status,
 )
 from fivefold.serving.responses import ARRAY, UNPROCESSABLE, error_response
@@ -22,6 +23,8 @@ from fivefold.serving.v1.schemas import ResponseModel
 from fivefold.usecases.shared.row_results import AcceptedRows
 
 LATER = {"Retry-After": "10"}
+SOON = {"Retry-After": "2"}
+"""The same request is under way: most of them end within a second."""
 MOST_CHARACTERS = 2_000
 """Longest text that an error repeats from a request."""
 IN_PART = 207
@@ -76,7 +79,7 @@ def response_to(error: FivefoldError) -> Response | None:
         return _listed(_headline(error) + more, [_cut(_finding(each)) for each in error.findings[:PROBLEMS_LISTED]])
     if status == 503:
         return error_response(503, headers=LATER)  # the caller need not know how the database fails
-    return error_response(status, str(error))
+    return error_response(status, str(error), headers=SOON if isinstance(error, UnderWayError) else None)
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

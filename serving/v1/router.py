@@ -166,7 +166,7 @@ def _responses(route: Route) -> dict[int | str, dict[str, Any]]:
             "description": text,
             "headers": {
                 **EVERYWHERE,
-                **(LATER if status in {429, 503} else {}),
+                **(LATER if status in {409, 429, 503} else {}),
                 **(_CHALLENGE if status == 401 else {}),
             },
         }

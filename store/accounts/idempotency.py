@@ -99,7 +99,11 @@ def release_key(session: Session, attempt: RequestAttempt) -> None:
 
 
 def abandon(session: Session, attempt: RequestAttempt) -> None:
-    """Mark the attempt as ended with an unknown outcome: unless it stored something, another may begin at once."""
+    """Mark the attempt as ended with an unknown outcome.
+
+    Where it stored something, its answer is lost; else another attempt may begin at once.
+    """
+    session.execute(update(_KEYS).where(*_of(attempt), _KEYS.c.state == STORED).values(state=ANSWERED))
     session.execute(update(_KEYS).where(*_of(attempt), _KEYS.c.state == STARTED).values(begun_us=1))
 
 

@@ -115,7 +115,7 @@ class Standing(Base):
         score: the total of the points, as its assessment shows it; 0 if no ruleset decided.
         level_since_us: when the level was reached, which is the moment of the latest transition; 0 if there is none,
             and -1 in a row of an older program, which does not store the value either.
-        value_score: as the value columns below, from the last value score; None if the model found no value.
+        value_score: like those up to `value_currency` from the last value score; None if the model found no value.
         erased: the entity was erased; the level stays for the history, and is not counted as one of now.
     """
 

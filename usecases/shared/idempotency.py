@@ -9,15 +9,15 @@ from typing import Final
 from sqlalchemy import Engine
 
 from fivefold.domain.clock import DAY_US, now_microseconds
-from fivefold.domain.errors import ConfigError, ConflictError, StoreError
+from fivefold.domain.errors import ConfigError, ConflictError, StoreError, UnderWayError
 from fivefold.store.accounts import idempotency
-from fivefold.store.accounts.idempotency import ANSWERED, STARTED, RequestAttempt
+from fivefold.store.accounts.idempotency import ANSWERED, RequestAttempt
 from fivefold.store.sql.database import writing
 
 KEPT_US: Final = DAY_US
 """How long a key is stored."""
 LEFT_US: Final = 120_000_000
-"""An attempt that stored nothing for this long has died: no request takes that long."""
+"""An attempt without an answer for this long has died: no request takes that long."""
 MOST_AT_ONCE: Final = 2_000
 BAD: Final = 400
 """From this status on nothing was done."""
@@ -68,14 +68,18 @@ def answer_once(
 
     Raises:
         ConfigError: the key belongs to another request.
-        ConflictError: the first request is under way, or was carried out and its answer is not stored.
+        UnderWayError: the first request has no answer yet, and may still have one.
+        ConflictError: it was carried out, and its answer is not stored.
     """
     attempt = RequestAttempt(request.token_id, request.key, secrets.token_hex(16))
     now = clock()
     with writing(engine) as session:
         moments = (now - KEPT_US, now - LEFT_US)
         earlier = idempotency.begin_attempt(session, attempt, request.organisation_id, request.digest, now, moments)
-        before = None if earlier is None else (earlier.digest, earlier.state, earlier.status, earlier.answer)
+        before = None
+        if earlier is not None:
+            is_under_way = earlier.state != ANSWERED and earlier.begun_us > now - LEFT_US
+            before = (earlier.digest, is_under_way, earlier.status, earlier.answer)
     if before is not None:
         return _answer_of(request, *before)
     try:
@@ -88,16 +92,19 @@ def answer_once(
 
 
 def _answer_of(
-    request: IdempotentRequest, digest: str, state: str, status: int | None, body: str | None
+    request: IdempotentRequest, digest: str, is_under_way: bool, status: int | None, body: str | None
 ) -> StoredAnswer:
-    """Return the answer of an earlier attempt; ConflictError if there is none, ConfigError for another request."""
+    """Return the answer of an earlier attempt; ConfigError for another request.
+
+    UnderWayError if there is none yet, ConflictError if there is none any more.
+    """
     key_name = f"Idempotency-Key {request.key!r}"
     if digest != request.digest:
         how = "repeat exactly that request to get its answer; another change needs a key of its own"
         raise ConfigError(f"{key_name} was sent with another request before: {how}")
-    if state == STARTED:
-        raise ConflictError(f"the request of {key_name} is under way; send it again when it has ended")
-    if state == ANSWERED and status is not None and body is not None:
+    if is_under_way:
+        raise UnderWayError(f"the request of {key_name} is under way; send it again when it has ended")
+    if status is not None and body is not None:
         return StoredAnswer(status, body, replayed=True)
     raise ConflictError(f"the request of {key_name} was carried out, but its answer was not stored; check the result")
 

@@ -7,9 +7,11 @@ import httpx
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
+from starlette.responses import Response
 
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import UnknownOutcomeError
+from fivefold.serving.v1 import dispatch
 from fivefold.serving.v1.ingest import entities
 from fivefold.store.sql import database
 from fivefold.store.tables.accounts import IdempotencyKey
@@ -125,6 +127,27 @@ def test_while_the_first_is_under_way_the_second_is_told_so(place: Place, monkey
     first, second = while_at_it(place, monkeypatch, 0)
     assert (first.status_code, second.status_code, screenings(place)) == (204, 409, 1)
     assert "is under way" in second.text
+    assert int(second.headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize("after_us", [0, LEFT_US + 1])
+def test_what_is_stored_is_under_way_until_its_answer_may_not_come_any_more(
+    place: Place, monkeypatch: pytest.MonkeyPatch, after_us: int
+) -> None:
+    real, seen = dispatch.write_result, list[httpx.Response]()
+
+    def slow(*given: Any) -> Response:
+        with Session(place.engine) as session, session.begin():
+            session.scalars(select(IdempotencyKey)).one().begun_us -= after_us
+        seen.append(send(place, "k1"))
+        return real(*given)
+
+    monkeypatch.setattr(dispatch, "write_result", slow)
+    first, (second,) = send(place, "k1"), seen
+    assert (first.status_code, second.status_code, screenings(place)) == (204, 409, 1)
+    assert ("is under way" in second.text, "Retry-After" in second.headers) == (after_us == 0, after_us == 0)
+    assert ("was carried out, but its answer was not stored" in second.text) == (after_us != 0)
+    assert send(place, "k1").headers["Idempotency-Replayed"] == "true"
 
 
 def test_an_attempt_that_was_taken_over_stores_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
