@@ -47,7 +47,7 @@ from fivefold.usecases.levels.overrides import raises_without
 from fivefold.usecases.rulesets.deciding import DecidingChange
 from fivefold.usecases.rulesets.run_backtest import refuse_outdated
 from fivefold.usecases.shared.actors import Role
-from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.api_fields import Moment, StoredObject, schema, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
 from fivefold.usecases.shared.jobs import new_job
@@ -85,7 +85,7 @@ class ProposalLine:
     id: int
     kind: str
     subject: str
-    content: Mapping[str, Any]
+    content: StoredObject
     reach: Mapping[str, Any]
     reason: str
     proposed_by: str
@@ -94,7 +94,7 @@ class ProposalLine:
     decided_by: str | None
     decided_us: Annotated[Moment | None, shown_as("decided_at")]
     decision_reason: str | None
-    result: Mapping[str, Any] | None
+    result: StoredObject | None
     backtests: tuple[ProposalBacktest, ...]
 
 

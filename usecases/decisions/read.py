@@ -28,6 +28,7 @@ from fivefold.usecases.levels.content.inputs import read_inputs
 from fivefold.usecases.levels.explain import ValueSeen, visible_value
 from fivefold.usecases.levels.groups.names import with_names
 from fivefold.usecases.levels.replay import Replayed, list_versions_used, replay_assessment
+from fivefold.usecases.shared.api_fields import StoredObject
 from fivefold.usecases.shared.context import Context
 
 
@@ -136,9 +137,9 @@ class DecisionReasons:
     """
 
     line: str
-    level: Mapping[str, Any]
-    value: Mapping[str, Any] | None
-    transaction: Mapping[str, Any]
+    level: StoredObject
+    value: StoredObject | None
+    transaction: StoredObject
     rules: tuple[RuleSeen, ...]
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.domain.clock import iso_text
+from fivefold.domain.clock import utc_text
 from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.audit import history
 from fivefold.store.audit.standings import COLUMNS, with_standing
@@ -261,7 +261,7 @@ def _events(session: Session, batch: LeasedBatch, moved: Sequence[AssessmentReco
                     "external_id": external[assessment.entity_id],
                     "from": names[assessment.level_before or 0],
                     "to": names[assessment.level or 0],
-                    "at": iso_text(assessment.as_of_us),
+                    "at": utc_text(assessment.as_of_us),
                     "source": assessment.source,
                     "assessment": f"{assessment.entity_id}.{assessment.number}",
                     **rulesets.get(assessment.version_id or 0, {"ruleset": None, "version": None}),

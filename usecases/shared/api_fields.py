@@ -4,8 +4,9 @@ Inside, a result has moments in microseconds and names of its own. The API shows
 field or a class under the name that is declared with it.
 """
 
-from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+import re
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import ConfigDict, Field, PlainSerializer, WithJsonSchema, with_config
 
@@ -17,6 +18,47 @@ Moment = Annotated[
     int, PlainSerializer(utc_text, return_type=str), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
 """A moment: microseconds inside, ISO 8601 in UTC in the API."""
+
+_TEXTS: Final = frozenset(("as_of", "assessed_at", "at", "may_move_down_on", "time"))
+"""Fields of stored JSON that hold a moment as `domain.clock.iso_text` writes it."""
+_BY_NAME: Final = "lists"
+"""A field of stored JSON whose own fields do: each list that was read, and since when its version holds."""
+_STORED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?\+00:00", re.ASCII)
+_MICROSECONDS: Final = "_us"
+
+
+def with_moments(stored: Any) -> Any:
+    """Copy stored JSON, with its moments as the API shows them; those in microseconds are there as before too.
+
+    >>> with_moments({"at": "1970-01-01T00:00:00+00:00", "does": [{"due_us": 0}]})
+    {'at': '1970-01-01T00:00:00Z', 'does': [{'due_us': 0, 'due_at': '1970-01-01T00:00:00Z'}]}
+    """
+    if isinstance(stored, Mapping):
+        shown: dict[str, Any] = {}
+        for name, value in stored.items():
+            if name == _BY_NAME and isinstance(value, Mapping):
+                shown[name] = {key: _utc(each) for key, each in value.items()}
+            else:
+                shown[name] = _utc(value) if name in _TEXTS else with_moments(value)
+            if name.endswith(_MICROSECONDS) and (value is None or type(value) is int):
+                own = name.removesuffix(_MICROSECONDS)
+                shown[own if own in _TEXTS else f"{own}_at"] = None if value is None else utc_text(value)
+        return shown
+    return [with_moments(each) for each in stored] if isinstance(stored, list | tuple) else stored
+
+
+def _utc(value: Any) -> Any:
+    is_stored = isinstance(value, str) and _STORED.fullmatch(value)
+    return f"{value.removesuffix('+00:00')}Z" if is_stored else value
+
+
+def _object_with_moments(stored: Mapping[str, Any]) -> dict[str, Any]:
+    shown: dict[str, Any] = with_moments(stored)
+    return shown
+
+
+StoredObject = Annotated[Mapping[str, Any], PlainSerializer(_object_with_moments, return_type=dict[str, Any])]
+"""An object of stored JSON, whose bytes stay as they are; its moments are shown as everywhere in the API."""
 
 INTERNAL: Any = Field(exclude=True)
 """Leaves a field out of the API: `Annotated[int, INTERNAL]`."""

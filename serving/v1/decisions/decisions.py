@@ -17,7 +17,7 @@ from fivefold.usecases.decisions.read import DecisionReasons
 from fivefold.usecases.decisions.search import DecisionFilters, DecisionFound
 from fivefold.usecases.levels.read import Freshness
 from fivefold.usecases.shared.actors import Role
-from fivefold.usecases.shared.api_fields import Moment
+from fivefold.usecases.shared.api_fields import Moment, StoredObject
 
 
 class DecisionAsked(RequestModel):
@@ -84,7 +84,7 @@ class DecisionForPeople(DecisionForApps):
 class DecisionForPublishers(DecisionForPeople):
     """The same with the whole answer: every rule, what it asks, and every version that was involved."""
 
-    answer: dict[str, Any] | None
+    answer: StoredObject | None
 
 
 class DecisionLine(ResponseModel):

@@ -16,7 +16,7 @@ from fivefold.usecases.flows.runs.reading import (
 )
 from fivefold.usecases.flows.runs.shadows import EndsOfBoth, ShadowPair
 from fivefold.usecases.shared.actors import Role
-from fivefold.usecases.shared.api_fields import Moment
+from fivefold.usecases.shared.api_fields import Moment, StoredObject
 
 
 class FlowCalled(RequestModel):
@@ -40,7 +40,7 @@ class ActionForApps(ResponseModel):
     number: int
     action: str
     kind: str
-    content: dict[str, Any]
+    content: StoredObject
 
 
 class RunForApps(ResponseModel):

@@ -1,6 +1,6 @@
 """Levels: programs see the level, people also the reasons, publishers everything."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import Field
 
@@ -17,7 +17,7 @@ from fivefold.usecases.portfolio import sources as behind
 from fivefold.usecases.portfolio.differences import AssessmentDifference
 from fivefold.usecases.portfolio.sources import AssessmentSources
 from fivefold.usecases.shared.actors import Role
-from fivefold.usecases.shared.api_fields import Moment
+from fivefold.usecases.shared.api_fields import Moment, StoredObject
 
 SEE_EVERYTHING = frozenset({Role.PUBLISHER, Role.ADMIN})
 """Authors of rulesets know all conditions anyway."""
@@ -72,7 +72,7 @@ class LevelForPublishers(LevelForPeople):
     """The same with the whole breakdown, and the problem in its own words."""
 
     problem: str | None
-    breakdown: dict[str, Any] | None
+    breakdown: StoredObject | None
 
 
 class HowFresh(RequestModel):

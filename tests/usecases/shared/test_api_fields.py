@@ -1,11 +1,13 @@
 """Results of use cases as the API writes them: other names, moments as text, internal fields left out."""
 
+import json
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import TypeAdapter
 
-from fivefold.usecases.shared.api_fields import INTERNAL, Moment, schema, shown_as
+from fivefold.usecases.shared.api_fields import INTERNAL, Moment, StoredObject, schema, shown_as
 
 
 @schema("Visit")
@@ -33,3 +35,23 @@ def test_its_schema_has_the_same_names() -> None:
     assert described["title"] == "Visit"
     assert list(described["properties"]) == described["required"] == ["began_at", "ended_at", "rooms"]
     assert described["properties"]["began_at"] == {"title": "Began At", "type": "string", "format": "date-time"}
+
+
+def test_moments_of_stored_json_are_shown_as_everywhere() -> None:
+    stored = {
+        "as_of": "1970-01-01T00:00:00.000001+00:00",
+        "lists": {"own list": "1970-01-01T00:00:00+00:00"},
+        "steps": [{"at": "step", "content": {"until_us": None, "at_us": 0, "amount_minor": 5}}],
+        "external_id": "1970-01-01T00:00:00+00:00",
+    }
+    as_before = deepcopy(stored)
+    writer = TypeAdapter(StoredObject)
+    content = {"until_us": None, "until_at": None, "at_us": 0, "at": "1970-01-01T00:00:00Z", "amount_minor": 5}
+    assert json.loads(writer.dump_json(stored)) == {
+        "as_of": "1970-01-01T00:00:00.000001Z",
+        "lists": {"own list": "1970-01-01T00:00:00Z"},
+        "steps": [{"at": "step", "content": content}],
+        "external_id": "1970-01-01T00:00:00+00:00",
+    }
+    assert stored == as_before
+    assert writer.json_schema(mode="serialization")["type"] == "object"

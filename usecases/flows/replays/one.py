@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated
 
 from sqlalchemy.orm import Session
 
@@ -28,7 +28,7 @@ from fivefold.usecases.flows.read import text_or_draft, type_of_flow
 from fivefold.usecases.flows.replays.then import answers_kept
 from fivefold.usecases.flows.review import findings_in_organisation, flow_context
 from fivefold.usecases.flows.runs.facts import read_facts
-from fivefold.usecases.shared.api_fields import Moment, shown_as
+from fivefold.usecases.shared.api_fields import Moment, StoredObject, shown_as
 from fivefold.usecases.shared.context import Context
 
 
@@ -69,7 +69,7 @@ class FlowTried:
     external_id: str
     transaction: str | None
     as_of_us: Annotated[Moment, shown_as("as_of")]
-    why: dict[str, Any]
+    why: StoredObject
     answered: tuple[str, ...]
     supposed: tuple[str, ...]
     not_asked: str | None

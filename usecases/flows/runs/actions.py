@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.domain.clock import DAY_US, iso_text
+from fivefold.domain.clock import DAY_US, utc_text
 from fivefold.domain.errors import ConflictError
 from fivefold.features import schema as c
 from fivefold.flows.actions import (
@@ -33,6 +33,7 @@ from fivefold.usecases.flows.runs.facts import transaction_about
 from fivefold.usecases.flows.runs.reading import standing_of
 from fivefold.usecases.flows.runs.second_people import origin_by
 from fivefold.usecases.ingest.facts import RecordGiven, free_number, live_tag_in, put_record_in, set_tag_in
+from fivefold.usecases.shared.api_fields import with_moments
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.flow_triggers import bounded_cause, caused_by
 
@@ -111,9 +112,9 @@ def carry_out(session: Session, doing: Doing, run: FlowRun, entity: Entity, acti
         "title": action_taken.title,
         "kind": action_taken.kind,
         "purpose": action_taken.purpose,
-        "content": content,
+        "content": with_moments(content),
         **standing_of(session, entity.id, action_taken.subject),
-        "at": iso_text(doing.now_us),
+        "at": utc_text(doing.now_us),
     }
     event = NewEvent(event_name(number, doing.now_us), ACTED, entity.id, doing.now_us, canonical_json(body))
     return Done(number, event)

@@ -19,7 +19,7 @@ from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.flows import FlowAction
 from fivefold.usecases.flows.runs.outcomes import OFF
 from fivefold.usecases.levels.content.breakdowns import removal_text
-from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.api_fields import Moment, StoredObject, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
 STATUSES: Final = ("approved", "flagged", "escalated", "blocked")
@@ -100,7 +100,7 @@ class ActionLine:
     action: str
     kind: str
     subject: str
-    content: Mapping[str, Any]
+    content: StoredObject
     reversible: bool
     at_us: Annotated[Moment, shown_as("at")]
     taken_back_us: Annotated[Moment | None, shown_as("taken_back_at")]
@@ -118,7 +118,7 @@ class StepAnswered:
 
     step: str
     kind: str
-    outcome: Mapping[str, Any]
+    outcome: StoredObject
     at_us: Annotated[Moment, shown_as("at")]
     actor: str
 
@@ -153,7 +153,7 @@ class RunView(RunLine):
         question: what it waits for.
     """
 
-    why: Mapping[str, Any] | None
+    why: StoredObject | None
     taken: tuple[ActionLine, ...]
     answered: tuple[StepAnswered, ...]
     question: QuestionOpen | None

@@ -5,7 +5,7 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.domain.clock import iso_text
+from fivefold.domain.clock import utc_text
 from fivefold.domain.errors import ConflictError
 from fivefold.store.audit.bound_rows import digests
 from fivefold.store.flows.actions import action_numbered
@@ -14,6 +14,7 @@ from fivefold.store.tables.flows import FlowAction, FlowRow
 from fivefold.store.webhooks.outbox import EventKind, NewEvent, add_events
 from fivefold.usecases.flows.runs.actions import event_name
 from fivefold.usecases.flows.runs.reading import ActionLine, action_line, standing_of
+from fivefold.usecases.shared.api_fields import with_moments
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
 
@@ -72,9 +73,9 @@ def action_event(session: Session, row: FlowAction, flow: str, kind: EventKind, 
         "run": f"f:{row.run_id}",
         "action": row.action,
         "kind": row.kind,
-        "content": row.content,
+        "content": with_moments(row.content),
         **standing_of(session, row.entity_id, row.subject),
-        "at": iso_text(at_us),
+        "at": utc_text(at_us),
     }
     name = f"{event_name(row.id, row.at_us)}-{'done' if kind == REVIEWED else 'back'}"
     return NewEvent(name, kind, row.entity_id, at_us, canonical_json(body))

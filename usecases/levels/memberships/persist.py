@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.domain.clock import iso_text
+from fivefold.domain.clock import utc_text
 from fivefold.store.groups.members import Membership, Move, memberships_of, store_memberships, store_moves
 from fivefold.store.levels.assessment_queue import NO_FLOW, Origin
 from fivefold.store.levels.leases import LeasedBatch
@@ -109,7 +109,7 @@ def _told(
             "group": name,
             "version": version,
             "unknown": move.is_unknown,
-            "at": iso_text(move.at_us),
+            "at": utc_text(move.at_us),
         }
         yield NewEvent(
             f"group-{move.group_id}-{move.entity_id}-{move.number}",
