@@ -143,7 +143,11 @@ def short_text(value: object) -> str:
     >>> short_text("x" * 60)
     "'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx..."
     """
-    text = repr(value)
+    return cut_text(repr(value))
+
+
+def cut_text(text: str) -> str:
+    """Cut a text to 40 characters, for an error message."""
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "..."
 
 

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fivefold.domain.errors import PROBLEMS_LISTED
+from fivefold.features.reading.columns import short_text
 from fivefold.serving.request_reading import repeated_parameter
 from fivefold.serving.responses import ApiError
 from fivefold.serving.v1.errors import invalid_part, invalid_request, invalid_rows
@@ -25,7 +26,7 @@ def read_part(route: Route, name: str, text: str) -> Any:
     try:
         return route.readers[name].validate_strings(text)
     except ValidationError:
-        raise ApiError(404) from None
+        raise ApiError(404, f"there is no {name.rstrip('_')} {short_text(text)}") from None
 
 
 def read_query(route: Route, request: Request, list_: str) -> Any:

@@ -364,15 +364,15 @@ def _refuse_record(kind: str, record_given: RecordGiven, now: int) -> None:
     ):
         if word is not None:
             _refuse_word(f"{kind}'s {what}", word, MOST_CHARACTERS if what == "number" else MOST_WORD_CHARACTERS)
-    _refuse_future(f"the opening of a {kind}", record_given.opened_us, now)
+    _refuse_future("opened_at", record_given.opened_us, now)
     if record_given.closed_us is not None:
-        _refuse_future(f"the end of a {kind}", record_given.closed_us, now)
+        _refuse_future("closed_at", record_given.closed_us, now)
         if record_given.closed_us < record_given.opened_us:
             raise ConfigError(
-                f"{kind} {record_given.external_id!r} is closed before it was opened; closed must not be earlier"
+                f"{kind} {record_given.external_id!r} is closed before it was opened; closed_at must not be earlier"
             )
     elif record_given.outcome is not None:
-        raise ConfigError(f"{kind} {record_given.external_id!r} has an outcome and no end; an outcome needs closed too")
+        raise ConfigError(f"{kind} {record_given.external_id!r} has an outcome and no end; it needs closed_at too")
 
 
 def _refuse_word(what: str, word: str, most: int = MOST_WORD_CHARACTERS) -> None:

@@ -14,7 +14,7 @@ import polars as pl
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import from_microseconds
-from fivefold.domain.errors import ConflictError, FileFormatError, InvalidDataError, NotFoundError
+from fivefold.domain.errors import ConflictError, InvalidDataError, NotFoundError
 from fivefold.risk.language.fields import FieldType
 from fivefold.store.accounts.organisation import base_currency_of
 from fivefold.store.audit import log
@@ -174,8 +174,6 @@ def _read(
         try:
             frame = transaction_frame([row for _, row in rows], declared)
             read = read_columns(frame, declared, now, text=False, most_named=None)
-        except FileFormatError:
-            return None
         except InvalidDataError as error:
             wrong = {rows[problem.row][0] for problem in error.every}
             if not wrong:

@@ -77,7 +77,7 @@ def add_transactions(
 
     Raises:
         NotFoundError: there is no such type.
-        FileFormatError: a required column is missing.
+        FileFormatError: a required column is missing in a file.
         InvalidDataError: invalid rows, each named.
     """
     now = context.now()

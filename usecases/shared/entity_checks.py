@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from fivefold.domain.errors import InvalidDataError, Problem
 from fivefold.domain.text import control_in
-from fivefold.features.reading.columns import short_text
+from fivefold.features.reading.columns import cut_text, short_text
 from fivefold.risk.facts.portfolio import ENTITY, error_of
 from fivefold.risk.facts.reading import entities_from_rows, read_field
 from fivefold.risk.language.fields import FieldType
@@ -49,20 +49,20 @@ class EntityRow:
     owners: Sequence[OwnerGiven] | None = None
 
 
-def refuse_bad_rows(rows: Sequence[EntityRow], fields: Mapping[str, FieldType]) -> None:
-    """Raise InvalidDataError if a name or a value is invalid, naming each of them."""
-    problems = problems_of_rows(rows, fields)
+def refuse_bad_rows(rows: Sequence[EntityRow], fields: Mapping[str, FieldType], own: str = ENTITY) -> None:
+    """Raise InvalidDataError if a name or a value is invalid, naming each of them; *own* is the field of the names."""
+    problems = problems_of_rows(rows, fields, own)
     if problems:
         raise InvalidDataError(problems)
 
 
-def problems_of_rows(rows: Sequence[EntityRow], fields: Mapping[str, FieldType]) -> list[Problem]:
-    """Name every problem of names and values; these are checked once everything else is valid."""
-    problems = [problem for number, row in enumerate(rows) for problem in _problems_of_name(number, row.external_id)]
+def problems_of_rows(rows: Sequence[EntityRow], fields: Mapping[str, FieldType], own: str = ENTITY) -> list[Problem]:
+    """Name every problem of names, in the field *own*; of values once everything else is valid."""
+    problems = [each for number, row in enumerate(rows) for each in _problems_of_name(number, own, row.external_id)]
     first: dict[str, int] = {}
     for number, row in enumerate(rows):
         if first.setdefault(row.external_id, number) != number:
-            problems.append(Problem(number, ENTITY, f"{short_text(row.external_id)} is repeated", "each once"))
+            problems.append(Problem(number, own, f"{short_text(row.external_id)} is repeated", "each once"))
         problems += [
             Problem(number, name, "is not a field of this type", ", ".join(fields) or "none")
             for name in row.attributes
@@ -72,13 +72,13 @@ def problems_of_rows(rows: Sequence[EntityRow], fields: Mapping[str, FieldType])
     return problems or _problems_of_values(rows, fields)
 
 
-def _problems_of_name(number: int, name: Any) -> list[Problem]:
+def _problems_of_name(number: int, own: str, name: Any) -> list[Problem]:
     right = f"text of 1 to {MOST_CHARACTERS} characters"
     if not isinstance(name, str) or not 1 <= len(name) <= MOST_CHARACTERS or not storable(name):
-        return [Problem(number, ENTITY, f"is {short_text(name)}", right)]
+        return [Problem(number, own, f"is {short_text(name)}", right)]
     if ERASED_NAME.fullmatch(name):
         other = "any name but erased- and a number"
-        return [Problem(number, ENTITY, f"is {short_text(name)}, a name reserved for erased entities", other)]
+        return [Problem(number, own, f"is {short_text(name)}, a name reserved for erased entities", other)]
     return []
 
 
@@ -113,11 +113,11 @@ def _problems_of_values(rows: Sequence[EntityRow], fields: Mapping[str, FieldTyp
         if isinstance(value, float) and not isfinite(value)
     ]
     for name in names:
-        wrong = [frame[error_of(name)]] if error_of(name) in frame.columns else []
+        wrong = [(frame[error_of(name)], cut_text)] if error_of(name) in frame.columns else []  # quoted already
         read = read_field(frame[name], declared[name])[1]
-        for bad in [*wrong, *([] if read is None else [read])]:
+        for bad, write in [*wrong, *([] if read is None else [(read, short_text)])]:
             problems += [
-                Problem(number, name, f"is {short_text(text)}", allowed_values(declared[name]))
+                Problem(number, name, f"is {write(text)}", allowed_values(declared[name]))
                 for number, text in enumerate(bad.to_list())
                 if text is not None
             ]

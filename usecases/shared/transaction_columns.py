@@ -16,6 +16,7 @@ from fivefold.features import schema as c
 from fivefold.features.reading.columns import (
     ALLOWED_NUMBER,
     ALLOWED_TEXT,
+    ALLOWED_TIME,
     ErrorCollector,
     Mask,
     read_identifiers,
@@ -53,7 +54,8 @@ SENT_AS = {
 """The API's names of the table's columns."""
 
 _MONEY = {c.AMOUNT, c.BALANCE}
-_PLAIN = "text, a number below 2^63 or null"
+_TIMES = {c.DATE, c.CREATED}
+_PLAIN = "text"
 
 AHEAD_US = DAY_US
 """How far ahead of now a transaction may be dated, as clocks and zones differ. It counts from its own moment."""
@@ -271,11 +273,23 @@ def _arrow(column: pl.Series) -> Any:
 def transaction_frame(rows: Sequence[Mapping[str, Any]], own: Mapping[str, FieldType]) -> pl.DataFrame:
     """Make a frame of a request's rows: a column with both numbers and texts becomes text.
 
-    An undeclared field is left out. FileFormatError if a required column is missing; InvalidDataError for values that
-    no column can hold, such as half a surrogate, which JSON can write, and for `misspelt_columns`.
+    An undeclared field is left out. InvalidDataError if no row has a required field, for values that no column can
+    hold, such as half a surrogate, which JSON can write, and for `misspelt_columns`.
     """
-    _owner_among(list(dict.fromkeys(chain.from_iterable(rows))))
+    names = dict.fromkeys(chain.from_iterable(rows))
+    missing = [name for name in NEEDED if name not in names]
+    if names.keys().isdisjoint(OWNERS):
+        missing.append(OWNERS[0])
+    if missing:
+        raise InvalidDataError(
+            [Problem(row, name, "is missing", _allowed(name)) for row in range(len(rows)) for name in missing]
+        )
     return plain_frame(rows, own, KNOWN)
+
+
+def _allowed(name: str) -> str:
+    """Say in words what a known field may hold, where nothing of its column was read."""
+    return ALLOWED_NUMBER if name in _MONEY else ALLOWED_TIME if name in _TIMES else _PLAIN
 
 
 def misspelt_columns(
@@ -304,7 +318,7 @@ def plain_frame(
     names = dict.fromkeys(chain.from_iterable(rows))
     columns = {name: _column(rows, name) for name in names if name in allowed or name in own}
     problems = [
-        Problem(number, name, f"is {short_text(value)}", allowed_values(own[name]) if name in own else _PLAIN)
+        Problem(number, name, f"is {short_text(value)}", allowed_values(own[name]) if name in own else _allowed(name))
         for name, values in columns.items()
         if not _all_plain(values)
         for number, value in enumerate(values)

@@ -69,11 +69,15 @@ REFUSED: dict[str, tuple[Callable[[Bank], object], type[Exception], str]] = {
     "a tag that it has not": (untag, NotFoundError, "does not have the tag 'watch'"),
     "a screening to come": (lambda bank: screen(bank, at_us=bank.now + 1), ConfigError, "in the future"),
     "a screening without a name": (lambda bank: screen(bank, word=""), ConfigError, "the screening is ''"),
-    "a case to come": (lambda bank: record(bank, opened(bank, opened_us=bank.now + 1)), ConfigError, "in the future"),
+    "a case to come": (
+        lambda bank: record(bank, opened(bank, opened_us=bank.now + 1)),
+        ConfigError,
+        "opened_at is at .* in the future",
+    ),
     "a case that ends first": (
         lambda bank: record(bank, opened(bank, closed_us=bank.now - 2 * DAY_US)),
         ConfigError,
-        "closed before it was opened",
+        "closed before it was opened; closed_at must not be earlier",
     ),
     "a case that will end": (
         lambda bank: record(bank, opened(bank, closed_us=bank.now + 1)),
@@ -83,7 +87,7 @@ REFUSED: dict[str, tuple[Callable[[Bank], object], type[Exception], str]] = {
     "an outcome of an open case": (
         lambda bank: record(bank, opened(bank, outcome="confirmed")),
         ConfigError,
-        "has an outcome and no end",
+        "has an outcome and no end; it needs closed_at too",
     ),
     "a case without a number": (lambda bank: record(bank, opened(bank, external_id="")), ConfigError, "case's number"),
     "a field that cases lack": (

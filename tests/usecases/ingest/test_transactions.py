@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import FileFormatError, InvalidDataError, NotFoundError
+from fivefold.domain.errors import InvalidDataError, NotFoundError
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.usecases.ingest.transactions import TransactionCounts, add_transactions
 from fivefold.usecases.shared.actors import Actor
@@ -148,11 +148,13 @@ def test_a_day_ahead_is_the_most(bank: Bank) -> None:
     assert bank.now + DAY_US == platforms.NOW + DAY_US
 
 
-def test_columns_that_all_have_are_named(bank: Bank) -> None:
-    with pytest.raises(
-        FileFormatError, match="have no transaction_amount, user_id or entity_id; they have transaction_id"
-    ):
-        take(bank, {"transaction_id": "1", "transaction_currency": "EUR", "transaction_date": "2026-01-01"})
+def test_fields_that_no_row_has_are_named_by_row(bank: Bank) -> None:
+    row = {"transaction_id": "1", "transaction_currency": "EUR", "transaction_date": "2026-01-01"}
+    with pytest.raises(InvalidDataError) as refused:
+        take(bank, row, {**row, "transaction_id": "2"})
+    missing = [(problem.row, problem.field, problem.problem) for problem in refused.value.problems]
+    fields = ("transaction_amount", "user_id")
+    assert missing == [(number, field, "is missing") for number in (0, 1) for field in fields]
 
 
 def test_another_organisation_has_its_own(bank: Bank) -> None:
