@@ -105,8 +105,8 @@ def run_flow_examples(
     flow = analysed.flow
     problems = [*check_flow_examples(analysed.declared), *check_expected(analysed)]
     if problems:
-        diagnostics = findings(example_diagnostics(flow.examples, problems), flow, document)
-        raise InvalidRulesetError([replace(each, fatal=True) for each in diagnostics], f"the examples of {flow.name}")
+        diagnostics = example_diagnostics(flow.examples, problems)
+        raise InvalidRulesetError(findings(diagnostics, flow, document), f"the examples of {flow.name}")
     everyone = portfolio_of_examples(analysed, lists, as_of)
     results, ways_run = [], set[str]()
     for number, example in enumerate(flow.examples):

@@ -55,6 +55,7 @@ def run_tests(
     from fivefold.risk.governance.examples.run import run_examples
     from fivefold.risk.governance.reports.examples import ExamplesReport
     from fivefold.risk.governance.reports.json_text import report_json
+    from fivefold.risk.language.documents import Document
     from fivefold.usecases.portfolio_files.bundled import lists_with, load_ruleset, ruleset_text
 
     if mutate and format_ is TestFormat.JUNIT:
@@ -63,12 +64,12 @@ def run_tests(
         if value is not None and not mutate:
             raise ConfigError(f"{option} is about changes by one step; it needs --mutate")
     analysed, lists_by_name, now = load_ruleset(path), lists_with(lists), moment(as_of, "--as-of")
-    report = ExamplesReport(analysed.ruleset, run_examples(analysed, lists_by_name, now))
+    document = Document(ruleset_text(path))
+    report = ExamplesReport(analysed.ruleset, run_examples(analysed, lists_by_name, now, document))
     if mutate and not report.failed:
         from fivefold.risk.governance.mutation.run import mutate as try_changes
-        from fivefold.risk.language.documents import Document
 
-        end, document = monotonic() + (seconds or MOST_SECONDS), Document(ruleset_text(path))
+        end = monotonic() + (seconds or MOST_SECONDS)
         tried = try_changes(analysed, lists_by_name, now, document, is_over=lambda: monotonic() > end)
         if format_ is TestFormat.JSON:
             typer.echo(report_json("mutations", tried), nl=False)

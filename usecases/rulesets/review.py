@@ -12,7 +12,7 @@ from fivefold.flows.groups.language import Group
 from fivefold.flows.language import Flow
 from fivefold.risk.facts.portfolio import NamedList
 from fivefold.risk.governance.examples.run import ExampleResults, run_examples
-from fivefold.risk.governance.lint.ruleset import lint_text
+from fivefold.risk.governance.lint.ruleset import lint_text, lint_text_by_check
 from fivefold.risk.language.policy import Policy
 from fivefold.risk.language.purposes import PolicyPurposes
 from fivefold.risk.language.ruleset import Ruleset
@@ -243,9 +243,12 @@ def refuse_findings(findings: Sequence[Finding], why: str, source: str, purpose:
 
 
 def read_matching_ruleset(document: str, around: OrganisationContext) -> Ruleset:
-    """Read a ruleset that can be run on what an organisation has; InvalidRulesetError names what stands against it."""
-    analysed, findings = lint_text(document, around.lists, declared=around.declared)
-    wrong = [finding for finding in findings if finding.fatal]
+    """Read a ruleset that can be run on what an organisation has; InvalidRulesetError names what stands against it.
+
+    Its examples may be wrong: they are no part of what is run.
+    """
+    analysed, checked = lint_text_by_check(document, around.lists, declared=around.declared)
+    wrong = [finding for diagnostic, finding in checked if finding.fatal and diagnostic.check != "examples"]
     wrong += [] if analysed is None else organisation_findings(analysed.ruleset, around)
     if analysed is None or wrong:
         raise InvalidRulesetError(wrong)

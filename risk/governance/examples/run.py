@@ -8,6 +8,7 @@ import polars as pl
 
 from fivefold.domain.errors import InvalidRulesetError
 from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.compiler.diagnostics import findings
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import COMPUTED, Assessments, Status
 from fivefold.risk.engine.explain.breakdown import Explanation, explain_all
@@ -20,6 +21,8 @@ from fivefold.risk.governance.examples.facts import (
     example_portfolio,
     previous_levels,
 )
+from fivefold.risk.governance.lint.ruleset import example_diagnostics
+from fivefold.risk.language.documents import Document
 from fivefold.risk.language.ruleset import Expectation, Ruleset
 
 
@@ -142,13 +145,16 @@ def _percent(part: int, whole: int) -> Decimal:
     return Decimal(100) * part / whole if whole else Decimal(100)
 
 
-def run_examples(analysed: AnalysedRuleset, lists: Mapping[str, NamedList], as_of: int) -> ExampleResults:
+def run_examples(
+    analysed: AnalysedRuleset, lists: Mapping[str, NamedList], as_of: int, document: Document | None = None
+) -> ExampleResults:
     """Assess all examples of a ruleset at once and compare.
 
     Args:
         analysed: the ruleset, with its examples.
         lists: the named lists.
         as_of: for examples that name no moment of their own (microseconds).
+        document: from which the ruleset was read; without it what is wrong has no line.
 
     Raises:
         InvalidRulesetError: an example gives something that the ruleset does not know.
@@ -156,7 +162,8 @@ def run_examples(analysed: AnalysedRuleset, lists: Mapping[str, NamedList], as_o
     ruleset = analysed.ruleset
     problems = check_examples(ruleset)
     if problems:
-        raise InvalidRulesetError(problems, f"ruleset {ruleset.name}")
+        diagnostics = example_diagnostics(ruleset.examples, problems)
+        raise InvalidRulesetError(findings(diagnostics, ruleset, document), f"ruleset {ruleset.name}")
     cases_held: dict[str, set[int]] = {rule.id: set() for rule in ruleset.rules}
     expected: dict[str, set[int]] = {rule.id: set() for rule in ruleset.rules}
     results = []

@@ -242,7 +242,7 @@ def example_diagnostics(examples: Sequence[GivenExample], problems: Iterable[Fin
         number = next(number for number, name in enumerate(names) if f"{finding.where}, ".startswith(f"{name}, "))
         part = finding.where.removeprefix(names[number])[2:]
         path: Path = ("examples", number, "given", part) if part else ("examples", number)
-        yield Diagnostic(path, finding.problem, Severity.WARNING)
+        yield Diagnostic(path, finding.problem)
 
 
 def lint_scope(analysed: Analysed[Any], lists: Lists | None) -> LintScope:

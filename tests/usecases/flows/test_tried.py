@@ -145,10 +145,13 @@ def test_a_draft_is_tried_before_it_is_committed(engine: Engine) -> None:
     save_flow_draft(bank.context, LARGE.replace("above: 100}", "above: 10}"))
     found = try_flow_draft(bank.context, "large", "a", "t1")
     assert (found.version, found.why["at"]) == (None, "flag")
-    save_flow_draft(bank.context, LARGE.replace("to: flag}", "to: nowhere}"), 1)
+    wrong_example = "examples:\n  - {name: one, given: {unknown: 5}, ends: nothing}\n"
+    save_flow_draft(bank.context, f"{LARGE.rstrip()}\n{wrong_example}", 1)
+    assert try_flow_draft(bank.context, "large", "a", "t1").why["at"] == "nothing"
+    save_flow_draft(bank.context, LARGE.replace("to: flag}", "to: nowhere}"), 2)
     with pytest.raises(ConflictError, match="there is no step nowhere"):
         try_flow_draft(bank.context, "large", "a", "t1")
-    save_flow_draft(bank.context, LARGE.replace("steps:", "stages:"), 2)
+    save_flow_draft(bank.context, LARGE.replace("steps:", "stages:"), 3)
     with pytest.raises(InvalidRulesetError):
         try_flow_draft(bank.context, "large", "a", "t1")
 

@@ -111,6 +111,7 @@ def test_what_is_to_be_run_has_to_fit(engine: Engine, ana: Actor) -> None:
         around = context_of(session, family_named(session, ana.organisation_id, "retail"))
     assert around.levels == LEVELS
     assert read_matching_ruleset(document(), around).name == "retail"
+    assert read_matching_ruleset(document().replace("{level: medium}", "{level: lowest}"), around).name == "retail"
     wrong: dict[str, Any] = {"levels: [low": "levels: [lowest", "{in_list: watched}": "{in_list: gone}", "score:": "s:"}
     for old, new in wrong.items():
         with pytest.raises(InvalidRulesetError):

@@ -11,9 +11,11 @@ from fivefold.domain.errors import InvalidRulesetError
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.facts.portfolio import read_list
 from fivefold.risk.governance.examples.run import run_examples
-from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.documents import Document
+from fivefold.risk.language.reading import read_document, read_ruleset
 from fivefold.risk.language.ruleset import Ruleset
 from tests.risk.conftest import Refusal
+from tests.risk.governance.linted import HERE
 
 Data = dict[str, Any]
 DAY = parse_moment("2024-07-01")
@@ -195,3 +197,8 @@ def test_ruleset_without_examples_reaches_nothing() -> None:
 def test_example_that_gives_what_is_unknown_is_refused(refusal: Refusal) -> None:
     with refusal(InvalidRulesetError):
         run_examples(AnalysedRuleset(ruleset(example({"contry": "NO"}))), LISTS, DAY)
+    text = (HERE / "clean-points.yaml").read_text(encoding="utf-8")
+    document = Document(text.replace("given: {kind:", "given: {kin:"))
+    with pytest.raises(InvalidRulesetError) as refused:
+        run_examples(AnalysedRuleset(read_document(Ruleset, document, "a test")), LISTS, DAY, document)
+    assert [finding.line for finding in refused.value.findings] == [76]
