@@ -30,7 +30,7 @@ def query(plan: Plan) -> str:
             WHERE epoch_us(transaction_date) <= {plan.as_of}),
         priced AS (
             SELECT *, CASE WHEN code = '{base}' THEN original
-                ELSE round_even(original / units * rate * {minor_units(base)}, 0)::BIGINT END AS amount
+                ELSE round_even(abs(number) * rate * {minor_units(base)}, 0)::BIGINT END AS amount
             FROM read),
         counted AS (SELECT user_id, {", ".join(_columns(plan.as_of))} FROM priced GROUP BY user_id)
         SELECT entity_id AS user_id, {", ".join(_filled())}

@@ -1,6 +1,7 @@
 """Transactions as rules read them: whole minor units, one clock, three states; what cannot be read is named."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Context, Decimal
 from typing import Final
 
 import polars as pl
@@ -39,6 +40,11 @@ CONTRADICTS: Final = "@contradicts"
 TAKEN = frozenset({LINKED_ENTITY, AS_OF, *TRANSACTION_FIELDS, *map(original_of, MONEY_FIELDS)})
 _NUMBER, _CODE, _ID, _STATE = "@number", "@code", "@id", "@state"
 _POSITION, _UNITS, _LIMIT, _OWN, _BASED = "@position", "@units", "@limit", "@own", "@based"
+_PER_UNIT, _SIZE = "@per unit", "@size"
+_EXACT: Final = Context(prec=50)
+"""Holds a product of two floats' shortest decimals, of 17 digits each, and of minor units."""
+_MOST_ERROR: Final = 2.0**-50
+"""Of two decimals times a power of ten in floats, as a part of the product: four roundings of 2^-53 are half of it."""
 _UNUSUAL = pl.col(_CODE).replace_strict(unusual_minor_units(), default=100, return_dtype=pl.Float64)
 """Minor units of a currency without a rate: its amount is known in its own units, and in the base's it is not."""
 _NO_TEXT = pl.lit(None, pl.String)
@@ -51,10 +57,11 @@ _STATE_WORDS: Final = pl.Series(["settled", *(_WORDS[code] for code in STATES.va
 def prepare(frame: pl.DataFrame | pl.LazyFrame, rates: RateTable, declared: Mapping[str, FieldType]) -> LinkedFacts:
     """Read transactions.
 
-    Money is brought to whole minor units of its own currency, then converted at the table's rate into whole minor
-    units of the base, each step rounded half-even. A state that is absent is settled. Rows without amount, currency
-    or time that can be read, or with a state that is none, have no time and stand among the problems. So does the money
-    of a currency without a rate, which is unknown in the base: the transaction counts, and its own amount is known.
+    The money of each transaction is brought to whole minor units of its own currency, and beside it converted at the
+    table's rate into whole minor units of the base: each the exact product, as `whole_minor` has it. A state that is
+    absent is settled. Rows without amount, currency or time that can be read, or with a state that is none, have no
+    time and stand among the problems. So does the money of a currency without a rate, which is unknown in the base: the
+    transaction counts, and its own amount is known.
 
     Args:
         frame: the API's columns, with `user_id` or `entity_id`.
@@ -144,8 +151,7 @@ def _facts(
     minor = _minor(rates)
     dearest = [max(units, rate * minor_units(rates.base)) for units, rate in zip(minor, rates.units, strict=True)]
     limit = pl.coalesce(_by_currency([largest_amount(units) for units in dearest]), LARGEST_MAGNITUDE)
-    # 0.29 × 100 is 28.999999999999996: what was written is 29.
-    own = (pl.col(_NUMBER).abs() * pl.col(_UNITS)).round(mode="half_to_even")
+    own = _whole_minor(pl.col(_NUMBER).abs(), pl.lit(1.0), pl.col(_UNITS))
     steps = ({_UNITS: units, _LIMIT: limit}, {_OWN: own}, {_BASED: _converted(rates)})
     for step in steps:
         rows = rows.with_columns(**step)
@@ -166,7 +172,7 @@ def _facts(
 def _columns() -> dict[str, pl.Expr]:
     """Give the fields that every transaction has, over the columns of `_facts`."""
     number = pl.col(_NUMBER)
-    size, original = (pl.col(name).cast(pl.Int64, strict=False) for name in (_BASED, _OWN))
+    size, original = pl.col(_BASED), pl.col(_OWN)
     return {
         "amount": size,
         "signed_amount": pl.when(number < 0).then(-size).otherwise(size),
@@ -214,12 +220,52 @@ def _minor(rates: RateTable) -> list[float]:
 
 
 def _converted(rates: RateTable) -> pl.Expr:
-    """Give whole minor units of the base currency, still as floats, as `_OWN` are of the transaction's own."""
-    base = rates.positions[rates.base]
-    per_unit = _by_currency(list(rates.units))
-    units = float(minor_units(rates.base))
-    converted = (pl.col(_OWN) / pl.col(_UNITS) * per_unit * units).round(mode="half_to_even")
-    return pl.when(pl.col(_POSITION) == base).then(pl.col(_OWN)).otherwise(converted)
+    """Give whole minor units of the base currency, as `_OWN` are of the transaction's own."""
+    is_base = pl.col(_POSITION) == rates.positions[rates.base]
+    others = pl.when(~is_base).then(pl.col(_NUMBER).abs())
+    units = pl.lit(float(minor_units(rates.base)))
+    converted = _whole_minor(others, _by_currency(list(rates.units)), units)
+    return pl.when(is_base).then(pl.col(_OWN)).otherwise(converted)
+
+
+def whole_minor(size: float, per_unit: float, units: float) -> int:
+    """Give an amount at a rate in whole minor units: the product of the decimals as written, rounded half to even once.
+
+    Floats decide wherever their product is further from a half than it can be wrong. Elsewhere the decimals do: each is
+    the shortest that gives its float, which is what was written if that has at most 15 digits.
+
+    Args:
+        size: of the amount, without its sign.
+        per_unit: worth of one unit of its currency.
+        units: minor units of the currency that the result is in.
+
+    >>> whole_minor(0.29, 1.0, 100.0), whole_minor(50.50, 0.95, 100.0), whole_minor(66.665, 1.0, 100.0)
+    (29, 4798, 6666)
+    """
+    product = size * per_unit * units
+    if abs(product % 1 - 0.5) > product * _MOST_ERROR:
+        return round(product)
+    return round(_EXACT.multiply(_EXACT.multiply(Decimal(repr(size)), Decimal(repr(per_unit))), Decimal(units)))
+
+
+def _whole_minor(size: pl.Expr, per_unit: pl.Expr, units: pl.Expr) -> pl.Expr:
+    """Give what `whole_minor` does, for columns: few products are near a half, and each such is decided once."""
+    return pl.struct(size.alias(_SIZE), per_unit.alias(_PER_UNIT), units.alias(_UNITS)).map_batches(
+        _decided, return_dtype=pl.Int64, is_elementwise=True
+    )
+
+
+def _decided(factors: pl.Series) -> pl.Series:
+    frame = factors.struct.unnest()
+    product = frame[_SIZE] * frame[_PER_UNIT] * frame[_UNITS]
+    whole = product.round(mode="half_to_even").cast(pl.Int64, strict=False)
+    near = ((product - product.floor() - 0.5).abs() <= product * _MOST_ERROR) & (product < MOST_MINOR)
+    if not near.any():
+        return whole
+    undecided = frame.filter(near).unique()
+    exact = pl.Series([min(whole_minor(*row), MOST_MINOR) for row in undecided.rows()], dtype=pl.Int64)
+    answers = undecided.with_columns(exact.alias(_BASED))
+    return frame.join(answers, on=frame.columns, how="left", maintain_order="left")[_BASED].fill_null(whole)
 
 
 def largest_amount(units: float) -> float:

@@ -15,7 +15,7 @@ from fivefold.risk.facts.linked import LINKED_ENTITY, TIME, UNREADABLE, LinkedFa
 from fivefold.risk.facts.portfolio import AS_OF
 from fivefold.risk.facts.records import CLOSED, OPEN, OPENED, OUTCOME, STATUS
 from fivefold.risk.facts.single.values import LeftToColumnsError, own_rows, plain_moments, plain_texts, read_plain
-from fivefold.risk.facts.transactions import WORDS_OF_STATES, largest_amount
+from fivefold.risk.facts.transactions import WORDS_OF_STATES, largest_amount, whole_minor
 from fivefold.risk.language.fields import FieldType
 
 
@@ -137,15 +137,15 @@ def rows_of_stored(
         kind, size = kinds[code], abs(number)
         if not size <= kind.largest or state not in WORDS_OF_STATES:
             raise LeftToColumnsError("amount")
-        original = float(round(size * kind.units))
-        based = original if kind.rate is None else round(original / kind.units * kind.rate * base_units)
+        original = whole_minor(size, 1.0, kind.units)
+        based = original if kind.rate is None else whole_minor(size, kind.rate, base_units)
         rows.append(
             {
                 **dict(zip(names, own, strict=True)),
                 TIME: time,
                 "currency": code,
                 "state": WORDS_OF_STATES[state],
-                **_money(number, int(based), int(original)),
+                **_money(number, based, original),
             }
         )
     return rows

@@ -13,7 +13,7 @@ from dateutil.relativedelta import relativedelta
 from tests.risk.engine.reference_conditions import AGGREGATES, BAD, SOURCES, Data, World, holds, inputs_in
 
 UNITS = {"EUR": 100, "USD": 100, "JPY": 1}
-RATES = {"EUR": Fraction(1), "USD": Fraction(2), "JPY": Fraction(1, 4)}
+RATES = {"EUR": Fraction(1), "USD": Fraction("0.95"), "JPY": Fraction("0.005")}
 """What one unit is worth in euro."""
 
 
@@ -100,11 +100,12 @@ def _transaction(row: Data) -> Data:
     if amount is None or not isfinite(amount):
         return {**fact, "bad": True}
     units = UNITS.get(currency, 100)
-    own = Fraction(round(Fraction(Decimal(repr(abs(amount)))) * units), units)
+    written = Fraction(Decimal(repr(abs(amount))))
+    own = Fraction(round(written * units), units)
     sign = -1 if amount < 0 else 1
     size = None  # without a rate
     if currency in RATES:
-        size = own if currency == "EUR" else Fraction(round(own * RATES[currency] * 100), 100)
+        size = Fraction(round(written * RATES[currency] * 100), 100)
     return {
         **fact,
         "amount": size,

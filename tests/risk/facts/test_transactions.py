@@ -1,6 +1,7 @@
 """Raw transactions become whole minor units, one clock and three states; what cannot be read is named."""
 
 from datetime import UTC, date, datetime
+from fractions import Fraction
 from math import inf, isfinite, nan
 
 import polars as pl
@@ -13,13 +14,13 @@ from fivefold.domain.errors import FileFormatError, InvalidRulesetError
 from fivefold.domain.money import Rate, RateTable, minor_units
 from fivefold.features.schema import LARGEST_MAGNITUDE, STATES
 from fivefold.risk.facts.linked import LinkedFacts
-from fivefold.risk.facts.transactions import prepare
+from fivefold.risk.facts.transactions import prepare, whole_minor
 from fivefold.risk.language.fields import OneOf
 from tests.risk.conftest import Refusal
 
 DAY = date(2024, 7, 1)
 RATES = RateTable(
-    "EUR", DAY, {code: Rate(rate, DAY) for code, rate in {"USD": 0.93, "JPY": 0.0058, "KWD": 3.01}.items()}, "test"
+    "EUR", DAY, {code: Rate(rate, DAY) for code, rate in {"USD": 0.95, "JPY": 0.0058, "KWD": 3.01}.items()}, "test"
 )
 WORDS = {0: "settled", 1: "pending", 2: "failed"}
 
@@ -61,12 +62,18 @@ def problems(**columns: object) -> list[tuple[str | None, int | None, str | None
         (-0.29, "EUR", 29, 29),
         (0.125, "EUR", 12, 12),
         (0.375, "EUR", 38, 38),
-        (1.0, "USD", 100, 93),
+        (66.665, "EUR", 6666, 6666),  # 66.665 × 100 is 6666.500000000001
+        (33.335, "EUR", 3334, 3334),
+        (1.0, "USD", 100, 95),
+        (50.50, "USD", 5050, 4798),  # 47.975, though 50.5 × 0.95 × 100 is 4797.499999999999
+        (0.005, "USD", 0, 0),
+        (0.015, "USD", 2, 1),  # 0.01425: what was written is converted, not what is left of it in its own currency
         (1000, "JPY", 1000, 580),
         (0.5, "JPY", 0, 0),
-        (1.2345, "KWD", 1234, 371),
+        (1.2345, "KWD", 1234, 372),
         (90_071_992_547_409.0, "EUR", 9_007_199_254_740_900, 9_007_199_254_740_900),
         (1e15, "EUR", 10**17, 10**17),
+        (123_456_789_012_345.67, "EUR", 12_345_678_901_234_567, 12_345_678_901_234_567),  # which no float is
     ],
 )
 def test_money_becomes_whole_minor_units(amount: float, currency: str, original: int, base: int) -> None:
@@ -76,16 +83,21 @@ def test_money_becomes_whole_minor_units(amount: float, currency: str, original:
     assert (row["original_signed_amount"], row["signed_amount"]) == (sign * original, sign * base)
 
 
-@given(st.lists(st.tuples(st.floats(-1e12, 1e12), st.sampled_from(RATES.codes)), min_size=1, max_size=20))
-def test_money_is_as_the_slow_way_has_it(rows: list[tuple[float, str]]) -> None:
+written = st.builds(
+    lambda digits, places: float(f"{digits}e-{places}"), st.integers(-(10**15), 10**15), st.integers(0, 9)
+)
+"""Amounts of few digits, many of which lie on a half once they are converted."""
+
+
+@given(st.lists(st.tuples(written | st.floats(-1e15, 1e15), st.sampled_from(RATES.codes)), min_size=1, max_size=20))
+def test_money_is_the_exact_product_of_what_was_written(rows: list[tuple[float, str]]) -> None:
     made = read(transaction_amount=[amount for amount, _ in rows], transaction_currency=[code for _, code in rows])
-    originals = [round(abs(amount) * minor_units(code)) for amount, code in rows]
-    based = [
-        original if code == "EUR" else round(original / minor_units(code) * RATES.per_unit(code) * 100)
-        for original, (_, code) in zip(originals, rows, strict=True)
-    ]
+    exact = [(Fraction(repr(abs(amount))), code) for amount, code in rows]
+    originals = [round(amount * minor_units(code)) for amount, code in exact]
+    based = [round(amount * Fraction(repr(RATES.per_unit(code))) * 100) for amount, code in exact]
     assert made["original_amount"].to_list() == originals
     assert made["amount"].to_list() == based
+    assert [whole_minor(abs(amount), RATES.per_unit(code), 100.0) for amount, code in rows] == based
     assert made["direction"].to_list() == [
         "deposit" if amount > 0 else "withdrawal" if amount < 0 else None for amount, _ in rows
     ]

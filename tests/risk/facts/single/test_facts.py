@@ -17,7 +17,7 @@ from fivefold.risk.facts.transactions import prepare_stored
 
 DAY = date(2024, 7, 1)
 NOW = to_microseconds(DAY)
-RATES = RateTable("EUR", DAY, {"USD": Rate(0.93, DAY), "JPY": Rate(0.0058, DAY), "KWD": Rate(3.0, DAY)}, "test")
+RATES = RateTable("EUR", DAY, {"USD": Rate(0.95, DAY), "JPY": Rate(0.0058, DAY), "KWD": Rate(3.0, DAY)}, "test")
 DECLARED: Any = {"word": "text", "size": "number", "sure": "flag", "on": "date", "words": ("text",), "land": "country"}
 SCHEMA: Any = {
     "entity_id": pl.String,
@@ -39,7 +39,7 @@ stored = st.fixed_dictionaries(
         "entity_id": st.sampled_from(["a", "a", "b"]),
         "transaction_id": st.sampled_from(["t1", "t2"]),
         "time": st.sampled_from([NOW - 2, NOW - 1, NOW, NOW + 1]),
-        "amount": st.floats(-1e7, 1e7) | st.sampled_from([0.0, -0.0, 0.29, 0.005, 1.005, -0.015, 2.675]),
+        "amount": st.floats(-1e7, 1e7) | st.sampled_from([0.0, -0.0, 0.29, 0.005, 1.005, -0.015, 2.675, 50.5]),
         "currency": st.sampled_from(["EUR", "USD", "JPY", "KWD"]),
         "state": st.sampled_from([None, "SUCCEEDED", "PENDING", "FAILED", "COMPLETED"]),
         "word": words,
