@@ -1,7 +1,7 @@
 """Why a run came to its end: every step that it passed, what that asked and saw, and the actions that follow."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -34,9 +34,11 @@ from fivefold.risk.compiler.value_types import InputColumn, inputs_of
 from fivefold.risk.engine.explain.describe import (
     Cuts,
     InputDescription,
+    Pairs,
     condition_words,
     describe_inputs,
     numbers_in,
+    pairs_in,
     value_words,
 )
 from fivefold.risk.language.base import LanguageModel
@@ -190,11 +192,20 @@ class _Shown:
 
 @dataclass(frozen=True, kw_only=True)
 class _Condition:
-    """A condition of a choice, with its inputs by their keys and the numbers that it compares each with."""
+    """A condition of a choice, with its inputs by their keys, and the numbers and inputs that it compares each with."""
 
     when: Condition
     inputs: Mapping[str, LanguageModel]
     cuts: Cuts
+    pairs: Pairs
+
+
+def _joined(parts: Iterable[Mapping[str, tuple[Any, ...]]]) -> dict[str, tuple[Any, ...]]:
+    """Put together what several mappings have under each key."""
+    joined: dict[str, tuple[Any, ...]] = {}
+    for key, values in (item for part in parts for item in part.items()):
+        joined[key] = (*joined.get(key, ()), *values)
+    return joined
 
 
 @lru_cache(maxsize=VERSIONS_KEPT)
@@ -299,11 +310,9 @@ class _Explainer:
             conditions = self._conditions_of(step)
             tried = conditions if decided is None else conditions[: decided + 1]
             inputs = {key: each for condition in tried for key, each in condition.inputs.items()}
-            cuts: dict[str, tuple[Decimal, ...]] = {}
-            for key, numbers in (item for condition in tried for item in condition.cuts.items()):
-                cuts[key] = (*cuts.get(key, ()), *numbers)
+            cuts, pairs = _joined(each.cuts for each in tried), _joined(each.pairs for each in tried)
             self._choices[step.id, decided] = _Shown(
-                descriptions=describe_inputs(inputs.values(), self._names, self._program.base, cuts),
+                descriptions=describe_inputs(inputs.values(), self._names, self._program.base, cuts, pairs),
                 condition="" if decided is None else condition_words(conditions[decided].when),
                 keys=frozenset() if decided is None else frozenset(conditions[decided].inputs),
             )
@@ -318,6 +327,7 @@ class _Explainer:
                     when=way.when,
                     inputs={input_key(each): each for each in inputs_of(way.when)},
                     cuts=numbers_in([way.when]),
+                    pairs=pairs_in([way.when]),
                 )
                 for way in ways
             ]

@@ -6,8 +6,9 @@ from hypothesis import given
 
 from fivefold.flows.steps import STOP, RowContext, Stop
 from fivefold.flows.trace import explain_run
+from fivefold.risk.language.expressions import FieldInput, input_key
 from tests.flows.flows_drawn import Case, cases
-from tests.flows.flows_small import ACTIONS, END, document, program
+from tests.flows.flows_small import ACTIONS, END, NOTHING, document, program
 from tests.flows.test_program import as_columns, as_row, asked_of, by_the_book, compiled
 
 
@@ -47,6 +48,20 @@ def test_saying_why_changes_nothing_and_says_the_same_again(case: Case) -> None:
         assert values == before
         assert explain_run(compiled(case), values, asked_of(row)).as_json() == said
         assert explain_run(made, columns, asked_of(row)).as_json() == said
+
+
+def test_two_inputs_compared_by_several_ways_are_not_shown_as_one_number() -> None:
+    income, most = {"field": "income"}, {"field": "most"}
+    ways = [{"when": {**most, "below": other}, "to": "done"} for other in (income, {"field": "least"})]
+    route = {"id": "way", "route": ways, "otherwise": "nothing"}
+    fields = {"income": "number", "most": "number", "least": "number"}
+    made = program(document(route, END, NOTHING, fields=fields))
+    row = {
+        input_key(FieldInput(field=name)): value
+        for name, value in zip(fields, (1.0, 12345.679, 12345.678), strict=True)
+    }
+    said = explain_run(made, made.run_row(row, RowContext({}, {})))
+    assert said.steps[0].seen == "most is 12,345.679, income is 1, least is 12,345.678"
 
 
 def test_a_written_amount_beyond_its_bounds_is_said_to_be_held() -> None:

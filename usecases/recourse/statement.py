@@ -17,7 +17,7 @@ from fivefold.domain.errors import ConflictError
 from fivefold.risk.compiler.value_types import inputs_of_rule
 from fivefold.risk.engine.assessments import Status
 from fivefold.risk.engine.explain.breakdown import Explanation
-from fivefold.risk.engine.explain.describe import describe_inputs, numbers_compared, value_words
+from fivefold.risk.engine.explain.describe import describe_inputs, numbers_compared, pairs_compared
 from fivefold.risk.engine.explain.rules import RuleOutcome
 from fivefold.risk.governance.disclosure import is_disclosable, is_whole
 from fivefold.risk.governance.what_if.answers import explained
@@ -187,9 +187,10 @@ def _data(subject: ChangedAssessment, rule: Rule) -> Iterator[DataStated]:
     signal = None if rule.decay is None else rule.decay.signal
     inputs = [each for each in inputs_of_rule(rule) if each is not signal]
     row = subject.inputs.row(0, named=True)
-    for one in describe_inputs(inputs, subject.program.analysed.names, subject.base, numbers_compared(rule)):
+    names, cuts, pairs = subject.program.analysed.names, numbers_compared(rule), pairs_compared(rule)
+    for one in describe_inputs(inputs, names, subject.base, cuts, pairs):
         problem = row.get(one.error)
-        yield DataStated(one.name, problem or value_words(row[one.key], one.column, one.currency, one.cuts))
+        yield DataStated(one.name, problem or one.value_words(row))
 
 
 def _effect(rule: Rule, outcome: RuleOutcome) -> Effect:

@@ -20,7 +20,7 @@ from fivefold.risk.compiler.value_types import (
     currency_of,
     linked_source,
 )
-from fivefold.risk.engine.explain.formulas import FormulaDescription
+from fivefold.risk.engine.explain.formulas import FormulaDescription, number_shown
 from fivefold.risk.engine.explain.groups import group_words, path_words
 from fivefold.risk.engine.explain.peers import PeerDescription, peer_words
 from fivefold.risk.facts.portfolio import error_of, path_of
@@ -53,6 +53,7 @@ from fivefold.risk.language.expressions import (
     Window,
     input_key,
     input_of_test,
+    inputs_compared,
     tests_in,
 )
 from fivefold.risk.language.fields import ValueType
@@ -290,6 +291,9 @@ _ROUNDED = frozenset({ValueType.NUMBER, ValueType.FINDING, ValueType.MONEY, Valu
 Cuts = Mapping[str, tuple[Decimal, ...]]
 """The numbers that inputs are compared with, by the inputs' keys."""
 
+Pairs = Mapping[str, tuple[str, ...]]
+"""The keys of the inputs that inputs are compared with, by the inputs' keys."""
+
 
 @dataclass(frozen=True)
 class InputDescription:
@@ -304,6 +308,7 @@ class InputDescription:
         cuts: the numbers that it is compared with: no value is shown rounded across one.
         formula: of a calculation, or how a number is placed among peers; None for every other input.
         linked_by: of a group, the type of its links; None for every other input.
+        others: the inputs that a number is compared with, each with its cuts: no two are shown in a wrong order.
     """
 
     key: str
@@ -315,27 +320,46 @@ class InputDescription:
     cuts: tuple[Decimal, ...]
     formula: FormulaDescription | PeerDescription | None = None
     linked_by: str | None = None
+    others: tuple[tuple[str, tuple[Decimal, ...]], ...] = ()
 
     @property
     def keys(self) -> tuple[str, ...]:
         """The columns that the words need."""
         if self.linked_by is not None:
             return (self.key, path_of(self.key))
-        return (self.key,) if self.formula is None else self.formula.keys
+        others = tuple(key for key, _ in self.others)
+        return (self.key, *others) if self.formula is None else (*self.formula.keys, *others)
 
     def words(self, row: Mapping[str, Any]) -> str:
         """Write the input's value, or the raw value where it could not be read; *row* has one entity's columns."""
         problem = row.get(self.error)
         if problem:
             return f"{self.name} {f'is {problem}' if self.formula is None else 'cannot be calculated'}"
-        shown = value_words(row[self.key], self.column, self.currency, self.cuts)
+        shown = self.value_words(row)
         if self.linked_by is not None:
             return f"{self.name} is {shown}, {path_words(row[path_of(self.key)], self.linked_by)}"
         return f"{self.name} is {shown if self.formula is None else self.formula.words(row, shown)}"
 
+    def value_words(self, row: Mapping[str, Any]) -> str:
+        """Write the input's value alone, as finely as what it is compared with asks; *row* has one entity's columns."""
+        value, between = row[self.key], [self._between(row, key, cuts) for key, cuts in self.others]
+        return value_words(value, self.column, self.currency, (*self.cuts, *(cut for each in between for cut in each)))
+
+    def _between(self, row: Mapping[str, Any], key: str, cuts: Sequence[Decimal]) -> tuple[Decimal, ...]:
+        """Give the middle between the value and another one if they are shown in an order that is not theirs."""
+        value, other = row[self.key], row[key]
+        if value is None or other is None:
+            return ()
+        shown, beside = (
+            number_shown(value_words(each, self.column, "", of)) for each, of in ((value, self.cuts), (other, cuts))
+        )
+        if shown is None or beside is None or _order(shown, beside) == _order(value, other):
+            return ()
+        return ((Decimal(str(value)) + Decimal(str(other))) / 2,)
+
     def shown(self, columns: Mapping[str, Sequence[Any]]) -> Sequence[Any]:
         """Give the values of some entities: as words where these say more, or round, else as they are."""
-        if self.formula is not None or self.linked_by is not None:
+        if self.formula is not None or self.linked_by is not None or self.others:
             rows = zip(*[columns[key] for key in self.keys], strict=True)
             return [self.words(dict(zip(self.keys, row, strict=True))) for row in rows]
         if self.column.kind not in _ROUNDED:
@@ -349,8 +373,16 @@ class InputDescription:
         ]
 
 
+def _order(one: Any, other: Any) -> int:
+    return (one > other) - (one < other)
+
+
 def describe_inputs(
-    inputs: Iterable[LanguageModel], names: Vocabulary, base: str, cuts: Cuts | None = None
+    inputs: Iterable[LanguageModel],
+    names: Vocabulary,
+    base: str,
+    cuts: Cuts | None = None,
+    pairs: Pairs | None = None,
 ) -> tuple[InputDescription, ...]:
     """Prepare inputs, each once.
 
@@ -358,20 +390,29 @@ def describe_inputs(
         inputs: the inputs.
         names: what is declared.
         base: the currency that money is in, where an input names none.
-        cuts: what they are compared with; nothing where it is not given.
+        cuts: the numbers that they are compared with; nothing where it is not given.
+        pairs: which of them are compared with which; none where it is not given.
     """
+    inputs_by_key = {input_key(each): each for each in inputs}
+    columns = {key: column_for(each, names, base) for key, each in inputs_by_key.items()}
+    cuts, pairs = cuts or {}, pairs or {}
     return tuple(
         InputDescription(
             key,
             error_of(key),
             input_words(each),
-            column=column_for(each, names, base),
+            column=columns[key],
             currency=currency_of(each, names) or base,
-            cuts=(cuts or {}).get(key, ()),
+            cuts=cuts.get(key, ()),
             formula=formula_of(each, names, base),
             linked_by=each.linked.by if isinstance(each, Linked) else None,
+            others=tuple(
+                (other, cuts.get(other, ()))
+                for other in pairs.get(key, ())
+                if other in columns and columns[key].kind is ValueType.NUMBER
+            ),
         )
-        for key, each in {input_key(each): each for each in inputs}.items()
+        for key, each in inputs_by_key.items()
     )
 
 
@@ -391,6 +432,11 @@ def numbers_compared(rule: Rule) -> Cuts:
     return numbers_in([case.when for case in rule.cases], rule.input)
 
 
+def pairs_compared(rule: Rule) -> Pairs:
+    """Collect which inputs a rule compares with which."""
+    return pairs_in([case.when for case in rule.cases], rule.input)
+
+
 def numbers_in(conditions: Iterable[Any], own: LanguageModel | None = None) -> Cuts:
     """Collect the numbers that conditions compare each input with; *own* is that of comparisons without a name."""
     cuts: dict[str, tuple[Decimal, ...]] = {}
@@ -401,3 +447,14 @@ def numbers_in(conditions: Iterable[Any], own: LanguageModel | None = None) -> C
             if subject is not None and numbers:
                 cuts[input_key(subject)] = (*cuts.get(input_key(subject), ()), *numbers)
     return cuts
+
+
+def pairs_in(conditions: Iterable[Any], own: LanguageModel | None = None) -> Pairs:
+    """Collect which inputs conditions compare with which, both ways; *own* is that of comparisons without a name."""
+    pairs: dict[str, tuple[str, ...]] = {}
+    for test in (test for condition in conditions for test in tests_in(condition)):
+        subject = input_of_test(test) or own
+        for other in () if subject is None else (input_key(other) for _, other in inputs_compared(test)):
+            for one, beside in ((input_key(subject), other), (other, input_key(subject))):
+                pairs[one] = tuple(dict.fromkeys((*pairs.get(one, ()), beside)))
+    return pairs

@@ -126,9 +126,10 @@ _DIGITS = (None, 6, 9, 12, 15, 17)
 
 @dataclass(frozen=True)
 class _Written:
-    """A formula in words, and what the numbers in it come to; None where some are not numbers."""
+    """A formula in words, its operands by their keys, and what these come to; None where some are not numbers."""
 
     words: str
+    texts: Mapping[str, str]
     result: Fraction | None
 
 
@@ -165,14 +166,21 @@ class FormulaDescription:
 
     def words(self, row: Row, shown: str) -> str:
         """Write the formula with its numbers, and what it comes to; *shown* is the result as it is shown."""
-        own, below = self.calculated.calculation, self._below(row)
+        own = self.calculated.calculation
         named = input_named_by(self.vocabulary.calculations[own])
-        if row.get(input_key(self.calculated)) is None:
-            formula_words = "" if named else f": {self._written(own, row).words}"
-            return f"unknown, as {self._reason(row)}{formula_words}{below}"
-        return f"{self.named(named)} {shown}{below}" if named else f"{self._formula(own, row, shown)} = {shown}{below}"
+        is_known = row.get(input_key(self.calculated)) is not None
+        if named is not None:
+            below = self._below(row, {input_key(named): shown})
+            return f"{self.named(named)} {shown}{below}" if is_known else f"unknown, as {self._reason(row)}{below}"
+        written = self._formula(own, row, shown) if is_known else self._written(own, row)
+        below = self._below(row, written.texts)
+        return (
+            f"{written.words} = {shown}{below}"
+            if is_known
+            else f"unknown, as {self._reason(row)}: {written.words}{below}"
+        )
 
-    def _formula(self, name: str, row: Row, shown: str) -> str:
+    def _formula(self, name: str, row: Row, shown: str) -> "_Written":
         """Write a formula whose parts are so fine that, as they are shown, they come to what is shown.
 
         Where the result was rounded when it was shown, they come to it when it is rounded as well. Parts that were
@@ -180,19 +188,19 @@ class FormulaDescription:
         """
         target, key = number_shown(shown), input_key(CalculationInput(calculation=name))
         if target is None:
-            return self._written(name, row).words
+            return self._written(name, row)
         is_exact = exact_values(self.order, self.vocabulary, self.base, row).get(key) == target
         half = Fraction(1, 2 * 10 ** len(shown.partition(" ")[0].partition(".")[2]))
-        near = ""
+        near: _Written | None = None
         for digits in _DIGITS:
             written = self._written(name, row, digits)
             if written.result == target:
-                return written.words
-            if not near and written.result is not None and abs(written.result - target) <= half:
-                near = written.words
-            if near and not is_exact:
+                return written
+            if near is None and written.result is not None and abs(written.result - target) <= half:
+                near = written
+            if near is not None and not is_exact:
                 return near
-        return near or self._written(name, row, _DIGITS[-1]).words
+        return near or self._written(name, row, _DIGITS[-1])
 
     def _written(self, name: str, row: Row, digits: int | None = None) -> "_Written":
         """Write a formula, with the parts in so many digits, or as values are shown."""
@@ -208,21 +216,26 @@ class FormulaDescription:
         numbers = [number_shown(texts[input_key(each)]) for each in calculation.inputs]
         operand_values = [number for number in numbers if number is not None]
         try:
-            return _Written(
-                words, calculation.function(operand_values) if len(operand_values) == len(numbers) else None
-            )
+            result = calculation.function(operand_values) if len(operand_values) == len(numbers) else None
         except ArithmeticError:
-            return _Written(words, None)
+            result = None
+        return _Written(words, texts, result)
 
-    def _below(self, row: Row) -> str:
-        """Write the formulas of the calculations in it, but for those that are a name alone."""
-        texts = [
-            f"{self.named(each)} is {self._formula(name, row, self._value(each, row))} = {self._value(each, row)}"
-            for name in reversed(self.order[:-1])
-            if input_named_by(self.vocabulary.calculations[name]) is None
-            for each in [CalculationInput(calculation=name)]
-        ]
-        return f", where {' and '.join(texts)}" if texts else ""
+    def _below(self, row: Row, above: Mapping[str, str]) -> str:
+        """Write the formulas of the calculations in it, but for those that are a name alone.
+
+        Each comes to its value as the formulas above show it, where these show it in more digits than others would:
+        *above* has the operands of the first one.
+        """
+        finest, formulas = {**above}, []
+        for name in reversed(self.order[:-1]):
+            if input_named_by(self.vocabulary.calculations[name]) is None:
+                each = CalculationInput(calculation=name)
+                shown = max(finest.get(input_key(each), ""), self._value(each, row), key=len)
+                written = self._formula(name, row, shown)
+                formulas.append(f"{self.named(each)} is {written.words} = {shown}")
+                finest |= {key: max(finest.get(key, ""), text, key=len) for key, text in written.texts.items()}
+        return f", where {' and '.join(formulas)}" if formulas else ""
 
     def _operand_value(self, operand: Any, row: Row, digits: int | None) -> str:
         rule_input: Any = input_of_operand(operand)

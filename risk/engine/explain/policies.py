@@ -9,7 +9,13 @@ import polars as pl
 
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT
 from fivefold.risk.compiler.value_types import inputs_of, inputs_of_policy_rule
-from fivefold.risk.engine.explain.describe import InputDescription, condition_words, describe_inputs, numbers_in
+from fivefold.risk.engine.explain.describe import (
+    InputDescription,
+    condition_words,
+    describe_inputs,
+    numbers_in,
+    pairs_in,
+)
 from fivefold.risk.engine.outcome_codes import rule_column
 from fivefold.risk.engine.policy_program import ACTION, DECIDED, PolicyOutcome, PolicyProgram
 from fivefold.risk.engine.single.policies import single_policy
@@ -121,9 +127,10 @@ def _rule_explainers(program: PolicyProgram, base: str) -> tuple[_PolicyRuleExpl
 def _rule_explainer(rule: PolicyRule, program: PolicyProgram, base: str) -> _PolicyRuleExplainer:
     when, unless = distinct(inputs_of(rule.when)), distinct(inputs_of(rule.unless))
     conditions = [rule.when] if rule.unless is None else [rule.when, rule.unless]
+    names, inputs = program.analysed.names, inputs_of_policy_rule(rule)
     return _PolicyRuleExplainer(
         rule=rule,
-        descriptions=describe_inputs(inputs_of_policy_rule(rule), program.analysed.names, base, numbers_in(conditions)),
+        descriptions=describe_inputs(inputs, names, base, numbers_in(conditions), pairs_in(conditions)),
         of_when=frozenset(map(input_key, when)),
         of_unless=frozenset(map(input_key, unless)),
         condition_text=condition_words(rule.when),

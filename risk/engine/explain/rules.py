@@ -22,6 +22,7 @@ from fivefold.risk.engine.explain.describe import (
     describe_inputs,
     input_words,
     numbers_compared,
+    pairs_compared,
 )
 from fivefold.risk.engine.explain.failures import EntityFailures, Misfit, entity_failures, misfit_words, misfits_of
 from fivefold.risk.engine.outcome_codes import points_of, slot_of
@@ -323,7 +324,7 @@ class Explainer:
         is given of an entity does not depend on the others.
         """
         nothing = [None] * len(columns[ENTITY])
-        shown = {(one.key, one.cuts): one for rule in self.rules for one in rule.descriptions}
+        shown = {(one.key, one.cuts, one.others): one for rule in self.rules for one in rule.descriptions}
         errors = dict.fromkeys(one.error for one in shown.values())
         moments = [rule.timeless(columns) for rule in self.rules]
         return [
@@ -356,7 +357,9 @@ def _rule_explainer(compiled: CompiledRule, program: Program, base: str) -> Rule
         compiled=compiled,
         levels=program.ruleset.levels,
         case_texts=tuple(case.title or condition_words(case.when, own) for case in rule.cases),
-        descriptions=describe_inputs(inputs, program.analysed.names, base, numbers_compared(rule)),
+        descriptions=describe_inputs(
+            inputs, program.analysed.names, base, numbers_compared(rule), pairs_compared(rule)
+        ),
         misfits=misfits_of(inputs, program.analysed.names),
         weights=tuple(column[rule.id] for column in weights if rule.id in column),
         signal=("", "") if signal is None else (input_key(signal), input_words(signal)),

@@ -93,6 +93,19 @@ def test_a_breakdown_shows_the_formula_with_its_numbers() -> None:
     )
 
 
+def test_a_calculation_within_another_comes_to_what_is_shown_of_it() -> None:
+    calculate = {**SHARE, "held": {"unit": "ratio", "clamp": {"calculation": "share"}, "to": 1}}
+    near, apart = told(calculate, {"at_least": 0.3}, {"n0": 12_000, "n1": 40_000.01}, {"n0": 1, "n1": 3})
+    assert near.rules[0].seen == (
+        "held is share 0.299999925 held to at most 1 = 0.299999925, "
+        "where share is n0 12,000 ÷ n1 40,000.01 = 0.299999925"
+    )
+    assert (
+        apart.rules[0].seen
+        == "held is share 0.333333 held to at most 1 = 0.333333, where share is n0 1 ÷ n1 3 = 0.333333"
+    )
+
+
 def test_a_division_by_zero_is_unknown_with_its_reason() -> None:
     zero, unknown, known = told(SHARE, {"below": 1}, {"n0": 3, "n1": 0}, {"n0": 3}, {"n0": 3, "n1": 10})
     assert [each.rules[0].case for each in (zero, unknown, known)] == ["unknown", "unknown", 1]

@@ -4,6 +4,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.risk.engine.explain.breakdown import explain
@@ -45,6 +47,32 @@ def test_value_is_never_shown_rounded_across_what_it_is_compared_with() -> None:
     assert made.case == "otherwise"
     assert made.seen.startswith("income is 9,999.9999999,")
     assert outcome(INCOME, {"income": 1234.56789, "flag": False}).seen.startswith("income is 1,234.57,")
+
+
+BESIDE = rule(
+    "n0",
+    *(case({word: {"field": "n1"}}, points) for word, points in (("below", 1), ("equals", 2), ("above", 3))),
+    input={"field": "n0"},
+)
+
+
+def test_two_inputs_compared_are_not_shown_as_one_number() -> None:
+    near = outcome(BESIDE, {"n0": 12345.678, "n1": 12345.679})
+    assert (near.case, near.seen) == (1, "n0 is 12,345.678, n1 is 12,345.68")
+    apart = outcome(BESIDE, {"n0": 12345.678, "n1": 12346.679})
+    assert apart.seen == "n0 is 12,345.68, n1 is 12,346.68"
+    assert outcome(BESIDE, {"n0": 12345.678}).seen == "n0 is 12,345.68, n1 is unknown"
+
+
+numbers = st.one_of(st.floats(-1e17, 1e17), st.decimals(-100, 100, places=3).map(float))
+
+
+@given(numbers, st.one_of(st.just(0), st.integers(-3, 3).map(lambda number: number * 1e-7), numbers))
+def test_what_is_shown_of_two_inputs_compares_as_they_do(one: float, further: float) -> None:
+    other = one + further
+    made = outcome(BESIDE, {"n0": one, "n1": other})
+    shown = [Decimal(part.split(" is ")[1].replace(",", "")) for part in made.seen.split(", n1")]
+    assert made.case == (1 if shown[0] < shown[1] else 2 if shown[0] == shown[1] else 3)
 
 
 def test_factor_shows_its_weight() -> None:
