@@ -127,21 +127,23 @@ def words_of_cell(text: str) -> list[str] | None:
     """Read the words of a list that is written as one text: `a; b`, or as JSON. None where it is unclear what parts it.
 
     A comma or a bar may part words, or be of one; taken for one word, a list would not contain what it does. `a, b;` is
-    one word.
+    one word. Words without a sign are left out: they are missing, as empty text is.
 
     >>> words_of_cell("a; b"), words_of_cell('["a", "b"]'), words_of_cell("a, b;"), words_of_cell("a, b")
     (['a', 'b'], ['a', 'b'], ['a, b'], None)
+    >>> words_of_cell(" ; "), words_of_cell("a;; b"), words_of_cell('["", "a"]')
+    ([], ['a', 'b'], ['a'])
     """
     if text.lstrip().startswith("["):
         try:
             words = json.loads(text)
         except ValueError:
             return None
-        return words if isinstance(words, list) and all(isinstance(word, str) for word in words) else None
+        is_list = isinstance(words, list) and all(isinstance(word, str) for word in words)
+        return [word for word in words if word.strip()] if is_list else None
     if LIST_SEPARATOR not in text and any(sign in text for sign in _OTHER_SEPARATORS):
         return None
-    words = [word.strip() for word in text.split(LIST_SEPARATOR)]
-    return words[:-1] if len(words) > 1 and not words[-1] else words
+    return [word for part in text.split(LIST_SEPARATOR) if (word := part.strip())]
 
 
 def _lists(column: pl.Series) -> pl.Series:
@@ -151,7 +153,8 @@ def _lists(column: pl.Series) -> pl.Series:
         return pl.Series(column.name, words, dtype=pl.List(pl.String))
     if not isinstance(column.dtype, pl.List) or column.dtype.inner not in {pl.String, pl.Null}:
         return pl.Series(column.name, [None] * len(column), dtype=pl.List(pl.String))
-    return column.cast(pl.List(pl.String)).list.drop_nulls()
+    # Empty text is missing here, too; a comparison with null leaves null out.
+    return column.cast(pl.List(pl.String)).list.filter(pl.element().str.strip_chars() != "")
 
 
 _READERS = {

@@ -47,9 +47,15 @@ def read_plain(column: pl.Series, declared: FieldType, *, of_facts: bool = False
         case ValueType.MOMENT:
             return plain_moments(column)
         case ValueType.TEXTS if column.dtype == pl.List(pl.String):
-            lists = column.to_list()
-            return [None if words is None else [word for word in words if word is not None] for words in lists]
+            return [None if words is None else list(filter(None, words)) for words in _visible(column.to_list())]
     raise LeftToColumnsError(column.name)
+
+
+def _visible(lists: Values) -> Values:
+    """Give lists of words as they are; LeftToColumnsError where a word may be of spaces alone."""
+    if any(word and not word.strip() for words in lists for word in words or ()):
+        raise LeftToColumnsError("list")  # which signs are spaces is for columns to say
+    return lists
 
 
 def _numbers(column: pl.Series, limit: float) -> Values:

@@ -19,14 +19,16 @@ FORMS: tuple[FieldType, ...] = ("text", "number", "flag", "date", "country", ("t
 COLUMNS = (
     st.lists(
         st.none()
-        | st.sampled_from(["", "x", "cash", "DE", "de", "1.5", " 2 ", "nan", "true", "0", "2024-07-01", "a;b"])
+        | st.sampled_from(
+            ["", "x", "cash", "DE", "de", "1.5", " 2 ", "nan", "true", "0", "2024-07-01", "a;b", ";", " ; "]
+        )
     ),
     st.lists(st.none() | st.floats(-1e14, 1e14) | st.sampled_from([nan, inf, -inf])),
     st.lists(st.none() | st.integers(-5, 5)),
     st.lists(st.none() | st.booleans()),
     st.lists(st.none() | st.dates(date(1900, 1, 1))),
     st.lists(st.none() | st.datetimes(datetime(1900, 1, 1), timezones=st.just(UTC))),  # noqa: DTZ001 (Hypothesis wants it so)
-    st.lists(st.none() | st.lists(st.none() | st.sampled_from(["a", "b"]))),
+    st.lists(st.none() | st.lists(st.none() | st.sampled_from(["a", "b", "", " "]))),
 )
 
 
@@ -69,3 +71,17 @@ def test_a_list_of_which_it_is_unclear_what_parts_it_fails_its_entity_and_no_oth
     assert values.to_list() == [["a", "b"], None, None, ["a", "b"], ["a, b"]]
     assert wrong is not None
     assert wrong.to_list() == [None, cell, None, None, None]
+
+
+@pytest.mark.parametrize(
+    "values", [[";", " ; ", ";;", '[""]', '[" "]', "[]"], [[""], [" "], [None], [None, ""], [], ["\u00a0"]]]
+)
+def test_a_list_of_nothing_but_empty_texts_is_empty(values: list[Any]) -> None:
+    read, wrong = read_field(pl.Series("purposes", [*values, None, values[0]], strict=False), ("text",))
+    assert read.to_list() == [*([] for _ in values), None, []]
+    assert wrong is None
+
+
+def test_empty_parts_of_a_list_are_left_out() -> None:
+    assert read_field(pl.Series("purposes", ["a;; b;", '["", "a"]']), ("text",))[0].to_list() == [["a", "b"], ["a"]]
+    assert read_field(pl.Series("purposes", [["a", "", "b"]]), ("text",))[0].to_list() == [["a", "b"]]
