@@ -14,6 +14,7 @@ import numpy as np
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.segments import SEGMENTS
 from fivefold.features.histories import Histories, concatenate, flags_of
+from fivefold.features.reading.layout.histories import FOREVER
 from fivefold.features.schema import BALANCE, DEPOSIT, WITHDRAWAL
 from fivefold.models.value_model import Scores, ValueModel
 
@@ -134,7 +135,7 @@ class _Tries:
     def __init__(self, model: ValueModel, history: Histories, as_of: int) -> None:
         self._model, self._as_of = model, as_of
         self._moment = as_of - model.settlement_lag_us
-        self._seen = _rows(history, history.time <= self._moment)
+        self._seen = _seen(history, self._moment)
         now = self._scores([self._seen], [as_of])[0]
         self.score, self.category = float(now.score[0]), str(now.category[0])
         self.balance = inf if BALANCE in history.absent else float(self._seen.balance[-1])
@@ -208,7 +209,7 @@ class _Tries:
         return self._with_row(size if is_deposit else -size, DEPOSIT if is_deposit else WITHDRAWAL)
 
     def _with_row(self, amount: float, kind: int) -> Histories:
-        """Add a row at the moment; what else it has is that of the last row."""
+        """Add a row at the moment; what else it has, or lacks, is that of the last row."""
         histories, last = self._seen, len(self._seen.time) - 1
         row = replace(
             _rows(histories, np.arange(len(histories.time)) == last),
@@ -219,8 +220,20 @@ class _Tries:
             currency=np.array([self._model.rates.codes.index(histories.base)], dtype=np.int16),
         )
         return replace(
-            concatenate([histories, row]), user_ids=histories.user_ids, offsets=np.array([0, last + 2], dtype=np.int64)
+            concatenate([histories, row]),
+            user_ids=histories.user_ids,
+            offsets=np.array([0, last + 2], dtype=np.int64),
+            unknown_from=histories.unknown_from,
         )
+
+
+def _seen(history: Histories, moment: int) -> Histories:
+    """Take the rows of one customer up to a moment: what only a later row lacks is not unknown."""
+    unknown = history.unknown_from
+    return replace(
+        _rows(history, history.time <= moment),
+        unknown_from=None if unknown is None else np.where(unknown <= moment, unknown, FOREVER),
+    )
 
 
 def _rows(history: Histories, mask: np.ndarray) -> Histories:

@@ -15,7 +15,7 @@ from fivefold.features.reading.sources import read_histories
 from fivefold.models.value_model import ValueModel
 from fivefold.models.what_if import AMOUNTS, EventOutcome, ValueEvent, what_if
 from fivefold.training.simulation.simulator import Simulation, simulate
-from tests.models.making import AS_OF, RATES
+from tests.models.making import AS_OF, RATES, model_of_amounts
 
 DAY = datetime(2024, 6, 30)  # noqa: DTZ001 (moments of the simulator have no zone)
 USERS = 30
@@ -29,8 +29,8 @@ def rows() -> list[dict[str, Any]]:
     return [row for row in plain if row["transaction_date"] <= DAY]
 
 
-def histories(rows: list[dict[str, Any]]) -> Histories:
-    return read_histories(pa.Table.from_pylist(rows), RATES)
+def histories(rows: list[dict[str, Any]], absent: tuple[str, ...] = (), nullable: bool = False) -> Histories:
+    return read_histories(pa.Table.from_pylist(rows), RATES, absent=absent, nullable=nullable)
 
 
 def with_event(rows: list[dict[str, Any]], outcome: EventOutcome) -> list[dict[str, Any]]:
@@ -39,7 +39,8 @@ def with_event(rows: list[dict[str, Any]], outcome: EventOutcome) -> list[dict[s
     if outcome.event in {ValueEvent.DEPOSIT, ValueEvent.WITHDRAWAL}:
         amount = outcome.size if outcome.event is ValueEvent.DEPOSIT else -outcome.size
         last = rows[-1]
-        more = {"transaction_amount": amount, "user_balance": last["user_balance"] + amount, "transaction_date": DAY}
+        balance = None if last["user_balance"] is None else last["user_balance"] + amount
+        more = {"transaction_amount": amount, "user_balance": balance, "transaction_date": DAY}
         more |= {"transaction_state": "COMPLETED", "transaction_id": "one more"}
         return [*rows, {**last, **more}]
     if outcome.event is ValueEvent.NO_WITHDRAWAL:
@@ -76,6 +77,36 @@ def test_each_outcome_is_what_the_rows_with_that_event_are_scored(
     assert moved
 
 
+def test_a_model_without_balances_tries_every_sum(rows: list[dict[str, Any]]) -> None:
+    model = model_of_amounts()
+    own = [row for row in rows if row["user_id"] == rows[0]["user_id"]]
+    found = what_if(model, histories(own, model.absent), AS_OF)
+    for event in (ValueEvent.DEPOSIT, ValueEvent.WITHDRAWAL):
+        tried = [outcome for outcome in found.tried if outcome.event is event]
+        assert [outcome.size for outcome in tried] == list(AMOUNTS)
+        for outcome in tried:
+            matrix, _ = model.matrix(histories(with_event(own, outcome), model.absent), AS_OF)
+            assert outcome.score == pytest.approx(model.scores(matrix).score[0], abs=1e-9), outcome
+
+
+@pytest.mark.parametrize(("place", "column"), [(0, "user_category"), (-1, "user_category"), (-1, "user_balance")])
+def test_what_a_row_lacks_stays_unknown_with_one_more(
+    model: ValueModel, rows: list[dict[str, Any]], place: int, column: str
+) -> None:
+    own = sorted((row for row in rows if row["user_id"] == rows[0]["user_id"]), key=lambda row: row["transaction_date"])
+    own[place] = {**own[place], column: None}
+    deposits = [
+        outcome
+        for outcome in what_if(model, histories(own, nullable=True), AS_OF).tried
+        if outcome.event is ValueEvent.DEPOSIT
+    ]
+    assert len(deposits) == len(AMOUNTS)
+    for outcome in deposits:
+        matrix, _ = model.matrix(histories(with_event(own, outcome), nullable=True), AS_OF)
+        assert np.isnan(matrix).any()
+        assert outcome.score == pytest.approx(model.scores(matrix).score[0], abs=1e-9), outcome
+
+
 def test_the_least_that_moves_the_segment(model: ValueModel, rows: list[dict[str, Any]]) -> None:
     narrowed = 0
     for user in dict.fromkeys(row["user_id"] for row in rows):
@@ -101,6 +132,7 @@ def test_nothing_after_the_moment_and_no_more_than_the_balance(model: ValueModel
     }
     found = what_if(model, histories(own), AS_OF)
     assert what_if(model, histories([*own, later]), AS_OF) == found
+    assert what_if(model, histories([*own, {**later, "user_balance": None}], nullable=True), AS_OF) == found
     poor = [{**row, "user_balance": 60.0} for row in own]
     sums = [one.size for one in what_if(model, histories(poor), AS_OF).tried if one.event is ValueEvent.WITHDRAWAL]
     assert sums == [10.0, 20.0, 50.0]
