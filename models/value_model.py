@@ -190,6 +190,16 @@ class ValueModel:
         return self.test_as_of + self.horizon_days * DAY_US
 
     @property
+    def learnt_until(self) -> int:
+        """The moment (microseconds) after which it learnt nothing: what came before says nothing of how it does.
+
+        Its trees learnt nothing after the moment of its reference: the last day of the data where it was refitted. The
+        intervals of a recalibrated model are measured on the window after that, and hold its values by construction.
+        """
+        measured = () if self.intervals is None else self.intervals.as_ofs
+        return max([self.test_as_of, *(as_of + self.horizon_days * DAY_US for as_of in measured)])
+
+    @property
     def settlement_lag_us(self) -> int:
         """Microseconds before an as-of that the indicators leave out, because rows of that time may still arrive."""
         return int(self.definition.get("settlement_lag_days", 0)) * DAY_US

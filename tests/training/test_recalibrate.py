@@ -124,6 +124,7 @@ def test_the_intervals_are_new_and_those_from_before_are_judged(renewed: Registr
     assert parent.intervals is not None
     assert model.intervals is not None
     assert model.intervals.as_ofs == (model.test_as_of,)
+    assert (model.learnt_until, parent.learnt_until) == (model.test_window_ends, parent.test_as_of)
     assert sum(model.intervals.customers) == model.curve.customers
     judged = outcome.evaluation.coverage
     assert judged is not None

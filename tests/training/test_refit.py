@@ -71,6 +71,7 @@ def test_its_reference_is_everybody_who_is_known_today(
     assert result.model.curve.customers == summary.known_at(np.array([refit.dates.test]))
     assert result.model.intervals is not None
     assert max(result.model.intervals.as_ofs) == refit.dates.validation
+    assert result.model.learnt_until == refit.dates.test > refit.judged_as_of
 
 
 def test_the_card_says_which_figures_are_of_which_model(result: TrainingResult, registry: Registry, run: Run) -> None:

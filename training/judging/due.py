@@ -20,7 +20,8 @@ class DueVerdict:
 
     Attributes:
         state: `due`; `holds` where every figure is within its bounds, or chance may have moved it out; `waiting` where
-            no prediction's horizon has passed yet; `unknown` where the data are too few, or do not hold what came.
+            no prediction's horizon has passed yet; `unknown` where the data are too few, or do not hold what came, or
+            the model learnt from what came after all predictions.
         reasons: one sentence for each figure that is surely out of bounds; else why it is in another state.
     """
 
@@ -72,7 +73,18 @@ def _without_days(realised: Realised) -> DueVerdict:
         )
     if realised.waiting:
         return DueVerdict("waiting", (f"the horizon of {realised.waiting:,} predictions has not passed",))
+    if realised.learnt:
+        return DueVerdict("unknown", (f"all predictions are {learnt_words(realised)}",))
     return DueVerdict("waiting", ("there are no predictions by it",))
+
+
+def learnt_words(realised: Realised) -> str:
+    """Say why predictions say nothing of a model: it learnt from what came after them.
+
+    >>> learnt_words(Realised((), learnt=3, learnt_until=0))
+    'as of moments before 1970-01-01, and it learnt from what came until then'
+    """
+    return f"as of moments before {day_text(realised.learnt_until)}, and it learnt from what came until then"
 
 
 def _money(day: RealisedDay, due: DueSettings) -> str:

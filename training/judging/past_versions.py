@@ -11,9 +11,10 @@ from fivefold.domain.errors import ConfigError, FileFormatError, ModelError
 from fivefold.domain.provenance import hash_text
 from fivefold.features.reading.tables import Source
 from fivefold.models.registry import CHAMPION, RegisteredVersion, Registry
+from fivefold.models.value_model import ValueModel
 from fivefold.training.config import DueSettings, TrainingConfig
 from fivefold.training.data import TransactionSource
-from fivefold.training.judging.due import DueVerdict, due_verdict
+from fivefold.training.judging.due import DueVerdict, due_verdict, learnt_words
 from fivefold.training.judging.realised import Realised, compare_with_realised
 from fivefold.training.on_engine import EngineFile, open_source
 from fivefold.training.recalibrate import config_of_version
@@ -41,7 +42,8 @@ def judge_versions(
 ) -> tuple[list[JudgedVersion], list[str]]:
     """Judge every version of the registry that made some of the predictions, by number; and say what was left out.
 
-    A version that reads columns which the transactions lack is left out where another one can be judged.
+    A version that reads columns which the transactions lack is left out where another one can be judged, and so are
+    predictions that a version made of what it learnt from.
 
     Args:
         scores: as `past_scores.read_scores` gives them.
@@ -76,6 +78,12 @@ def judge_versions(
             unread += [error] if isinstance(error, FileFormatError) else []
     if unread and not judged:  # the file is unusable, or lacks what the only version reads
         raise unread[0]
+    left_out += [
+        f"{each.realised.learnt:,} predictions by version {each.number} are {learnt_words(each.realised)}: they are in "
+        "no figure"
+        for each in judged
+        if each.realised.learnt
+    ]
     return sorted(judged, key=lambda each: each.number), left_out
 
 
@@ -101,12 +109,13 @@ def _judge(
     config = config_of_version(model, registry, version)
     bounds = config.due if due is None else due
     portfolio = open_source(source, model.rates, now, absent=model.absent, own=model.own)
-    realised, verdict = judge_predictions(version, scores, portfolio, config, bounds, now)
+    realised, verdict = judge_predictions(version, model, scores, portfolio, config, bounds, now)
     return JudgedVersion(version.number, CHAMPION in version.aliases, model.currency, realised, verdict)
 
 
 def judge_predictions(
     version: RegisteredVersion,
+    model: ValueModel,
     scores: pl.DataFrame,
     portfolio: TransactionSource,
     config: TrainingConfig,
@@ -117,6 +126,7 @@ def judge_predictions(
 
     Args:
         version: whose predictions they are; of its card the Gini counts.
+        model: of the version; predictions of what it learnt from are not compared.
         scores: as `compare_with_realised` reads them.
         portfolio: the transactions, with the rates of the model.
         config: the settings of the version, see `recalibrate.config_of_version`.
@@ -127,7 +137,7 @@ def judge_predictions(
         NotEnoughDataError: there are no transactions.
     """
     summary = portfolio.summary(config.seed)
-    realised = compare_with_realised(scores, portfolio, summary.period, config, due, now)
+    realised = compare_with_realised(scores, portfolio, summary.period, config, due, now, model.learnt_until)
     lacking = {day.day_us: lacking_rows(summary.quality, day.day_us, config.horizon_days) for day in realised.days}
     return realised, due_verdict(realised, due, version.metrics.get("model_normalised_gini"), lacking)
 

@@ -82,11 +82,15 @@ class Realised:
         days: those whose horizon has passed and is in the data, earliest first.
         waiting: predictions whose horizon has not passed yet.
         uncovered: predictions whose horizon has passed, and the data do not reach so far.
+        learnt: predictions as of a moment before *learnt_until* (microseconds): the model learnt from what came after
+            them, so they are in no figure, and count as nothing else here.
     """
 
     days: tuple[RealisedDay, ...]
     waiting: int = 0
     uncovered: int = 0
+    learnt: int = 0
+    learnt_until: int = 0
 
 
 def compare_with_realised(
@@ -96,6 +100,7 @@ def compare_with_realised(
     config: TrainingConfig,
     due: DueSettings,
     now: int,
+    learnt_until: int,
 ) -> Realised:
     """Compare the predictions of one version with what its customers were worth, by the definition of training.
 
@@ -106,18 +111,21 @@ def compare_with_realised(
         config: the settings of the version, see `recalibrate.config_of_version`.
         due: the confidence of the bounds.
         now: the present, microseconds; a horizon that ends later has not passed.
+        learnt_until: see `ValueModel.learnt_until`; predictions as of an earlier moment are not compared.
     """
-    passed = scores.filter(pl.col("as_of") + config.horizon_days * DAY_US <= now)
+    unlearnt = scores.filter(pl.col("as_of") >= learnt_until)
+    learnt = len(scores) - len(unlearnt)
+    passed = unlearnt.filter(pl.col("as_of") + config.horizon_days * DAY_US <= now)
     moments = sorted(passed["as_of"].unique().to_list())
     over = [one for one in moments if is_window_covered(config, period, one)]
     ready = passed.filter(pl.col("as_of").is_in(over))
-    waiting, uncovered = len(scores) - len(passed), len(passed) - len(ready)
+    counts = (len(unlearnt) - len(passed), len(passed) - len(ready), learnt, learnt_until)
     if not len(ready):
-        return Realised((), waiting, uncovered)
+        return Realised((), *counts)
     values = pl.concat(_values(portfolio, np.array(over, dtype=np.int64), config, ready.select("user_id").unique()))
     joined = ready.join(values, on=["user_id", "as_of"], how="left").sort("day", "user_id")
     days = [_day(part, config, due) for part in joined.partition_by("day", maintain_order=True)]
-    return Realised(tuple(days), waiting, uncovered)
+    return Realised(tuple(days), *counts)
 
 
 def _values(

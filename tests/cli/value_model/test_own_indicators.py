@@ -16,7 +16,7 @@ from tests.cli.running import CONFIG, Home, run, succeed
 from tests.features.own import example
 
 NAME = "own-value"
-THEN = "2024-10-01"
+THEN = "2024-10-02"
 NEVER = "\n".join(CONFIG.splitlines()[:-1]) + "\ngate: {margin: 0.9}\n"
 """Settings by which no version is promoted, so that the champion is due still."""
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.cli.running import Home, cells, refuse, run, succeed
 
-THEN = "2024-10-01"
+THEN = "2024-10-02"
 
 
 @pytest.fixture

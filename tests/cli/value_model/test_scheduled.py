@@ -18,7 +18,7 @@ from fivefold.training.judging.due import DueVerdict
 from fivefold.training.judging.gate import GateVerdict
 from tests.cli.running import CONFIG, Done, Home, cells, run, succeed
 
-THEN = "2024-10-01"
+THEN = "2024-10-02"
 HOLDS = "due: {least_customers: 100, most_off_share: 9, most_coverage_distance: 0.9, most_gini_fall: 0.9}\n"
 
 
@@ -71,6 +71,19 @@ def test_a_champion_that_holds_is_left_alone(registry: Path, home: Home, scores:
     done = run(registry, "train", *options)
     assert (done.code, said(done)["outcome"]) == (0, "nothing_due")
     assert versions(registry) == {"1": "champion", "2": "challenger"}
+
+
+def test_scores_of_what_the_champion_learnt_from_do_not_say_that_it_holds(
+    registry: Path, home: Home, tmp_path: Path
+) -> None:
+    known = tmp_path / "known.parquet"
+    succeed(registry, "score", home.rows, "-o", known, "--as-of", "2024-10-01")
+    options = ("--data", home.rows, "--config", configured(tmp_path), "--when", "due", "--scores", known)
+    done = run(registry, "train", *options)
+    assert said(done)["outcome"] == "not_enough_data"
+    assert "it learnt from what came until then" in said(done)["text"]
+    assert f"{len(pl.read_parquet(known))} predictions by version 1 are as of moments before {THEN}" in done.err
+    assert len(versions(registry)) == 2
 
 
 def test_too_few_customers_say_nothing(registry: Path, home: Home, scores: Path, tmp_path: Path) -> None:

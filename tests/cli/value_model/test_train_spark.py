@@ -58,7 +58,7 @@ def test_workers_compare_earlier_scores_with_what_came(
 ) -> None:
     """Data that were learnt from are not learnt from again, so the run ends once it is due."""
     scores, config = tmp_path / "scores.parquet", tmp_path / "config.yaml"
-    succeed(home.var, "score", home.rows, "-o", scores, "--as-of", "2024-10-01")
+    succeed(home.var, "score", home.rows, "-o", scores, "--as-of", "2024-10-02")
     due = (
         f"{{least_customers: 100, most_off_share: {most_off_share}, most_coverage_distance: 0.9, most_gini_fall: 0.9}}"
     )

@@ -96,6 +96,8 @@ def test_without_a_day_nothing_is_due() -> None:
     assert state(waiting=5) == "waiting"
     assert state(waiting=5, uncovered=3) == "unknown"
     assert state() == "waiting"
+    assert state(learnt=3) == "unknown"
+    assert state(learnt=3, waiting=5) == "waiting"
 
 
 def test_a_version_without_a_gini_on_its_card_is_judged_by_the_rest() -> None:

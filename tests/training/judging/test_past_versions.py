@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from polars.testing import assert_frame_equal
 
-from fivefold.domain.clock import DAY_US, parse_moment
+from fivefold.domain.clock import DAY_US, day_text, parse_moment
 from fivefold.domain.errors import ConfigError, FileFormatError
 from fivefold.domain.provenance import hash_text
 from fivefold.features.reading.text_files import MappedFile
@@ -83,13 +83,13 @@ def test_workers_come_to_the_figures_of_one_process(
     """The rows are in no order, and a few customers' values are computed at a time."""
     monkeypatch.setattr(data, "CELLS_AT_ONCE", 200)
     model = runs.first.model
-    earlier = scored(model, rows, model.test_as_of - 9 * DAY_US, tmp_path / "earlier.parquet")
+    later = scored(model, rows, model.test_as_of + DAY_US, tmp_path / "later.parquet")
     mixed = tmp_path / "mixed.parquet"
     pq.write_table(rows.take(pa.array(np.random.default_rng(5).permutation(len(rows)))), mixed)
     (tmp_path / "shared").mkdir()
     on_workers = EngineFile(SplitEngine(tmp_path / "shared"), MappedFile(mixed))
-    alone = judged(runs, rows, first, earlier)
-    (split,), left_out = judge_versions(read_scores([first, earlier]), on_workers, runs.registry, ALL, NOW)
+    alone = judged(runs, rows, first, later)
+    (split,), left_out = judge_versions(read_scores([first, later]), on_workers, runs.registry, ALL, NOW)
     assert left_out == []
     assert_frame_equal(realised_table([split]), realised_table([alone]), check_exact=True)
     assert split.verdict == alone.verdict
@@ -155,11 +155,28 @@ def test_of_two_predictions_on_one_day_the_later_counts(
     scores, customers = read_scores([other, first]), len(pl.read_parquet(other))
     assert len(scores) == customers
     assert set(scores["as_of"]) == {noon}
-    yesterday = scored(runs.first.model, rows, noon - DAY_US, tmp_path / "yesterday.parquet")
-    version = judged(runs, rows, first, yesterday, other)
+    tomorrow = scored(runs.first.model, rows, noon + DAY_US // 2, tmp_path / "tomorrow.parquet")
+    version = judged(runs, rows, tomorrow, other, first)
     days = [day.day_us for day in version.realised.days]
-    assert days == [noon - DAY_US // 2 - DAY_US, noon - DAY_US // 2]
-    assert version.realised.days[1].customers == customers
+    assert days == [noon - DAY_US // 2, noon + DAY_US // 2]
+    assert version.realised.days[0].customers == customers
+
+
+def test_predictions_of_what_a_version_learnt_from_are_named_and_no_evidence(
+    runs: Runs, rows: pa.Table, first: Path, tmp_path: Path
+) -> None:
+    model = runs.first.model
+    known = scored(model, rows, model.test_as_of - 1, tmp_path / "known.parquet")
+    count = len(pl.read_parquet(known))
+    (version,), (said,) = judge_versions(read_scores([known]), rows, runs.registry, ALL, NOW)
+    assert (version.realised.days, version.realised.learnt) == ((), count)
+    assert version.verdict.state == "unknown"
+    day = day_text(model.test_as_of)
+    assert f"all predictions are as of moments before {day}, and it learnt from what came until" in str(version.verdict)
+    assert said.startswith(f"{count:,} predictions by version 1 are as of moments before {day}, and it learnt from ")
+    (version,), (again,) = judge_versions(read_scores([known, first]), rows, runs.registry, ALL, NOW)
+    assert again == said
+    assert_frame_equal(realised_table([version]), realised_table([judged(runs, rows, first)]), check_exact=True)
 
 
 def test_each_version_is_judged_by_its_own_predictions(

@@ -1,6 +1,7 @@
 """What customers were worth, beside what was predicted of them: once the horizon is over, and told once."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -85,6 +86,17 @@ def test_where_the_transactions_do_not_reach_so_far_nothing_is_known_until_they_
     bank.wait(1)
     assert bank.judge() == 1
     assert bank.days()[0].figures is not None
+
+
+def test_predictions_of_what_the_version_learnt_from_do_not_say_that_it_holds(bank: Living) -> None:
+    bank.shelf.models[1] = replace(model(), test_as_of=bank.now + 1)
+    with Session(bank.engine) as session, session.begin():
+        session.execute(update(PredictionDay).values(model_hash=bank.shelf.models[1].content_hash))
+    bank.live(HORIZON_DAYS)
+    assert bank.judge() == 1
+    (day,) = bank.days()
+    assert (day.state, day.figures) == ("unknown", None)
+    assert "it learnt from what came until then" in (day.reasons or [""])[0]
 
 
 def test_a_clock_far_ahead_removes_no_prediction(bank: Living) -> None:
