@@ -155,9 +155,10 @@ class CardTable(_Part):
         return not self.columns[column].form and all(isinstance(row[column], str) for row in self.rows)
 
     def markdown(self) -> list[str]:
-        """Write it; the caption stays out."""
+        """Write it below its caption."""
         head = "".join(f" {column.label} |" if column.label else " |" for column in self.columns)
-        return [f"|{head}", "|" + "---|" * len(self.columns), *(f"| {' | '.join(row)} |" for row in self.cells())]
+        rows = (f"| {' | '.join(row)} |" for row in self.cells())
+        return [f"**{self.caption}**", "", f"|{head}", "|" + "---|" * len(self.columns), *rows]
 
 
 Block = Annotated[Paragraph | Items | CardTable, Field(discriminator="kind")]
@@ -227,7 +228,7 @@ def frame_table(
         forms: how columns are written; as they are, those that are not there.
 
     >>> frame_table(pl.DataFrame({"group": ["a"], "mean": [1.234]}), "By group", forms={"mean": ".2f"}).markdown()
-    ['| group | mean |', '|---|---|', '| a | 1.23 |']
+    ['**By group**', '', '| group | mean |', '|---|---|', '| a | 1.23 |']
     """
     labels, forms = labels or {}, forms or {}
     columns = tuple(

@@ -128,11 +128,17 @@ def test_undefined_figures_are_no_obstacle(runs: Runs) -> None:
     assert "25.0 % of the customers in the test window" in card
 
 
-def test_a_table_in_markdown_has_as_many_cells_in_every_line(card: str) -> None:
-    tables = [block for block in card.split("\n\n") if block.startswith("|")]
+def test_a_table_in_markdown_has_a_caption_and_as_many_cells_in_every_line(card: str) -> None:
+    blocks = card.split("\n\n")
+    tables = [number for number, block in enumerate(blocks) if block.startswith("|")]
     assert len(tables) == 9
-    for table in tables:
-        assert len({line.count("|") for line in table.splitlines()}) == 1
+    for number in tables:
+        assert len({line.count("|") for line in blocks[number].splitlines()}) == 1
+    captions = [blocks[number - 1] for number in tables]
+    assert len(set(captions)) == 9, "tables are told apart by what stands above them"
+    assert all(caption.startswith("**") and caption.endswith("**") for caption in captions)
+    least = "fifth of those whose consistency is known, least consistent first"
+    assert f"**Values in the interval, by {least}**" in captions
 
 
 def test_it_says_where_the_intervals_come_from_and_what_they_held(card: str, runs: Runs) -> None:
@@ -161,7 +167,7 @@ def test_it_says_where_there_is_no_interval_and_where_none_was_judged(runs: Runs
 def test_numbers_in_tables_are_readable() -> None:
     table = pl.DataFrame({"customers": [1200], "share": [0.5], "money": [1234567.891]})
     forms = {"share": "percent", "money": rounded_form("EUR")}
-    assert frame_table(table, "Figures", forms=forms).markdown()[2] == "| 1200 | 50.0 % | 1,234,567.89 |"
+    assert frame_table(table, "Figures", forms=forms).markdown()[-1] == "| 1200 | 50.0 % | 1,234,567.89 |"
 
 
 def test_money_has_the_decimals_of_its_currency(runs: Runs) -> None:
