@@ -143,11 +143,18 @@ def judge_predictions(
 
 
 def realised_table(judged: Sequence[JudgedVersion]) -> pl.DataFrame:
-    """Put the figures of all versions and days into one table, for a file."""
+    """Put the figures of all versions and days into one table, for a file; those of the ranking are in the row for all.
+
+    Where there are none they are null.
+    """
     tables: list[pl.DataFrame] = []
     for version in judged:
         for day in version.realised.days:
             origin: dict[str, Any] = {"version": version.number, "day": day_text(day.day_us)}
             columns = [pl.lit(value).alias(name) for name, value in origin.items()]
-            tables.append(day.figures.select(*columns, pl.all(), currency=pl.lit(version.currency)))
+            ranking = {
+                name: pl.when(pl.col("by") == "all").then(pl.lit(getattr(day.metrics, name)).fill_nan(None))
+                for name in ("normalised_gini", "spearman")
+            }
+            tables.append(day.figures.select(*columns, pl.all(), **ranking, currency=pl.lit(version.currency)))
     return pl.concat(tables) if tables else pl.DataFrame()

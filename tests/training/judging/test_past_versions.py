@@ -75,6 +75,8 @@ def test_it_says_of_the_test_window_what_training_said(
     table = realised_table([version])
     assert table.columns[:3] == ["version", "day", "by"]
     assert len(table) == len(day.figures)
+    for name in ("normalised_gini", "spearman"):
+        assert table[name].to_list() == [getattr(day.metrics, name), *[None] * (len(table) - 1)]
 
 
 def test_workers_come_to_the_figures_of_one_process(
