@@ -110,16 +110,12 @@ class InvalidDataError(FivefoldError):
         super().__init__(self._message())
 
     def _message(self) -> str:
-        """Write the count, and the problems by kind for a file or row by row otherwise."""
+        """Write the count, and the problems by kind."""
         where = f" in {self.source}" if self.source else ""
         head = f"{self.count} {'problem' if self.count == 1 else 'problems'}{where}"
         first = first_row_of(self.source)
-        if first:
-            lines = problem_lines([replace(one, row=one.row + first) for one in self.every], self.beyond)
-            rest = self.count - len(self.every) - sum(self.beyond.values())
-        else:
-            lines = list(map(str, self.problems))
-            rest = self.count - len(self.problems)
+        lines = problem_lines([replace(one, row=one.row + first) for one in self.every], self.beyond)
+        rest = self.count - len(self.every) - sum(self.beyond.values())
         tail = [f"... and {rest} more"] if rest else []
         return "\n".join([f"Data not valid: {head} ({_NUMBERING[first]})", *lines, *tail])
 

@@ -90,7 +90,7 @@ def read_transactions(
         currency: the base currency, which amounts without one are in.
 
     Raises:
-        InvalidDataError: rows with bad values, the first hundred of them named.
+        InvalidDataError: rows with bad values, a line for each kind, which names the first of its rows.
         FileFormatError: a file cannot be read, or a column is missing.
         ConfigError: *columns* gives a name that is not read, or *currency* or *source* cannot be used.
     """

@@ -56,7 +56,7 @@ def read_histories(
     1
 
     Raises:
-        InvalidDataError: rows with bad values, the first hundred of them named.
+        InvalidDataError: rows with bad values, a line for each kind, which names the first of its rows.
         FileFormatError: a file that cannot be read, lacks a column, or is not grouped and too large to sort.
     """
     parts = [part for part in stream_histories(source, rates, latest, absent=absent, nullable=nullable) if part.rows]

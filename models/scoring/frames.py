@@ -69,7 +69,8 @@ def score_frame(model: ValueModel, transactions: Frame, how: Scoring) -> pl.Data
     A customer without a row by the as-of has no row.
 
     Raises:
-        InvalidDataError: rows with bad values, each named by its place in the frame, from 0.
+        InvalidDataError: rows with bad values, a line for each kind; they are named by their places in the frame,
+            from 0.
         FileFormatError: no rows, a required column is missing, or a column is there twice.
         ConfigError: a level that an interval cannot have.
     """

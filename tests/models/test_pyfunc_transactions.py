@@ -174,7 +174,10 @@ REFUSED: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
         lambda rows: rows.assign(user_category=["WEB", "WEB", "APP", *["API"] * (len(rows) - 3)]),
         "row 2: user_category is 'APP'",
     ),
-    "a currency without a rate": (lambda rows: rows.assign(transaction_currency="XXX"), "row 0: transaction_currency"),
+    "a currency without a rate": (
+        lambda rows: rows.assign(transaction_currency="XXX"),
+        "rows 0, 1, 2 and 47 more: transaction_currency is 'XXX'",
+    ),
     "two rows of one transaction": (
         lambda rows: rows.assign(transaction_id=["t-1", "t-1", *map(str, range(len(rows) - 2))]),
         "row 1: transaction_id 't-1' stands in row 0 with other values",

@@ -74,6 +74,14 @@ def test_checked_transactions_say_how_many_they_are_and_bad_rows_are_named(home:
     frame.loc[3, "transaction_amount"] = np.nan
     with pytest.raises(InvalidDataError, match=r"row 3.*transaction_amount"):
         fivefold.read_transactions(frame)
+    frame.loc[10:509, "transaction_amount"] = np.nan
+    with pytest.raises(InvalidDataError) as refused:
+        fivefold.read_transactions(frame)
+    problem = "rows 3, 10, 11 and 498 more: transaction_amount is missing; allowed: a finite number"
+    assert [line.partition(" of at most")[0] for line in str(refused.value).splitlines()] == [
+        "Data not valid: 501 problems (rows count from 0)",
+        problem,
+    ]
     nobody = fivefold.read_transactions(frame.head(0))
     assert (repr(nobody), nobody.first) == ("0 transactions of 0 customers", None)
 
