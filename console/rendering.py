@@ -29,7 +29,6 @@ from fivefold.domain.segments import score_text
 from fivefold.domain.text import apart_from, percent
 from fivefold.models.drift import index_words
 from fivefold.usecases.levels.explain import ValueSeen, shown_line
-from fivefold.usecases.shared.inputs import MAX_REASON_CHARACTERS
 
 HERE = Path(__file__).parent
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?Z")
@@ -171,7 +170,6 @@ def environment() -> Environment:
         "address": address,
         "faulty": faulty,
         "form_key": new_key,
-        "MOST_REASON": MAX_REASON_CHARACTERS,
         "PLOT_WIDTH": PLOT_WIDTH,
         "LEVEL_WIDTH": LEVEL_WIDTH,
         "LINE_WIDTH": LINE_WIDTH,

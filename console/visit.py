@@ -186,9 +186,13 @@ class Visit(Context):
         """Give what is wrong with a field of a form that was refused; empty where that is not about this field."""
         return self.problem if action == self.action and name == self.problem_field else ""
 
-    def refused_entry(self, action: str, name: str) -> str:
-        """Give what was typed into a field of a form that was refused, to be shown in it again."""
-        return self.form.get(name, "") if action == self.action else ""
+    def refused_entry(self, action: str, name: str, **about: object) -> str:
+        """Give what was typed into a field of a form that was refused, to be shown in it again.
+
+        Where a page has several forms of one action, *about* gives the hidden fields that tell this one from others.
+        """
+        is_this = action == self.action and all(self.form.get(each) == str(value) for each, value in about.items())
+        return self.form.get(name, "") if is_this else ""
 
     def ticked(self, action: str | None, name: str, *, stands: bool = False) -> bool:
         """Tell whether a box is ticked: as in the form that was refused, or else as it *stands*."""

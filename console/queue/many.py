@@ -15,6 +15,7 @@ from fivefold.usecases.changes import facts
 from fivefold.usecases.levels import read
 from fivefold.usecases.levels.read import Freshness
 from fivefold.usecases.queue.items import QueueItem, change_item, read_item
+from fivefold.usecases.shared.inputs import checked_reason
 
 MOST_AT_ONCE: Final = 50
 SECONDS: Final = 10.0
@@ -54,6 +55,8 @@ def tag_many(visit: Visit) -> Rendered:
     """Set a tag on the customer of each chosen item; it is proposed where a level would fall."""
     tag = visit.typed("tag", text("Tag"))
     reason = visit.form.get("reason", "").strip()
+    if reason:
+        checked_reason(reason)
 
     def set_tag(item: QueueItem, _: int) -> str:
         outcome = facts.request_tag(visit, *_customer(item), tag, reason=reason)

@@ -1,11 +1,12 @@
 """Requests that no page makes: each is refused in words, and none is a fault of the program."""
 
 import asyncio
-import re
 from base64 import urlsafe_b64encode
+from pathlib import Path
 
 import pytest
 
+from fivefold.console.table import VIEWS
 from fivefold.domain.errors import StoreError, UnknownOutcomeError
 from fivefold.serving import console
 from fivefold.serving.error_middleware import ErrorMiddleware
@@ -13,10 +14,12 @@ from fivefold.serving.rate_limits import RateLimiter
 from fivefold.serving.responses import ApiError
 from fivefold.usecases.accounts import sessions
 from fivefold.usecases.levels import overrides
-from tests.console.visitors import Visitor, pages
+from tests.console.test_rights import PARTS
+from tests.console.visitors import Visitor, filled_forms, pages
 from tests.serving.v1.places import LIMITS, Place
 
 ACME = "/console/entities/company/acme"
+TEMPLATES = [*(Path(__file__).parent.parent.parent / "console").rglob("*.html")]
 
 
 @pytest.mark.parametrize("number", ["99999999999999999999", "9" * 5000, "-1", "x", "\u0663"])
@@ -192,10 +195,37 @@ def test_the_refusal_of_a_form_that_is_larger_than_any_says_the_limit(investigat
     assert "larger than 792,000 bytes, so it was not read, and nothing was changed" in investigator.text
 
 
-def test_a_browser_takes_no_reason_that_is_too_long_and_cuts_no_words_of_a_person(investigator: Visitor) -> None:
-    page = investigator.go(ACME).page.text
-    assert re.findall('<textarea id="([a-z]+)"[^>]* maxlength="2000"', page) == ["reason"]
-    assert '<textarea id="words" name="words" rows="3" required>' in page
+def test_no_field_lets_a_browser_cut_a_text_without_a_word() -> None:
+    assert not [path for path in TEMPLATES if "maxlength" in path.read_text(encoding="utf-8")]
+
+
+WRITTEN = {"reason", "words", "answer", "conclusion", "description", "accept_warnings"}
+"""Fields of free text that have the limit of reasons."""
+READING_NONE = ("/check", "/assign-many", "/compute-many")
+BESIDE = {"settle": {"override": "", "reason": "x"}, "order": {"place-drafted": "1", "place-retail": "3"}}
+"""What else a form needs, so that its text is read; by the end of its action."""
+
+
+def test_every_form_refuses_a_text_that_is_too_long_with_the_limit_and_keeps_it(place: Place) -> None:
+    """Each form of each page that has a field of free text."""
+    visitor, tried = Visitor(place).sign_in("admin"), set()
+    long = f"a {'b' * 2_000} c"
+    for view in VIEWS:
+        if view.method == "POST" or view.path.startswith("/console/new-"):  # the forms of a new version read the same
+            continue
+        for address, fields in filled_forms(visitor.go(view.path.format(**PARTS)).page.text):
+            action = address.partition("?")[0]
+            for name in WRITTEN & set(fields) - {name for at, name in tried if at == action}:
+                if action.endswith(READING_NONE) or (action.endswith("/answer") and name == "answer"):
+                    continue
+                tried.add((action, name))
+                needed = {each: text or "x" for each, text in fields.items() if each in WRITTEN}
+                beside = BESIDE.get(action.rpartition("/")[2], {})
+                visitor.post(address, {**fields, **needed, **beside, name: long})
+                assert visitor.page.status_code == 422, (action, name, visitor.text)
+                assert "in 1 to 2000 characters" in visitor.text, (action, name, visitor.text)
+                assert f"{long}</textarea>" in visitor.page.text or f'value="{long}"' in visitor.page.text, action
+    assert len(tried) >= 30
 
 
 def test_another_site_gets_nothing_written_on_the_page_of_the_sign_in(place: Place) -> None:

@@ -54,6 +54,59 @@ class _Forms(HTMLParser):
             self.links.append(values["href"])
 
 
+class _FilledForms(HTMLParser):
+    """Fills in the forms of a page: ticks boxes, chooses first options, writes a word into what is empty."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forms: list[tuple[str, dict[str, str]]] = []
+        self._fields: dict[str, str] | None = None
+        self._select = self._option = self._area = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        name = values.get("name", "")
+        if tag == "form":
+            self._fields = {} if values.get("method") == "post" else None
+            if self._fields is not None:
+                self.forms.append((values["action"], self._fields))
+        if self._fields is None:
+            return
+        if tag == "button" and "formaction" in values:
+            self.forms.append((values["formaction"], self._fields))
+        if tag == "button" and name:
+            self._fields.setdefault(name, values.get("value", ""))
+        elif tag == "input" and name and values.get("type") != "date":
+            self._fields.setdefault(name, values.get("value") or "1")
+        elif tag == "textarea":
+            self._area = name
+            self._fields[name] = ""
+        elif tag == "select":
+            self._select = name
+        elif tag == "option" and self._select:
+            self._fields[self._select] = values.get("value", "")
+            self._option, self._select = "" if "value" in values else self._select, ""
+
+    def handle_data(self, data: str) -> None:
+        if self._fields is not None and (self._area or self._option):
+            self._fields[self._area or self._option] += data.lstrip("\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "form":
+            self._fields = None
+        elif tag == "textarea":
+            self._area = ""
+        elif tag in {"option", "select"}:
+            self._option = ""
+
+
+def filled_forms(page: str) -> list[tuple[str, dict[str, str]]]:
+    """The forms of a page that change something: where each goes, or a button of it, and its fields, filled in."""
+    reader = _FilledForms()
+    reader.feed(page)
+    return reader.forms
+
+
 @dataclass
 class Visitor:
     """A person; `page` is the answer that they see."""

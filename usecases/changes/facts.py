@@ -15,6 +15,7 @@ from fivefold.usecases.ingest import facts as ingest_facts
 from fivefold.usecases.ingest.facts import RecordGiven
 from fivefold.usecases.levels.lowering import WouldLowerError
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.inputs import checked_reason
 
 
 def request_tag(
@@ -94,8 +95,10 @@ def _store_or_propose(
     content: Callable[[int, int], Fact],
     reason: str,
 ) -> ChangeOutcome:
-    """Store a fact, or propose it if a level would fall and the actor is a member."""
+    """Store a fact, or propose it if a level would fall and the actor is a member; a reason is checked if given."""
     context, type_name, external_id = of
+    if reason.strip():
+        checked_reason(reason)
     try:
         store()
     except WouldLowerError as error:
