@@ -23,7 +23,7 @@ from fivefold.charts.text.numbers import typeset
 from fivefold.console.repeats import new_key
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit, address, notice_of
-from fivefold.domain.clock import DAY_US, day_text, from_microseconds, now_microseconds, utc_text
+from fivefold.domain.clock import DAY_US, day_text, from_microseconds, now_microseconds, to_microseconds, utc_text
 from fivefold.domain.money import amount_words, rounded_words
 from fivefold.domain.segments import score_text
 from fivefold.domain.text import apart_from, percent
@@ -192,6 +192,7 @@ def environment() -> Environment:
         "day": day,
         "index": index_words,
         "moment": moment,
+        "iso_moment": iso_moment,
         "money": amount_words,
         "percent": percent,
         "points": points,
@@ -225,6 +226,15 @@ def moment(time_us: int | None) -> Markup | str:
     return shown + Markup(" <small>{} UTC</small>").format(
         f"{at:%H:%M}" if here.date() == at.date() else f"{at:%d %b %H:%M}"
     )
+
+
+def iso_moment(written: str) -> Markup | str:
+    """Write a moment that an answer has in ISO form.
+
+    >>> iso_moment("1970-01-01T00:01:00.25+00:00")
+    Markup('<time datetime="1970-01-01T00:01:00.250000Z">1970-01-01 00:01 UTC</time>')
+    """
+    return moment(to_microseconds(datetime.fromisoformat(written)))
 
 
 def day(time_us: int | None) -> Markup | str:

@@ -1,5 +1,7 @@
 """Policies in the console: from a text with a mistake to a version that decides, and what was decided."""
 
+import re
+
 import pytest
 
 from tests.console.test_queries import count
@@ -171,6 +173,17 @@ def test_a_decision_says_why_and_its_conditions_only_to_those_who_see_policies(p
     assert {FIRST, "/console/entities/customer/c%2F1%20%C3%A4", "/console/assessments/1.1"} <= {*visitor.links()}
     for wrong in ("0", "x", "99", "9" * 30):
         assert visitor.go(f"{DECISIONS}/{wrong}").page.status_code == 404
+
+
+def test_a_decision_shows_what_it_saw_as_other_pages_do_and_that_the_level_was_out_of_date(place: Place) -> None:
+    path = "/v1/entities/customer/c%2F1%20%C3%A4"
+    place.good("GET", f"{path}/risk", params={"freshness": "now"}, role="investigator")
+    visitor = Visitor(place).sign_in("investigator").go(f"{DECISIONS}/{decide(place, 'fresh')}")
+    assert re.search(r"assessed at \d{4}-\d\d-\d\d \d\d:\d\d UTC", visitor.text)
+    assert "−20,000.00 EUR" in visitor.text
+    assert "something had happened since" not in visitor.text
+    place.good("PUT", path, {"attributes": {"country": "DE"}}, role="app")
+    assert "something had happened since" in visitor.go(f"{DECISIONS}/{decide(place, 'later')}").text
 
 
 def test_a_decision_without_a_rule_that_held_says_so(furnished: Place) -> None:
