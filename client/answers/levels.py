@@ -18,7 +18,7 @@ class OverrideInForce(Answer):
 
 
 class FiredRule(Answer):
-    """A rule that fired; `points` is exact, as text."""
+    """A rule that fired; `points` is exact, as text. `unknown`: it gave that as what it looks at was not known."""
 
     title: str
     rationale: str | None
@@ -26,6 +26,7 @@ class FiredRule(Answer):
     values: tuple[InputSeen, ...]
     points: str
     floor: str | None
+    unknown: bool = False
 
 
 class Reasons(Answer):

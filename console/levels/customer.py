@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fivefold.charts.bars import Bar, LevelStep, floor_path, level_steps
-from fivefold.console.levels.difference import ChangeHalf, change_since_before, points_waterfall
+from fivefold.console.levels.difference import ChangeHalf, change_since_before, marked_title, points_waterfall
 from fivefold.console.levels.value_half import ValueHalf, value_half
 from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.texts import text
@@ -165,7 +165,7 @@ def history_of(visit: Visit, part: Part) -> Page[HistoryLine]:
 
 def point_bars(reasons: Reasons) -> tuple[Bar, ...]:
     """Place the points of the rules that gave some; nothing where none did."""
-    return points_waterfall(0.0, [(rule.title, rule.points) for rule in reasons.rules])[1:]
+    return points_waterfall(0.0, [(marked_title(rule), rule.points) for rule in reasons.rules])[1:]
 
 
 def recompute(visit: Visit) -> Answer:

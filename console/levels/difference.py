@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fivefold.charts.bars import Bar, waterfall_bars
 from fivefold.console.texts import text
 from fivefold.domain.breakdown import Breakdown, Contribution
+from fivefold.usecases.levels.explain import FiredRule
 from fivefold.usecases.portfolio.current_levels import DecidedBy
 from fivefold.usecases.portfolio.differences import AssessmentDifference, FactorChange, compare_assessments
 from fivefold.usecases.shared.context import Context
@@ -41,7 +42,7 @@ def change_since_before(context: Context, assessment: str | None) -> ChangeHalf 
         return None
     difference = compare_assessments(context, assessment)
     base, changes = difference.earlier.score, difference.factors or ()
-    bars = points_waterfall(float(base), [(factor.title, factor.points) for factor in changes]) if base else ()
+    bars = points_waterfall(float(base), [(_title(factor), factor.points) for factor in changes]) if base else ()
     changed = tuple(factor for factor in changes if _gave_other(factor))
     others = [factor for factor in changes if factor not in changed]
     return ChangeHalf(
@@ -51,6 +52,16 @@ def change_since_before(context: Context, assessment: str | None) -> ChangeHalf 
         rulesets=_rulesets(difference, changed),
         bars=bars,
     )
+
+
+def _title(factor: FactorChange) -> str:
+    given = factor.later or factor.earlier
+    return factor.title if given is None else marked_title(given)
+
+
+def marked_title(rule: FiredRule) -> str:
+    """Give the title of a rule as pictures have it: what it gave for something not known is not taken for a hit."""
+    return text("{title} (not known)", title=rule.title) if rule.unknown else rule.title
 
 
 def _gave_other(factor: FactorChange) -> bool:

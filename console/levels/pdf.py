@@ -21,7 +21,7 @@ from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer, Table
 
 from fivefold.charts.bars import PLOT_WIDTH, Bar
-from fivefold.console.levels.difference import points_waterfall
+from fivefold.console.levels.difference import marked_title, points_waterfall
 from fivefold.console.rendering import attribute, moment, reading_in, seen_value, sentence, signed, words
 from fivefold.console.texts import text
 from fivefold.domain.money import rounded_words
@@ -134,7 +134,7 @@ def _factors(export: CustomerExport) -> list[Any]:
     head = (text("Factor"), text("What was seen"), text("Points"), text("At least"))
     rows = [
         (
-            rule.title,
+            marked_title(rule),
             "; ".join(map(_seen, rule.values)) or "–",
             signed(rule.points),
             words(rule.floor) if rule.floor else "–",
@@ -148,7 +148,7 @@ def _factors(export: CustomerExport) -> list[Any]:
         ("LEFTPADDING", (0, 0), (0, -1), 0),
     ]
     table = Table(cells, colWidths=_WIDTHS, repeatRows=1, splitInRow=1, hAlign="LEFT", style=look)
-    bars = points_waterfall(0.0, [(rule.title, rule.points) for rule in export.factors])[1:]
+    bars = points_waterfall(0.0, [(marked_title(rule), rule.points) for rule in export.factors])[1:]
     return [*([_picture(bars), Spacer(1, 6)] if bars else []), table, Spacer(1, 6)]
 
 

@@ -62,6 +62,7 @@ class FiredRule:
         values: what that case looked at; empty once it was erased.
         points: exact, as text.
         floor: the name of the level below which the entity does not come; None for none.
+        unknown: it gave that as what it looks at was not known.
     """
 
     title: str
@@ -70,6 +71,7 @@ class FiredRule:
     values: tuple[ValueSeen, ...]
     points: str
     floor: str | None
+    unknown: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,11 +130,14 @@ def read_reasons(context: Context, assessment: str) -> Reasons | None:
 def named_inputs(session: Session, row: Assessment, analysed: AnalysedRuleset) -> dict[str, Any] | None:
     """Give what an assessment was made from, with those linked by their names; None once it was erased."""
     recorded_inputs = inputs_of(session, row)
-    return (
-        None
-        if recorded_inputs is None
-        else {**recorded_inputs, "inputs": with_names(session, analysed, recorded_inputs["inputs"])}
-    )
+    return None if recorded_inputs is None else inputs_with_names(session, recorded_inputs, analysed)
+
+
+def inputs_with_names(
+    session: Session, recorded_inputs: Mapping[str, Any], analysed: AnalysedRuleset
+) -> dict[str, Any]:
+    """Give what an assessment was made from, as it was recorded, with those linked by their names."""
+    return {**recorded_inputs, "inputs": with_names(session, analysed, recorded_inputs["inputs"])}
 
 
 def investigator_view(breakdown: Mapping[str, Any], ruleset: Ruleset, inputs: Mapping[str, Any] | None) -> Reasons:
@@ -183,6 +188,7 @@ def _fired(outcome: Mapping[str, Any], ruleset: Ruleset, inputs: Mapping[str, An
         values=() if inputs is None else tuple(_values(rule, case, ruleset, inputs)),
         points=outcome["points"],
         floor=outcome["floor"] or None,
+        unknown=outcome["case"] == "unknown",
     )
 
 

@@ -20,6 +20,7 @@ class ScoreScale:
         score_level: the level of the score alone.
         floor: the level that a floor raised it to; None if no floor did.
         floor_rule: the title of the rule that has the floor.
+        floor_unknown: the rule has it for what is not known.
         begins: the scores at which the levels above the lowest begin; empty if they are not shown, and if a ruleset
             names ranges instead.
     """
@@ -29,6 +30,7 @@ class ScoreScale:
     floor: str | None
     floor_rule: str | None
     begins: tuple[str, ...]
+    floor_unknown: bool = False
 
 
 def read_scale(context: Context, assessment: str, *, with_thresholds: bool) -> ScoreScale | None:
@@ -46,12 +48,14 @@ def read_scale(context: Context, assessment: str, *, with_thresholds: bool) -> S
         ruleset = analyse_canonical(session.get_one(RulesetVersion, row.version_id).canonical).ruleset
     score_level, floor = breakdown["score_level"], breakdown["floor"]
     is_raised = bool(floor) and ruleset.level_number(floor) > ruleset.level_number(score_level)
+    raising = next(rule for rule in breakdown["rules"] if rule["floor"] == floor) if is_raised else None
     return ScoreScale(
         score=breakdown["score"],
         score_level=score_level,
         floor=floor if is_raised else None,
-        floor_rule=next(rule["title"] for rule in breakdown["rules"] if rule["floor"] == floor) if is_raised else None,
+        floor_rule=None if raising is None else raising["title"],
         begins=_thresholds(ruleset.score) if with_thresholds else (),
+        floor_unknown=raising is not None and raising["case"] == "unknown",
     )
 
 

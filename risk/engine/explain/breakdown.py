@@ -56,7 +56,7 @@ def summary_line(
 
 
 def _sum(rules: Sequence[RuleOutcome]) -> str:
-    """Write the sum as people write sums: 20 + 15 − 5, each with the title of its rule."""
+    """Write the sum as people write sums: 20 + 15 − 5, each with the title of its rule, and whether it is not known."""
     terms = [terms for outcome in rules if (terms := outcome.case_outcome.terms)[0]]
     if not terms:
         return "no rule gave points"
@@ -89,7 +89,8 @@ def _standing(rules: Sequence[RuleOutcome], row: Row, names: Mapping[str, str]) 
 
 
 def _floor_by(rules: Sequence[RuleOutcome], names: Mapping[str, str]) -> str:
-    return next((outcome.title for outcome in rules if outcome.floor and outcome.floor == names[FLOOR]), "")
+    floors = (each.case_outcome for each in rules if each.floor and each.floor == names[FLOOR])
+    return next((each.marked_title for each in floors), "")
 
 
 def _override(row: Row, names: Mapping[str, str]) -> str:

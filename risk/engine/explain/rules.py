@@ -58,6 +58,11 @@ class CaseOutcome:
         """Which case it is, in words."""
         return f"Case {self.case}, {self.asked}" if isinstance(self.case, int) else "No case holds"
 
+    @property
+    def marked_title(self) -> str:
+        """The title as the line has it: points and a floor for what is not known are not taken for a hit."""
+        return f"{self.title} (not known)" if self.case == "unknown" else self.title
+
     @cached_property
     def effect(self) -> str:
         """The effect on the total and the level, in words."""
@@ -70,8 +75,8 @@ class CaseOutcome:
         """The rule and its points as the first term of a sum, and as a later one; empty where it gives none."""
         if not self.points:
             return "", ""
-        size = f"{self.title} {abs(self.points).normalize():f}"
-        first = size if self.points > 0 else f"{self.title} {signed(self.points)}"
+        size = f"{self.marked_title} {abs(self.points).normalize():f}"
+        first = size if self.points > 0 else f"{self.marked_title} {signed(self.points)}"
         return first, f"{'+' if self.points > 0 else '−'} {size}"
 
     @cached_property

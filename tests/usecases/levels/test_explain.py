@@ -109,6 +109,8 @@ def test_a_floor_is_told_and_what_was_unknown_too(bank: Bank) -> None:
         ("Screened", "35", None, ()),
         ("Otherwise", "2", None, (ValueSeen("income", "5"),)),
     ]
+    assert [fired.title for fired in found.rules if fired.unknown] == ["Screened"]
+    assert "Screened (not known) 35 + Otherwise 2" in found.line
     assert "77001" not in repr(found)
 
 

@@ -51,6 +51,15 @@ def test_a_floor_that_raised_the_level_is_named(bank: Bank) -> None:
     assert scale(bank, {"country": "IR"}) == expected
 
 
+def test_a_floor_for_what_is_not_known_is_marked(bank: Bank) -> None:
+    rule = {**FLOORS["country"], "on_unknown": {"points": 10, "floor": "high"}}
+    bank.activate(banks.document({"country": rule}))
+    bank.put("a", income=1)
+    found = latest(bank)
+    assert found is not None
+    assert (found.floor, found.floor_rule, found.floor_unknown) == ("high", "Country", True)
+
+
 def test_of_two_floors_the_one_that_raised_it_is_named(bank: Bank) -> None:
     found = scale(bank, {"country": "IR", "income": 200})
     assert found is not None
