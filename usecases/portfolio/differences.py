@@ -1,6 +1,6 @@
 """Differences between two assessments of an entity, from their stored results: nothing is computed again."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any
@@ -13,14 +13,15 @@ from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.rulesets.rulesets import rulesets_of_versions
 from fivefold.store.tables.levels import Assessment
 from fivefold.store.tables.rulesets import RulesetVersion
-from fivefold.usecases.levels.content.breakdowns import breakdown_of
-from fivefold.usecases.levels.explain import FiredRule, fired_rules, named_inputs
+from fivefold.usecases.levels.content.breakdowns import breakdown_of, inputs_of
+from fivefold.usecases.levels.explain import FiredRule, fired_rules, inputs_with_names
 from fivefold.usecases.levels.read import find_assessment
 from fivefold.usecases.portfolio.current_levels import DecidedBy
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
 
 ADDED, GONE, CHANGED = "added", "gone", "changed"
+BEGAN, ENDED = "began", "ended"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,8 @@ class AssessmentDifference:
     """The difference between an assessment of an entity and a later one.
 
     `points`: by how much the later total is higher, exact. `factors` add up to it, the largest first; `unchanged` is
-    the number of factors that are equal in both. All three are null if one of the two was erased.
+    the number of factors that are equal in both. All three are null if one of the two was erased. `override`: one
+    began, ended or changed, as it has another level or end; null where none did, and where that is not known any more.
     """
 
     earlier: AssessmentCompared
@@ -65,6 +67,7 @@ class AssessmentDifference:
     points: str | None
     factors: tuple[FactorChange, ...] | None
     unchanged: int | None
+    override: str | None
 
 
 @dataclass(frozen=True)
@@ -74,11 +77,15 @@ class _Read:
     Attributes:
         total: exact; None if it was erased.
         fired: by the number of the ruleset's family and the id of the rule.
+        override: the level and the end of the one in force; None for none.
+        is_whole: what it was made from is still there.
     """
 
     shown: AssessmentCompared
     total: Decimal | None
     fired: Mapping[tuple[int, str], FiredRule]
+    override: Sequence[int | None] | None
+    is_whole: bool
 
 
 def compare_assessments(context: Context, later: str, earlier: str | None = None) -> AssessmentDifference:
@@ -116,25 +123,40 @@ def _read(session: Session, row: Assessment, names: tuple[str | None, ...]) -> _
         score=None if breakdown is None or version is None else row.score,
         decided_by=None if ruleset is None else DecidedBy(name=ruleset[0], version=ruleset[1]),
     )
+    recorded_inputs = inputs_of(session, row)
+    override = None if recorded_inputs is None else _in_force(recorded_inputs["override"], row.as_of_us)
+    kept = {"override": override, "is_whole": recorded_inputs is not None}
     if breakdown is None:
-        return _Read(summary, None, {})
+        return _Read(summary, None, {}, **kept)
     if version is None:
-        return _Read(summary, Decimal(0), {})
-    return _Read(summary, Decimal(breakdown["total"]), _fired(session, row, breakdown, version))
+        return _Read(summary, Decimal(0), {}, **kept)
+    return _Read(summary, Decimal(breakdown["total"]), _fired(session, recorded_inputs, breakdown, version), **kept)
+
+
+def _in_force(override: Sequence[int | None] | None, as_of_us: int) -> Sequence[int | None] | None:
+    """Give an override that was kept, its level and its end, unless it had ended."""
+    return None if override is None or (override[1] is not None and override[1] <= as_of_us) else override
 
 
 def _fired(
-    session: Session, row: Assessment, breakdown: Mapping[str, Any], version: RulesetVersion
+    session: Session,
+    recorded_inputs: Mapping[str, Any] | None,
+    breakdown: Mapping[str, Any],
+    version: RulesetVersion,
 ) -> dict[tuple[int, str], FiredRule]:
     analysed = analyse_canonical(version.canonical)
-    fired = fired_rules(breakdown, analysed.ruleset, named_inputs(session, row, analysed))
+    named = None if recorded_inputs is None else inputs_with_names(session, recorded_inputs, analysed)
+    fired = fired_rules(breakdown, analysed.ruleset, named)
     return {(version.family_id, rule): each for rule, each in fired.items()}
 
 
 def _difference(first: _Read, second: _Read) -> AssessmentDifference:
     """Compare two results factor by factor, the largest change first."""
+    override = _override_change(first, second) if first.is_whole and second.is_whole else None
     if first.total is None or second.total is None:
-        return AssessmentDifference(earlier=first.shown, later=second.shown, points=None, factors=None, unchanged=None)
+        return AssessmentDifference(
+            earlier=first.shown, later=second.shown, points=None, factors=None, unchanged=None, override=override
+        )
     keys = dict.fromkeys((*first.fired, *second.fired))
     pairs = [(first.fired.get(key), second.fired.get(key)) for key in keys]
     changes = [_change(earlier, later) for earlier, later in pairs if earlier != later]
@@ -145,7 +167,14 @@ def _difference(first: _Read, second: _Read) -> AssessmentDifference:
         points=_plain(second.total - first.total),
         factors=tuple(changes),
         unchanged=len(pairs) - len(changes),
+        override=override,
     )
+
+
+def _override_change(first: _Read, second: _Read) -> str | None:
+    if first.override == second.override:
+        return None
+    return BEGAN if first.override is None else ENDED if second.override is None else CHANGED
 
 
 def _change(earlier: FiredRule | None, later: FiredRule | None) -> FactorChange:
