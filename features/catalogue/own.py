@@ -116,7 +116,8 @@ def _problems(each: Indicator) -> Iterator[str]:
     if not each.label[:1].isupper() or len(each.label) > LONGEST_LABEL:
         yield (
             f"indicator {each.name} has the label {each.label!r}; give label= a few words that begin with a capital "
-            f"letter, at most {LONGEST_LABEL} signs"
+            f"letter, at most {LONGEST_LABEL} signs with the words of the window in place of {{window}}: this one has "
+            f"{len(each.label)}"
         )
     elif each.label in _LABELS:
         yield f"indicator {each.name} has the label {each.label!r}, which {_LABELS[each.label]} has already"

@@ -112,6 +112,11 @@ def test_a_file_is_read_and_nothing_of_it_runs(tmp_path: Path) -> None:
         ('"Balance over deposits"', '"Last balance"', "label 'Last balance', which balance_last has already"),
         ('"Balance over deposits"', '"Large deposits, 30 days"', "label 'Large deposits, 30 days', as another one has"),
         ('"Balance over deposits"', '""', "has the label 'Last balance over the sum of all settled deposits'; give la"),
+        (
+            '"Large deposits, {window}"',
+            '"Deposits of 500 or more, {window}"',
+            r"label 'Deposits of 500 or more, 365 days'; .* the window in place of \{window\}: this one has 33",
+        ),
         ('unit="ratio"', 'unit="euros"', r"has the unit 'euros'; allowed: days, money"),
         (', family="balance"', "", r"has the family none; allowed: recency"),
         ("windows=(30, 365)", "windows=(0, 365)", "has a window of 0 days; it is 1 to"),
