@@ -41,7 +41,7 @@ def balance_mean(balance: Floats, first_row: int) -> float:
 
 @indicator("balance_deviation_{window}", label="Balance variation, {window}", unit="money", empty=nan, windows=(90,))
 def balance_deviation(balance: Floats, first_row: int) -> float:
-    """Standard deviation of the balances after each event {window}."""
+    """Sample standard deviation of the balances after each event {window}."""
     return deviation_of(balance, first_row)
 
 

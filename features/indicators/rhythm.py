@@ -23,7 +23,7 @@ def gap_mean(time: Integers, first_row: int) -> float:
 
 @indicator("gap_deviation_{window}", label="Gap variation, {window}", unit="days", empty=nan, windows=(365, None))
 def gap_deviation(time: Integers, first_row: int) -> float:
-    """Standard deviation of the time between neighbouring events {window}."""
+    """Sample standard deviation of the time between neighbouring events {window}."""
     return deviation_of_gaps(time, first_row)
 
 
