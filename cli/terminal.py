@@ -112,6 +112,15 @@ def echo(text: str = "") -> None:
     console.print(text, soft_wrap=True)
 
 
+def paragraph(text: str) -> None:
+    """Print a text folded between words where the terminal ends; without a terminal as one line."""
+    console.print(visible_line(text), soft_wrap=not _has_width())
+
+
+def _has_width() -> bool:
+    return console.is_terminal or "COLUMNS" in os.environ
+
+
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
     """Print a table as wide as the terminal allows; the first *left* columns are words, the others numbers.
 
@@ -126,7 +135,7 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
         table.add_column(column, justify=justify, overflow="fold", no_wrap=short and number == 0)
     for row in rows:
         table.add_row(*map(visible_line, row))
-    if console.is_terminal or "COLUMNS" in os.environ:
+    if _has_width():
         console.print(table)
         return
     whole = console.measure(table, options=console.options.update(width=MOST_PIPED_COLUMNS)).maximum

@@ -16,6 +16,7 @@ from fivefold.cli.terminal import (
     echo,
     open_current_database,
     open_registry,
+    paragraph,
     show_table,
 )
 from fivefold.domain.clock import DAY_US, day_text, from_microseconds, now_microseconds, parse_moment
@@ -141,17 +142,20 @@ def _action_text(promotion: "Promotion") -> str:
 
 
 def _show_promotions(title: str, promotions: "list[Promotion]") -> None:
+    """Print promotions as a table, and below it the whole reason of each, such as what the gate said."""
     if not promotions:
         echo(f"{title}: none")
         return
+    moments = [f"{from_microseconds(promotion.at_us):%Y-%m-%d %H:%M:%S}" for promotion in promotions]
     rows = [
-        [
-            f"{from_microseconds(promotion.at_us):%Y-%m-%d %H:%M:%S}",
-            f"version {promotion.version}{_replaced_text(promotion)}: {_action_text(promotion)}, {promotion.why}",
-        ]
-        for promotion in promotions
+        [moment, f"version {promotion.version}{_replaced_text(promotion)}", _action_text(promotion)]
+        for moment, promotion in zip(moments, promotions, strict=True)
     ]
-    show_table(title, ("at (UTC)", "champion from then on"), rows, left=2)
+    show_table(title, ("at (UTC)", "champion from then on", "how"), rows, left=3)
+    echo()
+    for moment, promotion in zip(moments, promotions, strict=True):
+        if promotion.why:
+            paragraph(f"{moment}, version {promotion.version}: {promotion.why}")
 
 
 def drift(

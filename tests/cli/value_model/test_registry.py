@@ -29,8 +29,9 @@ def test_models_tells_every_promotion(home: Home) -> None:
     out = succeed(home.var, "models", columns=400)
     (promotion,) = cells(out, "Promotions")
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", promotion[0])
-    wanted = rf"version 1: promote by {getuser()}, normalised Gini .* was judged on for the first.*"
-    assert re.fullmatch(wanted, promotion[1])
+    assert promotion[1:] == ["version 1", f"promote by {getuser()}"]
+    reason = rf"{promotion[0]}, version 1: normalised Gini .* was judged on for the first.*"
+    assert re.fullmatch(reason, out.splitlines()[-1]), "whole, and in no cell"
 
 
 def test_a_refitted_version_is_told_with_the_day_of_the_model_that_was_judged(registry: Path) -> None:
@@ -61,11 +62,14 @@ def test_force_promotes_and_rollback_takes_back(registry: Path) -> None:
     out = succeed(registry, "rollback", "--reason", "complaints", columns=400)
     assert out == f"Version 1 is the champion now instead of version 2. Recorded: {getuser()}, complaints\n"
     assert champions(registry) == ["1"]
-    made = [row[1] for row in cells(succeed(registry, "models", columns=400), "Promotions")]
-    assert made[1:] == [
-        f"version 2 instead of version 1: promote (forced) by {getuser()}, {why}",
-        f"version 1 instead of version 2: rollback by {getuser()}, complaints",
+    out = succeed(registry, "models", columns=400)
+    made = cells(out, "Promotions")[1:]
+    assert [row[1:] for row in made] == [
+        ["version 2 instead of version 1", f"promote (forced) by {getuser()}"],
+        ["version 1 instead of version 2", f"rollback by {getuser()}"],
     ]
+    reasons = [f"{made[0][0]}, version 2: {why}", f"{made[1][0]}, version 1: complaints"]
+    assert out.splitlines()[-2:] == reasons
     assert refuse(registry, "rollback").startswith("there is nothing to roll back to")
 
 
@@ -74,7 +78,9 @@ def test_what_served_on_a_day_is_told(registry: Path) -> None:
     assert len(cells(succeed(registry, "models", "--on", day), f"fivefold-value: what served on {day}")) == 1
     assert succeed(registry, "models", "--on", "2020-01-01") == "fivefold-value: what served on 2020-01-01: none\n"
     later = succeed(registry, "models", "--on", "2099-01-01T12:00:00+01:00", columns=400)
-    assert "version 1: promote by" in later
+    day = "fivefold-value: what served on 2099-01-01T12:00:00+01:00"
+    assert [row[1:] for row in cells(later, day)] == [["version 1", f"promote by {getuser()}"]]
+    assert ", version 1: normalised Gini " in later
 
 
 def test_versions_that_cannot_be_promoted_are_named(registry: Path) -> None:
@@ -99,4 +105,5 @@ def test_tables_fit_a_narrow_terminal(registry: Path) -> None:
     succeed(registry, "promote", 2, "--force", "--reason", "because " * 30)
     out = succeed(registry, "models", columns=80)
     assert max(len(line.rstrip()) for line in out.splitlines()) <= 80
-    assert re.search(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  version 2 instead of version 1: promote", out, re.MULTILINE)
+    assert re.search(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  version 2 instead of version 1  promote", out, re.MULTILINE)
+    assert re.search(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d, version 2: because because ", out, re.MULTILINE)
