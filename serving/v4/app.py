@@ -160,7 +160,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     status: {
         "model": list[Listed] if status in LISTED else list[Detail],
         "description": text,
-        "headers": {**EVERYWHERE, **(LATER if status in {429, 503} else {})},
+        "headers": {**EVERYWHERE, **(LATER if status in {429, 503} else {}), **(QUOTA if status == 429 else {})},
     }
     for status, text in {
         400: answers.DATA_NOT_VALID,

@@ -24,7 +24,7 @@ from fivefold.serving.responses import DATA_NOT_VALID, NO_CREDENTIALS, TOO_MANY_
 from fivefold.serving.v4.contract import read_rows, response_rows
 from fivefold.store.accounts.plans import Plan
 from fivefold.store.accounts.tokens import Allowance, Charge
-from fivefold.usecases.accounts.credentials import Credential, month_of, seconds_to_next_month, within_allowance
+from fivefold.usecases.accounts.credentials import Credential, left_of_allowance, month_of, seconds_to_next_month
 from fivefold.usecases.scoring import RequestRows, ScoredRows, check_rows, score_checked
 
 ROWS_IN_LOOP = 2_000
@@ -68,8 +68,8 @@ class ScoringEndpoint:
     counter: DriftCounter
     lane: Lane = field(default_factory=large_lane)
     body_memory: BodyMemory = field(default_factory=body_memory)
-    used_up: dict[tuple[int, str], tuple[float, int]] = field(default_factory=dict)
-    """By token and month: until when the refusal is cached, and of how many users."""
+    used_up: dict[tuple[int, str], tuple[float, int, Allowance]] = field(default_factory=dict)
+    """By token and month: until when the refusal is cached, of how many users, and what was left."""
 
     async def answer(self, request: Request) -> Response:
         """Answer one request; ApiError for every status but 200."""
@@ -136,10 +136,16 @@ class ScoringEndpoint:
 
         Large requests look in the database, small ones only in the cache of recent refusals.
         """
-        until, users = self.used_up.get((cost.token_id, cost.month), (0.0, 0))
-        remembered = monotonic() < until and cost.users >= users
-        if remembered or (look and not await run_in_short_pool(partial(within_allowance, self.charger.engine, cost))):
-            raise self._used_up(cost)
+        until, users, left = self.used_up.get((cost.token_id, cost.month), (0.0, 0, cost.allowance))
+        if monotonic() < until and cost.users >= users:
+            raise self._used_up(cost, left)
+        if look:
+            left = await self._left(cost)
+            if cost.calls > left.calls or cost.users > left.users:
+                raise self._used_up(cost, left)
+
+    async def _left(self, cost: Charge) -> Allowance:
+        return await run_in_short_pool(partial(left_of_allowance, self.charger.engine, cost))
 
     async def _charge(self, cost: Charge) -> dict[str, str]:
         """Charge; give the headers with the remaining quota."""
@@ -147,20 +153,32 @@ class ScoringEndpoint:
         if charged is None:
             raise ApiError(401, NO_CREDENTIALS)
         if not charged:
-            raise self._used_up(cost)
+            raise self._used_up(cost, await self._left(cost))
         used = self.charger.used(cost)
-        if used is None:
-            return {}
-        return {
-            "X-Quota-Calls-Left": str(max(0, cost.allowance.calls - used.calls)),
-            "X-Quota-Users-Left": str(max(0, cost.allowance.users - used.users)),
-        }
+        return {} if used is None else _quota_headers(cost.allowance.after(used))
 
-    def _used_up(self, cost: Charge) -> ApiError:
+    def _used_up(self, cost: Charge, left: Allowance) -> ApiError:
         if len(self.used_up) >= MOST_REMEMBERED:
             self.used_up.clear()
-        self.used_up[cost.token_id, cost.month] = (monotonic() + REMEMBERED_SECONDS, cost.users)
-        return ApiError(429, USED_UP, headers={"Retry-After": str(seconds_to_next_month(cost.at_us))})
+        self.used_up[cost.token_id, cost.month] = (monotonic() + REMEMBERED_SECONDS, cost.users, left)
+        return _over_quota(cost, left)
+
+
+def _quota_headers(left: Allowance) -> dict[str, str]:
+    return {"X-Quota-Calls-Left": str(left.calls), "X-Quota-Users-Left": str(left.users)}
+
+
+def _over_quota(cost: Charge, left: Allowance) -> ApiError:
+    """Write the refusal of a charge: when it fits again, or that it never does, and what fits now."""
+    whole, of_plan = f"The request is for {cost.users:,} customers", f"{cost.allowance.users:,} a month of your plan"
+    headers = _quota_headers(left)
+    if cost.users > cost.allowance.users:
+        return ApiError(429, f"{whole}, more than the {of_plan}, so it never fits: send fewer", headers=headers)
+    headers["Retry-After"] = str(seconds_to_next_month(cost.at_us))
+    if not left.calls or not left.users or cost.users <= left.users:
+        return ApiError(429, USED_UP, headers=headers)
+    rest = f"and {left.users:,} are left of the {of_plan}: send fewer, or wait for the next month"
+    return ApiError(429, f"{whole}, {rest}", headers=headers)
 
 
 def _cost(credential: Credential, plan: Plan, users: int, now: int) -> Charge:

@@ -17,10 +17,14 @@ from fivefold.store.tables.accounts import Member, Organisation, Token, TokenReq
 
 @dataclass(frozen=True)
 class Allowance:
-    """The limits of a token in a month."""
+    """The limits of a token in a month, or what is left of them."""
 
     calls: int
     users: int
+
+    def after(self, used: "UsageTotals") -> "Allowance":
+        """Return what is left; nothing where more was used, as of a larger plan before."""
+        return Allowance(max(0, self.calls - used.calls), max(0, self.users - used.users))
 
 
 @dataclass(frozen=True, kw_only=True)

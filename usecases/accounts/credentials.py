@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds
 from fivefold.store.accounts import tokens as accounts
-from fivefold.store.accounts.tokens import Charge, UsageTotals
+from fivefold.store.accounts.tokens import Allowance, Charge, UsageTotals
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.fast_statements import PreparedStatements
 from fivefold.store.tables.accounts import Member, Token
@@ -124,12 +124,11 @@ def charge_all(
     return results
 
 
-def within_allowance(engine: Engine, cost: Charge) -> bool:
-    """Return whether a charge would be accepted now; nothing is charged. StoreError if the database is out of reach."""
+def left_of_allowance(engine: Engine, cost: Charge) -> Allowance:
+    """Return what is left for a charge now; nothing is charged. StoreError if the database is out of reach."""
     with reading(engine) as session:
         usage = accounts.usage_of(session, cost.token_id, cost.month)
-    calls, users = (0, 0) if usage is None else (usage.calls, usage.users)
-    return calls + cost.calls <= cost.allowance.calls and users + cost.users <= cost.allowance.users
+    return cost.allowance if usage is None else cost.allowance.after(UsageTotals(usage.calls, usage.users))
 
 
 def _charge_group(

@@ -159,6 +159,26 @@ def test_users_are_used_up_exactly_and_never_in_part(place: Place) -> None:
     assert place.usage() == (2, 5)
 
 
+@pytest.mark.parametrize("is_large", [True, False])
+def test_a_request_for_more_than_is_left_says_what_is_left(
+    place: Place, is_large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "ROWS_IN_LOOP", 0 if is_large else 10)
+    token = place.token("five_users")
+    assert place.post(rows_of("a", "b"), token).status_code == 200
+    answers = [place.post(rows_of(*names), token) for names in ("abcd", "abcd", "abcdef")]
+    whole = "The request is for 4 customers, and 3 are left of the 5 a month of your plan"
+    never = "The request is for 6 customers, more than the 5 a month of your plan, so it never fits"
+    for answer, words in zip(answers, (whole, whole, never), strict=True):
+        left = (answer.headers["X-Quota-Calls-Left"], answer.headers["X-Quota-Users-Left"])
+        assert (answer.status_code, answer.json()[0]["detail"].partition(":")[0], left[1]) == (429, words, "3")
+        assert int(left[0]) > 0
+        assert ("Retry-After" in answer.headers) is (words is whole)
+    assert place.post(rows_of(*"abc"), token).status_code == 200
+    answer = place.post(rows_of("a"), token)
+    assert (answer.json(), answer.headers["X-Quota-Users-Left"]) == ([{"detail": FAULTS[429]}], "0")
+
+
 def test_429_says_when_the_month_ends(place: Place) -> None:
     token = place.token("used_up")
     place.post(rows_of("a"), token)
@@ -449,7 +469,7 @@ def test_an_answer_says_what_is_left_of_the_quota(place: Place) -> None:
     left = [place.post(rows_of("a", "b"), token).headers for _ in range(2)]
     assert [headers["x-quota-users-left"] for headers in left] == ["3", "1"]
     assert [int(headers["x-quota-calls-left"]) for headers in left] == [10**9 - 1, 10**9 - 2]
-    assert "x-quota-users-left" not in place.post(rows_of("a", "b"), token).headers
+    assert place.post(rows_of("a", "b"), token).headers["x-quota-users-left"] == "1"
 
 
 @pytest.mark.parametrize("rows", [3, 150])
