@@ -14,9 +14,9 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from fivefold.domain.clock import from_microseconds, parse_moment, to_microseconds
+from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ConfigError
-from fivefold.usecases.shared.inputs import MAX_REASON_CHARACTERS
+from fivefold.usecases.shared.inputs import EARLIEST_US, LATEST_US, MAX_REASON_CHARACTERS
 
 LARGEST, LARGEST_BIG = 2**31 - 1, 2**63 - 1
 """Largest number of a row in small tables, and in large ones."""
@@ -57,9 +57,11 @@ def _moment(text: Any) -> int:
         raise ValueError("must be text in the form of ISO 8601, such as 2024-07-01T12:00:00Z")  # noqa: TRY004 (pydantic takes a ValueError as a finding)
     try:
         moment = parse_moment(text, "it") + bool(_FINER.search(text))  # 500 ns after as-of is after it
-        return to_microseconds(from_microseconds(moment))  # the first and last hours have no UTC
-    except (ConfigError, OverflowError):
+    except ConfigError:
         raise ValueError("must be an ISO 8601 date or time such as 2024-07-01 or 2024-07-01T12:00:00Z") from None
+    if not EARLIEST_US <= moment < LATEST_US:
+        raise ValueError("must be an ISO 8601 date or time from 1900 on and before 9000")
+    return moment
 
 
 def _storable(text: str) -> str:
