@@ -124,7 +124,7 @@ def _kept(row: Mapping[str, Any]) -> dict[str, Any]:
 def _refuse_strange(transaction: Mapping[str, Any], declared: Mapping[str, FieldType], external_id: str) -> None:
     known_fields = (*KNOWN, *declared)
     problems = [
-        Problem(0, name, "is no field of it", ", ".join(known_fields))
+        Problem(0, name, "is not a field of it", ", ".join(known_fields))
         for name in transaction
         if name not in known_fields
     ]

@@ -69,8 +69,7 @@ def put_entities(context: Context, type_name: str, rows: Sequence[EntityRow], *,
             # Before any type: a cycle may go through several, and a change of types locks the organisation first.
             lock_organisation(session, context.organisation_id)
         kind = type_named(session, context.organisation_id, type_name, locked=True)
-        own = ENTITY if from_file else "external_id"
-        refuse_bad_rows(rows, FIELDS.validate_python(kind.fields), own)
+        refuse_bad_rows(rows, FIELDS.validate_python(kind.fields), own := ENTITY if from_file else "external_id")
         owners = find_owners(session, context.actor, type_name, owner_rows, "owner", now)
         there = entities_named(session, kind.id, [row.external_id for row in rows])
         new = [(number, row.external_id) for number, row in enumerate(rows) if row.external_id not in there]

@@ -245,7 +245,7 @@ def refuse_findings(findings: Sequence[Finding], why: str, source: str, purpose:
 def read_matching_ruleset(document: str, around: OrganisationContext) -> Ruleset:
     """Read a ruleset that can be run on what an organisation has; InvalidRulesetError names what stands against it.
 
-    Its examples may be wrong: they are no part of what is run.
+    Its examples may be wrong: what is run does without them.
     """
     analysed, checked = lint_text_by_check(document, around.lists, declared=around.declared)
     wrong = [finding for diagnostic, finding in checked if finding.fatal and diagnostic.check != "examples"]

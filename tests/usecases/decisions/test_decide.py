@@ -297,7 +297,7 @@ def test_what_does_not_concern_the_entity_is_not_counted(desk: Desk) -> None:
         ({"transaction_date": "soon"}, "transaction_date"),
         ({"transaction_state": "maybe"}, "transaction_state"),
         ({"operation": 5.5}, "operation"),
-        ({"amount": 5}, "amount is no field of it; allowed: transaction_id, transaction_amount"),
+        ({"amount": 5}, "amount is not a field of it; allowed: transaction_id, transaction_amount"),
         ({"user_id": "bo"}, "user_id is 'bo'; allowed: ada, whom it is decided on"),
         ({"user_id": ["ada"]}, "user_id is "),
     ],

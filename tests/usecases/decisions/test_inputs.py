@@ -167,7 +167,7 @@ def test_nothing_is_no_value() -> None:
 
 @pytest.mark.parametrize("name", ["amount", "Transaction_amount", "", "entity"])
 def test_a_field_that_nobody_knows_is_refused(name: str) -> None:
-    with pytest.raises(InvalidDataError, match=f"{name} is no field of it; allowed: transaction_id.*operation, fee"):
+    with pytest.raises(InvalidDataError, match=f"{name} is not a field of it; allowed: transaction_id.*operation, fee"):
         read_pending_transaction({**cash(), name: 5}, OWN, (7, "ada"), NOW)
 
 

@@ -111,7 +111,7 @@ def test_decisions_are_listed_page_by_page(deciding: Place) -> None:
         ({"external_id": "nobody"}, 404, "there is no customer 'nobody'"),
         ({"type": "company"}, 404, "there is no company"),
         ({"transaction": {}}, 422, "transaction_amount"),
-        ({"transaction": {**cash(), "amount": 5}}, 422, "is no field of it"),
+        ({"transaction": {**cash(), "amount": 5}}, 422, "is not a field of it"),
         ({"transaction": [cash()]}, 422, "body.transaction"),
         ({"freshness": "fresh"}, 422, "body.freshness"),
         ({"decision_key": 5}, 422, "body.decision_key"),
