@@ -317,15 +317,51 @@ def _written(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else repr(value) if isinstance(value, str) else str(value)
 
 
+def _given(path: Path, step: TableStep) -> Iterator[tuple[Path, Given]]:
+    """Give what a table gives, row by row, with its places."""
+    table = step.table
+    yield from (((*path, "rows", number, "give"), row.give) for number, row in enumerate(table.rows))
+    yield (*path, "otherwise"), table.otherwise
+    if table.on_unknown is not None:
+        yield (*path, "on_unknown"), table.on_unknown
+
+
+class FinerAmount(NamedTuple):
+    """An amount that is written with a part of the smallest unit of money."""
+
+    path: Path
+    place: str
+    amount: Decimal
+
+
+def finer_amounts_of_actions(flow: Flow, units: int) -> Iterator[FinerAmount]:
+    """Find amounts and bounds of limits that are not whole where *units* of the smallest make one."""
+    for number, action in enumerate(flow.actions):
+        if isinstance(action, LimitAction):
+            written = [
+                (("amount",), action.amount),
+                *((("between", end), one) for end, one in enumerate(action.between)),
+            ]
+            for path, amount in written:
+                if isinstance(amount, Decimal) and amount * units % 1:
+                    yield FinerAmount(("actions", number, *path), f"action {action.id}, {path[0]}", amount)
+
+
+def finer_amounts(flow: Flow, units: int) -> Iterator[FinerAmount]:
+    """Find the same, and what tables give of money."""
+    yield from finer_amounts_of_actions(flow, units)
+    for number, step in enumerate(flow.steps):
+        for path, outputs in _given(("steps", number, "table"), step) if isinstance(step, TableStep) else ():
+            for name, amount in outputs.items():
+                is_money = isinstance(step, TableStep) and step.table.gives.get(name) == "money"
+                if is_money and isinstance(amount, Decimal) and amount * units % 1:
+                    yield FinerAmount((*path, name), f"step {step.id}, {name}", amount)
+
+
 def _table(path: Path, step: TableStep) -> Iterator[Diagnostic]:
     """Find rows that give too much, too little, or something of another kind."""
     table = step.table
-    places: list[tuple[Path, Given]] = [
-        *(((*path, "rows", number, "give"), row.give) for number, row in enumerate(table.rows)),
-        ((*path, "otherwise"), table.otherwise),
-        *([] if table.on_unknown is None else [((*path, "on_unknown"), table.on_unknown)]),
-    ]
-    for at, outputs in places:
+    for at, outputs in _given(path, step):
         missing = [name for name in table.gives if name not in outputs]
         if missing:
             yield Diagnostic(at, f"does not give {', '.join(missing)}")

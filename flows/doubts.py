@@ -8,10 +8,11 @@ import polars as pl
 
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import Finding, InvalidRulesetError
+from fivefold.domain.money import minor_units
 from fivefold.domain.schedules import next_moment, zone_text
 from fivefold.flows.actions import PERSON_DECIDES, LimitAction, StatusAction
 from fivefold.flows.analysis import AnalysedFlow
-from fivefold.flows.checks import GroupInForce, group_diagnostics
+from fivefold.flows.checks import GroupInForce, finer_amounts, group_diagnostics
 from fivefold.flows.examples import check_flow_examples
 from fivefold.flows.governance.expected import check_expected
 from fivefold.flows.language import (
@@ -44,6 +45,9 @@ from fivefold.risk.language.expressions import CalculationInput
 from fivefold.risk.language.policy import StepInput
 from fivefold.risk.language.purposes import PolicyPurposes
 from fivefold.risk.language.reading import read_document
+
+_UNITS = minor_units("EUR")
+"""The base currency is not known here; almost all have as many."""
 
 
 def lint_flow(
@@ -106,6 +110,7 @@ def flow_diagnostics(
         choices = list(_choices(analysed, lint_scope(analysed, lists)))
         diagnostics_by_check["doubts"] = (
             *_amounts(flow),
+            *_finer_amounts(flow),
             *_answers(analysed),
             *_never_read(analysed),
             *_read_on_some_ways(analysed),
@@ -166,6 +171,13 @@ def _amounts(flow: Flow) -> Iterator[Diagnostic]:
         if not least <= action.amount <= most:
             bound = least if action.amount < least else most
             yield warning(("actions", number, "amount"), f"is {action.amount:,f}, and {bound:,f} is set: see between")
+
+
+def _finer_amounts(flow: Flow) -> Iterator[Diagnostic]:
+    """Find amounts with a part of the smallest unit, with which a flow is refused once its base currency is known."""
+    for each in finer_amounts(flow, _UNITS):
+        refused = "run, test and mutate refuse the flow where the base currency has cents; round it"
+        yield warning(each.path, f"is {each.amount}, a part of a cent: {refused}")
 
 
 _DECIDES: Mapping[str, tuple[str, str]] = {

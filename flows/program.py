@@ -4,7 +4,7 @@ A run is a function of the facts that were read before the first step, of the an
 outside: with the same of all it comes to the same end, so that it can be continued, and made again, from its record.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -24,6 +24,7 @@ from fivefold.flows.asking.steps import (
     Valuing,
     frame_of_ruleset,
 )
+from fivefold.flows.checks import FinerAmount, finer_amounts, finer_amounts_of_actions
 from fivefold.flows.language import (
     AskStep,
     CalculateStep,
@@ -232,6 +233,7 @@ def compile_flow(analysed: AnalysedFlow, lists: Mapping[str, Sequence[str]], bas
         base: the currency that money is in.
     """
     analysed.require_usable()
+    _refuse(finer_amounts(analysed.flow, minor_units(base)), analysed.flow, base)
     programs = {
         key: _compiled(one, lists, base)
         for key, one in analysed.dependencies.items()
@@ -390,13 +392,10 @@ class _StepCompiler:
         return self.inputs[input_key(rule_input)]
 
     def _table(self, step: TableStep, outputs: Mapping[str, InputColumn], after: int) -> Choosing:
-        table, whose = step.table, f"flow {self.analysed.flow.name}"
-        count = len(table.rows)
+        table, count = step.table, len(step.table.rows)
         outputs_by_code = [*(row.give for row in table.rows), table.otherwise, *[table.on_unknown or {}] * count]
         gives = {
-            name: tuple(
-                table_value(one.get(name), column, (whose, f"step {step.id}, {name}")) for one in outputs_by_code
-            )
+            name: tuple(table_value(one.get(name), column) for one in outputs_by_code)
             for name, column in outputs.items()
         }
         unknown = Stop.FAILED if table.on_unknown is None else after
@@ -406,18 +405,18 @@ class _StepCompiler:
 
 def amounts_of(flow: Flow, base: str, actions: Sequence[str]) -> tuple[Amount, ...]:
     """Give the amounts of the limits among some actions of a flow; *base* is the currency that they are in."""
-    units, whose = minor_units(base), f"flow {flow.name}"
-    amounts = []
+    units, amounts = minor_units(base), []
+    _refuse(finer_amounts_of_actions(flow, units), flow, base)
     for action in map(flow.action, actions):
         if not isinstance(action, LimitAction):
             continue
         amount = action.amount
-        least, most = (_minor(bound * units, action.id, base, whose) for bound in action.between)
+        least, most = (int(bound * units) for bound in action.between)
         amounts.append(
             Amount(
                 action=action.id,
                 source=input_key(amount) if isinstance(amount, LanguageModel) else None,
-                number=_minor(amount * units, action.id, base, whose) if isinstance(amount, Decimal) else None,
+                number=int(amount * units) if isinstance(amount, Decimal) else None,
                 least=least,
                 most=most,
             )
@@ -425,8 +424,11 @@ def amounts_of(flow: Flow, base: str, actions: Sequence[str]) -> tuple[Amount, .
     return tuple(amounts)
 
 
-def _minor(minor: Decimal, action: str, base: str, whose: str) -> int:
-    if minor != minor.to_integral_value():
-        problem = f"has an amount that is no whole number of the smallest unit of {base}"
-        raise InvalidRulesetError([Finding(f"action {action}", problem)], whose)
-    return int(minor)
+def _refuse(finer: Iterable[FinerAmount], flow: Flow, base: str) -> None:
+    """Refuse amounts with a part of the smallest unit: InvalidRulesetError names all of them."""
+    wrong = [
+        Finding(each.place, f"is {each.amount}, which is no whole number of the smallest unit of {base}")
+        for each in finer
+    ]
+    if wrong:
+        raise InvalidRulesetError(wrong, f"flow {flow.name}")

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.flows.language import NOBODY
 from fivefold.flows.outside.outcomes import OutsideOutcome
 from fivefold.risk.compiler.formulas import (
@@ -176,20 +175,11 @@ def _dtype(column: InputColumn) -> Any:
     return DTYPES[column.kind]
 
 
-def table_value(value: Any, column: InputColumn, where: tuple[str, str]) -> Any:
-    """Give a value of a table as its column holds it; *where* are the flow and the place in it.
-
-    InvalidRulesetError for a part of the smallest unit of money.
-    """
+def table_value(value: Any, column: InputColumn) -> Any:
+    """Give a value of a table as its column holds it; money is whole in the smallest unit, as was checked."""
     if not isinstance(value, Decimal):
         return value
-    if column.kind is not ValueType.MONEY:
-        return float(value)
-    minor = value * column.units
-    if minor != minor.to_integral_value():
-        problem = f"is {value}, which is no whole number of the smallest unit of money"
-        raise InvalidRulesetError([Finding(where[1], problem)], where[0])
-    return int(minor)
+    return int(value * column.units) if column.kind is ValueType.MONEY else float(value)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

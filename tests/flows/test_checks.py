@@ -77,6 +77,20 @@ def test_a_part_of_a_cent_is_refused_when_the_currency_is_known(amount: float) -
         program(document({"id": "t", "table": table}, END))
 
 
+def test_every_part_of_a_cent_is_named() -> None:
+    limit = {"id": "l", "title": "L", "limit": "daily", "amount": 1.001, "between": [0.005, 5]}
+    rows = [{"when": HIGH, "give": {"m": 2.005, "n": 0.005}}, {"when": HIGH, "give": {"m": 2, "n": 0}}]
+    table = {"gives": {"m": "money", "n": "number"}, "rows": rows, "otherwise": {"m": 500.555, "n": 0}}
+    with pytest.raises(InvalidRulesetError) as refused:
+        program(document({"id": "t", "table": table}, {**END, "end": ["l"]}, actions=[*ACTIONS, limit]))
+    assert [(each.place, each.problem.split(",")[0]) for each in refused.value.findings] == [
+        ("action l, amount", "is 1.001"),
+        ("action l, between", "is 0.005"),
+        ("step t, m", "is 2.005"),
+        ("step t, m", "is 500.555"),
+    ]
+
+
 def test_a_condition_may_be_nested_and_words_may_be_any() -> None:
     when: Data = {"field": "city", "equals": "Zürich"}
     for _ in range(40):

@@ -105,6 +105,19 @@ def test_an_output_that_some_ways_do_not_give_is_told_at_its_reader() -> None:
     assert found == ["steps.2.route.0.when: reads t, which some ways to r do not pass: it is unknown there"]
 
 
+def test_a_part_of_a_cent_is_found_at_its_place() -> None:
+    rows = [{"when": HIGH, "give": {"m": 5000.005}}, {"when": {"field": "income", "above": 1}, "give": {"m": 1.5}}]
+    table = {"gives": {"m": "money"}, "rows": rows, "otherwise": {"m": 500.555}}
+    limit = {"id": "l", "title": "L", "limit": "daily", "amount": {"step": "t", "output": "m"}, "between": [0, 10.001]}
+    found = told({"id": "t", "table": table, "then": "done"}, {**END, "end": ["l"]}, actions=[ACTIONS[0], limit])
+    part = "a part of a cent: run, test and mutate refuse the flow where the base currency has cents; round it"
+    assert found == [
+        f"actions.1.between.1: is 10.001, {part}",
+        f"steps.0.table.rows.0.give.m: is 5000.005, {part}",
+        f"steps.0.table.otherwise.m: is 500.555, {part}",
+    ]
+
+
 def test_an_amount_that_is_never_set_as_it_is_written_is_told() -> None:
     limit = {"id": "l", "title": "L", "limit": "daily", "between": [10, 20]}
     end = {"id": "done", "end": ["l"]}
