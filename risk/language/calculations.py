@@ -14,6 +14,7 @@ from fivefold.risk.language.expressions import (
     CalculationInput,
     Condition,  # noqa: F401 (inputs refer to it by its name)
     Currency,
+    LinkedNumber,  # noqa: F401 (inputs refer to it by its name)
     NumberInput,  # noqa: F401 (inputs refer to it by its name)
     word_of,
 )

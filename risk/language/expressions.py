@@ -195,10 +195,10 @@ class LinkedGroup(LanguageModel):
     where: "Condition | None" = None
     count: Literal["entities"] | None = None
     any: "Condition | None" = None
-    sum: "NumberInput | None" = None
-    mean: "NumberInput | None" = None
-    min: "NumberInput | None" = None
-    max: "NumberInput | None" = None
+    sum: "LinkedNumber | None" = None
+    mean: "LinkedNumber | None" = None
+    min: "LinkedNumber | None" = None
+    max: "LinkedNumber | None" = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -262,12 +262,12 @@ def word_of(value: Any, words: Iterable[str]) -> str | None:
     return next((word for word in words if word in names), None)
 
 
-def _choice(words: tuple[str, ...], what: str) -> Discriminator:
+def _choice(words: tuple[str, ...], what: str, offered: tuple[str, ...] | None = None) -> Discriminator:
     in_turn = sorted(words, key=lambda word: word != "pattern")  # parameters of patterns are called as inputs are
     return Discriminator(
         lambda value: word_of(value, in_turn),
         custom_error_type="input",
-        custom_error_message=f"is no {what}; it must have one of the words {', '.join(words)}",
+        custom_error_message=f"is no {what}; it must have one of the words {', '.join(offered or words)}",
     )
 
 
@@ -309,6 +309,11 @@ _Numeric = (
 )
 NumberInput = Annotated[_Numeric, _choice(NUMERIC_WORDS, "number")]
 """An input that can be a number."""
+
+LinkedNumber = Annotated[
+    _Numeric, _choice(NUMERIC_WORDS, "number of each of those linked", (*AGGREGATE_WORDS, "field"))
+]
+"""A number of those linked; what only the entity itself has is refused once names are looked up, and not offered."""
 
 PeerGroup = Annotated[
     Annotated[FieldInput, Tag("field")] | Annotated[Literal["everyone"], Tag("everyone")],

@@ -33,6 +33,7 @@ from fivefold.risk.language.expressions import (
     Any_,
     Condition,  # noqa: F401 (inputs refer to it by its name)
     Currency,
+    LinkedNumber,  # noqa: F401 (inputs refer to it by its name)
     Not,
     NumberInput,  # noqa: F401 (inputs refer to it by its name)
     Ratio,

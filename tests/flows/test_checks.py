@@ -83,7 +83,7 @@ def test_every_part_of_a_cent_is_named() -> None:
     table = {"gives": {"m": "money", "n": "number"}, "rows": rows, "otherwise": {"m": 500.555, "n": 0}}
     with pytest.raises(InvalidRulesetError) as refused:
         program(document({"id": "t", "table": table}, {**END, "end": ["l"]}, actions=[*ACTIONS, limit]))
-    assert [(each.place, each.problem.split(",")[0]) for each in refused.value.findings] == [
+    assert [(each.where, each.problem.split(",")[0]) for each in refused.value.findings] == [
         ("action l, amount", "is 1.001"),
         ("action l, between", "is 0.005"),
         ("step t, m", "is 2.005"),

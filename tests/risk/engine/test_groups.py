@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fivefold.domain.clock import DAY_US, parse_moment
+from fivefold.domain.errors import InvalidRulesetError
 from fivefold.domain.money import base_only
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_text
 from fivefold.risk.engine.assess import assess
@@ -103,6 +104,23 @@ def portfolio(links: list[Data], *names: str, **tables: Any) -> Portfolio:
     everyone = pl.DataFrame({"entity_id": list(names or "ABC"), "income": [1.0] * len(names or "ABC")})
     frame = pl.DataFrame(links, infer_schema_length=None)
     return Portfolio(everyone, base_only("EUR", date(2024, 6, 30)), links=Links(frame), everyone=everyone, **tables)
+
+
+def refused(group: Data) -> str:
+    try:
+        return str(ruleset_of({"by": "household", **group}).require_usable())
+    except InvalidRulesetError as error:
+        return str(error)
+
+
+def test_what_is_offered_of_those_linked_is_not_refused_then() -> None:
+    ratio = {"ratio": [{"sum": "amount"}, {"field": "income"}]}
+    offered = "is no number of each of those linked; it must have one of the words count, sum, mean,"
+    assert offered in refused({"mean": ratio})
+    assert "indicator" not in refused({"mean": ratio})
+    assert refused({"mean": {"value": "score"}}).endswith("of them there are fields and aggregates")
+    assert refused({"any": {"value": "score", "above": 1}}).endswith("aggregates and ratios of them")
+    assert refused({"any": {**ratio, "above": 1}}) == "None"
 
 
 def household(name: str | None, thing: str | None = "H1", **more: Any) -> Data:
