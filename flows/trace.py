@@ -41,6 +41,7 @@ from fivefold.risk.engine.explain.describe import (
     pairs_in,
     value_words,
 )
+from fivefold.risk.engine.explain.failures import Misfit, misfit_words, misfits_of
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import CalculationInput, Condition, input_key
 from fivefold.risk.language.fields import ValueType
@@ -222,6 +223,7 @@ class _Explainer:
         self._choices: dict[tuple[str, int | None], _Shown] = {}
         self._conditions: dict[str, list[_Condition]] = {}
         self._inputs: dict[str, tuple[InputDescription, ...]] = {}
+        self._misfits: dict[str, tuple[Misfit, ...]] = {}
 
     def step(self, position: int, row: Mapping[str, Any], context: RowContext | None) -> StepTrace:
         """Explain one step that was passed."""
@@ -233,19 +235,17 @@ class _Explainer:
         if isinstance(step, RouteStep | TableStep):
             why = self._choice(step, code, row)
         elif isinstance(step, CalculateStep):
-            why = StepReason(seen=", ".join(each.words(row) for each in self._described(step)))
+            why = StepReason(seen=self._seen(self._described(step), row))
         elif isinstance(step, AskStep):
             why = self._asking(step, compiled, code, row, context)
         elif isinstance(step, PersonStep):
             answers = (*step.person.answers, NOBODY)
             outcome = f"answered {answers[code]}" if code < len(step.person.answers) else _UNANSWERED[leads < 0]
-            why = StepReason(
-                outcome, step.person.question, ", ".join(each.words(row) for each in self._described(step))
-            )
+            why = StepReason(outcome, step.person.question, self._seen(self._described(step), row))
         elif isinstance(step, OutsideStep):
             assert isinstance(compiled, CompiledOutsideStep)
             outside = _told(compiled, row)
-            inputs_text = ", ".join(each.words(row) for each in self._described(step))
+            inputs_text = self._seen(self._described(step), row)
             why = StepReason(_came(step, compiled, row), step.asks.whom, inputs_text)
         else:
             assert isinstance(step, EndStep)
@@ -293,7 +293,7 @@ class _Explainer:
         count = len(step.route) if isinstance(step, RouteStep) else len(step.table.rows)
         decided = code if code < count else code - count - 1 if code > count else None
         shown = self._shown(step, decided)
-        inputs_text = ", ".join(each.words(row) for each in shown.descriptions)
+        inputs_text = self._seen(shown.descriptions, row)
         if decided is None:
             return StepReason("otherwise", f"none of {count} holds", inputs_text)
         word = "way" if isinstance(step, RouteStep) else "row"
@@ -312,7 +312,7 @@ class _Explainer:
             inputs = {key: each for condition in tried for key, each in condition.inputs.items()}
             cuts, pairs = _joined(each.cuts for each in tried), _joined(each.pairs for each in tried)
             self._choices[step.id, decided] = _Shown(
-                descriptions=describe_inputs(inputs.values(), self._names, self._program.base, cuts, pairs),
+                descriptions=self._describe(inputs.values(), cuts, pairs),
                 condition="" if decided is None else condition_words(conditions[decided].when),
                 keys=frozenset() if decided is None else frozenset(conditions[decided].inputs),
             )
@@ -341,8 +341,25 @@ class _Explainer:
                 if isinstance(step, CalculateStep)
                 else inputs_of_step(step)
             )
-            self._inputs[step.id] = describe_inputs(inputs, self._names, self._program.base)
+            self._inputs[step.id] = self._describe(inputs)
         return self._inputs[step.id]
+
+    def _describe(self, inputs: Iterable[LanguageModel], *compared: Any) -> tuple[InputDescription, ...]:
+        """Prepare inputs, and of those that are made of others the words for a part that could not be read."""
+        described = describe_inputs(inputs, self._names, self._program.base, *compared)
+        made = {input_key(each): each for each in inputs}
+        self._misfits |= {
+            one.key: misfits_of([made[one.key]], self._names) for one in described if one.formula is not None
+        }
+        return described
+
+    def _seen(self, descriptions: Iterable[InputDescription], row: Mapping[str, Any]) -> str:
+        """Write the values of a step's inputs; where one cannot be calculated, also which of its parts is why."""
+        texts = []
+        for one in descriptions:
+            unread = misfit_words(self._misfits[one.key], row) if one.formula is not None and row.get(one.error) else ()
+            texts.append(one.words(row) + (f", because {' and '.join(unread)}" if unread else ""))
+        return ", ".join(texts)
 
     def _value(self, value: Any, column: InputColumn) -> str:
         return value_words(value, column, self._program.base if column.kind is ValueType.MONEY else "")

@@ -6,6 +6,7 @@ from hypothesis import given
 
 from fivefold.flows.steps import STOP, RowContext, Stop
 from fivefold.flows.trace import explain_run
+from fivefold.risk.facts.portfolio import error_of
 from fivefold.risk.language.expressions import FieldInput, input_key
 from tests.flows.flows_drawn import Case, cases
 from tests.flows.flows_small import ACTIONS, END, NOTHING, document, program
@@ -62,6 +63,20 @@ def test_two_inputs_compared_by_several_ways_are_not_shown_as_one_number() -> No
     }
     said = explain_run(made, made.run_row(row, RowContext({}, {})))
     assert said.steps[0].seen == "most is 12,345.679, income is 1, least is 12,345.678"
+
+
+def test_where_a_calculation_fails_the_part_that_could_not_be_read_is_named() -> None:
+    share = {"divide": [{"field": "income"}, 2], "unit": "ratio"}
+    route = {
+        "id": "way",
+        "route": [{"when": {"calculation": "share", "above": 1}, "to": "done"}],
+        "otherwise": "nothing",
+    }
+    made = program(document({"id": "calc", "calculate": {"share": share}}, route, END, NOTHING))
+    key = input_key(FieldInput(field="income"))
+    said = explain_run(made, made.run_row({key: None, error_of(key): "bad"}, RowContext({}, {})))
+    problem = "share cannot be calculated, because income is bad, which is no finite number"
+    assert [each.seen for each in said.steps] == [problem, problem]
 
 
 def test_a_written_amount_beyond_its_bounds_is_said_to_be_held() -> None:

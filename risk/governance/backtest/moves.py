@@ -8,7 +8,9 @@ import polars as pl
 
 from fivefold.domain.errors import PROBLEMS_LISTED
 from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
+from fivefold.risk.engine.explain.breakdown import explain
 from fivefold.risk.engine.explain.describe import condition_words
+from fivefold.risk.engine.explain.failures import CHOICE, PREDICATE
 from fivefold.risk.engine.explain.rules import rule_outcomes, signed
 from fivefold.risk.engine.levels import RULES_LEVEL
 from fivefold.risk.engine.outcome_codes import points_of, slot_column
@@ -279,7 +281,12 @@ def _failures(assessments: Assessments, place: int) -> Sequence[FailedAssessment
     program, row = assessments.program, assessments.outcomes.row(place, named=True)
     if row[STATUS] == Status.UNCLASSIFIED:
         return [FailedAssessment(row[ENTITY], "tiers", f"no tier owns the total {program.total.text(row[TOTAL])}")]
-    outcomes = rule_outcomes(assessments, place)
-    errors = [FailedAssessment(row[ENTITY], outcome.rule, error) for outcome in outcomes for error in outcome.errors]
-    other = "what chooses the weights, or to whom the ruleset applies, is unknown or cannot be read"
-    return errors or [FailedAssessment(row[ENTITY], "applies_to, weights_by", other)]
+    explained = explain(assessments, place)
+    errors = [FailedAssessment(row[ENTITY], rule.rule, error) for rule in explained.rules for error in rule.errors]
+    of_rules = sum(rule.case == "failed" for rule in explained.rules)
+    besides = [text.partition(": ") for text in explained.failures[of_rules:]]
+    return errors + [FailedAssessment(row[ENTITY], _PARTS[where], problem) for where, _, problem in besides]
+
+
+_PARTS: Final = {PREDICATE: "applies_to", CHOICE: "weights_by"}
+"""What broke beside the rules, by the words of a breakdown for it."""

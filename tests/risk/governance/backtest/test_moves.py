@@ -72,7 +72,15 @@ def test_a_total_that_no_tier_owns_is_told() -> None:
 def test_an_entity_without_a_column_of_weights_is_told() -> None:
     text = WEIGHTED_TEXT.replace("{use: all}", "{when: {field: income, above: 1}, use: all}")
     found = assess(analysed(text), portfolio([{"income": None}, {}]), AS_OF)
-    assert [(failure.entity, failure.rule) for failure in failures(found)] == [("e0000", "applies_to, weights_by")]
+    (failure,) = failures(found)
+    problem = "there is no column where income is unknown"
+    assert (failure.entity, failure.rule, failure.problem) == ("e0000", "weights_by", problem)
+
+
+def test_tiers_have_no_weights_to_choose() -> None:
+    found = assess(analysed(TIERED_TEXT), portfolio([{"kind": None}, {}]), AS_OF)
+    (failure,) = failures(found)
+    assert (failure.entity, failure.rule, failure.problem) == ("e0000", "applies_to", "kind is unknown")
 
 
 def test_so_many_are_listed_and_no_more() -> None:
