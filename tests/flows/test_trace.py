@@ -62,7 +62,7 @@ def test_two_inputs_compared_by_several_ways_are_not_shown_as_one_number() -> No
         for name, value in zip(fields, (1.0, 12345.679, 12345.678), strict=True)
     }
     said = explain_run(made, made.run_row(row, RowContext({}, {})))
-    assert said.steps[0].seen == "most is 12,345.679, income is 1, least is 12,345.678"
+    assert said.steps[0].seen == "most is 12,345.68, income is 1, least is 12,345.678"
 
 
 def test_where_a_calculation_fails_the_part_that_could_not_be_read_is_named() -> None:

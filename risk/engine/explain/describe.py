@@ -374,7 +374,7 @@ class InputDescription:
 
 
 def _order(one: Any, other: Any) -> int:
-    return (one > other) - (one < other)
+    return int(one > other) - int(one < other)
 
 
 def describe_inputs(
@@ -454,7 +454,10 @@ def pairs_in(conditions: Iterable[Any], own: LanguageModel | None = None) -> Pai
     pairs: dict[str, tuple[str, ...]] = {}
     for test in (test for condition in conditions for test in tests_in(condition)):
         subject = input_of_test(test) or own
-        for other in () if subject is None else (input_key(other) for _, other in inputs_compared(test)):
-            for one, beside in ((input_key(subject), other), (other, input_key(subject))):
+        if subject is None:
+            continue
+        for _, other in inputs_compared(test):
+            keys = input_key(subject), input_key(other)
+            for one, beside in (keys, reversed(keys)):
                 pairs[one] = tuple(dict.fromkeys((*pairs.get(one, ()), beside)))
     return pairs

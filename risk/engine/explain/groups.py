@@ -10,7 +10,7 @@ from fivefold.risk.language.expressions import LinkedGroup
 _MADE: Mapping[str, str] = {"sum": "sum", "mean": "mean", "min": "least", "max": "greatest"}
 
 _WHY: Mapping[str, str] = {
-    NOTHING_KNOWN: "nothing is known of links by {0}",
+    NOTHING_KNOWN: "nothing is known of links by {0}{1}",
     TOO_MANY: f"more than {MOST_LINKED:,} are linked by {{0}}",
     UNREADABLE: "a link by {0} cannot be read",
 }
@@ -57,12 +57,15 @@ def path_words(path: str | None, by: str) -> str:
     'through household H1: B, C, D, E, F and 2 more'
     >>> path_words('{"why":"nothing known"}', "household")
     'as nothing is known of links by household'
+    >>> path_words('{"why":"nothing known","not":["E"]}', "owns")
+    'as nothing is known of links by owns of E'
     """
     if path is None:
         return ""
     content, by = json.loads(path), by.replace("_", " ")
     if "why" in content:
-        return f"as {_WHY[content['why']].format(by)}"
+        whose = "".join(f" of {one}" for one in content.get("not", []))
+        return f"as {_WHY[content['why']].format(by, whose)}"
     through = f"through {' '.join([by, ', '.join(content['by'])]).strip()}"
     whom = _several(content["who"], content["of"]) if content["of"] else "nobody else"
     words = f"{through}: {whom}"

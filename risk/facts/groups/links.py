@@ -31,12 +31,14 @@ class Neighbourhood(NamedTuple):
         through: what it shares with them, where its own links lead to something shared.
         unknown: why it is not known whom it is linked to; empty where it is.
         looked: whose links were followed, so far as they were; itself among them.
+        whose: of whom that is not known, where it is another entity on the way; empty where it is itself.
     """
 
     members: tuple[str, ...] = ()
     through: tuple[str, ...] = ()
     unknown: str = ""
     looked: tuple[str, ...] = ()
+    whose: str = ""
 
 
 class _Link(NamedTuple):
@@ -206,7 +208,8 @@ class _Search:
             for one in last:
                 unknown = self._unknown(one)
                 if unknown:
-                    return Neighbourhood(unknown=unknown, looked=tuple(visited))
+                    whose = "" if one == entity else one
+                    return Neighbourhood(unknown=unknown, looked=tuple(visited), whose=whose)
                 for other in self._others(one):
                     if other is None or len(visited) + len(following) > MOST_LINKED + 1:
                         return Neighbourhood(unknown=TOO_MANY, looked=tuple(visited))

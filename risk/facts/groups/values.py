@@ -300,7 +300,7 @@ def _path(neighbourhood: Neighbourhood, unknown: Sequence[str]) -> str:
         "by": neighbourhood.through[:SHOWN],
     }
     if neighbourhood.unknown:
-        content = {"why": neighbourhood.unknown}
+        content = {"why": neighbourhood.unknown} | ({"not": [neighbourhood.whose]} if neighbourhood.whose else {})
     elif unknown:
         content |= {"not": unknown[:SHOWN], "nots": len(unknown)}
     return json.dumps(content, sort_keys=True, separators=(",", ":"))

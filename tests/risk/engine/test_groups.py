@@ -168,6 +168,15 @@ def test_a_breakdown_names_what_is_shared_and_with_whom_but_not_what_others_shar
     assert "H2" not in explain(found, 0).rules[0].seen
 
 
+def test_a_breakdown_names_of_whom_on_the_way_nothing_is_known() -> None:
+    knows = {"knows": {"kind": "directed"}}
+    group = {"by": "knows", "way": "to", "steps": 2, "count": "entities"}
+    there = portfolio([{**household("A", "B"), "type": "knows"}])
+    found = assess(ruleset_of(group, links=knows), there, NOW)
+    seen = [explain(found, place).rules[0].seen.partition(" is ")[2] for place in (0, 1)]
+    assert seen == [f"unknown, as nothing is known of links by knows{whose}" for whose in (" of B", "")]
+
+
 def test_what_cannot_be_read_of_one_entity_fails_that_one_and_is_unknown_for_others() -> None:
     analysed = ruleset_of({"by": "household", "sum": {"field": "income"}, "itself": True})
     there = portfolio([household("A"), household("B")], "A", "B")
