@@ -26,6 +26,7 @@ class Check:
         wrong: true where it is wrong, never null.
         allowed: what would be right.
         read: the column whose value is shown, where it has another name.
+        differing: the column of the names of columns in which rows with this value differ.
     """
 
     column: str
@@ -33,6 +34,7 @@ class Check:
     wrong: pl.Expr
     allowed: str = ""
     read: str = ""
+    differing: str = ""
 
 
 def with_problems(rows: pl.LazyFrame, checks: Sequence[Check]) -> pl.LazyFrame:
@@ -79,6 +81,8 @@ def _in_words(check: Check) -> pl.Expr:
         return pl.col(NOT_READ)
     text = pl.col(check.read or check.column).cast(pl.String, strict=False)
     value_text = pl.format("{} is {}", pl.lit(check.column), text.str.slice(0, LONGEST_SHOWN))
+    if check.differing:
+        value_text = pl.format("{} in rows that differ in {}", value_text, pl.col(check.differing))
     missing = pl.lit(f"{check.column} is missing")
     allowed = f"; allowed: {check.allowed}" if check.allowed else ""
     return pl.coalesce(value_text, missing) + pl.lit(allowed)

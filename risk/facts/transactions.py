@@ -36,7 +36,7 @@ from fivefold.risk.language.fields import MONEY_FIELDS, TRANSACTION_FIELDS, Fiel
 
 REQUIRED: Final = (AMOUNT, CURRENCY, DATE)
 CONTRADICTS: Final = "@contradicts"
-"""A column that may stand beside: true where another row of the entity has the same number and other content."""
+"""A column that may stand beside: the columns in which a row of the entity with the same number differs, null for none."""
 TAKEN = frozenset({LINKED_ENTITY, AS_OF, *TRANSACTION_FIELDS, *map(original_of, MONEY_FIELDS)})
 _NUMBER, _CODE, _ID, _STATE = "@number", "@code", "@id", "@state"
 _POSITION, _UNITS, _LIMIT, _OWN, _BASED = "@position", "@units", "@limit", "@own", "@based"
@@ -100,7 +100,8 @@ def prepare(frame: pl.DataFrame | pl.LazyFrame, rates: RateTable, declared: Mapp
     timed = Check(DATE, None, pl.col(TIME).is_null(), "an ISO 8601 date or time")
     last = []
     if CONTRADICTS in schema:
-        last.append(Check(TRANSACTION_ID, None, pl.col(CONTRADICTS), "one row for each transaction, or exact repeats"))
+        allowed = "one row for each transaction, or repeats exactly as written"
+        last.append(Check(TRANSACTION_ID, None, pl.col(CONTRADICTS).is_not_null(), allowed, differing=CONTRADICTS))
     if STATE in schema:
         last.append(Check(STATE, None, pl.col(_STATE).is_null(), ", ".join(STATES)))
     unconverted, too_large = _money_checks(rates, CURRENCY, AMOUNT)

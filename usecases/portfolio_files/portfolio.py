@@ -12,7 +12,7 @@ from fivefold.domain.errors import ConfigError, InvalidRulesetError
 from fivefold.domain.money import RateTable, ecb_rates, is_currency_code
 from fivefold.domain.rate_files import read_rates
 from fivefold.domain.text import perhaps
-from fivefold.features.schema import DATE
+from fivefold.features.schema import DATE, TRANSACTION_ID
 from fivefold.models.scoring.newest import STALE_DAYS
 from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.compiler.diagnostics import findings
@@ -185,7 +185,8 @@ def warn_about_portfolio(
     transaction_frame: Any = portfolio.transactions
     if transaction_frame is not None and files.transactions is not None:
         counts = transactions or TransactionRows.counted(transaction_frame, portfolio.entities)
-        counts.unknown.warn(files.transactions, portfolio.entities, files.warn)
+        may_repeat = TRANSACTION_ID in transaction_frame.columns  # as `without_repeats` asks
+        counts.unknown.warn(files.transactions, portfolio.entities, files.warn, without_repeats=may_repeat)
         counts.warn_of_newest(files.transactions, as_of, files.warn)
     for part in _FACTS:
         rows, path = getattr(portfolio, part), getattr(files, part)
@@ -267,22 +268,21 @@ class UnknownRows:
         examples = unknown.unique(maintain_order=True).head(SHOWN)
         return cls(len(rows), len(unknown), rows[ENTITY].null_count(), tuple(examples))
 
-    def warn(self, path: Path, entities: pl.DataFrame, warn: Warn) -> None:
-        """Warn of them; *entities* are those that were read."""
+    def warn(self, path: Path, entities: pl.DataFrame, warn: Warn, *, without_repeats: bool = False) -> None:
+        """Warn of them; *entities* are those that were read, and *without_repeats* says that repeats were left out."""
         if not self.rows or not len(entities):
             return
+        of_all = f"of the {self.rows:,} rows of {path}" + " (exact repeats counted once)" * without_repeats
         if self.unknown and self.unknown + self.nameless == self.rows:
             warn(
-                f"none of the {self.rows:,} rows of {path} is of an entity that was read; "
+                f"none {of_all} is of an entity that was read; "
                 f"it has {self.examples[0]!r}, where entities are called {entities[ENTITY][0]!r}"
             )
         elif self.unknown:
             named = ", ".join(map(repr, self.examples))
-            warn(
-                f"{self.unknown:,} of the {self.rows:,} rows of {path} are of no entity that was read, such as {named}"
-            )
+            warn(f"{self.unknown:,} {of_all} are of no entity that was read, such as {named}")
         if self.nameless:
-            warn(f"{self.nameless:,} of the {self.rows:,} rows of {path} have no {ENTITY}, and count for no entity")
+            warn(f"{self.nameless:,} {of_all} have no {ENTITY}, and count for no entity")
 
 
 def _absent_links(path: Path, rows: pl.DataFrame, analysed: Analysed[Any]) -> Iterator[str]:

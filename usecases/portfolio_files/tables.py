@@ -14,6 +14,7 @@ from fivefold.domain.text import count_text
 from fivefold.features.reading.csv_file import csv_frame, csv_parts, torn_frame
 from fivefold.features.reading.json_lines import JsonLine, json_lines
 from fivefold.features.reading.text_files import GZIP, TornRow, is_gzipped, open_text, suffix_of_name
+from fivefold.features.schema import TRANSACTION_ID
 from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.facts.groups.links import FROM, TO, TYPE
 from fivefold.risk.facts.portfolio import ENTITY, NOT_KNOWN, NOT_READ, error_of
@@ -276,14 +277,19 @@ def _named_rows(names: Sequence[Any], file: TableFile) -> list[int]:
 
 
 def without_repeats(transactions: pl.DataFrame, row_numbers: str = "") -> pl.DataFrame:
-    """Drop rows that repeat a row with a transaction_id exactly, as the value side does.
+    """Drop rows that repeat a row with a transaction_id exactly as it is written.
 
-    Rows of one entity with the same transaction_id and other values stay, marked as what fails their entity. The
-    column *row_numbers* is not compared.
+    Rows of one entity with the same transaction_id and other content stay, marked as what fails their entity, with the
+    columns in which they differ. The column *row_numbers* is not compared.
     """
-    if "transaction_id" not in transactions.columns:
+    if TRANSACTION_ID not in transactions.columns:
         return transactions
-    has_id = pl.col("transaction_id").cast(pl.String).fill_null("") != ""
+    has_id, owner = pl.col(TRANSACTION_ID).cast(pl.String).fill_null("") != "", [ENTITY, TRANSACTION_ID]
     distinct = transactions.filter(~has_id | pl.struct(pl.exclude(row_numbers)).is_first_distinct())
-    twice = distinct.select(has_id & pl.struct(ENTITY, "transaction_id").is_duplicated()).to_series()
-    return distinct.with_columns(twice.alias(CONTRADICTS)) if twice.any() else distinct
+    twice = distinct.filter(has_id & pl.struct(owner).is_duplicated())
+    if twice.is_empty():
+        return distinct
+    others = [name for name in twice.columns if name not in {*owner, row_numbers}]
+    differing = [pl.when(pl.col(name).n_unique() > 1).then(pl.lit(name)) for name in others]
+    names = twice.group_by(owner).agg(pl.concat_str(differing, separator=", ", ignore_nulls=True).alias(CONTRADICTS))
+    return distinct.join(names, on=owner, how="left", maintain_order="left", nulls_equal=True)

@@ -184,6 +184,14 @@ def test_what_cannot_be_read_is_a_problem_of_its_entity_alone(column: str, value
     assert "; allowed: " in problem
 
 
+def test_rows_of_one_transaction_that_differ_name_the_columns_in_which_they_do() -> None:
+    facts = prepare(frame(transaction_id=["t1"], **{"@contradicts": ["transaction_amount"]}), RATES, {})
+    differs = "transaction_id is t1 in rows that differ in transaction_amount"
+    allowed = "one row for each transaction, or repeats exactly as written"
+    assert facts.problems["problem"].to_list() == [f"{differs}; allowed: {allowed}"]
+    assert prepare(frame(transaction_id=["t1"], **{"@contradicts": [None]}), RATES, {}).problems.is_empty()
+
+
 def test_a_row_of_nobody_is_a_problem_without_an_entity() -> None:
     ((entity, *_, problem),) = problems(user_id=[None])
     assert entity is None

@@ -101,4 +101,6 @@ def test_a_row_that_comes_twice_counts_once_and_rows_without_an_id_all_count() -
 
 def test_one_transaction_of_two_contents_is_marked_as_what_fails_its_entity() -> None:
     columns = {"entity_id": ["a", "a", "b"], "transaction_id": ["t1", "t1", "t1"], "amount": [5.0, 6.0, 5.0]}
-    assert without_repeats(pl.DataFrame(columns))["@contradicts"].to_list() == [True, True, False]
+    assert without_repeats(pl.DataFrame(columns))["@contradicts"].to_list() == ["amount", "amount", None]
+    written = {**columns, "amount": ["5", "5.00", "5"], "on": ["2024-02-01", "2024-02-01T00:00:00Z", "2024-02-01"]}
+    assert without_repeats(pl.DataFrame(written))["@contradicts"].to_list() == ["amount, on", "amount, on", None]

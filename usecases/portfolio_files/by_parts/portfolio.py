@@ -19,7 +19,6 @@ from fivefold.features.partitions import Engine, Result
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess, timed_entities
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
-from fivefold.risk.facts.transactions import CONTRADICTS
 from fivefold.risk.governance.backtest.compositions import PriorState
 from fivefold.risk.governance.backtest.run import Sampled, draw
 from fivefold.risk.language.expressions import ValueInput
@@ -188,9 +187,7 @@ def _in_order(rows: pl.DataFrame, copies: pl.DataFrame) -> pl.DataFrame:
     """Put rows and copies in the order of their source; one of both may have no column of contradictions."""
     if copies.is_empty():
         return rows
-    together = pl.concat([rows, copies], how="diagonal").sort(ROW)
-    marked = CONTRADICTS in together.columns
-    return together.with_columns(pl.col(CONTRADICTS).fill_null(value=False)) if marked else together
+    return pl.concat([rows, copies], how="diagonal").sort(ROW)
 
 
 def _rows_of_part(file: Path, shell: Portfolio) -> pl.DataFrame:
