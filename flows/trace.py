@@ -347,9 +347,9 @@ class _Explainer:
     def _describe(self, inputs: Iterable[LanguageModel], *compared: Any) -> tuple[InputDescription, ...]:
         """Prepare inputs, and of those that are made of others the words for a part that could not be read."""
         described = describe_inputs(inputs, self._names, self._program.base, *compared)
-        made = {input_key(each): each for each in inputs}
+        inputs_by_key = {input_key(each): each for each in inputs}
         self._misfits |= {
-            one.key: misfits_of([made[one.key]], self._names) for one in described if one.formula is not None
+            one.key: misfits_of([inputs_by_key[one.key]], self._names) for one in described if one.formula is not None
         }
         return described
 

@@ -307,11 +307,7 @@ def _value_type_of_group(group: LinkedGroup, names: Vocabulary) -> ValueType:
         raise UnknownNameError(f"follows {group.by}, which is directed, and needs way: to, from or both")
     for each in inputs_of_group(group):
         if not isinstance(each, _READ_OF_LINKED):
-            of_number, of_conditions = (
-                "fields and aggregates",
-                "fields, tags, screenings, aggregates and ratios of them",
-            )
-            words = of_number if each is group.part else of_conditions
+            words = f"{'' if each is group.part else 'tags, screenings, ratios, '}fields and aggregates"
             raise UnknownNameError(f"reads of those linked what only the entity itself has; of them there are {words}")
     if group.part is None:
         return ValueType.FLAG if group.any is not None else ValueType.NUMBER

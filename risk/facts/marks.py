@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from fivefold.features.reading.columns import ALLOWED_TIME
 from fivefold.risk.facts.linked import FROM_THE_START, LINKED_ENTITY, TIME, UNREADABLE, LinkedFacts
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, NOT_READ
 from fivefold.risk.facts.reading import read_declared, read_text, read_time, refuse_link, refuse_missing
@@ -12,7 +13,7 @@ from fivefold.risk.facts.windows import NOT_FOUND_YET
 from fivefold.risk.language.fields import SCREENING_FIELDS, TAG_FIELDS
 
 _UNTIL = "until"
-_MOMENT = "it must be an ISO 8601 date or time"
+_MOMENT = f"it must be {ALLOWED_TIME}"
 
 
 def prepare_tags(frame: pl.DataFrame) -> LinkedFacts:

@@ -7,6 +7,7 @@ from typing import Final
 import polars as pl
 
 from fivefold.domain.errors import FileFormatError
+from fivefold.features.reading.columns import ALLOWED_TIME
 from fivefold.risk.facts.linked import LINKED_ENTITY, TIME, UNREADABLE, LinkedFacts
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, NOT_KNOWN, NOT_READ, error_of
 from fivefold.risk.facts.reading import (
@@ -30,7 +31,7 @@ OPEN: Final = "open"
 TAKEN = frozenset({LINKED_ENTITY, AS_OF, ENTITY, OPENED, *CASE_FIELDS})
 _NUMBER = "@number"
 _UNREAD = "@unread "
-_MOMENT = "it must be an ISO 8601 date or time"
+_MOMENT = f"it must be {ALLOWED_TIME}"
 
 
 @dataclass(frozen=True)

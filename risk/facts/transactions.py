@@ -8,6 +8,7 @@ import polars as pl
 
 from fivefold.domain.errors import FileFormatError
 from fivefold.domain.money import RateTable, minor_units, unusual_minor_units
+from fivefold.features.reading.columns import ALLOWED_TIME
 from fivefold.features.schema import (
     AMOUNT,
     CURRENCY,
@@ -36,7 +37,7 @@ from fivefold.risk.language.fields import MONEY_FIELDS, TRANSACTION_FIELDS, Fiel
 
 REQUIRED: Final = (AMOUNT, CURRENCY, DATE)
 CONTRADICTS: Final = "@contradicts"
-"""A column that may stand beside: the columns in which a row of the entity with the same number differs, null for none."""
+"""A column that may stand beside: in which columns a row of the entity with the same number differs, null for none."""
 TAKEN = frozenset({LINKED_ENTITY, AS_OF, *TRANSACTION_FIELDS, *map(original_of, MONEY_FIELDS)})
 _NUMBER, _CODE, _ID, _STATE = "@number", "@code", "@id", "@state"
 _POSITION, _UNITS, _LIMIT, _OWN, _BASED = "@position", "@units", "@limit", "@own", "@based"
@@ -97,7 +98,7 @@ def prepare(frame: pl.DataFrame | pl.LazyFrame, rates: RateTable, declared: Mapp
         Check(AMOUNT, None, pl.col(_NUMBER).is_null(), f"a finite number of at most {LARGEST_MAGNITUDE:g}"),
         Check(CURRENCY, None, pl.col(_UNITS).is_null(), "three capital letters, ISO 4217"),
     ]
-    timed = Check(DATE, None, pl.col(TIME).is_null(), "an ISO 8601 date or time")
+    timed = Check(DATE, None, pl.col(TIME).is_null(), ALLOWED_TIME)
     last = []
     if CONTRADICTS in schema:
         allowed = "one row for each transaction, or repeats exactly as written"

@@ -12,7 +12,7 @@ from fivefold.domain.errors import ConfigError, InvalidRulesetError
 from fivefold.domain.money import RateTable, ecb_rates, is_currency_code
 from fivefold.domain.rate_files import read_rates
 from fivefold.domain.text import perhaps
-from fivefold.features.schema import DATE, TRANSACTION_ID
+from fivefold.features.schema import DATE, TRANSACTION_ID, USER_ID
 from fivefold.models.scoring.newest import STALE_DAYS
 from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.compiler.diagnostics import findings
@@ -188,6 +188,8 @@ def warn_about_portfolio(
         may_repeat = TRANSACTION_ID in transaction_frame.columns  # as `without_repeats` asks
         counts.unknown.warn(files.transactions, portfolio.entities, files.warn, without_repeats=may_repeat)
         counts.warn_of_newest(files.transactions, as_of, files.warn)
+        if USER_ID in transaction_frame.columns:
+            files.warn(f"{files.transactions} has {ENTITY} and {USER_ID}: a row is of the entity that {ENTITY} names")
     for part in _FACTS:
         rows, path = getattr(portfolio, part), getattr(files, part)
         if rows is not None and path is not None:

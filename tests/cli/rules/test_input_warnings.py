@@ -45,6 +45,22 @@ def test_rows_of_nobody_who_was_read_are_told(folder: Path) -> None:
     assert "found.csv are of no entity that was read, such as '9'" in done.err
 
 
+def test_rows_of_transactions_are_counted_as_is_said_and_name_one_owner(folder: Path) -> None:
+    of_rows = "input: {count: transactions}, cases: [{when: {above: 9}, points: 1}]}"
+    (folder / "rules.yaml").write_text(f"{RULES}  - {{id: n, title: N, category: other, {of_rows}\n")
+    columns = "entity_id,user_id,transaction_id,transaction_date,transaction_amount,transaction_currency"
+    rows = ["1,2,t1,20240201,5,EUR", "9,1,t2,2024-02-01,5,EUR", "9,1,t2,2024-02-01,5,EUR"]
+    (folder / "rows.csv").write_text("\n".join([columns, *rows, ""]))
+    (folder / "t.csv").write_text("entity_id,tag\n")
+    (folder / "s.csv").write_text("entity_id,screening,found\n")
+    given = ("--transactions", folder / "rows.csv", "--tags", folder / "t.csv", "--screenings", folder / "s.csv")
+    done = run(folder, "rules", "assess", folder / "rules.yaml", folder / "people.csv", "--as-of", "2024-03-31", *given)
+    assert "1 of the 2 rows of" in done.err
+    assert "rows.csv (exact repeats counted once) are of no entity that was read, such as '9'" in done.err
+    assert "rows.csv has entity_id and user_id: a row is of the entity that entity_id names" in done.err
+    assert "transaction_date is 20240201; allowed: an ISO 8601 date or time such as 2024-06-30," in done.err
+
+
 @pytest.mark.parametrize(("tag", "screening"), [("Very important", "PEP"), ("VERY_IMPORTANT", "Pep")])
 def test_words_in_other_letters_than_the_ruleset_s_are_told(folder: Path, tag: str, screening: str) -> None:
     err = assessed(folder, f"1,{tag}\n", f"1,{screening},true\n").err

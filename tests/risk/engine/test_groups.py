@@ -119,7 +119,9 @@ def test_what_is_offered_of_those_linked_is_not_refused_then() -> None:
     assert offered in refused({"mean": ratio})
     assert "indicator" not in refused({"mean": ratio})
     assert refused({"mean": {"value": "score"}}).endswith("of them there are fields and aggregates")
-    assert refused({"any": {"value": "score", "above": 1}}).endswith("aggregates and ratios of them")
+    assert refused({"any": {"value": "score", "above": 1}}).endswith(
+        "of them there are tags, screenings, ratios, fields and aggregates"
+    )
     assert refused({"any": {**ratio, "above": 1}}) == "None"
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from fivefold.domain.clock import DAY_US, parse_moment, to_microseconds
 from fivefold.domain.errors import FileFormatError, InvalidRulesetError
+from fivefold.features.reading.columns import ALLOWED_TIME
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, error_of
 from fivefold.risk.facts.records import known_entities, prepare_records, screened, tagged
 from tests.risk.conftest import Refusal
@@ -138,7 +139,7 @@ def test_screenings_without_what_was_found_are_refused(refusal: Refusal) -> None
         screened(pl.DataFrame({ENTITY: ["a"], "screening": ["pep"]}), "pep", entities_of([("a", 0)]))
 
 
-NOT_A_MOMENT = "is soon; it must be an ISO 8601 date or time"
+NOT_A_MOMENT = f"is soon; it must be {ALLOWED_TIME}"
 
 
 @pytest.mark.parametrize(
