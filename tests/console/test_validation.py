@@ -57,6 +57,7 @@ def test_a_figure_that_rests_on_too_few_says_so_and_is_no_zero(place: Place) -> 
     visitor = Visitor(place).sign_in("approver").go(PAGE)
     assert "too few: 0 of 50" in visitor.text
     assert "A revalidation is asked for by material change" in visitor.text
+    assert re.search(r"Not known, as there were too few: \d+ of \d+\.", visitor.text)
     assert re.search(r"Material change overall reached 1 ", visitor.text), "a count, without decimals"
     assert "0 of 1 validations could measure it" in visitor.text
     assert visitor.page.text.count('<circle class="dot"') <= 1  # overrides alone are counted of everybody

@@ -136,6 +136,9 @@ def triggers_now(reviews: Reviews, open_changes: int, now_us: int) -> list[Reval
     ended_us = quarter_of(now_us).from_us
     signed_us = reviews.signed_until_us
     is_missing = (reviews.begins_us if signed_us is None else signed_us) < ended_us
+    rule = "no validation up to the end of the last quarter was signed off"
+    if reviews.begins_us >= ended_us:
+        rule += "; the organisation began after that, so there is nothing to validate yet"
     changed = "a material change that nobody signed off"
     return [
         RevalidationTrigger(
@@ -143,7 +146,7 @@ def triggers_now(reviews: Reviews, open_changes: int, now_us: int) -> list[Reval
             about=EVERYTHING,
             figure=None if signed_us is None else (now_us - signed_us) / DAY_US,
             limit=(now_us - ended_us) / DAY_US,
-            rule="no validation up to the end of the last quarter was signed off",
+            rule=rule,
             source=GUIDE,
             answer=_answer(is_missing),
             sure=True,

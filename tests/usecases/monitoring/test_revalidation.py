@@ -182,6 +182,7 @@ def test_who_began_in_this_quarter_has_nothing_to_review() -> None:
     for begins_us, answer in ((Q3_ENDED - 1, REACHED), (Q3_ENDED, NOT_REACHED)):
         review, _ = triggers_now(Reviews(begins_us, None), 0, Q3_ENDED + DAY_US)
         assert review.answer == answer
+        assert ("the organisation began after that" in review.rule) is (answer == NOT_REACHED)
 
 
 @pytest.mark.parametrize(("changes", "answer"), [(0, NOT_REACHED), (1, REACHED)])
