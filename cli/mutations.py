@@ -52,7 +52,8 @@ def show_changes(path: str, tried: "Mutations") -> None:
         f"{len(unnoticed)} not noticed, {len(no_effect)} that no example can notice"
         + (f", {left} not tried for want of time" if left else "")
     )
-    echo(f"Examples notice {tried.noticed_percent:.1f} % of those that can be noticed")
+    which = "those that were tried and" if left else "those that"
+    echo(f"Examples notice {tried.noticed_percent:.1f} % of {which} can be noticed")
 
 
 def _place(path: str, change: "ChangeTried") -> str:
