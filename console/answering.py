@@ -1,5 +1,6 @@
 """Answers a visit: the right first, then the handler; a refusal becomes a page that says why."""
 
+import re
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
@@ -78,8 +79,9 @@ def _refusal(view: View, visit: Visit, error: FivefoldError) -> ConsoleResponse:
     if status >= 500:  # a person need not know how the database fails
         return error_document(visit, status, text(OUT_OF_REACH))
     if view.page is None or status not in SHOWN_AGAIN:
-        return error_document(visit, status, str(error))
-    problem = _stale(str(error)) if isinstance(error, ConflictError) else str(error)
+        return error_document(visit, status, _with_names(visit, str(error)))
+    reason = _with_names(visit, str(error))
+    problem = _stale(reason) if isinstance(error, ConflictError) else reason
     field = error.name if isinstance(error, FieldError) else ""
     refused = replace(visit, problem=problem, problem_field=field)
     try:
@@ -91,6 +93,11 @@ def _refusal(view: View, visit: Visit, error: FivefoldError) -> ConsoleResponse:
             return ConsoleResponse(status, html=html)
     except FivefoldError as missing:  # the page is of something that is not there, such as an unknown customer
         return _refusal(replace(view, page=None), visit, missing)
+
+
+def _with_names(visit: Visit, reason: str) -> str:
+    """Name members as people know them, where a use case names them as the audit log does."""
+    return re.sub(r"member:\d+", lambda actor: visit.names.get(actor[0], actor[0]), reason)
 
 
 def _gone(html: str, visit: Visit) -> tuple[WrittenText, ...]:

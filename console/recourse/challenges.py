@@ -13,11 +13,13 @@ from fivefold.store.recourse.changed_facts import KINDS
 from fivefold.usecases.recourse import challenges
 from fivefold.usecases.recourse.challenges import ChallengeFilters, ChallengeLine, ChallengeSummary
 from fivefold.usecases.recourse.reply import Reply, give_reply
-from fivefold.usecases.recourse.settlement import Outcome, Settlement, settle_challenge
+from fivefold.usecases.recourse.settlement import Outcome, Settlement, own_contested_override, settle_challenge
 
 CHALLENGES: Final = "/console/queue/challenges"
 FILTERS: Final = ("state", "type", "external_id", "due_before")
-OUTCOMES: Final = challenges.STATES[1:]
+OUTSTANDING, *_OUTCOMES = challenges.STATES
+OUTCOMES: Final = tuple(_OUTCOMES)
+SETTLES: Final = "POST /v1/challenges/{challenge}/settle"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,7 @@ class ChallengePage:
         customer: the address of the page of whom it is about.
         outcomes: how it can be settled.
         kinds: of facts that can have been corrected.
+        hindrance: why this person cannot settle it; empty where they can.
     """
 
     bar: QueueBar | None
@@ -46,6 +49,7 @@ class ChallengePage:
     customer: str
     outcomes: tuple[str, ...]
     kinds: tuple[str, ...]
+    hindrance: str
 
 
 def show_challenges(visit: Visit) -> Rendered:
@@ -68,9 +72,27 @@ def show_challenge(visit: Visit) -> Rendered:
     """Show a challenge, and whether the record that it contests is what it was."""
     challenge = challenges.read_challenge(visit, _number(visit))
     customer = address("entities", challenge.entity_type, challenge.external_id)
-    page = ChallengePage(bar=queue_bar(visit), challenge=challenge, customer=customer, outcomes=OUTCOMES, kinds=KINDS)
+    page = ChallengePage(
+        bar=queue_bar(visit),
+        challenge=challenge,
+        customer=customer,
+        outcomes=OUTCOMES,
+        kinds=KINDS,
+        hindrance=_hindrance(visit, challenge),
+    )
     return Rendered(
         template="recourse/challenge.html", title=text("Challenge {number}", number=challenge.id), page=page
+    )
+
+
+def _hindrance(visit: Visit, challenge: ChallengeLine) -> str:
+    if challenge.state != OUTSTANDING or not visit.may(SETTLES):
+        return ""
+    override = own_contested_override(visit, challenge.id)
+    if override is None:
+        return ""
+    return text(
+        "You took part in override {number}, which is contested, so another person settles it.", number=override
     )
 
 

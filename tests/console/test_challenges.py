@@ -49,6 +49,26 @@ def test_a_person_contests_another_settles_and_the_reply_says_no_more_than_it_ma
     assert [entry["details"]["form"] for entry in answered[:2]] == ["json", "pdf"]
 
 
+def test_who_decided_what_is_contested_is_shown_why_they_do_not_settle_it_and_lines_stay(assessed: Place) -> None:
+    customer = CUSTOMER.replace("console", "v1")
+    body = {"level": "high", "reason": "A court asked.\nIn March."}
+    number = assessed.good("POST", f"{customer}/overrides", body, role="investigator")["id"]
+    assessed.good("POST", f"/v1/overrides/{number}/approve", {"reason": ""}, role="approver")
+    assessed.good("GET", f"{customer}/risk", params={"freshness": "now"}, role="investigator")
+    investigator = contest(Visitor(assessed).sign_in("investigator"), "One line.\nAnother.")
+    path = investigator.page.url.path
+    assert "One line.<br>Another." in investigator.page.text
+    assert "A court asked.<br>In March." in investigator.go(CUSTOMER).page.text
+    approver = Visitor(assessed).sign_in("approver").go(path)
+    assert f"You took part in override {number}, which is contested, so another person settles it." in approver.text
+    assert not [form for form in approver.forms() if "/settle" in form.action]
+    token = approver.forms()[0].fields["form_token"]
+    approver.post(f"{path}/settle", {"form_token": token, "outcome": "confirmed", "reason": "So it is"})
+    assert f"the approver took part in override {number}" in approver.text
+    admin = Visitor(assessed).sign_in("admin").go(path)
+    assert [form for form in admin.forms() if "/settle" in form.action]
+
+
 def test_a_challenge_is_an_item_of_the_queue_and_an_event_of_the_timeline(assessed: Place) -> None:
     timeline = f"{CUSTOMER}/timeline?group=challenges"
     investigator = Visitor(assessed).sign_in("investigator").go(timeline)

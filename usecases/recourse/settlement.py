@@ -109,6 +109,20 @@ def settle_challenge(
         return challenge_line(session, context.organisation_id, number, now)
 
 
+def own_contested_override(context: Context, number: int) -> int | None:
+    """Give the number of the override that a challenge contests, where the actor took part in it; None otherwise.
+
+    Such a person cannot settle the challenge. NotFoundError if there is no such challenge.
+    """
+    with context.reading() as session:
+        row = challenge_numbered(session, context.organisation_id, number)
+        assessment = assessment_of(session, row.organisation_id, row.entity_id, row.number)
+        contested = None if assessment is None else override_of(session, assessment)
+        if contested is None or has_sole_operator(session, context.organisation_id):
+            return None
+        return contested if context.actor.name in _people(override_in_force(session, contested)) else None
+
+
 def _checked(settlement: Settlement) -> Settlement:
     """Check that the arguments belong to the outcome, and are well formed."""
     facts = tuple(each.strip() for each in settlement.facts)
