@@ -30,7 +30,10 @@ def _export(visit: Visit, form: Literal["json", "pdf"]) -> CustomerExport:
 
 
 def _name(export: CustomerExport, ending: str) -> str:
-    plain = "".join(
-        each if each.isascii() and (each.isalnum() or each in "-_.") else "_" for each in export.external_id
-    )
+    plain = "".join(each if _may_stand(each) else "_" for each in export.external_id)
     return f"{plain[:60]}.{ending}"
+
+
+def _may_stand(character: str) -> bool:
+    """Tell whether a character may stand in the name of a file on every system: of ASCII the plain ones alone."""
+    return character.isalnum() or character in "-_." if character.isascii() else character.isprintable()
