@@ -9,7 +9,7 @@ from fivefold.console.levels.difference import ChangeHalf, change_since_before, 
 from fivefold.console.levels.value_half import ValueHalf, value_half
 from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address
+from fivefold.console.visit import Answer, FieldError, Redirect, Rendered, Visit, address
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
@@ -19,6 +19,7 @@ from fivefold.usecases.changes import asks, facts
 from fivefold.usecases.changes.proposals import ChangeOutcome
 from fivefold.usecases.flows.runs.reading import EntityActions, RunFilters, RunLine, entity_actions, search_runs
 from fivefold.usecases.groups.members import EntityGroup, groups_of_entity
+from fivefold.usecases.ingest.tags_read import is_tag_read, tags_named
 from fivefold.usecases.levels import entity_profile, overrides, read
 from fivefold.usecases.levels.entity_profile import (
     EntityShown,
@@ -38,6 +39,7 @@ from fivefold.usecases.portfolio.timeline import TimelineEvent, list_events
 
 DECIDERS = ("POST /v1/entities/{type}/{external_id}/overrides", "POST /v1/overrides/{override}/approve")
 """Who may do one of these: that they open the reasons is noted, and nothing of other members."""
+SETS_TAGS = "PUT /v1/entities/{type}/{external_id}/tags/{tag}"
 READS_THRESHOLDS = "GET /v1/rulesets/{family}/versions/{number}"
 SHORT_LIST = Part(10)
 """A customer's page shows the first rows of each list, and leads to the whole of it: `?all=` and its name."""
@@ -69,7 +71,10 @@ class RiskHalf:
 
 @dataclass(frozen=True, kw_only=True)
 class CustomerPage:
-    """One customer; `bar` says which item of the queue the person came for, and where it leads next."""
+    """One customer; `bar` says which item of the queue the person came for, and where it leads next.
+
+    `tags_named` are offered to those who may set a tag: what decides now names them.
+    """
 
     bar: QueueBar | None
     entity: EntityShown
@@ -82,6 +87,7 @@ class CustomerPage:
     readings: dict[int, list[ReadRecord]]
     links: Page[LinkLine]
     tags: Page[TagLine]
+    tags_named: tuple[str, ...]
     screenings: Page[ScreeningLine]
     cases: Page[RecordLine]
     alerts: Page[RecordLine]
@@ -113,6 +119,7 @@ def show_customer(visit: Visit) -> Rendered:
         readings=readings_of(visit, [each.id for each in listed]),
         links=entity_profile.list_links(*of, _part(visit, "links")),
         tags=entity_profile.list_tags(*of, _part(visit, "tags")),
+        tags_named=tags_named(visit) if visit.may(SETS_TAGS) else (),
         screenings=entity_profile.list_screenings(*of, _part(visit, "screenings")),
         cases=entity_profile.list_records(*of, "case", _part(visit, "cases")),
         alerts=entity_profile.list_records(*of, "alert", _part(visit, "alerts")),
@@ -214,8 +221,9 @@ def _override(visit: Visit) -> int:
 
 
 def set_tag(visit: Visit) -> Answer:
-    """Set a tag on a customer; proposed where a level would fall."""
-    return _tag_outcome(visit, "tag-set", facts.request_tag)
+    """Set a tag on a customer; proposed where a level would fall. Say where nothing reads it."""
+    notice = "tag-set" if is_tag_read(visit, visit.form.get("tag", "").strip()) else "tag-unread"
+    return _tag_outcome(visit, notice, facts.request_tag)
 
 
 def end_tag(visit: Visit) -> Answer:
@@ -225,5 +233,8 @@ def end_tag(visit: Visit) -> Answer:
 
 def _tag_outcome(visit: Visit, notice: str, request: Callable[..., ChangeOutcome]) -> Answer:
     of = _customer(visit)
-    outcome = request(*of, visit.typed("tag", text("Tag")), reason=visit.form.get("reason", "").strip())
+    try:
+        outcome = request(*of, visit.typed("tag", text("Tag")), reason=visit.form.get("reason", "").strip())
+    except facts.ReasonMissingError as missing:
+        raise FieldError("reason", str(missing).replace("`reason`", text("Reason"))) from missing
     return Redirect(visit.path + visit.trail, notice if outcome.proposal is None else "change-proposed")

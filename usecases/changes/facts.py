@@ -18,6 +18,10 @@ from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
 
 
+class ReasonMissingError(ConfigError):
+    """A level would fall, so the change is proposed, and that takes a reason."""
+
+
 def request_tag(
     context: Context, type_name: str, external_id: str, tag: str, *, until_us: int | None = None, reason: str = ""
 ) -> ChangeOutcome:
@@ -105,7 +109,8 @@ def _store_or_propose(
         if not is_member(context.actor.name):
             raise
         if not reason.strip():
-            raise ConfigError(f"{error.falls[0]}, so another person has to approve it; say why in `reason`") from error
+            what = f"{error.falls[0]}, so another person has to approve it; say why in `reason`"
+            raise ReasonMissingError(what) from error
         with context.reading() as session:
             number = entity_named(session, context.organisation_id, type_name, external_id).id
         reach = {"falls": [{**asdict(fall), "through": sorted(fall.through)} for fall in error.falls]}
