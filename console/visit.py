@@ -149,7 +149,10 @@ class Visit(Context):
     def part(self, list_name: str, rows: int = ROWS_OF_A_LIST) -> Part:
         """Give the part of a list that the address asks for; ConfigError where it is of another list."""
         after = self.query.get("after", "")
-        return Part(rows, key_of(self._own(list_name), after) if after else None)
+        try:
+            return Part(rows, key_of(self._own(list_name), after) if after else None)
+        except ConfigError:
+            raise ConfigError(text("This address leads to no part of the list; begin at its first page.")) from None
 
     def next_of(self, list_name: str, page: Page[Any]) -> str | None:
         """Write the address of the next page of a list; None on the last page."""
@@ -227,7 +230,7 @@ class Redirect:
 
 @dataclass(frozen=True)
 class Download:
-    """A file to be kept: its name, which is plain ASCII, its type, and its bytes."""
+    """A file to be kept: its name, whose characters of ASCII are plain ones, its type, and its bytes."""
 
     name: str
     media_type: str

@@ -222,11 +222,14 @@ def put_away(visit: Visit) -> Answer:
 
 
 def save_filter(visit: Visit) -> Answer:
-    """Keep the filter of the page under a name, for the member or for the organisation."""
+    """Keep the filter of the page under a name, for the member or for all; say where one of that name was replaced."""
     shared = visit.form.get("shared") == "yes"
     chosen = dict(parse_qsl(visit.form.get("filter", "")))
-    save_view(visit, visit.role, visit.typed("name", text("Name")), chosen, shared=shared)
-    return Redirect(f"/console/queue?{filter_text(chosen)}" if chosen else "/console/queue", "filter-saved")
+    name = visit.typed("name", text("Name"))
+    is_there = any((each.name, each.shared) == (name, shared) for each in list_views(visit))
+    save_view(visit, visit.role, name, chosen, shared=shared)
+    address_after = f"/console/queue?{filter_text(chosen)}" if chosen else "/console/queue"
+    return Redirect(address_after, "filter-replaced" if is_there else "filter-saved")
 
 
 def remove_filter(visit: Visit) -> Answer:

@@ -160,7 +160,7 @@ def test_a_draft_is_discarded_only_as_it_was_seen(place: Place, author: Visitor)
     assert "Sekret appetite, theirs." in other.text
     sent(author, "discard", document("retail", remark="mine, and more"))
     assert author.page.status_code == 409
-    assert "has a draft of revision 4, not 3: another call was faster" in author.text
+    assert "has a draft of revision 4, not 3: it was changed meanwhile" in author.text
     assert "appetite, mine, and more." in author.text, "what was typed is not lost"
     sent(other.go(EDIT), "discard", document("retail"))
     assert "The draft is discarded." in other.text

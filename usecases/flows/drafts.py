@@ -150,5 +150,5 @@ def refuse_other_flow_revision(flow: FlowRow, draft: FlowDraft | None, expected_
     if present != expected_revision:
         there = "has no draft now (revision 0)" if draft is None else f"has a draft of revision {present}"
         raise ConflictError(
-            f"the flow {flow.name} {there}, not {expected_revision}: another call was faster; read it first"
+            f"the flow {flow.name} {there}, not {expected_revision}: it was changed meanwhile; read it first"
         )

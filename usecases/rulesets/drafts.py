@@ -172,7 +172,7 @@ def refuse_other_revision(family: Family, draft: Draft | None, expected_revision
     present = NO_DRAFT if draft is None else draft.revision
     if present != expected_revision:
         there = "has no draft now (revision 0)" if draft is None else f"has a draft of revision {present}"
-        raise ConflictError(f"{family.name} {there}, not {expected_revision}: another call was faster; read it first")
+        raise ConflictError(f"{family.name} {there}, not {expected_revision}: it was changed meanwhile; read it first")
 
 
 def order_families_in(
