@@ -56,6 +56,7 @@ NOTICES = {
     "role-taken": "You go on in another role.",
     "zone-set": "Times are shown in your zone from now on.",
     "tag-set": "The tag is set.",
+    "tag-unread": "The tag is set. No ruleset, policy, group or flow that decides now reads it, so it moves no level.",
     "tag-ended": "The tag is ended.",
     "model-promoted": "This version serves from now on. Workers of the service take it up within a minute.",
     "promotion-proposed": "The promotion is proposed. Another person approves it where the registry is.",
@@ -73,6 +74,7 @@ NOTICES = {
     "unassigned": "The item is assigned to nobody.",
     "put-away": "That item is put away. This is the next one.",
     "filter-saved": "The filter is kept under its name.",
+    "filter-replaced": "The filter is kept under its name. The one that had this name before is replaced.",
     "filter-removed": "The filter is removed.",
     "queue-end": "That was the last item. What is listed here waits before it, or was left out.",
     "member-added": "The member is added. Ask for a token next: with it they sign in.",
@@ -189,6 +191,7 @@ def environment() -> Environment:
         "attribute": attribute,
         "before": before,
         "begins": day_text,
+        "by_lines": by_lines,
         "day": day,
         "index": index_words,
         "moment": moment,
@@ -226,6 +229,15 @@ def moment(time_us: int | None) -> Markup | str:
     return shown + Markup(" <small>{} UTC</small>").format(
         f"{at:%H:%M}" if here.date() == at.date() else f"{at:%d %b %H:%M}"
     )
+
+
+def by_lines(written: str | None) -> Markup:
+    r"""Write what a person wrote with its lines; nothing for none.
+
+    >>> by_lines("A court <asked>.\n\nSee the letter.")
+    Markup('A court &lt;asked&gt;.<br><br>See the letter.')
+    """
+    return Markup("<br>").join((written or "").splitlines())
 
 
 def iso_moment(written: str) -> Markup | str:

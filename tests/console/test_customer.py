@@ -97,7 +97,7 @@ def test_links_lead_to_those_whom_a_customer_is_linked_to(place: Place, investig
 
 def test_a_tag_is_set_and_ended(investigator: Visitor) -> None:
     investigator.go(ACME).submit("/tag", tag="watch")
-    assert "The tag is set." in investigator.text
+    assert "The tag is set. No ruleset, policy, group or flow that decides now reads it" in investigator.text
     assert "watch" in investigator.text
     form = next(form for form in investigator.forms() if form.fields.get("tag") == "watch")
     investigator.post(form.action, {**form.fields, "reason": "over"})
@@ -152,7 +152,7 @@ def test_history_leads_to_the_permanent_address_of_each_assessment(place: Place,
 def test_a_place_that_no_page_named_is_refused(investigator: Visitor) -> None:
     investigator.go("/console/portfolio?level=low&after=nonsense")
     assert investigator.page.status_code == 422
-    assert "after must be" in investigator.text
+    assert "leads to no part of the list" in investigator.text
 
 
 def test_roles_are_said_on_the_page_of_the_session(place: Place) -> None:
@@ -363,7 +363,10 @@ def test_a_customer_is_exported_with_the_sentences_of_the_page_and_the_export_is
     address = "/console/entities/customer/c%2F1%20%C3%A4"
     place.good("PUT", "/v1/entities/customer/c%2F1%20%C3%A4/tags/%D0%B6%3Cb%3E", {}, role="investigator")
     written = investigator.go(address).submit("/export-json").page
-    assert written.headers["content-disposition"] == 'attachment; filename="c_1__.json"'
+    assert (
+        written.headers["content-disposition"]
+        == "attachment; filename=\"c_1__.json\"; filename*=UTF-8''c_1_%C3%A4.json"
+    )
     taken = written.json()
     assert (taken["type"], taken["external_id"], taken["exported_by"]) == ("customer", "c/1 ä", "the investigator")
     assert taken["sentence"] == reasons["line"]

@@ -38,7 +38,7 @@ MOST = {
     "/console/queue": 23,
     "/console/portfolio?type=company": 10,
     "/console/portfolio/over-time?type=company&from=none": 13,
-    "/console/entities/company/acme": 28,
+    "/console/entities/company/acme": 29,
     "/console/entities/company/acme/history": 6,
     "/console/search?text=none": 12,
 }

@@ -125,12 +125,14 @@ def _read(session: Session, row: Assessment, names: tuple[str | None, ...]) -> _
     )
     recorded_inputs = inputs_of(session, row)
     override = None if recorded_inputs is None else _in_force(recorded_inputs["override"], row.as_of_us)
-    kept = {"override": override, "is_whole": recorded_inputs is not None}
+    is_whole = recorded_inputs is not None
     if breakdown is None:
-        return _Read(summary, None, {}, **kept)
+        return _Read(summary, None, {}, override, is_whole)
     if version is None:
-        return _Read(summary, Decimal(0), {}, **kept)
-    return _Read(summary, Decimal(breakdown["total"]), _fired(session, recorded_inputs, breakdown, version), **kept)
+        return _Read(summary, Decimal(0), {}, override, is_whole)
+    return _Read(
+        summary, Decimal(breakdown["total"]), _fired(session, recorded_inputs, breakdown, version), override, is_whole
+    )
 
 
 def _in_force(override: Sequence[int | None] | None, as_of_us: int) -> Sequence[int | None] | None:
