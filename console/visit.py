@@ -236,6 +236,19 @@ class Download:
     media_type: str
     content: bytes
 
+    @property
+    def disposition(self) -> str:
+        """Name it in ASCII, and as it is written where that is another name, as RFC 6266 says.
+
+        >>> print(Download("a.pdf", "application/pdf", b"").disposition)
+        attachment; filename="a.pdf"
+        >>> print(Download("ж1.pdf", "application/pdf", b"").disposition)
+        attachment; filename="_1.pdf"; filename*=UTF-8''%D0%B61.pdf
+        """
+        plain = "".join(each if each.isascii() else "_" for each in self.name)
+        written = "" if plain == self.name else f"; filename*=UTF-8''{quote(self.name, safe='')}"
+        return f'attachment; filename="{plain}"{written}'
+
 
 Answer = Rendered | Redirect | Download
 

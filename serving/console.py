@@ -479,26 +479,13 @@ def _refusal(error: ApiError | StoreError, written: tuple[WrittenText, ...] = ()
     return response
 
 
-def _disposition(name: str) -> str:
-    """Name a file that is to be kept, as RFC 6266 says: in ASCII, and as it is written where that is another name.
-
-    >>> print(_disposition("a.pdf"))
-    attachment; filename="a.pdf"
-    >>> print(_disposition("ж1.pdf"))
-    attachment; filename="_1.pdf"; filename*=UTF-8''%D0%B61.pdf
-    """
-    plain = "".join(each if each.isascii() else "_" for each in name)
-    written = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe='')}"
-    return f'attachment; filename="{plain}"{written}'
-
-
 def _response(document: ConsoleResponse, *, sign_out: bool = False, nonce: str = "") -> Response:
     headers = dict(HEADERS)
     if nonce:
         policy = f"{_POLICY.format(types='htmx')}; script-src 'nonce-{nonce}'; connect-src 'self'"
         headers["Content-Security-Policy"] = policy
     if document.file is not None:
-        headers["Content-Disposition"] = _disposition(document.file.name)
+        headers["Content-Disposition"] = document.file.disposition
         return Response(document.file.content, media_type=document.file.media_type, headers=headers)
     if document.location:
         response: Response = RedirectResponse(document.location, document.status, headers)

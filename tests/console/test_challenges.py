@@ -62,7 +62,7 @@ def test_who_decided_what_is_contested_is_shown_why_they_do_not_settle_it_and_li
     approver = Visitor(assessed).sign_in("approver").go(path)
     assert f"You took part in override {number}, which is contested, so another person settles it." in approver.text
     assert not [form for form in approver.forms() if "/settle" in form.action]
-    token = approver.forms()[0].fields["form_token"]
+    token = approver.go("/console/session").forms()[0].fields["form_token"]
     approver.post(f"{path}/settle", {"form_token": token, "outcome": "confirmed", "reason": "So it is"})
     assert f"the approver took part in override {number}" in approver.text
     admin = Visitor(assessed).sign_in("admin").go(path)

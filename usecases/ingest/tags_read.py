@@ -32,15 +32,15 @@ def _tags_in(canonical: str) -> frozenset[str]:
     >>> sorted(_tags_in('{"rules": [{"when": {"tag": "vip", "is": "present"}}, {"count": "tags"}], "title": "tag"}'))
     ['tags', 'vip']
     """
-    found: set[str] = set()
+    names: set[str] = set()
     left: list[Any] = [json.loads(canonical)]
     while left:
         part = left.pop()
         if isinstance(part, dict):
-            found |= {
+            names |= {
                 value for key, value in part.items() if isinstance(value, str) and (key == "tag" or value == _ANY)
             }
             left += part.values()
         elif isinstance(part, list):
             left += part
-    return frozenset(found)
+    return frozenset(names)

@@ -112,7 +112,7 @@ def settle_challenge(
 def own_contested_override(context: Context, number: int) -> int | None:
     """Give the number of the override that a challenge contests, where the actor took part in it; None otherwise.
 
-    Such a person cannot settle the challenge. NotFoundError if there is no such challenge.
+    Such a person cannot settle the challenge. NotFoundError where the challenge is not there.
     """
     with context.reading() as session:
         row = challenge_numbered(session, context.organisation_id, number)
