@@ -55,8 +55,8 @@ def change_since_before(context: Context, assessment: str | None) -> ChangeHalf 
 
 
 def _title(factor: FactorChange) -> str:
-    given = factor.later or factor.earlier
-    return factor.title if given is None else marked_title(given)
+    rule = factor.later or factor.earlier
+    return factor.title if rule is None else marked_title(rule)
 
 
 def marked_title(rule: FiredRule) -> str:
