@@ -128,10 +128,17 @@ def test_a_level_that_an_example_gives_and_there_is_not_has_its_line(tmp_path: P
         tmp_path, (FLOW + EXAMPLES).replace("{name: high, given: {level: high}", "{name: high, given: {level: hihg}")
     )
     line = 1 + next(n for n, each in enumerate(path.read_text().splitlines()) if "hihg" in each)
-    assert f"{path}:{line}: warning: example high" in succeed(tmp_path, "flows", "lint", path)
+    assert lint_faults(tmp_path, path).startswith(f"{path}:{line}: error: example high")
     assert f"line {line}: example high" in refuse(tmp_path, "flows", "test", path)
     path.write_text(path.read_text().replace("{level: hihg}", "{transaction: 5}"))
-    assert f"{path}:{line}: warning: example high" in succeed(tmp_path, "flows", "lint", path)
+    assert lint_faults(tmp_path, path).startswith(f"{path}:{line}: error: example high")
+
+
+def lint_faults(var: Path, path: Path) -> str:
+    """What lint prints of a flow with errors."""
+    done = run(var, "flows", "lint", path)
+    assert (done.code, done.err) == (1, "")
+    return done.out
 
 
 def test_a_fault_has_its_file_and_line_wherever_a_flow_is_run(folder: Path) -> None:
