@@ -189,7 +189,7 @@ class Visit(Context):
         """Give what is wrong with a field of a form that was refused; empty where that is not about this field."""
         return self.problem if action == self.action and name == self.problem_field else ""
 
-    def refused_entry(self, action: str, name: str, **about: object) -> str:
+    def refused_entry(self, action: str, name: str, /, **about: object) -> str:
         """Give what was typed into a field of a form that was refused, to be shown in it again.
 
         Where a page has several forms of one action, *about* gives the hidden fields that tell this one from others.

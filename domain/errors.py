@@ -18,6 +18,7 @@ FivefoldError                     any error below; its text is meant for a perso
 ├── IdentityProviderError         an identity provider does not answer, or violates OpenID Connect
 ├── NotFoundError                 this organisation has nothing of that name
 └── ConflictError                 a valid request that a rule of the platform forbids now
+    └── UnderWayError             the same request has no answer yet
 """
 
 import re

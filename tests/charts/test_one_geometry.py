@@ -107,7 +107,9 @@ def test_a_waterfall_is_one_picture_wherever_it_is_drawn(name: str, macros: Modu
             shortest = 1 / columns if drawn is terminal else 1 / PLOT_WIDTH if drawn is page else 0.0
             assert start == pytest.approx(first, abs=tolerance + 1e-9)
             assert end == pytest.approx(max(last, start + shortest), abs=tolerance + 1e-9)
-    in_page = [node.text for node in picture.iter("text")]
+    in_page = [
+        " ".join(node.findall("tspan")[0].itertext()) if len(node) else node.text for node in picture.iter("text")
+    ]
     for row, line, label, number in zip(plot.rows, lines, in_page[::2], in_page[1::2], strict=True):
         printed = row.number.replace("-", "\N{MINUS SIGN}")
         assert label == row.label
