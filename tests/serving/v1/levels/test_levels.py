@@ -63,6 +63,7 @@ def test_an_investigator_is_told_what_held(spent: Place, role: str) -> None:
                 "values": [{"name": "country", "value": "NO", "formula": None}],
                 "points": "340",
                 "floor": None,
+                "unknown": False,
             },
             {
                 "title": "Cash in half a year",
@@ -71,6 +72,7 @@ def test_an_investigator_is_told_what_held(spent: Place, role: str) -> None:
                 "values": [{**CASH, "value": "100.00 EUR"}],
                 "points": "20",
                 "floor": None,
+                "unknown": False,
             },
         ],
     }
