@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import from_microseconds
+from fivefold.domain.clock import utc_text
 from fivefold.store.levels import leases as claims
 from fivefold.store.levels.leases import LeasedBatch
 from fivefold.store.sql.database import writing
@@ -93,7 +93,7 @@ def test_an_event_says_what_the_transition_is(bank: Bank) -> None:
             "external_id": "c",
             "from": None,
             "to": "high",
-            "at": from_microseconds(bank.now).isoformat(),
+            "at": utc_text(bank.now),
             "source": "rules",
             "assessment": f"{bank.id_of('c')}.1",
             "ruleset": "retail",
