@@ -23,7 +23,7 @@ from fivefold.charts.text.numbers import typeset
 from fivefold.console.repeats import new_key
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit, address, notice_of
-from fivefold.domain.clock import DAY_US, day_text, from_microseconds, now_microseconds, to_microseconds, utc_text
+from fivefold.domain.clock import DAY_US, day_text, from_microseconds, now_microseconds, parse_moment, utc_text
 from fivefold.domain.money import amount_words, rounded_words
 from fivefold.domain.segments import score_text
 from fivefold.domain.text import apart_from, percent
@@ -246,7 +246,7 @@ def iso_moment(written: str) -> Markup | str:
     >>> iso_moment("1970-01-01T00:01:00.25+00:00")
     Markup('<time datetime="1970-01-01T00:01:00.250000Z">1970-01-01 00:01 UTC</time>')
     """
-    return moment(to_microseconds(datetime.fromisoformat(written)))
+    return moment(parse_moment(written))
 
 
 def day(time_us: int | None) -> Markup | str:

@@ -350,10 +350,11 @@ def finer_amounts_of_actions(flow: Flow, units: int) -> Iterator[FinerAmount]:
 def finer_amounts(flow: Flow, units: int) -> Iterator[FinerAmount]:
     """Find the same, and what tables give of money."""
     yield from finer_amounts_of_actions(flow, units)
-    for number, step in enumerate(flow.steps):
-        for path, outputs in _given(("steps", number, "table"), step) if isinstance(step, TableStep) else ():
+    tables = [(number, step) for number, step in enumerate(flow.steps) if isinstance(step, TableStep)]
+    for number, step in tables:
+        for path, outputs in _given(("steps", number, "table"), step):
             for name, amount in outputs.items():
-                is_money = isinstance(step, TableStep) and step.table.gives.get(name) == "money"
+                is_money = step.table.gives.get(name) == "money"
                 if is_money and isinstance(amount, Decimal) and amount * units % 1:
                     yield FinerAmount((*path, name), f"step {step.id}, {name}", amount)
 

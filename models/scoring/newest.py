@@ -14,7 +14,7 @@ def doubts_of_newest(newest: int, as_of: int, *, is_now: bool, option: str) -> I
     Args:
         newest: time of the newest row that was read, whatever the as-of, microseconds.
         as_of: of the scores, microseconds.
-        is_now: nobody gave an as-of, so that it is now.
+        is_now: the as-of is the present, as none was given.
         option: how to give another as-of, with `{}` for the day.
     """
     if is_now and newest > as_of + CLOCK_SLACK_US:

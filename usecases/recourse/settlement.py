@@ -117,10 +117,10 @@ def own_contested_override(context: Context, number: int) -> int | None:
     with context.reading() as session:
         row = challenge_numbered(session, context.organisation_id, number)
         assessment = assessment_of(session, row.organisation_id, row.entity_id, row.number)
-        contested = None if assessment is None else override_of(session, assessment)
+        contested = None if assessment is None else _contested(session, assessment)
         if contested is None or has_sole_operator(session, context.organisation_id):
             return None
-        return contested if context.actor.name in _people(override_in_force(session, contested)) else None
+        return contested.id if context.actor.name in _people(contested) else None
 
 
 def _checked(settlement: Settlement) -> Settlement:
@@ -171,14 +171,19 @@ def _changed_us(session: Session, context: Context, row: Challenge, settlement: 
             f"the record that challenge {row.id} contests has changed since it was opened;"
             " `fivefold audit verify` shows the change"
         )
-    number = override_of(session, assessment)
-    contested = None if number is None else override_in_force(session, number)
+    contested = _contested(session, assessment)
     _refuse_deciders(session, context, settlement.outcome, contested)
     if settlement.outcome == CORRECTED:
         return _facts_changed_us(session, assessment, settlement.facts)
     if settlement.override is not None:
         return _override_changed_us(session, row, settlement.override, contested, now_us)
     return None
+
+
+def _contested(session: Session, assessment: Assessment) -> OverrideRow | None:
+    """Find the override that an assessment shows; None where it shows none."""
+    number = override_of(session, assessment)
+    return None if number is None else override_in_force(session, number)
 
 
 def _refuse_deciders(session: Session, context: Context, outcome: Outcome, contested: OverrideRow | None) -> None:

@@ -98,11 +98,15 @@ def read_columns(
 
 def _owner_among(names: Sequence[str]) -> str:
     """Name the column of the entities; FileFormatError if a required column is missing."""
-    owner = next((name for name in OWNERS if name in names), None)
-    missing = [name for name in NEEDED if name not in names] + ([] if owner else [" or ".join(OWNERS)])
-    if missing or owner is None:
+    if missing := _missing(names, " or ".join(OWNERS)):
         raise FileFormatError(f"transactions have no {', '.join(missing)}; they have {', '.join(names) or 'none'}")
-    return owner
+    return next(name for name in OWNERS if name in names)
+
+
+def _missing(names: Collection[str], owner: str) -> list[str]:
+    """List the required columns that are missing; that of the entities, which has two names, as *owner*."""
+    has_owner = any(name in names for name in OWNERS)
+    return [name for name in NEEDED if name not in names] + ([] if has_owner else [owner])
 
 
 class _FindingsOfGiven(ErrorCollector):
@@ -276,11 +280,7 @@ def transaction_frame(rows: Sequence[Mapping[str, Any]], own: Mapping[str, Field
     An undeclared field is left out. InvalidDataError if no row has a required field, for values that no column can
     hold, such as half a surrogate, which JSON can write, and for `misspelt_columns`.
     """
-    names = dict.fromkeys(chain.from_iterable(rows))
-    missing = [name for name in NEEDED if name not in names]
-    if names.keys().isdisjoint(OWNERS):
-        missing.append(OWNERS[0])
-    if missing:
+    if missing := _missing(frozenset(chain.from_iterable(rows)), OWNERS[0]):
         raise InvalidDataError(
             [Problem(row, name, "is missing", _allowed(name)) for row in range(len(rows)) for name in missing]
         )
