@@ -142,6 +142,12 @@ def _refuse_strange(transaction: Mapping[str, Any], declared: Mapping[str, Field
         raise InvalidDataError(problems)
 
 
+def decided_on(transactions: Mapping[int, Mapping[str, Any]]) -> list[tuple[int, str]]:
+    """Give entity and number of the pending transactions that have a number, of one by entity."""
+    numbers = ((entity, transaction.get(c.TRANSACTION_ID)) for entity, transaction in transactions.items())
+    return [(entity, number) for entity, number in numbers if number is not None]
+
+
 def rate_answer(rates: RateTable, currency: str) -> dict[str, Any]:
     """Tell at which rate an amount is brought into the base currency, and of which day that rate is.
 
@@ -217,9 +223,9 @@ def load_decision_inputs(
     whose = (entity.organisation_id, entity.type_id, [entity.id])
     back, rules = look_back(analysed), look_back(analysed, RULES)
     linked = read_linked(session, entity.type_id, [entity.id], [analysed], now_us)
-    read = read_parts(
-        session, *whose, parts, now_us, back=back, rules=rules, rates=rates, lists=bool(analysed.lists), linked=linked
-    )
+    options: dict[str, Any] = {"back": back, "rules": rules, "rates": rates, "lists": bool(analysed.lists)}
+    options |= {"linked": linked, "pending": decided_on({entity.id: transaction})}
+    read = read_parts(session, *whose, parts, now_us, **options)
     portfolio = replace(
         read,
         pending=pending.frame,

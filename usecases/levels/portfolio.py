@@ -4,7 +4,7 @@ A transaction has the content of its newest correction by then; one that was rev
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,13 +139,13 @@ def read_parts(
     lists: bool = True,
     linked: LinkedEntities | None = None,
     known_by_us: int | None = None,
+    pending: Collection[tuple[int, str]] = (),
 ) -> Portfolio:
     """Read the entities and some *parts* of what is known of them, and the named lists unless nothing names one.
 
-    Of those *linked* the same parts are read, but for indicators and values, which no group asks for. *back* is that of
-    `read_transactions`, and *rules* that of what reads transactions itself: indicators and the value model often look
-    further back. The *rates* are read too where they are not given. Fields are those of today; with *known_by_us* those
-    that were known by then. The other arguments are those of `read_stored_portfolio`.
+    Of those *linked* the same is read, but for indicators and values, which no group asks for. *back* and *pending* are
+    those of `read_transactions`; *rules* is the look-back of what reads transactions itself. Fields are those of today;
+    with *known_by_us* those known by then. *rates* are read where not given. See `read_stored_portfolio` for the rest.
     """
     everyone = entity_ids if linked is None else linked.everyone()
     kind = session.get_one(EntityType, type_id)
@@ -158,15 +158,15 @@ def read_parts(
     read: dict[str, Any] = {}
     if whose is not None and parts & {"transactions", "indicators"}:
         if stored is None:
-            stored = read_transactions(session, whose, as_of_us, for_value="indicators" in parts, back=back)
+            for_value = "indicators" in parts
+            stored = read_transactions(session, whose, as_of_us, for_value=for_value, back=back, pending=pending)
         if "transactions" in parts:
             declared = FIELDS.validate_python(kind.transaction_fields)
             mixed = _mixed(session, whose, "transaction_fields", declared)
             looked_at = stored if rules is None else _looked_at(stored, rules, as_of_us)
             read["transactions"] = transactions_frame(looked_at, declared, mixed=mixed)
         if "indicators" in parts:
-            own = stored.filter(pl.col("entity").is_in(list(entity_ids)))
-            read["histories"] = stored_histories(own, rates)
+            read["histories"] = stored_histories(stored.filter(pl.col("entity").is_in(list(entity_ids))), rates)
             read["indicators"] = _indicators(read["histories"], as_of_us)
     for part in parts & {"cases", "alerts"}:
         assert whose is not None
@@ -214,7 +214,13 @@ class TransactionsRead:
 
 
 def read_transactions(
-    session: Session, whose: pl.DataFrame, as_of_us: int, *, for_value: bool, back: LookBack | None = None
+    session: Session,
+    whose: pl.DataFrame,
+    as_of_us: int,
+    *,
+    for_value: bool,
+    back: LookBack | None = None,
+    pending: Collection[tuple[int, str]] = (),
 ) -> pl.DataFrame:
     """Read the transactions that count for entities, in the order of time.
 
@@ -222,9 +228,18 @@ def read_transactions(
 
     They are as they were known at *as_of_us*: corrected, and without those reversed. *for_value* reads with them what
     `features.stored.stored_histories` needs. *back* leaves out what nothing that looks back so far can see at
-    *as_of_us*, nor later; without it, all are read.
+    *as_of_us*, nor later; without it, all are read. *pending*, by entity and number, are decided on, and left out where
+    they are stored, as a pending transaction counts in nothing.
     """
-    return transactions_for(session, whose, as_of_us, for_value=for_value, back=back).rows
+    return _without(transactions_for(session, whose, as_of_us, for_value=for_value, back=back).rows, pending)
+
+
+def _without(stored: pl.DataFrame, pending: Collection[tuple[int, str]]) -> pl.DataFrame:
+    """Leave out the transactions that are decided on; mostly none of them is stored."""
+    if not pending or not stored["transaction_id"].is_in([number for _, number in pending]).any():
+        return stored
+    decided_on = pl.DataFrame(list(pending), schema=dict(zip(_KEYS, (pl.Int64, pl.String), strict=True)), orient="row")
+    return stored.join(decided_on, on=_KEYS, how="anti", maintain_order="left")
 
 
 def transactions_for(

@@ -15,6 +15,7 @@ from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.ingest.links import LinkRow, put_links
 from fivefold.usecases.shared.context import Context
+from tests.usecases import platforms
 from tests.usecases.deciding import Data, Desk, cash, document, opened
 
 LINKS: Data = {"household": {"kind": "shared"}}
@@ -74,6 +75,21 @@ def test_payments_of_the_household_count_and_the_one_at_hand_is_added_once(desk:
     seen = view_decision(desk.bank.context, desk.decide("ada", large).number)
     assert seen is not None
     assert "7,000.00 EUR" in seen.rules[0].values[0].value
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("kind", ["customer", "account"])
+def test_a_transaction_that_is_stored_already_is_added_once_too(desk: Desk, kind: str) -> None:
+    """An app may store a payment before it asks, as one of the customer or of an account of the customer."""
+    desk.publish(TOGETHER, links=LINKS, calculate=CALCULATE)
+    desk.bank.pay(2, "ada")
+    if kind == "account":
+        desk.bank.add_type("account", {}, platforms.TRANSACTION_FIELDS)
+        desk.bank.put("A1", ("customer", "ada"), "account")
+    desk.bank.pay(3, "A1" if kind == "account" else "ada", kind, transaction_amount=-3000.0)
+    actions = [desk.decide("ada", cash(-3000.0, transaction_id=number)).action for number in ("t3", "t4")]
+    assert actions == ["allow", "note"], "of the household 2,000 of before, and 3,000 that are stored as t3"
+    assert desk.decide("bo", cash(-3000.0, transaction_id="t3"), decision_key="bo").action == "note", "not of bo"
 
 
 def test_a_decision_is_made_again_from_its_record_whatever_became_of_the_others(desk: Desk, tmp_path: Path) -> None:

@@ -56,8 +56,43 @@ def payment(amount: float, **changed: object) -> dict[str, object]:
     return {"transaction_amount": amount, "transaction_currency": "EUR", **changed}
 
 
+DAY = """
+flow: day
+title: What a day allows
+entity_type: customer
+levels: [low, medium, high]
+transaction_fields: {operation: text}
+triggers: [{on: import}]
+actions: [{id: blocked, title: Block, status: blocked}]
+steps:
+  - id: numbers
+    title: The day with this one
+    calculate:
+      with_this: {unit: money, add: [{sum: amount, over: 1 day}, {transaction: amount}]}
+    then: size
+  - id: size
+    title: Size
+    route: [{when: {calculation: with_this, above: 1000}, to: stop}]
+    otherwise: fine
+  - {id: fine, title: Fine, end: []}
+  - {id: stop, title: Stopped, end: [blocked]}
+on_failure: [blocked]
+"""
+
+
 def person(bank: FlowBank, name: str = "member:2") -> Context:
     return Context(bank.engine, actor(bank.of, name), lambda: bank.now)
+
+
+@pytest.mark.postgresql
+def test_a_transaction_that_is_stored_already_counts_once_in_a_call(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(DAY)
+    bank.post(1, 600, transaction_date=bank.day)
+    stored, other = (
+        call_flow(bank.context, "day", "customer", "a", payment(600, transaction_id=number)) for number in ("t1", "t2")
+    )
+    assert (stored.state, stored.at, other.at) == ("ended", "fine", "stop")
 
 
 @pytest.mark.postgresql

@@ -26,7 +26,7 @@ from fivefold.store.sql.clocks import ahead_error
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.flows import FlowRun
 from fivefold.store.tables.levels import Standing
-from fivefold.usecases.decisions.inputs import level_row, levels_of_rows, read_pending_transaction
+from fivefold.usecases.decisions.inputs import decided_on, level_row, levels_of_rows, read_pending_transaction
 from fivefold.usecases.levels.content.inputs import inputs_frame, types_of
 from fivefold.usecases.levels.groups.links import read_linked
 from fivefold.usecases.levels.portfolio import parts_of, read_parts, transactions_frame, with_corrections
@@ -135,6 +135,7 @@ def read_facts(
     options: dict[str, Any] = {"linked": linked, "rates": rates, "values": values, "lists": lists}
     options |= {"back": LookBack.of(all_analysed), "rules": LookBack.of(all_analysed, RULES)}
     options["known_by_us"] = None if standing is None else now_us
+    options["pending"] = decided_on({entity: call for entity, call in entities.items() if isinstance(call, Mapping)})
     read = read_parts(session, *whose, parts, now_us, **options)
     declared = FIELDS.validate_python(kind.transaction_fields)
     pending = transactions_looked_at(session, organisation_id, declared, entities, now_us)
