@@ -14,7 +14,7 @@ from fivefold.usecases.ingest.bulk_facts import RecordRow, ScreeningRow, TagRow
 from fivefold.usecases.ingest.facts import RecordGiven
 from fivefold.usecases.ingest.links import LinkRow
 from fivefold.usecases.ingest.ownerships import OwnersRow
-from fivefold.usecases.shared.entity_checks import EntityRow, OwnerGiven, allowed_values
+from fivefold.usecases.shared.entity_checks import ALLOWED_MOMENT, EntityRow, OwnerGiven, allowed_values
 from fivefold.usecases.shared.transaction_columns import misspelt_columns
 
 NAMES = ("entity_id", "user_id")
@@ -155,7 +155,7 @@ class _Reading:
 
     def moments(self, name: str, *, required: bool = False) -> list[Any]:
         """Read moments as microseconds."""
-        return self._read(name, "date", "an ISO 8601 date or time", required=required)
+        return self._read(name, "date", ALLOWED_MOMENT, required=required)
 
     def flags(self, name: str) -> list[Any]:
         return self._read(name, "flag", "true or false", required=True)

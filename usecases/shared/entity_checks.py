@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any
+from typing import Any, Final
 
 from pydantic import TypeAdapter
 
@@ -18,6 +18,7 @@ from fivefold.store.evidence.erasure import ERASED_NAME
 FIELDS: TypeAdapter[dict[str, FieldType]] = TypeAdapter(dict[str, FieldType])
 """Reads the typed fields of an entity type from their JSON."""
 
+ALLOWED_MOMENT: Final = "an ISO 8601 date or time such as 2024-06-30 or 2024-06-30T12:00:00Z"
 MOST_CHARACTERS = 200
 """The most characters of an identifier."""
 
@@ -141,7 +142,7 @@ def allowed_values(declared: FieldType) -> str:
         "text": "text",
         "number": "a finite number",
         "flag": "true or false",
-        "date": "an ISO 8601 date or time",
+        "date": ALLOWED_MOMENT,
         "country": "two capital letters, ISO 3166 (GB, not UK; GR, not EL)",
     }
     if isinstance(declared, str):
