@@ -6,6 +6,7 @@ What belongs to a rule is prepared once, and entities are explained column by co
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from functools import cached_property, lru_cache
 from itertools import repeat
 from typing import Any
@@ -27,7 +28,7 @@ from fivefold.risk.engine.explain.describe import (
 from fivefold.risk.engine.explain.failures import EntityFailures, Misfit, entity_failures, misfit_words, misfits_of
 from fivefold.risk.engine.outcome_codes import points_of, slot_of
 from fivefold.risk.engine.program import Program
-from fivefold.risk.engine.rules import CompiledRule
+from fivefold.risk.engine.rules import MOST_HALVINGS, CompiledRule
 from fivefold.risk.engine.totals import WEIGHTS_USED
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.risk.language.expressions import input_key
@@ -41,7 +42,8 @@ JSON = msgspec.json.Encoder(order="sorted")
 class CaseOutcome:
     """What one case of a rule gives, or otherwise, unknown, failed: the same to every entity that gets it.
 
-    Attributes: as those of `RuleOutcome`.
+    Attributes: as those of `RuleOutcome`, and
+        fading: from what decay halved the points, in words; empty where it did not.
     """
 
     rule: str
@@ -51,6 +53,7 @@ class CaseOutcome:
     asked: str
     points: Decimal
     factor: tuple[Decimal, Decimal] | None
+    fading: str
     floor: str
 
     @cached_property
@@ -68,7 +71,7 @@ class CaseOutcome:
         """The effect on the total and the level, in words."""
         floor = f"; at least {self.floor}" if self.floor else ""
         weighed = f" ({self.factor[1]:f} % of {self.factor[0]:f})" if self.factor else ""
-        return f"{signed(self.points)} points{weighed}{floor}"
+        return f"{signed(self.points)} points{weighed}{self.fading}{floor}"
 
     @cached_property
     def terms(self) -> tuple[str, str]:
@@ -240,7 +243,7 @@ class RuleExplainer:
         return list(dict.fromkeys([*(one.error for one in self.descriptions), *sides]))
 
     def _outcome(self, fact: tuple[Any, ...], errors: Sequence[str]) -> RuleOutcome:
-        case_outcome, count = self._cases[fact[:2]], len(self._keys)
+        case_outcome, count = self._cases[fact[:3]], len(self._keys)
         row = dict(zip(self._keys, fact[3:], strict=False))
         values = fact[3 : 3 + len(self.descriptions)]
         problems = dict(zip(errors, fact[3 + count :], strict=True)) if errors else {}
@@ -257,7 +260,7 @@ class RuleExplainer:
         """The outcomes so far: there are few, as decay has a limited number of steps."""
         return _Memory(lambda fact: self._case(*fact))
 
-    def _case(self, code: int, column: int | None) -> CaseOutcome:
+    def _case(self, code: int, column: int | None, timeless: bool) -> CaseOutcome:
         rule, compiled, slot = self.compiled.rule, self.compiled, slot_of(code)
         points, factor = Decimal(points_of(code)) / POINT_UNITS, None
         if self.weights:
@@ -273,8 +276,19 @@ class RuleExplainer:
             asked=self.case_texts[slot] if slot < compiled.otherwise else "",
             points=points if factor is None else factor[0] * factor[1] / 100,
             factor=factor,
+            fading="" if timeless or slot >= compiled.otherwise else self._fading(slot, points_of(code)),
             floor=self.levels[level - 1] if level else "",
         )
+
+    def _fading(self, slot: int, units: int) -> str:
+        """Say how often decay halved a case's points, as far as the rounded points tell it."""
+        decay, whole = self.compiled.rule.decay, points_of(self.compiled.codes[slot])
+        if decay is None or units == whole:
+            return ""
+        counts = [count for count in range(MOST_HALVINGS + 1) if round(Fraction(whole, 2**count)) == units]
+        times = {1: "once", 2: "twice"}.get(counts[0], f"{counts[0]} times") + (" or more" if counts[1:] else "")
+        points = signed(Decimal(whole) / POINT_UNITS).removeprefix("+")
+        return f", {points} halved {times if units else 'to nothing'} (half-life {decay.half_life})"
 
     def _missing_of(self, case_outcome: CaseOutcome, values: Sequence[Any], *, timeless: bool) -> tuple[str, ...]:
         if case_outcome.case == "unknown":

@@ -117,6 +117,23 @@ def test_points_halve_with_every_half_life_and_floors_stay(length: str, before: 
     assert first(fading(length), at(DAY - before)) == (1, points, "high")
 
 
+@pytest.mark.parametrize(
+    ("points", "days", "words"),
+    [
+        (20, 0, "+20 points"),
+        (20, 1, "+10 points, 20 halved once (half-life 1 day)"),
+        (-20, 2, "−5 points, −20 halved twice (half-life 1 day)"),
+        (2.5, 3, "+0.31 points, 2.5 halved 3 times (half-life 1 day)"),
+        (0.03, 1, "+0.02 points, 0.03 halved once (half-life 1 day)"),
+        (0.05, 2, "+0.01 points, 0.05 halved twice or more (half-life 1 day)"),
+        (20, 30, "0 points, 20 halved to nothing (half-life 1 day)"),
+    ],
+)
+def test_points_that_fade_say_what_they_were(points: float, days: int, words: str) -> None:
+    (outcome,) = explained(fading("1 day", points), at(DAY - days * DAY_US)).rules
+    assert outcome.sentence.endswith(f": {words}; at least high")
+
+
 def test_otherwise_does_not_fade() -> None:
     assert first(fading("1 day"), {**at(DAY - 100 * DAY_US), "flag": False}) == ("otherwise", 8, "")
 

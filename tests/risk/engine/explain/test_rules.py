@@ -93,6 +93,8 @@ def test_moment_that_is_missing_is_named_of_those_without_it_alone() -> None:
     found = [one.rules[0] for one in explain_all(assessed(ruleset(asks), *rows, transactions=transactions))]
     assert [(one.case, one.points) for one in found] == [(1, 4), ("unknown", 0)]
     assert [one.missing for one in found] == [(), ("when the latest was, of sum of amount",)]
+    assert found[0].sentence.endswith(": +4 points, 8 halved once (half-life 1 day)")
+    assert "halved" not in found[1].sentence
 
 
 def test_lists_are_seen_as_they_are() -> None:
