@@ -27,10 +27,12 @@ from fivefold.flows.language import (
     TableStep,
 )
 from fivefold.flows.paths import passed_before, reached, without_person
-from fivefold.flows.triggers import ScheduleTrigger
+from fivefold.flows.triggers import ScheduleTrigger, TransactionTrigger
 from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, by_check, checked_findings, findings, warning
 from fivefold.risk.compiler.formulas import calculations_in_order
 from fivefold.risk.compiler.locations import Location
+from fivefold.risk.compiler.value_types import linked_source
+from fivefold.risk.facts.windows import fields_in
 from fivefold.risk.governance.lint.reachability import LintScope, order_diagnostics, try_conditions
 from fivefold.risk.governance.lint.ruleset import (
     Lists,
@@ -41,7 +43,7 @@ from fivefold.risk.governance.lint.ruleset import (
     unread,
 )
 from fivefold.risk.language.documents import Document, Path
-from fivefold.risk.language.expressions import CalculationInput
+from fivefold.risk.language.expressions import CalculationInput, Window
 from fivefold.risk.language.policy import StepInput
 from fivefold.risk.language.purposes import PolicyPurposes
 from fivefold.risk.language.reading import read_document
@@ -114,6 +116,7 @@ def flow_diagnostics(
             *_answers(analysed),
             *_never_read(analysed),
             *_read_on_some_ways(analysed),
+            *_settling(analysed),
         )
         diagnostics_by_check["relationships"] = _undecided_relationships(flow)
         never = [each for each in choices if each.check != _FAILURES]
@@ -267,6 +270,23 @@ def _read_on_some_ways(analysed: AnalysedFlow) -> Iterator[Diagnostic]:
                 at = flow.steps[position].id
                 yield warning(path, f"reads {each.step}, which some ways to {at} do not pass: it is unknown there")
                 break
+
+
+def _settling(analysed: AnalysedFlow) -> Iterator[Diagnostic]:
+    """Find a flow that adds settled transactions up when one is stored, and does not hear that one settles later."""
+    triggers = [each for each in analysed.flow.triggers if isinstance(each, TransactionTrigger)]
+    if not triggers or any(each.change is not None for each in triggers):
+        return
+    if any(isinstance(each, Window) and _counts_settled(each) for each in analysed.simple_inputs):
+        problem = (
+            "runs when a transaction is stored, and the flow adds up settled ones: one that is stored as pending is "
+            "in none of them then; add {on: transaction, change: settled}, which runs it once that settled"
+        )
+        yield warning(("triggers", analysed.flow.triggers.index(triggers[0])), problem)
+
+
+def _counts_settled(window: Window) -> bool:
+    return linked_source(window) == "transactions" and "state" not in fields_in(window)
 
 
 def _readers(flow: Flow, path: Path) -> list[int]:

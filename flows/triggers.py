@@ -37,9 +37,19 @@ class Trigger(LanguageModel):
 
 
 class TransactionTrigger(Trigger):
-    """A transaction was stored, other than from a file: each one runs the flow once."""
+    """A transaction was stored, or a pending one settled, other than by a file: each one runs the flow once.
+
+    Attributes:
+        change: `settled` where a stored pending one got its final state, settled or failed; otherwise it was stored,
+            in whatever state.
+    """
 
     on: Literal["transaction"]
+    change: Literal["settled"] | None = None
+
+    def answers_to(self, about: Mapping[str, Any]) -> bool:
+        """Tell by what became of it."""
+        return self.change == about.get("change")
 
 
 class LevelTrigger(Trigger):

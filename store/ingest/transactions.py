@@ -92,6 +92,7 @@ class AddedTransactions:
         batch: the number that identifies the added and changed rows.
         lines: the added and changed rows, as `store.audit.history` seals them.
         added: the new rows.
+        settled: `entity_id` and `transaction_id` of those that changed their state.
     """
 
     new: int
@@ -101,6 +102,7 @@ class AddedTransactions:
     batch: int = field(default=0, compare=False)
     lines: list[str] = field(default_factory=list, compare=False)
     added: pl.DataFrame = field(default_factory=pl.DataFrame, compare=False)
+    settled: pl.DataFrame = field(default_factory=pl.DataFrame, compare=False)
 
 
 def _copied(session: Session, organisation_id: int, staged: pl.DataFrame, now_us: int, batch: int) -> bool:
@@ -161,6 +163,7 @@ def add_transactions(session: Session, organisation_id: int, staged: pl.DataFram
     settled_rows = session.execute(change, {**of, "batch": batch}).all()
     conflicts = session.scalars(contradicts, of).all()
     new_rows = staged.filter(staged["transaction_id"].is_in([row.transaction_id for row in new]))
+    changed_rows = staged.filter(staged["transaction_id"].is_in([row.transaction_id for row in settled_rows]))
     lines = transaction_lines(new_rows) + settled_lines((row.transaction_id, row.state) for row in settled_rows)
     touched_ids = {row.entity_id for row in (*new, *settled_rows)}
     return AddedTransactions(
@@ -171,6 +174,7 @@ def add_transactions(session: Session, organisation_id: int, staged: pl.DataFram
         batch=batch,
         lines=lines,
         added=new_rows,
+        settled=changed_rows,
     )
 
 

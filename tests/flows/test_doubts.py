@@ -105,6 +105,35 @@ def test_an_output_that_some_ways_do_not_give_is_told_at_its_reader() -> None:
     assert found == ["steps.2.route.0.when: reads t, which some ways to r do not pass: it is unknown there"]
 
 
+STORED: Data = {"on": "transaction"}
+
+
+def test_a_flow_that_adds_up_settled_transactions_and_does_not_hear_that_one_settles_is_told() -> None:
+    settling = {"on": "transaction", "change": "settled"}
+    window = {"sum": "amount", "over": "1 day"}
+    pending = {"sum": "amount", "where": {"field": "state", "in": ["pending", "settled"]}}
+    for triggers, read, is_told in (
+        ([STORED], window, True),
+        ([STORED], {"ratio": [{"count": "transactions"}, {"field": "income"}]}, True),
+        ([STORED, settling], window, False),
+        ([STORED], pending, False),
+        ([STORED], {"count": "cases"}, False),
+        ([{"on": "case"}], window, False),
+    ):
+        route = {**ROUTE, "route": [{"when": {**read, "above": 1}, "to": "done"}]}
+        found = told(route, END, NOTHING, triggers=triggers)
+        assert [each.partition(":")[0] for each in found] == (["triggers.0"] if is_told else []), (triggers, read)
+
+
+def test_a_trigger_for_stored_transactions_is_written_as_it_was() -> None:
+    plain, settling = (
+        analysed(document(END, **{**CALM, "triggers": [each]})).flow.canonical
+        for each in (STORED, {**STORED, "change": "settled"})
+    )
+    assert '"triggers":[{"on":"transaction"}]' in plain
+    assert '"triggers":[{"change":"settled","on":"transaction"}]' in settling
+
+
 def test_a_part_of_a_cent_is_found_at_its_place() -> None:
     rows = [{"when": HIGH, "give": {"m": 5000.005}}, {"when": {"field": "income", "above": 1}, "give": {"m": 1.5}}]
     table = {"gives": {"m": "money"}, "rows": rows, "otherwise": {"m": 500.555}}

@@ -28,7 +28,7 @@ from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.correction_columns import Rows, read_corrections, split_corrections
 from fivefold.usecases.shared.entity_checks import FIELDS
-from fivefold.usecases.shared.flow_triggers import TriggerEvent, note, transaction_events
+from fivefold.usecases.shared.flow_triggers import TriggerEvent, note, settled_events, transaction_events
 from fivefold.usecases.shared.rates import rates_for
 from fivefold.usecases.shared.transaction_columns import read_columns, transaction_frame
 
@@ -145,12 +145,15 @@ def _take_transactions(call: _Call, rows: Rows, rates: RateTable) -> Transaction
 
 
 def _note(call: _Call, result: transactions.AddedTransactions) -> None:
-    """Begin runs of flows that listen to new transactions, or to files."""
+    """Begin runs of flows that listen to new transactions, to pending ones that settled, or to files."""
     of = (call.session, call.kind.organisation_id, call.kind.id)
     if call.from_file:
         note(*of, "import", [TriggerEvent(entity, f"import:{result.batch}", {}) for entity in result.touched], call.now)
-    elif result.new:
+        return
+    if result.new:
         note(*of, "transaction", transaction_events(result.added, repeat(call.actor.name)), call.now)
+    if result.changed:
+        note(*of, "transaction", settled_events(result.settled, call.actor.name), call.now)
 
 
 def _take_corrections(call: _Call, rows: Rows, rates: RateTable, before: TransactionCounts) -> TransactionCounts:

@@ -29,8 +29,8 @@ class TriggerEvent(NamedTuple):
 
     Attributes:
         cause: names it among all events of the entity; another event of the same name is the same one.
-        about: the data that triggers test: `direction` and `to`, `tag` and `change`, `transaction_id`, `screening` and
-            `found`, `fields`; and `by`, who did it.
+        about: the data that triggers test: `direction` and `to`, `tag` and `change`, `transaction_id` and `change`,
+            `screening` and `found`, `fields`; and `by`, who did it.
         origin: the flows that caused it, beside those whose action is being carried out.
     """
 
@@ -74,6 +74,8 @@ def note(
 
 GIVEN, ENDED = "given", "ended"
 """The changes of a tag."""
+SETTLED = "settled"
+"""The change of a pending transaction that got its final state."""
 
 
 def tag_end_cause(tag_id: int, until_us: int) -> str:
@@ -109,6 +111,13 @@ def transaction_events(rows: pl.DataFrame, senders: Iterable[str]) -> Iterator[T
     pairs = zip(rows.select("entity_id", "transaction_id").iter_rows(), senders, strict=False)
     for (entity, number), sender in pairs:
         yield TriggerEvent(entity, f"transaction:{number}", {"transaction_id": number, "by": sender})
+
+
+def settled_events(rows: pl.DataFrame, sender: str) -> Iterator[TriggerEvent]:
+    """Yield the events of pending transactions that got their final state, as `transaction_events` does."""
+    for entity, number in rows.select("entity_id", "transaction_id").iter_rows():
+        about = {"transaction_id": number, "change": SETTLED, "by": sender}
+        yield TriggerEvent(entity, f"transaction-settled:{number}", about)
 
 
 def _triggers_of(session: Session, listener: Listener, kind: str) -> tuple[Trigger, ...]:

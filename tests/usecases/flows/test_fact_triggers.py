@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import ConflictError
 from fivefold.usecases.flows.replays.jobs import ReplayAsked
 from fivefold.usecases.flows.runs.answering import answer_run
 from fivefold.usecases.ingest.bulk_facts import ScreeningRow, TagRow, add_screenings, put_tags
@@ -14,12 +15,13 @@ from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, put_record, set_tag
 from fivefold.usecases.ingest.files import ImportFile, import_table
 from fivefold.usecases.ingest.tag_ends import announce_ended_tags
+from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.usecases.flows.flowing import HOUR_US, FlowBank
 from tests.usecases.flows.test_replays import made, report
-from tests.usecases.platforms import actor
+from tests.usecases.platforms import actor, transaction
 
 LISTENS = """
 flow: listens
@@ -92,6 +94,79 @@ def test_one_that_listens_to_any_result_hears_both(engine: Engine) -> None:
     add_screening(bank.context, "customer", "a", "pep", has_match=False)
     add_screening(bank.context, "customer", "b", "pep", has_match=True)
     assert causes(bank) == ["a screening", "b screening"]
+
+
+# Pending transactions that settle.
+
+SUMS = """
+flow: sums
+title: Sums
+entity_type: customer
+levels: [low, medium, high]
+triggers: [{on: transaction}, {on: transaction, change: settled}]
+actions: [{id: flagged, title: Flag, status: flagged}]
+steps:
+  - id: size
+    title: How much in a quarter
+    route: [{when: {sum: amount, over: 90 days, above: 1000}, to: ask}]
+    otherwise: nothing
+    on_unknown: ask
+  - id: ask
+    title: A person looks
+    person:
+      question: Is this right?
+      role: investigator
+      within: 4 hours
+      answers: {right: nothing, wrong: flag}
+      otherwise: flag
+  - {id: nothing, title: Nothing, end: []}
+  - {id: flag, title: Flagged, end: [flagged]}
+on_failure: [flagged]
+"""
+
+
+@pytest.mark.postgresql
+def test_a_payment_that_settles_asks_a_person_once_though_it_is_sent_twice(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(SUMS)
+    begun = bank.now
+    bank.post(1, 2500, transaction_state="PENDING")
+    bank.work()
+    stored = bank.states()
+    assert [state[1:] for state in stored] == [("ended", "nothing")], "a pending one is in no sum"
+    for _ in range(2):
+        add_transactions(
+            bank.context,
+            [
+                transaction(1, "a", transaction_amount=2500, transaction_state="COMPLETED"),
+                transaction(2, "b", transaction_amount=10, transaction_state="COMPLETED"),
+            ],
+        )
+        bank.work()
+    settled = [run for run in bank.runs() if run.about.get("change")]
+    assert [(run.cause, run.state, run.stopped_at) for run in settled] == [("transaction-settled:t1", "waiting", "ask")]
+    assert (settled[0].about["by"], settled[0].about["transaction_id"]) == (bank.context.actor.name, "t1")
+    assert bank.count("flow_runs") == 3, "one that is stored with its final state only ran as stored"
+    with pytest.raises(ConflictError, match="called or caused"):
+        answer_run(bank.context, Role.INVESTIGATOR, settled[0].id, "right", "I know.")
+    bank.now += 1
+    bank.add_flow(SUMS.replace("Sums", "Sums again"), acting=False)
+    found = report(made(bank, "sums", ReplayAsked(from_us=begun - 90 * DAY_US, until_us=bank.now, alone=True)))
+    assert (found["causes"], found["not_replayed"]) == ([["transaction", 2]], ["settled transaction"])
+
+
+def test_one_that_listens_to_settling_alone_hears_one_that_failed_and_none_of_a_file(
+    engine: Engine, tmp_path: Path
+) -> None:
+    bank = listening(engine, "{on: transaction, change: settled}")
+    bank.post(1, 10, transaction_state="PENDING")
+    bank.post(2, 10, transaction_state="PENDING")
+    assert bank.runs() == []
+    bank.post(1, 10, transaction_state="FAILED")
+    add_transactions(
+        bank.context, [transaction(2, "a", transaction_amount=10, transaction_state="COMPLETED")], from_file=True
+    )
+    assert causes(bank) == ["a transaction-settled"]
 
 
 # Fields.

@@ -11,13 +11,14 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.schedules import moments_between
 from fivefold.flows.language import Flow
-from fivefold.flows.triggers import GroupTrigger, ScheduleTrigger, group_of
+from fivefold.flows.triggers import GroupTrigger, ScheduleTrigger, TransactionTrigger, group_of
 from fivefold.store.flows.history import PastEvent, moments_sent, past_events
 from fivefold.usecases.flows.replays.members import MembersThen, read_members_then
 from fivefold.usecases.ingest.entities import changed_fields
 from fivefold.usecases.shared.flow_triggers import (
     ENDED,
     GIVEN,
+    SETTLED,
     about_move,
     bounded_cause,
     field_cause,
@@ -28,6 +29,8 @@ from fivefold.usecases.shared.flow_triggers import (
 
 KINDS: Final = ("transaction", "level", "segment", "tag", "case", "alert", "screening", "field", "group")
 """The events that are kept as they happened; that a file brought something is not."""
+_SETTLING: Final = "settled transaction"
+"""When a pending transaction settled is not kept with it, so what listens to that alone is not replayed."""
 SCHEDULE: Final = "schedule"
 """Moments of schedules are replayed too: what they are does not depend on what happened."""
 MOST_SCHEDULED: Final = 5_000
@@ -129,9 +132,12 @@ def members_run_for(flow: Flow) -> frozenset[str] | None:
 
 def kinds_of(flows: Sequence[Flow]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Name what any of some flows listens to and what can be replayed over a period, and what cannot."""
-    on = {trigger.on for flow in flows for trigger in flow.triggers}
+    triggers = [trigger for flow in flows for trigger in flow.triggers]
+    settlings = [each for each in triggers if isinstance(each, TransactionTrigger) and each.change == SETTLED]
+    on = {trigger.on for trigger in triggers if trigger not in settlings}
     replayed = (*KINDS, SCHEDULE)
-    return tuple(kind for kind in replayed if kind in on), tuple(sorted(on - {*replayed}))
+    left_out = {*(on - {*replayed}), *([_SETTLING] if settlings else [])}
+    return tuple(kind for kind in replayed if kind in on), tuple(sorted(left_out))
 
 
 def has_more_moments(flows: Sequence[Flow], period: tuple[int, int], most: int) -> bool:
