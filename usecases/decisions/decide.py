@@ -30,16 +30,21 @@ from fivefold.store.decisions.decisions import (
     entity_state,
     subjects_of,
 )
-from fivefold.store.ingest.entities import number_of_entity, subject_of
+from fivefold.store.ingest.entities import number_of_entity, subject_of, type_named
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import Reason, Subject
 from fivefold.store.tables.events import Decision, Policy
-from fivefold.usecases.decisions.inputs import DecisionInputs, load_decision_inputs
+from fivefold.usecases.decisions.inputs import (
+    DecisionInputs,
+    digest_of_question,
+    load_decision_inputs,
+    read_pending_transaction,
+)
 from fivefold.usecases.levels.read import Freshness
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.levels.worker import assess_now
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.entity_checks import MOST_CHARACTERS, storable
+from fivefold.usecases.shared.entity_checks import FIELDS, MOST_CHARACTERS, storable
 
 ENGINE: Final = "1"
 """Of what decides: another one where the same inputs could come to something else."""
@@ -102,11 +107,9 @@ class _DecisionRequest:
     freshness: Freshness
     key: str | None
 
-    @property
-    def digest(self) -> str:
-        """Hash of the question, for idempotency; `freshness` is no part of it."""
-        parts = [self.policy, self.type_name, self.external_id, self.transaction]
-        return sha256(json.dumps(parts, sort_keys=True, default=repr).encode()).hexdigest()
+    def digest(self, question: Mapping[str, Any]) -> str:
+        """Hash the question, that of the transaction with it, for idempotency; `freshness` is no part of it."""
+        return digest_of_question([self.policy, self.type_name, self.external_id], question)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,11 +191,19 @@ def _key(policy: str, explicit: str | None, transaction: Mapping[str, Any]) -> s
 
 
 def _earlier_decision(session: Session, context: Context, request: _DecisionRequest) -> DecisionMade | None:
-    """Find the decision under the key; ConflictError where it is one on something else."""
+    """Find the decision under the key; ConflictError where it is one on something else.
+
+    NotFoundError where there is no such type any more, InvalidDataError where the transaction cannot be read.
+    """
     decision = None if request.key is None else decision_keyed(session, context.organisation_id, request.key)
     if decision is None or request.key is None:
         return None
-    if decision.inputs is None or json.loads(decision.inputs)["asked"] != request.digest:
+    declared = FIELDS.validate_python(
+        type_named(session, context.organisation_id, request.type_name).transaction_fields
+    )
+    whose = (decision.entity_id, request.external_id)
+    pending = read_pending_transaction(request.transaction, declared, whose, context.now())
+    if decision.inputs is None or json.loads(decision.inputs)["asked"] != request.digest(pending.question):
         own = request.key.removeprefix(f"{request.policy}/")
         raise ConflictError(
             f"{request.policy} decided on something else under {own!r}; give it a decision_key of its own"
@@ -276,7 +287,7 @@ def _decide_once(
 def _replay_inputs(inputs: DecisionInputs, request: _DecisionRequest, policy: Policy, now_us: int) -> dict[str, Any]:
     return {
         **inputs.to_stored(),
-        "asked": request.digest,
+        "asked": request.digest(inputs.question),
         "at_us": now_us,
         "entity": {"type": request.type_name, "external_id": request.external_id},
         "policy": {"name": policy.name, "version": policy.number, "content_hash": policy.content_hash},

@@ -4,13 +4,15 @@ The pending transaction is checked like a stored one, and is not stored.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Any
 
 import polars as pl
 from sqlalchemy.orm import Session
 
+from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import DAY_US, from_microseconds, iso_text
 from fivefold.domain.errors import InvalidDataError, Problem
 from fivefold.domain.money import RateTable
@@ -53,11 +55,28 @@ class PendingTransaction:
         frame: one row, in the columns that the engine reads.
         said: it as it is kept: text and exact numbers alone.
         transaction_id: its own number; None where it has none.
+        is_dated: the caller gave its moment.
     """
 
     frame: pl.DataFrame
     answer_fields: Mapping[str, Any]
     transaction_id: str | None
+    is_dated: bool
+
+    @property
+    def question(self) -> dict[str, Any]:
+        """What is asked by it, however it was spelt: as it is kept, without a moment that is the call's."""
+        return {name: value for name, value in self.answer_fields.items() if name != "at_us" or self.is_dated}
+
+
+def digest_of_question(names: Sequence[str], question: Mapping[str, Any] | None) -> str:
+    """Hash what is asked, so that a call that is made again is known.
+
+    Args:
+        names: who is asked, as a policy, and about whom.
+        question: of the transaction that is looked at; None for none.
+    """
+    return sha256(canonical_json([*names, question]).encode()).hexdigest()
 
 
 def read_pending_transaction(
@@ -87,14 +106,14 @@ def read_pending_transaction(
     usual = {c.TRANSACTION_ID: _UNNAMED, c.DATE: moment, c.STATE: _STATE, OWNERS[0]: external_id}
     row = read_single({**usual, **there}, declared, now_us)
     if row is None:
-        return _of_columns({**usual, **there}, declared, entity, now_us, named=c.TRANSACTION_ID in there)
+        return _of_columns({**usual, **there}, declared, entity, now_us, there.keys())
     if c.TRANSACTION_ID not in there:
         row["transaction_id"] = None
     columns = {ENTITY: str(number), "time": row["at_us"], **{name: row[name] for name in declared}}
     columns |= {name: row[name] for name in ("transaction_id", "amount", "currency", "state")}
     types = transaction_types(declared)
     frame = pl.DataFrame([[columns[name] for name in types]], schema=types, orient="row")
-    return PendingTransaction(frame, _kept(row), row["transaction_id"])
+    return PendingTransaction(frame, _kept(row), row["transaction_id"], c.DATE in there)
 
 
 def _of_columns(
@@ -102,17 +121,20 @@ def _of_columns(
     declared: Mapping[str, FieldType],
     entity: tuple[int, str],
     now_us: int,
-    *,
-    named: bool,
+    there: Collection[str],
 ) -> PendingTransaction:
-    """Read by the columns that many are read by, which say what is wrong; one that is not *named* loses its number."""
+    """Read by the columns that many are read by, which say what is wrong; one that had no number loses it.
+
+    *there* are the fields that the caller gave.
+    """
     read = read_columns(transaction_frame([transaction], declared), declared, now_us, text=False)
     stored = read.hstack([pl.Series("entity", [entity[0]], dtype=pl.Int64)])
-    if not named:
+    if c.TRANSACTION_ID not in there:
         nothing = pl.Series("transaction_id", [None], dtype=pl.String)
         stored = stored.replace_column(stored.get_column_index("transaction_id"), nothing)
     row = stored.row(0, named=True)
-    return PendingTransaction(transactions_frame(stored, declared), _kept(row), row["transaction_id"])
+    frame = transactions_frame(stored, declared)
+    return PendingTransaction(frame, _kept(row), row["transaction_id"], c.DATE in there)
 
 
 def _kept(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,6 +192,7 @@ class DecisionInputs:
         said: where the entity stands, its value, the transaction, the rate, and how old the newest rate is where that
             is too old for money that is converted, as the answer repeats them.
         value_as_of_us: when the value was computed; None where there is none.
+        question: what is asked by the transaction, as `PendingTransaction.question` has it.
     """
 
     inputs: pl.DataFrame
@@ -177,6 +200,7 @@ class DecisionInputs:
     base: str
     answer_parts: Mapping[str, Any]
     value_as_of_us: int | None
+    question: Mapping[str, Any]
 
     def to_stored(self) -> dict[str, Any]:
         """Give what is to be kept of it, so that `usecases.levels.content.inputs.read_inputs` reads it back."""
@@ -248,6 +272,7 @@ def load_decision_inputs(
         base=rates.base,
         answer_parts=answers,
         value_as_of_us=None if value is None else value.as_of_us,
+        question=pending.question,
     )
 
 

@@ -154,6 +154,29 @@ def test_a_key_stands_for_one_question(desk: Desk) -> None:
     assert desk.decide(given=cash(transaction_id="t-1"), policy="transfers").number != first.number
 
 
+SPELT: list[dict[str, Any]] = [
+    {"transaction_amount": -5e1},
+    {"operation": None},
+    {"user_id": "ada"},
+    {"entity_id": "ada", "transaction_state": "pending"},
+]
+
+
+def test_a_question_is_the_same_however_it_is_spelt(desk: Desk) -> None:
+    desk.publish(CASH)
+    given = {"transaction_id": "t-1", "transaction_amount": -50, "transaction_currency": "EUR"}
+    dated = {**given, "transaction_id": "t-2"}
+    first = desk.decide(given=given)
+    second = desk.decide(given={**dated, "transaction_date": "2026-11-19T12:00:00"})
+    desk.bank.wait(3)
+    assert [desk.decide(given={**given, **spelt}).number for spelt in SPELT] == [first.number] * len(SPELT)
+    for written in ("2026-11-19T12:00:00Z", "2026-11-19T13:00:00+01:00"):
+        assert desk.decide(given={**dated, "transaction_date": written}).number == second.number
+    for other in ({"transaction_amount": -50.01}, {"operation": "card"}, {"transaction_date": "2026-11-19T12:00:00"}):
+        with pytest.raises(ConflictError, match="decided on something else"):
+            desk.decide(given={**given, **other})
+
+
 def test_another_organisation_has_keys_of_its_own(desk: Desk, engine: Engine) -> None:
     other = opened(engine, "other")
     for one in (desk, other):

@@ -186,6 +186,25 @@ def test_a_call_that_is_made_again_finds_its_run_where_the_flow_was_switched_off
         call_flow(bank.context, "small", "customer", "a", payment(5000), "k1")
 
 
+@pytest.mark.parametrize(
+    "spelt",
+    [{"transaction_amount": 5e2}, {"operation": None}, {"user_id": "a", "transaction_state": "PENDING"}],
+    ids=["an exponent", "null", "the customer and the usual state"],
+)
+def test_a_call_is_the_same_however_its_transaction_is_spelt(engine: Engine, spelt: dict[str, object]) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    first = call_flow(bank.context, "large", "customer", "a", payment(500), "k1")
+    bank.now += 1
+    assert call_flow(bank.context, "large", "customer", "a", payment(500, **spelt), "k1").number == first.number
+    dated = payment(500, transaction_date="2026-11-19T12:00:00")
+    with pytest.raises(ConflictError, match="called for something else"):
+        call_flow(bank.context, "large", "customer", "a", dated, "k1")
+    other = call_flow(bank.context, "large", "customer", "a", dated, "k2")
+    utc = {**dated, "transaction_date": "2026-11-19T12:00:00Z"}
+    assert call_flow(bank.context, "large", "customer", "a", utc, "k2").number == other.number
+
+
 def test_the_shadow_of_a_called_flow_runs_beside_it_and_nobody_answers_it(engine: Engine) -> None:
     bank = FlowBank(engine)
     bank.add_flow(LARGE)

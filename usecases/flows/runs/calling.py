@@ -3,8 +3,9 @@
 import json
 import secrets
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Any, Final
+
+from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError, ConflictError, StoreError
 from fivefold.domain.text import control_in
@@ -13,10 +14,10 @@ from fivefold.store.flows.flows import flow_named
 from fivefold.store.flows.run_search import run_row
 from fivefold.store.flows.runs import QUEUED, acting_version, add_run, begin_runs, run_of_cause
 from fivefold.store.ingest.entities import entity_named, lock_entities, number_of_entity
-from fivefold.store.tables.entities import EntityType
+from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.flows import FlowRun
 from fivefold.usecases.accounts.flows_in_force import StandingFlow, standing_flow
-from fivefold.usecases.decisions.inputs import read_pending_transaction
+from fivefold.usecases.decisions.inputs import digest_of_question, read_pending_transaction
 from fivefold.usecases.flows.runs.execute import act_and_record, begin_of, run_one
 from fivefold.usecases.flows.runs.outcomes import as_it_runs
 from fivefold.usecases.flows.runs.reading import RunView, view_of, view_run
@@ -55,9 +56,8 @@ def call_flow(
         ConflictError: something else was called under the key.
     """
     now, key = context.now(), _key(run_key, transaction)
-    about = _about(type_name, external_id, transaction)
     cause = bounded_cause(f"call:{key or secrets.token_hex(16)}")
-    view = _run_at_once(context, flow, (type_name, external_id), cause, about, now)
+    view = _run_at_once(context, flow, (type_name, external_id), cause, transaction, now)
     if view is not None:
         return carried_on(context, view.number) if view.state == QUEUED else view
     with context.writing() as session:
@@ -66,11 +66,9 @@ def call_flow(
         if entity.type_id != flow_row.type_id:
             raise ConfigError(f"the flow {flow} is not about entities of the type {type_name}")
         run = run_of_cause(session, flow_row.id, entity.id, cause)
+        about = _about(session, entity, type_name, transaction, now)
         if run is None:
             standing = standing_flow(session, context.organisation_id, flow)
-            if transaction is not None:
-                declared = FIELDS.validate_python(session.get_one(EntityType, entity.type_id).transaction_fields)
-                read_pending_transaction(transaction, declared, (entity.id, entity.external_id), now)
             begin_runs(session, _rows(context, standing, entity.id, cause, about, now))
             run = run_of_cause(session, flow_row.id, entity.id, cause)
             assert run is not None  # it was begun just now
@@ -85,7 +83,12 @@ class _OvertakenError(Exception):
 
 
 def _run_at_once(
-    context: Context, flow: str, named: tuple[str, str], cause: str, about: Mapping[str, Any], now: int
+    context: Context,
+    flow: str,
+    named: tuple[str, str],
+    cause: str,
+    transaction: Mapping[str, Any] | None,
+    now: int,
 ) -> RunView | None:
     """Run a flow as far as it comes by what is known, and store the run in one transaction with all that it does.
 
@@ -99,6 +102,7 @@ def _run_at_once(
             key = (standing.flow.id, entity.id)
             if entity.type_id != standing.flow.type_id or run_of_cause(session, *key, cause) is not None:
                 return None
+            about = _about(session, entity, named[0], transaction, now)
             acting, *shadows = _rows(context, standing, entity.id, cause, about, now)
             run = FlowRun(**acting)
             [reached] = begin_of(session, as_it_runs(standing), [run], now)
@@ -143,10 +147,17 @@ def _key(run_key: str | None, transaction: Mapping[str, Any] | None) -> str | No
     return key
 
 
-def _about(type_name: str, external_id: str, transaction: Mapping[str, Any] | None) -> dict[str, Any]:
-    call_text = json.dumps([type_name, external_id, transaction], sort_keys=True, default=repr)
-    about: dict[str, Any] = {"kind": "call", "asked": sha256(call_text.encode()).hexdigest()}
-    return about if transaction is None else {**about, "transaction": json.dumps(transaction, sort_keys=True)}
+def _about(
+    session: Session, entity: Entity, type_name: str, transaction: Mapping[str, Any] | None, now: int
+) -> dict[str, Any]:
+    """Tell what is called for; InvalidDataError where the transaction cannot be read."""
+    names = [type_name, entity.external_id]
+    if transaction is None:
+        return {"kind": "call", "asked": digest_of_question(names, None)}
+    declared = FIELDS.validate_python(session.get_one(EntityType, entity.type_id).transaction_fields)
+    pending = read_pending_transaction(transaction, declared, (entity.id, entity.external_id), now)
+    as_text = json.dumps(transaction, sort_keys=True)
+    return {"kind": "call", "asked": digest_of_question(names, pending.question), "transaction": as_text}
 
 
 def _rows(
