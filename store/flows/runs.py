@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, NamedTuple, cast
 
-from sqlalchemy import BindParameter, Table, Update, and_, bindparam, case, or_, select, update
+from sqlalchemy import BindParameter, Table, Update, and_, bindparam, case, exists, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -47,6 +47,12 @@ def listeners(session: Session, organisation_id: int, type_id: int) -> list[List
         .order_by(FlowVersion.id)
     )
     return [Listener(*row[:3], bool(row[3])) for row in session.execute(statement)]
+
+
+def has_listeners(session: Session, organisation_id: int) -> bool:
+    """Tell whether any flow of an organisation acts, or runs as a shadow."""
+    runs = or_(FlowRow.active_version_id.is_not(None), FlowRow.shadow_version_id.is_not(None))
+    return bool(session.scalar(select(exists().where(FlowRow.organisation_id == organisation_id, runs))))
 
 
 _BEGIN: Final = {

@@ -55,8 +55,8 @@ class Origin(NamedTuple):
     """The flows that caused something, and the people behind that, as the audit log names them.
 
     Attributes:
-        through: the flows, the first one first.
-        people: who called the first of their runs, or caused it by a tag or a case.
+        through: the flows, the first one first; empty where no flow acted.
+        people: who called the first of their runs, or caused it by a tag or a case; without flows, who did it.
         answered: who answered questions of their runs.
     """
 
@@ -80,7 +80,7 @@ class Origin(NamedTuple):
 NO_FLOW: Final = Origin()
 """The origin of anything that no flow caused."""
 ORIGIN: Final = "fivefold_flows_origin"
-"""The key under which a session keeps the origin of its changes, while a flow's action is carried out."""
+"""The key under which a session keeps the origin of its changes, while a flow's action or a person's is carried out."""
 _NEVER_ALONE: Final = 1 << 62
 """Replaces a revision if something else made the entity due as well."""
 
@@ -155,12 +155,12 @@ def mark(session: Session, subjects: Iterable[Subject], reason: Reason, due_us: 
     if not by_number:
         return
     origin: Origin = session.info.get(ORIGIN, NO_FLOW)
-    if not origin.through:
+    if origin == NO_FLOW:
         _mark(session, by_number, reason, due_us, priority)
         return
     ids = [subject.entity_id for subject in by_number]
     before = _marks_of(session, ids)
-    _mark(session, by_number, Reason.FLOW, due_us, priority)
+    _mark(session, by_number, Reason.FLOW if origin.through else reason, due_us, priority)
     _note_flows(session, before, _marks_of(session, ids), origin, due_us)
 
 
@@ -177,12 +177,14 @@ def _note_flows(
     """Note for each entity whether only flows made it due, or something else did as well, and who is behind the flows.
 
     Flows that acted one after the other count together: what follows is an effect of all of them. Who is behind a flow
-    is noted also if something else made the entity due, as they may be behind what follows.
+    is noted also if something else made the entity due, as they may be behind what follows; so is who made it due by
+    themselves.
     """
     notes = {row.entity_id: row for row in session.scalars(_select_notes(session, after))}
     for entity_id, mark_now in after.items():
         was, row = before.get(entity_id), notes.get(entity_id)
-        if was is None or (was.lease is None and (was.due_us is None or was.due_us > due_us)):
+        is_first = was is None or (was.lease is None and (was.due_us is None or was.due_us > due_us))
+        if is_first and origin.through:
             if row is not None:
                 session.delete(row)
                 session.flush()
@@ -192,7 +194,7 @@ def _note_flows(
             if origin.people or origin.answered:
                 session.add(_new_note(entity_id, _NEVER_ALONE, mark_now.revision, origin, None))
         else:
-            alone = row.revision == was.revision
+            alone = bool(origin.through) and was is not None and row.revision == was.revision
             so_far = Origin(tuple(row.through), *_people_of(row))
             combined = so_far.combined_with(origin)
             row.from_revision = row.from_revision if alone else _NEVER_ALONE

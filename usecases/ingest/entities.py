@@ -34,7 +34,7 @@ from fivefold.usecases.ingest.ownerships import OwnerChanges, OwnersRow, change_
 from fivefold.usecases.levels.groups.reach import mark_linked
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import FIELDS, EntityRow, problems_of_new_names, refuse_bad_rows
-from fivefold.usecases.shared.flow_triggers import TriggerEvent, field_cause, note
+from fivefold.usecases.shared.flow_triggers import TriggerEvent, behind, field_cause, note
 
 AT_ONCE = 20
 """The most entities of a call that counts as an event; a larger one waits behind events."""
@@ -92,8 +92,9 @@ def put_entities(context: Context, type_name: str, rows: Sequence[EntityRow], *,
         store_words(session, kind, texts, known_ids=list(versions))
         priority = BULK if len(rows) > AT_ONCE else EVENT
         record_activity(session, owner_changes.owners | owner_changes.spans.keys(), now)
-        due.mark(session, added_ids, Reason.NEW, now, priority)
-        mark_linked(session, [*changed, *subjects(session, owner_changes.owners)], Reason.ATTRIBUTE, now, priority)
+        with behind(session, kind.organisation_id, [] if from_file else [context.actor.name]):
+            due.mark(session, added_ids, Reason.NEW, now, priority)
+            mark_linked(session, [*changed, *subjects(session, owner_changes.owners)], Reason.ATTRIBUTE, now, priority)
         put_attributes = [(numbers[row.external_id], row.attributes) for _, row in written_rows]
         news = _import_events("attributes", {*added.values(), *others}, now)
         fields = _field_events(context, put_attributes, attributes, {**dict.fromkeys(added.values(), 1), **versions})

@@ -26,7 +26,7 @@ from fivefold.usecases.ingest.tag_ends import announce_ended_before
 from fivefold.usecases.levels.lowering import Concern, LoweringGuard, dated_far_back
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import FIELDS, MOST_CHARACTERS, refuse_bad_fields, storable
-from fivefold.usecases.shared.flow_triggers import ENDED, GIVEN, TriggerEvent, note, tag_end_cause
+from fivefold.usecases.shared.flow_triggers import ENDED, GIVEN, TriggerEvent, behind, note, tag_end_cause
 from fivefold.usecases.shared.inputs import LATEST_US
 
 MOST_WORD_CHARACTERS = 100
@@ -98,7 +98,7 @@ def set_tag_in(session: Session, context: Context, entity: Entity, tag: str, unt
         set_by=context.actor.name,
     )
     session.add(tag_row)
-    _mark(session, entity, Reason.TAG, now)
+    _mark(session, context, entity, Reason.TAG, now)
     session.flush()
     plan_ends(session, [(tag_row.id, entity.id, until_us)], now)
     about = {"tag": tag, "change": GIVEN, "by": context.actor.name}
@@ -129,7 +129,7 @@ def end_tag_in(session: Session, context: Context, entity: Entity, tag: str, now
     if before is None:
         kind = session.get_one(EntityType, entity.type_id).name
         raise NotFoundError(f"{kind} {entity.external_id!r} does not have the tag {tag!r}")
-    _mark(session, entity, Reason.TAG, now)
+    _mark(session, context, entity, Reason.TAG, now)
     forget_ends(session, list(ended_rows))
     about = {"tag": tag, "change": ENDED, "by": context.actor.name}
     until_us, last = max((end, number) for number, end in ended_rows.items())
@@ -148,7 +148,7 @@ def shorten_tag_in(session: Session, context: Context, entity: Entity, live: Tag
     live.until_us = until_us
     session.flush()
     plan_ends(session, [(live.id, entity.id, until_us)], now)
-    _mark(session, entity, Reason.TAG, now)
+    _mark(session, context, entity, Reason.TAG, now)
     rows = digests(session, "tags", [live.id])
     _record(session, context, "tag.set", entity, rows, before, {"tag": live.tag, "until_us": until_us})
 
@@ -240,7 +240,7 @@ def add_screening_in(
         recorded_us=now,
     )
     session.add(row)
-    _mark(session, entity, Reason.SCREENING, now)
+    _mark(session, context, entity, Reason.SCREENING, now)
     session.flush()
     about = {"screening": screening, "found": has_match, "by": context.actor.name}
     _note(session, entity, "screening", f"screening:{row.id}", about, now)
@@ -315,7 +315,7 @@ def put_record_in(
     if before == _record_values(record):
         return
     add_alone(session, record)
-    _mark(session, entity, Reason.RECORD, now)
+    _mark(session, context, entity, Reason.RECORD, now)
     about = {kind: record.external_id, "by": context.actor.name}
     _note(session, entity, kind, f"{kind}:{record.id}.{now}", about, now)
     _record(
@@ -390,9 +390,10 @@ def _refuse_future(what: str, at: int, now: int) -> None:
         raise ConfigError(f"{what} is at {day_text(at)}, which is in the future; it must not be after now")
 
 
-def _mark(session: Session, entity: Entity, reason: Reason, now: int) -> None:
+def _mark(session: Session, context: Context, entity: Entity, reason: Reason, now: int) -> None:
     record_activity(session, [entity.id], now)
-    mark_with_owners(session, [subject_of(entity)], reason, now)
+    with behind(session, entity.organisation_id, [context.actor.name]):
+        mark_with_owners(session, [subject_of(entity)], reason, now)
 
 
 def _note(session: Session, entity: Entity, kind: str, cause: str, about: Mapping[str, Any], now: int) -> None:

@@ -39,6 +39,7 @@ from fivefold.usecases.accounts.settings import Settings, locked_settings, setti
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.flow_triggers import behind
 from fivefold.usecases.shared.inputs import checked_moment, checked_reason
 
 
@@ -394,7 +395,9 @@ def _revoke(override: OverrideRow, context: Context, why: str, now_us: int) -> i
 
 def _mark(session: Session, override: OverrideRow, now_us: int) -> None:
     subject = subject_of(session.get_one(Entity, override.entity_id))
-    due.mark(session, [subject], Reason.OVERRIDE, now_us)
+    people = (override.requested_by, override.decided_by, override.revoked_by)
+    with behind(session, override.organisation_id, people):
+        due.mark(session, [subject], Reason.OVERRIDE, now_us)
 
 
 def _record(

@@ -18,7 +18,7 @@ from fivefold.flows.language import Flow
 from fivefold.flows.triggers import Trigger
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT
 from fivefold.risk.language.reading import read_stored
-from fivefold.store.flows.runs import Listener, begin_runs, listeners
+from fivefold.store.flows.runs import Listener, begin_runs, has_listeners, listeners
 from fivefold.store.levels.assessment_queue import NO_FLOW, ORIGIN, Origin
 from fivefold.store.tables.flows import CAUSE_CHARACTERS, FlowVersion
 from fivefold.usecases.shared.actors import SYSTEM
@@ -171,6 +171,23 @@ def bounded_cause(cause: str) -> str:
         return cause
     kind, _, rest = cause.partition(":")
     return f"{kind}:sha256-{sha256(rest.encode()).hexdigest()}"
+
+
+@contextmanager
+def behind(session: Session, organisation_id: int, people: Iterable[str | None]) -> Iterator[None]:
+    """Keep who made entities due, as they are behind the level, segment or group that changes by it.
+
+    While a flow acts, those behind it are kept as they are; and where no flow listens, nobody is.
+    """
+    if session.info.get(ORIGIN, NO_FLOW) != NO_FLOW or not has_listeners(session, organisation_id):
+        yield
+        return
+    names = sorted({name for name in people if name is not None})
+    session.info[ORIGIN] = Origin(people=tuple(names))
+    try:
+        yield
+    finally:
+        session.info[ORIGIN] = NO_FLOW
 
 
 @contextmanager

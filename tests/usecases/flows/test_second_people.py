@@ -4,14 +4,19 @@ import json
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
+from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError
+from fivefold.store.sql.database import writing
 from fivefold.usecases.flows.runs.answering import answer_run
 from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.flows.runs.reading import view_run
+from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.ingest.facts import set_tag
+from fivefold.usecases.levels.overrides import approve_override, request_override
 from fivefold.usecases.shared.actors import Role
+from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.usecases import banks, platforms
 from tests.usecases.flows.flowing import FlowBank
 from tests.usecases.flows.test_calls import WHY, person
@@ -142,6 +147,43 @@ def test_a_tag_of_a_person_that_follows_later_is_theirs_alone(bank: FlowBank) ->
     last = bank.runs()[-1]
     assert last.about == {"kind": "tag", "tag": "go", "change": "given", "by": "member:5"}
     assert answer_run(person(bank), Role.INVESTIGATOR, last.id, "no", WHY).at == "nothing"
+
+
+@pytest.mark.postgresql
+def test_who_raised_the_level_by_themselves_does_not_answer_what_follows(bank: FlowBank) -> None:
+    set_tag(person(bank, "member:1"), "customer", "ada", "watch")
+    put_entities(person(bank, "member:2"), "customer", [EntityRow("ada", {"country": "RU"})])
+    settle(bank)
+    (run,) = bank.runs()
+    assert run.about["people"] == ["member:1", "member:2"], "both, before the level was looked at"
+    for name in ("member:1", "member:2"):
+        refused(bank, run.id, name, "called or caused")
+    assert answer_run(person(bank, "member:3"), Role.INVESTIGATOR, run.id, "no", WHY).at == "nothing"
+    assert bank.count("flow_marks") == 0, "she was assessed"
+
+
+def test_who_asked_for_an_override_or_approved_it_does_not_answer_what_follows(bank: FlowBank) -> None:
+    with writing(bank.engine) as session:
+        session.execute(text("UPDATE organisation_settings SET locked_us = 1"))
+    until_us = bank.now + 30 * DAY_US
+    asked_for = request_override(person(bank, "member:1"), "customer", "ada", "high", WHY, until_us=until_us)
+    approve_override(person(bank, "member:2"), asked_for.id, WHY)
+    settle(bank)
+    (run,) = bank.runs()
+    for name in ("member:1", "member:2"):
+        refused(bank, run.id, name, "called or caused")
+
+
+def test_what_a_person_does_beside_a_flow_keeps_those_behind_both(bank: FlowBank) -> None:
+    run = call_flow(person(bank, "member:1"), "first", "customer", "ada")
+    answer_run(person(bank), Role.INVESTIGATOR, run.number, "yes", WHY)
+    put_entities(person(bank, "member:5"), "customer", [EntityRow("ada", {"country": "RU"})])
+    settle(bank)
+    other = bank.runs()[-1]
+    assert other.about.get("through") is None, "it did not come about by the flow alone"
+    refused(bank, other.id, "member:2", "answered what a flow asked")
+    for name in ("member:1", "member:5"):
+        refused(bank, other.id, name, "called or caused")
 
 
 def test_an_organisation_of_one_person_answers_itself(bank: FlowBank, monkeypatch: pytest.MonkeyPatch) -> None:
