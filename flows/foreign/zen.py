@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
 from fivefold.risk.governance.tables.cells import CellError
+from fivefold.risk.governance.tables.foreign.unary import NOT_IN
 
 MOST_LETTERS: Final = 10_000
 """Most signs of an expression."""
@@ -13,7 +14,8 @@ MOST_DEPTH: Final = 50
 """Most brackets within each other."""
 
 _TOKEN: Final = re.compile(
-    r"""(?P<blank>\s+)|(?P<text>"[^"]*"|'[^']*')|(?P<number>[0-9]+(?:\.(?!\.)[0-9]+)?(?![\w]))"""
+    r"""(?P<blank>[ \t\n]+)|(?P<text>"[^"]*"|'[^']*')|(?P<number>[0-9]+(?:\.(?!\.)[0-9]+)?(?![\w]))"""
+    r"""|(?P<not_in>not in(?= ))"""
     r"""|(?P<name>(?:\$\.)?[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)|(?P<sign>\.\.|>=|<=|!=|==|&&|\|\||\?\?|[-+*/%^<>!?:,()\[\]])"""
     r"""|(?P<other>.)""",
     re.DOTALL,
@@ -158,7 +160,7 @@ class _Reader:
             return CellError(f"has {value}: {_INSTEAD[value]}")
         if value.startswith("$"):
             return CellError("has $, the whole context; name what is read")
-        return CellError(f"is not read from {value} on")
+        return CellError(f"is not read from {value if value.strip() else repr(value)} on")
 
     def choice(self) -> Expression:
         """Read `a ? b : c`, and what binds closer."""
@@ -189,17 +191,18 @@ class _Reader:
     def _compared(self) -> Expression:
         left = self._sum()
         sign = self._take(*COMPARED)
-        denied = self._peek() == "not" and self._peek(1) == "in"
-        if isinstance(left, Denied) and (sign or denied or self._peek() == "in"):
+        among = "" if sign else self._take("in", "not in")
+        if isinstance(left, Denied) and (sign or among):
             raise CellError("compares what not stands before; zen denies the first value alone, so set brackets")
         if sign:
             expression: Expression = Comparison(left, sign, self._sum())
-        elif denied or self._peek() == "in":
-            self._at += 2 if denied else 1
-            expression = Among(left, self._range_or_list(), denied)
+        elif among:
+            expression = Among(left, self._range_or_list(), among == "not in")
+        elif [self._peek(), self._peek(1)] == ["not", "in"]:
+            raise CellError(NOT_IN)
         else:
             return left
-        if self._peek() in {*COMPARED, "in", "not"}:
+        if self._peek() in {*COMPARED, "in", "not in", "not"}:
             raise CellError("compares a comparison; set brackets, and join comparisons by and")
         return expression
 

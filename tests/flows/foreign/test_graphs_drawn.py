@@ -68,10 +68,12 @@ NUMBERS = st.recursive(
     ),
     max_leaves=4,
 )
+_UNARY_NUMBERS = st.one_of(
+    st.tuples(_SIGNS.filter(lambda sign: sign != "=="), _NUMBERS).map(" ".join), _NUMBERS, _RANGES
+)
+_MORE_NUMBERS = st.tuples(st.sampled_from([" and ", " or ", ", "]), _UNARY_NUMBERS).map("".join)
 _UNARY = {
-    "n": st.one_of(
-        st.just(""), st.tuples(_SIGNS.filter(lambda sign: sign != "=="), _NUMBERS).map(" ".join), _NUMBERS, _RANGES
-    ),
+    "n": st.one_of(st.just(""), _UNARY_NUMBERS, st.tuples(_UNARY_NUMBERS, _MORE_NUMBERS, _MORE_NUMBERS).map("".join)),
     "kind": st.sampled_from(["", "'a'", "'a', 'b'", "!= 'a'", "not in ['b']"]),
     "flag": st.sampled_from(["", "true", "false"]),
     "": st.one_of(st.just(""), CONDITIONS),

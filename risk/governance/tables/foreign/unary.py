@@ -23,13 +23,20 @@ class System(StrEnum):
 MOST_LETTERS = 10_000
 """Most signs of a cell."""
 
+NOT_IN = "has not in otherwise than zen reads it: write not in [1, 2], with one space before in, and one behind it"
+"""What is said of `not  in`, `not in[` and the like, which zen refuses or silently never finds true."""
+_LISTED = "must have values with commas, or null, between the brackets of in [...], and nothing else"
+
 _COMPARED = {">": "above", ">=": "at_least", "<": "below", "<=": "at_most", "!=": "not_equals"}
 _EQUAL = {System.JDM: "==", System.DMN: "="}
 _TOKEN = re.compile(
     r"""(?P<blank>\s+)|(?P<text>"(?:[^"\\]|\\.)*"|'[^']*')|(?P<number>-?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?![\w.]*[\w]))"""
     r"""|(?P<number_before_dots>-?[0-9]+(?:\.[0-9]+)?(?=\.\.))|(?P<sign>>=|<=|!=|==|[<>=])|(?P<dots>\.\.)|(?P<comma>,)"""
-    r"""|(?P<bracket>[\[\]()])|(?P<at>@)|(?P<word>[^\W\d]\w*)|(?P<other>.)"""
+    r"""|(?P<bracket>[\[\]()])|(?P<at>@)|(?P<not_in>not in(?= ))|(?P<word>[^\W\d]\w*)|(?P<other>.)""",
+    re.DOTALL,
 )
+_ZEN_BLANKS = " \t\n"
+"""What may stand between the words of a cell in zen, which takes none of the other blanks there are."""
 
 
 def read_unary(text: str, kind: ValueType, system: System) -> Condition | None:
@@ -69,11 +76,13 @@ class _Reader:
 
     def __init__(self, text: str, kind: ValueType, system: System) -> None:
         self._text, self._kind, self._system = text, kind, system
-        self._tokens = [(str(m.lastgroup), m[0]) for m in _TOKEN.finditer(text) if m.lastgroup != "blank"]
+        blanks = _ZEN_BLANKS if system is System.JDM else None
+        tokens = [(str(m.lastgroup), m[0]) for m in _TOKEN.finditer(text)]
+        self._tokens = [(sort, value) for sort, value in tokens if sort != "blank" or value.strip(blanks)]
         self._at = 0
 
     def condition(self) -> Condition:
-        condition = self._alternatives()
+        condition = self._joined()
         if self._at < len(self._tokens):
             raise self._strange()
         return condition
@@ -100,30 +109,32 @@ class _Reader:
             )
         if sort == "end":
             return CellError("ends too early")
+        shown = value if value.strip() else repr(value)
         return CellError(
-            f"is not read from {value} on; read are values, comparisons, ranges [1..5], lists of these, null, and "
+            f"is not read from {shown} on; read are values, comparisons, ranges [1..5], lists of these, null, and "
             f"{'not(...)' if self._system is System.DMN else 'in [...], not in [...], and, or'}"
         )
 
-    def _alternatives(self) -> Condition:
-        """Read tests of which one must hold."""
-        conditions = [self._both()]
-        separators = (",", "or") if self._system is System.JDM else (",",)
-        while self._take(*separators):
-            conditions.append(self._both())
-        if len(conditions) == 1:
-            return conditions[0]
-        if self._kind in {ValueType.TEXT, ValueType.NUMBER} and all(list(each) == ["equals"] for each in conditions):
-            return {"in": [each["equals"] for each in conditions]}
-        return {"any": conditions}
-
-    def _both(self) -> Condition:
-        """Read tests all of which must hold."""
-        conditions = [self._test()]
-        while self._system is System.JDM and self._take("and"):
+    def _joined(self) -> Condition:
+        """Read tests that are joined, from left to right as zen does: `a or b and c` is `(a or b) and c`."""
+        conditions, word = [self._test()], ""
+        separators = ("and", "or", ",") if self._system is System.JDM else (",",)
+        while separator := self._take(*separators):
+            before, word = word, "all" if separator == "and" else "any"
+            if before not in {"", word}:
+                conditions = [self._together(before, conditions)]
             conditions.append(self._test())
+        return self._together(word, conditions)
+
+    def _together(self, word: str, conditions: list[Condition]) -> Condition:
+        """Give conditions of which all must hold, or any, as short as the language has it."""
         if len(conditions) == 1:
             return conditions[0]
+        if word == "any":
+            are_values = all(list(each) == ["equals"] for each in conditions)
+            if self._kind in {ValueType.TEXT, ValueType.NUMBER} and are_values:
+                return {"in": [each["equals"] for each in conditions]}
+            return {"any": conditions}
         words = [word for each in conditions for word in each]
         is_flat = len(set(words)) == len(words) and not {"any", "not", "all", "is"} & set(words)
         return {word: value for each in conditions for word, value in each.items()} if is_flat else {"all": conditions}
@@ -131,12 +142,14 @@ class _Reader:
     def _test(self) -> Condition:
         if self._system is System.DMN and self._peek()[1] == "not" and self._peek(1)[1] == "(":
             self._at += 2
-            inner = self._alternatives()
+            inner = self._joined()
             if not self._take(")"):
                 raise self._strange()
             return _denied(inner)
-        if self._system is System.JDM and (self._peek()[1] == "in" or self._peek()[1] == "not"):
+        if self._system is System.JDM and self._peek() in {("word", "in"), ("not_in", "not in")}:
             return self._membership()
+        if self._system is System.JDM and [self._peek(ahead)[1] for ahead in (0, 1)] == ["not", "in"]:
+            raise CellError(NOT_IN)
         sign = self._take(*_COMPARED, "=", "==")
         if sign:
             return self._comparison(sign)
@@ -159,18 +172,26 @@ class _Reader:
         return {"is": "absent"} if value is None else {"equals": value}
 
     def _membership(self) -> Condition:
-        is_denied = bool(self._take("not"))
-        if not self._take("in"):
-            raise self._strange()
+        """Read a range or a list; in the list of zen stand values alone, and null."""
+        is_denied = self._take("in", "not in") == "not in"
         if self._peek(2)[0] == "dots":
             inner = self._interval()
         else:
             if not self._take("["):
                 raise self._strange()
-            inner = self._alternatives()
+            values = [self._listed()]
+            while self._take(","):
+                values.append(self._listed())
             if not self._take("]"):
-                raise self._strange()
+                raise CellError(_LISTED)
+            inner = self._together("any", values)
         return _denied(inner) if is_denied else inner
+
+    def _listed(self) -> Condition:
+        sort, value = self._peek()
+        if sort in {"sign", "bracket", "not_in"} or (sort, value) == ("word", "in"):
+            raise CellError(_LISTED)
+        return self._equal(self._value())
 
     def _interval(self) -> Condition:
         opening = self._peek()[1]

@@ -70,19 +70,37 @@ _SORTED = st.lists(_NUMBERS, min_size=2, max_size=2).map(lambda two: sorted(two,
 _RANGES = st.tuples(st.sampled_from("[("), _SORTED, st.sampled_from("])")).map(
     lambda parts: f"{parts[0]}{parts[1][0]}..{parts[1][1]}{parts[2]}"
 )
-_SOME_NUMBERS = st.one_of(
-    st.just(""),
-    _COMPARED,
-    _RANGES,
-    st.tuples(_COMPARED, st.sampled_from([" and ", " or ", ", "]), _COMPARED).map("".join),
-    st.lists(_NUMBERS, min_size=1, max_size=3).map(lambda some: f"in [{', '.join(some)}]"),
-    _RANGES.map(lambda ends: f"not in {ends}"),
+_SEPARATORS = st.sampled_from([" and ", " or ", ", ", ",\n", "\tand "])
+
+
+def _joined(tests: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Join up to four tests of a cell, each to those before it by a separator of its own."""
+    parts = st.lists(st.tuples(_SEPARATORS, tests), max_size=3)
+    return st.tuples(tests, parts).map(lambda drawn: drawn[0] + "".join(map("".join, drawn[1])))
+
+
+def _listed(values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    words = st.sampled_from(["in ", "in", "in\n", "not in ", "not in  "])
+    return st.tuples(words, st.lists(values, min_size=1, max_size=3)).map(
+        lambda drawn: f"{drawn[0]}[{', '.join(drawn[1])}]"
+    )
+
+
+_NUMBER_TESTS = st.one_of(_COMPARED, _RANGES, _listed(_NUMBERS), _RANGES.map(lambda ends: f"not in {ends}"))
+_TEXT_TESTS = st.one_of(
+    _TEXTS, _listed(_TEXTS), _TEXTS.map(lambda text: f"!= {text}"), st.sampled_from(["null", "!= null"])
 )
-_SOME_TEXTS = st.one_of(
-    st.sampled_from(["", "null", "!= null"]),
-    st.lists(_TEXTS, min_size=1, max_size=3).map(", ".join),
-    st.lists(_TEXTS, min_size=1, max_size=3).map(lambda some: f"not in [{', '.join(some)}]"),
-    _TEXTS.map(lambda text: f"!= {text}"),
+_SOME_NUMBERS = st.one_of(st.just(""), _joined(_NUMBER_TESTS))
+_SOME_TEXTS = st.one_of(st.just(""), _joined(_TEXT_TESTS))
+_STRANGE_TESTS = st.one_of(
+    st.tuples(
+        st.sampled_from(["not in", "not  in ", "not\tin ", "not\nin ", "not in\t", "not in\n"]),
+        st.one_of(_RANGES, _NUMBERS.map(lambda number: f"[{number}]")),
+    ).map("".join),
+    st.one_of(_SIGNS, st.sampled_from(["in ", "not in "])).flatmap(
+        lambda sign: st.one_of(_COMPARED, _RANGES, _listed(_NUMBERS)).map(lambda inner: f"in [{sign}{inner}, 1]")
+    ),
+    st.tuples(_COMPARED, st.sampled_from(["\r\n", "\xa0"]), st.just("and < 7")).map("".join),
 )
 _ROWS = st.fixed_dictionaries(
     {
@@ -110,6 +128,19 @@ def test_a_table_says_here_what_zen_says(rows: list[Data], has_last: bool) -> No
     for entity, total in zip(ENTITIES, totals, strict=True):
         result = decision.evaluate(entity)["result"] or {}
         assert total == 100 * result.get("points", 0), (entity, result)
+
+
+@settings(max_examples=examples(25))
+@given(st.lists(st.one_of(_NUMBER_TESTS, _STRANGE_TESTS), min_size=1, max_size=3).map(" or ".join))
+def test_a_cell_that_zen_reads_otherwise_is_refused(cell: str) -> None:
+    made = graph({"n0": cell, "points": "1"}, {"points": "0"})
+    try:
+        changed, _ = translated(made)
+    except InvalidRulesetError:
+        return
+    decision = zen.ZenEngine().create_decision(json.dumps(made))
+    theirs = [100 * decision.evaluate(entity)["result"]["points"] for entity in ENTITIES]
+    assert assessed(changed, *ENTITIES).outcomes["total"].to_list() == theirs
 
 
 def test_a_missing_value_is_a_row_less_there_and_unknown_here() -> None:
@@ -190,6 +221,17 @@ ROW = {"country": '"NO"'}
         (graph(ROW, outputs=[{"id": "o-points", "field": "risk"}, {"id": "b", "field": "points"}]), {"risk": "points"}),
         (graph(ROW), {"contry": "country"}),
         (graph(ROW), {"country": "sum: amuont"}),
+        *(
+            (graph({"n0": cell}), {})
+            for cell in (
+                "not in[1, 2]",
+                "not  in [1, 2]",
+                "in [> 5]",
+                "in [1, [2..5]]",
+                "in [1 or 2]",
+                "> 1\r\nand < 3",
+            )
+        ),
     ],
 )
 def test_what_rules_cannot_say_is_refused_by_its_cell(made: Data, names: Data, refusal: Refusal) -> None:
