@@ -51,7 +51,7 @@ def read_dmn(content: bytes, source: str, name: str | None = None) -> ForeignTab
         )
         raise ConfigError(f"{source} must have one decision that is a table, and has {len(tables)}; {hint}")
     key = next(iter(tables)) if name is None else name
-    return _Decision(tables[key], space, key, source).table()
+    return _Decision(root, tables[key], space, key, source).table()
 
 
 def _root(content: bytes, source: str) -> Any:
@@ -76,8 +76,8 @@ def _name(element: Any) -> str:
 class _Decision:
     """Reads one decision."""
 
-    def __init__(self, element: Any, space: str, name: str, source: str) -> None:
-        self._element, self._space, self._name, self._source = element, space, name, source
+    def __init__(self, root: Any, element: Any, space: str, name: str, source: str) -> None:
+        self._root, self._element, self._space, self._name, self._source = root, element, space, name, source
 
     def table(self) -> ForeignTable:
         for word in ("requiredDecision", "requiredKnowledge"):
@@ -90,7 +90,7 @@ class _Decision:
                 f"has the hit policy {policy}, which gives several rows or orders them by what they give; read are "
                 f"{', '.join(_POLICIES)}"
             )
-        self._require_feel(table)
+        self._require_feel()
         inputs = [self._input(number, each) for number, each in enumerate(self._all(table, "input"), 1)]
         outputs = self._all(table, "output")
         names = [str(each.get("name") or each.get("label") or "") for each in outputs]
@@ -118,9 +118,9 @@ class _Decision:
     def _refused(self, problem: str) -> ConfigError:
         return ConfigError(f"{self._source}: the decision {self._name} {problem}")
 
-    def _require_feel(self, table: Any) -> None:
-        """Refuse what is written in another language than FEEL."""
-        for each in table.iter():
+    def _require_feel(self) -> None:
+        """Refuse what is written in another language than FEEL, or in a model of another one."""
+        for each in (self._root, *self._element.iter()):
             language = each.get("expressionLanguage")
             if language and "feel" not in language.lower():
                 raise self._refused(f"is written in {language}; FEEL is read")

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from fivefold.risk.governance.tables.foreign.unary import Condition
+from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.quantities import MomentText
 
 _MOMENT: TypeAdapter[int] = TypeAdapter(MomentText)
@@ -15,16 +16,20 @@ _OTHER_TEXT = "\0 a text that no cell names"
 _MISSING = None
 
 
-def can_meet(one: Condition | None, other: Condition | None) -> bool:
-    """Tell whether one value, or a missing one, meets both conditions; None is met by every value.
+def can_meet(one: Condition | None, other: Condition | None, kind: ValueType) -> bool:
+    """Tell whether one value of a kind, or a missing one, meets both conditions; None is met by every value.
 
     Between two neighbouring numbers that cells name, one stands for all, so the answer is exact.
 
-    >>> can_meet({"above": Decimal(5)}, {"at_most": Decimal(5)}), can_meet({"in": ["a", "b"]}, {"not_equals": "a"})
-    (False, True)
+    >>> can_meet({"above": Decimal(5)}, {"at_most": Decimal(5)}, ValueType.NUMBER)
+    False
+    >>> can_meet({"in": ["a", "b"]}, {"not_equals": "a"}, ValueType.TEXT)
+    True
     """
     if one is None or other is None:
         return True
+    if kind is ValueType.MOMENT:
+        one, other = _in_microseconds(one), _in_microseconds(other)
     return any(_holds(one, value) and _holds(other, value) for value in _values(one, other))
 
 
@@ -34,7 +39,7 @@ def values_named(condition: Condition | None) -> int:
 
 
 def _values(*conditions: Condition) -> Iterator[Any]:
-    named = {_key(value) for condition in conditions for value in _named(condition)}
+    named = {value for condition in conditions for value in _named(condition)}
     numbers = sorted(value for value in named if isinstance(value, Decimal))
     yield from (_MISSING, _OTHER_TEXT, True, False)
     yield from (value for value in named if isinstance(value, str))
@@ -58,14 +63,16 @@ def _named(condition: Any) -> Iterator[Any]:
         yield condition
 
 
-def _key(value: Any) -> Any:
-    """Give what orders a value: dates by their microseconds."""
-    if isinstance(value, str):
-        try:
-            return Decimal(_MOMENT.validate_python(value, context={"written": True}))
-        except ValueError:
-            return value
-    return value
+def _in_microseconds(condition: Any) -> Any:
+    """Put microseconds in the place of dates, which orders them."""
+    if isinstance(condition, dict):
+        return {word: value if word == "is" else _in_microseconds(value) for word, value in condition.items()}
+    if isinstance(condition, list):
+        return [_in_microseconds(each) for each in condition]
+    try:
+        return Decimal(_MOMENT.validate_python(condition, context={"written": True}))
+    except ValueError:
+        return condition
 
 
 def _holds(condition: Condition, value: Any) -> bool:
@@ -90,7 +97,7 @@ def _part_holds(word: str, compared: Any, value: Any) -> bool:
         return not _differs(value, compared)
     if not isinstance(value, Decimal):
         return False
-    low, high = [_key(end) for end in compared] if word == "between" else [_key(compared)] * 2
+    low, high = compared if word == "between" else [compared] * 2
     if not isinstance(low, Decimal) or not isinstance(high, Decimal):
         return False
     orders = {
@@ -104,5 +111,4 @@ def _part_holds(word: str, compared: Any, value: Any) -> bool:
 
 
 def _differs(value: Any, compared: Any) -> bool:
-    other = _key(compared)
-    return type(value) is not type(other) or bool(value != other)
+    return type(value) is not type(compared) or bool(value != compared)

@@ -273,8 +273,8 @@ class _Translation:
             self._find(self._table.name, problem)
             return
         for one, other in combinations(range(len(self._cells)), 2):
-            pairs = zip(self._cells[one], self._cells[other], strict=True)
-            if not all(can_meet(first, second) for first, second in pairs):
+            pairs = zip(self._cells[one], self._cells[other], self._inputs, strict=True)
+            if not all(can_meet(first, second, column.kind) for first, second, column in pairs):
                 continue
             values = [{word: value for word, value in outcomes[row].items() if word != TITLE} for row in (one, other)]
             if self._table.hit_policy == "UNIQUE" or values[0] != values[1]:

@@ -27,6 +27,9 @@ NOT_IN = "has not in otherwise than zen reads it: write not in [1, 2], with one 
 """What is said of `not  in`, `not in[` and the like, which zen refuses or silently never finds true."""
 _LISTED = "must have values with commas, or null, between the brackets of in [...], and nothing else"
 
+_DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_TIME = "T[0-9]{2}:[0-9]{2}:[0-9]{2}.*"
+
 _COMPARED = {">": "above", ">=": "at_least", "<": "below", "<=": "at_most", "!=": "not_equals"}
 _EQUAL = {System.JDM: "==", System.DMN: "="}
 _TOKEN = re.compile(
@@ -82,13 +85,16 @@ class _Reader:
         self._at = 0
 
     def condition(self) -> Condition:
-        condition = self._joined()
+        condition = self._all_denied() if self._system is System.DMN and self._calls("not") else self._joined()
         if self._at < len(self._tokens):
             raise self._strange()
         return condition
 
     def _peek(self, ahead: int = 0) -> tuple[str, str]:
         return self._tokens[self._at + ahead] if self._at + ahead < len(self._tokens) else ("end", "")
+
+    def _calls(self, word: str) -> bool:
+        return self._peek() == ("word", word) and self._peek(1)[1] == "("
 
     def _take(self, *values: str) -> str:
         sort, value = self._peek()
@@ -99,7 +105,9 @@ class _Reader:
 
     def _strange(self) -> CellError:
         sort, value = self._peek()
-        if sort == "word" and self._peek(1)[1] == "(":
+        if self._system is System.DMN and self._calls("not"):
+            return CellError("has not(...) beside or within other tests; in FEEL it stands around all of a cell")
+        if sort == "word" and self._calls(value):
             return CellError(
                 f"calls the function {value}, which rules do not have; compute it before, or write it in rules"
             )
@@ -139,13 +147,15 @@ class _Reader:
         is_flat = len(set(words)) == len(words) and not {"any", "not", "all", "is"} & set(words)
         return {word: value for each in conditions for word, value in each.items()} if is_flat else {"all": conditions}
 
+    def _all_denied(self) -> Condition:
+        """Read `not(...)`, which FEEL has around all of a cell alone."""
+        self._at += 2
+        inner = self._joined()
+        if not self._take(")"):
+            raise self._strange()
+        return _denied(inner)
+
     def _test(self) -> Condition:
-        if self._system is System.DMN and self._peek()[1] == "not" and self._peek(1)[1] == "(":
-            self._at += 2
-            inner = self._joined()
-            if not self._take(")"):
-                raise self._strange()
-            return _denied(inner)
         if self._system is System.JDM and self._peek() in {("word", "in"), ("not_in", "not in")}:
             return self._membership()
         if self._system is System.JDM and [self._peek(ahead)[1] for ahead in (0, 1)] == ["not", "in"]:
@@ -197,10 +207,11 @@ class _Reader:
         opening = self._peek()[1]
         if opening == "]" and self._system is System.JDM:
             raise CellError("has the range ]a..b[, which zen takes for what is outside; write (a..b), or < a, > b")
-        if not self._take("[", "(", "]") or self._peek(1)[0] != "dots":
+        if not self._take("[", "(", "]"):
             raise self._strange()
         low = self._value()
-        self._at += 1
+        if not self._take(".."):
+            raise self._strange()
         high = self._value()
         closing = self._take("]", ")", "[")
         if not closing or (closing == "[" and self._system is System.JDM):
@@ -215,7 +226,7 @@ class _Reader:
         sort, text = self._peek()
         if sort == "at" and self._system is System.DMN:
             self._at += 1
-            return self._literal_text()
+            return self._moment(f"{_DATE}({_TIME})?", "@")
         if text in {"date", "date and time"} or (text == "date" and self._peek(1)[1] == "and"):
             return self._date()
         if sort == "text":
@@ -235,10 +246,18 @@ class _Reader:
         if self._system is System.JDM or [self._peek(ahead)[1] for ahead in range(len(words))] != list(words):
             raise self._strange()
         self._at += len(words)
-        value = self._literal_text()
+        value = self._moment(_DATE if len(words) == 2 else f"{_DATE}({_TIME})?", " ".join(words[:-1]))
         if not self._take(")"):
             raise self._strange()
         return value
+
+    def _moment(self, form: str, what: str) -> str:
+        if self._kind is not ValueType.MOMENT:
+            raise CellError(f"compares a {self._kind} with a date")
+        text = self._literal_text()
+        if re.fullmatch(form, text) is None:
+            raise CellError(f'has {what} of "{text}", which FEEL does not have; a date is date("2024-07-01")')
+        return text
 
     def _literal_text(self) -> str:
         sort, text = self._peek()

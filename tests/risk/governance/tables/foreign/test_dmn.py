@@ -29,6 +29,8 @@ def model(
     outputs: tuple[str, ...] = ("points",),
     space: str = SPACE,
     attributes: str = "",
+    of_model: str = "",
+    of_decision: str = "",
 ) -> bytes:
     """Write a model with one decision that is a table; rows have a cell for each column."""
     names = [f"<input><inputExpression><text>{escape(each)}</text></inputExpression></input>" for each in inputs]
@@ -40,8 +42,8 @@ def model(
         cells = (f"<{word}><text>{escape(cell)}</text></{word}>" for word, cell in zip(words, row, strict=True))
         made.append(f"<rule>{''.join(cells)}<annotationEntry><text>Why</text></annotationEntry></rule>")
     table = f'<decisionTable hitPolicy="{policy}" {attributes}>{"".join(names)}{"".join(made)}</decisionTable>'
-    decision = f'<decision id="d" name="risk">{inside}{table}</decision>'
-    return f'{HEAD}<definitions xmlns="{space}" name="m">{decision}</definitions>'.encode()
+    decision = f'<decision id="d" name="risk" {of_decision}>{inside}{table}</decision>'
+    return f'{HEAD}<definitions xmlns="{space}" name="m" {of_model}>{decision}</definitions>'.encode()
 
 
 def translated(content: bytes, **names: str) -> tuple[Rule, tuple[str, ...]]:
@@ -80,6 +82,8 @@ N, T, D = ValueType.NUMBER, ValueType.TEXT, ValueType.MOMENT
         ('>= date("2024-01-31")', D, {"at_least": "2024-01-31"}),
         ('@"2024-01-31"', D, {"equals": "2024-01-31"}),
         ('< date and time("2024-01-31T12:00:00Z")', D, {"below": "2024-01-31T12:00:00Z"}),
+        ('[date("2024-01-01")..date("2024-12-31")]', D, {"between": ["2024-01-01", "2024-12-31"]}),
+        ('(@"2024-01-01"..@"2024-12-31T12:00:00Z"]', D, {"above": "2024-01-01", "at_most": "2024-12-31T12:00:00Z"}),
         ('date("2024-01-31"), null', D, {"any": [{"equals": "2024-01-31"}, {"is": "absent"}]}),
     ],
 )
@@ -105,13 +109,15 @@ def test_a_cell_in_feel_is_read(cell: str, kind: ValueType, test: Any) -> None:
 )
 def test_whether_two_cells_can_hold_together_is_known(one: str, other: str, meet: bool) -> None:
     cells = [read_unary(cell, N, System.DMN) for cell in (one, other)]
-    assert can_meet(*cells) is meet
-    assert can_meet(*reversed(cells)) is meet
+    assert can_meet(*cells, N) is meet
+    assert can_meet(*reversed(cells), N) is meet
 
 
-def test_dates_are_compared_as_moments() -> None:
+def test_dates_are_compared_as_moments_and_texts_that_look_like_them_as_texts() -> None:
     cells = [read_unary(cell, D, System.DMN) for cell in ('< date("2024-01-31")', '>= @"2024-01-31T00:00:00Z"')]
-    assert not can_meet(*cells)
+    assert not can_meet(*cells, D)
+    texts = [read_unary(cell, T, System.DMN) for cell in ('"2024-01-31"', '"2024-01-31T00:00:00Z"')]
+    assert not can_meet(*texts, T)
 
 
 def test_a_table_with_unique_rows_is_read_and_its_default_is_otherwise() -> None:
@@ -170,6 +176,13 @@ def test_rows_of_any_may_hold_together_where_they_give_the_same(refusal: Refusal
         model(*((f'"{number}"', "-", "-", "1") for number in range(202))),
         model(*((", ".join(f'"{number}-{one}"' for one in range(250)), "-", "-", "1") for number in range(9))),
         model(('"NO"', "10"), inputs=("Country of residence",)),
+        model(("-", "not(1), 2", "-", "10")),
+        model(("-", "not(not(1))", "-", "10")),
+        model(("-", "[1, 2]", "-", "10")),
+        model(("-", "-", 'date("20240101")', "10")),
+        model(("-", "-", 'date("2024-01-01T10:00:00")', "10")),
+        model(("-", "-", '@"20240101"', "10")),
+        model(('date("2024-01-01")', "-", "-", "10")),
     ],
 )
 def test_what_rules_cannot_say_is_refused_by_its_cell(content: bytes, refusal: Refusal) -> None:
@@ -200,6 +213,8 @@ _ROW = ('"NO"', "-", "-", "10")
         f'{HEAD}<definitions xmlns="{SPACE}"><decision name="d"><literalExpression/></decision></definitions>'.encode(),
         f'{HEAD}<definitions xmlns="{SPACE}"/>'.encode(),
         f'{HEAD}<definitions xmlns="{SPACE}"><decision name="d"/><decision name="d"/></definitions>'.encode(),
+        model(_ROW, of_model='expressionLanguage="http://www.jcp.org/juel"'),
+        model(_ROW, of_decision='expressionLanguage="http://www.jcp.org/juel"'),
     ],
 )
 def test_a_model_that_is_more_than_a_table_is_refused_by_its_decision(content: bytes, refusal: Refusal) -> None:
