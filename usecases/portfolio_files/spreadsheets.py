@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 import zipfile
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time
@@ -166,11 +167,11 @@ def _grid(sheet: Worksheet) -> Grid:
         for merged in sheet.merged_cells.ranges
     }
     for row, dimension in sheet.row_dimensions.items():
-        if dimension.hidden and row <= sheet.max_row:
+        if (dimension.hidden or dimension.height == 0) and row <= sheet.max_row:
             refused[row - 1, 0] = "begins a hidden row; show it, or delete it"
     for letters, width in sheet.column_dimensions.items():
         column = column_index_from_string(letters)
-        if width.hidden and column <= sheet.max_column:
+        if (width.hidden or width.width == 0) and column <= sheet.max_column:
             refused[0, column - 1] = "begins a hidden column; show it, or delete it"
     rows: list[list[Value]] = []
     for row, cells in enumerate(sheet.iter_rows()):
@@ -207,12 +208,39 @@ def _value(cell: Any) -> tuple[Value, str]:  # noqa: PLR0911 (one for each sort 
         return value, ""
     if not isinstance(value, int | float):
         return None, f"is {value}, a time or a length of time: {_AS_TEXT}"
-    if "%" in (cell.number_format or ""):
+    return _number(value, cell.number_format or _GENERAL)
+
+
+def _number(value: float, form: str) -> tuple[Value, str]:
+    if "%" in form:
         shown = f"{Decimal(repr(value)) * 100:f} %"
         return None, f"is shown as {shown} and kept as {value!r}; format it as a number, and type the one that is meant"
     if isinstance(value, float) and not math.isfinite(value):
         return None, f"is {value}, which is no number"
-    return _typed(value), ""
+    typed = _typed(value)
+    if not _shows(form, typed):
+        return None, (
+            f"is kept as {typed:f}, and its format {form} shows something else; format it as {_GENERAL}, and type the "
+            "number that is meant"
+        )
+    return typed, ""
+
+
+def _shows(form: str, number: Decimal) -> bool:
+    """Tell whether a format of cells shows a number in full: not rounded, not in thousands, with its own sign.
+
+    >>> [_shows("#,##0.00", Decimal("1250.5")), _shows("0", Decimal("12.5")), _shows("-0", Decimal(5))]
+    [True, False, False]
+    """
+    if form in {_GENERAL, _TEXT_FORMAT}:
+        return True
+    sections = [_DECORATION.sub("", section) for section in form.split(";")]
+    negative, zero = (sections[place] if len(sections) > place else sections[0] for place in (1, 2))
+    digits = _DIGITS_SHOWN.fullmatch(negative if number < 0 else sections[0] if number else zero)
+    if digits is None or bool(digits["sign"]) != (number < 0 and len(sections) > 1):
+        return False
+    has_decimals = number == round(number, len(digits["decimals"] or ""))
+    return has_decimals and (digits["whole"].endswith("0") or abs(number) >= 1)
 
 
 def _typed(value: float) -> Decimal:
@@ -230,6 +258,12 @@ def _typed(value: float) -> Decimal:
 
 
 _DIGITS = 15
-
+_GENERAL = "General"
+_DECORATION = re.compile(
+    r"""\[(?i:black|blue|cyan|green|magenta|red|white|yellow)\]|\[\$(?:[A-Z]{3}|[€$£¥]?)(?:-[0-9A-Fa-f]+)?\]"""
+    r"""|"[€$£¥]"|[€$£¥ ]|_.|\*.|\\(?=[ ()-])"""
+)
+"""What a format adds to a number without making another of it: colours, currencies, blanks."""
+_DIGITS_SHOWN = re.compile(r"(?P<sign>-|\()?(?P<whole>[#0?]+(?:,[#0?]+)*)(?:\.(?P<decimals>[#0?]*))?(?(sign)\)?)")
 
 _AS_TEXT = "format the cell as text, and type it as 2024-07-01 or 2024-07-01T12:00:00Z"

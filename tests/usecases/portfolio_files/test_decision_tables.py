@@ -155,6 +155,44 @@ def _cell(address: str, value: Any, number_format: str | None = None) -> Any:
     return change
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "place"),
+    [
+        ('<row r="2">', '<row r="2" ht="0" customHeight="1">', "Sheet!A2: begins a hidden row"),
+        ("<sheetData>", '<cols><col min="3" max="3" width="0"/></cols><sheetData>', "Sheet!C1: begins a hidden column"),
+    ],
+)
+def test_what_has_no_height_or_width_is_hidden(before: str, after: str, place: str) -> None:
+    name, whole = "xl/worksheets/sheet1.xml", sheet_bytes(*ROWS)
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(whole)) as packed, zipfile.ZipFile(file, "w") as changed:
+        for part in packed.namelist():
+            content = packed.read(part)
+            changed.writestr(part, content.replace(before.encode(), after.encode()) if part == name else content)
+    with pytest.raises(FivefoldError, match=place):
+        drafted(file.getvalue(), "xlsx")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (12.5, "General"),
+        (12.5, "0.00"),
+        (12.5, "0.0#"),
+        (1250, "#,##0"),
+        (5, "@"),
+        (5, "000"),
+        (-5, "#,##0_);[Red](#,##0)"),
+        (-5, "0.00;-0.00"),
+        (12.5, "[$€-407] #,##0.00"),
+        (12.5, '_("$"* #,##0.00_)'),
+    ],
+)
+def test_a_number_whose_format_shows_it_in_full_is_read(value: float, shown: str) -> None:
+    rule = drafted(sheet_bytes(*ROWS, change=_cell("E3", value, shown)), "xlsx")
+    assert value in [case.points for case in rule.cases]
+
+
 def _hide(what: str) -> Any:
     def change(workbook: Workbook, sheet: Worksheet) -> None:
         if what == "row":
@@ -172,6 +210,23 @@ def _hide(what: str) -> Any:
     [
         (_cell("C2", "=1+1"), "Sheet!C2"),
         (_cell("E3", 0.25, "0.00%"), "Sheet!E3"),
+        *(
+            (_cell("E3", value, shown), r"Sheet!E3: is kept as .*, and its format .* shows something else")
+            for value, shown in [
+                (12.5, "0"),
+                (12.25, "#,##0.0"),
+                (5, "-0"),
+                (-5, "0;0"),
+                (-5, "0;[Red]0"),
+                (0, "#"),
+                (1500, '0.0,"k"'),
+                (1500, "#,##0,"),
+                (5, '0"0"'),
+                (0.5, "# ?/?"),
+                (12345, "0.00E+00"),
+                (5, '"high"'),
+            ]
+        ),
         (_cell("B2", 7), "Sheet!B2 "),
         (_cell("B2", date(2024, 3, 1)), "Sheet!B2 "),
         (_cell("D2", datetime(2024, 3, 1, 12, 30)), "Sheet!D2"),  # noqa: DTZ001 (sheets know no zones)
