@@ -42,11 +42,14 @@ def serve(
 ) -> None:
     """Serve the champion over HTTP until stopped."""
     from fivefold.store.accounts.plans import read_plans
+    from fivefold.usecases.webhooks.plan import number_from_now
 
     settings = read_settings()
     read_plans(settings.plans_file)  # report invalid plans here, not by workers that restart forever
     require_free(host, port)
-    open_current_database().dispose()
+    engine = open_current_database()
+    number_from_now(engine)
+    engine.dispose()
     protect_folder(settings.var)
     claim = claim_address(host, port, settings.var)
     os.environ |= {

@@ -49,6 +49,7 @@ def worker(
     from fivefold.serving.logs import configure_logs
     from fivefold.usecases.flows.registrations import refuse_unregistered
     from fivefold.usecases.levels.clock_repair import refuse_future
+    from fivefold.usecases.webhooks.plan import number_from_now
 
     if as_of is not None and not once:
         raise ConfigError("--as-of needs --once: a continuous worker uses the current time")
@@ -59,6 +60,7 @@ def worker(
         refuse_future(engine, at, "--as-of")
     clock = now_microseconds if at is None else _clock_from(at)
     refuse_unregistered(engine, read_settings())
+    number_from_now(engine)
     lock = _single_worker_lock() if engine.dialect.name == "sqlite" else None
     try:
         _work(engine, clock, batch, health_port, once=once)

@@ -30,7 +30,7 @@ class OutboxEvent(Base):
     """An event, written in the transaction of its cause; `id` is its sequence number. `body` is JSON."""
 
     __tablename__ = "outbox"
-    __table_args__ = (Unique("event_id"), Index("ix_outbox_organisation_id_id", "organisation_id", "id"))
+    __table_args__ = (Unique("event_id"), Index("ix_outbox_organisation_id_id", "organisation_id", "id"), COUNTED)
 
     id: Mapped[int] = mapped_column(BIG, primary_key=True)
     organisation_id: Mapped[int] = mapped_column(Integer)

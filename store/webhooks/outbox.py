@@ -11,10 +11,14 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final, Literal, NamedTuple, cast, get_args
 
+from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import CursorResult, func, select, text
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
 
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ConfigError
 from fivefold.store.tables.events import OutboxEvent
 
 EventKind = Literal[
@@ -30,15 +34,18 @@ EVENT_KINDS: Final[tuple[EventKind, ...]] = get_args(EventKind)
 """Every kind of event that there is: an endpoint that wants another one would receive nothing."""
 NOBODY = 0
 """Replaces an entity's number in an event that is about no entity. No entity has this number."""
-_WRITING = 0x5F0B << 48
-"""Keys of PostgreSQL's locks from this number on, 2^48 of them, are of writers of the outbox; any range would do."""
+_WRITING = 0x5F << 56
+"""Keys of PostgreSQL's locks from this number on, 2^56 of them, are of writers of the outbox; any range would do."""
+_GOING_ON = 5_550_002
+"""The number of PostgreSQL's lock that lets one program at a time move the numbers on; any number would do."""
 
 
 class NewEvent(NamedTuple):
     """An event for the outbox.
 
     Attributes:
-        event_id: unique across all organisations and times, at most 80 characters.
+        event_id: unique across all organisations and times, at most 80 characters. It ends in a moment in microseconds:
+            numbers of rows are given again after a restore from a backup, and moments are not.
         kind: one of `EVENT_KINDS`, of which none is longer than 50 characters.
         entity_id: of the event, or `NOBODY`.
         at_us: when it happened.
@@ -82,11 +89,46 @@ def add_events(session: Session, organisation_id: int, rows: Iterable[NewEvent])
     return connection.execute(_INSERT_ALL, {"of": organisation_id, "given": json.dumps(columns)}).rowcount
 
 
+_TO_THE_CLOCK = text(
+    "SELECT setval('outbox_id_seq', greatest((extract(epoch FROM clock_timestamp()) * 1000000)::bigint,"
+    " coalesce(pg_sequence_last_value('outbox_id_seq'), 0) + 1000000))"
+)
+_COUNT_EVENTS = text(
+    "INSERT INTO sqlite_sequence (name, seq) SELECT 'outbox', 0"
+    " WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'outbox')"
+)
+_TO_THIS_CLOCK = text("UPDATE sqlite_sequence SET seq = max(:now_us, seq + 1000000) WHERE name = 'outbox'")
+
+
+def number_from_now(session: Session) -> None:
+    """Let the numbers of events go on from the present moment, in microseconds since 1970 by the database's clock.
+
+    A database that was restored would otherwise give numbers that receivers know. Between two calls there is less than
+    an event a microsecond, so that none of them was given. Where a clock was ahead, they go on a million further.
+    Writers need not wait: the numbers that they take meanwhile lie below. ConfigError if the database's role may not.
+    """
+    connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        connection.execute(_COUNT_EVENTS)
+        connection.execute(_TO_THIS_CLOCK, {"now_us": now_microseconds()})
+        return
+    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_GOING_ON})")
+    try:
+        connection.execute(_TO_THE_CLOCK)
+    except ProgrammingError as error:
+        if isinstance(error.orig, InsufficientPrivilege):
+            raise ConfigError(
+                "this role of the database may not let the numbers of events go on, which are given a second time after"
+                " a restore; as the owner: GRANT UPDATE ON SEQUENCE outbox_id_seq TO the role"
+            ) from error
+        raise
+
+
 _FIRST_WRITING = text(
     "SELECT min(number) FROM (SELECT ((classid::bigint << 32) | objid::bigint) - :writing AS number FROM pg_locks"
     " WHERE locktype = 'advisory' AND objsubid = 1 AND granted"
     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())) AS held"
-    " WHERE number >= 0 AND number < 1::bigint << 48"
+    " WHERE number >= 0 AND number < 1::bigint << 56"
 )
 
 

@@ -92,6 +92,13 @@ def new_url(kind: str, folder: Path, *, migrated: bool = True) -> str:
     return f"sqlite:///{path}"
 
 
+def made_from(url: str) -> str:
+    """Make a PostgreSQL with all that another one has now, to which nothing is connected."""
+    name = f"made_{next(_numbers)}"
+    _run(postgresql(), f"CREATE DATABASE {name} TEMPLATE {make_url(url).database}")
+    return postgresql().get_uri(name)
+
+
 @cache
 def _keeper() -> Engine:
     """Keep a connection to the database with all tables: to open one takes longer than to empty them."""

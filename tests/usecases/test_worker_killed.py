@@ -275,7 +275,9 @@ def check(engine: Engine, countries: dict[str, int]) -> None:
             assert steps[0][0] is None
             assert [before for before, _ in steps[1:]] == [after for _, after in steps[:-1]]
             assert all(before != after for before, after in steps)
-        reached = connection.execute(text("SELECT 'level-' || entity_id || '-' || number FROM transitions")).scalars()
+        reached = connection.execute(
+            text("SELECT 'level-' || entity_id || '-' || number || '-' || at_us FROM transitions")
+        ).scalars()
         told = connection.execute(text("SELECT event_id FROM outbox")).scalars()
         assert sorted(told) == sorted(reached)
         backwards = text(

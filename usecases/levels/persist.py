@@ -239,7 +239,7 @@ def _transition(assessment: AssessmentRecord, organisation_id: int) -> tuple[Any
 
 
 def _events(session: Session, batch: LeasedBatch, moved: Sequence[AssessmentRecord]) -> Iterable[NewEvent]:
-    """Say who reached which level: once for each transition, since an event's name is that of its assessment."""
+    """Say who reached which level: once for each transition, as its name has the assessment and the moment."""
     if not moved:
         return []
     names = [None, *levels_of(session, batch.organisation_id)]
@@ -251,7 +251,7 @@ def _events(session: Session, batch: LeasedBatch, moved: Sequence[AssessmentReco
     rulesets = _rulesets(session, {each.version_id for each in moved if each.version_id is not None})
     return [
         NewEvent(
-            f"level-{assessment.entity_id}-{assessment.number}",
+            f"level-{assessment.entity_id}-{assessment.number}-{assessment.as_of_us}",
             LEVEL_REACHED,
             assessment.entity_id,
             assessment.as_of_us,

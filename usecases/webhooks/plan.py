@@ -16,9 +16,8 @@ from sqlalchemy import Engine
 from fivefold.domain.clock import DAY_US, SECOND_US, resolve_now
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.events import Endpoint
-from fivefold.store.webhooks import deliveries
+from fivefold.store.webhooks import deliveries, outbox
 from fivefold.store.webhooks.deliveries import DeliveryFailure, LeasedDelivery, PlanningBacklog
-from fivefold.store.webhooks.outbox import settled_number
 from fivefold.usecases.webhooks.send import Destination
 from fivefold.usecases.webhooks.signing import live_secrets, read_secrets
 
@@ -48,6 +47,15 @@ def wait_us(event_id: str, attempts: int) -> int:
     return full_us - full_us * JITTER_PERCENT * chance // (100 << 32)
 
 
+def number_from_now(engine: Engine) -> None:
+    """Let the numbers of events go on from the present moment, see `store.webhooks.outbox.number_from_now`.
+
+    Services and workers do so when they start: after a restore no event has a number that another one was sent with.
+    """
+    with writing(engine) as session:
+        outbox.number_from_now(session)
+
+
 def plan_deliveries(engine: Engine, now_us: int | None = None) -> int:
     """Make a delivery of every event in the outbox for each endpoint that receives it, enabled or not; return how many.
 
@@ -55,7 +63,7 @@ def plan_deliveries(engine: Engine, now_us: int | None = None) -> int:
     """
     now = resolve_now(now_us)
     with reading(engine) as session:
-        settled = settled_number(session)
+        settled = outbox.settled_number(session)
     count = 0
     while backlogs := _next_backlogs(engine, settled):
         for behind in backlogs:

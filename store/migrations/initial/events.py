@@ -31,6 +31,7 @@ def _outbox() -> None:
         sa.Column("at_us", sa.BigInteger(), nullable=False),
         sa.Column("body", sa.Text()),
         sa.UniqueConstraint("event_id"),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_outbox_organisation_id_id", "outbox", ["organisation_id", "id"])
 

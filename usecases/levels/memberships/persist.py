@@ -112,7 +112,7 @@ def _told(
             "at": utc_text(move.at_us),
         }
         yield NewEvent(
-            f"group-{move.group_id}-{move.entity_id}-{move.number}",
+            f"group-{move.group_id}-{move.entity_id}-{move.number}-{move.at_us}",
             ENTERED if move.entered else LEFT,
             move.entity_id,
             move.at_us,

@@ -216,7 +216,7 @@ def _announce(session: Session, row: PredictionDay, now_us: int) -> None:
         "reasons": row.reasons,
     }
     name = blake2b(row.model.encode(), digest_size=8).hexdigest()  # a name may be longer than an event's
-    event_id = f"value-model-due-{row.type_id}-{name}-{row.model_version}-{row.day}"
+    event_id = f"value-model-due-{row.type_id}-{name}-{row.model_version}-{row.day}-{now_us}"
     event = NewEvent(event_id, DUE_EVENT, NOBODY, now_us, json.dumps(body, ensure_ascii=False))
     add_events(session, row.organisation_id, [event])
     actor = Actor(row.organisation_id, SYSTEM)

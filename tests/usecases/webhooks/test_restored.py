@@ -1,0 +1,119 @@
+"""A database that was restored from a backup: receivers get every event that is written after it."""
+
+from copy import copy
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ConfigError
+from fivefold.store.sql.database import reading
+from fivefold.store.webhooks.outbox import settled_number
+from fivefold.usecases.webhooks.dispatcher import deliver_due
+from fivefold.usecases.webhooks.plan import number_from_now
+from tests.store.databases import made_from, new_url, opened, with_least_rights
+from tests.usecases.banks import COUNTRY, Bank, document
+from tests.usecases.receivers import SECOND_US, Got, endpoint, organisation, receiving, tell
+
+
+@dataclass
+class Follower:
+    """A receiver that follows docs/webhooks.md: it passes over names that it knows, and what is older."""
+
+    names: set[str] = field(default_factory=set)
+    sequences: dict[str, int] = field(default_factory=dict)
+    levels: dict[str, str] = field(default_factory=dict)
+    repeated: int = 0
+
+    def take(self, got: Got) -> int:
+        told = got.told
+        who = told["entity"]["id"]
+        if told["event_id"] in self.names:
+            self.repeated += 1
+        elif told["sequence"] > self.sequences.get(who, 0):
+            self.sequences[who], self.levels[who] = told["sequence"], told["data"]["to"]
+        self.names.add(told["event_id"])
+        return 200
+
+
+def back_up(url: str, folder: Path) -> str:
+    """Copy a database as it is now; gives what `restored` takes."""
+    with opened(url) as engine:
+        if engine.dialect.name == "sqlite":
+            with engine.connect() as connection:
+                connection.exec_driver_sql(f"VACUUM INTO '{folder / 'backup.db'}'")
+            return str(folder / "backup.db")
+    return made_from(url)
+
+
+def restored(kind: str, backup: str) -> str:
+    """Give the address of a database as it was when the backup was made."""
+    return f"sqlite:///{backup}" if kind == "sqlite" else made_from(backup)
+
+
+def assessed(bank: Bank, country: str, customer: str = "c1") -> None:
+    """Let a customer reach a level, as a worker would, and send what is to be sent."""
+    bank.wait(days=1)
+    bank.put(customer, country=country)
+    bank.settle()
+    deliver_due(bank.engine, bank.now)
+
+
+def begun_again(bank: Bank, engine: Engine) -> Bank:
+    """Take a bank on in another database."""
+    again = copy(bank)
+    again.engine = engine
+    return again
+
+
+def test_what_is_written_after_a_restore_is_neither_known_nor_older(kind: str, tmp_path: Path) -> None:
+    url, follower = new_url(kind, tmp_path), Follower()
+    with receiving(follower.take) as receiver:
+        with opened(url) as engine:
+            number_from_now(engine)
+            bank = Bank(engine)
+            bank.activate(document({"country": COUNTRY}))
+            endpoint(engine, bank.of, receiver.url)
+            assessed(bank, "NO")
+        backup = back_up(url, tmp_path)
+        with opened(url) as engine:
+            later = begun_again(bank, engine)
+            for country in ("RU", "IR", "NO"):
+                later.wait(days=15)
+                assessed(later, country)
+            assert follower.levels == {"c1": "low"}
+        with opened(restored(kind, backup)) as engine:
+            number_from_now(engine)
+            bank = begun_again(bank, engine)
+            bank.now = later.now
+            assessed(bank, "IR")
+            assessed(bank, "IR", "c2")
+    assert follower.levels == {"c1": "high", "c2": "high"}
+    assert follower.repeated == 0
+
+
+def test_numbers_go_on_above_those_of_a_clock_that_was_ahead(engine: Engine) -> None:
+    ours = organisation(engine)
+    tell(engine, ours, ["c1-a"])
+    numbers = []
+    for name in ("c1-b", "c1-c"):
+        number_from_now(engine)
+        tell(engine, ours, [name])
+        with reading(engine) as session:
+            numbers.append(settled_number(session))
+    first, second = numbers
+    assert abs(first - now_microseconds()) < 600 * SECOND_US
+    assert second >= first + SECOND_US
+
+
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+def test_a_role_that_may_not_move_the_numbers_is_named_what_it_lacks(kind: str, tmp_path: Path) -> None:
+    url = new_url(kind, tmp_path)
+    with with_least_rights(url) as engine:
+        number_from_now(engine)
+        with opened(url) as owner, owner.begin() as connection:
+            connection.execute(text("REVOKE UPDATE ON SEQUENCE outbox_id_seq FROM fivefold_service"))
+        with pytest.raises(ConfigError, match="GRANT UPDATE ON SEQUENCE outbox_id_seq"):
+            number_from_now(engine)
