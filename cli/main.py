@@ -11,6 +11,7 @@ import typer
 from fivefold.cli.lazy import LazyGroup
 from fivefold.domain.errors import FivefoldError
 from fivefold.domain.provenance import release
+from fivefold.domain.settings import unknown_settings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -99,6 +100,10 @@ def overview(
 def main() -> None:
     """Run a command; print an error of fivefold with exit code 2, and Ctrl-C with 130."""
     write_plainly_where_needed()
+    for name, nearest in unknown_settings():
+        _errors().print(
+            f"warning: {name} is not a setting and changes nothing; the nearest is {nearest}", soft_wrap=True
+        )
     try:
         app(prog_name="fivefold")
     except FivefoldError as error:

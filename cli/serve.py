@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import fivefold
+from fivefold.cli.checked_settings import checked_settings
 from fivefold.cli.terminal import actor, console, open_current_database, show_table, warn
 from fivefold.domain.clock import day_text, now_microseconds
 from fivefold.domain.errors import ConfigError
@@ -41,11 +42,9 @@ def serve(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Serve the champion over HTTP until stopped."""
-    from fivefold.store.accounts.plans import read_plans
     from fivefold.usecases.webhooks.plan import number_from_now
 
-    settings = read_settings()
-    read_plans(settings.plans_file)  # report invalid plans here, not by workers that restart forever
+    settings = checked_settings()
     require_free(host, port)
     engine = open_current_database()
     number_from_now(engine)

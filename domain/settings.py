@@ -1,5 +1,6 @@
 """Settings, read from the environment once at start, and frozen."""
 
+import difflib
 import ipaddress
 import os
 import re
@@ -17,6 +18,24 @@ _OPENID = (
     "FIVEFOLD_OPENID_CLIENT_SECRET",
     "FIVEFOLD_OPENID_ORGANISATION",
 )
+_SECRET = "FIVEFOLD_SECRET_"  # noqa: S105 (the prefix of variable names, not a secret)
+_NAMES = frozenset(
+    f"FIVEFOLD_{name}"
+    for name in (
+        *("AGENT_KEY", "AGENT_MODEL", "AGENT_SECONDS", "AGENT_URL"),
+        *("CLOCK_TOLERANCE_SECONDS", "DATABASE_URL"),
+        *("LIMIT_BYTES", "LIMIT_CONNECTIONS", "LIMIT_EXPLAINED", "LIMIT_ROWS", "LIMIT_SECONDS", "LIMIT_USERS"),
+        *("MCP_HOSTS", "MODEL"),
+        *("OPENID_CLAIM", "OPENID_CLIENT_ID", "OPENID_CLIENT_SECRET", "OPENID_ISSUER", "OPENID_ORGANISATION"),
+        *("OPENID_PLAN", "PARENT_PROCESS", "PLANS_FILE", "SOURCES_FILE", "TOKEN"),
+        *("TRUSTED_PROXIES", "VAR", "WEBHOOK_KEYS"),
+    )
+)
+"""Every setting; `FIVEFOLD_TOKEN` is that of the commands which identify a person."""
+_OF_OTHERS = frozenset(f"FIVEFOLD_{name}" for name in ("DATABASE_PASSWORD", "GOLDEN", "HOST", "SUBNET", "TESTS", "URL"))
+"""Read by compose.yaml, the tests, and the examples of the documentation."""
+_OF_KUBERNETES = re.compile(r"FIVEFOLD(_\w+)?_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_\w+)")
+"""What Kubernetes sets in every pod, where a Service is named `fivefold` or `fivefold-worker`, say."""
 
 
 @dataclass(frozen=True)
@@ -231,9 +250,26 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     )
 
 
+def unknown_settings(environment: Mapping[str, str] | None = None) -> list[tuple[str, str]]:
+    """List variables of *environment* that begin like a setting and are none, each with the most similar setting.
+
+    >>> unknown_settings({"FIVEFOLD_" + "LIMIT_ROW": "5", "FIVEFOLD_VAR": "/data"})[0][1].lower()
+    'fivefold_limit_rows'
+    """
+    variables = os.environ if environment is None else environment
+    unknown = (
+        name
+        for name in sorted(variables)
+        if name.startswith("FIVEFOLD_")
+        and name not in _NAMES | _OF_OTHERS
+        and not name.startswith(_SECRET)
+        and not _OF_KUBERNETES.fullmatch(name)
+    )
+    return [(name, difflib.get_close_matches(name, sorted(_NAMES), 1, 0)[0]) for name in unknown]
+
+
 MOST_AGENT_SECONDS = 30
 """A worker waits for the answer while it holds a lease, and other runs wait for the worker."""
-_SECRET = "FIVEFOLD_SECRET_"  # noqa: S105 (the prefix of variable names, not a secret)
 
 
 def _agent(environment: Mapping[str, str]) -> AgentSettings | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from filelock import FileLock, Timeout
 
+from fivefold.cli.checked_settings import checked_settings
 from fivefold.cli.terminal import echo, moment, open_current_database
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConfigError
@@ -53,13 +54,14 @@ def worker(
 
     if as_of is not None and not once:
         raise ConfigError("--as-of needs --once: a continuous worker uses the current time")
+    settings = checked_settings()
     configure_logs(logging.WARNING if quiet else logging.INFO)
     at = None if as_of is None else moment(as_of, "--as-of")
     engine = open_current_database()
     if at is not None:
         refuse_future(engine, at, "--as-of")
     clock = now_microseconds if at is None else _clock_from(at)
-    refuse_unregistered(engine, read_settings())
+    refuse_unregistered(engine, settings)
     number_from_now(engine)
     lock = _single_worker_lock() if engine.dialect.name == "sqlite" else None
     try:

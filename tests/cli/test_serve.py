@@ -166,6 +166,25 @@ def test_plans_that_cannot_be_read_are_told_before_anything_starts(var: Path, mo
     assert "mine.rows_per_request: Input should be a valid integer" in refuse(var, "serve")
 
 
+@pytest.mark.parametrize("command", ["serve", "worker"])
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("FIVEFOLD_MODEL", "a/b", "the model's name is 'a/b'"),
+        ("FIVEFOLD_PLANS_FILE", "/nope.yaml", "plans cannot be read from /nope.yaml"),
+        ("FIVEFOLD_SOURCES_FILE", "/nope.yaml", "/nope.yaml, the file of sources, cannot be read"),
+        ("FIVEFOLD_WEBHOOK_KEYS", "abc", "FIVEFOLD_WEBHOOK_KEYS has an invalid key"),
+    ],
+)
+def test_what_a_setting_names_is_read_before_anything_starts(
+    command: str, name: str, value: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("it started"))
+    monkeypatch.setenv(name, value)
+    assert words in refuse(tmp_path / "var", command)
+    assert not (tmp_path / "var").exists()
+
+
 @pytest.mark.parametrize("command", [["serve"], ["tokens", "list"], ["tokens", "create"]])
 @pytest.mark.parametrize(
     ("address", "words"),

@@ -1,11 +1,12 @@
 """Where everything generated is kept."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.settings import read_settings
+from fivefold.domain.settings import read_settings, unknown_settings
 
 
 def test_everything_is_kept_under_one_folder(tmp_path: Path) -> None:
@@ -32,6 +33,31 @@ def test_the_folder_is_absolute_so_that_changing_directory_moves_nothing(
 def test_the_process_environment_is_read_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FIVEFOLD_VAR", str(tmp_path))
     assert read_settings().var == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("FIVEFOLD_LIMIT_ROW", "FIVEFOLD_LIMIT_ROWS"),
+        ("FIVEFOLD_WEBHOOK_KEY", "FIVEFOLD_WEBHOOK_KEYS"),
+        ("FIVEFOLD_SOURCES", "FIVEFOLD_SOURCES_FILE"),
+    ],
+)
+def test_a_setting_that_there_is_not_is_named_with_the_nearest(name: str, nearest: str) -> None:
+    assert unknown_settings({name: "1", "PATH": "/bin"}) == [(name, nearest)]
+
+
+def test_what_others_set_is_taken_for_no_setting() -> None:
+    """Kubernetes sets the last ones where a Service is named fivefold."""
+    others = "SECRET_companies HOST TESTS TOKEN SERVICE_HOST SERVICE_PORT_HTTP PORT PORT_3000_TCP_ADDR WORKER_PORT"
+    assert unknown_settings({f"FIVEFOLD_{name}": "1" for name in others.split()}) == []
+
+
+def test_every_variable_that_is_read_is_a_setting() -> None:
+    page = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    names = re.findall(r"`(FIVEFOLD_[A-Z_]*[A-Z])`", page)
+    assert names
+    assert unknown_settings(dict.fromkeys(names, "1")) == []
 
 
 def test_no_proxy_is_trusted_unless_it_is_named() -> None:

@@ -51,6 +51,12 @@ def decrypt(token: str) -> str:
         ) from None
 
 
+def require_keys(keys: tuple[str, ...]) -> None:
+    """Raise ConfigError unless each key of `FIVEFOLD_WEBHOOK_KEYS` is one."""
+    if keys:
+        _box(keys, Path(), may_make=False)
+
+
 def _where() -> tuple[tuple[str, ...], Path]:
     settings = read_settings()
     return settings.webhook_keys, settings.webhook_key_file
