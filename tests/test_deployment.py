@@ -117,6 +117,26 @@ def test_the_proxy_of_compose_is_believed() -> None:
     assert COMPOSE["services"]["service"]["environment"]["FIVEFOLD_TRUSTED_PROXIES"] == network["subnet"]
 
 
+def test_agents_reach_the_service_by_the_name_of_the_proxy() -> None:
+    for name in ("service", "worker"):
+        one = COMPOSE["services"][name]
+        assert one["environment"]["FIVEFOLD_MCP_HOSTS"] == COMPOSE["services"]["proxy"]["environment"]["FIVEFOLD_HOST"]
+        assert one["env_file"] == [{"path": "fivefold.env", "required": False}]
+
+
+def test_a_pod_has_as_long_to_start_as_a_container() -> None:
+    page = (ROOT / "docs" / "proxies.md").read_text(encoding="utf-8")
+    ingress, probes, command = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.+?)```", page, re.DOTALL))
+    (tls,) = ingress["spec"]["tls"]
+    assert tls["hosts"] == [rule["host"] for rule in ingress["spec"]["rules"]]
+    start = probes["startupProbe"]
+    allowed = COMPOSE["services"]["worker"]["healthcheck"]["start_period"]
+    assert f"{start['periodSeconds'] * start['failureThreshold']}s" == allowed
+    assert start["httpGet"] == probes["livenessProbe"]["httpGet"]
+    assert command["command"] == COMPOSE["services"]["worker"]["command"]
+    assert command["command"][-1] == str(start["httpGet"]["port"])
+
+
 def test_proxies_pass_on_the_same_paths_and_let_go_of_connections_before_the_service() -> None:
     nginx, caddy = ((ROOT / "deploy" / name).read_text(encoding="utf-8") for name in ("nginx.conf", "Caddyfile"))
     (location,) = re.findall(r"location ~ (\S+) \{", nginx)

@@ -42,8 +42,11 @@ def worker(
     ] = None,
     health_port: Annotated[
         int | None,
-        typer.Option("--health-port", min=0, max=65_535, help="/livez, /readyz and /metrics on 127.0.0.1; 0: any."),
+        typer.Option("--health-port", min=0, max=65_535, help="/livez, /readyz and /metrics; 0: any port."),
     ] = None,
+    health_host: Annotated[
+        str, typer.Option("--health-host", help="The address where these are served; 0.0.0.0: to all who reach it.")
+    ] = "127.0.0.1",
     quiet: Annotated[bool, typer.Option("--quiet", help="Log only warnings and errors.")] = False,
 ) -> None:
     """Assess due entities, and deliver webhooks. Any number may run on PostgreSQL, one on SQLite."""
@@ -65,7 +68,7 @@ def worker(
     number_from_now(engine)
     lock = _single_worker_lock() if engine.dialect.name == "sqlite" else None
     try:
-        _work(engine, clock, batch, health_port, once=once)
+        _work(engine, clock, batch, (health_host, health_port), once=once)
     finally:
         engine.dispose()
         if lock is not None:
@@ -73,7 +76,7 @@ def worker(
 
 
 def _work(
-    engine: "Engine", clock: "Callable[[], int]", batch: int | None, health_port: int | None, *, once: bool
+    engine: "Engine", clock: "Callable[[], int]", batch: int | None, health: tuple[str, int | None], *, once: bool
 ) -> None:
     """Run the tasks until nothing is left, or until a signal stops the worker."""
     from fivefold.serving.metrics.worker import WorkerPages, serving
@@ -103,8 +106,9 @@ def _work(
         signal.signal(number, lambda *_: stop.set())
     if engine.dialect.name == "postgresql":
         tasks += [tasks[0]] * (PARALLEL_BATCHES - 1)
-    with serving(pages, health_port) as port:
-        where = "" if port is None else f" Its health: http://127.0.0.1:{port}/livez, /readyz and /metrics."
+    host, health_port = health
+    with serving(pages, health_port, host) as port:
+        where = "" if port is None else f" Its health: http://{host}:{port}/livez, /readyz and /metrics."
         model = "without a value model" if pages.model is None else f"with version {pages.model} of the value model"
         does = ", ".join(dict.fromkeys(task.name for task in tasks))
         echo(f"On {engine.dialect.name}, {model}: {does}, webhooks.{where}")

@@ -1,6 +1,7 @@
-"""Health and metrics of a worker over HTTP, on this machine alone."""
+"""Health and metrics of a worker over HTTP, on this machine alone unless another address is named."""
 
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -96,19 +97,25 @@ class WorkerPages:
 
 
 @contextmanager
-def serving(pages: WorkerPages, port: int | None) -> Iterator[int | None]:
-    """Serve the pages on a local port during the block; 0 takes any free port, None serves nothing.
+def serving(pages: WorkerPages, port: int | None, host: str = HOST) -> Iterator[int | None]:
+    """Serve the pages at an address during the block; the port 0 takes any free one, None serves nothing.
 
-    Gives the port. ConfigError if it cannot be used.
+    Gives the port. ConfigError if the address cannot be used.
     """
     if port is None:
         yield None
         return
     try:
-        server = ThreadingHTTPServer((HOST, port), _handler(pages))
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        server_class = type("Server", (ThreadingHTTPServer,), {"address_family": family, "daemon_threads": True})
+        server: ThreadingHTTPServer = server_class(address[:2], _handler(pages))
+    except socket.gaierror as error:
+        raise ConfigError(
+            f"--health-host is {host!r}, which does not name an address of this machine: {error.strerror}"
+        ) from None
     except OSError as error:
-        raise ConfigError(f"--health-port {port} cannot be used: {error.strerror}; give another one") from None
-    server.daemon_threads = True
+        where = f"--health-port {port} of {host}"
+        raise ConfigError(f"{where} cannot be used: {error.strerror}; give another one") from None
     thread = Thread(target=server.serve_forever, name="health", daemon=True)
     thread.start()
     try:

@@ -100,5 +100,9 @@ def test_it_answers_on_this_machine_and_the_port_is_free_again(pages: WorkerPage
         assert "fivefold_worker_batches_total" in client.get("/metrics?x=1").text
         with pytest.raises(ConfigError, match="cannot be used"), serving(pages, port):
             pass
+    with serving(pages, 0, "0.0.0.0") as port, httpx.Client(trust_env=False) as client:
+        assert client.get(f"http://127.0.0.2:{port}/livez").status_code == 200
+    with pytest.raises(ConfigError, match="does not name an address"), serving(pages, 0, "no-host.invalid"):
+        pass
     with serving(pages, port), serving(pages, None) as none:
         assert none is None
