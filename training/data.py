@@ -13,11 +13,14 @@ from tqdm import tqdm
 from fivefold.domain.clock import CLOCK_SLACK_US, now_microseconds
 from fivefold.domain.errors import NotEnoughDataError
 from fivefold.domain.money import Rate, RateTable
+from fivefold.features import digest_loops
 from fivefold.features.ahead import read_ahead, work_ahead
 from fivefold.features.catalogue.own import OwnIndicators
 from fivefold.features.catalogue.probe import check_own_values
 from fivefold.features.histories import Floats, Histories, Integers
 from fivefold.features.indicator_matrix import catalogue, select_columns, snapshots
+from fivefold.features.numba_cache import compile_loops
+from fivefold.features.reading.fast_columns import string_column
 from fivefold.features.reading.sources import stream_histories
 from fivefold.features.reading.tables import Source
 from fivefold.features.reading.text_files import MappedFile, suffix_of
@@ -87,7 +90,8 @@ class SourceSummary:
 
     Attributes:
         first_rows: each customer's first moment, microseconds.
-        digest: BLAKE2 over everything that was read, with unconverted amounts; batches make no difference.
+        digest: of everything that was read, with unconverted amounts; neither batches nor the order of the customers
+            make a difference.
         sampling_keys: of each customer, see `sampling_keys`.
         quality: counts of the rows, for warnings.
         absent: columns that the source lacks (`features.schema.ABSENT`).
@@ -194,9 +198,9 @@ class TransactionSource:
     def summary(self, seed: int = 1) -> SourceSummary:
         """Look through all rows once: everything is checked here, before anything is learnt."""
         firsts, lasts, keys = [np.empty(0, dtype=np.int64)], [], [np.empty(0)]
-        digests = {name: hashlib.blake2b(digest_size=16) for name in _DIGESTED}
         quality = Quality()
         rates_of_one = unconverted(self.rates)
+        digest = _Digest(rates_of_one.codes)
         absent: tuple[str, ...] = ()
         with self._bar("checking rows") as bar:
             for part in self.parts(rates_of_one):
@@ -206,16 +210,13 @@ class TransactionSource:
                 if part.rows:
                     lasts.append(int(part.time.max()))
                 quality.add(part, rates_of_one.codes)
-                for name, digest in digests.items():
-                    digest.update(_bytes(part, name, rates_of_one.codes))
+                digest.add(part)
                 bar.update(part.rows)
         if not quality.rows:
             raise NotEnoughDataError("the source has no rows")
-        whole = hashlib.blake2b(b"".join(digest.digest() for digest in digests.values()), digest_size=16)
         first_rows = np.concatenate(firsts)
         period = DataPeriod(int(first_rows.min()), max(lasts))
-        digest_, keys_ = whole.hexdigest(), np.concatenate(keys)
-        return SourceSummary(period, first_rows, quality.rows, digest_, keys_, quality, absent, seed)
+        return SourceSummary(period, first_rows, quality.rows, digest.text, np.concatenate(keys), quality, absent, seed)
 
 
 def cut(part: Histories, moments: int, columns: int) -> Iterator[Histories]:
@@ -236,17 +237,35 @@ def converted(part: Histories, rates: RateTable) -> Histories:
     return replace(part, amount=part.amount * unit, balance=part.balance * unit)
 
 
-_DIGESTED = ("user_ids", "counts", "time", "amount", "balance", "kind", "currency", "category", "created")
+class _Digest:
+    """Adds up what batches of customers hold; their order and the bounds of batches make no difference."""
 
+    def __init__(self, codes: tuple[str, ...]) -> None:
+        """Take the currency *codes* in the order of their positions, on which the digest does not depend."""
+        self._currencies = np.array([int.from_bytes(code.encode(), "big") for code in codes], dtype=np.uint64)
+        self._sums = np.zeros(2, dtype=np.uint64)
 
-def _bytes(part: Histories, name: str, codes: tuple[str, ...]) -> bytes:
-    """Give the bytes of one column, so that the joined bytes of all batches do not depend on their bounds."""
-    if name == "user_ids":
-        return "".join(f"{len(user_id)} {user_id}" for user_id in part.user_ids.to_pylist()).encode()
-    if name == "currency":  # by its code: its position depends on the other currencies of the table
-        return np.array(codes, dtype="S3")[part.currency].tobytes()
-    column = np.diff(part.offsets) if name == "counts" else getattr(part, name)
-    return bytes(column.tobytes())
+    def add(self, part: Histories) -> None:
+        """Add a batch, with unconverted amounts."""
+        names = string_column(part.user_ids)
+        if names is None:  # no customer at all
+            return
+        words = (part.time, part.amount, part.balance, part.created)
+        compile_loops(digest_loops).add_customers(
+            names.data,
+            (names.begins, names.ends),
+            part.offsets,
+            tuple(column.view(np.uint64) for column in words),
+            (part.kind, part.category),
+            part.currency,
+            self._currencies,
+            self._sums,
+        )
+
+    @property
+    def text(self) -> str:
+        """The digest in hexadecimal, 128 bits."""
+        return self._sums.astype(">u8").tobytes().hex()
 
 
 class _Snapshots(NamedTuple):

@@ -23,9 +23,9 @@ from fivefold.models.value_model import ValueModel
 SHIPPED = ("domain", "features", "models")
 """The packages stored with a registered model, so that it loads where fivefold is not installed."""
 LEFT_OUT = (
-    "__pycache__", "registered", "ahead.py", "arrow_files.py", "kept.py", "partitions.py", "parts.py", "spark.py",
-    "csv_file.py", "json_lines.py", "parquet_stream.py", "places", "sort_file.py", "sources.py", "tables.py",
-    "text_files.py",
+    "__pycache__", "registered", "ahead.py", "arrow_files.py", "digest_loops.py", "kept.py", "partitions.py",
+    "parts.py", "spark.py", "csv_file.py", "json_lines.py", "parquet_stream.py", "places", "sort_file.py", "sources.py",
+    "tables.py", "text_files.py",
 )  # fmt: skip
 """What of these packages is not stored with it: it asks no other registered model, and reads and scores no files."""
 REQUIREMENTS = (

@@ -32,8 +32,8 @@ class EngineFile:
 class EngineSource(TransactionSource):
     """Parquet that an engine reads: `TransactionSource`, whose rows need not be grouped by customer.
 
-    The order of customers decides what trees learn and what the digest of the data is. It is that of their first rows
-    in the source, as in one process, so both are the same.
+    The order of customers decides what trees learn. It is that of their first rows in the source, as in one process, so
+    the trees are the same.
     """
 
     source: MappedFile

@@ -83,6 +83,21 @@ def test_the_digest_does_not_depend_on_how_many_rows_are_read_at_once(
     )
 
 
+def test_the_digest_does_not_depend_on_the_order_of_the_customers(overview_of: Any, frame: pl.DataFrame) -> None:
+    found = overview_of(frame).digest
+    for other in (frame.reverse(), frame.sample(fraction=1.0, shuffle=True, seed=5)):
+        assert other["user_id"][0] != frame["user_id"][0]
+        assert overview_of(other).digest == found
+
+
+def test_a_whole_customer_more_or_twice_over_has_another_digest(overview_of: Any, frame: pl.DataFrame) -> None:
+    """Numbers that are added up would not tell two equal customers from none, were they put together otherwise."""
+    one = frame.filter(pl.col("user_id") == frame["user_id"][0])
+    named = [one.with_columns(user_id=pl.lit(name)) for name in ("a", "b", "c", "d")]
+    digests = {overview_of(pl.concat(named[:count])).digest for count in range(1, 5)}
+    assert len(digests | {overview_of(pl.concat(named[1:3])).digest}) == 5
+
+
 def in_row_7(name: str, value: object) -> pl.Expr:
     return pl.when(pl.int_range(pl.len()) == 7).then(pl.lit(value)).otherwise(name).alias(name)
 

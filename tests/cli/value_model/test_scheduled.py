@@ -109,8 +109,13 @@ def test_a_champion_that_is_due_is_trained_once(registry: Path, scores: Path, ri
     assert len(versions(registry)) == 3
 
 
-def test_the_same_data_are_not_learnt_from_twice(registry: Path, home: Home) -> None:
-    done = run(registry, "train", "--data", home.rows, "--config", home.config, "--when", "always")
+@pytest.mark.parametrize("order", ["as they were", "another"])
+def test_the_same_data_are_not_learnt_from_twice(registry: Path, home: Home, tmp_path: Path, order: str) -> None:
+    rows = home.rows
+    if order == "another":  # as an export without an order has them
+        rows = tmp_path / "shuffled.parquet"
+        home.table.sample(fraction=1.0, shuffle=True, seed=1).write_parquet(rows)
+    done = run(registry, "train", "--data", rows, "--config", home.config, "--when", "always")
     assert done.code == ScheduledOutcome.SAME_DATA
     assert said(done)["version"] == 2
     assert "was learnt from these data already" in said(done)["text"]
