@@ -64,7 +64,7 @@ class PresetChoice:
     Attributes:
         preset: its name.
         settings: those without any preset.
-        presets: those that were tried, the simpler first.
+        presets: those that were chosen among, the simpler first.
         trials: of every preset at every origin; empty where the history is too short.
         reason: a sentence for people.
         share: of the customers whom the presets were tried on; the rest were left out to bound the rows.
@@ -121,23 +121,56 @@ def choose_preset(
         config: the settings; those that a person made are kept by every preset.
         summary: of the transactions.
         test: the test as-of, microseconds.
-        presets: one or more, the simpler first. Where none can be tried, `UNTRIED` is taken, or the first if that is
-            not among them.
+        presets: one or more, the simpler first. One whose dates span less than a horizon is left out, and the reason
+            says so. Where none can be tried, `UNTRIED` is taken, or the first if that is not among them.
     """
-    tried = _different(presets, config)
-    if len(tried) == 1:
+    different = _different(presets, config)
+    if len(different) == 1:
         reason = "the settings leave nothing to choose: they set all that the presets differ in"
-        return PresetChoice(tried[0].name, config, tuple(tried), (), reason)
-    untried = next((each.name for each in tried if each.name == UNTRIED), tried[0].name)
-    origins = _origins(config, summary, test, tried)
+        return PresetChoice(different[0].name, config, tuple(different), (), reason)
+    left_out = {each.name: text for each in different if (text := _never_tried(each.over(config)))}
+    choice = _choice(portfolio, config, summary, test, [each for each in different if each.name not in left_out])
+    if choice is None:
+        choice = PresetChoice(_untried(different), config, tuple(different), (), "no preset can be tried")
+    never = "".join(f"; {name} cannot be tried: {text}" for name, text in left_out.items())
+    return replace(choice, reason=choice.reason + never)
+
+
+def _choice(
+    portfolio: TransactionSource, config: TrainingConfig, summary: SourceSummary, test: int, presets: list[Preset]
+) -> PresetChoice | None:
+    """Choose among presets that can be tried where the history is long enough; None where there is none."""
+    if len(presets) < 2:
+        return (
+            PresetChoice(presets[0].name, config, (presets[0],), (), "it alone is left to choose") if presets else None
+        )
+    origins = _origins(config, summary, test, presets)
     if not origins:
-        return PresetChoice(untried, config, tuple(tried), (), _too_short(config, test))
+        return PresetChoice(_untried(presets), config, tuple(presets), (), _too_short(config, test))
     rows = _rows(portfolio, config, summary, origins)
     usable = [each for each in origins if _can_be_judged(rows, each, config)]
     if not usable:
-        return PresetChoice(untried, config, tuple(tried), (), _too_few(config, test))
-    trials = tuple(_trials(rows, usable, config, tried))
-    return replace(_best(config, tuple(tried), trials), share=rows.share)
+        return PresetChoice(_untried(presets), config, tuple(presets), (), _too_few(config, test))
+    trials = tuple(_trials(rows, usable, config, presets))
+    return replace(_best(config, tuple(presets), trials), share=rows.share)
+
+
+def _untried(presets: Sequence[Preset]) -> str:
+    """Name the preset that is taken where none can be tried."""
+    return next((each.name for each in presets if each.name == UNTRIED), presets[0].name)
+
+
+def _never_tried(config: TrainingConfig) -> str:
+    """Say why the dates of some settings allow no trial, however long the history is; empty where they do."""
+    snapshots = config.snapshots
+    days = (snapshots.most - 1) * snapshots.spacing_days
+    if days >= config.horizon_days:
+        return ""
+    return (
+        f"its last {count_text(snapshots.most, 'date')}, {count_text(snapshots.spacing_days, 'day')} apart, span "
+        f"{count_text(days, 'day')}, and to find its number of rounds they must span the horizon of "
+        f"{config.horizon_days}"
+    )
 
 
 Origin = tuple[int, tuple[Dates, ...]]

@@ -206,6 +206,34 @@ def test_with_too_little_history_small_trees_are_taken_and_that_is_said(
     )
 
 
+@pytest.mark.parametrize(
+    ("changes", "dates", "days", "horizon"),
+    [({"horizon_days": 170}, 12, 165, 170), ({"snapshots": SnapshotSettings(most=6)}, 6, 75, 90)],
+)
+def test_a_preset_whose_dates_span_less_than_a_horizon_is_left_out_and_the_others_are_tried(
+    changes: dict[str, object], dates: int, days: int, horizon: int, frame: pl.DataFrame, small: TrainingConfig
+) -> None:
+    found = chosen(frame, small.model_copy(update=changes), PRESETS)
+    assert found.trials
+    assert "recent" not in {each.name for each in found.presets} | {each.preset for each in found.trials}
+    assert found.reason.startswith(f"{found.preset}: ")
+    assert found.reason.endswith(
+        f"; recent cannot be tried: its last {dates} dates, 15 days apart, span {days} days, and to find its number of "
+        f"rounds they must span the horizon of {horizon}"
+    )
+
+
+def test_where_one_preset_is_left_or_none_that_is_said(frame: pl.DataFrame, small: TrainingConfig) -> None:
+    trees = TreeSettings(threads=1, rounds=4, min_rows_in_leaf=10, leaves=5, learning_rate=0.1, tweedie_power=1.3)
+    one = chosen(frame, small.model_copy(update={"trees": trees, "snapshots": SnapshotSettings(most=6)}), PRESETS)
+    assert (one.preset, one.trials) == ("standard", ())
+    assert one.reason.startswith("it alone is left to choose; recent cannot be tried: ")
+    none = chosen(frame, small.model_copy(update={"snapshots": SnapshotSettings(most=2)}), PRESETS)
+    assert (none.preset, none.trials) == ("small-trees", ())
+    assert none.reason.startswith("no preset can be tried; standard cannot be tried: its last 2 dates, 30 days apart")
+    assert none.config == PRESETS[1].over(small.model_copy(update={"snapshots": SnapshotSettings(most=2)}))
+
+
 def test_a_history_of_three_windows_gives_one_origin(frame: pl.DataFrame, small: TrainingConfig) -> None:
     first = from_microseconds(TEST - 275 * DAY_US).replace(tzinfo=None)
     found = chosen(frame.filter(pl.col("transaction_date") > first), small)
