@@ -4,6 +4,8 @@ The libraries for tables and stores are extras, and are imported where an addres
 """
 
 import logging
+import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -26,6 +28,7 @@ DELTA_LOG: Final = "_delta_log"
 METADATA: Final = "metadata"
 _NOTHING: Final = "__HIVE_DEFAULT_PARTITION__"
 """The folder of rows without a value in the column of a partition."""
+_ANY_FOLDERS: Final = re.compile(r"(?:^|(?<=/))\*\*/")
 
 
 def open_parquet(path: Path) -> ParquetSource:
@@ -48,8 +51,10 @@ def open_parquet(path: Path) -> ParquetSource:
         return open_delta(address, store.opener)
     if address.version is not None:
         raise FileFormatError(f"{address} is no table of Delta or Iceberg, so there is no version {address.version}")
-    _require_no_table(address, store)
+    _require_no_table(address, store, store.whole(address.base))
     files = _files(address, store)
+    for folder in _linked_folders(address, store, files):
+        _require_no_table(address, store, folder)
     parts = tuple(_part(address, store, file) for file in files)
     _require_same_folders(parts)
     return ParquetSource(str(address), parts, lambda: _stamps(address, store), is_plain=not address.scheme)
@@ -81,10 +86,16 @@ class _Local:
         return Path(place).is_dir()
 
     def below(self, place: str) -> list[str]:
-        return [str(file) for file in Path(place).rglob("*") if file.is_file()]
+        files = (Path(folder, name) for folder, names in _folders(place) for name in names)
+        return [str(file) for file in files if file.is_file()]
 
     def matches(self, base: str, pattern: str) -> list[str]:
-        return [str(path) for path in Path(base).glob(pattern)]
+        deep = _ANY_FOLDERS.search(pattern)
+        if deep is None:
+            return [str(path) for path in Path(base).glob(pattern)]
+        head, tail = pattern[: deep.start()], pattern[deep.end() :]
+        starts = [str(path) for path in Path(base).glob(head)] if head else [base]
+        return [path for start in starts for folder, _ in _folders(start) for path in self.matches(folder, tail)]
 
     def stamp(self, place: str) -> object:
         state = Path(place).stat()
@@ -95,6 +106,24 @@ class _Local:
 
     def whole(self, place: str) -> str:
         return str(Path(place).resolve())
+
+
+def _folders(place: str) -> Iterator[tuple[str, list[str]]]:
+    """Give a folder and those in it, with the names of their files; links to folders are followed.
+
+    No folder comes twice, unless one of its paths is hidden: so links in a circle end, and folders come before links
+    to them.
+    """
+    starts, met = [place], set()
+    for start in starts:  # grows by the links that are met
+        for folder, below, names in os.walk(start):
+            state = os.path.realpath(folder), _is_hidden(_relative(folder, place))
+            if state in met:
+                below.clear()
+                continue
+            met.add(state)
+            starts += [str(path) for path in (Path(folder, name) for name in sorted(below)) if path.is_symlink()]
+            yield folder, names
 
 
 class _Remote:
@@ -203,7 +232,7 @@ def _files(address: Address, store: _Store) -> list[str]:
         raise FileFormatError(f"{address} cannot be read: {type(error).__name__}: {error}") from None
     base = address.base
     _require_plain(address, there, base)
-    shown = sorted(file for file in there if not _is_hidden(_relative(file, base)))
+    shown = _each_once([file for file in there if not _is_hidden(_relative(file, base))], base, store)
     one = not address.is_pattern and there == {address.place}
     files = [file for file in shown if one or file.lower().endswith(PARQUET)]
     if address.is_pattern and len(files) < len(shown):
@@ -216,6 +245,21 @@ def _files(address: Address, store: _Store) -> list[str]:
         what = f"is a folder without a file ending in {PARQUET}" if is_there else "does not exist"
         raise FileFormatError(f"{address} {what}")
     return files
+
+
+def _each_once(files: Sequence[str], base: str, store: _Store) -> list[str]:
+    """Give one path of each file, in order: the one that leads through no link, or else the first by name."""
+    root, whole = store.whole(base), {file: store.whole(file) for file in files}
+    by_link = {file: whole[file] != _under(root, "/".join(_relative(file, base))) for file in files}
+    path_of = {whole[file]: file for file in sorted(files, key=lambda file: (by_link[file], file), reverse=True)}
+    return sorted(path_of.values())
+
+
+def _linked_folders(address: Address, store: _Store, files: Sequence[str]) -> list[str]:
+    """List the folders outside an address to which links in it lead."""
+    root = PurePosixPath(store.whole(address.base))
+    folders = {PurePosixPath(store.whole(file)).parent for file in files}
+    return sorted(str(folder) for folder in folders if not folder.is_relative_to(root))
 
 
 def _relative(file: str, base: str) -> tuple[str, ...]:
@@ -242,9 +286,9 @@ def _require_plain(address: Address, files: set[str], base: str) -> None:
             raise FileFormatError(_iceberg_refusal(str(address), file))
 
 
-def _require_no_table(address: Address, store: _Store) -> None:
-    """Raise FileFormatError where an address is inside a table."""
-    start = PurePosixPath(store.whole(address.base))
+def _require_no_table(address: Address, store: _Store, place: str) -> None:
+    """Raise FileFormatError where a place of an address is inside a table."""
+    start = PurePosixPath(place)
     for folder in [start, *start.parents]:
         if str(folder) in {".", "/"}:
             continue

@@ -144,6 +144,33 @@ def test_what_writers_leave_beside_the_data_is_not_read(lake: Path, expected: Hi
     assert same(read(f"{lake}/*"), expected)
 
 
+@pytest.mark.parametrize("pattern", ["", "/*", "/*/*.parquet", "/**/*.parquet", "/**"])
+def test_links_are_followed_and_each_file_is_read_once(pattern: str, lake: Path, expected: Histories) -> None:
+    write_partitions(WHOLE, lake, "transaction_currency")
+    elsewhere = lake.parent / "elsewhere"
+    (lake / "transaction_currency=USD").rename(elsewhere)
+    (lake / "transaction_currency=USD").symlink_to("../elsewhere")
+    (lake / "again").symlink_to("transaction_currency=EUR")
+    (lake / "transaction_currency=EUR" / "again.parquet").symlink_to("part-0.parquet")
+    (elsewhere / "circle").symlink_to(lake)
+    assert same(read(f"{lake}{pattern}"), expected)
+
+
+def test_a_link_to_what_is_hidden_is_read(lake: Path, expected: Histories) -> None:
+    (lake / "..2024").mkdir()
+    pq.write_table(WHOLE, lake / "..2024" / "a.parquet")
+    (lake / "present").symlink_to("..2024")
+    assert same(read(lake), expected)
+
+
+def test_a_link_into_a_table_is_refused(lake: Path) -> None:
+    table = lake.parent / "table"
+    write_deltalake(str(table), moments(WHOLE), partition_by=["transaction_currency"])
+    (lake / "transaction_currency=USD").symlink_to(table / "transaction_currency=USD")
+    with pytest.raises(FileFormatError, match="is inside the table of Delta"):
+        read(lake)
+
+
 def test_a_file_without_a_column_of_the_others_is_named(lake: Path) -> None:
     pq.write_table(WHOLE, lake / "a.parquet")
     pq.write_table(WHOLE.drop_columns(["transaction_currency"]), lake / "b.parquet")
