@@ -6,10 +6,12 @@ from pathlib import Path
 from fivefold.domain.errors import ConfigError, NotEnoughDataError
 from fivefold.domain.text import perhaps
 from fivefold.features.catalogue.own import OwnIndicators
+from fivefold.features.column_names import absence_texts
 from fivefold.features.indicator_matrix import catalogue
+from fivefold.features.reading.sources import absent_columns
 from fivefold.features.reading.tables import Source
 from fivefold.features.reading.text_files import MappedFile
-from fivefold.features.schema import BALANCE, CATEGORY, CREATED, CURRENCY
+from fivefold.features.schema import BALANCE
 from fivefold.training.config import TrainingConfig
 from fivefold.training.data import SourceSummary, TrainingRows, TransactionSource, training_rows
 from fivefold.training.dates import Dates, choose_dates
@@ -64,7 +66,8 @@ def make_plan(portfolio: TransactionSource, config: TrainingConfig, *, is_tuned:
         is_tuned: trees are to be searched for, as of the first origin.
     """
     summary = portfolio.summary(config.seed)
-    assumptions = assumptions_for(summary.absent, config, portfolio.own)
+    absent = dict.fromkeys((*summary.absent, *absent_columns(portfolio.source)))
+    assumptions = assumptions_for(tuple(absent), config, portfolio.own)
     config = adapt_config(config, summary.absent)
     check_monotone(config, summary.absent, portfolio.own)
     dates = choose_dates(config, summary.period)
@@ -146,9 +149,7 @@ def assumptions_for(
     left_out = f", and the yearly margin of {margin:g} is left out of the value" if margin else ""
     texts = {
         BALANCE: f"no {BALANCE}: trained without {fewer} balance indicators{left_out}",
-        CURRENCY: f"no {CURRENCY}: every amount is taken as {config.base_currency}",
-        CATEGORY: f"no {CATEGORY}: every row is taken as WEB",
-        CREATED: f"no {CREATED}: an account is taken as opened with its first row",
+        **absence_texts(absent, config.base_currency),
     }
     return tuple(text for name, text in texts.items() if name in absent)
 

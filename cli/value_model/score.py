@@ -114,11 +114,22 @@ def score(
             parts=parts,
         )  # fmt: skip
     summary.warn_of_currency(source, used.currency)
+    for text in _absences(source, used):
+        echo(f"Absent: {text}")
     summary.show(used, when, explicit=as_of is not None)
     if before is not None:
         summary.show_moves(before, when, used.cut_points)
     if output:
         echo(f"Written to {output}: {count_text(summary.customers, 'customer')}")
+
+
+def _absences(source: "MappedFile", model: "ValueModel") -> list[str]:
+    """Say what replaces the columns that the file lacks, and the model reads."""
+    from fivefold.features.column_names import absence_texts
+    from fivefold.features.reading.sources import absent_columns
+
+    texts = absence_texts(absent_columns(source), model.currency)
+    return [text for name, text in texts.items() if name not in model.absent]
 
 
 def _parts_of(

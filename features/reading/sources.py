@@ -130,6 +130,14 @@ def require_columns(source: Source, rates: RateTable, *, absent: tuple[str, ...]
             reader.require_columns(names)
 
 
+def absent_columns(source: Source) -> tuple[str, ...]:
+    """Give the columns that the header of a file lacks; none of JSON and of sources in memory, which have no header."""
+    if not isinstance(source, Path | str | MappedFile):
+        return ()
+    names = _header(source if isinstance(source, MappedFile) else MappedFile(Path(source)))
+    return () if names is None else tuple(name for name in c.COLUMNS if name not in names)
+
+
 def _header(file: MappedFile) -> list[str] | None:
     """Give the names of a file's columns under ours; None for JSON, which has no header."""
     suffix = suffix_of(file.path)

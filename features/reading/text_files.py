@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Final, Self, cast
 from fivefold.domain.clock import iso_text
 from fivefold.domain.errors import ConfigError, FileFormatError, Problem
 from fivefold.domain.text import delimiter_of, perhaps
+from fivefold.features.column_names import OTHER
 from fivefold.features.reading.places.addresses import address_of
 from fivefold.features.schema import COLUMNS
 
@@ -186,9 +187,12 @@ class MappedFile:
     names: ColumnMap = field(default_factory=ColumnMap)
 
     def __post_init__(self) -> None:
-        """Raise ConfigError where a column gets a name that is not read, unless it frees its own for another column."""
+        """Raise ConfigError where a column gets a name that is not read.
+
+        It may free its own name for another column, or get `OTHER` as an end, and then is not taken for ours.
+        """
         for theirs, own in self.names.ours.items():
-            if own not in COLUMNS and theirs not in COLUMNS:
+            if own not in COLUMNS and theirs not in COLUMNS and own != theirs + OTHER:
                 near = perhaps(own, COLUMNS, cutoff=0.8)
                 raise ConfigError(
                     f"{theirs}={own}: {own} is no column that is read{near}; they are {', '.join(COLUMNS)}"

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import PROBLEMS_LISTED, FileFormatError, first_row_of
 from fivefold.domain.money import RateTable
-from fivefold.domain.text import misspelt_names, nearest
 from fivefold.features import schema as c
+from fivefold.features.column_names import OTHER, how_to_rename, meant_columns, rename_text
 from fivefold.features.histories import Histories, Integers
 from fivefold.features.reading.columns import (
     MOST_NAMED_IN_FILES,
@@ -157,7 +157,7 @@ class TransactionReader:
                 f"{self.source or 'the table'} has no column {', '.join(missing)}; it has "
                 f"{', '.join(names) or 'no column'}; needed are {', '.join(needed)}; "
                 f"{', '.join([*completed, *c.OPTIONAL])} may be there"
-                + (f". {_how_to_rename(names, needed, in_file=bool(self.source))}" if completed else "")
+                + (f". {how_to_rename(names, needed, in_file=bool(self.source))}" if completed else "")
                 + (
                     f". This model reads {c.BALANCE}; one that `fivefold train` makes of data without it does not"
                     if missing == [c.BALANCE] and self.absent is not None
@@ -170,15 +170,17 @@ class TransactionReader:
         self.refuse_misspelt(names)
 
     def refuse_misspelt(self, names: Collection[str]) -> None:
-        """Raise FileFormatError where a column is nearly named as one that is absent and need not be there.
+        """Raise FileFormatError where a column stands for one that is absent and need not be there.
 
-        Without its state a failed transaction counts as money.
+        Without its state a failed transaction counts as money, and without its currency an amount as one of the base.
         """
-        for absent, near in misspelt_names(names, c.COLUMNS).items():
-            rename = _rename({absent: near}, in_file=bool(self.source))
+        read = [name for name in c.COLUMNS if name == c.CURRENCY or name not in (self.absent or ())]
+        for absent, near in meant_columns(names, read, c.COLUMNS).items():
+            rename = rename_text({absent: near}, in_file=bool(self.source))
+            other = f"--map {shlex.quote(f'{near}={near}{OTHER}')}" if self.source else f"{near}{OTHER}"
             raise FileFormatError(
                 f"{self.source or 'the table'} has no column {absent}, and has {near}. {rename}; if {near} is "
-                "something else, give it a name that is less like it, or leave it out"
+                f"something else, give it another name, such as {other}"
             )
 
     def _rows(self, chunk: Columns, customer: Integers, errors: ErrorCollector) -> CheckedRows:
@@ -242,40 +244,6 @@ class TransactionReader:
         slack = _NO_SLACK_US if self.created_slack_us is None else self.created_slack_us
         first = np.full(customers, FOREVER - slack)
         return bool(column_loops().times_hold(rows.customer, rows.time, rows.created, latest, slack, first))
-
-
-def _how_to_rename(names: Sequence[str], needed: Sequence[str], *, in_file: bool) -> str:
-    """Say how columns get the names of the API, the *needed* ones first: in a file by an option, in a table by hand."""
-    pairs = _renames(names)
-    first = sorted(pairs, key=lambda own: own not in needed) or [c.USER_ID]
-    return _rename({own: pairs.get(own, "customer_id") for own in first}, in_file=in_file)
-
-
-def _rename(renames: Mapping[str, str], *, in_file: bool) -> str:
-    """Say how columns get our names, by these: in a file by an option, in a table by hand."""
-    if in_file:
-        options = " ".join(f"--map {shlex.quote(f'{theirs}={own}')}" for own, theirs in renames.items())
-        return f"A column of another name is given by --map, such as {options}"
-    return "Rename a column of another name, such as " + ", ".join(
-        f"{theirs} to {own}" for own, theirs in renames.items()
-    )
-
-
-def _renames(names: Sequence[str]) -> dict[str, str]:
-    """Find for each missing column the one that is meant: of a similar name, or else the only one of its last word."""
-    theirs = [name for name in names if name not in c.COLUMNS]
-    missing = [own for own in c.COLUMNS if own not in names]
-    similar = {nearest(name, missing, cutoff=0.8): name for name in reversed(theirs)}
-    renames = {own: similar[own] for own in missing if own in similar}
-    for own in missing:
-        left = [name for name in theirs if name not in renames.values() and _last_word(name) == _last_word(own)]
-        if own not in renames and len(left) == 1:
-            renames[own] = left[0]
-    return {own: renames[own] for own in missing if own in renames}
-
-
-def _last_word(name: str) -> str:
-    return name.casefold().replace(" ", "_").rsplit("_", 1)[-1]
 
 
 _PLAIN = (pa.string(), pa.float64())

@@ -9,9 +9,11 @@ import pytest
 
 from fivefold.domain.errors import FileFormatError, InvalidDataError
 from fivefold.features import schema as c
+from fivefold.features.reading.sources import read_histories
+from fivefold.features.reading.text_files import ColumnMap, MappedFile
 from tests.features.equality import same
 from tests.features.reading.test_tables import as_csv, read, written
-from tests.features.strategies import row
+from tests.features.strategies import RATES, row
 
 HEAD = "transaction_date,user_id,user_category,user_created,transaction_amount,user_balance,transaction_currency"
 
@@ -110,13 +112,21 @@ def test_torn_lines_of_json_are_named_with_everything_else_that_is_wrong(tmp_pat
 
 @pytest.mark.parametrize(
     ("theirs", "ours"),
-    [("transaction_sate", c.STATE), ("Transaction State", c.STATE), ("transactionid", c.TRANSACTION_ID)],
+    [
+        ("transaction_sate", c.STATE),
+        ("Transaction State", c.STATE),
+        ("transactionid", c.TRANSACTION_ID),
+        ("status", c.STATE),
+        ("txStatus", c.STATE),
+        ("Currency Code", c.CURRENCY),
+        ("ccy", c.CURRENCY),
+    ],
 )
 @pytest.mark.parametrize("name", ["rows.csv", "rows.parquet", "rows.json", "rows.jsonl", "frame", "list", "table"])
 def test_a_column_that_is_nearly_named_as_one_that_may_be_absent_is_refused(
     name: str, theirs: str, ours: str, tmp_path: Path
 ) -> None:
-    """Else a failed transaction would count as money."""
+    """Else a failed transaction would count as money, and an amount of any currency as one of the base."""
     rows = pl.DataFrame([{name: value for name, value in row().items() if name != ours} | {theirs: "FAILED"}])
     path = tmp_path / name
     source: Any = {"frame": rows, "list": rows.to_dicts(), "table": rows.to_arrow()}.get(name, path)
@@ -130,7 +140,20 @@ def test_a_column_that_is_nearly_named_as_one_that_may_be_absent_is_refused(
     option = f"--map '{theirs}={ours}'" if " " in theirs else f"--map {theirs}={ours}"
     assert (option if path.suffix else f"{theirs} to {ours}") in str(refused.value)
     if not path.suffix:
-        assert read(rows.rename({theirs: "note"})).rows == 1
+        assert ours == c.CURRENCY or read(rows.rename({theirs: "note"})).rows == 1  # a list must have a currency
+
+
+def test_a_column_that_seems_ours_may_be_something_else(tmp_path: Path) -> None:
+    rows = pl.DataFrame([{**row(), "status": "married"}]).drop(c.STATE)
+    rows.write_csv(tmp_path / "rows.csv")
+    with pytest.raises(FileFormatError, match=r"if status is something else, .*such as --map status=status_other"):
+        read(tmp_path / "rows.csv")
+    assert read_histories(MappedFile(tmp_path / "rows.csv", ColumnMap({"status": "status_other"})), RATES).rows == 1
+    assert read(rows.with_columns(transaction_state=pl.lit("FAILED"))).rows == 1
+    without = rows.drop("status").with_columns(balance=pl.lit(5.0)).drop(c.BALANCE)
+    with pytest.raises(FileFormatError, match="has no column user_balance, and has balance"):
+        read(without)
+    assert read_histories(without, RATES, absent=(c.BALANCE,)).rows == 1  # the model reads none
 
 
 def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:

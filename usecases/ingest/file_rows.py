@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from fivefold.domain.errors import FileFormatError, InvalidDataError, Problem
+from fivefold.features.column_names import OTHER
 from fivefold.features.reading.columns import short_text
 from fivefold.risk.facts.groups.links import BEGINS, ENDS, FROM, TO, TYPE
 from fivefold.risk.facts.reading import read_field
@@ -63,7 +64,7 @@ def read_owner_rows(part: pl.DataFrame, type_name: str, source: str) -> list[Own
 
 
 def refuse_misspelt_transactions(part: pl.DataFrame, fields: Mapping[str, FieldType], source: str) -> None:
-    """Refuse columns of transactions that are nearly named as one that is not there; others are ignored.
+    """Refuse columns of transactions that are nearly named as one that is not there, or mean it; others are ignored.
 
     Raises:
         FileFormatError: there is such a column; the message has the `--map` to paste.
@@ -72,7 +73,7 @@ def refuse_misspelt_transactions(part: pl.DataFrame, fields: Mapping[str, FieldT
         if meant not in part.columns:
             raise FileFormatError(
                 f"{source} has no column {meant}, and has {near}; perhaps {near} is meant: --map {near}={meant}. "
-                f"If it is something else, give it another name, such as --map {near}={near}_other"
+                f"If it is something else, give it another name, such as --map {near}={near}{OTHER}"
             )
 
 

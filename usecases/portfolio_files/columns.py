@@ -7,6 +7,7 @@ import polars as pl
 
 from fivefold.domain.errors import ConfigError, FileFormatError
 from fivefold.domain.text import misspelt_names
+from fivefold.features.column_names import OTHER, meant_columns
 from fivefold.features.reading.text_files import ColumnMap
 
 PARTS = ("entities", "transactions", "cases", "alerts", "tags", "screenings", "links", "labels")
@@ -26,6 +27,8 @@ OPTIONAL: Final[Mapping[str, Sequence[str]]] = {
 def refuse_misspelt(part: str, columns: Sequence[str], source: str, declared: Collection[str] = ()) -> None:
     """Refuse a column that is named as one that may be absent, and is, but for case, signs or one letter.
 
+    In transactions also one that means the same, such as a status.
+
     Args:
         part: whose file it is, such as tags.
         columns: of the file, by our names.
@@ -35,11 +38,12 @@ def refuse_misspelt(part: str, columns: Sequence[str], source: str, declared: Co
     Raises:
         FileFormatError: there is one; the message has the `--map` to paste.
     """
-    for absent, near in misspelt_names(columns, OPTIONAL[part], declared).items():
+    find = meant_columns if part == "transactions" else misspelt_names
+    for absent, near in find(columns, OPTIONAL[part], declared).items():
         raise FileFormatError(
             f"{source} has no column {absent}, and has {near}; perhaps {near} is meant: "
             f"--map {part}.{near}={absent}. If it is something else, give it another name, such as "
-            f"--map {part}.{near}={near}_other"
+            f"--map {part}.{near}={near}{OTHER}"
         )
 
 

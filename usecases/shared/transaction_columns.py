@@ -13,6 +13,7 @@ from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.errors import PROBLEMS_LISTED, FileFormatError, InvalidDataError, Problem
 from fivefold.domain.text import CONTROL, MISSPELT, control_in, nearest
 from fivefold.features import schema as c
+from fivefold.features.column_names import means
 from fivefold.features.reading.columns import (
     ALLOWED_NUMBER,
     ALLOWED_TEXT,
@@ -297,6 +298,8 @@ def misspelt_columns(
 ) -> dict[str, str]:
     """Give the columns that are not fields, but differ from one that may be missing in case, signs or one letter.
 
+    Also those that mean the same as one, such as a status.
+
     Args:
         names: of the columns.
         own: the fields that the entity type declares for its transactions.
@@ -308,7 +311,8 @@ def misspelt_columns(
     right = {*allowed, *own, *CORRECTION_COLUMNS}
     strange = [name for name in names if name not in right]
     near = {name: nearest(name, (*OPTIONAL, *CORRECTION_COLUMNS, *own), MISSPELT) for name in strange}
-    return {name: meant for name, meant in near.items() if meant is not None}
+    usual = {name: next((each for each in OPTIONAL if means(name, each)), None) for name in strange}
+    return {name: meant for name in strange if (meant := near[name] or usual[name]) is not None}
 
 
 def plain_frame(

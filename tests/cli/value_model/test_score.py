@@ -288,6 +288,8 @@ def test_columns_of_other_names_and_a_currency_that_is_not_the_base(home: Home, 
     assert done.code == 0, done.err
     assert "is in EUR, the base currency: all are in USD, and are converted" in done.err
     assert len(pl.read_csv(tmp_path / "out.csv")) == few["kunde"].n_unique()
+    assert "Absent: no user_category: every row is taken as WEB" in done.out
+    assert "Absent: no transaction_currency" not in done.out
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".json", ".jsonl", ".parquet"])

@@ -345,6 +345,9 @@ def test_a_column_that_is_nearly_a_field_of_transactions_is_refused_with_its_map
         import_table(context, "transactions", "customer", ImportFile(path, tmp_path, ColumnMap(names)))
     assert count(bank, "transactions") == 0
     names["transaction_stat"] = "status"
+    with pytest.raises(FileFormatError, match="such as --map status=status_other"):
+        import_table(context, "transactions", "customer", ImportFile(path, tmp_path, ColumnMap(names)))
+    names["transaction_stat"] = "status_other"
     assert import_table(context, "transactions", "customer", ImportFile(path, tmp_path, ColumnMap(names))).new == 1
 
 

@@ -21,6 +21,7 @@ from tests.risk.governance.making import TEXT
         ("labels", ["entity_id", "confirmd", "at"], "confirmd", "confirmed"),
         ("entities", ["entity_id", "known_att"], "known_att", "known_at"),
         ("transactions", ["user_id", "transaction_id", "transaction_stat"], "transaction_stat", "transaction_state"),
+        ("transactions", ["user_id", "tx_status"], "tx_status", "transaction_state"),
     ],
 )
 def test_a_column_that_is_nearly_an_optional_one_is_refused(

@@ -1,0 +1,103 @@
+"""What the columns of transactions are probably called where ours are absent, and what it means that one is."""
+
+import re
+import shlex
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+from fivefold.domain.text import misspelt_names, nearest
+from fivefold.features import schema as c
+
+OTHER: Final = "_other"
+"""Ends the name that a column gets in `--map` which is something else than its name says."""
+_USUAL: Final = {
+    c.STATE: ("state", "status"),
+    c.CURRENCY: ("currency", "currency_code", "currency_iso", "ccy", "ccy_code"),
+    c.BALANCE: ("balance",),
+    c.CREATED: ("created",),
+    c.TRANSACTION_ID: ("tx_id", "txn_id", "trans_id"),
+}
+"""Words that a name ends in which plainly means the column: a mere id or category may be that of something else."""
+_WORD: Final = re.compile(r"[A-Z]*[^\W\dA-Z_]+|[A-Z]+|\d+")
+_ABSENT: Final = {
+    c.STATE: "every row counts as settled",
+    c.CURRENCY: "every amount is taken as {base}",
+    c.CATEGORY: "every row is taken as WEB",
+    c.CREATED: "an account is taken as opened with its first row",
+}
+
+
+def absence_texts(absent: Collection[str], base: str) -> dict[str, str]:
+    """Write what replaces columns that a file lacks; balances are not replaced.
+
+    >>> absence_texts(("user_balance", "transaction_currency"), "EUR")
+    {'transaction_currency': 'no transaction_currency: every amount is taken as EUR'}
+    """
+    return {name: f"no {name}: {text.format(base=base)}" for name, text in _ABSENT.items() if name in absent}
+
+
+def meant_columns(names: Collection[str], optional: Collection[str], regular: Collection[str] = ()) -> dict[str, str]:
+    """Find columns that stand for optional ones that are absent: nearly named so, or by a word that means the same.
+
+    Args:
+        names: of the columns.
+        optional: columns of transactions that may be absent.
+        regular: names that are what they say.
+
+    Returns:
+        By each such optional column, in their order, the one that is perhaps meant.
+
+    >>> meant_columns(["Transaction State", "txCcy", "account_id", "real_estate"], c.COLUMNS)
+    {'transaction_currency': 'txCcy', 'transaction_state': 'Transaction State'}
+    """
+    near = misspelt_names(names, optional, regular)
+    others = [name for name in names if name not in {*optional, *regular, *near.values()}]
+    usual = {own: next((name for name in others if means(name, own)), None) for own in optional if own not in names}
+    every = {own: near.get(own) or usual.get(own) for own in optional}
+    return {own: name for own, name in every.items() if name is not None}
+
+
+def how_to_rename(names: Sequence[str], needed: Sequence[str], *, in_file: bool) -> str:
+    """Say how columns get the names of the API, the *needed* ones first: in a file by an option, in a table by hand."""
+    pairs = _renames(names)
+    first = sorted(pairs, key=lambda own: own not in needed) or [c.USER_ID]
+    return rename_text({own: pairs.get(own, "customer_id") for own in first}, in_file=in_file)
+
+
+def rename_text(renames: Mapping[str, str], *, in_file: bool) -> str:
+    """Say how columns get our names, by these: in a file by an option, in a table by hand."""
+    if in_file:
+        options = " ".join(f"--map {shlex.quote(f'{theirs}={own}')}" for own, theirs in renames.items())
+        return f"A column of another name is given by --map, such as {options}"
+    return "Rename a column of another name, such as " + ", ".join(
+        f"{theirs} to {own}" for own, theirs in renames.items()
+    )
+
+
+def _renames(names: Sequence[str]) -> dict[str, str]:
+    """Find for each missing column the one that is meant: of a similar name, or else the only one that may mean it."""
+    theirs = [name for name in names if name not in c.COLUMNS]
+    missing = [own for own in c.COLUMNS if own not in names]
+    similar = {nearest(name, missing, cutoff=0.8): name for name in reversed(theirs)}
+    renames = {own: similar[own] for own in missing if own in similar}
+    for own in missing:
+        free = [name for name in theirs if name not in renames.values()]
+        left = [name for name in free if means(name, own) or _words(name)[-1:] == _words(own)[-1:]]
+        if own not in renames and len(left) == 1:
+            renames[own] = left[0]
+    return {own: renames[own] for own in missing if own in renames}
+
+
+def means(name: str, own: str) -> bool:
+    """Tell whether a name ends in a word for the column *own*, as `tx_status` does for `transaction_state`."""
+    text = f"_{'_'.join(_words(name))}"
+    return any(text.endswith(f"_{word}") for word in _USUAL.get(own, ()))
+
+
+def _words(name: str) -> list[str]:
+    """Give the words of a name, in small letters.
+
+    >>> _words("txCurrency Code"), _words("TRANSACTION_STATUS")
+    (['tx', 'currency', 'code'], ['transaction', 'status'])
+    """
+    return [word.casefold() for word in _WORD.findall(name)]
