@@ -39,6 +39,14 @@ def lasts_on() -> ColumnElement[bool]:
     return select(other.id).where(*of_same, later).exists()
 
 
+def goes_on() -> ColumnElement[bool]:
+    """The condition that an entity had a tag until a row of it begins, by another row: its end is another one."""
+    other = aliased(Tag)
+    before = or_(other.from_us < Tag.from_us, and_(other.from_us == Tag.from_us, other.id < Tag.id))
+    of_same = (other.entity_id == Tag.entity_id, other.tag == Tag.tag, other.until_us >= Tag.from_us)
+    return select(other.id).where(*of_same, before).exists()
+
+
 class EndedTag(NamedTuple):
     """A tag that reached its end.
 

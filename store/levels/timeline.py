@@ -31,6 +31,7 @@ from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import NO_PLACE, Key, Page, Part, first_page
+from fivefold.store.ingest.tag_ends import goes_on, lasts_on
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import (
     BIG,
@@ -45,6 +46,8 @@ from fivefold.store.tables.entities import (
     ValueScore,
 )
 from fivefold.store.tables.events import Decision, Policy
+from fivefold.store.tables.flows import FLOW_ACTOR, FlowAction, FlowRow, FlowRun, StepOutcome
+from fivefold.store.tables.groups import GroupMove, NamedGroup
 from fivefold.store.tables.levels import Assessment, AssessmentInputs, OverrideRow, Transition
 from fivefold.store.tables.queue import QueueWork
 from fivefold.store.tables.recourse import Challenge
@@ -82,6 +85,12 @@ class EventKind(StrEnum):
     LINKED = "linked"
     UNLINKED = "link_ended"
     TAKEN_BACK = "link_taken_back"
+    TAG_MOVED = "tag_end_moved"
+    FLOW = "flow"
+    FLOW_BACK = "flow_taken_back"
+    FLOW_ANSWER = "flow_answered"
+    ENTERED = "group_entered"
+    LEFT = "group_left"
 
 
 class EventRow(NamedTuple):
@@ -96,7 +105,9 @@ class EventRow(NamedTuple):
         after: the state since then; a level by number.
         reason: why; of a level the stored data of its assessment's breakdown.
         by: who did it.
-        content: the inputs of the assessment of a level.
+        content: the inputs of the assessment of a level; the answer of a decision; the data of a flow's action.
+        run: of a flow, by which it acted, or that a person answered.
+        step: of a flow that a person answered; of an action its name.
     """
 
     kind: str
@@ -109,6 +120,8 @@ class EventRow(NamedTuple):
     reason: str | None
     by: str | None
     content: str | None
+    run: int | None
+    step: str | None
 
 
 class _Source(NamedTuple):
@@ -151,7 +164,7 @@ def _statement(kinds: frozenset[EventKind], clock: Clock, place: int | None, is_
         is_cut: each kind returns no more than the page takes.
     """
     branches: list[Any] = []
-    for source in (*_facts(), *_links(), *_assessed(), *_by_people(), *_contested()):
+    for source in (*_facts(), *_links(), *_assessed(), *_by_people(), *_contested(), *_by_flows()):
         if source.kind not in kinds:
             continue
         at = source.happened_at if clock is Clock.HAPPENED else func.coalesce(source.known_at, source.happened_at)
@@ -187,18 +200,22 @@ def _behind(source: _Source, at: Any, place: int) -> Any:
     return at <= _MOMENT if _place(source.kind) < place else at < _MOMENT
 
 
-def _source(kind: EventKind, number: Any, clocks: tuple[Any, Any], *details: Any) -> _Source:
-    """Select about, before, after, reason, by and content of a kind as text; missing ones are null."""
+def _source(kind: EventKind, number: Any, clocks: tuple[Any, Any], *details: Any, table: Any = None) -> _Source:
+    """Select about, before, after, reason, by, content, run and step of a kind as text; missing ones are null.
+
+    The run is a number.
+    """
     happened_at, known_at = clocks
-    columns = [*details, *[null()] * (6 - len(details))]
-    names = ("about", "before", "after", "reason", "by_whom", "content")
+    columns = [*details, *[null()] * (8 - len(details))]
+    names = ("about", "before", "after", "reason", "by_whom", "content", "run", "step")
+    kinds = dict.fromkeys(names, Text) | {"run": BigInteger}
     statement: Select[Any] = select(
         literal(kind.value).label("kind"),
         cast(number, BigInteger).label("number"),
         happened_at.label("happened_us"),
         cast(known_at, BigInteger).label("known_us"),
-        *(cast(each, Text).label(name) for name, each in zip(names, columns, strict=True)),
-    ).select_from(number.class_)
+        *(cast(each, kinds[name]).label(name) for name, each in zip(names, columns, strict=True)),
+    ).select_from(number.class_ if table is None else table)
     return _Source(kind, number, happened_at, known_at, statement)
 
 
@@ -216,19 +233,40 @@ def _facts() -> list[_Source]:
     ]
     other = case((Ownership.owner_id == _ENTITY, Ownership.entity_id), else_=Ownership.owner_id)
     ours = or_(Ownership.owner_id == _ENTITY, Ownership.entity_id == _ENTITY)
-    tag_set = _source(EventKind.TAG_SET, Tag.id, (Tag.from_us, null()), Tag.tag, null(), null(), null(), Tag.set_by)
-    opened_source = _source(EventKind.OPENED, Record.id, (Record.opened_us, null()), Record.external_id, Record.kind)
+    tags = [
+        _of(
+            _source(kind, Tag.id, (Tag.from_us, null()), Tag.tag, null(), Tag.until_us, null(), Tag.set_by),
+            and_(Tag.entity_id == _ENTITY, begins),
+        )
+        for kind, begins in ((EventKind.TAG_SET, not_(goes_on())), (EventKind.TAG_MOVED, goes_on()))
+    ]
+    by_flow = and_(
+        FlowAction.entity_id == Record.entity_id,
+        FlowAction.kind == "case",
+        Record.kind == "case",
+        Record.external_id == literal("flow-") + cast(FlowAction.run_id, Text) + literal("-") + FlowAction.action,
+    )
+    opener = literal(FLOW_ACTOR) + FlowRow.name
+    opened_columns = (Record.external_id, Record.kind, null(), null(), opener)
+    opened_source = _source(EventKind.OPENED, Record.id, (Record.opened_us, null()), *opened_columns)
     closed_columns = (Record.external_id, Record.kind, Record.outcome)
     corrected = (Correction.transaction_id, null(), Correction.kind, Correction.reason, Correction.actor)
     return [
         _of(attributes, Attributes.entity_id == _ENTITY, lambda rows: rows.outerjoin(before, earlier)),
-        _of(tag_set, Tag.entity_id == _ENTITY),
-        _of(_source(EventKind.TAG_ENDED, Tag.id, (Tag.until_us, null()), Tag.tag), Tag.entity_id == _ENTITY),
+        *tags,
+        _of(
+            _source(EventKind.TAG_ENDED, Tag.id, (Tag.until_us, null()), Tag.tag),
+            and_(Tag.entity_id == _ENTITY, not_(lasts_on())),
+        ),
         _of(
             _source(EventKind.SCREENING, Screening.id, screening, Screening.screening, null(), Screening.found),
             Screening.entity_id == _ENTITY,
         ),
-        _of(opened_source, Record.entity_id == _ENTITY),
+        _of(
+            opened_source,
+            Record.entity_id == _ENTITY,
+            lambda rows: rows.outerjoin(FlowAction, by_flow).outerjoin(FlowRow, FlowRow.id == FlowAction.flow_id),
+        ),
         _of(
             _source(EventKind.CLOSED, Record.id, (Record.closed_us, null()), *closed_columns),
             Record.entity_id == _ENTITY,
@@ -290,7 +328,7 @@ def _by_people() -> list[_Source]:
     row = OverrideRow
     of = row.entity_id == _ENTITY
     decided = case((row.state == "revoked", "approved"), else_=row.state)  # what was approved may have been ended since
-    decision = (Policy.name, null(), Decision.action, null(), Decision.actor)
+    decision = (Policy.name, null(), Decision.action, null(), Decision.actor, Decision.answer)
     work = (QueueWork.kind, null(), QueueWork.done_us, null(), QueueWork.changed_by)
     return [
         _of(
@@ -358,6 +396,57 @@ def _contested() -> list[_Source]:
     ]
 
 
+def _by_flows() -> list[_Source]:
+    """The sources of what flows did, of what people answered and took back, and of moves into groups and out of them.
+
+    Actions are found by the runs of the entity.
+    """
+    action, step, move = FlowAction, StepOutcome, GroupMove
+    done = (FlowRow.name, null(), action.kind, null(), literal(FLOW_ACTOR) + FlowRow.name, action.content)
+    back = (FlowRow.name, null(), action.kind, action.taken_back_reason, action.taken_back_by, action.content)
+    named = (action.run_id, action.action)
+    answer = (FlowRow.name, null(), null(), null(), step.actor, step.outcome, step.run_id, step.step)
+    move_number = cast(move.group_id, BigInteger) * _MOST_MOVES + move.number
+    at_step = and_(FlowRun.entity_id == _ENTITY, step.kind == "person", FlowRun.acting, FlowRun.removed_by.is_(None))
+
+    def of_run(rows: Any) -> Any:
+        return rows.join(FlowRun, FlowRun.id == action.run_id).join(FlowRow, FlowRow.id == FlowRun.flow_id)
+
+    return [
+        _of(
+            _source(EventKind.FLOW, action.id, (action.at_us,) * 2, *done, *named), FlowRun.entity_id == _ENTITY, of_run
+        ),
+        _of(
+            _source(EventKind.FLOW_BACK, action.id, (action.taken_back_us,) * 2, *back, *named),
+            FlowRun.entity_id == _ENTITY,
+            of_run,
+        ),
+        _of(
+            _source(EventKind.FLOW_ANSWER, step.run_id, (step.at_us,) * 2, *answer),
+            and_(step.entity_id == _ENTITY, at_step),
+            lambda rows: rows.join(FlowRun, FlowRun.id == step.run_id).join(FlowRow, FlowRow.id == FlowRun.flow_id),
+        ),
+        *(
+            _of(
+                _source(
+                    kind,
+                    move_number,
+                    (move.at_us,) * 2,
+                    NamedGroup.name,
+                    table=move,
+                ),
+                and_(move.entity_id == _ENTITY, move.entered if entered else not_(move.entered)),
+                lambda rows: rows.join(NamedGroup, NamedGroup.id == move.group_id),
+            )
+            for kind, entered in ((EventKind.ENTERED, True), (EventKind.LEFT, False))
+        ),
+    ]
+
+
+_MOST_MOVES: Final[Any] = literal(1 << 31, BigInteger)
+"""Of one entity into one group and out of it: groups have numbers of their own, which are told apart by it."""
+
+
 def _of(source: _Source, condition: Any, join: Any = None) -> _Source:
     statement = source.statement if join is None else join(source.statement)
     return source._replace(statement=statement.where(condition))
@@ -369,6 +458,7 @@ LABELS: Final[Mapping[str, frozenset[EventKind]]] = {
             *(
                 EventKind.ATTRIBUTES,
                 EventKind.TAG_SET,
+                EventKind.TAG_MOVED,
                 EventKind.TAG_ENDED,
                 EventKind.SCREENING,
                 EventKind.OPENED,
@@ -389,9 +479,12 @@ LABELS: Final[Mapping[str, frozenset[EventKind]]] = {
     "overrides": frozenset({EventKind.ASKED, EventKind.DECIDED, EventKind.REVOKED}),
     "decisions": frozenset({EventKind.DECISION}),
     "challenges": frozenset({EventKind.CONTESTED, EventKind.SETTLED, EventKind.ANSWERED}),
+    "flows": frozenset({EventKind.FLOW, EventKind.FLOW_BACK, EventKind.FLOW_ANSWER}),
+    "groups": frozenset({EventKind.ENTERED, EventKind.LEFT}),
     "people": frozenset(
         {
             *(EventKind.WORK, EventKind.ASKED, EventKind.DECIDED, EventKind.REVOKED, EventKind.TAG_SET),
+            *(EventKind.TAG_MOVED, EventKind.FLOW_BACK, EventKind.FLOW_ANSWER),
             *(EventKind.CONTESTED, EventKind.SETTLED, EventKind.ANSWERED),
         }
     ),

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
+from fivefold.domain.clock import second_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.domain.segments import score_text
@@ -38,22 +39,28 @@ class TimelineEvent:
 
     `kind` is attributes, tag_set, tag_ended, screening, case_opened, case_closed, owned_from, owned_until, correction,
     level, value, override_requested, override_decided, override_ended, decision, queue, challenge_opened,
-    challenge_settled, challenge_answered (a reply was given), linked, link_ended or link_taken_back (it never held).
+    challenge_settled, challenge_answered (a reply was given), linked, link_ended, link_taken_back (it never held),
+    tag_end_moved (the tag goes on until another moment), flow (it took an action), flow_taken_back, flow_answered (a
+    person did), group_entered or group_left.
     `known_at` is null if the time when it became known is not stored.
 
     Attributes:
         happened_us: when it happened.
         known_us: when it was known here; None if that is not stored.
         about: the tag, the screening, the number of a case or a transaction, an entity, a policy, a state, the number
-            of a challenge, or the type of a link.
+            of a challenge, the type of a link, a flow, or a group.
         before: the level before; for a case or an alert which of the two it is; of a link its direction: to or from
             another entity, shared, or none.
         after: the level since, or the result, also of a challenge; of a link the entity at its other end, or the shared
-            value.
+            value; of a flow what it does, or the answer; of a tag that goes on its new end.
         reason: why; of a challenge the person's words; of a level the arithmetic in one line.
-        by: who did it; of a level its source.
+        by: who did it; of a level its source; `flow:` and its name where a flow did, also of a case that one opened.
         assessment: of a level, such as 12.3.
         changes: of attributes.
+        decision: its number; None for all else, like the next three.
+        transaction: the number of the transaction that was decided on, where it has one.
+        run: of a flow, such as f:12.
+        step: of a flow, the one that asked; for an action its id.
     """
 
     kind: str
@@ -66,6 +73,10 @@ class TimelineEvent:
     by: str | None
     assessment: str | None
     changes: tuple[AttributeChange, ...]
+    decision: int | None = None
+    transaction: str | None = None
+    run: str | None = None
+    step: str | None = None
 
 
 def list_events(
@@ -122,6 +133,8 @@ def _timeline_event(
         after = "put away" if after is not None else "assigned"
     elif kind in {EventKind.OWNED, EventKind.SOLD}:
         before = "owner" if before != str(entity_id) else "owned"
+    elif kind in _SAID_BY_THEMSELVES:
+        after, reason = _after_and_reason(kind, row)
     return TimelineEvent(
         kind=row.kind,
         happened_us=row.happened_us,
@@ -133,7 +146,47 @@ def _timeline_event(
         by=row.by,
         assessment=f"{entity_id}.{row.number}" if kind is EventKind.LEVEL else None,
         changes=changes,
+        decision=row.number if kind is EventKind.DECISION else None,
+        transaction=_transaction_of(row) if kind is EventKind.DECISION else None,
+        run=None if row.run is None else f"f:{row.run}",
+        step=row.step,
     )
+
+
+_SAID_BY_THEMSELVES: Final = frozenset(
+    {EventKind.TAG_SET, EventKind.TAG_MOVED, EventKind.FLOW, EventKind.FLOW_BACK, EventKind.FLOW_ANSWER}
+)
+
+
+def _after_and_reason(kind: EventKind, row: EventRow) -> tuple[str | None, str | None]:
+    """Say the new end of a tag, what a flow does, or what a person answered; and why."""
+    content = json.loads(row.content or "{}")
+    if kind is EventKind.TAG_SET:
+        return None, row.reason
+    if kind is EventKind.TAG_MOVED:
+        return "no end" if row.after is None else second_text(int(row.after)), row.reason
+    if kind is EventKind.FLOW_ANSWER:
+        return content.get("answer"), content.get("reason")
+    return f"{row.after} {_said_of_action(content)}".rstrip(), row.reason
+
+
+def _transaction_of(row: EventRow) -> str | None:
+    """Give the number of the transaction that was decided on; None where it had none, or the decision was erased."""
+    number = None if row.content is None else json.loads(row.content)["transaction"]["transaction_id"]
+    return None if number is None else str(number)
+
+
+_SAID: Final = ("status", "sets", "group", "tag", "case", "event")
+"""What an action's data says of it, by the first that is there; a review has none."""
+
+
+def _said_of_action(content: Mapping[str, Any]) -> str:
+    """Say what an action gave, set, opened or told.
+
+    >>> _said_of_action({"limit": "daily", "amount_minor": 10000, "sets": "daily 100 EUR"})
+    'daily 100 EUR'
+    """
+    return next((str(content[name]) for name in _SAID if content.get(name) is not None), "")
 
 
 def _changes(before: str | None, after: str | None) -> tuple[AttributeChange, ...]:

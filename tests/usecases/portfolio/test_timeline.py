@@ -10,15 +10,20 @@ from fivefold.domain.paging import every_row
 from fivefold.store.levels.timeline import Clock
 from fivefold.store.tables.entities import Entity, ValueScore
 from fivefold.usecases.accounts.entity_types import define_type
+from fivefold.usecases.flows.runs.answering import answer_run, take_back_action
+from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.ingest.entities import put_entities
-from fivefold.usecases.ingest.facts import add_screening, set_tag
+from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
 from fivefold.usecases.ingest.links import LinkRow, put_links
 from fivefold.usecases.portfolio.timeline import list_events
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow, OwnerGiven
 from tests.store.plans import statements
 from tests.usecases import platforms
+from tests.usecases.flows.flowing import LARGE, FlowBank
+from tests.usecases.flows.test_calls import payment
+from tests.usecases.grouped import Circle
 
 NOW = platforms.NOW
 OF = ("customer", "a")
@@ -104,6 +109,63 @@ def test_links_stand_at_both_ends_and_one_that_never_held_was_taken_back(ours: C
     assert ("linked", "household", "shared", "H1", 1) in told("b", Clock.KNOWN)
     facts = list_events(ours, *OF, kinds=("facts",))
     assert {one.by for one in facts if one.kind == "linked"} == {"member:1"}
+
+
+@pytest.mark.postgresql
+def test_a_tag_that_gets_another_end_goes_on(ours: Context) -> None:
+    set_tag(ours.at(NOW - 2 * DAY_US), *OF, "watch", until_us=NOW + 3 * DAY_US)
+    kinds = ("tag_set", "tag_end_moved", "tag_ended")
+    events = [(one.kind, one.after) for one in list_events(ours.at(NOW + 5 * DAY_US), *OF, kinds=kinds)]
+    assert events == [("tag_ended", None), ("tag_end_moved", "2026-11-23"), ("tag_set", None)]
+    set_tag(ours.at(NOW + 6 * DAY_US), *OF, "watch")
+    assert next(one.kind for one in list_events(ours.at(NOW + 7 * DAY_US), *OF, kinds=kinds)) == "tag_set"
+
+
+@pytest.mark.postgresql
+def test_what_flows_did_and_people_answered_and_took_back_is_told(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE.replace("answers: {right: nothing", "answers: {right: flag"))
+    call_flow(bank.context, "large", *OF, payment(5000))
+    member = Context(engine, platforms.actor(bank.of, "member:2"), lambda: bank.now)
+    bank.now += 1
+    (run,) = bank.runs()
+    answer_run(member, Role.INVESTIGATOR, run.id, "right", "Known by telephone.")
+    bank.now += 1
+    take_back_action(member, next(each.id for each in bank.actions() if each.kind == "limit"), "Too low.")
+    told = {one.kind: one for one in list_events(bank.context, *OF, kinds=("flows",))}
+    shown = {(one.about, one.run) for one in told.values()}
+    assert shown == {("large", f"f:{run.id}")}
+    answer, back = told["flow_answered"], told["flow_taken_back"]
+    assert (answer.step, answer.after, answer.reason, answer.by) == ("ask", "right", "Known by telephone.", "member:2")
+    assert (back.step, back.after, back.reason, back.by) == ("bound", "limit daily 100.00 EUR", "Too low.", "member:2")
+    acted = {one.step: (one.after, one.by) for one in list_events(bank.context, *OF, kinds=("flow",))}
+    assert acted["flagged"] == ("status flagged", "flow:large")
+    assert acted.keys() == {"flagged", "note", "open", "tell", "bound"}
+    (opened,) = list_events(bank.context, *OF, kinds=("case_opened",))
+    assert opened.by == "flow:large"
+    flows = [one.kind for one in list_events(bank.context, *OF) if one.run is not None]
+    pages = every_row(lambda part: list_events(bank.context, *OF, part, kinds=("flows",)), 2)
+    assert [one.kind for one in pages] == flows
+    put_record(member, *OF, "case", RecordGiven(external_id="7", opened_us=bank.now))
+    assert {one.by for one in list_events(bank.context, *OF, kinds=("case_opened",))} == {None, "flow:large"}
+
+
+@pytest.mark.postgresql
+def test_who_entered_a_group_and_left_it_is_told(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    circle = Circle(bank)
+    circle.publish({"tag": "watch", "is": "present"})
+    circle.publish({"tag": "watch", "is": "present"}, "others")
+    set_tag(bank.context, *OF, "watch")
+    circle.settle()
+    bank.wait(1)
+    end_tag(bank.context, *OF, "watch")
+    circle.settle()
+    events = [(one.kind, one.about) for one in list_events(bank.context, *OF, kinds=("groups",))]
+    assert sorted(events[:2]) == [("group_left", "others"), ("group_left", "watched")]
+    assert sorted(events[2:]) == [("group_entered", "others"), ("group_entered", "watched")]
+    pages = every_row(lambda part: list_events(bank.context, *OF, part, kinds=("groups",)), 1)
+    assert [(one.kind, one.about) for one in pages] == events
 
 
 def test_a_kind_that_there_is_not_is_refused(ours: Context) -> None:
