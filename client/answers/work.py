@@ -102,7 +102,7 @@ class QueueItem(Answer):
 
 
 class QueueCount(Answer):
-    """The number of waiting items of a kind; `capped` if more wait than are counted."""
+    """The number of waiting items of a kind; `today` within 24 hours, `capped` if more wait than are counted."""
 
     kind: str
     overdue: int

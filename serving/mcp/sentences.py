@@ -200,9 +200,11 @@ def standing_sentence(who: str, standing: Content) -> str:
 
     >>> standing_sentence("c1", {"status": None, "limits": [], "reviews": []})
     'Nothing stands about c1 because of a flow.'
+    >>> standing_sentence("c1", {"status": None, "limits": [{"limit": "daily", "sets": "daily 50 EUR"}], "reviews": []})
+    'c1: daily 50 EUR.'
     """
     parts = [standing["status"]] if standing["status"] else []
-    parts += [f"{limit['limit']} {limit['sets']}" for limit in standing["limits"]]
+    parts += [str(limit["sets"]) for limit in standing["limits"]]
     parts += [f"to be reviewed by {_day(day)}" for day in standing["reviews"][:1]]
     return f"{who}: {'; '.join(parts)}." if parts else f"Nothing stands about {who} because of a flow."
 

@@ -153,9 +153,10 @@ class QueueItem:
 
 @dataclass(frozen=True, kw_only=True)
 class QueueCount:
-    """How many items of a kind wait: overdue, due within a day, and due later; of each kind up to 10,000.
+    """How many items of a kind wait: overdue, due within 24 hours, and due later; of each kind up to 10,000.
 
     Attributes:
+        today: due within the next 24 hours.
         capped: there are more than are counted.
     """
 

@@ -74,7 +74,7 @@ def list_queue(context: RequestContext, query: PageOfQueue) -> Page[QueueItem]:
 
 
 def count_queue(context: RequestContext, query: QueueQuery) -> list[QueueCount]:
-    """Count what waits for a person, by kind and by when it is due."""
+    """Count what waits for a person, by kind and by when it is due: overdue, `today` within 24 hours, or later."""
     return items.count_items(context, context.role, query.filters())
 
 

@@ -205,6 +205,19 @@ def test_a_call_is_the_same_however_its_transaction_is_spelt(engine: Engine, spe
     assert call_flow(bank.context, "large", "customer", "a", utc, "k2").number == other.number
 
 
+def test_who_answers_a_moment_later_reads_that_it_was_answered(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    asked, over = (call_flow(bank.context, "large", "customer", "a", payment(5000), key) for key in ("k1", "k2"))
+    answer_run(person(bank), Role.INVESTIGATOR, asked.number, "right", WHY)
+    with pytest.raises(ConflictError, match=f"ask of run f:{asked.number} was answered already"):
+        answer_run(person(bank, "member:3"), Role.INVESTIGATOR, asked.number, "wrong", WHY)
+    bank.now += 5 * HOUR_US
+    bank.work()
+    with pytest.raises(ConflictError, match="asks nobody, or does not any more: it is ended"):
+        answer_run(person(bank, "member:3"), Role.INVESTIGATOR, over.number, "wrong", WHY)
+
+
 def test_the_shadow_of_a_called_flow_runs_beside_it_and_nobody_answers_it(engine: Engine) -> None:
     bank = FlowBank(engine)
     bank.add_flow(LARGE)

@@ -22,6 +22,7 @@ from fivefold.store.flows.runs import (
     add_outcome,
     is_off,
     outcome_digests,
+    outcomes_of,
     run_numbered,
     version_and_flow,
 )
@@ -39,7 +40,7 @@ from fivefold.usecases.flows.runs.reviews import action_event, refuse_settled
 from fivefold.usecases.flows.runs.second_people import part_taken
 from fivefold.usecases.ingest.facts import end_of_tag, end_tag_in, live_tag_in, shorten_tag_in
 from fivefold.usecases.levels.lowering import Concern, LoweringGuard
-from fivefold.usecases.shared.actors import Role
+from fivefold.usecases.shared.actors import SYSTEM, Role
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
 
@@ -113,15 +114,24 @@ def answer_run(context: Context, role: Role, number: int, answer: str, reason: s
 
 def _asking_step(session: Session, run: FlowRun, now: int) -> str:
     """Give the step at which a locked run asks a person; ConflictError where nobody is asked now."""
-    if run.state != WAITING or not run.acting or run.stopped_at is None:
+    if run.state != WAITING or not run.acting or run.stopped_at is None or run.asks is None:
+        if (last := _last_answered(session, run)) is not None:
+            raise ConflictError(f"{last} of run f:{run.id} was answered already")
         raise ConflictError(f"run f:{run.id} asks nobody, or does not any more: it is {run.state}")
-    if run.asks is None:
-        raise ConflictError(f"{run.stopped_at} of run f:{run.id} was answered already")
     if run.due_us is None or run.due_us <= now:
         raise ConflictError(f"the time for an answer to run f:{run.id} was over at {second_text(run.due_us or now)}")
     if is_off(session, run.flow_id, locked=True):  # the answer would end the run, and do nothing
         raise ConflictError(f"run f:{run.id} asks nobody while its flow is switched off")
     return run.stopped_at
+
+
+def _last_answered(session: Session, run: FlowRun) -> str | None:
+    """Give the step of a run that a person answered last; None where nobody did, or it is a shadow's."""
+    steps = outcomes_of(session, [run.id]).get(run.id, {}) if run.acting else {}
+    answers = [
+        (outcome.at_us, step) for step, outcome in steps.items() if outcome.kind == PERSON and outcome.actor != SYSTEM
+    ]
+    return max(answers)[1] if answers else None
 
 
 def retry_run(context: Context, number: int) -> RunView:
