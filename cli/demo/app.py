@@ -6,6 +6,7 @@ import typer
 
 from fivefold.cli.demo import levels as demo_levels
 from fivefold.cli.demo import sample
+from fivefold.cli.serve import require_free
 from fivefold.cli.terminal import echo, load_model, open_registry, quoted
 from fivefold.cli.value_model import explain, score, train
 from fivefold.domain.clock import to_microseconds
@@ -34,6 +35,8 @@ def demo(
     port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 3000,
 ) -> None:
     """Show everything on simulated customers. Train, promote, score a file, explain one of them, serve a request."""
+    if serve:
+        require_free(sample.LOOPBACK, port)
     config = TrainingConfig()
     path = train.simulated_file()
     if open_registry(config.name).champion() is None:

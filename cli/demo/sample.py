@@ -13,8 +13,9 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
+from fivefold.cli.serve import require_free
 from fivefold.cli.terminal import actor, console, open_current_database
-from fivefold.domain.errors import FivefoldError
+from fivefold.domain.errors import ConfigError, FivefoldError
 from fivefold.domain.settings import read_settings
 
 ROWS = [
@@ -40,6 +41,7 @@ ROWS = [
     },
 ]
 QUERY = "/v4/scoring?as_of=2024-07-01"
+LOOPBACK = "127.0.0.1"
 START_SECONDS = 120
 """How long the service may take to start, on a machine that is quick."""
 AS_LONG_AS_BEFORE = 3.0
@@ -52,7 +54,7 @@ _STARTED = monotonic()
 def serve_once(port: int) -> None:
     """Start the service, post the sample, show the answer, stop the service."""
     secret = app_token()
-    port = port if _free(port) else any_port()
+    port = port if is_free(port) else any_port()
     console.print("Starting the service ...")
     with running(port):
         answer = _post(port, secret, "&explain=true")[0]
@@ -127,10 +129,14 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, log: Path) 
     while monotonic() < end and process.poll() is None:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
-                return
+                if process.poll() is None:
+                    return
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             sleep(0.5)
-    raise FivefoldError(f"the service did not become ready; its output is in {log}")
+    raise FivefoldError(
+        f"the service did not become ready on port {port}; its output is in {log}. Where the port is in use, choose "
+        "another one with --port"
+    )
 
 
 def _post(port: int, secret: str, more: str) -> Any:
@@ -139,13 +145,22 @@ def _post(port: int, secret: str, more: str) -> Any:
         json.dumps(ROWS).encode(),
         {"token": secret, "Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 (as above)
-        return json.load(answer)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 (as above)
+            return json.load(answer)
+    except urllib.error.HTTPError as error:  # the token and the model are our own, so ours would have answered
+        raise FivefoldError(
+            f"another service answers on port {port}, with status {error.code}; choose another port with --port"
+        ) from None
 
 
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
+def is_free(port: int) -> bool:
+    """Tell whether a service could listen on a port of the loopback address."""
+    try:
+        require_free(LOOPBACK, port)
+    except ConfigError:
+        return False
+    return True
 
 
 def any_port() -> int:

@@ -13,7 +13,7 @@ import pytest
 
 from fivefold.cli.demo import sample
 from fivefold.domain.errors import FivefoldError
-from tests.cli.running import succeed
+from tests.cli.running import run, succeed
 
 
 def test_the_call_can_be_pasted() -> None:
@@ -27,8 +27,8 @@ def test_a_free_port_is_found() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        assert not sample._free(taken.getsockname()[1])
-    assert sample._free(sample.any_port())
+        assert not sample.is_free(taken.getsockname()[1])
+    assert sample.is_free(sample.any_port())
 
 
 FAKE = """
@@ -94,6 +94,29 @@ def test_a_service_that_does_not_come_up_says_where_it_told_why(
     with pytest.raises(FivefoldError, match=f"its output is in {demo_var}/demo/service.log"):
         sample.serve_once(sample.any_port())
     assert [process.poll() is not None for process in started] == [True]
+
+
+def test_another_service_on_the_port_is_not_taken_for_its_own(
+    demo_var: Path, started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has other tokens, and so refuses ours."""
+    refusing = FAKE.replace("self.send_response(200)", "self.send_response(401 if self.command == 'POST' else 200)")
+    monkeypatch.setattr(sys.modules[__name__], "FAKE", refusing)
+    port = sample.any_port()
+    with pytest.raises(FivefoldError, match=f"another service answers on port {port}.* with --port"):
+        sample.serve_once(port)
+    assert [process.poll() is not None for process in started] == [True]
+
+
+def test_a_port_that_is_in_use_is_told_before_anything_is_trained(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = run(tmp_path, "demo", "--serve", "--port", port)
+    assert done.code != 0
+    assert f"port {port} of 127.0.0.1 is in use; choose another one with --port" in done.err
+    assert not (tmp_path / "demo").exists()
 
 
 def test_the_service_is_left_running_with_a_call_to_paste(registry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
