@@ -89,7 +89,13 @@ class Box:
 
 @dataclass(frozen=True, kw_only=True)
 class Label:
-    """The text of the ways between two boxes, around the place where their line passes."""
+    """The text of the ways between two boxes, around the place where their line passes.
+
+    Attributes:
+        of: the boxes.
+        texts: its lines.
+        labels: of each line, the labels that it is a part of; of the last one, where some are counted, those.
+    """
 
     of: Pair
     x: float
@@ -97,6 +103,7 @@ class Label:
     width: float
     height: float
     texts: tuple[str, ...]
+    labels: tuple[frozenset[str], ...]
 
     @property
     def middle(self) -> float:
@@ -146,6 +153,7 @@ class _Place:
     width: float
     height: float = 0.0
     texts: tuple[tuple[str, str], ...] = ()
+    labels: tuple[frozenset[str], ...] = ()
     x: float = 0.0
     above: list["_Place"] = field(default_factory=list)
     below: list["_Place"] = field(default_factory=list)
@@ -257,12 +265,21 @@ def _texts(node: Node) -> tuple[tuple[str, str], ...]:
 
 def _label_place(pair: Pair, layer: int, texts: Sequence[str]) -> _Place:
     begins = "· " if len(texts) > 1 else ""
-    lines = [row for each in texts[:MOST_LABELS] for row in _wrap_lines(begins + each, LABEL_COLUMNS, 2)]
+    lines = [
+        (row, frozenset({each})) for each in texts[:MOST_LABELS] for row in _wrap_lines(begins + each, LABEL_COLUMNS, 2)
+    ]
     if len(texts) > MOST_LABELS:
-        lines.append(f"+ {len(texts) - MOST_LABELS}")
-    width = CHARACTER_WIDTH * max(len(line) + sum(map(_is_wide, line)) for line in lines) + 8
+        lines.append((f"+ {len(texts) - MOST_LABELS}", frozenset(texts[MOST_LABELS:])))
+    width = CHARACTER_WIDTH * max(len(line) + sum(map(_is_wide, line)) for line, _ in lines) + 8
     height = LINE_HEIGHT * len(lines) + 4
-    return _Place(("label", *pair), layer, width, height, tuple(("label", line) for line in lines))
+    return _Place(
+        ("label", *pair),
+        layer,
+        width,
+        height,
+        tuple(("label", line) for line, _ in lines),
+        tuple(labels for _, labels in lines),
+    )
 
 
 def _layers(places: Mapping[_Key, _Place]) -> list[list[_Place]]:
@@ -384,6 +401,7 @@ def _label(place: _Place, tops: Sequence[float], bottoms: Sequence[float]) -> La
         width=place.width,
         height=place.height,
         texts=tuple(line for _, line in place.texts),
+        labels=place.labels,
     )
 
 

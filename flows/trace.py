@@ -13,6 +13,7 @@ from fivefold.flows.actions import Action, LimitAction, PersonRole, is_reversibl
 from fivefold.flows.analysis import inputs_of_step
 from fivefold.flows.asking.steps import AskingFlow, AskingPolicy, AskingRuleset, Valuing
 from fivefold.flows.asking.whys import StepReason, why_of_policy, why_of_ruleset, why_of_value
+from fivefold.flows.choices import ANSWERED, CAME_FROM, OTHERWISE, holds_words, unknown_words
 from fivefold.flows.language import (
     NOBODY,
     AskStep,
@@ -240,7 +241,7 @@ class _Explainer:
             why = self._asking(step, compiled, code, row, context)
         elif isinstance(step, PersonStep):
             answers = (*step.person.answers, NOBODY)
-            outcome = f"answered {answers[code]}" if code < len(step.person.answers) else _UNANSWERED[leads < 0]
+            outcome = f"{ANSWERED} {answers[code]}" if code < len(step.person.answers) else _UNANSWERED[leads < 0]
             why = StepReason(outcome, step.person.question, self._seen(self._described(step), row))
         elif isinstance(step, OutsideStep):
             assert isinstance(compiled, CompiledOutsideStep)
@@ -295,14 +296,12 @@ class _Explainer:
         shown = self._shown(step, decided)
         inputs_text = self._seen(shown.descriptions, row)
         if decided is None:
-            return StepReason("otherwise", f"none of {count} holds", inputs_text)
+            return StepReason(OTHERWISE, f"none of {count} holds", inputs_text)
         word = "way" if isinstance(step, RouteStep) else "row"
         if code < count:
-            return StepReason(f"{word} {decided + 1} holds, as {shown.condition}", shown.condition, inputs_text)
+            return StepReason(holds_words(word, decided + 1, shown.condition), shown.condition, inputs_text)
         missing = tuple(each.name for each in shown.descriptions if each.key in shown.keys and row[each.key] is None)
-        return StepReason(
-            f"it is not known whether {shown.condition} ({word} {decided + 1})", shown.condition, inputs_text, missing
-        )
+        return StepReason(unknown_words(word, decided + 1, shown.condition), shown.condition, inputs_text, missing)
 
     def _shown(self, step: RouteStep | TableStep, decided: int | None) -> "_Shown":
         """Prepare what is shown of a choice that one condition decided, or none, once."""
@@ -460,7 +459,7 @@ def _came(step: OutsideStep, compiled: CompiledOutsideStep, row: Mapping[str, An
     model = json.loads(row[compiled.model_column] or "null")
     if model is not None:
         explanation = read_model_asked(model).words
-    return f"came from {came}" + (f", as: {explanation}" if explanation else "")
+    return f"{CAME_FROM} {came}" + (f", as: {explanation}" if explanation else "")
 
 
 def _says_outputs(step: Any, code: int) -> bool:

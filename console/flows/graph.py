@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fivefold.charts.graphs import Box, Edge, EdgePath, GraphPlot, Label, Node, Pair, layered_graph
+from fivefold.charts.graphs import Box, Edge, EdgePath, GraphPlot, Label, Node, layered_graph
 from fivefold.console.texts import text
 from fivefold.domain.errors import InvalidRulesetError
+from fivefold.flows.choices import way_taken
 from fivefold.flows.language import EndStep, Flow, RouteStep, read_flow, ways_from
 from fivefold.flows.policies import flow_of_policy
 from fivefold.risk.engine.explain.describe import condition_words
@@ -16,7 +17,12 @@ from fivefold.risk.language.policy import read_policy
 
 @dataclass(frozen=True, kw_only=True)
 class StepLine:
-    """A step in the table beside the graph; `leads` are the labels of its ways and the titles of where they lead."""
+    """A step in the table beside the graph.
+
+    Attributes:
+        leads: the labels of its ways and the titles of where they lead.
+        taken: which of them a run took; None where it took none, or no run is shown.
+    """
 
     id: str
     title: str
@@ -24,6 +30,7 @@ class StepLine:
     rationale: str
     leads: tuple[tuple[str, str], ...]
     actions: tuple[str, ...]
+    taken: int | None = None
 
     @property
     def what(self) -> str:
@@ -44,7 +51,7 @@ class FlowPicture:
     plot: GraphPlot
     steps: tuple[StepLine, ...]
     passed: frozenset[str] | None = None
-    ways_taken: frozenset[Pair] = field(default_factory=frozenset)
+    ways_taken: frozenset[Edge] = field(default_factory=frozenset)
     stopped: str = ""
 
     def look_of_box(self, box: Box) -> str:
@@ -55,15 +62,16 @@ class FlowPicture:
 
     def look_of_line(self, line: EdgePath) -> str:
         """Give the class of a part of a line."""
-        return self._look(bool(line.of & self.ways_taken))
+        return self._look(any((way.source, way.target) in line.of for way in self.ways_taken))
 
-    def look_of_label(self, label: Label) -> str:
-        """Give the class of a label."""
-        return self._look(label.of in self.ways_taken)
+    def looks_of_label(self, label: Label) -> tuple[str, ...]:
+        """Give the class of each line of a label: of several ways between two steps, a run took one."""
+        taken = {way.label for way in self.ways_taken if (way.source, way.target) == label.of}
+        return tuple(self._look(bool(taken & labels)) for labels in label.labels)
 
     def look_of_arrow(self, box: Box) -> str:
         """Give the class of the arrow that enters a box."""
-        return self._look(any(target == box.id for _, target in self.ways_taken))
+        return self._look(any(way.target == box.id for way in self.ways_taken))
 
     def _look(self, is_lit: bool) -> str:
         if self.passed is None:
@@ -113,22 +121,23 @@ def picture_of(
     Args:
         flow: the flow.
         run: the steps of a run, in their order, as its record has them: its path is lit up; None for no run.
-        with_conditions: what must hold stands at the ways; left out for those who may not see versions of flows.
+        with_conditions: what must hold stands at the ways; those who may not see versions of flows read their numbers.
     """
-    leads = {
-        step.id: [(label, to) for label, to in _leads(flow, place, with_conditions=with_conditions) if to is not None]
+    taken = {} if run is None else {str(each["step"]): way_taken(flow, each) for each in run}
+    ways = {
+        step.id: [way for way in _leads(flow, place, with_conditions=with_conditions) if way.to is not None]
         for place, step in enumerate(flow.steps)
     }
-    steps = tuple(_steps(flow, leads))
-    ways = tuple(Edge(step, to, label) for step, led in leads.items() for label, to in led)
-    plot = layered_graph(_nodes(steps), ways)
+    steps = tuple(_steps(flow, ways, taken))
+    edges = {way.path: Edge(step, str(way.to), way.label) for step, led in ways.items() for way in led}
+    plot = layered_graph(_nodes(steps), tuple(edges.values()))
     if run is None:
         return FlowPicture(plot=plot, steps=steps)
     return FlowPicture(
         plot=plot,
         steps=steps,
-        passed=frozenset(str(each["step"]) for each in run),
-        ways_taken=frozenset((str(each["step"]), str(each["to"])) for each in run if each["to"] is not None),
+        passed=frozenset(taken),
+        ways_taken=frozenset(edges[path] for path in taken.values() if path is not None),
         stopped=str(run[-1]["step"]) if run else "",
     )
 
@@ -139,27 +148,38 @@ def _nodes(steps: Sequence[StepLine]) -> tuple[Node, ...]:
     )
 
 
-def _steps(flow: Flow, leads: Mapping[str, Sequence[tuple[str, str]]]) -> Iterator[StepLine]:
+def _steps(flow: Flow, ways: Mapping[str, Sequence["_Way"]], taken: Mapping[str, Path | None]) -> Iterator[StepLine]:
     titles = {step.id: step.title for step in flow.steps}
     actions = {action.id: action.title for action in flow.actions}
     for step in flow.steps:
         ends = step.end if isinstance(step, EndStep) else ()
+        paths = [way.path for way in ways[step.id]]
         yield StepLine(
             id=step.id,
             title=step.title,
             kind=step.kind,
             rationale=step.rationale or "",
-            leads=tuple((label, titles.get(to, to)) for label, to in leads[step.id]),
+            leads=tuple((way.label, titles.get(str(way.to), str(way.to))) for way in ways[step.id]),
             actions=tuple(actions.get(name, name) for name in ends),
+            taken=next((place for place, path in enumerate(paths) if path == taken.get(step.id)), None),
         )
 
 
-def _leads(flow: Flow, position: int, *, with_conditions: bool) -> Iterator[tuple[str, str | None]]:
-    """Give the label of each way from a step, and the step to which it leads; None behind the last one."""
+@dataclass(frozen=True)
+class _Way:
+    """A way from a step: where it is written, its label, and the step to which it leads; None behind the last one."""
+
+    path: Path
+    label: str
+    to: str | None
+
+
+def _leads(flow: Flow, position: int, *, with_conditions: bool) -> Iterator[_Way]:
     following = flow.steps[position + 1].id if position + 1 < len(flow.steps) else None
     for path, to in ways_from(flow, position):
         is_hidden = path[2] == "route" and not with_conditions
-        yield "" if is_hidden else _label(flow, path), following if to is None else to
+        label = text("way {number}", number=int(path[3]) + 1) if is_hidden else _label(flow, path)
+        yield _Way(path, label, following if to is None else to)
 
 
 def _label(flow: Flow, path: Path) -> str:

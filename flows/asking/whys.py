@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fivefold.domain.clock import second_text
 from fivefold.flows.asking.steps import STATUS_CODES, AskingPolicy, AskingRuleset, Valuing, outcome_of_row
+from fivefold.flows.choices import ASKED
 from fivefold.flows.steps import RowContext, one_row
 from fivefold.risk.engine.assessments import VERSIONS, Status
 from fivefold.risk.engine.explain.breakdown import explain_columns
@@ -35,7 +36,7 @@ class StepReason:
 
 def why_of_policy(compiled: AskingPolicy, code: int, base: str, context: RowContext | None) -> StepReason:
     """Say what a policy decided, or which rules that are unknown could change it."""
-    outcome = "asked" if code == 0 else "a rule that is unknown could change the action"
+    outcome = ASKED if code == 0 else "a rule that is unknown could change the action"
     name = compiled.program.policy.name
     if context is None:
         return StepReason(outcome, f"policy {name}")
@@ -50,7 +51,7 @@ def _unknown_of(decision: DecisionExplanation) -> tuple[str, ...]:
 
 
 _NO_LEVEL: Mapping[Status, str] = {
-    Status.ASSESSED: "asked",
+    Status.ASSESSED: ASKED,
     Status.FAILED: "it failed",
     Status.UNCLASSIFIED: "no tier owns the total",
     Status.UNDETERMINED: "it is not known whether it applies",

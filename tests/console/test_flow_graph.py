@@ -8,18 +8,29 @@ from fivefold.console.flows.graph import FlowPicture, picture_of, picture_of_tex
 from fivefold.console.rendering import environment
 from fivefold.flows.language import read_flow
 from fivefold.usecases.flows.asked_files import bundled_flows, flow_text
+from tests.usecases.flow_documents import ASKS, flow_document
 
 LIMITS = read_flow(flow_text("limits"))
 RUN = [
-    {"step": "usual", "to": "by-risk"},
-    {"step": "by-risk", "to": "ask"},
-    {"step": "ask", "to": None},
+    {"step": "usual", "to": "by-risk", "outcome": ""},
+    {"step": "by-risk", "to": "ask", "outcome": "way 1 holds, as level is critical"},
+    {"step": "ask", "to": None, "outcome": "waits for an answer"},
 ]
 
 
 def svg_of(picture: FlowPicture) -> ET.Element:
     macros = environment().get_template("flows/macros.html").make_module({"visit": None, "now_us": 0})
     return ET.fromstring(str(macros.drawn(picture, "The steps")))[0]  # type: ignore[attr-defined]  # a macro of the template
+
+
+def lit_words(picture: FlowPicture) -> list[tuple[tuple[str, str], str]]:
+    """The lines of labels that are lit, each with the steps that it is between."""
+    return [
+        (label.of, words)
+        for label in picture.plot.labels
+        for words, look in zip(label.texts, picture.looks_of_label(label), strict=True)
+        if look == "lit"
+    ]
 
 
 @pytest.mark.parametrize("name", bundled_flows())
@@ -52,11 +63,40 @@ def test_the_path_of_a_run_is_lit_and_all_else_is_dim() -> None:
     assert {look for step, look in looks.items() if step not in {"usual", "by-risk", "ask"}} == {"dim"}
     lit = {pair for line in picture.plot.lines if picture.look_of_line(line) == "lit" for pair in line.of}
     assert {("usual", "by-risk"), ("by-risk", "ask")} <= lit
-    assert {label.of for label in picture.plot.labels if picture.look_of_label(label) == "lit"} == {("by-risk", "ask")}
+    assert {of for of, *_ in lit_words(picture)} == {("by-risk", "ask")}
     assert {box.id for box in picture.plot.boxes if picture.look_of_arrow(box) == "lit"} == {"by-risk", "ask"}
     plain = picture_of(LIMITS)
     assert {plain.look_of_line(line) for line in plain.plot.lines} == {""}
     assert {plain.look_of_box(box) for box in plain.plot.boxes} == {""}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "with_conditions", "lit", "row"),
+    [
+        ("way 1 holds, as level is critical", True, "· level is critical", "level is critical"),
+        ("way 1 holds", False, "· way 1", "way 1"),
+        ("it is not known whether way 1 holds", False, "· not known", "not known"),
+    ],
+)
+def test_of_two_ways_to_one_step_the_one_that_was_taken_is_lit(
+    outcome: str, with_conditions: bool, lit: str, row: str
+) -> None:
+    run = [RUN[0], {**RUN[1], "outcome": outcome}, RUN[2]]
+    picture = picture_of(LIMITS, run, with_conditions=with_conditions)
+    assert lit_words(picture) == [(("by-risk", "ask"), lit)]
+    (line,) = [step for step in picture.steps if step.id == "by-risk"]
+    assert line.taken is not None
+    assert line.leads[line.taken][0] == row
+    table = environment().get_template("flows/macros.html").make_module({"visit": None, "now_us": 0})
+    assert f"<strong>{row}: " in str(table.step_table(picture))  # type: ignore[attr-defined]  # a macro of the template
+
+
+def test_a_way_without_words_is_lit_and_the_words_of_the_other_way_are_not() -> None:
+    document = flow_document(steps=[{**ASKS, "then": "done"}])
+    run = [{"step": "asks", "to": "done", "outcome": "asked"}, {"step": "done", "to": None, "outcome": "ended"}]
+    picture = picture_of(read_flow(document), run)
+    assert lit_words(picture) == []
+    assert {picture.look_of_line(line) for line in picture.plot.lines} == {"lit"}
 
 
 def test_what_cannot_be_read_is_not_drawn() -> None:

@@ -4,6 +4,8 @@ import copy
 
 from hypothesis import given
 
+from fivefold.flows.choices import CHOICES, step_without_conditions, way_taken
+from fivefold.flows.language import ways_from
 from fivefold.flows.steps import STOP, RowContext, Stop
 from fivefold.flows.trace import explain_run
 from fivefold.risk.facts.portfolio import error_of
@@ -37,6 +39,26 @@ def test_where_a_choice_is_undecided_what_was_missing_is_named(case: Case) -> No
         for step, (_, word) in zip(said.steps, book.passed, strict=True):
             is_missing = (word.startswith("unknown ") and word != "unknown amount") or word == "no value"
             assert bool(step.missing) == is_missing
+
+
+@given(case=cases())
+def test_the_record_says_which_way_was_taken_and_does_so_without_its_conditions_too(case: Case) -> None:
+    made = compiled(case)
+    for row in case.rows:
+        values = as_row(made, row)
+        for step in explain_run(made, values, asked_of(row)).as_json()["steps"]:
+            hidden, position = step_without_conditions(step), made.flow.positions[step["step"]]
+            path = way_taken(made.flow, step)
+            assert path == way_taken(made.flow, hidden)
+            if step["to"] is not None:
+                following = made.flow.steps[position + 1].id
+                ways = {path: to or following for path, to in ways_from(made.flow, position)}
+                assert path is not None
+                assert ways[path] == step["to"]
+            if step["kind"] in CHOICES and step["outcome"] != "otherwise":
+                assert step["asked"] not in f"{hidden['outcome']} {hidden['asked']}"
+                assert step["sentence"].count(step["asked"]) > hidden["sentence"].count(step["asked"])
+            assert hidden["seen"] == step["seen"] or "inner" in step
 
 
 @given(case=cases())

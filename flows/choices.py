@@ -1,0 +1,94 @@
+"""What a run says of a choice: which way or row it took, with the condition that decided, or without it."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fivefold.flows.language import Flow
+from fivefold.risk.language.documents import Path
+
+OTHERWISE: Final = "otherwise"
+ASKED: Final = "asked"
+CAME_FROM: Final = "came from"
+ANSWERED: Final = "answered"
+"""Beginnings of what a run says that a step came to."""
+CHOICES: Final = frozenset({"route", "table"})
+"""The kinds of steps that conditions decide."""
+
+_HOLDS: Final = re.compile(r"(way|row) ([0-9]+) holds(?:, as .*)?", re.DOTALL)
+_UNKNOWN: Final = re.compile(r"it is not known whether .* \((way|row) ([0-9]+)\)", re.DOTALL)
+
+
+def holds_words(word: str, number: int, condition: str) -> str:
+    """Say which way or row was taken, counted from 1, and why.
+
+    >>> holds_words("way", 2, "level is high")
+    'way 2 holds, as level is high'
+    """
+    return f"{word} {number} holds, as {condition}"
+
+
+def unknown_words(word: str, number: int, condition: str) -> str:
+    """Say which condition could not be decided.
+
+    >>> unknown_words("row", 1, "level is high")
+    'it is not known whether level is high (row 1)'
+    """
+    return f"it is not known whether {condition} ({word} {number})"
+
+
+def words_without_conditions(said: str) -> str:
+    """Leave the condition that could not be decided out of what is said of a run.
+
+    >>> words_without_conditions("Failed at Risk, as it is not known whether level is high (way 1): no action")
+    'Failed at Risk, as it is not known whether way 1 holds: no action'
+    """
+    return _UNKNOWN.sub(r"it is not known whether \1 \2 holds", said)
+
+
+def step_without_conditions(step: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave conditions out of a step of a run's record, and out of those of a flow that it asked; what it saw stays.
+
+    Args:
+        step: as `flows.trace.StepTrace.as_json` writes it.
+    """
+    outcome = words_without_conditions(step["outcome"])
+    asked, decided = step["asked"], _HOLDS.fullmatch(outcome)
+    if step["kind"] in CHOICES and outcome != OTHERWISE:
+        outcome, asked = f"{decided[1]} {decided[2]} holds" if decided else outcome, ""
+    sentence = step["sentence"]
+    for old, new in ((step["outcome"], outcome), (_as_sentence(step["outcome"]), _as_sentence(outcome))):
+        sentence = sentence.replace(old, new) if old else sentence
+    own = {"outcome": outcome, "asked": asked, "seen": words_without_conditions(step["seen"])}
+    inner = {"inner": [step_without_conditions(each) for each in step["inner"]]} if "inner" in step else {}
+    return {**step, **own, "sentence": words_without_conditions(sentence), **inner}
+
+
+def _as_sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def way_taken(flow: Flow, step: Mapping[str, Any]) -> Path | None:
+    """Give where the way that a run took from a step is written; None where the run stopped there.
+
+    Args:
+        flow: the flow.
+        step: of the run's record, with its conditions or without them.
+    """
+    if step["to"] is None:
+        return None
+    position, said = flow.positions[step["step"]], step["outcome"]
+    kind, held = flow.steps[position].kind, _HOLDS.fullmatch(said)
+    tail: Path = ("then",) if _is_known(kind, said) else ("on_unknown",)
+    if kind == "route":
+        known = ("route", int(held[2]) - 1, "to") if held else ("otherwise",)
+        tail = known if held or said == OTHERWISE else ("on_unknown",)
+    elif kind == "person":
+        answer = said.removeprefix(f"{ANSWERED} ")
+        tail = ("person", "otherwise") if answer == said else ("person", "answers", answer)
+    return ("steps", position, *tail)
+
+
+def _is_known(kind: str, said: str) -> bool:
+    """Tell whether a step that is no choice came to something."""
+    return kind in {"calculate", "table"} or said in {"", ASKED} or said.startswith(CAME_FROM)
