@@ -21,14 +21,15 @@ from fivefold.usecases.flows.runs.answering import (
     retry_run,
     take_back_action,
 )
+from fivefold.usecases.flows.runs.disclosure import run_seen_by, runs_seen_by
 from fivefold.usecases.flows.runs.reading import RunFilters, RunLine, RunView, search_runs, view_run
 from fivefold.usecases.flows.runs.reviews import finish_review
+from fivefold.usecases.shared.actors import OF_VERSIONS
 
 RUNS: Final = "/console/flow-runs"
 FILTERS: Final = ("flow", "state", "at", "type", "external_id", "acting", "since", "until")
 STATES: Final = ("waiting", "failed", "quarantined", "ended", "running", "queued")
 ACTING: Final = {"": None, "acts": True, "shadow": False}
-READS_VERSIONS: Final = "GET /v1/flows/{flow}/versions/{number}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +90,7 @@ def show_runs(visit: Visit) -> Rendered:
     )
     problem = ""
     try:
-        runs = search_runs(visit, filters, visit.part("flow-runs"))
+        runs = runs_seen_by(visit.role, search_runs(visit, filters, visit.part("flow-runs")))
     except NotFoundError as missing:
         runs, problem = Page[RunLine](), str(missing)
     page = RunsPage(
@@ -104,11 +105,11 @@ def show_runs(visit: Visit) -> Rendered:
 
 
 def show_run(visit: Visit) -> Rendered:
-    """Show one run; what did not hold is left out for those who do not see versions of flows."""
-    run = view_run(visit, _number(visit))
+    """Show one run; conditions are left out for those who do not see versions of flows."""
+    run = run_seen_by(visit, visit.role, view_run(visit, _number(visit)))
     flow = analyse_canonical_flow(read_flow_version(visit, run.flow, run.version).canonical).flow
     steps = [] if run.why is None else run.why["steps"]
-    picture = picture_of(flow, steps, with_conditions=visit.may(READS_VERSIONS))
+    picture = picture_of(flow, steps, with_conditions=visit.role in OF_VERSIONS)
     steps_by_id = {each.id: each for each in picture.steps}
     leads: tuple[tuple[str, str], ...] = ()
     if run.question is not None:

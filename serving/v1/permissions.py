@@ -21,10 +21,10 @@ from fivefold.serving.v1.recourse import challenges, statement, what_if
 from fivefold.serving.v1.route import Route, Work
 from fivefold.serving.v1.rulesets import activations, points, references, rulesets, tables
 from fivefold.serving.v1.webhooks import webhooks
-from fivefold.usecases.shared.actors import OF_MEMBERS, OF_RISK, Role
+from fivefold.usecases.shared.actors import OF_MEMBERS, OF_RISK, OF_VERSIONS, Role
 
 ADMINS = frozenset({Role.ADMIN})
-PUBLISHERS = frozenset({Role.PUBLISHER, Role.ADMIN})
+PUBLISHERS = OF_VERSIONS
 """Authors of rulesets, who see drafts and thresholds too."""
 FEEDERS = frozenset({Role.APP, Role.ADMIN})
 """Programs that send facts."""

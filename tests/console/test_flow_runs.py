@@ -96,6 +96,26 @@ def test_a_person_answers_with_a_reason_and_what_follows_is_taken_back(place: Pl
     assert "Status Flagged" not in investigator.go(PAGE).text
 
 
+HIGH = {"sum": "amount", "over": "90 days", "where": {"field": "operation", "equals": "CASH"}}
+
+
+def test_conditions_are_read_by_those_alone_who_see_versions(place: Place) -> None:
+    ways = [{"when": {"field": "country", "equals": "IR"}, "to": "ask"}, {"when": {**HIGH, "below": 777}, "to": "ask"}]
+    document = asking("Asked", {**ROUTE, "route": ways})
+    activate_flow(Context(place.engine, place.actor("admin")), "asked", made(place, document), WHY)
+    number = call_flow(Context(place.engine, place.actor("publisher")), "asked", "customer", CUSTOMER).number
+    for role, sees in (("investigator", False), ("approver", False), ("publisher", True)):
+        run = place.good("GET", f"/v1/flow-runs/{number}", role=role)
+        step, page = run["why"]["steps"][0], Visitor(place).sign_in(role).go(f"{RUNS}/{number}").text
+        assert ("777" in str(run), "777" in page, "CASH" in str(run), "CASH" in page) == (sees,) * 4
+        assert ("country is" in step["seen"], step["to"]) == (True, "ask")
+        if not sees:
+            assert (step["outcome"], step["asked"]) == ("way 2 holds", "")
+            assert "Way 2 holds; goes to ask" in step["sentence"]
+            assert "of what the rule counts" in step["seen"]
+            assert "way 2: A person looks taken" in page
+
+
 def test_who_answers_second_reads_what_they_wrote(place: Place, run: int) -> None:
     first, second = (Visitor(place).sign_in("investigator").go(f"{RUNS}/{run}") for _ in range(2))
     first.submit("/answer", answer="yes", reason="Their passport is new.")

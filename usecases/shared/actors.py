@@ -40,3 +40,5 @@ OF_MEMBERS = frozenset(Role) - {Role.APP}
 """Roles of people: one person asks and another approves, so they must be known."""
 OF_RISK = OF_MEMBERS - {Role.COMMERCIAL}
 """Roles of people who see levels and their data; the others see only the value of customers."""
+OF_VERSIONS = frozenset({Role.PUBLISHER, Role.ADMIN})
+"""Roles that see versions of rulesets, policies and flows, and so every condition and threshold."""

@@ -5,7 +5,6 @@ from typing import Any, Self
 from pydantic import Field
 
 from fivefold.domain.paging import Page
-from fivefold.serving.v1.levels.levels import SEE_EVERYTHING
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.schemas import BigNumber, MomentGiven, RequestModel, ResponseModel, Text
@@ -16,7 +15,7 @@ from fivefold.usecases.decisions.decide import DecisionMade
 from fivefold.usecases.decisions.read import DecisionReasons
 from fivefold.usecases.decisions.search import DecisionFilters, DecisionFound
 from fivefold.usecases.levels.read import Freshness
-from fivefold.usecases.shared.actors import Role
+from fivefold.usecases.shared.actors import OF_VERSIONS, Role
 from fivefold.usecases.shared.api_fields import Moment, StoredObject
 
 
@@ -128,7 +127,7 @@ def _for(context: RequestContext, decision: DecisionMade) -> DecisionAnswer:
         return DecisionForApps.model_validate(fields)
     reasons = decision_reading.view_decision(context, decision.number)
     fields |= {"actor": decision.actor, "reasons": reasons, "answer": decision.answer}
-    return (DecisionForPublishers if context.role in SEE_EVERYTHING else DecisionForPeople).model_validate(fields)
+    return (DecisionForPublishers if context.role in OF_VERSIONS else DecisionForPeople).model_validate(fields)
 
 
 def _fields(decision: DecisionMade) -> dict[str, Any]:

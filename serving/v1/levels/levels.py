@@ -16,11 +16,9 @@ from fivefold.usecases.portfolio import differences
 from fivefold.usecases.portfolio import sources as behind
 from fivefold.usecases.portfolio.differences import AssessmentDifference
 from fivefold.usecases.portfolio.sources import AssessmentSources
-from fivefold.usecases.shared.actors import Role
+from fivefold.usecases.shared.actors import OF_VERSIONS, Role
 from fivefold.usecases.shared.api_fields import Moment, StoredObject
 
-SEE_EVERYTHING = frozenset({Role.PUBLISHER, Role.ADMIN})
-"""Authors of rulesets know all conditions anyway."""
 Numbered = Annotated[Text, Field(max_length=30)]
 
 
@@ -133,7 +131,7 @@ def level_for(context: RequestContext, level: LevelView) -> LevelAnswer:
         "failing": level.problem is not None,
         "reasons": reasons,
     }
-    return (LevelForPublishers if context.role in SEE_EVERYTHING else LevelForPeople).model_validate(fields)
+    return (LevelForPublishers if context.role in OF_VERSIONS else LevelForPeople).model_validate(fields)
 
 
 def read_history(context: RequestContext, type_: Text, external_id: Text, query: PageQuery) -> Page[HistoryLine]:

@@ -82,4 +82,8 @@ def test_of_a_step_that_failed_a_program_is_told_which_one_alone(place: Place) -
     assert (run["state"], run["error"]) == ("failed", "the step home failed")
     assert [each["action"] for each in run["taken"]] == ["look"]
     shown = place.good("GET", f"/v1/flow-runs/{run['run']}", role="investigator")
-    assert "it is not known whether" in shown["error"]
+    said = "Failed at Where they live, as it is not known whether way 1 holds: Review tomorrow"
+    assert (shown["error"], shown["why"]["line"]) == (said, said)
+    assert [each["error"] for each in place.good("GET", "/v1/flow-runs", role="approver")] == [said]
+    whole = place.good("GET", f"/v1/flow-runs/{run['run']}", role="publisher")
+    assert "it is not known whether value score is above 1 (way 1)" in whole["error"]
