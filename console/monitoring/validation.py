@@ -72,7 +72,7 @@ class ValidationPage:
         quarters: the present one and those before it, the latest first.
         under_way: validations that a worker makes, or will make.
         evidence: that was asked for lately; none for those who do not see it.
-        work: of the time of the validation that looks furthest; without one of the last 90 days.
+        work: of the time of the validation that looks furthest; without one of the last 90 days, today's among them.
         reached: the triggers that are reached now.
         points: validations, the one that looks furthest first.
         least: confirmed, or alerts with an outcome, that a figure must rest on.
@@ -166,8 +166,9 @@ def show_found(visit: Visit) -> Rendered:
 
 
 def _work(visit: Visit, point: ValidationPoint | None) -> WorkFigures:
-    now = visit.now()
-    begins, ends = (now - WORK_DAYS * DAY_US, now) if point is None else (point.begins, point.ends)
+    """Give the figures of a validation's time; without one those of whole days, up to the end of today in UTC."""
+    tomorrow = (visit.now() // DAY_US + 1) * DAY_US
+    begins, ends = (tomorrow - WORK_DAYS * DAY_US, tomorrow) if point is None else (point.begins, point.ends)
     return read_work_figures(visit, begins, ends)
 
 

@@ -6,17 +6,22 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from fivefold.console.visit import Visit
 from fivefold.domain.clock import DAY_US, HOUR_US, parse_moment
+from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.events import EvidenceJob, ValidationJob, ValidationRun
 from fivefold.store.tables.levels import OverrideRow
 from fivefold.store.tables.rulesets import Family, RulesetVersion
 from fivefold.usecases.evidence.archive import check_archive
 from fivefold.usecases.evidence.jobs import request_evidence, run_next_evidence
+from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.monitoring.validation_jobs import request_validation, run_next_validation
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.entity_checks import EntityRow
 from fivefold.usecases.shared.inputs import read_quarter
 from tests.console.test_queries import count
 from tests.console.visitors import ORIGIN, Visitor
@@ -176,6 +181,25 @@ def test_a_person_who_wrote_none_of_its_rulesets_signs_a_validation_off_once(pla
     assert (again.status_code, "was signed off already" in again.text) == (409, True)
     actions = [each["action"] for each in place.good("GET", "/v1/audit", role="admin", params={"limit": 1000})]
     assert actions.count("validation.signed_off") == 1
+
+
+def test_without_a_validation_what_was_decided_today_counts_and_the_caption_has_the_time_of_the_figures(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = parse_moment("2027-01-15T13:30:00Z", "now")
+    monkeypatch.setattr(Visit, "now", lambda _: now)
+    put_entities(Context(place.engine, place.actor("admin", THEIRS)), "customer", [EntityRow("mine", {})])
+    with Session(place.engine) as session, session.begin():
+        of = session.scalars(select(Entity).where(Entity.external_id == "mine")).one()
+        words = {"level": 1, "reason": "because", "requested_by": "member:1", "state": "refused"}
+        times = {"requested_us": now - 2 * HOUR_US, "decided_us": now - HOUR_US}
+        session.add(OverrideRow(organisation_id=of.organisation_id, entity_id=of.id, **words, **times))
+    visitor = Visitor(place).sign_in("admin", THEIRS).go(PAGE)
+    assert "What was decided from 18 October 2026 to today" in visitor.text
+    assert "Overrides, until another person decided 1 1.0 hours" in visitor.text
+    asked = {"begins": "2026-10-18", "ends": "2027-01-16"}
+    shown = place.good("GET", "/v1/work-figures", params=asked, token=place.tokens[THEIRS, "admin"])
+    assert [each["decided"] for each in shown["figures"]] == [1, 0, 0, 0, 0]
 
 
 def test_time_to_decide_says_what_is_not_known_and_is_no_zero(place: Place) -> None:
