@@ -100,8 +100,8 @@ class _Numbered(Canvas):  # type: ignore[misc]  # of a library without types
 
 
 def paragraph(written: str, style: str = "plain") -> Any:
-    """Give a paragraph of plain text; a style is plain, strong, dense, head (of dense ones), title or foot."""
-    return Paragraph(_with_fonts(written), _styles()[style])
+    """Give plain text with its lines; a style is plain, strong, dense, head (of dense ones), title or foot."""
+    return Paragraph("<br/>".join(map(_with_fonts, written.splitlines())), _styles()[style])
 
 
 def _with_fonts(written: str) -> str:

@@ -82,6 +82,11 @@ def test_a_long_value_goes_on_on_the_next_page(long: str) -> None:
     assert pages_of(pdf.pdf_of(export, "UTC")) > 2
 
 
+def test_what_a_person_wrote_keeps_its_lines_and_paragraphs() -> None:
+    one, four = (pdf.paragraph(written) for written in ("One. Two.", "One.\r\n\r\nTwo & <b>\n  three."))
+    assert [each.wrap(400, 400)[1] for each in (one, four)] == [12, 48]
+
+
 def test_letters_that_the_font_lacks_are_of_another_font_or_said_by_their_number() -> None:
     assert pdf._with_fonts("Żółć Ωμέγα Жук <b> & →") == "Żółć Ωμέγα Жук &lt;b&gt; &amp; →"
     assert pdf._with_fonts("王") == '<font name="STSong-Light">王</font>'
