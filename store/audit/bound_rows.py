@@ -17,8 +17,8 @@ from fivefold.store.audit.history import line_of
 from fivefold.store.sql.arrays import array_text
 
 ROWS_AT_A_TIME: Final = 1_000
-Digests = Mapping[str, Mapping[str, str]]
-"""Digests of rows by the names of their tables, and in these by the names of rows."""
+Digests = Mapping[str, Mapping[str, str | None]]
+"""Digests of rows by the names of their tables, and in these by the names of rows; None for a row that was deleted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +171,57 @@ _ALL = (
         entities=(),
     ),
     BoundTable(
+        name="members",
+        columns=("id", "organisation_id", "name", "roles", "created_us", "left_us", "account"),
+        entities=(),
+    ),
+    BoundTable(
+        name="tokens",
+        columns=(
+            "id", "organisation_id", "sha256", "label", "role", "member_id", "plan", "mcp_changes", "created_us",
+            "expires_us", "revoked_us",
+        ),
+        entities=(),
+    ),
+    BoundTable(
+        name="token_requests",
+        columns=(
+            "id", "organisation_id", "member_id", "role", "plan", "label", "expires_days", "mcp_changes",
+            "half_sha256", "state", "asked_by", "asked_us", "decided_by", "decided_us", "token_id",
+        ),
+        entities=(),
+    ),
+    BoundTable(
+        name="endpoints",
+        columns=("id", "organisation_id", "url", "kinds", "secrets", "enabled", "private_allowed", "created_us"),
+        entities=(),
+    ),
+    BoundTable(
+        name="backtests",
+        columns=(
+            "id", "organisation_id", "family_id", "proposal_id", "type_id", "content_hash", "canonical",
+            "requested_by", "requested_us", "state", "finished_us", "report", "error",
+        ),
+        expressions={"state": "CASE WHEN r.state NOT IN ('queued', 'running') THEN r.state END"},
+        entities=(),
+    ),
+    BoundTable(
+        name="policies",
+        columns=(
+            "id", "organisation_id", "name", "number", "document", "canonical", "content_hash", "state", "written_by",
+            "written_us", "approved_by", "approved_us",
+        ),
+        entities=(),
+    ),
+    BoundTable(
+        name="group_versions",
+        columns=(
+            "id", "group_id", "organisation_id", "number", "document", "canonical", "content_hash", "state",
+            "written_by", "written_us", "approved_by", "approved_us",
+        ),
+        entities=(),
+    ),
+    BoundTable(
         name="flows",
         columns=(
             "id", "organisation_id", "type_id", "name", "active_version_id", "shadow_version_id", "revision",
@@ -223,8 +274,9 @@ TABLES: Final[Mapping[str, BoundTable]] = {table.name: table for table in _ALL}
 """Every table whose rows are bound.
 
 When an entity is erased, its proposals are kept but emptied, and the entity is kept under another name. The progress of
-activations, the time when entities were noted, and the worker that carries on a run of a flow are not bound: workers
-and files write these all the time. A run is bound after its facts were read, and its state after it ended.
+activations and backtests, the time when entities were noted, and the worker that carries on a run of a flow are not
+bound: workers and files write these all the time. A run is bound after its facts were read, and its state after it
+ended, as that of a backtest.
 """
 
 
@@ -257,7 +309,7 @@ def merge_digests(*parts: Digests) -> Digests:
     >>> merge_digests({"tags": {"1.2": "a"}}, {"tags": {"1.3": "b"}}, {})
     {'tags': {'1.2': 'a', '1.3': 'b'}}
     """
-    tables: dict[str, dict[str, str]] = {}
+    tables: dict[str, dict[str, str | None]] = {}
     for part in parts:
         for table, rows in part.items():
             tables.setdefault(table, {}).update(rows)

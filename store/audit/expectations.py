@@ -23,14 +23,12 @@ class SealedBatch:
 
 @dataclass(frozen=True)
 class ExpectedDecision:
-    """A decision as its entry records it; the digests are None after their erasure."""
+    """A decision as its entry records it, by its columns; texts by their digests, which are None once erased."""
 
     id: int
     organisation_id: int
     number: int
-    action: str
-    inputs: str | None
-    answer: str | None
+    content: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -50,8 +48,7 @@ class Expectations:
         self._database.executescript(
             "CREATE TABLE sealed (kind TEXT, batch INTEGER, organisation_id INTEGER, number INTEGER, count INTEGER,"
             " digest TEXT, salt TEXT, marks TEXT, PRIMARY KEY (kind, batch)) WITHOUT ROWID;"
-            "CREATE TABLE decisions (id INTEGER PRIMARY KEY, organisation_id INTEGER, number INTEGER, action TEXT,"
-            " inputs TEXT, answer TEXT);"
+            "CREATE TABLE decisions (id INTEGER PRIMARY KEY, organisation_id INTEGER, number INTEGER, content TEXT);"
             "CREATE TABLE row_entries (kind TEXT, organisation_id INTEGER, subject TEXT, number INTEGER, content TEXT,"
             " PRIMARY KEY (kind, organisation_id, subject)) WITHOUT ROWID;"
             "CREATE TABLE erased_entities (organisation_id INTEGER, entity_id INTEGER,"
@@ -76,9 +73,8 @@ class Expectations:
 
     def add_decision(self, decision: ExpectedDecision) -> None:
         """Expect a decision."""
-        self._database.execute(
-            "INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?, ?, ?)", tuple(vars(decision).values())
-        )
+        row = (decision.id, decision.organisation_id, decision.number, json.dumps(decision.content))
+        self._database.execute("INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?)", row)
 
     def add_row(self, kind: str, organisation_id: int, subject: str, number: int, content: Mapping[str, Any]) -> None:
         """Expect a row; a later entry about the same row replaces an earlier one."""
@@ -133,7 +129,7 @@ class Expectations:
     def decisions(self) -> Iterator[ExpectedDecision]:
         """Yield the decisions that are expected, by their numbers."""
         for row in self._database.execute("SELECT * FROM decisions ORDER BY id"):
-            yield ExpectedDecision(*row)
+            yield ExpectedDecision(row[0], row[1], row[2], json.loads(row[3]))
 
     def emptied_without_erasure(self) -> Iterator[tuple[int, int]]:
         """Yield organisation and number of entries whose values are missing without an erasure that explains it."""

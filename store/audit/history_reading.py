@@ -176,9 +176,9 @@ def transitions_alone(connection: Connection, organisation_id: int | None = None
 
 
 def decisions(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
-    """Stream decisions by their numbers: the bound columns, and whether the entity was erased."""
+    """Stream decisions by their numbers, each with whether its entity was erased."""
     query = (
-        "SELECT d.id, d.organisation_id, d.action, d.inputs, d.answer, e.erased_us FROM decisions d"
+        "SELECT d.*, e.erased_us FROM decisions d"
         " LEFT JOIN entities e ON e.id = d.entity_id WHERE TRUE{of} ORDER BY d.id"
     )
     yield from _streamed(connection, text(query.format(of=_only(organisation_id, "d.organisation_id"))))
@@ -186,7 +186,7 @@ def decisions(connection: Connection, organisation_id: int | None = None) -> Ite
 
 def list_versions(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
     """Stream the versions of lists."""
-    query = "SELECT organisation_id, name, since_us, title, source, members, purpose FROM list_versions WHERE TRUE{of}"
+    query = "SELECT * FROM list_versions WHERE TRUE{of}"
     yield from _streamed(connection, text(query.format(of=_only(organisation_id, "organisation_id"))))
 
 

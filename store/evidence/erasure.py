@@ -191,8 +191,11 @@ def open_challenge(session: Session, entity_ids: Sequence[int]) -> Challenge | N
     return session.scalar(statement.order_by(Challenge.id).limit(1))
 
 
-def erase(session: Session, entities: Sequence[Entity], now_us: int) -> list[int]:
-    """Erase entities everywhere except in the values of the audit log; return the numbers of the emptied proposals."""
+def erase(session: Session, entities: Sequence[Entity], now_us: int) -> dict[str, list[int]]:
+    """Erase entities everywhere except in the values of the audit log.
+
+    Returns the numbers of the rows that stay, changed, by tables: the entities, and what named them.
+    """
     ids = [entity.id for entity in entities]
     for entity in entities:
         entity.external_id, entity.hold_reason = erased_name(entity.id), None
@@ -213,8 +216,8 @@ def erase(session: Session, entities: Sequence[Entity], now_us: int) -> list[int
     emptied = {"subject": "erased", "content": {}, "reach": {}, "reason": "erased", "decision_reason": None}
     session.execute(proposals.values(**emptied, state=state), execution_options=_UNSEEN)
     forget_answers(session, entities[0].organisation_id)
-    forget_entities(session, entities[0].organisation_id, ids)
-    return _proposals_about(session, ids)
+    backtests = forget_entities(session, entities[0].organisation_id, ids)
+    return {"entities": ids, "proposals": _proposals_about(session, ids), "backtests": backtests}
 
 
 _UNSEEN = {"synchronize_session": False}

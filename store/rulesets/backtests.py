@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.audit.history import new_salt
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.sql.json_text import report_json
 from fivefold.store.sql.keyset import rows_of, scalars_of
@@ -81,13 +82,21 @@ def backtests_of(session: Session, family_id: int, part: Part = WHOLE) -> Page[B
     return scalars_of(session, statement, (Backtest.id,), part, descending=True)
 
 
-def forget_entities(session: Session, organisation_id: int, entity_ids: Collection[int]) -> None:
-    """Remove entities from reports, which name those that change most and those that could not be assessed."""
+def forget_entities(session: Session, organisation_id: int, entity_ids: Collection[int]) -> list[int]:
+    """Remove entities from reports, which name those that change most and those that could not be assessed.
+
+    Returns the numbers of the backtests whose reports named one.
+    """
+    changed_numbers = []
     rows = session.scalars(
         select(Backtest).where(Backtest.organisation_id == organisation_id, Backtest.report.is_not(None))
     )
     for row in rows:
-        row.report = without_entities(row.report or "", entity_ids)
+        report = without_entities(row.report or "", entity_ids)
+        if report != row.report:
+            row.report, row.salt = report, new_salt()  # without it, former digests reveal nothing
+            changed_numbers.append(row.id)
+    return changed_numbers
 
 
 def without_erased(session: Session, report: str) -> str:

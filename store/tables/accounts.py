@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from fivefold.store.audit.history import SALT_CHARACTERS, new_salt
 from fivefold.store.sql.json_text import JSONText
 
 NAMING = {
@@ -76,6 +77,7 @@ class Token(Base):
     expires_us: Mapped[int | None] = mapped_column(BigInteger)
     revoked_us: Mapped[int | None] = mapped_column(BigInteger)
     last_used_us: Mapped[int | None] = mapped_column(BigInteger)
+    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
 class TokenRequest(Base):
@@ -109,6 +111,7 @@ class TokenRequest(Base):
     decided_by: Mapped[str | None] = mapped_column(Text)
     decided_us: Mapped[int | None] = mapped_column(BigInteger)
     token_id: Mapped[int | None] = mapped_column(ForeignKey("tokens.id"))
+    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
 class Member(Base):
@@ -133,6 +136,7 @@ class Member(Base):
     left_us: Mapped[int | None] = mapped_column(BigInteger)
     zone: Mapped[str | None] = mapped_column(String(NAME_CHARACTERS))
     account: Mapped[str | None] = mapped_column(Text)
+    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
 class ConsoleSession(Base):

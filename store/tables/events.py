@@ -17,6 +17,7 @@ from sqlalchemy import (
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.orm import Mapped, mapped_column
 
+from fivefold.store.audit.history import SALT_CHARACTERS, new_salt
 from fivefold.store.sql.json_text import JSONText, report_json
 from fivefold.store.tables.accounts import COUNTED, HASH_CHARACTERS, NAME_CHARACTERS, Base
 from fivefold.store.tables.entities import BIG
@@ -60,6 +61,7 @@ class Endpoint(Base):
     private_allowed: Mapped[bool] = mapped_column(Boolean)
     planned_id: Mapped[int] = mapped_column(BIG)
     created_us: Mapped[int] = mapped_column(BigInteger)
+    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
 class Delivery(Base):
@@ -112,6 +114,7 @@ class Policy(Base):
     written_us: Mapped[int] = mapped_column(BigInteger)
     approved_by: Mapped[str | None] = mapped_column(Text)
     approved_us: Mapped[int | None] = mapped_column(BigInteger)
+    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
 class Decision(Base):

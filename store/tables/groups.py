@@ -4,6 +4,7 @@ from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Index, 
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.orm import Mapped, mapped_column
 
+from fivefold.store.audit.history import SALT_CHARACTERS, new_salt
 from fivefold.store.tables.accounts import HASH_CHARACTERS, NAME_CHARACTERS, Base
 from fivefold.store.tables.entities import BIG
 
@@ -47,6 +48,7 @@ class GroupVersion(Base):
     written_us: Mapped[int] = mapped_column(BigInteger)
     approved_by: Mapped[str | None] = mapped_column(Text)
     approved_us: Mapped[int | None] = mapped_column(BigInteger)
+    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
 class GroupMember(Base):

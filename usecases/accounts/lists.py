@@ -227,7 +227,11 @@ def _record(session: Session, context: Context, new: Sequence[ListVersionRow], t
                 digest_of([row.title, row.source, *([] if row.purpose is None else [row.purpose])]) for row in new
             ],
         },
-        details={"since_us": [row.since_us for row in new], "touched": touched_count},
+        details={
+            "since_us": [row.since_us for row in new],
+            "created_us": [row.created_us for row in new],
+            "touched": touched_count,
+        },
     )
 
 

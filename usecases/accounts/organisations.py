@@ -22,6 +22,7 @@ from fivefold.store.accounts.members import (
     member_numbered,
     members_of,
 )
+from fivefold.store.audit.bound_rows import digests, merge_digests
 from fivefold.store.sql.database import add_alone, reading, writing
 from fivefold.store.tables.accounts import NAME_CHARACTERS, Member
 from fivefold.usecases.shared.actors import OF_MEMBERS, SYSTEM, Actor
@@ -193,7 +194,8 @@ def _record(
     """Record a change of a member; only the name is personal."""
     details = {"roles": member.roles, "roles_lost": list(lost), "tokens_ended": list(ended)}
     subject = ("member", member.id)
-    context.record(session, action, subject, after=after, details=details)
+    rows = merge_digests(digests(session, "members", [member.id]), digests(session, "tokens", ended))
+    context.record(session, action, subject, after=after, details=details, rows=rows)
 
 
 def _line(member: Member) -> MemberLine:

@@ -19,6 +19,7 @@ from fivefold.domain.errors import ConfigError, ConflictError, IdentityError, St
 from fivefold.domain.settings import OpenIdSettings
 from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.members import locked_member, member_named, member_of_account
+from fivefold.store.audit.bound_rows import digests
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.accounts import ConsoleSession, Member, Organisation, Token
 from fivefold.usecases.accounts.credentials import Credential, credential_of, find_credential, hash_of
@@ -119,9 +120,13 @@ def _member_of_identity(
             " membership and adds it again lets this one sign in."
         )
     named_member.account = account
-    details = {"subject": identity.subject}
     record(
-        session, Actor(organisation_id, SYSTEM), "member.account_bound", ("member", named_member.id), details=details
+        session,
+        Actor(organisation_id, SYSTEM),
+        "member.account_bound",
+        ("member", named_member.id),
+        details={"subject": identity.subject},
+        rows=digests(session, "members", [named_member.id]),
     )
     return named_member
 
@@ -186,7 +191,8 @@ def _token_of_identity(session: Session, member: Member, role: str, plan: str, n
     organisation = session.get_one(Organisation, member.organisation_id).name
     after = {"organisation": organisation, "label": token.label, **audit_details(token)}
     of = Actor(member.organisation_id, SYSTEM)
-    record(session, of, "token.created", ("token", token.id), after=after, details=audit_details(token))
+    rows = digests(session, "tokens", [token.id])
+    record(session, of, "token.created", ("token", token.id), after=after, details=audit_details(token), rows=rows)
     return token
 
 

@@ -18,6 +18,7 @@ from fivefold.domain.paging import WHOLE, Page, Part, page_among
 from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.members import locked_member
 from fivefold.store.accounts.plans import Plan, plan_named
+from fivefold.store.audit.bound_rows import digests, merge_digests
 from fivefold.store.tables.accounts import Member, Token, TokenRequest, Usage
 from fivefold.usecases.accounts.credentials import hash_of, hash_of_halves, month_of, token_state
 from fivefold.usecases.accounts.organisations import refuse_long_name
@@ -158,8 +159,14 @@ def revoke_token(context: Context, number: int) -> None:
             return
         token.revoked_us = now
         session.flush()
-        about = ("token", number)
-        context.record(session, "token.revoked", about, before={"revoked_us": None}, after={"revoked_us": now})
+        context.record(
+            session,
+            "token.revoked",
+            ("token", number),
+            before={"revoked_us": None},
+            after={"revoked_us": now},
+            rows=digests(session, "tokens", [number]),
+        )
 
 
 def list_requests(context: Context, state: str | None = None, part: Part = WHOLE) -> Page[TokenRequestLine]:
@@ -249,7 +256,8 @@ def approve_token(context: Context, plans: Mapping[str, Plan], number: int) -> H
         session.flush()
         details = {**audit_details(token), "request": row.id, "asked_by": row.asked_by}
         after = {"label": row.label, **audit_details(token)}
-        context.record(session, "token.created", ("token", token.id), after=after, details=details)
+        rows = merge_digests(digests(session, "tokens", [token.id]), digests(session, "token_requests", [row.id]))
+        context.record(session, "token.created", ("token", token.id), after=after, details=details, rows=rows)
         return HalfOfSecret(request=_line(row, name or None), half=half)
 
 
@@ -306,7 +314,8 @@ def _record(
 ) -> None:
     details = {"role": row.role, "plan": row.plan, "member": row.member_id, "expires_days": row.expires_days}
     details |= {"mcp_changes": row.mcp_changes}
-    context.record(session, action, ("token_request", row.id), after=after, details=details)
+    rows = digests(session, "token_requests", [row.id])
+    context.record(session, action, ("token_request", row.id), after=after, details=details, rows=rows)
 
 
 def _token(token: Token, member: str | None, usage: Usage | None, now_us: int) -> TokenShown:

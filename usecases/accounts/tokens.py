@@ -11,6 +11,7 @@ from fivefold.domain.errors import ConfigError
 from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.members import member_named
 from fivefold.store.accounts.plans import MOST_DAYS, Plan, plan_named
+from fivefold.store.audit.bound_rows import digests
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.accounts import Member, Token
 from fivefold.usecases.accounts.credentials import hash_of, token_state
@@ -88,6 +89,7 @@ def create_token(
             ("token", token.id),
             after={"organisation": organisation, "label": label, **audit_details(token)},
             details=audit_details(token),
+            rows=digests(session, "tokens", [token.id]),
         )
         return token.id, secret
 
@@ -147,6 +149,7 @@ def revoke_token(engine: Engine, token_id: int, *, actor: str = SYSTEM) -> None:
             ("token", token_id),
             before={"revoked_us": None},
             after={"revoked_us": now},
+            rows=digests(session, "tokens", [token_id]),
         )
 
 

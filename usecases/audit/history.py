@@ -34,6 +34,10 @@ _ACTIONS = {
 }
 _READ = {*_ACTIONS, *ROW_ACTIONS, "decision.made", REPAIRED}
 """Actions whose values after the change are compared with history; other entries are read if they bind rows."""
+_DECIDED: Final = ("policy_id", "entity_id", "assessment_number", "value_as_of_us", "at_us", "action")
+"""Columns of a decision that its entry has in its details."""
+_DIGESTED: Final = ("inputs", "answer", "decision_key")
+"""Columns of a decision that its entry has the digests of among its values: these are erased with the entity."""
 _HAS_ROWS = f'"{ROWS}"'
 _FIELDS_OF_A_NAME = {TRANSACTIONS: 1, ASSESSMENTS: 2}
 _RANGES = re.compile(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*")
@@ -121,9 +125,11 @@ class HistoryCheck:
         self._expected.add_sealed(_ACTIONS[row["action"]], sealed)
 
     def _decision(self, row: Row, details: Row, after: Row) -> None:
-        digests = after.get("inputs"), after.get("answer")
+        """Expect every column of a decision; its actor is the entry's."""
         of, number = row["organisation_id"], row["number"]
-        self._expected.add_decision(ExpectedDecision(int(row["subject_id"]), of, number, details["action"], *digests))
+        content = {name: details[name] for name in _DECIDED} | {"actor": row["actor"], "organisation_id": of}
+        content |= {name: after.get(name) for name in _DIGESTED}
+        self._expected.add_decision(ExpectedDecision(int(row["subject_id"]), of, number, content))
 
     def _erased(self, row: Row, details: Row) -> None:
         of = row["organisation_id"]
@@ -218,8 +224,9 @@ class HistoryCheck:
             if head is None or head["id"] != expected.id:
                 self._report(expected.organisation_id, expected.number, f"decision {expected.id} is missing")
                 continue
-            if not _matches(head, expected):
-                self._report(expected.organisation_id, expected.number, f"decision {expected.id} was changed")
+            if other := _differing(head, expected.content):
+                problem = f"decision {expected.id} was changed since: {', '.join(other)}"
+                self._report(expected.organisation_id, expected.number, problem)
             head = next(stored, None)
         while head is not None:
             self._report(head["organisation_id"], 0, f"no entry says that decision {head['id']} was made")
@@ -250,12 +257,14 @@ def _some(names: Iterable[str]) -> str:
     return first + (f" and {more:,} more" if more else "")
 
 
-def _matches(row: Row, expected: ExpectedDecision) -> bool:
-    same: bool = (row["action"], row["organisation_id"]) == (expected.action, expected.organisation_id)
-    if row["erased_us"] is not None:
-        return same
-    texts = ((row["inputs"], expected.inputs), (row["answer"], expected.answer))
-    return same and all(text is not None and sha256(text.encode()).hexdigest() == digest for text, digest in texts)
+def _differing(row: Row, content: Row) -> list[str]:
+    """Name the columns of a decision that are not as recorded; its texts are gone once its entity is erased."""
+    stored = {name: row[name] for name in content}
+    stored |= {name: None if row[name] is None else sha256(row[name].encode()).hexdigest() for name in _DIGESTED}
+    is_erased = row["erased_us"] is not None
+    expected = {**content, **dict.fromkeys(_DIGESTED)} if is_erased else content
+    lacking = [] if is_erased else [name for name in ("inputs", "answer") if row[name] is None]
+    return sorted({*lacking, *(name for name, value in stored.items() if value != expected[name])})
 
 
 class StandingCheck:
@@ -290,6 +299,8 @@ class StandingCheck:
             other.append("organisation_id")
         if row["type_id"] != row["entity_type_id"]:
             other.append("type_id")
+        if bool(row["erased"]) != (row["erased_us"] is not None):
+            other.append("erased")
         expected = self._expected_standing(row)
         if expected is not None:
             pairs = zip(standings.COLUMNS, expected, strict=True)

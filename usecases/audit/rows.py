@@ -45,16 +45,20 @@ class RowCheck:
         else:
             self._override(row, details, after)
 
-    def digests(self, row: Row, rows: Mapping[str, Mapping[str, str]]) -> None:
-        """Take the digests of rows that the call of an entry wrote, by table and name; KeyError as above."""
+    def digests(self, row: Row, rows: bound_rows.Digests) -> None:
+        """Take the digests of rows that the call of an entry wrote or deleted; KeyError as above."""
         for table, row_digests in rows.items():
             kind = _kind(bound_rows.TABLES[table])
             for name, digest in row_digests.items():
-                self._expected.add_row(kind, row["organisation_id"], name, row["number"], {"content": digest})
+                if digest is None:
+                    self._expected.take_row(kind, row["organisation_id"], name)
+                else:
+                    self._expected.add_row(kind, row["organisation_id"], name, row["number"], {"content": digest})
 
     def _list(self, row: Row, details: Row, after: Row) -> None:
         for place, since_us in enumerate(details["since_us"]):
             content = {name: after[name][place] for name in ("members", "words") if name in after}
+            content["created_us"] = details["created_us"][place]
             key = (LISTS, row["organisation_id"], _version(row["subject_id"], int(since_us)))
             self._expected.add_row(*key, row["number"], content)
 
@@ -63,7 +67,8 @@ class RowCheck:
         of, number, state = row["organisation_id"], row["subject_id"], row["action"].removeprefix("override.")
         if state == "requested":
             content = {name: details[name] for name in ("entity_id", "level", "until_us")}
-            content |= {"state": state, "requested_by": row["actor"], "decided_by": None, "revoked_by": None}
+            later = dict.fromkeys(column for columns in _ACTS.values() for column in columns)
+            content |= {"state": state, "requested_by": row["actor"], **later}
             content |= _act_fields(after, "requested_us", "reason")
             self._expected.add_row(OVERRIDES, of, number, row["number"], content)
             return
@@ -128,10 +133,11 @@ def _digest(text: str | None) -> str | None:
     return None if text is None else sha256(str(text).encode()).hexdigest()
 
 
-def _of_list(row: Row) -> dict[str, str | None]:
+def _of_list(row: Row) -> Row:
     try:
         members = digest_of(json.loads(row["members"]))
     except (TypeError, ValueError):  # it was tampered with, and is not a list of text any more
         members = None
     purpose = [row["purpose"]] if row["purpose"] is not None else []
-    return {"members": members, "words": digest_of([row["title"], row["source"], *purpose])}
+    words = digest_of([row["title"], row["source"], *purpose])
+    return {"members": members, "words": words, "created_us": row["created_us"]}

@@ -18,6 +18,7 @@ from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.accounts.organisation import settings_row
+from fivefold.store.audit.bound_rows import digests
 from fivefold.store.rulesets.backtests import (
     backtest_numbered,
     backtests_of,
@@ -116,7 +117,8 @@ def _record(session: Session, backtest: Backtest, action: str, actor: str, after
     )
     details = {**whose, "content_hash": backtest.content_hash}
     of = ("backtest", backtest.id)
-    record(session, Actor(backtest.organisation_id, actor), action, of, after=after, details=details)
+    rows = digests(session, "backtests", [backtest.id])
+    record(session, Actor(backtest.organisation_id, actor), action, of, after=after, details=details, rows=rows)
 
 
 def list_backtests(context: Context, family: str, part: Part = WHOLE) -> Page[BacktestLine]:

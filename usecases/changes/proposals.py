@@ -5,7 +5,7 @@ end of an override below the rules' level, which raises the level. A change of f
 lower a level (`usecases.levels.lowering`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from functools import partial
 from typing import Annotated, Any
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.organisation import lock_deciding
-from fivefold.store.audit.bound_rows import digests
+from fivefold.store.audit.bound_rows import digests, merge_digests
 from fivefold.store.ingest.entities import lock_entities, names_of_entities
 from fivefold.store.rulesets.activations import count_of_type
 from fivefold.store.rulesets.proposals import (
@@ -204,7 +204,8 @@ def _request_backtests(
             session.add(backtest)
             session.flush()
             details = {"proposal_id": row.id, "content_hash": backtest.content_hash}
-            context.record(session, "backtest.requested", ("backtest", backtest.id), details=details)
+            rows = digests(session, "backtests", [backtest.id])
+            context.record(session, "backtest.requested", ("backtest", backtest.id), details=details, rows=rows)
 
 
 def request_proposal_backtests(context: Context, number: int) -> ProposalLine:
@@ -345,12 +346,12 @@ def refuse_proposal(context: Context, number: int, reason: str, role: Role = Rol
         if row.proposed_by != context.actor.name:
             _refuse_role(row, role, _REFUSERS)
         _decide(row, WITHDRAWN if row.proposed_by == context.actor.name else REFUSED, context, why, now)
-        for backtest in backtests_of_proposal(session, number):
-            if backtest.state in _UNDER_WAY:
-                backtest.state, backtest.error = "cancelled", f"proposal {number} was {row.state}"
-                backtest.lease_until_us, backtest.finished_us = None, now
+        cancelled_backtests = [each for each in backtests_of_proposal(session, number) if each.state in _UNDER_WAY]
+        for backtest in cancelled_backtests:
+            backtest.state, backtest.error = "cancelled", f"proposal {number} was {row.state}"
+            backtest.lease_until_us, backtest.finished_us = None, now
         session.flush()
-        _record(session, context, f"proposal.{row.state}", row, {"reason": why})
+        _record(session, context, f"proposal.{row.state}", row, {"reason": why}, cancelled_backtests)
         return _line(session, row)
 
 
@@ -420,13 +421,21 @@ def _line(session: Session, row: Proposal) -> ProposalLine:
     )
 
 
-def _record(session: Session, context: Context, action: str, row: Proposal, after: dict[str, str]) -> None:
-    """Record an act on a proposal."""
+def _record(
+    session: Session,
+    context: Context,
+    action: str,
+    row: Proposal,
+    after: dict[str, str],
+    changed_backtests: Sequence[Backtest] = (),
+) -> None:
+    """Record an act on a proposal, and the backtests that it changed."""
+    backtests = digests(session, "backtests", [each.id for each in changed_backtests])
     context.record(
         session,
         action,
         ("proposal", row.id),
         after=after,
         details={"kind": row.kind, "proposed_by": row.proposed_by},
-        rows=digests(session, "proposals", [row.id]),
+        rows=merge_digests(digests(session, "proposals", [row.id]), backtests),
     )

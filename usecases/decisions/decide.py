@@ -22,6 +22,7 @@ from fivefold.risk.compiler.analysis import analyse_canonical_policy
 from fivefold.risk.engine.explain.policies import DecisionExplanation, explain_decisions
 from fivefold.risk.engine.policy_program import policy_program_for
 from fivefold.risk.facts.portfolio import ListVersion
+from fivefold.store.audit.stored_texts import canonical_of
 from fivefold.store.decisions.decisions import (
     DecisionSubjects,
     EntityState,
@@ -155,7 +156,7 @@ def decide(
         NotFoundError: there is no such entity, or no active policy of that name.
         ConfigError: the policy is for another entity type, or the key cannot be kept.
         InvalidDataError: the transaction cannot be read.
-        ConflictError: something else was decided under the key.
+        ConflictError: something else was decided under the key, or the text of the policy was changed.
         InvalidRulesetError: something that the policy reads is not there, such as a list.
     """
     request = _DecisionRequest(
@@ -254,7 +255,8 @@ def _subjects_and_policy(
     parties = subjects_of(session, context.organisation_id, request.type_name, request.external_id, request.policy)
     if parties.policy is None:
         raise NotFoundError(f"there is no active policy {request.policy!r}")
-    decides_on = analyse_canonical_policy(parties.policy.canonical).policy.entity_type
+    canonical = canonical_of(parties.policy, f"the policy {request.policy}")
+    decides_on = analyse_canonical_policy(canonical).policy.entity_type
     if decides_on != request.type_name:
         raise ConfigError(f"the policy {request.policy} decides on entities of the type {decides_on} alone")
     return parties, parties.policy
@@ -322,7 +324,7 @@ def _store(context: Context, request: _DecisionRequest, decision: _Decision, *, 
             return None
         if request.freshness is Freshness.REFRESH and not assessed:
             due.mark(session, [decision.subject], Reason.VIEW, decision.at_us)
-        _record(session, context, decision, number)
+        _record(session, context, decision, number, request.key)
     return DecisionMade(
         number=number,
         repeated=False,
@@ -334,16 +336,22 @@ def _store(context: Context, request: _DecisionRequest, decision: _Decision, *, 
     )
 
 
-def _record(session: Session, context: Context, decision: _Decision, number: int) -> None:
+def _record(session: Session, context: Context, decision: _Decision, number: int, key: str | None) -> None:
+    """Record every column of a decision: what may be personal as digests, which are erased with it."""
     name, version = decision.policy
-    digests = {
-        name: sha256(text.encode()).hexdigest()
-        for name, text in (("inputs", decision.inputs), ("answer", decision.answer))
+    texts = {"inputs": decision.inputs, "answer": decision.answer, "decision_key": key}
+    digests = {column: sha256(text.encode()).hexdigest() for column, text in texts.items() if text is not None}
+    columns = {
+        "policy_id": decision.policy_id,
+        "entity_id": decision.subject.entity_id,
+        "assessment_number": decision.number_of_assessment,
+        "value_as_of_us": decision.value_as_of_us,
+        "at_us": decision.at_us,
     }
     context.record(
         session,
         "decision.made",
         ("decision", number),
         after=digests,
-        details={"policy": name, "version": version, "action": decision.action},
+        details={"policy": name, "version": version, "action": decision.action, **columns},
     )

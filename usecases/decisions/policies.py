@@ -1,5 +1,6 @@
 """Policies: a version is proposed by one person and approved by another; from then on it decides, alone of its name."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,8 @@ from fivefold.risk.language import policy as language
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.reading import read_document
 from fivefold.store.accounts.organisation import settings_row
-from fivefold.store.audit.bound_rows import Digests
+from fivefold.store.audit.bound_rows import Digests, digests, merge_digests
+from fivefold.store.audit.stored_texts import canonical_of
 from fivefold.store.decisions.decisions import (
     ACTIVE,
     PROPOSED,
@@ -118,7 +120,7 @@ def propose_policy(
         session.add(row)
         session.flush()
         doubts = {"accept_warnings": accepted} if findings else {}
-        _record(session, context, "policy.proposed", row, {"reason": why, **doubts}, written)
+        _record(session, context, "policy.proposed", row, {"reason": why, **doubts}, (row,), written)
         return policy_line(row)
 
 
@@ -172,7 +174,8 @@ def approve_policy(context: Context, name: str, number: int, reason: str) -> Pol
         ConfigError: there is no reason.
         NotFoundError: there is no such version.
         ConflictError: it is not proposed any more, its writer approves it, or a newer one is active; or it is for
-            commerce, and reads what has become `aml` since; or a flow that asks it could not run any more.
+            commerce, and reads what has become `aml` since; or a flow that asks it could not run any more; or its
+            text was changed.
     """
     now = context.now()
     why = checked_reason(reason)
@@ -183,11 +186,13 @@ def approve_policy(context: Context, name: str, number: int, reason: str) -> Pol
         _refuse_approval(session, row, before, context)
         if before is not None:
             before.state = RETIRED
+        canonical_of(row, f"the policy {name}")
         row.state, row.approved_by, row.approved_us = ACTIVE, context.actor.name, now
         refuse_feeding_commerce(session, context.organisation_id)
         refuse_unusable_flows(session, context.organisation_id)
         replaced = None if before is None else before.number
-        _record(session, context, "policy.approved", row, {"reason": why}, replaced=replaced)
+        changed_rows = (row,) if before is None else (before, row)
+        _record(session, context, "policy.approved", row, {"reason": why}, changed_rows, replaced=replaced)
         return policy_line(row)
 
 
@@ -239,7 +244,7 @@ def _retired(session: Session, context: Context, row: Policy, why: str) -> Polic
         raise ConflictError(f"version {row.number} of {row.name} is retired already")
     was, row.state = row.state, RETIRED
     session.flush()
-    _record(session, context, "policy.retired", row, {"reason": why}, was=was)
+    _record(session, context, "policy.retired", row, {"reason": why}, (row,), was=was)
     return policy_line(row)
 
 
@@ -285,7 +290,8 @@ def _record(
     action: str,
     row: Policy,
     after: dict[str, Any],
-    rows: Digests | None = None,
+    changed_rows: Sequence[Policy],
+    others: Digests | None = None,
     **details: Any,
 ) -> None:
     context.record(
@@ -294,5 +300,5 @@ def _record(
         ("policy", row.id),
         after=after,
         details={"policy": row.name, "version": row.number, "content_hash": row.content_hash, **details},
-        rows=rows,
+        rows=merge_digests(digests(session, "policies", [each.id for each in changed_rows]), others or {}),
     )

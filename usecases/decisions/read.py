@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.analysis import AnalysedPolicy, analyse_canonical_policy
@@ -19,8 +21,10 @@ from fivefold.risk.engine.explain.policies import OUTCOMES
 from fivefold.risk.engine.policy_program import PolicyOutcome
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.policy import PolicyRule
+from fivefold.store.audit.stored_texts import canonical_of
 from fivefold.store.decisions.decisions import decision_numbered, decisions_of
 from fivefold.store.ingest.entities import entity_named
+from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.events import Decision
 from fivefold.store.tables.events import Policy as PolicyRow
 from fivefold.usecases.decisions.decide import ENGINE, DecisionMade, decision_view, outcome_and_answer
@@ -87,26 +91,43 @@ _NUMBER = re.compile("[0-9]{1,18}")
 def replay_decision(context: Context, number: int) -> Replayed:
     """Make a decision again from its recorded inputs and versions, and compare the bytes of the answer.
 
+    It is the same only if its moment, entity, policy and action are those that were recorded too.
+
     Raises:
         NotFoundError: there is no such decision.
-        ConflictError: what it was made from was erased.
+        ConflictError: what it was made from was erased, or was changed.
     """
     with context.reading() as session:
         decision = decision_numbered(session, context.organisation_id, number)
         if decision.inputs is None or decision.answer is None:
             raise ConflictError(f"decision {number} was erased: what it was made from is gone")
         policy = session.get_one(PolicyRow, decision.policy_id)
+        canonical = canonical_of(policy, f"the policy {policy.name}")
         inputs, replay_inputs = read_inputs(decision.inputs, decision.at_us, str(decision.entity_id))
         versions = list_versions_used(session, context.organisation_id, replay_inputs["lists"])
-        replayed = outcome_and_answer(policy.canonical, versions, inputs, replay_inputs)[1]
+        replayed = outcome_and_answer(canonical, versions, inputs, replay_inputs)[1]
         return Replayed(
             assessment=f"d:{number}",
-            same=replayed == decision.answer,
+            same=replayed == decision.answer and _is_as_recorded(session, decision, policy, replay_inputs),
             stored=decision.answer,
             breakdown_now=replayed,
             engine=json.loads(decision.answer)["engine"],
             engine_now=ENGINE,
         )
+
+
+def _is_as_recorded(session: Session, decision: Decision, policy: PolicyRow, recorded: Mapping[str, Any]) -> bool:
+    """Return whether moment, entity, policy and action of a decision are those of its recorded inputs and answer."""
+    entity = session.get_one(Entity, decision.entity_id)
+    answer = json.loads(decision.answer or "{}")
+    pairs = (
+        (decision.at_us, recorded["at_us"]),
+        (entity.external_id, recorded["entity"]["external_id"]),
+        (policy.name, recorded["policy"]["name"]),
+        (policy.number, recorded["policy"]["version"]),
+        (decision.action, answer["action"]),
+    )
+    return all(stored == said for stored, said in pairs)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -188,7 +188,7 @@ def _erase(session: Session, context: Context, entities: Sequence[Entity], now: 
     batches = history_reading.batches_of(session, ids)
     linked_before = reached_by(session, [subject_of(entity) for entity in entities], now)  # before their links go
     sharing = one_of_each_sharing(session, ids, now)  # through them those are found who were too many until now
-    proposals = erasing.erase(session, entities, now)
+    changed_rows = erasing.erase(session, entities, now)
     mark_linked(session, [*owners, *subjects(session, sharing)], Reason.ATTRIBUTE, now, before=linked_before)
     numbers = sorted({*about, *_seal_again(session, context, batches)})
     entries = erase_values(session, context.organisation_id, numbers, now)
@@ -197,7 +197,7 @@ def _erase(session: Session, context: Context, entities: Sequence[Entity], now: 
         "entity.erased",
         ("entity", ids[0]),
         details={"entities": list(ids), "entries": entries, "values": ranges_text(numbers)},
-        rows=merge_digests(digests(session, "proposals", proposals), digests(session, "entities", ids)),
+        rows=merge_digests(*(digests(session, table, keys) for table, keys in changed_rows.items())),
     )
     return ErasureResult(ids, entries)
 

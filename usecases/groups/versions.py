@@ -14,7 +14,7 @@ from fivefold.flows.groups.language import Group, tag_of_group
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.reading import read_document
 from fivefold.store.accounts.organisation import settings_row
-from fivefold.store.audit.bound_rows import Digests
+from fivefold.store.audit.bound_rows import Digests, digests, merge_digests
 from fivefold.store.groups import groups as stored
 from fivefold.store.groups.groups import ACTIVE, PROPOSED, RETIRED, GroupVersionRow
 from fivefold.store.ingest.entities import type_named
@@ -121,7 +121,7 @@ def propose_group(
         if expected_newest is not None and row.version.number != expected_newest + 1:
             raise ConflictError(f"another person proposed version {row.version.number - 1} of {group.name}")
         doubts = {"accept_warnings": accepted} if findings else {}
-        _record(session, context, "group.proposed", row, {"reason": why, **doubts}, written)
+        _record(session, context, "group.proposed", row, {"reason": why, **doubts}, others=written)
         return group_line(row)
 
 
@@ -229,7 +229,9 @@ def approve_group(context: Context, name: str, number: int, reason: str) -> Grou
         refuse_groups_awaited(session, context.organisation_id)
         touched = _mark(session, context, row, now)
         replaced = None if before is None else before.number
-        _record(session, context, "group.approved", row, {"reason": why}, replaced=replaced, touched=touched)
+        others = None if before is None else digests(session, "group_versions", [before.id])
+        about = {"replaced": replaced, "touched": touched}
+        _record(session, context, "group.approved", row, {"reason": why}, others=others, **about)
         return group_line(row)
 
 
@@ -336,7 +338,7 @@ def _record(
     action: str,
     row: GroupVersionRow,
     after: dict[str, Any],
-    rows: Digests | None = None,
+    others: Digests | None = None,
     **details: Any,
 ) -> None:
     version, group, _ = row
@@ -346,5 +348,5 @@ def _record(
         ("group", group.id),
         after=after,
         details={"group": group.name, "version": version.number, "content_hash": version.content_hash, **details},
-        rows=rows,
+        rows=merge_digests(digests(session, "group_versions", [version.id]), others or {}),
     )

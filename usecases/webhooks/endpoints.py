@@ -13,6 +13,7 @@ from fivefold.domain.clock import HOUR_US
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.domain.text import perhaps
+from fivefold.store.audit.bound_rows import digests
 from fivefold.store.audit.chain import digest_of
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import Entity
@@ -297,7 +298,8 @@ def _checked_kinds(kinds: Sequence[str]) -> list[str]:
 def record_endpoint_change(
     session: Session, context: Context, endpoint: Endpoint, action: str, **values: Unpack[EntryValues]
 ) -> None:
-    """Record a change of an endpoint in the audit log, as the last thing in the transaction."""
+    """Record a change of an endpoint in the audit log, or that it was removed, as the last thing in the transaction."""
+    values["rows"] = digests(session, "endpoints", [endpoint.id]) or {"endpoints": {str(endpoint.id): None}}
     context.record(session, f"webhook.{action}", ("endpoint", endpoint.id), **values)
 
 
@@ -377,7 +379,6 @@ def replay_dead_letters(
         again = endpoints.replay(session, endpoint.id, numbers, now, dead_only=dead_only)
         if again:
             details = {"first": again[0], "last": again[-1], "dead_only": dead_only or numbers is None}
-            record_endpoint_change(
-                session, context, endpoint, "replayed", details=details, bulk=(len(again), digest_of(again))
-            )
+            about, bulk = ("endpoint", endpoint.id), (len(again), digest_of(again))
+            context.record(session, "webhook.replayed", about, details=details, bulk=bulk)
         return len(again)

@@ -66,6 +66,7 @@ def _members() -> None:
         sa.Column("left_us", sa.BigInteger()),
         sa.Column("zone", sa.String(200)),
         sa.Column("account", sa.Text()),
+        sa.Column("salt", sa.String(32)),
         sa.UniqueConstraint("organisation_id", "name"),
     )
     op.create_index("ix_members_organisation_id_account", "members", ["organisation_id", "account"], unique=True)
@@ -98,6 +99,7 @@ def _tokens() -> None:
         sa.Column("expires_us", sa.BigInteger()),
         sa.Column("revoked_us", sa.BigInteger()),
         sa.Column("last_used_us", sa.BigInteger()),
+        sa.Column("salt", sa.String(32)),
         sa.CheckConstraint(
             "role IN ('app', 'commercial', 'investigator', 'approver', 'publisher', 'admin')", name="role"
         ),
@@ -140,6 +142,7 @@ def _token_requests() -> None:
         sa.Column("decided_by", sa.Text()),
         sa.Column("decided_us", sa.BigInteger()),
         sa.Column("token_id", sa.Integer(), sa.ForeignKey("tokens.id")),
+        sa.Column("salt", sa.String(32)),
         sa.CheckConstraint("state IN ('asked', 'made', 'refused')", name="state"),
     )
     op.create_index("ix_token_requests_organisation_id_id", "token_requests", ["organisation_id", "id"])

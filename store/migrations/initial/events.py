@@ -48,6 +48,7 @@ def _endpoints() -> None:
         sa.Column("private_allowed", sa.Boolean(), nullable=False),
         sa.Column("planned_id", BIG, nullable=False),
         sa.Column("created_us", sa.BigInteger(), nullable=False),
+        sa.Column("salt", sa.String(32)),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_endpoints_organisation_id", "endpoints", ["organisation_id"])
@@ -106,6 +107,7 @@ def _policies() -> None:
         sa.Column("written_us", sa.BigInteger(), nullable=False),
         sa.Column("approved_by", sa.Text()),
         sa.Column("approved_us", sa.BigInteger()),
+        sa.Column("salt", sa.String(32)),
         sa.UniqueConstraint("organisation_id", "name", "number"),
     )
 

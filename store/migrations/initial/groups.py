@@ -84,6 +84,7 @@ def _group_versions() -> None:
         sa.Column("written_us", sa.BigInteger(), nullable=False),
         sa.Column("approved_by", sa.Text()),
         sa.Column("approved_us", sa.BigInteger()),
+        sa.Column("salt", sa.String(32)),
         sa.CheckConstraint("state IN ('proposed', 'active', 'retired')", name="state"),
         sa.UniqueConstraint("group_id", "number"),
     )

@@ -13,7 +13,8 @@ _UNCHANGEABLE = (
 """Tables whose rows are neither changed nor deleted."""
 _NEVER_DELETED = (
     "audit_values", "audit_heads", "assessments", "assessment_inputs", "transitions", "decisions", "overrides",
-    "proposals", "entities", "activations", "group_versions",
+    "proposals", "entities", "activations", "group_versions", "policies",
+    "members", "tokens", "token_requests", "backtests",
 )  # fmt: skip
 _DELETED_WITH_THE_ENTITY = (
     "transactions", "corrections", "attributes", "screenings", "tags", "records", "ownerships", "links", "challenges",
@@ -32,7 +33,11 @@ _FIXED = {
     ),
     "group_versions": (
         "id", "group_id", "organisation_id", "number", "document", "canonical", "content_hash", "written_by",
-        "written_us",
+        "written_us", "salt",
+    ),
+    "policies": (
+        "id", "organisation_id", "name", "number", "document", "canonical", "content_hash", "written_by", "written_us",
+        "salt",
     ),
     "transactions": (
         "organisation_id", "transaction_id", "entity_id", "at_us", "amount", "currency", "balance", "category",
@@ -62,6 +67,12 @@ _ALSO = {
         "OLD.state = NEW.state OR (OLD.state = 'requested' AND NEW.state IN ('approved', 'refused'))"
         " OR (OLD.state = 'approved' AND NEW.state = 'revoked')"
     ),
+    "policies": (
+        "(OLD.approved_by {same} NEW.approved_by AND OLD.approved_us {same} NEW.approved_us"
+        " AND (OLD.state = NEW.state OR (OLD.state <> 'retired' AND NEW.state = 'retired')))"
+        " OR (OLD.state = 'proposed' AND NEW.state = 'active' AND NEW.approved_by IS NOT NULL"
+        " AND NEW.approved_us IS NOT NULL)"
+    ),
     "challenges": (
         "OLD.state = 'open' AND NEW.state <> 'open' AND NEW.settled_by IS NOT NULL AND NEW.reason IS NOT NULL"
     ),
@@ -70,6 +81,11 @@ _ALSO = {
 """What else must hold of an UPDATE."""
 _FIXED_WHERE_NAMED = {
     "entities": ("id", "organisation_id", "type_id", "external_id", "created_us", "erased_us", "salt"),
+    "members": ("id", "organisation_id", "name", "created_us", "salt"),
+    "tokens": (
+        "id", "organisation_id", "sha256", "label", "role", "member_id", "plan", "mcp_changes", "created_us",
+        "expires_us", "salt",
+    ),
     "activations": (
         "id", "organisation_id", "family_id", "version_id", "previous_version_id", "backtest_id", "kind", "reason",
         "actor", "at_us", "per_second", "salt",

@@ -118,6 +118,7 @@ def _backtests() -> None:
         sa.Column("report", sa.Text()),
         sa.Column("error", sa.Text()),
         sa.Column("movers_removed_us", sa.BigInteger()),
+        sa.Column("salt", sa.String(32)),
         sa.CheckConstraint(
             "state IN ('queued', 'running', 'done', 'failed', 'cancelled', 'quarantined')", name="state"
         ),

@@ -15,11 +15,23 @@ from sqlalchemy.exc import DBAPIError
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import FivefoldError
+from fivefold.store.accounts.plans import read_plans
 from fivefold.store.audit.bound_rows import TABLES
 from fivefold.usecases.accounts.entity_types import define_type
+from fivefold.usecases.accounts.organisations import add_member, end_membership, set_roles
+from fivefold.usecases.accounts.token_requests import (
+    TokenSpecification,
+    approve_token,
+    refuse_token,
+    request_token,
+    revoke_token,
+)
+from fivefold.usecases.accounts.tokens import create_token
 from fivefold.usecases.audit.verify import AuditFinding, verify, verify_picture
 from fivefold.usecases.changes import facts
+from fivefold.usecases.changes.backtests import cancel_backtest, request_backtest, run_next_backtest
 from fivefold.usecases.changes.proposals import approve_proposal, refuse_proposal
+from fivefold.usecases.decisions.policies import propose_policy
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.flows.runs.answering import answer_run, take_back_action
 from fivefold.usecases.flows.runs.calling import call_flow
@@ -34,6 +46,13 @@ from fivefold.usecases.recourse.settlement import Settlement, settle_challenge
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow, OwnerGiven
+from fivefold.usecases.webhooks.endpoints import (
+    add_endpoint,
+    change_kinds,
+    remove_endpoint,
+    rotate_secret,
+    set_enabled,
+)
 from tests.depth import examples, some
 from tests.store import databases
 from tests.store.audits import bind_unnamed, unguarded
@@ -41,8 +60,9 @@ from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.changes.test_facts import decided
-from tests.usecases.deciding import Desk
+from tests.usecases.deciding import CASH, WORTH, Desk, document
 from tests.usecases.flow_documents import INQUIRED, INQUIRY, acting, flow_document
+from tests.usecases.grouped import HIGH, Circle
 
 WHY = "it is not the same person"
 NOT_BOUND = {
@@ -50,6 +70,11 @@ NOT_BOUND = {
     "activations": {"reached_id", "reached_us", "finished_us"},
     "flow_runs": {"due_us", "lease", "lease_until_us", "attempts", "revision", "asks", "asked_us", "does"},
     "flow_actions": {"due_us", "waits_us"},
+    "backtests": {"attempts", "part", "lease_until_us", "done", "total", "movers_removed_us"},
+    "endpoints": {"planned_id"},
+    "members": {"zone"},
+    "ruleset_families": {"revision"},
+    "tokens": {"last_used_us"},
 }
 """Columns that workers and files write all the time, and those of the queue, which follow from what is bound."""
 OF_ENTITIES = sorted(name for name, table in TABLES.items() if table.entities)
@@ -86,6 +111,10 @@ def bank(engine: Engine) -> Bank:
     )
     proposals(made)
     challenges(made)
+    policies(made)
+    groups(made)
+    people(made)
+    changes_that_are_tested(made)
     runs(made)
     bind_unnamed(engine)
     return made
@@ -131,6 +160,56 @@ def proposals(bank: Bank) -> None:
             decide(Context(bank.engine, other).at(bank.now), asked.id, "seen")
         elif name == "c":
             refuse_proposal(bank.context, asked.id, "no more")
+
+
+def policies(bank: Bank) -> None:
+    """One version is retired by the next, which decides; a third one waits."""
+    desk = Desk(bank)
+    for rule in (CASH, WORTH):
+        desk.publish(rule)
+    document_of_third = document([CASH, WORTH])
+    propose_policy(Context(bank.engine, desk.ana).at(bank.now), document_of_third, WHY, WHY)
+
+
+def groups(bank: Bank) -> None:
+    """One version of a group is retired by the next; a third one waits."""
+    circle = Circle(bank)
+    for condition in (HIGH, {"level": "in_force", "at_least": "medium"}):
+        circle.publish(condition)
+    circle.propose({"level": "in_force", "equals": "low"})
+
+
+def people(bank: Bank) -> None:
+    """One of three leaves; of their tokens one is half asked for, one made by two, one revoked, one expired."""
+    of, plans = bank.context, read_plans(None)
+    for name, roles in (("ana", ["admin", "publisher"]), ("ben", ["admin"]), ("ida", ["approver", "investigator"])):
+        add_member(of, name, roles)
+    two = [Context(bank.engine, Actor(bank.of, f"member:{number}")) for number in (1, 2)]
+    for_ida = TokenSpecification(role="investigator", plan="standard", member_id=3, label="hers")
+    approve_token(two[1], plans, request_token(two[0], plans, for_ida).request.id)
+    refuse_token(two[1], request_token(two[0], plans, for_ida).request.id)
+    request_token(two[0], plans, for_ida)
+    for role, member in (("app", ""), ("publisher", "ana"), ("approver", "ida")):
+        made = create_token(bank.engine, plans, plan="standard", role=role, organisation="bank", member=member)
+    revoke_token(two[0], made[0] - 2)
+    create_token(bank.engine, plans, plan="standard", organisation="bank", expires_days=1)
+    set_roles(of, 1, ["admin"])
+    end_membership(of, 3)
+    add_member(of, "ida", ["investigator"])
+    endpoint = add_endpoint(of, "https://hooks.example/a", kinds=["level.reached"]).endpoint_id
+    change_kinds(of, endpoint, [])
+    rotate_secret(of, endpoint)
+    set_enabled(of, endpoint, enabled=False)
+    remove_endpoint(of, add_endpoint(of, "https://hooks.example/b").endpoint_id)
+
+
+def changes_that_are_tested(bank: Bank) -> None:
+    """A backtest is done, one is cancelled, one waits."""
+    of = bank.context.at(bank.now)
+    request_backtest(of, "retail", 1)
+    assert run_next_backtest(bank.engine, bank.now)
+    cancel_backtest(of, request_backtest(of, "retail", 1).id, WHY)
+    request_backtest(of, "retail", 1)
 
 
 def challenges(bank: Bank) -> None:
@@ -202,6 +281,20 @@ def another(value: Any) -> Any:
     return 1 if value is None else value + 1
 
 
+ANOTHER: dict[str, dict[str, str]] = {
+    "activations": {"kind": "off"},
+    "flow_activations": {"kind": "off"},
+    "challenges": {"state": "corrected"},
+    "flow_runs": {"state": "failed"},
+    "backtests": {"state": "failed"},
+    "token_requests": {"role": "admin"},
+    "tokens": {"role": "admin"},
+    "policies": {"state": "active"},
+    "group_versions": {"state": "active"},
+}
+"""Values that constraints admit."""
+
+
 @pytest.mark.parametrize("table", some(sorted(TABLES), 3))
 def test_every_column_is_compared(bank: Bank, table: str) -> None:
     """One UPDATE by who owns the database, in any column, of a row of any table; the row is named."""
@@ -213,14 +306,7 @@ def test_every_column_is_compared(bank: Bank, table: str) -> None:
     changed = {column: another(row[column]) for column in row} | {"state": "refused", "organisation_id": 2}
     if table == "records":
         changed["kind"] = "case" if row["kind"] == "alert" else "alert"
-    if table == "activations":
-        changed["kind"] = "off"
-    if table == "flow_activations":
-        changed["kind"] = "off"
-    if table == "challenges":
-        changed["state"] = "corrected"
-    if table == "flow_runs":
-        changed["state"] = "failed"
+    changed |= ANOTHER.get(table, {})
     for column, value in changed.items():
         if column in {*bound.columns, "salt"}:
             with unguarded(bank.engine) as connection:
@@ -247,9 +333,11 @@ def test_a_row_that_goes_and_one_that_comes_are_found(bank: Bank, table: str) ->
         new = {**row, bound.primary[-1]: 999, "salt": salt}
         if "external_id" in row:
             new["external_id"] = "new"
-        if table in {"entity_types", "ruleset_families", "flows"}:
+        if table == "tokens":
+            new["sha256"] = "new"
+        if table in {"entity_types", "ruleset_families", "flows", "members"}:
             new["name"] = "new"
-        if table in {"ruleset_versions", "flow_versions"}:
+        if table in {"ruleset_versions", "flow_versions", "policies", "group_versions"}:
             new["number"] = 999
         if "cause" in new:
             new["cause"] = "new"
@@ -325,6 +413,15 @@ REFUSED = [
     "UPDATE proposals SET result = '{}' WHERE state = 'withdrawn'",
     "UPDATE proposals SET reason = 'erased', decision_reason = NULL, content = '{}', subject = 'erased', reach = '{}'",
     "DELETE FROM proposals",
+    "UPDATE policies SET document = document || ' '",
+    "UPDATE policies SET canonical = '{}'",
+    "UPDATE policies SET content_hash = '0'",
+    "UPDATE policies SET written_by = 'member:9'",
+    "UPDATE policies SET approved_by = 'member:9' WHERE state = 'active'",
+    "UPDATE policies SET state = 'active' WHERE state = 'retired'",
+    "UPDATE policies SET state = 'active' WHERE state = 'proposed'",
+    "UPDATE policies SET state = 'proposed' WHERE state = 'active'",
+    "DELETE FROM policies",
     "UPDATE tags SET salt = NULL",
     "UPDATE attributes SET salt = '0'",
     "UPDATE ownerships SET salt = '0'",

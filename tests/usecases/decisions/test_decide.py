@@ -117,9 +117,10 @@ def test_it_is_written_down_once_and_recorded_and_the_transaction_is_not_stored(
     before = len(audited(desk.bank.engine))
     made = desk.decide(given=cash(transaction_id="t-1"))
     told = audited(desk.bank.engine)[before:]
-    assert told == [
-        ("token:1", "decision.made", str(made.number), {"policy": "payments", "version": 1, "action": "allow"})
-    ]
+    (row,) = desk.rows()
+    columns = ("action", "policy_id", "entity_id", "assessment_number", "value_as_of_us", "at_us")
+    details = {"policy": "payments", "version": 1, **{column: getattr(row, column) for column in columns}}
+    assert told == [("token:1", "decision.made", str(made.number), details)]
     with Session(desk.bank.engine) as session:
         assert session.scalar(select(func.count()).select_from(Transaction)) == 0
     findings: list[Any] = []

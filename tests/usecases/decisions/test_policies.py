@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from fivefold.domain.errors import ConfigError, ConflictError, InvalidRulesetError, NotFoundError
 from fivefold.store.tables.events import Policy
@@ -20,8 +20,9 @@ from fivefold.usecases.decisions.policies import (
     refuse_policy,
     show_policy,
 )
+from fivefold.usecases.decisions.read import replay_decision
 from fivefold.usecases.shared.context import Context
-from tests.store.audits import bind_unnamed
+from tests.store.audits import bind_unnamed, forged
 from tests.store.filling import filled_once
 from tests.usecases.at_once import retire_policy
 from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, document, opened
@@ -72,6 +73,22 @@ def test_the_next_version_takes_the_place_of_the_one_before(desk: Desk) -> None:
         approve(desk, 1)
     approve(desk, 3)
     assert states(desk) == {3: "active", 2: "retired", 1: "proposed"}
+
+
+def test_one_whose_text_was_changed_decides_nothing(desk: Desk) -> None:
+    """The database's owner lets it allow what it blocks: it is neither approved, nor decides, nor replays."""
+    engine = desk.bank.engine
+    desk.publish(CASH)
+    made = desk.decide()
+    propose(desk, CASH_OF_HIGH)
+    with forged(engine) as connection:
+        connection.execute(text("UPDATE policies SET canonical = replace(canonical, '\"block\"', '\"allow\"')"))
+    with pytest.raises(ConflictError, match="version 1 of the policy payments decides nothing: its text has another"):
+        desk.decide()
+    with pytest.raises(ConflictError, match="version 1 of the policy payments decides nothing"):
+        replay_decision(Context(engine, desk.ana), made.number)
+    with pytest.raises(ConflictError, match="version 2 of the policy payments decides nothing"):
+        approve(desk, 2)
 
 
 def test_policies_of_other_names_are_let_alone(desk: Desk) -> None:

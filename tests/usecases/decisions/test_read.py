@@ -98,6 +98,21 @@ def test_one_that_was_changed_does_not_come_out_again(desk: Desk, column: str, o
     assert not replay_decision(Context(desk.bank.engine, desk.ana), made.number).same
 
 
+def test_one_that_was_moved_does_not_come_out_again(desk: Desk) -> None:
+    """The customer, the moment and the policy are those that it was made about, at and by."""
+    desk.publish(CASH_OF_HIGH, name="transfers")
+    desk.publish(CASH_OF_HIGH)
+    made = desk.decide()
+    ask = Context(desk.bank.engine, desk.ana)
+    (row,) = desk.rows()
+    moved = {"entity_id": desk.bank.id_of("bo"), "at_us": row.at_us - 5, "policy_id": 1, "action": "allow"}
+    for column, value in moved.items():
+        assert replay_decision(ask, made.number).same
+        rewrite(desk, made.number, **{column: value})
+        assert not replay_decision(ask, made.number).same, column
+        rewrite(desk, made.number, **{column: getattr(row, column)})
+
+
 def test_a_replay_is_asked_for_by_name(desk: Desk) -> None:
     desk.publish(CASH)
     made = desk.decide()

@@ -118,7 +118,8 @@ def _decision(bank: Bank, name: str) -> None:
         session.add(made)
         session.flush()
         digests = dict.fromkeys(("inputs", "answer"), sha256(said.encode()).hexdigest())
-        subject, details = ("decision", made.id), {"action": "allow"}
+        columns = ("action", "policy_id", "entity_id", "assessment_number", "value_as_of_us", "at_us")
+        subject, details = ("decision", made.id), {column: getattr(made, column) for column in columns}
         record(session, Actor(bank.of, "token:1"), "decision.made", subject, after=digests, details=details)
 
 
