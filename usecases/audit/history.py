@@ -259,12 +259,12 @@ def _some(names: Iterable[str]) -> str:
 
 def _differing(row: Row, content: Row) -> list[str]:
     """Name the columns of a decision that are not as recorded; its texts are gone once its entity is erased."""
-    stored = {name: row[name] for name in content}
-    stored |= {name: None if row[name] is None else sha256(row[name].encode()).hexdigest() for name in _DIGESTED}
+    values = {name: row[name] for name in content}
+    values |= {name: None if row[name] is None else sha256(row[name].encode()).hexdigest() for name in _DIGESTED}
     is_erased = row["erased_us"] is not None
     expected = {**content, **dict.fromkeys(_DIGESTED)} if is_erased else content
     lacking = [] if is_erased else [name for name in ("inputs", "answer") if row[name] is None]
-    return sorted({*lacking, *(name for name, value in stored.items() if value != expected[name])})
+    return sorted({*lacking, *(name for name, value in values.items() if value != expected[name])})
 
 
 class StandingCheck:

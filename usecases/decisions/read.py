@@ -127,7 +127,7 @@ def _is_as_recorded(session: Session, decision: Decision, policy: PolicyRow, rec
         (policy.number, recorded["policy"]["version"]),
         (decision.action, answer["action"]),
     )
-    return all(stored == said for stored, said in pairs)
+    return all(column == recorded_value for column, recorded_value in pairs)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -81,11 +81,6 @@ _ALSO = {
 """What else must hold of an UPDATE."""
 _FIXED_WHERE_NAMED = {
     "entities": ("id", "organisation_id", "type_id", "external_id", "created_us", "erased_us", "salt"),
-    "members": ("id", "organisation_id", "name", "created_us", "salt"),
-    "tokens": (
-        "id", "organisation_id", "sha256", "label", "role", "member_id", "plan", "mcp_changes", "created_us",
-        "expires_us", "salt",
-    ),
     "activations": (
         "id", "organisation_id", "family_id", "version_id", "previous_version_id", "backtest_id", "kind", "reason",
         "actor", "at_us", "per_second", "salt",

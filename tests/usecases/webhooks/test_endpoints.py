@@ -122,11 +122,10 @@ def test_other_kinds_are_received_from_then_on_and_what_waits_is_sent(engine: En
     (_, changed) = recorded(engine, ours)
     assert (changed.action, changed.subject_id) == ("webhook.kinds_changed", str(number))
     with Session(engine) as session:
-        (values,) = session.query(AuditValues)
-    assert (json.loads(values.before or ""), json.loads(values.after or "")) == (
-        {"kinds": []},
-        {"kinds": ["group.entered"]},
-    )
+        (_, values) = session.query(AuditValues).order_by(AuditValues.number)
+    after = json.loads(values.after or "")
+    assert [*after.pop("rows")["endpoints"]] == [str(number)]
+    assert (json.loads(values.before or ""), after) == ({"kinds": []}, {"kinds": ["group.entered"]})
 
 
 def test_what_cannot_be_an_endpoint_is_refused(engine: Engine, ours: Actor) -> None:
