@@ -43,13 +43,24 @@ MAY_BE_DONE = (
     "the connection to the database was lost while this was stored: it may have been done,"
     " so check before you send it again"
 )
-_PASSING = (
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_FULL,
-)
+_OUT_OF_REACH = "the database cannot be reached"
+_OF_SQLITE = {
+    sqlite3.SQLITE_BUSY: _OUT_OF_REACH,
+    sqlite3.SQLITE_LOCKED: _OUT_OF_REACH,
+    sqlite3.SQLITE_CANTOPEN: _OUT_OF_REACH,
+    sqlite3.SQLITE_IOERR: _OUT_OF_REACH,
+    sqlite3.SQLITE_FULL: "the disk of the database's file is full, or the file may not grow",
+    sqlite3.SQLITE_READONLY: "the database's file can only be read, and not written",
+}
+"""Errors after which a retry may succeed, and what they are called."""
+_OF_POSTGRESQL = {
+    "25006": "the database can only be read, and not written",
+    "53100": "the disk of the database is full",
+    "53200": "the database is out of memory",
+    "53300": "the database has no connection left",
+    "57P03": "the database does not take connections yet, or any more",
+}
+"""Errors that say more than that it is out of reach, without the server's own words, which name roles and hosts."""
 _EXAMPLES = "sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME"
 KEEPALIVE = {
     "keepalives": 1,
@@ -323,7 +334,7 @@ def _may_be_kept(error: BaseException | None) -> bool:
 
 @contextmanager
 def reachable() -> Iterator[None]:
-    """Raise StoreError if the database is out of reach for now: unreachable, not answering, or locked for too long."""
+    """Raise StoreError if the database is of no use for now: unreachable, not answering, locked for too long, full."""
     try:
         yield
     except (
@@ -338,15 +349,21 @@ def reachable() -> Iterator[None]:
 
 def raise_if_out_of_reach(error: BaseException | None) -> None:
     """Raise StoreError for an error, SQLAlchemy's or the driver's, that means the database is out of reach."""
-    if isinstance(error, PoolTimeout) or _passes(error.orig if isinstance(error, DBAPIError) else error):
-        raise StoreError("the database cannot be reached") from error
+    if isinstance(error, PoolTimeout):
+        raise StoreError(_OUT_OF_REACH) from error
+    reason = _reason_of(error.orig if isinstance(error, DBAPIError) else error)
+    if reason is not None:
+        raise StoreError(reason) from error
 
 
-def _passes(error: BaseException | None) -> bool:
-    """Return whether an error is transient, so a retry may succeed, rather than one of the statement or the schema."""
+def _reason_of(error: BaseException | None) -> str | None:
+    """Say why the database is out of reach for now; None for an error of the statement or the schema."""
     if isinstance(error, sqlite3.Error):
-        return getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING
-    return isinstance(error, psycopg.OperationalError)
+        return _OF_SQLITE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+    if not isinstance(error, psycopg.Error):
+        return None
+    default = _OUT_OF_REACH if isinstance(error, psycopg.OperationalError) else None
+    return _OF_POSTGRESQL.get(error.sqlstate or "", default)
 
 
 def _make_folder(folder: Path) -> None:

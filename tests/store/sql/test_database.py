@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from psycopg import errors
 from sqlalchemy import Engine, event, inspect, text
 from sqlalchemy.exc import IntegrityError
 
@@ -190,6 +191,41 @@ def test_readers_do_not_wait_for_the_writer_on_sqlite(tmp_path: Path) -> None:
         writer.execute(ANYONE)
         with engine.connect() as reader:
             assert reader.scalar(text("SELECT count(*) FROM organisations")) == 0
+
+
+def test_a_full_disk_is_not_taken_for_a_database_out_of_reach(tmp_path: Path) -> None:
+    with databases.opened(databases.new_url("sqlite", tmp_path)) as engine:
+        event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA max_page_count=1"))
+        rows = [{"name": str(number), "created_us": 1} for number in range(10_000)]
+        with pytest.raises(StoreError, match=r"^the disk of the database's file is full"), writing(engine) as session:
+            session.execute(Base.metadata.tables["organisations"].insert(), rows)
+
+
+def test_a_database_that_may_only_be_read_says_so(kind: str, tmp_path: Path) -> None:
+    with databases.opened(databases.new_url(kind, tmp_path)) as engine:
+        read_only = {"sqlite": "PRAGMA query_only=ON", "postgresql": "SET default_transaction_read_only = on"}[kind]
+
+        def prepare(connection: Any, _: Any) -> None:
+            connection.execute(read_only)
+            connection.commit()
+
+        event.listen(engine, "connect", prepare)
+        with pytest.raises(StoreError, match=r"can only be read, and not written$"), writing(engine) as session:
+            session.execute(ANYONE)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (errors.DiskFull("could not extend file of a-secret-word"), "the disk of the database is full"),
+        (errors.TooManyConnections("for role a-secret-word"), "the database has no connection left"),
+        (errors.AdminShutdown("by a-secret-word"), "the database cannot be reached"),
+    ],
+)
+def test_what_a_server_says_is_given_in_words_without_its_names(error: Exception, words: str) -> None:
+    with pytest.raises(StoreError) as refused:
+        database.raise_if_out_of_reach(error)
+    assert str(refused.value) == words
 
 
 def test_who_waits_for_the_writer_on_sqlite_asks_again_and_again(

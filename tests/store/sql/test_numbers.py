@@ -27,7 +27,6 @@ ROWS_GO = {
     "level_releases": "named nowhere: a release is that of a backtest",
     "links": "named in the audit log alone, beside entities that do not come back",
     "markings": "named nowhere: what they made due is",
-    "outbox": "the last event stays, whatever is old",
     "ownerships": "named in the audit log alone, beside entities that do not come back",
     "prediction_days": "named nowhere: an event names type, version and day",
     "retention_runs": "a run goes where a later one of its kind is there, so never the last one",
