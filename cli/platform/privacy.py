@@ -1,13 +1,16 @@
 """`fivefold erase`, `erase-again` and `hold`: personal data are removed, unless they must be kept."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.terminal import acting_in, actor, echo, moment, open_current_database
+from fivefold.cli.terminal import acting_in, actor, echo, moment, open_current_database, show_table
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.settings import read_settings
+
+if TYPE_CHECKING:
+    from fivefold.usecases.erasure.erase import ErasurePreview
 
 EntityArgument = Annotated[str, typer.Argument(metavar="ENTITY", help="Its identifier.")]
 TypeOption = Annotated[str, typer.Option("--type", help="Its type.")]
@@ -21,19 +24,41 @@ def add_to(app: typer.Typer) -> None:
     app.command()(hold)
 
 
-def erase(entity: EntityArgument, kind: TypeOption = "customer", organisation: OrganisationOption = "default") -> None:
+def erase(
+    entity: EntityArgument,
+    kind: TypeOption = "customer",
+    organisation: OrganisationOption = "default",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be erased, and what forbids it (exit code 1).")
+    ] = False,
+) -> None:
     """Erase the data of an entity, and of entities that only it owns.
 
     Refused while records must be kept, or are on hold.
     """
-    from fivefold.usecases.erasure.erase import erase_entity
+    from fivefold.usecases.erasure.erase import erase_entity, preview_erasure
 
     engine = open_current_database()
+    if dry_run:
+        _show(f"{kind} {entity}", preview_erasure(acting_in(engine, organisation), kind, entity))
+        return
     register = read_settings().erasures
     result = erase_entity(acting_in(engine, organisation), kind, entity, register)
     also = f", and {len(result.entity_ids) - 1} that it owned" if len(result.entity_ids) > 1 else ""
     echo(f"{kind} {entity} is erased{also}; values of {result.entries} audit entries were erased with it.")
     echo(f"The register {register} records it by numbers: keep it where a restored backup does not replace it.")
+
+
+def _show(who: str, preview: "ErasurePreview") -> None:
+    """Show what would be erased; exit code 1 if it would be refused."""
+    also = f" and {len(preview.entity_ids) - 1} that it owned" if len(preview.entity_ids) > 1 else ""
+    rows = [[name.replace("_", " "), f"{count:,}"] for name, count in preview.rows.items()]
+    show_table(f"What would be erased of {who}{also}", ("kind", "rows"), rows, left=1)
+    echo(f"Values of at most {preview.entries:,} audit entries would be erased with it. Nothing was changed.")
+    for obstacle in preview.obstacles:
+        echo(f"It would be refused: {obstacle}.")
+    if preview.obstacles:
+        raise typer.Exit(1)
 
 
 def erase_again(

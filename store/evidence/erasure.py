@@ -220,6 +220,23 @@ def erase(session: Session, entities: Sequence[Entity], now_us: int) -> dict[str
     return {"entities": ids, "proposals": _proposals_about(session, ids), "backtests": backtests}
 
 
+def count_rows(session: Session, ids: Sequence[int]) -> dict[str, int]:
+    """Count what `erase` would delete or empty, by table; those that have nothing are left out."""
+    owned = or_(among(session, Ownership.owner_id, ids), among(session, Ownership.entity_id, ids))
+    linked = or_(among(session, Link.entity_id, ids), among(session, Link.other_id, ids))
+    about: list[tuple[type[Any], ColumnElement[bool]]] = [
+        (Entity, among(session, Entity.id, ids)),
+        (Ownership, owned),
+        (Link, linked),
+        *((table, among(session, _of(table), ids)) for table in (*_DELETED, *dict(_EMPTIED), Proposal)),
+    ]
+    counts = {
+        table.__tablename__: session.scalar(select(func.count()).select_from(table).where(condition)) or 0
+        for table, condition in about
+    }
+    return {name: count for name, count in counts.items() if count}
+
+
 _UNSEEN = {"synchronize_session": False}
 """The session holds none of these rows."""
 

@@ -7,9 +7,10 @@ another entity after a restore.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -48,6 +49,7 @@ from fivefold.usecases.shared.context import Context
 
 log = structlog.get_logger("fivefold.erasure")
 MOST_REASON_CHARACTERS = 500
+_NOTHING = "; nothing was erased"
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,23 @@ class ErasureResult:
 
     entity_ids: tuple[int, ...]
     entries: int
+
+
+@dataclass(frozen=True)
+class ErasurePreview:
+    """What would be erased, and why it would be refused.
+
+    Attributes:
+        entity_ids: the entities, itself first, by number.
+        rows: how many rows of each table would be deleted or emptied.
+        entries: how many audit entries would lose their values.
+        obstacles: what forbids it now; it would be refused for the first.
+    """
+
+    entity_ids: tuple[int, ...]
+    rows: Mapping[str, int]
+    entries: int
+    obstacles: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -144,15 +163,51 @@ def erase_entity(context: Context, type_name: str, external_id: str, register: P
         entities, also_owned, owners = erasing.with_owned(session, row, now)
         if row not in entities:  # it was erased, perhaps a moment ago
             raise NotFoundError(f"there is no {type_name} {external_id!r}")
-        _refuse_held([*entities, *also_owned], now)
-        _refuse_kept(session, [*entities, *also_owned], owners, now)
-        _refuse_taken(session, entities)
+        for check in _checks(session, entities, also_owned, owners, now):
+            check()
         with_created = [(entity.id, entity.created_us) for entity in entities]
         erased = _erase(session, context, entities, now)
         session.flush()
         add_erasure(register, _organisation_name(session, context.organisation_id), with_created, now)
     _overwrite(context.engine)
     return erased
+
+
+def preview_erasure(context: Context, type_name: str, external_id: str) -> ErasurePreview:
+    """Say what `erase_entity` would erase, and what forbids it. Nothing is stored.
+
+    NotFoundError if there is no such entity.
+    """
+    now = context.now()
+    with context.reading() as session:
+        row = entity_named(session, context.organisation_id, type_name, external_id)
+        entities, also_owned, owners = erasing.with_owned(session, row, now)
+        if row not in entities:
+            raise NotFoundError(f"there is no {type_name} {external_id!r}")
+        ids = [entity.id for entity in entities]
+        sealing = _sealing(session, context, history_reading.batches_of(session, ids))
+        about = {*erasing.entries_about(session, context.organisation_id, ids), *sealing}
+        obstacles = []
+        for check in _checks(session, entities, also_owned, owners, now):
+            try:
+                check()
+            except ConflictError as error:
+                obstacles.append(str(error).replace(_NOTHING, ""))
+        return ErasurePreview(tuple(ids), erasing.count_rows(session, ids), len(about), tuple(obstacles))
+
+
+def _checks(
+    session: Session, entities: Sequence[Entity], also_owned: Sequence[Entity], owners: Sequence[int], now: int
+) -> list[Callable[[], None]]:
+    """Give what is checked before an erasure; each raises ConflictError."""
+    all_entities = [*entities, *also_owned]
+    return [
+        partial(_refuse_held, all_entities, now),
+        partial(_refuse_contested, session, all_entities, owners),
+        partial(_refuse_open, session, all_entities),
+        partial(_refuse_kept, session, all_entities, now),
+        partial(_refuse_taken, session, entities),
+    ]
 
 
 def _overwrite(engine: Engine) -> None:
@@ -202,14 +257,16 @@ def _erase(session: Session, context: Context, entities: Sequence[Entity], now: 
     return ErasureResult(ids, entries)
 
 
+def _sealing(session: Session, context: Context, batches: Sequence[int]) -> list[int]:
+    """Find the entries whose seals cover transactions of batches."""
+    batch_set = set(batches)
+    entries = history_reading.sealing_entries(session, context.organisation_id) if batches else ()
+    return [number for number, details in entries if json.loads(details).get("batch") in batch_set]
+
+
 def _seal_again(session: Session, context: Context, batches: Sequence[int]) -> list[int]:
     """Seal again what is left of batches that lost transactions; return the entries whose seals cover erased ones."""
-    former = []
-    if batches:
-        batch_set = set(batches)
-        for number, details in history_reading.sealing_entries(session, context.organisation_id):
-            if json.loads(details).get("batch") in batch_set:
-                former.append(number)
+    former = _sealing(session, context, batches)
     for batch in batches:
         lines = history_reading.lines_of_batch(session, batch)
         audit.record_rows(session, context.actor, (history_reading.SEALED, "transaction", batch), lines, {})
@@ -219,33 +276,36 @@ def _seal_again(session: Session, context: Context, batches: Sequence[int]) -> l
 def _refuse_held(entities: Sequence[Entity], now: int) -> None:
     on_hold = [entity for entity in entities if entity.hold_until_us is not None and entity.hold_until_us > now]
     if on_hold:
-        raise ConflictError(
-            f"a legal hold is on it until {day_text(on_hold[0].hold_until_us or 0)}; nothing was erased"
-        )
+        raise ConflictError(f"a legal hold is on it until {day_text(on_hold[0].hold_until_us or 0)}{_NOTHING}")
 
 
-def _refuse_kept(session: Session, entities: Sequence[Entity], owners: Sequence[int], now: int) -> None:
-    """Refuse data that must be kept: five years and a day after the last activity by default (FATF recommendation 11).
+def _refuse_contested(session: Session, entities: Sequence[Entity], owners: Sequence[int]) -> None:
+    """Refuse data under an open challenge, which protects the record that it contests.
 
-    An open case or alert is activity that has not ended. An open challenge protects the record that it contests, which
-    also rests on the entities that its entity owns or owned.
+    That also rests on the entities that its entity owns or owned.
     """
-    ids = [entity.id for entity in entities]
-    contested = erasing.open_challenge(session, [*ids, *owners])
+    contested = erasing.open_challenge(session, [*(entity.id for entity in entities), *owners])
     if contested is not None:
         raise ConflictError(
             f"challenge {contested.id} contests assessment {contested.entity_id}.{contested.number}, whose record is"
-            " kept until it is settled; nothing was erased"
+            f" kept until it is settled{_NOTHING}"
         )
-    under_way = erasing.open_record(session, ids)
+
+
+def _refuse_open(session: Session, entities: Sequence[Entity]) -> None:
+    """Refuse data about which a case or an alert is open: activity that has not ended."""
+    under_way = erasing.open_record(session, [entity.id for entity in entities])
     if under_way is not None:
-        raise ConflictError(f"the {under_way.kind} {under_way.external_id!r} about it is open; nothing was erased")
+        raise ConflictError(f"the {under_way.kind} {under_way.external_id!r} about it is open{_NOTHING}")
+
+
+def _refuse_kept(session: Session, entities: Sequence[Entity], now: int) -> None:
+    """Refuse data that must be kept: by default five years and a day after the last activity (FATF 11, at least)."""
     days = settings_row(session, entities[0].organisation_id).retention_days
-    until = erasing.last_activity_us(session, ids, now) + days * DAY_US
+    until = erasing.last_activity_us(session, [entity.id for entity in entities], now) + days * DAY_US
     if until > now:
         raise ConflictError(
-            f"records are kept for {days:,} days after the last activity, here until {day_text(until)[:10]};"
-            " nothing was erased"
+            f"records are kept for {days:,} days after the last activity, here until {day_text(until)[:10]}{_NOTHING}"
         )
 
 
@@ -253,8 +313,8 @@ def _refuse_taken(session: Session, entities: Sequence[Entity]) -> None:
     reused = erasing.conflicting_entity(session, entities)
     if reused is not None:
         raise ConflictError(
-            f"there is an entity {reused.external_id!r} already, the name that this one would get;"
-            " nothing was erased; erase the other one first"
+            f"there is an entity {reused.external_id!r} already, the name that this one would get{_NOTHING}; erase the"
+            " other one first"
         )
 
 

@@ -1,10 +1,11 @@
 """`fivefold erase`, `erase-again` and `hold`."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.cli.running import refuse, succeed
+from tests.cli.running import refuse, run, succeed
 
 LONG_AGO = "2001-01-01"
 
@@ -33,6 +34,25 @@ def test_what_must_be_kept_is_not_erased(var: Path, tmp_path: Path) -> None:
     (tmp_path / "new.jsonl").write_text('{"entity_id": "c"}\n')
     succeed(var, "import", "entities", tmp_path / "new.jsonl")
     assert "records are kept for 1,826 days after the last activity" in refuse(var, "erase", "c")
+
+
+def test_what_would_be_erased_is_counted_and_nothing_is_changed(var: Path, tmp_path: Path) -> None:
+    before = succeed(var, "audit", "show", columns=200)
+    said = succeed(var, "erase", "a", "--dry-run")
+    assert "What would be erased of customer a" in said
+    assert re.search(r"^attributes +1\b", said, re.MULTILINE)
+    assert "Nothing was changed." in said
+    assert succeed(var, "audit", "show", columns=200) == before
+    assert not (var / "erasures.jsonl").exists()
+    (tmp_path / "a.jsonl").write_text('{"entity_id": "a", "occupation": "nurse"}\n')
+    succeed(var, "import", "entities", tmp_path / "a.jsonl")
+    succeed(var, "hold", "a", "--until", "2999-01-01", "--reason", "Court order 7.")
+    done = run(var, "erase", "a", "--dry-run", columns=200)
+    said = done.out
+    assert done.code == 1
+    assert "It would be refused: a legal hold is on it until 2999-01-01.\n" in said
+    assert "It would be refused: records are kept for 1,826 days after the last activity, here until 2" in said
+    assert "there is no customer 'none'" in refuse(var, "erase", "none", "--dry-run")
 
 
 def test_a_register_that_is_not_there_is_told(var: Path, tmp_path: Path) -> None:
