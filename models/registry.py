@@ -8,10 +8,12 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import mlflow
@@ -45,6 +47,8 @@ _NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """MLflow's error codes for a model or an alias that does not exist."""
 _NOT_FOUND = 404
 
+log = logging.getLogger("fivefold.models")
+SLOW_SECONDS = 5.0
 _ADDRESS = "MLFLOW_TRACKING_URI"
 _VARIABLE: Any = MLFLOW_TRACKING_URI
 _SERVERS = ("http://", "https://", "databricks")
@@ -52,6 +56,8 @@ _SERVERS = ("http://", "https://", "databricks")
 
 # MLflow would try for minutes to reach a server that is down.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+# And two minutes at each try for one that accepts a connection and says nothing.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 for _noisy in ("mlflow", "alembic", "urllib3"):
     logging.getLogger(_noisy).setLevel(logging.ERROR)
 
@@ -104,6 +110,20 @@ class RegisteredVersion:
         return int(self.tags.get("test_as_of", 0))
 
 
+@contextmanager
+def _said_when_slow(address: str) -> Iterator[None]:
+    """Say in the log what is waited for, where it takes longer than a registry that is there."""
+    timer = Timer(
+        SLOW_SECONDS, log.warning, ("waiting for the registry of models at %s, which does not answer", address)
+    )
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 class Registry:
     """The versions of one named model in one MLflow."""
 
@@ -125,7 +145,8 @@ class Registry:
         try:
             client = MlflowClient(uri, uri)
             if not self.settings.embedded:
-                client.search_registered_models(max_results=1)  # a wrong address fails here, once
+                with _said_when_slow(self.settings.tracking_shown):
+                    client.search_registered_models(max_results=1)  # a wrong address fails here, once
         except Exception as error:  # noqa: BLE001 (MLflow, its drivers and its HTTP client have no error in common)
             address = f"{_ADDRESS} is {self.settings.tracking_shown}, which cannot be asked"
             where = f"{self.settings.registry} cannot be opened" if self.settings.embedded else address

@@ -181,7 +181,7 @@ def encrypt() -> None:
     from fivefold.usecases.webhooks.endpoints import encrypt_secrets
 
     count = encrypt_secrets(open_current_database(), actor())
-    echo(f"The secrets of {count:,} {'endpoint is' if count == 1 else 'endpoints are'} encrypted with the newest key.")
+    echo(f"The secrets of {count:,} {'endpoint' if count == 1 else 'endpoints'} are encrypted with the newest key.")
 
 
 def new_key() -> None:

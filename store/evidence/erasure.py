@@ -224,11 +224,12 @@ def count_rows(session: Session, ids: Sequence[int]) -> dict[str, int]:
     """Count what `erase` would delete or empty, by table; those that have nothing are left out."""
     owned = or_(among(session, Ownership.owner_id, ids), among(session, Ownership.entity_id, ids))
     linked = or_(among(session, Link.entity_id, ids), among(session, Link.other_id, ids))
+    tables: list[type[Any]] = [*_DELETED, *(table for table, _ in _EMPTIED), Proposal]
     about: list[tuple[type[Any], ColumnElement[bool]]] = [
         (Entity, among(session, Entity.id, ids)),
         (Ownership, owned),
         (Link, linked),
-        *((table, among(session, _of(table), ids)) for table in (*_DELETED, *dict(_EMPTIED), Proposal)),
+        *((table, among(session, _of(table), ids)) for table in tables),
     ]
     counts = {
         table.__tablename__: session.scalar(select(func.count()).select_from(table).where(condition)) or 0

@@ -3,10 +3,12 @@
 import json
 import os
 import shutil
+import socket
 from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_TIMEOUT
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
@@ -18,6 +20,7 @@ from fivefold.domain.errors import (
     RegistryError,
 )
 from fivefold.domain.settings import Settings
+from fivefold.models import registry as registry_module
 from fivefold.models.registry import CHALLENGER, CHAMPION, INDICATORS_TAG, Registry
 from fivefold.training.logged import indicators_signature, transactions_signature
 from tests.models.making import (
@@ -209,6 +212,20 @@ def test_a_registry_that_cannot_be_asked_is_not_taken_for_one_without_a_champion
     monkeypatch.setattr(registry.client, "get_model_version_by_alias", unavailable)
     with pytest.raises(MlflowException, match="locked"):
         registry.champion()
+
+
+def test_a_server_that_says_nothing_is_named_while_it_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert MLFLOW_HTTP_REQUEST_TIMEOUT.get() == 20
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setattr(registry_module, "SLOW_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(RegistryError, match=f"MLFLOW_TRACKING_URI is {address}, which cannot be asked"):
+            Registry(Settings(tmp_path, tracking=address), "m")
+    assert caplog.messages == [f"waiting for the registry of models at {address}, which does not answer"]
 
 
 def test_the_logged_model_is_a_real_mlflow_model_with_its_signature(filled: Registry) -> None:
