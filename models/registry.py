@@ -46,6 +46,8 @@ REFUSED_TAG = "refit_refused"
 _NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """MLflow's error codes for a model or an alias that does not exist."""
 _NOT_FOUND = 404
+MOST_NAMED = 10
+"""So many other models are named where one has no champion."""
 
 log = logging.getLogger("fivefold.models")
 SLOW_SECONDS = 5.0
@@ -267,9 +269,18 @@ class Registry:
         if champion is None:
             raise ModelNotFoundError(
                 f"{self.name} has no champion in {self.settings.registry_shown}: run `fivefold train`, or promote a "
-                "version (`fivefold models` lists them)"
+                f"version (`fivefold models` lists them){self.others_text()}"
             )
         return self.load(champion.number)
+
+    def others_text(self) -> str:
+        """Say which other models are registered, and how a command is told to take one; empty where there is none."""
+        found = self.client.search_registered_models(max_results=MOST_NAMED)
+        others = [model.name for model in found if model.name != self.name]
+        if not others:
+            return ""
+        rest = " and others" if found.token else ""
+        return f". Registered are {', '.join(others)}{rest}: a command takes one by --name"
 
     def load_uri(self, uri: str) -> ValueModel:
         """Load any registered value model by MLflow's address, `models:/name/version` or `models:/name@alias`.

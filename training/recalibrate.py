@@ -204,6 +204,7 @@ def _parent(registry: Registry, uri: str | None) -> RegisteredVersion:
     if champion is None:
         raise ModelNotFoundError(
             f"{registry.name} has no champion to recalibrate: run `fivefold train`, or name a version with --model"
+            f"{registry.others_text()}"
         )
     return champion
 

@@ -193,7 +193,7 @@ def _model_of(name: str, version: int | None) -> "tuple[int, ValueModel]":
     champion = registry.champion()
     number = version or (champion.number if champion else None)
     if number is None:
-        raise ModelNotFoundError(f"{name} has no champion: run `fivefold train`")
+        raise ModelNotFoundError(f"{name} has no champion: run `fivefold train`{registry.others_text()}")
     return number, registry.load(number)
 
 

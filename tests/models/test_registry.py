@@ -168,6 +168,14 @@ def test_without_a_champion_the_message_says_how_to_get_one(registry: Registry) 
         registry.load_champion()
 
 
+def test_where_other_models_are_registered_the_message_names_them(registry: Registry) -> None:
+    assert registry.others_text() == ""
+    for name in ("shop", "bank"):
+        registry.client.create_registered_model(name)
+    with pytest.raises(ModelNotFoundError, match=r"\. Registered are bank, shop: a command takes one by --name$"):
+        registry.load_champion()
+
+
 def test_a_registry_elsewhere_is_named_by_its_address_where_it_has_no_champion(tmp_path: Path) -> None:
     (tmp_path / "other.db").write_bytes(empty_database())
     elsewhere = Registry(Settings(tmp_path / "var", tracking=f"sqlite:///{tmp_path}/other.db"), "value")
