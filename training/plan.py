@@ -117,6 +117,11 @@ def with_settings(plan: TrainingPlan, portfolio: TransactionSource, config: Trai
     return _checked(portfolio, config, plan.summary, plan.assumptions, dates, is_tuned=plan.is_tuned)
 
 
+def with_warnings(plan: TrainingPlan, warnings: tuple[str, ...]) -> TrainingPlan:
+    """Give a plan that has some warnings too, each once."""
+    return replace(plan, warnings=(*plan.warnings, *(text for text in warnings if text not in plan.warnings)))
+
+
 def adapt_config(config: TrainingConfig, absent: tuple[str, ...]) -> TrainingConfig:
     """Remove the margin from the value where balances are absent; ConfigError where no other part remains."""
     if BALANCE not in absent or not config.value.yearly_margin:

@@ -27,9 +27,9 @@ from fivefold.training.on_engine import EngineFile, open_source
 from fivefold.training.origins.judge import JudgedOrigin, judge_origin, last_origin
 from fivefold.training.origins.rolling import Rolling, roll
 from fivefold.training.origins.rules import with_origins
-from fivefold.training.plan import TrainingPlan, make_plan, with_settings
+from fivefold.training.plan import TrainingPlan, make_plan, with_settings, with_warnings
 from fivefold.training.presets.choose import PresetChoice, choose_preset
-from fivefold.training.presets.named import Preset, asked_presets
+from fivefold.training.presets.named import Preset, asked_presets, rounds_warnings
 from fivefold.training.refit import refit
 from fivefold.training.register import log_refused_refit, register
 from fivefold.training.report.datasets import LoggedDataset, learnt_datasets
@@ -94,10 +94,12 @@ def retrain(
     """
     presets = asked_presets(preset)
     portfolio = _portfolio(source, config, now)
-    plan = make_plan(portfolio, presets[0].over(config), is_tuned=tune_trials > 0)
+    doubts = rounds_warnings(presets, config)
+    plan = with_warnings(make_plan(portfolio, presets[0].over(config), is_tuned=tune_trials > 0), doubts)
     (show or _nothing)(plan)
     plan.check()
     plan, choice = _chosen(plan, portfolio, presets, show or _nothing, show_choice or _nothing)
+    plan = with_warnings(plan, doubts)
     config, dates, absent = plan.config, plan.dates, plan.summary.absent
     everywhere, tried = _trees(portfolio, plan, tune_trials)
     trees, rounds = _with_rounds(plan, everywhere)

@@ -1,12 +1,19 @@
 """The presets by name: what each sets in place of a default. They are data; nothing else depends on a name."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from fivefold.domain.errors import ConfigError
+from fivefold.domain.text import count_text
 from fivefold.training.config import TrainingConfig
+from fivefold.training.quality import list_text
 
+SAID: Mapping[str, tuple[str, ...]] = {
+    "trees": ("leaves", "learning_rate", "tweedie_power", "objective"),
+    "snapshots": ("most", "spacing_days"),
+}
+"""The fields that the words about presets name."""
 CHOOSE = "choose"
 """Asks for a choice among the presets, where another word names one of them."""
 
@@ -43,6 +50,23 @@ class Preset:
             if open_fields:
                 changed[name] = section.model_copy(update=open_fields)
         return config.model_copy(update=changed) if changed else config
+
+    def about_over(self, config: TrainingConfig) -> str:
+        """Say for people what the preset comes to over the settings: in its own words where these set none of it.
+
+        >>> mine = TrainingConfig.model_validate({"trees": {"leaves": 63}, "snapshots": {"most": 9}})
+        >>> preset("small-trees").about_over(mine)
+        '63 leaves, learning rate 0.03, Tweedie power 1.5, the last 9 dates, 30 days apart'
+        """
+        if not any(set(SAID[name]) & getattr(config, name).model_fields_set for name in SAID):
+            return self.about
+        used = self.over(config)
+        trees, snapshots = used.trees, used.snapshots
+        power = f"Tweedie power {trees.tweedie_power:g}" if trees.objective == "tweedie" else trees.objective
+        return (
+            f"{trees.leaves} leaves, learning rate {trees.learning_rate:g}, {power}, "
+            f"the last {count_text(snapshots.most, 'date')}, {count_text(snapshots.spacing_days, 'day')} apart"
+        )
 
 
 SMALL: Mapping[str, Any] = {"leaves": 8, "learning_rate": 0.03}
@@ -88,3 +112,20 @@ def asked_presets(option: str) -> tuple[Preset, ...]:
     ['standard']
     """
     return PRESETS if option == CHOOSE else (preset(option) if option else PRESETS[0],)
+
+
+def rounds_warnings(presets: Sequence[Preset], config: TrainingConfig) -> tuple[str, ...]:
+    """Warn of a number of rounds that the settings fix, where presets learn at another rate than the settings.
+
+    >>> rounds_warnings(PRESETS[:2], TrainingConfig.model_validate({"trees": {"rounds": 30, "learning_rate": 0.1}}))
+    ()
+    """
+    trees = config.trees
+    others = [each.name for each in presets if each.over(config).trees.learning_rate != trees.learning_rate]
+    if trees.rounds is None or not others:
+        return ()
+    return (
+        f"trees.rounds is {trees.rounds} whatever the preset, also at another learning rate than "
+        f"{trees.learning_rate:g} ({list_text(others)}), for which so many may be too few: leave trees.rounds out, and "
+        "their number is found; or set trees.learning_rate too",
+    )

@@ -102,7 +102,7 @@ def model_card(model: ValueModel, evaluation: Evaluation, lineage: Lineage, verd
             purpose(served, lineage.config.value),
             *refit_sections(lineage.refit, lineage.config.gate),
             _data(model, lineage),
-            *preset_sections(lineage.preset, lineage.choice, tuned=lineage.tuned),
+            *preset_sections(lineage.preset, lineage.choice, lineage.config, tuned=lineage.tuned),
             *quality(model, evaluation, verdict, served),
             *origin_sections(lineage.rolling, refitted=lineage.refit is not None),
             looks(served),

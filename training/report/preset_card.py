@@ -2,6 +2,7 @@
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.text import percent
+from fivefold.training.config import TrainingConfig
 from fivefold.training.presets.choose import PresetChoice
 from fivefold.training.presets.named import preset
 from fivefold.training.report.card import Block, CardSection, paragraph, text_table
@@ -21,7 +22,7 @@ def choice_rows(choice: PresetChoice) -> list[list[str]]:
             f"{each.name} *" if each.name == choice.preset else each.name,
             *(_figures(trial.normalised_gini, trial.top_decile_capture) for trial in choice.of(each.name)),
             f"{choice.mark(each.name):.4f}",
-            each.about,
+            each.about_over(choice.settings),
         ]
         for each in choice.presets
     ]
@@ -32,12 +33,15 @@ def sampled_text(choice: PresetChoice) -> str:
     return "" if choice.share >= 1 else f", a sample of {percent(choice.share)} of all"
 
 
-def preset_sections(name: str, choice: PresetChoice | None, *, tuned: bool = False) -> list[CardSection]:
+def preset_sections(
+    name: str, choice: PresetChoice | None, config: TrainingConfig, *, tuned: bool = False
+) -> list[CardSection]:
     """Write, for a model card, which preset was used and why; nothing where the settings are a person's own.
 
     Args:
         name: of the preset; empty where there was none.
         choice: among presets; None where there was none.
+        config: the settings of the run.
         tuned: the trees were searched for afterwards.
     """
     if not name:
@@ -49,7 +53,7 @@ def preset_sections(name: str, choice: PresetChoice | None, *, tuned: bool = Fal
             'under "What it was learnt from".'
         )
         blocks.append(paragraph(searched, preset=name))
-    about = preset(name).about
+    about = preset(name).about_over(config if choice is None else choice.settings)
     if choice is None:
         text = "The preset {preset} ({about}), which was asked for by name."
         blocks.append(paragraph(text, preset=name, about=about))

@@ -168,6 +168,11 @@ def test_the_choice_is_shown_as_a_table(capsys: pytest.CaptureFixture[str], monk
     assert "0.6000 / 0.6000" in rows[3]
     assert rows[3].startswith("small-trees *")
     assert rows[-1] == "Preset small-trees: ahead."
+    mine = TrainingConfig.model_validate({"trees": {"leaves": 6}, "snapshots": {"most": 12}})
+    show_choice(PresetChoice("small-trees", mine, two, trials, "small-trees: ahead"))
+    said = [row.split("  ")[-1].strip() for row in capsys.readouterr().out.splitlines()[2:4]]
+    same = "Tweedie power 1.5, the last 12 dates, 30 days apart"
+    assert said == [f"6 leaves, learning rate {rate}, {same}" for rate in ("0.06", "0.03")]
     show_choice(PresetChoice("standard", TrainingConfig(), two, (), "too short"))
     assert capsys.readouterr().out == "Preset standard: too short.\n"
 

@@ -4,7 +4,7 @@ import pytest
 
 from fivefold.domain.errors import ConfigError
 from fivefold.training.config import SnapshotSettings, TrainingConfig, TreeSettings
-from fivefold.training.presets.named import CHOOSE, PRESETS, Preset, asked_presets, preset
+from fivefold.training.presets.named import CHOOSE, PRESETS, Preset, asked_presets, preset, rounds_warnings
 
 
 @pytest.mark.parametrize("each", PRESETS, ids=lambda each: each.name)
@@ -29,6 +29,15 @@ def test_what_a_person_set_is_kept_even_where_it_is_the_default() -> None:
     for each in PRESETS:
         found = each.over(mine)
         assert (found.trees.learning_rate, found.snapshots.most) == (0.06, 24)
+
+
+def test_rounds_that_are_fixed_beside_another_learning_rate_are_warned_of() -> None:
+    fixed = TrainingConfig.model_validate({"trees": {"rounds": 30}})
+    (warning,) = rounds_warnings(PRESETS, fixed)
+    assert warning.startswith(
+        "trees.rounds is 30 whatever the preset, also at another learning rate than 0.06 (small-trees, "
+    )
+    assert rounds_warnings(PRESETS[:1], fixed) == rounds_warnings(PRESETS, TrainingConfig()) == ()
 
 
 def test_what_is_asked_for() -> None:

@@ -152,7 +152,7 @@ def test_the_card_says_what_was_tried(result: TrainingResult, registry: Registry
 def test_a_configuration_that_is_given_chooses_nothing(runs: Runs) -> None:
     lineage = runs.first.lineage
     assert (lineage.preset, lineage.choice) == ("", None)
-    assert preset_sections(lineage.preset, lineage.choice) == []
+    assert preset_sections(lineage.preset, lineage.choice, lineage.config) == []
     assert runs.registry.client.get_run(runs.registry.version(1).run_id).data.params["preset"] == "none"
 
 
@@ -168,7 +168,13 @@ def test_a_preset_by_name_is_used_without_a_choice_under_what_is_set(file: Path,
         SnapshotSettings(spacing_days=15, most=4),
     )
     assert len(found.lineage.dates.training) == 4
-    assert "The preset recent (" in _markdown(preset_sections("recent", None))
+    assert found.lineage.warnings[-1].startswith("trees.rounds is 6 whatever the preset, also at another learning")
+    assert "The preset recent (8 leaves, learning rate 0.03, Tweedie power 1.5, the last 4 dates, 15 days apart)" in (
+        _markdown(preset_sections("recent", None, found.lineage.config))
+    )
+    assert "The preset recent (as small-trees, on the last" in _markdown(
+        preset_sections("recent", None, TrainingConfig())
+    )
 
 
 def test_an_unknown_preset_is_refused_before_anything_is_read(open_config: TrainingConfig) -> None:
@@ -191,7 +197,7 @@ def test_without_history_to_try_the_default_is_used_and_the_card_says_why(
     assert choice is not None
     assert shown == [choice]
     assert (found.lineage.preset, choice.trials) == ("small-trees", ())
-    card = _markdown(preset_sections("small-trees", choice))
+    card = _markdown(preset_sections("small-trees", choice, choice.settings))
     assert "the history before 2023-08-01 is too short to try presets" in card
     assert replace(found.lineage, choice=None).config == preset("small-trees").over(early)
 
