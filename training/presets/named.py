@@ -124,8 +124,9 @@ def rounds_warnings(presets: Sequence[Preset], config: TrainingConfig) -> tuple[
     others = [each.name for each in presets if each.over(config).trees.learning_rate != trees.learning_rate]
     if trees.rounds is None or not others:
         return ()
-    return (
+    text = (
         f"trees.rounds is {trees.rounds} whatever the preset, also at another learning rate than "
         f"{trees.learning_rate:g} ({list_text(others)}), for which so many may be too few: leave trees.rounds out, and "
-        "their number is found; or set trees.learning_rate too",
+        "their number is found; or set trees.learning_rate too"
     )
+    return (text,)
