@@ -142,6 +142,15 @@ class Registry:
             relocate(settings)
             self.client = self._client()
 
+    @contextmanager
+    def judging(self) -> Iterator[None]:
+        """Let one run of the model at a time count how often a window was judged on, judge on it and log that.
+
+        Others on this machine wait; the system takes the lock back from a process that dies.
+        """
+        with FileLock(self.settings.var / f"judge-{self.name}.lock"):
+            yield
+
     def _client(self) -> MlflowClient:
         uri = self.settings.tracking_uri
         try:

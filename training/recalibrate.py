@@ -93,21 +93,21 @@ def recalibrate(
         )
     # The new intervals were measured on this window, and would hold it by construction: those before them are judged.
     judged = replace(new, intervals=model.intervals)
-    evaluation = evaluate(test_window, judged, config, times_judged(registry, dates))
-    verdict = _verdict(evaluation, config, parent, champion)
-    change = compare_curves(model, new, test_window, evaluation, parent)
-    lineage = RecalibrationLineage(
-        parent.number, model.content_hash, model.test_as_of, source_name(source), summary, windows, config, release(),
-        warnings, parent.judged_as_of,
-    )  # fmt: skip
-    against = champion.number if champion is not None and champion.number == parent.number else None
-    comparison = compare_versions(
-        new, test_window, evaluation, verdict, Rival(parent.number, model, test_window.predicted)
-    )
-    record = _record(new, evaluation, change, verdict, lineage, against, comparison)
-    return Recalibration(
-        log_version(registry, new, test_window, evaluation, record), new, evaluation, change, verdict, lineage
-    )
+    with registry.judging():  # from the count of earlier judgements until this one is counted
+        evaluation = evaluate(test_window, judged, config, times_judged(registry, dates))
+        verdict = _verdict(evaluation, config, parent, champion)
+        change = compare_curves(model, new, test_window, evaluation, parent)
+        lineage = RecalibrationLineage(
+            parent.number, model.content_hash, model.test_as_of, source_name(source), summary, windows, config,
+            release(), warnings, parent.judged_as_of,
+        )  # fmt: skip
+        against = champion.number if champion is not None and champion.number == parent.number else None
+        comparison = compare_versions(
+            new, test_window, evaluation, verdict, Rival(parent.number, model, test_window.predicted)
+        )
+        record = _record(new, evaluation, change, verdict, lineage, against, comparison)
+        number = log_version(registry, new, test_window, evaluation, record)
+    return Recalibration(number, new, evaluation, change, verdict, lineage)
 
 
 def with_new_curve(model: ValueModel, test_window: WindowPredictions, dates: Dates) -> ValueModel:

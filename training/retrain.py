@@ -108,17 +108,18 @@ def retrain(
     rival = _rival(registry, config, dates, absent, portfolio.own)
     test_window = predict_test_window(portfolio, dates, config, fitted.booster_, rival.model, absent)
     model = build_model(fitted, test_window, portfolio, config, dates, absent, intervals)
-    evaluation = evaluate(test_window, model, config, times_judged(registry, dates))
-    last = last_origin(dates, len(plan.rows.values), rounds, test_window, evaluation, rival.left_out or "")
-    rolling = _rolling(registry, portfolio, plan, everywhere, rival, last)
-    verdict = with_origins(gate_verdict(evaluation, config.gate, rival.left_out), rolling, config.gate)
-    lineage = Lineage(
-        plan.source, plan.summary, dates, plan.rows, learnt, config, trees, release(), plan.warnings, plan.assumptions,
-        preset if choice is None else choice.preset, choice, rolling=rolling, trials=tried,
-    )  # fmt: skip
-    if refit_after and verdict.promote:
-        lineage = _refitted(registry, portfolio, plan, model, evaluation, lineage, verdict, rival.number)
-    number = register(registry, model, test_window, evaluation, lineage, verdict, rival.number, rival.model)
+    with registry.judging():  # from the count of earlier judgements until this one is counted
+        evaluation = evaluate(test_window, model, config, times_judged(registry, dates))
+        last = last_origin(dates, len(plan.rows.values), rounds, test_window, evaluation, rival.left_out or "")
+        rolling = _rolling(registry, portfolio, plan, everywhere, rival, last)
+        verdict = with_origins(gate_verdict(evaluation, config.gate, rival.left_out), rolling, config.gate)
+        lineage = Lineage(
+            plan.source, plan.summary, dates, plan.rows, learnt, config, trees, release(), plan.warnings,
+            plan.assumptions, preset if choice is None else choice.preset, choice, rolling=rolling, trials=tried,
+        )  # fmt: skip
+        if refit_after and verdict.promote:
+            lineage = _refitted(registry, portfolio, plan, model, evaluation, lineage, verdict, rival.number)
+        number = register(registry, model, test_window, evaluation, lineage, verdict, rival.number, rival.model)
     promoted, refusal = _promoted(registry, number, promote_by) if verdict.promote else (False, "")
     return TrainingResult(number, promoted, lineage.served(model), evaluation, verdict, lineage, refusal)
 

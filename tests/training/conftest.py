@@ -1,6 +1,7 @@
 """One small simulated portfolio and one registry with two runs on it, for all tests of training."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,6 +85,9 @@ class NoRegistry:
 
     def champion(self) -> None:
         return None
+
+    def judging(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 @pytest.fixture

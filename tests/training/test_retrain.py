@@ -9,7 +9,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from filelock import FileLock, Timeout
 
+import fivefold.training.retrain as retraining
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import FileFormatError, FivefoldError, InvalidDataError, NotEnoughDataError, RegistryError
 from fivefold.features.reading.text_files import ColumnMap, MappedFile
@@ -264,6 +266,29 @@ def test_nothing_is_registered_when_a_step_fails(registered: Registered, monkeyp
     assert registry.versions() == []
     runs = registry.client.search_runs([registry.experiment(registry.name)])
     assert [run.info.status for run in runs] == ["FAILED"]
+
+
+def test_no_other_run_counts_judgements_until_this_one_is_counted(
+    registered: Registered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two at once would both judge the window for the first time, and neither would ask for more confidence."""
+    waited: list[str] = []
+
+    def note(step: str) -> int:
+        with (
+            pytest.raises(Timeout),
+            FileLock(registered.registry.settings.var / "judge-fivefold-value.lock", timeout=0),
+        ):
+            pass
+        waited.append(step)
+        return 1
+
+    monkeypatch.setattr(retraining, "times_judged", lambda *_: note("counted"))
+    monkeypatch.setattr(retraining, "register", lambda *_: note("registered"))
+    retrain(registered.file, registered.config, registered.registry, promote_by=lambda *_: None)
+    assert waited == ["counted", "registered"]
+    with registered.registry.judging():  # it is given back
+        pass
 
 
 def nothing_was_kept(registry: Registry) -> bool:
