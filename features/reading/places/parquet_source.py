@@ -156,19 +156,23 @@ class ParquetPart:
     row_mask: npt.NDArray[np.bool_] | None = None
 
     @cached_property
-    def _footer(self) -> pyarrow.parquet.FileMetaData:
+    def _head(self) -> tuple[pyarrow.parquet.FileMetaData, pa.Schema]:
         with self._errors(), self._open() as parquet:
-            return parquet.metadata
+            return parquet.metadata, _without_views(parquet.schema_arrow.remove_metadata())
 
-    @cached_property
+    @property
+    def _footer(self) -> pyarrow.parquet.FileMetaData:
+        return self._head[0]
+
+    @property
     def _own(self) -> pa.Schema:
-        return self._footer.schema.to_arrow_schema().remove_metadata()
+        return self._head[1]
 
     @cached_property
     def schema(self) -> pa.Schema:
         """The columns of the table, or of the file and then of its folders."""
         if self.columns is not None:
-            return self.columns
+            return _without_views(self.columns)
         added = [pa.field(name, _type_of(value)) for name, value in self.constants.items()]
         return pa.schema([*self._own, *(one for one in added if one.name not in self._own.names)])
 
@@ -210,7 +214,7 @@ class ParquetPart:
         # A column of lists or structs has no values of its own that a dictionary could hold.
         flat = {each.name for each in self._own if not pa.types.is_nested(each.type)}
         with self._errors(), self._open([name for name in dictionaries if name in own and name in flat]) as parquet:
-            for batch in parquet.iter_batches(rows, row_groups=groups, columns=read):
+            for batch in map(_as_text, parquet.iter_batches(rows, row_groups=groups, columns=read)):
                 if not columns or (
                     list(columns) == batch.schema.names and not self.constants and self.row_mask is None
                 ):
@@ -249,7 +253,12 @@ class ParquetPart:
         # Arrow closes what it opened itself. A file of a store that is left open goes on to fetch what nobody reads.
         source = nullcontext(self.file) if self.opened is None else closing(self.opened())
         # Without pre_buffer: with it, the whole compressed file is in memory by the end.
-        options: dict[str, Any] = {"read_dictionary": list(dictionaries), "pre_buffer": False}
+        # INT96 may lie outside of what nanoseconds can hold, and would wrap silently.
+        options: dict[str, Any] = {
+            "read_dictionary": list(dictionaries),
+            "pre_buffer": False,
+            "coerce_int96_timestamp_unit": "us",
+        }
         with source as place, pyarrow.parquet.ParquetFile(place, **options) as parquet:
             yield parquet
 
@@ -259,6 +268,20 @@ class ParquetPart:
             yield
         except (pa.ArrowInvalid, OSError) as error:
             raise FileFormatError(f"{self.label} cannot be read as Parquet: {error}") from None
+
+
+def _without_views(schema: pa.Schema) -> pa.Schema:
+    """Give the columns as they are read: Arrow does not join views of text with other text."""
+    return pa.schema([each.with_type(pa.large_string() if _is_view(each) else each.type) for each in schema])
+
+
+def _as_text(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Write out views of text."""
+    return batch.cast(_without_views(batch.schema)) if any(map(_is_view, batch.schema)) else batch
+
+
+def _is_view(column: pa.Field) -> bool:
+    return bool(pa.types.is_string_view(column.type))
 
 
 def _type_of(value: pa.Scalar) -> pa.DataType:

@@ -127,8 +127,9 @@ def open_iceberg(address: "Address") -> ParquetSource:
             return ParquetSource(str(address), (_Empty(str(address), table.schema().as_arrow()),))
         if table.snapshot_by_id(number) is None:
             raise FileFormatError(f"{address} has no snapshot {number}")
-        tasks = sorted(table.scan(snapshot_id=number).plan_files(), key=lambda task: task.file.file_path)
-        schema = table.scan(snapshot_id=number).projection().as_arrow()
+        scan = table.scan(snapshot_id=address.version)  # without a version the columns have their names of today
+        tasks = sorted(scan.plan_files(), key=lambda task: task.file.file_path)
+        schema = scan.projection().as_arrow()
     parts = tuple(_IcebergPart(address, table, number, task, schema) for task in tasks)
     return ParquetSource(f"{address}@{number}", parts or (_Empty(str(address), schema),))
 
@@ -169,7 +170,7 @@ class _IcebergPart:
         from pyiceberg.io.pyarrow import ArrowScan  # noqa: PLC0415 (as above)
 
         with _errors(self.address, "Iceberg"):
-            scan = self.table.scan(snapshot_id=self.snapshot, selected_fields=tuple(columns))
+            scan = self.table.scan(snapshot_id=self.address.version, selected_fields=tuple(columns))
             reader = ArrowScan(self.table.metadata, self.table.io, scan.projection(), AlwaysTrue())
             for batch in reader.to_record_batches([self.task]):
                 for first in range(0, batch.num_rows, rows):

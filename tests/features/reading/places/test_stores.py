@@ -3,6 +3,7 @@
 import json
 import logging
 import struct
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -176,6 +177,27 @@ def test_a_file_without_a_column_of_the_others_is_named(lake: Path) -> None:
     pq.write_table(WHOLE.drop_columns(["transaction_currency"]), lake / "b.parquet")
     with pytest.raises(FileFormatError, match=r"b\.parquet has no column transaction_currency, which .*a\.parquet has"):
         read(lake)
+
+
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+def test_files_of_texts_in_any_form_are_joined(order: slice, lake: Path, expected: Histories) -> None:
+    """A mix of plain text, large text and views of it, as delta-rs and Polars write them; and rows in any order."""
+    places = list(range(len(WHOLE)))[order]
+    for number, kind in enumerate((pa.string_view(), pa.large_string(), pa.string())):
+        part = WHOLE.take(places[number::3])
+        fields = [each.with_type(kind) if pa.types.is_string(each.type) else each for each in part.schema]
+        pq.write_table(part.cast(pa.schema(fields)), lake / f"{number}.parquet")
+    assert same(read(lake), expected)
+    assert sort_by_customer(lake / "0.parquet", lake.parent / "out.parquet") == 4
+
+
+def test_int96_beyond_what_nanoseconds_hold_is_what_it_says(tmp_path: Path) -> None:
+    rows = moments(WHOLE)
+    place = rows.column_names.index("user_created")
+    late = pa.array([datetime(2600, 1, 1)] * len(rows), pa.timestamp("us"))
+    rows = rows.set_column(place, "user_created", late)
+    pq.write_table(rows, tmp_path / "old.parquet", use_deprecated_int96_timestamps=True, store_schema=False)
+    assert same(read(tmp_path / "old.parquet"), one_file(rows, tmp_path))
 
 
 def test_a_file_with_a_column_of_another_type_is_named(lake: Path) -> None:
@@ -372,6 +394,20 @@ def test_a_table_of_iceberg_is_its_rows_of_today(catalog: Catalog, tmp_path: Pat
     assert same(read(file), one_file(without, tmp_path))
     assert same(read(f"file://{file}"), one_file(without, tmp_path))
     assert sort_by_customer(Path("iceberg://bank/lake.rows"), tmp_path / "out.parquet") == len(without)
+
+
+def test_columns_of_iceberg_have_their_names_of_today(catalog: Catalog, tmp_path: Path) -> None:
+    rows = moments(WHOLE)
+    table = catalog.create_table("lake.rows", rows.append_column("net", [[1.0] * len(rows)]).schema)
+    table.append(rows.append_column("net", [[1.0] * len(rows)]))
+    first = table.current_snapshot()
+    for former, name in (("transaction_amount", "gross"), ("net", "transaction_amount")):
+        with table.update_schema() as change:
+            change.rename_column(former, name)
+    net = rows.set_column(rows.column_names.index("transaction_amount"), "transaction_amount", [[1.0] * len(rows)])
+    assert same(read("iceberg://bank/lake.rows"), one_file(net, tmp_path))
+    assert first is not None
+    assert same(read(f"iceberg://bank/lake.rows@{first.snapshot_id}"), one_file(rows, tmp_path))
 
 
 def test_a_table_of_iceberg_is_not_read_as_a_folder(catalog: Catalog, tmp_path: Path) -> None:
