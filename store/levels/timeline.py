@@ -444,7 +444,7 @@ def _by_flows() -> list[_Source]:
 
 
 _MOST_MOVES: Final[Any] = literal(1 << 31, BigInteger)
-"""Of one entity into one group and out of it: groups have numbers of their own, which are told apart by it."""
+"""Of one entity into one group and out of it: groups have numbers of their own, and stay distinct by it."""
 
 
 def _of(source: _Source, condition: Any, join: Any = None) -> _Source:

@@ -181,7 +181,7 @@ _SAID: Final = ("status", "sets", "group", "tag", "case", "event")
 
 
 def _said_of_action(content: Mapping[str, Any]) -> str:
-    """Say what an action gave, set, opened or told.
+    """Say what an action gave, set, opened or sent.
 
     >>> _said_of_action({"limit": "daily", "amount_minor": 10000, "sets": "daily 100 EUR"})
     'daily 100 EUR'
