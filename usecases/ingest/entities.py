@@ -96,10 +96,9 @@ def put_entities(context: Context, type_name: str, rows: Sequence[EntityRow], *,
             due.mark(session, added_ids, Reason.NEW, now, priority)
             mark_linked(session, [*changed, *subjects(session, owner_changes.owners)], Reason.ATTRIBUTE, now, priority)
         put_attributes = [(numbers[row.external_id], row.attributes) for _, row in written_rows]
-        news = _import_events("attributes", {*added.values(), *others}, now)
         fields = _field_events(context, put_attributes, attributes, {**dict.fromkeys(added.values(), 1), **versions})
-        events = ("import", news) if from_file else ("field", fields)
-        note(session, kind.organisation_id, kind.id, *events, now)
+        news = ("import", _import_events("attributes", {*added.values(), *others}, now))
+        note(session, kind.organisation_id, kind.id, *(news if from_file else ("field", fields)), now)
         counts = RowCounts(len(added_ids), len(changed), len(rows) - len(added_ids) - len(changed))
         if added_ids or changed:
             before = attributes.get(changed[0].entity_id, (0, {}))[1] if changed else {}
