@@ -11,9 +11,9 @@ from fivefold.domain.clock import second_text, utc_text
 from fivefold.domain.money import minor_units
 from fivefold.flows.actions import Action, LimitAction, PersonRole, is_reversible
 from fivefold.flows.analysis import inputs_of_step
+from fivefold.flows.asking.choices import ANSWERED, CAME_FROM, OTHERWISE, holds_words, unknown_words
 from fivefold.flows.asking.steps import AskingFlow, AskingPolicy, AskingRuleset, Valuing
 from fivefold.flows.asking.whys import StepReason, why_of_policy, why_of_ruleset, why_of_value
-from fivefold.flows.choices import ANSWERED, CAME_FROM, OTHERWISE, holds_words, unknown_words
 from fivefold.flows.language import (
     NOBODY,
     AskStep,

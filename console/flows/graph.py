@@ -7,7 +7,7 @@ from typing import Any
 from fivefold.charts.graphs import Box, Edge, EdgePath, GraphPlot, Label, Node, layered_graph
 from fivefold.console.texts import text
 from fivefold.domain.errors import InvalidRulesetError
-from fivefold.flows.choices import way_taken
+from fivefold.flows.asking.choices import way_taken
 from fivefold.flows.language import EndStep, Flow, RouteStep, read_flow, ways_from
 from fivefold.flows.policies import flow_of_policy
 from fivefold.risk.engine.explain.describe import condition_words
@@ -21,7 +21,7 @@ class StepLine:
 
     Attributes:
         leads: the labels of its ways and the titles of where they lead.
-        taken: which of them a run took; None where it took none, or no run is shown.
+        lit: which of them a run took; None where it took none, or no run is shown.
     """
 
     id: str
@@ -30,7 +30,7 @@ class StepLine:
     rationale: str
     leads: tuple[tuple[str, str], ...]
     actions: tuple[str, ...]
-    taken: int | None = None
+    lit: int | None = None
 
     @property
     def what(self) -> str:
@@ -66,8 +66,8 @@ class FlowPicture:
 
     def looks_of_label(self, label: Label) -> tuple[str, ...]:
         """Give the class of each line of a label: of several ways between two steps, a run took one."""
-        taken = {way.label for way in self.ways_taken if (way.source, way.target) == label.of}
-        return tuple(self._look(bool(taken & labels)) for labels in label.labels)
+        labels_lit = {way.label for way in self.ways_taken if (way.source, way.target) == label.of}
+        return tuple(self._look(bool(labels_lit & labels)) for labels in label.labels)
 
     def look_of_arrow(self, box: Box) -> str:
         """Give the class of the arrow that enters a box."""
@@ -123,12 +123,12 @@ def picture_of(
         run: the steps of a run, in their order, as its record has them: its path is lit up; None for no run.
         with_conditions: what must hold stands at the ways; those who may not see versions of flows read their numbers.
     """
-    taken = {} if run is None else {str(each["step"]): way_taken(flow, each) for each in run}
+    paths = {} if run is None else {str(each["step"]): way_taken(flow, each) for each in run}
     ways = {
         step.id: [way for way in _leads(flow, place, with_conditions=with_conditions) if way.to is not None]
         for place, step in enumerate(flow.steps)
     }
-    steps = tuple(_steps(flow, ways, taken))
+    steps = tuple(_steps(flow, ways, paths))
     edges = {way.path: Edge(step, str(way.to), way.label) for step, led in ways.items() for way in led}
     plot = layered_graph(_nodes(steps), tuple(edges.values()))
     if run is None:
@@ -136,8 +136,8 @@ def picture_of(
     return FlowPicture(
         plot=plot,
         steps=steps,
-        passed=frozenset(taken),
-        ways_taken=frozenset(edges[path] for path in taken.values() if path is not None),
+        passed=frozenset(paths),
+        ways_taken=frozenset(edges[path] for path in paths.values() if path is not None),
         stopped=str(run[-1]["step"]) if run else "",
     )
 
@@ -148,12 +148,12 @@ def _nodes(steps: Sequence[StepLine]) -> tuple[Node, ...]:
     )
 
 
-def _steps(flow: Flow, ways: Mapping[str, Sequence["_Way"]], taken: Mapping[str, Path | None]) -> Iterator[StepLine]:
+def _steps(flow: Flow, ways: Mapping[str, Sequence["_Way"]], paths: Mapping[str, Path | None]) -> Iterator[StepLine]:
     titles = {step.id: step.title for step in flow.steps}
     actions = {action.id: action.title for action in flow.actions}
     for step in flow.steps:
         ends = step.end if isinstance(step, EndStep) else ()
-        paths = [way.path for way in ways[step.id]]
+        own_paths = [way.path for way in ways[step.id]]
         yield StepLine(
             id=step.id,
             title=step.title,
@@ -161,7 +161,7 @@ def _steps(flow: Flow, ways: Mapping[str, Sequence["_Way"]], taken: Mapping[str,
             rationale=step.rationale or "",
             leads=tuple((way.label, titles.get(str(way.to), str(way.to))) for way in ways[step.id]),
             actions=tuple(actions.get(name, name) for name in ends),
-            taken=next((place for place, path in enumerate(paths) if path == taken.get(step.id)), None),
+            lit=next((place for place, path in enumerate(own_paths) if path == paths.get(step.id)), None),
         )
 
 

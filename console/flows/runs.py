@@ -21,8 +21,15 @@ from fivefold.usecases.flows.runs.answering import (
     retry_run,
     take_back_action,
 )
-from fivefold.usecases.flows.runs.disclosure import run_seen_by, runs_seen_by
-from fivefold.usecases.flows.runs.reading import RunFilters, RunLine, RunView, search_runs, view_run
+from fivefold.usecases.flows.runs.reading import (
+    RunFilters,
+    RunLine,
+    RunView,
+    run_seen_by,
+    runs_seen_by,
+    search_runs,
+    view_run,
+)
 from fivefold.usecases.flows.runs.reviews import finish_review
 from fivefold.usecases.shared.actors import OF_VERSIONS
 

@@ -37,13 +37,13 @@ def unknown_words(word: str, number: int, condition: str) -> str:
     return f"it is not known whether {condition} ({word} {number})"
 
 
-def words_without_conditions(said: str) -> str:
+def words_without_conditions(words: str) -> str:
     """Leave the condition that could not be decided out of what is said of a run.
 
     >>> words_without_conditions("Failed at Risk, as it is not known whether level is high (way 1): no action")
     'Failed at Risk, as it is not known whether way 1 holds: no action'
     """
-    return _UNKNOWN.sub(r"it is not known whether \1 \2 holds", said)
+    return _UNKNOWN.sub(r"it is not known whether \1 \2 holds", words)
 
 
 def step_without_conditions(step: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,13 +53,13 @@ def step_without_conditions(step: Mapping[str, Any]) -> dict[str, Any]:
         step: as `flows.trace.StepTrace.as_json` writes it.
     """
     outcome = words_without_conditions(step["outcome"])
-    asked, decided = step["asked"], _HOLDS.fullmatch(outcome)
+    condition, match = step["asked"], _HOLDS.fullmatch(outcome)
     if step["kind"] in CHOICES and outcome != OTHERWISE:
-        outcome, asked = f"{decided[1]} {decided[2]} holds" if decided else outcome, ""
+        outcome, condition = f"{match[1]} {match[2]} holds" if match else outcome, ""
     sentence = step["sentence"]
     for old, new in ((step["outcome"], outcome), (_as_sentence(step["outcome"]), _as_sentence(outcome))):
         sentence = sentence.replace(old, new) if old else sentence
-    own = {"outcome": outcome, "asked": asked, "seen": words_without_conditions(step["seen"])}
+    own = {"outcome": outcome, "asked": condition, "seen": words_without_conditions(step["seen"])}
     inner = {"inner": [step_without_conditions(each) for each in step["inner"]]} if "inner" in step else {}
     return {**step, **own, "sentence": words_without_conditions(sentence), **inner}
 
@@ -77,18 +77,18 @@ def way_taken(flow: Flow, step: Mapping[str, Any]) -> Path | None:
     """
     if step["to"] is None:
         return None
-    position, said = flow.positions[step["step"]], step["outcome"]
-    kind, held = flow.steps[position].kind, _HOLDS.fullmatch(said)
-    tail: Path = ("then",) if _is_known(kind, said) else ("on_unknown",)
+    position, outcome = flow.positions[step["step"]], step["outcome"]
+    kind, match = flow.steps[position].kind, _HOLDS.fullmatch(outcome)
+    tail: Path = ("then",) if _is_known(kind, outcome) else ("on_unknown",)
     if kind == "route":
-        known = ("route", int(held[2]) - 1, "to") if held else ("otherwise",)
-        tail = known if held or said == OTHERWISE else ("on_unknown",)
+        way: Path = ("route", int(match[2]) - 1, "to") if match else ("otherwise",)
+        tail = way if match or outcome == OTHERWISE else ("on_unknown",)
     elif kind == "person":
-        answer = said.removeprefix(f"{ANSWERED} ")
-        tail = ("person", "otherwise") if answer == said else ("person", "answers", answer)
+        answer = outcome.removeprefix(f"{ANSWERED} ")
+        tail = ("person", "otherwise") if answer == outcome else ("person", "answers", answer)
     return ("steps", position, *tail)
 
 
-def _is_known(kind: str, said: str) -> bool:
+def _is_known(kind: str, outcome: str) -> bool:
     """Tell whether a step that is no choice came to something."""
-    return kind in {"calculate", "table"} or said in {"", ASKED} or said.startswith(CAME_FROM)
+    return kind in {"calculate", "table"} or outcome in {"", ASKED} or outcome.startswith(CAME_FROM)

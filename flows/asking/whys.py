@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fivefold.domain.clock import second_text
+from fivefold.flows.asking.choices import ASKED
 from fivefold.flows.asking.steps import STATUS_CODES, AskingPolicy, AskingRuleset, Valuing, outcome_of_row
-from fivefold.flows.choices import ASKED
 from fivefold.flows.steps import RowContext, one_row
 from fivefold.risk.engine.assessments import VERSIONS, Status
 from fivefold.risk.engine.explain.breakdown import explain_columns

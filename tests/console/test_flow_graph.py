@@ -85,8 +85,8 @@ def test_of_two_ways_to_one_step_the_one_that_was_taken_is_lit(
     picture = picture_of(LIMITS, run, with_conditions=with_conditions)
     assert lit_words(picture) == [(("by-risk", "ask"), lit)]
     (line,) = [step for step in picture.steps if step.id == "by-risk"]
-    assert line.taken is not None
-    assert line.leads[line.taken][0] == row
+    assert line.lit is not None
+    assert line.leads[line.lit][0] == row
     table = environment().get_template("flows/macros.html").make_module({"visit": None, "now_us": 0})
     assert f"<strong>{row}: " in str(table.step_table(picture))  # type: ignore[attr-defined]  # a macro of the template
 

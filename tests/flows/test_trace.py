@@ -4,7 +4,7 @@ import copy
 
 from hypothesis import given
 
-from fivefold.flows.choices import CHOICES, step_without_conditions, way_taken
+from fivefold.flows.asking.choices import CHOICES, step_without_conditions, way_taken
 from fivefold.flows.language import ways_from
 from fivefold.flows.steps import STOP, RowContext, Stop
 from fivefold.flows.trace import explain_run

@@ -6,7 +6,7 @@ from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.schemas import BigNumber, MomentGiven, Reason, RequestModel, ResponseModel, Text
-from fivefold.usecases.flows.runs import answering, calling, disclosure, reading, reviews, shadows
+from fivefold.usecases.flows.runs import answering, calling, reading, reviews, shadows
 from fivefold.usecases.flows.runs.reading import (
     ActionLine,
     EntityActions,
@@ -124,7 +124,7 @@ def list_flow_runs(context: RequestContext, query: PageOfRuns) -> Page[RunLine]:
         since_us=query.since,
         until_us=query.until,
     )
-    return disclosure.runs_seen_by(context.role, reading.search_runs(context, filters, query.part))
+    return reading.runs_seen_by(context.role, reading.search_runs(context, filters, query.part))
 
 
 def read_flow_run(context: RequestContext, run: BigNumber) -> RunAnswer:
@@ -134,13 +134,13 @@ def read_flow_run(context: RequestContext, run: BigNumber) -> RunAnswer:
 
 def answer_flow_run(context: RequestContext, run: BigNumber, body: AnswerGiven) -> RunView:
     """Answer what a run asks; it goes on in this request. A person who called it cannot."""
-    answered = answering.answer_run(context, context.role, run, body.answer, body.reason)
-    return disclosure.run_seen_by(context, context.role, answered)
+    view = answering.answer_run(context, context.role, run, body.answer, body.reason)
+    return reading.run_seen_by(context, context.role, view)
 
 
 def retry_flow_run(context: RequestContext, run: BigNumber) -> RunView:
     """Let a quarantined run be tried again, with as many attempts as a new one has."""
-    return disclosure.run_seen_by(context, context.role, answering.retry_run(context, run))
+    return reading.run_seen_by(context, context.role, answering.retry_run(context, run))
 
 
 def take_back_flow_action(context: RequestContext, action: BigNumber, body: WhyTakenBack) -> ActionLine:
@@ -170,7 +170,7 @@ def list_shadow_pairs(context: RequestContext, flow: Text, query: PageOfPairs) -
 
 def _for(context: RequestContext, run: RunView) -> RunAnswer:
     if context.role is not Role.APP:
-        return disclosure.run_seen_by(context, context.role, run)
+        return reading.run_seen_by(context, context.role, run)
     actions = [{name: getattr(each, name) for name in ("number", "action", "kind", "content")} for each in run.taken]
     fields = {name: getattr(run, name) for name in ("flow", "version", "cause", "state", "at")}
     own_fields = {"run": run.number, "due_at": run.due_us, "error": run.error_in_short, "taken": actions}

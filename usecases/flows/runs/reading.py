@@ -1,24 +1,29 @@
 """Runs as people and programs read them: lists, one with its why, and what stands about an entity because of flows."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
 
 from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.flows.actions import is_reversible
-from fivefold.flows.analysis import analyse_canonical_flow
+from fivefold.flows.analysis import AnalysedFlow, analyse_canonical_flow
+from fivefold.flows.asking.choices import step_without_conditions, words_without_conditions
 from fivefold.flows.language import PersonStep
+from fivefold.risk.engine.explain.describe import input_words
+from fivefold.risk.facts.inputs import parts_of
 from fivefold.store.flows.actions import OF_TRANSACTION, actions_of_run, standing_actions
 from fivefold.store.flows.run_search import RunFilter, RunRow, run_row, runs_among
 from fivefold.store.flows.runs import FAILED, WAITING, outcomes_of, run_numbered
 from fivefold.store.flows.versions import canonical_of
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.flows import FlowAction
-from fivefold.usecases.flows.runs.outcomes import OFF
+from fivefold.usecases.flows.runs.outcomes import OFF, version_kept
 from fivefold.usecases.levels.content.breakdowns import removal_text
+from fivefold.usecases.levels.explain import input_named
+from fivefold.usecases.shared.actors import OF_VERSIONS, Role
 from fivefold.usecases.shared.api_fields import Moment, StoredObject, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
@@ -192,6 +197,71 @@ def view_run(context: Context, number: int) -> RunView:
     with context.reading() as session:
         run = run_numbered(session, context.organisation_id, number)
         return view_of(session, run_row(session, run.id))
+
+
+def runs_seen_by(role: Role, runs: Page[RunLine]) -> Page[RunLine]:
+    """Give runs as a role may see them in a list."""
+    return runs if role in OF_VERSIONS else runs.map(lambda run: replace(run, error=_of_error(run.error)))
+
+
+def run_seen_by(context: Context, role: Role, run: RunView) -> RunView:
+    """Give a run as a role may see it: conditions, and those within inputs, are for who sees versions of flows.
+
+    Args:
+        context: whose run it is.
+        role: of who looks at it.
+        run: as it was read.
+    """
+    if role in OF_VERSIONS:
+        return run
+    run = replace(run, error=_of_error(run.error))
+    if run.why is None:
+        return run
+    with context.reading() as session:
+        names = _inputs_renamed(session, context.organisation_id, run.number)
+    why = _renamed(
+        {
+            **run.why,
+            "line": words_without_conditions(run.why["line"]),
+            "steps": [step_without_conditions(step) for step in run.why["steps"]],
+        },
+        names,
+    )
+    look_at = () if run.question is None else tuple(_renamed(each, names) for each in run.question.look_at)
+    question = None if run.question is None else replace(run.question, look_at=look_at)
+    return replace(run, why=why, question=question)
+
+
+def _of_error(error: str | None) -> str | None:
+    return None if error is None else words_without_conditions(error)
+
+
+def _inputs_renamed(session: Session, organisation_id: int, number: int) -> dict[str, str]:
+    """Give the words of the inputs that have conditions within, the longest first, and what to say in their place."""
+    run = run_numbered(session, organisation_id, number)
+    if run.inputs is None:
+        return {}
+    analysed = version_kept(session, run.version_id, json.loads(run.inputs)).analysed
+    names = {input_words(each): input_named(each) for each in _inputs(analysed)}
+    return {words: names[words] for words in sorted(names, key=len, reverse=True) if words != names[words]}
+
+
+def _inputs(analysed: AnalysedFlow) -> Iterator[Any]:
+    for each in analysed.inputs:
+        yield from (each, *parts_of(each, analysed.names))
+    for inner in analysed.flows.values():
+        yield from _inputs(inner)
+
+
+def _renamed(data: Any, names: Mapping[str, str]) -> Any:
+    """Put other names of inputs into all texts of plain data."""
+    if isinstance(data, str):
+        for words, other in names.items():
+            data = data.replace(words, other)
+        return data
+    if isinstance(data, Mapping):
+        return {key: _renamed(each, names) for key, each in data.items()}
+    return [_renamed(each, names) for each in data] if isinstance(data, list) else data
 
 
 def view_of(session: Session, row: RunRow) -> RunView:
