@@ -3,9 +3,10 @@
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import closing, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -72,6 +73,13 @@ def run(var: Path, *arguments: object, columns: int = 100) -> Done:
             main()
     # Where a test is the first on a machine, its command says that it compiles; no test here is about that.
     return Done(int(end.value.code or 0), out.getvalue(), err.getvalue().replace(f"{COMPILING}\n", ""))
+
+
+def last_number(var: Path) -> int:
+    """Give the number after which those of events go on, on SQLite."""
+    with closing(sqlite3.connect(var / "fivefold.db")) as database:
+        [[number]] = database.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'")
+    return int(number)
 
 
 def succeed(var: Path, *arguments: object, columns: int = 100) -> str:

@@ -12,9 +12,10 @@ import pytest
 
 import fivefold
 from fivefold.cli.serve import claim_address
+from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConfigError
 from fivefold.store.accounts import plans as plans_module
-from tests.cli.running import refuse, run, succeed
+from tests.cli.running import last_number, refuse, run, succeed
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,9 @@ def test_serving_hands_over_to_bentoml(var: Path, monkeypatch: pytest.MonkeyPatc
     for name in ("BENTOML_HOME", "BENTOML_CONFIG_OVERRIDES", "PYTHONSAFEPATH"):
         monkeypatch.setenv(name, "")
     monkeypatch.setattr(os, "execv", execv)
+    before = now_microseconds()
     succeed(var, "serve", "--port", 3456, "--workers", 2)
+    assert last_number(var) > before
     service = ["fivefold.serving.service:Fivefold", "--working-dir", str(Path(fivefold.__file__).resolve().parents[1])]
     address = ["--host", "127.0.0.1", "--port", "3456"]
     assert asked == [[sys.executable, "-P", "-m", "bentoml", "serve", *service, *address]]

@@ -7,13 +7,20 @@ from time import monotonic, sleep
 import pytest
 from filelock import FileLock
 
-from tests.cli.running import refuse, start, succeed
+from fivefold.domain.clock import now_microseconds
+from tests.cli.running import last_number, refuse, start, succeed
 
 LONGEST_SECONDS = 60
 
 
 def test_with_nothing_to_do_it_says_so(tmp_path: Path) -> None:
     assert succeed(tmp_path, "worker", "--once") == "0 assessed (0 with a level), 0 failed; nothing is left to do.\n"
+
+
+def test_it_lets_the_numbers_of_events_go_on_from_its_start(tmp_path: Path) -> None:
+    before = now_microseconds()
+    succeed(tmp_path, "worker", "--once")
+    assert before < last_number(tmp_path) <= now_microseconds()
 
 
 def test_a_second_one_on_sqlite_says_what_to_do(tmp_path: Path) -> None:
