@@ -159,10 +159,7 @@ def erase_entity(context: Context, type_name: str, external_id: str, register: P
     """
     now = context.now()
     with _permitted(), context.writing() as session:
-        row = entity_named(session, context.organisation_id, type_name, external_id)
-        entities, also_owned, owners = erasing.with_owned(session, row, now)
-        if row not in entities:  # it was erased, perhaps a moment ago
-            raise NotFoundError(f"there is no {type_name} {external_id!r}")
+        entities, also_owned, owners = _concerned(session, context, type_name, external_id, now)
         for check in _checks(session, entities, also_owned, owners, now):
             check()
         with_created = [(entity.id, entity.created_us) for entity in entities]
@@ -176,14 +173,11 @@ def erase_entity(context: Context, type_name: str, external_id: str, register: P
 def preview_erasure(context: Context, type_name: str, external_id: str) -> ErasurePreview:
     """Say what `erase_entity` would erase, and what forbids it. Nothing is stored.
 
-    NotFoundError if there is no such entity.
+    NotFoundError without such an entity.
     """
     now = context.now()
     with context.reading() as session:
-        row = entity_named(session, context.organisation_id, type_name, external_id)
-        entities, also_owned, owners = erasing.with_owned(session, row, now)
-        if row not in entities:
-            raise NotFoundError(f"there is no {type_name} {external_id!r}")
+        entities, also_owned, owners = _concerned(session, context, type_name, external_id, now)
         ids = [entity.id for entity in entities]
         sealing = _sealing(session, context, history_reading.batches_of(session, ids))
         about = {*erasing.entries_about(session, context.organisation_id, ids), *sealing}
@@ -194,6 +188,17 @@ def preview_erasure(context: Context, type_name: str, external_id: str) -> Erasu
             except ConflictError as error:
                 obstacles.append(str(error).replace(_NOTHING, ""))
         return ErasurePreview(tuple(ids), erasing.count_rows(session, ids), len(about), tuple(obstacles))
+
+
+def _concerned(
+    session: Session, context: Context, type_name: str, external_id: str, now: int
+) -> tuple[list[Entity], list[Entity], list[int]]:
+    """Find an entity and what it owns or owned, as `store.evidence.erasure.with_owned` gives them."""
+    row = entity_named(session, context.organisation_id, type_name, external_id)
+    found = erasing.with_owned(session, row, now)
+    if row not in found[0]:  # it was erased, perhaps a moment ago
+        raise NotFoundError(f"there is no {type_name} {external_id!r}")
+    return found
 
 
 def _checks(
