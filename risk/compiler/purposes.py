@@ -6,7 +6,7 @@ the rules that can give it or take it away.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -321,6 +321,31 @@ def purpose_diagnostics(definition: Ruleset | Policy, sources: Sources) -> Itera
             problem = f"reads {each.source}, which is {alone}, and {whose}: {' → '.join(each.steps)}"
             yield Diagnostic(each.path, problem, check="purposes")
     yield from purpose_name_diagnostics(definition)
+
+
+def place_diagnostics(rulesets: Sequence[Ruleset], sources: Sources) -> Iterator[tuple[Ruleset, Diagnostic]]:
+    """Find rulesets for commerce that decide on those whom data for `aml` leave to them.
+
+    Of several rulesets the first that applies decides. So on whom one decides depends on what those before it read in
+    their applies_to.
+
+    Args:
+        rulesets: of one type of entity, in the order in which they are tried.
+        sources: what is said of purposes outside of them.
+    """
+    for place, ruleset in enumerate(rulesets):
+        earlier = rulesets[:place] if ruleset.purpose != "aml" else ()
+        for before in earlier:
+            for each in readings(before, sources):
+                if each.path[0] != "applies_to" or each.purpose != "aml":
+                    continue
+                alone = f"for aml alone ({each.hint})" if each.hint else "for aml alone"
+                steps = (f"ruleset {ruleset.name}", f"ruleset {before.name}, which is tried before it", *each.steps[1:])
+                problem = (
+                    f"decides on those whom {before.name} leaves to it, which reads {each.source}; that is {alone}, "
+                    f"and the ruleset is for {_PHRASES[ruleset.purpose]}: {' → '.join(steps)}"
+                )
+                yield ruleset, Diagnostic(("purpose",), problem, check="purposes")
 
 
 def _serves_commerce(definition: Ruleset | Policy) -> bool:

@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fivefold.domain.errors import ConfigError, NotEnoughDataError
+from fivefold.domain.errors import ConfigError, InvalidRulesetError, NotEnoughDataError
 from fivefold.domain.text import count_text
 from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.compiler.diagnostics import findings
+from fivefold.risk.compiler.purposes import Sources, place_diagnostics
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
@@ -77,7 +79,9 @@ def assess_decided(ruleset: AnalysedRuleset, beside: Beside, portfolio: Portfoli
 def composed(rulesets: Sequence[AnalysedRuleset]) -> Composition:
     """Let rulesets decide side by side, in the order in which they are given, each by its name.
 
-    ConfigError where two have the same name, other levels or another type of entity.
+    Raises:
+        ConfigError: two have the same name, other levels or another type of entity.
+        InvalidRulesetError: data for aml decide on whom one for commerce decides. What lists are for is not known here.
     """
     first, *others = (each.ruleset for each in rulesets)
     for other in others:
@@ -85,6 +89,8 @@ def composed(rulesets: Sequence[AnalysedRuleset]) -> Composition:
     names = [each.ruleset.name for each in rulesets]
     if len(set(names)) < len(names):
         raise ConfigError(f"two of the rulesets have the name {max(names, key=names.count)}; each must have its own")
+    for ruleset, diagnostic in place_diagnostics([first, *others], Sources()):
+        raise InvalidRulesetError(findings([diagnostic], ruleset), f"ruleset {ruleset.name}")
     return Composition(dict(zip(names, rulesets, strict=True)))
 
 

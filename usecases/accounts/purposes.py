@@ -5,6 +5,7 @@ Data gathered against money laundering must not feed commerce (Regulation (EU) 2
 
 import json
 from collections.abc import Collection, Iterator, Mapping
+from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
@@ -15,9 +16,10 @@ from fivefold.flows.actions import GivesTag
 from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.groups.analysis import analyse_canonical_group
 from fivefold.risk.compiler.analysis import Analysed, analyse_canonical, analyse_canonical_policy
-from fivefold.risk.compiler.purposes import Sources
+from fivefold.risk.compiler.purposes import Sources, place_diagnostics
 from fivefold.risk.language.messages import problem_of
 from fivefold.risk.language.purposes import PolicyPurposes, Purpose, Purposes, strictest
+from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.accounts.lists import list_purposes
 from fivefold.store.decisions.decisions import active_policies
 from fivefold.store.flows.versions import versions_that_acted
@@ -129,6 +131,10 @@ def refuse_feeding_commerce(
         declared = declared_of(session, kind, candidate if kind.id == type_id else None)
         for diagnostic in analysed.purpose_diagnostics(Sources(lists=lists, declared=declared)):
             raise ConflictError(f"{definition.word} {definition.name} would feed commerce: it {diagnostic.problem}")
+    for kind_id, rulesets in _rulesets_in_order(session, organisation_id, candidate):
+        declared = declared_of(session, session.get_one(EntityType, kind_id), candidate if kind_id == type_id else None)
+        for ruleset, diagnostic in place_diagnostics(rulesets, Sources(lists=lists, declared=declared)):
+            raise ConflictError(f"ruleset {ruleset.name} would feed commerce: it {diagnostic.problem}")
     groups = _purposes_of_groups(session, organisation_id)
     for analysed in _flows_for_commerce(session, organisation_id, flow):
         kind = type_named(session, organisation_id, analysed.flow.entity_type)
@@ -165,6 +171,23 @@ def _deciding_for_commerce(
     for _, canonical in active_canonicals(session, organisation_id):
         if '"purpose":' in canonical:
             yield analyse_canonical_group(canonical)
+
+
+def _rulesets_in_order(
+    session: Session, organisation_id: int, candidate: RulesetVersion | None
+) -> Iterator[tuple[int, list[Ruleset]]]:
+    """Yield types of which a ruleset may be for commerce, with their rulesets in the order in which they are tried."""
+    versions = {version.family_id: version for _, version in all_active_versions(session, organisation_id)}
+    if candidate is not None:
+        versions[candidate.family_id] = candidate
+    families = sorted(
+        (session.get_one(Family, family_id) for family_id in versions),
+        key=lambda family: (family.type_id, family.position, family.id),
+    )
+    for type_id, together in groupby(families, key=lambda family: family.type_id):
+        canonicals = [versions[family.id].canonical for family in together]
+        if len(canonicals) > 1 and any('"purpose":' in canonical for canonical in canonicals):
+            yield type_id, [analyse_canonical(canonical).ruleset for canonical in canonicals]
 
 
 _GIVES_TAG: Final = ('"tag":', '"group":')

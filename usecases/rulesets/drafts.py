@@ -186,6 +186,7 @@ def order_families_in(
     Raises:
         ConfigError: the names are not those of all families of the type, each once.
         NotFoundError: there is no such type.
+        ConflictError: data for aml would decide on whom one for commerce decides.
     """
     kind = type_named(session, context.organisation_id, type_name)
     families = families_of(session, context.organisation_id, kind.id)
@@ -197,6 +198,7 @@ def order_families_in(
     written = [family.id for family, position in positions.items() if family.position != position]
     for family, position in positions.items():
         family.position = position
+    refuse_feeding_commerce(session, context.organisation_id)
     moved = _moved(in_force, _in_force(sorted(families, key=lambda family: family.position)))
     rows = digests(session, "ruleset_families", written)
     if moved is not None:

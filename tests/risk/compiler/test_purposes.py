@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from fivefold.domain.errors import InvalidRulesetError
 from fivefold.risk.compiler.analysis import AnalysedPolicy, AnalysedRuleset
-from fivefold.risk.compiler.purposes import Sources, actions_influenced, purpose_diagnostics, readings
+from fivefold.risk.compiler.purposes import (
+    Sources,
+    actions_influenced,
+    place_diagnostics,
+    purpose_diagnostics,
+    readings,
+)
+from fivefold.risk.governance.beside import composed
 from fivefold.risk.language.expressions import AGGREGATE_WORDS
 from fivefold.risk.language.peers import PEER_WORDS
 from fivefold.risk.language.policy import POLICY_INPUTS, Policy
@@ -305,6 +312,20 @@ def test_every_kind_of_input_is_known_or_taken_for_aml() -> None:
         (found,) = readings(policy, Sources()) if word != "ratio" else [next(readings(policy, Sources()))]
         is_free = word in free or word in {*AGGREGATE_WORDS} - {"count", "days_since"}
         assert found.is_allowed == is_free, word
+
+
+def test_whom_a_ruleset_for_commerce_is_left_is_not_decided_by_data_for_aml() -> None:
+    silent = {"ruleset": "watch", "applies_to": {"field": "income", "above": 1}}
+    commerce = made({"input": {"value": "score"}}, **COMMERCE)
+    watch = made({"input": {"value": "score"}}, **silent)
+    ((found_in, found),) = place_diagnostics([watch, commerce], Sources())
+    assert found_in is commerce
+    assert found.problem.endswith("which is tried before it → applies_to → field income")
+    with pytest.raises(InvalidRulesetError, match="applies_to → field income"):
+        composed([AnalysedRuleset(watch), AnalysedRuleset(commerce)])
+    spoken = made({"input": {"value": "score"}}, **silent, purposes={"fields": {"income": "both"}})
+    for together in ([commerce, watch], [watch, watch], [spoken, commerce]):
+        assert not list(place_diagnostics(together, Sources()))
 
 
 def test_what_the_type_says_can_only_be_stricter() -> None:

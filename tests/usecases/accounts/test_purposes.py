@@ -180,6 +180,22 @@ def test_a_list_that_becomes_aml_stops_what_was_committed_before(engine: Engine,
     assert named_lists_of(engine, three)["watched"] == "aml"
 
 
+def test_data_for_aml_do_not_decide_on_whom_a_ruleset_for_commerce_decides(engine: Engine, three: People) -> None:
+    decides(engine, three, ruleset_text(WORTH))
+    silent: Data = {"applies_to": {"field": "income", "above": 1000}, "purposes": {}}
+    decides(engine, three, ruleset_text(WORTH, name="watch", purpose="aml", **silent), "watch")
+    context = Context(engine, three[0]).at(NOW)
+    path = "ruleset good-customers → ruleset watch, which is tried before it → applies_to → field income"
+    with pytest.raises(ConflictError, match=f"ruleset good-customers would feed commerce: .*{path}"):
+        agreed(engine, three[1], asks.order_families(context, "customer", ["watch", "good-customers"], WHY), NOW)
+    spoken = ruleset_text(WORTH, name="watch", purpose="aml", applies_to=silent["applies_to"])
+    decides(engine, three, spoken, "watch")
+    agreed(engine, three[1], asks.order_families(context, "customer", ["watch", "good-customers"], WHY), NOW)
+    again = ruleset_text(WORTH, name="watch", purpose="aml", **silent)
+    with pytest.raises(ConflictError, match=path):
+        decides(engine, three, again, "watch")
+
+
 def named_lists_of(engine: Engine, three: People) -> dict[str, str | None]:
     with Context(engine, three[0]).reading() as session:
         return {name: each.purpose for name, each in named_lists(session, three[0].organisation_id).items()}
