@@ -283,12 +283,12 @@ class Registry:
         return self.load(champion.number)
 
     def others_text(self) -> str:
-        """Say which other models are registered, and how a command is told to take one; empty where there is none."""
-        found = self.client.search_registered_models(max_results=MOST_NAMED)
-        others = [model.name for model in found if model.name != self.name]
+        """Say which other models are registered, and by which option to take one; empty where there is none."""
+        models = self.client.search_registered_models(max_results=MOST_NAMED)
+        others = [model.name for model in models if model.name != self.name]
         if not others:
             return ""
-        rest = " and others" if found.token else ""
+        rest = " and others" if models.token else ""
         return f". Registered are {', '.join(others)}{rest}: a command takes one by --name"
 
     def load_uri(self, uri: str) -> ValueModel:

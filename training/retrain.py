@@ -94,12 +94,8 @@ def retrain(
     """
     presets = asked_presets(preset)
     portfolio = _portfolio(source, config, now)
-    doubts = rounds_warnings(presets, config)
-    plan = with_warnings(make_plan(portfolio, presets[0].over(config), is_tuned=tune_trials > 0), doubts)
-    (show or _nothing)(plan)
-    plan.check()
+    plan = _plan(portfolio, config, presets, tune_trials, show or _nothing)
     plan, choice = _chosen(plan, portfolio, presets, show or _nothing, show_choice or _nothing)
-    plan = with_warnings(plan, doubts)
     config, dates, absent = plan.config, plan.dates, plan.summary.absent
     everywhere, tried = _trees(portfolio, plan, tune_trials)
     trees, rounds = _with_rounds(plan, everywhere)
@@ -122,6 +118,21 @@ def retrain(
         number = register(registry, model, test_window, evaluation, lineage, verdict, rival.number, rival.model)
     promoted, refusal = _promoted(registry, number, promote_by) if verdict.promote else (False, "")
     return TrainingResult(number, promoted, lineage.served(model), evaluation, verdict, lineage, refusal)
+
+
+def _plan(
+    portfolio: TransactionSource,
+    config: TrainingConfig,
+    presets: Sequence[Preset],
+    tune_trials: int,
+    show: Callable[[TrainingPlan], None],
+) -> TrainingPlan:
+    """Make the plan of the first preset, show it and check it."""
+    plan = make_plan(portfolio, presets[0].over(config), is_tuned=tune_trials > 0)
+    plan = with_warnings(plan, rounds_warnings(presets, config))
+    show(plan)
+    plan.check()
+    return plan
 
 
 def _promoted(
@@ -241,7 +252,7 @@ def _chosen(
         return plan, None
     choice = choose_preset(portfolio, plan.config, plan.summary, plan.origins[0], presets)
     show_choice(choice)
-    used = with_settings(plan, portfolio, choice.config)
+    used = with_warnings(with_settings(plan, portfolio, choice.config), rounds_warnings(presets, plan.config))
     if used.dates is not plan.dates:
         show(used)
         used.check()
