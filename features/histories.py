@@ -37,6 +37,8 @@ class Histories:
             any.
         identified: whether rows have a transaction_id: m flags, or what holds of all of them. Repeats of such rows were
             removed, and those that are equal are different transactions.
+        repeats: rows that were removed since they repeat another one of their customer and transaction_id; 0 in a
+            selection of customers.
     """
 
     user_ids: pa.Array
@@ -52,6 +54,7 @@ class Histories:
     absent: tuple[str, ...] = ()
     unknown_from: Integers | None = None
     identified: bool | Flags = False
+    repeats: int = 0
 
     @property
     def customers(self) -> int:
@@ -168,6 +171,7 @@ def concatenate(parts: list[Histories]) -> Histories:
         parts[0].absent,
         None if parts[0].unknown_from is None else np.concatenate([part.unknown_from for part in parts]),
         joined_flags([(part.identified, part.rows) for part in parts]),
+        sum(part.repeats for part in parts),
     )
 
 

@@ -21,6 +21,7 @@ _UNKNOWN: Final = "unknown_from"
 _BASE: Final = "base"
 _ABSENT: Final = "absent"
 _IDENTIFIED: Final = "identified"
+_REPEATS: Final = "repeats"
 
 
 def keep(parts: Iterator[Histories]) -> Iterator[Result]:
@@ -43,6 +44,7 @@ def kept_table(part: Histories) -> pa.Table:
         columns[_UNKNOWN] = pa.FixedSizeListArray.from_arrays(flat, len(NULLABLE))
     identified = json.dumps(part.identified if is_one else None)
     metadata = {_BASE: part.base, _ABSENT: json.dumps(part.absent), _IDENTIFIED: identified}
+    metadata[_REPEATS] = str(part.repeats)
     return pa.table(columns).replace_schema_metadata(metadata)
 
 
@@ -62,6 +64,7 @@ def read_kept(path: Path) -> Histories:
         absent=tuple(json.loads(metadata[_ABSENT])),
         unknown_from=None if unknown is None else _copied(unknown.values).reshape(-1, len(NULLABLE)),
         identified=_copied(lists.values.field(_IDENTIFIED)) if identified is None else identified,
+        repeats=int(metadata[_REPEATS]),
     )
 
 

@@ -41,6 +41,7 @@ class Quality:
         days: rows by day, counted from 1970-01-01.
         repeated: rows without a transaction_id that are equal in every column to another such row of their customer;
             repeats of those that have one were removed.
+        removed: repeats of rows with a transaction_id, which are in no other count.
         balances: rows whose balance is not 0.
         created_late: customers whose account was created more than a day after their first row.
         most_rows: of any one customer.
@@ -51,6 +52,7 @@ class Quality:
     currencies: Counter[str] = field(default_factory=Counter)
     days: Counter[int] = field(default_factory=Counter)
     repeated: int = 0
+    removed: int = 0
     balances: int = 0
     created_late: int = 0
     most_rows: int = 0
@@ -67,6 +69,7 @@ class Quality:
         for day, count in zip(*np.unique(part.time // DAY_US, return_counts=True), strict=True):
             self.days[int(day)] += int(count)
         self.repeated += 0 if part.identified is True else _repeated(part)
+        self.removed += part.repeats
         self.balances += int(np.count_nonzero(part.balance))
         filled = np.diff(part.offsets) > 0
         firsts = part.offsets[:-1][filled]

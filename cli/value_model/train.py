@@ -217,7 +217,8 @@ def show_plan(plan: "TrainingPlan") -> None:
         f"Data: {plan.source}, {count_text(summary.rows, 'row')} of {count_text(summary.customers, 'customer')}, "
         f"{day_text(summary.period.first)[:10]} to {day_text(summary.period.last)[:10]}"
     )
-    echo(f"Rows: {kinds}; {currencies}")
+    removed = f"; {count_text(quality.removed, 'repeat')} of a transaction_id left out" if quality.removed else ""
+    echo(f"Rows: {kinds}; {currencies}{removed}")
     for text in plan.assumptions:
         echo(f"Absent: {text}")
     echo(

@@ -126,6 +126,16 @@ def test_rows_moved_from_one_customer_to_the_next_have_another_digest(overview_o
     assert len(digests) == len(texts)
 
 
+def test_repeats_that_are_left_out_are_counted(overview_of: Any, frame: pl.DataFrame, tmp_path: Path) -> None:
+    twice = pl.concat([frame, frame.head(7)]).sort("user_id", maintain_order=True)
+    twice.write_parquet(tmp_path / "twice.parquet")
+    for source in (twice, tmp_path / "twice.parquet"):
+        found = overview_of(source)
+        assert (found.rows, found.quality.removed) == (len(frame), 7)
+        assert found.digest == overview_of(frame).digest
+    assert overview_of(frame).quality.removed == 0
+
+
 def test_data_before_1970_have_their_period_too(overview_of: Any, frame: pl.DataFrame) -> None:
     long_ago = frame.with_columns(pl.col("transaction_date").dt.offset_by("-60y"))
     found = overview_of(long_ago)

@@ -204,10 +204,25 @@ def _data(model: ValueModel, lineage: Lineage) -> CardSection:
         fingerprint=model.fingerprint[:12],
     )
     absent = [say("Absent: {absent}.", absent=assumption) for assumption in lineage.assumptions]
+    removed = summary.quality.removed
+    repeats = [
+        say("Left out: {removed_rows:,} exact repeats of rows with the same transaction_id.", removed_rows=removed)
+    ]
     return CardSection(
         name="data",
         title="What it was learnt from",
-        blocks=(items(data, learnt, *_windows(lineage), catalogue, *_own(model), *absent, _trees(lineage)),),
+        blocks=(
+            items(
+                data,
+                *(repeats if removed else []),
+                learnt,
+                *_windows(lineage),
+                catalogue,
+                *_own(model),
+                *absent,
+                _trees(lineage),
+            ),
+        ),
     )
 
 

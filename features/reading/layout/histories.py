@@ -38,7 +38,8 @@ def build_histories(
     columns = (time, money[0], money[1], small[0], currency, small[1], created)
     unknown = unknown_from(len(user_ids), absent, rows)
     identified = flags_of(rows.identified, order)
-    return Histories(user_ids, offsets, *columns, rates.base, absent, unknown, identified)
+    repeats = len(rows.time) - many
+    return Histories(user_ids, offsets, *columns, rates.base, absent, unknown, identified, repeats)
 
 
 def first_moments(customer: Integers, times: Integers) -> Integers:

@@ -52,6 +52,15 @@ def test_it_says_what_was_learnt_from(card: str, runs: Runs) -> None:
     assert "seed 1; fivefold 0" in card
 
 
+def test_it_says_how_many_repeats_were_left_out(card: str, runs: Runs) -> None:
+    first = runs.first
+    summary = replace(first.lineage.summary, quality=replace(first.lineage.summary.quality, removed=1_200))
+    written = model_card(first.model, first.evaluation, replace(first.lineage, summary=summary), first.verdict)
+    assert "- Left out: 1,200 exact repeats of rows with the same transaction_id." in written.markdown().splitlines()
+    assert '"removed_rows": 1200' in written.to_json() or '"removed_rows":1200' in written.to_json()
+    assert "Left out" not in card
+
+
 def test_it_says_how_well_it_does_and_what_the_gate_said(card: str, runs: Runs) -> None:
     evaluation = runs.first.evaluation
     for name, found in evaluation.by_name.items():
