@@ -13,6 +13,7 @@ from typing import Final
 import polars as pl
 
 from fivefold.domain.errors import ConfigError, FileFormatError, Problem, first_row_of
+from fivefold.features.arrow_files import scan_parquet
 from fivefold.features.reading.csv_file import csv_frame, csv_parts, torn_frame
 from fivefold.features.reading.formulas import escape_formulas_of_frame, unescape_formulas_of_frame
 from fivefold.features.reading.json_lines import JsonLine, has_blank_line, json_lines
@@ -75,7 +76,7 @@ def parts(path: Path, size: int, skip: int = 0) -> Iterator[ImportPart]:
         yield from _csv_parts(path, size, skip)
         return
     if suffix == ".parquet":
-        yield from _lazy_parts(pl.scan_parquet(path), path, size, skip, range(first_row_of(str(path)), sys.maxsize))
+        yield from _lazy_parts(scan_parquet(path), path, size, skip, range(first_row_of(str(path)), sys.maxsize))
         return
     yield from _json_parts(path, size, skip)
 

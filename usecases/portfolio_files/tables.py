@@ -11,6 +11,7 @@ import polars as pl
 
 from fivefold.domain.errors import ConfigError, FileFormatError, problem_lines
 from fivefold.domain.text import count_text
+from fivefold.features.arrow_files import scan_parquet
 from fivefold.features.reading.csv_file import csv_frame, csv_parts, torn_frame
 from fivefold.features.reading.json_lines import JsonLine, json_lines
 from fivefold.features.reading.text_files import GZIP, TornRow, is_gzipped, open_text, suffix_of_name
@@ -88,7 +89,7 @@ def read_linked(file: TableFile) -> pl.DataFrame:
     suffix, path = _suffix(file.path), file.path
     try:
         if suffix == ".parquet":
-            frame = pl.read_parquet(path)
+            frame = scan_parquet(path).collect()
         elif suffix == ".csv":
             return _read_csv(file)
         elif suffix == ".json":
@@ -105,7 +106,7 @@ def read_slice(file: TableFile, first: int, rows: int) -> pl.DataFrame:
     """Read some rows of Parquet, from the number *first* on, as `read_linked` reads all; no rows for its columns."""
     _suffix(file.path)
     try:
-        frame = pl.scan_parquet(file.path).slice(first, rows).collect()
+        frame = scan_parquet(file.path).slice(first, rows).collect()
     except pl.exceptions.PolarsError as error:
         raise FileFormatError(f"{file.path} cannot be read: {error}") from None
     return _with_entity(frame, file)

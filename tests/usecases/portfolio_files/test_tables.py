@@ -1,9 +1,12 @@
 """Portfolios from files."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from fivefold.domain.errors import ConfigError, FileFormatError
@@ -104,3 +107,11 @@ def test_one_transaction_of_two_contents_is_marked_as_what_fails_its_entity() ->
     assert without_repeats(pl.DataFrame(columns))["@contradicts"].to_list() == ["amount", "amount", None]
     written = {**columns, "amount": ["5", "5.00", "5"], "on": ["2024-02-01", "2024-02-01T00:00:00Z", "2024-02-01"]}
     assert without_repeats(pl.DataFrame(written))["@contradicts"].to_list() == ["amount, on", "amount, on", None]
+
+
+def test_int96_beyond_what_nanoseconds_hold_is_what_it_says(tmp_path: Path) -> None:
+    moments = [datetime(2600, 1, 1, tzinfo=UTC), datetime(2024, 1, 1, tzinfo=UTC)]
+    table = pa.table({"entity_id": ["a", "b"], "at": pa.array(moments, pa.timestamp("us"))})
+    path = tmp_path / "old.parquet"
+    pq.write_table(table, path, use_deprecated_int96_timestamps=True, store_schema=False)
+    assert read_linked(file(path))["at"].dt.year().to_list() == [2600, 2024]
