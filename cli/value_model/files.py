@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
-from fivefold.cli.terminal import PathArgument, echo, show_table
+from fivefold.cli.terminal import MapOption, PathArgument, echo, mapped, show_table
 from fivefold.cli.value_model.parts import RestartOption, conditions, continued
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.parts import Task
-from fivefold.features.reading.text_files import MappedFile
 
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")]
 
@@ -87,14 +86,15 @@ def _day(typed: str) -> date:
         raise ConfigError(f"--end is {typed!r}; it must be a day such as 2026-07-01") from None
 
 
-def sort(path: PathArgument, output: OutputOption, restart: RestartOption = False) -> None:
+def sort(path: PathArgument, output: OutputOption, names: MapOption = None, restart: RestartOption = False) -> None:
     """Group a file's rows by customer. Streaming needs that; files larger than memory are fine."""
     from fivefold.features.reading.sort_file import sort_by_customer
 
     _require_parquet(output)
-    task = Task("sort", output, conditions({}, MappedFile(path)))
+    file = mapped(path, names)
+    task = Task("sort", output, conditions({"--map": ", ".join(names or []) or None}, file))
     with continued(task, restart=restart) as parts:
-        rows = sort_by_customer(path, output, parts)
+        rows = sort_by_customer(file, output, parts)
     echo(f"{rows:,} rows, grouped by customer: {output}")
 
 

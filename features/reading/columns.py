@@ -137,6 +137,29 @@ class ErrorCollector:
             raise InvalidDataError(self._problems, self.count, source, self._beyond)
 
 
+class GatheredProblems:
+    """The problems of a source that is read in parts: the first are kept with their rows, the others counted."""
+
+    def __init__(self) -> None:
+        """Begin without problems."""
+        self.count = 0
+        self._problems: list[Problem] = []
+        self._beyond: Counter[ProblemKind] = Counter()
+
+    def add(self, problems: Sequence[Problem], count: int, beyond: Mapping[ProblemKind, int]) -> None:
+        """Add those of a part, as InvalidDataError has them."""
+        room = max(0, MOST_NAMED_IN_FILES - len(self._problems))
+        self._problems += problems[:room]
+        self._beyond.update(problem_kind(problem)[0] for problem in problems[room:])
+        self._beyond.update(beyond)
+        self.count += count
+
+    def raise_if_any(self, source: str) -> None:
+        """Raise InvalidDataError with all problems, if there are any."""
+        if self.count:
+            raise InvalidDataError(self._problems, self.count, source, self._beyond)
+
+
 def short_text(value: object) -> str:
     """Write any value in at most 40 characters, for an error message.
 

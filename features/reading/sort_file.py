@@ -7,7 +7,7 @@ sorted rows of a bucket. Finished parts are taken as they are.
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
@@ -24,13 +24,13 @@ from fivefold.domain.parts import Parts, passing_parts
 from fivefold.features import schema as c
 from fivefold.features.ahead import work_ahead
 from fivefold.features.arrow_files import count_batches, read_batch, read_schema, read_table, write_batches, write_table
-from fivefold.features.reading.columns import MOST_NAMED_IN_FILES, ErrorCollector, read_numbers
+from fivefold.features.histories import Integers
+from fivefold.features.reading.columns import MOST_NAMED_IN_FILES, ErrorCollector, GatheredProblems, read_numbers
 from fivefold.features.reading.csv_file import csv_parts
 from fivefold.features.reading.json_lines import read_json_lines
 from fivefold.features.reading.parquet_stream import START, ParquetTables, StreamPosition, tables_of
-from fivefold.features.reading.places.addresses import address_of
 from fivefold.features.reading.tables import read_json
-from fivefold.features.reading.text_files import MappedFile, TornRow, suffix_of
+from fivefold.features.reading.text_files import MappedFile, TornRow, suffix_of, torn_problems
 
 ROWS_A_BUCKET = 1_000_000
 """Rows that are sorted at once: the memory needed depends on this, not on the size of the file."""
@@ -40,11 +40,11 @@ ROWS_A_GROUP: Final = 1 << 19
 _NOTE: Final = b"fivefold"
 
 
-def sort_by_customer(source: Path, output: Path, parts: Parts | None = None) -> int:
+def sort_by_customer(source: Path | MappedFile, output: Path, parts: Parts | None = None) -> int:
     """Write the rows of *source* to the Parquet file *output*, each customer's together and in time order.
 
-    All columns are kept; in CSV money becomes numbers. Returns the number of rows; *output* appears only when it is
-    complete. What is finished in *parts* is not done again; by default there is nothing to continue.
+    All columns are kept, under our names; in CSV money becomes numbers. Returns the number of rows; *output* appears
+    only when it is complete. What is finished in *parts* is not done again; by default there is nothing to continue.
 
     Raises:
         FileFormatError: the source cannot be read, has no column to sort by, or files whose columns differ.
@@ -53,10 +53,10 @@ def sort_by_customer(source: Path, output: Path, parts: Parts | None = None) -> 
     if parts is None:
         with passing_parts(output) as own:
             return sort_by_customer(source, output, own)
-    file = MappedFile(source)
+    file = source if isinstance(source, MappedFile) else MappedFile(source)
     partitioned = _partition(file, parts)
     if not partitioned.rows:
-        raise FileFormatError(f"{address_of(source) or source} has no rows")
+        raise FileFormatError(f"{file} has no rows")
     buckets = range(count_batches(partitioned.files[0]))
     with ExitStack() as stack:
         unfinished = stack.enter_context(parts.publishing())
@@ -213,37 +213,46 @@ def _as_text(column: pa.ChunkedArray, source: MappedFile) -> pa.ChunkedArray:
         ) from None
 
 
+class _TextPart(NamedTuple):
+    """Rows of text under our names, their numbers in the file, and the torn rows among them."""
+
+    table: pa.Table
+    numbers: Integers
+    torn: Sequence[TornRow]
+
+
 def _text_batches(file: MappedFile) -> Iterator[pa.RecordBatch]:
     """Give the rows of text, whose money is turned into numbers: Parquet is read later, which takes no text for it."""
-    is_text, first_row = suffix_of(file.path) == ".csv", 0
-    for batch in _batches(file):
-        yield _with_numbers(batch, ErrorCollector(first_row), file.path) if is_text else batch
-        first_row += batch.num_rows
+    for part in _text_parts(file):
+        errors = _collector(file, part)
+        yield from _with_numbers(part.table, errors, file).to_batches()
+        errors.raise_if_any(str(file.path))
 
 
-def _batches(file: MappedFile) -> Iterator[pa.RecordBatch]:
+def _text_parts(file: MappedFile) -> Iterator[_TextPart]:
     source = file.path
     suffix = suffix_of(source)
     if suffix == ".csv":
-        torn: list[TornRow] = []
         for part in csv_parts(source):
-            yield from part.table.to_batches()
-            torn += part.torn
-        _refuse(torn, source)
+            yield _TextPart(_renamed(part.table, file), part.rows, part.torn)
     elif suffix == ".json":
-        yield from _json_table(read_json(source), source).to_batches()
+        rows = read_json(source)
+        yield _TextPart(_renamed(_json_table(rows, source), file), np.arange(1, len(rows) + 1), ())
     else:
         read = read_json_lines(source)
-        _refuse(read.torn, source)
-        yield from _json_table(read.rows, source).to_batches()
+        yield _TextPart(_renamed(_json_table(read.rows, source), file), read.numbers, read.torn)
 
 
-def _refuse(torn: Sequence[TornRow], source: Path) -> None:
-    """Raise InvalidDataError with the torn rows, if there are any."""
-    if torn:
-        first = first_row_of(str(source))
-        problems = [replace(row.as_problem(), row=row.row - first) for row in torn[:MOST_NAMED_IN_FILES]]
-        raise InvalidDataError(problems, len(torn), str(source))
+def _renamed(table: pa.Table, file: MappedFile) -> pa.Table:
+    if not table.column_names:  # no line of JSON is a row
+        return table
+    names = file.names.rename(table.column_names, str(file))
+    return table.rename_columns([names.get(name, name) for name in table.column_names])
+
+
+def _collector(file: MappedFile, part: _TextPart) -> ErrorCollector:
+    first = first_row_of(str(file.path))
+    return ErrorCollector(part.numbers - first, MOST_NAMED_IN_FILES, first)
 
 
 def _json_table(rows: list[Any], source: Path) -> pa.Table:
@@ -264,19 +273,32 @@ def _array(values: list[Any]) -> pa.Array:
 
 
 def _count(source: MappedFile) -> int:
+    """Count the rows; of text every bad row is named before any is kept."""
     if suffix_of(source.path) in {"", ".parquet"}:
         return source.parquet.rows
-    return sum(batch.num_rows for batch in _batches(source))
+    problems, rows = GatheredProblems(), 0
+    for part in _text_parts(source):
+        torn, errors = torn_problems(part.torn, str(source.path)), _collector(source, part)
+        problems.add(torn, len(torn), {})
+        _with_numbers(part.table, errors, source)
+        try:
+            errors.raise_if_any()
+        except InvalidDataError as error:
+            problems.add(error.every, error.count, error.beyond)
+        rows += part.table.num_rows
+    problems.raise_if_any(str(source.path))
+    return rows
 
 
-def _with_numbers(batch: pa.RecordBatch, errors: ErrorCollector, source: Path) -> pa.RecordBatch:
-    """Turn money from text to numbers: Parquet is read later, where text is not accepted as a number."""
-    for place, name in enumerate(batch.schema.names):
-        if name in {c.AMOUNT, c.BALANCE}:
-            numbers = read_numbers(batch.column(place), name, errors, text=True)
-            batch = batch.set_column(place, name, pa.array(numbers))
-    errors.raise_if_any(str(source))
-    return batch
+def _with_numbers(table: pa.Table, errors: ErrorCollector, file: MappedFile) -> pa.Table:
+    """Turn money in CSV from text to numbers: Parquet is read later, where text is not accepted as a number."""
+    if suffix_of(file.path) != ".csv":
+        return table
+    for place, name in enumerate(table.column_names):
+        if name in {c.AMOUNT, c.BALANCE} and table.num_rows:
+            numbers = read_numbers(table[name].combine_chunks(), name, errors, text=True)
+            table = table.set_column(place, name, pa.array(numbers))
+    return table
 
 
 def _sorted(table: pa.Table) -> pa.Table:

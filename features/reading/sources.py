@@ -1,9 +1,8 @@
 """Histories from any source, in batches of whole customers: Parquet streams, everything else is one batch."""
 
 import shlex
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +11,26 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from fivefold.domain.errors import FileFormatError, InvalidDataError, Problem, ProblemKind, first_row_of, problem_kind
+from fivefold.domain.errors import FileFormatError, InvalidDataError, ProblemKind, first_row_of
 from fivefold.domain.money import RateTable
 from fivefold.features import schema as c
 from fivefold.features.histories import Histories, Integers, concatenate
-from fivefold.features.reading.columns import MOST_NAMED_IN_FILES, ErrorCollector
+from fivefold.features.reading.columns import ErrorCollector, GatheredProblems
 from fivefold.features.reading.frames import codes_of, count_runs, histories_in_memory, is_grouped, table_from_rows
 from fivefold.features.reading.json_lines import read_json_lines
-from fivefold.features.reading.parquet_stream import START, ParquetTables, StreamPosition, whole_customers
+from fivefold.features.reading.parquet_stream import (
+    START,
+    ParquetTables,
+    StreamPosition,
+    columns_without_values,
+    whole_customers,
+)
 from fivefold.features.reading.tables import (
     Source,
     read_csv,
     read_json,
 )
-from fivefold.features.reading.text_files import MappedFile, TornRow, csv_header, suffix_of
+from fivefold.features.reading.text_files import MappedFile, TornRow, csv_header, suffix_of, torn_problems
 from fivefold.features.reading.validate import TransactionReader
 
 ROWS_A_BATCH = 1 << 19
@@ -91,7 +96,7 @@ def stream_histories(
         elif text:
             yield _of_csv(file, reader)
         elif suffix == ".json":
-            yield histories_in_memory(_renamed_rows(read_json(file.path), file), reader)
+            yield histories_in_memory(_with_texts(_renamed_rows(read_json(file.path), file)), reader)
         else:
             yield _of_json_lines(file, reader)
         return
@@ -131,11 +136,18 @@ def require_columns(source: Source, rates: RateTable, *, absent: tuple[str, ...]
 
 
 def absent_columns(source: Source) -> tuple[str, ...]:
-    """Give the columns that the header of a file lacks; none of JSON and of sources in memory, which have no header."""
+    """Give the columns that the header of a file lacks; none of JSON and of sources in memory, which have no header.
+
+    Of Parquet also those in which no row has a value.
+    """
     if not isinstance(source, Path | str | MappedFile):
         return ()
-    names = _header(source if isinstance(source, MappedFile) else MappedFile(Path(source)))
-    return () if names is None else tuple(name for name in c.COLUMNS if name not in names)
+    file = source if isinstance(source, MappedFile) else MappedFile(Path(source))
+    names = _header(file)
+    if names is None:
+        return ()
+    nothing = columns_without_values(file) if suffix_of(file.path) in {"", ".parquet"} else ()
+    return tuple(name for name in c.COLUMNS if name not in names or name in nothing)
 
 
 def _header(file: MappedFile) -> list[str] | None:
@@ -163,7 +175,7 @@ def _of_csv(file: MappedFile, reader: TransactionReader) -> Histories:
 
 def _of_json_lines(file: MappedFile, reader: TransactionReader) -> Histories:
     read = read_json_lines(file.path)
-    return _of_lines(lambda: _renamed_rows(read.rows, file), read.numbers, read.torn, reader)
+    return _of_lines(lambda: _with_texts(_renamed_rows(read.rows, file)), read.numbers, read.torn, reader)
 
 
 def _of_lines(
@@ -171,7 +183,7 @@ def _of_lines(
 ) -> Histories:
     """Read rows of text; errors of torn rows and of all others are raised together, with their numbers in the file."""
     first = first_row_of(reader.source)
-    problems = [replace(one.as_problem(), row=one.row - first) for one in torn]
+    problems = torn_problems(torn, reader.source)
     count = len(problems)
     beyond: Mapping[ProblemKind, int] = {}
     try:
@@ -200,6 +212,14 @@ def _renamed_rows(rows: list[Any], file: MappedFile) -> list[Any]:
     return [
         {names.get(name, name): value for name, value in row.items()} if isinstance(row, dict) else row for row in rows
     ]
+
+
+def _with_texts(rows: list[Any]) -> list[Any]:
+    """Write identifiers of JSON that are whole numbers as their digits, as those of a typed column are."""
+    for row in rows:
+        if isinstance(row, dict):
+            row.update({name: str(row[name]) for name in (c.USER_ID, c.TRANSACTION_ID) if type(row.get(name)) is int})
+    return rows
 
 
 def _whole(file: MappedFile) -> pa.Table:
@@ -265,7 +285,9 @@ def stream_from(
 
     _refuse_misspelt(file, reader)
     customers = SeenCustomers(refuse, earlier_hashes)
-    tables = ParquetTables(file, ROWS_A_BATCH, place=place)
+    nothing = columns_without_values(file) if reader.completes else ()
+    columns = tuple(name for name in c.COLUMNS if name not in nothing)
+    tables = ParquetTables(file, ROWS_A_BATCH, columns, place)
     for histories, rows, carried in _histories(tables, reader, customers, place):
         yield StreamPart(histories, StreamPosition(tables.file, tables.row, rows, carried), customers.latest)
     again = ParquetTables(file, ROWS_A_BATCH, (c.USER_ID,))
@@ -291,26 +313,19 @@ def _histories(
     tables: Iterable[pa.Table], reader: TransactionReader, customers: "SeenCustomers", place: StreamPosition
 ) -> Iterator[tuple[Histories, int, pa.Table | None]]:
     """Read as `stream_tables` says, from a place on; also give the rows until then, and those that are carried on."""
-    problems: list[Problem] = []
-    beyond: Counter[ProblemKind] = Counter()
-    count, first_row = 0, place.rows
+    problems, first_row = GatheredProblems(), place.rows
     for table, carried in whole_customers(tables, place.carried):
         numbered = ROW_NUMBER in table.column_names
         try:
             part = reader.histories(table, table[ROW_NUMBER].to_numpy() if numbered else first_row)
         except InvalidDataError as error:  # goes on: the error names all bad rows, not only those of the first batch
-            room = max(0, MOST_NAMED_IN_FILES - len(problems))
-            problems += error.every[:room]
-            beyond.update(problem_kind(problem)[0] for problem in error.every[room:])
-            beyond.update(error.beyond)
-            count += error.count
+            problems.add(error.every, error.count, error.beyond)
         else:
             customers.add(table[c.USER_ID], part.user_ids)
-            if not count:
+            if not problems.count:
                 yield part, first_row + table.num_rows, carried
         first_row += table.num_rows
-    if count:
-        raise InvalidDataError(problems, count, reader.source, beyond)
+    problems.raise_if_any(reader.source)
 
 
 class SeenCustomers:

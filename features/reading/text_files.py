@@ -4,13 +4,13 @@ import csv
 import gzip
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, Self, cast
 
 from fivefold.domain.clock import iso_text
-from fivefold.domain.errors import ConfigError, FileFormatError, Problem
+from fivefold.domain.errors import ConfigError, FileFormatError, Problem, first_row_of
 from fivefold.domain.text import delimiter_of, perhaps
 from fivefold.features.column_names import OTHER
 from fivefold.features.reading.places.addresses import address_of
@@ -50,6 +50,11 @@ class TornRow:
     def as_problem(self) -> Problem:
         """Give the problem of this row."""
         return Problem(self.row, LINE, self.problem, self.allowed)
+
+
+def torn_problems(torn: Sequence[TornRow], source: str) -> list[Problem]:
+    """Give the problems of torn rows, whose first row is 0 as in `domain.errors.InvalidDataError`."""
+    return [replace(one.as_problem(), row=one.row - first_row_of(source)) for one in torn]
 
 
 def suffix_of_name(path: Path) -> str:

@@ -171,6 +171,15 @@ def test_json_as_people_write_it(tmp_path: Path) -> None:
             read(written(tmp_path / "b.json", text))
 
 
+@pytest.mark.parametrize("suffix", [".json", ".jsonl"])
+def test_identifiers_of_json_may_be_whole_numbers(suffix: str, tmp_path: Path) -> None:
+    text = json.dumps(row(user_id=7, transaction_id=8))
+    path = written(tmp_path / f"a{suffix}", f"[{text}]" if suffix == ".json" else text)
+    assert same(read(path), read([row(user_id="7", transaction_id="8")]))
+    with pytest.raises(InvalidDataError, match="row 1: user_id is True"):
+        read(written(tmp_path / "b.json", json.dumps([row(user_id=True)])))
+
+
 def test_half_a_surrogate_pair_in_json_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidDataError, match=r"row 1: user_id is '\\udc00'"):
         read(written(tmp_path / "a.json", json.dumps([row(user_id="\udc00")])))

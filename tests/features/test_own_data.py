@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from fivefold.domain.clock import parse_moment
@@ -16,9 +18,12 @@ from fivefold.features.histories import Histories, missing_values
 from fivefold.features.indicator_matrix import catalogue, indicator_matrix, select_columns
 from fivefold.features.indicators import CATALOGUE
 from fivefold.features.reading import sources
-from fivefold.features.reading.sources import read_histories, require_columns
+from fivefold.features.reading.sources import absent_columns, read_histories, require_columns
 from fivefold.features.reading.text_files import ColumnMap, MappedFile
 from fivefold.features.schema import CATEGORIES
+from tests.features.equality import same
+from tests.features.reading.test_tables import arrow
+from tests.features.strategies import row
 
 RATES = RateTable("EUR", date(2024, 7, 1), {"USD": Rate(0.5, date(2024, 7, 1))}, "test")
 ROWS = [("a", "2024-01-02", 10.0, 10.0), ("b", "2024-01-03", 5.0, 5.0), ("a", "2024-01-01", 7.0, 7.0)]
@@ -171,6 +176,24 @@ def test_rows_of_a_call_must_still_be_whole() -> None:
     row = {"user_id": "a", "transaction_date": "2024-01-01", "transaction_amount": 1.0, "user_balance": 1.0}
     with pytest.raises(InvalidDataError, match="user_category is missing"):
         read_histories([row], RATES)
+
+
+@pytest.mark.parametrize("name", c.ABSENT)
+@pytest.mark.parametrize("kind", [pa.string(), pa.null()])
+def test_a_column_without_any_value_is_absent_in_grouped_parquet_too(
+    name: str, kind: pa.DataType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = arrow([row(user_id=user) for user in "aab"]).drop_columns([name])
+    pq.write_table(rows.append_column(name, pa.nulls(3, kind)), tmp_path / "rows.parquet")
+    assert absent_columns(tmp_path / "rows.parquet") == (name,)
+    small = read_histories(tmp_path / "rows.parquet", RATES)
+    monkeypatch.setattr(sources, "PARQUET_ROWS_SORTED", -1)
+    assert same(read_histories(tmp_path / "rows.parquet", RATES), small)
+    assert small.absent == (name,)
+    some = pa.array([None, None, row()[name]])
+    pq.write_table(rows.append_column(name, some), tmp_path / "some.parquet")
+    with pytest.raises(InvalidDataError, match=f"{name} is missing"):
+        read_histories(tmp_path / "some.parquet", RATES)
 
 
 def test_what_is_missing_is_named_with_how_to_say_it(tmp_path: Path) -> None:

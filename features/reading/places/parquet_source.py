@@ -39,6 +39,9 @@ class SourceFile(Protocol):
     def identity(self) -> str:
         """What else tells its content from another's, beside its state: the rows and bytes of its row groups."""
 
+    def lacks_values(self, column: str) -> bool:
+        """Tell whether it is known, without reading it, that no row has a value of a column."""
+
     def batches(
         self, columns: Sequence[str], dictionaries: Collection[str], rows: int, first_row: int = 0
     ) -> Iterator[pa.RecordBatch]:
@@ -188,6 +191,18 @@ class ParquetPart:
         deleted = "" if self.row_mask is None else hashlib.blake2b(self.row_mask.tobytes()).hexdigest()
         return repr(([(one.num_rows, one.total_byte_size) for one in groups], sorted(self.constants.items()), deleted))
 
+    def lacks_values(self, column: str) -> bool:
+        """Look into the footer, which counts missing values, and at what its folder or its table gives."""
+        if column not in self._own.names:
+            return column not in self.constants or not self.constants[column].is_valid
+        place = self._own.names.index(column)
+        if pa.types.is_null(self._own.types[place]):
+            return True
+        if len(self._own) != self._footer.num_columns:  # lists and structs have other places
+            return False
+        groups = (self._footer.row_group(number) for number in range(self._footer.num_row_groups))
+        return all(_null_count(group.column(place)) == group.num_rows for group in groups)
+
     def batches(
         self, columns: Sequence[str], dictionaries: Collection[str], rows: int, first_row: int = 0
     ) -> Iterator[pa.RecordBatch]:
@@ -282,6 +297,11 @@ def _as_text(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 def _is_view(column: pa.Field) -> bool:
     return bool(pa.types.is_string_view(column.type))
+
+
+def _null_count(chunk: pyarrow.parquet.ColumnChunkMetaData) -> int | None:
+    counts = chunk.statistics if chunk.is_stats_set else None
+    return counts.null_count if counts is not None and counts.has_null_count else None
 
 
 def _type_of(value: pa.Scalar) -> pa.DataType:

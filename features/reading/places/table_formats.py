@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -16,12 +17,14 @@ from fivefold.domain.text import one_line
 from fivefold.features.reading.places.parquet_source import ParquetPart, ParquetSource, from_row
 
 if TYPE_CHECKING:
+    from deltalake import DeltaTable
     from pyiceberg.table import FileScanTask, Table
 
     from fivefold.features.reading.places.addresses import Address
 
 _READ_FEATURES = frozenset({"deletionVectors", "timestampNtz", "v2Checkpoint", "vacuumProtocolCheck"})
 """What a table of Delta may need of its readers: anything else, such as columns by other names, is refused."""
+_VARIANTS = frozenset({"variantType", "variantType-preview"})
 
 
 def open_delta(address: "Address", opener: Callable[[str], Callable[[], Any] | None]) -> ParquetSource:
@@ -30,11 +33,9 @@ def open_delta(address: "Address", opener: Callable[[str], Callable[[], Any] | N
     Raises:
         FileFormatError: there is no such version, or the table needs what is not read here.
     """
-    from deltalake import DeltaTable  # noqa: PLC0415 (an extra)
-
     with _errors(address, "Delta"):
-        table = DeltaTable(str(address), version=address.version)
-        _require_known_features(address, table.protocol())
+        table = _opened(address)
+        _require_known_features(address, table)
         schema = pa.schema(table.schema().to_arrow())
         added = pa.table(table.get_add_actions(flatten=True)).to_pylist()
         masks = _deleted(table)
@@ -47,14 +48,34 @@ def open_delta(address: "Address", opener: Callable[[str], Callable[[], Any] | N
         constants = {name: pa.scalar(row[f"partition.{name}"], schema.field(name).type) for name in partitions}
         label = f"{address.scheme}://{file}" if address.scheme else file
         local = None if address.scheme else file
+        if local is not None and not Path(local).exists():
+            raise FileFormatError(
+                f"{address}@{table.version()} has lost {file}: files of former versions go where the table is vacuumed"
+            )
         parts.append(ParquetPart(label, local, opener(file), constants, schema, masks.get(_tail(row["path"]))))
     return ParquetSource(f"{address}@{table.version()}", tuple(parts) or (_Empty(str(address), schema),))
 
 
-def _require_known_features(address: "Address", protocol: Any) -> None:
+def _opened(address: "Address") -> "DeltaTable":
+    """Open the table at the version of an address; FileFormatError where the table is not as far."""
+    from deltalake import DeltaTable  # noqa: PLC0415 (an extra)
+    from deltalake.exceptions import DeltaError  # noqa: PLC0415 (as above)
+
+    try:
+        return DeltaTable(str(address), version=address.version)
+    except DeltaError:
+        if address.version is not None and address.version > (latest := DeltaTable(str(address)).version()):
+            raise FileFormatError(f"{address} has no version {address.version}: its latest is {latest}") from None
+        raise
+
+
+def _require_known_features(address: "Address", table: Any) -> None:
+    protocol = table.protocol()
     features = set(protocol.reader_features or ())
     if protocol.min_reader_version == 2:
         features.add("columnMapping")
+    if "variant" not in table.schema().to_json():  # writers may name the type where no column has it
+        features -= _VARIANTS
     unknown = sorted(features - _READ_FEATURES)
     if unknown:
         raise FileFormatError(f"{address} is a table of Delta with {', '.join(unknown)}, which is not read here")
@@ -81,6 +102,10 @@ class _Empty:
     schema: pa.Schema
     rows: int = 0
     identity: str = ""
+
+    def lacks_values(self, _column: str) -> bool:
+        """Leave it open: without rows nothing is to be read."""
+        return False
 
     def batches(
         self, _columns: Sequence[str], _dictionaries: Collection[str], _rows: int, _first_row: int = 0
@@ -158,6 +183,12 @@ class _IcebergPart:
     def identity(self) -> str:
         """The snapshot: its files do not change."""
         return str(self.snapshot)
+
+    def lacks_values(self, column: str) -> bool:
+        """Look into the table's own counts of the file."""
+        counts = self.task.file.null_value_counts or {}
+        field = self.table.scan(snapshot_id=self.address.version).projection().find_field(column)
+        return counts.get(field.field_id) == self.rows
 
     def batches(
         self, columns: Sequence[str], _dictionaries: Collection[str], rows: int, first_row: int = 0

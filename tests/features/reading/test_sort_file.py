@@ -15,6 +15,7 @@ from fivefold.features.histories import Histories
 from fivefold.features.reading import sort_file as sort
 from fivefold.features.reading.sort_file import sort_by_customer
 from fivefold.features.reading.sources import read_histories
+from fivefold.features.reading.text_files import ColumnMap, MappedFile
 from tests.features.equality import by_user
 from tests.features.reading.test_tables import FORMS, arrow, as_csv, written
 from tests.features.strategies import AS_OFS, RATES, Row, iso, row
@@ -63,6 +64,30 @@ def test_money_in_csv_that_is_no_number_is_named(tmp_path: Path) -> None:
     found = [(problem.row, problem.field, problem.problem) for problem in caught.value.problems]
     assert found == [(7, c.BALANCE, "is 'much'"), (8, c.AMOUNT, "is missing")]
     assert not (tmp_path / "grouped.parquet").exists()
+
+
+def test_bad_rows_have_the_numbers_that_reading_gives_them(tmp_path: Path) -> None:
+    """Empty lines and torn ones count, and all that is wrong is said at once."""
+    text = as_csv([*LEDGER[:3], row(user_balance="much")], tmp_path).read_text().splitlines()
+    path = written(tmp_path / "bad.csv", "\n".join([text[0], text[1], "", *text[2:], "ann"]))
+    said = []
+    for work in (read, lambda source: sort_by_customer(source, tmp_path / "grouped.parquet")):
+        with pytest.raises(InvalidDataError) as caught:
+            work(path)
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+    assert "row 6: user_balance is 'much'" in said[0]
+    assert "row 7: line has 1 field" in said[0]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_columns_of_other_names_are_sorted_under_ours(suffix: str, tmp_path: Path) -> None:
+    theirs = pl.from_arrow(arrow(LEDGER)).rename({c.USER_ID: "who", c.AMOUNT: "paid"})
+    path = tmp_path / f"rows{suffix}"
+    {".csv": theirs.write_csv, ".jsonl": theirs.write_ndjson, ".parquet": theirs.write_parquet}[suffix](path)
+    file = MappedFile(path, ColumnMap({"who": c.USER_ID, "paid": c.AMOUNT}))
+    assert sort_by_customer(file, tmp_path / "grouped.parquet") == len(LEDGER)
+    assert by_user(read(tmp_path / "grouped.parquet")) == by_user(read_histories(LEDGER, RATES))
 
 
 def test_all_columns_are_kept_and_time_order_as_well(tmp_path: Path) -> None:
