@@ -3,7 +3,7 @@
 import json
 import logging
 import struct
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -194,7 +194,7 @@ def test_files_of_texts_in_any_form_are_joined(order: slice, lake: Path, expecte
 def test_int96_beyond_what_nanoseconds_hold_is_what_it_says(tmp_path: Path) -> None:
     rows = moments(WHOLE)
     place = rows.column_names.index("user_created")
-    late = pa.array([datetime(2600, 1, 1)] * len(rows), pa.timestamp("us"))
+    late = pa.array([datetime(2600, 1, 1, tzinfo=UTC)] * len(rows), pa.timestamp("us"))
     rows = rows.set_column(place, "user_created", late)
     pq.write_table(rows, tmp_path / "old.parquet", use_deprecated_int96_timestamps=True, store_schema=False)
     assert same(read(tmp_path / "old.parquet"), one_file(rows, tmp_path))
@@ -267,8 +267,11 @@ def test_a_table_of_delta_is_its_rows_of_today(lake: Path, tmp_path: Path) -> No
     assert same(read(lake), one_file(without, tmp_path))
     assert same(read(f"{lake}@1"), one_file(rows, tmp_path))
     assert same(read(f"{lake}@0"), one_file(rows.slice(0, 7), tmp_path))
-    with pytest.raises(FileFormatError, match="cannot be read as a table of Delta"):
+    with pytest.raises(FileFormatError, match=r"lake has no version 9: its latest is 2$"):
         read(f"{lake}@9")
+    DeltaTable(str(lake)).vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+    with pytest.raises(FileFormatError, match=r"lake@1 has lost .*\.parquet: files of former versions go where"):
+        read(f"{lake}@1")
 
 
 def test_files_of_a_table_are_not_read_past_it(lake: Path) -> None:
@@ -352,6 +355,27 @@ def test_columns_by_other_names_are_refused(lake: Path) -> None:
     log = lake / "_delta_log" / f"{1:020}.json"
     log.write_text(json.dumps({"protocol": {"minReaderVersion": 2, "minWriterVersion": 5}}), encoding="utf-8")
     with pytest.raises(FileFormatError, match=r"columnMapping|cannot be read as a table of Delta"):
+        read(lake)
+
+
+@pytest.mark.parametrize("has_one", [False, True])
+def test_variants_are_refused_where_a_column_has_them(has_one: bool, lake: Path, tmp_path: Path) -> None:
+    rows = moments(WHOLE)
+    write_deltalake(str(lake), rows)
+    log = lake / "_delta_log" / f"{0:020}.json"
+    (metadata,) = (each["metaData"] for each in map(json.loads, log.read_text().splitlines()) if "metaData" in each)
+    schema = json.loads(metadata["schemaString"])
+    schema["fields"] += [{"name": "note", "type": "variant", "nullable": True, "metadata": {}}] if has_one else []
+    features = {"readerFeatures": ["variantType"], "writerFeatures": ["variantType"]}
+    actions = [
+        {"protocol": {"minReaderVersion": 3, "minWriterVersion": 7, **features}},
+        {"metaData": {**metadata, "schemaString": json.dumps(schema)}},
+    ]
+    (log.parent / f"{1:020}.json").write_text("\n".join(map(json.dumps, actions)), encoding="utf-8")
+    if not has_one:
+        assert same(read(lake), one_file(rows, tmp_path))
+        return
+    with pytest.raises(FileFormatError, match=r"is a table of Delta with variantType, which is not read here"):
         read(lake)
 
 
