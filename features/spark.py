@@ -8,10 +8,11 @@ import os
 import re
 import secrets
 import shutil
+import socket
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -46,6 +47,7 @@ from fivefold.features.partitions import (
     results_of,
     results_of_each,
 )
+from fivefold.features.reading.parquet_stream import columns_without_values
 from fivefold.features.reading.places.stores import plain_files
 from fivefold.features.reading.sources import ROW_NUMBER, ROWS_A_BATCH
 from fivefold.features.reading.text_files import MappedFile, require_parquet
@@ -59,6 +61,9 @@ _LOOPBACK: Final = "127.0.0.1"
 _FILE: Final = "file"
 _HIDDEN: Final = ("_", ".")
 _LOOK_SECONDS: Final = 1.0
+_CONNECT_PORT: Final = 15002
+"""Where a server of Spark Connect listens, unless it is configured otherwise."""
+_CONNECT_SECONDS: Final = 5.0
 _FIRST_ROW: Final = "first_row"
 """The column of the number of each customer's first row, by which the partitions of kept histories are cut."""
 
@@ -78,6 +83,7 @@ def open_session(settings: Settings, master: str | None = None) -> SparkSession:
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName("fivefold")
     if remote:
+        _require_server(str(master))
         builder = builder.remote(str(master))
     else:
         builder = builder.config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false")
@@ -93,6 +99,16 @@ def open_session(settings: Settings, master: str | None = None) -> SparkSession:
     except (PySparkException, OSError) as error:
         needs = "pyspark[connect] and a server there" if remote else "Java 17 or later, and a URL that Spark knows"
         raise ConfigError(f"Spark does not start: {str(error).rstrip('.')}; it needs {needs}") from error
+
+
+def _require_server(master: str) -> None:
+    """Raise ConfigError where nothing answers: Spark Connect would try for many minutes, without a word."""
+    place = urlsplit(master)
+    try:
+        address = (place.hostname or "", place.port or _CONNECT_PORT)
+        socket.create_connection(address, _CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"no server of Spark Connect answers at {place.netloc.rpartition('@')[2]}: {error}") from None
 
 
 def _require_java() -> None:
@@ -209,7 +225,11 @@ def _rows(
     schema, counts = _one_schema(files, source)
     ours = source.names.rename(schema.names, str(source))
     reader.require_columns([ours.get(name, name) for name in schema.names])
-    name_by_column = {ours.get(name, name): name for name in schema.names if ours.get(name, name) in c.COLUMNS}
+    nothing = columns_without_values(source) if reader.completes else ()
+    name_by_column = {
+        ours.get(name, name): name for name in schema.names if ours.get(name, name) in {*c.COLUMNS}.difference(nothing)
+    }
+    _require_one_each(name_by_column.values(), schema.names, source)
     if any(_is_finest(schema.field(name).type) for name in name_by_column.values()):
         session.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
     frame = session.read.parquet(*(_address(file) for file in files))
@@ -223,8 +243,21 @@ def _rows(
             column, ticks[own] = column - f.expr("timestamp_ntz'1970-01-01 00:00:00'"), "us"
         elif pa.types.is_timestamp(arrow):
             ticks[own] = arrow.unit
+        elif arrow == pa.uint64() and own in {c.USER_ID, c.TRANSACTION_ID}:  # a decimal in Spark
+            column = column.cast("string")
         columns.append(column.alias(own))
     return _numbered(session, frame, columns, dict(zip(files, counts, strict=True))), ticks, sum(counts)
+
+
+def _require_one_each(names: Iterable[str], every: Sequence[str], source: MappedFile) -> None:
+    """Raise FileFormatError where Spark, to which capital letters are small ones, would see a column twice."""
+    for name in names:
+        others = [other for other in every if other != name and other.casefold() == name.casefold()]
+        if others:
+            raise FileFormatError(
+                f"{source} has the columns {name} and {others[0]}, which are one to Spark: leave out one of them, or "
+                "leave out --engine spark"
+            )
 
 
 def _is_finest(kind: pa.DataType) -> bool:

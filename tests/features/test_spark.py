@@ -203,10 +203,37 @@ def test_what_spark_would_read_as_other_rows_is_refused(engine: SparkEngine, tmp
 
 
 @needs_java
-def test_the_same_file_under_two_names_is_read_twice_as_by_one_process(engine: SparkEngine, tmp_path: Path) -> None:
+def test_the_same_file_under_two_names_is_read_once_as_by_one_process(engine: SparkEngine, tmp_path: Path) -> None:
     file = written(tmp_path / "rows", [table_from_rows([row(), row(user_id="bob")], ErrorCollector())])
     (file.path / "1.parquet").symlink_to(file.path / "0.parquet")
+    assert read_histories(file, RATES).rows == 2
     assert read_by(engine, file) == by_user(read_histories(file, RATES))
+
+
+@needs_java
+def test_unsigned_customers_and_a_column_without_values_are_as_in_one_process(
+    engine: SparkEngine, tmp_path: Path
+) -> None:
+    table = table_from_rows([row(user_id=str(number)) for number in (5, 5, 7)], ErrorCollector())
+    table = table.set_column(0, table.column_names[0], pa.array([5, 5, 7], pa.uint64()))
+    nothing = pa.nulls(3, pa.string())
+    table = table.set_column(table.column_names.index(c.CURRENCY), c.CURRENCY, nothing)
+    file = written(tmp_path / "rows", [table])
+    assert table.column_names[0] == c.USER_ID
+    assert read_by(engine, file) == by_user(read_histories(file, RATES))
+
+
+@needs_java
+def test_names_that_are_one_to_spark_are_refused(engine: SparkEngine, tmp_path: Path) -> None:
+    table = table_from_rows([row()], ErrorCollector())
+    file = written(tmp_path / "rows", [table.append_column("User_Id", table[c.USER_ID])])
+    with pytest.raises(FileFormatError, match="has the columns user_id and User_Id, which are one to Spark"):
+        read_by(engine, file)
+
+
+def test_a_server_that_does_not_answer_is_named_at_once() -> None:
+    with pytest.raises(ConfigError, match=r"no server of Spark Connect answers at 127\.0\.0\.1:9: "):
+        open_session(read_settings(), "sc://127.0.0.1:9")
 
 
 @needs_java
