@@ -195,10 +195,10 @@ def _concerned(
 ) -> tuple[list[Entity], list[Entity], list[int]]:
     """Find an entity and what it owns or owned, as `store.evidence.erasure.with_owned` gives them."""
     row = entity_named(session, context.organisation_id, type_name, external_id)
-    found = erasing.with_owned(session, row, now)
-    if row not in found[0]:  # it was erased, perhaps a moment ago
+    concerned = erasing.with_owned(session, row, now)
+    if row not in concerned[0]:  # it was erased, perhaps a moment ago
         raise NotFoundError(f"there is no {type_name} {external_id!r}")
-    return found
+    return concerned
 
 
 def _checks(
