@@ -24,6 +24,7 @@ from fivefold.domain.parts import Parts, passing_parts
 from fivefold.features import schema as c
 from fivefold.features.ahead import work_ahead
 from fivefold.features.arrow_files import count_batches, read_batch, read_schema, read_table, write_batches, write_table
+from fivefold.features.column_names import how_to_rename
 from fivefold.features.histories import Integers
 from fivefold.features.reading.columns import MOST_NAMED_IN_FILES, ErrorCollector, GatheredProblems, read_numbers
 from fivefold.features.reading.csv_file import csv_parts
@@ -194,7 +195,10 @@ def _checked(pieces: Iterable[_Piece], source: MappedFile, schema: pa.Schema | N
         names = piece.rows.column_names
         for name in (c.USER_ID, c.DATE):
             if name not in names:
-                raise FileFormatError(f"{source} has no column {name}; it has {', '.join(names)}")
+                raise FileFormatError(
+                    f"{source} has no column {name}; it has {', '.join(names)}. "
+                    f"{how_to_rename(names, (c.USER_ID, c.DATE), in_file=True)}"
+                )
             if names.count(name) > 1:
                 raise FileFormatError(f"{source} has more than one column {name}")
         schema = schema or piece.rows.schema

@@ -85,6 +85,10 @@ def test_columns_of_other_names_are_sorted_under_ours(suffix: str, tmp_path: Pat
     theirs = pl.from_arrow(arrow(LEDGER)).rename({c.USER_ID: "who", c.AMOUNT: "paid"})
     path = tmp_path / f"rows{suffix}"
     {".csv": theirs.write_csv, ".jsonl": theirs.write_ndjson, ".parquet": theirs.write_parquet}[suffix](path)
+    with pytest.raises(
+        FileFormatError, match=r"has no column user_id; it has .*A column of another name is given by --"
+    ):
+        sort_by_customer(path, tmp_path / "grouped.parquet")
     file = MappedFile(path, ColumnMap({"who": c.USER_ID, "paid": c.AMOUNT}))
     assert sort_by_customer(file, tmp_path / "grouped.parquet") == len(LEDGER)
     assert by_user(read(tmp_path / "grouped.parquet")) == by_user(read_histories(LEDGER, RATES))
