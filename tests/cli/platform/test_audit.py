@@ -59,13 +59,16 @@ def test_each_finding_is_named_and_the_code_is_1(var: Path) -> None:
     done = run(var, "audit", "verify", columns=200)
     changed = "organisation default (1), entry 1: was changed: its hash is not that of its content"
     assert (done.code, done.err) == (1, "")
-    assert done.out.splitlines() == [changed, "3 entries of 2 organisations: 1 finding, values of 0 entries erased."]
+    revoked = "organisation acme (2), entry 1: row of tokens 2 was changed since: content"
+    last = "3 entries of 2 organisations: 2 findings, values of 0 entries erased."
+    assert done.out.splitlines() == [changed, revoked, last], "the log lost its last entry, and the row says it"
     done = run(var, "audit", "verify", "--heads", var / "heads.json", columns=200)
     assert done.code == 1
     assert done.out.splitlines() == [
         changed,
         "organisation acme (2), entry 3: is missing: entry 3 was there when the heads were exported",
-        "3 entries of 2 organisations: 2 findings, values of 0 entries erased.",
+        revoked,
+        "3 entries of 2 organisations: 3 findings, values of 0 entries erased.",
     ]
 
 
@@ -76,7 +79,8 @@ def test_erased_values_are_counted(var: Path) -> None:
     assert done.out.splitlines() == [
         "organisation default (1), entry 1: its values are missing, and no erasure in the log explains it",
         "organisation acme (2), entry 1: its values are missing, and no erasure in the log explains it",
-        "4 entries of 2 organisations: 2 findings, values of 2 entries erased.",
+        "organisation default (1): no entry says that row of tokens 1 was written",
+        "4 entries of 2 organisations: 3 findings, values of 2 entries erased.",
     ]
 
 
