@@ -252,6 +252,7 @@ def test_customer_date_and_amount_are_enough_and_what_is_taken_for_the_rest_is_s
     without = "no user_balance: trained without 16 balance indicators"
     assert made.assumptions == (
         f"{without}, and the yearly margin of 0.02 is left out of the value",
+        "no transaction_state: every row counts as settled",
         "no transaction_currency: every amount is taken as EUR",
         "no user_category: every row is taken as WEB",
         "no user_created: an account is taken as opened with its first row",

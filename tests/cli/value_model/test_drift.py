@@ -51,5 +51,6 @@ def test_scored_customers_are_compared_with_the_reference(bucket: int | None, ve
 
 def test_without_a_champion_there_is_nothing_to_compare(home: Home, tmp_path: Path) -> None:
     shutil.copy(home.var / "mlflow.db", tmp_path)
-    assert refuse(tmp_path, "drift", "--name", "other") == "other has no champion: run `fivefold train`"
+    there = "Registered are fivefold-value: a command takes one by --name"
+    assert refuse(tmp_path, "drift", "--name", "other") == f"other has no champion: run `fivefold train`. {there}"
     assert mlflow.active_run() is None
