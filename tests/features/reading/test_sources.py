@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from fivefold.domain.errors import FileFormatError, InvalidDataError
 from fivefold.features import schema as c
 from fivefold.features.histories import Histories, concatenate
-from fivefold.features.reading import sources, validate
+from fivefold.features.reading import columns, sources, validate
 from fivefold.features.reading.frames import count_runs
 from fivefold.features.reading.parquet_stream import START
 from fivefold.features.reading.sources import (
@@ -227,7 +227,7 @@ def test_a_file_in_german_is_two_lines_however_long_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
     """Every number and every date cannot be read; few of them are kept by name, all of them are counted."""
-    for module in (sources, validate):
+    for module in (columns, validate):
         monkeypatch.setattr(module, "MOST_NAMED_IN_FILES", 20)
     monkeypatch.setattr(sources, "ROWS_A_BATCH", 7)
     rows = [
