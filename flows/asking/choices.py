@@ -90,5 +90,5 @@ def way_taken(flow: Flow, step: Mapping[str, Any]) -> Path | None:
 
 
 def _is_known(kind: str, outcome: str) -> bool:
-    """Tell whether a step that is no choice came to something."""
+    """Tell whether a step that is not a choice came to something."""
     return kind in {"calculate", "table"} or outcome in {"", ASKED} or outcome.startswith(CAME_FROM)

@@ -61,7 +61,8 @@ def test_each_way_runs_the_flows_that_listen_to_it_and_once(engine: Engine) -> N
     bank.put("ada", country="IR")
     circle.settle()
     assert [(run.flow_id, run.cause) for run in bank.runs()] == [(1, "group:watched.1"), (3, "group:watched.1")]
-    assert bank.runs()[0].about == {"kind": "group", "group": "watched", "change": "entered", "number": 1}
+    about = {"kind": "group", "group": "watched", "change": "entered", "number": 1, "people": ["member:1"]}
+    assert bank.runs()[0].about == about
     bank.mark("ada")
     circle.settle()
     assert len(bank.runs()) == 2, "who stays in enters nothing"
