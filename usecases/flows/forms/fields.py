@@ -131,11 +131,11 @@ def _made(field: FormField, kind: Any, marks: tuple[Any, ...]) -> list[FormField
             for form in forms
             for each in fields_of(form)
         ]
-    return [] if _is_fixed(kind) else [_shaped(field, kind, marks)]
+    return [] if field.is_needed and _is_fixed(kind) else [_shaped(field, kind, marks)]
 
 
 def _is_fixed(kind: Any) -> bool:
-    """Tell whether only one thing can stand there, such as the event of a trigger."""
+    """Tell whether only one thing can stand there, such as the event of a trigger, unless it may be left out."""
     return get_origin(kind) is Literal and len(get_args(kind)) == 1
 
 
