@@ -109,7 +109,7 @@ class BreakdownOfValue(Answer):
 
 
 class ValueOfEntity(Answer):
-    """A stored customer's value; `score` is null if it is unknown, `unexplained` says why it has no breakdown."""
+    """A stored customer's value; `unexplained` says why `score`, or the breakdown, is null."""
 
     type: str
     external_id: str

@@ -56,7 +56,8 @@ def value_sentence(who: str, value: Content | None) -> str:
     'c scores 4.20 of 5 (top), expected to bring 8 JPY, as of 2026-11-26. It cannot be explained: Version 1 gave it.'
     """
     if value is None or value["score"] is None:
-        return f"The value model knows no value of {who}."
+        why = "" if value is None else value["unexplained"]
+        return f"The value model knows no value of {who}.{' ' if why else ''}{why}"
     expected = f"{rounded_words(value['expected_value'], value['currency'])} {value['currency']}"
     days = f" in {value['horizon_days']} days" if value["horizon_days"] else ""
     sentence = (

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.breakdown import Breakdown, TotalInterval
-from fivefold.domain.clock import from_microseconds, to_microseconds
+from fivefold.domain.clock import day_text, from_microseconds, to_microseconds
 from fivefold.features.histories import missing_values
 from fivefold.features.indicator_matrix import Snapshots
 from fivefold.features.stored import stored_histories
@@ -180,7 +180,7 @@ class ValueView:
         horizon_days: of the model; None where that model does not serve now.
         breakdown: base and points by indicator, whose total is the score; None where it cannot be explained.
         score_interval: between what that total will lie; None where there is no breakdown, or no interval.
-        unexplained: why there is no breakdown; empty where there is one, or no score.
+        unexplained: why there is no breakdown, or no score; empty where there is one.
         indicators: those of the breakdown, beside their medians; None where there is no breakdown.
     """
 
@@ -233,6 +233,8 @@ def read_value(
             why = "" if explained else "Transactions became known since, so the same indicators give another score now."
         elif row.score is not None:
             why = f"Version {row.model_version} of {row.model} gave it, which does not serve now."
+        elif valuer is not None and serves:
+            why = _why_none(session, valuer.model, row)
         return ValueView(
             score=row.score,
             segment=row.segment,
@@ -253,6 +255,24 @@ def read_value(
         )
 
 
+def _why_none(session: Session, model: ValueModel, row: ValueScore) -> str:
+    """Say why a model knows no value, as far as the transactions tell it that were known then."""
+    transactions = _transactions_of(session, row)
+    unconverted = set(transactions["currency"]) - set(model.rates.codes)
+    if unconverted:
+        return f"The model has no exchange rate for {', '.join(sorted(unconverted))}, the currency of a transaction."
+    settled_us = row.as_of_us - model.settlement_lag_us
+    gaps = missing_values(stored_histories(transactions, model.rates, model.absent), settled_us, model.needs)
+    if gaps:
+        lacking = " and ".join(f"{gap.column} is missing in that of {day_text(gap.from_us)}" for gap in gaps)
+        return f"The model reads what a transaction lacks: {lacking}."
+    return "" if (transactions["at_us"] <= settled_us).any() else "No transaction of the customer counts by then."
+
+
+def _transactions_of(session: Session, row: ValueScore) -> pl.DataFrame:
+    return read_transactions(session, loading.fact_owners(session, [row.entity_id]), row.as_of_us, for_value=True)
+
+
 def _score_interval(model: ValueModel, row: ValueScore) -> TotalInterval | None:
     """Place the ends of a stored interval of money on the score curve of the model that gave it."""
     low, high, level = row.expected_value_low, row.expected_value_high, row.interval_level_percent
@@ -267,9 +287,7 @@ def _explained(
 ) -> tuple[Breakdown, IndicatorYear] | None:
     """Explain a stored score, whose moment is the last one; None where what is known now gives another one."""
     model = valuer.model
-    whose = loading.fact_owners(session, [row.entity_id])
-    transactions = read_transactions(session, whose, row.as_of_us, for_value=True)
-    snapshots = model.snapshots(stored_histories(transactions, model.rates, model.absent), moments)
+    snapshots = model.snapshots(stored_histories(_transactions_of(session, row), model.rates, model.absent), moments)
     if not len(snapshots.row_counts) or not snapshots.row_counts[0, -1]:
         return None
     parts = breakdown(explain(model, snapshots.values[:1, -1]), 0, model.currency)

@@ -47,11 +47,11 @@ class BreakdownOfValue(ResponseModel):
 class ValueOfEntity(ResponseModel):
     """What an entity is worth, from 1 to 5 and in money, since which day the value model says so, and why.
 
-    `score`, `segment` and `expected_value`: null where there is no value any more. `breakdown`: null where the score
-    cannot be explained, for the reason in `unexplained`. `horizon_days`: null where that model does not serve now.
-    `superseded_by`: the version that serves, where another one said so and it is yet to say its own. Of a hundred
-    customers `interval_level_percent` are to bring between `expected_value_low` and `expected_value_high`: null where
-    the model keeps no interval.
+    `score`, `segment` and `expected_value`: null where there is no value any more. `breakdown`: null without a score,
+    or where it cannot be explained. `unexplained`: the reason of either. `horizon_days`: null where that model does not
+    serve now. `superseded_by`: the version that serves, where another one said so and it is yet to say its own. Of a
+    hundred customers `interval_level_percent` are to bring between `expected_value_low` and `expected_value_high`: null
+    where the model keeps no interval.
     """
 
     type: str

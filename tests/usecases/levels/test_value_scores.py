@@ -201,6 +201,27 @@ def test_why_there_is_no_value_names_the_field_and_the_row(bank: Bank) -> None:
     ]
 
 
+def test_who_reads_a_value_that_is_lost_reads_why(bank: Bank) -> None:
+    without_balance(bank)
+    day = day_text(bank.now)
+    lacking = " and ".join(
+        f"{name} is missing in that of {day}" for name in ("user_balance", "user_category", "user_created")
+    )
+    shown = read_value(bank.context, "customer", "known", valuer=bank.valuer)
+    assert shown is not None
+    assert (shown.score, shown.unexplained) == (None, f"The model reads what a transaction lacks: {lacking}.")
+
+
+def test_who_reads_no_value_reads_which_currency_is_not_known(bank: Bank) -> None:
+    bank.wait(1)
+    bank.pay(6, "known", **{**WHOLE, "transaction_currency": "KPW"})
+    bank.settle()
+    shown = read_value(bank.context, "customer", "known", valuer=bank.valuer)
+    assert shown is not None
+    why = "The model has no exchange rate for KPW, the currency of a transaction."
+    assert (shown.score, shown.unexplained) == (None, why)
+
+
 def test_a_value_that_is_lost_is_none_to_decisions(bank: Bank) -> None:
     desk = Desk(bank)
     desk.publish({"when": {"value": "score", "at_least": 1}, "action": "note"})
@@ -228,6 +249,9 @@ def test_a_value_is_lost_with_what_was_no_longer_owned(engine: Engine, model: Va
     bank.put("account", kind="account", owners=[left_before, OwnerGiven("customer", "other")])
     bank.settle()
     assert [kept.score is None for kept in scores(bank)] == [False, True]
+    shown = read_value(bank.context, "customer", "known", valuer=bank.valuer)
+    assert shown is not None
+    assert shown.unexplained == "No transaction of the customer counts by then."
     assert [kept.score is None for kept in scores(bank, "other")] == [False]
 
 
