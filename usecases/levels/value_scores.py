@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.breakdown import Breakdown, TotalInterval
-from fivefold.domain.clock import day_text, from_microseconds, to_microseconds
+from fivefold.domain.clock import from_microseconds, to_microseconds
 from fivefold.features.histories import missing_values
 from fivefold.features.indicator_matrix import Snapshots
 from fivefold.features.stored import stored_histories
@@ -264,8 +264,8 @@ def _why_none(session: Session, model: ValueModel, row: ValueScore) -> str:
     settled_us = row.as_of_us - model.settlement_lag_us
     gaps = missing_values(stored_histories(transactions, model.rates, model.absent), settled_us, model.needs)
     if gaps:
-        lacking = " and ".join(f"{gap.column} is missing in that of {day_text(gap.from_us)}" for gap in gaps)
-        return f"The model reads what a transaction lacks: {lacking}."
+        lacking = ", ".join(f"{gap.column} from {from_microseconds(gap.from_us).date()} on" for gap in gaps)
+        return f"The model reads what transactions lack: {lacking}."
     return "" if (transactions["at_us"] <= settled_us).any() else "No transaction of the customer counts by then."
 
 

@@ -203,13 +203,11 @@ def test_why_there_is_no_value_names_the_field_and_the_row(bank: Bank) -> None:
 
 def test_who_reads_a_value_that_is_lost_reads_why(bank: Bank) -> None:
     without_balance(bank)
-    day = day_text(bank.now)
-    lacking = " and ".join(
-        f"{name} is missing in that of {day}" for name in ("user_balance", "user_category", "user_created")
-    )
+    day = from_microseconds(bank.now).date()
+    lacking = ", ".join(f"{name} from {day} on" for name in ("user_balance", "user_category", "user_created"))
     shown = read_value(bank.context, "customer", "known", valuer=bank.valuer)
     assert shown is not None
-    assert (shown.score, shown.unexplained) == (None, f"The model reads what a transaction lacks: {lacking}.")
+    assert (shown.score, shown.unexplained) == (None, f"The model reads what transactions lack: {lacking}.")
 
 
 def test_who_reads_no_value_reads_which_currency_is_not_known(bank: Bank) -> None:
