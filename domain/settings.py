@@ -1,6 +1,5 @@
 """Settings, read from the environment once at start, and frozen."""
 
-import difflib
 import ipaddress
 import os
 import re
@@ -9,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fivefold.domain.errors import ConfigError
+from fivefold.domain.text import nearest
 
 VARIABLE_VAR = "FIVEFOLD_VAR"
 VARIABLE_PARENT_PROCESS = "FIVEFOLD_PARENT_PROCESS"
@@ -265,7 +265,7 @@ def unknown_settings(environment: Mapping[str, str] | None = None) -> list[tuple
         and not name.startswith(_SECRET)
         and not _OF_KUBERNETES.fullmatch(name)
     )
-    return [(name, difflib.get_close_matches(name, sorted(_NAMES), 1, 0)[0]) for name in unknown]
+    return [(name, nearest(name, sorted(_NAMES), 0) or "") for name in unknown]
 
 
 MOST_AGENT_SECONDS = 30

@@ -14,7 +14,7 @@ class StoredText(Protocol):
     content_hash: str
 
 
-def canonical_of(row: StoredText, name: str) -> str:
+def unchanged_canonical(row: StoredText, name: str) -> str:
     """Return the canonical form by which a version decides; *name* is for people.
 
     ConflictError if its hash is another than the stored one: the text was changed.

@@ -17,7 +17,7 @@ from fivefold.flows.groups.analysis import analyse_canonical_group
 from fivefold.flows.language import Flow
 from fivefold.risk.compiler.diagnostics import findings
 from fivefold.risk.language.purposes import Purpose
-from fivefold.store.audit.stored_texts import canonical_of
+from fivefold.store.audit.stored_texts import unchanged_canonical
 from fivefold.store.decisions.decisions import active_policies, active_policy, policy_numbered
 from fivefold.store.flows.flows import flow_named, flow_or_none, replaced_with_runs, versions_in_force
 from fivefold.store.flows.runs import version_and_flow
@@ -90,7 +90,7 @@ class AskedRows:
 def _canonicals(
     rows: Mapping[str, Policy] | Mapping[str, RulesetVersion] | Mapping[str, FlowVersion],
 ) -> tuple[str, ...]:
-    return tuple(canonical_of(rows[name], name) for name in sorted(rows))
+    return tuple(unchanged_canonical(rows[name], name) for name in sorted(rows))
 
 
 @dataclass(frozen=True, kw_only=True)

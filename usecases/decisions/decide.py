@@ -22,7 +22,7 @@ from fivefold.risk.compiler.analysis import analyse_canonical_policy
 from fivefold.risk.engine.explain.policies import DecisionExplanation, explain_decisions
 from fivefold.risk.engine.policy_program import policy_program_for
 from fivefold.risk.facts.portfolio import ListVersion
-from fivefold.store.audit.stored_texts import canonical_of
+from fivefold.store.audit.stored_texts import unchanged_canonical
 from fivefold.store.decisions.decisions import (
     DecisionSubjects,
     EntityState,
@@ -255,7 +255,7 @@ def _subjects_and_policy(
     parties = subjects_of(session, context.organisation_id, request.type_name, request.external_id, request.policy)
     if parties.policy is None:
         raise NotFoundError(f"there is no active policy {request.policy!r}")
-    canonical = canonical_of(parties.policy, f"the policy {request.policy}")
+    canonical = unchanged_canonical(parties.policy, f"the policy {request.policy}")
     decides_on = analyse_canonical_policy(canonical).policy.entity_type
     if decides_on != request.type_name:
         raise ConfigError(f"the policy {request.policy} decides on entities of the type {decides_on} alone")

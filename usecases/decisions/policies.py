@@ -15,7 +15,7 @@ from fivefold.risk.language.documents import Document
 from fivefold.risk.language.reading import read_document
 from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.audit.bound_rows import Digests, digests, merge_digests
-from fivefold.store.audit.stored_texts import canonical_of
+from fivefold.store.audit.stored_texts import unchanged_canonical
 from fivefold.store.decisions.decisions import (
     ACTIVE,
     PROPOSED,
@@ -186,7 +186,7 @@ def approve_policy(context: Context, name: str, number: int, reason: str) -> Pol
         _refuse_approval(session, row, before, context)
         if before is not None:
             before.state = RETIRED
-        canonical_of(row, f"the policy {name}")
+        unchanged_canonical(row, f"the policy {name}")
         row.state, row.approved_by, row.approved_us = ACTIVE, context.actor.name, now
         refuse_feeding_commerce(session, context.organisation_id)
         refuse_unusable_flows(session, context.organisation_id)

@@ -21,7 +21,7 @@ from fivefold.risk.engine.explain.policies import OUTCOMES
 from fivefold.risk.engine.policy_program import PolicyOutcome
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.policy import PolicyRule
-from fivefold.store.audit.stored_texts import canonical_of
+from fivefold.store.audit.stored_texts import unchanged_canonical
 from fivefold.store.decisions.decisions import decision_numbered, decisions_of
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.entities import Entity
@@ -102,7 +102,7 @@ def replay_decision(context: Context, number: int) -> Replayed:
         if decision.inputs is None or decision.answer is None:
             raise ConflictError(f"decision {number} was erased: what it was made from is gone")
         policy = session.get_one(PolicyRow, decision.policy_id)
-        canonical = canonical_of(policy, f"the policy {policy.name}")
+        canonical = unchanged_canonical(policy, f"the policy {policy.name}")
         inputs, replay_inputs = read_inputs(decision.inputs, decision.at_us, str(decision.entity_id))
         versions = list_versions_used(session, context.organisation_id, replay_inputs["lists"])
         replayed = outcome_and_answer(canonical, versions, inputs, replay_inputs)[1]

@@ -26,7 +26,7 @@ from fivefold.risk.governance.differences import DocumentChange
 from fivefold.risk.governance.mutation.run import Mutations
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.reading import read_document
-from fivefold.store.audit.stored_texts import canonical_of
+from fivefold.store.audit.stored_texts import unchanged_canonical
 from fivefold.store.flows.flows import draft_of_flow, flow_named, flow_or_none
 from fivefold.store.flows.versions import newest_flow_version
 from fivefold.store.ingest.entities import type_named
@@ -204,9 +204,11 @@ def flow_context(session: Session, kind: EntityType) -> FlowContext:
     return FlowContext(
         organisation=session.get_one(Organisation, kind.organisation_id).name,
         around=context_of_type(session, kind),
-        policies={name: analyse_canonical_policy(canonical_of(row, name)) for name, row in rows.policies.items()},
-        rulesets={name: analyse_canonical(canonical_of(row, name)) for name, row in rows.rulesets.items()},
-        flows={name: analyse_canonical_flow(canonical_of(row, name)).flow for name, row in rows.flows.items()},
+        policies={
+            name: analyse_canonical_policy(unchanged_canonical(row, name)) for name, row in rows.policies.items()
+        },
+        rulesets={name: analyse_canonical(unchanged_canonical(row, name)) for name, row in rows.rulesets.items()},
+        flows={name: analyse_canonical_flow(unchanged_canonical(row, name)).flow for name, row in rows.flows.items()},
         versions_asked=rows.versions,
         groups=groups_in_force(session, kind.organisation_id, kind.id),
     )

@@ -28,7 +28,7 @@ from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.correction_columns import Rows, read_corrections, split_corrections
 from fivefold.usecases.shared.entity_checks import FIELDS
-from fivefold.usecases.shared.flow_triggers import TriggerEvent, note, settled_events, transaction_events
+from fivefold.usecases.shared.flow_triggers import SETTLED, TriggerEvent, note, transaction_events
 from fivefold.usecases.shared.rates import rates_for
 from fivefold.usecases.shared.transaction_columns import read_columns, transaction_frame
 
@@ -153,7 +153,7 @@ def _note(call: _Call, result: transactions.AddedTransactions) -> None:
     if result.new:
         note(*of, "transaction", transaction_events(result.added, repeat(call.actor.name)), call.now)
     if result.changed:
-        note(*of, "transaction", settled_events(result.settled, call.actor.name), call.now)
+        note(*of, "transaction", transaction_events(result.settled, repeat(call.actor.name), SETTLED), call.now)
 
 
 def _take_corrections(call: _Call, rows: Rows, rates: RateTable, before: TransactionCounts) -> TransactionCounts:

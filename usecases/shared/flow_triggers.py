@@ -103,21 +103,16 @@ def schedule_cause(moment_us: int) -> str:
     return f"schedule:{iso_text(moment_us)}"
 
 
-def transaction_events(rows: pl.DataFrame, senders: Iterable[str]) -> Iterator[TriggerEvent]:
+def transaction_events(rows: pl.DataFrame, senders: Iterable[str], change: str | None = None) -> Iterator[TriggerEvent]:
     """Yield the events of transactions, `entity_id` and `transaction_id`, each with who sent it.
 
-    They are built one by one as they are read: without a flow that listens none is.
+    They are built one by one as they are read: without a flow that listens none is. *change* is what became of stored
+    ones; without it they are new.
     """
+    kind, changed = ("transaction", {}) if change is None else (f"transaction-{change}", {"change": change})
     pairs = zip(rows.select("entity_id", "transaction_id").iter_rows(), senders, strict=False)
     for (entity, number), sender in pairs:
-        yield TriggerEvent(entity, f"transaction:{number}", {"transaction_id": number, "by": sender})
-
-
-def settled_events(rows: pl.DataFrame, sender: str) -> Iterator[TriggerEvent]:
-    """Yield the events of pending transactions that got their final state, as `transaction_events` does."""
-    for entity, number in rows.select("entity_id", "transaction_id").iter_rows():
-        about = {"transaction_id": number, "change": SETTLED, "by": sender}
-        yield TriggerEvent(entity, f"transaction-settled:{number}", about)
+        yield TriggerEvent(entity, f"{kind}:{number}", {"transaction_id": number, **changed, "by": sender})
 
 
 def _triggers_of(session: Session, listener: Listener, kind: str) -> tuple[Trigger, ...]:
@@ -183,11 +178,8 @@ def behind(session: Session, organisation_id: int, people: Iterable[str | None])
         yield
         return
     names = sorted({name for name in people if name is not None})
-    session.info[ORIGIN] = Origin(people=tuple(names))
-    try:
+    with caused_by(session, Origin(people=tuple(names))):
         yield
-    finally:
-        session.info[ORIGIN] = NO_FLOW
 
 
 @contextmanager
