@@ -240,7 +240,7 @@ def value_texts(options: ChangeOptions, option: Option, base: str, cuts: Sequenc
         such_as = "something else, such as " if options.column.kind is ValueType.TEXT else ""
         return words(options.before), f"{such_as}{words(option.value)}"
     bound = int(option.bound) if option.bound == option.bound.to_integral_value() else float(option.bound)
-    return words(options.before), f"{'below' if option.side is ValueShift.LOWER else 'above'} {words(bound)}"
+    return words(options.before), f"{'below' if option.value < option.bound else 'above'} {words(bound)}"
 
 
 def _pieces(value: Any) -> str:

@@ -37,7 +37,7 @@ class Option:
         value: as its column holds it.
         side: from the present value; KNOWN where that is unknown.
         rank: 1 is the nearest on its side; what has no order is counted as it comes.
-        bound: the number of a comparison just beyond which it is, in the column's units; None where it is that number
+        bound: the number of a comparison just beside which it is, in the column's units; None where it is that number
             itself, or no number.
         moments: that the latest fact of the input may have then (microseconds), where points fade from it; empty where
             none do. What is shown is as of the first.
@@ -123,8 +123,8 @@ def options_of(
         if kind != kinds[0]:
             alike.setdefault(kind, []).append(value)
     ordered = column.kind in _ORDERED and before is not None
-    choices = _nearest(alike, before, changeable.way) if ordered else _any_of(alike, before)
     bounds = sorted({*_bounds(comparisons, column), *(() if moments is None else moments.bounds)})
+    choices = _nearest(alike, before, changeable.way) if ordered else _any_of(alike, before, bounds)
     whole = present.dtype.is_integer()
     options = [replace(each, bound=_beyond(each, bounds, whole=whole)) for each in choices]
     absent = Option(None, ValueShift.OTHER, 1) if before is not None and domain.values.null_count() else None
@@ -152,9 +152,14 @@ def _nearest(alike: Mapping[Any, Sequence[Any]], before: Any, way: str | None) -
             yield from (Option(value, side, rank) for rank, value in enumerate(nearest, 1))
 
 
-def _any_of(alike: Mapping[Any, Sequence[Any]], before: Any) -> Iterator[Option]:
+def _any_of(alike: Mapping[Any, Sequence[Any]], before: Any, bounds: Sequence[Decimal]) -> Iterator[Option]:
+    """Give a value of each kind; of numbers the one nearest to a number that the input is compared with."""
+
+    def from_bound(value: Any) -> float:
+        return min((abs(float(value) - float(bound)) for bound in bounds), default=0.0)
+
     side = ValueShift.KNOWN if before is None else ValueShift.OTHER
-    yield from (Option(values[0], side, rank) for rank, values in enumerate(alike.values(), 1))
+    yield from (Option(min(values, key=from_bound), side, rank) for rank, values in enumerate(alike.values(), 1))
 
 
 def _bounds(comparisons: Sequence[tuple[str, Any]], column: InputColumn) -> list[Decimal]:
@@ -171,15 +176,17 @@ def _bounds(comparisons: Sequence[tuple[str, Any]], column: InputColumn) -> list
 
 
 def _beyond(option: Option, bounds: Sequence[Decimal], *, whole: bool) -> Decimal | None:
-    """Give the number of a comparison beside which a value is, on the far side from the present one."""
-    if option.side not in {ValueShift.LOWER, ValueShift.HIGHER} or option.value in map(float, bounds):
+    """Give the number of a comparison just beside which a value is, on the far side from a present one."""
+    if option.value is None or option.value in map(float, bounds):
         return None
     for bound in bounds:
-        step: Any = 1 if whole else None
-        if option.side is ValueShift.LOWER:
-            beside = math.ceil(bound) - step if whole else math.nextafter(float(bound), -math.inf)
-        else:
-            beside = math.floor(bound) + step if whole else math.nextafter(float(bound), math.inf)
-        if option.value == beside:
+        below, above = (
+            (math.ceil(bound) - 1, math.floor(bound) + 1)
+            if whole
+            else (math.nextafter(float(bound), -math.inf), math.nextafter(float(bound), math.inf))
+        )
+        if (option.side is not ValueShift.HIGHER and option.value == below) or (
+            option.side is not ValueShift.LOWER and option.value == above
+        ):
             return bound
     return None

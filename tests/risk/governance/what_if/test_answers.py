@@ -157,6 +157,14 @@ def test_what_is_unknown_may_become_known() -> None:
     assert (change.side, change.now, change.then, answer.level) == (ValueShift.KNOWN, "unknown", "true", "low")
 
 
+def test_an_unknown_number_may_become_one_beyond_a_bound() -> None:
+    """What lies just beside a bound is written by the bound, not with sixteen digits."""
+    for when, then in (({"above": 20}, "above 20"), ({"below": 20.5}, "below 20.5"), ({"at_least": 20}, "20")):
+        income = rule("income", {"field": "income"}, case(when, 0), case("present", 20), changeable="either")
+        (answer,) = ask(document({**income, "on_unknown": {"points": 20}}), {}).answers
+        assert [(change.now, change.then) for change in answer.changes] == [("unknown", then)]
+
+
 def test_the_cooldown_is_told() -> None:
     held = {"previous": pl.DataFrame({"entity_id": ["a"], "level": [2], "entered": [AS_OF - DAY_US]})}
     (answer,) = ask(document(CASH_RULE, cooldown="30 days"), {"cash": [(12400, 5)]}, **held).answers
