@@ -1,6 +1,8 @@
 """Promotions: who made which version champion, when, why, and what it replaced. Records are only appended.
 
-Each promotion is a run in an experiment of its own in MLflow, so that the alias and its history are in one place.
+Each promotion is a run in an experiment of its own in MLflow, so that the alias and its history are in one place. Each
+has a number, which counts on from the one before: the order is the one in which promotions were made, whatever the
+clock said.
 """
 
 from dataclasses import dataclass
@@ -12,6 +14,8 @@ from fivefold.domain.provenance import account_name
 from fivefold.models.registry import CHAMPION, RegisteredVersion, Registry
 
 PROMOTE, ROLLBACK = "promote", "rollback"
+_NUMBER = "number"
+"""Tag of a record: its place in the order, from 1."""
 
 
 @dataclass(frozen=True)
@@ -39,31 +43,45 @@ class Promotion:
 
 
 def promotion_history(registry: Registry) -> list[Promotion]:
-    """List every promotion and rollback, oldest first; also the last one where its process ended before it said so."""
-    return [record.promotion for record in _records(registry)]
+    """List every promotion and rollback, oldest first; also the last one where its process ended before it said so.
+
+    The oldest first is the order in which they were made; one that a fast clock dated is later than what follows it.
+    """
+    return [record.promotion for record in _counting(registry, _records(registry))]
 
 
 class _Record(NamedTuple):
-    """A promotion with its run, which is *open* until it is marked as finished or failed."""
+    """A promotion with its run, which is *open* until it is marked as finished or failed.
+
+    Its *number* counts from 1; it is 0 where the record was made before there were numbers.
+    """
 
     run_id: str
+    number: int
     open: bool
     promotion: Promotion
 
 
 def _records(registry: Registry) -> list[_Record]:
-    """List the records that count, oldest first.
-
-    These are the finished ones, and the newest of all where it is open and its version serves: the process that moved
-    the alias ended before it could mark the run.
-    """
+    """List the records of all promotions that did not fail, oldest first."""
     runs = registry.client.search_runs(
         [registry.experiment(_experiment(registry))],
         filter_string="attributes.status != 'FAILED'",
         max_results=10_000,
     )
-    records = [_Record(run.info.run_id, run.info.status == "RUNNING", _read(run.data.tags)) for run in runs]
-    records.sort(key=lambda record: (record.promotion.at_us, not record.open))
+    records = [
+        _Record(run.info.run_id, int(run.data.tags.get(_NUMBER, 0)), run.info.status == "RUNNING", _read(run.data.tags))
+        for run in runs
+    ]
+    return sorted(records, key=lambda record: (record.number, record.promotion.at_us, not record.open))
+
+
+def _counting(registry: Registry, records: list[_Record]) -> list[_Record]:
+    """Take the records that count.
+
+    These are the finished ones, and the newest of all where it is open and its version serves: the process that moved
+    the alias ended before it could mark the run.
+    """
     finished, newest = [record for record in records if not record.open], records[-1:]
     if newest == finished[-1:]:
         return finished
@@ -105,16 +123,11 @@ def plan_rollback(registry: Registry, reason: str = "") -> Promotion:
     Raises PromotionRefusedError where no champion was replaced, or the earlier one does not load. Of the second case
     the error names a champion before that one which the registry still has.
     """
-    champions: list[int] = []
-    for change in promotion_history(registry):
-        if change.action == PROMOTE:
-            champions.append(change.version)
-        elif champions:
-            champions.pop()
+    champion = registry.champion()
+    champions = _champions(promotion_history(registry), champion.number if champion else None)
     if len(champions) < 2:
         raise PromotionRefusedError("there is nothing to roll back to: no champion was replaced before")
     why = reason.strip() or "rolled back"
-    champion = registry.champion()
     try:
         return _planned(registry, ROLLBACK, champions[-2], champion, why, forced=False)
     except PromotionRefusedError as error:
@@ -127,11 +140,41 @@ def plan_rollback(registry: Registry, reason: str = "") -> Promotion:
         raise PromotionRefusedError(f"{error}; {way}") from error
 
 
+def _champions(changes: list[Promotion], serving: int | None) -> list[int]:
+    """List the champions that were promoted and not rolled back; the last one serves, and no two beside are the same.
+
+    What a promotion replaced, and what serves now, count also where the history does not have them: the alias was moved
+    in MLflow.
+    """
+    champions: list[int] = []
+
+    def begin(version: int | None) -> None:
+        if version is not None and champions[-1:] != [version]:
+            champions.append(version)
+
+    for change in changes:
+        begin(change.replaced)
+        if change.action == PROMOTE:
+            begin(change.version)
+        else:
+            del champions[-1:]
+    begin(serving)
+    return champions
+
+
 def promotions_between(registry: Registry, first_us: int, last_us: int) -> list[Promotion]:
-    """List the promotions in force at some time from *first_us* to *last_us*, oldest first."""
+    """List the promotions in force at some time from *first_us* to *last_us*, oldest first.
+
+    At a moment it is the last one made of those that are not dated later. So one that a fast clock dated ends at the
+    latest with the date of the one after it.
+    """
     changes = promotion_history(registry)
-    before = [change for change in changes if change.at_us <= first_us]
-    return before[-1:] + [change for change in changes if first_us < change.at_us <= last_us]
+    return changes[max(_last_until(changes, first_us), 0) : _last_until(changes, last_us) + 1]
+
+
+def _last_until(changes: list[Promotion], moment_us: int) -> int:
+    """Give the place of the last change that is not dated after a moment; -1 where there is none."""
+    return max((place for place, change in enumerate(changes) if change.at_us <= moment_us), default=-1)
 
 
 def promotions_on(registry: Registry, moment_us: int) -> list[Promotion]:
@@ -160,12 +203,16 @@ def _planned(
 
 def apply_promotion(registry: Registry, promotion: Promotion) -> Promotion:
     """Move the alias and record it in MLflow: the record is opened first, and counts once the alias has moved."""
-    for record in _records(registry):
+    records = _records(registry)
+    for record in _counting(registry, records):
         if record.open:  # it counts by the alias, which moves now
             registry.client.set_terminated(record.run_id, "FINISHED")
+    number = records[-1].number + 1 if records else 1
     tags = {name: "" if value is None else str(value) for name, value in vars(promotion).items()}
     run = registry.client.create_run(
-        registry.experiment(_experiment(registry)), tags=tags, run_name=f"{promotion.action} {promotion.version}"
+        registry.experiment(_experiment(registry)),
+        tags={**tags, _NUMBER: str(number)},
+        run_name=f"{promotion.action} {promotion.version}",
     )
     try:
         registry.set_alias(CHAMPION, promotion.version)

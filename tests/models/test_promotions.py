@@ -205,6 +205,45 @@ def test_nothing_to_roll_back_to(registry: Registry) -> None:
     assert champion_of(registry) == 1
 
 
+def misdated(registry: Registry, clock: Clock) -> None:
+    """Promote version 1 on 1 January, version 2 by a clock that is at 1 February, and version 3 on 3 January."""
+    for number, day in ((1, date(2026, 1, 1)), (2, date(2026, 2, 1)), (3, date(2026, 1, 3))):
+        clock.set(day)
+        promote(registry, add(registry, against=number - 1 or None))
+
+
+def test_a_clock_that_was_ahead_changes_neither_the_order_nor_what_a_rollback_chooses(
+    registry: Registry, clock: Clock
+) -> None:
+    misdated(registry, clock)
+    assert [(made.version, made.replaced) for made in promotion_history(registry)] == [(1, None), (2, 1), (3, 2)]
+    served = {midnight(1, 2): [1], midnight(1, 4): [3], midnight(2, 1): [3], midnight(3, 1): [3]}
+    assert {moment: [made.version for made in promotions_on(registry, moment)] for moment in served} == served
+    assert [made.version for made in promotions_between(registry, midnight(1, 2), midnight(3, 1))] == [1, 2, 3]
+    clock.set(date(2026, 1, 4))
+    assert rollback(registry).version == 2
+    assert [made.version for made in promotions_on(registry, midnight(3, 1))] == [2]
+    assert rollback(registry).version == 1
+    with pytest.raises(PromotionRefusedError, match="nothing to roll back to"):
+        rollback(registry)
+
+
+def test_a_rollback_never_chooses_what_serves(registry: Registry, clock: Clock) -> None:
+    """Records from before they had numbers are in the order of their dates, which may be wrong."""
+    misdated(registry, clock)
+    for run in registry.client.search_runs([registry.experiment("value-promotions")]):
+        registry.client.delete_tag(run.info.run_id, "number")
+    assert [made.version for made in promotion_history(registry)] == [1, 3, 2]
+    assert [rollback(registry).version for _ in range(2)] == [2, 1]
+    assert [made.version for made in promotion_history(registry)] == [1, 3, 2, 2, 1]
+
+
+def test_a_rollback_goes_back_from_an_alias_that_was_moved_in_mlflow(three: Registry) -> None:
+    three.set_alias("champion", add(three))
+    assert rollback(three).version == 3
+    assert rollback(three).version == 2
+
+
 def test_the_record_is_only_ever_appended_to(three: Registry, clock: Clock) -> None:
     before = promotion_history(three)
     clock.set(date(2026, 4, 1))
