@@ -5,6 +5,7 @@ has a number, which counts on from the one before: the order is the one in which
 clock said.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -202,7 +203,10 @@ def _planned(
 
 
 def apply_promotion(registry: Registry, promotion: Promotion) -> Promotion:
-    """Move the alias and record it in MLflow: the record is opened first, and counts once the alias has moved."""
+    """Move the alias and record it in MLflow: the record is opened first, and counts once the alias has moved.
+
+    Where MLflow's answer is lost, the alias says whether it moved; where that cannot be read, the record stays open.
+    """
     records = _records(registry)
     for record in _counting(registry, records):
         if record.open:  # it counts by the alias, which moves now
@@ -216,10 +220,15 @@ def apply_promotion(registry: Registry, promotion: Promotion) -> Promotion:
     )
     try:
         registry.set_alias(CHAMPION, promotion.version)
-    except BaseException:
-        registry.client.set_terminated(run.info.run_id, "FAILED")
-        raise
-    registry.client.set_terminated(run.info.run_id, "FINISHED")
+    except BaseException as error:
+        champion = registry.champion()
+        if champion is None or champion.number != promotion.version:
+            registry.client.set_terminated(run.info.run_id, "FAILED")
+            raise
+        if not isinstance(error, Exception):  # the process is to end
+            raise
+    with suppress(Exception):  # a record that stays open counts by the alias, which has moved
+        registry.client.set_terminated(run.info.run_id, "FINISHED")
     return promotion
 
 

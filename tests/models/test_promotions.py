@@ -307,6 +307,32 @@ def test_an_alias_that_does_not_move_leaves_no_promotion_behind(
     assert sorted(run.info.status for run in runs) == ["FAILED"] * 2 + ["FINISHED"] * 3
 
 
+def test_a_promotion_whose_answer_is_lost_is_one_where_the_alias_moved(
+    three: Registry, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = add(three, against=3)
+    clock.set(date(2026, 4, 1))
+    moving, marking = three.set_alias, three.client.set_terminated
+
+    def lost(*of: object) -> None:
+        moving(*of)  # type: ignore[arg-type]  # passed on
+        raise MlflowException("the answer is lost")
+
+    def unmarked(*of: object) -> None:
+        raise MlflowException("out of reach")
+
+    monkeypatch.setattr(three, "set_alias", lost)
+    assert promote(three, number).version == champion_of(three) == number
+    assert [made.version for made in promotion_history(three)] == [1, 2, 3, 4]
+    monkeypatch.setattr(three.client, "set_terminated", unmarked)
+    assert rollback(three).version == champion_of(three) == 3
+    monkeypatch.setattr(three.client, "set_terminated", marking)
+    assert [made.action for made in promotion_history(three)] == [PROMOTE] * 4 + [ROLLBACK]
+    assert rollback(three).version == 2
+    runs = three.client.search_runs([three.experiment("value-promotions")])
+    assert {run.info.status for run in runs} == {"FINISHED"}
+
+
 def test_a_process_that_ends_right_after_the_alias_moved_leaves_its_promotion_behind(
     three: Registry, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,6 +85,21 @@ def test_where_the_alias_does_not_move_nothing_is_recorded(
     assert registry.champion() is None
 
 
+def test_where_the_alias_moves_and_the_answer_is_lost_it_is_recorded(
+    engine: Engine, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moving = registry.client.set_registered_model_alias
+
+    def lost(*of: str) -> None:
+        moving(*of)
+        raise MlflowException("timed out")
+
+    monkeypatch.setattr(registry.client, "set_registered_model_alias", lost)
+    promote_model(engine, registry, 1, "cli:ann")
+    assert entries(engine) == [("default", "model.promoted", "1", "cli:ann")]
+    assert [change.version for change in promotion_history(registry)] == [1]
+
+
 def test_where_the_log_cannot_be_written_nothing_is_promoted(
     engine: Engine, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
