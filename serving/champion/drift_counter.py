@@ -4,7 +4,9 @@ import secrets
 import threading
 from collections.abc import Callable
 from functools import lru_cache
+from typing import NamedTuple
 
+import numpy as np
 import structlog
 from sqlalchemy import Engine
 
@@ -19,6 +21,16 @@ COMPARED_DAYS = 30
 log = structlog.get_logger("fivefold.drift")
 
 
+class _DayCounts(NamedTuple):
+    """What is counted of a model on a day, under a name of its own.
+
+    So a day that begins again, because a clock was ahead, adds to what was stored of it, and does not replace it.
+    """
+
+    worker: str
+    counts: Integers
+
+
 class DriftCounter:
     """Counts scored customers by model and day; nothing else of a request is stored.
 
@@ -31,9 +43,8 @@ class DriftCounter:
         self.drift: list[ColumnDrift] = []
         self._engine = engine
         self._serving = serving
-        self._worker = secrets.token_hex(8)
         self._newest: ServedModel | None = None
-        self._counts: dict[tuple[str, int, str], Integers] = {}
+        self._counts: dict[tuple[str, int, str], _DayCounts] = {}
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._store_regularly, name="counter", daemon=True)
@@ -52,21 +63,22 @@ class DriftCounter:
         reference = served.model.reference
         key = drift_key(served.name, served.model), served.version, _day(now_microseconds() // DAY_US)
         with self._lock:
-            counts = self._counts.get(key)
-            if counts is None:
-                counts = self._counts[key] = reference.empty()
-            reference.count(counts, answer.matrix, answer.scores.score)
+            if key not in self._counts:
+                self._counts[key] = _DayCounts(secrets.token_hex(8), reference.empty())
+            reference.count(self._counts[key].counts, answer.matrix, answer.scores.score)
             self._newest = served
 
     def store(self) -> None:
         """Store the counts, and compare them with the reference."""
         now = now_microseconds()
         with self._lock:
-            entries = [(key, counts.copy()) for key, counts in self._counts.items()]
-        for (model, version, day), counts in entries:
-            keep_counts(self._engine, self._worker, model, version, day, counts)
-            if day < day_text(now - DAY_US)[:10]:  # this day is over: drop its counts
-                self._counts.pop((model, version, day), None)
+            entries = [(key, worker, counts.copy()) for key, (worker, counts) in self._counts.items()]
+        for key, worker, counts in entries:
+            keep_counts(self._engine, worker, *key, counts)
+            if key[-1] < day_text(now - DAY_US)[:10]:  # this day is over: drop its counts, unless it was counted on
+                with self._lock:
+                    if np.array_equal(self._counts[key].counts, counts):
+                        del self._counts[key]
         newest = self._serving() or self._newest
         if newest is not None:
             since = day_text(now - COMPARED_DAYS * DAY_US)[:10]

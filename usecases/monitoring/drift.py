@@ -36,7 +36,7 @@ def drift_key(name: str, model: ValueModel) -> str:
 
 
 def keep_counts(engine: Engine, worker: str, model: str, version: int, day: str, counts: Integers) -> None:
-    """Keep what one worker counted on one day; called again, it replaces what the worker kept before."""
+    """Keep what one worker counted on one day; called again with its name, it replaces what was kept before."""
     with writing(engine) as session:
         watching.store_counts(session, worker, model, version, day, counts.tolist())
 

@@ -165,6 +165,37 @@ def test_days_and_versions_are_counted_apart_and_old_days_are_let_go(engine: Eng
     }
 
 
+def test_a_day_that_a_fast_clock_ended_is_counted_on(engine: Engine, now: list[int]) -> None:
+    made = DriftCounter(engine)
+    made.add(served(), many(LEAST_CUSTOMERS))
+    now[0] += 3 * DAY_US
+    made.store()
+    assert not made._counts
+    now[0] -= 3 * DAY_US
+    made.add(served(), many(5))
+    made.store()
+    assert {drift.customers for drift in made.drift} == {LEAST_CUSTOMERS + 5}
+
+
+def test_what_is_counted_while_its_day_is_stored_for_the_last_time_stays(
+    engine: Engine, now: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, real = DriftCounter(engine), counter.keep_counts
+
+    def slow(*words: object) -> None:
+        real(*words)  # type: ignore[arg-type]  # passed on
+        monkeypatch.setattr(counter, "keep_counts", real)
+        now[0] = NOON
+        made.add(served(), answer("b"))
+
+    made.add(served(), answer("a"))
+    monkeypatch.setattr(counter, "keep_counts", slow)
+    now[0] += 3 * DAY_US
+    made.store()
+    made.store()
+    assert {drift.customers for drift in made.drift} == {2}
+
+
 def test_drift_is_of_the_version_that_was_counted_last(engine: Engine, now: list[int]) -> None:
     """After a rollback it is the older one again."""
     made = DriftCounter(engine)
