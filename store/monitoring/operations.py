@@ -16,19 +16,24 @@ from fivefold.store.tables.rulesets import Backtest
 from fivefold.store.webhooks.deliveries import is_in
 
 
-def add_worker(session: Session, now_us: int, before_us: int) -> int:
-    """Record that a worker started, and delete those last seen before a moment; return its number."""
+def add_worker(session: Session, started_us: int, now_us: int, before_us: int) -> int:
+    """Record that a worker runs since a moment, and delete those last seen before another; return its number."""
     session.execute(delete(WorkerRow).where(WorkerRow.seen_us < before_us))
-    row = WorkerRow(started_us=now_us, seen_us=now_us)
+    row = WorkerRow(started_us=started_us, seen_us=now_us)
     session.add(row)
     session.flush()
     return row.id
 
 
-def see_worker(session: Session, number: int, now_us: int, *, ended: bool) -> None:
-    """Record that a worker runs, or that it ends."""
+def see_worker(session: Session, number: int, started_us: int, now_us: int, *, ended: bool) -> bool:
+    """Record that a worker runs, or that it ends; False if it is not recorded any more.
+
+    By its start it is told from another one, to which the database gave the number of a deleted row.
+    """
     values = {"seen_us": now_us, **({"ended_us": now_us} if ended else {})}
-    session.execute(update(WorkerRow).where(WorkerRow.id == number).values(**values))
+    its = (WorkerRow.id == number, WorkerRow.started_us == started_us)
+    result: Any = session.connection().execute(update(WorkerRow).where(*its).values(**values))
+    return bool(result.rowcount)
 
 
 def workers_since(session: Session, since_us: int, most: int) -> Sequence[WorkerRow]:

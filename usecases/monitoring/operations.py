@@ -227,21 +227,27 @@ _FIGURES: Final[dict[str, Callable[[Context], object]]] = {
 def noted(engine: Engine, clock: Callable[[], int] = now_microseconds) -> Iterator[Callable[[Event], None]]:
     """Note that a worker runs from now until the block ends; gives what notes it again and again until it is stopped.
 
-    A database that is out of reach is no reason not to work: then nothing is noted.
+    A database that is out of reach is no reason not to work: then it is noted as soon as the database is there again.
     """
     number: int | None = None
-    with suppress(StoreError), writing(engine) as session:
-        number = store.add_worker(session, clock(), clock() - KEPT_US)
+    started = clock()
 
-    def see(*, ended: bool) -> None:
-        if number is not None:
-            with suppress(StoreError), writing(engine) as session:
-                store.see_worker(session, number, clock(), ended=ended)
+    def see(*, ended: bool = False) -> None:
+        nonlocal number
+        present, now = number, clock()
+        with suppress(StoreError):
+            with writing(engine) as session:
+                if present is None or not store.see_worker(session, present, started, now, ended=ended):
+                    present = store.add_worker(session, started, now, now - KEPT_US)
+                    if ended:
+                        store.see_worker(session, present, started, now, ended=True)
+            number = present
 
     def keep_noting(stop: Event) -> None:
         while not stop.wait(NOTED_EVERY_SECONDS):
-            see(ended=False)
+            see()
 
+    see()
     try:
         yield keep_noting
     finally:

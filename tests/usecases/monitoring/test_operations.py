@@ -1,15 +1,18 @@
 """What waits and who works on it: as stored, as of when, and never a zero that is none."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import StoreError
 from fivefold.features.reading.text_files import ColumnMap
 from fivefold.store.monitoring import operations as store
+from fivefold.store.sql.database import writing
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.operations import WorkerRow
 from fivefold.usecases.accounts.organisations import actor_in_new, add_member
@@ -112,10 +115,11 @@ def test_a_worker_is_seen_until_it_ends_and_missed_where_it_was_killed(bank: Ban
     assert states(clock[0]) == ["ended"]
     assert states(clock[0] + operations.RECENT_US + 1) == []
     with Session(bank.engine) as session, session.begin():
-        killed = store.add_worker(session, clock[0], clock[0] - operations.KEPT_US)
+        killed = store.add_worker(session, clock[0], clock[0], clock[0] - operations.KEPT_US)
     assert states(clock[0] + 5 * operations.RECENT_US) == ["missing"]
+    later = clock[0] + operations.KEPT_US + 1
     with Session(bank.engine) as session, session.begin():
-        store.add_worker(session, clock[0] + operations.KEPT_US + 1, clock[0] + 1)
+        store.add_worker(session, later, later, clock[0] + 1)
         assert session.get(WorkerRow, killed) is None
 
 
@@ -132,6 +136,45 @@ def test_a_worker_notes_itself_again_and_again(bank: Bank, monkeypatch: pytest.M
                     break
         stop.set()
         thread.join()
+
+
+def test_a_worker_is_noted_as_soon_as_the_database_is_there_and_again_when_its_row_is_gone(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [bank.now]
+    is_away = [True]
+
+    @contextmanager
+    def reaching(engine: Engine) -> Iterator[Session]:
+        if is_away[0]:
+            raise StoreError("out of reach")
+        with writing(engine) as session:
+            yield session
+
+    class Once(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            found = self.is_set()
+            self.set()
+            return found
+
+    def rows() -> list[tuple[int, int, int | None]]:
+        with Session(bank.engine) as session:
+            found = session.scalars(select(WorkerRow).order_by(WorkerRow.id))
+            return [(row.started_us - bank.now, row.seen_us - bank.now, row.ended_us) for row in found]
+
+    monkeypatch.setattr(operations, "writing", reaching)
+    with operations.noted(bank.engine, lambda: clock[0]) as keep_noting:
+        assert rows() == []
+        is_away[0] = False
+        clock[0] += SECOND
+        keep_noting(Once())
+        assert rows() == [(0, SECOND, None)]
+        clock[0] += operations.KEPT_US + SECOND
+        with operations.noted(bank.engine, lambda: clock[0]):  # its start deletes the row, and may take the number
+            last = clock[0] - bank.now
+            keep_noting(Once())
+            assert sorted(rows()) == [(0, last, None), (last, last, None)]
+    assert [ended for _, _, ended in rows()] == [clock[0]] * 2
 
 
 def test_a_proof_is_noted_with_when_and_with_what_it_was_compared(engine: Engine, tmp_path: Path) -> None:
