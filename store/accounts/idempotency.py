@@ -59,7 +59,7 @@ def _of(attempt: RequestAttempt) -> tuple[Any, ...]:
 
 
 def begin_attempt(
-    session: Session, attempt: RequestAttempt, organisation_id: int, digest: str, now_us: int, moments: tuple[int, int]
+    session: Session, attempt: RequestAttempt, organisation_id: int, digest: str, now_us: int, periods: tuple[int, int]
 ) -> IdempotencyKey | None:
     """Begin an attempt, or return the row of an earlier one.
 
@@ -69,9 +69,10 @@ def begin_attempt(
         organisation_id: the caller's.
         digest: of the request.
         now_us: the current time.
-        moments: keys begun before the first are deleted; attempts started before the second count as abandoned.
+        periods: keys begun longer ago than the first are deleted; attempts started longer ago than the second, or as
+            far ahead, by a fast clock, count as abandoned.
     """
-    forgotten_us, left_us = moments
+    kept_us, left_us = periods
     values = {"organisation_id": organisation_id, "digest": digest, "attempt": attempt.name, "begun_us": now_us}
     values |= {"state": STARTED, "status": None, "answer": None}
     connection = session.connection()
@@ -80,8 +81,8 @@ def begin_attempt(
         return None
     same = (IdempotencyKey.token_id == attempt.token_id, IdempotencyKey.key == attempt.key)
     row = session.scalars(select(IdempotencyKey).where(*same).with_for_update()).one()
-    is_abandoned = row.state == STARTED and row.begun_us <= left_us and row.digest == digest
-    if row.begun_us > forgotten_us and not is_abandoned:
+    is_abandoned = row.state == STARTED and abs(now_us - row.begun_us) >= left_us and row.digest == digest
+    if row.begun_us > now_us - kept_us and not is_abandoned:
         return row
     for name, value in values.items():
         setattr(row, name, value)

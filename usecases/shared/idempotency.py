@@ -17,7 +17,10 @@ from fivefold.store.sql.database import writing
 KEPT_US: Final = DAY_US
 """How long a key is stored."""
 LEFT_US: Final = 120_000_000
-"""An attempt without an answer for this long has died: no request takes that long."""
+"""An attempt without an answer for this long has died: no request takes that long.
+
+So has one that a fast clock began as far ahead.
+"""
 MOST_AT_ONCE: Final = 2_000
 BAD: Final = 400
 """From this status on nothing was done."""
@@ -74,11 +77,11 @@ def answer_once(
     attempt = RequestAttempt(request.token_id, request.key, secrets.token_hex(16))
     now = clock()
     with writing(engine) as session:
-        moments = (now - KEPT_US, now - LEFT_US)
-        earlier = idempotency.begin_attempt(session, attempt, request.organisation_id, request.digest, now, moments)
+        periods = (KEPT_US, LEFT_US)
+        earlier = idempotency.begin_attempt(session, attempt, request.organisation_id, request.digest, now, periods)
         before = None
         if earlier is not None:
-            is_under_way = earlier.state != ANSWERED and earlier.begun_us > now - LEFT_US
+            is_under_way = earlier.state != ANSWERED and abs(now - earlier.begun_us) < LEFT_US
             before = (earlier.digest, is_under_way, earlier.status, earlier.answer)
     if before is not None:
         return _answer_of(request, *before)

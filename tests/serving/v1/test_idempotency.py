@@ -130,7 +130,7 @@ def test_while_the_first_is_under_way_the_second_is_told_so(place: Place, monkey
     assert int(second.headers["Retry-After"]) > 0
 
 
-@pytest.mark.parametrize("after_us", [0, LEFT_US + 1])
+@pytest.mark.parametrize("after_us", [0, LEFT_US + 1, -KEPT_US])
 def test_what_is_stored_is_under_way_until_its_answer_may_not_come_any_more(
     place: Place, monkeypatch: pytest.MonkeyPatch, after_us: int
 ) -> None:
@@ -150,8 +150,12 @@ def test_what_is_stored_is_under_way_until_its_answer_may_not_come_any_more(
     assert send(place, "k1").headers["Idempotency-Replayed"] == "true"
 
 
-def test_an_attempt_that_was_taken_over_stores_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, second = while_at_it(place, monkeypatch, LEFT_US + 1)
+@pytest.mark.parametrize("after_us", [LEFT_US + 1, -KEPT_US])
+def test_an_attempt_that_was_taken_over_stores_nothing(
+    place: Place, monkeypatch: pytest.MonkeyPatch, after_us: int
+) -> None:
+    """As is one that a fast clock dated a day ahead."""
+    first, second = while_at_it(place, monkeypatch, after_us)
     assert (first.status_code, second.status_code, screenings(place)) == (409, 204, 1)
     assert "took over; nothing was done" in first.text
     assert send(place, "k1").headers["Idempotency-Replayed"] == "true"
