@@ -88,14 +88,15 @@ def credential_of(session: Session, token: Token, now_us: int) -> Credential | N
 def note_use(engine: Engine, token_id: int, now_us: int) -> None:
     """Record that a token was used, at most once a day: lists only show the day. Scoring records it with its charge.
 
-    StoreError if the database is out of reach.
+    A later day, which a fast clock noted, is another day too. StoreError if the database is out of reach.
     """
-    day_before = Token.last_used_us.is_(None) | (Token.last_used_us < now_us - now_us % DAY_US)
+    day_us = now_us - now_us % DAY_US
+    another_day = Token.last_used_us.is_(None) | ~Token.last_used_us.between(day_us, day_us + DAY_US - 1)
     with reading(engine) as session:
-        if session.scalar(select(Token.id).where(Token.id == token_id, day_before)) is None:
+        if session.scalar(select(Token.id).where(Token.id == token_id, another_day)) is None:
             return
     with writing(engine) as session:
-        session.execute(update(Token).where(Token.id == token_id, day_before).values(last_used_us=now_us))
+        session.execute(update(Token).where(Token.id == token_id, another_day).values(last_used_us=now_us))
 
 
 def charge_all(

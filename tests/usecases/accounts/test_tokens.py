@@ -336,7 +336,10 @@ def test_plans_are_the_operators_own(engine: Engine) -> None:
 def test_a_use_is_noted_once_a_day(engine: Engine, now: list[int]) -> None:
     number, _ = add(engine)
     day = now[0] - now[0] % DAY_US
-    for at, noted in ((day, day), (day + DAY_US - 1, day), (day + DAY_US, day + DAY_US)):
+    ahead = day + 9 * DAY_US
+    for at, noted in (
+        (day, day), (day + DAY_US - 1, day), (day + DAY_US, day + DAY_US), (ahead, ahead), (day + DAY_US, day + DAY_US),
+    ):  # fmt: skip
         note_use(engine, number, at)
         assert [line.last_used_us for line in list_tokens(engine, MONTH)] == [noted]
 
