@@ -145,7 +145,7 @@ def sources_of(needs: Needs, portfolio: Portfolio) -> dict[str, LinkedFacts]:
         frame = getattr(portfolio, source)
         if source in parts and frame is not None:
             own = {name: form for name, form in needs.names.case.items() if name not in CASE_FIELDS}
-            sources[source] = prepare_records(frame, own)
+            sources[source] = prepare_records(frame, own, source)
     for source, prepared in (("tags", prepare_tags), ("screenings", prepare_screenings)):
         frame = getattr(portfolio, source)
         if source in counted and frame is not None:

@@ -126,9 +126,7 @@ def _unknown(latest: pl.DataFrame, unread: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def prepare_records(
-    frame: pl.DataFrame, declared: Mapping[str, FieldType], what: str = "cases or alerts"
-) -> LinkedFacts:
+def prepare_records(frame: pl.DataFrame, declared: Mapping[str, FieldType], what: str) -> LinkedFacts:
     """Read cases or alerts: facts whose time is when they were closed, and until then when they were opened.
 
     So what was confirmed counts from its confirmation, however long that took. Until a case was closed its `closed`

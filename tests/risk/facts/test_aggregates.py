@@ -386,7 +386,9 @@ def test_cases_count_as_they_were_known_then(as_of: int, confirmed: Any, open_ca
         FORMS.validate_python({"count": "cases", "where": {"field": "status", "equals": "open"}}),
         FORMS.validate_python({"days_since": "cases"}),
     ]
-    made = aggregate(entities_of([("a", as_of), ("b", as_of)]), {"cases": prepare_records(CASES, {})}, forms, {})
+    made = aggregate(
+        entities_of([("a", as_of), ("b", as_of)]), {"cases": prepare_records(CASES, {}, "cases")}, forms, {}
+    )
     assert [made[input_key(form)].to_list() for form in forms] == [confirmed, open_cases, days]
 
 
@@ -395,7 +397,7 @@ def test_a_confirmation_counts_from_its_own_day_however_long_the_case_was_open()
         {"count": "cases", "where": {"field": "outcome", "equals": "confirmed"}, "over": "30 days"}
     )
     entities = entities_of([("b", moment(2024, 6, 30, 23)), ("b", moment(2024, 7, 1))])
-    made = aggregate(entities, {"cases": prepare_records(CASES, {})}, [form], {}, {input_key(form)})
+    made = aggregate(entities, {"cases": prepare_records(CASES, {}, "cases")}, [form], {}, {input_key(form)})
     assert made[input_key(form)].to_list() == [1, 0]
     assert made[signal_of(input_key(form))].to_list() == [moment(2024, 6, 1), None]
 
@@ -403,7 +405,7 @@ def test_a_confirmation_counts_from_its_own_day_however_long_the_case_was_open()
 def test_each_entity_sees_cases_as_of_its_own_moment() -> None:
     form = FORMS.validate_python({"count": "cases", "where": {"field": "outcome", "equals": "confirmed"}})
     entities = entities_of([("a", moment(2024, 1, 15)), ("a", moment(2024, 2, 15)), ("b", moment(2024, 7, 1))])
-    made = aggregate(entities, {"cases": prepare_records(CASES, {})}, [form], {})
+    made = aggregate(entities, {"cases": prepare_records(CASES, {}, "cases")}, [form], {})
     assert made[input_key(form)].to_list() == [0, 1, 1]
 
 

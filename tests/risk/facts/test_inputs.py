@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from fivefold.domain.clock import DAY_US, to_microseconds
-from fivefold.domain.errors import InvalidRulesetError
+from fivefold.domain.errors import FileFormatError, InvalidRulesetError
 from fivefold.domain.money import Rate, RateTable
 from fivefold.risk.compiler.ratios import decimals_of_ratio, divided, ratio_of, units_of_ratio
 from fivefold.risk.compiler.value_types import Vocabulary
@@ -173,6 +173,13 @@ def test_everything_missing_is_told_at_once_and_once() -> None:
     with pytest.raises(InvalidRulesetError) as refused:
         sources_of(needs, Portfolio(entities(), RATES))
     assert [finding.where for finding in refused.value.findings] == ["tags", "cases", "field gone"]
+
+
+@pytest.mark.parametrize("source", ["cases", "alerts"])
+def test_an_error_of_cases_or_alerts_says_of_which(source: str) -> None:
+    needs = Needs([made({"count": source})], [], NAMES)
+    with pytest.raises(FileFormatError, match=f"^{source} have no opened"):
+        sources_of(needs, Portfolio(entities(), RATES, **{source: pl.DataFrame({ENTITY: ["a"]})}))
 
 
 STRUCTURING: Data = {"pattern": "structuring", "threshold": 100, "margin": "10%", "at_least": 2, "over": "30 days"}

@@ -202,7 +202,7 @@ CASE = {
 def seen(columns: Any, *moment: int) -> dict[str, Any]:
     """See one case as of a moment."""
     as_of = to_microseconds(datetime(*moment, tzinfo=UTC))  # type: ignore[arg-type,misc]  # the parts of a date in order
-    facts = prepare_records(pl.DataFrame(columns), {})
+    facts = prepare_records(pl.DataFrame(columns), {}, "cases")
     rows = facts.rows.with_columns(pl.lit(as_of).alias(AS_OF)).with_columns(*facts.as_known)
     return rows.select("time", "closed", "outcome", "status").collect().row(0, named=True)
 
@@ -236,7 +236,7 @@ def test_a_closed_case_without_a_status_is_closed() -> None:
     ],
 )
 def test_a_case_that_cannot_be_read_is_a_problem(changed: Any, fields: Any, problem: str) -> None:
-    facts = prepare_records(pl.DataFrame({**CASE, **changed}), {})
+    facts = prepare_records(pl.DataFrame({**CASE, **changed}), {}, "cases")
     assert facts.problems["field"].to_list() == fields
     assert all(text.startswith(problem) for text in facts.problems["problem"])
     row = facts.rows.collect().row(0, named=True)
@@ -245,13 +245,15 @@ def test_a_case_that_cannot_be_read_is_a_problem(changed: Any, fields: Any, prob
 
 
 def test_an_outcome_without_a_column_of_closing_is_a_problem() -> None:
-    facts = prepare_records(pl.DataFrame({name: CASE[name] for name in (ENTITY, "opened", "outcome")}), {})
+    facts = prepare_records(pl.DataFrame({name: CASE[name] for name in (ENTITY, "opened", "outcome")}), {}, "cases")
     assert facts.problems["field"].to_list() == ["outcome"]
 
 
 def test_declared_fields_of_cases_are_read() -> None:
     facts = prepare_records(
-        pl.DataFrame({**CASE, "severity": ["high"], "score": [None]}), {"severity": "text", "score": "number"}
+        pl.DataFrame({**CASE, "severity": ["high"], "score": [None]}),
+        {"severity": "text", "score": "number"},
+        "cases",
     )
     assert facts.rows.select("severity", "score").collect().row(0) == ("high", None)
 

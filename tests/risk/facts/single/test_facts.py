@@ -125,7 +125,7 @@ records = st.fixed_dictionaries(
 @given(st.lists(records, max_size=5))
 def test_cases_are_as_known_at_as_of(rows: list[Any]) -> None:
     frame = pl.DataFrame(rows, schema=RECORD, orient="row")
-    columns = of_columns(prepare_records(frame, {"size": "number"}), "a", NOW)
+    columns = of_columns(prepare_records(frame, {"size": "number"}, "cases"), "a", NOW)
     assert content(of_records(frame, {"size": "number"}, "a", NOW)) == content(columns)
 
 
@@ -139,4 +139,4 @@ def test_an_outcome_without_its_moment_is_left_to_columns() -> None:
     with pytest.raises(LeftToColumnsError):
         of_records(pl.DataFrame([row], schema=RECORD), {}, "a", NOW)
     with pytest.raises(LeftToColumnsError):
-        of_columns(prepare_records(pl.DataFrame([row], schema=RECORD), {}), "a", NOW)
+        of_columns(prepare_records(pl.DataFrame([row], schema=RECORD), {}, "cases"), "a", NOW)
