@@ -97,7 +97,11 @@ def _work(
 
     if once:
         webhooks_task = PeriodicTask("webhooks", lambda: deliver_due(engine) > 0, 0.5)
-        drain([*tasks, webhooks_task], until=lambda: not (has_waiting_backfills(engine) or has_open_markings(engine)))
+
+        def is_done() -> bool:
+            return not (has_waiting_backfills(engine, clock()) or has_open_markings(engine))
+
+        drain([*tasks, webhooks_task], until=is_done)
         echo(f"{_summary(tally)}; nothing is left to do.")
         if tally.assessed > tally.with_level:
             echo("`fivefold level` says why some have no level.")

@@ -51,6 +51,12 @@ class Reason(IntFlag):
     """A flow acted. This replaces the reason of its action, so the action is never mistaken for another actor's."""
 
 
+PLANNED: Final = (
+    Reason.INTERVAL | Reason.EXPIRY | Reason.MOVE_DOWN | Reason.DECAY | Reason.LIST | Reason.DATED | Reason.TIME
+)
+"""Reasons for which an entity may become due at a later moment. By any other it is due at once."""
+
+
 class Origin(NamedTuple):
     """The flows that caused something, and the people behind that, as the audit log names them.
 

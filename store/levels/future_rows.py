@@ -4,7 +4,7 @@ History is not changed: assessments, transitions, decisions, the audit log. See 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -22,17 +22,20 @@ from sqlalchemy import (
     union,
     update,
 )
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from fivefold.store.audit.bound_rows import TABLES, Digests, digests, merge_digests
 from fivefold.store.audit.standings import COLUMNS
 from fivefold.store.ingest.future_moments import FutureMoment, future_moments, redate_moments
+from fivefold.store.levels.assessment_queue import PLANNED, Reason
 from fivefold.store.queue.sources import Kind
+from fivefold.store.rulesets.activations import begin_again
 from fivefold.store.sql.arrays import among
 from fivefold.store.tables.entities import (
     Attributes,
     Correction,
     Entity,
+    ListVersionRow,
     Ownership,
     Record,
     Screening,
@@ -40,17 +43,27 @@ from fivefold.store.tables.entities import (
     Transaction,
     ValueScore,
 )
-from fivefold.store.tables.events import Delivery
+from fivefold.store.tables.events import Delivery, Endpoint
 from fivefold.store.tables.flows import FlowRun
-from fivefold.store.tables.levels import Assessment, AssessmentInputs, Standing
+from fivefold.store.tables.levels import Assessment, AssessmentInputs, DueMark, Standing
 from fivefold.store.tables.queue import QueueWork
+from fivefold.store.tables.rulesets import Activation, ThresholdReview
 
-LONGEST_WAIT_US: Final = 48 * 3_600_000_000
+LONGEST_WAIT_US: Final = 12 * 3_600_000_000
 """No delivery waits longer until its next attempt."""
-LONGEST_WAIT_OF_RUN_US: Final = 1_280 * 1_000_000
-"""No run of a flow that is tried again waits longer; one that was not tried yet does not wait at all."""
-RUNS: Final = "runs of flows"
-"""The kind of `FutureRows` that a repair mends by itself, without the entity that they are about."""
+LONGEST_WAIT_TO_RETRY_US: Final = 1_280 * 1_000_000
+"""No run of a flow, and no entity, that is tried again waits longer; a run that was not tried yet does not wait."""
+MARKS: Final = "entities due"
+WAITING: Final[Mapping[str, tuple[str, str]]] = {
+    "activations": ("activation", "activations"),
+    "deliveries": ("endpoint", "deliveries"),
+    "reviews of thresholds": ("threshold_review", "reviews"),
+    "runs of flows": ("flow_run", "runs"),
+}
+"""The kinds of `FutureRows` that a repair mends by themselves, without an entity.
+
+By kind, what the entry of the audit log is about, and the name of their count in its details.
+"""
 
 
 class FutureRows(NamedTuple):
@@ -89,6 +102,7 @@ _STAMPS: Final[Sequence[tuple[str, Any, Any, Sequence[Any]]]] = (
 """Kind, table, the instant that is compared with now, and the instants that are repaired if it is a fact."""
 
 
+_ALL_REASONS: Final = sum(Reason)
 _PLAIN: Final[dict[str, Any]] = {"synchronize_session": False}
 
 
@@ -103,26 +117,47 @@ def count_future_rows(session: Session, latest_us: int) -> list[FutureRows]:
             .group_by(Entity.organisation_id)
         )
         counts += [FutureRows(*row) for row in session.execute(statement)]
-    planned = case((_asks_later(latest_us), FlowRun.asked_us), else_=FlowRun.due_us)
-    runs: Any = (
-        select(FlowRun.organisation_id, literal_column(f"'{RUNS}'"), func.count(), func.max(planned))
-        .where(or_(_asks_later(latest_us), _begins_later(latest_us)))
-        .group_by(FlowRun.organisation_id)
-    )
-    counts += [FutureRows(*row) for row in session.execute(runs)]
+    counts += [
+        FutureRows(organisation_id, kind, entries, moment)
+        for kind, statement in _waiting(latest_us).items()
+        for organisation_id, entries, moment in session.execute(statement)
+    ]
     ahead: dict[tuple[int, str], list[int]] = {}
     for each in future_moments(session, latest_us):
         ahead.setdefault((each.organisation_id, each.kind), []).append(each.at_us)
     return sorted([*counts, *(FutureRows(*key, len(moments), max(moments)) for key, moments in ahead.items())])
 
 
+def _waiting(latest_us: int) -> dict[str, Any]:
+    """Return, by kind, the statements that count what waits for a later moment, by organisation, with the latest."""
+    asked_or_due = case((_asks_later(latest_us), FlowRun.asked_us), else_=FlowRun.due_us)
+    runs = or_(_asks_later(latest_us), _begins_later(latest_us))
+    of_endpoint = Endpoint.id == Delivery.endpoint_id
+    reviewed, reached = ThresholdReview.requested_us, Activation.reached_us
+    by_kind = {
+        MARKS: (DueMark.organisation_id, DueMark.due_us, [_is_due_later(latest_us)]),
+        "activations": (Activation.organisation_id, reached, _goes_on_later(latest_us)),
+        "deliveries": (Endpoint.organisation_id, Delivery.next_us, [of_endpoint, _is_sent_later(latest_us)]),
+        "reviews of thresholds": (ThresholdReview.organisation_id, reviewed, [reviewed > latest_us]),
+        "runs of flows": (FlowRun.organisation_id, asked_or_due, [runs]),
+    }
+    return {
+        kind: select(organisation, func.count(), func.max(moment)).where(*where).group_by(organisation)
+        for kind, (organisation, moment, where) in by_kind.items()
+    }
+
+
 def affected_entities(
     session: Session, organisation_id: int, latest_us: int, moments: Sequence[FutureMoment], most: int
 ) -> list[AffectedEntity]:
-    """List entities with rows dated after a moment, or with one of the *moments*, by their numbers; up to *most*."""
+    """List entities with rows dated after a moment, or due then without a reason to wait, or with one of the *moments*.
+
+    They come by their numbers, up to *most*.
+    """
+    by_marks = select(DueMark.entity_id).where(_is_due_later(latest_us))
     by_moments = select(Entity.id).where(among(session, Entity.id, sorted({each.entity_id for each in moments})))
     by_stamps = (select(table.entity_id.label("id")).where(stamp > latest_us) for _, table, stamp, _ in _STAMPS)
-    ids = union(by_moments, *by_stamps).subquery()
+    ids = union(by_moments, by_marks, *by_stamps).subquery()
     statement = (
         select(Entity.id, Entity.organisation_id, Entity.type_id, Entity.erased_us.is_not(None))
         .where(Entity.organisation_id == organisation_id, Entity.id.in_(select(ids.c.id)))
@@ -221,11 +256,15 @@ def _restore_values(session: Session, entity_ids: Sequence[int]) -> None:
 def end_long_waits(session: Session, latest_us: int, now_us: int) -> None:
     """Make deliveries and runs of flows due that would wait longer than allowed. Leases end by themselves.
 
+    Activations mark everybody of their type from now on, and reviews of thresholds of that clock's quarter go: they
+    begin again once it is over.
     A run that asked a person at a moment after *latest_us* asks from now on, for as long as it was to, and the person
     to whom its question is assigned keeps it: the item of the queue is named by that moment.
     """
-    late = and_(Delivery.state == "waiting", Delivery.next_us > latest_us + LONGEST_WAIT_US)
-    session.execute(update(Delivery).where(late).values(next_us=now_us).execution_options(**_PLAIN))
+    late = update(Delivery).where(_is_sent_later(latest_us)).values(next_us=now_us)
+    session.execute(late.execution_options(**_PLAIN))
+    begin_again(session, session.scalars(select(Activation.id).where(*_goes_on_later(latest_us))).all(), now_us)
+    session.execute(delete(ThresholdReview).where(ThresholdReview.requested_us > latest_us))
     begin = update(FlowRun).where(_begins_later(latest_us)).values(due_us=now_us)
     session.execute(begin.execution_options(**_PLAIN))
     asking = exists().where(FlowRun.id == QueueWork.number, FlowRun.asked_us == QueueWork.step, _asks_later(latest_us))
@@ -235,9 +274,51 @@ def end_long_waits(session: Session, latest_us: int, now_us: int) -> None:
     session.execute(update(FlowRun).where(_asks_later(latest_us)).values(due).execution_options(**_PLAIN))
 
 
+def _is_due_later(latest_us: int) -> ColumnElement[bool]:
+    """The condition that a mark waits for a moment that a clock ahead planned.
+
+    It has a reason that time alone never plans, or it failed and would wait longer than any that is tried again. By a
+    version of a list an entity is due later only while that version, or one after it, is still to come.
+    """
+    comes = exists().where(
+        ListVersionRow.organisation_id == DueMark.organisation_id, ListVersionRow.since_us >= DueMark.due_us
+    )
+    is_by_list = DueMark.reasons.bitwise_and(int(Reason.LIST)) != 0
+    at_once = or_(DueMark.reasons.bitwise_and(~int(PLANNED) & _ALL_REASONS) != 0, and_(is_by_list, ~comes))
+    tried = literal(latest_us + LONGEST_WAIT_TO_RETRY_US, BigInteger)
+    return and_(
+        DueMark.quarantined.is_(False),
+        DueMark.due_us > latest_us,
+        case((DueMark.attempts > 0, DueMark.due_us > tried), else_=at_once),
+    )
+
+
+def _goes_on_later(latest_us: int) -> tuple[ColumnElement[bool], ...]:
+    """The conditions that an activation is to mark entities only from a later moment on."""
+    return Activation.finished_us.is_(None), Activation.reached_us > latest_us
+
+
+def _is_sent_later(latest_us: int) -> ColumnElement[bool]:
+    """The condition that a delivery waits for a moment that a clock ahead planned.
+
+    One that was not tried yet waits for nothing but an earlier one of the same endpoint and entity that failed.
+    """
+    before = aliased(Delivery)
+    follows = exists().where(
+        before.endpoint_id == Delivery.endpoint_id,
+        before.entity_id == Delivery.entity_id,
+        before.event_number < Delivery.event_number,
+        before.state == "waiting",
+        before.attempts > 0,
+    )
+    waits = or_(Delivery.attempts > 0, follows)
+    longest = case((waits, literal(latest_us + LONGEST_WAIT_US, BigInteger)), else_=literal(latest_us, BigInteger))
+    return and_(Delivery.state == "waiting", Delivery.next_us > longest)
+
+
 def _begins_later(latest_us: int) -> ColumnElement[bool]:
     """The condition that a run, perhaps answered, waits for a worker until a moment that a clock ahead planned."""
-    tried, new = (literal(latest_us + wait_us, BigInteger) for wait_us in (LONGEST_WAIT_OF_RUN_US, 0))
+    tried, new = (literal(latest_us + wait_us, BigInteger) for wait_us in (LONGEST_WAIT_TO_RETRY_US, 0))
     was_answered = and_(FlowRun.state == "waiting", FlowRun.asked_us.is_(None))
     is_for_worker = or_(FlowRun.state.in_(("queued", "running")), was_answered)
     return and_(is_for_worker, FlowRun.due_us > case((FlowRun.attempts > 0, tried), else_=new))

@@ -18,6 +18,7 @@ from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import BULK, Reason
 from fivefold.store.levels.value_scores import is_valued_otherwise
 from fivefold.store.rulesets.activations import count_of_type, last_after, present_after
+from fivefold.store.sql.clocks import latest_us
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import DueMark, Marking
 
@@ -118,13 +119,21 @@ def mark_part(session: Session, marking: Marking, now_us: int) -> int:
     session.flush()
     last_id, count = last_after(session, marking.type_id, marking.reached_id, PART)
     if count:
-        _mark_to(session, marking, last_id, max(now_us, marking.from_us))
+        _mark_to(session, marking, last_id, _due_us(session, marking, now_us))
     if count < PART:
         session.delete(marking)
     else:
         marking.reached_id = last_id
     session.flush()
     return count
+
+
+def _due_us(session: Session, marking: Marking, now_us: int) -> int:
+    """Return from when the next entities are due: not before the change holds, unless a clock ahead said when."""
+    is_given = marking.from_us > marking.begun_us
+    if is_given or marking.from_us <= latest_us(session, now_us, marking.from_us):
+        return max(now_us, marking.from_us)
+    return now_us
 
 
 def _mark_to(session: Session, marking: Marking, last_id: int, due_us: int) -> None:

@@ -105,6 +105,12 @@ def open_backfills(session: Session) -> list[Backfill]:
     return [Backfill(*row) for row in session.execute(statement)]
 
 
+def begin_again(session: Session, activation_ids: Sequence[int], now_us: int) -> None:
+    """Let open backfills begin at the first entity, now."""
+    of = (Activation.id.in_(activation_ids), Activation.finished_us.is_(None))
+    session.execute(update(Activation).where(*of).values(reached_id=0, reached_us=now_us))
+
+
 def lock_backfill(session: Session, backfill: Backfill) -> Activation | None:
     """Lock a backfill until the transaction ends; None if another process has it, or took it further."""
     return session.scalar(

@@ -1,7 +1,8 @@
 """After a clock that was ahead: what it dated after now is found, and mended so that nothing waits for that moment.
 
 Assessments, transitions, decisions and audit entries are history, and stay as they are. What is mended is what later
-work goes by: where entities stand, from when facts are known, values that the model computed too late, and leases.
+work goes by: where entities stand and when they are due, from when facts are known, values that the model computed too
+late, and what waits: changes under way, deliveries, reviews, runs.
 """
 
 from collections.abc import Sequence
@@ -87,10 +88,10 @@ def repair_dates(engine: Engine, actor: str, reason: str) -> Sequence[FutureRows
         counts = ahead.count_future_rows(session, latest)
         ahead.end_long_waits(session, latest, now)
         for each in counts:
-            if each.kind != ahead.RUNS:
-                continue
-            details = {"reason": reason, "latest_us": latest, "runs": each.entries}
-            record(session, Actor(each.organisation_id, actor), "clock.repaired", ("flow_run", None), details=details)
+            if each.kind in ahead.WAITING:
+                about, counted = ahead.WAITING[each.kind]
+                details = {"reason": reason, "latest_us": latest, counted: each.entries}
+                record(session, Actor(each.organisation_id, actor), "clock.repaired", (about, None), details=details)
     for organisation_id in sorted({each.organisation_id for each in counts}):
         while _part(engine, organisation_id, (latest, now), actor, reason):
             pass

@@ -29,6 +29,7 @@ from fivefold.store.rulesets.activations import (
     Backfill,
     activations_of,
     begin,
+    begin_again,
     count_of_type,
     entities_after,
     lock_backfill,
@@ -37,6 +38,7 @@ from fivefold.store.rulesets.activations import (
 )
 from fivefold.store.rulesets.backtests import newest_done
 from fivefold.store.rulesets.rulesets import family_named, version_numbered
+from fivefold.store.sql.clocks import clock_of, latest_us
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.rulesets import Activation, Backtest, Family, RulesetVersion
 from fivefold.usecases.accounts.flows_in_force import refuse_unusable_flows
@@ -207,11 +209,16 @@ def _switch(
 def advance_backfills(engine: Engine, now_us: int | None = None) -> int:
     """Mark as many entities due as the time since the last call allows, of every change under way; count them.
 
-    To be called by workers every second or so; several of them share the rate.
+    To be called by workers every second or so; several of them share the rate. A change that a clock ahead took further
+    begins again now: those whom it marked became due by that clock.
     """
     now = resolve_now(now_us)
     with reading(engine) as session:
         waiting = open_backfills(session)
+        ahead = [each for each in waiting if each.reached_us > latest_us(session, now, each.reached_us)]
+    if ahead:
+        with writing(engine) as session:
+            begin_again(session, [each.activation_id for each in ahead], now)
     return sum(_advance(engine, backfill, now) for backfill in waiting)
 
 
@@ -282,7 +289,8 @@ def _line(session: Session, family: Family, row: Activation) -> ActivationLine:
     )
 
 
-def has_waiting_backfills(engine: Engine) -> bool:
-    """Tell whether entities are yet to become due by a change under way."""
+def has_waiting_backfills(engine: Engine, now_us: int | None = None) -> bool:
+    """Tell whether entities are yet to become due by a change under way, which began by now."""
+    latest = resolve_now(now_us) + clock_of(engine).tolerance_us
     with reading(engine) as session:
-        return bool(open_backfills(session))
+        return any(backfill.reached_us <= latest for backfill in open_backfills(session))

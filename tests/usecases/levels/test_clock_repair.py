@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, now_microseconds, parse_moment
 from fivefold.domain.errors import ConfigError, UntrustedClockError
-from fivefold.store.levels.future_rows import LONGEST_WAIT_OF_RUN_US
+from fivefold.store.levels.future_rows import LONGEST_WAIT_TO_RETRY_US
 from fivefold.store.sql import clocks
 from fivefold.store.sql.database import open_database, writing
 from fivefold.store.tables.accounts import Base
@@ -121,7 +121,7 @@ def test_facts_that_a_clock_ahead_dated_are_known_from_the_repair_on(bank: Bank)
     add_screening(bank.context.at(bank.now + HOUR_US), "customer", "a", "pep", has_match=False)
     bank.settle()
     assert bank.level() == 1
-    assert [each.kind for each in read_clocks(bank.engine).ahead] == ["screenings", "tags"]
+    assert [each.kind for each in read_clocks(bank.engine).ahead] == ["entities due", "screenings", "tags"]
     repair_dates(bank.engine, "cli:op", "NTP was off")
     with Session(bank.engine) as session:
         assert session.scalars(select(Tag.from_us)).one() <= now_microseconds()
@@ -238,11 +238,11 @@ def test_runs_that_a_clock_ahead_left_waiting_are_counted_where_nothing_else_is_
 
 def test_a_run_that_is_tried_again_waits_as_long_as_it_was_to(engine: Engine) -> None:
     """The longest that any waits: a repair does not hurry it, nor is it counted."""
-    assert back_off_us(MAX_ATTEMPTS - 1) == LONGEST_WAIT_OF_RUN_US
+    assert back_off_us(MAX_ATTEMPTS - 1) == LONGEST_WAIT_TO_RETRY_US
     bank = FlowBank(engine)
     bank.add_flow(LARGE)
     bank.post(1, 500.0)
-    due_us = now_microseconds() + LONGEST_WAIT_OF_RUN_US
+    due_us = now_microseconds() + LONGEST_WAIT_TO_RETRY_US
     with Session(engine) as session, session.begin():
         session.execute(update(FlowRun).values(attempts=MAX_ATTEMPTS - 1, due_us=due_us))
     assert repair_dates(engine, "cli:op", "to be sure") == []
