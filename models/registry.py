@@ -39,6 +39,8 @@ OWN_TAG = "own_indicators"
 """Tag of a version with an operator's own indicators: the name of their file, a space, and its SHA-256."""
 INDICATORS_TAG = "indicators_model"
 """Tag of a version: MLflow's address of the same model as one that takes indicators in place of transactions."""
+DATA_DIGEST_TAG = "data_digest"
+"""Tag of a run and of a version: the digest of the data that it learnt from."""
 JUDGED_AS_OF_TAG, JUDGED_HASH_TAG = "judged_as_of_us", "judged_content_hash"
 """Tags of a refitted version: the test as-of and the content hash of the model that was judged in its place."""
 REFUSED_TAG = "refit_refused"
@@ -200,7 +202,7 @@ class Registry:
     def refused_refits(self, data_digest: str) -> list[Mapping[str, str]]:
         """Give the tags of the runs on data of a digest whose refit was refused, newest first; none has a version."""
         runs = self.client.search_runs(
-            [self.experiment(self.name)], f"tags.data_digest = '{data_digest}'", max_results=10_000
+            [self.experiment(self.name)], f"tags.{DATA_DIGEST_TAG} = '{data_digest}'", max_results=10_000
         )
         return [dict(run.data.tags) for run in runs if REFUSED_TAG in run.data.tags]
 

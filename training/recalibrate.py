@@ -94,7 +94,8 @@ def recalibrate(
     # The new intervals were measured on this window, and would hold it by construction: those before them are judged.
     judged = replace(new, intervals=model.intervals)
     with registry.judging():  # from the count of earlier judgements until this one is counted
-        evaluation = evaluate(test_window, judged, config, times_judged(registry, dates))
+        times = times_judged(registry, dates, new.content_hash, summary.digest)
+        evaluation = evaluate(test_window, judged, config, times)
         verdict = _verdict(evaluation, config, parent, champion)
         change = compare_curves(model, new, test_window, evaluation, parent)
         lineage = RecalibrationLineage(

@@ -15,6 +15,7 @@ from fivefold.models.comparison import FILE as COMPARISON_FILE
 from fivefold.models.comparison import VersionComparison
 from fivefold.models.registry import (
     ABSENT_TAG,
+    DATA_DIGEST_TAG,
     INDICATORS_TAG,
     JUDGED_AS_OF_TAG,
     JUDGED_HASH_TAG,
@@ -192,7 +193,8 @@ def log_version(
         judged_id = logged.model_id if judged.content_hash == model.content_hash else None
         mlflow.log_metrics(dict(record.metrics), model_id=judged_id, dataset=record.windows.get(TEST))
         tags = dict(record.tags) | {INDICATORS_TAG: of_indicators.model_uri}
-    return registry.add(logged.model_uri, run.info.run_id, logged.model_id, record.card.markdown(), tags)
+        # Before the run ends: MLflow shows one that died without a version as failed, or still running.
+        return registry.add(logged.model_uri, run.info.run_id, logged.model_id, record.card.markdown(), tags)
 
 
 def _refit_tags(refit: Refit | None) -> dict[str, str]:
@@ -307,7 +309,7 @@ def version_tags(
         "definition": json.dumps(dict(model.definition), sort_keys=True),
         "test_as_of": str(model.test_as_of),
         "content_hash": model.content_hash,
-        "data_digest": summary.digest,
+        DATA_DIGEST_TAG: summary.digest,
         "rates_date": model.rates.as_known_on.isoformat(),
         "code_version": code,
         "gate_promote": str(verdict.promote).lower(),

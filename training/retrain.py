@@ -105,9 +105,10 @@ def retrain(
     test_window = predict_test_window(portfolio, dates, config, fitted.booster_, rival.model, absent)
     model = build_model(fitted, test_window, portfolio, config, dates, absent, intervals)
     with registry.judging():  # from the count of earlier judgements until this one is counted
-        evaluation = evaluate(test_window, model, config, times_judged(registry, dates))
+        times = times_judged(registry, dates, model.content_hash, plan.summary.digest)
+        evaluation = evaluate(test_window, model, config, times)
         last = last_origin(dates, len(plan.rows.values), rounds, test_window, evaluation, rival.left_out or "")
-        rolling = _rolling(registry, portfolio, plan, everywhere, rival, last)
+        rolling = _rolling(registry, portfolio, plan, everywhere, rival, last, model.content_hash)
         verdict = with_origins(gate_verdict(evaluation, config.gate, rival.left_out), rolling, config.gate)
         lineage = Lineage(
             plan.source, plan.summary, dates, plan.rows, learnt, config, trees, release(), plan.warnings,
@@ -222,15 +223,19 @@ def _rolling(
     trees: TreeSettings,
     rival: _Rival,
     last: JudgedOrigin,
+    content_hash: str,
 ) -> Rolling | None:
-    """Judge every origin before the last, the champion too where it learnt nothing of the window; None without any."""
+    """Judge every origin before the last, the champion too where it learnt nothing of the window; None without any.
+
+    *content_hash* is of the model of the last origin.
+    """
     config, summary, earlier = plan.config, plan.summary, []
     for moment in plan.origins[:-1]:
         dates = dates_before(config, summary.period.first, moment)
         unfair = incomparability(rival.version, config, dates, summary.absent, portfolio.own)
         left_out = rival.left_out or unfair or ""
         comparable = None if left_out else rival.model
-        times = times_judged(registry, dates)
+        times = times_judged(registry, dates, content_hash, summary.digest)
         earlier.append(judge_origin(portfolio, config, summary, dates, trees, comparable, left_out, times))
     return roll((*earlier, last), summary.first_rows, config.gate, config.seed) if earlier else None
 

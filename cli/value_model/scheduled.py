@@ -211,9 +211,10 @@ def _is_same(tags: Mapping[str, str], judged_as_of: int, plan: "TrainingPlan") -
     """Tell whether a run with such tags, judged as of a moment (microseconds), had what a plan has."""
     from fivefold.domain.provenance import release
     from fivefold.features.indicator_matrix import fingerprint
+    from fivefold.models.registry import DATA_DIGEST_TAG
 
     return (
-        tags.get("data_digest") == plan.summary.digest
+        tags.get(DATA_DIGEST_TAG) == plan.summary.digest
         and tags.get("fingerprint") == fingerprint(plan.summary.absent, plan.own)
         and tags.get("code_version") == release()
         and json.loads(tags.get("definition", "null")) == plan.config.definition()

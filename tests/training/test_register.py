@@ -23,6 +23,8 @@ from fivefold.training.logged import REQUIREMENTS, indicators_signature, transac
 from fivefold.training.report.card import ModelCard
 from fivefold.training.report.card_page import card_page
 from fivefold.training.report.model_card import CAUTION
+from fivefold.training.retrain import retrain
+from tests.models.making import new_registry
 from tests.pages import read
 from tests.training.conftest import Runs
 
@@ -41,6 +43,27 @@ def test_the_run_is_finished_and_in_the_model_s_experiment(runs: Runs, run: Run)
     assert run.info.status == "FINISHED"
     assert run.info.experiment_id == runs.registry.experiment("fivefold-value")
     assert Path(run.info.artifact_uri.removeprefix("file://")).is_relative_to(runs.registry.settings.artifacts)
+
+
+def test_a_run_that_died_before_its_version_was_there_is_told_apart_and_not_counted_twice(
+    file: Path, config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fivefold.training.register.write_pictures", lambda *_: [])
+    registry = new_registry(tmp_path / "var", config.name)
+
+    def die(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "add", die)
+        with pytest.raises(KeyboardInterrupt):
+            retrain(file, config, registry)
+    (died,) = registry.client.search_runs([registry.experiment(config.name)])
+    assert (died.info.status, registry.versions()) == ("FAILED", [])
+    assert "test_as_of" in died.data.tags
+    found = retrain(file, config, registry)
+    assert (found.version, found.evaluation.comparisons.times_judged) == (1, 1)
+    assert registry.client.get_run(registry.version(1).run_id).info.status == "FINISHED"
 
 
 def test_every_parameter_is_kept(run: Run, config: TrainingConfig) -> None:

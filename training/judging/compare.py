@@ -7,7 +7,7 @@ import numpy as np
 
 from fivefold.domain.clock import DAY_US
 from fivefold.features.histories import Floats
-from fivefold.models.registry import Registry
+from fivefold.models.registry import DATA_DIGEST_TAG, JUDGED_HASH_TAG, Registry
 from fivefold.training.config import GateSettings
 from fivefold.training.dates import Dates
 from fivefold.training.judging.bootstrap import draws, resample
@@ -17,6 +17,8 @@ from fivefold.training.judging.metrics import Metrics
 LEAST_BELOW = 10
 """At least so many draws must lie below a bound; with fewer it depends more on the draws than on the customers."""
 MOST_RESAMPLES = 20_000
+_FINISHED, _PARENT = "FINISHED", "mlflow.parentRunId"
+"""MLflow's status of a run that came to its end, and its tag of a run within another one."""
 
 
 @dataclass(frozen=True)
@@ -106,16 +108,22 @@ def _low(drawn: Floats, error: float) -> float:
     return float(np.quantile(values, error)) if len(values) else float("nan")
 
 
-def times_judged(registry: Registry, dates: Dates) -> int:
+def times_judged(registry: Registry, dates: Dates, content_hash: str, data_digest: str) -> int:
     """Count how often a window was judged on under a registry's name, this time included.
 
-    A window that shares days with it counts, however long either is: some of the customers' value is in both.
+    A window that shares days with it counts, however long either is: some of the customers' value is in both. A run
+    that died before its version was registered does not count where this one judges the same model by the same data:
+    that is the same judgement, made again.
     """
     runs = registry.client.search_runs([registry.experiment(registry.name)], max_results=10_000)
+    same = {JUDGED_HASH_TAG: content_hash, DATA_DIGEST_TAG: data_digest}
+    died = {
+        run.info.run_id for run in runs if run.info.status != _FINISHED and same.items() <= dict(run.data.tags).items()
+    }
     tested = [
         (int(run.data.tags["test_as_of"]), int(run.data.params.get("horizon_days", dates.horizon_days)) * DAY_US)
         for run in runs
-        if "test_as_of" in run.data.tags
+        if "test_as_of" in run.data.tags and died.isdisjoint((run.info.run_id, run.data.tags.get(_PARENT)))
     ]
     return 1 + sum(
         begin < dates.test + dates.horizon_us and dates.test < begin + horizon_us for begin, horizon_us in tested

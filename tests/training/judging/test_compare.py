@@ -97,21 +97,53 @@ def test_money_doubled_is_surely_worse_calibrated_than_the_champion_s() -> None:
 
 def registry_with(*tested_days: int, horizon_days: int = 90) -> Any:
     params = {"horizon_days": str(horizon_days)}
-    said = [SimpleNamespace(tags={"test_as_of": str(day * DAY_US)}, params=params) for day in tested_days]
-    said.append(SimpleNamespace(tags={}, params={}))  # a run that failed before it was judged
-    runs = [SimpleNamespace(data=one) for one in said]
+    runs = [a_run(f"run {day}", "FINISHED", params=params, test_as_of=str(day * DAY_US)) for day in tested_days]
+    return registry_of(*runs, a_run("died early", "FAILED"))  # that was before it was judged
+
+
+def a_run(run_id: str, status: str, params: dict[str, str] | None = None, **tags: str) -> Any:
+    info = SimpleNamespace(run_id=run_id, status=status)
+    return SimpleNamespace(info=info, data=SimpleNamespace(tags=tags, params=params or {}))
+
+
+def registry_of(*runs: Any) -> Any:
     client = SimpleNamespace(search_runs=lambda *_, **__: runs)
     return SimpleNamespace(client=client, name="value", experiment=lambda name: name)
+
+
+def judged(registry: Any) -> int:
+    return times_judged(registry, DATES, "model", "data")
 
 
 @pytest.mark.parametrize(
     ("days", "times"), [((), 1), ((1_000,), 2), ((1_000, 1_000, 999), 4), ((911, 1_089), 3), ((910, 1_090), 1)]
 )
 def test_a_window_that_shares_a_day_counts_as_judged_on(days: tuple[int, ...], times: int) -> None:
-    assert times_judged(registry_with(*days), DATES) == times
+    assert judged(registry_with(*days)) == times
 
 
 @pytest.mark.parametrize(("day", "times"), [(900, 2), (636, 2), (635, 1)])
 def test_an_earlier_window_that_was_longer_shares_days_too(day: int, times: int) -> None:
     """A year from day 900 on has all of the 90 days from day 1,000 on."""
-    assert times_judged(registry_with(day, horizon_days=365), DATES) == times
+    assert judged(registry_with(day, horizon_days=365)) == times
+
+
+@pytest.mark.parametrize(
+    ("status", "content_hash", "digest", "times"),
+    [
+        ("RUNNING", "model", "data", 1),
+        ("FAILED", "model", "data", 1),
+        ("FAILED", "another", "data", 3),
+        ("FAILED", "model", "others", 3),
+        ("FINISHED", "model", "data", 3),
+    ],
+)
+def test_a_run_that_died_does_not_count_where_the_same_model_is_judged_again(
+    status: str, content_hash: str, digest: str, times: int
+) -> None:
+    """Nor do its origins, each a run within it that came to its end."""
+    moment = str(DATES.test)
+    run = a_run("one", status, test_as_of=moment, judged_content_hash=content_hash, data_digest=digest)
+    origin = a_run("two", "FINISHED", test_as_of=moment)
+    origin.data.tags["mlflow.parentRunId"] = "one"
+    assert judged(registry_of(run, origin)) == times
