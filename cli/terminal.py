@@ -163,6 +163,11 @@ def open_registry(name: str = DEFAULT_NAME) -> "Registry":
     return Registry(read_settings(), name)
 
 
+def still_serving(name: str) -> str:
+    """Say what serves where a new version of a model was not promoted."""
+    return "nothing serves" if open_registry(name).champion() is None else "what served before still serves"
+
+
 def open_current_database() -> "Engine":
     """Open the database of the settings and upgrade its schema; what is logged from now on goes to standard error."""
     import structlog

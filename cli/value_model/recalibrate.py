@@ -15,6 +15,7 @@ from fivefold.cli.terminal import (
     open_registry,
     require_source,
     show_table,
+    still_serving,
     warn,
 )
 from fivefold.domain.clock import day_text, parse_moment
@@ -79,8 +80,6 @@ def show(outcome: "Recalibration", name: str) -> None:
     option = "" if name == DEFAULT_NAME else f" --name {name}"
     command = f"fivefold promote {outcome.version}{option}"
     if outcome.verdict.promote:
-        echo(f"What served before still serves. To make it champion: {command} --reason TEXT")
+        echo(f"It is the challenger, and {still_serving(name)}. To make it champion: {command} --reason TEXT")
         return
-    echo(
-        f"The gate does not allow it, and what served before still serves. To overrule: {command} --force --reason TEXT"
-    )
+    echo(f"The gate does not allow it, and {still_serving(name)}. To overrule: {command} --force --reason TEXT")

@@ -20,6 +20,7 @@ from fivefold.cli.terminal import (
     open_registry,
     require_source,
     show_table,
+    still_serving,
     warn,
 )
 from fivefold.cli.value_model.engines import (
@@ -304,12 +305,12 @@ def show_outcome(outcome: "TrainingResult", config: TrainingConfig) -> None:
     name = "" if config.name == DEFAULT_NAME else f" --name {config.name}"
     if outcome.verdict.promote:
         echo(
-            f"Not promoted yet: two people promote a model here. What served before still serves. One proposes it,"
+            f"Not promoted yet: two people promote a model here, and {still_serving(config.name)}. One proposes it,"
             f" another approves: fivefold promote {outcome.version}{name} --token TOKEN"
         )
         return
     echo(
-        f"Not promoted: version {outcome.version} is the challenger, and what served before still serves. "
+        f"Not promoted: version {outcome.version} is the challenger, and {still_serving(config.name)}. "
         f"To overrule: fivefold promote {outcome.version}{name} --force --reason TEXT",
     )
 
