@@ -39,7 +39,7 @@ from fivefold.training.report.comparison import Rival, compare_versions
 from fivefold.training.report.datasets import TEST, TRAINING, LoggedDataset, judged_dataset, transactions_dataset
 from fivefold.training.report.model_card import Lineage, model_card
 from fivefold.training.report.pictures import card_pictures, write_pictures
-from fivefold.training.tune import TuningTrial
+from fivefold.training.tune import Tuning
 
 CARD_FILE = "model_card.md"
 CARD_JSON_FILE = "model_card.json"
@@ -82,7 +82,7 @@ def register(
         _refit_figures(lineage),
         lineage.rolling,
         {**lineage.learnt, **judged_dataset(lineage.source, lineage.dates, test_window)},
-        lineage.trials,
+        lineage.tuning,
     )
     return log_version(registry, served, test_window, evaluation, record)
 
@@ -138,7 +138,7 @@ class RunRecord:
         refit: figures of a refit; empty without one.
         rolling: of several origins; None where there is one alone.
         windows: the data of each window, by its name; empty where nothing was learnt.
-        trials: of tuning.
+        tuning: of the trees; None where there was none.
     """
 
     source: str
@@ -153,7 +153,7 @@ class RunRecord:
     refit: Mapping[str, float] = field(default_factory=dict)
     rolling: Rolling | None = None
     windows: Mapping[str, LoggedDataset] = field(default_factory=dict)
-    trials: tuple[TuningTrial, ...] = ()
+    tuning: Tuning | None = None
 
 
 def log_version(
@@ -187,7 +187,7 @@ def log_version(
         if record.choice is not None:
             _log_choice(record.choice, run.info.experiment_id)
         _log_origins(record.rolling, run.info.experiment_id)
-        _log_trials(record, run.info.experiment_id)
+        _log_trials(record.tuning, run.info.experiment_id)
         logged, of_indicators = log_models(model, folder)
         # By the model and the data MLflow shows them on the pages of both. After a refit they are not of this model.
         judged_id = logged.model_id if judged.content_hash == model.content_hash else None
@@ -252,16 +252,15 @@ def _log_origins(rolling: Rolling | None, experiment: str) -> None:
                 mlflow.set_tag("test_as_of", str(origin.moment))
 
 
-def _log_trials(record: RunRecord, experiment: str) -> None:
+def _log_trials(tuning: Tuning | None, experiment: str) -> None:
     """Log a run within the run for each trial of tuning: its trees, and how well it did on the last training date."""
-    best = max(record.trials, key=lambda trial: trial.gini, default=None)
-    for number, trial in enumerate(record.trials, start=1):
+    for number, trial in enumerate(() if tuning is None else tuning.trials, start=1):
         with mlflow.start_run(
             run_name=f"trial {number}", experiment_id=experiment, nested=True, log_system_metrics=False
         ):
             mlflow.log_params({"trial": number, **_flat({"trees": trial.trees.model_dump()})})
             mlflow.log_metric("validation_normalised_gini", trial.gini)
-            mlflow.set_tag("trial_used", str(trial is best).lower())
+            mlflow.set_tag("trial_used", str(tuning is not None and trial is tuning.best).lower())
 
 
 def _origin_parameters(origin: JudgedOrigin) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from fivefold.training.refit import refit
 from fivefold.training.register import log_refused_refit, register
 from fivefold.training.report.datasets import LoggedDataset, learnt_datasets
 from fivefold.training.report.model_card import Lineage
-from fivefold.training.tune import TuningTrial, tune
+from fivefold.training.tune import Tuning, TuningTrial, tune
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def retrain(
     plan = _plan(portfolio, config, presets, tune_trials, show or _nothing)
     plan, choice = _chosen(plan, portfolio, presets, show or _nothing, show_choice or _nothing)
     config, dates, absent = plan.config, plan.dates, plan.summary.absent
-    everywhere, tried = _trees(portfolio, plan, tune_trials)
+    everywhere, tuning = _trees(portfolio, plan, tune_trials)
     trees, rounds = _with_rounds(plan, everywhere)
     fitted, intervals, learnt = _learn(plan, trees, rounds)
     plan = replace(plan, rows=plan.rows.without_matrix())  # what follows needs the memory
@@ -112,7 +112,7 @@ def retrain(
         verdict = with_origins(gate_verdict(evaluation, config.gate, rival.left_out), rolling, config.gate)
         lineage = Lineage(
             plan.source, plan.summary, dates, plan.rows, learnt, config, trees, release(), plan.warnings,
-            plan.assumptions, preset if choice is None else choice.preset, choice, rolling=rolling, trials=tried,
+            plan.assumptions, preset if choice is None else choice.preset, choice, rolling=rolling, tuning=tuning,
         )  # fmt: skip
         if refit_after and verdict.promote:
             lineage = _refitted(registry, portfolio, plan, model, evaluation, lineage, verdict, rival.number)
@@ -169,23 +169,23 @@ def _nothing(_: TrainingPlan | PresetChoice) -> None:
     """Show nothing."""
 
 
-def _trees(
-    portfolio: TransactionSource, plan: TrainingPlan, tune_trials: int
-) -> tuple[TreeSettings, tuple[TuningTrial, ...]]:
-    """Give the trees of every origin, and what was tried: where trials are asked for, on what is known as of the first.
+def _trees(portfolio: TransactionSource, plan: TrainingPlan, tune_trials: int) -> tuple[TreeSettings, Tuning | None]:
+    """Give the trees of every origin, and how they were tuned: where trials are asked for, on what the first one knows.
 
     The trees are then the best of them.
     """
     config, tried = plan.config, list[TuningTrial]()
     if not tune_trials:
-        return config.trees, ()
+        return config.trees, None
     if len(plan.origins) == 1:
         fold = validation_fold(plan.rows, plan.dates)
-        return tune(fold, config.trees, config.seed, tune_trials, tried.append), tuple(tried)
+        tuned = tune(fold, config.trees, config.seed, tune_trials, tried.append)
+        return tuned, Tuning(tuple(tried), plan.dates.validation)
     dates = dates_before(config, plan.summary.period.first, plan.origins[0])
     fold = validation_fold(training_rows(portfolio, dates, config, plan.summary), dates)
     tuned = tune(fold, config.trees, config.seed, tune_trials, tried.append)
-    return tuned.model_copy(update={"rounds": config.trees.rounds}), tuple(tried)  # each origin finds its own rounds
+    own_rounds = tuned.model_copy(update={"rounds": config.trees.rounds})  # each origin finds its own
+    return own_rounds, Tuning(tuple(tried), dates.validation)
 
 
 def _with_rounds(plan: TrainingPlan, trees: TreeSettings) -> tuple[TreeSettings, int]:

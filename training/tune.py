@@ -25,6 +25,24 @@ class TuningTrial:
     gini: float
 
 
+@dataclass(frozen=True)
+class Tuning:
+    """A search for better trees.
+
+    Attributes:
+        trials: the first is of the settings that it began at; at least one.
+        as_of: the last training date, microseconds: on it all were compared.
+    """
+
+    trials: tuple[TuningTrial, ...]
+    as_of: int
+
+    @property
+    def best(self) -> TuningTrial:
+        """The trial whose trees are used: of several alike the first."""
+        return max(self.trials, key=lambda trial: trial.gini)
+
+
 def tune(
     fold: Fold | None,
     trees: TreeSettings,

@@ -289,6 +289,10 @@ def show_outcome(outcome: "TrainingResult", config: TrainingConfig) -> None:
     money = f"mean value ({config.base_currency})"
     show_table("What each segment was then worth", ("segment", "customers", money, "share of value"), segments)
     echo(coverage_text(outcome.model, evaluation))
+    if outcome.lineage.tuning is not None:
+        from fivefold.training.report.preset_card import tuning_sentence
+
+        echo(f"Tuned: {tuning_sentence(outcome.lineage.tuning)}")
     if evaluation.coverage is not None and evaluation.coverage.doubt:
         warn(f"intervals held {percent(evaluation.coverage.covered_share)}, {evaluation.coverage.doubt}")
     if outcome.lineage.rolling is not None:

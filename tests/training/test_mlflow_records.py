@@ -1,6 +1,8 @@
 """What MLflow's own pages and functions find of a run: data by digest, linked metrics, trials of tuning, evaluation."""
 
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -9,7 +11,8 @@ import pandas as pd
 import pytest
 from mlflow.entities import Run
 
-from fivefold.domain.clock import parse_moment
+from fivefold.cli.value_model.train import show_outcome
+from fivefold.domain.clock import day_text, parse_moment
 from fivefold.models.registry import INDICATORS_TAG
 from fivefold.training.config import TrainingConfig
 from fivefold.training.judging.metrics import calibration_error, calibration_table, rank_metrics
@@ -68,7 +71,9 @@ def test_the_metrics_are_linked_to_the_registered_model_and_the_test_window(run:
     assert run.data.metrics == runs.first.evaluation.registered_metrics()
 
 
-def test_each_trial_of_tuning_is_a_run_within_the_run(file: Path, config: TrainingConfig, tmp_path: Path) -> None:
+def test_each_trial_of_tuning_is_a_run_within_the_run_and_card_and_terminal_say_what_they_came_to(
+    file: Path, config: TrainingConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     registry = new_registry(tmp_path / "var", config.name)
     found = retrain(file, config, registry, tune_trials=3)
     version = registry.version(found.version)
@@ -84,6 +89,40 @@ def test_each_trial_of_tuning_is_a_run_within_the_run(file: Path, config: Traini
     parent = registry.client.get_run(version.run_id).data.params
     assert trials[used].data.params["trees.leaves"] == parent["trees.leaves"]
     assert trials["1"].data.params["trees.leaves"] == str(config.trees.leaves)
+
+    said = (
+        f"3 configurations were tried on the last training date ({day_text(found.lineage.dates.validation)}): "
+        f"normalised Gini of the best {ginis[used]:.4f}, of the settings it began at {ginis['1']:.4f}."
+    )
+    card = registry.artifact(version.run_id, "model_card.md") or ""
+    assert "Tuned: the search began at the given settings" in card
+    assert said in card.splitlines()
+    assert said in (registry.artifact(version.run_id, "model_card.html") or "")
+    data = json.loads(registry.artifact(version.run_id, "model_card.json") or "")
+    (section,) = [each for each in data["sections"] if each["name"] == "settings"]
+    assert section["blocks"][0]["lines"][1]["facts"]["tuning_trials"] == 3
+    show_outcome(found, config)
+    assert f"Tuned: {said}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_run_whose_version_is_not_promoted_says_whether_anything_serves(
+    runs: Runs,
+    config: TrainingConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    refused = replace(runs.first, promoted=False, verdict=replace(runs.first.verdict, promote=False))
+    waits = replace(runs.first, promoted=False)
+    empty = new_registry(tmp_path / "var", config.name)
+    for registry, serves in ((runs.registry, "what served before still serves"), (empty, "nothing serves")):
+        monkeypatch.setenv("FIVEFOLD_VAR", str(registry.settings.var))
+        for outcome, said in (
+            (refused, f"Not promoted: version 1 is the challenger, and {serves}. To overrule: "),
+            (waits, f"Not promoted yet: two people promote a model here, and {serves}. One proposes it, "),
+        ):
+            show_outcome(outcome, config)
+            assert said in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # how MLflow calls pandas

@@ -33,7 +33,7 @@ from fivefold.training.report.datasets import LoggedDataset
 from fivefold.training.report.origin_card import origin_sections
 from fivefold.training.report.preset_card import preset_sections
 from fivefold.training.report.quality_card import quality
-from fivefold.training.tune import TuningTrial
+from fivefold.training.tune import Tuning
 
 INDICATORS_SHOWN = 10
 CAUTION = "This score is an analytical prediction, to be weighed with other checks before a decision is made."
@@ -55,7 +55,7 @@ class Lineage:
         choice: what it was chosen by; None where nothing was to be chosen.
         refit: the model that serves in place of the judged one; None where that serves itself.
         rolling: the figures of several origins; None where there is one alone.
-        trials: of tuning, which began at the settings and the preset; empty where there was none.
+        tuning: of the trees, which began at the settings and the preset; None where there was none.
     """
 
     source: str
@@ -72,17 +72,12 @@ class Lineage:
     choice: PresetChoice | None = None
     refit: Refit | None = None
     rolling: Rolling | None = None
-    trials: tuple[TuningTrial, ...] = ()
-
-    @property
-    def tuned(self) -> bool:
-        """Whether the trees were searched for."""
-        return bool(self.trials)
+    tuning: Tuning | None = None
 
     @property
     def settings_name(self) -> str:
         """The name of the preset, and whether tuning went on from it; empty without a preset."""
-        return f"{self.preset}, then tuned" if self.preset and self.tuned else self.preset
+        return f"{self.preset}, then tuned" if self.preset and self.tuning else self.preset
 
     def served(self, judged: ValueModel) -> ValueModel:
         """Give the model that is registered: the refitted one where there is one, or that which was judged."""
@@ -102,7 +97,7 @@ def model_card(model: ValueModel, evaluation: Evaluation, lineage: Lineage, verd
             purpose(served, lineage.config.value),
             *refit_sections(lineage.refit, lineage.config.gate),
             _data(model, lineage),
-            *preset_sections(lineage.preset, lineage.choice, lineage.config, tuned=lineage.tuned),
+            *preset_sections(lineage.preset, lineage.choice, lineage.config, lineage.tuning),
             *quality(model, evaluation, verdict, served),
             *origin_sections(lineage.rolling, refitted=lineage.refit is not None),
             looks(served),

@@ -5,7 +5,8 @@ from fivefold.domain.text import percent
 from fivefold.training.config import TrainingConfig
 from fivefold.training.presets.choose import PresetChoice
 from fivefold.training.presets.named import preset
-from fivefold.training.report.card import Block, CardSection, paragraph, text_table
+from fivefold.training.report.card import Block, CardSection, Paragraph, Sentence, paragraph, say, text_table
+from fivefold.training.tune import Tuning
 
 CRITERION = "the mean of normalised Gini and top-decile capture"
 
@@ -34,36 +35,55 @@ def sampled_text(choice: PresetChoice) -> str:
 
 
 def preset_sections(
-    name: str, choice: PresetChoice | None, config: TrainingConfig, *, tuned: bool = False
+    name: str, choice: PresetChoice | None, config: TrainingConfig, tuning: Tuning | None = None
 ) -> list[CardSection]:
-    """Write, for a model card, which preset was used and why; nothing where the settings are a person's own.
+    """Write, for a model card, which preset was used and why, and what tuning tried.
+
+    Nothing where the settings are a person's own, and were not tuned.
 
     Args:
         name: of the preset; empty where there was none.
         choice: among presets; None where there was none.
         config: the settings of the run.
-        tuned: the trees were searched for afterwards.
+        tuning: of the trees, afterwards; None where there was none.
     """
-    if not name:
-        return []
     blocks: list[Block] = []
-    if tuned:
-        searched = (
-            "{preset}, then tuned: the search began at the preset and set the trees anew; what was used stands "
-            'under "What it was learnt from".'
+    if tuning is not None:
+        began = (
+            "{preset}, then tuned: the search began at the preset"
+            if name
+            else "Tuned: the search began at the given settings"
         )
-        blocks.append(paragraph(searched, preset=name))
+        began += ' and set the trees anew; what was used stands under "What it was learnt from".'
+        searched = say(began, **({"preset": name} if name else {}))
+        blocks.append(Paragraph(lines=(searched, tuning_sentence(tuning))))
+    if name:
+        blocks += _of_preset(name, choice, config)
+    return [CardSection(name="settings", title="Its settings", blocks=tuple(blocks))] if blocks else []
+
+
+def tuning_sentence(tuning: Tuning) -> Sentence:
+    """Say how many configurations were tried, when, and how the best and the first of them did."""
+    tried = "configurations were" if len(tuning.trials) > 1 else "configuration was"
+    return say(
+        f"{{tuning_trials:,}} {tried} tried on the last training date ({{tuned_on}}): normalised Gini of the best "
+        "{tuning_best_gini:.4f}, of the settings it began at {tuning_first_gini:.4f}.",
+        tuning_trials=len(tuning.trials),
+        tuned_on=day_text(tuning.as_of),
+        tuning_best_gini=tuning.best.gini,
+        tuning_first_gini=tuning.trials[0].gini,
+    )
+
+
+def _of_preset(name: str, choice: PresetChoice | None, config: TrainingConfig) -> list[Block]:
+    """Write which preset was used, and why."""
     about = preset(name).about_over(config if choice is None else choice.settings)
     if choice is None:
         text = "The preset {preset} ({about}), which was asked for by name."
-        blocks.append(paragraph(text, preset=name, about=about))
-    elif not choice.trials:
-        blocks.append(
-            paragraph("The preset {preset} ({about}): {reason}.", preset=name, about=about, reason=choice.reason)
-        )
-    else:
-        blocks += _chosen(choice)
-    return [CardSection(name="settings", title="Its settings", blocks=tuple(blocks))]
+        return [paragraph(text, preset=name, about=about)]
+    if not choice.trials:
+        return [paragraph("The preset {preset} ({about}): {reason}.", preset=name, about=about, reason=choice.reason)]
+    return _chosen(choice)
 
 
 def _chosen(choice: PresetChoice) -> list[Block]:

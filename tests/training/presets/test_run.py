@@ -211,7 +211,12 @@ def test_a_preset_that_tuning_went_on_from_is_said_to_be_that(file: Path, open_c
     assert run_parameters(found.lineage)["preset"] == "small-trees, then tuned"
     card = model_card(found.model, found.evaluation, found.lineage, found.verdict).markdown()
     assert "small-trees, then tuned: the search began at the preset" in card
+    tuning = found.lineage.tuning
+    assert tuning is not None
+    day, gini = day_text(found.lineage.dates.validation), f"{tuning.best.gini:.4f}"
     assert (
-        "then tuned"
-        not in model_card(found.model, found.evaluation, replace(found.lineage, trials=()), found.verdict).markdown()
+        f"1 configuration was tried on the last training date ({day}): normalised Gini of the best {gini}, of the "
+        f"settings it began at {gini}." in card.splitlines()
     )
+    untuned = replace(found.lineage, tuning=None)
+    assert "then tuned" not in model_card(found.model, found.evaluation, untuned, found.verdict).markdown()
