@@ -1,5 +1,6 @@
 """A refit: what serves learnt from everything up to today, and only where its curve is that of the judged model."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,11 @@ def test_the_card_says_which_figures_are_of_which_model(result: TrainingResult, 
     assert "## Refit" in card
     assert f"- Of the judged model `{judged}`: everything under" in card
     assert '"By groups of customers" and "Limits", and the values of the window under "Interval"' in card
+    assert 'everything under "What it says" and "What it looks at", and the intervals that it gives' in card
+    assert '- Of both alike: everything under "Exchange rates".' in card
+    named = card[card.index("## Refit") : card.index("## What it was learnt from")]
+    titles = set(re.findall(r"^## (.+)$", card, re.MULTILINE)) - {"Refit"}
+    assert {title for title in titles if f'"{title}"' not in named} == set()
     assert f"- Of this version's model `{served}`: the score curve" in card
     assert f"among the {result.model.curve.customers:,} customers known on {day_text(refit.dates.test)}" in card
     assert f"customers, {day_text(refit.judged_as_of)} to" in card
@@ -195,5 +201,5 @@ def test_how_far_two_curves_are_apart() -> None:
 
 
 def test_without_a_refit_a_card_says_nothing_of_one(config: TrainingConfig, runs: Runs) -> None:
-    assert refit_sections(None, config.gate) == []
+    assert refit_sections(None, config.gate, ()) == []
     assert runs.first.lineage.served(runs.first.model) is runs.first.model

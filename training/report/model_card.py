@@ -1,7 +1,8 @@
 """The model card: what a version predicts, its data, its quality, and its limits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final, Literal
 
 import polars as pl
 
@@ -36,6 +37,21 @@ from fivefold.training.report.quality_card import quality
 from fivefold.training.tune import Tuning
 
 INDICATORS_SHOWN = 10
+_Of = Literal["judged", "served", "both", "parted"]
+SECTION_OF: Final[Mapping[str, _Of]] = {
+    "purpose": "served",
+    "data": "judged",
+    "settings": "both",
+    "quality": "judged",
+    "interval": "parted",
+    "differences": "judged",
+    "groups": "judged",
+    "origins": "judged",
+    "indicators": "served",
+    "exchange_rates": "both",
+    "limits": "judged",
+}
+"""Of which model each section of a card is after a refit, by its name; one that is parted says so itself."""
 CAUTION = "This score is an analytical prediction, to be weighed with other checks before a decision is made."
 
 
@@ -87,28 +103,42 @@ class Lineage:
 def model_card(model: ValueModel, evaluation: Evaluation, lineage: Lineage, verdict: GateVerdict) -> ModelCard:
     """Write the card of a version that was trained."""
     served = lineage.served(model)
+    parts = (
+        _data(model, lineage),
+        *preset_sections(lineage.preset, lineage.choice, lineage.config, lineage.tuning),
+        *quality(model, evaluation, verdict, served),
+        *origin_sections(lineage.rolling, refitted=lineage.refit is not None),
+        looks(served),
+        exchange_rates(model),
+        limits(model, evaluation),
+    )
+    first = purpose(served, lineage.config.value)
     return ModelCard(
         name=lineage.config.name,
         kind="trained",
         content_hash=served.content_hash,
         title=lineage.config.name,
         caution=CAUTION,
-        sections=(
-            purpose(served, lineage.config.value),
-            *refit_sections(lineage.refit, lineage.config.gate),
-            _data(model, lineage),
-            *preset_sections(lineage.preset, lineage.choice, lineage.config, lineage.tuning),
-            *quality(model, evaluation, verdict, served),
-            *origin_sections(lineage.rolling, refitted=lineage.refit is not None),
-            looks(served),
-            exchange_rates(model),
-            limits(model, evaluation),
-        ),
+        sections=(first, *refit_sections(lineage.refit, lineage.config.gate, (first, *parts)), *parts),
     )
 
 
-def refit_sections(refit: Refit | None, gate: GateSettings) -> list[CardSection]:
-    """Write which figures of a card are of the judged model and which of the refitted one; nothing without a refit."""
+def _titles(sections: Sequence[CardSection], of: _Of) -> str:
+    """Name the sections of a card that are of a model.
+
+    >>> sections = [CardSection(name=name, title=name.title(), blocks=()) for name in SECTION_OF]
+    >>> _titles(sections, "served"), _titles(sections[:3], "both")
+    ('"Purpose" and "Indicators"', '"Settings"')
+    """
+    titles = [f'"{section.title}"' for section in sections if SECTION_OF[section.name] == of and section.title]
+    return " and ".join([", ".join(titles[:-1]), *titles[-1:]]) if len(titles) > 1 else "".join(titles)
+
+
+def refit_sections(refit: Refit | None, gate: GateSettings, sections: Sequence[CardSection]) -> list[CardSection]:
+    """Write which *sections* of a card are of the judged model and which of the refitted one; nothing without a refit.
+
+    Each of them is in `SECTION_OF`.
+    """
     if refit is None:
         return []
     judged, served = refit.judged_hash[:12], refit.model.content_hash[:12]
@@ -125,18 +155,21 @@ def refit_sections(refit: Refit | None, gate: GateSettings) -> list[CardSection]
         learnt_to=day_text(refit.dates.validation),
     )
     of_judged = say(
-        'Of the judged model `{judged_hash}`: everything under "What it was learnt from", "How well it does", '
-        '"By groups of customers" and "Limits", and the values of the window under "Interval".',
+        "Of the judged model `{judged_hash}`: everything under {judged_sections}, and the values of the window under "
+        '"Interval".',
         judged_hash=judged,
+        judged_sections=_titles(sections, "judged"),
     )
     of_served = say(
         "Of this version's model `{served_hash}`: the score curve, which is of the {curve_customers:,} "
-        "customers known on {curve_as_of}, and the intervals that it gives. What came after is not "
-        "known yet.",
+        "customers known on {curve_as_of}, everything under {served_sections}, and the intervals that it gives. What "
+        "came after is not known yet.",
+        served_sections=_titles(sections, "served"),
         served_hash=served,
         curve_customers=refit.model.curve.customers,
         curve_as_of=day_text(refit.dates.test),
     )
+    of_both = say("Of both alike: everything under {shared_sections}.", shared_sections=_titles(sections, "both"))
     moved = say(
         "By the score curves that both give these customers, {moved_share:percent} of them are in "
         "different segments; {most_moved_share:whole_percent} may be. The percentile of an amount differs by "
@@ -147,7 +180,7 @@ def refit_sections(refit: Refit | None, gate: GateSettings) -> list[CardSection]
         curve_distance=refit.curve_distance,
         reference_distance=refit.reference_distance,
     )
-    return [CardSection(name="refit", title="Refit", blocks=(about, items(of_judged, of_served, moved)))]
+    return [CardSection(name="refit", title="Refit", blocks=(about, items(of_judged, of_served, of_both, moved)))]
 
 
 def purpose(model: ValueModel, value: ValueSettings) -> CardSection:
