@@ -85,13 +85,16 @@ def _part(name: str, text: str) -> str:
 
 
 def query_of(parameters: Mapping[str, object]) -> dict[str, str]:
-    """Write query parameters: None and empty values are left out, lists are joined by commas.
+    """Write query parameters: None and empty lists are left out, lists are joined by commas.
+
+    An empty text is sent as it is: the service says whether it takes one.
 
     >>> query_of({"level": ["high", "medium"], "since": date(2026, 1, 2), "until": None, "explain": True})
     {'level': 'high,medium', 'since': '2026-01-02', 'explain': 'true'}
     """
-    texts = {name: _parameter(value) for name, value in parameters.items() if value is not None}
-    return {name: text for name, text in texts.items() if text}
+    return {
+        name: _parameter(value) for name, value in parameters.items() if value is not None and value not in ([], ())
+    }
 
 
 def _parameter(value: object) -> str:

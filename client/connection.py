@@ -24,6 +24,11 @@ FIRST_WAIT_SECONDS: Final = 0.25
 """The wait before the second attempt; it doubles before each later one, plus up to half as much at random."""
 
 
+UNUSED_SECONDS: Final = 4.0
+"""How long an unused connection is kept: the service closes one after five seconds, and a call that meets the closing
+has no answer."""
+
+
 class Connection:
     """A service, a token, and the limits of repeats.
 
@@ -59,7 +64,8 @@ class Connection:
         self.longest_wait_seconds = longest_wait_seconds
         self._url = url.rstrip("/")
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
-        self._http = httpx.Client(headers=headers, timeout=timeout_seconds, transport=transport)
+        limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=UNUSED_SECONDS)
+        self._http = httpx.Client(headers=headers, timeout=timeout_seconds, limits=limits, transport=transport)
 
     def __enter__(self) -> Self:
         return self

@@ -82,7 +82,7 @@ class Entities:
         limit: int | None = None,
     ) -> Pages[EntityMatch]:
         """Find entities by prefixes of words of their identifier, name or other text."""
-        query = {"type": type_, "text": text, "tag": tag}
+        query = {"type": type_, "text": text or None, "tag": tag}
         among = {"level": list(level), "segment": list(segment), "status": list(status)}
         return self._connection.pages(SEARCH, None, {**query, **among}, limit)
 

@@ -317,6 +317,20 @@ def test_an_answer_that_cannot_be_decompressed_is_unexpected() -> None:
         read(Client("http://service.test", TOKEN, transport=Torn()))
 
 
+def test_an_unused_connection_is_given_up_before_the_service_closes_it() -> None:
+    """A call that meets the closing has no answer, and one that charges is not sent again."""
+    transport = Client("http://service.test", TOKEN)._connection._http._transport
+    assert transport._pool._keepalive_expiry < 5  # type: ignore[attr-defined]
+
+
+def test_an_empty_moment_is_not_now() -> None:
+    service = Service(refused(400), answer(200, []), answer(200, {"items": [], "next": None}))
+    with pytest.raises(ApiError):
+        client(service).scoring.score([], as_of="")
+    client(service).scoring.score([])
+    assert [request.url.query for request in service.asked] == [b"as_of=", b""]
+
+
 def test_amounts_lose_no_digit() -> None:
     from decimal import Decimal
 
