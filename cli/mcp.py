@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.terminal import open_current_database, warn
+from fivefold.cli.terminal import open_current_database, require_module, warn
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.settings import read_settings
 
@@ -32,6 +32,7 @@ def mcp(
     """
     import asyncio
 
+    require_module("mcp")  # its extra has the others too
     from fivefold.serving.logs import configure_logs
     from fivefold.serving.mcp.transport import converse
     from fivefold.serving.responses import ApiError

@@ -14,7 +14,7 @@ import typer
 
 import fivefold
 from fivefold.cli.checked_settings import checked_settings
-from fivefold.cli.terminal import actor, console, open_current_database, show_table, warn
+from fivefold.cli.terminal import actor, console, open_current_database, require_module, show_table, warn
 from fivefold.domain.clock import day_text, now_microseconds
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import protect_folder
@@ -42,6 +42,7 @@ def serve(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Serve the champion over HTTP until stopped."""
+    require_module("bentoml")  # it replaces this process below, where nothing would name its extra
     from fivefold.usecases.webhooks.plan import number_from_now
 
     settings = checked_settings()

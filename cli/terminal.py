@@ -4,6 +4,7 @@ import logging
 import os
 import shlex
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -193,6 +194,12 @@ if not _compiling.handlers:
     _compiling.addHandler(_Compiling())
     _compiling.setLevel(logging.INFO)
     _compiling.propagate = False
+
+
+def require_module(name: str) -> None:
+    """Raise ModuleNotFoundError if a module is not installed; `main` names the extra that has it."""
+    if find_spec(name) is None:
+        raise ModuleNotFoundError(f"no module {name}", name=name)
 
 
 def actor() -> str:

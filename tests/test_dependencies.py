@@ -182,6 +182,8 @@ def test_a_missing_extra_is_one_line_that_names_it(tmp_path: Path) -> None:
         ("tokens", "list"): "platform",
         ("worker", "--once"): "platform",
         ("level", "a"): "platform",
+        ("serve",): "serve",
+        ("mcp",): "serve",
         ("rules", "table", "export", "session-verification", "verdict", "--to", "a.xlsx"): "tables",
     }
     said = bare(tmp_path / "var", tmp_path, [list(arguments) for arguments in commands])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -107,10 +108,14 @@ def app_token(organisation: str = "default") -> str:
 
 @contextmanager
 def running(port: int) -> Iterator[None]:
-    """Run `fivefold serve` for the time of the block, once it is ready; what it says goes to a file."""
+    """Run `fivefold serve` for the time of the block, once it is ready; what it says goes to a file.
+
+    It ends with this process, also where that is asked to end by SIGTERM.
+    """
     log = read_settings().var / "demo" / "service.log"
     with log.open("wb") as file:
         command = [sys.executable, "-P", "-m", "fivefold.cli.main", "serve", "--port", str(port)]
+        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)  # noqa: S603 (our own words)
         try:
             _wait_until_ready(process, port, log)
@@ -121,6 +126,7 @@ def running(port: int) -> Iterator[None]:
                 process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
+            signal.signal(signal.SIGTERM, before)
 
 
 def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -129,3 +130,27 @@ def test_the_service_is_left_running_with_a_call_to_paste(registry: Path, monkey
     assert out.startswith("When it is up, in another terminal:\n\ncurl -s 'http://127.0.0.1:3456/v4/scoring")
     assert out.endswith("\nStop it with Ctrl-C.\n")
     assert "champion" not in out
+
+
+ENDED = """
+import sys
+from fivefold.cli.demo import sample
+popen = sample.subprocess.Popen
+sample.subprocess.Popen = lambda command, **options: popen(
+    [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)"], **options
+)
+with sample.running(int(sys.argv[1])):
+    pass
+"""
+
+
+def test_the_service_ends_with_a_demo_that_is_asked_to_end(demo_var: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", ENDED, str(sample.any_port())])
+    log, text = demo_var / "demo" / "service.log", ""
+    while not text.endswith("\n"):
+        assert process.poll() is None
+        text = log.read_text() if log.exists() else ""
+    process.terminate()
+    assert process.wait(30) == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(text), 0)
