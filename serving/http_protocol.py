@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import structlog
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from uvicorn import config as uvicorn_config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -105,12 +106,14 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Let the request run, unless its head is too large."""
+        """Let the request run, unless its head is too large, or names no host, or more than one."""
         self._unread = 0
         self.waiting.pop(self, None)
         self._disarm()
         if self._head + len(self.url) > HEAD_BYTES:
             self.app = _refuse_large_head
+        elif self.parser.get_http_version() == "1.1" and sum(name == b"host" for name, _ in self.headers) != 1:
+            self.app = _refuse_host  # RFC 9112, 3.2
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -200,8 +203,16 @@ def _headers_of(raw: Any) -> list[tuple[bytes, bytes]]:
 
 
 async def _refuse_large_head(_: Scope, __: Receive, send: Send) -> None:
-    answer = error_response(431)
-    await send({"type": "http.response.start", "status": 431, "headers": _headers_of(answer.raw_headers)})
+    await _send_refusal(error_response(431), send)
+
+
+async def _refuse_host(_: Scope, __: Receive, send: Send) -> None:
+    await _send_refusal(error_response(400, "the request must have one Host header"), send)
+
+
+async def _send_refusal(answer: Response, send: Send) -> None:
+    headers = _headers_of(answer.raw_headers)
+    await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
 
 

@@ -51,14 +51,18 @@ def json_response(content: Any, headers: Mapping[str, str] | None = None) -> Res
 def error_response(
     status: int, text: str = "", problems: Sequence[Problem] | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Answer with an error: an array of one object with `detail`, and `errors` where there are any."""
+    """Answer with an error: an array of one object with `detail`, and `errors` where there are any.
+
+    401 names the way to sign in, as RFC 9110 asks (15.5.2).
+    """
     body: dict[str, Any] = {"detail": _encodable(text) or HTTPStatus(status).phrase}
     if problems is not None:
         body["errors"] = [
             {name: _encodable(value) if isinstance(value, str) else value for name, value in asdict(problem).items()}
             for problem in problems
         ]
-    marked = {**(headers or {}), ARRAY: "1"}
+    challenge = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
+    marked = {**challenge, **(headers or {}), ARRAY: "1"}
     return Response(to_json([body]), status, media_type="application/json", headers=marked)
 
 

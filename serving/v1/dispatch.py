@@ -56,7 +56,6 @@ log = structlog.get_logger("fivefold.service")
 _NUMBER = re.compile(r"[0-9]{1,19}(\.[0-9]{1,19})?")
 _AUTHENTICATION_POOL = ThreadPoolExecutor(3, thread_name_prefix="v1-admission")
 """Tokens are looked up in threads of their own: the organisation, and so its lane, is known only afterwards."""
-_CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 
 class Dispatcher:
@@ -170,7 +169,7 @@ def authenticate(engine: Engine, secret: str) -> Credential:
     """Look up the credential of a token, anew at every call: a revocation holds at once. ApiError 401 if unknown."""
     credential = find_credential(engine, secret) if secret else None
     if credential is None:
-        raise ApiError(401, NO_CREDENTIALS, headers=_CHALLENGE)
+        raise ApiError(401, NO_CREDENTIALS)
     return credential
 
 

@@ -156,11 +156,18 @@ QUOTA = {
 }
 LATER = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}}
 
+SIGN_IN = {"WWW-Authenticate": {"description": "How to sign in", "schema": {"type": "string"}}}
+
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {
         "model": list[Listed] if status in LISTED else list[Detail],
         "description": text,
-        "headers": {**EVERYWHERE, **(LATER if status in {429, 503} else {}), **(QUOTA if status == 429 else {})},
+        "headers": {
+            **EVERYWHERE,
+            **(SIGN_IN if status == 401 else {}),
+            **(LATER if status in {429, 503} else {}),
+            **(QUOTA if status == 429 else {}),
+        },
     }
     for status, text in {
         400: answers.DATA_NOT_VALID,

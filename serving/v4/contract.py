@@ -1,5 +1,6 @@
 """The contract of /v4/scoring: the form of a body, and of a score."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,7 +14,7 @@ from fivefold.domain.errors import PROBLEMS_LISTED, Problem
 from fivefold.domain.segments import rounded_score
 from fivefold.domain.settings import Limits
 from fivefold.features import schema as c
-from fivefold.features.reading.columns import short_text
+from fivefold.features.reading.columns import cut_text, short_text
 from fivefold.features.reading.request_body import BodyColumns, measure_body
 from fivefold.models.explain import explanation_content
 from fivefold.models.value_model import ValueModel
@@ -144,14 +145,21 @@ def _problems(rows: Sequence[Any], form: Form) -> list[Problem]:
 
 def _problem(details: Mapping[str, Any], row: int | None = None) -> Problem:
     if details["type"] == "json_invalid":
+        if "recursion limit" in str(details.get("ctx", {}).get("error", "")):
+            return Problem(0, "body", "is nested too deeply", "a JSON array of objects")
         return Problem(0, "body", "is not JSON", "a JSON array of objects, in UTF-8 and not compressed")
     if row is None:
-        return Problem(0, "body", f"is {short_text(details['input'])}", "a JSON array of objects")
+        return Problem(0, "body", f"is {_shown(details['input'])}", "a JSON array of objects")
     if not details["loc"]:
-        return Problem(row, "row", f"is {short_text(details['input'])}", "an object with the fields of a transaction")
+        return Problem(row, "row", f"is {_shown(details['input'])}", "an object with the fields of a transaction")
     field = str(details["loc"][0])
-    what = "is missing" if details["type"] == "missing" else f"is {short_text(details['input'])}"
+    what = "is missing" if details["type"] == "missing" else f"is {_shown(details['input'])}"
     return Problem(row, field, what, _ALLOWED.get(field, "text"))
+
+
+def _shown(value: Any) -> str:
+    """Write a value as the caller wrote it: null and true, not None and True."""
+    return short_text(value) if isinstance(value, str) else cut_text(json.dumps(value, ensure_ascii=False))
 
 
 def response_rows(answer: ScoredRows, model: ValueModel, model_description: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -199,7 +199,7 @@ def read_query(request: Request, now: int) -> ScoringQuery:
     if flag not in (*_YES, *_NO):
         raise _bad_query("explain", "is not true or false", "true or false")
     try:
-        as_of = parse_moment(text, "as_of") if text else None
+        as_of = None if text is None else parse_moment(text, "as_of")
     except (ConfigError, OverflowError):
         raise _bad_query("as_of", "is not an ISO 8601 time", "a time such as 2024-07-01T12:00:00Z") from None
     if as_of is not None and as_of > now + CLOCK_SLACK_US:

@@ -101,6 +101,14 @@ def test_what_is_no_request_is_answered_with_an_array(line: bytes) -> None:
     assert_refused(ask(line + b"\r\nHost: here\r\n\r\n"), b"400 Bad Request", "Bad Request")
 
 
+@pytest.mark.parametrize("hosts", [b"", b"Host: a\r\nHost: b\r\n"])
+def test_a_request_names_one_host(hosts: bytes) -> None:
+    assert_refused(
+        ask(b"GET / HTTP/1.1\r\n" + hosts + b"\r\n"), b"400 Bad Request", "the request must have one Host header"
+    )
+    assert ask(b"GET / HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+
+
 def test_requests_are_answered_one_after_the_other() -> None:
     chunked = b"POST /two HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
     closing = b"GET /three HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"

@@ -57,6 +57,11 @@ def with_literal(field: str, literal: str, rows: int = 1) -> bytes:
     return json.dumps(rows_of(*"a" * rows, **{field: 777})).replace("777", literal).encode()
 
 
+def shown(value: Any) -> str:
+    """Write a value in the words of JSON, text in single quotes."""
+    return repr(value) if isinstance(value, str) else json.dumps(value)
+
+
 def test_rows_are_read_as_they_are() -> None:
     rows = rows_of("b", "a", "b", transaction_state=None, transaction_id="7")
     assert read(rows) == known(rows)
@@ -86,18 +91,18 @@ def test_a_missing_field_is_named(field: str) -> None:
 @pytest.mark.parametrize("field", [*REQUIRED_TEXT, *OPTIONAL_TEXT])
 @pytest.mark.parametrize("value", [1, 1.5, True, [], ["a"], {}, {"a": "b"}])
 def test_text_must_be_text(field: str, value: Any) -> None:
-    assert problems(rows_of("a", **{field: value})) == [Problem(0, field, f"is {value!r}", "text")]
+    assert problems(rows_of("a", **{field: value})) == [Problem(0, field, f"is {shown(value)}", "text")]
 
 
 @pytest.mark.parametrize("field", REQUIRED_TEXT)
 def test_required_text_must_not_be_null(field: str) -> None:
-    assert problems(rows_of("a", **{field: None})) == [Problem(0, field, "is None", "text")]
+    assert problems(rows_of("a", **{field: None})) == [Problem(0, field, "is null", "text")]
 
 
 @pytest.mark.parametrize("field", NUMBERS)
 @pytest.mark.parametrize("value", ["1", "", True, False, None, [], [1], {}])
 def test_a_number_must_be_a_number(field: str, value: Any) -> None:
-    assert problems(rows_of("a", **{field: value})) == [Problem(0, field, f"is {value!r}", "a number")]
+    assert problems(rows_of("a", **{field: value})) == [Problem(0, field, f"is {shown(value)}", "a number")]
 
 
 @pytest.mark.parametrize("field", NUMBERS)
@@ -141,7 +146,7 @@ def test_numbers_that_pass_are_not_named_beside_those_that_do_not() -> None:
     for literal in ("NaN", "Infinity", "1e400", "1" + "0" * 400):
         rows = with_literal("user_balance", literal).decode()[1:-1]
         body = f"[{rows}, {json.dumps(rows_of('b', user_balance=None)[0])}]".encode()
-        assert problems(body) == [Problem(1, "user_balance", "is None", "a number")]
+        assert problems(body) == [Problem(1, "user_balance", "is null", "a number")]
 
 
 @pytest.mark.parametrize(
@@ -171,13 +176,23 @@ def test_numbers_that_pass_are_not_named_beside_those_that_do_not() -> None:
         b'[{"user_id": "a\nb"}]',
         b'[{user_id: "a"}]',
         b"[{'user_id': 'a'}]",
-        b"[" * 100_000,
-        b"[" * 100_000 + b"]" * 100_000,
-        b'[{"a":' * 5_000 + b"1" + b"}]" * 5_000,
     ],
 )
 def test_what_is_no_json_is_told_as_that(body: bytes) -> None:
     assert problems(body) == NOT_JSON
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 100_000,
+        b"[" * 100_000 + b"]" * 100_000,
+        b'[{"a":' * 5_000 + b"1" + b"}]" * 5_000,
+        b'[{"a":' + b"[" * 2_000 + b"]" * 2_000 + b"}]",
+    ],
+)
+def test_what_is_nested_too_deeply_is_named_as_that(body: bytes) -> None:
+    assert problems(body) == [Problem(0, "body", "is nested too deeply", "a JSON array of objects")]
 
 
 def test_a_pair_of_surrogates_is_a_character() -> None:
@@ -193,13 +208,13 @@ def test_every_other_character_is_an_identifier() -> None:
 def test_anything_but_an_array_is_named(value: Any) -> None:
     (problem,) = problems(value)
     assert (problem.row, problem.field, problem.allowed) == (0, "body", "a JSON array of objects")
-    assert problem.problem.startswith(f"is {value!r}"[:20])
+    assert problem.problem.startswith(f"is {shown(value)}"[:20])
 
 
 @pytest.mark.parametrize("value", [None, True, 1, 1.5, "row", [], [{}]])
 def test_a_row_that_is_no_object_is_named(value: Any) -> None:
     assert problems([rows_of("a")[0], value]) == [
-        Problem(1, "row", f"is {value!r}", "an object with the fields of a transaction")
+        Problem(1, "row", f"is {shown(value)}", "an object with the fields of a transaction")
     ]
 
 
