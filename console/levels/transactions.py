@@ -9,9 +9,9 @@ from fivefold.domain.clock import DAY_US, day_text, parse_moment
 from fivefold.domain.paging import Page
 from fivefold.usecases.levels import read
 from fivefold.usecases.levels.entity_profile import TransactionLine, list_transactions
-from fivefold.usecases.levels.explain import FiredRule, read_pattern_hits
+from fivefold.usecases.levels.explain import FiredRule, TransactionHits, read_transaction_hits
 from fivefold.usecases.levels.read import Freshness
-from fivefold.usecases.portfolio.transaction_days import TransactionDay, list_days, range_of
+from fivefold.usecases.portfolio.transaction_days import MOST_DAYS, TransactionDay, list_days, range_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,16 +47,26 @@ class TransactionsPage:
 
 
 def show_transactions(visit: Visit) -> Rendered:
-    """Show the transactions of the last 90 days, or of the days that the address names, both included."""
+    """Show the transactions of the days that the address names, both included.
+
+    Without a first day: those of the last 90 days, and as far back as what gave something looked, up to `MOST_DAYS`.
+    """
     of = visit, visit.parts["type"], visit.parts["external_id"]
+    level = read.read_level(*of, Freshness.STORED)
+    hits = (
+        TransactionHits((), visit.now()) if level.assessment is None else read_transaction_hits(visit, level.assessment)
+    )
     first, last = (visit.query.get(name, "").strip() for name in ("since", "until"))
     since, until = range_of(
         visit.now(),
         parse_moment(first, text("First day")) if first else None,
         parse_moment(last, text("Last day")) + DAY_US if last else None,
     )
+    if not first:
+        furthest = until - MOST_DAYS * DAY_US
+        opens = furthest if hits.opens_us is None else hits.opens_us - hits.opens_us % DAY_US
+        since = min(since, max(opens, furthest))
     days = list_days(*of, since, until)
-    level = read.read_level(*of, Freshness.STORED)
     transactions = list_transactions(*of, visit.part("transactions"), since_us=since, until_us=until)
     page = TransactionsPage(
         external_id=of[2],
@@ -65,7 +75,7 @@ def show_transactions(visit: Visit) -> Rendered:
         until=day_text(until - DAY_US),
         charts=tuple(_charts(days, since, until)),
         days=tuple(reversed(days)),
-        hits=() if level.assessment is None else read_pattern_hits(visit, level.assessment),
+        hits=hits.patterns,
         transactions=transactions,
         next=visit.next_of("transactions", transactions),
     )

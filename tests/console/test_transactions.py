@@ -2,6 +2,7 @@
 
 import pytest
 
+from fivefold.domain.clock import DAY_US, day_text, now_microseconds
 from tests.console.visitors import Visitor
 from tests.serving.v1.places import Place
 from tests.usecases.platforms import transaction
@@ -47,6 +48,21 @@ def test_money_has_the_decimals_of_its_currency_and_those_that_were_sent(place: 
     for page in (visitor.text, visitor.go(PAGE.removesuffix("/transactions")).text):
         for written in ("+1.234 KWD", "−0.001 KWD", "+1,000 JPY", "+0.005 EUR"):
             assert written in page
+
+
+def test_what_was_sent_of_a_transaction_is_shown_as_far_back_as_what_gave_something_looked(place: Place) -> None:
+    place.good("PUT", "/v1/entities/customer/payer", {}, role="app")
+    paid = day_text(now_microseconds() - 120 * DAY_US)[:10]
+    row = transaction(120, "payer", transaction_date=paid, transaction_amount=100.0, operation="<b>cash")
+    place.good("POST", "/v1/transactions", [row | {"operation": "cash"}, row | {"transaction_id": "t121"}], role="app")
+    visitor = Visitor(place).sign_in("investigator").go(PAGE)
+    assert paid not in visitor.text, "nothing counted them yet: the last 90 days"
+    place.good("GET", "/v1/entities/customer/payer/risk?freshness=now", role="app")
+    for address in (PAGE, PAGE.removesuffix("/transactions")):
+        page = visitor.go(address).page.text
+        assert "Operation: cash<" in page
+        assert "Operation: &lt;b&gt;cash<" in page
+    assert day_text(now_microseconds() - 180 * DAY_US)[:10] in visitor.go(PAGE).text, "the first day that counts"
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,13 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
-from fivefold.risk.compiler.value_types import Vocabulary, column_for, currency_of, vocabulary
+from fivefold.risk.compiler.value_types import Vocabulary, column_for, currency_of, inputs_of_rule, vocabulary
 from fivefold.risk.engine.assessments import Status
 from fivefold.risk.engine.explain.describe import formula_of, input_words, value_words
 from fivefold.risk.engine.explain.groups import group_words, path_words
 from fivefold.risk.engine.explain.peers import peer_words
+from fivefold.risk.facts.inputs import Needs
+from fivefold.risk.facts.look_back import look_back_of
 from fivefold.risk.facts.portfolio import path_of
 from fivefold.risk.language.expressions import (
     Linked,
@@ -75,6 +77,19 @@ class FiredRule:
 
 
 @dataclass(frozen=True)
+class TransactionHits:
+    """What the rules that gave something read of transactions.
+
+    Attributes:
+        patterns: those that look at a pattern.
+        opens_us: up to when none of them reads a transaction; None where they read all of them.
+    """
+
+    patterns: tuple[FiredRule, ...]
+    opens_us: int | None
+
+
+@dataclass(frozen=True)
 class Reasons:
     """What held; a ruleset's other cases, thresholds and conditions are not shown.
 
@@ -89,21 +104,24 @@ class Reasons:
     rules: tuple[FiredRule, ...]
 
 
-def read_pattern_hits(context: Context, assessment: str) -> tuple[FiredRule, ...]:
-    """Give the rules of an assessment that look at a pattern of transactions and gave something.
+def read_transaction_hits(context: Context, assessment: str) -> TransactionHits:
+    """Give what the rules of an assessment that gave something read of transactions.
 
-    None once they were erased. NotFoundError where the organisation has no such assessment.
+    Nothing once they were erased. NotFoundError where the organisation has no such assessment.
     """
     with context.reading() as session:
         row = find_assessment(session, context.actor, assessment)
-        if row.breakdown is None or row.version_id is None:
-            return ()
+        breakdown = None if row.version_id is None else breakdown_of(session, row)
+        if breakdown is None:
+            return TransactionHits((), row.as_of_us)
         analysed = analyse_canonical(session.get_one(RulesetVersion, row.version_id).canonical)
-        breakdown = breakdown_of(session, row)
-        fired = (
-            {} if breakdown is None else fired_rules(breakdown, analysed.ruleset, named_inputs(session, row, analysed))
+        fired = fired_rules(breakdown, analysed.ruleset, named_inputs(session, row, analysed))
+        rules = [analysed.ruleset.rule(name) for name in fired]
+        read = Needs([each for rule in rules for each in inputs_of_rule(rule)], (), analysed.names)
+        return TransactionHits(
+            tuple(hit for hit, rule in zip(fired.values(), rules, strict=True) if _looks_at_pattern(rule)),
+            look_back_of(read).opens_us(row.as_of_us),
         )
-        return tuple(rule for name, rule in fired.items() if _looks_at_pattern(analysed.ruleset.rule(name)))
 
 
 def _looks_at_pattern(rule: Rule) -> bool:

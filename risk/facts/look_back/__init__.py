@@ -101,9 +101,14 @@ def _first_before(length: Duration, moment: int) -> int:
 @lru_cache(maxsize=VERSIONS_KEPT)
 def look_back(analysed: Analysed[Any], parts: frozenset[str] = BOTH) -> LookBack:
     """Tell how far back a ruleset or a policy looks; what is not known to look less far needs every transaction."""
+    return look_back_of(Needs.of(analysed), parts)
+
+
+def look_back_of(needs: Needs, parts: frozenset[str] = BOTH) -> LookBack:
+    """Tell how far back inputs look; what is not known to look less far needs every transaction."""
     lengths, days = set[Length](), 0
     summary, everything = list[str](), list[str]()
-    for each in Needs.of(analysed).facts:  # of those linked too
+    for each in needs.facts:  # of those linked too
         if part_of(each) not in parts:
             continue
         length = _length(each)
