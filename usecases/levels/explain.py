@@ -18,6 +18,7 @@ from fivefold.risk.engine.assessments import Status
 from fivefold.risk.engine.explain.describe import formula_of, input_words, value_words
 from fivefold.risk.engine.explain.groups import group_words, path_words
 from fivefold.risk.engine.explain.peers import peer_words
+from fivefold.risk.engine.explain.ratios import ratio_words
 from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.facts.look_back import look_back_of
 from fivefold.risk.facts.portfolio import path_of
@@ -46,7 +47,7 @@ NOT_APPLICABLE = "No ruleset applies, so there is no level"
 
 @dataclass(frozen=True)
 class ValueSeen:
-    """What a case looked at; the formula, with its numbers, of what is calculated."""
+    """What a case looked at; the formula, with its numbers, of what is calculated or a ratio."""
 
     name: str
     value: str
@@ -278,13 +279,14 @@ def visible_value(
     if isinstance(input_, Linked):
         shown = f"{shown}, {path_words(inputs[path_of(input_key(input_))], input_.linked.by)}"
     formula = formula_of(input_, names, base, input_named)
-    return ValueSeen(input_named(input_), shown, None if formula is None else formula.words(inputs, shown))
+    words = shown if formula is None else formula.words(inputs, shown)
+    return ValueSeen(input_named(input_), shown, None if words == shown else words)
 
 
 def input_named(input_: Any) -> str:
     """Name an input in plain words, without the conditions in it."""
     if isinstance(input_, Ratio):
-        return " over ".join(input_named(side) for side in input_.ratio)
+        return ratio_words(input_, input_named)
     if isinstance(input_, Linked):
         return group_words(input_.linked, input_named, lambda _: "what the rule asks holds")
     if peers_of(input_) is not None:

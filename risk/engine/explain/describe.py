@@ -23,6 +23,7 @@ from fivefold.risk.compiler.value_types import (
 from fivefold.risk.engine.explain.formulas import FormulaDescription, number_shown
 from fivefold.risk.engine.explain.groups import group_words, path_words
 from fivefold.risk.engine.explain.peers import PeerDescription, peer_words
+from fivefold.risk.engine.explain.ratios import RatioDescription, ratio_words
 from fivefold.risk.facts.portfolio import error_of, path_of
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import (
@@ -114,10 +115,6 @@ def input_words(rule_input: Any) -> str:
     return str(rule_input.pattern).replace("-", " ") if name is None else name(rule_input)
 
 
-def _ratio_words(ratio: Ratio) -> str:
-    return f"{input_words(ratio.ratio[0])} over {input_words(ratio.ratio[1])}"
-
-
 def _transaction_words(rule_input: TransactionInput) -> str:
     words = f"{rule_input.transaction.replace('_', ' ')} of the transaction"
     return words if rule_input.in_currency is None else f"{words} in {rule_input.in_currency}"
@@ -147,8 +144,8 @@ _NAMES: Mapping[type, Callable[[Any], str]] = {
     CalculationInput: lambda rule_input: rule_input.calculation.replace("_", " "),
     PeerPercentile: lambda rule_input: peer_words(rule_input, input_words),
     TimesPeerMedian: lambda rule_input: peer_words(rule_input, input_words),
-    Ratio: _ratio_words,
-    PolicyRatio: _ratio_words,
+    Ratio: lambda rule_input: ratio_words(rule_input, input_words),
+    PolicyRatio: lambda rule_input: ratio_words(rule_input, input_words),
     LevelInput: lambda rule_input: _LEVELS[rule_input.level],
     TransactionInput: _transaction_words,
     StepInput: lambda rule_input: f"{rule_input.output.replace('_', ' ')} of {rule_input.step}",
@@ -306,7 +303,7 @@ class InputDescription:
         column: what its values are.
         currency: that money is in.
         cuts: the numbers that it is compared with: no value is shown rounded across one.
-        formula: of a calculation, or how a number is placed among peers; None for every other input.
+        formula: of a calculation or a ratio, or how a number is placed among peers; None for every other input.
         linked_by: of a group, the type of its links; None for every other input.
         others: the inputs that a number is compared with, each with its cuts: no two are shown in a wrong order.
     """
@@ -318,7 +315,7 @@ class InputDescription:
     column: InputColumn
     currency: str
     cuts: tuple[Decimal, ...]
-    formula: FormulaDescription | PeerDescription | None = None
+    formula: FormulaDescription | PeerDescription | RatioDescription | None = None
     linked_by: str | None = None
     others: tuple[tuple[str, tuple[Decimal, ...]], ...] = ()
 
@@ -338,7 +335,9 @@ class InputDescription:
         shown = self.value_words(row)
         if self.linked_by is not None:
             return f"{self.name} is {shown}, {path_words(row[path_of(self.key)], self.linked_by)}"
-        return f"{self.name} is {shown if self.formula is None else self.formula.words(row, shown)}"
+        words = shown if self.formula is None else self.formula.words(row, shown)
+        names_itself = isinstance(self.formula, RatioDescription) and words != shown and row[self.key] is not None
+        return words if names_itself else f"{self.name} is {words}"
 
     def value_words(self, row: Mapping[str, Any]) -> str:
         """Write the input's value alone, as finely as what it is compared with asks; *row* has one entity's columns."""
@@ -418,10 +417,12 @@ def describe_inputs(
 
 def formula_of(
     rule_input: Any, names: Vocabulary, base: str, named: Callable[[Any], str] = input_words
-) -> FormulaDescription | PeerDescription | None:
-    """Prepare the formula of a calculation or of a place among peers, whose inputs *named* writes; else None."""
+) -> FormulaDescription | PeerDescription | RatioDescription | None:
+    """Prepare the formula of a calculation, a ratio or a place among peers, whose inputs *named* writes; else None."""
     if peers_of(rule_input) is not None:
         return PeerDescription(rule_input, vocabulary=names, base=base, named=named, valued=value_words)
+    if isinstance(rule_input, Ratio):
+        return RatioDescription(rule_input, vocabulary=names, base=base, named=named, valued=value_words)
     if not isinstance(rule_input, CalculationInput):
         return None
     return FormulaDescription(rule_input, vocabulary=names, base=base, named=named, valued=value_words)

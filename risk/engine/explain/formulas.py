@@ -39,6 +39,9 @@ from fivefold.risk.language.quantities import json_number
 Row = Mapping[str, Any]
 """The values in an entity's columns, by the keys of inputs."""
 
+Valued = Callable[[Any, InputColumn, str, Sequence[Decimal]], str]
+"""Writes a value in a column, in a currency, rounded across none of some numbers."""
+
 _SIGNS: Mapping[type, tuple[str, int]] = {
     Add: (" + ", 1),
     Subtract: (" − ", 1),
@@ -120,8 +123,25 @@ def number_shown(text: str) -> Fraction | None:
         return None
 
 
-_DIGITS = (None, 6, 9, 12, 15, 17)
+def half_of_last(text: str) -> Fraction:
+    """Give how far at most a number is from what it was rounded to, where that is shown.
+
+    >>> half_of_last("0.97"), half_of_last("1,250 EUR")
+    (Fraction(1, 200), Fraction(1, 2))
+    """
+    return Fraction(1, 2 * 10 ** len(text.partition(" ")[0].partition(".")[2]))
+
+
+DIGITS = (None, 6, 9, 12, 15, 17)
 """In so many digits parts are shown, as few as will do; None: as values are shown."""
+
+
+def valued_in_digits(valued: Valued, value: Any, column: InputColumn, currency: str, digits: int | None) -> str:
+    """Write a value in so many digits, or as values are shown where that is None."""
+    if digits is None or not isinstance(value, float):
+        return valued(value, column, currency, ())
+    rounded = float(f"{value:.{digits - 1}e}")
+    return valued(rounded, column, currency, (Decimal(repr(rounded)) / column.units,))  # and no further
 
 
 @dataclass(frozen=True)
@@ -150,7 +170,7 @@ class FormulaDescription:
     vocabulary: Vocabulary
     base: str
     named: Callable[[Any], str]
-    valued: Callable[[Any, InputColumn, str, Sequence[Decimal]], str]
+    valued: Valued
 
     @cached_property
     def order(self) -> tuple[str, ...]:
@@ -190,9 +210,9 @@ class FormulaDescription:
         if target is None:
             return self._written(name, row)
         is_exact = exact_values(self.order, self.vocabulary, self.base, row).get(key) == target
-        half = Fraction(1, 2 * 10 ** len(shown.partition(" ")[0].partition(".")[2]))
+        half = half_of_last(shown)
         near: _Written | None = None
-        for digits in _DIGITS:
+        for digits in DIGITS:
             written = self._written(name, row, digits)
             if written.result == target:
                 return written
@@ -200,7 +220,7 @@ class FormulaDescription:
                 near = written
             if near is not None and not is_exact:
                 return near
-        return near or self._written(name, row, _DIGITS[-1])
+        return near or self._written(name, row, DIGITS[-1])
 
     def _written(self, name: str, row: Row, digits: int | None = None) -> "_Written":
         """Write a formula, with the parts in so many digits, or as values are shown."""
@@ -243,9 +263,8 @@ class FormulaDescription:
             return self._value(rule_input, row, digits)
         value, units = row.get(input_key(rule_input)), minor_units(self.base)
         minor = None if value is None else Decimal(repr(value)) * units
-        return self._valued(
-            None if minor is None else _plain(minor), InputColumn("", ValueType.MONEY, units), self.base, digits
-        )
+        money, column = None if minor is None else _plain(minor), InputColumn("", ValueType.MONEY, units)
+        return valued_in_digits(self.valued, money, column, self.base, digits)
 
     def _name(self, operand: Any) -> str:
         return self.named(input_of_operand(operand))
@@ -253,13 +272,7 @@ class FormulaDescription:
     def _value(self, rule_input: Any, row: Row, digits: int | None = None) -> str:
         column = column_for(rule_input, self.vocabulary, self.base)
         currency = currency_of(rule_input, self.vocabulary) or self.base
-        return self._valued(row.get(input_key(rule_input)), column, currency, digits)
-
-    def _valued(self, value: Any, column: InputColumn, currency: str, digits: int | None) -> str:
-        if digits is None or not isinstance(value, float):
-            return self.valued(value, column, currency, ())
-        rounded = float(f"{value:.{digits - 1}e}")
-        return self.valued(rounded, column, currency, (Decimal(repr(rounded)) / column.units,))  # and no further
+        return valued_in_digits(self.valued, row.get(input_key(rule_input)), column, currency, digits)
 
     def _reason(self, row: Row) -> str:
         exact = exact_values(self.order, self.vocabulary, self.base, row)

@@ -24,7 +24,7 @@ from fivefold.risk.engine.program import Program, program_for
 from fivefold.risk.engine.totals import WEIGHTS_USED
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, ListVersion
 
-WORDS: Final = 3
+WORDS: Final = 4
 """Of the words of breakdowns. Where the same codes and inputs would be put into other words, this becomes the next one.
 
 A breakdown that was written in other words is shown in the present ones, and its replay says so.

@@ -96,8 +96,21 @@ def test_conditions_in_an_input_are_not_told(bank: Bank) -> None:
     found = reasons(bank, rules, income=1000)
     told = [value for fired in found.rules for value in fired.values]
     name = "sum of amount in 180 days, of what the rule counts"
-    assert told == [ValueSeen(name, "2,000.00 EUR"), ValueSeen(f"{name} over income", "2")]
+    formula = f"{name} 2,000.00 EUR ÷ income 1,000 = 2"
+    assert told == [ValueSeen(name, "2,000.00 EUR"), ValueSeen(f"{name} over income", "2", formula)]
     assert "operation" not in repr(found)
+
+
+def test_both_sides_of_a_ratio_are_told_apart_without_the_conditions_in_them(bank: Bank) -> None:
+    bank.put("a", country="NO")
+    bank.pay(1)
+    bank.pay(2, operation="transfer", transaction_amount=6000.0)
+    paid = {**banks.CASH["input"], "where": {"field": "direction", "equals": "deposit"}}
+    share = rule({"ratio": [banks.CASH["input"], paid]}, {"when": {"above": 0.1}, "points": 3})
+    (told,) = reasons(bank, {"share": share}).rules[0].values
+    sides = "sum of amount in 180 days, of what the rule counts", "the same of what that is held against"
+    assert told.name == " over ".join(sides)
+    assert told.formula == f"{sides[0]} 2,000.00 EUR ÷ {sides[1]} 8,000.00 EUR = 0.25"
 
 
 def test_a_floor_is_told_and_what_was_unknown_too(bank: Bank) -> None:
