@@ -13,11 +13,15 @@ from typing import Annotated, Any, Final
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError, ConflictError
-from fivefold.risk.governance.validate.measures import Measure
+from fivefold.risk.governance.validate.measures import LEAST_CONFIRMED, Measure, share_measure
 from fivefold.risk.governance.validate.peers import (
+    SEVERAL,
+    OwnFigures,
     PeerComparison,
+    PeerGap,
     PeerLine,
     figures_beside,
+    name_at,
     read_peer_text,
 )
 from fivefold.risk.governance.validate.ranking import ConfidenceInterval
@@ -48,6 +52,7 @@ class AttachedPeer:
         content: of the file as it was attached.
         content_hash: SHA-256 of it in UTF-8, in hexadecimal.
         figures: each that both have; none where they have none in common.
+        not_compared: the peer's other figures, each with the reason.
     """
 
     id: int
@@ -59,11 +64,12 @@ class AttachedPeer:
     attached_by: str
     attached_us: Annotated[Moment, shown_as("attached_at")]
     figures: tuple[PeerLine, ...]
+    not_compared: tuple[PeerGap, ...]
 
     @property
     def comparison(self) -> PeerComparison:
         """The figures as reports lay them out."""
-        return PeerComparison(self.peer, self.figures)
+        return PeerComparison(self.peer, self.figures, self.not_compared)
 
 
 def attach_peer(context: Context, validation: int, file: str, content: str) -> tuple[AttachedPeer, bool]:
@@ -139,7 +145,8 @@ def peers_beside(session: Session, run: ValidationRun) -> list[AttachedPeer]:
 
 
 def _attached(run: ValidationRun, row: PeerFile) -> AttachedPeer:
-    peer = read_peer_text(row.content, row.file)
+    peer = read_peer_text(row.content, row.file, lenient=True)
+    beside = figures_beside(peer, own_figures(run.report["groups"]))
     return AttachedPeer(
         id=row.id,
         validation=run.id,
@@ -149,18 +156,33 @@ def _attached(run: ValidationRun, row: PeerFile) -> AttachedPeer:
         content_hash=row.content_hash,
         attached_by=row.attached_by,
         attached_us=row.attached_us,
-        figures=figures_beside(peer, own_figures(run.report["groups"])).lines,
+        figures=beside.lines,
+        not_compared=beside.gaps,
     )
 
 
-def own_figures(groups: Sequence[Plain]) -> dict[str, ConfidenceInterval | None]:
-    """Give what a validation measured of all rulesets together, by the names of a peer's figures.
+def own_figures(groups: Sequence[Plain]) -> OwnFigures:
+    """Give what a validation measured of all rulesets together, by the names of a peer's figures; or why it did not.
 
-    The totals of different rulesets are different numbers: of several there is no Gini of the total to compare.
+    The totals of different rulesets are different numbers: of several there is no Gini of the total to compare. A
+    level's share is of all entities at the end, by the rules.
     """
-    ranked, caught = groups[0]["ranked"], groups[0]["caught"]
+    overall = groups[0]
+    ranked, caught = overall["ranked"], overall["caught"]
     rulesets = {group["ruleset"] for group in groups[1:]}
-    figures = {"level_gini": ranked.get("level_gini"), "captured": caught["captured"], "missed": caught["missed"]}
-    if len(rulesets) <= 1:
-        figures["gini"] = ranked["gini"]
-    return {name: None if plain is None else Measure(**plain).interval for name, plain in figures.items()}
+    ended = sum(level["ended"] for level in overall["levels"])
+    figures: dict[str, ConfidenceInterval | str] = {
+        "gini": SEVERAL if len(rulesets) > 1 else _measured(ranked["gini"]),
+        "level_gini": _measured(ranked["level_gini"]) if "level_gini" in ranked else "it was not measured then",
+        "captured": _measured(caught["captured"]),
+        "missed": _measured(caught["missed"]),
+    }
+    for level in overall["levels"]:
+        figures[name_at("shares", level["level"])] = _measured(vars(share_measure(level["ended"], ended)))
+        figures[name_at("conversion", level["level"])] = _measured(level["conversion"])
+    return figures
+
+
+def _measured(plain: Plain) -> ConfidenceInterval | str:
+    measure = Measure(**plain)
+    return measure.interval or f"too few here: {measure.of}, where {LEAST_CONFIRMED} are needed"

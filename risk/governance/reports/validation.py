@@ -12,7 +12,7 @@ from fivefold.risk.governance.backtest.moves import FailedAssessment
 from fivefold.risk.governance.reports.backtest import lists_words
 from fivefold.risk.governance.reports.page import ReportPage, ReportSection, ReportTable
 from fivefold.risk.governance.validate.measures import Capture, LevelRow
-from fivefold.risk.governance.validate.peers import PeerComparison
+from fivefold.risk.governance.validate.peers import PeerComparison, is_share
 from fivefold.risk.governance.validate.ranking import CONFIDENCE, ConfidenceInterval, Paired
 from fivefold.risk.governance.validate.run import Validation
 from fivefold.risk.governance.validate.verdicts import LimitVerdict, interval_words
@@ -120,6 +120,7 @@ def levels_section(levels: Sequence[LevelRow], top: Capture | None, prevalence: 
             percent(row.share),
             f"{row.confirmed:,}",
             "" if row.rate is None else interval_words(row.rate, percent=True),
+            "" if row.of_confirmed is None else interval_words(row.of_confirmed, percent=True),
         ]
         for row in levels
     ]
@@ -138,7 +139,7 @@ def levels_section(levels: Sequence[LevelRow], top: Capture | None, prevalence: 
         f"confirmed; with {percent(top.top_share)} of the portfolio and {percent(top.prevalence)} confirmed, "
         f"arithmetic allows at most {percent(top.possible)}."
     )
-    columns = ["level", "entities", "share", "confirmed", "confirmed share (interval)"]
+    columns = ["level", "entities", "share", "confirmed", "confirmed share (interval)", "of all confirmed (interval)"]
     return ReportSection("Levels", words, ReportTable(columns, rows), confirmed(table, prevalence))
 
 
@@ -172,14 +173,17 @@ def _multiplicity(result: Validation) -> str:
 
 
 def peer_section(peer: PeerComparison) -> ReportSection:
-    """Show each figure that both have beside the peer's."""
+    """Show each figure that both have beside the peer's, and why others have nothing beside them."""
     rows = [
         [
-            _PEER_FIGURES[line.figure],
+            peer_figure_words(line.figure),
             *(_figure(side, line.figure) for side in (line.own, line.peer)),
             "no interval given" if line.difference is None else _figure(line.difference, line.figure),
         ]
         for line in peer.lines
+    ]
+    rows += [
+        [peer_figure_words(gap.figure), "not compared", _figure(gap.peer, gap.figure), gap.why] for gap in peer.gaps
     ]
     words = (
         "The peer's figures rest on other customers, other labels and another horizon, so a difference is no verdict "
@@ -195,14 +199,25 @@ _PEER_FIGURES = {
     "level_gini": "Gini of the level",
     "captured": "confirmed in the top levels",
     "missed": "confirmed below them",
+    "shares": "share of the level {}",
+    "conversion": "alerts confirmed at the level {}",
 }
 
 
+def peer_figure_words(figure: str) -> str:
+    """Name a figure of a peer.
+
+    >>> peer_figure_words("captured"), peer_figure_words("shares.high")
+    ('confirmed in the top levels', 'share of the level high')
+    """
+    kind, _, level = figure.partition(".")
+    return _PEER_FIGURES[kind].format(level)
+
+
 def _figure(interval: ConfidenceInterval, figure: str) -> str:
-    is_share = figure in {"captured", "missed"}
     if interval.low == interval.high:
-        return percent(interval.estimate) if is_share else f"{interval.estimate:.3f}"
-    return interval_words(interval, percent=is_share)
+        return percent(interval.estimate) if is_share(figure) else f"{interval.estimate:.3f}"
+    return interval_words(interval, percent=is_share(figure))
 
 
 def compared_section(

@@ -146,7 +146,7 @@ def validate_families(
         levels=levels,
         capture=capture,
         other=None if other is None else _compared(other, outcomes, as_of, ranked, confirmed, options),
-        peer=compare_with_peer(options.peer, None, ranking, capture),
+        peer=compare_with_peer(options.peer, None, ranking, capture, levels),
         verdicts=verdicts(None, capture, confirmed_count, levels, options.floors)[1:],
         families=families,
         cautions=(*_cautions(options, undecided_confirmed, len(marked.strangers)), *_of_families(families)),

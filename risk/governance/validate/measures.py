@@ -156,6 +156,7 @@ class LevelRow:
         share: of the portfolio.
         confirmed: how many of them are confirmed.
         rate: the share of them that is confirmed; None for an empty level.
+        of_confirmed: the share of all confirmed that is in it; None where nobody is confirmed.
     """
 
     level: str
@@ -164,6 +165,7 @@ class LevelRow:
     share: float
     confirmed: int
     rate: ConfidenceInterval | None
+    of_confirmed: ConfidenceInterval | None
 
 
 def level_rows(level: Integers, confirmed: Marks, names: Sequence[str]) -> tuple[LevelRow, ...]:
@@ -174,7 +176,14 @@ def level_rows(level: Integers, confirmed: Marks, names: Sequence[str]) -> tuple
 
 def _row(name: str, included: Marks, confirmed: Marks) -> LevelRow:
     entities, hits = int(included.sum()), int((included & confirmed).sum())
-    return LevelRow(name, entities, share=entities / len(included), confirmed=hits, rate=share(hits, entities))
+    return LevelRow(
+        name,
+        entities,
+        share=entities / len(included),
+        confirmed=hits,
+        rate=share(hits, entities),
+        of_confirmed=share(hits, int(confirmed.sum())),
+    )
 
 
 def capture_curve(score: Numbers, confirmed: Marks) -> list[tuple[float, float]]:

@@ -5,17 +5,22 @@ A peer is another bank, another portfolio or another year. Its figures come as p
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import hypot
 from typing import Any, Final
 
 from fivefold.domain.errors import ConfigError
-from fivefold.risk.governance.validate.measures import Capture
+from fivefold.domain.text import nearest
+from fivefold.risk.governance.validate.measures import Capture, LevelRow
 from fivefold.risk.governance.validate.ranking import ConfidenceInterval, Ranking, share
 
 FIGURES = ("gini", "level_gini", "captured", "missed")
 """What is compared: Gini of the total and of the level, and the shares of the confirmed in and below the top levels."""
+BY_LEVEL = ("shares", "conversion")
+"""What is compared of each level: its share of the entities, and of its alerts with an outcome those confirmed."""
+_NAMES = ("name", "ruleset", "kind")
+"""What a file may hold beside figures."""
 
 MOST_CUSTOMERS: Final = 10**12
 """More than any portfolio has; also the greatest number that a figure may be read as."""
@@ -28,7 +33,8 @@ class PeerFigures:
 
     Attributes:
         name: of the peer.
-        figures: by the names of `FIGURES`; an interval whose ends are the estimate is one that was not given.
+        figures: by the names of `FIGURES`, and by `name_at` of `BY_LEVEL` and a level; an interval whose ends are the
+            estimate is one that was not given.
     """
 
     name: str
@@ -40,7 +46,7 @@ class PeerLine:
     """One figure beside a peer's.
 
     Attributes:
-        figure: one of `FIGURES`.
+        figure: its name, as in `PeerFigures`.
         own: what was measured here.
         peer: what the peer says.
         difference: own − peer, with its interval; None where the peer gives no interval.
@@ -53,50 +59,112 @@ class PeerLine:
 
 
 @dataclass(frozen=True)
+class PeerGap:
+    """A figure of a peer that has nothing beside it.
+
+    Attributes:
+        figure: its name, as in `PeerFigures`.
+        peer: what the peer says.
+        why: there is nothing to compare it with.
+    """
+
+    figure: str
+    peer: ConfidenceInterval
+    why: str
+
+
+@dataclass(frozen=True)
 class PeerComparison:
-    """A peer's name, and a line for each figure that both have."""
+    """A peer's name, a line for each figure that both have, and the peer's other figures."""
 
     name: str
     lines: tuple[PeerLine, ...]
+    gaps: tuple[PeerGap, ...] = ()
 
 
-def read_peer_text(text: str, source: str) -> PeerFigures:
+def name_at(figure: str, level: str) -> str:
+    """Name one of the figures `BY_LEVEL` of one level.
+
+    >>> name_at("shares", "high")
+    'shares.high'
+    """
+    return f"{figure}.{level}"
+
+
+def read_peer_text(text: str, source: str, *, lenient: bool = False) -> PeerFigures:
     """Read a peer's figures from the text of a file, as `read_peer` does; ConfigError also where it is not JSON."""
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as problem:
         raise ConfigError(f"{source} cannot be read as JSON: {problem}") from None
-    return read_peer(data, source)
+    return read_peer(data, source, lenient=lenient)
 
 
-def read_peer(data: Any, source: str) -> PeerFigures:
+def read_peer(data: Any, source: str, *, lenient: bool = False) -> PeerFigures:
     """Read a peer's figures from plain data.
 
     Either the JSON of a validation, or `{"name": "...", "gini": {"estimate": 0.7, "low": 0.65, "high": 0.75},
-    "captured": {"hits": 40, "of": 50}}` with any of `FIGURES`.
+    "captured": {"hits": 40, "of": 50}, "shares": {"high": {"hits": 90, "of": 3000}}}` with any of `FIGURES`, and of
+    `BY_LEVEL` by level.
 
     Args:
         data: as JSON gives it.
         source: the file's name, for errors.
+        lenient: pass over what has another name, as in a file that was kept when that was not refused.
 
     Raises:
-        ConfigError: it is neither, or a figure is not a number, out of range or outside its interval.
+        ConfigError: it is neither, or has anything of another name; or a figure is not a number, out of range or
+            outside its interval.
     """
     if not isinstance(data, dict):
-        raise ConfigError(f"{source} holds no figures; it must be a mapping with any of {', '.join(FIGURES)}")
+        raise ConfigError(f"{source} holds no figures; it must be a mapping with any of {_ALL}")
     if data.get("kind") == "validation":
         values = _of_validation(data)
     else:
-        values = {name: data[name] for name in FIGURES if data.get(name) is not None}
+        if not lenient:
+            _refuse_unknown(data, source)
+        values = _written(data, source)
     name = data.get("name") or data.get("ruleset") or source
     figures = {figure: _interval(value, f"{source}: {figure}", figure) for figure, value in values.items()}
     if not figures:
-        raise ConfigError(f"{source} has no figure to compare with; it must have any of {', '.join(FIGURES)}")
+        raise ConfigError(f"{source} has no figure to compare with; it must have any of {_ALL}")
     return PeerFigures(str(name), figures)
 
 
+_ALL = ", ".join((*FIGURES, *BY_LEVEL))
+
+
+def _refuse_unknown(data: Mapping[str, Any], source: str) -> None:
+    known = (*_NAMES, *FIGURES, *BY_LEVEL)
+    unknown = [name for name in data if name not in known]
+    if unknown:
+        near = {name: nearest(name, known) for name in unknown}
+        names = ", ".join(f"{name!r}" + (f" (perhaps {near[name]} is meant)" if near[name] else "") for name in unknown)
+        raise ConfigError(f"{source} has {names}; beside name it may have {_ALL}")
+
+
+def _written(data: Mapping[str, Any], source: str) -> dict[str, Any]:
+    values = {name: data[name] for name in FIGURES if data.get(name) is not None}
+    for figure in BY_LEVEL:
+        by_level = data.get(figure, {})
+        if not isinstance(by_level, dict):
+            raise ConfigError(
+                f'{source}: {figure} must be a mapping of levels, such as {{"high": {{"hits": 9, "of": 90}}}}'
+            )
+        values |= {name_at(figure, level): value for level, value in by_level.items() if value is not None}
+    return values
+
+
 def _of_validation(data: Mapping[str, Any]) -> dict[str, Any]:
-    figures: dict[str, Any] = {}
+    levels = data.get("levels")
+    rows = [row for row in levels if isinstance(row, dict)] if isinstance(levels, list | tuple) else []
+    counts = [row.get("entities") for row in rows]
+    of = sum(count for count in counts if isinstance(count, int))
+    figures: dict[str, Any] = {
+        name_at("shares", str(row.get("level"))): {"hits": count, "of": of}
+        for row, count in zip(rows, counts, strict=True)
+        if of
+    }
     for name, part, figure in (
         ("gini", "ranking", "gini"),
         ("level_gini", "level_ranking", "gini"),
@@ -109,8 +177,13 @@ def _of_validation(data: Mapping[str, Any]) -> dict[str, Any]:
     return figures
 
 
+def is_share(figure: str) -> bool:
+    """Tell whether a figure is a share, from 0 to 1; the others are Ginis."""
+    return figure not in {"gini", "level_gini"}
+
+
 def _interval(value: Any, where: str, figure: str) -> ConfidenceInterval:
-    least = -1.0 if "gini" in figure else 0.0
+    least = 0.0 if is_share(figure) else -1.0
     if isinstance(value, dict) and {"hits", "of"} <= value.keys() and least == 0:
         hits, of = value["hits"], value["of"]
         whole = all(isinstance(each, int) and not isinstance(each, bool) for each in (hits, of))
@@ -138,30 +211,51 @@ def _interval(value: Any, where: str, figure: str) -> ConfidenceInterval:
     return ConfidenceInterval(middle, low, high)
 
 
+OwnFigures = Mapping[str, ConfidenceInterval | str]
+"""One's own figures by their names, as in `PeerFigures`; a text says why there is none."""
+
+SEVERAL: Final = "the totals of several rulesets are different numbers"
+_NOBODY: Final = "nobody who was judged is confirmed, or everybody is"
+
+
 def compare_with_peer(
-    peer: PeerFigures | None, ranking: Ranking | None, level_ranking: Ranking | None, capture: Capture | None
+    peer: PeerFigures | None,
+    ranking: Ranking | None,
+    level_ranking: Ranking | None,
+    capture: Capture | None,
+    levels: Sequence[LevelRow] = (),
 ) -> PeerComparison | None:
-    """Put each figure that both have beside the peer's, in the order of `FIGURES`; None without a peer."""
+    """Put each figure that both have beside the peer's; None without a peer. *levels* are those of the entities."""
     if peer is None:
         return None
-    own = {
-        "gini": None if ranking is None else ranking.gini,
-        "level_gini": None if level_ranking is None else level_ranking.gini,
-        "captured": None if capture is None else capture.captured,
-        "missed": None if capture is None else capture.missed,
+    no_total = _NOBODY if level_ranking is None else SEVERAL
+    of = sum(row.entities for row in levels)
+    shares = {name_at("shares", row.level): share(row.entities, of) for row in levels}
+    own: dict[str, ConfidenceInterval | str] = {
+        "gini": no_total if ranking is None else ranking.gini,
+        "level_gini": _NOBODY if level_ranking is None else level_ranking.gini,
+        "captured": _NOBODY if capture is None else capture.captured,
+        "missed": _NOBODY if capture is None else capture.missed,
+        "conversion": "a validation of files counts no alerts",
     }
-    return figures_beside(peer, own)
+    return figures_beside(peer, own | {name: each for name, each in shares.items() if each is not None})
 
 
-def figures_beside(peer: PeerFigures, own: Mapping[str, ConfidenceInterval | None]) -> PeerComparison:
-    """Put each figure that both have beside the peer's; *own* has them by the names of `FIGURES`."""
-    lines = []
-    for figure in FIGURES:
-        mine, theirs = own.get(figure), peer.figures.get(figure)
-        if mine is not None and theirs is not None:
-            has_interval = theirs.low < theirs.high
-            lines.append(PeerLine(figure, mine, theirs, independent_difference(mine, theirs) if has_interval else None))
-    return PeerComparison(peer.name, tuple(lines))
+def figures_beside(peer: PeerFigures, own: OwnFigures) -> PeerComparison:
+    """Put each figure that both have beside the peer's, in the order of `FIGURES` and then by level.
+
+    Of a figure by level that is not in *own* the reason is what *own* has for the figure of no level.
+    """
+    lines, gaps = list[PeerLine](), list[PeerGap]()
+    for figure in sorted(peer.figures, key=lambda name: FIGURES.index(name) if name in FIGURES else len(FIGURES)):
+        theirs, (kind, _, level) = peer.figures[figure], figure.partition(".")
+        mine = own.get(figure, own.get(kind, f"there is no level {level} here"))
+        if isinstance(mine, str):
+            gaps.append(PeerGap(figure, theirs, mine))
+            continue
+        has_interval = theirs.low < theirs.high
+        lines.append(PeerLine(figure, mine, theirs, independent_difference(mine, theirs) if has_interval else None))
+    return PeerComparison(peer.name, tuple(lines), tuple(gaps))
 
 
 def independent_difference(first: ConfidenceInterval, second: ConfidenceInterval) -> ConfidenceInterval:

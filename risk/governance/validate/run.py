@@ -208,7 +208,7 @@ def validate(
         additions=measured.additions,
         singles=measured.singles,
         other=None if other is None else _compared(assessments, other, ranked, confirmed, options),
-        peer=compare_with_peer(options.peer, measured.ranking, measured.level_ranking, capture),
+        peer=compare_with_peer(options.peer, measured.ranking, measured.level_ranking, capture, levels),
         stability=() if reference is None else stability_indices(reference, assessments),
         verdicts=verdicts(measured.ranking, capture, population.confirmed, levels, options.floors),
         failures=failures(assessments),

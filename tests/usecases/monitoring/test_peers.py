@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.risk.governance.validate import measures
 from fivefold.risk.governance.validate.measures import Measure
-from fivefold.risk.governance.validate.peers import independent_difference, read_peer_text
+from fivefold.risk.governance.validate.peers import SEVERAL, independent_difference, read_peer_text
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.events import PeerFile
 from fivefold.usecases.audit.verify import verify
@@ -93,6 +93,38 @@ def test_figures_are_those_of_the_report_beside_those_of_the_file(
     assert not [title for title in titles if "Beside" in title and "North" not in title]
 
 
+def test_shares_and_conversion_are_compared_by_level_and_what_cannot_be_says_why(
+    bank: Planted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measures, "LEAST_CONFIRMED", 3)
+    result = validated(bank)
+    levels = {level["level"]: level for level in result.report["groups"][0]["levels"]}
+    share = {"hits": 10, "of": 100}
+    north = {"name": "North", "shares": {"low": share, "severe": share}, "conversion": {"high": share, "medium": 0.2}}
+    made, _ = attach_peer(bank.context.at(NOW), result.id, "north.json", json.dumps(north))
+    lines = {line.figure: line for line in made.figures}
+    ended = sum(level["ended"] for level in levels.values())
+    assert lines["shares.low"].own.estimate == levels["low"]["ended"] / ended
+    assert lines["shares.low"].difference is not None
+    gaps = {gap.figure: gap.why for gap in made.not_compared}
+    assert gaps["shares.severe"] == "there is no level severe here"
+    assert {*lines, *gaps} == {"shares.low", "shares.severe", "conversion.high", "conversion.medium"}
+    for name in ("high", "medium"):
+        conversion = Measure(**levels[name]["conversion"])
+        figure = f"conversion.{name}"
+        if conversion.interval is None:
+            assert gaps[figure] == f"too few here: {conversion.of}, where 50 are needed"
+        else:
+            assert lines[figure].own == conversion.interval
+    sections = validation_sections(1, "why", result.report, [made.comparison]).sections
+    table = next(section.table for section in sections if section.title == "Beside the figures of North")
+    assert table is not None
+    assert ["share of the level severe", "not compared"] in [row[:2] for row in table.rows]
+    shown = next(section.table for section in sections if section.title == "Levels and alerts, all")
+    assert shown is not None
+    assert shown.columns[-2:] == ["of all alerts opened", "of all confirmed"]
+
+
 def test_of_several_rulesets_there_is_no_gini_of_the_total() -> None:
     measured = {"of": 60, "answer": "measured", "estimate": 0.5, "low": 0.4, "high": 0.6}
     few = {"of": 3, "answer": "too few", "estimate": None, "low": None, "high": None}
@@ -100,13 +132,16 @@ def test_of_several_rulesets_there_is_no_gini_of_the_total() -> None:
         "ruleset": None,
         "ranked": {"gini": measured, "level_gini": measured},
         "caught": {"captured": measured, "missed": few},
+        "levels": [],
     }
     one = [overall, {"ruleset": "retail"}, {"ruleset": "retail"}]
-    assert {name for name, figure in own_figures(one).items() if figure is not None} == {
+    assert {name for name, figure in own_figures(one).items() if not isinstance(figure, str)} == {
         "gini", "level_gini", "captured",
     }  # fmt: skip
-    assert "gini" not in own_figures([*one, {"ruleset": "companies"}])
-    assert own_figures([{**overall, "ranked": {"gini": few}}])["level_gini"] is None, "a report of before has none"
+    assert own_figures([*one, {"ruleset": "companies"}])["gini"] == SEVERAL
+    of_before = own_figures([{**overall, "ranked": {"gini": few}}])
+    assert of_before["level_gini"] == "it was not measured then"
+    assert of_before["gini"] == "too few here: 3, where 50 are needed"
 
 
 @pytest.mark.parametrize(
@@ -116,6 +151,8 @@ def test_of_several_rulesets_there_is_no_gini_of_the_total() -> None:
         ("north.json", "[" * 100_000, "north.json cannot be read as JSON"),
         ("north.json", "[]", "north.json holds no figures"),
         ("north.json", '{"name": "North"}', "north.json has no figure to compare with"),
+        ("north.json", '{"gini": 0.5, "captued": 0.5}', "'captued' .perhaps captured is meant"),
+        ("north.json", '{"shares": 0.5}', "shares must be a mapping of levels"),
         ("north.json", '{"gini": NaN}', "it must lie in its interval"),
         ("north.json", '{"gini": 3}', "it must lie in its interval"),
         ("north.json", '{"gini": 1' + 400 * "0" + "}", "gini is no figure"),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fivefold.domain.errors import ConfigError
+from fivefold.risk.governance.validate.measures import level_rows
 from fivefold.risk.governance.validate.peers import (
     PeerFigures,
     compare_with_peer,
@@ -29,9 +30,12 @@ def test_figures_are_read_from_a_validation_and_from_what_a_person_wrote() -> No
         "ranking": {"gini": GINI},
         "level_ranking": None,
         "capture": {"captured": GINI, "missed": GINI},
+        "levels": [{"level": "low", "entities": 30}, {"level": "high", "entities": 10}],
     }
     interval = ConfidenceInterval(0.6, 0.5, 0.7)
-    assert read_peer(validation, "f") == PeerFigures("theirs", dict.fromkeys(("gini", "captured", "missed"), interval))
+    shares = {"shares.low": share(30, 40), "shares.high": share(10, 40)}
+    read = dict.fromkeys(("gini", "captured", "missed"), interval) | shares
+    assert read_peer(validation, "f") == PeerFigures("theirs", read)
     written = read_peer({"name": "North", "gini": 0.6, "captured": {"hits": 40, "of": 50}}, "f")
     assert written.name == "North"
     assert written.figures == {"gini": ConfidenceInterval(0.6, 0.6, 0.6), "captured": share(40, 50)}
@@ -52,6 +56,10 @@ def test_figures_are_read_from_a_validation_and_from_what_a_person_wrote() -> No
         {"captured": {"hits": 0, "of": 0}},
         {"captured": {"hits": 1.5, "of": 4}},
         {"gini": float("nan")},
+        {"gini": 0.5, "captued": 0.5},
+        {"gini": 0.5, "shares": 0.2},
+        {"shares": {"high": 2}},
+        {"conversion": {"high": {"hits": 3, "of": 2}}},
     ],
 )
 def test_what_is_no_figure_is_refused(wrong: Any) -> None:
@@ -69,6 +77,27 @@ def test_figures_that_both_have_are_compared_and_no_others() -> None:
     assert (line.figure, line.own.estimate, line.peer.estimate) == ("gini", 0.6, 0.5)
     assert line.difference is not None
     assert line.difference.low < 0 < line.difference.estimate < line.difference.high
+
+
+def test_what_has_another_name_is_named_with_the_nearest_unless_it_was_kept_before() -> None:
+    written = {"name": "North", "gini": 0.5, "captued": 0.5, "zzz": 1}
+    with pytest.raises(ConfigError, match=r"f has 'captued' \(perhaps captured is meant\), 'zzz'; beside name it may"):
+        read_peer(written, "f")
+    assert set(read_peer(written, "f", lenient=True).figures) == {"gini"}
+
+
+def test_shares_by_level_are_compared_and_what_has_nothing_beside_it_says_why() -> None:
+    peer = read_peer({"shares": {"low": 0.7, "severe": 0.1}, "conversion": {"low": 0.2}, "captured": 0.5}, "f")
+    levels = level_rows(np.array([1, 1, 2, 1]), np.array([False, False, True, False]), ["low", "high"])
+    found = compare_with_peer(peer, None, None, None, levels)
+    assert found is not None
+    assert [(line.figure, line.own.estimate) for line in found.lines] == [("shares.low", 0.75)]
+    assert {gap.figure: gap.why for gap in found.gaps} == {
+        "captured": "nobody who was judged is confirmed, or everybody is",
+        "shares.severe": "there is no level severe here",
+        "conversion.low": "a validation of files counts no alerts",
+    }
+    assert [row.of_confirmed for row in levels] == [share(0, 1), share(1, 1)]
 
 
 def test_a_figure_without_an_interval_gives_no_interval_of_the_difference() -> None:
