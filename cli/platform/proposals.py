@@ -260,6 +260,10 @@ def settings(
     challenge_days: Annotated[
         int | None, typer.Option("--challenge-days", help="Days after which a challenge of an assessment is due.")
     ] = None,
+    lowest_alerts: Annotated[
+        int | None,
+        typer.Option("--lowest-alerts", help="Percent of the alerts that may be at the lowest level."),
+    ] = None,
     outbox_days: OutboxDays = None,
     deliveries_days: DeliveriesDays = None,
     reports_days: ReportsDays = None,
@@ -284,6 +288,7 @@ def settings(
         programs_lower_levels=programs_lower_levels,
         two_people_promote=two_people_promote,
         challenge_days=challenge_days,
+        lowest_alert_percent=lowest_alerts,
         outbox_days=outbox_days,
         deliveries_days=deliveries_days,
         reports_days=reports_days,

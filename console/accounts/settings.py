@@ -12,6 +12,7 @@ from fivefold.usecases.changes import asks
 SETTINGS: Final = "/console/administration/settings"
 NUMBERS: Final = {
     "override_cap_percent": "Largest share of customers that overrides may keep below the rules, in percent",
+    "lowest_alert_percent": "Share of alerts at the lowest level above which a revalidation is asked for, in percent",
     "minimum_coverage_percent": "Share of a ruleset's rules and cases that examples must reach, in percent",
     "retention_days": "Days after which a customer may be erased",
     "outbox_days": "Days after which events that were sent are removed (at least 30; 0: never)",

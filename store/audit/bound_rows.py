@@ -144,7 +144,7 @@ _ALL = (
             "organisation_id", "levels", "locked_us", "base_currency", "override_cap_percent", "retention_days",
             "minimum_coverage_percent", "programs_lower_levels", "two_people_promote", "sole_operator_us",
             "challenge_days", "outbox_days", "deliveries_days", "reports_days",
-            "assessments_days", "flows_days",
+            "assessments_days", "flows_days", "lowest_alert_percent",
         ),
         primary=("organisation_id",),
         entities=(),

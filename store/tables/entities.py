@@ -58,6 +58,7 @@ class OrganisationSettings(Base):
         two_people_promote: a value model becomes champion only after another person approved it.
         sole_operator_us: since when one person may approve what they proposed; None if two people are needed.
         challenge_days: within which a challenge is due; None for the default.
+        lowest_alert_percent: of the alerts that may be at the lowest level; None for the default.
         outbox_days: after which events are removed, and likewise for the other kinds; None to keep them for good.
     """
 
@@ -79,6 +80,7 @@ class OrganisationSettings(Base):
     reports_days: Mapped[int | None] = mapped_column(Integer)
     assessments_days: Mapped[int | None] = mapped_column(Integer)
     flows_days: Mapped[int | None] = mapped_column(Integer)
+    lowest_alert_percent: Mapped[int | None] = mapped_column(Integer)
     salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 

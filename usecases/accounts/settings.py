@@ -21,6 +21,8 @@ MOST_RETENTION_DAYS = 36_525
 """A hundred years."""
 CHALLENGE_DAYS, MOST_CHALLENGE_DAYS = 30, 365
 """The default and the largest number of days after which a challenge is due."""
+LOWEST_ALERT_PERCENT = 25
+"""What a modest share of alerts at the lowest level is where the organisation says nothing; the number is ours."""
 FOR_GOOD = 0
 """Instead of days: nothing of this kind is removed. This is the default."""
 FEWEST_DAYS = {"outbox_days": 30, "deliveries_days": 7, "reports_days": 92, "assessments_days": 92, "flows_days": 92}
@@ -31,6 +33,7 @@ FEWEST_DAYS = {"outbox_days": 30, "deliveries_days": 7, "reports_days": 92, "ass
 class Settings:
     """The settings; levels and base currency cannot change any more from `locked_at` on.
 
+    `lowest_alert_percent`: a larger share of the alerts at the lowest level asks for a revalidation.
     `programs_lower_levels`: programs may undo what holds a level up without a second person. `two_people_promote`: a
     value model becomes champion once one person proposed it and another approved. `sole_operator_since`: since when one
     person may approve what they proposed; null if two people are needed. `outbox_days`, `deliveries_days`,
@@ -47,6 +50,7 @@ class Settings:
         programs_lower_levels: programs may undo what holds a level up without a second person.
         two_people_promote: a value model becomes champion once one person proposed it and another approved.
         challenge_days: after this many days a challenge of an assessment is due.
+        lowest_alert_percent: the share of alerts at the lowest level above which a revalidation is asked for.
         outbox_days: after this many days sent events are removed, and likewise ended deliveries, reports, inputs of
             assessments, and inputs of runs of flows; `FOR_GOOD` for never.
     """
@@ -66,6 +70,7 @@ class Settings:
     reports_days: int = FOR_GOOD
     assessments_days: int = FOR_GOOD
     flows_days: int = FOR_GOOD
+    lowest_alert_percent: int = LOWEST_ALERT_PERCENT
 
 
 def settings_of(session: Session, organisation_id: int) -> Settings:
@@ -86,12 +91,17 @@ def _settings(row: OrganisationSettings) -> Settings:
         programs_lower_levels=row.programs_lower_levels,
         two_people_promote=row.two_people_promote,
         challenge_days=_challenge_days(row),
+        lowest_alert_percent=_lowest_alert_percent(row),
         **_removal_days(row),
     )
 
 
 def _removal_days(row: OrganisationSettings) -> dict[str, int]:
     return {name: getattr(row, name) or FOR_GOOD for name in FEWEST_DAYS}
+
+
+def _lowest_alert_percent(row: OrganisationSettings) -> int:
+    return LOWEST_ALERT_PERCENT if row.lowest_alert_percent is None else row.lowest_alert_percent
 
 
 def _challenge_days(row: OrganisationSettings) -> int:
@@ -165,6 +175,7 @@ class SettingsChange:
     reports_days: int | None = None
     assessments_days: int | None = None
     flows_days: int | None = None
+    lowest_alert_percent: int | None = None
 
 
 def change_settings_in(session: Session, context: Context, change: SettingsChange) -> Settings:
@@ -200,6 +211,7 @@ def check_values(change: SettingsChange) -> None:
         ("retention_days", 0, MOST_RETENTION_DAYS),
         ("minimum_coverage_percent", 0, 100),
         ("challenge_days", 1, MOST_CHALLENGE_DAYS),
+        ("lowest_alert_percent", 0, 100),
     ):
         value = getattr(change, name)
         if value is not None and (type(value) is not int or not least <= value <= most):
@@ -304,5 +316,6 @@ def _audit_fields(row: OrganisationSettings) -> dict[str, object]:
         "programs_lower_levels": row.programs_lower_levels,
         "two_people_promote": row.two_people_promote,
         "challenge_days": _challenge_days(row),
+        "lowest_alert_percent": _lowest_alert_percent(row),
         **_removal_days(row),
     }

@@ -116,7 +116,7 @@ def _groups(groups: Sequence[Plain]) -> ReportSection:
                 f"{ranked['entities']:,}",
                 f"{ranked['confirmed']:,}",
                 _measure(ranked["gini"]),
-                _measure(ranked["level_gini"]) if "level_gini" in ranked else "not measured then",
+                _measure_then(ranked, "level_gini", percent=False),
                 f"{caught['confirmed']:,}",
                 _measure(caught["captured"], percent=True),
                 _measure(caught["missed"], percent=True),
@@ -145,16 +145,22 @@ def _levels(group: Plain) -> ReportSection:
             f"{level['alerts_confirmed']:,}",
             _measure(level["conversion"], percent=True),
             _measure(level["false_positives"], percent=True),
+            *(_measure_then(level, name) for name in ("of_alerts", "of_confirmed")),
         ]
         for level in group["levels"]
     ]
     columns = [
         "level", "at the beginning", "at the end", "overrides too", "confirmed", "alerts opened", "open", "decided",
-        "confirmed alerts", "conversion", "false positives",
+        "confirmed alerts", "conversion", "false positives", "of all alerts opened", "of all confirmed",
     ]  # fmt: skip
     statuses = ", ".join(f"{count:,} {status}" for status, count in group["statuses"].items())
     words = f"Levels are those of the rules, overrides apart. At the end: {statuses or 'nobody'}."
     return ReportSection(f"Levels and alerts, {_name(group)}", words, ReportTable(columns, rows))
+
+
+def _measure_then(figures: Plain, name: str, *, percent: bool = True) -> str:
+    """Write a measure that validations from before it was measured lack."""
+    return _measure(figures[name], percent=percent) if name in figures else "not measured then"
 
 
 def _measure(measure: Plain, *, percent: bool = False) -> str:

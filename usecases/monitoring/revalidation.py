@@ -18,6 +18,7 @@ from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
 from fivefold.store.monitoring.revalidation import Reviews, change_numbered, changes_of, run_numbered
 from fivefold.store.tables.events import MaterialChange
 from fivefold.usecases.accounts.second_person import refuse_same_person
+from fivefold.usecases.accounts.settings import LOWEST_ALERT_PERCENT
 from fivefold.usecases.monitoring.people import OverrideFigures
 from fivefold.usecases.monitoring.version_groups import VersionGroup
 from fivefold.usecases.shared.context import Context
@@ -28,8 +29,11 @@ GUIDE = "Customer Risk Scoring Model Guide for EU Banks 2025"
 INDEX = "Siddiqi, Credit Risk Scorecards (2006)"
 OWN_CAP = "the organisation's cap on overrides; 10 % in the guide"
 
+OWN_BOUND = f"the organisation's bound; {LOWEST_ALERT_PERCENT} % unless it sets another, as the guide says: modest"
+
 GINI, MISSES, DRIFT, OVERRIDES, REVIEW, CHANGE = "gini", "misses", "drift", "overrides", "review", "material change"
-TRIGGERS = (GINI, MISSES, DRIFT, OVERRIDES, REVIEW, CHANGE)
+LOWEST = "lowest level alerts"
+TRIGGERS = (GINI, MISSES, DRIFT, LOWEST, OVERRIDES, REVIEW, CHANGE)
 
 REACHED, NOT_REACHED, UNKNOWN = "reached", "not reached", "unknown"
 EVERYTHING = "overall"
@@ -62,8 +66,16 @@ class RevalidationTrigger:
     sure: bool
 
 
-def measured_triggers(groups: Iterable[VersionGroup], overrides: OverrideFigures) -> list[RevalidationTrigger]:
-    """Compare measures with their limits; of versions those by which an entity had its level at the end."""
+def measured_triggers(
+    groups: Iterable[VersionGroup], overrides: OverrideFigures, lowest_alert_percent: int = LOWEST_ALERT_PERCENT
+) -> list[RevalidationTrigger]:
+    """Compare measures with their limits; of versions those by which an entity had its level at the end.
+
+    Args:
+        groups: the figures of all rulesets together, and of each version.
+        overrides: with the organisation's cap.
+        lowest_alert_percent: of the alerts that may be at the lowest level.
+    """
     triggers: list[RevalidationTrigger] = []
     floors = AcceptanceLimits()
     for group in groups:
@@ -73,6 +85,8 @@ def measured_triggers(groups: Iterable[VersionGroup], overrides: OverrideFigures
         below = f"a Gini below {floors.recalibrate:.2f}"
         above = f"more than {floors.misses:.0%} of the confirmed below the upper levels"
         shifted = f"a population stability index of {SHIFTED} or more"
+        modest = f"more than {lowest_alert_percent} % of the alerts at the lowest level, {group.levels[0].level}"
+        of_alerts, bound = group.levels[0].of_alerts, lowest_alert_percent / 100
         index = group.drift.index
         triggers += [
             _measure_trigger(GINI, of, group.ranked.gini, floors.recalibrate, below),
@@ -87,15 +101,18 @@ def measured_triggers(groups: Iterable[VersionGroup], overrides: OverrideFigures
                 answer=_answer(None if index is None else index >= SHIFTED),
                 sure=True,
             ),
+            _measure_trigger(LOWEST, of, of_alerts, bound, modest, OWN_BOUND),
         ]
     return [*triggers, _overrides(overrides)]
 
 
-def _measure_trigger(name: str, of: str, measure: Measure, limit: float, rule: str) -> RevalidationTrigger:
+def _measure_trigger(
+    name: str, of: str, measure: Measure, limit: float, rule: str, source: str = GUIDE
+) -> RevalidationTrigger:
     interval = measure.interval
     if interval is None:
         return RevalidationTrigger(
-            name=name, about=of, figure=None, limit=limit, rule=rule, source=GUIDE, answer=UNKNOWN, sure=True
+            name=name, about=of, figure=None, limit=limit, rule=rule, source=source, answer=UNKNOWN, sure=True
         )
     beyond, sure = answer_by_interval(interval, lambda value: value < limit if name == GINI else value > limit)
     return RevalidationTrigger(
@@ -104,7 +121,7 @@ def _measure_trigger(name: str, of: str, measure: Measure, limit: float, rule: s
         figure=interval.estimate,
         limit=limit,
         rule=rule,
-        source=GUIDE,
+        source=source,
         answer=_answer(beyond),
         sure=sure,
     )

@@ -176,7 +176,10 @@ def _report(
         period,
         settings.override_cap_percent,
     )
-    triggers = [*measured_triggers(groups, overrides), *_triggers_now(session, organisation_id, now_us)]
+    triggers = [
+        *measured_triggers(groups, overrides, settings.lowest_alert_percent),
+        *_triggers_now(session, organisation_id, now_us),
+    ]
     return {
         "form": FORM,
         **asdict(period),

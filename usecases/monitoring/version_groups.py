@@ -98,6 +98,8 @@ class LevelFigures:
         without_outcome: closed without a word, and so in no share.
         conversion: confirmed, as a share of those with an outcome.
         false_positives: not confirmed, as a share of the same.
+        of_alerts: opened, as a share of the alerts that were opened in the period.
+        of_confirmed: confirmed, as a share of all who were confirmed.
     """
 
     level: str
@@ -113,6 +115,8 @@ class LevelFigures:
     without_outcome: int
     conversion: Measure
     false_positives: Measure
+    of_alerts: Measure
+    of_confirmed: Measure
 
 
 @dataclass(frozen=True)
@@ -250,22 +254,34 @@ def _levels(
     slots.append((NO_LEVEL, there & pl.col("level").is_null(), there & pl.col("rules_level").is_null()))
     if version is None:
         slots.append((UNASSESSED, ~there, ~there))
+    opened = len(alerts.filter(_begun(history)))
     return [
         _level(
             name,
             (len(sides[0].filter(by_rules)), len(sides[1].filter(by_rules)), len(sides[1].filter(in_level))),
-            len(confirmed.filter(in_level)),
-            alerts.filter(in_level),
+            (len(confirmed.filter(in_level)), len(confirmed)),
+            (alerts.filter(in_level), opened),
             history,
         )
         for name, in_level, by_rules in slots
     ]
 
 
+def _begun(history: LevelHistory) -> pl.Expr:
+    """Tell which alerts were opened in the period."""
+    return pl.col("opened_us") >= history.period.from_us
+
+
 def _level(
-    name: str, entities: tuple[int, int, int], confirmed: int, alerts: pl.DataFrame, history: LevelHistory
+    name: str,
+    entities: tuple[int, int, int],
+    confirmed: tuple[int, int],
+    alerts_of: tuple[pl.DataFrame, int],
+    history: LevelHistory,
 ) -> LevelFigures:
-    begun = pl.col("opened_us") >= history.period.from_us
+    """Count one level: its confirmed and its alerts, each with how many there are at all levels."""
+    alerts, opened_anywhere = alerts_of
+    opened = len(alerts.filter(_begun(history)))
     decided = alerts.filter(pl.col("decided_us") >= history.period.from_us)
     hits, misses, silent = (
         int((decided["answer"] == answer).sum()) for answer in (CONFIRMED, NOT_CONFIRMED, WITHOUT_OUTCOME)
@@ -276,8 +292,8 @@ def _level(
         began=began,
         ended=ended,
         held=in_force,
-        confirmed=confirmed,
-        opened=len(alerts.filter(begun)),
+        confirmed=confirmed[0],
+        opened=opened,
         open=int((alerts["answer"] == OPEN).sum()),
         decided=len(decided),
         alerts_confirmed=hits,
@@ -285,6 +301,8 @@ def _level(
         without_outcome=silent,
         conversion=share_measure(hits, hits + misses),
         false_positives=share_measure(misses, hits + misses),
+        of_alerts=share_measure(opened, opened_anywhere),
+        of_confirmed=share_measure(*confirmed),
     )
 
 

@@ -39,6 +39,7 @@ class SettingsGiven(RequestModel):
     reports_days: Annotated[int, Field(ge=0, le=settings.MOST_RETENTION_DAYS), WHOLE] | None = None
     assessments_days: Annotated[int, Field(ge=0, le=settings.MOST_RETENTION_DAYS), WHOLE] | None = None
     flows_days: Annotated[int, Field(ge=0, le=settings.MOST_RETENTION_DAYS), WHOLE] | None = None
+    lowest_alert_percent: Annotated[int, Field(ge=0, le=100), WHOLE] | None = None
     reason: ReasonIfAny = ""
 
 

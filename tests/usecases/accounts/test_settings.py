@@ -139,6 +139,7 @@ def test_settings_are_changed_one_by_one(engine: Engine, ana: Actor) -> None:
         {"retention_days": 36_526},
         {"challenge_days": 0},
         {"challenge_days": 366},
+        {"lowest_alert_percent": 101},
         {"outbox_days": 29},
         {"deliveries_days": 6},
         {"reports_days": 36_526},
@@ -161,7 +162,7 @@ def test_who_settled_what_is_recorded(engine: Engine, ana: Actor) -> None:
     first = {"levels": ["a", "b", "c"], "base_currency": "EUR", "override_cap_percent": 10, "retention_days": 1826,
              "minimum_coverage_percent": 80, "programs_lower_levels": False, "two_people_promote": False,
              "challenge_days": 30, "outbox_days": 0, "deliveries_days": 0, "reports_days": 0,
-             "assessments_days": 0, "flows_days": 0}  # fmt: skip
+             "assessments_days": 0, "flows_days": 0, "lowest_alert_percent": 25}  # fmt: skip
     second = {**first, "override_cap_percent": 5}
     number = str(ana.organisation_id)
     assert audited(engine) == [

@@ -24,9 +24,11 @@ from fivefold.usecases.monitoring.revalidation import (  # fmt: skip
     GINI,
     GUIDE,
     KINDS,
+    LOWEST,
     MISSES,
     NOT_REACHED,
     OVERRIDES,
+    OWN_BOUND,
     REACHED,
     REVIEW,
     TRIGGERS,
@@ -42,7 +44,13 @@ from fivefold.usecases.monitoring.revalidation import (  # fmt: skip
     worst,
 )
 from fivefold.usecases.monitoring.validate import validate_levels
-from fivefold.usecases.monitoring.version_groups import CaptureMeasures, LevelDrift, RankingMeasures, VersionGroup
+from fivefold.usecases.monitoring.version_groups import (
+    CaptureMeasures,
+    LevelDrift,
+    LevelFigures,
+    RankingMeasures,
+    VersionGroup,
+)
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from tests.store.audits import bind_unnamed
@@ -71,6 +79,12 @@ def measure(estimate: float, spread: float = 0.0) -> Measure:
     return Measure(of=60, answer=MEASURED, estimate=estimate, low=estimate - spread, high=estimate + spread)
 
 
+def level(name: str, of_alerts: Measure) -> LevelFigures:
+    counts = ("began", "ended", "held", "confirmed", "opened", "open", "decided", "alerts_confirmed", "not_confirmed")
+    shares = {"conversion": FEW, "false_positives": FEW, "of_confirmed": FEW, "of_alerts": of_alerts}
+    return LevelFigures(level=name, without_outcome=0, **dict.fromkeys(counts, 0), **shares)
+
+
 def group(gini: Measure = FEW, missed: Measure = FEW, index: float | None = None, **more: Any) -> VersionGroup:
     ranked = RankingMeasures(entities=100, confirmed=60, known=0, under_way=0, gini=gini, level_gini=FEW)
     caught = CaptureMeasures(
@@ -89,7 +103,7 @@ def group(gini: Measure = FEW, missed: Measure = FEW, index: float | None = None
         version=more.get("version"),
         ranked=ranked,
         caught=caught,
-        levels=(),
+        levels=(level("low", more.get("of_alerts", FEW)), level("high", FEW)),
         drift=drift,
         statuses={},
     )
@@ -111,6 +125,21 @@ def test_gini_below_the_alarm(gini: float, answer: str) -> None:
 def test_more_misses_than_the_guide_lets_pass(missed: float, answer: str) -> None:
     trigger = found(MISSES, group(missed=measure(missed)))
     assert (trigger.answer, trigger.figure, trigger.limit, trigger.source) == (answer, missed, 0.20, GUIDE)
+
+
+@pytest.mark.parametrize(
+    ("of_alerts", "percent", "answer"),
+    [(0.2501, 25, REACHED), (0.25, 25, NOT_REACHED), (0.25, 20, REACHED), (None, 25, UNKNOWN)],
+)
+def test_more_alerts_at_the_lowest_level_than_the_organisation_lets_pass(
+    of_alerts: float | None, percent: int, answer: str
+) -> None:
+    groups = [group(of_alerts=FEW if of_alerts is None else measure(of_alerts))]
+    (trigger,) = [each for each in measured_triggers(groups, NONE, percent) if each.name == LOWEST]
+    assert (trigger.answer, trigger.figure, trigger.limit, trigger.source) == (
+        answer, of_alerts, percent / 100, OWN_BOUND,
+    )  # fmt: skip
+    assert trigger.rule == f"more than {percent} % of the alerts at the lowest level, low"
 
 
 def test_what_may_be_chance_is_told() -> None:
