@@ -152,6 +152,7 @@ class Summary:
         self.currencies: set[str] = set()
         self._segments: dict[str, list[float]] = {segment: [0.0, 0.0, 0.0] for segment in SEGMENTS}
         self._moves: dict[tuple[str, str], int] = {}
+        self._new: dict[str, int] = {}
         self._falls: pl.DataFrame | None = None
 
     def add(self, batch: "ScoredBatch") -> None:
@@ -164,7 +165,10 @@ class Summary:
         for category, *figures in sums.iter_rows():
             self._segments[category] = [a + b for a, b in zip(self._segments[category], figures, strict=True)]
         if "move" in batch.table.columns:
-            self._add_moves(batch.table.select(_OF_MOVES).drop_nulls())
+            table = batch.table.select(_OF_MOVES)
+            self._add_moves(table.filter(pl.col("move").is_not_null()))
+            for now, customers in table.filter(pl.col("move").is_null()).group_by("category").len().iter_rows():
+                self._new[now] = self._new.get(now, 0) + customers
 
     def _add_moves(self, table: pl.DataFrame) -> None:
         for before, now, customers in table.group_by("category_before", "category").len().iter_rows():
@@ -219,6 +223,8 @@ class Summary:
     def show_moves(self, before: int, as_of: int, cut_points: Sequence[float]) -> None:
         """Print how customers moved between segments, and who fell furthest."""
         rows = [[source, *(f"{self._moves.get((source, target), 0):,}" for target in SEGMENTS)] for source in SEGMENTS]
+        if self._new:
+            rows.append(["new since", *(f"{self._new.get(target, 0):,}" for target in SEGMENTS)])
         echo()
         title = f"Segments: {day_text(before)} (rows) to {day_text(as_of)} (columns)"
         show_table(title, ("", *SEGMENTS), rows)

@@ -207,7 +207,13 @@ def test_moves_are_told(home: Home, tmp_path: Path) -> None:
     known = moved.drop_nulls("move")
     title = f"Segments: {EARLIER} (rows) to {AS_OF} (columns)"
     counts = {(old, new): n for old, new, n in known.group_by("category_before", "category").len().iter_rows()}
-    assert cells(out, title) == [[old, *(str(counts.get((old, new), 0)) for new in SEGMENTS)] for old in SEGMENTS]
+    since = dict(moved.filter(pl.col("move").is_null()).group_by("category").len().iter_rows())
+    matrix = cells(out, title)
+    assert matrix == [
+        *([old, *(str(counts.get((old, new), 0)) for new in SEGMENTS)] for old in SEGMENTS),
+        ["new since", *(str(since.get(new, 0)) for new in SEGMENTS)],
+    ]
+    assert sum(int(cell) for row in matrix for cell in row[1:]) == len(moved), "every customer stands in it"
     falls = known.filter(pl.col("move") < 0).sort("move", "user_id").head(SHOWN_FALLS)
     assert [row[0] for row in cells(out, "The largest falls")] == falls["user_id"].to_list()
     assert [row[-1] for row in cells(out, "The largest falls")] == [f"{move:+.2f}" for move in falls["move"]]
