@@ -55,7 +55,7 @@ def add(
 
 def list_(organisation: OrganisationOption = "default") -> None:
     """List the members, including those who left."""
-    from fivefold.usecases.accounts.organisations import list_members
+    from fivefold.usecases.accounts.organisations import elsewhere, list_members
 
     engine = open_current_database()
     who = acting_in(engine, organisation)
@@ -70,6 +70,9 @@ def list_(organisation: OrganisationOption = "default") -> None:
         for line in every_row(partial(list_members, who))
     ]
     show_table("Members", ("id", "name", "roles", "since", "left"), rows, left=5)
+    hint = "" if rows else elsewhere(engine)
+    if hint:
+        echo(f"The organisation {organisation} has no members; {hint}")
 
 
 def roles(member: NumberArgument, role: RolesOption, organisation: OrganisationOption = "default") -> None:

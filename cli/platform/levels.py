@@ -41,6 +41,7 @@ def level(
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
 ) -> None:
     """Show a stored customer's level and why, or count all levels."""
+    from fivefold.usecases.accounts.organisations import elsewhere
     from fivefold.usecases.levels.entity_profile import read_entity
     from fivefold.usecases.levels.read import Freshness, level_history, read_level
 
@@ -56,7 +57,9 @@ def level(
         entity = read_entity(actor, kind, customer)
         lines = list(every_row(partial(level_history, actor, kind, customer))) if past else []
     except NotFoundError as error:
-        raise NotFoundError(f"{error} in the organisation {organisation!r}") from error
+        hint = elsewhere(engine, kind, customer)
+        where = f"in the organisation {organisation!r}"
+        raise NotFoundError(f"{error} {where}; {hint}" if hint else f"{error} {where}") from error
     finally:
         engine.dispose()
     if as_json:

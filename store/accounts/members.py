@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.sql.keyset import scalars_of
-from fivefold.store.tables.accounts import Member, Token
+from fivefold.store.tables.accounts import Member, Organisation, Token
 
 
 def locked_member(session: Session, organisation_id: int, member_id: int) -> Member:
@@ -60,6 +60,14 @@ def count_other_organisations(session: Session, organisation_id: int) -> int:
     """Count the other organisations that have active members."""
     others = select(Member.organisation_id).where(Member.left_us.is_(None), Member.organisation_id != organisation_id)
     return session.scalar(select(func.count()).select_from(others.distinct().subquery())) or 0
+
+
+def organisations_with_members(session: Session) -> list[str]:
+    """List the names of the organisations that have active members."""
+    numbers = select(Member.organisation_id).where(Member.left_us.is_(None))
+    return list(
+        session.scalars(select(Organisation.name).where(Organisation.id.in_(numbers)).order_by(Organisation.name))
+    )
 
 
 def members_of(session: Session, organisation_id: int, part: Part = WHOLE) -> Page[Member]:

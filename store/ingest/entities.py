@@ -14,6 +14,7 @@ from fivefold.store.levels.assessment_queue import Subject
 from fivefold.store.levels.bulk_reads import read_rows
 from fivefold.store.sql.arrays import among, among_parameter
 from fivefold.store.sql.database import read_once
+from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.entities import Attributes, Entity, EntityType
 
 MOST_IN_ONE = 1000
@@ -93,6 +94,18 @@ def entity_named(
     if row is None:
         raise NotFoundError(f"there is no {type_name} {external_id!r}")
     return row
+
+
+def organisations_with(session: Session, type_name: str, external_id: str) -> list[str]:
+    """List the names of the organisations that have an entity of a type and name."""
+    numbers = (
+        select(EntityType.organisation_id)
+        .join(Entity, Entity.type_id == EntityType.id)
+        .where(EntityType.name == type_name, Entity.external_id == external_id)
+    )
+    return list(
+        session.scalars(select(Organisation.name).where(Organisation.id.in_(numbers)).order_by(Organisation.name))
+    )
 
 
 def number_of_entity(session: Session, organisation_id: int, type_name: str, external_id: str) -> int:

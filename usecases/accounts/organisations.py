@@ -6,6 +6,7 @@ second name what they requested under the first.
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from shlex import quote
 from typing import Annotated
 
 from sqlalchemy import Engine
@@ -21,8 +22,10 @@ from fivefold.store.accounts.members import (
     member_named,
     member_numbered,
     members_of,
+    organisations_with_members,
 )
 from fivefold.store.audit.bound_rows import digests, merge_digests
+from fivefold.store.ingest.entities import organisations_with
 from fivefold.store.sql.database import add_alone, reading, writing
 from fivefold.store.tables.accounts import NAME_CHARACTERS, Member
 from fivefold.usecases.shared.actors import OF_MEMBERS, SYSTEM, Actor
@@ -30,6 +33,8 @@ from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
 DEFAULT_ORGANISATION = "default"
+MOST_NAMED = 3
+"""Of other organisations in a hint."""
 
 
 def actor_in(engine: Engine, organisation: str, who: str) -> Actor:
@@ -49,6 +54,21 @@ def actor_in_new(engine: Engine, organisation: str, who: str) -> Actor:
     refuse_long_name("organisation", organisation)
     with writing(engine) as session:
         return Actor(accounts.organisation_named(session, organisation, now_microseconds()).id, who)
+
+
+def elsewhere(engine: Engine, type_name: str | None = None, external_id: str = "") -> str:
+    """Say at the terminal where there are members, or an entity of a type and name; empty where that is nowhere.
+
+    A person at the terminal may name any organisation.
+    """
+    with reading(engine) as session:
+        if type_name is None:
+            names = organisations_with_members(session)
+        else:
+            names = organisations_with(session, type_name, external_id)
+    what = "there are some" if type_name is None else "there is one"
+    options = " or ".join(f"--organisation {quote(name)}" for name in names[:MOST_NAMED])
+    return f"{what} in {', '.join(names[:MOST_NAMED])}: {options}" if names else ""
 
 
 def refuse_long_name(what: str, name: str) -> None:

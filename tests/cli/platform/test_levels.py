@@ -75,4 +75,9 @@ def test_without_a_name_everyone_is_counted_with_why_there_are_no_levels(var: Pa
 
 
 def test_who_is_not_there_is_said_with_the_organisation_that_was_looked_in(var: Path) -> None:
-    assert "there is no customer 'nobody' in the organisation 'default'" in refuse(var, "level", "nobody")
+    said = refuse(var, "level", "nobody")
+    assert said.endswith("there is no customer 'nobody' in the organisation 'default'")
+    succeed(var, "members", "add", "Zoë", "--role", "admin", "--organisation", "our bank")
+    assert "--organisation 'our bank'" in succeed(var, "members", "list")
+    said = refuse(var, "level", "a", "--organisation", "our bank")
+    assert said.endswith("in the organisation 'our bank'; there is one in default: --organisation default")
