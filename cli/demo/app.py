@@ -37,6 +37,9 @@ def demo(
     """Show everything on simulated customers. Train, promote, score a file, explain one of them, serve a request."""
     if serve:
         require_free(sample.LOOPBACK, port)
+    elif not sample.is_free(port):
+        port = sample.any_port()
+        echo(f"The port is in use, so the service of the demo will take {port}.")
     config = TrainingConfig()
     path = train.simulated_file()
     if open_registry(config.name).champion() is None:
@@ -50,8 +53,8 @@ def demo(
         sample.serve_until_stopped(port, secret, tokens)
         return
     _show_scores()
-    sample.serve_once(port)
     demo_levels.show_levels()
+    sample.serve_once(port)
     echo("\nWhat next:")
     width = max(map(len, NEXT))
     for command, what in NEXT.items():

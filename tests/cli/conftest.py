@@ -56,6 +56,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     with kept_address(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "DEMO_CUSTOMERS", CUSTOMERS)
         patch.setattr(sample, "serve_once", lambda port: echo(f"served on {port}"))
+        patch.setattr(sample, "is_free", lambda _: True)
         patch.setattr(demo_levels, "show_levels", lambda: echo("levels shown"))
         patch.setattr(demo, "TrainingConfig", lambda: read_config(config))
         first = run(var, "demo")

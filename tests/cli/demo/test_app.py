@@ -47,6 +47,7 @@ def test_what_comes_next_can_be_typed(home: Home) -> None:
 
 
 def test_the_second_time_trains_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sample, "is_free", lambda _: True)
     monkeypatch.setattr(sample, "serve_once", lambda port: echo(f"served on {port}"))
     monkeypatch.setattr(demo_levels, "show_levels", lambda: echo("levels shown"))
 
@@ -59,6 +60,7 @@ def test_the_second_time_trains_nothing(home: Home, monkeypatch: pytest.MonkeyPa
     before = {path: path.stat().st_mtime_ns for path in files(home.var)}
     done = run(home.var, "demo")
     assert (done.code, done.err) == (0, "")
+    assert done.out.index("levels shown") < done.out.index("served on"), "a service that is slow costs no levels"
     assert "There is a champion already; `fivefold train` would train another one on " in done.out
     shown = home.demo.out.partition(f"Customers as of {AS_OF}")[2]
     assert done.out.partition(f"Customers as of {AS_OF}")[2] == shown

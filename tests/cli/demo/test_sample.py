@@ -92,9 +92,27 @@ def test_a_service_that_does_not_come_up_says_where_it_told_why(
 ) -> None:
     monkeypatch.setattr(sample, "START_SECONDS", 0)
     monkeypatch.setattr(sample, "AS_LONG_AS_BEFORE", 0.0)
-    with pytest.raises(FivefoldError, match=f"its output is in {demo_var}/demo/service.log"):
+    said = rf"the service runs and was not ready on port \d+ after 0 s, .*its output is in {demo_var}/demo/service.log"
+    with pytest.raises(FivefoldError, match=said):
         sample.serve_once(sample.any_port())
     assert [process.poll() is not None for process in started] == [True]
+
+
+def test_a_service_whose_port_another_process_took_says_so(
+    demo_var: Path, started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(sample.urllib.request, "urlopen", unanswered)
+        said = rf"ended with code 1 .*another process has port {port}: .*service.log"
+        with pytest.raises(FivefoldError, match=said), sample.running(port):
+            pass
+
+
+def unanswered(*_: object, **__: object) -> None:
+    raise TimeoutError
 
 
 def test_another_service_on_the_port_is_not_taken_for_its_own(
@@ -118,6 +136,21 @@ def test_a_port_that_is_in_use_is_told_before_anything_is_trained(tmp_path: Path
     assert done.code != 0
     assert f"port {port} of 127.0.0.1 is in use; choose another one with --port" in done.err
     assert not (tmp_path / "demo").exists()
+
+
+def test_where_the_port_is_in_use_the_demo_says_at_its_start_which_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped() -> Path:
+        raise FivefoldError("nothing more is needed")
+
+    monkeypatch.setattr("fivefold.cli.value_model.train.simulated_file", stopped)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = run(tmp_path, "demo", "--port", taken.getsockname()[1])
+    assert "The port is in use, so the service of the demo will take " in done.out
+    assert "nothing more is needed" in done.err
 
 
 def test_the_service_is_left_running_with_a_call_to_paste(registry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
