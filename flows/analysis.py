@@ -118,11 +118,6 @@ class AnalysedFlow(Analysed[Flow]):
         return tuple(each for each in read if not isinstance(each, StepInput | CalculationInput))
 
     @cached_property
-    def policies_asked(self) -> tuple[str, ...]:
-        """The names of the policies that it asks by itself, each once."""
-        return self.flow.names_asked("policy")
-
-    @cached_property
     def dependencies(self) -> Mapping[str, Analysed[Any]]:
         """Every policy, ruleset and flow that is there and that it asks, or that one of those flows asks, by its key.
 

@@ -21,6 +21,8 @@ GAP_TIMES_USUAL = 3
 """A time without a row is unusual where it is longer than so many times the longest of 99 % of all of them."""
 LEAST_DAYS_WITH_ROWS = 30
 """With rows on fewer days nothing is known of what is usual."""
+LISTED = 3
+"""Words of a list that are written out."""
 _KINDS = {
     DEPOSIT: "deposits",
     WITHDRAWAL: "withdrawals",
@@ -142,10 +144,10 @@ def unusual_gaps(rows_by_day: Mapping[int, int]) -> list[RowGap]:
     return [RowGap(int(days[at]) + 1, int(days[at + 1]) - 1) for at in np.flatnonzero(steps > GAP_TIMES_USUAL * usual)]
 
 
-def list_text(words: Sequence[str], most: int = 3) -> str:
+def list_text(words: Sequence[str]) -> str:
     """List a few of some words, and say how many more there are."""
-    rest = len(words) - most
-    return ", ".join(words[:most]) + (f" and {rest} more" if rest > 0 else "")
+    rest = len(words) - LISTED
+    return ", ".join(words[:LISTED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _repeated(part: Histories) -> int:

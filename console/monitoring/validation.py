@@ -43,7 +43,6 @@ QUARTERS = 9
 WORK_DAYS = 90
 """Without a validation."""
 _LIMITS: Final = AcceptanceLimits()
-_Limit = Callable[[ValidationPoint], float | None]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,6 @@ if TYPE_CHECKING:  # pyarrow is imported only where Parquet is read
     from fivefold.features.reading.places.parquet_source import ParquetSource
 
 GZIP: Final = ".gz"
-_SPOKEN = {"\t": "tab"}
 NOT_UNICODE: Final = "is not text in UTF-8"
 """The problem of a line whose bytes are of another encoding, such as Latin-1."""
 AS_UNICODE: Final = "text in UTF-8, which a spreadsheet saves as CSV UTF-8"

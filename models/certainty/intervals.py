@@ -135,27 +135,28 @@ class IntervalTable:
             consistency: of these customers, 0 to 1; NaN where it is not known.
             level_percent: a whole number from 1 to 99; that of the table where it is not given.
         """
-        reach = self._reaches(level_percent)[self.group_of(predicted, consistency)]
+        reach = self._reaches(self.level_percent if level_percent is None else level_percent)[
+            self.group_of(predicted, consistency)
+        ]
         reach = reach * np.maximum(predicted, self.least)
         high = np.where(np.isinf(reach), np.nan, predicted + reach)
         return Ends(np.maximum(predicted - reach, 0.0), high)
 
-    def held_shares(self, predicted: Floats, consistency: Floats, level_percent: int | None = None) -> Floats:
+    def held_shares(self, predicted: Floats, consistency: Floats) -> Floats:
         """Give what share of the customers it was measured on the interval about each of n predictions holds.
 
         That is the level, and more where many are at the same distance, as all who are worth nothing are whose
         prediction is `least` or more: an interval that holds one of them holds all. It is known to one in a hundred,
         and is 1 without a high end.
         """
-        reach = self._reaches(level_percent)
+        reach = self._reaches(self.level_percent)
         within = (self.distances <= reach[:, None]).sum(axis=1) / 100.0
         shares: Floats = np.where(np.isinf(reach), 1.0, within)[self.group_of(predicted, consistency)]
         return shares
 
-    def _reaches(self, level_percent: int | None) -> Floats:
+    def _reaches(self, level_percent: int) -> Floats:
         """Give how far the intervals of each of the c groups reach at a level, in parts of the prediction."""
-        level = check_level(self.level_percent if level_percent is None else level_percent)
-        reaches: Floats = self.distances[:, level - LEVELS_PERCENT.start]
+        reaches: Floats = self.distances[:, check_level(level_percent) - LEVELS_PERCENT.start]
         return reaches
 
     def to_dict(self) -> dict[str, Any]:

@@ -311,6 +311,6 @@ class Policy(Definition):
         return {"rules": [{"id": rule.id} for rule in self.rules]}
 
 
-def read_policy(text: str, source: str = "the policy") -> Policy:
+def read_policy(text: str) -> Policy:
     """Read a policy from YAML or JSON; InvalidRulesetError, with the lines, names everything that does not fit."""
-    return read_text(Policy, text, source)
+    return read_text(Policy, text, "the policy")

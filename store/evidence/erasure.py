@@ -109,14 +109,6 @@ _PLANNED = (
 """Moments of these that were said before they came: who says one is activity too, by `Entity.noted_us` or
 `recorded_us`."""
 
-DERIVED = (
-    "assessment_inputs", "assessments", "backtest_movers", "deliveries", "due_marks", "flow_actions", "flow_marks",
-    "flow_replay_people", "flow_runs", "flow_steps", "group_members", "group_moves", "level_releases", "openings",
-    "outbox", "predictions", "search_words", "standings", "summary_transactions", "tag_ends", "transaction_blocks",
-    "transitions", "value_scores",
-)  # fmt: skip
-"""Tables about entities that the program itself fills, from time to time and without end: not activity."""
-
 ERASED_NAME = re.compile("erased-[0-9]+")
 """The form of `erased_name`; no entity may be added under such a name."""
 

@@ -118,14 +118,10 @@ def acting_versions(session: Session) -> list[ActingVersion]:
     ]
 
 
-def versions_in_force(
-    session: Session, organisation_id: int, type_id: int | None = None
-) -> list[tuple[FlowRow, FlowVersion]]:
-    """List the versions that act or run as a shadow, with their flows, by name; those of one type, or of all."""
+def versions_in_force(session: Session, organisation_id: int) -> list[tuple[FlowRow, FlowVersion]]:
+    """List the versions that act or run as a shadow, with their flows, by name."""
     runs = or_(FlowVersion.id == FlowRow.active_version_id, FlowVersion.id == FlowRow.shadow_version_id)
     statement = select(FlowRow, FlowVersion).join(FlowVersion, runs).where(FlowRow.organisation_id == organisation_id)
-    if type_id is not None:
-        statement = statement.where(FlowRow.type_id == type_id)
     return [(flow, version) for flow, version in session.execute(statement.order_by(FlowRow.name, FlowVersion.id))]
 
 

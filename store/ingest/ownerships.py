@@ -132,20 +132,20 @@ class RelatedEntity:
     standing: Standing | None
 
 
-def owned_by(session: Session, entity_id: int, most: int, after: int = 0) -> list[RelatedEntity]:
+def owned_by(session: Session, entity_id: int, most: int) -> list[RelatedEntity]:
     """List the entities that an entity owns or owned, in the order in which the ownerships were recorded."""
-    return _list_related(session, _OWNED, entity_id, most, after)
+    return _list_related(session, _OWNED, entity_id, most)
 
 
-def owners_of(session: Session, entity_id: int, most: int, after: int = 0) -> list[RelatedEntity]:
+def owners_of(session: Session, entity_id: int, most: int) -> list[RelatedEntity]:
     """List the present and past owners of an entity, in the order in which the ownerships were recorded."""
-    return _list_related(session, _OWNERS, entity_id, most, after)
+    return _list_related(session, _OWNERS, entity_id, most)
 
 
 def _list_related(
-    session: Session, statement: Select[*tuple[Any, ...]], entity_id: int, most: int, after: int
+    session: Session, statement: Select[*tuple[Any, ...]], entity_id: int, most: int
 ) -> list[RelatedEntity]:
-    values = {"entity_id": entity_id, "most": most, "after": after}
+    values = {"entity_id": entity_id, "most": most}
     return [RelatedEntity(*row) for row in session.execute(statement, values)]
 
 
@@ -157,7 +157,7 @@ def _other_side(own: InstrumentedAttribute[int], other: InstrumentedAttribute[in
         .join(other_entity, other_entity.id == other)
         .join(EntityType, EntityType.id == other_entity.type_id)
         .outerjoin(Standing, Standing.entity_id == other_entity.id)
-        .where(own == bindparam("entity_id"), Ownership.id > bindparam("after"))
+        .where(own == bindparam("entity_id"))
         .order_by(Ownership.id)
         .limit(bindparam("most", type_=Integer))
     )

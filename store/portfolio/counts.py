@@ -4,15 +4,12 @@ Triggers of `standings` (`store.migrations.initial.counts`) count every change i
 each connection adds to rows of its own, `part`, so that no writer waits for another; reads return their sum.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import case, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from fivefold.store.tables.entities import Entity
-from fivefold.store.tables.levels import PortfolioCount, Standing
+from fivefold.store.tables.levels import PortfolioCount
 
 
 @dataclass(frozen=True)
@@ -51,25 +48,5 @@ def counted_cells(session: Session, organisation_id: int, type_id: int) -> list[
         .having(entities != 0)
         .order_by(*by)
     )
-    return [_cell(row) for row in session.execute(statement)]
-
-
-def recounted_cells(session: Session, organisation_id: int, type_id: int) -> list[CountedCell]:
-    """Count the cells from the standing of every entity that was not erased: the counters must equal this."""
-    segment, currency = func.coalesce(Standing.segment, ""), func.coalesce(Standing.value_currency, "")
-    by = (func.coalesce(Standing.level, 0), segment, currency)
-    hundredths = func.round(Standing.expected_value * 100)
-    cents = func.sum(case((Standing.expected_value.is_(None), 0), else_=hundredths))
-    statement = (
-        select(*by, func.count(), cents)
-        .join(Entity, Entity.id == Standing.entity_id)
-        .where(Standing.organisation_id == organisation_id, Standing.type_id == type_id, Entity.erased_us.is_(None))
-        .group_by(*by)
-        .order_by(*by)
-    )
-    return [_cell(row) for row in session.execute(statement)]
-
-
-def _cell(row: Sequence[Any]) -> CountedCell:
-    level, segment, currency, entities, cents = row
-    return CountedCell(level, segment, currency, int(entities), int(cents))
+    rows = session.execute(statement).all()
+    return [CountedCell(*cell, int(number), int(total)) for *cell, number, total in rows]

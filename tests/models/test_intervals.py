@@ -125,13 +125,13 @@ def test_at_least_the_asked_share_of_the_customers_it_was_measured_on_is_held(
     measured: tuple[np.ndarray, np.ndarray, np.ndarray], level: int
 ) -> None:
     """The place of a distance in each group is that of the definition; rounding may move an end by the last bits."""
-    table = IntervalTable.of(*measured, as_ofs=(0,))
+    table = IntervalTable.of(*measured, as_ofs=(0,), level_percent=level)
     assert table is not None
     predicted, realised, consistency = measured
-    ends = table.ends(predicted, consistency, level)
+    ends = table.ends(predicted, consistency)
     slack = 1e-9 * np.maximum(1.0, np.maximum(predicted, realised))
     held = covered(Ends(ends.low - slack, ends.high + slack), realised)
-    group, share = table.group_of(predicted, consistency), table.held_shares(predicted, consistency, level)
+    group, share = table.group_of(predicted, consistency), table.held_shares(predicted, consistency)
     for number, customers in enumerate(table.customers):
         members = group == number
         if len(table.customers) > 1 and customers < LEAST_CUSTOMERS:

@@ -15,6 +15,8 @@ from fivefold.domain.segments import SEGMENTS
 from fivefold.features.histories import Floats
 
 DECILES = 10
+LIFT_POINTS = 101
+"""Of a curve: each whole percent of the customers, both ends among them."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,12 @@ def top_decile_capture(predicted: Floats, realised: Floats) -> float:
     return _top_value(predicted, realised) / best if best else float("nan")
 
 
-def lift_curve(name: str, predicted: Floats, realised: Floats, points: int = 101) -> pl.DataFrame:
+def lift_curve(name: str, predicted: Floats, realised: Floats) -> pl.DataFrame:
     """Share of value held by the best share of customers, from the highest prediction down."""
     shared = _in_predicted_order(predicted, realised)
     value = np.concatenate([[0.0], np.cumsum(shared)]) / max(shared.sum(), np.finfo(float).tiny)
     customers = np.arange(len(value)) / len(shared)
-    at = np.linspace(0.0, 1.0, points)
+    at = np.linspace(0.0, 1.0, LIFT_POINTS)
     return pl.DataFrame({"name": name, "customer_share": at, "value_share": np.interp(at, customers, value)})
 
 

@@ -126,9 +126,9 @@ def flow_of_version(session: Session, version_id: int) -> StandingFlow:
     return _standing(session, flow, version)
 
 
-def standing_flows(session: Session, organisation_id: int, type_id: int | None = None) -> list[StandingFlow]:
+def standing_flows(session: Session, organisation_id: int) -> list[StandingFlow]:
     """Return all versions that act or run as a shadow, of one type or of all, by the names of their flows."""
-    return [_standing(session, flow, version) for flow, version in versions_in_force(session, organisation_id, type_id)]
+    return [_standing(session, flow, version) for flow, version in versions_in_force(session, organisation_id)]
 
 
 def _standing(session: Session, flow: FlowRow, version: FlowVersion) -> StandingFlow:

@@ -148,25 +148,25 @@ def lint(
 
 
 def lint_text(
-    text: str, lists: Lists | None = None, *, notes: bool = False, declared: PolicyPurposes | None = None
+    text: str, lists: Lists | None = None, *, declared: PolicyPurposes | None = None
 ) -> tuple[AnalysedRuleset | None, list[Finding]]:
     """Read a ruleset and find the same, with lines; no ruleset where it cannot be read.
 
     *declared* says what the data of the entity type were gathered for, beside what the ruleset says.
     """
-    analysed, checked = lint_text_by_check(text, lists, notes=notes, declared=declared)
+    analysed, checked = lint_text_by_check(text, lists, declared=declared)
     return analysed, [finding for _, finding in checked]
 
 
 def lint_text_by_check(
-    text: str, lists: Lists | None = None, *, notes: bool = False, declared: PolicyPurposes | None = None
+    text: str, lists: Lists | None = None, *, declared: PolicyPurposes | None = None
 ) -> tuple[AnalysedRuleset | None, list[tuple[Diagnostic, Finding]]]:
     """Find the same, each beside its diagnostic, which names the check and how bad it is."""
     try:
         document = Document(text)
     except InvalidRulesetError as error:
         return None, unread(error)
-    return lint_document(document, lists, notes=notes, declared=declared)
+    return lint_document(document, lists, declared=declared)
 
 
 def lint_document(

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from fivefold.store.portfolio.counts import counted_cells, recounted_cells
+from fivefold.store.portfolio.counts import counted_cells
 from fivefold.store.tables.levels import Standing
 from tests.store import databases
+from tests.store.portfolio.counting import recounted_cells
 from tests.usecases.governed import add_entities, founded
 
 ENTITIES = 6

@@ -165,7 +165,6 @@ def test_what_stands_is_given_with_what_it_asks(desk: Desk) -> None:
             (1, True),
             (2, False),
         ]
-        assert standing_flows(session, desk.bank.of, 99) == []
         assert not flow_of_version(session, 2).acting
         with pytest.raises(NotFoundError):
             standing_flow(session, desk.bank.of, "other")

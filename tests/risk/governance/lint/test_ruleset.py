@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from fivefold.risk.compiler.analysis import AnalysedRuleset
-from fivefold.risk.governance.lint.ruleset import lint, lint_text, style_diagnostics
+from fivefold.risk.governance.lint.ruleset import lint, lint_document, lint_text, style_diagnostics
+from fivefold.risk.language.documents import Document
 from fivefold.risk.language.reading import read_ruleset
 from tests.risk.governance.linted import HERE, LISTS, changed, clean
 
@@ -14,8 +15,8 @@ CLEAN = ("clean-points", "clean-tiers", "clean-weighted", "clean-calculations")
 
 
 def told(text: str, *, notes: bool = False) -> list[str]:
-    _, findings = lint_text(text, LISTS, notes=notes)
-    return [f"{'error' if finding.fatal else 'warning'} {finding}" for finding in findings]
+    _, checked = lint_document(Document(text), LISTS, notes=notes)
+    return [f"{'error' if finding.fatal else 'warning'} {finding}" for _, finding in checked]
 
 
 def defects() -> list[tuple[str, str, str, list[str]]]:
