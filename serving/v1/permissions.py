@@ -21,7 +21,7 @@ from fivefold.serving.v1.recourse import challenges, statement, what_if
 from fivefold.serving.v1.route import Route, Work
 from fivefold.serving.v1.rulesets import activations, points, references, rulesets, tables
 from fivefold.serving.v1.webhooks import webhooks
-from fivefold.usecases.shared.actors import OF_MEMBERS, OF_RISK, OF_VERSIONS, Role
+from fivefold.usecases.shared.actors import OF_APPROVAL, OF_MEMBERS, OF_RISK, OF_VERSIONS, Role
 
 ADMINS = frozenset({Role.ADMIN})
 PUBLISHERS = OF_VERSIONS
@@ -32,7 +32,7 @@ TAGGERS = frozenset({Role.APP, Role.INVESTIGATOR, Role.ADMIN})
 DECIDERS = TAGGERS
 """Programs that check a transaction, and people who investigate one."""
 INVESTIGATORS = frozenset({Role.INVESTIGATOR, Role.ADMIN})
-APPROVERS = frozenset({Role.APPROVER, Role.ADMIN})
+APPROVERS = OF_APPROVAL
 RECEIVERS = INVESTIGATORS | PUBLISHERS
 """People who take what a customer says, and answer."""
 ANSWERERS = INVESTIGATORS | PUBLISHERS

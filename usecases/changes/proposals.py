@@ -46,7 +46,7 @@ from fivefold.usecases.changes.releasing import activate_releases
 from fivefold.usecases.levels.overrides import raises_without
 from fivefold.usecases.rulesets.deciding import DecidingChange
 from fivefold.usecases.rulesets.run_backtest import refuse_outdated
-from fivefold.usecases.shared.actors import Role
+from fivefold.usecases.shared.actors import OF_APPROVAL, OF_VERSIONS, Role
 from fivefold.usecases.shared.api_fields import Moment, StoredObject, schema, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
@@ -263,9 +263,7 @@ def _open(session: Session, context: Context, number: int) -> Proposal:
     return row
 
 
-_PUBLISHERS = frozenset({Role.PUBLISHER, Role.ADMIN})
-_OF_OVERRIDES = frozenset({Role.APPROVER, Role.ADMIN})
-_OF_ENTITIES = dict.fromkeys((OverrideRevoked.kind, *(form.kind for form in FACTS)), _OF_OVERRIDES)
+_OF_ENTITIES = dict.fromkeys((OverrideRevoked.kind, *(form.kind for form in FACTS)), OF_APPROVAL)
 _APPROVERS = {SettingsChanged.kind: frozenset({Role.ADMIN}), **_OF_ENTITIES}
 """The roles that approve a kind of proposals; publishers and admins approve all others."""
 _REFUSERS = _OF_ENTITIES
@@ -273,7 +271,7 @@ _REFUSERS = _OF_ENTITIES
 
 
 def _refuse_role(row: Proposal, role: Role, by_kind: Mapping[str, frozenset[Role]]) -> None:
-    roles = by_kind.get(row.kind, _PUBLISHERS)
+    roles = by_kind.get(row.kind, OF_VERSIONS)
     if role not in roles:
         who = " and ".join(f"{each}s" for each in Role if each in roles)
         raise ConflictError(f"proposal {row.id} is about {_about(row.kind)}, which {who} decide")

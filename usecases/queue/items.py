@@ -38,7 +38,7 @@ from fivefold.usecases.flows.runs.second_people import part_taken
 from fivefold.usecases.levels.content.breakdowns import Name, lines_of
 from fivefold.usecases.levels.explain import shown_line
 from fivefold.usecases.portfolio.current_levels import level_numbers
-from fivefold.usecases.shared.actors import OF_RISK, Role
+from fivefold.usecases.shared.actors import OF_RISK, OF_VERSIONS, Role
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
@@ -49,8 +49,8 @@ SEEN_BY: Final[Mapping[Kind, frozenset[Role]]] = {
     Kind.QUESTION: frozenset[Role]().union(*ANSWERED_BY.values()),
     Kind.FLOW_REVIEW: frozenset({Role.INVESTIGATOR, Role.ADMIN}),
     Kind.CHANGE: frozenset({Role.APPROVER, Role.PUBLISHER, Role.ADMIN}),
-    Kind.FAILURE: frozenset({Role.PUBLISHER, Role.ADMIN}),
-    Kind.QUARANTINE: frozenset({Role.PUBLISHER, Role.ADMIN}),
+    Kind.FAILURE: OF_VERSIONS,
+    Kind.QUARANTINE: OF_VERSIONS,
     Kind.RISE: OF_RISK,
     Kind.REVIEW: OF_RISK,
 }

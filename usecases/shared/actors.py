@@ -41,4 +41,6 @@ OF_MEMBERS = frozenset(Role) - {Role.APP}
 OF_RISK = OF_MEMBERS - {Role.COMMERCIAL}
 """Roles of people who see levels and their data; the others see only the value of customers."""
 OF_VERSIONS = frozenset({Role.PUBLISHER, Role.ADMIN})
-"""Roles that see versions of rulesets, policies and flows, and so every condition and threshold."""
+"""Roles that write and decide on versions of rulesets, policies and flows, and so see every condition and threshold."""
+OF_APPROVAL = frozenset({Role.APPROVER, Role.ADMIN})
+"""Roles that decide on what is about one entity: overrides, challenges, facts that may lower its level."""
