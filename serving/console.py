@@ -20,8 +20,7 @@ from sqlalchemy import Engine
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Match, Route
-from starlette.types import Scope
+from starlette.routing import Route
 
 from fivefold import console
 from fivefold.console.accounts.sign_in import ended_part, sign_in_page
@@ -43,7 +42,7 @@ from fivefold.serving.rate_limits import RateLimiter
 from fivefold.serving.request_reading import read_body
 from fivefold.serving.responses import ARRAY, ApiError
 from fivefold.serving.v1.dispatch import LANES, record_of
-from fivefold.serving.v1.path_encoding import in_parts, is_readable, parts_of
+from fivefold.serving.v1.path_encoding import PartedPath, is_readable, parts_of
 from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.route import DOCUMENT_BYTES, Work
 from fivefold.store.accounts.plans import Plan
@@ -108,14 +107,6 @@ _IDENTITY_POOL = ThreadPoolExecutor(2, thread_name_prefix="console-identity")
 """The identity provider is asked in threads of its own: where it hangs, those who are signed in notice nothing."""
 _IDENTITY_WAITING = BoundedSemaphore(8)
 Result = TypeVar("Result")
-
-
-class PartedPath(Route):
-    """A route that is matched part by part, as those of `/v1` are."""
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match a request."""
-        return super().matches(in_parts(scope) if scope["type"] == "http" else scope)
 
 
 class Console:

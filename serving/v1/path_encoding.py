@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import quote, unquote, unquote_to_bytes
 
 from starlette.requests import Request
+from starlette.routing import Match, Route
 from starlette.types import Scope
 
 _SLASH = "\udc2f"
@@ -18,6 +19,14 @@ def in_parts(scope: Scope) -> Scope:
         return scope
     path = raw.partition(b"?")[0].decode("ascii", "replace")
     return {**scope, "path": "/".join(unquote(part).replace("/", _SLASH) for part in path.split("/"))}
+
+
+class PartedPath(Route):
+    """A route that is matched part by part."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match a request."""
+        return super().matches(in_parts(scope) if scope["type"] == "http" else scope)
 
 
 def is_readable(scope: Scope) -> bool:

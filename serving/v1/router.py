@@ -9,7 +9,6 @@ from fastapi.routing import APIRoute
 from pydantic.json_schema import SkipJsonSchema
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from fivefold.serving.responses import NO_CREDENTIALS, UNPROCESSABLE, error_response
@@ -18,7 +17,7 @@ from fivefold.serving.v1.errors import IN_PART, Faults, TakenRows
 from fivefold.serving.v1.examples import add_examples
 from fivefold.serving.v1.idempotency import HEADER, KEY
 from fivefold.serving.v1.paging import LINK
-from fivefold.serving.v1.path_encoding import in_parts
+from fivefold.serving.v1.path_encoding import PartedPath
 from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.route import Route
 from fivefold.serving.v1.schemas import InDocument
@@ -54,12 +53,8 @@ _KEY = Annotated[
 ]
 
 
-class PartedRoute(APIRoute):
+class PartedRoute(PartedPath, APIRoute):
     """A route of the table: matched part by part, and answered without FastAPI's own validation."""
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match a request part by part."""
-        return super().matches(in_parts(scope) if scope["type"] == "http" else scope)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Give the endpoint itself, which validates for itself."""
