@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PlainSerializer, WithJsonSchema
 
 from fivefold.risk.language.base import LanguageModel, Name
-from fivefold.risk.language.quantities import Duration, DurationText, Number, exact, quoted_value
+from fivefold.risk.language.quantities import Duration, DurationText, Number, decimal_text, exact, quoted_value
 
 MOST_TIMES = 1_000_000
 """Largest factor; with it, what is compared fits 128 bits."""
@@ -40,7 +40,7 @@ def _factor(factor: Decimal) -> Decimal:
 Share = Annotated[
     Decimal,
     BeforeValidator(_share),
-    PlainSerializer(lambda share: f"{share.normalize():f}%"),
+    PlainSerializer(lambda share: f"{decimal_text(share)}%"),
     WithJsonSchema({"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? ?%$"}),
 ]
 """A share, written as 10%; kept in percent, with at most two decimals."""

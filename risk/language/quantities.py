@@ -133,13 +133,22 @@ def point_units(points: Decimal) -> int:
     return int(points * POINT_UNITS)
 
 
+def decimal_text(number: Decimal) -> str:
+    """Write a number without an exponent or needless zeros.
+
+    >>> decimal_text(Decimal("120.00")), decimal_text(Decimal("-0.50")), decimal_text(Decimal("-0.00"))
+    ('120', '-0.5', '0')
+    """
+    return f"{number.normalize():f}" if number else "0"
+
+
 def text_of(units: int, scale: int) -> str:
     """Write a whole number of units for people, exactly.
 
     >>> text_of(3050, 100), text_of(3099_7500, 1_000_000), text_of(-500, 100)
     ('30.5', '30.9975', '-5')
     """
-    return f"{(Decimal(units) / scale).normalize():f}"
+    return decimal_text(Decimal(units) / scale)
 
 
 _WRITTEN = r"^[0-9]{1,5} (day|week|month|year|hour)s?$"

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError, NotFoundError
 from fivefold.risk.compiler.analysis import analyse_canonical
+from fivefold.risk.language.quantities import decimal_text
 from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.rulesets.rulesets import rulesets_of_versions
 from fivefold.store.tables.levels import Assessment
@@ -166,7 +167,7 @@ def _difference(first: _Read, second: _Read) -> AssessmentDifference:
     return AssessmentDifference(
         earlier=first.shown,
         later=second.shown,
-        points=_plain(second.total - first.total),
+        points=decimal_text(second.total - first.total),
         factors=tuple(changes),
         unchanged=len(pairs) - len(changes),
         override=override,
@@ -186,16 +187,7 @@ def _change(earlier: FiredRule | None, later: FiredRule | None) -> FactorChange:
     return FactorChange(
         title="" if present is None else present.title,
         change=ADDED if earlier is None else GONE if later is None else CHANGED,
-        points=_plain(points[1] - points[0]),
+        points=decimal_text(points[1] - points[0]),
         earlier=earlier,
         later=later,
     )
-
-
-def _plain(points: Decimal) -> str:
-    """Write points without an exponent or needless zeros.
-
-    >>> _plain(Decimal("120.00")), _plain(Decimal("-0.50")), _plain(Decimal("0.00"))
-    ('120', '-0.5', '0')
-    """
-    return f"{points.normalize():f}" if points else "0"

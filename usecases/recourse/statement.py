@@ -23,7 +23,7 @@ from fivefold.risk.governance.disclosure import is_disclosable, is_whole
 from fivefold.risk.governance.what_if.answers import explained
 from fivefold.risk.governance.what_if.search import ChangedAssessment
 from fivefold.risk.governance.what_if.variations import variations
-from fivefold.risk.language.quantities import point_units
+from fivefold.risk.language.quantities import decimal_text, point_units
 from fivefold.risk.language.ruleset import Rule
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.entities import Entity, EntityType
@@ -177,7 +177,7 @@ def _factor(subject: ChangedAssessment, rule: Rule, outcome: RuleOutcome, *, who
         why=rule.rationale,
         data=tuple(_data(subject, rule)),
         effect=_effect(rule, outcome),
-        points=_plain(outcome.points) if whole else None,
+        points=decimal_text(outcome.points) if whole else None,
         at_least=(outcome.floor or None) if whole else None,
         variations=tuple(_variations(subject, rule, outcome, whole=whole)),
     )
@@ -222,10 +222,6 @@ def _variations(
                 name=one.name,
                 value=one.value,
                 effect=_effect(rule, one.outcome),
-                points=_plain(one.outcome.points) if whole else None,
+                points=decimal_text(one.outcome.points) if whole else None,
                 level=one.level if whole else None,
             )
-
-
-def _plain(points: Decimal) -> str:
-    return f"{points.normalize():f}" if points else "0"

@@ -23,6 +23,7 @@ from fivefold.risk.engine.levels import (
 )
 from fivefold.risk.engine.program import FLOOR, HARD_FLOOR, TOTAL, TOTAL_LEVEL, Program
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, ListVersion
+from fivefold.risk.language.quantities import decimal_text
 
 NAMED = (TOTAL_LEVEL, FLOOR, LEVEL, RULES_LEVEL, WITHHELD)
 """The columns of level numbers; a summary has the names of these levels."""
@@ -220,7 +221,7 @@ class _Batch:
         program, status = self._program, row[STATUS]
         names = {column: self._levels[row[column] or 0] for column in NAMED}
         total = Decimal(row[TOTAL]) / program.total.scale
-        exact_score = score if Decimal(score) == total else f"{score} (exactly {total.normalize():f})"
+        exact_score = score if Decimal(score) == total else f"{score} (exactly {decimal_text(total)})"
         failed = [(one.title, " and ".join(one.errors)) for one in rules if one.case_outcome.case == "failed"]
         if status == Status.FAILED:
             failed += self._teller.failures.words({name: values[place] for name, values in self._columns.items()})

@@ -32,7 +32,7 @@ from fivefold.risk.engine.rules import MOST_HALVINGS, CompiledRule
 from fivefold.risk.engine.totals import WEIGHTS_USED
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.risk.language.expressions import input_key
-from fivefold.risk.language.quantities import POINT_UNITS, WEIGHT_UNITS
+from fivefold.risk.language.quantities import POINT_UNITS, WEIGHT_UNITS, decimal_text
 
 JSON = msgspec.json.Encoder(order="sorted")
 """Writes canonical JSON: of text, whole numbers and null it gives the bytes that `canonical_json` gives."""
@@ -78,7 +78,7 @@ class CaseOutcome:
         """The rule and its points as the first term of a sum, and as a later one; empty where it gives none."""
         if not self.points:
             return "", ""
-        size = f"{self.marked_title} {abs(self.points).normalize():f}"
+        size = f"{self.marked_title} {decimal_text(abs(self.points))}"
         first = size if self.points > 0 else f"{self.marked_title} {signed(self.points)}"
         return first, f"{'+' if self.points > 0 else '−'} {size}"
 
@@ -181,7 +181,7 @@ def signed(points: Decimal) -> str:
     >>> signed(Decimal("12.50")), signed(Decimal("-5")), signed(Decimal("0.00"))
     ('+12.5', '−5', '0')
     """
-    size = f"{abs(points).normalize():f}"
+    size = decimal_text(abs(points))
     return size if not points else f"{'+' if points > 0 else '−'}{size}"
 
 

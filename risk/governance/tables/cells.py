@@ -11,6 +11,7 @@ from fivefold.risk.governance.tables.grid import Value, flow_text, number_text, 
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.operators import INPUT_OPERATORS
+from fivefold.risk.language.quantities import decimal_text
 
 Test = dict[str, Any]
 """The comparisons of one value, by operator, as a ruleset's file has them."""
@@ -311,7 +312,7 @@ def read_number(text: str, *, has_semicolons: bool = False) -> Decimal:
     if has_semicolons and _THOUSANDS.fullmatch(text):
         raise CellError(
             f"is {text} in a file whose columns are parted by semicolons: it may be {text.replace('.', '')} or "
-            f"{Decimal(text).normalize():f}; write it without signs between thousands and zeros at the end"
+            f"{decimal_text(Decimal(text))}; write it without signs between thousands and zeros at the end"
         )
     if _NUMBER.fullmatch(text) and len(text) <= MOST_DIGITS_WRITTEN:
         return Decimal(text)

@@ -8,6 +8,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, TypeAlias
 
+from fivefold.risk.language.quantities import decimal_text
+
 Value: TypeAlias = "str | bool | Decimal | date | None"
 """What a cell holds; None for an empty one. A CSV holds text alone, a spreadsheet may hold the others."""
 
@@ -117,4 +119,4 @@ def number_text(value: Any) -> str:
     >>> number_text(0.1), number_text(Decimal("1E+3")), number_text(1e-7)
     ('0.1', '1000', '0.0000001')
     """
-    return f"{Decimal(str(value)).normalize():f}"
+    return decimal_text(Decimal(str(value)))
