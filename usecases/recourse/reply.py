@@ -4,19 +4,17 @@ It is made from the challenge alone. Who settled it, why, which facts were corre
 of that may reveal things that must not be disclosed to the person. The new assessment has a statement of its own.
 """
 
-from dataclasses import asdict, dataclass
-from hashlib import sha256
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 from sqlalchemy.orm import Session
 
-from fivefold.domain.canonical import canonical_json
 from fivefold.domain.errors import ConflictError
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.levels.overrides import override_numbered
 from fivefold.store.recourse.challenges import CONFIRMED, CORRECTED, OVERRIDDEN
 from fivefold.usecases.recourse.challenges import ChallengeLine, read_challenge
-from fivefold.usecases.recourse.statement import Form
+from fivefold.usecases.recourse.statement import Disclosure, Form
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
 
@@ -34,7 +32,7 @@ OVER: Final = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reply:
+class Reply(Disclosure):
     """The reply to a person about their challenge.
 
     Attributes:
@@ -53,11 +51,6 @@ class Reply:
     outcome: str
     answer: str | None
     new_assessment: str | None
-
-    @property
-    def sha256(self) -> str:
-        """The SHA-256 of the content, which the audit log stores."""
-        return sha256(canonical_json(asdict(self)).encode()).hexdigest()
 
 
 def give_reply(context: Context, challenge: int, form: Form) -> Reply:

@@ -85,8 +85,18 @@ class FactorStated:
     variations: tuple[VariationStated, ...]
 
 
+@dataclass(frozen=True)
+class Disclosure:
+    """What is given to the person concerned."""
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the content, which the audit log stores."""
+        return sha256(canonical_json(asdict(self)).encode()).hexdigest()
+
+
 @dataclass(frozen=True, kw_only=True)
-class Statement:
+class Statement(Disclosure):
     """The statement given to the person concerned.
 
     Attributes:
@@ -102,11 +112,6 @@ class Statement:
     level: str | None
     total: str | None
     factors: tuple[FactorStated, ...]
-
-    @property
-    def sha256(self) -> str:
-        """The SHA-256 of the content, which the audit log stores."""
-        return sha256(canonical_json(asdict(self)).encode()).hexdigest()
 
 
 def give_statement(context: Context, assessment: str, form: Form) -> Statement:
