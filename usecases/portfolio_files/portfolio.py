@@ -40,8 +40,9 @@ from fivefold.usecases.portfolio_files.values import ROW, Gap, ValueSide, value_
 if TYPE_CHECKING:
     from fivefold.models.value_model import ValueModel
 
-_FACTS: Final = ("cases", "alerts", "tags", "screenings")
-_LINKED: Final = ("transactions", *_FACTS)
+FACTS: Final = ("cases", "alerts", "tags", "screenings")
+"""Files of facts beside transactions; with these they are linked to the entities."""
+_LINKED: Final = ("transactions", *FACTS)
 FEWEST_ROWS: Final = 1_000
 """Where there are fewer, a week without one is usual."""
 _NAMED: Mapping[Any, str] = {TagInput: "tag", ScreeningInput: "screening"}
@@ -190,7 +191,7 @@ def warn_about_portfolio(
         counts.warn_of_newest(files.transactions, as_of, files.warn)
         if USER_ID in transaction_frame.columns:
             files.warn(f"{files.transactions} has {ENTITY} and {USER_ID}: a row is of the entity that {ENTITY} names")
-    for part in _FACTS:
+    for part in FACTS:
         rows, path = getattr(portfolio, part), getattr(files, part)
         if rows is not None and path is not None:
             warn_of_unknown_entities(path, rows, portfolio.entities, files.warn)

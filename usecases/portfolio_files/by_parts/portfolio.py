@@ -32,6 +32,7 @@ from fivefold.usecases.portfolio_files.by_parts.values import (
 )
 from fivefold.usecases.portfolio_files.governance import Draw
 from fivefold.usecases.portfolio_files.portfolio import (
+    FACTS,
     PortfolioFiles,
     TransactionRows,
     UnknownRows,
@@ -43,7 +44,6 @@ from fivefold.usecases.portfolio_files.tables import SHOWN, read_slice, without_
 from fivefold.usecases.portfolio_files.values import ROW, Gap, joined_gaps, value_readers
 
 ENTITIES_A_PART: Final = 10_000
-_LINKED: Final = ("cases", "alerts", "tags", "screenings")
 
 PartWork = Callable[[Portfolio, PriorState], Iterator[Result]]
 """On a part, which has an entity unless the whole has none; it can be pickled."""
@@ -248,7 +248,7 @@ def work_by_parts(
     pieces = cut_rows(engine, whole.files.transactions, whole.files.names, owners, parts)
     portfolio = replace(whole.portfolio, entities=drawn)
     files = _write_parts(engine.folder, portfolio, whole.before, places, copies, pieces)
-    absent: dict[str, Any] = dict.fromkeys((*_LINKED, "everyone", "links", "indicators", "values"))
+    absent: dict[str, Any] = dict.fromkeys((*FACTS, "everyone", "links", "indicators", "values"))
     shell = replace(portfolio, entities=drawn.clear(), **absent)
     values = _values_of_parts(engine, whole, files, shell)
     tables, notes = [], []
@@ -309,7 +309,7 @@ def _write_parts(
     """Write a file for each part, which its worker reads."""
     count = len(pieces)
     with_copies = pl.concat([places, copies])
-    tables = {name: _split(getattr(portfolio, name), with_copies, count) for name in ("everyone", *_LINKED)}
+    tables = {name: _split(getattr(portfolio, name), with_copies, count) for name in ("everyone", *FACTS)}
     tables["entities"] = _split(portfolio.entities, places, count)
     standing, overrides = (_split(frame, places, count) for frame in (before.standing, before.overrides))
     names = _split(places.select(ENTITY), places, count)
