@@ -15,7 +15,7 @@ from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.audit.history import new_salt
 from fivefold.store.levels import bulk_reads as loading
-from fivefold.store.sql.json_text import report_json
+from fivefold.store.sql.json_text import stored_report
 from fivefold.store.sql.keyset import rows_of, scalars_of
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.rulesets import Backtest, BacktestMover
@@ -116,7 +116,7 @@ def without_entities(report: str, entity_ids: Collection[int]) -> str:
         remaining = [line for line in lines if line["entity"] not in names]
         is_changed = is_changed or len(remaining) < len(lines)
         lines[:] = remaining
-    return report_json(content) if is_changed else report
+    return stored_report(content) if is_changed else report
 
 
 def _lines(report: dict[str, Any]) -> list[list[dict[str, Any]]]:

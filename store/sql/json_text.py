@@ -36,10 +36,10 @@ class JSONText(TypeDecorator[Any]):
         return None if value is None else json.loads(value)
 
 
-def report_json(report: Any) -> str:
+def stored_report(report: Any) -> str:
     """Write a report, which may have floats: keys sorted, a space behind commas and colons.
 
-    >>> report_json({"é": (1, 0.5), "a": None})
+    >>> stored_report({"é": (1, 0.5), "a": None})
     '{"a": null, "é": [1, 0.5]}'
     """
     return json.dumps(report, ensure_ascii=False, allow_nan=False, sort_keys=True)

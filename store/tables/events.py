@@ -18,7 +18,7 @@ from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fivefold.store.audit.history import SALT_CHARACTERS, new_salt
-from fivefold.store.sql.json_text import JSONText, report_json
+from fivefold.store.sql.json_text import JSONText, stored_report
 from fivefold.store.tables.accounts import COUNTED, HASH_CHARACTERS, NAME_CHARACTERS, Base
 from fivefold.store.tables.entities import BIG
 
@@ -175,7 +175,7 @@ class ValidationRun(Base):
     from_us: Mapped[int] = mapped_column(BigInteger)
     until_us: Mapped[int] = mapped_column(BigInteger)
     made_us: Mapped[int] = mapped_column(BigInteger)
-    report: Mapped[dict[str, Any]] = mapped_column(JSONText(report_json))
+    report: Mapped[dict[str, Any]] = mapped_column(JSONText(stored_report))
     signed_by: Mapped[str | None] = mapped_column(Text)
     signed_us: Mapped[int | None] = mapped_column(BigInteger)
     conclusion: Mapped[str | None] = mapped_column(Text)

@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Float, ForeignKey, Index, In
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.orm import Mapped, mapped_column
 
-from fivefold.store.sql.json_text import JSONText, report_json
+from fivefold.store.sql.json_text import JSONText, stored_report
 from fivefold.store.tables.accounts import HASH_CHARACTERS, NAME_CHARACTERS, Base
 from fivefold.store.tables.entities import BIG
 
@@ -55,7 +55,7 @@ class PredictionDay(Base):
     judged_us: Mapped[int | None] = mapped_column(BigInteger)
     state: Mapped[str | None] = mapped_column(String(10))
     reasons: Mapped[list[str] | None] = mapped_column(JSONText())
-    figures: Mapped[dict[str, Any] | None] = mapped_column(JSONText(report_json))
+    figures: Mapped[dict[str, Any] | None] = mapped_column(JSONText(stored_report))
     announced_us: Mapped[int | None] = mapped_column(BigInteger)
     forgotten_us: Mapped[int | None] = mapped_column(BigInteger)
     lease_until_us: Mapped[int | None] = mapped_column(BigInteger)

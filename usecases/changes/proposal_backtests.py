@@ -21,7 +21,7 @@ from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.rulesets.activations import count_of_type
 from fivefold.store.rulesets.proposals import PROPOSED, proposal_numbered
 from fivefold.store.sql.database import reading, writing
-from fivefold.store.sql.json_text import report_json
+from fivefold.store.sql.json_text import stored_report
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.rulesets import Backtest
 from fivefold.usecases.changes.contents import read_content
@@ -192,7 +192,7 @@ def _report(setting: ProposalSetting, comparison: CompositionComparison | None, 
         "changed": {which: 0 if comparison is None else _changed(comparison, which) for which in ("alone", "later")},
         "backtest": _EMPTY if comparison is None else asdict(comparison),
     }
-    return report_json(report)
+    return stored_report(report)
 
 
 _EMPTY = {"entities": 0, "movers": [], "draft": {"failures": []}, "present": {"failures": []}}

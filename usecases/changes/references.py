@@ -22,7 +22,7 @@ from fivefold.risk.language.base import canonical_form
 from fivefold.store.accounts.organisation import lock_deciding
 from fivefold.store.rulesets.references import JobOfVersion, jobs_of, open_job
 from fivefold.store.rulesets.rulesets import family_named, version_numbered
-from fivefold.store.sql.json_text import report_json
+from fivefold.store.sql.json_text import stored_report
 from fivefold.store.tables.rulesets import Family, ReferenceJob, RulesetVersion
 from fivefold.usecases.accounts.lists import list_version
 from fivefold.usecases.changes.contents import ListVersionsAdded
@@ -155,7 +155,7 @@ def _begin(job: ReferenceJob) -> Callable[[Lease], None]:
                 "content_hash": reference_hash(members),
             }
             proposal = None if outcome.proposal is None else outcome.proposal.id
-            return {"report": report_json(report), "proposal_id": proposal}
+            return {"report": stored_report(report), "proposal_id": proposal}
 
         lease.keep(write)
 

@@ -35,7 +35,7 @@ from fivefold.store.rulesets.activations import count_of_type, entities_after
 from fivefold.store.rulesets.backtests import count_transactions
 from fivefold.store.rulesets.rulesets import families_of
 from fivefold.store.sql.database import reading
-from fivefold.store.sql.json_text import report_json
+from fivefold.store.sql.json_text import stored_report
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import Standing as StandingRow
 from fivefold.store.tables.rulesets import Backtest as BacktestRow
@@ -200,7 +200,7 @@ def run_backtest(engine: Engine, setting: Setting, progress: Progress, keep: Kee
         "changed": {"alone": _changed(result.alone), "later": None if result.later is None else _changed(result.later)},
         "backtest": _with_names(asdict(result), setting.draft.ruleset) if on == "examples" else asdict(result),
     }
-    return report_json(report)
+    return stored_report(report)
 
 
 def _changed(cells: tuple[MoveCount, ...]) -> int:

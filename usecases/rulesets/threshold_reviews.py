@@ -43,7 +43,7 @@ from fivefold.store.rulesets.threshold_reviews import (
     unreviewed,
 )
 from fivefold.store.sql.database import reading, writing
-from fivefold.store.sql.json_text import report_json
+from fivefold.store.sql.json_text import stored_report
 from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion, ThresholdReview
 from fivefold.usecases.rulesets.assessing import assessed_parts
 from fivefold.usecases.rulesets.drafts import NO_DRAFT, save_draft_in
@@ -183,7 +183,7 @@ def _begin(job: ThresholdReview) -> Callable[[Lease], None]:
             plain = proposal.to_dict()
             return {
                 "thresholds": [cut.alone or cut.proposed for cut in proposal.cuts],
-                "report": report_json({**{name: plain[name] for name in _KEPT}, "outcome": outcome}),
+                "report": stored_report({**{name: plain[name] for name in _KEPT}, "outcome": outcome}),
                 "draft_revision": revision,
             }
 
@@ -202,7 +202,7 @@ def _keep_reason(lease: Lease, family_id: int, quarter: Quarter, because: str) -
     def write(session: Session) -> dict[str, Any]:
         details = {"outcome": "not proposed", "because": because}
         _record(session, lease.who, family_id, quarter, details)
-        return {"report": report_json(details)}
+        return {"report": stored_report(details)}
 
     lease.keep(write)
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.store.sql.json_text import JSONText, report_json
+from fivefold.store.sql.json_text import JSONText, stored_report
 from fivefold.store.tables.accounts import Member
 from fivefold.store.tables.events import ValidationRun
 from tests.store.stored import type_of
@@ -62,7 +62,7 @@ def test_what_has_no_exact_form_is_refused(engine: Engine) -> None:
 
 @given(EXACT)
 def test_every_value_comes_back(value: Any) -> None:
-    for write in (canonical_json, json.dumps, report_json):
+    for write in (canonical_json, json.dumps, stored_report):
         column: Any = JSONText(write)
         written = column.process_bind_param(value, None)
         assert written == (None if value is None else write(value))

@@ -24,7 +24,7 @@ from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.rulesets.points_jobs import PointsOfVersion, latest_points_jobs, open_points_job, points_jobs_of
 from fivefold.store.rulesets.rulesets import family_named, newest_version
-from fivefold.store.sql.json_text import report_json
+from fivefold.store.sql.json_text import stored_report
 from fivefold.store.tables.rulesets import Draft, Family, PointsJob, RulesetVersion
 from fivefold.usecases.rulesets.assessing import assessed_together
 from fivefold.usecases.rulesets.drafts import NO_DRAFT, save_draft_in
@@ -234,7 +234,7 @@ def _keep(
         revision = save_draft_in(session, lease.who, text, NO_DRAFT, lease.began_us).revision
     details = {"outcome": outcome, "recommended": proposal.verdict.recommended}
     lease.who.record(session, "points.proposed", ("ruleset", family_id), details=details)
-    return {"report": report_json({**proposal.to_dict(), "outcome": outcome}), "draft_revision": revision}
+    return {"report": stored_report({**proposal.to_dict(), "outcome": outcome}), "draft_revision": revision}
 
 
 def _outcome(session: Session, family_id: int, version_id: int, *, same: bool) -> str:
