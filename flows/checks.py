@@ -23,7 +23,7 @@ from fivefold.flows.language import (
     ways_from,
 )
 from fivefold.flows.outside.checks import agent_diagnostics
-from fivefold.flows.paths import Passed, passed_before, without_person
+from fivefold.flows.paths import Passed, passed_before, reading_steps, without_person
 from fivefold.flows.triggers import FieldTrigger, LevelTrigger, ScheduleTrigger, group_of
 from fivefold.risk.compiler.checks import taken_names, twice
 from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, findings
@@ -381,7 +381,7 @@ def _read_in_time(flow: Flow, inputs: Sequence[tuple[Path, LanguageModel]]) -> I
         source = _source(flow, rule_input)
         if source is None:
             continue
-        for position in _readers(flow, path):
+        for position in reading_steps(flow, path):
             problem = _not_in_time(flow, source, position, rule_input, before[position])
             if problem:
                 yield Diagnostic(path, problem)
@@ -414,14 +414,6 @@ def _source(flow: Flow, rule_input: Any) -> int | None:
         if isinstance(step, CalculateStep) and rule_input.calculation in step.calculate:
             return position
     return None
-
-
-def _readers(flow: Flow, path: Path) -> list[int]:
-    """Give the positions of the steps at which something written at *path* is read."""
-    if path[0] == "steps":
-        return [int(path[1])]
-    name = flow.actions[int(path[1])].id
-    return [place for place, step in enumerate(flow.steps) if isinstance(step, EndStep) and name in step.end]
 
 
 _ASKED: Mapping[PersonRole, str] = {"investigator": "an investigator", "publisher": "a publisher"}

@@ -26,7 +26,7 @@ from fivefold.flows.language import (
     RouteStep,
     TableStep,
 )
-from fivefold.flows.paths import passed_before, reached, without_person
+from fivefold.flows.paths import passed_before, reached, reading_steps, without_person
 from fivefold.flows.triggers import ScheduleTrigger, TransactionTrigger
 from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, by_check, checked_findings, findings, warning
 from fivefold.risk.compiler.formulas import calculations_in_order
@@ -265,7 +265,7 @@ def _read_on_some_ways(analysed: AnalysedFlow) -> Iterator[Diagnostic]:
     for path, each in analysed.inputs_with_paths:
         if not isinstance(each, StepInput):
             continue
-        for position in _readers(flow, path):
+        for position in reading_steps(flow, path):
             if position in there and flow.positions[each.step] not in before[position].surely:
                 at = flow.steps[position].id
                 yield warning(path, f"reads {each.step}, which some ways to {at} do not pass: it is unknown there")
@@ -287,14 +287,6 @@ def _settling(analysed: AnalysedFlow) -> Iterator[Diagnostic]:
 
 def _counts_settled(window: Window) -> bool:
     return linked_source(window) == "transactions" and "state" not in fields_in(window)
-
-
-def _readers(flow: Flow, path: Path) -> list[int]:
-    """Give the positions of the steps at which something written at *path* is read."""
-    if path[0] == "steps":
-        return [int(path[1])]
-    name = flow.actions[int(path[1])].id
-    return [place for place, step in enumerate(flow.steps) if isinstance(step, EndStep) and name in step.end]
 
 
 def _failing(flow: Flow) -> Iterator[Diagnostic]:

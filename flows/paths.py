@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fivefold.flows.actions import PersonRole
-from fivefold.flows.language import Flow, PersonStep, ways_from
+from fivefold.flows.language import EndStep, Flow, PersonStep, ways_from
+from fivefold.risk.language.documents import Path
 
 
 @dataclass(frozen=True)
@@ -86,3 +87,11 @@ def undecided_by_person(flow: Flow, position: int, leading: set[int], role: Pers
     yield flow.positions.get(step.person.otherwise, position)
     if all(to in leading for to in answers):
         yield from answers
+
+
+def reading_steps(flow: Flow, path: Path) -> list[int]:
+    """Give the positions of the steps at which something written at *path* is read."""
+    if path[0] == "steps":
+        return [int(path[1])]
+    name = flow.actions[int(path[1])].id
+    return [place for place, step in enumerate(flow.steps) if isinstance(step, EndStep) and name in step.end]
