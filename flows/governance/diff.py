@@ -29,23 +29,14 @@ def diff_flows(before: Flow, after: Flow) -> DocumentDifference:
     to which without the answer of a person, as far as that follows from what leads where.
     """
     sides: list[dict[str, Any]] = [json.loads(side.canonical) for side in (before, after)]
+    written = _WORDING.of_documents(*sides, ("actions", "steps", "examples"))
     return DocumentDifference(
         before.name,
         after.name,
         before_hash=before.content_hash,
         after_hash=after.content_hash,
-        changes=(*_written(*sides), *_reach(before, after)),
+        changes=(*written, *_reach(before, after)),
     )
-
-
-_LAST = ("actions", "steps", "examples")
-
-
-def _written(before: dict[str, Any], after: dict[str, Any]) -> Iterator[DocumentChange]:
-    own = [{word: part for word, part in side.items() if word not in _LAST} for side in (before, after)]
-    last = [{word: side[word] for word in _LAST if word in side} for side in (before, after)]
-    yield from _WORDING.of_mapping("", *own)
-    yield from _WORDING.of_mapping("", *last)
 
 
 _REACHED = ("no way leads there", "some way leads there")

@@ -1,14 +1,14 @@
 """Two versions of a ruleset side by side: everything that differs, in words."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from fivefold.risk.engine.explain.describe import condition_words, input_words
 from fivefold.risk.engine.explain.formulas import operation_words
-from fivefold.risk.governance.differences import DocumentChange, DocumentDifference, Wording
+from fivefold.risk.governance.differences import DocumentDifference, Wording
 from fivefold.risk.language.base import WHEN_USED
 from fivefold.risk.language.calculations import Calculation, input_of_operand
 from fivefold.risk.language.expressions import Condition, Input
@@ -94,15 +94,5 @@ def diff(before: Ruleset, after: Ruleset) -> DocumentDifference:
         after.name,
         before_hash=before.content_hash,
         after_hash=after.content_hash,
-        changes=tuple(_ruleset(*sides)),
+        changes=tuple(_WORDING.of_documents(*sides, ("calculate", "rules", "examples"))),
     )
-
-
-_LAST = ("calculate", "rules", "examples")
-
-
-def _ruleset(before: dict[str, Any], after: dict[str, Any]) -> Iterator[DocumentChange]:
-    own = [{word: part for word, part in side.items() if word not in _LAST} for side in (before, after)]
-    last = [{word: side[word] for word in _LAST if word in side} for side in (before, after)]
-    yield from _WORDING.of_mapping("", *own)
-    yield from _WORDING.of_mapping("", *last)
