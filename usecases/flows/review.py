@@ -37,6 +37,7 @@ from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.accounts.flows_in_force import Asked, everything_asked, groups_in_force, names_asked
 from fivefold.usecases.flows.drafts import SOURCE, names_of_flow
 from fivefold.usecases.flows.registrations import outside_diagnostics
+from fivefold.usecases.rulesets.check import CheckedText
 from fivefold.usecases.rulesets.review import OrganisationContext, context_of_type, organisation_findings
 from fivefold.usecases.rulesets.try_changes import MOST_SECONDS
 from fivefold.usecases.shared.context import Context
@@ -95,7 +96,7 @@ class FlowExampleLine:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FlowCheck:
+class FlowCheck(CheckedText):
     """Everything that is to be known of a flow before it is committed; nothing of it is stored.
 
     Attributes:
@@ -119,16 +120,6 @@ class FlowCheck:
     pinned: Asked
     compared_with: int | None = None
     changes: tuple[DocumentChange, ...] = ()
-
-    @property
-    def errors(self) -> tuple[Finding, ...]:
-        """What makes it impossible to commit."""
-        return tuple(finding for finding in self.findings if finding.fatal)
-
-    @property
-    def warnings(self) -> tuple[Finding, ...]:
-        """What can be committed with a reason."""
-        return tuple(finding for finding in self.findings if not finding.fatal)
 
 
 def check_flow(context: Context, document: str) -> FlowCheck:

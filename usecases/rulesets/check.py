@@ -22,8 +22,24 @@ from fivefold.usecases.rulesets.review import ExampleLine, context_of, context_o
 from fivefold.usecases.shared.context import Context
 
 
+class CheckedText:
+    """What was found in a text, by what it means for committing it."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """What makes it impossible to commit."""
+        return tuple(finding for finding in self.findings if finding.fatal)
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """What can be committed with a reason."""
+        return tuple(finding for finding in self.findings if not finding.fatal)
+
+
 @dataclass(frozen=True, kw_only=True)
-class TextCheck:
+class TextCheck(CheckedText):
     """What is to be known of a text that is not saved; nothing of it is stored.
 
     Attributes:
@@ -51,16 +67,6 @@ class TextCheck:
     not_reached: tuple[str, ...] = ()
     compared_with: int | None = None
     changes: tuple[DocumentChange, ...] = ()
-
-    @property
-    def errors(self) -> tuple[Finding, ...]:
-        """What makes it impossible to commit."""
-        return tuple(finding for finding in self.findings if finding.fatal)
-
-    @property
-    def warnings(self) -> tuple[Finding, ...]:
-        """What can be committed with a reason."""
-        return tuple(finding for finding in self.findings if not finding.fatal)
 
 
 def check_text(context: Context, document: str) -> TextCheck:
