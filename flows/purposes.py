@@ -26,7 +26,7 @@ from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.documents import Path
 from fivefold.risk.language.expressions import FieldInput, ScreeningInput, TagInput
 from fivefold.risk.language.policy import LevelInput
-from fivefold.risk.language.purposes import Purpose, strictest
+from fivefold.risk.language.purposes import PURPOSE_PHRASES, Purpose, strictest
 from fivefold.risk.language.ruleset import Ruleset
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def flow_purpose_diagnostics(analysed: "AnalysedFlow", sources: Sources) -> Iter
             yield Diagnostic(
                 reading.path,
                 f"reads {reading.source}, which is {alone}, and {served.words} is for "
-                f"{_PHRASES[served.purpose]}: {way}",
+                f"{PURPOSE_PHRASES[served.purpose]}: {way}",
                 check="purposes",
             )
     yield from purpose_name_diagnostics(flow)
@@ -101,9 +101,6 @@ def _all(analysed: "AnalysedFlow", sources: Sources) -> Iterator[_Reading]:
     yield from _own(flow, analysed, sources)
     yield from _of_asked(analysed, (flow,), sources)
     yield from _of_data(flow)
-
-
-_PHRASES: Mapping[Purpose, str] = {"aml": "aml", "commercial": "commerce", "both": "aml and commerce"}
 
 
 def _served(flow: Flow) -> _Served | None:

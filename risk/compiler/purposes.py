@@ -42,7 +42,7 @@ from fivefold.risk.language.expressions import (
 from fivefold.risk.language.fields import TRANSACTION_FIELDS
 from fivefold.risk.language.peers import peers_of
 from fivefold.risk.language.policy import POLICY_INPUTS, LevelInput, Policy, StepInput, TransactionInput
-from fivefold.risk.language.purposes import DecisionPurposes, PolicyPurposes, Purpose, strictest
+from fivefold.risk.language.purposes import PURPOSE_PHRASES, DecisionPurposes, PolicyPurposes, Purpose, strictest
 from fivefold.risk.language.ruleset import Ruleset
 
 
@@ -314,9 +314,9 @@ def purpose_diagnostics(definition: Ruleset | Policy, sources: Sources) -> Itera
     """Find what reads data for commerce that were gathered against money laundering, and names that are not there."""
     for each in readings(definition, sources) if _serves_commerce(definition) else ():
         if not each.is_allowed:
-            whose = f"the ruleset is for {_PHRASES[each.serves]}"
+            whose = f"the ruleset is for {PURPOSE_PHRASES[each.serves]}"
             if each.part != "ruleset":
-                whose = f"the action {each.part}, which depends on it, is for {_PHRASES[each.serves]}"
+                whose = f"the action {each.part}, which depends on it, is for {PURPOSE_PHRASES[each.serves]}"
             alone = f"for aml alone ({each.hint})" if each.hint else "for aml alone"
             problem = f"reads {each.source}, which is {alone}, and {whose}: {' → '.join(each.steps)}"
             yield Diagnostic(each.path, problem, check="purposes")
@@ -343,7 +343,7 @@ def place_diagnostics(rulesets: Sequence[Ruleset], sources: Sources) -> Iterator
                 steps = (f"ruleset {ruleset.name}", f"ruleset {before.name}, which is tried before it", *each.steps[1:])
                 problem = (
                     f"decides on those whom {before.name} leaves to it, which reads {each.source}; that is {alone}, "
-                    f"and the ruleset is for {_PHRASES[ruleset.purpose]}: {' → '.join(steps)}"
+                    f"and the ruleset is for {PURPOSE_PHRASES[ruleset.purpose]}: {' → '.join(steps)}"
                 )
                 yield ruleset, Diagnostic(("purpose",), problem, check="purposes")
 
@@ -352,9 +352,6 @@ def _serves_commerce(definition: Ruleset | Policy) -> bool:
     """Tell whether anything in it is for commerce; most documents need no look at what they read."""
     actions = definition.purposes.actions.values() if isinstance(definition, Policy) else ()
     return any(purpose != "aml" for purpose in (definition.purpose, *actions))
-
-
-_PHRASES: Mapping[Purpose, str] = {"aml": "aml", "commercial": "commerce", "both": "aml and commerce"}
 
 
 def purpose_name_diagnostics(definition: Any) -> Iterator[Diagnostic]:

@@ -1,6 +1,6 @@
 """Purposes: what data may be used for, and what rulesets, policies, actions and lists are for."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from pydantic import Field
@@ -9,6 +9,8 @@ from fivefold.risk.language.base import Identifier, Label, LanguageModel, Name
 
 Purpose = Literal["aml", "commercial", "both"]
 """Against money laundering, for commerce, or for both. What is for both reaches commerce, so it may not read `aml`."""
+PURPOSE_PHRASES: Mapping[Purpose, str] = {"aml": "aml", "commercial": "commerce", "both": "aml and commerce"}
+"""What something is for, in a sentence."""
 
 
 class Purposes(LanguageModel):
