@@ -29,7 +29,7 @@ from fivefold.risk.governance.lint.reachability import LintScope, try_conditions
 from fivefold.risk.governance.lint.ruleset import lint_scope
 from fivefold.risk.governance.mutation.changes import StepChange, plain_data, with_change
 from fivefold.risk.governance.mutation.plain_values import plain_values, values_words
-from fivefold.risk.governance.mutation.run import ChangeTried, MutantVerdict, Mutations
+from fivefold.risk.governance.mutation.run import ChangeTried, MutantVerdict, Mutations, require_examples
 from fivefold.risk.governance.mutation.telling_inputs import Telling
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.documents import Document
@@ -59,10 +59,8 @@ def mutate_flow(
     Raises:
         InvalidRulesetError: the flow cannot be used, has no examples, or one of them fails as it is.
     """
-    analysed.require_usable()
+    require_examples(analysed)
     flow = analysed.flow
-    if not flow.examples:
-        raise InvalidRulesetError([Finding("examples", "are missing, so no change can be noticed")], flow.name)
     wrong = [*check_flow_examples(analysed.declared), *check_expected(analysed)]
     if wrong:
         raise InvalidRulesetError(wrong, f"the examples of {flow.name}")

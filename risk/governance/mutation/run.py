@@ -16,7 +16,7 @@ import polars as pl
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import Finding, InvalidRulesetError
-from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.compiler.analysis import Analysed, AnalysedRuleset
 from fivefold.risk.compiler.checks import type_diagnostics
 from fivefold.risk.engine.assess import resolved_parts, timed_entities
 from fivefold.risk.engine.outcomes import assess_inputs
@@ -131,6 +131,14 @@ class Mutations:
         }
 
 
+def require_examples(analysed: Analysed[Any]) -> None:
+    """Raise InvalidRulesetError where a ruleset or a flow cannot be used, or has no examples."""
+    analysed.require_usable()
+    if not analysed.definition.examples:
+        findings = [Finding("examples", "are missing, so no change can be noticed")]
+        raise InvalidRulesetError(findings, analysed.definition.name)
+
+
 def mutate(
     analysed: AnalysedRuleset,
     lists: Mapping[str, NamedList],
@@ -151,10 +159,8 @@ def mutate(
     Raises:
         InvalidRulesetError: the ruleset cannot be used, has no examples, or one of them fails as it is.
     """
-    analysed.require_usable()
+    require_examples(analysed)
     ruleset = analysed.ruleset
-    if not ruleset.examples:
-        raise InvalidRulesetError([Finding("examples", "are missing, so no change can be noticed")], ruleset.name)
     wrong = check_examples(ruleset)
     if wrong:
         raise InvalidRulesetError(wrong, f"ruleset {ruleset.name}")
