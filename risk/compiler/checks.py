@@ -13,6 +13,7 @@ from fivefold.risk.compiler.diagnostics import Diagnostic
 from fivefold.risk.compiler.locations import Location, inputs_with_paths_of_group, tests_at, wheres_in, word_at
 from fivefold.risk.compiler.units import comparison_problem
 from fivefold.risk.compiler.value_types import (
+    ORDERED_TYPES,
     SOURCES,
     UnknownNameError,
     Vocabulary,
@@ -365,10 +366,6 @@ def _has_moment(signal: Any, names: Vocabulary) -> bool:
     return hasattr(signal, "pattern")
 
 
-_ORDERED = frozenset({ValueType.NUMBER, ValueType.MONEY, ValueType.MOMENT, ValueType.FINDING})
-"""Kinds of values that go up and down."""
-
-
 def _changeable(path: Path, rule: Rule, names: Vocabulary) -> Iterator[Diagnostic]:
     """Find what no person can change of their own, and values that do not go up and down."""
     if rule.changeable is None:
@@ -392,7 +389,7 @@ def _changeable(path: Path, rule: Rule, names: Vocabulary) -> Iterator[Diagnosti
         kind = value_type_of_input(own, names)
     except UnknownNameError:
         return  # the input has a diagnostic of its own
-    if rule.changeable != "either" and kind not in _ORDERED:
+    if rule.changeable != "either" and kind not in ORDERED_TYPES:
         yield Diagnostic(
             at, f"is {rule.changeable}, and {value_type_phrase(kind)} goes neither up nor down; write either"
         )

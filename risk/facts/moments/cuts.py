@@ -11,15 +11,13 @@ import polars as pl
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT, Analysed
 from fivefold.risk.compiler.locations import Location, tests_at
 from fivefold.risk.compiler.plain_conditions import PlainTest, plain_comparison
-from fivefold.risk.compiler.value_types import InputColumn, Vocabulary, column_for, literal
+from fivefold.risk.compiler.value_types import NUMERIC_TYPES, InputColumn, Vocabulary, column_for, literal
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import input_key, input_of_test, inputs_compared
 from fivefold.risk.language.fields import ValueType
 
 Cut = tuple[Any, bool]
 """A value, and whether it must be exceeded (above, at_most) or only reached (at_least, below) for the next place."""
-
-_NUMERIC = frozenset({ValueType.NUMBER, ValueType.MONEY, ValueType.FINDING})
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,9 @@ def cuts_at(
     Of a pattern whose key is among *signals* it counts as well whether it is there.
     """
     columns = {input_key(each): column_for(each, names, base) for each in inputs}
-    cuts_by_key: dict[str, dict[Cut, None]] = {key: {} for key, column in columns.items() if column.kind in _NUMERIC}
+    cuts_by_key: dict[str, dict[Cut, None]] = {
+        key: {} for key, column in columns.items() if column.kind in NUMERIC_TYPES
+    }
     for signal in signals:
         if columns[signal].kind is ValueType.FINDING:
             cuts_by_key[signal][Decimal(0), True] = None
@@ -120,7 +120,7 @@ def pairs_at(places: Iterable[Location], names: Vocabulary, base: str) -> list[P
             subject = input_of_test(test) or place.own
             for _, other in inputs_compared(test):
                 assert subject is not None  # lint refuses a comparison that has nothing to compare
-                if column_for(subject, names, base).kind in _NUMERIC:
+                if column_for(subject, names, base).kind in NUMERIC_TYPES:
                     pairs[input_key(subject), input_key(other)] = subject, other
     return list(pairs.values())
 

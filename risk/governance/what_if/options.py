@@ -16,17 +16,14 @@ import polars as pl
 from fivefold.risk.compiler.checks import type_of
 from fivefold.risk.compiler.conditions import Compiler
 from fivefold.risk.compiler.locations import Location
-from fivefold.risk.compiler.value_types import InputColumn, ordinal
+from fivefold.risk.compiler.value_types import ORDERED_TYPES, InputColumn, ordinal
 from fivefold.risk.engine.program import Program
 from fivefold.risk.governance.lint.reachability import tests_about
 from fivefold.risk.governance.lint.representative_values import ComparedInput, Members, domain_of
 from fivefold.risk.governance.what_if.changeable import Changeable
 from fivefold.risk.governance.what_if.moments import Moments, ValueShift
 from fivefold.risk.language.expressions import input_key
-from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.operators import Operators
-
-_ORDERED = frozenset({ValueType.NUMBER, ValueType.MONEY, ValueType.MOMENT, ValueType.FINDING})
 
 
 @dataclass(frozen=True)
@@ -122,7 +119,7 @@ def options_of(
     for value, kind in zip(candidates.to_list(), kinds[1:], strict=True):
         if kind != kinds[0]:
             alike.setdefault(kind, []).append(value)
-    ordered = column.kind in _ORDERED and before is not None
+    ordered = column.kind in ORDERED_TYPES and before is not None
     bounds = sorted({*_bounds(comparisons, column), *(() if moments is None else moments.bounds)})
     choices = _nearest(alike, before, changeable.way) if ordered else _any_of(alike, before, bounds)
     whole = present.dtype.is_integer()
@@ -164,7 +161,7 @@ def _any_of(alike: Mapping[Any, Sequence[Any]], before: Any, bounds: Sequence[De
 
 def _bounds(comparisons: Sequence[tuple[str, Any]], column: InputColumn) -> list[Decimal]:
     """Give the numbers that the input is compared with, in the units of its column."""
-    if column.kind not in _ORDERED:
+    if column.kind not in ORDERED_TYPES:
         return []
     values = [
         one
