@@ -34,6 +34,8 @@ ARGUMENTS: Final = (
     "as_of",  # microseconds
 )
 """The parameters that a function may have; the columns end at as-of, so it cannot read anything later."""
+MOVES_WITH_TIME: Final = frozenset({"as_of", "decay"})
+"""Those that change while nothing happens."""
 
 _ARGUMENT_OF: Final = {columns.BALANCE: "balance", columns.CATEGORY: "category", columns.CREATED: "created"}
 

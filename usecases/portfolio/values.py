@@ -16,7 +16,7 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.domain.segments import SEGMENTS
-from fivefold.features.catalogue.indicator import Indicator
+from fivefold.features.catalogue.indicator import MOVES_WITH_TIME, Indicator
 from fivefold.models.explain import contribution
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.portfolio.counts import counted_cells
@@ -30,8 +30,6 @@ from fivefold.usecases.portfolio.search import MOST_WORDS, EntitiesCounted
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
-_MOVES_WITH_TIME: Final = frozenset({"as_of", "decay"})
-"""Arguments of indicators whose value changes within a minute."""
 _EXACT: Final = 1e-9
 """In days: the tolerance of a sum of parts of days."""
 
@@ -195,7 +193,7 @@ def read_value_alone(
 
 def _without_hour(part: Contribution, indicator: Indicator, value: ValueView) -> Contribution:
     """Write an indicator's contribution so that it reveals only the day on which it was computed."""
-    if not _MOVES_WITH_TIME & set(indicator.parameters) or isinstance(part.value, str):
+    if not MOVES_WITH_TIME & set(indicator.parameters) or isinstance(part.value, str):
         return part
     is_age = indicator.unit == "days" and indicator.window_days is None
     days = nan

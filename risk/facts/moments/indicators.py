@@ -17,6 +17,7 @@ import polars as pl
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import Finding, InvalidRulesetError
+from fivefold.features.catalogue.indicator import MOVES_WITH_TIME
 from fivefold.features.histories import Histories, Integers
 from fivefold.features.indicator_matrix import catalogue, snapshots
 from fivefold.risk.compiler.formulas import written_number
@@ -54,7 +55,6 @@ _WAYS: Final[Mapping[str, Way]] = {
 """Of the functions that read as-of, or how far events have faded: what their windows do not tell."""
 _HELD: Final = frozenset({"balance_held", "balance_empty_days"})
 """Those that weigh balances by how long they were held in the window."""
-_READ_TIME: Final = frozenset({"as_of", "decay"})
 
 
 @lru_cache(maxsize=128)
@@ -65,7 +65,7 @@ def way_of(name: str) -> Way:
     function = each.function.__name__
     if function in _HELD:
         return Way(windows, moves=True)
-    return _WAYS[function] if _READ_TIME.intersection(each.parameters) else Way(windows)
+    return _WAYS[function] if MOVES_WITH_TIME.intersection(each.parameters) else Way(windows)
 
 
 @lru_cache(maxsize=128)
