@@ -126,7 +126,7 @@ _BUILDERS: dict[str, Callable[[InputColumn, Any], pl.Expr]] = {
 }
 
 
-_SIGNS: dict[str, Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
+SIGNS: Mapping[str, Callable[[Any, Any], Any]] = {
     "equals": eq,
     "not_equals": ne,
     "above": gt,
@@ -134,6 +134,7 @@ _SIGNS: dict[str, Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
     "below": lt,
     "at_most": le,
 }
+"""How two columns, or two values, are compared."""
 
 Resolve = Callable[[LanguageModel], InputColumn]
 """Finds the column of an input."""
@@ -183,4 +184,5 @@ class Compiler:
         """Compare two columns: lint sees that they are of one kind and unit, and were not rounded."""
         compared = self.resolve(other)
         self.reads[compared.name] = None
-        return _SIGNS[operator](column.expr, compared.expr)
+        compare: Callable[[pl.Expr, pl.Expr], pl.Expr] = SIGNS[operator]
+        return compare(column.expr, compared.expr)

@@ -8,10 +8,10 @@ beside a 64-bit float is one too.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from operator import eq, ge, gt, le, lt, ne
+from operator import ge, le
 from typing import Any
 
-from fivefold.risk.compiler.conditions import Lists, Resolve
+from fivefold.risk.compiler.conditions import SIGNS, Lists, Resolve
 from fivefold.risk.compiler.likeness import Targets
 from fivefold.risk.compiler.value_types import NUMERIC_TYPES, InputColumn, level_number, ordinal
 from fivefold.risk.language.expressions import All, Any_, Not, OwnTest, input_of_test, inputs_compared
@@ -139,16 +139,8 @@ def _not(build: Callable[[InputColumn, Any], Holds]) -> Callable[[InputColumn, A
     return negated
 
 
-_SIGNS: Mapping[str, Callable[[Any, Any], bool]] = {
-    "equals": eq,
-    "not_equals": ne,
-    "above": gt,
-    "at_least": ge,
-    "below": lt,
-    "at_most": le,
-}
 _BUILDERS: Mapping[str, Callable[[InputColumn, Any], Holds]] = {
-    **{name: _compared(compare) for name, compare in _SIGNS.items()},
+    **{name: _compared(compare) for name, compare in SIGNS.items()},
     "between": _between,
     "outside": _not(_between),
     "in": _among,
@@ -211,7 +203,7 @@ class PlainCompiler:
 
 
 def _between_inputs(operator: str, column: InputColumn, other: InputColumn) -> PlainTest:
-    compare, one, two = _SIGNS[operator], column.name, other.name
+    compare, one, two = SIGNS[operator], column.name, other.name
 
     def test(row: Row) -> bool | None:
         first, second = row[one], row[two]
