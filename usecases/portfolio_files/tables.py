@@ -14,7 +14,7 @@ from fivefold.domain.text import count_text
 from fivefold.features.arrow_files import scan_parquet
 from fivefold.features.reading.csv_file import csv_frame, csv_parts, torn_frame
 from fivefold.features.reading.json_lines import JsonLine, json_lines
-from fivefold.features.reading.text_files import GZIP, TornRow, is_gzipped, open_text, suffix_of_name
+from fivefold.features.reading.text_files import GZIP, SUFFIXES, TornRow, is_gzipped, open_text, suffix_of_name
 from fivefold.features.schema import TRANSACTION_ID
 from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.facts.groups.links import FROM, TO, TYPE
@@ -24,7 +24,6 @@ from fivefold.risk.facts.records import KNOWN_AT
 from fivefold.risk.facts.transactions import CONTRADICTS
 from fivefold.risk.language.fields import FieldType
 
-SUFFIXES = (".parquet", ".csv", ".json", ".jsonl", ".ndjson")
 SHOWN = 5
 """How many rows or identifiers a warning names."""
 
