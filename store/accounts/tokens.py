@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import NamedTuple, cast
 
 from sqlalchemy import Table, and_, bindparam, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Page, Part
 from fivefold.store.sql.fast_statements import PreparedStatements
 from fivefold.store.sql.keyset import rows_of
+from fivefold.store.sql.statements import INSERTS
 from fivefold.store.tables.accounts import Member, Organisation, Token, TokenRequest, Usage
 
 
@@ -79,10 +79,10 @@ _TOUCH = (
     .values(last_used_us=bindparam("now_us"))
 )
 _OPEN_MONTH = {
-    dialect: upsert(Usage.__table__)  # type: ignore[arg-type]  # as above
+    dialect: upsert(Usage.__table__)
     .values(token_id=bindparam("of_token"), month=bindparam("in_month"), calls=0, users=0)
     .on_conflict_do_nothing()
-    for dialect, upsert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+    for dialect, upsert in INSERTS.items()
 }
 """Adds the month's row, unless it exists."""
 

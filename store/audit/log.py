@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from sqlalchemy import Table, bindparam, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
@@ -14,6 +13,7 @@ from fivefold.domain.paging import Page, Part
 from fivefold.store.audit.chain import GENESIS, Entry, Side, hash_of_entry, hash_of_value
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.keyset import scalars_of, where_given
+from fivefold.store.sql.statements import INSERTS
 from fivefold.store.tables.accounts import HASH_CHARACTERS, Organisation
 from fivefold.store.tables.audit import AuditEntry, AuditHead, AuditValues
 
@@ -31,7 +31,7 @@ _TAKE_NUMBERS = (
 _SET_HASH = update(_HEADS).where(_HEADS.c.organisation_id == bindparam("of")).values(hash=bindparam("made"))
 _OPEN_CHAIN = {
     dialect: upsert(_HEADS).values(number=0, hash=GENESIS).on_conflict_do_nothing()
-    for dialect, upsert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+    for dialect, upsert in INSERTS.items()
 }
 """Creates an organisation's head, unless it exists."""
 

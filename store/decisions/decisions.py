@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from sqlalchemy import Table, and_, bindparam, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.levels.markings import is_unmarked
 from fivefold.store.sql.keyset import rows_of, scalars_of, where_given
+from fivefold.store.sql.statements import INSERTS
 from fivefold.store.tables.entities import Entity, EntityType, OrganisationSettings, ValueScore
 from fivefold.store.tables.events import Decision, Policy
 from fivefold.store.tables.levels import DueMark, Standing
@@ -24,7 +24,7 @@ _ADD: Final = {
     dialect: insert(cast("Table", Decision.__table__))
     .on_conflict_do_nothing(index_elements=["organisation_id", "decision_key"])
     .returning(Decision.__table__.c.id)
-    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+    for dialect, insert in INSERTS.items()
 }
 _PARTIES: Final = (
     select(Entity, EntityType, OrganisationSettings, Policy)

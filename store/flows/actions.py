@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 from sqlalchemy import Table, bindparam, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
+from fivefold.store.sql.statements import INSERTS
 from fivefold.store.tables.flows import FlowAction
 
 _ACTIONS = cast("Table", FlowAction.__table__)
@@ -15,7 +15,7 @@ _ADD: Final = {
     dialect: insert(_ACTIONS)
     .on_conflict_do_nothing(index_elements=["flow_id", "entity_id", "cause", "action"])
     .returning(_ACTIONS.c.id)
-    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+    for dialect, insert in INSERTS.items()
 }
 
 

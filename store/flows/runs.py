@@ -10,13 +10,13 @@ from functools import cache
 from typing import Any, Final, NamedTuple, cast
 
 from sqlalchemy import BindParameter, Table, Update, and_, bindparam, case, exists, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.store.audit.bound_rows import Digests, digests
 from fivefold.store.sql.arrays import among_parameter
 from fivefold.store.sql.clocks import lease_is_over
+from fivefold.store.sql.statements import INSERTS
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.flows import FlowRow, FlowRun, FlowVersion, StepOutcome
 
@@ -57,7 +57,7 @@ def has_listeners(session: Session, organisation_id: int) -> bool:
 
 _BEGIN: Final = {
     dialect: insert(_RUNS).on_conflict_do_nothing(index_elements=["version_id", "entity_id", "cause", "acting"])
-    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+    for dialect, insert in INSERTS.items()
 }
 _NEW: Final[Mapping[str, Any]] = {"state": QUEUED, "attempts": 0, "revision": 0}
 
@@ -235,7 +235,7 @@ def outcomes_of(session: Session, run_ids: Collection[int]) -> dict[int, dict[st
 
 _ADD_STEP: Final = {
     dialect: insert(_STEPS).on_conflict_do_nothing(index_elements=["run_id", "step"]).returning(_STEPS.c.run_id)
-    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+    for dialect, insert in INSERTS.items()
 }
 
 

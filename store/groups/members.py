@@ -1,10 +1,9 @@
 """The members of groups, their entries and exits, and the sizes of groups. Begins and ends no transaction."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import and_, bindparam, case, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import Page, Part
@@ -12,11 +11,10 @@ from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason
 from fivefold.store.sql.arrays import among, among_parameter
 from fivefold.store.sql.bulk import write_rows
 from fivefold.store.sql.keyset import rows_of
+from fivefold.store.sql.statements import INSERTS
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.groups import GroupMember, GroupMove, GroupSize, GroupVersion, NamedGroup
 from fivefold.store.tables.levels import DueMark, Marking
-
-_INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 class Membership(NamedTuple):
@@ -46,7 +44,7 @@ _STANDING: Final = {
     dialect: select(*(getattr(GroupMember, name) for name in Membership._fields)).where(
         among_parameter(dialect, GroupMember.group_id, "groups"), among_parameter(dialect, GroupMember.entity_id, "ids")
     )
-    for dialect in _INSERT
+    for dialect in INSERTS
 }
 
 
@@ -63,7 +61,7 @@ def store_memberships(session: Session, rows: Iterable[Membership]) -> None:
     """Store the states of entities, replacing earlier ones."""
     values = [row._asdict() for row in rows]
     if values:
-        new = _INSERT[session.get_bind().dialect.name](GroupMember)
+        new = INSERTS[session.get_bind().dialect.name](GroupMember)
         replacements = {name: new.excluded[name] for name in Membership._fields[2:]}
         upsert = new.on_conflict_do_update(index_elements=["group_id", "entity_id"], set_=replacements)
         session.connection().execute(upsert, values)
@@ -220,7 +218,7 @@ def store_sizes(session: Session, day: int, at_us: int, sizes: Mapping[int, Size
         {"group_id": group_id, "day": day, "at_us": at_us, **size._asdict()} for group_id, size in sorted(sizes.items())
     ]
     if rows:
-        new = _INSERT[session.get_bind().dialect.name](GroupSize)
+        new = INSERTS[session.get_bind().dialect.name](GroupSize)
         session.connection().execute(new.on_conflict_do_nothing(index_elements=["group_id", "day"]), rows)
 
 

@@ -8,23 +8,21 @@ A number alone names no version: a registry that was made anew begins with 1 aga
 where another model is found to have it, everybody is marked.
 """
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from fivefold.store.levels import markings
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.levels.value_scores import is_valued_otherwise
+from fivefold.store.sql.statements import INSERTS
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.levels import Champion, Marking, Standing
 
 _ROW: Final = 1
 _NO_VERSION: Final = 0
 """Versions are counted from 1."""
-_INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 def begin_champion(
@@ -67,7 +65,7 @@ def begin_champion(
 
 def _note(session: Session, model: str, version: int, now_us: int, content_hash: str | None) -> bool:
     """Record the version, and tell if its number was another model's; a concurrent call waits until this one ends."""
-    new = _INSERT[session.get_bind().dialect.name](Champion)
+    new = INSERTS[session.get_bind().dialect.name](Champion)
     new = new.values(id=_ROW, model=model, model_version=version, since_us=now_us)
     session.execute(new.on_conflict_do_nothing(index_elements=["id"]))
     locked = select(Champion).with_for_update().execution_options(populate_existing=True)

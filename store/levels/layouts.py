@@ -3,15 +3,12 @@
 from base64 import urlsafe_b64encode
 from collections.abc import Collection, Mapping
 from hashlib import sha256
-from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from fivefold.store.sql.statements import INSERTS
 from fivefold.store.tables.levels import InputLayout
-
-_INSERT: Mapping[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
 def layout_name(content: str) -> str:
@@ -42,7 +39,7 @@ def add_layouts(session: Session, organisation_id: int, layouts: Mapping[str, st
     if not lacking:
         return
     rows = [{"organisation_id": organisation_id, "name": name, "content": layouts[name]} for name in lacking]
-    insert = _INSERT[session.get_bind().dialect.name](InputLayout).values(rows)
+    insert = INSERTS[session.get_bind().dialect.name](InputLayout).values(rows)
     session.execute(insert.on_conflict_do_nothing(index_elements=["organisation_id", "name"]))
 
 

@@ -7,11 +7,10 @@ each part in a transaction of its own, and delete the row at the end. Until then
 due. Nothing here begins or ends a transaction.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Exists, Select, and_, case, func, literal, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from fivefold.store.levels import assessment_queue as due
@@ -19,6 +18,7 @@ from fivefold.store.levels.assessment_queue import BULK, Reason
 from fivefold.store.levels.value_scores import is_valued_otherwise
 from fivefold.store.rulesets.activations import count_of_type, last_after, present_after
 from fivefold.store.sql.clocks import latest_us
+from fivefold.store.sql.statements import INSERTS
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import DueMark, Marking
 
@@ -28,7 +28,6 @@ PAUSE_SECONDS: Final = 0.02
 """The pause after each part: on SQLite, those that wait for the only writer's lock ask for it only now and then."""
 JOINED_US: Final = 10_000_000
 """How long a marking that has not begun also serves later facts."""
-_INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 class WaitingCount(NamedTuple):
@@ -144,7 +143,7 @@ def _mark_to(session: Session, marking: Marking, last_id: int, due_us: int) -> N
         of.append(is_valued_otherwise(Entity.id, marking.model, marking.model_version))
     rows = select(Entity.id, Entity.organisation_id, Entity.type_id, *(literal(each) for each in values.values()))
     rows = rows.where(*of).order_by(Entity.id)
-    new = _INSERT[session.get_bind().dialect.name](DueMark)
+    new = INSERTS[session.get_bind().dialect.name](DueMark)
     columns = ["entity_id", "organisation_id", "type_id", *values]
     session.execute(due.upsert(new.from_select(columns, rows)))
 

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy import exists, select
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.sql.keyset import scalars_of
+from fivefold.store.sql.statements import INSERTS
 from fivefold.store.tables.rulesets import Family, RulesetVersion, ThresholdReview
 
 EARLIER_REVIEWS: Final = 3
@@ -30,7 +29,7 @@ def unreviewed(session: Session, quarter: str, until_us: int) -> list[tuple[Fami
 
 def add_review(session: Session, values: dict[str, object]) -> None:
     """Add a review, unless another worker has added it."""
-    insert = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
+    insert = INSERTS[session.get_bind().dialect.name]
     session.execute(insert(ThresholdReview).values(**values).on_conflict_do_nothing())
 
 
