@@ -19,6 +19,7 @@ from fivefold.store.levels.assessment_queue import Subject
 from fivefold.store.rulesets.backtests import forget_entities
 from fivefold.store.rulesets.proposals import PROPOSED, WITHDRAWN
 from fivefold.store.sql.arrays import among
+from fivefold.store.sql.statements import UNSEEN
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import (
     Attributes,
@@ -195,18 +196,18 @@ def erase(session: Session, entities: Sequence[Entity], now_us: int) -> dict[str
     session.flush()  # the triggers that guard history check `erased_us`
     # A prediction about another owner covered more than the owner has now, so the comparison would find too little.
     theirs = delete(Prediction).where(among(session, Prediction.entity_id, _other_owners(session, ids)))
-    session.execute(theirs, execution_options=_UNSEEN)
+    session.execute(theirs, execution_options=UNSEEN)
     ownerships.forget(session, ids)
     links.forget(session, ids)
     for table in _DELETED:
-        session.execute(delete(table).where(among(session, _of(table), ids)), execution_options=_UNSEEN)
+        session.execute(delete(table).where(among(session, _of(table), ids)), execution_options=UNSEEN)
     for table, emptied in _EMPTIED:
         statement = update(table).where(among(session, _of(table), ids)).values(**emptied)
-        session.execute(statement, execution_options=_UNSEEN)
+        session.execute(statement, execution_options=UNSEEN)
     proposals = update(Proposal).where(among(session, Proposal.entity_id, ids))
     state = case((Proposal.state == PROPOSED, WITHDRAWN), else_=Proposal.state)
     emptied = {"subject": "erased", "content": {}, "reach": {}, "reason": "erased", "decision_reason": None}
-    session.execute(proposals.values(**emptied, state=state), execution_options=_UNSEEN)
+    session.execute(proposals.values(**emptied, state=state), execution_options=UNSEEN)
     forget_answers(session, entities[0].organisation_id)
     backtests = forget_entities(session, entities[0].organisation_id, ids)
     return {"entities": ids, "proposals": _proposals_about(session, ids), "backtests": backtests}
@@ -228,10 +229,6 @@ def count_rows(session: Session, ids: Sequence[int]) -> dict[str, int]:
         for table, condition in about
     }
     return {name: count for name, count in counts.items() if count}
-
-
-_UNSEEN = {"synchronize_session": False}
-"""The session holds none of these rows."""
 
 
 def _proposals_about(session: Session, ids: Sequence[int]) -> list[int]:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.store.audit.bound_rows import Digests
 from fivefold.store.evidence.holds import held_entities, lock_related
+from fivefold.store.sql.statements import UNSEEN
 
 ResumePoint = Sequence[Any] | None
 """The row after which the next part begins, in a form for JSON; None for the first part, and after the last one."""
@@ -81,8 +82,6 @@ class Removal(NamedTuple):
 
 
 NOTHING: Final = OldRows((), 0, None)
-UNSEEN: Final = {"synchronize_session": False}
-"""For statements on rows that the session does not hold."""
 
 
 def without_held(

@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session, aliased
 from fivefold.store.evidence.old_flows import look_at_flows, remove_flows
 from fivefold.store.evidence.old_rows import (
     NOTHING,
-    UNSEEN,
     OldRow,
     OldRows,
     Removal,
@@ -29,6 +28,7 @@ from fivefold.store.rulesets.proposals import PROPOSED
 from fivefold.store.rulesets.threshold_reviews import EARLIER_REVIEWS
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.jobs import OPEN
+from fivefold.store.sql.statements import UNSEEN
 from fivefold.store.tables.events import Delivery, Endpoint, EvidenceJob, OutboxEvent, ValidationJob
 from fivefold.store.tables.rulesets import (
     Backtest,

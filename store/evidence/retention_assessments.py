@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 
 from fivefold.store.audit.removals import line_of_removed
 from fivefold.store.evidence.holds import held_entities, lock_related
-from fivefold.store.evidence.old_rows import NOTHING, UNSEEN, OldRow, OldRows, RemovedRows, ResumePoint, RetentionScope
+from fivefold.store.evidence.old_rows import NOTHING, OldRow, OldRows, RemovedRows, ResumePoint, RetentionScope
 from fivefold.store.sql.arrays import among
+from fivefold.store.sql.statements import UNSEEN
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.events import Decision
 from fivefold.store.tables.levels import (

@@ -14,6 +14,7 @@ from fivefold.store.levels.assessment_queue import Subject
 from fivefold.store.levels.bulk_reads import read_rows
 from fivefold.store.sql.arrays import among, among_parameter
 from fivefold.store.sql.database import read_once
+from fivefold.store.sql.statements import UNSEEN
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.entities import Attributes, Entity, EntityType
 
@@ -142,7 +143,7 @@ def record_activity(session: Session, entity_ids: Iterable[int], now_us: int) ->
     ids = sorted(entity_ids)
     lock_entities(session, ids)
     statement = update(Entity).where(among(session, Entity.id, ids)).values(noted_us=now_us)
-    session.execute(statement, execution_options={"synchronize_session": False})
+    session.execute(statement, execution_options=UNSEEN)
 
 
 def entities_named(session: Session, type_id: int, external_ids: Iterable[str]) -> dict[str, Entity]:

@@ -14,6 +14,7 @@ from fivefold.store.levels.bulk_reads import read_rows
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.bulk import write_rows
 from fivefold.store.sql.keyset import rows_of
+from fivefold.store.sql.statements import UNSEEN
 from fivefold.store.tables.entities import Entity, Link
 
 ENDS: Final = {"entity_id": pl.Int64, "other_id": pl.Int64, "thing": pl.String}
@@ -155,7 +156,7 @@ def write_links(
 def forget(session: Session, entity_ids: Sequence[int]) -> None:
     """Delete the links from and to erased entities."""
     of_them = or_(among(session, Link.entity_id, entity_ids), among(session, Link.other_id, entity_ids))
-    session.execute(delete(Link).where(of_them), execution_options={"synchronize_session": False})
+    session.execute(delete(Link).where(of_them), execution_options=UNSEEN)
 
 
 def one_of_each_sharing(session: Session, entity_ids: Sequence[int], now_us: int) -> list[int]:

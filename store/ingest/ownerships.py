@@ -17,6 +17,7 @@ from fivefold.store.audit.history import new_salts
 from fivefold.store.levels.bulk_reads import read_rows
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.bulk import write_rows
+from fivefold.store.sql.statements import UNSEEN
 from fivefold.store.tables.entities import Entity, EntityType, Ownership
 from fivefold.store.tables.levels import Standing
 
@@ -109,7 +110,7 @@ def write_spans(
 def forget(session: Session, entity_ids: Sequence[int]) -> None:
     """Delete the ownerships of erased entities, as owner and as owned."""
     of_them = or_(among(session, Ownership.entity_id, entity_ids), among(session, Ownership.owner_id, entity_ids))
-    session.execute(delete(Ownership).where(of_them), execution_options={"synchronize_session": False})
+    session.execute(delete(Ownership).where(of_them), execution_options=UNSEEN)
 
 
 def owned_numbers(session: Session, entity_id: int, now_us: int | None = None) -> set[int]:

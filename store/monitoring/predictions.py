@@ -13,6 +13,7 @@ from fivefold.store.sql.arrays import among
 from fivefold.store.sql.bulk import write_rows
 from fivefold.store.sql.clocks import LONGEST_LEASE_US, lease_is_over
 from fivefold.store.sql.keyset import rows_of
+from fivefold.store.sql.statements import UNSEEN
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import Champion, PortfolioCount, Standing
@@ -126,7 +127,7 @@ def forget_next(session: Session, before_us: int, now_us: int) -> bool:
     day = PredictionDay
     old = (day.forgotten_us.is_(None), day.horizon_ends_us <= before_us)
     unseen = or_(day.lease_until_us.is_(None), day.lease_until_us > now_us + LONGEST_LEASE_US)
-    session.execute(update(day).where(*old, unseen).values(lease_until_us=now_us), execution_options=_UNSEEN)
+    session.execute(update(day).where(*old, unseen).values(lease_until_us=now_us), execution_options=UNSEEN)
     query = select(day).where(*old, day.lease_until_us <= now_us - DAY_US)
     old_day = session.scalar(query.order_by(day.id).limit(1).with_for_update(skip_locked=True))
     if old_day is None:
@@ -199,7 +200,7 @@ def forget_predictions(session: Session, day_id: int, now_us: int) -> None:
         free = lock_related(session, entity_ids[first : first + _AT_ONCE])
         free -= held_entities(session, free, now_us)
         of = (Prediction.day_id.in_(days), among(session, Prediction.entity_id, sorted(free)))
-        session.execute(delete(Prediction).where(*of), execution_options=_UNSEEN)
+        session.execute(delete(Prediction).where(*of), execution_options=UNSEEN)
 
 
 def forget_judgements_after(session: Session, latest_us: int) -> None:
@@ -211,7 +212,7 @@ def forget_judgements_after(session: Session, latest_us: int) -> None:
     again = or_(day.forgotten_us.is_(None), day.figures.is_(None))
     early = (or_(day.judged_us.is_not(None), day.forgotten_us.is_not(None)), again, day.horizon_ends_us > latest_us)
     nothing = dict.fromkeys(("judged_us", "state", "reasons", "figures", "forgotten_us", "lease_until_us"))
-    session.execute(update(day).where(*early).values(**nothing), execution_options=_UNSEEN)
+    session.execute(update(day).where(*early).values(**nothing), execution_options=UNSEEN)
 
 
 def forget_days_after(session: Session, model: str, version: int, latest_us: int) -> int:
@@ -219,12 +220,9 @@ def forget_days_after(session: Session, model: str, version: int, latest_us: int
     later = (PredictionDay.as_of_us > latest_us, PredictionDay.model == model, PredictionDay.model_version == version)
     ids = session.scalars(select(PredictionDay.id).where(*later)).all()
     for number in ids:
-        session.execute(delete(Prediction).where(Prediction.day_id == number), execution_options=_UNSEEN)
-        session.execute(delete(PredictionDay).where(PredictionDay.id == number), execution_options=_UNSEEN)
+        session.execute(delete(Prediction).where(Prediction.day_id == number), execution_options=UNSEEN)
+        session.execute(delete(PredictionDay).where(PredictionDay.id == number), execution_options=UNSEEN)
     return len(ids)
-
-
-_UNSEEN: Final = {"synchronize_session": False}
 
 
 def type_name(session: Session, type_id: int) -> str:
