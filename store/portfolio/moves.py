@@ -11,15 +11,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Integer, Select, Subquery, func, literal, select, tuple_, union, union_all
+from sqlalchemy import Select, Subquery, func, literal, select, tuple_, union, union_all
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.paging import Page, Part
-from fivefold.store.portfolio.transitions import CONDITIONS, Direction, TransitionRow, columns_beside, direction_of
+from fivefold.store.portfolio.transitions import (
+    CONDITIONS,
+    TRANSITION_KEY,
+    TRANSITION_KEY_TYPES,
+    Direction,
+    TransitionRow,
+    columns_beside,
+    direction_of,
+)
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.keyset import require_key, rows_of
-from fivefold.store.tables.entities import BIG, Entity, EntityType
+from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import (
     IS_FALL,
     IS_RISE,
@@ -152,10 +160,6 @@ class MoverRow:
     last: TransitionRow
 
 
-_OWN = (Transition.at_us, Transition.entity_id, Transition.number)
-_TYPES = (BigInteger(), BIG, Integer())
-
-
 def movers_between(
     session: Session, span: Period, from_level: int | None, to_level: int | None, part: Part
 ) -> Page[MoverRow]:
@@ -171,7 +175,7 @@ def movers_between(
         part: of the list.
     """
     if part.after is not None:
-        require_key(_OWN, part.after)
+        require_key(TRANSITION_KEY, part.after)
     directions = [Direction.FIRST] if from_level == 0 else [Direction.RISE, Direction.FALL]
     branches = [select(_first_moves(span, each, from_level, to_level, part)) for each in directions]
     first = union_all(*branches).subquery()
@@ -237,10 +241,10 @@ def _first_moves(
     if to_level is not None:
         statement = statement.where(end == to_level)
     if part.after is not None:
-        place = tuple_(*(literal(value, kind) for value, kind in zip(part.after, _TYPES, strict=True)))
-        statement = statement.where(tuple_(*_OWN) < place)
+        place = tuple_(*(literal(value, kind) for value, kind in zip(part.after, TRANSITION_KEY_TYPES, strict=True)))
+        statement = statement.where(tuple_(*TRANSITION_KEY) < place)
     if part.most is not None:
-        statement = statement.order_by(*(key.desc() for key in _OWN)).limit(part.most + 1)
+        statement = statement.order_by(*(key.desc() for key in TRANSITION_KEY)).limit(part.most + 1)
     return statement.subquery()
 
 

@@ -80,8 +80,9 @@ class RulesetActivation:
 
 
 CONDITIONS = {Direction.RISE: IS_RISE, Direction.FALL: IS_FALL, Direction.FIRST: IS_FIRST}
-_OWN = (Transition.at_us, Transition.entity_id, Transition.number)
-_TYPES = (BigInteger(), BIG, Integer())
+TRANSITION_KEY = (Transition.at_us, Transition.entity_id, Transition.number)
+TRANSITION_KEY_TYPES = (BigInteger(), BIG, Integer())
+"""Transitions are listed by their moments; of those of one moment, by the entity and its number."""
 
 
 def transitions_among(session: Session, transition_filter: TransitionFilter, part: Part) -> Page[TransitionRow]:
@@ -90,7 +91,7 @@ def transitions_among(session: Session, transition_filter: TransitionFilter, par
     Those of erased entities are left out. ConfigError if the part does not begin after a key of this list.
     """
     if part.after is not None:
-        require_key((literal(0, Integer), *_OWN), part.after)
+        require_key((literal(0, Integer), *TRANSITION_KEY), part.after)
     branches = [select(each) for each in _branches(transition_filter, part)]
     if not branches:
         return Page()
@@ -107,7 +108,7 @@ def transitions_among(session: Session, transition_filter: TransitionFilter, par
         )
         .outerjoin(before, (before.entity_id == Transition.entity_id) & (before.number == Transition.number - 1))
     )
-    keys = (first.c.direction, *_OWN)
+    keys = (first.c.direction, *TRANSITION_KEY)
     return rows_of(session, statement, keys, part, descending=True).map(lambda row: TransitionRow(*row))
 
 
@@ -126,10 +127,10 @@ def _branches(transition_filter: TransitionFilter, part: Part) -> Iterator[Subqu
             after = after[1:] if direction == after[0] else None
         statement = _passing(transition_filter, direction)
         if after is not None:
-            place = tuple_(*(literal(value, kind) for value, kind in zip(after, _TYPES, strict=True)))
-            statement = statement.where(tuple_(*_OWN) < place)
+            place = tuple_(*(literal(value, kind) for value, kind in zip(after, TRANSITION_KEY_TYPES, strict=True)))
+            statement = statement.where(tuple_(*TRANSITION_KEY) < place)
         if part.most is not None:
-            statement = statement.order_by(*(key.desc() for key in _OWN)).limit(part.most + 1)
+            statement = statement.order_by(*(key.desc() for key in TRANSITION_KEY)).limit(part.most + 1)
         yield statement.subquery()
 
 
