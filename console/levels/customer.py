@@ -1,6 +1,5 @@
 """One customer: what they are worth and how risky they are, why, and what people did about it."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -36,6 +35,7 @@ from fivefold.usecases.levels.value_scores import read_value
 from fivefold.usecases.portfolio.scale import ScoreScale, read_scale
 from fivefold.usecases.portfolio.sources import AssessmentSources, sources_of
 from fivefold.usecases.portfolio.timeline import TimelineEvent, list_events
+from fivefold.usecases.shared.inputs import NUMBER_OF_A_ROW
 
 DECIDERS = ("POST /v1/entities/{type}/{external_id}/overrides", "POST /v1/overrides/{override}/approve")
 """Who may do one of these: that they open the reasons is noted, and nothing of other members."""
@@ -212,7 +212,7 @@ def revoke_override(visit: Visit) -> Answer:
 
 def _override(visit: Visit) -> int:
     number = visit.typed("override", text("Override"))
-    if not re.fullmatch("[0-9]{1,18}", number):
+    if not NUMBER_OF_A_ROW.fullmatch(number):
         raise ConfigError(text("{number} is no number of an override", number=repr(number[:40])))
     override = overrides.read_override(visit, int(number))
     if (override.entity_type, override.external_id) != (visit.parts["type"], visit.parts["external_id"]):

@@ -8,12 +8,14 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter
 
 from fivefold.risk.language.quantities import json_number
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=80)]
 """Names that people write in files and read in breakdowns: cash-out, country-of-residence."""
+IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
+"""Reads one by itself."""
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=80)]
 """Names of fields, as columns have them: country, opened_on."""

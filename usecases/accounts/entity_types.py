@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.checks import TAKEN
-from fivefold.risk.language.base import Identifier, Name
+from fivefold.risk.language.base import IDENTIFIER, Name
 from fivefold.risk.language.fields import FieldType, OneOf
 from fivefold.risk.language.messages import problem_of
 from fivefold.risk.language.ruleset import MOST_LINK_TYPES
@@ -30,7 +30,6 @@ FIELDS: TypeAdapter[dict[str, FieldType]] = TypeAdapter(dict[Name, FieldType])
 """Reads typed fields, from people's input or from their columns."""
 LinkKind = Literal["shared", "directed"]
 _LINKS: TypeAdapter[dict[str, LinkKind]] = TypeAdapter(dict[Name, LinkKind])
-_IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
 
 PARTS = ("fields", "transaction_fields", "case_fields")
 """The parts with typed fields: the entity, its transactions, its cases and alerts."""
@@ -134,7 +133,7 @@ def _record(
 
 def _check_name(name: str) -> None:
     try:
-        _IDENTIFIER.validate_python(name)
+        IDENTIFIER.validate_python(name)
     except ValidationError as error:
         raise ConfigError(f"the type's name {problem_of(error.errors(include_url=False)[0], ())}") from None
 

@@ -5,7 +5,6 @@ and no threshold. Of a rule that did not fire, they see nothing.
 """
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +33,7 @@ from fivefold.usecases.levels.groups.names import with_names
 from fivefold.usecases.levels.replay import Replayed, list_versions_used, replay_assessment
 from fivefold.usecases.shared.api_fields import StoredObject
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.inputs import NUMBER_OF_A_ROW
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,13 +79,9 @@ def replay_by_name(context: Context, name: str) -> Replayed:
     kind, _, number = name.rpartition(":")
     if kind != "d":
         return replay_assessment(context, name)
-    if not _NUMBER.fullmatch(number):
+    if not NUMBER_OF_A_ROW.fullmatch(number):
         raise NotFoundError(f"there is no decision {number!r}")
     return replay_decision(context, int(number))
-
-
-_NUMBER = re.compile("[0-9]{1,18}")
-"""Fewer digits than a database's integers hold."""
 
 
 def replay_decision(context: Context, number: int) -> Replayed:

@@ -6,11 +6,11 @@ that it began with: two people who edit at once do not overwrite each other unkn
 
 from dataclasses import dataclass
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError, Finding, InvalidRulesetError
-from fivefold.risk.language.base import Identifier
+from fivefold.risk.language.base import IDENTIFIER
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.messages import problem_of
 from fivefold.store.accounts.organisation import settings_row
@@ -24,8 +24,6 @@ from fivefold.usecases.shared.context import Context
 NO_DRAFT = 0
 """The revision that stands for: there is no draft."""
 SOURCE = "the draft"
-
-_IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,7 @@ def names_of_flow(document: str) -> tuple[str, str]:
     names, faults = [], []
     for word in ("flow", "entity_type"):
         try:
-            names.append(_IDENTIFIER.validate_python(read.data.get(word)))
+            names.append(IDENTIFIER.validate_python(read.data.get(word)))
         except ValidationError as error:
             is_there = word in read.data
             problem = problem_of(error.errors(include_url=False)[0], ()) if is_there else "is missing"

@@ -7,11 +7,11 @@ the revision that it began with: two people who edit at once do not overwrite ea
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError, ConflictError, Finding, InvalidRulesetError
-from fivefold.risk.language.base import Identifier
+from fivefold.risk.language.base import IDENTIFIER
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.messages import problem_of
 from fivefold.store.accounts.organisation import settings_row
@@ -34,8 +34,6 @@ from fivefold.usecases.shared.context import Context
 
 NO_DRAFT = 0
 """The revision that stands for: there is no draft."""
-
-_IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
 
 
 @dataclass(frozen=True)
@@ -129,7 +127,7 @@ def name_and_type_of(document: str) -> tuple[str, str]:
     names, faults = [], []
     for word in ("ruleset", "entity_type"):
         try:
-            names.append(_IDENTIFIER.validate_python(read.data.get(word)))
+            names.append(IDENTIFIER.validate_python(read.data.get(word)))
         except ValidationError as error:
             problem = problem_of(error.errors(include_url=False)[0], ()) if word in read.data else "is missing"
             _, line, column = read.position((word,)) if word in read.data else ((), None, None)

@@ -13,6 +13,9 @@ MOST_PER_SECOND = 100_000
 EARLIEST_US, LATEST_US = to_microseconds(date(EARLIEST_YEAR, 1, 1)), to_microseconds(date(9000, 1, 1))
 """The range of moments that are plausible and can be written down."""
 
+NUMBER_OF_A_ROW = re.compile("[0-9]{1,18}")
+"""Fewer digits than a database's integers hold."""
+
 
 def checked_reason(reason: str, what: str = "reason") -> str:
     """Return a reason without surrounding space; ConfigError if it is empty or too long."""

@@ -1,8 +1,6 @@
 """Replay of runs: made again from what was kept of them, and compared to the byte."""
 
 import json
-import re
-from typing import Final
 
 from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.store.flows.runs import outcomes_of, run_numbered
@@ -11,9 +9,7 @@ from fivefold.usecases.flows.runs.outcomes import ENGINE, outcome_kept, version_
 from fivefold.usecases.levels.content.breakdowns import removal_text
 from fivefold.usecases.levels.replay import Replayed, list_versions_used
 from fivefold.usecases.shared.context import Context
-
-_NUMBER: Final = re.compile("[0-9]{1,18}")
-"""Fewer digits than a database's integers hold."""
+from fivefold.usecases.shared.inputs import NUMBER_OF_A_ROW
 
 
 def replay_record(context: Context, name: str) -> Replayed:
@@ -21,7 +17,7 @@ def replay_record(context: Context, name: str) -> Replayed:
     kind, _, number = name.rpartition(":")
     if kind != "f":
         return replay_by_name(context, name)
-    if not _NUMBER.fullmatch(number):
+    if not NUMBER_OF_A_ROW.fullmatch(number):
         raise NotFoundError(f"there is no run {name!r}")
     return replay_run(context, int(number))
 
