@@ -8,7 +8,6 @@ import polars as pl
 
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import Finding, InvalidRulesetError
-from fivefold.domain.money import minor_units
 from fivefold.domain.schedules import next_moment, zone_text
 from fivefold.flows.actions import PERSON_DECIDES, LimitAction, StatusAction
 from fivefold.flows.analysis import AnalysedFlow
@@ -33,7 +32,7 @@ from fivefold.risk.compiler.formulas import calculations_in_order
 from fivefold.risk.compiler.locations import Location
 from fivefold.risk.compiler.value_types import linked_source
 from fivefold.risk.facts.windows import fields_in
-from fivefold.risk.governance.lint.reachability import LintScope, order_diagnostics, try_conditions
+from fivefold.risk.governance.lint.reachability import ASSUMED_UNITS, LintScope, order_diagnostics, try_conditions
 from fivefold.risk.governance.lint.ruleset import (
     Lists,
     example_diagnostics,
@@ -47,9 +46,6 @@ from fivefold.risk.language.expressions import CalculationInput, Window
 from fivefold.risk.language.policy import StepInput
 from fivefold.risk.language.purposes import PolicyPurposes
 from fivefold.risk.language.reading import read_document
-
-_UNITS = minor_units("EUR")
-"""The base currency is not known here; almost all have as many."""
 
 
 def lint_flow(
@@ -178,7 +174,7 @@ def _amounts(flow: Flow) -> Iterator[Diagnostic]:
 
 def _finer_amounts(flow: Flow) -> Iterator[Diagnostic]:
     """Find amounts with a part of the smallest unit, with which a flow is refused once its base currency is known."""
-    for each in finer_amounts(flow, _UNITS):
+    for each in finer_amounts(flow, ASSUMED_UNITS):
         refused = "run, test and mutate refuse the flow where the base currency has cents; round it"
         yield warning(each.path, f"is {each.amount}, a part of a cent: {refused}")
 

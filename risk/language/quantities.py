@@ -157,7 +157,8 @@ _DAYS_A_WEEK = 7
 _MOST_COUNT = 99_999
 _OFFSETS = {"hour": "h", "day": "d", "month": "mo", "year": "y"}
 HOURS_A_DAY = 24
-_EPOCH = date(1970, 1, 1).toordinal()
+EPOCH_DAY = date(1970, 1, 1).toordinal()
+"""The day of the moment 0."""
 
 
 @dataclass(frozen=True)
@@ -218,15 +219,15 @@ class Duration:
         if self.unit == "day":
             return moment + count * DAY_US
         day, rest = divmod(moment, DAY_US)
-        if not date.min.toordinal() <= _EPOCH + day <= date.max.toordinal():
+        if not date.min.toordinal() <= EPOCH_DAY + day <= date.max.toordinal():
             return None
-        begin = date.fromordinal(_EPOCH + day)
+        begin = date.fromordinal(EPOCH_DAY + day)
         months = begin.year * 12 + begin.month - 1 + count * (12 if self.unit == "year" else 1)
         year, month = months // 12, months % 12 + 1
         if not date.min.year <= year <= date.max.year:
             return None
         last = monthrange(year, month)[1]
-        return (date(year, month, min(begin.day, last)).toordinal() - _EPOCH) * DAY_US + rest
+        return (date(year, month, min(begin.day, last)).toordinal() - EPOCH_DAY) * DAY_US + rest
 
 
 LONGEST = Duration(1000, "year")

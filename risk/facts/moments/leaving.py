@@ -11,7 +11,7 @@ import polars as pl
 
 from fivefold.domain.clock import DAY_US
 from fivefold.risk.facts.portfolio import AS_OF
-from fivefold.risk.language.quantities import Duration
+from fivefold.risk.language.quantities import EPOCH_DAY, Duration
 
 _ON_THE_CALENDAR = frozenset({"month", "year"})
 
@@ -86,11 +86,8 @@ def returns_at(moment: int, over: Duration, as_of: int) -> int | None:
     return midnight if midnight < _next_month_at(after) else None
 
 
-_EPOCH = date(1970, 1, 1).toordinal()
-
-
 def _date_at(moment: int) -> date:
-    return date.fromordinal(_EPOCH + moment // DAY_US)
+    return date.fromordinal(EPOCH_DAY + moment // DAY_US)
 
 
 def _day_at(moment: int) -> int:
@@ -100,4 +97,4 @@ def _day_at(moment: int) -> int:
 def _next_month_at(moment: int) -> int:
     begin = _date_at(moment)
     following = date(begin.year + begin.month // 12, begin.month % 12 + 1, 1)
-    return (following.toordinal() - _EPOCH) * DAY_US
+    return (following.toordinal() - EPOCH_DAY) * DAY_US

@@ -27,7 +27,7 @@ from fivefold.risk.language.peers import PeerPercentile
 MOST_ROWS = 20_000
 """So many combinations of values are tried at most; where more would be needed, it is undecided."""
 
-_UNITS = minor_units("EUR")
+ASSUMED_UNITS = minor_units("EUR")
 """The base currency is not known here; almost all have as many minor units."""
 
 HELD = "held"
@@ -84,7 +84,7 @@ def subjects_of(place: Location, scope: LintScope) -> dict[str, ComparedInput]:
         key = input_key(subject)
         kind = value_type_at(subject, place, scope.names)
         currency = place.currency or currency_of(subject, scope.names)
-        units = (minor_units(currency) if currency else _UNITS) if kind is ValueType.MONEY else 1
+        units = (minor_units(currency) if currency else ASSUMED_UNITS) if kind is ValueType.MONEY else 1
         column = InputColumn(key, kind, units, scope.names.levels if kind is ValueType.LEVEL else ())
         ends = _ends(subject, scope, units)
         subjects.setdefault(key, ComparedInput(subject, column, type_of(subject, place, scope.names), ends))
