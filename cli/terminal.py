@@ -89,7 +89,7 @@ LevelOption = Annotated[
         help="Of 100 customers, how many are to lie in their interval; 80, unless the training chose another number.",
     ),
 ]
-OrganisationOption = Annotated[str, typer.Option("--organisation", help="Whose.")]
+OrganisationOption = Annotated[str, typer.Option("--organisation", help="The organisation.")]
 AsOfOption = Annotated[
     str | None, typer.Option("--as-of", help="ISO date or time; nothing later is seen. Now by default.")
 ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fivefold.cli.flows.documents import AsksOption, FlowArgument
-from fivefold.cli.rules.options import PartOptions, ValueOptions, portfolio_files
+from fivefold.cli.rules.options import EntitiesArgument, PartOptions, ValueOptions, portfolio_files
 from fivefold.cli.terminal import AsOfOption, echo, past_moment, show_table, warn
 from fivefold.cli.value_model.output import open_output
 from fivefold.domain.clock import day_text
@@ -18,7 +18,6 @@ from fivefold.domain.text import count_text, percent
 if TYPE_CHECKING:
     from fivefold.flows.run import Runs
 
-EntitiesArgument = Annotated[Path, typer.Argument(help="Entities: Parquet, CSV, JSON or JSON lines, one row each.")]
 RulesetsOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.terminal import acting_in, echo, open_current_database, show_table, warn
+from fivefold.cli.terminal import OrganisationOption, acting_in, echo, open_current_database, show_table, warn
 from fivefold.domain.clock import now_microseconds, second_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.settings import read_settings
@@ -93,7 +93,7 @@ def _print_finding(finding: "AuditFinding") -> None:
 def evidence(
     quarter: Annotated[str | None, typer.Option("--quarter", help="Of a calendar year (UTC), such as 2026Q3.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The archive to write, a zip file.")] = None,
-    organisation: Annotated[str, typer.Option("--organisation", help="The organisation.")] = "default",
+    organisation: OrganisationOption = "default",
     check: Annotated[Path | None, typer.Option("--check", help="An archive to compare with its manifest.")] = None,
 ) -> None:
     """Collect the evidence of a quarter in one archive.
@@ -147,7 +147,7 @@ _KINDS = {"d:": "decision", "f:": "run"}
 
 def replay(
     assessment: Annotated[str, typer.Argument(help="Its number, such as 12.3; d:12 for a decision, f:12 for a run.")],
-    organisation: Annotated[str, typer.Option("--organisation", help="The organisation.")] = "default",
+    organisation: OrganisationOption = "default",
     show: Annotated[bool, typer.Option("--show", help="Print the computed breakdown.")] = False,
 ) -> None:
     """Compute an assessment, a decision or a run of a flow again.

@@ -9,7 +9,15 @@ import typer
 from tqdm import tqdm
 
 from fivefold.cli.rules.options import ListsOption, RulesetArgument
-from fivefold.cli.terminal import acting_in, acting_in_new, echo, moment, open_current_database, warn
+from fivefold.cli.terminal import (
+    OrganisationOption,
+    acting_in,
+    acting_in_new,
+    echo,
+    moment,
+    open_current_database,
+    warn,
+)
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConfigError, first_row_of, problem_lines
 from fivefold.domain.settings import read_settings
@@ -29,7 +37,6 @@ RefusedOption = Annotated[
     Path | None, typer.Option("--refused", help="The file of refused rows; beside the import by default.")
 ]
 TypeOption = Annotated[str, typer.Option("--type", help="The type of the entities.")]
-OrganisationOption = Annotated[str, typer.Option("--organisation", help="The organisation.")]
 AsOfOption = Annotated[str | None, typer.Option("--as-of", help="The present moment, for histories of the past.")]
 
 TABLES = {

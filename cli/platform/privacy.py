@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.terminal import acting_in, actor, echo, moment, open_current_database, show_table
+from fivefold.cli.terminal import OrganisationOption, acting_in, actor, echo, moment, open_current_database, show_table
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.settings import read_settings
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 EntityArgument = Annotated[str, typer.Argument(metavar="ENTITY", help="Its identifier.")]
 TypeOption = Annotated[str, typer.Option("--type", help="Its type.")]
-OrganisationOption = Annotated[str, typer.Option("--organisation", help="The organisation.")]
 
 
 def add_to(app: typer.Typer) -> None:

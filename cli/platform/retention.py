@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.terminal import acting_in, echo, open_current_database, show_table
+from fivefold.cli.terminal import OrganisationOption, acting_in, echo, open_current_database, show_table
 from fivefold.domain.clock import day_text
 from fivefold.domain.text import count_text
 
@@ -27,7 +27,7 @@ def retention(
         int | None, typer.Option("--assessments-days", help="The same for assessments.")
     ] = None,
     flows_days: Annotated[int | None, typer.Option("--flows-days", help="The same for runs of flows.")] = None,
-    organisation: Annotated[str, typer.Option("--organisation", help="The organisation.")] = "default",
+    organisation: OrganisationOption = "default",
 ) -> None:
     """Show what the retention policy would remove. Nothing is removed: workers do that.
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from fivefold.cli.terminal import acting_in, echo, open_current_database
+from fivefold.cli.terminal import OrganisationOption, acting_in, echo, open_current_database
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing
 
@@ -18,7 +18,7 @@ def add_to(app: typer.Typer) -> None:
 def statement(
     assessment: Annotated[str, typer.Argument(help="Its number, such as 12.3.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .pdf or .json file to write.")],
-    organisation: Annotated[str, typer.Option("--organisation", help="The organisation.")] = "default",
+    organisation: OrganisationOption = "default",
 ) -> None:
     """Write the statement of an assessment for the person concerned.
 

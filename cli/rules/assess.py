@@ -10,6 +10,7 @@ import typer
 from fivefold.cli.rules.evidence import require_folders
 from fivefold.cli.rules.options import (
     EngineOptions,
+    EntitiesArgument,
     PartOptions,
     RulesetArgument,
     ThenOption,
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from fivefold.usecases.portfolio_files.by_parts.assess import AssessmentByParts
     from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
 
-EntitiesArgument = Annotated[Path, typer.Argument(help="Entities: Parquet, CSV, JSON or JSON lines, one row each.")]
 PreviousOption = Annotated[
     Path | None, typer.Option("--previous", help="Levels held until now: entity_id, rules_level, entered.")
 ]

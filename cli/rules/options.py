@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 RulesetArgument = Annotated[
     str, typer.Argument(metavar="RULESET", help="A ruleset's file, or the name of one that ships.")
 ]
+EntitiesArgument = Annotated[Path, typer.Argument(help="Entities: Parquet, CSV, JSON or JSON lines, one row each.")]
 ThenOption = Annotated[
     list[str] | None,
     typer.Option("--then", help="A ruleset for those to whom none before it applies: a file or a name. Repeat it."),

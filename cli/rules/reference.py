@@ -5,8 +5,14 @@ from typing import Annotated
 
 import typer
 
-from fivefold.cli.rules.assess import EntitiesArgument
-from fivefold.cli.rules.options import BesideOptions, PartOptions, RulesetArgument, ValueOptions, portfolio_files
+from fivefold.cli.rules.options import (
+    BesideOptions,
+    EntitiesArgument,
+    PartOptions,
+    RulesetArgument,
+    ValueOptions,
+    portfolio_files,
+)
 from fivefold.cli.terminal import AsOfOption, echo, past_moment, show_table, warn
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError

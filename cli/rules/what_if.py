@@ -4,8 +4,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.rules.assess import EntitiesArgument, OverridesOption, PreviousOption
-from fivefold.cli.rules.options import BesideOptions, PartOptions, RulesetArgument, ValueOptions, portfolio_files
+from fivefold.cli.rules.assess import OverridesOption, PreviousOption
+from fivefold.cli.rules.options import (
+    BesideOptions,
+    EntitiesArgument,
+    PartOptions,
+    RulesetArgument,
+    ValueOptions,
+    portfolio_files,
+)
 from fivefold.cli.terminal import AsOfOption, echo, past_moment, show_table, warn
 from fivefold.domain.clock import day_text
 from fivefold.domain.text import count_text
