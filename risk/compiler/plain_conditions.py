@@ -203,7 +203,8 @@ class PlainCompiler:
 
 
 def _between_inputs(operator: str, column: InputColumn, other: InputColumn) -> PlainTest:
-    compare, one, two = SIGNS[operator], column.name, other.name
+    compare: Callable[[Any, Any], bool] = SIGNS[operator]
+    one, two = column.name, other.name
 
     def test(row: Row) -> bool | None:
         first, second = row[one], row[two]
