@@ -29,7 +29,7 @@ def diff_flows(before: Flow, after: Flow) -> DocumentDifference:
     to which without the answer of a person, as far as that follows from what leads where.
     """
     sides: list[dict[str, Any]] = [json.loads(side.canonical) for side in (before, after)]
-    written = _WORDING.of_documents(*sides, ("actions", "steps", "examples"))
+    written = _WORDING.of_documents(*sides, last=("actions", "steps", "examples"))
     return DocumentDifference(
         before.name,
         after.name,

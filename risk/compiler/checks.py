@@ -13,7 +13,7 @@ from fivefold.risk.compiler.diagnostics import Diagnostic
 from fivefold.risk.compiler.locations import Location, inputs_with_paths_of_group, tests_at, wheres_in, word_at
 from fivefold.risk.compiler.units import comparison_problem
 from fivefold.risk.compiler.value_types import (
-    ORDERED_TYPES,
+    NUMERIC_TYPES,
     SOURCES,
     UnknownNameError,
     Vocabulary,
@@ -364,6 +364,10 @@ def _has_moment(signal: Any, names: Vocabulary) -> bool:
         except UnknownNameError:
             return True  # the input has a diagnostic of its own
     return hasattr(signal, "pattern")
+
+
+ORDERED_TYPES = NUMERIC_TYPES | {ValueType.MOMENT}
+"""Kinds of values that go up and down."""
 
 
 def _changeable(path: Path, rule: Rule, names: Vocabulary) -> Iterator[Diagnostic]:

@@ -58,8 +58,6 @@ from fivefold.risk.language.ruleset import LinkType, Rule
 
 _MOMENT: TypeAdapter[int] = TypeAdapter(MomentText)
 NUMERIC_TYPES = frozenset({ValueType.NUMBER, ValueType.MONEY, ValueType.FINDING})
-ORDERED_TYPES = NUMERIC_TYPES | {ValueType.MOMENT}
-"""Kinds of values that go up and down."""
 
 DTYPES: Mapping[ValueType, Any] = {
     ValueType.TEXT: pl.String,

@@ -94,5 +94,5 @@ def diff(before: Ruleset, after: Ruleset) -> DocumentDifference:
         after.name,
         before_hash=before.content_hash,
         after_hash=after.content_hash,
-        changes=tuple(_WORDING.of_documents(*sides, ("calculate", "rules", "examples"))),
+        changes=tuple(_WORDING.of_documents(*sides, last=("calculate", "rules", "examples"))),
     )

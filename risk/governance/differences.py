@@ -211,7 +211,7 @@ class Wording:
         make = self.words.get(word)
         return part_words(part) if make is None else make(part)
 
-    def of_documents(self, before: Plain, after: Plain, last: Sequence[str]) -> Iterator[DocumentChange]:
+    def of_documents(self, before: Plain, after: Plain, *, last: Sequence[str]) -> Iterator[DocumentChange]:
         """Compare two documents: what is their own first, then what stands under the words of *last*."""
         own = [{word: part for word, part in side.items() if word not in last} for side in (before, after)]
         parts = [{word: side[word] for word in last if word in side} for side in (before, after)]

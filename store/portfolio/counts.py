@@ -49,4 +49,7 @@ def counted_cells(session: Session, organisation_id: int, type_id: int) -> list[
         .order_by(*by)
     )
     rows = session.execute(statement).all()
-    return [CountedCell(*cell, int(number), int(total)) for *cell, number, total in rows]
+    return [
+        CountedCell(level, segment, currency, int(number), int(total))
+        for level, segment, currency, number, total in rows
+    ]

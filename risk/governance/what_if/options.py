@@ -13,10 +13,10 @@ from typing import Any
 
 import polars as pl
 
-from fivefold.risk.compiler.checks import type_of
+from fivefold.risk.compiler.checks import ORDERED_TYPES, type_of
 from fivefold.risk.compiler.conditions import Compiler
 from fivefold.risk.compiler.locations import Location
-from fivefold.risk.compiler.value_types import ORDERED_TYPES, InputColumn, ordinal
+from fivefold.risk.compiler.value_types import InputColumn, ordinal
 from fivefold.risk.engine.program import Program
 from fivefold.risk.governance.lint.reachability import tests_about
 from fivefold.risk.governance.lint.representative_values import ComparedInput, Members, domain_of

@@ -31,4 +31,7 @@ def recounted_cells(session: Session, organisation_id: int, type_id: int) -> lis
         .order_by(*by)
     )
     rows = session.execute(statement).all()
-    return [CountedCell(*cell, int(entities), int(cents)) for *cell, entities, cents in rows]
+    return [
+        CountedCell(level, segment, currency, int(entities), int(cents))
+        for level, segment, currency, entities, cents in rows
+    ]
