@@ -197,8 +197,7 @@ def _record_and_promote_by(
         need = _need_of_two_people(session)
         if need and promotion.action == PROMOTE:
             raise PromotionRefusedError(need)
-        _record(session, registry, by_member, f"cli:{promotion.who}", context.actor)
-        return apply_promotion(registry, by_member)
+        return _carry_out(session, registry, by_member, f"cli:{promotion.who}", context.actor)
 
 
 @dataclass(frozen=True)
@@ -229,8 +228,7 @@ class RegistryChampions:
         """Carry out a proposed promotion, with both people in MLflow's record; errors are those of `check`."""
         promotion = self.check(content, why)
         both = replace(promotion, who=f"{content.proposed_by}, approved by {context.actor.name}")
-        _record(session, self.registry, both, f"cli:{promotion.who}", context.actor)
-        apply_promotion(self.registry, both)
+        _carry_out(session, self.registry, both, f"cli:{promotion.who}", context.actor)
 
 
 def _version_text(version: int | None) -> str:
@@ -242,17 +240,38 @@ def _content_hash(registry: Registry, number: int) -> str:
 
 
 def _record_and_promote(engine: Engine, registry: Registry, promotion: Promotion, actor: str) -> Promotion:
-    """Record first, then move the alias, then commit: if the alias does not move, nothing was recorded."""
+    """Promote by the operator of the machine; errors as `_carry_out`."""
     with writing(engine) as session:
         need = _need_of_two_people(session)
         if need and promotion.action == PROMOTE:
             raise PromotionRefusedError(need)
-        _record(session, registry, promotion, actor)
-        return apply_promotion(registry, promotion)
+        return _carry_out(session, registry, promotion, actor)
+
+
+def _carry_out(
+    session: Session, registry: Registry, promotion: Promotion, at_machine: str, approver: Actor | None = None
+) -> Promotion:
+    """Record first, then move the alias, then commit: if the alias does not move, nothing was recorded.
+
+    A promotion that records waits for others that have recorded and have not committed. So of two that were planned
+    at once, the later one sees that another version serves than the one it replaces.
+
+    Raises:
+        PromotionRefusedError: another version serves than the one that the promotion replaces.
+    """
+    _record(session, registry, promotion, at_machine, approver)
+    champion = registry.champion()
+    serving = None if champion is None else champion.number
+    if serving != promotion.replaced:
+        raise PromotionRefusedError(
+            f"the champion changed meanwhile: {_version_text(serving)} serves now, and"
+            f" {_version_text(promotion.replaced)} did when this was planned; look at `fivefold models`, then try again"
+        )
+    return apply_promotion(registry, promotion)
 
 
 def _record(
-    session: Session, registry: Registry, promotion: Promotion, at_machine: str, approver: Actor | None = None
+    session: Session, registry: Registry, promotion: Promotion, at_machine: str, approver: Actor | None
 ) -> None:
     """Record it in the log of every organisation; *approver* in the log of their own, which has the proposal.
 

@@ -3,6 +3,7 @@
 import os
 import pwd
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow.exceptions import MlflowException
@@ -98,6 +99,28 @@ def test_where_the_alias_moves_and_the_answer_is_lost_it_is_recorded(
     promote_model(engine, registry, 1, "cli:ann")
     assert entries(engine) == [("default", "model.promoted", "1", "cli:ann")]
     assert [change.version for change in promotion_history(registry)] == [1]
+
+
+def test_of_two_rollbacks_that_are_planned_at_once_one_is_refused(
+    engine: Engine, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both applied, the history would have a version replace itself, and the next rollback nowhere to go."""
+    for number in (1, 2):
+        promote_model(engine, registry, number, "cli:ann")
+    planning, others = promoting.plan_rollback, ["cli:ben"]
+
+    def plan_while_another_acts(*of: Any) -> promotions.Promotion:
+        plan = planning(*of)
+        if others:
+            roll_back_model(engine, registry, others.pop(), "complaints")
+        return plan
+
+    monkeypatch.setattr(promoting, "plan_rollback", plan_while_another_acts)
+    with pytest.raises(PromotionRefusedError, match="version 1 serves now, and version 2 did when this was planned"):
+        roll_back_model(engine, registry, "cli:ann", "complaints")
+    assert entries(engine)[2:] == [("default", "model.rolled_back", "1", "cli:ben")]
+    promote_model(engine, registry, 2, "cli:ann", reason="mended", force=True)
+    assert roll_back_model(engine, registry, "cli:ann", "again").version == 1
 
 
 def test_where_the_log_cannot_be_written_nothing_is_promoted(
