@@ -45,7 +45,9 @@ JUDGED_AS_OF_TAG, JUDGED_HASH_TAG = "judged_as_of_us", "judged_content_hash"
 """Tags of a refitted version: the test as-of and the content hash of the model that was judged in its place."""
 REFUSED_TAG = "refit_refused"
 """Tag of a run whose refit was refused, so that no version was registered: the reason."""
-_NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+CARD_FILE = "model_card.md"
+"""The model card in Markdown, among the artefacts of the training run."""
+NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """MLflow's error codes for a model or an alias that does not exist."""
 _NOT_FOUND = 404
 MOST_NAMED = 10
@@ -220,7 +222,7 @@ class Registry:
         try:
             return self._version(self.client.get_model_version(self.name, str(number)))
         except MlflowException as error:
-            if error.error_code not in _NOT_THERE:
+            if error.error_code not in NOT_THERE:
                 raise
             versions = ", ".join(str(version.version) for version in self._listed()) or "none yet: run `fivefold train`"
             raise ModelNotFoundError(f"{self.name} has no version {number}; there are: {versions}") from None
@@ -338,7 +340,7 @@ class Registry:
         try:
             return self._version(self.client.get_model_version_by_alias(self.name, alias))
         except MlflowException as error:
-            if error.error_code not in _NOT_THERE:
+            if error.error_code not in NOT_THERE:
                 raise
             return None
 
@@ -380,7 +382,7 @@ def parse_model_uri(uri: str) -> tuple[str, bool, str]:
 def _is_not_there(error: MlflowException | OSError) -> bool:
     """Tell what will not be there on another try either, from a registry or a store of files that is away now."""
     if isinstance(error, MlflowException):
-        return error.error_code in _NOT_THERE or str(error).startswith("No such")
+        return error.error_code in NOT_THERE or str(error).startswith("No such")
     answer = getattr(error, "response", None)  # of the HTTP client, whose errors are an OSError
     return isinstance(error, FileNotFoundError | NotADirectoryError) or getattr(answer, "status_code", 0) == _NOT_FOUND
 

@@ -15,6 +15,7 @@ from fivefold.models.comparison import FILE as COMPARISON_FILE
 from fivefold.models.comparison import VersionComparison
 from fivefold.models.registry import (
     ABSENT_TAG,
+    CARD_FILE,
     DATA_DIGEST_TAG,
     INDICATORS_TAG,
     JUDGED_AS_OF_TAG,
@@ -41,7 +42,6 @@ from fivefold.training.report.model_card import Lineage, model_card
 from fivefold.training.report.pictures import card_pictures, write_pictures
 from fivefold.training.tune import Tuning
 
-CARD_FILE = "model_card.md"
 CARD_JSON_FILE = "model_card.json"
 CARD_PAGE_FILE = "model_card.html"
 ORIGINS_FILE = "origins.csv"

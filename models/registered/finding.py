@@ -10,10 +10,8 @@ from mlflow.types.schema import ColSpec, TensorSpec
 
 from fivefold.domain.errors import ModelError, ModelNotFoundError, RegistryError
 from fivefold.domain.settings import Settings, without_password
-from fivefold.models.registry import Registry
+from fivefold.models.registry import NOT_THERE, Registry
 
-_NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-"""MLflow's error codes for a model or an alias that does not exist."""
 MOST_WORDS = 300
 """So many characters are kept of what others say went wrong."""
 
@@ -87,7 +85,7 @@ def find_aliased(settings: Settings, name: str, alias: str) -> AliasedModel:
     try:
         version = client.get_model_version_by_alias(name, alias)
     except MlflowException as error:
-        if error.error_code not in _NOT_THERE:
+        if error.error_code not in NOT_THERE:
             raise RegistryError(f"the registry of models cannot be asked: {one_line(error)}") from None
         raise ModelNotFoundError(_what_is_there(client, name, alias)) from None
     return AliasedModel(

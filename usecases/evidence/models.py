@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from fivefold.models.promotions import Promotion
     from fivefold.models.registry import Registry
 
-CARD = "model_card.md"
 NONE = "There was no registry of value models when this was made.\n"
 _OWN_TAGS = "mlflow."
 """What MLflow itself notes of a run, such as the file that started it."""
@@ -77,7 +76,9 @@ def _data(dataset: Any) -> dict[str, Any]:
 
 
 def _card(registry: "Registry", run_id: str) -> str:
-    if CARD not in {artifact.path for artifact in registry.client.list_artifacts(run_id)}:
-        return f"Run {run_id} has no {CARD} any more.\n"
+    from fivefold.models.registry import CARD_FILE  # noqa: PLC0415 (imports MLflow)
+
+    if CARD_FILE not in {artifact.path for artifact in registry.client.list_artifacts(run_id)}:
+        return f"Run {run_id} has no {CARD_FILE} any more.\n"
     with tempfile.TemporaryDirectory() as folder:
-        return Path(registry.client.download_artifacts(run_id, CARD, folder)).read_text(encoding="utf-8")
+        return Path(registry.client.download_artifacts(run_id, CARD_FILE, folder)).read_text(encoding="utf-8")

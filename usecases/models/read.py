@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from fivefold.models.promotions import Promotion
     from fivefold.models.registry import RegisteredVersion, Registry
 
-CARD = "model_card.md"
-
 OpenRegistry = Callable[[], "Registry | None"]
 """Opens the registry of value models, once; gives None where nothing was trained yet."""
 
@@ -127,10 +125,11 @@ def read_version(open_registry: OpenRegistry, number: int) -> ModelVersionView:
         StoreError: the registry does not answer.
     """
     from fivefold.models.comparison import FILE, VersionComparison  # noqa: PLC0415 (only where models are)
+    from fivefold.models.registry import CARD_FILE  # noqa: PLC0415 (imports MLflow)
 
     with asking(open_registry) as opened:
         registry, version = _version(opened, number)
-        text, card = (registry.artifact(version.run_id, name) for name in (FILE, CARD))
+        text, card = (registry.artifact(version.run_id, name) for name in (FILE, CARD_FILE))
     comparison, missing = None, ""
     if text is None:
         missing = "none was stored with this version: it was registered before comparisons were, or its files are gone"
