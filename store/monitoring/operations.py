@@ -28,7 +28,7 @@ def add_worker(session: Session, started_us: int, now_us: int, before_us: int) -
 def see_worker(session: Session, number: int, started_us: int, now_us: int, *, ended: bool) -> bool:
     """Record that a worker runs, or that it ends; False if it is not recorded any more.
 
-    By its start it is told from another one, to which the database gave the number of a deleted row.
+    Its start distinguishes it from another one, to which the database gave the number of a deleted row.
     """
     values = {"seen_us": now_us, **({"ended_us": now_us} if ended else {})}
     its = (WorkerRow.id == number, WorkerRow.started_us == started_us)
