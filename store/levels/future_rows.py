@@ -258,6 +258,7 @@ def end_long_waits(session: Session, latest_us: int, now_us: int) -> None:
 
     Activations mark everybody of their type from now on, and reviews of thresholds of that clock's quarter go: they
     begin again once it is over.
+
     A run that asked a person at a moment after *latest_us* asks from now on, for as long as it was to, and the person
     to whom its question is assigned keeps it: the item of the queue is named by that moment.
     """

@@ -84,6 +84,7 @@ def test_a_mark_that_time_never_plans_does_not_wait_for_a_clock_that_was_ahead(b
     assert ahead(bank) == ([] if may_wait else [("entities due", 5)])
 
 
+@pytest.mark.postgresql
 def test_a_list_that_holds_later_and_what_is_tried_again_later_may_wait(bank: Bank) -> None:
     bank.now = now_microseconds()
     put_list_version(bank.context, "hot", bank.now + DAY_US, ["NO"], "Hot", "ours")
@@ -129,6 +130,7 @@ def test_a_switch_by_a_clock_ahead_reaches_everybody_from_now_on_by_itself(bank:
     assert ahead(bank) == []
 
 
+@pytest.mark.postgresql
 def test_a_switch_of_a_clock_ahead_is_counted_and_repaired_where_no_worker_runs(bank: Bank) -> None:
     bank.wait(1)
     switch_family(bank.context, "retail", False, "why", 2)
@@ -168,6 +170,7 @@ def test_a_delivery_that_a_clock_ahead_planned_is_sent_after_the_repair(engine: 
     assert sorted(claim.event_id for claim in batch.claims) == ["c2-a", "c3-a"]
 
 
+@pytest.mark.postgresql
 def test_a_review_of_a_quarter_that_is_not_over_begins_again_once_it_is(bank: Bank) -> None:
     bank.wait(100)
     assert begin_threshold_reviews(bank.engine, bank.now)
