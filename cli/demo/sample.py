@@ -149,8 +149,8 @@ def _unready(process: "subprocess.Popen[bytes]", port: int, log: Path, seconds: 
             f"the service runs and was not ready on port {port} after {seconds:.0f} s, as on a machine that is slow or "
             f"has much else to do; its output is in {log}. The same command goes on from here"
         )
-    taken = "" if is_free(port) else f", and another process has port {port}: choose another one with --port"
-    return f"the service ended with code {process.returncode} before it was ready{taken}; its output is in {log}"
+    port_words = "" if is_free(port) else f", and another process has port {port}: choose another one with --port"
+    return f"the service ended with code {process.returncode} before it was ready{port_words}; its output is in {log}"
 
 
 def _post(port: int, secret: str, more: str) -> Any:

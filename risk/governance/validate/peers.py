@@ -135,10 +135,10 @@ _ALL = ", ".join((*FIGURES, *BY_LEVEL))
 
 
 def _refuse_unknown(data: Mapping[str, Any], source: str) -> None:
-    known = (*_NAMES, *FIGURES, *BY_LEVEL)
-    unknown = [name for name in data if name not in known]
+    allowed = (*_NAMES, *FIGURES, *BY_LEVEL)
+    unknown = [name for name in data if name not in allowed]
     if unknown:
-        near = {name: nearest(name, known) for name in unknown}
+        near = {name: nearest(name, allowed) for name in unknown}
         names = ", ".join(f"{name!r}" + (f" (perhaps {near[name]} is meant)" if near[name] else "") for name in unknown)
         raise ConfigError(f"{source} has {names}; beside name it may have {_ALL}")
 
@@ -249,7 +249,7 @@ def figures_beside(peer: PeerFigures, own: OwnFigures) -> PeerComparison:
     lines, gaps = list[PeerLine](), list[PeerGap]()
     for figure in sorted(peer.figures, key=lambda name: FIGURES.index(name) if name in FIGURES else len(FIGURES)):
         theirs, (kind, _, level) = peer.figures[figure], figure.partition(".")
-        mine = own.get(figure, own.get(kind, f"there is no level {level} here"))
+        mine = own.get(figure, own.get(kind, f"no level has the name {level} here"))
         if isinstance(mine, str):
             gaps.append(PeerGap(figure, theirs, mine))
             continue

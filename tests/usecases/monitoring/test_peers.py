@@ -107,7 +107,7 @@ def test_shares_and_conversion_are_compared_by_level_and_what_cannot_be_says_why
     assert lines["shares.low"].own.estimate == levels["low"]["ended"] / ended
     assert lines["shares.low"].difference is not None
     gaps = {gap.figure: gap.why for gap in made.not_compared}
-    assert gaps["shares.severe"] == "there is no level severe here"
+    assert gaps["shares.severe"] == "no level has the name severe here"
     assert {*lines, *gaps} == {"shares.low", "shares.severe", "conversion.high", "conversion.medium"}
     for name in ("high", "medium"):
         conversion = Measure(**levels[name]["conversion"])

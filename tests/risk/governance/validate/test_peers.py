@@ -94,7 +94,7 @@ def test_shares_by_level_are_compared_and_what_has_nothing_beside_it_says_why() 
     assert [(line.figure, line.own.estimate) for line in found.lines] == [("shares.low", 0.75)]
     assert {gap.figure: gap.why for gap in found.gaps} == {
         "captured": "nobody who was judged is confirmed, or everybody is",
-        "shares.severe": "there is no level severe here",
+        "shares.severe": "no level has the name severe here",
         "conversion.low": "a validation of files counts no alerts",
     }
     assert [row.of_confirmed for row in levels] == [share(0, 1), share(1, 1)]
