@@ -49,6 +49,8 @@ class Reason(IntFlag):
     """A group came into force or was retired, so memberships must be evaluated."""
     FLOW = 524288
     """A flow acted. This replaces the reason of its action, so the action is never mistaken for another actor's."""
+    SETTLED = 1048576
+    """The settlement lag of the value model passes for a transaction: from then on it counts for the value."""
 
 
 PLANNED: Final = (

@@ -32,7 +32,7 @@ from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.levels import DueMark
 
 _MARKS = cast("Table", DueMark.__table__)
-_COMES_TO_MANY = (Reason.INTERVAL, Reason.LIST, Reason.TIME)
+_COMES_TO_MANY = (Reason.INTERVAL, Reason.LIST, Reason.TIME, Reason.SETTLED)
 """Reasons that reach a whole portfolio at once by time, and wait behind events of single entities."""
 
 

@@ -199,14 +199,13 @@ def _assess_at(
         linked=linked,
     )
     entity_ids = sorted(map(int, portfolio.entities[ENTITY]))
-    before = {row["entity"]: row for row in standing.iter_rows(named=True)}
-    live = {row["entity"]: row for row in overrides.iter_rows(named=True)}
     context = AssessmentContext(
         as_of=as_of,
-        before=before,
-        overrides=live,
+        before={row["entity"]: row for row in standing.iter_rows(named=True)},
+        overrides={row["entity"]: row for row in overrides.iter_rows(named=True)},
         reasons=reasons,
         dated=_first_of_group(_dated_after(portfolio, (stored, to_come), as_of), linked),
+        settled={} if values is None else values.settled,
     )
     records: list[AssessmentRecord] = []
     decided_before = _decided_before(session, versions, standing)

@@ -32,11 +32,11 @@ REASONS: Mapping[str, Reason] = {
 }
 
 
-def _earliest(first: tuple[int, Reason], *others: tuple[int | None, Reason]) -> tuple[int, Reason]:
+def _earliest(*moments: tuple[int | None, Reason]) -> tuple[int | None, Reason]:
     """Choose the earliest; of several at once that time passed says least, and otherwise the first one is taken."""
-    next_us, reason = first
-    for at, why in others:
-        if at is not None and (at < next_us or (at == next_us and reason == Reason.TIME)):
+    next_us, reason = None, Reason(0)
+    for at, why in moments:
+        if at is not None and (next_us is None or at < next_us or (at == next_us and reason == Reason.TIME)):
             next_us, reason = at, why
     return next_us, reason
 
@@ -140,13 +140,19 @@ def content_digest_of(record: AssessmentRecord, content: bytes) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class AssessmentContext:
-    """What the entities of one call had before, and what they have now."""
+    """What the entities of one call had before, and what they have now.
+
+    Attributes:
+        dated: when the first of what is known already begins or ends.
+        settled: when the first transaction counts for the value that does not yet.
+    """
 
     as_of: int
     before: Mapping[int, Mapping[str, Any]]
     overrides: Mapping[int, Mapping[str, Any]]
     reasons: Mapping[int, int]
     dated: Mapping[int, int]
+    settled: Mapping[int, int]
 
     def records(
         self,
@@ -181,8 +187,8 @@ class AssessmentContext:
         for row, following_row, score, codes, content in rows:
             entity = int(row[ENTITY])
             others = ((moves.get(row[ENTITY]), Reason.TIME), (list_begins, Reason.LIST))
-            ends = (self.dated.get(entity), Reason.DATED)
-            next_us, reason = _earliest((following_row[NEXT], REASONS[following_row[WHY]]), *others, ends)
+            following_one = (following_row[NEXT], REASONS[following_row[WHY]])
+            next_us, reason = _earliest(following_one, *others, *self._known_ahead(entity))
             applies = version_id is not None
             one = AssessmentRecord(
                 entity_id=entity,
@@ -220,6 +226,8 @@ class AssessmentContext:
         override = self.overrides.get(entity)
         until = None if override is None else override["until_us"]
         live = override if until is None or self.as_of < until else None
+        ends = (until if live else None, Reason.EXPIRY)
+        next_us, reason = _earliest(ends, *self._known_ahead(entity))
         line = "No ruleset is active for this type, so there is no level" + (" but the one set by hand" if live else "")
         breakdown = canonical_json({"status": NO_RULESET, "line": line, "level": ""})
         return self._compared(
@@ -242,8 +250,8 @@ class AssessmentContext:
                 may_move_down_us=None,
                 override_id=live["id"] if live else None,
                 breakdown=breakdown,
-                next_us=until if live else None,
-                next_reason=Reason.EXPIRY if live and until else Reason(0),
+                next_us=next_us,
+                next_reason=reason,
                 inputs="{}",
             ),
             breakdown.encode(),
@@ -262,6 +270,10 @@ class AssessmentContext:
         names = {name for analysed in passed for name in analysed.lists}.intersection(portfolio.lists)
         begins = (version.since for name in names for version in portfolio.lists[name].versions)
         return min((begin for begin in begins if begin > self.as_of), default=None)
+
+    def _known_ahead(self, entity: int) -> tuple[tuple[int | None, Reason], ...]:
+        """Tell when something that is known already counts, or counts no more."""
+        return (self.dated.get(entity), Reason.DATED), (self.settled.get(entity), Reason.SETTLED)
 
     def _number(self, entity: int) -> int:
         return int(self.before[entity]["number"]) + 1 if entity in self.before else 1

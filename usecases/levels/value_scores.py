@@ -48,12 +48,14 @@ class EntityScores:
         changed: rows of those of whom it said something else before, or nothing; null for those who have no value.
         as_of_us: the moment.
         valuer: who said it.
+        settled: by entity, when the first of its transactions counts that does not count yet.
     """
 
     frame: pl.DataFrame
     changed: pl.DataFrame
     as_of_us: int
     valuer: "EntityScorer"
+    settled: Mapping[int, int]
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,10 @@ class EntityScorer:
             & pl.col("model_before").eq_missing(pl.lit(self.name))
             & pl.col("version_before").eq_missing(pl.lit(self.version))
         )
-        return EntityScores(computed, beside.filter(~same).select(computed.columns), as_of_us, self)
+        counts = transactions.select("entity", at=pl.col("at_us") + self.model.settlement_lag_us)
+        first = counts.filter(pl.col("at") > as_of_us).group_by("entity").agg(pl.col("at").min())
+        changed = beside.filter(~same).select(computed.columns)
+        return EntityScores(computed, changed, as_of_us, self, dict(first.iter_rows()))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
+from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import FingerprintMismatchError, StoreError
 from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.domain.settings import Settings
@@ -216,6 +217,28 @@ def test_of_two_in_a_row_the_last_one_counts(bank: Bank, shelf: type[Shelf], tmp
     assert bank.settle() == 4
     assert set(versions(bank).values()) == {3}
     assert not refreshing(bank)
+
+
+@pytest.mark.postgresql
+def test_a_settlement_lag_comes_and_goes_with_the_version_that_has_it(
+    bank: Bank, model: ValueModel, shelf: type[Shelf], tmp_path: Path
+) -> None:
+    """Version 2 counts the payment of today from 14 days on; version 3 counts it at once again."""
+    lag = {**model.definition, "settlement_lag_days": 14}
+    champion = worker(bank, tmp_path)
+    paid_us = bank.now - DAY_US // 1440
+    for number, serves in ((2, replace(model, definition=lag)), (3, model)):
+        shelf.number, shelf.model = number, serves
+        while champion.look():
+            pass
+        bank.valuer = champion.valuer
+        assert bank.settle() == 4
+        value = read_value(bank.context, "customer", "a", valuer=bank.valuer)
+        assert value is not None
+        assert (value.score is None) == (number == 2)
+        is_due = bank.next_us("a") == paid_us + 14 * DAY_US
+        assert is_due == (number == 2)
+        bank.wait(1)
 
 
 @pytest.mark.postgresql

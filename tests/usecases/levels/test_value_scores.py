@@ -14,8 +14,10 @@ from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.features.reading.sources import read_histories
 from fivefold.models.scoring.histories import score_histories
 from fivefold.models.value_model import ValueModel
-from fivefold.store.levels.assessment_queue import Reason
+from fivefold.store.levels.assessment_queue import BULK, Reason
 from fivefold.store.tables.entities import ValueScore
+from fivefold.usecases.ingest.transactions import add_transactions
+from fivefold.usecases.levels.read import Freshness, read_level
 from fivefold.usecases.levels.value_scores import EntityScorer, read_value
 from fivefold.usecases.portfolio.values import read_value_alone
 from fivefold.usecases.shared.entity_checks import OwnerGiven
@@ -112,6 +114,94 @@ def test_that_there_is_no_value_is_kept_of_whoever_has_transactions(bank: Bank, 
     assert (kept.currency, kept.model, kept.model_version) == ("EUR", "fivefold-value", 3)
     assert kept.fingerprint == model.fingerprint
     assert scores(bank, "still") == []
+
+
+LAG_DAYS = 14
+
+
+def lagging(model: ValueModel) -> ValueModel:
+    """The same model, which counts a row from so many days after its date on."""
+    return replace(model, definition={**model.definition, "settlement_lag_days": LAG_DAYS})
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("with_ruleset", [True, False])
+def test_a_payment_counts_by_itself_once_its_lag_has_passed(
+    engine: Engine, model: ValueModel, *, with_ruleset: bool
+) -> None:
+    """Two payments, an hour apart: neither counts at first, and each counts from its own day on, as in a file."""
+    bank = Bank(engine)
+    bank.valuer = EntityScorer(lagging(model), "fivefold-value", 3)
+    if with_ruleset:
+        bank.activate(banks.document({"valued": VALUED}, max_recompute_interval="180 days"))
+    bank.put("known")
+    bank.pay(2, "known", transaction_amount=-40.0, transaction_date="2026-10-01", **WHOLE)
+    begin = bank.now
+    bank.pay(1, "known", **WHOLE)
+    bank.wait(1 / 24)
+    bank.pay(4, "known", transaction_amount=9000.0, **{**WHOLE, "user_balance": 9500.0})
+    bank.settle()
+    first, *_ = scores(bank)
+    assert bank.next_us("known") == begin + LAG_DAYS * DAY_US
+    assert Reason(bank.mark_of("known").reasons) == Reason.SETTLED
+    assert bank.mark_of("known").priority == BULK, "a whole portfolio may have paid at one midnight"
+    bank.now = begin + LAG_DAYS * DAY_US - 1
+    assert bank.settle() == 0
+    bank.now += 1
+    assert bank.settle() == 1
+    said = directly(bank, lagging(model))
+    assert first.score != said["score"]
+    assert scores(bank)[-1].score == said["score"]
+    assert bank.next_us("known") == begin + LAG_DAYS * DAY_US + DAY_US // 24, "of the second payment"
+    bank.wait(1 / 24)
+    assert bank.settle() == 1
+    assert len(scores(bank)) == 3
+    assert bank.standing("known").source == "rules"
+    assert bank.next_us("known") == (bank.now + 180 * DAY_US if with_ruleset else None), "none is kept out any more"
+
+
+def test_a_view_and_a_correction_keep_the_moment_at_which_a_payment_counts(engine: Engine, model: ValueModel) -> None:
+    bank = Bank(engine)
+    bank.valuer = EntityScorer(lagging(model), "fivefold-value", 3)
+    bank.put("known")
+    begin = bank.now
+    bank.pay(1, "known", **WHOLE)
+    bank.settle()
+    assert [kept.score for kept in scores(bank)] == [None]
+    bank.wait(2)
+    read_level(bank.context, "customer", "known", Freshness.REFRESH)
+    assert bank.settle() == 1
+    assert bank.next_us("known") == begin + LAG_DAYS * DAY_US
+    correction = {"transaction_id": "c-1", "corrects": "t1", "transaction_amount": 90.0, "correction_reason": "Typed."}
+    add_transactions(bank.context, [correction], "customer")
+    assert bank.settle() == 1
+    assert bank.next_us("known") == begin + LAG_DAYS * DAY_US
+    bank.now = begin + LAG_DAYS * DAY_US
+    assert bank.settle() == 1
+    row = {"user_id": "known", "transaction_currency": "EUR", "transaction_amount": 90.0, **WHOLE}
+    moment = from_microseconds(begin).isoformat()
+    histories = read_histories([{**row, "transaction_date": moment}], model.rates)
+    said = score_histories(lagging(model), histories, bank.now).table.row(0, named=True)
+    assert [kept.score for kept in scores(bank)] == [None, said["score"]]
+
+
+def test_a_lag_adds_no_more_than_one_look_for_each_moment_of_payments(engine: Engine, model: ValueModel) -> None:
+    """Thirty payments on thirty days, two of them at once: a look for each arrival, and one for each moment later."""
+    counted = {}
+    for lag, valued_by in (("without", model), ("with", lagging(model))):
+        bank = Bank(engine, lag)
+        bank.valuer = EntityScorer(valued_by, "fivefold-value", 3)
+        bank.put("known")
+        looks = bank.settle()
+        for day in range(80):
+            if day < 30:
+                bank.pay(day, "known", **WHOLE)
+            if day == 29:
+                bank.pay(day + 1, "known", **WHOLE)
+            looks += bank.settle()
+            bank.wait(1)
+        counted[lag] = looks
+    assert counted == {"without": 31, "with": 31 + 14}, "on 16 days one look served a new payment and an old one"
 
 
 @pytest.mark.parametrize("name", ["known", "holes"])
