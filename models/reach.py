@@ -22,17 +22,17 @@ class HistoryReach:
     Attributes:
         first: its first row.
         created: when the account was created, as its rows say.
-        as_of: the moment of the score.
+        until: the last moment whose rows count for the score.
     """
 
     first: int
     created: int
-    as_of: int
+    until: int
 
     @property
     def days(self) -> int:
-        """Whole days from the first row to the as-of."""
-        return (self.as_of - self.first) // DAY_US
+        """Whole days from the first row to the last moment that counts."""
+        return (self.until - self.first) // DAY_US
 
     @property
     def missing_days(self) -> int:
@@ -69,8 +69,24 @@ class HistoryReach:
         }
 
 
-def history_reaches(histories: Histories, as_of: int) -> list[HistoryReach]:
-    """Give the reach of every customer; each must have at least one row."""
+def history_reaches(histories: Histories, as_of: int, lag_us: int = 0) -> list[HistoryReach]:
+    """Give the reach of every customer as a model with this settlement lag sees it; each must have at least one row."""
     starts = histories.offsets[:-1]
     created = np.minimum.reduceat(histories.created, starts)
-    return [HistoryReach(*pair, as_of) for pair in zip(histories.time[starts].tolist(), created.tolist(), strict=True)]
+    firsts = zip(histories.time[starts].tolist(), created.tolist(), strict=True)
+    return [HistoryReach(*pair, as_of - lag_us) for pair in firsts]
+
+
+def needed_row_text(as_of: int, lag_us: int, name: str = "") -> str:
+    """Say which row a score needs, for whom there is none; *name* stands in place of the day of the as-of.
+
+    >>> needed_row_text(20 * DAY_US, 0)
+    'row by 1970-01-21'
+    >>> needed_row_text(20 * DAY_US, 14 * DAY_US)
+    'row by 1970-01-07, 14 days before 1970-01-21, as this model counts later rows as incomplete'
+    """
+    named = name or day_text(as_of)
+    if not lag_us:
+        return f"row by {named}"
+    days = count_text(lag_us // DAY_US, "day")
+    return f"row by {day_text(as_of - lag_us)}, {days} before {named}, as this model counts later rows as incomplete"

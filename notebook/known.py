@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.features.histories import Floats, Histories
+from fivefold.models.reach import needed_row_text
 from fivefold.models.value_model import ValueModel as TrainedModel
 
 
@@ -29,7 +29,8 @@ def known_customers(model: TrainedModel, histories: Histories, as_of: int) -> Kn
     matrix, rows = model.matrix(histories, as_of)
     rows_of_customers = np.flatnonzero((rows > 0) & ~model.unknown(histories, as_of))
     if not len(rows_of_customers):
-        raise ConfigError(f"no customer has a row by {day_text(as_of)}; give a later as_of")
+        needed = needed_row_text(as_of, model.settlement_lag_us)
+        raise ConfigError(f"no customer has a {needed}; give a later as_of")
     names = pd.Index(histories.user_ids.take(rows_of_customers).to_pylist(), name="user_id", dtype="object")
     order = names.argsort()
     return KnownCustomers(names[order], matrix[rows_of_customers[order]])

@@ -19,6 +19,7 @@ from fivefold.features.histories import Histories
 from fivefold.features.reading.sources import read_histories
 from fivefold.models.embedded import load_value_model
 from fivefold.models.explain import breakdown, consistency_sentence, explain, intervals, sentence
+from fivefold.models.reach import needed_row_text
 from fivefold.models.scoring.histories import with_origin
 from fivefold.models.scoring.newest import doubts_of_newest
 from fivefold.models.scoring.sources import score_source
@@ -184,7 +185,8 @@ class ValueModel:
             raise ConfigError(f"there is no customer {user_id!r} among {histories.customers:,}{near}")
         matrix, rows = self.trained.matrix(histories.select(place, place + 1), when)
         if not rows[0]:
-            raise ConfigError(f"customer {user_id!r} has no row by {day_text(when)}; give a later as_of")
+            needed = needed_row_text(when, self.trained.settlement_lag_us)
+            raise ConfigError(f"customer {user_id!r} has no {needed}; give a later as_of")
         explanations = explain(self.trained, matrix)
         headline = f"{user_id} as of {day_text(when)}: {sentence(self.trained, explanations, 0, level_percent)}"
         parts = breakdown(explanations, 0, self.trained.currency)

@@ -16,7 +16,7 @@ from fivefold.features.reading.frames import table_from_rows
 from fivefold.features.reading.request_body import BodyColumns
 from fivefold.features.reading.validate import TransactionReader
 from fivefold.models.explain import Explanations, explain
-from fivefold.models.reach import HistoryReach, history_reaches
+from fivefold.models.reach import HistoryReach, history_reaches, needed_row_text
 from fivefold.models.value_model import Scores, ValueModel
 
 
@@ -101,7 +101,7 @@ def score_checked(model: ValueModel, checked: RequestRows, *, explained: bool) -
         scores=explanations.scores,
         matrix=matrix,
         explanations=explanations,
-        reaches=history_reaches(checked.histories, checked.moment),
+        reaches=history_reaches(checked.histories, checked.moment, model.settlement_lag_us),
     )
 
 
@@ -117,10 +117,7 @@ def _unseen(
     )
     for number, user_id in enumerate(user_ids):
         first.setdefault(user_id, number)
-    by, needed = f"as_of {day_text(as_of)}", "at least one row by as_of"
-    if lag_us:
-        by = f"{day_text(as_of - lag_us)}, {lag_us // DAY_US} days before {by},"
-        needed = f"at least one row {lag_us // DAY_US} days before as_of: this model counts later rows as incomplete"
-    what = f"is after {by} in every row of this user"
+    by = day_text(as_of - lag_us) if lag_us else f"as_of {day_text(as_of)}"
+    what, needed = f"is after {by} in every row of this user", f"at least one {needed_row_text(as_of, lag_us, 'as_of')}"
     ids = histories.user_ids.filter(unseen).to_pylist()
     return InvalidDataError([Problem(first[user_id], c.DATE, what, needed) for user_id in ids])

@@ -166,7 +166,7 @@ def _matrix_of(
     model: "ValueModel", path: "Path | MappedFile", user: str, as_of: int
 ) -> "tuple[Histories, Floats, HistoryReach]":
     from fivefold.features.reading.sources import stream_histories
-    from fivefold.models.reach import history_reaches
+    from fivefold.models.reach import history_reaches, needed_row_text
 
     history = None
     for part in stream_histories(
@@ -179,5 +179,6 @@ def _matrix_of(
         raise ConfigError(f"{path} has no customer {user!r}")
     matrix, row_counts = model.matrix(history, as_of)
     if not row_counts[0]:
-        raise ConfigError(f"customer {user!r} has no row by {day_text(as_of)}; give a later --as-of")
-    return history, matrix, history_reaches(history, as_of)[0]
+        needed = needed_row_text(as_of, model.settlement_lag_us)
+        raise ConfigError(f"customer {user!r} has no {needed}; give a later --as-of")
+    return history, matrix, history_reaches(history, as_of, model.settlement_lag_us)[0]

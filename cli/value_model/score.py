@@ -200,7 +200,10 @@ class Summary:
             echo("There is no interval: this model keeps none. `fivefold recalibrate` or another training gives one.")
         self._warn_of_shares(model)
         if self.left_out:
-            echo(f"Left out, for want of a row by {day_text(as_of)}: {count_text(self.left_out, 'customer')}")
+            from fivefold.models.reach import needed_row_text
+
+            needed = needed_row_text(as_of, model.settlement_lag_us)
+            echo(f"Left out, for want of a {needed}: {count_text(self.left_out, 'customer')}")
         if self.newest is not None:
             for doubt in doubts_of_newest(self.newest, as_of, is_now=not explicit, option="--as-of {}"):
                 warn(doubt)

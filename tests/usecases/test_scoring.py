@@ -130,6 +130,20 @@ def test_a_customer_without_a_row_by_the_as_of_is_refused_at_the_first_row(model
     assert found[0].allowed == "at least one row by as_of"
 
 
+def test_with_a_settlement_lag_a_row_is_needed_that_long_before_and_history_ends_there(model: ValueModel) -> None:
+    lagging = replace(model, definition={**model.definition, "settlement_lag_days": 14})
+    early = row(transaction_date=iso(AS_OF - 20 * DAY_US))
+    (problem,) = problems(lagging, [early, row(user_id="bob", transaction_date=iso(AS_OF - DAY_US))], AS_OF)
+    assert problem.problem == "is after 2024-06-16 in every row of this user"
+    assert problem.allowed == (
+        "at least one row by 2024-06-16, 14 days before as_of, as this model counts later rows as incomplete"
+    )
+    days = [
+        score_rows(each, [early], as_of=AS_OF, now=NOW, explained=True).reaches[0].days for each in (model, lagging)
+    ]
+    assert days == [20, 6], "of those that the model saw"
+
+
 def test_at_most_a_hundred_problems_are_named(model: ValueModel) -> None:
     assert len(problems(model, [row(user_category="APP")] * 300)) == 100
     late = [row(user_id=str(number), transaction_date=iso(AS_OF + 1)) for number in range(300)]

@@ -1,8 +1,10 @@
 """The value model in a notebook: the same numbers as the commands give, whatever form the transactions have."""
 
+import json
 import warnings
 from collections.abc import Callable
-from datetime import date
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,9 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import fivefold
+from fivefold.cli.value_model import explain as commands
+from fivefold.cli.value_model.score import score_file
+from fivefold.domain.clock import to_microseconds
 from fivefold.domain.errors import ConfigError, FileFormatError, InvalidDataError, ModelError, NotEnoughDataError
 from fivefold.domain.money import ecb_rates
 from fivefold.notebook.value import ValueModel
@@ -223,6 +228,28 @@ def test_who_cannot_be_explained_is_named(home: Home, model: ValueModel) -> None
         model.explain(home.rows, user, as_of="1990-01-01")
     with pytest.raises(ConfigError, match="as_of"):
         model.explain(home.rows, user, as_of="soon")
+
+
+def test_who_has_no_row_before_a_settlement_lag_is_told_so(
+    home: Home, model: ValueModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the notebook and by both commands, in the same words; and history is counted to the last row that counts."""
+    lag = {**model.trained.definition, "settlement_lag_days": 14}
+    model.trained = replace(model.trained, definition=lag)
+    rows = pl.read_parquet(home.rows)
+    first = rows.filter(pl.col("user_id") == "user_000002")["transaction_date"].min()
+    assert isinstance(first, datetime)
+    when = (first + timedelta(days=10)).date()
+    no_row = f"has no row by {when - timedelta(days=14)}, 14 days before {when}, as this model counts later rows"
+    with pytest.raises(ConfigError, match=f"{no_row} as incomplete; give a later as_of"):
+        model.explain(home.rows, "user_000002", as_of=when)
+    with pytest.raises(ConfigError, match=f"{no_row} as incomplete; give a later --as-of"):
+        commands.show(model.trained, home.rows, "user_000002", to_microseconds(when))
+    summary = score_file(model.trained, home.rows, None, to_microseconds(when))
+    summary.show(model.trained, to_microseconds(when), explicit=True)
+    assert f"for want of a row by {when - timedelta(days=14)}, 14 days before {when}, as" in capsys.readouterr().out
+    commands.show(model.trained, home.rows, "user_000002", to_microseconds(when + timedelta(days=10)), as_json=True)
+    assert json.loads(capsys.readouterr().out)["history"]["days"] == 5
 
 
 def test_models_are_loaded_by_alias_number_address_and_folder(home: Home, tmp_path: Path) -> None:
