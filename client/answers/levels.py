@@ -59,13 +59,13 @@ class Level(Answer):
     since: datetime | None
     may_move_down_on: datetime | None
     stale_rates_days: int | None
+    refreshing: bool
     rules_level: str | None = None
     assessed_at: datetime | None = None
     assessment: str | None = None
     source: str | None = None
     decided_by: Version | None = None
     override: OverrideInForce | None = None
-    refreshing: bool = False
     failing: bool = False
     reasons: Reasons | None = None
     problem: str | None = None

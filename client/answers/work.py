@@ -43,6 +43,7 @@ class Decision(Answer):
         decision: its number.
         repeated: whether the decision was made earlier, under the same `decision_key`.
         unknown: rules that could not be evaluated; None if the token may not see them.
+        refreshing: whether the level was being recomputed because of newer events; None after it was erased.
         answer: the whole answer with every version involved.
     """
 
@@ -55,6 +56,7 @@ class Decision(Answer):
     unknown: tuple[RuleReference, ...] | None
     level: str | None
     stale_rates_days: int | None
+    refreshing: bool | None
     actor: str | None = None
     reasons: DecisionReasons | None = None
     answer: dict[str, Any] | None = None

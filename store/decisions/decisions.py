@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.levels.markings import is_unmarked
+from fivefold.store.levels.overrides import live_override_id
 from fivefold.store.sql.keyset import rows_of, scalars_of, where_given
 from fivefold.store.sql.statements import INSERTS
 from fivefold.store.tables.entities import Entity, EntityType, OrganisationSettings, ValueScore
@@ -51,6 +52,7 @@ _STANDPOINT: Final = (
     select(
         *(Standing, Family.name, RulesetVersion.number, RulesetVersion.content_hash, DueMark, ValueScore),
         is_unmarked(Entity.type_id, Entity.id, bindparam("now_us")),
+        live_override_id(Entity.id, bindparam("now_us")),
     )
     .select_from(Entity)
     .outerjoin(Standing, Standing.entity_id == Entity.id)
@@ -104,6 +106,7 @@ class EntityState:
         standing: None if it was never assessed.
         mark: its due mark.
         is_marked_later: a committed change has yet to mark it.
+        override_id: the number of the override in force, whether or not the level was computed by it; else None.
         value: the latest value score; None if there is none, or it has no value.
     """
 
@@ -114,6 +117,7 @@ class EntityState:
     mark: DueMark | None
     value: ValueScore | None
     is_marked_later: bool
+    override_id: int | None = None
 
 
 def entity_state(session: Session, entity_id: int, now_us: int) -> EntityState:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, func, null, select
+from sqlalchemy import ColumnElement, Select, case, func, null, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.store.ingest.tag_ends import lasts_on
@@ -11,7 +11,7 @@ from fivefold.store.sql.arrays import among
 from fivefold.store.tables.entities import Attributes, Record, Screening, Tag, Transaction, ValueScore
 from fivefold.store.tables.flows import FlowRun, FlowVersion, StepOutcome
 from fivefold.store.tables.groups import GroupMove, NamedGroup
-from fivefold.store.tables.levels import Assessment, Standing, Transition
+from fivefold.store.tables.levels import Assessment, OverrideRow, Standing, Transition
 
 
 class PastEvent(NamedTuple):
@@ -172,7 +172,7 @@ class LevelAt(NamedTuple):
 def levels_at(session: Session, entity_ids: Sequence[int], at_us: int) -> list[LevelAt]:
     """Return the levels of entities at a moment; those not assessed by then are left out."""
     ids = list(entity_ids)
-    now = (Standing.entity_id, Standing.status, Standing.source, Standing.level, Standing.rules_level)
+    now = (Standing.entity_id, Standing.status, Standing.level_source, Standing.level, Standing.rules_level)
     standing = select(*now, Standing.assessed_us).where(
         among(session, Standing.entity_id, ids), Standing.assessed_us <= at_us
     )
@@ -184,9 +184,21 @@ def levels_at(session: Session, entity_ids: Sequence[int], at_us: int) -> list[L
         .group_by(Assessment.entity_id)
         .subquery()
     )
-    then = (Assessment.entity_id, Assessment.status, Assessment.source, Assessment.level, Assessment.rules_level)
+    then = (Assessment.entity_id, Assessment.status, _source_then(), Assessment.level, Assessment.rules_level)
     same = (Assessment.entity_id == last.c.entity_id) & (Assessment.number == last.c.number)
     return levels + [LevelAt(*row, None) for row in session.execute(select(*then).join(last, same))]
+
+
+def _source_then() -> ColumnElement[str]:
+    """Return, in SQL, what the level of an assessment rested on, as `Standing.level_source` says it of the present."""
+    at_us, row = Assessment.as_of_us, OverrideRow
+    begun = row.entity_id == Assessment.entity_id, row.decided_us <= at_us, row.state.in_(("approved", "revoked"))
+    goes_on = (or_(end.is_(None), end > at_us) for end in (row.until_us, row.revoked_us))
+    overridden = select(row.id).where(*begun, *goes_on).correlate_except(row).exists()
+    by = Transition.entity_id == Assessment.entity_id, Transition.number <= Assessment.number
+    moved = select(Transition.source).where(*by).order_by(Transition.number.desc()).limit(1)
+    reached = moved.correlate_except(Transition).scalar_subquery()
+    return case((overridden, "override"), else_=func.coalesce(reached, Assessment.source))
 
 
 def values_at(session: Session, entity_ids: Sequence[int], at_us: int) -> list[ValueScore]:

@@ -65,6 +65,7 @@ _BEHIND: Mapping[str, str] = {
     "value_currency": _LATEST_VALUE.format("currency"),
 }
 """Values for columns that an older program, which does not know them, left out of a row."""
+_MOVED_BY = "(SELECT t.source FROM transitions t WHERE t.entity_id = s.entity_id ORDER BY t.number DESC LIMIT 1)"
 _RELEASES: Mapping[str, Any] = {
     "entity": pl.Int64,
     "version_id": pl.Int64,
@@ -309,14 +310,17 @@ def value_scores(session: Session, ids: Sequence[int]) -> pl.DataFrame:
 
 
 def current_levels(session: Session, ids: Sequence[int]) -> pl.DataFrame:
-    """Read the current levels of entities, `_CURRENT_LEVELS`; entities never assessed are left out."""
+    """Read the current levels of entities, `_CURRENT_LEVELS`; entities never assessed are left out.
+
+    `moved_by` is what made the latest transition, null without one.
+    """
     columns = ", ".join(
         f"CASE WHEN s.level_since_us < 0 THEN {_BEHIND[name]} ELSE s.{name} END" if name in _BEHIND else f"s.{name}"
         for name in _CURRENT_LEVELS
         if name != "entity"
     )
-    query = f"SELECT s.entity_id, {columns} FROM standings s WHERE s.entity_id IN :ids"  # noqa: S608 (our own words)
-    return read_rows(session, query, ids, _CURRENT_LEVELS)
+    query = f"SELECT s.entity_id, {columns}, {_MOVED_BY} FROM standings s WHERE s.entity_id IN :ids"  # noqa: S608 (our own words)
+    return read_rows(session, query, ids, {**_CURRENT_LEVELS, "moved_by": pl.String})
 
 
 def releases(session: Session, ids: Sequence[int]) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
@@ -29,7 +30,7 @@ def override_numbered(session: Session, organisation_id: int, number: int) -> Ov
     return row
 
 
-def is_live(now_us: int) -> ColumnElement[bool]:
+def is_live(now_us: Any) -> ColumnElement[bool]:
     """Select the overrides in force: approved and not ended."""
     later = or_(OverrideRow.until_us.is_(None), OverrideRow.until_us > now_us)
     return and_(OverrideRow.state == "approved", later)
@@ -38,6 +39,18 @@ def is_live(now_us: int) -> ColumnElement[bool]:
 def live_overrides(session: Session, entity_id: int, now_us: int) -> Sequence[OverrideRow]:
     """List the overrides of an entity that are in force."""
     return session.scalars(select(OverrideRow).where(OverrideRow.entity_id == entity_id, is_live(now_us))).all()
+
+
+def live_override_id(entity_id: Any, now_us: Any) -> ColumnElement[int | None]:
+    """Return, in SQL, the number of an entity's override in force; else null. The arguments may be columns."""
+    of = (OverrideRow.entity_id == entity_id, is_live(now_us))
+    latest = select(OverrideRow.id).where(*of).order_by(OverrideRow.decided_us.desc(), OverrideRow.id.desc()).limit(1)
+    return latest.correlate_except(OverrideRow).scalar_subquery()
+
+
+def is_of_override(standing: Standing | None, live_id: int | None) -> bool:
+    """Tell whether a level was computed by the override that is live now, or without one as none is."""
+    return standing is not None and standing.override_id == live_id
 
 
 def undecided_override(session: Session, like: OverrideRow) -> OverrideRow | None:

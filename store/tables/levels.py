@@ -11,10 +11,13 @@ from sqlalchemy import (
     SmallInteger,
     String,
     Text,
+    case,
     false,
+    func,
+    select,
     text,
 )
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from fivefold.store.tables.accounts import HASH_CHARACTERS, NAME_CHARACTERS, Base
 from fivefold.store.tables.entities import BIG
@@ -102,6 +105,32 @@ class AssessmentInputs(Base):
     removed_by: Mapped[int | None] = mapped_column(Integer)
 
 
+class Transition(Base):
+    """A level reached, by the assessment of that number; written once, announced once."""
+
+    __tablename__ = "transitions"
+    __table_args__ = (
+        Index("ix_transitions_organisation_id_at_us", "organisation_id", "at_us"),
+        *(
+            Index(
+                f"ix_transitions_{name}",
+                *("organisation_id", "at_us", "entity_id", "number"),
+                sqlite_where=condition,
+                postgresql_where=condition,
+            )
+            for name, condition in (("rises", IS_RISE), ("falls", IS_FALL))
+        ),
+    )
+
+    entity_id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(Integer)
+    at_us: Mapped[int] = mapped_column(BigInteger)
+    from_level: Mapped[int | None] = mapped_column(SmallInteger)
+    to_level: Mapped[int | None] = mapped_column(SmallInteger)
+    source: Mapped[str] = mapped_column(String(10))
+
+
 class Standing(Base):
     """The standing of an entity: its latest assessment, in short.
 
@@ -116,6 +145,8 @@ class Standing(Base):
         level_since_us: when the level was reached, which is the moment of the latest transition; 0 if there is none,
             and -1 in a row of an older program, which does not store the value either.
         value_score: like those up to `value_currency` from the last value score; None if the model found no value.
+        level_source: what the level in force rests on: override while one is live; else what made the latest
+            transition, or the assessment if there was none.
         erased: the entity was erased; the level stays for the history, and is not counted as one of now.
     """
 
@@ -168,6 +199,20 @@ class Standing(Base):
     expected_value: Mapped[float | None] = mapped_column(Float(53))
     value_currency: Mapped[str | None] = mapped_column(String(3))
     erased: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    level_source: Mapped[str] = column_property(
+        case(
+            (override_id.is_not(None), "override"),
+            else_=func.coalesce(
+                select(Transition.source)
+                .where(Transition.entity_id == entity_id)
+                .order_by(Transition.number.desc())
+                .limit(1)
+                .correlate_except(Transition)
+                .scalar_subquery(),
+                source,
+            ),
+        )
+    )
 
 
 class PortfolioCount(Base):
@@ -192,32 +237,6 @@ class PortfolioCount(Base):
     part: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     entities: Mapped[int] = mapped_column(BigInteger)
     cents: Mapped[int] = mapped_column(BigInteger)
-
-
-class Transition(Base):
-    """A level reached, by the assessment of that number; written once, announced once."""
-
-    __tablename__ = "transitions"
-    __table_args__ = (
-        Index("ix_transitions_organisation_id_at_us", "organisation_id", "at_us"),
-        *(
-            Index(
-                f"ix_transitions_{name}",
-                *("organisation_id", "at_us", "entity_id", "number"),
-                sqlite_where=condition,
-                postgresql_where=condition,
-            )
-            for name, condition in (("rises", IS_RISE), ("falls", IS_FALL))
-        ),
-    )
-
-    entity_id: Mapped[int] = mapped_column(BIG, primary_key=True)
-    number: Mapped[int] = mapped_column(Integer, primary_key=True)
-    organisation_id: Mapped[int] = mapped_column(Integer)
-    at_us: Mapped[int] = mapped_column(BigInteger)
-    from_level: Mapped[int | None] = mapped_column(SmallInteger)
-    to_level: Mapped[int | None] = mapped_column(SmallInteger)
-    source: Mapped[str] = mapped_column(String(10))
 
 
 class LevelMoveCount(Base):

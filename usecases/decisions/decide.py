@@ -34,6 +34,7 @@ from fivefold.store.decisions.decisions import (
 from fivefold.store.ingest.entities import number_of_entity, subject_of, type_named
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import Reason, Subject
+from fivefold.store.levels.overrides import is_of_override
 from fivefold.store.tables.events import Decision, Policy
 from fivefold.usecases.decisions.inputs import (
     DecisionInputs,
@@ -237,8 +238,8 @@ def _decide_and_store(
         parties, policy = _subjects_and_policy(session, context, request)
         now = context.now()
         point = entity_state(session, parties.entity.id, now)
-        never = point.standing is None
-        if request.freshness is Freshness.STORED or (request.freshness is Freshness.REFRESH and not never):
+        stands = is_of_override(point.standing, point.override_id)
+        if request.freshness is Freshness.STORED or (request.freshness is Freshness.REFRESH and stands):
             return _decide_once(session, request, parties, policy, point, now), False
         subject = subject_of(parties.entity)
     assess_now(context.engine, subject, clock=context.clock, valuer=valuer, actor=context.actor.name)

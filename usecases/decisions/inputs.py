@@ -292,7 +292,7 @@ def level_row(entity_id: int, standing: Standing | None, now_us: int, *, ahead: 
     if standing is not None:
         row |= {"in_force": standing.level, "rules": standing.rules_level, "status": _status(standing, ahead=ahead)}
         age = None if ahead else max(now_us - standing.assessed_us, 0) / DAY_US
-        row |= {"source": standing.source, "age_days": age}
+        row |= {"source": standing.level_source, "age_days": age}
     return row
 
 
@@ -333,7 +333,7 @@ def _level_said(point: EntityState, policy: Policy, now_us: int, *, ahead: bool)
         "level": names[standing.level or 0],
         "rules_level": names[standing.rules_level or 0],
         "status": _status(standing, ahead=ahead),
-        "source": standing.source,
+        "source": standing.level_source,
         "override": standing.override_id,
         "assessment": f"{standing.entity_id}.{standing.number}",
         "assessed_at": iso_text(standing.assessed_us),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import HOUR_US, from_microseconds
@@ -19,6 +20,7 @@ from fivefold.store.levels import levels
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.levels.failures import AssessmentFailure, assessment_failures
 from fivefold.store.levels.markings import due_state
+from fivefold.store.levels.overrides import is_of_override, live_override_id
 from fivefold.store.sql.clocks import ahead_error, ahead_message, latest_us
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import Assessment, DueMark, Standing, Transition
@@ -41,8 +43,8 @@ FAILED = Status.FAILED.value
 class Freshness(StrEnum):
     """How fresh a level must be.
 
-    STORED: as it stands. REFRESH: as it stands, and computed again behind the answer; at once where it never was.
-    NOW: computed for the answer.
+    STORED: as it stands. REFRESH: as it stands, and computed again behind the answer; at once where it never was, or
+    an override began or ended since. NOW: computed for the answer.
     """
 
     STORED = "stored"
@@ -75,7 +77,8 @@ class LevelView:
         may_move_down_us: from when a lower rules level would be entered.
         assessed_us: when it was computed.
         assessment: the number of that assessment, as `fivefold replay` takes it.
-        source: what made it: rules, override, decay or expiry.
+        source: what the level in force rests on: override while one is live, else what made its last change: rules,
+            override, expiry, decay or time.
         ruleset: name and version of the ruleset that decided.
         refreshing: it is due or under way, so it is about to be computed again.
         problem: why it could not be computed, the last time that was tried.
@@ -146,8 +149,10 @@ def read_level(
     with context.reading() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id)
         subject, erased = subject_of(entity), entity.erased_us is not None
-        never = levels.current_level(session, subject.entity_id) is None
-    if freshness is Freshness.NOW or (freshness is Freshness.REFRESH and never):
+        standing = levels.current_level(session, subject.entity_id)
+        live = session.scalar(select(live_override_id(subject.entity_id, now)))
+    behind = not is_of_override(standing, live)
+    if freshness is Freshness.NOW or (freshness is Freshness.REFRESH and behind):
         assess_now(context.engine, subject, clock=context.clock, valuer=valuer, actor=context.actor.name)
     elif freshness is Freshness.REFRESH and not erased:
         with context.writing() as session:
@@ -268,7 +273,7 @@ def _stored_level(context: Context, type_name: str, external_id: str, now: int) 
             may_move_down_us=standing.may_move_down_us,
             assessed_us=standing.assessed_us,
             assessment=f"{entity.id}.{standing.number}",
-            source=standing.source,
+            source=standing.level_source,
             ruleset=levels.ruleset_named(session, standing.version_id),
             override=_override(session, standing, names),
             refreshing=waits,

@@ -73,6 +73,7 @@ class AssessmentRecord(NamedTuple):
         number: counted from 1 for each entity; that of the last one where this comes to the same.
         version_id: the ruleset that decided; None where none applied.
         source: what made the difference: rules, override, decay, expiry or time.
+        moved_by: what made the latest transition; None where there is none, or this is one.
         level_before: what held until now.
         floor: the highest floor that is triggered.
         held_floor: the highest one that holds, triggered now or before.
@@ -115,6 +116,12 @@ class AssessmentRecord(NamedTuple):
     same: bool = False
     level_since_us: int = 0
     value: CurrentValue = CurrentValue()
+    moved_by: str | None = None
+
+    @property
+    def level_source(self) -> str:
+        """What the level in force rests on, as `store.tables.levels.Standing` says it."""
+        return "override" if self.override_id is not None else self.moved_by or self.source
 
 
 def _going_on(record: AssessmentRecord, before: Mapping[str, Any] | None) -> AssessmentRecord:
@@ -123,7 +130,8 @@ def _going_on(record: AssessmentRecord, before: Mapping[str, Any] | None) -> Ass
         return record._replace(level_since_us=0 if record.level is None else record.as_of_us)
     since = before["level_since_us"] if record.level == before["level"] else record.as_of_us
     value = CurrentValue(*(before[name] for name in ("value_score", "segment", "expected_value", "value_currency")))
-    return record._replace(level_since_us=since, value=value)
+    moved_by = before["moved_by"] if record.level == before["level"] else None
+    return record._replace(level_since_us=since, value=value, moved_by=moved_by)
 
 
 def content_digest_of(record: AssessmentRecord, content: bytes) -> str:

@@ -71,7 +71,7 @@ class CurrentLevel:
         assessed_us: when it was last computed.
         due_us: when it is to be computed again; None if nothing is planned.
         assessment: the number of the latest assessment, such as 12.3.
-        source: of the assessment: rules, override, decay or expiry.
+        source: what the level in force rests on, as `usecases.levels.read.LevelView` has it.
         decided_by: the version of the ruleset that decided.
     """
 
@@ -150,7 +150,7 @@ def _current_level(row: CurrentLevelRow, names: Sequence[str | None]) -> Current
         assessed_us=standing.assessed_us,
         due_us=row.due_us,
         assessment=f"{standing.entity_id}.{standing.number}",
-        source=standing.source,
+        source=standing.level_source,
         decided_by=(
             None if row.ruleset is None or row.version is None else DecidedBy(name=row.ruleset, version=row.version)
         ),

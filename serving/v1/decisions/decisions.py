@@ -60,6 +60,7 @@ class DecisionForApps(ResponseModel):
     `repeated`: it was decided before, under the same key. `decided_by`: the rule whose action it is; null where no rule
     gave one. `unknown`: the rules of which it is not known whether they hold. All three null once it was erased.
     `stale_rates_days`: how old the newest exchange rate was when money was converted for it; null up to a week.
+    `refreshing`: the level was about to be computed again, as something had happened since; null once it was erased.
     """
 
     decision: int
@@ -71,6 +72,7 @@ class DecisionForApps(ResponseModel):
     unknown: list[RuleNamed] | None
     level: str | None
     stale_rates_days: int | None
+    refreshing: bool | None
 
 
 class DecisionForPeople(DecisionForApps):
@@ -143,6 +145,7 @@ def _fields(decision: DecisionMade) -> dict[str, Any]:
         "unknown": None if decision.answer is None else [r for r in rules.values() if r["outcome"] == "unknown"],
         "level": answer["level"]["level"],
         "stale_rates_days": answer.get("stale_rates_days"),  # older decisions lack it
+        "refreshing": answer["level"].get("refreshing"),
     }
 
 

@@ -38,6 +38,7 @@ class LevelForApps(ResponseModel):
     """An entity's level, as programs see it.
 
     `stale_rates_days`: how old the newest exchange rate was when money was converted for it; null up to a week.
+    `refreshing`: something happened since, and it is about to be computed again.
     """
 
     type: str = Field(validation_alias="entity_type")
@@ -47,12 +48,14 @@ class LevelForApps(ResponseModel):
     since: Moment | None = Field(validation_alias="since_us")
     may_move_down_on: Moment | None = Field(validation_alias="may_move_down_us")
     stale_rates_days: int | None
+    refreshing: bool
 
 
 class LevelForPeople(LevelForApps):
     """An entity's level, the level of the rules beneath an override, and the reasons.
 
-    `refreshing`: something happened since, and it is about to be computed again. `failing`: that could not be done.
+    `source`: what the level rests on: override while one is live, else what made its last change: rules, override,
+    expiry, decay or time. `failing`: it could not be computed again.
     """
 
     rules_level: str | None
@@ -61,7 +64,6 @@ class LevelForPeople(LevelForApps):
     source: str | None
     decided_by: RulesetNamed | None
     override: OverrideShown | None
-    refreshing: bool
     failing: bool
     reasons: Reasons | None
 

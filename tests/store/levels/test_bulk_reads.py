@@ -202,6 +202,7 @@ def test_standings_are_of_those_assessed_alone(filled: Engine) -> None:
                 "segment": "high",
                 "expected_value": 0.1,
                 "value_currency": "EUR",
+                "moved_by": None,
             }
         ]
 

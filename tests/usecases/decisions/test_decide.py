@@ -301,6 +301,28 @@ def test_an_override_is_the_level_in_force(desk: Desk) -> None:
     assert _answer(made)["level"]["override"] == 1
 
 
+def test_an_override_decides_from_its_approval_on_and_as_long_as_it_lives(desk: Desk) -> None:
+    desk.publish({"when": {"level": "source", "equals": "override"}, "action": "review"})
+    assert desk.decide("bo").action == "allow"
+    number = desk.bank.override("bo", 3)
+    stands = desk.decide("bo")
+    assert (stands.action, _answer(stands)["level"]["refreshing"]) == ("allow", True)
+    made = desk.decide("bo", freshness=Freshness.REFRESH)
+    assert (made.action, _answer(made)["level"]["level"], _answer(made)["level"]["refreshing"]) == (
+        "review",
+        "high",
+        False,
+    )
+    desk.bank.put("bo", country="RU")
+    desk.bank.settle()
+    assert desk.bank.assessments("bo")[-1].source == "rules"
+    assert desk.decide("bo").action == "review", "it was assessed again, and the override lives"
+    desk.bank.wait(1)
+    desk.bank.override("bo", 1)
+    desk.bank.revoke("bo", number)
+    assert _answer(desk.decide("bo", freshness=Freshness.REFRESH))["level"]["level"] == "low"
+
+
 def test_what_does_not_concern_the_entity_is_not_counted(desk: Desk) -> None:
     desk.publish({"when": {"count": "transactions", "above": 0}, "action": "block"})
     desk.bank.pay(1, "bo")

@@ -52,6 +52,20 @@ def test_members_follow_levels_from_approval_on(circle: Circle) -> None:
     assert circle.events("others")[2:] == [("left", "bo")]
 
 
+def test_who_has_an_override_stays_a_member_whatever_happens_until_it_ends(circle: Circle) -> None:
+    circle.publish({"level": "source", "equals": "override"})
+    circle.bank.override("bo", 3, circle.bank.now + DAY_US)
+    circle.settle()
+    assert circle.members() == {"bo"}
+    circle.bank.put("bo", country="RU")
+    circle.settle()
+    assert circle.bank.assessments("bo")[-1].source == "rules"
+    assert circle.members() == {"bo"}
+    circle.bank.wait(1)
+    circle.settle()
+    assert circle.members() == set()
+
+
 def test_a_group_reads_transactions_that_no_ruleset_reads_and_time_alone_ends_membership(circle: Circle) -> None:
     circle.publish(MOVES_MUCH)
     circle.bank.pay(1, "bo")

@@ -9,11 +9,14 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import from_microseconds
+from fivefold.domain.clock import DAY_US, from_microseconds
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Part
+from fivefold.store.decisions.decisions import entity_state
+from fivefold.store.flows.history import levels_at
 from fivefold.store.levels.levels import is_refreshing
 from fivefold.store.tables.levels import DueMark
+from fivefold.usecases.decisions.inputs import level_row
 from fivefold.usecases.levels import worker
 from fivefold.usecases.levels.read import (
     HOUR_US,
@@ -26,6 +29,7 @@ from fivefold.usecases.levels.read import (
     read_level_of_profile,
 )
 from fivefold.usecases.levels.worker import BatchResult
+from fivefold.usecases.portfolio.current_levels import list_current_levels
 from fivefold.usecases.shared import rates
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
@@ -123,6 +127,63 @@ def test_an_override_is_shown_with_the_rules_level_beneath(bank: Bank) -> None:
         "member:1",
         "member:2",
     )
+
+
+@pytest.mark.postgresql
+def test_source_is_what_the_level_rests_on_and_in_the_history_what_made_each_difference(bank: Bank) -> None:
+    """An assessment under a live override, and one after its end, change nothing about it."""
+    bank.settle()
+    until_us = bank.now + 3 * DAY_US
+    bank.wait(1)
+    bank.override("a", 3, until_us)
+    bank.settle()
+    bank.wait(1)
+    bank.put("a", country="DE")
+    bank.settle()
+    then_us = bank.now
+    assert _sources(bank) == {"override"}
+    bank.now = until_us
+    bank.settle()
+    assert (bank.level("a"), _sources(bank)) == (1, {"expiry"})
+    bank.wait(1)
+    bank.put("a", country="NO")
+    bank.settle()
+    assert _sources(bank) == {"expiry"}
+    assert [each.source for each in bank.assessments("a")] == ["rules", "override", "rules", "expiry", "rules"]
+    with Session(bank.engine) as session:
+        (then,) = levels_at(session, [bank.id_of("a")], then_us)
+    assert (then.level, then.source) == (3, "override")
+
+
+def _sources(bank: Bank) -> set[str | None]:
+    """What the level of "a" rests on, in every place that says it."""
+    (line,) = list_current_levels(bank.context, "customer")
+    with Session(bank.engine) as session:
+        state = entity_state(session, bank.id_of("a"), bank.now)
+        (now,) = levels_at(session, [bank.id_of("a")], bank.now)
+    row = level_row(bank.id_of("a"), state.standing, bank.now, ahead=False)
+    return {read(bank, Freshness.STORED).source, line.source, now.source, row["source"]}
+
+
+@pytest.mark.postgresql
+def test_an_override_counts_at_once_when_it_begins_and_when_it_ends(bank: Bank) -> None:
+    """No worker was there between: neither after its approval, nor at its end, nor after it was revoked."""
+    bank.settle()
+    bank.wait(1)
+    bank.override("a", 3, bank.now + DAY_US)
+    assert (read(bank, Freshness.STORED).level, read(bank, Freshness.STORED).refreshing) == ("low", True)
+    shown = read(bank, Freshness.REFRESH)
+    assert (shown.level, shown.source, shown.refreshing) == ("high", "override", False)
+    bank.wait(0.5)
+    assert read(bank, Freshness.REFRESH).refreshing, "nothing about the override changed: behind the answer"
+    bank.wait(0.5)
+    shown = read(bank, Freshness.REFRESH)
+    assert (shown.level, shown.source, shown.override) == ("low", "expiry", None)
+    number = bank.override("a", 2)
+    assert read(bank, Freshness.REFRESH).level == "medium"
+    bank.revoke("a", number)
+    shown = read(bank, Freshness.REFRESH)
+    assert (shown.level, shown.source) == ("low", "override")
 
 
 def test_history_tells_what_was_reached_and_goes_on_where_asked(bank: Bank) -> None:

@@ -111,5 +111,7 @@ def _no_later(record: AssessmentRecord, moment: int | None) -> AssessmentRecord:
 
 def _levels(records: Sequence[AssessmentRecord]) -> pl.DataFrame:
     """Give the levels as conditions read them; computed at this moment, so of no age."""
-    rows = [(str(each.entity_id), each.level, each.rules_level, each.status, each.source, 0.0) for each in records]
+    rows = [
+        (str(each.entity_id), each.level, each.rules_level, each.status, each.level_source, 0.0) for each in records
+    ]
     return pl.DataFrame(rows, schema={ENTITY: pl.String, **LEVEL_TYPES}, orient="row")

@@ -12,7 +12,10 @@ from tests.store.audits import forged
 from tests.usecases.deciding import cash
 from tests.usecases.deciding import document as policy
 
-FOR_APPS = {"decision", "repeated", "action", "policy", "at", "decided_by", "unknown", "level", "stale_rates_days"}
+FOR_APPS = {
+    *("decision", "repeated", "action", "policy", "at", "decided_by", "unknown", "level"),
+    *("stale_rates_days", "refreshing"),
+}
 HIDDEN = {
     "title": "Sekret",
     "when": {"all": [{"level": "in_force", "equals": "low"}, {"transaction": "amount", "above": 90210.25}]},
