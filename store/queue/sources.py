@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import BigInteger, BindParameter, and_, bindparam, case, func, literal, null, select
+from sqlalchemy.orm import aliased
 
 from fivefold.domain.clock import DAY_US
 from fivefold.store.flows.runs import WAITING
@@ -170,14 +171,17 @@ def _quarantine_source() -> ItemSource:
 
 
 def _rise_source() -> ItemSource:
+    """Rises that nobody made by an override, of those who have not fallen below since."""
     columns = (
         *(Transition.entity_id, Transition.number, Transition.at_us, Transition.entity_id),
         *(Transition.from_level, Transition.to_level, null(), Assessment.status, null(), *_NO_RUN),
     )
     same = and_(Assessment.entity_id == Transition.entity_id, Assessment.number == Transition.number)
-    return ItemSource(
-        Kind.RISE, columns, (IS_RISE, Transition.at_us > number_parameter("rises_us")), (Assessment, same)
-    )
+    now = aliased(Standing)
+    level = select(now.level).where(now.entity_id == Transition.entity_id).correlate_except(now).scalar_subquery()
+    is_open = (Transition.source != "override", level >= Transition.to_level)
+    since = Transition.at_us > number_parameter("rises_us")
+    return ItemSource(Kind.RISE, columns, (IS_RISE, since, *is_open), (Assessment, same))
 
 
 def _review_sources() -> tuple[ItemSource, ...]:

@@ -86,7 +86,8 @@ def fill(session: Session, random: Random, of: int, members: list[int]) -> None:
             work["failure", entity.id, 1] = entity.id
         for number in range(2, random.randint(2, 4)):
             levels = {"from_level": random.choice([None, 1, 2]), "to_level": random.choice([None, 1, 2, 3])}
-            session.add(Transition(**both, **levels, number=number, at_us=ago(), source="rules"))
+            source = random.choice(["rules", "expiry", "override"])
+            session.add(Transition(**both, **levels, number=number, at_us=ago(), source=source))
             work["rise", entity.id, number] = entity.id
         due_us, is_quarantined = random.choice([None, ago()]), random.random() < 0.3
         mark = {"type_id": entity.type_id, "revision": 3, "reasons": 0, "attempts": 0, "error": "out of memory"}
@@ -173,8 +174,10 @@ def of_assessments(session: Session, of: int) -> Iterator[Item]:
         elif mark.due_us is not None and mark.due_us <= NOW - DAY_US:
             yield Kind.REVIEW, mark.entity_id, mark.due_us, mark.due_us, mark.entity_id, None
     for move in session.scalars(select(Transition).filter_by(organisation_id=of)):
-        rises = move.from_level is not None and (move.to_level or 0) > move.from_level
-        if rises and move.at_us > NOW - 30 * DAY_US:
+        rises = move.from_level is not None and (move.to_level or 0) > move.from_level and move.source != "override"
+        stands = session.get(Standing, move.entity_id)
+        holds = stands is not None and (stands.level or 0) >= (move.to_level or 0)
+        if rises and holds and move.at_us > NOW - 30 * DAY_US:
             yield Kind.RISE, move.entity_id, move.number, move.at_us, move.entity_id, None
 
 
