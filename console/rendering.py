@@ -20,6 +20,7 @@ from fivefold.charts.series import PLOT_HEIGHT as SERIES_HEIGHT
 from fivefold.charts.series import PLOT_WIDTH as SERIES_WIDTH
 from fivefold.charts.text.numbers import signed_points as signed_number
 from fivefold.charts.text.numbers import typeset
+from fivefold.console.changes.words import change_kind, change_subject
 from fivefold.console.repeats import new_key
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit, address, notice_of
@@ -172,6 +173,7 @@ def environment() -> Environment:
         "address": address,
         "faulty": faulty,
         "form_key": new_key,
+        "change_subject": change_subject,
         "PLOT_WIDTH": PLOT_WIDTH,
         "LEVEL_WIDTH": LEVEL_WIDTH,
         "LINE_WIDTH": LINE_WIDTH,
@@ -192,14 +194,15 @@ def environment() -> Environment:
         "before": before,
         "begins": day_text,
         "by_lines": by_lines,
+        "change_kind": change_kind,
         "day": day,
         "index": index_words,
         "moment": moment,
         "iso_moment": iso_moment,
-        "money": amount_words,
+        "money": money,
         "percent": percent,
         "points": points,
-        "rounded": rounded_words,
+        "rounded": rounded,
         "score": score_text,
         "seen_value": seen_value,
         "sentence": sentence,
@@ -360,9 +363,23 @@ def signed(number: str) -> str:
     >>> signed("20"), signed("-2.5"), signed("0")
     ('+20', '−2.5', '0')
     """
-    if number.startswith("-"):
+    if number.startswith(("-", "−")):
         return f"−{number[1:]}"
     return number if not number.strip("0.") else f"+{number}"
+
+
+def money(amount: float, currency: str) -> str:
+    """Write a sum as it was sent, with the minus of the field.
+
+    >>> money(-10601.0, "EUR"), money(0.5, "EUR"), signed(money(-10601.0, "EUR"))
+    ('−10,601.00', '0.50', '−10,601.00')
+    """
+    return typeset(amount_words(amount, currency))
+
+
+def rounded(amount: float, currency: str) -> str:
+    """Write a sum that was computed, with the minus of the field."""
+    return typeset(rounded_words(amount, currency))
 
 
 def points(number: float, decimals: int = 2) -> str:

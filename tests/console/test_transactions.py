@@ -15,13 +15,16 @@ def test_the_page_has_the_balance_the_days_and_each_transaction(place: Place) ->
     rows = [
         transaction(101, "payer", transaction_date="2026-11-02", transaction_amount=50.25, user_balance=50.25),
         transaction(102, "payer", transaction_date="2026-11-05", transaction_amount=-20.0, user_balance=30.25),
+        transaction(103, "payer", transaction_date="2026-11-06", transaction_amount=-40.0, user_balance=-9.75),
     ]
     place.good("POST", "/v1/transactions", rows, role="app")
     visitor = Visitor(place).sign_in("investigator").go(f"{PAGE}?since=2026-11-01&until=2026-11-10")
-    assert "2 settled on 2 of the days (UTC) from 2026-11-01 to 2026-11-10" in visitor.text
-    assert "From 50.25 to 30.25; the lowest is 30.25, the highest 50.25." in visitor.text
+    assert "3 settled on 3 of the days (UTC) from 2026-11-01 to 2026-11-10" in visitor.text
+    assert "From 50.25 to −9.75; the lowest is −9.75, the highest 50.25." in visitor.text
     assert visitor.page.text.count('role="img"') == 1
     assert "5 November 2026 0.00 20.00 EUR 1 30.25" in visitor.text
+    assert "6 November 2026 0.00 40.00 EUR 1 −9.75" in visitor.text
+    assert "-9.75" not in visitor.text
     assert "+50.25 EUR" in visitor.text
     assert "There are none in these days." in visitor.go(f"{PAGE}?since=2020-01-01&until=2020-01-01").text
     assert PAGE in visitor.go(PAGE.removesuffix("/transactions")).links()
