@@ -77,6 +77,7 @@ class QueueItem(Answer):
     """An item that waits for a person.
 
     Attributes:
+        version: the number of a version of a policy, a group, a ruleset or a flow that waits.
         run: of a question or a review by a flow; a question is answered with it (`flows.answer`).
         asks: the role whose members may answer a question.
     """
@@ -90,6 +91,7 @@ class QueueItem(Answer):
     to_level: str | None
     reason: str
     about: str
+    version: int | None = None
     assessment: str | None
     asked_by: str | None
     run: int | None = None

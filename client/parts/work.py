@@ -107,8 +107,9 @@ class Queue:
     ) -> Pages[QueueItem]:
         """List waiting items, by due date or newest first.
 
-        Kinds are override, change, challenge, question (of a run of a flow), flow_review, failure, quarantine, rise and
-        review, as far as the token's role sees them. *flow* is a flow that asks a question or requests a review.
+        Kinds are override, change, policy, group, ruleset, flow, token, validation, material (a change), challenge,
+        question (of a run of a flow), flow_review, failure, quarantine, rise and review, as far as the token's role
+        sees them. *flow* is a flow that asks a question or requests a review.
         """
         query = {"kind": [*kind], "assigned": assigned or None, "type": type_, "level": [*level], "flow": flow}
         return self._connection.pages(QUEUE, None, {**query, "since": since, "order": order}, limit)

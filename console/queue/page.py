@@ -11,7 +11,9 @@ from fivefold.console.queue.place import (
     carried_filter,
     carried_place,
     filter_text,
+    page_behind,
     page_of_item,
+    subject_of_item,
     trail_to,
 )
 from fivefold.console.texts import text
@@ -30,12 +32,13 @@ from fivefold.usecases.queue.items import (
     count_items,
     flows_that_ask,
     key_of,
-    kinds_for,
     list_items,
+    may_take,
     next_item,
     own_number,
     read_item,
 )
+from fivefold.usecases.queue.seen import kinds_for
 from fivefold.usecases.queue.views import (
     FILTERS,
     QueueViewShown,
@@ -59,6 +62,11 @@ class ItemLine:
 
     item: QueueItem
     address: str
+
+    @property
+    def subject(self) -> str:
+        """What it is about, in words."""
+        return subject_of_item(self.item)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +99,7 @@ class QueuePage:
         start: the address of the first item.
         next: the address of the next page.
         views: filters under a name.
-        members: to whom items may be assigned.
+        members: to whom at least one of the shown items may be assigned.
         filter: what is chosen, as the query of an address.
     """
 
@@ -113,10 +121,11 @@ class QueuePage:
 
 @dataclass(frozen=True, kw_only=True)
 class ItemPage:
-    """One item, and to whom it may be assigned; `address` is that of its customer's page, where it has one."""
+    """One item, what it is about, and to whom it may be assigned; `address` is where it is dealt with, if elsewhere."""
 
     bar: QueueBar
     address: str | None
+    subject: str
     members: tuple[MemberLine, ...]
 
 
@@ -148,7 +157,7 @@ def show_queue(visit: Visit) -> Rendered:
             )
             for view in list_views(visit)
         ),
-        members=tuple(member for member in members.values() if member.left_us is None),
+        members=tuple(member for member in members.values() if may_take(member, items)),
         filter=filter_text(chosen),
     )
     return Rendered(template="queue/queue.html", title=text("Queue"), page=page)
@@ -196,10 +205,12 @@ def show_item(visit: Visit) -> Rendered:
     """Show one item; NotFoundError where there never was one of that name."""
     name = visit.parts["item"]
     item = read_item(visit, visit.role, name)
+    items = () if item is None else (item,)
     page = ItemPage(
         bar=bar_of(visit, name),
-        address=None if item is None or item.external_id is None else page_of_item(item) + visit.trail,
-        members=tuple(member for member in list_members(visit) if member.left_us is None),
+        address=None if item is None else page_behind(item),
+        subject="" if item is None else subject_of_item(item),
+        members=tuple(member for member in list_members(visit) if may_take(member, items)),
     )
     return Rendered(template="queue/item.html", title=text("In the queue"), page=page)
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
+from fivefold.console.changes.words import change_subject
+from fivefold.console.texts import text
 from fivefold.console.visit import Visit, address
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Key, cursor_of, key_of
@@ -12,8 +14,19 @@ from fivefold.store.queue.items import QueueOrder
 from fivefold.usecases.queue.items import QueueItem, item_at, own_number, read_item, role_sees
 from fivefold.usecases.queue.views import FILTERS
 
-_PAGES: Final = {"change": "proposals", "challenge": "challenges", "question": "flow-runs"}
+_PAGES: Final = {
+    "change": "proposals",
+    "challenge": "challenges",
+    "question": "flow-runs",
+}
 """Where items are dealt with that have a page of their own, by kind."""
+_OF_VERSIONS: Final = {"policy": "policies", "group": "groups", "ruleset": "rulesets", "flow": "flows"}
+_WITHOUT_BAR: Final = {
+    "token": address("administration", "tokens"),
+    "validation": address("validation"),
+    "material": address("validation"),
+}
+"""Where items are dealt with whose page leads to no next item: their own page leads there, and onwards."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +79,36 @@ def _queue_name(visit: Visit, chosen: Mapping[str, str]) -> str:
 
 
 def page_of_item(item: QueueItem) -> str:
-    """Give the address where an item is dealt with: that of the customer, a change, a challenge, a run, or its own."""
+    """Give the address where an item is dealt with: that of the customer, or of what it is about, or its own."""
+    if item.kind in _OF_VERSIONS:
+        return address(_OF_VERSIONS[item.kind], item.about, "versions", str(item.version))
     if item.kind in _PAGES:
         return address(_PAGES[item.kind], item.item.split("-")[1])
     if item.entity_type is None or item.external_id is None:
         return address("queue", "items", item.item)
     return address("entities", item.entity_type, item.external_id)
+
+
+def page_behind(item: QueueItem) -> str | None:
+    """Give the address to which an item's own page leads; None where it leads nowhere."""
+    if item.kind in _WITHOUT_BAR:
+        number = f"/{item.item.split('-')[1]}" if item.kind == "validation" else ""
+        return _WITHOUT_BAR[item.kind] + number
+    return None if item.external_id is None else page_of_item(item)
+
+
+def subject_of_item(item: QueueItem) -> str:
+    """Name what an item is about in words: the customer, or what is changed or decided about."""
+    if item.external_id is not None:
+        return item.external_id
+    if item.kind == "change":
+        kind, _, subject = item.about.partition(": ")
+        return change_subject(kind, subject)
+    if item.version is not None:
+        return text("{name} version {number}", name=item.about, number=item.version)
+    if item.kind == "token":
+        return text("token of the role {role}", role=item.about)
+    return item.about or text("validation {number}", number=item.item.split("-")[1])
 
 
 def queue_bar(visit: Visit) -> QueueBar | None:

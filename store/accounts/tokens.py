@@ -14,6 +14,9 @@ from fivefold.store.sql.keyset import rows_of
 from fivefold.store.sql.statements import INSERTS
 from fivefold.store.tables.accounts import Member, Organisation, Token, TokenRequest, Usage
 
+LONGEST_DAYS = 7
+"""A request without a decision for this long cannot be approved any more: its half may have leaked."""
+
 
 @dataclass(frozen=True)
 class Allowance:

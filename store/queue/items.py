@@ -1,7 +1,7 @@
 """Items of the queue: rows of several sources, and people's work on them. Nothing here begins or ends a transaction.
 
-Every source is read by an index in the order in which its items arrived or are due, and they are merged in memory: a
-page costs the same however many others wait.
+Every source of items about entities is read by an index in the order in which they arrived or are due, and all are
+merged in memory: a page costs the same however many others wait.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,18 +34,35 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import NO_PLACE, Key, Page, Part, first_page
-from fivefold.store.queue.sources import REVIEW_US, RISES_US, SOURCES, ItemSource, Kind, number_parameter
-from fivefold.store.tables.accounts import Member
+from fivefold.store.accounts.tokens import LONGEST_DAYS
+from fivefold.store.queue.sources import (
+    REVIEW_US,
+    RISES_US,
+    SOURCES,
+    VERSIONS,
+    WITHOUT_ENTITY,
+    ItemSource,
+    Kind,
+    number_parameter,
+)
+from fivefold.store.sql.json_text import JSONText
+from fivefold.store.tables.accounts import Member, TokenRequest
 from fivefold.store.tables.entities import Entity, EntityType
-from fivefold.store.tables.flows import FlowAction, FlowRun
+from fivefold.store.tables.events import MaterialChange, Policy, ValidationRun
+from fivefold.store.tables.flows import FlowAction, FlowRun, FlowVersion
+from fivefold.store.tables.groups import GroupVersion
 from fivefold.store.tables.levels import OverrideRow, Standing
 from fivefold.store.tables.queue import QueueWork
 from fivefold.store.tables.recourse import Challenge
-from fivefold.store.tables.rulesets import Proposal
+from fivefold.store.tables.rulesets import Proposal, RulesetVersion
 
 DAYS: Final[Mapping[Kind, int]] = {
     Kind.OVERRIDE: 0,
     Kind.CHANGE: 2,
+    **dict.fromkeys(VERSIONS, 2),
+    Kind.TOKEN: 2,
+    Kind.VALIDATION: 30,
+    Kind.MATERIAL: 30,
     Kind.CHALLENGE: 0,
     Kind.QUESTION: 0,
     Kind.FLOW_REVIEW: 0,
@@ -89,6 +106,8 @@ class ItemFilter:
         since_us: they arrived at that moment or later.
         proposal_kinds: of changes that the reader may see; None for all.
         asked: the roles of questions that the reader may answer.
+        reader: as the audit log names them: who took part in an item that another person decides does not see it; empty
+            to leave none out.
         name: only this one, whether it is completed or not.
     """
 
@@ -104,6 +123,7 @@ class ItemFilter:
     since_us: int | None = None
     proposal_kinds: Sequence[str] | None = None
     asked: Sequence[str] = ()
+    reader: str = ""
     name: ItemName | None = None
 
 
@@ -115,7 +135,8 @@ class ItemRow(NamedTuple):
         from_level: of a rise, as `to_level`; of an override `to_level` is the requested one.
         level: the present one.
         detail: a reason or an error, by its kind; of a question its step, of a review of a flow its action.
-        about: the subject of a change; the status of a failure; the name of a flow.
+        about: the subject of a change; the status of a failure; the name of a flow, or of what a version that waits is
+            of; the role of a token; the kind of a material change.
         by: who requested it; of a question who called the run.
         run_id: of a question or a review of a flow, as is `version_id`.
         own_due_us: its date, if items of the kind have dates of their own.
@@ -228,12 +249,15 @@ def _values(item_filter: ItemFilter) -> dict[str, Any]:
         "organisation_id": item_filter.organisation_id,
         "rises_us": item_filter.now_us - RISES_US,
         "late_us": item_filter.now_us - REVIEW_US,
+        "tokens_us": item_filter.now_us - LONGEST_DAYS * DAY_US,
         "now_us": item_filter.now_us,
         "latest_us": item_filter.latest_us,
         "member_id": item_filter.member_id,
         "type_id": item_filter.type_id,
         "levels": list(item_filter.levels),
         "flow_id": item_filter.flow_id,
+        "reader": item_filter.reader,
+        "reader_quoted": f'"{item_filter.reader}"',
         "since_us": item_filter.since_us,
         "proposal_kinds": list(item_filter.proposal_kinds or ()),
         "number": None if item_filter.name is None else item_filter.name.number,
@@ -264,7 +288,7 @@ def _list_statement(
     if source.join is not None:
         statement = statement.outerjoin(*source.join)
     statement = _of_entity(statement, source).join(
-        EntityType, EntityType.id == Entity.type_id, isouter=source.kind is Kind.CHANGE
+        EntityType, EntityType.id == Entity.type_id, isouter=source.kind in WITHOUT_ENTITY
     )
     statement = _with_level(_with_work(statement, source), source)
     statement = _narrowed(statement.outerjoin(Member, Member.id == QueueWork.member_id), place, shape)
@@ -303,8 +327,8 @@ def _moment_of(source: ItemSource, order: QueueOrder) -> Any:
 
 
 def _of_entity(statement: Select[*tuple[Any, ...]], source: ItemSource) -> Select[*tuple[Any, ...]]:
-    """Leave out the items of erased entities; a change may be about no single entity."""
-    outer = source.kind is Kind.CHANGE
+    """Leave out the items of erased entities; some are about no single entity."""
+    outer = source.kind in WITHOUT_ENTITY
     return statement.join(Entity, Entity.id == source.columns[3], isouter=outer).where(Entity.erased_us.is_(None))
 
 
@@ -328,6 +352,13 @@ def _narrowed(statement: Select[*tuple[Any, ...]], place: int, shape: _Shape) ->
     """Select the waiting items of a source that match the conditions."""
     source = SOURCES[place]
     conditions = [*source.conditions, source.table.organisation_id == bindparam("organisation_id")]
+    for maker in source.makers:
+        is_list = isinstance(maker.type, JSONText)
+        conditions.append(
+            not_(type_coerce(maker, Text).contains(bindparam("reader_quoted")))
+            if is_list
+            else maker != bindparam("reader")
+        )
     if shape.named:
         conditions += [source.number == number_parameter("number"), source.step == number_parameter("step")]
     else:
@@ -415,14 +446,29 @@ _OF_FLOWS: Final[Mapping[Kind, tuple[type[FlowRun] | type[FlowAction], str]]] = 
 """The tables of flows' items, and the names of their rows in the audit log."""
 
 
+_DECIDED: Final[Mapping[Kind, tuple[type[Any], str, str]]] = {
+    Kind.CHANGE: (Proposal, "proposal", "id"),
+    Kind.POLICY: (Policy, "policy", "id"),
+    Kind.GROUP: (GroupVersion, "group", "group_id"),
+    Kind.RULESET: (RulesetVersion, "ruleset", "family_id"),
+    Kind.FLOW: (FlowVersion, "flow", "flow_id"),
+    Kind.TOKEN: (TokenRequest, "token_request", "id"),
+    Kind.VALIDATION: (ValidationRun, "validation", "id"),
+    Kind.MATERIAL: (MaterialChange, "material_change", "id"),
+}
+"""The tables of `WITHOUT_ENTITY`, what their rows are called in the audit log, and the column of the number there."""
+
+
 def subject_of(session: Session, organisation_id: int, name: ItemName) -> tuple[str, int, int | None] | None:
     """Find the subject of an item, present or past: kind and number, and the entity; None if there is none."""
     if name.kind is Kind.OVERRIDE:
-        row: OverrideRow | Proposal | None = session.get(OverrideRow, name.number)
+        row = session.get(OverrideRow, name.number)
         return None if row is None or row.organisation_id != organisation_id else ("override", row.id, row.entity_id)
-    if name.kind is Kind.CHANGE:
-        row = session.get(Proposal, name.number) if name.number < 2**31 else None
-        return None if row is None or row.organisation_id != organisation_id else ("proposal", row.id, row.entity_id)
+    if name.kind in _DECIDED:
+        decided, called, column = _DECIDED[name.kind]
+        thing = session.get(decided, name.number) if name.number < 2**31 else None
+        is_there = thing is not None and thing.organisation_id == organisation_id
+        return (called, getattr(thing, column), getattr(thing, "entity_id", None)) if is_there else None
     if name.kind is Kind.CHALLENGE:
         of = (Challenge.id == name.number, Challenge.organisation_id == organisation_id, Entity.erased_us.is_(None))
         about = session.scalar(select(Challenge.entity_id).join(Entity, Entity.id == Challenge.entity_id).where(*of))

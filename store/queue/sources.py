@@ -1,4 +1,7 @@
-"""The sources of the queue's items: rows of nine kinds, each read by an index in the order of the queue."""
+"""The sources of the queue's items: rows of several kinds.
+
+Those about entities are each read by an index in the order of the queue; of what is about none there are few.
+"""
 
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
@@ -9,10 +12,13 @@ from sqlalchemy.orm import aliased
 from fivefold.domain.clock import DAY_US
 from fivefold.store.flows.runs import WAITING
 from fivefold.store.levels.assessment_queue import BULK, EVENT
-from fivefold.store.tables.flows import FlowAction, FlowRow, FlowRun
+from fivefold.store.tables.accounts import TokenRequest
+from fivefold.store.tables.events import MaterialChange, Policy, ValidationRun
+from fivefold.store.tables.flows import FlowAction, FlowActivation, FlowRow, FlowRun, FlowVersion
+from fivefold.store.tables.groups import GroupVersion, NamedGroup
 from fivefold.store.tables.levels import IS_FAILED, IS_RISE, Assessment, DueMark, OverrideRow, Standing, Transition
 from fivefold.store.tables.recourse import Challenge
-from fivefold.store.tables.rulesets import Proposal
+from fivefold.store.tables.rulesets import Activation, Backtest, Family, Proposal, RulesetVersion
 
 
 class Kind(StrEnum):
@@ -20,6 +26,13 @@ class Kind(StrEnum):
 
     OVERRIDE = "override"
     CHANGE = "change"
+    POLICY = "policy"
+    GROUP = "group"
+    RULESET = "ruleset"
+    FLOW = "flow"
+    TOKEN = "token"  # noqa: S105 (a kind)
+    VALIDATION = "validation"
+    MATERIAL = "material"
     CHALLENGE = "challenge"
     QUESTION = "question"
     FLOW_REVIEW = "flow_review"
@@ -29,6 +42,10 @@ class Kind(StrEnum):
     REVIEW = "review"
 
 
+VERSIONS: Final = frozenset({Kind.POLICY, Kind.GROUP, Kind.RULESET, Kind.FLOW})
+"""Items that are versions: the second number of their names is that of the version, and they are about its name."""
+WITHOUT_ENTITY: Final = VERSIONS | {Kind.CHANGE, Kind.TOKEN, Kind.VALIDATION, Kind.MATERIAL}
+"""Items that are about no single entity, or may be."""
 RISES_US: Final = 30 * DAY_US
 """How long a rise waits unless it is put away."""
 DECISION_US: Final = 2 * DAY_US
@@ -47,6 +64,8 @@ class ItemSource(NamedTuple):
         join: another table of the columns, and its condition.
         due: when an item is due, if each has a date of its own; None if all of the kind have the same days.
         asks: the role that the source's items ask; None if the kind alone decides who sees them.
+        makers: columns with who took part in an item, a name or a list of names: these do not see it, as another person
+            decides.
     """
 
     kind: Kind
@@ -55,6 +74,7 @@ class ItemSource(NamedTuple):
     join: tuple[Any, Any] | None = None
     due: Any = None
     asks: str | None = None
+    makers: tuple[Any, ...] = ()
 
     @property
     def number(self) -> Any:
@@ -106,6 +126,83 @@ def _change_source() -> ItemSource:
         *(null(), null(), row.reason, row.kind + ": " + row.subject, row.proposed_by, *_NO_RUN),
     )
     return ItemSource(Kind.CHANGE, columns, (row.state == "proposed",))
+
+
+def _proposed_source(kind: Kind, row: type[Policy] | type[GroupVersion], name: Any) -> ItemSource:
+    """The source of versions that another person than their writer approves."""
+    columns = (
+        *(row.id, row.number, row.written_us, null()),
+        *(null(), null(), null(), name, row.written_by, *_NO_RUN),
+    )
+    return ItemSource(kind, columns, (row.state == "proposed",), makers=(row.written_by,))
+
+
+def _named_in(table: Any, number: Any) -> Any:
+    return select(table.name).where(table.id == number).scalar_subquery()
+
+
+def _committed_source(
+    kind: Kind, row: type[RulesetVersion] | type[FlowVersion], name: Any, conditions: tuple[Any, ...]
+) -> ItemSource:
+    """The source of the newest versions, of which others than their editors decide whether they are activated."""
+    columns = (
+        *(row.id, row.number, row.committed_us, null()),
+        *(null(), null(), null(), name, row.committed_by, *_NO_RUN),
+    )
+    return ItemSource(kind, columns, conditions, makers=(row.committed_by, row.editors))
+
+
+def _ruleset_source() -> ItemSource:
+    """Versions with a backtest that is done, which never decided."""
+    row, newer = RulesetVersion, aliased(RulesetVersion)
+    later = select(newer.id).where(newer.family_id == row.family_id, newer.number > row.number)
+    decided = select(Activation.id).where(Activation.family_id == row.family_id, Activation.version_id == row.id)
+    done = (Backtest.content_hash == row.content_hash, Backtest.state == "done")
+    tested = select(Backtest.id).where(Backtest.family_id == row.family_id, *done)
+    conditions = (~later.exists(), ~decided.exists(), tested.exists())
+    return _committed_source(Kind.RULESET, row, _named_in(Family, row.family_id), conditions)
+
+
+def _flow_source() -> ItemSource:
+    """Versions that never acted."""
+    row, newer = FlowVersion, aliased(FlowVersion)
+    later = select(newer.id).where(newer.flow_id == row.flow_id, newer.number > row.number)
+    acted = select(FlowActivation.id).where(
+        FlowActivation.flow_id == row.flow_id,
+        FlowActivation.version_id == row.id,
+        FlowActivation.kind.in_(("active", "rollback")),
+    )
+    conditions = (~later.exists(), ~acted.exists())
+    return _committed_source(Kind.FLOW, row, _named_in(FlowRow, row.flow_id), conditions)
+
+
+def _token_source() -> ItemSource:
+    row = TokenRequest
+    columns = (
+        *(row.id, literal(0, BigInteger), row.asked_us, null()),
+        *(null(), null(), row.label, row.role, row.asked_by, *_NO_RUN),
+    )
+    open_still = (row.state == "asked", row.asked_us > number_parameter("tokens_us"))
+    return ItemSource(Kind.TOKEN, columns, open_still, makers=(row.asked_by,))
+
+
+def _validation_source() -> ItemSource:
+    """Validations that nobody signed off; who wrote what they look at stands in their reports, and is refused there."""
+    row = ValidationRun
+    columns = (
+        *(row.id, literal(0, BigInteger), row.made_us, null()),
+        *(null(), null(), row.trigger, null(), null(), *_NO_RUN),
+    )
+    return ItemSource(Kind.VALIDATION, columns, (row.signed_us.is_(None),))
+
+
+def _material_source() -> ItemSource:
+    row = MaterialChange
+    columns = (
+        *(row.id, literal(0, BigInteger), row.registered_us, null()),
+        *(null(), null(), row.description, row.kind, row.registered_by, *_NO_RUN),
+    )
+    return ItemSource(Kind.MATERIAL, columns, (row.signed_us.is_(None),), makers=(row.registered_by,))
 
 
 def _challenge_source() -> ItemSource:
@@ -198,6 +295,13 @@ def _review_sources() -> tuple[ItemSource, ...]:
 SOURCES: Final = (
     _override_source(),
     _change_source(),
+    _proposed_source(Kind.POLICY, Policy, Policy.name),
+    _proposed_source(Kind.GROUP, GroupVersion, _named_in(NamedGroup, GroupVersion.group_id)),
+    _ruleset_source(),
+    _flow_source(),
+    _token_source(),
+    _validation_source(),
+    _material_source(),
     _challenge_source(),
     *_question_sources(),
     _flow_review_source(),

@@ -14,7 +14,7 @@ from fivefold.serving.v1.permissions import ROUTES
 from fivefold.store.tables.entities import Entity, EntityType, OrganisationSettings, ValueScore
 from fivefold.store.tables.groups import GroupMember, GroupMove, NamedGroup
 from fivefold.store.tables.levels import Standing
-from fivefold.usecases.queue.items import kinds_for
+from fivefold.usecases.queue.seen import kinds_for
 from fivefold.usecases.shared.actors import Role
 from tests.console.test_queries import MANY, count
 from tests.console.test_rights import PARTS

@@ -175,6 +175,44 @@ def test_what_a_role_does_not_see_is_not_in_its_queue(two: Place) -> None:
         assert answer.status_code == 404
 
 
+def test_what_waits_for_a_second_person_leads_to_its_page_and_is_offered_to_those_who_take_it(place: Place) -> None:
+    visitor = Visitor(place).sign_in("publisher").go("/console/queue?kind=policy")
+    assert "payments version 2" in visitor.text
+    assert "Policy to approve" in visitor.text
+    offered = visitor.page.text.partition('name="assigned_to"')[2].partition("</select>")[0]
+    assert "the admin" in offered
+    assert "the investigator" not in offered, "nobody of that role sees a policy"
+    start(visitor, "?kind=policy")
+    assert visitor.page.url.path == "/console/policies/payments/versions/2"
+    assert "Policy to approve" in visitor.text
+    visitor.submit("/approve", reason="agreed", confirmed="yes")
+    assert "The version decides from now on." in visitor.text
+    assert "This item has left the queue" in visitor.text
+    visitor.go("/console/queue?kind=group")
+    assert "high-ones version 2" in visitor.text
+    other = Visitor(place).sign_in("admin").go("/console/queue?kind=validation")
+    start(other, "?kind=validation")
+    assert "Validation to sign off" in other.text
+    assert "/console/validation/1" in {link.partition("?")[0] for link in other.links()}
+    other.submit("/put-away")
+    assert "Validation to sign off" not in other.go("/console/queue?kind=validation").text.partition("How long")[2]
+
+
+def test_changes_are_named_in_words(place: Place) -> None:
+    place.good("PATCH", "/v1/settings", {"challenge_days": 20, "reason": "shorter"}, role="admin")
+    visitor = Visitor(place).sign_in("publisher").go("/console/queue?kind=change&order=newest")
+    assert "challenge days" in visitor.text
+    assert "Change to approve other settings" in visitor.text
+    number = next(link for link in visitor.links() if link.startswith("/console/proposals/"))
+    assert "Other settings challenge days" in visitor.go("/console/queue/changes").text
+    for code in ("settings.change", "challenge_days", "ruleset.switch", "override.revoke", "list.versions"):
+        assert code not in visitor.text
+        assert code not in visitor.go("/console/queue").text
+    visitor.go(number)
+    assert "Days within which a challenge of an assessment is to be settled 20" in visitor.text
+    assert "Retention" not in visitor.text, "no setting that stays"
+
+
 def chosen(visitor: Visitor) -> tuple[str, dict[str, str]]:
     """The form of the check boxes with all of them chosen: its action, and its fields."""
     form = next(form for form in visitor.forms() if form.action.startswith("/console/queue/assign-many"))

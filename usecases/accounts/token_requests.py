@@ -18,6 +18,7 @@ from fivefold.domain.paging import WHOLE, Page, Part, page_among
 from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.members import locked_member
 from fivefold.store.accounts.plans import Plan, plan_named
+from fivefold.store.accounts.tokens import LONGEST_DAYS
 from fivefold.store.audit.bound_rows import digests, merge_digests
 from fivefold.store.tables.accounts import Member, Token, TokenRequest, Usage
 from fivefold.usecases.accounts.credentials import hash_of, hash_of_halves, month_of, token_state
@@ -29,8 +30,6 @@ from fivefold.usecases.shared.context import Context
 
 ASKED, MADE, REFUSED = "asked", "made", "refused"
 STATES = (ASKED, MADE, REFUSED)
-LONGEST_DAYS = 7
-"""A request without a decision for this long cannot be approved any more: its half may have leaked."""
 
 
 @schema("Token")

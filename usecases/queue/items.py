@@ -3,10 +3,11 @@
 An item waits as long as its subject does: an override until it is decided, a failure until the customer is assessed. A
 rise waits until a person puts it away, and for 30 days at most. The question of a run waits until it is answered, or
 its time is over. A review that a flow requested waits from a week before it is due, until a person does it, or undoes
-the action.
+the action. What was proposed or committed waits for another person than those who took part, who do not see it; a
+version that never decided, or a validation that nobody signed off, may be put away.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -25,12 +26,14 @@ from fivefold.store.flows.versions import canonical_of
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.queue import items as stored
 from fivefold.store.queue.items import ItemFilter, ItemName, ItemRow, KindCount, QueueOrder
-from fivefold.store.queue.sources import SOURCES, Kind
+from fivefold.store.queue.sources import SOURCES, VERSIONS, WITHOUT_ENTITY, Kind
 from fivefold.store.sql.clocks import ahead_message, latest_us
 from fivefold.store.sql.database import add_alone
 from fivefold.store.tables.accounts import Member
 from fivefold.store.tables.flows import FlowRun
 from fivefold.store.tables.queue import QueueWork
+from fivefold.usecases.accounts.organisations import MemberLine
+from fivefold.usecases.accounts.second_person import has_sole_operator
 from fivefold.usecases.changes.proposals import kinds_seen_by
 from fivefold.usecases.flows.runs.answering import ANSWERED_BY
 from fivefold.usecases.flows.runs.reviews import finish_review_in
@@ -38,33 +41,14 @@ from fivefold.usecases.flows.runs.second_people import part_taken
 from fivefold.usecases.levels.content.breakdowns import Name, lines_of
 from fivefold.usecases.levels.explain import shown_line
 from fivefold.usecases.portfolio.current_levels import level_numbers
-from fivefold.usecases.shared.actors import OF_RISK, OF_VERSIONS, Role
+from fivefold.usecases.queue.seen import SEEN_BY, kinds_for, roles_of
+from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
 
-SEEN_BY: Final[Mapping[Kind, frozenset[Role]]] = {
-    Kind.OVERRIDE: OF_RISK,
-    Kind.CHALLENGE: OF_RISK,
-    Kind.QUESTION: frozenset[Role]().union(*ANSWERED_BY.values()),
-    Kind.FLOW_REVIEW: frozenset({Role.INVESTIGATOR, Role.ADMIN}),
-    Kind.CHANGE: frozenset({Role.APPROVER, Role.PUBLISHER, Role.ADMIN}),
-    Kind.FAILURE: OF_VERSIONS,
-    Kind.QUARANTINE: OF_VERSIONS,
-    Kind.RISE: OF_RISK,
-    Kind.REVIEW: OF_RISK,
-}
-"""The roles that see items of a kind: those that may read their subjects. A role sees the questions that it may answer.
-"""
-
-
-def _roles_of(kind: Kind, asks: str | None) -> frozenset[Role]:
-    """Return the roles that see items of a kind, of questions those that a step's role lets answer."""
-    return SEEN_BY[kind] if asks is None else ANSWERED_BY[asks]
-
-
-_ROLES_OF_SOURCES: Final = tuple(tuple(sorted(_roles_of(source.kind, source.asks))) for source in SOURCES)
-PUT_AWAY: Final = (Kind.RISE, Kind.FLOW_REVIEW)
+_ROLES_OF_SOURCES: Final = tuple(tuple(sorted(roles_of(source.kind, source.asks))) for source in SOURCES)
+PUT_AWAY: Final = (Kind.RISE, Kind.FLOW_REVIEW, Kind.RULESET, Kind.FLOW, Kind.VALIDATION)
 """Items that a person completes explicitly."""
 MINE, UNASSIGNED = "mine", "unassigned"
 _LARGEST = 2**63
@@ -103,7 +87,8 @@ class QueueItem:
     `item` names it, such as `rise-12-3`. `kind`: override and change wait for another person's decision; a challenge is
     to be settled by a date of its own; a failure and a quarantine are failed assessments; a rise is to be investigated;
     a review is a level whose recomputation is overdue. A question is asked by a run of a flow; a flow_review is a
-    review that a flow requested.
+    review that a flow requested. A policy, a group, a ruleset, a flow, a token, a validation and a material change
+    (`material`) wait for a second person.
 
     Attributes:
         item: its name, such as rise-12-3.
@@ -113,7 +98,9 @@ class QueueItem:
         from_level: of a rise.
         to_level: of a rise; of an override the requested one.
         reason: why it waits, in one line, of a challenge the words of the person; empty if there is no reason.
-        about: the subject of a change; the flow of a question or of a requested review.
+        about: the subject of a change; the flow of a question or of a requested review; the name of a version that
+            waits; the role of a requested token; the kind of a material change.
+        version: the number of a version that waits; None for other items.
         assessment: of a rise, such as 12.3.
         asked_by: of an override or a change; of a challenge who recorded it; of a question who called the run.
         run: of a flow that asks; it is answered there.
@@ -137,6 +124,7 @@ class QueueItem:
     to_level: str | None
     reason: str
     about: str
+    version: int | None
     assessment: str | None
     asked_by: str | None
     run: int | None
@@ -170,15 +158,6 @@ class QueueCount:
     def total(self) -> int:
         """The number of waiting items."""
         return self.overdue + self.today + self.later
-
-
-def kinds_for(role: Role) -> tuple[Kind, ...]:
-    """Return the kinds of items that a role sees.
-
-    >>> [kind.value for kind in kinds_for(Role.INVESTIGATOR)]
-    ['override', 'challenge', 'question', 'flow_review', 'rise', 'review']
-    """
-    return tuple(kind for kind in Kind if role in SEEN_BY[kind])
 
 
 def list_items(context: Context, role: Role, filters: QueueFilters = EVERYTHING, part: Part = WHOLE) -> Page[QueueItem]:
@@ -270,16 +249,17 @@ def change_item(
         item: its name.
         revision: of the item that the person saw.
         assigned_to: the number of a member; None for no one.
-        done: it is put away. This is for rises, and for reviews that a flow requested; all others leave the queue when
-            they are dealt with.
-        reason: why a review counts as done; a rise may be put away without one.
+        done: it is put away. This is for rises, reviews that a flow requested, versions of rulesets and flows, and
+            validations; all others leave the queue when they are dealt with.
+        reason: why a review counts as done; others may be put away without one.
 
     Raises:
         NotFoundError: there is no such item or member.
         ConfigError: the member does not see such items, it is not put away in this way, or a reason is missing or out
             of place.
         ConflictError: another person changed it meanwhile, it has left the queue, the member has left, or they called
-            or caused the run whose question it is, or answered for another role in it.
+            or caused the run whose question it is, or answered for another role in it; or took part in what another
+            person is to decide.
     """
     name, now = read_name(item), context.now()
     _check_reason(name.kind, done, reason)
@@ -297,6 +277,8 @@ def change_item(
             raise ConflictError(f"another person changed item {item} meanwhile: it is {whose} now")
         if member is not None:
             _refuse_assignee(session, member, name)
+            if _find_item(session, context, role, name, f"member:{member.id}") is None:
+                raise ConflictError(f"{member.name} took part in item {item}; another person decides about it")
         if work is None:
             work = QueueWork(organisation_id=context.organisation_id, revision=0, entity_id=subject[2], **_key(name))
         work.member_id, work.done_us = assigned_to, now if done else None
@@ -305,7 +287,7 @@ def change_item(
         details = {"item": item, "assigned_to": assigned_to, "revision": work.revision}
         if done and name.kind is Kind.FLOW_REVIEW:
             finish_review_in(session, context, action_numbered(session, context.organisation_id, name.number), reason)
-        after = {"reason": reason} if reason and name.kind is Kind.RISE else None
+        after = {"reason": reason} if reason and name.kind is not Kind.FLOW_REVIEW else None
         context.record(session, "queue.done" if done else "queue.assigned", subject[:2], after=after, details=details)
         row = _find_item(session, context, role, name)
         return None if row is None else _shower(session, context.organisation_id, [row])(row)
@@ -318,7 +300,7 @@ def _key(name: ItemName) -> dict[str, str | int]:
 def _sees(session: Session, role: Role, name: ItemName) -> bool:
     """Return whether a role sees an item: questions are seen by those who may answer them."""
     run = session.get(FlowRun, name.number) if name.kind is Kind.QUESTION else None
-    return role in _roles_of(name.kind, None if run is None else run.asks)
+    return role in roles_of(name.kind, None if run is None else run.asks)
 
 
 def _check_reason(kind: Kind, done: bool, reason: str) -> None:
@@ -335,7 +317,7 @@ def _refuse_assignee(session: Session, member: Member, name: ItemName) -> None:
     if member.left_us is not None:
         raise ConflictError(f"{member.name} has left; assign it to another person")
     run = session.get_one(FlowRun, name.number) if name.kind is Kind.QUESTION else None
-    seen_by = _roles_of(name.kind, None if run is None else run.asks)
+    seen_by = roles_of(name.kind, None if run is None else run.asks)
     if not seen_by & {Role(role) for role in member.roles}:
         what = f"items of the kind {name.kind}" if run is None else f"questions to a member of the role {run.asks}"
         raise ConfigError(f"{member.name} is {', '.join(member.roles)}, and does not see {what}")
@@ -362,10 +344,13 @@ def _text_of(name: ItemName) -> str:
     return f"{name.kind}-{name.number}-{name.step}"
 
 
-def _find_item(session: Session, context: Context, role: Role, name: ItemName) -> ItemRow | None:
+def _find_item(
+    session: Session, context: Context, role: Role, name: ItemName, reader: str | None = None
+) -> ItemRow | None:
+    """Find an item that waits, as the actor sees it or another *reader*."""
     if role not in SEEN_BY[name.kind]:
         return None
-    item_filter = _item_filter(session, context, role, QueueFilters(kinds=(name.kind,)), (), name)
+    item_filter = _item_filter(session, context, role, QueueFilters(kinds=(name.kind,)), (), name, reader)
     rows = stored.items_among(session, item_filter, QueueOrder.DUE, Part(1))
     return rows[0] if rows and rows[0].done_us is None else None
 
@@ -377,6 +362,7 @@ def _item_filter(
     filters: QueueFilters,
     levels: Sequence[str],
     name: ItemName | None = None,
+    reader: str | None = None,
 ) -> ItemFilter:
     """Build the filter from names; ConfigError for a kind that the role does not see."""
     visible_kinds, now = kinds_for(role), context.now()
@@ -399,6 +385,7 @@ def _item_filter(
         since_us=filters.since_us,
         proposal_kinds=kinds_seen_by(role),
         asked=[asked_role for asked_role, roles in ANSWERED_BY.items() if role in roles],
+        reader="" if has_sole_operator(session, of) else reader or context.actor.name,
         name=name,
     )
 
@@ -415,6 +402,12 @@ def _member(session: Session, context: Context, assigned: str) -> int | None:
     if member is None or member.organisation_id != context.organisation_id:
         raise NotFoundError(f"there is no member {assigned!r}")
     return plain
+
+
+def may_take(member: MemberLine, items: Iterable[QueueItem]) -> bool:
+    """Return whether a member has a role that sees one of some items; who has left takes none."""
+    roles = {Role(role) for role in member.roles}
+    return member.left_us is None and any(roles & roles_of(Kind(item.kind), item.asks) for item in items)
 
 
 def own_number(context: Context) -> int | None:
@@ -452,7 +445,8 @@ def _queue_item(
         from_level=names[row.from_level or 0],
         to_level=names[row.to_level or 0],
         reason=reason,
-        about=(row.about or "") if kind is Kind.CHANGE or flow is not None else "",
+        about=(row.about or "") if kind in WITHOUT_ENTITY or flow is not None else "",
+        version=row.step if kind in VERSIONS else None,
         assessment=f"{row.number}.{row.step}" if kind is Kind.RISE else None,
         asked_by=row.by,
         run=row.run_id,
@@ -463,7 +457,7 @@ def _queue_item(
         assigned_to=row.member_id,
         assigned_name=row.member,
         has_left=row.member_left_us is not None,
-        sees_no_more=row.member_roles is not None and not set(row.member_roles) & _roles_of(kind, asks),
+        sees_no_more=row.member_roles is not None and not set(row.member_roles) & roles_of(kind, asks),
         revision=row.revision or 0,
     )
 
@@ -490,7 +484,7 @@ def _detail(row: ItemRow) -> str:
 
 _REASONS: Final[Mapping[Kind, Callable[[ItemRow], str]]] = {
     Kind.OVERRIDE: _detail,
-    Kind.CHANGE: _detail,
+    **dict.fromkeys(WITHOUT_ENTITY, _detail),
     Kind.CHALLENGE: _detail,
     Kind.QUESTION: _detail,
     Kind.FLOW_REVIEW: _detail,

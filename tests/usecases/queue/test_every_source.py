@@ -25,7 +25,8 @@ from fivefold.store.tables.recourse import Challenge
 from fivefold.store.tables.rulesets import Proposal
 from fivefold.usecases.accounts.organisations import add_member
 from fivefold.usecases.ingest.entities import put_entities
-from fivefold.usecases.queue.items import QueueFilters, count_items, kinds_for, list_items
+from fivefold.usecases.queue.items import QueueFilters, count_items, list_items
+from fivefold.usecases.queue.seen import kinds_for
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
