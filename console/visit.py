@@ -185,6 +185,17 @@ class Visit(Context):
         """Give a whole number that was typed, or that the page put into its form; ConfigError where it is none."""
         return whole_number(self.typed(name, label), label)
 
+    def seen(self, name: str) -> int:
+        """Give a number as the page of a form showed it, 0 for none; ConfigError where the form does not say."""
+        return self.number(f"seen_{name}", text("What the page showed"))
+
+    def confirmed_reason(self, missing: str) -> str:
+        """Give the reason of a form with a box to tick; where it is not ticked a ConfigError says *missing*."""
+        reason = self.typed("reason", text("Reason"))
+        if "confirmed" not in self.form:
+            raise ConfigError(missing)
+        return reason
+
     def problem_of(self, action: str, name: str) -> str:
         """Give what is wrong with a field of a form that was refused; empty where that is not about this field."""
         return self.problem if action == self.action and name == self.problem_field else ""

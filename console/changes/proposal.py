@@ -1,19 +1,21 @@
 """One proposed change: what it is, whom it reaches, how far its backtests are, and the second person's decision."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fivefold.console.accounts.settings import NUMBERS, SWITCHES
 from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.rulesets.matrix import MoveMatrix, matrix_of
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit, existing_number
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, existing_number, whole_number
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import Part
 from fivefold.usecases.accounts.settings import read_settings
 from fivefold.usecases.changes import proposals
 from fivefold.usecases.changes.backtest_subject import subject_of_backtest
 from fivefold.usecases.changes.backtests import report_of
-from fivefold.usecases.changes.contents import ListVersionsAdded, RulesetRolledBack
-from fivefold.usecases.changes.list_overview import ProposedVersion, proposed_versions
+from fivefold.usecases.changes.contents import ListVersionsAdded, RulesetRolledBack, SettingsChanged
+from fivefold.usecases.changes.list_overview import ProposedVersion, count_versions, proposed_versions
 from fivefold.usecases.changes.proposals import ProposalLine, entity_of_proposal
 from fivefold.usecases.rulesets.overview import read_ruleset
 
@@ -60,6 +62,9 @@ class ProposalPage:
         roll_back: what goes back to which version; None for another change.
         moves: who would move where, by each backtest that is done.
         list_versions: of a list, with what each changes; empty for another change.
+        versions_before: so many versions the list has now; 0 for another change.
+        labels: of settings that are changed, by name; empty for another change.
+        backtests_done: the numbers of its newest backtests that are done, with spaces between; 0 for none.
         entity: the type and the identifier of the one that it is about; None where it is about more than one.
         bar: the item of the queue that the person came for.
     """
@@ -73,6 +78,9 @@ class ProposalPage:
     roll_back: RollBack | None
     moves: tuple[Moves, ...]
     list_versions: tuple[ProposedVersion, ...]
+    versions_before: int
+    labels: Mapping[str, str]
+    backtests_done: str
 
 
 def show_proposal(visit: Visit) -> Rendered:
@@ -88,6 +96,9 @@ def show_proposal(visit: Visit) -> Rendered:
         roll_back=_roll_back(visit, proposal),
         moves=_moves(visit, proposal),
         list_versions=_list_versions(visit, proposal),
+        versions_before=count_versions(visit, proposal.content["name"]) if _is_of_list(proposal) else 0,
+        labels={**NUMBERS, **SWITCHES} if proposal.kind == SettingsChanged.kind else {},
+        backtests_done=" ".join(str(each.id) for each in proposal.backtests if each.state == "done") or "0",
     )
     title = text("Change {number}", number=proposal.id)
     return Rendered(template="changes/proposal.html", title=title, page=page)
@@ -119,8 +130,12 @@ def _version_before(visit: Visit, proposal: ProposalLine) -> int | None:
     return None
 
 
+def _is_of_list(proposal: ProposalLine) -> bool:
+    return proposal.kind == ListVersionsAdded.kind
+
+
 def _list_versions(visit: Visit, proposal: ProposalLine) -> tuple[ProposedVersion, ...]:
-    if proposal.kind != ListVersionsAdded.kind:
+    if not _is_of_list(proposal):
         return ()
     return proposed_versions(visit, proposal.content["list"], MEMBERS_SHOWN)
 
@@ -149,7 +164,15 @@ def approve(visit: Visit) -> Answer:
     proposal = proposals.read_proposal(visit, _number(visit), visit.role)
     if proposal.kind == RulesetRolledBack.kind and proposal.state == "proposed" and "confirmed" not in visit.form:
         raise ConfigError(text("confirm that you looked at who moves"))
-    proposals.approve_proposal(visit, _number(visit), visit.typed("reason", text("Reason")), visit.role)
+    backtests = visit.typed("seen_backtests", text("What the page showed"))
+    proposals.approve_proposal(
+        visit,
+        _number(visit),
+        visit.typed("reason", text("Reason")),
+        visit.role,
+        expected_backtests={whole_number(each, text("Backtest")) for each in backtests.split()} - {0},
+        expected_versions=visit.seen("versions"),
+    )
     return Redirect(visit.path + visit.trail, "proposal-approved")
 
 

@@ -5,13 +5,13 @@ from typing import Final
 
 from fivefold.console.flows.graph import FlowPicture, picture_of_text
 from fivefold.console.flows.replays import ReplayShown, replay_shown
+from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.rulesets.text import LineChange, TextLine, line_changes, numbered_lines
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number
-from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import Page
 from fivefold.risk.governance.differences import DocumentDifference
-from fivefold.usecases.flows.activate import activate_flow, replay_of_activation, shadow_flow, what_stands_against_flow
+from fivefold.usecases.flows.activate import activate_flow, replays_of_version, shadow_flow, what_stands_against_flow
 from fivefold.usecases.flows.read import (
     FlowLine,
     FlowVersionView,
@@ -36,8 +36,9 @@ class FlowVersionPage:
         difference: what differs in meaning, from that one to this; None where there is no other.
         replays: over history, the last that were asked for first.
         next_replays: the address of the page of earlier ones.
-        newest: of these, the last one that is done; None where none is.
-        replay_kept: the number of the replay that is kept with its activation; None where none is done.
+        shown: the one that is kept with its activation, or else the last one that is done; None where none is.
+        replay_kept: the number of the last one that is done beside the version that acts; None where none is.
+        bar: the item of the queue that the person came for.
         hindrances: why it cannot be activated by this person now; None where it acts already.
     """
 
@@ -52,8 +53,9 @@ class FlowVersionPage:
     difference: DocumentDifference | None
     replays: Page[FlowReplayLine]
     next_replays: str | None
-    newest: ReplayShown | None
+    shown: ReplayShown | None
     replay_kept: int | None
+    bar: QueueBar | None
     hindrances: tuple[str, ...] | None
 
 
@@ -66,7 +68,8 @@ def show_version(visit: Visit) -> Rendered:
     others = tuple(dict.fromkeys(each for each in (flow.active, number - 1, asked_number) if each and each != number))
     chosen = next(iter(others), None) if asked_number is None else asked_number
     replays = list_flow_replays(visit, name, visit.part("replays", MOST_REPLAYS), number)
-    kept_replay = replay_of_activation(visit, name, number)
+    newest, kept_replay = replays_of_version(visit, name, number)
+    shown = kept_replay or newest
     earlier = "" if chosen is None else read_flow_version(visit, name, chosen).document
     page = FlowVersionPage(
         flow=flow,
@@ -80,8 +83,9 @@ def show_version(visit: Visit) -> Rendered:
         difference=None if chosen is None else compare_flow_versions(visit, name, number, chosen),
         replays=replays,
         next_replays=visit.next_of("replays", replays),
-        newest=None if kept_replay is None else replay_shown(visit, read_flow_replay(visit, kept_replay)),
+        shown=None if shown is None else replay_shown(visit, read_flow_replay(visit, shown)),
         replay_kept=kept_replay,
+        bar=queue_bar(visit),
         hindrances=None if version.active else what_stands_against_flow(visit, name, number),
     )
     title = text("{flow} version {number}", flow=name, number=number)
@@ -96,11 +100,9 @@ def activate(visit: Visit) -> Answer:
     """Let a version act; another person than its editors confirms that they looked at it."""
     name, number = _version(visit)
     read_flow_version(visit, name, number)
-    reason = visit.typed("reason", text("Reason"))
-    if "confirmed" not in visit.form:
-        raise ConfigError(text("confirm that you looked at what changes"))
-    activate_flow(visit, name, number, reason)
-    return Redirect(visit.path, "flow-activated")
+    reason = visit.confirmed_reason(text("confirm that you looked at what changes"))
+    activate_flow(visit, name, number, reason, visit.seen("active"), visit.seen("replay"))
+    return Redirect(visit.path + visit.trail, "flow-activated")
 
 
 def shadow(visit: Visit) -> Answer:

@@ -1,21 +1,16 @@
 """Named groups: how many members each has, who they are, and a version's text until it says who is a member."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from fivefold.charts.series import Sparkline, sparkline
-from fivefold.console.rulesets.text import (
-    LineChange,
-    TextLine,
-    line_changes,
-    numbered_lines,
-    refused_shortly,
-    typed_document,
-)
+from fivefold.console.decisions.proposing import Comparison, TextKind, comparison, editor_page, propose_typed
+from fivefold.console.queue.place import QueueBar, queue_bar
+from fivefold.console.rulesets.text import TextLine, numbered_lines, typed_document
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number, plain_lines
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number
 from fivefold.domain.clock import DAY_US, parse_moment
-from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError, NotFoundError
 from fivefold.domain.paging import Page, Part
 from fivefold.usecases.groups import versions
 from fivefold.usecases.groups.members import (
@@ -36,6 +31,13 @@ SHOWN_DAYS: Final = 14
 SHORT_LIST: Final = Part(10)
 READS_LEVELS: Final = "GET /v1/entities/{type}/{external_id}/risk"
 READS_VERSIONS: Final = "GET /v1/groups/{group}/versions"
+GROUP: Final = TextKind(
+    versions=partial(versions.groups_of_organisation, with_aml=True),
+    show=versions.show_group,
+    check=versions.check_group,
+    name_of=versions.name_of_group,
+    propose=versions.propose_group,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,30 +74,17 @@ class GroupVersionPage:
 
     Attributes:
         lines: its text, with what is doubtful at each line.
-        changes: the lines that differ from the version before; empty for the first one.
+        compared: with another version.
+        bar: the item of the queue that the person came for.
         is_own: the person wrote it, so another one approves it.
     """
 
     group: GroupView
     address: str
     lines: tuple[TextLine, ...]
-    changes: tuple[LineChange, ...]
+    compared: Comparison
+    bar: QueueBar | None
     is_own: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class GroupEditorPage:
-    """The text of a version that is written; `findings` are None before a check."""
-
-    address: str
-    document: str
-    findings: tuple[Finding, ...] | None
-    lines: tuple[TextLine, ...]
-
-    @property
-    def faults(self) -> int:
-        """How much makes it impossible to propose it."""
-        return sum(finding.fatal for finding in self.findings or ())
 
 
 def sees_aml(visit: Visit) -> bool:
@@ -134,15 +123,15 @@ def show_group(visit: Visit) -> Rendered:
 
 
 def show_version(visit: Visit) -> Rendered:
-    """Show a version, and what it changes in the one before."""
+    """Show a version beside the one in force, or beside the one before where it is in force itself."""
     name, number = _version(visit)
     group = versions.show_group(visit, name, number)
-    before = None if number == 1 else versions.show_group(visit, name, number - 1).document
     page = GroupVersionPage(
         group=group,
         address=address("groups", name, "versions", str(number)),
         lines=numbered_lines(group.document, group.doubts),
-        changes=() if before is None else line_changes(before, group.document),
+        compared=comparison(visit, GROUP, group),
+        bar=queue_bar(visit),
         is_own=group.written_by == visit.actor.name,
     )
     title = text("{group} version {number}", group=name, number=number)
@@ -155,31 +144,10 @@ def _version(visit: Visit) -> tuple[str, int]:
 
 def show_editor(visit: Visit) -> Rendered:
     """Show the text of the version that the address names, or of none; what was typed is kept, and checked."""
-    typed = "document" in visit.form
-    document = plain_lines(visit.form["document"]) if typed else _begun(visit)
-    findings = _findings(visit, document) if typed and document.strip() else None
-    page = GroupEditorPage(
-        address="/console/new-group",
-        document=document,
-        findings=findings,
-        lines=() if findings is None else numbered_lines(document, findings),
-    )
-    return Rendered(template="groups/editor.html", title=text("New version of a group"), page=page)
-
-
-def _begun(visit: Visit) -> str:
     name, number = visit.query.get("group", ""), visit.query.get("version", "")
-    return versions.show_group(visit, name, existing_number(number, text("version"))).document if name else ""
-
-
-def _findings(visit: Visit, document: str) -> tuple[Finding, ...]:
-    try:
-        findings = versions.check_group(visit, document)
-    except InvalidRulesetError as wrong:
-        findings = tuple(wrong.findings)
-    except NotFoundError as missing:
-        findings = (Finding("entity_type", str(missing)),)
-    return tuple(sorted(findings, key=lambda finding: (finding.line or 0, finding.column or 0)))
+    begun = existing_number(number, text("version")) if name else None
+    page = editor_page(visit, GROUP, name, begun)
+    return Rendered(template="groups/editor.html", title=text("New version of a group"), page=page)
 
 
 def check(visit: Visit) -> Answer:
@@ -190,13 +158,7 @@ def check(visit: Visit) -> Answer:
 
 def propose(visit: Visit) -> Answer:
     """Propose what was typed as the next version of the group that it names; another person approves it."""
-    document, reason = typed_document(visit), visit.typed("reason", text("Reason"))
-    try:
-        line = versions.propose_group(visit, document, reason, visit.form.get("accept_warnings", "").strip())
-    except InvalidRulesetError as wrong:
-        raise refused_shortly(wrong, text("say why it is proposed with them")) from wrong
-    except NotFoundError as missing:  # its type of entity; the page shows the text again
-        raise ConfigError(str(missing)) from missing
+    line = propose_typed(visit, GROUP)
     return Redirect(address("groups", line.name, "versions", str(line.number)), "group-proposed")
 
 
@@ -204,11 +166,9 @@ def approve(visit: Visit) -> Answer:
     """Let a version say who is a member that another person wrote, once what it changes was looked at."""
     name, number = _version(visit)
     versions.show_group(visit, name, number)
-    reason = visit.typed("reason", text("Reason"))
-    if "confirmed" not in visit.form:
-        raise ConfigError(text("confirm that you looked at what changes"))
-    versions.approve_group(visit, name, number, reason)
-    return Redirect(visit.path, "group-approved")
+    reason = visit.confirmed_reason(text("confirm that you looked at what changes"))
+    versions.approve_group(visit, name, number, reason, visit.seen("active"))
+    return Redirect(visit.path + visit.trail, "group-approved")
 
 
 def retire(visit: Visit) -> Answer:
@@ -216,4 +176,4 @@ def retire(visit: Visit) -> Answer:
     name, number = _version(visit)
     versions.show_group(visit, name, number)
     versions.retire_group(visit, name, number, visit.typed("reason", text("Reason")))
-    return Redirect(visit.path, "group-retired")
+    return Redirect(visit.path + visit.trail, "group-retired")

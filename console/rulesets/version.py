@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.rulesets.matrix import MoveMatrix, matrix_of
 from fivefold.console.rulesets.text import TextLine, numbered_lines
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number
-from fivefold.domain.errors import ConfigError
 from fivefold.risk.governance.differences import DocumentDifference
 from fivefold.usecases.accounts.settings import read_settings
 from fivefold.usecases.changes.backtests import report_of, request_backtest
-from fivefold.usecases.rulesets.activate import activate, what_stands_against
+from fivefold.usecases.rulesets.activate import activate, backtest_of_activation, what_stands_against
 from fivefold.usecases.rulesets.overview import RulesetLine, VersionState, read_ruleset, read_version_state
 from fivefold.usecases.rulesets.read import VersionView, compare_versions, read_version
 
@@ -26,7 +26,9 @@ class RulesetVersionPage:
         against: the number of the version that it is compared with; None where there is no other.
         difference: from that one to this.
         others: numbers that it can be compared with: the one that decides, and the one before.
-        matrix: who would move where, of the newest backtest of its content that is done.
+        backtest: the number of the newest backtest of its content that is done; None where none is.
+        matrix: who would move where, by that one.
+        bar: the item of the queue that the person came for.
         hindrances: why it cannot be activated by this person now; None where it decides already.
     """
 
@@ -38,6 +40,8 @@ class RulesetVersionPage:
     against: int | None
     others: tuple[int, ...]
     difference: DocumentDifference | None
+    backtest: int | None
+    bar: QueueBar | None
     matrix: MoveMatrix | None
     hindrances: tuple[str, ...] | None
 
@@ -53,6 +57,7 @@ def show_version(visit: Visit) -> Rendered:
     version = read_version(visit, family, number)
     ruleset, state = read_ruleset(visit, family), read_version_state(visit, family, number)
     active = None if ruleset.active is None else ruleset.active.number
+    backtest = backtest_of_activation(visit, family, number)
     others = tuple(dict.fromkeys(each for each in (active, number - 1) if each and each != number))
     against = visit.query.get("against", "")
     chosen = existing_number(against, text("version")) if against else next(iter(others), None)
@@ -65,17 +70,13 @@ def show_version(visit: Visit) -> Rendered:
         against=chosen,
         others=others,
         difference=None if chosen is None else compare_versions(visit, family, number, chosen),
-        matrix=_matrix(visit, state),
+        backtest=backtest,
+        bar=queue_bar(visit),
+        matrix=None if backtest is None else matrix_of(report_of(visit, backtest), read_settings(visit).levels),
         hindrances=None if state.active else what_stands_against(visit, family, number),
     )
     title = text("{family} version {number}", family=family, number=number)
     return Rendered(template="rulesets/version.html", title=title, page=page)
-
-
-def _matrix(visit: Visit, state: VersionState) -> MoveMatrix | None:
-    if state.backtest is None or state.backtest.state != "done":
-        return None
-    return matrix_of(report_of(visit, state.backtest.id), read_settings(visit).levels)
 
 
 def _version(visit: Visit) -> tuple[str, int]:
@@ -92,8 +93,7 @@ def activate_version(visit: Visit) -> Answer:
     """Let a version decide; another person than its editors confirms that its backtest was looked at."""
     family, number = _version(visit)
     read_version(visit, family, number)
-    reason = visit.typed("reason", text("Reason"))
-    if "confirmed" not in visit.form:
-        raise ConfigError(text("confirm that you looked at what changes and at the backtest"))
-    activate(visit, family, number, reason)
-    return Redirect(visit.path, "activated")
+    reason = visit.confirmed_reason(text("confirm that you looked at what changes and at the backtest"))
+    seen = {"expected_active": visit.seen("active"), "expected_backtest": visit.seen("backtest")}
+    activate(visit, family, number, reason, **seen)
+    return Redirect(visit.path + visit.trail, "activated")

@@ -107,6 +107,8 @@ Label = Annotated[Text, InDocument(minLength=1, maxLength=100)]
 """The name of a tag or of a screening; the use case checks it."""
 WHOLE: Final = BeforeValidator(_whole)
 """Behind the bounds of a whole number in a body: takes it in any form of JSON."""
+Seen = Annotated[int, Field(ge=0, le=LARGEST, description="0 for none; 409 where it is another one by now"), WHOLE]
+"""The number of what a person looked at before they decide in a body; 0 for none."""
 Number = Annotated[int, Field(ge=1, le=LARGEST), BeforeValidator(_plain)]
 """The number of a row of a small table, in a path or a query."""
 BigNumber = Annotated[int, Field(ge=1, le=LARGEST_BIG), BeforeValidator(_plain)]

@@ -107,6 +107,13 @@ def list_row_at(
     return session.scalar(statement.order_by(row.since_us if first else row.since_us.desc()).limit(1))
 
 
+def count_list_versions(session: Session, organisation_id: int, name: str) -> int:
+    """Count the versions of a list, those to come too; none is ever removed."""
+    row = ListVersionRow
+    of = (row.organisation_id == organisation_id, row.name == name)
+    return session.scalar(select(func.count()).select_from(row).where(*of)) or 0
+
+
 def list_row_since(session: Session, organisation_id: int, name: str, since_us: int) -> ListVersionRow:
     """Find the version of a list that begins at a moment; NotFoundError if none does."""
     row = session.get(ListVersionRow, (organisation_id, name, since_us))

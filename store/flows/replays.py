@@ -51,6 +51,13 @@ def newest_done_replay(session: Session, version_id: int) -> FlowReplay | None:
     return session.scalar(statement.order_by(FlowReplay.id.desc()).limit(1))
 
 
+def newest_replay_beside(session: Session, version_id: int, base_version_id: int | None) -> FlowReplay | None:
+    """Find the latest requested replay of a version that is done beside another one, or alone for None."""
+    of = (FlowReplay.version_id == version_id, FlowReplay.base_version_id == base_version_id)
+    statement = select(FlowReplay).where(*of, FlowReplay.state == "done")
+    return session.scalar(statement.order_by(FlowReplay.id.desc()).limit(1))
+
+
 def open_replay(session: Session, version_id: int) -> FlowReplay | None:
     """Find a waiting or running replay of a version."""
     statement = select(FlowReplay).where(FlowReplay.version_id == version_id, FlowReplay.state.in_(OPEN))

@@ -68,6 +68,32 @@ def test_two_versions_are_compared_and_the_customer_is_led_to(place: Place, publ
     assert other.go(publisher.page.url.path).page.status_code == 404
 
 
+def test_a_page_that_is_too_old_lets_nothing_act_and_a_fresh_one_says_what_its_replay_was_beside(
+    place: Place, publisher: Visitor
+) -> None:
+    other = Visitor(place).sign_in("admin").go(VERSION).submit("/activate", **WHY, confirmed="yes")
+    committed(publisher, flow_document("mine", title="Two"))
+    other.go(f"{MINE}/versions/2").submit("/activate", **WHY, confirmed="yes")
+    committed(publisher, flow_document("mine", title="Three"))
+    publisher.submit("/replay", kind="everybody", beside="")
+    worked(place)
+    third = f"{MINE}/versions/3"
+    assert "is kept with that." in other.go(third).text
+    Visitor(place).sign_in("admin").go(MINE).submit("/roll-back", **WHY, version="1")
+    other.submit("/activate", **WHY, confirmed="yes")
+    assert other.page.status_code == 409
+    assert "the version of the flow mine that acts is 1 now; it was 2 when this was looked at" in other.text
+    assert "It was made beside version 2, which does not act now." in other.text
+    assert "No replay of it beside version 1, which acts, is done" in other.text
+    other.submit("/activate", **WHY, confirmed="yes")
+    assert "The version acts from now on." in other.text
+    assert "activated without a replay over history" in other.go(MINE).text
+    form = next(form for form in other.go(MINE).forms() if form.action.endswith("/roll-back"))
+    Visitor(place).sign_in("admin").go(MINE).submit("/roll-back", **WHY, version="1")
+    other.post(form.action, {**form.fields, **WHY, "version": "2"})
+    assert (other.page.status_code, "that acts is 1 now; it was 3" in other.text) == (409, True)
+
+
 def test_what_failed_is_said_with_the_fact_that_was_missing(place: Place, publisher: Visitor) -> None:
     route = [{"when": {"value": "score", "at_least": 4}, "to": "done"}]
     committed(publisher, flow_document("mine", [{**NOT_KNOWN, "route": route}], examples=[]))

@@ -64,6 +64,40 @@ def test_a_version_shows_what_it_changes_and_the_editor_begins_with_it(publisher
     assert "&#34;group&#34;: &#34;high-ones&#34;" in publisher.go("/console/new-group?group=high-ones&version=2").text
 
 
+def test_a_page_that_is_too_old_approves_nothing(place: Place, publisher: Visitor) -> None:
+    first, second = f"{GROUP}/versions/1", f"{GROUP}/versions/2"
+    other = Visitor(place).sign_in("admin").go(second)
+    assert "What changes from version 1" in other.text, "nothing is in force"
+    publisher.go(first).submit("/approve", reason="seen", confirmed="yes")
+    other.submit("/approve", reason="seen", confirmed="yes")
+    assert other.page.status_code == 409
+    assert "the active version of high-ones is 1 now; it was none when this was looked at" in other.text
+    other.submit("/approve", reason="seen", confirmed="yes")
+    assert "It says who is a member since" in other.text
+
+
+def test_two_who_write_a_version_at_once_see_each_other(place: Place, publisher: Visitor) -> None:
+    edit = "/console/new-group?group=high-ones&version=2"
+    other = Visitor(place).sign_in("admin").go(edit)
+    publisher.go(edit)
+    sent(other, "propose", document(WORTH, "high-ones", purpose="both", title="Theirs"), **LOOKED_AT)
+    theirs = other.page.url.path
+    mine = document(WORTH, "high-ones", purpose="both", title="Mine")
+    sent(publisher, "check", mine)
+    for _ in range(2):
+        sent(publisher, "propose", mine, **LOOKED_AT)
+        assert publisher.page.status_code == 409, "looking at it is not agreeing to it"
+    assert "the admin proposed version 3 now" in publisher.text
+    assert theirs in publisher.links()
+    assert "&#34;title&#34;: &#34;Mine&#34;" in publisher.text
+    sent(publisher, "propose", mine, over="3", **LOOKED_AT)
+    assert publisher.page.url.path == f"{GROUP}/versions/4"
+    sent(publisher.go(edit), "propose", document(HIGH, "copied"), **LOOKED_AT)
+    assert publisher.page.url.path == f"{GROUPS}/copied/versions/1", "another name makes another group"
+    sent(publisher.go("/console/new-group"), "propose", document(HIGH, "copied", title="Again"), **LOOKED_AT)
+    assert (publisher.page.status_code, "newest version of copied is 1 now" in publisher.text) == (409, True)
+
+
 def test_members_moves_and_sizes_are_shown_and_a_day_without_a_count_is_a_gap(place: Place, publisher: Visitor) -> None:
     assert "there is no count yet" in publisher.go(GROUP).text
     MORE["list_group_members"](place, 1)

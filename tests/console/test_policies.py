@@ -107,6 +107,20 @@ def test_a_version_is_proposed_approved_by_another_person_and_retired(place: Pla
     assert "It decided from" in other.go(address).text
 
 
+def test_a_page_that_is_too_old_approves_nothing(place: Place, publisher: Visitor) -> None:
+    sent(publisher.go(EDIT), "propose", document([CASH], rationale="Third."), **LOOKED_AT)
+    address = publisher.page.url.path
+    other = Visitor(place).sign_in("admin").go(address)
+    assert "What changes from version 1" in other.text
+    Visitor(place).sign_in("publisher").go(SECOND).submit("/approve", reason="it is so", confirmed="yes")
+    other.submit("/approve", reason="it is so", confirmed="yes")
+    assert other.page.status_code == 409
+    assert "the active version of payments is 2 now; it was 1 when this was looked at" in other.text
+    assert "What changes from version 2" in other.text, "the page shows what holds now"
+    other.submit("/approve", reason="it is so", confirmed="yes")
+    assert "The version decides from now on." in other.text
+
+
 def test_two_who_write_a_version_at_once_see_each_other(place: Place, publisher: Visitor) -> None:
     other = Visitor(place).sign_in("admin").go(EDIT)
     publisher.go(EDIT)
@@ -130,7 +144,12 @@ def test_a_new_policy_begins_empty_and_keeps_to_its_name(publisher: Visitor) -> 
     sent(publisher.go(EDIT), "propose", document([CASH], "transfers"), **LOOKED_AT)
     assert (publisher.page.status_code, "here it must be payments" in publisher.text) == (422, True)
     sent(publisher.go("/console/new-policy"), "propose", document([WORTH], "transfers"), **LOOKED_AT)
-    assert (publisher.page.status_code, "another person proposed version 1" in publisher.text) == (409, True)
+    assert (publisher.page.status_code, "the newest version of transfers is 1 now; it was none" in publisher.text) == (
+        409,
+        True,
+    )
+    sent(publisher, "propose", document([WORTH], "transfers"), over="1", **LOOKED_AT)
+    assert publisher.page.url.path == f"{POLICIES}/transfers/versions/2"
 
 
 def decide(place: Place, key: str, amount: float = 20_000) -> int:

@@ -116,7 +116,7 @@ def test_a_text_is_checked_saved_committed_tested_and_activated_by_another_perso
 def test_an_activation_is_confirmed_and_has_a_reason(place: Place) -> None:
     visitor = Visitor(place).sign_in("publisher").go(VERSION)
     form = next(form for form in visitor.forms() if form.action.endswith("/activate"))
-    token = {"form_token": form.fields["form_token"]}
+    token = {name: value for name, value in form.fields.items() if name.startswith(("form_", "seen_"))}
     assert "confirm that you looked" in visitor.post(form.action, {**token, "reason": "agreed"}).text
     assert "Reason is empty" in visitor.post(form.action, {**token, "confirmed": "yes"}).text
     assert visitor.page.status_code == 422
@@ -125,6 +125,23 @@ def test_an_activation_is_confirmed_and_has_a_reason(place: Place) -> None:
     visitor.post(form.action, {**token, "confirmed": "yes", "reason": "agreed"})
     assert visitor.page.status_code == 409
     assert "is active already" in visitor.text
+
+
+def test_a_page_with_an_older_backtest_or_another_version_beside_it_activates_nothing(place: Place) -> None:
+    visitor, other = Visitor(place).sign_in("publisher").go(VERSION), Visitor(place).sign_in("admin")
+    assert "I looked at what changes and at the backtest" in visitor.text
+    other.go(VERSION).submit("/backtest")
+    assert "Who would move Of 1 looked at" in visitor.go(VERSION).text, "one that runs hides none that is done"
+    while run_next_backtest(place.engine):
+        pass
+    visitor.submit("/activate", reason="agreed", confirmed="yes")
+    assert visitor.page.status_code == 409
+    assert "the newest backtest of version 2 of retail is" in visitor.text
+    form = next(form for form in visitor.forms() if form.action.endswith("/activate"))
+    visitor.post(form.action, {**form.fields, "seen_active": "7", "reason": "agreed", "confirmed": "yes"})
+    assert (visitor.page.status_code, "that decides is" in visitor.text) == (409, True)
+    visitor.submit("/activate", reason="agreed", confirmed="yes")
+    assert "The version decides from now on." in visitor.text
 
 
 def test_two_who_edit_at_once_do_not_overwrite_each_other(place: Place, author: Visitor) -> None:

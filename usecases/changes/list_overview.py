@@ -19,6 +19,7 @@ from fivefold.store.accounts.lists import (
     ListProposal,
     ListRow,
     ListVersionLine,
+    count_list_versions,
     entries_of_list,
     list_entries,
     list_proposals,
@@ -169,6 +170,12 @@ def waiting_versions(context: Context, name: str) -> tuple[WaitingVersion, ...]:
         for each in proposals
         if each.state == PROPOSED
     )
+
+
+def count_versions(context: Context, name: str) -> int:
+    """Count the versions of a list, those to come too; 0 where there is no list of that name."""
+    with context.reading() as session:
+        return count_list_versions(session, context.organisation_id, name)
 
 
 def _row(session: Session, context: Context, name: str) -> ListRow:

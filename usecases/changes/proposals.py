@@ -5,7 +5,7 @@ end of an override below the rules' level, which raises the level. A change of f
 lower a level (`usecases.levels.lowering`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from functools import partial
 from typing import Annotated, Any
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.accounts.lists import count_list_versions
 from fivefold.store.accounts.organisation import lock_deciding
 from fivefold.store.audit.bound_rows import digests, merge_digests
 from fivefold.store.ingest.entities import lock_entities, names_of_entities
@@ -35,6 +36,7 @@ from fivefold.usecases.accounts.second_person import refuse_nobody, refuse_same_
 from fivefold.usecases.changes.contents import (
     FACTS,
     Content,
+    ListVersionsAdded,
     ModelPromoted,
     OverrideRevoked,
     SettingsChanged,
@@ -49,7 +51,7 @@ from fivefold.usecases.rulesets.run_backtest import refuse_outdated
 from fivefold.usecases.shared.actors import OF_APPROVAL, OF_VERSIONS, Role
 from fivefold.usecases.shared.api_fields import Moment, StoredObject, schema, shown_as
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.inputs import checked_reason
+from fivefold.usecases.shared.inputs import checked_reason, refuse_unseen
 from fivefold.usecases.shared.jobs import new_job
 
 _UNDER_WAY = frozenset({"queued", "running"})
@@ -225,16 +227,31 @@ def request_proposal_backtests(context: Context, number: int) -> ProposalLine:
 
 
 def approve_proposal(
-    context: Context, number: int, reason: str, role: Role = Role.ADMIN, champions: Champions | None = None
+    context: Context,
+    number: int,
+    reason: str,
+    role: Role = Role.ADMIN,
+    champions: Champions | None = None,
+    expected_backtests: Collection[int] | None = None,
+    expected_versions: int | None = None,
 ) -> ProposalLine:
-    """Carry out what another person proposed, in one transaction with the approval. *champions*: to promote a model.
+    """Carry out what another person proposed, in one transaction with the approval.
+
+    Args:
+        context: who approves.
+        number: of the proposal.
+        reason: why.
+        role: of who approves.
+        champions: to promote a model.
+        expected_backtests: the numbers of the finished backtests that were looked at; None not to ask.
+        expected_versions: so many versions had the list that it adds versions to; None not to ask, or of no list.
 
     Raises:
         ConfigError: the reason is empty.
         NotFoundError: there is no such proposal.
         ConflictError: the actor proposed it, or is not a member; it was decided; it is impossible now; a type that it
-            reaches has no finished backtest that counts (`backtest_validity`); it is not for the role; or a model is to
-            be promoted without *champions*.
+            reaches has no finished backtest that counts (`backtest_validity`); it is not for the role; a model is to be
+            promoted without *champions*; or it has other backtests, or the list other versions, than was expected.
         PromotionRefusedError: the gate does not allow it any more, or another version serves by now.
     """
     now = context.now()
@@ -245,7 +262,9 @@ def approve_proposal(
         refuse_same_person(session, context.actor, (row.proposed_by,), f"proposed {number}: another person approves it")
         _refuse_role(row, role, _APPROVERS)
         content = read_content(row.kind, row.content)
+        _refuse_other_versions(session, context, content, expected_versions)
         tests = _tests(session, row, rehearse(session, context, content, row.reason, now, champions), now)
+        _refuse_other_backtests(number, expected_backtests, tests)
         result = apply_content(session, context, content, row.reason, now, champions=champions)
         release_count = activate_releases(session, tests)
         _decide(row, APPROVED, context, why, now)
@@ -254,6 +273,18 @@ def approve_proposal(
         session.refresh(row)  # as above
         _record(session, context, "proposal.approved", row, {"reason": why})
         return _line(session, row)
+
+
+def _refuse_other_versions(session: Session, context: Context, content: Content, expected: int | None) -> None:
+    if isinstance(content, ListVersionsAdded):
+        present = count_list_versions(session, context.organisation_id, content.name)
+        refuse_unseen(f"the number of versions of the list {content.name}", expected, present)
+
+
+def _refuse_other_backtests(number: int, expected: Collection[int] | None, tests: Sequence[int]) -> None:
+    if expected is not None and {*expected} != {*tests}:
+        now, then = (", ".join(map(str, sorted(each))) or "none" for each in (tests, expected))
+        raise ConflictError(f"the backtests of proposal {number} are {now} now; they were {then} when it was looked at")
 
 
 def _open(session: Session, context: Context, number: int) -> Proposal:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -29,13 +30,14 @@ from fivefold.store.tables.events import Policy
 from fivefold.usecases.accounts.flows_in_force import refuse_unusable_flows
 from fivefold.usecases.accounts.lists import named_lists
 from fivefold.usecases.accounts.purposes import declared_of, refuse_feeding_commerce
-from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.accounts.settings import lock_settings
 from fivefold.usecases.rulesets.review import (
     OrganisationContext,
+    approve_version,
     context_of_type,
+    next_number,
     organisation_findings,
-    refuse_findings,
+    reviewed,
 )
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
@@ -88,7 +90,7 @@ def check_policy(context: Context, document: str) -> tuple[Finding, ...]:
 
 
 def propose_policy(
-    context: Context, document: str, reason: str, accept_warnings: str = "", expected_number: int | None = None
+    context: Context, document: str, reason: str, accept_warnings: str = "", expected_newest: int | None = None
 ) -> PolicyLine:
     """Propose a version of a policy; another person approves it.
 
@@ -97,30 +99,25 @@ def propose_policy(
         document: YAML or JSON.
         reason: why.
         accept_warnings: why it is proposed in spite of lint's warnings.
-        expected_number: the number of the newest version while it was written, 0 for none; None not to ask.
+        expected_newest: the number of the newest version while it was written, 0 for none; None not to ask.
 
     Raises:
         InvalidRulesetError: it cannot be read or run, or does not fit the organisation; or there are warnings not
             accepted.
         ConfigError: there is no reason.
         NotFoundError: there is no such entity type.
-        ConflictError: the newest version says the same, and is not retired; or is a later one than was expected.
+        ConflictError: the newest version says the same, and is not retired; or is another one than was expected.
     """
     now = context.now()
-    why = checked_reason(reason)
-    accepted = checked_reason(accept_warnings, "accept_warnings") if accept_warnings else ""
-    policy, findings = _review(context, document)  # takes a while, so before the transaction
-    refuse_findings(findings, accepted, SOURCE, "to be")
+    look = partial(_review, context, document)
+    policy, why = reviewed(look, reason, accept_warnings, SOURCE)  # takes a while, so before the transaction
     with context.writing() as session:
         written = lock_settings(session, context.organisation_id, now)
         _refuse_misfits(policy, _surroundings(session, context, policy))
-        row = _row(session, context, policy, document, now)
-        if expected_number is not None and row.number != expected_number + 1:
-            raise ConflictError(f"another person proposed version {row.number - 1} of {row.name}")
+        row = _row(session, context, policy, document, now, expected_newest)
         session.add(row)
         session.flush()
-        doubts = {"accept_warnings": accepted} if findings else {}
-        _record(session, context, "policy.proposed", row, {"reason": why, **doubts}, (row,), written)
+        _record(session, context, "policy.proposed", row, why, (row,), written)
         return policy_line(row)
 
 
@@ -148,16 +145,17 @@ def _refuse_misfits(policy: language.Policy, around: OrganisationContext) -> Non
         raise InvalidRulesetError(wrong, SOURCE)
 
 
-def _row(session: Session, context: Context, policy: language.Policy, document: str, now_us: int) -> Policy:
-    versions = policy_versions(session, context.organisation_id, policy.name)
-    if versions and versions[0].content_hash == policy.content_hash and versions[0].state != RETIRED:
-        raise ConflictError(f"version {versions[0].number} of {policy.name} says the same, and is {versions[0].state}")
-    if versions and _type_of(versions[0]) != policy.entity_type:
+def _row(
+    session: Session, context: Context, policy: language.Policy, document: str, now_us: int, expected_newest: int | None
+) -> Policy:
+    newest = next(iter(policy_versions(session, context.organisation_id, policy.name, Part(1))), None)
+    number = next_number(newest, policy.name, policy.content_hash, expected_newest)
+    if newest is not None and _type_of(newest) != policy.entity_type:
         raise ConflictError(f"the policy {policy.name} is of another entity type than {policy.entity_type}, for good")
     return Policy(
         organisation_id=context.organisation_id,
         name=policy.name,
-        number=versions[0].number + 1 if versions else 1,
+        number=number,
         document=document,
         canonical=policy.canonical,
         content_hash=policy.content_hash,
@@ -167,15 +165,19 @@ def _row(session: Session, context: Context, policy: language.Policy, document: 
     )
 
 
-def approve_policy(context: Context, name: str, number: int, reason: str) -> PolicyLine:
+def approve_policy(
+    context: Context, name: str, number: int, reason: str, expected_active: int | None = None
+) -> PolicyLine:
     """Let a proposed version decide from now on, in place of the one before.
+
+    *expected_active*: the number of the version that decided while it was looked at, 0 for none; None not to ask.
 
     Raises:
         ConfigError: there is no reason.
         NotFoundError: there is no such version.
-        ConflictError: it is not proposed any more, its writer approves it, or a newer one is active; or it is for
-            commerce, and reads what has become `aml` since; or a flow that asks it could not run any more; or its
-            text was changed.
+        ConflictError: it is not proposed any more, its writer approves it, or a newer one is active, or another one
+            than was expected; or it is for commerce, and reads what has become `aml` since; or a flow that asks it
+            could not run any more; or its text was changed.
     """
     now = context.now()
     why = checked_reason(reason)
@@ -183,26 +185,13 @@ def approve_policy(context: Context, name: str, number: int, reason: str) -> Pol
         settings_row(session, context.organisation_id, locked=True)
         row = policy_numbered(session, context.organisation_id, name, number)
         before = active_policy(session, context.organisation_id, name)
-        _refuse_approval(session, row, before, context)
-        if before is not None:
-            before.state = RETIRED
+        replaced = approve_version(session, context, row, before, name, now, expected_active)
         unchanged_canonical(row, f"the policy {name}")
-        row.state, row.approved_by, row.approved_us = ACTIVE, context.actor.name, now
         refuse_feeding_commerce(session, context.organisation_id)
         refuse_unusable_flows(session, context.organisation_id)
-        replaced = None if before is None else before.number
         changed_rows = (row,) if before is None else (before, row)
         _record(session, context, "policy.approved", row, {"reason": why}, changed_rows, replaced=replaced)
         return policy_line(row)
-
-
-def _refuse_approval(session: Session, row: Policy, active: Policy | None, context: Context) -> None:
-    if row.state != PROPOSED:
-        raise ConflictError(f"version {row.number} of {row.name} is {row.state}; what is proposed can be approved")
-    of = f"version {row.number} of {row.name}"
-    refuse_same_person(session, context.actor, (row.written_by,), f"wrote {of}; another person approves it")
-    if active is not None and active.number > row.number:
-        raise ConflictError(f"version {active.number} of {row.name} is active and newer; propose this one anew")
 
 
 def refuse_policy(context: Context, name: str, number: int, reason: str) -> PolicyLine:

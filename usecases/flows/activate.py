@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -17,7 +17,7 @@ from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.audit.bound_rows import digests, merge_digests
 from fivefold.store.flows.flows import flow_named
-from fivefold.store.flows.replays import newest_done_replay
+from fivefold.store.flows.replays import newest_done_replay, newest_replay_beside
 from fivefold.store.flows.versions import (
     ACTIVE,
     OFF,
@@ -37,7 +37,7 @@ from fivefold.usecases.flows.registrations import refuse_unanswered
 from fivefold.usecases.flows.runs.schedules import keep_schedules
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.inputs import checked_reason
+from fivefold.usecases.shared.inputs import checked_reason, refuse_unseen
 
 _DONE = {
     ACTIVE: "flow.activated",
@@ -57,7 +57,8 @@ class FlowActivationLine:
         kind: active, rollback, off, shadow or shadow_off.
         version: its number; None where none acts, or runs as a shadow, from then on.
         previous: the number of the version before.
-        replay: the number of the replay of that version which was there when it was activated; None for other changes.
+        replay: the number of the replay of that version, beside the one that acted until then, which was there when it
+            was activated; None for other changes.
         warning: what stands against it all the same, such as that there was no replay; None for nothing.
     """
 
@@ -72,7 +73,7 @@ class FlowActivationLine:
 
 
 WITHOUT_REPLAY: Final = "activated without a replay over history"
-"""What is kept of an activation, and shown before it, where no replay of the version is done.
+"""What is kept of an activation, and shown before it, where no replay of the version beside the one that acts is done.
 
 It is no hindrance, unlike a ruleset without a backtest: what runs by calls alone, and looks at what came with the call,
 has no history to be replayed over.
@@ -84,27 +85,50 @@ def activation_warning(kind: str, replay_id: int | None) -> str | None:
     return WITHOUT_REPLAY if kind == ACTIVE and replay_id is None else None
 
 
-def activate_flow(context: Context, flow: str, version: int, reason: str) -> None:
+def activate_flow(
+    context: Context,
+    flow: str,
+    version: int,
+    reason: str,
+    expected_active: int | None = None,
+    expected_replay: int | None = None,
+) -> None:
     """Let a version act from now on, in place of the one before. If it ran as a shadow, it does so no more.
 
-    The replay of that version which was done last is kept with it, or that there was none.
+    The replay of that version which was done last beside the one that acts is kept with it, or that there was none.
+
+    Args:
+        context: who lets it act.
+        flow: its name.
+        version: its number.
+        reason: why.
+        expected_active: the number of the version that acted while it was looked at, 0 for none; None not to ask.
+        expected_replay: the number of the replay that is to be kept with it, 0 for none; None not to ask.
 
     Raises:
         ConfigError: there is no reason.
         NotFoundError: there is no such flow or version.
-        ConflictError: it is active; the actor edited or committed it; or it, or a flow that asks it, could not run with
-            what is asked now, or may be asked outside; or one of them is for commerce, and reads what has become `aml`
-            since.
+        ConflictError: it is active; the actor edited or committed it; another version acts, or another replay counts,
+            than was expected; or it, or a flow that asks it, could not run with what is asked now, or may be asked
+            outside; or one of them is for commerce, and reads what has become `aml` since.
     """
-    _let_act(context, flow, version, reason, ACTIVE)
+    _let_act(context, flow, version, reason, ACTIVE, expected_active, expected_replay)
 
 
-def roll_back_flow(context: Context, flow: str, version: int, reason: str) -> None:
+def roll_back_flow(context: Context, flow: str, version: int, reason: str, expected_active: int | None = None) -> None:
     """Let a version act again that acted before; errors as `activate_flow`, and ConflictError where it never did."""
-    _let_act(context, flow, version, reason, ROLLBACK)
+    _let_act(context, flow, version, reason, ROLLBACK, expected_active)
 
 
-def _let_act(context: Context, name: str, number: int, reason: str, kind: str) -> None:
+def _let_act(
+    context: Context,
+    name: str,
+    number: int,
+    reason: str,
+    kind: str,
+    expected_active: int | None,
+    expected_replay: int | None = None,
+) -> None:
     now, why = context.now(), checked_reason(reason)
     refuse_unanswered(context, name, number)
     with context.writing() as session:
@@ -114,9 +138,14 @@ def _let_act(context: Context, name: str, number: int, reason: str, kind: str) -
         if kind == ROLLBACK and not acted_before(session, version):
             raise ConflictError(f"version {number} of the flow {name} never acted; it needs to be activated")
         _refuse_author(session, context, flow, version)
+        was = flow.active_version_id
+        acted = None if was is None else session.get_one(FlowVersion, was).number
+        refuse_unseen(f"the version of the flow {name} that acts", expected_active, acted)
+        replay = newest_replay_beside(session, version.id, was) if kind == ACTIVE else None
+        counts = f"the replay of version {number} of the flow {name} beside the one that acts"
+        refuse_unseen(counts, expected_replay, None if replay is None else replay.id)
         _refuse_unusable(session, version)
-        was, flow.active_version_id = flow.active_version_id, version.id
-        replay = newest_done_replay(session, version.id) if kind == ACTIVE else None
+        flow.active_version_id = version.id
         activations = [_noted(session, context, flow, (kind, version.id, was), why, now, replay)]
         if flow.shadow_version_id == version.id:
             flow.shadow_version_id = None
@@ -222,15 +251,28 @@ def what_stands_against_flow(context: Context, flow: str, version: int) -> tuple
     return tuple(against)
 
 
-def replay_of_activation(context: Context, flow: str, version: int) -> int | None:
-    """Give the number of the replay that `activate_flow` would keep with a version; None where none is done.
+class ReplaysOfVersion(NamedTuple):
+    """The numbers of replays of a version that are done; None where there is none.
 
-    NotFoundError where there is no such flow or version.
+    Attributes:
+        newest: of all.
+        kept: of those beside the version that acts now, or alone where none does: `activate_flow` keeps it.
     """
+
+    newest: int | None
+    kept: int | None
+
+
+def replays_of_version(context: Context, flow: str, version: int) -> ReplaysOfVersion:
+    """Find the replays of a version that are done; NotFoundError where there is no such flow or version."""
     with context.reading() as session:
         row = flow_named(session, context.organisation_id, flow)
-        replay = newest_done_replay(session, flow_version_numbered(session, row, version).id)
-        return None if replay is None else replay.id
+        version_id = flow_version_numbered(session, row, version).id
+        found = (
+            newest_done_replay(session, version_id),
+            newest_replay_beside(session, version_id, row.active_version_id),
+        )
+        return ReplaysOfVersion(*(None if replay is None else replay.id for replay in found))
 
 
 def list_flow_activations(context: Context, flow: str, part: Part = WHOLE) -> Page[FlowActivationLine]:

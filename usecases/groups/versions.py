@@ -1,6 +1,7 @@
 """Named groups: a version is proposed by one person and approved by another; from then on it says who is a member."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -25,13 +26,14 @@ from fivefold.store.tables.groups import GroupVersion, NamedGroup
 from fivefold.usecases.accounts.flows_in_force import refuse_groups_awaited, refuse_unusable_flows
 from fivefold.usecases.accounts.lists import named_lists
 from fivefold.usecases.accounts.purposes import declared_of, refuse_feeding_commerce, refuse_tags_of_flows
-from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.accounts.settings import lock_settings
 from fivefold.usecases.rulesets.review import (
     OrganisationContext,
+    approve_version,
     context_of_type,
+    next_number,
     organisation_findings,
-    refuse_findings,
+    reviewed,
 )
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
@@ -103,25 +105,20 @@ def propose_group(
             else; or there are warnings not accepted.
         ConfigError: there is no reason.
         NotFoundError: there is no such entity type.
-        ConflictError: the newest version says the same, and is not retired; or is a later one than was seen; or the
+        ConflictError: the newest version says the same, and is not retired; or is another one than was expected; or the
             group is of another type or purpose; or there are too many groups.
     """
     now = context.now()
-    why = checked_reason(reason)
-    accepted = checked_reason(accept_warnings, "accept_warnings") if accept_warnings else ""
-    group, findings = _review(context, document)  # takes a while, so before the transaction
-    refuse_findings(findings, accepted, SOURCE, "to be")
+    look = partial(_review, context, document)
+    group, why = reviewed(look, reason, accept_warnings, SOURCE)  # takes a while, so before the transaction
     with context.writing() as session:
         written = lock_settings(session, context.organisation_id, now)
         kind = type_named(session, context.organisation_id, group.entity_type)
         wrong = organisation_findings(group, context_of_type(session, kind))
         if wrong:  # levels may have been chosen anew since
             raise InvalidRulesetError(wrong, SOURCE)
-        row = _row(session, context, group, kind, document, now)
-        if expected_newest is not None and row.version.number != expected_newest + 1:
-            raise ConflictError(f"another person proposed version {row.version.number - 1} of {group.name}")
-        doubts = {"accept_warnings": accepted} if findings else {}
-        _record(session, context, "group.proposed", row, {"reason": why, **doubts}, others=written)
+        row = _row(session, context, group, kind, document, now, expected_newest)
+        _record(session, context, "group.proposed", row, why, others=written)
         return group_line(row)
 
 
@@ -156,7 +153,13 @@ def _read(text: str) -> tuple[AnalysedGroup, Document]:
 
 
 def _row(
-    session: Session, context: Context, group: Group, kind: EntityType, document: str, now_us: int
+    session: Session,
+    context: Context,
+    group: Group,
+    kind: EntityType,
+    document: str,
+    now_us: int,
+    expected_newest: int | None,
 ) -> GroupVersionRow:
     named = stored.find_group(session, context.organisation_id, group.name)
     if named is None:
@@ -181,12 +184,10 @@ def _row(
         )
     newest = next(iter(stored.versions_of(session, context.organisation_id, group.name, Part(1))), None)
     last = None if newest is None else newest.version
-    if last is not None and last.content_hash == group.content_hash and last.state != RETIRED:
-        raise ConflictError(f"version {last.number} of {group.name} says the same, and is {last.state}")
     row = GroupVersion(
         group_id=named.id,
         organisation_id=context.organisation_id,
-        number=1 if last is None else last.number + 1,
+        number=next_number(last, group.name, group.content_hash, expected_newest),
         document=document,
         canonical=group.canonical,
         content_hash=group.content_hash,
@@ -199,17 +200,21 @@ def _row(
     return GroupVersionRow(row, named, kind.name)
 
 
-def approve_group(context: Context, name: str, number: int, reason: str) -> GroupLine:
+def approve_group(
+    context: Context, name: str, number: int, reason: str, expected_active: int | None = None
+) -> GroupLine:
     """Let a proposed version say who is a member from now on, in place of the one before.
 
-    Everybody of the type is looked at, part by part.
+    Everybody of the type is looked at, part by part. *expected_active*: the number of the version that was active while
+    it was looked at, 0 for none; None not to ask.
 
     Raises:
         ConfigError: there is no reason.
         NotFoundError: there is no such version.
-        ConflictError: it is not proposed any more, its writer approves it, or a newer one is active; or it is for
-            commerce, and reads what has become `aml` since, or flows gave its tag because of that; or flows put into
-            the group, or runs of them that have yet to end, and it has a condition of its own from now on.
+        ConflictError: it is not proposed any more, its writer approves it, or a newer one is active, or another one
+            than was expected; or it is for commerce, and reads what has become `aml` since, or flows gave its tag
+            because of that; or flows put into the group, or runs of them that have yet to end, and it has a condition
+            of its own from now on.
     """
     now = context.now()
     why = checked_reason(reason)
@@ -217,18 +222,12 @@ def approve_group(context: Context, name: str, number: int, reason: str) -> Grou
         settings_row(session, context.organisation_id, locked=True)
         row = stored.version_numbered(session, context.organisation_id, name, number)
         before = stored.active_version(session, row.group.id)
-        _refuse_approval(session, row, before, context)
-        if before is not None:
-            before.state = RETIRED
-            session.flush()
-        approved = row.version
-        approved.state, approved.approved_by, approved.approved_us = ACTIVE, context.actor.name, now
+        replaced = approve_version(session, context, row.version, before, name, now, expected_active)
         refuse_feeding_commerce(session, context.organisation_id)
         _refuse_tag_of_aml(session, row)
         refuse_unusable_flows(session, context.organisation_id)
         refuse_groups_awaited(session, context.organisation_id)
         touched = _mark(session, context, row, now)
-        replaced = None if before is None else before.number
         others = None if before is None else digests(session, "group_versions", [before.id])
         about = {"replaced": replaced, "touched": touched}
         _record(session, context, "group.approved", row, {"reason": why}, others=others, **about)
@@ -247,15 +246,6 @@ def _mark(session: Session, context: Context, row: GroupVersionRow, now_us: int)
     """Let everybody of the type be looked at; facts that follow links wait until it is known what decides."""
     kind = type_named(session, context.organisation_id, row.entity_type, locked=True)
     return mark_everybody(session, kind, Reason.GROUP, now_us, now_us)
-
-
-def _refuse_approval(session: Session, row: GroupVersionRow, active: GroupVersion | None, context: Context) -> None:
-    of = f"version {row.version.number} of {row.group.name}"
-    if row.version.state != PROPOSED:
-        raise ConflictError(f"{of} is {row.version.state}; what is proposed can be approved")
-    refuse_same_person(session, context.actor, (row.version.written_by,), f"wrote {of}; another person approves it")
-    if active is not None and active.number > row.version.number:
-        raise ConflictError(f"version {active.number} of {row.group.name} is active and newer; propose this one anew")
 
 
 def retire_group(context: Context, name: str, number: int, reason: str) -> GroupLine:

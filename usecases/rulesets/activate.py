@@ -49,7 +49,7 @@ from fivefold.usecases.rulesets.run_backtest import refuse_outdated
 from fivefold.usecases.shared.actors import SYSTEM, Actor
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context, record
-from fivefold.usecases.shared.inputs import checked_per_second, checked_reason
+from fivefold.usecases.shared.inputs import checked_per_second, checked_reason, refuse_unseen
 
 MOST_SECONDS = 10
 """A worker that was away does not make up for more than that at once: the rate is there to be kept."""
@@ -80,26 +80,48 @@ class ActivationLine:
     of: Annotated[int | None, shown_as("total")]
 
 
-def activate(context: Context, family: str, version: int, reason: str, per_second: int = PER_SECOND) -> None:
+def activate(
+    context: Context,
+    family: str,
+    version: int,
+    reason: str,
+    per_second: int = PER_SECOND,
+    expected_active: int | None = None,
+    expected_backtest: int | None = None,
+) -> None:
     """Let a version decide from now on, and everyone be assessed by it, so many a second.
+
+    Args:
+        context: who lets it decide.
+        family: its ruleset.
+        version: its number.
+        reason: why.
+        per_second: so many become due in a second.
+        expected_active: the number of the version that decided while it was looked at, 0 for none; None not to ask.
+        expected_backtest: the number of the backtest that was looked at, 0 for none; None not to ask.
 
     Raises:
         ConfigError: the reason is empty, or the rate none.
         NotFoundError: there is no such family or version.
         ConflictError: it is active; the actor edited or committed it; or no backtest of its content is done that
-            counts (`usecases.rulesets.run_backtest`); or something that decides for commerce would read what is `aml`;
-            or a flow that asks it could not run any more.
+            counts (`usecases.rulesets.run_backtest`); or another version decides, or another backtest is the newest,
+            than was expected; or something that decides for commerce would read what is `aml`; or a flow that asks it
+            could not run any more.
     """
     now = context.now()
     why, rate = checked_reason(reason), checked_per_second(per_second)
     with context.writing() as session:
         family_row, version_row = _locked_version(session, context, family, version)
         _refuse_author(session, context, family_row, version_row)
+        was = family_row.active_version_id
+        decides = None if was is None else session.get_one(RulesetVersion, was).number
+        refuse_unseen(f"the version of {family} that decides", expected_active, decides)
         backtest = _backtest(session, family_row, version_row, now)
+        refuse_unseen(f"the newest backtest of version {version} of {family}", expected_backtest, backtest.id)
         change = ActivationChange(
             kind="activation",
             version_id=version_row.id,
-            previous_version_id=family_row.active_version_id,
+            previous_version_id=was,
             reason=why,
             actor=context.actor.name,
             per_second=rate,
@@ -138,6 +160,17 @@ def what_stands_against(context: Context, family: str, version: int) -> tuple[st
             except ConflictError as error:
                 against.append(str(error))
     return tuple(against)
+
+
+def backtest_of_activation(context: Context, family: str, version: int) -> int | None:
+    """Return the number of the newest backtest of a version's content that is done, which `activate` looks at.
+
+    NotFoundError where there is no such family or version.
+    """
+    with context.reading() as session:
+        family_row = family_named(session, context.organisation_id, family)
+        backtest = newest_done(session, family_row.id, version_numbered(session, family_row, version).content_hash)
+        return None if backtest is None else backtest.id
 
 
 def roll_back_in(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from fivefold.domain.clock import EARLIEST_YEAR, from_microseconds, to_microseconds
-from fivefold.domain.errors import ConfigError
+from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.usecases.shared.entity_checks import storable
 
 MAX_REASON_CHARACTERS = 2000
@@ -23,6 +23,18 @@ def checked_reason(reason: str, what: str = "reason") -> str:
     if not 1 <= len(text) <= MAX_REASON_CHARACTERS or not storable(text):
         raise ConfigError(f"{what} must say why, in 1 to {MAX_REASON_CHARACTERS} characters")
     return text
+
+
+def refuse_unseen(what: str, expected: int | None, present: int | None) -> None:
+    """Raise ConflictError where *what* has another number by now than the person saw.
+
+    Numbers are from 1 on. *expected* is 0 where the person saw none, and None where nothing is said of it; *present* is
+    0 or None where there is none.
+
+    >>> refuse_unseen("the active version of payments", 0, None)
+    """
+    if expected is not None and expected != (present or 0):
+        raise ConflictError(f"{what} is {present or 'none'} now; it was {expected or 'none'} when this was looked at")
 
 
 def checked_per_second(per_second: int) -> int:

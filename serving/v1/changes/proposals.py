@@ -1,14 +1,19 @@
 """Changes of what decides: proposed by one person, approved by another; and proposals by subject, actor and time."""
 
-from typing import Literal
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
 
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import MomentGiven, Number, Reason, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import MomentGiven, Number, Reason, RequestModel, ResponseModel, Seen, Text
 from fivefold.usecases.changes import proposals, search
 from fivefold.usecases.changes.proposals import ProposalLine
 from fivefold.usecases.changes.search import ProposalFilters, ProposalFound
+
+MOST_BACKTESTS: Final = 100
+"""As many backtests of a proposal, one for each type of entity, can be named."""
 
 
 class Proposed(ResponseModel):
@@ -29,6 +34,16 @@ class WhyDecided(RequestModel):
     reason: Reason
 
 
+class ProposalApproved(WhyDecided):
+    """Why, and what was looked at: without `expected_backtests` and `expected_versions` nobody asks.
+
+    They are the numbers of its finished backtests, and how many versions the list had that it adds one to.
+    """
+
+    expected_backtests: Annotated[list[Seen], Field(max_length=MOST_BACKTESTS)] | None = None
+    expected_versions: Seen | None = None
+
+
 def list_proposals(context: RequestContext, query: PageOfProposals) -> Page[ProposalLine]:
     """List proposals, the newest first; for approvers those about one entity."""
     return proposals.list_proposals(context, query.state, context.role, query.part)
@@ -39,9 +54,16 @@ def read_proposal(context: RequestContext, proposal: Number) -> ProposalLine:
     return proposals.read_proposal(context, proposal, context.role)
 
 
-def approve_proposal(context: RequestContext, proposal: Number, body: WhyDecided) -> ProposalLine:
+def approve_proposal(context: RequestContext, proposal: Number, body: ProposalApproved) -> ProposalLine:
     """Do what another person proposed. It needs backtests of what decides now, on every type that it reaches."""
-    return proposals.approve_proposal(context, proposal, body.reason, context.role)
+    return proposals.approve_proposal(
+        context,
+        proposal,
+        body.reason,
+        context.role,
+        expected_backtests=body.expected_backtests,
+        expected_versions=body.expected_versions,
+    )
 
 
 def refuse_proposal(context: RequestContext, proposal: Number, body: WhyDecided) -> ProposalLine:

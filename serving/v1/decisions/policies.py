@@ -6,7 +6,7 @@ from fivefold.domain.paging import Page
 from fivefold.serving.v1.errors import Place
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import Number, Reason, ReasonIfAny, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import Number, Reason, ReasonIfAny, RequestModel, ResponseModel, Seen, Text
 from fivefold.store.decisions.decisions import ACTIVE
 from fivefold.usecases.changes import asks
 from fivefold.usecases.changes.proposals import ProposalLine
@@ -21,10 +21,21 @@ class PolicyGiven(RequestModel):
 
 
 class PolicyProposed(PolicyGiven):
-    """The same, why, and why it is proposed although there are doubts, where there are."""
+    """The same, why, and why it is proposed although there are doubts, where there are.
+
+    `expected_newest`: the newest version when the text was begun; without it nobody asks.
+    """
 
     reason: Reason
     accept_warnings: ReasonIfAny = ""
+    expected_newest: Seen | None = None
+
+
+class PolicyApproved(RequestModel):
+    """Why; `expected_active` is the version that decided when this one was looked at; without it nobody asks."""
+
+    reason: Reason
+    expected_active: Seen | None = None
 
 
 class RetirementReason(RequestModel):
@@ -79,8 +90,8 @@ def check_policy(context: RequestContext, body: PolicyGiven) -> list[Place]:
 
 def propose_policy(context: RequestContext, body: PolicyProposed) -> PolicyLine:
     """Propose a version of a policy, which decides once another person approves it."""
-    line = policies.propose_policy(context, body.document, body.reason, body.accept_warnings)
-    return PolicyLine.of(line)
+    arguments = (body.document, body.reason, body.accept_warnings, body.expected_newest)
+    return PolicyLine.of(policies.propose_policy(context, *arguments))
 
 
 def read_policy(context: RequestContext, policy: Text, number: Number) -> Policy:
@@ -88,9 +99,9 @@ def read_policy(context: RequestContext, policy: Text, number: Number) -> Policy
     return Policy.of(policies.show_policy(context, policy, number))
 
 
-def approve_policy(context: RequestContext, policy: Text, number: Number, body: RetirementReason) -> PolicyLine:
+def approve_policy(context: RequestContext, policy: Text, number: Number, body: PolicyApproved) -> PolicyLine:
     """Activate a version that another person proposed, in place of the one before."""
-    return PolicyLine.of(policies.approve_policy(context, policy, number, body.reason))
+    return PolicyLine.of(policies.approve_policy(context, policy, number, body.reason, body.expected_active))
 
 
 def retire_policy(context: RequestContext, policy: Text, number: Number, body: RetirementReason) -> PolicyRetired:

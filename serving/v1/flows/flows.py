@@ -19,7 +19,7 @@ from fivefold.serving.v1.rulesets.rulesets import (
     RulesetChange,
     TextPlace,
 )
-from fivefold.serving.v1.schemas import LARGEST, WHOLE, Number, Reason, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import LARGEST, WHOLE, Number, Reason, RequestModel, ResponseModel, Seen, Text
 from fivefold.usecases.accounts.flows_in_force import AskedVersion
 from fivefold.usecases.flows import activate, commit, drafts, read, review
 from fivefold.usecases.flows.activate import FlowActivationLine
@@ -58,6 +58,18 @@ class FlowVersionGiven(RequestModel):
 
     version: Annotated[int, Field(ge=1, le=LARGEST), WHOLE]
     reason: Reason
+
+
+class FlowRolledBack(FlowVersionGiven):
+    """The same; `expected_active` is the version that acted when this one was looked at; without it nobody asks."""
+
+    expected_active: Seen | None = None
+
+
+class FlowActivated(FlowRolledBack):
+    """The same; `expected_replay` is the replay that is to be kept with it; without it nobody asks."""
+
+    expected_replay: Seen | None = None
 
 
 class FlowTryGiven(RequestModel):
@@ -157,14 +169,15 @@ def list_flow_activations(context: RequestContext, flow: Text, query: PageQuery)
     return activate.list_flow_activations(context, flow, query.part)
 
 
-def activate_flow(context: RequestContext, flow: Text, body: FlowVersionGiven) -> None:
+def activate_flow(context: RequestContext, flow: Text, body: FlowActivated) -> None:
     """Let a version act from now on; another person than who edited or committed it does."""
-    activate.activate_flow(context, flow, body.version, body.reason)
+    seen = (body.expected_active, body.expected_replay)
+    activate.activate_flow(context, flow, body.version, body.reason, *seen)
 
 
-def roll_back_flow(context: RequestContext, flow: Text, body: FlowVersionGiven) -> None:
+def roll_back_flow(context: RequestContext, flow: Text, body: FlowRolledBack) -> None:
     """Let a version act again that acted before; another person than who edited or committed it does."""
-    activate.roll_back_flow(context, flow, body.version, body.reason)
+    activate.roll_back_flow(context, flow, body.version, body.reason, body.expected_active)
 
 
 def switch_flow_off(context: RequestContext, flow: Text, body: FlowWhy) -> None:

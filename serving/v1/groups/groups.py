@@ -9,7 +9,7 @@ from fivefold.domain.paging import Page
 from fivefold.serving.v1.errors import Place
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import Number, Reason, ReasonIfAny, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import Number, Reason, ReasonIfAny, RequestModel, ResponseModel, Seen, Text
 from fivefold.usecases.groups import members, versions
 from fivefold.usecases.groups.members import DaySize, EntityGroup, GroupMemberLine, GroupMove, GroupNow
 from fivefold.usecases.shared.actors import Role
@@ -23,10 +23,21 @@ class GroupGiven(RequestModel):
 
 
 class GroupProposed(GroupGiven):
-    """The same, why, and why it is proposed although there are doubts, where there are."""
+    """The same, why, and why it is proposed although there are doubts, where there are.
+
+    `expected_newest`: the newest version when the text was begun; without it nobody asks.
+    """
 
     reason: Reason
     accept_warnings: ReasonIfAny = ""
+    expected_newest: Seen | None = None
+
+
+class GroupApproved(RequestModel):
+    """Why; `expected_active` is the version that was in force when this one was looked at; without it nobody asks."""
+
+    reason: Reason
+    expected_active: Seen | None = None
 
 
 class WhyOfGroup(RequestModel):
@@ -74,7 +85,8 @@ def check_group(context: RequestContext, body: GroupGiven) -> list[Place]:
 
 def propose_group(context: RequestContext, body: GroupProposed) -> GroupVersion:
     """Propose a version of a group, which says who is a member once another person approves it."""
-    return GroupVersion.of(versions.propose_group(context, body.document, body.reason, body.accept_warnings))
+    arguments = (body.document, body.reason, body.accept_warnings, body.expected_newest)
+    return GroupVersion.of(versions.propose_group(context, *arguments))
 
 
 def list_group_versions(context: RequestContext, group: Text, query: PageQuery) -> Page[GroupVersion]:
@@ -88,9 +100,9 @@ def read_group(context: RequestContext, group: Text, number: Number) -> GroupDoc
     return GroupDocument.of(versions.show_group(context, group, number))
 
 
-def approve_group(context: RequestContext, group: Text, number: Number, body: WhyOfGroup) -> GroupVersion:
+def approve_group(context: RequestContext, group: Text, number: Number, body: GroupApproved) -> GroupVersion:
     """Let a version that another person proposed say who is a member, in place of the one before."""
-    return GroupVersion.of(versions.approve_group(context, group, number, body.reason))
+    return GroupVersion.of(versions.approve_group(context, group, number, body.reason, body.expected_active))
 
 
 def retire_group(context: RequestContext, group: Text, number: Number, body: WhyOfGroup) -> GroupVersion:

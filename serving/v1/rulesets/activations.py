@@ -9,7 +9,7 @@ from fivefold.serving.v1.changes.proposals import Proposed
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.rulesets.rulesets import Rate
-from fivefold.serving.v1.schemas import LARGEST, WHOLE, Number, Reason, RequestModel, Text
+from fivefold.serving.v1.schemas import LARGEST, WHOLE, Number, Reason, RequestModel, Seen, Text
 from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.usecases.changes import asks, backtests
 from fivefold.usecases.changes.backtests import BacktestLine, MoverLine
@@ -25,6 +25,16 @@ class ActivationGiven(RequestModel):
     version: Annotated[int, Field(ge=1, le=LARGEST), WHOLE]
     reason: Reason
     per_second: Rate = PER_SECOND
+
+
+class ActivationConfirmed(ActivationGiven):
+    """The same, and what was looked at: without `expected_active` and `expected_backtest` nobody asks.
+
+    They are the version that decided then, and the backtest of the content.
+    """
+
+    expected_active: Seen | None = None
+    expected_backtest: Seen | None = None
 
 
 class RollbackGiven(ActivationGiven):
@@ -52,9 +62,10 @@ class OfMovers(PageQuery):
     level_after: Text | None = None
 
 
-def activate(context: RequestContext, family: Text, body: ActivationGiven) -> None:
+def activate(context: RequestContext, family: Text, body: ActivationConfirmed) -> None:
     """Let a version decide from now on. It needs a finished backtest, and another person than its editors."""
-    activations.activate(context, family, body.version, body.reason, body.per_second)
+    seen = (body.expected_active, body.expected_backtest)
+    activations.activate(context, family, body.version, body.reason, body.per_second, *seen)
 
 
 def roll_back(context: RequestContext, family: Text, body: RollbackGiven) -> Proposed:

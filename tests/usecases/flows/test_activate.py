@@ -27,7 +27,7 @@ from fivefold.usecases.flows.activate import (
     activate_flow,
     end_flow_shadow,
     list_flow_activations,
-    replay_of_activation,
+    replays_of_version,
     roll_back_flow,
     shadow_flow,
     switch_flow_off,
@@ -270,12 +270,12 @@ def test_a_list_or_a_policy_does_not_become_aml_while_commerce_reads_it(desk: De
 def test_the_replay_that_was_there_is_kept_with_an_activation_or_that_there_was_none(desk: Desk) -> None:
     acting(desk, flow_document())
     made = committed(desk, flow_document(title="Two"))
-    assert replay_of_activation(as_(desk, desk.ben), "care", made.number) is None
+    assert replays_of_version(as_(desk, desk.ben), "care", made.number) == (None, None)
     replays = [request_flow_replay(as_(desk, desk.ana), "care", ReplayAsked())[0].id]
-    assert replay_of_activation(as_(desk, desk.ben), "care", made.number) is None, "it waits"
+    assert replays_of_version(as_(desk, desk.ben), "care", made.number) == (None, None), "it waits"
     assert run_next_replay(desk.bank.engine, desk.bank.now)
     replays.append(request_flow_replay(as_(desk, desk.ana), "care", ReplayAsked())[0].id)
-    assert replay_of_activation(as_(desk, desk.ben), "care", made.number) == replays[0]
+    assert replays_of_version(as_(desk, desk.ben), "care", made.number) == (replays[0], replays[0])
     activate_flow(as_(desk, desk.ben), "care", made.number, WHY)
     switch_flow_off(as_(desk, desk.ana), "care", WHY)
     roll_back_flow(as_(desk, desk.ben), "care", 1, WHY)
@@ -291,6 +291,41 @@ def test_the_replay_that_was_there_is_kept_with_an_activation_or_that_there_was_
     assert (second["replay"], len(second["replay_hash"]), "warning" in second) == (replays[0], 64, False)
     bind_unnamed(desk.bank.engine)
     assert verify(desk.bank.engine, pytest.fail).entries
+
+
+def test_a_replay_beside_what_acts_no_more_or_alone_is_kept_with_no_activation(desk: Desk) -> None:
+    acting(desk, flow_document())
+    acting(desk, flow_document(title="Two"))
+    three = committed(desk, flow_document(title="Three")).number
+    for asked in (ReplayAsked(), ReplayAsked(alone=True)):
+        request_flow_replay(as_(desk, desk.ana), "care", asked)
+        assert run_next_replay(desk.bank.engine, desk.bank.now)
+    beside_two, alone = 1, 2
+    assert replays_of_version(as_(desk, desk.ben), "care", three) == (alone, beside_two)
+    roll_back_flow(as_(desk, desk.ben), "care", 1, WHY)
+    assert replays_of_version(as_(desk, desk.ben), "care", three) == (alone, None)
+    activate_flow(as_(desk, desk.ben), "care", three, WHY)
+    line = list_flow_activations(as_(desk, desk.ana), "care")[0]
+    assert (line.kind, line.replay, line.warning) == ("active", None, WITHOUT_REPLAY)
+
+
+def test_a_version_acts_in_place_of_the_one_that_was_seen_and_with_the_replay_that_was(desk: Desk) -> None:
+    acting(desk, flow_document())
+    acting(desk, flow_document(title="Two"))
+    three = committed(desk, flow_document(title="Three")).number
+    for seen, message in (
+        ((1, None), "the version of the flow care that acts is 2 now; it was 1 when this was looked at"),
+        ((0, None), "the version of the flow care that acts is 2 now; it was none when this was looked at"),
+        ((2, 7), "the replay of version 3 of the flow care beside the one that acts is none now; it was 7"),
+    ):
+        with pytest.raises(ConflictError, match=message):
+            activate_flow(as_(desk, desk.ben), "care", three, WHY, *seen)
+    with pytest.raises(ConflictError, match="that acts is 2 now; it was 3"):
+        roll_back_flow(as_(desk, desk.ben), "care", 1, WHY, 3)
+    assert stands(desk) == (2, None)
+    activate_flow(as_(desk, desk.ben), "care", three, WHY, 2, 0)
+    roll_back_flow(as_(desk, desk.ben), "care", 1, WHY, 3)
+    assert stands(desk) == (1, None)
 
 
 def test_changes_of_what_acts_are_bound_to_the_log(desk: Desk) -> None:

@@ -1,0 +1,179 @@
+"""Texts that one person proposes and another approves, policies and named groups: an editor, and what changes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fivefold.console.rulesets.text import (
+    LineChange,
+    TextLine,
+    line_changes,
+    numbered_lines,
+    refused_shortly,
+    typed_document,
+)
+from fivefold.console.texts import text
+from fivefold.console.visit import Visit, existing_number, plain_lines, whole_number
+from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError, NotFoundError
+from fivefold.domain.paging import Page, Part
+from fivefold.store.decisions.decisions import ACTIVE
+from fivefold.usecases.decisions.policies import PolicyLine, PolicyView
+from fivefold.usecases.groups.versions import GroupLine, GroupView
+
+Line = PolicyLine | GroupLine
+NEWEST: Final = Part(50)
+"""Versions among which those are that a text is compared with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextKind:
+    """What texts of a kind are read and proposed by: use cases."""
+
+    versions: Callable[[Visit, str, Part], Page[Any]]
+    show: Callable[[Visit, str, int], PolicyView | GroupView]
+    check: Callable[[Visit, str], tuple[Finding, ...]]
+    name_of: Callable[[str], str]
+    propose: Callable[..., Line]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """A version beside another one.
+
+    Attributes:
+        active: the number of the version that decides; None where none does.
+        against: the number of the version that it is compared with; None where there is no other.
+        others: numbers that it can be compared with: the one that decides, and the one before.
+        changes: the lines that differ from that one.
+    """
+
+    active: int | None
+    against: int | None
+    others: tuple[int, ...]
+    changes: tuple[LineChange, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextEditorPage:
+    """The text of a version that is written.
+
+    Attributes:
+        address: of the editor.
+        name: of what the text was when it was begun; empty for a new one.
+        began_with: the number of the version that it begins with; None for an empty text.
+        newest_number: the number of the newest version of that name when it was begun; 0 for none.
+        findings: what is wrong and doubtful; None before a check.
+        lines: the text with what was found in each line.
+        compared_with: the version that it is compared with: the active one, or the newest; None where there is none.
+        changes: the lines that differ from that one.
+        newer: a version that another person proposed since then; None where nobody did.
+    """
+
+    address: str
+    name: str
+    document: str
+    began_with: int | None
+    newest_number: int
+    findings: tuple[Finding, ...] | None
+    lines: tuple[TextLine, ...]
+    compared_with: int | None
+    changes: tuple[LineChange, ...]
+    newer: Line | None
+
+    @property
+    def faults(self) -> int:
+        """How much makes it impossible to propose it."""
+        return sum(finding.fatal for finding in self.findings or ())
+
+
+def comparison(visit: Visit, kind: TextKind, shown: PolicyView | GroupView) -> Comparison:
+    """Compare a version with the one that decides, or with the one before where it decides itself."""
+    active = _active(kind.versions(visit, shown.name, NEWEST))
+    others = tuple(dict.fromkeys(each for each in (active, shown.number - 1) if each and each != shown.number))
+    typed = visit.query.get("against", "")
+    against = existing_number(typed, text("version")) if typed else next(iter(others), None)
+    return Comparison(
+        active=active,
+        against=against,
+        others=others,
+        changes=() if against is None else line_changes(kind.show(visit, shown.name, against).document, shown.document),
+    )
+
+
+def _active(versions: Page[Line]) -> int | None:
+    return next((line.number for line in versions if line.state == ACTIVE), None)
+
+
+def editor_page(visit: Visit, kind: TextKind, name: str, number: int | None = None) -> TextEditorPage:
+    """Show the text of a version, by default of the one that decides or else the newest.
+
+    What was typed is kept, and checked. *name* is empty for a new text.
+    """
+    name = visit.form.get("of", name)
+    typed = "document" in visit.form
+    document = plain_lines(visit.form.get("document", ""))
+    written = _written_name(kind, document, name) if typed else name
+    versions: Page[Line] = kind.versions(visit, written, NEWEST) if written else Page()
+    newest = versions[0] if versions else None
+    compared = None if newest is None else kind.show(visit, written, _active(versions) or newest.number)
+    began = compared if number is None else kind.show(visit, name, number)
+    if not typed and began is not None:
+        document, number = began.document, began.number
+    findings = _findings(visit, kind, document) if typed and document.strip() else None
+    seen = _seen(visit) if typed else (newest.number if newest else 0)
+    return TextEditorPage(
+        address=visit.path,
+        name=name,
+        document=document,
+        began_with=number,
+        newest_number=seen,
+        findings=findings,
+        lines=() if findings is None else numbered_lines(document, findings),
+        compared_with=None if compared is None else compared.number,
+        changes=() if findings is None or compared is None else line_changes(compared.document, document),
+        newer=newest if newest is not None and newest.number > (seen if written == name else 0) else None,
+    )
+
+
+def _seen(visit: Visit) -> int:
+    return whole_number(visit.form.get("seen", "0"), text("Version"))
+
+
+def _written_name(kind: TextKind, document: str, otherwise: str) -> str:
+    try:
+        return kind.name_of(document)
+    except InvalidRulesetError:
+        return otherwise
+
+
+def _findings(visit: Visit, kind: TextKind, document: str) -> tuple[Finding, ...]:
+    try:
+        findings = kind.check(visit, document)
+    except InvalidRulesetError as wrong:
+        findings = tuple(wrong.findings)
+    except NotFoundError as missing:
+        findings = (Finding("entity_type", str(missing)),)
+    return tuple(sorted(findings, key=lambda finding: (finding.line or 0, finding.column or 0)))
+
+
+def propose_typed(visit: Visit, kind: TextKind, name: str = "") -> Line:
+    """Propose what was typed as the next version of the *name*, or of the one that it has; another person approves it.
+
+    ConflictError where the newest version is another one than when the text was begun, unless it was looked at.
+    """
+    document = typed_document(visit)
+    try:
+        written = kind.name_of(document)
+        if name and written != name:
+            raise ConfigError(text("the text names {written}; here it must be {name}", written=written, name=name))
+        if "over" in visit.form:
+            newest_number = visit.number("over", text("Version"))
+        else:
+            newest_number = visit.number("seen", text("Version")) if written == visit.form.get("of", name) else 0
+        reason = visit.typed("reason", text("Reason"))
+        doubts = visit.form.get("accept_warnings", "").strip()
+        return kind.propose(visit, document, reason, doubts, expected_newest=newest_number)
+    except InvalidRulesetError as wrong:
+        raise refused_shortly(wrong, text("say why it is proposed with them")) from wrong
+    except NotFoundError as missing:  # its type of entity; the page shows the text again
+        raise ConfigError(str(missing)) from missing
