@@ -113,6 +113,22 @@ def test_a_version_is_looked_at_proposed_and_approved_by_another_person(place: P
     assert "the admin," in text
 
 
+def test_a_version_is_approved_beside_the_one_that_its_page_showed(place: Place, publisher: Visitor) -> None:
+    addresses = []
+    for since in ("2199-01-01", "2199-02-01"):
+        publisher.go(FORM)
+        send(publisher, "add", **{**WORDS, "since": since}, members=f"IR\n{since}", reason="a letter came")
+        addresses.append(publisher.page.url.path)
+    other = Visitor(place).sign_in("admin").go(addresses[1])
+    Visitor(place).sign_in("admin").go(addresses[0]).submit("/approve", reason="it is so")
+    other.submit("/approve", reason="it is so")
+    assert other.page.status_code == 409
+    assert "the number of versions of the list" in other.text
+    assert "Compared with the version from 1 January 2199" in other.text, "the page shows what holds now"
+    other.submit("/approve", reason="it is so")
+    assert "The change is approved, and done." in other.text
+
+
 def test_before_anything_decides_one_person_adds_a_list_at_once(place: Place) -> None:
     visitor = Visitor(place).sign_in("publisher", THEIRS).go(LISTS)
     assert "There is no list yet." in visitor.text

@@ -28,6 +28,16 @@ def test_nobody_approves_what_they_wrote_whichever_role_they_use(place: Place) -
     assert approved["written_at"].endswith("Z")
 
 
+def test_an_approval_may_say_what_was_looked_at(place: Place) -> None:
+    newest = {"expected_newest": 0}
+    place.good("POST", "/v1/policies", proposal(CASH, **newest), role="publisher")
+    refused = place.ask("POST", "/v1/policies", proposal(WORTH, **newest), role="publisher")
+    assert (refused.status_code, "the newest version of transfers is 1 now" in refused.text) == (409, True)
+    for seen, status in ((1, 409), (-1, 422), (0, 200)):
+        body = {"reason": WHY, "expected_active": seen}
+        assert place.ask("POST", f"{VERSION}/approve", body, role="admin").status_code == status
+
+
 def test_a_version_is_shown_as_it_was_written_with_its_doubts(place: Place) -> None:
     again = {**CASH, "id": "again"}
     place.good("POST", "/v1/policies", proposal(CASH, again), role="publisher")
