@@ -185,7 +185,7 @@ class Visit(Context):
         """Give a whole number that was typed, or that the page put into its form; ConfigError where it is none."""
         return whole_number(self.typed(name, label), label)
 
-    def seen(self, name: str) -> int:
+    def shown_number(self, name: str) -> int:
         """Give a number as the page of a form showed it, 0 for none; ConfigError where the form does not say."""
         return self.number(f"seen_{name}", text("What the page showed"))
 

@@ -171,7 +171,7 @@ def approve(visit: Visit) -> Answer:
         visit.typed("reason", text("Reason")),
         visit.role,
         expected_backtests={whole_number(each, text("Backtest")) for each in backtests.split()} - {0},
-        expected_versions=visit.seen("versions"),
+        expected_versions=visit.shown_number("versions"),
     )
     return Redirect(visit.path + visit.trail, "proposal-approved")
 

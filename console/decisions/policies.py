@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from fivefold.console.decisions.proposing import Comparison, TextKind, comparison, editor_page, propose_typed
+from fivefold.console.decisions.proposing import BesideVersion, TextKind, comparison, editor_page, propose_typed
 from fivefold.console.flows.graph import FlowPicture, picture_of_policy
 from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.rulesets.text import TextLine, numbered_lines, typed_document
@@ -51,7 +51,7 @@ class PolicyPage:
     address: str
     picture: FlowPicture | None
     lines: tuple[TextLine, ...]
-    compared: Comparison
+    compared: BesideVersion
     bar: QueueBar | None
     is_own: bool
 
@@ -117,7 +117,7 @@ def approve(visit: Visit) -> Answer:
     name, number = _version(visit)
     show_policy(visit, name, number)
     reason = visit.confirmed_reason(text("confirm that you looked at what changes"))
-    approve_policy(visit, name, number, reason, visit.seen("active"))
+    approve_policy(visit, name, number, reason, visit.shown_number("active"))
     return Redirect(visit.path + visit.trail, "policy-approved")
 
 

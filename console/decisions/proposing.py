@@ -37,7 +37,7 @@ class TextKind:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class BesideVersion:
     """A version beside another one.
 
     Attributes:
@@ -86,13 +86,13 @@ class TextEditorPage:
         return sum(finding.fatal for finding in self.findings or ())
 
 
-def comparison(visit: Visit, kind: TextKind, shown: PolicyView | GroupView) -> Comparison:
+def comparison(visit: Visit, kind: TextKind, shown: PolicyView | GroupView) -> BesideVersion:
     """Compare a version with the one that decides, or with the one before where it decides itself."""
     active = _active(kind.versions(visit, shown.name, NEWEST))
     others = tuple(dict.fromkeys(each for each in (active, shown.number - 1) if each and each != shown.number))
     typed = visit.query.get("against", "")
     against = existing_number(typed, text("version")) if typed else next(iter(others), None)
-    return Comparison(
+    return BesideVersion(
         active=active,
         against=against,
         others=others,
@@ -120,18 +120,18 @@ def editor_page(visit: Visit, kind: TextKind, name: str, number: int | None = No
     if not typed and began is not None:
         document, number = began.document, began.number
     findings = _findings(visit, kind, document) if typed and document.strip() else None
-    seen = _seen(visit) if typed else (newest.number if newest else 0)
+    number_seen = _seen(visit) if typed else (newest.number if newest else 0)
     return TextEditorPage(
         address=visit.path,
         name=name,
         document=document,
         began_with=number,
-        newest_number=seen,
+        newest_number=number_seen,
         findings=findings,
         lines=() if findings is None else numbered_lines(document, findings),
         compared_with=None if compared is None else compared.number,
         changes=() if findings is None or compared is None else line_changes(compared.document, document),
-        newer=newest if newest is not None and newest.number > (seen if written == name else 0) else None,
+        newer=newest if newest is not None and newest.number > (number_seen if written == name else 0) else None,
     )
 
 

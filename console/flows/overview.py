@@ -93,7 +93,7 @@ def show_flow(visit: Visit) -> Rendered:
 def roll_back(visit: Visit) -> Answer:
     """Let a version act again that acted before; another person than its editors does."""
     version = existing_number(visit.typed("version", text("Version")), text("version"))
-    roll_back_flow(visit, _known(visit), version, visit.typed("reason", text("Reason")), visit.seen("active"))
+    roll_back_flow(visit, _known(visit), version, visit.typed("reason", text("Reason")), visit.shown_number("active"))
     return Redirect(visit.path, "flow-rolled-back")
 
 

@@ -101,7 +101,7 @@ def activate(visit: Visit) -> Answer:
     name, number = _version(visit)
     read_flow_version(visit, name, number)
     reason = visit.confirmed_reason(text("confirm that you looked at what changes"))
-    activate_flow(visit, name, number, reason, visit.seen("active"), visit.seen("replay"))
+    activate_flow(visit, name, number, reason, visit.shown_number("active"), visit.shown_number("replay"))
     return Redirect(visit.path + visit.trail, "flow-activated")
 
 

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Final
 
 from fivefold.charts.series import Sparkline, sparkline
-from fivefold.console.decisions.proposing import Comparison, TextKind, comparison, editor_page, propose_typed
+from fivefold.console.decisions.proposing import BesideVersion, TextKind, comparison, editor_page, propose_typed
 from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.rulesets.text import TextLine, numbered_lines, typed_document
 from fivefold.console.texts import text
@@ -82,7 +82,7 @@ class GroupVersionPage:
     group: GroupView
     address: str
     lines: tuple[TextLine, ...]
-    compared: Comparison
+    compared: BesideVersion
     bar: QueueBar | None
     is_own: bool
 
@@ -167,7 +167,7 @@ def approve(visit: Visit) -> Answer:
     name, number = _version(visit)
     versions.show_group(visit, name, number)
     reason = visit.confirmed_reason(text("confirm that you looked at what changes"))
-    versions.approve_group(visit, name, number, reason, visit.seen("active"))
+    versions.approve_group(visit, name, number, reason, visit.shown_number("active"))
     return Redirect(visit.path + visit.trail, "group-approved")
 
 

@@ -94,6 +94,12 @@ def activate_version(visit: Visit) -> Answer:
     family, number = _version(visit)
     read_version(visit, family, number)
     reason = visit.confirmed_reason(text("confirm that you looked at what changes and at the backtest"))
-    seen = {"expected_active": visit.seen("active"), "expected_backtest": visit.seen("backtest")}
-    activate(visit, family, number, reason, **seen)
+    activate(
+        visit,
+        family,
+        number,
+        reason,
+        expected_active=visit.shown_number("active"),
+        expected_backtest=visit.shown_number("backtest"),
+    )
     return Redirect(visit.path + visit.trail, "activated")

@@ -173,7 +173,7 @@ def waiting_versions(context: Context, name: str) -> tuple[WaitingVersion, ...]:
 
 
 def count_versions(context: Context, name: str) -> int:
-    """Count the versions of a list, those to come too; 0 where there is no list of that name."""
+    """Count the versions of a list, those to come too; 0 where none has that name."""
     with context.reading() as session:
         return count_list_versions(session, context.organisation_id, name)
 

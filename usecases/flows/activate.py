@@ -256,11 +256,11 @@ class ReplaysOfVersion(NamedTuple):
 
     Attributes:
         newest: of all.
-        kept: of those beside the version that acts now, or alone where none does: `activate_flow` keeps it.
+        beside_active: of those beside the version that acts now, or alone where none does: `activate_flow` keeps it.
     """
 
     newest: int | None
-    kept: int | None
+    beside_active: int | None
 
 
 def replays_of_version(context: Context, flow: str, version: int) -> ReplaysOfVersion:
@@ -268,11 +268,11 @@ def replays_of_version(context: Context, flow: str, version: int) -> ReplaysOfVe
     with context.reading() as session:
         row = flow_named(session, context.organisation_id, flow)
         version_id = flow_version_numbered(session, row, version).id
-        found = (
+        replays = (
             newest_done_replay(session, version_id),
             newest_replay_beside(session, version_id, row.active_version_id),
         )
-        return ReplaysOfVersion(*(None if replay is None else replay.id for replay in found))
+        return ReplaysOfVersion(*(None if replay is None else replay.id for replay in replays))
 
 
 def list_flow_activations(context: Context, flow: str, part: Part = WHOLE) -> Page[FlowActivationLine]:

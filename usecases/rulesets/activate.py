@@ -165,7 +165,7 @@ def what_stands_against(context: Context, family: str, version: int) -> tuple[st
 def backtest_of_activation(context: Context, family: str, version: int) -> int | None:
     """Return the number of the newest backtest of a version's content that is done, which `activate` looks at.
 
-    NotFoundError where there is no such family or version.
+    NotFoundError where the organisation has not got such a version.
     """
     with context.reading() as session:
         family_row = family_named(session, context.organisation_id, family)

@@ -273,7 +273,7 @@ def reviewed(
 
     Raises:
         InvalidRulesetError: something is wrong in it, or doubtful, and the warnings are not accepted.
-        ConfigError: there is no reason.
+        ConfigError: the reason is empty.
     """
     why = checked_reason(reason)
     accepted = checked_reason(accept_warnings, "accept_warnings") if accept_warnings else ""

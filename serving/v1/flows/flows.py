@@ -171,8 +171,8 @@ def list_flow_activations(context: RequestContext, flow: Text, query: PageQuery)
 
 def activate_flow(context: RequestContext, flow: Text, body: FlowActivated) -> None:
     """Let a version act from now on; another person than who edited or committed it does."""
-    seen = (body.expected_active, body.expected_replay)
-    activate.activate_flow(context, flow, body.version, body.reason, *seen)
+    expected = (body.expected_active, body.expected_replay)
+    activate.activate_flow(context, flow, body.version, body.reason, *expected)
 
 
 def roll_back_flow(context: RequestContext, flow: Text, body: FlowRolledBack) -> None:

@@ -64,8 +64,8 @@ class OfMovers(PageQuery):
 
 def activate(context: RequestContext, family: Text, body: ActivationConfirmed) -> None:
     """Let a version decide from now on. It needs a finished backtest, and another person than its editors."""
-    seen = (body.expected_active, body.expected_backtest)
-    activations.activate(context, family, body.version, body.reason, body.per_second, *seen)
+    expected = (body.expected_active, body.expected_backtest)
+    activations.activate(context, family, body.version, body.reason, body.per_second, *expected)
 
 
 def roll_back(context: RequestContext, family: Text, body: RollbackGiven) -> Proposed:
