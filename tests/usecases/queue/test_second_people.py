@@ -8,7 +8,7 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.store.accounts.plans import read_plans
 from fivefold.store.tables.events import ValidationRun
-from fivefold.store.tables.rulesets import Activation, Backtest, RulesetVersion
+from fivefold.store.tables.rulesets import Backtest, Family, RulesetVersion
 from fivefold.usecases.accounts.organisations import add_member
 from fivefold.usecases.accounts.token_requests import TokenSpecification, refuse_token, request_token
 from fivefold.usecases.audit.verify import verify
@@ -19,6 +19,7 @@ from fivefold.usecases.monitoring.revalidation import register_change
 from fivefold.usecases.queue.items import QueueFilters, change_item, list_items, may_take, read_item
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.jobs import new_job
 from tests.store.audits import bind_unnamed
 from tests.usecases.deciding import CASH, Desk, document, opened
 from tests.usecases.flow_documents import WHY, as_, committed, flow_document
@@ -76,18 +77,17 @@ def test_a_version_of_a_ruleset_waits_from_its_backtest_until_it_decides_or_is_p
         session.add(RulesetVersion(**same, **content, number=2, committed_us=desk.bank.now))
     assert items(Context(desk.bank.engine, Actor(desk.bank.of, "member:9")).at(desk.bank.now)) == {}
     with Session(desk.bank.engine) as session, session.begin():
-        tested = session.scalars(select(Backtest).order_by(Backtest.id)).first()
-        assert tested is not None
-        columns = {each.name: getattr(tested, each.name) for each in Backtest.__table__.columns if each.name != "id"}
-        session.add(Backtest(**{**columns, "content_hash": "0" * 64}))
+        family = session.get_one(Family, same["family_id"])
+        of = {"family_id": family.id, "type_id": family.type_id, "content_hash": "0" * 64, "canonical": ""}
+        session.add(Backtest(**{**new_job(ana, desk.bank.now), **of, "state": "done"}))
+        name = family.name
     assert (items(ana), items(ben)) == ({}, {}), "one committed it, the other edited it"
     cyd = Context(desk.bank.engine, Actor(desk.bank.of, "member:3")).at(desk.bank.now)
-    assert items(cyd) == {"ruleset": "retail"}
+    assert items(cyd) == {"ruleset": name}
     item = list_items(cyd, Role.ADMIN, QueueFilters(kinds=("ruleset",)))[0]
     assert item.version == 2
     assert change_item(cyd, Role.ADMIN, item.item, 0, assigned_to=None, done=True, reason="It is not wanted.") is None
     assert items(cyd) == {}
-    assert session.scalars(select(Activation)).first() is not None
 
 
 def test_tokens_validations_and_material_changes_wait_for_those_who_decide(desk: Desk) -> None:
