@@ -59,17 +59,26 @@ def path_words(path: str | None, by: str) -> str:
     'as nothing is known of links by household'
     >>> path_words('{"why":"nothing known","not":["E"]}', "owns")
     'as nothing is known of links by owns of E'
+    >>> path_words('{"by":[],"met":["B"],"mets":1,"not":["E"],"of":2,"who":["B","E"],"why":"nothing known"}', "owns")
+    'through owns: B, E; it holds of B; nothing is known of links by owns of E'
     """
     if path is None:
         return ""
     content, by = json.loads(path), by.replace("_", " ")
+    why = ""
     if "why" in content:
         whose = "".join(f" of {one}" for one in content.get("not", []))
-        return f"as {_WHY[content['why']].format(by, whose)}"
+        why = _WHY[content["why"]].format(by, whose)
+    if "of" not in content:
+        return f"as {why}"
     through = f"through {' '.join([by, ', '.join(content['by'])]).strip()}"
     whom = _several(content["who"], content["of"]) if content["of"] else "nobody else"
-    words = f"{through}: {whom}"
-    return f"{words}; not known of {_several(content['not'], content['nots'])}" if "not" in content else words
+    words = [f"{through}: {whom}"]
+    if "met" in content:
+        words.append(f"it holds of {_several(content['met'], content['mets'])}")
+    if "nots" in content:
+        words.append(f"not known of {_several(content['not'], content['nots'])}")
+    return "; ".join([*words, *filter(None, [why])])
 
 
 def _several(names: list[str], count: int) -> str:

@@ -1,6 +1,6 @@
 """Links between entities, and whom an entity is linked to at a moment: over several steps, each once, and by what."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, NamedTuple
@@ -27,9 +27,9 @@ class Neighbourhood(NamedTuple):
     """Whom an entity is linked to.
 
     Attributes:
-        members: the others, in alphabetical order; empty where that is not known.
+        members: the others, in alphabetical order; where not everybody is known, those who are.
         through: what it shares with them, where its own links lead to something shared.
-        unknown: why it is not known whom it is linked to; empty where it is.
+        unknown: why it is not known whom else it is linked to; empty where it is known of everybody.
         looked: whose links were followed, so far as they were; itself among them.
         whose: of whom that is not known, where it is another entity on the way; empty where it is itself.
     """
@@ -201,26 +201,43 @@ class _Search:
     shared: dict[Any, list[str] | None]
 
     def neighbourhood(self, entity: str) -> Neighbourhood:
-        """Follow the links of one entity; whom they lead to again is not looked at again."""
+        """Follow the links of one entity; whom they lead to again is not looked at again.
+
+        Where something is not known of one on the way, what is known is followed all the same. Where there are too
+        many, the search ends, and those are known to whom fewer links lead.
+        """
         visited, last = {entity}, [entity]
+        unknown = whose = ""
         for _ in range(self.group.steps):
-            following: dict[str, None] = {}
-            for one in last:
-                unknown = self._unknown(one)
-                if unknown:
-                    whose = "" if one == entity else one
-                    return Neighbourhood(unknown=unknown, looked=tuple(visited), whose=whose)
-                for other in self._others(one):
-                    if other is None or len(visited) + len(following) > MOST_LINKED + 1:
-                        return Neighbourhood(unknown=TOO_MANY, looked=tuple(visited))
-                    if other not in visited:
-                        following[other] = None
+            if not unknown:
+                unknown, whose = self._first_unknown(last)
+            following = self._following(last, visited)
+            if following is None:
+                unknown, whose = (unknown, whose) if unknown else (TOO_MANY, entity)
+                break
             visited |= following.keys()
-            if len(visited) > MOST_LINKED + 1:
-                return Neighbourhood(unknown=TOO_MANY, looked=tuple(visited))
             last = [*following]
         through = sorted(self._lead_from(entity)) if self.declared.kind == "shared" else ()
-        return Neighbourhood(tuple(sorted(visited - {entity})), tuple(through), looked=tuple(visited))
+        return Neighbourhood(
+            tuple(sorted(visited - {entity})), tuple(through), unknown, tuple(visited), "" if whose == entity else whose
+        )
+
+    def _first_unknown(self, entities: Iterable[str]) -> tuple[str, str]:
+        """Give why it is not known whom one of several is linked to, and whose links; both empty where it is known."""
+        return next(((why, one) for one in entities if (why := self._unknown(one))), ("", ""))
+
+    def _following(self, last: Iterable[str], visited: Collection[str]) -> dict[str, None] | None:
+        """Give those who are one step from some, and were not visited before; None where they are too many."""
+        following: dict[str, None] = {}
+        for one in last:
+            for other in self._others(one):
+                if other is None:
+                    return None
+                if other not in visited:
+                    following[other] = None
+                if len(visited) + len(following) > MOST_LINKED + 1:
+                    return None
+        return following
 
     def _unknown(self, entity: str) -> str:
         """Say why it is not known whom an entity is linked to directly; empty where it is."""

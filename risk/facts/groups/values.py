@@ -144,13 +144,11 @@ class GroupReader:
         values: list[Fraction | bool | None] = []
         paths = []
         for one, there in zip(moments, neighbourhoods, strict=True):
-            if there.unknown:
-                values.append(None)
-                paths.append(_path(there, []))
-                continue
-            value, unknown = _value(group, _answers(group, one, there, member, place))
+            value, named = _value(group, _answers(group, one, there, member, place))
+            if there.unknown and value is not True:
+                value = None
             values.append(value)
-            paths.append(_path(there, unknown))
+            paths.append(_path(there, value, named))
         return {key: self._column(each, values), path_of(key): pl.Series(paths, dtype=pl.String)}
 
     def _member(self, group: LinkedGroup, rows: pl.DataFrame) -> "_Member":
@@ -203,8 +201,8 @@ def _readable(rows: pl.DataFrame, inputs: Iterable[LanguageModel]) -> pl.DataFra
 
 
 def in_group(group: LinkedGroup, entity: str, neighbourhood: Neighbourhood) -> tuple[str, ...]:
-    """Give the entities that a value is made of."""
-    if neighbourhood.unknown:
+    """Give the entities that a value is made of: of those whom `any` may be true of all who are known."""
+    if neighbourhood.unknown and group.any is None:
         return ()
     return (entity, *neighbourhood.members) if group.itself else neighbourhood.members
 
@@ -238,15 +236,19 @@ def _answers(
 
 
 def _value(group: LinkedGroup, members: _Answers) -> tuple[Fraction | bool | None, list[str]]:
-    """Give the result of a group, None where unknown, and of whom something is unknown where that is why."""
+    """Give the result of a group, None where unknown.
+
+    Beside it stands of whom something is unknown where that is why, or of whom a condition is met.
+    """
     if group.count is not None:
         unknown = [one for one, (counts, _) in members if counts is None]
         return (None, unknown) if unknown else (Fraction(sum(bool(counts) for _, (counts, _) in members)), [])
     if group.any is not None:
         answers = [(one, False if False in answer else None if None in answer else True) for one, answer in members]
+        met = [one for one, answer in answers if answer]
+        if met:
+            return True, met
         unknown = [one for one, answer in answers if answer is None]
-        if any(answer for _, answer in answers):
-            return True, []
         return (None, unknown) if unknown else (False, [])
     numbers, unknown = counted_numbers(members)
     if not numbers:
@@ -289,8 +291,8 @@ def float_or_none(exact: Fraction) -> float | None:
         return None
 
 
-def _path(neighbourhood: Neighbourhood, unknown: Sequence[str]) -> str:
-    """Write whom a value was made of: how many, the first of them, what they share, and of whom something is unknown.
+def _path(neighbourhood: Neighbourhood, value: Fraction | bool | None, named: Sequence[str]) -> str:
+    """Write whom a value was made of: how many, the first of them, what they share, and whom `_value` names.
 
     Only what the entity itself shares is named: what others share among them is theirs.
     """
@@ -299,8 +301,11 @@ def _path(neighbourhood: Neighbourhood, unknown: Sequence[str]) -> str:
         "who": neighbourhood.members[:SHOWN],
         "by": neighbourhood.through[:SHOWN],
     }
-    if neighbourhood.unknown:
-        content = {"why": neighbourhood.unknown} | ({"not": [neighbourhood.whose]} if neighbourhood.whose else {})
-    elif unknown:
-        content |= {"not": unknown[:SHOWN], "nots": len(unknown)}
+    why = {"why": neighbourhood.unknown} | ({"not": [neighbourhood.whose]} if neighbourhood.whose else {})
+    if value is True:
+        content |= {"met": named[:SHOWN], "mets": len(named)} | (why if neighbourhood.unknown else {})
+    elif neighbourhood.unknown:
+        content = why
+    elif named:
+        content |= {"not": named[:SHOWN], "nots": len(named)}
     return json.dumps(content, sort_keys=True, separators=(",", ":"))

@@ -148,8 +148,8 @@ def _never_held(link: Data) -> bool:
     return None not in ends and ends[1] <= ends[0]
 
 
-def linked_to(made: Data, ruleset: Data, world: World, entity: Data) -> set[str] | None:
-    """Find whom an entity is linked to, step by step; None where nothing says whom one of them is linked to."""
+def linked_to(made: Data, ruleset: Data, world: World, entity: Data) -> tuple[set[str], bool]:
+    """Find whom an entity is linked to, step by step, and tell whether it is known of each whom it is linked to."""
     declared, begin = ruleset["links"][made["by"]], entity["entity_id"]
     rows = [row for row in world.links if row["type"] == made["by"] and not _never_held(row)]
     begun = [row for row in rows if row["valid_from"] is None or row["valid_from"] <= entity["as_of"]]
@@ -157,25 +157,23 @@ def linked_to(made: Data, ruleset: Data, world: World, entity: Data) -> set[str]
     ways = {"to": [("from", "to")], "from": [("to", "from")]}.get(made.get("way"), [("from", "to"), ("to", "from")])
     if declared["kind"] == "shared":
         ways = [("from", "to")]
-    found, last = {begin}, {begin}
+    found, last, known = {begin}, {begin}, True
     for _ in range(made.get("steps", 1)):
         if not declared.get("complete") and not all(
             any(row[near] == one for row in begun) for one in last for near, _ in ways
         ):
-            return None
+            known = False
         met = {row[far] for one in last for near, far in ways for row in there if row[near] == one} - {None}
         if declared["kind"] == "shared":
             met = {row["from"] for row in there if row["to"] in met} - {None}
         last = met - found
         found |= met
-    return found - {begin}
+    return found - {begin}, known
 
 
 def _linked(made: Data, ruleset: Data, world: World, entity: Data) -> Any:  # noqa: PLR0911 (one for each word)
     """Make a number or an answer of those linked; what cannot be read of another one is unknown."""
-    found = linked_to(made, ruleset, world, entity)
-    if found is None:
-        return None
+    found, is_known = linked_to(made, ruleset, world, entity)
     names = found | ({entity["entity_id"]} if made.get("itself") else set())
     known = {one["entity_id"]: {**one, "as_of": entity["as_of"]} for one in world.everyone}
 
@@ -187,8 +185,8 @@ def _linked(made: Data, ruleset: Data, world: World, entity: Data) -> Any:  # no
         answers = [(counts[name], asked(made["any"], name)) for name in names]
         if (True, True) in answers:
             return True
-        return None if any(False not in pair for pair in answers) else False
-    if None in counts.values():
+        return None if any(False not in pair for pair in answers) or not is_known else False
+    if None in counts.values() or not is_known:
         return None
     counted = [name for name in names if counts[name]]
     if "count" in made:

@@ -179,6 +179,60 @@ def test_a_breakdown_names_of_whom_on_the_way_nothing_is_known() -> None:
     assert seen == [f"unknown, as nothing is known of links by knows{whose}" for whose in (" of B", "")]
 
 
+RICH = {"any": {"field": "income", "at_least": 1}}
+
+
+def owned(name: str, by: str | None) -> Data:
+    return {**household(name, by), "type": "owns"}
+
+
+@pytest.mark.parametrize(
+    ("group", "links", "words"),
+    [
+        ({"way": "to", "steps": 3}, [owned("A", "B"), owned("A", "C"), owned("B", None)], "B, C; it holds of B; C"),
+        ({"way": "to", "steps": 3}, [owned("A", "C"), owned("A", "D"), owned("D", "B")], "B, C, D; it holds of B; C"),
+        ({"way": "to", "itself": True}, [owned("B", "A")], "nobody else; it holds of A; "),
+        ({"way": "both"}, [owned("A", "B")], "B; it holds of B; "),
+        ({"way": "to"}, [owned("A", "B"), {**owned("A", "C"), "valid_from": "soon"}], "B; it holds of B; unreadable"),
+    ],
+)
+def test_one_who_is_known_is_enough_for_any_though_of_another_no_link_is_on_record(
+    group: Data, links: list[Data], words: str
+) -> None:
+    analysed = ruleset_of({"by": "owns", **group, **RICH})
+    there = portfolio([*links, household("A", None)], *"AB")
+    found = assess(analysed, there, NOW, ahead=True)
+    shown, _, whose = words.rpartition("; ")
+    lacks = f"nothing is known of links by owns{f' of {whose}' if whose else ''}"
+    why = "a link by owns cannot be read" if whose == "unreadable" else lacks
+    assert found.inputs[input_key(analysed.inputs[0])][0] is True
+    assert explain(found, 0).rules[0].seen.endswith(f" is true, through owns: {shown}; {why}")
+    poor = {**RICH["any"], "at_least": 2}
+    assert value(ruleset_of({"by": "owns", **group, "any": poor}), there) is None, "false needs everybody"
+    assert value(ruleset_of({"by": "owns", **group, "count": "entities", "where": RICH["any"]}), there) is None
+
+
+def test_of_too_many_those_are_known_to_whom_fewer_links_lead() -> None:
+    many = [owned("D", f"x{number}") for number in range(MOST_LINKED + 1)]
+    there = portfolio([owned("A", "B"), owned("A", "D"), owned("B", "C"), owned("C", None), *many], *"ABCD")
+    for name, expected_value in (("A", True), ("D", None)):
+        assert value(ruleset_of({"by": "owns", "way": "to", "steps": 3, **RICH}), there, name) is expected_value
+    assert value(ruleset_of({"by": "owns", "way": "to", "steps": 2, "count": "entities"}), there) is None
+
+
+def test_time_moves_a_group_of_whom_not_everybody_is_known() -> None:
+    asked = {"any": {"count": "transactions", "over": "30 days", "at_least": 1}}
+    analysed = ruleset_of({"by": "owns", "way": "to", "steps": 2, **asked})
+    rows = {"transaction_amount": 5.0, "transaction_currency": "EUR", "transaction_date": "2024-06-10"}
+    there = portfolio(
+        [owned("A", "B"), owned("A", "C"), owned("B", None)], transactions=pl.DataFrame([{"entity_id": "B", **rows}])
+    )
+    first = assess(analysed, there, NOW, ahead=True)
+    assert first.moments is not None
+    assert first.moments[input_key(analysed.inputs[0])][0] == NOW + 10 * DAY_US
+    assert [value(analysed, there, at=NOW + days * DAY_US) for days in (9, 10)] == [True, None]
+
+
 def test_what_cannot_be_read_of_one_entity_fails_that_one_and_is_unknown_for_others() -> None:
     analysed = ruleset_of({"by": "household", "sum": {"field": "income"}, "itself": True})
     there = portfolio([household("A"), household("B")], "A", "B")

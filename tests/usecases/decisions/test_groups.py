@@ -100,7 +100,7 @@ def test_a_decision_is_made_again_from_its_record_whatever_became_of_the_others(
     assert path in json.dumps(made.answer)
     seen = view_decision(desk.bank.context, made.number)
     assert seen is not None
-    assert seen.rules[0].values[0].value == "true, through household H1: Bo Holm (bo)"
+    assert seen.rules[0].values[0].value == "true, through household H1: Bo Holm (bo); it holds of Bo Holm (bo)"
     desk.bank.wait(2000)
     erase_entity(desk.bank.context, "customer", "bo", tmp_path / "register")
     again = replay_decision(desk.bank.context, made.number)

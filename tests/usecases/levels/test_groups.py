@@ -268,6 +268,24 @@ def test_many_facts_about_a_hub_mark_everybody_as_often_as_there_is_time_for(
     assert "65" in {each.score for each in bank.assessments("a")}
 
 
+def test_those_to_whom_fewer_links_lead_count_for_any_where_more_lead_to_too_many(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (engine_links, reading, reach):
+        monkeypatch.setattr(module, "MOST_LINKED", 2)
+    monkeypatch.setattr(reading, "MOST_READ", 5)
+    group = {"by": "owns", "way": "to", "steps": 2, "any": {"tag": "fraud", "is": "present"}}
+    bank.activate(document(fraud={**FRAUD, "input": {"linked": group}}))
+    put(bank, ("a", "owns", "b"), ("b", "owns", "c"), ("b", "owns", "d"))
+    bank.settle()
+    assert [bank.assessments(name)[-1].score for name in "abcd"] == ["3", "0", "0", "0"]
+    bank.wait(1)
+    set_tag(bank.context, "customer", "b", "fraud")
+    assert bank.settle() == 2
+    assert bank.assessments("a")[-1].score == "65"
+    assert replay_assessment(bank.context, f"{bank.id_of('a')}.2").same
+
+
 def test_an_erasure_that_leaves_few_enough_lets_the_others_know(
     bank: Bank, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:

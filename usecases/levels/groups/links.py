@@ -155,7 +155,7 @@ class _Reading:
     sharing: dict[str, list[int]] = field(default_factory=dict)
 
     def follow(self, entity_ids: Iterable[int]) -> dict[int, set[int]]:
-        """Give whom each entity reaches, itself among them; itself alone where they are too many."""
+        """Give whom each entity reaches, itself among them; where they are too many, those to whom fewer links lead."""
         reached = {entity: {entity} for entity in entity_ids}
         last = {entity: [entity] for entity in reached}
         for _ in range(self.way.steps):
@@ -163,10 +163,10 @@ class _Reading:
             following: dict[int, list[int]] = {}
             for entity, those in last.items():
                 new = {other for one in those for other in self.others[one]} - reached[entity]
+                if self.at_us is not None and len(reached[entity]) + len(new) > MOST_LINKED + 1:
+                    continue
                 reached[entity] |= new
-                if self.at_us is not None and len(reached[entity]) > MOST_LINKED + 1:
-                    reached[entity] = {entity}
-                elif new:
+                if new:
                     following[entity] = sorted(new)
             last = following
         return reached

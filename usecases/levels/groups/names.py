@@ -16,6 +16,7 @@ from fivefold.risk.language.expressions import Linked, input_key
 from fivefold.store.ingest.entities import names_and_attributes
 from fivefold.store.portfolio.words import is_name
 
+_NAMING = frozenset({"who", "not", "met"})
 _WHOLE_NAMES = ("name", "full_name")
 _PARTS_OF_NAME = ("first_name", "last_name")
 
@@ -32,11 +33,11 @@ def with_names(session: Session, analysed: Analysed[Any], inputs: Mapping[str, A
     """
     keys = (path_of(input_key(each)) for each in Needs.of(analysed).everything() if isinstance(each, Linked))
     paths = {key: json.loads(inputs[key]) for key in keys if inputs.get(key)}
-    numbers = {one for path in paths.values() for part in ("who", "not") for one in path.get(part, ())}
+    numbers = {one for path in paths.values() for part in _NAMING for one in path.get(part, ())}
     entities = names_and_attributes(session, sorted(int(one) for one in numbers if one.isdecimal())) if numbers else {}
     names = {str(number): _called(*of) for number, of in entities.items()}
     for path in paths.values():
-        for part in {"who", "not"} & path.keys():
+        for part in path.keys() & _NAMING:
             path[part] = [names.get(one, one) for one in path[part]]
     return {**inputs, **{key: json.dumps(path) for key, path in paths.items()}}
 
