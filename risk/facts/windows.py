@@ -14,6 +14,7 @@ from fivefold.risk.facts.linked import TIME, LinkedFacts
 from fivefold.risk.facts.portfolio import AS_OF
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import Count, FieldInput, New, Share, Window, input_key
+from fivefold.risk.language.quantities import back_to_begin
 
 _OPENING, _CLOSING = "@after ", "@until "
 """Names with @ cannot be those of fields."""
@@ -48,9 +49,17 @@ def closes(window: Window, as_of: pl.Expr) -> pl.Expr:
 
 
 def opens(window: Window, as_of: pl.Expr) -> pl.Expr:
-    """Give the moment after which a window begins: its length before its end, one counted after the other."""
+    """Give the moment after which a window begins, as `back_to_begin` counts."""
     assert window.over is not None
-    return window.over.before(closes(window, as_of))
+    return reduce(lambda moment, length: length.before(moment), back_to_begin(window.over, window.ending), as_of)
+
+
+def opens_at(window: Window, as_of: int) -> int | None:
+    """Give what `opens` gives, for one moment; None where the window has no begin."""
+    if window.over is None:
+        return None
+    lengths = back_to_begin(window.over, window.ending)
+    return reduce(lambda moment, length: length.moment_before(moment), lengths, as_of)
 
 
 def is_opening(name: str) -> bool:

@@ -6,6 +6,7 @@ A float total puts edge cases a band too low: 10.1 + 20.7 + 0.2 is 30.9999999999
 
 import re
 from calendar import monthrange
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -159,6 +160,8 @@ _OFFSETS = {"hour": "h", "day": "d", "month": "mo", "year": "y"}
 HOURS_A_DAY = 24
 EPOCH_DAY = date(1970, 1, 1).toordinal()
 """The day of the moment 0."""
+MONTHS_OF: Mapping[str, int] = {"month": 1, "year": 12}
+"""The units that are counted on the calendar."""
 
 
 @dataclass(frozen=True)
@@ -222,12 +225,31 @@ class Duration:
         if not date.min.toordinal() <= EPOCH_DAY + day <= date.max.toordinal():
             return None
         begin = date.fromordinal(EPOCH_DAY + day)
-        months = begin.year * 12 + begin.month - 1 + count * (12 if self.unit == "year" else 1)
+        months = begin.year * 12 + begin.month - 1 + count * MONTHS_OF[self.unit]
         year, month = months // 12, months % 12 + 1
         if not date.min.year <= year <= date.max.year:
             return None
         last = monthrange(year, month)[1]
         return (date(year, month, min(begin.day, last)).toordinal() - EPOCH_DAY) * DAY_US + rest
+
+
+def back_to_begin(over: Duration, ending: Duration | None) -> tuple[Duration, ...]:
+    """Give the lengths that are counted back from as-of, one after the other, to where a window begins.
+
+    On the calendar both are one length, so that windows which end one, two and three months ago follow one another
+    without a gap and without a day in two of them, whatever the day of the month.
+
+    >>> back_to_begin(Duration(1, "month"), Duration(1, "year"))
+    (Duration(count=13, unit='month'),)
+    >>> back_to_begin(Duration(7, "day"), Duration(1, "month"))
+    (Duration(count=1, unit='month'), Duration(count=7, unit='day'))
+    """
+    if ending is None:
+        return (over,)
+    if over.unit in MONTHS_OF and ending.unit in MONTHS_OF:
+        months = sum(each.count * MONTHS_OF[each.unit] for each in (over, ending))
+        return (Duration(months, "month"),)
+    return (ending, over)
 
 
 LONGEST = Duration(1000, "year")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Any, Final
 
 from fivefold.domain.clock import DAY_US
@@ -16,7 +16,7 @@ from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import DaysSince, IndicatorInput, Least, Most, Window
 from fivefold.risk.language.fields import MONEY_FIELDS
 from fivefold.risk.language.patterns import DormantThenActive
-from fivefold.risk.language.quantities import Duration
+from fivefold.risk.language.quantities import Duration, back_to_begin
 
 OF_ENDS: Final = frozenset(
     {
@@ -86,7 +86,7 @@ class LookBack:
         if self.everything:
             return None
         openings = [
-            _first_before(over, as_of_us if ending is None else _first_before(ending, as_of_us))
+            reduce(lambda moment, length: _first_before(length, moment), back_to_begin(over, ending), as_of_us)
             for over, ending in self.lengths
         ]
         return min((as_of_us - self.days * DAY_US, *openings))

@@ -5,6 +5,7 @@ past, into which facts come as well. The values are those of `risk.facts.aggrega
 """
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import Final
 
 import polars as pl
@@ -26,6 +27,7 @@ from fivefold.risk.language.expressions import (
     Window,
     input_key,
 )
+from fivefold.risk.language.quantities import back_to_begin
 
 MOST_MOMENTS: Final = 32
 """So many changes of a window ahead its value is looked at; that may be early, and is never late."""
@@ -58,8 +60,8 @@ def turns_of(facts: pl.LazyFrame, window: Window) -> pl.LazyFrame:
     entering = [pl.col(TIME) if window.ending is None else window.ending.after(pl.col(TIME))]
     leaving = []
     if window.over is not None:
-        left = window.over.after(pl.col(TIME))
-        leaving.append(left if window.ending is None else window.ending.after(left))
+        lengths = back_to_begin(window.over, window.ending)
+        leaving.append(reduce(lambda left, length: length.after(left), reversed(lengths), pl.col(TIME)))
     candidates = [one for moment in (*entering, *leaving) for one in _around(moment, window)]
     tried = dated.with_columns(pl.concat_list(candidates).list.unique().alias(AT)).explode(AT)
     changes = _is_inside(window, pl.col(AT)) != _is_inside(window, pl.col(AT) - 1)

@@ -11,14 +11,12 @@ import polars as pl
 
 from fivefold.domain.clock import DAY_US
 from fivefold.risk.facts.portfolio import AS_OF
-from fivefold.risk.language.quantities import EPOCH_DAY, Duration
-
-_ON_THE_CALENDAR = frozenset({"month", "year"})
+from fivefold.risk.language.quantities import EPOCH_DAY, MONTHS_OF, Duration
 
 
 def is_on_the_calendar(over: Duration) -> bool:
     """Tell whether a length is counted in months or years."""
-    return over.unit in _ON_THE_CALENDAR
+    return over.unit in MONTHS_OF
 
 
 def leaves(moment: pl.Expr, over: Duration) -> pl.Expr:

@@ -14,7 +14,7 @@ from fivefold.risk.facts.linked import FROM_THE_START, MOST_MINOR, TIME, LinkedF
 from fivefold.risk.facts.ordered import of_plain_values
 from fivefold.risk.facts.single.facts import HAS_RESULT, SETTLED, NamedTests, SingleFacts
 from fivefold.risk.facts.single.values import LeftToColumnsError
-from fivefold.risk.facts.windows import fields_in, is_of_screenings, looked_at, value_column
+from fivefold.risk.facts.windows import fields_in, is_of_screenings, looked_at, opens_at, value_column
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import (
     Count,
@@ -97,11 +97,11 @@ def plain_aggregate(window: Window, facts: LinkedFacts, lists: Lists) -> Aggrega
 
 def counted_rows(window: Window, facts: LinkedFacts, lists: Lists) -> Callable[[SingleFacts], Sequence[Row]]:
     """Make the function that chooses the facts which an aggregate counts, in order of time; as `plain_aggregate`."""
-    tests, column, over, ending = _tests(window, facts, lists), value_column(window, facts), window.over, window.ending
+    tests, column, ending = _tests(window, facts, lists), value_column(window, facts), window.ending
 
     def counted(entity_facts: SingleFacts) -> Sequence[Row]:
         end = entity_facts.as_of if ending is None else ending.moment_before(entity_facts.as_of)
-        begin = None if over is None else over.moment_before(end)
+        begin = opens_at(window, entity_facts.as_of)
         rows = entity_facts.inside(begin, tests, None if ending is None else end)
         if column is not None and column.kind is not ValueType.MONEY:
             rows = [row for row in rows if row[column.name] is not None]
@@ -134,8 +134,7 @@ def _new(window: New, facts: LinkedFacts, lists: Lists) -> Callable[[SingleFacts
 
     def count(entity_facts: SingleFacts) -> float:
         rows = of_all(entity_facts)
-        end = entity_facts.as_of if window.ending is None else window.ending.moment_before(entity_facts.as_of)
-        begin = None if window.over is None else window.over.moment_before(end)
+        begin = opens_at(window, entity_facts.as_of)
         before = {row[name] for row in rows if begin is not None and row[TIME] <= begin}
         return float(len({row[name] for row in rows} - before))
 

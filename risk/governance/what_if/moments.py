@@ -20,6 +20,7 @@ from fivefold.risk.compiler.value_types import column_of
 from fivefold.risk.engine.program import Program
 from fivefold.risk.engine.rules import MOST_HALVINGS, length_us
 from fivefold.risk.facts.portfolio import AS_OF, signal_of
+from fivefold.risk.facts.windows import opens_at
 from fivefold.risk.language.expressions import (
     Count,
     DaysSince,
@@ -82,8 +83,8 @@ class Moments:
         half_lives = {length_us(rule.decay.half_life) for rule in fading if rule.decay is not None}
         if not half_lives:
             return None
-        as_of, over = int(inputs[AS_OF][0]), rule_input.over if isinstance(rule_input, Window) else None
-        start = None if over is None else pl.select(over.before(pl.lit(as_of, pl.Int64))).item()
+        as_of = int(inputs[AS_OF][0])
+        start = opens_at(rule_input, as_of) if isinstance(rule_input, Window) else None
         return cls(
             rule_input=rule_input,
             as_of=as_of,

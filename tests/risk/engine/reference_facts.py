@@ -23,13 +23,23 @@ def days_in(length: timedelta) -> Fraction:
 
 def _window(made: Data, moment: datetime, as_of: datetime) -> bool:
     """Tell whether a moment is in (end − w, end]."""
-    end = _ends(made, as_of)
-    return moment <= end and ("over" not in made or moment > _back(end, made["over"]))
+    return moment <= _ends(made, as_of) and ("over" not in made or moment > _begins(made, as_of))
 
 
 def _back(moment: datetime, length: str) -> datetime:
-    count, unit = length.split()
-    return moment - relativedelta(**{unit.rstrip("s") + "s": int(count)})
+    return moment - _length(length)
+
+
+def _length(written: str) -> relativedelta:
+    count, unit = written.split()
+    return relativedelta(**{unit.rstrip("s") + "s": int(count)})
+
+
+def _begins(made: Data, as_of: datetime) -> datetime:
+    """Give where a window begins: months and years are added up before they are counted back."""
+    over, ending = _length(made["over"]), _length(made.get("ending", "0 days ago").removesuffix(" ago"))
+    is_on_the_calendar = all(each.months or each.years for each in (over, ending))
+    return as_of - (over + ending) if is_on_the_calendar else as_of - ending - over
 
 
 def _ends(made: Data, as_of: datetime) -> datetime:
@@ -171,7 +181,7 @@ def _new_of(made: Data, world: World, entity: Data) -> tuple[Any, datetime | Non
     end = _ends(made, entity["as_of"])
     always = {name: value for name, value in made.items() if name not in {"over", "ending"}}
     until = _facts(always, world, {**entity, "as_of": end})
-    before = _facts(always, world, {**entity, "as_of": _back(end, made["over"])})
+    before = _facts(always, world, {**entity, "as_of": _begins(made, entity["as_of"])})
     if BAD in (inside, until, before):
         return BAD, None
     values, old = ({fact[made["new"]] for fact in facts} - {None} for facts in (inside, before))

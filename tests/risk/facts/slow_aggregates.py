@@ -101,7 +101,7 @@ def slow(facts: Sequence[Fact], wanted: Wanted, entity: str, as_of: int) -> tupl
         return (None if latest is None else (as_of - latest) / DAY_US), latest
     if word == "new":
         earlier = Wanted({name: value for name, value in written.items() if name not in EDGES}, wanted.where)
-        begins = before(_end(written, as_of), written["over"])
+        begins = _begin(written, as_of)
         old = {fact[prefix + field] for fact in own if _counts(fact, earlier, begins)}
         return len(set(values) - old), latest
     if word in {"median", "percentile", "largest", "standard_deviation"}:
@@ -142,6 +142,13 @@ def _end(written: Fact, as_of: int) -> int:
     return before(as_of, written["ending"].removesuffix(" ago")) if "ending" in written else as_of
 
 
+def _begin(written: Fact, as_of: int) -> int:
+    """Give where a window begins: months and years are added up before they are counted back."""
+    lengths = [length.removesuffix(" ago").split() for name in ("ending", "over") if (length := written.get(name))]
+    months = [int(count) * {"month": 1, "year": 12}.get(unit.rstrip("s"), 0) for count, unit in lengths]
+    return months_before(as_of, sum(months)) if all(months) else before(_end(written, as_of), written["over"])
+
+
 def _of_values(word: str, values: list[Any]) -> Any:
     if word == "distinct":
         return len(set(values))
@@ -165,7 +172,7 @@ def _counts(fact: Fact, wanted: Wanted, as_of: int) -> bool:
     ends = _end(written, as_of)
     if fact["time"] > ends:
         return False
-    if "over" in written and fact["time"] <= before(ends, written["over"]):
+    if "over" in written and fact["time"] <= _begin(written, as_of):
         return False
     if "state" in fact and '"state"' not in repr(written).replace("'", '"') and fact["state"] != "settled":
         return False

@@ -1,6 +1,7 @@
 """What `transaction-monitoring` places among peers, counted by hand for one customer: examples give places alone."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 
 import polars as pl
 import pytest
@@ -46,15 +47,35 @@ EXPECTED = {
 
 
 def test_what_is_placed_among_peers_is_what_the_payments_come_to() -> None:
-    days = [datetime.fromisoformat(f"{day}T12:00:00") for day, _, _ in PAYMENTS]
-    rows = pl.DataFrame({DATE: days, "counterparty_id": [who for _, who, _ in PAYMENTS]}).with_columns(
-        pl.Series(AMOUNT, [amount for _, _, amount in PAYMENTS]),
+    numbers, ruleset = numbers_of(PAYMENTS, AS_OF)
+    placed_numbers = {rule.id: numbers[input_key(peers_in(rule.input).of)] for rule in ruleset.ruleset.rules}
+    assert placed_numbers == {name: pytest.approx(number) for name, number in EXPECTED.items()}
+
+
+@pytest.mark.parametrize("as_of", ["2025-03-27", "2025-03-31", "2025-04-01", "2024-08-31", "2025-02-28", "2024-12-30"])
+def test_each_payment_is_in_one_month_and_in_one_half_whatever_the_day_of_the_month(as_of: str) -> None:
+    """A payment that comes in goes out the same day, each day of the year with another party."""
+    now = parse_moment(as_of, "as of")
+    last = datetime.fromisoformat(as_of)
+    days = [last - timedelta(days=day) for day in range(1, 360)]
+    payments = [(f"{day:%Y-%m-%d}", f"{day:%j}", amount) for day in days for amount in (1.0, -1.0)]
+    numbers, ruleset = numbers_of(payments, now)
+    by_id = {rule.id: numbers[input_key(peers_in(rule.input).of)] for rule in ruleset.ruleset.rules}
+    assert by_id["passed-on"] == len(days) * CENTS
+    assert by_id["passing-counterparties"] == len(days)
+    busiest = by_id["busiest-month-transactions"]
+    assert (busiest + 2 * len(days)) / 12 <= 2 * 31
+
+
+def numbers_of(payments: Sequence[tuple[str, str, float]], as_of: int) -> tuple[dict[str, float], AnalysedRuleset]:
+    """Give what is placed among peers of one customer who made some payments, each at noon, by its input."""
+    days = [datetime.fromisoformat(f"{day}T12:00:00") for day, _, _ in payments]
+    rows = pl.DataFrame({DATE: days, "counterparty_id": [who for _, who, _ in payments]}).with_columns(
+        pl.Series(AMOUNT, [amount for _, _, amount in payments]),
         pl.lit("a").alias(USER_ID),
         pl.lit("EUR").alias(CURRENCY),
     )
-    rates = base_only("EUR", datetime(2024, 12, 31).date())  # noqa: DTZ001 (a day)
+    rates = base_only("EUR", date(2024, 8, 1))
     portfolio = Portfolio(pl.DataFrame({ENTITY: ["a"]}), rates, transactions=rows)
     ruleset = AnalysedRuleset(bundled_ruleset("transaction-monitoring"))
-    numbers = peer_numbers(ruleset, peers_wanted(ruleset), portfolio, AS_OF).row(0, named=True)
-    placed_numbers = {rule.id: numbers[input_key(peers_in(rule.input).of)] for rule in ruleset.ruleset.rules}
-    assert placed_numbers == {name: pytest.approx(number) for name, number in EXPECTED.items()}
+    return peer_numbers(ruleset, peers_wanted(ruleset), portfolio, as_of).row(0, named=True), ruleset
