@@ -18,7 +18,16 @@ from fivefold.risk.language.calculations import MOST_CALCULATIONS, Calculation
 from fivefold.risk.language.expressions import Condition, Input, word_of
 from fivefold.risk.language.fields import Definition, LevelNames
 from fivefold.risk.language.purposes import Purposes
-from fivefold.risk.language.quantities import Duration, DurationText, MomentText, Percent, Points, exact, json_number
+from fivefold.risk.language.quantities import (
+    Duration,
+    DurationText,
+    MomentText,
+    Percent,
+    Points,
+    exact,
+    json_number,
+    quoted_value,
+)
 
 
 def _level(value: Any) -> str | int:
@@ -125,6 +134,12 @@ class Case(Outcome):
 
     when: Condition
     title: Words | None = None
+
+
+def _some_cooldown(value: Any) -> Any:
+    if isinstance(value, str) and value.split()[:1] in (["0"], ["-0"]):
+        raise ValueError(f"{quoted_value(value)} is no cooldown; leave the word out where there is to be none")
+    return value
 
 
 def _whole_days(half_life: Duration) -> Duration:
@@ -310,7 +325,7 @@ class Ruleset(Definition):
         Discriminator(_score_form, custom_error_type="score", custom_error_message="must be points, tiers or weighted"),
     ]
     max_recompute_interval: DurationText
-    cooldown: DurationText | None = None
+    cooldown: Annotated[DurationText, BeforeValidator(_some_cooldown)] | None = None
     rationale: Words | None = None
     coverage: Coverage = Coverage()
     purposes: Purposes = Purposes()

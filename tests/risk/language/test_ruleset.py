@@ -33,6 +33,12 @@ def test_levels_are_found_by_name_first_then_by_number() -> None:
             small().level_number(unknown)
 
 
+def test_no_cooldown_is_said_by_leaving_the_word_out() -> None:
+    with pytest.raises(ValidationError, match="'0 days' is no cooldown; leave the word out"):
+        small(cooldown="0 days")
+    assert small().cooldown is None
+
+
 def test_a_rule_is_found_by_its_id() -> None:
     assert small().rule("a").title == "A"
     with pytest.raises(KeyError):
