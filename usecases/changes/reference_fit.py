@@ -30,7 +30,7 @@ from fivefold.store.accounts.organisation import base_currency_of
 from fivefold.store.rulesets.rulesets import all_active_versions, families_of, family_named, newest_version
 from fivefold.store.tables.entities import ListVersionRow
 from fivefold.store.tables.rulesets import Family, RulesetVersion
-from fivefold.usecases.portfolio_files.reference import reference_hash
+from fivefold.usecases.portfolio_files.reference import median_cautions, reference_hash
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
 
@@ -189,7 +189,7 @@ class ReferenceState:
         as_of_us: of the version in force; None if there is none.
         is_old: its numbers are more than a year old.
         groups: how many it has, and how many of these have too few peers.
-        misfits: numbers that the ruleset reads and the reference lacks.
+        misfits: numbers that the ruleset reads and the reference lacks, or whose median says nothing.
     """
 
     list: str
@@ -216,6 +216,9 @@ def read_reference_state(context: Context, ruleset: str) -> ReferenceState | Non
         reference_row = list_row_at(session, context.organisation_id, name, now)
         reference = None if reference_row is None else read_reference(tuple(reference_row.members))
         base = base_currency_of(session, context.organisation_id)
+        misfits = () if reference_row is None else tuple(misfits_of(reference, analysed, base))
+        if reference is not None:
+            misfits += median_cautions(analysed, reference)
         return ReferenceState(
             list=name,
             version=row.number,
@@ -223,7 +226,7 @@ def read_reference_state(context: Context, ruleset: str) -> ReferenceState | Non
             is_old=reference is not None and _is_old(reference, now),
             groups=0 if reference is None else len(reference.distributions),
             small_groups=0 if reference is None else small_groups(reference),
-            misfits=() if reference_row is None else tuple(misfits_of(reference, analysed, base)),
+            misfits=misfits,
         )
 
 

@@ -21,7 +21,7 @@ from fivefold.risk.facts.portfolio import ListVersion, NamedList, Portfolio, err
 from fivefold.risk.governance.beside import ALONE, Beside, assess_decided
 from fivefold.risk.language.base import canonical_form
 from fivefold.risk.language.expressions import input_key
-from fivefold.risk.language.peers import Peers
+from fivefold.risk.language.peers import Peers, TimesPeerMedian
 from fivefold.risk.language.purposes import Purpose
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles, read_with_warnings
 
@@ -107,7 +107,24 @@ def make_reference(
         purpose=purpose_of(ruleset),
         versions=(*(() if earlier is None else earlier.versions), version),
     )
-    return MadeReference(reference, reference_list, count, wanted, decided.cautions())
+    cautions = (*decided.cautions(), *median_cautions(ruleset, reference))
+    return MadeReference(reference, reference_list, count, wanted, cautions)
+
+
+def median_cautions(ruleset: AnalysedRuleset, reference: Reference) -> tuple[str, ...]:
+    """Say of which groups a number is unknown for everyone, as it is compared with a median that is not above 0."""
+    inputs = [each for each in ruleset.peer_inputs if isinstance(each, TimesPeerMedian)]
+    asked = {canonical_form(each): each.times_peer_median for each in inputs}
+    return tuple(
+        f"{input_words(peers.of)} over the peers' median is unknown for everyone{_whose(peers, group)}: the median is "
+        "not above 0"
+        for peers in asked.values()
+        for group in reference.without_median(peers)
+    )
+
+
+def _whose(peers: Peers, group: str | None) -> str:
+    return "" if group is None else f" in {input_words(peers.group)} {group}"
 
 
 def peers_wanted(ruleset: AnalysedRuleset) -> tuple[Peers, ...]:

@@ -157,6 +157,14 @@ class Reference:
         """Give how many peers there are in each group that has numbers of this kind."""
         return [each.count for (*key, _), each in self.distributions.items() if tuple(key) == key_of(peers)]
 
+    def without_median(self, peers: Peers) -> list[str | None]:
+        """Name the groups whose median is not above 0, so that nothing is a multiple of it; None is everyone."""
+        return [
+            group
+            for (*key, group), each in self.distributions.items()
+            if tuple(key) == key_of(peers) and each.median <= 0
+        ]
+
     def lines(self) -> tuple[str, ...]:
         """Write it as the members of a list."""
         head = {"reference": _FORM, "as_of": self.as_of, "base": self.base}
