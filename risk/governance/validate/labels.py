@@ -37,6 +37,7 @@ class LabelledEntities:
         later: n marks: it became known only after the horizon, and counts as not confirmed.
         undated: how many labels have no moment, and were taken to have become known after as-of.
         strangers: confirmed entities that the portfolio does not have.
+        taken_back: how many entities of those confirmed have a later label that says not confirmed.
     """
 
     confirmed: Marks
@@ -44,6 +45,7 @@ class LabelledEntities:
     later: Marks
     undated: int
     strangers: tuple[str, ...]
+    taken_back: int = 0
 
 
 def match_labels(
@@ -69,12 +71,14 @@ def match_labels(
     later = (has & over).to_numpy() & ~known_before
     strangers = first.join(entities, on=ENTITY, how="anti").sort(ENTITY)[ENTITY]
     undated = int((has & at.is_null()).sum())
+    confirmed = has.to_numpy() & ~known_before & ~later
     return LabelledEntities(
-        confirmed=has.to_numpy() & ~known_before & ~later,
+        confirmed=confirmed,
         known_before=known_before,
         later=later,
         undated=undated,
         strangers=tuple(strangers),
+        taken_back=int((confirmed & rows["taken_back"].fill_null(False).to_numpy()).sum()),
     )
 
 
@@ -108,8 +112,17 @@ def _earliest(labels: pl.DataFrame, *, undated_are_later: bool) -> pl.DataFrame:
             f"{_label_words(labels, missing)}: when it became known. Without it nobody can tell what was known before; "
             "--undated-later says that all of them became known after as-of"
         )
-    frame = pl.DataFrame({ENTITY: labels[ENTITY].cast(pl.String), AT: at}).filter(confirmed)
-    return frame.group_by(ENTITY, maintain_order=True).agg(pl.col(AT).min(), pl.lit(True).alias("labelled"))
+    frame = pl.DataFrame({ENTITY: labels[ENTITY].cast(pl.String), AT: at, CONFIRMED: confirmed})
+    first = pl.col(AT).filter(pl.col(CONFIRMED)).min()
+    return (
+        frame.group_by(ENTITY, maintain_order=True)
+        .agg(
+            first,
+            pl.col(CONFIRMED).any().alias("labelled"),
+            (pl.col(AT).filter(~pl.col(CONFIRMED)).max() > first).fill_null(False).alias("taken_back"),
+        )
+        .filter("labelled")
+    )
 
 
 def _label_words(labels: pl.DataFrame, chosen: pl.Series) -> str:

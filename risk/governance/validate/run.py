@@ -7,6 +7,7 @@ import polars as pl
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import NotEnoughDataError
+from fivefold.domain.text import count_text
 from fivefold.features.histories import Integers
 from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
 from fivefold.risk.engine.program import APPLIES, TOTAL
@@ -212,7 +213,7 @@ def validate(
         stability=() if reference is None else stability_indices(reference, assessments),
         verdicts=verdicts(measured.ranking, capture, population.confirmed, levels, options.floors),
         failures=failures(assessments),
-        cautions=tuple(_cautions(assessments, population, measured.singles, options)),
+        cautions=tuple(_cautions(assessments, population, measured.singles, options, marked.taken_back)),
     )
 
 
@@ -274,7 +275,11 @@ def _compared(
 
 
 def _cautions(
-    assessments: Assessments, population: Population, alone: tuple[Single, ...], options: ValidationOptions
+    assessments: Assessments,
+    population: Population,
+    alone: tuple[Single, ...],
+    options: ValidationOptions,
+    taken_back: int,
 ) -> list[str]:
     cautions = [*options.cautions, *doubts_about_banned(assessments.program.analysed, options.banned)]
     cautions += [
@@ -289,6 +294,11 @@ def _cautions(
         )
     if population.strangers:
         cautions.append(f"Confirmed, but not in the portfolio, so counted nowhere: {len(population.strangers)}")
+    if taken_back:
+        cautions.append(
+            f"{count_text(taken_back, 'entity was', 'entities were')} confirmed and later not confirmed, and counted "
+            "as confirmed: a later row may be about another case. Take out the rows of labels that were taken back"
+        )
     if population.failed:
         cautions.append(
             f"{population.failed} entities could not be assessed in full, {population.failed_confirmed} of them "

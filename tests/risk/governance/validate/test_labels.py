@@ -57,6 +57,14 @@ def test_only_what_became_known_after_as_of_and_by_the_horizon_is_confirmed(
     assert found.undated == 0
 
 
+def test_confirmed_stays_confirmed_where_a_later_row_says_otherwise_and_is_counted() -> None:
+    rows = [("a", True, 1), ("a", False, 2), ("b", False, 1), ("b", True, 2), ("c", True, -1), ("c", False, 2)]
+    names, said, at = zip(*rows, strict=True)
+    found = match_labels(pl.DataFrame({"entity_id": names, "confirmed": said, "at": list(map(day, at))}), ENTITIES)
+    assert found.confirmed.tolist() == [True, True, False, False]
+    assert found.taken_back == 1
+
+
 def test_every_entity_has_its_own_moment() -> None:
     entities = ENTITIES.with_columns(as_of=pl.Series([AS_OF + number * DAY for number in range(4)]))
     labels = pl.DataFrame({"entity_id": ["a", "b", "c", "d"], "at": ["2024-07-03T00:00:00"] * 4})
