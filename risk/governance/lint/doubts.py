@@ -7,12 +7,13 @@ from typing import Any
 
 from fivefold.domain.clock import DAY_US, day_text, parse_moment
 from fivefold.domain.errors import ConfigError
-from fivefold.risk.compiler.diagnostics import Diagnostic, warning
+from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, warning
 from fivefold.risk.compiler.likeness import folded
 from fivefold.risk.compiler.locations import Location, inputs_named, tests_at
 from fivefold.risk.engine.explain.describe import input_words
+from fivefold.risk.governance.lint.representative_values import can_be_unknown
 from fivefold.risk.language.documents import Path
-from fivefold.risk.language.expressions import OwnTest, ScreeningInput, input_of_test
+from fivefold.risk.language.expressions import FieldInput, OwnTest, ScreeningInput, input_of_test
 from fivefold.risk.language.operators import Fuzzy, Operators
 from fivefold.risk.language.ruleset import Coverage, Outcome, Rule, Ruleset
 
@@ -37,7 +38,7 @@ def doubt_diagnostics(ruleset: Ruleset, members: Mapping[str, Sequence[str]] | N
             Location((*path, "cases", number, "when"), case.when, rule.input) for number, case in enumerate(rule.cases)
         ]
         yield from _unread_input(path, rule, places)
-        yield from _screening_floor(rule, places)
+        yield from _screening_floor(rule, places) or _unknown_as_no(path, rule, places)
         yield from _gaps(path, rule)
         for place in places:
             yield from _short_likeness(place, members or {})
@@ -53,10 +54,10 @@ def _unread_input(path: Path, rule: Rule, places: Sequence[Location]) -> Iterato
         yield warning((*path, "input"), "is read by no case: each names an input of its own")
 
 
-def _screening_floor(rule: Rule, places: Sequence[Location]) -> Iterator[Diagnostic]:
+def _screening_floor(rule: Rule, places: Sequence[Location]) -> list[Diagnostic]:
     """Find a floor by a screening without an outcome for entities that were never screened."""
     if rule.on_unknown is not None or rule.otherwise.floor is not None:
-        return
+        return []
     for place, case in zip(places, rule.cases, strict=True):
         inputs = [each for _, each in inputs_named(place)]
         if any(input_of_test(test) is None for _, test in tests_at(place)) and rule.input is not None:
@@ -66,8 +67,34 @@ def _screening_floor(rule: Rule, places: Sequence[Location]) -> Iterator[Diagnos
             problem = (
                 f"is a floor by the {input_words(screened)}; without on_unknown who was never screened passes for clean"
             )
-            yield warning((*place.path[:4], "floor"), problem)
+            return [warning((*place.path[:4], "floor"), problem)]
+    return []
+
+
+def _unknown_as_no(path: Path, rule: Rule, places: Sequence[Location]) -> Iterator[Diagnostic]:
+    """Note a rule that gives less where something is not known than where a case holds."""
+    if rule.on_unknown is not None:
+        return
+    for number, (place, case) in enumerate(zip(places, rule.cases, strict=True), 1):
+        is_worse = (case.points or 0) > (rule.otherwise.points or 0) or (
+            case.floor is not None and rule.otherwise.floor is None
+        )
+        read = [input_of_test(test) or rule.input for _, test in tests_at(place) if _may_be_undecided(test)]
+        unknown = next((each for each in read if each is not None and can_be_unknown(each)), None)
+        if is_worse and unknown is not None:
+            problem = (
+                f"has no on_unknown: where {input_words(unknown)} is not known it gives what otherwise gives, "
+                f"less than case {number}"
+            )
+            yield Diagnostic(path, problem, Severity.NOTE)
             return
+
+
+def _may_be_undecided(test: Operators) -> bool:
+    """Tell whether a test may be neither true nor false; whether a field is there is always known."""
+    subject = input_of_test(test)
+    asks_presence_alone = {operator for operator, _ in test.comparisons()} == {"is"}
+    return not (asks_presence_alone and isinstance(subject, FieldInput))
 
 
 def _gaps(path: Path, rule: Rule) -> Iterator[Diagnostic]:

@@ -110,7 +110,7 @@ def domain_of(subject: ComparedInput, comparisons: Comparisons, members: Members
         values, decided = list(range(1, len(subject.column.levels) + 1)), True
     else:
         values, decided = _numbers(subject, comparisons), True
-    unknown = [None] if _can_be_unknown(subject.rule_input) else []
+    unknown = [None] if can_be_unknown(subject.rule_input) else []
     return Domain(pl.Series([*values, *unknown], dtype=_dtype(subject), strict=False), exact and decided)
 
 
@@ -127,11 +127,12 @@ def _is_whole_money(subject: ComparedInput) -> bool:
     return subject.column.kind is ValueType.MONEY and not is_money_in_fractions(subject.rule_input)
 
 
-def _can_be_unknown(rule_input: Any) -> bool:
+def can_be_unknown(rule_input: Any) -> bool:
+    """Tell whether it may be that an input is not known."""
     if isinstance(rule_input, Count | Sum | Distinct | New | Largest | TagInput):
         return isinstance(rule_input, Count) and rule_input.count == "screenings"
     if hasattr(rule_input, "pattern"):
-        return hasattr(rule_input, "declared") or hasattr(rule_input, "expected_monthly")
+        return any(hasattr(rule_input, word) for word in ("declared", "expected_monthly", "counterparty"))
     return True
 
 

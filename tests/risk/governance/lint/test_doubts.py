@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from fivefold.risk.compiler.diagnostics import Severity
 from fivefold.risk.facts.portfolio import read_list
 from fivefold.risk.governance.lint.doubts import doubt_diagnostics
 from fivefold.risk.language.reading import read_ruleset
@@ -16,7 +17,7 @@ MEMBERS = {"names": read_list(
 ).versions[-1].members}  # fmt: skip
 
 
-def doubts(rule: Data, **parts: Any) -> list[str]:
+def doubts(rule: Data, *, without: Severity = Severity.NOTE, **parts: Any) -> list[str]:
     whole = {
         "ruleset": "small",
         "entity_type": "customer",
@@ -27,7 +28,12 @@ def doubts(rule: Data, **parts: Any) -> list[str]:
         "rules": [{"id": "r", "title": "R", "category": "other", **rule}],
         **parts,
     }
-    return [fault.problem for fault in doubt_diagnostics(read_ruleset(json.dumps(whole)), MEMBERS)]
+    found = doubt_diagnostics(read_ruleset(json.dumps(whole)), MEMBERS)
+    return [fault.problem for fault in found if fault.severity is not without]
+
+
+def notes(rule: Data) -> list[str]:
+    return doubts(rule, without=Severity.WARNING)
 
 
 def cases(*conditions: Any, **parts: Any) -> Data:
@@ -46,8 +52,25 @@ def test_a_floor_by_a_screening_needs_a_word_for_who_was_never_screened(rule: Da
     assert doubts({**rule, "on_unknown": {"points": 0}}) == []
 
 
-def test_points_by_a_screening_need_none() -> None:
-    assert doubts({"input": {"screening": "pep"}, "cases": [{"when": "present", "points": 5}]}) == []
+LESS = "has no on_unknown: where {} is not known it gives what otherwise gives, less than case {}"
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ({"input": {"screening": "pep"}, "cases": [{"when": "present", "points": 5}]}, ("screening for pep", 1)),
+        (cases({"above": 1}), ("income", 1)),
+        (cases({"above": 1}, on_unknown={"points": 0}), None),
+        (cases({"above": 1}, otherwise={"points": 1}), None),
+        ({**cases(), "cases": [{"when": {"above": 1}, "points": -5}]}, None),
+        ({"cases": [{"when": {"field": "income", "is": "absent"}, "points": 5}]}, None),
+        ({"cases": [{"when": {"tag": "vip", "is": "present"}, "points": 5}]}, None),
+        ({"cases": [{"when": {"sum": "amount", "at_least": 1}, "points": 5}]}, None),
+        ({"input": {"pattern": "fan-in", "at_least": 2}, "cases": [{"when": "present", "points": 5}]}, ("fan in", 1)),
+    ],
+)
+def test_a_rule_that_takes_unknown_for_no_is_noted_once(rule: Data, expected: tuple[str, int] | None) -> None:
+    assert notes(rule) == ([] if expected is None else [LESS.format(*expected)])
 
 
 def test_an_input_that_no_case_reads() -> None:
