@@ -208,6 +208,11 @@ def path_of(column: str) -> str:
     return f"{column}~"
 
 
+def lacking_of(column: str) -> str:
+    """Name the column that says of how many transactions a pattern would have to know the counterparty."""
+    return f"{column}-"
+
+
 def with_interval_ends(values: pl.DataFrame) -> pl.DataFrame:
     """Add the ends of intervals, unknown, to values of a source that has none."""
     absent = [name for name in INTERVAL_ENDS if name not in values.columns]

@@ -78,7 +78,7 @@ class Velocity(LanguageModel):
 
     Its number is the largest count in any 24 hours (t − 24 h, t] of the window that has so many counterparties,
     where that is above `more_than`, otherwise 0. A transaction whose counterparty is unknown counts as a transaction
-    and adds no counterparty.
+    and adds no counterparty; where there is no such window, and one might be if each were another one, it is unknown.
     """
 
     pattern: Literal["velocity"]
@@ -152,7 +152,8 @@ class DormantThenActive(LanguageModel):
 class Fan(LanguageModel):
     """Money from many counterparties (fan-in) or to many (fan-out) within the window.
 
-    Its number is that of distinct counterparties where there are `at_least` so many, otherwise 0.
+    Its number is that of distinct counterparties where there are `at_least` so many, otherwise 0. Unknown where there
+    are fewer, and transactions whose counterparty is unknown might make them so many.
     """
 
     pattern: Literal["fan-in", "fan-out"]

@@ -24,7 +24,7 @@ from fivefold.risk.engine.explain.formulas import FormulaDescription, number_sho
 from fivefold.risk.engine.explain.groups import group_words, path_words
 from fivefold.risk.engine.explain.peers import PeerDescription, peer_words
 from fivefold.risk.engine.explain.ratios import RatioDescription, ratio_words
-from fivefold.risk.facts.portfolio import error_of, path_of
+from fivefold.risk.facts.portfolio import error_of, lacking_of, path_of
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import (
     All,
@@ -305,6 +305,7 @@ class InputDescription:
         cuts: the numbers that it is compared with: no value is shown rounded across one.
         formula: of a calculation or a ratio, or how a number is placed among peers; None for every other input.
         linked_by: of a group, the type of its links; None for every other input.
+        counterparty: the field that a pattern of counterparties reads; None for every other input.
         others: the inputs that a number is compared with, each with its cuts: no two are shown in a wrong order.
     """
 
@@ -317,6 +318,7 @@ class InputDescription:
     cuts: tuple[Decimal, ...]
     formula: FormulaDescription | PeerDescription | RatioDescription | None = None
     linked_by: str | None = None
+    counterparty: str | None = None
     others: tuple[tuple[str, tuple[Decimal, ...]], ...] = ()
 
     @property
@@ -324,6 +326,8 @@ class InputDescription:
         """The columns that the words need."""
         if self.linked_by is not None:
             return (self.key, path_of(self.key))
+        if self.counterparty is not None:
+            return (self.key, lacking_of(self.key))
         others = tuple(key for key, _ in self.others)
         return (self.key, *others) if self.formula is None else (*self.formula.keys, *others)
 
@@ -335,6 +339,8 @@ class InputDescription:
         shown = self.value_words(row)
         if self.linked_by is not None:
             return f"{self.name} is {shown}, {path_words(row[path_of(self.key)], self.linked_by)}"
+        if self.counterparty is not None:
+            return f"{self.name} is {shown}{lacking_words(row.get(lacking_of(self.key)), self.counterparty)}"
         words = shown if self.formula is None else self.formula.words(row, shown)
         names_itself = isinstance(self.formula, RatioDescription) and words != shown and row[self.key] is not None
         return words if names_itself else f"{self.name} is {words}"
@@ -358,7 +364,8 @@ class InputDescription:
 
     def shown(self, columns: Mapping[str, Sequence[Any]]) -> Sequence[Any]:
         """Give the values of some entities: as words where these say more, or round, else as they are."""
-        if self.formula is not None or self.linked_by is not None or self.others:
+        more = (self.formula, self.linked_by, self.counterparty)
+        if self.others or any(part is not None for part in more):
             rows = zip(*[columns[key] for key in self.keys], strict=True)
             return [self.words(dict(zip(self.keys, row, strict=True))) for row in rows]
         if self.column.kind not in _ROUNDED:
@@ -370,6 +377,18 @@ class InputDescription:
             else value_words(value, self.column, self.currency, self.cuts)
             for value in columns[self.key]
         ]
+
+
+def lacking_words(lacking: int | None, counterparty: str) -> str:
+    """Say why a pattern is unknown; nothing where it is not for want of counterparties.
+
+    >>> lacking_words(1, "counterparty_id")
+    ', as 1 transaction lacks counterparty id'
+    """
+    if lacking is None:
+        return ""
+    name = counterparty.replace("_", " ")
+    return f", as {lacking:,} {'transaction lacks' if lacking == 1 else 'transactions lack'} {name}"
 
 
 def _order(one: Any, other: Any) -> int:
@@ -405,6 +424,7 @@ def describe_inputs(
             cuts=cuts.get(key, ()),
             formula=formula_of(each, names, base),
             linked_by=each.linked.by if isinstance(each, Linked) else None,
+            counterparty=getattr(each, "counterparty", None),
             others=tuple(
                 (other, cuts.get(other, ()))
                 for other in pairs.get(key, ())

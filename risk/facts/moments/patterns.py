@@ -46,6 +46,12 @@ class Looked:
     units: int
 
     @property
+    def possible_rows(self) -> pl.LazyFrame:
+        """The rows in which it was found or may be, as something is not known: others stay without it."""
+        everybody = pl.LazyFrame({ROW: pl.int_range(len(self.numbers), dtype=pl.UInt32, eager=True)})
+        return everybody.filter((self.numbers != 0).fill_null(value=True))
+
+    @property
     def matching_rows(self) -> pl.LazyFrame:
         """The rows in which it was found: others of most patterns can only lose what they have."""
         everybody = pl.LazyFrame({ROW: pl.int_range(len(self.numbers), dtype=pl.UInt32, eager=True)})
@@ -78,10 +84,12 @@ def _structuring(facts: FactsAhead, pattern: Structuring, looked: Looked) -> pl.
 
 def _fan(facts: FactsAhead, pattern: Fan, looked: Looked) -> pl.LazyFrame:
     counted = facts.inside(pattern.over, _SETTLED, counts.fanned(pattern))
-    first = pl.struct(ROW, pattern.counterparty).is_first_distinct().cast(pl.Int64)
-    number = newer(first.cum_sum().over(ROW)).fill_null(0)
-    matches = counted.join(looked.matching_rows, on=ROW, how="semi", maintain_order="left")
-    return stepwise(matches, _where(number >= pattern.at_least, number))
+    is_known = pl.col(pattern.counterparty).is_not_null()
+    first = is_known & pl.struct(ROW, pattern.counterparty).is_first_distinct()
+    different, lacking = (newer(each.cast(pl.Int64).cum_sum().over(ROW)).fill_null(0) for each in (first, ~is_known))
+    is_found, may_be = counts.is_fan(different, lacking, pattern)
+    matches = counted.join(looked.possible_rows, on=ROW, how="semi", maintain_order="left")
+    return stepwise(matches, pl.when(~may_be).then(_where(is_found, different)))
 
 
 def _volume(facts: FactsAhead, pattern: VolumeDeviation, looked: Looked) -> pl.LazyFrame:
@@ -127,10 +135,10 @@ def _dormancy(facts: FactsAhead, pattern: DormantThenActive, looked: Looked) -> 
 
 
 def _velocity(facts: FactsAhead, pattern: Velocity, looked: Looked) -> pl.LazyFrame:
-    """Until the last of the busiest 24 hours loses a transaction, the largest count stays what it is."""
+    """Until the last of the busiest 24 hours loses a transaction, the count stays what it is, or unknown."""
     settled = (
         facts.inside(pattern.over, _SETTLED)
-        .join(looked.matching_rows, on=ROW, how="semi")
+        .join(looked.possible_rows, on=ROW, how="semi")
         .select(ROW, TIME, AS_OF, pl.col(pattern.counterparty).alias(COUNTERPARTY))
         .collect()
     )

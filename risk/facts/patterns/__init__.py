@@ -8,8 +8,8 @@ import polars as pl
 from fivefold.risk.facts.patterns.counts import find_dormancy, find_fan, find_structuring, find_velocity
 from fivefold.risk.facts.patterns.deviation import find_purpose_deviation, find_volume_deviation
 from fivefold.risk.facts.patterns.pass_through import find_pass_through
-from fivefold.risk.facts.patterns.rows import LATEST, NUMBER
-from fivefold.risk.facts.portfolio import signal_of
+from fivefold.risk.facts.patterns.rows import LACKING, LATEST, NUMBER
+from fivefold.risk.facts.portfolio import lacking_of, signal_of
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.patterns import (
@@ -39,11 +39,13 @@ def find(entities: pl.DataFrame, transactions: pl.LazyFrame, pattern: Pattern, u
 
     Returns:
         One row per row of *entities*, in its order: `entity_id`; `key_of(pattern)`, Float64, 0 where it was not found,
-        null where it is unknown; and its signal, the moment of the latest transaction that belongs to what was found.
+        null where it is unknown; its signal, the moment of the latest transaction that belongs to what was found; and
+        of a pattern of counterparties `lacking_of` the key, Int64: of how many transactions the counterparty is not
+        known, where it is unknown for that.
     """
     key = input_key(pattern)
     columns = _FINDERS[type(pattern)](entities, transactions, pattern, units)
-    return columns.rename({NUMBER: key, LATEST: signal_of(key)})
+    return columns.rename({NUMBER: key, LATEST: signal_of(key), LACKING: lacking_of(key)}, strict=False)
 
 
 _FINDERS: dict[type[LanguageModel], Callable[[pl.DataFrame, pl.LazyFrame, Any, int], pl.DataFrame]] = {

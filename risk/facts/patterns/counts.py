@@ -14,6 +14,7 @@ from fivefold.risk.facts.patterns.rows import (
     COUNTERPARTY,
     DEPOSIT,
     DIRECTION,
+    LACKING,
     LATEST,
     NUMBER,
     ROW,
@@ -74,7 +75,7 @@ def find_velocity(entities: pl.DataFrame, transactions: pl.LazyFrame, pattern: V
     """
     rows = linked(entities, transactions, pl.lit(value=True), pattern.over, counterparty=pattern.counterparty).collect()
     many = rows.group_by(ROW).len().filter(pl.col("len") > pattern.more_than)
-    return by_row(entities, busiest(rows.join(many, on=ROW, how="semi"), pattern).lazy())
+    return by_row(entities, busiest(rows.join(many, on=ROW, how="semi"), pattern).lazy(), lacks=True)
 
 
 BEGUN = "begun"
@@ -82,17 +83,23 @@ BEGUN = "begun"
 
 
 def busiest(rows: pl.DataFrame, pattern: Velocity) -> pl.DataFrame:
-    """Give ROW, NUMBER, LATEST and BEGUN of the rows where the pattern is; *rows* have ROW, TIME and COUNTERPARTY."""
+    """Give ROW, NUMBER, LATEST, BEGUN and LACKING of the rows where the pattern is, or may be.
+
+    Where it may be, NUMBER and LATEST are null, and LACKING is above 0. *rows* have ROW, TIME and COUNTERPARTY.
+    """
     names = rows.select(pl.col(COUNTERPARTY).unique().drop_nulls()).with_row_index(_NUMBERED)
     number = pl.col(_NUMBERED).cast(pl.Int64).fill_null(-1)
     ordered = rows.join(names, on=COUNTERPARTY, how="left").select(ROW, TIME, number).sort(ROW, TIME)
     places, offsets = offsets_of(ordered)
     times, counterparties = (ordered[name].to_numpy() for name in (TIME, _NUMBERED))
-    counters, most, latest, begun = (np.zeros(size, np.int64) for size in (len(names), *[len(places)] * 3))
+    counters, most, latest, begun, lacking = (np.zeros(size, np.int64) for size in (len(names), *[len(places)] * 4))
     limits = (DAY_US, pattern.more_than, pattern.counterparties)
-    compile_loops(loops).busiest(offsets, times, counterparties, *limits, counters, most, latest, begun)
-    hits = pl.DataFrame({ROW: places, NUMBER: most, LATEST: latest, BEGUN: begun})
-    return hits.filter(pl.col(NUMBER) > 0)
+    compile_loops(loops).busiest(offsets, times, counterparties, *limits, counters, most, latest, begun, lacking)
+    hits = pl.DataFrame({ROW: places, NUMBER: most, LATEST: latest, BEGUN: begun, LACKING: lacking})
+    is_found = pl.col(NUMBER) > 0
+    return hits.filter(is_found | (pl.col(LACKING) > 0)).with_columns(
+        pl.when(is_found).then(NUMBER), pl.when(is_found).then(LATEST)
+    )
 
 
 def find_fan(entities: pl.DataFrame, transactions: pl.LazyFrame, pattern: Fan, _units: int) -> pl.DataFrame:
@@ -102,20 +109,34 @@ def find_fan(entities: pl.DataFrame, transactions: pl.LazyFrame, pattern: Fan, _
     into one account); FFIEC BSA/AML Examination Manual, appendix F (an unusually large number and variety of
     beneficiaries).
     """
+    is_known = pl.col(COUNTERPARTY).is_not_null()
     counts = (
         linked(entities, transactions, fanned(pattern), pattern.over, counterparty=pattern.counterparty)
         .group_by(ROW, COUNTERPARTY)
-        .agg(pl.col(TIME).max())
+        .agg(pl.len().alias(LACKING), pl.col(TIME).max())
         .group_by(ROW)
-        .agg(pl.len().alias(NUMBER), pl.col(TIME).max().alias(LATEST))
+        .agg(
+            is_known.sum().alias(NUMBER),
+            pl.col(TIME).filter(is_known).max().alias(LATEST),
+            pl.col(LACKING).filter(~is_known).sum(),
+        )
     )
-    return by_row(entities, counts.filter(pl.col(NUMBER) >= pattern.at_least))
+    is_found, may_be = is_fan(pl.col(NUMBER), pl.col(LACKING), pattern)
+    hits = counts.filter(is_found | may_be).with_columns(
+        pl.when(is_found).then(NUMBER), pl.when(is_found).then(LATEST), pl.when(~is_found).then(LACKING)
+    )
+    return by_row(entities, hits, lacks=True)
 
 
 def fanned(pattern: Fan) -> pl.Expr:
-    """True for the transactions that the pattern counts."""
-    way = DEPOSIT if pattern.pattern == "fan-in" else WITHDRAWAL
-    return (pl.col(DIRECTION) == way) & pl.col(pattern.counterparty).is_not_null()
+    """True for the transactions that the pattern looks at."""
+    return pl.col(DIRECTION) == (DEPOSIT if pattern.pattern == "fan-in" else WITHDRAWAL)
+
+
+def is_fan(different: pl.Expr, lacking: pl.Expr, pattern: Fan) -> tuple[pl.Expr, pl.Expr]:
+    """Tell where so many counterparties are the pattern, and where they are if those that are not known differ."""
+    is_found = different >= pattern.at_least
+    return is_found, ~is_found & (different + lacking >= pattern.at_least)
 
 
 _FIRST, _BEFORE = "first", "before"

@@ -11,12 +11,13 @@ Integers = npt.NDArray[np.int64]
 
 _READ = "Array(int64,1,'C',True)"
 SIGNATURES = {
-    "busiest": f"void({_READ}, {_READ}, {_READ}, int64, int64, int64, int64[::1], int64[::1], int64[::1], int64[::1])",
+    "busiest": f"void({_READ}, {_READ}, {_READ}, int64, int64, int64, "
+    "int64[::1], int64[::1], int64[::1], int64[::1], int64[::1])",
     "pass_on": f"void({_READ}, {_READ}, {_READ}, {_READ}, {_READ}, int64[::1], int64[::1])",
 }
 
 
-def busiest(
+def busiest(  # noqa: C901 (one loop, as it is compiled)
     offsets: Integers,
     time: Integers,
     counterparty: Integers,
@@ -27,31 +28,39 @@ def busiest(
     most: Integers,
     latest: Integers,
     begun: Integers,
+    lacking: Integers,
 ) -> None:
     """Find the largest count above *more_than* in any (t - span, t] that has *least* counterparties, and the last t.
 
     It is enough to look where t is a transaction's time: any other such window holds what the one at its last
     transaction holds, or less; so does one that has only the first of several at one time. *counterparty* is a number,
     -1 where unknown; *counters*, all 0 before and after, has a place for each. *most* stays 0 where there is none.
-    *begun* is when the first transaction was of the last such window with the largest count.
+    *begun* is when the first transaction was of the last such window with the largest count. Where there is none, but
+    one may have *least* counterparties, as some are unknown, *lacking* is how many are in the last such window, and
+    *begun* when its first transaction was.
     """
     for row in range(len(offsets) - 1):
-        begin, end, different = offsets[row], offsets[row + 1], 0
+        begin, end, different, unknown = offsets[row], offsets[row + 1], 0, 0
         for at in range(begin, end):
             who = counterparty[at]
             if who >= 0:
                 different += 1 if counters[who] == 0 else 0
                 counters[who] += 1
+            unknown += 1 if who < 0 else 0
             while time[begin] <= time[at] - span:
                 who = counterparty[begin]
                 if who >= 0:
                     counters[who] -= 1
                     different -= 1 if counters[who] == 0 else 0
+                unknown -= 1 if who < 0 else 0
                 begin += 1
-            if at + 1 - begin > more_than and different >= least:
-                if at + 1 - begin >= most[row]:
-                    most[row], begun[row] = at + 1 - begin, time[begin]
-                latest[row] = time[at]
+            count = at + 1 - begin
+            if count > more_than and different >= least:
+                if count >= most[row]:
+                    most[row], begun[row] = count, time[begin]
+                latest[row], lacking[row] = time[at], 0
+            elif count > more_than and most[row] == 0 and different + unknown >= least:
+                lacking[row], begun[row] = unknown, time[begin]
         for at in range(begin, end):
             if counterparty[at] >= 0:
                 counters[counterparty[at]] -= 1

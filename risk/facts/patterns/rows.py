@@ -12,8 +12,9 @@ from fivefold.risk.language.quantities import Duration
 
 Integers = npt.NDArray[np.int64]
 
-ROW, NUMBER, LATEST = "row", "number", "latest"
-"""Columns of what a pattern finds: which row of the entities, how much, and the moment of the latest fact of it."""
+ROW, NUMBER, LATEST, LACKING = "row", "number", "latest", "lacking"
+"""Columns of what a pattern finds: which row of the entities, how much, and the moment of the latest fact of it; and of
+how many transactions the counterparty is not known, where the pattern may be for that reason alone."""
 
 TIME, BEGIN, AMOUNT, DIRECTION, COUNTERPARTY, WORD = "time", "begin", "amount", "direction", "counterparty", "word"
 """Columns of linked transactions: when, the start of the window, how much, and the fields that a pattern asks for."""
@@ -65,23 +66,32 @@ def linked(
     return inside.select(ROW, TIME, BEGIN, *fields)
 
 
-def by_row(entities: pl.DataFrame, hits: pl.LazyFrame, where_known: pl.Expr | None = None) -> pl.DataFrame:
+def by_row(
+    entities: pl.DataFrame, hits: pl.LazyFrame, where_known: pl.Expr | None = None, *, lacks: bool = False
+) -> pl.DataFrame:
     """Give every row of *entities* its number and latest moment: 0 and null where nothing was found.
 
     Args:
         entities: in the order of the answer.
         hits: ROW, NUMBER and LATEST of the rows where the pattern is.
         where_known: of *entities*; where it is not true both are null.
+        lacks: the hits have LACKING too, above 0 where both are null; the answer has it then.
     """
+    own = [LACKING] if lacks else []
+    number = pl.col(NUMBER).cast(pl.Float64)
+    settled = (
+        pl.when(pl.col(LACKING) > 0).then(None).otherwise(number.fill_null(0.0)) if lacks else number.fill_null(0.0)
+    )
     is_known = pl.lit(value=True) if where_known is None else where_known
     return (
         entities.lazy()
         .select(ENTITY, _PLACE, is_known.alias("known"))
-        .join(hits.select(ROW, NUMBER, LATEST), on=ROW, how="left", maintain_order="left")
+        .join(hits.select(ROW, NUMBER, LATEST, *own), on=ROW, how="left", maintain_order="left")
         .select(
             ENTITY,
-            pl.when("known").then(pl.col(NUMBER).cast(pl.Float64).fill_null(0.0)).alias(NUMBER),
+            pl.when("known").then(settled).alias(NUMBER),
             pl.when("known").then(pl.col(LATEST).cast(pl.Int64)).alias(LATEST),
+            *(pl.when(pl.col(name) > 0).then(pl.col(name).cast(pl.Int64)) for name in own),
         )
         .collect()
     )

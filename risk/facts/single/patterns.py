@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import isfinite
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -28,13 +28,26 @@ from fivefold.risk.language.patterns import (
     VolumeDeviation,
 )
 
-PatternResult = tuple[float | None, int | None]
-"""The number of a pattern, 0 where it was not found and None where it is unknown; and its latest moment."""
+
+class PatternResult(NamedTuple):
+    """What was found of a pattern.
+
+    Attributes:
+        number: 0 where it was not found, None where it is unknown.
+        latest: the moment of the latest transaction that belongs to it.
+        lacking: of how many transactions the counterparty is not known, where it is unknown for that.
+    """
+
+    number: float | None = 0.0
+    latest: int | None = None
+    lacking: int | None = None
+
 
 PlainPattern = Callable[[SingleFacts, Row], PatternResult]
 """Looks for a pattern in an entity's facts and the values of its fields."""
 
-NOT_FOUND: PatternResult = (0.0, None)
+NOT_FOUND: Final = PatternResult()
+NOTHING_DECLARED: Final = PatternResult(None)
 _MOST = (1 << 63) - 1
 
 
@@ -84,29 +97,33 @@ def _structuring(pattern: Structuring, units: int) -> PlainPattern:
     def find(facts: SingleFacts, _: Row) -> PatternResult:
         rows = chosen(facts)
         number = number_of(len(rows), sum(row[AMOUNT] for row in rows))
-        return (number, rows[-1][TIME]) if number else NOT_FOUND
+        return PatternResult(number, rows[-1][TIME]) if number else NOT_FOUND
 
     return find
 
 
-def busiest(pattern: Velocity) -> Callable[[SingleFacts], tuple[int, int, int]]:
-    """Find the largest count in 24 hours, 0 for none; when the last such 24 hours ended, and when they began."""
+def busiest(pattern: Velocity) -> Callable[[SingleFacts], tuple[int, int, int, int]]:
+    """Find the largest count in 24 hours, 0 for none; when the last such 24 hours ended, and when they began.
+
+    Beside it is of how many transactions the counterparty is not known where the pattern may be for that alone.
+    """
     limits = (DAY_US, pattern.more_than, pattern.counterparties)
 
-    def find(facts: SingleFacts) -> tuple[int, int, int]:
+    def find(facts: SingleFacts) -> tuple[int, int, int, int]:
         rows = _settled(facts, pattern.over.moment_before(facts.as_of))
         if len(rows) <= pattern.more_than:
-            return 0, 0, 0
+            return 0, 0, 0, 0
         numbers: dict[Any, int] = {}
         who = [
             -1 if name is None else numbers.setdefault(name, len(numbers))
             for name in (row[pattern.counterparty] for row in rows)
         ]
         offsets = np.array([0, len(rows)], np.int64)
-        counters, most, latest, begun = (np.zeros(size, np.int64) for size in (max(len(numbers), 1), 1, 1, 1))
+        counters, *found = (np.zeros(size, np.int64) for size in (max(len(numbers), 1), 1, 1, 1, 1))
         columns = (_read_only([row[TIME] for row in rows]), _read_only(who))
-        compile_loops(loops).busiest(offsets, *columns, *limits, counters, most, latest, begun)
-        return int(most[0]), int(latest[0]), int(begun[0])
+        compile_loops(loops).busiest(offsets, *columns, *limits, counters, *found)
+        most, latest, begun, lacking = (int(each[0]) for each in found)
+        return most, latest, begun, lacking
 
     return find
 
@@ -115,8 +132,10 @@ def _velocity(pattern: Velocity, _units: int) -> PlainPattern:
     look = busiest(pattern)
 
     def find(facts: SingleFacts, _: Row) -> PatternResult:
-        most, latest, _begun = look(facts)
-        return (float(most), latest) if most > 0 else NOT_FOUND
+        most, latest, _begun, lacking = look(facts)
+        if lacking > 0:
+            return PatternResult(None, lacking=lacking)
+        return PatternResult(float(most), latest) if most > 0 else NOT_FOUND
 
     return find
 
@@ -169,7 +188,7 @@ def _pass_through(pattern: PassThrough, units: int) -> PlainPattern:
 
     def find(facts: SingleFacts, _entity: Row) -> PatternResult:
         followed = [each.latest for each in lay_out(facts) if 0 < each.needed <= each.passed]
-        return (float(len(followed)), max(followed)) if len(followed) >= pattern.at_least else NOT_FOUND
+        return PatternResult(float(len(followed)), max(followed)) if len(followed) >= pattern.at_least else NOT_FOUND
 
     return find
 
@@ -203,10 +222,10 @@ def _volume_deviation(pattern: VolumeDeviation, units: int) -> PlainPattern:
     def find(facts: SingleFacts, entity: Row) -> PatternResult:
         declared = declared_by(entity)
         if declared is None:
-            return None, None
+            return NOTHING_DECLARED
         rows = chosen(facts)
         number = number_of(sum(row[AMOUNT] for row in rows), declared)
-        return (number, rows[-1][TIME]) if rows and number else NOT_FOUND
+        return PatternResult(number, rows[-1][TIME]) if rows and number else NOT_FOUND
 
     return find
 
@@ -244,12 +263,12 @@ def _purpose_deviation(pattern: PurposeDeviation, _units: int) -> PlainPattern:
     def find(facts: SingleFacts, entity: Row) -> PatternResult:
         words = words_of(entity)
         if not words:
-            return None, None
+            return NOTHING_DECLARED
         rows = chosen(facts)
         others = [row for row in rows if row[pattern.transaction_field] not in words]
         outside, whole = (sum(row[AMOUNT] for row in some) for some in (others, rows))
         number = number_of(outside, whole)
-        return (number, others[-1][TIME]) if others and number else NOT_FOUND
+        return PatternResult(number, others[-1][TIME]) if others and number else NOT_FOUND
 
     return find
 
@@ -273,19 +292,24 @@ def _dormancy(pattern: DormantThenActive, _units: int) -> PlainPattern:
         if not active or before == 0:
             return NOT_FOUND
         number = number_of(len(active), active[0][TIME], rows[before - 1][TIME])
-        return (number, active[-1][TIME]) if number else NOT_FOUND
+        return PatternResult(number, active[-1][TIME]) if number else NOT_FOUND
 
     return find
 
 
 def fanned(pattern: Fan) -> Chosen:
-    """Choose the transactions that the pattern counts."""
+    """Choose the transactions that the pattern looks at."""
     way = DEPOSIT if pattern.pattern == "fan-in" else WITHDRAWAL
     return lambda facts: [
-        row
-        for row in _settled(facts, pattern.over.moment_before(facts.as_of))
-        if row[DIRECTION] == way and row[pattern.counterparty] is not None
+        row for row in _settled(facts, pattern.over.moment_before(facts.as_of)) if row[DIRECTION] == way
     ]
+
+
+def fan_number(pattern: Fan, different: int, lacking: int) -> float | None:
+    """Give the number of so many different counterparties, beside transactions of which it is not known."""
+    if different >= pattern.at_least:
+        return float(different)
+    return None if different + lacking >= pattern.at_least else 0.0
 
 
 def _fan(pattern: Fan, _units: int) -> PlainPattern:
@@ -293,8 +317,12 @@ def _fan(pattern: Fan, _units: int) -> PlainPattern:
 
     def find(facts: SingleFacts, _: Row) -> PatternResult:
         rows = chosen(facts)
-        count = len({row[pattern.counterparty] for row in rows})
-        return (float(count), rows[-1][TIME]) if count >= pattern.at_least else NOT_FOUND
+        known = [row for row in rows if row[pattern.counterparty] is not None]
+        different, lacking = len({row[pattern.counterparty] for row in known}), len(rows) - len(known)
+        number = fan_number(pattern, different, lacking)
+        if number is None:
+            return PatternResult(None, lacking=lacking)
+        return PatternResult(number, known[-1][TIME]) if number else NOT_FOUND
 
     return find
 

@@ -25,7 +25,7 @@ from fivefold.risk.compiler.value_types import DTYPES, SOURCES, Vocabulary, colu
 from fivefold.risk.facts.inputs import LEVEL_TYPES, Needs, own_fields, part_of, parts_of
 from fivefold.risk.facts.linked import LinkedFacts
 from fivefold.risk.facts.peers.columns import plain_peers, reference_in
-from fivefold.risk.facts.portfolio import AS_OF, ENTITY, INTERVAL_ENDS, error_of, path_of, signal_of
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, INTERVAL_ENDS, error_of, lacking_of, path_of, signal_of
 from fivefold.risk.facts.single.aggregates import plain_aggregate
 from fivefold.risk.facts.single.context import EntityContext, InputPlan, Step
 from fivefold.risk.facts.single.patterns import plain_pattern
@@ -143,7 +143,8 @@ class _Planner:
         is_counted = hasattr(each, "pattern") or (key in self._signals and not isinstance(each, FieldInput))
         if isinstance(each, Linked):
             columns[path_of(key)] = pl.String
-        return columns | ({signal_of(key): pl.Int64} if is_counted else {})
+        columns |= {signal_of(key): pl.Int64} if is_counted else {}
+        return columns | ({lacking_of(key): pl.Int64} if hasattr(each, "counterparty") else {})
 
 
 def _aggregate(window: Window, source: str, planner: _Planner) -> Step:
@@ -160,8 +161,9 @@ def _pattern(pattern: Any, planner: _Planner) -> Step:
     key, find = input_key(pattern), plain_pattern(pattern, minor_units(planner.base))
 
     def step(context: EntityContext) -> Any:
-        value, context.values[signal_of(key)] = find(context.facts("transactions"), context.values)
-        return value
+        found = find(context.facts("transactions"), context.values)
+        context.values[signal_of(key)], context.values[lacking_of(key)] = found.latest, found.lacking
+        return found.number
 
     return step
 

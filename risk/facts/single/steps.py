@@ -184,6 +184,11 @@ def _where_found(steps: StepsOf) -> StepsOf:
     return lambda facts, values, now: steps(facts, values, now) if now is not None and now > 0 else []
 
 
+def _where_there(steps: StepsOf) -> StepsOf:
+    """Leave out what is known not to be there: without a transaction more it stays so."""
+    return lambda facts, values, now: steps(facts, values, now) if now != 0 else []
+
+
 def _sums(judge: Callable[[int, int], float], outside: Callable[[Row], bool] | None = None) -> Running:
     """Run a count, or a sum of what is *outside*, beside the sum of all; and judge the two."""
 
@@ -208,8 +213,20 @@ def _structuring(pattern: Structuring, units: int) -> StepsOf:
 
 def _fan(pattern: Fan, _units: int) -> StepsOf:
     chosen = patterns.fanned(pattern)
-    running = _different(pattern.counterparty, lambda count: float(count) if count >= pattern.at_least else 0.0)
-    return _where_found(lambda facts, _values, _now: stepwise(chosen(facts), pattern.over, facts.as_of, running))
+
+    def running() -> tuple[Callable[[Row], None], Callable[[], Any]]:
+        different, lacking = set[Any](), 0
+
+        def add(row: Row) -> None:
+            nonlocal lacking
+            if row[pattern.counterparty] is None:
+                lacking += 1
+            else:
+                different.add(row[pattern.counterparty])
+
+        return add, lambda: patterns.fan_number(pattern, len(different), lacking)
+
+    return _where_there(lambda facts, _values, _now: stepwise(chosen(facts), pattern.over, facts.as_of, running))
 
 
 def _volume(pattern: VolumeDeviation, units: int) -> StepsOf:
@@ -252,14 +269,14 @@ def _dormancy(pattern: DormantThenActive, _units: int) -> StepsOf:
 
 
 def _velocity(pattern: Velocity, _units: int) -> StepsOf:
-    """Until the last of the busiest 24 hours loses a transaction, the largest count stays what it is."""
+    """Until the last of the busiest 24 hours loses a transaction, the count stays what it is, or unknown."""
     look = patterns.busiest(pattern)
 
     def steps(facts: SingleFacts, _values: Row, _now: Any) -> Steps:
-        most, _latest, begun = look(facts)
-        return [(leaves_at(begun, pattern.over, facts.as_of), None)] if most > 0 else []
+        most, _latest, begun, lacking = look(facts)
+        return [(leaves_at(begun, pattern.over, facts.as_of), None)] if most > 0 or lacking > 0 else []
 
-    return _where_found(steps)
+    return _where_there(steps)
 
 
 def _pass_through(pattern: PassThrough, units: int) -> StepsOf:

@@ -70,7 +70,11 @@ def test_lint_notes_that_an_unknown_kind_fails_which_is_meant() -> None:
     assert [note.problem for note in notes[WEIGHTED]] == [
         "has no choice without a condition: an entity for which none holds fails, visibly"
     ]
-    assert notes[RETAIL] == notes[SESSION] == []
+    less = {name: [note.where for note in notes[name] if "has no on_unknown" in note.problem] for name in notes}
+    assert less.pop(RETAIL) == ["rule cash-in-share", "rule purpose-deviation"]
+    assert less.pop(SESSION) == ["rule attempts", "rule hidden-place", "rule disposable-email"]
+    assert not any(less.values())
+    assert [len(notes[name]) for name in (RETAIL, SESSION)] == [2, 3]
 
 
 def test_only_the_fastest_customers_are_shown_here_and_not_in_an_example() -> None:
@@ -208,11 +212,12 @@ def test_whoever_gets_the_column_of_high_risk_has_a_floor() -> None:
     assert len(choice.when.any) == 4
 
 
-def busy(count: int) -> str:
-    """An example with so many transactions in one day, across five counterparties."""
+def busy(count: int, *, known: bool = True) -> str:
+    """An example with so many transactions in one day, across five counterparties; or it is not *known* across whom."""
     begin = datetime(2026, 11, 2, tzinfo=UTC)
     rows = ",\n".join(
-        f'{{time: "{(begin + timedelta(minutes=10 * number)).isoformat()}", amount: 1, counterparty_id: c{number % 5}}}'
+        f'{{time: "{(begin + timedelta(minutes=10 * number)).isoformat()}", amount: 1'
+        f"{f', counterparty_id: c{number % 5}' if known else ''}}}"
         for number in range(count)
     )
     return f"""
@@ -229,11 +234,21 @@ def busy(count: int) -> str:
     [(10, "otherwise", "8"), (11, 3, "18"), (25, 3, "18"), (26, 2, "30"), (50, 2, "30"), (51, 1, "46")],
 )
 def test_more_than_fifty_transactions_a_day_is_the_highest_velocity(count: int, case: Any, total: str) -> None:
-    head = bundled_text(WEIGHTED).split("\nexamples:\n")[0]
-    made = analyse_text(f"{head}\nexamples:{busy(count)}")
-    found = examples.run_examples(made, bundled_lists(), TODAY).results[0].explanation
+    found = explained(busy(count))
     assert {outcome.rule: outcome.case for outcome in found.rules}["velocity"] == case
     assert found.total == Decimal(total)
+
+
+def explained(example: str) -> Any:
+    head = bundled_text(WEIGHTED).split("\nexamples:\n")[0]
+    made = analyse_text(f"{head}\nexamples:{example}")
+    return examples.run_examples(made, bundled_lists(), TODAY).results[0].explanation
+
+
+@pytest.mark.parametrize(("count", "case", "seen"), [(10, "otherwise", "0"), (51, "unknown", "unknown, as 51 {}")])
+def test_a_burst_of_counterparties_that_are_not_known_is_no_good_news(count: int, case: str, seen: str) -> None:
+    found = {outcome.rule: outcome for outcome in explained(busy(count, known=False)).rules}["velocity"]
+    assert (found.case, found.seen) == (case, f"velocity is {seen.format('transactions lack counterparty id')}")
 
 
 @pytest.mark.parametrize(

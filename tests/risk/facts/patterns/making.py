@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from fivefold.domain.clock import DAY_US, to_microseconds
 from fivefold.risk.facts.patterns import find
-from fivefold.risk.facts.portfolio import signal_of
+from fivefold.risk.facts.portfolio import lacking_of, signal_of
 from fivefold.risk.facts.single.facts import in_order
 from fivefold.risk.facts.single.patterns import plain_pattern
 from fivefold.risk.language.expressions import FieldInput, input_key
@@ -81,14 +81,16 @@ def answers(entities: pl.DataFrame, facts: Sequence[Fact], written: Mapping[str,
     pattern = pattern_of(written)
     found = find(entities, prepared(facts), pattern, UNITS)
     key = input_key(pattern)
-    assert found.schema == {"entity_id": pl.String, key: pl.Float64, signal_of(key): pl.Int64}
+    lacks = {lacking_of(key): pl.Int64} if hasattr(pattern, "counterparty") else {}
+    assert found.schema == {"entity_id": pl.String, key: pl.Float64, signal_of(key): pl.Int64, **lacks}
     assert found["entity_id"].to_list() == entities["entity_id"].to_list()
     rows: list[Answer] = found.select(key, signal_of(key)).rows()
     if all(made["amount"] is not None for made in facts):  # what cannot be read is for columns to say
         plain = plain_pattern(pattern, UNITS)
-        for row, one in zip(entities.iter_rows(named=True), rows, strict=True):
+        lacking = found[lacking_of(key)].to_list() if lacks else [None] * len(rows)
+        for row, one in zip(entities.iter_rows(named=True), zip(rows, lacking, strict=True), strict=True):
             mine = [made for made in facts if made["entity"] == row["entity_id"]]
-            assert plain(in_order(mine, row["as_of"]), row) == one
+            assert plain(in_order(mine, row["as_of"]), row) == (*one[0], one[1])
     return rows
 
 

@@ -47,7 +47,6 @@ def test_money_to_five_is_a_fan_out() -> None:
     "changed",
     [
         {"counterparty_id": "c0"},
-        {"counterparty_id": None},
         {"direction": "withdrawal"},
         {"direction": None},
         {"state": "failed"},
@@ -59,6 +58,13 @@ def test_money_to_five_is_a_fan_out() -> None:
 )
 def test_a_near_miss_is_not(changed: dict[str, Any]) -> None:
     assert answer(planted(**changed), IN) == NOTHING
+
+
+def test_a_payer_who_is_not_known_may_be_another_one() -> None:
+    unknown = planted(counterparty_id=None)
+    assert answer(unknown, IN) == (None, None)
+    assert answer(unknown, {**IN, "at_least": 4})[0] == 4.0
+    assert answer(unknown, {**IN, "at_least": 6}) == NOTHING
 
 
 @pytest.mark.parametrize("time", [NOW, NOW - 7 * DAY_US + 1])
@@ -75,7 +81,7 @@ def test_the_window_is_a_day_where_none_is_written() -> None:
 
 def test_another_field_may_name_the_counterparty() -> None:
     named = [{**made, "purpose": made["counterparty_id"], "counterparty_id": None} for made in planted()]
-    assert answer(named, IN) == NOTHING
+    assert answer(named, IN) == (None, None), "who paid is not known"
     assert answer(named, {**IN, "counterparty": "purpose"})[0] == 5.0
 
 
@@ -87,8 +93,11 @@ def test_among_ordinary_customers_the_planted_one_stands_out() -> None:
 
 def reference(facts: list[Fact], entity: str, as_of: int, way: str, at_least: int) -> Answer:
     seen = facts_of(facts, entity, as_of, as_of - 4 * DAY_US)
-    fan = [made for made in seen if made["direction"] == way and made["counterparty_id"] is not None]
+    of_way = [made for made in seen if made["direction"] == way]
+    fan = [made for made in of_way if made["counterparty_id"] is not None]
     different = {made["counterparty_id"] for made in fan}
+    if len(different) < at_least <= len(different) + len(of_way) - len(fan):
+        return None, None
     return (float(len(different)), fan[-1]["time"]) if len(different) >= at_least else NOTHING
 
 

@@ -25,10 +25,24 @@ def arrays(groups: list[list[tuple[int, int, int]]]) -> tuple[np.ndarray, ...]:
 @pytest.mark.parametrize("module", [loops, compile_loops(loops)], ids=["interpreted", "compiled"])
 def test_the_busiest_span(module: object) -> None:
     offsets, time, who, _ = arrays([[(0, 0, 0), (5, 1, 0), (9, 0, 0), (10, 2, 0)], [(0, 2, 0), (1, 2, 0)]])
-    held, most, latest, begun = (np.zeros(size, np.int64) for size in (3, 2, 2, 2))
-    module.busiest(offsets, time, who, 10, 2, 2, held, most, latest, begun)  # type: ignore[attr-defined]  # a module of two kinds
+    held, most, latest, begun, lacking = (np.zeros(size, np.int64) for size in (3, 2, 2, 2, 2))
+    module.busiest(offsets, time, who, 10, 2, 2, held, most, latest, begun, lacking)  # type: ignore[attr-defined]  # a module of two kinds
     assert (most.tolist(), latest.tolist(), begun.tolist()) == ([3, 0], [10, 0], [5, 0])
-    assert held.tolist() == [0, 0, 0]
+    assert (held.tolist(), lacking.tolist()) == ([0, 0, 0], [0, 0])
+
+
+@pytest.mark.parametrize("module", [loops, compile_loops(loops)], ids=["interpreted", "compiled"])
+def test_a_span_whose_counterparties_are_not_known_lacks_them_where_they_would_be_enough(module: object) -> None:
+    groups = [
+        [(0, 0, 0), (1, -1, 0), (2, 0, 0)],
+        [(0, 0, 0), (1, 0, 0), (2, 0, 0)],
+        [(0, -1, 0), (1, -1, 0), (2, -1, 0), (30, 0, 0), (31, 1, 0), (32, 1, 0)],
+        [(0, -1, 0), (1, -1, 0), (2, -1, 0), (3, -1, 0)],
+    ]
+    offsets, time, who, _ = arrays(groups)
+    held, most, latest, begun, lacking = (np.zeros(size, np.int64) for size in (2, 4, 4, 4, 4))
+    module.busiest(offsets, time, who, 10, 2, 2, held, most, latest, begun, lacking)  # type: ignore[attr-defined]  # as above
+    assert (most.tolist(), lacking.tolist()) == ([0, 0, 3, 0], [1, 0, 0, 4])
 
 
 @pytest.mark.parametrize("module", [loops, compile_loops(loops)], ids=["interpreted", "compiled"])
@@ -46,7 +60,7 @@ def test_busiest_is_the_same_compiled(
     offsets, time, who, _ = arrays(groups)
     seen = []
     for module in (loops, compile_loops(loops)):
-        out = [np.zeros(size, np.int64) for size in (4, *[len(groups)] * 3)]
+        out = [np.zeros(size, np.int64) for size in (4, *[len(groups)] * 4)]
         module.busiest(offsets, time, who, span, more_than, least, *out)
         seen.append([column.tolist() for column in out])
     assert seen[0] == seen[1]

@@ -24,6 +24,7 @@ from tests.risk.facts.patterns.noise import found_among
 
 WRITTEN = {"pattern": "velocity", "more_than": 50, "counterparties": 10, "over": "30 days"}
 START = NOW - 10 * DAY_US
+UNKNOWN: Answer = (None, None)
 
 
 def planted(count: int = 51, across: int = 10, **changed: Any) -> list[Fact]:
@@ -71,8 +72,16 @@ def test_a_microsecond_less_than_a_day_is_within_it() -> None:
 def test_an_unknown_counterparty_is_a_transaction_and_no_counterparty() -> None:
     ten = planted(51, across=10)
     unknown = [{**made, "counterparty_id": None} if made["counterparty_id"] == "c3" else made for made in ten]
-    assert answer(unknown, WRITTEN) == NOTHING
     assert answer(unknown, {**WRITTEN, "counterparties": 9})[0] == 51.0
+    assert answer(unknown, WRITTEN) == UNKNOWN, "five of them may be the tenth"
+    assert answer(unknown, {**WRITTEN, "counterparties": 15}) == NOTHING, "five unknown ones make fourteen at the most"
+
+
+@pytest.mark.parametrize("count", [50, 51])
+def test_a_burst_whose_counterparties_are_not_known_is_unknown(count: int) -> None:
+    unknown = [{**made, "counterparty_id": None} for made in planted(count)]
+    assert answer(unknown, WRITTEN) == (UNKNOWN if count > 50 else NOTHING)
+    assert answer([*unknown, *planted(60)], WRITTEN)[0] == 60.0 + count, "what is known is found"
 
 
 def test_a_busier_day_of_few_counterparties_is_not_counted() -> None:
@@ -92,13 +101,15 @@ def test_among_ordinary_customers_the_planted_one_stands_out() -> None:
 
 def reference(facts: list[Fact], entity: str, as_of: int, *, more_than: int, least: int) -> Answer:
     seen = facts_of(facts, entity, as_of, as_of - 5 * DAY_US)
-    best = NOTHING
+    best, may_be = NOTHING, False
     for end in (made["time"] for made in seen):
         day = [made for made in seen if end - DAY_US < made["time"] <= end]
         different = {made["counterparty_id"] for made in day} - {None}
         if len(day) > more_than and len(different) >= least:
             best = (max(best[0] or 0.0, float(len(day))), end)
-    return best
+        lacking = sum(made["counterparty_id"] is None for made in day)
+        may_be |= len(day) > more_than and len(different) + lacking >= least
+    return UNKNOWN if may_be and best == NOTHING else best
 
 
 @given(facts_in(st.sampled_from([5, -5])), rows_of_people, st.integers(1, 4), st.integers(1, 4))
