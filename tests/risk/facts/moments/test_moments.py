@@ -321,7 +321,7 @@ PAID = [fact(1), fact(2, 2.0), fact(4, 3.0), fact(9, 10.0)]
         ({"days_since": "transactions", "over": "30 days"}, 100, 30 - 1),
         ({"ratio": [{"sum": "amount", "over": "30 days"}, {"count": "transactions", "over": "10 days"}]}, 5, 10 - 9),
         ({"ratio": [{"days_since": "transactions"}, {"count": "transactions"}]}, 5, 20 - 1),
-        ({"pattern": "fan-in", "at_least": 1, "over": "30 days"}, 1, None),
+        ({"pattern": "fan-in", "at_least": 1, "over": "30 days"}, 1, 30 - 1),
         ({"pattern": "structuring", "threshold": 4, "margin": "50%", "at_least": 2, "over": "30 days"}, 1, 30 - 4),
         ({"pattern": "dormant-then-active", "dormant": "4 days", "active": "6 days", "at_least": 2}, 1, 6 - 4),
         ({"count": "transactions"}, 3, None),
