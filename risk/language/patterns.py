@@ -78,7 +78,7 @@ class Velocity(LanguageModel):
 
     Its number is the largest count in any 24 hours (t − 24 h, t] of the window that has so many counterparties,
     where that is above `more_than`, otherwise 0. A transaction whose counterparty is unknown counts as a transaction
-    and adds no counterparty; where there is no such window, and one might be if each were another one, it is unknown.
+    and adds no counterparty; without such a window, where one might be if each were another one, it is unknown.
     """
 
     pattern: Literal["velocity"]

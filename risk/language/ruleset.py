@@ -138,7 +138,7 @@ class Case(Outcome):
 
 def _some_cooldown(value: Any) -> Any:
     if isinstance(value, str) and value.split()[:1] in (["0"], ["-0"]):
-        raise ValueError(f"{quoted_value(value)} is no cooldown; leave the word out where there is to be none")
+        raise ValueError(f"{quoted_value(value)} is not a cooldown; leave the word out for none")
     return value
 
 

@@ -114,11 +114,11 @@ def make_reference(
 def median_cautions(ruleset: AnalysedRuleset, reference: Reference) -> tuple[str, ...]:
     """Say of which groups a number is unknown for everyone, as it is compared with a median that is not above 0."""
     inputs = [each for each in ruleset.peer_inputs if isinstance(each, TimesPeerMedian)]
-    asked = {canonical_form(each): each.times_peer_median for each in inputs}
+    peers_by_form = {canonical_form(each): each.times_peer_median for each in inputs}
     return tuple(
         f"{input_words(peers.of)} over the peers' median is unknown for everyone{_whose(peers, group)}: the median is "
         "not above 0"
-        for peers in asked.values()
+        for peers in peers_by_form.values()
         for group in reference.without_median(peers)
     )
 

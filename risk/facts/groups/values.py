@@ -144,11 +144,11 @@ class GroupReader:
         values: list[Fraction | bool | None] = []
         paths = []
         for one, there in zip(moments, neighbourhoods, strict=True):
-            value, named = _value(group, _answers(group, one, there, member, place))
+            value, names = _value(group, _answers(group, one, there, member, place))
             if there.unknown and value is not True:
                 value = None
             values.append(value)
-            paths.append(_path(there, value, named))
+            paths.append(_path(there, value, names))
         return {key: self._column(each, values), path_of(key): pl.Series(paths, dtype=pl.String)}
 
     def _member(self, group: LinkedGroup, rows: pl.DataFrame) -> "_Member":
@@ -291,7 +291,7 @@ def float_or_none(exact: Fraction) -> float | None:
         return None
 
 
-def _path(neighbourhood: Neighbourhood, value: Fraction | bool | None, named: Sequence[str]) -> str:
+def _path(neighbourhood: Neighbourhood, value: Fraction | bool | None, names: Sequence[str]) -> str:
     """Write whom a value was made of: how many, the first of them, what they share, and whom `_value` names.
 
     Only what the entity itself shares is named: what others share among them is theirs.
@@ -303,9 +303,9 @@ def _path(neighbourhood: Neighbourhood, value: Fraction | bool | None, named: Se
     }
     why = {"why": neighbourhood.unknown} | ({"not": [neighbourhood.whose]} if neighbourhood.whose else {})
     if value is True:
-        content |= {"met": named[:SHOWN], "mets": len(named)} | (why if neighbourhood.unknown else {})
+        content |= {"met": names[:SHOWN], "mets": len(names)} | (why if neighbourhood.unknown else {})
     elif neighbourhood.unknown:
         content = why
-    elif named:
-        content |= {"not": named[:SHOWN], "nots": len(named)}
+    elif names:
+        content |= {"not": names[:SHOWN], "nots": len(names)}
     return json.dumps(content, sort_keys=True, separators=(",", ":"))

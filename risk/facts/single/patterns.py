@@ -119,10 +119,10 @@ def busiest(pattern: Velocity) -> Callable[[SingleFacts], tuple[int, int, int, i
             for name in (row[pattern.counterparty] for row in rows)
         ]
         offsets = np.array([0, len(rows)], np.int64)
-        counters, *found = (np.zeros(size, np.int64) for size in (max(len(numbers), 1), 1, 1, 1, 1))
+        counters, *results = (np.zeros(size, np.int64) for size in (max(len(numbers), 1), 1, 1, 1, 1))
         columns = (_read_only([row[TIME] for row in rows]), _read_only(who))
-        compile_loops(loops).busiest(offsets, *columns, *limits, counters, *found)
-        most, latest, begun, lacking = (int(each[0]) for each in found)
+        compile_loops(loops).busiest(offsets, *columns, *limits, counters, *results)
+        most, latest, begun, lacking = (int(each[0]) for each in results)
         return most, latest, begun, lacking
 
     return find
@@ -317,12 +317,12 @@ def _fan(pattern: Fan, _units: int) -> PlainPattern:
 
     def find(facts: SingleFacts, _: Row) -> PatternResult:
         rows = chosen(facts)
-        known = [row for row in rows if row[pattern.counterparty] is not None]
-        different, lacking = len({row[pattern.counterparty] for row in known}), len(rows) - len(known)
+        known_rows = [row for row in rows if row[pattern.counterparty] is not None]
+        different, lacking = len({row[pattern.counterparty] for row in known_rows}), len(rows) - len(known_rows)
         number = fan_number(pattern, different, lacking)
         if number is None:
             return PatternResult(None, lacking=lacking)
-        return PatternResult(number, known[-1][TIME]) if number else NOT_FOUND
+        return PatternResult(number, known_rows[-1][TIME]) if number else NOT_FOUND
 
     return find
 

@@ -161,9 +161,9 @@ def _pattern(pattern: Any, planner: _Planner) -> Step:
     key, find = input_key(pattern), plain_pattern(pattern, minor_units(planner.base))
 
     def step(context: EntityContext) -> Any:
-        found = find(context.facts("transactions"), context.values)
-        context.values[signal_of(key)], context.values[lacking_of(key)] = found.latest, found.lacking
-        return found.number
+        result = find(context.facts("transactions"), context.values)
+        context.values[signal_of(key)], context.values[lacking_of(key)] = result.latest, result.lacking
+        return result.number
 
     return step
 

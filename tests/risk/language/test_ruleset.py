@@ -34,7 +34,7 @@ def test_levels_are_found_by_name_first_then_by_number() -> None:
 
 
 def test_no_cooldown_is_said_by_leaving_the_word_out() -> None:
-    with pytest.raises(ValidationError, match="'0 days' is no cooldown; leave the word out"):
+    with pytest.raises(ValidationError, match="'0 days' is not a cooldown; leave the word out"):
         small(cooldown="0 days")
     assert small().cooldown is None
 
