@@ -27,7 +27,7 @@ from fivefold.usecases.accounts.organisations import add_member
 from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.groups.versions import approve_group, propose_group
 from fivefold.usecases.levels.worker import run_batch
-from fivefold.usecases.rulesets.markings import advance_markings
+from fivefold.usecases.rulesets.activate import advance_markings
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 

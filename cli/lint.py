@@ -1,4 +1,4 @@
-"""How `fivefold rules lint` and `fivefold flows lint` write what they found: for people, as JSON, or as SARIF."""
+"""How commands write what they found in texts of rules and flows: faults, and changes that no example notices."""
 
 from enum import StrEnum
 from os.path import normpath
@@ -11,7 +11,9 @@ from fivefold.cli.terminal import echo
 from fivefold.domain.text import count_text
 
 if TYPE_CHECKING:
+    from fivefold.risk.governance.mutation.run import ChangeTried, Mutations
     from fivefold.risk.governance.reports.lint import LintReport
+
 
 FOUND = 1
 """Exit code where a document cannot be used, or is doubtful and that is asked for; a refused command ends with 2."""
@@ -37,7 +39,7 @@ LintFormatOption = Annotated[
 def write_findings(report: "LintReport", one: str, format_: LintFormat, *, strict: bool) -> None:
     """Write what was found; *one* is what a file is called. The command ends with 1 where that says so."""
     from fivefold.domain.provenance import release
-    from fivefold.risk.governance.reports.json_text import report_json
+    from fivefold.risk.governance.reports.lint import report_json
 
     if format_ is LintFormat.SARIF:
         typer.echo(report.sarif(release(), _address), nl=False)
@@ -72,3 +74,54 @@ def _show_findings(report: "LintReport", one: str) -> None:
     count_texts = [count_text(count, what) for count, what in counts if count or what != "note"]
     is_clean = not any(count for count, _ in counts)
     echo(f"{count_text(len(report.findings), one)}: {'nothing found' if is_clean else ', '.join(count_texts)}")
+
+
+LeastOption = Annotated[
+    float | None,
+    typer.Option(
+        "--least",
+        min=0,
+        max=100,
+        show_default="100",
+        help="Pass where so many percent of changes are noticed.",
+    ),
+]
+SecondsOption = Annotated[
+    float | None,
+    typer.Option("--seconds", min=1, show_default="300", help="Begin no further change after so long."),
+]
+MOST_SECONDS = 300
+ALL_PERCENT = 100
+
+
+def is_enough(tried: "Mutations", least: float | None) -> bool:
+    """Tell whether all changes were tried, and so many percent of those that can be noticed are."""
+    return not tried.counts["not tried"] and tried.noticed_percent >= (ALL_PERCENT if least is None else least)
+
+
+def show_changes(path: str, tried: "Mutations") -> None:
+    """Write the changes that no example notices, as editors read them, then those that none can, then the counts."""
+    from fivefold.risk.governance.mutation.run import MutantVerdict
+
+    unnoticed, no_effect = tried.of(MutantVerdict.UNNOTICED), tried.of(MutantVerdict.NO_EFFECT)
+    for change in unnoticed:
+        echo(f"{_place(path, change)}: no example notices")
+        if change.inputs:
+            echo(f"    an example that would: {change.inputs}")
+        if change.example is not None:
+            echo(f"    {change.example_text}")
+    for change in no_effect:
+        echo(f"{_place(path, change)}: no example can notice: {change.no_effect}")
+    left = tried.counts["not tried"]
+    echo(
+        f"{count_text(len(tried.changes), 'change')} by one step: {tried.counts['noticed']} noticed, "
+        f"{len(unnoticed)} not noticed, {len(no_effect)} that no example can notice"
+        + (f", {left} not tried for want of time" if left else "")
+    )
+    which = "those that were tried and" if left else "those that"
+    echo(f"Examples notice {tried.noticed_percent:.1f} % of {which} can be noticed")
+
+
+def _place(path: str, change: "ChangeTried") -> str:
+    at = f"{path}:{change.line}" if change.line else path
+    return f"{at}: {change.where}: {change.before} → {change.after}"

@@ -13,8 +13,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import fivefold
-from fivefold.cli.checked_settings import checked_settings
-from fivefold.cli.terminal import actor, console, open_current_database, require_module, show_table, warn
+from fivefold.cli.terminal import (
+    actor,
+    checked_settings,
+    console,
+    open_current_database,
+    require_module,
+    show_table,
+    warn,
+)
 from fivefold.domain.clock import day_text, now_microseconds
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import protect_folder

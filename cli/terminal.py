@@ -1,4 +1,4 @@
-"""Printing for commands: lines, tables, warnings; and the options that several commands share."""
+"""What commands share: lines, tables, warnings, options, and the settings and stores that they open."""
 
 import logging
 import os
@@ -17,7 +17,7 @@ from rich.text import Text
 from fivefold.charts.text.waterfall import ADDS, GUIDE, RULE, TAKES
 from fivefold.domain.clock import now_microseconds, parse_moment
 from fivefold.domain.provenance import account_name
-from fivefold.domain.settings import read_settings, require_model_name
+from fivefold.domain.settings import Settings, read_settings, require_model_name
 from fivefold.domain.text import visible, visible_line
 from fivefold.features.reading.text_files import ColumnMap, MappedFile, suffix_of
 from fivefold.training.config import DEFAULT_NAME
@@ -250,3 +250,17 @@ def print_absent_columns(model: "ValueModel") -> None:
     """Print the columns that the model was trained without, if there are any."""
     if model.absent:
         echo(f"This model was trained without {', '.join(model.absent)}, and scores every customer without.")
+
+
+def checked_settings() -> Settings:
+    """Read the settings; ConfigError for one that would fail later, in a worker that restarts forever, or mislead."""
+    from fivefold.store.accounts.plans import read_plans
+    from fivefold.usecases.flows.sources import read_sources
+    from fivefold.usecases.webhooks.signing import require_keys
+
+    settings = read_settings()
+    require_model_name(settings.model_name)
+    read_plans(settings.plans_file)
+    read_sources(settings.sources_file, settings.secrets)
+    require_keys(settings.webhook_keys)
+    return settings

@@ -7,8 +7,7 @@ import httpx
 from fivefold.client.connection import Connection
 from fivefold.client.parts.entities import Entities
 from fivefold.client.parts.flows import Flows
-from fivefold.client.parts.groups import Groups
-from fivefold.client.parts.levels import Levels, Values
+from fivefold.client.parts.levels import Groups, Levels, Values
 from fivefold.client.parts.scoring import Scoring
 from fivefold.client.parts.work import Decisions, Queue, Rulesets
 

@@ -12,28 +12,25 @@ from fivefold.console.flows import editor as flow_editor
 from fivefold.console.flows import overview as flows
 from fivefold.console.flows import replays as flow_replays
 from fivefold.console.flows import runs as flow_runs
-from fivefold.console.flows import shadow as flow_shadow
 from fivefold.console.flows import version as flow_version
 from fivefold.console.flows.tables import TABLES as FLOW_TABLES
 from fivefold.console.groups import groups
 from fivefold.console.levels import (
     assessment,
     customer,
-    export,
     migration,
     portfolio,
     search,
-    timeline,
     transactions,
     value_year,
     values,
 )
-from fivefold.console.models import realised, version, versions
+from fivefold.console.models import version, versions
 from fivefold.console.monitoring import operations, validation
 from fivefold.console.queue import many, records
 from fivefold.console.queue import page as queue
-from fivefold.console.recourse import challenges, statement, what_if
-from fivefold.console.rulesets import backtest, editor, overview, points, references
+from fivefold.console.recourse import challenges, statement
+from fivefold.console.rulesets import backtest, editor, overview, references
 from fivefold.console.rulesets import version as ruleset
 from fivefold.console.rulesets.tables import TABLES as RULESET_TABLES
 from fivefold.console.rulesets.tables import EditorTables
@@ -173,15 +170,15 @@ VIEWS: Final[tuple[View, ...]] = (
     ),
     View("POST", f"{_ENTITY}/tag", f"PUT {_OF}/tags/{{tag}}", customer.set_tag, customer.show_customer),
     View("POST", f"{_ENTITY}/end-tag", f"DELETE {_OF}/tags/{{tag}}", customer.end_tag, customer.show_customer),
-    View("POST", f"{_ENTITY}/export-json", f"GET {_OF}", export.export_json, customer.show_customer),
-    View("POST", f"{_ENTITY}/export-pdf", f"GET {_OF}", export.export_pdf, customer.show_customer),
+    View("POST", f"{_ENTITY}/export-json", f"GET {_OF}", customer.export_json, customer.show_customer),
+    View("POST", f"{_ENTITY}/export-pdf", f"GET {_OF}", customer.export_pdf, customer.show_customer),
     View("POST", f"{_ENTITY}/statement-json", _STATE, statement.statement_json, customer.show_customer),
     View("POST", f"{_ENTITY}/statement-pdf", _STATE, statement.statement_pdf, customer.show_customer),
     View("POST", f"{_ENTITY}/challenge", _CONTEST, challenges.open_challenge, customer.show_customer),
-    View("GET", f"{_ENTITY}/timeline", f"GET {_OF}/timeline", timeline.show_timeline),
+    View("GET", f"{_ENTITY}/timeline", f"GET {_OF}/timeline", customer.show_timeline),
     View("GET", f"{_ENTITY}/transactions", f"GET {_OF}/transactions/days", transactions.show_transactions),
     View("GET", f"{_ENTITY}/value", f"GET {_OF}", value_year.show_value_year),
-    View("GET", f"{_ENTITY}/what-if", f"GET {_OF}/what-if", what_if.show_what_if),
+    View("GET", f"{_ENTITY}/what-if", f"GET {_OF}/what-if", statement.show_what_if),
     View("GET", f"{_ENTITY}/history", f"GET {_OF}/history", assessment.show_history),
     View("GET", "/console/assessments/{assessment}", "GET /v1/assessments/{assessment}", assessment.show_assessment),
     View("GET", _CHALLENGE, f"GET {_CHALLENGE_OF}", challenges.show_challenge),
@@ -286,7 +283,7 @@ VIEWS: Final[tuple[View, ...]] = (
         versions.show_versions,
     ),
     View("GET", "/console/models/{version}", "GET /v1/models/{version}", version.show_version),
-    View("GET", "/console/models/{version}/realised", "GET /v1/models/{version}/realised", realised.show_realised),
+    View("GET", "/console/models/{version}/realised", "GET /v1/models/{version}/realised", version.show_realised),
     View(
         "POST", "/console/models/{version}/promote", "POST /v1/model-promotions", version.promote, version.show_version
     ),
@@ -316,8 +313,14 @@ VIEWS: Final[tuple[View, ...]] = (
         references.build_reference,
         overview.show_ruleset,
     ),
-    View("GET", f"{_RULESET}/points", f"GET {_RULESET_OF}/points", points.show_points),
-    View("POST", f"{_RULESET}/points/ask", f"POST {_RULESET_OF}/points", points.ask_for_points, points.show_points),
+    View("GET", f"{_RULESET}/points", f"GET {_RULESET_OF}/points", references.show_points),
+    View(
+        "POST",
+        f"{_RULESET}/points/ask",
+        f"POST {_RULESET_OF}/points",
+        references.ask_for_points,
+        references.show_points,
+    ),
     View("POST", f"{_RULESET}/switch", f"POST {_RULESET_OF}/switch", overview.switch, overview.show_ruleset),
     View("POST", f"{_RULESET}/roll-back", f"POST {_RULESET_OF}/rollback", overview.roll_back, overview.show_ruleset),
     View("GET", f"{_RULESET}/edit", f"GET {_RULESET_OF}/draft", editor.show_editor),
@@ -432,7 +435,7 @@ VIEWS: Final[tuple[View, ...]] = (
         groups.retire,
         groups.show_version,
     ),
-    View("GET", f"{_FLOW}/shadow", f"GET {_FLOW_OF}/versions", flow_shadow.show_shadow),
+    View("GET", f"{_FLOW}/shadow", f"GET {_FLOW_OF}/versions", flow_version.show_shadow),
     View("GET", flow_runs.RUNS, "GET /v1/flow-runs", flow_runs.show_runs),
     View("GET", _RUN, f"GET {_RUN_OF}", flow_runs.show_run),
     View("POST", f"{_RUN}/answer", f"POST {_RUN_OF}/answer", flow_runs.answer, flow_runs.show_run),

@@ -61,9 +61,9 @@ from fivefold.risk.compiler.conditions import Compiler
 from fivefold.risk.compiler.formulas import calculations_in_order
 from fivefold.risk.compiler.plain_conditions import NoPlainFormError, PlainCompiler, PlainTest
 from fivefold.risk.compiler.value_types import DTYPES, InputColumn, column_for
-from fivefold.risk.engine.outcome_codes import rule_column
 from fivefold.risk.engine.policy_program import PolicyProgram, compile_policy
 from fivefold.risk.engine.program import Program, compile_ruleset, compiled_once
+from fivefold.risk.engine.totals import rule_column
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import CalculationInput, input_key
 from fivefold.risk.language.policy import StepInput

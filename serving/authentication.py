@@ -1,10 +1,10 @@
-"""Authentication of scoring: a token is looked up and cached briefly; the charge at the end checks it again."""
+"""Tokens in this process: looked up and cached briefly, and counted; the charge at the end checks one again."""
 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from math import inf
+from math import ceil, inf
 from time import monotonic
 from typing import TypeVar
 
@@ -52,3 +52,32 @@ class Authenticator:
         if credential is None or expired or credential.role not in MAY_SCORE:
             raise ApiError(401, NO_CREDENTIALS)
         return credential
+
+
+TOO_OFTEN = "Too many requests in a minute for your plan"
+CHANGES_TOO_OFTEN = "Too many changes by tools in a minute for your plan"
+MOST_COUNTED = 100_000
+
+
+class RateLimiter:
+    """Counts requests by token in a token bucket: evenly spaced requests are never refused."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic, refusal: str = TOO_OFTEN) -> None:
+        """Begin with full buckets; *refusal* is what a refusal says."""
+        self._clock = clock
+        self._refusal = refusal
+        self._buckets: dict[int, tuple[float, float]] = {}
+        """By token: the requests left, and when they were counted."""
+
+    def require(self, token_id: int, per_minute: int | None) -> None:
+        """Count one request of a token; ApiError 429 if its minute is used up. None means no limit."""
+        if per_minute is None:
+            return
+        now = self._clock()
+        remaining, since = self._buckets.get(token_id, (float(per_minute), now))
+        remaining = min(float(per_minute), remaining + (now - since) * per_minute / 60)
+        if remaining < 1:
+            raise ApiError(429, self._refusal, headers={"Retry-After": str(ceil((1 - remaining) * 60 / per_minute))})
+        if len(self._buckets) >= MOST_COUNTED:
+            self._buckets.clear()
+        self._buckets[token_id] = (remaining - 1, now)

@@ -36,9 +36,9 @@ from fivefold.domain.errors import (
 )
 from fivefold.domain.settings import OpenIdSettings
 from fivefold.serving.access_log import NOT_ALLOWED, RECORD, SIGN_IN, WHO
+from fivefold.serving.authentication import RateLimiter
 from fivefold.serving.lanes import Lane
 from fivefold.serving.metrics.service import ROUTE
-from fivefold.serving.rate_limits import RateLimiter
 from fivefold.serving.request_reading import read_body
 from fivefold.serving.responses import ARRAY, ApiError
 from fivefold.serving.v1.dispatch import LANES, record_of

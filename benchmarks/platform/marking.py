@@ -140,7 +140,7 @@ def _put_list(engine: Engine, actor: Any) -> None:
 
 def _mark_the_others(engine: Engine) -> None:
     try:
-        from fivefold.usecases.rulesets.markings import advance_markings  # noqa: PLC0415 (as above)
+        from fivefold.usecases.rulesets.activate import advance_markings  # noqa: PLC0415 (as above)
     except ImportError:  # a checkout that marks everybody in the change
         return
     while advance_markings(engine):

@@ -14,10 +14,10 @@ from tqdm import tqdm
 
 from benchmarks.rules import aggregates, peers
 from benchmarks.rules.page import Timed, page
-from fivefold.risk.engine.outcome_codes import points_column, slot_column
 from fivefold.risk.engine.outcomes import assess_inputs
 from fivefold.risk.engine.program import TOTAL, Program
 from fivefold.risk.engine.single.rules import single_program
+from fivefold.risk.engine.totals import points_column, slot_column
 
 ENTITIES = 1_000_000
 ZEN_ENTITIES = 200

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from fivefold.cli.flows import documents, imports, run, tables
+from fivefold.cli.flows import documents, run
 from fivefold.cli.rules.options import with_options
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -14,14 +14,14 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "draw": documents.draw_flow,
     "mutate": documents.mutate_flow_file,
     "run": run.run_flow_on_files,
-    "import": imports.import_graph_file,
+    "import": documents.import_graph_file,
     "schema": documents.print_flow_schema,
 }
 """Every command in the order in which help lists it."""
 
 TABLE_COMMANDS: dict[str, Callable[..., None]] = {
-    "export": tables.export_flow_table,
-    "import": tables.import_flow_table,
+    "export": documents.export_flow_table,
+    "import": documents.import_flow_table,
 }
 """Those of decision tables, under a word of their own."""
 

@@ -1,4 +1,4 @@
-"""`fivefold flows lint`, `diff`, `test`, `mutate` and `schema`: flows by themselves, before anyone meets them."""
+"""`fivefold flows lint`, `diff`, `test`, `mutate`, `schema`, `table`, `import`: flows before anyone meets them."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -7,11 +7,23 @@ from typing import Annotated
 
 import typer
 
-from fivefold.cli.lint import FOUND, AllOption, LintFormat, LintFormatOption, StrictOption, write_findings
-from fivefold.cli.mutations import MOST_SECONDS, LeastOption, SecondsOption, is_enough, show_changes
-from fivefold.cli.rules.evidence import JsonOption, write_json
+from fivefold.cli.lint import (
+    FOUND,
+    MOST_SECONDS,
+    AllOption,
+    LeastOption,
+    LintFormat,
+    LintFormatOption,
+    SecondsOption,
+    StrictOption,
+    is_enough,
+    show_changes,
+    write_findings,
+)
+from fivefold.cli.rules.evidence import JsonOption, OutputOption, refuse_the_same, write_draft, write_json
 from fivefold.cli.rules.options import ListsOption
-from fivefold.cli.terminal import AsOfOption, echo, moment
+from fivefold.cli.rules.tables import FormatOption, ToOption
+from fivefold.cli.terminal import AsOfOption, echo, moment, warn
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing
 from fivefold.domain.text import count_text
@@ -116,7 +128,7 @@ def mutate_flow_file(
 ) -> None:
     """Change a flow by one step at a time, and show which changes none of its examples notices."""
     from fivefold.flows.governance.mutation import mutate_flow
-    from fivefold.risk.governance.reports.json_text import report_json
+    from fivefold.risk.governance.reports.lint import report_json
     from fivefold.usecases.flows.on_files import load_usable_flow
     from fivefold.usecases.portfolio_files.bundled import lists_with
 
@@ -156,3 +168,96 @@ def print_flow_schema() -> None:
     from fivefold.risk.language.schema import schema_json
 
     typer.echo(schema_json(Flow), nl=False)
+
+
+StepArgument = Annotated[str, typer.Argument(metavar="STEP", help="The id of a step that is a decision table.")]
+
+
+def export_flow_table(flow: FlowArgument, step: StepArgument, to: ToOption, format_: FormatOption = None) -> None:
+    """Write the rows of a flow's decision table: a row each, in the order in which they are tried."""
+    from fivefold.flows.governance.tables import position_of_table, table_at
+    from fivefold.flows.language import read_flow
+    from fivefold.usecases.flows.asked_files import flow_text
+    from fivefold.usecases.flows.table_files import flow_table_bytes
+    from fivefold.usecases.portfolio_files.decision_tables import format_of
+
+    read = read_flow(flow_text(flow), flow)
+    content = flow_table_bytes(read, step, format_of(to, format_))
+    with replacing(to) as unfinished:
+        unfinished.write_bytes(content)
+    echo(f"{count_text(len(table_at(read, position_of_table(read, step)).rows), 'row')} of {step} in {to}")
+
+
+def import_flow_table(
+    flow: FlowArgument,
+    step: StepArgument,
+    table: Annotated[Path, typer.Argument(metavar="TABLE", help="The decision table, as .csv or .xlsx.")],
+    output: OutputOption,
+    format_: FormatOption = None,
+    asks: AsksOption = None,
+) -> None:
+    """Write a draft in which a step has the rows of a decision table. Nothing is put in force."""
+    from fivefold.usecases.flows.asked_files import flow_text
+    from fivefold.usecases.flows.on_files import load_flow
+    from fivefold.usecases.flows.table_files import flow_draft_from_table
+
+    refuse_the_same(flow, output, "the flow itself")
+    if output.exists() and table.exists() and output.samefile(table):
+        raise ConfigError(f"--output is {output}, the table itself; a draft is another file")
+    draft = flow_draft_from_table(flow_text(flow), load_flow(flow, asks or ()), step, table, format_)
+    write_draft(output, draft.text)
+    for line in draft.changes.lines():
+        echo(line)
+    if draft.is_same:
+        echo(f"The table says what the flow says: {output} has the same content hash.")
+    else:
+        echo(f"The draft is {output}; nothing is in force. Try it: fivefold flows test {output}")
+
+
+def import_graph_file(
+    graph: Annotated[Path, typer.Argument(metavar="GRAPH", help="The graph of JDM, as .json.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The draft that is written.")],
+    name: Annotated[str | None, typer.Option("--name", help="What the flow is called; by default as the file.")] = None,
+    entity_type: Annotated[str, typer.Option("--entity-type", help="What the flow decides about.")] = "customer",
+    levels: Annotated[
+        str, typer.Option("--levels", help="The levels of the organisation, lowest first.")
+    ] = "low,medium,high,critical",
+    names: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            help="What an input of the graph is here, a field or an input as rules write it: customer.age=age, "
+            "turnover='sum: amount, over: 30 days'. Repeat it.",
+        ),
+    ] = None,
+    kinds: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--kind", help="What an input is, where its use does not tell: country=text, number or flag. Repeat it."
+        ),
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Take the place of a draft that is there.")] = False,
+) -> None:
+    """Write the draft of a flow that decides as a graph of JDM does, or say all that flows cannot say exactly."""
+    from fivefold.flows.foreign.importing import ImportOptions, checked_kinds, flow_name_of, import_graph
+    from fivefold.usecases.portfolio_files.decision_tables import content_of
+    from fivefold.usecases.portfolio_files.sent_tables import column_pair
+
+    refuse_the_same(graph, output, "the graph itself")
+    if output.exists() and not replace:
+        raise ConfigError(f"{output} is there already; --replace takes its place")
+    wanted = ImportOptions(
+        name=flow_name_of(graph.name) if name is None else name,
+        entity_type=entity_type,
+        levels=tuple(each.strip() for each in levels.split(",")),
+        names=dict(column_pair(each, "--map") for each in names or []),
+        kinds=checked_kinds(dict(column_pair(each, "--kind") for each in kinds or []), "--kind"),
+    )
+    graph_import = import_graph(content_of(graph), graph.name, wanted)
+    write_draft(output, graph_import.text)
+    for note in graph_import.notes:
+        warn(note)
+    for finding in graph_import.left:
+        echo(f"left to say: {finding}")
+    steps = count_text(len(graph_import.analysed.flow.steps), "step")
+    echo(f"The draft is {output}, {steps}; nothing is in force. Try it: fivefold flows lint {output}")

@@ -57,8 +57,7 @@ def run_flow_on_files(
     ] = None,
 ) -> None:
     """Run a flow for every entity of a file, and count its ends and actions. Nothing is done to anyone."""
-    from fivefold.usecases.flows.models.on_files import models_named
-    from fivefold.usecases.flows.on_files import explanation_lines, load_usable_flow, run_on_files
+    from fivefold.usecases.flows.on_files import explanation_lines, load_usable_flow, models_named, run_on_files
     from fivefold.usecases.portfolio_files.bundled import load_ruleset
 
     at = past_moment(as_of)

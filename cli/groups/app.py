@@ -24,8 +24,7 @@ def lint_groups(
     strict: Annotated[bool, typer.Option("--strict", help="End with 1 where there is a doubt, too.")] = False,
 ) -> None:
     """Find what is wrong or doubtful in groups. Exit code 1 where one cannot be used."""
-    from fivefold.usecases.groups.on_files import lint_group_file
-    from fivefold.usecases.portfolio_files.bundled import lists_with
+    from fivefold.usecases.portfolio_files.bundled import lint_group_file, lists_with
 
     lists_by_name = lists_with(lists)
     errors = doubts = 0
@@ -50,8 +49,7 @@ def run_group_tests(
 ) -> None:
     """Run a group's examples. It passes if there are some and all come out as they expect."""
     from fivefold.flows.groups.examples import run_group_examples
-    from fivefold.usecases.groups.on_files import load_group
-    from fivefold.usecases.portfolio_files.bundled import lists_with
+    from fivefold.usecases.portfolio_files.bundled import lists_with, load_group
 
     results = run_group_examples(load_group(group), lists_with(lists), moment(as_of, "--as-of"))
     for result in results:

@@ -131,7 +131,7 @@ def _collect(name: str, output: Path, organisation: str) -> None:
 
 def _check(path: Path) -> None:
     """Compare an archive with its manifest; exit code FINDINGS for any problem."""
-    from fivefold.usecases.evidence.check import check_evidence
+    from fivefold.usecases.evidence.build import check_evidence
 
     result = check_evidence(path)
     for problem in result.problems:
@@ -154,7 +154,7 @@ def replay(
 
     It uses the recorded inputs and versions. Exit code 1 if the result differs.
     """
-    from fivefold.usecases.flows.runs.replay import replay_record
+    from fivefold.usecases.flows.runs.outcomes import replay_record
 
     engine = open_current_database()
     outcome = replay_record(acting_in(engine, organisation), assessment)

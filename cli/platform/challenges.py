@@ -1,7 +1,7 @@
-"""`fivefold challenge`: a person contests an assessment, and another person settles it by a date."""
+"""`fivefold statement` and `challenge`: what a person concerned may know of an assessment, and contest."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fivefold.usecases.recourse.challenges import ChallengeLine
     from fivefold.usecases.recourse.settlement import Outcome
 
+
 challenge_app = typer.Typer(
     help="Challenges: a person contests an assessment. Another person settles it by a date.",
     no_args_is_help=True,
@@ -30,6 +31,7 @@ def add_to(app: typer.Typer) -> None:
     for command in (open_, list_, show, settle, reply):
         challenge_app.command(command.__name__.strip("_"))(command)
     app.add_typer(challenge_app, name="challenge")
+    app.command()(statement)
 
 
 def open_(
@@ -142,14 +144,14 @@ def reply(
     """
     if output.suffix not in {".pdf", ".json"}:
         raise ConfigError(f"--output is {str(output)!r}; it must end in .pdf or .json")
-    from fivefold.console.recourse.reply import json_of_reply
+    from fivefold.console.recourse.statement import json_of_reply
     from fivefold.usecases.recourse.reply import give_reply
 
     reply_given = give_reply(
         acting_in(open_current_database(), organisation), number, "pdf" if output.suffix == ".pdf" else "json"
     )
     if output.suffix == ".pdf":
-        from fivefold.console.recourse.reply_pdf import pdf_of_reply
+        from fivefold.console.recourse.pdf import pdf_of_reply
 
         content = pdf_of_reply(reply_given, "UTC")
     else:
@@ -158,3 +160,34 @@ def reply(
         unfinished.write_bytes(content)
     echo(f"Reply to challenge {number}: {output}")
     echo(f"  SHA-256 of its content, as the audit log has it: {reply_given.sha256}")
+
+
+def statement(
+    assessment: Annotated[str, typer.Argument(help="Its number, such as 12.3.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .pdf or .json file to write.")],
+    organisation: OrganisationOption = "default",
+) -> None:
+    """Write the statement of an assessment for the person concerned.
+
+    It lists the data, the effect of each, and the effect of other values. A rule that is not disclosable leaves no
+    trace. It is recorded that it was given, with its SHA-256.
+    """
+    if output.suffix not in {".pdf", ".json"}:
+        raise ConfigError(f"--output is {str(output)!r}; it must end in .pdf or .json")
+    from fivefold.usecases.recourse.statement import give_statement
+
+    form: Literal["json", "pdf"] = "pdf" if output.suffix == ".pdf" else "json"
+    engine = open_current_database()
+    statement_given = give_statement(acting_in(engine, organisation), assessment, form)
+    if form == "pdf":
+        from fivefold.console.recourse.pdf import pdf_of_statement
+
+        content = pdf_of_statement(statement_given, "UTC")
+    else:
+        from fivefold.console.recourse.statement import json_of_statement
+
+        content = json_of_statement(statement_given)
+    with replacing(output) as unfinished:
+        unfinished.write_bytes(content)
+    echo(f"Statement of assessment {assessment}: {output}")
+    echo(f"  SHA-256 of its content, as the audit log has it: {statement_given.sha256}")

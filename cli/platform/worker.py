@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from filelock import FileLock, Timeout
 
-from fivefold.cli.checked_settings import checked_settings
-from fivefold.cli.terminal import echo, moment, open_current_database
+from fivefold.cli.terminal import checked_settings, echo, moment, open_current_database
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import protect_folder
@@ -83,8 +82,7 @@ def _work(
     from fivefold.usecases.levels.worker import PARALLEL_BATCHES, WorkerTally, warm
     from fivefold.usecases.levels.worker_loop import LoopHealth, PeriodicTask, drain, run_forever
     from fivefold.usecases.monitoring.operations import noted
-    from fivefold.usecases.rulesets.activate import has_waiting_backfills
-    from fivefold.usecases.rulesets.markings import has_open_markings
+    from fivefold.usecases.rulesets.activate import has_open_markings, has_waiting_backfills
     from fivefold.usecases.webhooks.dispatcher import deliver_due, keep_delivering
 
     tally = WorkerTally()
@@ -142,13 +140,12 @@ def _tasks(
     from fivefold.usecases.flows.runs.execute import run_flows
     from fivefold.usecases.flows.runs.schedules import begin_scheduled
     from fivefold.usecases.groups.members import count_sizes
-    from fivefold.usecases.ingest.tag_ends import announce_ended_tags
+    from fivefold.usecases.ingest.tags import announce_ended_tags
     from fivefold.usecases.levels.worker import BATCH_SIZE, Turns, run_batch
     from fivefold.usecases.levels.worker_loop import ChampionWatcher, PeriodicTask
     from fivefold.usecases.monitoring.realised.judge import judge_next
     from fivefold.usecases.monitoring.realised.keep import keep_predictions
-    from fivefold.usecases.rulesets.activate import advance_backfills
-    from fivefold.usecases.rulesets.markings import advance_markings
+    from fivefold.usecases.rulesets.activate import advance_backfills, advance_markings
     from fivefold.usecases.shared.idempotency import prune_keys
 
     settings = read_settings()
@@ -200,7 +197,7 @@ def _jobs(engine: "Engine", clock: "Callable[[], int]", stop: Event) -> "list[Pe
     from fivefold.usecases.flows.replays.jobs import run_next_replay
     from fivefold.usecases.levels.worker_loop import PeriodicTask
     from fivefold.usecases.monitoring.validation_jobs import run_next_validation
-    from fivefold.usecases.rulesets.points.jobs import run_next_points
+    from fivefold.usecases.rulesets.points_jobs import run_next_points
 
     return [
         PeriodicTask("backtests", lambda: run_next_backtest(engine, clock(), stopping=stop.is_set), 1.0),

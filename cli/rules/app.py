@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 import typer
 
-from fivefold.cli.rules import assess, examples, governance, proposals, reference, rulesets, tables, what_if
+from fivefold.cli.rules import assess, examples, governance, proposals, rulesets, tables, what_if
 from fivefold.cli.rules.options import with_options
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "lint": rulesets.lint,
     "test": examples.run_tests,
     "assess": assess.print_assessment,
-    "reference": reference.write_reference_portfolio,
+    "reference": proposals.write_reference_portfolio,
     "what-if": what_if.print_what_if,
     "diff": rulesets.diff_files,
     "backtest": governance.print_backtest,

@@ -10,7 +10,7 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing, require_folder
 
 if TYPE_CHECKING:
-    from fivefold.risk.governance.reports.json_text import Reportable
+    from fivefold.risk.governance.reports.lint import Reportable
     from fivefold.risk.governance.reports.page import ReportPage
 
 HtmlOption = Annotated[
@@ -79,7 +79,7 @@ def write_evidence(kind: str, result: "Reportable", page: "ReportPage", html: Pa
 
 def write_json(kind: str, result: "Reportable", path: Path) -> None:
     """Write a finding as JSON."""
-    from fivefold.risk.governance.reports.json_text import report_json
+    from fivefold.risk.governance.reports.lint import report_json
 
     _write(path, report_json(kind, result))
 

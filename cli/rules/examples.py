@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.mutations import MOST_SECONDS, LeastOption, SecondsOption, is_enough, show_changes
+from fivefold.cli.lint import MOST_SECONDS, LeastOption, SecondsOption, is_enough, show_changes
 from fivefold.cli.rules.options import ListsOption, RulesetArgument
 from fivefold.cli.terminal import AsOfOption, echo, moment
 from fivefold.domain.errors import ConfigError
@@ -54,7 +54,7 @@ def run_tests(
     """Run a ruleset's examples. It passes if all come out as expected, and they reach enough rules and cases."""
     from fivefold.risk.governance.examples.run import run_examples
     from fivefold.risk.governance.reports.examples import ExamplesReport
-    from fivefold.risk.governance.reports.json_text import report_json
+    from fivefold.risk.governance.reports.lint import report_json
     from fivefold.risk.language.documents import Document
     from fivefold.usecases.portfolio_files.bundled import lists_with, load_ruleset, ruleset_text
 

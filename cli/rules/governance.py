@@ -228,8 +228,7 @@ def print_validation(
     from fivefold.risk.governance.reports.validation import validation_page
     from fivefold.usecases.portfolio_files.bundled import load_ruleset
     from fivefold.usecases.portfolio_files.families import validate_families_of_files
-    from fivefold.usecases.portfolio_files.governance import validate_files
-    from fivefold.usecases.portfolio_files.labels import read_peer_file
+    from fivefold.usecases.portfolio_files.governance import read_peer_file, validate_files
 
     require_folders(html, json)
     rulesets = [load_ruleset(source) for source in (path, *(then or ()))]

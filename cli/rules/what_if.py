@@ -49,7 +49,7 @@ def print_what_if(
     from fivefold.risk.governance.beside import Beside
     from fivefold.risk.governance.what_if.search import WantedDirection
     from fivefold.usecases.portfolio_files.bundled import load_ruleset
-    from fivefold.usecases.portfolio_files.what_if import what_if_of_file
+    from fivefold.usecases.portfolio_files.governance import what_if_of_file
 
     at = past_moment(as_of)
     files = portfolio_files(entities, parts, value)

@@ -1,4 +1,4 @@
-"""Levels, their reasons, and their history."""
+"""Levels, their reasons and their history, and the groups that entities belong to."""
 
 from datetime import datetime
 from typing import Any
@@ -160,3 +160,52 @@ class WhatIfOfEntity(Answer):
     """The same for an entity; None if it has no assessment."""
 
     what_if: WhatIf | None
+
+
+class GroupNow(Answer):
+    """The current state of a group: its version in force, and its number of members."""
+
+    name: str
+    title: str
+    entity_type: str
+    purpose: str
+    active: int | None
+    proposed: int | None
+    members: int
+    unknown: int
+    settled: bool
+
+
+class Member(Answer):
+    """A member of a group; `unknown` if the facts do not decide now whether it still is one."""
+
+    external_id: str
+    since: datetime
+    unknown: bool
+
+
+class Move(Answer):
+    """An entity's entry into a group, or its exit."""
+
+    external_id: str
+    at: datetime
+    entered: bool
+    unknown: bool
+    version: int | None
+
+
+class DaySize(Answer):
+    """The numbers of members and of undecided entities of a group on a day (UTC)."""
+
+    day: str
+    members: int
+    unknown: int
+
+
+class EntityGroup(Answer):
+    """A group that an entity belongs to."""
+
+    name: str
+    purpose: str
+    since: datetime
+    unknown: bool

@@ -6,11 +6,12 @@ from typing import Final
 from fivefold.console.flows.forms import FormShown, checked_form, form_shown, typed_form
 from fivefold.console.flows.graph import FlowPicture, kind_words, picture_of_text
 from fivefold.console.flows.tables import TABLES, GraphRead, read_graph
-from fivefold.console.rulesets.changes_tried import ChangesTried, changes_tried
 from fivefold.console.rulesets.tables import TableRead, with_document
 from fivefold.console.rulesets.text import (
+    ChangesTried,
     LineChange,
     TextLine,
+    changes_tried,
     line_changes,
     numbered_lines,
     refused_shortly,

@@ -9,9 +9,8 @@ from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.flows.foreign.importing import checked_kinds, flow_name_of
-from fivefold.usecases.flows.graphs import GraphSent, import_flow_graph
 from fivefold.usecases.flows.read import read_flow_line
-from fivefold.usecases.flows.table_files import export_text_table, import_text_table
+from fivefold.usecases.flows.table_files import GraphSent, export_text_table, import_flow_graph, import_text_table
 from fivefold.usecases.portfolio_files.sent_tables import column_pairs
 
 

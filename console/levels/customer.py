@@ -1,24 +1,28 @@
-"""One customer: what they are worth and how risky they are, why, and what people did about it."""
+"""One customer, shown and taken away: worth and risk, why, what people did about it, and all that happened."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final, Literal
+
+from pydantic import TypeAdapter
 
 from fivefold.charts.bars import Bar, LevelStep, floor_path, level_steps
 from fivefold.console.levels.difference import ChangeHalf, change_since_before, marked_title, points_waterfall
 from fivefold.console.levels.value_half import ValueHalf, value_half
 from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, FieldError, Redirect, Rendered, Visit, address
+from fivefold.console.visit import Answer, Download, FieldError, Redirect, Rendered, Visit, address
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.levels.timeline import LABELS, Clock
 from fivefold.usecases.accounts.readings import ReadRecord, note_opened, readings_of
 from fivefold.usecases.accounts.settings import read_settings
 from fivefold.usecases.changes import asks, facts
 from fivefold.usecases.changes.proposals import ChangeOutcome
 from fivefold.usecases.flows.runs.reading import EntityActions, RunFilters, RunLine, entity_actions, search_runs
 from fivefold.usecases.groups.members import EntityGroup, groups_of_entity
-from fivefold.usecases.ingest.tags_read import is_tag_read, tags_named
+from fivefold.usecases.ingest.tags import is_tag_read, tags_named
 from fivefold.usecases.levels import entity_profile, overrides, read
 from fivefold.usecases.levels.entity_profile import (
     EntityShown,
@@ -32,6 +36,7 @@ from fivefold.usecases.levels.explain import Reasons, read_reasons
 from fivefold.usecases.levels.overrides import OverrideLine
 from fivefold.usecases.levels.read import Freshness, HistoryLine, LevelView
 from fivefold.usecases.levels.value_scores import read_value
+from fivefold.usecases.portfolio.export import CustomerExport, export_customer
 from fivefold.usecases.portfolio.scale import ScoreScale, read_scale
 from fivefold.usecases.portfolio.sources import AssessmentSources, sources_of
 from fivefold.usecases.portfolio.timeline import TimelineEvent, list_events
@@ -238,3 +243,72 @@ def _tag_outcome(visit: Visit, notice: str, request: Callable[..., ChangeOutcome
     except facts.ReasonMissingError as missing:
         raise FieldError("reason", str(missing).replace("`reason`", text("Reason"))) from missing
     return Redirect(visit.path + visit.trail, notice if outcome.proposal is None else "change-proposed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimelinePage:
+    """A part of what happened, the latest first.
+
+    Attributes:
+        group: of events that are shown; empty for all.
+        clock: by which they are ordered.
+    """
+
+    external_id: str
+    customer: str
+    groups: tuple[str, ...]
+    group: str
+    clock: str
+    events: Page[TimelineEvent]
+    next: str | None
+
+
+def show_timeline(visit: Visit) -> Rendered:
+    """Show what happened about a customer, all of it or one group, by one of the clocks."""
+    group = visit.choice("group", ("", *LABELS))
+    clock = visit.choice("clock", tuple(each.value for each in Clock)[::-1])
+    of = visit.parts["type"], visit.parts["external_id"]
+    kinds = (group,) if group else ()
+    events = list_events(visit, *of, visit.part("timeline"), kinds=kinds, clock=Clock(clock))
+    page = TimelinePage(
+        external_id=of[1],
+        customer=address("entities", *of),
+        groups=tuple(LABELS),
+        group=group,
+        clock=clock,
+        events=events,
+        next=visit.next_of("timeline", events),
+    )
+    return Rendered(template="levels/timeline.html", title=text("Timeline of {name}", name=of[1]), page=page)
+
+
+_JSON: Final = TypeAdapter(CustomerExport)
+
+
+def export_json(visit: Visit) -> Download:
+    """Give the customer as JSON."""
+    export = _export(visit, "json")
+    return Download(_name(export, "json"), "application/json", _JSON.dump_json(export, by_alias=True, indent=2))
+
+
+def export_pdf(visit: Visit) -> Download:
+    """Give the customer as a PDF."""
+    from fivefold.console.levels.pdf import pdf_of  # noqa: PLC0415 (imports ReportLab, for a rare request)
+
+    export = _export(visit, "pdf")
+    return Download(_name(export, "pdf"), "application/pdf", pdf_of(export, visit.session.zone))
+
+
+def _export(visit: Visit, form: Literal["json", "pdf"]) -> CustomerExport:
+    of = visit.parts["type"], visit.parts["external_id"]
+    return export_customer(visit, *of, by=visit.session.member, form=form, valuer=visit.valuer, site=visit.site)
+
+
+def _name(export: CustomerExport, ending: str) -> str:
+    plain = "".join(each if _may_stand(each) else "_" for each in export.external_id)
+    return f"{plain[:60]}.{ending}"
+
+
+def _may_stand(character: str) -> bool:
+    """Tell whether a character may stand in the name of a file on every system: of ASCII the plain ones alone."""
+    return character.isalnum() or character in "-_." if character.isascii() else character.isprintable()

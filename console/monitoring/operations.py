@@ -11,7 +11,7 @@ from fivefold.risk.engine.assessments import Status
 from fivefold.usecases.ingest.import_progress import ImportLine, list_imports
 from fivefold.usecases.levels.read import Freshness, read_level
 from fivefold.usecases.monitoring.operations import OperationsFigures, read_figures
-from fivefold.usecases.portfolio.failure_search import FailureFilters, FailureFound, search_failures
+from fivefold.usecases.portfolio.searches import FailureFilters, FailureFound, search_failures
 from fivefold.usecases.webhooks.endpoints import EndpointLine, list_endpoints
 
 OPERATIONS: Final = "/console/operations"

@@ -1,11 +1,10 @@
-"""Validation: what the levels were worth from time to time, what asks for another look, and material changes."""
+"""Validation: what the levels were worth from time to time, what asks for another look, what is proposed."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from fivefold.charts.series import SeriesFigure, SeriesPlot, series_plot
-from fivefold.console.monitoring.proposed import ProposedChanges, proposed
 from fivefold.console.repeats import once
 from fivefold.console.rulesets.tables import sent_file
 from fivefold.console.texts import text
@@ -34,7 +33,31 @@ from fivefold.usecases.monitoring.validation_jobs import (
     read_validation_job,
     request_validation,
 )
+from fivefold.usecases.rulesets.points_jobs import PointsJobLine, list_recent_points
+from fivefold.usecases.rulesets.threshold_reviews import RecentReview, list_recent_reviews
 from fivefold.usecases.shared.inputs import read_quarter
+
+SHOWN_PROPOSALS = 8
+"""Of points, and of thresholds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProposedChanges:
+    """Points and thresholds that were proposed, or are under way; the latest first."""
+
+    points: Sequence[PointsJobLine]
+    thresholds: Sequence[RecentReview]
+
+
+def proposed(visit: Visit, rulesets: Sequence[str] | None = None) -> ProposedChanges | None:
+    """Read what was proposed for some rulesets, or for all; None for a person who does not see rulesets."""
+    if not visit.may("GET /v1/rulesets/{family}/points"):
+        return None
+    return ProposedChanges(
+        points=list_recent_points(visit, SHOWN_PROPOSALS, rulesets),
+        thresholds=list_recent_reviews(visit, SHOWN_PROPOSALS, rulesets),
+    )
+
 
 SHOWN = 12
 """Validations that a picture has room for; older ones are on the next page of the list."""

@@ -9,8 +9,7 @@ from fivefold.domain.clock import parse_moment
 from fivefold.domain.paging import Page
 from fivefold.usecases.changes import search as changes
 from fivefold.usecases.changes.search import ProposalFilters, ProposalFound, search_proposals
-from fivefold.usecases.portfolio import override_search as overrides
-from fivefold.usecases.portfolio.override_search import OverrideFilters, OverrideFound, search_overrides
+from fivefold.usecases.portfolio.searches import STATES, OverrideFilters, OverrideFound, search_overrides
 
 OVERRIDES: Final = "/console/queue/overrides"
 CHANGES: Final = "/console/queue/changes"
@@ -48,9 +47,7 @@ def show_overrides(visit: Visit) -> Rendered:
         until_us=until_us,
     )
     matches = search_overrides(visit, filters, visit.part("overrides"))
-    page = OverridesPage(
-        chosen=chosen, states=overrides.STATES, overrides=matches, next=visit.next_of("overrides", matches)
-    )
+    page = OverridesPage(chosen=chosen, states=STATES, overrides=matches, next=visit.next_of("overrides", matches))
     return Rendered(template="queue/overrides.html", title=text("Overrides"), page=page)
 
 

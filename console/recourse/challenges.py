@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, cast
 
 from fivefold.console.queue.place import QueueBar, queue_bar
-from fivefold.console.recourse.reply import json_of_reply
+from fivefold.console.recourse.statement import json_of_reply
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Download, Redirect, Rendered, Visit, address, existing_number, plain_lines
 from fivefold.domain.clock import parse_moment
@@ -131,7 +131,7 @@ def reply_json(visit: Visit) -> Download:
 
 def reply_pdf(visit: Visit) -> Download:
     """Give the reply to a challenge as PDF."""
-    from fivefold.console.recourse.reply_pdf import pdf_of_reply  # noqa: PLC0415 (imports ReportLab, for a rare request)
+    from fivefold.console.recourse.pdf import pdf_of_reply  # noqa: PLC0415 (imports ReportLab, for a rare request)
 
     reply = _reply(visit, "pdf")
     return Download(f"reply-{reply.challenge}.pdf", "application/pdf", pdf_of_reply(reply, visit.session.zone))

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from fivefold.console.rulesets.changes_tried import ChangesTried, changes_tried
 from fivefold.console.rulesets.tables import TABLES, TableRead
 from fivefold.console.rulesets.text import (
+    ChangesTried,
     LineChange,
     TextLine,
+    changes_tried,
     line_changes,
     numbered_lines,
     refused_shortly,
@@ -18,7 +19,7 @@ from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number, plain_lines
 from fivefold.domain.errors import ConfigError, ConflictError, InvalidRulesetError, NotFoundError
 from fivefold.usecases.portfolio_files.bundled import bundled_rulesets, bundled_text
-from fivefold.usecases.rulesets.check import TextCheck, check_text
+from fivefold.usecases.rulesets.check import TextCheck, check_text, try_changes
 from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import (
     NO_DRAFT,
@@ -44,7 +45,6 @@ from fivefold.usecases.rulesets.text_forms import (
     with_tiers,
     with_weights,
 )
-from fivefold.usecases.rulesets.try_changes import try_changes
 
 COMMAND: Final = "fivefold rules test --mutate"
 WRITTEN: Final = "written"

@@ -7,9 +7,9 @@ import polars as pl
 
 from fivefold.risk.engine.assessments import STATUS, Assessments, Status
 from fivefold.risk.engine.levels import FLOOR_HELD_UNTIL, MAY_MOVE_DOWN_ON, OVERRIDDEN, WITHHELD
-from fivefold.risk.engine.outcome_codes import points_column, slot_column
 from fivefold.risk.engine.rules import CompiledRule, length_us
 from fivefold.risk.engine.time_changes import NEVER, next_by_time
+from fivefold.risk.engine.totals import points_column, slot_column
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, NamedList
 
 NEXT, WHY = "next_us", "why"

@@ -10,8 +10,8 @@ import polars as pl
 from fivefold.risk.compiler.analysis import AnalysedPolicy
 from fivefold.risk.compiler.conditions import Compiler
 from fivefold.risk.compiler.value_types import InputColumn, column_for
-from fivefold.risk.engine.outcome_codes import rule_column
 from fivefold.risk.engine.program import compiled_once
+from fivefold.risk.engine.totals import rule_column
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.policy import Policy, PolicyRule

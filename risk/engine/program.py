@@ -11,9 +11,8 @@ from fivefold.risk.compiler.analysis import VERSIONS_KEPT, Analysed, AnalysedRul
 from fivefold.risk.compiler.conditions import Compiler
 from fivefold.risk.compiler.value_types import InputColumn, column_for
 from fivefold.risk.engine.levels import POSSIBLE_FLOOR, POSSIBLE_HARD_FLOOR
-from fivefold.risk.engine.outcome_codes import slot_column
 from fivefold.risk.engine.rules import CompiledRule, compile_rule
-from fivefold.risk.engine.totals import WEIGHTS_USED, Total, total_of
+from fivefold.risk.engine.totals import WEIGHTS_USED, Total, slot_column, total_of
 from fivefold.risk.facts.portfolio import AS_OF, ListVersion, error_of, signal_of
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import input_key

@@ -9,7 +9,7 @@ import polars as pl
 
 from fivefold.domain.clock import DAY_US
 from fivefold.risk.compiler.conditions import Compiler
-from fivefold.risk.engine.outcome_codes import SLOTS, code, points_column, points_of, rule_column, slot_column
+from fivefold.risk.engine.totals import SLOTS, code, points_column, points_of, rule_column, slot_column
 from fivefold.risk.facts.portfolio import AS_OF, error_of, signal_of
 from fivefold.risk.language.quantities import HOURS_A_DAY, Duration, point_units
 from fivefold.risk.language.ruleset import Outcome, Rule, Ruleset

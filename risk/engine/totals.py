@@ -1,4 +1,8 @@
-"""From the codes of all rules to a total, and from the total to a level: points, tiers or weights."""
+"""A rule's outcome as one whole number, from these codes to a total, and from the total to a level.
+
+A code is points × 2^20 + slot. The slot is the number of the case that held, counted from 0, then one each for
+`otherwise`, for unknown and for failed. The codes of all rules can be added: the sum's upper part is the total.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -7,7 +11,6 @@ from typing import Any
 
 import polars as pl
 
-from fivefold.risk.engine.outcome_codes import points_column, rule_column
 from fivefold.risk.language.quantities import POINT_UNITS, WEIGHT_UNITS, point_units, text_of
 from fivefold.risk.language.ruleset import Ruleset, TiersScore, Weighted, WeightedScore
 
@@ -157,3 +160,45 @@ def _weight(rule: str, weights: Sequence[Mapping[str, int]]) -> pl.Expr:
         chain = chain.when(pl.col(WEIGHTS_USED) == number).then(pl.lit(column[rule], pl.Int64))
     weight: pl.Expr = chain.otherwise(pl.lit(0, pl.Int64))
     return weight
+
+
+SLOTS = 1 << 20
+"""More than all slots of a thousand rules with two hundred cases together, so that a sum's parts stay apart."""
+
+
+def rule_column(rule: str) -> str:
+    """Name the column of a rule's codes; no other column begins so, and a rule may well be called total or floor.
+
+    >>> rule_column("cash-out")
+    'rule cash-out'
+    """
+    return f"rule {rule}"
+
+
+def code(point_units: int, slot: int) -> int:
+    """Join points (in the smallest unit) and slot.
+
+    >>> code(-500, 3), points_of(code(-500, 3)), slot_of(code(-500, 3))
+    (-524287997, -500, 3)
+    """
+    return point_units * SLOTS + slot
+
+
+def points_of(joined: int) -> int:
+    """Take the points (in the smallest unit) out of a code."""
+    return joined // SLOTS
+
+
+def slot_of(joined: int) -> int:
+    """Take the slot out of a code."""
+    return joined % SLOTS
+
+
+def points_column(codes: pl.Expr) -> pl.Expr:
+    """Take the points out of a column of codes, or of sums of codes."""
+    return codes // SLOTS
+
+
+def slot_column(codes: pl.Expr) -> pl.Expr:
+    """Take the slot out of a column of codes, as UInt8."""
+    return codes.cast(pl.UInt8, wrap_numerical=True)  # its lowest byte: no rule has more than 200 cases

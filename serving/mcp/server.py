@@ -21,10 +21,11 @@ from pydantic import ValidationError
 
 from fivefold.domain.provenance import release
 from fivefold.serving.mcp.caller import Caller, RefusedCallError
+from fivefold.serving.mcp.changing import CHANGING
 from fivefold.serving.mcp.prompts import PROMPTS, prompts_of
+from fivefold.serving.mcp.reading import READING
 from fivefold.serving.mcp.resources import ResourceText, list_resources, patterns_of, read_resource
 from fivefold.serving.mcp.tool import Effect, Tool, ToolAnswer
-from fivefold.serving.mcp.tools import TOOLS, tools_of
 from fivefold.usecases.accounts.credentials import Credential
 from fivefold.usecases.audit.tool_calls import PROMPT_READ, RESOURCE_READ, TOOL_ASKED, TOOL_CALLED
 from fivefold.usecases.shared.actors import Role
@@ -258,3 +259,11 @@ async def _get_prompt(by: _Message, params: types.GetPromptRequestParams) -> typ
     await by.caller.record(by.credential, PROMPT_READ, {**read, "status": _OK}, prompt.entity(arguments))
     message = types.PromptMessage(role="user", content=types.TextContent(text=text))
     return types.GetPromptResult(description=prompt.description, messages=[message])
+
+
+TOOLS: tuple[Tool, ...] = (*READING, *CHANGING)
+
+
+def tools_of(credential: Credential) -> list[Tool]:
+    """List the tools that are there for who holds a token."""
+    return [tool for tool in TOOLS if tool.is_for(credential)]

@@ -19,9 +19,9 @@ from fivefold.domain.errors import FivefoldError, StoreError, UnknownOutcomeErro
 from fivefold.domain.paging import Page
 from fivefold.domain.settings import Limits
 from fivefold.serving.access_log import BAD_TOKEN, NO_TOKEN, NOT_ALLOWED, RECORD, SIGN_IN, WHO, digest_of_record
+from fivefold.serving.authentication import CHANGES_TOO_OFTEN, RateLimiter
 from fivefold.serving.lanes import Lane
 from fivefold.serving.metrics.service import ROUTE
-from fivefold.serving.rate_limits import CHANGES_TOO_OFTEN, RateLimiter
 from fivefold.serving.request_reading import body_memory, header_of, read_body, secret_of
 from fivefold.serving.responses import NO_CREDENTIALS, ApiError
 from fivefold.serving.together import SharedLane

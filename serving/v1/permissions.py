@@ -17,9 +17,9 @@ from fivefold.serving.v1.models import models
 from fivefold.serving.v1.monitoring import operations, validations
 from fivefold.serving.v1.portfolio import distribution, entity_lists, values
 from fivefold.serving.v1.queue import queue
-from fivefold.serving.v1.recourse import challenges, statement, what_if
+from fivefold.serving.v1.recourse import challenges
 from fivefold.serving.v1.route import Route, Work
-from fivefold.serving.v1.rulesets import activations, points, references, rulesets, tables
+from fivefold.serving.v1.rulesets import activations, references, rulesets, tables
 from fivefold.serving.v1.webhooks import webhooks
 from fivefold.usecases.shared.actors import OF_APPROVAL, OF_MEMBERS, OF_RISK, OF_VERSIONS, Role
 
@@ -66,11 +66,11 @@ ROUTES: tuple[Route, ...] = (
     Route("PUT", _ENTITY, FEEDERS, entities.put_entity),
     Route("GET", f"{_ENTITY}/risk", EVERYBODY, levels.read_risk),
     Route("GET", f"{_ENTITY}/history", READERS, levels.read_history),
-    Route("GET", f"{_ENTITY}/what-if", READERS, what_if.read_what_if, work=Work.READING),
+    Route("GET", f"{_ENTITY}/what-if", READERS, challenges.read_what_if, work=Work.READING),
     Route("GET", "/v1/assessments/{assessment}", READERS, levels.read_reasons),
     Route("GET", "/v1/assessments/{assessment}/sources", READERS, levels.read_sources),
     Route("GET", "/v1/assessments/{assessment}/difference", READERS, levels.read_difference),
-    Route("POST", "/v1/assessments/{assessment}/statement", PUBLISHERS, statement.give_statement, work=Work.READING),
+    Route("POST", "/v1/assessments/{assessment}/statement", PUBLISHERS, challenges.give_statement, work=Work.READING),
     Route("POST", "/v1/assessments/{assessment}/challenges", RECEIVERS, challenges.open_challenge, 201),
     Route("GET", "/v1/challenges", READERS, challenges.list_challenges),
     Route("GET", _CHALLENGE, READERS, challenges.read_challenge),
@@ -224,8 +224,8 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{_FAMILY}/references", PUBLISHERS, references.request_reference, 202),
     Route("GET", f"{_FAMILY}/references", PUBLISHERS, references.list_references),
     Route("GET", f"{_FAMILY}/reference", PUBLISHERS, references.read_reference_state),
-    Route("POST", f"{_FAMILY}/points", PUBLISHERS, points.request_points, 202),
-    Route("GET", f"{_FAMILY}/points", PUBLISHERS, points.list_points),
+    Route("POST", f"{_FAMILY}/points", PUBLISHERS, references.request_points, 202),
+    Route("GET", f"{_FAMILY}/points", PUBLISHERS, references.list_points),
     Route("GET", f"{_FAMILY}/threshold-reviews", PUBLISHERS, activations.list_threshold_reviews),
     Route("GET", "/v1/backtests/{backtest}", PUBLISHERS, activations.read_backtest),
     Route("GET", "/v1/backtests/{backtest}/movers", PUBLISHERS, activations.list_movers),

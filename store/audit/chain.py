@@ -1,14 +1,15 @@
-"""The audit log's chain, without a database: the columns of an entry, and the bytes that are hashed.
+"""What is hashed, without a database: the entries of the audit log's chain, and the texts that decide.
 
-`docs/audit.md` describes these bytes for programs that verify a log on their own.
+`docs/audit.md` describes the bytes of an entry for programs that verify a log on their own.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from fivefold.domain.canonical import canonical_json
+from fivefold.domain.errors import ConflictError
 
 FORMAT = 1
 """Version of the hashed bytes, raised by any change of them."""
@@ -97,3 +98,24 @@ def digest_of(rows: Iterable[Any]) -> str:
     for row in rows:  # a whole number is its own canonical form, and there may be many
         digest.update(f"{row if type(row) is int else canonical_json(row)}\n".encode())
     return digest.hexdigest()
+
+
+class StoredText(Protocol):
+    """A version of a ruleset, a policy or a flow: its canonical form, and the hash that it was committed with."""
+
+    number: int
+    canonical: str
+    content_hash: str
+
+
+def unchanged_canonical(row: StoredText, name: str) -> str:
+    """Return the canonical form by which a version decides; *name* is for people.
+
+    ConflictError if its hash is another than the stored one: the text was changed.
+    """
+    if sha256(row.canonical.encode()).hexdigest() != row.content_hash:
+        raise ConflictError(
+            f"version {row.number} of {name} decides nothing: its text has another hash than it was committed with,"
+            " so it was changed; `fivefold audit verify` names what was"
+        )
+    return row.canonical

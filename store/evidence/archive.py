@@ -1,15 +1,20 @@
-"""The rows of a quarter's archive, by internal numbers only. Nothing here begins or ends a transaction."""
+"""Evidence of a quarter: the rows of its archive by internal numbers only, and its collection by workers.
+
+Nothing here begins or ends a transaction.
+"""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Connection, Table, and_, or_, select
+from sqlalchemy import Connection, Table, and_, or_, select, update
 from sqlalchemy.orm import Session
 
+from fivefold.domain.errors import NotFoundError
 from fivefold.store.audit.chain_reading import ROWS_AT_A_TIME
+from fivefold.store.sql.jobs import OPEN
 from fivefold.store.tables.audit import AuditEntry, AuditHead, AuditValues
-from fivefold.store.tables.events import MaterialChange, Policy, ValidationRun
+from fivefold.store.tables.events import EvidenceJob, MaterialChange, Policy, ValidationRun
 from fivefold.store.tables.levels import OverrideRow
 from fivefold.store.tables.recourse import Challenge
 from fivefold.store.tables.rulesets import Activation, Backtest, Family, Proposal, RulesetVersion
@@ -154,3 +159,36 @@ def head_of(session: Session, organisation_id: int) -> tuple[int, str] | None:
     """Return the last entry of an organisation's chain: number and hash; None before the first."""
     row = session.get(AuditHead, organisation_id)
     return None if row is None else (row.number, row.hash)
+
+
+_OPEN = EvidenceJob.state.in_(OPEN)
+
+
+def open_job(session: Session, organisation_id: int, quarter: str) -> EvidenceJob | None:
+    """Find the waiting or running collection for a quarter."""
+    return session.scalar(
+        select(EvidenceJob).where(EvidenceJob.organisation_id == organisation_id, EvidenceJob.quarter == quarter, _OPEN)
+    )
+
+
+def jobs_since(session: Session, organisation_id: int, since_us: int, most: int) -> Sequence[EvidenceJob]:
+    """List the collections that wait, run, or were requested since a moment, the newest first."""
+    statement = select(EvidenceJob).where(
+        EvidenceJob.organisation_id == organisation_id, _OPEN | (EvidenceJob.requested_us >= since_us)
+    )
+    return session.scalars(statement.order_by(EvidenceJob.id.desc()).limit(most)).all()
+
+
+def job_numbered(session: Session, organisation_id: int, number: int) -> EvidenceJob:
+    """Find a requested collection; NotFoundError if the organisation has none of that number."""
+    row = session.get(EvidenceJob, number)
+    if row is None or row.organisation_id != organisation_id:
+        raise NotFoundError(f"there is no requested evidence {number}")
+    return row
+
+
+def forget_archives(session: Session, until_us: int) -> int:
+    """Delete the content of archives that were finished up to a moment; return how many."""
+    expired = (EvidenceJob.finished_us <= until_us, EvidenceJob.content.is_not(None))
+    result = session.execute(update(EvidenceJob).where(*expired).values(content=None))
+    return int(result.rowcount)  # type: ignore[attr-defined]  # an update has one

@@ -24,8 +24,8 @@ from fivefold.store.evidence.old_rows import (
     without_held,
 )
 from fivefold.store.evidence.retention_assessments import look_at_assessments, remove_assessments
+from fivefold.store.rulesets.jobs import EARLIER_REVIEWS
 from fivefold.store.rulesets.proposals import PROPOSED
-from fivefold.store.rulesets.threshold_reviews import EARLIER_REVIEWS
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.jobs import OPEN
 from fivefold.store.sql.statements import UNSEEN

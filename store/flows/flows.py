@@ -1,4 +1,7 @@
-"""Flows by name, with the acting version, the newest version and the draft of each. No transactions."""
+"""Flows by name, with the acting version, the newest version and the draft of each; and when each runs next.
+
+Nothing here begins or ends a transaction.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -11,10 +14,13 @@ from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.domain.text import perhaps
 from fivefold.store.flows.runs import QUEUED, RUNNING, WAITING
+from fivefold.store.rulesets.activations import present_after
+from fivefold.store.sql.arrays import among
 from fivefold.store.sql.keyset import rows_of
 from fivefold.store.tables.accounts import Organisation
-from fivefold.store.tables.entities import EntityType
-from fivefold.store.tables.flows import FlowDraft, FlowRow, FlowRun, FlowVersion
+from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.tables.flows import FlowDraft, FlowRow, FlowRun, FlowSchedule, FlowVersion
+from fivefold.store.tables.groups import GroupMember, NamedGroup
 
 _NAMED: Final = select(FlowRow).where(FlowRow.organisation_id == bindparam("of"), FlowRow.name == bindparam("name"))
 """Built once, as each call of a flow uses it."""
@@ -140,3 +146,40 @@ def replaced_with_runs(session: Session, organisation_id: int) -> list[tuple[Flo
         .order_by(FlowRow.name, FlowVersion.id)
     )
     return [(flow, version) for flow, version in session.execute(statement)]
+
+
+def schedules_of(session: Session, flow_id: int) -> list[FlowSchedule]:
+    """List the schedules of a flow, locked until the transaction ends."""
+    statement = select(FlowSchedule).where(FlowSchedule.flow_id == flow_id).order_by(FlowSchedule.id)
+    return list(session.scalars(statement.with_for_update()))
+
+
+def every_schedule(session: Session) -> Sequence[FlowSchedule]:
+    """List all schedules of all organisations, in the order in which they are due."""
+    return session.scalars(select(FlowSchedule).order_by(FlowSchedule.due_us, FlowSchedule.id)).all()
+
+
+def lock_schedule(session: Session, number: int) -> FlowSchedule | None:
+    """Lock a schedule until the transaction ends; None if it was deleted, or another process has it."""
+    return session.scalar(select(FlowSchedule).where(FlowSchedule.id == number).with_for_update(skip_locked=True))
+
+
+def next_runs(session: Session, flow_ids: Sequence[int]) -> dict[int, int]:
+    """Return the next scheduled moment of each of some acting flows; flows without a schedule are left out."""
+    of = (among(session, FlowSchedule.flow_id, sorted(flow_ids)), FlowSchedule.acting)
+    rows = session.execute(
+        select(FlowSchedule.flow_id, func.min(FlowSchedule.due_us)).where(*of).group_by(FlowSchedule.flow_id)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def entities_of_part(session: Session, type_id: int, after_id: int, most: int, group: str | None) -> Sequence[int]:
+    """List the numbers of the next entities of a type after one; with a *group*, only its members."""
+    statement = select(Entity.id).where(*present_after(type_id, after_id)).order_by(Entity.id).limit(most)
+    if group is not None:
+        statement = (
+            statement.join(GroupMember, GroupMember.entity_id == Entity.id)
+            .join(NamedGroup, NamedGroup.id == GroupMember.group_id)
+            .where(GroupMember.is_member, NamedGroup.type_id == type_id, NamedGroup.name == group)
+        )
+    return session.scalars(statement).all()

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Select, case, func, null, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from fivefold.store.ingest.tag_ends import lasts_on
+from fivefold.store.ingest.tags import lasts_on
 from fivefold.store.sql.arrays import among
 from fivefold.store.tables.entities import Attributes, Record, Screening, Tag, Transaction, ValueScore
 from fivefold.store.tables.flows import FlowRun, FlowVersion, StepOutcome

@@ -14,7 +14,7 @@ from sqlalchemy import and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.store.audit.bound_rows import Digests, digests, merge_digests
-from fivefold.store.ingest.tag_ends import forget_ends, plan_ends
+from fivefold.store.ingest.tags import forget_ends, plan_ends
 from fivefold.store.sql.arrays import among
 from fivefold.store.tables.audit import AuditEntry, AuditValues
 from fivefold.store.tables.entities import Entity, Link, Ownership, Tag

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.store.levels import markings
 from fivefold.store.levels.assessment_queue import Reason
-from fivefold.store.levels.value_scores import is_valued_otherwise
+from fivefold.store.portfolio.values import is_valued_otherwise
 from fivefold.store.sql.statements import INSERTS
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.levels import Champion, Marking, Standing

@@ -1,4 +1,8 @@
-"""Current and earlier levels, and how many entities have each. Nothing here begins or ends a transaction."""
+"""Current and earlier levels, and how many entities have each. Nothing here begins or ends a transaction.
+
+Triggers of `standings` (`store.migrations.initial.counts`) count every change in its own transaction. On PostgreSQL
+each connection adds to rows of its own, `part`, so that no writer waits for another; reads return their sum.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +13,15 @@ from sqlalchemy.orm import Session
 from fivefold.domain.paging import Page, Part
 from fivefold.store.sql.keyset import rows_of
 from fivefold.store.tables.entities import Entity
-from fivefold.store.tables.levels import Assessment, AssessmentInputs, DueMark, OverrideRow, Standing, Transition
+from fivefold.store.tables.levels import (
+    Assessment,
+    AssessmentInputs,
+    DueMark,
+    OverrideRow,
+    PortfolioCount,
+    Standing,
+    Transition,
+)
 from fivefold.store.tables.rulesets import Family, RulesetVersion
 
 
@@ -136,3 +148,46 @@ def count_quarantined(session: Session, type_id: int) -> int:
     """Count the quarantined entities of a type: they failed too often to be tried again."""
     statement = select(func.count()).where(DueMark.type_id == type_id, DueMark.quarantined)
     return session.scalar(statement) or 0
+
+
+@dataclass(frozen=True)
+class CountedCell:
+    """The entities of a type at one level and in one segment, whose value is in one currency.
+
+    Attributes:
+        level: from 1, the lowest; 0 for none.
+        segment: empty if the value model found no value.
+        currency: of the expected values; empty without any.
+        cents: the sum of the expected values, each rounded to hundredths.
+    """
+
+    level: int
+    segment: str
+    currency: str
+    entities: int
+    cents: int
+
+
+def counted_cells(session: Session, organisation_id: int, type_id: int) -> list[CountedCell]:
+    """Return the cells of a type that hold entities, in the order of levels, segments and currencies.
+
+    Erased entities are left out, as in `store.levels.levels.level_groups`.
+    """
+    by = (PortfolioCount.level, PortfolioCount.segment, PortfolioCount.currency)
+    entities, cents = func.sum(PortfolioCount.entities), func.sum(PortfolioCount.cents)
+    statement = (
+        select(*by, entities, cents)
+        .where(
+            PortfolioCount.organisation_id == organisation_id,
+            PortfolioCount.type_id == type_id,
+            PortfolioCount.erased.is_(False),
+        )
+        .group_by(*by)
+        .having(entities != 0)
+        .order_by(*by)
+    )
+    rows = session.execute(statement).all()
+    return [
+        CountedCell(level, segment, currency, int(number), int(total))
+        for level, segment, currency, number, total in rows
+    ]

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import BULK, Reason
-from fivefold.store.levels.value_scores import is_valued_otherwise
+from fivefold.store.portfolio.values import is_valued_otherwise
 from fivefold.store.rulesets.activations import count_of_type, last_after, present_after
 from fivefold.store.sql.clocks import latest_us
 from fivefold.store.sql.statements import INSERTS

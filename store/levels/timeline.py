@@ -31,7 +31,7 @@ from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import NO_PLACE, Key, Page, Part, first_page
-from fivefold.store.ingest.tag_ends import goes_on, lasts_on
+from fivefold.store.ingest.tags import goes_on, lasts_on
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import (
     BIG,

@@ -1,6 +1,6 @@
-"""The history that a validation of levels reads: assessments, cases and alerts, transitions, overrides.
+"""Validations of levels: the history that one reads, the figures of peers beside it, and those that workers make.
 
-All of it is as of its moment: current levels are not read. Nothing here begins or ends a transaction.
+The history is as of its moment: current levels are not read. Nothing here begins or ends a transaction.
 """
 
 import json
@@ -11,10 +11,13 @@ import polars as pl
 from sqlalchemy import ColumnElement, column, func, or_, select, table, true
 from sqlalchemy.orm import Session, aliased
 
+from fivefold.domain.errors import NotFoundError
 from fivefold.store.levels.bulk_reads import read_rows
 from fivefold.store.sql.arrays import among
+from fivefold.store.sql.jobs import OPEN
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import Entity, Ownership, Record
+from fivefold.store.tables.events import PeerFile, ValidationJob
 from fivefold.store.tables.levels import Assessment, OverrideRow, Standing, Transition
 from fivefold.store.tables.rulesets import Family, RulesetVersion
 
@@ -245,3 +248,36 @@ def versions_named(session: Session, organisation_id: int) -> dict[int, tuple[st
         .where(RulesetVersion.organisation_id == organisation_id)
     )
     return {row.id: (row.name, row.number) for row in session.execute(statement)}
+
+
+def peer_files_of(session: Session, validation_id: int) -> Sequence[PeerFile]:
+    """List those of a validation, the first attached comes first."""
+    statement = select(PeerFile).where(PeerFile.validation_id == validation_id)
+    return session.scalars(statement.order_by(PeerFile.id)).all()
+
+
+def open_job(session: Session, organisation_id: int, from_us: int, until_us: int) -> ValidationJob | None:
+    """Find the waiting or running validation of a period."""
+    statement = select(ValidationJob).where(
+        ValidationJob.organisation_id == organisation_id,
+        ValidationJob.from_us == from_us,
+        ValidationJob.until_us == until_us,
+        ValidationJob.state.in_(OPEN),
+    )
+    return session.scalar(statement)
+
+
+def open_jobs(session: Session, organisation_id: int) -> list[ValidationJob]:
+    """List the waiting and running validations of an organisation, in the order of their requests."""
+    statement = select(ValidationJob).where(
+        ValidationJob.organisation_id == organisation_id, ValidationJob.state.in_(OPEN)
+    )
+    return list(session.scalars(statement.order_by(ValidationJob.id)))
+
+
+def job_numbered(session: Session, organisation_id: int, number: int) -> ValidationJob:
+    """Find a validation that a worker makes; NotFoundError if the organisation has none of that number."""
+    row = session.get(ValidationJob, number)
+    if row is None or row.organisation_id != organisation_id:
+        raise NotFoundError(f"there is no requested validation {number}")
+    return row

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import Page, Part
 from fivefold.store.levels.markings import marked_from_us
-from fivefold.store.levels.value_scores import superseded_by
+from fivefold.store.portfolio.values import superseded_by
 from fivefold.store.sql.keyset import require_key, rows_of
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import DueMark, Standing

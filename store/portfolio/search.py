@@ -26,7 +26,7 @@ from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import NO_PLACE, Page, Part
-from fivefold.store.levels.value_scores import superseded_by
+from fivefold.store.portfolio.values import superseded_by
 from fivefold.store.portfolio.words import WordPlace, end_of, words_of_entity
 from fivefold.store.sql.bulk import delete_rows, write_rows
 from fivefold.store.sql.keyset import require_key, rows_of

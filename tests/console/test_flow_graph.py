@@ -1,14 +1,33 @@
-"""The drawn graph of a flow: what is written at its ways, and the path of a run."""
+"""The drawn graph of a flow: written by forms alone, what is at its ways, the path of a run, and what steps cost."""
 
+from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+import yaml
+from mcp import Client
+from mcp.types import CallToolResult
 
 from fivefold.console.flows.graph import FlowPicture, picture_of, picture_of_text
 from fivefold.console.rendering import environment
 from fivefold.flows.language import read_flow
+from fivefold.flows.outside.outcomes import Cost, OutsideOutcome
+from fivefold.risk.language.documents import Document
+from fivefold.usecases.flows.activate import activate_flow
 from fivefold.usecases.flows.asked_files import bundled_flows, flow_text
+from fivefold.usecases.flows.commit import commit_flow
+from fivefold.usecases.flows.drafts import save_flow_draft
+from fivefold.usecases.flows.runs import asking
+from fivefold.usecases.flows.runs.calling import call_flow
+from fivefold.usecases.shared.context import Context
+from tests.console.test_flows import EDIT, MINE, NEW, WHY, found_at, sent, shown_document, written
+from tests.console.visitors import Visitor
+from tests.serving.mcp.asking import of_role
+from tests.serving.v1.examples import CUSTOMER
+from tests.serving.v1.places import OURS, Place
 from tests.usecases.flow_documents import ASKS, flow_document
+from tests.usecases.flows.test_registrations import BY_LIVE, DATA, EXAMPLES, REGISTER, STEP
 
 LIMITS = read_flow(flow_text("limits"))
 RUN = [
@@ -102,3 +121,68 @@ def test_a_way_without_words_is_lit_and_the_words_of_the_other_way_are_not() -> 
 def test_what_cannot_be_read_is_not_drawn() -> None:
     assert picture_of_text("flow: [") is None
     assert picture_of_text(flow_text("limits")) == picture_of(LIMITS)
+
+
+def test_a_flow_is_changed_tried_and_let_act_without_a_line_of_text(place: Place) -> None:
+    publisher = Visitor(place).sign_in("publisher")
+    sent(publisher.go(NEW), "save", flow_document("mine"))  # a colleague's
+    publisher.go(EDIT)
+    assert "The action look" in written(publisher, "open:actions:look").text
+    look = {"field-id": "look", "field-title": "Review within the week"}
+    written(publisher, "put", **look, **{"field-review": "5 dayz"})
+    assert "5 dayz" in found_at(publisher.page.text, "field-review"), "what is wrong is named at its field"
+    written(publisher, "put", **look, **{"field-review": "5 days"})
+    assert "look is changed in the text" in publisher.text
+    written(publisher, "begin:triggers", new_kind_triggers="level")
+    written(publisher, "put", **{"field-direction": "up"})
+    data = Document(shown_document(publisher)).data
+    assert data["triggers"] == [{"on": "level", "direction": "up"}]
+    assert [each["review"] for each in data["actions"] if each["id"] == "look"] == ["5 days"]
+    sent(publisher, "save", shown_document(publisher))
+    sent(publisher, "commit", shown_document(publisher), accept_warnings="known")
+    assert "The version is committed." in publisher.text
+    assert publisher.go(f"{MINE}?through=1&customer={CUSTOMER}").page.status_code == 200
+    assert "Acting, it would do" in publisher.text
+    other = Visitor(place).sign_in("admin").go(f"{MINE}/versions/1")
+    other.submit("/activate", **WHY, confirmed="yes")
+    assert "The version acts from now on." in other.text
+    flows = {flow["name"]: flow["active"] for flow in place.good("GET", "/v1/flows", role="publisher")}
+    assert flows["mine"] == 1
+
+
+COST = Cost(milliseconds=1_234, tries=2)
+
+
+@pytest.fixture
+def run(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """A run that asked a source, and went on by what it said."""
+    path = tmp_path / "sources.yaml"
+    register = {**REGISTER, "sends": sorted(DATA["send"])}
+    allowed = {OURS: {"hosts": ["register.example"]}}
+    path.write_text(yaml.safe_dump({"organisations": allowed, "sources": {"register": register}}))
+    monkeypatch.setenv("FIVEFOLD_SOURCES_FILE", str(path))
+    author, other = (Context(place.engine, place.actor(role)) for role in ("publisher", "admin"))
+    draft = save_flow_draft(author, flow_document("costly", [STEP, BY_LIVE], examples=EXAMPLES))
+    activate_flow(other, "costly", commit_flow(author, "costly", draft.revision, WHY).number, WHY)
+
+    def said(_: Any, clock: Any) -> OutsideOutcome:
+        return OutsideOutcome(values={"live": True}, source="register", at_us=clock(), digest="0" * 64, cost=COST)
+
+    monkeypatch.setattr(asking, "ask_of", said)
+    return call_flow(author, "costly", "customer", CUSTOMER).number
+
+
+def test_a_cost_stands_at_its_step_wherever_a_run_is_read(place: Place, run: int) -> None:
+    async def talk(client: Client) -> CallToolResult:
+        return await client.call_tool("read_flow_run", {"run": run})
+
+    over_v1 = place.good("GET", f"/v1/flow-runs/{run}", role="investigator")
+    told = of_role(place, "investigator", talk).structured_content
+    assert told is not None
+    for why in (over_v1["why"], told["run"]["why"]):
+        costs = {each["step"]: each.get("cost") for each in why["steps"]}
+        assert costs == {"known": {"milliseconds": 1_234, "together": 1, "tries": 2}, "by-live": None, "nothing": None}
+    page = Visitor(place).sign_in("investigator").go(f"/console/flow-runs/{run}")
+    (row,) = [line for line in page.page.text.splitlines() if "came from register at" in line.lower() and "<th" in line]
+    assert "took 1,234 ms, asked 2 times" in row
+    assert page.text.count("took 1,234 ms") == 1, "other steps have none"

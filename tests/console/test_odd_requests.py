@@ -9,8 +9,8 @@ import pytest
 from fivefold.console.table import VIEWS
 from fivefold.domain.errors import StoreError, UnknownOutcomeError
 from fivefold.serving import console
+from fivefold.serving.authentication import RateLimiter
 from fivefold.serving.error_middleware import ErrorMiddleware
-from fivefold.serving.rate_limits import RateLimiter
 from fivefold.serving.responses import ApiError
 from fivefold.usecases.accounts import sessions
 from fivefold.usecases.levels import overrides

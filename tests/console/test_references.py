@@ -1,10 +1,11 @@
-"""References for peers in pages: asked for, built, approved by another person, and shown with what is wrong."""
+"""What workers compute for a ruleset, in pages: references for peers, and points learnt from cases."""
 
 import json
 
 import pytest
 
 from fivefold.usecases.changes.references import run_next_reference
+from fivefold.usecases.rulesets.points_jobs import run_next_points
 from tests.console.visitors import Visitor
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.places import Place
@@ -71,3 +72,24 @@ def test_what_is_no_version_is_refused_with_the_reason(author: Visitor) -> None:
         author.go(RULESET).submit("/build-reference", version=version)
         assert author.page.status_code == status
     assert "queued" not in author.go(RULESET).text
+
+
+PAGE = "/console/rulesets/retail/points"
+
+
+def test_points_are_asked_for_and_what_became_of_them_is_shown(place: Place) -> None:
+    author = Visitor(place).sign_in("publisher").go("/console/rulesets/retail")
+    assert PAGE in author.links()
+    author.go(PAGE)
+    assert "None so far." in author.text
+    author.submit("/points/ask", as_of="2999-01-01")
+    assert author.page.status_code == 422
+    assert "give an earlier as_of" in author.text
+    author.go(PAGE).submit("/points/ask", as_of="2025-01-01", learn_as_of="2024-01-01")
+    assert "The points are asked for." in author.text
+    assert "Queued" in author.text
+    author.submit("/points/ask", as_of="2025-01-01")
+    assert "being learnt already" in author.text
+    assert run_next_points(place.engine)
+    author.go(PAGE)
+    assert "Failed : " in author.text

@@ -1,11 +1,13 @@
-"""Files that are never half written."""
+"""Files that are never half written, and folders that are closed to other accounts."""
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
 
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.files import replacing
+from fivefold.domain.files import make_private_folder, protect_folder, replacing
 
 
 def test_the_file_is_there_once_it_is_whole(tmp_path: Path) -> None:
@@ -38,3 +40,38 @@ def test_a_folder_of_that_name_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"out\.csv"), replacing(path) as unfinished:
         unfinished.write_text("new")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_new_folders_are_private_and_old_ones_stay_as_they_are(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    make_private_folder(tmp_path / "a" / "b")
+    assert [mode(path) for path in (tmp_path, tmp_path / "a", tmp_path / "a" / "b")] == [0o755, 0o700, 0o700]
+
+
+def test_one_of_our_own_is_closed_to_others(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    protect_folder(tmp_path)
+    assert mode(tmp_path) == 0o700
+
+
+def test_one_of_another_account_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = tmp_path.stat().st_uid or 12345
+    os.chown(tmp_path, there, -1)
+    monkeypatch.setattr(os, "geteuid", lambda: there + 1)
+    with pytest.raises(ConfigError, match="it must belong to this account"):
+        protect_folder(tmp_path)
+
+
+def test_one_of_root_that_everybody_may_write_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if tmp_path.stat().st_uid != 0:
+        pytest.skip("only root can make a folder of root's")
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    tmp_path.chmod(0o755)
+    protect_folder(tmp_path)
+    tmp_path.chmod(0o777)
+    with pytest.raises(ConfigError, match="with mode 700"):
+        protect_folder(tmp_path)

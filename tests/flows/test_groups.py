@@ -20,7 +20,7 @@ from fivefold.risk.compiler.purposes import Sources
 from fivefold.risk.facts.inputs import LEVEL_TYPES
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.language.documents import Document
-from fivefold.usecases.groups.on_files import bundled_groups, group_text
+from fivefold.usecases.portfolio_files.bundled import bundled_groups, group_text
 
 AS_OF = to_microseconds(datetime(2026, 6, 1, tzinfo=UTC))
 Data = dict[str, Any]

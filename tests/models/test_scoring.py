@@ -1,4 +1,4 @@
-"""Scoring a source: streamed or at once, the same bits; explained columns add up; comparisons tell who moved."""
+"""Scoring: one row a customer, in their order, and how far back a history reaches."""
 
 from dataclasses import replace
 from datetime import date
@@ -18,11 +18,11 @@ from fivefold.features.reading import sources
 from fivefold.features.reading.sources import read_histories
 from fivefold.features.schema import ABSENT
 from fivefold.models.explain import explain
-from fivefold.models.scoring.histories import ScoredBatch, score_histories
+from fivefold.models.scoring.histories import HistoryReach, ScoredBatch, history_reaches, score_histories
 from fivefold.models.scoring.sources import score_source
 from fivefold.models.value_model import ValueModel
 from fivefold.training.simulation.simulator import Simulation, simulate
-from tests.models.making import AS_OF, RATES, interval_table, model_of_amounts, reference_matrix, simulated
+from tests.models.making import AS_OF, RATES, interval_table, model_of_amounts, reference_matrix, simulated, value_model
 
 AMOUNTS = ["user_id", "transaction_date", "transaction_amount"]
 COLUMNS = ["user_id", "score", "category", "expected_value", "currency", "percentile"]
@@ -252,3 +252,43 @@ def test_who_has_a_row_without_a_balance_has_no_value_from_its_moment_on(model: 
     assert score_histories(model, histories, after).table["user_id"].to_list() == ["b"]
     amounts = read_histories(rows, RATES, absent=ABSENT, nullable=True)
     assert score_histories(model_of_amounts(), amounts, after).table["user_id"].to_list() == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("first", "as_of", "short"),
+    [(640, 730, True), (640, 1_004, True), (640, 1_005, False), (30, 90, False), (31, 90, True), (-5, 90, False)],
+)
+def test_a_history_is_short_where_rows_are_probably_missing(first: int, as_of: int, short: bool) -> None:
+    reach = HistoryReach(first * DAY_US, 0, as_of * DAY_US)
+    assert reach.short is short
+    assert ("an old customer is scored as a new one" in str(reach)) is short
+    assert reach.to_dict()["days"] == as_of - first
+    assert reach.to_dict()["days_before_it"] == max(0, first)
+
+
+def test_every_customer_has_a_reach_of_their_own() -> None:
+    rows = [
+        {"user_id": user, "transaction_currency": "EUR", "user_balance": 1, "transaction_amount": 1,
+         "user_created": "1970-01-02", "user_category": "WEB", "transaction_date": day}
+        for user, day in (("a", "1970-01-05"), ("a", "1970-01-09"), ("b", "1970-01-03"))
+    ]  # fmt: skip
+    histories = read_histories(rows, RATES)
+    assert [reach.days for reach in history_reaches(histories, 10 * DAY_US)] == [6, 8]
+    assert [reach.missing_days for reach in history_reaches(histories, 10 * DAY_US)] == [3, 1]
+
+
+def test_the_shares_of_the_segments_are_those_of_the_reference() -> None:
+    model = value_model()
+    scores = model.curve.score(np.repeat(model.curve.values, _times(model.curve.percentiles, model.curve.customers)))
+    counted = model.segments_of(scores)
+    for segment, share in model.segment_shares().items():
+        assert share == pytest.approx((counted == segment).mean(), abs=1e-9)
+    assert sum(model.segment_shares().values()) == pytest.approx(1)
+
+
+def _times(percentiles: np.ndarray, customers: int) -> np.ndarray:
+    below, times = 0.0, []
+    for percentile in percentiles.tolist():
+        times.append(round(2 * (percentile * customers - below)))
+        below += times[-1]
+    return np.array(times)

@@ -1,4 +1,4 @@
-"""Authentication: which tokens are cached, for how long, and that an expired one is never charged."""
+"""Tokens: which are cached and for how long, that an expired one is never charged, and how often one may ask."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ import pytest
 
 from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.serving import authentication
-from fivefold.serving.authentication import REMEMBERED_SECONDS, Authenticator
+from fivefold.serving.authentication import REMEMBERED_SECONDS, Authenticator, RateLimiter
 from fivefold.serving.responses import ApiError
 from fivefold.usecases.accounts.credentials import Credential, find_credential
 from fivefold.usecases.accounts.tokens import revoke_token
@@ -170,3 +170,32 @@ def test_a_database_that_is_down_is_an_error_and_is_not_remembered(
         with pytest.raises(ConnectionError):
             authenticate(authenticator, token)
     assert authenticate(authenticator, token).token_id == 1
+
+
+TOKEN, OTHER = 1, 2
+
+
+def test_a_minutes_requests_may_come_at_once_and_then_evenly() -> None:
+    now = 0.0
+    rates = RateLimiter(lambda: now)
+    for _ in range(60):
+        rates.require(TOKEN, 60)
+    with pytest.raises(ApiError) as refused:
+        rates.require(TOKEN, 60)
+    assert (refused.value.status, refused.value.headers) == (429, {"Retry-After": "1"})
+    rates.require(OTHER, 60)
+    now = 1.0
+    rates.require(TOKEN, 60)
+    with pytest.raises(ApiError):
+        rates.require(TOKEN, 60)
+    now = 10_000.0
+    for _ in range(60):
+        rates.require(TOKEN, 60)
+    with pytest.raises(ApiError):
+        rates.require(TOKEN, 60)
+
+
+def test_without_a_limit_nothing_is_counted() -> None:
+    rates = RateLimiter()
+    for _ in range(100_000):
+        rates.require(TOKEN, None)

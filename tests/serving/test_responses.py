@@ -1,12 +1,18 @@
-"""Answers, byte for byte."""
+"""Bodies: answers byte for byte, and slow requests that leave connections to others."""
 
+import asyncio
 import json
+from collections.abc import Awaitable, Callable
 
 import pytest
+from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Message
 
 from fivefold.domain.errors import Problem
 from fivefold.serving import responses as answers
+from fivefold.serving.http_protocol import GuardedProtocol
+from fivefold.serving.request_reading import read_body
 from fivefold.serving.responses import ARRAY, ApiError, error_response, json_response
 
 PROBLEM = Problem(3, "user_category", "is 'APP'", "API or WEB")
@@ -76,3 +82,40 @@ def test_a_message_may_quote_what_utf_8_cannot_encode() -> None:
     body = json.loads(error_response(422, "it is '\ud800'", [problem]).body)
     assert body[0]["detail"] == r"it is '\ud800'"
     assert body[0]["errors"][0]["problem"] == r"is '\ud800'"
+
+
+OURS, THEIRS = 7, 8
+
+
+def reading(token: int, receive: Callable[[], Awaitable[Message]]) -> Awaitable[bytes]:
+    request = Request({"type": "http", "method": "POST", "path": "/", "headers": []}, receive)
+    return read_body(request, token, 1000)
+
+
+async def at_once() -> Message:
+    return {"type": "http.request", "body": b"[]", "more_body": False}
+
+
+def test_one_tokens_slow_bodies_keep_at_most_half_of_the_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GuardedProtocol, "most_connections", 4)
+
+    async def story() -> None:
+        last_byte = asyncio.Event()
+
+        async def slow() -> Message:
+            await last_byte.wait()
+            return await at_once()
+
+        waiting = [asyncio.ensure_future(reading(OURS, slow)) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(ApiError) as refused:
+            await reading(OURS, at_once)
+        assert (refused.value.status, refused.value.headers) == (503, {"Retry-After": "2"})
+        assert await reading(THEIRS, at_once) == b"[]"
+        waiting[0].cancel()  # its caller leaves
+        await asyncio.wait(waiting[:1])
+        assert await reading(OURS, at_once) == b"[]"
+        last_byte.set()
+        assert await waiting[1] == b"[]"
+
+    asyncio.run(story())

@@ -12,7 +12,7 @@ from fivefold.store.tables.entities import ValueScore
 from fivefold.store.tables.events import OutboxEvent
 from fivefold.usecases.groups.members import GroupNow, groups_now, list_members
 from fivefold.usecases.groups.versions import GroupLine, approve_group, propose_group, retire_group
-from fivefold.usecases.rulesets.markings import advance_markings
+from fivefold.usecases.rulesets.activate import advance_markings
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from tests.usecases import banks, platforms

@@ -14,7 +14,7 @@ from fivefold.features.ahead import work_ahead
 from fivefold.features.histories import Floats, Integers
 from fivefold.features.numba_cache import compile_loops
 from fivefold.training.judging import draw_loops
-from fivefold.training.judging.calibration import TenthsOff
+from fivefold.training.judging.metrics import TenthsOff
 
 RESAMPLES = 1_000
 TENTHS = 10

@@ -11,8 +11,7 @@ from fivefold.models.registry import DATA_DIGEST_TAG, JUDGED_HASH_TAG, Registry
 from fivefold.training.config import GateSettings
 from fivefold.training.dates import Dates
 from fivefold.training.judging.bootstrap import draws, resample
-from fivefold.training.judging.calibration import BOUNDS, least_difference, least_error
-from fivefold.training.judging.metrics import Metrics
+from fivefold.training.judging.metrics import BOUNDS, Metrics, least_difference, least_error
 
 LEAST_BELOW = 10
 """At least so many draws must lie below a bound; with fewer it depends more on the draws than on the customers."""

@@ -17,7 +17,7 @@ from fivefold.flows.groups.analysis import analyse_canonical_group
 from fivefold.flows.language import Flow
 from fivefold.risk.compiler.diagnostics import findings
 from fivefold.risk.language.purposes import Purpose
-from fivefold.store.audit.stored_texts import unchanged_canonical
+from fivefold.store.audit.chain import unchanged_canonical
 from fivefold.store.decisions.decisions import active_policies, active_policy, policy_numbered
 from fivefold.store.flows.flows import flow_named, flow_or_none, replaced_with_runs, versions_in_force
 from fivefold.store.flows.runs import version_and_flow

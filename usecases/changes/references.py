@@ -20,7 +20,7 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
 from fivefold.risk.facts.peers.reference import made_reference
 from fivefold.risk.language.base import canonical_form
 from fivefold.store.accounts.organisation import lock_deciding
-from fivefold.store.rulesets.references import JobOfVersion, jobs_of, open_job
+from fivefold.store.rulesets.jobs import JobOfVersion, jobs_of, open_job
 from fivefold.store.rulesets.rulesets import family_named, version_numbered
 from fivefold.store.sql.json_text import stored_report
 from fivefold.store.tables.rulesets import Family, ReferenceJob, RulesetVersion

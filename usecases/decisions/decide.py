@@ -22,7 +22,7 @@ from fivefold.risk.compiler.analysis import analyse_canonical_policy
 from fivefold.risk.engine.explain.policies import DecisionExplanation, explain_decisions
 from fivefold.risk.engine.policy_program import policy_program_for
 from fivefold.risk.facts.portfolio import ListVersion
-from fivefold.store.audit.stored_texts import unchanged_canonical
+from fivefold.store.audit.chain import unchanged_canonical
 from fivefold.store.decisions.decisions import (
     DecisionSubjects,
     EntityState,

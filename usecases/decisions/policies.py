@@ -16,7 +16,7 @@ from fivefold.risk.language.documents import Document
 from fivefold.risk.language.reading import read_document
 from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.audit.bound_rows import Digests, digests, merge_digests
-from fivefold.store.audit.stored_texts import unchanged_canonical
+from fivefold.store.audit.chain import unchanged_canonical
 from fivefold.store.decisions.decisions import (
     ACTIVE,
     PROPOSED,

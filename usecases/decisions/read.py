@@ -20,7 +20,7 @@ from fivefold.risk.engine.explain.policies import OUTCOMES
 from fivefold.risk.engine.policy_program import PolicyOutcome
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.policy import PolicyRule
-from fivefold.store.audit.stored_texts import unchanged_canonical
+from fivefold.store.audit.chain import unchanged_canonical
 from fivefold.store.decisions.decisions import decision_numbered, decisions_of
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.entities import Entity
@@ -28,8 +28,7 @@ from fivefold.store.tables.events import Decision
 from fivefold.store.tables.events import Policy as PolicyRow
 from fivefold.usecases.decisions.decide import ENGINE, DecisionMade, decision_view, outcome_and_answer
 from fivefold.usecases.levels.content.inputs import read_inputs
-from fivefold.usecases.levels.explain import ValueSeen, visible_value
-from fivefold.usecases.levels.groups.names import with_names
+from fivefold.usecases.levels.explain import ValueSeen, visible_value, with_names
 from fivefold.usecases.levels.replay import Replayed, list_versions_used, replay_assessment
 from fivefold.usecases.shared.api_fields import StoredObject
 from fivefold.usecases.shared.context import Context

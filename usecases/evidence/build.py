@@ -1,9 +1,10 @@
-"""Evidence of a quarter: one archive of everything that decided, and of who decided that. It changes nothing.
+"""Evidence of a quarter: one archive of all that decided and who decided it, built without a change, and checked.
 
 People and customers are in it by internal numbers alone; values before and after, and reasons of overrides, are not.
 """
 
 import json
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,8 +23,10 @@ from fivefold.store.tables.events import ValidationRun
 from fivefold.usecases.audit.history import Looked, not_noted
 from fivefold.usecases.audit.verify import verify_picture
 from fivefold.usecases.evidence.archive import (
+    ArchiveCheck,
     ArchiveSection,
     File,
+    check_archive,
     json_file,
     optional_iso_text,
     text_file,
@@ -34,8 +37,9 @@ from fivefold.usecases.evidence.groups import groups_part
 from fivefold.usecases.evidence.in_force import in_force_part
 from fivefold.usecases.evidence.models import models_part
 from fivefold.usecases.evidence.people import people_part
-from fivefold.usecases.evidence.purposes import purposes_part
+from fivefold.usecases.evidence.purposes import purpose_problems, purposes_part
 from fivefold.usecases.evidence.rulesets import rulesets_part
+from fivefold.usecases.evidence.runs import run_problems
 from fivefold.usecases.monitoring.page import validation_sections
 from fivefold.usecases.monitoring.peers import AttachedPeer, peers_beside
 from fivefold.usecases.shared.context import Context
@@ -214,3 +218,16 @@ class _Log:
         for row in entries_in(self._connection, self._of, self._quarter.from_us, self._quarter.until_us):
             self.entries += 1
             yield (json.dumps(dict(row), ensure_ascii=False, sort_keys=True) + "\n").encode("utf-8", "surrogateescape")
+
+
+def check_evidence(path: Path) -> ArchiveCheck:
+    """Compare an archive with its manifest, what it says of purposes with its documents, and its runs with its counts.
+
+    ConfigError where it cannot be checked.
+    """
+    return check_archive(path, _problems)
+
+
+def _problems(archive: zipfile.ZipFile) -> Iterator[str]:
+    yield from purpose_problems(archive)
+    yield from run_problems(archive)

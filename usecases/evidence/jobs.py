@@ -13,8 +13,7 @@ from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.domain.errors import ConflictError
 from fivefold.domain.settings import Settings
 from fivefold.store.accounts.organisation import settings_row
-from fivefold.store.evidence.archive import head_of
-from fivefold.store.evidence.jobs import forget_archives, job_numbered, jobs_since, open_job
+from fivefold.store.evidence.archive import forget_archives, head_of, job_numbered, jobs_since, open_job
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.events import EvidenceJob
 from fivefold.usecases.audit.verify import ENTRIES

@@ -1,6 +1,6 @@
-"""Flows on files: those that ship and one's own, and a run of one for every entity of a portfolio."""
+"""Flows on files: those that ship and one's own, and a run of one, with its models, for every entity of a portfolio."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,16 @@ import polars as pl
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConfigError, Finding, InvalidDataError, InvalidRulesetError, Problem
+from fivefold.domain.settings import Settings
+from fivefold.domain.text import perhaps
 from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.doubts import lint_flow_document
-from fivefold.flows.language import Flow, PersonStep
+from fivefold.flows.language import Flow, ModelStep, PersonStep
+from fivefold.flows.outside.outcomes import OutsideOutcome
+from fivefold.flows.outside.question import asking_step, sent_facts
 from fivefold.flows.policies import analysed_policy_flow
 from fivefold.flows.run import Runs, run_flow
+from fivefold.flows.steps import STOP, RunContext, Stop
 from fivefold.risk.compiler.analysis import Analysed, AnalysedPolicy, AnalysedRuleset
 from fivefold.risk.compiler.diagnostics import Diagnostic, findings
 from fivefold.risk.compiler.purposes import Sources
@@ -28,9 +33,9 @@ from fivefold.risk.language.documents import Document
 from fivefold.risk.language.policy import LevelInput, Policy, TransactionInput
 from fivefold.risk.language.reading import read_document
 from fivefold.usecases.flows.asked_files import AskedFiles, flow_text, load_asked
-from fivefold.usecases.flows.models.on_files import with_models
 from fivefold.usecases.flows.models.permitted import ModelsPermitted
 from fivefold.usecases.flows.outcome_files import read_outcomes
+from fivefold.usecases.flows.sources import ModelRegistration
 from fivefold.usecases.portfolio_files.assess import assess_portfolio
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles, read_with_warnings
 from fivefold.usecases.portfolio_files.tables import TableFile, read_frame
@@ -190,3 +195,56 @@ def explanation_lines(runs: Runs) -> Iterator[str]:
     return (
         f"{canonical_json({'entity': entity, **explanation.as_json()})}\n" for entity, explanation in runs.explain_all()
     )
+
+
+def models_named(flow: Flow, names: Sequence[str], settings: Settings) -> ModelsPermitted:
+    """Let a flow ask the models that are named; ConfigError for one that it does not ask."""
+    model_names = dict.fromkeys(step.model.name for step in flow.steps if isinstance(step, ModelStep))
+    for name in names:
+        if name not in model_names:
+            there = ", ".join(model_names) or "none"
+            raise ConfigError(
+                f"--ask-model {name}: the flow asks no such model; it asks {there}{perhaps(name, model_names)}"
+            )
+    # A person who runs it on files says by the name what the model is for.
+    return ModelsPermitted({name: ModelRegistration(title=name, purpose="both") for name in names}, settings)
+
+
+def with_models(
+    runs: Runs,
+    answers: Mapping[str, pl.Series],
+    outcomes: Mapping[str, Sequence[OutsideOutcome | None]],
+    permitted: ModelsPermitted,
+    clock: Callable[[], int],
+) -> Runs:
+    """Ask the permitted models for all runs that stopped there, each at once for all, and go on until none asks.
+
+    Args:
+        runs: so far.
+        answers: with which they were run.
+        outcomes: the same.
+        permitted: the models that may be asked.
+        clock: tells the present, microseconds.
+    """
+    from fivefold.usecases.flows.models.ask import answers_of_model  # noqa: PLC0415 (imports MLflow)
+
+    came = {step: list(each) for step, each in outcomes.items()}
+    while asking := _asking(runs, permitted):
+        for step, positions in asking:
+            facts = [sent_facts(runs.program, runs.outcomes.row(place, named=True)) for place in positions]
+            own = came.setdefault(step.id, [None] * len(runs))
+            for place, outcome in zip(positions, answers_of_model(permitted, step, facts, clock), strict=True):
+                own[place] = outcome
+        run_context = RunContext(runs.facts.dependency_inputs, answers, runs.program.outcome_frames(came))
+        runs = replace(runs, outcomes=runs.program.run(runs.facts.own, run_context))
+    return runs
+
+
+def _asking(runs: Runs, permitted: ModelsPermitted) -> list[tuple[ModelStep, list[int]]]:
+    """Give the steps at which runs ask a permitted model, with the rows of these."""
+    positions_by_step: dict[str, tuple[ModelStep, list[int]]] = {}
+    for place in (runs.outcomes[STOP] == int(Stop.ASKS)).arg_true():
+        step = asking_step(runs.program, runs.outcomes.row(int(place), named=True))
+        if isinstance(step, ModelStep) and step.model.name in permitted.allowed:
+            positions_by_step.setdefault(step.id, (step, []))[1].append(int(place))
+    return list(positions_by_step.values())

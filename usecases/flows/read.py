@@ -11,8 +11,7 @@ from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.flows.analysis import analyse_canonical_flow
 from fivefold.flows.governance.diff import diff_flows
 from fivefold.risk.governance.differences import DocumentDifference
-from fivefold.store.flows.flows import FlowState, draft_of_flow, flow_named, flow_states
-from fivefold.store.flows.schedules import next_runs
+from fivefold.store.flows.flows import FlowState, draft_of_flow, flow_named, flow_states, next_runs
 from fivefold.store.flows.versions import flow_version_numbered, flow_versions_of
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.tables.entities import EntityType

@@ -26,7 +26,7 @@ from fivefold.risk.governance.differences import DocumentChange
 from fivefold.risk.governance.mutation.run import Mutations
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.reading import read_document
-from fivefold.store.audit.stored_texts import unchanged_canonical
+from fivefold.store.audit.chain import unchanged_canonical
 from fivefold.store.flows.flows import draft_of_flow, flow_named, flow_or_none
 from fivefold.store.flows.versions import newest_flow_version
 from fivefold.store.ingest.entities import type_named
@@ -37,9 +37,8 @@ from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.accounts.flows_in_force import Asked, everything_asked, groups_in_force, names_asked
 from fivefold.usecases.flows.drafts import SOURCE, names_of_flow
 from fivefold.usecases.flows.registrations import outside_diagnostics
-from fivefold.usecases.rulesets.check import CheckedText
+from fivefold.usecases.rulesets.check import MOST_SECONDS, CheckedText
 from fivefold.usecases.rulesets.review import OrganisationContext, context_of_type, organisation_findings
-from fivefold.usecases.rulesets.try_changes import MOST_SECONDS
 from fivefold.usecases.shared.context import Context
 
 

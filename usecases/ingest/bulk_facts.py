@@ -14,7 +14,7 @@ from fivefold.store.audit.bound_rows import digests, new_ids
 from fivefold.store.audit.history import new_salts
 from fivefold.store.ingest import facts
 from fivefold.store.ingest.entities import entity_numbers, lock_entities, record_activity, type_named
-from fivefold.store.ingest.tag_ends import forget_ends, plan_ends
+from fivefold.store.ingest.tags import forget_ends, plan_ends
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
 from fivefold.store.sql.bulk import write_rows
 from fivefold.store.tables.entities import EntityType, Record, Tag
@@ -22,7 +22,7 @@ from fivefold.usecases.audit import record as audit
 from fivefold.usecases.ingest.entities import AT_ONCE, RowCounts
 from fivefold.usecases.ingest.facts import MOST_WORD_CHARACTERS, RecordGiven
 from fivefold.usecases.ingest.owners import mark_with_owners
-from fivefold.usecases.ingest.tag_ends import announce_ended_before
+from fivefold.usecases.ingest.tags import announce_ended_before
 from fivefold.usecases.levels.lowering import HOW, Concern, LoweringGuard, dated_far_back
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import (

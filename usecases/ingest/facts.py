@@ -15,14 +15,14 @@ from fivefold.domain.text import control_in
 from fivefold.store.audit.bound_rows import Digests, digests
 from fivefold.store.ingest.entities import entity_named, record_activity, subject_of
 from fivefold.store.ingest.future_moments import ENDED_US
-from fivefold.store.ingest.tag_ends import forget_ends, plan_ends
+from fivefold.store.ingest.tags import forget_ends, plan_ends
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.clocks import clock_of
 from fivefold.store.sql.database import add_alone
 from fivefold.store.tables.entities import Entity, EntityType, Record, Screening, Tag
 from fivefold.usecases.ingest.owners import mark_with_owners
-from fivefold.usecases.ingest.tag_ends import announce_ended_before
+from fivefold.usecases.ingest.tags import announce_ended_before
 from fivefold.usecases.levels.lowering import Concern, LoweringGuard, dated_far_back
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import FIELDS, MOST_CHARACTERS, refuse_bad_fields, storable

@@ -26,7 +26,7 @@ from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.risk.facts.value_inputs import value_frame
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.levels import bulk_reads as loading
-from fivefold.store.levels.value_scores import superseded_by
+from fivefold.store.portfolio.values import superseded_by
 from fivefold.store.tables.entities import ValueScore
 from fivefold.usecases.levels.portfolio import entity_text, read_transactions
 from fivefold.usecases.shared.context import Context

@@ -25,8 +25,8 @@ from fivefold.risk.governance.validate.peers import (
     read_peer_text,
 )
 from fivefold.risk.governance.validate.ranking import ConfidenceInterval
-from fivefold.store.monitoring.peers import peer_files_of
 from fivefold.store.monitoring.revalidation import locked_run, run_numbered
+from fivefold.store.monitoring.validation import peer_files_of
 from fivefold.store.tables.events import PeerFile, ValidationRun
 from fivefold.usecases.shared.api_fields import INTERNAL, Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context

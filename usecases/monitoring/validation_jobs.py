@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.store.accounts.organisation import settings_row
-from fivefold.store.monitoring.validation_jobs import job_numbered, open_job, open_jobs
+from fivefold.store.monitoring.validation import job_numbered, open_job, open_jobs
 from fivefold.store.tables.events import ValidationJob
 from fivefold.usecases.monitoring.history import ValidationPeriod
 from fivefold.usecases.monitoring.validate import checked_period, keep_validation, measured_levels

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from fivefold.domain.segments import SEGMENTS
 from fivefold.store.ingest.entities import type_named
-from fivefold.store.levels.levels import count_quarantined
-from fivefold.store.portfolio.counts import counted_cells
+from fivefold.store.levels.levels import count_quarantined, counted_cells
 from fivefold.store.rulesets.rulesets import active_versions
 from fivefold.usecases.accounts.settings import settings_of
 from fivefold.usecases.shared.api_fields import schema

@@ -19,7 +19,7 @@ from fivefold.domain.segments import SEGMENTS
 from fivefold.features.catalogue.indicator import MOVES_WITH_TIME, Indicator
 from fivefold.models.explain import contribution
 from fivefold.store.ingest.entities import type_named
-from fivefold.store.portfolio.counts import counted_cells
+from fivefold.store.levels.levels import counted_cells
 from fivefold.store.portfolio.search import MOST_COUNTED, EntityFilter, FoundRow, count_found, entities_found
 from fivefold.store.portfolio.values import ValueRow, since_when, values_of
 from fivefold.store.portfolio.words import WordPlace, words_in

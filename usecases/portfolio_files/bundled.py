@@ -1,21 +1,25 @@
-"""Rulesets and lists: those that ship with fivefold, and one's own files."""
+"""Rulesets, groups and lists: those that ship with fivefold, and one's own files."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
+from importlib.resources import files as package_files
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
 from fivefold.domain.text import perhaps
+from fivefold.flows.groups.analysis import AnalysedGroup, lint_group
+from fivefold.flows.groups.language import Group, read_group
 from fivefold.risk.facts.portfolio import NamedList, read_list
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.policy import Policy
-from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.reading import read_document, read_ruleset
 from fivefold.risk.language.ruleset import Ruleset
 
 if TYPE_CHECKING:
     from fivefold.risk.compiler.analysis import AnalysedRuleset
     from fivefold.risk.compiler.diagnostics import Diagnostic
+
 
 SUFFIXES = (".yaml", ".yml", ".json")
 """How files of rulesets and lists end."""
@@ -161,3 +165,40 @@ _BEGINNINGS = {
     b"PK\x03\x04": "it is a workbook or another packed file, and a ruleset or a list is one in YAML or JSON",
 }
 """What a file that is no text is, by its first bytes."""
+
+
+def bundled_groups() -> tuple[str, ...]:
+    """Name the groups that ship.
+
+    >>> bundled_groups()
+    ('valuable-and-quiet', 'watched-closely')
+    """
+    folder = package_files("fivefold.flows.groups") / "shipped"
+    return tuple(sorted(Path(file.name).stem for file in folder.iterdir() if file.name.endswith(".yaml")))
+
+
+def group_text(source: str) -> str:
+    """Read the text of a group's file, or of one that ships; ConfigError where *source* is neither."""
+    path = Path(source)
+    if source in bundled_groups() and not path.exists():
+        return (package_files("fivefold.flows.groups") / "shipped" / f"{source}.yaml").read_text("utf-8")
+    if not path.is_file():
+        names = bundled_groups()
+        near = perhaps(source, names)
+        raise ConfigError(f"{source} is neither a file nor a bundled group ({', '.join(names)}){near}")
+    return text_of(path, source)
+
+
+def load_group(source: str) -> AnalysedGroup:
+    """Read a group; InvalidRulesetError says what is wrong with it, ConfigError where there is none."""
+    return AnalysedGroup(read_group(group_text(source), source))
+
+
+def lint_group_file(source: str, lists: Mapping[str, NamedList]) -> list[Finding]:
+    """Find what is wrong or doubtful in a group's file, or in one that ships; ConfigError where there is none."""
+    text = group_text(source)
+    try:
+        document = Document(text, source)
+        return lint_group(AnalysedGroup(read_document(Group, document, source)), lists, document)
+    except InvalidRulesetError as error:
+        return list(error.findings)

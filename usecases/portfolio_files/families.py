@@ -11,8 +11,7 @@ from fivefold.risk.governance.backtest.families import FamiliesBacktest, backtes
 from fivefold.risk.governance.beside import composed, require_same_kind
 from fivefold.risk.governance.validate.families import FamiliesValidation, validate_families
 from fivefold.risk.governance.validate.run import ValidationOptions
-from fivefold.usecases.portfolio_files.governance import Draw, StandingLevels
-from fivefold.usecases.portfolio_files.labels import LabelledFile
+from fivefold.usecases.portfolio_files.governance import Draw, LabelledFile, StandingLevels
 from fivefold.usecases.portfolio_files.levels import read_deciding_rulesets
 from fivefold.usecases.portfolio_files.portfolio import (
     PortfolioFiles,

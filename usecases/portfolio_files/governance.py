@@ -1,4 +1,4 @@
-"""A portfolio from files in governance: backtests, validations, proposed thresholds."""
+"""A portfolio from files in governance: backtests, validations with labels, proposals, what-if."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -8,9 +8,11 @@ from pathlib import Path
 import polars as pl
 
 from fivefold.domain.errors import ConfigError
+from fivefold.domain.text import perhaps
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_text
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
+from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.governance.backtest.run import BacktestResult, HeldLevels, backtest
 from fivefold.risk.governance.beside import ALONE, Beside, assess_decided
 from fivefold.risk.governance.points.draft import draft_text as points_draft
@@ -18,12 +20,15 @@ from fivefold.risk.governance.points.propose import PointsProposal, propose_poin
 from fivefold.risk.governance.thresholds.cuts import present_cuts
 from fivefold.risk.governance.thresholds.draft import draft_text
 from fivefold.risk.governance.thresholds.propose import ThresholdProposal, movers, propose_thresholds
-from fivefold.risk.governance.validate.labels import match_labels
+from fivefold.risk.governance.validate.labels import dated_only, match_labels
+from fivefold.risk.governance.validate.peers import PeerFigures, read_peer_text
 from fivefold.risk.governance.validate.run import Validation, ValidationOptions, validate
+from fivefold.risk.governance.what_if.answers import WhatIf, what_if
+from fivefold.risk.governance.what_if.search import ChangedAssessment, WantedDirection
 from fivefold.risk.language.quantities import POINT_UNITS
 from fivefold.risk.language.reading import read_ruleset
+from fivefold.usecases.portfolio_files.assess import assess_portfolio, before_of
 from fivefold.usecases.portfolio_files.bundled import ruleset_text
-from fivefold.usecases.portfolio_files.labels import LabelledFile
 from fivefold.usecases.portfolio_files.levels import read_held_levels
 from fivefold.usecases.portfolio_files.portfolio import (
     PortfolioFiles,
@@ -201,3 +206,77 @@ def propose_points_from_files(
     options = replace(options, cautions=(*cautions, *labelled.cautions, *decided.cautions()))
     proposal, learnt_ruleset = propose_points(judging, labelled.labels, options, learning)
     return proposal, points_draft(text, judging.program, learnt_ruleset, proposal)
+
+
+def what_if_of_file(
+    ruleset: AnalysedRuleset,
+    files: PortfolioFiles,
+    as_of: int,
+    entity: str,
+    direction: WantedDirection,
+    level: str | None = None,
+    *,
+    previous: Path | None = None,
+    overrides: Path | None = None,
+    beside: Beside = ALONE,
+) -> tuple[WhatIf, str]:
+    """Find what would move the level of one entity of a file, and the name of the ruleset that decides on it.
+
+    The others are not assessed. Where no ruleset applies, it is what the first one says.
+
+    Raises:
+        ConfigError: there is no such entity, or no such level; or the rulesets cannot decide side by side.
+    """
+    rulesets = beside.around(ruleset)
+    portfolio = read_with_warnings(files, rulesets, as_of)
+    before = before_of(rulesets, files, portfolio, as_of, previous, overrides)
+    alone = portfolio.entities.filter(portfolio.entities[ENTITY] == entity)
+    if alone.is_empty():
+        raise ConfigError(f"there is no entity {entity} among the {len(portfolio.entities):,} that were read")
+    (assessments,) = assess_portfolio(rulesets, replace(portfolio, entities=alone), as_of, before).parts
+    subject = ChangedAssessment.of(assessments, 0, before.standing, before.overrides)
+    decides = assessments.program.ruleset
+    wished = None if level is None else level_wished(level, decides.levels)
+    return what_if(subject, direction, wished), decides.name
+
+
+def level_wished(level: str, levels: tuple[str, ...]) -> int:
+    """Give the number of a level; ConfigError where there is none of that name."""
+    if level not in levels:
+        raise ConfigError(f"there is no level {level!r}; there are {', '.join(levels)}{perhaps(level, levels)}")
+    return levels.index(level) + 1
+
+
+class LabelledFile:
+    """Labels from a file; entities with an unreadable one are left out, as their outcome is unknown."""
+
+    def __init__(self, files: PortfolioFiles, path: Path, *, undated_known: bool) -> None:
+        self.labels, unread = read_labels(files.table("labels", path))
+        self._unreadable = unread.drop_nulls().unique()
+        self._undated_known = undated_known
+        self.cautions = _unread(len(self._unreadable), unread.null_count())
+
+    def dated(self, portfolio: Portfolio) -> tuple[Portfolio, tuple[str, ...]]:
+        """Keep what was known at as-of, with cautions about what shows no date."""
+        named = portfolio.entities[ENTITY].cast(pl.String).is_in(self._unreadable.implode())
+        entities = portfolio.entities.filter(~named)
+        return dated_only(replace(portfolio, entities=entities), undated_known=self._undated_known)
+
+
+def _unread(entities: int, nameless: int) -> tuple[str, ...]:
+    """Describe how unreadable labels are treated."""
+    cautions = []
+    if entities:
+        cautions.append(f"{entities:,} entities have a label that cannot be read, and are left out.")
+    if nameless:
+        cautions.append(f"{nameless:,} labels cannot be read and name no entity: they count as not confirmed.")
+    return tuple(cautions)
+
+
+def read_peer_file(path: Path) -> PeerFigures:
+    """Read a peer's figures from JSON; ConfigError where they cannot be read."""
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, ValueError) as problem:  # no such file, or no UTF-8
+        raise ConfigError(f"{path} cannot be read as JSON: {problem}") from None
+    return read_peer_text(text, str(path))

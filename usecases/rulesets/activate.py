@@ -9,6 +9,7 @@ families, go the same way. A newer change of the type takes in all entities agai
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
+from time import sleep
 from typing import Annotated
 
 from sqlalchemy import Engine
@@ -21,6 +22,7 @@ from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.audit.bound_rows import digests, merge_digests
 from fivefold.store.audit.chain import digest_of
 from fivefold.store.levels import assessment_queue as due
+from fivefold.store.levels import markings
 from fivefold.store.levels.assessment_queue import BULK, Reason
 from fivefold.store.rulesets.activations import (
     AT_ONCE,
@@ -327,3 +329,32 @@ def has_waiting_backfills(engine: Engine, now_us: int | None = None) -> bool:
     latest = resolve_now(now_us) + clock_of(engine).tolerance_us
     with reading(engine) as session:
         return any(backfill.reached_us <= latest for backfill in open_backfills(session))
+
+
+def advance_markings(engine: Engine, now_us: int | None = None) -> int:
+    """Mark the next entities of every open marking due, each part in a transaction of its own; count them.
+
+    To be called again until it gives 0. Several workers may call it: each marking is one's at a time.
+    """
+    now = resolve_now(now_us)
+    with reading(engine) as session:
+        numbers = markings.open_markings(session)
+    return sum(_advance_marking(engine, number, now) for number in numbers)
+
+
+def _advance_marking(engine: Engine, number: int, now_us: int) -> int:
+    with writing(engine) as session:
+        marking = markings.lock_marking(session, number)
+        marked = 0
+        if marking is not None and markings.may_begin(session, marking):
+            if marking.reached_id == 0 and marking.from_us <= now_us:
+                markings.join_waiting(session, marking, now_us)
+            marked = markings.mark_part(session, marking, now_us)
+    sleep(markings.PAUSE_SECONDS)
+    return marked
+
+
+def has_open_markings(engine: Engine) -> bool:
+    """Tell whether entities are yet to be marked by a change that was made."""
+    with reading(engine) as session:
+        return bool(markings.open_markings(session))

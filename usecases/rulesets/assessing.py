@@ -1,15 +1,18 @@
-"""Everybody whom a ruleset decides on, assessed by a worker for a proposal: part by part, as of one moment."""
+"""On what a proposal rests: everybody whom a ruleset decides on, assessed part by part, and who was confirmed."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import polars as pl
+from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import NotEnoughDataError
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
+from fivefold.risk.governance.validate.labels import AT
+from fivefold.store.monitoring.validation import CONFIRMED_OUTCOME, records_before
 from fivefold.usecases.rulesets.run_backtest import Setting, reached_portfolios
 from fivefold.usecases.shared.jobs import Lease
 
@@ -36,3 +39,16 @@ def _joined(setting: Setting, parts: Sequence[Assessments]) -> Assessments:
         raise NotEnoughDataError(f"{setting.draft.ruleset.name} reaches nobody, so there is nobody to learn from")
     outcomes = pl.concat([part.outcomes for part in parts])
     return replace(parts[0], inputs=outcomes.select(ENTITY, AS_OF), outcomes=outcomes, moments=None)
+
+
+def labels_from_cases(session: Session, organisation_id: int, until_us: int) -> pl.DataFrame:
+    """Give a label for each case that was closed as confirmed before a moment: `entity_id`, and `at`, its end.
+
+    A case about an entity of a type without rulesets, such as an account, is one about each of its owners, as in
+    validations of levels.
+    """
+    records = records_before(session, organisation_id, until_us)
+    ended = (pl.col("kind") == "case") & (pl.col("outcome") == CONFIRMED_OUTCOME) & (pl.col("closed_us") < until_us)
+    return records.filter(ended).select(
+        pl.col("entity").cast(pl.String).alias(ENTITY), pl.col("closed_us").cast(pl.Datetime("us", "UTC")).alias(AT)
+    )

@@ -1,6 +1,8 @@
-"""A ruleset's text before it is saved: what is wrong with it, what its examples come to, and what it changes."""
+"""A ruleset's text before it is saved: what is wrong with it, what it changes, and what its examples notice."""
 
 from dataclasses import dataclass, replace
+from time import monotonic
+from typing import Final
 
 from sqlalchemy.orm import Session
 
@@ -10,6 +12,7 @@ from fivefold.risk.compiler.purposes import Reading, readings
 from fivefold.risk.governance.diff import diff
 from fivefold.risk.governance.differences import DocumentChange, DocumentDifference
 from fivefold.risk.governance.lint.ruleset import lint_text, purpose_sources
+from fivefold.risk.governance.mutation.run import Mutations, mutate
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.purposes import Purpose
 from fivefold.store.ingest.entities import type_named
@@ -18,7 +21,14 @@ from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.rulesets import Family, RulesetVersion
 from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.rulesets.drafts import name_and_type_of
-from fivefold.usecases.rulesets.review import ExampleLine, context_of, context_of_type, read_matching_ruleset, review
+from fivefold.usecases.rulesets.review import (
+    ExampleLine,
+    context_of,
+    context_of_type,
+    organisation_findings,
+    read_matching_ruleset,
+    review,
+)
 from fivefold.usecases.shared.context import Context
 
 
@@ -159,3 +169,33 @@ def compare_draft(context: Context, family: str) -> DocumentDifference:
             raise NotFoundError(f"{family} has no version yet, so there is nothing to compare its draft with")
         canonical = version.canonical
     return diff(analyse_canonical(canonical).ruleset, read_matching_ruleset(document, around))
+
+
+MOST_SECONDS: Final = 20.0
+"""After so long no further change is tried: a person waits for the page."""
+
+
+def try_changes(context: Context, document: str, most_seconds: float = MOST_SECONDS) -> Mutations:
+    """Change a text by one step at a time, and tell which changes no example notices.
+
+    What is not tried after *most_seconds* is named as such.
+
+    Raises:
+        InvalidRulesetError: the text has faults, does not fit the organisation, has no examples, or one of them fails.
+    """
+    now, end = context.now(), monotonic() + most_seconds
+    _, type_name = name_and_type_of(document)
+    types = [each.name for each in list_types(context)]
+    if type_name not in types:
+        problem = f"is {type_name}; the types of entities are {', '.join(types) or 'none'}"
+        raise InvalidRulesetError([Finding("entity_type", problem)])
+    with context.reading() as session:
+        around = context_of_type(session, type_named(session, context.organisation_id, type_name))
+    analysed, findings = lint_text(document, around.lists)
+    wrong = [finding for finding in findings if finding.fatal]
+    if analysed is None or wrong:
+        raise InvalidRulesetError(wrong)
+    misfits = organisation_findings(analysed.ruleset, around)
+    if misfits:
+        raise InvalidRulesetError(misfits)
+    return mutate(analysed, around.lists, now, Document(document), is_over=lambda: monotonic() > end)

@@ -33,8 +33,7 @@ from fivefold.risk.governance.validate.labels import AT, match_labels, refuse_le
 from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
 from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.rulesets.activations import was_active
-from fivefold.store.rulesets.rulesets import family_named, newest_version
-from fivefold.store.rulesets.threshold_reviews import (
+from fivefold.store.rulesets.jobs import (
     EARLIER_REVIEWS,
     add_review,
     earlier_thresholds,
@@ -42,12 +41,12 @@ from fivefold.store.rulesets.threshold_reviews import (
     reviews_of,
     unreviewed,
 )
+from fivefold.store.rulesets.rulesets import family_named, newest_version
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.json_text import stored_report
 from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion, ThresholdReview
-from fivefold.usecases.rulesets.assessing import assessed_parts
+from fivefold.usecases.rulesets.assessing import assessed_parts, labels_from_cases
 from fivefold.usecases.rulesets.drafts import NO_DRAFT, save_draft_in
-from fivefold.usecases.rulesets.points.labels import labels_from_cases
 from fivefold.usecases.rulesets.run_backtest import Setting, setting_of
 from fivefold.usecases.shared.actors import SYSTEM, Actor
 from fivefold.usecases.shared.context import Context

@@ -16,9 +16,9 @@ from fivefold.risk.engine.explain.describe import (
     numbers_in,
     pairs_in,
 )
-from fivefold.risk.engine.outcome_codes import rule_column
 from fivefold.risk.engine.policy_program import ACTION, DECIDED, PolicyOutcome, PolicyProgram
 from fivefold.risk.engine.single.policies import single_policy
+from fivefold.risk.engine.totals import rule_column
 from fivefold.risk.language.expressions import distinct, input_key
 from fivefold.risk.language.policy import PolicyRule
 

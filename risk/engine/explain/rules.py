@@ -26,10 +26,9 @@ from fivefold.risk.engine.explain.describe import (
     pairs_compared,
 )
 from fivefold.risk.engine.explain.failures import EntityFailures, Misfit, entity_failures, misfit_words, misfits_of
-from fivefold.risk.engine.outcome_codes import points_of, slot_of
 from fivefold.risk.engine.program import Program
 from fivefold.risk.engine.rules import MOST_HALVINGS, CompiledRule
-from fivefold.risk.engine.totals import WEIGHTS_USED
+from fivefold.risk.engine.totals import WEIGHTS_USED, points_of, slot_of
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.quantities import POINT_UNITS, WEIGHT_UNITS, decimal_text

@@ -11,8 +11,8 @@ from typing import Any
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT
 from fivefold.risk.compiler.plain_conditions import NoPlainFormError, PlainCompiler, PlainTest, Row
 from fivefold.risk.compiler.value_types import InputColumn
-from fivefold.risk.engine.outcome_codes import rule_column
 from fivefold.risk.engine.policy_program import ACTION, DECIDED, PolicyOutcome, PolicyProgram
+from fivefold.risk.engine.totals import rule_column
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import input_key
 

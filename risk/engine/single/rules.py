@@ -15,7 +15,6 @@ from fivefold.risk.compiler.analysis import VERSIONS_KEPT
 from fivefold.risk.compiler.conditions import Resolve
 from fivefold.risk.compiler.plain_conditions import NoPlainFormError, PlainCompiler, PlainTest, Row
 from fivefold.risk.compiler.value_types import DTYPES, InputColumn
-from fivefold.risk.engine.outcome_codes import SLOTS, points_of
 from fivefold.risk.engine.program import (
     APPLIES,
     FAILED,
@@ -27,7 +26,7 @@ from fivefold.risk.engine.program import (
     Program,
 )
 from fivefold.risk.engine.rules import MOST_HALVINGS, CompiledRule, length_us
-from fivefold.risk.engine.totals import WEIGHTS_USED
+from fivefold.risk.engine.totals import SLOTS, WEIGHTS_USED, points_of
 from fivefold.risk.facts.portfolio import AS_OF, error_of
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import input_key

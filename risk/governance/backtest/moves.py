@@ -13,9 +13,9 @@ from fivefold.risk.engine.explain.describe import condition_words
 from fivefold.risk.engine.explain.failures import CHOICE, PREDICATE
 from fivefold.risk.engine.explain.rules import rule_outcomes, signed
 from fivefold.risk.engine.levels import RULES_LEVEL
-from fivefold.risk.engine.outcome_codes import points_of, slot_column
 from fivefold.risk.engine.program import APPLIES, TOTAL
 from fivefold.risk.engine.rules import CompiledRule
+from fivefold.risk.engine.totals import points_of, slot_column
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.risk.governance.diff import diff
 from fivefold.risk.language.quantities import POINT_UNITS, text_of

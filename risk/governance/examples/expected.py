@@ -6,8 +6,8 @@ import polars as pl
 
 from fivefold.risk.engine.assessments import STATUS, Status
 from fivefold.risk.engine.levels import LEVEL
-from fivefold.risk.engine.outcome_codes import points_column, rule_column, slot_column
 from fivefold.risk.engine.program import TOTAL, Program
+from fivefold.risk.engine.totals import points_column, rule_column, slot_column
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.risk.language.ruleset import Ruleset
 

@@ -5,9 +5,9 @@ from math import gcd
 
 import polars as pl
 
-from fivefold.risk.engine.outcome_codes import points_of
 from fivefold.risk.engine.program import Program
 from fivefold.risk.engine.rules import MOST_HALVINGS, CompiledRule, halved
+from fivefold.risk.engine.totals import points_of
 
 MOST_STEPS = 4_000_000
 """Between the least and the greatest total at most so many are looked at; where there are more, it is undecided."""

@@ -10,9 +10,9 @@ import polars as pl
 
 from fivefold.features.histories import Integers
 from fivefold.risk.engine.assessments import Assessments
-from fivefold.risk.engine.outcome_codes import slot_column
 from fivefold.risk.engine.program import Program
 from fivefold.risk.engine.rules import CompiledRule
+from fivefold.risk.engine.totals import slot_column
 from fivefold.risk.language.base import canonical_form
 from fivefold.risk.language.quantities import POINT_UNITS, point_units
 from fivefold.risk.language.reading import read_ruleset

@@ -16,8 +16,7 @@ from fivefold.risk.engine.explain.describe import condition_words
 from fivefold.risk.engine.program import FLOOR, TOTAL
 from fivefold.risk.governance.backtest.moves import slot_name
 from fivefold.risk.governance.backtest.run import list_days, moments_words
-from fivefold.risk.governance.points.halves import Halves
-from fivefold.risk.governance.points.learning import LEAST_GOT, LearntPoints, learn_points
+from fivefold.risk.governance.points.learning import LEAST_GOT, Halves, LearntPoints, learn_points
 from fivefold.risk.governance.points.outcomes import (
     Slot,
     added_points,

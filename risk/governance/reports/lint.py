@@ -1,4 +1,4 @@
-"""What lint found, for machines: plain data, and SARIF 2.1.0, which code hosts and editors read.
+"""Reports for machines: plain JSON, and what lint found as SARIF 2.1.0, which code hosts and editors read.
 
 SARIF: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 """
@@ -6,7 +6,7 @@ SARIF: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from fivefold.domain.errors import Finding
 from fivefold.risk.compiler.diagnostics import CHECKS, Diagnostic, Severity
@@ -102,3 +102,21 @@ def _result(uri: str, fault: Diagnostic, finding: Finding, ids: Sequence[str]) -
         "message": {"text": f"{finding.where}: {finding.problem}"},
         "locations": [{"physicalLocation": place, "logicalLocations": [{"fullyQualifiedName": finding.where}]}],
     }
+
+
+FORM = 1
+"""Of the JSON; a later form that readers cannot take has another number."""
+
+
+class Reportable(Protocol):
+    """A backtest, a validation, a proposal: whatever gives itself as plain data."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain data."""
+        ...
+
+
+def report_json(kind: str, result: Reportable, indent: int | None = 2) -> str:
+    """Write a finding as JSON, with its kind and the number of its form."""
+    content = {"kind": kind, "form": FORM, **result.to_dict()}
+    return json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False) + "\n"

@@ -13,10 +13,9 @@ from fivefold.features.histories import Floats, Integers
 from fivefold.models.drift import DriftReference
 from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
 from fivefold.risk.engine.explain.describe import condition_words
-from fivefold.risk.engine.outcome_codes import points_column, slot_column
 from fivefold.risk.engine.program import APPLIES, TOTAL
 from fivefold.risk.engine.rules import CompiledRule
-from fivefold.risk.engine.totals import WEIGHTS_USED
+from fivefold.risk.engine.totals import WEIGHTS_USED, points_column, slot_column
 from fivefold.risk.governance.backtest.moves import slot_name
 from fivefold.risk.governance.validate.leaks import input_names
 from fivefold.risk.governance.validate.measures import drift_between, holm

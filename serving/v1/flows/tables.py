@@ -10,9 +10,8 @@ from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.rulesets.rulesets import RulesetChange, TextPlace
 from fivefold.serving.v1.rulesets.tables import ColumnName, Written, content_given, content_told
 from fivefold.serving.v1.schemas import RequestModel, ResponseModel, Text
-from fivefold.usecases.flows.graphs import GraphSent, import_flow_graph
 from fivefold.usecases.flows.review import check_flow
-from fivefold.usecases.flows.table_files import export_flow_table, import_flow_table
+from fivefold.usecases.flows.table_files import GraphSent, export_flow_table, import_flow_graph, import_flow_table
 from fivefold.usecases.portfolio_files.sent_tables import MOST_PAIRS, TableSent
 
 

@@ -11,8 +11,8 @@ from fivefold.usecases.changes import asks
 from fivefold.usecases.changes.proposals import ProposalLine
 from fivefold.usecases.levels import overrides
 from fivefold.usecases.levels.overrides import OverrideCap, OverrideLine
-from fivefold.usecases.portfolio import override_search
-from fivefold.usecases.portfolio.override_search import OverrideFilters, OverrideFound
+from fivefold.usecases.portfolio import searches
+from fivefold.usecases.portfolio.searches import OverrideFilters, OverrideFound
 from fivefold.usecases.shared.api_fields import schema
 
 
@@ -104,4 +104,4 @@ def search_overrides(context: RequestContext, query: PageOfOverrides) -> Page[Ov
         since_us=query.since,
         until_us=query.until,
     )
-    return override_search.search_overrides(context, filters, query.part)
+    return searches.search_overrides(context, filters, query.part)

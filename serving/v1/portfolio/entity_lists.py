@@ -9,10 +9,10 @@ from fivefold.serving.v1.schemas import MomentGiven, Names, RequestModel, Respon
 from fivefold.store.portfolio.current_levels import Order
 from fivefold.usecases.levels import read as levels
 from fivefold.usecases.portfolio import current_levels as current
-from fivefold.usecases.portfolio import failure_search, search, transitions
+from fivefold.usecases.portfolio import search, searches, transitions
 from fivefold.usecases.portfolio.current_levels import CurrentLevel, LevelFilters
-from fivefold.usecases.portfolio.failure_search import FailureFilters, FailureFound
 from fivefold.usecases.portfolio.search import EntitiesCounted, EntityFound, Search
+from fivefold.usecases.portfolio.searches import FailureFilters, FailureFound
 from fivefold.usecases.portfolio.transitions import LevelReached, TransitionFilters
 
 
@@ -142,4 +142,4 @@ def search_failures(context: RequestContext, query: PageOfFailures) -> Page[Fail
     filters = FailureFilters(
         entity_type=query.type, external_id=query.external_id, since_us=query.since, until_us=query.until
     )
-    return failure_search.search_failures(context, filters, query.part)
+    return searches.search_failures(context, filters, query.part)

@@ -1,10 +1,11 @@
-"""Challenges of assessments: opened with a person's words, settled by another person, and answered."""
+"""What a person concerned may know and contest: what would move a level, statements, and challenges."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from fivefold.domain.paging import Page
+from fivefold.risk.governance.what_if.search import WantedDirection
 from fivefold.serving.v1.levels.levels import Numbered
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
@@ -19,9 +20,14 @@ from fivefold.serving.v1.schemas import (
     Text,
 )
 from fivefold.usecases.recourse import challenges, reply, settlement
+from fivefold.usecases.recourse import statement as statements
+from fivefold.usecases.recourse import what_if as what_ifs
 from fivefold.usecases.recourse.challenges import ChallengeFilters, ChallengeLine
 from fivefold.usecases.recourse.reply import Reply
 from fivefold.usecases.recourse.settlement import MOST_FACTS, Settlement
+from fivefold.usecases.recourse.statement import Statement
+from fivefold.usecases.recourse.what_if import WhatIfShown
+from fivefold.usecases.shared.actors import OF_VERSIONS
 
 
 class ChallengeGiven(RequestModel):
@@ -98,3 +104,46 @@ def give_reply(context: RequestContext, challenge: BigNumber) -> ReplyGiven:
     """Make the reply to a challenge that was settled, for the person concerned, and record that it was given."""
     reply_document = reply.give_reply(context, challenge, "json")
     return ReplyGiven(reply=reply_document, sha256=reply_document.sha256)
+
+
+class StatementGiven(ResponseModel):
+    """A statement, and the SHA-256 of its content, which the audit log keeps."""
+
+    statement: Statement
+    sha256: str
+
+
+def give_statement(context: RequestContext, assessment: Numbered) -> StatementGiven:
+    """Make the statement of an assessment, such as 12.3, for the person concerned, and record that it was given.
+
+    It says which data were looked at, what each did, and what other values would have done: so it is for those who
+    may see thresholds. A rule that is not disclosable leaves no trace.
+    """
+    statement = statements.give_statement(context, assessment, "json")
+    return StatementGiven(statement=statement, sha256=statement.sha256)
+
+
+class WhatIfAsked(RequestModel):
+    """Where the level is to move, and to which one; by default one step from the present."""
+
+    direction: WantedDirection = WantedDirection.DOWN
+    level: Text | None = None
+
+
+class WhatIfOfEntity(ResponseModel):
+    """What would move a level; null where there is no assessment, or it was erased."""
+
+    what_if: WhatIfShown | None
+
+
+def read_what_if(context: RequestContext, type_: Text, external_id: Text, query: WhatIfAsked) -> WhatIfOfEntity:
+    """Find the smallest changes of one factor, or of two, that would move the level of an entity.
+
+    From its last assessment as it was recorded. What a person can change is declared in the ruleset. Thresholds, other
+    cases and the score then are for publishers alone.
+    """
+    everything = context.role in OF_VERSIONS
+    what_if = what_ifs.read_what_if(
+        context, type_, external_id, query.direction, query.level, with_thresholds=everything
+    )
+    return WhatIfOfEntity(what_if=what_if)

@@ -1,4 +1,4 @@
-"""References for peers over HTTP: asked for, built from the platform's own portfolio, and shown."""
+"""What workers compute for a ruleset, over HTTP: references for peers, and points learnt from cases."""
 
 from typing import Annotated
 
@@ -11,6 +11,8 @@ from fivefold.serving.v1.schemas import LARGEST, WHOLE, MomentGiven, RequestMode
 from fivefold.usecases.changes import reference_fit, references
 from fivefold.usecases.changes.reference_fit import ReferenceShown, ReferenceState
 from fivefold.usecases.changes.references import ReferenceJobLine
+from fivefold.usecases.rulesets import points_jobs
+from fivefold.usecases.rulesets.points_jobs import PointsJobLine, PointsWanted
 
 
 class ReferenceWanted(RequestModel):
@@ -50,3 +52,25 @@ def read_reference_state(context: RequestContext, family: Text) -> ReferenceStat
 def read_reference(context: RequestContext, name: Text, query: VersionAt) -> ReferenceShown:
     """Show a version of a reference portfolio: moment and currency of its numbers, and the peers of each group."""
     return reference_fit.read_reference_version(context, name, query.at)
+
+
+class PointsGiven(RequestModel):
+    """As of when customers are judged, as of which earlier moment they are learnt from, and until when cases count."""
+
+    as_of: MomentGiven
+    learn_as_of: MomentGiven | None = None
+    until: MomentGiven | None = None
+
+
+def request_points(context: RequestContext, family: Text, body: PointsGiven) -> PointsJobLine:
+    """Ask for points of a ruleset's newest version, learnt from confirmed cases. A worker leaves them as a draft.
+
+    Nothing is in force by that. One that waits or runs for the ruleset is given instead of another one.
+    """
+    wanted = PointsWanted(as_of_us=body.as_of, learn_as_of_us=body.learn_as_of, until_us=body.until)
+    return points_jobs.request_points(context, family, wanted)[0]
+
+
+def list_points(context: RequestContext, family: Text, query: PageQuery) -> Page[PointsJobLine]:
+    """List the points that were asked for a ruleset, the newest first: every change, and what they are worth."""
+    return points_jobs.list_points_jobs(context, family, query.part)

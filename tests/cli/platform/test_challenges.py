@@ -1,6 +1,7 @@
-"""`fivefold challenge`: opened by the machine's account, settled by a member with their token, and answered."""
+"""`fivefold statement` and `challenge`: pages for the person concerned; opened, settled by a member, and answered."""
 
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,22 @@ def test_what_is_refused(var: Path) -> None:
     succeed(var, "challenge", "open", "1.1", *SAID, *OF)
     assert "the outcome is 'maybe'" in refuse(var, "challenge", "settle", 1, "maybe", "--reason", "x", *OF)
     assert "there is no challenge 9" in refuse(var, "challenge", "show", 9, *OF)
+
+
+def test_a_statement_is_written(var: Path, tmp_path: Path) -> None:
+    asked = ("statement", "1.1", "--organisation", "bank", "--output")
+    said = succeed(var, *asked, tmp_path / "a.json")
+    given = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+    assert [factor["title"] for factor in given["factors"]] == ["Country"]
+    succeed(var, *asked, tmp_path / "a.pdf")
+    assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
+    (line,) = [line for line in said.splitlines() if "SHA-256" in line]
+    assert line.split()[-1] in succeed(var, "audit", "show", "--organisation", "bank", columns=400)
+    assert len(line.split()[-1]) == len(sha256().hexdigest())
+
+
+def test_what_cannot_be_written(var: Path, tmp_path: Path) -> None:
+    assert ".pdf or .json" in refuse(var, "statement", "1.1", "--organisation", "bank", "-o", tmp_path / "a.txt")
+    assert "there is no assessment" in refuse(
+        var, "statement", "9.9", "--organisation", "bank", "-o", tmp_path / "a.pdf"
+    )

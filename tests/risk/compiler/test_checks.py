@@ -1,19 +1,22 @@
-"""Types and names; every message with its line is in tests/risk/governance/defects.txt."""
+"""What makes a ruleset or a policy unusable; every message with its line is in tests/risk/governance/defects.txt."""
 
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from fivefold.risk.compiler.analysis import AnalysedRuleset
-from fivefold.risk.compiler.checks import literal_diagnostics, type_of, value_type_at
+from fivefold.risk.compiler.analysis import AnalysedPolicy, AnalysedRuleset
+from fivefold.risk.compiler.checks import actions_at, literal_diagnostics, type_of, value_type_at, weight_diagnostics
+from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, findings
 from fivefold.risk.compiler.locations import Location
-from fivefold.risk.compiler.value_types import UnknownNameError, vocabulary
-from fivefold.risk.language.expressions import FieldInput, TagInput, ValueInput
+from fivefold.risk.compiler.value_types import UnknownNameError, inputs_of_policy_rule, vocabulary
+from fivefold.risk.language.documents import Document
+from fivefold.risk.language.expressions import FieldInput, TagInput, ValueInput, input_key
 from fivefold.risk.language.fields import OneOf, ValueType
 from tests.golden import compare
 from tests.risk.compiler.rulesets_made import made
 from tests.risk.conftest import Refusal
+from tests.risk.engine.policies_small import policy
 
 FIELDS = {"country": "country", "income": "number", "kind": {"one_of": ["a", "b"]}, "words": ["text"], "born": "date"}
 
@@ -93,3 +96,84 @@ def of_json(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(map(of_json, value))
     return Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def test_faults_are_written_in_the_order_of_the_file() -> None:
+    document = Document("ruleset: made\nlevels: [a]\nrules:\n  - id: one\n    title: T\n")
+    faults = [Diagnostic(("rules", 0, "title"), "is odd", Severity.WARNING), Diagnostic(("levels", 0), "is wrong")]
+    found = findings([*faults, faults[0]], made(), document)
+    assert [str(finding) for finding in found] == ["line 2: level 1: is wrong", "line 5: rule one, title: is odd"]
+    assert [finding.fatal for finding in found] == [True, False]
+    assert [str(finding) for finding in findings(faults, made())] == ["rule one, title: is odd", "level 1: is wrong"]
+
+
+GOOD: dict[str, Any] = {
+    "when": {"all": [{"level": "in_force", "at_least": "high"}, {"transaction": "amount", "above": 1000}]},
+    "unless": {"tag": "known", "is": "present"},
+    "action": "block",
+    "on_unknown": "review",
+}
+
+
+def test_in_a_good_one_there_is_nothing_to_find() -> None:
+    good = AnalysedPolicy(policy(GOOD, {**GOOD, "when": {"transaction": "operation", "equals": "cash"}}))
+    assert good.errors == ()
+    good.require_usable()
+
+
+def test_what_is_wrong_is_found_at_its_place() -> None:
+    def errors(row: list[Any]) -> str:
+        found = AnalysedPolicy(policy({**GOOD, **row[0]}, **row[1])).diagnostics
+        return " | ".join(f"{'.'.join(map(str, fault.path))}: {fault.problem}" for fault in found)
+
+    compare("policy_errors", errors)
+
+
+def test_two_rules_do_not_share_a_name() -> None:
+    assert "there is a rule r0 already" in str(AnalysedPolicy(policy(GOOD, {**GOOD, "id": "r0"})).errors[0])
+
+
+def test_what_it_reads_and_comes_to_is_listed() -> None:
+    made = policy(GOOD, {"when": {"level": "in_force", "equals": 1}, "action": "note"})
+    keys = ['{"level":"in_force"}', '{"transaction":"amount"}', '{"tag":"known"}']
+    assert [input_key(each) for each in AnalysedPolicy(made).inputs] == keys
+    assert [input_key(each) for each in inputs_of_policy_rule(made.rules[1])] == keys[:1]
+    assert [action for _, action in actions_at(made)] == ["block", "review", "note", "allow"]
+
+
+WEIGHTS: Any = {"a": {"one": 40, "two": 60}, "b": {"one": 100, "two": 0}}
+
+
+def weight_paths(one: Any = None, other: Any = None, weights: Any = None, use: str = "a") -> list[Any]:
+    score = {"bands": [31, 61], "weights": weights or WEIGHTS, "weights_by": [{"use": use}]}
+    factor = {"input": {"tag": "x"}, "otherwise": {"points": 1}}
+    floor = {"id": "three", "input": {"tag": "x"}, "cases": [{"when": "present", "floor": 2}]}
+    rules = [{**factor, "id": "one", **(one or {})}, {**factor, "id": "two"}, {**floor, **(other or {})}]
+    return [fault.path for fault in weight_diagnostics(made(rules=rules, score={"weighted": score}))]
+
+
+def test_what_fits_has_no_fault() -> None:
+    assert weight_paths() == []
+    assert list(weight_diagnostics(made())) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "path"),
+    [
+        ({"weights": {**WEIGHTS, "b": {"one": 100}}}, ("score", "weighted", "weights", "b")),
+        ({"weights": {"a": {"one": 40, "two": 50, "four": 10}}}, ("score", "weighted", "weights", "a", "four")),
+        ({"use": "c"}, ("score", "weighted", "weights_by", 0, "use")),
+        ({"one": {"otherwise": {}}}, ("rules", 0, "otherwise")),
+        ({"one": {"otherwise": {"points": 100.01}}}, ("rules", 0, "otherwise", "points")),
+        ({"one": {"on_unknown": {"points": 0.99}}}, ("rules", 0, "on_unknown", "points")),
+        ({"one": {"on_unknown": {"floor": 2}}}, ("rules", 0, "on_unknown")),
+        ({"one": {"cases": [{"when": "present"}]}}, ("rules", 0, "cases", 0)),
+        ({"other": {"otherwise": {"points": 1}}}, ("rules", 2, "otherwise", "points")),
+    ],
+)
+def test_a_fault_is_found_where_it_is(changed: Any, path: Any) -> None:
+    assert weight_paths(**changed) == [path]
+
+
+def test_a_rule_without_a_weight_may_give_no_points_in_words() -> None:
+    assert weight_paths(other={"otherwise": {"points": 0}}) == []

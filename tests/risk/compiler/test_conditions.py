@@ -1,4 +1,4 @@
-"""The compiler: which columns a condition reads. What its expressions come to is in test_operators.py."""
+"""The compiler: which columns a condition reads. What its expressions come to is in test_expressions.py."""
 
 from decimal import Decimal
 from typing import Any

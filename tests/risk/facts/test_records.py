@@ -1,4 +1,4 @@
-"""What people recorded, as it was known at as-of: against plain Python, and at the edges."""
+"""What people recorded, as it was known at as-of, and what its fields are to a condition."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from fivefold.domain.clock import DAY_US, parse_moment, to_microseconds
 from fivefold.domain.errors import FileFormatError, InvalidRulesetError
 from fivefold.features.reading.columns import ALLOWED_TIME
+from fivefold.risk.compiler.value_types import InputColumn
+from fivefold.risk.facts.linked import PROBLEM_SCHEMA, LinkedFacts, nothing_wrong
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, error_of
 from fivefold.risk.facts.records import known_entities, prepare_records, screened, tagged
+from fivefold.risk.language.fields import TRANSACTION_FIELDS, ValueType
 from tests.risk.conftest import Refusal
 
 names = st.sampled_from(["a", "b", "c"])
@@ -316,3 +319,26 @@ def test_a_nanosecond_after_as_of_is_after_it() -> None:
         rows = pl.DataFrame({"entity_id": ["a"] * 3, "tag": ["at", "after", "before"], "from": times})
         held = [tagged(rows, tag, asked).values.item() for tag in ("at", "after", "before")]
         assert held == [True, False, True], times.dtype
+
+
+@pytest.mark.parametrize(
+    ("name", "currency", "column"),
+    [
+        ("amount", None, InputColumn("amount", ValueType.MONEY, 100)),
+        ("signed_amount", "JPY", InputColumn("original_signed_amount", ValueType.MONEY, 1)),
+        ("amount", "EUR", InputColumn("original_amount", ValueType.MONEY, 100)),
+        ("word", "JPY", InputColumn("word", ValueType.TEXT)),
+        ("time", None, InputColumn("time", ValueType.MOMENT)),
+    ],
+)
+def test_money_is_of_the_base_or_of_its_own_currency(name: str, currency: str | None, column: InputColumn) -> None:
+    facts = LinkedFacts(pl.LazyFrame(), {"word": "text", **TRANSACTION_FIELDS}, base="EUR")
+    assert facts.column(name, currency) == column
+
+
+def test_without_a_base_an_amount_is_a_number() -> None:
+    assert LinkedFacts(pl.LazyFrame(), {"amount": "number"}).column("amount") == InputColumn("amount", ValueType.NUMBER)
+
+
+def test_no_problem_has_the_columns_of_problems() -> None:
+    assert dict(nothing_wrong().schema) == dict(PROBLEM_SCHEMA)

@@ -1,4 +1,4 @@
-"""Strict YAML: every trap of the format either reads as a compliance officer expects, or is refused with its line."""
+"""Strict YAML: every trap of the format is read as expected, or refused with its line in the words of the language."""
 
 import json
 from decimal import Decimal
@@ -8,9 +8,15 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
 
 from fivefold.domain.errors import InvalidRulesetError
+from fivefold.domain.text import perhaps
 from fivefold.risk.language.documents import MOST_BYTES, MOST_DEPTH, Document, in_plain_words
+from fivefold.risk.language.messages import problem_of, words_of_the_language
+from fivefold.risk.language.operators import Fuzzy, Operators
+from fivefold.risk.language.patterns import Velocity
+from fivefold.risk.language.ruleset import Coverage, Expectation, Rule, Ruleset
 from tests.golden import compare
 from tests.risk.language.documents_made import as_json, as_yaml
 
@@ -191,3 +197,31 @@ def test_text_in_lines_ends_before_what_follows_it(style: str, behind: str, ends
         assert span is not None
         assert end is not None
         assert (text[: span[1]], end.index) == (f"a:\n  - b: {style}\n      one\n      {ends_with}", span[1])
+
+
+def problems(form: type[BaseModel], data: Any) -> list[str]:
+    with pytest.raises(ValidationError) as caught:
+        form.model_validate(data)
+    return [problem_of(fault, ["country"]) for fault in caught.value.errors()]
+
+
+FORMS = {form.__name__: form for form in (Coverage, Expectation, Fuzzy, Operators, Rule, Ruleset, Velocity)}
+
+
+def test_a_mistake_in_plain_words() -> None:
+    compare("language_messages", lambda row: " | ".join(problems(FORMS[row[0]], row[1])))
+
+
+def test_what_is_not_foreseen_is_told_as_the_checker_has_it() -> None:
+    fault = {"type": "something_new", "input": 1, "loc": (), "msg": "Value error, as it is"}
+    assert problem_of(fault, ()) == "as it is"
+
+
+def test_words_are_those_that_files_have() -> None:
+    words = words_of_the_language()
+    assert {"points", "is", "in", "not", "ruleset", "thresholds", "fuzzy"} <= set(words)
+    assert not {"state", "not_among", "negated", "peer_fact"} & set(words)
+
+
+def test_one_letter_wrong_gets_a_suggestion() -> None:
+    compare("suggestions", lambda row: perhaps(*row) or "nothing")

@@ -1,4 +1,4 @@
-"""Conditions: read, written, and taken apart."""
+"""Conditions: their fields and operators, read, written, and taken apart."""
 
 from decimal import Decimal
 from typing import Any
@@ -19,7 +19,9 @@ from fivefold.risk.language.expressions import (
     word_of,
 )
 from fivefold.risk.language.expressions import tests_in as all_tests_in
-from fivefold.risk.language.operators import OPERATOR_KINDS
+from fivefold.risk.language.fields import FieldType, OneOf, ValueType, value_type_of
+from fivefold.risk.language.operators import OPERATOR_KINDS, Fuzzy, Operators
+from tests.risk.conftest import Refusal
 from tests.risk.language.documents_made import Data, conditions, patterns, plain_inputs
 
 condition = TypeAdapter[Any](Condition)
@@ -90,3 +92,51 @@ def test_the_first_word_names_the_input() -> None:
     assert word_of({"over": 1, "sum": 2}, ("count", "sum")) == "sum"
     assert word_of(FieldInput(field="a"), PLAIN_INPUTS) == "field"
     assert word_of(None, PLAIN_INPUTS) is None
+
+
+@pytest.mark.parametrize(
+    ("declared", "kind"),
+    [
+        ("text", ValueType.TEXT),
+        ("country", ValueType.TEXT),
+        ("number", ValueType.NUMBER),
+        ("flag", ValueType.FLAG),
+        ("date", ValueType.MOMENT),
+        (["text"], ValueType.TEXTS),
+        ({"one_of": ["a"]}, ValueType.TEXT),
+    ],
+)
+def test_a_declared_type_is_of_a_kind(declared: Any, kind: ValueType) -> None:
+    made = TypeAdapter[Any](FieldType).validate_python(declared)
+    assert value_type_of(made) is kind
+    assert isinstance(made, OneOf) == isinstance(declared, dict)
+
+
+@pytest.mark.parametrize("declared", ["texts", [], ["number"], ["text", "text"], {}, {"one_of": []}, 5, None])
+def test_what_is_no_type_is_refused(declared: Any) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter[Any](FieldType).validate_python(declared)
+
+
+def test_operators_are_given_in_one_order() -> None:
+    made = Operators.model_validate({"at_most": 5, "in": [1], "is": "present", "above": Decimal("1.50")})
+    assert list(made.comparisons()) == [("is", "present"), ("above", Decimal("1.50")), ("at_most", 5), ("in", (1,))]
+
+
+def test_every_operator_is_for_some_kind_and_every_kind_has_one() -> None:
+    fields = {field.alias or name for name, field in Operators.model_fields.items()}
+    assert fields == set(OPERATOR_KINDS)
+    assert all(OPERATOR_KINDS.values())
+    assert OPERATOR_KINDS["is"] == set(ValueType)
+
+
+@pytest.mark.parametrize(("value", "is_same"), [(True, 1), (1, True), ("1", 1), (Decimal("1.5"), "1.5")])
+def test_text_numbers_and_flags_are_never_mixed_up(value: Any, is_same: Any) -> None:
+    made = Operators.model_validate({"equals": value})
+    assert type(made.equals) is not type(Operators.model_validate({"equals": is_same}).equals)
+
+
+@pytest.mark.parametrize("sides", [{}, {"to": "a", "list": "b"}])
+def test_fuzzy_compares_with_one_thing(sides: Data, refusal: Refusal) -> None:
+    with refusal(ValidationError):
+        Fuzzy.model_validate({**sides, "scorer": "ratio", "at_least": 90})

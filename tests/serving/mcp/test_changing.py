@@ -14,12 +14,12 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.domain.errors import StoreError
+from fivefold.serving.authentication import CHANGES_TOO_OFTEN, RateLimiter
 from fivefold.serving.mcp import caller as caller_module
 from fivefold.serving.mcp.caller import BY_NAME, Caller
 from fivefold.serving.mcp.changing import CHANGING, MOST_WHY
+from fivefold.serving.mcp.server import TOOLS
 from fivefold.serving.mcp.tool import Effect
-from fivefold.serving.mcp.tools import TOOLS
-from fivefold.serving.rate_limits import CHANGES_TOO_OFTEN, RateLimiter
 from fivefold.serving.v1.permissions import ROUTES
 from fivefold.store.accounts.plans import Plan
 from fivefold.store.tables.accounts import IdempotencyKey

@@ -12,7 +12,7 @@ from mcp.shared.exceptions import MCPError
 from fivefold.serving.mcp.caller import BY_NAME
 from fivefold.serving.mcp.reading import READING, RISK, TRY
 from fivefold.serving.mcp.resources import PATTERNS
-from fivefold.serving.mcp.tools import TOOLS
+from fivefold.serving.mcp.server import TOOLS
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.overrides import approve_override, request_override

@@ -7,7 +7,7 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 
 from fivefold.serving.mcp.reading import READING
-from fivefold.serving.mcp.tools import TOOLS
+from fivefold.serving.mcp.server import TOOLS
 from fivefold.usecases.accounts.tokens import revoke_token
 from fivefold.usecases.shared.actors import Role
 from tests.serving.mcp.asking import ARGUMENTS, arguments_of, calls_recorded, conversation, of_role, refused

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import StoreError
 from fivefold.domain.paging import Page
-from fivefold.serving.rate_limits import RateLimiter
+from fivefold.serving.authentication import RateLimiter
 from fivefold.serving.v1 import dispatch
 from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.route import Route

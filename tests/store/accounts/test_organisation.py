@@ -1,4 +1,4 @@
-"""What an organisation decided for all of it; its lock: one at a time, and nobody waits who merely adds rows."""
+"""What an organisation decided for all of it, its lists too; its lock: nobody waits who merely adds rows."""
 
 from pathlib import Path
 from threading import Thread
@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import ConflictError
 from fivefold.store.accounts import organisation
 from fivefold.store.accounts import tokens as accounts
+from fivefold.store.accounts.lists import list_rows
 from fivefold.store.accounts.organisation import lock_organisation
 from fivefold.store.sql.database import writing
-from fivefold.store.tables.entities import OrganisationSettings
+from fivefold.store.tables.entities import ListVersionRow, OrganisationSettings
 from tests.store import databases
 from tests.usecases import platforms
 
@@ -70,3 +71,24 @@ def test_rows_of_an_organisation_that_is_held_are_added_meanwhile(tmp_path: Path
             with writing(engine) as session:
                 session.add(OrganisationSettings(organisation_id=number, levels=[]))
                 lock_organisation(session, other)
+
+
+def test_versions_stand_in_order(engine: Engine) -> None:
+    with Session(engine) as session, session.begin():
+        mine, other = (accounts.organisation_named(session, name, 1).id for name in ("acme", "other"))
+        for organisation_id, name, since in ((mine, "b", 9), (mine, "b", -5), (mine, "a", 7), (other, "a", 1)):
+            session.add(
+                ListVersionRow(
+                    organisation_id=organisation_id,
+                    name=name,
+                    since_us=since,
+                    title="t",
+                    source="s",
+                    members=[],
+                    created_us=1,
+                )
+            )
+        session.flush()
+        assert [(row.name, row.since_us) for row in list_rows(session, mine)] == [("a", 7), ("b", -5), ("b", 9)]
+        assert [row.since_us for row in list_rows(session, mine, "b")] == [-5, 9]
+        assert [row.since_us for row in list_rows(session, other)] == [1]

@@ -1,4 +1,4 @@
-"""The audit log: appended in one chain without gaps, however many write; refusing every change; erased by value."""
+"""The audit log: appended in one chain without gaps, read from its end, refusing every change, erased by value."""
 
 import subprocess
 import sys
@@ -12,8 +12,9 @@ from sqlalchemy import Engine, event, func, select, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.orm import Session
 
+from fivefold.domain.paging import Part
 from fivefold.store.audit.chain import GENESIS, hash_of_entry, hash_of_value
-from fivefold.store.audit.log import append, entries, erase_values, latest
+from fivefold.store.audit.log import append, entries, erase_values, latest, latest_entries
 from fivefold.store.sql.database import open_database, require_current, upgrade
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.audit import AuditEntry, AuditHead, AuditValues
@@ -283,3 +284,14 @@ def test_entries_are_read_by_their_numbers_and_the_latest_by_their_time(engine: 
         assert shown(2, "two") == [("two", 2), ("two", 3)]
         assert len(shown(99)) == 7
         assert shown(5, "nobody") == []
+
+
+def test_entries_come_newest_first_and_are_nobody_elses(engine: Engine) -> None:
+    fill(engine, "ours", 5)
+    fill(engine, "theirs", 2)
+    of = organisation(engine, "ours")
+    with Session(engine) as session:
+        assert [entry.number for entry in latest_entries(session, of, Part(3))] == [5, 4, 3]
+        assert [entry.number for entry in latest_entries(session, of, Part(3, (3,)))] == [2, 1]
+        assert list(latest_entries(session, of, Part(3, (1,)))) == []
+        assert {entry.organisation_id for entry in latest_entries(session, of, Part(9))} == {of}

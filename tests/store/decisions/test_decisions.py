@@ -1,4 +1,4 @@
-"""Decisions as they are kept: one under each key, found by number, listed the latest first."""
+"""Policies and decisions as they are kept: versions by name, and one decision under each key, the latest first."""
 
 from typing import Any
 
@@ -9,16 +9,19 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Part
 from fivefold.store.decisions.decisions import (
+    active_policy,
     add_decision,
     decision_keyed,
     decision_numbered,
     decisions_of,
     entity_state,
+    policy_numbered,
+    policy_versions,
     subjects_of,
 )
 from fivefold.store.tables.events import Policy
 from tests.store.filling import filled_once
-from tests.usecases.deciding import CASH, Desk, opened
+from tests.usecases.deciding import CASH, WORTH, Desk, opened
 from tests.usecases.platforms import NOW
 
 
@@ -113,3 +116,37 @@ def test_a_value_that_ended_is_none_and_not_the_one_before_it(desk: Desk) -> Non
         found = entity_state(session, desk.bank.id_of("ada"), NOW).value
         assert found is not None
         assert found.score == 2.0
+
+
+@pytest.fixture
+def policy_desk(engine: Engine) -> Desk:
+    made = opened(engine)
+    for rule in (CASH, WORTH):
+        made.publish(rule)
+    made.publish(CASH, name="another")
+    return made
+
+
+def test_versions_are_listed_by_name_the_newest_first(policy_desk: Desk) -> None:
+    with Session(policy_desk.bank.engine) as session:
+        found = [(row.name, row.number) for row in policy_versions(session, policy_desk.bank.of)]
+        assert found == [("another", 1), ("payments", 2), ("payments", 1)]
+        assert [row.number for row in policy_versions(session, policy_desk.bank.of, "payments")] == [2, 1]
+        assert not policy_versions(session, policy_desk.bank.of + 1)
+
+
+def test_one_is_found_by_its_number(policy_desk: Desk) -> None:
+    with Session(policy_desk.bank.engine) as session:
+        assert policy_numbered(session, policy_desk.bank.of, "payments", 1).state == "retired"
+        for of, name, number in ((policy_desk.bank.of, "payments", 3), (policy_desk.bank.of + 1, "payments", 1)):
+            with pytest.raises(NotFoundError, match=f"there is no version {number} of a policy 'payments'"):
+                policy_numbered(session, of, name, number)
+
+
+def test_the_one_in_force_is_found(policy_desk: Desk) -> None:
+    with Session(policy_desk.bank.engine) as session:
+        found = active_policy(session, policy_desk.bank.of, "payments")
+        assert found is not None
+        assert found.number == 2
+        assert active_policy(session, policy_desk.bank.of, "nothing") is None
+        assert active_policy(session, policy_desk.bank.of + 1, "payments") is None

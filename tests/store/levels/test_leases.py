@@ -1,15 +1,20 @@
-"""Claims of marks whose worker did not come back; all else about claims stands with the marks, in `test_due`."""
+"""How many are due, and claims of marks whose worker did not come back; all else about claims is in `test_due`."""
 
 import re
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
 
+from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels import leases as claims
 from fivefold.store.levels.assessment_queue import Reason, Subject
+from fivefold.store.levels.queue_depth import QueueDepth, queue_depth
+from fivefold.store.tables.levels import DueMark
 from tests.store.levels.test_assessment_queue import MOST, NOW, claimed, entities, mark, numbers, row, subjects
 from tests.usecases import platforms
+from tests.usecases.planted import Planted, planted
 
 __all__ = ["subjects"]
 
@@ -109,3 +114,23 @@ def test_an_index_leads_to_those_who_are_due_and_nothing_is_sorted(
     said = [line for line in lines if "Index Cond" in line] if engine.dialect.name == "postgresql" else of_marks
     for line in said:
         assert all(column in line for column in columns.split()), lines
+
+
+@pytest.fixture
+def bank(engine: Engine) -> Planted:
+    return planted(engine)
+
+
+def test_what_waits_is_counted_for_one_organisation(bank: Planted) -> None:
+    of, other = bank.actor.organisation_id, planted(bank.engine, "other")
+    ids = bank.add_all([[] for _ in range(4)])
+    theirs = other.add()
+    with Session(bank.engine) as session, session.begin():
+        for number, moment in zip(ids, (5, 9, 10, 3), strict=True):
+            due.mark(session, [Subject(number, of, bank.type_id)], Reason.NEW, moment)
+        due.mark(session, [Subject(theirs, other.actor.organisation_id, other.type_id)], Reason.NEW, 1)
+        session.get_one(DueMark, ids[3]).quarantined = True
+    with Session(bank.engine) as session:
+        assert queue_depth(session, of, 9) == QueueDepth(2, 5, 1)
+        assert queue_depth(session, of, 4) == QueueDepth(0, None, 1)
+        assert queue_depth(session, 99, 9) == QueueDepth(0, None, 0)

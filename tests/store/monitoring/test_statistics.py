@@ -1,13 +1,15 @@
-"""Counts for an operator: each organisation's own, and of deliveries by their partial indexes."""
+"""Counts for an operator: each organisation's own, deliveries by partial indexes, and what the service counted."""
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session
 
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import BULK, Reason, Subject
+from fivefold.store.monitoring import drift_counts as watching
 from fivefold.store.monitoring import statistics as figures
 from fivefold.store.monitoring.statistics import LevelCount
+from fivefold.store.tables.accounts import DriftCount
 from fivefold.store.tables.events import Delivery, Endpoint, MaterialChange, ValidationRun
 from fivefold.store.tables.levels import DueMark
 from tests.usecases.planted import Planted, Step, day, planted
@@ -124,3 +126,33 @@ def test_who_is_due_is_found_by_the_index(both: tuple[Planted, Planted]) -> None
         statement, values = [each for each in asked if "due_marks" in each[0]][-1]
         plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()  # type: ignore[arg-type]  # as it was asked
     assert "ix_due_marks_waiting" in str(plan[0]), text(str(plan))
+
+
+def keep(engine: Engine, worker: str, version: int, day: str, counts: list[int], model: str = "value") -> None:
+    with Session(engine) as session, session.begin():
+        watching.store_counts(session, worker, model, version, day, counts)
+
+
+def test_what_is_kept_again_replaces_what_was_kept(engine: Engine) -> None:
+    for counts in ([1], [2]):
+        keep(engine, "w", 1, "2026-11-20", counts)
+    with Session(engine) as session:
+        assert list(watching.counts_since(session, "value", 1, "2026-11-20")) == [[2]]
+        assert session.scalar(select(func.count()).select_from(DriftCount)) == 1
+
+
+def test_workers_versions_models_and_days_are_kept_apart(engine: Engine) -> None:
+    keep(engine, "w", 1, "2026-11-20", [1])
+    keep(engine, "x", 1, "2026-11-20", [3])
+    keep(engine, "w", 1, "2026-12-01", [2])
+    keep(engine, "w", 2, "2026-11-20", [4])
+    keep(engine, "w", 1, "2026-11-20", [5], model="another")
+    with Session(engine) as session:
+        assert sorted(watching.counts_since(session, "value", 1, "2026-11-20")) == [
+            [1],
+            [2],
+            [3],
+        ]
+        assert list(watching.counts_since(session, "value", 1, "2026-11-21")) == [[2]]
+        assert list(watching.counts_since(session, "value", 1, "2026-12-02")) == []
+        assert list(watching.counts_since(session, "value", 2, "2026-01-01")) == [[4]]

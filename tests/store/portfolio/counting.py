@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, case, func, select
 from sqlalchemy.orm import Session
 
-from fivefold.store.portfolio.counts import CountedCell, counted_cells
+from fivefold.store.levels.levels import CountedCell, counted_cells
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import Standing
 

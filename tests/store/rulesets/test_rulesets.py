@@ -1,7 +1,8 @@
-"""Families, drafts and versions, found in the order in which they are tried."""
+"""Rulesets as they are kept; committed ones are never changed, by no statement to the database."""
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
@@ -19,7 +20,11 @@ from fivefold.store.rulesets.rulesets import (
     versions_of,
 )
 from fivefold.store.tables.rulesets import Draft
+from fivefold.usecases.shared.context import Context
 from tests.store.stored import family_of, type_of
+from tests.usecases import banks
+from tests.usecases.at_once import put_list_version
+from tests.usecases.banks import Bank
 
 
 def test_active_versions_stand_in_the_order_in_which_they_are_tried(engine: Engine) -> None:
@@ -74,3 +79,22 @@ def test_versions_and_drafts_of_a_family(engine: Engine) -> None:
         session.add(Draft(family_id=family.id, document="", revision=1, editors=[], edited_us=1))
         session.flush()
         assert draft_of(session, family).editors == []
+
+
+@pytest.mark.parametrize("statement", ["UPDATE ruleset_versions SET document = ''", "DELETE FROM ruleset_versions"])
+def test_a_committed_version_is_neither_changed_nor_deleted(engine: Engine, statement: str) -> None:
+    Bank(engine).activate(banks.document({"country": banks.COUNTRY}))
+    with pytest.raises(DBAPIError, match="ruleset_versions is append-only"), engine.begin() as connection:
+        connection.execute(text(statement))
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM ruleset_versions WHERE document <> ''")) == 1
+
+
+@pytest.mark.parametrize("statement", ["UPDATE list_versions SET members = '[]'", "DELETE FROM list_versions"])
+def test_a_version_of_a_list_is_neither_changed_nor_deleted(engine: Engine, statement: str) -> None:
+    bank = Bank(engine)
+    put_list_version(Context(engine, bank.actor).at(bank.now), "watched", 0, ("IR",), "Whom we watch", "our own")
+    with pytest.raises(DBAPIError, match="list_versions is append-only"), engine.begin() as connection:
+        connection.execute(text(statement))
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM list_versions WHERE members <> '[]'")) == 1

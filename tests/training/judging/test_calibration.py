@@ -10,8 +10,13 @@ from hypothesis import strategies as st
 from fivefold.features.histories import Floats
 from fivefold.training.config import GateSettings
 from fivefold.training.judging.bootstrap import Tenths, draws, resample
-from fivefold.training.judging.calibration import TenthsOff, least_difference, least_error
-from fivefold.training.judging.metrics import calibration_error, calibration_table
+from fivefold.training.judging.metrics import (
+    TenthsOff,
+    calibration_error,
+    calibration_table,
+    least_difference,
+    least_error,
+)
 from tests.depth import DEPTH
 
 FULL = DEPTH != "quick"

@@ -1,4 +1,4 @@
-"""What use cases record, how it is listed, and heads that are kept elsewhere."""
+"""What use cases record, how it is listed and shown, and heads that are kept elsewhere."""
 
 import json
 from pathlib import Path
@@ -9,13 +9,16 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError
+from fivefold.domain.paging import Part
 from fivefold.store.audit.chain import digest_of
 from fivefold.store.audit.log import entries
+from fivefold.usecases.accounts.organisations import actor_in
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.audit.record import ExportedHeads, export_heads, list_entries, read_heads
+from fivefold.usecases.audit.search import list_entries as entries_without_values
 from fivefold.usecases.shared import context
 from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.shared.context import record
+from fivefold.usecases.shared.context import Context, record
 from tests.store.audits import fill, organisation
 
 pytestmark = pytest.mark.postgresql
@@ -100,3 +103,15 @@ def test_a_file_that_holds_no_heads_is_told_with_its_fault(content: Any, words: 
 
 def test_exported_heads_are_the_whole_file() -> None:
     assert ExportedHeads.model_validate({"exported_us": 1, "heads": [HEAD]}).heads[0].number == 1
+
+
+def test_a_page_shows_what_was_done_and_no_values(engine: Engine) -> None:
+    made = fill(engine, "ours", 5)
+    fill(engine, "theirs", 1)
+    actor = actor_in(engine, "ours", "cli:ana")
+    page = entries_without_values(Context(engine, actor), Part(10))
+    assert [(line.number, line.hash) for line in page] == [(each.number, each.hash) for each in made[::-1]]
+    assert [line.bulk_count for line in page] == [None, 2, None, None, None]
+    assert page[-1].details == {"plan": "trial"}
+    assert "Zoë" not in repr(page)
+    assert [line.number for line in entries_without_values(Context(engine, actor), Part(2, (3,)))] == [2, 1]

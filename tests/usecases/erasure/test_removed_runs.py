@@ -23,8 +23,8 @@ from fivefold.usecases.erasure import retention
 from fivefold.usecases.erasure.erase import set_legal_hold
 from fivefold.usecases.flows.runs.answering import answer_run, take_back_action
 from fivefold.usecases.flows.runs.calling import call_flow
+from fivefold.usecases.flows.runs.outcomes import replay_record
 from fivefold.usecases.flows.runs.reading import view_run
-from fivefold.usecases.flows.runs.replay import replay_record
 from fivefold.usecases.ingest.facts import RecordGiven, put_record
 from fivefold.usecases.shared.actors import Role
 from tests.store.audits import bind_unnamed, unguarded

@@ -9,8 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from fivefold.usecases.evidence.archive import MANIFEST, File, check_archive, write_archive
-from fivefold.usecases.evidence.build import build_evidence
-from fivefold.usecases.evidence.check import check_evidence
+from fivefold.usecases.evidence.build import build_evidence, check_evidence
 from fivefold.usecases.flows.activate import WITHOUT_REPLAY, activate_flow, switch_flow_off
 from fivefold.usecases.flows.replays.jobs import ReplayAsked, request_flow_replay, run_next_replay
 from fivefold.usecases.flows.runs.answering import answer_run, take_back_action

@@ -12,8 +12,7 @@ from sqlalchemy import Engine
 from fivefold.domain.settings import Settings
 from fivefold.usecases.changes import asks
 from fivefold.usecases.evidence.archive import MANIFEST, File, check_archive, write_archive
-from fivefold.usecases.evidence.build import build_evidence
-from fivefold.usecases.evidence.check import check_evidence
+from fivefold.usecases.evidence.build import build_evidence, check_evidence
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import read_quarter
 from tests.usecases.accounts.test_purposes import (

@@ -13,11 +13,11 @@ from fivefold.store.audit.bound_rows import digests
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.evidence import runs as lines_of
 from fivefold.usecases.evidence.archive import File, check_archive, write_archive
-from fivefold.usecases.evidence.check import check_evidence
+from fivefold.usecases.evidence.build import check_evidence
 from fivefold.usecases.flows.runs.answering import answer_run, take_back_action
 from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.flows.runs.execute import run_flows
-from fivefold.usecases.flows.runs.replay import replay_record
+from fivefold.usecases.flows.runs.outcomes import replay_record
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
 from tests.usecases.deciding import WORTH, Desk

@@ -18,8 +18,8 @@ from fivefold.usecases.flows.runs import asking
 from fivefold.usecases.flows.runs.answering import retry_run
 from fivefold.usecases.flows.runs.asking import PERHAPS_ASKED
 from fivefold.usecases.flows.runs.execute import LEASE_US, run_flows
+from fivefold.usecases.flows.runs.outcomes import replay_record
 from fivefold.usecases.flows.runs.reading import view_run
-from fivefold.usecases.flows.runs.replay import replay_record
 from fivefold.usecases.flows.sources import DataSource
 from fivefold.usecases.levels.worker import MAX_ABANDONED_LEASES
 from tests.usecases.certificates import certified

@@ -10,7 +10,7 @@ from fivefold.domain.errors import ConflictError
 from fivefold.store.tables.entities import ValueScore
 from fivefold.usecases.flows.activate import activate_flow, switch_flow_off
 from fivefold.usecases.flows.read import read_flow_version
-from fivefold.usecases.flows.runs.replay import replay_record
+from fivefold.usecases.flows.runs.outcomes import replay_record
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.deciding import Desk, opened

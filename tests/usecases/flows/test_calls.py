@@ -15,8 +15,8 @@ from fivefold.usecases.flows.activate import switch_flow_off
 from fivefold.usecases.flows.runs import actions, calling
 from fivefold.usecases.flows.runs.answering import answer_run, take_back_action
 from fivefold.usecases.flows.runs.calling import call_flow
+from fivefold.usecases.flows.runs.outcomes import replay_record
 from fivefold.usecases.flows.runs.reading import RunFilters, entity_actions, search_runs, view_run
-from fivefold.usecases.flows.runs.replay import replay_record
 from fivefold.usecases.ingest.facts import end_tag
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context

@@ -18,8 +18,8 @@ from fivefold.usecases.flows.asked_files import flow_text
 from fivefold.usecases.flows.outside import OutsideAccess
 from fivefold.usecases.flows.runs import actions, asking
 from fivefold.usecases.flows.runs.execute import LEASE_US, carry_on, run_flows
+from fivefold.usecases.flows.runs.outcomes import replay_record
 from fivefold.usecases.flows.runs.reading import view_run
-from fivefold.usecases.flows.runs.replay import replay_record
 from fivefold.usecases.flows.sources import DataSource
 from fivefold.usecases.ingest.facts import RecordGiven, put_record, set_tag
 from fivefold.usecases.ingest.transactions import add_transactions

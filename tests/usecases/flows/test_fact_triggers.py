@@ -14,7 +14,7 @@ from fivefold.usecases.ingest.bulk_facts import ScreeningRow, TagRow, add_screen
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, put_record, set_tag
 from fivefold.usecases.ingest.files import ImportFile, import_table
-from fivefold.usecases.ingest.tag_ends import announce_ended_tags
+from fivefold.usecases.ingest.tags import announce_ended_tags
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context

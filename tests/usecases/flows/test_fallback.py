@@ -19,8 +19,8 @@ from fivefold.usecases.flows.runs.actions import event_name
 from fivefold.usecases.flows.runs.answering import answer_run, retry_run, take_back_action
 from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.flows.runs.execute import LEASE_US
+from fivefold.usecases.flows.runs.outcomes import replay_record
 from fivefold.usecases.flows.runs.reading import view_run
-from fivefold.usecases.flows.runs.replay import replay_record
 from fivefold.usecases.levels.worker import MAX_ABANDONED_LEASES, MAX_ATTEMPTS
 from fivefold.usecases.shared.actors import Role
 from tests.store.audits import bind_unnamed

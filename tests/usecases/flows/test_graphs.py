@@ -9,8 +9,8 @@ from sqlalchemy import Engine
 
 from fivefold.domain.errors import ConfigError, InvalidRulesetError
 from fivefold.flows.language import read_flow
-from fivefold.usecases.flows.graphs import GraphSent, GraphTaken, import_flow_graph
 from fivefold.usecases.flows.review import check_flow
+from fivefold.usecases.flows.table_files import GraphSent, GraphTaken, import_flow_graph
 from tests.flows.foreign.graphs import INPUT, OUTPUT, Data, graph, node, table
 from tests.usecases.flows.flowing import FlowBank
 

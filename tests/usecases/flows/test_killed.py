@@ -1,4 +1,4 @@
-"""A worker that dies between any two statements loses no action, and doubles none."""
+"""A worker that dies or fails in a run: no action is lost or doubled, and no value is kept with an error."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event, text
 
+from fivefold.usecases.flows.runs import actions
 from fivefold.usecases.flows.runs.actions import event_name
 from fivefold.usecases.flows.runs.answering import answer_run
 from fivefold.usecases.flows.runs.execute import LEASE_US
+from fivefold.usecases.flows.runs.reading import view_run
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
 from tests.usecases.flows.flowing import LARGE, FlowBank
@@ -86,3 +88,24 @@ def test_a_worker_may_die_before_every_statement(engine: Engine) -> None:
         work_and_answer(bank, asked)
     assert 20 < rounds < 200
     expect_once(bank, rounds)
+
+
+_REFUSED = text("INSERT INTO tags (organisation_id, entity_id, tag, from_us, set_by) VALUES (1, 1, :tag, NULL, 'x')")
+
+
+@pytest.mark.postgresql
+def test_a_row_that_the_database_refuses_leaves_its_kind_alone(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    bank.post(1, 500)
+
+    def refused(session: Any, *_: Any) -> None:
+        session.execute(_REFUSED, {"tag": "Ana Silva, 12 Main Street"})
+
+    monkeypatch.setattr(actions, "set_tag_in", refused)
+    assert bank.work() == 0
+    run = bank.runs()[0]
+    kind = "SQLITE_CONSTRAINT_NOTNULL" if engine.dialect.name == "sqlite" else "NotNullViolation"
+    said = f"IntegrityError ({kind}) in usecases.flows.runs.actions._affect"
+    assert (run.state, run.error) == ("queued", said)
+    assert view_run(bank.context, run.id).error == said

@@ -12,8 +12,8 @@ from fivefold.flows.governance.diff import diff_flows
 from fivefold.flows.language import read_flow
 from fivefold.risk.language.documents import Document
 from fivefold.usecases.flows.runs.calling import call_flow
+from fivefold.usecases.flows.runs.outcomes import replay_record
 from fivefold.usecases.flows.runs.reading import view_run
-from fivefold.usecases.flows.runs.replay import replay_record
 from fivefold.usecases.queue.items import list_items
 from fivefold.usecases.shared.actors import Role
 from tests.usecases.flows.flowing import LARGE, FlowBank

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from fivefold.store.tables.entities import ValueScore
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.flows.runs.answering import answer_run
-from fivefold.usecases.flows.runs.replay import replay_record
+from fivefold.usecases.flows.runs.outcomes import replay_record
 from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context

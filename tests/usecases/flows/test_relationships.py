@@ -9,8 +9,8 @@ from sqlalchemy import Engine, text
 from fivefold.usecases.audit.verify import verify_picture
 from fivefold.usecases.flows.runs.answering import answer_run, take_back_action
 from fivefold.usecases.flows.runs.calling import call_flow
+from fivefold.usecases.flows.runs.outcomes import replay_record
 from fivefold.usecases.flows.runs.reading import entity_actions
-from fivefold.usecases.flows.runs.replay import replay_record
 from fivefold.usecases.shared.actors import Role
 from tests.store.audits import bind_unnamed
 from tests.usecases.flows.flowing import HOUR_US, FlowBank

@@ -15,8 +15,8 @@ from fivefold.usecases.audit.verify import verify_picture
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.flows.runs import actions, asking
 from fivefold.usecases.flows.runs.answering import answer_run, retry_run
+from fivefold.usecases.flows.runs.outcomes import replay_record
 from fivefold.usecases.flows.runs.reading import view_run
-from fivefold.usecases.flows.runs.replay import replay_record
 from fivefold.usecases.levels.worker import MAX_ATTEMPTS
 from fivefold.usecases.shared.actors import Role
 from tests.store.audits import bind_unnamed

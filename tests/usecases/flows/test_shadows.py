@@ -1,12 +1,27 @@
-"""A shadow beside the version that acts: where both came to for the same causes, and for whom they differ."""
+"""A shadow beside the version that acts: where both came to, for whom they differ, and that nothing is asked twice."""
+
+from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Part
+from fivefold.usecases.flows.outside import OutsideAccess
+from fivefold.usecases.flows.runs import asking
+from fivefold.usecases.flows.runs.answering import answer_run
+from fivefold.usecases.flows.runs.execute import run_flows
+from fivefold.usecases.flows.runs.outcomes import replay_record
 from fivefold.usecases.flows.runs.shadows import compare_shadow, list_shadow_pairs
-from tests.usecases.flows.flowing import LARGE, FlowBank
+from fivefold.usecases.flows.sources import DataSource
+from fivefold.usecases.shared.actors import Actor, Role
+from fivefold.usecases.shared.context import Context
+from tests.store.audits import bind_unnamed
+from tests.usecases.certificates import certified
+from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
+from tests.usecases.flows.outside_servers import Got, Said, serving
+from tests.usecases.flows.test_bound_runs import findings
+from tests.usecases.flows.test_execute import ASKS
 
 pytestmark = pytest.mark.postgresql
 
@@ -56,3 +71,152 @@ def test_there_is_nothing_to_compare_without_a_shadow_and_no_flow_is_not_found(e
         compare_shadow(bank.context, "none")
     with pytest.raises(NotFoundError):
         list_shadow_pairs(bank.context, "none")
+
+
+OTHER_QUESTION = LARGE.replace("Is this payment right?", "Does this payment fit the income?")
+ASKS_MORE = LARGE.replace("above: 1000}", "above: 200}")
+
+
+def beside(engine: Engine, acts: str, shadow: str) -> FlowBank:
+    bank = FlowBank(engine)
+    bank.add_flow(acts)
+    bank.add_flow(shadow, shadow=True)
+    bind_unnamed(engine)
+    return bank
+
+
+def answer(bank: FlowBank, number: int, given: str) -> None:
+    who = Context(bank.engine, Actor(bank.of, "member:2"), lambda: bank.now)
+    answer_run(who, Role.INVESTIGATOR, number, given, "Looked at.")
+
+
+def ends(bank: FlowBank, flow: str = "large") -> list[tuple[str, str, bool, bool, int]]:
+    """Where both came to: the steps, whether that can be compared, whether it is the same, and how many."""
+    found = compare_shadow(bank.context, flow)
+    return [(each.acting_at, each.shadow_at, each.comparable, each.same, each.runs) for each in found]
+
+
+def acting_and_shadow(bank: FlowBank) -> tuple[int, int]:
+    acting, shadow = sorted(bank.runs(), key=lambda run: not run.acting)
+    return acting.id, shadow.id
+
+
+def whole(bank: FlowBank) -> bool:
+    """The audit log holds, and every run is made again to the byte."""
+    with bank.engine.connect() as connection:
+        assert findings(connection) == []
+    return all(replay_record(bank.context, f"f:{run.id}").same for run in bank.runs())
+
+
+@pytest.mark.postgresql
+def test_the_same_text_comes_to_the_same_once_a_person_answers(engine: Engine) -> None:
+    bank = beside(engine, LARGE, LARGE)
+    bank.post(1, 5000)
+    bank.work()
+    assert ends(bank) == [("ask", "ask", True, True, 1)]
+    acting, shadow = acting_and_shadow(bank)
+    answer(bank, acting, "wrong")
+    assert bank.work() == 1
+    assert ends(bank) == [("stop", "stop", True, True, 1)]
+    assert list(list_shadow_pairs(bank.context, "large")) == []
+    assert [(each.run_id, each.action) for each in bank.actions()] == [(acting, "blocked")]
+    assert bank.count(f"flow_steps WHERE run_id = {shadow} AND actor = 'member:2'") == 1
+    assert whole(bank)
+
+
+def test_the_same_text_comes_to_the_same_where_nobody_comes(engine: Engine) -> None:
+    bank = beside(engine, LARGE, LARGE)
+    bank.post(1, 5000)
+    bank.work()
+    bank.now += 4 * HOUR_US
+    assert bank.work() == 2
+    assert ends(bank) == [("flag", "flag", True, True, 1)]
+    assert {each.run_id for each in bank.actions()} == {acting_and_shadow(bank)[0]}
+    assert whole(bank)
+
+
+def test_a_shadow_that_comes_to_the_step_after_the_answer_goes_on_by_it(engine: Engine) -> None:
+    bank = beside(engine, LARGE, LARGE)
+    bank.post(1, 5000)
+    assert run_flows(engine, clock=lambda: bank.now, most=1) == 1
+    acting, shadow = acting_and_shadow(bank)
+    assert {run.id: run.state for run in bank.runs()} == {acting: "waiting", shadow: "queued"}
+    answer(bank, acting, "right")
+    assert bank.work() == 2
+    assert ends(bank) == [("nothing", "nothing", True, True, 1)]
+    assert whole(bank)
+
+
+def test_a_source_is_asked_once_and_the_shadow_goes_on_by_its_answer(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank = beside(engine, ASKS, ASKS)
+    got: list[str] = []
+
+    def says(request: Got) -> Said:
+        got.append(request.path)
+        return Said(b'{"live": true}')
+
+    with certified("localhost", tmp_path, monkeypatch) as context, serving(says, context) as server:
+        register = {
+            "title": "Register",
+            "url": f"https://localhost:{server.port}/",
+            "sends": ["amount"],
+            "gives": {"live": "/live"},
+            "answer": {},
+            "private": True,
+        }
+        source = DataSource.model_validate(register)
+        monkeypatch.setattr(asking, "_outside", lambda name: OutsideAccess(name, {"register": source}))
+        bank.post(1, 500)
+        bank.work()
+    assert got == ["/?amount=500"]
+    assert ends(bank, "asks") == [("known", "known", True, True, 1)]
+    assert whole(bank)
+
+
+def test_a_shadow_that_asks_something_else_cannot_be_compared_once_there_is_an_answer(engine: Engine) -> None:
+    bank = beside(engine, LARGE, OTHER_QUESTION)
+    for number, user in ((1, "a"), (2, "b")):
+        bank.post(number, 5000, user)
+    bank.work()
+    acting = min(run.id for run in bank.runs() if run.acting)
+    answer(bank, acting, "right")
+    assert bank.work() == 0
+    assert ends(bank) == [("ask", "ask", True, True, 1), ("nothing", "ask", False, False, 1)]
+    assert list(list_shadow_pairs(bank.context, "large")) == []
+    assert whole(bank)
+
+
+def test_a_shadow_that_asks_where_the_version_that_acts_does_not_differs(engine: Engine) -> None:
+    bank = beside(engine, LARGE, ASKS_MORE)
+    bank.post(1, 500)
+    bank.work()
+    assert ends(bank) == [("flag", "ask", True, False, 1)]
+    assert [pair.shadow_at for pair in list_shadow_pairs(bank.context, "large")] == ["ask"]
+
+
+def test_another_amount_or_action_at_the_same_end_differs(engine: Engine) -> None:
+    bank = beside(engine, LARGE, LARGE.replace("amount: 100, between", "amount: 250.5, between"))
+    bank.post(1, 500)
+    bank.post(2, 5)
+    bank.work()
+    assert ends(bank) == [("flag", "flag", True, False, 1), ("nothing", "nothing", True, True, 1)]
+    (pair,) = list_shadow_pairs(bank.context, "large", "flag", "flag")
+    assert pair.acting_actions == "flagged, note, open, tell, bound 100 EUR"
+    assert pair.shadow_actions == "flagged, note, open, tell, bound 250.50 EUR"
+    assert list(list_shadow_pairs(bank.context, "large", "nothing", "nothing")) == []
+    with bank.engine.begin() as connection:
+        connection.execute(text("UPDATE flow_runs SET does = NULL WHERE acting"))
+    assert [each.same for each in compare_shadow(bank.context, "large")] == [True, True], "of before nothing is known"
+
+
+def test_what_came_to_a_run_of_an_earlier_version_is_not_passed_on(engine: Engine) -> None:
+    bank = beside(engine, LARGE, LARGE)
+    bank.post(1, 5000)
+    bank.work()
+    acting, shadow = acting_and_shadow(bank)
+    bank.add_flow(LARGE, shadow=True)
+    answer(bank, acting, "right")
+    assert bank.work() == 0
+    assert {run.id: run.state for run in bank.runs()} == {acting: "ended", shadow: "waiting"}

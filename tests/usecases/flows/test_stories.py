@@ -19,8 +19,8 @@ from fivefold.usecases.flows.runs import asking, execute, outcomes
 from fivefold.usecases.flows.runs.answering import answer_run, take_back_action
 from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.flows.runs.execute import LEASE_US, run_flows
+from fivefold.usecases.flows.runs.outcomes import replay_run
 from fivefold.usecases.flows.runs.reading import view_run
-from fivefold.usecases.flows.runs.replay import replay_run
 from fivefold.usecases.ingest.facts import RecordGiven, end_tag, put_record, set_tag
 from fivefold.usecases.ingest.together import PostedTransactions, add_transactions_together
 from fivefold.usecases.ingest.transactions import add_transactions

@@ -10,12 +10,12 @@ from sqlalchemy import Engine, event, text
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import NotFoundError
-from fivefold.store.ingest import tag_ends as stored
+from fivefold.store.ingest import tags as stored
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.flows.runs.answering import take_back_action
 from fivefold.usecases.ingest.bulk_facts import TagRow, put_tags
 from fivefold.usecases.ingest.facts import RecordGiven, end_tag, put_record, set_tag
-from fivefold.usecases.ingest.tag_ends import announce_ended_tags
+from fivefold.usecases.ingest.tags import announce_ended_tags
 from fivefold.usecases.shared.context import Context
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
 from tests.usecases.flows.test_fact_triggers import ENDS, LISTENS, announce_all, causes, listening

@@ -33,7 +33,7 @@ from fivefold.usecases.portfolio.current_levels import list_current_levels
 from fivefold.usecases.portfolio.export import export_customer
 from fivefold.usecases.portfolio.search import Search, search_entities
 from fivefold.usecases.portfolio.values import list_values, read_value_alone, search_values
-from fivefold.usecases.rulesets.markings import advance_markings, has_open_markings
+from fivefold.usecases.rulesets.activate import advance_markings, has_open_markings
 from tests.models.making import value_model
 from tests.usecases import banks
 from tests.usecases.banks import Bank

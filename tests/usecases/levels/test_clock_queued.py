@@ -16,8 +16,7 @@ from fivefold.store.tables.levels import DueMark
 from fivefold.store.tables.rulesets import Activation, ThresholdReview
 from fivefold.usecases.accounts.rate_tables import put_rates_in, rates_content, rates_from_rows
 from fivefold.usecases.levels.clock_repair import read_clocks, repair_dates
-from fivefold.usecases.rulesets.activate import advance_backfills, has_waiting_backfills
-from fivefold.usecases.rulesets.markings import advance_markings
+from fivefold.usecases.rulesets.activate import advance_backfills, advance_markings, has_waiting_backfills
 from fivefold.usecases.rulesets.threshold_reviews import begin_threshold_reviews
 from fivefold.usecases.webhooks.plan import MOST_WAIT_SECONDS, claim_deliveries, plan_deliveries
 from tests.usecases import receivers

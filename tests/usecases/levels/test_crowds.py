@@ -11,7 +11,7 @@ from fivefold.usecases.ingest import links as ingest
 from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.levels.groups import crowds, reach
 from fivefold.usecases.levels.groups import links as reading
-from fivefold.usecases.rulesets.markings import advance_markings
+from fivefold.usecases.rulesets.activate import advance_markings
 from tests.store.filling import filled_once
 from tests.usecases.banks import Bank
 from tests.usecases.levels.linking import FRAUD, document, linked_bank, put

@@ -30,7 +30,7 @@ from fivefold.usecases.levels.groups import links as reading
 from fivefold.usecases.levels.groups import reach
 from fivefold.usecases.levels.portfolio import read_stored_portfolio
 from fivefold.usecases.levels.replay import replay_assessment
-from fivefold.usecases.rulesets.markings import advance_markings
+from fivefold.usecases.rulesets.activate import advance_markings
 from tests.store import databases
 from tests.store.filling import filled_once
 from tests.usecases import banks, platforms

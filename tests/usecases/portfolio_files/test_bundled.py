@@ -6,12 +6,12 @@ import pytest
 
 from fivefold.domain.errors import ConfigError, InvalidRulesetError
 from fivefold.usecases.flows.asked_files import flow_text
-from fivefold.usecases.groups.on_files import group_text
 from fivefold.usecases.portfolio_files.bundled import (
     bundled_lists,
     bundled_ruleset,
     bundled_rulesets,
     bundled_text,
+    group_text,
     lists_with,
     load_ruleset,
 )

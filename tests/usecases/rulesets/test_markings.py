@@ -13,7 +13,7 @@ from fivefold.store.levels.assessment_queue import Reason
 from fivefold.usecases.levels.read import Freshness, read_level, read_level_of_profile
 from fivefold.usecases.monitoring.operations import read_figures
 from fivefold.usecases.portfolio.current_levels import list_current_levels
-from fivefold.usecases.rulesets.markings import advance_markings, has_open_markings
+from fivefold.usecases.rulesets.activate import advance_markings, has_open_markings
 from tests.store import databases
 from tests.usecases.at_once import put_list_version
 from tests.usecases.banks import LISTED, Bank, document

@@ -16,17 +16,17 @@ from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.accounts.settings import choose_levels
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.ingest.facts import RecordGiven, put_record
+from fivefold.usecases.rulesets import points_jobs
+from fivefold.usecases.rulesets.assessing import labels_from_cases
 from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import discard_draft, save_draft
-from fivefold.usecases.rulesets.points import jobs
-from fivefold.usecases.rulesets.points.jobs import (
+from fivefold.usecases.rulesets.points_jobs import (
     PointsJobLine,
     PointsWanted,
     list_points_jobs,
     request_points,
     run_next_points,
 )
-from fivefold.usecases.rulesets.points.labels import labels_from_cases
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
@@ -266,7 +266,7 @@ def test_a_worker_that_dies_leaves_it_to_the_next_and_three_quarantine_it(
     now = NOW
     for attempt in range(1, 4):
         with monkeypatch.context() as patched:
-            patched.setattr(jobs, "save_draft_in", dies)
+            patched.setattr(points_jobs, "save_draft_in", dies)
             with pytest.raises(SystemExit):
                 run_next_points(engine, now)
         assert drafts(engine) == []
@@ -319,14 +319,14 @@ def test_what_other_people_decided_on_before_the_ruleset_is_not_learnt_from(engi
 def test_where_no_outcome_would_give_other_points_no_draft_is_left(
     engine: Engine, ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = jobs.propose_points
+    real = points_jobs.propose_points
 
     def same(judging: Any, *given: Any) -> Any:
         proposal, _ = real(judging, *given)
         return proposal, judging.program.ruleset
 
-    monkeypatch.setattr(jobs, "propose_points", same)
-    monkeypatch.setattr(jobs, "draft_text", lambda text, *_: text)
+    monkeypatch.setattr(points_jobs, "propose_points", same)
+    monkeypatch.setattr(points_jobs, "draft_text", lambda text, *_: text)
     found = learnt(engine, ana)
     assert (found.outcome, found.draft_revision, drafts(engine)) == ("same", None, [])
     with Session(engine) as session, session.begin():

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import iso_text
+from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.domain.money import minor_units
 from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.outside.outcomes import read_outcome
@@ -18,11 +19,16 @@ from fivefold.flows.program import FlowProgram, flow_program_for
 from fivefold.flows.steps import RowContext, RunContext
 from fivefold.flows.trace import RunExplanation, explain_run
 from fivefold.risk.facts.portfolio import ListVersion
-from fivefold.store.flows.runs import version_and_flow
+from fivefold.store.flows.runs import outcomes_of, run_numbered, version_and_flow
 from fivefold.store.tables.flows import FlowRow, FlowVersion, StepOutcome
 from fivefold.usecases.accounts.flows_in_force import StandingFlow, flow_as_asked, flow_of_version
+from fivefold.usecases.decisions.read import replay_by_name
 from fivefold.usecases.flows.runs.facts import facts_kept
+from fivefold.usecases.levels.content.breakdowns import removal_text
+from fivefold.usecases.levels.replay import Replayed, list_versions_used
 from fivefold.usecases.shared.actors import SYSTEM
+from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.inputs import NUMBER_OF_A_ROW
 
 PERSON: Final = "person"
 """The kind of a step that a person answers."""
@@ -192,3 +198,43 @@ def conclude(
     }
     does = actions_text(((each.action, each.amount_minor) for each in explanation.actions), stored_facts["base"])
     return RunOutcome(explanation, canonical_json(answer), does)
+
+
+def replay_record(context: Context, name: str) -> Replayed:
+    """Make a run, such as f:12, a decision, such as d:12, or an assessment, such as 12.3, again; errors as of each."""
+    kind, _, number = name.rpartition(":")
+    if kind != "f":
+        return replay_by_name(context, name)
+    if not NUMBER_OF_A_ROW.fullmatch(number):
+        raise NotFoundError(f"there is no run {name!r}")
+    return replay_run(context, int(number))
+
+
+def replay_run(context: Context, number: int) -> Replayed:
+    """Make a run again from its facts, its versions and what was answered; compare the bytes of where it came to.
+
+    Raises:
+        NotFoundError: there is no such run.
+        ConflictError: it has not come to anything yet, or what it was made from was removed by the retention policy.
+    """
+    with context.reading() as session:
+        run = run_numbered(session, context.organisation_id, number)
+        if run.removed_by is not None:
+            raise ConflictError(f"what run f:{number} was made from {removal_text(session, run.removed_by)}")
+        if run.inputs is None or run.answer is None or run.as_of_us is None:
+            raise ConflictError(f"run f:{number} has not come to anything yet: its facts were not read")
+        stored_facts = json.loads(run.inputs)
+        steps = outcomes_of(session, [run.id]).get(run.id, {})
+        if run.state not in {"ended", "failed"} and run.stopped_at is not None:
+            steps.pop(run.stopped_at, None)  # it was answered, and has not gone on yet
+        runnable = version_kept(session, run.version_id, stored_facts)
+        lists = list_versions_used(session, context.organisation_id, stored_facts["lists"])
+        replayed = outcome_kept(runnable, stored_facts, lists, steps, (run.entity_id, run.as_of_us)).answer
+        return Replayed(
+            assessment=f"f:{number}",
+            same=replayed == run.answer,
+            stored=run.answer,
+            breakdown_now=replayed,
+            engine=json.loads(run.answer)["engine"],
+            engine_now=ENGINE,
+        )

@@ -14,7 +14,7 @@ from fivefold.domain.schedules import latest_moment, next_moment
 from fivefold.flows.analysis import analyse_canonical_flow
 from fivefold.flows.triggers import ScheduleTrigger
 from fivefold.risk.language.base import canonical_form
-from fivefold.store.flows import schedules as stored
+from fivefold.store.flows import flows as stored
 from fivefold.store.flows.runs import begin_runs
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.flows import FlowRow, FlowSchedule, FlowVersion

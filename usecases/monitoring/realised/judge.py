@@ -1,12 +1,13 @@
-"""Judging predictions by what came, once their horizon has passed: the figures, the verdict, and its event."""
+"""Judging predictions by what came, once their horizon has passed: transactions, figures, verdict, and its event."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import polars as pl
 import structlog
 from sqlalchemy import Engine
@@ -14,24 +15,31 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, SECOND_US, day_text, resolve_now
 from fivefold.domain.errors import ModelError, NotEnoughDataError, StoreError
+from fivefold.domain.money import RateTable
 from fivefold.domain.settings import Settings
+from fivefold.features.histories import Histories
+from fivefold.features.schema import BALANCE, NULLABLE
+from fivefold.features.stored import stored_histories
+from fivefold.models.value_model import ValueModel
+from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.monitoring import predictions as store
 from fivefold.store.sql.clocks import latest_us
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.predictions import Prediction, PredictionDay
 from fivefold.store.webhooks.outbox import NOBODY, NewEvent, add_events
+from fivefold.training.data import TransactionSource
 from fivefold.training.judging.due import DueVerdict
 from fivefold.training.judging.past_scores import SCHEMA
 from fivefold.training.judging.realised import Realised, RealisedDay
+from fivefold.usecases.levels.portfolio import read_transactions
 from fivefold.usecases.models.read import OpenRegistry, asking, present
-from fivefold.usecases.monitoring.realised.stored import StoredPortfolio
 from fivefold.usecases.shared.actors import SYSTEM, Actor
 from fivefold.usecases.shared.context import record
 
 if TYPE_CHECKING:
     from fivefold.models.registry import RegisteredVersion, Registry
-    from fivefold.models.value_model import ValueModel
     from fivefold.training.config import TrainingConfig
+
 
 log = structlog.get_logger("fivefold.worker")
 
@@ -241,3 +249,57 @@ def figures_of(day: RealisedDay, predicted: int) -> dict[str, Any]:
 
 def _known(value: Any) -> Any:
     return None if value != value else value  # noqa: PLR0124 (NaN alone differs from itself)
+
+
+BLOCK: Final = 1_000
+"""Customers whose transactions are in memory at once."""
+
+
+def blocks_of(entity_ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Give the numbers of entities in the parts whose transactions are read at once."""
+    return (entity_ids[first : first + BLOCK] for first in range(0, len(entity_ids), BLOCK))
+
+
+def transactions_of(engine: Engine, entity_ids: Sequence[int], now_us: int) -> pl.DataFrame:
+    """Read the transactions up to now of some entities, and of what they own, as `stored_histories` needs them."""
+    with reading(engine) as session:
+        whose = loading.fact_owners(session, entity_ids)
+        return read_transactions(session, whose, now_us, for_value=True).filter(pl.col("at_us") <= now_us)
+
+
+class StoredPortfolio(TransactionSource):
+    """The stored transactions of some entities, whose numbers as text are the customers.
+
+    Who has a transaction up to the end of the horizon without a balance that the value is made from, or in a currency
+    without an exchange rate, is left out: what they were worth is unknown. Of later ones only the moments count: they
+    say how far the data reach.
+    """
+
+    is_hidden = True
+
+    def __init__(
+        self, engine: Engine, entity_ids: Sequence[int], model: ValueModel, as_of_us: int, now_us: int
+    ) -> None:
+        """Read nothing yet; corrections that are known by now (microseconds) hold, and later rows are not read.
+
+        The horizon begins at *as_of_us*, microseconds.
+        """
+        super().__init__((), model.rates, now_us, absent=model.absent, own=model.own)
+        self._engine = engine
+        self._entity_ids = entity_ids
+        self._model = model
+        self._ends_us = as_of_us + model.horizon_days * DAY_US
+        self._now_us = now_us
+
+    def parts(self, rates: RateTable) -> Iterator[Histories]:
+        """Give the histories of a block of customers at a time."""
+        for block in blocks_of(self._entity_ids):
+            rows = transactions_of(self._engine, block, self._now_us)
+            counts = (pl.col("at_us") <= self._ends_us) | pl.col("currency").is_in([*rates.codes])
+            histories = stored_histories(rows.filter(counts), rates, self._model.absent)
+            unknown_from = histories.unknown_from
+            if unknown_from is not None and self._model.definition.get("yearly_margin"):
+                balance_known = unknown_from[:, NULLABLE.index(BALANCE)] > self._ends_us
+                histories = histories if balance_known.all() else histories.take(np.flatnonzero(balance_known))
+            if histories.customers:
+                yield histories

@@ -24,7 +24,7 @@ from fivefold.store.sql.clocks import latest_us
 from fivefold.store.sql.database import add_alone, reading, writing
 from fivefold.store.tables.predictions import PredictionDay
 from fivefold.usecases.levels.value_scores import EntityScorer
-from fivefold.usecases.monitoring.realised.stored import blocks_of, transactions_of
+from fivefold.usecases.monitoring.realised.judge import blocks_of, transactions_of
 
 log = structlog.get_logger("fivefold.worker")
 

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from fivefold.charts.backtests import levels
-from fivefold.risk.governance.reports.json_text import report_json
+from fivefold.risk.governance.reports.lint import report_json
 from fivefold.risk.governance.reports.page import ReportPage, ReportSection, ReportTable, as_html
 from tests.pages import read
 

@@ -42,12 +42,12 @@ from fivefold.usecases.flows.runs import asking
 from fivefold.usecases.flows.runs.actions import event_name
 from fivefold.usecases.flows.runs.answering import answer_run, retry_run, take_back_action
 from fivefold.usecases.flows.runs.calling import call_flow
+from fivefold.usecases.flows.runs.outcomes import replay_record
 from fivefold.usecases.flows.runs.reading import entity_actions
-from fivefold.usecases.flows.runs.replay import replay_record
 from fivefold.usecases.flows.runs.schedules import begin_scheduled, keep_schedules
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
 from fivefold.usecases.ingest.files import ImportFile, import_table
-from fivefold.usecases.ingest.tag_ends import announce_ended_tags
+from fivefold.usecases.ingest.tags import announce_ended_tags
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
 from tests.depth import examples

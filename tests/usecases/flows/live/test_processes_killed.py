@@ -27,8 +27,8 @@ from fivefold.models.registry import CHAMPION
 from fivefold.store.sql.database import upgrade
 from fivefold.usecases.audit.verify import AuditFinding, verify
 from fivefold.usecases.flows.runs.actions import event_name
+from fivefold.usecases.flows.runs.outcomes import replay_record
 from fivefold.usecases.flows.runs.reading import entity_actions
-from fivefold.usecases.flows.runs.replay import replay_record
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.webhooks.endpoints import add_endpoint

@@ -17,8 +17,8 @@ from fivefold.usecases.flows.activate import activate_flow
 from fivefold.usecases.flows.registrations import refuse_unregistered
 from fivefold.usecases.flows.runs import asking
 from fivefold.usecases.flows.runs.execute import LEASE_US, run_flows
+from fivefold.usecases.flows.runs.outcomes import replay_record
 from fivefold.usecases.flows.runs.reading import view_run
-from fivefold.usecases.flows.runs.replay import replay_record
 from tests.store.filling import filled_once
 from tests.usecases.deciding import Desk, opened
 from tests.usecases.flow_documents import WHY, Data, acting, as_, committed, flow_document

@@ -1,0 +1,80 @@
+"""What a person concerned is given as PDF, in plain words: a statement, and the reply to a challenge; one page each."""
+
+from typing import Any, Final
+
+from reportlab.lib.units import mm
+from reportlab.platypus import BalancedColumns, Spacer
+
+from fivefold.console.levels.pdf import moment_text, pages_of, paragraph
+from fivefold.console.rendering import reading_in, words
+from fivefold.console.texts import text
+from fivefold.usecases.recourse.reply import Reply
+from fivefold.usecases.recourse.statement import FactorStated, Statement, VariationStated
+
+_MARGIN: Final = 15 * mm
+"""Narrower than on other pages, so that the factors of a ruleset fit on one."""
+
+
+def pdf_of_statement(statement: Statement, zone: str) -> bytes:
+    """Write a statement as a PDF; its moment is in *zone* of the IANA database, with UTC beside."""
+    with reading_in(zone):
+        day = moment_text(statement.as_of_us)
+    title = text("Statement about {name}", name=statement.external_id)
+    story: list[Any] = [
+        paragraph(title, "title"),
+        paragraph(text("As of {day}, assessment {number}.", day=day, number=statement.assessment)),
+    ]
+    story.append(paragraph(" ".join(statement.principles), "dense"))
+    if statement.level is not None:
+        result = text("Together: {points} points, {level}.", points=statement.total, level=words(statement.level))
+        story.append(paragraph(result, "strong"))
+    if statement.factors:
+        lines = [line for factor in statement.factors for line in _factor(factor)]
+        story.append(BalancedColumns(lines, leftPadding=0, innerPadding=12, rightPadding=0))
+    story += [Spacer(1, 6), paragraph(text("SHA-256 of this statement: {hash}", hash=statement.sha256), "foot")]
+    return pages_of(story, title, title=title, author="", margin=_MARGIN)
+
+
+def _factor(factor: FactorStated) -> list[Any]:
+    data = "; ".join(f"{one.name}: {one.value}" for one in factor.data)
+    effect = factor.effect if factor.points is None else f"{factor.effect} ({_points(factor.points)})"
+    if factor.at_least:
+        effect += "; " + text("at least {level}", level=words(factor.at_least))
+    lines = [text("What we know: {data}", data=data)]
+    if factor.why:
+        lines.append(text("Why we ask: {why}", why=factor.why))
+    lines += [_variation(one) for one in factor.variations]
+    return [paragraph(f"{factor.title}: {effect}", "head"), *(paragraph(line, "dense") for line in lines)]
+
+
+def _variation(one: VariationStated) -> str:
+    effect: str = one.effect if one.points is None else f"{one.effect} ({_points(one.points)})"
+    sentence = text("Had {name} been {value}: {effect}", name=one.name, value=one.value, effect=effect)
+    return sentence if one.level is None else f"{sentence}; {text('together {level}', level=words(one.level))}"
+
+
+def _points(points: str) -> str:
+    return text("{points} points", points=points)
+
+
+def pdf_of_reply(reply: Reply, zone: str) -> bytes:
+    """Write a reply as a PDF; its moments are in *zone* of the IANA database, with UTC beside."""
+    with reading_in(zone):
+        received, settled = moment_text(reply.received_us), moment_text(reply.settled_us)
+    title = text("Reply to the challenge of {name}", name=reply.external_id)
+    contested = text(
+        "You contested assessment {assessment}. We received that on {received}, and settled it on {settled}.",
+        assessment=reply.assessment,
+        received=received,
+        settled=settled,
+    )
+    story: list[Any] = [paragraph(title, "title"), paragraph(contested), paragraph(reply.outcome, "strong")]
+    if reply.answer is not None:
+        story.append(paragraph(reply.answer))
+    if reply.new_assessment is not None:
+        anew = text(
+            "The new outcome is assessment {number}; you may ask for a statement of it.", number=reply.new_assessment
+        )
+        story.append(paragraph(anew))
+    story += [Spacer(1, 12), paragraph(text("SHA-256 of this reply: {hash}", hash=reply.sha256), "foot")]
+    return pages_of(story, title, title=title, author="")

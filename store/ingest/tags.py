@@ -1,0 +1,130 @@
+"""What tags bring about: the definitions that may read one, and planned ends, a row for each until the tag ended.
+
+Nothing here begins or ends a transaction.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, and_, delete, or_, select, union_all
+from sqlalchemy.orm import Session, aliased
+
+from fivefold.store.decisions.decisions import ACTIVE
+from fivefold.store.ingest.entities import lock_entities
+from fivefold.store.sql.arrays import among
+from fivefold.store.sql.bulk import write_rows
+from fivefold.store.tables.entities import Entity, Tag, TagEnd
+from fivefold.store.tables.events import Policy
+from fivefold.store.tables.flows import FlowRow, FlowVersion
+from fivefold.store.tables.groups import GroupVersion
+from fivefold.store.tables.rulesets import Family, RulesetVersion
+
+
+def plan_ends(session: Session, ends: Sequence[tuple[int, int, int | None]], now_us: int) -> None:
+    """Store planned ends of tags: the number of each tag, that of its entity, and the end; past ends are left out.
+
+    An earlier planned end of the same tag has to be deleted first.
+    """
+    ahead = [each for each in ends if each[2] is not None and each[2] > now_us]
+    write_rows(session, "tag_ends", ("tag_id", "entity_id", "due_us"), ahead)
+
+
+def forget_ends(session: Session, tag_ids: Sequence[int]) -> None:
+    """Delete the planned ends of tags that ended otherwise or have another end now."""
+    if tag_ids:
+        session.execute(delete(TagEnd).where(among(session, TagEnd.tag_id, list(tag_ids))))
+
+
+def lasts_on() -> ColumnElement[bool]:
+    """The condition that an entity has a tag beyond the end of a row of it, by another row."""
+    other = aliased(Tag)
+    later = or_(
+        other.until_us.is_(None),
+        other.until_us > Tag.until_us,
+        and_(other.until_us == Tag.until_us, other.id > Tag.id),
+    )
+    of_same = (other.entity_id == Tag.entity_id, other.tag == Tag.tag, other.from_us <= Tag.until_us)
+    return select(other.id).where(*of_same, later).exists()
+
+
+def goes_on() -> ColumnElement[bool]:
+    """The condition that an entity had a tag until a row of it begins, by another row: its end is another one."""
+    other = aliased(Tag)
+    before = or_(other.from_us < Tag.from_us, and_(other.from_us == Tag.from_us, other.id < Tag.id))
+    of_same = (other.entity_id == Tag.entity_id, other.tag == Tag.tag, other.until_us >= Tag.from_us)
+    return select(other.id).where(*of_same, before).exists()
+
+
+class EndedTag(NamedTuple):
+    """A tag that reached its end.
+
+    Attributes:
+        until_us: the end.
+        is_last: no other row of the same tag lasts on: the entity does not have it any more.
+    """
+
+    tag_id: int
+    entity_id: int
+    organisation_id: int
+    type_id: int
+    tag: str
+    until_us: int
+    is_last: bool
+
+
+def take_ended(session: Session, now_us: int, most: int) -> tuple[list[EndedTag], int]:
+    """Take the tags that reached their planned ends, the earliest first; each is returned only once.
+
+    Their entities are locked, in the same order in which callers that end a tag lock them. Also returns how many were
+    due.
+    """
+    due = select(TagEnd.tag_id, TagEnd.entity_id).where(TagEnd.due_us <= now_us)
+    rows = session.execute(due.order_by(TagEnd.due_us, TagEnd.tag_id).limit(most)).all()
+    if not rows:
+        return [], 0
+    lock_entities(session, {row.entity_id for row in rows})
+    return _take(session, among(session, TagEnd.tag_id, [row.tag_id for row in rows]), now_us), len(rows)
+
+
+def take_ended_of(session: Session, entity_ids: Collection[int], now_us: int) -> list[EndedTag]:
+    """Take the ended tags of some entities, which the caller has locked, as `take_ended` does for all."""
+    return _take(session, among(session, TagEnd.entity_id, sorted(entity_ids)), now_us)
+
+
+def _take(session: Session, those: ColumnElement[bool], now_us: int) -> list[EndedTag]:
+    """Take the due ones among some planned ends; a plan is void if its tag does not exist, or ends later.
+
+    A process of an older release, which does not store planned ends, may have moved an end meanwhile.
+    """
+    deletion = delete(TagEnd).where(those, TagEnd.due_us <= now_us).returning(TagEnd.tag_id, TagEnd.due_us)
+    planned = {row.tag_id: row.due_us for row in session.execute(deletion)}
+    if not planned:
+        return []
+    rows: Sequence[Any] = session.execute(
+        select(Tag.id, Tag.entity_id, Tag.organisation_id, Entity.type_id, Tag.tag, Tag.until_us, ~lasts_on())
+        .join(Entity, Entity.id == Tag.entity_id)
+        .where(among(session, Tag.id, sorted(planned)), Tag.until_us.is_not(None))
+        .order_by(Tag.until_us, Tag.id)
+    ).all()
+    plan_ends(session, [(row.id, row.entity_id, row.until_us) for row in rows], now_us)
+    ended_rows = [row for row in rows if planned[row.id] <= row.until_us <= now_us]
+    return [EndedTag._make((*row[:6], bool(row[6]))) for row in ended_rows]
+
+
+def active_definitions(session: Session, organisation_id: int) -> Sequence[str]:
+    """List the active rulesets, policies, flows and groups of an organisation: JSON, in one statement."""
+    rulesets = (
+        select(RulesetVersion.canonical)
+        .join(Family, Family.active_version_id == RulesetVersion.id)
+        .where(Family.organisation_id == organisation_id, Family.enabled)
+    )
+    flows = (
+        select(FlowVersion.canonical)
+        .join(FlowRow, FlowRow.active_version_id == FlowVersion.id)
+        .where(FlowRow.organisation_id == organisation_id)
+    )
+    policies = select(Policy.canonical).where(Policy.organisation_id == organisation_id, Policy.state == ACTIVE)
+    groups = select(GroupVersion.canonical).where(
+        GroupVersion.organisation_id == organisation_id, GroupVersion.state == ACTIVE
+    )
+    return session.scalars(union_all(rulesets, flows, policies, groups)).all()

@@ -1,0 +1,129 @@
+"""What workers compute for rulesets: points learnt from cases, references for peers, reviews of thresholds.
+
+Nothing here begins or ends a transaction.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.sql.jobs import OPEN
+from fivefold.store.sql.keyset import rows_of, scalars_of
+from fivefold.store.sql.statements import INSERTS
+from fivefold.store.tables.rulesets import Family, PointsJob, ReferenceJob, RulesetVersion, ThresholdReview
+
+
+class PointsOfVersion(NamedTuple):
+    """A job, and the number of the version whose points are learnt again."""
+
+    job: PointsJob
+    version: int
+
+
+def points_jobs_of(session: Session, family_id: int, part: Part = WHOLE) -> Page[PointsOfVersion]:
+    """List the jobs of a family, the newest first."""
+    statement = select(PointsJob, RulesetVersion.number).join(RulesetVersion, RulesetVersion.id == PointsJob.version_id)
+    statement = statement.where(PointsJob.family_id == family_id)
+    return rows_of(session, statement, (PointsJob.id,), part, descending=True).map(lambda row: PointsOfVersion(*row))
+
+
+def latest_points_jobs(
+    session: Session, organisation_id: int, most: int, families: Sequence[str] | None
+) -> list[tuple[Family, PointsOfVersion]]:
+    """List at most so many jobs of the families of some names, or of all, the newest first, each with its family."""
+    statement = (
+        select(Family, PointsJob, RulesetVersion.number)
+        .join(Family, Family.id == PointsJob.family_id)
+        .join(RulesetVersion, RulesetVersion.id == PointsJob.version_id)
+        .where(Family.organisation_id == organisation_id)
+    )
+    if families is not None:
+        statement = statement.where(Family.name.in_(families))
+    newest = statement.order_by(PointsJob.id.desc()).limit(most)
+    return [(row[0], PointsOfVersion(row[1], row[2])) for row in session.execute(newest)]
+
+
+def open_points_job(session: Session, family_id: int) -> PointsOfVersion | None:
+    """Find the waiting or running job of a family."""
+    statement = select(PointsJob, RulesetVersion.number).join(RulesetVersion, RulesetVersion.id == PointsJob.version_id)
+    row = session.execute(statement.where(PointsJob.family_id == family_id, PointsJob.state.in_(OPEN))).first()
+    return None if row is None else PointsOfVersion(*row)
+
+
+class JobOfVersion(NamedTuple):
+    """A job, and the number of its version."""
+
+    job: ReferenceJob
+    version: int
+
+
+def jobs_of(session: Session, family_id: int, part: Part = WHOLE) -> Page[JobOfVersion]:
+    """List the jobs of a family, the newest first."""
+    statement = select(ReferenceJob, RulesetVersion.number).join(
+        RulesetVersion, RulesetVersion.id == ReferenceJob.version_id
+    )
+    statement = statement.where(ReferenceJob.family_id == family_id)
+    return rows_of(session, statement, (ReferenceJob.id,), part, descending=True).map(lambda row: JobOfVersion(*row))
+
+
+def open_job(session: Session, version_id: int) -> ReferenceJob | None:
+    """Find the waiting or running job of a version."""
+    statement = select(ReferenceJob).where(ReferenceJob.version_id == version_id, ReferenceJob.state.in_(OPEN))
+    return session.scalar(statement)
+
+
+EARLIER_REVIEWS: Final = 3
+"""The number of reviews that smooth the next one: together they cover a year, so that no season moves thresholds."""
+
+
+def unreviewed(session: Session, quarter: str, until_us: int) -> list[tuple[Family, RulesetVersion]]:
+    """List the families that decide, by a version committed before *until_us*, and have no review of a quarter."""
+    reviewed = exists().where(ThresholdReview.family_id == Family.id, ThresholdReview.quarter == quarter)
+    statement = (
+        select(Family, RulesetVersion)
+        .join(RulesetVersion, RulesetVersion.id == Family.active_version_id)
+        .where(Family.enabled, RulesetVersion.committed_us < until_us, ~reviewed)
+        .order_by(Family.id)
+    )
+    return [(row[0], row[1]) for row in session.execute(statement)]
+
+
+def add_review(session: Session, values: dict[str, object]) -> None:
+    """Add a review, unless another worker has added it."""
+    insert = INSERTS[session.get_bind().dialect.name]
+    session.execute(insert(ThresholdReview).values(**values).on_conflict_do_nothing())
+
+
+def earlier_thresholds(
+    session: Session, family_id: int, rules_hash: str, quarter: str, most: int
+) -> list[Sequence[str]]:
+    """Return the thresholds of earlier quarters by the same rules: the latest first, at most this many."""
+    statement = select(ThresholdReview.thresholds).where(
+        ThresholdReview.family_id == family_id,
+        ThresholdReview.rules_hash == rules_hash,
+        ThresholdReview.quarter < quarter,
+        ThresholdReview.thresholds.is_not(None),
+    )
+    latest = session.scalars(statement.order_by(ThresholdReview.quarter.desc()).limit(most))
+    return [thresholds for thresholds in latest if thresholds is not None]
+
+
+def reviews_of(session: Session, family_id: int, part: Part = WHOLE) -> Page[ThresholdReview]:
+    """List the reviews of a family, the newest first."""
+    statement = select(ThresholdReview).where(ThresholdReview.family_id == family_id)
+    return scalars_of(session, statement, (ThresholdReview.quarter,), part, descending=True)
+
+
+def latest_reviews(
+    session: Session, organisation_id: int, most: int, families: Sequence[str] | None
+) -> list[tuple[str, ThresholdReview]]:
+    """List at most so many reviews of the families of some names, or of all, the newest first, each with the name."""
+    statement = select(Family.name, ThresholdReview).join(Family, Family.id == ThresholdReview.family_id)
+    statement = statement.where(Family.organisation_id == organisation_id)
+    if families is not None:
+        statement = statement.where(Family.name.in_(families))
+    newest = statement.order_by(ThresholdReview.quarter.desc(), ThresholdReview.id.desc()).limit(most)
+    return [(row[0], row[1]) for row in session.execute(newest)]

@@ -1,0 +1,188 @@
+"""What a person concerned may know and contest, in pages: what would change a level, statements, challenges."""
+
+import json
+
+import pytest
+
+from tests.console.visitors import Visitor
+from tests.serving.v1.places import Place
+
+CUSTOMER = "/console/entities/customer/contesting"
+CHALLENGES = "/console/queue/challenges"
+WORDS = "My income is <b>another</b> one."
+SHOWN = "My income is &lt;b&gt;another&lt;/b&gt; one."
+
+
+@pytest.fixture
+def assessed(place: Place) -> Place:
+    path = CUSTOMER.replace("console", "v1")
+    place.good("PUT", path, {"attributes": {"country": "KP"}}, role="app")
+    place.good("GET", f"{path}/risk", params={"freshness": "now"}, role="investigator")
+    return place
+
+
+def contest(visitor: Visitor, words: str = WORDS, **typed: str) -> Visitor:
+    return visitor.go(CUSTOMER).submit("/challenge", words=words, **typed)
+
+
+def test_a_person_contests_another_settles_and_the_reply_says_no_more_than_it_may(assessed: Place) -> None:
+    investigator = Visitor(assessed).sign_in("investigator")
+    contest(investigator)
+    path = investigator.page.url.path
+    assert path.startswith("/console/challenges/")
+    assert "The challenge is written down" in investigator.text
+    assert SHOWN in investigator.text
+    assert "is to the byte what it was" in investigator.text
+    assert not [form for form in investigator.forms() if form.action.endswith("/settle")]
+    approver = Visitor(assessed).sign_in("approver").go(path)
+    reason = "The tax return says the same."
+    approver.submit("/settle", outcome="confirmed", reason=reason, answer="We looked again.")
+    assert "The challenge is settled." in approver.text
+    assert "Confirmed by" in approver.text
+    assert reason in approver.text
+    settled = investigator.go(path)
+    assert settled.submit("/reply-pdf").page.content.startswith(b"%PDF")
+    reply = json.loads(investigator.go(path).submit("/reply-json").page.content)
+    assert (reply["answer"], reason in json.dumps(reply)) == ("We looked again.", False)
+    entries = assessed.good("GET", "/v1/audit", role="admin", params={"limit": "1000"})
+    answered = [entry for entry in entries if entry["action"] == "challenge.answered"]
+    assert [entry["details"]["form"] for entry in answered[:2]] == ["json", "pdf"]
+
+
+def test_who_decided_what_is_contested_is_shown_why_they_do_not_settle_it_and_lines_stay(assessed: Place) -> None:
+    customer = CUSTOMER.replace("console", "v1")
+    body = {"level": "high", "reason": "A court asked.\nIn March."}
+    number = assessed.good("POST", f"{customer}/overrides", body, role="investigator")["id"]
+    assessed.good("POST", f"/v1/overrides/{number}/approve", {"reason": ""}, role="approver")
+    assessed.good("GET", f"{customer}/risk", params={"freshness": "now"}, role="investigator")
+    investigator = contest(Visitor(assessed).sign_in("investigator"), "One line.\nAnother.")
+    path = investigator.page.url.path
+    assert "One line.<br>Another." in investigator.page.text
+    assert "A court asked.<br>In March." in investigator.go(CUSTOMER).page.text
+    approver = Visitor(assessed).sign_in("approver").go(path)
+    assert f"You took part in override {number}, which is contested, so another person settles it." in approver.text
+    assert not [form for form in approver.forms() if "/settle" in form.action]
+    token = approver.go("/console/session").forms()[0].fields["form_token"]
+    approver.post(f"{path}/settle", {"form_token": token, "outcome": "confirmed", "reason": "So it is"})
+    assert f"the approver took part in override {number}" in approver.text
+    admin = Visitor(assessed).sign_in("admin").go(path)
+    assert [form for form in admin.forms() if "/settle" in form.action]
+
+
+def test_a_challenge_is_an_item_of_the_queue_and_an_event_of_the_timeline(assessed: Place) -> None:
+    timeline = f"{CUSTOMER}/timeline?group=challenges"
+    investigator = Visitor(assessed).sign_in("investigator").go(timeline)
+    assert "Nothing happened yet." in investigator.text
+    path = contest(investigator).page.url.path
+    approver = Visitor(assessed).sign_in("approver").go("/console/queue?kind=challenge")
+    assert "Challenge to settle" in approver.text
+    assert "in 30 days" in approver.text
+    (link,) = [link for link in approver.links() if link.startswith(path)]
+    approver.go(link).submit("/assign")
+    assert approver.page.url.path == path, "the way on through the queue is kept"
+    assert "assigned to" in approver.text
+    approver.submit("/settle", outcome="confirmed", reason="The same.")
+    assert "The challenge is settled." in approver.text
+    assert "This item has left the queue" in approver.text
+    investigator.go(path).submit("/reply-json")
+    investigator.go(timeline)
+    assert "Nothing happened yet." not in investigator.text
+    for event in ("Challenge opened", "Challenge settled", "Reply given"):
+        assert event in investigator.text
+    assert SHOWN in investigator.text
+    assert investigator.links().count(path) == 3
+
+
+def test_what_is_wrong_is_said_where_it_was_typed_and_nothing_is_settled(assessed: Place) -> None:
+    path = contest(Visitor(assessed).sign_in("investigator")).page.url.path
+    approver = Visitor(assessed).sign_in("approver").go(path)
+    approver.submit("/settle", outcome="corrected", reason="Mended.", facts="", answer="Kept words")
+    assert "facts names the corrected facts" in approver.text
+    assert "Kept words" in approver.page.text
+    approver.submit("/settle", outcome="corrected", reason="Mended.", facts="field income\n\n", answer="")
+    assert approver.page.status_code == 409
+    approver.submit("/settle", outcome="overridden", reason="Other.", override="x")
+    assert "it must be a whole number" in approver.text
+    approver.submit("/settle", outcome="overridden", reason="Other.", override="99", answer="Kept words")
+    assert approver.page.status_code == 404
+    assert "Nothing was changed: there is no override 99" in approver.text
+    assert "Kept words</textarea>" in approver.page.text
+    assert assessed.good("GET", path.replace("console", "v1"), role="admin")["state"] == "open"
+
+
+def test_a_challenge_is_open_once_and_is_not_of_a_day_to_come(assessed: Place) -> None:
+    investigator = Visitor(assessed).sign_in("investigator")
+    contest(investigator, received="2199-01-01")
+    assert "which is in the future" in investigator.text
+    assert SHOWN in investigator.page.text, "what was typed is kept"
+    first = contest(investigator).page.url.path
+    assert contest(investigator).page.url.path == first, "the same words are the same challenge"
+    contest(investigator, "Something else")
+    assert "is open, and due on" in investigator.text
+
+
+def test_challenges_are_listed_by_what_is_due_and_found_by_customer_and_state(assessed: Place) -> None:
+    investigator = Visitor(assessed).sign_in("investigator").go(f"{CHALLENGES}?state=corrected")
+    assert "There is no challenge that these filters ask for." in investigator.text
+    contest(investigator, received="")
+    (link,) = [link for link in investigator.go(CUSTOMER).links() if link.startswith(f"{CHALLENGES}?")]
+    assert SHOWN in investigator.go(link.replace("&amp;", "&")).text
+    assert SHOWN in investigator.go(f"{CHALLENGES}?state=open").text
+    assert SHOWN not in investigator.go(f"{CHALLENGES}?state=confirmed").text
+    assert SHOWN not in investigator.go(f"{CHALLENGES}?due_before=2001-01-01").text
+    assert SHOWN in investigator.go(f"{CHALLENGES}?due_before=2199-01-01").text
+    assert investigator.go(f"{CHALLENGES}?external_id=nobody").page.status_code == 404
+    assert investigator.go(f"{CHALLENGES}?state=lost").page.status_code == 422
+    assert investigator.go("/console/challenges/99").page.status_code == 404
+    assert investigator.go("/console/challenges/x").page.status_code == 404
+
+
+ODDLY_NAMED = "/console/entities/customer/c%2F1%20%C3%A4"
+
+
+def test_a_publisher_takes_a_statement_along(place: Place, investigator: Visitor) -> None:
+    place.good("GET", f"{ODDLY_NAMED.replace('console', 'v1')}/risk", params={"freshness": "now"}, role="investigator")
+    assert "statement" not in investigator.go(ODDLY_NAMED).page.text
+    publisher = Visitor(place).sign_in("publisher").go(ODDLY_NAMED)
+    assert publisher.submit("/statement-pdf").page.content.startswith(b"%PDF")
+    shown = json.loads(publisher.go(ODDLY_NAMED).submit("/statement-json").page.content)
+    assert (shown["external_id"], shown["total"]) == ("c/1 ä", None), "whom it applies to asks for a tag"
+    assert [factor["title"] for factor in shown["factors"]] == ["Country of residence", "Cash in half a year", "Income"]
+    entries = place.good("GET", "/v1/audit", role="admin", params={"limit": "1000"})
+    given = [entry["details"] for entry in entries if entry["action"] == "statement.given"]
+    assert sorted(details["form"] for details in given) == ["json", "pdf"]
+    assert len({details["sha256"] for details in given}) == 1
+    place.good("PUT", "/v1/entities/customer/new", {"attributes": {"country": "KP"}}, role="app")
+    assert "statement" not in publisher.go("/console/entities/customer/new").page.text
+
+
+def test_the_customers_page_leads_to_what_would_change_the_level(place: Place, investigator: Visitor) -> None:
+    place.good("GET", f"{ODDLY_NAMED.replace('console', 'v1')}/risk", params={"freshness": "now"}, role="investigator")
+    assert f'href="{ODDLY_NAMED}/what-if"' in investigator.go(ODDLY_NAMED).page.text
+    shown = investigator.go(f"{ODDLY_NAMED}/what-if").text
+    whole = Visitor(place).sign_in("publisher").go(f"{ODDLY_NAMED}/what-if").text
+    for told in (shown, whole):
+        assert "Country of residence" in told
+    assert "another value" in shown
+    assert "points" in whole
+    assert "points" not in shown
+    assert not any(word in shown for word in ("whatever it were", "not all of its values", "computed from it"))
+    assert "90210" in Visitor(place).sign_in("publisher").go(f"{ODDLY_NAMED}/what-if?direction=up").text
+
+
+def test_of_factors_that_gave_nothing_an_investigator_reads_their_number_alone(
+    place: Place, investigator: Visitor
+) -> None:
+    place.good("PUT", "/v1/entities/customer/new", {"attributes": {"country": "AD", "income": 1}}, role="app")
+    place.good("GET", "/v1/entities/customer/new/risk", params={"freshness": "now"}, role="app")
+    path = "/console/entities/customer/new/what-if?direction=up"
+    shown, whole = investigator.go(path).text, Visitor(place).sign_in("publisher").go(path).text
+    assert ["which are not shown: 3" in page for page in (shown, whole)] == [True, False]
+    assert ["Country of residence" in page for page in (shown, whole)] == [False, True]
+
+
+def test_who_was_never_assessed(place: Place, investigator: Visitor) -> None:
+    place.good("PUT", "/v1/entities/customer/new", {"attributes": {"country": "KP"}}, role="app")
+    assert "/what-if" not in investigator.go("/console/entities/customer/new").page.text
+    assert "There is no assessment" in investigator.go("/console/entities/customer/new/what-if").text
+    assert investigator.go(f"{ODDLY_NAMED}/what-if?direction=sideways").page.status_code == 422
