@@ -19,6 +19,8 @@ from fivefold.serving.v1.examples import POLICY
 from tests.serving.process_service import Service, free_port, sample_rows
 from tests.serving.test_process_platform import RETAIL, WHY, Bank
 from tests.serving.v1.bank_rulesets import document
+from tests.usecases import platforms
+from tests.usecases.flow_documents import BY_COUNTRY, flow_document
 
 PAGE = Path(__file__).parents[2] / "docs" / "client.md"
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -118,6 +120,57 @@ def test_facts_are_sent_read_and_refused(service: Service) -> None:
         assert {each.external_id for each in ivo.values.list("customer")} <= {"a/b ä", ".."}
         ivo.values.get("customer", "..")
         assert list(ivo.levels.current("customer", level=["high"], since="2020-01-01")) == []
+
+
+def bank_with_a_flow(service: Service, name: str) -> Bank:
+    """An organisation with a flow that has nobody from Norway looked at, and a shadow that is the other way round."""
+    bank = Bank(service, name)
+    bank.good("ada", "PUT", "/v1/settings/levels", {"levels": platforms.LEVELS})
+    kinds = {"fields": {"country": "country"}, "transaction_fields": platforms.TRANSACTION_FIELDS}
+    bank.good("ada", "PUT", "/v1/entity-types/customer", kinds)
+    for customer, country in (("iris", "IR"), ("nora", "NO")):
+        bank.good("app", "PUT", f"/v1/entities/customer/{customer}", {"attributes": {"country": country}})
+    route = [{"when": {"field": "country", "equals": "IR"}, "to": "nothing"}]
+    examples = [
+        {"name": "watched", "given": {"country": "IR"}, "ends": "nothing", "actions": []},
+        {"name": "home", "given": {"country": "NO"}, "ends": "done", "actions": ["look"]},
+        {"name": "nobody knows where", "given": {}, "ends": "done"},
+    ]
+    other = flow_document("care", [{**BY_COUNTRY, "route": route, "otherwise": "done"}], examples=examples)
+    for number, text_, act in ((1, flow_document("care"), "activate"), (2, other, "shadow")):
+        revision = bank.good("max", "PUT", "/v1/flows/care/draft", {"document": text_})["revision"]
+        bank.good("max", "POST", "/v1/flows/care/commit", {"revision": revision, "accept_warnings": "a test"})
+        bank.good("eve", "POST", f"/v1/flows/care/{act}", {"version": number, **WHY})
+    return bank
+
+
+def test_a_flow_is_tried_compared_with_its_shadow_and_replayed(on_sqlite: Service) -> None:
+    bank = bank_with_a_flow(on_sqlite, "flows of clients")
+    with Client(on_sqlite.url, bank.tokens["app"]) as app:
+        assert app.flows.run("care", "nora", run_key="k").at == "nothing"
+    with Client(on_sqlite.url, bank.tokens["eve"]) as eve:
+        tried = eve.flows.try_one("care", "nora", version=2)
+        assert (tried.version, tried.external_id, tried.not_asked) == (2, "nora", None)
+        drafted = eve.flows.try_one("care", "nora", document=flow_document("care"), answers={}, outcomes={})
+        assert drafted.version is None
+        assert drafted.why != tried.why
+        asked = eve.flows.request_replay("care", version=2, base_version=1)
+        assert (asked.state, asked.version, asked.base_version) == ("queued", 2, 1)
+        alone = eve.flows.request_replay("care", version=1, alone=True)
+        assert (alone.base_version, alone.state) == (None, "queued")
+        assert eve.flows.cancel_replay(alone.id, "it takes too long").state == "cancelled"
+        bank.work()
+        pairs = eve.flows.shadow_pairs("care", acting_at="nothing", shadow_at="done", limit=1)
+        assert [(pair.external_id, pair.acting_at, pair.shadow_at) for pair in pairs] == [("nora", "nothing", "done")]
+        assert list(eve.flows.shadow_pairs("care", acting_at="done")) == []
+        done = eve.flows.get_replay(asked.id)
+        assert (done.state, done.done, done.error) == ("done", done.total, None)
+        people = eve.flows.replay_people(asked.id, before_at="nothing", stopped_at="done", limit=1)
+        assert [(person.external_id, person.before_at, person.stopped_at) for person in people] == [
+            ("nora", "nothing", "done")
+        ]
+        assert [each.external_id for each in eve.flows.replay_people(asked.id, stopped_at="nothing")] == ["iris"]
+        assert {each.id: each.state for each in eve.flows.replays("care")} == {asked.id: "done", alone.id: "cancelled"}
 
 
 def test_who_may_not_is_told_so(on_sqlite: Service) -> None:
