@@ -121,7 +121,7 @@ BAD_VALUES = {
     "category": (changed(user_category="APP"), (1, "user_category", "is 'APP'", "API, WEB")),
     "state": (changed(transaction_state="LOST"), (1, "transaction_state", "is 'LOST'", STATES)),
     "date": (changed(transaction_date="30/06/2024"), (1, "transaction_date", "is '30/06/2024'", TIME)),
-    "NaN": (written("transaction_amount", "NaN"), (1, "transaction_amount", "is NaN", AMOUNT)),
+    "NaN": (written("transaction_amount", "NaN"), (1, "transaction_amount", "is nan", AMOUNT)),
     "Infinity": (written("user_balance", "Infinity"), (1, "user_balance", "is inf", AMOUNT)),
     "overflow": (written("user_balance", "-1e999"), (1, "user_balance", "is -inf", AMOUNT)),
     "out of bounds": (changed(user_balance=2e15), (1, "user_balance", "is 2000000000000000.0", AMOUNT)),
