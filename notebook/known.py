@@ -7,7 +7,7 @@ import pandas as pd
 
 from fivefold.domain.errors import ConfigError
 from fivefold.features.histories import Floats, Histories
-from fivefold.models.scoring.histories import needed_row_text
+from fivefold.models.reach import needed_row_text
 from fivefold.models.value_model import ValueModel as TrainedModel
 
 

@@ -19,7 +19,8 @@ from fivefold.features.histories import Histories
 from fivefold.features.reading.sources import read_histories
 from fivefold.models.embedded import load_value_model
 from fivefold.models.explain import breakdown, consistency_sentence, explain, intervals, sentence
-from fivefold.models.scoring.histories import doubts_of_newest, needed_row_text, with_origin
+from fivefold.models.reach import doubts_of_newest, needed_row_text
+from fivefold.models.scoring.histories import with_origin
 from fivefold.models.scoring.sources import score_source
 from fivefold.models.value_model import ValueModel as TrainedModel
 from fivefold.notebook.dependence import MOST_INDIVIDUALS, PartialDependence, dependence_of

@@ -16,7 +16,7 @@ from fivefold.features.reading.frames import table_from_rows
 from fivefold.features.reading.request_body import BodyColumns
 from fivefold.features.reading.validate import TransactionReader
 from fivefold.models.explain import Explanations, explain
-from fivefold.models.scoring.histories import HistoryReach, history_reaches, needed_row_text
+from fivefold.models.reach import HistoryReach, history_reaches, needed_row_text
 from fivefold.models.value_model import Scores, ValueModel
 
 

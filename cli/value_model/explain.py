@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from fivefold.domain.breakdown import Breakdown, TotalInterval
     from fivefold.features.histories import Floats, Histories
     from fivefold.features.reading.text_files import MappedFile
-    from fivefold.models.scoring.histories import HistoryReach
+    from fivefold.models.reach import HistoryReach
     from fivefold.models.value_model import ValueModel
     from fivefold.models.what_if import ValueWhatIf
 
@@ -166,7 +166,7 @@ def _matrix_of(
     model: "ValueModel", path: "Path | MappedFile", user: str, as_of: int
 ) -> "tuple[Histories, Floats, HistoryReach]":
     from fivefold.features.reading.sources import stream_histories
-    from fivefold.models.scoring.histories import history_reaches, needed_row_text
+    from fivefold.models.reach import history_reaches, needed_row_text
 
     history = None
     for part in stream_histories(

@@ -43,7 +43,7 @@ from fivefold.domain.money import rounded_words
 from fivefold.domain.parts import Parts, Task
 from fivefold.domain.segments import SEGMENTS, score_text
 from fivefold.domain.text import count_text, percent
-from fivefold.models.scoring.histories import doubts_of_newest
+from fivefold.models.reach import doubts_of_newest
 from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ class Summary:
             echo("There is no interval: this model keeps none. `fivefold recalibrate` or another training gives one.")
         self._warn_of_shares(model)
         if self.left_out:
-            from fivefold.models.scoring.histories import needed_row_text
+            from fivefold.models.reach import needed_row_text
 
             needed = needed_row_text(as_of, model.settlement_lag_us)
             echo(f"Left out, for want of a {needed}: {count_text(self.left_out, 'customer')}")

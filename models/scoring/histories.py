@@ -1,15 +1,12 @@
-"""Scoring histories: one row a customer out, and how far its rows reach; one customer is a batch of one."""
+"""Scoring histories: one row a customer out; one customer is a batch of one."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
 
-from fivefold.domain.clock import CLOCK_SLACK_US, DAY_US, day_text
+from fivefold.domain.clock import day_text
 from fivefold.domain.provenance import hash_text
-from fivefold.domain.text import count_text
 from fivefold.features.histories import Histories
 from fivefold.models.explain import explain
 from fivefold.models.value_model import ValueModel
@@ -114,110 +111,3 @@ def with_origin(table: pl.DataFrame, model: ValueModel, as_of: int) -> pl.DataFr
     }
     columns = (pl.lit(text).alias(name) for name, text in origin.items())
     return table.select(*table.columns[:place], *columns, *table.columns[place:])
-
-
-STALE_DAYS = 7
-"""Rows that end so long before the as-of are worth a warning."""
-
-
-def doubts_of_newest(newest: int, as_of: int, *, is_now: bool, option: str) -> Iterator[str]:
-    """Say why scores may not be of the day that is meant; nothing where the rows fit the as-of.
-
-    Args:
-        newest: time of the newest row that was read, whatever the as-of, microseconds.
-        as_of: of the scores, microseconds.
-        is_now: the as-of is the present, as none was given.
-        option: how to give another as-of, with `{}` for the day.
-    """
-    if is_now and newest > as_of + CLOCK_SLACK_US:
-        yield f"the newest row is dated {day_text(newest)}, in the future: no row after now was seen"
-    if newest < as_of - STALE_DAYS * DAY_US:
-        days, midnight = (as_of - newest) // DAY_US, day_text(-(-newest // DAY_US) * DAY_US)
-        moment_text = "which is now" if is_now else day_text(as_of)
-        yield (
-            f"the newest row is {days:,} days older than the as-of, {moment_text}: if rows are missing, "
-            f"customers only seem to have paused. For scores as of the end of the data: {option.format(midnight)}"
-        )
-
-
-ENOUGH_DAYS = 365
-"""With so many days a few per cent of the segments differ from those of whole histories; see docs/results.md."""
-GAP_DAYS = 30
-"""So many days may lie between the opening of an account and its first transaction though no row is missing."""
-
-
-@dataclass(frozen=True)
-class HistoryReach:
-    """The time that a history covers, microseconds.
-
-    Attributes:
-        first: its first row.
-        created: when the account was created, as its rows say.
-        until: the last moment whose rows count for the score.
-    """
-
-    first: int
-    created: int
-    until: int
-
-    @property
-    def days(self) -> int:
-        """Whole days from the first row to the last moment that counts."""
-        return (self.until - self.first) // DAY_US
-
-    @property
-    def missing_days(self) -> int:
-        """Whole days from the creation of the account to the first row; 0 where the first row came before."""
-        return max(0, (self.first - self.created) // DAY_US)
-
-    @property
-    def short(self) -> bool:
-        """Whether rows are probably missing that would change the score."""
-        return self.days < ENOUGH_DAYS and self.missing_days > GAP_DAYS
-
-    def __str__(self) -> str:
-        """Write it for people.
-
-        >>> print(HistoryReach(10 * DAY_US, 0, 20 * DAY_US))
-        10 days of history, from 10 days after the account was created
-        >>> print(HistoryReach(DAY_US, 0, 2 * DAY_US))
-        1 day of history, from 1 day after the account was created
-        """
-        days, missing = count_text(self.days, "day"), count_text(self.missing_days, "day")
-        text = f"{days} of history, from {missing} after the account was created"
-        if self.short:
-            text += f": with less than {ENOUGH_DAYS} days sent, an old customer is scored as a new one"
-        return text
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data for JSON."""
-        return {
-            "from": day_text(self.first),
-            "user_created": day_text(self.created),
-            "days": self.days,
-            "days_before_it": self.missing_days,
-            "short": self.short,
-        }
-
-
-def history_reaches(histories: Histories, as_of: int, lag_us: int = 0) -> list[HistoryReach]:
-    """Give the reach of every customer as a model with this settlement lag sees it; each must have at least one row."""
-    starts = histories.offsets[:-1]
-    created = np.minimum.reduceat(histories.created, starts)
-    firsts = zip(histories.time[starts].tolist(), created.tolist(), strict=True)
-    return [HistoryReach(*pair, as_of - lag_us) for pair in firsts]
-
-
-def needed_row_text(as_of: int, lag_us: int, name: str = "") -> str:
-    """Say which row a score needs, for whom there is none; *name* stands in place of the day of the as-of.
-
-    >>> needed_row_text(20 * DAY_US, 0)
-    'row by 1970-01-21'
-    >>> needed_row_text(20 * DAY_US, 14 * DAY_US)
-    'row by 1970-01-07, 14 days before 1970-01-21, as this model counts later rows as incomplete'
-    """
-    named = name or day_text(as_of)
-    if not lag_us:
-        return f"row by {named}"
-    days = count_text(lag_us // DAY_US, "day")
-    return f"row by {day_text(as_of - lag_us)}, {days} before {named}, as this model counts later rows as incomplete"

@@ -18,7 +18,8 @@ from fivefold.features.reading import sources
 from fivefold.features.reading.sources import read_histories
 from fivefold.features.schema import ABSENT
 from fivefold.models.explain import explain
-from fivefold.models.scoring.histories import HistoryReach, ScoredBatch, history_reaches, score_histories
+from fivefold.models.reach import HistoryReach, history_reaches
+from fivefold.models.scoring.histories import ScoredBatch, score_histories
 from fivefold.models.scoring.sources import score_source
 from fivefold.models.value_model import ValueModel
 from fivefold.training.simulation.simulator import Simulation, simulate

@@ -13,7 +13,7 @@ from fivefold.domain.money import RateTable, ecb_rates, is_currency_code
 from fivefold.domain.rate_files import read_rates
 from fivefold.domain.text import perhaps
 from fivefold.features.schema import DATE, TRANSACTION_ID, USER_ID
-from fivefold.models.scoring.histories import STALE_DAYS
+from fivefold.models.reach import STALE_DAYS
 from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.compiler.diagnostics import findings
 from fivefold.risk.compiler.purposes import Sources

@@ -46,7 +46,7 @@ def test_a_decision_comes_out_again(var: Path) -> None:
 def test_where_they_differ_is_told(var: Path) -> None:
     engine = open_database(f"sqlite:///{var / 'fivefold.db'}")
     with forged(engine) as connection:
-        connection.execute(text("UPDATE assessments SET breakdown = replace(breakdown, '[3,500,', '[3,600,')"))
+        connection.execute(text("UPDATE assessments SET breakdown = replace(breakdown, '[4,500,', '[4,600,')"))
     engine.dispose()
     done = run(var, "replay", "1.2", "--organisation", "bank", columns=200)
     assert done.code == 1

@@ -101,6 +101,7 @@ def test_a_peers_figures_stand_beside(folder: Path) -> None:
         "Gini of the level",
         "confirmed in the top levels",
         "confirmed below them",
+        *(f"share of the level {level}" for level in ("(no level)", "low", "medium", "high", "critical")),
     }
     assert all(own == peer for own, peer, _ in rows.values())
     assert rows["confirmed below them"][2].startswith("0.0 % (-"), rows
