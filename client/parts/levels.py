@@ -51,6 +51,11 @@ REALISED: Final[Call[RealisedDay]] = Call(
     "GET", "/v1/models/{version}/realised", RealisedDay, query=("limit",), has_pages=True
 )
 SEGMENTS: Final[Call[PortfolioValue]] = Call("GET", "/v1/segments", PortfolioValue, query=("type",))
+GROUPS: Final[Call[list[GroupNow]]] = Call("GET", "/v1/groups", list[GroupNow])
+MEMBERS: Final[Call[Member]] = Call("GET", "/v1/groups/{group}/members", Member, query=("limit",), has_pages=True)
+MOVES: Final[Call[Move]] = Call("GET", "/v1/groups/{group}/moves", Move, query=("limit",), has_pages=True)
+SIZES: Final[Call[list[DaySize]]] = Call("GET", "/v1/groups/{group}/sizes", list[DaySize])
+OF_ENTITY: Final[Call[list[EntityGroup]]] = Call("GET", f"{_ENTITY}/groups", list[EntityGroup])
 
 
 class Levels:
@@ -144,13 +149,6 @@ class Values:
         verdict.
         """
         return self._connection.pages(REALISED, {"version": version}, limit=limit)
-
-
-GROUPS: Final[Call[list[GroupNow]]] = Call("GET", "/v1/groups", list[GroupNow])
-MEMBERS: Final[Call[Member]] = Call("GET", "/v1/groups/{group}/members", Member, query=("limit",), has_pages=True)
-MOVES: Final[Call[Move]] = Call("GET", "/v1/groups/{group}/moves", Move, query=("limit",), has_pages=True)
-SIZES: Final[Call[list[DaySize]]] = Call("GET", "/v1/groups/{group}/sizes", list[DaySize])
-OF_ENTITY: Final[Call[list[EntityGroup]]] = Call("GET", "/v1/entities/{type}/{external_id}/groups", list[EntityGroup])
 
 
 class Groups:
