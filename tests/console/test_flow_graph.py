@@ -25,6 +25,7 @@ from tests.console.test_flows import EDIT, MINE, NEW, WHY, found_at, sent, shown
 from tests.console.visitors import Visitor
 from tests.serving.mcp.asking import of_role
 from tests.serving.v1.examples import CUSTOMER
+from tests.serving.v1.examples import WHY as REASON
 from tests.serving.v1.places import OURS, Place
 from tests.usecases.flow_documents import ASKS, flow_document
 from tests.usecases.flows.test_registrations import BY_LIVE, DATA, EXAMPLES, REGISTER, STEP
@@ -163,7 +164,7 @@ def run(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setenv("FIVEFOLD_SOURCES_FILE", str(path))
     author, other = (Context(place.engine, place.actor(role)) for role in ("publisher", "admin"))
     draft = save_flow_draft(author, flow_document("costly", [STEP, BY_LIVE], examples=EXAMPLES))
-    activate_flow(other, "costly", commit_flow(author, "costly", draft.revision, WHY).number, WHY)
+    activate_flow(other, "costly", commit_flow(author, "costly", draft.revision, REASON).number, REASON)
 
     def said(_: Any, clock: Any) -> OutsideOutcome:
         return OutsideOutcome(values={"live": True}, source="register", at_us=clock(), digest="0" * 64, cost=COST)
