@@ -122,10 +122,9 @@ def test_a_filter_whose_member_has_left_says_so_and_the_items_are_unassigned(two
 
 def test_a_rise_is_put_away_and_leaves_the_queue(two: Place) -> None:
     customer = "/v1/entities/customer/c%2F1%20%C3%A4"
-    body = {"level": "high", "reason": "A court asked for it"}
-    asked = two.good("POST", f"{customer}/overrides", body, role="investigator")
-    two.good("POST", f"/v1/overrides/{asked['id']}/approve", {}, role="approver")
-    two.good("GET", f"{customer}/risk", params={"freshness": "now"}, role="investigator")
+    for country in ("NO", "KP"):
+        two.good("PUT", customer, {"attributes": {"country": country}}, role="app")
+        two.good("GET", f"{customer}/risk", params={"freshness": "now"}, role="investigator")
     visitor = start(Visitor(two).sign_in("investigator"), "?kind=rise")
     assert "Level rose" in visitor.text
     assert shown(visitor) == "c/1 ä"
