@@ -35,10 +35,10 @@ def count(visitor: Visitor, address: str) -> int:
 
 
 MOST = {
-    "/console/queue": 23,
+    "/console/queue": 30,
     "/console/portfolio?type=company": 10,
     "/console/portfolio/over-time?type=company&from=none": 13,
-    "/console/entities/company/acme": 29,
+    "/console/entities/company/acme": 30,
     "/console/entities/company/acme/history": 6,
     "/console/search?text=none": 12,
 }
@@ -57,4 +57,4 @@ def test_more_rows_take_no_more_statements(place: Place) -> None:
             body = {"level": "high", "reason": "because"}
             place.good("POST", f"/v1/entities/company/{company}/overrides", body, role="investigator")
     assert {address: count(visitor, address) for address in MOST} == few
-    assert [address for address in MOST if few[address] > MOST[address]] == []
+    assert {address: few[address] for address in MOST if few[address] > MOST[address]} == {}
