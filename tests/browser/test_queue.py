@@ -16,18 +16,18 @@ SERIOUS = {"serious", "critical"}
 
 
 def rise(place: Place) -> None:
-    """Let the customer rise by an override, and another one wait; in a thread, for Playwright's loop has this one."""
+    """Let the customer rise by the rules, and an override wait; in a thread, for Playwright's loop has this one."""
     with ThreadPoolExecutor(1) as thread:
         thread.submit(_rise, place).result()
 
 
 def _rise(place: Place) -> None:
     customer = "/v1/entities/customer/c%2F1%20%C3%A4"
-    body = {"level": "high", "reason": "A court asked for it"}
-    asked = place.good("POST", f"{customer}/overrides", body, role="investigator")
-    place.good("POST", f"/v1/overrides/{asked['id']}/approve", {}, role="approver")
-    place.good("GET", f"{customer}/risk", params={"freshness": "now"}, role="investigator")
-    place.good("POST", "/v1/entities/company/acme/overrides", {**body, "reason": "Waits"}, role="investigator")
+    for country in ("NO", "KP"):
+        place.good("PUT", customer, {"attributes": {"country": country}}, role="app")
+        place.good("GET", f"{customer}/risk", params={"freshness": "now"}, role="investigator")
+    body = {"level": "high", "reason": "Waits"}
+    place.good("POST", "/v1/entities/company/acme/overrides", body, role="investigator")
 
 
 def kind(page: "Page") -> str:
@@ -47,7 +47,7 @@ def test_who_rose_today_and_why(browser: Any, served: Served, look: dict[str, An
         assert "High" in kind(page)
         assert page.inner_text("#risk + .sentence, #risk ~ .sentence")
         page.click("a:has-text('The whole timeline')")
-        assert "Override decided" in page.inner_text("main")
+        assert "Country: NO → KP" in page.inner_text("main")
 
 
 @in_looks(("dark", False))
