@@ -54,7 +54,14 @@ class Reason(IntFlag):
 
 
 PLANNED: Final = (
-    Reason.INTERVAL | Reason.EXPIRY | Reason.MOVE_DOWN | Reason.DECAY | Reason.LIST | Reason.DATED | Reason.TIME
+    Reason.INTERVAL
+    | Reason.EXPIRY
+    | Reason.MOVE_DOWN
+    | Reason.DECAY
+    | Reason.LIST
+    | Reason.DATED
+    | Reason.TIME
+    | Reason.SETTLED
 )
 """Reasons for which an entity may become due at a later moment. By any other it is due at once."""
 

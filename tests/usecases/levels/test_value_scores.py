@@ -15,6 +15,7 @@ from fivefold.features.reading.sources import read_histories
 from fivefold.models.scoring.histories import score_histories
 from fivefold.models.value_model import ValueModel
 from fivefold.store.levels.assessment_queue import BULK, Reason
+from fivefold.store.levels.future_rows import count_future_rows
 from fivefold.store.tables.entities import ValueScore
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.read import Freshness, read_level
@@ -145,6 +146,8 @@ def test_a_payment_counts_by_itself_once_its_lag_has_passed(
     assert bank.next_us("known") == begin + LAG_DAYS * DAY_US
     assert Reason(bank.mark_of("known").reasons) == Reason.SETTLED
     assert bank.mark_of("known").priority == BULK, "a whole portfolio may have paid at one midnight"
+    with Session(engine) as session:
+        assert count_future_rows(session, bank.now) == [], "no clock was ahead"
     bank.now = begin + LAG_DAYS * DAY_US - 1
     assert bank.settle() == 0
     bank.now += 1
