@@ -31,7 +31,9 @@ def test_a_time_that_is_not_over_is_refused(place: Place) -> None:
 
 def test_what_asks_for_a_revalidation_is_told_with_its_limits(place: Place) -> None:
     found = {trigger["name"]: trigger for trigger in place.good("GET", "/v1/revalidation", role="approver")}
-    assert set(found) == {"gini", "misses", "drift", "overrides", "review", "material change"}
+    assert set(found) == {
+        *("gini", "misses", "drift", "overrides", "review", "material change", "lowest level alerts"),
+    }
     assert (found["material change"]["answer"], found["material change"]["figure"]) == ("reached", 1)
     assert (found["gini"]["answer"], found["gini"]["limit"], found["gini"]["figure"]) == ("unknown", 0.6, None)
     assert found["review"]["answer"] == "not reached"
