@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import func, literal, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from fivefold.store.queue.sources import REVIEW_US, RISES_US, SOURCES
+from fivefold.store.queue.sources import SOURCES, source_moments
 from fivefold.store.rulesets.proposals import PROPOSED
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.clocks import latest_us
@@ -123,12 +123,7 @@ def _items_in_work(session: Session, ids: list[int], now_us: int) -> Iterator[An
     """
     by_member = (among(session, QueueWork.entity_id, ids), QueueWork.done_us.is_(None))
     kinds = set(session.scalars(select(QueueWork.kind).where(*by_member).distinct()))
-    moments = {
-        "now_us": now_us,
-        "rises_us": now_us - RISES_US,
-        "late_us": now_us - REVIEW_US,
-        "latest_us": latest_us(session, now_us),
-    }
+    moments = source_moments(now_us, latest_us(session, now_us))
     for source in SOURCES:
         if source.kind.value in kinds:
             same = (source.number == QueueWork.number, source.step == QueueWork.step)

@@ -34,16 +34,14 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import NO_PLACE, Key, Page, Part, first_page
-from fivefold.store.accounts.tokens import LONGEST_DAYS
 from fivefold.store.queue.sources import (
-    REVIEW_US,
-    RISES_US,
     SOURCES,
     VERSIONS,
     WITHOUT_ENTITY,
     ItemSource,
     Kind,
     number_parameter,
+    source_moments,
 )
 from fivefold.store.sql.json_text import JSONText
 from fivefold.store.tables.accounts import Member, TokenRequest
@@ -246,12 +244,8 @@ def _shape(item_filter: ItemFilter) -> _Shape:
 def _values(item_filter: ItemFilter) -> dict[str, Any]:
     """Return the values of the parameters; a statement takes those that it has."""
     return {
+        **source_moments(item_filter.now_us, item_filter.latest_us),
         "organisation_id": item_filter.organisation_id,
-        "rises_us": item_filter.now_us - RISES_US,
-        "late_us": item_filter.now_us - REVIEW_US,
-        "tokens_us": item_filter.now_us - LONGEST_DAYS * DAY_US,
-        "now_us": item_filter.now_us,
-        "latest_us": item_filter.latest_us,
         "member_id": item_filter.member_id,
         "type_id": item_filter.type_id,
         "levels": list(item_filter.levels),

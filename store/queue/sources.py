@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, BindParameter, and_, bindparam, case, func, l
 from sqlalchemy.orm import aliased
 
 from fivefold.domain.clock import DAY_US
+from fivefold.store.accounts.tokens import LONGEST_DAYS
 from fivefold.store.flows.runs import WAITING
 from fivefold.store.levels.assessment_queue import BULK, EVENT
 from fivefold.store.tables.accounts import TokenRequest
@@ -106,6 +107,17 @@ ASKED_ROLES: Final = ("investigator", "publisher")
 def number_parameter(name: str) -> BindParameter[int]:
     """Make a parameter of a statement for a moment, or another large number."""
     return bindparam(name, type_=BigInteger)
+
+
+def source_moments(now_us: int, latest_us: int) -> dict[str, int]:
+    """Give the moments that the conditions of sources name; *latest_us*: what is dated later is not seen."""
+    return {
+        "now_us": now_us,
+        "latest_us": latest_us,
+        "rises_us": now_us - RISES_US,
+        "late_us": now_us - REVIEW_US,
+        "tokens_us": now_us - LONGEST_DAYS * DAY_US,
+    }
 
 
 def _override_source() -> ItemSource:

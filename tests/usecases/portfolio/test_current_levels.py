@@ -173,7 +173,7 @@ def test_a_line_says_where_an_entity_stands(context: Context) -> None:
             assessed_us=9,
             due_us=3,
             assessment=f"{number}.2",
-            source="rules",
+            source="override",
             decided_by=DecidedBy(name="b", version=2),
         )
     )

@@ -113,7 +113,7 @@ _KILLED = """
 import os, signal, sys
 from fivefold.store.levels import markings
 from fivefold.store.sql.database import open_database
-from fivefold.usecases.rulesets import markings as usecase
+from fivefold.usecases.rulesets import activate as usecase
 
 markings.PART = 2
 whole = markings.mark_part
