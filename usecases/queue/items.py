@@ -202,7 +202,7 @@ def next_item(context: Context, role: Role, filters: QueueFilters, place: Key | 
 def item_at(place: Key) -> str:
     """Name the item of a place in the queue; ConfigError if it is not one.
 
-    >>> item_at((1_000, 7, 12, 3))
+    >>> item_at((1_000, 14, 12, 3))
     'rise-12-3'
     """
     return _text_of(stored.name_in_key(place))
