@@ -11,7 +11,7 @@ from fivefold.risk.language.expressions import Ratio, input_key
 
 Row = Mapping[str, Any]
 
-_THE_SAME: Final = "the same of what that is held against"
+_THE_SAME: Final = "the same, of what it is compared with"
 """The second side, where all that would tell it from the first is not shown."""
 
 

@@ -115,7 +115,7 @@ def test_both_sides_of_a_ratio_are_told_apart_without_the_conditions_in_them(ban
     paid = {**banks.CASH["input"], "where": {"field": "direction", "equals": "deposit"}}
     share = rule({"ratio": [banks.CASH["input"], paid]}, {"when": {"above": 0.1}, "points": 3})
     (told,) = reasons(bank, {"share": share}).rules[0].values
-    sides = "sum of amount in 180 days, of what the rule counts", "the same of what that is held against"
+    sides = "sum of amount in 180 days, of what the rule counts", "the same, of what it is compared with"
     assert told.name == " over ".join(sides)
     assert told.formula == f"{sides[0]} 2,000.00 EUR ÷ {sides[1]} 8,000.00 EUR = 0.25"
 
