@@ -31,6 +31,7 @@ from fivefold.store.levels.assessment_queue import PLANNED, Reason
 from fivefold.store.queue.sources import Kind
 from fivefold.store.rulesets.activations import begin_again
 from fivefold.store.sql.arrays import among
+from fivefold.store.sql.statements import UNSEEN
 from fivefold.store.tables.entities import (
     Attributes,
     Correction,
@@ -103,7 +104,6 @@ _STAMPS: Final[Sequence[tuple[str, Any, Any, Sequence[Any]]]] = (
 
 
 _ALL_REASONS: Final = sum(Reason)
-_PLAIN: Final[dict[str, Any]] = {"synchronize_session": False}
 
 
 def count_future_rows(session: Session, latest_us: int) -> list[FutureRows]:
@@ -225,7 +225,7 @@ def redate_facts(
             bound_table = TABLES.get(table.__tablename__)
             columns = [] if bound_table is None else [table.__table__.c[name] for name in bound_table.primary]
             keys = [tuple(row) for row in session.execute(select(*columns).where(*where))] if columns else []
-            result: Any = session.execute(update(table).where(*where).values(values).execution_options(**_PLAIN))
+            result: Any = session.execute(update(table).where(*where).values(values).execution_options(**UNSEEN))
             fact_count += result.rowcount
             if bound_table is not None:
                 row_digests.append(digests(session, bound_table.name, keys))
@@ -250,7 +250,7 @@ def _restore_values(session: Session, entity_ids: Sequence[int]) -> None:
         name: of.with_only_columns(getattr(ValueScore, column)).limit(1).scalar_subquery()
         for name, column in zip(names, columns, strict=True)
     }
-    session.execute(update(Standing).where(Standing.entity_id.in_(entity_ids)).values(last).execution_options(**_PLAIN))
+    session.execute(update(Standing).where(Standing.entity_id.in_(entity_ids)).values(last).execution_options(**UNSEEN))
 
 
 def end_long_waits(session: Session, latest_us: int, now_us: int) -> None:
@@ -263,16 +263,16 @@ def end_long_waits(session: Session, latest_us: int, now_us: int) -> None:
     to whom its question is assigned keeps it: the item of the queue is named by that moment.
     """
     late = update(Delivery).where(_is_sent_later(latest_us)).values(next_us=now_us)
-    session.execute(late.execution_options(**_PLAIN))
+    session.execute(late.execution_options(**UNSEEN))
     begin_again(session, session.scalars(select(Activation.id).where(*_goes_on_later(latest_us))).all(), now_us)
     session.execute(delete(ThresholdReview).where(ThresholdReview.requested_us > latest_us))
     begin = update(FlowRun).where(_begins_later(latest_us)).values(due_us=now_us)
-    session.execute(begin.execution_options(**_PLAIN))
+    session.execute(begin.execution_options(**UNSEEN))
     asking = exists().where(FlowRun.id == QueueWork.number, FlowRun.asked_us == QueueWork.step, _asks_later(latest_us))
     assigned = update(QueueWork).where(QueueWork.kind == Kind.QUESTION.value, asking).values(step=now_us)
-    session.execute(assigned.execution_options(**_PLAIN))
+    session.execute(assigned.execution_options(**UNSEEN))
     due = {"due_us": FlowRun.due_us - FlowRun.asked_us + now_us, "asked_us": now_us}
-    session.execute(update(FlowRun).where(_asks_later(latest_us)).values(due).execution_options(**_PLAIN))
+    session.execute(update(FlowRun).where(_asks_later(latest_us)).values(due).execution_options(**UNSEEN))
 
 
 def _is_due_later(latest_us: int) -> ColumnElement[bool]:

@@ -5,22 +5,21 @@ from typing import Final
 
 from fivefold.store.queue.sources import VERSIONS, Kind
 from fivefold.usecases.flows.runs.answering import ANSWERED_BY
-from fivefold.usecases.shared.actors import OF_RISK, Role
+from fivefold.usecases.shared.actors import OF_APPROVAL, OF_RISK, OF_VERSIONS, Role
 
-_PUBLISHERS: Final = frozenset({Role.PUBLISHER, Role.ADMIN})
-_REVIEWERS: Final = _PUBLISHERS | {Role.APPROVER}
+_REVIEWERS: Final = OF_VERSIONS | OF_APPROVAL
 SEEN_BY: Final[Mapping[Kind, frozenset[Role]]] = {
     Kind.OVERRIDE: OF_RISK,
     Kind.CHALLENGE: OF_RISK,
     Kind.QUESTION: frozenset[Role]().union(*ANSWERED_BY.values()),
     Kind.FLOW_REVIEW: frozenset({Role.INVESTIGATOR, Role.ADMIN}),
     Kind.CHANGE: _REVIEWERS,
-    **dict.fromkeys(VERSIONS, _PUBLISHERS),
+    **dict.fromkeys(VERSIONS, OF_VERSIONS),
     Kind.TOKEN: frozenset({Role.ADMIN}),
     Kind.VALIDATION: _REVIEWERS,
     Kind.MATERIAL: _REVIEWERS,
-    Kind.FAILURE: _PUBLISHERS,
-    Kind.QUARANTINE: _PUBLISHERS,
+    Kind.FAILURE: OF_VERSIONS,
+    Kind.QUARANTINE: OF_VERSIONS,
     Kind.RISE: OF_RISK,
     Kind.REVIEW: OF_RISK,
 }
