@@ -178,12 +178,23 @@ def _refuse_for_others(session: Session, context: Context) -> None:
 
 
 def _refuse_unseen(registry: Registry, serving: int | None) -> None:
-    champion = registry.champion()
-    if serving is not None and (champion is None or champion.number != serving):
+    if serving is not None:
+        _refuse_changed(registry, serving, "this was requested")
+
+
+def _refuse_changed(registry: Registry, serving: int | None, when: str) -> None:
+    """Refuse where another version serves by now than the one that did then."""
+    champion = _champion(registry)
+    if champion != serving:
         raise PromotionRefusedError(
-            f"the champion changed meanwhile: {_version_text(None if champion is None else champion.number)} serves"
-            f" now, and {_version_text(serving)} did when this was requested"
+            f"the champion changed meanwhile: {_version_text(champion)} serves now, and {_version_text(serving)} did"
+            f" when {when}"
         )
+
+
+def _champion(registry: Registry) -> int | None:
+    version = registry.champion()
+    return None if version is None else version.number
 
 
 def _record_and_promote_by(
@@ -212,8 +223,7 @@ class RegistryChampions:
         Raises:
             PromotionRefusedError: the gate does not allow it; or the version or the champion has changed.
         """
-        serving = self.registry.champion()
-        present_champion = None if serving is None else serving.number
+        present_champion = _champion(self.registry)
         promotion = plan_promotion(self.registry, content.version, force=content.force, reason=why)
         if present_champion != content.replaced:
             raise PromotionRefusedError(
@@ -260,13 +270,7 @@ def _carry_out(
         PromotionRefusedError: another version serves than the one that the promotion replaces.
     """
     _record(session, registry, promotion, at_machine, approver)
-    champion = registry.champion()
-    serving = None if champion is None else champion.number
-    if serving != promotion.replaced:
-        raise PromotionRefusedError(
-            f"the champion changed meanwhile: {_version_text(serving)} serves now, and"
-            f" {_version_text(promotion.replaced)} did when this was planned; look at `fivefold models`, then try again"
-        )
+    _refuse_changed(registry, promotion.replaced, "this was planned; look at `fivefold models`, then try again")
     return apply_promotion(registry, promotion)
 
 
