@@ -1,7 +1,7 @@
 """`fivefold statement` and `challenge`: what a person concerned may know of an assessment, and contest."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -16,6 +16,7 @@ from fivefold.domain.paging import every_row
 if TYPE_CHECKING:
     from fivefold.usecases.recourse.challenges import ChallengeLine
     from fivefold.usecases.recourse.settlement import Outcome
+    from fivefold.usecases.recourse.statement import Disclosure, Form
 
 
 challenge_app = typer.Typer(
@@ -142,24 +143,18 @@ def reply(
     It has fixed words for the outcome and the answer that was written for the person; nothing else of the settlement.
     It is recorded that it was given, with its SHA-256.
     """
-    if output.suffix not in {".pdf", ".json"}:
-        raise ConfigError(f"--output is {str(output)!r}; it must end in .pdf or .json")
+    form = _form_of(output)
     from fivefold.console.recourse.statement import json_of_reply
     from fivefold.usecases.recourse.reply import give_reply
 
-    reply_given = give_reply(
-        acting_in(open_current_database(), organisation), number, "pdf" if output.suffix == ".pdf" else "json"
-    )
-    if output.suffix == ".pdf":
+    reply_given = give_reply(acting_in(open_current_database(), organisation), number, form)
+    if form == "pdf":
         from fivefold.console.recourse.pdf import pdf_of_reply
 
         content = pdf_of_reply(reply_given, "UTC")
     else:
         content = json_of_reply(reply_given)
-    with replacing(output) as unfinished:
-        unfinished.write_bytes(content)
-    echo(f"Reply to challenge {number}: {output}")
-    echo(f"  SHA-256 of its content, as the audit log has it: {reply_given.sha256}")
+    _write(output, content, f"Reply to challenge {number}", reply_given)
 
 
 def statement(
@@ -172,13 +167,10 @@ def statement(
     It lists the data, the effect of each, and the effect of other values. A rule that is not disclosable leaves no
     trace. It is recorded that it was given, with its SHA-256.
     """
-    if output.suffix not in {".pdf", ".json"}:
-        raise ConfigError(f"--output is {str(output)!r}; it must end in .pdf or .json")
+    form = _form_of(output)
     from fivefold.usecases.recourse.statement import give_statement
 
-    form: Literal["json", "pdf"] = "pdf" if output.suffix == ".pdf" else "json"
-    engine = open_current_database()
-    statement_given = give_statement(acting_in(engine, organisation), assessment, form)
+    statement_given = give_statement(acting_in(open_current_database(), organisation), assessment, form)
     if form == "pdf":
         from fivefold.console.recourse.pdf import pdf_of_statement
 
@@ -187,7 +179,19 @@ def statement(
         from fivefold.console.recourse.statement import json_of_statement
 
         content = json_of_statement(statement_given)
+    _write(output, content, f"Statement of assessment {assessment}", statement_given)
+
+
+def _form_of(output: Path) -> "Form":
+    """Give the form that a file's name asks for; ConfigError where it asks for another one."""
+    if output.suffix not in {".pdf", ".json"}:
+        raise ConfigError(f"--output is {str(output)!r}; it must end in .pdf or .json")
+    return "pdf" if output.suffix == ".pdf" else "json"
+
+
+def _write(output: Path, content: bytes, name: str, disclosure: "Disclosure") -> None:
+    """Write what the person concerned is given, and say by which digest the audit log knows it."""
     with replacing(output) as unfinished:
         unfinished.write_bytes(content)
-    echo(f"Statement of assessment {assessment}: {output}")
-    echo(f"  SHA-256 of its content, as the audit log has it: {statement_given.sha256}")
+    echo(f"{name}: {output}")
+    echo(f"  SHA-256 of its content, as the audit log has it: {disclosure.sha256}")

@@ -21,10 +21,9 @@ from fivefold.serving.v1.path_encoding import PartedPath
 from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.route import Route
 from fivefold.serving.v1.schemas import InDocument
-from fivefold.serving.v4.app import EVERYWHERE, LATER, Documented
+from fivefold.serving.v4.app import EVERYWHERE, LATER, SIGN_IN, Documented
 
 _SCHEMAS = "#/components/schemas/"
-_CHALLENGE = {"WWW-Authenticate": {"description": "How to sign in", "schema": {"type": "string"}}}
 _NEXT = {LINK: {"description": "The next page, as rel=next; absent on the last one", "schema": {"type": "string"}}}
 _ERRORS: Mapping[int, str] = {
     401: NO_CREDENTIALS,
@@ -162,7 +161,7 @@ def _responses(route: Route) -> dict[int | str, dict[str, Any]]:
             "headers": {
                 **EVERYWHERE,
                 **(LATER if status in {409, 429, 503} else {}),
-                **(_CHALLENGE if status == 401 else {}),
+                **(SIGN_IN if status == 401 else {}),
             },
         }
         for status, text in _ERRORS.items()

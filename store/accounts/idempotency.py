@@ -4,20 +4,19 @@ So after any failure of a process, a connection or a commit, the key shows wheth
 attempt that was superseded cannot commit. Nothing here begins or ends a transaction.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Table, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError
+from fivefold.store.sql.statements import INSERTS
 from fivefold.store.tables.accounts import IdempotencyKey
 
 _KEYS = cast("Table", IdempotencyKey.__table__)
-_INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 STARTED, STORED, ANSWERED = "started", "stored", "answered"
 
@@ -76,7 +75,7 @@ def begin_attempt(
     values = {"organisation_id": organisation_id, "digest": digest, "attempt": attempt.name, "begun_us": now_us}
     values |= {"state": STARTED, "status": None, "answer": None}
     connection = session.connection()
-    insert = _INSERT[connection.dialect.name](_KEYS).values(token_id=attempt.token_id, key=attempt.key, **values)
+    insert = INSERTS[connection.dialect.name](_KEYS).values(token_id=attempt.token_id, key=attempt.key, **values)
     if connection.execute(insert.on_conflict_do_nothing().execution_options(preserve_rowcount=True)).rowcount:
         return None
     same = (IdempotencyKey.token_id == attempt.token_id, IdempotencyKey.key == attempt.key)
