@@ -127,7 +127,7 @@ def flow_of_version(session: Session, version_id: int) -> StandingFlow:
 
 
 def standing_flows(session: Session, organisation_id: int) -> list[StandingFlow]:
-    """Return all versions that act or run as a shadow, of one type or of all, by the names of their flows."""
+    """Return all versions that act or run as a shadow, by the names of their flows."""
     return [_standing(session, flow, version) for flow, version in versions_in_force(session, organisation_id)]
 
 

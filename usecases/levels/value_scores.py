@@ -97,8 +97,9 @@ class EntityScorer:
             & pl.col("model_before").eq_missing(pl.lit(self.name))
             & pl.col("version_before").eq_missing(pl.lit(self.version))
         )
-        counts = transactions.select("entity", at=pl.col("at_us") + self.model.settlement_lag_us)
-        first = counts.filter(pl.col("at") > as_of_us).group_by("entity").agg(pl.col("at").min())
+        lag_us = self.model.settlement_lag_us
+        unsettled = transactions.filter(pl.col("at_us") > as_of_us - lag_us)
+        first = unsettled.group_by("entity").agg(pl.col("at_us").min() + lag_us)
         changed = beside.filter(~same).select(computed.columns)
         return EntityScores(computed, changed, as_of_us, self, dict(first.iter_rows()))
 

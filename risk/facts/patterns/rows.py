@@ -78,10 +78,9 @@ def by_row(
         lacks: the hits have LACKING too, above 0 where both are null; the answer has it then.
     """
     own = [LACKING] if lacks else []
-    number = pl.col(NUMBER).cast(pl.Float64)
-    settled = (
-        pl.when(pl.col(LACKING) > 0).then(None).otherwise(number.fill_null(0.0)) if lacks else number.fill_null(0.0)
-    )
+    number = pl.col(NUMBER).cast(pl.Float64).fill_null(0.0)
+    if lacks:
+        number = pl.when(pl.col(LACKING) > 0).then(None).otherwise(number)
     is_known = pl.lit(value=True) if where_known is None else where_known
     return (
         entities.lazy()
@@ -89,7 +88,7 @@ def by_row(
         .join(hits.select(ROW, NUMBER, LATEST, *own), on=ROW, how="left", maintain_order="left")
         .select(
             ENTITY,
-            pl.when("known").then(settled).alias(NUMBER),
+            pl.when("known").then(number).alias(NUMBER),
             pl.when("known").then(pl.col(LATEST).cast(pl.Int64)).alias(LATEST),
             *(pl.when(pl.col(name) > 0).then(pl.col(name).cast(pl.Int64)) for name in own),
         )
