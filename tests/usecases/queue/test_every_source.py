@@ -13,16 +13,19 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.paging import Part, every_row
 from fivefold.flows.analysis import analyse_flow
+from fivefold.store.accounts.tokens import LONGEST_DAYS
 from fivefold.store.queue import items as stored
 from fivefold.store.queue.items import DAYS, QueueOrder
 from fivefold.store.queue.sources import Kind
-from fivefold.store.tables.accounts import Member
+from fivefold.store.tables.accounts import Member, TokenRequest
 from fivefold.store.tables.entities import Entity, EntityType
-from fivefold.store.tables.flows import FlowAction, FlowRow, FlowRun, FlowVersion
+from fivefold.store.tables.events import MaterialChange, Policy, ValidationRun
+from fivefold.store.tables.flows import FlowAction, FlowActivation, FlowRow, FlowRun, FlowVersion
+from fivefold.store.tables.groups import GroupVersion, NamedGroup
 from fivefold.store.tables.levels import DueMark, OverrideRow, Standing, Transition
 from fivefold.store.tables.queue import QueueWork
 from fivefold.store.tables.recourse import Challenge
-from fivefold.store.tables.rulesets import Proposal
+from fivefold.store.tables.rulesets import Activation, Backtest, Family, Proposal, RulesetVersion
 from fivefold.usecases.accounts.organisations import add_member
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.queue.items import QueueFilters, count_items, list_items
@@ -36,6 +39,9 @@ from tests.usecases import platforms
 from tests.usecases.flows.flowing import LARGE
 
 NOW = 1_800_000_000_000_000
+READER = "cli:test"
+PEOPLE = ("x", READER, READER + "er")
+"""Who took part in what waits: of these the reader does not see only their own, though another name contains it."""
 CUSTOMERS = 40
 FAILED = ("failed", "unclassified", "undetermined")
 AGES_US = [-2 * DAY_US, 0, 1, DAY_US - 1, DAY_US, DAY_US + 1, 2 * DAY_US, 5 * DAY_US, 30 * DAY_US - 1, 30 * DAY_US]
@@ -48,7 +54,7 @@ def bank(engine: Engine) -> Context:
     random = Random(5)
     for name in ("other", "bank"):
         number = platforms.organisation(engine, name)
-        context = Context(engine, Actor(number, "cli:test"), lambda: NOW)
+        context = Context(engine, Actor(number, READER), lambda: NOW)
         with Session(engine) as session, session.begin():
             values = {"name": "company", "fields": {}, "transaction_fields": {}, "case_fields": {}, "created_us": 1}
             session.execute(insert(EntityType).values(organisation_id=number, **values))
@@ -65,7 +71,15 @@ OF_NUMBERS: dict[str, Any] = {
     "challenge": Challenge,
     "question": FlowRun,
     "flow_review": FlowAction,
+    "policy": Policy,
+    "group": GroupVersion,
+    "ruleset": RulesetVersion,
+    "flow": FlowVersion,
+    "token": TokenRequest,
+    "validation": ValidationRun,
+    "material": MaterialChange,
 }
+VERSIONS: dict[str, Any] = {"policy": Policy, "group": GroupVersion, "ruleset": RulesetVersion, "flow": FlowVersion}
 
 
 def fill(session: Session, random: Random, of: int, members: list[int]) -> None:
@@ -77,7 +91,7 @@ def fill(session: Session, random: Random, of: int, members: list[int]) -> None:
     session.execute(update(Member).where(Member.id == members[1]).values(left_us=NOW))
     session.execute(delete(DueMark).where(DueMark.organisation_id == of))
     entities = session.scalars(select(Entity).where(Entity.organisation_id == of)).all()
-    work: dict[tuple[str, int, int], int] = {}
+    work: dict[tuple[str, int, int], int | None] = {}
     for entity in entities:
         both: dict[str, Any] = {"organisation_id": of, "entity_id": entity.id}
         state = {"level": random.choice([None, 1, 2]), "status": random.choice(["assessed", *FAILED])}
@@ -105,9 +119,12 @@ def fill(session: Session, random: Random, of: int, members: list[int]) -> None:
             entity.erased_us = NOW
     contest(session, random, of, [entity.id for entity in entities])
     ask(session, random, of, {entity.id: entity.type_id for entity in entities})
+    for place in range(12):
+        propose(session, random, of, place)
+        commit_versions(session, random, of, entities[0].type_id, place)
     session.flush()
     work |= {
-        (kind, row.id, row.asked_us if kind == "question" else 0): row.entity_id
+        (kind, row.id, step_of(kind, row)): getattr(row, "entity_id", None)
         for kind, table in OF_NUMBERS.items()
         for row in session.scalars(select(table).where(table.organisation_id == of))
     }
@@ -116,6 +133,67 @@ def fill(session: Session, random: Random, of: int, members: list[int]) -> None:
             people = {"member_id": random.choice([None, *members]), "done_us": random.choice([None, None, NOW])}
             named = {"organisation_id": of, "kind": kind, "number": number, "step": step, "entity_id": entity_id}
             session.add(QueueWork(**named, **people, revision=1, changed_us=NOW, changed_by="x"))
+
+
+def step_of(kind: str, row: Any) -> int:
+    """The second number of an item's name."""
+    return int(row.asked_us) if kind == "question" else int(row.number) if kind in VERSIONS else 0
+
+
+def propose(session: Session, random: Random, of: int, place: int) -> None:
+    """Put one row of all that one person proposes, asks for or registers, and another one decides."""
+
+    def ago() -> int:
+        return NOW - random.choice(AGES_US)
+
+    texts = {"organisation_id": of, "document": "", "canonical": "", "content_hash": f"{place}", "number": 1 + place}
+    states = ["proposed", "proposed", "active", "retired"]
+    for table in (Policy, GroupVersion):
+        person = {"state": random.choice(states), "written_by": random.choice(PEOPLE), "written_us": ago()}
+        if table is Policy:
+            session.add(Policy(**texts, **person, name="payments"))
+        else:
+            of_group = {"organisation_id": of, "type_id": session.scalars(select(EntityType.id)).first()}
+            group = NamedGroup(**of_group, name=f"group{place}", purpose="risk", created_us=1)
+            session.add(group)
+            session.flush()
+            session.add(GroupVersion(**texts, **person, group_id=group.id))
+    asked_us = NOW - random.choice([0, 1, LONGEST_DAYS * DAY_US - 1, LONGEST_DAYS * DAY_US])
+    asks = {"asked_by": random.choice(PEOPLE), "asked_us": asked_us, "state": random.choice(["asked", "asked", "made"])}
+    session.add(TokenRequest(organisation_id=of, role="admin", plan="", label="l", half_sha256="0" * 64, **asks))
+    signed_us = random.choice([None, None, NOW])
+    checks = {"trigger": "t", "from_us": 0, "until_us": 1, "made_us": ago(), "report": {}}
+    session.add(ValidationRun(organisation_id=of, **checks, signed_us=signed_us))
+    registers = {"registered_by": random.choice(PEOPLE), "registered_us": ago(), "signed_us": signed_us}
+    session.add(MaterialChange(organisation_id=of, kind="product", description="d", **registers))
+
+
+def commit_versions(session: Session, random: Random, of: int, type_id: int, place: int) -> None:
+    """Commit up to two versions of a ruleset and a flow; some are tested, some decided or acted already."""
+    about = {"organisation_id": of, "type_id": type_id, "name": f"committed{place}", "created_us": 1}
+    family, flow = Family(**about, position=place, enabled=True), FlowRow(**about)
+    session.add_all([family, flow])
+    session.flush()
+    for number in range(1, random.randint(2, 3)):
+        facts = {"number": number, "committed_us": NOW - random.choice(AGES_US), "tests": {}}
+        people = {"committed_by": random.choice(PEOPLE), "editors": random.sample(PEOPLE, random.randint(1, 2))}
+        texts = {"organisation_id": of, "document": "", "canonical": "", "content_hash": f"{place}-{number}"}
+        ruleset = RulesetVersion(**facts, **people, **texts, family_id=family.id)
+        version = FlowVersion(**facts, **people, **texts, flow_id=flow.id, pinned={})
+        session.add_all([ruleset, version])
+        session.flush()
+        of_family = {"organisation_id": of, "family_id": family.id}
+        for state in random.sample(["done", "done", "failed", "running"], random.randint(1, 2)):
+            test = {"content_hash": ruleset.content_hash, "canonical": "", "type_id": type_id, "state": state}
+            asked = {"requested_by": "x", "requested_us": 1, "attempts": 1, "done": 0, "total": 1}
+            session.add(Backtest(**of_family, **test, **asked))
+        why = {"reason": "why", "actor": "x", "at_us": NOW}
+        if random.random() < 0.2:
+            progress = {"per_second": 1, "reached_id": 0, "reached_us": 1, "finished_us": NOW}
+            session.add(Activation(**of_family, **why, **progress, version_id=ruleset.id, kind="activation"))
+        if random.random() < 0.4:
+            kind = random.choice(["active", "rollback", "shadow"])
+            session.add(FlowActivation(organisation_id=of, flow_id=flow.id, version_id=version.id, **why, kind=kind))
 
 
 def contest(session: Session, random: Random, of: int, entities: list[int]) -> None:
@@ -193,6 +271,45 @@ def slowly(session: Session, of: int) -> Iterator[Item]:
     for row in session.scalars(select(Challenge).filter_by(organisation_id=of, state="open")):
         yield Kind.CHALLENGE, row.id, 0, row.opened_us, row.entity_id, row.due_us
     yield from of_flows(session, of)
+    yield from of_proposals(session, of)
+    yield from of_commits(session, of)
+
+
+def of_proposals(session: Session, of: int) -> Iterator[Item]:
+    """What another person than the one who proposed, asked or registered is to decide."""
+    for kind, table in ((Kind.POLICY, Policy), (Kind.GROUP, GroupVersion)):
+        for each in session.scalars(select(table).filter_by(organisation_id=of, state="proposed")):
+            if each.written_by != READER:
+                yield kind, each.id, each.number, each.written_us, None, None
+    for request in session.scalars(select(TokenRequest).filter_by(organisation_id=of, state="asked")):
+        if request.asked_us > NOW - LONGEST_DAYS * DAY_US and request.asked_by != READER:
+            yield Kind.TOKEN, request.id, 0, request.asked_us, None, None
+    for validation in session.scalars(select(ValidationRun).filter_by(organisation_id=of, signed_us=None)):
+        yield Kind.VALIDATION, validation.id, 0, validation.made_us, None, None
+    for change in session.scalars(select(MaterialChange).filter_by(organisation_id=of, signed_us=None)):
+        if change.registered_by != READER:
+            yield Kind.MATERIAL, change.id, 0, change.registered_us, None, None
+
+
+def of_commits(session: Session, of: int) -> Iterator[Item]:
+    """The newest versions that others than their editors may activate."""
+    tested = {row.content_hash for row in session.scalars(select(Backtest).filter_by(organisation_id=of, state="done"))}
+    decided = {row.version_id for row in session.scalars(select(Activation).filter_by(organisation_id=of))}
+    for ruleset in newest(session, RulesetVersion, "family_id", of):
+        if ruleset.content_hash in tested and ruleset.id not in decided:
+            yield Kind.RULESET, ruleset.id, ruleset.number, ruleset.committed_us, None, None
+    moves = session.scalars(select(FlowActivation).filter_by(organisation_id=of))
+    acted = {row.version_id for row in moves if row.kind != "shadow"}
+    for flow in newest(session, FlowVersion, "flow_id", of):
+        if flow.id not in acted:
+            yield Kind.FLOW, flow.id, flow.number, flow.committed_us, None, None
+
+
+def newest(session: Session, table: Any, name: str, of: int) -> list[Any]:
+    """The newest version of each of an organisation's rulesets or flows, where the reader took no part in it."""
+    rows = session.scalars(select(table).filter_by(organisation_id=of).order_by(table.number))
+    last = {getattr(row, name): row for row in rows}.values()
+    return [row for row in last if row.committed_by != READER and READER not in row.editors]
 
 
 def of_flows(session: Session, of: int) -> Iterator[Item]:
