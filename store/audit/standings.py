@@ -21,8 +21,9 @@ COLUMNS: Final = (
     "entered_us",
     "may_move_down_us",
     "override_id",
+    "kept_by",
 )
-"""Columns of a standing that the content of an assessment records, in this order."""
+"""Columns of a standing that the content of an assessment records, in this order; an older one lacks the last."""
 REACHED_US: Final = (
     "coalesce((SELECT t.at_us FROM transitions t WHERE t.entity_id = s.entity_id ORDER BY t.number DESC LIMIT 1), 0)"
 )

@@ -48,6 +48,7 @@ _CURRENT_LEVELS: Mapping[str, Any] = {
     "hard_floor": pl.Int64,
     "floors_lost": pl.String,
     "override_id": pl.Int64,
+    "kept_by": pl.String,
     "source": pl.String,
     "digest": pl.String,
     "level_since_us": pl.Int64,

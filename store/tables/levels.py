@@ -142,6 +142,7 @@ class Standing(Base):
         hard_floor: the same for those that no override goes below.
         floors_lost: since when floors rest on unknown facts (`risk.engine.levels`); None if none does.
         score: the total of the points, as its assessment shows it; 0 if no ruleset decided.
+        kept_by: the families of other rulesets that keep the entity (`risk.engine.deciding`), JSON; None without.
         level_since_us: when the level was reached, which is the moment of the latest transition; 0 if there is none,
             and -1 in a row of an older program, which does not store the value either.
         value_score: like those up to `value_currency` from the last value score; None if the model found no value.
@@ -191,6 +192,7 @@ class Standing(Base):
     entered_us: Mapped[int | None] = mapped_column(BigInteger)
     may_move_down_us: Mapped[int | None] = mapped_column(BigInteger)
     override_id: Mapped[int | None] = mapped_column(BIG)
+    kept_by: Mapped[str | None] = mapped_column(Text)
     digest: Mapped[str | None] = mapped_column(String(64))
     score: Mapped[float] = mapped_column(Float(53), server_default="0")
     level_since_us: Mapped[int] = mapped_column(BigInteger, server_default="-1")

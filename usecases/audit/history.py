@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
-from itertools import count, groupby, islice, pairwise
+from itertools import count, groupby, islice, pairwise, zip_longest
 from operator import itemgetter
 from typing import Any, Final
 
@@ -303,7 +303,7 @@ class StandingCheck:
             other.append("erased")
         expected = self._expected_standing(row)
         if expected is not None:
-            pairs = zip(standings.COLUMNS, expected, strict=True)
+            pairs = zip_longest(standings.COLUMNS, expected)
             other += [column for column, value in pairs if row[column] != value and column not in other]
             if row["score"] != float(row["assessed_score"] or 0):
                 other.append("score")

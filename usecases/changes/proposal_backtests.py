@@ -30,7 +30,7 @@ from fivefold.usecases.changes.releasing import Releases, forget_releases, keep_
 from fivefold.usecases.levels.assess import held_before, with_releases
 from fivefold.usecases.levels.portfolio import read_stored_portfolio
 from fivefold.usecases.rulesets.deciding import Deciding, DecidingChange
-from fivefold.usecases.rulesets.run_backtest import Keep, Progress, families_before, parts_of_type, validity
+from fivefold.usecases.rulesets.run_backtest import Keep, Progress, named_families_before, parts_of_type, validity
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 
@@ -149,9 +149,9 @@ def _composition(what: Deciding) -> Composition:
 
 
 def before_of(session: Session, ids: Sequence[int]) -> PriorState:
-    """Read the standings, and which family decided on each entity."""
+    """Read the standings, and which families decided on each entity."""
     rows = loading.current_levels(session, ids)
-    return PriorState(held_before(rows), families_before(session, rows))
+    return PriorState(held_before(rows), named_families_before(session, rows))
 
 
 def _in_force(setting: ProposalSetting, present: Mapping[str, NamedList]) -> dict[str, NamedList]:

@@ -104,7 +104,7 @@ def _through(
 ) -> pl.DataFrame:
     """Assess everyone from moment to moment; return the levels and floors at the end, of those that have a level."""
     state = before
-    families = dict.fromkeys(moments, next(iter(after.rulesets), ""))
+    families = dict.fromkeys(moments, tuple(after.rulesets)[:1])
     for turn in range(max(map(len, moments.values()), default=0)):
         now = {entity: of_entity[turn] for entity, of_entity in moments.items() if turn < len(of_entity)}
         entities = portfolio.entities.filter(pl.col(ENTITY).is_in(list(now)))

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from fivefold.risk.compiler.analysis import Analysed, AnalysedRuleset, analyse_canonical
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import STATUS, Assessments, Status
-from fivefold.risk.engine.deciding import deciders, surely_applies
+from fivefold.risk.engine.deciding import deciders, surely_applies, with_keepers
 from fivefold.risk.engine.levels import HELD_FLOOR, HELD_HARD_FLOOR, RULES_LEVEL, from_text
 from fivefold.risk.engine.time_changes import NEVER, next_by_time
 from fivefold.risk.facts.look_back import LookBack
@@ -31,7 +31,7 @@ from fivefold.usecases.levels.portfolio import (
     read_stored_portfolio,
     transactions_for,
 )
-from fivefold.usecases.levels.records import AssessmentContext, AssessmentRecord
+from fivefold.usecases.levels.records import AssessmentContext, AssessmentRecord, families_in
 from fivefold.usecases.levels.value_scores import EntityScorer, EntityScores
 
 
@@ -152,7 +152,7 @@ def levels_by_rules(
     with_rules = (Status.ASSESSED.value, Status.NOT_APPLICABLE.value)
     return {
         int(entity): RulesLevel(level or 0, floor or 0, hard_floor or 0)
-        for _, assessments, _ in _decided(rulesets, portfolio, as_of_us, *nothing, {}, ahead=False)
+        for _, assessments, _ in _decided(rulesets, portfolio, as_of_us, *nothing, {}, (), ahead=False)
         for entity, status, level, floor, hard_floor in assessments.outcomes.select(
             ENTITY, STATUS, RULES_LEVEL, HELD_FLOOR, HELD_HARD_FLOOR
         ).iter_rows()
@@ -209,7 +209,10 @@ def _assess_at(
     )
     records: list[AssessmentRecord] = []
     decided_before = _decided_before(session, versions, standing)
-    for version, assessments, moves in _decided(rulesets, portfolio, as_of, standing, overrides, decided_before):
+    families = [version.family_id for version in versions]
+    for version, assessments, moves in _decided(
+        rulesets, portfolio, as_of, standing, overrides, decided_before, families
+    ):
         version_id = None if version is None else versions[version].id
         records += context.records(assessments, version_id, portfolio, rulesets[:version], moves)
     if not rulesets:
@@ -225,12 +228,27 @@ def _those(frame: pl.DataFrame, entities: Collection[int]) -> pl.DataFrame:
     return frame.filter(pl.col("entity").is_in(list(entities)))
 
 
-def _decided_before(session: Session, versions: Sequence[RulesetVersion], standing: pl.DataFrame) -> Mapping[str, int]:
-    """Tell which of the rulesets decided on each entity before, by the entity's number as text: its place in order."""
-    families = families_of_versions(session, standing["version_id"].drop_nulls().unique().to_list())
+def _decided_before(
+    session: Session, versions: Sequence[RulesetVersion], standing: pl.DataFrame
+) -> Mapping[str, tuple[int, ...]]:
+    """Tell by the number of each entity, as text, the places of the rulesets that decided before, or keep it."""
     places = {version.family_id: place for place, version in enumerate(versions)}
-    version_rows = standing.select("entity", "version_id").drop_nulls().iter_rows()
-    return {str(entity): places[families[of]] for entity, of in version_rows if families.get(of) in places}
+    return {
+        entity: tuple(places[each] for each in families if each in places)
+        for entity, families in families_before(session, standing).items()
+    }
+
+
+def families_before(session: Session, standing: pl.DataFrame) -> dict[str, tuple[int, ...]]:
+    """Read the families that decided last on each entity, or keep it, by the entity's number as text.
+
+    *standing* is as `store.levels.bulk_reads.current_levels` gives it.
+    """
+    family_of = families_of_versions(session, standing["version_id"].drop_nulls().unique().to_list())
+    rows = standing.select("entity", "version_id", "kept_by").filter(pl.col("version_id").is_in(list(family_of)))
+    return {
+        str(entity): (family_of[version_id], *families_in(kept_by)) for entity, version_id, kept_by in rows.iter_rows()
+    }
 
 
 def _decided(
@@ -239,7 +257,8 @@ def _decided(
     as_of: int,
     standing: pl.DataFrame,
     overrides: pl.DataFrame,
-    decided_before: Mapping[str, int],
+    decided_before: Mapping[str, Collection[int]],
+    families: Sequence[int],
     *,
     ahead: bool = True,
 ) -> Iterator[tuple[int | None, Assessments, Mapping[str, int]]]:
@@ -261,7 +280,7 @@ def _decided(
         return
     deciding = deciders(tried, decided_before)
     moves = _moves_of_others(tried, deciding) if ahead and len(tried) > 1 else {}
-    for number, assessments in enumerate(tried):
+    for number, assessments in enumerate(with_keepers(tried, decided_before, deciding, families)):
         mine = _places_of(assessments, deciding).eq_missing(number)
         if mine.any():
             yield number, assessments.where(mine), moves

@@ -223,6 +223,7 @@ def _stands(record: AssessmentRecord) -> tuple[Any, ...]:
         record.entered_us,
         record.may_move_down_us,
         record.override_id,
+        record.kept_by,
     )
 
 

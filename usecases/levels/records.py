@@ -1,5 +1,6 @@
 """Assessments as they are stored: compared with the last one, and kept with the inputs that repeat them to the byte."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -10,6 +11,7 @@ import polars as pl
 from fivefold.domain.canonical import canonical_json
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assessments import STATUS, Assessments
+from fivefold.risk.engine.deciding import KEPT_BY
 from fivefold.risk.engine.explain.stored import contents, outcome_texts
 from fivefold.risk.engine.levels import FLOORS_LOST, HELD_FLOOR, HELD_HARD_FLOOR, as_text
 from fivefold.risk.engine.next_change import NEXT, WHY, NextChange, next_changes
@@ -80,6 +82,7 @@ class AssessmentRecord(NamedTuple):
         hard_floor: the highest one that holds and that no override goes below.
         floors_lost: since when floors rest on what is unknown, as text; None where none does.
         override_id: the override that is live.
+        kept_by: the families of other rulesets that keep the entity (`risk.engine.deciding`), as text; None without.
         breakdown: what it is written from, by `risk.engine.explain.stored`; without a ruleset its text.
         next_us: when it is to be looked at again, for `next_reason`; None where nothing is to come.
         inputs: what it was made from, JSON; empty where it comes to the same, since that is not stored again.
@@ -107,6 +110,7 @@ class AssessmentRecord(NamedTuple):
     entered_us: int | None
     may_move_down_us: int | None
     override_id: int | None
+    kept_by: str | None
     breakdown: str
     next_us: int | None
     next_reason: Reason
@@ -143,7 +147,25 @@ def content_digest_of(record: AssessmentRecord, content: bytes) -> str:
     parts += (record.floor, record.hard_floor, record.override_id)
     if record.floors_lost is not None or record.held_floor != record.floor:
         parts += (record.held_floor, record.floors_lost)
+    if record.kept_by is not None:
+        parts += (record.kept_by,)
     return sha256(f"{parts}\n".encode() + content).hexdigest()
+
+
+def _kept_by(assessments: Assessments) -> list[str | None]:
+    """Write for each entity the families of the rulesets that keep it, a JSON list; None where none does."""
+    if KEPT_BY not in assessments.outcomes.columns:
+        return [None] * len(assessments)
+    return [None if each is None else json.dumps(sorted(each)) for each in assessments.outcomes[KEPT_BY].to_list()]
+
+
+def families_in(kept_by: str | None) -> list[int]:
+    """Read the families from `AssessmentRecord.kept_by`.
+
+    >>> families_in("[2, 5]"), families_in(None)
+    ([2, 5], [])
+    """
+    return [] if kept_by is None else json.loads(kept_by)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,10 +211,11 @@ class AssessmentContext:
             assessments.program.total.texts(assessments.outcomes[TOTAL].to_list()),
             outcome_texts(assessments),
             contents(assessments),
+            _kept_by(assessments),
             strict=True,
         )
         records = []
-        for row, following_row, score, codes, content in rows:
+        for row, following_row, score, codes, content, kept_by in rows:
             entity = int(row[ENTITY])
             others = ((moves.get(row[ENTITY]), Reason.TIME), (list_begins, Reason.LIST))
             following_one = (following_row[NEXT], REASONS[following_row[WHY]])
@@ -216,6 +239,7 @@ class AssessmentContext:
                 entered_us=row["entered"],
                 may_move_down_us=row["may_move_down_on"],
                 override_id=self.overrides[entity]["id"] if row["overridden"] else None,
+                kept_by=kept_by,
                 breakdown=codes,
                 next_us=next_us,
                 next_reason=reason,
@@ -257,6 +281,7 @@ class AssessmentContext:
                 entered_us=None,
                 may_move_down_us=None,
                 override_id=live["id"] if live else None,
+                kept_by=None,
                 breakdown=breakdown,
                 next_us=next_us,
                 next_reason=reason,

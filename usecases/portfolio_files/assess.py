@@ -11,6 +11,7 @@ from fivefold.domain.errors import ConfigError
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import STATUS, Assessments, Status
+from fivefold.risk.engine.deciding import KEPT_BY
 from fivefold.risk.engine.explain.breakdown import Explanation, as_json_text, explain, explain_all
 from fivefold.risk.engine.explain.rules import signed
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
@@ -83,9 +84,14 @@ class Assessed(Protocol):
 
 
 def table_of(part: Assessments) -> pl.DataFrame:
-    """Give one plain row for each entity of one ruleset, and that ruleset's name; null where it does not apply."""
-    applies = pl.col(STATUS) != Status.NOT_APPLICABLE.value
-    return part.table().with_columns(pl.when(applies).then(pl.lit(part.program.ruleset.name)).alias(RULESET))
+    """Give one plain row for each entity of one ruleset, with its name, and those of the rulesets that keep the entity.
+
+    They are null where it does not apply, and where none keeps it.
+    """
+    outcomes, name = part.outcomes, pl.lit(part.program.ruleset.name)
+    kept_by = outcomes[KEPT_BY].list.join(" ") if KEPT_BY in outcomes.columns else pl.lit(None, pl.String)
+    applies = outcomes[STATUS] != Status.NOT_APPLICABLE.value
+    return part.table().with_columns(pl.when(applies).then(name).alias(RULESET), kept_by.alias(KEPT_BY))
 
 
 def in_order(entities: pl.DataFrame, tables: Iterable[pl.DataFrame]) -> pl.DataFrame:
@@ -126,7 +132,7 @@ def assess_files(
         rulesets: in the order in which they are tried; one at least.
         files: the portfolio.
         as_of: the moment, microseconds.
-        previous: the levels until now; its column `ruleset`, where there is one, says what decided.
+        previous: the levels until now; its columns `ruleset` and `kept_by`, where they are there, say what decided.
         overrides: the levels that people set.
 
     Raises:

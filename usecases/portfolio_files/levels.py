@@ -8,6 +8,7 @@ import polars as pl
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.text import misspelt_names
+from fivefold.risk.engine.deciding import KEPT_BY
 from fivefold.risk.engine.levels import FLOORS_LOST, from_text
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.risk.facts.reading import read_moments
@@ -35,7 +36,7 @@ def read_held_levels(path: Path, levels: tuple[str, ...], as_of: int) -> pl.Data
 
 RULESET: Final = "ruleset"
 """The column that names the ruleset that decided on an entity."""
-OPTIONAL: Final = ("held_floor", "held_hard_floor", FLOORS_LOST, RULESET)
+OPTIONAL: Final = ("held_floor", "held_hard_floor", FLOORS_LOST, RULESET, KEPT_BY)
 """Columns that a file of held levels may lack, if it was written by hand: no floor held, and no ruleset decided."""
 
 
@@ -48,12 +49,12 @@ def _refuse_misspelt(columns: list[str], path: Path) -> None:
         )
 
 
-def read_deciding_rulesets(path: Path) -> dict[str, str]:
-    """Read by entity which ruleset decided until now; of none where the file of levels does not say it."""
+def read_deciding_rulesets(path: Path) -> dict[str, tuple[str, ...]]:
+    """Read by entity which rulesets decided until now, or keep it; of none where the file of levels does not say it."""
     frame = read_frame(TableFile(path, lambda _: None))
-    if RULESET not in frame.columns:
-        return {}
-    return dict(frame.select(ENTITY, pl.col(RULESET).cast(pl.String)).drop_nulls().iter_rows())
+    columns = [pl.col(name).cast(pl.String).fill_null("") for name in (RULESET, KEPT_BY) if name in frame.columns]
+    rows = frame.select(ENTITY, *columns).iter_rows()
+    return {entity: tuple(" ".join(names).split()) for entity, *names in rows if any(names)}
 
 
 def _floors(frame: pl.DataFrame, levels: tuple[str, ...], path: Path) -> list[pl.Series]:

@@ -21,7 +21,7 @@ from fivefold.usecases.levels.assess import held_before
 from fivefold.usecases.levels.portfolio import read_stored_portfolio
 from fivefold.usecases.rulesets.drafts import name_and_type_of, refuse_other_name
 from fivefold.usecases.rulesets.review import context_of_type, read_matching_ruleset
-from fivefold.usecases.rulesets.run_backtest import families_before
+from fivefold.usecases.rulesets.run_backtest import named_families_before
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
@@ -126,7 +126,7 @@ def try_text(context: Context, family: str, external_id: str, document: str | No
         whose = (context.organisation_id, type_id, [entity_id])
         portfolio = read_stored_portfolio(session, *whose, rulesets, now)
         current = loading.current_levels(session, [entity_id])
-        families = families_before(session, current)
+        families = named_families_before(session, current)
     if not len(portfolio.entities):
         raise NotFoundError(f"nothing is known of {type_name} {external_id!r} any more")
     held_levels = held_before(current.drop_nulls(["rules_level", "entered_us"]))
@@ -161,10 +161,13 @@ def _deciding(
 
 
 def _decides(
-    rulesets: Sequence[tuple[str, AnalysedRuleset]], portfolio: Portfolio, now_us: int, families: Mapping[str, str]
+    rulesets: Sequence[tuple[str, AnalysedRuleset]],
+    portfolio: Portfolio,
+    now_us: int,
+    families: Mapping[str, Sequence[str]],
 ) -> str | None:
     for name, ruleset in rulesets:
-        own = [entity for entity, family in families.items() if family == name]
+        own = [entity for entity, decided_by in families.items() if name in decided_by]
         if decides_without_others(assess(ruleset, portfolio, now_us), own)[0]:
             return name
     return None

@@ -41,7 +41,7 @@ from fivefold.store.tables.levels import Standing as StandingRow
 from fivefold.store.tables.rulesets import Backtest as BacktestRow
 from fivefold.store.tables.rulesets import Family, RulesetVersion
 from fivefold.usecases.accounts.lists import named_lists
-from fivefold.usecases.levels.assess import held_before
+from fivefold.usecases.levels.assess import families_before, held_before
 from fivefold.usecases.levels.portfolio import read_stored_portfolio
 from fivefold.usecases.rulesets.deciding import DecidingChange, reached_by
 
@@ -270,7 +270,7 @@ def reached_portfolios(
         with reading(engine) as session:
             of = (setting.organisation_id, setting.type_id, list(part.ids))
             portfolio = read_stored_portfolio(session, *of, everything, setting.as_of_us)
-            families = families_before(session, loading.current_levels(session, part.ids)) if may_keep else {}
+            families = named_families_before(session, loading.current_levels(session, part.ids)) if may_keep else {}
         remaining = _without_decided(portfolio, setting, decided, families)
         if len(remaining.entities):
             yield part, remaining
@@ -324,17 +324,16 @@ def _levels(session: Session, ids: Sequence[int]) -> pl.DataFrame:
     return held_before(loading.current_levels(session, ids).drop_nulls(["rules_level", "entered_us"]))
 
 
-def families_before(session: Session, levels: pl.DataFrame) -> dict[str, str]:
-    """Name the family that decided on each entity, by the entity's number as text; *levels* are the current ones."""
-    numbers = levels["version_id"].drop_nulls().unique().to_list()
-    query = select(RulesetVersion.id, Family.name).join(Family, Family.id == RulesetVersion.family_id)
-    names = dict(session.execute(query.where(RulesetVersion.id.in_(numbers))).all())
-    version_rows = levels.select("entity", "version_id").drop_nulls().iter_rows()
-    return {str(entity): names[version] for entity, version in version_rows if version in names}
+def named_families_before(session: Session, levels: pl.DataFrame) -> dict[str, tuple[str, ...]]:
+    """Name the families that `families_before` reads; *levels* are the current ones."""
+    before = families_before(session, levels)
+    numbers = {family_id for families in before.values() for family_id in families}
+    names = dict(session.execute(select(Family.id, Family.name).where(Family.id.in_(numbers))).all())
+    return {entity: tuple(names[family_id] for family_id in families) for entity, families in before.items()}
 
 
 def _without_decided(
-    portfolio: Portfolio, setting: Setting, decided: dict[str, int], families: Mapping[str, str]
+    portfolio: Portfolio, setting: Setting, decided: dict[str, int], families: Mapping[str, Sequence[str]]
 ) -> Portfolio:
     """Leave those out for whom a family that comes before decides, and count them.
 
@@ -345,7 +344,7 @@ def _without_decided(
         if not len(portfolio.entities):
             break
         assessments = assess(ruleset, portfolio, setting.as_of_us)
-        own = [entity for entity, family in families.items() if family == name]
+        own = [entity for entity, decided_by in families.items() if name in decided_by]
         decided_ids = assessments.outcomes.filter(decides_without_others(assessments, own))[ENTITY]
         decided[name] += len(decided_ids)
         remaining = portfolio.entities.filter(~pl.col(ENTITY).is_in(decided_ids.implode()))

@@ -9,7 +9,7 @@ from fivefold.domain.errors import PROBLEMS_LISTED
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
-from fivefold.risk.engine.deciding import deciders, surely_applies
+from fivefold.risk.engine.deciding import deciders, surely_applies, with_keepers
 from fivefold.risk.engine.levels import RULES_LEVEL
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.governance.backtest.moves import ALONE, LATER, FailedAssessment, MoveCount, failures, level_or_status
@@ -32,12 +32,12 @@ class PriorState:
 
     Attributes:
         standing: levels, since when, and floors, as `assess` takes them; None where there are none.
-        families: the family that decided on each entity, by entity.
+        families: the families that decided on each entity before, or keep it, by entity.
         overrides: the levels that people set, as `assess` takes them; None where there are none.
     """
 
     standing: pl.DataFrame | None = None
-    families: Mapping[str, str] = field(default_factory=dict)
+    families: Mapping[str, Sequence[str]] = field(default_factory=dict)
     overrides: pl.DataFrame | None = None
 
 
@@ -190,9 +190,12 @@ def decide(what: Composition, portfolio: Portfolio, as_of: int | pl.Series, befo
 def deciding_assessments(
     what: Composition, portfolio: Portfolio, as_of: int | pl.Series, before: PriorState
 ) -> Iterator[tuple[str, Assessments]]:
-    """Give for each family the assessments of the entities on which it decides."""
+    """Give for each family the assessments of the entities on which it decides, as `with_keepers` gives them."""
     names = list(what.rulesets)
-    places = {entity: names.index(family) for entity, family in before.families.items() if family in what.rulesets}
+    places = {
+        entity: tuple(names.index(family) for family in families if family in what.rulesets)
+        for entity, families in before.families.items()
+    }
     undecided, tried = portfolio.entities, list[Assessments]()
     for analysed in what.rulesets.values():
         if not len(undecided):
@@ -206,7 +209,7 @@ def deciding_assessments(
         decided_here = assessments.outcomes.filter(surely_applies(assessments)).select(ENTITY)
         undecided = undecided.join(decided_here, on=ENTITY, how="anti", maintain_order="left")
     deciding = deciders(tried, places) if tried else {}
-    for place, assessments in enumerate(tried):
+    for place, assessments in enumerate(with_keepers(tried, places, deciding, names)):
         decided = pl.Series(
             [deciding.get(entity) == place for entity in assessments.outcomes[ENTITY]], dtype=pl.Boolean
         )

@@ -152,7 +152,7 @@ def backtest_families(
     portfolio: Portfolio,
     as_of: int,
     standing: HeldLevels | None = None,
-    decided: Mapping[str, str] | None = None,
+    decided: Mapping[str, Sequence[str]] | None = None,
     size: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -166,7 +166,7 @@ def backtest_families(
         portfolio: the entities, and all that the rulesets read of them.
         as_of: the moment, microseconds.
         standing: without it the rules are shown alone, without cooldown.
-        decided: the family that decided on each entity until now, where that is known.
+        decided: the families that decided on each entity until now, or keep it, where that is known.
         size: of the sample; everyone where it is not given.
         seed: of the sample.
         progress: called with the number of entities that are done, and of all on both sides.
@@ -188,7 +188,7 @@ def compare_families(
     portfolio: Portfolio,
     as_of: int,
     standing: HeldLevels,
-    decided: Mapping[str, str] | None = None,
+    decided: Mapping[str, Sequence[str]] | None = None,
     progress: Progress | None = None,
 ) -> FamiliesComparison:
     """Compare what families make of entities; arguments and errors are those of `backtest_families`."""
@@ -293,7 +293,7 @@ def _standing(standing: HeldLevels, now: Decisions, before: PriorState) -> tuple
     """Find the levels that are held before the draft, their source in words, and cautions about them."""
     if standing.levels is not None:
         return before, "the levels that were given", []
-    decided = {entity: family for family, part in now.parts.items() for entity in part.outcomes[ENTITY]}
+    decided = {entity: (family,) for family, part in now.parts.items() for entity in part.outcomes[ENTITY]}
     if standing.entered is None:
         caution = "The cooldown is left out: it is not known which levels stand, and since when."
         return replace(before, families=decided), "none", [caution]

@@ -290,6 +290,36 @@ def test_who_may_belong_to_another_ruleset_stays_with_the_one_that_decided(folde
     assert by_ruleset(after)[2] == ("c", None, "tiny")
 
 
+def test_a_passing_rise_by_another_ruleset_lets_nobody_out_of_the_one_that_decided(tmp_path: Path) -> None:
+    """The day on which the other ruleset asked for more is remembered in the column `kept_by`."""
+    head = (
+        "entity_type: customer\nlevels: [low, medium, high, critical]\nscore: {points: {thresholds: [31, 61, 86]}}\n"
+        "max_recompute_interval: 30 days\ncooldown: 10 days\nrationale: why\nrules:\n"
+    )
+    fields = "fields: {kind: text, country: text, income: number}\n"
+    for name, condition, rule in (
+        ("strict", "applies_to: {field: kind, equals: company}\n", "{field: country, equals: IR}, points: 70"),
+        ("mild", "", "{field: income, at_least: 100}, points: 90"),
+    ):
+        rules = f"  - {{id: one, title: One, category: other, rationale: why, cases: [{{when: {rule}}}]}}\n"
+        (tmp_path / f"{name}.yaml").write_text(f"ruleset: {name}\n{fields}{condition}{head}{rules}")
+    previous: list[str] = []
+    levels = []
+    for day, kind, income in ((1, "company", 10), (2, "", 100), (3, "", 10), (20, "", 10)):
+        (tmp_path / "entities.csv").write_text(f"entity_id,kind,income,country\na,{kind},{income},IR\n")
+        output = tmp_path / f"levels-{day}.csv"
+        files = [tmp_path / "strict.yaml", tmp_path / "entities.csv", "--then", tmp_path / "mild.yaml"]
+        run(tmp_path, "rules", "assess", *files, "--as-of", f"2026-03-{day:02}", "-o", output, *previous)
+        levels.append(pl.read_csv(output).select("level", "status", "ruleset", "kept_by").row(0))
+        previous = ["--previous", str(output)]
+    assert levels == [
+        ("high", "assessed", "strict", None),
+        ("critical", "assessed", "mild", "strict"),
+        ("critical", "undetermined", "strict", None),
+        ("critical", "undetermined", "strict", None),
+    ]
+
+
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [

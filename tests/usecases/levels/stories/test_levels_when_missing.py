@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from fivefold.domain.clock import DAY_US
+from fivefold.usecases.audit.verify import AuditFinding, verify
 from fivefold.usecases.levels.read import list_failed, read_level_of_profile
 from fivefold.usecases.levels.replay import replay_assessment
 from fivefold.usecases.shared.context import Context
@@ -249,3 +250,62 @@ def test_another_ruleset_that_applies_may_raise_whom_the_first_keeps(engine: Eng
     assert (bank.level(), bank.standing().status) == (1, "undetermined")
     day(bank, 1, occupation="sanctioned")
     assert (bank.level(), bank.standing().status) == (3, "assessed")
+
+
+def test_a_day_of_higher_risk_by_another_ruleset_lets_nobody_out_of_the_stricter_one(engine: Engine) -> None:
+    """While the country is missing the second ruleset asked for more once; the first one keeps the customer still."""
+    bank = families(engine)
+    bank.put("a", country="NO", occupation="porter")
+    bank.settle()
+    first = bank.standing().version_id
+    day(bank, 1, country=None, occupation="sanctioned")
+    assert (bank.level(), bank.standing().status) == (3, "assessed")
+    assert bank.standing().version_id != first
+    for _ in range(3):
+        day(bank, 20, occupation="porter")
+        assert (bank.level(), bank.standing().status, bank.standing().version_id) == (3, "undetermined", first)
+    day(bank, 20, country="SE")
+    assert (bank.level(), bank.standing().status, bank.standing().kept_by) == (1, "assessed", None)
+
+
+def differences(engine: Engine) -> list[str]:
+    """How standings differ from what the audit log says of them."""
+    found: list[AuditFinding] = []
+    verify(engine, found.append)
+    return [each.problem for each in found if "standing" in each.problem]
+
+
+def test_who_keeps_a_customer_is_forgotten_once_it_is_known_that_it_does_not_apply(engine: Engine) -> None:
+    bank = families(engine)
+    bank.put("a", country="NO", occupation="porter")
+    bank.settle()
+    day(bank, 1, country=None, occupation="sanctioned")
+    assert bank.standing().kept_by == "[1]"
+    assert differences(engine) == []
+    with bank.engine.begin() as connection:
+        connection.execute(text("UPDATE standings SET kept_by = NULL"))
+    assert differences(engine) == ["the standing of entity 1 is not that of assessment 1.2: kept_by"]
+    with bank.engine.begin() as connection:
+        connection.execute(text("UPDATE standings SET kept_by = '[1]'"))
+    day(bank, 1, country="SE")
+    assert bank.standing().kept_by is None
+    day(bank, 20, country=None, occupation="porter")
+    assert (bank.level(), bank.standing().status) == (1, "assessed")
+
+
+@pytest.mark.parametrize("income", [5, 500])
+def test_an_override_goes_below_no_floor_of_a_ruleset_that_may_apply(engine: Engine, income: int) -> None:
+    """Who is on a sanctions list stays at the floor, also where another ruleset asks for more than the floor."""
+    bank = Bank(engine)
+    norwegian = {"field": "country", "equals": "NO"}
+    listed = {**SANCTIONED, "cases": [{**SANCTIONED["cases"][0], "points": 1, "floor": "medium"}]}
+    rich = {"input": {"field": "income"}, "cases": [{"when": {"at_least": 100}, "points": 90}]}
+    bank.activate(banks.document({"sanctioned": listed}, "norwegians", applies_to=norwegian), 1)
+    bank.activate(banks.document({"rich": rich}, "others"), 2)
+    bank.put("a", country="NO", occupation="sanctioned", income=income)
+    bank.settle()
+    bank.override("a", 1)
+    day(bank, 1)
+    assert (bank.level(), bank.standing().hard_floor) == (2, 2)
+    day(bank, 1, country=None)
+    assert (bank.level(), bank.standing().hard_floor, bank.standing().status) == (2, 2, "undetermined")
