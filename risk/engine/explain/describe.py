@@ -326,10 +326,13 @@ class InputDescription:
         """The columns that the words need."""
         if self.linked_by is not None:
             return (self.key, path_of(self.key))
-        if self.counterparty is not None:
-            return (self.key, lacking_of(self.key))
         others = tuple(key for key, _ in self.others)
         return (self.key, *others) if self.formula is None else (*self.formula.keys, *others)
+
+    @property
+    def later_keys(self) -> tuple[str, ...]:
+        """The columns that the words need too where they are there: what older programs stored lacks them."""
+        return () if self.counterparty is None else (lacking_of(self.key),)
 
     def words(self, row: Mapping[str, Any]) -> str:
         """Write the input's value, or the raw value where it could not be read; *row* has one entity's columns."""
@@ -366,8 +369,9 @@ class InputDescription:
         """Give the values of some entities: as words where these say more, or round, else as they are."""
         more = (self.formula, self.linked_by, self.counterparty)
         if self.others or any(part is not None for part in more):
-            rows = zip(*[columns[key] for key in self.keys], strict=True)
-            return [self.words(dict(zip(self.keys, row, strict=True))) for row in rows]
+            keys = [*self.keys, *(key for key in self.later_keys if key in columns)]
+            rows = zip(*[columns[key] for key in keys], strict=True)
+            return [self.words(dict(zip(keys, row, strict=True))) for row in rows]
         if self.column.kind not in _ROUNDED:
             return columns[self.key]
         exact: Any = () if self.column.kind is ValueType.MOMENT else int

@@ -213,16 +213,16 @@ class RuleExplainer:
     def outcomes(self, columns: Columns) -> list[RuleOutcome]:
         """Explain what the rule gave each of some entities; entities with the same values share one outcome."""
         moments = None if self.compiled.signal is None else columns[self.compiled.signal]
-        errors = [name for name in self._errors if name in columns]
+        optional = [name for name in self._optional if name in columns]
         facts = zip(
             columns[self.compiled.column],
             columns[WEIGHTS_USED] if self.weights else repeat(None),
             repeat(None) if moments is None else [moment is None for moment in moments],
             *[columns[key] for key in self._keys],
-            *[columns[name] for name in errors],
+            *[columns[name] for name in optional],
             strict=False,  # what is always the same has no end
         )
-        outcomes = _Memory(lambda fact: self._outcome(fact, errors))
+        outcomes = _Memory(lambda fact: self._outcome(fact, optional))
         return list(map(outcomes.__getitem__, facts))
 
     def timeless(self, columns: Columns) -> list[bool]:
@@ -236,22 +236,23 @@ class RuleExplainer:
         return list(dict.fromkeys([*(one.key for one in self.descriptions), *parts]))
 
     @cached_property
-    def _errors(self) -> list[str]:
-        """The columns of errors that may be there, of the inputs themselves and of the sides of ratios."""
+    def _optional(self) -> list[str]:
+        """The columns that may be there: of errors, of inputs and sides of ratios, and what later programs store."""
         sides = [side.error for misfit in self.misfits for side in misfit.sides]
-        return list(dict.fromkeys([*(one.error for one in self.descriptions), *sides]))
+        later = [key for one in self.descriptions for key in one.later_keys]
+        return list(dict.fromkeys([*(one.error for one in self.descriptions), *sides, *later]))
 
-    def _outcome(self, fact: tuple[Any, ...], errors: Sequence[str]) -> RuleOutcome:
+    def _outcome(self, fact: tuple[Any, ...], optional: Sequence[str]) -> RuleOutcome:
         case_outcome, count = self._cases[fact[:3]], len(self._keys)
         row = dict(zip(self._keys, fact[3:], strict=False))
         values = fact[3 : 3 + len(self.descriptions)]
-        problems = dict(zip(errors, fact[3 + count :], strict=True)) if errors else {}
-        words = [one.words(row | problems) for one in self.descriptions]
+        more = dict(zip(optional, fact[3 + count :], strict=True)) if optional else {}
+        words = [one.words(row | more) for one in self.descriptions]
         return RuleOutcome(
             case_outcome,
             ", ".join(words),
             self._missing_of(case_outcome, values, timeless=fact[2]),
-            misfit_words(self.misfits, problems) if case_outcome.case == "failed" else (),
+            misfit_words(self.misfits, more) if case_outcome.case == "failed" else (),
         )
 
     @cached_property

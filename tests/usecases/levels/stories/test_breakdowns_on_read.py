@@ -11,13 +11,16 @@ from fivefold.domain.clock import DAY_US
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.engine.explain.breakdown import as_json_text, explain_all
 from fivefold.risk.engine.explain.stored import outcome_texts
+from fivefold.risk.facts.portfolio import lacking_of
+from fivefold.risk.language.expressions import input_key
+from fivefold.risk.language.patterns import Fan
 from fivefold.store.tables.levels import Assessment, AssessmentInputs, InputLayout
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.levels import records
 from fivefold.usecases.levels.content.breakdowns import breakdown_text, inputs_of, lines_of
 from fivefold.usecases.levels.explain import read_reasons
-from fivefold.usecases.levels.read import level_history
+from fivefold.usecases.levels.read import Freshness, level_history, read_level
 from fivefold.usecases.levels.replay import replay_assessment
 from fivefold.usecases.portfolio.timeline import list_events
 from fivefold.usecases.portfolio.transitions import list_transitions
@@ -159,6 +162,38 @@ def test_what_an_older_program_stored_is_read_as_it_stands(bank: Bank) -> None:
     replayed = [name for name in names if "content_hash" in (whole(before, name_of(bank, name), name))]
     assert all(replay_assessment(bank.context, name).same for name in replayed)
     assert len(replayed) > 10
+
+
+FAN_IN = {"pattern": "fan-in", "at_least": 3, "over": "30 days", "counterparty": "operation"}
+
+
+def test_what_an_older_program_stored_of_a_pattern_is_read_in_the_words_of_now(engine: Engine) -> None:
+    """It did not store of how many transactions the counterparty is not known."""
+    made = Bank(engine)
+    made.activate(banks.document({"fan": {"input": FAN_IN, "cases": [{"when": "present", "points": 40}]}}))
+    made.put("a")
+    for number, operation in enumerate(["cash", "wire", "card"]):
+        made.pay(number, operation=operation)
+    made.settle()
+    name, shown, reasons = f"{made.id_of('a')}.1", made.breakdown(), read_reasons(made.context, f"{made.id_of('a')}.1")
+    assert "fan in is 3. Case 1" in shown
+    with forged(engine) as connection, Session(bind=connection) as session:
+        row, stored = session.get_one(Assessment, (made.id_of("a"), 1)), made.inputs()[0]
+        kept = inputs_of(session, row) or {}
+        types = dict(zip(kept["inputs"], kept["types"], strict=True))
+        lacking = lacking_of(input_key(Fan.model_validate(FAN_IN)))
+        old = {word: value for word, value in kept.items() if word != "layout"}
+        old["inputs"] = {key: value for key, value in kept["inputs"].items() if key != lacking}
+        old["types"] = "".join(types[key] for key in old["inputs"])
+        assert len(old["inputs"]) == len(kept["inputs"]) - 1
+        session.merge(stored).content = json.dumps(old)
+        row.breakdown = json.dumps([3, *json.loads(row.breakdown or "")[1:]])
+        session.flush()
+    assert made.breakdown() == shown
+    assert read_level(made.context, "customer", "a", Freshness.STORED).breakdown == json.loads(shown)
+    assert read_reasons(made.context, name) == reasons
+    replayed = replay_assessment(made.context, name)
+    assert (replayed.same, replayed.in_other_words) == (True, True)
 
 
 def whole(texts: dict[str, dict[int, str | None]], customer: str, assessment: str) -> dict[str, object]:
