@@ -162,9 +162,7 @@ def replay(
     if show:
         echo(json.dumps(json.loads(outcome.breakdown_now), indent=2, ensure_ascii=False))
     if outcome.in_other_words:
-        echo(
-            f"Its breakdown was written by version {outcome.words} of the words; version {outcome.words_now} is shown."
-        )
+        echo(f"It was written by version {outcome.words} of the words; version {outcome.words_now} is shown.")
     if outcome.same:
         echo(f"{what.capitalize()}: the same {len(outcome.breakdown_now):,} bytes result.")
         age = json.loads(outcome.breakdown_now).get("stale_rates_days")

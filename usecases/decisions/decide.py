@@ -20,6 +20,7 @@ from fivefold.domain.text import control_in
 from fivefold.features import schema as c
 from fivefold.risk.compiler.analysis import analyse_canonical_policy
 from fivefold.risk.engine.explain.policies import DecisionExplanation, explain_decisions
+from fivefold.risk.engine.explain.stored import WORDS
 from fivefold.risk.engine.policy_program import policy_program_for
 from fivefold.risk.facts.portfolio import ListVersion
 from fivefold.store.audit.chain import unchanged_canonical
@@ -50,6 +51,8 @@ from fivefold.usecases.shared.entity_checks import FIELDS, MOST_CHARACTERS, stor
 
 ENGINE: Final = "1"
 """Of what decides: another one where the same inputs could come to something else."""
+WORDED: Final = frozenset({"line", "asked", "unless", "seen", "missing", "sentence"})
+"""What an answer has in words: their number is `WORDS`, beside it."""
 
 
 def outcome_and_answer(
@@ -68,6 +71,7 @@ def outcome_and_answer(
     answer = {
         "at": iso_text(inputs_kept["at_us"]),
         "engine": ENGINE,
+        "words": WORDS,
         "entity": inputs_kept["entity"],
         "policy": inputs_kept["policy"],
         "lists": {name: iso_text(since) for name, since in inputs_kept["lists"].items()},

@@ -6,7 +6,7 @@ and no threshold. Of a rule that did not fire, they see nothing.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -26,10 +26,10 @@ from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.events import Decision
 from fivefold.store.tables.events import Policy as PolicyRow
-from fivefold.usecases.decisions.decide import ENGINE, DecisionMade, decision_view, outcome_and_answer
+from fivefold.usecases.decisions.decide import ENGINE, WORDED, DecisionMade, decision_view, outcome_and_answer
 from fivefold.usecases.levels.content.inputs import read_inputs
 from fivefold.usecases.levels.explain import ValueSeen, visible_value, with_names
-from fivefold.usecases.levels.replay import Replayed, list_versions_used, replay_assessment
+from fivefold.usecases.levels.replay import Replayed, list_versions_used, replay_assessment, replayed_answer
 from fivefold.usecases.shared.api_fields import StoredObject
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import NUMBER_OF_A_ROW
@@ -84,7 +84,7 @@ def replay_by_name(context: Context, name: str) -> Replayed:
 
 
 def replay_decision(context: Context, number: int) -> Replayed:
-    """Make a decision again from its recorded inputs and versions, and compare the bytes of the answer.
+    """Make a decision again from its recorded inputs and versions, and compare the answer, as `replayed_answer` does.
 
     It is the same only if its moment, entity, policy and action are those that were recorded too.
 
@@ -101,14 +101,8 @@ def replay_decision(context: Context, number: int) -> Replayed:
         inputs, replay_inputs = read_inputs(decision.inputs, decision.at_us, str(decision.entity_id))
         versions = list_versions_used(session, context.organisation_id, replay_inputs["lists"])
         replayed = outcome_and_answer(canonical, versions, inputs, replay_inputs)[1]
-        return Replayed(
-            assessment=f"d:{number}",
-            same=replayed == decision.answer and _is_as_recorded(session, decision, policy, replay_inputs),
-            stored=decision.answer,
-            breakdown_now=replayed,
-            engine=json.loads(decision.answer)["engine"],
-            engine_now=ENGINE,
-        )
+        result = replayed_answer(f"d:{number}", decision.answer, replayed, ENGINE, WORDED)
+        return replace(result, same=result.same and _is_as_recorded(session, decision, policy, replay_inputs))
 
 
 def _is_as_recorded(session: Session, decision: Decision, policy: PolicyRow, recorded: Mapping[str, Any]) -> bool:

@@ -1,9 +1,9 @@
 """Replay: make a stored assessment again from what was kept of it, and compare the bytes."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 from sqlalchemy.orm import Session
@@ -25,17 +25,23 @@ from fivefold.usecases.levels.persist import ENGINE
 from fivefold.usecases.levels.read import find_assessment
 from fivefold.usecases.shared.context import Context
 
+WORDS_WITHOUT_NUMBER: Final = 3
+"""Of the words of decisions and of runs of flows that name none: programs of before stored them."""
+_EXPLAINED: Final = ("rules", "steps", "inner")
+"""Where the answer of a decision or of a run has the explanations of its parts."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Replayed:
     """What became of a replay.
 
     Attributes:
-        same: the very same bytes came out.
-        stored: the breakdown of what is stored, canonical JSON.
+        same: the very same bytes came out; of a decision or a run in other words, the same but for these.
+        stored: the breakdown of what is stored, canonical JSON; of a decision or a run its answer.
         breakdown_now: the one that was made now.
         engine: the version of the engine that made the stored one; now it is `ENGINE`.
-        words: the number of the words that it had then; None where its text is stored. Now it is `WORDS`.
+        words: the number of the words that it had then; None where the text of a breakdown is stored. Now it is
+            `WORDS`.
     """
 
     assessment: str
@@ -49,8 +55,42 @@ class Replayed:
 
     @property
     def in_other_words(self) -> bool:
-        """Whether the breakdown was in other words when it was made: it is shown in those of now."""
+        """Whether it was in other words when it was made; the breakdown of an assessment is shown in those of now."""
         return self.words not in {None, self.words_now}
+
+
+def replayed_answer(name: str, stored: str, answer_now: str, engine_now: str, worded: Collection[str]) -> Replayed:
+    """Compare the answer that is stored of a decision or a run with the one that was made now.
+
+    Args:
+        name: of the decision or the run.
+        stored: the answer, canonical JSON.
+        answer_now: the one that was made now.
+        engine_now: the version of the engine that made that.
+        worded: the keys of what is in words. Where the stored answer has words of another number, these are not
+            compared: all else must be the same.
+    """
+    answer, now = json.loads(stored), json.loads(answer_now)
+    words = answer.get("words", WORDS_WITHOUT_NUMBER)
+    same = stored == answer_now if words == WORDS else _unworded(answer, worded) == _unworded(now, worded)
+    return Replayed(
+        assessment=name,
+        same=same,
+        stored=stored,
+        breakdown_now=answer_now,
+        engine=answer["engine"],
+        engine_now=engine_now,
+        words=words,
+    )
+
+
+def _unworded(answer: Mapping[str, Any], worded: Collection[str]) -> dict[str, Any]:
+    """Leave out of an answer, and of the explanations in it, what is in words."""
+    return {
+        key: [_unworded(part, worded) for part in value] if key in _EXPLAINED else value
+        for key, value in answer.items()
+        if key not in {*worded, "words"}
+    }
 
 
 def replay_assessment(context: Context, name: str) -> Replayed:

@@ -25,9 +25,10 @@ from fivefold.risk.engine.totals import WEIGHTS_USED
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, ListVersion
 
 WORDS: Final = 4
-"""Of the words of breakdowns. Where the same codes and inputs would be put into other words, this becomes the next one.
+"""Of the words of breakdowns, and of those of decisions and runs of flows, which are made of the same.
 
-A breakdown that was written in other words is shown in the present ones, and its replay says so.
+Where the same codes and inputs would be put into other words, this becomes the next one. A breakdown that was written
+in other words is shown in the present ones, and a replay says so.
 """
 
 

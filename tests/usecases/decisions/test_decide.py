@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import DAY_US, from_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError, InvalidDataError, InvalidRulesetError, NotFoundError
+from fivefold.risk.engine.explain.stored import WORDS
 from fivefold.risk.language.policy import read_policy
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.tables.entities import Transaction
@@ -507,7 +508,7 @@ def test_the_answer_says_everything_that_is_kept_and_what_follows() -> None:
         "level": {"level": "high"},
         "value": None,
     }
-    assert (answer["engine"], answer["at"]) == (ENGINE, "1970-01-01T00:00:00.000001+00:00")
+    assert (answer["engine"], answer["words"], answer["at"]) == (ENGINE, WORDS, "1970-01-01T00:00:00.000001+00:00")
 
 
 def test_the_same_is_made_of_the_same_alone() -> None:

@@ -7,13 +7,16 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, update
 
+from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.domain.paging import Part
+from fivefold.risk.engine.explain.stored import WORDS
 from fivefold.store.tables.events import Decision
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.decisions.read import list_decisions, read_decision, replay_by_name, replay_decision
 from fivefold.usecases.erasure.erase import erase_entity
+from fivefold.usecases.levels.replay import WORDS_WITHOUT_NUMBER
 from fivefold.usecases.shared.context import Context
 from tests.store.audits import bind_unnamed, forged
 from tests.store.filling import filled_once
@@ -111,6 +114,27 @@ def test_one_that_was_moved_does_not_come_out_again(desk: Desk) -> None:
         rewrite(desk, made.number, **{column: value})
         assert not replay_decision(ask, made.number).same, column
         rewrite(desk, made.number, **{column: getattr(row, column)})
+
+
+def test_one_in_other_words_is_the_same_but_for_these(desk: Desk) -> None:
+    """What was stored without a number of the words has older ones."""
+    desk.publish(CASH_OF_HIGH)
+    number, ask = desk.decide().number, Context(desk.bank.engine, desk.ana)
+    answer = json.loads(desk.rows()[0].answer or "")
+    assert answer["words"] == WORDS
+    assert not replay_decision(ask, number).in_other_words
+    (rule,) = answer["rules"]
+    worded = {**answer, "line": "Block.", "rules": [{**rule, "seen": "cash", "sentence": "It was cash."}]}
+    rewrite(desk, number, answer=canonical_json(worded))
+    assert not replay_decision(ask, number).same  # in these words it would say something else
+    older = {key: value for key, value in worded.items() if key != "words"}
+    rewrite(desk, number, answer=canonical_json(older))
+    replayed = replay_decision(ask, number)
+    assert (replayed.same, replayed.in_other_words, replayed.words) == (True, True, WORDS_WITHOUT_NUMBER)
+    assert json.loads(replayed.stored)["line"] == "Block."
+    for other in ({"decided_by": None}, {"rules": [{**rule, "outcome": "not held"}]}, {"rules": []}):
+        rewrite(desk, number, answer=canonical_json({**older, **other}))
+        assert not replay_decision(ask, number).same, other
 
 
 def test_a_replay_is_asked_for_by_name(desk: Desk) -> None:

@@ -5,14 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, text, update
 
+from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.settings import AgentSettings
+from fivefold.risk.engine.explain.stored import WORDS
 from fivefold.store.flows.runs import claim
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import ValueScore
+from fivefold.store.tables.flows import FlowRun
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.flows.asked_files import flow_text
 from fivefold.usecases.flows.outside import OutsideAccess
@@ -24,6 +27,7 @@ from fivefold.usecases.flows.sources import DataSource
 from fivefold.usecases.ingest.facts import RecordGiven, put_record, set_tag
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.worker import MAX_ATTEMPTS
+from tests.store.audits import forged
 from tests.usecases import banks
 from tests.usecases.certificates import certified
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
@@ -329,6 +333,25 @@ def test_an_entity_that_is_erased_has_no_run_any_more(engine: Engine, tmp_path: 
     erase_entity(bank.context, "customer", "a", tmp_path / "register")
     assert bank.work() == 0
     assert bank.runs() == []
+
+
+@pytest.mark.parametrize("amount", [5, 500, 5000])
+def test_a_run_in_other_words_is_the_same_but_for_these(engine: Engine, amount: float) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    bank.post(1, amount)
+    bank.work()
+    answer = json.loads(bank.runs()[0].answer or "")
+    assert answer["words"] == WORDS
+    assert not replay_record(bank.context, "f:1").in_other_words
+    steps = [{**step, "seen": "money", "outcome": "so", "sentence": "So."} for step in answer["steps"]]
+    older = {**answer, "line": "So.", "steps": steps}
+    del older["words"]
+    for changed, same in (({}, True), ({"at": "elsewhere"}, False), ({"steps": steps[:-1]}, False)):
+        with forged(engine) as connection:
+            connection.execute(update(FlowRun).values(answer=canonical_json({**older, **changed})))
+        replayed = replay_record(bank.context, "f:1")
+        assert (replayed.same, replayed.in_other_words) == (same, True), changed
 
 
 @pytest.mark.parametrize("amount", [5, 500, 5000])

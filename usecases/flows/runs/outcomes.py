@@ -18,6 +18,7 @@ from fivefold.flows.outside.step import CompiledOutsideStep
 from fivefold.flows.program import FlowProgram, flow_program_for
 from fivefold.flows.steps import RowContext, RunContext
 from fivefold.flows.trace import RunExplanation, explain_run
+from fivefold.risk.engine.explain.stored import WORDS
 from fivefold.risk.facts.portfolio import ListVersion
 from fivefold.store.flows.runs import outcomes_of, run_numbered, version_and_flow
 from fivefold.store.tables.flows import FlowRow, FlowVersion, StepOutcome
@@ -25,7 +26,7 @@ from fivefold.usecases.accounts.flows_in_force import StandingFlow, flow_as_aske
 from fivefold.usecases.decisions.read import replay_by_name
 from fivefold.usecases.flows.runs.facts import facts_kept
 from fivefold.usecases.levels.content.breakdowns import removal_text
-from fivefold.usecases.levels.replay import Replayed, list_versions_used
+from fivefold.usecases.levels.replay import Replayed, list_versions_used, replayed_answer
 from fivefold.usecases.shared.actors import SYSTEM
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import NUMBER_OF_A_ROW
@@ -36,6 +37,8 @@ OFF: Final = "the flow was switched off before this run came to its end: it does
 """The error of a run that acts no more."""
 ENGINE: Final = "1"
 """Of what carries flows out: another one where the same facts could come to something else."""
+WORDED: Final = frozenset({"line", "outcome", "asked", "seen", "missing", "sentence"})
+"""What the answer of a run has in words: their number is `WORDS`, beside it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,6 +189,7 @@ def conclude(
     explanation = explain_run(program, row, RowContext(inputs, {}))
     answer = {
         "engine": ENGINE,
+        "words": WORDS,
         "as_of": iso_text(as_of_us),
         "cause": stored_facts["cause"],
         "flow": dict(stored_facts["flow"]),
@@ -211,7 +215,7 @@ def replay_record(context: Context, name: str) -> Replayed:
 
 
 def replay_run(context: Context, number: int) -> Replayed:
-    """Make a run again from its facts, its versions and what was answered; compare the bytes of where it came to.
+    """Make a run again from its facts, its versions and what was answered, and compare as `replayed_answer` does.
 
     Raises:
         NotFoundError: there is no such run.
@@ -230,11 +234,4 @@ def replay_run(context: Context, number: int) -> Replayed:
         runnable = version_kept(session, run.version_id, stored_facts)
         lists = list_versions_used(session, context.organisation_id, stored_facts["lists"])
         replayed = outcome_kept(runnable, stored_facts, lists, steps, (run.entity_id, run.as_of_us)).answer
-        return Replayed(
-            assessment=f"f:{number}",
-            same=replayed == run.answer,
-            stored=run.answer,
-            breakdown_now=replayed,
-            engine=json.loads(run.answer)["engine"],
-            engine_now=ENGINE,
-        )
+        return replayed_answer(f"f:{number}", run.answer, replayed, ENGINE, WORDED)
