@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, case, func, null, or_, select
+from sqlalchemy import ColumnElement, Select, func, null, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.store.ingest.tags import lasts_on
@@ -11,7 +11,7 @@ from fivefold.store.sql.arrays import among
 from fivefold.store.tables.entities import Attributes, Record, Screening, Tag, Transaction, ValueScore
 from fivefold.store.tables.flows import FlowRun, FlowVersion, StepOutcome
 from fivefold.store.tables.groups import GroupMove, NamedGroup
-from fivefold.store.tables.levels import Assessment, OverrideRow, Standing, Transition
+from fivefold.store.tables.levels import Assessment, OverrideRow, Standing, Transition, level_source
 
 
 class PastEvent(NamedTuple):
@@ -198,7 +198,7 @@ def _source_then() -> ColumnElement[str]:
     by = Transition.entity_id == Assessment.entity_id, Transition.number <= Assessment.number
     moved = select(Transition.source).where(*by).order_by(Transition.number.desc()).limit(1)
     reached = moved.correlate_except(Transition).scalar_subquery()
-    return case((overridden, "override"), else_=func.coalesce(reached, Assessment.source))
+    return level_source(overridden, reached, Assessment.source)
 
 
 def values_at(session: Session, entity_ids: Sequence[int], at_us: int) -> list[ValueScore]:

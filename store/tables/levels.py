@@ -1,9 +1,12 @@
 """The tables of levels: assessments, current levels, transitions, overrides with their readings, due marks."""
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
+    ColumnElement,
     Float,
     ForeignKey,
     Index,
@@ -131,6 +134,21 @@ class Transition(Base):
     source: Mapped[str] = mapped_column(String(10))
 
 
+def level_source(override: ColumnElement[bool], moved_by: Any, source: Any) -> ColumnElement[str]:
+    """Return, in SQL, what a level in force rests on.
+
+    That is `override` only while one decides; else what made the latest transition, or the assessment if there was
+    none; and `rules` where that was an override, which decides no more.
+
+    Args:
+        override: whether one decides.
+        moved_by: what made the latest transition; null for none.
+        source: what made the assessment.
+    """
+    made_by = func.coalesce(moved_by, source)
+    return case((override, "override"), else_=func.coalesce(func.nullif(made_by, "override"), "rules"))
+
+
 class Standing(Base):
     """The standing of an entity: its latest assessment, in short.
 
@@ -146,8 +164,7 @@ class Standing(Base):
         level_since_us: when the level was reached, which is the moment of the latest transition; 0 if there is none,
             and -1 in a row of an older program, which does not store the value either.
         value_score: like those up to `value_currency` from the last value score; None if the model found no value.
-        level_source: what the level in force rests on: override while one is live; else what made the latest
-            transition, or the assessment if there was none.
+        level_source: what the level in force rests on, as `level_source` says it.
         erased: the entity was erased; the level stays for the history, and is not counted as one of now.
     """
 
@@ -202,17 +219,15 @@ class Standing(Base):
     value_currency: Mapped[str | None] = mapped_column(String(3))
     erased: Mapped[bool] = mapped_column(Boolean, server_default=false())
     level_source: Mapped[str] = column_property(
-        case(
-            (override_id.is_not(None), "override"),
-            else_=func.coalesce(
-                select(Transition.source)
-                .where(Transition.entity_id == entity_id)
-                .order_by(Transition.number.desc())
-                .limit(1)
-                .correlate_except(Transition)
-                .scalar_subquery(),
-                source,
-            ),
+        level_source(
+            override_id.is_not(None),
+            select(Transition.source)
+            .where(Transition.entity_id == entity_id)
+            .order_by(Transition.number.desc())
+            .limit(1)
+            .correlate_except(Transition)
+            .scalar_subquery(),
+            source,
         )
     )
 

@@ -77,8 +77,8 @@ class LevelView:
         may_move_down_us: from when a lower rules level would be entered.
         assessed_us: when it was computed.
         assessment: the number of that assessment, as `fivefold replay` takes it.
-        source: what the level in force rests on: override while one is live, else what made its last change: rules,
-            override, expiry, decay or time.
+        source: what the level in force rests on: override only while one decides; else what made its last change:
+            rules, expiry, decay or time; rules where that was an override, which decides no more.
         ruleset: name and version of the ruleset that decided.
         refreshing: it is due or under way, so it is about to be computed again.
         problem: why it could not be computed, the last time that was tried.

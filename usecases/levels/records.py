@@ -124,8 +124,11 @@ class AssessmentRecord(NamedTuple):
 
     @property
     def level_source(self) -> str:
-        """What the level in force rests on, as `store.tables.levels.Standing` says it."""
-        return "override" if self.override_id is not None else self.moved_by or self.source
+        """What the level in force rests on, as `store.tables.levels.level_source` says it in SQL."""
+        if self.override_id is not None:
+            return "override"
+        made_by = self.moved_by or self.source
+        return "rules" if made_by == "override" else made_by
 
 
 def _going_on(record: AssessmentRecord, before: Mapping[str, Any] | None) -> AssessmentRecord:

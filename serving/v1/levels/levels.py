@@ -54,8 +54,8 @@ class LevelForApps(ResponseModel):
 class LevelForPeople(LevelForApps):
     """An entity's level, the level of the rules beneath an override, and the reasons.
 
-    `source`: what the level rests on: override while one is live, else what made its last change: rules, override,
-    expiry, decay or time. `failing`: it could not be computed again.
+    `source`: what the level rests on: override only while one decides; else what made its last change: rules, expiry,
+    decay or time; rules where that was an override, which decides no more. `failing`: it could not be computed again.
     """
 
     rules_level: str | None
