@@ -105,23 +105,24 @@ NEW = {"revision": 1, "attempts": 0, "quarantined": False}
 
 
 def upsert(new: Any) -> Any:
-    """Complete an insert of marks; an existing mark is merged: the earlier moment, the reasons of both."""
+    """Complete an insert of marks; an existing mark is merged: the earlier moment, and the reasons of both."""
     earlier = case(
         (or_(_MARKS.c.due_us.is_(None), _MARKS.c.due_us > new.excluded.due_us), new.excluded.due_us),
         else_=_MARKS.c.due_us,
     )
-    # The priority of a mark that is not due yet does not count.
+    # The priority of a mark that is not due yet does not count, nor do the reasons for which it is due later.
     is_due = and_(_MARKS.c.due_us.is_not(None), _MARKS.c.due_us <= new.excluded.due_us)
     urgent = case(
         (and_(is_due, _MARKS.c.priority < new.excluded.priority), _MARKS.c.priority), else_=new.excluded.priority
     )
+    happened = _MARKS.c.reasons.bitwise_and(~int(PLANNED))
     return new.on_conflict_do_update(
         index_elements=["entity_id"],
         set_={
             "revision": _MARKS.c.revision + 1,
             "due_us": earlier,
             "priority": urgent,
-            "reasons": _MARKS.c.reasons.bitwise_or(new.excluded.reasons),
+            "reasons": case((is_due, _MARKS.c.reasons), else_=happened).bitwise_or(new.excluded.reasons),
             # The worker of a lease may have died; the next claim detects that.
             "attempts": case((_MARKS.c.lease.is_(None), 0), else_=_MARKS.c.attempts),
             "quarantined": False,

@@ -11,6 +11,7 @@ from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import Page, Part
+from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.sql.keyset import rows_of
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import (
@@ -31,9 +32,14 @@ def current_level(session: Session, entity_id: int) -> Standing | None:
 
 
 def is_refreshing(mark: DueMark | None, now_us: int, *, is_marked_later: bool = False) -> bool:
-    """Return whether an entity is about to be assessed: it is due, or leased, or a change has yet to mark it."""
+    """Return whether an entity is about to be assessed: it is due, or leased, or a change has yet to mark it.
+
+    One that is due only because it was looked at is not: nothing happened to it since.
+    """
     if mark is None or is_marked_later:
         return is_marked_later
+    if mark.reasons == Reason.VIEW:
+        return False
     waits = not mark.quarantined and mark.due_us is not None and mark.due_us <= now_us
     return waits or (mark.lease_until_us is not None and mark.lease_until_us > now_us)
 

@@ -220,7 +220,7 @@ def test_a_level_that_stands_is_refreshed_behind_the_answer(desk: Desk) -> None:
     made = desk.decide(freshness=Freshness.REFRESH)
     assert Reason.VIEW in Reason(desk.bank.mark_of("ada").reasons)
     assert _answer(made)["level"]["refreshing"] is False
-    assert _answer(desk.decide())["level"]["refreshing"] is True
+    assert _answer(desk.decide())["level"]["refreshing"] is False, "nothing happened since"
     assert desk.bank.settle() == 1
 
 
@@ -322,6 +322,23 @@ def test_an_override_decides_from_its_approval_on_and_as_long_as_it_lives(desk: 
     desk.bank.override("bo", 1)
     desk.bank.revoke("bo", number)
     assert _answer(desk.decide("bo", freshness=Freshness.REFRESH))["level"]["level"] == "low"
+
+
+def test_an_override_that_ended_decides_nothing_where_the_rules_came_to_its_level(desk: Desk) -> None:
+    desk.publish({"when": {"level": "source", "equals": "override"}, "action": "review"})
+    desk.bank.override("bo", 3, until_us=desk.bank.now + DAY_US)
+    desk.bank.settle()
+    desk.bank.put("bo", country="IR")
+    desk.bank.settle()
+    assert desk.decide("bo").action == "review"
+    desk.bank.wait(2)
+    desk.bank.settle()
+    made = desk.decide("bo")
+    assert (made.action, _answer(made)["level"]["level"], _answer(made)["level"]["source"]) == (
+        "allow",
+        "high",
+        "rules",
+    )
 
 
 def test_what_does_not_concern_the_entity_is_not_counted(desk: Desk) -> None:

@@ -14,6 +14,7 @@ from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Part
 from fivefold.store.decisions.decisions import entity_state
 from fivefold.store.flows.history import levels_at
+from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.levels.levels import is_refreshing
 from fivefold.store.tables.levels import DueMark
 from fivefold.usecases.decisions.inputs import level_row
@@ -69,7 +70,7 @@ def test_a_refresh_gives_what_stands_and_computes_behind_it(bank: Bank) -> None:
     bank.settle()
     bank.wait(1)
     shown = read(bank, Freshness.REFRESH)
-    assert (shown.assessment, shown.refreshing) == ("1.1", True)
+    assert (shown.assessment, shown.refreshing) == ("1.1", False)
     assert bank.settle() == 1
     shown = read(bank, Freshness.STORED)
     assert (shown.assessment, shown.assessed_us) == ("1.1", bank.now), "looked at again, and the same"
@@ -175,7 +176,8 @@ def test_an_override_counts_at_once_when_it_begins_and_when_it_ends(bank: Bank) 
     shown = read(bank, Freshness.REFRESH)
     assert (shown.level, shown.source, shown.refreshing) == ("high", "override", False)
     bank.wait(0.5)
-    assert read(bank, Freshness.REFRESH).refreshing, "nothing about the override changed: behind the answer"
+    assert read(bank, Freshness.REFRESH).assessed_us < bank.now, "nothing about the override changed: behind the answer"
+    assert bank.mark_of("a").due_us == bank.now
     bank.wait(0.5)
     shown = read(bank, Freshness.REFRESH)
     assert (shown.level, shown.source, shown.override) == ("low", "expiry", None)
@@ -183,7 +185,27 @@ def test_an_override_counts_at_once_when_it_begins_and_when_it_ends(bank: Bank) 
     assert read(bank, Freshness.REFRESH).level == "medium"
     bank.revoke("a", number)
     shown = read(bank, Freshness.REFRESH)
-    assert (shown.level, shown.source) == ("low", "override")
+    assert (shown.level, shown.source) == ("low", "rules")
+
+
+def test_an_override_that_decides_no_more_is_not_what_a_level_rests_on(bank: Bank) -> None:
+    """The rules came to the same level beneath it, so that its end changed none."""
+    bank.settle()
+    until_us = bank.now + 3 * DAY_US
+    bank.override("a", 3, until_us)
+    bank.settle()
+    bank.wait(1)
+    bank.put("a", country="IR")
+    bank.settle()
+    assert (bank.level("a"), _sources(bank)) == (3, {"override"})
+    bank.now = until_us
+    bank.settle()
+    assert (bank.level("a"), _sources(bank)) == (3, {"rules"})
+    with Session(bank.engine) as session, session.begin():
+        session.merge(bank.standing("a")).assessed_us = bank.now + 1
+    with Session(bank.engine) as session:
+        (then,) = levels_at(session, [bank.id_of("a")], bank.now)
+    assert (then.level, then.source) == (3, "rules")
 
 
 def test_history_tells_what_was_reached_and_goes_on_where_asked(bank: Bank) -> None:
@@ -236,8 +258,21 @@ def test_another_organisation_sees_nobody(bank: Bank, ask: Callable[[Bank, Actor
     assert len(bank.assessments("a")) == 1
 
 
+@pytest.mark.postgresql
+def test_to_look_at_a_level_is_not_to_refresh_it(bank: Bank) -> None:
+    """What is planned for later is not why a customer who is looked at is due."""
+    bank.settle()
+    assert Reason(bank.mark_of("a").reasons) == Reason.INTERVAL
+    for freshness in (Freshness.REFRESH, Freshness.REFRESH, Freshness.STORED):
+        assert not read(bank, freshness).refreshing
+    assert Reason(bank.mark_of("a").reasons) == Reason.VIEW
+    bank.put("a", country="RU")
+    assert read(bank, Freshness.REFRESH).refreshing
+    assert Reason(bank.mark_of("a").reasons) == Reason.VIEW | Reason.ATTRIBUTE
+
+
 def test_who_is_at_it_is_told_and_who_is_quarantined_is_not_about_to_be_computed() -> None:
-    nothing = {"due_us": None, "lease_until_us": None, "quarantined": False}
+    nothing = {"due_us": None, "lease_until_us": None, "quarantined": False, "reasons": int(Reason.TAG)}
     for told, known in (
         (False, {}),
         (True, {"due_us": 5}),
@@ -245,6 +280,8 @@ def test_who_is_at_it_is_told_and_who_is_quarantined_is_not_about_to_be_computed
         (True, {"lease_until_us": 6}),
         (False, {"lease_until_us": 5}),
         (False, {"due_us": 5, "quarantined": True}),
+        (False, {"due_us": 5, "reasons": int(Reason.VIEW)}),
+        (True, {"due_us": 5, "reasons": int(Reason.VIEW | Reason.TAG)}),
     ):
         assert is_refreshing(DueMark(**{**nothing, **known}), 5) is told
     assert not is_refreshing(None, 5)
