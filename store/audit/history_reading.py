@@ -190,6 +190,12 @@ def list_versions(connection: Connection, organisation_id: int | None = None) ->
     yield from _streamed(connection, text(query.format(of=_only(organisation_id, "organisation_id"))))
 
 
+def rate_tables(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
+    """Stream the tables of rates."""
+    query = "SELECT * FROM rate_tables WHERE TRUE{of}"
+    yield from _streamed(connection, text(query.format(of=_only(organisation_id, "organisation_id"))))
+
+
 def overrides(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
     """Stream overrides, each with whether its entity was erased."""
     query = "SELECT o.*, e.erased_us FROM overrides o LEFT JOIN entities e ON e.id = o.entity_id WHERE TRUE{of}"

@@ -6,7 +6,7 @@ from typing import Any
 from fivefold.risk.facts.portfolio import NamedList, read_list
 from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.rulesets.activations import PER_SECOND
-from fivefold.usecases.accounts import lists, settings
+from fivefold.usecases.accounts import lists, rate_tables, settings
 from fivefold.usecases.decisions import policies
 from fivefold.usecases.levels.overrides import OverrideLine, revoke_override_in
 from fivefold.usecases.rulesets import drafts as rulesets
@@ -53,6 +53,13 @@ def put_list(context: Context, document: str) -> lists.ListPut:
 def _put(context: Context, given: NamedList) -> lists.ListPut:
     with context.writing() as session:
         return lists.put_list_in(session, context, given, context.now())
+
+
+def put_rates(context: Context, *rows: dict[str, Any]) -> rate_tables.RateTableLine:
+    rates = rate_tables.checked_rates(context, rate_tables.rates_from_rows(rows, "our treasury"))
+    with context.writing() as session:
+        content = rate_tables.rates_content(rates)
+        return rate_tables.put_rates_in(session, context, str(rates.base), rates.source, content, context.now())
 
 
 def retire_policy(context: Context, name: str, number: int, reason: str) -> policies.PolicyLine:

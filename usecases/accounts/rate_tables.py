@@ -153,7 +153,13 @@ def put_rates_in(
         session,
         "rates.added",
         ("organisation", context.organisation_id),
-        details={"number": row.number, "base_currency": base, "content": digest_of([content])},
+        details={
+            "number": row.number,
+            "base_currency": base,
+            "content": digest_of([content]),
+            "source": digest_of([source]),
+            "created_us": now_us,
+        },
     )
     return _line(row)
 

@@ -1,7 +1,8 @@
 """Comparison of stored rows with the audit entries about them.
 
-Entries hold the whole content of overrides and of versions of lists. For each row of `store.audit.bound_rows` the entry
-of the last call that wrote it holds a digest; the row may be missing if its entity was erased.
+Entries hold the whole content of overrides, of versions of lists and of tables of rates. For each row of
+`store.audit.bound_rows` the entry of the last call that wrote it holds a digest; the row may be missing if its entity
+was erased.
 """
 
 import json
@@ -16,8 +17,10 @@ from fivefold.store.audit.bound_rows import BoundTable
 from fivefold.store.audit.chain import digest_of
 from fivefold.store.audit.expectations import Expectations
 
-LISTS, OVERRIDES = "list", "override"
-ACTIONS: Final = ("list.put", "override.requested", "override.approved", "override.refused", "override.revoked")
+LISTS, RATES, OVERRIDES = "list", "rate table", "override"
+ACTIONS: Final = (
+    "list.put", "rates.added", "override.requested", "override.approved", "override.refused", "override.revoked",
+)  # fmt: skip
 _REASONS: Final = frozenset({"reason", "decision_reason", "revocation_reason"})
 """Columns of an override that are emptied when its entity is erased."""
 _ACTS: Final[Mapping[str, tuple[str, str, str]]] = {
@@ -42,6 +45,8 @@ class RowCheck:
         """Take an entry whose action is one of `ACTIONS`; KeyError or ValueError if it cannot be read."""
         if row["action"] == "list.put":
             self._list(row, details, after)
+        elif row["action"] == "rates.added":
+            self._rates(row, details)
         else:
             self._override(row, details, after)
 
@@ -61,6 +66,11 @@ class RowCheck:
             content["created_us"] = details["created_us"][place]
             key = (LISTS, row["organisation_id"], _version(row["subject_id"], int(since_us)))
             self._expected.add_row(*key, row["number"], content)
+
+    def _rates(self, row: Row, details: Row) -> None:
+        names = ("base_currency", "content", "source", "created_us")
+        content = {name: details[name] for name in names if name in details}
+        self._expected.add_row(RATES, row["organisation_id"], str(details["number"]), row["number"], content)
 
     def _override(self, row: Row, details: Row, after: Row) -> None:
         """Expect the content of an override, and the end of those that it replaced."""
@@ -90,6 +100,10 @@ class RowCheck:
         for row in history_reading.list_versions(connection, only):
             self._compare(LISTS, row["organisation_id"], _version(row["name"], row["since_us"]), _of_list(row))
         self._compare_missing(LISTS)
+        for row in history_reading.rate_tables(connection, only):
+            content = {**row, **{name: digest_of([str(row[name])]) for name in ("content", "source")}}
+            self._compare(RATES, row["organisation_id"], str(row["number"]), content)
+        self._compare_missing(RATES)
         for row in history_reading.overrides(connection, only):
             columns = {name: value for name, value in row.items() if row["erased_us"] is None or name not in _REASONS}
             content = {name: _digest(value) if name in _REASONS else value for name, value in columns.items()}

@@ -8,11 +8,12 @@ from time import monotonic
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from psycopg import errors
 from sqlalchemy import Engine, event, inspect, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from fivefold.domain.errors import ConfigError, FivefoldError, StoreError
 from fivefold.store import migrations
@@ -107,6 +108,22 @@ def test_an_upgrade_can_be_repeated_and_loses_nothing(blank: Engine) -> None:
     require_current(blank)
     with blank.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM organisations")) == 1
+
+
+def test_rates_of_an_older_schema_are_guarded_after_an_upgrade(blank: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    to = command.upgrade
+    with monkeypatch.context() as older:
+        older.setattr(database.command, "upgrade", lambda config, _: to(config, "0004"))
+        upgrade(blank)
+    with blank.begin() as connection:
+        connection.execute(ANYONE)
+        connection.execute(text("INSERT INTO rate_tables VALUES (1, 1, 'EUR', 'ours', '[]', 1)"))
+    upgrade(blank)
+    for statement in ("UPDATE rate_tables SET content = '[1]'", "DELETE FROM rate_tables"):
+        with pytest.raises(DBAPIError, match="rate_tables is append-only"), blank.begin() as connection:
+            connection.execute(text(statement))
+    with blank.connect() as connection:
+        assert connection.scalar(text("SELECT content FROM rate_tables")) == "[]"
 
 
 @pytest.mark.parametrize("attempt", some(range(4), 4))

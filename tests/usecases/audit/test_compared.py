@@ -18,7 +18,7 @@ from fivefold.usecases.shared.context import Context
 from tests.depth import some
 from tests.store.audits import bind_unnamed, unguarded
 from tests.store.filling import filled_once
-from tests.usecases.at_once import put_list_version
+from tests.usecases.at_once import put_list_version, put_rates
 from tests.usecases.banks import Bank
 from tests.usecases.erasure.test_erase import peopled
 from tests.usecases.ingest.test_corrections import correct
@@ -37,6 +37,7 @@ SEALED: Mapping[str, str] = {
     "decisions": "id = 1",
     "overrides": "id = 3",
     "list_versions": "TRUE",
+    "rate_tables": "TRUE",
     "standings": "entity_id = 2",
 }
 """Tables that entries speak of, besides those whose rows are bound one by one; and which of their rows is changed."""
@@ -76,12 +77,13 @@ def test_every_column_is_compared_or_named_as_one_that_is_not() -> None:
 @pytest.fixture
 @filled_once
 def bank(engine: Engine) -> Bank:
-    """Two customers with transactions of the same calls, a correction, levels, decisions, an override, a list."""
+    """Two customers with transactions of the same calls, a correction, levels, an override, a list, rates."""
     made = peopled(engine)
     made.pay(20, "bystander", transaction_id="pending-1", transaction_state="PENDING")
     made.pay(20, "bystander", transaction_id="pending-1", transaction_state="SUCCEEDED")
     correct(made, "c1", "bystander-t", transaction_amount=-5.0)
     put_list_version(Context(engine, made.actor).at(made.now), "watched", 0, ("IR",), "Whom we watch", "our own")
+    put_rates(Context(engine, made.actor).at(made.now), {"currency": "AED", "date": "2024-06-28", "rate": 0.25})
     made.override("bystander", 1)
     made.settle()
     bind_unnamed(engine)

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from fivefold.store.audit.chain import digest_of
 from fivefold.usecases.audit.history import ranges_text
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.erasure.erase import erase_entity
@@ -13,7 +14,7 @@ from fivefold.usecases.shared.context import Context
 from tests.depth import some
 from tests.store.audits import bind_unnamed, forged
 from tests.store.filling import filled_once
-from tests.usecases.at_once import put_list_version
+from tests.usecases.at_once import put_list_version, put_rates
 from tests.usecases.banks import Bank
 from tests.usecases.erasure.test_erase import peopled
 
@@ -26,6 +27,7 @@ def bank(engine: Engine) -> Bank:
     made.pay(20, "bystander", transaction_id="pending-1", transaction_state="PENDING")
     made.pay(20, "bystander", transaction_id="pending-1", transaction_state="SUCCEEDED")
     put_list_version(Context(engine, made.actor).at(made.now), "watched", 0, ("IR",), "Whom we watch", "our own")
+    put_rates(Context(engine, made.actor).at(made.now), {"currency": "AED", "date": "2024-06-28", "rate": 0.25})
     made.override("bystander", 1)  # it was asked for and approved; that of peopled as well
     made.settle()
     bind_unnamed(engine)
@@ -97,6 +99,11 @@ FORGED = {
     "UPDATE list_versions SET source = 'a letter'": "list watched since 0 was changed since: words",
     "UPDATE list_versions SET since_us = 7": "no entry says that list watched since 7 was written",
     "DELETE FROM list_versions WHERE TRUE": "list watched since 0 is missing",
+    'UPDATE rate_tables SET content = \'[["AED","2024-06-28","0.00025"]]\'': "rate table 1 was changed since: content",
+    "UPDATE rate_tables SET source = 'a letter'": "rate table 1 was changed since: source",
+    "UPDATE rate_tables SET created_us = 7": "rate table 1 was changed since: created_us",
+    "UPDATE rate_tables SET number = 7": "no entry says that rate table 7 was written",
+    "DELETE FROM rate_tables WHERE TRUE": "rate table 1 is missing",
     "UPDATE overrides SET level = 2 WHERE id = 3": "override 3 was changed since: level",
     "UPDATE overrides SET until_us = 7, state = 'refused' WHERE id = 3": "changed since: state, until_us",
     "UPDATE overrides SET decided_by = 'member:9' WHERE id = 3": "override 3 was changed since: decided_by",
@@ -141,7 +148,24 @@ TABLES = (
     "decisions",
     "overrides",
     "list_versions",
+    "rate_tables",
 )
+
+
+def test_rates_of_an_older_program_are_compared_as_far_as_its_entries_say(bank: Bank) -> None:
+    """They had the number, the base currency and the digest of the rates."""
+    context, content = Context(bank.engine, bank.actor), '[["AED","2024-07-28","0.26"]]'
+    with context.writing() as session:
+        session.execute(
+            text("INSERT INTO rate_tables VALUES (:of, 2, 'EUR', 'theirs', :content, 7)"),
+            {"of": bank.of, "content": content},
+        )
+        details = {"number": 2, "base_currency": "EUR", "content": digest_of([content])}
+        context.record(session, "rates.added", ("organisation", bank.of), details=details)
+    assert findings(bank) == []
+    assert forge(bank, "UPDATE rate_tables SET source = 'other' WHERE number = 2") == []
+    (found,) = forge(bank, "UPDATE rate_tables SET content = '[]' WHERE number = 2")
+    assert "rate table 2 was changed since: content" in found
 
 
 def test_what_is_put_in_beside_the_program_is_found(bank: Bank) -> None:
@@ -176,6 +200,8 @@ REFUSED = [
     "DELETE FROM overrides",
     "UPDATE list_versions SET members = '[]'",
     "DELETE FROM list_versions",
+    "UPDATE rate_tables SET content = '[]'",
+    "DELETE FROM rate_tables",
     "UPDATE attributes SET content = '{}'",
     "DELETE FROM attributes",
     "UPDATE screenings SET found = NOT found",
