@@ -1,6 +1,6 @@
 """One proposed change: what it is, whom it reaches, how far its backtests are, and the second person's decision."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fivefold.console.accounts.settings import NUMBERS, SWITCHES
@@ -16,7 +16,12 @@ from fivefold.usecases.changes.backtest_subject import subject_of_backtest
 from fivefold.usecases.changes.backtests import report_of
 from fivefold.usecases.changes.contents import ListVersionsAdded, RulesetRolledBack, SettingsChanged
 from fivefold.usecases.changes.list_overview import ProposedVersion, count_versions, proposed_versions
-from fivefold.usecases.changes.proposals import ProposalLine, entity_of_proposal
+from fivefold.usecases.changes.proposals import (
+    ProposalBacktest,
+    ProposalLine,
+    entity_of_proposal,
+    finished_backtests,
+)
 from fivefold.usecases.rulesets.overview import read_ruleset
 
 MEMBERS_SHOWN = Part(200)
@@ -64,7 +69,8 @@ class ProposalPage:
         list_versions: of a list, with what each changes; empty for another change.
         versions_before: so many versions the list has now; 0 for another change.
         labels: of settings that are changed, by name; empty for another change.
-        backtests_done: the numbers of its newest backtests that are done, with spaces between; 0 for none.
+        backtests: of each type the newest, and the newest that is done.
+        backtests_done: the numbers of the latter, which count, with spaces between; 0 for none.
         entity: the type and the identifier of the one that it is about; None where it is about more than one.
         bar: the item of the queue that the person came for.
     """
@@ -80,12 +86,14 @@ class ProposalPage:
     list_versions: tuple[ProposedVersion, ...]
     versions_before: int
     labels: Mapping[str, str]
+    backtests: tuple[ProposalBacktest, ...]
     backtests_done: str
 
 
 def show_proposal(visit: Visit) -> Rendered:
     """Show a proposal to those who see its kind."""
     proposal = proposals.read_proposal(visit, _number(visit), visit.role)
+    done = finished_backtests(visit, proposal.id)
     page = ProposalPage(
         bar=queue_bar(visit),
         proposal=proposal,
@@ -93,40 +101,40 @@ def show_proposal(visit: Visit) -> Rendered:
         address=visit.path,
         is_own=proposal.proposed_by == visit.actor.name,
         waits=any(each.state in {"queued", "running"} for each in proposal.backtests),
-        roll_back=_roll_back(visit, proposal),
-        moves=_moves(visit, proposal),
+        roll_back=_roll_back(visit, proposal, done),
+        moves=_moves(visit, proposal, done),
         list_versions=_list_versions(visit, proposal),
         versions_before=count_versions(visit, proposal.content["name"]) if _is_of_list(proposal) else 0,
         labels={**NUMBERS, **SWITCHES} if proposal.kind == SettingsChanged.kind else {},
-        backtests_done=" ".join(str(each.id) for each in proposal.backtests if each.state == "done") or "0",
+        backtests=tuple(sorted({*proposal.backtests, *done}, key=lambda each: (each.entity_type, -each.id))),
+        backtests_done=" ".join(str(each.id) for each in done) or "0",
     )
     title = text("Change {number}", number=proposal.id)
     return Rendered(template="changes/proposal.html", title=title, page=page)
 
 
-def _roll_back(visit: Visit, proposal: ProposalLine) -> RollBack | None:
+def _roll_back(visit: Visit, proposal: ProposalLine, done: Sequence[ProposalBacktest]) -> RollBack | None:
     if proposal.kind != RulesetRolledBack.kind:
         return None
     content = proposal.content
     return RollBack(
         ruleset=content["family"],
-        before=_version_before(visit, proposal),
+        before=_version_before(visit, proposal, done),
         after=content["version"],
         releases=content["release"],
         per_second=content["per_second"],
     )
 
 
-def _version_before(visit: Visit, proposal: ProposalLine) -> int | None:
+def _version_before(visit: Visit, proposal: ProposalLine, done: Sequence[ProposalBacktest]) -> int | None:
     """Give the version that a roll-back withdraws: what decides now, or what its backtest was run against."""
     family = proposal.content["family"]
     if proposal.state == "proposed":
         active = read_ruleset(visit, family).active
         return None if active is None else active.number
-    for each in proposal.backtests:
-        if each.state == "done":
-            before = subject_of_backtest(visit, each.id).before
-            return next((ruleset.version for ruleset in before if ruleset.name == family), None)
+    for each in done:
+        before = subject_of_backtest(visit, each.id).before
+        return next((ruleset.version for ruleset in before if ruleset.name == family), None)
     return None
 
 
@@ -140,9 +148,8 @@ def _list_versions(visit: Visit, proposal: ProposalLine) -> tuple[ProposedVersio
     return proposed_versions(visit, proposal.content["list"], MEMBERS_SHOWN)
 
 
-def _moves(visit: Visit, proposal: ProposalLine) -> tuple[Moves, ...]:
+def _moves(visit: Visit, proposal: ProposalLine, done: Sequence[ProposalBacktest]) -> tuple[Moves, ...]:
     """Read the matrices of a roll-back's backtests, for those who may read these."""
-    done = [each for each in proposal.backtests if each.state == "done"]
     if proposal.kind != RulesetRolledBack.kind or not done or not visit.may("GET /v1/backtests/{backtest}"):
         return ()
     levels, moves = read_settings(visit).levels, []

@@ -1,5 +1,6 @@
 """Rulesets in the console: from a text with a mistake to a version that decides, and back."""
 
+import re
 from collections import Counter
 
 import pytest
@@ -7,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fivefold.console.rulesets.text import line_changes
-from fivefold.usecases.changes.backtests import run_next_backtest
+from fivefold.usecases.changes.backtests import cancel_backtest, run_next_backtest
 from fivefold.usecases.portfolio_files.bundled import bundled_text
 from fivefold.usecases.rulesets.text_forms import outline_of
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.jobs import Lease
 from tests.console.visitors import Visitor
 from tests.serving.v1.bank_rulesets import SECRETS, document
@@ -201,6 +203,11 @@ def test_a_roll_back_is_proposed_by_one_person_and_approved_by_another(place: Pl
     assert "Of 1 looked at, 0 would be elsewhere by the rules alone" in other.text
     assert "The cooldown goes on holding levels" in other.text
     assert "Ruleset.rollback" not in other.text
+    author.go(address).submit("/backtests")
+    (queued,) = re.findall(r"(\d+) customer queued", author.text)
+    cancel_backtest(Context(place.engine, place.actor("admin")), int(queued), "the first one says it")
+    assert "cancelled" in other.go(address).text
+    assert "Of 1 looked at, 0 would be elsewhere by the rules alone" in other.text, "the newest that is done counts"
     other.submit("/approve", reason="it is true")
     assert (other.page.status_code, "confirm that you looked at who moves" in other.text) == (422, True)
     other.go(address).submit("/approve", reason="it is true", confirmed="yes")

@@ -59,7 +59,7 @@ _UNDER_WAY = frozenset({"queued", "running"})
 
 @dataclass(frozen=True, kw_only=True)
 class ProposalBacktest:
-    """The newest backtest of a proposal on one type of entity."""
+    """A backtest of a proposal on one type of entity: the newest one, or the newest that is done."""
 
     id: int
     entity_type: str
@@ -243,7 +243,7 @@ def approve_proposal(
         reason: why.
         role: of who approves.
         champions: to promote a model.
-        expected_backtests: the numbers of the finished backtests that were looked at; None not to ask.
+        expected_backtests: the numbers of the backtests that were looked at, `finished_backtests`; None not to ask.
         expected_versions: so many versions had the list that it adds versions to; None not to ask, or of no list.
 
     Raises:
@@ -263,8 +263,10 @@ def approve_proposal(
         _refuse_role(row, role, _APPROVERS)
         content = read_content(row.kind, row.content)
         _refuse_other_versions(session, context, content, expected_versions)
-        tests = _tests(session, row, rehearse(session, context, content, row.reason, now, champions), now)
-        _refuse_other_backtests(number, expected_backtests, tests)
+        rehearsed = rehearse(session, context, content, row.reason, now, champions)
+        finished = _newest(session, row, finished=True)
+        tests = _tests(session, row, finished, rehearsed, now)
+        _refuse_other_backtests(number, expected_backtests, [each.id for each in finished.values()])
         result = apply_content(session, context, content, row.reason, now, champions=champions)
         release_count = activate_releases(session, tests)
         _decide(row, APPROVED, context, why, now)
@@ -281,9 +283,9 @@ def _refuse_other_versions(session: Session, context: Context, content: Content,
         refuse_unseen(f"the number of versions of the list {content.name}", expected, present)
 
 
-def _refuse_other_backtests(number: int, expected: Collection[int] | None, tests: Sequence[int]) -> None:
-    if expected is not None and {*expected} != {*tests}:
-        now, then = (", ".join(map(str, sorted(each))) or "none" for each in (tests, expected))
+def _refuse_other_backtests(number: int, expected: Collection[int] | None, finished: Collection[int]) -> None:
+    if expected is not None and {*expected} != {*finished}:
+        now, then = (", ".join(map(str, sorted(each))) or "none" for each in (finished, expected))
         raise ConflictError(f"the backtests of proposal {number} are {now} now; they were {then} when it was looked at")
 
 
@@ -333,22 +335,30 @@ def kinds_seen_by(role: Role) -> tuple[str, ...] | None:
     return _SEEN.get(role, ())
 
 
-def _tests(session: Session, row: Proposal, rehearsed: Mapping[int, DecidingChange], now_us: int) -> list[int]:
+def _tests(
+    session: Session,
+    row: Proposal,
+    finished: Mapping[int, Backtest],
+    rehearsed: Mapping[int, DecidingChange],
+    now_us: int,
+) -> list[int]:
     """Return the backtests that count; ConflictError if a type of the change has none."""
-    newest: dict[int, Backtest] = {}
-    for backtest in _done(session, row):  # the newest first
-        newest.setdefault(backtest.type_id, backtest)
     for type_id, pair in rehearsed.items():
-        if type_id in newest:
-            refuse_outdated(session, newest[type_id], pair, f"proposal {row.id}", now_us)
+        if type_id in finished:
+            refuse_outdated(session, finished[type_id], pair, f"proposal {row.id}", now_us)
         elif count_of_type(session, type_id):
             name = session.get_one(EntityType, type_id).name
             raise ConflictError(f"proposal {row.id} has no finished backtest on {name}; read one first")
-    return [newest[type_id].id for type_id in rehearsed if type_id in newest]
+    return [finished[type_id].id for type_id in rehearsed if type_id in finished]
 
 
-def _done(session: Session, row: Proposal) -> list[Backtest]:
-    return [backtest for backtest in backtests_of_proposal(session, row.id) if backtest.state == "done"]
+def _newest(session: Session, row: Proposal, *, finished: bool = False) -> dict[int, Backtest]:
+    """Find the newest backtest of each type, of all or of those that are done."""
+    newest: dict[int, Backtest] = {}
+    for backtest in backtests_of_proposal(session, row.id):  # the newest first
+        if backtest.state == "done" or not finished:
+            newest.setdefault(backtest.type_id, backtest)
+    return newest
 
 
 def _decide(row: Proposal, state: str, context: Context, why: str, now_us: int) -> None:
@@ -406,6 +416,16 @@ def read_proposal(context: Context, number: int, role: Role = Role.ADMIN) -> Pro
         return _line(session, row)
 
 
+def finished_backtests(context: Context, number: int) -> tuple[ProposalBacktest, ...]:
+    """List the newest backtest of a proposal on each type that is done, which `approve_proposal` looks at.
+
+    NotFoundError if no proposal has that number.
+    """
+    with context.reading() as session:
+        row = proposal_numbered(session, context.organisation_id, number)
+        return _backtest_lines(session, _newest(session, row, finished=True))
+
+
 def entity_of_proposal(context: Context, number: int) -> tuple[str, str] | None:
     """Name the type and the identifier of the entity whose fact or override would change; None if it is about more.
 
@@ -419,9 +439,6 @@ def entity_of_proposal(context: Context, number: int) -> tuple[str, str] | None:
 
 def _line(session: Session, row: Proposal) -> ProposalLine:
     """Describe a proposal with the newest backtest of each type."""
-    newest: dict[int, Backtest] = {}
-    for backtest in backtests_of_proposal(session, row.id):
-        newest.setdefault(backtest.type_id, backtest)
     return ProposalLine(
         id=row.id,
         kind=row.kind,
@@ -436,17 +453,21 @@ def _line(session: Session, row: Proposal) -> ProposalLine:
         decided_us=row.decided_us,
         decision_reason=row.decision_reason,
         result=row.result,
-        backtests=tuple(
-            ProposalBacktest(
-                id=backtest.id,
-                entity_type=session.get_one(EntityType, type_id).name,
-                state=backtest.state,
-                done=backtest.done,
-                total=backtest.total,
-                error=backtest.error,
-            )
-            for type_id, backtest in sorted(newest.items())
-        ),
+        backtests=_backtest_lines(session, _newest(session, row)),
+    )
+
+
+def _backtest_lines(session: Session, newest: Mapping[int, Backtest]) -> tuple[ProposalBacktest, ...]:
+    return tuple(
+        ProposalBacktest(
+            id=backtest.id,
+            entity_type=session.get_one(EntityType, type_id).name,
+            state=backtest.state,
+            done=backtest.done,
+            total=backtest.total,
+            error=backtest.error,
+        )
+        for type_id, backtest in sorted(newest.items())
     )
 
 

@@ -37,7 +37,8 @@ class WhyDecided(RequestModel):
 class ProposalApproved(WhyDecided):
     """Why, and what was looked at: without `expected_backtests` and `expected_versions` nobody asks.
 
-    They are the numbers of its finished backtests, and how many versions the list had that it adds one to.
+    They are the numbers of its newest backtest on each type that is done, and how many versions the list had that it
+    adds one to.
     """
 
     expected_backtests: Annotated[list[Seen], Field(max_length=MOST_BACKTESTS)] | None = None

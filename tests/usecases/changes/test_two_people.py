@@ -22,10 +22,11 @@ from fivefold.usecases.changes.asks import (
     roll_back,
     switch_family,
 )
-from fivefold.usecases.changes.backtests import report_of, request_backtest, run_next_backtest
+from fivefold.usecases.changes.backtests import cancel_backtest, report_of, request_backtest, run_next_backtest
 from fivefold.usecases.changes.proposals import (
     ChangeOutcome,
     approve_proposal,
+    finished_backtests,
     list_proposals,
     read_proposal,
     refuse_proposal,
@@ -227,6 +228,31 @@ def test_a_backtest_of_what_decided_before_does_not_count(engine: Engine, three:
         approve_proposal(Context(engine, three[1]), first.proposal.id, "seen")
     request_proposal_backtests(Context(engine, three[2]).at(LATER), first.proposal.id)
     agreed(engine, three[1], first, LATER)
+
+
+@pytest.mark.parametrize("off", [(), ("retail", "lenient")])
+def test_what_a_page_shows_as_done_is_what_its_form_is_compared_with(
+    engine: Engine, three: People, off: tuple[str, ...]
+) -> None:
+    """A later backtest that was cancelled hid the one that counts; with the rulesets off none was expected."""
+    number, other = proposed(CHANGES["list"](engine, three[0])), Context(engine, three[2]).at(LATER)
+    while run_next_backtest(engine, LATER):
+        pass
+    (done,) = finished_backtests(other, number)
+    (later,) = request_proposal_backtests(Context(engine, three[0]).at(LATER), number).backtests
+    cancel_backtest(Context(engine, three[0]).at(LATER), later.id, "not needed")
+    for family in off:
+        agreed(engine, three[2], switch_family(Context(engine, three[0]).at(LATER), family, False, "why"), LATER)
+    assert [(each.id, each.state) for each in read_proposal(other, number).backtests] == [(later.id, "cancelled")]
+    assert finished_backtests(other, number) == (done,)
+    with pytest.raises(ConflictError, match=f"are {done.id} now; they were none when it was looked at"):
+        approve_proposal(other, number, "seen", expected_backtests=())
+    assert approve_proposal(other, number, "seen", expected_backtests=[done.id]).state == "approved"
+
+
+def proposed(outcome: ChangeOutcome) -> int:
+    assert outcome.proposal is not None
+    return outcome.proposal.id
 
 
 def test_a_list_that_no_ruleset_reads_needs_two_people_and_no_backtest(engine: Engine, three: People) -> None:
