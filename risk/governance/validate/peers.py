@@ -110,7 +110,7 @@ def read_peer(data: Any, source: str, *, lenient: bool = False) -> PeerFigures:
     Args:
         data: as JSON gives it.
         source: the file's name, for errors.
-        lenient: pass over what has another name, as in a file that was kept when that was not refused.
+        lenient: leave out what has another name or cannot be read, as in a file that was kept when it was not refused.
 
     Raises:
         ConfigError: it is neither, or has anything of another name; or a figure is not a number, out of range or
@@ -123,10 +123,16 @@ def read_peer(data: Any, source: str, *, lenient: bool = False) -> PeerFigures:
     else:
         if not lenient:
             _refuse_unknown(data, source)
-        values = _written(data, source)
+        values = _written(data, source, lenient=lenient)
     name = data.get("name") or data.get("ruleset") or source
-    figures = {figure: _interval(value, f"{source}: {figure}", figure) for figure, value in values.items()}
-    if not figures:
+    figures = dict[str, ConfidenceInterval]()
+    for figure, value in values.items():
+        try:
+            figures[figure] = _interval(value, f"{source}: {figure}", figure)
+        except ConfigError:
+            if not lenient:
+                raise
+    if not figures and not lenient:
         raise ConfigError(f"{source} has no figure to compare with; it must have any of {_ALL}")
     return PeerFigures(str(name), figures)
 
@@ -143,15 +149,16 @@ def _refuse_unknown(data: Mapping[str, Any], source: str) -> None:
         raise ConfigError(f"{source} has {names}; beside name it may have {_ALL}")
 
 
-def _written(data: Mapping[str, Any], source: str) -> dict[str, Any]:
+def _written(data: Mapping[str, Any], source: str, *, lenient: bool) -> dict[str, Any]:
     values = {name: data[name] for name in FIGURES if data.get(name) is not None}
     for figure in BY_LEVEL:
-        by_level = data.get(figure, {})
-        if not isinstance(by_level, dict):
+        by_level = data.get(figure)
+        if isinstance(by_level, dict):
+            values |= {name_at(figure, level): value for level, value in by_level.items() if value is not None}
+        elif by_level is not None and not lenient:
             raise ConfigError(
                 f'{source}: {figure} must be a mapping of levels, such as {{"high": {{"hits": 9, "of": 90}}}}'
             )
-        values |= {name_at(figure, level): value for level, value in by_level.items() if value is not None}
     return values
 
 

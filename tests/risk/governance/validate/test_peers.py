@@ -86,6 +86,25 @@ def test_what_has_another_name_is_named_with_the_nearest_unless_it_was_kept_befo
     assert set(read_peer(written, "f", lenient=True).figures) == {"gini"}
 
 
+@pytest.mark.parametrize(
+    "kept",
+    [
+        {"gini": 0.5, "conversion": 0.12},
+        {"gini": 0.5, "conversion": "12 %", "shares": [0.2, 0.8]},
+        {"gini": 0.5, "shares": {"high": "3 %", "low": {"hits": 3, "of": 2}}},
+        {"kind": "validation", "ranking": {"gini": 0.5}, "levels": [{"level": "low", "entities": -1}, {"entities": 3}]},
+    ],
+)
+def test_what_was_passed_over_when_a_file_was_kept_is_no_fault_of_it_later(kept: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        read_peer(kept, "f")
+    assert "gini" in read_peer(kept, "f", lenient=True).figures
+
+
+def test_a_figure_that_is_null_is_not_given() -> None:
+    assert set(read_peer({"gini": 0.5, "missed": None, "conversion": None, "shares": None}, "f").figures) == {"gini"}
+
+
 def test_shares_by_level_are_compared_and_what_has_nothing_beside_it_says_why() -> None:
     peer = read_peer({"shares": {"low": 0.7, "severe": 0.1}, "conversion": {"low": 0.2}, "captured": 0.5}, "f")
     levels = level_rows(np.array([1, 1, 2, 1]), np.array([False, False, True, False]), ["low", "high"])
