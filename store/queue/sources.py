@@ -288,7 +288,11 @@ def _rise_source() -> ItemSource:
     same = and_(Assessment.entity_id == Transition.entity_id, Assessment.number == Transition.number)
     now = aliased(Standing)
     level = select(now.level).where(now.entity_id == Transition.entity_id).correlate_except(now).scalar_subquery()
-    is_open = (Transition.source != "override", level >= Transition.to_level)
+    later = aliased(Transition)
+    lowest = select(func.min(func.coalesce(later.to_level, 0))).correlate_except(later)
+    since_then = lowest.where(later.entity_id == Transition.entity_id, later.number > Transition.number)
+    held = func.coalesce(since_then.scalar_subquery(), Transition.to_level) >= Transition.to_level
+    is_open = (Transition.source != "override", level >= Transition.to_level, held)
     since = Transition.at_us > number_parameter("rises_us")
     return ItemSource(Kind.RISE, columns, (IS_RISE, since, *is_open), (Assessment, same))
 

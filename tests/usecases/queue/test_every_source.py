@@ -99,8 +99,8 @@ def fill(session: Session, random: Random, of: int, members: list[int]) -> None:
         if random.random() < 0.8:
             session.add(Standing(**both, **rest, **state, assessed_us=ago(), score=1.0, level_since_us=0))
             work["failure", entity.id, 1] = entity.id
-        for number in range(2, random.randint(2, 4)):
-            levels = {"from_level": random.choice([None, 1, 2]), "to_level": random.choice([None, 1, 2, 3])}
+        for number, (before, after) in enumerate(moves(random), 2):
+            levels = {"from_level": before, "to_level": after}
             source = random.choice(["rules", "expiry", "override"])
             session.add(Transition(**both, **levels, number=number, at_us=ago(), source=source))
             work["rise", entity.id, number] = entity.id
@@ -133,6 +133,12 @@ def fill(session: Session, random: Random, of: int, members: list[int]) -> None:
             people = {"member_id": random.choice([None, *members]), "done_us": random.choice([None, None, NOW])}
             named = {"organisation_id": of, "kind": kind, "number": number, "step": step, "entity_id": entity_id}
             session.add(QueueWork(**named, **people, revision=1, changed_us=NOW, changed_by="x"))
+
+
+def moves(random: Random) -> list[tuple[int | None, int | None]]:
+    """From which level to which an entity moved: up, down and up again, or anyhow."""
+    anyhow = [(random.choice([None, 1, 2]), random.choice([None, 1, 2, 3])) for _ in range(random.randint(0, 2))]
+    return random.choice([[(1, 2), (2, 1), (1, 2)], [(1, 2), (2, None), (None, 1)], anyhow, anyhow])
 
 
 def step_of(kind: str, row: Any) -> int:
@@ -252,10 +258,13 @@ def of_assessments(session: Session, of: int) -> Iterator[Item]:
             yield Kind.QUARANTINE, mark.entity_id, mark.revision, mark.due_us or 0, mark.entity_id, None
         elif mark.due_us is not None and mark.due_us <= NOW - DAY_US:
             yield Kind.REVIEW, mark.entity_id, mark.due_us, mark.due_us, mark.entity_id, None
-    for move in session.scalars(select(Transition).filter_by(organisation_id=of)):
+    transitions = session.scalars(select(Transition).filter_by(organisation_id=of)).all()
+    for move in transitions:
         rises = move.from_level is not None and (move.to_level or 0) > move.from_level and move.source != "override"
         stands = session.get(Standing, move.entity_id)
-        holds = stands is not None and (stands.level or 0) >= (move.to_level or 0)
+        since = [each for each in transitions if each.entity_id == move.entity_id and each.number > move.number]
+        levels = [0 if stands is None else stands.level or 0, *(each.to_level or 0 for each in since)]
+        holds = stands is not None and min(levels) >= (move.to_level or 0)
         if rises and holds and move.at_us > NOW - 30 * DAY_US:
             yield Kind.RISE, move.entity_id, move.number, move.at_us, move.entity_id, None
 

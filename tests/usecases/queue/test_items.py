@@ -171,12 +171,28 @@ def test_what_cannot_be_done_with_an_item_is_refused(ours: Context) -> None:
 
 
 @pytest.mark.postgresql
+def test_a_rise_that_was_over_does_not_wait_again_with_the_next_one(ours: Context) -> None:
+    first, other = (item.item for item in list_items(ours, Role.ADMIN, QueueFilters(kinds=("rise",))))
+    entity = other.split("-")[1]
+    columns = "entity_id, number, organisation_id, at_us, from_level, to_level, source"
+    for number, before, after, waiting in ((3, 2, 1, []), (4, 1, 2, [f"rise-{entity}-4"])):
+        place = f"{entity}, {number}, {ours.organisation_id}, {NOW - DAY_US + number}, {before}, {after}, 'rules'"
+        with ours.engine.begin() as connection:
+            connection.execute(text(f"INSERT INTO transitions ({columns}) VALUES ({place})"))
+            connection.execute(text(f"UPDATE standings SET level = {after} WHERE entity_id = {entity}"))
+        waits = [item.item for item in list_items(ours, Role.ADMIN, QueueFilters(kinds=("rise",)))]
+        assert waits == [first, *waiting]
+
+
+@pytest.mark.postgresql
 def test_rises_are_read_by_their_index(ours: Context) -> None:
     with statements(ours.engine) as asked:
         list_items(ours, Role.ADMIN, QueueFilters(kinds=("rise",)), Part(10))
     (rises,) = [each for each in asked if "to_level > from_level" in str(each)]
     plan = plan_of(ours.engine, rises)
     assert "ix_transitions_" in plan, plan
+    later = "number>?" if ours.engine.dialect.name == "sqlite" else "number > "
+    assert later in plan, f"what came after a rise is looked for by its key: {plan}"
 
 
 @pytest.mark.postgresql
