@@ -19,6 +19,7 @@ from fivefold.usecases.decisions.policies import PolicyLine, PolicyView, approve
 POLICIES: Final = "/console/policies"
 POLICY: Final = TextKind(
     versions=policies.policies_of,
+    active=policies.active_number,
     show=show_policy,
     check=policies.check_policy,
     name_of=policies.name_of_policy,

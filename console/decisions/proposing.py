@@ -16,20 +16,24 @@ from fivefold.console.texts import text
 from fivefold.console.visit import Visit, existing_number, plain_lines, whole_number
 from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError, NotFoundError
 from fivefold.domain.paging import Page, Part
-from fivefold.store.decisions.decisions import ACTIVE
 from fivefold.usecases.decisions.policies import PolicyLine, PolicyView
 from fivefold.usecases.groups.versions import GroupLine, GroupView
 
 Line = PolicyLine | GroupLine
-NEWEST: Final = Part(50)
-"""Versions among which those are that a text is compared with."""
+NEWEST: Final = Part(1)
+"""The newest version alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextKind:
-    """What texts of a kind are read and proposed by: use cases."""
+    """What texts of a kind are read and proposed by: use cases.
+
+    Attributes:
+        active: gives the number of the version that decides; None where none does.
+    """
 
     versions: Callable[[Visit, str, Part], Page[Any]]
+    active: Callable[[Visit, str], int | None]
     show: Callable[[Visit, str, int], PolicyView | GroupView]
     check: Callable[[Visit, str], tuple[Finding, ...]]
     name_of: Callable[[str], str]
@@ -88,7 +92,7 @@ class TextEditorPage:
 
 def comparison(visit: Visit, kind: TextKind, shown: PolicyView | GroupView) -> BesideVersion:
     """Compare a version with the one that decides, or with the one before where it decides itself."""
-    active = _active(kind.versions(visit, shown.name, NEWEST))
+    active = kind.active(visit, shown.name)
     others = tuple(dict.fromkeys(each for each in (active, shown.number - 1) if each and each != shown.number))
     typed = visit.query.get("against", "")
     against = existing_number(typed, text("version")) if typed else next(iter(others), None)
@@ -98,10 +102,6 @@ def comparison(visit: Visit, kind: TextKind, shown: PolicyView | GroupView) -> B
         others=others,
         changes=() if against is None else line_changes(kind.show(visit, shown.name, against).document, shown.document),
     )
-
-
-def _active(versions: Page[Line]) -> int | None:
-    return next((line.number for line in versions if line.state == ACTIVE), None)
 
 
 def editor_page(visit: Visit, kind: TextKind, name: str, number: int | None = None) -> TextEditorPage:
@@ -115,7 +115,7 @@ def editor_page(visit: Visit, kind: TextKind, name: str, number: int | None = No
     written = _written_name(kind, document, name) if typed else name
     versions: Page[Line] = kind.versions(visit, written, NEWEST) if written else Page()
     newest = versions[0] if versions else None
-    compared = None if newest is None else kind.show(visit, written, _active(versions) or newest.number)
+    compared = None if newest is None else kind.show(visit, written, kind.active(visit, written) or newest.number)
     began = compared if number is None else kind.show(visit, name, number)
     if not typed and began is not None:
         document, number = began.document, began.number

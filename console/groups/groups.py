@@ -33,6 +33,7 @@ READS_LEVELS: Final = "GET /v1/entities/{type}/{external_id}/risk"
 READS_VERSIONS: Final = "GET /v1/groups/{group}/versions"
 GROUP: Final = TextKind(
     versions=partial(versions.groups_of_organisation, with_aml=True),
+    active=versions.active_number,
     show=versions.show_group,
     check=versions.check_group,
     name_of=versions.name_of_group,

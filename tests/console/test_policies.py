@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from sqlalchemy import text
 
 from tests.console.test_queries import count
 from tests.console.visitors import Visitor
@@ -119,6 +120,20 @@ def test_a_page_that_is_too_old_approves_nothing(place: Place, publisher: Visito
     assert "What changes from version 2" in other.text, "the page shows what holds now"
     other.submit("/approve", reason="it is so", confirmed="yes")
     assert "The version decides from now on." in other.text
+
+
+def test_the_version_that_decides_is_found_among_any_number_of_later_ones(place: Place, publisher: Visitor) -> None:
+    """The form said that none decided once fifty were proposed, and was refused each time."""
+    columns = "organisation_id, name, document, canonical, content_hash, state, written_by, written_us, salt"
+    later = f"INSERT INTO policies ({columns}, number) SELECT {columns}, number + :more FROM policies WHERE number = 2"
+    with place.engine.begin() as connection:
+        connection.execute(text(later), [{"more": more} for more in range(1, 60)])
+    publisher.go(SECOND)
+    (form,) = (form for form in publisher.forms() if form.action.endswith("/approve"))
+    assert form.fields["seen_active"] == "1"
+    assert "What changes from version 1" in publisher.text
+    publisher.submit("/approve", reason="it is so", confirmed="yes")
+    assert "The version decides from now on." in publisher.text
 
 
 def test_two_who_write_a_version_at_once_see_each_other(place: Place, publisher: Visitor) -> None:

@@ -243,6 +243,13 @@ def policies_of(context: Context, name: str | None = None, part: Part = WHOLE) -
         return policy_versions(session, context.organisation_id, name, part).map(policy_line)
 
 
+def active_number(context: Context, name: str) -> int | None:
+    """Return the number of the version of a policy that decides; None where none does."""
+    with context.reading() as session:
+        row = active_policy(session, context.organisation_id, name)
+        return None if row is None else row.number
+
+
 def show_policy(context: Context, name: str, number: int) -> PolicyView:
     """Show a version as it was written, with what lint doubts in it today; NotFoundError where there is none."""
     with context.reading() as session:

@@ -283,6 +283,14 @@ def groups_of_organisation(
         return stored.versions_of(session, context.organisation_id, name, part, with_aml=with_aml).map(group_line)
 
 
+def active_number(context: Context, name: str) -> int | None:
+    """Return the number of the active version of a group; None where none is."""
+    with context.reading() as session:
+        group = stored.find_group(session, context.organisation_id, name)
+        row = None if group is None else stored.active_version(session, group.id)
+        return None if row is None else row.number
+
+
 def show_group(context: Context, name: str, number: int) -> GroupView:
     """Show a version as it was written, with what lint doubts in it today; NotFoundError where there is none."""
     with context.reading() as session:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
-from importlib.resources import files as package_files
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -173,7 +172,7 @@ def bundled_groups() -> tuple[str, ...]:
     >>> bundled_groups()
     ('valuable-and-quiet', 'watched-closely')
     """
-    folder = package_files("fivefold.flows.groups") / "shipped"
+    folder = files("fivefold.flows.groups") / "shipped"
     return tuple(sorted(Path(file.name).stem for file in folder.iterdir() if file.name.endswith(".yaml")))
 
 
@@ -181,7 +180,7 @@ def group_text(source: str) -> str:
     """Read the text of a group's file, or of one that ships; ConfigError where *source* is neither."""
     path = Path(source)
     if source in bundled_groups() and not path.exists():
-        return (package_files("fivefold.flows.groups") / "shipped" / f"{source}.yaml").read_text("utf-8")
+        return (files("fivefold.flows.groups") / "shipped" / f"{source}.yaml").read_text("utf-8")
     if not path.is_file():
         names = bundled_groups()
         near = perhaps(source, names)
