@@ -291,8 +291,8 @@ def _rise_source() -> ItemSource:
     later = aliased(Transition)
     lowest = select(func.min(func.coalesce(later.to_level, 0))).correlate_except(later)
     since_then = lowest.where(later.entity_id == Transition.entity_id, later.number > Transition.number)
-    held = func.coalesce(since_then.scalar_subquery(), Transition.to_level) >= Transition.to_level
-    is_open = (Transition.source != "override", level >= Transition.to_level, held)
+    still_holds = func.coalesce(since_then.scalar_subquery(), Transition.to_level) >= Transition.to_level
+    is_open = (Transition.source != "override", level >= Transition.to_level, still_holds)
     since = Transition.at_us > number_parameter("rises_us")
     return ItemSource(Kind.RISE, columns, (IS_RISE, since, *is_open), (Assessment, same))
 
