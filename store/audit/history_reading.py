@@ -6,7 +6,7 @@ from operator import itemgetter
 from typing import Any, cast
 
 import polars as pl
-from sqlalchemy import Connection, TextClause, text
+from sqlalchemy import Connection, TextClause, select, text
 from sqlalchemy.orm import Session
 
 from fivefold.store.audit.history import (
@@ -232,3 +232,25 @@ def sealing_entries(session: Session, organisation_id: int) -> Iterator[tuple[in
     of_actions = query.where(columns.organisation_id == organisation_id, columns.action.in_((ADDED, CORRECTED, SEALED)))
     for row in session.execute(of_actions.execution_options(yield_per=ROWS_AT_A_TIME)):
         yield row.number, row.details
+
+
+def senders(session: Session, organisation_id: int, batches: Mapping[int, int]) -> dict[int, str]:
+    """Find who added transactions, as their entries name them, by batch; one that no entry names is left out.
+
+    The search begins where an entry is near: *batches* gives when the rows of each were recorded. The entry was written
+    just after; a clock that was repaired since moved that moment back.
+    """
+    names: dict[int, str] = {}
+    for batch, recorded_us in batches.items():
+        of_batch = select(AuditEntry.actor).where(
+            AuditEntry.organisation_id == organisation_id,
+            AuditEntry.action == ADDED,
+            AuditEntry.details.contains(f'"batch":{batch},'),
+        )
+        after = of_batch.where(AuditEntry.at_us >= recorded_us).order_by(AuditEntry.at_us, AuditEntry.number)
+        before = of_batch.where(AuditEntry.at_us < recorded_us)
+        before = before.order_by(AuditEntry.at_us.desc(), AuditEntry.number.desc())
+        sender = session.scalar(after.limit(1)) or session.scalar(before.limit(1))
+        if sender is not None:
+            names[batch] = sender
+    return names

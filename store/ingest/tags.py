@@ -60,6 +60,7 @@ class EndedTag(NamedTuple):
 
     Attributes:
         until_us: the end.
+        set_by: who gave the tag with that end, as the audit log names them.
         is_last: no other row of the same tag lasts on: the entity does not have it any more.
     """
 
@@ -69,6 +70,7 @@ class EndedTag(NamedTuple):
     type_id: int
     tag: str
     until_us: int
+    set_by: str
     is_last: bool
 
 
@@ -101,14 +103,23 @@ def _take(session: Session, those: ColumnElement[bool], now_us: int) -> list[End
     if not planned:
         return []
     rows: Sequence[Any] = session.execute(
-        select(Tag.id, Tag.entity_id, Tag.organisation_id, Entity.type_id, Tag.tag, Tag.until_us, ~lasts_on())
+        select(
+            Tag.id,
+            Tag.entity_id,
+            Tag.organisation_id,
+            Entity.type_id,
+            Tag.tag,
+            Tag.until_us,
+            Tag.set_by,
+            ~lasts_on(),
+        )
         .join(Entity, Entity.id == Tag.entity_id)
         .where(among(session, Tag.id, sorted(planned)), Tag.until_us.is_not(None))
         .order_by(Tag.until_us, Tag.id)
     ).all()
     plan_ends(session, [(row.id, row.entity_id, row.until_us) for row in rows], now_us)
     ended_rows = [row for row in rows if planned[row.id] <= row.until_us <= now_us]
-    return [EndedTag._make((*row[:6], bool(row[6]))) for row in ended_rows]
+    return [EndedTag._make((*row[:7], bool(row[7]))) for row in ended_rows]
 
 
 def active_definitions(session: Session, organisation_id: int) -> Sequence[str]:

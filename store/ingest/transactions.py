@@ -72,7 +72,8 @@ def _statements(differs: str) -> tuple[TextClause, TextClause]:
     change = (
         "UPDATE transactions SET state = staged.state, settled_batch = :batch FROM staged"  # noqa: S608 (as above)
         f" WHERE {_JOINED} AND transactions.state = 'PENDING' AND {state}"
-        " RETURNING transactions.entity_id, transactions.transaction_id, transactions.state"
+        " RETURNING transactions.entity_id, transactions.transaction_id, transactions.state, transactions.batch,"
+        " transactions.recorded_us"
     )
     return text(contradicts), text(change)
 
@@ -92,7 +93,8 @@ class AddedTransactions:
         batch: the number that identifies the added and changed rows.
         lines: the added and changed rows, as `store.audit.history` seals them.
         added: the new rows.
-        settled: `entity_id` and `transaction_id` of those that changed their state.
+        settled: `entity_id` and `transaction_id` of those that changed their state, and `batch` and `recorded_us` of
+            the call that added each.
     """
 
     new: int
@@ -163,7 +165,7 @@ def add_transactions(session: Session, organisation_id: int, staged: pl.DataFram
     settled_rows = session.execute(change, {**of, "batch": batch}).all()
     conflicts = session.scalars(contradicts, of).all()
     new_rows = staged.filter(staged["transaction_id"].is_in([row.transaction_id for row in new]))
-    changed_rows = staged.filter(staged["transaction_id"].is_in([row.transaction_id for row in settled_rows]))
+    settled_columns = ("entity_id", "transaction_id", "batch", "recorded_us")
     lines = transaction_lines(new_rows) + settled_lines((row.transaction_id, row.state) for row in settled_rows)
     touched_ids = {row.entity_id for row in (*new, *settled_rows)}
     return AddedTransactions(
@@ -174,7 +176,7 @@ def add_transactions(session: Session, organisation_id: int, staged: pl.DataFram
         batch=batch,
         lines=lines,
         added=new_rows,
-        settled=changed_rows,
+        settled=pl.DataFrame({name: [getattr(row, name) for row in settled_rows] for name in settled_columns}),
     )
 
 

@@ -163,7 +163,7 @@ def _records(kind: Literal["case", "alert"], source: _Source) -> Take:
 def _links(source: _Source) -> Take:
     def take(part: pl.DataFrame) -> RowCounts:
         rows = import_rows.read_link_rows(part, str(source.path))
-        return put_links(source.context, source.type_name, rows)
+        return put_links(source.context, source.type_name, rows, from_file=True)
 
     return take
 

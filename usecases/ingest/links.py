@@ -25,6 +25,7 @@ from fivefold.usecases.levels.groups.reach import mark_linked, reached_by
 from fivefold.usecases.levels.lowering import HOW, Concern, LoweringGuard
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import MOST_CHARACTERS, storable
+from fivefold.usecases.shared.flow_triggers import behind
 from fivefold.usecases.shared.inputs import LATEST_US
 
 NAME = f"text of 1 to {MOST_CHARACTERS} characters, without control characters"
@@ -46,8 +47,10 @@ class LinkRow:
     until_us: int | None = None
 
 
-def put_links(context: Context, type_name: str, rows: Sequence[LinkRow]) -> RowCounts:
+def put_links(context: Context, type_name: str, rows: Sequence[LinkRow], *, from_file: bool = False) -> RowCounts:
     """Link entities of a type, or set when links begin or end. The times of the same link do not overlap.
+
+    With *from_file* they are history, and nobody is behind what changes by them.
 
     Raises:
         NotFoundError: there is no such type.
@@ -69,7 +72,8 @@ def put_links(context: Context, type_name: str, rows: Sequence[LinkRow]) -> RowC
         if problems:
             raise InvalidDataError(problems)
         if changes.concerned:
-            _store(session, context, rows, changes, counts)
+            with behind(session, kind.organisation_id, [] if from_file else [context.actor.name]):
+                _store(session, context, rows, changes, counts)
         return counts
 
 

@@ -36,7 +36,7 @@ def announce_ended_tags(engine: Engine, now_us: int | None = None, most: int = P
 def announce_ended_before(session: Session, entity_ids: Collection[int], now_us: int) -> None:
     """Begin the same runs for entities whose tags are about to change: tags that ended before the change come first.
 
-    The caller has locked them, and ends the transaction. An expiry has no author, even if a flow acts in the session.
+    The caller has locked them, and ends the transaction. An expiry is by who set the end, also if a flow acts now.
     """
     with caused_by(session, NO_FLOW):
         _announce(session, take_ended_of(session, entity_ids, now_us), now_us)
@@ -45,7 +45,11 @@ def announce_ended_before(session: Session, entity_ids: Collection[int], now_us:
 def _announce(session: Session, ended_tags: Sequence[EndedTag], now_us: int) -> None:
     for (organisation_id, type_id), those in groupby(sorted(ended_tags, key=_owner), _owner):
         events = [
-            TriggerEvent(each.entity_id, tag_end_cause(each.tag_id, each.until_us), {"tag": each.tag, "change": ENDED})
+            TriggerEvent(
+                each.entity_id,
+                tag_end_cause(each.tag_id, each.until_us),
+                {"tag": each.tag, "change": ENDED, "by": each.set_by},
+            )
             for each in those
             if each.is_last
         ]

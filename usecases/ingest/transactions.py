@@ -13,11 +13,11 @@ from fivefold.domain.errors import PROBLEMS_LISTED, InvalidDataError, Problem
 from fivefold.domain.money import RateTable
 from fivefold.risk.language.fields import FieldType
 from fivefold.store.accounts.organisation import base_currency_of
-from fivefold.store.audit.history_reading import ADDED, CORRECTED
+from fivefold.store.audit.history_reading import ADDED, CORRECTED, senders
 from fivefold.store.ingest import transactions
 from fivefold.store.ingest.blocks import forget_blocks
 from fivefold.store.ingest.entities import entity_numbers, type_named
-from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
+from fivefold.store.levels.assessment_queue import BULK, EVENT, Origin, Reason, Subject
 from fivefold.store.levels.summaries import forget_summaries
 from fivefold.store.tables.entities import EntityType
 from fivefold.usecases.audit import record as audit
@@ -153,7 +153,16 @@ def _note(call: _Call, result: transactions.AddedTransactions) -> None:
     if result.new:
         note(*of, "transaction", transaction_events(result.added, repeat(call.actor.name)), call.now)
     if result.changed:
-        note(*of, "transaction", transaction_events(result.settled, repeat(call.actor.name), SETTLED), call.now)
+        note(*of, "transaction", _settlements(call, result.settled), call.now)
+
+
+def _settlements(call: _Call, settled: pl.DataFrame) -> Iterator[TriggerEvent]:
+    """Yield the events of pending transactions that settled: who added one is behind it too, beside who settled it."""
+    recorded = dict(settled.select("batch", "recorded_us").drop_nulls().unique().iter_rows())
+    names = senders(call.session, call.kind.organisation_id, recorded)
+    events = transaction_events(settled, repeat(call.actor.name), SETTLED)
+    for event, batch in zip(events, settled["batch"], strict=True):
+        yield event._replace(origin=Origin(people=(names[batch],))) if batch in names else event
 
 
 def _take_corrections(call: _Call, rows: Rows, rates: RateTable, before: TransactionCounts) -> TransactionCounts:

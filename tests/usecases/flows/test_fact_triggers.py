@@ -1,12 +1,13 @@
 """Flows that listen to alerts, screenings and fields, and what a replay finds of all of these again."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import pytest
 from sqlalchemy import Engine, text
 
-from fivefold.domain.clock import DAY_US
+from fivefold.domain.clock import DAY_US, utc_text
 from fivefold.domain.errors import ConflictError
 from fivefold.usecases.flows.replays.jobs import ReplayAsked
 from fivefold.usecases.flows.runs.answering import answer_run
@@ -153,6 +154,29 @@ def test_a_payment_that_settles_asks_a_person_once_though_it_is_sent_twice(engin
     bank.add_flow(SUMS.replace("Sums", "Sums again"), acting=False)
     found = report(made(bank, "sums", ReplayAsked(from_us=begun - 90 * DAY_US, until_us=bank.now, alone=True)))
     assert (found["causes"], found["not_replayed"]) == ([["transaction", 2]], ["settled transaction"])
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("days", [0, 3650], ids=["now", "a clock that is ahead of the log"])
+def test_who_sent_a_pending_payment_has_no_say_once_another_one_settles_it(engine: Engine, days: int) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(SUMS)
+    bank.now += days * DAY_US
+    for name, state in (("member:2", "PENDING"), ("token:9", "COMPLETED")):
+        sent = replace(bank.context, actor=actor(bank.of, name))
+        date = utc_text(bank.now)
+        rows = [
+            transaction(number, "a", transaction_amount=2500, transaction_state=state, transaction_date=date)
+            for number in (1, 2)
+        ]
+        add_transactions(sent, rows[:1])
+        add_transactions(sent, rows)
+    bank.work()
+    settled = [run for run in bank.runs() if run.about.get("change")]
+    assert [(run.about["by"], run.about["people"]) for run in settled] == [("token:9", ["member:2"])] * 2
+    for run in settled:
+        with pytest.raises(ConflictError, match="member:2 called or caused"):
+            answer_run(replace(bank.context, actor=actor(bank.of, "member:2")), Role.INVESTIGATOR, run.id, "right", "I")
 
 
 def test_one_that_listens_to_settling_alone_hears_one_that_failed_and_none_of_a_file(

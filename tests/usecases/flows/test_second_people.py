@@ -9,11 +9,14 @@ from sqlalchemy import Engine, text
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError
 from fivefold.store.sql.database import writing
+from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.flows.runs.answering import answer_run
 from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.flows.runs.reading import view_run
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.ingest.facts import set_tag
+from fivefold.usecases.ingest.links import LinkRow, put_links
+from fivefold.usecases.ingest.tags import announce_ended_tags
 from fivefold.usecases.levels.overrides import approve_override, request_override
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.entity_checks import EntityRow
@@ -22,6 +25,7 @@ from tests.usecases.flows.flowing import FlowBank
 from tests.usecases.flows.test_calls import WHY, person
 from tests.usecases.flows.test_chains import RISES, WATCH, settle
 from tests.usecases.grouped import Circle
+from tests.usecases.levels import linking
 
 
 def asking(name: str, triggers: list[dict[str, Any]], tag: str) -> str:
@@ -160,6 +164,39 @@ def test_who_raised_the_level_by_themselves_does_not_answer_what_follows(bank: F
         refused(bank, run.id, name, "called or caused")
     assert answer_run(person(bank, "member:3"), Role.INVESTIGATOR, run.id, "no", WHY).at == "nothing"
     assert bank.count("flow_marks") == 0, "she was assessed"
+
+
+@pytest.mark.parametrize("from_file", [False, True])
+def test_who_put_a_link_does_not_answer_what_follows_unless_it_was_a_file(engine: Engine, *, from_file: bool) -> None:
+    bank = FlowBank(engine, "")
+    define_type(bank.context, "customer", {}, links={name: kind["kind"] for name, kind in linking.LINKS.items()})
+    for name in ("ada", "bob"):
+        bank.put(name)
+    bank.activate(linking.document(fraud=linking.FRAUD))
+    settle(bank)
+    set_tag(bank.context, "customer", "bob", "fraud")
+    put_links(bank.context, "customer", [LinkRow("bob", "household", "H")])
+    settle(bank)
+    bank.add_flow(asking("second", RISES, "seen"))
+    put_links(person(bank), "customer", [LinkRow("ada", "household", "H")], from_file=from_file)
+    settle(bank)
+    (run,) = bank.runs()
+    assert run.about.get("people") == (None if from_file else ["member:2"])
+    if not from_file:
+        refused(bank, run.id, "member:2", "called or caused")
+
+
+def test_who_gave_a_tag_with_an_end_does_not_answer_what_begins_by_its_end(bank: FlowBank) -> None:
+    bank.add_flow(asking("ended", [{"on": "tag", "tag": "complaint", "change": "ended"}], "seen"))
+    set_tag(person(bank, "member:1"), "customer", "ada", "complaint")
+    set_tag(person(bank), "customer", "ada", "complaint", until_us=bank.now + 1)
+    bank.wait(0, 1)
+    while announce_ended_tags(bank.engine, bank.now):
+        pass
+    settle(bank)
+    (run,) = bank.runs()
+    refused(bank, run.id, "member:2", "called or caused")
+    assert answer_run(person(bank, "member:1"), Role.INVESTIGATOR, run.id, "no", WHY).at == "nothing"
 
 
 def test_who_asked_for_an_override_or_approved_it_does_not_answer_what_follows(bank: FlowBank) -> None:
