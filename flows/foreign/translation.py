@@ -293,9 +293,9 @@ class Translation:
         reader = Reader(scope)
         columns = [self._column(node, name, reader) for name in table.inputs]
         rows = [list(self._cells(node, number, table, columns, reader)) for number in range(len(table.rows))]
+        self._hits(node, rows)
         outputs = [self._outputs_of_row(node, number, table) for number in range(len(table.rows))]
         kinds = self._kinds(node, table, outputs)
-        self._hits(node, rows)
         if len(rows) == 1:
             gives = {name: _constant(outputs[0][name]) for name in kinds if name in outputs[0]}
             return self._next(node, scope.after(gives, passes=node.passes))
@@ -368,7 +368,9 @@ class Translation:
                 self._find(where, f"{text.strip()!r} {error}")
                 continue
             if not isinstance(value, Literal) or value.value is None:
-                self._find(where, f"{text.strip()!r} is no plain value; calculate it in an expression node")
+                is_null = isinstance(value, Literal)
+                instead = "write what it is then" if is_null else "calculate it in an expression node"
+                self._find(where, f"{text.strip()!r} is no plain value; {instead}")
                 continue
             outputs[name] = value.value
         return outputs

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
 from fivefold.risk.governance.tables.cells import CellError
-from fivefold.risk.governance.tables.foreign.unary import NOT_IN
+from fivefold.risk.governance.tables.foreign.unary import NOT_IN, read_number
 
 MOST_LETTERS: Final = 10_000
 """Most signs of an expression."""
@@ -273,7 +273,7 @@ class _Reader:
                 raise CellError("has an empty text, which is a missing value here")
             literal: Any = value[1:-1]
         elif sort == "number":
-            literal = Decimal(value)
+            literal = read_number(value)
         elif value in {"true", "false", "null"}:
             literal = {"true": True, "false": False}.get(value)
         else:

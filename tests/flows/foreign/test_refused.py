@@ -49,6 +49,17 @@ LAST = ({}, {"p": "'small'"})
         (sized(LAST, LAST), "node size, row 1: holds for everyone"),
         (sized(({"n": "> 5"}, {}), LAST), "node size, row 1, p: gives nothing"),
         (sized(({"n": "> 5"}, {"p": "n * 2"}), LAST), "node size, row 1, p: 'n \\* 2' is no plain value"),
+        (sized(ROWS[0], ({}, {"p": "null"})), "node size, row 2, p: 'null' is no plain value; write what it is then$"),
+        (sized(ROWS[0], ({}, {"p": "[3]"})), r"node size, row 2, p: '\[3\]' is not read from \[ on$"),
+        (
+            sized(({"n": "> 5"}, {"p": "1"}), ({}, {"p": "100000000000000.5"})),
+            "g.json is not valid:\nnode size, row 2, p: .* is not read: 100000000000000.5 has too many digits",
+        ),
+        (
+            sized(({"n": "> 1.1234567890123456"}, {"p": "1"}), ({}, {"p": "2"})),
+            "node size, row 1, n: .* is not read: 1.1234567890123456 has too many digits; at most 15$",
+        ),
+        (expressions("e", ("x", "n + 1.1234567890123456")), "node e, x: .* has too many digits; at most 15$"),
         (sized(({"n": "> 5"}, {"p": "2"}), LAST), r"node size, p: gives values of several kinds \(number, text\)"),
         (sized(({"n": "= 5"}, {"p": "'a'"}), LAST), "node size, row 1, n: '= 5' has ="),
         (sized(({"n": "len($) > 1"}, {"p": "'a'"}), LAST), "calls the function len"),

@@ -276,13 +276,19 @@ class _Translation:
             pairs = zip(self._cells[one], self._cells[other], self._inputs, strict=True)
             if not all(can_meet(first, second, column.kind) for first, second, column in pairs):
                 continue
-            values = [{word: value for word, value in outcomes[row].items() if word != TITLE} for row in (one, other)]
+            values = [self._values(outcomes[row], row) for row in (one, other)]
             if self._table.hit_policy == "UNIQUE" or values[0] != values[1]:
                 self._find(
                     self._place(other),
                     f"may hold together with row {one + 1}, which the hit policy {self._table.hit_policy} forbids; "
                     "part them, or make it FIRST",
                 )
+
+    def _values(self, outcome: Mapping[str, Any], row: int) -> dict[str, Any]:
+        """Give what a row gives: an output that is left out here, in its own words, counts for the hit policy too."""
+        values = {word: value for word, value in outcome.items() if word != TITLE}
+        written = zip(self._outputs.items(), self._table.rows[row].outputs, strict=True)
+        return values | {f"output {name}": text.strip() for (name, ours), text in written if ours == LEFT_OUT}
 
     def _when(self, row: int) -> Any:
         parts = [

@@ -8,6 +8,7 @@ from typing import Any
 
 from fivefold.risk.governance.tables.cells import CellError
 from fivefold.risk.language.fields import ValueType
+from fivefold.risk.language.quantities import exact
 
 Condition = dict[str, Any]
 """A condition on the column's own value, as plain data of the language."""
@@ -238,7 +239,7 @@ class _Reader:
             return {"true": True, "false": False}.get(text)
         if sort in {"number", "number_before_dots"} and not (self._system is System.JDM and text.lstrip("-")[0] == "."):
             self._at += 1
-            return Decimal(text)
+            return read_number(text)
         raise self._strange()
 
     def _date(self) -> str:
@@ -283,3 +284,13 @@ def _denied(inner: Condition) -> Condition:
         return {"is": "absent" if inner["is"] == "present" else "present"}
     opposite = {"equals": "not_equals", "in": "not_in"}.get(word)
     return {opposite: inner[word]} if opposite else {"not": inner}
+
+
+def read_number(text: str) -> Decimal:
+    """Read a plain number of a cell or an expression; CellError for one that rules cannot compare: see `exact`."""
+    number = Decimal(text)
+    try:
+        exact(number)
+    except ValueError as error:
+        raise CellError(f"is not read: {error}") from None
+    return number

@@ -153,6 +153,14 @@ def test_rows_of_any_may_hold_together_where_they_give_the_same(refusal: Refusal
         translated(model(rows[0], (*rows[1][:3], "11"), policy="ANY"))
 
 
+def test_rows_of_any_give_the_same_in_outputs_that_are_left_out_too() -> None:
+    rows = (("-", "> 5", "-", "10", '"a"'), ('"NO"', "-", "-", "10", '"a"'))
+    outputs = ("points", "note")
+    assert len(translated(model(*rows, policy="ANY", outputs=outputs), note="-")[0].cases) == 2
+    with pytest.raises(InvalidRulesetError, match="row 2: may hold together with row 1, which the hit policy ANY"):
+        translated(model(rows[0], (*rows[1][:4], '"b"'), policy="ANY", outputs=outputs), note="-")
+
+
 @pytest.mark.parametrize(
     "content",
     [
