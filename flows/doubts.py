@@ -55,6 +55,7 @@ def lint_flow(
     declared: PolicyPurposes | None = None,
     *,
     groups: Mapping[str, GroupInForce] | None = None,
+    owned: Sequence[str] = (),
     notes: bool = False,
 ) -> list[Finding]:
     """Find everything that is wrong or doubtful in a flow.
@@ -65,9 +66,11 @@ def lint_flow(
         document: what it was read from; without it the findings have no lines.
         declared: what the data of the entity type and its level are for, beside what the flow says.
         groups: the named groups in force, by name; None where they are not known.
+        owned: the types of entities that those of the flow's type own, as far as that is known.
         notes: include what is not a doubt: where a run fails, and what could not be decided.
     """
-    return findings(flow_diagnostics(analysed, lists, declared, groups=groups, notes=notes), analysed.flow, document)
+    diagnostics = flow_diagnostics(analysed, lists, declared, groups=groups, owned=owned, notes=notes)
+    return findings(diagnostics, analysed.flow, document)
 
 
 def lint_flow_document(
@@ -90,6 +93,7 @@ def flow_diagnostics(
     declared: PolicyPurposes | None = None,
     *,
     groups: Mapping[str, GroupInForce] | None = None,
+    owned: Sequence[str] = (),
     notes: bool = True,
 ) -> list[Diagnostic]:
     """Find the same, each with how bad it is: a NOTE is not a doubt: it says what a run does, or what is open."""
@@ -113,6 +117,7 @@ def flow_diagnostics(
             *_never_read(analysed),
             *_read_on_some_ways(analysed),
             *_settling(analysed),
+            *_owned(analysed, owned),
         )
         diagnostics_by_check["relationships"] = _undecided_relationships(flow)
         never = [each for each in choices if each.check != _FAILURES]
@@ -279,6 +284,21 @@ def _settling(analysed: AnalysedFlow) -> Iterator[Diagnostic]:
             "in none of them then; add {on: transaction, change: settled}, which runs it once that settled"
         )
         yield warning(("triggers", analysed.flow.triggers.index(triggers[0])), problem)
+
+
+def _owned(analysed: AnalysedFlow, owned: Sequence[str]) -> Iterator[Diagnostic]:
+    """Find a flow that adds up what is owned too, and does not run when a transaction of that is stored."""
+    flow = analysed.flow
+    triggers = [each for each in flow.triggers if isinstance(each, TransactionTrigger)]
+    adds_up = any(isinstance(each, Window) and linked_source(each) == "transactions" for each in analysed.simple_inputs)
+    if not triggers or not owned or not adds_up:
+        return
+    problem = (
+        f"runs for transactions of each {flow.entity_type} itself, and the flow adds up those of what it owns too "
+        f"({', '.join(owned)}), which begin no run of it; listen to level or group, which change by them, or write a "
+        f"flow about {owned[0]}"
+    )
+    yield warning(("triggers", flow.triggers.index(triggers[0])), problem)
 
 
 def _counts_settled(window: Window) -> bool:

@@ -121,6 +121,22 @@ def owned_numbers(session: Session, entity_id: int, now_us: int | None = None) -
     return set(session.scalars(query))
 
 
+def types_owned(session: Session, kind: EntityType) -> tuple[str, ...]:
+    """List the types of entities of which those of a type own one, or owned one, by name.
+
+    Each is looked up by itself, up to the first ownership: an organisation has few types, and may have many ownerships.
+    """
+    owner, owned = aliased(Entity), aliased(Entity)
+    of_both = (
+        select(Ownership.id)
+        .join(owner, owner.id == Ownership.owner_id)
+        .join(owned, owned.id == Ownership.entity_id)
+        .where(owner.type_id == kind.id, owned.type_id == EntityType.id)
+    )
+    query = select(EntityType.name).where(EntityType.organisation_id == kind.organisation_id, of_both.exists())
+    return tuple(session.scalars(query.order_by(EntityType.name)))
+
+
 @dataclass(frozen=True)
 class RelatedEntity:
     """An entity that owns another or is owned by it, in a list; `number` is that of the ownership's row."""

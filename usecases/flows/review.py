@@ -30,6 +30,7 @@ from fivefold.store.audit.chain import unchanged_canonical
 from fivefold.store.flows.flows import draft_of_flow, flow_named, flow_or_none
 from fivefold.store.flows.versions import newest_flow_version
 from fivefold.store.ingest.entities import type_named
+from fivefold.store.ingest.ownerships import types_owned
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.flows import FlowRow, FlowVersion
@@ -54,6 +55,7 @@ class FlowContext:
         flows: that act now, by name.
         versions_asked: the versions of all these.
         groups: the named groups of the type that are in force, by name.
+        owned: the types of entities that those of the type own.
     """
 
     organisation: str
@@ -63,6 +65,7 @@ class FlowContext:
     flows: Mapping[str, Flow]
     versions_asked: Asked
     groups: Mapping[str, GroupInForce]
+    owned: tuple[str, ...]
 
     def analysed(self, flow: Flow) -> AnalysedFlow:
         """Bring a flow together with what it may ask."""
@@ -201,6 +204,7 @@ def flow_context(session: Session, kind: EntityType) -> FlowContext:
         flows={name: analyse_canonical_flow(unchanged_canonical(row, name)).flow for name, row in rows.flows.items()},
         versions_asked=rows.versions,
         groups=groups_in_force(session, kind.organisation_id, kind.id),
+        owned=types_owned(session, kind),
     )
 
 
@@ -236,7 +240,8 @@ def review_flow(
 
 def findings_in_organisation(analysed: AnalysedFlow, fits: FlowContext, read: Document) -> list[Finding]:
     """Find what is wrong or doubtful in a flow, by itself and in its organisation: levels, fields, purposes, groups."""
-    own_findings = lint_flow(analysed, fits.around.lists, read, fits.around.declared, groups=fits.groups)
+    around = fits.around
+    own_findings = lint_flow(analysed, around.lists, read, around.declared, groups=fits.groups, owned=fits.owned)
     return [*own_findings, *_placed(read, organisation_findings(analysed.flow, fits.around))]
 
 

@@ -62,6 +62,26 @@ def test_what_names_no_flow_and_no_type_is_no_draft(desk: Desk, text: str) -> No
     assert rows_of(desk.bank.engine, FlowRow) == []
 
 
+@pytest.mark.postgresql
+def test_that_payments_of_what_is_owned_begin_no_run_is_a_doubt_once_something_is_owned(desk: Desk) -> None:
+    summing = {"when": {"sum": "amount", "over": "30 days", "above": 1000}, "to": "done"}
+    steps = [{**BY_COUNTRY, "route": [*BY_COUNTRY["route"], summing]}]
+    stored, settled = {"on": "transaction"}, {"on": "transaction", "change": "settled"}
+
+    def doubts(*triggers: Any) -> list[str]:
+        checked = check_flow(as_(desk, desk.ana), flow_document(steps=steps, triggers=triggers))
+        return [each.problem for each in checked.findings if each.where.startswith("triggers")]
+
+    desk.bank.add_type("account", {}, {})
+    desk.bank.put("other", kind="account")
+    assert doubts(stored, settled) == []
+    desk.bank.put("owner")
+    desk.bank.put("acc", ("customer", "owner"), kind="account")
+    (doubt,) = doubts(stored, settled)
+    assert "those of what it owns too (account), which begin no run of it; listen to level or group" in doubt
+    assert doubts({"on": "level"}) == []
+
+
 def test_who_edited_something_older_is_told(desk: Desk) -> None:
     saved(desk, flow_document())
     for revision in (0, 2):
