@@ -16,6 +16,7 @@ from fivefold.usecases.flows.read import read_flow_version
 from fivefold.usecases.flows.runs.answering import (
     ANSWERED_BY,
     answer_run,
+    bars_to_take_back,
     is_run_off,
     part_of_asker,
     retry_run,
@@ -67,6 +68,7 @@ class RunPage:
         actions: the titles of its actions, by id.
         leads: of the question that is open: each answer, and the title of the step to which it leads.
         hindrance: why this person cannot answer it; empty where they can.
+        bars: why this person cannot take actions back, by their numbers.
         bar: which item of the queue the person came for.
     """
 
@@ -78,6 +80,7 @@ class RunPage:
     actions: dict[str, str]
     leads: tuple[tuple[str, str], ...]
     hindrance: str
+    bars: dict[int, str]
 
 
 def show_runs(visit: Visit) -> Rendered:
@@ -132,6 +135,7 @@ def show_run(visit: Visit) -> Rendered:
         actions={action.id: action.title for action in flow.actions},
         leads=leads,
         hindrance=_hindrance(visit, run),
+        bars=bars_to_take_back(visit, visit.role, run.number),
     )
     return Rendered(template="flows/run.html", title=text("Run f:{number}", number=run.number), page=page)
 
@@ -167,7 +171,7 @@ def retry(visit: Visit) -> Answer:
 
 def take_back(visit: Visit) -> Answer:
     """Take back what a run did, as far as that can be."""
-    take_back_action(visit, _action(visit), visit.typed("reason", text("Reason")))
+    take_back_action(visit, visit.role, _action(visit), visit.typed("reason", text("Reason")))
     return Redirect(visit.path + visit.trail, "flow-taken-back")
 
 

@@ -157,7 +157,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/flow-runs/{run}", EVERYBODY, flow_runs.read_flow_run),
     Route("POST", "/v1/flow-runs/{run}/answer", ANSWERERS, flow_runs.answer_flow_run),
     Route("POST", "/v1/flow-runs/{run}/retry", ANSWERERS, flow_runs.retry_flow_run),
-    Route("POST", "/v1/flow-actions/{action}/take-back", INVESTIGATORS, flow_runs.take_back_flow_action),
+    Route("POST", "/v1/flow-actions/{action}/take-back", ANSWERERS, flow_runs.take_back_flow_action),
     Route("POST", "/v1/flow-actions/{action}/reviewed", INVESTIGATORS, flow_runs.finish_flow_review),
     Route("GET", f"{_ENTITY}/flow-actions", EVERYBODY, flow_runs.read_flow_actions),
     Route("GET", "/v1/search", READERS, entity_lists.search_entities),

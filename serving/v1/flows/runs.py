@@ -144,8 +144,8 @@ def retry_flow_run(context: RequestContext, run: BigNumber) -> RunView:
 
 
 def take_back_flow_action(context: RequestContext, action: BigNumber, body: WhyTakenBack) -> ActionLine:
-    """Take back what a run did."""
-    return answering.take_back_action(context, action, body.reason)
+    """Take back what a run did; what follows from an answer is for who could have given it."""
+    return answering.take_back_action(context, context.role, action, body.reason)
 
 
 def finish_flow_review(context: RequestContext, action: BigNumber, body: WhyDone) -> ActionLine:

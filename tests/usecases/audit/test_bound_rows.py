@@ -231,7 +231,7 @@ def runs(bank: Bank) -> None:
         called = call_flow(bank.context.at(bank.now), "care", "customer", name, run_key="k")
         answered = answer_run(person, Role.INVESTIGATOR, called.number, "nay", WHY)
         (action,) = answered.taken
-        take_back_action(person, action.number, WHY)
+        take_back_action(person, Role.INVESTIGATOR, action.number, WHY)
 
 
 def findings(bank: Bank) -> list[str]:

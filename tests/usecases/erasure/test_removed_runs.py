@@ -136,7 +136,7 @@ def test_a_run_stays_while_what_it_did_stands(engine: Engine) -> None:
     shown = line(bank, "flows")
     assert (shown.removable, shown.kept) == (0, 1)
     assert remove(bank) == {}
-    take_back_action(person(bank), bank.actions()[0].id, WHY)
+    take_back_action(person(bank), Role.INVESTIGATOR, bank.actions()[0].id, WHY)
     bank.wait(1)
     assert remove(bank) == {"flows": 1}
     assert view_run(bank.context, number).taken[0].taken_back_reason == WHY
@@ -248,7 +248,7 @@ def test_a_dry_run_counts_what_the_run_does_whatever_there_is(engine: Engine) ->
         elif amount == 5000:
             with_case.add(name)  # it waits, so nothing about this customer goes
         if stands and draw.random() < 0.5:
-            take_back_action(person(bank), bank.actions()[-1].id, WHY)
+            take_back_action(person(bank), Role.INVESTIGATOR, bank.actions()[-1].id, WHY)
             stands = False
         bank.now = start
         if not young and not stands:

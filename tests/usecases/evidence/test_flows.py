@@ -80,7 +80,7 @@ def test_what_acted_and_what_became_of_its_runs_is_there_and_no_words_about_a_pe
         if answer is not None:
             answered = answer_run(person, Role.INVESTIGATOR, called.number, answer, SAID)
         if answer == "nay":
-            take_back_action(person, answered.taken[0].number, SAID)
+            take_back_action(person, Role.INVESTIGATOR, answered.taken[0].number, SAID)
     while run_flows(bank.engine, clock=lambda: bank.now) is not None:
         pass
     bank.wait(days=1)

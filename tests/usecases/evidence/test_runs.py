@@ -50,7 +50,7 @@ def test_each_run_is_there_with_who_answered_and_what_it_did(desk: Desk, tmp_pat
     acting(desk, flow_document(steps=[INQUIRY], examples=INQUIRED))
     first, second, third = called(desk, ("ada", "bo", "cy"))
     stopped = answer_run(person(desk), Role.INVESTIGATOR, first, "nay", SAID)
-    take_back_action(person(desk), stopped.taken[0].number, SAID)
+    take_back_action(person(desk), Role.INVESTIGATOR, stopped.taken[0].number, SAID)
     answer_run(person(desk), Role.INVESTIGATOR, second, "aye", SAID)
     path, content = content_of(bank.context, tmp_path)
     runs = read(content)

@@ -44,7 +44,7 @@ def begun(engine: Engine) -> FlowBank:
     bank.work()
     person = Context(engine, Actor(bank.of, "member:2")).at(bank.now)
     answered = answer_run(person, Role.INVESTIGATOR, bank.runs()[2].id, "wrong", "Nobody knows the receiver.")
-    take_back_action(person, answered.taken[0].number, "It was right after all.")
+    take_back_action(person, Role.INVESTIGATOR, answered.taken[0].number, "It was right after all.")
     bank.now += 5 * HOUR_US
     bank.work()
     bank.post(9, 5000)

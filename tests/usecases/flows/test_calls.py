@@ -252,7 +252,9 @@ def test_what_a_flow_sets_later_takes_the_place_of_what_it_set_before(engine: En
     assert stands(bank) == ("flagged", {"daily": 10_000, "weekly": 30_000})
     standing = entity_actions(bank.context, "customer", "a")
     assert standing.status_action is not None
-    take_back_action(person(bank), standing.status_action, WHY)  # what it took the place of counts again
+    take_back_action(
+        person(bank), Role.INVESTIGATOR, standing.status_action, WHY
+    )  # what it took the place of counts again
     assert stands(bank)[0] == "blocked"
     assert events_of(bank)[-1]["stands"] == {"status": "blocked", "action": min(each.id for each in bank.actions())}
 
@@ -341,17 +343,17 @@ def test_the_severest_status_and_the_lowest_limit_stand_until_they_are_taken_bac
     assert standing.status == "blocked"
     assert [(each.limit, each.amount_minor) for each in standing.limits] == [("daily", 5_000), ("weekly", 30_000)]
     assert standing.status_action is not None
-    taken = take_back_action(person(bank), standing.status_action, WHY)
+    taken = take_back_action(person(bank), Role.INVESTIGATOR, standing.status_action, WHY)
     assert taken.taken_back_by == "member:2"
-    take_back_action(person(bank), standing.limits[0].action, WHY)
+    take_back_action(person(bank), Role.INVESTIGATOR, standing.limits[0].action, WHY)
     after = entity_actions(bank.context, "customer", "a")
     assert (after.status, after.limits[0].amount_minor) == ("flagged", 10_000)
     assert bank.count("outbox WHERE kind = 'flow.taken_back'") == 2
     with pytest.raises(ConflictError):
-        take_back_action(person(bank), standing.status_action, WHY)
+        take_back_action(person(bank), Role.INVESTIGATOR, standing.status_action, WHY)
     (told,) = [each.id for each in bank.actions() if each.action == "tell"]
     with pytest.raises(ConflictError):
-        take_back_action(person(bank), told, WHY)
+        take_back_action(person(bank), Role.INVESTIGATOR, told, WHY)
     assert entity_actions(bank.context, "customer", "b").status is None
 
 
@@ -364,7 +366,7 @@ def test_a_tag_ends_where_it_is_taken_back_and_one_that_ended_is_only_marked(eng
     first, second = (each for each in bank.actions() if each.kind == "tag")
     end_tag(bank.context, "customer", "b", "watch")
     for each in (first, second):
-        assert take_back_action(person(bank), each.id, WHY).taken_back_reason == WHY
+        assert take_back_action(person(bank), Role.INVESTIGATOR, each.id, WHY).taken_back_reason == WHY
     assert bank.count("tags WHERE until_us IS NULL") == 0
 
 

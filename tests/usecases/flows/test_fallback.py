@@ -103,7 +103,7 @@ def test_what_a_person_took_back_before_a_run_is_tried_again_stays_taken_back(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bank = given_up(engine, monkeypatch)
-    take_back_action(person(bank), bank.actions()[0].id, WHY)
+    take_back_action(person(bank), Role.INVESTIGATOR, bank.actions()[0].id, WHY)
     retry_run(person(bank), 1)
     assert tried(bank) == MAX_ATTEMPTS
     assert taken(bank) == ["hold", "look", "bound"]
@@ -131,7 +131,7 @@ def test_a_fallback_is_no_decision_of_a_person_though_one_answered_before(
     (held,) = [each for each in bank.actions() if each.action == "hold"]
     assert "by_person" not in held.content
     assert stands(bank)[0] == "escalated", "the approval and the fallback both stand, and the more severe one counts"
-    take_back_action(person(bank, "member:4"), held.id, WHY)
+    take_back_action(person(bank, "member:4"), Role.INVESTIGATOR, held.id, WHY)
     assert stands(bank)[0] == "approved"
     retry_run(person(bank, "member:4"), second)
     bank.work()

@@ -136,7 +136,7 @@ def test_taking_the_action_back_takes_out_and_the_listener_hears_it(bank: FlowBa
     circle = Circle(bank)
     go(bank)
     bank.wait(1)
-    take_back_action(circle.context(2), bank.actions()[0].id, WHY)
+    take_back_action(circle.context(2), Role.INVESTIGATOR, bank.actions()[0].id, WHY)
     settle(bank)
     assert circle.members() == set()
     assert circle.events() == [("entered", "ada"), ("left", "ada")]
@@ -371,7 +371,7 @@ def test_an_end_puts_into_a_group_and_gives_its_tag_in_one_way(desk: Desk) -> No
 def back(bank: FlowBank, place: int) -> None:
     """Take one of the entries into the group back, by its place among them."""
     entries = [each for each in bank.actions() if each.kind == "group"]
-    take_back_action(Circle(bank).context(2), entries[place].id, WHY)
+    take_back_action(Circle(bank).context(2), Role.INVESTIGATOR, entries[place].id, WHY)
     settle(bank)
 
 

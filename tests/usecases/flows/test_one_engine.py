@@ -12,6 +12,7 @@ from fivefold.usecases.flows.runs.answering import take_back_action
 from fivefold.usecases.flows.runs.outcomes import ENGINE, replay_record
 from fivefold.usecases.flows.runs.reading import entity_actions
 from fivefold.usecases.ingest.facts import add_screening
+from fivefold.usecases.shared.actors import Role
 from tests.usecases import banks
 from tests.usecases.flows.flowing import FlowBank
 from tests.usecases.flows.live.valued import give_value
@@ -104,7 +105,7 @@ def test_what_one_flow_did_ends_by_its_own_next_run_and_by_a_person_alone(
     bank.post(1, 500, "a")
     bank.work()
     (blocked,) = [each.id for each in bank.actions() if each.content.get("status") == "blocked"]
-    take_back_action(person(bank), blocked, WHY)
+    take_back_action(person(bank), Role.INVESTIGATOR, blocked, WHY)
     assert stands(bank) == ("flagged", {"daily": 5_000}), "of another kind, what the flow did stays"
     bank.post(2, 150, "a")
     bank.work()

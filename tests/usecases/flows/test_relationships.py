@@ -110,7 +110,7 @@ def test_who_was_refused_and_is_started_by_another_person_later_is_approved(engi
     assert findings == []
     assert [replay_record(opening.bank.context, f"f:{run}").same for run in (first, second)] == [True, True]
     started = opening.bank.actions()[-1]
-    take_back_action(person(opening.bank), started.id, WHY)
+    take_back_action(person(opening.bank), Role.INVESTIGATOR, started.id, WHY)
     assert opening.status == "blocked", "what it took the place of counts again"
     assert opening.reported()[-1] == ("approved", "blocked")
 

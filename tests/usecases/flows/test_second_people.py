@@ -10,7 +10,7 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError
 from fivefold.store.sql.database import writing
 from fivefold.usecases.accounts.entity_types import define_type
-from fivefold.usecases.flows.runs.answering import answer_run
+from fivefold.usecases.flows.runs.answering import answer_run, bars_to_take_back, take_back_action
 from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.flows.runs.reading import view_run
 from fivefold.usecases.ingest.entities import put_entities
@@ -221,6 +221,49 @@ def test_what_a_person_does_beside_a_flow_keeps_those_behind_both(bank: FlowBank
     refused(bank, other.id, "member:2", "answered what a flow asked")
     for name in ("member:1", "member:5"):
         refused(bank, other.id, name, "called or caused")
+
+
+def test_what_follows_from_an_answer_is_taken_back_by_who_could_have_given_it(bank: FlowBank) -> None:
+    bank.add_flow(asking("gate", [], "closed").replace('"investigator"', '"publisher"'))
+    run = call_flow(person(bank, "member:1"), "gate", "customer", "ada")
+    (action,) = answer_run(person(bank), Role.PUBLISHER, run.number, "yes", WHY).taken
+    for name, role, why in (
+        ("member:3", Role.INVESTIGATOR, "a member of the role publisher can, and you are investigator"),
+        ("member:1", Role.PUBLISHER, "member:1 called or caused run f:1; another person must do it"),
+        ("member:1", Role.ADMIN, "member:1 called or caused run f:1; another person must do it"),
+    ):
+        assert why in bars_to_take_back(person(bank, name), role, run.number)[action.number]
+        with pytest.raises(ConflictError, match=f"Mark cannot be taken back: it follows from the answer to ask.*{why}"):
+            take_back_action(person(bank, name), role, action.number, WHY)
+    assert bars_to_take_back(person(bank), Role.PUBLISHER, run.number) == {}
+    assert take_back_action(person(bank), Role.PUBLISHER, action.number, WHY).taken_back_by == "member:2"
+
+
+def test_what_follows_from_no_answer_an_investigator_takes_back(bank: FlowBank) -> None:
+    bank.add_flow(asking("gate", [], "closed").replace('"otherwise": "nothing"', '"otherwise": "done"'))
+    call_flow(person(bank, "member:1"), "gate", "customer", "ada")
+    bank.wait(3)
+    bank.work()
+    (action,) = bank.actions()
+    with pytest.raises(ConflictError, match="from no answer: a member of the role investigator can, and you are publi"):
+        take_back_action(person(bank, "member:1"), Role.PUBLISHER, action.id, WHY)
+    assert take_back_action(person(bank, "member:1"), Role.INVESTIGATOR, action.id, WHY).taken_back_by == "member:1"
+
+
+def test_what_two_roles_agreed_to_is_taken_back_by_a_third_person(bank: FlowBank) -> None:
+    document = json.loads(asking("gate", [], "closed"))
+    again = json.loads(json.dumps(document["steps"][0]))
+    again["id"], again["person"]["role"] = "again", "publisher"
+    document["steps"][0]["person"]["answers"]["yes"] = "again"
+    document["steps"].insert(1, again)
+    bank.add_flow(json.dumps(document))
+    run = call_flow(person(bank, "member:1"), "gate", "customer", "ada")
+    answer_run(person(bank), Role.INVESTIGATOR, run.number, "yes", WHY)
+    (action,) = answer_run(person(bank, "member:3"), Role.PUBLISHER, run.number, "yes", WHY).taken
+    for name, role in (("member:2", Role.ADMIN), ("member:4", Role.INVESTIGATOR), ("member:4", Role.PUBLISHER)):
+        with pytest.raises(ConflictError, match="cannot be taken back"):
+            take_back_action(person(bank, name), role, action.number, WHY)
+    assert take_back_action(person(bank, "member:4"), Role.ADMIN, action.number, WHY).taken_back_by == "member:4"
 
 
 def test_an_organisation_of_one_person_answers_itself(bank: FlowBank, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -216,7 +216,7 @@ def test_taking_back_what_a_flow_did_ends_no_tag_of_a_person(engine: Engine) -> 
     bank.now += 1
     set_tag(person(bank, "member:4"), "customer", "a", "watch")
     bank.now += 1
-    take_back_action(person(bank), number, WHY)
+    take_back_action(person(bank), Role.INVESTIGATOR, number, WHY)
     assert bank.count("tags WHERE tag = 'watch' AND until_us IS NULL") == 1
 
 
@@ -228,7 +228,7 @@ def test_two_flows_gave_one_tag_and_one_of_them_is_taken_back(engine: Engine) ->
     bank.now += 1
     call_flow(bank.context, "others", "customer", "a", payment(5))
     bank.now += 1
-    take_back_action(person(bank), number, WHY)
+    take_back_action(person(bank), Role.INVESTIGATOR, number, WHY)
     assert bank.count("tags WHERE tag = 'watch' AND until_us IS NULL") == 1
 
 

@@ -16,6 +16,7 @@ from fivefold.usecases.flows.runs.answering import take_back_action
 from fivefold.usecases.ingest.bulk_facts import TagRow, put_tags
 from fivefold.usecases.ingest.facts import RecordGiven, end_tag, put_record, set_tag
 from fivefold.usecases.ingest.tags import announce_ended_tags
+from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
 from tests.usecases.flows.test_fact_triggers import ENDS, LISTENS, announce_all, causes, listening
@@ -250,7 +251,9 @@ def test_a_tag_of_a_flow_ends_by_the_clock_and_by_a_person_who_takes_it_back(eng
     bank.post(2, 500, "b")
     bank.work()
     note = next(each for each in bank.actions() if each.action == "note")
-    take_back_action(Context(engine, actor(bank.of, "member:4"), lambda: bank.now), note.id, "Not large.")
+    take_back_action(
+        Context(engine, actor(bank.of, "member:4"), lambda: bank.now), Role.INVESTIGATOR, note.id, "Not large."
+    )
     assert [cause for cause in causes(bank) if "tag" in cause] == ["a tag-end"]
     bank.now += 31 * DAY_US
     announce_all(bank)

@@ -131,7 +131,9 @@ def test_what_flows_did_and_people_answered_and_took_back_is_told(engine: Engine
     (run,) = bank.runs()
     answer_run(member, Role.INVESTIGATOR, run.id, "right", "Known by telephone.")
     bank.now += 1
-    take_back_action(member, next(each.id for each in bank.actions() if each.kind == "limit"), "Too low.")
+    take_back_action(
+        member, Role.INVESTIGATOR, next(each.id for each in bank.actions() if each.kind == "limit"), "Too low."
+    )
     told = {one.kind: one for one in list_events(bank.context, *OF, kinds=("flows",))}
     shown = {(one.about, one.run) for one in told.values()}
     assert shown == {("large", f"f:{run.id}")}

@@ -217,15 +217,19 @@ def test_a_review_waits_from_a_week_before_it_is_due_until_a_person_did_it(revie
     assert (later.since_us, later.due_us) == (NOW + 23 * DAY_US, NOW + 30 * DAY_US)
 
 
+def taken_back(context: Context, number: int, reason: str) -> None:
+    take_back_action(context, Role.INVESTIGATOR, number, reason)
+
+
 @pytest.mark.postgresql
 def test_a_review_is_done_or_taken_back_once(reviewing: FlowBank) -> None:
     bank, own = reviewing, person(reviewing)
     soon, later = (view_run(bank.context, run).taken[0].number for run in (1, 2))
     finish_review(own, later, WHY)  # long before it is due
-    for again in (finish_review, take_back_action):
+    for again in (finish_review, taken_back):
         with pytest.raises(ConflictError, match="was done already"):
             again(own, later, WHY)
-    take_back_action(own, soon, WHY)
+    take_back_action(own, Role.INVESTIGATOR, soon, WHY)
     with pytest.raises(ConflictError, match="was taken back already"):
         finish_review(own, soon, WHY)
     with pytest.raises(NotFoundError):
@@ -266,7 +270,7 @@ def test_a_question_that_was_taken_and_answered_holds_up_no_retention(engine: En
 
 
 @pytest.mark.postgresql
-@pytest.mark.parametrize("how", [finish_review, take_back_action])
+@pytest.mark.parametrize("how", [finish_review, taken_back])
 def test_a_review_that_was_taken_holds_until_it_is_dealt_with(reviewing: FlowBank, how: Any) -> None:
     bank = reviewing
     ana = add_member(bank.context, "ana", ["investigator"]).id

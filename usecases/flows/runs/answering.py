@@ -11,11 +11,12 @@ from fivefold.domain.clock import second_text
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.flows.actions import is_reversible
 from fivefold.flows.analysis import analyse_canonical_flow
-from fivefold.flows.language import PersonStep
+from fivefold.flows.language import Flow, PersonStep
 from fivefold.store.audit.bound_rows import digests
-from fivefold.store.flows.actions import action_numbered, standing_actions
+from fivefold.store.flows.actions import action_numbered, actions_of_run, standing_actions
 from fivefold.store.flows.run_search import run_row
 from fivefold.store.flows.runs import (
+    ENDED,
     QUARANTINED,
     QUEUED,
     WAITING,
@@ -37,7 +38,7 @@ from fivefold.usecases.flows.runs.calling import carried_on
 from fivefold.usecases.flows.runs.outcomes import PERSON
 from fivefold.usecases.flows.runs.reading import ActionLine, RunView, action_line, view_of
 from fivefold.usecases.flows.runs.reviews import action_event, refuse_settled
-from fivefold.usecases.flows.runs.second_people import part_taken
+from fivefold.usecases.flows.runs.second_people import part_taken, role_asked
 from fivefold.usecases.ingest.facts import end_of_tag, end_tag_in, live_tag_in, shorten_tag_in
 from fivefold.usecases.levels.lowering import Concern, LoweringGuard
 from fivefold.usecases.shared.actors import SYSTEM, Role
@@ -82,7 +83,7 @@ def answer_run(context: Context, role: Role, number: int, answer: str, reason: s
             raise ConfigError(f"{step.id} asks a member of the role {step.person.role}, and you are {role}")
         if answer not in step.person.answers:
             raise ConfigError(f"{step.id} takes no answer {answer!r}; it takes {', '.join(step.person.answers)}")
-        if part := part_taken(session, run, flow, context.actor.name):
+        if part := part_taken(session, run, flow, context.actor.name, stopped_at):
             raise ConflictError(f"{context.actor.name} {part}; another person must answer it")
         outcome = {"answer": answer, "reason": reason}
         added = add_outcome(
@@ -185,27 +186,78 @@ def part_of_asker(context: Context, number: int) -> str:
         if run.state != WAITING or run.stopped_at is None:
             return ""
         version, _ = version_and_flow(session, run.version_id)
-        return part_taken(session, run, analyse_canonical_flow(version.canonical).flow, context.actor.name)
+        flow = analyse_canonical_flow(version.canonical).flow
+        return part_taken(session, run, flow, context.actor.name, run.stopped_at)
 
 
-def take_back_action(context: Context, number: int, reason: str) -> ActionLine:
+def bars_to_take_back(context: Context, role: Role, number: int) -> dict[int, str]:
+    """Tell why who asks cannot take back the actions of a run, by their numbers; those that they can are left out.
+
+    NotFoundError where the organisation has no run of that number.
+    """
+    with context.reading() as session:
+        run = run_numbered(session, context.organisation_id, number)
+        version, _ = version_and_flow(session, run.version_id)
+        flow = analyse_canonical_flow(version.canonical).flow
+        bars = {
+            row.id: _bar_to_take_back(session, run, flow, row, (role, context.actor.name))
+            for row in actions_of_run(session, run.id)
+        }
+        return {action: bar for action, bar in bars.items() if bar}
+
+
+def _bar_to_take_back(session: Session, run: FlowRun, flow: Flow, row: FlowAction, who: tuple[Role, str]) -> str:
+    """Tell why one person cannot take back what a run did, in words; empty where they can.
+
+    What follows from answers is taken back by who could have given each of them: one alone would undo it otherwise.
+    """
+    role, name = who
+    steps = outcomes_of(session, [run.id]).get(run.id, {}) if run.state == ENDED else {}
+    answered = [
+        step
+        for step, outcome in steps.items()
+        if outcome.kind == PERSON and outcome.actor != SYSTEM and outcome.at_us <= row.at_us
+    ]
+    for step in answered:
+        asked_role = role_asked(flow, step)
+        if role not in ANSWERED_BY[asked_role]:
+            return f"it follows from the answer to {step}: a member of the role {asked_role} can, and you are {role}"
+        if part := part_taken(session, run, flow, name, step):
+            return f"it follows from the answer to {step}, and {name} {part}; another person must do it"
+    if not answered and role not in ANSWERED_BY["investigator"]:
+        return f"it follows from no answer: a member of the role investigator can, and you are {role}"
+    return ""
+
+
+def take_back_action(context: Context, role: Role, number: int, reason: str) -> ActionLine:
     """Take back what a run did, as far as that can be: a status, a limit and a review stand no longer, a tag ends.
 
-    A case stays, for those who work on it; it is only marked.
+    A case stays, for those who work on it; it is only marked. What follows from answers of persons is taken back by who
+    could have given each of them; anything else by an investigator.
+
+    Args:
+        context: who takes it back.
+        role: with which.
+        number: of the action.
+        reason: why.
 
     Raises:
         NotFoundError: there is no such action.
-        ConflictError: it cannot be taken back, or was; or it gave a tag by a clock that was ahead, which is still to
-            begin. WouldLowerError where a level or a floor would fall by that.
+        ConflictError: it cannot be taken back, or was, or not by this person; or it gave a tag by a clock that was
+            ahead, which is still to begin. WouldLowerError where a level or a floor would fall by that.
     """
     now, reason = context.now(), checked_reason(reason)
     with context.writing() as session:
         row = action_numbered(session, context.organisation_id, number)
-        version, flow_row = version_and_flow(session, run_numbered(session, row.organisation_id, row.run_id).version_id)
-        action = analyse_canonical_flow(version.canonical).flow.action(row.action)
+        run = run_numbered(session, row.organisation_id, row.run_id)
+        version, flow_row = version_and_flow(session, run.version_id)
+        flow = analyse_canonical_flow(version.canonical).flow
+        action = flow.action(row.action)
         if not is_reversible(action):
             raise ConflictError(f"{action.title} cannot be taken back")
         refuse_settled(row)
+        if bar := _bar_to_take_back(session, run, flow, row, (role, context.actor.name)):
+            raise ConflictError(f"{action.title} cannot be taken back: {bar}")
         row.taken_back_us, row.taken_back_by, row.taken_back_reason = now, context.actor.name, reason
         session.flush()
         if row.kind in GIVEN_AS_TAGS:

@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from sqlalchemy.orm import Session
 
+from fivefold.flows.actions import PersonRole
 from fivefold.flows.language import Flow, PersonStep
 from fivefold.store.flows.runs import outcomes_of
 from fivefold.store.levels.assessment_queue import Origin
@@ -33,8 +34,8 @@ def origin_by(run: FlowRun, answered: Collection[str]) -> Origin:
     return Origin((*before.through, run.flow_id), people, tuple(sorted({*before.answered, *answered})))
 
 
-def part_taken(session: Session, run: FlowRun, flow: Flow, name: str) -> str:
-    """Tell by what part in a run a person cannot answer what it asks now, in words; empty where they can.
+def part_taken(session: Session, run: FlowRun, flow: Flow, name: str, asking: str) -> str:
+    """Tell by what part in a run a person cannot answer what a step of it asks, in words; empty where they can.
 
     Steps that ask different roles ask different people, whatever roles one of them has. Nor can who answered a run
     answer that of another flow which began by what theirs did. An organisation of one person
@@ -42,24 +43,26 @@ def part_taken(session: Session, run: FlowRun, flow: Flow, name: str) -> str:
 
     Args:
         session: to read with.
-        run: that waits at a step of the flow which asks a person.
+        run: that waits at that step, or passed it.
         flow: in the run's version.
         name: of the person, as the audit log has it.
+        asking: the step, which asks a person.
     """
     if name in people_behind(run):
         return f"called or caused run f:{run.id}"
     if name in origin_of(run.about).answered and not has_sole_operator(session, run.organisation_id):
         return f"answered what a flow asked by which run f:{run.id} came about"
-    asked_role = _role(flow, run.stopped_at or "")
+    asked_role = role_asked(flow, asking)
     for step, outcome in outcomes_of(session, [run.id]).get(run.id, {}).items():
-        if outcome.kind == PERSON and outcome.actor == name and (role := _role(flow, step)) != asked_role:
+        if outcome.kind == PERSON and outcome.actor == name and (role := role_asked(flow, step)) != asked_role:
             if has_sole_operator(session, run.organisation_id):
                 return ""
             return f"answered {step} of run f:{run.id}, which asks a member of the role {role}"
     return ""
 
 
-def _role(flow: Flow, step: str) -> str:
+def role_asked(flow: Flow, step: str) -> PersonRole:
+    """Tell whom a step asks that waits for a person, or waited."""
     person_step = flow.steps[flow.positions[step]]
     assert isinstance(person_step, PersonStep)  # a run waits for a person there, and a person answered there
     return person_step.person.role

@@ -343,9 +343,9 @@ class Machine(RuleBasedStateMachine):
         action = self.model.actions[key]
         if action.taken_back or action.action == "tell":
             with pytest.raises(ConflictError):
-                take_back_action(self.person(4), stored[key].id, WHY)
+                take_back_action(self.person(4), Role.INVESTIGATOR, stored[key].id, WHY)
             return
-        take_back_action(self.person(4), stored[key].id, WHY)
+        take_back_action(self.person(4), Role.INVESTIGATOR, stored[key].id, WHY)
         self.model.take_back(action, self.now)
 
     @rule(data=st.data())
