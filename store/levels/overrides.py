@@ -41,6 +41,17 @@ def live_overrides(session: Session, entity_id: int, now_us: int) -> Sequence[Ov
     return session.scalars(select(OverrideRow).where(OverrideRow.entity_id == entity_id, is_live(now_us))).all()
 
 
+def ended_us(override: OverrideRow) -> int | None:
+    """Return when an approved override ended, by itself or as it was revoked, or will end; None for never."""
+    return min((each for each in (override.until_us, override.revoked_us) if each is not None), default=None)
+
+
+def held_overrides(session: Session, entity_id: int) -> Sequence[OverrideRow]:
+    """List the overrides of an entity that were approved, those that have ended too."""
+    of = (OverrideRow.entity_id == entity_id, OverrideRow.state.in_(("approved", "revoked")))
+    return session.scalars(select(OverrideRow).where(*of)).all()
+
+
 def live_override_id(entity_id: Any, now_us: Any) -> ColumnElement[int | None]:
     """Return, in SQL, the number of an entity's override in force; else null. The arguments may be columns."""
     of = (OverrideRow.entity_id == entity_id, is_live(now_us))

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError
 from fivefold.store.ingest.entities import entity_named
-from fivefold.store.levels.overrides import override_numbered
+from fivefold.store.levels.overrides import ended_us, override_numbered
 from fivefold.store.recourse.challenges import CONFIRMED, CORRECTED, OVERRIDDEN
 from fivefold.usecases.recourse.challenges import ChallengeLine, read_challenge
 from fivefold.usecases.recourse.statement import Disclosure, Form
@@ -28,7 +28,7 @@ OVER: Final = (
     "A person had decided on the outcome that you contested. That decision is over. The outcome was worked out anew"
     " without it."
 )
-"""Instead of those of `OVERRIDDEN`, if the contested override ended by itself before the settlement."""
+"""Instead of those of `OVERRIDDEN`, if the contested override had ended, and none was in force in its place."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,12 +70,11 @@ def give_reply(context: Context, challenge: int, form: Form) -> Reply:
 
 
 def _is_over(session: Session, organisation_id: int, line: ChallengeLine) -> bool:
-    """Return whether the override of the settlement had ended by itself; only a contested one may have."""
+    """Return whether the override of the settlement had ended, so that the rules decide; only a contested one may."""
     if line.override is None or line.settled_us is None:
         return False
-    override = override_numbered(session, organisation_id, line.override)
-    until, revoked = override.until_us, override.revoked_us
-    return until is not None and until <= line.settled_us and (revoked is None or revoked >= until)
+    end = ended_us(override_numbered(session, organisation_id, line.override))
+    return end is not None and end <= line.settled_us
 
 
 def _reply(line: ChallengeLine, *, is_over: bool) -> Reply:

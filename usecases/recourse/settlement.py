@@ -15,7 +15,7 @@ from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.store.ingest.entities import subject_of
 from fivefold.store.ingest.ownerships import owned_numbers
 from fivefold.store.levels.levels import assessment_of, current_level, first_assessment_from, override_in_force
-from fivefold.store.levels.overrides import live_overrides, override_numbered
+from fivefold.store.levels.overrides import ended_us, held_overrides, live_overrides, override_numbered
 from fivefold.store.recourse import changed_facts
 from fivefold.store.recourse.challenges import (
     CONFIRMED,
@@ -232,7 +232,7 @@ def _facts_changed_us(session: Session, assessment: Assessment, facts: Sequence[
 def _override_changed_us(
     session: Session, row: Challenge, number: int, contested: OverrideRow | None, now_us: int
 ) -> int:
-    """Return when the override was decided, or when the contested one ended; ConflictError for any other."""
+    """Return when the override was decided, or since when none is in force; ConflictError for any other."""
     override = override_numbered(session, row.organisation_id, number)
     if override.entity_id != row.entity_id:
         raise ConflictError(f"override {number} is about another entity than challenge {row.id}")
@@ -250,7 +250,10 @@ def _override_changed_us(
 
 
 def _ended_us(session: Session, row: Challenge, contested: OverrideRow, now_us: int) -> int:
-    """Return when the contested override ended: by itself, or by a revocation since the challenge was opened."""
+    """Return since when no override is in force: the contested one ended, and so did all that replaced it.
+
+    ConflictError unless the contested one ended by itself, or was revoked since the challenge was opened.
+    """
     state, revoked = state_of(contested, now_us), contested.revoked_us or 0
     if state != "expired" and (state != "revoked" or revoked < row.opened_us):
         raise ConflictError(
@@ -262,7 +265,7 @@ def _ended_us(session: Session, row: Challenge, contested: OverrideRow, now_us: 
             f"override {other.id} is in force since override {contested.id} ended, which is contested; settle the"
             " challenge with that one"
         )
-    return contested.until_us or 0 if state == "expired" else revoked
+    return max(ended_us(each) or 0 for each in held_overrides(session, row.entity_id))
 
 
 def _refuse_same_decision(session: Session, override: OverrideRow, contested: OverrideRow) -> None:

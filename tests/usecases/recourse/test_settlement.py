@@ -14,7 +14,7 @@ from fivefold.store.tables.entities import Entity
 from fivefold.usecases.accounts.second_person import allow_sole_operator, require_two_people
 from fivefold.usecases.erasure.erase import ErasureResult, erase_entity
 from fivefold.usecases.ingest.facts import add_screening, set_tag
-from fivefold.usecases.levels.overrides import approve_override, request_override
+from fivefold.usecases.levels.overrides import approve_override, request_override, revoke_override_in
 from fivefold.usecases.recourse.challenges import ChallengeLine, open_challenge, read_challenge
 from fivefold.usecases.recourse.reply import OVER, give_reply
 from fivefold.usecases.recourse.settlement import settle_challenge
@@ -209,6 +209,19 @@ def test_a_contested_override_that_is_over_settles_with_its_own_sentence(bank: B
     done = settle_challenge(by(bank, 2), made.id, overridden(contested))
     assert (done.new_assessment, bank.standing().override_id) == (numbered(bank), None)
     assert give_reply(bank.context, made.id, "json").outcome == OVER
+
+
+def test_what_replaced_a_contested_override_and_is_over_too_is_linked_to_nothing(bank: Bank) -> None:
+    contested, made = contested_override(bank)
+    replacing = decided(bank, (5, 6), "medium")
+    under_the_second = numbered(bank)
+    with (member := by(bank, 7)).writing() as session:
+        revoke_override_in(session, member, replacing, WHY, bank.now)
+    assessed_later(bank)
+    done = settle_challenge(by(bank, 2), made.id, overridden(contested))
+    assert (done.new_assessment, bank.standing().override_id) == (numbered(bank), None)
+    assert done.new_assessment != under_the_second
+    assert give_reply(bank.context, made.id, "json").outcome == OVER, "nobody's decision stands"
 
 
 def test_what_a_sole_operator_decided_two_members_decide_anew(engine: Engine) -> None:
