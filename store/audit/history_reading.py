@@ -225,6 +225,15 @@ def batches_of(session: Session, entity_ids: Sequence[int]) -> list[int]:
     return sorted(batches)
 
 
+def added_us(session: Session, organisation_id: int, batch: int, since_us: int) -> int | None:
+    """Return when the call of a batch of transactions was recorded, if that was after a moment; otherwise None."""
+    columns = cast("Any", AuditEntry.__table__).c
+    query = AuditEntry.__table__.select().with_only_columns(columns.at_us)
+    of = (columns.organisation_id == organisation_id, columns.action == ADDED, columns.at_us > since_us)
+    moment: int | None = session.scalar(query.where(*of, columns.details.contains(f'"batch":{batch},')))
+    return moment
+
+
 def sealing_entries(session: Session, organisation_id: int) -> Iterator[tuple[int, str]]:
     """Stream the entries that sealed transactions or corrections: number, details."""
     columns = cast("Any", AuditEntry.__table__).c

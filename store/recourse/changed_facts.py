@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from fivefold.store.audit.history_reading import added_us
 from fivefold.store.sql.arrays import among
 from fivefold.store.tables.entities import Attributes, Correction, Entity, Record, Screening, Tag, Transaction
 
@@ -35,19 +36,32 @@ def changed_us(session: Session, entity_ids: Collection[int], kind: str, name: s
         case "screening":
             moments = [_screened_us(session, each, name, since_us) for each in entity_ids]
         case "transaction":
-            moments = [
-                session.scalar(
-                    select(func.max(table.recorded_us)).where(
-                        among(session, table.entity_id, sorted(entity_ids)),
-                        table.transaction_id == name,
-                        table.recorded_us > since_us,
-                    )
-                )
-                for table in (Transaction, Correction)
-            ]
+            moments = _moments_of_transaction(session, entity_ids, name, since_us)
         case _:
             moments = _moments_of_undated(session, entity_ids, kind, name, since_us)
     return max((each for each in moments if each is not None), default=None)
+
+
+def _moments_of_transaction(
+    session: Session, entity_ids: Collection[int], name: str, since_us: int
+) -> list[int | None]:
+    """The moments when a transaction was added, corrected, and given its state; the last by the call that gave it."""
+    moments = [
+        session.scalar(
+            select(func.max(table.recorded_us)).where(
+                among(session, table.entity_id, sorted(entity_ids)),
+                table.transaction_id == name,
+                table.recorded_us > since_us,
+            )
+        )
+        for table in (Transaction, Correction)
+    ]
+    settled = select(Transaction.organisation_id, Transaction.settled_batch).where(
+        among(session, Transaction.entity_id, sorted(entity_ids)),
+        Transaction.transaction_id == name,
+        Transaction.settled_batch.is_not(None),
+    )
+    return [*moments, *(added_us(session, of, batch, since_us) for of, batch in session.execute(settled))]
 
 
 def _moments_of_undated(

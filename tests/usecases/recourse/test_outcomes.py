@@ -10,6 +10,8 @@ from sqlalchemy import Engine, text, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
+from fivefold.store.audit.history_reading import ADDED
+from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.recourse import Challenge
 from fivefold.usecases.accounts.second_person import allow_sole_operator
 from fivefold.usecases.ingest.entities import put_entities
@@ -107,6 +109,24 @@ def test_a_corrected_transaction_counts_for_its_owner(bank: Bank) -> None:
     with pytest.raises(ConflictError, match="has the same result"):
         settle_challenge(by(bank, 2), made.id, corrected("transaction t7"))
     assert read_challenge(bank.context, made.id).state == "open"
+
+
+def test_a_transaction_that_was_settled_is_a_fact_that_changed(bank: Bank) -> None:
+    bank.activate(banks.document({**RULES, "cash": banks.CASH}))
+    payment = {"transaction_id": "t9", "transaction_date": bank.day}
+    bank.pay(9, transaction_state="PENDING", **payment)
+    bank.wait(days=1)
+    bank.settle()
+    made = opened(bank)
+    bank.wait(days=1)
+    with pytest.raises(ConflictError, match="no transaction 't9' was added, changed or ended"):
+        settle_challenge(by(bank, 2), made.id, corrected("transaction t9"))
+    assert bank.pay(9, transaction_state="COMPLETED", **payment).changed == 1
+    with forged(bank.engine) as connection:  # the log has the machine's time, which is not the bank's
+        connection.execute(update(AuditEntry).where(AuditEntry.action == ADDED).values(at_us=bank.now))
+    bank.wait(microseconds=1)
+    done = settle_challenge(by(bank, 2), made.id, corrected("transaction t9"))
+    assert done.new_assessment == numbered(bank) != made.assessment
 
 
 def test_a_case_that_came_is_a_fact_that_changed(bank: Bank) -> None:
