@@ -1,7 +1,7 @@
 """Tokens in this process: looked up and cached briefly, and counted; the charge at the end checks one again."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from math import ceil, inf
@@ -36,7 +36,7 @@ class Authenticator:
         self._known: dict[str, tuple[float, Credential | None]] = {}
 
     async def authenticate(self, secret: str | None) -> Credential:
-        """Give the credential of a token; ApiError 401 if it may not score."""
+        """Give the credential of a token; ApiError 401 if there is none, or it is not valid any more."""
         if not secret:
             raise ApiError(401, NO_CREDENTIALS)
         key = hash_of(secret)
@@ -49,9 +49,20 @@ class Authenticator:
         expired = (
             credential is not None and credential.expires_us is not None and credential.expires_us <= now_microseconds()
         )
-        if credential is None or expired or credential.role not in MAY_SCORE:
+        if credential is None or expired:
             raise ApiError(401, NO_CREDENTIALS)
         return credential
+
+
+def not_for_role(role: str, allowed: Iterable[str]) -> ApiError:
+    """Make the refusal, 403, of a valid token whose role is not among those *allowed*."""
+    return ApiError(403, f"Not for the role {role}; for: {', '.join(allowed)}")
+
+
+def require_scoring(credential: Credential) -> None:
+    """Raise ApiError 403 unless the role of a credential may score."""
+    if credential.role not in MAY_SCORE:
+        raise not_for_role(credential.role, MAY_SCORE)
 
 
 TOO_OFTEN = "Too many requests in a minute for your plan"

@@ -19,7 +19,7 @@ from fivefold.domain.errors import FivefoldError, StoreError, UnknownOutcomeErro
 from fivefold.domain.paging import Page
 from fivefold.domain.settings import Limits
 from fivefold.serving.access_log import BAD_TOKEN, NO_TOKEN, NOT_ALLOWED, RECORD, SIGN_IN, WHO, digest_of_record
-from fivefold.serving.authentication import CHANGES_TOO_OFTEN, RateLimiter
+from fivefold.serving.authentication import CHANGES_TOO_OFTEN, RateLimiter, not_for_role
 from fivefold.serving.lanes import Lane
 from fivefold.serving.metrics.service import ROUTE
 from fivefold.serving.request_reading import body_memory, header_of, read_body, secret_of
@@ -176,8 +176,7 @@ def authenticate(engine: Engine, secret: str) -> Credential:
 def require_role(route: Route, credential: Credential) -> None:
     """Raise ApiError 403 unless the route is for the role of the credential."""
     if credential.role not in route.roles:
-        allowed = ", ".join(role for role in Role if role in route.roles)
-        raise ApiError(403, f"Not for the role {credential.role}; for: {allowed}")
+        raise not_for_role(credential.role, (role for role in Role if role in route.roles))
     if credential.role in OF_MEMBERS and credential.member_id is None:
         raise ApiError(403, "This token belongs to no member, so the person behind it is unknown")
 

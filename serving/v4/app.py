@@ -172,6 +172,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     for status, text in {
         400: answers.DATA_NOT_VALID,
         401: answers.NO_CREDENTIALS,
+        403: "Not for the role of this token, or its plan is not there any more",
         405: answers.USER_TYPE,
         406: answers.TOO_MANY_ROWS,
         413: "More bytes, rows or users than the server takes",

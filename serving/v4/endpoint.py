@@ -13,8 +13,8 @@ from starlette.responses import Response
 from fivefold.domain.clock import CLOCK_SLACK_US, now_microseconds, parse_moment
 from fivefold.domain.errors import ConfigError, InvalidDataError, Problem
 from fivefold.domain.settings import Limits, Settings
-from fivefold.serving.access_log import BAD_TOKEN, NO_TOKEN, SIGN_IN, WHO
-from fivefold.serving.authentication import Authenticator, run_in_short_pool
+from fivefold.serving.access_log import BAD_TOKEN, NO_TOKEN, NOT_ALLOWED, SIGN_IN, WHO
+from fivefold.serving.authentication import Authenticator, require_scoring, run_in_short_pool
 from fivefold.serving.champion.drift_counter import DriftCounter
 from fivefold.serving.champion.loader import ChampionLoader, ServedModel
 from fivefold.serving.lanes import BodyMemory, Lane, Result
@@ -76,8 +76,10 @@ class ScoringEndpoint:
         secret = secret_of(request)
         request.scope[SIGN_IN] = BAD_TOKEN if secret else NO_TOKEN  # until it proves valid
         credential = await self.authenticator.authenticate(secret)
-        del request.scope[SIGN_IN]
         request.scope[WHO] = (credential.organisation_id, credential.actor.name)
+        request.scope[SIGN_IN] = NOT_ALLOWED
+        require_scoring(credential)
+        del request.scope[SIGN_IN]
         plan = self._plan(credential)
         if request.query_params.get("user_type", "PERSON") != "PERSON":
             raise ApiError(405, USER_TYPE)
@@ -128,7 +130,9 @@ class ScoringEndpoint:
     def _plan(self, credential: Credential) -> Plan:
         plan = self.plans.get(credential.plan)
         if plan is None:  # the operator removed it from the file, so the rights of the token are unknown
-            raise ApiError(401, NO_CREDENTIALS)
+            raise ApiError(
+                403, f"There is no plan {credential.plan} any more, which this token has: get one of another"
+            )
         return plan
 
     async def _require_allowance(self, cost: Charge, *, look: bool) -> None:

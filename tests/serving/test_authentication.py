@@ -10,7 +10,7 @@ import pytest
 
 from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.serving import authentication
-from fivefold.serving.authentication import REMEMBERED_SECONDS, Authenticator, RateLimiter
+from fivefold.serving.authentication import REMEMBERED_SECONDS, Authenticator, RateLimiter, require_scoring
 from fivefold.serving.responses import ApiError
 from fivefold.usecases.accounts.credentials import Credential, find_credential
 from fivefold.usecases.accounts.tokens import revoke_token
@@ -112,11 +112,12 @@ def test_a_token_that_ends_while_it_is_remembered_is_refused_at_once(
     assert len(looked_up) == 1
 
 
-def test_a_role_without_the_right_is_refused(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_role_without_the_right_is_refused() -> None:
     found = Credential(token_id=1, role="app", plan="unlimited", expires_us=None, organisation_id=1)
     for role in ("investigator", "approver", "publisher", "auditor", "", "App"):
-        monkeypatch.setattr(authentication, "find_credential", lambda *_, role=role: replace(found, role=role))
-        refuse(Authenticator(place.engine), "token")
+        with pytest.raises(ApiError, match="; for: app, admin") as caught:
+            require_scoring(replace(found, role=role))
+        assert caught.value.status == 403
 
 
 def test_guesses_do_not_fill_the_memory(

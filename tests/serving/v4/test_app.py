@@ -15,9 +15,9 @@ from fivefold.features.indicator_matrix import catalogue
 from fivefold.serving.champion.loader import ServedModel
 from fivefold.serving.v4.app import ERRORS
 from tests.models.making import model_of_amounts
-from tests.serving.inprocess import INDICATORS, SCORING, Place, client, now_text, rows_of, started
+from tests.serving.inprocess import GONE, INDICATORS, SCORING, Place, client, now_text, rows_of, started
 
-STATUSES = {200, 400, 401, 405, 406, 413, 422, 429, 500, 503, 504}
+STATUSES = {200, 400, 401, 403, 405, 406, 413, 422, 429, 500, 503, 504}
 MARK = "MARKED-7f3a9"
 
 
@@ -58,6 +58,7 @@ def requests(place: Place) -> list[dict[str, Any]]:
         {"content": valid, "headers": token, "params": {"user_type": "COMPANY"}},
         {"content": b" " * 30_000, "headers": token},
         {"content": json.dumps(rows_of(*map(str, range(25)))).encode(), "headers": token},
+        {"content": valid, "headers": {"token": place.token(GONE)}},
         {"content": b"{}", "headers": token},
         {"content": b"not JSON", "headers": token},
         {"content": json.dumps([{}]).encode(), "headers": token},

@@ -96,10 +96,12 @@ def test_no_token_or_an_unknown_one_is_401(place: Place, token: str | None) -> N
     assert (answer.status_code, answer.json()) == (401, [{"detail": FAULTS[401]}])
 
 
-def test_a_token_whose_plan_is_not_there_any_more_is_401_before_anything_else(place: Place) -> None:
+def test_a_token_whose_plan_is_not_there_any_more_is_403_before_anything_else(place: Place) -> None:
     token = place.token(GONE)
     for rows in (rows_of("a"), b"not JSON"):
-        assert place.post(rows, token, user_type="COMPANY").status_code == 401
+        answer = place.post(rows, token, user_type="COMPANY")
+        assert (answer.status_code, list(answer.json()[0])) == (403, ["detail"])
+        assert "There is no plan gone any more" in answer.json()[0]["detail"]
 
 
 @pytest.mark.parametrize("role", list(Role))
@@ -112,7 +114,9 @@ def test_programs_and_admins_may_score_and_explain(place: Place, role: Role) -> 
         assert answer.status_code == 200
         assert "contributions" in answer.json()[0]
     else:
-        assert (answer.status_code, answer.json()) == (401, [{"detail": FAULTS[401]}])
+        refusal = [{"detail": f"Not for the role {role}; for: app, admin"}]
+        assert (answer.status_code, answer.json()) == (403, refusal)
+        assert "www-authenticate" not in answer.headers, "the token is valid"
 
 
 def test_an_admins_token_that_is_older_than_members_goes_on_scoring(place: Place) -> None:
