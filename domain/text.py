@@ -11,9 +11,15 @@ from typing import Final
 _CUTOFF = 0.75
 MISSPELT: Final = 1.0
 """A cutoff of `nearest`: names that differ in case, blanks and signs, or in one letter, and no others."""
-CONTROL: Final = "\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060\u2066-\u2069\ufeff"
-"""A character class for regular expressions: C0, delete, C1, line and paragraph separators, bidirectional marks,
-and spaces without a width, by which a name looks like another one and is not found by it."""
+CONTROL: Final = (
+    "\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e007f"
+)
+"""A character class for regular expressions: C0, delete, C1, line and paragraph separators, and the invisible ones of
+Unicode's category Cf (bidirectional marks, soft hyphens, spaces without a width), by which a name looks like another
+one and is not found by it. Not the joiners U+200C and U+200D, which words of some scripts and emoji need."""
+UNFIT: Final = rf"[{CONTROL}]|^\s|\s$|^\.\.?$"
+"""Finds the names that `wrong_in_name` refuses, for many at once."""
 _CONTROL = re.compile(f"[{CONTROL}]")
 _STEERING = re.compile(f"(?![\t\n])[{CONTROL}]")
 DELIMITERS: Final = (",", ";", "\t", "|")
@@ -92,6 +98,23 @@ def control_in(name: str) -> str:
     """
     match = _CONTROL.search(name)
     return f"U+{ord(match[0]):04X}" if match else ""
+
+
+def wrong_in_name(name: str) -> str:
+    r"""Say what a new name has by which it is mistaken for another one, or not reached; empty if it has nothing.
+
+    A browser resolves `.` and `..` in an address away.
+
+    >>> wrong_in_name("a\u00ad"), wrong_in_name(" a"), wrong_in_name("..")
+    ('with the control character U+00AD', 'with white space around it', 'which an address cannot hold')
+    >>> wrong_in_name("M\u00fcller & Co.")
+    ''
+    """
+    if character := control_in(name):
+        return f"with the control character {character}"
+    if name != name.strip():
+        return "with white space around it"
+    return "which an address cannot hold" if name in {".", ".."} else ""
 
 
 def visible(text: str) -> str:

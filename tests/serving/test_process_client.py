@@ -86,7 +86,7 @@ def test_facts_are_sent_read_and_refused(service: Service) -> None:
         some = app.entities.put_many(
             "customer",
             [
-                {"external_id": "..", "attributes": {"country": "SE"}},
+                {"external_id": "...", "attributes": {"country": "SE"}},
                 {"external_id": "x", "attributes": {"country": 7}},
             ],
         )
@@ -105,20 +105,20 @@ def test_facts_are_sent_read_and_refused(service: Service) -> None:
         assert {one.transaction_id for one in ivo.entities.transactions("customer", "a/b ä", limit=2)} == {
             f"t{number}" for number in range(1, 6)
         }
-        assert [each.external_id for each in ivo.entities.list("customer", limit=1)] == ["a/b ä", ".."]
-        assert ivo.entities.get("customer", "..").attributes == {"country": "SE"}
+        assert [each.external_id for each in ivo.entities.list("customer", limit=1)] == ["a/b ä", "..."]
+        assert ivo.entities.get("customer", "...").attributes == {"country": "SE"}
         assert [each.external_id for each in ivo.entities.search("customer", "a/b")] == ["a/b ä"]
-        assert app.entities.set_tag("customer", "..", "vip", until="2099-01-01") is None
-        assert [tag.tag for tag in ivo.entities.tags("customer", "..")] == ["vip"]
-        assert app.entities.end_tag("customer", "..", "vip") is None
-        assert app.entities.add_screening("customer", "..", "sanctions", found=False) is None
-        assert app.entities.put_case("customer", "..", "1", opened_at="2026-01-05") is None
+        assert app.entities.set_tag("customer", "...", "vip", until="2099-01-01") is None
+        assert [tag.tag for tag in ivo.entities.tags("customer", "...")] == ["vip"]
+        assert app.entities.end_tag("customer", "...", "vip") is None
+        assert app.entities.add_screening("customer", "...", "sanctions", found=False) is None
+        assert app.entities.put_case("customer", "...", "1", opened_at="2026-01-05") is None
         assert list(ivo.queue.list(kind=["override"])) == []
         assert {count.overdue for count in ivo.queue.counts()} <= {0}
         segments = ivo.values.segments("customer")
         assert (segments.type, sum(each.entities for each in segments.segments)) == ("customer", segments.entities)
-        assert {each.external_id for each in ivo.values.list("customer")} <= {"a/b ä", ".."}
-        ivo.values.get("customer", "..")
+        assert {each.external_id for each in ivo.values.list("customer")} <= {"a/b ä", "..."}
+        ivo.values.get("customer", "...")
         assert list(ivo.levels.current("customer", level=["high"], since="2020-01-01")) == []
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
-from fivefold.domain.text import control_in
+from fivefold.domain.text import wrong_in_name
 from fivefold.store.audit.bound_rows import Digests, digests
 from fivefold.store.ingest.entities import entity_named, record_activity, subject_of
 from fivefold.store.ingest.future_moments import ENDED_US
@@ -25,7 +25,7 @@ from fivefold.usecases.ingest.owners import mark_with_owners
 from fivefold.usecases.ingest.tags import announce_ended_before
 from fivefold.usecases.levels.lowering import Concern, LoweringGuard, dated_far_back
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.entity_checks import FIELDS, MOST_CHARACTERS, refuse_bad_fields, storable
+from fivefold.usecases.shared.entity_checks import FIELDS, MOST_CHARACTERS, RIGHT_NAME, refuse_bad_fields, storable
 from fivefold.usecases.shared.flow_triggers import ENDED, GIVEN, TriggerEvent, behind, note, tag_end_cause
 from fivefold.usecases.shared.inputs import LATEST_US
 
@@ -381,8 +381,8 @@ def _refuse_word(what: str, word: str, most: int = MOST_WORD_CHARACTERS) -> None
 
 
 def _refuse_control(what: str, name: str) -> None:
-    if character := control_in(name):
-        raise ConfigError(f"the {what} is {name[:40]!r}, with the control character {character}; names must have none")
+    if wrong := wrong_in_name(name):
+        raise ConfigError(f"the {what} is {name[:40]!r}, {wrong}; it must be {RIGHT_NAME}")
 
 
 def _refuse_future(what: str, at: int, now: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from fivefold.domain.errors import InvalidDataError, Problem
-from fivefold.domain.text import control_in
+from fivefold.domain.text import wrong_in_name
 from fivefold.features.reading.columns import cut_text, short_text
 from fivefold.risk.facts.portfolio import ENTITY, error_of
 from fivefold.risk.facts.reading import entities_from_rows, read_field
@@ -19,6 +19,8 @@ FIELDS: TypeAdapter[dict[str, FieldType]] = TypeAdapter(dict[str, FieldType])
 """Reads the typed fields of an entity type from their JSON."""
 
 ALLOWED_MOMENT: Final = "an ISO 8601 date or time such as 2024-06-30 or 2024-06-30T12:00:00Z"
+RIGHT_NAME: Final = "text without control characters and without white space around it, not . or .."
+"""What a new identifier may be."""
 MOST_CHARACTERS = 200
 """The most characters of an identifier."""
 
@@ -84,16 +86,11 @@ def _problems_of_name(number: int, own: str, name: Any) -> list[Problem]:
 
 
 def problems_of_new_names(names: Iterable[tuple[int, str]], field: str) -> list[Problem]:
-    """Name new identifiers, by their rows, that have a control character; existing ones must still be found."""
+    """Name new identifiers, by their rows, that `wrong_in_name` refuses; existing ones must still be found."""
     return [
-        Problem(
-            number,
-            field,
-            f"is {short_text(name)}, with the control character {character}",
-            "text without such characters",
-        )
+        Problem(number, field, f"is {short_text(name)}, {wrong}", RIGHT_NAME)
         for number, name in names
-        if (character := control_in(name))
+        if (wrong := wrong_in_name(name))
     ]
 
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.errors import PROBLEMS_LISTED, FileFormatError, InvalidDataError, Problem
-from fivefold.domain.text import CONTROL, MISSPELT, control_in, nearest
+from fivefold.domain.text import MISSPELT, UNFIT, nearest, wrong_in_name
 from fivefold.features import schema as c
 from fivefold.features.column_names import means
 from fivefold.features.reading.columns import (
@@ -29,7 +29,7 @@ from fivefold.features.reading.columns import (
 from fivefold.features.reading.fast_columns import CodedWords
 from fivefold.risk.facts.reading import read_field, words_of_cell
 from fivefold.risk.language.fields import FieldType, ValueType, value_type_of
-from fivefold.usecases.shared.entity_checks import MOST_CHARACTERS, allowed_values, storable
+from fivefold.usecases.shared.entity_checks import MOST_CHARACTERS, RIGHT_NAME, allowed_values, storable
 
 NEEDED = (c.TRANSACTION_ID, c.AMOUNT, c.CURRENCY, c.DATE)
 OWNERS = (c.USER_ID, "entity_id")
@@ -152,13 +152,12 @@ class TransactionColumns:
         return pl.Series(names, dtype=pl.String)
 
     def new_names(self, name: str) -> pl.Series:
-        """Read new identifiers, which have no control characters."""
+        """Read new identifiers, which have nothing that `wrong_in_name` refuses."""
         names = self.names(name)
-        bad = names.str.contains(f"[{CONTROL}]").fill_null(value=False).to_numpy()
-        described = "is {}, with the control character {}"
-        right = "text without such characters"
+        bad = names.str.contains(UNFIT).fill_null(value=False).to_numpy()
+        described = "is {}, {}"
         self.findings.add(
-            bad, name, lambda row: described.format(short_text(names[row]), control_in(names[row])), right
+            bad, name, lambda row: described.format(short_text(names[row]), wrong_in_name(names[row])), RIGHT_NAME
         )
         return names
 

@@ -57,7 +57,9 @@ GIVEN: dict[str, Callable[[Bank, str], object]] = {
 
 
 @pytest.mark.parametrize("what", GIVEN)
-@pytest.mark.parametrize("character", ["\n", "\x1b", "\x85", "\u061c", "\u2028", "\u202e", "\u200b", "\ufeff"])
+@pytest.mark.parametrize(
+    "character", ["\n", "\x1b", "\x85", "\xad", "\u061c", "\u2028", "\u202e", "\u200b", "\u2063", "\ufeff"]
+)
 def test_a_name_with_a_control_character_is_refused_and_the_character_is_named(
     bank: Bank, what: str, character: str
 ) -> None:
@@ -66,12 +68,25 @@ def test_a_name_with_a_control_character_is_refused_and_the_character_is_named(
     GIVEN[what](bank, "Müller\u200d 漢")  # joins letters in some scripts, and steers nothing
 
 
+@pytest.mark.parametrize("what", [name for name in GIVEN if name != "a member of a list"])
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [(" b", "white space around"), ("b\u00a0", "white space around"), (".", "an address"), ("..", "an address")],
+)
+def test_a_name_that_is_mistaken_for_another_or_that_no_address_holds_is_refused(
+    bank: Bank, what: str, name: str, why: str
+) -> None:
+    with pytest.raises((ConfigError, InvalidDataError), match=why):
+        GIVEN[what](bank, name)
+    GIVEN[what](bank, "b c..")
+
+
 def test_what_was_stored_before_is_still_read_and_changed(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     assert bank.put(FORGED, country="NO").changed == 1
     assert bank.pay(1, FORGED).new == 1
     assert read_entity(bank.context, "customer", FORGED).attributes["country"] == "NO"
     with monkeypatch.context() as before:
-        before.setattr("fivefold.usecases.ingest.facts.control_in", lambda _: "")
+        before.setattr("fivefold.usecases.ingest.facts.wrong_in_name", lambda _: "")
         put_record(bank.context, "customer", "a", "case", _case(bank, FORGED))
     closed = _case(bank, FORGED, bank.now)
     put_record(bank.context, "customer", "a", "case", closed)
