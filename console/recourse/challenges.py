@@ -58,6 +58,7 @@ def show_challenges(visit: Visit) -> Rendered:
     due_before = chosen["due_before"]
     filters = ChallengeFilters(
         state=chosen["state"] or None,
+        type_name=chosen["type"] or None,
         entity=(chosen["type"] or "customer", chosen["external_id"]) if chosen["external_id"] else None,
         due_before_us=parse_moment(due_before, text("Due before")) if due_before else None,
     )

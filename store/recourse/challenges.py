@@ -71,6 +71,7 @@ class ChallengeFilter:
     organisation_id: int
     number: int | None = None
     state: str | None = None
+    type_id: int | None = None
     entity_id: int | None = None
     due_before_us: int | None = None
 
@@ -87,6 +88,7 @@ def challenges_among(session: Session, challenge_filter: ChallengeFilter, part: 
     conditions = (
         (Challenge.id, challenge_filter.number),
         (Challenge.state, challenge_filter.state),
+        (Entity.type_id, challenge_filter.type_id),
         (Challenge.entity_id, challenge_filter.entity_id),
     )
     for column, value in conditions:

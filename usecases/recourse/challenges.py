@@ -14,7 +14,7 @@ from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.audit.bound_rows import Digests, digests
-from fivefold.store.ingest.entities import entity_named
+from fivefold.store.ingest.entities import entity_named, type_named
 from fivefold.store.levels.levels import assessment_of
 from fivefold.store.recourse import challenges as stored
 from fivefold.store.recourse.challenges import OPEN, ChallengeFilter, ChallengeWithEntity
@@ -97,11 +97,13 @@ class ChallengeFilters:
 
     Attributes:
         state: one of `STATES`.
+        type_name: the type of their entities.
         entity: type and identifier of their entity.
         due_before_us: due before this moment; microseconds.
     """
 
     state: str | None = None
+    type_name: str | None = None
     entity: tuple[str, str] | None = None
     due_before_us: int | None = None
 
@@ -174,7 +176,7 @@ def _open_or_same(session: Session, row: Assessment, words: str, received_us: in
         if each.state == OPEN:
             raise ConflictError(
                 f"challenge {each.id} of assessment {row.entity_id}.{row.number} is open, and due on"
-                f" {day_text(each.due_us)[:10]}; what the person adds belongs to it"
+                f" {day_text(each.due_us)[:10]}; it is settled before another one is opened"
             )
     return None
 
@@ -197,7 +199,7 @@ def row_of(session: Session, row: Challenge) -> Digests:
 def list_challenges(context: Context, filters: ChallengeFilters = EVERY, part: Part = WHOLE) -> Page[ChallengeLine]:
     """List challenges, ordered by due date; without those of erased entities.
 
-    ConfigError if there is no such state; NotFoundError if a named entity does not exist.
+    ConfigError if there is no such state; NotFoundError if a named type or entity does not exist.
     """
     now = context.now()
     with context.reading() as session:
@@ -223,6 +225,7 @@ def _find_challenges(
     challenge_filter = ChallengeFilter(
         organisation_id=of,
         state=filters.state,
+        type_id=None if filters.type_name is None else type_named(session, of, filters.type_name).id,
         entity_id=None if filters.entity is None else entity_named(session, of, *filters.entity).id,
         due_before_us=filters.due_before_us,
     )

@@ -53,10 +53,10 @@ class SettlementGiven(RequestModel):
 
 
 class PageOfChallenges(PageQuery):
-    """Which challenges; without a filter all. `external_id` is of an entity of the `type`."""
+    """Which challenges; without a filter all. `external_id` is of an entity of the `type`, or else a customer."""
 
     state: Literal["open", "confirmed", "corrected", "overridden"] | None = None
-    type: Text = "customer"
+    type: Text | None = None
     external_id: Text | None = None
     due_before: MomentGiven | None = None
 
@@ -80,7 +80,8 @@ def list_challenges(context: RequestContext, query: PageOfChallenges) -> Page[Ch
     """List challenges, ordered by due date."""
     filters = ChallengeFilters(
         state=query.state,
-        entity=None if query.external_id is None else (query.type, query.external_id),
+        type_name=query.type,
+        entity=None if query.external_id is None else (query.type or "customer", query.external_id),
         due_before_us=query.due_before,
     )
     return challenges.list_challenges(context, filters, query.part)

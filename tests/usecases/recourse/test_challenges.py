@@ -165,12 +165,16 @@ def test_lists_by_due_date(bank: Bank) -> None:
 
     assert (ids(state="open"), ids(state="confirmed"), ids(state="corrected")) == ([late.id], [early.id], [])
     assert ids(entity=("customer", "b")) == [late.id]
+    bank.add_type("account", {}, {})
+    assert (ids(type_name="customer"), ids(type_name="account")) == ([early.id, late.id], [])
     assert ids(due_before_us=late.due_us) == [early.id]
     assert ids() == [early.id, late.id]
     with pytest.raises(ConfigError, match="there is no state 'closed'"):
         ids(state="closed")
     with pytest.raises(NotFoundError):
         ids(entity=("customer", "nobody"))
+    with pytest.raises(NotFoundError, match="there is no entity type 'zzz'"):
+        ids(type_name="zzz")
 
 
 def test_the_record_is_kept_as_it_was(bank: Bank, tmp_path: Path) -> None:
