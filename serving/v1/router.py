@@ -15,7 +15,7 @@ from fivefold.serving.responses import NO_CREDENTIALS, UNPROCESSABLE, error_resp
 from fivefold.serving.v1.dispatch import Dispatcher
 from fivefold.serving.v1.errors import IN_PART, Faults, TakenRows
 from fivefold.serving.v1.examples import add_examples
-from fivefold.serving.v1.idempotency import HEADER, KEY
+from fivefold.serving.v1.idempotency import HEADER, KEY, REPLAYED
 from fivefold.serving.v1.paging import LINK
 from fivefold.serving.v1.path_encoding import PartedPath
 from fivefold.serving.v1.permissions import ROUTES
@@ -50,6 +50,14 @@ _KEY = Annotated[
         description="A name of this request: sent again within a day, it is carried out once and answered alike",
     ),
 ]
+
+
+_REPLAYED: Mapping[str, Any] = {
+    REPLAYED: {
+        "description": "This is the answer of the first time that the Idempotency-Key was sent",
+        "schema": {"type": "string", "enum": ["true"]},
+    }
+}
 
 
 class PartedRoute(PartedPath, APIRoute):
@@ -151,7 +159,8 @@ def _status(route: Route) -> int:
 
 
 def _responses(route: Route) -> dict[int | str, dict[str, Any]]:
-    success: dict[str, Any] = {"headers": {**EVERYWHERE, **(_NEXT if route.is_paged else {})}}
+    replayed = {} if route.method == "GET" or route.tells_secret else _REPLAYED
+    success: dict[str, Any] = {"headers": {**EVERYWHERE, **replayed, **(_NEXT if route.is_paged else {})}}
     if _status(route) != 204:
         success["model"] = route.gives
     errors: dict[int | str, dict[str, Any]] = {
@@ -166,7 +175,9 @@ def _responses(route: Route) -> dict[int | str, dict[str, Any]]:
         }
         for status, text in _ERRORS.items()
     }
-    nothing: dict[int | str, dict[str, Any]] = {204: {"headers": EVERYWHERE}} if route.may_give_nothing else {}
+    nothing: dict[int | str, dict[str, Any]] = (
+        {204: {"headers": {**EVERYWHERE, **replayed}}} if route.may_give_nothing else {}
+    )
     if isinstance(route.gives, type) and issubclass(route.gives, TakenRows):
         errors[IN_PART] = {**success, "description": "Some rows were refused, and the others are stored"}
     return {**nothing, _status(route): success, **errors}

@@ -36,6 +36,9 @@ def test_every_route_and_every_status_is_documented(document: dict[str, Any]) ->
         assert set(said["responses"]) == good | ERRORS
         named = {parameter["name"] for parameter in said.get("parameters", []) if parameter["in"] == "path"}
         assert named == set(route.names)
+        repeats = route.method != "GET" and not route.tells_secret
+        for status in good or {"204"}:
+            assert ("Idempotency-Replayed" in said["responses"][status]["headers"]) is repeats
         assert ("requestBody" in said) is ("body" in route.takes)
 
 
