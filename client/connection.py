@@ -184,6 +184,11 @@ def _require_address(url: str) -> None:
         address = httpx.URL()
     if address.scheme not in {"http", "https"} or not address.host:
         raise NotSentError(f"url is {url!r}; allowed: the address of a service, such as https://scores.example.com")
+    if address.userinfo:
+        raise NotSentError(
+            "url has a name or a password before the host, which would be sent in place of the token;"
+            " allowed: the address alone, such as https://scores.example.com"
+        )
 
 
 def _is_visible(text: str) -> bool:
@@ -194,7 +199,12 @@ def _is_visible(text: str) -> bool:
 def _after(response: httpx.Response) -> str | None:
     """Read where the next page begins. The link itself is not followed: the token goes to no other address."""
     address = response.links.get("next", {}).get("url")
-    return None if address is None else parse_qs(urlsplit(address).query)["after"][0]
+    if address is None:
+        return None
+    places = parse_qs(urlsplit(address).query).get("after")
+    if places is None:
+        raise UnexpectedAnswerError("an answer has a link to a next page, without the parameter after")
+    return places[0]
 
 
 def _wait(number: int) -> float:

@@ -248,6 +248,12 @@ def test_pages_are_followed_by_their_mark_and_never_to_another_host() -> None:
     assert {request.url.host for request in service.asked} == {"service.test"}
 
 
+def test_a_link_without_its_mark_is_an_unexpected_answer() -> None:
+    rows = client(Service(answer(200, [line("a")], Link='</v1/x>; rel="next"'))).entities.list("customer")
+    with pytest.raises(UnexpectedAnswerError, match="a link to a next page, without the parameter after"):
+        list(rows)
+
+
 def test_a_page_at_a_time_and_more() -> None:
     service = Service(answer(200, [line("a"), line("b")], Link='</v1/x?after=m>; rel="next"'), answer(200, [line("c")]))
     rows = client(service).entities.list("customer")
@@ -292,6 +298,13 @@ def test_what_is_no_token_is_refused_and_never_shown(token: str) -> None:
     with pytest.raises(NotSentError, match="tokens create") as error:
         Client("http://service.test", token)
     assert TOKEN not in str(error.value)
+
+
+@pytest.mark.parametrize("url", ["http://u:secret@service.test", "https://u@service.test"])
+def test_an_address_with_a_password_is_refused_and_never_shown(url: str) -> None:
+    with pytest.raises(NotSentError, match="before the host, which would be sent in place of the token") as error:
+        Client(url, TOKEN)
+    assert "secret" not in str(error.value)
 
 
 @pytest.mark.parametrize(
