@@ -16,7 +16,7 @@ from starlette.types import Message
 from fivefold.domain.errors import StoreError
 from fivefold.serving.responses import ApiError
 from fivefold.serving.v1.dispatch import KEY, Dispatcher
-from fivefold.serving.v1.idempotency import ACT, REPLAYED
+from fivefold.serving.v1.idempotency import ACT, HEADER, REPLAYED
 from fivefold.serving.v1.paging import LINK
 from fivefold.serving.v1.path_encoding import path_to
 from fivefold.serving.v1.permissions import ROUTES
@@ -123,7 +123,8 @@ class Caller:
         response = await self.dispatcher.answer(BY_NAME[name], request, by_tool=True)
         content = json.loads(bytes(response.body)) if response.body else None
         if response.status_code >= 400:
-            raise RefusedCallError(response.status_code, words_of(content))
+            words = words_of(content).replace(f"{HEADER} {f'{KEYS}{key}'!r}", f"key {key!r}")
+            raise RefusedCallError(response.status_code, words)
         repeated = response.headers.get(REPLAYED) is not None
         return RouteAnswer(content, _after(response.headers.get(LINK, "")), repeated)
 

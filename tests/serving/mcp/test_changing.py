@@ -208,7 +208,9 @@ def test_a_call_that_is_sent_again_changes_nothing_twice(place: Place) -> None:
         assert two.content[0].text == f"Done before under this key, and not again: {one.content[0].text}"
     (other,) = called(place, token, ("set_tag", of_one(tag="other", key="key-set-tag")))
     assert other.is_error
-    assert "was sent with another request before" in other.content[0].text
+    assert "key 'key-set-tag' was sent with another request before" in other.content[0].text
+    assert "mcp:" not in other.content[0].text
+    assert "Idempotency-Key" not in other.content[0].text
     assert "other" not in str(place.good("GET", f"{ONE}/tags", role="admin"))
 
 
