@@ -59,9 +59,9 @@ def _moments_of_transaction(
     settled = select(Transaction.organisation_id, Transaction.settled_batch).where(
         among(session, Transaction.entity_id, sorted(entity_ids)),
         Transaction.transaction_id == name,
-        Transaction.settled_batch.is_not(None),
     )
-    return [*moments, *(added_us(session, of, batch, since_us) for of, batch in session.execute(settled))]
+    calls = session.execute(settled).all()
+    return [*moments, *(added_us(session, of, batch, since_us) for of, batch in calls if batch is not None)]
 
 
 def _moments_of_undated(
