@@ -95,7 +95,7 @@ def test_a_name_that_nobody_erased_can_have_is_taken(bank: Bank) -> None:
         "Erased-1",
         "not-erased-1",
         "erased--1",
-        "erased-1 ",
+        "erased-1-",
     )
     assert put(bank, *(EntityRow(name) for name in names)) == RowCounts(len(names), 0, 0)
 
