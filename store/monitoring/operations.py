@@ -10,10 +10,8 @@ from fivefold.domain.paging import Page, Part
 from fivefold.store.audit.history_reading import ADDED
 from fivefold.store.sql.keyset import scalars_of
 from fivefold.store.tables.audit import AuditEntry
-from fivefold.store.tables.events import Delivery, Endpoint
 from fivefold.store.tables.operations import AuditProof, ImportRow, WorkerRow
 from fivefold.store.tables.rulesets import Backtest
-from fivefold.store.webhooks.deliveries import is_in
 
 
 def add_worker(session: Session, started_us: int, now_us: int, before_us: int) -> int:
@@ -63,16 +61,6 @@ def last_added_us(session: Session, organisation_id: int) -> int | None:
     """Tell when transactions were added last, as the audit log says it; None where there never were any."""
     of = (AuditEntry.organisation_id == organisation_id, AuditEntry.action == ADDED)
     return session.scalar(select(func.max(AuditEntry.at_us)).where(*of))
-
-
-def waiting_deliveries(session: Session, organisation_id: int) -> tuple[int, int | None, int]:
-    """Count an organisation's deliveries: the waiting ones, when the next of them is due, and those given up."""
-    ours = select(Endpoint.id).where(Endpoint.organisation_id == organisation_id)
-    counts: list[Any] = []
-    for state in ("waiting", "dead"):
-        query = select(func.count(), func.min(Delivery.next_us)).where(Delivery.endpoint_id.in_(ours), is_in(state))
-        counts.append(session.execute(query).one())
-    return counts[0][0], counts[0][1], counts[1][0]
 
 
 def waiting_backtests(session: Session, organisation_id: int) -> tuple[int, int, int | None]:

@@ -7,20 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import Table, case, func, literal_column, select
+from sqlalchemy import Table, case, func, select
 from sqlalchemy.orm import Session
 
 from fivefold.store.levels.assessment_queue import BULK, EVENT
 from fivefold.store.levels.markings import waiting_counts
 from fivefold.store.levels.overrides import is_live
 from fivefold.store.tables.entities import Entity, EntityType, OrganisationSettings
-from fivefold.store.tables.events import Delivery, Endpoint, MaterialChange, ValidationRun
+from fivefold.store.tables.events import MaterialChange, ValidationRun
 from fivefold.store.tables.levels import DueMark, OverrideRow, Standing
 
 _ERASED = select(Entity.id).where(Entity.erased_us.is_not(None))
 """Few rows, found by an index of their own."""
 _MARKS = cast("Table", DueMark.__table__)
-_DELIVERIES = cast("Table", Delivery.__table__)
 
 
 @dataclass(frozen=True)
@@ -93,21 +92,6 @@ def override_counts(session: Session, now_us: int) -> list[tuple[int, int, int]]
         .group_by(of)
     )
     return [(number, live, int(below)) for number, live, below in session.execute(statement)]
-
-
-def delivery_counts(session: Session, state: str) -> list[tuple[int, int]]:
-    """Count the deliveries that are waiting, or dead: organisation, how many."""
-    # A literal, as a partial index is not used for a bound parameter.
-    is_in = _DELIVERIES.c.state == literal_column({"waiting": "'waiting'", "dead": "'dead'"}[state])
-    counts = (
-        select(_DELIVERIES.c.endpoint_id, func.count().label("deliveries"))
-        .where(is_in)
-        .group_by(_DELIVERIES.c.endpoint_id)
-        .subquery()
-    )
-    of = Endpoint.organisation_id
-    by_organisation = select(of, func.sum(counts.c.deliveries)).join(counts, counts.c.endpoint_id == Endpoint.id)
-    return _pairs(session, by_organisation.group_by(of))
 
 
 def open_change_counts(session: Session) -> list[tuple[int, int]]:

@@ -62,6 +62,41 @@ class EndpointCounts:
     delivered_us: int | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class DeliveryCounts:
+    """What waits for all endpoints of an organisation, as `EndpointCounts` counts it for each.
+
+    Attributes:
+        waiting: events that were not sent yet, or are tried again; also those that no worker has planned yet.
+        next_us: when the first of the planned ones is tried; None where none is planned.
+        dead: deliveries that were given up.
+    """
+
+    waiting: int = 0
+    next_us: int | None = None
+    dead: int = 0
+
+
+def counted_deliveries(session: Session, organisation_id: int | None = None) -> dict[int, DeliveryCounts]:
+    """Sum up the endpoints of every organisation, or of one; without those for which nothing waits or was given up."""
+    planned = [_DELIVERIES.c.endpoint_id == Endpoint.id, is_in("waiting")]
+    by_endpoint = select(
+        Endpoint.organisation_id,
+        _waiting().label("waiting"),
+        select(func.min(_DELIVERIES.c.next_us)).where(*planned).scalar_subquery().label("next_us"),
+        _count("dead").label("dead"),
+    )
+    if organisation_id is not None:
+        by_endpoint = by_endpoint.where(Endpoint.organisation_id == organisation_id)
+    each = by_endpoint.subquery().c
+    totals = select(each.organisation_id, func.sum(each.waiting), func.min(each.next_us), func.sum(each.dead))
+    return {
+        of: DeliveryCounts(waiting=int(waiting), next_us=next_us, dead=int(dead))
+        for of, waiting, next_us, dead in session.execute(totals.group_by(each.organisation_id))
+        if waiting or dead
+    }
+
+
 def counted_endpoints(
     session: Session, organisation_id: int, part: Part = WHOLE, endpoint_id: int | None = None
 ) -> Page[tuple[Endpoint, EndpointCounts]]:
@@ -70,7 +105,7 @@ def counted_endpoints(
     arrived = [_DELIVERIES.c.endpoint_id == Endpoint.id, is_in("delivered")]
     statement = select(
         Endpoint,
-        _count("waiting") + _unplanned(),
+        _waiting(),
         select(func.count()).select_from(_DELIVERIES).where(*failing).scalar_subquery(),
         _count("dead"),
         select(func.min(_DELIVERIES.c.next_us)).where(*failing).scalar_subquery(),
@@ -84,6 +119,11 @@ def counted_endpoints(
             EndpointCounts(waiting=row[1], failing=row[2], dead=row[3], next_us=row[4], delivered_us=row[5]),
         )
     )
+
+
+def _waiting() -> Any:
+    """Count the events that an endpoint is yet to receive, whether a worker has planned them or not."""
+    return _count("waiting") + _unplanned()
 
 
 def _unplanned() -> Any:
@@ -183,7 +223,7 @@ def replay(
 def remove(session: Session, endpoint: Endpoint) -> int:
     """Delete an endpoint with its deliveries; return how many events it was yet to receive."""
     ours = _DELIVERIES.c.endpoint_id == endpoint.id
-    undelivered = session.scalar(select(_count("waiting") + _unplanned()).where(Endpoint.id == endpoint.id)) or 0
+    undelivered = session.scalar(select(_waiting()).where(Endpoint.id == endpoint.id)) or 0
     session.execute(delete(_DELIVERIES).where(ours))
     session.delete(endpoint)
     return undelivered

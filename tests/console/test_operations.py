@@ -13,6 +13,9 @@ from fivefold.store.tables.operations import AuditProof
 from fivefold.usecases.audit.proof import prove
 from fivefold.usecases.monitoring import operations
 from fivefold.usecases.monitoring.operations import noted
+from fivefold.usecases.monitoring.statistics import PlatformFigures
+from fivefold.usecases.shared.context import Context
+from fivefold.usecases.webhooks.endpoints import list_endpoints
 from tests.console.test_queries import count
 from tests.console.visitors import Visitor
 from tests.serving.v1.more_rows import MORE
@@ -83,6 +86,16 @@ def test_a_figure_that_cannot_be_read_says_as_of_when_and_is_no_zero(
     stale = admin.go(OPERATIONS).text
     assert "This could not be refreshed. It is as of" in stale
     assert "to be assessed; the first of them since" in stale
+
+
+def test_what_waits_to_be_sent_is_the_sum_of_the_table_before_a_worker_plans_it(place: Place, admin: Visitor) -> None:
+    text = admin.go(OPERATIONS).text
+    (listed,) = list_endpoints(Context(place.engine, place.actor("admin")))
+    assert listed.waiting, "and no delivery is planned"
+    assert states(place) == []
+    assert f"{listed.waiting} wait to be sent." in text
+    (figures,) = [each for each in PlatformFigures(place.engine).read() if each.number == place.organisations[OURS]]
+    assert figures.waiting == listed.waiting, "the metric is the same"
 
 
 def test_one_dead_letter_is_sent_again_and_then_all_others(place: Place, admin: Visitor) -> None:

@@ -16,6 +16,7 @@ from fivefold.store.flows.run_counts import run_counts
 from fivefold.store.levels.queue_depth import queue_depth
 from fivefold.store.monitoring import operations as store
 from fivefold.store.sql.database import writing
+from fivefold.store.webhooks.endpoints import DeliveryCounts, counted_deliveries
 from fivefold.usecases.audit.proof import ProofLine, read_proof
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
@@ -42,7 +43,7 @@ class AssessmentsWaiting:
 @schema("Delivering")
 @dataclass(frozen=True, kw_only=True)
 class DeliveriesWaiting:
-    """What waits for receivers: deliveries, when the first is to be tried, and those that were given up."""
+    """What waits for receivers: events, planned or not, when the first planned one is tried, and those given up."""
 
     waiting: int
     next_us: Annotated[Moment | None, shown_as("next_at")]
@@ -167,8 +168,8 @@ def _assessments(context: Context) -> AssessmentsWaiting:
 
 def _deliveries(context: Context) -> DeliveriesWaiting:
     with context.reading() as session:
-        waiting, next_us, dead = store.waiting_deliveries(session, context.organisation_id)
-    return DeliveriesWaiting(waiting=waiting, next_us=next_us, dead=dead)
+        counts = counted_deliveries(session, context.organisation_id).get(context.organisation_id, DeliveryCounts())
+    return DeliveriesWaiting(waiting=counts.waiting, next_us=counts.next_us, dead=counts.dead)
 
 
 def _backtests(context: Context) -> BacktestsWaiting:

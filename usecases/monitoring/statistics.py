@@ -16,6 +16,7 @@ from fivefold.store.monitoring.predictions import DUE, UNKNOWN, verdicts_now
 from fivefold.store.monitoring.revalidation import Reviews, reviews_by_organisation
 from fivefold.store.sql.clocks import clock_of, latest_us
 from fivefold.store.sql.database import reading
+from fivefold.store.webhooks.endpoints import counted_deliveries
 from fivefold.usecases.monitoring.revalidation import TRIGGERS, still_measured, triggers_now, worst
 from fivefold.usecases.shared.rates import rates_for
 
@@ -153,12 +154,12 @@ def _add_counts(figures_of: _FiguresByOrganisation, session: Session, now: int) 
     for name, counts in (
         ("ahead", figures.ahead_counts(session, latest_us(session, now))),
         ("quarantined", figures.quarantined_counts(session)),
-        ("waiting", figures.delivery_counts(session, "waiting")),
-        ("dead", figures.delivery_counts(session, "dead")),
         ("open_changes", figures.open_change_counts(session)),
     ):
         for number, count in counts:
             setattr(figures_of[number], name, count)
+    for number, deliveries in counted_deliveries(session).items():
+        figures_of[number].waiting, figures_of[number].dead = deliveries.waiting, deliveries.dead
     for runs in run_counts(session, now, now - DAY_US):
         figures_of[runs.organisation_id].runs = runs
     for verdict in verdicts_now(session):

@@ -10,7 +10,7 @@ from fivefold.store.monitoring import drift_counts as watching
 from fivefold.store.monitoring import statistics as figures
 from fivefold.store.monitoring.statistics import LevelCount
 from fivefold.store.tables.accounts import DriftCount
-from fivefold.store.tables.events import Delivery, Endpoint, MaterialChange, ValidationRun
+from fivefold.store.tables.events import MaterialChange, ValidationRun
 from fivefold.store.tables.levels import DueMark
 from tests.usecases.planted import Planted, Step, day, planted
 
@@ -64,32 +64,6 @@ def test_overrides_that_hold(both: tuple[Planted, Planted]) -> None:
     other.override(entity, 1, day(2))
     with Session(bank.engine) as session:
         assert sorted(figures.override_counts(session, NOW)) == [(1, 2, 1), (2, 1, 1)]
-
-
-def test_deliveries(both: tuple[Planted, Planted]) -> None:
-    engine = both[0].engine
-    with Session(engine) as session, session.begin():
-        for of in (1, 1, 2):
-            session.add(
-                Endpoint(
-                    organisation_id=of, url="u", kinds=[], secrets="[]", enabled=True, private_allowed=False,
-                    planned_id=0, created_us=1,
-                )
-            )  # fmt: skip
-            session.flush()
-        for endpoint, event, state in (
-            (1, 1, "waiting"), (1, 2, "waiting"), (2, 1, "waiting"), (1, 3, "dead"), (3, 1, "delivered"),
-        ):  # fmt: skip
-            session.add(
-                Delivery(
-                    endpoint_id=endpoint, event_number=event, entity_id=1, state=state, attempts=0, next_us=1
-                )
-            )  # fmt: skip
-    with Session(engine) as session:
-        assert figures.delivery_counts(session, "waiting") == [(1, 3)]
-        assert figures.delivery_counts(session, "dead") == [(1, 1)]
-        with pytest.raises(KeyError):
-            figures.delivery_counts(session, "delivered")
 
 
 def test_changes_and_validations(both: tuple[Planted, Planted]) -> None:

@@ -65,6 +65,32 @@ def test_endpoints_are_listed_with_what_waits_and_what_is_dead(filled: Engine) -
     assert (endpoint.id, counts.waiting, counts.failing, counts.dead) == (2, 3, 3, 3)
 
 
+def test_what_waits_for_an_organisation_is_the_sum_of_its_endpoints(filled: Engine) -> None:
+    """Also events that no worker has planned yet, which an endpoint receives by its kinds."""
+    with Session(filled) as session, session.begin():
+        session.add(Organisation(id=3, name="bank 3", created_us=NOW))
+        session.flush()
+        for number, of, kinds in ((3, 1, []), (4, 1, ["tag.set"]), (5, 3, [])):
+            session.add(
+                Endpoint(
+                    id=number, organisation_id=of, url="https://hooks.example/", kinds=kinds, secrets="[]",
+                    enabled=True, private_allowed=False, planned_id=106, created_us=NOW,
+                )
+            )  # fmt: skip
+    with Session(filled) as session:
+        totals = endpoints.counted_deliveries(session)
+        assert totals == {
+            1: endpoints.DeliveryCounts(waiting=3 + 2, next_us=0, dead=3),
+            2: endpoints.DeliveryCounts(waiting=3, next_us=0, dead=3),
+        }, "endpoint 3 is yet to receive the events 107 and 108; nothing waits for organisation 3"
+        for of in (1, 2):
+            each = [counts for _, counts in endpoints.counted_endpoints(session, of)]
+            assert totals[of].waiting == sum(counts.waiting for counts in each)
+            assert totals[of].dead == sum(counts.dead for counts in each)
+            assert endpoints.counted_deliveries(session, of) == {of: totals[of]}
+        assert endpoints.counted_deliveries(session, 3) == {}
+
+
 def test_the_dead_are_listed_page_by_page(filled: Engine) -> None:
     with Session(filled) as session:
 
