@@ -78,7 +78,7 @@ def _refusal(view: View, visit: Visit, error: FivefoldError) -> ConsoleResponse:
         return error_document(visit, status, text(MAY_BE_DONE))
     if status >= 500:  # a person need not know how the database fails
         return error_document(visit, status, text(OUT_OF_REACH))
-    if view.page is None or status not in SHOWN_AGAIN:
+    if view.page is None or status not in SHOWN_AGAIN or visit.is_of_script:
         return error_document(visit, status, _with_names(visit, str(error)))
     reason = _with_names(visit, str(error))
     problem = _stale(reason) if isinstance(error, ConflictError) else reason
@@ -119,8 +119,16 @@ def _document(visit: Visit, outcome: Answer) -> ConsoleResponse:
 
 
 def error_document(visit: Visit, status: int, reason: str) -> ConsoleResponse:
-    """Write the page of an error."""
+    """Write the page of an error; for a script the part of its page that says why."""
+    if visit.is_of_script:
+        return error_part(status, reason)
     return ConsoleResponse(status, html=render(visit, _error_page(status, reason, written_in(visit.form))))
+
+
+def error_part(status: int, reason: str) -> ConsoleResponse:
+    """Write what a script puts into the page that is open, in place of what it asked for: why it is refused."""
+    page = replace(_error_page(status, reason, ()), template="shared/error_part.html")
+    return ConsoleResponse(status, html=render_alone(page))
 
 
 def error_alone(status: int, reason: str, written: tuple[WrittenText, ...] = ()) -> ConsoleResponse:

@@ -24,7 +24,7 @@ from starlette.routing import Route
 
 from fivefold import console
 from fivefold.console.accounts.sign_in import ended_part, sign_in_page
-from fivefold.console.answering import MAY_BE_DONE, OUT_OF_REACH, ConsoleResponse, answer, error_alone
+from fivefold.console.answering import MAY_BE_DONE, OUT_OF_REACH, ConsoleResponse, answer, error_alone, error_part
 from fivefold.console.table import VIEWS
 from fivefold.console.visit import Rights, Upload, View, Visit, WrittenText, written_in
 from fivefold.domain.errors import (
@@ -90,8 +90,8 @@ HEADERS: Final = {
 """A page loads nothing but the style sheet, runs no script, sends forms nowhere else, and is kept nowhere."""
 OF_SCRIPT: Final = "hx-request"
 """A header that htmx sends."""
-SCRIPTS: Final = ("htmx.min.js", "hx-csp.min.js")
-"""What pages of a session may run beside; hatch_build.py fetches them, and every page works without them."""
+SCRIPTS: Final = ("htmx.min.js", "hx-csp.min.js", "console.js")
+"""What pages of a session may run beside; hatch_build.py fetches the first two, and every page works without them."""
 STATIC: Final = {
     "console.css": "text/css",
     "icon.svg": "image/svg+xml",
@@ -154,14 +154,14 @@ class Console:
                 was_read = True  # also where it cannot be read: then nothing of it is shown
                 form, file = await _form(view, request, token)
             if view.method == "POST" and not _is_of_session(form.pop("form_token", ""), secret):
-                return _response(error_alone(403, OTHER_SESSION, written_in(form)))
+                return _refusal(request, ApiError(403, OTHER_SESSION), written_in(form))
             visit = replace(self._visit(view, request, session, secret, form), file=file)
             lane = LANES[Work.READING] if view.reads_document else LANE
             document = await lane.run(session.credential.organisation_id, partial(answer, view, visit))
         except (ApiError, StoreError) as error:
             if not was_read:
                 form = await _readable_form(view, request)
-            return _refusal(error, written_in(form))
+            return _refusal(request, error, written_in(form))
         if document.status == HTTPStatus.FORBIDDEN:
             request.scope[SIGN_IN] = NOT_ALLOWED
         sign_out = bool(document.location) and view.path.startswith("/console/sign-out")
@@ -213,7 +213,7 @@ class Console:
             next_ = _next_of(form.get("next", ""))
             session = await _run_in_session_pool(partial(sign_in, self._engine, form.get("token", "").strip()))
         except (ApiError, StoreError) as error:
-            return _refusal(error)
+            return _refusal(request, error)
         if session is None:
             return self._sign_in_page(next_, refused=True)
         return _signed_in(session[0], next_)
@@ -251,7 +251,7 @@ class Console:
         except (IdentityError, IdentityProviderError) as error:
             response = self._without_identity(next_, error)
         except StoreError as error:
-            response = _refusal(error)
+            response = _refusal(request, error)
         else:
             request.scope[WHO] = (session.credential.organisation_id, session.credential.actor.name)
             response = _signed_in(secret, next_)
@@ -460,13 +460,19 @@ def _next_of(address: str) -> str:
     return address if is_ours else "/console"
 
 
-def _refusal(error: ApiError | StoreError, written: tuple[WrittenText, ...] = ()) -> Response:
-    """Write the page of what ended a request before its page was made, with what was written into its form."""
+def _refusal(request: Request, error: ApiError | StoreError, written: tuple[WrittenText, ...] = ()) -> Response:
+    """Write the page of what ended a request before its page was made, with what was written into its form.
+
+    A script is given the part that it puts into the open page, where what was written still stands.
+    """
     if isinstance(error, StoreError):
-        reason = MAY_BE_DONE if isinstance(error, UnknownOutcomeError) else OUT_OF_REACH
-        return _response(error_alone(503, reason, written))
-    response = _response(error_alone(error.status, error.text, written))
-    response.headers.update(error.headers)
+        status, reason = 503, MAY_BE_DONE if isinstance(error, UnknownOutcomeError) else OUT_OF_REACH
+    else:
+        status, reason = error.status, error.text
+    is_of_script = OF_SCRIPT in request.headers
+    response = _response(error_part(status, reason) if is_of_script else error_alone(status, reason, written))
+    if isinstance(error, ApiError):
+        response.headers.update(error.headers)
     return response
 
 

@@ -7,7 +7,7 @@ from tests.browser.conftest import Served, in_looks
 from tests.browser.test_console import visiting
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Dialog
 
 CUSTOMER = "c/1 ä"
 
@@ -66,6 +66,68 @@ def test_a_ruleset_from_its_text_to_its_activation_and_back(
         assert "The change is approved, and done." in page.inner_text("[role=status]")
         page.goto("/console/rulesets/retail")
         assert "Version 1 decides" in page.inner_text(".sentence")
+
+
+def test_what_was_found_says_that_it_is_of_an_earlier_text_until_an_answer_comes(
+    browser: "Browser", served: Served
+) -> None:
+    def typed(text: str) -> None:
+        page.press("#document", "Control+End")
+        page.locator("#document").press_sequentially(text)
+
+    with visiting(browser, served, "publisher") as page:
+        page.goto("/console/rulesets/retail/edit")
+        typed("# one\n")
+        page.wait_for_selector("#findings")
+        for answer in (lambda route: route.abort(), lambda route: route.fulfill(status=502, body="<p>Bad gateway</p>")):
+            page.route("**/check", answer)
+            typed("nonsense: [\n")
+            page.wait_for_selector("#found[aria-busy=true] > .earlier")
+            page.wait_for_selector("#found[aria-busy=false] > .unanswered")
+            assert page.locator("#findings").count() == 1, "what was found before stays, and is said to be so"
+            page.unroute("**/check")
+        typed("y" * 3)
+        page.wait_for_selector("#found:not([aria-busy]):has-text('With faults it cannot be committed.')")
+        assert page.locator("#found .unanswered, #found .earlier").count() == 0
+
+
+def test_a_check_that_is_refused_says_why_and_the_next_one_works(browser: "Browser", served: Served) -> None:
+    with visiting(browser, served, "publisher") as page:
+        page.goto("/console/rulesets/retail/edit")
+        text = page.input_value("#document")
+        page.fill("#document", f"{text}# {'y' * 800_000}")
+        page.wait_for_selector("#found:has-text('larger than 792,000 bytes')")
+        page.fill("#document", f"{text}# short")
+        page.wait_for_selector("#found #findings")
+
+
+def test_a_text_that_is_not_saved_is_not_left_without_a_question(browser: "Browser", served: Served) -> None:
+    asked: list[str] = []
+
+    def stays(dialog: "Dialog") -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    def left_for_the_queue() -> list[str]:
+        asked.clear()
+        page.locator("header nav a:has-text('Queue')").click(no_wait_after=True)
+        page.wait_for_timeout(500)
+        return list(asked)
+
+    with visiting(browser, served, "publisher") as page:
+        page.on("dialog", stays)
+        page.goto("/console/rulesets/retail/edit")
+        page.locator("#document").press_sequentially("# an hour of work\n")
+        assert left_for_the_queue() == ["beforeunload"]
+        assert "# an hour of work" in page.input_value("#document")
+        page.click("button.main:has-text('Check')")
+        page.wait_for_selector("#findings")
+        assert page.url.endswith("/check"), "a form that is sent is not asked about"
+        assert left_for_the_queue() == ["beforeunload"], "checked is not saved"
+        page.click("button:has-text('Save draft')")
+        page.wait_for_selector("text=The draft is saved.")
+        assert left_for_the_queue() == []
+        page.wait_for_url("**/queue")
 
 
 def test_a_text_stays_on_the_page_where_the_session_ends_and_is_shown_to_be_copied(

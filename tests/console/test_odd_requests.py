@@ -1,13 +1,15 @@
 """Requests that no page makes: each is refused in words, and none is a fault of the program."""
 
 import asyncio
+import re
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
 import pytest
 
+from fivefold.console.rulesets import editor
 from fivefold.console.table import VIEWS
-from fivefold.domain.errors import StoreError, UnknownOutcomeError
+from fivefold.domain.errors import ConfigError, StoreError, UnknownOutcomeError
 from fivefold.serving import console
 from fivefold.serving.authentication import RateLimiter
 from fivefold.serving.error_middleware import ErrorMiddleware
@@ -15,7 +17,7 @@ from fivefold.serving.responses import ApiError
 from fivefold.usecases.accounts import sessions
 from fivefold.usecases.levels import overrides
 from tests.console.test_rights import PARTS
-from tests.console.visitors import Visitor, filled_forms, pages
+from tests.console.visitors import ORIGIN, Visitor, filled_forms, pages
 from tests.serving.v1.places import LIMITS, Place
 
 ACME = "/console/entities/company/acme"
@@ -241,6 +243,41 @@ def test_a_script_that_checks_a_text_after_the_end_of_the_session_leaves_the_tex
     assert "hx-refresh" not in page.headers
     assert '<div id="found"><p class="problem" role="alert">Your session has ended.' in page.text
     assert 'href="/console/sign-in?next=%2Fconsole%2Frulesets%2Fretail%2Fedit"' in page.text
+
+
+@pytest.mark.parametrize(
+    ("place_of", "name", "error", "status"),
+    [
+        (console, "find_session", StoreError("away"), 503),
+        (RateLimiter, "require", ApiError(429, "Too many requests in a minute for your plan"), 429),
+        (editor, "check_text", StoreError("away"), 503),
+        (editor, "check_text", UnknownOutcomeError("gone"), 504),
+        (editor, "check_text", ConfigError("This is not a text"), 422),
+        (None, "", None, 413),
+        (None, "", None, 403),
+    ],
+)
+def test_a_script_is_given_the_reason_of_every_refusal_where_it_puts_what_was_found(
+    place: Place, monkeypatch: pytest.MonkeyPatch, place_of: object, name: str, error: Exception, status: int
+) -> None:
+    """The form of a part of a flow has `form-found`; the search has `results`."""
+    publisher = Visitor(place).sign_in("publisher").go("/console/rulesets/retail/edit")
+    fields = publisher.forms()[0].fields | {"document": "a" * (800_000 if status == 413 else 8)}
+    if status == 403:
+        fields["form_token"] = "of another session"
+
+    def refuses(*_: object, **__: object) -> None:
+        raise error
+
+    if place_of is not None:
+        monkeypatch.setattr(place_of, name, refuses)
+    sent = {"origin": ORIGIN, "hx-request": "true"}
+    page = publisher.send("POST", "/console/rulesets/retail/edit/check", data=fields, headers=sent).page
+    assert page.status_code == status
+    reasons = re.findall(r'<div id="([a-z-]+)"[^>]*><p class="problem" role="alert">([^<]{12,})</p></div>', page.text)
+    assert [name for name, _ in reasons] == ["found", "results", "form-found"]
+    assert all("What you wrote is still here" in reason for name, reason in reasons if name != "results")
+    assert "<html" not in page.text
 
 
 def test_the_reason_of_a_refused_form_is_shown_in_no_other(place: Place) -> None:

@@ -1,0 +1,63 @@
+// Says beside a text that no answer has come to it yet, and asks before a text that is not saved is left.
+// Every page works without it. Its words stand in templates of the page, as all others do.
+"use strict";
+(() => {
+  const typed = new WeakMap(); // how often something was typed into what asks, and how often when it asked last
+  const asksOf = (node) => node.closest?.('[hx-trigger^="input"]');
+  const foundOf = (asks) => document.querySelector(asks.getAttribute("hx-target") ?? "#form-found");
+  const words = (name) => document.getElementById(name).content.cloneNode(true);
+
+  function showAsEarlier(asks) {
+    const found = foundOf(asks);
+    if (!found) return;
+    found.querySelector(":scope > .unanswered")?.remove();
+    if (found.childElementCount && !found.querySelector(":scope > .earlier")) found.prepend(words("earlier"));
+    found.ariaBusy = "true";
+  }
+
+  function sayThatNoAnswerCame(asks) {
+    const found = foundOf(asks);
+    if (!found) return;
+    showAsEarlier(asks);
+    found.ariaBusy = "false"; // so that it is read out
+    found.prepend(words("unanswered"));
+  }
+
+  document.addEventListener("input", (event) => {
+    sent = null;
+    const asks = asksOf(event.target);
+    if (!asks) return;
+    typed.set(asks, { now: (typed.get(asks)?.now ?? 0) + 1, asked: typed.get(asks)?.asked ?? 0 });
+    showAsEarlier(asks);
+  });
+  document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {
+    const times = typed.get(ctx.sourceElement);
+    if (times) times.asked = times.now;
+  });
+  document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
+    const times = typed.get(ctx.sourceElement);
+    if (times && times.asked < times.now) showAsEarlier(ctx.sourceElement); // more was typed meanwhile
+  });
+  document.addEventListener("htmx:before:swap", (event) => {
+    const { ctx } = event.detail;
+    const wanted = ctx.select?.slice(1) ?? "form-found";
+    if (ctx.text.includes(`id="${wanted}"`)) return;
+    event.preventDefault(); // such as the page of a proxy: what is there would be taken away
+    if (asksOf(ctx.sourceElement)) sayThatNoAnswerCame(ctx.sourceElement);
+  });
+  document.addEventListener("htmx:error", ({ detail: { ctx } }) => {
+    if (ctx?.sourceElement && asksOf(ctx.sourceElement)) sayThatNoAnswerCame(ctx.sourceElement);
+  });
+
+  let sent = null; // the form that is being sent
+  const texts = 'textarea, input:not([type]), input[type="text"]';
+  const isChanged = (field) => field.value !== field.defaultValue;
+  const isUnsaved = (form) => form.hasAttribute("data-unsaved") || [...form.querySelectorAll(texts)].some(isChanged);
+  document.addEventListener("submit", (event) => {
+    sent = event.target;
+  });
+  window.addEventListener("beforeunload", (event) => {
+    const forms = [...document.querySelectorAll('form[method="post"]')].filter((form) => form !== sent);
+    if (forms.some(isUnsaved)) event.preventDefault();
+  });
+})();
