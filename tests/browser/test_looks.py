@@ -7,9 +7,11 @@ import pytest
 from fivefold.charts.bars import level_steps, waterfall_bars
 from fivefold.charts.steps import SCORE_AXIS
 from fivefold.console.rendering import HERE, environment
+from fivefold.console.table import VIEWS
 from fivefold.domain.breakdown import Breakdown, Contribution
 from tests.browser.conftest import Served
 from tests.browser.test_console import ACME, visiting
+from tests.console.test_rights import PARTS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -84,3 +86,25 @@ def test_on_paper_there_is_what_was_asked_for_and_nothing_to_press(browser: "Bro
             cut = "nodes => nodes.filter(node => getComputedStyle(node).overflowX != 'visible').length"
             assert page.locator(".wide").evaluate_all(cut) == 0
             page.emulate_media(media="screen")
+
+
+PAPER = {"width": 680, "height": 960}
+"""What A4 has between margins of 15 mm, in pixels of CSS."""
+CUT = (
+    "nodes => nodes.filter(node => node.getClientRects().length && node.getBoundingClientRect().right > 681)"
+    ".map(node => node.textContent.trim().slice(0, 60))"
+)
+
+
+def test_on_paper_no_table_is_cut_on_any_page(browser: "Browser", served: Served) -> None:
+    """The models have the most numbers beside each other on version 2, which was judged against another one."""
+    addresses = [view.path.format(**PARTS) for view in VIEWS if view.method == "GET"]
+    looked_at = 0
+    with visiting(browser, served, "admin", viewport=PAPER) as page:
+        page.emulate_media(media="print")
+        for address in (*addresses, "/console/models/2"):
+            page.goto(address)
+            tables = page.locator("main .wide > table")
+            looked_at += tables.count() > 0
+            assert page.locator("main table").evaluate_all(CUT) == [], address
+    assert looked_at >= 30
