@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fivefold.console.rulesets.matrix import MoveMatrix, matrix_of
+from fivefold.console.rulesets.matrix import MoveMatrix, counts_by_place, matrix_of
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, existing_number
 from fivefold.domain.paging import Page
@@ -27,6 +27,7 @@ class BacktestPage:
     Attributes:
         alone: by the rules alone; None where nothing decided before.
         later: after the cooldown; None where no levels stood.
+        places: how many would be at each level by the rules alone, or have none for which reason.
         subject: the rulesets and versions that it compares.
         on_examples: it was run on the ruleset's own examples, as it reaches no customer.
         level_before: of the movers that are listed; None for all. So is `level_after`.
@@ -38,6 +39,7 @@ class BacktestPage:
     report: Mapping[str, Any]
     alone: MoveMatrix | None
     later: MoveMatrix | None
+    places: tuple[tuple[str, int], ...]
     subject: BacktestSubject
     on_examples: bool
     level_before: str | None
@@ -71,6 +73,7 @@ def show_backtest(visit: Visit) -> Rendered:
         report=report,
         alone=matrix_of(report, levels),
         later=matrix_of(report, levels, "later"),
+        places=counts_by_place(report, levels),
         subject=subject_of_backtest(visit, number),
         on_examples=report["basis"] == "examples",
         level_before=before,

@@ -60,6 +60,16 @@ def matrix_of(report: Mapping[str, Any], levels: tuple[str, ...], which: str = "
     )
 
 
+def counts_by_place(report: Mapping[str, Any], levels: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+    """Count who would be where by the rules alone: the levels from the highest to the lowest, then why there is none.
+
+    *levels*: those of the organisation, the lowest first.
+    """
+    counts: Mapping[str, int] = report["backtest"]["draft"]["alone"]
+    ordered = _in_order(levels, list(counts))
+    return tuple((place, counts.get(place, 0)) for place in (*reversed(levels), *ordered[len(levels) :]))
+
+
 def _in_order(levels: tuple[str, ...], places: list[str]) -> tuple[str, ...]:
     return (*levels, *(place for place in dict.fromkeys(places) if place not in levels))
 

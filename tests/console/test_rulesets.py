@@ -129,6 +129,17 @@ def test_an_activation_is_confirmed_and_has_a_reason(place: Place) -> None:
     assert "is active already" in visitor.text
 
 
+def test_a_backtest_where_nothing_decided_before_says_how_many_would_be_where(place: Place) -> None:
+    text = Visitor(place).sign_in("publisher").go("/console/backtests/1").text
+    table = text.partition("Level, or why there is none")[2].partition("Who moves furthest")[0].split()
+    expected = "Customers Share High 0 0.0 % Medium 1 100.0 % Low 0 0.0 % (failed) 0 0.0 %"
+    assert " ".join(table).startswith(expected), table
+    assert "(undetermined) 0 0.0 %" in " ".join(table)
+    assert text.count("nobody can be said to move") == 1
+    beside = Visitor(place).sign_in("publisher").go("/console/backtests/4").text
+    assert "Level, or why there is none" not in beside, "the matrix says it"
+
+
 def test_a_page_with_an_older_backtest_or_another_version_beside_it_activates_nothing(place: Place) -> None:
     visitor, other = Visitor(place).sign_in("publisher").go(VERSION), Visitor(place).sign_in("admin")
     assert "I looked at what changes and at the backtest" in visitor.text
