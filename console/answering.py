@@ -19,7 +19,7 @@ from fivefold.console.visit import (
     WrittenText,
     written_in,
 )
-from fivefold.domain.errors import ConflictError, FivefoldError, UnknownOutcomeError, http_status
+from fivefold.domain.errors import ConfigError, ConflictError, FivefoldError, UnknownOutcomeError, http_status
 from fivefold.store.sql.database import reachable
 
 OUT_OF_REACH = "The database does not answer. Nothing was changed; try again in a while."
@@ -33,6 +33,8 @@ TITLES = {
     503: "Out of reach",
     504: "The outcome is unknown",
 }
+LONGEST_CHOICE = 20
+"""Characters of a text that may be a choice; a longer one was written."""
 SHOWN_AGAIN = (404, 409, 422)
 """Refusals that a person can mend on the page where they arose; 404 where what was typed names nothing."""
 
@@ -82,8 +84,7 @@ def _refusal(view: View, visit: Visit, error: FivefoldError) -> ConsoleResponse:
         return error_document(visit, status, _with_names(visit, str(error)))
     reason = _with_names(visit, str(error))
     problem = _stale(reason) if isinstance(error, ConflictError) else reason
-    field = error.name if isinstance(error, FieldError) else ""
-    refused = replace(visit, problem=problem, problem_field=field)
+    refused = replace(visit, problem=problem, problem_field=_field(visit, error))
     try:
         with reachable():
             again = replace(view.page(refused), status=status)
@@ -95,15 +96,29 @@ def _refusal(view: View, visit: Visit, error: FivefoldError) -> ConsoleResponse:
         return _refusal(replace(view, page=None), visit, missing)
 
 
+def _field(visit: Visit, error: FivefoldError) -> str:
+    """Name the field that a refusal is about: use cases begin with its name; empty where it is about no single one."""
+    if isinstance(error, FieldError):
+        return error.name
+    word = str(error).partition(" ")[0]
+    return word if isinstance(error, ConfigError) and word in visit.form else ""
+
+
 def _with_names(visit: Visit, reason: str) -> str:
     """Name members as people know them, where a use case names them as the audit log does."""
     return re.sub(r"member:\d+", lambda actor: visit.names.get(actor[0], actor[0]), reason)
 
 
 def _gone(html: str, visit: Visit) -> tuple[WrittenText, ...]:
-    """Give what was written into a form that the page does not show again, as what it asked for was done meanwhile."""
+    """Give what was written into a form that the page does not show again, as what it asked for was done meanwhile.
+
+    A short word alone does not mean that: it may be a choice, or a box that was ticked.
+    """
     shown = " ".join(html.split())
-    return tuple(each for each in written_in(visit.form) if " ".join(escape(each.text).split()) not in shown)
+    written = written_in(visit.form)
+    texts = [" ".join(escape(each.text).split()) for each in written]
+    is_lost = any(text not in shown and (len(text) > LONGEST_CHOICE or not text.isascii()) for text in texts)
+    return written if is_lost else ()
 
 
 def _stale(reason: str) -> str:

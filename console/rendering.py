@@ -21,6 +21,7 @@ from fivefold.charts.series import PLOT_WIDTH as SERIES_WIDTH
 from fivefold.charts.text.numbers import signed_points as signed_number
 from fivefold.charts.text.numbers import typeset
 from fivefold.console.changes.words import change_kind, change_subject
+from fivefold.console.faults import with_fault
 from fivefold.console.repeats import new_key
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit, address, notice_of
@@ -135,7 +136,8 @@ NOTICES = {
 def render(visit: Visit, answer: Rendered) -> str:
     """Write a page for a person who is signed in."""
     with reading_in(visit.session.zone):
-        return _render(answer, visit=visit, notice=NOTICES.get(notice_of(visit), ""))
+        html = _render(answer, visit=visit, notice=NOTICES.get(notice_of(visit), ""))
+    return with_fault(html, visit)
 
 
 def render_alone(answer: Rendered) -> str:
@@ -146,14 +148,6 @@ def render_alone(answer: Rendered) -> str:
 def _render(answer: Rendered, **values: Any) -> str:
     template = environment().get_template(answer.template)
     return template.render(page=answer.page, title=answer.title, now_us=now_microseconds(), **values)
-
-
-def faulty(visit: Visit, action: str, name: str, hint: str = "") -> Markup:
-    """Write the attributes of a field that name what is wrong with it, and its *hint*; nothing where there is none."""
-    wrong = bool(visit.problem_of(action, name))
-    invalid = Markup(' aria-invalid="true"') if wrong else Markup()
-    by = " ".join(each for each in (f"{name}-fault" if wrong else "", hint) if each)
-    return invalid + (Markup(' aria-describedby="{}"').format(by) if by else Markup())
 
 
 @cache
@@ -171,7 +165,6 @@ def environment() -> Environment:
     pages.globals |= {
         "_": text,
         "address": address,
-        "faulty": faulty,
         "form_key": new_key,
         "change_subject": change_subject,
         "PLOT_WIDTH": PLOT_WIDTH,
@@ -358,14 +351,14 @@ def seen_value(value: ValueSeen) -> str:
 
 
 def signed(number: str) -> str:
-    """Write points as they are added: with a plus, or with the minus of the field.
+    """Write points as they are added: with a plus, or with the minus of the field, and thousands apart.
 
-    >>> signed("20"), signed("-2.5"), signed("0")
-    ('+20', '−2.5', '0')
+    >>> signed("20"), signed("-2.5"), signed("0"), signed("90210.5")
+    ('+20', '−2.5', '0', '+90,210.5')
     """
-    if number.startswith(("-", "−")):
-        return f"−{number[1:]}"
-    return number if not number.strip("0.") else f"+{number}"
+    sign = "−" if number.startswith(("-", "−")) else "+" if number.strip("0.") else ""
+    whole, point, rest = number.lstrip("-−").partition(".")
+    return f"{sign}{int(whole.replace(',', '')):,}{point}{rest}"
 
 
 def money(amount: float, currency: str) -> str:

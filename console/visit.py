@@ -31,6 +31,14 @@ TRAIL = ("queue", "place")
 """In an address: the filtered queue that a person works through, and where they are in it; kept from page to page."""
 
 
+PUT_IN = {
+    *("form_token", "form_key", "token", "secret", "password", "filter", "next", "request", "revision", "sequence"),
+    *("change", "enabled", "every", "of", "on", "serving", "show", "assigned", "assessment", "action", "external_id"),
+    *("form_part", "form_kind", "form_name", "form_after", "form_opened"),
+}
+"""Fields that are secret, or hidden: what pages put into forms, with those that begin with `seen`."""
+
+
 class FieldError(ConfigError):
     """What was typed into one field cannot be used."""
 
@@ -183,7 +191,11 @@ class Visit(Context):
 
     def number(self, name: str, label: str) -> int:
         """Give a whole number that was typed, or that the page put into its form; ConfigError where it is none."""
-        return whole_number(self.typed(name, label), label)
+        typed = self.typed(name, label)
+        try:
+            return whole_number(typed, label)
+        except ConfigError as wrong:
+            raise FieldError(name, str(wrong)) from wrong
 
     def shown_number(self, name: str) -> int:
         """Give a number as the page of a form showed it, 0 for none; ConfigError where the form does not say."""
@@ -193,12 +205,8 @@ class Visit(Context):
         """Give the reason of a form with a box to tick; where it is not ticked a ConfigError says *missing*."""
         reason = self.typed("reason", text("Reason"))
         if "confirmed" not in self.form:
-            raise ConfigError(missing)
+            raise FieldError("confirmed", missing)
         return reason
-
-    def problem_of(self, action: str, name: str) -> str:
-        """Give what is wrong with a field of a form that was refused; empty where that is not about this field."""
-        return self.problem if action == self.action and name == self.problem_field else ""
 
     def refused_entry(self, action: str, name: str, /, **about: object) -> str:
         """Give what was typed into a field of a form that was refused, to be shown in it again.
@@ -319,12 +327,16 @@ def plain_lines(typed: str) -> str:
 
 
 def written_in(form: Mapping[str, str]) -> tuple[WrittenText, ...]:
-    """Give the texts of a form that have more than one word. A single word is a choice, or quickly written again.
+    """Give what was written into a form or chosen in it, but nothing that is secret or that its page put in by itself.
 
-    >>> written_in({"level": "high", "reason": "A court asked for it."})
-    (WrittenText(field='reason', text='A court asked for it.'),)
+    >>> written_in({"form_token": "f3a9", "level": "high", "reason": "A court asked for it.", "until": ""})
+    (WrittenText(field='level', text='high'), WrittenText(field='reason', text='A court asked for it.'))
     """
-    return tuple(WrittenText(name, plain_lines(typed)) for name, typed in form.items() if len(typed.split()) > 1)
+    return tuple(
+        WrittenText(name, plain_lines(typed))
+        for name, typed in form.items()
+        if typed.strip() and name not in PUT_IN and not name.startswith("seen")
+    )
 
 
 def whole_number(typed: str, label: str) -> int:

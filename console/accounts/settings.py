@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit, whole_number
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.usecases.accounts.settings import Settings, SettingsChange, read_settings
 from fivefold.usecases.changes import asks
@@ -53,7 +53,7 @@ def change(visit: Visit) -> Answer:
     wanted: dict[str, int | bool] = {}
     for name, label in NUMBERS.items():
         shown[name] = visit.number(f"seen_{name}", text(label))
-        wanted[name] = whole_number(visit.typed(name, text(label)), text(label))
+        wanted[name] = visit.number(name, text(label))
     for name, label in SWITCHES.items():
         shown[name] = visit.typed(f"seen_{name}", text(label)) == "1"
         wanted[name] = bool(visit.form.get(name))

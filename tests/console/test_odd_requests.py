@@ -9,6 +9,7 @@ import pytest
 
 from fivefold.console.rulesets import editor
 from fivefold.console.table import VIEWS
+from fivefold.console.visit import PUT_IN, written_in
 from fivefold.domain.errors import ConfigError, StoreError, UnknownOutcomeError
 from fivefold.serving import console
 from fivefold.serving.authentication import RateLimiter
@@ -144,10 +145,25 @@ def test_what_was_written_is_not_lost_with_the_session(place: Place, ends: str) 
     visitor.go("/console/session").submit("/sign-out")
     if ends == "and another one began":
         visitor.sign_in("investigator")
-    visitor.post(form.action, {**form.fields, "level": "high", "reason": LONG})
+    visitor.post(form.action, {**form.fields, "level": "high", "reason": LONG, "until": "2099-01-01"})
     assert "What you wrote, to be copied" in visitor.text
     assert "Three pages of reasons &amp; &lt;b&gt;figures</textarea>" in visitor.page.text
+    assert sorted(re.findall(r'for="written-\d">(\w+)</label>', visitor.page.text)) == ["Level", "Reason", "Until"]
+    assert "high</textarea>" in visitor.page.text
+    assert "2099-01-01</textarea>" in visitor.page.text
     assert form.fields["form_token"] not in visitor.page.text
+
+
+def test_what_pages_put_into_forms_is_not_given_back_as_written() -> None:
+    """A hidden field that no other form has as one to be filled in, and every secret."""
+    texts = "".join(path.read_text("utf-8") for path in TEMPLATES)
+    hidden, others = set[str](), set[str]()
+    for tag in re.findall(r"<(?:input|select|textarea)[^>]*>", texts):
+        names = hidden if 'type="hidden"' in tag or 'type="password"' in tag else others
+        names |= set(re.findall(r' name="(\w+)"', tag))
+    assert not written_in(dict.fromkeys(hidden - others, "x"))
+    assert written_in(dict.fromkeys(others - PUT_IN, "x"))
+    assert not others & PUT_IN
 
 
 @pytest.mark.parametrize(
@@ -228,6 +244,34 @@ def test_every_form_refuses_a_text_that_is_too_long_with_the_limit_and_keeps_it(
                 assert "in 1 to 2000 characters" in visitor.text, (action, name, visitor.text)
                 assert f"{long}</textarea>" in visitor.page.text or f'value="{long}"' in visitor.page.text, action
     assert len(tried) >= 30
+
+
+MARKED = re.compile(r'<(?:input|textarea|select)[^>]* name="(\w+)"[^>]* aria-invalid="true" aria-describedby="([^" ]*)')
+
+
+def test_every_form_says_at_its_field_that_it_is_blank_and_opens_where_it_stands(place: Place) -> None:
+    """Each form of each page that has a field of free text."""
+    visitor, tried = Visitor(place).sign_in("admin"), set()
+    for view in VIEWS:
+        if view.method == "POST" or view.path.startswith("/console/new-"):
+            continue
+        for address, fields in filled_forms(visitor.go(view.path.format(**PARTS)).page.text):
+            action = address.partition("?")[0]
+            for name in WRITTEN & set(fields) - {name for at, name in tried if at == action}:
+                if action.endswith("/answer") and name == "answer":  # a button
+                    continue
+                needed = {each: text or "x" for each, text in fields.items() if each in WRITTEN}
+                visitor.post(address, {**fields, **needed, **BESIDE.get(action.rpartition("/")[2], {}), name: "   "})
+                if "is empty" in visitor.text or "must say why" in visitor.text:
+                    tried.add((action, name))
+                    page = visitor.page.text
+                    assert [found[1] for found in MARKED.finditer(page)] == [name], (action, visitor.text)
+                    (fault,) = (found[2] for found in MARKED.finditer(page))
+                    assert page.count("autofocus") == page.count('<p class="fault"') == 1
+                    assert f'id="{fault}">' in page
+                    _, begins, inside = page[: page.index("aria-invalid")].rpartition("<details")
+                    assert not begins or "</details>" in inside or inside.startswith(" open>"), (action, inside)
+    assert len(tried) >= 20
 
 
 def test_another_site_gets_nothing_written_on_the_page_of_the_sign_in(place: Place) -> None:

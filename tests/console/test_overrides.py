@@ -72,6 +72,27 @@ def test_of_an_override_whose_end_has_passed_only_the_refusal_is_offered(place: 
     assert "Its end has passed" not in approver.text
 
 
+def test_what_is_wrong_with_one_of_several_overrides_stands_at_its_own_field(place: Place) -> None:
+    asked = [
+        place.good("POST", f"{ACME}/overrides".replace("/console", "/v1"), {"level": "high", "reason": reason},
+                   role="investigator")["id"]
+        for reason in ("The first", "The second", "The third")
+    ]  # fmt: skip
+    approver = Visitor(place).sign_in("approver").go(ACME)
+    forms = [form for form in approver.forms() if form.action.endswith("/refuse-override")]
+    assert {str(number) for number in asked} <= {form.fields["override"] for form in forms}
+    approver.post(forms[1].action, {**forms[1].fields, "reason": "   "})
+    of = forms[1].fields["override"]
+    page = approver.page.text
+    assert page.count("aria-invalid") == page.count("autofocus") == 1
+    wrong = f'aria-invalid="true" aria-describedby="refuse-{of}-fault override-{of}" autofocus>'
+    assert f'{wrong}<p class="fault" id="refuse-{of}-fault">Reason is empty</p>' in page
+    for number in asked:
+        assert f'<article class="override" aria-labelledby="override-{number}">' in page
+        assert page.count(f'aria-describedby="override-{number}">Approve</button>') == 1
+        assert page.count(f'aria-describedby="override-{number}">Refuse</button>') == 1
+
+
 def test_the_person_who_asked_is_not_offered_to_decide(place: Place) -> None:
     both = place.join("both", "admin")[0]
     visitor = Visitor(place).go("/console/sign-in").submit("/sign-in", token=both)
