@@ -28,7 +28,7 @@ from fivefold.console.visit import Rendered, Visit, address, notice_of
 from fivefold.domain.clock import DAY_US, day_text, from_microseconds, now_microseconds, parse_moment, utc_text
 from fivefold.domain.money import amount_words, rounded_words
 from fivefold.domain.segments import score_text
-from fivefold.domain.text import apart_from, percent
+from fivefold.domain.text import figure_text, percent
 from fivefold.models.drift import index_words
 from fivefold.usecases.levels.explain import ValueSeen, shown_line
 
@@ -182,13 +182,13 @@ def environment() -> Environment:
     }
     pages.filters |= {
         "age": age,
-        "apart_from": apart_from,
         "attribute": attribute,
         "before": before,
         "begins": day_text,
         "by_lines": by_lines,
         "change_kind": change_kind,
         "day": day,
+        "figure": figure_text,
         "index": index_words,
         "moment": moment,
         "iso_moment": iso_moment,

@@ -181,6 +181,17 @@ def apart_from(number: float, bound: float | Sequence[float], decimals: int) -> 
     return f"{number:.{_decimals_apart(number, bounds, decimals)}f}"
 
 
+def figure_text(figure: float | None, limit: float) -> str:
+    """Write what was measured beside its limit: a count as it is, a share or an index to three decimals, else a dash.
+
+    >>> figure_text(1, 1), figure_text(0.6497, 0.65), figure_text(None, 0.65)
+    ('1', '0.6497', '–')
+    """
+    if figure is None:
+        return "–"
+    return f"{figure:,}" if isinstance(figure, int) else apart_from(figure, limit, 3)
+
+
 def _decimals_apart(number: float, bounds: Iterable[float], decimals: int) -> int:
     """Give how many decimals tell a number from every bound that it is not equal to; six more at the most."""
     most, others = decimals + 6, [bound for bound in bounds if bound != number]

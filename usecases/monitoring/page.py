@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fivefold.domain.clock import day_text
-from fivefold.domain.text import apart_from, percent
+from fivefold.domain.text import figure_text, percent
 from fivefold.models.drift import index_words
 from fivefold.risk.governance.reports.page import ReportPage, ReportSection, ReportTable
 from fivefold.risk.governance.reports.validation import peer_section
@@ -12,6 +12,7 @@ from fivefold.risk.governance.validate.measures import MEASURED
 from fivefold.risk.governance.validate.peers import PeerComparison
 from fivefold.risk.governance.validate.ranking import CONFIDENCE
 
+UNKNOWN = {"unknown": "unknown: there were too few"}
 Plain = Mapping[str, Any]
 
 CAUTIONS = (
@@ -89,16 +90,16 @@ def _sections(report: Plain, peers: Sequence[PeerComparison]) -> Iterator[Report
 def _triggers(triggers: Sequence[Plain]) -> ReportSection:
     rows = [
         [
-            trigger["name"],
+            trigger["name"][:1].upper() + trigger["name"][1:],
             trigger["about"],
-            trigger["answer"] + ("" if trigger["sure"] else " (may be chance)"),
+            UNKNOWN.get(trigger["answer"], trigger["answer"]) + ("" if trigger["sure"] else " (may be chance)"),
+            figure_text(trigger["figure"], trigger["limit"]),
             trigger["rule"],
-            "none" if trigger["figure"] is None else apart_from(trigger["figure"], trigger["limit"], 3),
             trigger["source"],
         ]
         for trigger in triggers
     ]
-    columns = ["trigger", "of", "answer", "reached by", "found", "source of the limit"]
+    columns = ["trigger", "of", "answer", "found", "reached by", "source of the limit"]
     return ReportSection("What asks for a revalidation", "", ReportTable(columns, rows, words=6))
 
 
