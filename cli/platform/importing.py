@@ -20,7 +20,6 @@ from fivefold.cli.terminal import (
 )
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConfigError, first_row_of, problem_lines
-from fivefold.domain.settings import read_settings
 from fivefold.domain.text import count_text
 from fivefold.features.reading.text_files import ColumnMap
 
@@ -132,7 +131,7 @@ def import_file(
     from fivefold.usecases.ingest.files import ImportFile, import_table
     from fivefold.usecases.levels.clock_repair import refuse_future
 
-    file = ImportFile(path, read_settings().var / "imports", ColumnMap.read(names or []), refused)
+    file = ImportFile(path, ColumnMap.read(names or []), refused)
     engine = open_current_database()
     clock = _clock(as_of)
     if as_of is not None:
@@ -153,6 +152,8 @@ def _show_refused(progress: "Progress", path: Path) -> None:
     warn(f"{count_text(progress.refused, 'row')} {was} refused, and nothing of {them} was stored ({numbering}):")
     for line in problem_lines(progress.problems):
         warn(line)
+    if beyond := progress.refused - len({problem.row for problem in progress.problems}):
+        warn(f"and {count_text(beyond, 'row')} more, whose reasons are in the file alone")
     warn(f"they are in {progress.refused_path}, each with the reason; correct them there and import that file")
 
 

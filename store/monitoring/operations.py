@@ -46,6 +46,11 @@ def unfinished_import(session: Session, organisation_id: int, source: str) -> Im
     return session.scalar(select(ImportRow).where(*of).order_by(ImportRow.id.desc()).limit(1))
 
 
+def locked_import(session: Session, number: int) -> ImportRow:
+    """Read an import, and lock it until the transaction ends."""
+    return session.scalars(select(ImportRow).where(ImportRow.id == number).with_for_update()).one()
+
+
 def imports_of(session: Session, organisation_id: int, part: Part) -> Page[ImportRow]:
     """List an organisation's imports, the newest first."""
     statement = select(ImportRow).where(ImportRow.organisation_id == organisation_id)

@@ -26,7 +26,7 @@ class WorkerRow(Base):
 
 
 class ImportRow(Base):
-    """An import of a file, and the results of its rows so far.
+    """An import of a file, and the results of its rows so far, stored with these: an interrupted one continues there.
 
     Attributes:
         source: names the file's content and the kind of import; an interrupted import continues under it.
@@ -34,6 +34,8 @@ class ImportRow(Base):
         file: its name, without the folder.
         updated_us: when the last part was done.
         finished_us: when it was read to its end.
+        refused_path: the file of refused rows, whether there is one yet or not; None where an older version imported.
+        refused_bytes: the bytes of it that belong to these results.
     """
 
     __tablename__ = "imports"
@@ -53,6 +55,8 @@ class ImportRow(Base):
     changed: Mapped[int] = mapped_column(BigInteger)
     same: Mapped[int] = mapped_column(BigInteger)
     refused: Mapped[int] = mapped_column(BigInteger)
+    refused_path: Mapped[str | None] = mapped_column(Text)
+    refused_bytes: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
 
 class AuditProof(Base):

@@ -11,7 +11,6 @@ from typing import Literal
 import polars as pl
 
 from fivefold.domain.errors import Problem
-from fivefold.domain.files import replacing
 from fivefold.features.reading.text_files import ColumnMap, suffix_of_name
 from fivefold.risk.language.fields import FieldType
 from fivefold.store.ingest.entities import type_named
@@ -27,7 +26,7 @@ from fivefold.usecases.ingest.file_parts import (
     refused_rows,
     renamed_columns,
 )
-from fivefold.usecases.ingest.import_progress import note_import
+from fivefold.usecases.ingest.import_progress import COUNTS, begin_import, finish_import, import_part
 from fivefold.usecases.ingest.links import put_links
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.shared.context import Context
@@ -39,7 +38,8 @@ ROWS = {"entities": 5_000, "transactions": 50_000}
 MOST_PROBLEMS = 1000
 """Problems of one import that are kept in memory; the file of refused rows has them all."""
 
-Take = Callable[[pl.DataFrame], RowCounts]
+Take = Callable[[Context, pl.DataFrame], RowCounts]
+"""Takes rows of a part, in the transaction of the context."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class Progress:
         refused: how many were invalid.
         finished: the file was read to its end.
         refused_path: the file of refused rows; None if there is none.
-        problems: the first ones, rows numbered as people count them.
+        problems: the first ones since it was begun or continued, rows numbered as people count them.
     """
 
     rows: int
@@ -73,13 +73,11 @@ class ImportFile:
 
     Attributes:
         path: Parquet, CSV or JSON lines; CSV and JSON lines perhaps gzipped.
-        notes: folder of the progress notes: an interrupted import continues from there.
         names: our names of its columns.
         refused: the file of refused rows; None for one beside the import.
     """
 
     path: Path
-    notes: Path
     names: ColumnMap = field(default_factory=ColumnMap)
     refused: Path | None = None
 
@@ -107,17 +105,17 @@ class _Source:
 def _entities(source: _Source) -> Take:
     fields = source.declared("fields")
 
-    def take(part: pl.DataFrame) -> RowCounts:
+    def take(context: Context, part: pl.DataFrame) -> RowCounts:
         rows = import_rows.read_entity_rows(part, fields, source.type_name, str(source.path))
-        return put_entities(source.context, source.type_name, rows, from_file=True)
+        return put_entities(context, source.type_name, rows, from_file=True)
 
     return take
 
 
 def _owners(source: _Source) -> Take:
-    def take(part: pl.DataFrame) -> RowCounts:
+    def take(context: Context, part: pl.DataFrame) -> RowCounts:
         rows = import_rows.read_owner_rows(part, source.type_name, str(source.path))
-        return put_owners(source.context, source.type_name, rows)
+        return put_owners(context, source.type_name, rows)
 
     return take
 
@@ -126,26 +124,26 @@ def _transactions(source: _Source) -> Take:
     text = suffix_of_name(source.path) == ".csv"
     fields = source.declared("transaction_fields")
 
-    def take(part: pl.DataFrame) -> RowCounts:
+    def take(context: Context, part: pl.DataFrame) -> RowCounts:
         import_rows.refuse_misspelt_transactions(part, fields, str(source.path))
-        counts = add_transactions(source.context, part, source.type_name, text=text, most_named=None, from_file=True)
+        counts = add_transactions(context, part, source.type_name, text=text, most_named=None, from_file=True)
         return RowCounts(counts.new, counts.changed + counts.corrections, counts.repeated)
 
     return take
 
 
 def _tags(source: _Source) -> Take:
-    def take(part: pl.DataFrame) -> RowCounts:
+    def take(context: Context, part: pl.DataFrame) -> RowCounts:
         rows = import_rows.read_tag_rows(part, str(source.path))
-        return put_tags(source.context, source.type_name, rows)
+        return put_tags(context, source.type_name, rows)
 
     return take
 
 
 def _screenings(source: _Source) -> Take:
-    def take(part: pl.DataFrame) -> RowCounts:
+    def take(context: Context, part: pl.DataFrame) -> RowCounts:
         rows = import_rows.read_screening_rows(part, str(source.path))
-        return add_screenings(source.context, source.type_name, rows)
+        return add_screenings(context, source.type_name, rows)
 
     return take
 
@@ -153,17 +151,17 @@ def _screenings(source: _Source) -> Take:
 def _records(kind: Literal["case", "alert"], source: _Source) -> Take:
     fields = source.declared("case_fields")
 
-    def take(part: pl.DataFrame) -> RowCounts:
+    def take(context: Context, part: pl.DataFrame) -> RowCounts:
         rows = import_rows.read_record_rows(part, fields, str(source.path))
-        return put_records(source.context, source.type_name, rows, kind)
+        return put_records(context, source.type_name, rows, kind)
 
     return take
 
 
 def _links(source: _Source) -> Take:
-    def take(part: pl.DataFrame) -> RowCounts:
+    def take(context: Context, part: pl.DataFrame) -> RowCounts:
         rows = import_rows.read_link_rows(part, str(source.path))
-        return put_links(source.context, source.type_name, rows, from_file=True)
+        return put_links(context, source.type_name, rows, from_file=True)
 
     return take
 
@@ -203,50 +201,51 @@ def import_table(
 def _import(
     context: Context, what: tuple[str, str], file: ImportFile, report: Callable[[Progress], None], take: Take
 ) -> Progress:
-    """Import the parts of a file from the noted position on, and note the progress after each."""
+    """Import the parts of a file from the stored position on; each moves the position in its own transaction."""
     path = file.path
     format_of(path)
-    note = _note(context, what, file)
-    progress, refused_rows_file = _read_note(note, file)
-    _write_note(note, progress, refused_rows_file)  # so that a restarted import continues the same file of refused rows
     about = {"content": what[0], "entity_type": what[1], "file": path.name}
-    tell = partial(_report_progress, context, note.stem, about, report)
-    tell(progress)
+    refused = refused_path(path, file.refused)
+    state = begin_import(context, _source_name(what, file), about, refused.absolute())
+    if refused.absolute() != state.refused_path:  # an interrupted import continues its own
+        refused = state.refused_path
+    refused_rows_file = RefusedRows(refused, path, state.refused_bytes)
+    progress = Progress(
+        **{name: getattr(state, name) for name in COUNTS}, refused_path=refused if state.refused else None
+    )
+    report(progress)
     for part in parts(path, ROWS.get(what[0], ROWS["entities"]), progress.rows):
         rows = renamed_columns(part.rows, file.names, path)
-        row_counts, problems = accept_rows(len(rows), partial(_take_some, rows, take))
-        if problems or part.torn_rows:
-            refused_rows_file.add(*refused_rows(part, problems))
-            progress = replace(
-                progress, problems=_first_problems(progress, part, problems), refused_path=refused_rows_file.path
+        with import_part(context, state) as (inside, note):
+            row_counts, problems = accept_rows(len(rows), partial(_take_some, inside, rows, take))
+            if problems or part.torn_rows:
+                refused_rows_file.add(*refused_rows(part, problems))
+                progress = replace(
+                    progress, problems=_first_problems(progress, part, problems), refused_path=refused_rows_file.path
+                )
+            counts = row_counts or RowCounts(0, 0, 0)
+            state = replace(
+                state,
+                rows=state.rows + len(part),
+                new=state.new + counts.new,
+                changed=state.changed + counts.changed,
+                same=state.same + counts.same,
+                refused=state.refused + len(problems) + len(part.torn_rows),
+                refused_bytes=refused_rows_file.size,
             )
-        counts = row_counts or RowCounts(0, 0, 0)
-        progress = replace(
-            progress,
-            rows=progress.rows + len(part),
-            new=progress.new + counts.new,
-            changed=progress.changed + counts.changed,
-            same=progress.same + counts.same,
-            refused=progress.refused + len(problems) + len(part.torn_rows),
-        )
-        _write_note(note, progress, refused_rows_file)
-        tell(progress)
-    note.unlink(missing_ok=True)
+            note(state)
+        progress = replace(progress, **{name: getattr(state, name) for name in COUNTS})
+        report(progress)
+    finish_import(context, state)
     progress = replace(progress, finished=True)
-    tell(progress)
+    report(progress)
     return progress
 
 
-def _report_progress(
-    context: Context, source: str, about: Mapping[str, str], report: Callable[[Progress], None], progress: Progress
-) -> None:
-    counts = {name: int(getattr(progress, name)) for name in ("rows", "new", "changed", "same", "refused", "finished")}
-    note_import(context, source, about, counts)
-    report(progress)
-
-
-def _take_some(rows: pl.DataFrame, take: Take, places: Sequence[int] | None) -> RowCounts:
-    return take(rows if places is None else rows[places])
+def _take_some(context: Context, rows: pl.DataFrame, take: Take, places: Sequence[int] | None) -> RowCounts:
+    """Take rows of some places, None for all; if one is invalid, the transaction is as it was before."""
+    with context.writing() as session, session.begin_nested():
+        return take(context, rows if places is None else rows[places])
 
 
 def _first_problems(progress: Progress, part: ImportPart, problems: dict[int, list[Problem]]) -> tuple[Problem, ...]:
@@ -256,42 +255,14 @@ def _first_problems(progress: Progress, part: ImportPart, problems: dict[int, li
     return (*progress.problems, *sorted(more, key=lambda problem: problem.row))[:MOST_PROBLEMS]
 
 
-def _note(context: Context, what: Sequence[str], file: ImportFile) -> Path:
-    """Name the progress note of an import: of this file as it is now, into this database."""
+def _source_name(what: Sequence[str], file: ImportFile) -> str:
+    """Name the source of an import: this file as it is now, as these rows."""
     status = file.path.stat()
-    where = [
-        context.engine.url.render_as_string(hide_password=True),
-        context.organisation_id,
+    parts_of_name = [
         *what,
         str(file.path.absolute()),
+        status.st_size,
+        status.st_mtime_ns,
+        sorted(file.names.ours.items()),
     ]
-    how = sorted(file.names.ours.items())
-    name = sha256(json.dumps([*where, status.st_size, status.st_mtime_ns, how]).encode()).hexdigest()[:16]
-    file.notes.mkdir(parents=True, exist_ok=True)
-    return file.notes / f"import-{name}.json"
-
-
-def _read_note(note: Path, file: ImportFile) -> tuple[Progress, RefusedRows]:
-    """Read the progress of an import; a new one is at its beginning, with a new file of refused rows."""
-    if not note.exists():
-        return Progress(rows=0, new=0, changed=0, same=0), RefusedRows(refused_path(file.path, file.refused), file.path)
-    note_values = json.loads(note.read_text(encoding="utf-8"))
-    refused_rows_file = RefusedRows(Path(note_values["refused_path"]), file.path, note_values["refused_bytes"])
-    problems = tuple(Problem(**problem) for problem in note_values["problems"])
-    counts = {name: note_values[name] for name in ("rows", "new", "changed", "same", "refused")}
-    return Progress(
-        **counts, refused_path=refused_rows_file.path if note_values["refused"] else None, problems=problems
-    ), refused_rows_file
-
-
-def _write_note(note: Path, progress: Progress, refused_rows_file: RefusedRows) -> None:
-    """Write the progress note, replacing the earlier one at once."""
-    counts = {name: getattr(progress, name) for name in ("rows", "new", "changed", "same", "refused")}
-    note_values = {
-        **counts,
-        "problems": [vars(problem) for problem in progress.problems],
-        "refused_path": str(refused_rows_file.path.absolute()),
-        "refused_bytes": refused_rows_file.size,
-    }
-    with replacing(note) as unfinished:
-        unfinished.write_text(json.dumps(note_values), encoding="utf-8")
+    return sha256(json.dumps(parts_of_name).encode()).hexdigest()[:16]

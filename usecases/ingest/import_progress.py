@@ -1,15 +1,44 @@
-"""The progress of imports for people of the organisation; an import itself continues by its own note on disk."""
+"""The progress of imports: for people of the organisation, and for an interrupted import, which continues there."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Final
 
 from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.store.monitoring.operations import imports_of, unfinished_import
+from fivefold.domain.text import count_text
+from fivefold.store.accounts.organisation import lock_organisation
+from fivefold.store.monitoring.operations import imports_of, locked_import, unfinished_import
 from fivefold.store.tables.operations import ImportRow
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
+
+COUNTS: Final = ("rows", "new", "changed", "same", "refused")
+"""What is counted of an import's rows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportState:
+    """The stored state of an import.
+
+    Attributes:
+        number: of its record.
+        rows: read and stored or refused, the first ones of the file.
+        refused_path: the file of refused rows, whether there is one yet or not.
+        refused_bytes: the bytes of it that belong to these rows.
+    """
+
+    number: int
+    rows: int
+    new: int
+    changed: int
+    same: int
+    refused: int
+    refused_path: Path
+    refused_bytes: int
 
 
 @schema("Import")
@@ -47,24 +76,71 @@ def list_imports(context: Context, part: Part = WHOLE) -> Page[ImportLine]:
         return imports_of(session, context.organisation_id, part).map(_line)
 
 
-def note_import(context: Context, source: str, about: Mapping[str, str], counts: Mapping[str, int]) -> None:
-    """Record the progress of an import: under its source, until it is finished.
+def begin_import(context: Context, source: str, about: Mapping[str, str], refused_path: Path) -> ImportState:
+    """Continue the unfinished import of a source, or begin a new one.
 
     Args:
-        context: of its organisation. The time of the record is this machine's, whatever the import's own time.
+        context: of its organisation. The times of the record are this machine's, whatever the import's own time.
         source: names the file's content and the kind of import.
         about: `content`, `entity_type` and `file`.
-        counts: `rows`, `new`, `changed`, `same` and `refused`; and `finished`, 1 once the file is read to its end.
+        refused_path: the file of refused rows of a new one, absolute.
     """
-    now = now_microseconds()
+    now, of = now_microseconds(), context.organisation_id
     with context.writing() as session:
-        row = unfinished_import(session, context.organisation_id, source)
+        lock_organisation(session, of)  # of two that begin at once, one finds the other's
+        row = unfinished_import(session, of, source)
         if row is None:
-            row = ImportRow(organisation_id=context.organisation_id, source=source, started_us=now, **about)
+            row = ImportRow(organisation_id=of, source=source, started_us=now, updated_us=now, **about)
+            for name in COUNTS:
+                setattr(row, name, 0)
             session.add(row)
-        for name in ("rows", "new", "changed", "same", "refused"):
-            setattr(row, name, counts[name])
-        row.updated_us, row.finished_us = now, now if counts["finished"] else None
+        if not _continues(row):
+            row.refused_path, row.refused_bytes = str(refused_path), 0
+        session.flush()
+        counts = {name: getattr(row, name) for name in COUNTS}
+        own_path = Path(row.refused_path or refused_path)
+        return ImportState(number=row.id, refused_path=own_path, refused_bytes=row.refused_bytes, **counts)
+
+
+def _continues(row: ImportRow) -> bool:
+    """Tell whether an import's file of refused rows is known, and still has what was written into it."""
+    if row.refused_path is None or not row.refused_bytes:
+        return row.refused_path is not None
+    path = Path(row.refused_path)
+    return path.is_file() and path.stat().st_size >= row.refused_bytes
+
+
+@contextmanager
+def import_part(context: Context, before: ImportState) -> Iterator[tuple[Context, Callable[[ImportState], None]]]:
+    """Open the transaction of a part, which also moves the import on: both are stored, or neither.
+
+    Yields:
+        The context in which the rows are to be taken, and a function that notes the state behind the part.
+
+    Raises:
+        ConflictError: the import is no longer where it was: another process goes on with it.
+    """
+    with context.writing() as session:
+        row = locked_import(session, before.number)
+        if row.finished_us is not None or row.rows != before.rows:
+            raise ConflictError(
+                f"{row.file} is imported by another process too, which has stored {count_text(row.rows, 'row')} of it;"
+                " nothing is stored twice, and the same command goes on if that one stops"
+            )
+
+        def note(after: ImportState) -> None:
+            for name in (*COUNTS, "refused_bytes"):
+                setattr(row, name, getattr(after, name))
+            row.updated_us = now_microseconds()
+
+        yield replace(context, transaction=session), note
+
+
+def finish_import(context: Context, state: ImportState) -> None:
+    """Record that an import's file was read to its end."""
+    with context.writing() as session:
+        row = locked_import(session, state.number)
+        row.updated_us = row.finished_us = now_microseconds()
 
 
 def _line(row: ImportRow) -> ImportLine:

@@ -84,6 +84,7 @@ class Context:
         clock: returns the current time, microseconds.
         snapshot: the session of all reads; None if each use case reads the state at its beginning.
         by_tool: an agent acts for the actor by a tool, perhaps without the actor seeing it.
+        transaction: the session of all writes, which its opener commits; None if each use case has its own.
     """
 
     engine: Engine
@@ -91,6 +92,7 @@ class Context:
     clock: Callable[[], int] = now_microseconds
     snapshot: Session | None = None
     by_tool: bool = False
+    transaction: Session | None = None
 
     @property
     def organisation_id(self) -> int:
@@ -116,8 +118,8 @@ class Context:
             yield replace(self, snapshot=session)
 
     def writing(self) -> AbstractContextManager[Session]:
-        """Open the transaction of a use case that changes something: `store.sql.database.writing`."""
-        return database.writing(self.engine)
+        """Open the transaction of a use case that changes something: `store.sql.database.writing`, or the given one."""
+        return database.writing(self.engine) if self.transaction is None else nullcontext(self.transaction)
 
     def record(
         self, session: Session, action: str, subject: tuple[str, str | int | None], **values: Unpack[EntryValues]

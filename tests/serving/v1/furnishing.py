@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy import select
@@ -14,7 +15,7 @@ from fivefold.store.tables.events import EvidenceJob, ValidationJob, ValidationR
 from fivefold.store.tables.flows import FlowRun
 from fivefold.usecases.changes.backtests import run_next_backtest
 from fivefold.usecases.flows.replays.jobs import run_next_replay
-from fivefold.usecases.ingest.import_progress import note_import
+from fivefold.usecases.ingest.import_progress import begin_import, import_part
 from fivefold.usecases.levels.worker import MAX_ATTEMPTS
 from fivefold.usecases.rulesets.threshold_reviews import begin_threshold_reviews
 from fivefold.usecases.shared.context import Context
@@ -97,8 +98,10 @@ def furnished_once(folder: Path, kind: str = "sqlite") -> Iterator[Place]:
 def imported(place: Place) -> None:
     """Note an import of a file as it is noted while it goes on."""
     about = {"content": "tags", "entity_type": "customer", "file": "tags.csv"}
-    counts = {"rows": 3, "new": 2, "changed": 0, "same": 0, "refused": 1, "finished": 0}
-    note_import(Context(place.engine, place.actor("admin")), "import-0", about, counts)
+    context = Context(place.engine, place.actor("admin"))
+    state = begin_import(context, "import-0", about, Path("/tags.refused.csv"))
+    with import_part(context, state) as (_, note):
+        note(replace(state, rows=3, new=2, refused=1))
 
 
 def token_asked_for(place: Place) -> None:

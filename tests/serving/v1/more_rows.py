@@ -1,6 +1,7 @@
 """One row more of each list that the platform has: through its routes, or in the database where that takes long."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import inspect, select
@@ -24,7 +25,7 @@ from fivefold.store.tables.rulesets import (
     RulesetVersion,
     ThresholdReview,
 )
-from fivefold.usecases.ingest.import_progress import note_import
+from fivefold.usecases.ingest.import_progress import begin_import, finish_import
 from fivefold.usecases.shared.context import Context
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.examples import COMPANY, CUSTOMER, OPENED, WHY
@@ -184,8 +185,8 @@ def _list(place: Place, number: int, name: str = "") -> None:
 def _import(place: Place, number: int) -> None:
     """An import that is done."""
     about = {"content": "tags", "entity_type": "customer", "file": f"tags-{number}.csv"}
-    counts = {"rows": number, "new": number, "changed": 0, "same": 0, "refused": 0, "finished": 1}
-    note_import(Context(place.engine, place.actor("admin")), f"import-{number}", about, counts)
+    context = Context(place.engine, place.actor("admin"))
+    finish_import(context, begin_import(context, f"import-{number}", about, Path("/tags.refused.csv")))
 
 
 def _nothing(place: Place, number: int) -> None:

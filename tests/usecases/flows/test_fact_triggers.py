@@ -228,8 +228,8 @@ def test_a_file_of_customers_is_an_import_and_no_change_of_each_field(
     bank = listening(engine, trigger)
     path = tmp_path / "customers.csv"
     path.write_text("entity_id,country\na,NO\nb,NO\n", encoding="utf-8")
-    for number in range(2):
-        import_table(bank.context, "entities", "customer", ImportFile(path=path, notes=tmp_path / f"notes{number}"))
+    for _ in range(2):
+        import_table(bank.context, "entities", "customer", ImportFile(path=path))
     assert causes(bank) == (["a import", "b import"] if "import" in trigger else [])
 
 
@@ -241,8 +241,8 @@ def test_a_file_whose_only_news_are_owners_is_an_import_for_what_they_own(
     bank.add_flow(LISTENS.replace("TRIGGER", "{on: import}, {on: field, fields: [country]}"))
     path = tmp_path / "owners.csv"
     path.write_text("entity_id,owner_id\na,c\nb,c\n", encoding="utf-8")
-    for number in range(2):
-        import_table(bank.context, table, "customer", ImportFile(path=path, notes=tmp_path / f"notes{number}"))
+    for _ in range(2):
+        import_table(bank.context, table, "customer", ImportFile(path=path))
     assert causes(bank) == ["a import", "b import"], "not the owner, and once"
     bank.work()
     assert [action.action for action in bank.actions()] == ["flagged", "flagged"]

@@ -317,7 +317,7 @@ def test_a_file_brings_corrections_among_transactions(bank: Bank, tmp_path: Path
         "r2,,,,,,,t9,sent twice\n",
         encoding="utf-8",
     )
-    file = ImportFile(path, tmp_path / "notes")
+    file = ImportFile(path)
     done = import_table(Context(bank.engine, bank.actor, lambda: bank.now), "transactions", "customer", file)
     assert (done.rows, done.new, done.changed, done.refused) == (5, 2, 2, 1)
     assert "t9" in (tmp_path / "day.refused.csv").read_text(encoding="utf-8")

@@ -9,14 +9,17 @@ import polars as pl
 import pytest
 from sqlalchemy import Engine, text
 
-from fivefold.domain.errors import ConfigError, FileFormatError
+from fivefold.domain.errors import ConfigError, ConflictError, FileFormatError
 from fivefold.features.reading.text_files import ColumnMap
 from fivefold.usecases.ingest import files as importing
 from fivefold.usecases.ingest.file_parts import parts
 from fivefold.usecases.ingest.files import ImportFile, Progress, import_table
+from fivefold.usecases.ingest.import_progress import list_imports
 from fivefold.usecases.shared.context import Context
+from tests.store import databases
 from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
+from tests.usecases.erasure.test_erase import backup, restore
 
 COUNT = 25
 
@@ -43,45 +46,120 @@ class StoppedError(Exception):
 
 
 def test_one_that_was_stopped_goes_on_where_it_was(bank: Bank, tmp_path: Path) -> None:
-    path, notes = entities(tmp_path / "e.csv"), tmp_path / "notes"
+    path = entities(tmp_path / "e.csv")
 
     def stop(progress: Progress) -> None:
         if progress.rows == 20:
             raise StoppedError
 
     with pytest.raises(StoppedError):
-        import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path, notes), stop)
+        import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path), stop)
     assert count(bank, "entities") == 20
     told: list[Progress] = []
-    done = import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path, notes), told.append)
+    done = import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path), told.append)
     assert done == Progress(rows=COUNT, new=COUNT, changed=0, same=0, finished=True)
     assert [progress.rows for progress in told] == [20, 25, 25], "what was stored is not read again"
     assert count(bank, "entities") == COUNT
-    assert not list(notes.iterdir())
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("stored", [0, 10])
+def test_after_a_restore_one_that_was_stopped_goes_on_behind_the_rows_that_are_there(
+    bank: Bank, kind: str, tmp_path: Path, stored: int
+) -> None:
+    path, kept = entities(tmp_path / "e.csv", income=["much"] + ["5"] * 23 + ["much"]), []
+
+    def stop(progress: Progress) -> None:
+        if progress.rows == stored:
+            kept.append(backup(bank, kind, tmp_path))
+        if progress.rows == 20:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path), stop)
+    told: list[Progress] = []
+    with databases.opened(restore(bank, kind, kept[0], tmp_path)) as restored:
+        bank.engine = restored
+        done = import_table(Context(restored, bank.actor), "entities", "customer", ImportFile(path), told.append)
+        assert [progress.rows for progress in told] == [*range(stored, 21, 10), COUNT, COUNT]
+        assert (done.new, done.same, done.refused, count(bank, "entities")) == (COUNT - 2, 0, 2, COUNT - 2)
+    assert pl.read_csv(tmp_path / "e.refused.csv")["refused_row"].to_list() == [2, COUNT + 1]
+
+
+@pytest.mark.postgresql
+def test_a_part_and_the_position_behind_it_are_stored_together(
+    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plug is pulled between the rows of the second part and its position: neither is there."""
+    real, taken = importing.refused_rows, []
+
+    def stop(*arguments: Any) -> Any:
+        taken.append(arguments)
+        if len(taken) == 2:
+            raise StoppedError
+        return real(*arguments)
+
+    path = entities(tmp_path / "e.csv", income=["much", *["5"] * 9, "much", *["5"] * 14])
+    monkeypatch.setattr(importing, "refused_rows", stop)
+    with pytest.raises(StoppedError):
+        bad_rows(bank, path)
+    assert (count(bank, "entities"), [line.rows for line in list_imports(bank.context)]) == (9, [10])
+    done = bad_rows(bank, path)
+    assert (done.new, done.same, done.refused, count(bank, "entities")) == (COUNT - 2, 0, 2, COUNT - 2)
+
+
+@pytest.mark.postgresql
+def test_of_two_imports_of_a_file_at_once_one_goes_on(bank: Bank, tmp_path: Path) -> None:
+    path = entities(tmp_path / "e.csv", income=["much"] * COUNT)
+    others: list[Progress] = []
+
+    def other(progress: Progress) -> None:
+        if progress.rows == 10 and not others:
+            others.append(bad_rows(bank, path))
+
+    with pytest.raises(
+        ConflictError, match=r"e\.csv is imported by another process too, which has stored 25 rows of it"
+    ):
+        import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path), other)
+    assert [one.refused for one in others] == [COUNT]
+    assert pl.read_csv(tmp_path / "e.refused.csv")["refused_row"].to_list() == list(range(2, COUNT + 2))
+
+
+def test_what_was_taken_away_from_the_refused_rows_is_not_written_into(bank: Bank, tmp_path: Path) -> None:
+    path, mended = entities(tmp_path / "e.csv", income=["much"] * COUNT), tmp_path / "e.refused.csv"
+
+    def stop(progress: Progress) -> None:
+        if progress.rows == 10:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path), stop)
+    mended.write_text("entity_id,income\nc1,5\n")
+    done = bad_rows(bank, path)
+    assert (done.refused, done.refused_path) == (COUNT, tmp_path / "e.refused-2.csv")
+    assert mended.read_text() == "entity_id,income\nc1,5\n"
 
 
 def test_another_file_of_that_name_begins_anew(bank: Bank, tmp_path: Path) -> None:
-    path, notes = entities(tmp_path / "e.csv"), tmp_path / "notes"
+    path = entities(tmp_path / "e.csv")
 
     def stop(progress: Progress) -> None:
         if progress.rows:
             raise StoppedError
 
     with pytest.raises(StoppedError):
-        import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path, notes), stop)
+        import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path), stop)
     entities(path, income=["77"] * COUNT)
-    assert import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path, notes)).changed == 10
+    assert import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path)).changed == 10
 
 
-def bad_rows(bank: Bank, path: Path, tmp_path: Path, **more: Any) -> Progress:
-    return import_table(
-        Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path, tmp_path / "notes", **more)
-    )
+def bad_rows(bank: Bank, path: Path, **more: Any) -> Progress:
+    return import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path, **more))
 
 
 def test_a_row_that_cannot_be_taken_is_set_aside_and_the_others_are_stored(bank: Bank, tmp_path: Path) -> None:
     path = entities(tmp_path / "e.csv", income=["5"] * 22 + ["much"] + ["5"] * 2)
-    done = bad_rows(bank, path, tmp_path)
+    done = bad_rows(bank, path)
     assert (done.rows, done.new, done.refused) == (COUNT, COUNT - 1, 1)
     assert count(bank, "entities") == COUNT - 1
     assert [str(problem) for problem in done.problems] == ["row 24: income is 'much'; allowed: a finite number"]
@@ -92,13 +170,13 @@ def test_a_row_that_cannot_be_taken_is_set_aside_and_the_others_are_stored(bank:
 
 def test_the_file_of_refused_rows_is_mended_and_imported_as_it_is(bank: Bank, tmp_path: Path) -> None:
     path = entities(tmp_path / "e.csv", income=["much"] * 2 + ["5"] * 21 + ["more"] * 2)
-    done = bad_rows(bank, path, tmp_path)
+    done = bad_rows(bank, path)
     assert (done.new, done.refused) == (COUNT - 4, 4)
     mended = tmp_path / "e.refused.csv"
     assert done.refused_path == mended
     mended.write_text(mended.read_text().replace(",much,", ",7,").replace(",more,", ",8,"))
-    assert bad_rows(bank, mended, tmp_path).new == 4
-    again = bad_rows(bank, path, tmp_path)
+    assert bad_rows(bank, mended).new == 4
+    again = bad_rows(bank, path)
     assert (again.same, again.refused, count(bank, "entities")) == (COUNT - 4, 4, COUNT)
     assert again.refused_path == tmp_path / "e.refused-2.csv", "what was mended by hand is not written over"
 
@@ -113,7 +191,7 @@ def test_every_row_of_a_kind_is_refused_with_its_reason(bank: Bank, tmp_path: Pa
         "transaction_date": ["2026-01-01"] * 300,
     }
     pl.DataFrame(columns).write_csv(tmp_path / "t.csv")
-    file = ImportFile(tmp_path / "t.csv", tmp_path / "notes")
+    file = ImportFile(tmp_path / "t.csv")
     done = import_table(Context(bank.engine, bank.actor), "transactions", "customer", file)
     assert (done.new, done.refused) == (50, 250)
     reasons = pl.read_csv(tmp_path / "t.refused.csv")["refused_reason"].str.slice(0, 25).value_counts()
@@ -128,13 +206,11 @@ def test_one_that_was_stopped_writes_no_refused_row_twice(bank: Bank, tmp_path: 
             raise StoppedError
 
     with pytest.raises(StoppedError):
-        import_table(
-            Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path, tmp_path / "notes"), stop
-        )
+        import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path), stop)
     with (tmp_path / "e.refused.csv").open("a") as file:
         file.write("what was written before the plug was pulled\n")
-    done = bad_rows(bank, path, tmp_path)
-    assert (done.refused, len(done.problems)) == (COUNT, COUNT)
+    done = bad_rows(bank, path)
+    assert (done.refused, [problem.row for problem in done.problems]) == (COUNT, list(range(12, COUNT + 2)))
     assert pl.read_csv(tmp_path / "e.refused.csv")["refused_row"].to_list() == list(range(2, COUNT + 2))
 
 
@@ -142,7 +218,7 @@ def test_columns_of_other_names_semicolons_and_gzip(bank: Bank, tmp_path: Path) 
     text = "kunde;einkommen\n" + "".join(f"c{number};5\n" for number in range(24)) + "c24;viel\n"
     (tmp_path / "e.csv.gz").write_bytes(gzip.compress(text.encode()))
     names = ColumnMap.read(["kunde=entity_id", "einkommen=income"])
-    done = bad_rows(bank, tmp_path / "e.csv.gz", tmp_path, names=names)
+    done = bad_rows(bank, tmp_path / "e.csv.gz", names=names)
     assert (done.new, done.refused) == (24, 1)
     first, second = (tmp_path / "e.refused.csv").read_text().splitlines()
     assert (first, second[:12]) == ("kunde;einkommen;refused_row;refused_reason", "c24;viel;26;")
@@ -154,7 +230,7 @@ TORN = ["c1;5", "c2;5;6", "", "c3", "c4;viel", "c5;5", "c6;5"]
 def test_a_line_that_is_torn_or_too_long_is_one_refused_row(bank: Bank, tmp_path: Path) -> None:
     path = tmp_path / "e.csv"
     path.write_text("\n".join(["kunde;einkommen", *TORN]))
-    done = bad_rows(bank, path, tmp_path, names=ColumnMap.read(["kunde=entity_id", "einkommen=income"]))
+    done = bad_rows(bank, path, names=ColumnMap.read(["kunde=entity_id", "einkommen=income"]))
     assert (done.rows, done.new, done.refused) == (6, 3, 3)
     assert [str(problem) for problem in done.problems] == [
         "row 3: line has 3 fields; allowed: 2 fields, one for each column of the header",
@@ -184,11 +260,9 @@ def test_torn_lines_are_counted_where_a_stopped_import_goes_on(
             raise StoppedError
 
     with pytest.raises(StoppedError):
-        import_table(
-            Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path, tmp_path / "notes"), stop
-        )
+        import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path), stop)
     monkeypatch.setattr(importing, "ROWS", {"entities": 2})  # as if a newer version went on
-    done = bad_rows(bank, path, tmp_path)
+    done = bad_rows(bank, path)
     assert (done.rows, done.new, done.refused) == (6, 3, 3)
     refused = pl.read_csv(tmp_path / "e.refused.csv", infer_schema=False, separator=";")
     assert refused["refused_row"].to_list() == ["3", "5", "6"]
@@ -209,7 +283,7 @@ def test_a_torn_line_of_json_is_one_refused_row(bank: Bank, tmp_path: Path) -> N
     path = tmp_path / "e.jsonl.gz"
     path.write_bytes(gzip.compress("\n".join(TORN_JSON).encode()))
     names = ColumnMap.read(["kunde=entity_id", "einkommen=income"])
-    done = bad_rows(bank, path, tmp_path, names=names)
+    done = bad_rows(bank, path, names=names)
     assert (done.rows, done.new, done.refused) == (5, 2, 3)
     assert [problem.row for problem in done.problems] == [3, 4, 6]
     refused = [json.loads(line) for line in (tmp_path / "e.refused.jsonl").read_text().splitlines()]
@@ -218,7 +292,7 @@ def test_a_torn_line_of_json_is_one_refused_row(bank: Bank, tmp_path: Path) -> N
     ]  # fmt: skip
     words = "line is not valid JSON: Unterminated string starting at at sign 33 (allowed: one JSON object, on a line of"
     assert refused[0]["refused_reason"] == f"{words} its own): {TORN_JSON[2]}"
-    again = bad_rows(bank, tmp_path / "e.refused.jsonl", tmp_path, names=names)
+    again = bad_rows(bank, tmp_path / "e.refused.jsonl", names=names)
     assert (again.new, again.refused) == (2, 1)
 
 
@@ -227,7 +301,7 @@ def test_a_file_without_any_object_is_refused_whole(bank: Bank, tmp_path: Path) 
     with pytest.raises(
         FileFormatError, match=r"e.jsonl has no line that is a JSON object: row 1: line is not valid JSON"
     ):
-        bad_rows(bank, tmp_path / "e.jsonl", tmp_path)
+        bad_rows(bank, tmp_path / "e.jsonl")
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
@@ -244,11 +318,9 @@ def test_torn_lines_of_json_are_counted_where_a_stopped_import_goes_on(
             raise StoppedError
 
     with pytest.raises(StoppedError):
-        import_table(
-            Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path, tmp_path / "notes"), stop
-        )
+        import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path), stop)
     monkeypatch.setattr(importing, "ROWS", {"entities": 2})  # as if a newer version went on
-    done = bad_rows(bank, path, tmp_path)
+    done = bad_rows(bank, path)
     assert (done.rows, done.new, done.refused) == (5, 2, 3)
     refused = [json.loads(line)["refused_row"] for line in (tmp_path / "e.refused.jsonl").read_text().splitlines()]
     assert refused == [3, 4, 6]
@@ -274,7 +346,7 @@ def test_a_torn_line_of_json_costs_no_other_row_of_any_table(
 
 def imported(bank: Bank, table: str, path: Path, rows: str) -> tuple[int, int, int, int]:
     path.write_text(rows)
-    file = ImportFile(path, path.parent / "notes")
+    file = ImportFile(path)
     done = import_table(Context(bank.engine, bank.actor, lambda: bank.now), table, "customer", file)
     return done.new, done.changed, done.same, done.refused
 
@@ -325,14 +397,12 @@ def test_what_an_import_of_tags_changes_becomes_due(bank: Bank, tmp_path: Path) 
 def test_a_column_that_no_tag_has_is_refused_with_what_would_be_right(bank: Bank, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("customer,tag\na,vip\n")
     with pytest.raises(FileFormatError, match="such as --map customer=entity_id"):
-        import_table(
-            Context(bank.engine, bank.actor), "tags", "customer", ImportFile(tmp_path / "t.csv", tmp_path / "notes")
-        )
+        import_table(Context(bank.engine, bank.actor), "tags", "customer", ImportFile(tmp_path / "t.csv"))
 
 
 def test_a_column_that_is_nearly_a_field_of_transactions_is_refused_with_its_map(bank: Bank, tmp_path: Path) -> None:
     context = Context(bank.engine, bank.actor)
-    import_table(context, "entities", "customer", ImportFile(entities(tmp_path / "e.csv"), tmp_path))
+    import_table(context, "entities", "customer", ImportFile(entities(tmp_path / "e.csv")))
     path = tmp_path / "t.csv"
     path.write_text(
         "user_id,transaction_id,transaction_amount,transaction_currency,transaction_date,Operation,transaction_stat,note\n"
@@ -340,21 +410,19 @@ def test_a_column_that_is_nearly_a_field_of_transactions_is_refused_with_its_map
     )
     names = {"Operation": "operation"}
     with pytest.raises(FileFormatError, match=r"has no column operation, and has Operation.*--map Operation=operation"):
-        import_table(context, "transactions", "customer", ImportFile(path, tmp_path))
+        import_table(context, "transactions", "customer", ImportFile(path))
     with pytest.raises(FileFormatError, match="--map transaction_stat=transaction_state"):
-        import_table(context, "transactions", "customer", ImportFile(path, tmp_path, ColumnMap(names)))
+        import_table(context, "transactions", "customer", ImportFile(path, ColumnMap(names)))
     assert count(bank, "transactions") == 0
     names["transaction_stat"] = "status"
     with pytest.raises(FileFormatError, match="such as --map status=status_other"):
-        import_table(context, "transactions", "customer", ImportFile(path, tmp_path, ColumnMap(names)))
+        import_table(context, "transactions", "customer", ImportFile(path, ColumnMap(names)))
     names["transaction_stat"] = "status_other"
-    assert import_table(context, "transactions", "customer", ImportFile(path, tmp_path, ColumnMap(names))).new == 1
+    assert import_table(context, "transactions", "customer", ImportFile(path, ColumnMap(names))).new == 1
 
 
 def test_transactions_come_in_parts_too(bank: Bank, tmp_path: Path) -> None:
-    import_table(
-        Context(bank.engine, bank.actor), "entities", "customer", ImportFile(entities(tmp_path / "e.csv"), tmp_path)
-    )
+    import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(entities(tmp_path / "e.csv")))
     rows = {
         "transaction_id": [f"t{number}" for number in range(COUNT)],
         "user_id": [f"c{number}" for number in range(COUNT)],
@@ -363,9 +431,7 @@ def test_transactions_come_in_parts_too(bank: Bank, tmp_path: Path) -> None:
         "transaction_date": ["2026-01-01"] * COUNT,
     }
     pl.DataFrame(rows).write_csv(tmp_path / "t.csv")
-    done = import_table(
-        Context(bank.engine, bank.actor), "transactions", "customer", ImportFile(tmp_path / "t.csv", tmp_path)
-    )
+    done = import_table(Context(bank.engine, bank.actor), "transactions", "customer", ImportFile(tmp_path / "t.csv"))
     assert (done.rows, done.new) == (COUNT, COUNT)
     assert count(bank, "transactions") == COUNT
 

@@ -166,13 +166,11 @@ def test_an_owner_who_is_not_known_yet_is_set_aside_and_comes_later(bank: Bank, 
     path = tmp_path / "owners.csv"
     rows = {"entity_id": ["joint", "joint"], "owner_id": ["c", "d"], "owner_type": ["customer"] * 2}
     pl.DataFrame({**rows, "from": ["2026-01-01", None]}).write_csv(path)
-    done = import_table(
-        Context(bank.engine, bank.actor, lambda: bank.now), "owners", "account", ImportFile(path, tmp_path / "n")
-    )
+    done = import_table(Context(bank.engine, bank.actor, lambda: bank.now), "owners", "account", ImportFile(path))
     assert (done.new, done.refused) == (1, 1)
     assert "customer 'd' does not exist" in str(done.problems[0])
     bank.put("d")
-    refused = ImportFile(tmp_path / "owners.refused.csv", tmp_path / "n")
+    refused = ImportFile(tmp_path / "owners.refused.csv")
     assert import_table(Context(bank.engine, bank.actor, lambda: bank.now), "owners", "account", refused).new == 1
     bank.pay(1, "joint", "account")
     assert levels(bank) == (2, 2, 2)

@@ -107,7 +107,7 @@ def test_a_circle_of_before_is_left_and_can_be_opened(bank: Bank) -> None:
 def test_an_import_sets_aside_the_row_that_closes_the_circle(bank: Bank, tmp_path: Path) -> None:
     path = tmp_path / "e.csv"
     pl.DataFrame({"entity_id": ["a", "c", "b"], "owner_id": ["b", "d", "a"]}).write_csv(path)
-    done = import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path, tmp_path / "notes"))
+    done = import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path))
     assert (done.changed, done.refused) == (2, 1)
     assert owners_of(bank) == {"a": "b", "c": "d"}
     refused = pl.read_csv(tmp_path / "e.refused.csv")

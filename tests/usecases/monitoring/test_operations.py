@@ -209,7 +209,7 @@ def test_an_import_is_seen_while_it_goes_on_and_once_it_is_done(bank: Bank, tmp_
         line = list_imports(bank.context)[0]
         seen.append((line.rows, line.finished_us is not None))
 
-    file = ImportFile(path, tmp_path / "notes", ColumnMap.read([]), None)
+    file = ImportFile(path, ColumnMap.read([]), None)
     done = import_table(bank.context, "entities", "customer", file, look)
     assert seen[0] == (0, False)
     assert seen[-1] == (3, True)

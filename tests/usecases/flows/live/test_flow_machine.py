@@ -224,7 +224,7 @@ class Machine(RuleBasedStateMachine):
         number = next(self.numbers)
         path = self.folder / f"{number}.jsonl"
         path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
-        import_table(self.bank.context, table, "customer", ImportFile(path=path, notes=self.folder / f"notes-{number}"))
+        import_table(self.bank.context, table, "customer", ImportFile(path=path))
 
     @rule(data=st.data())
     def ask_for_it(self, data: st.DataObject) -> None:
