@@ -10,6 +10,7 @@ import typer
 
 from fivefold.cli.lazy import LazyGroup
 from fivefold.domain.errors import FivefoldError
+from fivefold.domain.files import disk_error
 from fivefold.domain.provenance import release
 from fivefold.domain.settings import unknown_settings
 
@@ -116,9 +117,10 @@ def main() -> None:
         _errors().print(f"fivefold: {missing}", soft_wrap=True)
         sys.exit(2)
     except OSError as error:
-        if error.filename is None:
+        path = error.filename2 or error.filename
+        if path is None and disk_error(error) is None:
             raise
-        _errors().print(f"fivefold: {error.filename2 or error.filename}: {error.strerror}", soft_wrap=True)
+        _errors().print(f"fivefold: {'' if path is None else f'{path}: '}{error.strerror}", soft_wrap=True)
         sys.exit(2)
     except SystemExit as end:
         if end.code == STOPPED:  # typer ends so after Ctrl-C, silently

@@ -1,13 +1,15 @@
 """Atomic writes of files, and folders that belong to this account alone."""
 
+import errno
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fivefold.domain.errors import ConfigError
+from fivefold.domain.errors import ConfigError, FivefoldError
 
 
 def require_folder(path: Path) -> None:
@@ -17,6 +19,8 @@ def require_folder(path: Path) -> None:
 
 
 _PRIVATE = 0o700
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+_RUST_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 def make_private_folder(path: Path) -> None:
@@ -55,15 +59,61 @@ def is_own_file(path: Path) -> bool:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside *path*; it replaces *path* at the end, and is removed on an error.
+def replacing(path: Path, *, for_this_run: bool = False) -> Iterator[Path]:
+    """Yield a temporary path beside *path*; once it is on the disk it replaces *path*, and on an error it is removed.
 
-    ConfigError if the folder does not exist.
+    Args:
+        path: the file; an existing one stays as it is until then.
+        for_this_run: nothing reads it after a power cut, so nothing waits for the disk.
+
+    Raises:
+        ConfigError: the folder does not exist.
+        OSError: the disk is full, say; it names *path*.
     """
     require_folder(path)
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        yield unfinished
-        unfinished.replace(path)
+        with naming(path):
+            yield unfinished
+            if not for_this_run:
+                flush(unfinished)
+            unfinished.replace(path)
+            if not for_this_run:
+                flush(path.absolute().parent)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name the file in an error of a full or broken disk that names none; libraries raise such."""
+    try:
+        yield
+    except Exception as error:
+        number = disk_error(error)
+        if number is None or getattr(error, "filename", None) is not None:
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from error
+
+
+def disk_error(error: Exception) -> int | None:
+    """Return the number of a system's error that a full or broken disk led to; None for any other.
+
+    >>> disk_error(ValueError("parquet: underlying IO error: No space left on device (os error 28)"))
+    28
+    """
+    if isinstance(error, OSError):
+        number = error.errno
+    else:  # Polars has errors of its own, which name the system's in their text
+        found = None if isinstance(error, FivefoldError) else _RUST_ERROR.search(str(error))
+        number = int(found[1]) if found else None
+    return number if number in _DISK_ERRORS else None
+
+
+def flush(path: Path) -> None:
+    """Wait until a file, or the names of a folder, are on the disk."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

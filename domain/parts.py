@@ -6,7 +6,6 @@ its name at the end, and then the folder goes.
 """
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -19,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from fivefold.domain.clock import iso_text, now_microseconds
 from fivefold.domain.errors import ConfigError, FivefoldError
-from fivefold.domain.files import require_folder
+from fivefold.domain.files import flush, naming, require_folder
 from fivefold.domain.text import count_text
 
 _MANIFEST: Final = "manifest.json"
@@ -110,21 +109,21 @@ class Parts:
         """Give a path to write a part to; it counts as finished once it is on the disk."""
         path = self._path(name)
         unfinished = path.with_suffix(_UNFINISHED)
-        with _naming(path):
+        with naming(path):
             yield unfinished
-            _flush(unfinished)
+            flush(unfinished)
             unfinished.replace(path)
-            _flush(self._folder)
+            flush(self._folder)
 
     @contextmanager
     def publishing(self) -> Iterator[Path]:
         """Give a path to write the output to; it takes the output's name once it is on the disk."""
         unfinished = self._folder / f"{_OUTPUT}{self.output.suffix}"
-        with _naming(self.output):
+        with naming(self.output):
             yield unfinished
-            _flush(unfinished)
+            flush(unfinished)
             unfinished.replace(self.output)
-            _flush(self.output.absolute().parent)
+            flush(self.output.absolute().parent)
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}{_PART}"
@@ -245,10 +244,14 @@ def _begin(folder: Path, task: Task, *, restart: bool) -> Parts:
         "again": task.again,
     }
     path = folder / _MANIFEST
-    with _naming(path):
-        path.with_suffix(_UNFINISHED).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-        _flush(path.with_suffix(_UNFINISHED))
-        path.with_suffix(_UNFINISHED).replace(path)
+    try:
+        with naming(path):
+            path.with_suffix(_UNFINISHED).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+            flush(path.with_suffix(_UNFINISHED))
+            path.with_suffix(_UNFINISHED).replace(path)
+    except OSError:
+        _clear(folder)
+        raise
     return Parts(folder, task.output)
 
 
@@ -295,23 +298,3 @@ def _clear(folder: Path) -> None:
     for each in folder.iterdir():
         if each.name != _LOCK:
             shutil.rmtree(each) if each.is_dir() else each.unlink()
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Name the file in an error of the system that names none, as those of libraries do."""
-    try:
-        yield
-    except OSError as error:
-        if error.filename is not None or error.errno is None:
-            raise
-        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
-
-
-def _flush(path: Path) -> None:
-    """Wait until a file, or the names of a folder, are on the disk."""
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

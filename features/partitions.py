@@ -330,7 +330,7 @@ def _with_moments(batch: pa.RecordBatch, ticks: Mapping[str, str]) -> pa.RecordB
 def _write(table: pa.Table, folder: Path) -> str:
     """Write a table under a name of its own, which it has once it is whole; give the name."""
     name = f"{secrets.token_hex(16)}.arrow"
-    with replacing(folder / name) as unfinished, pa.ipc.new_file(unfinished, table.schema) as file:
+    with replacing(folder / name, for_this_run=True) as unfinished, pa.ipc.new_file(unfinished, table.schema) as file:
         file.write_table(table)
     return name
 

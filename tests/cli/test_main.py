@@ -197,6 +197,20 @@ def test_a_place_that_cannot_be_written_is_named(home: Home, tmp_path: Path) -> 
     assert str(tmp_path / "a.csv") in said
 
 
+@pytest.mark.parametrize("command", [["sample", "out"], ["simulate", "--customers", "20", "-o", "out/a.parquet"]])
+def test_a_full_disk_is_named_and_nothing_is_left(command: list[str], tmp_path: Path) -> None:
+    """A file may have 1,000 bytes: Polars, and pyarrow beside parts, are told so by the system."""
+    program = (
+        "import resource, sys; from fivefold.cli.main import main;"
+        " sys.argv = ['fivefold', *sys.argv[1:]]; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *command], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.search(r"^fivefold: \S*out/\S+: File too large$", done.stderr, re.MULTILINE)
+    assert "Traceback" not in done.stderr
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
 def test_ctrl_c_is_told_with_the_exit_code_of_shells(
     fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

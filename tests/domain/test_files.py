@@ -1,5 +1,6 @@
 """Files that are never half written, and folders that are closed to other accounts."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -40,6 +41,38 @@ def test_a_folder_of_that_name_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"out\.csv"), replacing(path) as unfinished:
         unfinished.write_text("new")
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO])
+@pytest.mark.parametrize("words", ["", "parquet: underlying IO error: full (os error {})"])
+def test_a_full_disk_is_told_with_the_file_that_was_to_be_made(tmp_path: Path, number: int, words: str) -> None:
+    """Polars raises an error of its own; Python and pyarrow raise one that names no file."""
+    path = tmp_path / "out.csv"
+    error = ValueError(words.format(number)) if words else OSError(number, "Error writing bytes to file")
+    with pytest.raises(OSError, match=os.strerror(number)) as caught, replacing(path):
+        raise error
+    assert (caught.value.errno, caught.value.filename) == (number, str(path))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_and_its_name_are_on_the_disk_before_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, flushed = tmp_path / "heads.json", []
+    monkeypatch.setattr(
+        os, "fsync", lambda number: flushed.append((stat.S_ISDIR(os.fstat(number).st_mode), path.exists()))
+    )
+    with replacing(path) as unfinished:
+        unfinished.write_text("new")
+    assert flushed == [(False, False), (True, True)]
+    with replacing(path, for_this_run=True) as unfinished:
+        unfinished.write_text("newer")
+    assert len(flushed) == 2
+
+
+def test_an_error_that_no_disk_led_to_stays_as_it_is(tmp_path: Path) -> None:
+    for error in (OSError("no number"), ConnectionResetError(errno.ECONNRESET, "gone"), ConfigError("(os error 28)")):
+        with pytest.raises(type(error)) as caught, replacing(tmp_path / "out.csv"):
+            raise error
+        assert caught.value is error
 
 
 def mode(path: Path) -> int:

@@ -13,6 +13,7 @@ from typing import Final
 import polars as pl
 
 from fivefold.domain.errors import ConfigError, FileFormatError, Problem, first_row_of
+from fivefold.domain.files import naming
 from fivefold.features.arrow_files import scan_parquet
 from fivefold.features.reading.csv_file import csv_frame, csv_parts, torn_frame
 from fivefold.features.reading.formulas import escape_formulas_of_frame, unescape_formulas_of_frame
@@ -195,7 +196,7 @@ class RefusedRows:
         """Add rows, their numbers as people count them, and the reasons of each refusal."""
         columns = [pl.Series(REFUSED_ROW, numbers, pl.Int64), pl.Series(REFUSED_REASON, reasons, pl.String)]
         frame = rows.drop(*_ADDED, strict=False).hstack(columns)
-        with self.path.open("ab") as file:
+        with naming(self.path), self.path.open("ab") as file:
             file.truncate(self.size)
             file.seek(self.size)
             if format_of(self.path) == ".csv":

@@ -100,7 +100,7 @@ class _CutSlice:
             raise _changed(self.source)
         name = f"{secrets.token_hex(16)}.rows"
         places: list[tuple[int, int, int]] = []
-        with replacing(self.folder / name) as unfinished, unfinished.open("wb") as output:
+        with replacing(self.folder / name, for_this_run=True) as unfinished, unfinished.open("wb") as output:
             for (part,), piece in (
                 self._placed(rows, slice_.first)
                 .partition_by(PART, as_dict=True, include_key=False, maintain_order=True)
