@@ -19,7 +19,7 @@ from fivefold.cli.terminal import (
     warn,
 )
 from fivefold.domain.clock import now_microseconds
-from fivefold.domain.errors import ConfigError, first_row_of, problem_lines
+from fivefold.domain.errors import ConfigError, StoreError, first_row_of, problem_lines
 from fivefold.domain.text import count_text
 from fivefold.features.reading.text_files import ColumnMap
 
@@ -136,7 +136,21 @@ def import_file(
     clock = _clock(as_of)
     if as_of is not None:
         refuse_future(engine, clock(), "--as-of")
-    progress = import_table(replace(acting_in(engine, organisation), clock=clock), table, kind, file, _bar(path))
+    context, bar, taken = replace(acting_in(engine, organisation), clock=clock), _bar(path), 0
+
+    def report(progress: "Progress") -> None:
+        nonlocal taken
+        taken = progress.rows
+        bar(progress)
+
+    try:
+        progress = import_table(context, table, kind, file, report)
+    except (StoreError, OSError, KeyboardInterrupt):
+        if taken:
+            warn(
+                f"{count_text(taken, 'row')} of {path} {_was(taken)} taken before; the same command goes on behind them"
+            )
+        raise
     echo(
         f"{count_text(progress.rows, 'row')}: {progress.new:,} new, {progress.changed:,} changed,"
         f" {progress.same:,} known before."
@@ -148,13 +162,17 @@ def import_file(
 
 def _show_refused(progress: "Progress", path: Path) -> None:
     numbering = "the header is row 1" if first_row_of(str(path)) > 1 else "rows count from 1"
-    was, them = ("was", "it") if progress.refused == 1 else ("were", "them")
-    warn(f"{count_text(progress.refused, 'row')} {was} refused, and nothing of {them} was stored ({numbering}):")
+    rows, them = count_text(progress.refused, "row"), "it" if progress.refused == 1 else "them"
+    warn(f"{rows} {_was(progress.refused)} refused, and nothing of {them} was stored ({numbering}):")
     for line in problem_lines(progress.problems):
         warn(line)
     if beyond := progress.refused - len({problem.row for problem in progress.problems}):
         warn(f"and {count_text(beyond, 'row')} more, whose reasons are in the file alone")
     warn(f"they are in {progress.refused_path}, each with the reason; correct them there and import that file")
+
+
+def _was(count: int) -> str:
+    return "was" if count == 1 else "were"
 
 
 def _clock(as_of: str | None) -> Callable[[], int]:

@@ -204,7 +204,8 @@ def test_a_full_disk_is_named_and_nothing_is_left(command: list[str], tmp_path: 
         "import resource, sys; from fivefold.cli.main import main;"
         " sys.argv = ['fivefold', *sys.argv[1:]]; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); main()"
     )
-    done = subprocess.run([sys.executable, "-c", program, *command], cwd=tmp_path, capture_output=True, text=True)
+    start = [sys.executable, "-c", program, *command]
+    done = subprocess.run(start, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert re.search(r"^fivefold: \S*out/\S+: File too large$", done.stderr, re.MULTILINE)
     assert "Traceback" not in done.stderr

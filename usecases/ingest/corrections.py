@@ -183,7 +183,7 @@ def _wrong_target(
 
 
 def _repeated_reversals(rows: list[_Row], before: list[tuple[str, int, str]]) -> Iterator[Problem]:
-    """Name reversals of transactions that are already reversed at their moment."""
+    """Name reversals of transactions that are already reversed at their moment, or that a known one reverses next."""
     # The stored ones come first: of one moment, the later arrival holds.
     facts = [_Fact(name, known_row, kind, None) for name, known_row, kind in before]
     facts += [_Fact(row.names, row.values["known_us"], row.values["kind"], row.place) for row in rows]
@@ -191,11 +191,14 @@ def _repeated_reversals(rows: list[_Row], before: list[tuple[str, int, str]]) ->
     for name, group in groupby(facts, key=attrgetter("transaction_id")):
         last: _Fact | None = None
         for fact in group:
-            if fact.place is not None and fact.kind == REVERSAL and last is not None and last.kind == REVERSAL:
-                message = f"is {short_text(name)}, which has been reversed since {day_text(last.known_us)}"
-                yield Problem(fact.place, REVERSES, message, "one that counts; a correction lets it count again")
-            else:
-                last = fact
+            if last is not None and fact.kind == last.kind == REVERSAL:
+                new, other = (last, fact) if fact.place is None else (fact, last)
+                if new.place is not None:
+                    message = f"is {short_text(name)}, which has been reversed since {day_text(other.known_us)}"
+                    yield Problem(new.place, REVERSES, message, "one that counts; a correction lets it count again")
+                if new is fact:
+                    continue
+            last = fact
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,14 @@
 
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
+from fivefold.domain.errors import StoreError
+from fivefold.usecases.ingest import files as importing
+from fivefold.usecases.ingest.entities import RowCounts
 from tests.cli.running import refuse, run, succeed
 from tests.depth import some
 
@@ -45,6 +49,26 @@ def test_a_portfolio_comes_in_once_however_often_it_is_sent(var: Path, tmp_path:
     )
     assert "(no ruleset decides yet)" in succeed(var, "level")
     assert not (var / "imports").exists(), "the progress is in the database"
+
+
+def test_one_that_a_full_disk_ends_says_how_many_rows_are_there(
+    var: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entities, real = write(tmp_path / "entities.csv", ENTITIES), importing.put_entities
+
+    def full(context: Any, kind: str, rows: Any, **options: Any) -> RowCounts:
+        if rows[0].external_id == "b":
+            raise StoreError("the disk is full")
+        return real(context, kind, rows, **options)
+
+    monkeypatch.setattr(importing, "ROWS", {"entities": 1})
+    monkeypatch.setattr(importing, "put_entities", full)
+    done = run(var, "import", "entities", entities)
+    assert (done.code, done.out) == (2, "")
+    words = f"1 row of {entities} was taken before; the same command goes on behind them"
+    assert " ".join(done.err.split()) == f"warning: {words} fivefold: the disk is full"
+    monkeypatch.undo()
+    assert succeed(var, "import", "entities", entities) == "2 rows: 2 new, 0 changed, 0 known before.\n"
 
 
 def test_setup_can_be_repeated(var: Path) -> None:

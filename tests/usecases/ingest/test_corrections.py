@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import parse_moment
+from fivefold.domain.clock import DAY_US, from_microseconds, parse_moment
 from fivefold.domain.errors import InvalidDataError
 from fivefold.domain.paging import Part
 from fivefold.store.levels.assessment_queue import Reason
@@ -177,6 +177,17 @@ def test_a_reversal_by_mistake_is_undone_by_a_correction(bank: Bank) -> None:
     assert take(bank, reversal("r2")).corrections == 1
     with pytest.raises(InvalidDataError, match="row 2: reverses is 't2', which has been reversed since"):
         take(bank, payment(bank, 2), reversal("r4", "t2"), reversal("r3", "t2"))
+
+
+def test_a_reversal_that_was_known_before_another_is_a_second_one_too(bank: Bank) -> None:
+    bank.pay(1)
+    first, _ = bank.day, bank.wait(days=2)
+    take(bank, reversal("r1"))
+    with pytest.raises(InvalidDataError, match="reverses is 't1', which has been reversed since 2026-11-22"):
+        take(bank, reversal("r2", correction_known_at=first))
+    between = {"correction_known_at": from_microseconds(bank.now - DAY_US).replace(tzinfo=None).isoformat()}
+    changed = correction("c1", transaction_amount=2000.0, **between)
+    assert take(bank, reversal("r2", correction_known_at=first), changed).corrections == 2
 
 
 def test_it_may_come_before_what_it_names(bank: Bank) -> None:
