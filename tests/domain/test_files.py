@@ -56,7 +56,8 @@ def test_a_full_disk_is_told_with_the_file_that_was_to_be_made(tmp_path: Path, n
 
 
 def test_a_file_and_its_name_are_on_the_disk_before_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, flushed = tmp_path / "heads.json", []
+    path = tmp_path / "heads.json"
+    flushed: list[tuple[bool, bool]] = []
     monkeypatch.setattr(
         os, "fsync", lambda number: flushed.append((stat.S_ISDIR(os.fstat(number).st_mode), path.exists()))
     )

@@ -67,7 +67,8 @@ def test_one_that_was_stopped_goes_on_where_it_was(bank: Bank, tmp_path: Path) -
 def test_after_a_restore_one_that_was_stopped_goes_on_behind_the_rows_that_are_there(
     bank: Bank, kind: str, tmp_path: Path, stored: int
 ) -> None:
-    path, kept = entities(tmp_path / "e.csv", income=["much"] + ["5"] * 23 + ["much"]), []
+    path = entities(tmp_path / "e.csv", income=["much"] + ["5"] * 23 + ["much"])
+    kept: list[Path] = []
 
     def stop(progress: Progress) -> None:
         if progress.rows == stored:
@@ -91,7 +92,8 @@ def test_a_part_and_the_position_behind_it_are_stored_together(
     bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The plug is pulled between the rows of the second part and its position: neither is there."""
-    real, taken = importing.refused_rows, []
+    real = importing.refused_rows
+    taken: list[object] = []
 
     def stop(*arguments: Any) -> Any:
         taken.append(arguments)
