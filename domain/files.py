@@ -105,8 +105,8 @@ def disk_error(error: Exception) -> int | None:
     if isinstance(error, OSError):
         number = error.errno
     else:  # Polars has errors of its own, which name the system's in their text
-        found = None if isinstance(error, FivefoldError) else _RUST_ERROR.search(str(error))
-        number = int(found[1]) if found else None
+        match = None if isinstance(error, FivefoldError) else _RUST_ERROR.search(str(error))
+        number = int(match[1]) if match else None
     return number if number in _DISK_ERRORS else None
 
 

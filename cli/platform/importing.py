@@ -136,20 +136,18 @@ def import_file(
     clock = _clock(as_of)
     if as_of is not None:
         refuse_future(engine, clock(), "--as-of")
-    context, bar, taken = replace(acting_in(engine, organisation), clock=clock), _bar(path), 0
+    context, bar, rows = replace(acting_in(engine, organisation), clock=clock), _bar(path), 0
 
     def report(progress: "Progress") -> None:
-        nonlocal taken
-        taken = progress.rows
+        nonlocal rows
+        rows = progress.rows
         bar(progress)
 
     try:
         progress = import_table(context, table, kind, file, report)
     except (StoreError, OSError, KeyboardInterrupt):
-        if taken:
-            warn(
-                f"{count_text(taken, 'row')} of {path} {_was(taken)} taken before; the same command goes on behind them"
-            )
+        if rows:
+            warn(f"{count_text(rows, 'row')} of {path} {_was(rows)} taken before; the same command goes on behind them")
         raise
     echo(
         f"{count_text(progress.rows, 'row')}: {progress.new:,} new, {progress.changed:,} changed,"

@@ -205,13 +205,13 @@ def _import(
     path = file.path
     format_of(path)
     about = {"content": what[0], "entity_type": what[1], "file": path.name}
-    refused = refused_path(path, file.refused)
-    state = begin_import(context, _source_name(what, file), about, refused.absolute())
-    if refused.absolute() != state.refused_path:  # an interrupted import continues its own
-        refused = state.refused_path
-    refused_rows_file = RefusedRows(refused, path, state.refused_bytes)
+    rows_path = refused_path(path, file.refused)
+    state = begin_import(context, _source_name(what, file), about, rows_path.absolute())
+    if rows_path.absolute() != state.refused_path:  # an interrupted import continues its own
+        rows_path = state.refused_path
+    refused_rows_file = RefusedRows(rows_path, path, state.refused_bytes)
     progress = Progress(
-        **{name: getattr(state, name) for name in COUNTS}, refused_path=refused if state.refused else None
+        **{name: getattr(state, name) for name in COUNTS}, refused_path=rows_path if state.refused else None
     )
     report(progress)
     for part in parts(path, ROWS.get(what[0], ROWS["entities"]), progress.rows):
