@@ -60,7 +60,7 @@ class ErrorPage:
 
 def answer(view: View, visit: Visit) -> ConsoleResponse:
     """Answer a visit; raises what is a fault of the program itself."""
-    if view.right is not None and not visit.may(view.right):
+    if not all(visit.may(right) for right in view.rights):
         return error_document(visit, 403, text("Your role, {role}, does not see this.", role=visit.role))
     try:
         if view.method == "GET" and view.at_one_moment:

@@ -1,6 +1,7 @@
 """The one table of the console: each page and action, and the right of `/v1` that it needs."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import ModuleType
 from typing import Final
 
@@ -118,7 +119,7 @@ def _draft_views(editing: str, of: str, editor: ModuleType) -> tuple[View, ...]:
     )
 
 
-VIEWS: Final[tuple[View, ...]] = (
+_VIEWS: Final[tuple[View, ...]] = (
     View("GET", "/console", None, _home),
     View("GET", "/console/session", None, sign_in.show_session),
     View("POST", "/console/session/choose-zone", None, sign_in.choose_zone, sign_in.show_session),
@@ -465,3 +466,7 @@ VIEWS: Final[tuple[View, ...]] = (
         proposal.show_proposal,
     ),
 )
+
+_PAGES: Final = {view.handler: view.right for view in _VIEWS if view.method == "GET"}
+VIEWS: Final = tuple(view if view.page is None else replace(view, page_right=_PAGES[view.page]) for view in _VIEWS)
+"""A refused action shows its page again, so it needs the right of that page too."""

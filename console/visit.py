@@ -282,6 +282,7 @@ class View:
         right: the route of `/v1` that the person must be allowed to call; None where everyone may who is signed in.
         handler: reads the visit, calls use cases, and answers.
         page: of an action: the page that is shown again where it is refused, with the reason.
+        page_right: the right of that page, which the action needs too.
         takes_file: the field of its form whose file is read as its bytes; where it is empty a file is text in UTF-8.
         reads_document: its form has the text of a ruleset, and reading one takes a while.
         at_one_moment: all that a page shows was true together; False where one figure may fail and the others stay.
@@ -295,6 +296,12 @@ class View:
     reads_document: bool = False
     takes_file: str = ""
     at_one_moment: bool = True
+    page_right: str | None = None
+
+    @property
+    def rights(self) -> tuple[str, ...]:
+        """Everything that the person must be allowed to call."""
+        return tuple(right for right in (self.right, self.page_right) if right is not None)
 
 
 def notice_of(visit: Visit) -> str:
