@@ -4,17 +4,18 @@ import io
 import math
 import re
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
+from xml.etree.ElementTree import ParseError
 
 from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
+from defusedxml.ElementTree import iterparse
 from openpyxl import Workbook, load_workbook
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from openpyxl.styles import Alignment, Font
-from openpyxl.utils import column_index_from_string
+from openpyxl.utils import column_index_from_string, range_boundaries
 from openpyxl.worksheet.worksheet import Worksheet
 
 from fivefold.domain.errors import ConfigError
@@ -26,6 +27,12 @@ MOST_BYTES = 20_000_000
 
 MOST_PARTS = 500
 """Most files inside a workbook."""
+
+ELEMENTS_OF_A_CELL = 8
+"""Most elements of XML in a workbook for each cell that is read: it holds cells, their texts and how they look."""
+
+MOST_DEPTH = 64
+"""Most elements of XML inside each other: what spreadsheets write has a third of that."""
 
 MOST_LETTERS = 32_767
 """Most signs of a cell, as spreadsheets have it."""
@@ -103,7 +110,7 @@ def read_workbook(content: bytes, source: str, most_rows: int = MOST_ROWS) -> Gr
     Raises:
         ConfigError: it is no workbook, is too large, or has no such sheet.
     """
-    _look_inside(content, source)
+    _look_inside(content, source, most_rows * MOST_COLUMNS)
     try:
         workbook = load_workbook(io.BytesIO(content), data_only=False, keep_links=False)
     except Exception as error:  # noqa: BLE001 (what a damaged workbook makes the library raise is not bounded)
@@ -118,8 +125,8 @@ def read_workbook(content: bytes, source: str, most_rows: int = MOST_ROWS) -> Gr
     return _grid(sheet)
 
 
-def _look_inside(content: bytes, source: str) -> None:
-    """Refuse what would unpack to too much, and what has entities or a document type, before it is read."""
+def _look_inside(content: bytes, source: str, most_cells: int) -> None:
+    """Refuse what would take long to read, and what has entities or a document type, before it is read."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as packed:
             parts = packed.infolist()
@@ -129,10 +136,21 @@ def _look_inside(content: bytes, source: str) -> None:
                     f"{source} unpacks to {len(parts):,} files with {size:,} bytes; read are {MOST_PARTS} and "
                     f"{MOST_BYTES:,}: copy the table into a workbook of its own"
                 )
+            elements = 0
             for part in parts:
-                if part.filename.lower().endswith((".xml", ".rels", ".vml")):
-                    with packed.open(part) as file:  # a part may hold more than its entry in the index says
-                        fromstring(file.read(MOST_BYTES), forbid_dtd=True)
+                with packed.open(part) as file:  # a part may hold more than its entry in the index says
+                    unpacked = file.read(MOST_BYTES)
+                try:
+                    for cells in _cells_of_elements(unpacked, source):
+                        elements += 1
+                        if cells > most_cells or elements > most_cells * ELEMENTS_OF_A_CELL:
+                            raise ConfigError(
+                                f"{source} has more than the {most_cells:,} cells that are read: delete empty rows and"
+                                " columns that are formatted, or copy the table into a workbook of its own"
+                            )
+                except ParseError:
+                    if part.filename.lower().endswith((".xml", ".rels", ".vml")):  # others may be pictures
+                        raise
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:  # the last where it is encrypted
         hint = (
             "; save it as .xlsx without a password" if content[:4] != b"PK\x03\x04" or "encrypt" in str(error) else ""
@@ -140,6 +158,41 @@ def _look_inside(content: bytes, source: str) -> None:
         raise ConfigError(f"{source} is no workbook (.xlsx): {error}{hint}") from None
     except (DefusedXmlException, SyntaxError) as error:  # a ParseError is a SyntaxError
         raise ConfigError(f"{source} is no workbook that is read: {type(error).__name__} in a part of it") from None
+
+
+def _cells_of_elements(content: bytes, source: str) -> Iterator[int]:
+    """Give, at each element of a part, how many cells the library would work for up to there.
+
+    That is those that are merged or that a link covers, too; the ranges that a rule of the sheet names; and where a
+    formula is shared, each time its letters, by the hundred. ConfigError where elements are too deep inside each other;
+    ParseError where the part is not XML.
+    """
+    depth = cells = longest = 0
+    for event, element in iterparse(io.BytesIO(content), events=("start", "end"), forbid_dtd=True):
+        name = element.tag.rpartition("}")[2]
+        if event == "end":
+            depth -= 1
+            if name == "f":
+                longest = max(longest, len(element.text or ""))
+                cells += longest // 100
+            element.clear()
+            continue
+        depth += 1
+        if depth > MOST_DEPTH:
+            raise ConfigError(f"{source} has a part with more than {MOST_DEPTH} elements inside each other")
+        cells += (name == "c") + len(element.get("sqref", "").split())
+        if name in ("mergeCell", "hyperlink"):
+            cells += _size_of(element.get("ref", ""))
+        yield cells
+
+
+def _size_of(reference: str) -> int:
+    """Count the cells of a range such as A1:C5; 0 for what is not a range, which the library refuses."""
+    try:
+        left, top, right, bottom = range_boundaries(reference)
+    except (ValueError, TypeError):
+        return 0
+    return 0 if None in (left, top, right, bottom) else (right - left + 1) * (bottom - top + 1)
 
 
 def _sheet(sheets: Iterable[Any], source: str) -> Worksheet:

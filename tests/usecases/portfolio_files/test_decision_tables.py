@@ -288,6 +288,39 @@ def test_what_is_no_workbook_or_unpacks_to_too_much_is_refused(content: bytes) -
         drafted(content, "xlsx")
 
 
+def _with_sheet(content: bytes) -> bytes:
+    """Give a workbook with other content of its sheet."""
+    name, whole, file = "xl/worksheets/sheet1.xml", sheet_bytes(*ROWS), io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(whole)) as packed, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as changed:
+        for part in packed.namelist():
+            changed.writestr(part, content if part == name else packed.read(part))
+    return file.getvalue()
+
+
+CELL = b"<c><v>1</v></c>"
+
+
+@pytest.mark.parametrize(
+    ("rows", "below", "problem"),
+    [
+        (b"<row>%b</row>" % (CELL * 1_000) * 16, b"", "15,000 cells"),
+        (b"<row>%b</row>" % (b"<a>" * 9_000 + b"</a>" * 9_000), b"", "inside each other"),
+        (b"<row/>" * 120_001, b"", "15,000 cells"),
+        (b"<row>%b</row>" % CELL, b'<mergeCells><mergeCell ref="A1:XFD1048576"/></mergeCells>', "15,000 cells"),
+        (b"<row>%b</row>" % CELL, b'<hyperlinks><hyperlink ref="A1:XFD1048576"/></hyperlinks>', "15,000 cells"),
+        (b"<row>%b</row>" % CELL, b'<dataValidation sqref="%b"/>' % (b"A1 " * 15_001), "15,000 cells"),
+        (b'<row><c><f t="shared">%b</f></c>%b</row>' % (b"A1+" * 2_000, b"<c><f/></c>" * 300), b"", "15,000 cells"),
+    ],
+    ids=["cells", "depth", "elements", "merged", "linked", "ranges", "formulas"],
+)
+def test_a_workbook_that_takes_long_to_read_is_refused_before(
+    rows: bytes, below: bytes, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spreadsheets, "load_workbook", None)  # what builds cells is not even called
+    with pytest.raises(ConfigError, match=problem):
+        drafted(_with_sheet(b"<worksheet><sheetData>%b</sheetData>%b</worksheet>" % (rows, below)), "xlsx")
+
+
 def test_a_text_that_no_cell_holds_is_refused() -> None:
     long = SMALL.replace("equals: b", f"equals: {'b' * 40_000}")
     with pytest.raises(ConfigError, match="cell B3"):
