@@ -49,7 +49,7 @@ def open_(
     echo(f"Challenge {line.id} of assessment {line.assessment} is {line.state}, due on {day_text(line.due_us)[:10]}.")
     if line.state == "open":
         echo("Its record is kept until a person who did not take part in the decision settles it:")
-        echo(f"  fivefold challenge settle {line.id} confirmed --reason … --token …")
+        echo(f"  fivefold challenge settle {line.id} confirmed --reason …, with their token in FIVEFOLD_TOKEN")
 
 
 def list_(

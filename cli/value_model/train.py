@@ -310,7 +310,7 @@ def show_outcome(outcome: "TrainingResult", config: TrainingConfig) -> None:
     if outcome.verdict.promote:
         echo(
             f"Not promoted yet: two people promote a model here, and {still_serving(config.name)}. One proposes it,"
-            f" another approves: fivefold promote {outcome.version}{name} --token TOKEN"
+            f" another approves: fivefold promote {outcome.version}{name}, with their token in FIVEFOLD_TOKEN"
         )
         return
     echo(

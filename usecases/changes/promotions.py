@@ -38,7 +38,8 @@ def _need_of_two_people(session: Session) -> str:
         return ""
     return (
         f"two people promote a model in {', '.join(names)}: a member proposes it with"
-        f" `fivefold promote VERSION --organisation {names[0]} --token TOKEN`, and another one approves"
+        f" `fivefold promote VERSION --organisation {names[0]}` and their token in FIVEFOLD_TOKEN,"
+        " and another one approves"
     )
 
 
