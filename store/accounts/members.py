@@ -75,6 +75,12 @@ def members_of(session: Session, organisation_id: int, part: Part = WHOLE) -> Pa
     return scalars_of(session, select(Member).where(Member.organisation_id == organisation_id), (Member.id,), part)
 
 
+def has_live_token(session: Session, member_id: int, now_us: int) -> bool:
+    """Return whether a member has a token that neither was revoked nor has expired."""
+    is_live = Token.revoked_us.is_(None) & (Token.expires_us.is_(None) | (Token.expires_us > now_us))
+    return session.scalar(select(Token.id).where(Token.member_id == member_id, is_live).limit(1)) is not None
+
+
 def end_tokens(session: Session, member_id: int, roles: Iterable[str], now_us: int) -> list[int]:
     """Revoke a member's tokens of some roles; return the numbers of those that ended."""
     theirs = (Token.member_id == member_id) & Token.revoked_us.is_(None) & Token.role.in_(list(roles))

@@ -182,6 +182,37 @@ def test_one_account_is_one_member_whatever_its_address_becomes(place: Place, vi
     assert sign_in_by_identity(place.engine, settings, Identity("9", NAME))[1].credential.member_id == number
 
 
+def test_one_administrator_alone_makes_nobody_who_signs_in(place: Place, visitor: Visitor) -> None:
+    """They add a member by the name of an account of their own; another administrator is asked before it counts."""
+    settings = pages()[1]._openid
+    assert settings is not None
+    own = Identity("8", STRANGER)
+    member = place.good("POST", "/v1/members", {"name": STRANGER, "roles": ["investigator"]}, role="admin")["id"]
+    assert "stranger@bank.example cannot sign in by this account yet" in sign_in(visitor, "8").text
+    assert visitor.page.status_code == 403
+    set_roles(context_of(place), member, ["approver"])  # the operator's word about the roles says not who it is
+    wanted = {"role": "approver", "plan": "unlimited", "member": member}
+    number = place.good("POST", "/v1/token-requests", wanted, role="admin")["request"]["id"]
+    with pytest.raises(IdentityError, match="another one approves it"):
+        sign_in_by_identity(place.engine, settings, own)
+    (another,) = place.join("second@bank.example", "admin")
+    token = place.good("POST", f"/v1/token-requests/{number}/approve", token=another)["request"]["token_id"]
+    assert sign_in_by_identity(place.engine, settings, own)[1].credential.member_id == member
+    revoke_token(place.engine, token)
+    assert sign_in_by_identity(place.engine, settings, own)[1].credential.role == "approver"  # once is enough
+    place.good("POST", f"/v1/members/{member}/leave", role="admin")
+    place.good("POST", "/v1/members", {"name": STRANGER, "roles": ["approver"]}, role="admin")
+    with pytest.raises(IdentityError, match="by this account yet"):  # the token ended with the membership
+        sign_in_by_identity(place.engine, settings, own)
+    end_membership(context_of(place), member)
+    add_member(context_of(place), STRANGER, ["approver"])
+    assert sign_in_by_identity(place.engine, settings, own)[1].credential.member_id == member  # the operator said so
+    of_operator = add_member(context_of(place), "third@bank.example", ["investigator"]).id
+    place.good("PUT", f"/v1/members/{of_operator}/roles", {"roles": ["approver"]}, role="admin")
+    with pytest.raises(IdentityError, match="by this account yet"):
+        sign_in_by_identity(place.engine, settings, Identity("9", "third@bank.example"))
+
+
 def test_sessions_of_a_role_stand_on_one_token_that_nobody_has(place: Place, visitor: Visitor) -> None:
     for _ in range(3):
         sign_in(visitor).go("/console/session").submit("/sign-out")

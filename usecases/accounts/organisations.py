@@ -28,6 +28,7 @@ from fivefold.store.audit.bound_rows import digests, merge_digests
 from fivefold.store.ingest.entities import organisations_with
 from fivefold.store.sql.database import add_alone, reading, writing
 from fivefold.store.tables.accounts import NAME_CHARACTERS, Member
+from fivefold.usecases.accounts.second_person import ADDED, RETURNED
 from fivefold.usecases.shared.actors import OF_MEMBERS, SYSTEM, Actor
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
@@ -119,7 +120,7 @@ def add_member(context: Context, name: str, roles: Sequence[str]) -> MemberLine:
             member = Member(organisation_id=context.organisation_id, name=name, created_us=now)
         member.roles, member.left_us = sorted(role_set), None
         add_alone(session, member)
-        _record(session, context, member, "member.returned" if back else "member.added", after={"name": name})
+        _record(session, context, member, RETURNED if back else ADDED, after={"name": name})
         return _line(member)
 
 

@@ -9,8 +9,12 @@ from collections.abc import Collection
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError
+from fivefold.domain.paging import WHOLE
+from fivefold.store.accounts.members import has_live_token
 from fivefold.store.accounts.organisation import lock_organisation
+from fivefold.store.audit.log import EntryFilter, entries_among
 from fivefold.store.rulesets.proposals import needs_two_people
+from fivefold.store.tables.accounts import Member
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.usecases.accounts.settings import Settings, set_sole_operator_in, settings_of
 from fivefold.usecases.shared.actors import SYSTEM, Actor
@@ -18,6 +22,8 @@ from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
 
 _MEMBER = "member:"
+ADDED, RETURNED = "member.added", "member.returned"
+"""How the audit log says that a member came."""
 
 
 def is_member(name: str) -> bool:
@@ -65,6 +71,23 @@ def refuse_nobody(session: Session, actor: Actor) -> None:
             f"{actor.name} is not a member: two people change what decides, and an account of the machine or a"
             " program's token does not identify a person; use a member's own token"
         )
+
+
+def is_vouched_for(session: Session, member: Member, now_us: int) -> bool:
+    """Return whether two administrators, or the operator of the machine, know a member as a person.
+
+    Either a token of theirs is live, which two administrators made, or the operator; or the operator alone added them
+    and gave them their roles. A sole operator makes no exception, as for tokens: that choice can be taken back.
+    """
+    if has_live_token(session, member.id, now_us):
+        return True
+    about = EntryFilter(organisation_id=member.organisation_id, subject_kind="member", subject_id=str(member.id))
+    for entry in entries_among(session, about, WHOLE):
+        if is_member(entry.actor):
+            return False
+        if entry.action in (ADDED, RETURNED):
+            return True
+    return False
 
 
 def allow_sole_operator(context: Context, reason: str) -> Settings:

@@ -23,6 +23,7 @@ from fivefold.store.audit.bound_rows import digests
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.accounts import ConsoleSession, Member, Organisation, Token
 from fivefold.usecases.accounts.credentials import Credential, credential_of, find_credential, hash_of
+from fivefold.usecases.accounts.second_person import is_vouched_for
 from fivefold.usecases.accounts.tokens import audit_details
 from fivefold.usecases.shared.actors import OF_MEMBERS, SYSTEM, Actor, Role
 from fivefold.usecases.shared.context import Context, record
@@ -79,12 +80,12 @@ def sign_in_by_identity(engine: Engine, settings: OpenIdSettings, identity: "Ide
     """Begin a session of the member whom an identity provider named, in the first of their roles; as `sign_in`.
 
     The session uses a token without a known secret, one for each member and role: revoking it ends the session.
-    IdentityError if there is no such member.
+    IdentityError if there is no such member, or one administrator alone made them.
     """
     now = now_microseconds()
     with writing(engine) as session:
-        organisation = accounts.organisation_of(session, settings.organisation)
-        member = None if organisation is None else _member_of_identity(session, organisation.id, settings, identity)
+        of = accounts.organisation_of(session, settings.organisation)
+        member = None if of is None else _member_of_identity(session, of.id, settings, identity, now)
         roles = [] if member is None or member.left_us is not None else _roles_of(member)
         if member is None or not roles:
             raise IdentityError(
@@ -98,12 +99,13 @@ def sign_in_by_identity(engine: Engine, settings: OpenIdSettings, identity: "Ide
 
 
 def _member_of_identity(
-    session: Session, organisation_id: int, settings: OpenIdSettings, identity: "Identity"
+    session: Session, organisation_id: int, settings: OpenIdSettings, identity: "Identity", now_us: int
 ) -> Member | None:
     """Find the member to whom an account at the provider is bound, or bind it to the one of that name.
 
     One person with two addresses is not two members, and an address that was given to another person does not make them
-    the first one.
+    the first one. An administrator alone adds members, and so does not make a second person for themselves: an account
+    is bound to a member whom two administrators or the operator know.
     """
     account = f"{settings.issuer} {identity.subject}"
     named_member = member_named(session, organisation_id, identity.name)
@@ -118,6 +120,11 @@ def _member_of_identity(
         raise IdentityError(
             f"{named_member.name} signs in by another account of the identity provider. An administrator who ends the"
             " membership and adds it again lets this one sign in."
+        )
+    if not is_vouched_for(session, named_member, now_us):
+        raise IdentityError(
+            f"{named_member.name} cannot sign in by this account yet: two administrators make a token for you first,"
+            " one asks for it and another one approves it. Then sign in again."
         )
     named_member.account = account
     record(
