@@ -21,7 +21,7 @@ from fivefold.usecases.shared.actors import SYSTEM, Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
 
-_MEMBER = "member:"
+_MEMBER, _PROGRAM = "member:", "token:"
 ADDED, RETURNED = "member.added", "member.returned"
 """How the audit log says that a member came."""
 
@@ -33,6 +33,11 @@ def is_member(name: str) -> bool:
     (True, False, False)
     """
     return name.startswith(_MEMBER)
+
+
+def is_program(name: str) -> bool:
+    """Return whether an actor is a program with a token of its own."""
+    return name.startswith(_PROGRAM)
 
 
 def has_sole_operator(session: Session, organisation_id: int) -> bool:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Literal
 
 from fivefold.domain.errors import ConfigError
-from fivefold.store.ingest.entities import entity_named
+from fivefold.store.ingest.entities import entity_named, names_of_entities
 from fivefold.usecases.accounts.second_person import is_member
 from fivefold.usecases.changes.contents import Fact, RecordChanged, ScreeningCleared, TagChanged
 from fivefold.usecases.changes.proposals import ChangeOutcome, request_change
@@ -113,6 +113,12 @@ def _store_or_propose(
             raise ReasonMissingError(what) from error
         with context.reading() as session:
             number = entity_named(session, context.organisation_id, type_name, external_id).id
-        reach = {"falls": [{**asdict(fall), "through": sorted(fall.through)} for fall in error.falls]}
+            all_through = frozenset().union(*(fall.through for fall in error.falls))
+            names = names_of_entities(session, context.organisation_id, all_through)
+        reach = {
+            "falls": [
+                {**asdict(fall), "through": sorted(names[one][1] for one in fall.through)} for fall in error.falls
+            ]
+        }
         return request_change(context, content(number, context.now()), reason, reach)
     return ChangeOutcome(None, None)

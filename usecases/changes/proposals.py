@@ -437,13 +437,21 @@ def entity_of_proposal(context: Context, number: int) -> tuple[str, str] | None:
         return None if entity_id is None else names_of_entities(session, of, [entity_id]).get(entity_id)
 
 
+def _with_names(session: Session, row: Proposal) -> Mapping[str, Any]:
+    """Give what would change with the identifier of the entity, in place of the number by which it is stored."""
+    if row.entity_id is None or "entity" not in row.content:
+        return row.content
+    names = names_of_entities(session, row.organisation_id, [row.entity_id])
+    return {**row.content, "entity": names[row.entity_id][1]}
+
+
 def _line(session: Session, row: Proposal) -> ProposalLine:
     """Describe a proposal with the newest backtest of each type."""
     return ProposalLine(
         id=row.id,
         kind=row.kind,
         subject=row.subject,
-        content=row.content,
+        content=_with_names(session, row),
         reach=row.reach,
         reason=row.reason,
         proposed_by=row.proposed_by,

@@ -26,7 +26,7 @@ from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.rulesets.proposals import needs_two_people
 from fivefold.store.rulesets.rulesets import active_versions
 from fivefold.store.tables.entities import Entity, EntityType, Record
-from fivefold.usecases.accounts.second_person import has_sole_operator, is_member
+from fivefold.usecases.accounts.second_person import has_sole_operator, is_member, is_program
 from fivefold.usecases.levels.assess import RulesLevel, levels_by_rules
 from fivefold.usecases.levels.groups.links import followed_by, read_linked
 from fivefold.usecases.levels.groups.reach import reached_by
@@ -109,6 +109,14 @@ class Fall:
         raise AssertionError("nothing falls")
 
 
+class HiddenFall(Fall):
+    """The same as programs may know it: whose, what, and from where to where is not for them."""
+
+    def __str__(self) -> str:
+        """Say no more than that there is one."""
+        return "a level, or what holds one up, would fall"
+
+
 class WouldLowerError(ConflictError):
     """A change of facts that would lower a level or a floor, and that one person alone may not make.
 
@@ -144,6 +152,7 @@ class LoweringGuard:
             now_us: the present, microseconds.
         """
         self._session, self._organisation_id, self._part = session, context.organisation_id, part
+        self._kind_of_fall = HiddenFall if is_program(context.actor.name) else Fall
         self._concerns: dict[int, Concern] = {}
         self._through: dict[int, set[int]] = {}
         self._unseen: dict[int, str] = {}
@@ -168,7 +177,7 @@ class LoweringGuard:
     ) -> Fall:
         names = ("", *levels_of(self._session, self._organisation_id))
         row = self._session.get_one(Entity, entity)
-        return Fall(
+        return self._kind_of_fall(
             entity_type=self._session.get_one(EntityType, row.type_id).name,
             external_id=row.external_id,
             before=_with_level_names(before, names),

@@ -100,7 +100,7 @@ def test_a_program_lowers_no_level_by_a_tool_whatever_the_organisation_chose(pla
     token, plain = changing_token(place, "app")
     (refusal,) = called(place, token, ("end_tag", of_one(external_id="held-1", tag=TAG)))
     assert refusal.is_error
-    assert "would fall from high to" in refusal.content[0].text
+    assert "a level, or what holds one up, would fall; two people" in refusal.content[0].text
     assert "another member approves it" in refusal.content[0].text
     assert (TAG in tags_of(place), level_of(place)) == (True, "high")
     assert place.ask("DELETE", f"{WATCHED}/tags/{TAG}", token=plain).status_code == (204 if lowering else 409)

@@ -119,6 +119,7 @@ def test_one_person_raises_a_level_and_two_lower_it(
     assert (proposal.kind, proposal.state, proposal.backtests) == (kind, "proposed", ())
     (fall,) = proposal.reach["falls"]
     assert (fall["external_id"], fall["before"][0], fall["after"][0]) == ("a", "high", "low")
+    assert (fall["through"], proposal.content["entity"]) == (["a"], "a"), "not the numbers by which they are stored"
     bank.wait(days=1)
     bank.settle()
     assert bank.level() == HIGH, "nothing changes as long as one person asked"
@@ -146,6 +147,8 @@ def test_a_program_does_not_lower_a_level_unless_two_people_let_it(
     with pytest.raises(
         WouldLowerError, match=r"level of customer 'a' would fall from high to low; .* with their own token"
     ):
+        lower(bank, Actor(bank.of, "cli:ana"))
+    with pytest.raises(WouldLowerError, match=r"^a level, or what holds one up, would fall; .* with their own token"):
         lower(bank, program)
     assert rows_of(bank.engine, Proposal) == []
     with Session(bank.engine) as session, session.begin():
