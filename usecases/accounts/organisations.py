@@ -4,10 +4,11 @@ A member keeps their number for good. One who leaves and comes back is the same 
 second name what they requested under the first.
 """
 
+import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from shlex import quote
-from typing import Annotated
+from typing import Annotated, Final
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -24,6 +25,7 @@ from fivefold.store.accounts.members import (
     members_of,
     organisations_with_members,
 )
+from fivefold.store.accounts.organisation import lock_organisation
 from fivefold.store.audit.bound_rows import digests, merge_digests
 from fivefold.store.ingest.entities import organisations_with
 from fivefold.store.sql.database import add_alone, reading, writing
@@ -36,6 +38,13 @@ from fivefold.usecases.shared.context import Context
 DEFAULT_ORGANISATION = "default"
 MOST_NAMED = 3
 """Of other organisations in a hint."""
+_ALIKE: Final = str.maketrans(
+    "авекмнорстухіјѕԁԛԝһαβεηικμνορτυχζγ",
+    "abekmhopctyxijsdqwhabehikmvoptuxzy",
+)
+"""Small letters of Cyrillic and Greek to the Latin ones that they, or their capitals, look like."""
+_UNSEEN: Final = ("VARIATION SELECTOR", "GRAPHEME JOINER", "FILLER")
+"""In Unicode's names of signs that show nothing and are printable all the same."""
 
 
 def actor_in(engine: Engine, organisation: str, who: str) -> Actor:
@@ -100,18 +109,16 @@ def add_member(context: Context, name: str, roles: Sequence[str]) -> MemberLine:
 
     Raises:
         ConfigError: the name cannot be stored, or there is no such role.
-        ConflictError: there is a member of that name.
+        ConflictError: there is a member of that name, or there is or was one whose name looks like it.
     """
     now = context.now()
     role_set = _checked(roles)
-    if not 1 <= len(name) <= NAME_CHARACTERS or name != name.strip() or not name.isprintable():
-        raise ConfigError(
-            f"the name {name!r} cannot be stored; it must have 1 to {NAME_CHARACTERS} characters, in one line and"
-            " without spaces around them"
-        )
-    if ":" in name or name == SYSTEM:
-        raise ConfigError(f"a member cannot be named {name!r}: the audit log uses such names for programs")
+    _refuse_unreadable(name)
     with context.writing() as session:
+        lock_organisation(session, context.organisation_id)
+        for other in members_of(session, context.organisation_id):
+            if other.name != name and _likeness_of(other.name) == _likeness_of(name):
+                raise ConflictError(f"there is, or was, a member {other.name!r}, whose name looks like {name!r}")
         member = member_named(session, context.organisation_id, name)
         if member is not None and member.left_us is None:
             raise ConflictError(f"there is a member {name!r} already")
@@ -193,6 +200,37 @@ def _checked(roles: Iterable[str]) -> set[str]:
             f" {', '.join(sorted(OF_MEMBERS))}"
         )
     return role_set
+
+
+def _refuse_unreadable(name: str) -> None:
+    """Raise ConfigError if a name is not one of a person, cannot be read as it stands, or mixes alphabets in a word."""
+    if not 1 <= len(name) <= NAME_CHARACTERS or name != name.strip() or not name.isprintable():
+        raise ConfigError(
+            f"the name {name!r} cannot be stored; it must have 1 to {NAME_CHARACTERS} characters, in one line and"
+            " without spaces around them"
+        )
+    if ":" in name or name == SYSTEM:
+        raise ConfigError(f"a member cannot be named {name!r}: the audit log uses such names for programs")
+    if any(unseen in unicodedata.name(sign, "") for sign in name for unseen in _UNSEEN):
+        raise ConfigError(f"the name {name!a} cannot be stored: it has a sign that is not seen")
+    for word in unicodedata.normalize("NFKC", name).split():
+        alphabets = sorted(
+            {unicodedata.name(letter, "none").split()[0].capitalize() for letter in word if _has_case(letter)}
+        )
+        if len(alphabets) > 1:
+            raise ConfigError(
+                f"the name {name!r} cannot be stored: {word!r} mixes letters of {' and '.join(alphabets)}, so it may be"
+                " taken for another name"
+            )
+
+
+def _likeness_of(name: str) -> str:
+    """Write a name so that those which look alike are written alike."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).translate(_ALIKE)
+
+
+def _has_case(letter: str) -> bool:
+    return unicodedata.category(letter) in ("Lu", "Ll", "Lt")
 
 
 def _present(session: Session, context: Context, member_id: int) -> Member:

@@ -99,6 +99,28 @@ def test_names_that_nobody_could_read_are_refused(engine: Engine, name: str) -> 
     assert list_members(Context(engine, at(engine))) == []
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["\u0435ve", "ev\u03b5", "\uff45v\u0435", "eve\u034f", "eve\ufe0f", "eve\u3164"],
+    ids=["Cyrillic", "Greek", "full width", "joiner", "selector", "filler"],
+)
+def test_a_name_that_may_be_taken_for_another_is_refused(engine: Engine, name: str) -> None:
+    with pytest.raises(ConfigError, match=r"mixes letters of|a sign that is not seen"):
+        join(engine, name)
+
+
+@pytest.mark.parametrize("name", ["eve hope", "EVE HOPE", "\uff45ve hope", "eve \u043d\u043e\u0440\u0435"])
+def test_no_two_members_look_alike_even_where_one_has_left(engine: Engine, name: str) -> None:
+    first = join(engine, "Eve Hope")
+    for left in (False, True):
+        if left:
+            end_membership(Context(engine, at(engine)), first)
+        with pytest.raises(ConflictError, match="'Eve Hope', whose name looks like"):
+            join(engine, name)
+    assert join(engine, "Eve Hope") == first
+    assert join(engine, "\u0415\u0432\u0430 \u041d\u0430\u0434\u0435\u0436\u0434\u0430") != first
+
+
 @pytest.mark.parametrize("roles", [[], ["app"], ["publisher", "king"]])
 def test_roles_that_no_person_has_are_refused(engine: Engine, roles: list[str]) -> None:
     number = join(engine)
