@@ -37,6 +37,9 @@ MOST_DEPTH = 64
 MOST_LETTERS = 32_767
 """Most signs of a cell, as spreadsheets have it."""
 
+_LAST_COLUMN, _LAST_ROW = 16_384, 1_048_576
+"""As spreadsheets have them."""
+
 SHEET, ABOUT = "cases", "about"
 _TEXT_FORMAT = "@"
 _WIDTHS = (12, 60)
@@ -110,7 +113,7 @@ def read_workbook(content: bytes, source: str, most_rows: int = MOST_ROWS) -> Gr
     Raises:
         ConfigError: it is no workbook, is too large, or has no such sheet.
     """
-    _look_inside(content, source, most_rows * MOST_COLUMNS)
+    _look_inside(content, source, most_rows * (MOST_COLUMNS + 1))  # a row takes as long as a cell
     try:
         workbook = load_workbook(io.BytesIO(content), data_only=False, keep_links=False)
     except Exception as error:  # noqa: BLE001 (what a damaged workbook makes the library raise is not bounded)
@@ -145,8 +148,8 @@ def _look_inside(content: bytes, source: str, most_cells: int) -> None:
                         elements += 1
                         if cells > most_cells or elements > most_cells * ELEMENTS_OF_A_CELL:
                             raise ConfigError(
-                                f"{source} has more than the {most_cells:,} cells that are read: delete empty rows and"
-                                " columns that are formatted, or copy the table into a workbook of its own"
+                                f"{source} has more than the {most_cells:,} rows and cells that are read: delete empty"
+                                " rows and columns that are formatted, or copy the table into a workbook of its own"
                             )
                 except ParseError:
                     if part.filename.lower().endswith((".xml", ".rels", ".vml")):  # others may be pictures
@@ -163,9 +166,9 @@ def _look_inside(content: bytes, source: str, most_cells: int) -> None:
 def _cells_of_elements(content: bytes, source: str) -> Iterator[int]:
     """Give, at each element of a part, how many cells the library would work for up to there.
 
-    That is those that are merged or that a link covers, too; the ranges that a rule of the sheet names; and where a
-    formula is shared, each time its letters, by the hundred. ConfigError where elements are too deep inside each other;
-    ParseError where the part is not XML.
+    That is those that are merged or that a link covers, too; rows, formulas and the ranges that a rule of the sheet
+    names; and where a formula is shared, each time its letters, by the hundred. ConfigError where elements are too deep
+    inside each other; ParseError where the part is not XML.
     """
     depth = cells = longest = 0
     for event, element in iterparse(io.BytesIO(content), events=("start", "end"), forbid_dtd=True):
@@ -174,13 +177,13 @@ def _cells_of_elements(content: bytes, source: str) -> Iterator[int]:
             depth -= 1
             if name == "f":
                 longest = max(longest, len(element.text or ""))
-                cells += longest // 100
+                cells += 1 + longest // 100
             element.clear()
             continue
         depth += 1
         if depth > MOST_DEPTH:
             raise ConfigError(f"{source} has a part with more than {MOST_DEPTH} elements inside each other")
-        cells += (name == "c") + len(element.get("sqref", "").split())
+        cells += (name in ("c", "row")) + len(element.get("sqref", "").split())
         if name in ("mergeCell", "hyperlink"):
             cells += _size_of(element.get("ref", ""))
         yield cells
@@ -192,7 +195,7 @@ def _size_of(reference: str) -> int:
         left, top, right, bottom = range_boundaries(reference)
     except (ValueError, TypeError):
         return 0
-    return 0 if None in (left, top, right, bottom) else (right - left + 1) * (bottom - top + 1)
+    return ((right or _LAST_COLUMN) - (left or 1) + 1) * ((bottom or _LAST_ROW) - (top or 1) + 1)
 
 
 def _sheet(sheets: Iterable[Any], source: str) -> Worksheet:

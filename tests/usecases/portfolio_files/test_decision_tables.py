@@ -303,15 +303,28 @@ CELL = b"<c><v>1</v></c>"
 @pytest.mark.parametrize(
     ("rows", "below", "problem"),
     [
-        (b"<row>%b</row>" % (CELL * 1_000) * 16, b"", "15,000 cells"),
+        (b"<row>%b</row>" % (CELL * 1_000) * 16, b"", "15,250 rows and cells"),
         (b"<row>%b</row>" % (b"<a>" * 9_000 + b"</a>" * 9_000), b"", "inside each other"),
-        (b"<row/>" * 120_001, b"", "15,000 cells"),
-        (b"<row>%b</row>" % CELL, b'<mergeCells><mergeCell ref="A1:XFD1048576"/></mergeCells>', "15,000 cells"),
-        (b"<row>%b</row>" % CELL, b'<hyperlinks><hyperlink ref="A1:XFD1048576"/></hyperlinks>', "15,000 cells"),
-        (b"<row>%b</row>" % CELL, b'<dataValidation sqref="%b"/>' % (b"A1 " * 15_001), "15,000 cells"),
-        (b'<row><c><f t="shared">%b</f></c>%b</row>' % (b"A1+" * 2_000, b"<c><f/></c>" * 300), b"", "15,000 cells"),
+        (b"<row/>" * 15_251, b"", "15,250 rows and cells"),
+        (b"<a/>" * 122_001, b"", "15,250 rows and cells"),
+        (
+            b"<row>%b</row>" % CELL,
+            b'<mergeCells><mergeCell ref="A1:XFD1048576"/></mergeCells>',
+            "15,250 rows and cells",
+        ),
+        (
+            b"<row>%b</row>" % CELL,
+            b'<hyperlinks><hyperlink ref="A1:XFD1048576"/></hyperlinks>',
+            "15,250 rows and cells",
+        ),
+        (b"<row>%b</row>" % CELL, b'<dataValidation sqref="%b"/>' % (b"A1 " * 15_251), "15,250 rows and cells"),
+        (
+            b'<row><c><f t="shared">%b</f></c>%b</row>' % (b"A1+" * 2_000, b"<c><f/></c>" * 300),
+            b"",
+            "15,250 rows and cells",
+        ),
     ],
-    ids=["cells", "depth", "elements", "merged", "linked", "ranges", "formulas"],
+    ids=["cells", "depth", "rows", "elements", "merged", "linked", "ranges", "formulas"],
 )
 def test_a_workbook_that_takes_long_to_read_is_refused_before(
     rows: bytes, below: bytes, problem: str, monkeypatch: pytest.MonkeyPatch
