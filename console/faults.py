@@ -69,7 +69,7 @@ def _marked(form: str, visit: Visit) -> str:
     tag = f'{plain} aria-invalid="true" aria-describedby="{described}" autofocus>'
     end = field.end if field.element == "input" else form.index(f"</{field.element}>", field.end)
     label = form.rfind("<label", 0, field.start)
-    if label > form.rfind("</label>", 0, field.start):  # a box within its label: what is wrong is no part of its name
+    if label > form.rfind("</label>", 0, field.start):  # a box within its label: its name is without what is wrong
         end = form.index("</label>", end)
     end = form.index(">", end) + 1 if form[end : end + 2] == "</" else end
     message = f'<p class="fault" id="{fault}">{escape(visit.problem)}</p>'

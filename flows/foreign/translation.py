@@ -370,7 +370,7 @@ class Translation:
             if not isinstance(value, Literal) or value.value is None:
                 is_null = isinstance(value, Literal)
                 instead = "write what it is then" if is_null else "calculate it in an expression node"
-                self._find(where, f"{text.strip()!r} is no plain value; {instead}")
+                self._find(where, f"{text.strip()!r} is not a plain value; {instead}")
                 continue
             outputs[name] = value.value
         return outputs

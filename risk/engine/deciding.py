@@ -67,14 +67,14 @@ def deciders(tried: Sequence[Assessments], decided_before: Mapping[str, Collecti
     for place, assessments in enumerate(tried):
         names = (ENTITY, STATUS, COMPUTED, RULES_LEVEL, FLOOR, HARD_FLOOR, LEVEL, OVERRIDDEN, RAISED)
         columns = assessments.outcomes.select(names).with_columns(_predicate_failed(assessments).alias("failed"))
-        for entity, status, computed, rules_level, floor, hard_floor, *held, failed in columns.iter_rows():
+        for entity, status, computed, rules_level, floor, hard_floor, *now, failed in columns.iter_rows():
             if status == Status.NOT_APPLICABLE:
                 continue
             before = place in decided_before.get(entity, ())
             applies = status != Status.UNDETERMINED
             level = computed if applies else rules_level if before else floor
             asks = max(level or 0, int(failed))
-            in_force, overridden, raised = held
+            in_force, overridden, raised = now
             if overridden:
                 # A floor that holds without being its own does not make it the one that decides.
                 in_force = in_force if applies or before or not raised else hard_floor

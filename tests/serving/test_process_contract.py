@@ -227,7 +227,7 @@ def test_whoever_may_not_ask_is_401(service: Service, free: str) -> None:
     revoke_token(service.engine, find_credential(service.engine, revoked).token_id)  # type: ignore[union-attr]  # as above
     asked = [service.post(sample_rows(), token) for token in (None, "", "unknown", free + "x", revoked, expired)]
     assert {(answer.status_code, answer.content) for answer in asked} == {(401, NO_CREDENTIALS)}
-    # A plan that is no more gives no right, and 403 comes before everything but 401.
+    # A plan that was taken out gives no right, and 403 comes before everything but 401.
     assert service.post(b"[", removed).status_code == 403
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import polars as pl
 from sqlalchemy.orm import Session
 
-from fivefold.risk.compiler.analysis import Analysed, AnalysedRuleset, analyse_canonical
+from fivefold.risk.compiler.analysis import Analysed, analyse_canonical
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import STATUS, Assessments, Status
 from fivefold.risk.engine.deciding import deciders, surely_applies, with_keepers
@@ -152,7 +152,7 @@ def levels_by_rules(
     with_rules = (Status.ASSESSED.value, Status.NOT_APPLICABLE.value)
     return {
         int(entity): RulesLevel(level or 0, floor or 0, hard_floor or 0)
-        for _, assessments, _ in _decided(rulesets, portfolio, as_of_us, *nothing, {}, (), ahead=False)
+        for _, assessments, _ in _decided(versions, portfolio, as_of_us, *nothing, {}, ahead=False)
         for entity, status, level, floor, hard_floor in assessments.outcomes.select(
             ENTITY, STATUS, RULES_LEVEL, HELD_FLOOR, HELD_HARD_FLOOR
         ).iter_rows()
@@ -209,10 +209,7 @@ def _assess_at(
     )
     records: list[AssessmentRecord] = []
     decided_before = _decided_before(session, versions, standing)
-    families = [version.family_id for version in versions]
-    for version, assessments, moves in _decided(
-        rulesets, portfolio, as_of, standing, overrides, decided_before, families
-    ):
+    for version, assessments, moves in _decided(versions, portfolio, as_of, standing, overrides, decided_before):
         version_id = None if version is None else versions[version].id
         records += context.records(assessments, version_id, portfolio, rulesets[:version], moves)
     if not rulesets:
@@ -252,13 +249,12 @@ def families_before(session: Session, standing: pl.DataFrame) -> dict[str, tuple
 
 
 def _decided(
-    rulesets: Sequence[AnalysedRuleset],
+    versions: Sequence[RulesetVersion],
     portfolio: Portfolio,
     as_of: int,
     standing: pl.DataFrame,
     overrides: pl.DataFrame,
     decided_before: Mapping[str, Collection[int]],
-    families: Sequence[int],
     *,
     ahead: bool = True,
 ) -> Iterator[tuple[int | None, Assessments, Mapping[str, int]]]:
@@ -270,9 +266,10 @@ def _decided(
     previous = held_before(standing)
     set_by_hand = overrides.select(entity_text(), level="level", until="until_us")
     undecided, tried = portfolio.entities, []
-    for ruleset in rulesets:
+    for version in versions:
         if not len(undecided):
             break
+        ruleset = analyse_canonical(version.canonical)
         assessments = assess(ruleset, _only(portfolio, undecided), as_of, previous, set_by_hand, ahead=ahead)
         tried.append(assessments)
         undecided = undecided.filter(~surely_applies(assessments))
@@ -280,12 +277,14 @@ def _decided(
         return
     deciding = deciders(tried, decided_before)
     moves = _moves_of_others(tried, deciding) if ahead and len(tried) > 1 else {}
-    for number, assessments in enumerate(with_keepers(tried, decided_before, deciding, families)):
+    for number, assessments in enumerate(
+        with_keepers(tried, decided_before, deciding, [version.family_id for version in versions])
+    ):
         mine = _places_of(assessments, deciding).eq_missing(number)
         if mine.any():
             yield number, assessments.where(mine), moves
     none = _places_of(tried[-1], deciding).is_null()
-    if len(tried) == len(rulesets) and none.any():
+    if len(tried) == len(versions) and none.any():
         yield None, tried[-1].where(none), moves
 
 

@@ -201,11 +201,8 @@ class AssessmentContext:
         """
         if not len(assessments):
             return []
-        overrides = pl.DataFrame(
-            [(str(entity), row["until_us"]) for entity, row in self.overrides.items()],
-            schema={ENTITY: pl.String, "until": pl.Int64},
-            orient="row",
-        )
+        ends = [(str(entity), row["until_us"]) for entity, row in self.overrides.items()]
+        overrides = pl.DataFrame(ends, schema={ENTITY: pl.String, "until": pl.Int64}, orient="row")
         following = next_changes(assessments, overrides, portfolio.lists)
         list_begins = self._next_version(portfolio, passed)
         rows = zip(

@@ -92,7 +92,7 @@ def _triggers(triggers: Sequence[Plain]) -> ReportSection:
         [
             trigger["name"][:1].upper() + trigger["name"][1:],
             trigger["about"],
-            UNKNOWN.get(trigger["answer"], trigger["answer"]) + ("" if trigger["sure"] else " (may be chance)"),
+            f"{UNKNOWN.get(trigger['answer'], trigger['answer'])}{'' if trigger['sure'] else ' (may be chance)'}",
             figure_text(trigger["figure"], trigger["limit"]),
             trigger["rule"],
             trigger["source"],

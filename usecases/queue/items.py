@@ -321,9 +321,9 @@ def _refuse_assignee(session: Session, member: Member, name: ItemName) -> None:
     if not seen_by & {Role(role) for role in member.roles}:
         what = f"items of the kind {name.kind}" if run is None else f"questions to a member of the role {run.asks}"
         raise ConfigError(f"{member.name} is {', '.join(member.roles)}, and does not see {what}")
-    if run is not None and run.asks is not None:
+    if run is not None and run.asks is not None and run.stopped_at is not None:
         flow = analyse_canonical_flow(version_and_flow(session, run.version_id)[0].canonical).flow
-        if part := part_taken(session, run, flow, f"member:{member.id}"):
+        if part := part_taken(session, run, flow, f"member:{member.id}", run.stopped_at):
             raise ConflictError(f"{member.name} {part}; another person must answer it")
 
 
