@@ -11,8 +11,9 @@ from fivefold.domain.errors import ConfigError, NotFoundError
 from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.language.quantities import decimal_text
 from fivefold.store.accounts.organisation import levels_of
+from fivefold.store.recourse.challenges import override_of
 from fivefold.store.rulesets.rulesets import rulesets_of_versions
-from fivefold.store.tables.levels import Assessment
+from fivefold.store.tables.levels import Assessment, OverrideRow
 from fivefold.store.tables.rulesets import RulesetVersion
 from fivefold.usecases.levels.content.breakdowns import breakdown_of, inputs_of
 from fivefold.usecases.levels.explain import FiredRule, fired_rules, inputs_with_names
@@ -125,12 +126,15 @@ def _read(session: Session, row: Assessment, names: tuple[str | None, ...]) -> _
         decided_by=None if ruleset is None else DecidedBy(name=ruleset[0], version=ruleset[1]),
     )
     recorded_inputs = inputs_of(session, row)
-    override = None if recorded_inputs is None else _in_force(recorded_inputs["override"], row.as_of_us)
     is_whole = recorded_inputs is not None
+    if version is None:  # without a ruleset nothing is read but what a person set
+        number = override_of(session, row) if is_whole else None
+        by_hand = None if number is None else session.get_one(OverrideRow, number)
+        override = None if by_hand is None else [by_hand.level, by_hand.until_us]
+        return _Read(summary, None if breakdown is None else Decimal(0), {}, override, is_whole)
+    override = None if recorded_inputs is None else _in_force(recorded_inputs["override"], row.as_of_us)
     if breakdown is None:
         return _Read(summary, None, {}, override, is_whole)
-    if version is None:
-        return _Read(summary, Decimal(0), {}, override, is_whole)
     return _Read(
         summary, Decimal(breakdown["total"]), _fired(session, recorded_inputs, breakdown, version), override, is_whole
     )

@@ -124,6 +124,23 @@ def test_another_ruleset_takes_its_factors_with_it(bank: Bank) -> None:
     ]
 
 
+def test_the_first_ruleset_is_compared_with_the_time_without_one(engine: Engine) -> None:
+    """Who was stored before the first activation has an assessment by no ruleset, here with a level set by hand."""
+    bank = Bank(engine)
+    bank.put("a", income=500)
+    bank.override("a", 3, bank.now + DAY_US)
+    bank.settle()
+    bank.activate(banks.document({"rich": banks.INCOME}))
+    bank.mark("a")
+    bank.settle()
+    bank.wait(days=2)
+    bank.settle()
+    first, last = (compare_assessments(bank.context, named(bank, number)) for number in (2, 3))
+    assert (first.earlier.decided_by, first.earlier.level, first.earlier.status) == (None, "high", "no ruleset")
+    assert (first.points, [each.title for each in first.factors or ()], first.override) == ("40", ["Rich"], None)
+    assert (last.points, last.override) == ("0", "ended")
+
+
 def test_what_was_erased_is_not_compared(bank: Bank) -> None:
     changed(bank, country="KP")
     with Session(bank.engine) as session, session.begin():
