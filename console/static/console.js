@@ -1,10 +1,11 @@
-// Says beside a text that no answer has come to it yet, and asks before a text that is not saved is left.
+// Says beside a text that no answer has come to it yet, reads out what came, and asks before unsaved text is left.
 // Every page works without it. Its words stand in templates of the page, as all others do.
 "use strict";
 (() => {
   const typed = new WeakMap(); // how often something was typed into what asks, and how often when it asked last
   const asksOf = (node) => node.closest?.('[hx-trigger^="input"]');
   const foundOf = (asks) => document.querySelector(asks.getAttribute("hx-target") ?? "#form-found");
+  const announced = document.getElementById("announced");
   const words = (name) => document.getElementById(name).content.cloneNode(true);
 
   function showAsEarlier(asks) {
@@ -36,7 +37,9 @@
   });
   document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
     const times = typed.get(ctx.sourceElement);
-    if (times && times.asked < times.now) showAsEarlier(ctx.sourceElement); // more was typed meanwhile
+    if (!times) return;
+    if (times.asked < times.now) showAsEarlier(ctx.sourceElement); // more was typed meanwhile
+    else announced.textContent = foundOf(ctx.sourceElement)?.querySelector("[data-announced]")?.textContent ?? "";
   });
   document.addEventListener("htmx:before:swap", (event) => {
     const { ctx } = event.detail;

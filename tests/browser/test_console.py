@@ -150,6 +150,7 @@ def test_the_results_of_a_search_follow_what_is_typed_and_the_address_follows_th
     with visiting(browser, served, "investigator") as page:
         page.goto("/console/search")
         page.type("#text", "acm")
+        page.wait_for_selector("#announced:text('Company: 1.')", state="attached")
         page.click("#results a:has-text('acme')")
         page.wait_for_url(f"**{ACME}")
         page.go_back()

@@ -78,7 +78,7 @@ def test_what_was_found_says_that_it_is_of_an_earlier_text_until_an_answer_comes
     with visiting(browser, served, "publisher") as page:
         page.goto("/console/rulesets/retail/edit")
         typed("# one\n")
-        page.wait_for_selector("#findings")
+        page.wait_for_selector("#announced:text('Doubts: ')", state="attached")
         for answer in (lambda route: route.abort(), lambda route: route.fulfill(status=502, body="<p>Bad gateway</p>")):
             page.route("**/check", answer)
             typed("nonsense: [\n")
