@@ -46,7 +46,7 @@ def test_a_quarter_is_validated_and_shown(var: Path) -> None:
     assert out.startswith("Validation of levels 1\n")
     assert "Levels of: 2026-07-01 until 2026-10-01" in out
     triggers = cells(out, "What asks for a revalidation")
-    assert ["review", "overall"] in [row[:2] for row in triggers]
+    assert ["Review", "overall"] in [row[:2] for row in triggers]
     written = json.loads(data.read_text())
     assert (written["kind"], written["reason"], written["id"]) == ("level validation", "the quarter", 1)
     assert html.read_text().startswith("<!doctype html>")
