@@ -38,7 +38,7 @@ def test_runs_are_counted_where_they_stop_and_by_what_would_follow() -> None:
         ["| failed at `limit`", "1"],
         ["| waits at `ask`", "1"],
     ]
-    assert [row.split(" | ")[2] for row in action_rows(limits, ENDS)] == ["2", "0", "0", "0", "1"]
+    assert [row.split(" | ")[2] for row in action_rows(limits, ENDS)] == ["2", "0", "0", "0", "0", "1"]
     assert limit_rows(ENDS) == ["| set-limit | 20,000 CZK | 1 |", "| set-limit | 500 CZK | 1 |"]
     assert waiting(ENDS).rows() == [("b", "ask")]
 

@@ -257,12 +257,14 @@ def test_every_form_says_at_its_field_that_it_is_blank_and_opens_where_it_stands
             continue
         for address, fields in filled_forms(visitor.go(view.path.format(**PARTS)).page.text):
             action = address.partition("?")[0]
-            for name in WRITTEN & set(fields) - {name for at, name in tried if at == action}:
+            # The reason first: with a blank one nothing is settled, and the form stays.
+            for name in sorted(WRITTEN & set(fields) - {name for at, name in tried if at == action}, reverse=True):
                 if action.endswith("/answer") and name == "answer":  # a button
                     continue
                 needed = {each: text or "x" for each, text in fields.items() if each in WRITTEN}
                 visitor.post(address, {**fields, **needed, **BESIDE.get(action.rpartition("/")[2], {}), name: "   "})
-                if "is empty" in visitor.text or "must say why" in visitor.text:
+                refused = visitor.page.status_code == 422
+                if refused and ("is empty" in visitor.text or "must say why" in visitor.text):
                     tried.add((action, name))
                     page = visitor.page.text
                     assert [found[1] for found in MARKED.finditer(page)] == [name], (action, visitor.text)

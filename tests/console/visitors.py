@@ -169,5 +169,5 @@ class Visitor:
     @property
     def text(self) -> str:
         """What is to be read on the page, in one line."""
-        body = re.sub(r"(?s)<head>.*</head>", "", self.page.text)
+        body = re.sub(r"(?s)<head>.*</head>|<template\b.*?</template>", "", self.page.text)
         return " ".join(re.sub(r"<[^>]+>", " ", body).split())
