@@ -10,7 +10,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 from fivefold.domain.clock import DAY_US
-from fivefold.store.levels.assessment_queue import Reason
+from fivefold.store.levels.assessment_queue import PLANNED, Reason
 from fivefold.store.sql.clocks import LONGEST_LEASE_US
 from tests.usecases import banks
 
@@ -208,7 +208,8 @@ class Model:
         """Say that somebody is to be assessed from now on."""
         for name in {name for name in names if name is not None}:
             entity = self.entities[name]
-            entity.due = now if entity.due is None else min(entity.due, now)
+            if entity.due is None or entity.due > now:  # why it would be due later does not count
+                entity.due, entity.reasons = now, entity.reasons & ~PLANNED
             entity.reasons |= reason
             entity.revision += 1
             entity.attempts = entity.attempts if entity.lease else 0

@@ -34,7 +34,7 @@ class Example:
             be anybody's, or where there is none.
         status: of the answer, where it is another than the route's.
         approvers: the parts for approvers, where they see other things.
-        publishers: the parts for publishers, where they are asked other things.
+        publishers: the parts for publishers, where they are asked, or did, other things.
     """
 
     parts: Mapping[str, str] = field(default_factory=dict)
@@ -171,7 +171,7 @@ EXAMPLES: Mapping[str, Example] = {
     "answer_flow_run": Example({"run": "3"}, {"answer": "aye", "reason": WHY}, own=("run",), publishers={"run": "5"}),
     "retry_flow_run": Example({"run": "6"}, own=("run",)),
     "finish_flow_review": Example({"action": "1"}, {"reason": WHY}, own=("action",)),
-    "take_back_flow_action": Example({"action": "1"}, {"reason": WHY}, own=("action",)),
+    "take_back_flow_action": Example({"action": "1"}, {"reason": WHY}, own=("action",), publishers={"action": "2"}),
     "read_flow_actions": Example(_CUSTOMER, own=_OF_CUSTOMER),
     "search_entities": Example(query={"type": "company", "text": "a"}),
     "count_entities": Example(query={"type": "company", "text": "acme"}),

@@ -144,11 +144,12 @@ def flowing(place: Place, maker: str) -> None:
         place.good("POST", "/v1/flows", {"document": flow_document(name, [step], examples=INQUIRED)}, token=maker)
         place.good("POST", f"/v1/flows/{name}/commit", {"revision": 1, "accept_warnings": WHY}, token=maker)
         place.good("POST", f"/v1/flows/{name}/activate", {"version": 1, "reason": WHY}, role="publisher")
-    for name in ("care", "inquiry", "inquiry", "release", "inquiry"):
+    for name in ("care", "inquiry", "inquiry", "release", "inquiry", "release"):
         place.good("POST", f"/v1/flows/{name}/run", {"type": "customer", "external_id": CUSTOMER}, role="app")
     with Session(place.engine) as session, session.begin():
         quarantined(session, 6)
     place.good("POST", "/v1/flow-runs/4/answer", {"answer": "nay", "reason": WHY}, role="investigator")
+    place.good("POST", "/v1/flow-runs/7/answer", {"answer": "nay", "reason": WHY}, role="publisher")
     place.good("POST", "/v1/flows/care/replays", {"version": 3}, role="publisher")
     assert run_next_replay(place.engine)
     place.good("POST", "/v1/flows/care/replays", {"version": 1, "as_of": "2026-01-01"}, role="publisher")

@@ -195,6 +195,7 @@ def test_standings_are_of_those_assessed_alone(filled: Engine) -> None:
                 "hard_floor": 1,
                 "floors_lost": None,
                 "override_id": 5,
+                "kept_by": None,
                 "source": "rules",
                 "digest": "d",
                 "level_since_us": 0,

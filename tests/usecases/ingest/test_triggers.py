@@ -212,7 +212,7 @@ def test_a_view_computes_what_changed_since(bank: Bank) -> None:
 
 def test_a_system_that_reads_gets_the_stored_level_and_a_refresh_behind_it(bank: Bank) -> None:
     read = read_level(Context(bank.engine, bank.actor, lambda: bank.now), "customer", "a", Freshness.REFRESH)
-    assert (read.level, read.assessment, read.refreshing) == ("low", "1.1", True)
+    assert (read.level, read.assessment, read.refreshing) == ("low", "1.1", False)
     assert Reason(bank.mark_of().reasons) & Reason.VIEW
     assert bank.settle() == 1
 

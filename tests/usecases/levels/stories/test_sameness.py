@@ -91,7 +91,7 @@ def test_an_override_that_comes_and_goes_is_seen_in_the_history_and_named_as_the
     number = bank.override("a", 2)
     assert [read(bank).source for _ in range(3)] == ["override"] * 3
     bank.revoke("a", number)
-    assert [(read(bank).level, read(bank).source) for _ in range(2)] == [("low", "override")] * 2
+    assert [(read(bank).level, read(bank).source) for _ in range(2)] == [("low", "rules")] * 2
     assert [one.source for one in bank.assessments()] == ["rules", "override", "override"]
 
 
