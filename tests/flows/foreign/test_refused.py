@@ -49,7 +49,7 @@ LAST = ({}, {"p": "'small'"})
         (sized(LAST, LAST), "node size, row 1: holds for everyone"),
         (sized(({"n": "> 5"}, {}), LAST), "node size, row 1, p: gives nothing"),
         (sized(({"n": "> 5"}, {"p": "n * 2"}), LAST), "node size, row 1, p: 'n \\* 2' is not a plain value"),
-        (sized(ROWS[0], ({}, {"p": "null"})), "node size, row 2, p: 'null' is not a plain value; write what it is then$"),
+        (sized(ROWS[0], ({}, {"p": "null"})), "node size, row 2, p: 'null' is not a plain value; write what it is"),
         (sized(ROWS[0], ({}, {"p": "[3]"})), r"node size, row 2, p: '\[3\]' is not read from \[ on$"),
         (
             sized(({"n": "> 5"}, {"p": "1"}), ({}, {"p": "100000000000000.5"})),
