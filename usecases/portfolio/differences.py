@@ -130,8 +130,8 @@ def _read(session: Session, row: Assessment, names: tuple[str | None, ...]) -> _
     if version is None:  # without a ruleset nothing is read but what a person set
         number = override_of(session, row) if is_whole else None
         by_hand = None if number is None else session.get_one(OverrideRow, number)
-        override = None if by_hand is None else [by_hand.level, by_hand.until_us]
-        return _Read(summary, None if breakdown is None else Decimal(0), {}, override, is_whole)
+        set_level = None if by_hand is None else [by_hand.level, by_hand.until_us]
+        return _Read(summary, None if breakdown is None else Decimal(0), {}, set_level, is_whole)
     override = None if recorded_inputs is None else _in_force(recorded_inputs["override"], row.as_of_us)
     if breakdown is None:
         return _Read(summary, None, {}, override, is_whole)
