@@ -120,7 +120,8 @@ def main() -> None:
         path = error.filename2 or error.filename
         if path is None and disk_error(error) is None:
             raise
-        _errors().print(f"fivefold: {'' if path is None else f'{path}: '}{error.strerror}", soft_wrap=True)
+        where = f"{path}: " if path else ""
+        _errors().print(f"fivefold: {where}{error.strerror}", soft_wrap=True)
         sys.exit(2)
     except SystemExit as end:
         if end.code == STOPPED:  # typer ends so after Ctrl-C, silently

@@ -198,13 +198,13 @@ def _is_visible(text: str) -> bool:
 
 def _after(response: httpx.Response) -> str | None:
     """Read where the next page begins. The link itself is not followed: the token goes to no other address."""
-    address = response.links.get("next", {}).get("url")
-    if address is None:
+    link = response.links.get("next")
+    if not link:
         return None
-    places = parse_qs(urlsplit(address).query).get("after")
-    if places is None:
+    query = parse_qs(urlsplit(link["url"]).query)
+    if "after" not in query:
         raise UnexpectedAnswerError("an answer has a link to a next page, without the parameter after")
-    return places[0]
+    return query["after"][0]
 
 
 def _wait(number: int) -> float:

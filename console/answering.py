@@ -80,7 +80,8 @@ def _refusal(view: View, visit: Visit, error: FivefoldError) -> ConsoleResponse:
         return error_document(visit, status, text(MAY_BE_DONE))
     if status >= 500:  # a person need not know how the database fails
         return error_document(visit, status, text(OUT_OF_REACH))
-    if view.page is None or status not in SHOWN_AGAIN or visit.is_of_script:
+    is_shown_again = status in SHOWN_AGAIN and not visit.is_of_script  # a script puts the reason into its own page
+    if view.page is None or not is_shown_again:
         return error_document(visit, status, _with_names(visit, str(error)))
     reason = _with_names(visit, str(error))
     problem = _stale(reason) if isinstance(error, ConflictError) else reason

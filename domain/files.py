@@ -75,11 +75,10 @@ def replacing(path: Path, *, for_this_run: bool = False) -> Iterator[Path]:
     try:
         with naming(path):
             yield unfinished
-            if not for_this_run:
-                flush(unfinished)
-            unfinished.replace(path)
-            if not for_this_run:
-                flush(path.absolute().parent)
+            if for_this_run:
+                unfinished.replace(path)
+            else:
+                put_in_place(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
 
@@ -108,6 +107,13 @@ def disk_error(error: Exception) -> int | None:
         match = None if isinstance(error, FivefoldError) else _RUST_ERROR.search(str(error))
         number = int(match[1]) if match else None
     return number if number in _DISK_ERRORS else None
+
+
+def put_in_place(unfinished: Path, path: Path) -> None:
+    """Give a file its name once it is on the disk, and wait until the name is there too."""
+    flush(unfinished)
+    unfinished.replace(path)
+    flush(path.absolute().parent)
 
 
 def flush(path: Path) -> None:

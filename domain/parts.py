@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from fivefold.domain.clock import iso_text, now_microseconds
 from fivefold.domain.errors import ConfigError, FivefoldError
-from fivefold.domain.files import flush, naming, require_folder
+from fivefold.domain.files import flush, naming, put_in_place, require_folder
 from fivefold.domain.text import count_text
 
 _MANIFEST: Final = "manifest.json"
@@ -111,9 +111,7 @@ class Parts:
         unfinished = path.with_suffix(_UNFINISHED)
         with naming(path):
             yield unfinished
-            flush(unfinished)
-            unfinished.replace(path)
-            flush(self._folder)
+            put_in_place(unfinished, path)
 
     @contextmanager
     def publishing(self) -> Iterator[Path]:
@@ -121,9 +119,7 @@ class Parts:
         unfinished = self._folder / f"{_OUTPUT}{self.output.suffix}"
         with naming(self.output):
             yield unfinished
-            flush(unfinished)
-            unfinished.replace(self.output)
-            flush(self.output.absolute().parent)
+            put_in_place(unfinished, self.output)
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}{_PART}"

@@ -115,7 +115,9 @@ def editor_page(visit: Visit, kind: TextKind, name: str, number: int | None = No
     written = _written_name(kind, document, name) if typed else name
     versions: Page[Line] = kind.versions(visit, written, NEWEST) if written else Page()
     newest = versions[0] if versions else None
-    compared = None if newest is None else kind.show(visit, written, kind.active(visit, written) or newest.number)
+    compared = None
+    if newest is not None:
+        compared = kind.show(visit, written, kind.active(visit, written) or newest.number)
     began = compared if number is None else kind.show(visit, name, number)
     if not typed and began is not None:
         document, number = began.document, began.number

@@ -67,18 +67,17 @@ def deciders(tried: Sequence[Assessments], decided_before: Mapping[str, Collecti
     for place, assessments in enumerate(tried):
         names = (ENTITY, STATUS, COMPUTED, RULES_LEVEL, FLOOR, HARD_FLOOR, LEVEL, OVERRIDDEN, RAISED)
         columns = assessments.outcomes.select(names).with_columns(_predicate_failed(assessments).alias("failed"))
-        for entity, status, computed, rules_level, floor, hard_floor, *now, failed in columns.iter_rows():
+        for row in columns.iter_rows():
+            entity, status, computed, rules_level, floor, hard_floor, in_force, overridden, raised, failed = row
             if status == Status.NOT_APPLICABLE:
                 continue
             before = place in decided_before.get(entity, ())
             applies = status != Status.UNDETERMINED
             level = computed if applies else rules_level if before else floor
-            asks = max(level or 0, int(failed))
-            in_force, overridden, raised = now
-            if overridden:
-                # A floor that holds without being its own does not make it the one that decides.
-                in_force = in_force if applies or before or not raised else hard_floor
-            rank = (in_force if overridden else asks, asks, failed, before, applies, -place)
+            holds = asks = max(level or 0, int(failed))
+            if overridden:  # a floor that holds without being its own does not make it the one that decides
+                holds = hard_floor if raised and not applies and not before else in_force
+            rank = (holds, asks, failed, before, applies, -place)
             if entity not in best or rank > best[entity]:
                 best[entity] = rank
     return {entity: -rank[-1] for entity, rank in best.items()}

@@ -6,7 +6,7 @@ from operator import itemgetter
 from typing import Any, cast
 
 import polars as pl
-from sqlalchemy import Connection, TextClause, select, text
+from sqlalchemy import ColumnElement, Connection, TextClause, select, text
 from sqlalchemy.orm import Session
 
 from fivefold.store.audit.history import (
@@ -227,11 +227,18 @@ def batches_of(session: Session, entity_ids: Sequence[int]) -> list[int]:
 
 def added_us(session: Session, organisation_id: int, batch: int, since_us: int) -> int | None:
     """Return when the call of a batch of transactions was recorded, if that was after a moment; otherwise None."""
-    columns = cast("Any", AuditEntry.__table__).c
-    query = AuditEntry.__table__.select().with_only_columns(columns.at_us)
-    of = (columns.organisation_id == organisation_id, columns.action == ADDED, columns.at_us > since_us)
-    moment: int | None = session.scalar(query.where(*of, columns.details.contains(f'"batch":{batch},')))
-    return moment
+    return session.scalar(
+        select(AuditEntry.at_us).where(*_of_batch(organisation_id, batch), AuditEntry.at_us > since_us)
+    )
+
+
+def _of_batch(organisation_id: int, batch: int) -> tuple[ColumnElement[bool], ...]:
+    """Find the entry of the call that wrote a batch of transactions: new ones, and states of pending ones."""
+    return (
+        AuditEntry.organisation_id == organisation_id,
+        AuditEntry.action == ADDED,
+        AuditEntry.details.contains(f'"batch":{batch},'),
+    )
 
 
 def sealing_entries(session: Session, organisation_id: int) -> Iterator[tuple[int, str]]:
@@ -251,11 +258,7 @@ def senders(session: Session, organisation_id: int, batches: Mapping[int, int]) 
     """
     names: dict[int, str] = {}
     for batch, recorded_us in batches.items():
-        of_batch = select(AuditEntry.actor).where(
-            AuditEntry.organisation_id == organisation_id,
-            AuditEntry.action == ADDED,
-            AuditEntry.details.contains(f'"batch":{batch},'),
-        )
+        of_batch = select(AuditEntry.actor).where(*_of_batch(organisation_id, batch))
         after = of_batch.where(AuditEntry.at_us >= recorded_us).order_by(AuditEntry.at_us, AuditEntry.number)
         before = of_batch.where(AuditEntry.at_us < recorded_us)
         before = before.order_by(AuditEntry.at_us.desc(), AuditEntry.number.desc())

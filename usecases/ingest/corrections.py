@@ -192,13 +192,17 @@ def _repeated_reversals(rows: list[_Row], before: list[tuple[str, int, str]]) ->
         last: _Fact | None = None
         for fact in group:
             if last is not None and fact.kind == last.kind == REVERSAL:
-                new, other = (last, fact) if fact.place is None else (fact, last)
-                if new.place is not None:
-                    message = f"is {short_text(name)}, which has been reversed since {day_text(other.known_us)}"
-                    yield Problem(new.place, REVERSES, message, "one that counts; a correction lets it count again")
-                if new is fact:
+                if fact.place is not None:
+                    yield _reversed_already(name, fact.place, last.known_us)
                     continue
+                if last.place is not None:
+                    yield _reversed_already(name, last.place, fact.known_us)
             last = fact
+
+
+def _reversed_already(name: str, place: int, since_us: int) -> Problem:
+    message = f"is {short_text(name)}, which has been reversed since {day_text(since_us)}"
+    return Problem(place, REVERSES, message, "one that counts; a correction lets it count again")
 
 
 @dataclass(frozen=True)

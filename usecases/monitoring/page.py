@@ -12,7 +12,6 @@ from fivefold.risk.governance.validate.measures import MEASURED
 from fivefold.risk.governance.validate.peers import PeerComparison
 from fivefold.risk.governance.validate.ranking import CONFIDENCE
 
-UNKNOWN = {"unknown": "unknown: there were too few"}
 Plain = Mapping[str, Any]
 
 CAUTIONS = (
@@ -92,7 +91,7 @@ def _triggers(triggers: Sequence[Plain]) -> ReportSection:
         [
             trigger["name"][:1].upper() + trigger["name"][1:],
             trigger["about"],
-            f"{UNKNOWN.get(trigger['answer'], trigger['answer'])}{'' if trigger['sure'] else ' (may be chance)'}",
+            _answer(trigger),
             figure_text(trigger["figure"], trigger["limit"]),
             trigger["rule"],
             trigger["source"],
@@ -101,6 +100,11 @@ def _triggers(triggers: Sequence[Plain]) -> ReportSection:
     ]
     columns = ["trigger", "of", "answer", "found", "reached by", "source of the limit"]
     return ReportSection("What asks for a revalidation", "", ReportTable(columns, rows, words=6))
+
+
+def _answer(trigger: Plain) -> str:
+    too_few = ": there were too few" if trigger["answer"] == "unknown" else ""
+    return f"{trigger['answer']}{too_few}{'' if trigger['sure'] else ' (may be chance)'}"
 
 
 def _name(group: Plain) -> str:
