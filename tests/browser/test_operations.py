@@ -52,6 +52,20 @@ def test_an_endpoint_is_added_given_a_new_secret_paused_and_removed(
         assert "hooks.example" not in page.inner_text("main")
 
 
+@in_looks(("light", True))
+def test_a_page_that_asks_how_far_a_worker_is_says_that_its_session_ended(
+    browser: "Browser", served: Served, look: dict[str, Any]
+) -> None:
+    with visiting(browser, served, "approver", **look) as page:
+        page.goto("/console/validation")
+        page.click("summary:has-text('Validate a quarter')")
+        page.click("button:has-text('Validate')")
+        page.wait_for_selector("#job:has-text('It waits for a worker.')")
+        page.context.clear_cookies()
+        page.wait_for_selector("#job [role=alert]:has-text('Sign in')")
+        assert page.get_attribute("#job", "hx-get") is None
+
+
 @in_looks()
 def test_a_quarter_is_validated_by_a_worker_while_the_page_tells_how_far_it_is(
     browser: "Browser", served: Served, look: dict[str, Any]

@@ -177,7 +177,8 @@ def before_of(
 ) -> PriorState:
     """Read the levels until now, what decided, and what people set; *portfolio* is what was read before."""
     held_levels, set_by_hand = _read_levels(rulesets, files, portfolio, as_of, previous, overrides)
-    return PriorState(held_levels, {} if previous is None else read_deciding_rulesets(previous), set_by_hand)
+    deciding = {} if previous is None else read_deciding_rulesets(previous, rulesets, files.warn)
+    return PriorState(held_levels, deciding, set_by_hand)
 
 
 def _read_levels(

@@ -49,7 +49,8 @@ def backtest_families_of_files(
     before, after, family = compositions_of(draft, present, first, then)
     rulesets = [*before.rulesets.values(), draft]
     portfolio = read_with_warnings(files, rulesets, as_of)
-    decided = {} if standing.previous is None else read_deciding_rulesets(standing.previous)
+    previous = standing.previous
+    decided = {} if previous is None else read_deciding_rulesets(previous, rulesets, files.warn)
     held_levels = standing.read(draft.ruleset.levels, as_of)
     draw = drawn.size, drawn.seed, drawn.progress
     return backtest_families(before, after, family, portfolio, as_of, held_levels, decided, *draw)

@@ -1,5 +1,7 @@
 """Files of levels: those that entities hold, and those that people set."""
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -8,11 +10,12 @@ import polars as pl
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.text import misspelt_names
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.deciding import KEPT_BY
 from fivefold.risk.engine.levels import FLOORS_LOST, from_text
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.risk.facts.reading import read_moments
-from fivefold.usecases.portfolio_files.tables import TableFile, read_frame
+from fivefold.usecases.portfolio_files.tables import TableFile, Warn, read_frame
 
 
 def read_held_levels(path: Path, levels: tuple[str, ...], as_of: int) -> pl.DataFrame:
@@ -49,12 +52,22 @@ def _refuse_misspelt(columns: list[str], path: Path) -> None:
         )
 
 
-def read_deciding_rulesets(path: Path) -> dict[str, tuple[str, ...]]:
-    """Read by entity which rulesets decided until now, or keep it; of none where the file of levels does not say it."""
+def read_deciding_rulesets(path: Path, rulesets: Sequence[AnalysedRuleset], warn: Warn) -> dict[str, tuple[str, ...]]:
+    """Read by entity which rulesets decided until now, or keep it; of none where the file of levels does not say it.
+
+    It warns of those that are not among *rulesets*: they were retired, or their names changed.
+    """
     frame = read_frame(TableFile(path, lambda _: None))
     columns = [pl.col(name).cast(pl.String).fill_null("") for name in (RULESET, KEPT_BY) if name in frame.columns]
     rows = frame.select(ENTITY, *columns).iter_rows()
-    return {entity: tuple(" ".join(names).split()) for entity, *names in rows if any(names)}
+    deciding = {entity: tuple(" ".join(names).split()) for entity, *names in rows if any(names)}
+    entities = Counter(name for names in deciding.values() for name in set(names))
+    for absent in sorted(entities.keys() - {each.ruleset.name for each in rulesets}):
+        warn(
+            f"{path}: ruleset {absent} decided on {entities[absent]:,} of the entities or kept them, and is not among"
+            f" those that assess now ({', '.join(each.ruleset.name for each in rulesets)}): it keeps none of them"
+        )
+    return deciding
 
 
 def _floors(frame: pl.DataFrame, levels: tuple[str, ...], path: Path) -> list[pl.Series]:

@@ -277,6 +277,14 @@ def test_to_whom_none_applies_has_no_level_and_no_ruleset(folder: Path) -> None:
     assert pl.read_csv(folder / "failures.csv")["entity_id"].to_list() == ["d"]
 
 
+def test_a_ruleset_that_decided_before_and_is_absent_now_is_warned_of(folder: Path, companies: Path) -> None:
+    run(folder, *asked(folder, "--then", companies, "-o", folder / "before.csv"))
+    done = run(folder, *asked(folder, "--previous", folder / "before.csv", "-o", folder / "after.csv"))
+    name, kept = pl.read_csv(folder / "before.csv")["ruleset"].drop_nulls().unique(maintain_order=True)
+    assert f"ruleset {kept} decided on 1 of the entities" in done.err
+    assert f"those that assess now ({name})" in done.err
+
+
 def test_who_may_belong_to_another_ruleset_stays_with_the_one_that_decided(folder: Path, companies: Path) -> None:
     run(folder, *asked(folder, "--then", companies, "-o", folder / "before.csv"))
     (folder / "entities.csv").write_text(ENTITIES.replace("c,company", "c,"))

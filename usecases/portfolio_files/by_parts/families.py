@@ -104,7 +104,8 @@ class FamiliesByParts:
         before, after, _ = families.compositions()
         rulesets = [each.analysed() for each in families.all]
         portfolio = read_columns_alone(files, rulesets, as_of)
-        decided = {} if standing.previous is None else read_deciding_rulesets(standing.previous)
+        previous = standing.previous
+        decided = {} if previous is None else read_deciding_rulesets(previous, rulesets, files.warn)
         held_levels = standing.read(families.draft.analysed().ruleset.levels, as_of)
         check_levels(held_levels, [each.ruleset for each in rulesets])
         whole = LocalPortfolio(files, families.all, as_of, portfolio, PriorState(held_levels.levels, decided))
