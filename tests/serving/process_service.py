@@ -30,6 +30,8 @@ from tests.pace import slowness
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS, STOP_SECONDS = 120 * slowness(), 30 * slowness()
+SOON_SECONDS = 20 * slowness()
+"""Time limit for what a worker does right after its answer."""
 
 BREAKS, SLEEPS, DIES = "breaks", "sleeps", "dies"
 """How the identifier of a request's first user begins where a service with faults is to show one."""

@@ -1,7 +1,7 @@
 """Tokens: which are cached and for how long, that an expired one is never charged, and how often one may ask."""
 
 import asyncio
-import time
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -143,13 +143,19 @@ def test_no_secret_is_kept_in_memory(place: Place) -> None:
 
 
 def test_others_go_on_while_the_database_is_slow(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(authentication, "find_credential", lambda *_: time.sleep(0.2))
-    ticks = []
+    ticks, many = list[int](), threading.Event()
+
+    def slow(*_: object) -> None:
+        many.wait(20)
+
+    monkeypatch.setattr(authentication, "find_credential", slow)
 
     async def both() -> None:
         asked = asyncio.create_task(Authenticator(place.engine).authenticate("token"))
         while not asked.done():
             ticks.append(1)
+            if len(ticks) > 3:
+                many.set()
             await asyncio.sleep(0.01)
         with pytest.raises(ApiError):
             await asked

@@ -21,7 +21,7 @@ class Work:
 
     def named(self, name: str) -> Callable[[], str]:
         def run() -> str:
-            self.gate.wait(10)
+            assert self.gate.wait(60)
             self.ran.append(name)
             return name
 

@@ -103,16 +103,18 @@ def test_probes_of_a_database_that_hangs_are_503_in_time_and_take_one_thread(mon
 
     def hangs() -> Response:
         begun.append(1)
-        assert go_on.wait(20)
+        assert go_on.wait(60)
         return json_response([{"detail": "ready"}])
 
-    edge = ErrorMiddleware(Pages(BENTOML, {"/readyz": hangs}), Watching(Holding(None)), 5)  # type: ignore[arg-type]  # stands in
+    pages = Pages(BENTOML, {"/readyz": hangs})
+    edge = ErrorMiddleware(pages, Watching(Holding(None)), 60)  # type: ignore[arg-type]  # stands in
 
     async def story() -> tuple[list[int], list[int]]:
         asked = [exchange(edge, path="/readyz") for _ in range(6)]
         while_it_hangs = [messages[0]["status"] for messages in await asyncio.gather(*asked)]
         go_on.set()
-        await asyncio.sleep(0.05)
+        await asyncio.wait(pages._running.values())
+        monkeypatch.setattr(serving_pages, "PAGE_SECONDS", 60)
         return while_it_hangs, [(await exchange(edge, path="/readyz"))[0]["status"]]
 
     assert asyncio.run(story()) == ([503] * 6, [200])

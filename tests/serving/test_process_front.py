@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from tests.serving.process_service import Service, sample_rows
+from tests.serving.process_service import SOON_SECONDS, Service, sample_rows
 from tests.serving.test_pages import FOREIGN
 
 
@@ -23,7 +23,7 @@ def test_each_request_is_a_line_without_a_word_of_it(on_sqlite: Service) -> None
     token, name = on_sqlite.token(), "MARKED-in-a-line"
     answer = on_sqlite.post(sample_rows(name), token)
     request_id = answer.headers["x-request-id"]
-    on_sqlite.wait_for(lambda: any(line["request_id"] == request_id for line in on_sqlite.requests()), 5)
+    on_sqlite.wait_for(lambda: any(line["request_id"] == request_id for line in on_sqlite.requests()), SOON_SECONDS)
     (line,) = (line for line in on_sqlite.requests() if line["request_id"] == request_id)
     assert (line["route"], line["status"], line["method"]) == ("/v4/scoring", 200, "POST")
     assert re.fullmatch(r"token:\d+", line["actor"])
@@ -35,13 +35,15 @@ def test_silent_connections_keep_nobody_out(on_sqlite: Service) -> None:
     """More than the workers take together: the oldest make room."""
     with contextlib.ExitStack() as stack:
         for _ in range(900):
-            connection = stack.enter_context(socket.create_connection(("127.0.0.1", on_sqlite.port), timeout=5))
+            connection = stack.enter_context(
+                socket.create_connection(("127.0.0.1", on_sqlite.port), timeout=SOON_SECONDS)
+            )
             connection.sendall(b"GET / HT")
         assert on_sqlite.post(sample_rows(), on_sqlite.token()).status_code == 200
 
 
 def test_a_head_of_megabytes_is_refused_at_once(on_sqlite: Service) -> None:
-    with socket.create_connection(("127.0.0.1", on_sqlite.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", on_sqlite.port), timeout=SOON_SECONDS) as connection:
         with contextlib.suppress(ConnectionError):
             connection.sendall(b"GET / HTTP/1.1\r\nX: " + b"a" * 5_000_000)
         with contextlib.suppress(ConnectionError):
@@ -60,6 +62,6 @@ def test_no_answer_leads_to_a_host_that_a_stranger_claims(on_sqlite: Service, pa
 def test_the_log_names_who_connected_and_not_whom_they_claim_to_be(on_sqlite: Service) -> None:
     answer = on_sqlite.get("/v1/rulesets", headers={"X-Forwarded-For": "203.0.113.9", "token": "unknown"})
     request_id = answer.headers["x-request-id"]
-    on_sqlite.wait_for(lambda: any(line["request_id"] == request_id for line in on_sqlite.requests()), 5)
+    on_sqlite.wait_for(lambda: any(line["request_id"] == request_id for line in on_sqlite.requests()), SOON_SECONDS)
     (line,) = (line for line in on_sqlite.requests() if line["request_id"] == request_id)
     assert (line["status"], line["client"]) == (401, "127.0.0.1")

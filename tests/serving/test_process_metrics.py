@@ -4,9 +4,10 @@ import re
 import secrets
 
 from fivefold.serving.v1.permissions import ROUTES
-from tests.serving.process_service import Service, sample_rows, together
+from tests.serving.process_service import SOON_SECONDS, Service, sample_rows, together
 
 SCORED = 'fivefold_requests_total{route="/v4/scoring",status="200"}'
+COUNTED = (("other", 404), ("/metrics", 200))
 
 
 def series(service: Service) -> set[str]:
@@ -15,16 +16,16 @@ def series(service: Service) -> set[str]:
 
 
 def test_paths_that_nobody_knows_add_no_series(on_sqlite: Service) -> None:
+    other, read = (f'fivefold_requests_total{{route="{route}",status="{status}"}}' for route, status in COUNTED)
     on_sqlite.get("/nowhere")
-    on_sqlite.metrics()
+    on_sqlite.wait_for(lambda: {other, read} <= series(on_sqlite), SOON_SECONDS)  # it counts after it answers
     before = series(on_sqlite)
     with on_sqlite.client() as client:
         for number in range(50):
             path = f"/{secrets.token_hex(4)}/{number}?{secrets.token_hex(4)}=1"
             assert client.get(path).status_code == 404
             assert client.get(f"/v4/scoring/{number}").status_code == 404
-    other = 'fivefold_requests_total{route="other",status="404"}'
-    on_sqlite.wait_for(lambda: on_sqlite.metrics()[other] >= 101, 10)
+    on_sqlite.wait_for(lambda: on_sqlite.metrics()[other] >= 101, SOON_SECONDS)
     assert series(on_sqlite) == before
 
 
@@ -59,7 +60,7 @@ def test_both_workers_are_counted_together(on_sqlite: Service) -> None:
         return sum(on_sqlite.post(sample_rows(), token).status_code == 200 for _ in range(calls))
 
     assert sum(together(8, call, on_sqlite)) == 8 * calls
-    on_sqlite.wait_for(lambda: on_sqlite.metrics()[SCORED] == before + 8 * calls, 10)
+    on_sqlite.wait_for(lambda: on_sqlite.metrics()[SCORED] == before + 8 * calls, SOON_SECONDS)
     assert all(on_sqlite.answered_by_worker()[worker] > workers[worker] for worker in workers)
     # Whoever is asked says the same of all.
     assert {on_sqlite.metrics()[SCORED] for _ in range(10)} == {before + 8 * calls}

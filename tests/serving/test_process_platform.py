@@ -16,7 +16,7 @@ from fivefold.usecases.accounts.organisations import actor_in_new, add_member
 from fivefold.usecases.accounts.tokens import create_token
 from fivefold.usecases.shared.context import Context
 from tests.pace import slowness
-from tests.serving.process_service import Service, sample_rows
+from tests.serving.process_service import SOON_SECONDS, Service, sample_rows
 from tests.serving.v1.bank_rulesets import document
 
 PEOPLE = {"ada": "admin", "max": "publisher", "eve": "publisher", "ivo": "investigator", "ann": "approver"}
@@ -137,7 +137,7 @@ def test_requests_are_counted_by_patterns_and_logged_without_a_word(on_sqlite: S
         assert bank.ask("ivo", "PATCH", path, {SECRET: SECRET}).status_code in {404, 405}
     assert bank.ask("ada", "PUT", f"/v1/entity-types/{SECRET}", {SECRET: 1}).status_code == 422
     counted = 'fivefold_requests_total{route="/v1/entities/{type}/{external_id}",status="404"}'
-    on_sqlite.wait_for(lambda: on_sqlite.metrics().get(counted, 0) >= 2, 10)
+    on_sqlite.wait_for(lambda: on_sqlite.metrics().get(counted, 0) >= 2, SOON_SECONDS)
     assert SECRET not in on_sqlite.get("/metrics").text
     assert SECRET not in on_sqlite.said()
 

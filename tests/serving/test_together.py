@@ -17,11 +17,12 @@ class Work:
 
     def __init__(self, *errors: str) -> None:
         self.ran: list[list[str]] = []
-        self.gate = threading.Event()
+        self.gate, self.is_taken = threading.Event(), threading.Event()
         self.errors = errors
 
     def answer(self, items: Sequence[str]) -> Iterator[tuple[int, str | BaseException]]:
-        self.gate.wait(10)
+        self.is_taken.set()
+        assert self.gate.wait(60)
         self.ran.append(list(items))
         for place, item in enumerate(items):
             if item == "ends":
@@ -35,7 +36,14 @@ def lane(work: Work, most: int = 10, waiting_each: int = 4, waiting: int = 6) ->
 
 async def begun(lane: SharedLane[str, str], organisation: int, *items: str) -> list["asyncio.Task[str]"]:
     tasks = [asyncio.create_task(lane.run(organisation, item)) for item in items]
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0)  # each runs up to where it waits for its answer
+    return tasks
+
+
+async def under_way(lane: SharedLane[str, str], work: Work) -> list["asyncio.Task[str]"]:
+    """Send a first request, and wait until a thread has taken it: what comes now waits for the next turn."""
+    tasks = await begun(lane, OURS, "first")
+    assert await asyncio.to_thread(work.is_taken.wait, 60)
     return tasks
 
 
@@ -44,7 +52,7 @@ def answered(work: Work, *asked: tuple[int, tuple[str, ...]], **bounds: int) -> 
 
     async def ask() -> list[str | BaseException]:
         one = lane(work, **bounds)
-        tasks = await begun(one, OURS, "first")
+        tasks = await under_way(one, work)
         for organisation, items in asked:
             tasks += await begun(one, organisation, *items)
         work.gate.set()
@@ -92,9 +100,9 @@ def test_who_went_away_is_left_out() -> None:
 
     async def ask() -> list[str | BaseException]:
         one = lane(work)
-        tasks = [*await begun(one, OURS, "first"), *await begun(one, OURS, "a", "b")]
+        tasks = [*await under_way(one, work), *await begun(one, OURS, "a", "b")]
         tasks[1].cancel()
-        await asyncio.sleep(0.05)
+        await asyncio.wait(tasks[1:2])
         work.gate.set()
         return await asyncio.gather(*tasks, return_exceptions=True)
 

@@ -2,7 +2,7 @@
 
 import json
 from math import inf, isnan
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -244,9 +244,9 @@ def test_what_is_long_is_shown_short() -> None:
 def test_a_large_body_of_bad_rows_is_refused_at_once() -> None:
     """Listing millions of errors took the validator ten seconds, and everyone else waited."""
     body = b"[" + b",".join([b"{}"] * 200_000) + b"]"
-    begun = perf_counter()
+    begun = process_time()
     assert len(problems(body, Limits())) == 100
-    assert perf_counter() - begun < 4
+    assert process_time() - begun < 4
 
 
 @pytest.mark.parametrize("rows", [rows_of(*"a" * 51), [{}] * 51, [1] * 51])

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import pytest
@@ -72,11 +72,11 @@ def test_a_hostile_body_is_refused_in_no_time_and_little_memory(kind: str, tmp_p
     with started(tmp_path, Limits()) as place:
         token = place.token()
         place.post(b"[{}]", token)  # loops are compiled
-        before, begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, perf_counter()
+        before, begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, process_time()
         answer = place.post(body, token)
         assert answer.status_code in {413, 422}
         assert len(answer.content) < 50_000
-        assert perf_counter() - begun < 2
+        assert process_time() - begun < 2
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000
 
 

@@ -6,7 +6,6 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any
 
 import httpx
@@ -22,10 +21,12 @@ from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import Transaction
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.ingest.together import add_transactions_together
+from tests.pace import slowness, until
 from tests.serving.inprocess import client
 from tests.serving.v1.places import OURS, Place, settled
 from tests.store.audits import bind_unnamed
 
+HELD_SECONDS = 15 * slowness()
 NEW = {"new": 1, "changed": 0, "repeated": 0, "corrections": 0, "without_rate": 0, "refused": 0, "errors": []}
 
 
@@ -48,13 +49,11 @@ def post(place: Place, *bodies: Any, **headers: str) -> list[httpx.Response]:
     def answer(requests: Sequence[Any]) -> Iterator[Any]:
         if not held.is_set():
             held.set()
-            let_go.wait(10)
+            assert let_go.wait(HELD_SECONDS)
         yield from whole(requests)
 
     def let_go_once_all_wait(count: int) -> None:
-        until = monotonic() + 10
-        while sum(map(len, dispatch.SHARED._queues.values())) < count and monotonic() < until:
-            sleep(0.01)
+        until(lambda: sum(map(len, dispatch.SHARED._queues.values())) >= count, 10)
         let_go.set()
 
     async def ask() -> list[httpx.Response]:
@@ -65,7 +64,7 @@ def post(place: Place, *bodies: Any, **headers: str) -> list[httpx.Response]:
                 return await asking.request("POST", "/v1/transactions", content=json.dumps(body), headers=sent)
 
             first = asyncio.create_task(one([row("held")]))
-            await asyncio.to_thread(held.wait, 10)
+            assert await asyncio.to_thread(held.wait, HELD_SECONDS)
             tasks = [asyncio.create_task(one(body, **headers)) for body in bodies]
             await asyncio.to_thread(let_go_once_all_wait, 0 if headers else len(bodies))
             await first
