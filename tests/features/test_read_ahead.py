@@ -1,7 +1,6 @@
 """Reading ahead in a second thread: the same items, with errors passed on, and an end when nobody asks for more."""
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from fivefold.features.reading.sources import stream_histories
 from tests.features.equality import same
 from tests.features.reading.test_sources import lay_out, of, streamed
 from tests.features.strategies import RATES
+from tests.pace import until
 
 
 def test_reading_ahead_gives_the_same_items_in_order() -> None:
@@ -42,13 +42,12 @@ def test_reading_ahead_stops_when_it_is_abandoned() -> None:
             made.append(number)
             yield number
 
-    threads = threading.active_count()
+    before = set(threading.enumerate())
     ahead = read_ahead(items())
     assert next(ahead) == 0
     ahead.close()
-    time.sleep(0.05)
+    until(lambda: set(threading.enumerate()) <= before)
     assert len(made) <= 2
-    assert threading.active_count() == threads
 
 
 def test_reading_ahead_works_while_the_caller_does() -> None:
@@ -61,7 +60,7 @@ def test_reading_ahead_works_while_the_caller_does() -> None:
 
     ahead = read_ahead(items())
     assert next(ahead) == 1
-    assert ready.wait(timeout=10)  # the second is made before it is asked for
+    assert ready.wait(60)  # the second is made before it is asked for
     assert list(ahead) == [2]
 
 

@@ -151,6 +151,13 @@ def _share_statements(engine: Engine) -> None:
         event.listen(engine, "connect", lambda *_: _shared.setdefault(kind, (engine.dialect, LRUCache(_KEPT))))
 
 
+def waits_for_a_lock(engine: Engine) -> bool:
+    """Tell whether a connection to this PostgreSQL database waits for a lock of another one."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with engine.connect() as connection:
+        return bool(connection.scalar(text(waiting)))
+
+
 @contextmanager
 def with_least_rights(url: str) -> Iterator[Engine]:
     """Open a PostgreSQL with all tables as the role that the documentation describes, which does not own them."""

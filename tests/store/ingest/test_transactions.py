@@ -3,7 +3,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
-from time import sleep
 from typing import Any
 
 import polars as pl
@@ -15,6 +14,7 @@ from fivefold.domain.errors import StoreError
 from fivefold.store.ingest import transactions
 from fivefold.store.ingest.transactions import LOOKED_FOR, AddedTransactions
 from fivefold.store.sql.database import writing
+from tests.pace import slowness, until
 from tests.store import databases
 
 SCHEMA: dict[str, Any] = {
@@ -125,17 +125,17 @@ def test_of_two_who_settle_the_same_at_once_one_is_contradicted(engine: Engine) 
             == 1
         )
         other = pool.submit(add, engine, {"transaction_id": "a", "state": "DECLINED"})
-        sleep(0.3)
+        until(lambda: databases.waits_for_a_lock(engine))
         assert not other.done(), "it waits for the first"
         session.commit()
-        assert other.result(10).conflicts == ["a"]
+        assert other.result().conflicts == ["a"]
 
 
 def test_those_who_send_the_same_at_once_in_other_orders_do_not_wait_for_each_other(kind: str, tmp_path: Path) -> None:
     """Each is taken once; PostgreSQL would end one of two that wait for each other."""
     url = databases.new_url(kind, tmp_path)
     rows = [{"transaction_id": f"t{number:03}"} for number in range(400)]
-    barrier = Barrier(4, timeout=60)
+    barrier = Barrier(4, timeout=60 * slowness())
 
     def send(worker: int) -> tuple[int, list[str]]:
         new, errors = 0, []

@@ -33,6 +33,7 @@ from tests.depth import some
 from tests.store import databases
 
 SECRET = "a-secret-word"
+FAR_BELOW_FOR_EVER_SECONDS = 60
 ANYONE = text("INSERT INTO organisations (name, created_us) VALUES ('anyone', 1)")
 TOKEN = text(
     "INSERT INTO tokens (organisation_id, sha256, label, role, plan, created_us) VALUES (:of, '', '', :role, '', 1)"
@@ -323,7 +324,7 @@ def test_a_postgresql_that_says_nothing_is_not_waited_for_without_end(
             begun = monotonic()
             with pytest.raises(StoreError, match="timeout"):
                 require_current(engine)
-            assert monotonic() - begun < 6
+            assert monotonic() - begun < FAR_BELOW_FOR_EVER_SECONDS
 
 
 def test_connections_that_postgresql_dropped_are_opened_again(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from threading import Barrier
-from time import sleep
 from typing import Any
 
 import pytest
@@ -16,6 +15,8 @@ from fivefold.domain.errors import ConfigError, ConflictError, InvalidDataError,
 from fivefold.store.tables.entities import Record, Tag
 from fivefold.usecases.ingest.bulk_facts import TagRow, put_tags
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
+from tests.pace import until
+from tests.store.databases import waits_for_a_lock
 from tests.store.filling import filled_once
 from tests.usecases import platforms
 from tests.usecases.banks import Bank
@@ -203,11 +204,11 @@ def test_two_who_open_the_same_case_at_once_are_no_fault_of_ours(bank: Bank) -> 
         )
         session.flush()
         other = pool.submit(record, bank, opened(bank))
-        sleep(0.3)
+        until(lambda: waits_for_a_lock(bank.engine))
         assert not other.done(), "it waits for the first"
         session.commit()
         with pytest.raises(ConflictError, match="another call stored the same at this moment"):
-            other.result(10)
+            other.result()
     record(bank, opened(bank, status="found"))
     assert rows(bank, "external_id, status", "records") == [("1", "found")]
 
