@@ -14,8 +14,10 @@ from fivefold.usecases.shared.context import Context
 from tests.cli.running import refuse, run, succeed
 from tests.store.databases import upgrade_by_copy
 
-NOW = datetime.now(UTC)
-PRESENT = f"{NOW.year}Q{(NOW.month + 2) // 3}"
+
+def quarter_of_now() -> str:
+    now = datetime.now(UTC)
+    return f"{now.year}Q{(now.month + 2) // 3}"
 
 
 @pytest.fixture
@@ -43,9 +45,10 @@ def test_an_archive_is_made_and_checked(var: Path) -> None:
 
 
 def test_a_quarter_that_is_not_over_is_told(var: Path) -> None:
-    done = run(var, "evidence", "--quarter", PRESENT, "--output", var / "made.zip")
+    present = quarter_of_now()
+    done = run(var, "evidence", "--quarter", present, "--output", var / "made.zip")
     assert done.code == 0
-    assert done.err == f"warning: {PRESENT} is not over; the archive ends now\n"
+    assert done.err == f"warning: {present} is not over; the archive ends now\n"
     assert "audit entries 1" in done.out
 
 

@@ -2,15 +2,13 @@
 
 import signal
 from pathlib import Path
-from time import monotonic, sleep
 
 import pytest
 from filelock import FileLock
 
 from fivefold.domain.clock import now_microseconds
-from tests.cli.running import last_number, refuse, start, succeed
-
-LONGEST_SECONDS = 60
+from tests.cli.running import LONGEST_SECONDS, last_number, refuse, start, succeed
+from tests.pace import until
 
 
 def test_with_nothing_to_do_it_says_so(tmp_path: Path) -> None:
@@ -52,10 +50,7 @@ def test_it_works_until_it_is_asked_to_stop(set_up: Path, tmp_path: Path, number
             "On sqlite, without a value model: assess, flows, schedules, ends of tags, backfills, markings, "
         )
         assert worker.stdout.readline() == "The worker runs; Ctrl-C ends it.\n"
-        until = monotonic() + LONGEST_SECONDS
-        while "assessments.made" not in succeed(var, "audit", "show", columns=200):
-            assert monotonic() < until, "nobody was assessed"
-            sleep(0.2)
+        until(lambda: "assessments.made" in succeed(var, "audit", "show", columns=200), 60)
     finally:
         worker.send_signal(number)
         out, err = worker.communicate(timeout=LONGEST_SECONDS)

@@ -16,9 +16,12 @@ from fivefold.usecases.shared.inputs import Quarter, read_quarter
 from tests.mlflow_address import kept_address
 from tests.models import making
 
-NOW = datetime.now(UTC)
-QUARTER = read_quarter(f"{NOW.year}Q{(NOW.month + 2) // 3}")
 CARD = "# value\n\nTrained on simulated customers.\n"
+
+
+def quarter_of_now() -> Quarter:
+    now = datetime.now(UTC)
+    return read_quarter(f"{now.year}Q{(now.month + 2) // 3}")
 
 
 @pytest.fixture(autouse=True)
@@ -44,8 +47,8 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     return made
 
 
-def read(registry: Registry, quarter: Quarter = QUARTER) -> tuple[dict[str, bytes], dict[str, int]]:
-    part = models_part(registry.settings, quarter)
+def read(registry: Registry, quarter: Quarter | None = None) -> tuple[dict[str, bytes], dict[str, int]]:
+    part = models_part(registry.settings, quarter or quarter_of_now())
     return {file.name: b"".join(file.content()) for file in part.files}, dict(part.counts)
 
 
@@ -72,11 +75,11 @@ def test_promotions_say_who_and_why(registry: Registry) -> None:
         (1, None, "reason 1", True),
         (2, 1, "reason 2", True),
     ]
-    assert all(each["who"] and each["at"].startswith(str(NOW.year)) for each in found)
+    assert all(each["who"] and each["at"].startswith(str(datetime.now(UTC).year)) for each in found)
 
 
 def test_what_serves_on_is_there_in_the_next_quarter(registry: Registry) -> None:
-    year = NOW.year + 1
+    year = datetime.now(UTC).year + 1
     files, counts = read(registry, read_quarter(f"{year}Q4"))
     assert counts == {"models": 1, "promotions": 1}
     assert json.loads(files["models/promotions.json"])[0]["version"] == 2
@@ -88,7 +91,7 @@ def test_the_same_registry_gives_the_same_bytes(registry: Registry) -> None:
 
 
 def test_without_a_registry_that_is_told_and_none_is_made(tmp_path: Path) -> None:
-    part = models_part(Settings(var=tmp_path), QUARTER)
+    part = models_part(Settings(var=tmp_path), quarter_of_now())
     (file,) = part.files
     assert (file.name, part.counts) == ("models/none.txt", {"models": 0, "promotions": 0})
     assert list(tmp_path.iterdir()) == []
