@@ -108,26 +108,31 @@ def test_a_text_that_is_not_saved_is_not_left_without_a_question(browser: "Brows
         asked.append(dialog.type)
         dialog.dismiss()
 
-    def left_for_the_queue() -> list[str]:
-        asked.clear()
+    def leave_for_the_queue() -> None:
         page.locator("header nav a:has-text('Queue')").click(no_wait_after=True)
-        page.wait_for_timeout(500)
+
+    def asked_before_it_is_left() -> list[str]:
+        asked.clear()
+        with page.expect_event("dialog"):
+            leave_for_the_queue()
         return list(asked)
 
     with visiting(browser, served, "publisher") as page:
         page.on("dialog", stays)
         page.goto("/console/rulesets/retail/edit")
         page.locator("#document").press_sequentially("# an hour of work\n")
-        assert left_for_the_queue() == ["beforeunload"]
+        assert asked_before_it_is_left() == ["beforeunload"]
         assert "# an hour of work" in page.input_value("#document")
         page.click("button.main:has-text('Check')")
         page.wait_for_selector("#findings")
         assert page.url.endswith("/check"), "a form that is sent is not asked about"
-        assert left_for_the_queue() == ["beforeunload"], "checked is not saved"
+        assert asked_before_it_is_left() == ["beforeunload"], "checked is not saved"
         page.click("button:has-text('Save draft')")
         page.wait_for_selector("text=The draft is saved.")
-        assert left_for_the_queue() == []
+        asked.clear()
+        leave_for_the_queue()
         page.wait_for_url("**/queue")
+        assert asked == []
 
 
 def test_a_text_stays_on_the_page_where_the_session_ends_and_is_shown_to_be_copied(

@@ -46,12 +46,12 @@ def fill(engine: Engine, name: str, count: int) -> list[ChainPosition]:
     return made
 
 
-def bind_unnamed(engine: Engine) -> int:
+def bind_unnamed(engine: Engine, at_us: int | None = None) -> int:
     """Bind rows that a test wrote by itself, as the call would have that writes such rows: no entry names them yet.
 
-    Returns how many entries it appended: one a table and organisation.
+    Returns how many entries it appended: one a table and organisation. *at_us*: their moment; None for now.
     """
-    appended = 0
+    appended, moment = 0, now_microseconds() if at_us is None else at_us
     with Session(engine) as session, session.begin():
         named: set[tuple[str, str]] = set()
         for after in session.scalars(text("SELECT after FROM audit_values WHERE after LIKE '%\"rows\"%'")):
@@ -63,7 +63,7 @@ def bind_unnamed(engine: Engine) -> int:
                     rows.setdefault(of, {})[name] = digest
             for of, unnamed in sorted(rows.items()):
                 after = {"rows": {table.name: unnamed}}
-                append(session, entry(of, 0, action="thing.made", after=after, details={}, at_us=now_microseconds()))
+                append(session, entry(of, 0, action="thing.made", after=after, details={}, at_us=moment))
                 appended += 1
     return appended
 

@@ -62,7 +62,7 @@ def people(engine: Engine) -> tuple[Actor, Actor, Actor]:
     three = founded(engine)
     ana, ben, cyd = three
     put_list_version(Context(engine, ana).at(NOW), "watched", 0, ["IR"], "Watched", "our own")
-    add_member(Context(engine, ana), "Constanze Weber", ["approver"])
+    add_member(Context(engine, ana).at(NOW), "Constanze Weber", ["approver"])
     put_entities(Context(engine, ana).at(NOW), "customer", [EntityRow(NAME, {"country": "IR", "income": 98765})])
     for entity_id in add_entities(engine, ana, [f"{NAME} {number}" for number in range(20)]):
         stand(engine, entity_id, 3)
@@ -89,7 +89,7 @@ def people(engine: Engine) -> tuple[Actor, Actor, Actor]:
     sign_off(Context(engine, ben).at(NOW + 7), change.id, made.id, "Nothing changes.")
     with forged(engine) as connection:
         connection.execute(text("DELETE FROM standings"))  # which no assessment made
-    bind_unnamed(engine)
+    bind_unnamed(engine, NOW)
     return three
 
 

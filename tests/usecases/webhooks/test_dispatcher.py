@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConfigError, StoreError
+from fivefold.store.sql.clocks import LONGEST_LEASE_US
 from fivefold.store.tables.events import Delivery
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
@@ -94,7 +95,7 @@ def test_a_failing_entity_blocks_itself_at_that_endpoint_and_nobody_else(engine:
 def test_a_receiver_that_says_nothing_keeps_no_other_waiting(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     # Where the attempt or its lease ended before the receiver answers, it would be sent twice.
     monkeypatch.setattr(webhook_sending, "LIMIT_SECONDS", LONGEST_SECONDS)
-    monkeypatch.setattr(webhook_plan, "LEASE_SECONDS", 2 * round(LONGEST_SECONDS))
+    monkeypatch.setattr(webhook_plan, "LEASE_SECONDS", LONGEST_LEASE_US // SECOND_US)
     ours = organisation(engine)
     asleep, woken = threading.Event(), threading.Event()
 
