@@ -4,13 +4,14 @@ import asyncio
 import json
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import StoreError, UnknownOutcomeError
@@ -136,6 +137,26 @@ REFUSALS = {
     ),
 }
 """Stands for what nobody expects of a database: it refuses one row, and with it all that come in the same copy."""
+ENDS = {
+    "sqlite": ("DROP TRIGGER refusal",),
+    "postgresql": ("DROP TRIGGER refusal ON transactions", "DROP FUNCTION refuse()"),
+}
+
+
+def run_all(engine: Engine, statements: Iterable[str]) -> None:
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+@contextmanager
+def refusing(engine: Engine) -> Iterator[None]:
+    """Let a database refuse one row meanwhile: the tests that follow have the same PostgreSQL."""
+    run_all(engine, REFUSALS[engine.dialect.name])
+    try:
+        yield
+    finally:
+        run_all(engine, ENDS[engine.dialect.name])
 
 
 @pytest.mark.postgresql
@@ -143,10 +164,8 @@ REFUSALS = {
 def test_what_the_database_refuses_of_one_is_the_answer_of_that_one_alone(tmp_path: Path, kind: str) -> None:
     with settled(tmp_path, kind) as place:
         place.good("PUT", "/v1/entities/customer/many", {"attributes": {}}, role="app")
-        with place.engine.begin() as connection:
-            for statement in REFUSALS[kind]:
-                connection.execute(text(statement))
-        answers = post(place, *([row(f"r{number}")] for number in range(5)))
+        with refusing(place.engine):
+            answers = post(place, *([row(f"r{number}")] for number in range(5)))
         assert [answer.status_code for answer in answers] == [200, 200, 500, 200, 200]
         assert [answer.json() for answer in answers if answer.status_code == 200] == [NEW] * 4
         with Session(place.engine) as session:
