@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fivefold.console.visit import Visit
-from fivefold.domain.clock import DAY_US, HOUR_US, parse_moment
+from fivefold.domain.clock import DAY_US, HOUR_US, from_microseconds, now_microseconds, parse_moment
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.events import EvidenceJob, ValidationJob, ValidationRun
 from fivefold.store.tables.levels import OverrideRow
@@ -188,7 +188,9 @@ def test_a_person_who_wrote_none_of_its_rulesets_signs_a_validation_off_once(pla
 def test_without_a_validation_what_was_decided_today_counts_and_the_caption_has_the_time_of_the_figures(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = parse_moment("2027-01-15T13:30:00Z", "now")
+    today = now_microseconds() // DAY_US
+    now = today * DAY_US + 13 * HOUR_US + HOUR_US // 2
+    first, tomorrow = (from_microseconds(day * DAY_US).date() for day in (today - 89, today + 1))
     monkeypatch.setattr(Visit, "now", lambda _: now)
     put_entities(Context(place.engine, place.actor("admin", THEIRS)), "customer", [EntityRow("mine", {})])
     with Session(place.engine) as session, session.begin():
@@ -197,9 +199,9 @@ def test_without_a_validation_what_was_decided_today_counts_and_the_caption_has_
         times = {"requested_us": now - 2 * HOUR_US, "decided_us": now - HOUR_US}
         session.add(OverrideRow(organisation_id=of.organisation_id, entity_id=of.id, **words, **times))
     visitor = Visitor(place).sign_in("admin", THEIRS).go(PAGE)
-    assert "What was decided from 18 October 2026 to today" in visitor.text
+    assert f"What was decided from {first.day} {first:%B %Y} to today" in visitor.text
     assert "Overrides, until another person decided 1 1.0 hours" in visitor.text
-    asked = {"begins": "2026-10-18", "ends": "2027-01-16"}
+    asked = {"begins": str(first), "ends": str(tomorrow)}
     shown = place.good("GET", "/v1/work-figures", params=asked, token=place.tokens[THEIRS, "admin"])
     assert [each["decided"] for each in shown["figures"]] == [1, 0, 0, 0, 0]
 

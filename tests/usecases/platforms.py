@@ -23,10 +23,10 @@ FIELDS: dict[str, Any] = {
 TRANSACTION_FIELDS: dict[str, Any] = {"operation": "text"}
 
 
-def organisation(engine: Engine, name: str = "bank", levels: list[str] | None = None) -> int:
+def organisation(engine: Engine, name: str = "bank", levels: list[str] | None = None, created_us: int = NOW) -> int:
     """Make an organisation with levels and the type customer."""
     with Session(engine) as session, session.begin():
-        made = accounts.organisation_named(session, name, NOW)
+        made = accounts.organisation_named(session, name, created_us)
         session.flush()
         # Rulesets of tests have few examples.
         session.add(OrganisationSettings(organisation_id=made.id, levels=levels or LEVELS, minimum_coverage_percent=0))
