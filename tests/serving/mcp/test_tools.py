@@ -9,7 +9,6 @@ import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 
-from fivefold.domain.clock import DAY_US, day_text, now_microseconds
 from fivefold.serving.mcp.caller import BY_NAME
 from fivefold.serving.mcp.reading import READING, RISK, TRY
 from fivefold.serving.mcp.resources import PATTERNS
@@ -22,7 +21,7 @@ from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.serving.mcp.asking import arguments_of, calls_recorded, conversation, of_role, structure_of
-from tests.serving.v1.examples import CUSTOMER
+from tests.serving.v1.examples import CUSTOMER, yesterday
 from tests.serving.v1.places import OURS, Place
 from tests.usecases import platforms
 
@@ -299,8 +298,7 @@ def test_what_would_change_a_level_that_an_override_holds_is_said_of_the_rules(p
     of = place.organisations[OURS]
     names = ("overridden", "without a rate")
     put_entities(Context(place.engine, Actor(of, "cli:test")), "customer", [EntityRow(name, {}) for name in names])
-    yesterday = day_text(now_microseconds() - DAY_US)[:10]
-    paid = {"transaction_date": yesterday, "transaction_currency": "KWD"}
+    paid = {"transaction_date": yesterday(), "transaction_currency": "KWD"}
     add_transactions(Context(place.engine, Actor(of, "cli:test")), [platforms.transaction(901, names[1], **paid)])
     for name in names:
         asked = request_override(Context(place.engine, place.actor("investigator")), "customer", name, "high", "Press.")

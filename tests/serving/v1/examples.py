@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fivefold.domain.clock import DAY_US
+from fivefold.domain.clock import DAY_US, day_text, now_microseconds
 from fivefold.serving.v1.examples import BODY_EXAMPLES
 from fivefold.serving.v1.path_encoding import path_to
 from fivefold.serving.v1.route import Route
@@ -64,6 +64,12 @@ _GROUP, _GROUP_PROPOSED = {"group": "high-ones"}, {"group": "high-ones", "number
 WHY = "because of the test"
 WORDS = "That is not so"
 QUARTER = {"begins": "2026-07-01", "ends": "2026-10-01"}
+
+
+def yesterday() -> str:
+    """Give the day before the test, which any ruleset counts that looks back from now."""
+    return day_text(now_microseconds() - DAY_US)[:10]
+
 
 EXAMPLES: Mapping[str, Example] = {
     "list_entities": Example({"type": "company"}, query={"level": "low"}, own=("type",)),

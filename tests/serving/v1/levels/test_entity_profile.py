@@ -2,7 +2,7 @@
 
 from fivefold.serving.v1.path_encoding import path_to
 from tests.serving.v1.bank_rulesets import SECRETS
-from tests.serving.v1.examples import CUSTOMER, OPENED
+from tests.serving.v1.examples import CUSTOMER, OPENED, yesterday
 from tests.serving.v1.places import Place
 from tests.usecases.platforms import transaction
 
@@ -71,7 +71,7 @@ RISK = path_to("/v1/entities/{t}/{e}/risk", t="customer", e=CUSTOMER)
 
 
 def test_what_changed_is_shown_without_what_a_ruleset_asks(place: Place) -> None:
-    rows = [transaction(7, CUSTOMER, transaction_amount=100.0, operation="cash", transaction_date="2026-11-19")]
+    rows = [transaction(7, CUSTOMER, transaction_amount=100.0, operation="cash", transaction_date=yesterday())]
     place.good("POST", "/v1/transactions", rows, role="app")
     place.good("GET", f"{RISK}?freshness=now", role="app")
     answer = place.ask("GET", "/v1/assessments/1.2/difference", role="investigator")

@@ -14,7 +14,7 @@ from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.route import Route
 from fivefold.usecases.shared.actors import Role
 from tests.serving.v1.bank_rulesets import SECRETS
-from tests.serving.v1.examples import CUSTOMER, EXAMPLES
+from tests.serving.v1.examples import CUSTOMER, EXAMPLES, yesterday
 from tests.serving.v1.places import Place, copied
 from tests.usecases.platforms import transaction
 
@@ -26,9 +26,15 @@ FOR_APPS = {"type", "external_id", "level", "status", "since", "may_move_down_on
 
 
 @pytest.fixture
-def spent(place: Place) -> Place:
+def paid_on() -> str:
+    """Give a day that is within half a year of the test."""
+    return yesterday()
+
+
+@pytest.fixture
+def spent(place: Place, paid_on: str) -> Place:
     """The customer has moved so much cash that a second rule gives points."""
-    rows = [transaction(7, CUSTOMER, transaction_amount=100.0, operation="cash", transaction_date="2026-11-19")]
+    rows = [transaction(7, CUSTOMER, transaction_amount=100.0, operation="cash", transaction_date=paid_on)]
     place.good("POST", "/v1/transactions", rows, role="app")
     place.good("GET", f"{RISK}?freshness=now", role="app")
     return place
@@ -183,7 +189,7 @@ def test_what_cannot_be_computed_is_told_in_full_to_publishers_alone(place: Plac
         assert ("sekret" in answer.json().get("problem", "")) is told
 
 
-def test_the_sources_are_of_the_reasons_and_tell_nothing_of_what_a_ruleset_asks(spent: Place) -> None:
+def test_the_sources_are_of_the_reasons_and_tell_nothing_of_what_a_ruleset_asks(spent: Place, paid_on: str) -> None:
     told = spent.good("GET", RISK, role="investigator")
     answer = spent.ask("GET", f"/v1/assessments/{told['assessment']}/sources", role="investigator")
     assert answer.status_code == 200
@@ -199,7 +205,7 @@ def test_the_sources_are_of_the_reasons_and_tell_nothing_of_what_a_ruleset_asks(
         "kind": "transactions",
         "about": "",
         "state": "stored",
-        "at": "2026-11-19T00:00:00Z",
+        "at": f"{paid_on}T00:00:00Z",
         "by": None,
         "model": None,
         "model_version": None,
