@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from fivefold.risk.compiler.analysis import Analysed, analyse_canonical
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import STATUS, Assessments, Status
-from fivefold.risk.engine.deciding import deciders, surely_applies, with_keepers
+from fivefold.risk.engine.deciding import Attempt, deciders, try_in_order, with_keepers
 from fivefold.risk.engine.levels import HELD_FLOOR, HELD_HARD_FLOOR, RULES_LEVEL, from_text
 from fivefold.risk.engine.time_changes import NEVER, next_by_time
 from fivefold.risk.facts.look_back import LookBack
@@ -265,34 +265,33 @@ def _decided(
     """
     previous = held_before(standing)
     set_by_hand = overrides.select(entity_text(), level="level", until="until_us")
-    undecided, tried = portfolio.entities, []
-    for version in versions:
-        if not len(undecided):
-            break
-        ruleset = analyse_canonical(version.canonical)
-        assessments = assess(ruleset, _only(portfolio, undecided), as_of, previous, set_by_hand, ahead=ahead)
-        tried.append(assessments)
-        undecided = undecided.filter(~surely_applies(assessments))
-    if not tried:
+    rulesets = [analyse_canonical(version.canonical) for version in versions]
+    attempts = try_in_order(
+        len(versions),
+        portfolio.entities,
+        decided_before,
+        lambda place, rows: assess(rulesets[place], _only(portfolio, rows), as_of, previous, set_by_hand, ahead=ahead),
+    )
+    if not attempts:
         return
-    deciding = deciders(tried, decided_before)
-    moves = _moves_of_others(tried, deciding) if ahead and len(tried) > 1 else {}
-    for number, assessments in enumerate(
-        with_keepers(tried, decided_before, deciding, [version.family_id for version in versions])
-    ):
-        mine = _places_of(assessments, deciding).eq_missing(number)
+    deciding = deciders(attempts, decided_before)
+    moves = _moves_of_others(attempts, deciding) if ahead and len(attempts) > 1 else {}
+    attempts = with_keepers(attempts, decided_before, deciding, [version.family_id for version in versions])
+    for attempt in attempts:
+        mine = _places_of(attempt.assessments, deciding).eq_missing(attempt.place)
         if mine.any():
-            yield number, assessments.where(mine), moves
-    none = _places_of(tried[-1], deciding).is_null()
-    if len(tried) == len(versions) and none.any():
-        yield None, tried[-1].where(none), moves
+            yield attempt.place, attempt.assessments.where(mine), moves
+    last = attempts[-1]
+    none = _places_of(last.assessments, deciding).is_null()
+    if none.any():
+        yield None, last.assessments.where(none), moves
 
 
-def _moves_of_others(tried: Sequence[Assessments], deciding: Mapping[str, int]) -> dict[str, int]:
+def _moves_of_others(attempts: Sequence[Attempt], deciding: Mapping[str, int]) -> dict[str, int]:
     """Tell for each entity when a ruleset that does not decide on it may by time alone: it applies then, or a floor."""
     first: dict[str, int] = {}
-    for number, assessments in enumerate(tried):
-        others = assessments.where(_places_of(assessments, deciding).ne_missing(number))
+    for attempt in attempts:
+        others = attempt.assessments.where(_places_of(attempt.assessments, deciding).ne_missing(attempt.place))
         never = pl.repeat(NEVER, len(others), dtype=pl.Int64, eager=True)
         for entity, moment in zip(others.outcomes[ENTITY], next_by_time(others, never), strict=True):
             first[entity] = min(moment, first.get(entity, NEVER))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import repeat
 
 import polars as pl
 
@@ -9,7 +10,7 @@ from fivefold.domain.errors import PROBLEMS_LISTED
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
-from fivefold.risk.engine.deciding import deciders, surely_applies, with_keepers
+from fivefold.risk.engine.deciding import KEPT_BY, deciders, try_in_order, with_keepers
 from fivefold.risk.engine.levels import RULES_LEVEL
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.governance.backtest.moves import ALONE, LATER, FailedAssessment, MoveCount, failures, level_or_status
@@ -196,25 +197,36 @@ def deciding_assessments(
         entity: tuple(names.index(family) for family in families if family in what.rulesets)
         for entity, families in before.families.items()
     }
-    undecided, tried = portfolio.entities, list[Assessments]()
-    for analysed in what.rulesets.values():
-        if not len(undecided):
-            break
-        moments = as_of if isinstance(as_of, int) else _moments_of(undecided, portfolio, as_of)
-        assessments = assess(
-            analysed, replace(portfolio, entities=undecided), moments, before.standing, before.overrides
-        )
-        tried.append(assessments)
-        # An entity may have several rows, of which the latest known one is assessed.
-        decided_here = assessments.outcomes.filter(surely_applies(assessments)).select(ENTITY)
-        undecided = undecided.join(decided_here, on=ENTITY, how="anti", maintain_order="left")
-    deciding = deciders(tried, places) if tried else {}
-    for place, assessments in enumerate(with_keepers(tried, places, deciding, names)):
+    rulesets = list(what.rulesets.values())
+
+    def assess_by(place: int, rows: pl.DataFrame) -> Assessments:
+        moments = as_of if isinstance(as_of, int) else _moments_of(rows, portfolio, as_of)
+        return assess(rulesets[place], replace(portfolio, entities=rows), moments, before.standing, before.overrides)
+
+    attempts = try_in_order(len(rulesets), portfolio.entities, places, assess_by)
+    deciding = deciders(attempts, places)
+    for attempt in with_keepers(attempts, places, deciding, names):
         decided = pl.Series(
-            [deciding.get(entity) == place for entity in assessments.outcomes[ENTITY]], dtype=pl.Boolean
+            [deciding.get(entity) == attempt.place for entity in attempt.assessments.outcomes[ENTITY]],
+            dtype=pl.Boolean,
         )
         if decided.any():
-            yield names[place], assessments.where(decided)
+            yield names[attempt.place], attempt.assessments.where(decided)
+
+
+def families_after(deciding: Iterable[tuple[str, Assessments]]) -> dict[str, tuple[str, ...]]:
+    """Name by entity the family that decided on it and those that keep it, as `PriorState.families` has them.
+
+    *deciding* is what `deciding_assessments` gives.
+    """
+    after: dict[str, tuple[str, ...]] = {}
+    for family, assessments in deciding:
+        outcomes = assessments.outcomes
+        keepers = outcomes[KEPT_BY].to_list() if KEPT_BY in outcomes.columns else repeat(None)
+        after |= {
+            entity: (family, *(kept_by or ())) for entity, kept_by in zip(outcomes[ENTITY], keepers, strict=False)
+        }
+    return after
 
 
 def _moments_of(undecided: pl.DataFrame, portfolio: Portfolio, as_of: pl.Series) -> pl.Series:

@@ -22,6 +22,7 @@ from fivefold.risk.governance.backtest.compositions import (
     PriorState,
     compare_decisions,
     decide,
+    families_after,
     furthest,
     joined_comparisons,
 )
@@ -293,7 +294,7 @@ def _standing(standing: HeldLevels, now: Decisions, before: PriorState) -> tuple
     """Find the levels that are held before the draft, their source in words, and cautions about them."""
     if standing.levels is not None:
         return before, "the levels that were given", []
-    decided = {entity: (family,) for family, part in now.parts.items() for entity in part.outcomes[ENTITY]}
+    decided = families_after(now.parts.items())
     if standing.entered is None:
         caution = "The cooldown is left out: it is not known which levels stand, and since when."
         return replace(before, families=decided), "none", [caution]

@@ -298,33 +298,67 @@ def test_who_may_belong_to_another_ruleset_stays_with_the_one_that_decided(folde
     assert by_ruleset(after)[2] == ("c", None, "tiny")
 
 
-def test_a_passing_rise_by_another_ruleset_lets_nobody_out_of_the_one_that_decided(tmp_path: Path) -> None:
-    """The day on which the other ruleset asked for more is remembered in the column `kept_by`."""
-    head = (
-        "entity_type: customer\nlevels: [low, medium, high, critical]\nscore: {points: {thresholds: [31, 61, 86]}}\n"
-        "max_recompute_interval: 30 days\ncooldown: 10 days\nrationale: why\nrules:\n"
-    )
-    fields = "fields: {kind: text, country: text, income: number}\n"
-    for name, condition, rule in (
-        ("strict", "applies_to: {field: kind, equals: company}\n", "{field: country, equals: IR}, points: 70"),
-        ("mild", "", "{field: income, at_least: 100}, points: 90"),
-    ):
+HEAD = (
+    "fields: {kind: text, country: text, income: number, pep: text}\nentity_type: customer\n"
+    "levels: [low, medium, high, critical]\nscore: {points: {thresholds: [31, 61, 86]}}\n"
+    "max_recompute_interval: 30 days\ncooldown: 10 days\nrationale: why\nrules:\n"
+)
+RICH = "{field: income, at_least: 100}, points: 90"
+
+
+def of_days(
+    folder: Path, rulesets: dict[str, tuple[str, str]], days: list[tuple[int, str, int, str]]
+) -> list[tuple[str | None, ...]]:
+    """Assess one entity day by day, each day with the levels of the day before: level, status, ruleset and kept_by.
+
+    *rulesets* by name, in order: the condition for whom each is, and its rule. *days* have kind, income and pep.
+    """
+    for name, (condition, rule) in rulesets.items():
+        applies_to = f"applies_to: {condition}\n" if condition else ""
         rules = f"  - {{id: one, title: One, category: other, rationale: why, cases: [{{when: {rule}}}]}}\n"
-        (tmp_path / f"{name}.yaml").write_text(f"ruleset: {name}\n{fields}{condition}{head}{rules}")
+        (folder / f"{name}.yaml").write_text(f"ruleset: {name}\n{applies_to}{HEAD}{rules}")
+    first, *others = [folder / f"{name}.yaml" for name in rulesets]
+    then = [word for other in others for word in ("--then", other)]
     previous: list[str] = []
     levels = []
-    for day, kind, income in ((1, "company", 10), (2, "", 100), (3, "", 10), (20, "", 10)):
-        (tmp_path / "entities.csv").write_text(f"entity_id,kind,income,country\na,{kind},{income},IR\n")
-        output = tmp_path / f"levels-{day}.csv"
-        files = [tmp_path / "strict.yaml", tmp_path / "entities.csv", "--then", tmp_path / "mild.yaml"]
-        run(tmp_path, "rules", "assess", *files, "--as-of", f"2026-03-{day:02}", "-o", output, *previous)
+    for day, kind, income, pep in days:
+        (folder / "entities.csv").write_text(f"entity_id,kind,income,country,pep\na,{kind},{income},IR,{pep}\n")
+        output = folder / f"levels-{day}.csv"
+        files = [first, folder / "entities.csv", *then]
+        run(folder, "rules", "assess", *files, "--as-of", f"2026-03-{day:02}", "-o", output, *previous)
         levels.append(pl.read_csv(output).select("level", "status", "ruleset", "kept_by").row(0))
         previous = ["--previous", str(output)]
-    assert levels == [
+    return levels
+
+
+STRICT_AND_MILD = {
+    "strict": ("{field: kind, equals: company}", "{field: country, equals: IR}, points: 70"),
+    "mild": ("", RICH),
+}
+
+
+def test_a_passing_rise_by_another_ruleset_lets_nobody_out_of_the_one_that_decided(tmp_path: Path) -> None:
+    """The day on which the other ruleset asked for more is remembered in the column `kept_by`."""
+    days = [(1, "company", 10, "n"), (2, "", 100, "n"), (3, "", 10, "n"), (20, "", 10, "n")]
+    assert of_days(tmp_path, STRICT_AND_MILD, days) == [
         ("high", "assessed", "strict", None),
         ("critical", "assessed", "mild", "strict"),
         ("critical", "undetermined", "strict", None),
         ("critical", "undetermined", "strict", None),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["", "company"])
+def test_a_day_under_an_earlier_ruleset_lets_nobody_out_of_the_one_that_decided(tmp_path: Path, kind: str) -> None:
+    """It is remembered likewise, whether or not it is known on that day that the other one applies."""
+    rulesets = {"peps": ("{field: pep, equals: y}", RICH), **STRICT_AND_MILD}
+    days = [(1, "company", 10, "n"), (2, kind, 10, "y"), (3, "", 10, "n"), (20, "", 10, "n"), (21, "person", 10, "n")]
+    assert of_days(tmp_path, rulesets, days) == [
+        ("high", "assessed", "strict", None),
+        ("high", "assessed", "peps", "strict"),
+        ("high", "undetermined", "strict", None),
+        ("high", "undetermined", "strict", None),
+        ("low", "assessed", "mild", None),
     ]
 
 

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from fivefold.domain.clock import DAY_US
+from fivefold.risk.engine.assess import assess
 from fivefold.usecases.audit.verify import AuditFinding, verify
 from fivefold.usecases.levels.read import list_failed, read_level_of_profile
 from fivefold.usecases.levels.replay import replay_assessment
@@ -180,12 +181,18 @@ def test_a_new_customer_of_whom_it_is_unknown_whether_the_ruleset_applies_gets_i
     assert shown.breakdown["line"].endswith("it is unknown whether the ruleset applies: there is no level yet")
 
 
-def families(engine: Engine) -> Bank:
-    """Norwegians by the first ruleset, where clerks are high; everybody else by the second, where they are low."""
-    bank = Bank(engine)
+def families(engine: Engine, *, peps: bool = False) -> Bank:
+    """Norwegians by one ruleset, where clerks are high; everybody else by the next, where they are low.
+
+    With *peps* one for politically exposed persons comes before both, by which clerks are low.
+    """
+    bank, first = Bank(engine), 2 if peps else 1
     clerks = {"cases": [{"when": {"field": "occupation", "equals": "clerk"}, "points": 70}]}
-    bank.activate(banks.document({"clerks": clerks}, "norwegians", applies_to={"field": "country", "equals": "NO"}), 1)
-    bank.activate(banks.document({"sanctioned": SANCTIONED, "rich": banks.INCOME}, "others"), 2)
+    if peps:
+        bank.activate(banks.document({"odd": ODD}, "peps", applies_to={"field": "pep", "equals": True}), 1)
+    norwegian = {"field": "country", "equals": "NO"}
+    bank.activate(banks.document({"clerks": clerks}, "norwegians", applies_to=norwegian), first)
+    bank.activate(banks.document({"sanctioned": SANCTIONED, "rich": banks.INCOME}, "others"), first + 1)
     return bank
 
 
@@ -291,6 +298,65 @@ def test_who_keeps_a_customer_is_forgotten_once_it_is_known_that_it_does_not_app
     assert bank.standing().kept_by is None
     day(bank, 20, country=None, occupation="porter")
     assert (bank.level(), bank.standing().status) == (1, "assessed")
+
+
+@pytest.mark.parametrize("missing_at_once", [True, False])
+def test_a_day_under_an_earlier_ruleset_lets_nobody_out_of_the_stricter_one(
+    engine: Engine, missing_at_once: bool
+) -> None:
+    """A pep for a day: the ruleset for peps decided, and the country is missing before or after that day."""
+    bank = families(engine, peps=True)
+    bank.put("a", country="NO", occupation="clerk", pep=False)
+    bank.settle()
+    first = bank.standing().version_id
+    day(bank, 1, pep=True, country=None if missing_at_once else "NO")
+    assert (bank.standing().status, bank.standing().version_id == first) == ("assessed", False)
+    assert (bank.standing().kept_by, differences(engine)) == (f"[{first}]", [])
+    day(bank, 1, pep=False, country=None)
+    for _ in range(2):
+        assert (bank.level(), bank.standing().status, bank.standing().version_id) == (3, "undetermined", first)
+        day(bank, 20, pep=False)
+    day(bank, 1, country="NO")
+    assert (bank.level(), bank.standing().status, bank.standing().kept_by) == (3, "assessed", None)
+
+
+def test_who_keeps_a_customer_is_forgotten_once_it_does_not_apply_on_a_day_under_an_earlier_ruleset(
+    engine: Engine,
+) -> None:
+    bank = families(engine, peps=True)
+    bank.put("a", country="NO", occupation="clerk", pep=False)
+    bank.settle()
+    day(bank, 1, pep=True, country="SE")
+    assert bank.standing().kept_by is None
+    day(bank, 1, pep=False, country=None)
+    day(bank, 20, income=5)
+    assert (bank.level(), bank.standing().status, bank.standing().kept_by) == (1, "assessed", None)
+
+
+def test_rulesets_behind_the_one_that_applies_are_tried_on_those_alone_whom_they_keep(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank = families(engine, peps=True)
+    counts: list[int] = []
+
+    def counted(analysed: Any, portfolio: Any, *rest: Any, **more: Any) -> Any:
+        counts.append(len(portfolio.entities))
+        return assess(analysed, portfolio, *rest, **more)
+
+    monkeypatch.setattr("fivefold.usecases.levels.assess.assess", counted)
+    for name in "abc":
+        bank.put(name, country="NO", occupation="clerk", pep=name == "b")
+    bank.settle()
+    assert counts == [3, 2], "by the first ruleset all, by the second all but the pep, by the third nobody"
+    counts.clear()
+    for name in "abc":
+        bank.mark(name)
+    bank.settle()
+    assert counts == [3, 2]
+    counts.clear()
+    bank.put("c", pep=True)
+    bank.settle()
+    assert (counts, bank.standing("c").kept_by) == ([1, 1], "[2]")
 
 
 @pytest.mark.parametrize("income", [5, 500])
