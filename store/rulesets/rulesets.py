@@ -43,6 +43,12 @@ def families_of_versions(session: Session, version_ids: Sequence[int]) -> dict[i
     return {row.id: row.family_id for row in session.execute(statement)} if version_ids else {}
 
 
+def names_of_families(session: Session, family_ids: Collection[int]) -> dict[int, str]:
+    """Name families by their numbers."""
+    statement = select(Family.id, Family.name).where(Family.id.in_(family_ids))
+    return {row.id: row.name for row in session.execute(statement)} if family_ids else {}
+
+
 def rulesets_of_versions(session: Session, version_ids: Sequence[int]) -> dict[int, tuple[str, int]]:
     """Return the name of the ruleset and the number of each version."""
     statement = select(RulesetVersion.id, Family.name, RulesetVersion.number).join(

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from sqlalchemy import text
 
 from fivefold.usecases.changes.backtests import run_next_backtest
 from fivefold.usecases.levels import explain
@@ -33,6 +34,21 @@ def test_the_page_says_what_v1_says(place: Place, investigator: Visitor) -> None
         for seen in rule["values"]:
             assert seen["value"] in investigator.text
     assert str(level["level"]).capitalize() in investigator.text
+
+
+def test_the_page_names_the_rulesets_that_keep_a_customer(place: Place, investigator: Visitor) -> None:
+    level = assessed(place)
+    address = "/console/entities/customer/c%2F1%20%C3%A4"
+    assert "These rulesets keep the customer" not in investigator.go(address).text
+    with place.engine.begin() as connection:
+        family = connection.execute(text("SELECT id, name FROM ruleset_families ORDER BY id LIMIT 1")).one()
+        entity_id = str(level["assessment"]).partition(".")[0]
+        connection.execute(
+            text("UPDATE standings SET kept_by = :kept_by WHERE entity_id = :entity_id"),
+            {"kept_by": f"[{family.id}]", "entity_id": int(entity_id)},
+        )
+    shown = investigator.go(address).text
+    assert f"so that a missing value does not lower the level: {family.name}." in shown
 
 
 def test_the_formula_of_a_calculation_stands_under_its_value(

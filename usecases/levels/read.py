@@ -21,13 +21,14 @@ from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.levels.failures import AssessmentFailure, assessment_failures
 from fivefold.store.levels.markings import due_state
 from fivefold.store.levels.overrides import is_of_override, live_override_id
+from fivefold.store.rulesets.rulesets import names_of_families
 from fivefold.store.sql.clocks import ahead_error, ahead_message, latest_us
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import Assessment, DueMark, Standing, Transition
 from fivefold.store.tables.rulesets import RulesetVersion
 from fivefold.usecases.levels.content.breakdowns import breakdown_of, gone_text, lines_of_records, stored_record
 from fivefold.usecases.levels.portfolio import parts_of
-from fivefold.usecases.levels.records import NEVER_ASSESSED
+from fivefold.usecases.levels.records import NEVER_ASSESSED, families_in
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.levels.worker import assess_now
 from fivefold.usecases.shared.actors import Actor
@@ -80,6 +81,7 @@ class LevelView:
         source: what the level in force rests on: override only while one decides; else what made its last change:
             rules, expiry, decay or time; rules where that was an override, which decides no more.
         ruleset: name and version of the ruleset that decided.
+        kept_by: the names of other rulesets that keep the entity (`risk.engine.deciding`).
         refreshing: it is due or under way, so it is about to be computed again.
         problem: why it could not be computed, the last time that was tried.
         breakdown: why it is what it is; None where it was erased, or there is none.
@@ -98,6 +100,7 @@ class LevelView:
     assessment: str | None = None
     source: str | None = None
     ruleset: tuple[str, int] | None = None
+    kept_by: tuple[str, ...] = ()
     override: OverrideShown | None = None
     refreshing: bool
     problem: str | None
@@ -275,6 +278,7 @@ def _stored_level(context: Context, type_name: str, external_id: str, now: int) 
             assessment=f"{entity.id}.{standing.number}",
             source=standing.level_source,
             ruleset=levels.ruleset_named(session, standing.version_id),
+            kept_by=tuple(sorted(names_of_families(session, families_in(standing.kept_by)).values())),
             override=_override(session, standing, names),
             refreshing=waits,
             problem=ahead or problem,

@@ -33,7 +33,7 @@ from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.rulesets.activations import count_of_type, entities_after
 from fivefold.store.rulesets.backtests import count_transactions
-from fivefold.store.rulesets.rulesets import families_of
+from fivefold.store.rulesets.rulesets import families_of, names_of_families
 from fivefold.store.sql.database import reading
 from fivefold.store.sql.json_text import stored_report
 from fivefold.store.tables.entities import Entity, EntityType
@@ -328,7 +328,7 @@ def named_families_before(session: Session, levels: pl.DataFrame) -> dict[str, t
     """Name the families that `families_before` reads; *levels* are the current ones."""
     before = families_before(session, levels)
     numbers = {family_id for families in before.values() for family_id in families}
-    names = dict(session.execute(select(Family.id, Family.name).where(Family.id.in_(numbers))).all())
+    names = names_of_families(session, numbers)
     return {entity: tuple(names[family_id] for family_id in families) for entity, families in before.items()}
 
 

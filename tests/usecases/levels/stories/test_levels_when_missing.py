@@ -312,6 +312,8 @@ def test_a_day_under_an_earlier_ruleset_lets_nobody_out_of_the_stricter_one(
     day(bank, 1, pep=True, country=None if missing_at_once else "NO")
     assert (bank.standing().status, bank.standing().version_id == first) == ("assessed", False)
     assert (bank.standing().kept_by, differences(engine)) == (f"[{first}]", [])
+    view = read_level_of_profile(Context(engine, bank.actor, lambda: bank.now), "customer", "a")
+    assert (view.ruleset, view.kept_by) == (("peps", 1), ("norwegians",))
     day(bank, 1, pep=False, country=None)
     for _ in range(2):
         assert (bank.level(), bank.standing().status, bank.standing().version_id) == (3, "undetermined", first)
