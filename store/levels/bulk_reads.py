@@ -79,7 +79,12 @@ _RELEASES: Mapping[str, Any] = {
     "hard_floor": pl.Int64,
     "floors_lost": pl.String,
 }
-_RUNS: Mapping[str, Any] = {"entity": pl.Int64, "number": pl.Int64, "as_of_us": pl.Int64, "content": pl.String}
+_RUNS: Mapping[str, Any] = {
+    **dict.fromkeys(("entity", "number", "as_of_us"), pl.Int64),
+    "content": pl.String,
+    "version_before": pl.Int64,
+    "content_before": pl.String,
+}
 _OWNED: Mapping[str, Any] = dict.fromkeys(("fact_of", "entity", "type_id", "from_us", "until_us"), pl.Int64)
 _OVERRIDES: Mapping[str, Any] = {"entity": pl.Int64, "id": pl.Int64, "level": pl.Int64, "until_us": pl.Int64}
 
@@ -333,16 +338,20 @@ def releases(session: Session, ids: Sequence[int]) -> pl.DataFrame:
 def runs_of_version(session: Session, ids: Sequence[int], version_id: int) -> pl.DataFrame:
     """Read the latest run of assessments by one version for each entity: `_RUNS`, the oldest first.
 
-    `content` has the inputs of the first of a run; it is null for the others, and if it was erased.
+    `content` has the inputs of the first of a run; it is null for the others, and if it was erased. `version_before`
+    and `content_before` are of the assessment before the first of a run, likewise; null where there is none.
     """
     frame = read_rows(
         session,
-        "SELECT a.entity_id, a.number, a.as_of_us, CASE WHEN a.number = s.first THEN i.content END"  # noqa: S608 (ours)
+        "SELECT a.entity_id, a.number, a.as_of_us, CASE WHEN a.number = s.first THEN i.content END,"  # noqa: S608 (ours)
+        " p.version_id, j.content"
         " FROM assessments a JOIN (SELECT b.entity_id, coalesce(max(CASE WHEN b.version_id IS NULL"
         f" OR b.version_id <> {int(version_id)} THEN b.number END), 0) + 1 AS first"
         " FROM assessments b WHERE b.entity_id IN :ids GROUP BY b.entity_id) s"
         " ON s.entity_id = a.entity_id AND a.number >= s.first"
-        " LEFT JOIN assessment_inputs i ON i.entity_id = a.entity_id AND i.number = a.number",
+        " LEFT JOIN assessment_inputs i ON i.entity_id = a.entity_id AND i.number = a.number"
+        " LEFT JOIN assessments p ON p.entity_id = a.entity_id AND p.number = a.number - 1 AND a.number = s.first"
+        " LEFT JOIN assessment_inputs j ON j.entity_id = p.entity_id AND j.number = p.number",
         ids,
         _RUNS,
     )

@@ -24,11 +24,18 @@ from fivefold.risk.engine.levels import (
     as_text,
 )
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
-from fivefold.risk.governance.backtest.compositions import Composition, PriorState, deciding_assessments
+from fivefold.risk.governance.backtest.compositions import (
+    Composition,
+    PriorState,
+    deciding_assessments,
+    families_after,
+)
+from fivefold.store.audit.standings import COLUMNS, standing_in
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.tables.levels import LevelRelease
 from fivefold.usecases.levels.assess import held_before
 from fivefold.usecases.levels.content.inputs import previous_of
+from fivefold.usecases.rulesets.run_backtest import named_families_before
 
 MOST_MOMENTS = 400
 """Entities on which the withdrawn version decided for longer, or more often, are held."""
@@ -68,16 +75,19 @@ def releases_of(
     runs = loading.runs_of_version(session, standing["entity"].to_list(), version_id)
     before = held_before(standing.clear())
     moments: dict[str, list[int]] = {}
+    deciding: list[tuple[int, int | None, str | None]] = []
     for (entity,), run in runs.group_by("entity", maintain_order=True):
-        content = run["content"][0]
+        content, version_before, content_before = run.select("content", "version_before", "content_before").row(0)
         times = _moments(run["as_of_us"].to_list(), as_of_us)
-        if content is None or len(times) > MOST_MOMENTS:
+        if content is None or len(times) > MOST_MOMENTS or (version_before is not None and content_before is None):
             continue
+        deciding.append((int(run["entity"][0]), version_before, _kept_by(content_before)))
         moments[str(entity)] = times
         state_before = previous_of(json.loads(content)["previous"], str(entity))
         if state_before is not None:
             before = pl.concat([before, state_before.select(before.columns)])
-    state = _through(after, portfolio, moments, before)
+    rows_before = pl.DataFrame(deciding, schema=_DECIDING, orient="row")
+    state = _through(after, portfolio, moments, PriorState(before, named_families_before(session, rows_before)))
     previous = standing.with_columns(pl.col("entity").cast(pl.String).alias(ENTITY)).join(state, on=ENTITY)
     rows = previous.filter(pl.col("level_right") < pl.col("rules_level")).select(
         "entity",
@@ -99,30 +109,42 @@ def _moments(assessed_us: list[int], as_of_us: int) -> list[int]:
     return sorted({*assessed_us, *days, as_of_us})
 
 
+_DECIDING = {"entity": pl.Int64, "version_id": pl.Int64, "kept_by": pl.String}
+"""What `named_families_before` reads."""
+
+
+def _kept_by(content: str | None) -> str | None:
+    """Read which families kept an entity by an assessment, from its content."""
+    standing = dict(zip(COLUMNS, standing_in(content) or (), strict=False))
+    kept_by: str | None = standing.get("kept_by")
+    return kept_by
+
+
 def _through(
-    after: Composition, portfolio: Portfolio, moments: dict[str, list[int]], before: pl.DataFrame
+    after: Composition, portfolio: Portfolio, moments: dict[str, list[int]], before: PriorState
 ) -> pl.DataFrame:
-    """Assess everyone from moment to moment; return the levels and floors at the end, of those that have a level."""
-    state = before
-    families = dict.fromkeys(moments, tuple(after.rulesets)[:1])
+    """Assess everyone from moment to moment; return the levels and floors at the end, of those that have a level.
+
+    *before* has the levels and floors to begin with, and what decided until then.
+    """
+    assert before.standing is not None
+    state, families, schema = before.standing, dict(before.families), before.standing.schema
     for turn in range(max(map(len, moments.values()), default=0)):
         now = {entity: of_entity[turn] for entity, of_entity in moments.items() if turn < len(of_entity)}
         entities = portfolio.entities.filter(pl.col(ENTITY).is_in(list(now)))
         as_of = pl.Series("as_of", [now[entity] for entity in entities[ENTITY]], dtype=pl.Int64)
         parts = [state.filter(~pl.col(ENTITY).is_in(list(now)))]
-        for _, assessments in deciding_assessments(
-            after, replace(portfolio, entities=entities), as_of, PriorState(state, families)
-        ):
+        deciding = list(
+            deciding_assessments(after, replace(portfolio, entities=entities), as_of, PriorState(state, families))
+        )
+        for _, assessments in deciding:
             with_level = assessments.outcomes.filter(pl.col(RULES_LEVEL).is_not_null()).select(
                 ENTITY,
-                *(
-                    pl.col(column).cast(before.schema[name]).alias(name)
-                    for name, column in _NEXT.items()
-                    if name in before.columns
-                ),
+                *(pl.col(column).cast(schema[name]).alias(name) for name, column in _NEXT.items() if name in schema),
             )
-            parts.append(with_level.select(before.columns))
+            parts.append(with_level.select(state.columns))
         state = pl.concat(parts)
+        families = {entity: of for entity, of in families.items() if entity not in now} | families_after(deciding)
     return state
 
 

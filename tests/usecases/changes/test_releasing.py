@@ -151,3 +151,29 @@ def test_a_release_that_was_not_approved_counts_for_nothing(engine: Engine, thre
     back(engine, three, LATER + DAY, release=False)
     work(engine, LATER + DAY + SECOND)
     assert levels(engine) == [3] * 6
+
+
+def test_whom_a_ruleset_keeps_while_a_value_is_missing_it_keeps_without_the_withdrawn_version(engine: Engine) -> None:
+    """Their country is missing since: by the older version as well nobody goes to the next, milder ruleset."""
+    three = founded(engine)
+    put_list_version(Context(engine, three[0]).at(NOW), "watched", 0, ["IR"], "Watched", "our own")
+    put_entities(Context(engine, three[0]).at(NOW), "customer", [EntityRow("c0", {"country": "IR", "income": 5.0})])
+    predicate = (
+        "levels: [low",
+        "applies_to: {any: [{field: country, equals: IR}, {field: country, equals: KP}]}\nlevels: [low",
+    )
+    rich = "applies_to: {field: income, at_least: 100000}\nlevels: [low"
+    rich_first = document("rich").replace("levels: [low", rich).replace("income: 5}", "income: 100000}")
+    rich_first = rich_first.replace("level: medium}", "level: high}")
+    for text, name in ((rich_first, "rich"), (document().replace(*predicate), "retail"), (document("mild"), "mild")):
+        decide(engine, three, text, name)
+    work(engine, NOW + SECOND)
+    assert levels(engine) == [2]
+    decide_again(engine, three, STRICT.replace(*predicate))
+    work(engine, LATER + SECOND)
+    assert levels(engine) == [3]
+    put_entities(Context(engine, three[0]).at(LATER + DAY), "customer", [EntityRow("c0", {"country": None})])
+    work(engine, LATER + DAY)
+    assert back(engine, three, LATER + 40 * DAY)["released"] == 1
+    work(engine, LATER + 40 * DAY + SECOND)
+    assert levels(engine) == [2]
