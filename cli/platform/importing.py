@@ -33,7 +33,10 @@ MapOption = Annotated[
     list[str] | None, typer.Option("--map", help="Our name of a column, such as customer_id=entity_id.")
 ]
 RefusedOption = Annotated[
-    Path | None, typer.Option("--refused", help="The file of refused rows; beside the import by default.")
+    Path | None,
+    typer.Option(
+        "--refused", help="The file of refused rows, which is overwritten; a new one beside the import by default."
+    ),
 ]
 TypeOption = Annotated[str, typer.Option("--type", help="The type of the entities.")]
 AsOfOption = Annotated[str | None, typer.Option("--as-of", help="The present moment, for histories of the past.")]
@@ -166,6 +169,9 @@ def _show_refused(progress: "Progress", path: Path) -> None:
         warn(line)
     if beyond := progress.refused - len({problem.row for problem in progress.problems}):
         warn(f"and {count_text(beyond, 'row')} more, whose reasons are in the file alone")
+    if progress.refused_path is None:
+        warn(f"the file that had {them} is gone or shorter than it was; import {path} again for another one")
+        return
     warn(f"they are in {progress.refused_path}, each with the reason; correct them there and import that file")
 
 

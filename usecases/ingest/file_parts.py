@@ -6,6 +6,7 @@ import tempfile
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -184,51 +185,75 @@ class RefusedRows:
     CSV if the import is CSV, and JSON lines otherwise. So it can be corrected and imported as it is. In CSV, texts that
     a spreadsheet would execute have an apostrophe before them, which the import removes again.
 
-    Attributes: path: of the file, once there is a row. source: the file that is imported. size: bytes that belong to
-    finished parts; an interrupted import's further bytes are dropped.
+    Attributes:
+        source: the file that is imported.
+        given_path: where the file is asked for; it is overwritten. None for one beside the import.
+        path: of the file; None until a row is refused, so that it belongs to this import alone from its first byte on.
+        size: bytes that belong to finished parts; an interrupted import's further bytes are dropped.
     """
 
-    path: Path
     source: Path
+    given_path: Path | None = None
+    path: Path | None = None
     size: int = 0
 
     def add(self, rows: pl.DataFrame, numbers: Sequence[int], reasons: Sequence[str]) -> None:
         """Add rows, their numbers as people count them, and the reasons of each refusal."""
         columns = [pl.Series(REFUSED_ROW, numbers, pl.Int64), pl.Series(REFUSED_REASON, reasons, pl.String)]
-        frame = rows.drop(*_ADDED, strict=False).hstack(columns)
-        with naming(self.path), self.path.open("ab") as file:
-            file.truncate(self.size)
-            file.seek(self.size)
-            if format_of(self.path) == ".csv":
-                separator = csv_header(self.source)[1]
-                text = escape_formulas_of_frame(frame).write_csv(include_header=not self.size, separator=separator)
+        text = self._text(rows.drop(*_ADDED, strict=False).hstack(columns))
+        path = self.path or make_refused_file(self.source, self.given_path)
+        try:
+            with naming(path), path.open("ab") as file:
+                file.truncate(self.size)
+                file.seek(self.size)
                 file.write(text.encode())
-            else:
-                lines = (json.dumps(row, ensure_ascii=False, default=str) for row in frame.iter_rows(named=True))
-                file.write("".join(f"{line}\n" for line in lines).encode())
-            self.size = file.tell()
+                size = file.tell()
+        except BaseException:
+            if self.path is None:  # an import that goes on would not know it
+                path.unlink(missing_ok=True)
+            raise
+        self.path, self.size = path, size
+
+    def _text(self, frame: pl.DataFrame) -> str:
+        """Write rows as the file has them, with a header if they are the first ones."""
+        if refused_suffix(self.source) == ".csv":
+            separator = csv_header(self.source)[1]
+            return escape_formulas_of_frame(frame).write_csv(include_header=not self.size, separator=separator)
+        lines = (json.dumps(row, ensure_ascii=False, default=str) for row in frame.iter_rows(named=True))
+        return "".join(f"{line}\n" for line in lines)
 
 
-def refused_path(path: Path, given_path: Path | None = None) -> Path:
-    """Name the file of refused rows: beside the import, and not an existing one.
+def refused_suffix(path: Path) -> str:
+    """Return how the name of a file's refused rows ends."""
+    return ".csv" if format_of(path) == ".csv" else ".jsonl"
 
-    A *given_path* is used as it is, and overwritten; ConfigError if it has another format.
+
+def require_refused_format(path: Path, given_path: Path) -> None:
+    """Raise ConfigError if the file that is asked for a file's refused rows has another format."""
+    if given_path.suffix.lower() != (suffix := refused_suffix(path)):
+        raise ConfigError(f"the file of refused rows is {given_path}; for {path} it must end in {suffix}")
+
+
+def make_refused_file(path: Path, given_path: Path | None = None) -> Path:
+    """Make the empty file of an import's refused rows: beside the import, and one that did not exist.
+
+    Of several imports at the same time each gets one of its own. A *given_path* is used as it is, and overwritten.
+    ConfigError if all names are taken.
     """
-    suffix = ".csv" if format_of(path) == ".csv" else ".jsonl"
     if given_path is not None:
-        if given_path.suffix.lower() != suffix:
-            raise ConfigError(f"the file of refused rows is {given_path}; for {path} it must end in {suffix}")
+        given_path.write_bytes(b"")
         return given_path
-    stem = path.name.removesuffix(GZIP).rsplit(".", 1)[0]
+    stem, suffix = path.name.removesuffix(GZIP).rsplit(".", 1)[0], refused_suffix(path)
     candidates = [
         path.with_name(f"{stem}.refused{'' if number == 1 else f'-{number}'}{suffix}") for number in range(1, 1000)
     ]
-    free = next((each for each in candidates if not each.exists()), None)
-    if free is None:
-        raise ConfigError(
-            f"there are {len(candidates)} files such as {candidates[0]}; move them away, or name one by --refused"
-        )
-    return free
+    for candidate in candidates:
+        with suppress(FileExistsError):
+            candidate.open("xb").close()
+            return candidate
+    raise ConfigError(
+        f"there are {len(candidates)} files such as {candidates[0]}; move them away, or name one by --refused"
+    )
 
 
 def refused_rows(

@@ -22,9 +22,9 @@ from fivefold.usecases.ingest.file_parts import (
     RefusedRows,
     format_of,
     parts,
-    refused_path,
     refused_rows,
     renamed_columns,
+    require_refused_format,
 )
 from fivefold.usecases.ingest.import_progress import COUNTS, begin_import, finish_import, import_part
 from fivefold.usecases.ingest.links import put_links
@@ -53,7 +53,7 @@ class Progress:
         same: how many were already known.
         refused: how many were invalid.
         finished: the file was read to its end.
-        refused_path: the file of refused rows; None if there is none.
+        refused_path: the file of refused rows; None if there is none, or the one of an interrupted import is gone.
         problems: the first ones since it was begun or continued, rows numbered as people count them.
     """
 
@@ -205,14 +205,11 @@ def _import(
     path = file.path
     format_of(path)
     about = {"content": what[0], "entity_type": what[1], "file": path.name}
-    rows_path = refused_path(path, file.refused)
-    state = begin_import(context, _source_name(what, file), about, rows_path.absolute())
-    if rows_path.absolute() != state.refused_path:  # an interrupted import continues its own
-        rows_path = state.refused_path
-    refused_rows_file = RefusedRows(rows_path, path, state.refused_bytes)
-    progress = Progress(
-        **{name: getattr(state, name) for name in COUNTS}, refused_path=rows_path if state.refused else None
-    )
+    if file.refused is not None:
+        require_refused_format(path, file.refused)
+    state = begin_import(context, _source_name(what, file), about)
+    refused_rows_file = RefusedRows(path, file.refused, state.refused_path, state.refused_bytes)
+    progress = Progress(**{name: getattr(state, name) for name in COUNTS}, refused_path=state.refused_path)
     report(progress)
     for part in parts(path, ROWS.get(what[0], ROWS["entities"]), progress.rows):
         rows = renamed_columns(part.rows, file.names, path)
@@ -231,6 +228,7 @@ def _import(
                 changed=state.changed + counts.changed,
                 same=state.same + counts.same,
                 refused=state.refused + len(problems) + len(part.torn_rows),
+                refused_path=refused_rows_file.path and refused_rows_file.path.absolute(),
                 refused_bytes=refused_rows_file.size,
             )
             note(state)

@@ -27,8 +27,8 @@ class ImportState:
     Attributes:
         number: of its record.
         rows: read and stored or refused, the first ones of the file.
-        refused_path: the file of refused rows, whether there is one yet or not.
-        refused_bytes: the bytes of it that belong to these rows.
+        refused_path: the file of refused rows, absolute; None until a row is refused, and once the file is gone.
+        refused_bytes: the bytes of it that belong to these rows; 0 without one.
     """
 
     number: int
@@ -37,7 +37,7 @@ class ImportState:
     changed: int
     same: int
     refused: int
-    refused_path: Path
+    refused_path: Path | None
     refused_bytes: int
 
 
@@ -76,14 +76,13 @@ def list_imports(context: Context, part: Part = WHOLE) -> Page[ImportLine]:
         return imports_of(session, context.organisation_id, part).map(_line)
 
 
-def begin_import(context: Context, source: str, about: Mapping[str, str], refused_path: Path) -> ImportState:
+def begin_import(context: Context, source: str, about: Mapping[str, str]) -> ImportState:
     """Continue the unfinished import of a source, or begin a new one.
 
     Args:
         context: of its organisation. The times of the record are this machine's, whatever the import's own time.
         source: names the file's content and the kind of import.
         about: `content`, `entity_type` and `file`.
-        refused_path: the file of refused rows of a new one, absolute.
     """
     now, of = now_microseconds(), context.organisation_id
     with context.writing() as session:
@@ -94,18 +93,21 @@ def begin_import(context: Context, source: str, about: Mapping[str, str], refuse
             for name in COUNTS:
                 setattr(row, name, 0)
             session.add(row)
-        if not _continues(row):
-            row.refused_path, row.refused_bytes = str(refused_path), 0
+        if not _has_refused_rows(row):
+            row.refused_path, row.refused_bytes = None, 0
         session.flush()
         counts = {name: getattr(row, name) for name in COUNTS}
-        own_path = Path(row.refused_path or refused_path)
-        return ImportState(number=row.id, refused_path=own_path, refused_bytes=row.refused_bytes, **counts)
+        path = None if row.refused_path is None else Path(row.refused_path)
+        return ImportState(number=row.id, refused_path=path, refused_bytes=row.refused_bytes or 0, **counts)
 
 
-def _continues(row: ImportRow) -> bool:
-    """Tell whether an import's file of refused rows is known, and still has what was written into it."""
+def _has_refused_rows(row: ImportRow) -> bool:
+    """Tell whether an import has written into a file of refused rows that still has all of it.
+
+    A path without bytes says nothing: another import may have made that file since.
+    """
     if row.refused_path is None or not row.refused_bytes:
-        return row.refused_path is not None
+        return False
     path = Path(row.refused_path)
     return path.is_file() and path.stat().st_size >= row.refused_bytes
 
@@ -131,6 +133,7 @@ def import_part(context: Context, before: ImportState) -> Iterator[tuple[Context
         def note(after: ImportState) -> None:
             for name in (*COUNTS, "refused_bytes"):
                 setattr(row, name, getattr(after, name))
+            row.refused_path = None if after.refused_path is None else str(after.refused_path)
             row.updated_us = now_microseconds()
 
         yield replace(context, transaction=session), note

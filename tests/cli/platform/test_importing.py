@@ -71,6 +71,29 @@ def test_one_that_a_full_disk_ends_says_how_many_rows_are_there(
     assert succeed(var, "import", "entities", entities) == "2 rows: 2 new, 0 changed, 0 known before.\n"
 
 
+def test_one_that_goes_on_says_when_the_file_of_its_refused_rows_is_gone(
+    var: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entities, real = write(tmp_path / "e.csv", {**ENTITIES, "country": ["Norway", "NO"]}), importing.put_entities
+
+    def full(context: Any, kind: str, rows: Any, **options: Any) -> RowCounts:
+        if rows[0].external_id == "b":
+            raise StoreError("the disk is full")
+        return real(context, kind, rows, **options)
+
+    monkeypatch.setattr(importing, "ROWS", {"entities": 1})
+    monkeypatch.setattr(importing, "put_entities", full)
+    assert run(var, "import", "entities", entities).code == 2
+    monkeypatch.undo()
+    (tmp_path / "e.refused.csv").unlink()
+    done = run(var, "import", "entities", entities)
+    assert (done.code, done.out) == (1, "2 rows: 1 new, 0 changed, 0 known before.\n")
+    words = f"the file that had it is gone or shorter than it was; import {entities} again for another one"
+    assert " ".join(done.err.split()).endswith(words)
+    assert run(var, "import", "entities", entities).code == 1
+    assert (tmp_path / "e.refused.csv").is_file()
+
+
 def test_setup_can_be_repeated(var: Path) -> None:
     said = succeed(var, "import", "setup", "fatf-retail")
     assert said.startswith("default has the levels low, medium, high, critical, the type customer, and the lists cash-")

@@ -1,7 +1,9 @@
 """Imports go on where they were stopped, name rows of the whole file, and take nothing by halves."""
 
+import errno
 import gzip
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from fivefold.domain.errors import ConfigError, ConflictError, FileFormatError
+from fivefold.domain.files import naming
 from fivefold.features.reading.text_files import ColumnMap
+from fivefold.usecases.ingest import file_parts
 from fivefold.usecases.ingest import files as importing
 from fivefold.usecases.ingest.file_parts import parts
 from fivefold.usecases.ingest.files import ImportFile, Progress, import_table
@@ -84,7 +88,8 @@ def test_after_a_restore_one_that_was_stopped_goes_on_behind_the_rows_that_are_t
         done = import_table(Context(restored, bank.actor), "entities", "customer", ImportFile(path), told.append)
         assert [progress.rows for progress in told] == [*range(stored, 21, 10), COUNT, COUNT]
         assert (done.new, done.same, done.refused, count(bank, "entities")) == (COUNT - 2, 0, 2, COUNT - 2)
-    assert pl.read_csv(tmp_path / "e.refused.csv")["refused_row"].to_list() == [2, COUNT + 1]
+    assert done.refused_path == tmp_path / ("e.refused.csv" if stored else "e.refused-2.csv")
+    assert pl.read_csv(done.refused_path)["refused_row"].to_list() == [2, COUNT + 1]
 
 
 @pytest.mark.postgresql
@@ -140,6 +145,71 @@ def test_what_was_taken_away_from_the_refused_rows_is_not_written_into(bank: Ban
     done = bad_rows(bank, path)
     assert (done.refused, done.refused_path) == (COUNT, tmp_path / "e.refused-2.csv")
     assert mended.read_text() == "entity_id,income\nc1,5\n"
+
+
+def rows_refused(done: Progress) -> list[int]:
+    assert done.refused_path is not None
+    return pl.read_csv(done.refused_path, infer_schema_length=None)["refused_row"].to_list()
+
+
+@pytest.mark.parametrize("other", ["other rows", "other organisation", "other content"])
+def test_one_that_goes_on_leaves_what_another_import_of_the_file_refused(
+    bank: Bank, tmp_path: Path, other: str
+) -> None:
+    path = entities(tmp_path / "e.csv", income=["5"] * 24 + ["much"])
+    first, stamp = path.read_bytes(), path.stat()
+
+    def stop(progress: Progress) -> None:
+        if progress.rows == 10:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path), stop)
+    if other == "other rows":
+        file = ImportFile(path, ColumnMap.read(["income=tag"]))
+        done = import_table(Context(bank.engine, bank.actor), "tags", "customer", file)
+    elif other == "other organisation":
+        done = bad_rows(Bank(bank.engine, "other"), path)
+    else:
+        done = bad_rows(bank, entities(path, income=["much"] * 3 + ["5"] * 22))
+    refused = rows_refused(done)
+    assert len(refused) == done.refused > 0
+    path.write_bytes(first)
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    continued = bad_rows(bank, path)
+    assert (continued.rows, continued.refused, rows_refused(continued)) == (COUNT, 1, [COUNT + 1])
+    assert (rows_refused(done), continued.refused_path) == (refused, tmp_path / "e.refused-2.csv")
+
+
+def test_two_imports_of_one_file_at_once_write_refused_rows_into_files_of_their_own(bank: Bank, tmp_path: Path) -> None:
+    path, done = entities(tmp_path / "e.csv", income=["much"] * COUNT), {}
+    banks_at_once = [Bank(bank.engine, "one"), Bank(bank.engine, "two")]
+
+    def nested(progress: Progress) -> None:
+        if not progress.rows:  # both have begun before a row of either is refused
+            done["two"] = bad_rows(banks_at_once[1], path)
+
+    begun = Context(bank.engine, banks_at_once[0].actor)
+    done["one"] = import_table(begun, "entities", "customer", ImportFile(path), nested)
+    assert [rows_refused(done[name]) for name in ("one", "two")] == [list(range(2, COUNT + 2))] * 2
+    assert {each.refused_path for each in done.values()} == {tmp_path / "e.refused.csv", tmp_path / "e.refused-2.csv"}
+
+
+def test_a_file_of_refused_rows_that_could_not_be_written_leaves_its_name(
+    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = entities(tmp_path / "e.csv", income=["much"] * COUNT)
+
+    def full(_: object) -> Any:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(file_parts, "naming", full)
+    with pytest.raises(OSError, match="full"):
+        bad_rows(bank, path)
+    monkeypatch.setattr(file_parts, "naming", naming)
+    assert [each.name for each in tmp_path.glob("*.refused*")] == []
+    done = bad_rows(bank, path)
+    assert (done.refused_path, rows_refused(done)) == (tmp_path / "e.refused.csv", list(range(2, COUNT + 2)))
 
 
 def test_another_file_of_that_name_begins_anew(bank: Bank, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def _write(path: Path, rows: list[tuple[str, ...]], separator: str = ",") -> Imp
 
 def _refuse(part: ImportPart, path: Path, source: Path) -> ImportPart:
     problems = {place: [Problem(place, "a", "is =1", "none")] for place in range(len(part.rows))}
-    RefusedRows(path, source).add(*refused_rows(part, problems))
+    RefusedRows(source, path).add(*refused_rows(part, problems))
     (again,) = parts(path, 100)
     return again
 
