@@ -3,15 +3,16 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, func, null, or_, select
+from sqlalchemy import ColumnElement, Select, func, null, select
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.store.ingest.tags import lasts_on
+from fivefold.store.levels.overrides import was_overridden
 from fivefold.store.sql.arrays import among
 from fivefold.store.tables.entities import Attributes, Record, Screening, Tag, Transaction, ValueScore
 from fivefold.store.tables.flows import FlowRun, FlowVersion, StepOutcome
 from fivefold.store.tables.groups import GroupMove, NamedGroup
-from fivefold.store.tables.levels import Assessment, OverrideRow, Standing, Transition, level_source
+from fivefold.store.tables.levels import Assessment, Standing, Transition, level_source
 
 
 class PastEvent(NamedTuple):
@@ -191,10 +192,7 @@ def levels_at(session: Session, entity_ids: Sequence[int], at_us: int) -> list[L
 
 def _source_then() -> ColumnElement[str]:
     """Return, in SQL, what the level of an assessment rested on, as `Standing.level_source` says it of the present."""
-    at_us, row = Assessment.as_of_us, OverrideRow
-    begun = row.entity_id == Assessment.entity_id, row.decided_us <= at_us, row.state.in_(("approved", "revoked"))
-    goes_on = (or_(end.is_(None), end > at_us) for end in (row.until_us, row.revoked_us))
-    overridden = select(row.id).where(*begun, *goes_on).correlate_except(row).exists()
+    overridden = was_overridden(Assessment.entity_id, Assessment.as_of_us)
     by = Transition.entity_id == Assessment.entity_id, Transition.number <= Assessment.number
     moved = select(Transition.source).where(*by).order_by(Transition.number.desc()).limit(1)
     reached = moved.correlate_except(Transition).scalar_subquery()

@@ -52,6 +52,17 @@ def held_overrides(session: Session, entity_id: int) -> Sequence[OverrideRow]:
     return session.scalars(select(OverrideRow).where(*of)).all()
 
 
+def was_overridden(entity_id: Any, at_us: Any, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Tell, in SQL, whether an override of an entity was in force at a moment, under further conditions of it.
+
+    The entity and the moment may be columns.
+    """
+    row = OverrideRow
+    begun = (row.entity_id == entity_id, row.decided_us <= at_us, row.state.in_(("approved", "revoked")))
+    goes_on = (or_(end.is_(None), end > at_us) for end in (row.until_us, row.revoked_us))
+    return select(row.id).where(*begun, *goes_on, *conditions).correlate_except(row).exists()
+
+
 def live_override_id(entity_id: Any, now_us: Any) -> ColumnElement[int | None]:
     """Return, in SQL, the number of an entity's override in force; else null. The arguments may be columns."""
     of = (OverrideRow.entity_id == entity_id, is_live(now_us))

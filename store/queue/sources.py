@@ -6,13 +6,14 @@ Those about entities are each read by an index in the order of the queue; of wha
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, BindParameter, and_, bindparam, case, func, literal, null, select
+from sqlalchemy import BigInteger, BindParameter, and_, bindparam, case, func, literal, null, or_, select
 from sqlalchemy.orm import aliased
 
 from fivefold.domain.clock import DAY_US
 from fivefold.store.accounts.tokens import LONGEST_DAYS
 from fivefold.store.flows.runs import WAITING
 from fivefold.store.levels.assessment_queue import BULK, EVENT
+from fivefold.store.levels.overrides import was_overridden
 from fivefold.store.tables.accounts import TokenRequest
 from fivefold.store.tables.events import MaterialChange, Policy, ValidationRun
 from fivefold.store.tables.flows import FlowAction, FlowActivation, FlowRow, FlowRun, FlowVersion
@@ -280,7 +281,10 @@ def _quarantine_source() -> ItemSource:
 
 
 def _rise_source() -> ItemSource:
-    """Rises that nobody made by an override, of those who have not fallen below since."""
+    """Rises that no override made, which two people decide, of those who have not fallen below since.
+
+    A rise after an override that was revoked is one: an approver alone may have revoked it, and the rules decide again.
+    """
     columns = (
         *(Transition.entity_id, Transition.number, Transition.at_us, Transition.entity_id),
         *(Transition.from_level, Transition.to_level, null(), Assessment.status, null(), *_NO_RUN),
@@ -292,7 +296,11 @@ def _rise_source() -> ItemSource:
     lowest = select(func.min(func.coalesce(later.to_level, 0))).correlate_except(later)
     since_then = lowest.where(later.entity_id == Transition.entity_id, later.number > Transition.number)
     still_holds = func.coalesce(since_then.scalar_subquery(), Transition.to_level) >= Transition.to_level
-    is_open = (Transition.source != "override", level >= Transition.to_level, still_holds)
+    to_its_level = OverrideRow.level == Transition.to_level
+    by_rules = or_(
+        Transition.source != "override", ~was_overridden(Transition.entity_id, Transition.at_us, to_its_level)
+    )
+    is_open = (by_rules, level >= Transition.to_level, still_holds)
     since = Transition.at_us > number_parameter("rises_us")
     return ItemSource(Kind.RISE, columns, (IS_RISE, since, *is_open), (Assessment, same))
 

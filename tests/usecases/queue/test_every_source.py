@@ -109,8 +109,11 @@ def fill(session: Session, random: Random, of: int, members: list[int]) -> None:
         session.add(DueMark(**both, **mark, due_us=due_us, quarantined=is_quarantined, priority=random.randint(0, 1)))
         work["quarantine", entity.id, 3] = work["review", entity.id, due_us or 0] = entity.id
         until_us = random.choice([None, NOW - random.choice(AGES_US) + DAY_US])
-        asked = {"level": 3, "reason": "why", "requested_by": "x", "requested_us": ago(), "until_us": until_us}
-        session.add(OverrideRow(**both, **asked, state=random.choice(["requested", "approved"])))
+        for state in random.choices(["requested", "approved", "revoked"], k=2):
+            asked = {"level": random.choice([2, 3]), "reason": "why", "requested_by": "x", "requested_us": ago()}
+            decided = {"decided_us": None if state == "requested" else ago(), "until_us": until_us}
+            revoked_us = ago() if state == "revoked" else None
+            session.add(OverrideRow(**both, **asked, **decided, revoked_us=revoked_us, state=state))
         wants = {"kind": random.choice(["tag", "settings"]), "subject": "s", "content": {}, "reach": {}, "reason": "w"}
         about = random.choice([None, entity.id])
         states = {"state": random.choice(["proposed", "refused"]), "proposed_by": "x", "proposed_us": ago()}
@@ -260,7 +263,8 @@ def of_assessments(session: Session, of: int) -> Iterator[Item]:
             yield Kind.REVIEW, mark.entity_id, mark.due_us, mark.due_us, mark.entity_id, None
     transitions = session.scalars(select(Transition).filter_by(organisation_id=of)).all()
     for move in transitions:
-        rises = move.from_level is not None and (move.to_level or 0) > move.from_level and move.source != "override"
+        rises = move.from_level is not None and (move.to_level or 0) > move.from_level
+        rises = rises and not (move.source == "override" and is_overridden(session, move))
         stands = session.get(Standing, move.entity_id)
         since = [each for each in transitions if each.entity_id == move.entity_id and each.number > move.number]
         levels = [0 if stands is None else stands.level or 0, *(each.to_level or 0 for each in since)]
@@ -298,6 +302,16 @@ def of_proposals(session: Session, of: int) -> Iterator[Item]:
     for change in session.scalars(select(MaterialChange).filter_by(organisation_id=of, signed_us=None)):
         if change.registered_by != READER:
             yield Kind.MATERIAL, change.id, 0, change.registered_us, None, None
+
+
+def is_overridden(session: Session, move: Transition) -> bool:
+    """Whether people had set the level that an entity reached: an override that was revoked is none any more."""
+    return any(
+        each.decided_us is not None
+        and each.decided_us <= move.at_us
+        and all(end is None or end > move.at_us for end in (each.until_us, each.revoked_us))
+        for each in session.scalars(select(OverrideRow).filter_by(entity_id=move.entity_id, level=move.to_level))
+    )
 
 
 def of_commits(session: Session, of: int) -> Iterator[Item]:

@@ -25,7 +25,8 @@ from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.depth import some
 from tests.store.plans import plan_of, statements
-from tests.usecases import platforms
+from tests.usecases import banks, platforms
+from tests.usecases.banks import Bank
 
 NOW = 1_800_000_000_000_000
 
@@ -182,6 +183,45 @@ def test_a_rise_that_was_over_does_not_wait_again_with_the_next_one(ours: Contex
             connection.execute(text(f"UPDATE standings SET level = {after} WHERE entity_id = {entity}"))
         waits = [item.item for item in list_items(ours, Role.ADMIN, QueueFilters(kinds=("rise",)))]
         assert waits == [first, *waiting]
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("end", ["revoked", "by itself"])
+def test_a_rise_by_the_rules_waits_again_once_the_override_below_it_is_over(engine: Engine, end: str) -> None:
+    """An approver alone may end an override below what the rules say, so nobody else would look at the rise."""
+    bank = Bank(engine)
+    bank.activate(banks.document({"country": banks.COUNTRY}))
+
+    def rises() -> list[str]:
+        return [item.item for item in list_items(bank.context, Role.ADMIN, QueueFilters(kinds=("rise",)))]
+
+    bank.put("a", country="NO")
+    bank.settle()
+    bank.put("a", country="IR")
+    bank.settle()
+    assert (bank.level(), rises()) == (3, ["rise-1-2"])
+    override = bank.override("a", 1, None if end == "revoked" else bank.now + DAY_US)
+    bank.settle()
+    assert (bank.level(), rises()) == (1, [])
+    bank.wait(days=2)
+    if end == "revoked":
+        bank.revoke("a", override)
+    bank.settle()
+    assert (bank.level(), rises()) == (3, ["rise-1-4"])
+
+
+@pytest.mark.postgresql
+def test_a_rise_that_two_people_decided_does_not_wait(engine: Engine) -> None:
+    bank = Bank(engine)
+    bank.activate(banks.document({"country": banks.COUNTRY}))
+    bank.put("a", country="NO")
+    bank.settle()
+    bank.override("a", 2)
+    bank.settle()
+    bank.override("a", 3)
+    bank.settle()
+    assert bank.level() == 3
+    assert not list_items(bank.context, Role.ADMIN, QueueFilters(kinds=("rise",)))
 
 
 @pytest.mark.postgresql
