@@ -105,7 +105,10 @@ NEW = {"revision": 1, "attempts": 0, "quarantined": False}
 
 
 def upsert(new: Any) -> Any:
-    """Complete an insert of marks; an existing mark is merged: the earlier moment, and the reasons of both."""
+    """Complete an insert of marks; an existing mark is merged: the earlier moment, and the reasons of both.
+
+    A mark that was due later keeps the moment of that as `planned_us`.
+    """
     earlier = case(
         (or_(_MARKS.c.due_us.is_(None), _MARKS.c.due_us > new.excluded.due_us), new.excluded.due_us),
         else_=_MARKS.c.due_us,
@@ -121,6 +124,9 @@ def upsert(new: Any) -> Any:
         set_={
             "revision": _MARKS.c.revision + 1,
             "due_us": earlier,
+            "planned_us": case(
+                (is_due, _MARKS.c.planned_us), else_=func.coalesce(_MARKS.c.planned_us, _MARKS.c.due_us)
+            ),
             "priority": urgent,
             "reasons": case((is_due, _MARKS.c.reasons), else_=happened).bitwise_or(new.excluded.reasons),
             # The worker of a lease may have died; the next claim detects that.

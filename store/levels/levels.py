@@ -34,11 +34,11 @@ def current_level(session: Session, entity_id: int) -> Standing | None:
 def is_refreshing(mark: DueMark | None, now_us: int, *, is_marked_later: bool = False) -> bool:
     """Return whether an entity is about to be assessed: it is due, or leased, or a change has yet to mark it.
 
-    One that is due only because it was looked at is not: nothing happened to it since.
+    One that is due only because it was looked at is not, before the moment that was planned: nothing happened to it.
     """
     if mark is None or is_marked_later:
         return is_marked_later
-    if mark.reasons == Reason.VIEW:
+    if mark.reasons == Reason.VIEW and (mark.planned_us is None or mark.planned_us > now_us):
         return False
     waits = not mark.quarantined and mark.due_us is not None and mark.due_us <= now_us
     return waits or (mark.lease_until_us is not None and mark.lease_until_us > now_us)

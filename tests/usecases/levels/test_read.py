@@ -14,10 +14,13 @@ from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Part
 from fivefold.store.decisions.decisions import entity_state
 from fivefold.store.flows.history import levels_at
+from fivefold.store.levels import leases
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.levels.levels import is_refreshing
+from fivefold.store.sql.database import writing
 from fivefold.store.tables.levels import DueMark
 from fivefold.usecases.decisions.inputs import level_row
+from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.levels import worker
 from fivefold.usecases.levels.read import (
     HOUR_US,
@@ -271,6 +274,49 @@ def test_to_look_at_a_level_is_not_to_refresh_it(bank: Bank) -> None:
     assert Reason(bank.mark_of("a").reasons) == Reason.VIEW | Reason.ATTRIBUTE
 
 
+@pytest.mark.postgresql
+@pytest.mark.parametrize("ends", ["an override", "a tag"])
+@pytest.mark.parametrize("look", ["none", "before the worker", "while it works"])
+def test_what_ended_is_about_to_count_whether_the_level_was_looked_at_before_or_not(
+    engine: Engine, ends: str, look: str
+) -> None:
+    bank = Bank(engine)
+    bank.activate(banks.document({"watch": banks.WATCH}))
+    bank.put("a", country="NO")
+    until_us = bank.now + DAY_US
+    if ends == "a tag":
+        set_tag(bank.context, "customer", "a", "watch", until_us=until_us)
+    else:
+        bank.override("a", 3, until_us)
+    bank.settle()
+    bank.wait(days=0.9)
+    if look != "none":
+        assert not read(bank, Freshness.REFRESH).refreshing
+    if look == "while it works":
+        look_while_it_works(bank)
+    found = read(bank, Freshness.STORED)
+    assert (found.level, found.refreshing) == ("high", False)
+    bank.wait(days=0.2)
+    found = read(bank, Freshness.STORED)
+    assert (found.level, found.refreshing) == ("high", True), "no worker ran since"
+    if look == "while it works":
+        look_while_it_works(bank)
+        assert not read(bank, Freshness.STORED).refreshing, "what ended has counted"
+    assert bank.settle() == 1
+    assert not read(bank, Freshness.REFRESH).refreshing
+    assert not read(bank, Freshness.STORED).refreshing, "nothing ended since"
+
+
+def look_while_it_works(bank: Bank) -> None:
+    """Look at a level between a worker's claim and its result: the customer is due again at once, as looked at."""
+    with writing(bank.engine) as session:
+        batch = leases.claim(session, "held", bank.now, bank.now + DAY_US, 10, 3)
+    assert batch is not None
+    bank.mark("a", Reason.VIEW)
+    worker.process_batch(bank.engine, batch, clock=lambda: bank.now)
+    assert (Reason(bank.mark_of("a").reasons), bank.mark_of("a").lease) == (Reason.VIEW, None)
+
+
 def test_who_is_at_it_is_told_and_who_is_quarantined_is_not_about_to_be_computed() -> None:
     nothing = {"due_us": None, "lease_until_us": None, "quarantined": False, "reasons": int(Reason.TAG)}
     for told, known in (
@@ -282,6 +328,8 @@ def test_who_is_at_it_is_told_and_who_is_quarantined_is_not_about_to_be_computed
         (False, {"due_us": 5, "quarantined": True}),
         (False, {"due_us": 5, "reasons": int(Reason.VIEW)}),
         (True, {"due_us": 5, "reasons": int(Reason.VIEW | Reason.TAG)}),
+        (False, {"due_us": 4, "reasons": int(Reason.VIEW), "planned_us": 6}),
+        (True, {"due_us": 4, "reasons": int(Reason.VIEW), "planned_us": 5}),
     ):
         assert is_refreshing(DueMark(**{**nothing, **known}), 5) is told
     assert not is_refreshing(None, 5)
