@@ -175,8 +175,15 @@ def latest_entries(session: Session, organisation_id: int, part: Part) -> Page[A
     return scalars_of(session, query, (AuditEntry.number,), part, descending=True)
 
 
+def entries_about(session: Session, organisation_id: int, subject_kind: str, subject_id: str) -> Sequence[AuditEntry]:
+    """Read the entries about a subject, the last one written first: by number, as a clock may have been ahead."""
+    subject = (AuditEntry.subject_kind == subject_kind, AuditEntry.subject_id == subject_id)
+    query = select(AuditEntry).where(AuditEntry.organisation_id == organisation_id, *subject)
+    return session.scalars(query.order_by(AuditEntry.number.desc())).all()
+
+
 def entries_among(session: Session, entry_filter: EntryFilter, part: Part) -> Page[AuditEntry]:
-    """Read the entries that match a filter, those of the latest moment first."""
+    """Read the entries that match a filter, those of the latest moment first, which may not be the last one written."""
     query = select(AuditEntry).where(AuditEntry.organisation_id == entry_filter.organisation_id)
     query = where_given(
         query,

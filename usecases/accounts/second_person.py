@@ -9,10 +9,9 @@ from collections.abc import Collection
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError
-from fivefold.domain.paging import WHOLE
 from fivefold.store.accounts.members import has_live_token
 from fivefold.store.accounts.organisation import lock_organisation
-from fivefold.store.audit.log import EntryFilter, entries_among
+from fivefold.store.audit.log import entries_about
 from fivefold.store.rulesets.proposals import needs_two_people
 from fivefold.store.tables.accounts import Member
 from fivefold.store.tables.entities import OrganisationSettings
@@ -86,8 +85,7 @@ def is_vouched_for(session: Session, member: Member, now_us: int) -> bool:
     """
     if has_live_token(session, member.id, now_us):
         return True
-    about = EntryFilter(organisation_id=member.organisation_id, subject_kind="member", subject_id=str(member.id))
-    for entry in entries_among(session, about, WHOLE):
+    for entry in entries_about(session, member.organisation_id, "member", str(member.id)):
         if is_member(entry.actor):
             return False
         if entry.action in (ADDED, RETURNED):

@@ -6,12 +6,23 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import Engine
 
-from fivefold.domain.clock import DAY_US, HOUR_US, SECOND_US, to_microseconds
+from fivefold.domain.clock import DAY_US, HOUR_US, SECOND_US, now_microseconds, to_microseconds
+from fivefold.domain.errors import IdentityError
+from fivefold.domain.settings import OpenIdSettings
 from fivefold.store.accounts.plans import read_plans
 from fivefold.usecases.accounts import credentials, sessions, tokens
+from fivefold.usecases.accounts.openid import Identity
 from fivefold.usecases.accounts.organisations import actor_in_new, add_member, end_membership, set_roles
-from fivefold.usecases.accounts.sessions import find_session, sign_in, sign_out, sign_out_everywhere
+from fivefold.usecases.accounts.sessions import (
+    find_session,
+    sign_in,
+    sign_in_by_identity,
+    sign_out,
+    sign_out_everywhere,
+)
 from fivefold.usecases.accounts.tokens import create_token, revoke_token
+from fivefold.usecases.shared import context as shared_context
+from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 
 PLANS = read_plans(None)
@@ -142,3 +153,30 @@ def test_the_secret_is_stored_nowhere(engine: Engine, now: list[int], member: Me
     assert len(rows) == 1
     assert cookie not in str(rows)
     assert member[3] not in str(rows)
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("by_an_administrator", ["membership", "roles"])
+def test_an_operator_whose_clock_was_ahead_has_not_the_last_word_about_a_member(
+    engine: Engine, by_an_administrator: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last entry of the audit log is the one with the highest number, whatever the moment says."""
+    operator = Context(engine, actor_in_new(engine, "bank", "cli:test"))
+    with monkeypatch.context() as ahead:
+        ahead.setattr(shared_context, "now_microseconds", lambda: now_microseconds() + DAY_US)
+        number, admin = (
+            add_member(operator, name, ["admin"]).id for name in ("nora@bank.example", "anna@bank.example")
+        )
+    anna = Context(engine, Actor(operator.organisation_id, f"member:{admin}"))
+    settings = OpenIdSettings("https://provider.example", "id", "secret", "bank")
+    account = Identity("99", "nora@bank.example")
+    if by_an_administrator == "membership":
+        end_membership(anna, number)
+        add_member(anna, "nora@bank.example", ["admin", "approver"])
+    else:
+        set_roles(anna, number, ["admin", "approver"])
+    with pytest.raises(IdentityError, match="by this account yet"):
+        sign_in_by_identity(engine, settings, account)
+    end_membership(operator, number)
+    add_member(operator, "nora@bank.example", ["approver"])
+    assert sign_in_by_identity(engine, settings, account)[1].credential.role == "approver"
