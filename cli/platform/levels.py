@@ -146,18 +146,14 @@ def show_distribution(engine: "Engine", organisation: str, kind: str = "customer
     from fivefold.usecases.levels.distribution import distribution
 
     counts = distribution(acting_in(engine, organisation), kind)
-    others = {
-        "failed": sum(version.failed for version in counts.versions),
-        "no tier has the total": sum(version.unclassified for version in counts.versions),
-        "no ruleset applies": counts.no_level if counts.deciding else 0,
-        "no ruleset decides yet": 0 if counts.deciding else counts.no_level,
-        "not assessed yet": counts.not_assessed,
-    }
-    rows = [[name, f"{count:,}", percent(count / max(counts.entities, 1))] for name, count in counts.by_level().items()]
-    rows += [
-        [f"({why})", f"{count:,}", percent(count / max(counts.entities, 1))] for why, count in others.items() if count
-    ]
-    show_table(f"{counts.entities:,} of type {kind} in {organisation}", ("level", "entities", "share"), rows)
+    rows = [*counts.by_level.items(), *((f"({why})", count) for why, count in counts.without_level().items() if count)]
+    show_table(
+        f"{counts.entities:,} of type {kind} in {organisation}",
+        ("level", "entities", "share"),
+        [[name, f"{count:,}", percent(count / max(counts.entities, 1))] for name, count in rows],
+    )
+    if broken := [f"{count:,} {status}" for status, count in counts.not_in_full().items() if count]:
+        echo(f"The last assessment was not made in full: {', '.join(broken)}. A level that was there before is kept.")
 
 
 def _ruleset(view: "LevelView") -> str:

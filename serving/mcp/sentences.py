@@ -257,24 +257,27 @@ def what_if_sentence(who: str, answer: Content) -> str:
 
 
 def levels_sentence(distribution: Content) -> str:
-    """Say how many stand at each level, over all versions, overrides included.
+    """Say how many stand at each level, over all versions, overrides included, and how many at none.
 
-    >>> levels_sentence({"entity_type": "customer", "entities": 0, "versions": (), "overridden": (), "no_level": 0,
-    ...     "not_assessed": 0, "quarantined": 0})
+    >>> levels_sentence({"entity_type": "customer", "entities": 0, "by_level": {}, "versions": (), "not_assessed": 0})
     '0 of type customer.'
+    >>> version = {"failed": 0, "unclassified": 0, "undetermined": 3}
+    >>> levels_sentence({"entity_type": "c", "entities": 9, "by_level": {"high": 5, "low": 0}, "versions": (version,),
+    ...     "not_assessed": 1})
+    '9 of type c: 5 high, 0 low, 3 without a level, 1 not assessed yet. The last assessment was not made in full: 3 \
+undetermined. A level that was there before is kept.'
     """
-    counts: dict[str, int] = {}
-    for version in distribution["versions"]:
-        for level, count in version["levels"].items():
-            counts[level] = counts.get(level, 0) + count
-    for row in distribution["overridden"]:
-        name = row["level"] or "at no level by an override"
-        counts[name] = counts.get(name, 0) + row["entities"]
-    without = {"without a level": distribution["no_level"], "not assessed yet": distribution["not_assessed"]}
-    parts = [f"{count} {level}" for level, count in reversed(counts.items())]
+    everyone, new = distribution["entities"], distribution["not_assessed"]
+    without = {"without a level": everyone - new - sum(distribution["by_level"].values()), "not assessed yet": new}
+    parts = [f"{count} {level}" for level, count in distribution["by_level"].items()]
     parts += [f"{count} {state}" for state, count in without.items() if count]
-    all_of_them = f"{distribution['entities']} of type {distribution['entity_type']}"
-    return f"{all_of_them}: {', '.join(parts)}." if parts else f"{all_of_them}."
+    sentence = f"{everyone} of type {distribution['entity_type']}" + (f": {', '.join(parts)}." if parts else ".")
+    statuses = ("failed", "unclassified", "undetermined")
+    broken = {status: sum(version[status] for version in distribution["versions"]) for status in statuses}
+    if not any(broken.values()):
+        return sentence
+    counts = ", ".join(f"{count} {status}" for status, count in broken.items() if count)
+    return f"{sentence} The last assessment was not made in full: {counts}. A level that was there before is kept."
 
 
 def changes_sentence(type_: str, migration: Content) -> str:

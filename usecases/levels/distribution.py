@@ -20,18 +20,23 @@ from fivefold.usecases.shared.context import Context
 class AtVersion:
     """Entities that one version assessed and no override changes; `active`: the version decides now.
 
+    Each is in `levels` or in `without_level`, whatever became of its last assessment. The other three numbers tell how
+    many of them all were not assessed in full the last time: such an entity keeps the level that it had, if it had one.
+
     Attributes:
         active: it decides now; the others are assessed by it in time, or were by one that decided before.
-        levels: how many are in each level, by name, the lowest first.
-        failed: a rule met what it could not read; where they stood before is kept.
+        levels: how many are at each level in force, by name, the lowest first.
+        without_level: how many are at none.
+        failed: a rule met what it could not read.
         unclassified: no tier has their total.
-        undetermined: it is unknown whether it applies to them; where they stood before is kept.
+        undetermined: it is unknown whether it applies to them.
     """
 
     ruleset: str
     version: int
     active: bool
     levels: Mapping[str, int]
+    without_level: int
     failed: int
     unclassified: int
     undetermined: int
@@ -55,6 +60,8 @@ class Distribution:
     Attributes:
         levels: the organisation's, the lowest first; empty where it has none yet.
         deciding: whether any ruleset of the type is active; without one there are no levels.
+        by_level: everyone at each level in force, the highest first: by any version, by an override, or kept since the
+            last assessment was not made in full. All others of `entities` have no level.
         no_level: no ruleset applies to them.
         not_assessed: they are still to be assessed for the first time.
     """
@@ -63,22 +70,29 @@ class Distribution:
     levels: Annotated[tuple[str, ...], INTERNAL]
     deciding: Annotated[bool, INTERNAL]
     entities: int
+    by_level: Mapping[str, int]
     versions: tuple[AtVersion, ...]
     overridden: tuple[Overridden, ...]
     no_level: int
     not_assessed: int
     quarantined: int
 
-    def by_level(self) -> dict[str, int]:
-        """Count everyone at each level, the highest first; those of overrides at the level that holds."""
-        counts = dict.fromkeys(reversed(self.levels), 0)
-        for version in self.versions:
-            for name, count in version.levels.items():
-                counts[name] += count
-        for overridden in self.overridden:
-            if overridden.level is not None:
-                counts[overridden.level] += overridden.entities
-        return counts
+    def without_level(self) -> dict[str, int]:
+        """Count everyone without a level by the reason in words; with `by_level` they add up to `entities`."""
+        return {
+            "not assessed in full": sum(version.without_level for version in self.versions),
+            "no level by an override": sum(each.entities for each in self.overridden if each.level is None),
+            "no ruleset applies" if self.deciding else "no ruleset decides yet": self.no_level,
+            "not assessed yet": self.not_assessed,
+        }
+
+    def not_in_full(self) -> dict[str, int]:
+        """Count those whose last assessment was not made in full, by its status, with a level and without one."""
+        return {
+            "failed": sum(version.failed for version in self.versions),
+            "unclassified": sum(version.unclassified for version in self.versions),
+            "undetermined": sum(version.undetermined for version in self.versions),
+        }
 
 
 def distribution(context: Context, type_name: str) -> Distribution:
@@ -94,6 +108,7 @@ def distribution(context: Context, type_name: str) -> Distribution:
             levels=names,
             deciding=bool(active_versions(session, context.organisation_id, kind.id)),
             entities=everyone,
+            by_level=dict(reversed(_by_level(groups, names).items())),
             versions=tuple(_versions(session, context, kind.id, by_rules, names)),
             overridden=_overridden([group for group in groups if group.overridden], names),
             no_level=_count(group for group in by_rules if group.version_id is None),
@@ -104,6 +119,11 @@ def distribution(context: Context, type_name: str) -> Distribution:
 
 def _count(groups: Iterable[LevelGroup]) -> int:
     return sum(group.entities for group in groups)
+
+
+def _by_level(groups: list[LevelGroup], names: tuple[str, ...]) -> dict[str, int]:
+    """Count those at each level in force, whatever became of their last assessment; the lowest first."""
+    return {name: _count(group for group in groups if group.level == level) for level, name in enumerate(names, 1)}
 
 
 def _versions(
@@ -119,8 +139,6 @@ def _versions(
 
 
 def _at_version(ruleset: str, number: int, active: bool, mine: list[LevelGroup], names: tuple[str, ...]) -> AtVersion:
-    assessed = [group for group in mine if group.status == Status.ASSESSED.value]
-    levels = {name: _count(group for group in assessed if group.level == level) for level, name in enumerate(names, 1)}
     failed, unclassified, undetermined = (
         _count(group for group in mine if group.status == status.value)
         for status in (Status.FAILED, Status.UNCLASSIFIED, Status.UNDETERMINED)
@@ -129,7 +147,8 @@ def _at_version(ruleset: str, number: int, active: bool, mine: list[LevelGroup],
         ruleset=ruleset,
         version=number,
         active=active,
-        levels=levels,
+        levels=_by_level(mine, names),
+        without_level=_count(group for group in mine if group.level is None),
         failed=failed,
         unclassified=unclassified,
         undetermined=undetermined,

@@ -1,5 +1,7 @@
 """The distribution: everyone once, versions and overrides apart, nothing left out."""
 
+import json
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -8,7 +10,9 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
+from fivefold.cli.platform.levels import show_distribution
 from fivefold.domain.errors import NotFoundError
+from fivefold.serving.mcp.sentences import levels_sentence
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import Subject
 from fivefold.store.tables.entities import Entity
@@ -16,6 +20,9 @@ from fivefold.store.tables.levels import DueMark
 from fivefold.store.tables.rulesets import Family
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.levels.distribution import AtVersion, Distribution, Overridden, distribution
+from fivefold.usecases.monitoring.statistics import PlatformFigures
+from fivefold.usecases.portfolio.current_levels import LevelFilters, list_current_levels
+from fivefold.usecases.portfolio.matrix import value_and_risk
 from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.shared.actors import Actor
@@ -47,6 +54,20 @@ def none(**levels: int) -> dict[str, int]:
     return {"low": 0, "medium": 0, "high": 0} | levels
 
 
+def at_version(ruleset: str, version: int, *, active: bool, **levels: int) -> AtVersion:
+    """Everyone of a version that assessed them all in full."""
+    return AtVersion(
+        ruleset=ruleset,
+        version=version,
+        active=active,
+        levels=none(**levels),
+        without_level=0,
+        failed=0,
+        unclassified=0,
+        undetermined=0,
+    )
+
+
 def test_versions_are_not_mixed_and_overrides_stand_apart(engine: Engine, ana: Actor) -> None:
     ids = add_entities(engine, ana, [f"c{number}" for number in range(13)])
     standings: list[dict[str, Any]] = [
@@ -70,28 +91,20 @@ def test_versions_are_not_mixed_and_overrides_stand_apart(engine: Engine, ana: A
         levels=tuple(none()),
         deciding=True,
         entities=13,
+        by_level={"high": 2, "medium": 2, "low": 5},
         versions=(
             AtVersion(
                 ruleset="retail",
                 version=2,
                 active=True,
-                levels=none(low=2, high=1),
+                levels=none(low=2, medium=1, high=2),
+                without_level=1,
                 failed=1,
                 unclassified=1,
                 undetermined=1,
             ),
-            AtVersion(
-                ruleset="retail", version=1, active=False, levels=none(low=1), failed=0, unclassified=0, undetermined=0
-            ),
-            AtVersion(
-                ruleset="other",
-                version=1,
-                active=False,
-                levels=none(medium=1),
-                failed=0,
-                unclassified=0,
-                undetermined=0,
-            ),
+            at_version("retail", 1, active=False, low=1),
+            at_version("other", 1, active=False, medium=1),
         ),
         overridden=(Overridden("low", "high", 2),),
         no_level=2,
@@ -102,9 +115,7 @@ def test_versions_are_not_mixed_and_overrides_stand_apart(engine: Engine, ana: A
 
 def test_a_version_that_is_active_is_shown_before_anyone_stands_by_it(engine: Engine, ana: Actor) -> None:
     found = distribution(Context(engine, ana), "customer")
-    assert found.versions == (
-        AtVersion(ruleset="retail", version=2, active=True, levels=none(), failed=0, unclassified=0, undetermined=0),
-    )
+    assert found.versions == (at_version("retail", 2, active=True),)
     assert (found.entities, found.no_level, found.not_assessed) == (0, 0, 0)
     switch_family(Context(engine, ana), "retail", False, "why")
     assert distribution(Context(engine, ana), "customer").versions == ()
@@ -164,8 +175,49 @@ def test_everyone_is_counted_once(
                 override_id=entity_id if overridden else None,
             )
         found = distribution(Context(engine, ana), "customer")
-    at_versions = sum(sum(at.levels.values()) + at.failed + at.unclassified + at.undetermined for at in found.versions)
+    at_versions = sum(sum(at.levels.values()) + at.without_level for at in found.versions)
     overridden = sum(each.entities for each in found.overridden)
     assert at_versions + overridden + found.no_level + found.not_assessed == found.entities == len(ids)
     assert found.not_assessed == new
     assert overridden == sum(each[3] for each in standings)
+    assert sum(found.by_level.values()) + sum(found.without_level().values()) == len(ids)
+
+
+def test_who_keeps_a_level_counts_at_it_wherever_levels_are_counted(
+    engine: Engine, ana: Actor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of every status, with a level and without one, and beneath an override."""
+    statuses = ("assessed", "failed", "unclassified", "undetermined")
+    of_rules = [{"rules_level": level, "version_id": 2, "status": each} for each in statuses for level in (3, None, 1)]
+    overridden = [{**each, "level": 2, "override_id": number} for number, each in enumerate(of_rules, 1)]
+    none_applies = [{"rules_level": None, "version_id": None, "status": "not applicable"}]
+    standings: list[dict[str, Any]] = [*of_rules, *overridden, *none_applies]
+    ids = add_entities(engine, ana, [f"c{number}" for number in range(len(standings) + 1)])
+    for entity_id, standing in zip(ids, standings, strict=False):
+        stand(engine, entity_id, **standing)
+    context = Context(engine, ana)
+    found = distribution(context, "customer")
+    assert found.by_level == {"high": 4, "medium": 12, "low": 4}
+    assert sum(found.by_level.values()) + sum(found.without_level().values()) == found.entities == len(ids)
+    assert found.not_in_full() == {"failed": 3, "unclassified": 3, "undetermined": 3}
+    assert value_and_risk(context, "customer").by_level() == found.by_level
+    listed = {name: len(list_current_levels(context, "customer", LevelFilters(levels=(name,)))) for name in none()}
+    assert listed == found.by_level
+    (figures,) = PlatformFigures(engine).read()
+    measured = {level: count for (_, level), count in figures.levels.items() if level in found.by_level}
+    assert measured == found.by_level
+    shown = json.loads(json.dumps(asdict(found)))
+    assert levels_sentence(shown) == (
+        "26 of type customer: 4 high, 12 medium, 4 low, 5 without a level, 1 not assessed yet. The last assessment was"
+        " not made in full: 3 failed, 3 unclassified, 3 undetermined. A level that was there before is kept."
+    )
+    show_distribution(engine, "acme")
+    rows = [line.rsplit(maxsplit=3)[:2] for line in capsys.readouterr().out.splitlines() if line.endswith(" %")]
+    assert rows == [
+        ["high", "4"],
+        ["medium", "12"],
+        ["low", "4"],
+        ["(not assessed in full)", "4"],
+        ["(no ruleset applies)", "1"],
+        ["(not assessed yet)", "1"],
+    ]
