@@ -119,10 +119,11 @@ def _show(view: "LevelView") -> None:
         )
     if view.may_move_down_us is not None:
         echo(f"A lower level can follow from {second_text(view.may_move_down_us)} on.")
-    if view.refreshing:
-        echo("There are newer events: a worker will recompute it; --now does so at once.")
     if view.problem is not None:
-        echo(f"The last attempt to compute it failed: {view.problem}")
+        newer = ", and newer events may be missing from it" if view.refreshing else ""
+        echo(f"The last attempt to compute it failed{newer}: {view.problem}")
+    elif view.refreshing:
+        echo("There are newer events: a worker will recompute it; --now does so at once.")
 
 
 def _show_related(title: str, lines: "Sequence[RelatedLine]") -> None:

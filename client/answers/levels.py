@@ -45,10 +45,11 @@ class Level(Answer):
 
     Attributes:
         level: the level in force; None before the first assessment.
-        status: `assessed`, or why there is no level.
+        status: `assessed`, or why there is no level or the one from before.
         rules_level: the rules' own level beneath an override.
         assessment: its name, for `Levels.reasons`.
-        refreshing: whether the level is being recomputed because of newer events.
+        refreshing: whether the level is being recomputed because of newer events, or could not be for this answer.
+        failing: whether it could not be computed the last time that was tried.
         breakdown: every rule, with its case and its exact points, which add up to the total.
     """
 
@@ -60,13 +61,13 @@ class Level(Answer):
     may_move_down_on: datetime | None
     stale_rates_days: int | None
     refreshing: bool
+    failing: bool
     rules_level: str | None = None
     assessed_at: datetime | None = None
     assessment: str | None = None
     source: str | None = None
     decided_by: Version | None = None
     override: OverrideInForce | None = None
-    failing: bool = False
     reasons: Reasons | None = None
     problem: str | None = None
     breakdown: dict[str, Any] | None = None

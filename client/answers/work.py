@@ -43,7 +43,9 @@ class Decision(Answer):
         decision: its number.
         repeated: whether the decision was made earlier, under the same `decision_key`.
         unknown: rules that could not be evaluated; None if the token may not see them.
-        refreshing: whether the level was being recomputed because of newer events; None after it was erased.
+        status: of the level, as `Level.status`; None after it was erased.
+        refreshing: whether the level was being recomputed because of newer events, or could not be for the decision;
+            None after it was erased.
         answer: the whole answer with every version involved.
     """
 
@@ -55,6 +57,7 @@ class Decision(Answer):
     decided_by: RuleReference | None
     unknown: tuple[RuleReference, ...] | None
     level: str | None
+    status: str | None
     stale_rates_days: int | None
     refreshing: bool | None
     actor: str | None = None

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from fivefold.domain.money import rounded_words
 from fivefold.domain.segments import score_text
@@ -25,25 +25,50 @@ class ListPart:
     is_followed: bool = False
 
 
-def level_sentence(level: Content) -> str:
-    """Say where a customer stands, since when, and by which arithmetic.
+NOT_ASSESSED: Final[Mapping[str, str]] = {
+    "failed": "its last assessment failed",
+    "unclassified": "no tier has the total of its last assessment",
+    "undetermined": "it is unknown whether the ruleset applies",
+    "not applicable": "no ruleset applies",
+    "no ruleset": "no ruleset decides",
+    "never assessed": "it was never assessed",
+}
+"""What each status other than `assessed` says of a level."""
+_KEPT: Final = frozenset({"failed", "unclassified", "undetermined"})
+"""Statuses in which the level from before stays in force."""
 
-    >>> level_sentence({"external_id": "c1", "level": None, "status": "never assessed"})
-    'c1 has no level: never assessed.'
+
+def level_sentence(level: Content) -> str:
+    """Say where a customer stands, since when, by which arithmetic, and what of it could not be computed.
+
+    >>> of = {"external_id": "c1", "since": None, "may_move_down_on": None}
+    >>> level_sentence({**of, "level": None, "status": "never assessed"})
+    'c1 has no level: it was never assessed.'
+    >>> level_sentence({**of, "level": "low", "status": "undetermined", "failing": True})
+    'c1 is low. It is unknown whether the ruleset applies; nothing lowers the level meanwhile. The last attempt to \
+compute it failed.'
     """
-    who, name = level["external_id"], level["level"]
+    status, name = level["status"], level["level"]
+    gap = NOT_ASSESSED.get(status)
+    parts = [f"{level['external_id']} {f'is {name}' if name else 'has no level'}"]
     if name is None:
-        return f"{who} has no level: {level['status']}."
-    parts = [f"{who} is {name}" + (f" since {_day(level['since'])}" if level["since"] else "")]
+        parts[0] += f": {gap or status}"
+    elif level["since"]:
+        parts[0] += f" since {_day(level['since'])}"
     if override := level.get("override"):
         parts.append(f"by an override ({override['reason']}); the rules say {level.get('rules_level') or 'nothing'}")
-    elif reasons := level.get("reasons"):
+    elif (reasons := level.get("reasons")) and name is not None:
         parts.append(reasons["line"])
+    if gap is not None and name is not None:
+        parts.append(f"{gap}; nothing lowers the level meanwhile" if status in _KEPT and not override else gap)
+    if level.get("failing"):
+        newer = ", and something may have happened since" if level.get("refreshing") else ""
+        parts.append(f"the last attempt to compute it failed{newer}")
     if level["may_move_down_on"]:
         parts.append(f"it may move down on {_day(level['may_move_down_on'])}")
-    if level.get("refreshing"):
+    if level.get("refreshing") and not level.get("failing"):
         parts.append("something happened since, and it is about to be computed again")
-    return ". ".join(_begun(part) for part in parts) + "."
+    return ". ".join([parts[0], *(part[:1].upper() + part[1:] for part in parts[1:])]) + "."
 
 
 def value_sentence(who: str, value: Content | None) -> str:
@@ -356,7 +381,3 @@ def _first(part: ListPart) -> str:
 
 def _day(moment: str) -> str:
     return moment.partition("T")[0]
-
-
-def _begun(text: str) -> str:
-    return text[:1].upper() + text[1:] if text.startswith(("it ", "by ", "something ")) else text

@@ -108,6 +108,7 @@ class EntityState:
         is_marked_later: a committed change has yet to mark it.
         override_id: the number of the override in force, whether or not the level was computed by it; else None.
         value: the latest value score; None if there is none, or it has no value.
+        is_behind: the level was to be computed for the decision, and could not be.
     """
 
     standing: Standing | None
@@ -118,6 +119,7 @@ class EntityState:
     value: ValueScore | None
     is_marked_later: bool
     override_id: int | None = None
+    is_behind: bool = False
 
 
 def entity_state(session: Session, entity_id: int, now_us: int) -> EntityState:

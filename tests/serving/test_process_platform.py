@@ -85,7 +85,7 @@ def test_a_ruleset_is_written_by_one_person_and_decides_by_another(service: Serv
     told = bank.good("app", "GET", f"{CUSTOMER}/risk", params={"freshness": "now"})
     assert (told["level"], told["status"]) == ("high", "assessed")
     fields = {"type", "external_id", "level", "status", "since", "may_move_down_on", "stale_rates_days", "refreshing"}
-    assert set(told) == fields
+    assert set(told) == {*fields, "failing"}
     profile = bank.good("ivo", "GET", CUSTOMER)
     assert [rule["case"] for rule in profile["risk"]["reasons"]["rules"]] == ["A country without relations"]
     asked = bank.good("ivo", "POST", f"{CUSTOMER}/overrides", {"level": "high", **WHY})

@@ -6,7 +6,7 @@ stored: the caller sends it to the transactions once it happens.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Final
 
@@ -43,7 +43,7 @@ from fivefold.usecases.decisions.inputs import (
     load_decision_inputs,
     read_pending_transaction,
 )
-from fivefold.usecases.levels.read import Freshness
+from fivefold.usecases.levels.read import Freshness, could_not_be_computed
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.levels.worker import assess_now
 from fivefold.usecases.shared.context import Context
@@ -246,11 +246,11 @@ def _decide_and_store(
         if request.freshness is Freshness.STORED or (request.freshness is Freshness.REFRESH and stands):
             return _decide_once(session, request, parties, policy, point, now), False
         subject = subject_of(parties.entity)
-    assess_now(context.engine, subject, clock=context.clock, valuer=valuer, actor=context.actor.name)
+    done = assess_now(context.engine, subject, clock=context.clock, valuer=valuer, actor=context.actor.name)
     with context.reading() as session:
         parties, policy = _subjects_and_policy(session, context, request)
         now = context.now()
-        point = entity_state(session, parties.entity.id, now)
+        point = replace(entity_state(session, parties.entity.id, now), is_behind=could_not_be_computed(done))
         return _decide_once(session, request, parties, policy, point, now), True
 
 

@@ -326,7 +326,7 @@ def _status(standing: Standing, *, ahead: bool) -> str:
 def _level_said(point: EntityState, policy: Policy, now_us: int, *, ahead: bool) -> dict[str, Any]:
     """Tell where the entity stands: the level that holds, that of the rules beneath it, and what made it."""
     standing, names = point.standing, (None, *policy.levels)
-    waits = is_refreshing(point.mark, now_us, is_marked_later=point.is_marked_later)
+    waits = point.is_behind or is_refreshing(point.mark, now_us, is_marked_later=point.is_marked_later)
     if standing is None:
         return {"status": NEVER_ASSESSED, "level": None, "rules_level": None, "assessment": None, "refreshing": waits}
     return {

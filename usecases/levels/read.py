@@ -1,7 +1,7 @@
 """Levels as people and programs ask for them: stored, refreshed behind the answer, or computed for it."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -30,7 +30,7 @@ from fivefold.usecases.levels.content.breakdowns import breakdown_of, gone_text,
 from fivefold.usecases.levels.portfolio import parts_of
 from fivefold.usecases.levels.records import NEVER_ASSESSED, families_in
 from fivefold.usecases.levels.value_scores import EntityScorer
-from fivefold.usecases.levels.worker import assess_now
+from fivefold.usecases.levels.worker import BatchResult, assess_now
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
@@ -82,7 +82,8 @@ class LevelView:
             rules, expiry, decay or time; rules where that was an override, which decides no more.
         ruleset: name and version of the ruleset that decided.
         kept_by: the names of other rulesets that keep the entity (`risk.engine.deciding`).
-        refreshing: it is due or under way, so it is about to be computed again.
+        refreshing: it is due or under way, so it is about to be computed again; or it was to be computed for this
+            answer, and could not be.
         problem: why it could not be computed, the last time that was tried.
         breakdown: why it is what it is; None where it was erased, or there is none.
         stale_rates_days: how old the newest exchange rate was when it was computed, where money was read and that is
@@ -156,11 +157,18 @@ def read_level(
         live = session.scalar(select(live_override_id(subject.entity_id, now)))
     behind = not is_of_override(standing, live)
     if freshness is Freshness.NOW or (freshness is Freshness.REFRESH and behind):
-        assess_now(context.engine, subject, clock=context.clock, valuer=valuer, actor=context.actor.name)
-    elif freshness is Freshness.REFRESH and not erased:
+        done = assess_now(context.engine, subject, clock=context.clock, valuer=valuer, actor=context.actor.name)
+        view = _stored_level(context, type_name, external_id, context.now())
+        return replace(view, refreshing=view.refreshing or could_not_be_computed(done))
+    if freshness is Freshness.REFRESH and not erased:
         with context.writing() as session:
             due.mark(session, [subject], Reason.VIEW, now)
     return _stored_level(context, type_name, external_id, context.now())
+
+
+def could_not_be_computed(done: BatchResult | None) -> bool:
+    """Return whether a level was to be computed at once and could not be: it lacks what was stored since."""
+    return done is not None and done.failed > 0
 
 
 def level_history(context: Context, type_name: str, external_id: str, part: Part = WHOLE) -> Page[HistoryLine]:

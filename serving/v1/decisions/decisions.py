@@ -58,9 +58,11 @@ class DecisionForApps(ResponseModel):
     """What is to be done.
 
     `repeated`: it was decided before, under the same key. `decided_by`: the rule whose action it is; null where no rule
-    gave one. `unknown`: the rules of which it is not known whether they hold. All three null once it was erased.
+    gave one. `unknown`: the rules of which it is not known whether they hold. `status`: of the level, as in `/risk`.
+    These three and `level` are null once it was erased.
     `stale_rates_days`: how old the newest exchange rate was when money was converted for it; null up to a week.
-    `refreshing`: the level was about to be computed again, as something had happened since; null once it was erased.
+    `refreshing`: the level was about to be computed again, as something had happened since, or it was to be computed
+    for the decision and could not be; null once it was erased.
     """
 
     decision: int
@@ -71,6 +73,7 @@ class DecisionForApps(ResponseModel):
     decided_by: RuleNamed | None
     unknown: list[RuleNamed] | None
     level: str | None
+    status: str | None
     stale_rates_days: int | None
     refreshing: bool | None
 
@@ -144,6 +147,7 @@ def _fields(decision: DecisionMade) -> dict[str, Any]:
         "decided_by": rules.get(answer["decided_by"]),
         "unknown": None if decision.answer is None else [r for r in rules.values() if r["outcome"] == "unknown"],
         "level": answer["level"]["level"],
+        "status": answer["level"].get("status"),
         "stale_rates_days": answer.get("stale_rates_days"),  # older decisions lack it
         "refreshing": answer["level"].get("refreshing"),
     }

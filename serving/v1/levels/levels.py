@@ -38,7 +38,8 @@ class LevelForApps(ResponseModel):
     """An entity's level, as programs see it.
 
     `stale_rates_days`: how old the newest exchange rate was when money was converted for it; null up to a week.
-    `refreshing`: something happened since, and it is about to be computed again.
+    `refreshing`: something happened since, and it is about to be computed again; or it was to be computed for the
+    answer, and could not be. `failing`: the last time that it was to be computed again it could not be.
     """
 
     type: str = Field(validation_alias="entity_type")
@@ -49,13 +50,14 @@ class LevelForApps(ResponseModel):
     may_move_down_on: Moment | None = Field(validation_alias="may_move_down_us")
     stale_rates_days: int | None
     refreshing: bool
+    failing: bool
 
 
 class LevelForPeople(LevelForApps):
     """An entity's level, the level of the rules beneath an override, and the reasons.
 
     `source`: what the level rests on: override only while one decides; else what made its last change: rules, expiry,
-    decay or time; rules where that was an override, which decides no more. `failing`: it could not be computed again.
+    decay or time; rules where that was an override, which decides no more.
     """
 
     rules_level: str | None
@@ -64,7 +66,6 @@ class LevelForPeople(LevelForApps):
     source: str | None
     decided_by: RulesetNamed | None
     override: OverrideShown | None
-    failing: bool
     reasons: Reasons | None
 
 
@@ -116,7 +117,7 @@ def read_risk(context: RequestContext, type_: Text, external_id: Text, query: Ho
     """Show the level of an entity, as fresh as requested.
 
     An entity without an assessment is assessed first, unless `stored` is requested. Programs see level, status, since
-    when it holds and from when a lower one may follow; people also the reasons.
+    when it holds, from when a lower one may follow, and whether it could not be computed; people also the reasons.
     """
     level = levels.read_level(context, type_, external_id, query.freshness, valuer=context.valuer)
     return level_for(context, level)
@@ -124,15 +125,11 @@ def read_risk(context: RequestContext, type_: Text, external_id: Text, query: Ho
 
 def level_for(context: RequestContext, level: LevelView) -> LevelAnswer:
     """Give the fields of a level that the caller's role may see."""
+    fields = {**vars(level), "failing": level.problem is not None}
     if context.role is Role.APP:
-        return LevelForApps.of(level)
+        return LevelForApps.model_validate(fields)
     reasons = None if level.assessment is None else views.read_reasons(context, level.assessment)
-    fields = {
-        **vars(level),
-        "decided_by": RulesetNamed.named(level.ruleset),
-        "failing": level.problem is not None,
-        "reasons": reasons,
-    }
+    fields |= {"decided_by": RulesetNamed.named(level.ruleset), "reasons": reasons}
     return (LevelForPublishers if context.role in OF_VERSIONS else LevelForPeople).model_validate(fields)
 
 

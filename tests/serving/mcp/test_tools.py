@@ -8,14 +8,21 @@ from typing import Any
 import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
 
+from fivefold.domain.clock import DAY_US, now_microseconds
+from fivefold.risk.language.policy import STATUSES
 from fivefold.serving.mcp.caller import BY_NAME
 from fivefold.serving.mcp.reading import READING, RISK, TRY
 from fivefold.serving.mcp.resources import PATTERNS
+from fivefold.serving.mcp.sentences import NOT_ASSESSED, level_sentence
 from fivefold.serving.mcp.server import TOOLS
+from fivefold.store.tables.levels import Standing
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.overrides import approve_override, request_override
+from fivefold.usecases.levels.records import NEVER_ASSESSED
 from fivefold.usecases.levels.worker import run_batch
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
@@ -81,6 +88,34 @@ def _paths(name: str, role: Role) -> dict[str, str]:
     if name == "find_customer" and role is Role.COMMERCIAL:
         return {"found": "/v1/values/search?type=customer&text=c&limit=20"}
     return SAME[name]
+
+
+@pytest.mark.parametrize("status", sorted({*STATUSES, NEVER_ASSESSED}))
+def test_a_level_that_was_not_assessed_is_never_read_as_one_that_was(status: str) -> None:
+    of = {"external_id": "c1", "since": None, "may_move_down_on": None, "status": status}
+    said = {level: level_sentence({**of, "level": level}) for level in ("high", None)}
+    if status == "assessed":
+        assert said["high"] == "c1 is high."
+    else:
+        clause = NOT_ASSESSED[status]
+        assert said["high"].startswith(f"c1 is high. {clause[:1].upper()}{clause[1:]}")
+        assert said[None] == f"c1 has no level: {clause}."
+
+
+@pytest.mark.parametrize("role", ["app", "investigator"])
+def test_the_tool_says_that_a_level_could_not_be_computed(place: Place, role: str) -> None:
+    place.good("PUT", "/v1/entities/customer/late", {"attributes": {"country": "NO"}}, role="app")
+    place.good("GET", "/v1/entities/customer/late/risk?freshness=now", role="app")
+    with Session(place.engine) as session, session.begin():
+        of_last = select(func.max(Standing.entity_id)).scalar_subquery()
+        ahead = now_microseconds() + 2 * DAY_US
+        session.execute(update(Standing).where(Standing.entity_id == of_last).values(assessed_us=ahead))
+
+    async def talk(client: Client) -> Any:
+        return await client.call_tool("read_level", {"external_id": "late"})
+
+    told = of_role(place, role, talk).content[0].text
+    assert "Its last assessment failed; nothing lowers the level meanwhile. The last attempt to compute it" in told
 
 
 def test_a_call_is_recorded_with_whom_it_was_about_and_by_which_token_and_nothing_personal(place: Place) -> None:
@@ -166,7 +201,7 @@ def test_a_level_is_read_and_not_computed(place: Place) -> None:
         return await client.call_tool("read_level", {"external_id": "new-1"})
 
     result = of_role(place, "investigator", talk)
-    assert result.content[0].text == "new-1 has no level: never assessed."
+    assert result.content[0].text.startswith("new-1 has no level: it was never assessed. Something happened since")
     assert place.good("GET", "/v1/entities/customer/new-1/history", role="investigator") == []
     assert RISK in BY_NAME
 

@@ -8,22 +8,23 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.domain.clock import DAY_US, from_microseconds
+from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError, InvalidDataError, InvalidRulesetError, NotFoundError
 from fivefold.risk.engine.explain.stored import WORDS
 from fivefold.risk.language.policy import read_policy
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.tables.entities import Transaction
+from fivefold.store.tables.levels import Standing
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.decisions.decide import ENGINE, outcome_and_answer
 from fivefold.usecases.decisions.read import read_decision, replay_decision
 from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.levels.content.inputs import read_inputs
-from fivefold.usecases.levels.read import Freshness
+from fivefold.usecases.levels.read import Freshness, read_level
 from fivefold.usecases.shared import rates
 from fivefold.usecases.shared.context import Context
 from tests.depth import examples
@@ -232,6 +233,24 @@ def test_where_a_level_cannot_be_computed_it_is_unknown_and_the_decision_is_made
     assert desk.bank.mark_of("cy").error
     kept = desk.decide("ada", freshness=Freshness.NOW)
     assert (kept.action, _answer(kept)["level"]["level"]) == ("block", "high"), "as it stood"
+
+
+def test_a_level_that_could_not_be_computed_for_the_answer_says_so(desk: Desk) -> None:
+    """A clock was ahead, and a worker that could not assess the customer either tries again only later."""
+    desk.publish(CASH_OF_HIGH)
+    desk.bank.settle()
+    ahead = now_microseconds() + 2 * DAY_US
+    with Session(desk.bank.engine) as session, session.begin():
+        session.execute(update(Standing).where(Standing.entity_id == desk.bank.id_of("bo")).values(assessed_us=ahead))
+    desk.bank.wait(1)
+    desk.bank.put("bo", country="IR")
+    assert desk.bank.run().failed == 1
+    made = desk.decide("bo", freshness=Freshness.NOW)
+    level = _answer(made)["level"]
+    assert (made.action, level["level"], level["status"], level["refreshing"]) == ("allow", "low", "failed", True)
+    shown = read_level(desk.bank.context, "customer", "bo", Freshness.NOW)
+    assert (shown.level, shown.status, shown.refreshing) == ("low", "failed", True)
+    assert replay_decision(desk.bank.context, made.number).same
 
 
 def test_it_may_ask_for_a_level_of_now(desk: Desk) -> None:

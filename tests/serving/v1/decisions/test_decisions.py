@@ -14,7 +14,7 @@ from tests.usecases.deciding import document as policy
 
 FOR_APPS = {
     *("decision", "repeated", "action", "policy", "at", "decided_by", "unknown", "level"),
-    *("stale_rates_days", "refreshing"),
+    *("status", "stale_rates_days", "refreshing"),
 }
 HIDDEN = {
     "title": "Sekret",
@@ -48,6 +48,7 @@ def test_a_program_is_told_what_to_do(deciding: Place) -> None:
     told = deciding.good("POST", "/v1/decisions", body(), role="app")
     assert set(told) == FOR_APPS
     assert (told["action"], told["repeated"], told["level"]) == ("review", False, "medium")
+    assert (told["status"], told["refreshing"]) == ("assessed", False)
     assert told["decided_by"] == {"rule": "r1", "title": "Cash"}
     assert told["unknown"] == [{"rule": "r2", "title": "Value"}]
     assert told["policy"] == {"name": "cash", "version": 1}

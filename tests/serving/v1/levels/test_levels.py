@@ -22,7 +22,10 @@ FRACTION = re.compile(r"(?<=:\d\d)\.\d{6}(?=Z)")
 """That of a second, which may have the digits of a threshold by chance."""
 RISK = path_to("/v1/entities/{t}/{e}/risk", t="customer", e=CUSTOMER)
 CASH = {"name": "sum of amount in 180 days, of what the rule counts", "formula": None}
-FOR_APPS = {"type", "external_id", "level", "status", "since", "may_move_down_on", "stale_rates_days", "refreshing"}
+FOR_APPS = {
+    *("type", "external_id", "level", "status", "since", "may_move_down_on"),
+    *("stale_rates_days", "refreshing", "failing"),
+}
 
 
 @pytest.fixture
