@@ -28,6 +28,7 @@ from fivefold.risk.facts.portfolio import AS_OF, ENTITY, NOT_READ, Portfolio, er
 from fivefold.risk.facts.reading import read_field
 from fivefold.risk.facts.records import Recorded, prepare_records, screened, tagged
 from fivefold.risk.facts.transactions import prepare, prepare_stored
+from fivefold.risk.facts.windows import looked_at, weighs_money
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import (
     CalculationInput,
@@ -96,6 +97,15 @@ class Needs:
         """List everything that reads facts: of the entity, and of those linked; with what ratios are made of."""
         parts = [part for each in self.of_linked for part in parts_of(each, self.names)]
         return distinct((*self._everything, *parts, *self.of_linked))
+
+    @cached_property
+    def converts(self) -> bool:
+        """Whether amounts of transactions are brought into the base currency, but for those that indicators read."""
+        return any(
+            weighs_money(looked_at(each)) if isinstance(each, Window) else hasattr(each, "pattern")
+            for each in self.facts
+            if part_of(each) == "transactions"
+        )
 
     @cached_property
     def _everything(self) -> list[LanguageModel]:

@@ -8,9 +8,8 @@ import polars as pl
 from fivefold.risk.compiler.value_types import column_of
 from fivefold.risk.facts.linked import CONVERTED, FACT, FIELD, LINKED_ENTITY, PROBLEM, TIME, UNREADABLE, nothing_wrong
 from fivefold.risk.facts.portfolio import AS_OF, NOT_READ, error_of
-from fivefold.risk.facts.windows import Masks, end_of, fields_in, looked_at, start_of
+from fivefold.risk.facts.windows import Masks, end_of, fields_in, looked_at, start_of, weighs_money
 from fivefold.risk.language.expressions import Window
-from fivefold.risk.language.fields import MONEY_FIELDS
 
 LONGEST_SHOWN = 40
 """Values are shown to so many signs."""
@@ -135,7 +134,7 @@ def _may_count(window: Window, masks: Masks) -> list[pl.Expr]:
 
 def _concerns(window: Window) -> pl.Expr:
     fields = {*fields_in(window), column_of(window)} - {None}
-    if window.in_currency is None and fields.intersection(MONEY_FIELDS):
+    if weighs_money(window):
         fields.add(CONVERTED)
     inside = pl.col(TIME) <= pl.col(AS_OF)
     if window.over is not None:

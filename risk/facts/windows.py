@@ -14,6 +14,7 @@ from fivefold.risk.facts.linked import TIME, LinkedFacts
 from fivefold.risk.facts.portfolio import AS_OF
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import Count, FieldInput, New, Share, Window, input_key
+from fivefold.risk.language.fields import MONEY_FIELDS
 from fivefold.risk.language.quantities import back_to_begin
 
 _OPENING, _CLOSING = "@after ", "@until "
@@ -84,6 +85,16 @@ def fields_in(window: Window) -> set[str]:
     """Name the fields that an aggregate's `where` reads."""
     inputs = inputs_of(window.where) if window.where is not None else ()
     return {read.field for read in inputs if isinstance(read, FieldInput)}
+
+
+def weighs_money(window: Window) -> bool:
+    """Return whether an aggregate reads amounts in the base currency: it adds them up, or has a condition on them.
+
+    >>> weighs_money(Count(count="transactions")), weighs_money(Sum(sum="amount"))
+    (False, True)
+    """
+    read = {*fields_in(window), column_of(window)}
+    return window.in_currency is None and not read.isdisjoint(MONEY_FIELDS)
 
 
 @dataclass

@@ -257,8 +257,9 @@ def load_decision_inputs(
         values=_values(entity.id, value),
     )
     versions = members_at(portfolio.lists, analysed.lists, now_us, analysed.references)
-    converts = pending.answer_fields["currency"] != base or bool(parts & {"transactions", "indicators"})
-    resolved = _resolved(Needs.of(analysed), portfolio, versions, now_us)
+    needs = Needs.of(analysed)
+    converts = pending.answer_fields["currency"] != base or _converts_stored(needs, portfolio)
+    resolved = _resolved(needs, portfolio, versions, now_us)
     answers = {
         "level": _level_said(point, analysed.policy, now_us, ahead=ahead),
         "value": _value_said(value),
@@ -278,6 +279,14 @@ def load_decision_inputs(
 
 _OWN_PARTS = frozenset({"levels", "pending", "values"})
 """Parts of a portfolio that are made for each decision."""
+
+
+def _converts_stored(needs: Needs, portfolio: Portfolio) -> bool:
+    """Return whether an amount of a stored transaction is in another currency and is read in the base currency."""
+    base, rows, histories = portfolio.rates.base, portfolio.transactions, portfolio.histories
+    if histories is not None and bool((histories.currency != portfolio.rates.positions[base]).any()):
+        return True
+    return needs.converts and isinstance(rows, pl.DataFrame) and bool((rows["currency"] != base).any())
 
 
 def _resolved(needs: Needs, portfolio: Portfolio, versions: Mapping[str, ListVersion], now_us: int) -> pl.DataFrame:

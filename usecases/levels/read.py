@@ -13,6 +13,7 @@ from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.engine.assessments import Status
+from fivefold.risk.facts.inputs import Needs
 from fivefold.store.accounts.organisation import base_currency_of, levels_of
 from fivefold.store.ingest.entities import entity_named, subject_of
 from fivefold.store.levels import assessment_queue as due
@@ -86,8 +87,8 @@ class LevelView:
             answer, and could not be.
         problem: why it could not be computed, the last time that was tried.
         breakdown: why it is what it is; None where it was erased, or there is none.
-        stale_rates_days: how old the newest exchange rate was when it was computed, where money was read and that is
-            more than a week; else None.
+        stale_rates_days: how old the newest exchange rate was when it was computed, where its ruleset reads amounts of
+            transactions in the base currency, or an indicator, and that is more than a week; else None.
     """
 
     entity_type: str
@@ -296,11 +297,15 @@ def _stored_level(context: Context, type_name: str, external_id: str, now: int) 
 
 
 def _stale_rates_days(session: Session, standing: Standing) -> int | None:
-    """Tell how old the newest rate was that an assessment had, where it converted money and that was too old."""
+    """Tell how old the newest rate was that an assessment had, where it may have converted money and that was too old.
+
+    In which currencies the amounts were is not looked up again.
+    """
     if standing.version_id is None:
         return None
     version = session.get_one(RulesetVersion, standing.version_id)
-    if not parts_of(analyse_canonical(version.canonical)) & {"transactions", "indicators"}:
+    analysed = analyse_canonical(version.canonical)
+    if not Needs.of(analysed).converts and "indicators" not in parts_of(analysed):
         return None
     day = from_microseconds(standing.assessed_us).date()
     base = base_currency_of(session, standing.organisation_id)

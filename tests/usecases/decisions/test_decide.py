@@ -109,6 +109,27 @@ def test_stale_rates_are_told_where_money_was_converted(desk: Desk, monkeypatch:
     assert replay_decision(desk.bank.context, foreign.number).same
 
 
+@pytest.mark.parametrize(
+    ("quantity", "is_converted"),
+    [
+        ({"count": "transactions", "over": "1 day"}, False),
+        ({"sum": "amount", "over": "1 day"}, True),
+        ({"count": "transactions", "where": {"field": "amount", "above": 1}}, True),
+        ({"sum": "amount", "over": "1 day", "in_currency": "USD"}, False),
+        ({"indicator": "account_age"}, True),
+    ],
+)
+def test_stored_money_is_converted_where_it_is_foreign_and_its_amount_is_read(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, quantity: dict[str, Any], is_converted: bool
+) -> None:
+    monkeypatch.setattr(rates, "STALE_AFTER", timedelta(days=-1))
+    desk.publish({"when": {**quantity, "above": 1_000_000}, "action": "note"})
+    desk.bank.pay(1, "ada", transaction_amount=10.0)
+    assert _answer(desk.decide(given=cash(-1.0)))["stale_rates_days"] is None, "all of it is in the base currency"
+    desk.bank.pay(2, "ada", transaction_amount=10.0, transaction_currency="USD")
+    assert (_answer(desk.decide(given=cash(-1.0)))["stale_rates_days"] is not None) is is_converted
+
+
 def _answer(made: Any) -> Any:
     assert made.answer is not None
     return made.answer

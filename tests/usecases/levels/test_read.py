@@ -351,5 +351,12 @@ def test_stale_rates_are_told_where_money_was_converted(bank: Bank, monkeypatch:
         newest = rates_for(session, bank.of, "EUR", from_microseconds(bank.now).date()).newest
     age = (from_microseconds(bank.now).date() - newest).days
     assert read(bank, Freshness.STORED).stale_rates_days == age
+    often = {"input": {"count": "transactions", "over": "1 day"}, "cases": [{"when": {"above": 9}, "points": 40}]}
+    version = bank.activate(banks.document({"often": often}))
+    read(bank, Freshness.NOW)
+    assert bank.standing().version_id == version
+    assert read(bank, Freshness.STORED).stale_rates_days is None, "to count converts nothing"
+    bank.activate(banks.document({"cash": banks.CASH}))
+    read(bank, Freshness.NOW)
     monkeypatch.setattr(rates, "STALE_AFTER", timedelta(days=age))
     assert read(bank, Freshness.STORED).stale_rates_days is None
