@@ -5,7 +5,9 @@ two thirds of the throughput; freezing the objects that exist after start takes 
 """
 
 import gc
+import re
 import sys
+from collections.abc import Iterable
 from functools import cache
 
 import bentoml
@@ -13,6 +15,7 @@ import structlog
 from pydantic_core import to_json
 from sqlalchemy import Engine
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fivefold.domain.errors import FivefoldError, StoreError
@@ -115,9 +118,17 @@ class OutermostMiddleware:
         if scope["type"] == "lifespan":
             whole = scope["app"]
             whole.router.redirect_slashes = False  # unused, and it would repeat whatever host the caller claims
+            _match_newlines(whole.router.routes)
             front = ScoringFastPath(SCORING_ENDPOINT, Pages(whole.middleware_stack, COMPUTED))
             whole.middleware_stack = ErrorMiddleware(front, SERVICE_METRICS, SETTINGS.limits.seconds, ACCESS)
         await self._app(scope, receive, send)
+
+
+def _match_newlines(routes: Iterable[BaseRoute]) -> None:
+    """Let BentoML's mount of our application take every path: its pattern ends at a newline, as `.` matches none."""
+    for route in routes:
+        if isinstance(route, Mount):
+            route.path_regex = re.compile(route.path_regex.pattern, re.DOTALL)
 
 
 SCHEMA = SchemaWatch(ENGINE)

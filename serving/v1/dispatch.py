@@ -213,6 +213,8 @@ def read_arguments(
         return invalid_part("path", "is not UTF-8, in which an identifier is written before it is percent-encoded")
     parts = parts_of(request)
     arguments = {name: read_part(route, name, text) for name, text in parts.items()}
+    if refused := next(filter(is_error, arguments.values()), None):
+        return cast("Response", refused)
     list_ = list_name(context, route, parts, request.query_params)
     for name, read in (
         ("query", partial(read_query, route, request, list_)),

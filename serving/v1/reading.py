@@ -15,6 +15,7 @@ from fivefold.serving.request_reading import repeated_parameter
 from fivefold.serving.responses import ApiError
 from fivefold.serving.v1.errors import invalid_part, invalid_request, invalid_rows
 from fivefold.serving.v1.route import Route, Work
+from fivefold.serving.v1.schemas import NOT_STORABLE
 from fivefold.serving.v4.contract import require_shape
 
 ROWS_WORTH = 100_000
@@ -22,10 +23,15 @@ ROWS_WORTH = 100_000
 
 
 def read_part(route: Route, name: str, text: str) -> Any:
-    """Read a part of the path; ApiError 404 if it cannot be an identifier."""
+    """Read a part of the path; an error Response if it is text that cannot be stored.
+
+    ApiError 404 if it cannot be an identifier.
+    """
     try:
         return route.readers[name].validate_strings(text)
-    except ValidationError:
+    except ValidationError as error:
+        if error.errors()[0]["type"] == NOT_STORABLE:
+            return invalid_request(f"path.{name.rstrip('_')}", error)
         raise ApiError(404, f"there is no {name.rstrip('_')} {short_text(text)}") from None
 
 

@@ -12,7 +12,7 @@ from pydantic import (
     GetJsonSchemaHandler,
     WithJsonSchema,
 )
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ConfigError
@@ -64,9 +64,13 @@ def _moment(text: Any) -> int:
     return moment
 
 
+NOT_STORABLE: Final = "not_storable"
+"""The type of the error of text that no database keeps."""
+
+
 def _storable(text: str) -> str:
     if "\0" in text:
-        raise ValueError("must not have the character NUL, which no database keeps")
+        raise PydanticCustomError(NOT_STORABLE, "Must not have the character NUL, which no database keeps")
     return text
 
 

@@ -19,6 +19,12 @@ def test_pages_are_ours_and_the_frameworks_are_not_there(on_sqlite: Service) -> 
         assert on_sqlite.get(path).json() == [{"detail": "Not Found"}]
 
 
+@pytest.mark.parametrize("character", ["%0A", "%0D", "%09", "%00", "%20"])
+def test_a_path_is_ours_whatever_character_an_identifier_has(on_sqlite: Service, character: str) -> None:
+    for name in (f"a{character}b", f"a{character}"):
+        assert on_sqlite.get(f"/v1/entities/customer/{name}/risk").status_code == 401, "it asks for a token"
+
+
 def test_each_request_is_a_line_without_a_word_of_it(on_sqlite: Service) -> None:
     token, name = on_sqlite.token(), "MARKED-in-a-line"
     answer = on_sqlite.post(sample_rows(name), token)

@@ -60,6 +60,15 @@ def test_one_thing_is_refused_before_the_other(place: Place) -> None:
     assert place.ask("PUT", path.format(10**6), {"roles": ["admin"]}, role="admin").status_code == 404
 
 
+@pytest.mark.parametrize("character", ["%0A", "%0D", "%09", "%00", "%C2%85"])
+def test_a_control_character_in_an_identifier_is_refused_where_it_would_be_stored(
+    furnished: Place, character: str
+) -> None:
+    answer = furnished.ask("PUT", f"/v1/entities/customer/a{character}b", {"attributes": {}}, role="app")
+    assert (answer.status_code, "external_id" in answer.text) == (422, True), answer.text
+    assert answer.json()[0]["errors"][0]["problem"]
+
+
 def test_more_rows_than_the_server_takes_are_413(place: Place) -> None:
     rows = [{"external_id": str(number)} for number in range(LIMITS.rows + 1)]
     answer = place.ask("POST", "/v1/entities/customer", rows, role="app")
