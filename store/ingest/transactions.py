@@ -1,12 +1,13 @@
 """Transactions and their corrections, added in bulk if their number is new. Begins and ends no transaction."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import polars as pl
 from psycopg.errors import UniqueViolation
-from sqlalchemy import TextClause, select, text
+from sqlalchemy import Row, TextClause, select, text
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError
@@ -65,10 +66,16 @@ _ADD = {"sqlite": _add(""), "postgresql": _add('COLLATE "C"')}
 
 def _statements(differs: str) -> tuple[TextClause, TextClause]:
     """Build, with the dialect's null-safe inequality, the query for conflicts and the update of states."""
-    other = " OR ".join(f"transactions.{name} {differs} staged.{name}" for name in _FACTS)
     state = f"transactions.state {differs} staged.state"
-    final = f"{state} AND coalesce(transactions.state, '') <> 'PENDING'"
-    contradicts = f"SELECT staged.transaction_id FROM staged JOIN transactions ON {_JOINED} WHERE {other} OR ({final})"  # noqa: S608 (our own words)
+    # A pending one that comes behind the settled one is late: it says nothing new.
+    final = f"{state} AND 'PENDING' NOT IN (coalesce(transactions.state, ''), coalesce(staged.state, ''))"
+    other = {name: f"transactions.{name} {differs} staged.{name}" for name in _FACTS} | {"state": f"({final})"}
+    contents = {"stored_content": "transactions.content", "sent_content": "staged.content"}
+    columns = ", ".join(f"{value} AS {name}" for name, value in {**other, **contents}.items())
+    contradicts = (
+        f"SELECT staged.transaction_id, {columns}"  # noqa: S608 (our own words)
+        f" FROM staged JOIN transactions ON {_JOINED} WHERE {' OR '.join(other.values())}"
+    )
     change = (
         "UPDATE transactions SET state = staged.state, settled_batch = :batch FROM staged"  # noqa: S608 (as above)
         f" WHERE {_JOINED} AND transactions.state = 'PENDING' AND {state}"
@@ -89,7 +96,8 @@ class AddedTransactions:
         new: how many were added.
         changed: how many changed their state.
         touched: entities of either.
-        conflicts: numbers that were stored before with other content; the transaction must then be rolled back.
+        conflicts: numbers that were stored before with other content, and the columns that differ, own fields by
+            their names; the transaction must then be rolled back.
         batch: the number that identifies the added and changed rows.
         lines: the added and changed rows, as `store.audit.history` seals them.
         added: the new rows.
@@ -100,7 +108,7 @@ class AddedTransactions:
     new: int
     changed: int
     touched: set[int]
-    conflicts: list[str]
+    conflicts: Mapping[str, Sequence[str]]
     batch: int = field(default=0, compare=False)
     lines: list[str] = field(default_factory=list, compare=False)
     added: pl.DataFrame = field(default_factory=pl.DataFrame, compare=False)
@@ -139,7 +147,7 @@ def add_transactions(session: Session, organisation_id: int, staged: pl.DataFram
             new=len(staged),
             changed=0,
             touched=set(staged["entity_id"].unique().to_list()),
-            conflicts=[],
+            conflicts={},
             batch=batch,
             lines=transaction_lines(staged),
             added=staged,
@@ -155,7 +163,7 @@ def add_transactions(session: Session, organisation_id: int, staged: pl.DataFram
             new=len(new),
             changed=0,
             touched={row.entity_id for row in new},
-            conflicts=[],
+            conflicts={},
             batch=batch,
             lines=transaction_lines(staged),
             added=staged,
@@ -163,7 +171,7 @@ def add_transactions(session: Session, organisation_id: int, staged: pl.DataFram
     contradicts, change = _LATER[dialect]
     # The update comes first: it waits for a concurrent call that settles the same one, which then shows as a conflict.
     settled_rows = session.execute(change, {**of, "batch": batch}).all()
-    conflicts = session.scalars(contradicts, of).all()
+    conflicts = {row.transaction_id: _differing(row) for row in session.execute(contradicts, of)}
     new_rows = staged.filter(staged["transaction_id"].is_in([row.transaction_id for row in new]))
     settled_columns = ("entity_id", "transaction_id", "batch", "recorded_us")
     lines = transaction_lines(new_rows) + settled_lines((row.transaction_id, row.state) for row in settled_rows)
@@ -172,12 +180,20 @@ def add_transactions(session: Session, organisation_id: int, staged: pl.DataFram
         new=len(new),
         changed=len(settled_rows),
         touched=touched_ids,
-        conflicts=list(conflicts),
+        conflicts=conflicts,
         batch=batch,
         lines=lines,
         added=new_rows,
         settled=pl.DataFrame({name: [getattr(row, name) for row in settled_rows] for name in settled_columns}),
     )
+
+
+def _differing(row: Row[Any]) -> list[str]:
+    """Name the columns in which a staged row differs from the stored one; of `content` its own fields."""
+    columns = [name for name in (*_FACTS, "state") if name != "content" and getattr(row, name)]
+    stored, sent = (json.loads(each or "{}") for each in (row.stored_content, row.sent_content))
+    own = [name for name in {**stored, **sent} if stored.get(name) != sent.get(name)]
+    return [*columns, *own] or ["content"]
 
 
 def numbers_taken(session: Session, organisation_id: int, numbers: Sequence[str]) -> set[str]:

@@ -1,6 +1,6 @@
 """Stores transactions, each once. The entities concerned become due in the same transaction."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import repeat
@@ -30,7 +30,7 @@ from fivefold.usecases.shared.correction_columns import Rows, read_corrections, 
 from fivefold.usecases.shared.entity_checks import FIELDS
 from fivefold.usecases.shared.flow_triggers import SETTLED, TriggerEvent, note, transaction_events
 from fivefold.usecases.shared.rates import rates_for
-from fivefold.usecases.shared.transaction_columns import read_columns, transaction_frame
+from fivefold.usecases.shared.transaction_columns import SENT_AS, read_columns, transaction_frame
 
 
 @dataclass(frozen=True)
@@ -194,27 +194,45 @@ def _with_entities(read: pl.DataFrame, numbers: pl.DataFrame, type_name: str, mo
 
 
 def _once(staged: pl.DataFrame, most_named: int | None) -> pl.DataFrame:
-    """Keep each transaction once; InvalidDataError if the same number has different content."""
+    """Keep each transaction once: the settled one of a pending and a settled row; InvalidDataError if they differ."""
     if staged["transaction_id"].n_unique() == len(staged):
         return staged
     unique_rows = staged.with_row_index("row").unique(staged.columns, keep="first", maintain_order=True)
-    twice = unique_rows.select("row", "transaction_id").filter(unique_rows["transaction_id"].is_duplicated())
-    _refuse(
-        twice, "transaction_id", lambda name: f"{name!r} has different content in two rows", "each once", most_named
-    )
+    is_pending = pl.col("state").eq_missing("PENDING")
+    rest = [name for name in staged.columns if name != "state"]
+    unique_rows = unique_rows.filter(~(is_pending & (~is_pending).any().over(rest)))
+    twice = unique_rows.filter(unique_rows["transaction_id"].is_duplicated())
+    if len(twice):
+        differing = {
+            str(name): [column for column in rows.columns[1:] if rows[column].n_unique() > 1]
+            for (name,), rows in twice.group_by("transaction_id")
+        }
+        _refuse(
+            twice.select("row", "transaction_id"),
+            "transaction_id",
+            lambda name: f"{name!r} has different content in two rows: {_sent_as(differing[name])}",
+            "each once",
+            most_named,
+        )
     return unique_rows.drop("row")
 
 
-def _refuse_conflicts(conflicts: Collection[str], read: pl.DataFrame, most_named: int | None) -> None:
-    """Refuse numbers that are stored with other content."""
+def _refuse_conflicts(conflicts: Mapping[str, Sequence[str]], read: pl.DataFrame, most_named: int | None) -> None:
+    """Refuse numbers that are stored with other content, and name the columns that differ."""
     right = "the content that was stored first; only a pending state may change"
     _refuse(
-        _first_of(conflicts, read),
+        _first_of(conflicts.keys(), read),
         "transaction_id",
-        lambda name: f"{name!r} was stored with other content",
+        lambda name: f"{name!r} was stored with other content: {_sent_as(conflicts[name])}",
         right,
         most_named,
     )
+
+
+def _sent_as(columns: Iterable[str]) -> str:
+    """Name columns of the table as callers send them; own fields have their own names."""
+    names = {**SENT_AS, "entity_id": "user_id", "content": "own fields"}
+    return ", ".join(names.get(name, name) for name in columns)
 
 
 def _refuse_corrections(numbers: Collection[str], read: pl.DataFrame, most_named: int | None) -> None:

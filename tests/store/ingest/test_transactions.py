@@ -49,10 +49,10 @@ def stored(engine: Engine, of: int = 1) -> list[tuple[Any, ...]]:
 
 def test_what_is_new_is_added_and_what_is_sent_again_is_left(engine: Engine) -> None:
     assert add(engine, {"transaction_id": "a"}, {"transaction_id": "b", "entity_id": 2}) == AddedTransactions(
-        new=2, changed=0, touched={1, 2}, conflicts=[]
+        new=2, changed=0, touched={1, 2}, conflicts={}
     )
     again = add(engine, {"transaction_id": "a"}, {"transaction_id": "c", "entity_id": 3}, now_us=10)
-    assert again == AddedTransactions(new=1, changed=0, touched={3}, conflicts=[])
+    assert again == AddedTransactions(new=1, changed=0, touched={3}, conflicts={})
     assert stored(engine) == [("a", 1.5, None, 9), ("b", 1.5, None, 9), ("c", 1.5, None, 10)]
 
 
@@ -62,7 +62,8 @@ def test_one_that_was_taken_before_is_left_however_many_come_with_it(engine: Eng
     for taken in numbers[1:3]:
         add(engine, {"transaction_id": taken})
     added = add(engine, *({"transaction_id": number, "entity_id": 2} for number in numbers), now_us=10)
-    assert (added.new, added.touched, added.conflicts) == (len(numbers) - 2, {2}, numbers[1:3])
+    assert (added.new, added.touched) == (len(numbers) - 2, {2})
+    assert added.conflicts == {key: ["entity_id"] for key in numbers[1:3]}
     assert sorted(row[0] for row in stored(engine)) == numbers
     assert len(added.lines) == len(numbers) - 2
 
@@ -70,7 +71,7 @@ def test_one_that_was_taken_before_is_left_however_many_come_with_it(engine: Eng
 def test_numbers_are_those_of_an_organisation(engine: Engine) -> None:
     add(engine, {"transaction_id": "a"})
     assert add(engine, {"transaction_id": "a", "amount": 2.0}, of=2) == AddedTransactions(
-        new=1, changed=0, touched={1}, conflicts=[]
+        new=1, changed=0, touched={1}, conflicts={}
     )
     assert [row[1] for row in stored(engine) + stored(engine, 2)] == [1.5, 2.0]
 
@@ -91,29 +92,39 @@ def test_numbers_are_those_of_an_organisation(engine: Engine) -> None:
 @pytest.mark.parametrize("state", ["PENDING", "SUCCEEDED"])
 def test_the_same_number_with_other_content_is_a_conflict(engine: Engine, changed: dict[str, Any], state: str) -> None:
     add(engine, {"transaction_id": "a", "state": state})
-    assert add(engine, {"transaction_id": "a", "state": state, **changed}).conflicts == ["a"]
+    (column,) = changed
+    assert add(engine, {"transaction_id": "a", "state": state, **changed}).conflicts == {"a": [column]}
 
 
 @pytest.mark.parametrize("state", ["SUCCEEDED", "FAILED", None])
 def test_what_was_pending_takes_another_state_once(engine: Engine, state: str | None) -> None:
     add(engine, {"transaction_id": "a", "state": "PENDING"})
     assert add(engine, {"transaction_id": "a", "state": "PENDING"}) == AddedTransactions(
-        new=0, changed=0, touched=set(), conflicts=[]
+        new=0, changed=0, touched=set(), conflicts={}
     )
     assert add(engine, {"transaction_id": "a", "state": state}) == AddedTransactions(
-        new=0, changed=1, touched={1}, conflicts=[]
+        new=0, changed=1, touched={1}, conflicts={}
     )
     assert add(engine, {"transaction_id": "a", "state": state}) == AddedTransactions(
-        new=0, changed=0, touched=set(), conflicts=[]
+        new=0, changed=0, touched=set(), conflicts={}
     )
     assert [row[2] for row in stored(engine)] == [state]
-    assert add(engine, {"transaction_id": "a", "state": "EXPIRED"}).conflicts == ["a"]
+    assert add(engine, {"transaction_id": "a", "state": "EXPIRED"}).conflicts == {"a": ["state"]}
+
+
+@pytest.mark.parametrize("state", ["SUCCEEDED", "FAILED", None])
+def test_a_pending_one_behind_the_settled_one_is_late_and_changes_nothing(engine: Engine, state: str | None) -> None:
+    add(engine, {"transaction_id": "a", "state": state})
+    late = {"transaction_id": "a", "state": "PENDING"}
+    assert add(engine, late) == AddedTransactions(new=0, changed=0, touched=set(), conflicts={})
+    assert [row[2] for row in stored(engine)] == [state]
+    assert add(engine, {**late, "amount": 9.0, "content": '{"x":1}'}).conflicts == {"a": ["amount", "x"]}
 
 
 def test_what_conflicts_is_named_alone(engine: Engine) -> None:
     add(engine, {"transaction_id": "a", "state": "PENDING"}, {"transaction_id": "b"})
     mixed = ({"transaction_id": "a", "state": "FAILED"}, {"transaction_id": "b", "amount": 9.0})
-    assert add(engine, *mixed).conflicts == ["b"]
+    assert add(engine, *mixed).conflicts == {"b": ["amount"]}
 
 
 @pytest.mark.parametrize("kind", ["postgresql"])
@@ -128,7 +139,7 @@ def test_of_two_who_settle_the_same_at_once_one_is_contradicted(engine: Engine) 
         until(lambda: databases.waits_for_a_lock(engine))
         assert not other.done(), "it waits for the first"
         session.commit()
-        assert other.result().conflicts == ["a"]
+        assert other.result().conflicts == {"a": ["state"]}
 
 
 def test_those_who_send_the_same_at_once_in_other_orders_do_not_wait_for_each_other(kind: str, tmp_path: Path) -> None:

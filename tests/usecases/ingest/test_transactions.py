@@ -143,6 +143,34 @@ def test_of_what_conflicts_nothing_is_taken(bank: Bank) -> None:
     assert stored(bank) == before
 
 
+def test_what_conflicts_is_named_by_its_fields(bank: Bank) -> None:
+    take(bank, transaction(1, operation="cash"))
+    other = {"transaction_date": "2026-11-18T00:00:00", "user_balance": 7.0, "transaction_state": "SUCCEEDED"}
+    with pytest.raises(InvalidDataError) as refused:
+        take(bank, transaction(1, operation="card", **other))
+    (problem,) = refused.value.problems
+    fields = "transaction_date, user_balance, transaction_state, operation"
+    assert problem.problem == f"'t1' was stored with other content: {fields}"
+    with pytest.raises(InvalidDataError, match="two rows: transaction_state, user_balance"):
+        take(
+            bank, *(transaction(2, transaction_state=state, user_balance=n) for n, state in enumerate(("FAILED", None)))
+        )
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("settled", ["SUCCEEDED", "FAILED", None])
+def test_pending_and_settled_in_one_call_or_in_the_wrong_order_is_settled(
+    bank: Bank, settled: str | None, order: int
+) -> None:
+    rows = [transaction(1, transaction_state=state) for state in ("PENDING", settled)][::order]
+    assert take(bank, *rows) == (1, 0, 1)
+    assert take(bank, rows[0]) == take(bank, rows[1]) == (0, 0, 1)
+    take(bank, transaction(2, transaction_state="PENDING"))
+    both = [transaction(2, transaction_state=state) for state in ("PENDING", settled)][::order]
+    assert take(bank, *both) == (0, 1, 1)
+    assert [row[4] for row in stored(bank)] == [settled] * 2
+
+
 def test_a_day_ahead_is_the_most(bank: Bank) -> None:
     assert take(bank, transaction(1, transaction_date="2026-11-21T00:00:00")) == (1, 0, 0)
     assert bank.now + DAY_US == platforms.NOW + DAY_US
