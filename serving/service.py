@@ -78,8 +78,8 @@ APP = build_app(SCORING_ENDPOINT)
 
 
 def entity_scorer() -> EntityScorer | None:
-    """Give the champion as it scores stored entities; None until there is one."""
-    served = CHAMPION_LOADER.current
+    """Give the champion as it scores stored entities; None until there is one, and once it was withdrawn."""
+    served = None if CHAMPION_LOADER.withdrawn else CHAMPION_LOADER.current
     return None if served is None else EntityScorer(served.model, served.name, served.version)
 
 

@@ -56,12 +56,15 @@ class ChampionLoader:
     Attributes:
         current: the model that serves; None until the first one is warm.
         refused: why the newest champion does not serve; empty where it does.
+        withdrawn: the registry answered that no version is the champion. A model that was loaded goes on answering
+            requests; stored customers are valued by none.
     """
 
     def __init__(self, settings: Settings) -> None:
         """Load nothing before `start`."""
         self.current: ServedModel | None = None
         self.refused = "no model was loaded yet"
+        self.withdrawn = False
         self._settings = settings
         self._refused_version: tuple[int, str | None] | None = None
         self._retry_at = inf
@@ -92,6 +95,7 @@ class ChampionLoader:
             self._refuse(None, f"the registry cannot be reached: {type(error).__name__}")
             self._serve_last_known()
             return
+        self.withdrawn = champion is None
         if champion is None:
             self._refuse(None, f"{self._settings.model_name} has no champion: run `fivefold train`")
             return

@@ -252,6 +252,28 @@ def corrections_to_come(session: Session, ids: Sequence[int], as_of_us: int) -> 
     return read_rows(session, query, ids, {"entity": pl.Int64, "at_us": pl.Int64})
 
 
+def counted_between(session: Session, ids: Sequence[int], after_us: int, until_us: int) -> pl.DataFrame:
+    """Read the moments after one and until another from which transactions or corrections count: `fact_of`, `at_us`."""
+    sources = (("transactions", "at_us"), ("corrections", COUNTS_FROM))
+    frames = [
+        read_rows(
+            session,
+            f"SELECT entity_id, {at} FROM {table} WHERE entity_id IN :ids"  # noqa: S608 (our own words)
+            f" AND {at} > {after_us:d} AND {at} <= {until_us:d}",
+            ids,
+            {"fact_of": pl.Int64, "at_us": pl.Int64},
+        )
+        for table, at in sources
+    ]
+    return pl.concat(frames)
+
+
+def last_activity(session: Session, ids: Sequence[int]) -> pl.DataFrame:
+    """Read `Entity.noted_us`: `entity`, `at_us`."""
+    query = "SELECT id, noted_us FROM entities WHERE id IN :ids AND noted_us IS NOT NULL"
+    return read_rows(session, query, ids, {"entity": pl.Int64, "at_us": pl.Int64})
+
+
 def transaction_counts(session: Session, ids: Sequence[int], *, after_us: int | None = None) -> pl.DataFrame:
     """Count transactions, perhaps only those after a moment: `entity`, `count`; an entity without any is left out."""
     later = "" if after_us is None else f" AND at_us > {after_us:d}"
@@ -292,11 +314,11 @@ def screenings(session: Session, ids: Sequence[int]) -> pl.DataFrame:
 
 
 def value_scores(session: Session, ids: Sequence[int]) -> pl.DataFrame:
-    """Read the latest value scores: `entity`, `as_of_us`, the value, `model`, `model_version`; null for no value."""
+    """Read the latest value scores: `entity`, `as_of_us`, the value, and which model gave it; null for no value."""
     return read_rows(
         session,
         "SELECT v.entity_id, v.as_of_us, v.score, v.segment, v.expected_value,"
-        " v.expected_value_low, v.expected_value_high, v.model, v.model_version"
+        " v.expected_value_low, v.expected_value_high, v.currency, v.model, v.model_version, v.fingerprint"
         " FROM value_scores v"
         " WHERE v.entity_id IN :ids"
         " AND v.as_of_us = (SELECT max(w.as_of_us) FROM value_scores w WHERE w.entity_id = v.entity_id)",
@@ -309,8 +331,10 @@ def value_scores(session: Session, ids: Sequence[int]) -> pl.DataFrame:
             "expected_value": pl.Float64,
             "expected_value_low": pl.Float64,
             "expected_value_high": pl.Float64,
+            "currency": pl.String,
             "model": pl.String,
             "model_version": pl.Int64,
+            "fingerprint": pl.String,
         },
     )
 

@@ -8,21 +8,21 @@ A number alone names no version: a registry that was made anew begins with 1 aga
 where another model is found to have it, everybody is marked.
 """
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from fivefold.store.levels import markings
 from fivefold.store.levels.assessment_queue import Reason
-from fivefold.store.portfolio.values import is_valued_otherwise
+from fivefold.store.portfolio.values import NO_VERSION, is_valued_otherwise
+from fivefold.store.sql.arrays import among
 from fivefold.store.sql.statements import INSERTS
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.levels import Champion, Marking, Standing
 
 _ROW: Final = 1
-_NO_VERSION: Final = 0
-"""Versions are counted from 1."""
 
 
 def begin_champion(
@@ -46,21 +46,10 @@ def begin_champion(
     marked_for = (None, None) if anew else (model, version)
     for kind in session.scalars(select(EntityType).order_by(EntityType.id)):
         others = select(Standing.entity_id).where(Standing.type_id == kind.id)
-        others = others.where(is_valued_otherwise(Standing.entity_id, model, _NO_VERSION if anew else version))
+        others = others.where(is_valued_otherwise(Standing.entity_id, model, NO_VERSION if anew else version))
         if session.scalar(others.limit(1)) is None:
             continue
-        session.add(
-            Marking(
-                organisation_id=kind.organisation_id,
-                type_id=kind.id,
-                reasons=int(Reason.VALUE),
-                from_us=0,
-                begun_us=now_us,
-                reached_id=0,
-                model=marked_for[0],
-                model_version=marked_for[1],
-            )
-        )
+        session.add(_marking(kind.organisation_id, kind.id, now_us, *marked_for))
 
 
 def _note(session: Session, model: str, version: int, now_us: int, content_hash: str | None) -> bool:
@@ -77,6 +66,59 @@ def _note(session: Session, model: str, version: int, now_us: int, content_hash:
     row.content_hash = content_hash or row.content_hash
     session.flush()
     return is_another
+
+
+def value_again(session: Session, organisation_id: int, type_id: int, entity_ids: Sequence[int], now_us: int) -> None:
+    """Let workers that loaded the serving version mark entities of some that were assessed without any.
+
+    Nothing is added where no version serves, where it valued all of them last, or where an open marking is to reach
+    them.
+    """
+    champion = session.get(Champion, _ROW)
+    if champion is None:
+        return
+    serves = (champion.model, champion.model_version)
+    others = select(func.min(Standing.entity_id)).where(among(session, Standing.entity_id, entity_ids))
+    first = session.scalar(others.where(is_valued_otherwise(Standing.entity_id, *serves)))
+    if first is None:
+        return
+    of = (Marking.type_id == type_id, Marking.model == serves[0], Marking.model_version == serves[1])
+    if session.scalar(select(Marking.id).where(*of, Marking.reached_id < first).limit(1)) is None:
+        session.add(_marking(organisation_id, type_id, now_us, *serves, reached_id=first - 1))
+
+
+def recorded_champion(session: Session) -> Champion | None:
+    """Return the recorded serving version; None where none was ever recorded, or it was withdrawn."""
+    return session.get(Champion, _ROW)
+
+
+def end_champion(session: Session, model: str, version: int, since_us: int) -> bool:
+    """Forget a serving version that was withdrawn, and whom it has yet to value; False where it is recorded no more.
+
+    Nobody waits for it from then on. Where it comes back, it begins as any other.
+    """
+    is_it = (Champion.model == model, Champion.model_version == version, Champion.since_us == since_us)
+    ended: Any = session.execute(delete(Champion).where(*is_it))
+    if not ended.rowcount:
+        return False
+    session.execute(delete(Marking).where(Marking.model.is_not(None)))
+    return True
+
+
+def _marking(
+    organisation_id: int, type_id: int, now_us: int, model: str | None, version: int | None, *, reached_id: int = 0
+) -> Marking:
+    """Make a marking of those whom this version did not value; of everybody without one."""
+    return Marking(
+        organisation_id=organisation_id,
+        type_id=type_id,
+        reasons=int(Reason.VALUE),
+        from_us=0,
+        begun_us=now_us,
+        reached_id=reached_id,
+        model=model,
+        model_version=version,
+    )
 
 
 def next_marking(session: Session, model: str, version: int) -> Marking | None:

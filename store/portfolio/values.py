@@ -5,7 +5,7 @@ No statement here reads a level; none begins or ends a transaction.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Integer, and_, func, literal, or_, select, tuple_, union_all
 from sqlalchemy.orm import Session, aliased
@@ -14,6 +14,9 @@ from fivefold.domain.paging import Page, Part
 from fivefold.store.sql.keyset import require_key, rows_of
 from fivefold.store.tables.entities import Entity, Ownership, Transaction, ValueScore
 from fivefold.store.tables.levels import Champion, Standing
+
+NO_VERSION: Final = 0
+"""In place of a version's number, which counts from 1: no model was loaded."""
 
 
 def is_valued_otherwise(entity_id: Any, model: Any, version: Any) -> ColumnElement[bool]:

@@ -409,8 +409,10 @@ class ListVersionRow(Base):
 class ValueScore(Base):
     """A value score of an entity at a moment; stored if it differs from the one before.
 
-    If the model found no value, `score`, `segment` and `expected_value` are None: from then on there is none. The ends
-    of the interval are None if the model keeps none; the high one also if it saw too few customers to state one.
+    If the model found no value, `score`, `segment` and `expected_value` are None: from then on there is none. The same
+    if no model was loaded when the transactions had changed: then `model_version` is 0, and the model is the one that
+    gave the value before. The ends of the interval are None if the model keeps none; the high one also if it saw too
+    few customers to state one.
     """
 
     __tablename__ = "value_scores"

@@ -32,7 +32,7 @@ from fivefold.usecases.levels.portfolio import (
     transactions_for,
 )
 from fivefold.usecases.levels.records import AssessmentContext, AssessmentRecord, families_in
-from fivefold.usecases.levels.value_scores import EntityScorer, EntityScores
+from fivefold.usecases.levels.value_scores import EntityScorer, EntityScores, last_values
 
 
 def rows_to_read(
@@ -68,7 +68,8 @@ class AssessmentResult:
     Attributes:
         absent: those of whom nothing is known any more.
         ahead: those whose last assessment is dated after now, with what is wrong, and who were not assessed.
-        values: what the value model said of them, at each moment.
+        values: what the value model said of them, or was said to be unknown without one, at each moment.
+        without_model: they were assessed without the value model.
         summaries: new ones of transactions, `store.levels.summaries.store_summaries` them.
         blocks: new ones of transactions, `store.ingest.blocks.store_blocks` them.
         looks: what the conditions of groups came to, `usecases.levels.memberships.persist.store_looks` them.
@@ -81,6 +82,7 @@ class AssessmentResult:
     blocks: tuple[NewBlocks, ...] = ()
     ahead: Mapping[int, str] = field(default_factory=dict)
     looks: tuple[GroupLook, ...] = ()
+    without_model: bool = False
 
 
 def assess_entities(
@@ -99,7 +101,7 @@ def assess_entities(
         type_id: their type.
         reasons: why each is due, by its number.
         now_us: the moment; never before an entity's last assessment, as long as that is not still to come.
-        valuer: the value model; without it what it said last is read.
+        valuer: the value model; without it what it said last is read, of those whose transactions did not change since.
 
     Raises:
         InvalidRulesetError: a ruleset lacks something that it reads, such as a list; then no entity is assessed.
@@ -125,6 +127,7 @@ def assess_entities(
         tuple(new for result in results for new in result.blocks),
         ahead,
         tuple(look for result in results for look in result.looks),
+        valuer is None,
     )
 
 
@@ -174,19 +177,21 @@ def _assess_at(
     versions = active_versions(session, organisation_id, type_id)
     rulesets = [analyse_canonical(version.canonical) for version in versions]
     read_for: list[Analysed[Any]] = [*rulesets, *groups.read]
-    read = {part for each in read_for for part in parts_of(each)}
     linked = read_linked(session, type_id, ids, read_for, as_of)
     stored = to_come = None
     transactions = TransactionsRead(pl.DataFrame())
     if valuer is not None or _reads_transactions(read_for):
         whose = loading.fact_owners(session, ids if linked is None else linked.everyone())
         back = _look_back(read_for, valuer)
-        for_value = back is None or "indicators" in read or bool(back.summary)
+        for_value = back is None or bool(back.summary) or any("indicators" in parts_of(each) for each in read_for)
         transactions = transactions_for(session, whose, as_of, for_value=for_value, back=back, stored_of=ids)
         stored = transactions.rows
         to_come = coming_corrections(session, whose, as_of)
     own = stored if linked is None or stored is None else _those(stored, ids)
-    values = None if valuer is None or own is None else valuer.values_of(session, ids, own, as_of)
+    if valuer is None or own is None:
+        values = last_values(session, reasons, standing, as_of)
+    else:
+        values = valuer.values_of(session, ids, own, as_of)
     portfolio = read_stored_portfolio(
         session,
         organisation_id,
@@ -195,7 +200,7 @@ def _assess_at(
         read_for,
         as_of,
         stored=stored,
-        values=None if values is None else values.frame,
+        values=values.frame,
         linked=linked,
     )
     entity_ids = sorted(map(int, portfolio.entities[ENTITY]))
@@ -205,7 +210,7 @@ def _assess_at(
         overrides={row["entity"]: row for row in overrides.iter_rows(named=True)},
         reasons=reasons,
         dated=_first_of_group(_dated_after(portfolio, (stored, to_come), as_of), linked),
-        settled={} if values is None else values.settled,
+        settled=values.settled,
     )
     records: list[AssessmentRecord] = []
     decided_before = _decided_before(session, versions, standing)
@@ -217,8 +222,7 @@ def _assess_at(
     records, looks = look_at_groups(groups, portfolio, records, as_of)
     absent = tuple(sorted(set(ids).difference(entity_ids)))
     summaries = () if transactions.summary is None else (transactions.summary,)
-    scores = () if values is None else (values,)
-    return AssessmentResult(tuple(records), absent, scores, summaries, tuple(transactions.blocks), looks=looks)
+    return AssessmentResult(tuple(records), absent, (values,), summaries, tuple(transactions.blocks), looks=looks)
 
 
 def _those(frame: pl.DataFrame, entities: Collection[int]) -> pl.DataFrame:

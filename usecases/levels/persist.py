@@ -10,12 +10,14 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import utc_text
+from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.audit import history
 from fivefold.store.audit.standings import COLUMNS, with_standing
 from fivefold.store.ingest.blocks import store_blocks
 from fivefold.store.levels import leases as claims
 from fivefold.store.levels.assessment_queue import NO_FLOW, Origin, Reason, caused_by_flows
+from fivefold.store.levels.champions import value_again
 from fivefold.store.levels.layouts import add_layouts, layout_name
 from fivefold.store.levels.leases import LeasedBatch
 from fivefold.store.levels.summaries import store_summaries
@@ -27,7 +29,7 @@ from fivefold.usecases.audit import record as audit
 from fivefold.usecases.levels.assess import AssessmentResult
 from fivefold.usecases.levels.memberships.persist import store_looks
 from fivefold.usecases.levels.records import AssessmentRecord, CurrentValue
-from fivefold.usecases.levels.value_scores import EntityScores
+from fivefold.usecases.levels.value_scores import STORED, EntityScores
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.flow_triggers import TriggerEvent, note
 
@@ -123,6 +125,8 @@ def store_result(session: Session, batch: LeasedBatch, result: AssessmentResult,
     store_looks(session, batch, result.looks, leased, origins)
     for values in result.values:
         _store_values(session, values, leased)
+    if result.without_model:
+        value_again(session, of, batch.type_id, sorted(leased), max(each.as_of_us for each in records))
     for summary in result.summaries:
         store_summaries(session, batch, summary.filter(pl.col("entity").is_in(leased)))
     store_blocks(session, batch, [each for each in result.blocks if each.blocks[0].entity_id in leased])
@@ -177,11 +181,11 @@ def _assessment(assessment: AssessmentRecord, organisation_id: int, batch: int) 
 def _changed_values(values: Iterable[EntityScores]) -> dict[int, CurrentValue]:
     """Give what the value model says of those of whom it says something else than before."""
     return {
-        int(entity): CurrentValue()
-        if score is None
-        else CurrentValue(score, segment, expected, scores.valuer.model.currency)
+        int(entity): CurrentValue() if score is None else CurrentValue(score, segment, expected, currency)
         for scores in values
-        for entity, score, segment, expected, *_ in scores.changed.iter_rows()
+        for entity, score, segment, expected, currency in scores.changed.select(
+            ENTITY, "score", "segment", "expected_value", "currency"
+        ).iter_rows()
     }
 
 
@@ -329,44 +333,9 @@ def _rulesets(session: Session, version_ids: Iterable[int]) -> dict[int, dict[st
 
 def _store_values(session: Session, values: EntityScores, leased: set[int]) -> None:
     """Store the values that changed; a row of nulls says that an entity has no value any more."""
-    rows = [row for row in values.changed.iter_rows() if int(row[0]) in leased]
+    rows = [(int(row[0]), values.as_of_us, *row[1:]) for row in values.changed.iter_rows() if int(row[0]) in leased]
     if not rows:
         return
-    same = (ValueScore.entity_id.in_([int(row[0]) for row in rows]), ValueScore.as_of_us == values.as_of_us)
+    same = (ValueScore.entity_id.in_([row[0] for row in rows]), ValueScore.as_of_us == values.as_of_us)
     session.execute(delete(ValueScore).where(*same))
-    model = values.valuer
-    write_rows(
-        session,
-        "value_scores",
-        (
-            "entity_id",
-            "as_of_us",
-            "score",
-            "segment",
-            "expected_value",
-            "expected_value_low",
-            "expected_value_high",
-            "interval_level_percent",
-            "currency",
-            "model",
-            "model_version",
-            "fingerprint",
-        ),
-        [
-            (
-                int(entity),
-                values.as_of_us,
-                score,
-                segment,
-                expected,
-                low,
-                high,
-                None if low is None else model.model.interval_level_percent,
-                model.model.currency,
-                model.name,
-                model.version,
-                model.model.fingerprint,
-            )
-            for entity, score, segment, expected, low, high in rows
-        ],
-    )
+    write_rows(session, "value_scores", ("entity_id", "as_of_us", *STORED[1:]), rows)

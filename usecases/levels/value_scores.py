@@ -22,11 +22,12 @@ from fivefold.features.indicator_matrix import Snapshots
 from fivefold.features.stored import stored_histories
 from fivefold.models.explain import breakdown, explain
 from fivefold.models.value_model import ValueModel
-from fivefold.risk.facts.portfolio import ENTITY
+from fivefold.risk.facts.portfolio import ENTITY, VALUES
 from fivefold.risk.facts.value_inputs import value_frame
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.levels import bulk_reads as loading
-from fivefold.store.portfolio.values import superseded_by
+from fivefold.store.levels.assessment_queue import Reason
+from fivefold.store.portfolio.values import NO_VERSION, superseded_by
 from fivefold.store.tables.entities import ValueScore
 from fivefold.usecases.levels.portfolio import entity_text, read_transactions
 from fivefold.usecases.shared.context import Context
@@ -39,22 +40,29 @@ SAME = 1e-9
 """A breakdown explains a stored score where its total is no further from it."""
 
 
+STORED: Final = (ENTITY, *VALUES, "interval_level_percent", "currency", "model", "model_version", "fingerprint")
+"""The columns of a value as it is stored, beside its moment."""
+
+
+NO_MODEL: Final = "No value model was loaded when the customer's transactions had changed, and none has looked since."
+"""Why a value is unknown where `ValueScore.model_version` is 0."""
+
+
 @dataclass(frozen=True)
 class EntityScores:
     """What the value model says now.
 
     Attributes:
         frame: `entity_id` and `risk.facts.portfolio.VALUES`, of those of whom it can say something.
-        changed: rows of those of whom it said something else before, or nothing; null for those who have no value.
+        changed: rows of those of whom it said something else before, or nothing, as `STORED` has them; null for those
+            who have no value.
         as_of_us: the moment.
-        valuer: who said it.
         settled: by entity, when the first of its transactions counts that does not count yet.
     """
 
     frame: pl.DataFrame
     changed: pl.DataFrame
     as_of_us: int
-    valuer: "EntityScorer"
     settled: Mapping[int, int]
 
 
@@ -100,8 +108,69 @@ class EntityScorer:
         lag_us = self.model.settlement_lag_us
         unsettled = transactions.filter(pl.col("at_us") > as_of_us - lag_us)
         first = unsettled.group_by("entity").agg(pl.col("at_us").min() + lag_us)
-        changed = beside.filter(~same).select(computed.columns)
-        return EntityScores(computed, changed, as_of_us, self, dict(first.iter_rows()))
+        level = pl.when(pl.col("expected_value_low").is_not_null()).then(self.model.interval_level_percent)
+        changed = beside.filter(~same).with_columns(
+            level.cast(pl.Int64).alias("interval_level_percent"),
+            currency=pl.lit(self.model.currency),
+            model=pl.lit(self.name),
+            model_version=pl.lit(self.version),
+            fingerprint=pl.lit(self.model.fingerprint),
+        )
+        return EntityScores(computed, changed.select(STORED), as_of_us, dict(first.iter_rows()))
+
+
+_OTHER_TRANSACTIONS: Final = Reason.TRANSACTION | Reason.CLOCK | Reason.SETTLED
+"""Reasons that say by themselves that other transactions count than at the last assessment."""
+
+
+def last_values(session: Session, reasons: Mapping[int, int], standing: pl.DataFrame, as_of_us: int) -> EntityScores:
+    """Give the values of entities without a value model.
+
+    Args:
+        session: to read with.
+        reasons: why each of the entities is due, by its number.
+        standing: their current levels, `store.levels.bulk_reads.current_levels` them.
+        as_of_us: the moment of the assessment.
+    """
+    stored = loading.value_scores(session, sorted(reasons))
+    valued = stored.filter(pl.col("score").is_not_null()).select("entity", "as_of_us")
+    looks = valued.join(standing.select("entity", "assessed_us"), on="entity", how="left")
+    since = dict(looks.select("entity", pl.coalesce("assessed_us", "as_of_us")).iter_rows())
+    changed = sorted(_changed(session, reasons, since, as_of_us))
+    if changed:
+        log.warning("no value", why="no value model is loaded", entities=len(changed))
+    outdated = pl.col("entity").is_in(changed)
+    unknown = [pl.lit(None, stored.schema[name]).alias(name) for name in VALUES]
+    by_none = stored.filter(outdated).with_columns(
+        entity_text(), *unknown, model_version=NO_VERSION, interval_level_percent=pl.lit(None, pl.Int64)
+    )
+    return EntityScores(stored.filter(~outdated).select(entity_text(), *VALUES), by_none.select(STORED), as_of_us, {})
+
+
+def _changed(session: Session, reasons: Mapping[int, int], since: Mapping[int, int], as_of_us: int) -> set[int]:
+    """Find those of whom other transactions count than at the moment of *since*."""
+    changed = {entity for entity in since if reasons[entity] & _OTHER_TRANSACTIONS}
+    others = sorted(set(since) - changed)
+    if not others:
+        return changed
+    whose = loading.fact_owners(session, others)
+    looks = pl.DataFrame({"entity": others, "since_us": [since[entity] for entity in others]})
+    earliest_us = min(since[entity] for entity in others)
+    begun = loading.counted_between(session, whose["fact_of"].unique().to_list(), earliest_us, as_of_us)
+    spans = whose.filter(pl.col("entity") != pl.col("fact_of"))
+    moments = [
+        begun.join(whose.select("entity", "fact_of"), on="fact_of").select("entity", "at_us"),
+        *(spans.select("entity", at_us=name) for name in ("from_us", "until_us")),
+        _ownerships_stored(session, spans["entity"].unique().to_list(), reasons),
+    ]
+    later = pl.concat(moments).join(looks, on="entity")
+    counts = pl.col("at_us").is_between("since_us", as_of_us, closed="right")
+    return changed.union(later.filter(counts)["entity"].to_list())
+
+
+def _ownerships_stored(session: Session, owners: Sequence[int], reasons: Mapping[int, int]) -> pl.DataFrame:
+    """Tell when an ownership of them may have been stored, however old it is: `entity`, `at_us`."""
+    return loading.last_activity(session, [each for each in owners if reasons[each] & Reason.ATTRIBUTE])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,6 +255,7 @@ class ValueView:
         horizon_days: of the model; None where that model does not serve now.
         breakdown: base and points by indicator, whose total is the score; None where it cannot be explained.
         score_interval: between what that total will lie; None where there is no breakdown, or no interval.
+        model_version: 0 where no model was loaded when the transactions had changed.
         unexplained: why there is no breakdown, or no score; empty where there is one.
         indicators: those of the breakdown, beside their medians; None where there is no breakdown.
     """
@@ -232,7 +302,9 @@ def read_value(
         row, superseded = result
         serves = valuer is not None and (valuer.name, valuer.version) == (row.model, row.model_version)
         explained, why = None, ""
-        if row.score is not None and valuer is not None and serves:
+        if row.model_version == NO_VERSION:
+            why = NO_MODEL
+        elif row.score is not None and valuer is not None and serves:
             explained = _explained(
                 session, valuer, row, moments_of_year(row.as_of_us) if over_year else (row.as_of_us,)
             )

@@ -16,8 +16,9 @@ from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import FivefoldError, StoreError
 from fivefold.domain.settings import Settings
 from fivefold.store.levels import markings
-from fivefold.store.levels.champions import begin_champion, next_marking
-from fivefold.store.sql.database import writing
+from fivefold.store.levels.champions import begin_champion, end_champion, next_marking, recorded_champion
+from fivefold.store.sql.database import reading, writing
+from fivefold.store.tables.levels import Champion
 from fivefold.usecases.levels.value_scores import EntityScorer
 
 log = structlog.get_logger("fivefold.worker")
@@ -25,6 +26,10 @@ log = structlog.get_logger("fivefold.worker")
 LONGEST_PAUSE_SECONDS = 60.0
 UNEXPECTED_ERRORS = (Exception, PanicException)
 """Polars has an error that is no subclass of Exception: uncaught, it would end a thread unseen."""
+
+
+_NO_CHAMPION = "the registry has no champion any more"
+_WITHDRAWN = "who has other transactions has no value until there is a champion"
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,11 @@ def _loop(task: PeriodicTask, stop: Event, health: LoopHealth) -> None:
 
 
 class ChampionWatcher:
-    """Polls the registry for the champion; keeps the last good one where a newer one cannot be loaded."""
+    """Polls the registry for the champion.
+
+    The last good one goes on where a newer one cannot be loaded, and where the registry does not answer. Where the
+    registry answers that no version is the champion, it was withdrawn: from then on there is none.
+    """
 
     def __init__(self, engine: Engine, settings: Settings, clock: Callable[[], int] = now_microseconds) -> None:
         """Look at nothing yet."""
@@ -125,6 +134,7 @@ class ChampionWatcher:
         self._lock = Lock()
         self._valuer: EntityScorer | None = None
         self._run_id = ""
+        self._without_champion = False
         self._begun: EntityScorer | None = None
 
     @property
@@ -146,7 +156,11 @@ class ChampionWatcher:
         """
         if self._mark_next():
             return True
+        with reading(self._engine) as session:  # before the registry is asked: a promotion since then goes on
+            recorded = recorded_champion(session)
         self.load()
+        if self._without_champion and recorded is not None and recorded.model == self._settings.model_name:
+            self._end(recorded)
         champion = self.valuer
         if champion is None or champion is self._begun:
             return False
@@ -172,8 +186,17 @@ class ChampionWatcher:
         sleep(markings.PAUSE_SECONDS)
         return True
 
+    def _end(self, recorded: Champion) -> None:
+        """Forget that a withdrawn version serves."""
+        with writing(self._engine) as session:
+            ended = end_champion(session, recorded.model, recorded.model_version, recorded.since_us)
+        if ended:
+            version = recorded.model_version
+            log.warning("value model withdrawn", name=recorded.model, version=version, effect=_WITHDRAWN)
+
     def load(self) -> None:
         """Load the champion where it is another one than before; where it cannot be loaded, that is logged."""
+        self._without_champion = False
         if not self._settings.has_registry:
             return  # at once: MLflow takes seconds to import
         from fivefold.models.registry import Registry  # noqa: PLC0415 (imports MLflow)
@@ -182,8 +205,12 @@ class ChampionWatcher:
         try:
             registry = Registry(self._settings, self._settings.model_name)
             version = registry.champion()
+            self._without_champion = version is None
+            if version is None:
+                self._unload()
+                return
             # A number alone names no version: a registry that was made anew begins with 1 again, and with other runs.
-            if version is None or (present and (present.version, self._run_id) == (version.number, version.run_id)):
+            if present and (present.version, self._run_id) == (version.number, version.run_id):
                 return
             loaded = EntityScorer(registry.load(version.number), self._settings.model_name, version.number)
         except FivefoldError as error:
@@ -193,3 +220,9 @@ class ChampionWatcher:
         with self._lock:
             self._valuer = loaded
         log.info("value model", name=loaded.name, version=loaded.version)
+
+    def _unload(self) -> None:
+        with self._lock:
+            unloaded, self._valuer = self._valuer, None
+        if unloaded is not None:
+            log.warning("value model unloaded", name=unloaded.name, version=unloaded.version, why=_NO_CHAMPION)

@@ -49,7 +49,8 @@ class ValueOfEntity(ResponseModel):
 
     `score`, `segment` and `expected_value`: null where there is no value any more. `breakdown`: null without a score,
     or where it cannot be explained. `unexplained`: the reason of either. `horizon_days`: null where that model does not
-    serve now. `superseded_by`: the version that serves, where another one said so and it is yet to say its own. Of a
+    serve now. `superseded_by`: the version that serves, where another one said so and it is yet to say its own.
+    `model_version`: 0 where no model was loaded when the transactions had changed, so the score is null. Of a
     hundred customers `interval_level_percent` are to bring between `expected_value_low` and `expected_value_high`: null
     where the model keeps no interval.
     """

@@ -241,6 +241,10 @@ def test_a_champion_that_is_taken_away_still_serves(registry: Registry) -> None:
     made.refresh()
     assert version_of(made) == FIRST
     assert "no champion" in made.refused
+    assert made.withdrawn, "stored customers are valued by none"
+    registry.set_alias(CHAMPION, FIRST)
+    made.refresh()
+    assert (made.refused, made.withdrawn) == ("", False)
 
 
 def test_a_registry_that_cannot_be_reached_changes_nothing(registry: Registry, loaded: list[Path]) -> None:

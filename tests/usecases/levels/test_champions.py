@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
+from structlog.testing import capture_logs
 
-from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import FingerprintMismatchError, StoreError
+from fivefold.domain.clock import DAY_US, from_microseconds
+from fivefold.domain.errors import FingerprintMismatchError, RegistryError, StoreError
 from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.domain.settings import Settings
 from fivefold.models import registry
@@ -27,13 +28,14 @@ from fivefold.store.tables.entities import ValueScore
 from fivefold.store.tables.levels import Champion, DueMark, Marking
 from fivefold.usecases.levels import worker_loop
 from fivefold.usecases.levels.read import Freshness, read_level, read_level_of_profile
-from fivefold.usecases.levels.value_scores import EntityScorer, read_value
+from fivefold.usecases.levels.value_scores import NO_MODEL, EntityScorer, read_value
 from fivefold.usecases.levels.worker_loop import ChampionWatcher
 from fivefold.usecases.portfolio.current_levels import list_current_levels
 from fivefold.usecases.portfolio.export import export_customer
 from fivefold.usecases.portfolio.search import Search, search_entities
 from fivefold.usecases.portfolio.values import list_values, read_value_alone, search_values
 from fivefold.usecases.rulesets.activate import advance_markings, has_open_markings
+from fivefold.usecases.shared.entity_checks import OwnerGiven
 from tests.models.making import value_model
 from tests.usecases import banks
 from tests.usecases.banks import Bank
@@ -50,11 +52,14 @@ class Shelf:
     run_id = "first"
     model: Any = None
     broken: tuple[int, ...] = ()
+    down = False
 
     def __init__(self, *_: Any) -> None:
         """Be like any other."""
 
     def champion(self) -> Any:
+        if Shelf.down:
+            raise RegistryError("the registry does not answer")
         return None if Shelf.number is None else SimpleNamespace(number=Shelf.number, run_id=Shelf.run_id)
 
     def load(self, number: int) -> Any:
@@ -95,6 +100,7 @@ def shelf(model: ValueModel, monkeypatch: pytest.MonkeyPatch) -> type[Shelf]:
     monkeypatch.setattr(Shelf, "run_id", "first")
     monkeypatch.setattr(Shelf, "model", model)
     monkeypatch.setattr(Shelf, "broken", ())
+    monkeypatch.setattr(Shelf, "down", False)
     return Shelf
 
 
@@ -273,7 +279,7 @@ def test_where_a_worker_ends_midway_the_next_marks_the_rest(
     assert not refreshing(bank)
 
 
-def dies(*_: object) -> int:
+def dies(*_: object, **__: object) -> int:
     raise StoreError("out of reach")
 
 
@@ -410,3 +416,160 @@ def test_who_is_due_for_something_else_is_counted_once_and_the_reasons_are_both(
         pass
     assert bank.mark_of("c").reasons & (Reason.TAG | Reason.VALUE) == Reason.TAG | Reason.VALUE
     assert not bank.mark_of("d").quarantined, "another version is news"
+
+
+VALUED = {"input": {"value": "score"}, "cases": [{"when": {"at_least": 1}, "points": 40}], "on_unknown": {"points": 70}}
+
+
+@pytest.fixture
+def by_value(bank: Bank) -> Bank:
+    """The same customers, whose level depends on their value: known it is medium, unknown it is high."""
+    bank.activate(banks.document({"valued": VALUED}))
+    for name in NAMES:
+        bank.mark(name)
+    bank.settle()
+    bank.wait(1 / 1440)
+    assert {bank.level(name) for name in NAMES} == {2}
+    return bank
+
+
+@pytest.mark.postgresql
+def test_without_a_model_who_pays_has_no_value_until_one_is_loaded_and_others_keep_theirs(
+    by_value: Bank, shelf: type[Shelf], tmp_path: Path
+) -> None:
+    """The registry is out of reach when a worker starts: nobody else comes to another level by that."""
+    bank, shelf.down = by_value, True
+    champion = worker(bank, tmp_path)
+    with capture_logs() as logs:
+        assert not champion.look()
+    assert [line["event"] for line in logs] == ["value model not loaded"]
+    bank.valuer = champion.valuer
+    bank.pay(20, "a", **WHOLE)
+    for name, reason in (("b", Reason.TAG), ("c", Reason.ATTRIBUTE), ("d", Reason.INTERVAL)):
+        bank.mark(name, reason)
+    with capture_logs() as logs:
+        assert bank.settle() == 4
+    assert [line["entities"] for line in logs if line["event"] == "no value"] == [1]
+    assert versions(bank) == {"a": 0, "b": 1, "c": 1, "d": 1}
+    assert [bank.level(name) for name in NAMES] == [3, 2, 2, 2]
+    value = read_value(bank.context, "customer", "a", valuer=None)
+    assert value is not None
+    assert (value.score, value.unexplained, bank.standing("a").value_score) == (None, NO_MODEL, None)
+    assert superseded(bank, "a") == {1}
+    assert refreshing(bank) == {"a"}
+    shelf.down = False
+    while champion.look():
+        pass
+    assert marked(bank) == {"a"}
+    bank.valuer = champion.valuer
+    bank.wait(1 / 1440)
+    assert bank.settle() == 1
+    assert set(versions(bank).values()) == {1}
+    assert not refreshing(bank)
+
+
+@pytest.mark.postgresql
+def test_whom_a_process_without_a_model_assessed_a_worker_with_one_looks_at_again(
+    by_value: Bank, shelf: type[Shelf], tmp_path: Path
+) -> None:
+    """A service that has no model, beside a worker that began with the version long ago."""
+    bank, champion = by_value, worker(by_value, tmp_path)
+    while champion.look():
+        pass
+    bank.put("new")
+    bank.pay(21, "new", **WHOLE)
+    for name in ("d", "new"):
+        if name == "d":
+            bank.pay(22, name, **WHOLE)
+        read_level(bank.context, "customer", name, Freshness.NOW, valuer=None)
+        assert bank.level(name) == 3
+    assert bank.settle() == 0, "nothing is due but by the marking"
+    while champion.look():
+        pass
+    bank.valuer = champion.valuer
+    bank.wait(1 / 1440)
+    assert bank.settle() == 2
+    value = read_value(bank.context, "customer", "new", valuer=bank.valuer)
+    assert value is not None
+    assert value.score is not None
+    assert versions(bank)["d"] == 1
+    with Session(bank.engine) as session:
+        assert not session.scalars(select(Marking)).all()
+
+
+@pytest.mark.postgresql
+def test_without_a_model_a_payment_that_begins_to_count_and_what_is_newly_owned_end_a_value(by_value: Bank) -> None:
+    bank = by_value
+    ahead = from_microseconds(bank.now + DAY_US // 2).isoformat()
+    bank.pay(23, "a", transaction_date=ahead, **WHOLE)
+    bank.add_type("account", {}, {"operation": "text"})
+    bank.put("old", kind="account")
+    bank.pay(24, "old", "account", **WHOLE)
+    bank.settle()
+    assert versions(bank) == dict.fromkeys(NAMES, 1)
+    bank.valuer = None
+    bank.wait(1)
+    bank.put("old", kind="account", owners=[OwnerGiven("customer", "b", None, None)])
+    bank.put("c", country="SE")
+    bank.settle()
+    assert versions(bank) == {"a": 0, "b": 0, "c": 1, "d": 1}
+
+
+@pytest.mark.postgresql
+def test_a_champion_that_is_withdrawn_values_nobody_and_nobody_waits_for_it(
+    by_value: Bank, shelf: type[Shelf], tmp_path: Path
+) -> None:
+    bank, running = by_value, worker(by_value, tmp_path)
+    while running.look():
+        pass
+    shelf.number = None
+    begun = worker(bank, tmp_path)
+    with capture_logs() as logs:
+        for champion in (running, begun, running):
+            assert not champion.look()
+            assert champion.valuer is None
+    assert [line["event"] for line in logs] == ["value model unloaded", "value model withdrawn"]
+    assert {line["log_level"] for line in logs} == {"warning"}
+    bank.valuer = None
+    bank.pay(20, "a", **WHOLE)
+    bank.settle()
+    assert versions(bank) == {"a": 0, "b": 1, "c": 1, "d": 1}
+    assert superseded(bank, "a") == {None}
+    assert not refreshing(bank)
+    shelf.number = 1
+    while running.look():
+        pass
+    assert marked(bank) == {"a"}
+    bank.valuer = running.valuer
+    bank.wait(1 / 1440)
+    assert bank.settle() == 1
+    assert set(versions(bank).values()) == {1}
+
+
+def test_a_registry_that_does_not_answer_withdraws_nothing(bank: Bank, shelf: type[Shelf], tmp_path: Path) -> None:
+    champion = worker(bank, tmp_path)
+    while champion.look():
+        pass
+    loaded, shelf.down = champion.valuer, True
+    assert not champion.look()
+    assert champion.valuer is loaded
+    with Session(bank.engine) as session:
+        assert session.scalars(select(Champion)).all()
+
+
+def test_a_promotion_since_a_worker_looked_is_not_forgotten(bank: Bank, shelf: type[Shelf], tmp_path: Path) -> None:
+    """The registry answers that there is none, and then a version is promoted before the answer is acted upon."""
+    champion = worker(bank, tmp_path)
+    answer = shelf.champion
+
+    def none_and_then_one(registry_now: Shelf) -> Any:
+        said = answer(registry_now)
+        bank.wait(1 / 1440)
+        swap(bank, 2)
+        return said
+
+    shelf.number = None
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(shelf, "champion", none_and_then_one)
+        assert not champion.look()
+    assert superseded(bank, "a") == {2}
