@@ -24,6 +24,7 @@ from fivefold.risk.engine.explain.formulas import FormulaDescription, number_sho
 from fivefold.risk.engine.explain.groups import group_words, path_words
 from fivefold.risk.engine.explain.peers import PeerDescription, peer_words
 from fivefold.risk.engine.explain.ratios import RatioDescription, ratio_words
+from fivefold.risk.engine.explain.reasons import lacking_words, why_unknown
 from fivefold.risk.facts.portfolio import error_of, lacking_of, path_of
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import (
@@ -306,6 +307,7 @@ class InputDescription:
         formula: of a calculation or a ratio, or how a number is placed among peers; None for every other input.
         linked_by: of a group, the type of its links; None for every other input.
         counterparty: the field that a pattern of counterparties reads; None for every other input.
+        why_unknown: what follows where the value is unknown; empty where the value or other words say why.
         others: the inputs that a number is compared with, each with its cuts: no two are shown in a wrong order.
     """
 
@@ -319,6 +321,7 @@ class InputDescription:
     formula: FormulaDescription | PeerDescription | RatioDescription | None = None
     linked_by: str | None = None
     counterparty: str | None = None
+    why_unknown: str = ""
     others: tuple[tuple[str, tuple[Decimal, ...]], ...] = ()
 
     @property
@@ -332,6 +335,8 @@ class InputDescription:
     @property
     def later_keys(self) -> tuple[str, ...]:
         """The columns that the words need too where they are there: what older programs stored lacks them."""
+        if isinstance(self.formula, PeerDescription):
+            return self.formula.later_keys
         return () if self.counterparty is None else (lacking_of(self.key),)
 
     def words(self, row: Mapping[str, Any]) -> str:
@@ -344,6 +349,8 @@ class InputDescription:
             return f"{self.name} is {shown}, {path_words(row[path_of(self.key)], self.linked_by)}"
         if self.counterparty is not None:
             return f"{self.name} is {shown}{lacking_words(row.get(lacking_of(self.key)), self.counterparty)}"
+        if self.why_unknown and row[self.key] is None:
+            return f"{self.name} is {shown}{self.why_unknown}"
         words = shown if self.formula is None else self.formula.words(row, shown)
         names_itself = isinstance(self.formula, RatioDescription) and words != shown and row[self.key] is not None
         return words if names_itself else f"{self.name} is {words}"
@@ -383,18 +390,6 @@ class InputDescription:
         ]
 
 
-def lacking_words(lacking: int | None, counterparty: str) -> str:
-    """Say why a pattern is unknown; nothing where it is not for want of counterparties.
-
-    >>> lacking_words(1, "counterparty_id")
-    ', as 1 transaction lacks counterparty id'
-    """
-    if lacking is None:
-        return ""
-    name = counterparty.replace("_", " ")
-    return f", as {lacking:,} {'transaction lacks' if lacking == 1 else 'transactions lack'} {name}"
-
-
 def _order(one: Any, other: Any) -> int:
     return int(one > other) - int(one < other)
 
@@ -429,6 +424,7 @@ def describe_inputs(
             formula=formula_of(each, names, base),
             linked_by=each.linked.by if isinstance(each, Linked) else None,
             counterparty=getattr(each, "counterparty", None),
+            why_unknown=why_unknown(each),
             others=tuple(
                 (other, cuts.get(other, ()))
                 for other in pairs.get(key, ())

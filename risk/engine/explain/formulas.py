@@ -191,13 +191,13 @@ class FormulaDescription:
         is_known = row.get(input_key(self.calculated)) is not None
         if named is not None:
             below = self._below(row, {input_key(named): shown})
-            return f"{self.named(named)} {shown}{below}" if is_known else f"unknown, as {self._reason(row)}{below}"
+            return f"{self.named(named)} {shown}{below}" if is_known else f"unknown, as {self.reason(row)}{below}"
         written = self._formula(own, row, shown) if is_known else self._written(own, row)
         below = self._below(row, written.texts)
         return (
             f"{written.words} = {shown}{below}"
             if is_known
-            else f"unknown, as {self._reason(row)}: {written.words}{below}"
+            else f"unknown, as {self.reason(row)}: {written.words}{below}"
         )
 
     def _formula(self, name: str, row: Row, shown: str) -> "_Written":
@@ -274,7 +274,8 @@ class FormulaDescription:
         currency = currency_of(rule_input, self.vocabulary) or self.base
         return valued_in_digits(self.valued, row.get(input_key(rule_input)), column, currency, digits)
 
-    def _reason(self, row: Row) -> str:
+    def reason(self, row: Row) -> str:
+        """Say why the result is unknown."""
         exact = exact_values(self.order, self.vocabulary, self.base, row)
         return next(self._reasons(exact), "it is too large")
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from fivefold.domain.clock import day_text
 from fivefold.risk.compiler.value_types import InputColumn, Vocabulary, column_for, currency_of
+from fivefold.risk.engine.explain.formulas import FormulaDescription
 from fivefold.risk.facts.peers.columns import parts_of_peers, peers_in
 from fivefold.risk.facts.peers.reference import FEWEST_PEERS
-from fivefold.risk.language.expressions import input_key
+from fivefold.risk.language.expressions import CalculationInput, input_key
 from fivefold.risk.language.peers import PeerFact, PeerInput, PeerPercentile, Peers
 
 Row = Mapping[str, Any]
@@ -53,6 +54,19 @@ class PeerDescription:
         """The columns that the words need."""
         return tuple(input_key(each) for each in (*parts_of_peers(self.placed), self.placed))
 
+    @cached_property
+    def later_keys(self) -> tuple[str, ...]:
+        """The columns from which it is said why what is placed is unknown, where they are there."""
+        return () if self._formula is None else tuple(key for key in self._formula.keys if key not in self.keys)
+
+    @cached_property
+    def _formula(self) -> FormulaDescription | None:
+        """The calculation that is placed; None where another input is."""
+        of = self._peers.of
+        if not isinstance(of, CalculationInput):
+            return None
+        return FormulaDescription(of, vocabulary=self.vocabulary, base=self.base, named=self.named, valued=self.valued)
+
     def words(self, row: Row, shown: str) -> str:
         """Write the place and what it is made of; *shown* is the place as it is shown."""
         of, count = self._peers.of, self._fact("count", row)
@@ -74,7 +88,9 @@ class PeerDescription:
         if peers.group is not None and row.get(input_key(peers.group)) is None:
             return f"{self.named(peers.group)} is unknown"
         if row.get(input_key(peers.of)) is None:
-            return f"{self.named(peers.of)} is unknown"
+            formula = self._formula
+            why = "" if formula is None or set(formula.keys) - row.keys() else f", as {formula.reason(row)}"
+            return f"{self.named(peers.of)} is unknown{why}"
         if count is None:
             return "the reference portfolio says nothing of it"
         if count < FEWEST_PEERS:

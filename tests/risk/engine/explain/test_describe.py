@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.compiler.value_types import InputColumn, Vocabulary, inputs_of_rule
 from fivefold.risk.engine.explain.describe import (
     condition_words,
@@ -17,6 +18,7 @@ from fivefold.risk.engine.explain.describe import (
 )
 from fivefold.risk.language.expressions import Condition, Input, input_key, word_of
 from fivefold.risk.language.fields import TRANSACTION_FIELDS, ValueType
+from fivefold.risk.language.peers import PeerFact
 from fivefold.risk.language.policy import POLICY_INPUTS
 from tests.depth import examples
 from tests.golden import compare
@@ -140,3 +142,37 @@ def test_a_ratio_is_seen_with_both_sides_as_finely_as_they_come_to_it() -> None:
     assert described.words({over: 500, under: 0.0, key: None}) == told.format("n0 is 0", "0")
     assert described.words({over: 500, under: None, key: None}) == told.format("n0 is unknown", "unknown")
     assert described.words({key: 2.0}) == "sum of amount over n0 is 2", "it was given without its sides"
+
+
+def seen_of(rule_input: Data, row: dict[str, Any], **parts: Any) -> str:
+    """Describe an input of one entity, by the columns that are there."""
+    made = ruleset(rule("one", case({"at_least": 1}, 1), input=rule_input), **parts)
+    (described,) = describe_inputs([made.rules[0].input], AnalysedRuleset(made).names, "EUR")
+    return described.words({**dict.fromkeys(described.keys), **row})
+
+
+def test_a_deviation_that_is_unknown_names_the_field_that_declares() -> None:
+    volume = {"pattern": "volume-deviation", "expected_monthly": "income", "factor": 2, "over": "90 days"}
+    purpose = {"pattern": "purpose-deviation", "transaction_field": "use", "declared": "products", "share": "50%"}
+    fields = {"transaction_fields": {"use": "text"}}
+    assert seen_of(volume, {}) == "volume deviation is unknown, as income is unknown or not above 0"
+    assert seen_of({**purpose, "over": "90 days"}, {}, **fields) == (
+        "purpose deviation is unknown, as products is unknown or empty"
+    )
+    assert seen_of(volume, {input_key(any_input(volume)): 3.0}) == "volume deviation is 3"
+
+
+def test_a_value_that_is_unknown_says_where_the_reason_is() -> None:
+    assert seen_of({"value": "score"}, {}) == "value score is unknown (the value itself says why)"
+
+
+def test_among_peers_a_calculation_that_is_unknown_says_why_as_by_itself() -> None:
+    """Columns of its parts that an assessment does not have leave the words as they were."""
+    parts = {"calculate": {"c1": {"multiply": [{"field": "income"}, 2], "unit": "ratio"}}, "reference": "crowd"}
+    placed = {"peer_percentile": {"of": {"calculation": "c1"}, "among": "everyone"}}
+    rule_input = any_input(placed)
+    facts = {input_key(PeerFact(peer_fact="as_of", peers=rule_input.peer_percentile)): 0}
+    short = "percentile of c1 among peers is unknown, as c1 is unknown"
+    assert seen_of(placed, facts, **parts) == short
+    parts_known = {**facts, input_key(any_input({"field": "income"})): None}
+    assert seen_of(placed, parts_known, **parts) == f"{short}, as income is unknown"

@@ -73,6 +73,19 @@ def test_what_is_unknown_says_why(person: Data, why: tuple[str, str]) -> None:
     assert all(part in text for part, text in zip(why, words, strict=True))
 
 
+def test_a_calculation_that_is_unknown_says_why_as_a_rule_on_it_does() -> None:
+    placed = rule(
+        "placed", case({"at_least": 50}, 10), input={"peer_percentile": {**PEERS, "of": {"calculation": "c1"}}}
+    )
+    plain = rule("plain", case({"at_least": 50}, 10), input={"calculation": "c1"})
+    twice = {"c1": {"multiply": [{"field": "income"}, 2], "unit": "ratio"}}
+    for rules in ((placed,), (placed, plain)):
+        analysed = AnalysedRuleset(ruleset(*rules, calculate=twice, reference="our-peers"))
+        found = assess(analysed, portfolio([{"kind": "person"}], lists=lists(reference())), DAY)
+        words = rule_outcomes(found, 0)[0].seen
+        assert words.endswith("is unknown, as c1 is unknown, as income is unknown")
+
+
 @pytest.mark.parametrize(
     ("version", "why"),
     [

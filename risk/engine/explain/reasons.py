@@ -1,0 +1,30 @@
+"""Why an input is unknown, in words, where no formula says it."""
+
+from typing import Any
+
+from fivefold.risk.language.expressions import ValueInput
+from fivefold.risk.language.patterns import PurposeDeviation, VolumeDeviation
+
+
+def lacking_words(lacking: int | None, counterparty: str) -> str:
+    """Say why a pattern is unknown; nothing where it is not for want of counterparties.
+
+    >>> lacking_words(1, "counterparty_id")
+    ', as 1 transaction lacks counterparty id'
+    """
+    if lacking is None:
+        return ""
+    name = counterparty.replace("_", " ")
+    return f", as {lacking:,} {'transaction lacks' if lacking == 1 else 'transactions lack'} {name}"
+
+
+def why_unknown(rule_input: Any) -> str:
+    """Say why an input is unknown, where that follows from what it is, or where the reason can be read."""
+    match rule_input:
+        case VolumeDeviation():
+            return f", as {rule_input.expected_monthly.replace('_', ' ')} is unknown or not above 0"
+        case PurposeDeviation():
+            return f", as {rule_input.declared.replace('_', ' ')} is unknown or empty"
+        case ValueInput():
+            return " (the value itself says why)"
+    return ""
