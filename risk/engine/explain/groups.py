@@ -55,6 +55,10 @@ def path_words(path: str | None, by: str) -> str:
 
     >>> path_words('{"by":["H1"],"of":7,"who":["B","C","D","E","F"]}', "household")
     'through household H1: B, C, D, E, F and 2 more'
+    >>> path_words('{"by":[],"counted":["B"],"counts":1,"of":2,"who":["B","C"]}', "owns")
+    'through owns: B, C; those who count: B'
+    >>> path_words('{"by":[],"counted":[],"counts":0,"of":2,"who":["B","C"]}', "owns")
+    'through owns: B, C; none of them counts'
     >>> path_words('{"why":"nothing known"}', "household")
     'as nothing is known of links by household'
     >>> path_words('{"why":"nothing known","not":["E"]}', "owns")
@@ -76,6 +80,10 @@ def path_words(path: str | None, by: str) -> str:
     words = [f"{through}: {whom}"]
     if "met" in content:
         words.append(f"it holds of {_several(content['met'], content['mets'])}")
+    if content.get("counts"):
+        words.append(f"those who count: {_several(content['counted'], content['counts'])}")
+    elif "counts" in content and content["of"]:
+        words.append("none of them counts")
     if "nots" in content:
         words.append(f"not known of {_several(content['not'], content['nots'])}")
     return "; ".join([*words, *filter(None, [why])])

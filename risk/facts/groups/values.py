@@ -144,11 +144,13 @@ class GroupReader:
         values: list[Fraction | bool | None] = []
         paths = []
         for one, there in zip(moments, neighbourhoods, strict=True):
-            value, names = _value(group, _answers(group, one, there, member, place))
+            answers = _answers(group, one, there, member, place)
+            value, names = _value(group, answers)
             if there.unknown and value is not True:
                 value = None
             values.append(value)
-            paths.append(_path(there, value, names))
+            counted = None if group.where is None else [name for name, (counts, _) in answers if counts]
+            paths.append(_path(there, value, names, counted))
         return {key: self._column(each, values), path_of(key): pl.Series(paths, dtype=pl.String)}
 
     def _member(self, group: LinkedGroup, rows: pl.DataFrame) -> "_Member":
@@ -291,9 +293,13 @@ def float_or_none(exact: Fraction) -> float | None:
         return None
 
 
-def _path(neighbourhood: Neighbourhood, value: Fraction | bool | None, names: Sequence[str]) -> str:
+def _path(
+    neighbourhood: Neighbourhood, value: Fraction | bool | None, names: Sequence[str], counted: Sequence[str] | None
+) -> str:
     """Write whom a value was made of: how many, the first of them, what they share, and whom `_value` names.
 
+    *counted* are those who meet the condition under which one counts, None where there is none. They are not written
+    where one of them is not known, or where a condition is met, as those are named then.
     Only what the entity itself shares is named: what others share among them is theirs.
     """
     content: dict[str, Any] = {
@@ -308,4 +314,6 @@ def _path(neighbourhood: Neighbourhood, value: Fraction | bool | None, names: Se
         content = why
     elif names:
         content |= {"not": names[:SHOWN], "nots": len(names)}
+    elif counted is not None:
+        content |= {"counts": len(counted), "counted": counted[:SHOWN]}
     return json.dumps(content, sort_keys=True, separators=(",", ":"))

@@ -179,6 +179,22 @@ def test_a_breakdown_names_of_whom_on_the_way_nothing_is_known() -> None:
     assert seen == [f"unknown, as nothing is known of links by knows{whose}" for whose in (" of B", "")]
 
 
+@pytest.mark.parametrize(
+    ("incomes", "value", "words"),
+    [
+        ([1.0, 1.0, 1.0], "unknown", "B, C; none of them counts"),
+        ([1.0, 9.0, 1.0], "9", "B, C; those who count: B"),
+        ([1.0, None, 9.0], "unknown", "B, C; not known of B"),
+    ],
+)
+def test_a_breakdown_names_those_linked_who_count(incomes: list[float | None], value: str, words: str) -> None:
+    group = {"by": "owns", "way": "to", "min": {"field": "income"}, "where": {"field": "income", "at_least": 5}}
+    there = portfolio([owned("A", "B"), owned("A", "C")])
+    people = pl.DataFrame({"entity_id": ["A", "B", "C"], "income": incomes})
+    found = assess(ruleset_of(group), replace(there, entities=people, everyone=people), NOW)
+    assert explain(found, 0).rules[0].seen.partition(" of income is ")[2] == f"{value}, through owns: {words}"
+
+
 RICH = {"any": {"field": "income", "at_least": 1}}
 
 
