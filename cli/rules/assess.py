@@ -167,8 +167,8 @@ def _warn_of_failures(assessed: "Assessed") -> None:
     for status, listed in assessed.without_level().items():
         warn(f"{len(listed):,} {status}: {', '.join(listed[:SHOWN])}{' ...' if len(listed) > SHOWN else ''}")
     reasons = assessed.failures(SHOWN)
-    for failed, rule, problem in reasons.iter_rows():
-        warn(f"{failed}: {rule}: {problem}")
+    for (failed, problem), rows in reasons.group_by(reasons.columns[0], reasons.columns[2], maintain_order=True):
+        warn(f"{failed}: {', '.join(rows[reasons.columns[1]])}: {problem}")  # of one bad row once
     if not reasons.is_empty():
         raise typer.Exit(SOME_FAILED)
 

@@ -1,6 +1,6 @@
 """Why an entity has its level: every rule's outcome, and the arithmetic in one line."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -223,9 +223,12 @@ class _Batch:
         total = Decimal(row[TOTAL]) / program.total.scale
         exact_score = score if Decimal(score) == total else f"{score} (exactly {decimal_text(total)})"
         failed = [(one.title, " and ".join(one.errors)) for one in rules if one.case_outcome.case == "failed"]
+        failures = failures_of_rules(failed)
         if status == Status.FAILED:
-            failed += self._teller.failures.words({name: values[place] for name, values in self._columns.items()})
-        failures = [f"{where}: {problem}" for where, problem in failed]
+            inputs = {name: values[place] for name, values in self._columns.items()}
+            besides = list(self._teller.failures.words(inputs))
+            failures += [f"{where}: {problem}" for where, problem in besides]
+            failed += besides
         if unknown:
             failures.append(f"{PREDICATE}: {', '.join(unknown)}")
         return Explanation(
@@ -256,6 +259,18 @@ class _Batch:
             for place, status in enumerate(self._columns[STATUS])
             if status == Status.UNDETERMINED
         }
+
+
+def failures_of_rules(failed: Iterable[tuple[str, str]]) -> list[str]:
+    """Write what failed, each problem once with the titles of all rules that met it; *failed* has titles and problems.
+
+    >>> failures_of_rules([("A", "x is 1"), ("B", "y is 2"), ("C", "x is 1")])
+    ['A, C: x is 1', 'B: y is 2']
+    """
+    titles: dict[str, list[str]] = {}
+    for title, problem in failed:
+        titles.setdefault(problem, []).append(title)
+    return [f"{', '.join(of_problem)}: {problem}" for problem, of_problem in titles.items()]
 
 
 def as_json_text(explanation: Explanation) -> str:

@@ -283,7 +283,7 @@ def _failures(assessments: Assessments, place: int) -> Sequence[FailedAssessment
         return [FailedAssessment(row[ENTITY], "tiers", f"no tier owns the total {program.total.text(row[TOTAL])}")]
     explained = explain(assessments, place)
     errors = [FailedAssessment(row[ENTITY], rule.rule, error) for rule in explained.rules for error in rule.errors]
-    of_rules = sum(rule.case == "failed" for rule in explained.rules)
+    of_rules = len({rule.errors for rule in explained.rules if rule.case == "failed"})
     besides = [text.partition(": ") for text in explained.failures[of_rules:]]
     return errors + [FailedAssessment(row[ENTITY], _PARTS[where], problem) for where, _, problem in besides]
 

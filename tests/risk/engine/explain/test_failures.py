@@ -8,6 +8,7 @@ import polars as pl
 from fivefold.risk.engine.explain.breakdown import explain
 from fivefold.risk.engine.explain.describe import describe_inputs
 from fivefold.risk.engine.explain.failures import values_text
+from fivefold.risk.governance.backtest.moves import failures
 from fivefold.risk.language.expressions import FieldInput
 from tests.golden import compare
 from tests.risk.engine.small import assessed, case, rule, ruleset
@@ -49,6 +50,19 @@ def test_linked_fact() -> None:
     made = ruleset(rule("asks", case({"at_least": 1}, 1), input={"sum": "amount"}))
     errors = explain(assessed(made, {}, transactions=transactions(float("inf"))), 0).rules[0].errors
     assert errors == ("sum of amount: transaction_amount is inf; allowed: a finite number of at most 1e+15",)
+
+
+def test_what_several_rules_met_is_written_once_with_all_of_them() -> None:
+    asks = [
+        rule(name, case({"at_least": 1}, 1), input=read)
+        for name, read in (("one", {"sum": "amount"}), ("two", {"field": "income"}), ("three", {"sum": "amount"}))
+    ]
+    found = assessed(ruleset(*asks), {"income": "ten"}, transactions=transactions(float("inf")))
+    problem = "sum of amount: transaction_amount is inf; allowed: a finite number of at most 1e+15"
+    income = "income is 'ten', which is no finite number"
+    assert explain(found, 0).failures == (f"One, Three: {problem}", f"Two: {income}")
+    listed = [(each.rule, each.problem) for each in failures(found)]
+    assert listed == [("one", problem), ("two", income), ("three", problem)], "rule by rule in a file"
 
 
 def test_ratio_tells_which_side() -> None:
