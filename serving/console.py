@@ -449,8 +449,8 @@ def _to_sign_in(request: Request) -> Response:
     from_elsewhere = request.headers.get("sec-fetch-site") == "cross-site" and COOKIE not in request.cookies
     if from_elsewhere:
         return Response("", 200, headers={**HEADERS, "Refresh": f"0; url={quote(target, safe=_AS_ASKED)}"})
-    if OF_SCRIPT in request.headers:  # the script swaps a part of a page: the whole page shall be loaded again
-        return Response("", 200, headers={**HEADERS, "HX-Refresh": "true"})
+    if OF_SCRIPT in request.headers:  # the script swaps a part of a page: that says it, and asks no more
+        return _response(ended_part(_next_of(target)))
     return RedirectResponse(f"{SIGN_IN_PATH}?{urlencode({'next': target})}", HTTPStatus.SEE_OTHER, dict(HEADERS))
 
 

@@ -65,7 +65,7 @@ def sign_in_page(
 
 
 def ended_part(next_address: str) -> ConsoleResponse:
-    """Say beside a text, which stays on the page, that the session has ended."""
+    """Say in place of what a script asks for that the session has ended; texts stay on the page that is open."""
     answer = Rendered(template="accounts/ended.html", title=text("Sign in"), page=EndedPart(next_address))
     return ConsoleResponse(HTTPStatus.OK, html=render_alone(answer))
 

@@ -2,13 +2,15 @@
 
 from typing import TYPE_CHECKING, Any
 
+from fivefold.console.answering import error_part
 from fivefold.usecases.monitoring.validation_jobs import run_next_validation
 from tests.browser.conftest import Served, in_looks
 from tests.browser.test_console import visiting
+from tests.pace import slowness
 from tests.serving.v1.more_rows import MORE
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Route
 
 
 @in_looks(("light", True))
@@ -52,18 +54,40 @@ def test_an_endpoint_is_added_given_a_new_secret_paused_and_removed(
         assert "hooks.example" not in page.inner_text("main")
 
 
-@in_looks(("light", True))
-def test_a_page_that_asks_how_far_a_worker_is_says_that_its_session_ended(
-    browser: "Browser", served: Served, look: dict[str, Any]
-) -> None:
-    with visiting(browser, served, "approver", **look) as page:
+def test_a_page_that_asks_how_far_a_worker_is_says_that_its_session_ended(browser: "Browser", served: Served) -> None:
+    with visiting(browser, served, "approver") as page:
         page.goto("/console/validation")
         page.click("summary:has-text('Validate a quarter')")
         page.click("button:has-text('Validate')")
         page.wait_for_selector("#job:has-text('It waits for a worker.')")
         page.context.clear_cookies()
-        page.wait_for_selector("#job [role=alert]:has-text('Sign in')")
+        said = "#job [role=alert]:has-text('Your session has ended. Sign in')"
+        page.wait_for_selector(said, timeout=10_000 * slowness())
         assert page.get_attribute("#job", "hx-get") is None
+        page.click("#job a:has-text('Sign in')")
+        page.wait_for_url("**/console/sign-in?next=*jobs*")
+
+
+def test_a_page_that_asks_how_far_a_worker_is_goes_on_after_a_fault_that_passes(
+    browser: "Browser", served: Served
+) -> None:
+    answers = [(status, error_part(status, "Out of reach.").html) for status in (503, 429, 504)]
+
+    def fails_at_first(route: "Route") -> None:
+        if not answers:
+            return route.fallback()
+        status, html = answers.pop(0)
+        return route.fulfill(status=status, body=html, content_type="text/html")
+
+    with visiting(browser, served, "approver") as page:
+        page.goto("/console/validation")
+        page.click("summary:has-text('Validate a quarter')")
+        page.click("button:has-text('Validate')")
+        page.wait_for_selector("#job:has-text('It waits for a worker.')")
+        page.route("**/console/validation/jobs/*", fails_at_first)
+        assert run_next_validation(served.place.engine)
+        page.wait_for_selector("#job a:has-text('See what was found')", timeout=20_000 * slowness())
+        assert not answers
 
 
 @in_looks()

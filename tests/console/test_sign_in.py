@@ -1,6 +1,7 @@
 """Signing in: the cookie, forms of other sites, addresses that are shared, and the end of a session."""
 
 import re
+from urllib.parse import urlencode
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.console.visitors import ORIGIN, Visitor
 from tests.serving.v1.places import OURS, Place
 
 CUSTOMER = "/console/entities/company/acme"
+EVIDENCE = "/console/validation/evidence"
 HISTORY = "/console/entities/customer/c%2F1%20%C3%A4/history"
 
 
@@ -139,10 +141,13 @@ def test_a_build_without_the_scripts_has_the_same_pages(investigator: Visitor, m
     assert investigator.go("/console/htmx.min.js").page.status_code == 404
 
 
-def test_a_script_whose_session_ended_is_told_to_load_the_whole_page(place: Place) -> None:
-    page = Visitor(place).send("GET", "/console/search?text=a", headers={"hx-request": "true"}).page
-    assert page.headers["hx-refresh"] == "true"
-    assert page.text == ""
+@pytest.mark.parametrize(("address", "part"), [("/console/search?text=a", "results"), (f"{EVIDENCE}/1", "job")])
+def test_a_script_whose_session_ended_is_given_what_says_so_and_where_to_sign_in(
+    place: Place, address: str, part: str
+) -> None:
+    page = Visitor(place).send("GET", address, headers={"hx-request": "true"}).page
+    said = f'<div id="{part}"><p class="problem" role="alert">Your session has ended. '
+    assert f'{said}<a href="/console/sign-in?{urlencode({"next": address})}">Sign in</a></p></div>' in page.text
 
 
 def test_times_are_shown_in_the_zone_that_a_person_chose_with_utc_beside(place: Place, investigator: Visitor) -> None:
