@@ -40,7 +40,7 @@ _ZONE: ContextVar[tzinfo] = ContextVar("zone", default=UTC)
 NOTICES = {
     "assessed": "The level was computed again.",
     "override-requested": "The override is requested. Another person approves or refuses it.",
-    "override-approved": "The override is approved, and the level follows it.",
+    "override-approved": "The override is approved. The level follows it once it is computed.",
     "override-refused": "The override is refused. The level stays as it is.",
     "override-revoked": "The override is ended.",
     "challenge-opened": "The challenge is written down, and what it contests is kept.",

@@ -198,8 +198,14 @@ def request_override(visit: Visit) -> Answer:
 
 
 def approve_override(visit: Visit) -> Answer:
-    """Approve an override that another person requested."""
-    overrides.approve_override(visit, _override(visit), visit.form.get("reason", "").strip(), read_in=visit.session.id)
+    """Approve an override that another person requested, unless the page showed other reasons than hold now."""
+    overrides.approve_override(
+        visit,
+        _override(visit),
+        visit.form.get("reason", "").strip(),
+        read_in=visit.session.id,
+        expected_assessment=visit.typed("seen_assessment", text("What the page showed")),
+    )
     return Redirect(visit.path + visit.trail, "override-approved")
 
 

@@ -125,10 +125,11 @@ def _find_referenced(session: Session, scope: RetentionScope, ids: Sequence[int]
     contested = among(session, Challenge.entity_id, ids)
     yield from _pairs(session, select(Challenge.entity_id, Challenge.number).where(contested))
     yield from _pairs(session, select(Challenge.entity_id, Challenge.settled_number).where(contested))
-    read = select(OverrideRow.entity_id, OverrideReading.number).join(
-        OverrideReading, OverrideReading.override_id == OverrideRow.id
-    )
-    yield from _pairs(session, read.where(among(session, OverrideRow.entity_id, ids)))
+    for number in (OverrideReading.number, OverrideReading.opened_number):
+        read = select(OverrideRow.entity_id, number).join(
+            OverrideReading, OverrideReading.override_id == OverrideRow.id
+        )
+        yield from _pairs(session, read.where(among(session, OverrideRow.entity_id, ids)))
     of_statements = select(AuditEntry.details).where(
         AuditEntry.organisation_id == scope.organisation_id,
         AuditEntry.subject_kind == "entity",

@@ -444,7 +444,8 @@ class OverrideReading(Base):
         act: requested, approved or refused.
         actor: who did it.
         number: of the assessment in force then; None if there was none.
-        seconds: since its reasons were opened in the same session; None if they were not.
+        opened_number: of the newest assessment whose reasons were opened in the same session; None if none was.
+        seconds: since these were opened; None if none were.
     """
 
     __tablename__ = "override_readings"
@@ -453,4 +454,5 @@ class OverrideReading(Base):
     act: Mapped[str] = mapped_column(String(10), primary_key=True)
     actor: Mapped[str] = mapped_column(Text)
     number: Mapped[int | None] = mapped_column(Integer)
+    opened_number: Mapped[int | None] = mapped_column(Integer)
     seconds: Mapped[int | None] = mapped_column(Integer)

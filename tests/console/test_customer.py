@@ -360,6 +360,52 @@ def test_who_decides_without_having_opened_the_reasons_is_said_to_have(place: Pl
     assert "the investigator had not opened the reasons." in visitor.text
 
 
+def reassessed(place: Place, country: str) -> str:
+    """Change a fact, and give the assessment that holds then."""
+    place.good("PUT", "/v1/entities/customer/c%2F1%20%C3%A4", {"attributes": {"country": country}}, role="app")
+    return str(assessed(place)["assessment"])
+
+
+def _opened(who: str, opened: str, held: str) -> str:
+    return rf"When it was {who} had opened the reasons \( {opened} \) \d+ seconds? before; {held} held by then\."
+
+
+def test_who_acts_on_a_page_of_an_earlier_assessment_had_opened_that_one(place: Place, investigator: Visitor) -> None:
+    address = "/console/entities/customer/c%2F1%20%C3%A4"
+    opened, asked_for = str(assessed(place)["assessment"]), investigator.go(address)
+    held = reassessed(place, "SE")
+    asked_for.submit("/override", level="high", reason="A court asked for it.")
+    assert re.search(_opened("requested, the investigator", opened, held), investigator.text)
+    approver = Visitor(place).sign_in("approver").go(address)
+    newest = reassessed(place, "NO")
+    approver.submit("/approve-override")
+    assert re.search(_opened("approved, the approver", held, newest), approver.text)
+    entries = place.good("GET", "/v1/audit", role="admin", params={"limit": "1000"})
+    read = [entry["details"]["read"] for entry in entries if "read" in entry["details"]]
+    assert [(each["assessment"], each["opened"]) for each in read[:2]] == [(newest, held), (held, opened)]
+
+
+def test_an_override_is_not_approved_on_a_page_whose_reasons_hold_no_more(place: Place, investigator: Visitor) -> None:
+    address = "/console/entities/customer/c%2F1%20%C3%A4"
+    assessed(place)
+    investigator.go(address).submit("/override", level="high", reason="A hint.")
+    approver = Visitor(place).sign_in("approver").go(address)
+    shown = next(form for form in approver.forms() if form.action.endswith("/approve-override"))
+    reassessed(place, "KP")
+    approver.submit("/approve-override", reason="I see it too.")
+    assert approver.page.status_code == 409
+    assert (
+        f"is high now; it was medium in the assessment {shown.fields['seen_assessment']} that was looked at"
+        in approver.text
+    )
+    assert "The page shows what holds now." in approver.text
+    again = next(form for form in approver.forms() if form.action.endswith("/approve-override"))
+    assert again.fields["reason"] == "I see it too."
+    assert again.fields["seen_assessment"] != shown.fields["seen_assessment"]
+    approver.post(again.action, again.fields)
+    assert "The override is approved. The level follows it once it is computed." in approver.text
+
+
 def test_of_those_who_cannot_decide_nothing_is_noted(place: Place) -> None:
     assessed(place)
     count = "SELECT count(*) FROM openings"

@@ -100,7 +100,9 @@ def test_the_person_who_asked_is_not_offered_to_decide(place: Place) -> None:
     assert "You asked for it, so another person decides." in visitor.text
     number = place.engine.connect().exec_driver_sql("SELECT max(id) FROM overrides").scalar_one()
     form_token = visitor.forms()[0].fields["form_token"]
-    visitor.post(f"{ACME}/approve-override", {"form_token": form_token, "override": str(number)})
+    visitor.post(
+        f"{ACME}/approve-override", {"form_token": form_token, "override": str(number), "seen_assessment": "0"}
+    )
     assert visitor.page.status_code == 409
     assert "another person decides" in visitor.text
     assert "The page shows what holds now." in visitor.text

@@ -26,12 +26,14 @@ class ReadRecord:
         act: requested, approved or refused.
         actor: who acted.
         assessment: in force then, such as 12.3; None if there was none.
-        seconds: since its reasons were opened in the same session; None if they were not opened.
+        opened: the newest assessment whose reasons were opened in the same session; None if none was.
+        seconds: since these were opened; None if none were.
     """
 
     act: str
     actor: str
     assessment: str | None
+    opened: str | None
     seconds: int | None
 
 
@@ -55,18 +57,24 @@ def note_opened(context: Context, session_id: int, assessment: str) -> None:
 def keep_reading(
     session: Session, override: OverrideRow, act: str, actor: str, session_id: int, now_us: int
 ) -> dict[str, str | int | None]:
-    """Store what was read in a session, in the transaction of the act itself; return it as for the audit log."""
+    """Store what was read in a session, in the transaction of the act itself; return it as for the audit log.
+
+    Entries of older programs have no `opened`: there `seconds` are of the assessment in force.
+    """
     standing = session.get(Standing, override.entity_id)
-    opening = None if standing is None else session.get(Opening, (session_id, override.entity_id, standing.number))
+    of = (Opening.session_id == session_id, Opening.entity_id == override.entity_id)
+    opening = session.scalar(select(Opening).where(*of).order_by(Opening.number.desc()).limit(1))
     row = OverrideReading(
         override_id=override.id,
         act=act,
         actor=actor,
         number=None if standing is None else standing.number,
+        opened_number=None if opening is None else opening.number,
         seconds=None if opening is None else max(0, (now_us - opening.opened_us) // SECOND_US),
     )
     session.add(row)
-    return {"assessment": _assessment(override.entity_id, row.number), "seconds": row.seconds}
+    assessment, opened = (_assessment(override.entity_id, each) for each in (row.number, row.opened_number))
+    return {"assessment": assessment, "opened": opened, "seconds": row.seconds}
 
 
 def readings_of(context: Context, overrides: Sequence[int]) -> dict[int, list[ReadRecord]]:
@@ -86,6 +94,7 @@ def readings_of(context: Context, overrides: Sequence[int]) -> dict[int, list[Re
                 act=row.act,
                 actor=row.actor,
                 assessment=_assessment(entity_id, row.number),
+                opened=_assessment(entity_id, row.opened_number),
                 seconds=row.seconds,
             )
             readings.setdefault(row.override_id, []).append(reading)

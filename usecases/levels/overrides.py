@@ -19,6 +19,7 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.governance.validate.measures import above_cap
+from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest.entities import entity_named, subject_of
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import Reason
@@ -36,6 +37,7 @@ from fivefold.store.tables.levels import OverrideRow, Standing
 from fivefold.usecases.accounts.readings import keep_reading
 from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.accounts.settings import Settings, locked_settings, settings_of
+from fivefold.usecases.levels.read import find_assessment
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
@@ -257,14 +259,22 @@ def _refuse_below_floor(session: Session, override: OverrideRow, settings: Setti
 
 
 def approve_override(
-    context: Context, override_id: int, reason: str = "", *, read_in: int | None = None
+    context: Context,
+    override_id: int,
+    reason: str = "",
+    *,
+    read_in: int | None = None,
+    expected_assessment: str | None = None,
 ) -> OverrideLine:
     """Approve a level that another person requested; it revokes the live override of the same entity.
 
+    *expected_assessment*: the one whose reasons were looked at, such as 12.3, 0 for none; None not to ask.
+
     Raises:
         NotFoundError: there is no such override.
-        ConflictError: the actor asked for it; it was decided; it would be over; it is below a live floor; or too much
-            of the portfolio would be below what the rules say.
+        ConflictError: the actor asked for it; it was decided; it would be over; it is below a live floor; the level,
+            what the rules say or the floor is another one than was looked at; or too much of the portfolio would be
+            below what the rules say.
     """
     now = context.now()
     why = checked_reason(reason) if reason else None
@@ -273,6 +283,7 @@ def approve_override(
         override = _to_decide(session, context, override_id)
         _refuse_past_end(override.until_us, now)
         _refuse_below_floor(session, override, settings)
+        _refuse_other_reasons(session, override, context.actor, expected_assessment)
         _refuse_above_cap(session, override, settings, now)
         replaced = [_revoke(older, context, f"replaced by override {override.id}", now) for older in
                     live_overrides(session, override.entity_id, now)]  # fmt: skip
@@ -295,6 +306,29 @@ def _to_decide(session: Session, context: Context, override_id: int) -> Override
     what = f"asked for override {override_id}: another person decides"
     refuse_same_person(session, context.actor, (override.requested_by,), what)
     return override
+
+
+def _refuse_other_reasons(session: Session, override: OverrideRow, actor: Actor, expected: str | None) -> None:
+    """Refuse where what holds is not what was looked at; a newer assessment that came to the same passes."""
+    standing = session.get(Standing, override.entity_id)
+    present = "0" if standing is None else f"{standing.entity_id}.{standing.number}"
+    if expected is None or expected == present:
+        return
+    if "0" in {expected, present}:
+        was, now = ("none" if each == "0" else each for each in (expected, present))
+        raise ConflictError(f"the assessment is {now} now; it was {was} when it was looked at")
+    earlier, later = (find_assessment(session, actor, each) for each in (expected, present))
+    if earlier.entity_id != override.entity_id:
+        raise NotFoundError(f"the assessment {expected} is of another entity")
+    names = ("none", *levels_of(session, override.organisation_id))
+    for what, was_number, number in (
+        ("what the rules say", earlier.rules_level, later.rules_level),
+        ("the floor", earlier.floor, later.floor),
+        ("the level", earlier.level, later.level),
+    ):
+        was, now = names[was_number or 0], names[number or 0]
+        if was != now:
+            raise ConflictError(f"{what} is {now} now; it was {was} in the assessment {expected} that was looked at")
 
 
 def _refuse_above_cap(session: Session, override: OverrideRow, settings: Settings, now_us: int) -> None:

@@ -30,6 +30,16 @@ class DecisionGiven(RequestModel):
     reason: ReasonIfAny = ""
 
 
+class ApprovalGiven(DecisionGiven):
+    """The same, and what was looked at: without `expected_assessment` nobody asks.
+
+    It is the assessment whose reasons were looked at, such as 12.3; 0 for none. 409 where the level, what the rules say
+    or the floor is another one by now.
+    """
+
+    expected_assessment: Text | None = None
+
+
 class ReasonGiven(RequestModel):
     """Why."""
 
@@ -64,9 +74,9 @@ def request_override(context: RequestContext, type_: Text, external_id: Text, bo
     return overrides.request_override(context, type_, external_id, body.level, body.reason, body.until)
 
 
-def approve_override(context: RequestContext, override: BigNumber, body: DecisionGiven) -> OverrideLine:
+def approve_override(context: RequestContext, override: BigNumber, body: ApprovalGiven) -> OverrideLine:
     """Approve a level that another person requested."""
-    return overrides.approve_override(context, override, body.reason)
+    return overrides.approve_override(context, override, body.reason, expected_assessment=body.expected_assessment)
 
 
 def refuse_override(context: RequestContext, override: BigNumber, body: ReasonGiven) -> OverrideLine:

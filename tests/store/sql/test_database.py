@@ -111,11 +111,37 @@ def test_an_upgrade_can_be_repeated_and_loses_nothing(blank: Engine) -> None:
         assert connection.scalar(text("SELECT count(*) FROM organisations")) == 1
 
 
-def test_rates_of_an_older_schema_are_guarded_after_an_upgrade(blank: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def _upgrade_to(blank: Engine, revision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     to = command.upgrade
     with monkeypatch.context() as older:
-        older.setattr(database.command, "upgrade", lambda config, _: to(config, "0004"))
+        older.setattr(database.command, "upgrade", lambda config, _: to(config, revision))
         upgrade(blank)
+
+
+def test_what_an_older_program_noted_as_read_was_of_the_assessment_in_force(
+    blank: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _upgrade_to(blank, "0007", monkeypatch)
+    with blank.begin() as connection:
+        connection.execute(ANYONE)
+        for statement in (
+            "INSERT INTO entity_types VALUES (1, 1, 'customer', '{}', '{}', '{}', 1, NULL, NULL, NULL)",
+            "INSERT INTO entities (id, organisation_id, type_id, external_id, created_us) VALUES (1, 1, 1, 'a', 1)",
+            (
+                "INSERT INTO overrides (id, organisation_id, entity_id, level, reason, state, requested_by, requested_us)"
+                " VALUES (1, 1, 1, 1, 'why', 'requested', 'member:1', 1)"
+            ),
+            "INSERT INTO override_readings VALUES (1, 'requested', 'member:1', 3, 40), (1, 'refused', 'x', 4, NULL)",
+        ):
+            connection.execute(text(statement))
+    upgrade(blank)
+    with blank.connect() as connection:
+        read = connection.execute(text("SELECT act, opened_number FROM override_readings ORDER BY act DESC"))
+        assert read.all() == [("requested", 3), ("refused", None)]
+
+
+def test_rates_of_an_older_schema_are_guarded_after_an_upgrade(blank: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    _upgrade_to(blank, "0004", monkeypatch)
     with blank.begin() as connection:
         connection.execute(ANYONE)
         connection.execute(text("INSERT INTO rate_tables VALUES (1, 1, 'EUR', 'ours', '[]', 1)"))

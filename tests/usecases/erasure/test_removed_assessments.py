@@ -162,11 +162,22 @@ def _overridden(bank: Bank, number: int, _: Path) -> None:
         session.add(OverrideReading(override_id=made, act="requested", actor="member:1", number=number))
 
 
+def _opened(bank: Bank, number: int, _: Path) -> None:
+    made = bank.override("a", 2, until_us=bank.now - DAY_US)
+    newest = numbers(bank)[-1]
+    with Session(bank.engine) as session, session.begin():
+        row = OverrideReading(
+            override_id=made, act="requested", actor="member:1", number=newest, opened_number=number, seconds=3
+        )
+        session.add(row)
+
+
 RESTS: dict[str, Callable[[Bank, int, Path], None]] = {
     "a decision": _decided,
     "a statement": _stated,
     "a challenge that was settled": _contested,
     "what was read before an override": _overridden,
+    "what was opened before an override": _opened,
 }
 
 

@@ -23,6 +23,29 @@ def test_nobody_approves_what_they_asked_for_whichever_role_they_use(place: Plac
     assert approved["decided_by"] == f"member:{place.members[OURS, 'approver']}"
 
 
+def test_an_override_is_approved_where_what_was_looked_at_holds(place: Place) -> None:
+    customer = "/v1/entities/customer/c%2F1%20%C3%A4"
+
+    def assessed(country: str) -> str:
+        place.good("PUT", customer, {"attributes": {"country": country}}, role="app")
+        return str(place.good("GET", f"{customer}/risk?freshness=now", role="investigator")["assessment"])
+
+    other = place.good("GET", f"/v1/entities/company/{COMPANY}/risk?freshness=now", role="investigator")["assessment"]
+    medium, high = assessed("SE"), assessed("KP")
+    made = place.good("POST", f"{customer}/overrides", {**BODY, "level": "high"}, role="investigator")
+    approve = f"/v1/overrides/{made['id']}/approve"
+    for seen, status, why in (
+        (medium, 409, f"what the rules say is high now; it was medium in the assessment {medium} that was looked at"),
+        ("0", 409, f"the assessment is {high} now; it was none when it was looked at"),
+        (other, 404, f"the assessment {other} is of another entity"),
+        (f"{high}9", 404, f"there is no assessment '{high}9'"),
+        ("high", 404, "there is no assessment 'high'; one is written as 12.3"),
+    ):
+        answer = place.ask("POST", approve, {"expected_assessment": seen}, role="approver")
+        assert (answer.status_code, answer.json()[0]["detail"]) == (status, why)
+    assert place.good("POST", approve, {"expected_assessment": high}, role="approver")["state"] == "live"
+
+
 def test_an_override_is_listed_with_what_became_of_it(place: Place) -> None:
     made = place.good("POST", PATH, BODY, role="investigator")
     assert place.good("GET", PATH, role="investigator")[0] == made
