@@ -28,12 +28,13 @@ from fivefold.console.visit import Rendered, Visit, address, notice_of
 from fivefold.domain.clock import DAY_US, day_text, from_microseconds, now_microseconds, parse_moment, utc_text
 from fivefold.domain.money import amount_words, rounded_words
 from fivefold.domain.segments import score_text
-from fivefold.domain.text import figure_text, percent
+from fivefold.domain.text import figure_text, percent, unseen_numbered
 from fivefold.models.drift import index_words
 from fivefold.usecases.levels.explain import ValueSeen, shown_line
 
 HERE = Path(__file__).parent
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?Z")
+_FIELD_VALUE = re.compile(r'(?s)(?<=\s)value="[^"]*"|<textarea\b[^>]*>.*?</textarea>')
 _ZONE: ContextVar[tzinfo] = ContextVar("zone", default=UTC)
 """Of the reader, while a page is written."""
 
@@ -147,7 +148,17 @@ def render_alone(answer: Rendered) -> str:
 
 def _render(answer: Rendered, **values: Any) -> str:
     template = environment().get_template(answer.template)
-    return template.render(page=answer.page, title=answer.title, now_us=now_microseconds(), **values)
+    html = template.render(page=answer.page, title=answer.title, now_us=now_microseconds(), **values)
+    return _with_unseen_numbered(html)
+
+
+def _with_unseen_numbered(html: str) -> str:
+    """Show control characters by their numbers, but in fields, which are sent back as they are stored."""
+    parts, end = [], 0
+    for field in _FIELD_VALUE.finditer(html):
+        parts += [unseen_numbered(html[end : field.start()]), field[0]]
+        end = field.end()
+    return "".join((*parts, unseen_numbered(html[end:])))
 
 
 @cache

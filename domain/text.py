@@ -22,6 +22,7 @@ UNFIT: Final = rf"[{CONTROL}]|^\s|\s$|^\.\.?$"
 """Finds the names that `wrong_in_name` refuses, for many at once."""
 _CONTROL = re.compile(f"[{CONTROL}]")
 _STEERING = re.compile(f"(?![\t\n])[{CONTROL}]")
+_UNSEEN = re.compile(f"[{CONTROL}](?<![\t\n\r])")
 DELIMITERS: Final = (",", ";", "\t", "|")
 
 
@@ -124,6 +125,17 @@ def visible(text: str) -> str:
     'a\\x1b[2Jb'
     """
     return _STEERING.sub(_escape, text)
+
+
+def unseen_numbered(text: str) -> str:
+    r"""Write control characters other than tabs and line ends as their numbers in Unicode, in brackets.
+
+    For pages and PDFs: there they are not seen themselves, and some turn the text behind them around.
+
+    >>> unseen_numbered("Anna \u202eevil\u202c")
+    'Anna [U+202E]evil[U+202C]'
+    """
+    return _UNSEEN.sub(lambda match: f"[U+{ord(match[0]):04X}]", text)
 
 
 def visible_line(text: str) -> str:

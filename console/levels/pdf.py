@@ -26,6 +26,7 @@ from fivefold.console.rendering import attribute, moment, reading_in, seen_value
 from fivefold.console.texts import text
 from fivefold.domain.money import rounded_words
 from fivefold.domain.segments import score_text
+from fivefold.domain.text import unseen_numbered
 from fivefold.usecases.levels.explain import ValueSeen
 from fivefold.usecases.portfolio.export import CustomerExport
 
@@ -111,7 +112,7 @@ def _with_fonts(written: str) -> str:
     """
     glyphs = getattr(pdfmetrics.getFont(_styles()["plain"].fontName).face, "charToGlyph", None)
     parts = []
-    for sign in written:
+    for sign in unseen_numbered(written):
         if any(ord(sign) in letters for letters in _RIGHT_TO_LEFT):
             parts.append(f"[U+{ord(sign):04X}]")
         elif glyphs is None or ord(sign) in glyphs or not sign.isprintable():

@@ -151,3 +151,17 @@ def test_a_long_identifier_and_a_long_name_push_no_column_away(browser: "Browser
         )
         last, room = page.evaluate(edges)
         assert last <= room
+
+
+def test_a_name_from_right_to_left_leaves_the_date_behind_it_where_it_is(browser: "Browser", served: Served) -> None:
+    with visiting(browser, served, "investigator") as page:
+        page.goto(ACME)
+        lefts = page.evaluate(
+            """() => { const parts = [['i', '\u05d0\u05d1\u05d2'], ['time', '2026-11-28'], ['small', '1 day']].map(
+                ([name, text]) => Object.assign(document.createElement(name), { textContent: text }));
+            const line = document.createElement('p');
+            line.append('asked for by ', parts[0], ', ', parts[1], ', ', parts[2]);
+            document.querySelector('main').prepend(line);
+            return parts.map(each => each.offsetLeft); }"""
+        )
+        assert lefts == sorted(lefts)

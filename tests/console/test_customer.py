@@ -209,6 +209,28 @@ def test_of_each_list_the_first_rows_are_shown_and_the_whole_of_it_is_led_to(
     assert "The tag is ended." in investigator.text
 
 
+TURNED = "Anna \u202eevil\u202c x"
+"""A browser would show it as `Anna live x`."""
+
+
+def test_characters_that_are_not_seen_are_shown_by_their_numbers_but_in_fields(
+    place: Place, investigator: Visitor
+) -> None:
+    fields = {"country": "country", "name": "text"}
+    place.good("PUT", "/v1/entity-types/customer", {"fields": fields}, role="admin")
+    for number, name in enumerate((TURNED, "\u05d0\u05d1\u05d2 \u05d3", "\u0645\u062d\u0645\u062f")):
+        path = f"/v1/entities/customer/person{number}"
+        place.good("PUT", path, {"attributes": {"name": name}}, role="app")
+        for page in (f"/console/search?text=person{number}", path.replace("/v1", "/console")):
+            text = investigator.go(page).page.text
+            assert name.replace("\u202e", "[U+202E]").replace("\u202c", "[U+202C]") in text
+            assert "\u202e" not in text
+    sent = {"reason": TURNED, "level": "high", "until": "no day"}
+    refused = investigator.go("/console/entities/customer/person0").submit("/override", **sent)
+    assert refused.page.status_code == 422
+    assert f"{TURNED}</textarea>" in refused.page.text
+
+
 def test_search_goes_nowhere_while_one_types(place: Place, investigator: Visitor) -> None:
     place.good("GET", "/v1/entities/company/acme/risk?freshness=now", role="investigator")
     investigator.send("GET", "/console/search?text=acme&tag=", headers={"hx-request": "true"})

@@ -93,6 +93,9 @@ def test_letters_that_the_font_lacks_are_of_another_font_or_said_by_their_number
     assert pdf._with_fonts("한") == '<font name="HYSMyeongJo-Medium">한</font>'
     assert pdf._with_fonts("अ\U0001f600"[:1]) == "[U+0905]"
     assert pdf._with_fonts("דוד م 1") == "[U+05D3][U+05D5][U+05D3] [U+0645] 1"  # it would draw them from left to right
+    assert (
+        pdf._with_fonts("Anna \u202eevil\u202c x") == "Anna [U+202E]evil[U+202C] x"
+    )  # it would turn the letters around
     document = pdf.pdf_of(replace(CUSTOMER, external_id="王小明 한글 अ"), "UTC")
     assert b"STSong-Light" in document
     assert b"HYSMyeongJo-Medium" in document

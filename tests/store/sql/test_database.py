@@ -128,8 +128,8 @@ def test_what_an_older_program_noted_as_read_was_of_the_assessment_in_force(
             "INSERT INTO entity_types VALUES (1, 1, 'customer', '{}', '{}', '{}', 1, NULL, NULL, NULL)",
             "INSERT INTO entities (id, organisation_id, type_id, external_id, created_us) VALUES (1, 1, 1, 'a', 1)",
             (
-                "INSERT INTO overrides (id, organisation_id, entity_id, level, reason, state, requested_by, requested_us)"
-                " VALUES (1, 1, 1, 1, 'why', 'requested', 'member:1', 1)"
+                "INSERT INTO overrides (id, organisation_id, entity_id, level, reason, state, requested_by,"
+                " requested_us) VALUES (1, 1, 1, 1, 'why', 'requested', 'member:1', 1)"
             ),
             "INSERT INTO override_readings VALUES (1, 'requested', 'member:1', 3, 40), (1, 'refused', 'x', 4, NULL)",
         ):
