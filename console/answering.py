@@ -9,6 +9,7 @@ from markupsafe import escape
 from fivefold.console.rendering import render, render_alone
 from fivefold.console.texts import text
 from fivefold.console.visit import (
+    FREE_TEXT,
     Answer,
     Download,
     FieldError,
@@ -34,7 +35,7 @@ TITLES = {
     504: "The outcome is unknown",
 }
 LONGEST_CHOICE = 20
-"""Characters of a text that may be a choice; a longer one was written."""
+"""Characters of a text that may be a choice where its field is none of `FREE_TEXT`; a longer one was written."""
 SHOWN_AGAIN = (404, 409, 422)
 """Refusals that a person can mend on the page where they arose; 404 where what was typed names nothing."""
 
@@ -113,13 +114,19 @@ def _with_names(visit: Visit, reason: str) -> str:
 def _gone(html: str, visit: Visit) -> tuple[WrittenText, ...]:
     """Give what was written into a form that the page does not show again, as what it asked for was done meanwhile.
 
-    A short word alone does not mean that: it may be a choice, or a box that was ticked.
+    A short word alone does not mean that, unless it was written freely: it may be a choice, or a box that was ticked.
     """
     shown = " ".join(html.split())
     written = written_in(visit.form)
-    texts = [" ".join(escape(each.text).split()) for each in written]
-    is_lost = any(text not in shown and (len(text) > LONGEST_CHOICE or not text.isascii()) for text in texts)
-    return written if is_lost else ()
+    return written if any(_is_lost(each, shown) for each in written) else ()
+
+
+def _is_lost(written: WrittenText, shown: str) -> bool:
+    """Tell whether a page lacks what was written: a short text as a whole, as its letters may stand in other words."""
+    plain = " ".join(escape(written.text).split())
+    if len(plain) > LONGEST_CHOICE or not plain.isascii():
+        return plain not in shown
+    return written.field in FREE_TEXT and not re.search(f'(?:[">]|: ) ?{re.escape(plain)} ?["<]', shown)
 
 
 def _stale(reason: str) -> str:

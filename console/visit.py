@@ -39,6 +39,24 @@ PUT_IN = {
 """Fields that are secret, or hidden: what pages put into forms, with those that begin with `seen`."""
 
 
+FREE_TEXT = {
+    *(
+        "accept_warnings",
+        "conclusion",
+        "description",
+        "document",
+        "label",
+        "members",
+        "name",
+        "reason",
+        "source",
+        "tag",
+    ),
+    *("title", "words"),
+}
+"""Fields into which people write what no page offers them to choose."""
+
+
 class FieldError(ConfigError):
     """What was typed into one field cannot be used."""
 

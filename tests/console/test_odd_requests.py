@@ -9,7 +9,7 @@ import pytest
 
 from fivefold.console.rulesets import editor
 from fivefold.console.table import VIEWS
-from fivefold.console.visit import PUT_IN, written_in
+from fivefold.console.visit import FREE_TEXT, PUT_IN, written_in
 from fivefold.domain.errors import ConfigError, StoreError, UnknownOutcomeError
 from fivefold.serving import console
 from fivefold.serving.authentication import RateLimiter
@@ -333,7 +333,31 @@ def test_the_reason_of_a_refused_form_is_shown_in_no_other(place: Place) -> None
     line = place.good("GET", "/v1/entities/company/acme/overrides", role="admin")[0]
     visitor.post(f"{ACME}/refuse-override", {"form_token": form_token, "override": str(line["id"]), "reason": "MINE"})
     assert visitor.page.status_code == 409
-    assert "MINE" not in visitor.text
+    assert "MINE" not in {value for form in visitor.forms() for value in form.fields.values()}
+    assert re.search("What you wrote, to be copied (Override [0-9]+ )?Reason MINE ", visitor.text)
+
+
+@pytest.mark.parametrize("reason", ["no, not convinced", "no"])
+def test_a_short_reason_is_not_lost_where_its_form_is_gone(place: Place, investigator: Visitor, reason: str) -> None:
+    """Its letters may stand in other words of the page."""
+    investigator.go(ACME).submit("/override", level="high", reason="A court asked for it.")
+    one, other = (Visitor(place).sign_in("approver").go(ACME) for _ in range(2))
+    one.submit("/approve-override", reason="yes")
+    other.submit("/refuse-override", reason=reason)
+    assert other.page.status_code == 409
+    assert re.search(f"What you wrote, to be copied (Override [0-9]+ )?Reason {reason} ", other.text)
+
+
+def test_what_is_called_free_text_is_typed_and_chosen_nowhere() -> None:
+    typed, chosen = set(), set()
+    for path in TEMPLATES:
+        for element, tag in re.findall(r"<(input|select|textarea)\b((?:[^>{]|{{.*?}}|{%.*?%})*)>", path.read_text()):
+            name, kind = (re.search(rf'\s{each}="([^"]*)"', tag) for each in ("name", "type"))
+            if name and (element == "textarea" or (element == "input" and kind is None)):
+                typed.add(name[1])
+            elif name and (element == "select" or (kind and kind[1] in {"checkbox", "radio"})):
+                chosen.add(name[1])
+    assert typed - chosen >= FREE_TEXT
 
 
 def test_a_slash_at_the_end_leads_to_the_page(investigator: Visitor) -> None:
