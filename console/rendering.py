@@ -41,6 +41,10 @@ _ZONE: ContextVar[tzinfo] = ContextVar("zone", default=UTC)
 NOTICES = {
     "assessed": "The level was computed again.",
     "override-requested": "The override is requested. Another person approves or refuses it.",
+    "override-requested-beside": (
+        "The override is requested. Another person approves or refuses it."
+        " Another one waits for this customer: the one that is approved last replaces the other."
+    ),
     "override-approved": "The override is approved. The level follows it once it is computed.",
     "override-refused": "The override is refused. The level stays as it is.",
     "override-revoked": "The override is ended.",

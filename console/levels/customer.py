@@ -36,6 +36,7 @@ from fivefold.usecases.levels.explain import Reasons, read_reasons
 from fivefold.usecases.levels.overrides import OverrideLine
 from fivefold.usecases.levels.read import Freshness, HistoryLine, LevelView
 from fivefold.usecases.levels.value_scores import read_value
+from fivefold.usecases.monitoring.operations import is_worked
 from fivefold.usecases.portfolio.export import CustomerExport, export_customer
 from fivefold.usecases.portfolio.scale import ScoreScale, read_scale
 from fivefold.usecases.portfolio.sources import AssessmentSources, sources_of
@@ -79,6 +80,12 @@ class CustomerPage:
     """One customer; `bar` says which item of the queue the person came for, and where it leads next.
 
     `tags_named` are offered to those who may set a tag: what decides now names them.
+
+    Attributes:
+        is_stopped: the level is to be computed again, and no worker runs.
+        levels: that an override may ask for.
+        is_floor_live: a floor keeps the first of them, so lower ones are left out.
+        waiting_beside: the numbers of overrides that wait beside another one.
     """
 
     bar: QueueBar | None
@@ -87,8 +94,11 @@ class CustomerPage:
     risk: RiskHalf
     value: ValueHalf | None
     groups: tuple[EntityGroup, ...]
+    is_stopped: bool
     levels: tuple[str, ...]
+    is_floor_live: bool
     overrides: Page[OverrideLine]
+    waiting_beside: set[int]
     readings: dict[int, list[ReadRecord]]
     links: Page[LinkLine]
     tags: Page[TagLine]
@@ -111,6 +121,7 @@ def show_customer(visit: Visit) -> Rendered:
     reasons = None if level.assessment is None else read_reasons(visit, level.assessment)
     if reasons is not None and level.assessment is not None and any(map(visit.may, DECIDERS)):
         note_opened(visit, visit.session.id, level.assessment)
+    lowest = overrides.lowest_level(*of)
     listed = overrides.overrides_of(*of, part=_part(visit, "overrides"))
     page = CustomerPage(
         bar=queue_bar(visit),
@@ -119,8 +130,11 @@ def show_customer(visit: Visit) -> Rendered:
         risk=_risk_half(visit, level, reasons, levels),
         value=value_half(read_value(*of, valuer=visit.valuer)),
         groups=groups_of_entity(*of, with_aml=True),
-        levels=levels,
+        is_stopped=level.refreshing and not is_worked(visit),
+        levels=levels[lowest - 1 :],
+        is_floor_live=lowest > 1,
         overrides=listed,
+        waiting_beside=overrides.waiting_beside(visit, [each.id for each in listed]),
         readings=readings_of(visit, [each.id for each in listed]),
         links=entity_profile.list_links(*of, _part(visit, "links")),
         tags=entity_profile.list_tags(*of, _part(visit, "tags")),
@@ -193,8 +207,9 @@ def request_override(visit: Visit) -> Answer:
     level, reason = visit.typed("level", text("Level")), visit.typed("reason", text("Reason"))
     until = visit.form.get("until", "").strip()
     until_us = parse_moment(until, text("Ends on")) if until else None
-    overrides.request_override(*of, level, reason, until_us, read_in=visit.session.id, once=True)
-    return Redirect(visit.path + visit.trail, "override-requested")
+    line = overrides.request_override(*of, level, reason, until_us, read_in=visit.session.id, once=True)
+    is_beside = bool(overrides.waiting_beside(visit, [line.id]))
+    return Redirect(visit.path + visit.trail, "override-requested-beside" if is_beside else "override-requested")
 
 
 def approve_override(visit: Visit) -> Answer:

@@ -9,6 +9,7 @@ from fivefold.domain.clock import parse_moment
 from fivefold.domain.paging import Page
 from fivefold.usecases.changes import search as changes
 from fivefold.usecases.changes.search import ProposalFilters, ProposalFound, search_proposals
+from fivefold.usecases.levels.overrides import waiting_beside
 from fivefold.usecases.portfolio.searches import STATES, OverrideFilters, OverrideFound, search_overrides
 
 OVERRIDES: Final = "/console/queue/overrides"
@@ -18,11 +19,15 @@ FILTERS: Final = ("state", "type", "external_id", "by", "since", "until")
 
 @dataclass(frozen=True, kw_only=True)
 class OverridesPage:
-    """Overrides, those asked for last first; `chosen` are the filters as they were typed."""
+    """Overrides, those asked for last first; `chosen` are the filters as they were typed.
+
+    `waiting_beside`: the numbers of those that wait beside another one of the same customer.
+    """
 
     chosen: dict[str, str]
     states: tuple[str, ...]
     overrides: Page[OverrideFound]
+    waiting_beside: set[int]
     next: str | None
 
 
@@ -47,7 +52,13 @@ def show_overrides(visit: Visit) -> Rendered:
         until_us=until_us,
     )
     matches = search_overrides(visit, filters, visit.part("overrides"))
-    page = OverridesPage(chosen=chosen, states=STATES, overrides=matches, next=visit.next_of("overrides", matches))
+    page = OverridesPage(
+        chosen=chosen,
+        states=STATES,
+        overrides=matches,
+        waiting_beside=waiting_beside(visit, [each.id for each in matches]),
+        next=visit.next_of("overrides", matches),
+    )
     return Rendered(template="queue/overrides.html", title=text("Overrides"), page=page)
 
 

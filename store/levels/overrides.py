@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
@@ -73,6 +73,18 @@ def live_override_id(entity_id: Any, now_us: Any) -> ColumnElement[int | None]:
 def is_of_override(standing: Standing | None, live_id: int | None) -> bool:
     """Tell whether a level was computed by the override that is live now, or without one as none is."""
     return standing is not None and standing.override_id == live_id
+
+
+def requested_beside(session: Session, organisation_id: int, numbers: Sequence[int]) -> set[int]:
+    """Return those of some overrides that wait for a decision, as another one of the same entity does."""
+    other = aliased(OverrideRow)
+    statement = (
+        select(OverrideRow.id)
+        .join(other, (other.entity_id == OverrideRow.entity_id) & (other.id != OverrideRow.id))
+        .where(OverrideRow.organisation_id == organisation_id, OverrideRow.id.in_(numbers))
+        .where(OverrideRow.state == "requested", other.state == "requested")
+    )
+    return set(session.scalars(statement))
 
 
 def undecided_override(session: Session, like: OverrideRow) -> OverrideRow | None:

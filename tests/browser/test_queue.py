@@ -62,6 +62,7 @@ def test_an_hour_of_the_queue(browser: Any, served: Served, look: dict[str, Any]
             assert seen < 20
             page.click("section.bar button:has-text('Assign to me')")
             assert "assigned to the investigator" in kind(page)
+            page.wait_for_function("document.activeElement.className == 'notice'")
             of_customer = "/console/entities/" in page.url
             assert page.inner_text("#risk" if of_customer else "main h1")
             if of_customer and not tagged:

@@ -5,6 +5,7 @@ import re
 import pytest
 from sqlalchemy import text
 
+from fivefold.domain.clock import now_microseconds
 from fivefold.usecases.changes.backtests import run_next_backtest
 from fivefold.usecases.levels import explain
 from fivefold.usecases.levels.explain import ValueSeen
@@ -426,6 +427,21 @@ def test_an_override_is_not_approved_on_a_page_whose_reasons_hold_no_more(place:
     assert again.fields["seen_assessment"] != shown.fields["seen_assessment"]
     approver.post(again.action, again.fields)
     assert "The override is approved. The level follows it once it is computed." in approver.text
+
+
+def test_where_no_worker_runs_the_page_says_that_the_level_stays(place: Place, investigator: Visitor) -> None:
+    assessed(place)
+    place.good("PUT", "/v1/entities/customer/c%2F1%20%C3%A4", {"attributes": {"country": "SE"}}, role="app")
+    address = "/console/entities/customer/c%2F1%20%C3%A4"
+    stopped = "No worker was seen for two minutes, so the level stays until one runs"
+    for seconds, says in ((None, True), (10, False), (200, True)):
+        with place.engine.begin() as connection:
+            connection.exec_driver_sql("DELETE FROM workers")
+            if seconds is not None:
+                seen_us = now_microseconds() - seconds * 1_000_000
+                connection.exec_driver_sql(f"INSERT INTO workers (started_us, seen_us) VALUES (1, {seen_us})")
+        assert (stopped in investigator.go(address).text) is says
+        assert ("the level is about to be computed again" in investigator.text) is not says
 
 
 def test_of_those_who_cannot_decide_nothing_is_noted(place: Place) -> None:

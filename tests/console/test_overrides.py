@@ -119,3 +119,41 @@ def test_two_people_who_decide_the_same_override_do_not_overwrite_each_other(pla
     second.post(pending.action, {**pending.fields, "reason": "too late"})
     assert second.page.status_code == 409
     assert "was approved already" in second.text
+
+
+def test_of_two_that_wait_each_says_that_the_one_approved_last_replaces_the_other(
+    place: Place, investigator: Visitor
+) -> None:
+    customer = "/console/entities/customer/c%2F1%20%C3%A4"
+    investigator.go(customer).submit("/override", level="high", reason="A court asked for it.")
+    assert "Another one waits" not in investigator.text
+    investigator.submit("/override", level="medium", reason="On second thought.")
+    assert "Another one waits for this customer: the one that is approved last replaces the other." in investigator.text
+    approver = Visitor(place).sign_in("approver").go(customer)
+    assert approver.text.count("Another override waits for this customer too") == 2
+    assert (
+        approver.go("/console/queue/overrides?type=customer&external_id=c%2F1%20%C3%A4").text.count(
+            "another one waits for this customer"
+        )
+        == 2
+    )
+    approver.go(customer).submit("/approve-override")
+    assert "Another override waits" not in approver.text
+    assert approver.text.count("Another override holds now: to approve this one ends it.") == 1
+
+
+def test_no_level_below_a_live_floor_is_offered(place: Place, investigator: Visitor) -> None:
+    customer = "/v1/entities/customer/c%2F1%20%C3%A4"
+
+    def offered(country: str) -> list[str]:
+        place.good("PUT", customer, {"attributes": {"country": country}}, role="app")
+        place.good("GET", f"{customer}/risk?freshness=now", role="investigator")
+        page = investigator.go(customer.replace("/v1", "/console")).page.text
+        return re.findall(
+            r'<option value="([a-z]+)"', page.partition('<select id="level"')[2].partition("</select>")[0]
+        )
+
+    assert offered("SE") == ["low", "medium", "high"]
+    assert "A floor keeps the level" not in investigator.text
+    assert offered("KP") == ["high"]
+    assert "A floor keeps the level at High or above, so no lower one is offered." in investigator.text

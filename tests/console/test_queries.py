@@ -38,7 +38,7 @@ MOST = {
     "/console/queue": 30,
     "/console/portfolio?type=company": 10,
     "/console/portfolio/over-time?type=company&from=none": 13,
-    "/console/entities/company/acme": 30,
+    "/console/entities/company/acme": 33,
     "/console/entities/company/acme/history": 6,
     "/console/search?text=none": 12,
 }

@@ -9,7 +9,7 @@ approval at a time. No override may lie below a live floor; where the engine fin
 An override ends by itself at its instant, and the worker assesses the entity again then.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -30,6 +30,7 @@ from fivefold.store.levels.overrides import (
     live_overrides,
     override_numbered,
     overrides_with_levels,
+    requested_beside,
     undecided_override,
 )
 from fivefold.store.tables.entities import Entity
@@ -135,6 +136,22 @@ def requested_overrides(context: Context, part: Part = WHOLE) -> Page[OverrideLi
         settings = settings_of(session, context.organisation_id)
         rows = overrides_with_levels(session, context.organisation_id, state="requested", part=part)
         return rows.map(lambda each: line_of(each, settings, now))
+
+
+def waiting_beside(context: Context, numbers: Sequence[int]) -> set[int]:
+    """Return those of some overrides that wait for a decision, as another one of the same entity does.
+
+    The one of them that is approved last ends the others that were approved.
+    """
+    with context.reading() as session:
+        return requested_beside(session, context.organisation_id, numbers)
+
+
+def lowest_level(context: Context, type_name: str, external_id: str) -> int:
+    """Give the number of the lowest level that an override of an entity may ask for: 1, or that of a live floor."""
+    with context.reading() as session:
+        entity = entity_named(session, context.organisation_id, type_name, external_id)
+        return max(1, _floor_of(session, entity.id))
 
 
 def override_line(session: Session, override: OverrideRow, settings: Settings, now_us: int) -> OverrideLine:
@@ -249,13 +266,18 @@ def _refuse_past_end(until_us: int | None, now_us: int) -> None:
 
 
 def _refuse_below_floor(session: Session, override: OverrideRow, settings: Settings) -> None:
-    standing = session.get(Standing, override.entity_id, populate_existing=True)
-    floor = 0 if standing is None else standing.hard_floor
+    floor = _floor_of(session, override.entity_id)
     if override.level < floor:
         raise ConflictError(
             f"a floor keeps the level at {settings.levels[floor - 1]} or above;"
             f" an override cannot go below it, to {settings.levels[override.level - 1]}"
         )
+
+
+def _floor_of(session: Session, entity_id: int) -> int:
+    """Give the number of the floor that no override goes below; 0 for none."""
+    standing = session.get(Standing, entity_id, populate_existing=True)
+    return 0 if standing is None else standing.hard_floor
 
 
 def approve_override(

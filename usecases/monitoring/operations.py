@@ -207,6 +207,11 @@ def _workers(context: Context) -> tuple[WorkerSeen, ...]:
         )
 
 
+def is_worked(context: Context) -> bool:
+    """Tell whether a worker runs: one that did not end, and was seen in the last two minutes."""
+    return any(worker.state == "running" for worker in _workers(context))
+
+
 def _state(ended_us: int | None, silent_us: int) -> str:
     if ended_us is not None:
         return "ended"
