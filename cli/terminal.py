@@ -248,8 +248,13 @@ def load_model(uri: str | None, name: str = DEFAULT_NAME) -> "ValueModel":
 
 def print_absent_columns(model: "ValueModel") -> None:
     """Print the columns that the model was trained without, if there are any."""
-    if model.absent:
-        echo(f"This model was trained without {', '.join(model.absent)}, and scores every customer without.")
+    from fivefold.features.schema import READ_ANYWAY
+
+    unread = [name for name in model.absent if name not in READ_ANYWAY]
+    if unread:
+        echo(f"This model was trained without {', '.join(unread)}, and scores every customer without.")
+    if read := [name for name in model.absent if name in READ_ANYWAY]:
+        echo(f"This model was trained without {', '.join(read)}; where rows have it, it is read.")
 
 
 def checked_settings() -> Settings:

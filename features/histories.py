@@ -31,7 +31,7 @@ class Histories:
         category: m codes, 0 API and 1 WEB.
         created: m moments of account creation as the row states them, microseconds.
         base: code of the base currency.
-        absent: columns of `features.schema.ABSENT` that the source lacks, or whose content is not read.
+        absent: columns of `features.schema.ABSENCES` that the source lacks, or whose content is not read.
         unknown_from: n x 3 moments (microseconds) of the first row that lacks a balance, a category or a creation
             (`features.schema.NULLABLE`): an indicator that reads it is undefined from then on. None where no row lacks
             any.
@@ -146,6 +146,27 @@ def missing_values(histories: Histories, as_of: int, columns: Sequence[str] = NU
             first = int(lacking[0])
             missing.append(MissingValues(name, len(lacking), histories.user_ids[first].as_py(), int(moments[first])))
     return missing
+
+
+def repeated_rows(histories: Histories) -> int:
+    """Count rows without a transaction_id that equal another one of their customer in everything.
+
+    Repeats of rows that have one were removed when they were read. Equal rows are neighbours.
+    """
+    if histories.identified is True or histories.rows < 2:
+        return 0
+    columns = (
+        histories.time, histories.amount, histories.balance, histories.kind, histories.currency, histories.category,
+        histories.created,
+    )  # fmt: skip
+    same = np.ones(histories.rows - 1, dtype=np.bool_)
+    for column in columns:
+        same &= column[1:] == column[:-1]
+    if not isinstance(histories.identified, bool):
+        same &= ~(histories.identified[1:] | histories.identified[:-1])
+    begins = histories.offsets[1:-1]
+    same[begins[(begins > 0) & (begins < histories.rows)] - 1] = False
+    return int(same.sum())
 
 
 def concatenate(parts: list[Histories]) -> Histories:

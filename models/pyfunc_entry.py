@@ -5,6 +5,7 @@ installed. The same code is logged once more as a model of indicators; the confi
 """
 
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ if _loaded and not any((folder / "models" / "scoring" / "frames.py").is_file() f
     )
 
 from fivefold.domain.errors import FivefoldError  # noqa: E402 (another module of that name is refused first)
-from fivefold.models.scoring.frames import read_asked, score_frame  # noqa: E402 (as above)
+from fivefold.models.scoring.frames import NOW, read_asked, score_frame  # noqa: E402 (as above)
+from fivefold.models.scoring.histories import doubts_of  # noqa: E402 (as above)
 from fivefold.models.value_model import ValueModel  # noqa: E402 (as above)
 
 READS = "reads"
@@ -49,15 +51,25 @@ class ScoringModel(PythonModel):
         Of transactions: the rows that `fivefold score` writes, one for each customer, as of `params["as_of"]`.
         Of indicators: expected_value, percentile, score and category for each row.
 
+        Of what these scores may be wrong by Python is warned, in the words of the command.
+
         MlflowException, with the rows that are wrong, where transactions or parameters cannot be read.
         """
         if (context.model_config or {}).get(READS) == TRANSACTIONS:
             try:
-                return score_frame(self.value_model, model_input, read_asked(params or {})).to_pandas()
+                return self._scored(model_input, params or {})
             except FivefoldError as error:
                 raise MlflowException.invalid_parameter_value(str(error)) from error
         matrix = model_input[list(self.value_model.indicators)].to_numpy(dtype=np.float64)
         return pd.DataFrame(vars(self.value_model.scores(matrix)), index=model_input.index)
+
+    def _scored(self, transactions: pd.DataFrame, parameters: dict[str, Any]) -> pd.DataFrame:
+        how = read_asked(parameters)
+        batch = score_frame(self.value_model, transactions, how)
+        is_now = parameters["as_of"] == NOW
+        for doubt in doubts_of(self.value_model, [batch], how.as_of, is_now=is_now, option='params={{"as_of": "{}"}}'):
+            warnings.warn(doubt, stacklevel=3)
+        return batch.table.to_pandas()
 
 
 set_model(ScoringModel())

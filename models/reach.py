@@ -1,16 +1,17 @@
-"""What rows say of a score: how far back they reach, and whether they are of the day that is meant.
+"""What rows say of a score: how far back they reach, what they lack or repeat, and whether they are of the day meant.
 
 A customer whose history is incomplete is scored as a newer one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from fivefold.domain.clock import CLOCK_SLACK_US, DAY_US, day_text
-from fivefold.domain.text import count_text
+from fivefold.domain.text import count_text, percent
+from fivefold.features.column_names import absence_texts
 from fivefold.features.histories import Histories
 
 ENOUGH_DAYS = 365
@@ -19,6 +20,8 @@ GAP_DAYS = 30
 """So many days may lie between the opening of an account and its first transaction though no row is missing."""
 STALE_DAYS = 7
 """Rows that end so long before the as-of are worth a warning."""
+WARN_REPEATED_SHARE = 0.01
+"""So many rows that repeat another one are worth a warning."""
 
 
 @dataclass(frozen=True)
@@ -116,3 +119,39 @@ def doubts_of_newest(newest: int, as_of: int, *, is_now: bool, option: str) -> I
             f"the newest row is {days:,} days older than the as-of, {moment_text}: if rows are missing, "
             f"customers only seem to have paused. For scores as of the end of the data: {option.format(midnight)}"
         )
+
+
+def absences(absent: Collection[str], learnt_without: Collection[str], base: str) -> list[str]:
+    """Say what replaces the columns that rows lack and the training data of a model had; balances are not replaced.
+
+    Args:
+        absent: columns of `features.schema.ABSENCES` that the rows lack.
+        learnt_without: those that the training data lacked, `ValueModel.absent`.
+        base: the currency of the model.
+
+    >>> absences(("transaction_currency", "user_category"), ("user_category",), "EUR")
+    ['no transaction_currency: every amount is taken as EUR']
+    """
+    return [*absence_texts([name for name in absent if name not in learnt_without], base).values()]
+
+
+def repeats_text(repeated: int, rows: int) -> str:
+    """Say that many of the rows are there twice, as `features.histories.repeated_rows` counts; empty where few are.
+
+    >>> repeats_text(0, 100)
+    ''
+    """
+    if not rows or repeated < WARN_REPEATED_SHARE * rows:
+        return ""
+    return (
+        f"{repeated:,} of {rows:,} rows ({percent(repeated / rows)}) repeat another row of their customer in "
+        "everything, and without a transaction_id nothing tells a repeat from a second payment"
+    )
+
+
+def doubts_of_rows(
+    absent: Collection[str], learnt_without: Collection[str], base: str, repeated: int, rows: int
+) -> list[str]:
+    """Say all that scores of rows may be wrong by: what replaces columns, and repeats; as the two functions before."""
+    repeats = repeats_text(repeated, rows)
+    return [*absences(absent, learnt_without, base), *([repeats] if repeats else [])]

@@ -15,12 +15,12 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.settings import read_settings
 from fivefold.domain.text import html_table, perhaps
-from fivefold.features.histories import Histories
+from fivefold.features.histories import Histories, repeated_rows
 from fivefold.features.reading.sources import read_histories
 from fivefold.models.embedded import load_value_model
 from fivefold.models.explain import breakdown, consistency_sentence, explain, intervals, sentence
-from fivefold.models.reach import doubts_of_newest, needed_row_text
-from fivefold.models.scoring.histories import with_origin
+from fivefold.models.reach import doubts_of_rows, needed_row_text
+from fivefold.models.scoring.histories import doubts_of, with_origin
 from fivefold.models.scoring.sources import score_source
 from fivefold.models.value_model import ValueModel as TrainedModel
 from fivefold.notebook.dependence import MOST_INDIVIDUALS, PartialDependence, dependence_of
@@ -129,7 +129,9 @@ class ValueModel:
         points: bool = False,
         level_percent: int | None = None,
     ) -> pd.DataFrame:
-        """Score every customer, as `fivefold score` does, and warn where the rows end long before *as_of*.
+        """Score every customer, as `fivefold score` does, and warn of what it warns of.
+
+        Rows may end long before *as_of*, lack a column that the model was trained with, or be there twice.
 
         Args:
             transactions: whole histories; more of them make no difference to a score.
@@ -153,10 +155,8 @@ class ValueModel:
                 self.trained, source_of(transactions, columns), when, explained=points, level_percent=level_percent
             )
         )
-        newest = max((batch.newest for batch in batches if batch.newest is not None), default=None)
-        if newest is not None:
-            for doubt in doubts_of_newest(newest, when, is_now=as_of is None, option='as_of="{}"'):
-                warnings.warn(doubt, stacklevel=2)
+        for doubt in doubts_of(self.trained, batches, when, is_now=as_of is None, option='as_of="{}"'):
+            warnings.warn(doubt, stacklevel=2)
         frame = pl.concat([with_origin(batch.table, self.trained, when) for batch in batches]).to_pandas()
         return frame.set_index("user_id")
 
@@ -169,7 +169,7 @@ class ValueModel:
         columns: Mapping[str, str] | None = None,
         level_percent: int | None = None,
     ) -> ScoreExplanation:
-        """Explain one customer's score; *level_percent* as in `score`.
+        """Explain one customer's score; *level_percent* and the warnings are those of `score`.
 
         Raises:
             ConfigError: there is no such customer, none of its rows is as old as *as_of*, or the level is none.
@@ -186,6 +186,9 @@ class ValueModel:
         if not rows[0]:
             needed = needed_row_text(when, self.trained.settlement_lag_us)
             raise ConfigError(f"customer {user_id!r} has no {needed}; give a later as_of")
+        repeated, trained = repeated_rows(histories), self.trained
+        for doubt in doubts_of_rows(histories.absent, trained.absent, trained.currency, repeated, histories.rows):
+            warnings.warn(doubt, stacklevel=2)
         explanations = explain(self.trained, matrix)
         headline = f"{user_id} as of {day_text(when)}: {sentence(self.trained, explanations, 0, level_percent)}"
         parts = breakdown(explanations, 0, self.trained.currency)

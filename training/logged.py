@@ -111,7 +111,7 @@ def example_transactions(model: ValueModel) -> pd.DataFrame:
         for user_id, category, days, amount, balance in (
             ("example-1", "WEB", 200, 500.0, 500.0),
             ("example-1", "WEB", 90, -120.0, 380.0),
-            ("example-1", "API", 30, 250.0, 630.0),
+            ("example-1", "API", 3, 250.0, 630.0),
             ("example-2", "API", 45, 40.0, 40.0),
             ("example-2", "API", 44, -15.5, 24.5),
         )

@@ -10,11 +10,11 @@ import numpy as np
 
 from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.text import count_text, percent
-from fivefold.features.histories import Histories
+from fivefold.features.histories import Histories, repeated_rows
 from fivefold.features.schema import BALANCE, DEPOSIT, FAILED_ROW, NOTHING, PENDING_ROW, WITHDRAWAL
+from fivefold.models.reach import repeats_text
 from fivefold.training.config import CheckSettings
 
-WARN_REPEATED_SHARE = 0.01
 WARN_UNSETTLED_SHARE = 0.5
 WARN_CUSTOMER_SHARE = 0.2
 GAP_TIMES_USUAL = 3
@@ -70,7 +70,7 @@ class Quality:
             self.currencies[codes[position]] += int(count)
         for day, count in zip(*np.unique(part.time // DAY_US, return_counts=True), strict=True):
             self.days[int(day)] += int(count)
-        self.repeated += 0 if part.identified is True else _repeated(part)
+        self.repeated += repeated_rows(part)
         self.removed += part.repeats
         self.balances += int(np.count_nonzero(part.balance))
         filled = np.diff(part.offsets) > 0
@@ -79,19 +79,18 @@ class Quality:
         self.created_late += int((created > part.time[firsts] + DAY_US).sum())
         self.most_rows = max(self.most_rows, int(np.diff(part.offsets).max()))
 
+    def has_too_many_repeats(self, checks: CheckSettings) -> bool:
+        """Tell whether so many rows are there twice that nothing may be learnt from, or judged by, them."""
+        return self.repeated > checks.most_repeated_share * self.rows
+
     def refusals_and_warnings(
         self, checks: CheckSettings, base: str, absent: tuple[str, ...] = ()
     ) -> tuple[list[str], list[str]]:
         """Give the reasons to refuse the data, and the warnings; *absent* columns are left out."""
         refusals: list[str] = []
         warnings: list[str] = []
-        share = self.repeated / self.rows if self.rows else 0.0
-        if share >= WARN_REPEATED_SHARE:
-            text = (
-                f"{self.repeated:,} of {self.rows:,} rows ({percent(share)}) repeat another row of their customer in "
-                "everything, and without a transaction_id nothing tells a repeat from a second payment"
-            )
-            if share > checks.most_repeated_share:
+        if text := repeats_text(self.repeated, self.rows):
+            if self.has_too_many_repeats(checks):
                 refusals.append(f"{text}: remove the repeats, add transaction_id, or raise checks.most_repeated_share")
             else:
                 warnings.append(text)
@@ -148,16 +147,3 @@ def list_text(words: Sequence[str]) -> str:
     """List a few of some words, and say how many more there are."""
     rest = len(words) - LISTED
     return ", ".join(words[:LISTED]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def _repeated(part: Histories) -> int:
-    """Count rows without a transaction_id that equal the row before, of the same customer; such rows are neighbours."""
-    columns = (part.time, part.amount, part.balance, part.kind, part.currency, part.category, part.created)
-    same = np.ones(part.rows - 1, dtype=np.bool_)
-    for column in columns:
-        same &= column[1:] == column[:-1]
-    if not isinstance(part.identified, bool):
-        same &= ~(part.identified[1:] | part.identified[:-1])
-    begins = part.offsets[1:-1]
-    same[begins[(begins > 0) & (begins < part.rows)] - 1] = False
-    return int(same.sum())

@@ -89,6 +89,7 @@ def show(
     """Print one customer's score and its waterfall, or all of it as JSON; draw it where a file is named."""
     from fivefold.models.explain import breakdown, consistency_sentence, explanation_content, intervals, sentence
     from fivefold.models.explain import explain as explain_matrix
+    from fivefold.models.reach import absences
     from fivefold.models.what_if import what_if
 
     history, matrix, reach = _matrix_of(model, path, user, as_of)
@@ -113,6 +114,8 @@ def show(
         history_text = f"{count_text(reach.days, 'day')} of history" if CREATED in model.absent else str(reach)
         echo(f"The starting point is the score at the model's average prediction. Seen: {history_text}.")
         echo(consistency_sentence(float(model.consistency_of(matrix)[0])))
+        for text in absences(history.absent, model.absent, model.currency):
+            echo(f"Absent: {text}")
         print_absent_columns(model)
         if model.intervals is None:
             echo("There is no interval: this model keeps none. `fivefold recalibrate` or another training gives one.")

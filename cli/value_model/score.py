@@ -43,7 +43,7 @@ from fivefold.domain.money import rounded_words
 from fivefold.domain.parts import Parts, Task
 from fivefold.domain.segments import SEGMENTS, score_text
 from fivefold.domain.text import count_text, percent
-from fivefold.models.reach import doubts_of_newest
+from fivefold.models.reach import absences, doubts_of_newest, repeats_text
 from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
@@ -114,22 +114,12 @@ def score(
             parts=parts,
         )  # fmt: skip
     summary.warn_of_currency(source, used.currency)
-    for text in _absences(source, used):
-        echo(f"Absent: {text}")
+    summary.print_doubts_of_rows(used)
     summary.show(used, when, explicit=as_of is not None)
     if before is not None:
         summary.show_moves(before, when, used.cut_points)
     if output:
         echo(f"Written to {output}: {count_text(summary.customers, 'customer')}")
-
-
-def _absences(source: "MappedFile", model: "ValueModel") -> list[str]:
-    """Say what replaces the columns that the file lacks, and the model reads."""
-    from fivefold.features.column_names import absence_texts
-    from fivefold.features.reading.sources import absent_columns
-
-    texts = absence_texts(absent_columns(source), model.currency)
-    return [text for name, text in texts.items() if name not in model.absent]
 
 
 def _parts_of(
@@ -150,6 +140,9 @@ class Summary:
         self.left_out = 0
         self.newest: int | None = None
         self.currencies: set[str] = set()
+        self.absent: tuple[str, ...] = ()
+        self.rows = 0
+        self.repeated = 0
         self._segments: dict[str, list[float]] = {segment: [0.0, 0.0, 0.0] for segment in SEGMENTS}
         self._moves: dict[tuple[str, str], int] = {}
         self._new: dict[str, int] = {}
@@ -160,6 +153,9 @@ class Summary:
         self.customers += len(batch.table)
         self.left_out += batch.left_out
         self.currencies |= batch.currencies
+        self.absent = batch.absent
+        self.rows += batch.rows
+        self.repeated += batch.repeated
         self.newest = max((moment for moment in (self.newest, batch.newest) if moment is not None), default=None)
         sums = batch.table.group_by("category").agg(pl.len(), pl.sum("score"), pl.sum("expected_value"))
         for category, *figures in sums.iter_rows():
@@ -185,6 +181,13 @@ class Summary:
                 f"no amount of {source} is in {base}, the base currency: all are in {', '.join(currencies[:5])}, "
                 f"and are converted; with the base {currencies[0]} nothing would have to be"
             )
+
+    def print_doubts_of_rows(self, model: "ValueModel") -> None:
+        """Print what replaces columns that the file lacks, and warn where many of its rows are there twice."""
+        for text in absences(self.absent, model.absent, model.currency):
+            echo(f"Absent: {text}")
+        if text := repeats_text(self.repeated, self.rows):
+            warn(f"{text}: if they are repeats, these scores count money twice; remove them, or add transaction_id")
 
     def show(self, model: "ValueModel", as_of: int, *, explicit: bool) -> None:
         """Print the segments, and warn where the newest row does not fit the as-of."""

@@ -44,7 +44,7 @@ def table_from_rows(rows: Sequence[Any], errors: ErrorCollector) -> pa.Table:
     columns = {}
     for name, (kind, allowed) in _FIELDS.items():
         values = [row.get(name) for row in rows]
-        if name in c.OPTIONAL and values.count(None) == len(values):
+        if rows and name in c.OPTIONAL and values.count(None) == len(values):
             continue
         columns[name] = _column(values, name, kind, allowed, errors)
     return pa.table(columns)
@@ -175,7 +175,7 @@ def histories_in_memory(
         reader.require_columns(_column_names(rows))  # all of them: those of other names are left out of the table
         table = table_from_frame(rows, errors)
     if reader.completes and table.num_rows:
-        nothing = [name for name in c.ABSENT if table.column_names.count(name) == 1]  # the reader refuses two
+        nothing = [name for name in c.ABSENCES if table.column_names.count(name) == 1]  # the reader refuses two
         table = table.drop_columns([name for name in nothing if table[name].null_count == table.num_rows])
     ids = table.column_names.count(c.USER_ID)  # the reader refuses any number but one
     if table.num_rows > c.ROWS_SORTED_IN_MEMORY and ids == 1 and not is_grouped(table[c.USER_ID]):

@@ -72,14 +72,14 @@ class ParquetTables:
 
 
 def columns_without_values(source: MappedFile) -> tuple[str, ...]:
-    """Give the columns of `features.schema.ABSENT`, by our names, of which it is known that no row has a value.
+    """Give the columns of `features.schema.ABSENCES`, by our names, of which it is known that no row has a value.
 
     They count as absent, as they do in text.
     """
     parts, ours = source.parquet.parts, source.names.ours
     if not source.parquet.rows:
         return ()
-    theirs = {own: [name for name in parts[0].schema.names if ours.get(name, name) == own] for own in c.ABSENT}
+    theirs = {own: [name for name in parts[0].schema.names if ours.get(name, name) == own] for own in c.ABSENCES}
     return tuple(
         own for own, names in theirs.items() if len(names) == 1 and all(part.lacks_values(*names) for part in parts)
     )

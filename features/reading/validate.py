@@ -64,8 +64,9 @@ class TransactionReader:
         source: the name of the source, for errors.
         latest: moments after it (microseconds) are refused; None for no such limit.
         completes: columns of `features.schema.ABSENT` may be missing, as in files.
-        absent: columns that the model does not read: they may be missing, and only their currency is read. A balance
-            that is not one of them is required. None where no model reads the rows.
+        absent: columns that the training data of the model lacked: they may be missing, and of them those of
+            `features.schema.READ_ANYWAY` alone are read. A balance that is not one of them is required. None where no
+            model reads the rows.
         nullable: a row may lack a value of `features.schema.NULLABLE`: indicators that read it are undefined from then
             on.
         created_slack_us: an account created more than this after its customer's first row is refused; None for no
@@ -111,7 +112,7 @@ class TransactionReader:
         self._check_times(rows, len(user_ids), errors)
         order = sorted_row_numbers(rows, errors)
         errors.raise_if_any(self.source)
-        absent = tuple(name for name in c.ABSENT if name not in source)
+        absent = tuple(name for name in c.ABSENCES if name not in source)
         return build_histories(user_ids, rows, order, self.rates, absent)
 
     def _in_order(self, table: pa.Table) -> Histories | None:
@@ -132,13 +133,14 @@ class TransactionReader:
             FOREVER if self.latest is None else self.latest,
             _NO_SLACK_US if self.created_slack_us is None else self.created_slack_us,
         )
-        return histories_in_order(batches, rules, tuple(name for name in c.ABSENT if name not in batches[0]))
+        return histories_in_order(batches, rules, tuple(name for name in c.ABSENCES if name not in batches[0]))
 
     def _columns_read(self, source: Columns) -> Columns:
         """Leave out the columns that the model does not read; an amount without a currency is in the base."""
         if not self.absent:
             return source
-        columns = {name: column for name, column in source.items() if name not in self.absent or name == c.CURRENCY}
+        unread = {*self.absent}.difference(c.READ_ANYWAY)
+        columns = {name: column for name, column in source.items() if name not in unread}
         currency = columns.get(c.CURRENCY)
         if c.CURRENCY in self.absent and isinstance(currency, pa.Array) and currency.null_count:
             plain = currency.dictionary_decode() if pa.types.is_dictionary(currency.type) else currency
@@ -156,7 +158,7 @@ class TransactionReader:
             raise FileFormatError(
                 f"{self.source or 'the table'} has no column {', '.join(missing)}; it has "
                 f"{', '.join(names) or 'no column'}; needed are {', '.join(needed)}; "
-                f"{', '.join([*completed, *c.OPTIONAL])} may be there"
+                f"{', '.join(dict.fromkeys([*completed, *c.OPTIONAL]))} may be there"
                 + (f". {how_to_rename(names, needed, in_file=bool(self.source))}" if completed else "")
                 + (
                     f". This model reads {c.BALANCE}; one that `fivefold train` makes of data without it does not"
@@ -174,7 +176,8 @@ class TransactionReader:
 
         Without its state a failed transaction counts as money, and without its currency an amount as one of the base.
         """
-        read = [name for name in c.COLUMNS if name == c.CURRENCY or name not in (self.absent or ())]
+        unread = {*(self.absent or ())}.difference(c.READ_ANYWAY)
+        read = [name for name in c.COLUMNS if name not in unread]
         for absent, near in meant_columns(names, read, c.COLUMNS).items():
             rename = rename_text({absent: near}, in_file=bool(self.source))
             other = f"--map {shlex.quote(f'{near}={near}{OTHER}')}" if self.source else f"{near}{OTHER}"

@@ -1,10 +1,8 @@
 """Scoring a frame of transactions in memory: the rows that `fivefold score` writes, without a file."""
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
-
-import polars as pl
 
 from fivefold.domain.clock import SECOND_US, day_text, now_microseconds, parse_moment
 from fivefold.domain.errors import ConfigError, FileFormatError
@@ -12,7 +10,7 @@ from fivefold.features import schema as c
 from fivefold.features.histories import Histories
 from fivefold.features.reading.frames import Frame, histories_in_memory
 from fivefold.features.reading.validate import TransactionReader
-from fivefold.models.scoring.histories import Scoring, score_histories, with_origin
+from fivefold.models.scoring.histories import ScoredBatch, Scoring, score_histories, with_origin
 from fivefold.models.value_model import ValueModel
 
 NOW = "now"
@@ -26,7 +24,7 @@ def needed_columns(model: ValueModel) -> tuple[str, ...]:
 
 def optional_columns(model: ValueModel) -> tuple[str, ...]:
     """Name the columns that are read where a frame has them."""
-    read = (name for name in c.COLUMNS if name == c.CURRENCY or name not in model.absent)
+    read = (name for name in c.COLUMNS if name in c.READ_ANYWAY or name not in model.absent)
     return tuple(name for name in read if name not in needed_columns(model))
 
 
@@ -63,10 +61,10 @@ def read_asked(parameters: Mapping[str, Any]) -> Scoring:
     return Scoring(as_of, explained=explained, compare_as_of=before, level_percent=level)
 
 
-def score_frame(model: ValueModel, transactions: Frame, how: Scoring) -> pl.DataFrame:
+def score_frame(model: ValueModel, transactions: Frame, how: Scoring) -> ScoredBatch:
     """Score every customer of a frame of transactions, in order of first appearance: the rows of `fivefold score`.
 
-    A customer without a row by the as-of has no row.
+    A customer without a row by the as-of has no row in the table.
 
     Raises:
         InvalidDataError: rows with bad values, a line for each kind; they are named by their places in the frame,
@@ -77,7 +75,8 @@ def score_frame(model: ValueModel, transactions: Frame, how: Scoring) -> pl.Data
     if not len(transactions):
         raise FileFormatError("the table has no rows")
     histories = frame_histories(model, transactions)
-    return with_origin(score_histories(model, histories, **vars(how)).table, model, how.as_of)
+    batch = score_histories(model, histories, **vars(how))
+    return replace(batch, table=with_origin(batch.table, model, how.as_of))
 
 
 def frame_histories(model: ValueModel, transactions: Frame) -> Histories:

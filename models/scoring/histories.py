@@ -1,5 +1,6 @@
 """Scoring histories: one row a customer out; one customer is a batch of one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,8 +8,9 @@ import polars as pl
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.provenance import hash_text
-from fivefold.features.histories import Histories
+from fivefold.features.histories import Histories, repeated_rows
 from fivefold.models.explain import explain
+from fivefold.models.reach import doubts_of_newest, doubts_of_rows
 from fivefold.models.value_model import ValueModel
 
 
@@ -23,7 +25,9 @@ class ScoredBatch:
             have no score.
         newest: time of the newest row read, whatever the as-of, microseconds; None where there was no row.
         currencies: codes of the amounts that were read, before they were converted.
-        rows: how many transactions were read, without exact repeats.
+        rows: how many transactions were read, without repeats of a transaction_id.
+        repeated: how many of them repeat another one in everything, and have no transaction_id.
+        absent: columns of `features.schema.ABSENCES` that the rows lack, or whose content is not read.
     """
 
     table: pl.DataFrame
@@ -31,6 +35,8 @@ class ScoredBatch:
     newest: int | None
     currencies: frozenset[str]
     rows: int
+    repeated: int
+    absent: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,21 @@ class Scoring:
     explained: bool = False
     compare_as_of: int | None = None
     level_percent: int | None = None
+
+
+def doubts_of(model: ValueModel, batches: Sequence[ScoredBatch], as_of: int, *, is_now: bool, option: str) -> list[str]:
+    """Say why the scores of a whole source, in all of its *batches*, may be wrong; nothing of a source without rows.
+
+    *as_of*, *is_now* and *option* are those of `doubts_of_newest`.
+    """
+    newest = max((batch.newest for batch in batches if batch.newest is not None), default=None)
+    if newest is None:
+        return []
+    repeated, rows = sum(batch.repeated for batch in batches), sum(batch.rows for batch in batches)
+    return [
+        *doubts_of_rows(batches[0].absent, model.absent, model.currency, repeated, rows),
+        *doubts_of_newest(newest, as_of, is_now=is_now, option=option),
+    ]
 
 
 def score_histories(
@@ -80,7 +101,15 @@ def score_histories(
         table = table.with_columns(pl.Series("base", np.full(len(table), explanations.base)), **_series(points))
     newest = int(histories.time.max()) if histories.rows else None
     currencies = frozenset(model.rates.codes[position] for position in np.flatnonzero(np.bincount(histories.currency)))
-    return ScoredBatch(table, int((~is_known).sum()), newest, currencies, histories.rows)
+    return ScoredBatch(
+        table,
+        int((~is_known).sum()),
+        newest,
+        currencies,
+        histories.rows,
+        repeated_rows(histories),
+        histories.absent,
+    )
 
 
 def _before(

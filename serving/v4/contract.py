@@ -62,11 +62,12 @@ class Form:
 def form_of(absent: tuple[str, ...]) -> Form:
     """Give the validators for a model whose training data lacked columns (`ValueModel.absent`).
 
-    These columns are ignored like unknown fields, except the currency, which is optional.
+    These columns are ignored like unknown fields, except those of `features.schema.READ_ANYWAY`, which are optional.
     """
     if not absent:
         return Form(ROWS, TypeAdapter(Row))
-    fields = {name: kind for name, kind in get_type_hints(Row, include_extras=True).items() if name not in absent}
+    unread = {*absent}.difference(c.READ_ANYWAY)
+    fields = {name: kind for name, kind in get_type_hints(Row, include_extras=True).items() if name not in unread}
     if c.CURRENCY in absent:
         fields[c.CURRENCY] = NotRequired[Text | None]
     row: Any = TypedDict("Row", fields)  # type: ignore[misc]  # its fields are known only at run time

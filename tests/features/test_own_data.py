@@ -100,7 +100,7 @@ def test_customer_date_and_amount_are_enough_and_what_reads_a_balance_is_undefin
     {".csv": frame.write_csv, ".jsonl": frame.write_ndjson, ".parquet": frame.write_parquet}[path.suffix](path)
     names = ["kunde=user_id", "tag=transaction_date", "betrag=transaction_amount", *(["saldo=user_balance"] * empty)]
     found = read_histories(MappedFile(path, ColumnMap.read(names)), RATES)
-    assert found.absent == (c.BALANCE, c.CURRENCY, c.CATEGORY, c.CREATED)
+    assert found.absent == (c.BALANCE, c.CURRENCY, c.CATEGORY, c.CREATED, c.STATE)
     assert told(found) == told(whole)
     values, others = values_of(found), [name for name in CATALOGUE.names if name not in READ_BALANCES]
     assert values.select(others).equals(values_of(whole).select(others))

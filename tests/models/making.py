@@ -18,7 +18,7 @@ from fivefold.features.catalogue.own import OwnIndicators
 from fivefold.features.histories import Floats, Histories
 from fivefold.features.indicator_matrix import catalogue, indicator_matrix, select_columns, snapshots
 from fivefold.features.reading.sources import read_histories
-from fivefold.features.schema import ABSENT
+from fivefold.features.schema import ABSENCES
 from fivefold.models.certainty.intervals import IntervalTable
 from fivefold.models.curve import ScoreCurve
 from fivefold.models.drift import DriftReference
@@ -116,14 +116,14 @@ def value_model(objective: str = "tweedie") -> ValueModel:
 @cache
 def model_of_amounts() -> ValueModel:
     """A model whose training data had customer, date and amount alone."""
-    matrix, names = select_columns(known_matrix(), ABSENT), catalogue(ABSENT).names
+    matrix, names = select_columns(known_matrix(), ABSENCES), catalogue(ABSENCES).names
     regressor = fitted(matrix, later_values(known_matrix()))
     return replace(
-        model_of(regressor, regressor.predict(select_columns(reference_matrix(), ABSENT))),
+        model_of(regressor, regressor.predict(select_columns(reference_matrix(), ABSENCES))),
         indicators=names,
-        fingerprint=catalogue(ABSENT).fingerprint,
+        fingerprint=catalogue(ABSENCES).fingerprint,
         reference=DriftReference.of(names, matrix, np.linspace(1, 5, len(matrix))),
-        absent=ABSENT,
+        absent=ABSENCES,
     )
 
 

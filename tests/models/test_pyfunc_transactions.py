@@ -1,6 +1,7 @@
 """A registered model as MLflow's own users load it: raw transactions in, the rows of `fivefold score` out."""
 
 import json
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -104,6 +105,16 @@ def test_so_it_does_with_everything_that_can_be_asked_for(
     assert_same_bits(found.drop(columns="category_before"), wanted.drop("category_before"))
 
 
+def test_it_warns_of_what_the_command_says(loaded: mlflow.pyfunc.PyFuncModel, frame: pd.DataFrame) -> None:
+    with pytest.warns(UserWarning, match="^no transaction_currency: every amount is taken as EUR$"):
+        loaded.predict(frame.drop(columns="transaction_currency"), params=ASKED)
+    with pytest.warns(UserWarning, match="repeat another row of their customer in everything"):
+        loaded.predict(pd.concat([frame, frame]).drop(columns="transaction_id"), params=ASKED)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        loaded.predict(frame, params=ASKED)
+
+
 @pytest.mark.parametrize("kind", ["interval", "amounts", "own"])
 def test_so_do_models_with_intervals_of_amounts_alone_and_of_own_indicators(
     kind: str, table: pa.Table, tmp_path: Path
@@ -154,7 +165,11 @@ def test_moments_may_be_text_and_rows_after_the_as_of_are_not_seen(
 
 
 def test_columns_that_a_file_may_lack_may_be_missing(loaded: mlflow.pyfunc.PyFuncModel, frame: pd.DataFrame) -> None:
-    few = loaded.predict(frame[["user_id", "user_balance", "transaction_amount", "transaction_date"]], params=ASKED)
+    with pytest.warns(UserWarning, match="^no ") as warned:
+        few = loaded.predict(frame[["user_id", "user_balance", "transaction_amount", "transaction_date"]], params=ASKED)
+    assert [str(each.message).partition(":")[0] for each in warned] == [
+        "no transaction_state", "no transaction_currency", "no user_category", "no user_created",
+    ]  # fmt: skip
     assert len(few) == len(loaded.predict(frame, params=ASKED))
 
 
@@ -220,7 +235,8 @@ def test_an_unknown_parameter_is_refused_behind_the_signature() -> None:
 
 def test_now_is_the_present_moment(loaded: mlflow.pyfunc.PyFuncModel, frame: pd.DataFrame) -> None:
     before = datetime.now(UTC).replace(microsecond=0)
-    found = loaded.predict(frame, params={"as_of": "now"})
+    with pytest.warns(UserWarning, match="days older than the as-of, which is now"):
+        found = loaded.predict(frame, params={"as_of": "now"})
     moment = datetime.fromisoformat(found["as_of"].iloc[0]).replace(tzinfo=UTC)
     assert before <= moment <= datetime.now(UTC)
     assert len(found) == 60

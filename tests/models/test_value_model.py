@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError, FingerprintMismatchError, ModelError
 from fivefold.domain.segments import SEGMENTS
-from fivefold.features.schema import ABSENT
+from fivefold.features.schema import ABSENCES
 from fivefold.models.curve import ScoreCurve
 from fivefold.models.value_model import FORMAT, ValueModel
 from tests.models.making import AS_OF, known_matrix, model_of_amounts, reference_matrix, value_model
@@ -116,7 +116,7 @@ def test_another_format_is_refused(saved: Path) -> None:
 def test_a_model_remembers_which_columns_it_was_learnt_without(model: ValueModel, saved: Path, tmp_path: Path) -> None:
     made = model_of_amounts()
     loaded = _through(made, tmp_path / "amounts")
-    assert (loaded.absent, loaded.content_hash, loaded.indicators) == (ABSENT, made.content_hash, made.indicators)
+    assert (loaded.absent, loaded.content_hash, loaded.indicators) == (ABSENCES, made.content_hash, made.indicators)
     assert loaded.catalogue.names == made.indicators
     assert not [name for name in made.indicators if name.startswith("balance")]
     assert made.fingerprint != model.fingerprint

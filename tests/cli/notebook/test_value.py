@@ -61,8 +61,11 @@ def test_a_frame_may_lack_and_rename_what_a_file_may(home: Home, model: ValueMod
     rows = pd.read_parquet(home.rows).drop(columns=["user_category"]).rename(columns={"user_id": "customer"})
     rows.to_csv(tmp_path / "rows.csv", index=False)
     names = {"customer": "user_id"}
-    of_frame = model.score(rows, as_of=AS_OF, columns=names)
-    pd.testing.assert_frame_equal(of_frame, model.score(tmp_path / "rows.csv", as_of=AS_OF, columns=names))
+    with pytest.warns(UserWarning, match="^no user_category: every row is taken as WEB$"):
+        of_frame = model.score(rows, as_of=AS_OF, columns=names)
+    with pytest.warns(UserWarning, match="^no user_category: every row is taken as WEB$"):
+        of_file = model.score(tmp_path / "rows.csv", as_of=AS_OF, columns=names)
+    pd.testing.assert_frame_equal(of_frame, of_file)
     with pytest.raises(FileFormatError, match="the table has no column user_id; it has customer, transaction_id"):
         model.score(rows, as_of=AS_OF)
     with pytest.raises(FileFormatError, match="the table has no column client to map; it has "):
@@ -380,3 +383,21 @@ def test_rows_that_end_long_before_the_as_of_are_warned_of(home: Home, model: Va
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.score(home.rows, as_of=AS_OF)
+
+
+def test_columns_that_are_absent_and_rows_that_came_twice_are_warned_of_as_by_the_command(
+    home: Home, model: ValueModel
+) -> None:
+    rows = pd.read_parquet(home.rows)
+    user = rows["user_id"].iloc[0]
+    for name, says in (
+        ("transaction_currency", "no transaction_currency: every amount is taken as EUR"),
+        ("transaction_state", "no transaction_state: every row counts as settled"),
+    ):
+        with pytest.warns(UserWarning, match=f"^{says}$"):
+            model.score(rows.drop(columns=name), as_of=AS_OF)
+        with pytest.warns(UserWarning, match=f"^{says}$"):
+            model.explain(rows.drop(columns=name), user, as_of=AS_OF)
+        assert repr(fivefold.read_transactions(rows.drop(columns=name))).endswith(f"without {name}")
+    with pytest.warns(UserWarning, match="repeat another row of their customer in everything"):
+        model.score(pd.concat([rows, rows]).drop(columns="transaction_id"), as_of=AS_OF)

@@ -298,6 +298,25 @@ def test_columns_of_other_names_and_a_currency_that_is_not_the_base(home: Home, 
     assert "Absent: no transaction_currency" not in done.out
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".json", ".parquet"])
+def test_columns_that_are_absent_and_rows_that_came_twice_are_said_of_every_format(
+    suffix: str, home: Home, tmp_path: Path
+) -> None:
+    """With a transaction_id repeats are removed, and none is warned of."""
+    rows = home.table.head(200)
+    write = {".csv": pl.DataFrame.write_csv, ".json": pl.DataFrame.write_json, ".parquet": pl.DataFrame.write_parquet}
+    bare = rows.drop("transaction_id", "transaction_state")
+    write[suffix](pl.concat([bare, bare]).sort("user_id"), tmp_path / f"twice{suffix}")
+    done = run(home.var, "score", tmp_path / f"twice{suffix}", "--as-of", AS_OF, columns=400)
+    assert done.code == 0, done.err
+    assert "Absent: no transaction_state: every row counts as settled" in done.out
+    assert "200 of 400 rows (50.0 %) repeat another row of their customer in everything" in done.err
+    write[suffix](pl.concat([rows, rows]).sort("user_id"), tmp_path / f"named{suffix}")
+    done = run(home.var, "score", tmp_path / f"named{suffix}", "--as-of", AS_OF, columns=400)
+    assert "Absent" not in done.out
+    assert "repeat another row" not in done.err
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".json", ".jsonl", ".parquet"])
 def test_currencies_are_known_of_every_format(suffix: str, home: Home, tmp_path: Path) -> None:
     """USD and NOK are named, in alphabetical order; one amount in the base currency is enough for silence."""

@@ -253,7 +253,7 @@ def test_customer_date_and_amount_are_trained_scored_and_explained_and_the_lack_
     out = " ".join(succeed(var, "train", "--data", own, "--config", home.config, *named).split())
     assert "Absent: no user_balance: trained without 16 balance indicators, and the yearly margin of 0.02" in out
     assert "Absent: no user_created: an account is taken as opened with its first row" in out
-    lack = "trained without user_balance, transaction_currency, user_category, user_created"
+    lack = "trained without user_balance, user_category, user_created"
     model, as_of = ("--model", "models:/fivefold-value/1"), ("--as-of", "2025-01-01")
     assert lack in " ".join(succeed(var, "score", own, *named, *model, *as_of).split())
     explained = succeed(var, "explain", own, "--user", rows["user_id"][0], *named, *model, *as_of)
