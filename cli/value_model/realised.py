@@ -66,8 +66,7 @@ def realised(
     due = None if config is None else read_config(config).due
     model_hash = None if model is None else hash_text(load_model(model, name).content_hash)
     judged, left_out = judge(scores, mapped(data, names), name, due, as_of=moment, model_hash=model_hash)
-    for text in left_out:
-        warn(text)
+    print_doubts(judged, left_out)
     for version in judged:
         show_version(version, name)
     if output:
@@ -101,6 +100,17 @@ def judge(
     path = source if source.names.ours else source.path
     with open_workers() as engine:
         return judge_versions(table, read_by(engine, path), open_registry(name), due, only=only)
+
+
+def print_doubts(judged: "list[JudgedVersion]", left_out: list[str]) -> None:
+    """Print what replaces columns of the transactions; warn of what else is wrong with them, and of what was left out.
+
+    What is the same for several versions is said once.
+    """
+    for text in dict.fromkeys(text for version in judged for text in version.absences):
+        echo(f"Absent: {text}")
+    for text in dict.fromkeys((*left_out, *(text for version in judged for text in version.warnings))):
+        warn(text)
 
 
 def show_version(version: "JudgedVersion", name: str) -> None:

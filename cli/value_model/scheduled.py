@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import typer
 from filelock import FileLock, Timeout
 
-from fivefold.cli.terminal import echo, open_current_database, open_registry, warn
-from fivefold.cli.value_model.realised import judge
+from fivefold.cli.terminal import echo, open_current_database, open_registry
+from fivefold.cli.value_model.realised import judge, print_doubts
 from fivefold.domain.errors import ConfigError, ModelError, NotEnoughDataError, PromotionRefusedError, RegistryError
 from fivefold.domain.files import protect_folder
 from fivefold.domain.settings import read_settings
@@ -182,8 +182,7 @@ def _verdict(
     if not scores:
         return verdict_of_all(open_current_database(), config.name, champion.number, model.content_hash)
     judged, left_out = judge(scores, source, config.name, config.due, only=champion.number, open_workers=open_workers)
-    for text in left_out:
-        warn(text)
+    print_doubts(judged, left_out)
     return judged[0].verdict if judged else due_verdict(Realised(()), config.due, None)
 
 

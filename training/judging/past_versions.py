@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -10,6 +10,7 @@ from fivefold.domain.clock import day_text, resolve_now
 from fivefold.domain.errors import ConfigError, FileFormatError, ModelError
 from fivefold.domain.provenance import hash_text
 from fivefold.features.reading.tables import Source
+from fivefold.models.reach import absences, repeats_text
 from fivefold.models.registry import CHAMPION, RegisteredVersion, Registry
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import DueSettings, TrainingConfig
@@ -17,19 +18,36 @@ from fivefold.training.data import TransactionSource
 from fivefold.training.judging.due import DueVerdict, due_verdict, learnt_words
 from fivefold.training.judging.realised import Realised, compare_with_realised
 from fivefold.training.on_engine import EngineFile, open_source
+from fivefold.training.quality import Quality
 from fivefold.training.recalibrate import config_of_version
 from fivefold.training.windows import lacking_rows
 
 
 @dataclass(frozen=True)
 class JudgedVersion:
-    """A version, and what its predictions came to."""
+    """A version, and what its predictions came to; the last four attributes are those of `Judgement`."""
 
     number: int
     is_champion: bool
     currency: str
     realised: Realised
     verdict: DueVerdict
+    absences: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Judgement(NamedTuple):
+    """What the predictions of a version came to.
+
+    Attributes:
+        absences: what replaces columns that the transactions lack, and the version was trained with.
+        warnings: doubts of the transactions.
+    """
+
+    realised: Realised
+    verdict: DueVerdict
+    absences: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def judge_versions(
@@ -109,8 +127,8 @@ def _judge(
     config = config_of_version(model, registry, version)
     bounds = config.due if due is None else due
     portfolio = open_source(source, model.rates, now, absent=model.absent, own=model.own)
-    realised, verdict = judge_predictions(version, model, scores, portfolio, config, bounds, now)
-    return JudgedVersion(version.number, CHAMPION in version.aliases, model.currency, realised, verdict)
+    judgement = judge_predictions(version, model, scores, portfolio, config, bounds, now)
+    return JudgedVersion(version.number, CHAMPION in version.aliases, model.currency, *judgement)
 
 
 def judge_predictions(
@@ -121,7 +139,7 @@ def judge_predictions(
     config: TrainingConfig,
     due: DueSettings,
     now: int,
-) -> tuple[Realised, DueVerdict]:
+) -> Judgement:
     """Compare the predictions of one version with what came, and say if it is due for training.
 
     Args:
@@ -138,8 +156,21 @@ def judge_predictions(
     """
     summary = portfolio.summary(config.seed)
     realised = compare_with_realised(scores, portfolio, summary.period, config, due, now, model.learnt_until)
-    lacking = {day.day_us: lacking_rows(summary.quality, day.day_us, config.horizon_days) for day in realised.days}
-    return realised, due_verdict(realised, due, version.metrics.get("model_normalised_gini"), lacking)
+    replaced = absences(summary.absent, model.absent, model.currency)
+    doubt = _doubt(version, summary.quality, config, replaced)
+    lacking = {
+        day.day_us: doubt or lacking_rows(summary.quality, day.day_us, config.horizon_days) for day in realised.days
+    }
+    _, warnings = summary.quality.refusals_and_warnings(config.checks, config.base_currency, summary.absent)
+    verdict = due_verdict(realised, due, version.metrics.get("model_normalised_gini"), lacking)
+    return Judgement(realised, verdict, tuple(replaced), tuple(warnings))
+
+
+def _doubt(version: RegisteredVersion, quality: Quality, config: TrainingConfig, replaced: Sequence[str]) -> str:
+    """Say why data say nothing of a version on any day; empty where they may. Training would refuse them too."""
+    if replaced:
+        return f"version {version.number} was trained with a column that the data lack ({'; '.join(replaced)})"
+    return repeats_text(quality.repeated, quality.rows) if quality.has_too_many_repeats(config.checks) else ""
 
 
 def realised_table(judged: Sequence[JudgedVersion]) -> pl.DataFrame:

@@ -117,6 +117,39 @@ def test_a_horizon_that_is_one_day_short_is_not_compared(
     assert "do not reach" in str(version.verdict)
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("transaction_currency", "no transaction_currency: every amount is taken as EUR"),
+        ("transaction_state", "no transaction_state: every row counts as settled"),
+    ],
+)
+def test_data_without_a_column_that_the_version_learnt_from_say_nothing_of_it(
+    runs: Runs, rows: pa.Table, first: Path, name: str, says: str
+) -> None:
+    """Money that is not converted is not what was predicted: the model is not to blame."""
+    version = judged(runs, rows.drop_columns([name]), first)
+    assert version.absences == (says,)
+    assert version.verdict.state == "unknown"
+    assert str(version.verdict).endswith(
+        f"version 1 was trained with a column that the data lack ({says}): is the export whole?"
+    )
+    assert judged(runs, rows, first).absences == ()
+
+
+def test_rows_that_all_came_twice_say_nothing_of_it_and_few_are_warned_of(
+    runs: Runs, rows: pa.Table, first: Path
+) -> None:
+    plain = rows.drop_columns(["transaction_id"])
+    twice = judged(runs, pa.concat_tables([plain, plain]), first)
+    assert twice.verdict.state == "unknown"
+    assert f"{len(rows):,} of {2 * len(rows):,} rows (50.0 %) repeat another row" in str(twice.verdict)
+    assert str(twice.verdict).endswith("tells a repeat from a second payment: is the export whole?")
+    few = judged(runs, pa.concat_tables([plain, plain[: len(rows) // 20]]), first)
+    assert few.verdict.state != "unknown"
+    assert any("repeat another row of their customer" in warning for warning in few.warnings)
+
+
 def test_transactions_that_arrive_late_change_the_figures(runs: Runs, rows: pa.Table, first: Path) -> None:
     table = pl.DataFrame(pl.from_arrow(rows))
     at, window = pl.col("transaction_date").dt.epoch("us"), runs.first.model.test_as_of
