@@ -8,7 +8,6 @@ from fivefold.domain.text import perhaps
 from fivefold.features.catalogue.own import OwnIndicators
 from fivefold.features.column_names import absence_texts
 from fivefold.features.indicator_matrix import catalogue
-from fivefold.features.reading.sources import absent_columns
 from fivefold.features.reading.tables import Source
 from fivefold.features.reading.text_files import MappedFile
 from fivefold.features.schema import BALANCE
@@ -66,8 +65,7 @@ def make_plan(portfolio: TransactionSource, config: TrainingConfig, *, is_tuned:
         is_tuned: trees are to be searched for, as of the first origin.
     """
     summary = portfolio.summary(config.seed)
-    absent = dict.fromkeys((*summary.absent, *absent_columns(portfolio.source)))
-    assumptions = assumptions_for(tuple(absent), config, portfolio.own)
+    assumptions = assumptions_for(summary.absent, config, portfolio.own)
     config = adapt_config(config, summary.absent)
     check_monotone(config, summary.absent, portfolio.own)
     dates = choose_dates(config, summary.period)

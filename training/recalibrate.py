@@ -1,6 +1,6 @@
 """A recalibration, from top to bottom: a new score curve for the trees of a version, judged on a later window."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,15 +10,17 @@ from mlflow.exceptions import MlflowException
 from pydantic import ValidationError
 
 from fivefold.domain.clock import day_text
-from fivefold.domain.errors import ConfigError, ModelError, ModelNotFoundError, NotEnoughDataError
+from fivefold.domain.errors import ConfigError, FileFormatError, ModelError, ModelNotFoundError, NotEnoughDataError
 from fivefold.domain.provenance import release
 from fivefold.domain.segments import SEGMENTS
-from fivefold.features.reading.sources import require_columns
+from fivefold.features.reading.sources import absent_columns, require_columns
 from fivefold.features.reading.tables import Source
+from fivefold.features.schema import ABSENCES
 from fivefold.models.certainty.intervals import DEFAULT_LEVEL_PERCENT, IntervalTable
 from fivefold.models.comparison import VersionComparison
 from fivefold.models.curve import ScoreCurve
 from fivefold.models.drift import DriftReference
+from fivefold.models.reach import absences
 from fivefold.models.registry import PARENT_TAG, RegisteredVersion, Registry
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import TrainingConfig, ValueSettings
@@ -70,7 +72,8 @@ def recalibrate(
         now: the present, microseconds; rows dated more than a day later are refused.
 
     Raises:
-        InvalidDataError, FileFormatError: the source cannot be read; nothing was registered.
+        InvalidDataError, FileFormatError: the source cannot be read, or lacks a column that the trees were trained
+            with; nothing was registered.
         NotEnoughDataError: the data do not cover the window, have too few customers or rows, or nothing would change.
         ConfigError: the as-of lies before that of the version whose trees are kept.
         ModelNotFoundError, ModelError: there is no such version, or it cannot be judged.
@@ -78,10 +81,12 @@ def recalibrate(
     parent, champion = _parent(registry, uri), registry.champion()
     model = registry.load(parent.number)
     require_columns(source, model.rates, absent=model.absent)
+    _require_same_columns(source, absent_columns(source), parent, model)
     model.warm()
     config = config_of_version(model, registry, parent).model_copy(update={"test_as_of": as_of})
     portfolio = TransactionSource(source, model.rates, now, absent=model.absent, own=model.own)
     summary = portfolio.summary(config.seed)
+    _require_same_columns(source, summary.absent, parent, model)
     dates = _dates(config, summary, parent, model)
     windows, warnings = _window(portfolio, dates, config, summary)
     test_window = predict_test_window(portfolio, dates, config, model.booster, None, model.absent)
@@ -208,6 +213,18 @@ def _parent(registry: Registry, uri: str | None) -> RegisteredVersion:
             f"{registry.others_text()}"
         )
     return champion
+
+
+def _require_same_columns(source: Source, absent: Sequence[str], parent: RegisteredVersion, model: ValueModel) -> None:
+    """Raise FileFormatError where the data lack a column that the trees learnt from: defaults are other customers."""
+    lacking = [name for name in absent if name in ABSENCES and name not in model.absent]
+    if lacking:
+        names, texts = ", ".join(lacking), "; ".join(absences(lacking, model.absent, model.currency))
+        raise FileFormatError(
+            f"{source_name(source)} has no {names}, and version {parent.number} was trained with it ({texts}): the new "
+            "curve would be of other customers. Give data that have it; what `fivefold train` makes of data without it "
+            "does not need it"
+        )
 
 
 def _dates(config: TrainingConfig, summary: SourceSummary, parent: RegisteredVersion, model: ValueModel) -> Dates:

@@ -11,6 +11,7 @@ import pytest
 from fivefold.domain.clock import DAY_US, day_text, parse_moment
 from fivefold.domain.errors import (
     ConfigError,
+    FileFormatError,
     ModelError,
     ModelNotFoundError,
     NotEnoughDataError,
@@ -249,6 +250,32 @@ def test_a_thin_window_is_refused_as_in_training(registry: Registry, frame: pl.D
     assert said.startswith("nothing was recalibrated from these data:")
     assert "the test window 2026-01-01 to 2026-04-01 has 1 customer with a row; it needs 20" in said
     assert "or give --as-of 202" in said
+    assert len(registry.versions()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("transaction_currency", "every amount is taken as EUR"),
+        ("transaction_state", "every row counts as settled"),
+        ("user_category", "every row is taken as WEB"),
+        ("user_created", "an account is taken as opened with its first row"),
+    ],
+)
+@pytest.mark.parametrize("form", ["frame", "csv", "parquet without values"])
+def test_data_without_a_column_that_the_trees_learnt_from_are_refused(
+    registry: Registry, frame: pl.DataFrame, tmp_path: Path, name: str, says: str, form: str
+) -> None:
+    """All amounts would count as euros, and the version that came of it would have passed the gate."""
+    source: Path | pa.Table = frame.drop(name).to_arrow()
+    if form == "csv":
+        source = tmp_path / "rows.csv"
+        frame.drop(name).write_csv(source)
+    elif form != "frame":
+        source = tmp_path / "rows.parquet"
+        frame.with_columns(pl.lit(None, frame.schema[name]).alias(name)).write_parquet(source)
+    with pytest.raises(FileFormatError, match=f"has no {name}, and version 1 was trained with it .*{says}"):
+        recalibrate(source, registry)
     assert len(registry.versions()) == 1
 
 

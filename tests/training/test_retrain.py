@@ -214,6 +214,20 @@ def test_why_a_champion_cannot_be_compared(
     assert incomparability(version(**same | changes), config, dates) == reason
 
 
+@pytest.mark.parametrize("name", ["transaction_state", "transaction_currency"])
+def test_what_was_learnt_without_a_column_is_not_compared_with_a_champion_that_had_it(
+    runs: Runs, rows: pa.Table, config: TrainingConfig, learn: Learn, name: str
+) -> None:
+    """Without states a failed deposit is money: what is predicted is something else."""
+    learnt = learn(rows.drop_columns([name]))
+    absent = learnt.lineage.summary.absent
+    assert learnt.model.absent == absent == (name,)
+    dates = Dates(np.array([900 * DAY_US]), 1000 * DAY_US, 90)
+    champion = version(**dict(runs.registry.version(1).tags) | {"test_as_of": "0"})
+    reason = f"champion 7 was learnt with every column, this version without {name}"
+    assert incomparability(champion, config, dates, absent) == reason
+
+
 def test_without_a_champion_there_is_nothing_to_compare_with(config: TrainingConfig) -> None:
     assert incomparability(None, config, Dates(np.array([0]), 1, 90)) is None
 
