@@ -183,13 +183,16 @@ class _Alike:
 
 
 _DECIMAL_COMMA = re.compile(r"'[-+]?(\d+|\d{1,3}([. ]\d{3})+),\d+'")
+_THOUSANDS = re.compile(r"'[-+]?\d{1,3}(,\d{3})+(\.\d+)?'")
 _DAY_FIRST = re.compile(r"'\d{1,2}([./])\d{1,2}\1\d{4}(\D.*)?'|'\d{1,2}([./])\d{1,2}\3\d{4}.*\.\.\.'")
 
 
 def _local_form(values: Sequence[str], allowed: str) -> str:
-    """Point out a decimal comma, or the day before the month, if every value has it."""
+    """Point out a decimal comma, commas between thousands, or the day before the month, if every value has it."""
     if "number" in allowed and all(map(_DECIMAL_COMMA.fullmatch, values)):
         return "; these have a decimal comma, which must be a point"
+    if "number" in allowed and all(map(_THOUSANDS.fullmatch, values)):
+        return "; these have commas between thousands, which must be left out"
     if "ISO 8601" in allowed and all(map(_DAY_FIRST.fullmatch, values)):
         return "; these have the year last, which must be first: 2024-06-30"
     return ""

@@ -47,7 +47,7 @@ from fivefold.features.partitions import (
     results_of,
     results_of_each,
 )
-from fivefold.features.reading.parquet_stream import columns_without_values
+from fivefold.features.reading.parquet_stream import columns_without_values, difference_text
 from fivefold.features.reading.places.stores import plain_files
 from fivefold.features.reading.sources import ROW_NUMBER, ROWS_A_BATCH
 from fivefold.features.reading.text_files import MappedFile, require_parquet
@@ -309,7 +309,7 @@ def _one_schema(files: list[Path], source: MappedFile) -> tuple[pa.Schema, list[
             raise FileFormatError(f"{file} cannot be read as Parquet: {error}") from None
         own = footer.schema.to_arrow_schema().remove_metadata()
         if schema is not None and not schema.equals(own):
-            raise FileFormatError(f"the files of {source} differ in their columns or the types of these")
+            raise FileFormatError(f"{source}, at {file.name}: {difference_text(schema, own)}")
         schema = own
         counts.append(footer.num_rows)
     return schema, counts

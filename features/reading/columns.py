@@ -196,7 +196,8 @@ def read_numbers(column: Column, field: str, errors: ErrorCollector, *, text: bo
         numbers, unread = column.cast(pa.float64(), safe=False), np.zeros(len(column), dtype=np.bool_)
     else:
         numbers, unread = pa.nulls(len(column), pa.float64()), ~missing
-    errors.add(unread, field, lambda row: f"is {short_text(column[row].as_py())}", ALLOWED_NUMBER)
+    allowed = f"{ALLOWED_NUMBER}, and not text" if is_text(kind) and not text else ALLOWED_NUMBER
+    errors.add(unread, field, lambda row: f"is {short_text(column[row].as_py())}", allowed)
     values = _plain(_filled(numbers, 0.0), np.float64)
     bad = ~(np.abs(values) <= LARGEST_MAGNITUDE)
     if bad.any():

@@ -85,6 +85,25 @@ def columns_without_values(source: MappedFile) -> tuple[str, ...]:
     )
 
 
+def difference_text(first: pa.Schema, other: pa.Schema) -> str:
+    """Say which columns of two files are not the same.
+
+    >>> whole, text = pa.schema([("a", pa.int64()), ("b", pa.string())]), pa.schema([("a", pa.string())])
+    >>> difference_text(whole, text)
+    'all files must have the same columns in the same types: a is int64 in one and string in another; b is in one alone'
+    """
+    ours, theirs = (dict(zip(schema.names, schema.types, strict=True)) for schema in (first, other))
+    differences = [
+        f"{name} is {ours[name]} in one and {theirs[name]} in another"
+        if name in ours and name in theirs
+        else f"{name} is in one alone"
+        for name in {**ours, **theirs}
+        if ours.get(name) != theirs.get(name)
+    ]
+    what = "; ".join(differences) or f"{', '.join(first.names)} in one, {', '.join(other.names)} in another"
+    return f"all files must have the same columns in the same types: {what}"
+
+
 def tables_of(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
     """Join and cut batches to tables of so many rows, the last one perhaps of fewer.
 

@@ -29,7 +29,7 @@ from fivefold.features.histories import Integers
 from fivefold.features.reading.columns import MOST_NAMED_IN_FILES, ErrorCollector, GatheredProblems, read_numbers
 from fivefold.features.reading.csv_file import csv_parts
 from fivefold.features.reading.json_lines import read_json_lines
-from fivefold.features.reading.parquet_stream import START, ParquetTables, StreamPosition, tables_of
+from fivefold.features.reading.parquet_stream import START, ParquetTables, StreamPosition, difference_text, tables_of
 from fivefold.features.reading.tables import read_json
 from fivefold.features.reading.text_files import MappedFile, TornRow, suffix_of, torn_problems
 
@@ -203,7 +203,7 @@ def _checked(pieces: Iterable[_Piece], source: MappedFile, schema: pa.Schema | N
                 raise FileFormatError(f"{source} has more than one column {name}")
         schema = schema or piece.rows.schema
         if not piece.rows.schema.equals(schema):
-            raise FileFormatError(f"the files of {source} differ in their columns or the types of these")
+            raise FileFormatError(f"{source}: {difference_text(schema, piece.rows.schema)}")
         yield piece
 
 

@@ -102,3 +102,9 @@ def test_one_problem_is_not_many(count: int, word: str) -> None:
 def test_problems_of_one_row_keep_their_order() -> None:
     first, second = Problem(1, "b", "is missing", "text"), Problem(1, "a", "is missing", "text")
     assert InvalidDataError([first, problem(0), second]).problems == (problem(0), first, second)
+
+
+def test_commas_between_thousands_are_pointed_out() -> None:
+    amounts = [Problem(row, "amount", f"is '1,82{row}.74'", "a finite number") for row in range(2)]
+    (line,) = problem_lines(amounts)[-1:]
+    assert str(line).endswith(f"{NUMBER}; these have commas between thousands, which must be left out")

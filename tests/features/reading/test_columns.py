@@ -258,3 +258,12 @@ def test_whatever_is_shown_is_short_and_printable(value: object) -> None:
     text = short_text(value)
     assert len(text) <= 42
     assert text.isprintable()
+
+
+def test_a_number_that_a_frame_has_as_text_is_said_to_be_text() -> None:
+    """In CSV all numbers are text; of a frame the value alone would not show what is wrong."""
+    errors = ErrorCollector()
+    read_numbers(pa.array(["993.12"]), "transaction_amount", errors, text=False)
+    (problem,) = problems_of(errors)
+    assert problem.problem == "is '993.12'"
+    assert problem.allowed.endswith("either way, and not text")
