@@ -11,7 +11,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from fivefold.domain.errors import ConfigError
 from fivefold.features.histories import Floats, Integers
-from fivefold.models.prediction import OBJECTIVES, expected_value
+from fivefold.models.prediction import LOG_LINK, OBJECTIVES, expected_value
 
 ROWS_A_BLOCK: Final = 8_192
 
@@ -108,7 +108,7 @@ class ValueRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sc
         sample_weight: Floats | None = None,
         callbacks: Sequence[Callable[..., Any]] = (),
     ) -> Self:
-        """Fit on n x F indicators and n values; ValueError where a value is negative.
+        """Fit on n x F indicators and n values; ValueError where a value is negative, or all are 0.
 
         *callbacks* are LightGBM's: each is called after every round.
         """
@@ -119,6 +119,8 @@ class ValueRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sc
             raise ConfigError(f"objective is {self.objective!r}; it must be one of {', '.join(OBJECTIVES)}")
         if self.monotone is not None and len(self.monotone) != rows.columns:
             raise ConfigError(f"monotone has {len(self.monotone)} numbers, and X has {rows.columns} columns")
+        if self.objective in LOG_LINK and not values.any():
+            raise ValueError(f"Only zeros in data: every value in y is 0, and {self.objective} has nothing to learn")
         names = [str(name) for name in getattr(self, "feature_names_in_", ())]
         weight = None if sample_weight is None else _check_sample_weight(sample_weight, np.empty((len(rows), 1)))
         data = MatrixData(rows, label=values, weight=weight, feature_name=names or "auto", free_raw_data=True)

@@ -16,7 +16,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fivefold.domain.errors import ConfigError
 from fivefold.models.estimator import MatrixRows, ValueRegressor
-from fivefold.models.prediction import OBJECTIVES, expected_value
+from fivefold.models.prediction import LOG_LINK, OBJECTIVES, expected_value
 from tests.depth import examples
 
 SMALL = {"rounds": 20, "min_rows_in_leaf": 2, "threads": 1}
@@ -76,6 +76,12 @@ def test_negative_values_are_refused_and_zeros_are_not() -> None:
     values[5] = -0.01
     with pytest.raises(ValueError, match="Negative values"):
         ValueRegressor(**SMALL).fit(matrix, values)
+
+
+@pytest.mark.parametrize("objective", LOG_LINK)
+def test_values_that_are_all_0_are_refused_in_words(objective: str) -> None:
+    with pytest.raises(ValueError, match=f"every value in y is 0, and {objective} has nothing to learn"):
+        ValueRegressor(objective=objective).fit(np.arange(60.0).reshape(-1, 1), np.zeros(60))
 
 
 def test_an_unknown_objective_is_refused_by_name() -> None:
