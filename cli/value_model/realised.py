@@ -149,7 +149,8 @@ def _day_cells(day: "RealisedDay", currency: str) -> list[str]:
 
 def figure_cells(row: dict[str, float | None], currency: str) -> list[str]:
     """Write the figures of a group: customers, means of money, the ratio with its interval, the share covered."""
-    ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f} ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})"
+    between = "" if row["ratio_low"] is None else f" ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})"
+    ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f}{between}"
     sums = (row["predicted_mean"], row["realised_mean"])
     means = ("" if mean is None else rounded_words(mean, currency) for mean in sums)
     covered = "" if row["covered_share"] is None else percent(row["covered_share"])

@@ -91,6 +91,8 @@ def _money(day: RealisedDay, due: DueSettings) -> str:
     whole = day.whole
     if whole["ratio"] is None or abs(whole["ratio"] - 1) <= due.most_off_share:
         return ""
+    if whole["ratio_low"] is None:
+        return "nothing of the predicted money was realised"
     if whole["ratio_low"] <= 1 <= whole["ratio_high"]:
         return ""
     bound = 1 + due.most_off_share if whole["ratio"] > 1 else 1 - due.most_off_share

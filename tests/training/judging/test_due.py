@@ -2,13 +2,14 @@
 
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
 from fivefold.training.config import DueSettings
 from fivefold.training.judging.due import due_verdict
 from fivefold.training.judging.metrics import Metrics
-from fivefold.training.judging.realised import FIGURES, Realised, RealisedDay
+from fivefold.training.judging.realised import FIGURES, Realised, RealisedDay, _means
 
 DUE = DueSettings()
 DAY = 20_000 * 86_400_000_000
@@ -74,6 +75,15 @@ def test_a_sentence_does_not_round_a_figure_to_its_bound(
     figures = dict(zip(("ratio", "ratio_low", "ratio_high"), found, strict=True))
     verdict = due_verdict(Realised((day(**figures),)), DueSettings(most_off_share=most), 0.8)
     assert verdict.reasons == (f"realised money is {words}",)
+
+
+def test_nothing_realised_has_no_interval_and_is_said_as_it_is() -> None:
+    """Values that are all 0 have no spread: an interval from it would have no width, as if chance played no part."""
+    assert _means(np.array([2.0, 4.0]), np.zeros(2), 0.8, {}) == {
+        "predicted_mean": 3.0, "realised_mean": 0.0, "ratio": 0.0,
+    }  # fmt: skip
+    verdict = due_verdict(Realised((day(ratio=0.0, ratio_low=None, ratio_high=None),)), DueSettings(), 0.8)
+    assert (verdict.state, verdict.reasons) == ("due", ("nothing of the predicted money was realised",))
 
 
 def test_the_latest_day_decides() -> None:
