@@ -36,7 +36,10 @@ def settings_row(session: Session, organisation_id: int, *, locked: bool = False
     """
     row = session.get(OrganisationSettings, organisation_id, with_for_update=locked or None)
     if row is None:
-        raise ConflictError("the organisation has not defined its levels yet; define them first")
+        raise ConflictError(
+            "the organisation has not defined its levels yet; define them first, by `fivefold import setup RULESET` or "
+            "`PUT /v1/settings/levels`"
+        )
     return row
 
 
