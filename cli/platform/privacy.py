@@ -89,13 +89,17 @@ def hold(
     kind: TypeOption = "customer",
     organisation: OrganisationOption = "default",
 ) -> None:
-    """Put a legal hold on an entity, against erasure."""
+    """Put a legal hold on an entity, against erasure, or release it."""
     from fivefold.usecases.erasure import erase as erasing
 
     engine = open_current_database()
     register = read_settings().erasures
-    erasing.set_legal_hold(acting_in(engine, organisation), kind, entity, moment(until, "--until"), reason, register)
-    echo(f"{kind} {entity} is on hold until {until}.")
+    until_us = moment(until, "--until")
+    change = erasing.set_legal_hold(acting_in(engine, organisation), kind, entity, until_us, reason, register)
+    if change is erasing.HoldChange.NONE:
+        echo(f"{kind} {entity} was not on hold; nothing was changed.")
+        return
+    echo(f"{kind} {entity} is {f'on hold until {until}' if change is erasing.HoldChange.PUT else 'not on hold now'}.")
     echo(f"The register {register} records it by numbers: keep it where a restored backup does not replace it.")
 
 

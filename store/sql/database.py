@@ -43,12 +43,16 @@ MAY_BE_DONE = (
     "the connection to the database was lost while this was stored: it may have been done,"
     " so check before you send it again"
 )
+_MAY_BE_DONE_IN_FILE = (
+    "the database's file could not be read or written while this was stored: it may have been done,"
+    " so check before you send it again"
+)
 _OUT_OF_REACH = "the database cannot be reached"
 _OF_SQLITE = {
     sqlite3.SQLITE_BUSY: _OUT_OF_REACH,
     sqlite3.SQLITE_LOCKED: _OUT_OF_REACH,
     sqlite3.SQLITE_CANTOPEN: _OUT_OF_REACH,
-    sqlite3.SQLITE_IOERR: _OUT_OF_REACH,
+    sqlite3.SQLITE_IOERR: "the database's file cannot be read or written: its disk fails, or the file may not grow",
     sqlite3.SQLITE_FULL: "the disk of the database's file is full, or the file may not grow",
     sqlite3.SQLITE_READONLY: "the database's file can only be read, and not written",
 }
@@ -268,7 +272,8 @@ def writing(engine: Engine) -> Iterator[Session]:
             session.commit()
         except DBAPIError as error:
             if _may_be_kept(error.orig):
-                raise UnknownOutcomeError(MAY_BE_DONE) from error
+                on_sqlite = isinstance(error.orig, sqlite3.Error)
+                raise UnknownOutcomeError(_MAY_BE_DONE_IN_FILE if on_sqlite else MAY_BE_DONE) from error
             raise
 
 
@@ -324,10 +329,12 @@ def _may_be_kept(error: BaseException | None) -> bool:
     """Return whether a failed commit may have been carried out: the database's answer is missing.
 
     An error that the database reports itself, such as a conflict, means that nothing was committed. After a shutdown or
-    a lost connection (classes 08 and 57) it may have been.
+    a lost connection (classes 08 and 57) it may have been. So it may after an error of SQLite's file, unless that was
+    in writing: the page that makes a transaction a whole is written last, and is not there then.
     """
     if isinstance(error, sqlite3.Error):
-        return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
+        code = getattr(error, "sqlite_errorcode", 0)
+        return code & 0xFF == sqlite3.SQLITE_IOERR and code != sqlite3.SQLITE_IOERR_WRITE
     code = getattr(error, "sqlstate", None)
     return isinstance(error, psycopg.OperationalError) and (code is None or code[:2] in {"08", "57"})
 

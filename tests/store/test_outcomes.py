@@ -52,11 +52,14 @@ def test_where_the_database_goes_away_at_the_end_nobody_says_that_nothing_was_do
         assert connection.execute(text("SELECT count(*) FROM organisations")).scalar() == int(kept)
 
 
-def test_where_the_database_itself_refuses_nothing_was_done(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE])
+def test_where_the_database_itself_refuses_nothing_was_done(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
     error: Exception = psycopg.errors.SerializationFailure("could not serialize")
     if engine.dialect.name == "sqlite":
-        error = sqlite3.OperationalError("database is locked")
-        error.sqlite_errorcode = sqlite3.SQLITE_BUSY  # type: ignore[attr-defined]  # of the line above
+        error = sqlite3.OperationalError("refused")
+        error.sqlite_errorcode = code  # type: ignore[attr-defined]  # of the line above
     lost(engine, monkeypatch, error, kept=False)
     with pytest.raises(StoreError) as found:
         store_one(engine)

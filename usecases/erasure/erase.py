@@ -7,9 +7,10 @@ another entity after a restore.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +21,14 @@ from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, day_text, resolve_now
-from fivefold.domain.errors import ConfigError, ConflictError, FivefoldError, NotFoundError
+from fivefold.domain.errors import (
+    ConfigError,
+    ConflictError,
+    FivefoldError,
+    NotFoundError,
+    StoreError,
+    UnknownOutcomeError,
+)
 from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.audit import history_reading
 from fivefold.store.audit.bound_rows import digests, merge_digests
@@ -39,8 +47,10 @@ from fivefold.usecases.erasure.register import (
     ErasureLine,
     HoldLine,
     Numbered,
-    add_erasure,
     add_hold,
+    line_of_transaction,
+    newest_erasures,
+    newest_holds,
     read_register,
 )
 from fivefold.usecases.levels.groups.reach import mark_linked, reached_by
@@ -85,31 +95,49 @@ class RepeatedErasures:
     holds: int
 
 
+class HoldChange(StrEnum):
+    """What became of the legal hold on an entity."""
+
+    PUT = "put"
+    RELEASED = "released"
+    NONE = "none"
+    """It was to be released, and there was none."""
+
+
 def set_legal_hold(
     context: Context, type_name: str, external_id: str, until_us: int, reason: str, register: Path
-) -> None:
+) -> HoldChange:
     """Set a legal hold on an entity: it cannot be erased before the hold ends. A later hold replaces an earlier one.
 
-    A past moment releases it. A hold is written to the register before it takes effect, and a release afterwards: at
-    worst the register has a hold that failed, and keeps data that could be removed. NotFoundError without such an
-    entity; ConfigError without a reason.
+    A past moment releases it; without a hold in the database or in the register it changes nothing. A hold is written
+    to the register before it takes effect, and a release afterwards: at worst the register has a hold of which nobody
+    knows whether it took effect, and keeps data that could be removed.
+
+    Raises:
+        NotFoundError: without such an entity.
+        ConfigError: without a reason, or the register cannot be read.
     """
     if not 1 <= len(reason.strip()) <= MOST_REASON_CHARACTERS:
         raise ConfigError(f"a legal hold needs a reason of 1 to {MOST_REASON_CHARACTERS} characters")
     now = context.now()
-    with context.writing() as session:
+    with line_of_transaction(register) as line, context.writing() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id, stays=True)
         before = {"until_us": entity.hold_until_us, "reason": entity.hold_reason}
+        register_entry = (_organisation_name(session, context.organisation_id), (entity.id, entity.created_us))
+        if until_us <= now and entity.hold_until_us is None and register_entry not in _register_holds(register):
+            return HoldChange.NONE
         _put_hold(session, context, entity, (until_us, reason), before, now)
-        register_entry = (
-            register,
-            _organisation_name(session, context.organisation_id),
-            (entity.id, entity.created_us),
-        )
         if until_us > now:
-            add_hold(*register_entry, until_us, now)
-    if until_us <= now:
-        add_hold(*register_entry, until_us, now)
+            line.add_hold(*register_entry, until_us, now)
+    if until_us > now:
+        return HoldChange.PUT
+    add_hold(register, *register_entry, until_us, now)
+    return HoldChange.RELEASED
+
+
+def _register_holds(register: Path) -> Collection[tuple[str, Numbered]]:
+    """Give the entities about whose holds the register has a line; a database from a backup may lack them."""
+    return newest_holds(read_register(register)) if register.is_file() else ()
 
 
 def _put_hold(
@@ -156,16 +184,18 @@ def erase_entity(context: Context, type_name: str, external_id: str, register: P
         ConflictError: retention is not over, or a legal hold is on it; the message says until when. Or a case, an alert
             or a challenge about it is open, or a challenge about one who owns or owned it; or another entity has the
             name that it would get.
+        StoreError: the database or the register cannot be written; nothing was erased.
+        UnknownOutcomeError: it may have been erased; the register has it, so `erase_again` erases it if it was not.
     """
     now = context.now()
-    with _permitted(), context.writing() as session:
+    with _nothing_erased(), line_of_transaction(register) as line, _permitted(), context.writing() as session:
         entities, also_owned, owners = _concerned(session, context, type_name, external_id, now)
         for check in _checks(session, entities, also_owned, owners, now):
             check()
         with_created = [(entity.id, entity.created_us) for entity in entities]
         erased = _erase(session, context, entities, now)
         session.flush()
-        add_erasure(register, _organisation_name(session, context.organisation_id), with_created, now)
+        line.add_erasure(_organisation_name(session, context.organisation_id), with_created, now)
     _overwrite(context.engine)
     return erased
 
@@ -224,6 +254,17 @@ def _overwrite(engine: Engine) -> None:
         log.warning(
             "what was erased is in the files of the database until the next checkpoint, as another program reads them"
         )
+
+
+@contextmanager
+def _nothing_erased() -> Iterator[None]:
+    """Let a failure of the database or the register say that nothing was erased, unless that is not known."""
+    try:
+        yield
+    except UnknownOutcomeError:
+        raise
+    except StoreError as error:
+        raise type(error)(f"{error}{_NOTHING}") from error
 
 
 @contextmanager
@@ -326,8 +367,8 @@ def _refuse_taken(session: Session, entities: Sequence[Entity]) -> None:
 def erase_again(engine: Engine, who: str, register: Path, *, now_us: int | None = None) -> RepeatedErasures:
     """Repeat the holds and erasures of the register after a restore, for the entities that exist.
 
-    The register's last line about an entity's hold is applied first; then nothing that is on hold is erased. A line
-    that fails does not stop the later ones.
+    The register's last line about an entity's hold is applied first; then nothing that is on hold is erased. Of the
+    lines that erase an entity the last counts. A line that fails does not stop the later ones.
 
     Raises:
         ConfigError: the register cannot be read; then nothing was done. A last line that is cut off only failed.
@@ -335,13 +376,11 @@ def erase_again(engine: Engine, who: str, register: Path, *, now_us: int | None 
     """
     now = resolve_now(now_us)
     lines = read_register(register)
-    last_holds = {(line.organisation, line.entity): line for line in lines if isinstance(line, HoldLine)}
     holds = erased = 0
     failed = [
         f"line {line.number} is cut off: what it says is not known" for line in lines if isinstance(line, CutLine)
     ]
-    erasures = [line for line in lines if isinstance(line, ErasureLine)]
-    both: list[ErasureLine | HoldLine] = [*last_holds.values(), *erasures]
+    both: list[ErasureLine | HoldLine] = [*newest_holds(lines).values(), *newest_erasures(lines)]
     for line in both:
         try:
             if isinstance(line, HoldLine):

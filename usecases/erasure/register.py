@@ -7,15 +7,16 @@ was not done. The next line does not go on with it, and a reader of the register
 import errno
 import json
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from io import SEEK_END
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from filelock import FileLock
 
-from fivefold.domain.errors import ConfigError, StoreError
+from fivefold.domain.errors import ConfigError, StoreError, UnknownOutcomeError
 from fivefold.domain.files import make_private_folder
 
 Numbered = tuple[int, int]
@@ -55,29 +56,121 @@ class CutLine:
     number: int
 
 
+class RegisterLine:
+    """The line of the register about what one transaction does; `line_of_transaction` gives it.
+
+    From its writing to the transaction's end it is the last line: others that would add one wait.
+    """
+
+    def __init__(self, register: Path) -> None:
+        """Write nothing yet."""
+        self._register = register
+        self._lock = FileLock(f"{register}.lock")
+        self._begin: int | None = None
+
+    def add_erasure(self, organisation: str, entities: Iterable[Numbered], at_us: int) -> None:
+        """Record an erasure; it is safely on disk when this returns. StoreError if it cannot be written."""
+        numbered = [list(entity) for entity in entities]
+        self._add({"organisation": organisation, "entities": numbered, "at_us": at_us})
+
+    def add_hold(self, organisation: str, entity: Numbered, until_us: int, at_us: int) -> None:
+        """Record a hold or its release; it is safely on disk when this returns. StoreError if it cannot be written."""
+        self._add({"organisation": organisation, "hold": list(entity), "until_us": until_us, "at_us": at_us})
+
+    def _add(self, line: Mapping[str, Any]) -> None:
+        text = json.dumps(line).encode() + b"\n"
+        make_private_folder(self._register.parent)
+        try:
+            self._lock.acquire()
+            with self._register.open("ab+", buffering=0) as file:
+                begin = _begin_line(file)
+                try:
+                    _write(file, text)
+                except OSError:
+                    file.truncate(begin)
+                    raise
+        except OSError as error:
+            raise StoreError(f"the register {self._register} cannot be written: {error.strerror}") from None
+        self._begin = begin
+
+    @property
+    def is_written(self) -> bool:
+        """Whether the register has it."""
+        return self._begin is not None
+
+    def take_back(self) -> None:
+        """Take the line away, as what it is about was not done. StoreError if the register cannot be written."""
+        if self._begin is None:
+            return
+        try:
+            with self._register.open("rb+", buffering=0) as file:
+                file.truncate(self._begin)
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise StoreError(
+                f"the register {self._register} cannot be written: {error.strerror}; its last line is about what was"
+                " not done: take it away, or `fivefold erase-again` carries it out"
+            ) from None
+
+    def close(self) -> None:
+        """Let others add lines."""
+        self._lock.release()
+
+
+@contextmanager
+def line_of_transaction(register: Path) -> Iterator[RegisterLine]:
+    """Give a line that is taken back if the transaction in the block surely came to nothing.
+
+    It is written before the transaction ends, so that the register lacks nothing that was done. Where nobody knows
+    whether it was done, the line stays: UnknownOutcomeError says so.
+    """
+    line = RegisterLine(register)
+    try:
+        yield line
+    except UnknownOutcomeError as error:
+        if not line.is_written:
+            raise
+        raise UnknownOutcomeError(
+            f"{error}; the register {register} has it, so `fivefold erase-again` carries it out if it was not done"
+        ) from error
+    except Exception:
+        line.take_back()
+        raise
+    finally:
+        line.close()
+
+
 def add_erasure(register: Path, organisation: str, entities: Iterable[Numbered], at_us: int) -> None:
-    """Record an erasure; it is safely on disk when this returns. StoreError if it cannot be written."""
-    _add(register, {"organisation": organisation, "entities": [list(entity) for entity in entities], "at_us": at_us})
+    """Record an erasure that is done already, as `RegisterLine.add_erasure` does."""
+    with line_of_transaction(register) as line:
+        line.add_erasure(organisation, entities, at_us)
 
 
 def add_hold(register: Path, organisation: str, entity: Numbered, until_us: int, at_us: int) -> None:
-    """Record a hold or its release; it is safely on disk when this returns. StoreError if it cannot be written."""
-    _add(register, {"organisation": organisation, "hold": list(entity), "until_us": until_us, "at_us": at_us})
+    """Record a hold or release that is done already, as `RegisterLine.add_hold` does."""
+    with line_of_transaction(register) as line:
+        line.add_hold(organisation, entity, until_us, at_us)
 
 
-def _add(register: Path, line: Mapping[str, Any]) -> None:
-    text = json.dumps(line).encode() + b"\n"
-    make_private_folder(register.parent)
-    try:
-        with FileLock(f"{register}.lock"), register.open("ab+", buffering=0) as file:
-            begin = _begin_line(file)
-            try:
-                _write(file, text)
-            except OSError:
-                file.truncate(begin)
-                raise
-    except OSError as error:
-        raise StoreError(f"the register {register} cannot be written: {error.strerror}") from None
+def newest_holds(lines: Sequence[ErasureLine | HoldLine | CutLine]) -> dict[tuple[str, Numbered], HoldLine]:
+    """Give the last line about the hold on each entity, by its organisation and itself: the earlier ones are over."""
+    return {(line.organisation, line.entity): line for line in lines if isinstance(line, HoldLine)}
+
+
+def newest_erasures(lines: Sequence[ErasureLine | HoldLine | CutLine]) -> list[ErasureLine]:
+    """Give the lines of erasures, each with the entities that no later line erases again; none without an entity."""
+    newest = {
+        (line.organisation, entity): line.number
+        for line in lines
+        if isinstance(line, ErasureLine)
+        for entity in line.entities
+    }
+    left = [
+        replace(line, entities=tuple(each for each in line.entities if newest[line.organisation, each] == line.number))
+        for line in lines
+        if isinstance(line, ErasureLine)
+    ]
+    return [line for line in left if line.entities]
 
 
 def _write(file: BinaryIO, text: bytes) -> None:

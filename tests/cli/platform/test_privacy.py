@@ -1,6 +1,9 @@
 """`fivefold erase`, `erase-again` and `hold`."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,12 @@ import pytest
 from tests.cli.running import refuse, run, succeed
 
 LONG_AGO = "2001-01-01"
+FILES_MAY_NOT_GROW = """
+import resource, sys
+from fivefold.cli.main import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+main()
+"""
 
 
 @pytest.fixture
@@ -63,3 +72,28 @@ def test_a_register_that_is_not_there_is_told(var: Path, tmp_path: Path) -> None
 def test_a_hold_needs_a_moment_and_a_reason(var: Path) -> None:
     assert "--until is 'soon'" in refuse(var, "hold", "a", "--until", "soon", "--reason", "x")
     assert "needs a reason" in refuse(var, "hold", "a", "--until", "2999-01-01", "--reason", "")
+
+
+def test_a_release_says_what_became_of_the_hold(var: Path) -> None:
+    of = ("hold", "a", "--reason", "Over.", "--until")
+    assert succeed(var, *of, LONG_AGO) == "customer a was not on hold; nothing was changed.\n"
+    assert not (var / "erasures.jsonl").exists()
+    succeed(var, *of, "2999-01-01")
+    assert succeed(var, *of, LONG_AGO).startswith("customer a is not on hold now.\nThe register ")
+    succeed(var, "erase", "a")
+
+
+def test_an_erasure_for_which_the_disk_is_too_small_is_not_carried_out_later(var: Path) -> None:
+    """A file may not grow beyond a bound, as on a disk that is full: the database refuses the erasure, alone."""
+    process = subprocess.run(
+        [sys.executable, "-c", FILES_MAY_NOT_GROW, "erase", "a"],
+        env={**os.environ, "FIVEFOLD_VAR": str(var)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (process.returncode, process.stdout) == (2, "")
+    assert "; nothing was erased" in " ".join(process.stderr.split())
+    assert (var / "erasures.jsonl").read_bytes() == b""
+    assert succeed(var, "erase-again") == "0 entities were there again, and erased.\n"
+    assert succeed(var, "erase", "a").startswith("customer a is erased")

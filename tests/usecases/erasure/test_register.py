@@ -2,16 +2,19 @@
 
 import errno
 import os
+import sqlite3
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import Engine
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import ConfigError, FivefoldError, StoreError
+from fivefold.domain.errors import ConfigError, FivefoldError, StoreError, UnknownOutcomeError
 from fivefold.usecases.erasure import register as registers
-from fivefold.usecases.erasure.erase import RepeatedErasures, erase_again, erase_entity, set_legal_hold
-from fivefold.usecases.erasure.register import CutLine, add_erasure, read_register
+from fivefold.usecases.erasure.erase import HoldChange, RepeatedErasures, erase_again, erase_entity, set_legal_hold
+from fivefold.usecases.erasure.register import CutLine, add_erasure, add_hold, read_register
 from tests.usecases.banks import Bank
 
 CUT = b'{"organisation": "bank", "ent'
@@ -82,3 +85,73 @@ def test_bytes_that_are_no_text_are_named_by_their_line(path: Path) -> None:
     path.write_bytes(b"\xff\xfe\n")
     with pytest.raises(ConfigError, match="line 1, is not a line of a register"):
         read_register(path)
+
+
+def ending(bank: Bank, monkeypatch: pytest.MonkeyPatch, *, is_known: bool) -> None:
+    """Let the next commit fail: the database is full, or goes away."""
+    error: Exception = psycopg.errors.DiskFull("full") if is_known else psycopg.OperationalError("gone")
+    if bank.engine.dialect.name == "sqlite":
+        error = sqlite3.OperationalError("full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL if is_known else sqlite3.SQLITE_IOERR_FSYNC  # type: ignore[attr-defined]  # of the line above
+
+    def commit(connection: Any) -> None:
+        monkeypatch.undo()
+        connection.rollback()
+        raise error
+
+    monkeypatch.setattr(bank.engine.dialect, "do_commit", commit)
+
+
+def test_what_the_database_refused_is_not_carried_out_later(
+    bank: Bank, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_erasure(path, "bank", [(17, 1)], 2)
+    before = path.read_bytes()
+    ending(bank, monkeypatch, is_known=True)
+    with pytest.raises(StoreError, match=r"the disk of the database.* is full.*; nothing was erased$"):
+        erase_entity(bank.context, "customer", "old", path)
+    ending(bank, monkeypatch, is_known=True)
+    with pytest.raises(StoreError, match="is full"):
+        set_legal_hold(bank.context, "customer", "held", bank.now + DAY_US, "Court order 7.", path)
+    assert path.read_bytes() == before
+    assert erase_again(bank.engine, "cli:ana", path, now_us=bank.now) == RepeatedErasures(0, 0)
+
+
+def test_what_may_be_done_stays_in_the_register_and_the_error_names_it(
+    bank: Bank, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ending(bank, monkeypatch, is_known=False)
+    with pytest.raises(UnknownOutcomeError, match=r"may have been done.*erasures\.jsonl has it, so `fivefold erase-ag"):
+        erase_entity(bank.context, "customer", "old", path)
+    ending(bank, monkeypatch, is_known=False)
+    with pytest.raises(UnknownOutcomeError, match=r"erasures\.jsonl has it"):
+        set_legal_hold(bank.context, "customer", "held", bank.now + DAY_US, "Court order 7.", path)
+    assert erase_again(bank.engine, "cli:ana", path, now_us=bank.now) == RepeatedErasures(1, 1)
+
+
+def test_a_hold_that_was_never_put_is_not_released(bank: Bank, path: Path) -> None:
+    of = (bank.context, "customer", "held")
+    assert set_legal_hold(*of, bank.now, "Over.", path) is HoldChange.NONE
+    assert not path.exists()
+    assert set_legal_hold(*of, bank.now + DAY_US, "Court order 7.", path) is HoldChange.PUT
+    assert set_legal_hold(*of, bank.now, "Over.", path) is HoldChange.RELEASED
+    assert len(read_register(path)) == 2
+
+
+def test_a_hold_that_the_register_alone_has_is_released(bank: Bank, path: Path) -> None:
+    """A database that was restored lacks it."""
+    add_hold(path, "bank", (bank.id_of("held"), bank.now - 3650 * DAY_US), bank.now + DAY_US, bank.now)
+    assert set_legal_hold(bank.context, "customer", "held", bank.now, "Over.", path) is HoldChange.RELEASED
+    assert erase_again(bank.engine, "cli:ana", path, now_us=bank.now) == RepeatedErasures(0, 0)
+
+
+def test_of_two_erasures_of_one_entity_the_later_counts(bank: Bank, path: Path) -> None:
+    """A fact came between them: what the earlier erased has changed since, what the later erased has not."""
+    added_us = bank.now - 3650 * DAY_US
+    old, held = ((bank.id_of(name), added_us) for name in ("old", "held"))
+    add_erasure(path, "bank", [old, held], added_us + DAY_US)
+    bank.wait(-3000)
+    bank.put("old", country="NO")
+    bank.wait(3000)
+    add_erasure(path, "bank", [old], bank.now)
+    assert erase_again(bank.engine, "cli:ana", path, now_us=bank.now) == RepeatedErasures(2, 0)
