@@ -42,12 +42,17 @@ SHOWN_AGAIN = (404, 409, 422)
 
 @dataclass(frozen=True)
 class ConsoleResponse:
-    """What is sent: a page, where to go instead, or a file."""
+    """What is sent: a page, where to go instead, or a file.
+
+    Attributes:
+        cause: why the database was of no use, for the log alone; else empty.
+    """
 
     status: int
     html: str = ""
     location: str = ""
     file: Download | None = None
+    cause: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,10 +82,9 @@ def _refusal(view: View, visit: Visit, error: FivefoldError) -> ConsoleResponse:
     status = http_status(error)
     if status is None:
         raise error
-    if isinstance(error, UnknownOutcomeError):
-        return error_document(visit, status, text(MAY_BE_DONE))
     if status >= 500:  # a person need not know how the database fails
-        return error_document(visit, status, text(OUT_OF_REACH))
+        reason = text(MAY_BE_DONE if isinstance(error, UnknownOutcomeError) else OUT_OF_REACH)
+        return replace(error_document(visit, status, reason), cause=str(error))
     is_shown_again = status in SHOWN_AGAIN and not visit.is_of_script  # a script puts the reason into its own page
     if view.page is None or not is_shown_again:
         return error_document(visit, status, _with_names(visit, str(error)))

@@ -2,12 +2,13 @@
 
 Lines are buffered briefly and written by a thread of their own, because a terminal or a full pipe may be slow. Every
 line has `request_id`, `method`, `route` (a pattern, never a path), `status`, `ms`; if known also the caller
-(`organisation`, `actor`), why authentication failed (`sign_in`), and the record (`record`, a digest).
+(`organisation`, `actor`), why authentication failed (`sign_in`), the record (`record`, a digest), and why the database
+was of no use (`cause`), which the answer leaves out.
 """
 
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from time import time
@@ -16,7 +17,9 @@ from typing import Any, Final
 from pydantic_core import to_json
 from starlette.types import Scope
 
-WHO, SIGN_IN, RECORD = "fivefold.who", "fivefold.sign_in", "fivefold.record"
+from fivefold.domain.errors import StoreError
+
+WHO, SIGN_IN, RECORD, CAUSE = "fivefold.who", "fivefold.sign_in", "fivefold.record", "fivefold.cause"
 NO_TOKEN, BAD_TOKEN, NOT_ALLOWED = "no token", "not valid", "not for this role"
 FLUSH_SECONDS: Final = 0.2
 MOST_LINES: Final = 100_000
@@ -35,6 +38,12 @@ def digest_of_record(type_name: str, external_id: str) -> str:
     return sha256(f"{type_name}/{external_id}".encode("utf-8", "replace")).hexdigest()[:DIGEST_CHARACTERS]
 
 
+def note_cause(scope: MutableMapping[str, Any], error: BaseException) -> None:
+    """Keep why the database was of no use for the line of a request: its answer need not say how the database fails."""
+    if isinstance(error, StoreError):
+        scope[CAUSE] = str(error)
+
+
 def line_of(scope: Scope, route: str, request_id: str, status: int, seconds: float) -> dict[str, Any]:
     """Make the line of an answered request."""
     line: dict[str, Any] = {
@@ -49,7 +58,7 @@ def line_of(scope: Scope, route: str, request_id: str, status: int, seconds: flo
     caller = scope.get(WHO)
     if caller is not None:
         line["organisation"], line["actor"] = caller
-    for name, key in (("record", RECORD), ("sign_in", SIGN_IN)):
+    for name, key in (("record", RECORD), ("sign_in", SIGN_IN), ("cause", CAUSE)):
         if key in scope:
             line[name] = scope[key]
     if status in {401, 403} and (client := scope.get("client")):

@@ -35,7 +35,7 @@ from fivefold.domain.errors import (
     UnknownOutcomeError,
 )
 from fivefold.domain.settings import OpenIdSettings
-from fivefold.serving.access_log import NOT_ALLOWED, RECORD, SIGN_IN, WHO
+from fivefold.serving.access_log import CAUSE, NOT_ALLOWED, RECORD, SIGN_IN, WHO, note_cause
 from fivefold.serving.authentication import RateLimiter
 from fivefold.serving.lanes import Lane
 from fivefold.serving.metrics.service import ROUTE
@@ -164,6 +164,8 @@ class Console:
             return _refusal(request, error, written_in(form))
         if document.status == HTTPStatus.FORBIDDEN:
             request.scope[SIGN_IN] = NOT_ALLOWED
+        if document.cause:
+            request.scope[CAUSE] = document.cause
         sign_out = bool(document.location) and view.path.startswith("/console/sign-out")
         return _response(document, sign_out=sign_out, nonce=visit.nonce)
 
@@ -465,6 +467,7 @@ def _refusal(request: Request, error: ApiError | StoreError, written: tuple[Writ
 
     A script is given the part that it puts into the open page, where what was written still stands.
     """
+    note_cause(request.scope, error)
     if isinstance(error, StoreError):
         status, reason = 503, MAY_BE_DONE if isinstance(error, UnknownOutcomeError) else OUT_OF_REACH
     else:

@@ -10,10 +10,12 @@ from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+import structlog
 from starlette.requests import Request
 from starlette.types import Message
 
 from fivefold.domain.errors import StoreError
+from fivefold.serving.access_log import CAUSE
 from fivefold.serving.responses import ApiError
 from fivefold.serving.v1.dispatch import KEY, Dispatcher
 from fivefold.serving.v1.idempotency import ACT, HEADER, REPLAYED
@@ -24,6 +26,8 @@ from fivefold.serving.v1.route import Route
 from fivefold.usecases.accounts.credentials import Credential
 from fivefold.usecases.audit.tool_calls import record_call
 from fivefold.usecases.shared.context import Context
+
+log = structlog.get_logger("fivefold.mcp")
 
 BY_NAME: Final[Mapping[str, Route]] = {f"{route.method} {route.path}": route for route in ROUTES}
 """The permission table by method and path."""
@@ -82,7 +86,8 @@ class Caller:
             return await self.dispatcher.identify(self.secret)
         except ApiError as error:
             raise RefusedCallError(error.status, error.text) from None
-        except StoreError:
+        except StoreError as error:
+            _log_cause(str(error))
             raise RefusedCallError(503, OUT_OF_REACH) from None
 
     async def read(
@@ -121,6 +126,8 @@ class Caller:
             raise LookupError(f"{name} is not among the routes of this tool")
         request = _request(BY_NAME[name], parts, query, self.secret, body, key)
         response = await self.dispatcher.answer(BY_NAME[name], request, by_tool=True)
+        if cause := request.scope.get(CAUSE):
+            _log_cause(cause)
         content = json.loads(bytes(response.body)) if response.body else None
         if response.status_code >= 400:
             words = words_of(content).replace(f"{HEADER} {f'{KEYS}{key}'!r}", f"key {key!r}")
@@ -154,8 +161,14 @@ class Caller:
             await self.dispatcher.run_quickly(credential, entry)
         except ApiError as error:
             raise RefusedCallError(error.status, error.text) from None
-        except StoreError:
+        except StoreError as error:
+            _log_cause(str(error))
             raise RefusedCallError(503, OUT_OF_REACH) from None
+
+
+def _log_cause(cause: str) -> None:
+    """Log why the database was of no use: the line of a request to `/mcp` is about a good answer, which says less."""
+    log.error("a tool did not reach the database", cause=cause)
 
 
 def words_of(content: Any) -> str:

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from fivefold.domain.errors import StoreError
-from fivefold.serving.access_log import BAD_TOKEN, NO_TOKEN, SIGN_IN, WHO
+from fivefold.serving.access_log import BAD_TOKEN, NO_TOKEN, SIGN_IN, WHO, note_cause
 from fivefold.serving.authentication import run_in_short_pool
 from fivefold.serving.metrics.service import ROUTE
 from fivefold.serving.request_reading import read_body, secret_of
@@ -54,7 +54,8 @@ class McpEndpoint:
             handle = await run_in_short_pool(_library)
         except ApiError as refusal:
             await refusal.response()(scope, receive, send)
-        except StoreError:
+        except StoreError as error:
+            note_cause(scope, error)
             await ApiError(503, headers=LATER).response()(scope, receive, send)
         else:
             await handle(self._dispatcher, secret, allowed(self._hosts), scope, _told(body), _marked(send))

@@ -18,7 +18,16 @@ from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import FivefoldError, StoreError, UnknownOutcomeError
 from fivefold.domain.paging import Page
 from fivefold.domain.settings import Limits
-from fivefold.serving.access_log import BAD_TOKEN, NO_TOKEN, NOT_ALLOWED, RECORD, SIGN_IN, WHO, digest_of_record
+from fivefold.serving.access_log import (
+    BAD_TOKEN,
+    NO_TOKEN,
+    NOT_ALLOWED,
+    RECORD,
+    SIGN_IN,
+    WHO,
+    digest_of_record,
+    note_cause,
+)
 from fivefold.serving.authentication import CHANGES_TOO_OFTEN, RateLimiter, not_for_role
 from fivefold.serving.lanes import Lane
 from fivefold.serving.metrics.service import ROUTE
@@ -143,10 +152,10 @@ class Dispatcher:
                 return await LANES[route.work].run(credential.organisation_id, answer)
         except ApiError as refusal:
             return refusal.response()
-        except UnknownOutcomeError as error:
-            return ApiError(504, str(error)).response()
-        except StoreError:
-            return ApiError(503, headers=LATER).response()
+        except StoreError as error:
+            note_cause(request.scope, error)
+            is_unknown = isinstance(error, UnknownOutcomeError)
+            return (ApiError(504, str(error)) if is_unknown else ApiError(503, headers=LATER)).response()
 
     def _most_rows(self, plan: Plan | None) -> int:
         return self._limits.rows if plan is None else min(self._limits.rows, plan.rows_per_request)
@@ -194,6 +203,7 @@ def respond(
         with reachable(), attempting(attempt):
             result = route.call(context, arguments)
     except FivefoldError as error:
+        note_cause(request.scope, error)
         response = response_to(error)
         if response is None:
             raise

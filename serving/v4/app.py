@@ -22,6 +22,7 @@ from fivefold.features.indicator_matrix import catalogue
 from fivefold.features.reading.columns import ALLOWED_TIME
 from fivefold.features.schema import LARGEST_MAGNITUDE
 from fivefold.serving import responses as answers
+from fivefold.serving.access_log import note_cause
 from fivefold.serving.responses import ApiError, error_response, json_response
 from fivefold.serving.v4.contract import ROWS
 from fivefold.serving.v4.endpoint import ScoringEndpoint, refuse_unknown
@@ -221,7 +222,8 @@ async def respond(endpoint: ScoringEndpoint, request: Request) -> Response:
         return await endpoint.answer(request)
     except ApiError as refusal:
         return refusal.response()
-    except StoreError:
+    except StoreError as error:
+        note_cause(request.scope, error)
         return error_response(503, headers={"Retry-After": "10"})
 
 

@@ -102,6 +102,7 @@ def test_a_sign_out_that_failed_keeps_the_cookie(investigator: Visitor, monkeypa
     monkeypatch.setattr(sessions, "sign_out", fails)
     investigator.go("/console/session").submit("/sign-out")
     assert investigator.page.status_code == 503
+    assert investigator.place.watching.causes[-1] == "gone"
     assert "set-cookie" not in investigator.page.headers
 
 
@@ -184,6 +185,7 @@ def test_what_was_written_is_not_lost_where_nothing_can_be_asked_now(
     monkeypatch.setattr(place_of, name, refuses)
     investigator.submit("/override", level="high", reason="A court\nasked for <it>.")
     assert investigator.page.status_code == status
+    assert investigator.place.watching.causes[-1] == ("away" if isinstance(error, StoreError) else None)
     assert "A court\nasked for &lt;it&gt;.</textarea>" in investigator.page.text
 
 

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fivefold.domain.settings import Limits, Settings
+from fivefold.serving.access_log import line_of
 from fivefold.serving.authentication import Authenticator
 from fivefold.serving.champion.drift_counter import DriftCounter
 from fivefold.serving.champion.loader import ServedModel
@@ -57,11 +58,16 @@ class Holding:
 
 @dataclass
 class Watching:
-    """Stands in for the metrics: keeps what was answered."""
+    """Stands in for the metrics: keeps what was answered, and why the database was of no use.
+
+    Attributes:
+        causes: as the line of each request in the access log names them.
+    """
 
     loader: Holding
     seen: list[tuple[str, int]] = field(default_factory=list)
     routes: list[str | None] = field(default_factory=list)
+    causes: list[str | None] = field(default_factory=list)
 
     def model_version(self) -> int | str:
         return self.loader.current.version if self.loader.current else "none"
@@ -70,6 +76,7 @@ class Watching:
         assert seconds >= 0
         self.seen.append((scope["path"], status))
         self.routes.append(scope.get(ROUTE))
+        self.causes.append(line_of(scope, "", "", status, seconds).get("cause"))
 
 
 @dataclass

@@ -11,6 +11,7 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
+from structlog.testing import capture_logs
 
 from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.domain.errors import StoreError
@@ -231,7 +232,9 @@ def test_where_a_change_cannot_be_written_down_nothing_is_changed(
         return await refused(client, "set_tag", of_one(tag="watch"))
 
     before = place.good("GET", f"{ONE}/tags", role="investigator")
-    assert conversation(place, token, talk) == "The database is out of reach"
+    with capture_logs() as logs:
+        assert conversation(place, token, talk) == "The database is out of reach"
+    assert {line["cause"] for line in logs if "cause" in line} == {"the disk is full"}
     assert place.good("GET", f"{ONE}/tags", role="investigator") == before
     broken.discard(TOOL_ASKED)  # the change is written down, and made, and how it ended is not: nothing is answered
     assert conversation(place, token, talk) == "The database is out of reach"

@@ -4,8 +4,10 @@ import asyncio
 import re
 import threading
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -107,6 +109,7 @@ def test_a_database_out_of_reach_is_503(place: Place, monkeypatch: pytest.Monkey
     answer = place.ask("GET", "/v1/members", role="admin")
     assert (answer.status_code, answer.json()) == (503, [{"detail": "Service Unavailable"}])
     assert answer.headers["retry-after"] == "10"
+    assert place.watching.causes[-1] == "the database cannot be reached", "for the log alone"
 
 
 def test_nobody_is_refused_for_a_token_that_cannot_be_looked_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,6 +120,24 @@ def test_nobody_is_refused_for_a_token_that_cannot_be_looked_up(place: Place, mo
     assert place.ask("GET", "/v1/settings", role="admin").status_code == 200, "to note its use is no reason"
     monkeypatch.setattr(dispatch, "find_credential", fails)
     assert place.ask("GET", "/v1/settings", role="admin").status_code == 503
+    assert place.watching.causes[-1] == "the database cannot be reached"
+
+
+def test_a_disk_that_is_full_is_named_in_the_log(place: Place) -> None:
+    with place.engine.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+
+    def full(connection: Any, _: object, __: object) -> None:
+        connection.execute(f"PRAGMA max_page_count={pages}")
+
+    event.listen(place.engine, "checkout", full)
+    for batch in range(100):
+        rows = [{"external_id": f"{batch}-{number}"} for number in range(LIMITS.rows)]
+        answer = place.ask("POST", "/v1/entities/customer", rows, role="app")
+        if answer.status_code != 200:
+            break
+    assert (answer.status_code, answer.json()) == (503, [{"detail": "Service Unavailable"}])
+    assert place.watching.causes[-1] == "the disk of the database's file is full, or the file may not grow"
 
 
 def test_a_fault_of_ours_is_500_without_a_word_of_the_request(

@@ -220,6 +220,7 @@ def test_a_database_out_of_reach_is_503_for_now(tmp_path: Path) -> None:
         answer = place.post(rows_of("a"), token)
         assert (answer.status_code, answer.json()) == (503, [{"detail": "Service Unavailable"}])
         assert int(answer.headers["retry-after"]) > 0
+        assert place.watching.causes[-1] == "the database cannot be reached"
         place.endpoint = replace(place.endpoint, authenticator=Authenticator(place.engine), charger=QuotaCharger(away))
         place.endpoint.charger.start()
         answer = place.post(rows_of("a"), token)
