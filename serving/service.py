@@ -35,6 +35,7 @@ from fivefold.serving.error_middleware import ErrorMiddleware
 from fivefold.serving.http_protocol import guard, trust_proxies
 from fivefold.serving.logs import configure_logs
 from fivefold.serving.mcp.endpoint import McpEndpoint, add_mcp
+from fivefold.serving.metrics import NOT_SHARED
 from fivefold.serving.metrics.platform import PlatformMetrics
 from fivefold.serving.metrics.service import ServiceMetrics
 from fivefold.serving.pages import Pages
@@ -52,6 +53,8 @@ from fivefold.usecases.monitoring.statistics import PlatformFigures
 
 configure_logs()
 log = structlog.get_logger("fivefold.service")
+if NOT_SHARED:
+    log.warning("metrics of this process alone", why=NOT_SHARED)
 
 SETTINGS = read_settings()
 guard(SETTINGS.limits.connections)

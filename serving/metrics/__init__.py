@@ -1,1 +1,13 @@
-"""Metrics of the service, the platform and the worker."""
+"""Metrics of the service, the platform and the worker.
+
+prometheus_client decides as it is imported whether the processes of a service share their metrics by files: so the room
+for them is reserved here, before any module of this package imports it.
+"""
+
+import os
+from typing import Final
+
+from fivefold.serving.metrics.shared_files import reserve_files
+
+NOT_SHARED: Final = reserve_files(os.environ)
+"""Why this process keeps its metrics for itself; empty where it shares them, or is alone."""
