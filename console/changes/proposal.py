@@ -8,6 +8,7 @@ from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.rulesets.matrix import MoveMatrix, matrix_of
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, existing_number, whole_number
+from fivefold.domain.clock import day_text, parse_moment
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import Part
 from fivefold.usecases.accounts.settings import read_settings
@@ -71,12 +72,14 @@ class ProposalPage:
         labels: of settings that are changed, by name; empty for another change.
         backtests: of each type the newest, and the newest that is done.
         backtests_done: the numbers of the latter, which count, with spaces between; 0 for none.
+        proposed_at: when, exact to the microsecond: after a restore another change may have its number.
         entity: the type and the identifier of the one that it is about; None where it is about more than one.
         bar: the item of the queue that the person came for.
     """
 
     bar: QueueBar | None
     proposal: ProposalLine
+    proposed_at: str
     entity: tuple[str, str] | None
     address: str
     is_own: bool
@@ -97,6 +100,7 @@ def show_proposal(visit: Visit) -> Rendered:
     page = ProposalPage(
         bar=queue_bar(visit),
         proposal=proposal,
+        proposed_at=day_text(proposal.proposed_us),
         entity=entity_of_proposal(visit, proposal.id),
         address=visit.path,
         is_own=proposal.proposed_by == visit.actor.name,
@@ -171,7 +175,8 @@ def approve(visit: Visit) -> Answer:
     proposal = proposals.read_proposal(visit, _number(visit), visit.role)
     if proposal.kind == RulesetRolledBack.kind and proposal.state == "proposed" and "confirmed" not in visit.form:
         raise ConfigError(text("confirm that you looked at who moves"))
-    backtests = visit.typed("seen_backtests", text("What the page showed"))
+    shown = text("What the page showed")
+    backtests = visit.typed("seen_backtests", shown)
     proposals.approve_proposal(
         visit,
         _number(visit),
@@ -179,6 +184,7 @@ def approve(visit: Visit) -> Answer:
         visit.role,
         expected_backtests={whole_number(each, text("Backtest")) for each in backtests.split()} - {0},
         expected_versions=visit.shown_number("versions"),
+        expected_proposed_us=parse_moment(visit.typed("seen_proposed", shown), shown),
     )
     return Redirect(visit.path + visit.trail, "proposal-approved")
 

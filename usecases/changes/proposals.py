@@ -51,7 +51,7 @@ from fivefold.usecases.rulesets.run_backtest import refuse_outdated
 from fivefold.usecases.shared.actors import OF_APPROVAL, OF_VERSIONS, Role
 from fivefold.usecases.shared.api_fields import Moment, StoredObject, schema, shown_as
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.inputs import checked_reason, refuse_unseen
+from fivefold.usecases.shared.inputs import checked_reason, refuse_unseen, refuse_unseen_moment, refuse_unseen_numbers
 from fivefold.usecases.shared.jobs import new_job
 
 _UNDER_WAY = frozenset({"queued", "running"})
@@ -234,6 +234,7 @@ def approve_proposal(
     champions: Champions | None = None,
     expected_backtests: Collection[int] | None = None,
     expected_versions: int | None = None,
+    expected_proposed_us: int | None = None,
 ) -> ProposalLine:
     """Carry out what another person proposed, in one transaction with the approval.
 
@@ -245,13 +246,16 @@ def approve_proposal(
         champions: to promote a model.
         expected_backtests: the numbers of the backtests that were looked at, `finished_backtests`; None not to ask.
         expected_versions: so many versions had the list that it adds versions to; None not to ask, or of no list.
+        expected_proposed_us: when that was proposed which was looked at; None not to ask. After a restore another
+            change may have its number.
 
     Raises:
         ConfigError: the reason is empty.
         NotFoundError: there is no such proposal.
         ConflictError: the actor proposed it, or is not a member; it was decided; it is impossible now; a type that it
             reaches has no finished backtest that counts (`backtest_validity`); it is not for the role; a model is to be
-            promoted without *champions*; or it has other backtests, or the list other versions, than was expected.
+            promoted without *champions*; or it has other backtests, or the list other versions, than was expected, or
+            it is another change.
         PromotionRefusedError: the gate does not allow it any more, or another version serves by now.
     """
     now = context.now()
@@ -261,12 +265,14 @@ def approve_proposal(
         row = _open(session, context, number)
         refuse_same_person(session, context.actor, (row.proposed_by,), f"proposed {number}: another person approves it")
         _refuse_role(row, role, _APPROVERS)
+        refuse_unseen_moment(f"proposal {number}", expected_proposed_us, row.proposed_us)
         content = read_content(row.kind, row.content)
         _refuse_other_versions(session, context, content, expected_versions)
         rehearsed = rehearse(session, context, content, row.reason, now, champions)
         finished = _newest(session, row, finished=True)
         tests = _tests(session, row, finished, rehearsed, now)
-        _refuse_other_backtests(number, expected_backtests, [each.id for each in finished.values()])
+        present_backtests = [each.id for each in finished.values()]
+        refuse_unseen_numbers(f"the backtests of proposal {number}", expected_backtests, present_backtests)
         result = apply_content(session, context, content, row.reason, now, champions=champions)
         release_count = activate_releases(session, tests)
         _decide(row, APPROVED, context, why, now)
@@ -281,12 +287,6 @@ def _refuse_other_versions(session: Session, context: Context, content: Content,
     if isinstance(content, ListVersionsAdded):
         present = count_list_versions(session, context.organisation_id, content.name)
         refuse_unseen(f"the number of versions of the list {content.name}", expected, present)
-
-
-def _refuse_other_backtests(number: int, expected: Collection[int] | None, finished: Collection[int]) -> None:
-    if expected is not None and {*expected} != {*finished}:
-        now, then = (", ".join(map(str, sorted(each))) or "none" for each in (finished, expected))
-        raise ConflictError(f"the backtests of proposal {number} are {now} now; they were {then} when it was looked at")
 
 
 def _open(session: Session, context: Context, number: int) -> Proposal:

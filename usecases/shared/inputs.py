@@ -1,10 +1,11 @@
 """Checks of people's input with a change: a reason, a rate, a moment, or a quarter of a calendar year in UTC."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 
-from fivefold.domain.clock import EARLIEST_YEAR, from_microseconds, to_microseconds
+from fivefold.domain.clock import EARLIEST_YEAR, day_text, from_microseconds, to_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.usecases.shared.entity_checks import storable
 
@@ -35,6 +36,25 @@ def refuse_unseen(what: str, expected: int | None, present: int | None) -> None:
     """
     if expected is not None and expected != (present or 0):
         raise ConflictError(f"{what} is {present or 'none'} now; it was {expected or 'none'} when this was looked at")
+
+
+def refuse_unseen_numbers(what: str, expected: Collection[int] | None, present: Collection[int]) -> None:
+    """Raise ConflictError where *what* are others by now than the person saw; None for *expected* asks nothing."""
+    if expected is not None and {*expected} != {*present}:
+        now, then = (", ".join(map(str, sorted(each))) or "none" for each in (present, expected))
+        raise ConflictError(f"{what} are {now} now; they were {then} when it was looked at")
+
+
+def refuse_unseen_moment(what: str, expected_us: int | None, present_us: int) -> None:
+    """Raise ConflictError where *what* was made at another moment than what the person saw, so it is another one.
+
+    A database that was restored gives the numbers again which came after the backup. *expected_us* is None where
+    nothing is said.
+    """
+    if expected_us is not None and expected_us != present_us:
+        raise ConflictError(
+            f"{what} is another one now, of {day_text(present_us)}; what was looked at is of {day_text(expected_us)}"
+        )
 
 
 def checked_per_second(per_second: int) -> int:

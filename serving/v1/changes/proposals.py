@@ -35,14 +35,16 @@ class WhyDecided(RequestModel):
 
 
 class ProposalApproved(WhyDecided):
-    """Why, and what was looked at: without `expected_backtests` and `expected_versions` nobody asks.
+    """Why, and what was looked at: of what is left out nobody asks.
 
-    They are the numbers of its newest backtest on each type that is done, and how many versions the list had that it
-    adds one to.
+    `expected_backtests` are the numbers of its newest backtest on each type that is done, `expected_versions` is how
+    many versions the list had that it adds one to, and `expected_proposed_at` its `proposed_at`, as after a restore
+    another change may have its number.
     """
 
     expected_backtests: Annotated[list[Seen], Field(max_length=MOST_BACKTESTS)] | None = None
     expected_versions: Seen | None = None
+    expected_proposed_at: MomentGiven | None = None
 
 
 def list_proposals(context: RequestContext, query: PageOfProposals) -> Page[ProposalLine]:
@@ -64,6 +66,7 @@ def approve_proposal(context: RequestContext, proposal: Number, body: ProposalAp
         context.role,
         expected_backtests=body.expected_backtests,
         expected_versions=body.expected_versions,
+        expected_proposed_us=body.expected_proposed_at,
     )
 
 

@@ -250,6 +250,17 @@ def test_what_a_page_shows_as_done_is_what_its_form_is_compared_with(
     assert approve_proposal(other, number, "seen", expected_backtests=[done.id]).state == "approved"
 
 
+def test_a_change_that_has_the_number_of_another_is_not_approved_in_its_place(engine: Engine, three: People) -> None:
+    """A database that was restored gives the numbers of what was proposed since the backup again."""
+    line, other = CHANGES["list"](engine, three[0]).proposal, Context(engine, three[2]).at(LATER)
+    while run_next_backtest(engine, LATER):
+        pass
+    assert line is not None
+    with pytest.raises(ConflictError, match=f"proposal {line.id} is another one now, of .*; what was looked at is of "):
+        approve_proposal(other, line.id, "seen", expected_proposed_us=line.proposed_us - 1)
+    assert approve_proposal(other, line.id, "seen", expected_proposed_us=line.proposed_us).state == "approved"
+
+
 def proposed(outcome: ChangeOutcome) -> int:
     assert outcome.proposal is not None
     return outcome.proposal.id
