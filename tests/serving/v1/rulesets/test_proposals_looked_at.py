@@ -1,0 +1,14 @@
+"""An approval that says what was looked at: another change may have the number after a restore."""
+
+from tests.serving.v1.places import Place
+
+
+def test_an_approval_of_what_was_looked_at_is_of_no_other_change(place: Place) -> None:
+    proposal = place.good("GET", "/v1/proposals/1", role="admin")
+    body = {"reason": "As read.", "expected_proposed_at": "2001-01-01T00:00:00Z"}
+    answer = place.ask("POST", "/v1/proposals/1/approve", body, role="admin")
+    assert answer.status_code == 409
+    assert "proposal 1 is another one now" in answer.json()[0]["detail"]
+    seen = {**body, "expected_proposed_at": proposal["proposed_at"]}
+    answer = place.ask("POST", "/v1/proposals/1/approve", seen, role="admin")
+    assert "another one" not in answer.text
