@@ -191,8 +191,8 @@ def add_transactions(session: Session, organisation_id: int, staged: pl.DataFram
 def _differing(row: Row[Any]) -> list[str]:
     """Name the columns in which a staged row differs from the stored one; of `content` its own fields."""
     columns = [name for name in (*_FACTS, "state") if name != "content" and getattr(row, name)]
-    stored, sent = (json.loads(each or "{}") for each in (row.stored_content, row.sent_content))
-    own = [name for name in {**stored, **sent} if stored.get(name) != sent.get(name)]
+    before, after = (json.loads(each or "{}") for each in (row.stored_content, row.sent_content))
+    own = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     return [*columns, *own] or ["content"]
 
 

@@ -259,7 +259,6 @@ def load_decision_inputs(
     versions = members_at(portfolio.lists, analysed.lists, now_us, analysed.references)
     needs = Needs.of(analysed)
     converts = pending.answer_fields["currency"] != base or _converts_stored(needs, portfolio)
-    resolved = _resolved(needs, portfolio, versions, now_us)
     answers = {
         "level": _level_said(point, analysed.policy, now_us, ahead=ahead),
         "value": _value_said(value),
@@ -268,7 +267,7 @@ def load_decision_inputs(
         "stale_rates_days": stale_days(rates, today) if converts else None,
     }
     return DecisionInputs(
-        inputs=resolved,
+        inputs=_resolved(needs, portfolio, versions, now_us),
         versions=versions,
         base=rates.base,
         answer_parts=answers,
