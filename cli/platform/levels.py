@@ -1,6 +1,7 @@
 """`fivefold level`: a stored customer's level and its reasons, or counts of all levels."""
 
 import json
+import shlex
 from dataclasses import asdict
 from decimal import Decimal
 from functools import partial
@@ -68,7 +69,7 @@ def level(
         content |= {"history": [vars(line) for line in lines]} if past else {}
         echo(json.dumps(content, indent=2, ensure_ascii=False))
         return
-    _show(view)
+    _show(view, "" if organisation == "default" else f" --organisation {shlex.quote(organisation)}")
     _show_related("Owners", entity.owners)
     _show_related("Owns", entity.owns)
     if past:
@@ -85,8 +86,8 @@ def serving_valuer(engine: "Engine") -> "EntityScorer | None":
     return champion.valuer
 
 
-def _show(view: "LevelView") -> None:
-    """Print a level, its override, the rules that fired, and notes about its freshness."""
+def _show(view: "LevelView", of: str) -> None:
+    """Print a level, its override, the rules that fired, and notes about its freshness; *of* ends further commands."""
     from fivefold.usecases.levels.explain import gave_something
 
     since = "" if view.since_us is None else f", since {second_text(view.since_us)}"
@@ -110,7 +111,7 @@ def _show(view: "LevelView") -> None:
     if view.assessed_us is not None:
         echo(
             f"{view.status.capitalize()} as of {second_text(view.assessed_us)} by {_ruleset(view)};"
-            f" `fivefold replay {view.assessment}` computes it again and compares"
+            f" `fivefold replay {view.assessment}{of}` computes it again and compares"
         )
     if view.stale_rates_days is not None:
         echo(

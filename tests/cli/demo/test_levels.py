@@ -1,6 +1,7 @@
 """The risk half of the demo: a stored portfolio with levels, an event that raises one, and a decision on both sides."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from fivefold.domain.settings import read_settings
 from fivefold.features.indicator_matrix import warm
 from fivefold.usecases.accounts.credentials import find_credential
 from fivefold.usecases.accounts.sessions import sign_in
-from tests.cli.running import succeed
+from tests.cli.running import run, succeed
 
 
 @pytest.fixture
@@ -47,6 +48,15 @@ def test_one_event_raises_a_level_and_changes_a_decision(var: Path, capsys: pyte
     assert "40 of type customer in demo" in again
     assert "North Korea" not in again
     assert "Sanctions" in succeed(var, "level", "user_000002", "--organisation", "demo")
+
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    lines = re.findall(r"(?m)^    fivefold (.*--organisation demo.*|worker --once.*)$", readme)
+    assert len(lines) == 10
+    for line in lines:  # as they stand, but for the place of the folder
+        done = run(var, *shlex.split(line.replace("var/", f"{var}/"), comments=True))
+        assert done.code == 0, done  # what a validation warns of goes beside it
+    shown = succeed(var, "level", "user_000027", "--organisation", "demo", columns=300)
+    assert "`fivefold replay 27.1 --organisation demo` computes it again" in shown
 
     for _ in range(2):  # people who joined already are not added again
         tokens = demo_levels.console_tokens()
