@@ -248,7 +248,7 @@ def load_model(uri: str | None, name: str = DEFAULT_NAME) -> "ValueModel":
 
 def print_absent_columns(model: "ValueModel") -> None:
     """Print the columns that the model was trained without, if there are any."""
-    from fivefold.features.schema import READ_ANYWAY
+    from fivefold.features.column_names import READ_ANYWAY
 
     unread = [name for name in model.absent if name not in READ_ANYWAY]
     if unread:

@@ -8,6 +8,14 @@ from typing import Final
 from fivefold.domain.text import misspelt_names, nearest
 from fivefold.features import schema as c
 
+ABSENCES: Final = (*c.ABSENT, c.STATE)
+"""Columns whose absence from its training data a model remembers; without states every row counts as settled.
+
+They are not in `features.schema`, whose text counts for the fingerprint of the catalogue.
+"""
+READ_ANYWAY: Final = (c.CURRENCY, c.STATE)
+"""Columns that are read where they are there, though the training data of a model lacked them: an amount in dollars is
+not one in euros, and a failed transaction moves no money."""
 OTHER: Final = "_other"
 """Ends the name that a column gets in `--map` which is something else than its name says."""
 _USUAL: Final = {

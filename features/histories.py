@@ -31,7 +31,7 @@ class Histories:
         category: m codes, 0 API and 1 WEB.
         created: m moments of account creation as the row states them, microseconds.
         base: code of the base currency.
-        absent: columns of `features.schema.ABSENCES` that the source lacks, or whose content is not read.
+        absent: columns of `features.column_names.ABSENCES` that the source lacks, or whose content is not read.
         unknown_from: n x 3 moments (microseconds) of the first row that lacks a balance, a category or a creation
             (`features.schema.NULLABLE`): an indicator that reads it is undefined from then on. None where no row lacks
             any.

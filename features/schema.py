@@ -19,11 +19,6 @@ COLUMNS: Final = (*REQUIRED, *OPTIONAL)
 ABSENT: Final = (BALANCE, CURRENCY, CATEGORY, CREATED)
 """Columns that a file may lack. Indicators of balances are then undefined. The other columns get defaults: the base
 currency, the category WEB, and for the creation of an account the time of its first row."""
-ABSENCES: Final = (*ABSENT, STATE)
-"""Columns whose absence from its training data a model remembers; without states every row counts as settled."""
-READ_ANYWAY: Final = (CURRENCY, STATE)
-"""Columns that are read where they are there, though the training data of a model lacked them: an amount in dollars is
-not one in euros, and a failed transaction moves no money."""
 NULLABLE: Final = (BALANCE, CATEGORY, CREATED)
 """Columns that a stored transaction may lack."""
 

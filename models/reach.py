@@ -125,7 +125,7 @@ def absences(absent: Collection[str], learnt_without: Collection[str], base: str
     """Say what replaces the columns that rows lack and the training data of a model had; balances are not replaced.
 
     Args:
-        absent: columns of `features.schema.ABSENCES` that the rows lack.
+        absent: columns of `features.column_names.ABSENCES` that the rows lack.
         learnt_without: those that the training data lacked, `ValueModel.absent`.
         base: the currency of the model.
 

@@ -148,8 +148,8 @@ class ValueModel:
         definition: what a customer's value is: horizon, fees, margin and currency.
         test_as_of: the moment (microseconds) whose portfolio is the reference; the trees learnt from nothing later.
         reference: the distribution of that portfolio's indicators and scores, against which drift is measured.
-        absent: columns that the training data lacked (`features.schema.ABSENCES`); of them the model reads those of
-            `features.schema.READ_ANYWAY` alone.
+        absent: columns that the training data lacked (`features.column_names.ABSENCES`); of them the model reads
+            those of `features.column_names.READ_ANYWAY` alone.
         intervals: how far off such predictions were; None where nothing was kept that could say so.
         own: the indicators of the operator's own among those that it reads; None where there are none.
     """

@@ -94,7 +94,7 @@ class SourceSummary:
             make a difference.
         sampling_keys: of each customer, see `sampling_keys`.
         quality: counts of the rows, for warnings.
-        absent: columns that the source lacks (`features.schema.ABSENCES`).
+        absent: columns that the source lacks (`features.column_names.ABSENCES`).
         seed: of the sampling keys.
     """
 

@@ -13,9 +13,9 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError, FileFormatError, ModelError, ModelNotFoundError, NotEnoughDataError
 from fivefold.domain.provenance import release
 from fivefold.domain.segments import SEGMENTS
+from fivefold.features.column_names import ABSENCES
 from fivefold.features.reading.sources import absent_columns, require_columns
 from fivefold.features.reading.tables import Source
-from fivefold.features.schema import ABSENCES
 from fivefold.models.certainty.intervals import DEFAULT_LEVEL_PERCENT, IntervalTable
 from fivefold.models.comparison import VersionComparison
 from fivefold.models.curve import ScoreCurve

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from fivefold.domain.errors import FileFormatError
 from fivefold.features import schema as c
+from fivefold.features.column_names import ABSENCES
 from fivefold.features.histories import Histories, Integers
 from fivefold.features.reading.columns import ALLOWED_NUMBER, ALLOWED_TEXT, ALLOWED_TIME, ErrorCollector, short_text
 from fivefold.features.reading.layout.in_order import count_changes
@@ -175,7 +176,7 @@ def histories_in_memory(
         reader.require_columns(_column_names(rows))  # all of them: those of other names are left out of the table
         table = table_from_frame(rows, errors)
     if reader.completes and table.num_rows:
-        nothing = [name for name in c.ABSENCES if table.column_names.count(name) == 1]  # the reader refuses two
+        nothing = [name for name in ABSENCES if table.column_names.count(name) == 1]  # the reader refuses two
         table = table.drop_columns([name for name in nothing if table[name].null_count == table.num_rows])
     ids = table.column_names.count(c.USER_ID)  # the reader refuses any number but one
     if table.num_rows > c.ROWS_SORTED_IN_MEMORY and ids == 1 and not is_grouped(table[c.USER_ID]):

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from fivefold.domain.errors import FileFormatError
 from fivefold.features import schema as c
+from fivefold.features.column_names import ABSENCES
 from fivefold.features.reading.frames import codes_of
 from fivefold.features.reading.places.parquet_source import SourceFile
 from fivefold.features.reading.text_files import MappedFile
@@ -72,14 +73,14 @@ class ParquetTables:
 
 
 def columns_without_values(source: MappedFile) -> tuple[str, ...]:
-    """Give the columns of `features.schema.ABSENCES`, by our names, of which it is known that no row has a value.
+    """Give the columns of `features.column_names.ABSENCES`, by our names, of which it is known that no row has a value.
 
     They count as absent, as they do in text.
     """
     parts, ours = source.parquet.parts, source.names.ours
     if not source.parquet.rows:
         return ()
-    theirs = {own: [name for name in parts[0].schema.names if ours.get(name, name) == own] for own in c.ABSENCES}
+    theirs = {own: [name for name in parts[0].schema.names if ours.get(name, name) == own] for own in ABSENCES}
     return tuple(
         own for own, names in theirs.items() if len(names) == 1 and all(part.lacks_values(*names) for part in parts)
     )

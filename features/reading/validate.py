@@ -16,7 +16,7 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.errors import PROBLEMS_LISTED, FileFormatError, first_row_of
 from fivefold.domain.money import RateTable
 from fivefold.features import schema as c
-from fivefold.features.column_names import OTHER, how_to_rename, meant_columns, rename_text
+from fivefold.features.column_names import ABSENCES, OTHER, READ_ANYWAY, how_to_rename, meant_columns, rename_text
 from fivefold.features.histories import Histories, Integers
 from fivefold.features.reading.columns import (
     MOST_NAMED_IN_FILES,
@@ -65,8 +65,8 @@ class TransactionReader:
         latest: moments after it (microseconds) are refused; None for no such limit.
         completes: columns of `features.schema.ABSENT` may be missing, as in files.
         absent: columns that the training data of the model lacked: they may be missing, and of them those of
-            `features.schema.READ_ANYWAY` alone are read. A balance that is not one of them is required. None where no
-            model reads the rows.
+            `features.column_names.READ_ANYWAY` alone are read. A balance that is not one of them is required. None
+            where no model reads the rows.
         nullable: a row may lack a value of `features.schema.NULLABLE`: indicators that read it are undefined from then
             on.
         created_slack_us: an account created more than this after its customer's first row is refused; None for no
@@ -112,7 +112,7 @@ class TransactionReader:
         self._check_times(rows, len(user_ids), errors)
         order = sorted_row_numbers(rows, errors)
         errors.raise_if_any(self.source)
-        absent = tuple(name for name in c.ABSENCES if name not in source)
+        absent = tuple(name for name in ABSENCES if name not in source)
         return build_histories(user_ids, rows, order, self.rates, absent)
 
     def _in_order(self, table: pa.Table) -> Histories | None:
@@ -133,13 +133,13 @@ class TransactionReader:
             FOREVER if self.latest is None else self.latest,
             _NO_SLACK_US if self.created_slack_us is None else self.created_slack_us,
         )
-        return histories_in_order(batches, rules, tuple(name for name in c.ABSENCES if name not in batches[0]))
+        return histories_in_order(batches, rules, tuple(name for name in ABSENCES if name not in batches[0]))
 
     def _columns_read(self, source: Columns) -> Columns:
         """Leave out the columns that the model does not read; an amount without a currency is in the base."""
         if not self.absent:
             return source
-        unread = {*self.absent}.difference(c.READ_ANYWAY)
+        unread = {*self.absent}.difference(READ_ANYWAY)
         columns = {name: column for name, column in source.items() if name not in unread}
         currency = columns.get(c.CURRENCY)
         if c.CURRENCY in self.absent and isinstance(currency, pa.Array) and currency.null_count:
@@ -176,7 +176,7 @@ class TransactionReader:
 
         Without its state a failed transaction counts as money, and without its currency an amount as one of the base.
         """
-        unread = {*(self.absent or ())}.difference(c.READ_ANYWAY)
+        unread = {*(self.absent or ())}.difference(READ_ANYWAY)
         read = [name for name in c.COLUMNS if name not in unread]
         for absent, near in meant_columns(names, read, c.COLUMNS).items():
             rename = rename_text({absent: near}, in_file=bool(self.source))

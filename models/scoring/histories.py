@@ -27,7 +27,7 @@ class ScoredBatch:
         currencies: codes of the amounts that were read, before they were converted.
         rows: how many transactions were read, without repeats of a transaction_id.
         repeated: how many of them repeat another one in everything, and have no transaction_id.
-        absent: columns of `features.schema.ABSENCES` that the rows lack, or whose content is not read.
+        absent: columns of `features.column_names.ABSENCES` that the rows lack, or whose content is not read.
     """
 
     table: pl.DataFrame

@@ -14,6 +14,7 @@ from fivefold.domain.errors import PROBLEMS_LISTED, Problem
 from fivefold.domain.segments import rounded_score
 from fivefold.domain.settings import Limits
 from fivefold.features import schema as c
+from fivefold.features.column_names import READ_ANYWAY
 from fivefold.features.reading.columns import cut_text, short_text
 from fivefold.features.reading.request_body import BodyColumns, measure_body
 from fivefold.models.explain import explanation_content
@@ -62,11 +63,12 @@ class Form:
 def form_of(absent: tuple[str, ...]) -> Form:
     """Give the validators for a model whose training data lacked columns (`ValueModel.absent`).
 
-    These columns are ignored like unknown fields, except those of `features.schema.READ_ANYWAY`, which are optional.
+    These columns are ignored like unknown fields, except those of `features.column_names.READ_ANYWAY`,
+    which are optional.
     """
     if not absent:
         return Form(ROWS, TypeAdapter(Row))
-    unread = {*absent}.difference(c.READ_ANYWAY)
+    unread = {*absent}.difference(READ_ANYWAY)
     fields = {name: kind for name, kind in get_type_hints(Row, include_extras=True).items() if name not in unread}
     if c.CURRENCY in absent:
         fields[c.CURRENCY] = NotRequired[Text | None]

@@ -15,10 +15,10 @@ from fivefold.domain.money import Rate, RateTable
 from fivefold.domain.segments import DEFAULT_CUT_POINTS
 from fivefold.domain.settings import Settings
 from fivefold.features.catalogue.own import OwnIndicators
+from fivefold.features.column_names import ABSENCES
 from fivefold.features.histories import Floats, Histories
 from fivefold.features.indicator_matrix import catalogue, indicator_matrix, select_columns, snapshots
 from fivefold.features.reading.sources import read_histories
-from fivefold.features.schema import ABSENCES
 from fivefold.models.certainty.intervals import IntervalTable
 from fivefold.models.curve import ScoreCurve
 from fivefold.models.drift import DriftReference

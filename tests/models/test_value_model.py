@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError, FingerprintMismatchError, ModelError
 from fivefold.domain.segments import SEGMENTS
-from fivefold.features.schema import ABSENCES
+from fivefold.features.column_names import ABSENCES
 from fivefold.models.curve import ScoreCurve
 from fivefold.models.value_model import FORMAT, ValueModel
 from tests.models.making import AS_OF, known_matrix, model_of_amounts, reference_matrix, value_model

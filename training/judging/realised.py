@@ -230,9 +230,7 @@ def _means(predicted: Floats, realised: Floats, confidence: float, means: Mappin
     came = float(means.get("realised_mean", realised.mean()))
     if not mean:
         return {"predicted_mean": mean, "realised_mean": came}
-    if (
-        not realised.any()
-    ):  # without any spread nothing is known of chance, and an interval of no width says the opposite
+    if not realised.any():  # without spread nothing is known of chance, and an interval of no width says the opposite
         return {"predicted_mean": mean, "realised_mean": came, "ratio": 0.0}
     ratio = came / mean
     off = realised - ratio * predicted
