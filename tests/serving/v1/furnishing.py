@@ -99,7 +99,7 @@ def imported(place: Place) -> None:
     """Note an import of a file as it is noted while it goes on."""
     about = {"content": "tags", "entity_type": "customer", "file": "tags.csv"}
     context = Context(place.engine, place.actor("admin"))
-    state = begin_import(context, "import-0", about, Path("/tags.refused.csv"))
+    state = begin_import(context, "import-0", about)
     with import_part(context, state) as (_, note):
         note(replace(state, rows=3, new=2, refused=1))
 
