@@ -1,14 +1,15 @@
-"""What tags bring about: the definitions that may read one, and planned ends, a row for each until the tag ended.
+"""What tags bring about: the definitions that may read one, and planned ends, a row for each until long after it.
 
 Nothing here begins or ends a transaction.
 """
 
 from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select, union_all
+from sqlalchemy import ColumnElement, and_, delete, or_, select, union_all, update
 from sqlalchemy.orm import Session, aliased
 
+from fivefold.domain.clock import DAY_US
 from fivefold.store.decisions.decisions import ACTIVE
 from fivefold.store.ingest.entities import lock_entities
 from fivefold.store.sql.arrays import among
@@ -18,6 +19,9 @@ from fivefold.store.tables.events import Policy
 from fivefold.store.tables.flows import FlowRow, FlowVersion
 from fivefold.store.tables.groups import GroupVersion
 from fivefold.store.tables.rulesets import Family, RulesetVersion
+
+KEPT_US: Final = 30 * DAY_US
+"""How long an end that was announced is kept: entities that it concerns are assessed sooner."""
 
 
 def plan_ends(session: Session, ends: Sequence[tuple[int, int, int | None]], now_us: int) -> None:
@@ -80,7 +84,8 @@ def take_ended(session: Session, now_us: int, most: int) -> tuple[list[EndedTag]
     Their entities are locked, in the same order in which callers that end a tag lock them. Also returns how many were
     due.
     """
-    due = select(TagEnd.tag_id, TagEnd.entity_id).where(TagEnd.due_us <= now_us)
+    session.execute(delete(TagEnd).where(TagEnd.announced, TagEnd.due_us < now_us - KEPT_US))
+    due = select(TagEnd.tag_id, TagEnd.entity_id).where(~TagEnd.announced, TagEnd.due_us <= now_us)
     rows = session.execute(due.order_by(TagEnd.due_us, TagEnd.tag_id).limit(most)).all()
     if not rows:
         return [], 0
@@ -98,8 +103,9 @@ def _take(session: Session, those: ColumnElement[bool], now_us: int) -> list[End
 
     A process of an older release, which does not store planned ends, may have moved an end meanwhile.
     """
-    deletion = delete(TagEnd).where(those, TagEnd.due_us <= now_us).returning(TagEnd.tag_id, TagEnd.due_us)
-    planned = {row.tag_id: row.due_us for row in session.execute(deletion)}
+    due = (those, ~TagEnd.announced, TagEnd.due_us <= now_us)
+    taking = update(TagEnd).where(*due).values(announced=True).returning(TagEnd.tag_id, TagEnd.due_us)
+    planned = {row.tag_id: row.due_us for row in session.execute(taking)}
     if not planned:
         return []
     rows: Sequence[Any] = session.execute(
@@ -117,9 +123,21 @@ def _take(session: Session, those: ColumnElement[bool], now_us: int) -> list[End
         .where(among(session, Tag.id, sorted(planned)), Tag.until_us.is_not(None))
         .order_by(Tag.until_us, Tag.id)
     ).all()
-    plan_ends(session, [(row.id, row.entity_id, row.until_us) for row in rows], now_us)
     ended_rows = [row for row in rows if planned[row.id] <= row.until_us <= now_us]
+    forget_ends(session, sorted(planned.keys() - {row.id for row in ended_rows}))
+    plan_ends(session, [(row.id, row.entity_id, row.until_us) for row in rows], now_us)
     return [EndedTag._make((*row[:7], bool(row[7]))) for row in ended_rows]
+
+
+def planned_ends(session: Session, entity_ids: Collection[int], now_us: int) -> Sequence[tuple[int, int, str]]:
+    """List the planned ends that some entities' tags reached, announced or not: entity, moment, and who set it.
+
+    A tag that lasts on by another row, and one that was ended otherwise, are left out; so is what is older than
+    `KEPT_US`, or ended before ends were kept.
+    """
+    statement = select(Tag.entity_id, Tag.until_us, Tag.set_by).join(TagEnd, TagEnd.tag_id == Tag.id)
+    of = (among(session, TagEnd.entity_id, sorted(entity_ids)), Tag.until_us <= now_us, ~lasts_on())
+    return [(entity, until_us, set_by) for entity, until_us, set_by in session.execute(statement.where(*of))]
 
 
 def active_definitions(session: Session, organisation_id: int) -> Sequence[str]:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import Page, Part
 from fivefold.store.levels.assessment_queue import Reason
+from fivefold.store.sql.arrays import among
 from fivefold.store.sql.keyset import rows_of
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import (
@@ -29,6 +30,12 @@ from fivefold.store.tables.rulesets import Family, RulesetVersion
 def current_level(session: Session, entity_id: int) -> Standing | None:
     """Find the current level of an entity; None if it was never assessed."""
     return session.get(Standing, entity_id)
+
+
+def assessed_us(session: Session, entity_ids: Sequence[int]) -> dict[int, int]:
+    """Return when each of some entities was assessed last; without those who never were."""
+    statement = select(Standing.entity_id, Standing.assessed_us).where(among(session, Standing.entity_id, entity_ids))
+    return {row.entity_id: row.assessed_us for row in session.execute(statement)}
 
 
 def is_refreshing(mark: DueMark | None, now_us: int, *, is_marked_later: bool = False) -> bool:

@@ -1,6 +1,6 @@
 """Overrides: levels set by people, beside those of the rules. Nothing here begins or ends a transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.sql.arrays import among
 from fivefold.store.sql.keyset import rows_of, where_given
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import OverrideRow, Standing
@@ -61,6 +62,17 @@ def was_overridden(entity_id: Any, at_us: Any, *conditions: ColumnElement[bool])
     begun = (row.entity_id == entity_id, row.decided_us <= at_us, row.state.in_(("approved", "revoked")))
     goes_on = (or_(end.is_(None), end > at_us) for end in (row.until_us, row.revoked_us))
     return select(row.id).where(*begun, *goes_on, *conditions).correlate_except(row).exists()
+
+
+def people_of_ended(session: Session, entity_ids: Collection[int], now_us: int) -> dict[int, tuple[str, ...]]:
+    """Tell who asked for, and who approved, the overrides that stand and ended by themselves, by entity."""
+    row = OverrideRow
+    statement = (
+        select(Standing.entity_id, row.requested_by, row.decided_by)
+        .join(row, row.id == Standing.override_id)
+        .where(among(session, Standing.entity_id, sorted(entity_ids)), row.until_us <= now_us, row.revoked_us.is_(None))
+    )
+    return {entity: tuple(name for name in names if name) for entity, *names in session.execute(statement)}
 
 
 def live_override_id(entity_id: Any, now_us: Any) -> ColumnElement[int | None]:

@@ -339,13 +339,20 @@ class Tag(Base):
 
 
 class TagEnd(Base):
-    """A planned end of a tag; deleted once the tag ended."""
+    """A planned end of a tag; deleted if the tag ends otherwise.
+
+    Attributes:
+        announced: the tag ended, and the runs of flows that listen to that began. It stays a while, so that assessments
+            know who is behind that end.
+    """
 
     __tablename__ = "tag_ends"
+    __table_args__ = (Index("ix_tag_ends_waiting", "announced", "due_us"),)
 
     tag_id: Mapped[int] = mapped_column(ForeignKey("tags.id", ondelete="CASCADE"), primary_key=True)
     entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), index=True)
-    due_us: Mapped[int] = mapped_column(BigInteger, index=True)
+    due_us: Mapped[int] = mapped_column(BigInteger)
+    announced: Mapped[bool] = mapped_column(Boolean, server_default=false())
 
 
 class Screening(Base):

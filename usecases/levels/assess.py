@@ -73,6 +73,7 @@ class AssessmentResult:
         summaries: new ones of transactions, `store.levels.summaries.store_summaries` them.
         blocks: new ones of transactions, `store.ingest.blocks.store_blocks` them.
         looks: what the conditions of groups came to, `usecases.levels.memberships.persist.store_looks` them.
+        members: of each entity whom it is linked to, where that counts.
     """
 
     records: tuple[AssessmentRecord, ...]
@@ -83,6 +84,7 @@ class AssessmentResult:
     ahead: Mapping[int, str] = field(default_factory=dict)
     looks: tuple[GroupLook, ...] = ()
     without_model: bool = False
+    members: Mapping[int, frozenset[int]] = field(default_factory=dict)
 
 
 def assess_entities(
@@ -128,6 +130,7 @@ def assess_entities(
         ahead,
         tuple(look for result in results for look in result.looks),
         valuer is None,
+        {entity: members for result in results for entity, members in result.members.items()},
     )
 
 
@@ -222,7 +225,8 @@ def _assess_at(
     records, looks = look_at_groups(groups, portfolio, records, as_of)
     absent = tuple(sorted(set(ids).difference(entity_ids)))
     summaries = () if transactions.summary is None else (transactions.summary,)
-    return AssessmentResult(tuple(records), absent, (values,), summaries, tuple(transactions.blocks), looks=looks)
+    rest: dict[str, Any] = {"looks": looks, "members": {} if linked is None else linked.members}
+    return AssessmentResult(tuple(records), absent, (values,), summaries, tuple(transactions.blocks), **rest)
 
 
 def _those(frame: pl.DataFrame, entities: Collection[int]) -> pl.DataFrame:

@@ -1,7 +1,8 @@
 """Stores assessments, and with them current levels, transitions, events for webhooks, and the next due time."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 import polars as pl
@@ -14,15 +15,20 @@ from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.audit import history
 from fivefold.store.audit.standings import COLUMNS, with_standing
+from fivefold.store.flows.runs import has_listeners
 from fivefold.store.ingest.blocks import store_blocks
+from fivefold.store.ingest.tags import planned_ends
 from fivefold.store.levels import leases as claims
 from fivefold.store.levels.assessment_queue import NO_FLOW, Origin, Reason, caused_by_flows
 from fivefold.store.levels.champions import value_again
 from fivefold.store.levels.layouts import add_layouts, layout_name
 from fivefold.store.levels.leases import LeasedBatch
+from fivefold.store.levels.levels import assessed_us
+from fivefold.store.levels.overrides import people_of_ended
 from fivefold.store.levels.summaries import store_summaries
 from fivefold.store.sql.bulk import delete_rows, write_rows
 from fivefold.store.tables.entities import Entity, EntityType, ValueScore
+from fivefold.store.tables.flows import FLOW_ACTOR
 from fivefold.store.tables.rulesets import Family, RulesetVersion
 from fivefold.store.webhooks.outbox import NewEvent, add_events
 from fivefold.usecases.audit import record as audit
@@ -114,6 +120,7 @@ def store_result(session: Session, batch: LeasedBatch, result: AssessmentResult,
     bound = _bound(new)
     inputs_rows = [(each.entity_id, each.number, each.inputs, *pair) for each, pair in zip(new, bound, strict=True)]
     write_rows(session, "assessment_inputs", ("entity_id", "number", "content", "salt", "sha256"), inputs_rows)
+    ends = _behind_ends(session, of, records, result.members)
     _store_standings(session, batch, records, _changed_values(result.values))
     moved = [each for each in records if each.level != each.level_before]
     transitions = (_transition(each, of) for each in moved)
@@ -121,6 +128,7 @@ def store_result(session: Session, batch: LeasedBatch, result: AssessmentResult,
     add_events(session, of, _events(session, batch, moved))
     claimed = {claim.entity_id: claim.revision for claim in batch.claims if claim.entity_id in leased}
     origins = caused_by_flows(session, batch.type_id, claimed, max(each.as_of_us for each in records))
+    origins |= {entity: origins.get(entity, NO_FLOW).combined_with(each) for entity, each in ends.items()}
     _note(session, batch, records, result, origins)
     store_looks(session, batch, result.looks, leased, origins)
     for values in result.values:
@@ -136,6 +144,31 @@ def store_result(session: Session, batch: LeasedBatch, result: AssessmentResult,
         lines = history.assessment_lines(_sealed(new, [digest for _, digest in bound]))
         audit.record_rows(session, Actor(of, actor), about, lines, {"assessed": len(new), "moved": len(moved)})
     return StoredLevels({each.entity_id: each.level is not None for each in records})
+
+
+def _behind_ends(
+    session: Session, organisation_id: int, records: Sequence[AssessmentRecord], members: Mapping[int, Collection[int]]
+) -> dict[int, Origin]:
+    """Tell by entity who set what ended by itself since it was assessed last: its tags, its *members*', its override.
+
+    They are behind what changes by it, as if they had ended it then. Where no flow listens, nobody is.
+    """
+    if not has_listeners(session, organisation_id):
+        return {}
+    now_us = max(each.as_of_us for each in records)
+    whose = {each.entity_id: (each.entity_id, *members.get(each.entity_id, ())) for each in records}
+    overrides, last_us = people_of_ended(session, list(whose), now_us), assessed_us(session, list(whose))
+    ends: dict[int, list[tuple[int, str]]] = {}
+    for entity, until_us, set_by in planned_ends(session, set(chain(*whose.values())), now_us):
+        if not set_by.startswith(FLOW_ACTOR):
+            ends.setdefault(entity, []).append((until_us, set_by))
+    origins = {}
+    for each in records:
+        since_us, ended = last_us.get(each.entity_id, 0), chain(*(ends.get(one, ()) for one in whose[each.entity_id]))
+        people = {set_by for until_us, set_by in ended if since_us < until_us <= each.as_of_us}
+        if people := people | set(overrides.get(each.entity_id, ())):
+            origins[each.entity_id] = Origin(people=tuple(sorted(people)))
+    return origins
 
 
 def _bound(new: Sequence[AssessmentRecord]) -> list[tuple[str, str]]:

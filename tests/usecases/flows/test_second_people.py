@@ -8,13 +8,14 @@ from sqlalchemy import Engine, text
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError
+from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.sql.database import writing
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.flows.runs.answering import answer_run, bars_to_take_back, take_back_action
 from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.flows.runs.reading import view_run
 from fivefold.usecases.ingest.entities import put_entities
-from fivefold.usecases.ingest.facts import set_tag
+from fivefold.usecases.ingest.facts import end_tag, set_tag
 from fivefold.usecases.ingest.links import LinkRow, put_links
 from fivefold.usecases.ingest.tags import announce_ended_tags
 from fivefold.usecases.levels.overrides import approve_override, request_override
@@ -26,6 +27,11 @@ from tests.usecases.flows.test_calls import WHY, person
 from tests.usecases.flows.test_chains import RISES, WATCH, settle
 from tests.usecases.grouped import Circle
 from tests.usecases.levels import linking
+
+FINE = {
+    "input": {"linked": {"by": "household", "any": {"tag": "fine", "is": "present"}}},
+    "cases": [{"when": {"equals": False}, "points": 65}],
+}
 
 
 def asking(name: str, triggers: list[dict[str, Any]], tag: str) -> str:
@@ -197,6 +203,79 @@ def test_who_gave_a_tag_with_an_end_does_not_answer_what_begins_by_its_end(bank:
     (run,) = bank.runs()
     refused(bank, run.id, "member:2", "called or caused")
     assert answer_run(person(bank, "member:1"), Role.INVESTIGATOR, run.id, "no", WHY).at == "nothing"
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("announced", ["before", "after", "looked at before"])
+def test_who_gave_a_tag_with_an_end_does_not_answer_what_the_level_begins_by_its_end(
+    engine: Engine, announced: str
+) -> None:
+    """They are behind it as if they had ended it then, whichever worker finds the end first."""
+    bank = FlowBank(engine, "")
+    bank.activate(banks.document({"ok": {"cases": [{"when": {"not": {"tag": "ok", "is": "present"}}, "points": 70}]}}))
+    bank.put("ada", country="NO")
+    set_tag(person(bank, "member:9"), "customer", "ada", "ok")
+    settle(bank)
+    bank.add_flow(asking("second", RISES, "seen"))
+    set_tag(person(bank, "member:1"), "customer", "ada", "ok", until_us=bank.now + DAY_US)
+    settle(bank)
+    assert bank.level("ada") == 1
+    if announced == "looked at before":
+        bank.wait(0.9)
+        bank.mark("ada", Reason.VIEW)
+    bank.wait(1)
+    for moment in ("before", "after"):
+        if moment == announced:
+            announce_ended_tags(bank.engine, bank.now)
+        settle(bank)
+    (run,) = bank.runs()
+    assert (bank.level("ada"), run.about["people"]) == (3, ["member:1"])
+    refused(bank, run.id, "member:1", "called or caused")
+    assert answer_run(person(bank, "member:9"), Role.INVESTIGATOR, run.id, "no", WHY).at == "nothing"
+    bank.put("ada", country="RU")
+    set_tag(person(bank, "member:8"), "customer", "ada", "ok")
+    bank.wait(30)
+    settle(bank)
+    end_tag(person(bank, "member:7"), "customer", "ada", "ok")
+    settle(bank)
+    assert bank.runs()[-1].about["people"] == ["member:7"], "who ended it, and none who gave it or ended it before"
+
+
+def test_who_gave_a_tag_with_an_end_does_not_answer_what_begins_by_it_of_those_linked(engine: Engine) -> None:
+    bank = FlowBank(engine, "")
+    define_type(bank.context, "customer", {}, links={name: kind["kind"] for name, kind in linking.LINKS.items()})
+    for name in ("ada", "bob"):
+        bank.put(name)
+    bank.activate(linking.document(fine=FINE))
+    put_links(bank.context, "customer", [LinkRow(name, "household", "H") for name in ("ada", "bob")])
+    set_tag(person(bank, "member:1"), "customer", "bob", "fine", until_us=bank.now + DAY_US)
+    settle(bank)
+    bank.add_flow(asking("second", RISES, "seen"))
+    bank.wait(1)
+    settle(bank)
+    assert {run.entity_id: run.about.get("people") for run in bank.runs()}[bank.id_of("ada")] == ["member:1"]
+
+
+@pytest.mark.postgresql
+def test_who_asked_for_an_override_or_approved_it_does_not_answer_what_begins_by_its_end(bank: FlowBank) -> None:
+    bank.put("ada", country="RU")
+    settle(bank)
+    first = len(bank.runs())
+    with writing(bank.engine) as session:
+        session.execute(text("UPDATE organisation_settings SET locked_us = 1, override_cap_percent = 100"))
+    until_us = bank.now + DAY_US
+    asked_for = request_override(person(bank, "member:1"), "customer", "ada", "low", WHY, until_us=until_us)
+    approve_override(person(bank, "member:2"), asked_for.id, WHY)
+    settle(bank)
+    bank.wait(2)
+    settle(bank)
+    (run,) = bank.runs()[first:]
+    assert run.about["people"] == ["member:1", "member:2"]
+    for name in ("member:1", "member:2"):
+        refused(bank, run.id, name, "called or caused")
+    bank.put("ada", country="IR")
+    settle(bank)
+    assert bank.runs()[-1].about["people"] == ["member:1"], "who sent the country: that end is over"
 
 
 def test_who_asked_for_an_override_or_approved_it_does_not_answer_what_follows(bank: FlowBank) -> None:

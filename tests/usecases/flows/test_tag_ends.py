@@ -73,6 +73,9 @@ def test_a_tag_ends_by_the_clock_once_and_not_before(engine: Engine) -> None:
     assert {run.about["kind"] for run in bank.runs()} == {"tag"}
     bank.work()
     assert len(bank.actions()) == 2
+    assert bank.count("tag_ends WHERE announced") == bank.count("tag_ends") == 2
+    bank.now += stored.KEPT_US + 1
+    assert announce_all(bank) == 0
     assert bank.count("tag_ends") == 0
 
 
@@ -199,7 +202,7 @@ def test_a_process_of_the_release_before_may_change_the_end_and_erase_the_tag(en
     bank.now += DAY_US
     announce_all(bank)
     assert [run.entity_id for run in bank.runs()] == [bank.id_of("e"), bank.id_of("c")]
-    assert bank.count("tag_ends") == 0
+    assert bank.count("tag_ends WHERE NOT announced") == 0
 
 
 @pytest.mark.postgresql
