@@ -158,18 +158,18 @@ def read_level(
         live = session.scalar(select(live_override_id(subject.entity_id, now)))
     behind = not is_of_override(standing, live)
     if freshness is Freshness.NOW or (freshness is Freshness.REFRESH and behind):
-        done = assess_now(context.engine, subject, clock=context.clock, valuer=valuer, actor=context.actor.name)
+        result = assess_now(context.engine, subject, clock=context.clock, valuer=valuer, actor=context.actor.name)
         view = _stored_level(context, type_name, external_id, context.now())
-        return replace(view, refreshing=view.refreshing or could_not_be_computed(done))
+        return replace(view, refreshing=view.refreshing or could_not_be_computed(result))
     if freshness is Freshness.REFRESH and not erased:
         with context.writing() as session:
             due.mark(session, [subject], Reason.VIEW, now)
     return _stored_level(context, type_name, external_id, context.now())
 
 
-def could_not_be_computed(done: BatchResult | None) -> bool:
+def could_not_be_computed(result: BatchResult | None) -> bool:
     """Return whether a level was to be computed at once and could not be: it lacks what was stored since."""
-    return done is not None and done.failed > 0
+    return result is not None and result.failed > 0
 
 
 def level_history(context: Context, type_name: str, external_id: str, part: Part = WHOLE) -> Page[HistoryLine]:
