@@ -137,7 +137,8 @@ def planned_ends(session: Session, entity_ids: Collection[int], now_us: int) -> 
     """
     statement = select(Tag.entity_id, Tag.until_us, Tag.set_by).join(TagEnd, TagEnd.tag_id == Tag.id)
     of = (among(session, TagEnd.entity_id, sorted(entity_ids)), Tag.until_us <= now_us, ~lasts_on())
-    return [(entity, until_us, set_by) for entity, until_us, set_by in session.execute(statement.where(*of))]
+    rows = session.execute(statement.where(*of))
+    return [(row.entity_id, row.until_us, row.set_by) for row in rows if row.until_us is not None]
 
 
 def active_definitions(session: Session, organisation_id: int) -> Sequence[str]:
