@@ -40,7 +40,7 @@ COMMANDS = {
     "webhooks": ("platform.webhooks", "Webhooks: endpoints, deliveries and dead letters."),
     "erase": ("platform.privacy", "Erase the data of an entity, and of entities that only it owns."),
     "erase-again": ("platform.privacy", "Put legal holds and erasures again, after a restore."),
-    "hold": ("platform.privacy", "Put a legal hold on an entity, against erasure."),
+    "hold": ("platform.privacy", "Put a legal hold on an entity, against erasure, or release it."),
     "retention": ("platform.privacy", "Show what the retention policy would remove."),
     "replay": ("platform.audit", "Compute an assessment, a decision or a run of a flow again."),
     "statement": ("platform.challenges", "Write the statement of an assessment for the person concerned."),

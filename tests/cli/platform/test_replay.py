@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from fivefold.risk.engine.explain.stored import WORDS
 from fivefold.store.sql.database import open_database
 from tests.cli.running import refuse, run, succeed
 from tests.store.audits import forged
@@ -46,7 +47,8 @@ def test_a_decision_comes_out_again(var: Path) -> None:
 def test_where_they_differ_is_told(var: Path) -> None:
     engine = open_database(f"sqlite:///{var / 'fivefold.db'}")
     with forged(engine) as connection:
-        connection.execute(text("UPDATE assessments SET breakdown = replace(breakdown, '[4,500,', '[4,600,')"))
+        changed = f"replace(breakdown, '[{WORDS},500,', '[{WORDS},600,')"
+        connection.execute(text(f"UPDATE assessments SET breakdown = {changed}"))
     engine.dispose()
     done = run(var, "replay", "1.2", "--organisation", "bank", columns=200)
     assert done.code == 1
