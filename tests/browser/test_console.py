@@ -177,6 +177,7 @@ def test_a_search_after_the_end_of_the_session_leads_to_the_sign_in(browser: "Br
         page.goto("/console/search")
         page.context.clear_cookies()
         page.type("#text", "acm")
+        page.click("#results [role=alert] a:has-text('Sign in')")
         page.wait_for_url("**/console/sign-in?next=*")
 
 

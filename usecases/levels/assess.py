@@ -196,15 +196,7 @@ def _assess_at(
     else:
         values = valuer.values_of(session, ids, own, as_of)
     portfolio = read_stored_portfolio(
-        session,
-        organisation_id,
-        type_id,
-        ids,
-        read_for,
-        as_of,
-        stored=stored,
-        values=values.frame,
-        linked=linked,
+        session, organisation_id, type_id, ids, read_for, as_of, stored=stored, values=values.frame, linked=linked
     )
     entity_ids = sorted(map(int, portfolio.entities[ENTITY]))
     context = AssessmentContext(
@@ -225,8 +217,8 @@ def _assess_at(
     records, looks = look_at_groups(groups, portfolio, records, as_of)
     absent = tuple(sorted(set(ids).difference(entity_ids)))
     summaries = () if transactions.summary is None else (transactions.summary,)
-    rest: dict[str, Any] = {"looks": looks, "members": {} if linked is None else linked.members}
-    return AssessmentResult(tuple(records), absent, (values,), summaries, tuple(transactions.blocks), **rest)
+    members, blocks = {} if linked is None else linked.members, tuple(transactions.blocks)
+    return AssessmentResult(tuple(records), absent, (values,), summaries, blocks, looks=looks, members=members)
 
 
 def _those(frame: pl.DataFrame, entities: Collection[int]) -> pl.DataFrame:

@@ -79,7 +79,8 @@ def test_everything_that_an_example_may_give() -> None:
 
 
 def test_what_is_not_given() -> None:
-    assert seen({}) == ["0.00 EUR", "0", "0", "absent", "unknown", "unknown", "unknown", "unknown"]
+    of_value = "unknown (the value itself says why)"
+    assert seen({}) == ["0.00 EUR", "0", "0", "absent", "unknown", "unknown", "unknown", of_value]
     assert seen({"screening": []})[4:6] == ["absent", "absent"]  # screened, and nothing found
 
 
