@@ -90,6 +90,7 @@ def fields_in(window: Window) -> set[str]:
 def weighs_money(window: Window) -> bool:
     """Return whether an aggregate reads amounts in the base currency: it adds them up, or has a condition on them.
 
+    >>> from fivefold.risk.language.expressions import Sum
     >>> weighs_money(Count(count="transactions")), weighs_money(Sum(sum="amount"))
     (False, True)
     """

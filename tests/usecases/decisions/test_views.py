@@ -41,7 +41,7 @@ def test_of_rules_that_held_values_are_seen_and_conditions_are_not(desk: Desk) -
         ValueSeen("amount of the transaction", "1,234.50 EUR"),
     )
     assert seen.rules[0].values[-1] == ValueSeen("sum of amount in 77 days, of what the rule counts", "0.00 EUR")
-    assert seen.rules[2].values == (ValueSeen("value score", "unknown"),)
+    assert seen.rules[2].values == (ValueSeen("value score", "unknown (the value itself says why)"),)
     assert seen.level["level"] == "high"
     assert seen.transaction["amount"] == "-1234.5"
     whole = json.dumps(asdict(seen))
