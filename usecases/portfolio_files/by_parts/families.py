@@ -84,6 +84,7 @@ class FamiliesByParts:
         drawn: the entities that are assessed.
         entities: how many the whole has.
         seed: of the sample.
+        warnings: about the levels until now, which come after those about the portfolio.
     """
 
     whole: LocalPortfolio
@@ -91,6 +92,7 @@ class FamiliesByParts:
     drawn: pl.DataFrame
     entities: int
     seed: int
+    warnings: Sequence[str]
 
     @classmethod
     def read(
@@ -104,19 +106,21 @@ class FamiliesByParts:
         before, after, _ = families.compositions()
         rulesets = [each.analysed() for each in families.all]
         portfolio = read_columns_alone(files, rulesets, as_of)
-        previous = standing.previous
-        decided = {} if previous is None else read_deciding_rulesets(previous, rulesets, files.warn)
+        previous, warnings = standing.previous, list[str]()
+        decided = {} if previous is None else read_deciding_rulesets(previous, rulesets, warnings.append)
         held_levels = standing.read(families.draft.analysed().ruleset.levels, as_of)
         check_levels(held_levels, [each.ruleset for each in rulesets])
         whole = LocalPortfolio(files, families.all, as_of, portfolio, PriorState(held_levels.levels, decided))
         sample = draw_part(whole, drawn, [each for side in (before, after) for each in [*side.rulesets.values()][:1]])
         work = _CompareFamilies(families, as_of, held_levels.entered)
-        return cls(whole, work, sample.portfolio.entities, sample.entities, drawn.seed)
+        return cls(whole, work, sample.portfolio.entities, sample.entities, drawn.seed, warnings)
 
     def on(self, engine: Engine, entities_a_part: int = ENTITIES_A_PART) -> FamiliesBacktest:
         """Assess on the workers of an engine, and warn of the portfolio as one process does."""
         worked = work_by_parts(engine, self.whole, self.drawn, self.work, entities_a_part)
         worked.warn(self.whole)
+        for warning in self.warnings:
+            self.whole.files.warn(warning)
         parts: list[FamiliesComparison] = [unpickled(table) for table in worked.tables]
         _, after, family = self.work.families.compositions()
         return families_evidence(joined_families(parts), after, family, self.work.as_of, self.entities, self.seed)
