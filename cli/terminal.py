@@ -248,12 +248,12 @@ def load_model(uri: str | None, name: str = DEFAULT_NAME) -> "ValueModel":
 
 def print_absent_columns(model: "ValueModel") -> None:
     """Print the columns that the model was trained without, if there are any."""
-    from fivefold.features.column_names import READ_ANYWAY
+    from fivefold.features.column_names import unread_columns
 
-    unread = [name for name in model.absent if name not in READ_ANYWAY]
-    if unread:
+    columns = unread_columns(model.absent)
+    if unread := [name for name in model.absent if name in columns]:
         echo(f"This model was trained without {', '.join(unread)}, and scores every customer without.")
-    if read := [name for name in model.absent if name in READ_ANYWAY]:
+    if read := [name for name in model.absent if name not in columns]:
         echo(f"This model was trained without {', '.join(read)}; where rows have it, it is read.")
 
 

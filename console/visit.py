@@ -40,19 +40,18 @@ PUT_IN = {
 
 
 FREE_TEXT = {
-    *(
-        "accept_warnings",
-        "conclusion",
-        "description",
-        "document",
-        "label",
-        "members",
-        "name",
-        "reason",
-        "source",
-        "tag",
-    ),
-    *("title", "words"),
+    "accept_warnings",
+    "conclusion",
+    "description",
+    "document",
+    "label",
+    "members",
+    "name",
+    "reason",
+    "source",
+    "tag",
+    "title",
+    "words",
 }
 """Fields into which people write what no page offers them to choose."""
 

@@ -35,6 +35,11 @@ _ABSENT: Final = {
 }
 
 
+def unread_columns(absent: Collection[str]) -> frozenset[str]:
+    """Give the columns that a model does not read, of those that its training data lacked."""
+    return frozenset(absent).difference(READ_ANYWAY)
+
+
 def absence_texts(absent: Collection[str], base: str) -> dict[str, str]:
     """Write what replaces columns that a file lacks; balances are not replaced.
 

@@ -16,7 +16,7 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.errors import PROBLEMS_LISTED, FileFormatError, first_row_of
 from fivefold.domain.money import RateTable
 from fivefold.features import schema as c
-from fivefold.features.column_names import ABSENCES, OTHER, READ_ANYWAY, how_to_rename, meant_columns, rename_text
+from fivefold.features.column_names import ABSENCES, OTHER, how_to_rename, meant_columns, rename_text, unread_columns
 from fivefold.features.histories import Histories, Integers
 from fivefold.features.reading.columns import (
     MOST_NAMED_IN_FILES,
@@ -139,7 +139,7 @@ class TransactionReader:
         """Leave out the columns that the model does not read; an amount without a currency is in the base."""
         if not self.absent:
             return source
-        unread = {*self.absent}.difference(READ_ANYWAY)
+        unread = unread_columns(self.absent)
         columns = {name: column for name, column in source.items() if name not in unread}
         currency = columns.get(c.CURRENCY)
         if c.CURRENCY in self.absent and isinstance(currency, pa.Array) and currency.null_count:
@@ -176,7 +176,7 @@ class TransactionReader:
 
         Without its state a failed transaction counts as money, and without its currency an amount as one of the base.
         """
-        unread = {*(self.absent or ())}.difference(READ_ANYWAY)
+        unread = unread_columns(self.absent or ())
         read = [name for name in c.COLUMNS if name not in unread]
         for absent, near in meant_columns(names, read, c.COLUMNS).items():
             rename = rename_text({absent: near}, in_file=bool(self.source))

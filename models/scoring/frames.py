@@ -7,7 +7,7 @@ from typing import Any
 from fivefold.domain.clock import SECOND_US, day_text, now_microseconds, parse_moment
 from fivefold.domain.errors import ConfigError, FileFormatError
 from fivefold.features import schema as c
-from fivefold.features.column_names import READ_ANYWAY
+from fivefold.features.column_names import unread_columns
 from fivefold.features.histories import Histories
 from fivefold.features.reading.frames import Frame, histories_in_memory
 from fivefold.features.reading.validate import TransactionReader
@@ -25,8 +25,8 @@ def needed_columns(model: ValueModel) -> tuple[str, ...]:
 
 def optional_columns(model: ValueModel) -> tuple[str, ...]:
     """Name the columns that are read where a frame has them."""
-    read = (name for name in c.COLUMNS if name in READ_ANYWAY or name not in model.absent)
-    return tuple(name for name in read if name not in needed_columns(model))
+    others = unread_columns(model.absent).union(needed_columns(model))
+    return tuple(name for name in c.COLUMNS if name not in others)
 
 
 def read_asked(parameters: Mapping[str, Any]) -> Scoring:

@@ -14,7 +14,7 @@ from fivefold.domain.errors import PROBLEMS_LISTED, Problem
 from fivefold.domain.segments import rounded_score
 from fivefold.domain.settings import Limits
 from fivefold.features import schema as c
-from fivefold.features.column_names import READ_ANYWAY
+from fivefold.features.column_names import unread_columns
 from fivefold.features.reading.columns import cut_text, short_text
 from fivefold.features.reading.request_body import BodyColumns, measure_body
 from fivefold.models.explain import explanation_content
@@ -68,7 +68,7 @@ def form_of(absent: tuple[str, ...]) -> Form:
     """
     if not absent:
         return Form(ROWS, TypeAdapter(Row))
-    unread = {*absent}.difference(READ_ANYWAY)
+    unread = unread_columns(absent)
     fields = {name: kind for name, kind in get_type_hints(Row, include_extras=True).items() if name not in unread}
     if c.CURRENCY in absent:
         fields[c.CURRENCY] = NotRequired[Text | None]

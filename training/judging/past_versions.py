@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 
@@ -23,20 +23,8 @@ from fivefold.training.recalibrate import config_of_version
 from fivefold.training.windows import lacking_rows
 
 
-@dataclass(frozen=True)
-class JudgedVersion:
-    """A version, and what its predictions came to; the last four attributes are those of `Judgement`."""
-
-    number: int
-    is_champion: bool
-    currency: str
-    realised: Realised
-    verdict: DueVerdict
-    absences: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-
-class Judgement(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
     """What the predictions of a version came to.
 
     Attributes:
@@ -46,8 +34,17 @@ class Judgement(NamedTuple):
 
     realised: Realised
     verdict: DueVerdict
-    absences: tuple[str, ...]
-    warnings: tuple[str, ...]
+    absences: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedVersion(Judgement):
+    """A version, and what its predictions came to."""
+
+    number: int
+    is_champion: bool
+    currency: str
 
 
 def judge_versions(
@@ -128,7 +125,9 @@ def _judge(
     bounds = config.due if due is None else due
     portfolio = open_source(source, model.rates, now, absent=model.absent, own=model.own)
     judgement = judge_predictions(version, model, scores, portfolio, config, bounds, now)
-    return JudgedVersion(version.number, CHAMPION in version.aliases, model.currency, *judgement)
+    return JudgedVersion(
+        number=version.number, is_champion=CHAMPION in version.aliases, currency=model.currency, **vars(judgement)
+    )
 
 
 def judge_predictions(
@@ -163,7 +162,7 @@ def judge_predictions(
     }
     _, warnings = summary.quality.refusals_and_warnings(config.checks, config.base_currency, summary.absent)
     verdict = due_verdict(realised, due, version.metrics.get("model_normalised_gini"), lacking)
-    return Judgement(realised, verdict, tuple(replaced), tuple(warnings))
+    return Judgement(realised=realised, verdict=verdict, absences=tuple(replaced), warnings=tuple(warnings))
 
 
 def _doubt(version: RegisteredVersion, quality: Quality, config: TrainingConfig, replaced: Sequence[str]) -> str:

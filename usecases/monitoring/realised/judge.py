@@ -124,10 +124,10 @@ def _judge(
     portfolio = StoredPortfolio(engine, [row.entity_id for row in predictions], model, day.as_of_us, now_us)
     scores = _scores(day, predictions)
     try:
-        realised, verdict, *_ = judge_predictions(version, model, scores, portfolio, config, config.due, now_us)
+        judged = judge_predictions(version, model, scores, portfolio, config, config.due, now_us)
     except NotEnoughDataError:
         return _unknown("those who were predicted have no transactions any more")
-    return _judgement(day.predicted, realised, verdict)
+    return _judgement(day.predicted, judged.realised, judged.verdict)
 
 
 def _asked(open_registry: OpenRegistry, number: int) -> "tuple[RegisteredVersion, ValueModel, TrainingConfig]":
