@@ -113,6 +113,8 @@ def _show(view: "LevelView", of: str) -> None:
             f"{view.status.capitalize()} as of {second_text(view.assessed_us)} by {_ruleset(view)};"
             f" `fivefold replay {view.assessment}{of}` computes it again and compares"
         )
+    if view.kept_by:
+        echo(f"These rulesets keep it as well, until it is known that they do not apply: {', '.join(view.kept_by)}.")
     if view.stale_rates_days is not None:
         echo(
             f"Its exchange rates are stale: the newest was {view.stale_rates_days:,} days old when it was computed;"

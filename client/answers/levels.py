@@ -50,6 +50,7 @@ class Level(Answer):
         assessment: its name, for `Levels.reasons`.
         refreshing: whether the level is being recomputed because of newer events, or could not be for this answer.
         failing: whether it could not be computed the last time that was tried.
+        kept_by: the names of other rulesets that keep the entity, until it is known that they do not apply.
         breakdown: every rule, with its case and its exact points, which add up to the total.
     """
 
@@ -67,6 +68,7 @@ class Level(Answer):
     assessment: str | None = None
     source: str | None = None
     decided_by: Version | None = None
+    kept_by: tuple[str, ...] = ()
     override: OverrideInForce | None = None
     reasons: Reasons | None = None
     problem: str | None = None

@@ -61,6 +61,8 @@ compute it failed.'
         parts.append(reasons["line"])
     if gap is not None and name is not None:
         parts.append(f"{gap}; nothing lowers the level meanwhile" if status in _KEPT and not override else gap)
+    if kept_by := level.get("kept_by"):
+        parts.append(f"these rulesets keep it as well, until it is known that they do not apply: {', '.join(kept_by)}")
     if level.get("failing"):
         newer = ", and something may have happened since" if level.get("refreshing") else ""
         parts.append(f"the last attempt to compute it failed{newer}")

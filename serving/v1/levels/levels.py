@@ -57,6 +57,7 @@ class LevelForApps(ResponseModel):
 class LevelForPeople(LevelForApps):
     """An entity's level, the level of the rules beneath an override, and the reasons.
 
+    `kept_by`: the names of other rulesets that keep the entity, until it is known that they do not apply.
     `source`: what the level rests on: override only while one decides; else what made its last change: rules, expiry,
     decay or time; rules where that was an override, which decides no more.
     """
@@ -66,6 +67,7 @@ class LevelForPeople(LevelForApps):
     assessment: str | None
     source: str | None
     decided_by: RulesetNamed | None
+    kept_by: tuple[str, ...]
     override: OverrideShown | None
     reasons: Reasons | None
 

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 import structlog
 
+from fivefold.store.sql.database import open_database
 from tests.cli.running import refuse, run, succeed
+from tests.usecases import banks
+from tests.usecases.banks import Bank
 
 
 @pytest.fixture
@@ -81,3 +84,23 @@ def test_who_is_not_there_is_said_with_the_organisation_that_was_looked_in(var: 
     assert "--organisation 'our bank'" in succeed(var, "members", "list")
     said = refuse(var, "level", "a", "--organisation", "our bank")
     assert said.endswith("in the organisation 'our bank'; there is one in default: --organisation default")
+
+
+def test_other_rulesets_that_keep_a_customer_are_named(tmp_path: Path) -> None:
+    """Of a Norwegian the country is gone, and another ruleset asks for more."""
+    assert succeed(tmp_path, "worker", "--once")
+    engine = open_database(f"sqlite:///{tmp_path / 'fivefold.db'}")
+    bank = Bank(engine)
+    bank.activate(banks.document({"rich": banks.INCOME}, "norwegians", applies_to={"field": "country", "equals": "NO"}))
+    clerks = {"cases": [{"when": {"field": "occupation", "equals": "clerk"}, "points": 70}]}
+    bank.activate(banks.document({"clerks": clerks}, "others"), 2)
+    bank.put("a", country="NO", occupation="clerk")
+    bank.settle()
+    assert "keep it as well" not in succeed(tmp_path, "level", "a", "--organisation", "bank")
+    bank.wait(days=1)
+    bank.put("a", country=None)
+    bank.settle()
+    engine.dispose()
+    said = succeed(tmp_path, "level", "a", "--organisation", "bank", columns=200)
+    assert "by others version 1" in said
+    assert "These rulesets keep it as well, until it is known that they do not apply: norwegians." in said

@@ -102,6 +102,15 @@ def test_a_level_that_was_not_assessed_is_never_read_as_one_that_was(status: str
         assert said[None] == f"c1 has no level: {clause}."
 
 
+def test_the_sentence_of_a_level_names_the_other_rulesets_that_keep_the_entity() -> None:
+    of = {"external_id": "c1", "since": None, "may_move_down_on": None, "status": "assessed", "level": "high"}
+    assert level_sentence({**of, "kept_by": []}) == "c1 is high."
+    said = level_sentence({**of, "kept_by": ["norwegians", "peps"]})
+    assert said == (
+        "c1 is high. These rulesets keep it as well, until it is known that they do not apply: norwegians, peps."
+    )
+
+
 @pytest.mark.parametrize("role", ["app", "investigator"])
 def test_the_tool_says_that_a_level_could_not_be_computed(place: Place, role: str) -> None:
     place.good("PUT", "/v1/entities/customer/late", {"attributes": {"country": "NO"}}, role="app")

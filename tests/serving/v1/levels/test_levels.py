@@ -8,10 +8,14 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from fivefold.serving.v1.path_encoding import path_to
 from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.route import Route
+from fivefold.store.tables.levels import Standing
+from fivefold.store.tables.rulesets import Family
 from fivefold.usecases.shared.actors import Role
 from tests.serving.v1.bank_rulesets import SECRETS
 from tests.serving.v1.examples import CUSTOMER, EXAMPLES, yesterday
@@ -85,6 +89,17 @@ def test_an_investigator_is_told_what_held(spent: Place, role: str) -> None:
             },
         ],
     }
+
+
+@pytest.mark.parametrize("role", ["investigator", "publisher"])
+def test_people_are_told_which_other_rulesets_keep_an_entity(spent: Place, role: str) -> None:
+    assert spent.good("GET", RISK, role=role)["kept_by"] == []
+    with Session(spent.engine) as session, session.begin():
+        family = session.scalars(select(Family.id).where(Family.name == "retail")).one()
+        session.execute(update(Standing).values(kept_by=json.dumps([family])))
+    stored = f"{RISK}?freshness=stored"
+    assert spent.good("GET", stored, role=role)["kept_by"] == ["retail"]
+    assert "kept_by" not in spent.good("GET", stored, role="app")
 
 
 @pytest.mark.parametrize("role", ["publisher", "admin"])
