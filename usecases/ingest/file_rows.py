@@ -1,11 +1,13 @@
 """Rows of files in the form of the use cases: entities, tags, screenings, links, cases and alerts."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
 
 from fivefold.domain.errors import FileFormatError, InvalidDataError, Problem
+from fivefold.domain.text import nearest
 from fivefold.features.column_names import OTHER
 from fivefold.features.reading.columns import short_text
 from fivefold.risk.facts.groups.links import BEGINS, ENDS, FROM, TO, TYPE
@@ -50,8 +52,7 @@ def read_entity_rows(
 def read_owner_rows(part: pl.DataFrame, type_name: str, source: str) -> list[OwnersRow]:
     """Read owners: `entity_id`, `owner_id`, perhaps `owner_type`, `from`, `until`; errors as of `read_entity_rows`."""
     ids = _ids(part, source)
-    _require(part, (OWNER,), source)
-    _refuse_unknown(part, (*NAMES, OWNER, OWNER_TYPE, "from", "until"), {}, source, "owners")
+    _check_columns(part, (OWNER,), (*NAMES, OWNER, OWNER_TYPE, "from", "until"), source, "owners")
     read = _Reading(part)
     read.texts(OWNER, required=True)
     begins, ends = read.moments("from"), read.moments("until")
@@ -80,8 +81,7 @@ def refuse_misspelt_transactions(part: pl.DataFrame, fields: Mapping[str, FieldT
 def read_tag_rows(part: pl.DataFrame, source: str) -> list[TagRow]:
     """Read tags: `entity_id`, `tag`, perhaps `from` and `until`; errors are those of `read_entity_rows`."""
     ids = _ids(part, source)
-    _require(part, ("tag",), source)
-    _refuse_unknown(part, (*NAMES, "tag", "from", "until"), {}, source, "tags")
+    _check_columns(part, ("tag",), (*NAMES, "tag", "from", "until"), source, "tags")
     read = _Reading(part)
     words, begins, ends = read.texts("tag", required=True), read.moments("from"), read.moments("until")
     read.raise_if_any()
@@ -94,8 +94,7 @@ def read_screening_rows(part: pl.DataFrame, source: str) -> list[ScreeningRow]:
     `at` is required: without it, a repeated one could not be recognised.
     """
     ids = _ids(part, source)
-    _require(part, ("screening", "found", "at"), source)
-    _refuse_unknown(part, (*NAMES, "screening", "found", "at"), {}, source, "screenings")
+    _check_columns(part, ("screening", "found", "at"), (*NAMES, "screening", "found", "at"), source, "screenings")
     read = _Reading(part)
     words, matches, at = read.texts("screening", required=True), read.flags("found"), read.moments("at", required=True)
     read.raise_if_any()
@@ -107,8 +106,7 @@ def read_link_rows(part: pl.DataFrame, source: str) -> list[LinkRow]:
 
     The columns are those of files that are assessed without a platform.
     """
-    _require(part, (FROM, TYPE, TO), source)
-    _refuse_unknown(part, (FROM, TYPE, TO, BEGINS, ENDS), {}, source, "links")
+    _check_columns(part, (FROM, TYPE, TO), (FROM, TYPE, TO, BEGINS, ENDS), source, "links")
     read = _Reading(part)
     columns = (read.texts(FROM, required=True), read.texts(TYPE, required=True), read.texts(TO))
     begins, ends = read.moments(BEGINS), read.moments(ENDS)
@@ -119,10 +117,9 @@ def read_link_rows(part: pl.DataFrame, source: str) -> list[LinkRow]:
 def read_record_rows(part: pl.DataFrame, fields: Mapping[str, FieldType], source: str) -> list[RecordRow]:
     """Read cases or alerts: `entity_id`, `number`, `opened`, perhaps `closed`, `outcome`, `status` and own fields."""
     ids = _ids(part, source)
-    _require(part, (NUMBER, "opened"), source)
     usual = (*NAMES, NUMBER, "opened", *CASE_FIELDS)
     own = {name: form for name, form in fields.items() if name not in CASE_FIELDS}
-    _refuse_unknown(part, usual, own, source, "cases and alerts")
+    _check_columns(part, (NUMBER, "opened"), usual, source, "cases and alerts", own)
     columns = _read_fields(part, own, [name for name in part.columns if name in own and name not in usual])
     read = _Reading(part)
     numbers, openings = read.texts(NUMBER, required=True), read.moments("opened", required=True)
@@ -186,7 +183,7 @@ def _ids(part: pl.DataFrame, source: str) -> list[str | None]:
     if name is None:
         raise FileFormatError(
             f"{source} has no column {' or '.join(NAMES)}; it has {', '.join(part.columns)}. "
-            f"Map a column of another name by --map, such as --map {part.columns[0]}={NAMES[0]}"
+            f"{_map_hint(NAMES[0], part.columns)}"
         )
     return part[name].cast(pl.String).to_list()
 
@@ -195,13 +192,28 @@ def _without_missing(ids: Sequence[str | None]) -> list[str]:
     return [name or "" for name in ids]
 
 
-def _require(part: pl.DataFrame, names: Sequence[str], source: str) -> None:
-    missing = [name for name in names if name not in part.columns]
+def _check_columns(
+    part: pl.DataFrame,
+    required: Sequence[str],
+    usual: Sequence[str],
+    source: str,
+    what: str,
+    fields: Mapping[str, FieldType] = MappingProxyType({}),
+) -> None:
+    """Refuse a file without a required column, and columns that are neither usual nor declared fields."""
+    missing = [name for name in required if name not in part.columns]
     if missing:
+        free = [name for name in part.columns if name not in usual and name not in fields]
         raise FileFormatError(
             f"{source} has no column {', '.join(missing)}; it has {', '.join(part.columns)}. "
-            f"Map a column of another name by --map, such as --map {part.columns[0]}={missing[0]}"
+            f"{_map_hint(missing[0], free)}"
         )
+    _refuse_unknown(part, usual, fields, source, what)
+
+
+def _map_hint(missing: str, free: Sequence[str]) -> str:
+    """Say how a column of another name is mapped: one that is named nearly so, of those that mean nothing else."""
+    return f"Map a column of another name by --map, such as --map {nearest(missing, free) or 'COLUMN'}={missing}"
 
 
 def _refuse_unknown(

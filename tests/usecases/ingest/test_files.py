@@ -466,9 +466,21 @@ def test_what_an_import_of_tags_changes_becomes_due(bank: Bank, tmp_path: Path) 
     assert bank.level("a") == 3
 
 
-def test_a_column_that_no_tag_has_is_refused_with_what_would_be_right(bank: Bank, tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("customer,tag\na,vip\n")
-    with pytest.raises(FileFormatError, match="such as --map customer=entity_id"):
+@pytest.mark.parametrize(
+    ("columns", "pair"),
+    [
+        ("entity_id,from", "COLUMN=tag"),
+        ("entity_id,Tags", "Tags=tag"),
+        ("from,Tagg,entity_id", "Tagg=tag"),
+        ("customer,tag", "COLUMN=entity_id"),
+        ("tag,entity id", "entity id=entity_id"),
+    ],
+)
+def test_the_map_suggested_for_a_tag_is_of_a_column_with_a_like_name_that_is_nothing_else(
+    bank: Bank, tmp_path: Path, columns: str, pair: str
+) -> None:
+    (tmp_path / "t.csv").write_text(f"{columns}\n{','.join('x' for _ in columns.split(','))}\n")
+    with pytest.raises(FileFormatError, match=f"such as --map {pair}$"):
         import_table(Context(bank.engine, bank.actor), "tags", "customer", ImportFile(tmp_path / "t.csv"))
 
 
