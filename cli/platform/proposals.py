@@ -1,13 +1,14 @@
 """`fivefold proposals`: changes that one person proposes and another approves."""
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fivefold.cli.terminal import OrganisationOption, acting_in, echo, open_current_database, open_registry, show_table
-from fivefold.domain.clock import day_text
+from fivefold.domain.clock import day_text, parse_moment
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import every_row
 
@@ -126,7 +127,7 @@ def show(number: NumberArgument, organisation: OrganisationOption = "default") -
     engine = open_current_database()
     who = acting_in(engine, organisation)
     line = read_proposal(who, number)
-    echo(f"Proposal {line.id}, {line.state}: {line.subject}, by {line.proposed_by}: {line.reason}")
+    echo(f"Proposal {line.id}, {line.state}: {_proposed(line)}")
     if line.decided_by is not None:
         echo(f"{line.state} by {line.decided_by}: {line.decision_reason}")
     echo(f"Would change: {json.dumps(dict(line.content), ensure_ascii=False)}")
@@ -144,6 +145,11 @@ def show(number: NumberArgument, organisation: OrganisationOption = "default") -
             show_table("After the cooldown", ("from", "to", "entities"), rows, left=2)
 
 
+def _proposed(line: "ProposalLine") -> str:
+    """Say what was proposed, by whom, when and why."""
+    return f"{line.subject}, by {line.proposed_by} at {day_text(line.proposed_us)}: {line.reason}"
+
+
 def print_outcome(outcome: "ChangeOutcome") -> None:
     """Print whether a change is done, unnecessary or proposed, and the number of the proposal."""
     if not outcome.changes:
@@ -158,7 +164,10 @@ def print_outcome(outcome: "ChangeOutcome") -> None:
 def print_proposal(line: "ProposalLine") -> None:
     """Print the number of a proposal, and the next step."""
     tests = f"; backtests {_tested(line)}" if line.backtests else ""
-    echo(f"Proposal {line.id}: {line.subject}{tests}. Another person approves it: fivefold proposals approve {line.id}")
+    echo(
+        f"Proposal {line.id}: {line.subject}{tests}. Another person approves it: "
+        f"fivefold proposals approve {line.id} --proposed-at {day_text(line.proposed_us)}"
+    )
 
 
 def order(
@@ -301,19 +310,40 @@ def settings(
 def approve(
     number: NumberArgument,
     reason: ReasonOption,
+    proposed_at: Annotated[
+        str | None,
+        typer.Option(
+            "--proposed-at",
+            help="When that was proposed which you looked at, as `fivefold proposals show` writes it: after a restore "
+            "another change may have the number. Without it a terminal asks; without a terminal it must be given.",
+        ),
+    ] = None,
     organisation: OrganisationOption = "default",
     token: TokenOption = "",
 ) -> None:
-    """Carry out what another person proposed."""
+    """Carry out what another person proposed, once it is sure that this is what was looked at."""
     from fivefold.usecases.changes.contents import ModelPromoted
     from fivefold.usecases.changes.proposals import approve_proposal, read_proposal
 
     engine = open_current_database()
     who, role = person(engine, organisation, token)
     proposal = read_proposal(who, number, role)
+    seen_us = _confirmed(proposal) if proposed_at is None else parse_moment(proposed_at, "--proposed-at")
     champions = _champions(proposal.content["model"]) if proposal.kind == ModelPromoted.kind else None
-    line = approve_proposal(who, number, reason, role, champions=champions)
+    line = approve_proposal(who, number, reason, role, champions=champions, expected_proposed_us=seen_us)
     echo(f"Proposal {line.id} is approved: {line.subject}.")
+
+
+def _confirmed(line: "ProposalLine") -> int:
+    """Show a proposal and ask whether it is meant; return when it was proposed. ConfigError without a terminal."""
+    shown = f"proposal {line.id} is {_proposed(line)}"
+    if not sys.stdin.isatty():
+        raise ConfigError(
+            f"nothing was approved: {shown}. Say that you looked at it: --proposed-at {day_text(line.proposed_us)}"
+        )
+    echo(shown[0].upper() + shown[1:])
+    typer.confirm("Approve it?", abort=True)
+    return line.proposed_us
 
 
 def _champions(model: str) -> "Champions":

@@ -1,5 +1,7 @@
 """`fivefold proposals`: a token says who acts; an account of the machine is nobody."""
 
+import re
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -49,12 +51,19 @@ def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return tokens
 
 
+def approving(var: Path) -> tuple[object, ...]:
+    """Give the command that approves the first proposal, with the moment that `show` writes."""
+    moment = re.search(r" at (\S+): ", succeed(var, "proposals", "show", 1, columns=400))
+    assert moment
+    return ("proposals", "approve", 1, *WHY, "--proposed-at", moment[1])
+
+
 def test_one_proposes_and_another_approves(tmp_path: Path, people: dict[str, str]) -> None:
     switch = ("proposals", "switch", "retail", "--off", *WHY)
     assert "is not a member: two people change what decides" in refuse(tmp_path, *switch)
     said = succeed(tmp_path, *switch, "--token", people["ana"])
     assert said.startswith("Proposal 1: ruleset retail off. Another person approves it")
-    approve = ("proposals", "approve", 1, *WHY)
+    approve = approving(tmp_path)
     assert "is not a member" in refuse(tmp_path, *approve)
     assert "member:1 proposed 1: another person approves it" in refuse(tmp_path, *approve, "--token", people["ana"])
     assert "is of the role investigator" in refuse(tmp_path, *approve, "--token", people["eve"])
@@ -64,6 +73,34 @@ def test_one_proposes_and_another_approves(tmp_path: Path, people: dict[str, str
     assert succeed(tmp_path, *approve, "--token", people["ben"]) == "Proposal 1 is approved: ruleset retail off.\n"
     shown = succeed(tmp_path, "proposals", "show", 1)
     assert "approved by member:2: as agreed" in shown
+
+
+def test_what_was_looked_at_is_approved_and_nothing_else(
+    tmp_path: Path, people: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a restore another change may have the number."""
+    token = ("--token", people["ben"])
+    said = succeed(tmp_path, "proposals", "switch", "retail", "--off", *WHY, "--token", people["ana"], columns=400)
+    *approve, _, moment = approving(tmp_path)
+    assert f"fivefold proposals approve 1 --proposed-at {moment}\n" in said
+    another = refuse(tmp_path, *approve, "--proposed-at", "2001-01-01", *token)
+    assert moment[:19] in another
+    without = refuse(tmp_path, *approve, *token)
+    assert without.startswith("nothing was approved: proposal 1 is ruleset retail off, by member:1 at ")
+    assert without.endswith(f"--proposed-at {moment}")
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+    assert run(tmp_path, *approve, *token).code == 1
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    approved = succeed(tmp_path, *approve, *token)
+    assert approved.startswith("Proposal 1 is ruleset retail off, by member:1 at ")
+    assert approved.endswith("Proposal 1 is approved: ruleset retail off.\n")
+
+
+class Terminal(StringIO):
+    """A person at a keyboard."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 def test_a_token_of_the_environment_says_who_acts(
@@ -93,7 +130,7 @@ def test_two_people_promote_a_model(registry: Path, monkeypatch: pytest.MonkeyPa
     assert said.startswith(
         "Proposal 1: fivefold-value version 2 as champion against the gate. Another person approves it"
     )
-    approve = ("proposals", "approve", 1, *WHY)
+    approve = approving(registry)
     assert "another person approves it" in refuse(registry, *approve, *tokens["ana"])
     assert succeed(registry, *approve, *tokens["ben"]).startswith("Proposal 1 is approved")
     models = succeed(registry, "models", columns=400)
