@@ -3,8 +3,10 @@
 import re
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
+from sqlalchemy.orm import Session
 
+from fivefold.store.tables.levels import Standing
 from tests.console.test_queries import count
 from tests.console.visitors import Visitor
 from tests.serving.v1.examples import CUSTOMER
@@ -213,11 +215,19 @@ def test_a_decision_shows_what_it_saw_as_other_pages_do_and_that_the_level_was_o
     path = "/v1/entities/customer/c%2F1%20%C3%A4"
     place.good("GET", f"{path}/risk", params={"freshness": "now"}, role="investigator")
     visitor = Visitor(place).sign_in("investigator").go(f"{DECISIONS}/{decide(place, 'fresh')}")
-    assert re.search(r"assessed at \d{4}-\d\d-\d\d \d\d:\d\d UTC", visitor.text)
+    assert re.search(r"Assessed, \d{4}-\d\d-\d\d \d\d:\d\d UTC", visitor.text)
     assert "−20,000.00 EUR" in visitor.text
     assert "something had happened since" not in visitor.text
     place.good("PUT", path, {"attributes": {"country": "DE"}}, role="app")
     assert "something had happened since" in visitor.go(f"{DECISIONS}/{decide(place, 'later')}").text
+
+
+@pytest.mark.parametrize("status", ["failed", "undetermined"])
+def test_a_decision_shows_the_status_of_a_level_that_was_not_assessed_in_full(place: Place, status: str) -> None:
+    with Session(place.engine) as session, session.begin():
+        session.execute(update(Standing).values(status=status))
+    shown = Visitor(place).sign_in("investigator").go(f"{DECISIONS}/{decide(place, status)}").text
+    assert re.search(rf"{status.capitalize()}, \d{{4}}-\d\d-\d\d \d\d:\d\d UTC", shown)
 
 
 def test_a_decision_without_a_rule_that_held_says_so(furnished: Place) -> None:
