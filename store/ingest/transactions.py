@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 from psycopg.errors import UniqueViolation
-from sqlalchemy import Row, TextClause, select, text
+from sqlalchemy import Row, TextClause, exists, select, text, true
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError
@@ -268,3 +268,29 @@ def add_corrections(session: Session, rows: Sequence[tuple[Any, ...]]) -> None:
         write_rows(session, "corrections", CORRECTION_COLUMNS, rows)
     except UniqueViolation as error:
         raise ConflictError("another call stored the same at this moment; check, and send it again") from error
+
+
+def has_other_currency(
+    session: Session, entity_ids: Sequence[int], currency: str, after_us: int | None, until_us: int
+) -> bool:
+    """Tell whether a transaction of entities that counts by a moment is in another currency, or was corrected to one.
+
+    Args:
+        session: to read with.
+        entity_ids: whose transactions.
+        currency: the one that is not looked for.
+        after_us: earlier transactions are left out; None for none.
+        until_us: the moment.
+    """
+    rows = exists().where(
+        among(session, Transaction.entity_id, entity_ids),
+        Transaction.currency != currency,
+        Transaction.at_us <= until_us,
+        true() if after_us is None else Transaction.at_us > after_us,
+    )
+    corrections = exists().where(
+        among(session, Correction.entity_id, entity_ids),
+        Correction.currency != currency,
+        Correction.counts_from_us <= until_us,
+    )
+    return bool(session.scalar(select(rows | corrections)))

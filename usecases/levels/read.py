@@ -14,9 +14,12 @@ from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.engine.assessments import Status
 from fivefold.risk.facts.inputs import Needs
+from fivefold.risk.facts.look_back import LookBack
 from fivefold.store.accounts.organisation import base_currency_of, levels_of
 from fivefold.store.ingest.entities import entity_named, subject_of
+from fivefold.store.ingest.transactions import has_other_currency
 from fivefold.store.levels import assessment_queue as due
+from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.levels import levels
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.levels.failures import AssessmentFailure, assessment_failures
@@ -28,6 +31,7 @@ from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import Assessment, DueMark, Standing, Transition
 from fivefold.store.tables.rulesets import RulesetVersion
 from fivefold.usecases.levels.content.breakdowns import breakdown_of, gone_text, lines_of_records, stored_record
+from fivefold.usecases.levels.groups.links import read_linked
 from fivefold.usecases.levels.portfolio import parts_of
 from fivefold.usecases.levels.records import NEVER_ASSESSED, families_in
 from fivefold.usecases.levels.value_scores import EntityScorer
@@ -88,7 +92,8 @@ class LevelView:
         problem: why it could not be computed, the last time that was tried.
         breakdown: why it is what it is; None where it was erased, or there is none.
         stale_rates_days: how old the newest exchange rate was when it was computed, where its ruleset reads amounts of
-            transactions in the base currency, or an indicator, and that is more than a week; else None.
+            transactions in the base currency, or an indicator, one of them is in another currency, and that is more
+            than a week; else None.
     """
 
     entity_type: str
@@ -297,19 +302,27 @@ def _stored_level(context: Context, type_name: str, external_id: str, now: int) 
 
 
 def _stale_rates_days(session: Session, standing: Standing) -> int | None:
-    """Tell how old the newest rate was that an assessment had, where it may have converted money and that was too old.
-
-    In which currencies the amounts were is not looked up again.
-    """
+    """Tell how old the newest rate was that an assessment had, where it converted money and that was too old."""
     if standing.version_id is None:
-        return None
-    version = session.get_one(RulesetVersion, standing.version_id)
-    analysed = analyse_canonical(version.canonical)
-    if not Needs.of(analysed).converts and "indicators" not in parts_of(analysed):
         return None
     day = from_microseconds(standing.assessed_us).date()
     base = base_currency_of(session, standing.organisation_id)
-    return stale_days(rates_for(session, standing.organisation_id, base, day), day)
+    days = stale_days(rates_for(session, standing.organisation_id, base, day), day)
+    return days if days is not None and _converted(session, standing, base) else None
+
+
+def _converted(session: Session, standing: Standing, base: str) -> bool:
+    """Tell whether an amount in another currency than the base was within reach of what the ruleset converts."""
+    version = session.get_one(RulesetVersion, standing.version_id)
+    analysed = analyse_canonical(version.canonical)
+    if not Needs.of(analysed).converts and "indicators" not in parts_of(analysed):
+        return False
+    back, at = LookBack.of([analysed]), standing.assessed_us
+    type_id = session.get_one(Entity, standing.entity_id).type_id
+    linked = read_linked(session, type_id, [standing.entity_id], [analysed], at)
+    whose = loading.fact_owners(session, [standing.entity_id] if linked is None else linked.everyone())
+    opens_us = None if back.summary else back.opens_us(at)
+    return has_other_currency(session, whose["fact_of"].unique().to_list(), base, opens_us, at)
 
 
 def _override(session: Session, standing: Standing, names: tuple[str | None, ...]) -> OverrideShown | None:

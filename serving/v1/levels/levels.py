@@ -38,7 +38,7 @@ class LevelForApps(ResponseModel):
     """An entity's level, as programs see it.
 
     `stale_rates_days`: how old the newest exchange rate was, where its ruleset reads amounts of transactions in
-    the base currency, or an indicator; null up to a week, and where it reads neither.
+    the base currency, or an indicator, and one is in another currency; null up to a week, and where nothing is.
     `refreshing`: something happened since, and it is about to be computed again; or it was to be computed for the
     answer, and could not be. `failing`: the last time that it was to be computed again it could not be.
     """

@@ -347,6 +347,9 @@ def test_stale_rates_are_told_where_money_was_converted(bank: Bank, monkeypatch:
     bank.pay(1)
     bank.settle()
     assert bank.standing().version_id == version
+    assert read(bank, Freshness.STORED).stale_rates_days is None, "euros alone were added up"
+    bank.pay(2, transaction_currency="USD")
+    bank.settle()
     with Session(bank.engine) as session:
         newest = rates_for(session, bank.of, "EUR", from_microseconds(bank.now).date()).newest
     age = (from_microseconds(bank.now).date() - newest).days
