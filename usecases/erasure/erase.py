@@ -36,7 +36,7 @@ from fivefold.store.audit.log import erase_values
 from fivefold.store.evidence import erasure as erasing
 from fivefold.store.ingest.entities import entity_named, subject_of, subjects
 from fivefold.store.ingest.links import one_of_each_sharing
-from fivefold.store.levels.assessment_queue import Reason
+from fivefold.store.levels.assessment_queue import Reason, mark
 from fivefold.store.sql.database import empty_write_ahead_log, writing
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.entities import Entity
@@ -291,6 +291,7 @@ def _erase(session: Session, context: Context, entities: Sequence[Entity], now: 
     sharing = one_of_each_sharing(session, ids, now)  # through them those are found who were too many until now
     changed_rows = erasing.erase(session, entities, now)
     mark_linked(session, [*owners, *subjects(session, sharing)], Reason.ATTRIBUTE, now, before=linked_before)
+    mark(session, owners, Reason.TRANSACTION, now)  # fewer count for them now, which ends a value without a model
     numbers = sorted({*about, *_seal_again(session, context, batches)})
     entries = erase_values(session, context.organisation_id, numbers, now)
     context.record(

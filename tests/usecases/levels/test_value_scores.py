@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from fivefold.models.value_model import ValueModel
 from fivefold.store.levels.assessment_queue import BULK, Reason
 from fivefold.store.levels.future_rows import count_future_rows
 from fivefold.store.tables.entities import ValueScore
+from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.read import Freshness, read_level
 from fivefold.usecases.levels.value_scores import EntityScorer, read_value
@@ -380,3 +382,22 @@ def test_without_a_model_what_it_said_last_is_read(bank: Bank) -> None:
     bank.mark("known")
     bank.settle()
     assert bank.level("known") == 2
+
+
+@pytest.mark.parametrize("has_model", [True, False])
+def test_erasing_what_a_customer_owned_ends_the_value_that_rested_on_it(
+    bank: Bank, tmp_path: Path, has_model: bool
+) -> None:
+    bank.add_type("account", {}, {"operation": "text"})
+    bank.put("heir")
+    bank.put("account", ("customer", "heir"), "account")
+    bank.pay(5, "account", "account", **WHOLE)
+    bank.settle()
+    bank.wait(1_900)  # records are kept for 1,826 days
+    bank.settle()
+    assert scores(bank, "heir")[-1].score is not None
+    bank.wait(1)
+    bank.valuer = bank.valuer if has_model else None
+    erase_entity(bank.context, "account", "account", tmp_path / "erasures.jsonl")
+    bank.settle()
+    assert scores(bank, "heir")[-1].score is None
