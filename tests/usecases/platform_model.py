@@ -116,11 +116,12 @@ class Outcome:
     next_reason: Reason
     floor: int = 0
     lost: int | None = None
+    kept_by: tuple[str, ...] = ()
 
     def told(self) -> tuple[Any, ...]:
         """Give what an assessment must have stored where any of it is another than before."""
         level = (self.status, self.level, self.rules_level, self.may_move_down, self.hard_floor)
-        return self.family, self.number, *level, self.override
+        return self.family, self.number, *level, self.override, self.kept_by
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,7 @@ class Entity:
     history: list[Outcome] = field(default_factory=list)
     last: Outcome | None = None
     due: int | None = None
+    planned: int | None = None
     reasons: Reason = NOTHING
     revision: int = 0
     claimed: int = 0
@@ -188,6 +190,17 @@ class Entity:
     def overtaken(self) -> bool | None:
         """Whether something happened since somebody is at it; None where nobody is."""
         return None if self.lease is None else self.revision != self.claimed
+
+    def waits(self, now: int) -> bool:
+        """Tell whether something happened, or was planned for now, that is still to count."""
+        return self.quarantined or (self.due is not None and self.due <= now)
+
+    def refreshing(self, now: int) -> bool:
+        """Tell whether it is about to be assessed for more than a look: a look before the planned moment is nothing."""
+        if self.reasons == Reason.VIEW and (self.planned is None or self.planned > now):
+            return False
+        leased = self.lease is not None and self.lease_until > now
+        return leased or (self.waits(now) and not self.quarantined)
 
 
 class Model:
@@ -209,6 +222,7 @@ class Model:
         for name in {name for name in names if name is not None}:
             entity = self.entities[name]
             if entity.due is None or entity.due > now:  # why it would be due later does not count
+                entity.planned = entity.due if entity.planned is None else entity.planned
                 entity.due, entity.reasons = now, entity.reasons & ~PLANNED
             entity.reasons |= reason
             entity.revision += 1
@@ -284,7 +298,9 @@ class Model:
             entity.last = outcome
             entity.lease, entity.attempts, entity.quarantined = None, 0, False
             if entity.revision == revision:
-                entity.due, entity.reasons = outcome.next_us, outcome.next_reason
+                entity.due, entity.reasons, entity.planned = outcome.next_us, outcome.next_reason, None
+            else:
+                entity.planned = outcome.next_us
             if before != outcome.level:
                 moved = (before, outcome.level)
                 self.transitions.setdefault(entity.name, []).append(
@@ -301,27 +317,29 @@ class Model:
         entity = self.entities[name]
         as_of = max(now, entity.last.as_of if entity.last else 0)
         on = [family for family in FAMILIES if family in self.active] if entity.kind == "customer" else []
-        override = self._override(name)
-        live = override if override and (override.until is None or as_of < override.until) else None
+        override, live = self._override(name), self.live_override(name, as_of)
         family = next((family for family in on if entity.occupation == family), None)
-        undetermined = entity.occupation is None and bool(on)
+        undetermined, kept_by = entity.occupation is None and bool(on), tuple[str, ...]()
         if undetermined:
-            family = self._may_decide(entity, on, as_of)
+            before = self._decided_before(entity)
+            family = self._may_decide(entity, on, before, live, as_of)
+            kept_by = tuple(one for one in on if one in before and one != family)
         moments: dict[Reason, int | None] = {Reason.EXPIRY: live.until if live else None}
         held = Held()
         if family is not None:
-            version = VERSIONS[family][self.active[family] - 1]
-            rules = self._rules(entity, family, version, as_of)
+            version = self._version(family)
+            rules = self._rules_of(entity, family, as_of)
             cooldown = version.cooldown_days * DAY_US
             move = self._kept if undetermined else self._moved
             held = move(entity.last if entity.last and entity.last.rules_level else None, rules, cooldown, as_of)
             ends = [moment for moment in (held.may_move_down if held.withheld else None, held.floor_ends) if moment]
             moments[Reason.MOVE_DOWN] = min((moment for moment in ends if moment > as_of), default=None)
             moments[Reason.DECAY] = rules.step
-            moments[Reason.TIME] = rules.turn
+            may_decide = on if undetermined else [family]
+            turns = [self._rules_of(entity, one, as_of).turn for one in may_decide]
+            moments[Reason.TIME] = min((turn for turn in turns if turn is not None), default=None)
         if on:
-            last_tried = VERSIONS[family or on[-1]][self.active[family or on[-1]] - 1]
-            moments[Reason.INTERVAL] = as_of + last_tried.interval_days * DAY_US
+            moments[Reason.INTERVAL] = as_of + self._version(family or on[-1]).interval_days * DAY_US
         next_us, next_reason = self._first(moments, self._dated(entity, on, as_of), as_of)
         applies = "undetermined" if undetermined else "assessed" if family else "not applicable"
         return Outcome(
@@ -340,16 +358,33 @@ class Model:
             next_reason=next_reason,
             floor=held.floor,
             lost=held.lost,
+            kept_by=kept_by,
         )
 
-    def _may_decide(self, entity: Entity, on: list[str], as_of: int) -> str:
-        """Choose the ruleset of somebody whose occupation is unknown: it keeps whom it decided on, or has a floor."""
+    def _decided_before(self, entity: Entity) -> set[str]:
+        """Name the rulesets that decided last on somebody, or keep them meanwhile."""
+        last = entity.last
+        return set() if last is None or last.family is None else {last.family, *last.kept_by}
 
-        def rank(family: str) -> tuple[int, bool, int]:
-            before = entity.last is not None and entity.last.family == family
-            rules = self._rules(entity, family, VERSIONS[family][self.active[family] - 1], as_of)
-            kept = entity.last.rules_level if before and entity.last else None
-            return max(kept or 0, rules.floor), before, -on.index(family)
+    def _may_decide(
+        self, entity: Entity, on: list[str], decided_before: Collection[str], live: Override | None, as_of: int
+    ) -> str:
+        """Choose the ruleset of somebody whose occupation is unknown: it keeps whom it decided on, or has a floor.
+
+        While an override is live, what would hold by each counts first.
+        """
+        last = entity.last
+
+        def rank(family: str) -> tuple[int, int, bool, int]:
+            before = family in decided_before
+            rules = self._rules_of(entity, family, as_of)
+            kept = (last.rules_level or 0) if last and before else 0
+            holds = asks = max(kept, rules.floor)
+            if live:
+                hard_floor = max(last.hard_floor if last else 0, rules.hard_floor)
+                own_alone = live.level < hard_floor and not before
+                holds = rules.hard_floor if own_alone else max(live.level, hard_floor)
+            return holds, asks, before, -on.index(family)
 
         return max(on, key=rank)
 
@@ -393,6 +428,20 @@ class Model:
         approved = [one for one in self.overrides.values() if one.entity == name and one.state == "approved"]
         return max(approved, key=lambda one: (one.decided, one.id), default=None)
 
+    def live_override(self, name: str, at: int) -> Override | None:
+        """Find the override of somebody that decides at a moment."""
+        override = self._override(name)
+        return override if override and (override.until is None or at < override.until) else None
+
+    def level_source(self, entity: Entity) -> str:
+        """Say what the level in force rests on: an override that decides, or what made its last change."""
+        assert entity.last is not None
+        if entity.last.override is not None:
+            return "override"
+        moves = self.transitions.get(entity.name)
+        made_by = moves[-1][4] if moves else entity.last.source
+        return "rules" if made_by == "override" else made_by
+
     def _source(self, entity: Entity, live: Override | None, override: Override | None, reasons: Reason) -> str:
         held = entity.last.override if entity.last else None
         if live:
@@ -431,7 +480,10 @@ class Model:
     def _about(self, entity: Entity, facts: Mapping[int, Fact]) -> list[Fact]:
         return [one for one in facts.values() if self._counts(entity, one.entity, one.opened)]
 
-    def _rules(self, entity: Entity, family: str, version: Version, as_of: int) -> Rules:
+    def _version(self, family: str) -> Version:
+        return VERSIONS[family][self.active[family] - 1]
+
+    def _rules_of(self, entity: Entity, family: str, as_of: int) -> Rules:
         """Add up what the rules give: the level, floors, the next step of decay."""
         watched = any(begin <= as_of and (end is None or as_of < end) for begin, end in entity.tags)
         total, floor, hard_floor, step, turn, found_unknown = Decimal(0), 0, 0, None, None, False
@@ -455,7 +507,7 @@ class Model:
                 if one.closed is not None and one.closed <= as_of and one.outcome == "confirmed"
             ]
             total += POINTS["confirmed"] if confirmed else 0
-        level = 1 + sum(total >= threshold for threshold in version.thresholds)
+        level = 1 + sum(total >= threshold for threshold in self._version(family).thresholds)
         return Rules(max(level, floor), floor, hard_floor, found_unknown, step, turn)
 
     def _cash(self, entity: Entity, as_of: int) -> list[tuple[int, int]]:

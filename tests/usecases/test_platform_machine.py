@@ -1,8 +1,7 @@
 """The platform against a plain model of it: whatever happens in whatever order, both come to the same."""
 
-import json
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from math import ceil, inf
 from pathlib import Path
@@ -39,7 +38,7 @@ from fivefold.usecases.levels import worker
 from fivefold.usecases.levels.assess import AssessmentResult, assess_entities
 from fivefold.usecases.levels.overrides import approve_override, request_override
 from fivefold.usecases.levels.persist import store_result
-from fivefold.usecases.levels.read import HOUR_US, Freshness, LevelView, read_level, read_level_of_profile
+from fivefold.usecases.levels.read import HOUR_US, Freshness, read_level, read_level_of_profile
 from fivefold.usecases.levels.worker import BATCH_SIZE, LEASE_US, MAX_ABANDONED_LEASES, run_batch
 from fivefold.usecases.rulesets.activate import activate, advance_backfills
 from fivefold.usecases.shared.actors import Actor
@@ -47,12 +46,12 @@ from fivefold.usecases.shared.context import Context
 from tests.depth import examples
 from tests.store import databases
 from tests.store.audits import bind_unnamed
-from tests.store.portfolio.counting import assert_counted
 from tests.usecases import platform_model
 from tests.usecases.at_once import revoke_override, roll_back
 from tests.usecases.banks import Bank
 from tests.usecases.governed import store_backtest
 from tests.usecases.platform_model import FAMILIES, LEVELS, Entity, Fact, Model, Outcome, Override, Transaction
+from tests.usecases.platform_stored import StoredPlatform, assert_shown
 
 RATE = 100_000
 SECOND, HOUR = 1_000_000, DAY_US // 24
@@ -62,14 +61,6 @@ SOMEBODY = st.sampled_from(CUSTOMERS)
 ANYBODY = st.sampled_from(CUSTOMERS + ACCOUNTS)
 ENDS = st.sampled_from([None, HOUR, DAY_US, 4 * DAY_US])
 FRESHNESS = st.sampled_from(list(Freshness))
-
-
-def same(found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
-    """Say only what differs: found, then expected."""
-    names = found.keys() | expected.keys()
-    differs = {name: (found.get(name), expected.get(name)) for name in names if found.get(name) != expected.get(name)}
-    if differs:
-        raise AssertionError(differs)
 
 
 DECADES = 10**9
@@ -554,121 +545,31 @@ class Machine(RuleBasedStateMachine):
     def view(self, name: str) -> None:
         entity = self.model.entities[name]
         last = entity.last
-        waits = entity.due is not None and entity.due <= self.now
-        at_once = last is None or self.now - last.as_of > HOUR_US or waits
+        at_once = last is None or self.now - last.as_of > HOUR_US or entity.waits(self.now)
         shown = read_level_of_profile(Context(self.engine, self.bank.actor, lambda: self.now), entity.kind, name)
         if at_once:  # even where a worker holds the lease: it is waited for, and then taken over
             self._assessed({name}, "view")
-        self._is_shown(shown, entity)
+        assert_shown(shown, entity, self.model, self.now)
 
     @rule(name=ANYBODY, freshness=FRESHNESS)
     def read(self, name: str, freshness: Freshness) -> None:
         entity = self.model.entities[name]
-        at_once = freshness is Freshness.NOW or (freshness is Freshness.REFRESH and entity.last is None)
+        live = self.model.live_override(name, self.now)
+        behind = entity.last is None or entity.last.override != (live.id if live else None)
+        at_once = freshness is Freshness.NOW or (freshness is Freshness.REFRESH and behind)
         shown = read_level(Context(self.engine, self.bank.actor, lambda: self.now), entity.kind, name, freshness)
         if at_once:
             self._assessed({name}, "read")
         elif freshness is Freshness.REFRESH:
             self.model.mark([name], Reason.VIEW, self.now)
-        self._is_shown(shown, entity)
-
-    def _is_shown(self, shown: LevelView, entity: Entity) -> None:
-        last = entity.last
-        waits = entity.due is not None and entity.due <= self.now
-        leased = entity.lease is not None and entity.lease_until > self.now
-        assert shown.refreshing == (waits or leased)
-        assert (shown.entity_type, shown.external_id, shown.problem) == (entity.kind, entity.name, None)
-        if last is None:
-            assert (shown.level, shown.status, shown.assessment) == (None, "never assessed", None)
-            return
-        assert (shown.level, shown.rules_level) == (LEVELS[last.level or 0], LEVELS[last.rules_level or 0])
-        assert (shown.status, shown.source, shown.assessed_us) == (last.status, last.source, last.as_of)
-        assert (shown.assessment, shown.may_move_down_us) == (f"{entity.id}.{len(entity.history)}", last.may_move_down)
-        assert shown.ruleset == (None if last.family is None else (last.family, last.number))
-        moves = self.model.transitions.get(entity.name)
-        assert shown.since_us == (moves[-1][1] if moves else None)
-        assert (None if shown.override is None else shown.override.id) == last.override
+        assert_shown(shown, entity, self.model, self.now)
 
     # What must hold after whatever happened.
 
     @invariant()
     def agree(self) -> None:
-        names = {one.id: one.name for one in self.model.entities.values()}
         with self.engine.connect() as connection:
-            self._history_agrees(connection, names)
-            self._standings_agree(connection, names)
-            self._marks_agree(connection, names)
-            assert_counted(connection)
-            events = [
-                (body["external_id"], int(body["assessment"].split(".")[1]), body["from"], body["to"], body["source"])
-                for (said,) in connection.execute(text("SELECT body FROM outbox ORDER BY id"))
-                for body in [json.loads(said)]
-            ]
-            assert events == self.model.events
-            assert connection.execute(text("SELECT count(*) FROM audit_entries")).scalar() == self.model.audited
-
-    def _history_agrees(self, connection: Any, names: dict[int, str]) -> None:
-        found: dict[str, list[tuple[Any, ...]]] = {}
-        for entity, *rest in connection.execute(
-            text(
-                "SELECT entity_id, number, as_of_us, version_id, status, source, level, rules_level FROM assessments"
-                " ORDER BY entity_id, number"
-            )
-        ):
-            found.setdefault(names[entity], []).append(tuple(rest))
-        expected = {
-            one.name: [
-                (number, *self._decided(made), made.level, made.rules_level)
-                for number, made in enumerate(one.history, 1)
-            ]
-            for one in self.model.entities.values()
-            if one.history
-        }
-        same(found, expected)
-        moved: dict[str, list[tuple[Any, ...]]] = {}
-        for entity, *rest in connection.execute(
-            text("SELECT entity_id, number, at_us, from_level, to_level, source FROM transitions ORDER BY 1, 2")
-        ):
-            moved.setdefault(names[entity], []).append(tuple(rest))
-        same(moved, self.model.transitions)
-
-    def _decided(self, made: Outcome) -> tuple[Any, ...]:
-        version = next((key for key, of in self.versions.items() if of == (made.family, made.number)), None)
-        return made.as_of, version, made.status, made.source
-
-    def _standings_agree(self, connection: Any, names: dict[int, str]) -> None:
-        rows = connection.execute(
-            text(
-                "SELECT entity_id, number, assessed_us, version_id, status, source, level, rules_level, entered_us,"
-                " may_move_down_us, floor, hard_floor, override_id FROM standings"
-            )
-        )
-        expected = {
-            one.name: (
-                len(one.history),
-                *self._decided(last),
-                last.level,
-                last.rules_level,
-                last.entered,
-                last.may_move_down,
-                last.floor,
-                last.hard_floor,
-                last.override,
-            )
-            for one in self.model.entities.values()
-            if (last := one.last) is not None
-        }
-        same({names[entity]: tuple(rest) for entity, *rest in rows}, expected)
-
-    def _marks_agree(self, connection: Any, names: dict[int, str]) -> None:
-        rows = connection.execute(
-            text("SELECT entity_id, due_us, reasons, revision <> claimed, lease, attempts, quarantined FROM due_marks")
-        )
-        expected = {
-            one.name: (one.due, one.reasons, one.overtaken, one.lease, one.attempts, one.quarantined)
-            for one in self.model.entities.values()
-        }
-        same({names[entity]: tuple(rest) for entity, *rest in rows}, expected)
+            StoredPlatform(connection, self.model, self.versions).agrees()
 
     def teardown(self) -> None:
         try:
