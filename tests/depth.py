@@ -4,6 +4,8 @@ import os
 from collections.abc import Sequence
 from typing import TypeVar
 
+from hypothesis import HealthCheck
+
 Case = TypeVar("Case")
 
 _ASKED = os.environ.get("FIVEFOLD_TESTS", "quick")
@@ -11,6 +13,12 @@ DEPTH = "quick" if _ASKED == "short" else _ASKED
 """quick: what CI runs. full: everything on both databases and more examples. soak: examples without end."""
 SHORT = _ASKED == "short"
 """`make test`: quick, without the tests in `tests/long_tests.txt`."""
+SHARED_FIXTURES = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow)
+"""The health checks that a property suppresses whose examples share the fixtures of one test.
+
+What a property suppresses takes the place of what the profile does, so `too_slow` is here as well: no property fails
+because the machine is slow.
+"""
 
 
 def examples(full: int) -> int:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import count
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, column, func, insert, select, table
 from sqlalchemy.orm import Session
@@ -15,7 +15,7 @@ from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.tokens import Allowance, Charge
 from fivefold.store.sql.fast_statements import PreparedStatements
 from fivefold.store.tables.accounts import Organisation, Token, Usage
-from tests.depth import examples
+from tests.depth import SHARED_FIXTURES, examples
 
 MONTH = "2026-11"
 THREADS = 16
@@ -180,7 +180,7 @@ def test_nobody_is_refused_while_there_is_allowance_left(engine: Engine) -> None
 requests = st.lists(st.tuples(st.integers(0, 1), st.sampled_from(["2026-11", "2026-12"]), st.integers(0, 12)))
 
 
-@settings(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), suppress_health_check=SHARED_FIXTURES)
 @given(requests=requests, calls=st.integers(1, 6), users=st.integers(1, 30))
 def test_any_run_of_requests_is_counted_as_on_paper(
     engine: Engine, requests: list[tuple[int, str, int]], calls: int, users: int

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fivefold.training.presets.choose as choosing
@@ -17,7 +17,7 @@ from fivefold.training.data import TransactionSource
 from fivefold.training.presets.choose import TIE, PresetChoice, PresetTrial, choose_preset
 from fivefold.training.presets.named import PRESETS, Preset
 from fivefold.training.report.preset_card import sampled_text
-from tests.depth import examples
+from tests.depth import SHARED_FIXTURES, examples
 
 TEST = to_microseconds(datetime(2024, 10, 2))  # noqa: DTZ001 (no zone means UTC)
 FEW = (
@@ -69,7 +69,7 @@ def test_every_preset_is_tried_on_the_same_windows_which_end_by_the_test_as_of(
     assert whole.of("leaves")[0].rows == whole.of("standard")[0].rows
 
 
-@settings(max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(12), deadline=None, suppress_health_check=SHARED_FIXTURES)
 @given(
     kept=st.integers(0, 4),
     factor=st.sampled_from([-3.0, 0.0, 0.01, 1000.0]),

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
@@ -22,7 +22,7 @@ from fivefold.usecases.accounts.credentials import (
     seconds_to_next_month,
 )
 from fivefold.usecases.accounts.tokens import list_tokens, revoke_token
-from tests.depth import examples
+from tests.depth import SHARED_FIXTURES, examples
 from tests.store import databases
 from tests.usecases.accounts.test_tokens import MONTH, PLENTY, add, used
 
@@ -69,7 +69,7 @@ asked = st.lists(
 )
 
 
-@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=SHARED_FIXTURES)
 @given(asked=asked, users=st.integers(1, 20))
 def test_any_group_is_charged_as_its_requests_are_one_after_the_other(
     engine: Engine, asked: list[tuple[int, str, int, int]], users: int

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.orm import Session
@@ -19,7 +19,7 @@ from fivefold.store.sql.database import upgrade
 from fivefold.store.tables.audit import AuditEntry, AuditHead, AuditValues
 from fivefold.usecases.audit.record import ExportedHeads, export_heads
 from fivefold.usecases.audit.verify import AuditFinding, VerificationResult, verify, verify_picture
-from tests.depth import examples
+from tests.depth import SHARED_FIXTURES, examples
 from tests.store import databases
 from tests.store.audits import entry, fill, organisation, unguarded
 
@@ -90,7 +90,7 @@ def test_an_empty_log_is_whole(engine: Engine) -> None:
     assert verify(engine, print) == VerificationResult(0, 0, 0, 0)
 
 
-@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), suppress_health_check=SHARED_FIXTURES)
 @given(st.data())
 def test_any_change_of_any_column_of_an_entry_is_found_where_it_is(log: Engine, data: st.DataObject) -> None:
     number = data.draw(st.integers(1, LENGTH), "number")
@@ -107,7 +107,7 @@ def test_any_change_of_any_column_of_an_entry_is_found_where_it_is(log: Engine, 
     assert set(found) <= allowed
 
 
-@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), suppress_health_check=SHARED_FIXTURES)
 @given(st.data())
 def test_a_change_that_is_hashed_again_is_found_after_it(log: Engine, data: st.DataObject) -> None:
     """Who changes an entry and its hash breaks the link of the next one, or the head."""
@@ -130,7 +130,7 @@ VALUES_OF = {1: ("after",), 2: ("before", "after"), 3: ("before",), 6: ("after",
 """Numbers of the entries that have values; see KINDS."""
 
 
-@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), suppress_health_check=SHARED_FIXTURES)
 @given(st.data())
 def test_any_change_of_a_value_is_found_where_it_is(log: Engine, data: st.DataObject) -> None:
     number = data.draw(st.sampled_from(sorted(VALUES_OF)), "number")
@@ -146,7 +146,7 @@ def test_any_change_of_a_value_is_found_where_it_is(log: Engine, data: st.DataOb
         assert set(found_in(connection)) == {(ONE, number)}
 
 
-@settings(max_examples=examples(50), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(50), suppress_health_check=SHARED_FIXTURES)
 @given(taken=st.sets(st.integers(1, LENGTH), min_size=1), values_too=st.booleans())
 def test_entries_that_were_taken_out_are_named(log: Engine, taken: set[int], *, values_too: bool) -> None:
     inside = f"WHERE organisation_id = {ONE} AND number IN ({','.join(map(str, taken))})"
@@ -160,7 +160,7 @@ def test_entries_that_were_taken_out_are_named(log: Engine, taken: set[int], *, 
     assert set(found) == {(ONE, number) for number in first_of_gaps | with_values}
 
 
-@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=SHARED_FIXTURES)
 @given(st.lists(st.integers(1, LENGTH), min_size=2, max_size=2, unique=True))
 def test_entries_that_changed_places_are_found_in_both(log: Engine, places: list[int]) -> None:
     first, second = places

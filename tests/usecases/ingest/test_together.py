@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
@@ -19,7 +19,7 @@ from fivefold.usecases.ingest.together import PostedTransactions, add_transactio
 from fivefold.usecases.ingest.transactions import TransactionCounts, add_transactions
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
-from tests.depth import examples
+from tests.depth import SHARED_FIXTURES, examples
 from tests.store import databases
 from tests.store.audits import bind_unnamed
 from tests.store.filling import filled_once
@@ -157,7 +157,7 @@ ROWS = st.builds(
 )
 
 
-@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=SHARED_FIXTURES)
 @given(st.lists(st.lists(ROWS, min_size=1, max_size=2), min_size=1, max_size=6))
 def test_together_they_are_what_they_are_one_by_one(
     tmp_path_factory: pytest.TempPathFactory, calls: list[Call]

@@ -5,7 +5,7 @@ import threading
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
@@ -15,7 +15,7 @@ from fivefold.store.levels.assessment_queue import Reason
 from fivefold.usecases.ingest.transactions import TransactionCounts, add_transactions
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
-from tests.depth import examples
+from tests.depth import SHARED_FIXTURES, examples
 from tests.store.audits import forged
 from tests.store.filling import filled_once
 from tests.usecases import banks, platforms
@@ -230,7 +230,7 @@ ROWS = st.lists(
 
 
 @pytest.mark.postgresql
-@settings(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=examples(25), suppress_health_check=SHARED_FIXTURES)
 @given(ROWS, st.integers(1, 8))
 def test_it_does_not_matter_what_comes_with_what(bank: Bank, rows: list[dict[str, Any]], size: int) -> None:
     """One by one, in parts or at once: the same is stored, and sending all of it again changes nothing."""

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
@@ -24,7 +24,7 @@ from fivefold.usecases.portfolio.current_levels import (
     list_current_levels,
 )
 from fivefold.usecases.shared.context import Context
-from tests.depth import examples, some
+from tests.depth import SHARED_FIXTURES, examples, some
 from tests.store.filling import filled_once
 from tests.store.plans import plan_of, statements
 from tests.store.stored import family_of
@@ -135,7 +135,7 @@ filters_drawn = st.builds(
 
 
 @pytest.mark.postgresql
-@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=SHARED_FIXTURES)
 @given(filters=filters_drawn, order=st.sampled_from(Order), at_once=st.sampled_from([1, 3, 100]))
 def test_the_list_is_what_plain_python_makes_of_the_rows(
     context: Context, filters: LevelFilters, order: Order, at_once: int

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
@@ -16,7 +16,7 @@ from fivefold.usecases.levels.explain import ValueSeen, read_reasons
 from fivefold.usecases.portfolio.current_levels import DecidedBy
 from fivefold.usecases.portfolio.differences import AssessmentDifference, compare_assessments
 from fivefold.usecases.shared.context import Context
-from tests.depth import examples
+from tests.depth import SHARED_FIXTURES, examples
 from tests.store.filling import filled_once
 from tests.store.plans import statements
 from tests.usecases import banks, platforms
@@ -87,7 +87,7 @@ attributes = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=examples(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(15), suppress_health_check=SHARED_FIXTURES)
 @given(given_attributes=attributes)
 def test_factors_add_up_and_are_those_of_the_two_breakdowns(bank: Bank, given_attributes: dict[str, object]) -> None:
     changed_before = bank.standing().number

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
@@ -26,7 +26,7 @@ from fivefold.usecases.levels.overrides import state_of
 from fivefold.usecases.portfolio.searches import STATES, OverrideFilters, search_overrides
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
-from tests.depth import examples
+from tests.depth import SHARED_FIXTURES, examples
 from tests.store.filling import filled_once
 from tests.store.plans import plan_of, statements
 from tests.usecases import platforms
@@ -142,7 +142,7 @@ def as_logged(who: str | None) -> str | None:
     return next((actor for actor, name in NAMES.items() if name == who), who)
 
 
-quick = settings(max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(max_examples=examples(30), suppress_health_check=SHARED_FIXTURES)
 
 
 @pytest.mark.postgresql

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
@@ -20,7 +20,7 @@ from fivefold.store.tables.levels import LevelMoveCount, Standing, Transition
 from fivefold.usecases.portfolio import migration
 from fivefold.usecases.portfolio.migration import Every, levels_over_time, list_movers, read_migration
 from fivefold.usecases.shared.context import Context
-from tests.depth import examples
+from tests.depth import SHARED_FIXTURES, examples
 from tests.store.filling import filled_once
 from tests.store.plans import plan_of, statements
 from tests.usecases import platforms
@@ -79,7 +79,7 @@ def level_before(path: Path, day: int) -> int:
 
 
 @pytest.mark.postgresql
-@settings(max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), suppress_health_check=SHARED_FIXTURES)
 @given(since=DAYS, until=DAYS, ends=st.tuples(*[st.sampled_from([None, "none", *platforms.LEVELS])] * 2))
 def test_who_moved_is_what_plain_python_finds(
     context: Context, since: int | None, until: int | None, ends: tuple[str | None, str | None]

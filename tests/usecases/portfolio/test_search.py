@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
@@ -22,7 +22,7 @@ from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.portfolio.search import Search, count_entities, search_entities
 from fivefold.usecases.shared.context import Context
-from tests.depth import examples
+from tests.depth import SHARED_FIXTURES, examples
 from tests.store.filling import filled_once
 from tests.store.plans import plan_of, statements
 from tests.usecases import platforms
@@ -114,7 +114,7 @@ by_fact = st.builds(
 
 
 @pytest.mark.postgresql
-@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=SHARED_FIXTURES)
 @given(search=searches | by_fact, at_once=st.sampled_from([1, 3, 100]))
 def test_who_is_found_is_whom_plain_python_finds(bank: Bank, search: Search, at_once: int) -> None:
     found = [
@@ -129,7 +129,7 @@ def test_who_is_found_is_whom_plain_python_finds(bank: Bank, search: Search, at_
 
 
 @pytest.mark.postgresql
-@settings(max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), suppress_health_check=SHARED_FIXTURES)
 @given(words=st.lists(one_word, min_size=2, max_size=4))
 def test_all_of_several_words_are_found(bank: Bank, words: list[str]) -> None:
     search = Search(text=" ".join(words))

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
@@ -19,7 +19,7 @@ from fivefold.store.tables.rulesets import Activation, Family, RulesetVersion
 from fivefold.usecases.portfolio.current_levels import DecidedBy
 from fivefold.usecases.portfolio.transitions import DIRECTIONS, TransitionFilters, list_transitions
 from fivefold.usecases.shared.context import Context
-from tests.depth import examples
+from tests.depth import SHARED_FIXTURES, examples
 from tests.store.filling import filled_once
 from tests.store.plans import plan_of, statements
 from tests.usecases import banks, platforms
@@ -90,7 +90,7 @@ some = st.builds(
 
 
 @pytest.mark.postgresql
-@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=SHARED_FIXTURES)
 @given(filters=some, at_once=st.sampled_from([1, 4, 200]))
 def test_the_list_is_what_plain_python_makes_of_the_rows(
     context: Context, filters: TransitionFilters, at_once: int

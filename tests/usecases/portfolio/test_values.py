@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -23,7 +23,7 @@ from fivefold.usecases.portfolio.values import (
     value_by_segment,
 )
 from fivefold.usecases.shared.context import Context
-from tests.depth import examples
+from tests.depth import SHARED_FIXTURES, examples
 from tests.store.plans import plan_of, statements
 from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
@@ -70,7 +70,7 @@ def names(bank: Bank, segments: tuple[str, ...] = (), at_once: int = 100) -> lis
 
 
 @pytest.mark.postgresql
-@settings(max_examples=examples(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(15), suppress_health_check=SHARED_FIXTURES)
 @given(segments=st.lists(st.sampled_from(SEGMENTS), max_size=4), at_once=st.sampled_from([1, 2, 3, 100]))
 def test_the_highest_expected_value_is_first_on_pages_of_any_size(
     bank: Bank, segments: list[str], at_once: int

@@ -5,7 +5,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, insert, select, update
 from sqlalchemy.orm import Session
@@ -33,7 +33,7 @@ from fivefold.usecases.queue.seen import kinds_for
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
-from tests.depth import examples
+from tests.depth import SHARED_FIXTURES, examples
 from tests.store.plans import plan_of, statements
 from tests.usecases import platforms
 from tests.usecases.flows.flowing import LARGE
@@ -402,7 +402,7 @@ some = st.builds(
 
 
 @pytest.mark.postgresql
-@settings(max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), suppress_health_check=SHARED_FIXTURES)
 @given(filters=some, rows=st.sampled_from([10, 1000]), most=st.sampled_from([4, 10_000]))
 def test_items_and_their_numbers_are_what_plain_python_makes_of_the_rows(
     bank: Context, filters: QueueFilters, rows: int, most: int

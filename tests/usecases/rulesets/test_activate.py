@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
@@ -27,7 +27,7 @@ from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
-from tests.depth import examples
+from tests.depth import SHARED_FIXTURES, examples
 from tests.store.filling import filled_once
 from tests.usecases.at_once import order_families, put_list_version, roll_back, switch_family
 from tests.usecases.governed import (
@@ -236,7 +236,7 @@ def test_a_worker_that_was_away_does_not_make_up_for_all_of_it(engine: Engine, t
     assert advance_backfills(engine, NOW) == 0, "a clock that was set back marks nobody"
 
 
-@settings(max_examples=examples(12), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(12), suppress_health_check=SHARED_FIXTURES)
 @given(st.lists(st.integers(1, 2_500_000), min_size=1, max_size=12), st.integers(1, 50))
 def test_however_often_workers_ask_the_rate_is_kept(
     tmp_path_factory: pytest.TempPathFactory, steps: list[int], rate: int
