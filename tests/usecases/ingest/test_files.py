@@ -4,6 +4,7 @@ import errno
 import gzip
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from tests.usecases.banks import Bank
 from tests.usecases.erasure.test_erase import backup, restore
 
 COUNT = 25
+Tell = Callable[[Progress], None]
 
 
 @pytest.fixture
@@ -45,22 +47,34 @@ def count(bank: Bank, table: str) -> int:
         return int(connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())
 
 
+def take(bank: Bank, path: Path, table: str = "entities", *, tell: Tell | None = None, **more: Any) -> Progress:
+    """Import a file of customers, or of rows about them."""
+    context = Context(bank.engine, bank.actor, lambda: bank.now)
+    return import_table(context, table, "customer", ImportFile(path, **more), *([] if tell is None else [tell]))
+
+
 class StoppedError(Exception):
     """Somebody pulled the plug."""
+
+
+def stopped(bank: Bank, path: Path, rows: int) -> None:
+    """Begin to import customers, and pull the plug as soon as so many rows are stored."""
+
+    def stop(progress: Progress) -> None:
+        if progress.rows >= rows:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        take(bank, path, tell=stop)
 
 
 def test_one_that_was_stopped_goes_on_where_it_was(bank: Bank, tmp_path: Path) -> None:
     path = entities(tmp_path / "e.csv")
 
-    def stop(progress: Progress) -> None:
-        if progress.rows == 20:
-            raise StoppedError
-
-    with pytest.raises(StoppedError):
-        import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path), stop)
+    stopped(bank, path, 20)
     assert count(bank, "entities") == 20
     told: list[Progress] = []
-    done = import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path), told.append)
+    done = take(bank, path, tell=told.append)
     assert done == Progress(rows=COUNT, new=COUNT, changed=0, same=0, finished=True)
     assert [progress.rows for progress in told] == [20, 25, 25], "what was stored is not read again"
     assert count(bank, "entities") == COUNT
@@ -85,7 +99,7 @@ def test_after_a_restore_one_that_was_stopped_goes_on_behind_the_rows_that_are_t
     told: list[Progress] = []
     with databases.opened(restore(bank, kind, kept[0], tmp_path)) as restored:
         bank.engine = restored
-        done = import_table(Context(restored, bank.actor), "entities", "customer", ImportFile(path), told.append)
+        done = take(bank, path, tell=told.append)
         assert [progress.rows for progress in told] == [*range(stored, 21, 10), COUNT, COUNT]
         assert (done.new, done.same, done.refused, count(bank, "entities")) == (COUNT - 2, 0, 2, COUNT - 2)
     assert done.refused_path == tmp_path / ("e.refused.csv" if stored else "e.refused-2.csv")
@@ -109,9 +123,9 @@ def test_a_part_and_the_position_behind_it_are_stored_together(
     path = entities(tmp_path / "e.csv", income=["much", *["5"] * 9, "much", *["5"] * 14])
     monkeypatch.setattr(importing, "refused_rows", stop)
     with pytest.raises(StoppedError):
-        bad_rows(bank, path)
+        take(bank, path)
     assert (count(bank, "entities"), [line.rows for line in list_imports(bank.context)]) == (9, [10])
-    done = bad_rows(bank, path)
+    done = take(bank, path)
     assert (done.new, done.same, done.refused, count(bank, "entities")) == (COUNT - 2, 0, 2, COUNT - 2)
 
 
@@ -122,12 +136,12 @@ def test_of_two_imports_of_a_file_at_once_one_goes_on(bank: Bank, tmp_path: Path
 
     def other(progress: Progress) -> None:
         if progress.rows == 10 and not others:
-            others.append(bad_rows(bank, path))
+            others.append(take(bank, path))
 
     with pytest.raises(
         ConflictError, match=r"e\.csv is imported by another process too, which has stored 25 rows of it"
     ):
-        import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path), other)
+        take(bank, path, tell=other)
     assert [one.refused for one in others] == [COUNT]
     assert pl.read_csv(tmp_path / "e.refused.csv")["refused_row"].to_list() == list(range(2, COUNT + 2))
 
@@ -135,14 +149,9 @@ def test_of_two_imports_of_a_file_at_once_one_goes_on(bank: Bank, tmp_path: Path
 def test_what_was_taken_away_from_the_refused_rows_is_not_written_into(bank: Bank, tmp_path: Path) -> None:
     path, mended = entities(tmp_path / "e.csv", income=["much"] * COUNT), tmp_path / "e.refused.csv"
 
-    def stop(progress: Progress) -> None:
-        if progress.rows == 10:
-            raise StoppedError
-
-    with pytest.raises(StoppedError):
-        import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path), stop)
+    stopped(bank, path, 10)
     mended.write_text("entity_id,income\nc1,5\n")
-    done = bad_rows(bank, path)
+    done = take(bank, path)
     assert (done.refused, done.refused_path) == (COUNT, tmp_path / "e.refused-2.csv")
     assert mended.read_text() == "entity_id,income\nc1,5\n"
 
@@ -159,24 +168,18 @@ def test_one_that_goes_on_leaves_what_another_import_of_the_file_refused(
     path = entities(tmp_path / "e.csv", income=["5"] * 24 + ["much"])
     first, stamp = path.read_bytes(), path.stat()
 
-    def stop(progress: Progress) -> None:
-        if progress.rows == 10:
-            raise StoppedError
-
-    with pytest.raises(StoppedError):
-        import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path), stop)
+    stopped(bank, path, 10)
     if other == "other rows":
-        file = ImportFile(path, ColumnMap.read(["income=tag"]))
-        done = import_table(Context(bank.engine, bank.actor), "tags", "customer", file)
+        done = take(bank, path, "tags", names=ColumnMap.read(["income=tag"]))
     elif other == "other organisation":
-        done = bad_rows(Bank(bank.engine, "other"), path)
+        done = take(Bank(bank.engine, "other"), path)
     else:
-        done = bad_rows(bank, entities(path, income=["much"] * 3 + ["5"] * 22))
+        done = take(bank, entities(path, income=["much"] * 3 + ["5"] * 22))
     refused = rows_refused(done)
     assert len(refused) == done.refused > 0
     path.write_bytes(first)
     os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-    continued = bad_rows(bank, path)
+    continued = take(bank, path)
     assert (continued.rows, continued.refused, rows_refused(continued)) == (COUNT, 1, [COUNT + 1])
     assert (rows_refused(done), continued.refused_path) == (refused, tmp_path / "e.refused-2.csv")
 
@@ -187,10 +190,9 @@ def test_two_imports_of_one_file_at_once_write_refused_rows_into_files_of_their_
 
     def nested(progress: Progress) -> None:
         if not progress.rows:  # both have begun before a row of either is refused
-            done["two"] = bad_rows(banks_at_once[1], path)
+            done["two"] = take(banks_at_once[1], path)
 
-    begun = Context(bank.engine, banks_at_once[0].actor)
-    done["one"] = import_table(begun, "entities", "customer", ImportFile(path), nested)
+    done["one"] = take(banks_at_once[0], path, tell=nested)
     assert [rows_refused(done[name]) for name in ("one", "two")] == [list(range(2, COUNT + 2))] * 2
     assert {each.refused_path for each in done.values()} == {tmp_path / "e.refused.csv", tmp_path / "e.refused-2.csv"}
 
@@ -205,33 +207,24 @@ def test_a_file_of_refused_rows_that_could_not_be_written_leaves_its_name(
 
     monkeypatch.setattr(file_parts, "naming", full)
     with pytest.raises(OSError, match="full"):
-        bad_rows(bank, path)
+        take(bank, path)
     monkeypatch.setattr(file_parts, "naming", naming)
     assert [each.name for each in tmp_path.glob("*.refused*")] == []
-    done = bad_rows(bank, path)
+    done = take(bank, path)
     assert (done.refused_path, rows_refused(done)) == (tmp_path / "e.refused.csv", list(range(2, COUNT + 2)))
 
 
 def test_another_file_of_that_name_begins_anew(bank: Bank, tmp_path: Path) -> None:
     path = entities(tmp_path / "e.csv")
 
-    def stop(progress: Progress) -> None:
-        if progress.rows:
-            raise StoppedError
-
-    with pytest.raises(StoppedError):
-        import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path), stop)
+    stopped(bank, path, 10)
     entities(path, income=["77"] * COUNT)
-    assert import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path)).changed == 10
-
-
-def bad_rows(bank: Bank, path: Path, **more: Any) -> Progress:
-    return import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path, **more))
+    assert take(bank, path).changed == 10
 
 
 def test_a_row_that_cannot_be_taken_is_set_aside_and_the_others_are_stored(bank: Bank, tmp_path: Path) -> None:
     path = entities(tmp_path / "e.csv", income=["5"] * 22 + ["much"] + ["5"] * 2)
-    done = bad_rows(bank, path)
+    done = take(bank, path)
     assert (done.rows, done.new, done.refused) == (COUNT, COUNT - 1, 1)
     assert count(bank, "entities") == COUNT - 1
     assert [str(problem) for problem in done.problems] == ["row 24: income is 'much'; allowed: a finite number"]
@@ -242,13 +235,13 @@ def test_a_row_that_cannot_be_taken_is_set_aside_and_the_others_are_stored(bank:
 
 def test_the_file_of_refused_rows_is_mended_and_imported_as_it_is(bank: Bank, tmp_path: Path) -> None:
     path = entities(tmp_path / "e.csv", income=["much"] * 2 + ["5"] * 21 + ["more"] * 2)
-    done = bad_rows(bank, path)
+    done = take(bank, path)
     assert (done.new, done.refused) == (COUNT - 4, 4)
     mended = tmp_path / "e.refused.csv"
     assert done.refused_path == mended
     mended.write_text(mended.read_text().replace(",much,", ",7,").replace(",more,", ",8,"))
-    assert bad_rows(bank, mended).new == 4
-    again = bad_rows(bank, path)
+    assert take(bank, mended).new == 4
+    again = take(bank, path)
     assert (again.same, again.refused, count(bank, "entities")) == (COUNT - 4, 4, COUNT)
     assert again.refused_path == tmp_path / "e.refused-2.csv", "what was mended by hand is not written over"
 
@@ -263,8 +256,7 @@ def test_every_row_of_a_kind_is_refused_with_its_reason(bank: Bank, tmp_path: Pa
         "transaction_date": ["2026-01-01"] * 300,
     }
     pl.DataFrame(columns).write_csv(tmp_path / "t.csv")
-    file = ImportFile(tmp_path / "t.csv")
-    done = import_table(Context(bank.engine, bank.actor), "transactions", "customer", file)
+    done = take(bank, tmp_path / "t.csv", "transactions")
     assert (done.new, done.refused) == (50, 250)
     reasons = pl.read_csv(tmp_path / "t.refused.csv")["refused_reason"].str.slice(0, 25).value_counts()
     assert dict(reasons.iter_rows()) == {"transaction_amount is 'x'": 150, "user_id is 'nobody': ther": 100}
@@ -273,15 +265,10 @@ def test_every_row_of_a_kind_is_refused_with_its_reason(bank: Bank, tmp_path: Pa
 def test_one_that_was_stopped_writes_no_refused_row_twice(bank: Bank, tmp_path: Path) -> None:
     path = entities(tmp_path / "e.csv", income=["much"] * COUNT)
 
-    def stop(progress: Progress) -> None:
-        if progress.rows == 10:
-            raise StoppedError
-
-    with pytest.raises(StoppedError):
-        import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path), stop)
+    stopped(bank, path, 10)
     with (tmp_path / "e.refused.csv").open("a") as file:
         file.write("what was written before the plug was pulled\n")
-    done = bad_rows(bank, path)
+    done = take(bank, path)
     assert (done.refused, [problem.row for problem in done.problems]) == (COUNT, list(range(12, COUNT + 2)))
     assert pl.read_csv(tmp_path / "e.refused.csv")["refused_row"].to_list() == list(range(2, COUNT + 2))
 
@@ -290,7 +277,7 @@ def test_columns_of_other_names_semicolons_and_gzip(bank: Bank, tmp_path: Path) 
     text = "kunde;einkommen\n" + "".join(f"c{number};5\n" for number in range(24)) + "c24;viel\n"
     (tmp_path / "e.csv.gz").write_bytes(gzip.compress(text.encode()))
     names = ColumnMap.read(["kunde=entity_id", "einkommen=income"])
-    done = bad_rows(bank, tmp_path / "e.csv.gz", names=names)
+    done = take(bank, tmp_path / "e.csv.gz", names=names)
     assert (done.new, done.refused) == (24, 1)
     first, second = (tmp_path / "e.refused.csv").read_text().splitlines()
     assert (first, second[:12]) == ("kunde;einkommen;refused_row;refused_reason", "c24;viel;26;")
@@ -302,7 +289,7 @@ TORN = ["c1;5", "c2;5;6", "", "c3", "c4;viel", "c5;5", "c6;5"]
 def test_a_line_that_is_torn_or_too_long_is_one_refused_row(bank: Bank, tmp_path: Path) -> None:
     path = tmp_path / "e.csv"
     path.write_text("\n".join(["kunde;einkommen", *TORN]))
-    done = bad_rows(bank, path, names=ColumnMap.read(["kunde=entity_id", "einkommen=income"]))
+    done = take(bank, path, names=ColumnMap.read(["kunde=entity_id", "einkommen=income"]))
     assert (done.rows, done.new, done.refused) == (6, 3, 3)
     assert [str(problem) for problem in done.problems] == [
         "row 3: line has 3 fields; allowed: 2 fields, one for each column of the header",
@@ -316,28 +303,6 @@ def test_a_line_that_is_torn_or_too_long_is_one_refused_row(bank: Bank, tmp_path
         ("c3", None, "5", f"line has 1 field {allowed}: c3"),
     ]
     assert (refused[2][2], refused[2][0]) == ("6", "c4")
-
-
-@pytest.mark.parametrize("size", [1, 2, 3])
-@pytest.mark.parametrize("stop_at", [1, 2, 3, 4])
-def test_torn_lines_are_counted_where_a_stopped_import_goes_on(
-    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, stop_at: int
-) -> None:
-    monkeypatch.setattr(importing, "ROWS", {"entities": size})
-    path = tmp_path / "e.csv"
-    path.write_text("\n".join(["entity_id;income", *TORN]))
-
-    def stop(progress: Progress) -> None:
-        if progress.rows >= stop_at:
-            raise StoppedError
-
-    with pytest.raises(StoppedError):
-        import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path), stop)
-    monkeypatch.setattr(importing, "ROWS", {"entities": 2})  # as if a newer version went on
-    done = bad_rows(bank, path)
-    assert (done.rows, done.new, done.refused) == (6, 3, 3)
-    refused = pl.read_csv(tmp_path / "e.refused.csv", infer_schema=False, separator=";")
-    assert refused["refused_row"].to_list() == ["3", "5", "6"]
 
 
 TORN_JSON = [
@@ -355,7 +320,7 @@ def test_a_torn_line_of_json_is_one_refused_row(bank: Bank, tmp_path: Path) -> N
     path = tmp_path / "e.jsonl.gz"
     path.write_bytes(gzip.compress("\n".join(TORN_JSON).encode()))
     names = ColumnMap.read(["kunde=entity_id", "einkommen=income"])
-    done = bad_rows(bank, path, names=names)
+    done = take(bank, path, names=names)
     assert (done.rows, done.new, done.refused) == (5, 2, 3)
     assert [problem.row for problem in done.problems] == [3, 4, 6]
     refused = [json.loads(line) for line in (tmp_path / "e.refused.jsonl").read_text().splitlines()]
@@ -364,7 +329,7 @@ def test_a_torn_line_of_json_is_one_refused_row(bank: Bank, tmp_path: Path) -> N
     ]  # fmt: skip
     words = "line is not valid JSON: Unterminated string starting at at sign 33 (allowed: one JSON object, on a line of"
     assert refused[0]["refused_reason"] == f"{words} its own): {TORN_JSON[2]}"
-    again = bad_rows(bank, tmp_path / "e.refused.jsonl", names=names)
+    again = take(bank, tmp_path / "e.refused.jsonl", names=names)
     assert (again.new, again.refused) == (2, 1)
 
 
@@ -373,29 +338,39 @@ def test_a_file_without_any_object_is_refused_whole(bank: Bank, tmp_path: Path) 
     with pytest.raises(
         FileFormatError, match=r"e.jsonl has no line that is a JSON object: row 1: line is not valid JSON"
     ):
-        bad_rows(bank, tmp_path / "e.jsonl")
+        take(bank, tmp_path / "e.jsonl")
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
 @pytest.mark.parametrize("stop_at", [1, 2, 3, 4])
-def test_torn_lines_of_json_are_counted_where_a_stopped_import_goes_on(
-    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, stop_at: int
+@pytest.mark.parametrize(
+    ("suffix", "lines", "counts", "bad"),
+    [
+        (".csv", ["kunde;einkommen", *TORN], (6, 3, 3), ["3", "5", "6"]),
+        (".jsonl", TORN_JSON, (5, 2, 3), [3, 4, 6]),
+    ],
+)
+def test_torn_lines_are_counted_where_a_stopped_import_goes_on(
+    bank: Bank,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    size: int,
+    stop_at: int,
+    suffix: str,
+    lines: list[str],
+    counts: tuple[int, int, int],
+    bad: list[object],
 ) -> None:
     monkeypatch.setattr(importing, "ROWS", {"entities": size})
-    path = tmp_path / "e.jsonl"
-    path.write_text("\n".join(TORN_JSON).replace("kunde", "entity_id").replace("einkommen", "income"))
-
-    def stop(progress: Progress) -> None:
-        if progress.rows >= stop_at:
-            raise StoppedError
-
-    with pytest.raises(StoppedError):
-        import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path), stop)
+    path = tmp_path / f"e{suffix}"
+    path.write_text("\n".join(lines).replace("kunde", "entity_id").replace("einkommen", "income"))
+    stopped(bank, path, stop_at)
     monkeypatch.setattr(importing, "ROWS", {"entities": 2})  # as if a newer version went on
-    done = bad_rows(bank, path)
-    assert (done.rows, done.new, done.refused) == (5, 2, 3)
-    refused = [json.loads(line)["refused_row"] for line in (tmp_path / "e.refused.jsonl").read_text().splitlines()]
-    assert refused == [3, 4, 6]
+    done = take(bank, path)
+    assert (done.rows, done.new, done.refused) == counts
+    refused = tmp_path / f"e.refused{suffix}"
+    rows = pl.read_ndjson(refused) if suffix == ".jsonl" else pl.read_csv(refused, infer_schema=False, separator=";")
+    assert rows["refused_row"].to_list() == bad
 
 
 @pytest.mark.parametrize(
@@ -418,8 +393,7 @@ def test_a_torn_line_of_json_costs_no_other_row_of_any_table(
 
 def imported(bank: Bank, table: str, path: Path, rows: str) -> tuple[int, int, int, int]:
     path.write_text(rows)
-    file = ImportFile(path)
-    done = import_table(Context(bank.engine, bank.actor, lambda: bank.now), table, "customer", file)
+    done = take(bank, path, table)
     return done.new, done.changed, done.same, done.refused
 
 
@@ -481,12 +455,11 @@ def test_the_map_suggested_for_a_tag_is_of_a_column_with_a_like_name_that_is_not
 ) -> None:
     (tmp_path / "t.csv").write_text(f"{columns}\n{','.join('x' for _ in columns.split(','))}\n")
     with pytest.raises(FileFormatError, match=f"such as --map {pair}$"):
-        import_table(Context(bank.engine, bank.actor), "tags", "customer", ImportFile(tmp_path / "t.csv"))
+        take(bank, tmp_path / "t.csv", "tags")
 
 
 def test_a_column_that_is_nearly_a_field_of_transactions_is_refused_with_its_map(bank: Bank, tmp_path: Path) -> None:
-    context = Context(bank.engine, bank.actor)
-    import_table(context, "entities", "customer", ImportFile(entities(tmp_path / "e.csv")))
+    take(bank, entities(tmp_path / "e.csv"))
     path = tmp_path / "t.csv"
     path.write_text(
         "user_id,transaction_id,transaction_amount,transaction_currency,transaction_date,Operation,transaction_stat,note\n"
@@ -494,19 +467,19 @@ def test_a_column_that_is_nearly_a_field_of_transactions_is_refused_with_its_map
     )
     names = {"Operation": "operation"}
     with pytest.raises(FileFormatError, match=r"has no column operation, and has Operation.*--map Operation=operation"):
-        import_table(context, "transactions", "customer", ImportFile(path))
+        take(bank, path, "transactions")
     with pytest.raises(FileFormatError, match="--map transaction_stat=transaction_state"):
-        import_table(context, "transactions", "customer", ImportFile(path, ColumnMap(names)))
+        take(bank, path, "transactions", names=ColumnMap(names))
     assert count(bank, "transactions") == 0
     names["transaction_stat"] = "status"
     with pytest.raises(FileFormatError, match="such as --map status=status_other"):
-        import_table(context, "transactions", "customer", ImportFile(path, ColumnMap(names)))
+        take(bank, path, "transactions", names=ColumnMap(names))
     names["transaction_stat"] = "status_other"
-    assert import_table(context, "transactions", "customer", ImportFile(path, ColumnMap(names))).new == 1
+    assert take(bank, path, "transactions", names=ColumnMap(names)).new == 1
 
 
 def test_transactions_come_in_parts_too(bank: Bank, tmp_path: Path) -> None:
-    import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(entities(tmp_path / "e.csv")))
+    take(bank, entities(tmp_path / "e.csv"))
     rows = {
         "transaction_id": [f"t{number}" for number in range(COUNT)],
         "user_id": [f"c{number}" for number in range(COUNT)],
@@ -515,7 +488,7 @@ def test_transactions_come_in_parts_too(bank: Bank, tmp_path: Path) -> None:
         "transaction_date": ["2026-01-01"] * COUNT,
     }
     pl.DataFrame(rows).write_csv(tmp_path / "t.csv")
-    done = import_table(Context(bank.engine, bank.actor), "transactions", "customer", ImportFile(tmp_path / "t.csv"))
+    done = take(bank, tmp_path / "t.csv", "transactions")
     assert (done.rows, done.new) == (COUNT, COUNT)
     assert count(bank, "transactions") == COUNT
 
