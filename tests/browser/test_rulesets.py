@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-from fivefold.usecases.changes.backtests import run_next_backtest
 from tests.browser.conftest import Served, in_looks
 from tests.browser.test_console import visiting
 
@@ -14,8 +13,7 @@ CUSTOMER = "c/1 ä"
 
 def work(served: Served) -> None:
     """Run what waits for a worker."""
-    while run_next_backtest(served.place.engine):
-        pass
+    served.place.run_backtests()
 
 
 @in_looks(("dark", False))

@@ -28,3 +28,9 @@ def place(furnished: Place, tmp_path: Path) -> Iterator[Place]:
 def investigator(place: Place) -> Visitor:
     """An investigator of the bank, signed in."""
     return Visitor(place).sign_in("investigator")
+
+
+@pytest.fixture
+def author(place: Place) -> Visitor:
+    """A publisher who writes; `place.tokens` has another one."""
+    return Visitor(place).go("/console/sign-in").submit("/sign-in", token=place.join("writer", "publisher")[0])

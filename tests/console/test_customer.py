@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import text
 
 from fivefold.domain.clock import now_microseconds
-from fivefold.usecases.changes.backtests import run_next_backtest
 from fivefold.usecases.levels import explain
 from fivefold.usecases.levels.explain import ValueSeen
+from tests.console.customers import CUSTOMER, ENTITY, assess_now
 from tests.console.visitors import ORIGIN, Visitor
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.places import OURS, Place
@@ -17,16 +17,9 @@ ACME = "/console/entities/company/acme"
 MARKUP = "<script>alert('x')</script>\"'&{{ 7*7 }}"
 
 
-def assessed(place: Place) -> dict[str, object]:
-    shown: dict[str, object] = place.good(
-        "GET", "/v1/entities/customer/c%2F1%20%C3%A4/risk", params={"freshness": "now"}, role="investigator"
-    )
-    return shown
-
-
 def test_the_page_says_what_v1_says(place: Place, investigator: Visitor) -> None:
-    level = assessed(place)
-    investigator.go("/console/entities/customer/c%2F1%20%C3%A4")
+    level = assess_now(place)
+    investigator.go(CUSTOMER)
     reasons = level["reasons"]
     assert isinstance(reasons, dict)
     assert str(reasons["line"]) in investigator.text
@@ -38,9 +31,8 @@ def test_the_page_says_what_v1_says(place: Place, investigator: Visitor) -> None
 
 
 def test_the_page_names_the_rulesets_that_keep_a_customer(place: Place, investigator: Visitor) -> None:
-    level = assessed(place)
-    address = "/console/entities/customer/c%2F1%20%C3%A4"
-    assert "These rulesets keep the customer" not in investigator.go(address).text
+    level = assess_now(place)
+    assert "These rulesets keep the customer" not in investigator.go(CUSTOMER).text
     with place.engine.begin() as connection:
         family = connection.execute(text("SELECT id, name FROM ruleset_families ORDER BY id LIMIT 1")).one()
         entity_id = str(level["assessment"]).partition(".")[0]
@@ -48,29 +40,28 @@ def test_the_page_names_the_rulesets_that_keep_a_customer(place: Place, investig
             text("UPDATE standings SET kept_by = :kept_by WHERE entity_id = :entity_id"),
             {"kept_by": f"[{family.id}]", "entity_id": int(entity_id)},
         )
-    shown = investigator.go(address).text
+    shown = investigator.go(CUSTOMER).text
     assert f"so that a missing value does not lower the level: {family.name}." in shown
 
 
 def test_the_formula_of_a_calculation_stands_under_its_value(
     place: Place, investigator: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assessed(place)
+    assess_now(place)
     seen = ValueSeen("cash share", "0.3", "cash out 12,000.00 EUR ÷ income 40,000.00 EUR = 0.3")
     monkeypatch.setattr(explain, "visible_value", lambda *_: seen)
-    text = investigator.go("/console/entities/customer/c%2F1%20%C3%A4").text
+    text = investigator.go(CUSTOMER).text
     assert f"{seen.name}: {seen.value}" in text
     assert seen.formula in text
 
 
 def test_an_investigator_sees_no_threshold_and_no_other_case(place: Place, investigator: Visitor) -> None:
-    assessed(place)
-    address = "/console/entities/customer/c%2F1%20%C3%A4"
-    profile = place.good("GET", address.replace("/console", "/v1"), role="publisher")["risk"]
+    assess_now(place)
+    profile = place.good("GET", ENTITY, role="publisher")["risk"]
     titles = {rule["case"] for rule in profile["reasons"]["rules"]}
     asked = {rule["asked"] for rule in profile["breakdown"]["rules"] if rule["asked"]} - titles
     assert "country" in str(profile["breakdown"])
-    text = investigator.go(address).text
+    text = investigator.go(CUSTOMER).text
     assert not [condition for condition in asked if condition in text]
 
 
@@ -158,7 +149,7 @@ def test_compute_again_takes_what_came_since(place: Place, investigator: Visitor
 
 
 def test_history_leads_to_the_permanent_address_of_each_assessment(place: Place, investigator: Visitor) -> None:
-    assessed(place)
+    assess_now(place)
     investigator.go("/console/entities/customer/c%2F1%20%C3%A4/history")
     (first, *_) = [link for link in investigator.links() if "/assessments/" in link]
     investigator.go(first)
@@ -176,17 +167,6 @@ def test_roles_are_said_on_the_page_of_the_session(place: Place) -> None:
     visitor = Visitor(place).sign_in("publisher").go("/console/session")
     assert "publisher" in visitor.text
     assert OURS in visitor.text
-
-
-def test_search_goes_to_the_customer_of_a_whole_identifier(place: Place, investigator: Visitor) -> None:
-    investigator.go("/console/search?text=%20acme%20")
-    assert investigator.page.url.path == ACME
-    investigator.go("/console/search?text=c%2F1+%C3%A4")
-    assert investigator.page.url.path == "/console/entities/customer/c/1 ä"
-    place.good("PUT", "/v1/entities/customer/acme", {}, role="app")
-    text = investigator.go("/console/search?text=acme").text
-    assert "Company (1)" in text
-    assert "Customer (1)" in text
 
 
 def test_of_each_list_the_first_rows_are_shown_and_the_whole_of_it_is_led_to(
@@ -232,41 +212,6 @@ def test_characters_that_are_not_seen_are_shown_by_their_numbers_but_in_fields(
     assert f"{TURNED}</textarea>" in refused.page.text
 
 
-def test_search_goes_nowhere_while_one_types(place: Place, investigator: Visitor) -> None:
-    place.good("GET", "/v1/entities/company/acme/risk?freshness=now", role="investigator")
-    investigator.send("GET", "/console/search?text=acme&tag=", headers={"hx-request": "true"})
-    assert investigator.page.status_code == 200
-    assert ACME in investigator.links()
-
-
-def test_search_finds_beginnings_and_tags_and_says_where_nothing_is(place: Place, investigator: Visitor) -> None:
-    for name in ("smith-1", "smith-2", "jones"):
-        place.good("PUT", f"/v1/entities/customer/{name}", {}, role="app")
-    place.good("PUT", "/v1/entities/customer/jones/tags/vip2", {}, role="investigator")
-    links = investigator.go("/console/search?text=SMI").links()
-    assert [link for link in links if "/entities/" in link] == [
-        "/console/entities/customer/smith-1",
-        "/console/entities/customer/smith-2",
-    ]
-    assert "/console/entities/customer/jones" in investigator.go("/console/search?tag=vip2").links()
-    investigator.go("/console/search?text=%3Cb%3Enobody")
-    assert "Nothing of this type is found" in investigator.text
-    assert "<b>" not in investigator.page.text
-    investigator.go("/console/search?text=---")
-    assert (investigator.page.status_code, "no letter or digit" in investigator.text) == (422, True)
-
-
-@pytest.mark.parametrize("asked", ["text=-", "text=-&tag=vip", "text=a+b+c+d+e+f+g+h+i+j+k+l+m", "text=a&type=none"])
-@pytest.mark.parametrize("headers", [{"hx-request": "true"}, {}])
-def test_what_cannot_be_searched_is_said_where_the_results_stand(
-    investigator: Visitor, asked: str, headers: dict[str, str]
-) -> None:
-    """While one types, a script puts this part of any answer into the open page."""
-    page = investigator.send("GET", f"/console/search?{asked}", headers=headers).page
-    assert page.status_code == 422
-    assert re.search(r'<div id="results">\s*<p class="problem" role="alert">[^<]{20,}</p>\s*</div>', page.text)
-
-
 def test_a_floor_is_a_step_on_the_scale_and_thresholds_are_for_those_who_may_read_rulesets(
     place: Place, investigator: Visitor
 ) -> None:
@@ -282,19 +227,19 @@ def test_a_floor_is_a_step_on_the_scale_and_thresholds_are_for_those_who_may_rea
 
 
 def test_without_a_floor_there_is_no_step(place: Place, investigator: Visitor) -> None:
-    assessed(place)
-    investigator.go("/console/entities/customer/c%2F1%20%C3%A4")
+    assess_now(place)
+    investigator.go(CUSTOMER)
     assert 'class="scale"' in investigator.page.text
     assert 'class="floor"' not in investigator.page.text
     assert "points alone would be" not in investigator.text
 
 
 def test_what_changed_since_the_assessment_before_is_that_of_v1(place: Place, investigator: Visitor) -> None:
-    assessed(place)
-    place.good("PUT", "/v1/entities/customer/c%2F1%20%C3%A4", {"attributes": {"country": "DE"}}, role="app")
-    later = assessed(place)["assessment"]
+    assess_now(place)
+    place.good("PUT", ENTITY, {"attributes": {"country": "DE"}}, role="app")
+    later = assess_now(place)["assessment"]
     difference = place.good("GET", f"/v1/assessments/{later}/difference", role="investigator")
-    for address in ("/console/entities/customer/c%2F1%20%C3%A4", f"/console/assessments/{later}"):
+    for address in (CUSTOMER, f"/console/assessments/{later}"):
         text = investigator.go(address).text
         assert "What changed since the assessment before" in text
         for factor in difference["factors"]:
@@ -310,8 +255,7 @@ def activated(place: Place, text: str) -> int:
     accepted = {"revision": revision, "accept_warnings": "looked at"}
     number: int = place.good("POST", "/v1/rulesets/retail/commit", accepted, token=writer)["number"]
     place.good("POST", "/v1/rulesets/retail/backtests", {"version": number}, role="publisher")
-    while run_next_backtest(place.engine):
-        pass
+    place.run_backtests()
     body = {"version": number, "reason": "agreed"}
     place.good("POST", "/v1/rulesets/retail/activate", body, role="publisher")
     return number
@@ -320,13 +264,13 @@ def activated(place: Place, text: str) -> int:
 def test_another_version_that_decides_is_named_where_no_factor_gave_anything_else(
     place: Place, investigator: Visitor
 ) -> None:
-    assessed(place)
+    assess_now(place)
     changed = {"score": {"points": {"thresholds": [314.15, 330]}}}
     expected = [{"name": "a neighbour", "given": {"country": "NO"}, "expect": {"level": "high"}}]
     number = activated(place, document("retail", "stricter", **changed, examples=expected))
-    later = assessed(place)
+    later = assess_now(place)
     said = f"no factor gave anything else, the same: 1. retail version {number} decides now, version 1 did before."
-    for address in ("/console/entities/customer/c%2F1%20%C3%A4", f"/console/assessments/{later['assessment']}"):
+    for address in (CUSTOMER, f"/console/assessments/{later['assessment']}"):
         text = investigator.go(address).text
         assert "Medium → High :" in text
         assert f"{said} The same points lead to another level." in text
@@ -334,9 +278,9 @@ def test_another_version_that_decides_is_named_where_no_factor_gave_anything_els
 
 
 def test_a_factor_that_saw_other_values_alone_gave_nothing_else(place: Place, investigator: Visitor) -> None:
-    assessed(place)
-    place.good("PUT", "/v1/entities/customer/c%2F1%20%C3%A4", {"attributes": {"country": "SE"}}, role="app")
-    later = assessed(place)["assessment"]
+    assess_now(place)
+    place.good("PUT", ENTITY, {"attributes": {"country": "SE"}}, role="app")
+    later = assess_now(place)["assessment"]
     difference = place.good("GET", f"/v1/assessments/{later}/difference", role="investigator")
     assert [(one["change"], one["points"]) for one in difference["factors"]] == [("changed", "0")]
     text = investigator.go(f"/console/assessments/{later}").text
@@ -347,92 +291,17 @@ def test_a_factor_that_saw_other_values_alone_gave_nothing_else(place: Place, in
 def test_an_assessment_says_of_whom_it_is_when_it_was_made_and_what_decided(
     place: Place, investigator: Visitor
 ) -> None:
-    number = assessed(place)["assessment"]
+    number = assess_now(place)["assessment"]
     text = investigator.go(f"/console/assessments/{number}").text
-    assert "/console/entities/customer/c%2F1%20%C3%A4" in investigator.links()
+    assert CUSTOMER in investigator.links()
     assert "c/1 ä customer · assessed" in text
     assert "Risk Medium · decided by retail version 1" in text
     assert 'assessed <time datetime="' in investigator.page.text
 
 
-def test_what_people_read_before_they_decide_is_kept_with_the_decision(place: Place, investigator: Visitor) -> None:
-    assessed(place)
-    address = "/console/entities/customer/c%2F1%20%C3%A4"
-    assert "is kept with it. Nothing else that you read is kept." in investigator.go(address).text
-    investigator.submit("/override", level="high", reason="A court asked for it.")
-    assert "When it was requested, the investigator had opened the reasons" in investigator.text
-    approver = Visitor(place).sign_in("approver").go(address)
-    form = next(form for form in approver.forms() if form.action.endswith("/approve-override"))
-    with place.engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE openings SET opened_us = opened_us - 41000000")
-    approver.post(form.action, form.fields)
-    said = r"When it was approved, the approver had opened the reasons \( 1\.\d \) 4\d seconds before"
-    assert re.search(said, approver.text)
-    entries = place.good("GET", "/v1/audit", role="admin", params={"limit": "1000"})
-    approvals = [entry["details"] for entry in entries if entry["action"] == "override.approved"]
-    (kept,) = [details["read"] for details in approvals if "read" in details]
-    assert kept["seconds"] in range(41, 60)
-
-
-def test_who_decides_without_having_opened_the_reasons_is_said_to_have(place: Place) -> None:
-    assessed(place)
-    address = "/console/entities/customer/c%2F1%20%C3%A4"
-    visitor = Visitor(place).sign_in("investigator")
-    form_token = visitor.go("/console/session").forms()[0].fields["form_token"]
-    visitor.post(f"{address}/override", {"form_token": form_token, "level": "high", "reason": "unseen"})
-    assert "the investigator had not opened the reasons." in visitor.text
-
-
-def reassessed(place: Place, country: str) -> str:
-    """Change a fact, and give the assessment that holds then."""
-    place.good("PUT", "/v1/entities/customer/c%2F1%20%C3%A4", {"attributes": {"country": country}}, role="app")
-    return str(assessed(place)["assessment"])
-
-
-def _opened(who: str, opened: str, held: str) -> str:
-    return rf"When it was {who} had opened the reasons \( {opened} \) \d+ seconds? before; {held} held by then\."
-
-
-def test_who_acts_on_a_page_of_an_earlier_assessment_had_opened_that_one(place: Place, investigator: Visitor) -> None:
-    address = "/console/entities/customer/c%2F1%20%C3%A4"
-    opened, asked_for = str(assessed(place)["assessment"]), investigator.go(address)
-    held = reassessed(place, "SE")
-    asked_for.submit("/override", level="high", reason="A court asked for it.")
-    assert re.search(_opened("requested, the investigator", opened, held), investigator.text)
-    approver = Visitor(place).sign_in("approver").go(address)
-    newest = reassessed(place, "NO")
-    approver.submit("/approve-override")
-    assert re.search(_opened("approved, the approver", held, newest), approver.text)
-    entries = place.good("GET", "/v1/audit", role="admin", params={"limit": "1000"})
-    read = [entry["details"]["read"] for entry in entries if "read" in entry["details"]]
-    assert [(each["assessment"], each["opened"]) for each in read[:2]] == [(newest, held), (held, opened)]
-
-
-def test_an_override_is_not_approved_on_a_page_whose_reasons_hold_no_more(place: Place, investigator: Visitor) -> None:
-    address = "/console/entities/customer/c%2F1%20%C3%A4"
-    assessed(place)
-    investigator.go(address).submit("/override", level="high", reason="A hint.")
-    approver = Visitor(place).sign_in("approver").go(address)
-    shown = next(form for form in approver.forms() if form.action.endswith("/approve-override"))
-    reassessed(place, "KP")
-    approver.submit("/approve-override", reason="I see it too.")
-    assert approver.page.status_code == 409
-    assert (
-        f"is high now; it was medium in the assessment {shown.fields['seen_assessment']} that was looked at"
-        in approver.text
-    )
-    assert "The page shows what holds now." in approver.text
-    again = next(form for form in approver.forms() if form.action.endswith("/approve-override"))
-    assert again.fields["reason"] == "I see it too."
-    assert again.fields["seen_assessment"] != shown.fields["seen_assessment"]
-    approver.post(again.action, again.fields)
-    assert "The override is approved. The level follows it once it is computed." in approver.text
-
-
 def test_where_no_worker_runs_the_page_says_that_the_level_stays(place: Place, investigator: Visitor) -> None:
-    assessed(place)
-    place.good("PUT", "/v1/entities/customer/c%2F1%20%C3%A4", {"attributes": {"country": "SE"}}, role="app")
-    address = "/console/entities/customer/c%2F1%20%C3%A4"
+    assess_now(place)
+    place.good("PUT", ENTITY, {"attributes": {"country": "SE"}}, role="app")
     stopped = "No worker was seen for two minutes, so the level stays until one runs"
     for seconds, says in ((None, True), (10, False), (200, True)):
         with place.engine.begin() as connection:
@@ -440,29 +309,18 @@ def test_where_no_worker_runs_the_page_says_that_the_level_stays(place: Place, i
             if seconds is not None:
                 seen_us = now_microseconds() - seconds * 1_000_000
                 connection.exec_driver_sql(f"INSERT INTO workers (started_us, seen_us) VALUES (1, {seen_us})")
-        assert (stopped in investigator.go(address).text) is says
+        assert (stopped in investigator.go(CUSTOMER).text) is says
         assert ("the level is about to be computed again" in investigator.text) is not says
-
-
-def test_of_those_who_cannot_decide_nothing_is_noted(place: Place) -> None:
-    assessed(place)
-    count = "SELECT count(*) FROM openings"
-    with place.engine.connect() as connection:
-        before = connection.exec_driver_sql(count).scalar_one()
-    Visitor(place).sign_in("publisher").go("/console/entities/customer/c%2F1%20%C3%A4")
-    with place.engine.connect() as connection:
-        assert connection.exec_driver_sql(count).scalar_one() == before
 
 
 def test_a_customer_is_exported_with_the_sentences_of_the_page_and_the_export_is_recorded(
     place: Place, investigator: Visitor
 ) -> None:
-    level = assessed(place)
+    level = assess_now(place)
     reasons = level["reasons"]
     assert isinstance(reasons, dict)
-    address = "/console/entities/customer/c%2F1%20%C3%A4"
-    place.good("PUT", "/v1/entities/customer/c%2F1%20%C3%A4/tags/%D0%B6%3Cb%3E", {}, role="investigator")
-    written = investigator.go(address).submit("/export-json").page
+    place.good("PUT", f"{ENTITY}/tags/%D0%B6%3Cb%3E", {}, role="investigator")
+    written = investigator.go(CUSTOMER).submit("/export-json").page
     assert (
         written.headers["content-disposition"]
         == "attachment; filename=\"c_1__.json\"; filename*=UTF-8''c_1_%C3%A4.json"
@@ -474,7 +332,7 @@ def test_a_customer_is_exported_with_the_sentences_of_the_page_and_the_export_is
     assert taken["address"].startswith(f"{ORIGIN}/console/assessments/1.")
     assert taken["level"] == level["level"]
     assert "breakdown" not in taken
-    document = investigator.go(address).submit("/export-pdf").page
+    document = investigator.go(CUSTOMER).submit("/export-pdf").page
     assert document.headers["content-type"] == "application/pdf"
     assert document.content.startswith(b"%PDF-")
     assert len(document.content) > 2000
@@ -484,8 +342,8 @@ def test_a_customer_is_exported_with_the_sentences_of_the_page_and_the_export_is
 
 
 def test_the_sentence_and_its_permanent_address_stand_in_one_field(place: Place, investigator: Visitor) -> None:
-    level = assessed(place)
-    investigator.go("/console/entities/customer/c%2F1%20%C3%A4")
+    level = assess_now(place)
+    investigator.go(CUSTOMER)
     assert isinstance(level["reasons"], dict)
     assert re.search(rf'readonly value="[^"]+ {ORIGIN}/console/assessments/1\.[0-9]+"', investigator.page.text)
 
@@ -499,11 +357,11 @@ def factor_table(visitor: Visitor) -> str:
 def test_each_factor_has_its_category_and_each_value_its_source_as_it_was_then(
     place: Place, investigator: Visitor
 ) -> None:
-    entity = "/v1/entities/customer/c%2F1%20%C3%A4"
+    entity = ENTITY
     writer = place.join("Ann <b>Writer</b>", "admin")[0]
     place.good("PUT", entity, {"attributes": {"country": "KP"}}, token=writer)
-    number = assessed(place)["assessment"]
-    pages = ("/console/entities/customer/c%2F1%20%C3%A4", f"/console/assessments/{number}")
+    number = assess_now(place)["assessment"]
+    pages = (CUSTOMER, f"/console/assessments/{number}")
     for page in pages:
         table = factor_table(investigator.go(page))
         assert "Factor What was seen Source and age then Case Points At least Category" in table
@@ -520,7 +378,7 @@ def test_each_factor_has_its_category_and_each_value_its_source_as_it_was_then(
 def test_values_of_every_kind_have_their_sources_and_stored_words_are_no_markup(
     place: Place, investigator: Visitor
 ) -> None:
-    entity, word = "/v1/entities/customer/c%2F1%20%C3%A4", "<i>hit</i>"
+    entity, word = ENTITY, "<i>hit</i>"
     cases = {
         "tagged": {"tag": "kept", "is": "present"},
         "hit": {"screening": word, "is": "present"},
@@ -541,7 +399,7 @@ def test_values_of_every_kind_have_their_sources_and_stored_words_are_no_markup(
     place.good("POST", f"{entity}/screenings", {"screening": word, "found": True, "at": "2020-01-02"}, role="app")
     example = {"name": "anybody", "given": {"country": "NO"}, "expect": {"total": 2}}
     activated(place, document("retail", "all kinds", rules=rules, examples=[example]))
-    number = assessed(place)["assessment"]
+    number = assess_now(place)["assessment"]
     table = factor_table(investigator.go(f"/console/assessments/{number}"))
     assert "<i>hit" not in investigator.page.text
     said = (

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from fivefold.risk.language.documents import Document
-from tests.console.visitors import Visitor
+from tests.console.visitors import Visitor, send_text
 from tests.serving.v1.examples import CUSTOMER
 from tests.serving.v1.places import THEIRS, Place
 from tests.usecases.flow_documents import flow_document
@@ -23,18 +23,12 @@ def publisher(place: Place) -> Visitor:
     return Visitor(place).sign_in("publisher")
 
 
-def sent(visitor: Visitor, action: str, text: str, **typed: str) -> Visitor:
-    """Send the editor's form by one of its buttons."""
-    form = next(form for form in visitor.forms() if form.action.endswith("/check"))
-    return visitor.post(form.action.removesuffix("check") + action, {**form.fields, "document": text, **typed})
-
-
 def committed(visitor: Visitor, text: str) -> Visitor:
     """Write a version, from the draft to the commit."""
     if visitor.go(EDIT).page.status_code == 404:
         visitor.go(NEW)
-    sent(visitor, "save", text)
-    return sent(visitor, "commit", text, accept_warnings="known")
+    send_text(visitor, "save", text)
+    return send_text(visitor, "commit", text, accept_warnings="known")
 
 
 def test_a_flow_is_written_committed_and_activated_by_another_person(place: Place, publisher: Visitor) -> None:
@@ -59,14 +53,14 @@ def test_a_flow_is_written_committed_and_activated_by_another_person(place: Plac
 def test_changes_that_no_example_of_a_flow_notices_are_shown_and_nothing_is_stored(
     place: Place, publisher: Visitor
 ) -> None:
-    sent(publisher.go(NEW), "mutate", flow_document("mine"))
+    send_text(publisher.go(NEW), "mutate", flow_document("mine"))
     assert publisher.page.status_code == 200
     assert "Changes by one step" in publisher.text
     assert "of the changes that can be noticed" in publisher.text
     assert "mine" not in {each["name"] for each in place.good("GET", "/v1/flows", role="publisher")}
-    sent(publisher, "mutate", flow_document("mine", examples=[]))
+    send_text(publisher, "mutate", flow_document("mine", examples=[]))
     assert "No change was tried" in publisher.text
-    sent(publisher, "mutate", flow_document("mine", entity_type="ship"))
+    send_text(publisher, "mutate", flow_document("mine", entity_type="ship"))
     assert "No change was tried" in publisher.text
 
 
@@ -92,45 +86,45 @@ def test_a_shadow_begins_and_ends_and_the_flow_is_switched_off_and_on_again(plac
 
 def test_a_mistake_is_shown_at_its_line_and_nothing_is_stored(publisher: Visitor) -> None:
     wrong = flow_document("mine").replace('"nothing"', '"nowhere"', 1)
-    sent(publisher.go(NEW), "check", wrong)
+    send_text(publisher.go(NEW), "check", wrong)
     assert "With faults it cannot be committed." in publisher.text
     assert 'href="#line-' in publisher.page.text
     assert publisher.go(MINE).page.status_code == 404
-    sent(publisher.go(NEW), "check", "a: [")
+    send_text(publisher.go(NEW), "check", "a: [")
     assert "Faults: 1." in publisher.text
     assert "graph-title" not in publisher.page.text
-    assert "&lt;script&gt;" in sent(publisher.go(NEW), "check", flow_document("mine", title=MARKUP)).page.text
+    assert "&lt;script&gt;" in send_text(publisher.go(NEW), "check", flow_document("mine", title=MARKUP)).page.text
     assert MARKUP not in publisher.page.text
 
 
 def test_a_new_flow_begins_with_one_that_ships(publisher: Visitor) -> None:
     assert "flow: limits" in publisher.go(f"{NEW}?start=limits").page.text
     assert publisher.go(f"{NEW}?start=none").page.status_code == 422
-    sent(publisher.go(NEW), "save", flow_document("mine"))
+    send_text(publisher.go(NEW), "save", flow_document("mine"))
     assert "The draft is saved." in publisher.text
-    sent(publisher.go(NEW), "save", flow_document("mine"))
+    send_text(publisher.go(NEW), "save", flow_document("mine"))
     assert (publisher.page.status_code, "there is a flow mine already" in publisher.text) == (409, True)
-    sent(publisher.go(EDIT), "save", flow_document("other"))
+    send_text(publisher.go(EDIT), "save", flow_document("other"))
     assert (publisher.page.status_code, "here it must be mine" in publisher.text) == (422, True)
 
 
 def test_two_who_edit_at_once_see_each_other(place: Place, publisher: Visitor) -> None:
-    sent(publisher.go(NEW), "save", flow_document("mine"))
+    send_text(publisher.go(NEW), "save", flow_document("mine"))
     other = Visitor(place).sign_in("admin").go(EDIT)
-    sent(publisher, "save", flow_document("mine", title="Mine"))
-    sent(other, "save", flow_document("mine", title="Theirs"))
+    send_text(publisher, "save", flow_document("mine", title="Mine"))
+    send_text(other, "save", flow_document("mine", title="Theirs"))
     assert other.page.status_code == 409
     assert "Another person changed this." in other.text
     assert "&#34;title&#34;: &#34;Theirs&#34;" in other.page.text
-    sent(other, "save", flow_document("mine", title="Theirs"), over="2")
+    send_text(other, "save", flow_document("mine", title="Theirs"), over="2")
     assert "The draft is saved." in other.text
 
 
 def test_a_draft_is_discarded_and_the_flow_begins_another_one(publisher: Visitor) -> None:
-    sent(publisher.go(NEW), "save", flow_document("mine"))
-    sent(publisher, "discard", flow_document("mine"))
+    send_text(publisher.go(NEW), "save", flow_document("mine"))
+    send_text(publisher, "discard", flow_document("mine"))
     assert "The draft is discarded." in publisher.text
-    sent(publisher.go(EDIT), "save", flow_document("mine", title="Another"))
+    send_text(publisher.go(EDIT), "save", flow_document("mine", title="Another"))
     assert "The draft is saved." in publisher.text
     assert "Discard revision 2" in publisher.text
 
@@ -168,7 +162,7 @@ ASKED = {
 
 
 def test_steps_are_added_changed_moved_and_taken_out_by_forms(publisher: Visitor) -> None:
-    sent(publisher.go(NEW), "check", flow_document("mine"))
+    send_text(publisher.go(NEW), "check", flow_document("mine"))
     written(publisher, "begin:steps", new_kind_steps="person", new_after_steps="home")
     assert "A new step behind home" in publisher.text
     written(publisher, "put", **{**ASKED, "field-person-question": ""})
@@ -188,7 +182,7 @@ def test_steps_are_added_changed_moved_and_taken_out_by_forms(publisher: Visitor
 
 
 def test_actions_and_triggers_are_written_by_forms(publisher: Visitor) -> None:
-    sent(publisher.go(NEW), "check", flow_document("mine"))
+    send_text(publisher.go(NEW), "check", flow_document("mine"))
     written(publisher, "begin:actions", new_kind_actions="status", new_after_actions="")
     status = {"field-id": "block", "field-title": "Block", "field-status": "blocked", "field-relationship": "ended"}
     written(publisher, "put", **status, **{"field-agreed_by": "publisher", "field-purpose": "aml"})
@@ -213,7 +207,7 @@ def test_actions_and_triggers_are_written_by_forms(publisher: Visitor) -> None:
 def test_a_button_whose_part_is_another_one_meanwhile_does_nothing(publisher: Visitor, act: str) -> None:
     """A trigger is named by its number: one that was written before it takes its place."""
     case, tag, group = {"on": "case"}, {"on": "tag", "tag": "vip"}, {"on": "group", "group": "new"}
-    sent(publisher.go(NEW), "check", flow_document("mine", triggers=[case, tag, group]))
+    send_text(publisher.go(NEW), "check", flow_document("mine", triggers=[case, tag, group]))
     other = [group, case, tag]
     pressed(publisher, act, "triggers", "2", document=flow_document("mine", triggers=other))
     assert publisher.page.status_code == 422
@@ -226,7 +220,7 @@ def test_a_button_whose_part_is_another_one_meanwhile_does_nothing(publisher: Vi
 
 def test_a_form_whose_part_is_another_one_meanwhile_writes_nothing_and_keeps_what_was_typed(publisher: Visitor) -> None:
     triggers = [{"on": "case"}, {"on": "tag", "tag": "vip"}]
-    sent(publisher.go(NEW), "check", flow_document("mine", triggers=triggers))
+    send_text(publisher.go(NEW), "check", flow_document("mine", triggers=triggers))
     written(publisher, "open:triggers:2")
     with_another = flow_document("mine", triggers=[{"on": "group", "group": "new"}, *triggers])
     written(publisher, "put", document=with_another, **{"field-tag": "typed"})
@@ -244,13 +238,13 @@ def test_a_form_whose_part_is_another_one_meanwhile_writes_nothing_and_keeps_wha
     written(publisher, "put", document=renamed, **{"field-title": "Typed"})
     assert (publisher.page.status_code, "there is no action look in the text any more" in publisher.text) == (422, True)
     assert "Typed</textarea>" in publisher.page.text
-    assert "there is no action look" in sent(publisher, "check", renamed).text
-    assert sent(publisher, "check", "a: [").page.status_code == 200
+    assert "there is no action look" in send_text(publisher, "check", renamed).text
+    assert send_text(publisher, "check", "a: [").page.status_code == 200
 
 
 def test_a_form_leaves_the_lines_of_text_that_nobody_changed(publisher: Visitor) -> None:
     lines = "  - id: done\n    title: Done\n    rationale: |\n      First, why.\n\n      Second, who.\n    end: []\n"
-    sent(publisher.go(NEW), "check", f"flow: mine\nsteps:\n{lines}")
+    send_text(publisher.go(NEW), "check", f"flow: mine\nsteps:\n{lines}")
     written(publisher, "open:steps:done")
     written(publisher, "put", **{"field-title": "Over", "field-rationale": "First, why.\r\n\r\nSecond, who."})
     assert shown_document(publisher).endswith(lines.replace("Done", "Over"))
@@ -271,7 +265,7 @@ def typing(visitor: Visitor, **typed: str) -> str:
 def test_what_is_wrong_stands_at_its_field_while_somebody_types_and_nothing_is_stored(
     place: Place, publisher: Visitor
 ) -> None:
-    sent(publisher.go(NEW), "check", flow_document("mine"))
+    send_text(publisher.go(NEW), "check", flow_document("mine"))
     written(publisher, "begin:steps", new_kind_steps="person", new_after_steps="home")
 
     def at(field: str, **typed: str) -> str:
@@ -295,7 +289,7 @@ def test_what_is_wrong_stands_at_its_field_while_somebody_types_and_nothing_is_s
 
 
 def test_faults_that_stand_elsewhere_are_named_in_the_form_and_not_at_its_fields(publisher: Visitor) -> None:
-    sent(publisher.go(NEW), "check", flow_document("mine", on_failure=["unheard"]))
+    send_text(publisher.go(NEW), "check", flow_document("mine", on_failure=["unheard"]))
     written(publisher, "open:actions:look")
     page = typing(publisher, **{"field-title": "Look", "field-review": "1 day"})
     assert "With it, the text has faults elsewhere: 1." in page
@@ -330,5 +324,5 @@ def test_a_customer_is_run_through_a_version_or_the_draft_and_nothing_is_done(pu
     assert "Acting, it would" not in missing
     assert "there is no version 9" in publisher.go(f"{MINE}?through=9&customer={CUSTOMER}").text
     assert "Acting, it would" not in publisher.go(f"{MINE}?through=draft&customer={CUSTOMER}").text
-    sent(publisher.go(EDIT), "save", flow_document("mine", title="Two"))
+    send_text(publisher.go(EDIT), "save", flow_document("mine", title="Two"))
     assert "Acting, it would do" in publisher.go(f"{MINE}?through=draft&customer={CUSTOMER}").text

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.groups import GroupMember, GroupSize, NamedGroup
-from tests.console.visitors import Visitor
+from tests.console.visitors import Visitor, send_text
 from tests.serving.v1.examples import COMPANY
 from tests.serving.v1.more_rows import MORE
 from tests.serving.v1.places import Place
@@ -25,22 +25,16 @@ def publisher(place: Place) -> Visitor:
     return Visitor(place).sign_in("publisher")
 
 
-def sent(visitor: Visitor, action: str, text: str, **typed: str) -> Visitor:
-    """Send the editor's form by one of its buttons."""
-    form = next(form for form in visitor.forms() if form.action.endswith("/check"))
-    return visitor.post(form.action.removesuffix("check") + action, {**form.fields, "document": text, **typed})
-
-
 def test_a_text_with_a_mistake_is_shown_and_one_without_becomes_a_version_that_another_person_approves(
     place: Place, publisher: Visitor
 ) -> None:
     publisher.go("/console/new-group")
-    sent(publisher, "check", document({"level": "in_force", "at_least": "huge"}, "mine"))
+    send_text(publisher, "check", document({"level": "in_force", "at_least": "huge"}, "mine"))
     assert "Faults: 1." in publisher.text
-    sent(publisher, "propose", document(HIGH, "mine"), reason=MARKUP)
+    send_text(publisher, "propose", document(HIGH, "mine"), reason=MARKUP)
     assert "Nothing was changed" in publisher.text, "there are doubts that nobody accepted"
     assert "mine" not in publisher.go(GROUPS).text
-    sent(publisher.go("/console/new-group"), "propose", document(HIGH, "mine"), **LOOKED_AT)
+    send_text(publisher.go("/console/new-group"), "propose", document(HIGH, "mine"), **LOOKED_AT)
     assert publisher.page.url.path == f"{GROUPS}/mine/versions/1"
     assert "You wrote it, so another person approves it." in publisher.text
     other = Visitor(place).sign_in("admin").go(f"{GROUPS}/mine/versions/1")
@@ -80,21 +74,21 @@ def test_two_who_write_a_version_at_once_see_each_other(place: Place, publisher:
     edit = "/console/new-group?group=high-ones&version=2"
     other = Visitor(place).sign_in("admin").go(edit)
     publisher.go(edit)
-    sent(other, "propose", document(WORTH, "high-ones", purpose="both", title="Theirs"), **LOOKED_AT)
+    send_text(other, "propose", document(WORTH, "high-ones", purpose="both", title="Theirs"), **LOOKED_AT)
     theirs = other.page.url.path
     mine = document(WORTH, "high-ones", purpose="both", title="Mine")
-    sent(publisher, "check", mine)
+    send_text(publisher, "check", mine)
     for _ in range(2):
-        sent(publisher, "propose", mine, **LOOKED_AT)
+        send_text(publisher, "propose", mine, **LOOKED_AT)
         assert publisher.page.status_code == 409, "looking at it is not agreeing to it"
     assert "the admin proposed version 3 now" in publisher.text
     assert theirs in publisher.links()
     assert "&#34;title&#34;: &#34;Mine&#34;" in publisher.text
-    sent(publisher, "propose", mine, over="3", **LOOKED_AT)
+    send_text(publisher, "propose", mine, over="3", **LOOKED_AT)
     assert publisher.page.url.path == f"{GROUP}/versions/4"
-    sent(publisher.go(edit), "propose", document(HIGH, "copied"), **LOOKED_AT)
+    send_text(publisher.go(edit), "propose", document(HIGH, "copied"), **LOOKED_AT)
     assert publisher.page.url.path == f"{GROUPS}/copied/versions/1", "another name makes another group"
-    sent(publisher.go("/console/new-group"), "propose", document(HIGH, "copied", title="Again"), **LOOKED_AT)
+    send_text(publisher.go("/console/new-group"), "propose", document(HIGH, "copied", title="Again"), **LOOKED_AT)
     assert (publisher.page.status_code, "newest version of copied is 1 now" in publisher.text) == (409, True)
 
 
@@ -115,8 +109,10 @@ def test_members_moves_and_sizes_are_shown_and_a_day_without_a_count_is_a_gap(pl
 
 
 def test_the_commercial_role_sees_groups_of_its_own_alone_and_no_threshold(place: Place, publisher: Visitor) -> None:
-    sent(publisher.go("/console/new-group"), "propose", document(HIGH, "watched"), **LOOKED_AT)
-    sent(publisher.go("/console/new-group"), "propose", document(WORTH, "calls", purpose="commercial"), **LOOKED_AT)
+    send_text(publisher.go("/console/new-group"), "propose", document(HIGH, "watched"), **LOOKED_AT)
+    send_text(
+        publisher.go("/console/new-group"), "propose", document(WORTH, "calls", purpose="commercial"), **LOOKED_AT
+    )
     seller = Visitor(place).sign_in("commercial")
     text = seller.go(GROUPS).text
     assert "calls" in text

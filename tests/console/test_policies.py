@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.store.tables.levels import Standing
 from tests.console.test_queries import count
-from tests.console.visitors import Visitor
+from tests.console.visitors import Visitor, send_text
 from tests.serving.v1.examples import CUSTOMER
 from tests.serving.v1.more_rows import MORE
 from tests.serving.v1.places import THEIRS, Place
@@ -25,12 +25,6 @@ LOOKED_AT = {"reason": "a new threshold", "accept_warnings": "known"}
 def publisher(place: Place) -> Visitor:
     """A publisher of the bank, signed in."""
     return Visitor(place).sign_in("publisher")
-
-
-def sent(visitor: Visitor, action: str, text: str, **typed: str) -> Visitor:
-    """Send the editor's form by one of its buttons."""
-    form = next(form for form in visitor.forms() if form.action.endswith("/check"))
-    return visitor.post(form.action.removesuffix("check") + action, {**form.fields, "document": text, **typed})
 
 
 def test_the_versions_say_which_one_decides_and_who_approved_it(publisher: Visitor) -> None:
@@ -60,13 +54,13 @@ def test_a_version_shows_its_text_its_doubts_and_the_lines_that_it_changes(publi
 def test_a_mistake_is_shown_at_its_line_and_nothing_is_stored(place: Place, publisher: Visitor) -> None:
     publisher.go(EDIT)
     assert "The text begins with version 1." in publisher.text
-    sent(publisher, "check", document([CASH]).replace("10000", '"many"'))
+    send_text(publisher, "check", document([CASH]).replace("10000", '"many"'))
     assert "Faults: 1." in publisher.text
     assert "With faults it cannot be proposed." in publisher.text
     assert 'href="#line-' in publisher.page.text
-    sent(publisher, "propose", document([CASH]).replace("10000", '"many"'), **LOOKED_AT)
+    send_text(publisher, "propose", document([CASH]).replace("10000", '"many"'), **LOOKED_AT)
     assert (publisher.page.status_code, "the text has faults, shown below: 1" in publisher.text) == (422, True)
-    sent(publisher, "check", document([CASH], entity_type="unheard"))
+    send_text(publisher, "check", document([CASH], entity_type="unheard"))
     assert "Faults: 1." in publisher.text
     assert "unheard" in publisher.text.partition("The text, line by line")[0]
     assert len(place.good("GET", "/v1/policies?policy=payments", role="publisher")) == 2
@@ -75,23 +69,23 @@ def test_a_mistake_is_shown_at_its_line_and_nothing_is_stored(place: Place, publ
 def test_what_commerce_may_not_read_is_shown_at_its_line_with_the_path(place: Place, publisher: Visitor) -> None:
     assert "It is for: against money laundering (aml)." in publisher.go(FIRST).text
     offer = {"id": "offer", "when": {"level": "in_force", "equals": "low"}, "action": "note"}
-    sent(publisher.go(EDIT), "check", document([offer], purpose="commercial"))
+    send_text(publisher.go(EDIT), "check", document([offer], purpose="commercial"))
     assert "Faults: 1." in publisher.text
     assert "policy payments → action note → rule offer → level in_force" in publisher.text
     assert 'href="#line-' in publisher.page.text
-    sent(publisher, "propose", document([offer], purpose="commercial"), **LOOKED_AT)
+    send_text(publisher, "propose", document([offer], purpose="commercial"), **LOOKED_AT)
     assert publisher.page.status_code == 422
-    sent(publisher, "propose", document([WORTH], purpose="commercial"), **LOOKED_AT)
+    send_text(publisher, "propose", document([WORTH], purpose="commercial"), **LOOKED_AT)
     assert "It is for: commerce." in publisher.text
     assert len(place.good("GET", "/v1/policies?policy=payments", role="publisher")) == 3
 
 
 def test_a_version_is_proposed_approved_by_another_person_and_retired(place: Place, publisher: Visitor) -> None:
     text = document([CASH, {**WORTH, "action": "review"}])
-    sent(publisher.go(EDIT), "propose", text, reason="a new threshold")
+    send_text(publisher.go(EDIT), "propose", text, reason="a new threshold")
     assert publisher.page.status_code == 422
     assert "say why it is proposed with them" in publisher.text
-    sent(publisher, "propose", text, **LOOKED_AT)
+    send_text(publisher, "propose", text, **LOOKED_AT)
     assert "The version is proposed. Another person approves it." in publisher.text
     assert "You wrote it, so another person approves it." in publisher.text
     address = publisher.page.url.path
@@ -111,7 +105,7 @@ def test_a_version_is_proposed_approved_by_another_person_and_retired(place: Pla
 
 
 def test_a_page_that_is_too_old_approves_nothing(place: Place, publisher: Visitor) -> None:
-    sent(publisher.go(EDIT), "propose", document([CASH], rationale="Third."), **LOOKED_AT)
+    send_text(publisher.go(EDIT), "propose", document([CASH], rationale="Third."), **LOOKED_AT)
     address = publisher.page.url.path
     other = Visitor(place).sign_in("admin").go(address)
     assert "What changes from version 1" in other.text
@@ -141,31 +135,31 @@ def test_the_version_that_decides_is_found_among_any_number_of_later_ones(place:
 def test_two_who_write_a_version_at_once_see_each_other(place: Place, publisher: Visitor) -> None:
     other = Visitor(place).sign_in("admin").go(EDIT)
     publisher.go(EDIT)
-    sent(other, "propose", document([CASH], rationale="Theirs."), **LOOKED_AT)
+    send_text(other, "propose", document([CASH], rationale="Theirs."), **LOOKED_AT)
     mine = document([CASH], rationale="Mine.")
     for _ in range(2):
-        sent(publisher, "propose", mine, **LOOKED_AT)
+        send_text(publisher, "propose", mine, **LOOKED_AT)
         assert publisher.page.status_code == 409, "looking at it is not agreeing to it"
     assert "the admin proposed version 3 now" in publisher.text
     assert "&#34;rationale&#34;: &#34;Mine.&#34;" in publisher.text
-    sent(publisher, "propose", mine, over="3", **LOOKED_AT)
+    send_text(publisher, "propose", mine, over="3", **LOOKED_AT)
     assert (publisher.page.status_code, publisher.page.url.path) == (200, f"{POLICIES}/payments/versions/4")
 
 
 def test_a_new_policy_begins_empty_and_keeps_to_its_name(publisher: Visitor) -> None:
     publisher.go("/console/new-policy")
-    sent(publisher, "check", " ")
+    send_text(publisher, "check", " ")
     assert (publisher.page.status_code, "the text is empty" in publisher.text) == (422, True)
-    sent(publisher, "propose", document([CASH], "transfers"), **LOOKED_AT)
+    send_text(publisher, "propose", document([CASH], "transfers"), **LOOKED_AT)
     assert publisher.page.url.path == f"{POLICIES}/transfers/versions/1"
-    sent(publisher.go(EDIT), "propose", document([CASH], "transfers"), **LOOKED_AT)
+    send_text(publisher.go(EDIT), "propose", document([CASH], "transfers"), **LOOKED_AT)
     assert (publisher.page.status_code, "here it must be payments" in publisher.text) == (422, True)
-    sent(publisher.go("/console/new-policy"), "propose", document([WORTH], "transfers"), **LOOKED_AT)
+    send_text(publisher.go("/console/new-policy"), "propose", document([WORTH], "transfers"), **LOOKED_AT)
     assert (publisher.page.status_code, "the newest version of transfers is 1 now; it was none" in publisher.text) == (
         409,
         True,
     )
-    sent(publisher, "propose", document([WORTH], "transfers"), over="1", **LOOKED_AT)
+    send_text(publisher, "propose", document([WORTH], "transfers"), over="1", **LOOKED_AT)
     assert publisher.page.url.path == f"{POLICIES}/transfers/versions/2"
 
 
@@ -252,7 +246,7 @@ def test_pages_of_decisions_go_on_with_the_filters_and_ask_as_often(place: Place
 
 def test_stored_text_of_policies_and_decisions_is_never_markup(place: Place, publisher: Visitor) -> None:
     rule = {**CASH, "title": MARKUP, "rationale": MARKUP}
-    sent(publisher.go(EDIT), "propose", document([rule], rationale=MARKUP), reason=MARKUP, accept_warnings=MARKUP)
+    send_text(publisher.go(EDIT), "propose", document([rule], rationale=MARKUP), reason=MARKUP, accept_warnings=MARKUP)
     address = publisher.page.url.path
     assert address.endswith("/3")
     Visitor(place).sign_in("admin").go(address).submit("/approve", reason=MARKUP, confirmed="yes")

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.console.test_rulesets import sent
-from tests.console.visitors import ORIGIN, Visitor
+from tests.console.visitors import ORIGIN, Visitor, send_text
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.places import Place
 
@@ -35,7 +34,7 @@ def drafted(place: Place) -> Any:
 
 
 def test_a_table_goes_out_is_changed_comes_back_and_is_saved_as_a_draft(place: Place, author: Visitor) -> None:
-    sent(author, "table-csv", TEXT, table_of="country")
+    send_text(author, "table-csv", TEXT, table_of="country")
     assert author.page.headers["content-type"].startswith("text/csv")
     assert 'filename="country.csv"' in author.page.headers["content-disposition"]
     table = author.page.content
@@ -56,7 +55,7 @@ def test_a_table_goes_out_is_changed_comes_back_and_is_saved_as_a_draft(place: P
 
 
 def test_a_workbook_that_was_not_changed_is_the_same_content(author: Visitor) -> None:
-    workbook = sent(author, "table-xlsx", TEXT, table_of="country").page
+    workbook = send_text(author, "table-xlsx", TEXT, table_of="country").page
     assert workbook.content.startswith(b"PK")
     take(author.go(EDIT), ("country.xlsx", workbook.content))
     assert "It says of country what the text says: the content is the same." in author.text
@@ -88,5 +87,5 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(author: Visitor) 
 def test_a_new_ruleset_takes_tables_too(author: Visitor) -> None:
     take(author.go(f"{NEW}?start=fatf-retail"), ("t.csv", b"case,country,points\n1,NO,5\n"))
     assert "Its cases stand in the text now" in author.text
-    sent(author.go(NEW), "table-csv", TEXT, table_of="country")
+    send_text(author.go(NEW), "table-csv", TEXT, table_of="country")
     assert author.page.headers["content-type"].startswith("text/csv")

@@ -171,3 +171,9 @@ class Visitor:
         """What is to be read on the page, in one line."""
         body = re.sub(r"(?s)<head>.*</head>|<template\b.*?</template>", "", self.page.text)
         return " ".join(re.sub(r"<[^>]+>", " ", body).split())
+
+
+def send_text(visitor: Visitor, action: str, text: str, **typed: str) -> Visitor:
+    """Send the form of an editor of texts by one of its buttons."""
+    form = next(form for form in visitor.forms() if form.action.endswith("/check"))
+    return visitor.post(form.action.removesuffix("check") + action, {**form.fields, "document": text, **typed})

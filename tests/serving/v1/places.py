@@ -26,6 +26,7 @@ from fivefold.serving.v4.app import build_app
 from fivefold.store.accounts.plans import read_plans
 from fivefold.usecases.accounts.organisations import add_member
 from fivefold.usecases.accounts.tokens import create_token
+from fivefold.usecases.changes.backtests import run_next_backtest
 from fivefold.usecases.shared.actors import OF_MEMBERS, Actor, Role
 from fivefold.usecases.shared.context import Context
 from tests.pace import slowness
@@ -80,6 +81,11 @@ class Place:
         add_member(Context(self.engine, Actor(self.organisations[organisation], "cli:test")), name, roles)
         of = {"plan": "unlimited", "organisation": organisation, "member": name}
         return tuple(create_token(self.engine, PLANS, role=role, **of)[1] for role in roles)
+
+    def run_backtests(self) -> None:
+        """Run every backtest that waits, as a worker does."""
+        while run_next_backtest(self.engine):
+            pass
 
     def ask(
         self, method: str, path: str, body: Any = None, *, role: str = "", token: str = "", **more: Any

@@ -19,7 +19,6 @@ from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.route import Route
 from fivefold.usecases.accounts.organisations import actor_in_new
 from fivefold.usecases.accounts.tokens import create_token
-from fivefold.usecases.changes.backtests import run_next_backtest
 from fivefold.usecases.changes.references import run_next_reference
 from fivefold.usecases.flows.replays.jobs import run_next_replay
 from fivefold.usecases.rulesets.threshold_reviews import begin_threshold_reviews, run_next_threshold_review
@@ -92,8 +91,7 @@ class Bank:
 
 def backtested(bank: Bank) -> None:
     """A worker runs what was asked for."""
-    while run_next_backtest(bank.place.engine):
-        pass
+    bank.place.run_backtests()
 
 
 def quarter_over(bank: Bank) -> None:

@@ -2,7 +2,6 @@
 
 import pytest
 
-from fivefold.usecases.changes.backtests import run_next_backtest
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.examples import WHY
 from tests.serving.v1.places import OURS, Place
@@ -17,8 +16,7 @@ def written(place: Place, editor: str, committer: str) -> None:
     place.good("POST", f"{NEW}/commit", {"revision": 1, "accept_warnings": WHY}, token=committer)
     asked = place.good("POST", f"{NEW}/backtests", {"version": 1}, token=editor)
     assert asked["state"] == "queued"
-    while run_next_backtest(place.engine):
-        pass
+    place.run_backtests()
 
 
 @pytest.mark.parametrize("maker", ["editor", "committer"])
@@ -58,8 +56,7 @@ def test_backtests_and_activations_are_listed_and_read(place: Place) -> None:
     assert (active["kind"], active["version"], active["reason"]) == ("activation", 1, WHY)
     assert active["actor"] == f"member:{place.members[OURS, 'publisher']}"
     made = place.good("POST", "/v1/rulesets/second/rollback", BODY, role="publisher")["proposal"]
-    while run_next_backtest(place.engine):
-        pass
+    place.run_backtests()
     place.good("POST", f"/v1/proposals/{made['id']}/approve", {"reason": WHY}, role="admin")
     kinds = [line["kind"] for line in place.good("GET", "/v1/rulesets/second/activations", role="publisher")]
     assert kinds == ["rollback", "activation", "activation"]

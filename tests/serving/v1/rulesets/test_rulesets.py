@@ -2,7 +2,6 @@
 
 import json
 
-from fivefold.usecases.changes.backtests import run_next_backtest
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.examples import WHY
 from tests.serving.v1.places import OURS, THEIRS, Place
@@ -76,8 +75,7 @@ def test_rulesets_are_put_in_order_and_switched_by_two_people(place: Place) -> N
     assert (made["kind"], made["content"]["families"], made["reach"]) == ("rulesets.order", order, {"entities": {"customer": 1}})  # fmt: skip  # noqa: E501 (one line is read more easily)
     listed = [line["name"] for line in place.good("GET", "/v1/rulesets?type=customer", role="publisher")]
     assert listed == ["retail", "second", "drafted"], "nothing is changed yet"
-    while run_next_backtest(place.engine):
-        pass
+    place.run_backtests()
     approve = f"/v1/proposals/{made['id']}/approve"
     assert place.ask("POST", approve, {"reason": WHY}, role="publisher").status_code == 409
     done = place.good("POST", approve, {"reason": WHY}, role="admin")
