@@ -214,11 +214,14 @@ def test_a_file_of_refused_rows_that_could_not_be_written_leaves_its_name(
     assert (done.refused_path, rows_refused(done)) == (tmp_path / "e.refused.csv", list(range(2, COUNT + 2)))
 
 
-def test_another_file_of_that_name_begins_anew(bank: Bank, tmp_path: Path) -> None:
+@pytest.mark.parametrize("income", ["77", "7"])
+def test_another_file_of_that_name_begins_anew_whatever_its_size(bank: Bank, tmp_path: Path, income: str) -> None:
     path = entities(tmp_path / "e.csv")
+    stamp = path.stat()
 
     stopped(bank, path, 10)
-    entities(path, income=["77"] * COUNT)
+    entities(path, income=[income] * COUNT)
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns + 1_000_000_000))
     assert take(bank, path).changed == 10
 
 
@@ -231,6 +234,14 @@ def test_a_row_that_cannot_be_taken_is_set_aside_and_the_others_are_stored(bank:
     refused = pl.read_csv(tmp_path / "e.refused.csv", infer_schema=False)
     assert refused.rows() == [("c22", "much", "24", "income is 'much' (allowed: a finite number)")]
     assert refused.columns == ["entity_id", "income", "refused_row", "refused_reason"]
+
+
+def test_the_first_problems_are_named_and_every_refused_row_is_counted(
+    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "MOST_PROBLEMS", 12)
+    done = take(bank, entities(tmp_path / "e.csv", income=["much"] * COUNT))
+    assert (done.refused, [problem.row for problem in done.problems]) == (COUNT, list(range(2, 14)))
 
 
 def test_the_file_of_refused_rows_is_mended_and_imported_as_it_is(bank: Bank, tmp_path: Path) -> None:
