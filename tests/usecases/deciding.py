@@ -131,3 +131,9 @@ def opened(engine: Engine, name: str = "bank") -> Desk:
     bank.settle()
     bank.put("cy", country="IR")
     return Desk(bank)
+
+
+def answer_of(made: Any) -> Any:
+    """Give the answer of a decision, which is there."""
+    assert made.answer is not None
+    return made.answer

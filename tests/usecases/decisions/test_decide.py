@@ -6,42 +6,32 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds
+from fivefold.domain.clock import DAY_US, from_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError, InvalidDataError, InvalidRulesetError, NotFoundError
 from fivefold.risk.engine.explain.stored import WORDS
 from fivefold.risk.language.policy import read_policy
-from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.tables.entities import Transaction
-from fivefold.store.tables.levels import Standing
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.decisions.decide import ENGINE, outcome_and_answer
 from fivefold.usecases.decisions.read import read_decision, replay_decision
 from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.levels.content.inputs import read_inputs
-from fivefold.usecases.levels.read import Freshness, read_level
+from fivefold.usecases.levels.read import Freshness
 from fivefold.usecases.shared import rates
 from fivefold.usecases.shared.context import Context
-from tests.depth import examples
+from tests.depth import SHARED_FIXTURES, examples
 from tests.risk.engine.policies_small import decision_of, drawn_rules, outcome_of
 from tests.store.audits import bind_unnamed
-from tests.store.filling import filled_once
-from tests.usecases import banks
 from tests.usecases.at_once import put_list_version
 from tests.usecases.banks import Bank
-from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, cash, document, opened
+from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, answer_of, cash, document, opened
 from tests.usecases.governed import audited, together
-
-
-@pytest.fixture
-@filled_once
-def desk(engine: Engine) -> Desk:
-    return opened(engine)
 
 
 def test_the_threshold_depends_on_the_level(desk: Desk) -> None:
@@ -88,7 +78,7 @@ def test_the_answer_joins_both_sides_with_every_version_involved(desk: Desk) -> 
 
 def test_an_amount_is_compared_in_the_base_currency_at_the_rates_of_the_day(desk: Desk) -> None:
     desk.publish(CASH_OF_HIGH)
-    rate = float(_answer(desk.decide(given=cash(-1.0, transaction_currency="USD")))["rate"]["per_unit"])
+    rate = float(answer_of(desk.decide(given=cash(-1.0, transaction_currency="USD")))["rate"]["per_unit"])
     above, below = 1000 / rate + 0.02, 1000 / rate - 0.02
     actions = [desk.decide(given=cash(-round(size, 2), transaction_currency="USD")).action for size in (above, below)]
     assert actions == ["block", "allow"]
@@ -99,13 +89,13 @@ def test_stale_rates_are_told_where_money_was_converted(desk: Desk, monkeypatch:
     monkeypatch.setattr(rates, "STALE_AFTER", timedelta(days=-1))
     desk.publish(CASH_OF_HIGH)
     own, foreign = desk.decide(given=cash(-1.0)), desk.decide(given=cash(-1.0, transaction_currency="USD"))
-    assert _answer(own)["stale_rates_days"] is None, "nothing was converted"
+    assert answer_of(own)["stale_rates_days"] is None, "nothing was converted"
     today = from_microseconds(desk.bank.now).date()
     with Session(desk.bank.engine) as session:
         age = (today - rates.rates_for(session, desk.bank.of, "EUR", today).newest).days
-    assert _answer(foreign)["stale_rates_days"] == age
+    assert answer_of(foreign)["stale_rates_days"] == age
     monkeypatch.setattr(rates, "STALE_AFTER", timedelta(days=age))
-    assert _answer(desk.decide(given=cash(-1.0, transaction_currency="USD")))["stale_rates_days"] is None
+    assert answer_of(desk.decide(given=cash(-1.0, transaction_currency="USD")))["stale_rates_days"] is None
     assert replay_decision(desk.bank.context, foreign.number).same
 
 
@@ -125,14 +115,9 @@ def test_stored_money_is_converted_where_it_is_foreign_and_its_amount_is_read(
     monkeypatch.setattr(rates, "STALE_AFTER", timedelta(days=-1))
     desk.publish({"when": {**quantity, "above": 1_000_000}, "action": "note"})
     desk.bank.pay(1, "ada", transaction_amount=10.0)
-    assert _answer(desk.decide(given=cash(-1.0)))["stale_rates_days"] is None, "all of it is in the base currency"
+    assert answer_of(desk.decide(given=cash(-1.0)))["stale_rates_days"] is None, "all of it is in the base currency"
     desk.bank.pay(2, "ada", transaction_amount=10.0, transaction_currency="USD")
-    assert (_answer(desk.decide(given=cash(-1.0)))["stale_rates_days"] is not None) is is_converted
-
-
-def _answer(made: Any) -> Any:
-    assert made.answer is not None
-    return made.answer
+    assert (answer_of(desk.decide(given=cash(-1.0)))["stale_rates_days"] is not None) is is_converted
 
 
 def test_it_is_written_down_once_and_recorded_and_the_transaction_is_not_stored(desk: Desk) -> None:
@@ -214,85 +199,21 @@ def test_another_organisation_has_keys_of_its_own(desk: Desk, engine: Engine) ->
         other.decide("only ours")
 
 
+@pytest.mark.parametrize("key", ["x", "x" * 200])
+def test_a_key_of_up_to_200_characters_is_kept(desk: Desk, key: str) -> None:
+    desk.publish(CASH)
+    first = desk.decide(decision_key=key)
+    again = desk.decide(decision_key=key)
+    assert (again.number, again.repeated) == (first.number, True)
+
+
 @pytest.mark.parametrize("key", ["", "x" * 201, "a\0b", 5])
-def test_a_key_can_be_kept(desk: Desk, key: Any) -> None:
+def test_a_key_that_cannot_be_kept_is_refused(desk: Desk, key: Any) -> None:
     desk.publish(CASH)
     with pytest.raises(ConfigError, match="decision_key must be text of 1 to 200 characters"):
         desk.decide(decision_key=key)
     with pytest.raises((ConfigError, InvalidDataError), match="transaction_id"):
         desk.decide(given=cash(transaction_id=key))
-
-
-def test_a_level_that_was_never_computed_is_computed_for_it(desk: Desk) -> None:
-    desk.publish(CASH_OF_HIGH)
-    stored = desk.decide("cy")
-    assert (stored.action, _answer(stored)["level"]["status"]) == ("allow", "never assessed")
-    assert _answer(stored)["rules"][0]["missing"] == ["level"]
-    assert _answer(stored)["line"] == "Allow, as no rule gives an action; not known: R0"
-    made = desk.decide("cy", freshness=Freshness.REFRESH)
-    assert (made.action, _answer(made)["level"]["level"]) == ("block", "high")
-    assert desk.rows()[-1].assessment_number == 1
-
-
-def test_a_level_that_stands_is_refreshed_behind_the_answer(desk: Desk) -> None:
-    desk.publish(CASH_OF_HIGH)
-    assert desk.bank.settle() == 1, "cy"
-    desk.decide()
-    assert desk.bank.settle() == 0, "as it stands"
-    made = desk.decide(freshness=Freshness.REFRESH)
-    assert Reason.VIEW in Reason(desk.bank.mark_of("ada").reasons)
-    assert _answer(made)["level"]["refreshing"] is False
-    assert _answer(desk.decide())["level"]["refreshing"] is False, "nothing happened since"
-    assert desk.bank.settle() == 1
-
-
-def test_where_a_level_cannot_be_computed_it_is_unknown_and_the_decision_is_made(desk: Desk) -> None:
-    desk.bank.activate(banks.document({"listed": banks.LISTED}))
-    desk.publish({**CASH_OF_HIGH, "on_unknown": "review"})
-    made = desk.decide("cy", freshness=Freshness.NOW)
-    assert (made.action, _answer(made)["level"]["status"]) == ("review", "never assessed")
-    assert desk.bank.mark_of("cy").error
-    kept = desk.decide("ada", freshness=Freshness.NOW)
-    assert (kept.action, _answer(kept)["level"]["level"]) == ("block", "high"), "as it stood"
-
-
-def test_a_level_that_could_not_be_computed_for_the_answer_says_so(desk: Desk) -> None:
-    """A clock was ahead, and a worker that could not assess the customer either tries again only later."""
-    desk.publish(CASH_OF_HIGH)
-    desk.bank.settle()
-    ahead = now_microseconds() + 2 * DAY_US
-    with Session(desk.bank.engine) as session, session.begin():
-        session.execute(update(Standing).where(Standing.entity_id == desk.bank.id_of("bo")).values(assessed_us=ahead))
-    desk.bank.wait(1)
-    desk.bank.put("bo", country="IR")
-    assert desk.bank.run().failed == 1
-    made = desk.decide("bo", freshness=Freshness.NOW)
-    level = _answer(made)["level"]
-    assert (made.action, level["level"], level["status"], level["refreshing"]) == ("allow", "low", "failed", True)
-    shown = read_level(desk.bank.context, "customer", "bo", Freshness.NOW)
-    assert (shown.level, shown.status, shown.refreshing) == ("low", "failed", True)
-    assert replay_decision(desk.bank.context, made.number).same
-
-
-def test_it_may_ask_for_a_level_of_now(desk: Desk) -> None:
-    desk.publish(CASH_OF_HIGH)
-    desk.bank.wait(1)
-    desk.bank.put("bo", country="KP")
-    assert desk.decide("bo").action == "allow"
-    assert desk.decide("bo", freshness=Freshness.NOW).action == "block"
-
-
-def test_the_age_of_a_level_counts_in_days(desk: Desk) -> None:
-    old = {"id": "old", "when": {"level": "age_days", "above": 7}, "action": "review"}
-    desk.publish(old)
-    desk.bank.wait(7)
-    assert desk.decide().action == "allow"
-    desk.bank.wait(microseconds=1)
-    made = desk.decide()
-    assert made.action == "review"
-    assert "age of the level in days is 7.00000000001" in _answer(made)["rules"][0]["seen"]
-    desk.bank.now -= 100 * DAY_US
-    assert "age of the level in days is 0" in _answer(desk.decide())["rules"][0]["seen"], "another clock was ahead"
 
 
 def test_every_kind_of_input_is_read(desk: Desk) -> None:
@@ -324,61 +245,11 @@ def test_every_kind_of_input_is_read(desk: Desk) -> None:
     rules = [{"when": condition, "action": "note"} for condition in conditions]
     desk.publish(*rules)
     made = desk.decide()
-    found = [rule["outcome"] for rule in _answer(made)["rules"]]
+    found = [rule["outcome"] for rule in answer_of(made)["rules"]]
     unknown = {2, 6, 13}
     assert found == ["unknown" if at in unknown else "held" for at in range(len(rules))]
-    assert _answer(made)["lists"] == {"hot": "1970-01-01T00:00:00+00:00"}
+    assert answer_of(made)["lists"] == {"hot": "1970-01-01T00:00:00+00:00"}
     assert replay_decision(bank.context, made.number).same
-
-
-def test_an_override_is_the_level_in_force(desk: Desk) -> None:
-    when = {"all": [{"level": "rules", "equals": "low"}, {"level": "in_force", "equals": "high"}]}
-    desk.publish({"when": when, "action": "block"})
-    desk.bank.override("bo", 3)
-    desk.bank.settle()
-    made = desk.decide("bo")
-    assert made.action == "block"
-    assert _answer(made)["level"]["source"] == "override"
-    assert _answer(made)["level"]["override"] == 1
-
-
-def test_an_override_decides_from_its_approval_on_and_as_long_as_it_lives(desk: Desk) -> None:
-    desk.publish({"when": {"level": "source", "equals": "override"}, "action": "review"})
-    assert desk.decide("bo").action == "allow"
-    number = desk.bank.override("bo", 3)
-    stands = desk.decide("bo")
-    assert (stands.action, _answer(stands)["level"]["refreshing"]) == ("allow", True)
-    made = desk.decide("bo", freshness=Freshness.REFRESH)
-    assert (made.action, _answer(made)["level"]["level"], _answer(made)["level"]["refreshing"]) == (
-        "review",
-        "high",
-        False,
-    )
-    desk.bank.put("bo", country="RU")
-    desk.bank.settle()
-    assert desk.bank.assessments("bo")[-1].source == "rules"
-    assert desk.decide("bo").action == "review", "it was assessed again, and the override lives"
-    desk.bank.wait(1)
-    desk.bank.override("bo", 1)
-    desk.bank.revoke("bo", number)
-    assert _answer(desk.decide("bo", freshness=Freshness.REFRESH))["level"]["level"] == "low"
-
-
-def test_an_override_that_ended_decides_nothing_where_the_rules_came_to_its_level(desk: Desk) -> None:
-    desk.publish({"when": {"level": "source", "equals": "override"}, "action": "review"})
-    desk.bank.override("bo", 3, until_us=desk.bank.now + DAY_US)
-    desk.bank.settle()
-    desk.bank.put("bo", country="IR")
-    desk.bank.settle()
-    assert desk.decide("bo").action == "review"
-    desk.bank.wait(2)
-    desk.bank.settle()
-    made = desk.decide("bo")
-    assert (made.action, _answer(made)["level"]["level"], _answer(made)["level"]["source"]) == (
-        "allow",
-        "high",
-        "rules",
-    )
 
 
 def test_what_does_not_concern_the_entity_is_not_counted(desk: Desk) -> None:
@@ -427,7 +298,7 @@ def test_a_transaction_may_say_as_much_as_a_stored_one(desk: Desk) -> None:
     )
     made = desk.decide(given=full)
     assert made.action == "note"
-    assert _answer(made)["transaction"] == {
+    assert answer_of(made)["transaction"] == {
         "transaction_id": "t-1",
         "amount": "-1200.0",
         "currency": "EUR",
@@ -515,7 +386,7 @@ _NAMES = _Names()
 )
 @settings(
     max_examples=examples(25),
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    suppress_health_check=SHARED_FIXTURES,
     deadline=None,
 )
 def test_it_decides_as_the_book_does_and_again_to_the_byte(
@@ -530,8 +401,8 @@ def test_it_decides_as_the_book_does_and_again_to_the_byte(
     direction = "deposit" if amount > 0 else "withdrawal" if amount < 0 else None
     row = ({"ada": 3, "bo": 1}.get(name), {"bo": 2.5}.get(name), round(abs(amount) * 100), direction, False)
     action, decided = decision_of(rules, wins, row)
-    assert (made.action, _answer(made)["decided_by"]) == (action, None if decided is None else f"r{decided}")
-    assert [(rule["outcome"], rule["action"]) for rule in _answer(made)["rules"]] == [
+    assert (made.action, answer_of(made)["decided_by"]) == (action, None if decided is None else f"r{decided}")
+    assert [(rule["outcome"], rule["action"]) for rule in answer_of(made)["rules"]] == [
         outcome_of(rule, row) for rule in rules
     ]
     assert replay_decision(Context(desk.bank.engine, desk.ana), made.number).same

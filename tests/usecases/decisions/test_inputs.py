@@ -9,7 +9,6 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import InvalidDataError
@@ -30,13 +29,8 @@ from fivefold.usecases.levels.portfolio import transactions_frame
 from fivefold.usecases.levels.records import NEVER_ASSESSED
 from fivefold.usecases.shared.transaction_columns import read_columns, transaction_frame
 from tests.usecases import banks
-from tests.usecases.deciding import Desk, cash, document, opened
+from tests.usecases.deciding import Desk, cash, document
 from tests.usecases.platforms import NOW
-
-
-@pytest.fixture
-def desk(engine: Engine) -> Desk:
-    return opened(engine)
 
 
 def gathered(desk: Desk, *conditions: Any, name: str = "ada") -> DecisionInputs:

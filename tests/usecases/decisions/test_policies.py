@@ -23,18 +23,11 @@ from fivefold.usecases.decisions.policies import (
 from fivefold.usecases.decisions.read import replay_decision
 from fivefold.usecases.shared.context import Context
 from tests.store.audits import bind_unnamed, forged
-from tests.store.filling import filled_once
 from tests.usecases.at_once import retire_policy
 from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, document, opened
 from tests.usecases.governed import audited, rows_of, together
 
 WHY = "Because of the test."
-
-
-@pytest.fixture
-@filled_once
-def desk(engine: Engine) -> Desk:
-    return opened(engine)
 
 
 def propose(desk: Desk, *rules: Any, **parts: Any) -> Any:

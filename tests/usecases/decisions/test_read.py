@@ -19,16 +19,9 @@ from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.levels.replay import WORDS_WITHOUT_NUMBER
 from fivefold.usecases.shared.context import Context
 from tests.store.audits import bind_unnamed, forged
-from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.at_once import put_list_version
 from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, cash, opened
-
-
-@pytest.fixture
-@filled_once
-def desk(engine: Engine) -> Desk:
-    return opened(engine)
 
 
 def rewrite(desk: Desk, number: int, **values: Any) -> None:

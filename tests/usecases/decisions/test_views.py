@@ -14,12 +14,6 @@ from fivefold.usecases.shared.context import Context
 from tests.store.audits import forged
 from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, cash, opened
 
-
-@pytest.fixture
-def desk(engine: Engine) -> Desk:
-    return opened(engine)
-
-
 SUM = {"sum": "amount", "where": {"field": "operation", "equals": "secret word"}, "over": "77 days"}
 HIDDEN = {"id": "hidden", "when": {"all": [{"level": "rules", "equals": "low"}, {**SUM, "at_least": 98765}]}}
 
