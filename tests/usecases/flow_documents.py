@@ -133,3 +133,22 @@ def shadowing(desk: Desk, document: str) -> FlowCommitted:
     made = committed(desk, document)
     shadow_flow(as_(desk, desk.ana), made.flow, made.number, WHY)
     return made
+
+
+ASKS = """
+flow: asks
+title: Asks
+entity_type: customer
+levels: [low, medium, high]
+triggers: [{on: transaction}]
+actions: [{id: look, title: Look, review: 2 days}]
+steps:
+  - id: register
+    title: The register
+    data: {source: register, send: {amount: {transaction: amount}}, gives: {live: flag}}
+    on_unknown: unknown
+  - {id: known, title: Known, end: []}
+  - {id: unknown, title: Unknown, end: [look]}
+on_failure: [look]
+"""
+"""A flow that asks a source; what that does not say ends in a review."""

@@ -23,10 +23,10 @@ from fivefold.usecases.flows.runs.reading import view_run
 from fivefold.usecases.flows.sources import DataSource
 from fivefold.usecases.levels.worker import MAX_ABANDONED_LEASES
 from tests.usecases.certificates import certified
+from tests.usecases.flow_documents import ASKS
 from tests.usecases.flows.flowing import FlowBank
 from tests.usecases.flows.outside_servers import Got, Said, Server, serving
 from tests.usecases.flows.test_calls import person
-from tests.usecases.flows.test_execute import ASKS
 from tests.usecases.flows.test_killed import DiedError, dying
 from tests.usecases.flows.test_retried import tried
 

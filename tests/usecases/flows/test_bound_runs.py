@@ -16,8 +16,8 @@ from fivefold.usecases.flows.runs.reviews import finish_review
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
 from tests.store.audits import bind_unnamed, forged, unguarded
+from tests.usecases.flow_documents import ASKS
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
-from tests.usecases.flows.test_execute import ASKS
 
 
 def findings(connection: Any) -> list[str]:

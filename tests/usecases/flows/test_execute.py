@@ -9,31 +9,25 @@ from sqlalchemy import Engine, text, update
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
-from fivefold.domain.settings import AgentSettings
+from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.risk.engine.explain.stored import WORDS
 from fivefold.store.flows.runs import claim
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import ValueScore
-from fivefold.store.tables.flows import FlowRun
+from fivefold.store.tables.flows import FlowRow, FlowRun
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.flows.asked_files import flow_text
-from fivefold.usecases.flows.outside import OutsideAccess
-from fivefold.usecases.flows.runs import actions, asking
+from fivefold.usecases.flows.runs import actions
 from fivefold.usecases.flows.runs.execute import LEASE_US, carry_on, run_flows
 from fivefold.usecases.flows.runs.outcomes import replay_record
-from fivefold.usecases.flows.runs.reading import view_run
-from fivefold.usecases.flows.sources import DataSource
 from fivefold.usecases.ingest.facts import RecordGiven, put_record, set_tag
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.worker import MAX_ATTEMPTS
 from tests.store.audits import forged
 from tests.usecases import banks
-from tests.usecases.certificates import certified
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
 from tests.usecases.flows.live.valued import give_value
-from tests.usecases.flows.outside_servers import Got, Said, serving
-from tests.usecases.flows.test_asked_agents import completion
+from tests.usecases.governed import audited
 from tests.usecases.platforms import transaction
 
 
@@ -77,6 +71,33 @@ def test_two_payments_of_one_customer_are_two_runs(engine: Engine) -> None:
     bank.post(3, 500, "b")
     assert bank.work() == 3
     assert [step for _, _, step in bank.states()] == ["flag", "nothing", "flag"]
+
+
+def test_a_run_of_a_batch_sees_what_an_older_one_of_its_customer_did(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    document = LEVELS_MOVE.replace("{level: in_force, equals: high}", "{tag: risen, is: present}")
+    bank.add_flow(document.replace("{on: level, direction: up, to: [medium, high]}", "{on: transaction}"))
+    bank.post(1, 5)
+    bank.post(2, 5)
+    assert run_flows(engine, clock=lambda: bank.now) == 2
+    assert bank.states() == [("transaction:t1", "ended", "one"), ("transaction:t2", "ended", "both")]
+
+
+def test_the_audit_log_says_that_a_batch_acted_where_one_of_its_runs_did(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    second = bank.add_flow(LARGE.replace("above: 100}", "above: 400}"), shadow=True)
+    bank.post(1, 500)
+    bank.work()
+    bank.post(2, 500)
+    with writing(engine) as session:
+        session.execute(update(FlowRow).values(active_version_id=second, shadow_version_id=None))
+    bank.post(3, 500, "b")
+    bank.work()
+    batches = [
+        (details["ended"], details["acting"]) for _, action, _, details in audited(engine) if action == "flow.ran"
+    ]
+    assert batches == [(1, True), (1, False), (1, True), (2, True)], "the last one ran a shadow beside a run that acts"
 
 
 def test_nobody_comes_and_the_run_goes_on(engine: Engine) -> None:
@@ -371,144 +392,3 @@ def test_a_run_is_made_again_to_the_byte(engine: Engine, amount: float) -> None:
     assert json.loads(replayed.breakdown_now)["cause"] == "transaction:t1"
     with pytest.raises(NotFoundError):
         replay_record(bank.context, "f:99")
-
-
-ASKS = """
-flow: asks
-title: Asks
-entity_type: customer
-levels: [low, medium, high]
-triggers: [{on: transaction}]
-actions: [{id: look, title: Look, review: 2 days}]
-steps:
-  - id: register
-    title: The register
-    data: {source: register, send: {amount: {transaction: amount}}, gives: {live: flag}}
-    on_unknown: unknown
-  - {id: known, title: Known, end: []}
-  - {id: unknown, title: Unknown, end: [look]}
-on_failure: [look]
-"""
-
-
-def test_a_step_that_asks_the_outside_is_stored_before_the_next_begins(engine: Engine) -> None:
-    bank = FlowBank(engine)
-    bank.add_flow(ASKS)
-    bank.post(1, 500)
-    assert run_flows(engine, clock=lambda: bank.now) == 1
-    (run,) = bank.runs()
-    assert (run.state, run.stopped_at, run.inputs is None) == ("queued", "register", False)
-    assert bank.work() == 1
-    assert bank.states() == [("transaction:t1", "ended", "unknown")]
-    assert bank.count("flow_steps WHERE kind = 'data'") == 1
-    assert replay_record(bank.context, "f:1").same
-
-
-def test_what_a_source_answers_is_stored_with_the_run_and_made_again_from_there(
-    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bank = FlowBank(engine)
-    bank.add_flow(ASKS)
-    told: list[str] = []
-
-    def says(got: Got) -> Said:
-        told.append(got.path)
-        return Said(b'{"live": true}')
-
-    with certified("localhost", tmp_path, monkeypatch) as context, serving(says, context) as server:
-        register = {
-            "title": "Register",
-            "url": f"https://localhost:{server.port}/",
-            "sends": ["amount"],
-            "gives": {"live": "/live"},
-            "answer": {},
-            "private": True,
-        }
-        source = DataSource.model_validate(register)
-        monkeypatch.setattr(asking, "_outside", lambda name: OutsideAccess(name, {"register": source}))
-        bank.post(1, 500)
-        bank.work()
-    assert told == ["/?amount=500"]
-    assert bank.states() == [("transaction:t1", "ended", "known")]
-    assert replay_record(bank.context, "f:1").same
-    assert told == ["/?amount=500"]
-    run = view_run(bank.context, 1)
-    assert run.why is not None
-    costs = {each["step"]: each.get("cost") for each in run.why["steps"]}
-    assert {step: cost for step, cost in costs.items() if cost is not None} == {"register": costs["register"]}
-    assert costs["register"]["tries"] == 1
-    assert costs["register"]["milliseconds"] >= 0
-    assert "milliseconds" not in replay_record(bank.context, "f:1").stored, "a time is no part of what is made again"
-
-
-OPINES = """
-flow: opines
-title: Opines
-entity_type: customer
-levels: [low, medium, high]
-triggers: [{on: transaction}]
-actions: [{id: look, title: Look, review: 2 days}]
-steps:
-  - id: explained
-    title: Is it explained?
-    agent: {question: "Is it explained?", facts: {paid: {transaction: amount}}, answers: [plausible, implausible]}
-    on_unknown: unknown
-  - id: which
-    title: Which
-    route: [{when: {step: explained, output: answer, equals: implausible}, to: doubted}]
-    otherwise: known
-  - {id: known, title: Known, end: []}
-  - {id: doubted, title: Doubted, end: [look]}
-  - {id: unknown, title: Unknown, end: [look]}
-on_failure: [look]
-"""
-NOT_SAID = {"answer": "implausible", "reasons": [{"text": "So it is.", "evidence": ["income"]}]}
-SAID = {"answer": "implausible", "reasons": [{"text": "It is much.", "evidence": ["paid"]}]}
-
-
-@pytest.mark.parametrize(("content", "end"), [(SAID, "doubted"), (NOT_SAID, "unknown"), ("It is fine.", "unknown")])
-def test_what_an_agent_answers_is_kept_for_the_run_and_its_shadow_until_the_customer_is_erased(
-    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: Any, end: str
-) -> None:
-    bank = FlowBank(engine)
-    bank.add_flow(OPINES)
-    bank.add_flow(OPINES.replace("title: Known", "title: Known better"), shadow=True)
-    with serving(lambda _: completion(content)) as server:
-        agent = AgentSettings(f"http://127.0.0.1:{server.port}/v1", "small", "key-of-the-agent")
-        monkeypatch.setattr(asking, "_outside", lambda name: OutsideAccess(name, {}, agent=agent))
-        bank.post(1, 500)
-        bank.work()
-    (got,) = server.got
-    assert json.loads(got.told["messages"][1]["content"])["facts"] == [{"id": "paid", "value": 500}]
-    assert bank.states() == [("transaction:t1", "ended", end)] * 2
-    assert [(each.run_id, each.action) for each in bank.actions()] == [(1, "look")]
-    replayed = [replay_record(bank.context, f"f:{run.id}") for run in bank.runs()]
-    assert [each.same for each in replayed] == [True, True]
-    assert "key-of-the-agent" not in "".join(each.stored for each in replayed)
-    run = view_run(bank.context, 1)
-    assert run.why is not None
-    step, (kept,) = run.why["steps"][0], run.answered
-    assert (step["cost"]["tries"], step["cost"]["tokens"], kept.kind) == (1, 21, "agent")
-    if end == "doubted":
-        assert (kept.outcome["failed"], step["reasons"]) == (None, SAID["reasons"])
-        assert "It is much. (paid)" in step["sentence"]
-    else:
-        assert (kept.outcome["values"], kept.outcome["reasons"]) == ({}, [])
-        assert kept.outcome["failed"] in step["outcome"]
-        assert "So it is." not in replayed[0].stored, "nothing is used of what does not fit"
-    assert bank.count("flow_steps WHERE kind = 'agent'") == 2
-    bank.now += 6 * 366 * DAY_US
-    erase_entity(bank.context, "customer", "a", tmp_path / "register")
-    assert (bank.runs(), bank.count("flow_steps")) == ([], 0)
-
-
-def test_settings_that_are_wrong_hold_no_run_up(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(_: str) -> OutsideAccess:
-        raise ConfigError("no such file")
-
-    monkeypatch.setattr(asking, "_outside", wrong)
-    bank = FlowBank(engine)
-    bank.add_flow(ASKS)
-    bank.post(1, 500)
-    bank.work()
-    assert bank.states() == [("transaction:t1", "ended", "unknown")]

@@ -32,8 +32,8 @@ from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
 from tests.usecases import banks
+from tests.usecases.flow_documents import ASKS
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
-from tests.usecases.flows.test_execute import ASKS
 from tests.usecases.platforms import actor
 
 STRICTER = LARGE.replace("above: 100}", "above: 10}").replace("title: Large payments", "title: Payments")

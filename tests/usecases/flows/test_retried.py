@@ -20,9 +20,9 @@ from fivefold.usecases.flows.runs.reading import view_run
 from fivefold.usecases.levels.worker import MAX_ATTEMPTS
 from fivefold.usecases.shared.actors import Role
 from tests.store.audits import bind_unnamed
+from tests.usecases.flow_documents import ASKS
 from tests.usecases.flows.flowing import LARGE, FlowBank
 from tests.usecases.flows.test_calls import WHY, person
-from tests.usecases.flows.test_execute import ASKS
 from tests.usecases.flows.test_killed import FLAGGED
 
 

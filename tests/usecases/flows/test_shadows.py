@@ -18,10 +18,10 @@ from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
 from tests.store.audits import bind_unnamed
 from tests.usecases.certificates import certified
+from tests.usecases.flow_documents import ASKS
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
 from tests.usecases.flows.outside_servers import Got, Said, serving
 from tests.usecases.flows.test_bound_runs import findings
-from tests.usecases.flows.test_execute import ASKS
 
 pytestmark = pytest.mark.postgresql
 

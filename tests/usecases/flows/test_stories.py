@@ -25,9 +25,9 @@ from fivefold.usecases.ingest.facts import RecordGiven, end_tag, put_record, set
 from fivefold.usecases.ingest.together import PostedTransactions, add_transactions_together
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.shared.actors import Role
+from tests.usecases.flow_documents import ASKS
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
 from tests.usecases.flows.test_calls import STATUSES, WHY, payment, person
-from tests.usecases.flows.test_execute import ASKS
 from tests.usecases.platforms import transaction
 
 

@@ -13,8 +13,8 @@ from fivefold.usecases.flows.replays.one import FlowTried, Supposed, try_flow_dr
 from fivefold.usecases.flows.runs.answering import answer_run
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
+from tests.usecases.flow_documents import ASKS
 from tests.usecases.flows.flowing import LARGE, FlowBank
-from tests.usecases.flows.test_execute import ASKS
 
 STORED = ("flow_runs", "flow_steps", "flow_actions", "flow_replays", "audit_entries", "tags", "deliveries")
 
