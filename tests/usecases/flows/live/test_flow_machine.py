@@ -3,7 +3,6 @@
 import json
 import sqlite3
 import tempfile
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError, FivefoldError, NotFoundError
 from fivefold.flows.outside.outcomes import OutsideOutcome, failed_outcome
 from fivefold.store.sql.database import writing
-from fivefold.store.tables.flows import FlowRow, FlowRun
+from fivefold.store.tables.flows import FlowRow
 from fivefold.usecases.audit.verify import AuditFinding, verify
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.flows.activate import (
@@ -56,6 +55,7 @@ from tests.store.audits import bind_unnamed
 from tests.usecases import banks
 from tests.usecases.flows.flowing import FlowBank
 from tests.usecases.flows.live.flow_model import MOST_ATTEMPTS, REVIEW_US, TAG_US, WITHIN_US, FlowModel, Run
+from tests.usecases.flows.live.flow_stored import StoredFlows
 from tests.usecases.flows.live.flow_versions import ABROAD, ANSWERS, FOLLOWING, FOLLOWS, LEVELS, RUNS, Version
 from tests.usecases.flows.live.valued import give_value
 from tests.usecases.flows.test_calls import payment
@@ -108,6 +108,7 @@ class Machine(RuleBasedStateMachine):
             keep_schedules(session, session.scalars(select(FlowRow)).one(), self.now)
         self.model.listen_to_the_clock(self.now)
         self.ids = {name: self.bank.id_of(name) for name in "ab"}
+        self.stored = StoredFlows(self.bank, self.ids)
         self.numbers = iter(range(1, 10_000))
         self.calls: dict[tuple[str, str], float | None] = {}
         (self.folder / "sources.yaml").write_text(json.dumps(SOURCES), encoding="utf-8")
@@ -324,7 +325,7 @@ class Machine(RuleBasedStateMachine):
         if not waiting:
             return
         run = data.draw(st.sampled_from(waiting), "run")
-        number = self.found()[run.key].id
+        number = self.stored.runs()[run.key].id
         if run.due_us is None or run.due_us <= self.now or self.model.active is None:
             with pytest.raises(ConflictError):
                 answer_run(self.person(3), Role.INVESTIGATOR, number, answer, WHY)
@@ -336,7 +337,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def take_back(self, data: st.DataObject) -> None:
-        stored = self.stored_actions()
+        stored = self.stored.actions()
         if not stored:
             return
         key = data.draw(st.sampled_from(sorted(stored)), "action")
@@ -405,7 +406,7 @@ class Machine(RuleBasedStateMachine):
             return
         given_up = [run for run in self.model.runs if run.state == "quarantined"]
         run = data.draw(st.sampled_from(given_up or self.model.runs), "run")
-        number = self.found()[run.key].id
+        number = self.stored.runs()[run.key].id
         if run.state != "quarantined":
             with pytest.raises(ConflictError):
                 retry_run(self.person(5), number)
@@ -426,7 +427,7 @@ class Machine(RuleBasedStateMachine):
             self.bank.work()
         self.bank.now += LATER_US
         self.bank.work()
-        found = self.found()
+        found = self.stored.runs()
 
         def moment(run: Run) -> int:
             row = found[run.key]
@@ -456,82 +457,11 @@ class Machine(RuleBasedStateMachine):
 
     # What must hold after whatever happened.
 
-    def found(self) -> dict[tuple[str, int, str, str, bool], FlowRun]:
-        """Give the runs that are stored, by what they are known by."""
-        names = {number: name for name, number in self.ids.items()}
-        flows, versions = self._flows()
-        named = self._names_of_causes()
-        return {
-            (
-                flows[run.flow_id],
-                versions[run.version_id],
-                names[run.entity_id],
-                named(run.cause),
-                run.acting,
-            ): run
-            for run in self.bank.runs()
-        }
-
-    def stored_actions(self) -> dict[tuple[str, str, str, str], Any]:
-        names = {number: name for name, number in self.ids.items()}
-        flows, _ = self._flows()
-        named = self._names_of_causes()
-        return {
-            (
-                flows[each.flow_id],
-                names[each.entity_id],
-                named(each.cause),
-                each.action,
-            ): each
-            for each in self.bank.actions()
-        }
-
-    def _flows(self) -> tuple[dict[int, str], dict[int, int]]:
-        with self.engine.connect() as connection:
-            flows = connection.execute(text("SELECT id, name FROM flows")).all()
-            versions = connection.execute(text("SELECT id, number FROM flow_versions")).all()
-        return {row[0]: row[1] for row in flows}, {row[0]: row[1] for row in versions}
-
-    def _names_of_causes(self) -> Callable[[str], str]:
-        """Name causes by the place of a row among those of its customer, as the model does, records by numbers."""
-        names: dict[str, str] = {}
-        customers = {number: name for name, number in self.ids.items()}
-        with self.engine.connect() as connection:
-            records = dict(connection.execute(text("SELECT id, external_id FROM records")).all())
-            payments = connection.execute(text("SELECT batch, transaction_id FROM transactions")).all()
-            names |= {f"import:{batch}": f"import:{number}" for batch, number in payments}
-            for kinds, rows in (
-                (("tag", "tag-end"), "SELECT entity_id, id FROM tags ORDER BY id"),
-                (("screening",), "SELECT entity_id, id FROM screenings ORDER BY id"),
-                (("level",), "SELECT entity_id, number FROM transitions ORDER BY number"),
-            ):
-                counts: dict[int, int] = {}
-                for entity, number in connection.execute(text(rows)):
-                    counts[entity] = counts.get(entity, 0) + 1
-                    for kind in kinds:
-                        row = f"{entity}.{number}" if kind == "level" else number
-                        names[f"{kind}:{row}"] = f"{kind}:{counts[entity]}"
-
-        def named(cause: str) -> str:
-            kind, _, rest = cause.partition(":")
-            if kind in {"alert", "case"}:
-                number, _, at = rest.partition(".")
-                return f"{kind}:{records[int(number)]}.{at}"
-            if kind == "tag-end":
-                number, _, at = rest.partition(".")
-                return f"{names[f'tag-end:{number}']}.{at}"
-            if rest.startswith("attributes-"):
-                number, _, at = rest.removeprefix("attributes-").partition(".")
-                return f"import:attributes-{customers[int(number)]}.{at}"
-            return names.get(cause, cause)
-
-        return named
-
     @invariant()
     def runs_agree(self) -> None:
         found = {
             key: (row.state, row.stopped_at, row.due_us, row.attempts if row.error else 0)
-            for key, row in self.found().items()
+            for key, row in self.stored.runs().items()
         }
         expected = {run.key: (run.state, run.at, run.due_us, run.attempts) for run in self.model.runs}
         differs = {key: (found.get(key), expected.get(key)) for key in found.keys() | expected.keys()}
@@ -539,7 +469,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def actions_agree(self) -> None:
-        stored = self.stored_actions()
+        stored = self.stored.actions()
         found = {key: (row.at_us, row.taken_back_us is not None) for key, row in stored.items()}
         assert found == {key: (each.at_us, each.taken_back) for key, each in self.model.actions.items()}
         for row in stored.values():
