@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+OUT_OF_MEMORY = (
+    "out of memory: give the command more, or less data at once; docs/scale.md says how much commands take, and why "
+    "a limit by `ulimit -v` ends them early"
+)
 STOPPED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
 EXTRAS = {
@@ -122,6 +126,9 @@ def main() -> None:
             raise
         where = f"{path}: " if path else ""
         _errors().print(f"fivefold: {where}{error.strerror}", soft_wrap=True)
+        sys.exit(2)
+    except MemoryError:
+        _errors().print(f"fivefold: {OUT_OF_MEMORY}", soft_wrap=True)
         sys.exit(2)
     except SystemExit as end:
         if end.code == STOPPED:  # typer ends so after Ctrl-C, silently

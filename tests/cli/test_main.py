@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from fivefold.cli import lazy
-from fivefold.cli.main import app
+from fivefold.cli.main import OUT_OF_MEMORY, app
 from fivefold.features.catalogue_page import catalogue_markdown
 from fivefold.features.indicator_matrix import catalogue
 from tests.cli.running import AS_OF, Done, Home, refuse, run, succeed
@@ -218,6 +218,15 @@ def test_ctrl_c_is_told_with_the_exit_code_of_shells(
     fails(monkeypatch, KeyboardInterrupt())
     done = run(fresh, "simulate", "-o", tmp_path / "a.parquet")
     assert done == Done(130, "", "fivefold: stopped; no file is half written\n")
+
+
+def test_where_memory_is_out_one_line_says_what_helps(
+    fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails(monkeypatch, MemoryError())
+    done = run(fresh, "simulate", "-o", tmp_path / "a.parquet")
+    assert done == Done(2, "", f"fivefold: {OUT_OF_MEMORY}\n")
+    assert "docs/scale.md" in OUT_OF_MEMORY
 
 
 def test_what_fivefold_did_not_foresee_is_not_hidden(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
