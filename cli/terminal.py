@@ -154,12 +154,23 @@ def warn(text: str) -> None:
 
 
 def open_registry(name: str = DEFAULT_NAME) -> "Registry":
-    """Open the registry; MLflow takes seconds to import, so it is imported here.
+    """Open the registry.
 
-    ConfigError if the name is invalid.
+    Raises:
+        ConfigError: the name is invalid.
+        ModelNotFoundError: nothing was registered yet: only a training creates the embedded registry.
     """
     require_model_name(name)
-    from fivefold.models.registry import Registry
+    from fivefold.models.embedded import require_registry
+
+    require_registry(read_settings(), name)
+    return create_registry(name)
+
+
+def create_registry(name: str) -> "Registry":
+    """Open the registry for a training, which creates the embedded one; ConfigError if the name is invalid."""
+    require_model_name(name)
+    from fivefold.models.registry import Registry  # MLflow takes seconds to import
 
     return Registry(read_settings(), name)
 

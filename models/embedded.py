@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from fivefold.domain.errors import ModelError
+from fivefold.domain.errors import ModelError, ModelNotFoundError
 from fivefold.domain.settings import Settings, require_model_name
 from fivefold.models.value_model import ValueModel
 
@@ -62,6 +62,20 @@ def relocate(settings: Settings) -> int:
         database.commit()
         return len(changes)
     return 0
+
+
+def no_versions_text(settings: Settings, name: str) -> str:
+    """Say that a model has no versions, and what makes the first."""
+    return f"{name} has no versions yet in {settings.registry_shown}: run `fivefold train`"
+
+
+def require_registry(settings: Settings, name: str) -> None:
+    """Raise ModelNotFoundError where there is no registry: to open the embedded one would create it.
+
+    Workers take one that was just created, and has no champion, for one whose champion was withdrawn.
+    """
+    if not settings.has_registry:
+        raise ModelNotFoundError(no_versions_text(settings, name))
 
 
 def embedded_champion(settings: Settings, name: str) -> EmbeddedChampion | None:
@@ -134,6 +148,7 @@ def load_value_model(settings: Settings, uri: str | None, name: str) -> ValueMod
     embedded = None if uri else embedded_champion(settings, name)
     if embedded is not None:
         return load_embedded_champion(embedded)
+    require_registry(settings, name)
     from fivefold.models.registry import Registry  # noqa: PLC0415 (MLflow takes seconds to import)
 
     registry = Registry(settings, name)

@@ -244,6 +244,10 @@ class Registry:
             raise ModelNotFoundError(f"{self.name} has no version with the alias {rest}")
         return version
 
+    def has_versions(self) -> bool:
+        """Tell whether any version is registered: a registry without one may have been lost, and created again."""
+        return bool(self.client.search_model_versions(f"name = '{self.name}'", max_results=1))
+
     def champion(self) -> RegisteredVersion | None:
         """Find the version that serves; None where nothing was promoted yet."""
         return self._aliased(CHAMPION)

@@ -7,7 +7,7 @@ import typer
 from fivefold.cli.demo import levels as demo_levels
 from fivefold.cli.demo import sample
 from fivefold.cli.serve import require_free
-from fivefold.cli.terminal import echo, load_model, open_registry, quoted
+from fivefold.cli.terminal import create_registry, echo, load_model, quoted
 from fivefold.cli.value_model import explain, score, train
 from fivefold.domain.clock import to_microseconds
 from fivefold.domain.settings import read_settings
@@ -42,7 +42,7 @@ def demo(
         echo(f"The port is in use, so the service of the demo will take {port}.")
     config = TrainingConfig()
     path = train.simulated_file()
-    if open_registry(config.name).champion() is None:
+    if create_registry(config.name).champion() is None:
         echo("Training on them (the first time on a machine, the indicators are compiled as well) ...")
         train.show_outcome(train.run(path, config), config)
     elif not serve:

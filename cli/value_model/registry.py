@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 ReasonOption = Annotated[str, typer.Option("--reason", help="Recorded with it.")]
 SHOWN = 15
-NO_VERSIONS = "{name} has no versions yet in {place}: run `fivefold train`"
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -55,9 +54,11 @@ def models(
     """List the registered versions, or what served on a date."""
     moment = None if on is None else parse_moment(on, "--on")
     require_model_name(name)
+    from fivefold.models.embedded import no_versions_text
+
     settings = read_settings()
     if not settings.has_registry:  # to open it would create it
-        echo(NO_VERSIONS.format(name=name, place=settings.registry_shown))
+        echo(no_versions_text(settings, name))
         return
     registry = open_registry(name)
     from fivefold.models.promotions import promotion_history, promotions_on
@@ -67,7 +68,7 @@ def models(
         return
     versions = registry.versions()
     if not versions:
-        echo(NO_VERSIONS.format(name=name, place=settings.registry_shown))
+        echo(no_versions_text(settings, name))
         return
     metrics = ("model_normalised_gini", "model_top_decile_capture", "model_spearman")
     rows = [

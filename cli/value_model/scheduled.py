@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 from filelock import FileLock, Timeout
 
-from fivefold.cli.terminal import echo, open_current_database, open_registry
+from fivefold.cli.terminal import create_registry, echo, open_current_database, open_registry
 from fivefold.cli.value_model.realised import judge, print_doubts
 from fivefold.domain.errors import ConfigError, ModelError, NotEnoughDataError, PromotionRefusedError, RegistryError
 from fivefold.domain.files import protect_folder
@@ -169,7 +169,7 @@ def _verdict(
 
     if when is When.ALWAYS:
         return DueVerdict("due", ("asked for, due or not",))
-    registry = open_registry(config.name)
+    registry = create_registry(config.name)
     champion = registry.champion()
     if champion is None:
         return DueVerdict("due", ("there is no champion",))

@@ -14,6 +14,7 @@ from fivefold.cli.terminal import (
     OrganisationOption,
     actor,
     console,
+    create_registry,
     echo,
     mapped,
     open_current_database,
@@ -200,7 +201,7 @@ def run(
         if check is not None:
             check(plan)
 
-    registry = open_registry(config.name)
+    registry = create_registry(config.name)
     return retrain(
         read_by(engine, path), config, registry, tune_trials=tune, preset=preset, refit_after=refit, show=show,
         show_choice=show_choice, promote_by=promote,

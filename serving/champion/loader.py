@@ -14,7 +14,7 @@ from filelock import FileLock
 from fivefold.domain.errors import ConfigError, FivefoldError
 from fivefold.domain.files import replacing
 from fivefold.domain.settings import Settings
-from fivefold.models.registry import Registry
+from fivefold.models.registry import RegisteredVersion, Registry
 from fivefold.models.value_model import ValueModel
 from fivefold.serving.champion.trial import require_sound, warm_up_model
 
@@ -90,14 +90,16 @@ class ChampionLoader:
     def refresh(self) -> None:
         """Poll the alias once: load, check and warm a new champion, then swap; otherwise keep the present one."""
         try:
-            champion = Registry(self._settings, self._settings.model_name).champion()
+            champion, is_empty = self._champion()
         except Exception as error:  # noqa: BLE001 (whatever the registry fails with, serving goes on)
             self._refuse(None, f"the registry cannot be reached: {type(error).__name__}")
             self._serve_last_known()
             return
-        self.withdrawn = champion is None
+        self.withdrawn = champion is None and not is_empty
         if champion is None:
             self._refuse(None, f"{self._settings.model_name} has no champion: run `fivefold train`")
+            if is_empty:
+                self._serve_last_known()
             return
         # A number alone names no version: a registry that was made anew begins with 1 again, and with other runs.
         version = champion.number, champion.run_id
@@ -108,6 +110,14 @@ class ChampionLoader:
             self._swap_to(champion.number, champion.run_id)
             if self.current is None:
                 self._serve_previous(champion.number)
+
+    def _champion(self) -> tuple[RegisteredVersion | None, bool]:
+        """Ask for the champion, and whether there is no version at all, as where the registry was lost."""
+        if not self._settings.has_registry:  # to open it would create it
+            return None, True
+        registry = Registry(self._settings, self._settings.model_name)
+        champion = registry.champion()
+        return champion, champion is None and not registry.has_versions()
 
     def _serve_previous(self, refused: int) -> None:
         """At start, if the champion cannot serve, serve the last version served here; the champion stays refused."""

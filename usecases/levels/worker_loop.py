@@ -13,7 +13,7 @@ from polars.exceptions import PanicException
 from sqlalchemy import Engine
 
 from fivefold.domain.clock import now_microseconds
-from fivefold.domain.errors import FivefoldError, StoreError
+from fivefold.domain.errors import FivefoldError, RegistryError, StoreError
 from fivefold.domain.settings import Settings
 from fivefold.store.levels import markings
 from fivefold.store.levels.champions import begin_champion, end_champion, next_marking, recorded_champion
@@ -29,6 +29,7 @@ UNEXPECTED_ERRORS = (Exception, PanicException)
 
 
 _NO_CHAMPION = "the registry has no champion any more"
+_EMPTY = "the registry has no version of {name}, of which version {version} served: it may have been lost"
 _WITHDRAWN = "who has other transactions has no value until there is a champion"
 
 
@@ -123,7 +124,8 @@ class ChampionWatcher:
     """Polls the registry for the champion.
 
     The last good one goes on where a newer one cannot be loaded, and where the registry does not answer. Where the
-    registry answers that no version is the champion, it was withdrawn: from then on there is none.
+    registry answers that no version is the champion, it was withdrawn: from then on there is none. A registry that has
+    no version at all any more does not answer.
     """
 
     def __init__(self, engine: Engine, settings: Settings, clock: Callable[[], int] = now_microseconds) -> None:
@@ -158,8 +160,10 @@ class ChampionWatcher:
             return True
         with reading(self._engine) as session:  # before the registry is asked: a promotion since then goes on
             recorded = recorded_champion(session)
-        self.load()
-        if self._without_champion and recorded is not None and recorded.model == self._settings.model_name:
+        if recorded is not None and recorded.model != self._settings.model_name:
+            recorded = None
+        self.load(recorded)
+        if self._without_champion and recorded is not None:
             self._end(recorded)
         champion = self.valuer
         if champion is None or champion is self._begun:
@@ -194,8 +198,11 @@ class ChampionWatcher:
             version = recorded.model_version
             log.warning("value model withdrawn", name=recorded.model, version=version, effect=_WITHDRAWN)
 
-    def load(self) -> None:
-        """Load the champion where it is another one than before; where it cannot be loaded, that is logged."""
+    def load(self, recorded: Champion | None = None) -> None:
+        """Load the champion where it is another one than before; where it cannot be loaded, that is logged.
+
+        A registry without any version of the model, where one was *recorded* as serving or is loaded, was lost.
+        """
         self._without_champion = False
         if not self._settings.has_registry:
             return  # at once: MLflow takes seconds to import
@@ -205,8 +212,11 @@ class ChampionWatcher:
         try:
             registry = Registry(self._settings, self._settings.model_name)
             version = registry.champion()
-            self._without_champion = version is None
             if version is None:
+                known = present.version if present else recorded.model_version if recorded else None
+                if known is not None and not registry.has_versions():
+                    raise RegistryError(_EMPTY.format(name=self._settings.model_name, version=known))
+                self._without_champion = True
                 self._unload()
                 return
             # A number alone names no version: a registry that was made anew begins with 1 again, and with other runs.

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from getpass import getuser
 from pathlib import Path
 
+import pytest
+
 from fivefold.domain.settings import Settings
 from fivefold.models.registry import JUDGED_AS_OF_TAG, Registry
 from tests.cli.running import Home, cells, refuse, succeed
@@ -98,6 +100,22 @@ def test_a_name_without_versions_says_what_to_do(home: Home) -> None:
 def test_where_nothing_was_trained_the_list_says_so_and_creates_nothing(tmp_path: Path) -> None:
     for options in ((), ("--on", "2025-01-01")):
         assert "has no versions yet in " in succeed(tmp_path / "var", "models", *options)
+    assert not (tmp_path / "var" / "mlflow.db").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("promote", 1), ("rollback",), ("drift",), ("score", "rows.csv", "-o", "a.csv")],
+    ids=lambda words: str(words[0]),
+)
+def test_where_nothing_was_trained_a_command_is_refused_and_creates_nothing(
+    words: tuple[str | int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker would take an empty registry for one whose champion was withdrawn."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.csv").write_text("user_id\n")
+    said = refuse(tmp_path / "var", *words)
+    assert said == f"fivefold-value has no versions yet in {tmp_path / 'var'}: run `fivefold train`"
     assert not (tmp_path / "var" / "mlflow.db").exists()
 
 

@@ -53,6 +53,7 @@ class Shelf:
     model: Any = None
     broken: tuple[int, ...] = ()
     down = False
+    is_empty = False
 
     def __init__(self, *_: Any) -> None:
         """Be like any other."""
@@ -61,6 +62,9 @@ class Shelf:
         if Shelf.down:
             raise RegistryError("the registry does not answer")
         return None if Shelf.number is None else SimpleNamespace(number=Shelf.number, run_id=Shelf.run_id)
+
+    def has_versions(self) -> bool:
+        return not Shelf.is_empty
 
     def load(self, number: int) -> Any:
         if number in Shelf.broken:
@@ -101,6 +105,7 @@ def shelf(model: ValueModel, monkeypatch: pytest.MonkeyPatch) -> type[Shelf]:
     monkeypatch.setattr(Shelf, "model", model)
     monkeypatch.setattr(Shelf, "broken", ())
     monkeypatch.setattr(Shelf, "down", False)
+    monkeypatch.setattr(Shelf, "is_empty", False)
     return Shelf
 
 
@@ -552,6 +557,24 @@ def test_a_registry_that_does_not_answer_withdraws_nothing(bank: Bank, shelf: ty
         pass
     loaded, shelf.down = champion.valuer, True
     assert not champion.look()
+    assert champion.valuer is loaded
+    with Session(bank.engine) as session:
+        assert session.scalars(select(Champion)).all()
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+def test_a_registry_without_any_version_withdraws_nothing(
+    bank: Bank, shelf: type[Shelf], tmp_path: Path, is_running: bool
+) -> None:
+    """Its files were lost, and another program made it anew."""
+    champion = worker(bank, tmp_path)
+    while is_running and champion.look():
+        pass
+    loaded, shelf.number, shelf.is_empty = champion.valuer, None, True
+    with capture_logs() as logs:
+        assert not champion.look()
+    said = f"the registry has no version of {MODEL}, of which version 1 served: it may have been lost"
+    assert [(line["event"], line["error"]) for line in logs] == [("value model not loaded", said)]
     assert champion.valuer is loaded
     with Session(bank.engine) as session:
         assert session.scalars(select(Champion)).all()
