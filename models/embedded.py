@@ -70,7 +70,7 @@ def no_versions_text(settings: Settings, name: str) -> str:
 
 
 def require_registry(settings: Settings, name: str) -> None:
-    """Raise ModelNotFoundError where there is no registry: to open the embedded one would create it.
+    """Raise ModelNotFoundError without a registry: to open the embedded one would create it.
 
     Workers take one that was just created, and has no champion, for one whose champion was withdrawn.
     """

@@ -112,7 +112,7 @@ class ChampionLoader:
                 self._serve_previous(champion.number)
 
     def _champion(self) -> tuple[RegisteredVersion | None, bool]:
-        """Ask for the champion, and whether there is no version at all, as where the registry was lost."""
+        """Ask for the champion, and whether the registry lacks every version, as one that was lost."""
         if not self._settings.has_registry:  # to open it would create it
             return None, True
         registry = Registry(self._settings, self._settings.model_name)

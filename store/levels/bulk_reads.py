@@ -318,7 +318,8 @@ def value_scores(session: Session, ids: Sequence[int]) -> pl.DataFrame:
     return read_rows(
         session,
         "SELECT v.entity_id, v.as_of_us, v.score, v.segment, v.expected_value,"
-        " v.expected_value_low, v.expected_value_high, v.currency, v.model, v.model_version, v.fingerprint"
+        " v.expected_value_low, v.expected_value_high, v.currency, v.model, v.model_version, v.fingerprint,"
+        " v.model_hash"
         " FROM value_scores v"
         " WHERE v.entity_id IN :ids"
         " AND v.as_of_us = (SELECT max(w.as_of_us) FROM value_scores w WHERE w.entity_id = v.entity_id)",
@@ -335,6 +336,7 @@ def value_scores(session: Session, ids: Sequence[int]) -> pl.DataFrame:
             "model": pl.String,
             "model_version": pl.Int64,
             "fingerprint": pl.String,
+            "model_hash": pl.String,
         },
     )
 

@@ -4,19 +4,19 @@ The registry decides which version serves, and each process asks it; levels are 
 it. So a promotion on this machine, or the first worker that notices one elsewhere, records it here, and from then on
 each value of another version names the serving one. Nothing here begins or ends a transaction.
 
-A number alone names no version: a registry that was made anew begins with 1 again. Values keep the number alone, so
-where another model is found to have it, everybody is marked.
+A number alone names no version: a registry that was made anew begins with 1 again. So versions are compared by their
+content hash too, where it is known.
 """
 
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
 from fivefold.store.levels import markings
 from fivefold.store.levels.assessment_queue import Reason
-from fivefold.store.portfolio.values import NO_VERSION, is_valued_otherwise
+from fivefold.store.portfolio.values import is_valued_otherwise
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.statements import INSERTS
 from fivefold.store.tables.entities import EntityType
@@ -25,9 +25,7 @@ from fivefold.store.tables.levels import Champion, Marking, Standing
 _ROW: Final = 1
 
 
-def begin_champion(
-    session: Session, model: str, version: int, now_us: int, content_hash: str | None = None, *, anew: bool = False
-) -> None:
+def begin_champion(session: Session, model: str, version: int, now_us: int, content_hash: str | None = None) -> None:
     """Record the serving version, and begin to mark entities due that another version valued, in all organisations.
 
     No entity is marked here. An unfinished marking of the previous version ends: a type has at most one open marking.
@@ -37,23 +35,18 @@ def begin_champion(
         model: its name.
         version: its number.
         now_us: the present.
-        content_hash: of the loaded model; None where it was not loaded, by a promotion.
-        anew: the caller used another model under this number until now. Everybody is marked then, as where the recorded
-            hash is another one.
+        content_hash: of its model; None where the registry does not say it.
     """
-    anew = _note(session, model, version, now_us, content_hash) or anew
+    serves = _version_of(_note(session, model, version, now_us, content_hash))
     session.execute(delete(Marking).where(Marking.model.is_not(None)))
-    marked_for = (None, None) if anew else (model, version)
     for kind in session.scalars(select(EntityType).order_by(EntityType.id)):
         others = select(Standing.entity_id).where(Standing.type_id == kind.id)
-        others = others.where(is_valued_otherwise(Standing.entity_id, model, NO_VERSION if anew else version))
-        if session.scalar(others.limit(1)) is None:
-            continue
-        session.add(_marking(kind.organisation_id, kind.id, now_us, *marked_for))
+        if session.scalar(others.where(is_valued_otherwise(Standing.entity_id, *serves)).limit(1)) is not None:
+            session.add(_marking(kind.organisation_id, kind.id, now_us, serves))
 
 
-def _note(session: Session, model: str, version: int, now_us: int, content_hash: str | None) -> bool:
-    """Record the version, and tell if its number was another model's; a concurrent call waits until this one ends."""
+def _note(session: Session, model: str, version: int, now_us: int, content_hash: str | None) -> Champion:
+    """Record the version; a concurrent call waits until this one ends."""
     new = INSERTS[session.get_bind().dialect.name](Champion)
     new = new.values(id=_ROW, model=model, model_version=version, since_us=now_us)
     session.execute(new.on_conflict_do_nothing(index_elements=["id"]))
@@ -65,7 +58,11 @@ def _note(session: Session, model: str, version: int, now_us: int, content_hash:
         row.model, row.model_version, row.since_us, row.content_hash = model, version, now_us, None
     row.content_hash = content_hash or row.content_hash
     session.flush()
-    return is_another
+    return row
+
+
+def _version_of(champion: Champion) -> tuple[str, int, str | None]:
+    return champion.model, champion.model_version, champion.content_hash
 
 
 def value_again(session: Session, organisation_id: int, type_id: int, entity_ids: Sequence[int], now_us: int) -> None:
@@ -77,14 +74,14 @@ def value_again(session: Session, organisation_id: int, type_id: int, entity_ids
     champion = session.get(Champion, _ROW)
     if champion is None:
         return
-    serves = (champion.model, champion.model_version)
+    serves = _version_of(champion)
     others = select(func.min(Standing.entity_id)).where(among(session, Standing.entity_id, entity_ids))
     first = session.scalar(others.where(is_valued_otherwise(Standing.entity_id, *serves)))
     if first is None:
         return
-    of = (Marking.type_id == type_id, Marking.model == serves[0], Marking.model_version == serves[1])
-    if session.scalar(select(Marking.id).where(*of, Marking.reached_id < first).limit(1)) is None:
-        session.add(_marking(organisation_id, type_id, now_us, *serves, reached_id=first - 1))
+    of = (Marking.type_id == type_id, *_marks_for(*serves), Marking.reached_id < first)
+    if session.scalar(select(Marking.id).where(*of).limit(1)) is None:
+        session.add(_marking(organisation_id, type_id, now_us, serves, reached_id=first - 1))
 
 
 def recorded_champion(session: Session) -> Champion | None:
@@ -106,9 +103,10 @@ def end_champion(session: Session, model: str, version: int, since_us: int) -> b
 
 
 def _marking(
-    organisation_id: int, type_id: int, now_us: int, model: str | None, version: int | None, *, reached_id: int = 0
+    organisation_id: int, type_id: int, now_us: int, serves: tuple[str, int, str | None], *, reached_id: int = 0
 ) -> Marking:
-    """Make a marking of those whom this version did not value; of everybody without one."""
+    """Make a marking of those whom this version did not value."""
+    model, version, content_hash = serves
     return Marking(
         organisation_id=organisation_id,
         type_id=type_id,
@@ -118,11 +116,17 @@ def _marking(
         reached_id=reached_id,
         model=model,
         model_version=version,
+        model_hash=content_hash,
     )
 
 
-def next_marking(session: Session, model: str, version: int) -> Marking | None:
+def _marks_for(model: str, version: int, content_hash: str | None) -> tuple[ColumnElement[bool], ...]:
+    is_of_model = Marking.model_hash.is_not_distinct_from(content_hash)
+    return Marking.model == model, Marking.model_version == version, is_of_model
+
+
+def next_marking(session: Session, model: str, version: int, content_hash: str) -> Marking | None:
     """Lock the oldest open marking of a version; None if there is none, or another process has it."""
-    of = (Marking.model == model, Marking.model_version == version)
+    of = _marks_for(model, version, content_hash)
     number = session.scalar(select(Marking.id).where(*of).order_by(Marking.id).limit(1))
     return None if number is None else markings.lock_marking(session, number)

@@ -140,7 +140,7 @@ def _mark_to(session: Session, marking: Marking, last_id: int, due_us: int) -> N
     values = {"due_us": due_us, "priority": BULK, "reasons": marking.reasons, **due.NEW}
     of = [*present_after(marking.type_id, marking.reached_id), Entity.id <= last_id]
     if marking.model is not None:
-        of.append(is_valued_otherwise(Entity.id, marking.model, marking.model_version))
+        of.append(is_valued_otherwise(Entity.id, *_version_of(marking)))
     rows = select(Entity.id, Entity.organisation_id, Entity.type_id, *(literal(each) for each in values.values()))
     rows = rows.where(*of).order_by(Entity.id)
     new = INSERTS[session.get_bind().dialect.name](DueMark)
@@ -169,8 +169,13 @@ def is_unmarked(type_id: Any, entity_id: Any, now_us: Any) -> Exists:
 
 def _not_reached(type_id: Any, entity_id: Any) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions that a marking has yet to reach an entity."""
-    of_champion = is_valued_otherwise(entity_id, Marking.model, Marking.model_version)
+    of_champion = is_valued_otherwise(entity_id, *_version_of(Marking))
     return Marking.type_id == type_id, Marking.reached_id < entity_id, or_(Marking.model.is_(None), of_champion)
+
+
+def _version_of(marking: Any) -> tuple[Any, Any, Any]:
+    """Give the name, the number and the hash of a marking's version, or their columns."""
+    return marking.model, marking.model_version, marking.model_hash
 
 
 def marked_from_us(type_id: Any, entity_id: Any) -> ColumnElement[int]:
@@ -214,8 +219,8 @@ def _not_due_yet(type_id: int, of_type: Sequence[Marking], now_us: int) -> Selec
     not_reached = []
     for marking in of_type:
         behind = Entity.id > marking.reached_id
-        model, version = marking.model, marking.model_version
-        not_reached.append(behind if model is None else and_(behind, is_valued_otherwise(Entity.id, model, version)))
+        of_champion = is_valued_otherwise(Entity.id, *_version_of(marking))
+        not_reached.append(behind if marking.model is None else and_(behind, of_champion))
     not_due = or_(DueMark.entity_id.is_(None), DueMark.due_us.is_(None), DueMark.due_us > now_us, DueMark.quarantined)
     return (
         select(func.count())

@@ -176,16 +176,18 @@ def next_news(session: Session) -> int | None:
     champion = session.get(Champion, 1)
     if champion is None:
         return None
-    of = (PredictionDay.model == champion.model, PredictionDay.model_version == champion.model_version)
+    of = _of_version(champion.model, champion.model_version, champion.content_hash)
     rows = session.execute(_deciding(PredictionDay.announced_us, of).order_by(PredictionDay.id))
     due_days = (row for row, _, announced_us in rows if row.state == DUE and announced_us is None)
     return next((row.id for row in due_days if is_news(session, row)), None)
 
 
-def serves(session: Session, model: str, version: int) -> bool:
-    """Return whether a version is the serving one, as the platform knows it."""
+def serves(session: Session, day: PredictionDay) -> bool:
+    """Return whether the version that predicted on a day is the serving one, as the platform knows it."""
     champion = session.get(Champion, 1)
-    return champion is not None and (champion.model, champion.model_version) == (model, version)
+    if champion is None or (champion.model, champion.model_version) != (day.model, day.model_version):
+        return False
+    return champion.content_hash in {None, day.model_hash}
 
 
 def forget_predictions(session: Session, day_id: int, now_us: int) -> None:
@@ -293,7 +295,9 @@ class Verdict(NamedTuple):
 def verdicts_now(session: Session) -> list[Verdict]:
     """Return the verdicts on the serving version, for all organisations and types that have one."""
     champion = session.get(Champion, 1)
-    return [] if champion is None else verdicts_on(session, champion.model, champion.model_version)
+    return (
+        [] if champion is None else verdicts_on(session, champion.model, champion.model_version, champion.content_hash)
+    )
 
 
 def verdicts_on(session: Session, model: str, version: int, model_hash: str | None = None) -> list[Verdict]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Integer, and_, func, literal, or_, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Integer, and_, func, literal, not_, or_, select, tuple_, union_all
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.paging import Page, Part
@@ -19,11 +19,11 @@ NO_VERSION: Final = 0
 """In place of a version's number, which counts from 1: no model was loaded."""
 
 
-def is_valued_otherwise(entity_id: Any, model: Any, version: Any) -> ColumnElement[bool]:
+def is_valued_otherwise(entity_id: Any, model: Any, version: Any, model_hash: Any) -> ColumnElement[bool]:
     """Return the condition that an assessed entity's latest value score is not from this version of a model.
 
     An entity without any score counts only if it, or an entity that it owns or owned, has transactions. The arguments
-    may be columns of any enclosing statement.
+    may be columns of any enclosing statement. Where the hash is null, the name and the number decide.
     """
     standing, score, transaction, ownership = (
         aliased(Standing),
@@ -33,7 +33,7 @@ def is_valued_otherwise(entity_id: Any, model: Any, version: Any) -> ColumnEleme
     )
     assessed = select(standing.entity_id).where(standing.entity_id == entity_id).correlate_except(standing).exists()
     has_score = select(score.entity_id).where(score.entity_id == entity_id).correlate_except(score).exists()
-    by_it = _latest(entity_id, lambda last: and_(last.model == model, last.model_version == version))
+    by_it = _latest(entity_id, lambda last: _is_by(last, model, version, model_hash))
     own = select(transaction.entity_id).where(transaction.entity_id == entity_id).correlate_except(transaction).exists()
     of_owned = select(ownership.entity_id).join(transaction, transaction.entity_id == ownership.entity_id)
     through = of_owned.where(ownership.owner_id == entity_id).correlate_except(ownership, transaction).exists()
@@ -45,10 +45,15 @@ def superseded_by(entity_id: Any) -> ColumnElement[int | None]:
     champion = aliased(Champion)
     by_other = _latest(
         entity_id,
-        lambda last: or_(last.model != champion.model, last.model_version != champion.model_version),
+        lambda last: not_(_is_by(last, champion.model, champion.model_version, champion.content_hash)),
     )
     statement = select(champion.model_version).where(by_other).correlate_except(champion)
     return statement.scalar_subquery()
+
+
+def _is_by(value: Any, model: Any, version: Any, model_hash: Any) -> ColumnElement[bool]:
+    has_hash = value.model_hash.is_not_distinct_from(func.coalesce(model_hash, value.model_hash))
+    return and_(value.model == model, value.model_version == version, has_hash)
 
 
 def _latest(entity_id: Any, condition: Any) -> ColumnElement[bool]:

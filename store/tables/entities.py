@@ -420,6 +420,10 @@ class ValueScore(Base):
     if no model was loaded when the transactions had changed: then `model_version` is 0, and the model is the one that
     gave the value before. The ends of the interval are None if the model keeps none; the high one also if it saw too
     few customers to state one.
+
+    Attributes:
+        model_hash: the content hash of the model, as a registry that was made anew gives its number to another one;
+            None where no model was loaded, and where it was stored before hashes were kept.
     """
 
     __tablename__ = "value_scores"
@@ -436,6 +440,7 @@ class ValueScore(Base):
     model: Mapped[str] = mapped_column(String(NAME_CHARACTERS))
     model_version: Mapped[int] = mapped_column(Integer)
     fingerprint: Mapped[str] = mapped_column(String(64))
+    model_hash: Mapped[str | None] = mapped_column(String(64))
 
 
 class SearchWord(Base):

@@ -330,6 +330,7 @@ class Marking(Base):
         reached_id: entities up to here are marked.
         model: of a change of the value model, its name: only entities whose value is of another version are due;
             otherwise None, as `model_version`.
+        model_hash: the content hash of that version; None where it is not known yet.
     """
 
     __tablename__ = "markings"
@@ -343,6 +344,7 @@ class Marking(Base):
     reached_id: Mapped[int] = mapped_column(BIG)
     model: Mapped[str | None] = mapped_column(String(NAME_CHARACTERS))
     model_version: Mapped[int | None] = mapped_column(Integer)
+    model_hash: Mapped[str | None] = mapped_column(String(64))
 
 
 class Champion(Base):
@@ -351,8 +353,7 @@ class Champion(Base):
     Attributes:
         id: 1.
         since_us: when it was promoted here, or a worker first noticed it.
-        content_hash: of the model that a worker loaded last: a registry that was made anew begins with 1 again. None
-            before the first one.
+        content_hash: of its model: a registry that was made anew begins with 1 again. None where it is not known yet.
     """
 
     __tablename__ = "champions"

@@ -282,14 +282,15 @@ def _record(
 
     From then on each value of another version names this one; workers that loaded it mark those entities due.
     """
+    content_hash = _content_hash(registry, promotion.version)
     details = {
         "model": registry.name,
         "version": promotion.version,
         "replaced": promotion.replaced,
         "forced": promotion.forced,
-        "content_hash": _content_hash(registry, promotion.version),
+        "content_hash": content_hash,
     }
-    begin_champion(session, registry.name, promotion.version, now_microseconds())
+    begin_champion(session, registry.name, promotion.version, now_microseconds(), content_hash or None)
     organisations = accounts.every_organisation(session)
     if not organisations:
         organisations = [accounts.organisation_named(session, DEFAULT_ORGANISATION, now_microseconds()).id]

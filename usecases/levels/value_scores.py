@@ -40,7 +40,16 @@ SAME = 1e-9
 """A breakdown explains a stored score where its total is no further from it."""
 
 
-STORED: Final = (ENTITY, *VALUES, "interval_level_percent", "currency", "model", "model_version", "fingerprint")
+STORED: Final = (
+    ENTITY,
+    *VALUES,
+    "interval_level_percent",
+    "currency",
+    "model",
+    "model_version",
+    "fingerprint",
+    "model_hash",
+)
 """The columns of a value as it is stored, beside its moment."""
 
 
@@ -74,6 +83,11 @@ class EntityScorer:
     name: str
     version: int
 
+    def gave(self, value: ValueScore) -> bool:
+        """Tell whether a stored value is of this model, under this name and number."""
+        by = (value.model, value.model_version, value.model_hash)
+        return by == (self.name, self.version, self.model.content_hash)
+
     def values_of(
         self, session: Session, entity_ids: list[int], transactions: pl.DataFrame, as_of_us: int
     ) -> EntityScores:
@@ -96,14 +110,17 @@ class EntityScorer:
             pl.col("expected_value").alias("expected_before"),
             pl.col("model").alias("model_before"),
             pl.col("model_version").alias("version_before"),
+            pl.col("model_hash").alias("hash_before"),
         )
         beside = entities.join(computed, on=ENTITY, how="left", maintain_order="left")
         beside = beside.join(before, on=ENTITY, how="left", maintain_order="left")
+        content_hash = self.model.content_hash
         same = (
             pl.col("score").eq_missing(pl.col("score_before"))
             & pl.col("expected_value").eq_missing(pl.col("expected_before"))
             & pl.col("model_before").eq_missing(pl.lit(self.name))
             & pl.col("version_before").eq_missing(pl.lit(self.version))
+            & pl.col("hash_before").eq_missing(pl.lit(content_hash))
         )
         lag_us = self.model.settlement_lag_us
         unsettled = transactions.filter(pl.col("at_us") > as_of_us - lag_us)
@@ -115,6 +132,7 @@ class EntityScorer:
             model=pl.lit(self.name),
             model_version=pl.lit(self.version),
             fingerprint=pl.lit(self.model.fingerprint),
+            model_hash=pl.lit(content_hash),
         )
         return EntityScores(computed, changed.select(STORED), as_of_us, dict(first.iter_rows()))
 
@@ -142,7 +160,11 @@ def last_values(session: Session, reasons: Mapping[int, int], standing: pl.DataF
     outdated = pl.col("entity").is_in(changed)
     unknown = [pl.lit(None, stored.schema[name]).alias(name) for name in VALUES]
     by_none = stored.filter(outdated).with_columns(
-        entity_text(), *unknown, model_version=NO_VERSION, interval_level_percent=pl.lit(None, pl.Int64)
+        entity_text(),
+        *unknown,
+        model_version=NO_VERSION,
+        model_hash=pl.lit(None, pl.String),
+        interval_level_percent=pl.lit(None, pl.Int64),
     )
     return EntityScores(stored.filter(~outdated).select(entity_text(), *VALUES), by_none.select(STORED), as_of_us, {})
 
@@ -300,7 +322,7 @@ def read_value(
         if result is None:
             return None
         row, superseded = result
-        serves = valuer is not None and (valuer.name, valuer.version) == (row.model, row.model_version)
+        serves = valuer is not None and valuer.gave(row)
         explained, why = None, ""
         if row.model_version == NO_VERSION:
             why = NO_MODEL
@@ -310,7 +332,7 @@ def read_value(
             )
             why = "" if explained else "Transactions became known since, so the same indicators give another score now."
         elif row.score is not None:
-            why = f"Version {row.model_version} of {row.model} gave it, which does not serve now."
+            why = _why_other(row, valuer)
         elif valuer is not None and serves:
             why = _why_none(session, valuer.model, row)
         return ValueView(
@@ -331,6 +353,12 @@ def read_value(
             indicators=None if explained is None else explained[1],
             score_interval=None if explained is None or valuer is None else _score_interval(valuer.model, row),
         )
+
+
+def _why_other(row: ValueScore, valuer: EntityScorer | None) -> str:
+    if valuer is not None and (valuer.name, valuer.version) == (row.model, row.model_version):
+        return f"Another model gave it, which was version {row.model_version} of {row.model} before."
+    return f"Version {row.model_version} of {row.model} gave it, which does not serve now."
 
 
 def _why_none(session: Session, model: ValueModel, row: ValueScore) -> str:

@@ -168,12 +168,8 @@ class ChampionWatcher:
         champion = self.valuer
         if champion is None or champion is self._begun:
             return False
-        before, content_hash = self._begun, champion.model.content_hash
-        # Another worker may have recorded it already; until now this one assessed by the one before it.
-        used = None if before is None or before.version != champion.version else before.model.content_hash
-        anew = used not in {None, content_hash}
         with writing(self._engine) as session:
-            begin_champion(session, champion.name, champion.version, self._clock(), content_hash, anew=anew)
+            begin_champion(session, champion.name, champion.version, self._clock(), champion.model.content_hash)
         self._begun = champion
         return True
 
@@ -183,7 +179,7 @@ class ChampionWatcher:
         if champion is None or champion is not self._begun:
             return False
         with writing(self._engine) as session:
-            marking = next_marking(session, champion.name, champion.version)
+            marking = next_marking(session, champion.name, champion.version, champion.model.content_hash)
             if marking is None:
                 return False
             markings.mark_part(session, marking, self._clock())
@@ -213,9 +209,9 @@ class ChampionWatcher:
             registry = Registry(self._settings, self._settings.model_name)
             version = registry.champion()
             if version is None:
-                known = present.version if present else recorded.model_version if recorded else None
-                if known is not None and not registry.has_versions():
-                    raise RegistryError(_EMPTY.format(name=self._settings.model_name, version=known))
+                number = present.version if present else recorded.model_version if recorded else None
+                if number is not None and not registry.has_versions():
+                    raise RegistryError(_EMPTY.format(name=self._settings.model_name, version=number))
                 self._without_champion = True
                 self._unload()
                 return

@@ -119,6 +119,7 @@ def filled(engine: Engine) -> Engine:
                         model="m",
                         model_version=7,
                         fingerprint="f",
+                        model_hash="h",
                     )
                 )
     return engine
@@ -144,7 +145,7 @@ def test_facts_of_some_are_read_and_of_nobody_else(filled: Engine) -> None:
             (number, 3, 4, "confirmed", None, '{"x":1}') for number in ids
         ]
         assert loading.value_scores(session, ids).rows() == [
-            (number, 20, 3.5, "high", 0.1, 0.0, 0.4, "EUR", "m", 7, "f") for number in ids
+            (number, 20, 3.5, "high", 0.1, 0.0, 0.4, "EUR", "m", 7, "f", "h") for number in ids
         ]
         for read in (loading.entities, loading.tags, loading.screenings, loading.value_scores, loading.current_levels):
             assert len(read(session, [])) == 0
@@ -155,8 +156,8 @@ def test_a_value_that_ended_is_read_as_none(filled: Engine) -> None:
         session.add(ValueScore(entity_id=1, as_of_us=30, currency="EUR", model="m", model_version=8, fingerprint="f"))
         session.flush()
         assert sorted(loading.value_scores(session, [1, 2]).rows()) == [
-            (1, 30, None, None, None, None, None, "EUR", "m", 8, "f"),
-            (2, 20, 3.5, "high", 0.1, 0.0, 0.4, "EUR", "m", 7, "f"),
+            (1, 30, None, None, None, None, None, "EUR", "m", 8, "f", None),
+            (2, 20, 3.5, "high", 0.1, 0.0, 0.4, "EUR", "m", 7, "f", "h"),
         ]
 
 

@@ -140,6 +140,28 @@ def test_what_an_older_program_noted_as_read_was_of_the_assessment_in_force(
         assert read.all() == [("requested", 3), ("refused", None)]
 
 
+def test_values_of_an_older_schema_are_of_the_model_that_serves_or_of_one_that_nobody_knows(
+    blank: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _upgrade_to(blank, "0010", monkeypatch)
+    with blank.begin() as connection:
+        connection.execute(ANYONE)
+        for statement in (
+            "INSERT INTO entity_types VALUES (1, 1, 'customer', '{}', '{}', '{}', 1, NULL, NULL, NULL)",
+            "INSERT INTO entities (id, organisation_id, type_id, external_id, created_us) VALUES (1, 1, 1, 'a', 1)",
+            "INSERT INTO champions VALUES (1, 'value', 2, 1, 'hash')",
+            (
+                "INSERT INTO value_scores (entity_id, as_of_us, currency, model, model_version, fingerprint) VALUES"
+                " (1, 1, 'EUR', 'value', 1, 'f'), (1, 2, 'EUR', 'value', 2, 'f'), (1, 3, 'EUR', 'other', 2, 'f')"
+            ),
+        ):
+            connection.execute(text(statement))
+    upgrade(blank)
+    with blank.connect() as connection:
+        hashes = connection.execute(text("SELECT model_hash FROM value_scores ORDER BY as_of_us"))
+        assert hashes.scalars().all() == [None, "hash", None]
+
+
 def test_rates_of_an_older_schema_are_guarded_after_an_upgrade(blank: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     _upgrade_to(blank, "0004", monkeypatch)
     with blank.begin() as connection:

@@ -387,6 +387,50 @@ def test_a_registry_that_was_made_anew_makes_everybody_due(
     assert not marked(bank)
 
 
+def test_after_a_withdrawal_another_model_of_the_same_number_values_everybody(
+    bank: Bank, shelf: type[Shelf], model: ValueModel, tmp_path: Path
+) -> None:
+    """A registry is lost, and the first version of the next one is another model."""
+    champion = worker(bank, tmp_path)
+    while champion.look():
+        pass
+    shelf.number = None
+    assert not champion.look()
+    shelf.number, shelf.run_id, shelf.model = 1, "second", replace(model, horizon_days=30)
+    swap(bank, 1)
+    champion = worker(bank, tmp_path)
+    while champion.look():
+        pass
+    assert marked(bank) == set(NAMES)
+    bank.valuer = champion.valuer
+    before = read_value(bank.context, "customer", "a", valuer=bank.valuer)
+    assert before is not None
+    assert (before.horizon_days, before.superseded_by) == (None, 1)
+    assert before.unexplained == f"Another model gave it, which was version 1 of {MODEL} before."
+    bank.settle()
+    after = read_value(bank.context, "customer", "a", valuer=bank.valuer)
+    assert after is not None
+    assert (after.horizon_days, after.superseded_by, after.unexplained) == (30, None, "")
+
+
+def test_another_model_of_a_number_that_had_begun_values_those_too_whom_the_first_one_valued(
+    bank: Bank, shelf: type[Shelf], model: ValueModel, tmp_path: Path
+) -> None:
+    """Version 2 valued some when a registry with version 1 alone was restored; the next version 2 is another model."""
+    second = replace(model, horizon_days=30)
+    bank.valuer = EntityScorer(second, MODEL, 2)
+    for name in ("a", "b"):
+        bank.mark(name, Reason.VALUE)
+    bank.settle()
+    swap(bank, 1)
+    shelf.number, shelf.run_id, shelf.model = 2, "third", replace(model, horizon_days=60)
+    champion = worker(bank, tmp_path)
+    while champion.look():
+        pass
+    assert marked(bank) == set(NAMES)
+    assert superseded(bank, "a") == {2}
+
+
 def test_who_owns_what_has_transactions_is_due_without_any_value(bank: Bank) -> None:
     bank.valuer = None
     bank.add_type("account", {}, {"operation": "text"})

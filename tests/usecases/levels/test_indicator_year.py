@@ -122,7 +122,10 @@ def test_medians_are_those_of_the_reference_of_the_model_and_nothing_where_it_ha
         name: model.reference.medians.get(name) for name in model.indicators
     }
     emptied = replace(model, reference=replace(model.reference, counts=model.reference.empty()))
-    bank.valuer = EntityScorer(emptied, "fivefold-value", 3)
+    bank.wait(1)
+    bank.valuer = EntityScorer(emptied, "fivefold-value", 4)
+    bank.mark("known")
+    bank.settle()
     year = value(bank).indicators
     assert year is not None
     assert {line.median for line in year.lines.values()} == {None}

@@ -207,7 +207,7 @@ def _announce_next(session: Session, now_us: int) -> bool:
 
 def _announce_news(session: Session, row: PredictionDay, now_us: int) -> bool:
     """Announce the version of a day, which is locked with its type, where it serves and is due, and that is news."""
-    is_due = row.state == store.DUE and store.serves(session, row.model, row.model_version)
+    is_due = row.state == store.DUE and store.serves(session, row)
     if not (is_due and store.is_news(session, row)):
         return False
     row.announced_us = now_us
