@@ -219,7 +219,9 @@ class ValueAsked(LanguageModel):
 
 
 class ValueStep(AskStep):
-    """Asks what the entity is worth. It gives `score`, `segment` and `expected_value` (in the base currency).
+    """Asks what the entity is worth. It gives `score`, `segment` and `expected_value`.
+
+    Money is in the base currency, and unknown where the value model has another one.
 
     Between `expected_value_low` and `expected_value_high` the value will lie; both are unknown where the model keeps no
     interval, which does not make the value unknown.

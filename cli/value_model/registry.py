@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +19,7 @@ from fivefold.cli.terminal import (
     open_registry,
     paragraph,
     show_table,
+    warn,
 )
 from fivefold.domain.clock import DAY_US, day_text, from_microseconds, now_microseconds, parse_moment
 from fivefold.domain.errors import ConfigError, ModelNotFoundError, PromotionRefusedError
@@ -113,7 +115,8 @@ def promote(
 
     engine = open_current_database()
     if not token or not promoting.need_of_two_people(engine):
-        _print_promotion(promoting.promote_model(engine, registry, version, actor(), force=force, reason=reason))
+        promotion = promoting.promote_model(engine, registry, version, actor(), force=force, reason=reason)
+        _print_promotion(promotion, promoting.money_changes(engine, registry, promotion))
         return
     who = person(engine, organisation, token)[0]
     print_proposal(promoting.propose_promotion(who, registry, version, force=force, reason=reason))
@@ -122,16 +125,20 @@ def promote(
 def rollback(reason: ReasonOption = "", name: NameOption = DEFAULT_NAME) -> None:
     """Make the champion before the present one champion again."""
     registry = open_registry(name)
-    from fivefold.usecases.changes.promotions import roll_back_model
+    from fivefold.usecases.changes.promotions import money_changes, roll_back_model
 
-    _print_promotion(roll_back_model(open_current_database(), registry, actor(), reason))
+    engine = open_current_database()
+    promotion = roll_back_model(engine, registry, actor(), reason)
+    _print_promotion(promotion, money_changes(engine, registry, promotion))
 
 
-def _print_promotion(promotion: "Promotion") -> None:
+def _print_promotion(promotion: "Promotion", warnings: Sequence[str]) -> None:
     console.print(
         f"Version {promotion.version} is the champion now{_replaced_text(promotion)}. "
         f"Recorded: {promotion.who}, {promotion.why}"
     )
+    for text in warnings:
+        warn(text)
 
 
 def _replaced_text(promotion: "Promotion") -> str:

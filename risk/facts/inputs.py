@@ -24,7 +24,18 @@ from fivefold.risk.facts.marks import prepare_screenings, prepare_tags
 from fivefold.risk.facts.patterns import find
 from fivefold.risk.facts.peers.columns import parts_of_peers, reference_in, with_peers
 from fivefold.risk.facts.pending_transaction import pending_facts, pending_inputs
-from fivefold.risk.facts.portfolio import AS_OF, ENTITY, NOT_READ, Portfolio, error_of, signal_of, with_interval_ends
+from fivefold.risk.facts.portfolio import (
+    AS_OF,
+    ENTITY,
+    NOT_READ,
+    VALUE_CURRENCY,
+    VALUE_MONEY,
+    Portfolio,
+    error_of,
+    lacking_of,
+    signal_of,
+    with_interval_ends,
+)
 from fivefold.risk.facts.reading import read_field
 from fivefold.risk.facts.records import Recorded, prepare_records, screened, tagged
 from fivefold.risk.facts.transactions import prepare, prepare_stored
@@ -299,7 +310,22 @@ def _of_entity(
     if look_up is None:
         return {}
     recorded = look_up(getattr(portfolio, str(part)), rule_input, entities)
-    return {key: recorded.values} if recorded.wrong is None else {key: recorded.values, error_of(key): recorded.wrong}
+    columns = {key: recorded.values}
+    if isinstance(rule_input, ValueInput) and rule_input.value in VALUE_MONEY:
+        columns = _in_base(key, recorded.values, portfolio, entities)
+    return columns if recorded.wrong is None else {**columns, error_of(key): recorded.wrong}
+
+
+def _in_base(key: str, money: pl.Series, portfolio: Portfolio, entities: pl.DataFrame) -> dict[str, pl.Series]:
+    """Leave money of the value unknown where it is not in the base currency; the model's currency stands beside it."""
+    values = portfolio.values
+    if values is None or VALUE_CURRENCY not in values.columns:
+        return {key: money}
+    currency = _look_up(values, VALUE_CURRENCY, entities, pl.String).values
+    other = currency.set((currency == portfolio.rates.base) | money.is_null(), None)
+    if other.null_count() == len(other):
+        return {key: money}
+    return {key: money.set(other.is_not_null(), None), lacking_of(key): other}
 
 
 _LOOKUPS: Mapping[type, Callable[[pl.DataFrame, Any, pl.DataFrame], Recorded]] = {

@@ -105,6 +105,12 @@ INTERVAL_ENDS = ("expected_value_low", "expected_value_high")
 VALUES = ("score", "segment", "expected_value", *INTERVAL_ENDS)
 """What the value model says of an entity."""
 
+VALUE_MONEY = ("expected_value", *INTERVAL_ENDS)
+"""Those of `VALUES` that are money, in the currency of the model."""
+
+VALUE_CURRENCY = "currency"
+"""The column of values that names the currency of their money."""
+
 NOT_READ = "@not_read"
 """A column that may stand in a table of facts, of indicators or of values: in words, why nothing of a row but its
 entity could be read; null where it could."""
@@ -133,6 +139,7 @@ class Portfolio:
         histories: the transactions that *indicators* were computed from, later ones among them, by the names of the
             entities; needed to tell when time alone changes an indicator that is not an age.
         values: `entity_id` and `VALUES`, as of the assessment; `INTERVAL_ENDS` may be absent, and are unknown then.
+            Money is in `VALUE_CURRENCY`, and in the base currency where that is absent.
         lists: the named lists.
         levels: for policies: `entity_id`, `in_force` and `rules` (numbers from 1), `status`, `source`, `age_days`.
         pending: for policies: the one transaction of each entity that is decided on, in the form of *transactions*;
@@ -209,7 +216,11 @@ def path_of(column: str) -> str:
 
 
 def lacking_of(column: str) -> str:
-    """Name the column that says of how many transactions a pattern would have to know the counterparty."""
+    """Name the column that says what an input is unknown for.
+
+    For a pattern it has the number of transactions whose counterparty it would have to know, and for money of the value
+    the model's currency, where that is not the base.
+    """
     return f"{column}-"
 
 

@@ -3,6 +3,7 @@
 If an organisation requires it, one person proposes a promotion and another approves it. One person rolls back.
 """
 
+import re
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Engine
@@ -17,6 +18,7 @@ from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.members import count_other_organisations
 from fivefold.store.accounts.organisation import lock_organisation, where_two_people_promote
 from fivefold.store.levels.champions import begin_champion
+from fivefold.store.rulesets.active_definitions import active_definitions
 from fivefold.store.sql.database import reading, writing
 from fivefold.usecases.accounts.organisations import DEFAULT_ORGANISATION
 from fivefold.usecases.changes.contents import ModelPromoted
@@ -66,6 +68,35 @@ def promote_model(
         StoreError: the audit log cannot be written; then nothing is promoted.
     """
     return _record_and_promote(engine, registry, plan_promotion(registry, number, force=force, reason=reason), actor)
+
+
+def money_changes(engine: Engine, registry: Registry, promotion: Promotion) -> list[str]:
+    """Say where a champion gives other money than the one before, and what reads it; empty where it does not."""
+    if promotion.replaced is None:
+        return []
+    before, after = (_money_text(registry, number) for number in (promotion.replaced, promotion.version))
+    if before == after:
+        return []
+    with reading(engine) as session:
+        readers = [
+            f"{each.word} {each.name} of {each.organisation}"
+            for each in active_definitions(session)
+            if _READS_MONEY.search(each.canonical)
+        ]
+    change = f"version {promotion.version} gives money {after}, and version {promotion.replaced} gave it {before}"
+    texts = [f"{change}; where it is not in the base currency of rules, it is unknown to them"]
+    if readers:
+        texts.append(f"the expected value or the segment is read by {', '.join(readers)}; see whether limits still fit")
+    return texts
+
+
+_READS_MONEY = re.compile(r'"value":\s*(\{\}|"(expected_value|segment))')
+"""Finds inputs of the value in a canonical form, and steps of flows that ask for it."""
+
+
+def _money_text(registry: Registry, number: int) -> str:
+    definition = registry.version(number).definition or {}
+    return f"in {definition.get('currency', 'an unknown currency')} over {definition.get('horizon_days', '?')} days"
 
 
 def roll_back_model(engine: Engine, registry: Registry, actor: str, reason: str = "") -> Promotion:

@@ -22,7 +22,7 @@ from fivefold.risk.compiler.analysis import analyse_canonical_policy
 from fivefold.risk.engine.assessments import Status
 from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.facts.look_back import RULES, look_back
-from fivefold.risk.facts.portfolio import AS_OF, ENTITY, VALUES, ListVersion, Portfolio, members_at
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, VALUE_CURRENCY, VALUES, ListVersion, Portfolio, members_at
 from fivefold.risk.facts.resolution import lazy_sources, resolve_inputs
 from fivefold.risk.language.fields import FieldType
 from fivefold.risk.language.policy import Policy
@@ -322,8 +322,9 @@ _LEVELS: Mapping[str, Any] = {
 def _values(entity_id: int, value: ValueScore | None) -> pl.DataFrame:
     row: dict[str, Any] = {ENTITY: str(entity_id)}
     if value is not None:
-        row |= {name: getattr(value, name) for name in VALUES}
-    schema = {ENTITY: pl.String, **{name: pl.String if name == "segment" else pl.Float64 for name in VALUES}}
+        row |= {name: getattr(value, name) for name in (*VALUES, VALUE_CURRENCY)}
+    schema: dict[str, Any] = dict.fromkeys(VALUES, pl.Float64)
+    schema |= {ENTITY: pl.String, "segment": pl.String, VALUE_CURRENCY: pl.String}
     return pl.DataFrame([row], schema=schema)
 
 

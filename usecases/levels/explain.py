@@ -22,7 +22,7 @@ from fivefold.risk.engine.explain.describe import formula_of, input_words, value
 from fivefold.risk.engine.explain.groups import group_words, path_words
 from fivefold.risk.engine.explain.peers import peer_words
 from fivefold.risk.engine.explain.ratios import ratio_words
-from fivefold.risk.engine.explain.reasons import lacking_words, why_unknown
+from fivefold.risk.engine.explain.reasons import currency_words, lacking_words, why_unknown
 from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.facts.look_back import look_back_of
 from fivefold.risk.facts.portfolio import lacking_of, path_of
@@ -285,8 +285,8 @@ def visible_value(
         shown = f"{shown}, {path_words(inputs[path_of(input_key(input_))], input_.linked.by)}"
     if hasattr(input_, "counterparty"):
         shown += lacking_words(inputs.get(lacking_of(input_key(input_))), input_.counterparty)
-    if value is None:
-        shown += why_unknown(input_)
+    elif value is None:
+        shown += currency_words(inputs.get(lacking_of(input_key(input_))), base) or why_unknown(input_)
     formula = formula_of(input_, names, base, input_named)
     words = shown if formula is None else formula.words(inputs, shown)
     return ValueSeen(input_named(input_), shown, None if words == shown else words)

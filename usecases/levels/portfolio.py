@@ -20,7 +20,7 @@ from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.facts.inputs import Needs, part_of
 from fivefold.risk.facts.look_back import RULES, LookBack
 from fivefold.risk.facts.look_back.summary import FEWEST, SUMMARY_READS, summary_of, with_summary
-from fivefold.risk.facts.portfolio import ENTITY, VALUES, Portfolio
+from fivefold.risk.facts.portfolio import ENTITY, VALUE_CURRENCY, VALUES, Portfolio
 from fivefold.risk.facts.value_inputs import indicator_frame
 from fivefold.risk.language.fields import CASE_FIELDS, FieldType, ValueType, value_type_of
 from fivefold.store.accounts.organisation import base_currency_of
@@ -481,7 +481,7 @@ _OF_EVERYONE: Mapping[str, Callable[[Session, Sequence[int]], pl.DataFrame]] = {
 
 def _values(session: Session, entity_ids: Sequence[int]) -> pl.DataFrame:
     rows = loading.value_scores(session, entity_ids)
-    names = (*VALUES, "model", "model_version", "as_of_us")
+    names = (*VALUES, VALUE_CURRENCY, "model", "model_version", "as_of_us")
     return _of_entities(rows, [rows[name] for name in names])
 
 

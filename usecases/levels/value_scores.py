@@ -22,7 +22,7 @@ from fivefold.features.indicator_matrix import Snapshots
 from fivefold.features.stored import stored_histories
 from fivefold.models.explain import breakdown, explain
 from fivefold.models.value_model import ValueModel
-from fivefold.risk.facts.portfolio import ENTITY, VALUES
+from fivefold.risk.facts.portfolio import ENTITY, VALUE_CURRENCY, VALUES
 from fivefold.risk.facts.value_inputs import value_frame
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.levels import bulk_reads as loading
@@ -62,7 +62,7 @@ class EntityScores:
     """What the value model says now.
 
     Attributes:
-        frame: `entity_id` and `risk.facts.portfolio.VALUES`, of those of whom it can say something.
+        frame: `entity_id`, `risk.facts.portfolio.VALUES` and their currency, of those of whom it can say something.
         changed: rows of those of whom it said something else before, or nothing, as `STORED` has them; null for those
             who have no value.
         as_of_us: the moment.
@@ -166,7 +166,9 @@ def last_values(session: Session, reasons: Mapping[int, int], standing: pl.DataF
         model_hash=pl.lit(None, pl.String),
         interval_level_percent=pl.lit(None, pl.Int64),
     )
-    return EntityScores(stored.filter(~outdated).select(entity_text(), *VALUES), by_none.select(STORED), as_of_us, {})
+    return EntityScores(
+        stored.filter(~outdated).select(entity_text(), *VALUES, VALUE_CURRENCY), by_none.select(STORED), as_of_us, {}
+    )
 
 
 def _changed(session: Session, reasons: Mapping[int, int], since: Mapping[int, int], as_of_us: int) -> set[int]:

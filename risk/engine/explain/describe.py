@@ -24,7 +24,7 @@ from fivefold.risk.engine.explain.formulas import FormulaDescription, number_sho
 from fivefold.risk.engine.explain.groups import group_words, path_words
 from fivefold.risk.engine.explain.peers import PeerDescription, peer_words
 from fivefold.risk.engine.explain.ratios import RatioDescription, ratio_words
-from fivefold.risk.engine.explain.reasons import lacking_words, why_unknown
+from fivefold.risk.engine.explain.reasons import currency_words, lacking_words, why_unknown
 from fivefold.risk.facts.portfolio import error_of, lacking_of, path_of
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import (
@@ -337,7 +337,7 @@ class InputDescription:
         """The columns that the words need too where they are there: what older programs stored lacks them."""
         if isinstance(self.formula, PeerDescription):
             return self.formula.later_keys
-        return () if self.counterparty is None else (lacking_of(self.key),)
+        return (lacking_of(self.key),) if self.counterparty is not None or self.why_unknown else ()
 
     def words(self, row: Mapping[str, Any]) -> str:
         """Write the input's value, or the raw value where it could not be read; *row* has one entity's columns."""
@@ -350,7 +350,8 @@ class InputDescription:
         if self.counterparty is not None:
             return f"{self.name} is {shown}{lacking_words(row.get(lacking_of(self.key)), self.counterparty)}"
         if self.why_unknown and row[self.key] is None:
-            return f"{self.name} is {shown}{self.why_unknown}"
+            why = currency_words(row.get(lacking_of(self.key)), self.currency) or self.why_unknown
+            return f"{self.name} is {shown}{why}"
         words = shown if self.formula is None else self.formula.words(row, shown)
         names_itself = isinstance(self.formula, RatioDescription) and words != shown and row[self.key] is not None
         return words if names_itself else f"{self.name} is {words}"

@@ -18,6 +18,15 @@ def lacking_words(lacking: int | None, counterparty: str) -> str:
     return f", as {lacking:,} {'transaction lacks' if lacking == 1 else 'transactions lack'} {name}"
 
 
+def currency_words(other: str | None, base: str) -> str:
+    """Say why money of the value is unknown to rules; nothing where the model gives it in their currency.
+
+    >>> currency_words("USD", "EUR")
+    ', as the value model gives it in USD, and rules read money in EUR'
+    """
+    return f", as the value model gives it in {other}, and rules read money in {base}" if other else ""
+
+
 def why_unknown(rule_input: Any) -> str:
     """Say why an input is unknown, where that follows from what it is, or where the reason can be read."""
     match rule_input:

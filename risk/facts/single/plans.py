@@ -25,7 +25,17 @@ from fivefold.risk.compiler.value_types import DTYPES, SOURCES, Vocabulary, colu
 from fivefold.risk.facts.inputs import LEVEL_TYPES, Needs, own_fields, part_of, parts_of
 from fivefold.risk.facts.linked import LinkedFacts
 from fivefold.risk.facts.peers.columns import plain_peers, reference_in
-from fivefold.risk.facts.portfolio import AS_OF, ENTITY, INTERVAL_ENDS, error_of, lacking_of, path_of, signal_of
+from fivefold.risk.facts.portfolio import (
+    AS_OF,
+    ENTITY,
+    INTERVAL_ENDS,
+    VALUE_CURRENCY,
+    VALUE_MONEY,
+    error_of,
+    lacking_of,
+    path_of,
+    signal_of,
+)
 from fivefold.risk.facts.single.aggregates import plain_aggregate
 from fivefold.risk.facts.single.context import EntityContext, InputPlan, Step
 from fivefold.risk.facts.single.patterns import plain_pattern
@@ -246,6 +256,20 @@ def _look_up(part: str, column: str, kind: Any) -> Step:
     return step
 
 
+def _value(name: str, base: str) -> Step:
+    look_up = _look_up("values", name, pl.String if name == "segment" else pl.Float64)
+
+    def step(context: EntityContext) -> Any:
+        values = context.portfolio.values
+        if name in VALUE_MONEY and values is not None and VALUE_CURRENCY in values.columns:
+            currency = own_rows(values, context.entity)[VALUE_CURRENCY]
+            if any(each not in {None, base} for each in currency):
+                raise LeftToColumnsError(VALUE_CURRENCY)
+        return look_up(context)
+
+    return step
+
+
 def _ratio(ratio: Ratio, planner: _Planner) -> Step:
     first, second = map(input_key, ratio.ratio)
     times, by = units_of_ratio(ratio, planner.needs.names, planner.base)
@@ -322,7 +346,7 @@ _STEPS: Mapping[type, Callable[[Any, _Planner], Step]] = {
     TagInput: _tag,
     ScreeningInput: _screening,
     IndicatorInput: lambda each, _: _look_up("indicators", each.indicator, pl.Float64),
-    ValueInput: lambda each, _: _look_up("values", each.value, pl.String if each.value == "segment" else pl.Float64),
+    ValueInput: lambda each, planner: _value(each.value, planner.base),
     LevelInput: lambda each, _: _look_up("levels", each.level, LEVEL_TYPES[each.level]),
     TransactionInput: _transaction,
     Ratio: _ratio,

@@ -16,7 +16,7 @@ from fivefold.domain.money import Rate, RateTable
 from fivefold.risk.compiler.ratios import decimals_of_ratio, divided, ratio_of, units_of_ratio
 from fivefold.risk.compiler.value_types import Vocabulary
 from fivefold.risk.facts.inputs import Needs, resolve, sources_of
-from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio, error_of, signal_of
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio, error_of, lacking_of, signal_of
 from fivefold.risk.language.expressions import Condition, FieldInput, Input, input_key
 from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS
 from tests.risk.conftest import Refusal
@@ -158,6 +158,21 @@ def test_values_by_entity_whatever_their_order() -> None:
     assert found[input_key(made(asked[0]))].to_list() == [5.0, None, None]
     assert found[input_key(made(asked[1]))].to_list() == [None, 3.0, None]
     assert found[input_key(made(asked[2]))].to_list() == [None, "top", None]
+
+
+def test_money_of_the_value_is_known_in_the_base_currency_alone() -> None:
+    other = "USD" if RATES.base == "EUR" else "EUR"
+    values = pl.DataFrame(
+        {"entity_id": ["e0", "e1", "e2"], "score": [3.0, 4.0, None], "expected_value": [1.5, 2.5, None]}
+    )
+    values = values.with_columns(currency=pl.Series([RATES.base, other, other]))
+    score, money = [{"value": "score"}, {"value": "expected_value"}]
+    found = resolved([score, money], Portfolio(entities(3), RATES, values=values))
+    assert found[input_key(made(score))].to_list() == [3.0, 4.0, None]
+    assert found[input_key(made(money))].to_list() == [1.5, None, None]
+    assert found[lacking_of(input_key(made(money)))].to_list() == [None, other, None]
+    by_base = values.filter(pl.col("currency") == RATES.base)
+    assert lacking_of(input_key(made(money))) not in resolved([money], Portfolio(entities(1), RATES, values=by_base))
 
 
 def test_indicator_that_is_no_column_is_refused(refusal: Refusal) -> None:

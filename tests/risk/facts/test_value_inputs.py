@@ -1,6 +1,7 @@
 """Indicators and values of customers, as inputs of rules."""
 
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -37,13 +38,14 @@ def test_values_have_the_names_that_rules_ask_for(monkeypatch: pytest.MonkeyPatc
     table = pl.DataFrame({"user_id": ["a"], "score": [4.5], "category": ["top"], "expected_value": [12.0], "more": [1]})
     table = table.with_columns(expected_value_low=pl.lit(2.0), expected_value_high=pl.lit(None, pl.Float64))
     asked: list[Any] = []
+    model: Any = SimpleNamespace(currency="USD")
 
     def scored(*given: Any) -> Any:
         asked.extend(given)
         return type("Scored", (), {"table": table})
 
     monkeypatch.setattr(under_test, "score_histories", scored)
-    found = under_test.value_frame("model", "histories", JULY)  # type: ignore[arg-type]  # only handed on
-    known = {"entity_id": "a", "score": 4.5, "segment": "top", "expected_value": 12.0}
+    found = under_test.value_frame(model, "histories", JULY)  # type: ignore[arg-type]  # only handed on
+    known = {"entity_id": "a", "currency": "USD", "score": 4.5, "segment": "top", "expected_value": 12.0}
     assert found.to_dicts() == [{**known, "expected_value_low": 2.0, "expected_value_high": None}]
-    assert asked == ["model", "histories", JULY]
+    assert asked == [model, "histories", JULY]

@@ -1,5 +1,6 @@
 """Who made which model champion: in MLflow and in the audit log alike, and never under a forged name."""
 
+import json
 import os
 import pwd
 from pathlib import Path
@@ -19,8 +20,9 @@ from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.usecases.accounts.organisations import actor_in_new
 from fivefold.usecases.changes import promotions as promoting
-from fivefold.usecases.changes.promotions import promote_model, roll_back_model
+from fivefold.usecases.changes.promotions import money_changes, promote_model, roll_back_model
 from tests.models.making import add_bare_version, new_registry
+from tests.usecases import banks
 
 
 @pytest.fixture
@@ -54,6 +56,25 @@ def test_a_promotion_and_a_rollback_stand_in_the_audit_log(engine: Engine, regis
         ("default", "model.promoted", "2", "cli:ben"),
         ("default", "model.rolled_back", "1", "cli:ann"),
     ]
+
+
+def test_other_money_is_named_with_what_reads_it(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(promotions, "_require_loads", lambda *_: None)
+    made = new_registry(tmp_path)
+    for champion, currency in (("", "EUR"), ("1", "EUR"), ("2", "USD")):
+        definition = json.dumps({"currency": currency, "horizon_days": 90})
+        add_bare_version(made, gate_promote="true", gate_reasons="won", gate_champion=champion, definition=definition)
+    bank = banks.Bank(engine)
+    for name, value in (("rich", "expected_value"), ("scored", "score")):
+        rule = {"input": {"value": value}, "cases": [{"when": {"at_least": 1}, "points": 40}]}
+        bank.activate(banks.document({"valued": rule}, name))
+    changes = [money_changes(engine, made, promote_model(engine, made, number, "cli:ann")) for number in (1, 2, 3)]
+    assert changes[:2] == [[], []]
+    change, readers = changes[2]
+    assert change.startswith("version 3 gives money in USD over 90 days, and version 2 gave it in EUR over 90 days; ")
+    assert readers.startswith("the expected value or the segment is read by ruleset rich of bank; ")
 
 
 def test_every_organisation_s_log_says_which_model_values_it(engine: Engine, registry: Registry) -> None:

@@ -1,5 +1,6 @@
 """The value in the same batch as the level: computed before it, kept whenever it says something else, read by rules."""
 
+import json
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -86,6 +87,27 @@ def test_it_is_what_the_model_says_of_the_same_transactions(bank: Bank, model: V
 
 def test_rules_read_it_in_the_same_batch_and_do_not_know_what_it_does_not_know(bank: Bank) -> None:
     assert (bank.level("known"), bank.level("holes"), bank.level("still")) == (2, 3, 3)
+
+
+def test_money_in_another_currency_than_the_rules_is_unknown_to_them_and_they_say_both(
+    engine: Engine, model: ValueModel
+) -> None:
+    """Another champion is of another base: the same number would be of other money."""
+    worth = {"input": {"value": "expected_value"}, "cases": [{"when": {"at_least": 0}, "points": 10}]}
+    bank = Bank(engine)
+    dollars = replace(model, rates=ecb_rates("USD", date(2024, 1, 1)))
+    bank.activate(banks.document({"worth": {**worth, "on_unknown": {"points": 70}}}))
+    for number, valuer in enumerate((model, dollars)):
+        name = valuer.currency
+        bank.valuer = EntityScorer(valuer, "fivefold-value", 3)
+        bank.put(name)
+        bank.pay(number, name, **WHOLE)
+        bank.settle()
+    assert (bank.level("EUR"), bank.level("USD")) == (1, 3)
+    (outcome,) = json.loads(bank.breakdown("USD"))["rules"]
+    why = "unknown, as the value model gives it in USD, and rules read money in EUR"
+    assert outcome["seen"] == f"value expected value is {why}"
+    assert [kept.currency for kept in scores(bank, "USD")] == ["USD"], "it is kept as it is"
 
 
 def test_a_value_that_falls_by_time_alone_is_seen_after_the_interval_and_not_before(

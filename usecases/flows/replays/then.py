@@ -13,7 +13,7 @@ from fivefold.flows.outside.outcomes import OutsideOutcome, read_outcome
 from fivefold.flows.outside.step import CompiledOutsideStep
 from fivefold.flows.program import FlowProgram
 from fivefold.flows.steps import RunContext
-from fivefold.risk.facts.portfolio import ENTITY, INTERVAL_ENDS
+from fivefold.risk.facts.portfolio import ENTITY, INTERVAL_ENDS, VALUE_CURRENCY
 from fivefold.store.flows.history import RecordedAnswer, levels_at, values_at
 from fivefold.usecases.decisions.inputs import levels_of_rows
 from fivefold.usecases.flows.runs.answers_of_shadows import asks_the_same
@@ -25,6 +25,7 @@ _VALUES: Final[Mapping[str, Any]] = {
     "segment": pl.String,
     "expected_value": pl.Float64,
     **dict.fromkeys(INTERVAL_ENDS, pl.Float64),
+    VALUE_CURRENCY: pl.String,
     "model": pl.String,
     "model_version": pl.Int64,
     "as_of_us": pl.Int64,

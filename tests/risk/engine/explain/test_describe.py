@@ -16,6 +16,7 @@ from fivefold.risk.engine.explain.describe import (
     numbers_compared,
     value_words,
 )
+from fivefold.risk.facts.portfolio import lacking_of
 from fivefold.risk.language.expressions import Condition, Input, input_key, word_of
 from fivefold.risk.language.fields import TRANSACTION_FIELDS, ValueType
 from fivefold.risk.language.peers import PeerFact
@@ -164,6 +165,13 @@ def test_a_deviation_that_is_unknown_names_the_field_that_declares() -> None:
 
 def test_a_value_that_is_unknown_says_where_the_reason_is() -> None:
     assert seen_of({"value": "score"}, {}) == "value score is unknown (the value itself says why)"
+
+
+def test_money_of_the_value_in_another_currency_names_both() -> None:
+    key = input_key(any_input({"value": "expected_value"}))
+    assert seen_of({"value": "expected_value"}, {lacking_of(key): "USD"}) == (
+        "value expected value is unknown, as the value model gives it in USD, and rules read money in EUR"
+    )
 
 
 def test_among_peers_a_calculation_that_is_unknown_says_why_as_by_itself() -> None:
