@@ -339,9 +339,13 @@ def _refuse_other_reasons(session: Session, override: OverrideRow, actor: Actor,
     if "0" in {expected, present}:
         was, now = ("none" if each == "0" else each for each in (expected, present))
         raise ConflictError(f"the assessment is {now} now; it was {was} when it was looked at")
-    earlier, later = (find_assessment(session, actor, each) for each in (expected, present))
+    try:
+        earlier = find_assessment(session, actor, expected)
+    except NotFoundError:
+        raise ConflictError(f"the assessment {expected} that was looked at is kept no more: look again") from None
     if earlier.entity_id != override.entity_id:
-        raise NotFoundError(f"the assessment {expected} is of another entity")
+        raise ConflictError(f"the assessment {expected} that was looked at is of another entity: look again")
+    later = find_assessment(session, actor, present)
     names = ("none", *levels_of(session, override.organisation_id))
     for what, was_number, number in (
         ("what the rules say", earlier.rules_level, later.rules_level),

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -244,7 +244,7 @@ def read_assessment(context: Context, name: str) -> AssessmentShown:
 
 def find_assessment(session: Session, actor: Actor, name: str) -> Assessment:
     """Find an assessment by the number that people know, such as 12.3; NotFoundError where there is none."""
-    numbers = _NUMBERED.fullmatch(name)
+    numbers = re.fullmatch(ASSESSMENT_NUMBER, name)
     if not numbers:
         raise NotFoundError(f"there is no assessment {name!r}; one is written as 12.3")
     assessment_row = levels.assessment_of(session, actor.organisation_id, int(numbers[1]), int(numbers[2]))
@@ -253,8 +253,8 @@ def find_assessment(session: Session, actor: Actor, name: str) -> Assessment:
     return assessment_row
 
 
-_NUMBERED = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})")
-"""Fewer digits than a database's integers hold."""
+ASSESSMENT_NUMBER: Final = r"([0-9]{1,9})\.([0-9]{1,9})"
+"""How people write the number of an assessment, with fewer digits than a database's integers hold."""
 
 
 def _waits(mark: DueMark | None, now: int) -> bool:

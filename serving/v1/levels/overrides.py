@@ -1,7 +1,9 @@
 """Overrides: requested by one person, decided by another; and overrides by state, subject, actor and time."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
@@ -11,6 +13,7 @@ from fivefold.usecases.changes import asks
 from fivefold.usecases.changes.proposals import ProposalLine
 from fivefold.usecases.levels import overrides
 from fivefold.usecases.levels.overrides import OverrideCap, OverrideLine
+from fivefold.usecases.levels.read import ASSESSMENT_NUMBER
 from fivefold.usecases.portfolio import searches
 from fivefold.usecases.portfolio.searches import OverrideFilters, OverrideFound
 from fivefold.usecases.shared.api_fields import schema
@@ -34,10 +37,10 @@ class ApprovalGiven(DecisionGiven):
     """The same, and what was looked at: without `expected_assessment` nobody asks.
 
     It is the assessment whose reasons were looked at, such as 12.3; 0 for none. 409 where the level, what the rules say
-    or the floor is another one by now.
+    or the floor is another one by now, or that assessment is kept no more.
     """
 
-    expected_assessment: Text | None = None
+    expected_assessment: Annotated[str, Field(pattern=f"^(0|{ASSESSMENT_NUMBER})$")] | None = None
 
 
 class ReasonGiven(RequestModel):

@@ -37,12 +37,14 @@ def test_an_override_is_approved_where_what_was_looked_at_holds(place: Place) ->
     for seen, status, why in (
         (medium, 409, f"what the rules say is high now; it was medium in the assessment {medium} that was looked at"),
         ("0", 409, f"the assessment is {high} now; it was none when it was looked at"),
-        (other, 404, f"the assessment {other} is of another entity"),
-        (f"{high}9", 404, f"there is no assessment '{high}9'"),
-        ("high", 404, "there is no assessment 'high'; one is written as 12.3"),
+        (other, 409, f"the assessment {other} that was looked at is of another entity: look again"),
+        (f"{high}9", 409, f"the assessment {high}9 that was looked at is kept no more: look again"),
     ):
         answer = place.ask("POST", approve, {"expected_assessment": seen}, role="approver")
         assert (answer.status_code, answer.json()[0]["detail"]) == (status, why)
+    for seen in ("high", "", "1.", f" {high}", f"{high}\n", "00"):
+        answer = place.ask("POST", approve, {"expected_assessment": seen}, role="approver")
+        assert (answer.status_code, answer.json()[0]["errors"][0]["where"]) == (422, "body.expected_assessment"), seen
     assert place.good("POST", approve, {"expected_assessment": high}, role="approver")["state"] == "live"
 
 
