@@ -107,7 +107,7 @@ NEW = {"revision": 1, "attempts": 0, "quarantined": False}
 def upsert(new: Any) -> Any:
     """Complete an insert of marks; an existing mark is merged: the earlier moment, and the reasons of both.
 
-    A mark that was due later keeps the moment of that as `planned_us`.
+    A mark that was planned for later keeps the moment of that as `planned_us`, or an earlier one that was planned.
     """
     earlier = case(
         (or_(_MARKS.c.due_us.is_(None), _MARKS.c.due_us > new.excluded.due_us), new.excluded.due_us),
@@ -119,13 +119,14 @@ def upsert(new: Any) -> Any:
         (and_(is_due, _MARKS.c.priority < new.excluded.priority), _MARKS.c.priority), else_=new.excluded.priority
     )
     happened = _MARKS.c.reasons.bitwise_and(~int(PLANNED))
+    keeps_planned = or_(is_due, happened != 0, _MARKS.c.planned_us < _MARKS.c.due_us)
     return new.on_conflict_do_update(
         index_elements=["entity_id"],
         set_={
             "revision": _MARKS.c.revision + 1,
             "due_us": earlier,
             "planned_us": case(
-                (is_due, _MARKS.c.planned_us), else_=func.coalesce(_MARKS.c.planned_us, _MARKS.c.due_us)
+                (keeps_planned, _MARKS.c.planned_us), else_=func.coalesce(_MARKS.c.due_us, _MARKS.c.planned_us)
             ),
             "priority": urgent,
             "reasons": case((is_due, _MARKS.c.reasons), else_=happened).bitwise_or(new.excluded.reasons),

@@ -105,6 +105,17 @@ def test_several_marks_are_one_with_all_reasons_from_the_earliest_moment(
     assert found["reasons"] == Reason.TAG | Reason.TRANSACTION
 
 
+def test_of_what_was_planned_the_first_moment_is_kept_where_a_view_comes_before_it(
+    engine: Engine, subjects: list[Subject]
+) -> None:
+    mark(engine, subjects[:1], Reason.INTERVAL, NOW + 30)
+    mark(engine, subjects[:1], Reason.LIST, NOW + 10)
+    for view in (NOW + 9, NOW + 8):
+        mark(engine, subjects[:1], Reason.VIEW, view)
+        found = row(engine, subjects[0])
+        assert (found["due_us"], found["planned_us"], found["reasons"]) == (view, NOW + 10, Reason.VIEW)
+
+
 def test_the_same_entity_twice_in_one_call_is_one_mark(engine: Engine, subjects: list[Subject]) -> None:
     mark(engine, [subjects[0], subjects[0]], Reason.TAG)
     assert row(engine, subjects[0])["revision"] == 1
