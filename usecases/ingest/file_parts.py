@@ -6,14 +6,14 @@ import tempfile
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import polars as pl
 
-from fivefold.domain.errors import ConfigError, FileFormatError, Problem, first_row_of
+from fivefold.domain.errors import ConfigError, FileFormatError, Problem, UnknownOutcomeError, first_row_of
 from fivefold.domain.files import naming
 from fivefold.features.arrow_files import scan_parquet
 from fivefold.features.reading.csv_file import csv_frame, csv_parts, torn_frame
@@ -198,21 +198,31 @@ class RefusedRows:
     size: int = 0
 
     def add(self, rows: pl.DataFrame, numbers: Sequence[int], reasons: Sequence[str]) -> None:
-        """Add rows, their numbers as people count them, and the reasons of each refusal."""
+        """Add rows, their numbers as people count them, and the reasons of each refusal, in `stored_together`."""
         columns = [pl.Series(REFUSED_ROW, numbers, pl.Int64), pl.Series(REFUSED_REASON, reasons, pl.String)]
         text = self._text(rows.drop(*_ADDED, strict=False).hstack(columns))
-        path = self.path or make_refused_file(self.source, self.given_path)
+        self.path = path = self.path or make_refused_file(self.source, self.given_path)
+        with naming(path), path.open("ab") as file:
+            file.truncate(self.size)
+            file.seek(self.size)
+            file.write(text.encode())
+            self.size = file.tell()
+
+    @contextmanager
+    def stored_together(self) -> Iterator[None]:
+        """Remove the file where it was made in this block and the block fails: an import that goes on cannot know it.
+
+        Where it is unknown whether the block's transaction was stored, it stays.
+        """
+        before = self.path
         try:
-            with naming(path), path.open("ab") as file:
-                file.truncate(self.size)
-                file.seek(self.size)
-                file.write(text.encode())
-                size = file.tell()
-        except BaseException:
-            if self.path is None:  # an import that goes on would not know it
-                path.unlink(missing_ok=True)
+            yield
+        except UnknownOutcomeError:
             raise
-        self.path, self.size = path, size
+        except BaseException:
+            if before is None and self.path is not None:
+                self.path.unlink(missing_ok=True)
+            raise
 
     def _text(self, frame: pl.DataFrame) -> str:
         """Write rows as the file has them, with a header if they are the first ones."""

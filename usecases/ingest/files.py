@@ -213,7 +213,7 @@ def _import(
     report(progress)
     for part in parts(path, ROWS.get(what[0], ROWS["entities"]), progress.rows):
         rows = renamed_columns(part.rows, file.names, path)
-        with import_part(context, state) as (inside, note):
+        with refused_rows_file.stored_together(), import_part(context, state) as (inside, note):
             row_counts, problems = accept_rows(len(rows), partial(_take_some, inside, rows, take))
             if problems or part.torn_rows:
                 refused_rows_file.add(*refused_rows(part, problems))

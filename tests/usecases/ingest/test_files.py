@@ -4,7 +4,8 @@ import errno
 import gzip
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import polars as pl
 import pytest
 from sqlalchemy import Engine, text
 
-from fivefold.domain.errors import ConfigError, ConflictError, FileFormatError
+from fivefold.domain.errors import ConfigError, ConflictError, FileFormatError, StoreError, UnknownOutcomeError
 from fivefold.domain.files import naming
 from fivefold.features.reading.text_files import ColumnMap
 from fivefold.usecases.ingest import file_parts
@@ -195,6 +196,31 @@ def test_two_imports_of_one_file_at_once_write_refused_rows_into_files_of_their_
     done["one"] = take(banks_at_once[0], path, tell=nested)
     assert [rows_refused(done[name]) for name in ("one", "two")] == [list(range(2, COUNT + 2))] * 2
     assert {each.refused_path for each in done.values()} == {tmp_path / "e.refused.csv", tmp_path / "e.refused-2.csv"}
+
+
+@pytest.mark.parametrize(("error", "left"), [(StoreError, []), (UnknownOutcomeError, ["e.refused.csv"])])
+def test_a_part_that_was_not_stored_leaves_no_file_of_refused_rows(
+    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[StoreError], left: list[str]
+) -> None:
+    """The first rows of the file are sound, so that it is the second part which makes the file of refused rows."""
+    path = entities(tmp_path / "e.csv", income=[*["5"] * 12, "much", *["5"] * 12])
+    real = importing.import_part
+
+    @contextmanager
+    def lost(*arguments: Any) -> Iterator[Any]:
+        with real(*arguments) as opened:
+            yield opened
+            if list(tmp_path.glob("*.refused*")):
+                raise error("the database cannot be reached")
+
+    monkeypatch.setattr(importing, "import_part", lost)
+    with pytest.raises(error):
+        bad_rows(bank, path)
+    assert [each.name for each in tmp_path.glob("*.refused*")] == left
+    monkeypatch.setattr(importing, "import_part", real)
+    done = bad_rows(bank, path)
+    assert (done.refused, rows_refused(done)) == (1, [14])
+    assert done.refused_path == tmp_path / ("e.refused-2.csv" if left else "e.refused.csv")
 
 
 def test_a_file_of_refused_rows_that_could_not_be_written_leaves_its_name(
