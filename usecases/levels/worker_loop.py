@@ -30,6 +30,7 @@ UNEXPECTED_ERRORS = (Exception, PanicException)
 
 _NO_CHAMPION = "the registry has no champion any more"
 _EMPTY = "the registry has no version of {name}, of which version {version} served: it may have been lost"
+_DISAGREE = "another worker looks at another registry, or stopped midway; this one records its champion again"
 _WITHDRAWN = "who has other transactions has no value until there is a champion"
 
 
@@ -138,6 +139,7 @@ class ChampionWatcher:
         self._run_id = ""
         self._without_champion = False
         self._begun: EntityScorer | None = None
+        self._is_confirmed = False
 
     @property
     def valuer(self) -> EntityScorer | None:
@@ -150,8 +152,9 @@ class ChampionWatcher:
 
         Each call does one step, and tells whether there may be another. A champion is loaded before the first is marked
         for it, so that no entity is assessed by the one before it. Each worker begins the marking anew when it first
-        sees a version: until then it may have assessed by the one before it whom another worker had marked. Where a
-        step fails, the next call does it.
+        sees a version: until then it may have assessed by the one before it whom another worker had marked. So it does
+        where another worker has recorded another champion, or none, than the registry answers with. Where a step fails,
+        the next call does it.
 
         Raises:
             StoreError: the database is out of reach.
@@ -160,17 +163,30 @@ class ChampionWatcher:
             return True
         with reading(self._engine) as session:  # before the registry is asked: a promotion since then goes on
             recorded = recorded_champion(session)
-        if recorded is not None and recorded.model != self._settings.model_name:
-            recorded = None
-        self.load(recorded)
-        if self._without_champion and recorded is not None:
-            self._end(recorded)
+        named = recorded if recorded is not None and recorded.model == self._settings.model_name else None
+        self._is_confirmed = False
+        self.load(named)
+        if self._without_champion and named is not None:
+            self._end(named)
         champion = self.valuer
-        if champion is None or champion is self._begun:
+        if champion is None or (champion is self._begun and not self._is_taken_from(champion, recorded)):
             return False
         with writing(self._engine) as session:
             begin_champion(session, champion.name, champion.version, self._clock(), champion.model.content_hash)
         self._begun = champion
+        return True
+
+    def _is_taken_from(self, champion: EntityScorer, recorded: Champion | None) -> bool:
+        """Tell, and log, whether another worker has recorded otherwise since the champion was begun."""
+        is_it = (
+            recorded is not None
+            and (recorded.model, recorded.model_version) == (champion.name, champion.version)
+            and recorded.content_hash in {None, champion.model.content_hash}
+        )
+        if is_it or not self._is_confirmed:
+            return False
+        other = "none" if recorded is None else f"version {recorded.model_version} of {recorded.model}"
+        log.error("workers disagree", name=champion.name, version=champion.version, recorded=other, why=_DISAGREE)
         return True
 
     def _mark_next(self) -> bool:
@@ -217,6 +233,7 @@ class ChampionWatcher:
                 return
             # A number alone names no version: a registry that was made anew begins with 1 again, and with other runs.
             if present and (present.version, self._run_id) == (version.number, version.run_id):
+                self._is_confirmed = True
                 return
             loaded = EntityScorer(registry.load(version.number), self._settings.model_name, version.number)
         except FivefoldError as error:

@@ -215,10 +215,10 @@ def test_a_part_that_was_not_stored_leaves_no_file_of_refused_rows(
 
     monkeypatch.setattr(importing, "import_part", lost)
     with pytest.raises(error):
-        bad_rows(bank, path)
+        take(bank, path)
     assert [each.name for each in tmp_path.glob("*.refused*")] == left
     monkeypatch.setattr(importing, "import_part", real)
-    done = bad_rows(bank, path)
+    done = take(bank, path)
     assert (done.refused, rows_refused(done)) == (1, [14])
     assert done.refused_path == tmp_path / ("e.refused-2.csv" if left else "e.refused.csv")
 

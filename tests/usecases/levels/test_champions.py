@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
@@ -590,6 +590,40 @@ def test_a_champion_that_is_withdrawn_values_nobody_and_nobody_waits_for_it(
         pass
     assert marked(bank) == {"a"}
     bank.valuer = running.valuer
+    bank.wait(1 / 1440)
+    assert bank.settle() == 1
+    assert set(versions(bank).values()) == {1}
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("other", [None, 2])
+def test_where_another_worker_records_otherwise_a_worker_records_its_champion_again(
+    by_value: Bank, shelf: type[Shelf], tmp_path: Path, other: int | None
+) -> None:
+    """The other one looks at another registry; whom it assessed without a model is valued again."""
+    bank, champion = by_value, worker(by_value, tmp_path)
+    while champion.look():
+        pass
+    if other is None:
+        with Session(bank.engine) as session, session.begin():
+            session.execute(delete(Champion))
+    else:
+        swap(bank, other)
+    bank.valuer = None
+    bank.pay(20, "a", **WHOLE)
+    bank.settle()
+    shelf.down = True
+    with capture_logs() as logs:
+        assert not champion.look()
+        assert [line["event"] for line in logs] == ["value model not loaded"], "it is unknown what serves"
+        shelf.down = False
+        while champion.look():
+            pass
+    said = [line for line in logs if line["log_level"] == "error"]
+    assert [(line["event"], line["version"]) for line in said] == [("workers disagree", 1)]
+    assert said[0]["recorded"] == ("none" if other is None else f"version 2 of {MODEL}")
+    assert marked(bank) == {"a"}
+    bank.valuer = champion.valuer
     bank.wait(1 / 1440)
     assert bank.settle() == 1
     assert set(versions(bank).values()) == {1}
