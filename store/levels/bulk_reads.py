@@ -268,6 +268,12 @@ def counted_between(session: Session, ids: Sequence[int], after_us: int, until_u
     return pl.concat(frames)
 
 
+def settled_moments(session: Session, ids: Sequence[int]) -> pl.DataFrame:
+    """Read `DueMark.settled_us`: `entity`, `at_us`."""
+    query = "SELECT entity_id, settled_us FROM due_marks WHERE entity_id IN :ids AND settled_us IS NOT NULL"
+    return read_rows(session, query, ids, {"entity": pl.Int64, "at_us": pl.Int64})
+
+
 def last_activity(session: Session, ids: Sequence[int]) -> pl.DataFrame:
     """Read `Entity.noted_us`: `entity`, `at_us`."""
     query = "SELECT id, noted_us FROM entities WHERE id IN :ids AND noted_us IS NOT NULL"

@@ -284,7 +284,13 @@ def lock_leased(session: Session, batch: LeasedBatch) -> set[int]:
 
 
 _UNCHANGED = _MARKS.c.revision == _MARKS.c.claimed
-_FOLLOWING = {"of": BigInteger, "next_us": BigInteger, "next_reason": Integer, "next_priority": Integer}
+_FOLLOWING = {
+    "of": BigInteger,
+    "next_us": BigInteger,
+    "next_reason": Integer,
+    "next_priority": Integer,
+    "next_settled_us": BigInteger,
+}
 
 
 def _cleared(source: Any) -> Any:
@@ -297,6 +303,7 @@ def _cleared(source: Any) -> Any:
             reasons=case((_UNCHANGED, source["next_reason"]), else_=_MARKS.c.reasons),
             priority=case((_UNCHANGED, source["next_priority"]), else_=_MARKS.c.priority),
             planned_us=case((_UNCHANGED, null()), else_=source["next_us"]),
+            settled_us=source["next_settled_us"],
             lease=None,
             lease_until_us=None,
             claimed=None,
@@ -318,13 +325,19 @@ _CLEAR = {
 }
 
 
-def clear(session: Session, batch: LeasedBatch, following: Mapping[int, tuple[int | None, Reason]]) -> None:
+def clear(
+    session: Session,
+    batch: LeasedBatch,
+    following: Mapping[int, tuple[int | None, Reason]],
+    settled: Mapping[int, int],
+) -> None:
     """Return the leases of assessed entities.
 
-    Each is due again according to *following*, or at once if something happened to it since it was claimed.
+    Each is due again according to *following*, or at once if something happened to it since it was claimed. *settled*
+    has by entity the `DueMark.settled_us`.
     """
     rows = [
-        (entity_id, next_us, int(reason), BULK if reason in _COMES_TO_MANY else EVENT)
+        (entity_id, next_us, int(reason), BULK if reason in _COMES_TO_MANY else EVENT, settled.get(entity_id))
         for entity_id, (next_us, reason) in sorted(following.items())
     ]
     if not rows:

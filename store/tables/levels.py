@@ -283,6 +283,7 @@ class DueMark(Base):
         revision: how often it was marked; a result for an older one does not clear the mark.
         due_us: from then on it is due; None if nothing is planned.
         planned_us: when it would have been due if nothing had brought it forward; None if nothing did, or was planned.
+        settled_us: when the first transaction counts for the value that does not yet, by the model that looked last.
         priority: 0 for an event of one entity, 1 for a change of many.
         reasons: a bit for each of `store.levels.assessment_queue.Reason`.
         lease: of the worker that assesses it, until `lease_until_us`.
@@ -310,6 +311,7 @@ class DueMark(Base):
     revision: Mapped[int] = mapped_column(BigInteger)
     due_us: Mapped[int | None] = mapped_column(BigInteger)
     planned_us: Mapped[int | None] = mapped_column(BigInteger)
+    settled_us: Mapped[int | None] = mapped_column(BigInteger)
     priority: Mapped[int] = mapped_column(SmallInteger)
     reasons: Mapped[int] = mapped_column(Integer)
     lease: Mapped[str | None] = mapped_column(String(40))

@@ -108,7 +108,7 @@ def store_result(session: Session, batch: LeasedBatch, result: AssessmentResult,
     Entities whose lease was lost are skipped, so no event or history row is written twice.
     """
     leased = claims.lock_leased(session, batch)
-    claims.clear(session, batch, dict.fromkeys(leased.intersection(result.absent), (None, Reason(0))))
+    claims.clear(session, batch, dict.fromkeys(leased.intersection(result.absent), (None, Reason(0))), {})
     records = [each for each in result.records if each.entity_id in leased]
     if not records:
         return StoredLevels({})
@@ -138,7 +138,8 @@ def store_result(session: Session, batch: LeasedBatch, result: AssessmentResult,
     for summary in result.summaries:
         store_summaries(session, batch, summary.filter(pl.col("entity").is_in(leased)))
     store_blocks(session, batch, [each for each in result.blocks if each.blocks[0].entity_id in leased])
-    claims.clear(session, batch, {each.entity_id: (each.next_us, each.next_reason) for each in records})
+    settled = dict(chain(*(values.settled.items() for values in result.values)))
+    claims.clear(session, batch, {each.entity_id: (each.next_us, each.next_reason) for each in records}, settled)
     if new:
         about = ("assessments.made", "assessment", batch_number)
         lines = history.assessment_lines(_sealed(new, [digest for _, digest in bound]))

@@ -137,12 +137,14 @@ class EntityScorer:
         return EntityScores(computed, changed.select(STORED), as_of_us, dict(first.iter_rows()))
 
 
-_OTHER_TRANSACTIONS: Final = Reason.TRANSACTION | Reason.CLOCK | Reason.SETTLED
+_OTHER_TRANSACTIONS: Final = Reason.TRANSACTION | Reason.CLOCK
 """Reasons that say by themselves that other transactions count than at the last assessment."""
 
 
 def last_values(session: Session, reasons: Mapping[int, int], standing: pl.DataFrame, as_of_us: int) -> EntityScores:
     """Give the values of entities without a value model.
+
+    When their transactions settle is what the model foresaw that looked last; from then on the value is unknown.
 
     Args:
         session: to read with.
@@ -151,10 +153,12 @@ def last_values(session: Session, reasons: Mapping[int, int], standing: pl.DataF
         as_of_us: the moment of the assessment.
     """
     stored = loading.value_scores(session, sorted(reasons))
-    valued = stored.filter(pl.col("score").is_not_null()).select("entity", "as_of_us")
-    looks = valued.join(standing.select("entity", "assessed_us"), on="entity", how="left")
+    by_model = stored.filter(pl.col("model_version") != NO_VERSION).select("entity", "as_of_us")
+    looks = by_model.join(standing.select("entity", "assessed_us"), on="entity", how="left")
     since = dict(looks.select("entity", pl.coalesce("assessed_us", "as_of_us")).iter_rows())
-    changed = sorted(_changed(session, reasons, since, as_of_us))
+    settled = dict(loading.settled_moments(session, sorted(since)).iter_rows())
+    passed = {entity for entity, at_us in settled.items() if at_us <= as_of_us}
+    changed = sorted(passed | _changed(session, reasons, since, as_of_us))
     if changed:
         log.warning("no value", why="no value model is loaded", entities=len(changed))
     outdated = pl.col("entity").is_in(changed)
@@ -166,9 +170,9 @@ def last_values(session: Session, reasons: Mapping[int, int], standing: pl.DataF
         model_hash=pl.lit(None, pl.String),
         interval_level_percent=pl.lit(None, pl.Int64),
     )
-    return EntityScores(
-        stored.filter(~outdated).select(entity_text(), *VALUES, VALUE_CURRENCY), by_none.select(STORED), as_of_us, {}
-    )
+    to_come = {entity: at_us for entity, at_us in settled.items() if entity not in changed}
+    frame = stored.filter(~outdated).select(entity_text(), *VALUES, VALUE_CURRENCY)
+    return EntityScores(frame, by_none.select(STORED), as_of_us, to_come)
 
 
 def _changed(session: Session, reasons: Mapping[int, int], since: Mapping[int, int], as_of_us: int) -> set[int]:

@@ -67,7 +67,7 @@ def held(engine: Engine, batch: LeasedBatch) -> set[int]:
 
 def clear(engine: Engine, batch: LeasedBatch, next_us: int | None = None, reason: Reason = NOTHING) -> None:
     with Session(engine) as session, session.begin():
-        claims.clear(session, batch, {one.entity_id: (next_us, reason) for one in batch.claims})
+        claims.clear(session, batch, {one.entity_id: (next_us, reason) for one in batch.claims}, {})
 
 
 def fail(engine: Engine, batch: LeasedBatch, next_us: int) -> None:

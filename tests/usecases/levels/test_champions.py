@@ -155,12 +155,12 @@ def superseded(bank: Bank, name: str) -> set[int | None]:
     return {value.superseded_by, alone.superseded_by, exported.superseded_by, *found}
 
 
-def versions(bank: Bank) -> dict[str, int]:
+def versions(bank: Bank, *names: str) -> dict[str, int]:
     """Give which version gave each one's latest value."""
     with Session(bank.engine) as session:
         rows = session.scalars(select(ValueScore).order_by(ValueScore.as_of_us))
         latest = {row.entity_id: row.model_version for row in rows}
-    return {name: latest[bank.id_of(name)] for name in NAMES}
+    return {name: latest[bank.id_of(name)] for name in names or NAMES}
 
 
 def test_before_it_is_marked_everybody_is_due_and_each_value_says_by_whom_it_is_not(bank: Bank) -> None:
@@ -562,6 +562,47 @@ def test_without_a_model_a_payment_that_begins_to_count_and_what_is_newly_owned_
     bank.put("c", country="SE")
     bank.settle()
     assert versions(bank) == {"a": 0, "b": 0, "c": 1, "d": 1}
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("lag_days", [0, 3])
+def test_a_process_without_a_model_keeps_when_a_payment_begins_to_count(
+    by_value: Bank, model: ValueModel, shelf: type[Shelf], tmp_path: Path, lag_days: int
+) -> None:
+    """Of a model without a lag it is one that was dated ahead. The customer "new" has no other payment."""
+    bank, shelf.model = by_value, replace(model, definition={**model.definition, "settlement_lag_days": lag_days})
+    champion = worker(bank, tmp_path)
+    while champion.look():
+        pass
+    bank.valuer = champion.valuer
+    bank.wait(10)
+    bank.put("new")
+    counts_us = bank.now + (lag_days or 1) * DAY_US
+    date_of_payment = from_microseconds(counts_us - lag_days * DAY_US).isoformat()
+    for number, name in enumerate(("a", "b", "new")):
+        bank.pay(30 + number, name, transaction_date=date_of_payment, **WHOLE)
+    bank.settle()
+    bank.wait(0.5)
+    bank.valuer = None
+    for name, reason in (("a", Reason.TAG), ("b", Reason.VIEW), ("new", Reason.TAG)):
+        bank.mark(name, reason)
+    assert bank.settle() == 3
+    assert versions(bank, "a", "b", "new") == {"a": 1, "b": 1, "new": 1}
+    assert {bank.next_us(name) for name in ("a", "b", "new")} == {counts_us}
+    bank.wait(lag_days or 1)
+    bank.mark("b", Reason.VIEW)
+    bank.settle()
+    assert versions(bank, "a", "b", "new") == {"a": 0, "b": 0, "new": 0}
+    while champion.look():
+        pass
+    assert marked(bank) >= {"a", "b"}
+    bank.valuer = champion.valuer
+    bank.wait(1 / 1440)
+    assert bank.settle() == 3
+    assert versions(bank, "a", "b", "new") == {"a": 1, "b": 1, "new": 1}
+    value = read_value(bank.context, "customer", "new", valuer=bank.valuer)
+    assert value is not None
+    assert value.score is not None
 
 
 @pytest.mark.postgresql
