@@ -221,9 +221,9 @@ def _require_same_columns(source: Source, absent: Sequence[str], parent: Registe
     if lacking:
         names, texts = ", ".join(lacking), "; ".join(absences(lacking, model.absent, model.currency))
         raise FileFormatError(
-            f"{source_name(source)} has no {names}, and version {parent.number} was trained with it ({texts}): the new "
-            "curve would be of other customers. Give data that have it; what `fivefold train` makes of data without it "
-            "does not need it"
+            f"{source_name(source)} has no {names}, and version {parent.number} does not say that it was trained "
+            f"without it ({texts}): the new curve would be of other customers. Give data that have it; what `fivefold "
+            "train` makes of data without it does not need it"
         )
 
 

@@ -28,7 +28,8 @@ class Judgement:
     """What the predictions of a version came to.
 
     Attributes:
-        absences: what replaces columns that the transactions lack, and the version was trained with.
+        absences: what replaces columns that the transactions lack, where the version does not say that it was trained
+            without them.
         warnings: doubts of the transactions.
     """
 
@@ -168,7 +169,8 @@ def judge_predictions(
 def _doubt(version: RegisteredVersion, quality: Quality, config: TrainingConfig, replaced: Sequence[str]) -> str:
     """Say why data say nothing of a version on any day; empty where they may. Training would refuse them too."""
     if replaced:
-        return f"version {version.number} was trained with a column that the data lack ({'; '.join(replaced)})"
+        lacking = "; ".join(replaced)
+        return f"version {version.number} does not say that it was trained without what the data lack ({lacking})"
     return repeats_text(quality.repeated, quality.rows) if quality.has_too_many_repeats(config.checks) else ""
 
 

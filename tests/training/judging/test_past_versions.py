@@ -132,7 +132,7 @@ def test_data_without_a_column_that_the_version_learnt_from_say_nothing_of_it(
     assert version.absences == (says,)
     assert version.verdict.state == "unknown"
     assert str(version.verdict).endswith(
-        f"version 1 was trained with a column that the data lack ({says}): is the export whole?"
+        f"version 1 does not say that it was trained without what the data lack ({says}): is the export whole?"
     )
     assert judged(runs, rows, first).absences == ()
 
