@@ -53,6 +53,7 @@ def test_a_reference_is_asked_for_built_approved_and_shown(place: Place, author:
     assert PEERS in author.links()
     author.go(PEERS)
     assert "Numbers as of" in author.text
+    assert "Peers are those on whom the ruleset placed decides." in author.text
     assert "too few" in author.text
     assert "size everyone 3 too few 1" in author.text
     assert PEERS in author.go("/console/lists/our-peers").links()

@@ -27,10 +27,11 @@ from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS, Value
 from fivefold.risk.language.peers import Peers
 from fivefold.store.accounts.lists import begins_like_reference, list_row_at
 from fivefold.store.accounts.organisation import base_currency_of
-from fivefold.store.rulesets.rulesets import all_active_versions, families_of, family_named, newest_version
+from fivefold.store.rulesets.rulesets import families_of, family_named, newest_version
 from fivefold.store.tables.entities import ListVersionRow
 from fivefold.store.tables.rulesets import Family, RulesetVersion
 from fivefold.usecases.portfolio_files.reference import median_cautions, reference_hash
+from fivefold.usecases.rulesets.peers import readers_of_peers, refuse_list_of_another
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
 
@@ -72,6 +73,8 @@ class ReferenceShown:
     Attributes:
         since_us: it is in force from here until the next version.
         as_of_us: the moment of its numbers.
+        ruleset: whose peers they are; None in an older version, which does not say it.
+        entity_type: of these peers; None as above.
         base_currency: of its money.
         is_old: its numbers are more than a year old.
         groups: of each number, those with the most peers first.
@@ -82,6 +85,8 @@ class ReferenceShown:
     source: str
     since_us: Annotated[Moment, shown_as("since")]
     as_of_us: Annotated[Moment, shown_as("as_of")]
+    ruleset: str | None
+    entity_type: str | None
     base_currency: str
     content_hash: str
     is_old: bool
@@ -106,6 +111,8 @@ def read_reference_version(context: Context, name: str, at_us: int | None = None
             source=row.source,
             since_us=row.since_us,
             as_of_us=reference.as_of,
+            ruleset=None if reference.built_for is None else reference.built_for.ruleset,
+            entity_type=None if reference.built_for is None else reference.built_for.entity_type,
             base_currency=reference.base,
             content_hash=reference_hash(tuple(row.members)),
             is_old=_is_old(reference, now),
@@ -189,7 +196,8 @@ class ReferenceState:
         as_of_us: of the version in force; None if there is none.
         is_old: its numbers are more than a year old.
         groups: how many it has, and how many of these have too few peers.
-        misfits: numbers that the ruleset reads and the reference lacks, or whose median says nothing.
+        misfits: why it does not fit: another currency, peers of another ruleset, numbers that the ruleset reads and the
+            reference lacks, or whose median says nothing.
     """
 
     list: str
@@ -253,6 +261,8 @@ def misfits_of(reference: Reference | None, ruleset: AnalysedRuleset, base: str)
         return
     if reference.base != base:
         yield f"its money is in {reference.base}, and that of the organisation in {base}"
+    if reference.built_for is not None and (other := reference.built_for.misfit(ruleset.definition)):
+        yield other
     for peers in _missing_peers(reference, ruleset.peer_inputs):
         among = "everyone" if peers.group is None else input_words(peers.group)
         yield f"it has no numbers of {input_words(peers.of)} among {among}"
@@ -264,16 +274,14 @@ def _missing_peers(reference: Reference, inputs: Sequence[Any]) -> list[Peers]:
 
 
 def refuse_misfit(session: Session, organisation_id: int, name: str, members: Sequence[str]) -> None:
-    """Raise ConfigError if a list's new version does not fit a deciding ruleset that reads peers from it."""
-    reading = [
-        analysed
-        for _, version in all_active_versions(session, organisation_id)
-        if (analysed := analyse_canonical(version.canonical)).definition.reference == name and analysed.peer_inputs
-    ]
-    if not reading:
-        return
+    """Raise ConfigError if a list's new version does not fit a deciding ruleset that reads peers from it.
+
+    Or if the list is for the peers of another ruleset than the new version.
+    """
     reference, base = read_reference(tuple(members)), base_currency_of(session, organisation_id)
-    for ruleset in reading:
+    if reference is not None and reference.built_for is not None:
+        refuse_list_of_another(session, organisation_id, name, reference.built_for)
+    for ruleset in readers_of_peers(session, organisation_id, name):
         wrong = list(misfits_of(reference, ruleset, base))
         if wrong:
             more = f"; and {len(wrong) - MOST_NAMED} more" if len(wrong) > MOST_NAMED else ""

@@ -17,7 +17,7 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError, NotEnoughDataError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
-from fivefold.risk.facts.peers.reference import made_reference
+from fivefold.risk.facts.peers.reference import BuiltFor, made_reference
 from fivefold.risk.language.base import canonical_form
 from fivefold.store.accounts.organisation import lock_deciding
 from fivefold.store.rulesets.jobs import JobOfVersion, jobs_of, open_job
@@ -29,6 +29,7 @@ from fivefold.usecases.changes.contents import ListVersionsAdded
 from fivefold.usecases.changes.proposals import request_change_in
 from fivefold.usecases.changes.reference_fit import small_groups
 from fivefold.usecases.portfolio_files.reference import peer_numbers, peers_wanted, purpose_of, reference_hash
+from fivefold.usecases.rulesets.peers import refuse_list_of_another
 from fivefold.usecases.rulesets.run_backtest import reached_portfolios, setting_of
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, line_fields, new_job, run_next_job
@@ -60,14 +61,16 @@ def request_reference(context: Context, ruleset: str, version: int) -> tuple[Ref
 
     Raises:
         NotFoundError: there is no such version.
-        ConfigError: it places nothing among peers.
+        ConfigError: it places nothing among peers; or its list is for those of another ruleset.
     """
     now = context.now()
     with context.writing() as session:
         lock_deciding(session, context.organisation_id)
         family = family_named(session, context.organisation_id, ruleset)
         row = version_numbered(session, family, version)
-        _require_peers(analyse_canonical(row.canonical))
+        analysed = analyse_canonical(row.canonical)
+        name = _require_peers(analysed)
+        refuse_list_of_another(session, context.organisation_id, name, BuiltFor.of(analysed.ruleset))
         present = open_job(session, row.id)
         if present is not None:
             return _line(family, JobOfVersion(present, version)), False
@@ -135,7 +138,7 @@ def _begin(job: ReferenceJob) -> Callable[[Lease], None]:
         numbers = pl.concat(parts) if parts else None
         if numbers is None or not len(numbers):
             raise NotEnoughDataError(_no_peers(name, counts))
-        reference = made_reference(peers, numbers, setting.as_of_us, base)
+        reference = made_reference(peers, numbers, setting.as_of_us, base, BuiltFor.of(setting.draft.ruleset))
         members = reference.lines()
         source = (
             f"{len(numbers):,} of type {setting.draft.definition.entity_type} as of {day_text(setting.as_of_us)[:10]}"

@@ -20,7 +20,7 @@ from fivefold.risk.compiler.purposes import Sources
 from fivefold.risk.engine.explain.describe import input_words
 from fivefold.risk.facts.groups.links import FROM, TO, TYPE, Links
 from fivefold.risk.facts.peers.columns import peers_in
-from fivefold.risk.facts.peers.reference import read_reference
+from fivefold.risk.facts.peers.reference import other_peers, read_reference
 from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
 from fivefold.risk.facts.reading import read_time
 from fivefold.risk.language.expressions import ScreeningInput, TagInput
@@ -116,9 +116,10 @@ def read_portfolio(
 
     Raises:
         InvalidRulesetError: a ruleset for commerce reads a list that is for aml alone.
-        ConfigError: a file, or the currency, cannot be used.
+        ConfigError: a file, or the currency, cannot be used; or a reference portfolio has the peers of another ruleset.
     """
     _refuse_lists_for_aml(rulesets, files.lists)
+    _refuse_other_peers(rulesets, files.lists)
     rates = _rates(files, as_of)
     paths: dict[str, Path | None] = {part: getattr(files, part) for part in _LINKED}
     read = dict.fromkeys(_LINKED, read_linked) | {"transactions": read_transactions}
@@ -154,6 +155,19 @@ def _refuse_lists_for_aml(rulesets: Sequence[Analysed[Any]], lists: Mapping[str,
         problems = findings(ruleset.purpose_diagnostics(Sources(lists=purposes | absent)), definition)
         if problems:
             raise InvalidRulesetError(problems, f"{definition.word} {definition.name}")
+
+
+def _refuse_other_peers(rulesets: Sequence[Analysed[Any]], lists: Mapping[str, NamedList]) -> None:
+    """Refuse a reference portfolio that is built for another ruleset than the one that reads it."""
+    for ruleset in rulesets:
+        for name in ruleset.references & lists.keys():
+            versions = lists[name].versions
+            wrong = next(filter(None, (other_peers(each.members, ruleset.definition) for each in versions)), None)
+            if wrong is not None:
+                raise ConfigError(
+                    f"the reference portfolio {name} does not fit the {_called(ruleset)}: {wrong}. fivefold rules "
+                    "reference writes those of a ruleset, each in a list of its own"
+                )
 
 
 def read_with_warnings(files: PortfolioFiles, rulesets: Sequence[Analysed[Any]], as_of: int) -> Portfolio:

@@ -16,7 +16,14 @@ from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import STATUS, Assessments, Status
 from fivefold.risk.engine.explain.describe import input_words
 from fivefold.risk.facts.peers.columns import peers_in
-from fivefold.risk.facts.peers.reference import FEWEST_PEERS, Reference, made_reference, read_reference
+from fivefold.risk.facts.peers.reference import (
+    FEWEST_PEERS,
+    BuiltFor,
+    Reference,
+    made_reference,
+    other_peers,
+    read_reference,
+)
 from fivefold.risk.facts.portfolio import ListVersion, NamedList, Portfolio, error_of, read_list
 from fivefold.risk.governance.beside import ALONE, Beside, assess_decided
 from fivefold.risk.language.base import canonical_form
@@ -86,18 +93,21 @@ def make_reference(
 
     Raises:
         InvalidRulesetError: the ruleset reads no peers, or cannot be used.
-        ConfigError: the file before is no reference portfolio of that name, or has a version as late as this one.
+        ConfigError: the file before is no reference portfolio of that name, has peers of another ruleset, or a version
+            as late as this one.
     """
     ruleset.require_usable()
     name = ruleset.definition.reference
     if name is None or not ruleset.peer_inputs:
         raise InvalidRulesetError([Finding("the ruleset", "places nothing among peers")], ruleset.definition.name)
-    earlier = None if before is None else _earlier(before, name, as_of)
-    portfolio = read_with_warnings(files, beside.around(ruleset), as_of)
+    earlier = None if before is None else _earlier(before, ruleset, as_of)
+    others = {each: named for each, named in files.lists.items() if each != name}
+    portfolio = read_with_warnings(replace(files, lists=others), beside.around(ruleset), as_of)
     wanted = peers_wanted(ruleset)
     decided = assess_decided(ruleset, beside, _with_empty_references(ruleset, portfolio), as_of)
     numbers = _numbers_in(decided.assessments, wanted)
-    reference, count = made_reference(wanted, numbers, as_of, portfolio.rates.base), len(numbers)
+    reference = made_reference(wanted, numbers, as_of, portfolio.rates.base, BuiltFor.of(ruleset.ruleset))
+    count = len(numbers)
     version = ListVersion(since=as_of, members=reference.lines())
     day = day_text(as_of)
     reference_list = NamedList(
@@ -166,12 +176,15 @@ def purpose_of(ruleset: AnalysedRuleset) -> Purpose | None:
     return None if ruleset.definition.purpose == "aml" else ruleset.definition.purpose
 
 
-def _earlier(path: Path, name: str, as_of: int) -> NamedList:
+def _earlier(path: Path, ruleset: AnalysedRuleset, as_of: int) -> NamedList:
     """Read the versions before; ConfigError where another one cannot follow them."""
     earlier = read_list(path.read_text(encoding="utf-8"), str(path))
-    last = earlier.versions[-1]
+    last, name = earlier.versions[-1], ruleset.definition.reference
     if earlier.name != name or read_reference(last.members) is None:
         raise ConfigError(f"{path} has the list {earlier.name}, which is no reference portfolio called {name}")
+    if wrong := other_peers(last.members, ruleset.definition):
+        own = f"write those of {ruleset.definition.name} to a file of their own"
+        raise ConfigError(f"{path} has the list {name}, and {wrong}; {own}")
     if last.since >= as_of:
         raise ConfigError(f"{path} has a version since {day_text(last.since)}; another one must be of a later moment")
     return earlier

@@ -47,6 +47,7 @@ from fivefold.usecases.accounts.flows_in_force import refuse_unusable_flows
 from fivefold.usecases.accounts.purposes import refuse_feeding_commerce
 from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.rulesets.deciding import reached_by
+from fivefold.usecases.rulesets.peers import refuse_peers_of_another
 from fivefold.usecases.rulesets.run_backtest import refuse_outdated
 from fivefold.usecases.shared.actors import SYSTEM, Actor
 from fivefold.usecases.shared.api_fields import Moment, shown_as
@@ -108,7 +109,7 @@ def activate(
         ConflictError: it is active; the actor edited or committed it; or no backtest of its content is done that
             counts (`usecases.rulesets.run_backtest`); or another version decides, or another backtest is the newest,
             than was expected; or something that decides for commerce would read what is `aml`; or a flow that asks it
-            could not run any more.
+            could not run any more; or its reference is built for another ruleset.
     """
     now = context.now()
     why, rate = checked_reason(reason), checked_per_second(per_second)
@@ -156,6 +157,7 @@ def what_stands_against(context: Context, family: str, version: int) -> tuple[st
             partial(_refuse_author, session, context, family_row, version_row),
             partial(_backtest, session, family_row, version_row, now),
             partial(refuse_feeding_commerce, session, context.organisation_id, version_row),
+            partial(refuse_peers_of_another, session, version_row),
         ):
             try:
                 check()
@@ -182,7 +184,8 @@ def roll_back_in(
 
     Raises:
         NotFoundError: there is no such family or version.
-        ConflictError: it is active, or never was; or something that decides for commerce would read what is `aml`.
+        ConflictError: it is active, or never was; or something that decides for commerce would read what is `aml`; or
+            its reference is built for another ruleset.
     """
     family_row, version_row = _locked_version(session, context, family, version)
     if not was_active(session, version_row):
@@ -221,6 +224,7 @@ def _backtest(session: Session, family: Family, version: RulesetVersion, now_us:
 def _switch(
     session: Session, context: Context, family: Family, version: RulesetVersion, change: ActivationChange
 ) -> Activation:
+    refuse_peers_of_another(session, version)
     before = family.active_version_id
     family.active_version_id = version.id
     activation = begin(session, family, change)

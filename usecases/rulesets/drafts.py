@@ -26,10 +26,11 @@ from fivefold.store.rulesets.rulesets import (
     last_revision,
     next_position,
 )
-from fivefold.store.tables.rulesets import Draft, Family
+from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion
 from fivefold.usecases.accounts.flows_in_force import refuse_unusable_flows
 from fivefold.usecases.accounts.purposes import refuse_feeding_commerce
 from fivefold.usecases.accounts.settings import lock_settings
+from fivefold.usecases.rulesets.peers import refuse_peers_of_another
 from fivefold.usecases.shared.context import Context
 
 NO_DRAFT = 0
@@ -237,7 +238,7 @@ def switch_family_in(
     Raises:
         NotFoundError: there is no such family.
         ConflictError: it is switched like that already; or it is for commerce, and reads what has become `aml` since;
-            or a flow asks it, and could not run without it.
+            or a flow asks it, and could not run without it; or its reference is built for another ruleset.
     """
     family_row = family_named(session, context.organisation_id, family)
     if family_row.enabled == on:
@@ -247,6 +248,8 @@ def switch_family_in(
     refuse_unusable_flows(session, context.organisation_id)
     rows = digests(session, "ruleset_families", [family_row.id])
     active = family_row.active_version_id
+    if on and active is not None:
+        refuse_peers_of_another(session, session.get_one(RulesetVersion, active))
     if active is not None:
         kind, version, previous = ("activation", active, None) if on else ("off", None, active)
         activation = begin(

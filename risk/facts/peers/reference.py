@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import polars as pl
@@ -19,7 +19,9 @@ import polars as pl
 from fivefold.features.histories import Floats
 from fivefold.risk.compiler.formulas import float_of, written_number
 from fivefold.risk.language.expressions import input_key
+from fivefold.risk.language.fields import Definition
 from fivefold.risk.language.peers import Peers
+from fivefold.risk.language.ruleset import Ruleset
 
 FEWEST_PEERS = 30
 """Among fewer peers nothing is said: one of them more or less would move the position by more than three percent."""
@@ -127,18 +129,51 @@ def distribution_of(numbers: pl.Series) -> PeerDistribution | None:
     return PeerDistribution(len(values), middle, (different + 0.0).tolist(), up_to.tolist())
 
 
-@dataclass(frozen=True, eq=False)
+class BuiltFor(NamedTuple):
+    """The ruleset that a reference portfolio is built for: its peers are those on whom that ruleset decides.
+
+    Attributes:
+        ruleset: its name, which all its versions share.
+        entity_type: of the peers.
+    """
+
+    ruleset: str
+    entity_type: str
+
+    @classmethod
+    def of(cls, ruleset: Ruleset) -> Self:
+        """Give what the reference of a ruleset is built for."""
+        return cls(ruleset.name, ruleset.entity_type)
+
+    def __str__(self) -> str:
+        """Name it as messages do."""
+        return f"the ruleset {self.ruleset}, of type {self.entity_type}"
+
+    def misfit(self, definition: Definition) -> str | None:
+        """Explain why the peers are not those of a ruleset; None if they are.
+
+        Policies, flows and groups have no reference of their own: they read that of a ruleset on the same type.
+        """
+        other_ruleset = isinstance(definition, Ruleset) and definition.name != self.ruleset
+        if not other_ruleset and definition.entity_type == self.entity_type:
+            return None
+        return f"its peers are those of {self}"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Reference:
     """A reference portfolio.
 
     Attributes:
         as_of: the moment that its numbers are of (microseconds).
         base: the currency that its money is in.
+        built_for: None for an older one, which does not say it.
         distributions: by the key of the number, how peers are grouped, and the group; the group of everyone is None.
     """
 
     as_of: int
     base: str
+    built_for: BuiltFor | None
     distributions: Mapping[tuple[str, str, str | None], PeerDistribution]
 
     def distribution(self, peers: Peers, group: str | None) -> PeerDistribution | None:
@@ -167,7 +202,8 @@ class Reference:
 
     def lines(self) -> tuple[str, ...]:
         """Write it as the members of a list."""
-        head = {"reference": _FORM, "as_of": self.as_of, "base": self.base}
+        built_for = {} if self.built_for is None else self.built_for._asdict()
+        head = {"reference": _FORM, "as_of": self.as_of, "base": self.base, **built_for}
         rows = [
             {"of": json.loads(of), "among": among, "group": group, **distribution.line()}
             for (of, among, group), distribution in self.distributions.items()
@@ -187,9 +223,34 @@ def read_reference(members: tuple[str, ...]) -> Reference | None:
         head, *rows = map(json.loads, members)
         if head["reference"] != _FORM:
             return None
-        return Reference(int(head["as_of"]), str(head["base"]), dict(map(_entry, rows)))
+        return Reference(
+            as_of=int(head["as_of"]),
+            base=str(head["base"]),
+            built_for=_built_for(head),
+            distributions=dict(map(_entry, rows)),
+        )
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def read_built_for(members: Sequence[str]) -> BuiltFor | None:
+    """Read from the first member alone what a list of peers is built for; None if it does not say it, or is none."""
+    try:
+        return _built_for(json.loads(members[0]))
+    except (IndexError, KeyError, TypeError, ValueError):
+        return None
+
+
+def other_peers(members: Sequence[str], definition: Definition) -> str | None:
+    """Explain why the peers of a list are not those of a ruleset; None if they are, or the list does not say it."""
+    built_for = read_built_for(members)
+    return None if built_for is None else built_for.misfit(definition)
+
+
+def _built_for(head: Any) -> BuiltFor | None:
+    if head["reference"] != _FORM or "ruleset" not in head:
+        return None
+    return BuiltFor(str(head["ruleset"]), str(head["entity_type"]))
 
 
 def _entry(row: Any) -> tuple[tuple[str, str, str | None], PeerDistribution]:
@@ -198,7 +259,9 @@ def _entry(row: Any) -> tuple[tuple[str, str, str | None], PeerDistribution]:
     return (of, str(row["among"]), group), PeerDistribution.of_line(row)
 
 
-def made_reference(wanted: Sequence[Peers], inputs: pl.DataFrame, as_of: int, base: str) -> Reference:
+def made_reference(
+    wanted: Sequence[Peers], inputs: pl.DataFrame, as_of: int, base: str, built_for: BuiltFor | None = None
+) -> Reference:
     """Make the reference portfolio of some entities.
 
     Args:
@@ -206,6 +269,7 @@ def made_reference(wanted: Sequence[Peers], inputs: pl.DataFrame, as_of: int, ba
         inputs: a row for each entity and a column for each of these by its key, null where unknown.
         as_of: the moment that they are of.
         base: the currency that money is in.
+        built_for: whose peers these entities are.
     """
     distributions: dict[tuple[str, str, str | None], PeerDistribution] = {}
     for peers in wanted:
@@ -213,7 +277,7 @@ def made_reference(wanted: Sequence[Peers], inputs: pl.DataFrame, as_of: int, ba
             distribution = distribution_of(numbers)
             if distribution is not None:
                 distributions[*key_of(peers), group] = distribution
-    return Reference(as_of, base, distributions)
+    return Reference(as_of=as_of, base=base, built_for=built_for, distributions=distributions)
 
 
 def _groups(peers: Peers, inputs: pl.DataFrame) -> Iterator[tuple[str | None, pl.Series]]:

@@ -14,7 +14,7 @@ from fivefold.risk.compiler.purposes import Sources, purpose_diagnostics
 from fivefold.risk.facts.groups.values import inputs_of_linked
 from fivefold.risk.facts.inputs import part_of
 from fivefold.risk.facts.look_back import look_back
-from fivefold.risk.facts.peers.reference import read_reference
+from fivefold.risk.facts.peers.reference import other_peers, read_reference
 from fivefold.risk.facts.portfolio import NamedList
 from fivefold.risk.governance.disclosure import disclosure_diagnostics
 from fivefold.risk.governance.examples.facts import check_examples
@@ -271,7 +271,7 @@ def list_diagnostics(analysed: Analysed[Any], lists: Lists | None) -> Iterator[D
 
 
 def _reference_diagnostics(analysed: Analysed[Any], lists: Lists | None) -> Iterator[Diagnostic]:
-    """Find a reference portfolio that is missing, is none, says nothing of what is read, or is not read at all."""
+    """Find a reference portfolio that is missing, is none, is for others, lacks what is read, or is not read at all."""
     name = analysed.definition.reference
     if name is None:
         return
@@ -284,10 +284,13 @@ def _reference_diagnostics(analysed: Analysed[Any], lists: Lists | None) -> Iter
         missing = f"{problem}, nobody is assessed without. fivefold rules reference makes one"
         yield Diagnostic(("reference",), missing, Severity.NOTE)
     else:
-        reference = read_reference(lists[name].versions[-1].members)
+        members = lists[name].versions[-1].members
+        reference = read_reference(members)
         if reference is None:
             yield Diagnostic(("reference",), f"names the list {name}, which is no reference portfolio")
             return
+        if wrong := other_peers(members, analysed.definition):
+            yield Diagnostic(("reference",), f"names the reference portfolio {name}, and {wrong}: name another list")
         for path, each in analysed.inputs_with_paths:
             peers = peers_of(each)
             if peers is not None and not reference.has(peers):

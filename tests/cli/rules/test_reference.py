@@ -180,3 +180,28 @@ def test_a_validation_takes_peers_and_the_moment_that_drift_is_since(home: Home,
         home, *asked, "--reference", "2024-01-01", "--reference", "2024-02-01"
     )
     assert "'their-peers.json'; it must be an ISO 8601 date" in refuse(home, *asked, "--reference", "their-peers.json")
+
+
+def test_the_peers_of_another_ruleset_place_nobody(home: Home, folder: Path) -> None:
+    lists, now = folder / "lists", ("--as-of", "2024-07-10")
+    lists.mkdir()
+    output = lists / "our-peers.json"
+    succeed(home, *files(folder, "reference", "--as-of", "2024-07-01", "--output", output))
+    before = output.read_bytes()
+    said = " ".join(succeed(home, "rules", "lint", folder / "rules.yaml", "--lists", lists).split())
+    assert "its peers are" not in said
+    for word, other in (("ruleset: tiny", "ruleset: large"), ("type: customer", "type: account")):
+        (folder / "rules.yaml").write_text(RULES.replace(word, other))
+        for command, *more in (("assess", "--reference", output), ("assess", "--lists", lists)):
+            refused = refuse(home, *files(folder, command, *now, *more))
+            assert "its peers are those of the ruleset tiny, of type customer. fivefold rules reference" in refused
+        refused = refuse(home, *files(folder, "reference", *now, "--output", output))
+        assert "has the list our-peers, and its peers are those of the ruleset tiny, of type customer" in refused
+        assert output.read_bytes() == before
+        linted = run(home, "rules", "lint", folder / "rules.yaml", "--lists", lists)
+        assert (linted.code, "of type customer: name another list" in " ".join(linted.out.split())) == (1, True)
+        succeed(home, *files(folder, "reference", *now, "--output", folder / f"{len(other)}.json", "--lists", lists))
+    unsaid = before.decode().replace(r",\"ruleset\":\"tiny\",\"entity_type\":\"customer\"", "")
+    output.write_text(unsaid)
+    assert unsaid != before.decode()
+    assert "its peers are" not in run(home, *files(folder, "assess", *now, "--reference", output)).err

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import ConfigError, NotFoundError
+from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import Part, every_row
 from fivefold.risk.facts.peers.reference import read_reference
 from fivefold.store.accounts.lists import list_rows
@@ -21,7 +21,9 @@ from fivefold.usecases.changes.backtests import run_next_backtest
 from fivefold.usecases.changes.proposals import approve_proposal, list_proposals
 from fivefold.usecases.changes.reference_fit import is_reference, read_reference_state, read_reference_version
 from fivefold.usecases.changes.references import list_reference_jobs, request_reference, run_next_reference
-from fivefold.usecases.rulesets import run_backtest
+from fivefold.usecases.rulesets import activate, run_backtest
+from fivefold.usecases.rulesets.check import check_text
+from fivefold.usecases.rulesets.drafts import switch_family_in
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from tests.usecases import banks
@@ -247,3 +249,44 @@ def test_while_nothing_decides_a_reference_is_added_as_lists_are(engine: Engine,
     assert (job.state, job.proposal) == ("done", None)
     assert versions(bank) == [bank.now]
     assert references.REFERENCE.name == "reference portfolio"
+
+
+@pytest.mark.postgresql
+def test_each_ruleset_has_its_peers_in_a_list_of_its_own(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = banks.document({"placed": PLACED}, "firms", reference="our-peers")
+    approve(bank, built(bank).proposal)
+    decides(bank.engine, 1)
+    bank.activate(shared, 2, enabled=False)
+    shown = read_reference_version(bank.context, "our-peers")
+    assert (shown.ruleset, shown.entity_type) == ("retail", "customer")
+    why = "its peers are those of the ruleset retail, of type customer"
+    state = read_reference_state(bank.context, "firms")
+    assert state is not None
+    assert state.misfits == (why,)
+    has = "has the peers of the ruleset retail, of type customer; it cannot have those of the ruleset firms"
+    with pytest.raises(ConfigError, match=has):
+        request_reference(bank.context, "firms", 1)
+    assert [why in str(each) for each in check_text(bank.context, shared).errors].count(True) == 1
+    with bank.context.writing() as session, pytest.raises(ConflictError, match=why):
+        switch_family_in(session, bank.context, "firms", True, "why", 1, bank.now)
+    bank.activate(banks.document({"placed": PLACED}, "firms", reference="their-peers"), 2)
+    assert [why in each for each in activate.what_stands_against(bank.context, "firms", 1)].count(True) == 1
+    monkeypatch.setattr(activate, "was_active", lambda *_: True)
+    with bank.context.writing() as session, pytest.raises(ConflictError, match=why):
+        activate.roll_back_in(session, bank.context, "firms", 1, "why", 1, bank.now)
+    bank.wait(1)
+    later = built(bank)
+    assert (later.state, later.error) == ("done", None), "a later version of the same ruleset is as good"
+    assert request_reference(bank.context, "firms", 2)[1]
+
+
+def test_a_list_that_another_deciding_ruleset_reads_gets_no_reference(bank: Bank) -> None:
+    request_reference(bank.context, "retail", 1)
+    bank.activate(banks.document({"placed": PLACED}, "firms", reference="our-peers"), 2)
+    why = "our-peers is read by the ruleset firms, of type customer; it cannot have those of the ruleset retail"
+    assert run_next_reference(bank.engine, bank.now)
+    (job,) = list_reference_jobs(bank.context, "retail")
+    assert (job.state, job.proposal) == ("failed", None)
+    assert why in (job.error or "")
+    with pytest.raises(ConfigError, match=why):
+        request_reference(bank.context, "retail", 1)

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from fivefold.risk.facts.peers.reference import (
     FEWEST_PEERS,
     MOST_VALUES,
+    BuiltFor,
     PeerDistribution,
     Reference,
     distribution_of,
     made_reference,
+    read_built_for,
     read_reference,
 )
 from fivefold.risk.language.expressions import input_key
@@ -78,7 +80,13 @@ def test_it_is_written_as_lines_and_read_back() -> None:
     assert all("\n" not in line for line in lines)
     again = read_reference(lines)
     assert again is not None
-    assert (again.lines(), again.as_of, again.base) == (lines, made.as_of, "SEK")
+    assert (again.lines(), again.as_of, again.base, again.built_for) == (lines, made.as_of, "SEK", None)
+    firms = BuiltFor("firms", "customer")
+    of_firms = made_reference([COUNT, INCOME], FRAME, made.as_of, "SEK", firms).lines()
+    read = read_reference(of_firms)
+    assert read is not None
+    assert (read.built_for, read_built_for(of_firms), of_firms[1:]) == (firms, firms, lines[1:])
+    assert [read_built_for(members) for members in ((), ("NO",), ("{}",), ("1",), lines)] == [None] * 5
     assert again.counts(COUNT) == [1, 2]
     numbers = again.distribution(INCOME, None)
     assert numbers is not None
