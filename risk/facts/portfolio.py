@@ -66,6 +66,10 @@ class NamedList(LanguageModel):
         return begun[-1] if begun else None
 
 
+REFERENCE_COMES_FROM = "a reference portfolio is made by fivefold rules reference, and given by --reference"
+"""What to do about a reference portfolio that is missing."""
+
+
 def read_list(text: str, source: str = "the list") -> NamedList:
     """Read a list from YAML or JSON; InvalidRulesetError, with the line, where the text is not a list."""
     return validate_document(NamedList, Document(text, source), source)
@@ -89,8 +93,7 @@ def members_at(
             begins = day_text(lists[name].versions[0].since)
             problems.append(Finding(f"list {name}", f"has no version before {begins}; as-of is {day_text(as_of)}"))
         else:
-            hint = "; a reference portfolio is made by fivefold rules reference, and given by --reference"
-            remedy = hint if name in references else ""
+            remedy = f"; {REFERENCE_COMES_FROM}" if name in references else ""
             problem = f"is missing; there are {', '.join(sorted(lists)) or 'none'}{remedy}"
             problems.append(Finding(f"list {name}", problem))
     if problems:

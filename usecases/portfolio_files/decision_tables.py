@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.text import delimiter_of, perhaps
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_text
-from fivefold.risk.facts.portfolio import NamedList
+from fivefold.risk.facts.portfolio import REFERENCE_COMES_FROM, NamedList
 from fivefold.risk.governance.diff import diff
 from fivefold.risk.governance.differences import DocumentDifference
 from fivefold.risk.governance.tables.cases import position_of
@@ -196,7 +196,7 @@ def draft_from_table(
 ) -> TableDraft:
     """Make a draft of a ruleset's *text* in which one rule has the cases of a table's file.
 
-    A list that the cases name and that is not among *lists*, where these are given, is noted.
+    A list that the draft names and that is not among *lists*, where these are given, is noted.
 
     Raises:
         ConfigError: the file cannot be read, or the text not be changed in place.
@@ -205,10 +205,12 @@ def draft_from_table(
     draft = draft_from_bytes(text, name, identifier, content_of(path), path.name, format_, foreign)
     if lists is None:
         return draft
-    needed = analyse_text(draft.text, name).lists
+    analysed = analyse_text(draft.text, name)
+    remedies = dict.fromkeys(analysed.lists, "--lists names the folder of one's own")
+    remedies |= dict.fromkeys(analysed.references, REFERENCE_COMES_FROM)
     absent = [
-        f"No list {each} was found{perhaps(each, lists)}; --lists names the folder of one's own."
-        for each in needed
+        f"No list {each} was found{perhaps(each, lists)}; {remedy}."
+        for each, remedy in remedies.items()
         if each not in lists
     ]
     return replace(draft, notes=(*draft.notes, *absent))

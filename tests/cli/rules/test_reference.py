@@ -131,6 +131,16 @@ def test_without_its_reference_it_is_said_where_one_comes_from(home: Home, folde
     assert "--reference" not in other
 
 
+def test_a_table_for_a_ruleset_with_peers_says_where_a_reference_comes_from(home: Home, folder: Path) -> None:
+    table = folder / "t.csv"
+    succeed(home, "rules", "table", "export", folder / "rules.yaml", "turnover", "--to", table)
+    asked = ("rules", "table", "import", folder / "rules.yaml", "turnover", table, "--output", folder / "draft.yaml")
+    noted = " ".join(run(home, *asked).err.split())
+    comes_from = "a reference portfolio is made by fivefold rules reference, and given by --reference."
+    assert f"No list our-peers was found; {comes_from}" in noted
+    assert "--lists names the folder" not in noted
+
+
 def test_examples_give_places_that_there_are(home: Home, folder: Path) -> None:
     text = RULES + "examples:\n  - {name: a, given: {peers: {turnover: %s}}, expect: {level: low}}\n"
     for place, is_doubted in (("0", False), ("100", False), ("100.1", True), ("198", True), ("-1", True)):
