@@ -11,7 +11,7 @@ from fivefold.risk.governance.backtest.families import FamiliesBacktest, backtes
 from fivefold.risk.governance.beside import composed, require_same_kind
 from fivefold.risk.governance.validate.families import FamiliesValidation, validate_families
 from fivefold.risk.governance.validate.run import ValidationOptions
-from fivefold.usecases.portfolio_files.governance import Draw, LabelledFile, StandingLevels
+from fivefold.usecases.portfolio_files.governance import Draw, LabelledFile, StandingLevels, drift_reference
 from fivefold.usecases.portfolio_files.levels import read_deciding_rulesets
 from fivefold.usecases.portfolio_files.portfolio import (
     PortfolioFiles,
@@ -110,11 +110,12 @@ def validate_families_of_files(
     portfolio, cautions = labelled.dated(read_portfolio(files, all_rulesets, as_of))
     warn_about_portfolio(files, portfolio, all_rulesets, as_of)
     earlier = None
+    reference, without_drift = drift_reference(rulesets, files, reference)
     if reference is not None:
         then = labelled.dated(read_portfolio(files, rulesets, reference))[0]
         earlier = _decide(composition, then, reference)
     theirs = None if compared is None or other is None else (other.ruleset.name, _decide(compared, portfolio, as_of))
-    options = replace(options, cautions=(*cautions, *labelled.cautions))
+    options = replace(options, cautions=(*cautions, *labelled.cautions, *without_drift))
     decisions = _decide(composition, portfolio, as_of)
     return validate_families(tuple(composition.rulesets), decisions, labelled.labels, as_of, options, earlier, theirs)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.text import perhaps
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_text
@@ -169,12 +170,30 @@ def validate_files(
     def as_of_reference(moment: int) -> Assessments:
         return assess(rulesets[0], labelled.dated(read_portfolio(files, rulesets[:1], moment))[0], moment)
 
+    reference, without_drift = drift_reference(rulesets[:1], files, reference)
     portfolio, cautions = labelled.dated(read_portfolio(files, rulesets, as_of))
     warn_about_portfolio(files, portfolio, rulesets, as_of)
     earlier = None if reference is None else as_of_reference(reference)
     assessed = [assess(ruleset, portfolio, as_of) for ruleset in rulesets]
-    options = replace(options, cautions=(*cautions, *labelled.cautions))
+    options = replace(options, cautions=(*cautions, *labelled.cautions, *without_drift))
     return validate(assessed[0], labelled.labels, options, earlier, assessed[1] if len(assessed) > 1 else None)
+
+
+def drift_reference(
+    rulesets: Sequence[AnalysedRuleset], files: PortfolioFiles, reference: int | None
+) -> tuple[int | None, tuple[str, ...]]:
+    """Give the moment of the reference period; None, and a caution, where peers have no numbers of that moment yet."""
+    if reference is None:
+        return None, ()
+    needed = {name for ruleset in rulesets for name in ruleset.references & files.lists.keys()}
+    young = sorted(name for name in needed if files.lists[name].in_force(reference) is None)
+    cautions = tuple(
+        f"Drift since {day_text(reference)} is not measured: the reference portfolio {name} has no version before "
+        f"{day_text(files.lists[name].versions[0].since)}. Write it anew with fivefold rules reference, first with "
+        f"--as-of {day_text(reference)}, then with each later moment."
+        for name in young
+    )
+    return (None if young else reference), cautions
 
 
 def propose_points_from_files(

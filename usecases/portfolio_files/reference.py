@@ -186,7 +186,10 @@ def _earlier(path: Path, ruleset: AnalysedRuleset, as_of: int) -> NamedList:
         own = f"write those of {ruleset.definition.name} to a file of their own"
         raise ConfigError(f"{path} has the list {name}, and {wrong}; {own}")
     if last.since >= as_of:
-        raise ConfigError(f"{path} has a version since {day_text(last.since)}; another one must be of a later moment")
+        raise ConfigError(
+            f"{path} has a version since {day_text(last.since)}; another one must be of a later moment. For one of an "
+            "earlier moment write a new file, the earliest moment first"
+        )
     return earlier
 
 

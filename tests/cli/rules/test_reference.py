@@ -184,6 +184,20 @@ def test_a_validation_takes_peers_and_the_moment_that_drift_is_since(home: Home,
     assert run(home, *asked, "--json", evidence).code == 0
     plain = json.loads(evidence.read_text())
     assert (plain["lists"], plain["stability"]) == ({"our-peers": ["2024-06-01"]}, [])
+    early = run(home, *asked, "--reference", "2024-05-20", "--json", evidence)
+    assert (early.code, json.loads(evidence.read_text())["stability"]) == (0, [])
+    caution = (
+        "Drift since 2024-05-20 is not measured: the reference portfolio our-peers has no version before 2024-06-01. "
+        "Write it anew with fivefold rules reference, first with --as-of 2024-05-20, then with each later moment."
+    )
+    assert caution in json.loads(evidence.read_text())["cautions"]
+    plain_rules = RULES.replace("tiny", "rest").replace("reference: our-peers\n", "")
+    peers = "{peer_percentile: {of: {sum: amount, over: 30 days}, among: {field: segment}}}"
+    by_segment = plain_rules.replace(peers, "{field: segment}").replace("at_least: 90", "equals: sme")
+    (folder / "rest.yaml").write_text(by_segment)
+    beside = ("--then", folder / "rest.yaml", "--reference", "2024-05-20", "--json", evidence)
+    assert run(home, *asked, *beside).code == 0
+    assert caution in json.loads(evidence.read_text())["cautions"]
     assert run(home, *asked, "--reference", "2024-06-20", "--json", evidence).code == 0
     assert {each["factor"] for each in json.loads(evidence.read_text())["stability"]} >= {"Turnover", "total", "level"}
     assert "2024-01-01 and 2024-02-01; drift is measured since one" in refuse(
