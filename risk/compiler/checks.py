@@ -85,6 +85,33 @@ def literal_diagnostics(
         yield Diagnostic(path, f"runs from {value[0]} to {value[1]}; the lower end comes first")
 
 
+def is_missing_text(text: str, subject: Any, declared: FieldType | None, source: str | None) -> bool:
+    """Tell whether a text, or a word of a list, counts as missing where an input is read, as empty text does.
+
+    So does text of spaces alone in an entity's field, and in a list. What a step of a flow gives is as it came.
+    """
+    if isinstance(subject, StepInput) or declared is None:
+        return False
+    is_entity_text = declared == "text" and isinstance(subject, FieldInput) and source is None
+    spaces_count = is_entity_text or value_type_of(declared) is ValueType.TEXTS
+    return not (text.strip() if spaces_count else text)
+
+
+def _missing_text_diagnostics(
+    path: Path, comparison: tuple[str, Any], subject: Any, declared: FieldType | None, source: str | None
+) -> Iterator[Diagnostic]:
+    """Find a text that no value is, as it is missing wherever it is read."""
+    operator, value = comparison
+    if operator not in _BY_VALUE and declared != ("text",):
+        return  # text may begin with a space, or contain one
+    for number, one in enumerate(value if isinstance(value, tuple) else (value,)):
+        if isinstance(one, str) and is_missing_text(one, subject, declared, source):
+            problem = f"compares with {one!r}, which counts as missing, so that no value is it"
+            at = (*path, number) if isinstance(value, tuple) else path
+            yield Diagnostic(at, f"{problem}; leave it out, and ask {{is: absent}} where missing values are meant")
+            return
+
+
 def _impossible(value: Any, kind: ValueType, declared: FieldType | None) -> str | None:
     if kind is ValueType.LEVEL and isinstance(declared, OneOf):
         names = declared.one_of
@@ -156,7 +183,10 @@ def _test_diagnostics(path: Path, test: Operators, place: Location, names: Vocab
         elif isinstance(value, LanguageModel) and operator in INPUT_OPERATORS:
             yield from _compared_diagnostics(at, (subject, value), kind, place, names)
         else:
-            misfits = literal_diagnostics(at, operator, value, kind, declared)
+            misfits = [
+                *literal_diagnostics(at, operator, value, kind, declared),
+                *_missing_text_diagnostics(at, (operator, value), subject, declared, place.source),
+            ][:1]
             yield from (_with_name(fault, operator, value, place, names) for fault in misfits)
 
 

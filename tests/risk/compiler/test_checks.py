@@ -6,13 +6,21 @@ from typing import Any
 import pytest
 
 from fivefold.risk.compiler.analysis import AnalysedPolicy, AnalysedRuleset
-from fivefold.risk.compiler.checks import actions_at, literal_diagnostics, type_of, value_type_at, weight_diagnostics
+from fivefold.risk.compiler.checks import (
+    actions_at,
+    is_missing_text,
+    literal_diagnostics,
+    type_of,
+    value_type_at,
+    weight_diagnostics,
+)
 from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, findings
 from fivefold.risk.compiler.locations import Location
 from fivefold.risk.compiler.value_types import UnknownNameError, inputs_of_policy_rule, vocabulary
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.expressions import FieldInput, TagInput, ValueInput, input_key
 from fivefold.risk.language.fields import OneOf, ValueType
+from fivefold.risk.language.policy import StepInput
 from tests.golden import compare
 from tests.risk.compiler.rulesets_made import made
 from tests.risk.conftest import Refusal
@@ -90,6 +98,12 @@ def test_what_can_never_be() -> None:
         return " | ".join(fault.problem for fault in found) or "fits"
 
     compare("literals", problem)
+
+
+def test_what_a_step_gives_is_never_missing() -> None:
+    step = StepInput(step="ask", output="answer")
+    assert is_missing_text("", FieldInput(field="name"), "text", None)
+    assert not is_missing_text("", step, OneOf(one_of=("", "yes")), None)
 
 
 def of_json(value: Any) -> Any:
