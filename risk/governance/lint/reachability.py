@@ -86,8 +86,14 @@ def subjects_of(place: Location, scope: LintScope) -> dict[str, ComparedInput]:
         currency = place.currency or currency_of(subject, scope.names)
         units = (minor_units(currency) if currency else ASSUMED_UNITS) if kind is ValueType.MONEY else 1
         column = InputColumn(key, kind, units, scope.names.levels if kind is ValueType.LEVEL else ())
-        ends = _ends(subject, scope, units)
-        subjects.setdefault(key, ComparedInput(subject, column, type_of(subject, place, scope.names), ends))
+        compared = ComparedInput(
+            rule_input=subject,
+            column=column,
+            declared=type_of(subject, place, scope.names),
+            ends=_ends(subject, scope, units),
+            source=place.source,
+        )
+        subjects.setdefault(key, compared)
     return subjects
 
 

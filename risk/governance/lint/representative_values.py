@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from fivefold.domain.clock import DAY_US
+from fivefold.risk.compiler.checks import is_missing_text
 from fivefold.risk.compiler.value_types import (
     SCORES,
     SOURCES,
@@ -59,7 +60,7 @@ Comparisons = Sequence[tuple[str, Any]]
 Members = Mapping[str, Sequence[str]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ComparedInput:
     """What a test is about.
 
@@ -68,12 +69,18 @@ class ComparedInput:
         column: what conditions see of it.
         declared: the declared type, where it is a field.
         ends: the least and the greatest number that it can be, of a calculation; None where there is none.
+        source: the linked facts whose field it is; None where it is about the entity.
     """
 
     rule_input: Any
     column: InputColumn
     declared: FieldType | None
     ends: tuple[float | None, float | None] = (None, None)
+    source: str | None = None
+
+    def can_be(self, text: str) -> bool:
+        """Tell whether its value, or a word of it, can be that text."""
+        return not is_missing_text(text, self.rule_input, self.declared, self.source)
 
 
 @dataclass(frozen=True)
@@ -101,9 +108,10 @@ def domain_of(subject: ComparedInput, comparisons: Comparisons, members: Members
     kind = subject.column.kind
     exact = all_lists or not any(_list_of(operator, value) for operator, value in comparisons)
     if kind is ValueType.TEXT:
-        values, decided = _texts(subject.declared, comparisons, members)
+        texts, decided = _texts(subject.declared, comparisons, members)
+        values = list(filter(subject.can_be, texts))
     elif kind is ValueType.TEXTS:
-        values, decided = _lists_of_texts(comparisons, members)
+        values, decided = _lists_of_texts(subject, comparisons, members)
     elif kind in {ValueType.FLAG, ValueType.MARK}:
         values, decided = [True, False], True
     elif kind is ValueType.LEVEL:
@@ -265,12 +273,12 @@ def _subsets(words: Sequence[str]) -> Iterable[list[str]]:
     return map(list, chain.from_iterable(combinations(words, size) for size in range(len(words) + 1)))
 
 
-def _lists_of_texts(comparisons: Comparisons, members: Members) -> tuple[list[Any], bool]:
+def _lists_of_texts(subject: ComparedInput, comparisons: Comparisons, members: Members) -> tuple[list[Any], bool]:
     """Give lists of the words that are named; of words that are in the same named lists one will do."""
     direct = list(dict.fromkeys([*_words(comparisons, "contains"), *_words(comparisons, "contains_any")]))
     lists = [name for operator, value in comparisons if (name := _list_of(operator, value))]
     alike: dict[tuple[Any, ...], str] = {}
-    for word in [*direct, *_words_compared(comparisons, members)]:
+    for word in filter(subject.can_be, [*direct, *_words_compared(comparisons, members)]):
         alike.setdefault((word if word in direct else None, *(word in members[name] for name in lists)), word)
     words = list(alike.values())
     fuzzy = any(operator == "fuzzy" for operator, _ in comparisons)

@@ -102,7 +102,8 @@ def options_of(
     tests = list(tests_about(key, places))
     comparisons = [comparison for test in tests for comparison in test.comparisons()]
     declared = type_of(changeable.rule_input, Location((), None), program.analysed.names)
-    domain = domain_of(ComparedInput(changeable.rule_input, column, declared), comparisons, members, all_lists=True)
+    subject = ComparedInput(rule_input=changeable.rule_input, column=column, declared=declared)
+    domain = domain_of(subject, comparisons, members, all_lists=True)
     candidates = domain.values.drop_nulls().cast(present.dtype)
     if moments is not None:
         candidates = pl.concat([candidates, pl.Series(list(moments.values), dtype=present.dtype)]).unique().sort()

@@ -1,5 +1,6 @@
 """Values that stand for all others: whatever a value does under some comparisons, one of them does as well."""
 
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -9,9 +10,9 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from fivefold.risk.compiler.conditions import comparison
-from fivefold.risk.governance.lint.representative_values import ComparedInput, domain_of
+from fivefold.risk.governance.lint.representative_values import FRESH, ComparedInput, domain_of
 from fivefold.risk.language.expressions import Condition, Input
-from fivefold.risk.language.fields import FieldType, OneOf, ValueType
+from fivefold.risk.language.fields import FieldType, OneOf, ValueType, value_type_of
 from tests.risk.compiler.test_conditions import DTYPES, LISTS, PAIRS, VALUES, column_of, operands
 
 any_input = TypeAdapter[Any](Input)
@@ -25,7 +26,8 @@ MADE: dict[ValueType, Any] = {
 
 def subject(kind: ValueType, made: Any = None, declared: FieldType | None = None) -> ComparedInput:
     given_input = made or MADE.get(kind, {"field": "it"})
-    return ComparedInput(any_input.validate_python(given_input), column_of(kind), declared)
+    rule_input = any_input.validate_python(given_input)
+    return ComparedInput(rule_input=rule_input, column=column_of(kind), declared=declared)
 
 
 def truths(kind: ValueType, comparisons: list[tuple[str, Any]], values: pl.Series) -> set[tuple[bool | None, ...]]:
@@ -117,3 +119,22 @@ def test_of_many_members_that_are_alike_one_is_tried() -> None:
     found = domain_of(subject(ValueType.TEXTS), [("in_list", "some")], members, all_lists=True)
     assert found.exact
     assert len(found.values) < 10
+
+
+@pytest.mark.parametrize(
+    ("declared", "source", "possible"),
+    [
+        ("text", None, ["a"]),
+        ("text", "transactions", [" ", "a"]),
+        (("text",), None, ["a"]),
+        (("text",), "transactions", ["a"]),
+    ],
+)
+def test_no_value_is_a_text_that_counts_as_missing(
+    declared: FieldType, source: str | None, possible: list[str]
+) -> None:
+    kind = value_type_of(declared)
+    compared = replace(subject(kind, declared=declared), source=source)
+    tried = domain_of(compared, [("in_list", "some")], {"some": ["", " ", "a"]}, all_lists=True).values.drop_nulls()
+    words = tried.explode(empty_as_null=False) if kind is ValueType.TEXTS else tried
+    assert sorted(word for word in set(words) if FRESH not in word) == possible
