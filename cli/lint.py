@@ -55,10 +55,7 @@ def _address(source: str) -> str:
     """Give the address of a file as code hosts know it: from the folder in which the command runs, if it is below."""
     from urllib.parse import quote
 
-    path = Path(source)
-    if not path.exists():
-        return quote(source)  # one that ships
-    whole, here = Path(normpath(path.absolute())), Path.cwd()
+    whole, here = Path(normpath(Path(source).absolute())), Path.cwd()
     return quote(whole.relative_to(here).as_posix()) if whole.is_relative_to(here) else whole.as_uri()
 
 

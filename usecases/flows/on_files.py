@@ -64,13 +64,14 @@ def load_usable_flow(source: str, asks: Sequence[Path] = ()) -> tuple[AnalysedFl
 def lint_flow_file(
     source: str, asked_files: AskedFiles, lists: Mapping[str, NamedList], *, notes: bool = False
 ) -> list[tuple[Diagnostic, Finding]]:
-    """Find what is wrong or doubtful in a flow's file, or in one that ships; ConfigError where there is none.
+    """Find what is wrong or doubtful in a flow's file, or in one that ships.
 
-    What is no text is a finding like others. With *notes* it says also where a run fails, and what is not decided.
+    What is no text, or no file, is a finding like others. With *notes* it says also where a run fails, and what is not
+    decided.
     """
     try:
         document = Document(flow_text(source))
-    except InvalidRulesetError as error:
+    except (ConfigError, InvalidRulesetError) as error:
         return unread(error)
     return lint_flow_document(document, asked_files.analysed, lists, notes=notes)
 

@@ -84,14 +84,14 @@ def load_ruleset(source: str) -> "AnalysedRuleset":
 def lint_file(source: str, lists: Mapping[str, NamedList], *, notes: bool) -> list[tuple["Diagnostic", Finding]]:
     """Lint the file of a ruleset, or of a policy, which begins with that word.
 
-    What is no text is a finding like others, so that other files are looked at too.
+    What is no text, or no file, is a finding like others, so that other files are looked at too.
     """
     from fivefold.risk.governance.lint.policy import lint_policy_document  # noqa: PLC0415 (imports Polars)
     from fivefold.risk.governance.lint.ruleset import lint_document, unread  # noqa: PLC0415 (as above)
 
     try:
         document = Document(ruleset_text(source))
-    except InvalidRulesetError as error:
+    except (ConfigError, InvalidRulesetError) as error:
         return unread(error)
     words = document.data if isinstance(document.data, dict) else {}
     if Policy.word in words and Ruleset.word not in words:
@@ -194,10 +194,11 @@ def load_group(source: str) -> AnalysedGroup:
 
 
 def lint_group_file(source: str, lists: Mapping[str, NamedList]) -> list[Finding]:
-    """Find what is wrong or doubtful in a group's file, or in one that ships; ConfigError where there is none."""
-    text = group_text(source)
+    """Find what is wrong or doubtful in a group's file, or in one that ships; that there is none is a finding."""
+    from fivefold.risk.governance.lint.ruleset import unread  # noqa: PLC0415 (imports Polars)
+
     try:
-        document = Document(text, source)
+        document = Document(group_text(source), source)
         return lint_group(AnalysedGroup(read_document(Group, document, source)), lists, document)
-    except InvalidRulesetError as error:
-        return list(error.findings)
+    except (ConfigError, InvalidRulesetError) as error:
+        return [finding for _, finding in unread(error)]

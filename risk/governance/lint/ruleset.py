@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from fivefold.domain.errors import Finding, InvalidRulesetError
+from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
 from fivefold.domain.text import perhaps
 from fivefold.risk.compiler.analysis import Analysed, AnalysedRuleset
 from fivefold.risk.compiler.checks import outcomes_with_paths
@@ -181,9 +181,10 @@ def lint_document(
     return analysed, checked_findings(diagnostics, analysed.ruleset, document)
 
 
-def unread(error: InvalidRulesetError) -> list[tuple[Diagnostic, Finding]]:
-    """Give what is wrong with a text that cannot be read, each beside its diagnostic."""
-    return [(Diagnostic((), each.problem, check="language"), each) for each in error.findings]
+def unread(error: InvalidRulesetError | ConfigError) -> list[tuple[Diagnostic, Finding]]:
+    """Give what is wrong with a text that cannot be read, or that no file has, each beside its diagnostic."""
+    problems = error.findings if isinstance(error, InvalidRulesetError) else (Finding("the file", str(error)),)
+    return [(Diagnostic((), each.problem, check="language"), each) for each in problems]
 
 
 def _diagnostics(

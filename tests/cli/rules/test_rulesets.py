@@ -83,8 +83,21 @@ def test_a_list_that_is_missing_is_an_error(tmp_path: Path) -> None:
     assert f"{path}:28: error: rule residence, case 1, when, in_list: names the list grey, which is missing" in done.out
 
 
-def test_what_is_no_file_is_refused(tmp_path: Path, lists: Path) -> None:
-    assert "is neither a file nor a bundled ruleset" in refuse(tmp_path, "rules", "lint", tmp_path / "nothing.yaml")
+def test_what_is_no_file_is_an_error_beside_those_of_other_files(tmp_path: Path) -> None:
+    path, missing = written(tmp_path, "ruleset: a\nruleset: b\n"), tmp_path / "nothing.yaml"
+    done = run(tmp_path, "rules", "lint", missing, path)
+    assert done.code == 1
+    assert f"{missing}: error: the file: {missing} is neither a file nor a bundled ruleset" in done.out
+    assert f"{path}:2: error: YAML: ruleset is there twice" in done.out
+    code, log = sarif(tmp_path, missing, path)
+    uris = [each["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for each in log["runs"][0]["results"]]
+    assert (code, uris) == (1, [missing.as_uri(), path.as_uri()])
+    for word in ("flow", "group"):
+        done = run(tmp_path, f"{word}s", "lint", missing, path)
+        assert (done.code, done.out.splitlines()[-1]) == (1, f"2 {word}s: 2 errors, 0 warnings")
+
+
+def test_lists_that_cannot_be_read_are_refused(tmp_path: Path, lists: Path) -> None:
     assert "must be a folder" in refuse(tmp_path, "rules", "lint", "fatf-retail", "--lists", lists / "grey.yaml")
     (lists / "bad.yaml").write_text("list: bad")
     assert "bad.yaml" in refuse(tmp_path, "rules", "lint", "fatf-retail", "--lists", lists)
