@@ -9,12 +9,12 @@ import typer
 from fivefold.cli.lint import MOST_SECONDS, LeastOption, SecondsOption, is_enough, show_changes
 from fivefold.cli.rules.options import ListsOption, RulesetArgument
 from fivefold.cli.terminal import AsOfOption, echo, moment
-from fivefold.domain.errors import ConfigError
+from fivefold.domain.errors import ConfigError, InvalidRulesetError
 from fivefold.domain.text import count_text
 
 if TYPE_CHECKING:
     from fivefold.risk.governance.examples.run import ExampleResult
-    from fivefold.risk.governance.reports.examples import ExamplesReport
+    from fivefold.risk.governance.reports.examples import ExamplesReport, UnusableRulesetReport
 
 FAILED = 1
 """Exit code where an example fails, too little is covered, or a change is not noticed."""
@@ -53,7 +53,7 @@ def run_tests(
 ) -> None:
     """Run a ruleset's examples. It passes if all come out as expected, and they reach enough rules and cases."""
     from fivefold.risk.governance.examples.run import run_examples
-    from fivefold.risk.governance.reports.examples import ExamplesReport
+    from fivefold.risk.governance.reports.examples import ExamplesReport, MutationsReport, UnusableRulesetReport
     from fivefold.risk.governance.reports.lint import report_json
     from fivefold.risk.language.documents import Document
     from fivefold.usecases.portfolio_files.bundled import lists_with, load_ruleset, ruleset_text
@@ -63,46 +63,65 @@ def run_tests(
     for option, value in (("--least", least), ("--seconds", seconds)):
         if value is not None and not mutate:
             raise ConfigError(f"{option} is about changes by one step; it needs --mutate")
-    analysed, lists_by_name, now = load_ruleset(path), lists_with(lists), moment(as_of, "--as-of")
-    document = Document(ruleset_text(path))
-    report = ExamplesReport(analysed.ruleset, run_examples(analysed, lists_by_name, now, document))
+    lists_by_name, now = lists_with(lists), moment(as_of, "--as-of")
+    try:
+        analysed, document = load_ruleset(path), Document(ruleset_text(path))
+        report = ExamplesReport(analysed.ruleset, run_examples(analysed, lists_by_name, now, document))
+    except InvalidRulesetError as error:
+        _write_for_machines(UnusableRulesetReport(path, error.findings), format_)
+        raise
+    passed = report.passed
     if mutate and not report.failed:
         from fivefold.risk.governance.mutation.run import mutate as try_changes
 
         end = monotonic() + (seconds or MOST_SECONDS)
         tried = try_changes(analysed, lists_by_name, now, document, is_over=lambda: monotonic() > end)
         if format_ is TestFormat.JSON:
-            typer.echo(report_json("mutations", tried), nl=False)
+            typer.echo(report_json("mutations", MutationsReport(tried, report)), nl=False)
         else:
             show_changes(path, tried)
-        passed = is_enough(tried, least)
-    else:
-        machine = {TestFormat.JSON: lambda: report_json("examples", report), TestFormat.JUNIT: report.junit}
-        if format_ in machine:
-            typer.echo(machine[format_](), nl=False)
-        else:
-            _show_examples(report, verbose)
-        passed = report.results.passed(analysed.ruleset)
+            _show_coverage(report)
+        passed = passed and is_enough(tried, least)
+    elif not _write_for_machines(report, format_):
+        _show_examples(report, verbose)
     if not passed:
         raise typer.Exit(FAILED)
 
 
+def _write_for_machines(report: "ExamplesReport | UnusableRulesetReport", format_: TestFormat) -> bool:
+    """Write a report in the form that was asked for; False where that is the one for people."""
+    from fivefold.risk.governance.reports.lint import report_json
+
+    if format_ is not TestFormat.TEXT:
+        content = report.junit() if format_ is TestFormat.JUNIT else report_json("examples", report)
+        typer.echo(content, nl=False)
+    return format_ is not TestFormat.TEXT
+
+
 def _show_examples(report: "ExamplesReport", verbose: bool) -> None:
-    ruleset, results = report.ruleset, report.results
+    results = report.results
     for result in results.results:
         if result.differences or verbose:
             _show(result)
     echo(f"{count_text(len(results.results), 'example')}, {report.failed} failed")
+    _show_coverage(report)
+    if report.failed or not results.results:
+        echo(f"FAILED: {f'{report.failed} come out otherwise' if report.failed else 'there are no examples'}")
+    elif report.passed:
+        echo("passed")
+
+
+def _show_coverage(report: "ExamplesReport") -> None:
+    """Write of how much examples expect something, what is not covered, and whether that is why they do not pass."""
+    coverage, results = report.ruleset.coverage, report.results
     echo(
-        f"They expect something of {results.rule_share:.1f} % of rules (at least {ruleset.coverage.rules} %) "
-        f"and {results.case_share:.1f} % of cases (at least {ruleset.coverage.cases} %)"
+        f"They expect something of {results.rule_share:.1f} % of rules (at least {coverage.rules} %) "
+        f"and {results.case_share:.1f} % of cases (at least {coverage.cases} %)"
     )
     for place in results.missing():
         echo(f"  not covered: {place}")
-    if report.failed or not results.results:
-        echo(f"FAILED: {f'{report.failed} come out otherwise' if report.failed else 'there are no examples'}")
-    else:
-        echo("passed" if results.passed(ruleset) else "FAILED: the examples expect something of too little")
+    if results.results and not report.failed and not report.passed:
+        echo("FAILED: the examples expect something of too little")
 
 
 def _show(result: "ExampleResult") -> None:

@@ -1,10 +1,13 @@
 """What a ruleset's examples came to, for machines: plain data, and JUnit's XML, which build servers read."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from fivefold.domain.errors import Finding
 from fivefold.risk.governance.examples.run import ExampleResult, ExampleResults
+from fivefold.risk.governance.mutation.run import Mutations
 from fivefold.risk.language.ruleset import Ruleset
 
 
@@ -25,12 +28,26 @@ class ExamplesReport:
         """How many examples come out otherwise than expected."""
         return sum(bool(result.differences) for result in self.results.results)
 
+    @property
+    def passed(self) -> bool:
+        """Whether all examples come out as expected, and they reach enough rules and cases."""
+        return self.results.passed(self.ruleset)
+
+    @property
+    def coverage(self) -> dict[str, Any]:
+        """How much examples expect something of, as plain data."""
+        return {
+            "rules_percent": round(float(self.results.rule_share), 1),
+            "cases_percent": round(float(self.results.case_share), 1),
+            "not_covered": self.results.missing(),
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """Give it as plain data."""
         return {
             "ruleset": self.ruleset.name,
             "content_hash": self.ruleset.content_hash,
-            "passed": self.results.passed(self.ruleset),
+            "passed": self.passed,
             "examples": [
                 {
                     "name": result.name,
@@ -40,26 +57,78 @@ class ExamplesReport:
                 }
                 for result in self.results.results
             ],
-            "rules_percent": round(float(self.results.rule_share), 1),
-            "cases_percent": round(float(self.results.case_share), 1),
-            "not_covered": self.results.missing(),
+            **self.coverage,
         }
 
     def junit(self) -> str:
         """Write it as JUnit's XML: a test case for each example, and one for the coverage."""
         missed = _missed(self)
-        count, failures = len(self.results.results) + 1, self.failed + bool(missed)
-        counts = {"tests": str(count), "failures": str(failures), "errors": "0"}
-        root = ET.Element("testsuites", counts)
-        suite = ET.SubElement(root, "testsuite", {"name": self.ruleset.name, **counts, "skipped": "0", "time": "0"})
+        root, suite = _suite(
+            self.ruleset.name, tests=len(self.results.results) + 1, failures=self.failed + bool(missed)
+        )
         for result in self.results.results:
             _example(suite, self.ruleset.name, result)
         coverage = ET.SubElement(suite, "testcase", {"classname": self.ruleset.name, "name": "coverage", "time": "0"})
         if missed:
             failure = ET.SubElement(coverage, "failure", {"message": _plain(missed), "type": "coverage"})
             failure.text = _plain("\n".join(f"not covered: {place}" for place in self.results.missing()))
-        ET.indent(root)
-        return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+        return _written(root)
+
+
+@dataclass(frozen=True)
+class MutationsReport:
+    """Changes that examples notice or do not, and how much these cover.
+
+    Attributes:
+        tried: the changes.
+        examples: the results before any change.
+    """
+
+    tried: Mutations
+    examples: ExamplesReport
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain data."""
+        return {**self.tried.to_dict(), **self.examples.coverage}
+
+
+@dataclass(frozen=True)
+class UnusableRulesetReport:
+    """What is wrong with a ruleset, so that none of its examples was run.
+
+    Attributes:
+        source: its file.
+        findings: what is wrong.
+    """
+
+    source: str
+    findings: Sequence[Finding]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain data."""
+        words = ("where", "problem", "line", "column")
+        errors = [{word: getattr(finding, word) for word in words} for finding in self.findings]
+        return {"ruleset": self.source, "passed": False, "errors": errors}
+
+    def junit(self) -> str:
+        """Write it as JUnit's XML: one test case with an error, which has a line for each finding."""
+        root, suite = _suite(self.source, tests=1, errors=1)
+        case = ET.SubElement(suite, "testcase", {"classname": _plain(self.source), "name": "ruleset", "time": "0"})
+        lines = [_plain(str(finding)) for finding in self.findings]
+        ET.SubElement(case, "error", {"message": "; ".join(lines), "type": "ruleset"}).text = "\n".join(lines)
+        return _written(root)
+
+
+def _suite(name: str, *, tests: int, failures: int = 0, errors: int = 0) -> tuple[ET.Element, ET.Element]:
+    """Begin a document with one suite of tests: give both."""
+    counts = {"tests": str(tests), "failures": str(failures), "errors": str(errors)}
+    root = ET.Element("testsuites", counts)
+    return root, ET.SubElement(root, "testsuite", {"name": _plain(name), **counts, "skipped": "0", "time": "0"})
+
+
+def _written(root: ET.Element) -> str:
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
 def _example(suite: ET.Element, ruleset: str, result: ExampleResult) -> None:

@@ -66,6 +66,18 @@ def test_enough_that_is_noticed_passes(tmp_path: Path) -> None:
     assert found["noticed_percent"] < 100
 
 
+def test_what_is_noticed_does_not_stand_in_for_what_is_not_covered(tmp_path: Path) -> None:
+    path = written(tmp_path, RULES + EXAMPLES.split("  - {name: cash", maxsplit=1)[0])
+    asked = ("rules", "test", path, "--mutate", "--least", 0)
+    done = run(tmp_path, *asked)
+    assert done.code == 1
+    assert "not covered: rule cash, case 1" in done.out
+    assert "changes by one step" in done.out
+    assert done.out.splitlines()[-1] == "FAILED: the examples expect something of too little"
+    done = run(tmp_path, *asked, "--format", "json")
+    assert (done.code, json.loads(done.out)["not_covered"][0]) == (1, "rule cash, case 1")
+
+
 def test_examples_that_fail_are_told_before_anything_is_changed(tmp_path: Path) -> None:
     path = written(tmp_path, RULES + EXAMPLES.replace("total: 20", "total: 25"))
     done = run(tmp_path, "rules", "test", path, "--mutate")
@@ -87,6 +99,25 @@ def test_build_servers_read_the_results(tmp_path: Path, wrong: bool) -> None:
     assert [case.get("name") for case in suite] == ["iran", "cash", "coverage"]
     failed = {case.get("name"): failure.get("message") for case in suite for failure in case}
     assert failed == ({"cash": "total is 20, not 25"} if wrong else {})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "problem"),
+    [("applies_to:", "applies_to: [", "YAML: "), ("{field: country}", "{field: countri}", "perhaps country was meant")],
+)
+def test_programs_read_why_a_ruleset_cannot_be_used(tmp_path: Path, before: str, after: str, problem: str) -> None:
+    assert before in RULES
+    path = written(tmp_path, RULES.replace(before, after, 1) + EXAMPLES)
+    done = run(tmp_path, "rules", "test", path, "--format", "junit")
+    suite = ET.fromstring(done.out)[0]
+    assert (done.code, suite.get("tests"), suite.get("failures"), suite.get("errors")) == (2, "1", "0", "1")
+    (error,) = suite.findall("testcase[@name='ruleset']/error")
+    assert problem in str(error.get("message"))
+    assert problem in done.err
+    done = run(tmp_path, "rules", "test", path, "--format", "json")
+    content = json.loads(done.out)
+    assert (done.code, content["passed"]) == (2, False)
+    assert problem in f"{content['errors'][0]['where']}: {content['errors'][0]['problem']}"
 
 
 def test_programs_read_the_results(tmp_path: Path) -> None:
