@@ -34,7 +34,10 @@ def simulate(
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same customers.")] = 1,
     restart: RestartOption = False,
 ) -> None:
-    """Simulate customers to try things out on. They deposit, withdraw, pause and leave."""
+    """Simulate customers to try things out on. They deposit, withdraw, pause and leave.
+
+    The file has their transactions alone; fivefold sample writes a portfolio for rules.
+    """
     from fivefold.training.simulation.simulator import Simulation, customers_for, write_simulation
 
     _require_parquet(output)
