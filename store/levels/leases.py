@@ -70,7 +70,7 @@ class LeasedBatch:
     type_id: int
     lease: str
     claims: tuple[LeasedEntity, ...]
-    queue: "Queue | None" = None
+    queue: "DueQueue | None" = None
     of_queue: int = 0
 
 
@@ -82,7 +82,7 @@ _LEFT = _MARKS.c.lease.is_not(None)
 """Among free marks: the lease was abandoned."""
 
 
-class Queue(NamedTuple):
+class DueQueue(NamedTuple):
     """The due entities of one organisation and priority; the first is due since `due_us`."""
 
     priority: int
@@ -141,12 +141,12 @@ _GIVE_UP = (
 )
 
 
-Order = Callable[[Sequence[Queue]], Sequence[Queue]]
+Order = Callable[[Sequence[DueQueue]], Sequence[DueQueue]]
 
 
-def queues(session: Session, now_us: int) -> list[Queue]:
+def queues(session: Session, now_us: int) -> list[DueQueue]:
     """List the queues with a due entity, leased or not."""
-    return [Queue(*row) for row in session.execute(QUEUES, {"now_us": now_us})]
+    return [DueQueue(*row) for row in session.execute(QUEUES, {"now_us": now_us})]
 
 
 def claim(
@@ -170,7 +170,7 @@ def claim(
 
 
 def _claim_of(
-    session: Session, queue: Queue, lease: str, moments: tuple[int, int], most: int, most_left: int
+    session: Session, queue: DueQueue, lease: str, moments: tuple[int, int], most: int, most_left: int
 ) -> LeasedBatch | None:
     """Claim from one queue; first quarantine entities at its head that were abandoned too often."""
     now_us, until_us = moments

@@ -17,7 +17,7 @@ from fivefold.features.reading import compiled_loops
 from fivefold.risk.facts.patterns import loops
 from fivefold.store.levels import leases as claims
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Subject
-from fivefold.store.levels.leases import LeasedBatch, Queue
+from fivefold.store.levels.leases import DueQueue, LeasedBatch
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.failures import failure_text
 from fivefold.usecases.levels.assess import assess_entities, rows_to_read
@@ -53,7 +53,7 @@ class Turns:
         self._ends: dict[tuple[int, int], float] = {}
         self._lock = Lock()
 
-    def order(self, queues: Sequence[Queue]) -> list[Queue]:
+    def order(self, queues: Sequence[DueQueue]) -> list[DueQueue]:
         """Put queues in the order in which they are to be tried."""
         with self._lock:
             return sorted(queues, key=lambda queue: (self._begins(queue.organisation_id, queue.priority), queue))

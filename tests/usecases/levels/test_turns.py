@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from fivefold.store.ingest.entities import subject_of
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason
-from fivefold.store.levels.leases import LeasedBatch, LeasedEntity, Queue
+from fivefold.store.levels.leases import DueQueue, LeasedBatch, LeasedEntity
 from fivefold.store.tables.entities import Entity
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.levels.worker import Turns, run_batch
@@ -92,14 +92,14 @@ def batch(organisation: int, priority: int, entities: int, more: int = 0) -> Lea
         type_id=1,
         lease="l",
         claims=claims,
-        queue=Queue(priority, 0, organisation),
+        queue=DueQueue(priority, 0, organisation),
         of_queue=entities,
     )
 
 
 def test_shares_are_those_of_the_weights_over_many_batches() -> None:
     turns, done = Turns(), {(1, EVENT): 0, (1, BULK): 0, (2, EVENT): 0, (2, BULK): 0}
-    queues = [Queue(priority, 0, organisation) for organisation, priority in done]
+    queues = [DueQueue(priority, 0, organisation) for organisation, priority in done]
     full = {queue: batch(*queue, 2500) for queue in done}
     for _ in range(1000):
         first = turns.order(queues)[0]
@@ -109,7 +109,7 @@ def test_shares_are_those_of_the_weights_over_many_batches() -> None:
 
 
 def test_who_was_idle_has_saved_nothing_up_and_what_filled_a_batch_is_charged() -> None:
-    turns, busy, late = Turns(), Queue(EVENT, 0, 1), Queue(EVENT, 0, 2)
+    turns, busy, late = Turns(), DueQueue(EVENT, 0, 1), DueQueue(EVENT, 0, 2)
     for _ in range(1000):
         turns.charge(batch(1, EVENT, 100))
     taken = []
@@ -120,4 +120,4 @@ def test_who_was_idle_has_saved_nothing_up_and_what_filled_a_batch_is_charged() 
     assert taken[0] == 2
     assert taken.count(1) == 5
     turns.charge(batch(3, EVENT, 1, more=2000))
-    assert turns.order([Queue(BULK, 0, 3), Queue(BULK, 0, 4)])[0].organisation_id == 4
+    assert turns.order([DueQueue(BULK, 0, 3), DueQueue(BULK, 0, 4)])[0].organisation_id == 4
