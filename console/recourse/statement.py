@@ -8,9 +8,7 @@ from pydantic import TypeAdapter
 from fivefold.console.levels.customer import READS_THRESHOLDS
 from fivefold.console.texts import text
 from fivefold.console.visit import Download, Rendered, Visit, address
-from fivefold.domain.errors import NotFoundError
 from fivefold.risk.governance.what_if.search import WantedDirection
-from fivefold.usecases.levels.read import Freshness, read_level
 from fivefold.usecases.recourse.reply import Reply
 from fivefold.usecases.recourse.statement import Form, Statement, give_statement
 from fivefold.usecases.recourse.what_if import WhatIfShown, read_what_if
@@ -19,13 +17,13 @@ _JSON: Final = TypeAdapter(Statement)
 
 
 def statement_json(visit: Visit) -> Download:
-    """Give the statement of a customer's last assessment as JSON."""
+    """Give the statement of the assessment that the customer's page showed, as JSON."""
     statement = _given(visit, "json")
     return Download(_name(statement, "json"), "application/json", json_of_statement(statement))
 
 
 def statement_pdf(visit: Visit) -> Download:
-    """Give the statement of a customer's last assessment as PDF."""
+    """Give the statement of the assessment that the customer's page showed, as PDF."""
     from fivefold.console.recourse.pdf import pdf_of_statement  # noqa: PLC0415 (imports ReportLab, for a rare request)
 
     statement = _given(visit, "pdf")
@@ -38,10 +36,7 @@ def json_of_statement(statement: Statement) -> bytes:
 
 
 def _given(visit: Visit, form: Form) -> Statement:
-    level = read_level(visit, visit.parts["type"], visit.parts["external_id"], Freshness.STORED)
-    if level.assessment is None:
-        raise NotFoundError(f"{visit.parts['type']} {visit.parts['external_id']!r} was never assessed")
-    return give_statement(visit, level.assessment, form)
+    return give_statement(visit, visit.typed("assessment", text("Assessment")), form)
 
 
 def _name(statement: Statement, ending: str) -> str:

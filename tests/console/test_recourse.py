@@ -156,6 +156,17 @@ def test_a_publisher_takes_a_statement_along(place: Place, investigator: Visitor
     assert "statement" not in publisher.go("/console/entities/customer/new").page.text
 
 
+@pytest.mark.parametrize("ending", ["json", "pdf"])
+def test_a_statement_is_of_the_assessment_that_its_page_shows(assessed: Place, ending: str) -> None:
+    publisher = Visitor(assessed).sign_in("publisher").go(CUSTOMER)
+    path = CUSTOMER.replace("console", "v1")
+    shown = assessed.good("GET", f"{path}/risk", role="investigator")["assessment"]
+    assessed.good("PUT", path, {"attributes": {"country": "NO"}}, role="app")
+    assert assessed.good("GET", f"{path}/risk", params={"freshness": "now"}, role="investigator")["assessment"] != shown
+    publisher.submit(f"/statement-{ending}")
+    assert f"statement-{shown}.{ending}" in publisher.page.headers["content-disposition"]
+
+
 def test_the_customers_page_leads_to_what_would_change_the_level(place: Place, investigator: Visitor) -> None:
     place.good("GET", f"{ODDLY_NAMED.replace('console', 'v1')}/risk", params={"freshness": "now"}, role="investigator")
     assert f'href="{ODDLY_NAMED}/what-if"' in investigator.go(ODDLY_NAMED).page.text
