@@ -38,6 +38,14 @@ def proposal_numbered(session: Session, organisation_id: int, number: int, *, lo
     return row
 
 
+def open_proposals(session: Session, organisation_id: int, entity_id: int | None) -> Sequence[Proposal]:
+    """List the proposals that nobody decided yet about one entity, or about none for None; the oldest first."""
+    statement = select(Proposal).where(
+        Proposal.organisation_id == organisation_id, Proposal.state == PROPOSED, Proposal.entity_id == entity_id
+    )
+    return session.scalars(statement.order_by(Proposal.id)).all()
+
+
 def proposals_of(
     session: Session,
     organisation_id: int,
@@ -96,3 +104,12 @@ def backtests_of_proposal(session: Session, proposal_id: int) -> Sequence[Backte
     """List the backtests of a proposal, the newest first."""
     statement = select(Backtest).where(Backtest.proposal_id == proposal_id)
     return session.scalars(statement.order_by(Backtest.id.desc())).all()
+
+
+def newest_backtests(session: Session, proposal_id: int, *, finished: bool = False) -> dict[int, Backtest]:
+    """Find a proposal's newest backtest of each type, of all or of those that are done."""
+    newest: dict[int, Backtest] = {}
+    for backtest in backtests_of_proposal(session, proposal_id):
+        if backtest.state == "done" or not finished:
+            newest.setdefault(backtest.type_id, backtest)
+    return newest

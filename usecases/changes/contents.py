@@ -1,4 +1,7 @@
-"""The contents of proposals: each a form of its own, written as JSON with its kind."""
+"""The contents of proposals: each a form of its own, written as JSON with its kind; and who sees and decides a kind.
+
+`subject` names the change in words; two changes that share one of what `touches` names are about the same.
+"""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -6,8 +9,10 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import TypeAdapter
 
+from fivefold.domain.errors import ConflictError
 from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.usecases.accounts.settings import SettingsChange
+from fivefold.usecases.shared.actors import OF_APPROVAL, OF_VERSIONS, Role
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,11 @@ class RulesetsOrdered:
         """Name the subject in words."""
         return f"order of the rulesets of {self.entity_type}"
 
+    @property
+    def touches(self) -> frozenset[str]:
+        """Name what it would change."""
+        return frozenset({f"order of {self.entity_type}"})
+
 
 @dataclass(frozen=True)
 class RulesetSwitched:
@@ -38,6 +48,11 @@ class RulesetSwitched:
     def subject(self) -> str:
         """Name the subject in words."""
         return f"ruleset {self.family} {'on' if self.on else 'off'}"
+
+    @property
+    def touches(self) -> frozenset[str]:
+        """Name what it would change."""
+        return frozenset({f"ruleset {self.family}"})
 
 
 @dataclass(frozen=True)
@@ -60,6 +75,11 @@ class RulesetRolledBack:
         releasing = ", releasing levels" if self.release else ""
         return f"ruleset {self.family} back to version {self.version}{releasing}"
 
+    @property
+    def touches(self) -> frozenset[str]:
+        """Name what it would change."""
+        return frozenset({f"ruleset {self.family}"})
+
 
 @dataclass(frozen=True)
 class ListVersionsAdded:
@@ -73,6 +93,11 @@ class ListVersionsAdded:
     def subject(self) -> str:
         """Name the subject in words."""
         return f"list {self.name}"
+
+    @property
+    def touches(self) -> frozenset[str]:
+        """Name what it would change."""
+        return frozenset({f"list {self.name}"})
 
 
 @dataclass(frozen=True)
@@ -89,6 +114,11 @@ class RatesReplaced:
         """Name the subject in words."""
         return f"exchange rates into {self.base}"
 
+    @property
+    def touches(self) -> frozenset[str]:
+        """Name what it would change."""
+        return frozenset({"rates"})
+
 
 @dataclass(frozen=True)
 class PolicyRetirement:
@@ -103,6 +133,11 @@ class PolicyRetirement:
         """Name the subject in words."""
         return f"policy {self.policy} version {self.number}"
 
+    @property
+    def touches(self) -> frozenset[str]:
+        """Name what it would change."""
+        return frozenset({f"policy {self.policy} {self.number}"})
+
 
 @dataclass(frozen=True)
 class SettingsChanged(SettingsChange):
@@ -114,6 +149,11 @@ class SettingsChanged(SettingsChange):
     def subject(self) -> str:
         """Name the subject in words."""
         return ", ".join(name for name, value in asdict(self).items() if value is not None)
+
+    @property
+    def touches(self) -> frozenset[str]:
+        """Name what it would change."""
+        return frozenset(f"setting {name}" for name, value in asdict(self).items() if value is not None)
 
 
 @dataclass(frozen=True)
@@ -127,6 +167,11 @@ class OverrideRevoked:
     def subject(self) -> str:
         """Name the subject in words."""
         return f"end of override {self.override}"
+
+    @property
+    def touches(self) -> frozenset[str]:
+        """Name what it would change."""
+        return frozenset({f"override {self.override}"})
 
 
 @dataclass(frozen=True)
@@ -144,6 +189,11 @@ class TagChanged:
         """Name the subject in words."""
         return f"{'end of ' if self.ended or self.until_us else ''}tag {self.tag!r} of entity {self.entity}"
 
+    @property
+    def touches(self) -> frozenset[str]:
+        """Name what it would change."""
+        return frozenset({f"tag {self.tag} of {self.entity}"})
+
 
 @dataclass(frozen=True)
 class ScreeningCleared:
@@ -158,6 +208,11 @@ class ScreeningCleared:
     def subject(self) -> str:
         """Name the subject in words."""
         return f"clean screening {self.screening!r} of entity {self.entity}"
+
+    @property
+    def touches(self) -> frozenset[str]:
+        """Name what it would change."""
+        return frozenset({f"screening {self.screening} of {self.entity}"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,6 +240,11 @@ class RecordChanged:
         """Name the subject in words."""
         return f"{self.of} {self.external_id!r} about entity {self.entity}"
 
+    @property
+    def touches(self) -> frozenset[str]:
+        """Name what it would change."""
+        return frozenset({f"{self.of} {self.external_id}"})
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelPromoted:
@@ -209,6 +269,11 @@ class ModelPromoted:
     def subject(self) -> str:
         """Name the subject in words."""
         return f"{self.model} version {self.version} as champion{' against the gate' if self.force else ''}"
+
+    @property
+    def touches(self) -> frozenset[str]:
+        """Name what it would change."""
+        return frozenset({f"model {self.model}"})
 
 
 Fact = TagChanged | ScreeningCleared | RecordChanged
@@ -253,3 +318,43 @@ def read_content(kind: str, fields: Mapping[str, Any]) -> Content:
     """
     content: Any = TypeAdapter(KINDS[kind]).validate_python(fields)
     return content  # type: ignore[no-any-return]  # one of the union
+
+
+_OF_ENTITIES = dict.fromkeys((OverrideRevoked.kind, *(form.kind for form in FACTS)), OF_APPROVAL)
+APPROVERS: Mapping[str, frozenset[Role]] = {SettingsChanged.kind: frozenset({Role.ADMIN}), **_OF_ENTITIES}
+"""The roles that approve a kind of proposals; publishers and admins approve all others."""
+REFUSERS: Mapping[str, frozenset[Role]] = _OF_ENTITIES
+"""The roles that refuse a kind of proposals; publishers and admins refuse all others."""
+
+
+def refuse_role(number: int, kind: str, role: Role, by_kind: Mapping[str, frozenset[Role]]) -> None:
+    """Raise ConflictError if a role does not decide a kind of proposals; *by_kind*: `APPROVERS` or `REFUSERS`."""
+    roles = by_kind.get(kind, OF_VERSIONS)
+    if role not in roles:
+        who = " and ".join(f"{each}s" for each in Role if each in roles)
+        raise ConflictError(f"proposal {number} is about {_about(kind)}, which {who} decide")
+
+
+def _about(kind: str) -> str:
+    if kind == SettingsChanged.kind:
+        return "settings"
+    if kind == ModelPromoted.kind:
+        return "which model serves"
+    return "one entity" if kind in _OF_ENTITIES else "what assesses"
+
+
+_SEEN: Mapping[Role, tuple[str, ...] | None] = {
+    Role.APPROVER: tuple(_OF_ENTITIES),
+    Role.PUBLISHER: None,
+    Role.ADMIN: None,
+}
+"""The kinds of proposals that a role sees, None for all; a role that is missing sees none."""
+
+
+def kinds_seen_by(role: Role) -> tuple[str, ...] | None:
+    """Return the kinds of proposals that a role sees; None for all. Thresholds of rulesets are for publishers only.
+
+    >>> kinds_seen_by(Role.ADMIN), kinds_seen_by(Role.INVESTIGATOR)
+    (None, ())
+    """
+    return _SEEN.get(role, ())

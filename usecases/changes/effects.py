@@ -6,7 +6,7 @@ from typing import Protocol
 
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ConflictError
+from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.risk.facts.portfolio import read_list
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.entities import Entity, EntityType
@@ -182,6 +182,17 @@ def rehearse(
         for type_id, pair in sorted(pairs.items())
         if pair.before.digest != pair.after.digest
     }
+
+
+def why_impossible(session: Session, context: Context, content: Content, why: str, now_us: int) -> str:
+    """Say why a change that another one may have overtaken cannot be carried out; empty if it can."""
+    if result_in_force(session, context, content) is not None:
+        return "it is so already"
+    try:
+        rehearse(session, context, content, why, now_us)
+    except (ConfigError, ConflictError, NotFoundError) as error:
+        return str(error)
+    return ""
 
 
 def _withdrawn_version(content: Content, pair: DecidingChange) -> int | None:

@@ -22,15 +22,22 @@ from fivefold.store.rulesets.activations import count_of_type
 from fivefold.store.rulesets.proposals import PROPOSED, proposal_numbered
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.json_text import stored_report
-from fivefold.store.tables.entities import Entity
-from fivefold.store.tables.rulesets import Backtest
+from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.tables.rulesets import Backtest, Proposal
 from fivefold.usecases.changes.contents import read_content
 from fivefold.usecases.changes.effects import rehearse
 from fivefold.usecases.changes.releasing import Releases, forget_releases, keep_releases, releases_of
 from fivefold.usecases.levels.assess import held_before, with_releases
 from fivefold.usecases.levels.portfolio import read_stored_portfolio
 from fivefold.usecases.rulesets.deciding import Deciding, DecidingChange
-from fivefold.usecases.rulesets.run_backtest import Keep, Progress, named_families_before, parts_of_type, validity
+from fivefold.usecases.rulesets.run_backtest import (
+    Keep,
+    Progress,
+    named_families_before,
+    parts_of_type,
+    refuse_outdated,
+    validity,
+)
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 
@@ -200,3 +207,20 @@ _EMPTY = {"entities": 0, "movers": [], "draft": {"failures": []}, "present": {"f
 
 def _changed(comparison: CompositionComparison, which: str) -> int:
     return sum(cell.entities for cell in getattr(comparison, which) if cell.before != cell.after)
+
+
+def backtests_that_count(
+    session: Session,
+    row: Proposal,
+    finished: Mapping[int, Backtest],
+    rehearsed: Mapping[int, DecidingChange],
+    now_us: int,
+) -> list[int]:
+    """Return the backtests that count; ConflictError if a type of the change has none."""
+    for type_id, pair in rehearsed.items():
+        if type_id in finished:
+            refuse_outdated(session, finished[type_id], pair, f"proposal {row.id}", now_us)
+        elif count_of_type(session, type_id):
+            name = session.get_one(EntityType, type_id).name
+            raise ConflictError(f"proposal {row.id} has no finished backtest on {name}; read one first")
+    return [finished[type_id].id for type_id in rehearsed if type_id in finished]

@@ -26,29 +26,34 @@ from fivefold.store.rulesets.proposals import (
     WITHDRAWN,
     backtests_of_proposal,
     needs_two_people,
+    newest_backtests,
+    open_proposals,
     proposal_numbered,
     proposals_of,
 )
 from fivefold.store.tables.entities import EntityType
-from fivefold.store.tables.levels import OverrideRow
 from fivefold.store.tables.rulesets import Backtest, Proposal
 from fivefold.usecases.accounts.second_person import refuse_nobody, refuse_same_person
+from fivefold.usecases.changes import effects
 from fivefold.usecases.changes.contents import (
+    APPROVERS,
     FACTS,
+    REFUSERS,
     Content,
     ListVersionsAdded,
     ModelPromoted,
     OverrideRevoked,
-    SettingsChanged,
+    kinds_seen_by,
     read_content,
+    refuse_role,
 )
-from fivefold.usecases.changes.effects import Champions, Result, apply_content, rehearse, result_in_force
-from fivefold.usecases.changes.reach import reach_of
+from fivefold.usecases.changes.effects import Champions, Result, apply_content, rehearse
+from fivefold.usecases.changes.proposal_backtests import backtests_that_count
+from fivefold.usecases.changes.reach import entity_of, moved_since, reach_of, with_replaced
 from fivefold.usecases.changes.releasing import activate_releases
 from fivefold.usecases.levels.overrides import raises_without
 from fivefold.usecases.rulesets.deciding import DecidingChange
-from fivefold.usecases.rulesets.run_backtest import refuse_outdated
-from fivefold.usecases.shared.actors import OF_APPROVAL, OF_VERSIONS, Role
+from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.api_fields import Moment, StoredObject, schema, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason, refuse_unseen, refuse_unseen_moment, refuse_unseen_numbers
@@ -119,6 +124,8 @@ def request_change(
 ) -> ChangeOutcome:
     """Propose a change; it is done at once if it needs only one person, and nothing happens if it changes nothing.
 
+    What a person proposed already, and nobody decided yet, is not proposed twice: the outcome is the first proposal.
+
     *reach*: whom, if that is known already. *champions*: to promote a model with, if it is about one. *require* raises,
     in the transaction of the change, if it must not be requested.
 
@@ -144,20 +151,26 @@ def request_change_in(
     lock_deciding(session, context.organisation_id)
     if require is not None:
         require(session)
-    if (result := result_in_force(session, context, content)) is not None:
+    if (result := effects.result_in_force(session, context, content)) is not None:
         return ChangeOutcome(result, None, changes=False)
     if _one_person_suffices(session, context, content):
-        return ChangeOutcome(apply_content(session, context, content, reason.strip(), now), None)
+        result = apply_content(session, context, content, reason.strip(), now)
+        _withdraw_overtaken(session, context, content, "it was changed", now)
+        return ChangeOutcome(result, None)
     why = checked_reason(reason)
     refuse_nobody(session, context.actor)
     rehearsed = rehearse(session, context, content, why, now, champions)
+    if (same := _proposed_already(session, context, content, now)) is not None:
+        return ChangeOutcome(None, _line(session, same))
+    entity_id = _lock_entity(session, content)
+    counted = reach_of(session, context, content, rehearsed, now) if reach is None else reach
     row = Proposal(
         organisation_id=context.organisation_id,
         kind=content.kind,
         subject=content.subject,
         content=asdict(content),
-        reach=reach_of(session, context, content, rehearsed, now) if reach is None else dict(reach),
-        entity_id=_lock_entity(session, content),
+        reach=with_replaced(session, context, content, counted, now),
+        entity_id=entity_id,
         reason=why,
         proposed_by=context.actor.name,
         proposed_us=now,
@@ -171,15 +184,44 @@ def request_change_in(
     return ChangeOutcome(None, _line(session, row))
 
 
+def _proposed_already(session: Session, context: Context, content: Content, now_us: int) -> Proposal | None:
+    """Find the same change among the actor's open proposals; withdraw it where it would overwrite something newer."""
+    for row, open_content in _open_beside(session, context, content):
+        if open_content == content and row.proposed_by == context.actor.name:
+            moved = moved_since(session, context, content, row.reach, now_us)
+            if not moved:
+                return row
+            _close(session, context, row, WITHDRAWN, f"it was proposed anew: {moved}", now_us)
+    return None
+
+
+def _open_beside(session: Session, context: Context, content: Content) -> list[tuple[Proposal, Content]]:
+    """List the open proposals about the same, with their contents, the oldest first."""
+    pairs = [
+        (row, read_content(row.kind, row.content))
+        for row in open_proposals(session, context.organisation_id, entity_of(session, content))
+    ]
+    return [(row, beside) for row, beside in pairs if beside.touches & content.touches]
+
+
+def _withdraw_overtaken(session: Session, context: Context, content: Content, event: str, now_us: int) -> None:
+    """Withdraw the open proposals about the same that a change made impossible; *event*: what happened.
+
+    A promotion of a model is left: only the registry knows what serves, and `promotions` says so when it is approved.
+    """
+    for row, beside in _open_beside(session, context, content):
+        why = moved_since(session, context, beside, row.reach, now_us)
+        if not why and not isinstance(beside, ModelPromoted):
+            why = effects.why_impossible(session, context, beside, row.reason, now_us)
+        if why:
+            _close(session, context, row, WITHDRAWN, f"{event}: {why}", now_us)
+
+
 def _lock_entity(session: Session, content: Content) -> int | None:
     """Lock the entity whose fact or override would change against an erasure; None if the change is about more."""
-    if isinstance(content, OverrideRevoked):
-        entity_id = session.get_one(OverrideRow, content.override).entity_id
-    elif isinstance(content, FACTS):
-        entity_id = content.entity
-    else:
-        return None
-    lock_entities(session, [entity_id])
+    entity_id = entity_of(session, content)
+    if entity_id is not None:
+        lock_entities(session, [entity_id])
     return entity_id
 
 
@@ -264,13 +306,16 @@ def approve_proposal(
         lock_deciding(session, context.organisation_id)
         row = _open(session, context, number)
         refuse_same_person(session, context.actor, (row.proposed_by,), f"proposed {number}: another person approves it")
-        _refuse_role(row, role, _APPROVERS)
+        refuse_role(number, row.kind, role, APPROVERS)
         refuse_unseen_moment(f"proposal {number}", expected_proposed_us, row.proposed_us)
         content = read_content(row.kind, row.content)
         _refuse_other_versions(session, context, content, expected_versions)
+        _lock_entity(session, content)
+        if moved := moved_since(session, context, content, row.reach, now):
+            raise ConflictError(f"{moved}; refuse proposal {number}, and propose the change again")
         rehearsed = rehearse(session, context, content, row.reason, now, champions)
-        finished = _newest(session, row, finished=True)
-        tests = _tests(session, row, finished, rehearsed, now)
+        finished = newest_backtests(session, row.id, finished=True)
+        tests = backtests_that_count(session, row, finished, rehearsed, now)
         present_backtests = [each.id for each in finished.values()]
         refuse_unseen_numbers(f"the backtests of proposal {number}", expected_backtests, present_backtests)
         result = apply_content(session, context, content, row.reason, now, champions=champions)
@@ -280,6 +325,7 @@ def approve_proposal(
         session.flush()
         session.refresh(row)  # as above
         _record(session, context, "proposal.approved", row, {"reason": why})
+        _withdraw_overtaken(session, context, content, f"proposal {number} was approved", now)
         return _line(session, row)
 
 
@@ -292,73 +338,9 @@ def _refuse_other_versions(session: Session, context: Context, content: Content,
 def _open(session: Session, context: Context, number: int) -> Proposal:
     row = proposal_numbered(session, context.organisation_id, number, locked=True)
     if row.state != PROPOSED:
-        raise ConflictError(f"proposal {number} was {row.state} already")
+        why = f": {row.decision_reason}" if row.state == WITHDRAWN and row.decision_reason else ""
+        raise ConflictError(f"proposal {number} was {row.state} already{why}")
     return row
-
-
-_OF_ENTITIES = dict.fromkeys((OverrideRevoked.kind, *(form.kind for form in FACTS)), OF_APPROVAL)
-_APPROVERS = {SettingsChanged.kind: frozenset({Role.ADMIN}), **_OF_ENTITIES}
-"""The roles that approve a kind of proposals; publishers and admins approve all others."""
-_REFUSERS = _OF_ENTITIES
-"""The roles that refuse a kind of proposals; publishers and admins refuse all others."""
-
-
-def _refuse_role(row: Proposal, role: Role, by_kind: Mapping[str, frozenset[Role]]) -> None:
-    roles = by_kind.get(row.kind, OF_VERSIONS)
-    if role not in roles:
-        who = " and ".join(f"{each}s" for each in Role if each in roles)
-        raise ConflictError(f"proposal {row.id} is about {_about(row.kind)}, which {who} decide")
-
-
-def _about(kind: str) -> str:
-    if kind == SettingsChanged.kind:
-        return "settings"
-    if kind == ModelPromoted.kind:
-        return "which model serves"
-    return "one entity" if kind in _OF_ENTITIES else "what assesses"
-
-
-_SEEN: Mapping[Role, tuple[str, ...] | None] = {
-    Role.APPROVER: tuple(_OF_ENTITIES),
-    Role.PUBLISHER: None,
-    Role.ADMIN: None,
-}
-"""The kinds of proposals that a role sees, None for all; a role that is missing sees none."""
-
-
-def kinds_seen_by(role: Role) -> tuple[str, ...] | None:
-    """Return the kinds of proposals that a role sees; None for all. Thresholds of rulesets are for publishers only.
-
-    >>> kinds_seen_by(Role.ADMIN), kinds_seen_by(Role.INVESTIGATOR)
-    (None, ())
-    """
-    return _SEEN.get(role, ())
-
-
-def _tests(
-    session: Session,
-    row: Proposal,
-    finished: Mapping[int, Backtest],
-    rehearsed: Mapping[int, DecidingChange],
-    now_us: int,
-) -> list[int]:
-    """Return the backtests that count; ConflictError if a type of the change has none."""
-    for type_id, pair in rehearsed.items():
-        if type_id in finished:
-            refuse_outdated(session, finished[type_id], pair, f"proposal {row.id}", now_us)
-        elif count_of_type(session, type_id):
-            name = session.get_one(EntityType, type_id).name
-            raise ConflictError(f"proposal {row.id} has no finished backtest on {name}; read one first")
-    return [finished[type_id].id for type_id in rehearsed if type_id in finished]
-
-
-def _newest(session: Session, row: Proposal, *, finished: bool = False) -> dict[int, Backtest]:
-    """Find the newest backtest of each type, of all or of those that are done."""
-    newest: dict[int, Backtest] = {}
-    for backtest in backtests_of_proposal(session, row.id):  # the newest first
-        if backtest.state == "done" or not finished:
-            newest.setdefault(backtest.type_id, backtest)
-    return newest
 
 
 def _decide(row: Proposal, state: str, context: Context, why: str, now_us: int) -> None:
@@ -383,15 +365,20 @@ def refuse_proposal(context: Context, number: int, reason: str, role: Role = Rol
         lock_deciding(session, context.organisation_id)
         row = _open(session, context, number)
         if row.proposed_by != context.actor.name:
-            _refuse_role(row, role, _REFUSERS)
-        _decide(row, WITHDRAWN if row.proposed_by == context.actor.name else REFUSED, context, why, now)
-        cancelled_backtests = [each for each in backtests_of_proposal(session, number) if each.state in _UNDER_WAY]
-        for backtest in cancelled_backtests:
-            backtest.state, backtest.error = "cancelled", f"proposal {number} was {row.state}"
-            backtest.lease_until_us, backtest.finished_us = None, now
-        session.flush()
-        _record(session, context, f"proposal.{row.state}", row, {"reason": why}, cancelled_backtests)
+            refuse_role(number, row.kind, role, REFUSERS)
+        _close(session, context, row, WITHDRAWN if row.proposed_by == context.actor.name else REFUSED, why, now)
         return _line(session, row)
+
+
+def _close(session: Session, context: Context, row: Proposal, state: str, why: str, now_us: int) -> None:
+    """Refuse or withdraw a proposal, and cancel its waiting and running backtests."""
+    _decide(row, state, context, why, now_us)
+    cancelled_backtests = [each for each in backtests_of_proposal(session, row.id) if each.state in _UNDER_WAY]
+    for backtest in cancelled_backtests:
+        backtest.state, backtest.error = "cancelled", f"proposal {row.id} was {state}"
+        backtest.lease_until_us, backtest.finished_us = None, now_us
+    session.flush()
+    _record(session, context, f"proposal.{state}", row, {"reason": why}, cancelled_backtests)
 
 
 def list_proposals(
@@ -423,7 +410,7 @@ def finished_backtests(context: Context, number: int) -> tuple[ProposalBacktest,
     """
     with context.reading() as session:
         row = proposal_numbered(session, context.organisation_id, number)
-        return _backtest_lines(session, _newest(session, row, finished=True))
+        return _backtest_lines(session, newest_backtests(session, row.id, finished=True))
 
 
 def entity_of_proposal(context: Context, number: int) -> tuple[str, str] | None:
@@ -435,6 +422,19 @@ def entity_of_proposal(context: Context, number: int) -> tuple[str, str] | None:
     with context.reading() as session:
         entity_id = proposal_numbered(session, of, number).entity_id
         return None if entity_id is None else names_of_entities(session, of, [entity_id]).get(entity_id)
+
+
+def waiting_beside(context: Context, number: int) -> tuple[int, ...]:
+    """List the numbers of the other open proposals about what an open one is about; none if it was decided.
+
+    NotFoundError if no proposal has that number.
+    """
+    with context.reading() as session:
+        row = proposal_numbered(session, context.organisation_id, number)
+        if row.state != PROPOSED:
+            return ()
+        beside = _open_beside(session, context, read_content(row.kind, row.content))
+        return tuple(other.id for other, _ in beside if other.id != number)
 
 
 def _with_names(session: Session, row: Proposal) -> Mapping[str, Any]:
@@ -461,7 +461,7 @@ def _line(session: Session, row: Proposal) -> ProposalLine:
         decided_us=row.decided_us,
         decision_reason=row.decision_reason,
         result=row.result,
-        backtests=_backtest_lines(session, _newest(session, row)),
+        backtests=_backtest_lines(session, newest_backtests(session, row.id)),
     )
 
 

@@ -1,20 +1,40 @@
-"""The reach of a proposed change, as far as it can be counted; backtests show the rest."""
+"""The reach of a proposed change, as far as it can be counted, and what it replaces; backtests show the rest.
 
+A change overwrites what stands. So a proposal keeps what stood when it was proposed, which is what the approver is
+shown, and it is compared once the proposal is approved.
+"""
+
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import DAY_US
+from fivefold.domain.clock import DAY_US, day_text
+from fivefold.store.accounts.organisation import newest_rates
 from fivefold.store.decisions.decisions import policy_numbered
+from fivefold.store.ingest.entities import type_named
 from fivefold.store.levels.overrides import count_below, count_with_level
 from fivefold.store.rulesets.activations import count_of_type
-from fivefold.store.rulesets.rulesets import all_active_versions
-from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.rulesets.rulesets import all_active_versions, families_of
+from fivefold.store.tables.entities import Entity, EntityType, Record
 from fivefold.store.tables.events import Decision
+from fivefold.store.tables.levels import OverrideRow
 from fivefold.store.tables.rulesets import Family
 from fivefold.usecases.accounts.settings import settings_of
-from fivefold.usecases.changes.contents import Content, OverrideRevoked, PolicyRetirement, SettingsChanged
+from fivefold.usecases.changes.contents import (
+    FACTS,
+    Content,
+    OverrideRevoked,
+    PolicyRetirement,
+    RatesReplaced,
+    RecordChanged,
+    RulesetsOrdered,
+    SettingsChanged,
+    TagChanged,
+)
+from fivefold.usecases.ingest.facts import live_tag_in, record_in
 from fivefold.usecases.levels.overrides import levels_without
 from fivefold.usecases.rulesets.deciding import DecidingChange
 from fivefold.usecases.shared.context import Context
@@ -36,6 +56,87 @@ def reach_of(
     return {"entities": {names[type_id]: count_of_type(session, type_id) for type_id in rehearsed}}
 
 
+def entity_of(session: Session, content: Content) -> int | None:
+    """Return the entity whose fact or override would change; None if the change is about more."""
+    if isinstance(content, OverrideRevoked):
+        return session.get_one(OverrideRow, content.override).entity_id
+    return content.entity if isinstance(content, FACTS) else None
+
+
+def with_replaced(
+    session: Session, context: Context, content: Content, counted: Mapping[str, Any], now_us: int
+) -> dict[str, Any]:
+    """Add to the counts of a change what it replaces and by what, each under its name as `from` and `to`."""
+    replaced = {
+        name: {"from": present, "to": wanted, **counted.get(name, {})}
+        for name, (present, wanted) in _replaced(session, context, content, now_us).items()
+    }
+    return {**counted, **replaced}
+
+
+def moved_since(session: Session, context: Context, content: Content, reach: Mapping[str, Any], now_us: int) -> str:
+    """Say what a proposal would overwrite that is not what it was when that was proposed; empty if nothing.
+
+    *reach*: of the proposal. What it does not name is not compared: it was proposed by an earlier release.
+    """
+    return "; ".join(
+        f"{name} was {_text(reach[name]['from'])} when this was proposed, and is {_text(present)} now"
+        for name, (present, _) in _replaced(session, context, content, now_us).items()
+        if name in reach and reach[name]["from"] != present
+    )
+
+
+def _text(value: object) -> str:
+    return "nothing" if value is None else ", ".join(value) if isinstance(value, list) else str(value)
+
+
+def _replaced(session: Session, context: Context, content: Content, now_us: int) -> dict[str, tuple[Any, Any]]:
+    """Give by name what a change would overwrite, as it is now, and by what; plain data.
+
+    The other kinds overwrite nothing that may have moved: they are refused once they are done, or keep it themselves.
+    """
+    of = context.organisation_id
+    match content:
+        case SettingsChanged():
+            present = settings_of(session, of)
+            return {name: (getattr(present, name), to) for name, to in vars(content).items() if to is not None}
+        case RulesetsOrdered():
+            kind = type_named(session, of, content.entity_type)
+            return {"order": ([each.name for each in families_of(session, of, kind.id)], list(content.families))}
+        case RatesReplaced():
+            table = newest_rates(session, of)
+            return {"rates": (None if table is None else f"table {table.number} of {table.source}", content.source)}
+        case TagChanged():
+            live = live_tag_in(session, session.get_one(Entity, content.entity), content.tag, now_us)
+            ends = None if live is None else _end(live.until_us)
+            return {"tag_ends": (ends, "now" if content.ended else _end(content.until_us))}
+        case RecordChanged() if not content.only_new:
+            return _record_replaced(session, content)
+        case _:
+            return {}
+
+
+def _end(until_us: int | None) -> str:
+    return "never" if until_us is None else day_text(until_us)
+
+
+def _record_replaced(session: Session, content: RecordChanged) -> dict[str, tuple[Any, Any]]:
+    """Give each part of a case or an alert that a change would overwrite, as it is now, and by what."""
+    record = record_in(session, session.get_one(Entity, content.entity), content.of, content.external_id)
+    present = {} if record is None else _parts(record, json.loads(record.content or "{}"))
+    return {name: (present.get(name), part) for name, part in _parts(content, json.loads(content.fields)).items()}
+
+
+def _parts(record: Record | RecordChanged, fields: Mapping[str, Any]) -> dict[str, str | None]:
+    return {
+        "opened": day_text(record.opened_us),
+        "closed": None if record.closed_us is None else day_text(record.closed_us),
+        "outcome": record.outcome,
+        "status": record.status,
+        "fields": json.dumps(fields, sort_keys=True, ensure_ascii=False) if fields else None,
+    }
+
+
 def _of_policy(session: Session, context: Context, content: PolicyRetirement, now_us: int) -> dict[str, Any]:
     """Count the version's recent decisions: they would have been without a decision."""
     row = policy_numbered(session, context.organisation_id, content.policy, content.number)
@@ -50,27 +151,23 @@ def _of_policy(session: Session, context: Context, content: PolicyRetirement, no
 
 
 def _of_settings(session: Session, context: Context, content: SettingsChanged, now_us: int) -> dict[str, Any]:
-    """Compare the present settings with the new ones, and count the entities that new limits concern."""
+    """Count the entities that new limits concern, by the setting."""
     present = settings_of(session, context.organisation_id)
-    settings_values: dict[str, Any] = {
-        name: {"from": getattr(present, name), "to": value}
-        for name, value in vars(content).items()
-        if value is not None
-    }
+    counts: dict[str, Any] = {}
     if content.override_cap_percent is not None:
-        settings_values["override_cap_percent"] |= {
+        counts["override_cap_percent"] = {
             "overridden_below": count_below(session, context.organisation_id, now_us, without=0),
             "with_level": count_with_level(session, context.organisation_id),
         }
     if content.retention_days is not None:
         days = {"older_before": present.retention_days, "older_after": content.retention_days}
-        settings_values["retention_days"] |= {
+        counts["retention_days"] = {
             name: _added_before(session, context, now_us - count * DAY_US) for name, count in days.items()
         }
     if content.minimum_coverage_percent is not None:
         below = _covered_below(session, context, content.minimum_coverage_percent)
-        settings_values["minimum_coverage_percent"]["active_below"] = below
-    return settings_values
+        counts["minimum_coverage_percent"] = {"active_below": below}
+    return counts
 
 
 def _added_before(session: Session, context: Context, at_us: int) -> int:

@@ -17,7 +17,7 @@ from fivefold.store.rulesets.proposals import (
 )
 from fivefold.store.tables.rulesets import Proposal
 from fivefold.usecases.audit.search import actor_named, names_of_actors
-from fivefold.usecases.changes.proposals import kinds_seen_by
+from fivefold.usecases.changes.contents import kinds_seen_by
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context

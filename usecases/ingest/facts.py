@@ -269,7 +269,7 @@ def put_record(
     _refuse_record(kind, record_given, now)
     with context.writing() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id, stays=True)
-        there = _record_numbered(session, entity, kind, record_given.external_id)
+        there = record_in(session, entity, kind, record_given.external_id, locked=True)
         before = None if there is None else (there.id, _moment(there))
         concern = Concern.of_new(now) if there is None else Concern.of_change(now)
         watch = LoweringGuard(session, context, f"{kind}s", {entity.id: concern}, now)
@@ -294,7 +294,7 @@ def put_record_in(
     _refuse_record(kind, record_given, now)
     declared = FIELDS.validate_python(session.get_one(EntityType, entity.type_id).case_fields)
     refuse_bad_fields(record_given.fields, declared)
-    there = _record_numbered(session, entity, kind, record_given.external_id)
+    there = record_in(session, entity, kind, record_given.external_id, locked=True)
     if there is None:
         _refuse_control(f"{kind}'s number", record_given.external_id)
     elif only_new:
@@ -345,9 +345,11 @@ def _moment(record: Record | RecordGiven) -> int:
     return record.opened_us if record.closed_us is None else record.closed_us
 
 
-def _record_numbered(session: Session, entity: Entity, kind: str, number: str) -> Record | None:
+def record_in(session: Session, entity: Entity, kind: str, number: str, *, locked: bool = False) -> Record | None:
+    """Find a case or an alert of an entity's organisation by its number; *locked*: until the transaction ends."""
     same = (Record.organisation_id == entity.organisation_id, Record.kind == kind, Record.external_id == number)
-    return session.scalar(select(Record).where(*same).with_for_update())
+    statement = select(Record).where(*same)
+    return session.scalar(statement.with_for_update() if locked else statement)
 
 
 def _record_values(record: Record) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from fivefold.store.tables.flows import FlowRun
 from fivefold.store.tables.queue import QueueWork
 from fivefold.usecases.accounts.organisations import MemberLine
 from fivefold.usecases.accounts.second_person import has_sole_operator
-from fivefold.usecases.changes.proposals import kinds_seen_by
+from fivefold.usecases.changes.contents import kinds_seen_by
 from fivefold.usecases.flows.runs.answering import ANSWERED_BY
 from fivefold.usecases.flows.runs.reviews import finish_review_in
 from fivefold.usecases.flows.runs.second_people import part_taken

@@ -17,7 +17,7 @@ from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.store.tables.rulesets import Activation, Proposal, RulesetVersion
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes import facts
-from fivefold.usecases.changes.proposals import ChangeOutcome, approve_proposal, refuse_proposal
+from fivefold.usecases.changes.proposals import ChangeOutcome, approve_proposal, read_proposal, refuse_proposal
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.ingest.bulk_facts import RecordRow, ScreeningRow, TagRow, add_screenings, put_records, put_tags
 from fivefold.usecases.ingest.facts import RecordGiven, put_record_in
@@ -348,6 +348,38 @@ def put_record_alone(bank: Bank, given: RecordGiven) -> None:
     with bank.context.writing() as session:
         entity = entity_named(session, bank.of, "customer", "a", stays=True)
         put_record_in(session, bank.context, entity, "case", given, bank.now)
+
+
+def test_a_case_is_not_approved_over_what_was_written_of_it_since(bank: Bank) -> None:
+    case(bank, "confirmed")
+    bank.settle()
+    asked = case(bank, "no harm").proposal
+    assert asked is not None
+    assert asked.reach["outcome"] == {"from": "confirmed", "to": "no harm"}
+    again = case(bank, "no harm").proposal
+    assert again is not None
+    assert again.id == asked.id
+    facts_now = RecordGiven(external_id="7", opened_us=bank.now - 3 * DAY_US, closed_us=bank.now, outcome="appealed")
+    put_record_alone(bank, facts_now)
+    second = Context(bank.engine, Actor(bank.of, "member:2")).at(bank.now)
+    with pytest.raises(ConflictError, match="outcome was confirmed when this was proposed, and is appealed now"):
+        approve_proposal(second, asked.id, "seen", Role.APPROVER)
+    (line,) = list_records(bank.context, "customer", "a", "case", Part(9))
+    assert line.outcome == "appealed"
+
+
+def test_two_ends_of_a_tag_are_not_both_approved(bank: Bank) -> None:
+    tag(bank)
+    bank.settle()
+    second, third = (Actor(bank.of, f"member:{number}") for number in (2, 3))
+    ended, shortened = untag(bank).proposal, tag(bank, second, until_us=bank.now + DAY_US, reason=WHY).proposal
+    assert ended is not None
+    assert shortened is not None
+    context = Context(bank.engine, third).at(bank.now)
+    approve_proposal(context, ended.id, "seen", Role.APPROVER)
+    expected = f"proposal {ended.id} was approved: tag_ends was never when this was proposed, and is nothing now"
+    assert read_proposal(context, shortened.id).decision_reason == expected
+    assert list_tags(bank.context, "customer", "a", part=Part(9))[0].until_us == bank.now
 
 
 def test_what_holds_up_the_owner_is_protected_too(bank: Bank) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import Part
@@ -31,6 +32,7 @@ from fivefold.usecases.changes.proposals import (
     read_proposal,
     refuse_proposal,
     request_proposal_backtests,
+    waiting_beside,
 )
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.levels.overrides import approve_override, request_override
@@ -166,7 +168,7 @@ def test_without_a_backtest_of_those_whom_it_reaches_nobody_approves(
 ) -> None:
     outcome = change(engine, three[0])
     assert outcome.proposal is not None
-    assert outcome.proposal.reach == {"entities": {"customer": 6}}
+    assert outcome.proposal.reach["entities"] == {"customer": 6}
     with pytest.raises(ConflictError, match="has no finished backtest on customer; read one first"):
         approve_proposal(Context(engine, three[1]), outcome.proposal.id, "unseen")
     agreed(engine, three[1], outcome, LATER)
@@ -401,3 +403,98 @@ def test_an_override_is_not_approved_by_an_account_of_the_machine(engine: Engine
     with pytest.raises(ConflictError, match="cli:ana is not a member"):
         approve_override(Context(engine, Actor(three[0].organisation_id, "cli:ana")).at(LATER), asked.id)
     approve_override(Context(engine, three[1]).at(LATER), asked.id)
+
+
+def settings_change(engine: Engine, who: Actor, **values: int) -> int:
+    return proposed(change_settings(Context(engine, who).at(LATER), SettingsChange(**values), "why"))  # type: ignore[arg-type]  # numbers
+
+
+def states(engine: Engine, who: Actor) -> list[str]:
+    """The oldest first."""
+    return [line.state for line in list_proposals(Context(engine, who))][::-1]
+
+
+def test_a_change_of_settings_overwrites_none_that_was_approved_since_it_was_proposed(
+    engine: Engine, three: People
+) -> None:
+    first = settings_change(engine, three[0], challenge_days=14)
+    second = settings_change(engine, three[1], challenge_days=20, override_cap_percent=5)
+    other = settings_change(engine, three[1], retention_days=9)
+    assert waiting_beside(Context(engine, three[2]), second) == (first,)
+    assert waiting_beside(Context(engine, three[2]), other) == ()
+    approve_proposal(Context(engine, three[2]).at(LATER), first, "yes")
+    assert states(engine, three[2]) == ["approved", "withdrawn", "proposed"]
+    moved = "challenge_days was 30 when this was proposed, and is 14 now"
+    line = read_proposal(Context(engine, three[2]), second)
+    assert (line.decided_by, line.decision_reason) == ("member:3", f"proposal {first} was approved: {moved}")
+    with pytest.raises(ConflictError, match=f"proposal {second} was withdrawn already: .*{moved}"):
+        approve_proposal(Context(engine, three[2]).at(LATER), second, "yes")
+    present = read_settings(Context(engine, three[0]))
+    assert (present.challenge_days, present.override_cap_percent) == (14, 10)
+    assert waiting_beside(Context(engine, three[2]), second) == ()
+    approve_proposal(Context(engine, three[2]).at(LATER), other, "yes")
+    assert [entry[1] for entry in audited(engine)][-4:] == [
+        "proposal.approved",
+        "proposal.withdrawn",
+        "settings.changed",
+        "proposal.approved",
+    ]
+    bind_unnamed(engine)
+    assert verify(engine, print).findings == 0
+
+
+def test_a_change_is_not_approved_over_what_was_changed_by_other_means(engine: Engine, three: People) -> None:
+    number = settings_change(engine, three[0], challenge_days=14)
+    with Session(engine) as session, session.begin():
+        session.get_one(OrganisationSettings, three[0].organisation_id).challenge_days = 20
+    expected = f"challenge_days was 30 when this was proposed, and is 20 now; refuse proposal {number}"
+    with pytest.raises(ConflictError, match=expected):
+        approve_proposal(Context(engine, three[1]).at(LATER), number, "yes")
+    again = settings_change(engine, three[0], challenge_days=14)
+    assert states(engine, three[0]) == ["withdrawn", "proposed"], "the one that was proposed anew is in its place"
+    approve_proposal(Context(engine, three[1]).at(LATER), again, "yes")
+    assert read_settings(Context(engine, three[0])).challenge_days == 14
+
+
+def test_an_order_is_not_approved_over_another_one(engine: Engine, three: People) -> None:
+    save_draft(Context(engine, three[0]), document("third"))
+    orders = ["third", "retail", "lenient"], ["retail", "third", "lenient"]
+    context = Context(engine, three[0]).at(LATER)
+    first, second = (order_families(context, "customer", names, "why") for names in orders)
+    assert first.proposal is not None
+    assert first.proposal.reach["order"] == {"from": ["retail", "lenient", "third"], "to": orders[0]}
+    agreed(engine, three[1], first, LATER)
+    line = read_proposal(Context(engine, three[1]), proposed(second))
+    assert line.state == "withdrawn"
+    assert "order was retail, lenient, third when this was proposed" in str(line.decision_reason)
+
+
+@every_change
+def test_the_same_change_of_the_same_person_waits_once(engine: Engine, three: People, change: Ask) -> None:
+    first = proposed(change(engine, three[0]))
+    before = audited(engine)
+    assert proposed(change(engine, three[0])) == first
+    assert audited(engine) == before
+    assert proposed(change(engine, three[1])) != first, "another person's is their own"
+    refuse_proposal(Context(engine, three[0]).at(LATER), first, "not now")
+    assert proposed(change(engine, three[0])) != first
+
+
+def test_what_another_change_made_impossible_leaves_the_queue(engine: Engine, three: People) -> None:
+    first, second = (CHANGES["switch"](engine, person) for person in three[:2])
+    agreed(engine, three[2], first, LATER)
+    line = read_proposal(Context(engine, three[2]), proposed(second))
+    assert line.state == "withdrawn"
+    assert line.decision_reason == f"proposal {proposed(first)} was approved: retail is off already"
+    assert [each.state for each in line.backtests if each.state in {"queued", "running"}] == []
+    assert list_proposals(Context(engine, three[2]), "proposed") == []
+
+
+def test_the_leftover_of_a_change_undoes_no_later_one(engine: Engine, three: People) -> None:
+    first, leftover = (settings_change(engine, person, challenge_days=25) for person in three[:2])
+    approve_proposal(Context(engine, three[2]).at(LATER), first, "yes")
+    later = settings_change(engine, three[0], challenge_days=40)
+    approve_proposal(Context(engine, three[2]).at(LATER), later, "yes")
+    with pytest.raises(ConflictError, match=f"proposal {leftover} was withdrawn already"):
+        approve_proposal(Context(engine, three[2]).at(LATER), leftover, "yes")
+    assert read_settings(Context(engine, three[0])).challenge_days == 40

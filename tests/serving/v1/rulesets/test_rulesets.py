@@ -72,7 +72,9 @@ def test_rulesets_are_put_in_order_and_switched_by_two_people(place: Place) -> N
     path = "/v1/entity-types/customer/rulesets"
     order = ["drafted", "second", "retail"]
     made = place.good("PUT", path, {"families": order, "reason": WHY}, role="publisher")["proposal"]
-    assert (made["kind"], made["content"]["families"], made["reach"]) == ("rulesets.order", order, {"entities": {"customer": 1}})  # fmt: skip  # noqa: E501 (one line is read more easily)
+    assert (made["kind"], made["content"]["families"]) == ("rulesets.order", order)
+    replaced = {"from": ["retail", "second", "drafted"], "to": order}
+    assert made["reach"] == {"entities": {"customer": 1}, "order": replaced}
     listed = [line["name"] for line in place.good("GET", "/v1/rulesets?type=customer", role="publisher")]
     assert listed == ["retail", "second", "drafted"], "nothing is changed yet"
     place.run_backtests()
