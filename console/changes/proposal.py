@@ -1,9 +1,10 @@
 """One proposed change: what it is, whom it reaches, how far its backtests are, and the second person's decision."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fivefold.console.accounts.settings import NUMBERS, SWITCHES
+from fivefold.console.changes.reach import Line, change_lines, reach_lines
 from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.rulesets.matrix import MoveMatrix, matrix_of
 from fivefold.console.texts import text
@@ -69,7 +70,9 @@ class ProposalPage:
         moves: who would move where, by each backtest that is done.
         list_versions: of a list, with what each changes; empty for another change.
         versions_before: so many versions the list has now; 0 for another change.
-        labels: of settings that are changed, by name; empty for another change.
+        changes: what it replaces and by what, and the rest of what it says.
+        reached: whom it reaches, as far as that was counted.
+        beside: the numbers of other changes of the same that wait.
         backtests: of each type the newest, and the newest that is done.
         backtests_done: the numbers of the latter, which count, with spaces between; 0 for none.
         proposed_at: when, exact to the microsecond: after a restore another change may have its number.
@@ -88,7 +91,9 @@ class ProposalPage:
     moves: tuple[Moves, ...]
     list_versions: tuple[ProposedVersion, ...]
     versions_before: int
-    labels: Mapping[str, str]
+    changes: Sequence[Line]
+    reached: Sequence[Line]
+    beside: tuple[int, ...]
     backtests: tuple[ProposalBacktest, ...]
     backtests_done: str
 
@@ -97,6 +102,7 @@ def show_proposal(visit: Visit) -> Rendered:
     """Show a proposal to those who see its kind."""
     proposal = proposals.read_proposal(visit, _number(visit), visit.role)
     done = finished_backtests(visit, proposal.id)
+    labels = {**NUMBERS, **SWITCHES} if proposal.kind == SettingsChanged.kind else {}
     page = ProposalPage(
         bar=queue_bar(visit),
         proposal=proposal,
@@ -109,7 +115,9 @@ def show_proposal(visit: Visit) -> Rendered:
         moves=_moves(visit, proposal, done),
         list_versions=_list_versions(visit, proposal),
         versions_before=count_versions(visit, proposal.content["name"]) if _is_of_list(proposal) else 0,
-        labels={**NUMBERS, **SWITCHES} if proposal.kind == SettingsChanged.kind else {},
+        changes=change_lines(proposal.content, proposal.reach, labels),
+        reached=reach_lines(proposal.reach, labels),
+        beside=proposals.waiting_beside(visit, proposal.id),
         backtests=tuple(sorted({*proposal.backtests, *done}, key=lambda each: (each.entity_type, -each.id))),
         backtests_done=" ".join(str(each.id) for each in done) or "0",
     )

@@ -208,7 +208,7 @@ def test_changes_are_named_in_words(place: Place) -> None:
         assert code not in visitor.text
         assert code not in visitor.go("/console/queue").text
     visitor.go(number)
-    assert "Days within which a challenge of an assessment is to be settled 20" in visitor.text
+    assert "Days within which a challenge of an assessment is to be settled from 30 to 20" in visitor.text
     assert "Retention" not in visitor.text, "no setting that stays"
 
 

@@ -291,7 +291,7 @@ def test_an_order_that_reaches_nobody_says_so(place: Place, author: Visitor) -> 
     places = {"place-retail": "1", "place-drafted": "2", "place-second": "3"}
     author.go("/console/rulesets").submit("/order", **places, reason="for later")
     assert "The order is proposed." in author.text
-    assert "Entities none" in author.text
+    assert "Assessed again nobody" in author.text
 
 
 def test_a_ruleset_is_switched_off_and_on_by_two_people(place: Place, author: Visitor) -> None:

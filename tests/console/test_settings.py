@@ -9,6 +9,7 @@ from fivefold.store.tables.accounts import Usage
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.usecases.accounts.credentials import month_of
 from fivefold.usecases.accounts.settings import read_settings
+from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
 from tests.console.test_queries import count
 from tests.console.visitors import Visitor
@@ -59,6 +60,35 @@ def test_a_change_is_proposed_once_anything_decides(place: Place) -> None:
     admin.submit("/change", retention_days="3000", reason="The supervisor asks for it.")
     assert "is proposed. Another administrator approves it." in admin.text
     assert present(place, OURS) == before
+
+
+def proposed(visitor: Visitor, **values: str) -> Visitor:
+    """The page of a change of settings that the visitor proposes."""
+    visitor.go(SETTINGS).submit("/change", reason="As agreed.", **values)
+    newest = visitor.place.good("GET", "/v1/proposals", role="admin")[0]["id"]
+    return visitor.go(f"/console/proposals/{newest}")
+
+
+def test_an_approver_is_shown_from_what_to_what_and_what_else_waits_and_overwrites_nothing(place: Place) -> None:
+    place.tokens[OURS, "second admin"] = place.join("the second admin", Role.ADMIN)[0]
+    one, two = (Visitor(place).sign_in(role) for role in ("admin", "second admin"))
+    first = proposed(one, challenge_days="14").page.url.path
+    assert proposed(one, challenge_days="14").page.url.path == first, "once is enough"
+    assert "Other changes" not in one.text
+    second = proposed(two, challenge_days="20", override_cap_percent="5").page.url.path
+    assert second != first
+    assert first in two.links()
+    shown = one.go(second).text
+    assert "Days within which a challenge of an assessment is to be settled from 30 to 20" in shown
+    assert "customers are kept below the rules now" in shown
+    assert "{" not in shown
+    two.go(first).submit("/approve", reason="Yes.")
+    assert "The change is approved, and done." in two.text
+    one.submit("/approve", reason="From the page of before.")
+    assert one.page.status_code == 409
+    assert "challenge_days was 30 when this was proposed, and is 14 now" in one.text
+    assert "It was withdrawn by the second admin" in one.go(second).text
+    assert (present(place, OURS).challenge_days, present(place, OURS).override_cap_percent) == (14, 10)
 
 
 def test_what_another_person_changed_meanwhile_is_not_overwritten(place: Place, theirs: Visitor) -> None:

@@ -1,0 +1,139 @@
+"""A proposed change in words, for the person who approves it: what it replaces and by what, and whom it reaches."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fivefold.console.rendering import attribute, moment, words
+from fivefold.console.texts import text
+
+
+@dataclass(frozen=True)
+class Line:
+    """A label, and what stands beside it."""
+
+    label: str
+    value: str
+
+
+_REPLACES: Mapping[str, Sequence[str]] = {
+    "order": ("families",),
+    "rates": ("source",),
+    "tag_ends": ("until_us", "ended"),
+    "opened": ("opened_us",),
+    "closed": ("closed_us",),
+}
+"""What of a content is shown as something that is replaced, where that has another name."""
+
+
+def change_lines(content: Mapping[str, Any], reach: Mapping[str, Any], labels: Mapping[str, str]) -> list[Line]:
+    """Write what a change replaces and by what, and then the rest of its content; *labels*: of settings, by name.
+
+    >>> change_lines({"two": True}, {"two": {"from": False, "to": True}}, {"two": "Two people"})
+    [Line(label='Two people', value='from no to yes')]
+    """
+    replaced = _replaced(reach)
+    shown = {each for name in replaced for each in (name, *_REPLACES.get(name, ()))}
+    lines = [
+        Line(_label(name, labels), _from_to(value["from"], value["to"]))
+        for name, value in replaced.items()
+        if value["from"] != value["to"]
+    ]
+    rest = {name: value for name, value in content.items() if name not in shown}
+    return [
+        *lines,
+        *(Line(_label(name, labels), _value(name, value)) for name, value in rest.items() if value is not None),
+    ]
+
+
+def reach_lines(reach: Mapping[str, Any], labels: Mapping[str, str]) -> list[Line]:
+    """Write whom a change reaches, as far as that was counted; none if nobody was.
+
+    >>> reach_lines({"cap": {"from": 10, "to": 5, "overridden_below": 0, "with_level": 281}}, {"cap": "Cap"})
+    [Line(label='Cap', value='0 of 281 customers are kept below the rules now')]
+    """
+    replaced = _replaced(reach)
+    counts = [Line(_label(name, labels), counted) for name, value in replaced.items() for counted in _counts(value)]
+    others = {name: value for name, value in reach.items() if name not in replaced}
+    return [*counts, *(line for name, value in others.items() for line in _reached(name, value, reach))]
+
+
+def _replaced(reach: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {name: value for name, value in reach.items() if isinstance(value, Mapping) and {"from", "to"} <= {*value}}
+
+
+def _label(name: str, labels: Mapping[str, str]) -> str:
+    return text(labels[name]) if name in labels else words(name.removesuffix("_us"))
+
+
+def _from_to(before: Any, after: Any) -> str:
+    return text("from {before} to {after}", before=_or_nothing(before), after=_or_nothing(after))
+
+
+def _or_nothing(value: Any) -> str:
+    return text("nothing") if value in (None, [], "") else attribute(value)
+
+
+def _value(name: str, value: Any) -> str:
+    if name.endswith("_us"):
+        return moment(value)
+    if name == "rates":
+        rates = json.loads(value)
+        currencies = ", ".join(sorted({currency for currency, _, _ in rates}))
+        return text("{count} rates of {currencies}", count=attribute(len(rates)), currencies=currencies)
+    return attribute(value)
+
+
+def _counts(value: Mapping[str, Any]) -> Iterator[str]:
+    """Write what was counted of a setting."""
+    counted = {name: attribute(each) for name, each in value.items()}
+    if "with_level" in value:
+        yield text("{overridden_below} of {with_level} customers are kept below the rules now", **counted)
+    if "older_after" in value:
+        yield text(
+            "{older_before} customers were added longer ago than the days of now, {older_after} than the new ones",
+            **counted,
+        )
+    if "active_below" in value:
+        yield text(
+            "active versions that reach less: {versions}", versions=attribute(value["active_below"]) or text("none")
+        )
+
+
+def _reached(name: str, value: Any, reach: Mapping[str, Any]) -> Iterator[Line]:  # noqa: C901 (one for each name)
+    match name, value:
+        case "entities", Mapping():
+            if not value:
+                yield Line(text("Assessed again"), text("nobody"))
+            for kind, count in value.items():
+                yield Line(
+                    text("Assessed again"), text("{count} of the type {type}", count=attribute(count), type=kind)
+                )
+        case "decisions", Mapping():
+            label = text("Its decisions in the last {days} days", days=reach["days"])
+            yield Line(
+                label, ", ".join(f"{words(each)}: {attribute(count)}" for each, count in value.items()) or text("none")
+            )
+        case "days", _:
+            return
+        case "falls", list():
+            for fall in value:
+                yield Line(f"{words(fall['entity_type'])} {fall['external_id']}", _fall(fall))
+        case ("level", _):
+            yield Line(text("Level by the override"), words(value))
+        case ("rules_level", _):
+            yield Line(text("Level by the rules"), text("none") if value is None else words(value))
+        case ("gate", _):
+            yield Line(text("The gate says"), value or text("nothing"))
+        case _:
+            yield Line(words(name), attribute(value))
+
+
+def _fall(fall: Mapping[str, Any]) -> str:
+    """Write how far a level or a floor would fall."""
+    if fall["before"] is None or fall["after"] is None:
+        return text("it cannot be computed to what it would fall") + (f": {fall['why']}" if fall["why"] else "")
+    parts = zip((text("level"), text("floor"), text("hard floor")), fall["before"], fall["after"], strict=True)
+    falls = (f"{what} {_from_to(before, after)}" for what, before, after in parts if before != after)
+    return "; ".join(falls)
