@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,22 +15,28 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet
 
-from fivefold.domain.errors import FileFormatError, InvalidDataError
+from fivefold.domain.errors import ConfigError, FileFormatError, InvalidDataError
 from fivefold.domain.settings import read_settings
 from fivefold.domain.text import html_table, perhaps
 from fivefold.models.embedded import load_value_model
 from fivefold.notebook.transactions import Frame, Moment, column_pairs, frame_html, moment_of, require_frame
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.explain.breakdown import Explanation
+from fivefold.risk.governance.backtest.families import FamiliesBacktest
 from fivefold.risk.governance.backtest.run import BacktestResult
+from fivefold.risk.governance.beside import Beside
 from fivefold.training.config import DEFAULT_NAME
 from fivefold.usecases.portfolio_files.assess import AssessedFamilies, assess_files, explain_entity
 from fivefold.usecases.portfolio_files.bundled import lists_with, load_ruleset
 from fivefold.usecases.portfolio_files.columns import PortfolioColumns
-from fivefold.usecases.portfolio_files.governance import Draw, StandingLevels, backtest_files
+from fivefold.usecases.portfolio_files.families import backtest_beside
+from fivefold.usecases.portfolio_files.governance import Draw, StandingLevels
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
 
 Part: TypeAlias = Path | str | Frame
 """A part of a portfolio: a file, or a data frame of pandas, Polars or Arrow."""
+Sources: TypeAlias = Path | str | Sequence[Path | str]
+"""A file or several; of rulesets also the names of those that ship."""
 
 
 class PortfolioParts(TypedDict, total=False):
@@ -43,8 +49,11 @@ class PortfolioParts(TypedDict, total=False):
         screenings: `entity_id`, `screening`, `found`, perhaps `at`.
         links: `type`, `from`, `to`, perhaps `valid_from` and `valid_until`.
         lists: a folder of named lists beside those that ship.
+        reference: reference portfolios, as `fivefold rules reference` writes them.
         base: the currency that money is in; EUR by default.
+        rates: a file of your own rates, as the command reads it; the ECB's as they are shipped by default.
         model: the address of the value model, for rulesets that read the value; the champion by default.
+        name: of the registered model; that of training by default.
         columns: our names of the columns, in every part that has them; of one part alone as `transactions.day`.
     """
 
@@ -55,8 +64,11 @@ class PortfolioParts(TypedDict, total=False):
     screenings: Part
     links: Part
     lists: Path | str
+    reference: Sources
     base: str
+    rates: Path | str
     model: str
+    name: str
     columns: Mapping[str, str]
 
 
@@ -105,22 +117,37 @@ class Levels:
         return html_table(f"{len(self):,} assessed", ["level", "entities"], rows) + frame_html(self.table())
 
 
-def assess(ruleset: str | Path, entities: Part, *, as_of: Moment = None, **parts: Unpack[PortfolioParts]) -> Levels:
+def assess(
+    ruleset: str | Path,
+    entities: Part,
+    *,
+    then: Sources = (),
+    previous: Part | None = None,
+    overrides: Part | None = None,
+    as_of: Moment = None,
+    **parts: Unpack[PortfolioParts],
+) -> Levels:
     """Assess every entity of a portfolio, as `fivefold rules assess` does.
 
     Args:
         ruleset: a file, or the name of one that ships, such as `fatf-retail`.
         entities: `entity_id` and the ruleset's fields.
+        then: rulesets for those to whom none before them applies, likewise.
+        previous: the levels until now, such as the `table()` of an earlier assessment: `entity_id`, `rules_level`,
+            `entered`. Without them no cooldown keeps a level.
+        overrides: levels that people set: `entity_id`, `level`, `until` (empty: no end).
         as_of: nothing later is seen.
-        parts: what stands beside the entities; see `Parts`. An empty table says that there are none.
+        parts: what stands beside the entities; see `PortfolioParts`. An empty table says that there are none.
 
     Raises:
-        InvalidRulesetError: the ruleset is none, with every fault by its line; or a part that it reads is not given.
-        ConfigError, FileFormatError: a part cannot be used.
+        InvalidRulesetError: a ruleset is none, with every fault by its line; or a part that it reads is not given.
+        ConfigError, FileFormatError: a part cannot be used, or the rulesets cannot decide side by side.
     """
-    analysed = load_ruleset(str(ruleset))
-    with _files(entities, parts) as files:
-        return Levels(assess_files([analysed], files, moment_of(as_of)))
+    rulesets = _rulesets([ruleset, *_several(then)])
+    with _folder() as folder:
+        files = _files(entities, parts, folder)
+        before, by_hand = _path(previous, "previous", folder), _path(overrides, "overrides", folder)
+        return Levels(assess_files(rulesets, files, moment_of(as_of), previous=before, overrides=by_hand))
 
 
 def backtest(
@@ -128,6 +155,10 @@ def backtest(
     entities: Part,
     *,
     present: str | Path | None = None,
+    first: Sources = (),
+    then: Sources = (),
+    previous: Part | None = None,
+    entered: Moment = None,
     as_of: Moment = None,
     sample: int | None = None,
     seed: int = 0,
@@ -139,6 +170,10 @@ def backtest(
         draft: a file, or the name of a ruleset that ships.
         entities: `entity_id` and the rulesets' fields.
         present: what decides now, likewise; None where nothing does yet.
+        first: rulesets that are tried before both, likewise.
+        then: rulesets for those to whom none before them applies.
+        previous: the levels that stand, as in `assess`.
+        entered: or since when the levels of *present* stand.
         as_of: nothing later is seen.
         sample: so many entities, drawn with *seed*; all by default.
         seed: of the sample.
@@ -146,11 +181,24 @@ def backtest(
 
     Raises:
         InvalidRulesetError: a ruleset is none; every fault is named with its line.
-        ConfigError, FileFormatError: a part cannot be used, or the two rulesets have other levels.
+        ConfigError, FileFormatError: a part cannot be used, or the rulesets have other levels.
     """
-    rulesets = load_ruleset(str(draft)), None if present is None else load_ruleset(str(present))
-    with _files(entities, parts) as files:
-        return DraftTrial(backtest_files(*rulesets, files, moment_of(as_of), StandingLevels(), Draw(sample, seed)))
+    draft_ruleset, in_force = load_ruleset(str(draft)), None if present is None else load_ruleset(str(present))
+    beside = Beside(*(tuple(_rulesets(_several(sources))) for sources in (first, then)))
+    at, since = moment_of(as_of), None if entered is None else moment_of(entered)
+    with _folder() as folder:
+        files = _files(entities, parts, folder)
+        standing = StandingLevels(_path(previous, "previous", folder), since)
+        standing.check(at, has_present=in_force is not None)
+        return DraftTrial(backtest_beside(draft_ruleset, in_force, beside, files, at, standing, Draw(sample, seed)))
+
+
+def _rulesets(sources: Iterable[Path | str]) -> list[AnalysedRuleset]:
+    return [load_ruleset(str(source)) for source in sources]
+
+
+def _several(sources: Sources) -> Sequence[Path | str]:
+    return [sources] if isinstance(sources, str | Path) else sources
 
 
 @dataclass(frozen=True)
@@ -158,10 +206,18 @@ class DraftTrial:
     """What a draft would change, from `backtest`.
 
     Attributes:
-        result: all of it.
+        result: all of it; a `FamiliesBacktest` where other rulesets decide beside the draft.
     """
 
-    result: BacktestResult
+    result: BacktestResult | FamiliesBacktest
+
+    def _sides(self) -> dict[str, dict[str, int]]:
+        """Count who is where by what decides now, where something does, and by the draft."""
+        result = self.result
+        if isinstance(result, FamiliesBacktest):
+            return {"present": result.present_side.alone, "draft": result.draft_side.alone}
+        present = {} if result.present is None else {"present": result.present.alone}
+        return {**present, "draft": result.draft.alone}
 
     def moves(self) -> pd.DataFrame:
         """Give from which level (rows) to which (columns) how many would move, by the rules alone."""
@@ -169,7 +225,7 @@ class DraftTrial:
         if cells.empty:
             return cells
         table = cells.pivot_table(index="before", columns="after", values="entities", fill_value=0, aggfunc="sum")
-        order = list(self.result.draft.alone)
+        order = list(self.levels().index)
         before, after = ([name for name in order if name in side] for side in (table.index, table.columns))
         return table.reindex(index=before, columns=after).astype(int)
 
@@ -179,14 +235,11 @@ class DraftTrial:
 
     def levels(self) -> pd.DataFrame:
         """Give how many entities the draft, and what decides now, put where."""
-        sides = {"draft": self.result.draft.alone}
-        if self.result.present is not None:
-            sides = {"present": self.result.present.alone, **sides}
-        return pd.DataFrame(sides).fillna(0).astype(int)
+        return pd.DataFrame(self._sides()).fillna(0).astype(int)
 
     def __repr__(self) -> str:
         """Say how many the draft puts where."""
-        counts_text = ", ".join(f"{level} {count:,}" for level, count in self.result.draft.alone.items() if count)
+        counts_text = ", ".join(f"{level} {count:,}" for level, count in self._sides()["draft"].items() if count)
         return f"<a draft would come to: {counts_text}>"
 
     def _repr_html_(self) -> str:
@@ -195,12 +248,18 @@ class DraftTrial:
         return frame_html(self.levels()) + frame_html(self.moves()) + cautions
 
 
-_NOT_FILES = frozenset({"lists", "base", "model", "columns"})
+_NOT_FILES = frozenset({"lists", "reference", "base", "rates", "model", "name", "columns"})
 
 
 @contextmanager
-def _files(entities: Part, parts: PortfolioParts) -> Iterator[PortfolioFiles]:
-    """Give a portfolio as files: a data frame is written as Parquet meanwhile, so that both are read by one reader."""
+def _folder() -> Iterator[Path]:
+    """Give a folder for data frames: they are written there as Parquet, so that one reader reads them and files."""
+    with TemporaryDirectory(prefix="fivefold-") as name, _tables_named(Path(name)):
+        yield Path(name)
+
+
+def _files(entities: Part, parts: PortfolioParts, folder: Path) -> PortfolioFiles:
+    """Give a portfolio as files."""
     options: dict[str, Any] = dict(parts)
     for part in options:
         if part not in PortfolioParts.__annotations__:
@@ -209,22 +268,19 @@ def _files(entities: Part, parts: PortfolioParts) -> Iterator[PortfolioFiles]:
                 f"{part} does not name a part of a portfolio{hint}; {', '.join(PortfolioParts.__annotations__)} do"
             )
     columns = [f"{theirs}={ours}" for theirs, ours in column_pairs(options.get("columns")).items()]
-    lists = options.get("lists")
-    with TemporaryDirectory(prefix="fivefold-") as folder, _tables_named(Path(folder)):
-        paths = {
-            part: _path(content, part, Path(folder))
-            for part, content in {"entities": entities, **options}.items()
-            if part not in _NOT_FILES and content is not None
-        }
-        yield PortfolioFiles(
-            entities=paths.pop("entities"),
-            **paths,
-            lists=lists_with(None if lists is None else Path(lists)),
-            base=options.get("base", "EUR"),
-            names=PortfolioColumns(columns),
-            load_model=partial(load_value_model, read_settings(), options.get("model"), DEFAULT_NAME),
-            warn=lambda text: warnings.warn(_named(text, Path(folder)), stacklevel=2),
-        )
+    lists, rates = (None if options.get(each) is None else Path(options[each]) for each in ("lists", "rates"))
+    references = [Path(each) for each in _several(options.get("reference") or ())]
+    paths = {part: _path(content, part, folder) for part, content in options.items() if part not in _NOT_FILES}
+    return PortfolioFiles(
+        entities=_file(entities, "entities", folder),
+        **paths,
+        lists=lists_with(lists, references),
+        base=options.get("base", "EUR"),
+        rates=rates,
+        names=PortfolioColumns(columns),
+        load_model=partial(load_value_model, read_settings(), options.get("model"), options.get("name", DEFAULT_NAME)),
+        warn=lambda text: warnings.warn(_named(text, folder), stacklevel=2),
+    )
 
 
 @contextmanager
@@ -232,8 +288,11 @@ def _tables_named(folder: Path) -> Iterator[None]:
     """Name a table in an error by its part, and not by the file that it was written to."""
     try:
         yield
-    except FileFormatError as error:
-        raise FileFormatError(_named(str(error), folder)) from None
+    except (ConfigError, FileFormatError) as error:
+        text = _named(str(error), folder)
+        if text == str(error):
+            raise
+        raise type(error)(text) from None
     except InvalidDataError as error:
         source = error.source.removeprefix(f"{folder}/")
         raise InvalidDataError(list(error.every), error.count, source, error.beyond) from None
@@ -243,7 +302,11 @@ def _named(text: str, folder: Path) -> str:
     return re.sub(rf"{re.escape(str(folder))}/(\w+)\.parquet", r"the table of \1", text)
 
 
-def _path(content: Part, part: str, folder: Path) -> Path:
+def _path(content: Part | None, part: str, folder: Path) -> Path | None:
+    return None if content is None else _file(content, part, folder)
+
+
+def _file(content: Part, part: str, folder: Path) -> Path:
     if isinstance(content, str | Path):
         return Path(content)
     require_frame(content, f"the table of {part}")
@@ -253,11 +316,20 @@ def _path(content: Part, part: str, folder: Path) -> Path:
         twice = [str(name) for name in content.columns[content.columns.duplicated()]]
         if twice:
             raise FileFormatError(f"the table of {part} has more than one column {twice[0]}")
+        content = _in_utc(content)
     if (reason := _why_not_written(content, path)) is None:
         return path
     faults = ((name, _why_not_written(column, path)) for name, column in _columns_of(content))
     where = next((f"column {name} cannot be read: {fault}" for name, fault in faults if fault is not None), None)
     raise FileFormatError(f"the table of {part}: {where or f'it cannot be read: {reason}'}")
+
+
+def _in_utc(frame: pd.DataFrame) -> pd.DataFrame:
+    """Take the zones off moments, as moments without one are in UTC: pandas warns where Arrow reads a zone."""
+    frame = frame.copy(deep=False)
+    for name in frame.select_dtypes("datetimetz").columns:
+        frame[name] = frame[name].dt.tz_convert(None)
+    return frame
 
 
 def _why_not_written(content: Any, path: Path) -> str | None:

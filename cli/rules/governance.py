@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from fivefold.cli.rules.evidence import DataOption, HtmlOption, JsonOption, SeedOption, require_folders, show_evidence
 from fivefold.cli.rules.options import (
+    BesideOptions,
     EngineOptions,
     LabelOptions,
     LabelsOption,
@@ -76,28 +77,23 @@ def print_backtest(
     from fivefold.risk.governance.reports.backtest import backtest_page
     from fivefold.risk.governance.reports.families import families_backtest_page
     from fivefold.usecases.portfolio_files.bundled import load_ruleset
-    from fivefold.usecases.portfolio_files.families import backtest_families_of_files
-    from fivefold.usecases.portfolio_files.governance import Draw, StandingLevels, backtest_files
+    from fivefold.usecases.portfolio_files.families import backtest_beside
+    from fivefold.usecases.portfolio_files.governance import Draw
 
-    _check_standing(rulesets, standing)
+    at = past_moment(as_of)
+    before = _standing_levels(rulesets, standing, at)
     require_folders(html, json)
     engine.require(parts.transactions, json)
     in_force = load_ruleset(rulesets[0]) if len(rulesets) > 1 else None
     draft = load_ruleset(rulesets[-1])
-    first, then = ([load_ruleset(source) for source in sources or ()] for sources in (standing.first, standing.then))
-    at = past_moment(as_of)
+    beside = BesideOptions(first=standing.first, then=standing.then).load()
     files = portfolio_files(data, parts, value)
-    before = StandingLevels(standing.previous, _since(standing.entered, at))
     backtest: BacktestResult | FamiliesBacktest
     if engine.is_spark:
         backtest = _on_spark(rulesets, standing, files, at, before, Draw(sample, seed), engine, json)
     else:
         with _progress() as progress:
-            drawn = Draw(sample, seed, progress)
-            if first or then:
-                backtest = backtest_families_of_files(draft, in_force, first, then, files, at, before, drawn)
-            else:
-                backtest = backtest_files(draft, in_force, files, at, before, drawn)
+            backtest = backtest_beside(draft, in_force, beside, files, at, before, Draw(sample, seed, progress))
     if isinstance(backtest, FamiliesBacktest):
         show_evidence("families-backtest", backtest, families_backtest_page(backtest), html, json)
     else:
@@ -133,16 +129,19 @@ def _on_spark(
         return by_parts.on(workers)
 
 
-def _check_standing(rulesets: list[str], standing: StandingOptions) -> None:
+def _standing_levels(rulesets: list[str], standing: StandingOptions, at: int) -> "StandingLevels":
+    """Give the levels that stand before the draft decides; ConfigError where the options contradict each other."""
+    from fivefold.usecases.portfolio_files.governance import StandingLevels
+
     if len(rulesets) > 2:
         raise ConfigError(
             f"{len(rulesets)} rulesets were given; it takes the one in force, or none, and the draft. Those that "
             "decide beside them are given by --first and --then"
         )
-    if standing.previous is not None and standing.entered is not None:
-        raise ConfigError("--previous and --entered both say which levels stand; give one of them")
-    if standing.entered is not None and len(rulesets) == 1:
-        raise ConfigError("--entered says since when the levels of A stand; give A too, or the levels by --previous")
+    entered = None if standing.entered is None else parse_moment(standing.entered, "--entered")
+    levels = StandingLevels(standing.previous, entered)
+    levels.check(at, has_present=len(rulesets) > 1)
+    return levels
 
 
 @contextmanager
@@ -155,15 +154,6 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
             bar.update(done - bar.n)
 
         yield advance
-
-
-def _since(entered: str | None, as_of: int) -> int | None:
-    if entered is None:
-        return None
-    since = parse_moment(entered, "--entered")
-    if since > as_of:
-        raise ConfigError("--entered must not be after --as-of")
-    return since
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,17 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.facts.portfolio import Portfolio
 from fivefold.risk.governance.backtest.compositions import Composition, Decisions, PriorState, decide
 from fivefold.risk.governance.backtest.families import FamiliesBacktest, backtest_families
-from fivefold.risk.governance.beside import composed, require_same_kind
+from fivefold.risk.governance.backtest.run import BacktestResult
+from fivefold.risk.governance.beside import ALONE, Beside, composed, require_same_kind
 from fivefold.risk.governance.validate.families import FamiliesValidation, validate_families
 from fivefold.risk.governance.validate.run import ValidationOptions
-from fivefold.usecases.portfolio_files.governance import Draw, LabelledFile, StandingLevels, drift_reference
+from fivefold.usecases.portfolio_files.governance import (
+    Draw,
+    LabelledFile,
+    StandingLevels,
+    backtest_files,
+    drift_reference,
+)
 from fivefold.usecases.portfolio_files.levels import read_deciding_rulesets
 from fivefold.usecases.portfolio_files.portfolio import (
     PortfolioFiles,
@@ -19,6 +26,21 @@ from fivefold.usecases.portfolio_files.portfolio import (
     read_with_warnings,
     warn_about_portfolio,
 )
+
+
+def backtest_beside(
+    draft: AnalysedRuleset,
+    present: AnalysedRuleset | None,
+    beside: Beside,
+    files: PortfolioFiles,
+    as_of: int,
+    standing: StandingLevels,
+    drawn: Draw,
+) -> BacktestResult | FamiliesBacktest:
+    """Compare a draft with what decides now: as `backtest_families_of_files` does where others decide beside it."""
+    if beside == ALONE:
+        return backtest_files(draft, present, files, as_of, standing, drawn)
+    return backtest_families_of_files(draft, present, beside.first, beside.then, files, as_of, standing, drawn)
 
 
 def backtest_families_of_files(

@@ -52,6 +52,18 @@ class StandingLevels:
     previous: Path | None = None
     entered: int | None = None
 
+    def check(self, as_of: int, *, has_present: bool) -> None:
+        """Raise ConfigError where the two contradict each other, or *entered* is of nothing or later than *as_of*."""
+        if self.previous is not None and self.entered is not None:
+            raise ConfigError("--previous and --entered both say which levels stand; give one of them")
+        if self.entered is not None and not has_present:
+            raise ConfigError(
+                "--entered says since when the levels of the ruleset in force stand; give that ruleset too, or the "
+                "levels by --previous"
+            )
+        if self.entered is not None and self.entered > as_of:
+            raise ConfigError("--entered must not be after --as-of")
+
     def read(self, levels: tuple[str, ...], as_of: int) -> HeldLevels:
         """Read them; ConfigError where the file cannot be used."""
         held_levels = None if self.previous is None else read_held_levels(self.previous, levels, as_of)

@@ -1,5 +1,7 @@
 """Rulesets in a notebook: what the commands give, from files and from data frames."""
 
+from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 
 import pandas as pd
@@ -9,8 +11,13 @@ import pyarrow.compute as pc
 import pytest
 
 import fivefold
+from fivefold.cli.rules.assess import print_assessment
+from fivefold.cli.rules.governance import StandingOptions
+from fivefold.cli.rules.options import PartOptions, ValueOptions
 from fivefold.domain.errors import ConfigError, FileFormatError, InvalidRulesetError
+from fivefold.notebook.rules import PortfolioParts
 from fivefold.notebook.transactions import Frame
+from fivefold.risk.governance.backtest.families import FamiliesBacktest
 from tests.cli.rules.test_assess import ENTITIES, ROWS, RULES
 from tests.cli.rules_files import made, write_files
 from tests.cli.running import run
@@ -38,6 +45,63 @@ def test_levels_are_those_of_the_command_whatever_form_the_parts_have(folder: Pa
         levels = fivefold.assess(folder / "rules.yaml", whom, transactions=what, as_of=AS_OF)
         assert levels.table()["level"].fillna("none").to_list() == by_command["level"].fill_null("none").to_list()
         assert levels.table()["score"].equals(by_command.to_pandas().set_index("entity_id")["score"])
+
+
+def test_the_calls_take_whatever_the_commands_take() -> None:
+    called = {"references": "reference", "names": "columns"}
+    beside = {called.get(each.name, each.name) for options in (PartOptions, ValueOptions) for each in fields(options)}
+    assert beside == set(PortfolioParts.__annotations__)
+    screen = {"path", "entity", "output", "breakdowns", "failures", "parts", "value", "engine"}
+    assert set(signature(print_assessment).parameters) - screen <= set(signature(fivefold.assess).parameters)
+    assert {each.name for each in fields(StandingOptions)} <= set(signature(fivefold.backtest).parameters)
+
+
+def test_levels_of_before_are_kept_as_by_the_command(folder: Path) -> None:
+    rows, held = folder / "rows.csv", folder / "held.csv"
+    held.write_text("entity_id,rules_level,entered\na,high,2024-06-24\n")
+    command = ("rules", "assess", folder / "rules.yaml", folder / "entities.csv", "--transactions", rows)
+    run(folder, *command, "--previous", held, "--as-of", AS_OF, "--output", folder / "levels.parquet")
+    by_command = pl.read_parquet(folder / "levels.parquet").row(0, named=True)
+    assert (by_command["level"], by_command["withheld_level"]) == ("high", "medium")
+    for previous in (held, str(held), pd.read_csv(held), pl.read_csv(held)):
+        levels = fivefold.assess(
+            folder / "rules.yaml", folder / "entities.csv", transactions=rows, previous=previous, as_of=AS_OF
+        )
+        assert levels.table().loc["a", ["level", "withheld_level"]].tolist() == ["high", "medium"]
+        assert "held at High" in levels.explain("a").line
+    later = fivefold.assess(
+        folder / "rules.yaml", folder / "entities.csv", transactions=rows, previous=levels.table(), as_of="2024-07-20"
+    )
+    assert later.table().loc["a", "level"] == "high"
+    held.write_text("entity_id,rules_level,entered\nz,high,2024-06-24\n")
+    with pytest.warns(UserWarning, match="1 of the 1 rows of the table of previous|none of the 1 rows of the table of"):
+        fivefold.assess(
+            folder / "rules.yaml", folder / "entities.csv", transactions=rows, previous=pd.read_csv(held), as_of=AS_OF
+        )
+    with pytest.raises(
+        ConfigError, match=r"^the table of previous has no column rules_level, entered; it has entity_id"
+    ):
+        fivefold.assess(
+            folder / "rules.yaml", folder / "entities.csv", transactions=rows, as_of=AS_OF,
+            previous=pd.DataFrame({"entity_id": ["a"]}),
+        )  # fmt: skip
+
+
+def test_overrides_more_rulesets_own_rates_and_references_do_what_they_do_in_the_command(folder: Path) -> None:
+    entities, rows = folder / "entities.csv", pd.read_csv(folder / "rows.csv")
+    (folder / "companies.yaml").write_text(
+        RULES.replace("tiny", "companies").replace("equals: person", "equals: company")
+    )
+    by_hand = pd.DataFrame({"entity_id": ["a"], "level": ["high"], "until": [None]})
+    more = {"then": folder / "companies.yaml", "overrides": by_hand}
+    levels = fivefold.assess(folder / "rules.yaml", entities, transactions=rows, as_of=AS_OF, **more).table()
+    assert levels.loc[["a", "c"], ["level", "ruleset"]].to_numpy().tolist() == [["high", "tiny"], ["low", "companies"]]
+    rows["transaction_currency"] = "KPW"
+    (folder / "rates.csv").write_text("currency,date,rate\nKPW,2024-01-02,1\n")
+    own = fivefold.assess(folder / "rules.yaml", entities, transactions=rows, as_of=AS_OF, rates=folder / "rates.csv")
+    assert own.table().loc["a", ["level", "status"]].tolist() == ["medium", "assessed"]
+    with pytest.raises(FileNotFoundError, match=r"peers\.json"):
+        fivefold.assess(folder / "rules.yaml", entities, transactions=rows, reference=[folder / "peers.json"])
 
 
 def test_a_level_is_explained_and_a_failure_is_listed(folder: Path) -> None:
@@ -139,3 +203,21 @@ def test_a_draft_is_compared_with_what_decides(tmp_path: Path) -> None:
     alone = fivefold.backtest(folder / "draft.yaml", people, as_of=AS_OF, sample=50, seed=3)
     assert (alone.result.drawn, alone.moves().empty) == (50, True)
     assert alone.levels().columns.tolist() == ["draft"]
+
+
+def test_a_draft_is_compared_where_levels_stand_and_beside_other_rulesets(tmp_path: Path) -> None:
+    folder = made(tmp_path)
+    draft, now, people = folder / "draft.yaml", folder / "now.yaml", pd.read_parquet(folder / "people.parquet")
+    levels = pd.DataFrame({"entity_id": ["e0000"], "rules_level": ["critical"], "entered": ["2024-06-30"]})
+    stood = fivefold.backtest(draft, people, previous=levels, as_of=AS_OF)
+    assert stood.result.standing == "the levels that were given"
+    since = fivefold.backtest(draft, people, present=now, entered="2024-06-20", as_of=AS_OF)
+    assert since.result.later is not None
+    with pytest.raises(ConfigError, match="give one of them"):
+        fivefold.backtest(draft, people, present=now, previous=levels, entered="2024-06-20", as_of=AS_OF)
+    (folder / "companies.yaml").write_text(now.read_text().replace("ruleset: retail", "ruleset: companies"))
+    beside = fivefold.backtest(draft, people, present=now, then=[folder / "companies.yaml"], as_of=AS_OF)
+    assert isinstance(beside.result, FamiliesBacktest)
+    assert beside.moves().to_numpy().sum() == beside.levels()["present"].sum() == len(people)
+    assert repr(beside).startswith("<a draft would come to: ")
+    assert "What the numbers do not say" in beside._repr_html_()

@@ -71,5 +71,7 @@ def test_what_does_not_fit_together_is_refused(folder: Path) -> None:
 
 def test_since_when_levels_stand_is_nothing_without_levels_and_never_later_than_as_of(folder: Path) -> None:
     alone = ("rules", "backtest", folder / "draft.yaml", "--data", folder / "people.parquet", *AS_OF)
-    assert "--entered says since when the levels of A stand" in refuse(folder, *alone, "--entered", "2024-06-20")
+    assert "--entered says since when the levels of the ruleset in force stand" in refuse(
+        folder, *alone, "--entered", "2024-06-20"
+    )
     assert "--entered must not be after --as-of" in refuse(folder, *asked(folder, "--entered", "2024-07-02"))
