@@ -30,6 +30,7 @@ from fivefold.domain.money import amount_words, rounded_words
 from fivefold.domain.segments import score_text
 from fivefold.domain.text import figure_text, percent, unseen_numbered
 from fivefold.models.drift import index_words
+from fivefold.risk.engine.assessments import Status
 from fivefold.usecases.levels.explain import ValueSeen, shown_line
 
 HERE = Path(__file__).parent
@@ -205,6 +206,7 @@ def environment() -> Environment:
         "day": day,
         "figure": figure_text,
         "index": index_words,
+        "kept": kept_text,
         "moment": moment,
         "iso_moment": iso_moment,
         "money": money,
@@ -219,6 +221,27 @@ def environment() -> Environment:
         "words": words,
     }
     return pages
+
+
+def kept_text(status: str, rules_level: str | None) -> str:
+    """Say why a level of the rules stays after an assessment that was not made in full; nothing where none stays.
+
+    >>> kept_text("failed", "low")
+    'The assessment failed, so the level of the rules stays unless a floor raises it.'
+    >>> kept_text("assessed", "low")
+    ''
+    """
+    if rules_level is None:
+        return ""
+    if status == Status.FAILED:
+        return text("The assessment failed, so the level of the rules stays unless a floor raises it.")
+    if status == Status.UNCLASSIFIED:
+        return text("No tier has the score, so the level of the rules stays unless a floor raises it.")
+    if status == Status.UNDETERMINED:
+        return text(
+            "It is unknown whether the ruleset applies, so the level of the rules stays unless a floor raises it."
+        )
+    return ""
 
 
 def moment(time_us: int | None) -> Markup | str:

@@ -22,7 +22,7 @@ from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer, Table
 
 from fivefold.charts.bars import PLOT_WIDTH, Bar
 from fivefold.console.levels.difference import marked_title, points_waterfall
-from fivefold.console.rendering import attribute, moment, reading_in, seen_value, sentence, signed, words
+from fivefold.console.rendering import attribute, kept_text, moment, reading_in, seen_value, sentence, signed, words
 from fivefold.console.texts import text
 from fivefold.domain.money import rounded_words
 from fivefold.domain.segments import score_text
@@ -210,7 +210,7 @@ def _level(export: CustomerExport) -> str:
     if export.overridden:
         rules_level = words(export.rules_level) if export.rules_level else "–"
         sentence += ". " + text("An override holds; beneath it the rules say {level}", level=rules_level)
-    return f"{sentence}."
+    return f"{sentence}. {kept_text(export.status, export.rules_level)}".rstrip()
 
 
 def _worth(export: CustomerExport) -> str:

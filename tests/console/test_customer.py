@@ -3,15 +3,17 @@
 import re
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text as sql
 
-from fivefold.domain.clock import now_microseconds
+from fivefold.domain.clock import now_microseconds, utc_text
 from fivefold.usecases.levels import explain
 from fivefold.usecases.levels.explain import ValueSeen
 from tests.console.customers import CUSTOMER, ENTITY, assess_now
 from tests.console.visitors import ORIGIN, Visitor
+from tests.serving.v1 import examples
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.places import OURS, Place
+from tests.usecases.platforms import transaction
 
 ACME = "/console/entities/company/acme"
 MARKUP = "<script>alert('x')</script>\"'&{{ 7*7 }}"
@@ -34,10 +36,10 @@ def test_the_page_names_the_rulesets_that_keep_a_customer(place: Place, investig
     level = assess_now(place)
     assert "These rulesets keep the customer" not in investigator.go(CUSTOMER).text
     with place.engine.begin() as connection:
-        family = connection.execute(text("SELECT id, name FROM ruleset_families ORDER BY id LIMIT 1")).one()
+        family = connection.execute(sql("SELECT id, name FROM ruleset_families ORDER BY id LIMIT 1")).one()
         entity_id = str(level["assessment"]).partition(".")[0]
         connection.execute(
-            text("UPDATE standings SET kept_by = :kept_by WHERE entity_id = :entity_id"),
+            sql("UPDATE standings SET kept_by = :kept_by WHERE entity_id = :entity_id"),
             {"kept_by": f"[{family.id}]", "entity_id": int(entity_id)},
         )
     shown = investigator.go(CUSTOMER).text
@@ -146,6 +148,35 @@ def test_compute_again_takes_what_came_since(place: Place, investigator: Visitor
     investigator.go("/console/entities/customer/later").submit("/assess")
     assert "The level was computed again." in investigator.text
     assert "permanent address" in investigator.text
+
+
+STAYS = "so the level of the rules stays unless a floor raises it."
+
+
+def fail(place: Place) -> dict[str, object]:
+    """Assess the customer before and after a payment in a currency that has no rate."""
+    assess_now(place)
+    now = utc_text(now_microseconds())
+    paid = transaction(9, examples.CUSTOMER, transaction_currency="KPW", operation="cash", transaction_date=now)
+    place.good("POST", "/v1/transactions", [paid], role="app")
+    return assess_now(place)
+
+
+def test_a_level_that_stays_after_a_failed_assessment_is_shown_as_such(place: Place, investigator: Visitor) -> None:
+    level = fail(place)
+    assert (level["status"], level["level"]) == ("failed", "medium")
+    text = investigator.go(CUSTOMER).text
+    assert re.search(r"Risk Medium since [\w ]+ · last assessment: failed", text)
+    assert f"The assessment failed, {STAYS}" in text
+    text = investigator.go(f"/console/assessments/{level['assessment']}").text
+    assert "Risk Medium failed ·" in text
+    assert f"The assessment failed, {STAYS}" in text
+    assert "Medium failed Medium" in investigator.go(f"{CUSTOMER}/history").text
+    with place.engine.begin() as connection:
+        connection.execute(sql("UPDATE standings SET status = 'undetermined'"))
+    text = investigator.go(CUSTOMER).text
+    assert re.search(r"Risk Medium since [\w ]+ · last assessment: undetermined", text)
+    assert f"It is unknown whether the ruleset applies, {STAYS}" in text
 
 
 def test_history_leads_to_the_permanent_address_of_each_assessment(place: Place, investigator: Visitor) -> None:

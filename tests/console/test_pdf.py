@@ -56,6 +56,13 @@ def pages_of(document: bytes) -> int:
     return len(re.findall(rb"/Type /Page\b", document))
 
 
+def test_a_level_that_stays_after_a_failed_assessment_is_said_to_stay() -> None:
+    failed = replace(CUSTOMER, status="failed")
+    stays = "The assessment failed, so the level of the rules stays unless a floor raises it."
+    assert pdf._level(failed).endswith(stays)
+    assert "stays" not in pdf._level(CUSTOMER)
+
+
 def test_a_customer_fits_on_one_page() -> None:
     document = pdf.pdf_of(CUSTOMER, "UTC")
     assert document.startswith(b"%PDF-")
