@@ -195,10 +195,10 @@ def point_bars(reasons: Reasons) -> tuple[Bar, ...]:
 
 
 def recompute(visit: Visit) -> Answer:
-    """Compute a customer's level now."""
+    """Compute a customer's level now, and say where that was not done in full."""
     of = _customer(visit)
-    read.read_level(*of, Freshness.NOW, valuer=visit.valuer)
-    return Redirect(visit.path + visit.trail, "assessed")
+    level = read.read_level(*of, Freshness.NOW, valuer=visit.valuer)
+    return Redirect(visit.path + visit.trail, "assessed" if level.is_in_full else "failed-again")
 
 
 def request_override(visit: Visit) -> Answer:

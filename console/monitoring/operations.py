@@ -7,7 +7,6 @@ from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.paging import Page, Part
-from fivefold.risk.engine.assessments import Status
 from fivefold.usecases.ingest.import_progress import ImportLine, list_imports
 from fivefold.usecases.levels.read import Freshness, read_level
 from fivefold.usecases.monitoring.operations import OperationsFigures, read_figures
@@ -16,7 +15,6 @@ from fivefold.usecases.webhooks.endpoints import EndpointLine, list_endpoints
 
 OPERATIONS: Final = "/console/operations"
 FAILURES: Final = f"{OPERATIONS}/failures"
-NOT_IN_FULL: Final = frozenset({Status.FAILED, Status.UNCLASSIFIED, Status.UNDETERMINED})
 ENDPOINTS: Final = Part(50)
 
 
@@ -69,4 +67,4 @@ def retry(visit: Visit) -> Answer:
     """Assess a customer again, now."""
     of = (visit.typed("type", text("Type")), visit.typed("external_id", text("Identifier")))
     level = read_level(visit, *of, Freshness.NOW, valuer=visit.valuer)
-    return Redirect(visit.path, "failed-again" if level.problem or level.status in NOT_IN_FULL else "assessed")
+    return Redirect(visit.path, "assessed" if level.is_in_full else "failed-again")

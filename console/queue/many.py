@@ -72,9 +72,15 @@ def compute_many(visit: Visit) -> Rendered:
     def compute(item: QueueItem, _: int) -> str:
         if monotonic() > until:
             raise ConflictError(text("not begun: the ones before took {seconds} seconds", seconds=int(SECONDS)))
-        before = item.level
-        after = read.read_level(visit, *_customer(item), Freshness.NOW, valuer=visit.valuer).level
-        return text("{before} → {after}", before=before or "–", after=after or "–") if before != after else ""
+        level = read.read_level(visit, *_customer(item), Freshness.NOW, valuer=visit.valuer)
+        moved = ""
+        if item.level != level.level:
+            moved = text("{before} → {after}", before=item.level or "–", after=level.level or "–")
+        if level.is_in_full:
+            return moved
+        status = level.status if level.problem is None else read.FAILED
+        problem = text("it could not be assessed in full: {status}", status=status)
+        raise ConflictError(f"{problem}; {moved}" if moved else problem)
 
     return _each(visit, compute)
 

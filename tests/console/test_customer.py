@@ -168,6 +168,9 @@ def test_a_level_that_stays_after_a_failed_assessment_is_shown_as_such(place: Pl
     text = investigator.go(CUSTOMER).text
     assert re.search(r"Risk Medium since [\w ]+ · last assessment: failed", text)
     assert f"The assessment failed, {STAYS}" in text
+    again = investigator.submit("/assess").text
+    assert "It was tried again, and could not be assessed in full." in again
+    assert "The level was computed again." not in again
     text = investigator.go(f"/console/assessments/{level['assessment']}").text
     assert "Risk Medium failed ·" in text
     assert f"The assessment failed, {STAYS}" in text

@@ -2,11 +2,14 @@
 
 import re
 from html import unescape
+from urllib.parse import quote
 
 import pytest
 from sqlalchemy import text
 
+from tests.console.test_customer import fail
 from tests.console.visitors import Visitor
+from tests.serving.v1.examples import CUSTOMER
 from tests.serving.v1.places import OURS, Place
 
 ACME = "/console/entities/company/acme"
@@ -245,6 +248,18 @@ def test_many_customers_are_tagged_and_computed_again(two: Place) -> None:
     assert "0 done, 2 not done." in visitor.text
     visitor.post("/console/queue/compute-many", fields)
     assert "2 done, 0 not done." in visitor.text
+
+
+def test_who_could_not_be_assessed_in_full_again_is_listed_as_not_done(two: Place) -> None:
+    fail(two)
+    body = {"level": "high", "reason": "because"}
+    two.good("POST", f"/v1/entities/customer/{quote(CUSTOMER, safe='')}/overrides", body, role="investigator")
+    visitor = Visitor(two).sign_in("investigator").go("/console/queue?kind=override")
+    visitor.post("/console/queue/compute-many", chosen(visitor)[1])
+    assert "2 done, 1 not done." in visitor.text
+    refused = visitor.text.rpartition("Why not")[2].partition(" Done ")[0]
+    assert CUSTOMER in refused
+    assert refused.endswith("it could not be assessed in full: failed")
 
 
 def test_a_form_that_is_refused_keeps_the_filter_and_the_ways_on_from_its_page(two: Place) -> None:

@@ -44,6 +44,8 @@ from fivefold.usecases.shared.rates import rates_for, stale_days
 """A profile that is viewed shows nothing older."""
 
 FAILED = Status.FAILED.value
+NOT_IN_FULL = frozenset({Status.FAILED, Status.UNCLASSIFIED, Status.UNDETERMINED})
+"""Statuses of an assessment that was not made in full."""
 
 
 class Freshness(StrEnum):
@@ -113,6 +115,11 @@ class LevelView:
     problem: str | None
     breakdown: Any = None
     stale_rates_days: int | None = None
+
+    @property
+    def is_in_full(self) -> bool:
+        """Whether its latest assessment was made in full, and none was tried in vain since."""
+        return self.problem is None and self.status not in NOT_IN_FULL
 
 
 @dataclass(frozen=True, kw_only=True)
