@@ -175,6 +175,10 @@ def test_a_level_that_stays_after_a_failed_assessment_is_shown_as_such(place: Pl
     assert "Risk Medium failed ·" in text
     assert f"The assessment failed, {STAYS}" in text
     assert "Medium failed Medium" in investigator.go(f"{CUSTOMER}/history").text
+    nothing = "The last assessment failed, so nothing can be said."
+    assert f"{nothing} Cash" in Visitor(place).sign_in("publisher").go(f"{CUSTOMER}/what-if").text
+    assert nothing in investigator.go(f"{CUSTOMER}/what-if").text
+    assert f"{nothing} Cash" not in investigator.text
     with place.engine.begin() as connection:
         connection.execute(sql("UPDATE standings SET status = 'undetermined'"))
     text = investigator.go(CUSTOMER).text

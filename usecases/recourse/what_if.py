@@ -111,6 +111,8 @@ class WhatIfShown:
         as_of_us: its moment.
         direction: down or up.
         level: the rules' level, beneath cooldown and override; None if they gave none in full.
+        status: of the assessment, which says why they gave none.
+        failures: what stood in the way, each with its place; empty for readers who may not see thresholds.
         wished: the requested level; None if there is none in that direction.
         beyond: levels beyond it are good enough too, and there are some.
         overridden: an override was in force, above the rules' level.
@@ -125,6 +127,8 @@ class WhatIfShown:
     as_of_us: Annotated[Moment, shown_as("as_of")]
     direction: str
     level: str | None
+    status: str
+    failures: tuple[str, ...]
     wished: str | None
     beyond: bool
     overridden: bool
@@ -206,6 +210,8 @@ class _View:
             as_of_us=result.now.as_of,
             direction=result.direction.value,
             level=result.level,
+            status=result.now.status,
+            failures=result.now.failures if self._whole else (),
             wished=result.wished,
             beyond=bool(result.beyond),
             overridden=result.overridden,

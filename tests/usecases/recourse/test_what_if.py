@@ -34,6 +34,16 @@ def asked(
     return read_what_if(bank.context, "customer", "a", direction, level, with_thresholds=whole)
 
 
+def test_why_nothing_can_be_said_of_a_level_is_told_with_what_is_missing(bank: Bank) -> None:
+    bank.activate(banks.document({"country": banks.COUNTRY}, applies_to={"field": "pep", "equals": False}))
+    bank.put("a", country="NO")
+    bank.settle()
+    found = asked(bank)
+    assert (found.level, found.status) == (None, "undetermined")
+    assert "pep" in found.failures[0]
+    assert asked(bank, whole=False).failures == ()
+
+
 @pytest.mark.postgresql
 def test_the_smallest_change_is_told_with_its_case(bank: Bank) -> None:
     bank.activate(banks.document({"country": banks.COUNTRY, "income": INCOME}))
