@@ -44,6 +44,7 @@ class DecisionFound:
     Attributes:
         actor_name: the name of a member; None for programs.
         policy: its name, with its version in `policy_version`.
+        level_status: of the assessment whose level it saw; None once that was erased.
     """
 
     number: Annotated[int, shown_as("decision")]
@@ -55,6 +56,7 @@ class DecisionFound:
     external_id: str
     actor: str
     actor_name: str | None
+    level_status: str | None
     line: str
 
 
@@ -78,6 +80,7 @@ def search_decisions(context: Context, filters: DecisionFilters = EVERY, part: P
 
 def _found(row: DecisionRow, names: Mapping[str | None, str]) -> DecisionFound:
     decision = row.decision
+    answer = None if decision.answer is None else json.loads(decision.answer)
     return DecisionFound(
         number=decision.id,
         at_us=decision.at_us,
@@ -88,5 +91,6 @@ def _found(row: DecisionRow, names: Mapping[str | None, str]) -> DecisionFound:
         external_id=row.external_id,
         actor=decision.actor,
         actor_name=names.get(decision.actor),
-        line="" if decision.answer is None else json.loads(decision.answer)["line"],
+        level_status=None if answer is None else answer["level"]["status"],
+        line="" if answer is None else answer["line"],
     )
