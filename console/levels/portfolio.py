@@ -6,7 +6,7 @@ from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit
 from fivefold.domain.paging import Page
 from fivefold.usecases.accounts.entity_types import list_types
-from fivefold.usecases.portfolio.current_levels import CurrentLevel, LevelFilters, list_current_levels
+from fivefold.usecases.portfolio.current_levels import STATUSES, CurrentLevel, LevelFilters, list_current_levels
 from fivefold.usecases.portfolio.matrix import Matrix, MatrixCell, value_and_risk
 
 SHADES = 4
@@ -48,7 +48,7 @@ class PortfolioPage:
     Attributes:
         rows: of the matrix, the highest level first, None for those without one; a field for each of `segments`.
         segments: the highest first; None for those of whom the value model knows nothing.
-        level: of the customers that are listed; None for all, as is `segment`.
+        level: of the customers that are listed; None for all, as are `segment` and `status`.
     """
 
     types: tuple[str, ...]
@@ -59,6 +59,7 @@ class PortfolioPage:
     segments: tuple[str | None, ...]
     level: str | None
     segment: str | None
+    status: str | None
     customers: Page[CurrentLevel]
     next: str | None
 
@@ -82,9 +83,11 @@ def show_portfolio(visit: Visit) -> Rendered:
     matrix = value_and_risk(visit, kind)
     level = visit.choice("level", ("", *matrix.levels)) or None
     segment = visit.choice("segment", ("", *matrix.segments)) or None
-    filters = LevelFilters(levels=() if level is None else (level,), segments=() if segment is None else (segment,))
+    status = visit.choice("status", ("", *STATUSES)) or None
+    levels, segments, statuses = (() if one is None else (one,) for one in (level, segment, status))
+    filters = LevelFilters(levels=levels, segments=segments, statuses=statuses)
     customers = list_current_levels(visit, kind, filters, part=visit.part("customers"))
-    segments = (*reversed(matrix.segments), None)
+    columns = (*reversed(matrix.segments), None)
     page = PortfolioPage(
         types=types,
         type=kind,
@@ -93,10 +96,11 @@ def show_portfolio(visit: Visit) -> Rendered:
             LevelShare(level=name, entities=entities, share=entities / matrix.entities if matrix.entities else 0.0)
             for name, entities in matrix.by_level().items()
         ),
-        rows=_rows(matrix, segments, (level, segment)),
-        segments=segments,
+        rows=_rows(matrix, columns, (level, segment)),
+        segments=columns,
         level=level,
         segment=segment,
+        status=status,
         customers=customers,
         next=visit.next_of("customers", customers),
     )

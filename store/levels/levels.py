@@ -16,6 +16,7 @@ from fivefold.store.sql.arrays import among
 from fivefold.store.sql.keyset import rows_of
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import (
+    IS_FAILED,
     Assessment,
     AssessmentInputs,
     DueMark,
@@ -161,6 +162,19 @@ def count_quarantined(session: Session, type_id: int) -> int:
     """Count the quarantined entities of a type: they failed too often to be tried again."""
     statement = select(func.count()).where(DueMark.type_id == type_id, DueMark.quarantined)
     return session.scalar(statement) or 0
+
+
+def count_failed(session: Session, organisation_id: int, type_id: int) -> dict[str, int]:
+    """Count by status the entities of a type that could not be assessed in full the last time."""
+    by_status = (
+        select(Standing.status, func.count())
+        .join(Entity, Entity.id == Standing.entity_id)
+        .where(Standing.organisation_id == organisation_id, IS_FAILED)
+        .where(Standing.type_id == type_id, Entity.erased_us.is_(None))
+        .group_by(Standing.status)
+        .order_by(Standing.status)
+    )
+    return {row[0]: row[1] for row in session.execute(by_status)}
 
 
 @dataclass(frozen=True)

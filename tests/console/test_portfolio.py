@@ -11,7 +11,9 @@ from fivefold.domain.clock import DAY_US, day_text
 from fivefold.store.tables.levels import Standing, Transition
 from fivefold.usecases.portfolio import migration
 from fivefold.usecases.portfolio.migration import Migration, MigrationCell
+from tests.console.test_customer import fail
 from tests.console.visitors import Visitor
+from tests.serving.v1.examples import CUSTOMER
 from tests.serving.v1.places import THEIRS, Place
 from tests.store.portfolio.counting import assert_counted
 
@@ -47,6 +49,21 @@ def test_a_field_has_its_customers_and_their_money_and_leads_to_them(place: Plac
     assert field["worth"] == [{"amount": 2000.0, "currency": "EUR"}]
     with place.engine.connect() as connection:
         assert_counted(connection)
+
+
+def test_who_was_not_assessed_in_full_is_counted_and_leads_to_the_list(place: Place) -> None:
+    visitor = Visitor(place).sign_in("investigator")
+    assert "failed" not in visitor.go("/console/portfolio?type=customer").text
+    fail(place)
+    text = visitor.go("/console/portfolio?type=customer").text
+    assert "1 are failed" in text.partition("have no level")[2].partition("are quarantined")[0]
+    (link,) = [link for link in visitor.links() if "status=failed" in link]
+    listed = visitor.go(f"/console/portfolio{link}").text
+    assert "Failed · all levels" in listed
+    assert CUSTOMER in listed
+    assert CUSTOMER not in visitor.go("/console/portfolio?type=customer&status=undetermined").text
+    counted = place.good("GET", "/v1/distribution?type=customer", role="investigator")
+    assert sum(version["failed"] for version in counted["versions"]) == 1
 
 
 def test_money_of_two_currencies_is_not_added_up(place: Place) -> None:

@@ -36,7 +36,7 @@ def count(visitor: Visitor, address: str) -> int:
 
 MOST = {
     "/console/queue": 30,
-    "/console/portfolio?type=company": 10,
+    "/console/portfolio?type=company": 11,
     "/console/portfolio/over-time?type=company&from=none": 13,
     "/console/entities/company/acme": 33,
     "/console/entities/company/acme/history": 6,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from fivefold.domain.segments import SEGMENTS
 from fivefold.store.ingest.entities import type_named
-from fivefold.store.levels.levels import count_quarantined, counted_cells
+from fivefold.store.levels.levels import count_failed, count_quarantined, counted_cells
 from fivefold.store.rulesets.rulesets import active_versions
 from fivefold.usecases.accounts.settings import settings_of
 from fivefold.usecases.shared.api_fields import schema
@@ -47,6 +47,7 @@ class Matrix:
         segments: of the value, the lowest first.
         entities: the number of assessed ones.
         deciding: a ruleset is active for the type.
+        not_in_full: entities that were not assessed in full the last time, by status; only those that there are.
         quarantined: entities that failed too often to be tried again.
         cells: those that hold entities.
     """
@@ -56,6 +57,7 @@ class Matrix:
     segments: list[str]
     entities: int
     deciding: bool
+    not_in_full: dict[str, int]
     quarantined: int
     cells: list[MatrixCell]
 
@@ -82,6 +84,7 @@ def value_and_risk(context: Context, type_name: str) -> Matrix:
         names = settings_of(session, context.organisation_id).levels
         counts = counted_cells(session, context.organisation_id, kind.id)
         deciding = bool(active_versions(session, context.organisation_id, kind.id))
+        not_in_full = count_failed(session, context.organisation_id, kind.id)
         quarantined = count_quarantined(session, kind.id)
     cells: dict[tuple[int, str], MatrixCell] = {}
     for cell in counts:
@@ -102,6 +105,7 @@ def value_and_risk(context: Context, type_name: str) -> Matrix:
         segments=list(SEGMENTS),
         entities=sum(cell.entities for cell in cells.values()),
         deciding=deciding,
+        not_in_full=not_in_full,
         quarantined=quarantined,
         cells=list(cells.values()),
     )
