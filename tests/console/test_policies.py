@@ -7,7 +7,7 @@ from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
 from fivefold.store.tables.levels import Standing
-from tests.console.test_customer import fail
+from tests.console.customers import fail_assessment
 from tests.console.test_queries import count
 from tests.console.visitors import Visitor, send_text
 from tests.serving.v1.examples import CUSTOMER
@@ -55,7 +55,7 @@ def test_a_version_shows_its_text_its_doubts_and_the_lines_that_it_changes(publi
 def test_a_decision_by_a_level_that_had_failed_is_listed_as_such(place: Place, publisher: Visitor) -> None:
     words = "the level that it saw was failed"
     assert words not in publisher.go(DECISIONS).text
-    fail(place)
+    fail_assessment(place)
     asked = {"policy": "payments", "external_id": CUSTOMER, "transaction": cash()}
     place.good("POST", "/v1/decisions", asked, role="app")
     assert publisher.go(DECISIONS).text.count(words) == 1

@@ -11,7 +11,7 @@ from fivefold.domain.clock import DAY_US, day_text
 from fivefold.store.tables.levels import Standing, Transition
 from fivefold.usecases.portfolio import migration
 from fivefold.usecases.portfolio.migration import Migration, MigrationCell
-from tests.console.test_customer import fail
+from tests.console.customers import fail_assessment
 from tests.console.visitors import Visitor
 from tests.serving.v1.examples import CUSTOMER
 from tests.serving.v1.places import THEIRS, Place
@@ -54,7 +54,7 @@ def test_a_field_has_its_customers_and_their_money_and_leads_to_them(place: Plac
 def test_who_was_not_assessed_in_full_is_counted_and_leads_to_the_list(place: Place) -> None:
     visitor = Visitor(place).sign_in("investigator")
     assert "failed" not in visitor.go("/console/portfolio?type=customer").text
-    fail(place)
+    fail_assessment(place)
     text = visitor.go("/console/portfolio?type=customer").text
     assert "1 are failed" in text.partition("have no level")[2].partition("are quarantined")[0]
     (link,) = [link for link in visitor.links() if "status=failed" in link]

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import text
 
-from tests.console.test_customer import fail
+from tests.console.customers import fail_assessment
 from tests.console.visitors import Visitor
 from tests.serving.v1.examples import CUSTOMER
 from tests.serving.v1.places import OURS, Place
@@ -251,7 +251,7 @@ def test_many_customers_are_tagged_and_computed_again(two: Place) -> None:
 
 
 def test_who_could_not_be_assessed_in_full_again_is_listed_as_not_done(two: Place) -> None:
-    fail(two)
+    fail_assessment(two)
     body = {"level": "high", "reason": "because"}
     two.good("POST", f"/v1/entities/customer/{quote(CUSTOMER, safe='')}/overrides", body, role="investigator")
     visitor = Visitor(two).sign_in("investigator").go("/console/queue?kind=override")
