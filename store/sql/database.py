@@ -25,6 +25,7 @@ from fivefold.domain.files import make_private_folder, protect_folder
 from fivefold.domain.settings import Settings
 from fivefold.store.accounts import idempotency
 from fivefold.store.sql import clocks
+from fivefold.store.sql.reasons import reason_of
 from fivefold.store.tables.accounts import Base
 
 _MIGRATIONS = Path(__file__).parents[1] / "migrations"
@@ -47,24 +48,6 @@ _MAY_BE_DONE_IN_FILE = (
     "the database's file could not be read or written while this was stored: it may have been done,"
     " so check before you send it again"
 )
-_OUT_OF_REACH = "the database cannot be reached"
-_OF_SQLITE = {
-    sqlite3.SQLITE_BUSY: _OUT_OF_REACH,
-    sqlite3.SQLITE_LOCKED: _OUT_OF_REACH,
-    sqlite3.SQLITE_CANTOPEN: _OUT_OF_REACH,
-    sqlite3.SQLITE_IOERR: "the database's file cannot be read or written: its disk fails, or the file may not grow",
-    sqlite3.SQLITE_FULL: "the disk of the database's file is full, or the file may not grow",
-    sqlite3.SQLITE_READONLY: "the database's file can only be read, and not written",
-}
-"""Errors after which a retry may succeed, and what they are called."""
-_OF_POSTGRESQL = {
-    "25006": "the database can only be read, and not written",
-    "53100": "the disk of the database is full",
-    "53200": "the database is out of memory",
-    "53300": "the database has no connection left",
-    "57P03": "the database does not take connections yet, or any more",
-}
-"""Errors that say more than that it is out of reach, without the server's own words, which name roles and hosts."""
 _EXAMPLES = "sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME"
 KEEPALIVE = {
     "keepalives": 1,
@@ -197,13 +180,13 @@ class SchemaWatch:
 
 @contextmanager
 def _readable_errors() -> Iterator[None]:
-    """Turn a driver's error into a StoreError without the address's password."""
+    """Turn a driver's error into a StoreError: our words, a colon, and the driver's, which name host and role."""
     try:
         yield
     except DBAPIError as error:
-        raise StoreError(f"the database cannot be used: {error.orig}") from error
-    except PoolTimeout as error:  # all connections are waiting for it
-        raise StoreError("the database cannot be used: it does not answer") from error
+        raise StoreError(f"{reason_of(error) or 'the database cannot be used'}: {error.orig}") from error
+    except PoolTimeout as error:
+        raise StoreError(f"{reason_of(error)}: all connections wait for its answer") from error
     except CommandError as error:
         raise StoreError(
             f"the database has a schema that this program does not know: {error}; it is that of a newer program, or of"
@@ -336,6 +319,8 @@ def _may_be_kept(error: BaseException | None) -> bool:
         code = getattr(error, "sqlite_errorcode", 0)
         return code & 0xFF == sqlite3.SQLITE_IOERR and code != sqlite3.SQLITE_IOERR_WRITE
     code = getattr(error, "sqlstate", None)
+    if isinstance(error, errors.QueryCanceled):  # of class 57, and reported
+        return False
     return isinstance(error, psycopg.OperationalError) and (code is None or code[:2] in {"08", "57"})
 
 
@@ -356,21 +341,9 @@ def reachable() -> Iterator[None]:
 
 def raise_if_out_of_reach(error: BaseException | None) -> None:
     """Raise StoreError for an error, SQLAlchemy's or the driver's, that means the database is out of reach."""
-    if isinstance(error, PoolTimeout):
-        raise StoreError(_OUT_OF_REACH) from error
-    reason = _reason_of(error.orig if isinstance(error, DBAPIError) else error)
+    reason = reason_of(error)
     if reason is not None:
         raise StoreError(reason) from error
-
-
-def _reason_of(error: BaseException | None) -> str | None:
-    """Say why the database is out of reach for now; None for an error of the statement or the schema."""
-    if isinstance(error, sqlite3.Error):
-        return _OF_SQLITE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
-    if not isinstance(error, psycopg.Error):
-        return None
-    default = _OUT_OF_REACH if isinstance(error, psycopg.OperationalError) else None
-    return _OF_POSTGRESQL.get(error.sqlstate or "", default)
 
 
 def _make_folder(folder: Path) -> None:

@@ -192,7 +192,7 @@ def test_what_a_setting_names_is_read_before_anything_starts(
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        ("postgresql://user:a-secret@127.0.0.1:1/name", "the database cannot be used: connection failed"),
+        ("postgresql://user:a-secret@127.0.0.1:1/name", "the database cannot be reached: connection failed"),
         ("postgresql://user:a-secret@host:port/name", "FIVEFOLD_DATABASE_URL cannot be read"),
         ("mysql://user:a-secret@host/name", "FIVEFOLD_DATABASE_URL names 'mysql'"),
     ],

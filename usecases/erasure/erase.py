@@ -188,7 +188,7 @@ def erase_entity(context: Context, type_name: str, external_id: str, register: P
         UnknownOutcomeError: it may have been erased; the register has it, so `erase_again` erases it if it was not.
     """
     now = context.now()
-    with _nothing_erased(), line_of_transaction(register) as line, _permitted(), context.writing() as session:
+    with _nothing_erased(), line_of_transaction(register) as line, context.writing() as session, _permitted():
         entities, also_owned, owners = _concerned(session, context, type_name, external_id, now)
         for check in _checks(session, entities, also_owned, owners, now):
             check()
@@ -441,7 +441,7 @@ def _hold_again(engine: Engine, who: str, line: HoldLine, now: int) -> int:
 
 def _erase_line(engine: Engine, who: str, line: ErasureLine, now: int) -> int:
     """Erase the entities of a line again, if that is still allowed."""
-    with _permitted(), writing(engine) as session:
+    with writing(engine) as session, _permitted():
         of, entities = _present(session, line.organisation, line.entities)
         if entities:
             _refuse_held(entities, now)

@@ -89,7 +89,7 @@ def test_it_is_ready_where_its_duties_go_well_and_its_database_answers(pages: Wo
 def test_without_its_database_it_is_not_ready_and_says_nothing_of_where_that_is() -> None:
     engine = open_database("postgresql://nobody@127.0.0.1:9/secret?connect_timeout=1")
     status, _, said = WorkerPages(engine, LoopHealth()).page("/readyz")
-    assert (status, json.loads(said)["parts"]) == (503, {"database": "the database cannot be used"})
+    assert (status, json.loads(said)["parts"]) == (503, {"database": "the database cannot be reached"})
 
 
 def test_it_answers_on_this_machine_and_the_port_is_free_again(pages: WorkerPages) -> None:

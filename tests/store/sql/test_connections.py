@@ -101,7 +101,7 @@ def test_where_all_connections_wait_the_schema_cannot_be_looked_at(way: Way) -> 
         for _ in range(20):
             taken.enter_context(small.connect())
         small.pool._timeout = 0.1  # type: ignore[attr-defined]  # 30 seconds otherwise
-        with pytest.raises(StoreError, match="does not answer"):
+        with pytest.raises(StoreError, match="cannot be reached: all connections wait"):
             require_current(small)
     small.dispose()
 

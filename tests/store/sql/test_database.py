@@ -11,7 +11,6 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from psycopg import errors
 from sqlalchemy import Engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
@@ -280,20 +279,6 @@ def test_a_database_that_may_only_be_read_says_so(kind: str, tmp_path: Path) -> 
             session.execute(ANYONE)
 
 
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        (errors.DiskFull("could not extend file of a-secret-word"), "the disk of the database is full"),
-        (errors.TooManyConnections("for role a-secret-word"), "the database has no connection left"),
-        (errors.AdminShutdown("by a-secret-word"), "the database cannot be reached"),
-    ],
-)
-def test_what_a_server_says_is_given_in_words_without_its_names(error: Exception, words: str) -> None:
-    with pytest.raises(StoreError) as refused:
-        database.raise_if_out_of_reach(error)
-    assert str(refused.value) == words
-
-
 def test_who_waits_for_the_writer_on_sqlite_asks_again_and_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -339,10 +324,10 @@ def test_any_address_of_postgresql_is_opened_with_the_driver_that_is_there(drive
 @pytest.mark.parametrize(
     ("address", "what"),
     [
-        (f"postgresql://user:{SECRET}@127.0.0.1:1/name", "connection failed"),
-        (f"postgresql://user:{SECRET}@127.0.0.1/name?flavour=sweet", "invalid connection option"),
-        ("sqlite:///{file}", "file is not a database"),
-        ("sqlite:///{folder}", "unable to open database file"),
+        (f"postgresql://user:{SECRET}@127.0.0.1:1/name", "cannot be reached: connection failed"),
+        (f"postgresql://user:{SECRET}@127.0.0.1/name?flavour=sweet", "cannot be used: invalid connection option"),
+        ("sqlite:///{file}", "cannot be used: file is not a database"),
+        ("sqlite:///{folder}", "cannot be reached: unable to open database file"),
     ],
 )
 def test_a_database_that_cannot_be_used_is_a_readable_error(
@@ -350,7 +335,7 @@ def test_a_database_that_cannot_be_used_is_a_readable_error(
 ) -> None:
     (tmp_path / "file").write_text("not a database, but longer than the header of one" * 10, encoding="utf-8")
     with databases.opened(address.format(file=tmp_path / "file", folder=tmp_path)) as engine:
-        with pytest.raises(StoreError, match=f"the database cannot be used: .*{what}") as caught:
+        with pytest.raises(StoreError, match=f"the database {what}") as caught:
             use(engine)
         assert SECRET not in str(caught.value)
 

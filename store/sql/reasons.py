@@ -1,0 +1,67 @@
+"""Why a database is of no use for now, in our own words: the server's name roles, hosts and customers' values."""
+
+import re
+import sqlite3
+from typing import Final
+
+import psycopg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+_OUT_OF_REACH: Final = "the database cannot be reached"
+_OF_SQLITE: Final = {
+    sqlite3.SQLITE_BUSY: _OUT_OF_REACH,
+    sqlite3.SQLITE_LOCKED: _OUT_OF_REACH,
+    sqlite3.SQLITE_CANTOPEN: _OUT_OF_REACH,
+    sqlite3.SQLITE_IOERR: "the database's file cannot be read or written: its disk fails, or the file may not grow",
+    sqlite3.SQLITE_FULL: "the disk of the database's file is full, or the file may not grow",
+    sqlite3.SQLITE_READONLY: "the database's file can only be read, and not written",
+}
+"""Errors after which a retry may succeed, and what they are called."""
+_OF_POSTGRESQL: Final = {
+    "25006": "the database can only be read, and not written",
+    "25P03": "the database ended a transaction that did nothing for longer than its limit",
+    "28000": "the database does not let this role in",
+    "28P01": "the database does not take the password",
+    "3D000": "the database's server has no database of that name",
+    "40001": "the database undid this because another transaction changed the same",
+    "40P01": "the database undid this because it and another transaction waited for each other",
+    "42501": "the role of the database lacks a right that is needed here",
+    "53100": "the disk of the database is full",
+    "53200": "the database is out of memory",
+    "53300": "the database has no connection left",
+    "55P03": "another transaction held a lock of the database for longer than the limit",
+    "57014": "the database broke off a statement that took longer than its limit, or that an operator ended",
+    "57P03": "the database does not take connections yet, or any more",
+}
+"""What PostgreSQL's errors are called that say more than that it is out of reach."""
+_AT_CONNECT: Final = (
+    (r"too many clients|too many connections|remaining connection slots|no more connections allowed", "53300"),
+    (r"the database system is |is not currently accepting connections", "57P03"),
+    (r'database "[^"]*" does not exist', "3D000"),
+    (r"password authentication failed|no password supplied", "28P01"),
+    (r'role "[^"]*" does not exist|authentication failed|pg_hba\.conf|not permitted to log in', "28000"),
+    (r"permission denied for database", "28000"),
+)
+"""The codes of errors of before there is a connection, which come without one, by what the server says."""
+
+
+def reason_of(error: BaseException | None) -> str | None:
+    """Say why the database is out of reach for now; None for an error of the statement or the schema.
+
+    The error is SQLAlchemy's, or the driver's.
+    """
+    if isinstance(error, PoolTimeout):
+        return _OUT_OF_REACH
+    if isinstance(error, DBAPIError):
+        error = error.orig
+    if isinstance(error, sqlite3.Error):
+        return _OF_SQLITE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+    if not isinstance(error, psycopg.Error):
+        return None
+    default = _OUT_OF_REACH if isinstance(error, psycopg.OperationalError) else None
+    return _OF_POSTGRESQL.get(error.sqlstate or _code_at_connect(str(error)), default)
+
+
+def _code_at_connect(message: str) -> str:
+    return next((code for pattern, code in _AT_CONNECT if re.search(pattern, message)), "")
