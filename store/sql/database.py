@@ -8,10 +8,6 @@ from time import monotonic, sleep
 from typing import Any, Final, TypeVar
 
 import psycopg
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from psycopg import errors
 from psycopg.errors import UniqueViolation
@@ -24,19 +20,16 @@ from fivefold.domain.errors import ConfigError, ConflictError, StoreError, Unkno
 from fivefold.domain.files import make_private_folder, protect_folder
 from fivefold.domain.settings import Settings
 from fivefold.store.accounts import idempotency
-from fivefold.store.sql import clocks
+from fivefold.store.sql import clocks, migrating
 from fivefold.store.sql.reasons import reason_of
 from fivefold.store.tables.accounts import Base
 
-_MIGRATIONS = Path(__file__).parents[1] / "migrations"
 BUSY_SECONDS = 30
 """How long SQLite waits for another process's write before it gives up."""
 AGAIN_MILLISECONDS = 3
 """SQLite asks for the writer's lock after 1 and 2 of them; then its wait starts over."""
 CONNECT_SECONDS = 10
 """How long to wait for a silent PostgreSQL, unless its address sets `connect_timeout`."""
-_UPGRADING = 5_550_001
-"""The number of PostgreSQL's lock that lets one program at a time change the schema; any number would do."""
 _READ: Final = "fivefold_read"
 """The key under which a session of one moment keeps the results of `read_once`."""
 Value = TypeVar("Value")
@@ -99,12 +92,20 @@ def open_database(
 
 
 def upgrade(engine: Engine) -> None:
-    """Bring the schema to the newest version; migrations only go forward and lose nothing."""
-    with _readable_errors(), engine.connect() as connection, _references_checked_at_the_end(connection):
-        _wait_for_others(connection)
-        config = _alembic()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    """Bring the schema to the newest version; migrations only go forward and lose nothing.
+
+    Raises:
+        StoreError: the database cannot be used, or a program from before the first release made it; nothing was changed
+            then.
+    """
+    with _readable_errors():
+        with engine.connect() as connection:
+            if not migrating.steps(connection):
+                return
+        with engine.connect() as connection, _references_checked_at_the_end(connection):
+            migrating.wait_for_others(connection)
+            migrating.require_shape(connection)
+            migrating.migrate(connection)
 
 
 def open_current(settings: Settings) -> Engine:
@@ -122,10 +123,7 @@ def bring_forward(url: str, clock_tolerance_seconds: int = clocks.TOLERANCE_SECO
     """
     engine = open_database(url, clock_tolerance_seconds)
     try:
-        try:
-            require_current(engine)
-        except SchemaVersionError:
-            upgrade(engine)
+        upgrade(engine)
     finally:
         engine.dispose()
 
@@ -136,9 +134,9 @@ class SchemaVersionError(StoreError):
 
 def require_current(engine: Engine) -> None:
     """Raise SchemaVersionError unless the schema is exactly the one that this program knows."""
-    newest = ScriptDirectory.from_config(_alembic()).get_current_head()
+    newest = migrating.newest()
     with _readable_errors(), engine.connect() as connection:
-        revision = MigrationContext.configure(connection).get_current_revision()
+        revision = migrating.revision_of(connection)
     if revision != newest:
         raise SchemaVersionError(
             f"the database has schema {revision or 'none'}, and this program needs {newest}: run `fivefold serve`"
@@ -172,10 +170,9 @@ class SchemaWatch:
             self.require_usable()
 
     def _is_newer(self) -> bool:
-        newest = ScriptDirectory.from_config(_alembic()).get_current_head() or ""
         with _readable_errors(), self._engine.connect() as connection:
-            revision = MigrationContext.configure(connection).get_current_revision()
-        return revision is not None and revision > newest
+            revision = migrating.revision_of(connection)
+        return revision is not None and revision > migrating.newest()
 
 
 @contextmanager
@@ -353,12 +350,6 @@ def _make_folder(folder: Path) -> None:
         raise StoreError(f"the database's folder {folder} cannot be made: {error.strerror}") from None
 
 
-def _wait_for_others(connection: Connection) -> None:
-    """Begin a transaction that only one program at a time can hold; on SQLite it also makes a migration atomic."""
-    on_sqlite = connection.dialect.name == "sqlite"
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if on_sqlite else f"SELECT pg_advisory_xact_lock({_UPGRADING})")
-
-
 @contextmanager
 def _references_checked_at_the_end(connection: Connection) -> Iterator[None]:
     """Commit, after a check that every reference is whole.
@@ -379,12 +370,6 @@ def _references_checked_at_the_end(connection: Connection) -> Iterator[None]:
         connection.rollback()
         if on_sqlite:
             connection.exec_driver_sql("PRAGMA foreign_keys=ON")
-
-
-def _alembic() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    return config
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:

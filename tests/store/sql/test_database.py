@@ -8,7 +8,6 @@ from time import monotonic
 from typing import Any
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, event, inspect, text
@@ -16,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from fivefold.domain.errors import ConfigError, FivefoldError, StoreError
 from fivefold.store import migrations
-from fivefold.store.sql import database
+from fivefold.store.sql import database, migrating
 from fivefold.store.sql.database import (
     BUSY_SECONDS,
     SchemaVersionError,
@@ -110,17 +109,13 @@ def test_an_upgrade_can_be_repeated_and_loses_nothing(blank: Engine) -> None:
         assert connection.scalar(text("SELECT count(*) FROM organisations")) == 1
 
 
-def _upgrade_to(blank: Engine, revision: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    to = command.upgrade
-    with monkeypatch.context() as older:
-        older.setattr(database.command, "upgrade", lambda config, _: to(config, revision))
-        upgrade(blank)
+def _upgrade_to(blank: Engine, revision: str) -> None:
+    with blank.begin() as connection:
+        migrating.migrate(connection, revision)
 
 
-def test_what_an_older_program_noted_as_read_was_of_the_assessment_in_force(
-    blank: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _upgrade_to(blank, "0007", monkeypatch)
+def test_what_an_older_program_noted_as_read_was_of_the_assessment_in_force(blank: Engine) -> None:
+    _upgrade_to(blank, "0007")
     with blank.begin() as connection:
         connection.execute(ANYONE)
         for statement in (
@@ -139,10 +134,8 @@ def test_what_an_older_program_noted_as_read_was_of_the_assessment_in_force(
         assert read.all() == [("requested", 3), ("refused", None)]
 
 
-def test_values_of_an_older_schema_are_of_the_model_that_serves_or_of_one_that_nobody_knows(
-    blank: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _upgrade_to(blank, "0010", monkeypatch)
+def test_values_of_an_older_schema_are_of_the_model_that_serves_or_of_one_that_nobody_knows(blank: Engine) -> None:
+    _upgrade_to(blank, "0010")
     with blank.begin() as connection:
         connection.execute(ANYONE)
         for statement in (
@@ -161,8 +154,8 @@ def test_values_of_an_older_schema_are_of_the_model_that_serves_or_of_one_that_n
         assert hashes.scalars().all() == [None, "hash", None]
 
 
-def test_rates_of_an_older_schema_are_guarded_after_an_upgrade(blank: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    _upgrade_to(blank, "0004", monkeypatch)
+def test_rates_of_an_older_schema_are_guarded_after_an_upgrade(blank: Engine) -> None:
+    _upgrade_to(blank, "0004")
     with blank.begin() as connection:
         connection.execute(ANYONE)
         connection.execute(text("INSERT INTO rate_tables VALUES (1, 1, 'EUR', 'ours', '[]', 1)"))

@@ -1,0 +1,113 @@
+"""The steps from one schema to the next: which are due, whether the schema is what they begin with, and their run."""
+
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, inspect, text
+
+from fivefold.domain.errors import StoreError
+
+_MIGRATIONS: Final = Path(__file__).parents[1] / "migrations"
+_UPGRADING: Final = 5_550_001
+"""The number of PostgreSQL's lock that lets one program at a time change the schema; any number would do."""
+_NAMED: Final = 3
+"""How many columns or guards that differ an error names."""
+_TRIGGERS: Final = {
+    "sqlite": "SELECT tbl_name, name FROM sqlite_master WHERE type = 'trigger'",
+    "postgresql": (
+        "SELECT relname, tgname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid"
+        " WHERE NOT tgisinternal AND relnamespace = current_schema()::text::regnamespace"
+    ),
+}
+_ON_SQLITE_ALONE: Final = "_history_insert"
+"""How triggers end that PostgreSQL does without."""
+
+
+def newest() -> str:
+    """Give the number of the schema that this program knows."""
+    return _scripts().get_current_head() or ""
+
+
+def revision_of(connection: Connection) -> str | None:
+    """Read the number of the schema that a database has; None for none."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def steps(connection: Connection) -> list[str]:
+    """List the numbers of the migrations that are due, in order; CommandError if the schema's number is unknown."""
+    scripts, present = _scripts(), revision_of(connection) or "base"
+    scripts.get_revision(present)  # raises the error
+    return [script.revision for script in scripts.iterate_revisions("head", present)][::-1]
+
+
+def migrate(connection: Connection, revision: str = "head") -> None:
+    """Run the migrations up to a number in the transaction of a connection."""
+    config = _alembic()
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+def wait_for_others(connection: Connection) -> None:
+    """Begin a transaction that only one program at a time can hold; on SQLite it also makes a migration atomic."""
+    on_sqlite = connection.dialect.name == "sqlite"
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if on_sqlite else f"SELECT pg_advisory_xact_lock({_UPGRADING})")
+
+
+def require_shape(connection: Connection) -> None:
+    """Raise StoreError unless tables have the columns and guards that the migrations up to the schema's number make.
+
+    Before the first release migrations were changed in place: a database from then has the number and not the columns.
+    """
+    revision = revision_of(connection)
+    if revision is None:
+        return
+    columns, guards = _as_migrated(revision)
+    present = _columns(connection, {table for table, _ in columns})
+    absent = sorted(columns - present) + sorted(guards - _guards(connection))
+    unknown = sorted(present - columns)
+    if absent or unknown:
+        differences = [f"{what} {_listed(names)}" for what, names in (("without", absent), ("with", unknown)) if names]
+        raise StoreError(
+            f"the database has schema {revision} {' and '.join(differences)}: a program from before the first release"
+            " made it. It cannot be brought forward, and nothing was changed; make it anew"
+        )
+
+
+def _as_migrated(revision: str) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+    """Give the columns and the guards that the migrations up to a number make, by their tables."""
+    engine = create_engine("sqlite://")
+    try:
+        with engine.begin() as connection:
+            migrate(connection, revision)
+            guards = {guard for guard in _guards(connection) if not guard[1].endswith(_ON_SQLITE_ALONE)}
+            return _columns(connection, set(inspect(connection).get_table_names())), guards
+    finally:
+        engine.dispose()
+
+
+def _columns(connection: Connection, tables: set[str]) -> set[tuple[str, str]]:
+    described = inspect(connection).get_multi_columns(filter_names=sorted(tables))
+    return {(table, column["name"]) for (_, table), columns in described.items() for column in columns}
+
+
+def _guards(connection: Connection) -> set[tuple[str, str]]:
+    return {(table, name) for table, name in connection.execute(text(_TRIGGERS[connection.dialect.name]))}
+
+
+def _listed(names: list[tuple[str, str]]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(".".join(name) for name in names[:_NAMED]) + more
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_alembic())
+
+
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    return config
