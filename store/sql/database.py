@@ -79,6 +79,7 @@ def open_database(
         )
         if answer_seconds is not None:
             give_up_after(engine, answer_seconds)
+        event.listen(engine, "connect", _require_utf8, insert=True)  # before SQLAlchemy asks for the version
         return engine
     if address.get_backend_name() != "sqlite":
         raise ConfigError(f"FIVEFOLD_DATABASE_URL names {address.get_backend_name()!r}; it must be {_EXAMPLES}")
@@ -370,6 +371,17 @@ def _references_checked_at_the_end(connection: Connection) -> Iterator[None]:
         connection.rollback()
         if on_sqlite:
             connection.exec_driver_sql("PRAGMA foreign_keys=ON")
+
+
+def _require_utf8(connection: Any, _: Any) -> None:
+    """Refuse a PostgreSQL in another encoding: in SQL_ASCII it gives bytes for text, in others it lacks letters."""
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        connection.close()
+        raise StoreError(
+            f"the database is in the encoding {encoding}, and must be in UTF8: make another one with"
+            " `createdb --template=template0 --encoding=UTF8 NAME`, and move this one there by pg_dump and pg_restore"
+        )
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:

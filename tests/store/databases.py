@@ -92,6 +92,13 @@ def new_url(kind: str, folder: Path, *, migrated: bool = True) -> str:
     return f"sqlite:///{path}"
 
 
+def postgresql_in(encoding: str) -> str:
+    """Make a PostgreSQL in an encoding, without tables."""
+    name = f"made_{next(_numbers)}"
+    _run(postgresql(), f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'")
+    return postgresql().get_uri(name)
+
+
 def made_from(url: str) -> str:
     """Make a PostgreSQL with all that another one has now, to which nothing is connected."""
     name = f"made_{next(_numbers)}"

@@ -367,6 +367,17 @@ def test_connections_that_postgresql_dropped_are_opened_again(tmp_path: Path) ->
             assert connection.scalar(own) != before
 
 
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_postgresql_in_another_encoding_is_refused_by_its_name(encoding: str) -> None:
+    """On one in SQL_ASCII SQLAlchemy failed with a TypeError, as all text is bytes there."""
+    refusal = rf"^the database is in the encoding {encoding}, and must be in UTF8: make another one"
+    uses: tuple[Callable[[Engine], object], ...] = (upgrade, require_current, Engine.connect)
+    with databases.opened(databases.postgresql_in(encoding)) as engine:
+        for use in uses:
+            with pytest.raises(StoreError, match=refusal):
+                use(engine)
+
+
 def test_all_errors_are_of_the_one_tree() -> None:
     assert issubclass(StoreError, FivefoldError)
 
