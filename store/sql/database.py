@@ -95,18 +95,22 @@ def open_database(
 def upgrade(engine: Engine) -> None:
     """Bring the schema to the newest version; migrations only go forward and lose nothing.
 
+    All in one transaction on SQLite, each in one of its own on PostgreSQL.
+
     Raises:
-        StoreError: the database cannot be used, or a program from before the first release made it; nothing was changed
-            then.
+        StoreError: the database cannot be used, a program from before the first release made it, or other programs hold
+            a table of a migration for too long.
     """
     with _readable_errors():
         with engine.connect() as connection:
-            if not migrating.steps(connection):
-                return
-        with engine.connect() as connection, _references_checked_at_the_end(connection):
-            migrating.wait_for_others(connection)
-            migrating.require_shape(connection)
-            migrating.migrate(connection)
+            due = migrating.steps(connection)
+        if due and engine.dialect.name == "sqlite":
+            with engine.connect() as connection, _references_checked_at_the_end(connection):
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                migrating.require_shape(connection)
+                migrating.migrate(connection)
+        elif due:
+            migrating.migrate_in_steps(engine, due)
 
 
 def open_current(settings: Settings) -> Engine:
@@ -353,24 +357,21 @@ def _make_folder(folder: Path) -> None:
 
 @contextmanager
 def _references_checked_at_the_end(connection: Connection) -> Iterator[None]:
-    """Commit, after a check that every reference is whole.
+    """Commit what is done on SQLite, after a check that every reference is whole.
 
     SQLite changes a table by copying it; meanwhile the rows that others refer to are missing.
     """
-    on_sqlite = connection.dialect.name == "sqlite"
-    if on_sqlite:
-        connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
-        connection.commit()
+    connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+    connection.commit()
     try:
         yield
-        violations = connection.exec_driver_sql("PRAGMA foreign_key_check").all() if on_sqlite else []
+        violations = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
         if violations:
             raise StoreError(f"the database has rows that refer to nothing: {violations[0]}")
         connection.commit()
     finally:
         connection.rollback()
-        if on_sqlite:
-            connection.exec_driver_sql("PRAGMA foreign_keys=ON")
+        connection.exec_driver_sql("PRAGMA foreign_keys=ON")
 
 
 def _require_utf8(connection: Any, _: Any) -> None:

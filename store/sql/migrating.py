@@ -1,19 +1,29 @@
 """The steps from one schema to the next: which are due, whether the schema is what they begin with, and their run."""
 
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Final
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, inspect, text
+from sqlalchemy.exc import DBAPIError
 
 from fivefold.domain.errors import StoreError
 
 _MIGRATIONS: Final = Path(__file__).parents[1] / "migrations"
 _UPGRADING: Final = 5_550_001
 """The number of PostgreSQL's lock that lets one program at a time change the schema; any number would do."""
+LOCK_SECONDS: Final = 3
+"""How long a migration waits for a table on PostgreSQL; until then all others that need the table wait behind it."""
+PAUSE_SECONDS: Final = 1.0
+"""How long others go on before the migration is tried again."""
+PATIENCE_SECONDS: Final = 180.0
+"""After so long in vain a migration is given up."""
+_HELD: Final = (psycopg.errors.DeadlockDetected, psycopg.errors.LockNotAvailable)
 _NAMED: Final = 3
 """How many columns or guards that differ an error names."""
 _TRIGGERS: Final = {
@@ -51,10 +61,45 @@ def migrate(connection: Connection, revision: str = "head") -> None:
     command.upgrade(config, revision)
 
 
-def wait_for_others(connection: Connection) -> None:
-    """Begin a transaction that only one program at a time can hold; on SQLite it also makes a migration atomic."""
-    on_sqlite = connection.dialect.name == "sqlite"
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if on_sqlite else f"SELECT pg_advisory_xact_lock({_UPGRADING})")
+def migrate_in_steps(engine: Engine, due: list[str]) -> None:
+    """Run the migrations that are due on PostgreSQL, each in a transaction of its own; StoreError if one is given up.
+
+    Each holds the one table that it changes: workers take tables in another order, and would wait for it as it for
+    them. What another program did meanwhile is left out.
+    """
+    with engine.begin() as connection:
+        _wait_for_others(connection)
+        require_shape(connection)
+    for revision in due:
+        until = monotonic() + PATIENCE_SECONDS
+        while not _is_done(engine, revision):
+            if monotonic() > until:
+                raise StoreError(
+                    f"the schema was not brought forward to {revision}: for {PATIENCE_SECONDS:.0f} s other programs"
+                    " held a table that this changes. What was done before is kept; end transactions that take long, or"
+                    " stop workers and services of the release before, and start this again"
+                )
+            sleep(PAUSE_SECONDS)
+
+
+def _is_done(engine: Engine, revision: str) -> bool:
+    """Run a migration unless another program did; False if other programs held its table, and nothing was changed."""
+    try:
+        with engine.begin() as connection:
+            _wait_for_others(connection)
+            if revision in steps(connection):
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
+                migrate(connection, revision)
+    except DBAPIError as error:
+        if isinstance(error.orig, _HELD):
+            return False
+        raise
+    return True
+
+
+def _wait_for_others(connection: Connection) -> None:
+    """Wait until this transaction is the only one that changes PostgreSQL's schema."""
+    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_UPGRADING})")
 
 
 def require_shape(connection: Connection) -> None:

@@ -1,6 +1,7 @@
 """Migrations: their text is frozen, and they begin only with the schema that they know."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from fivefold.domain.errors import StoreError
 from fivefold.store import migrations
 from fivefold.store.sql import migrating
 from fivefold.store.sql.database import require_current, upgrade
+from tests.pace import until
 from tests.store import databases
 
 FOLDER = Path(migrations.__file__).parent
@@ -26,10 +28,18 @@ def older(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
         yield engine
 
 
+on_postgresql = pytest.mark.parametrize("older", ["postgresql"], indirect=True)
+
+
 def run(engine: Engine, *statements: str) -> None:
     with engine.begin() as connection:
         for statement in statements:
             connection.execute(text(statement))
+
+
+def revision(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        return migrating.revision_of(connection)
 
 
 def test_the_text_of_a_migration_stays() -> None:
@@ -65,8 +75,7 @@ def test_one_without_its_columns_or_guards_is_refused_and_left_as_it_is(older: E
     )
     with pytest.raises(StoreError, match=refusal):
         upgrade(older)
-    with older.connect() as connection:
-        assert migrating.revision_of(connection) == "0004"
+    assert revision(older) == "0004"
     assert "lowest_alert_percent" in {column["name"] for column in inspect(older).get_columns("organisation_settings")}
 
 
@@ -75,3 +84,43 @@ def test_an_error_names_a_few_of_many_differences(older: Engine) -> None:
     run(older, *columns)
     with pytest.raises(StoreError, match=r"with members\.pepper_0, members\.pepper_1, members\.pepper_2 and 2 more:"):
         upgrade(older)
+
+
+@on_postgresql
+def test_a_worker_that_takes_tables_in_another_order_goes_on_beside_an_upgrade(older: Engine) -> None:
+    """One transaction for all migrations gathered locks, until PostgreSQL ended it or the worker's."""
+    with ThreadPoolExecutor(1) as threads, older.begin() as worker:
+        worker.execute(text("LOCK TABLE due_marks IN ROW EXCLUSIVE MODE"))
+        upgrading = threads.submit(upgrade, older)
+        until(lambda: revision(older) == "0008" and databases.waits_for_a_lock(older))
+        worker.execute(text("LOCK TABLE standings IN ROW EXCLUSIVE MODE"))
+        worker.commit()
+        upgrading.result()
+    require_current(older)
+
+
+@on_postgresql
+def test_a_migration_is_tried_again_and_lets_others_pass_meanwhile(
+    older: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrating, "LOCK_SECONDS", 0.05)
+    pauses: list[float] = []
+    with ThreadPoolExecutor(1) as threads, older.connect() as worker:
+        worker.execute(text("LOCK TABLE due_marks IN ROW EXCLUSIVE MODE"))
+        monkeypatch.setattr(migrating, "sleep", lambda seconds: (pauses.append(seconds), worker.rollback()))
+        threads.submit(upgrade, older).result()
+    assert pauses == [migrating.PAUSE_SECONDS]
+    require_current(older)
+
+
+@on_postgresql
+def test_a_migration_whose_table_stays_held_is_given_up(older: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migrating, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(migrating, "PATIENCE_SECONDS", 0)
+    with older.connect() as worker:
+        worker.execute(text("LOCK TABLE due_marks IN ROW EXCLUSIVE MODE"))
+        with pytest.raises(StoreError, match=r"not brought forward to 0009: for 0 s other programs held a table"):
+            upgrade(older)
+    assert revision(older) == "0008"
+    upgrade(older)
+    require_current(older)
