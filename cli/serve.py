@@ -23,7 +23,7 @@ from fivefold.cli.terminal import (
     warn,
 )
 from fivefold.domain.clock import day_text, now_microseconds
-from fivefold.domain.errors import ConfigError
+from fivefold.domain.errors import ConfigError, UntrustedClockError
 from fivefold.domain.files import protect_folder
 from fivefold.domain.settings import VARIABLE_PARENT_PROCESS, Settings, read_settings
 
@@ -55,7 +55,10 @@ def serve(
     settings = checked_settings()
     require_free(host, port)
     engine = open_current_database()
-    number_from_now(engine)
+    try:
+        number_from_now(engine)
+    except UntrustedClockError as error:
+        warn(str(error))
     engine.dispose()
     protect_folder(settings.var)
     claim = claim_address(host, port, settings.var)

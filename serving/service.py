@@ -50,6 +50,7 @@ from fivefold.store.accounts.plans import read_plans
 from fivefold.store.sql.database import SchemaVersionError, SchemaWatch, bring_forward, open_database
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.monitoring.statistics import PlatformFigures
+from fivefold.usecases.webhooks.plan import number_from_first_write
 
 configure_logs()
 log = structlog.get_logger("fivefold.service")
@@ -160,6 +161,7 @@ def _bring_forward() -> None:
     except StoreError as error:
         log.error("database not brought forward", problem=str(error))  # noqa: TRY400 (a traceback adds nothing)
     SCHEMA.look()
+    number_from_first_write(PLATFORM)
 
 
 def _database_problem() -> str:

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from fivefold.cli.terminal import checked_settings, echo, moment, open_current_database
 from fivefold.domain.clock import now_microseconds
-from fivefold.domain.errors import ConfigError
+from fivefold.domain.errors import ConfigError, StoreError
 from fivefold.domain.files import protect_folder
 from fivefold.domain.settings import read_settings
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from fivefold.serving.metrics.worker import WorkerPages
     from fivefold.usecases.levels.worker import WorkerTally
     from fivefold.usecases.levels.worker_loop import PeriodicTask
+
+AGAIN_SECONDS = 2.0
+"""How long a worker that cannot begin waits until it tries again."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -52,7 +55,6 @@ def worker(
     from fivefold.serving.logs import configure_logs
     from fivefold.usecases.flows.registrations import refuse_unregistered
     from fivefold.usecases.levels.clock_repair import refuse_future
-    from fivefold.usecases.webhooks.plan import number_from_now
 
     if as_of is not None and not once:
         raise ConfigError("--as-of needs --once: a continuous worker uses the current time")
@@ -64,7 +66,6 @@ def worker(
         refuse_future(engine, at, "--as-of")
     clock = now_microseconds if at is None else _clock_from(at)
     refuse_unregistered(engine, settings)
-    number_from_now(engine)
     lock = _single_worker_lock() if engine.dialect.name == "sqlite" else None
     try:
         _work(engine, clock, batch, (health_host, health_port), once=once)
@@ -79,47 +80,84 @@ def _work(
 ) -> None:
     """Run the tasks until nothing is left, or until a signal stops the worker."""
     from fivefold.serving.metrics.worker import WorkerPages, serving
-    from fivefold.usecases.levels.worker import PARALLEL_BATCHES, WorkerTally, warm
-    from fivefold.usecases.levels.worker_loop import LoopHealth, PeriodicTask, drain, run_forever
-    from fivefold.usecases.monitoring.operations import noted
-    from fivefold.usecases.rulesets.activate import has_open_markings, has_waiting_backfills
-    from fivefold.usecases.webhooks.dispatcher import deliver_due, keep_delivering
+    from fivefold.usecases.levels.worker import WorkerTally
+    from fivefold.usecases.levels.worker_loop import LoopHealth
+    from fivefold.usecases.webhooks.plan import number_from_now
 
     tally = WorkerTally()
     stop = Event()
     pages = WorkerPages(engine, LoopHealth())
-    tasks = _tasks(engine, clock, batch, tally, stop, pages)
-
-    def webhooks(stop: Event) -> None:
-        keep_delivering(engine, stop, lambda fault: pages.health.beat("webhooks", fault))
-
     if once:
-        webhooks_task = PeriodicTask("webhooks", lambda: deliver_due(engine) > 0, 0.5)
-
-        def is_done() -> bool:
-            return not (has_waiting_backfills(engine, clock()) or has_open_markings(engine))
-
-        drain([*tasks, webhooks_task], until=is_done)
+        number_from_now(engine)
+        _drain(engine, clock, _tasks(engine, clock, batch, tally, stop, pages))
         echo(f"{_summary(tally)}; nothing is left to do.")
         if tally.assessed > tally.with_level:
             echo("`fivefold level` says why some have no level.")
         return
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    if engine.dialect.name == "postgresql":
-        tasks += [tasks[0]] * (PARALLEL_BATCHES - 1)
     host, health_port = health
     with serving(pages, health_port, host) as port:
         where = "" if port is None else f" Its health: http://{host}:{port}/livez, /readyz and /metrics."
-        model = "without a value model" if pages.model is None else f"with version {pages.model} of the value model"
-        does = ", ".join(dict.fromkeys(task.name for task in tasks))
-        echo(f"On {engine.dialect.name}, {model}: {does}, webhooks.{where}")
-        echo("The worker runs; Ctrl-C ends it.")
-        sys.stdout.flush()
-        warm()
-        with noted(engine) as keep_noting:
-            run_forever(tasks, stop, webhooks, keep_noting, health=pages.health)
+        if _begin(engine, stop, pages):
+            _run(engine, _tasks(engine, clock, batch, tally, stop, pages), stop, pages, where)
     echo(f"The worker has ended: {_summary(tally)}.")
+
+
+def _drain(engine: "Engine", clock: "Callable[[], int]", tasks: "list[PeriodicTask]") -> None:
+    from fivefold.usecases.levels.worker_loop import PeriodicTask, drain
+    from fivefold.usecases.rulesets.activate import has_open_markings, has_waiting_backfills
+    from fivefold.usecases.webhooks.dispatcher import deliver_due
+
+    def is_done() -> bool:
+        return not (has_waiting_backfills(engine, clock()) or has_open_markings(engine))
+
+    drain([*tasks, PeriodicTask("webhooks", lambda: deliver_due(engine) > 0, 0.5)], until=is_done)
+
+
+def _begin(engine: "Engine", stop: Event, pages: "WorkerPages") -> bool:
+    """Let the numbers of events go on, before anything is stored or sent; False if the worker is stopped before.
+
+    While nothing can be stored, as where the clock of a machine that has just booted is wrong, it waits.
+    """
+    from structlog import get_logger
+
+    from fivefold.usecases.webhooks.plan import number_from_now
+
+    while not stop.is_set():
+        try:
+            number_from_now(engine)
+        except StoreError as error:
+            pages.health.beat("start", str(error))
+            get_logger("fivefold.worker").warning(
+                "worker waits to begin", error=str(error), again_in_seconds=AGAIN_SECONDS
+            )
+            stop.wait(AGAIN_SECONDS)
+        else:
+            pages.health.beat("start", None)
+            return True
+    return False
+
+
+def _run(engine: "Engine", tasks: "list[PeriodicTask]", stop: Event, pages: "WorkerPages", where: str) -> None:
+    """Run the tasks until a signal stops the worker."""
+    from fivefold.usecases.levels.worker import PARALLEL_BATCHES, warm
+    from fivefold.usecases.levels.worker_loop import run_forever
+    from fivefold.usecases.monitoring.operations import noted
+    from fivefold.usecases.webhooks.dispatcher import keep_delivering
+
+    def webhooks(stop: Event) -> None:
+        keep_delivering(engine, stop, lambda fault: pages.health.beat("webhooks", fault))
+
+    model = "without a value model" if pages.model is None else f"with version {pages.model} of the value model"
+    does = ", ".join(dict.fromkeys(task.name for task in tasks))
+    echo(f"On {engine.dialect.name}, {model}: {does}, webhooks.{where}")
+    echo("The worker runs; Ctrl-C ends it.")
+    sys.stdout.flush()
+    warm()
+    several = PARALLEL_BATCHES - 1 if engine.dialect.name == "postgresql" else 0
+    with noted(engine) as keep_noting:
+        run_forever([*tasks, *[tasks[0]] * several], stop, webhooks, keep_noting, health=pages.health)
 
 
 def _summary(tally: "WorkerTally") -> str:

@@ -5,6 +5,7 @@ the right time. PostgreSQL has a clock of its own, which all machines share; a S
 that machine's clock is the reference.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final
@@ -34,10 +35,12 @@ class DatabaseClock:
     Attributes:
         tolerance_us: how far a machine's clock may differ from it.
         ahead_us: by how much this machine's clock was ahead at the last comparison; negative if it is behind.
+        at_first_write: what the first transaction that stores something does before; None once that is committed.
     """
 
     tolerance_us: int = TOLERANCE_SECONDS * SECOND_US
     ahead_us: int = 0
+    at_first_write: Callable[[Connection], None] | None = None
     _trusted_until: float = field(default=float("-inf"), repr=False)
 
     def compare(self, connection: Connection) -> None:

@@ -249,7 +249,10 @@ def writing(engine: Engine) -> Iterator[Session]:
     with reachable(), Session(engine) as session:  # rolls back at its end if it was not committed
         if engine.dialect.name == "sqlite":
             _become_writer(session.connection())
-        clocks.clock_of(engine).compare(session.connection())
+        clock = clocks.clock_of(engine)
+        clock.compare(session.connection())
+        if clock.at_first_write is not None:  # transactions that begin until one is committed do it too
+            clock.at_first_write(session.connection())
         yield session
         session.flush()
         idempotency.mark_stored(session)
@@ -260,6 +263,7 @@ def writing(engine: Engine) -> Iterator[Session]:
                 on_sqlite = isinstance(error.orig, sqlite3.Error)
                 raise UnknownOutcomeError(_MAY_BE_DONE_IN_FILE if on_sqlite else MAY_BE_DONE) from error
             raise
+        clock.at_first_write = None
 
 
 def _become_writer(connection: Connection) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any, Final, Literal, NamedTuple, cast, get_args
 
 from psycopg.errors import InsufficientPrivilege
-from sqlalchemy import CursorResult, func, select, text
+from sqlalchemy import Connection, CursorResult, func, select, text
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
@@ -100,14 +100,13 @@ _COUNT_EVENTS = text(
 _TO_THIS_CLOCK = text("UPDATE sqlite_sequence SET seq = max(:now_us, seq + 1000000) WHERE name = 'outbox'")
 
 
-def number_from_now(session: Session) -> None:
+def number_from_now(connection: Connection) -> None:
     """Let the numbers of events go on from the present moment, in microseconds since 1970 by the database's clock.
 
     A database that was restored would otherwise give numbers that receivers know. Between two calls there is less than
     an event a microsecond, so that none of them was given. Where a clock was ahead, they go on a million further.
     Writers need not wait: the numbers that they take meanwhile lie below. ConfigError if the database's role may not.
     """
-    connection = session.connection()
     if connection.dialect.name == "sqlite":
         connection.execute(_COUNT_EVENTS)
         connection.execute(_TO_THIS_CLOCK, {"now_us": now_microseconds()})

@@ -14,6 +14,7 @@ import httpx
 from sqlalchemy import Engine
 
 from fivefold.domain.clock import DAY_US, SECOND_US, resolve_now
+from fivefold.store.sql.clocks import clock_of
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.events import Endpoint
 from fivefold.store.webhooks import deliveries, outbox
@@ -53,7 +54,15 @@ def number_from_now(engine: Engine) -> None:
     Services and workers do so when they start: after a restore no event has a number that another one was sent with.
     """
     with writing(engine) as session:
-        outbox.number_from_now(session)
+        outbox.number_from_now(session.connection())
+
+
+def number_from_first_write(engine: Engine) -> None:
+    """Let the first transaction of this engine that stores something do as `number_from_now`.
+
+    A service begins before anything can be stored, as where the clock of a machine that has just booted is wrong.
+    """
+    clock_of(engine).at_first_write = outbox.number_from_now
 
 
 def plan_deliveries(engine: Engine, now_us: int | None = None) -> int:

@@ -1,14 +1,24 @@
 """`fivefold worker`: one on SQLite, until it is stopped; or once, until nothing is left."""
 
+import json
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 from filelock import FileLock
 
-from fivefold.domain.clock import now_microseconds
+from fivefold.cli.platform import worker as command
+from fivefold.domain.clock import DAY_US, now_microseconds
+from fivefold.serving.metrics.worker import WorkerPages
+from fivefold.store.sql import clocks
+from fivefold.store.sql.database import reading
+from fivefold.store.webhooks.outbox import settled_number
+from fivefold.usecases.levels.worker_loop import LoopHealth
 from tests.cli.running import LONGEST_SECONDS, last_number, refuse, start, succeed
 from tests.pace import until
+from tests.store import databases
 
 
 def test_with_nothing_to_do_it_says_so(tmp_path: Path) -> None:
@@ -19,6 +29,38 @@ def test_it_lets_the_numbers_of_events_go_on_from_its_start(tmp_path: Path) -> N
     before = now_microseconds()
     succeed(tmp_path, "worker", "--once")
     assert before < last_number(tmp_path) <= now_microseconds()
+
+
+def test_with_a_wrong_clock_it_waits_says_so_and_begins_once_the_clock_is_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that boots before NTP has set its clock: the worker ended, and nothing was served meanwhile."""
+    monkeypatch.setattr(command, "AGAIN_SECONDS", 0.05)
+    with databases.opened(databases.new_url("postgresql", tmp_path)) as engine, ThreadPoolExecutor(1) as threads:
+        pages, stop = WorkerPages(engine, LoopHealth()), Event()
+        with monkeypatch.context() as booting:
+            booting.setattr(clocks, "now_microseconds", lambda: now_microseconds() + DAY_US)
+            beginning = threads.submit(command._begin, engine, stop, pages)
+            until(lambda: "start" in pages.health.errors())
+            status, _, content = pages.page("/readyz")
+            assert (status, "86,400 s ahead of the database's" in json.loads(content)["detail"]) == (503, True)
+            assert pages.page("/livez")[0] == 200
+            assert not beginning.done()
+        assert beginning.result(30)
+        assert pages.page("/readyz")[0] == 200
+        with reading(engine) as session:
+            assert settled_number(session) > now_microseconds() - DAY_US
+
+
+def test_one_that_waits_for_its_clock_can_be_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clocks, "now_microseconds", lambda: now_microseconds() + DAY_US)
+    stop = Event()
+    with databases.opened(databases.new_url("postgresql", tmp_path)) as engine, ThreadPoolExecutor(1) as threads:
+        pages = WorkerPages(engine, LoopHealth())
+        beginning = threads.submit(command._begin, engine, stop, pages)
+        until(lambda: "start" in pages.health.errors())
+        stop.set()
+        assert not beginning.result(30)
 
 
 def test_a_second_one_on_sqlite_says_what_to_do(tmp_path: Path) -> None:

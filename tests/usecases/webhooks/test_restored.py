@@ -1,5 +1,6 @@
 """A database that was restored from a backup: receivers get every event that is written after it."""
 
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,10 +10,10 @@ from sqlalchemy import Engine, text
 
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConfigError
-from fivefold.store.sql.database import reading
+from fivefold.store.sql.database import reading, writing
 from fivefold.store.webhooks.outbox import settled_number
 from fivefold.usecases.webhooks.dispatcher import deliver_due
-from fivefold.usecases.webhooks.plan import number_from_now
+from fivefold.usecases.webhooks.plan import number_from_first_write, number_from_now
 from tests.store.databases import made_from, new_url, opened, with_least_rights
 from tests.usecases.banks import COUNTRY, Bank, document
 from tests.usecases.receivers import SECOND_US, Got, endpoint, organisation, receiving, tell
@@ -117,3 +118,22 @@ def test_a_role_that_may_not_move_the_numbers_is_named_what_it_lacks(kind: str, 
             connection.execute(text("REVOKE UPDATE ON SEQUENCE outbox_id_seq FROM fivefold_service"))
         with pytest.raises(ConfigError, match="GRANT UPDATE ON SEQUENCE outbox_id_seq"):
             number_from_now(engine)
+
+
+def test_a_service_lets_the_numbers_go_on_with_the_first_that_it_stores(engine: Engine) -> None:
+    """It begins although nothing can be stored, as where its clock is wrong."""
+    ours = organisation(engine)
+    number_from_first_write(engine)
+    before = now_microseconds()
+    with suppress(ZeroDivisionError), writing(engine):
+        raise ZeroDivisionError  # a transaction that is undone
+    numbers = []
+    for name in ("c1-a", "c1-b"):
+        with writing(engine):
+            pass
+        tell(engine, ours, [name])
+        with reading(engine) as session:
+            numbers.append(settled_number(session))
+    first, second = numbers
+    assert before < first
+    assert second == first + 1
