@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from sqlalchemy import Engine
 
 from fivefold.domain.errors import ConfigError, FivefoldError
-from fivefold.store.sql.database import SchemaWatch, writing
+from fivefold.store.sql.database import SchemaWatch, require_writable
 from fivefold.usecases.levels.worker import BatchResult
 from fivefold.usecases.levels.worker_loop import LoopHealth
 
@@ -75,7 +75,7 @@ class WorkerPages:
             return 200, TEXT, generate_latest(self._registry)
         if path in {"/livez", "/readyz"}:
             problems = self._hanging() if path == "/livez" else self._not_ready()
-            body = {"detail": "; ".join(problems.values()) or "ok", "parts": problems}
+            body = {"detail": _sentence(problems), "parts": problems}
             return 503 if problems else 200, "application/json", json.dumps(body).encode()
         return 404, "application/json", b'{"detail": "Not Found"}'
 
@@ -86,14 +86,28 @@ class WorkerPages:
         return {"duties": f"no duty came to an end for {seconds:.0f} s"}
 
     def _not_ready(self) -> dict[str, str]:
-        problems = {duty: f"{duty}: {error}" for duty, error in self.health.errors().items() if error is not None}
+        problems = {duty: error for duty, error in self.health.errors().items() if error is not None}
         try:
             self._schema.require_usable()
-            with writing(self._engine):  # it compares the clocks too
-                pass
+            require_writable(self._engine)  # it compares the clocks too
         except FivefoldError as error:
-            problems["database"] = str(error).partition(":")[0]  # without the driver's words, which name the host
+            reason = _reason(str(error))
+            others = {duty: cause for duty, cause in problems.items() if _reason(cause) != reason}
+            return {"database": reason, **others}
         return problems
+
+
+def _reason(cause: str) -> str:
+    """Leave out the driver's words, which name the host."""
+    return cause.partition(":")[0]
+
+
+def _sentence(problems: dict[str, str]) -> str:
+    """Name each cause once, after what it stops."""
+    stopped: dict[str, list[str]] = {}
+    for part, cause in problems.items():
+        stopped.setdefault(cause, []).append(part)
+    return "; ".join(f"{', '.join(parts)}: {cause}" for cause, parts in stopped.items()) or "ok"
 
 
 @contextmanager

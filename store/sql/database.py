@@ -11,7 +11,7 @@ import psycopg
 from alembic.util import CommandError
 from psycopg import errors
 from psycopg.errors import UniqueViolation
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -21,7 +21,7 @@ from fivefold.domain.files import make_private_folder, protect_folder
 from fivefold.domain.settings import Settings
 from fivefold.store.accounts import idempotency
 from fivefold.store.sql import clocks, migrating
-from fivefold.store.sql.reasons import reason_of
+from fivefold.store.sql.reasons import READ_ONLY, reason_of
 from fivefold.store.tables.accounts import Base
 
 BUSY_SECONDS = 30
@@ -264,6 +264,13 @@ def writing(engine: Engine) -> Iterator[Session]:
                 raise UnknownOutcomeError(_MAY_BE_DONE_IN_FILE if on_sqlite else MAY_BE_DONE) from error
             raise
         clock.at_first_write = None
+
+
+def require_writable(engine: Engine) -> None:
+    """Raise StoreError, as `writing` would, unless something can be stored now; a standby refuses it at the end."""
+    with writing(engine) as session:
+        if engine.dialect.name == "postgresql" and session.scalar(text("SHOW transaction_read_only")) == "on":
+            raise StoreError(READ_ONLY)
 
 
 def _become_writer(connection: Connection) -> None:

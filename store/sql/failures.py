@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy.exc import DBAPIError
 
-from fivefold.domain.errors import FivefoldError, InvalidDataError
+from fivefold.domain.errors import ConfigError, FivefoldError, InvalidDataError, StoreError
 
 MOST_CHARACTERS: Final = 1_000
 _OURS: Final = "fivefold."
@@ -32,6 +32,11 @@ def failure_text(error: BaseException) -> str:
     driver_name = _driver_name(error.orig) if isinstance(error, DBAPIError) else ""
     place = _place(error.__traceback__)
     return f"{kind}{driver_name}{f' in {place}' if place else ''}"[:MOST_CHARACTERS]
+
+
+def cause_text(error: BaseException) -> str:
+    """Write why a round of a worker failed: what an operator can mend in our words; another error by its kind alone."""
+    return str(error) if isinstance(error, StoreError | ConfigError) else type(error).__name__
 
 
 def _driver_name(error: BaseException | None) -> str:

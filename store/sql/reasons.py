@@ -8,6 +8,7 @@ import psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+READ_ONLY: Final = "the database can only be read, and not written"
 _OUT_OF_REACH: Final = "the database cannot be reached"
 _OF_SQLITE: Final = {
     sqlite3.SQLITE_BUSY: _OUT_OF_REACH,
@@ -19,7 +20,7 @@ _OF_SQLITE: Final = {
 }
 """Errors after which a retry may succeed, and what they are called."""
 _OF_POSTGRESQL: Final = {
-    "25006": "the database can only be read, and not written",
+    "25006": READ_ONLY,
     "25P03": "the database ended a transaction that did nothing for longer than its limit",
     "28000": "the database does not let this role in",
     "28P01": "the database does not take the password",

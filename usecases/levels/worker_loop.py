@@ -13,11 +13,12 @@ from polars.exceptions import PanicException
 from sqlalchemy import Engine
 
 from fivefold.domain.clock import now_microseconds
-from fivefold.domain.errors import FivefoldError, RegistryError, StoreError
+from fivefold.domain.errors import FivefoldError, RegistryError
 from fivefold.domain.settings import Settings
 from fivefold.store.levels import markings
 from fivefold.store.levels.champions import begin_champion, end_champion, next_marking, recorded_champion
 from fivefold.store.sql.database import reading, writing
+from fivefold.store.sql.failures import cause_text
 from fivefold.store.tables.levels import Champion
 from fivefold.usecases.levels.value_scores import EntityScorer
 
@@ -110,9 +111,9 @@ def _loop(task: PeriodicTask, stop: Event, health: LoopHealth) -> None:
         except UNEXPECTED_ERRORS as error:  # only a request ends a worker; the error is logged, and the task runs again
             failures += 1
             pause = min(LONGEST_PAUSE_SECONDS, task.idle_seconds * 2**failures)
-            details = str(error) if isinstance(error, StoreError) else type(error).__name__
-            health.beat(task.name, details)
-            log.warning("task failed", task=task.name, error=details, again_in_seconds=pause)
+            cause = cause_text(error)
+            health.beat(task.name, cause)
+            log.warning("task failed", task=task.name, error=cause, again_in_seconds=pause)
             stop.wait(pause)
         else:
             failures = 0

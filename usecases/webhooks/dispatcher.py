@@ -15,6 +15,7 @@ import structlog
 from sqlalchemy import Engine
 
 from fivefold.domain.clock import now_microseconds
+from fivefold.store.sql.failures import cause_text
 from fivefold.store.webhooks.deliveries import LeasedDelivery
 from fivefold.usecases.shared.connections import open_transport
 from fivefold.usecases.webhooks.plan import (
@@ -108,14 +109,14 @@ class _Dispatcher:
             if task.done():
                 self._unserved.pop(endpoint_id, None)
                 if (error := task.exception()) is not None:
-                    self._unserved[endpoint_id] = _error_text(error)
-                    log.warning("endpoint not served", endpoint=endpoint_id, error=_error_text(error))
+                    self._unserved[endpoint_id] = cause_text(error)
+                    log.warning("endpoint not served", endpoint=endpoint_id, error=cause_text(error))
         going_on = {endpoint_id: task for endpoint_id, task in serving.items() if not task.done()}
         try:
             await self.query(plan_deliveries, self._engine, self._clock())
             endpoint_ids = await self.query(endpoints_to_serve, self._engine, self._clock())
         except Exception as error:  # noqa: BLE001 (it is logged, and tried again)
-            self._unplanned = _error_text(error)
+            self._unplanned = cause_text(error)
             log.warning("deliveries not planned", error=self._unplanned)
             return going_on
         self._unplanned = None
@@ -135,7 +136,7 @@ class _Dispatcher:
         try:
             await self.query(prune_deliveries, self._engine, self._clock())
         except Exception as error:  # noqa: BLE001 (no other endpoint may wait for it)
-            log.warning("deliveries not pruned", error=_error_text(error))
+            log.warning("deliveries not pruned", error=cause_text(error))
 
     async def serve(self, endpoint_id: int) -> int:
         """Send an endpoint's deliveries and what follows them, until nothing is left; return the number of attempts."""
@@ -210,7 +211,3 @@ async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:
     for task in ending:
         task.cancel()
     await asyncio.gather(*ending, return_exceptions=True)
-
-
-def _error_text(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from fivefold.domain.errors import ConfigError
 from fivefold.serving.metrics.worker import SILENT_SECONDS, WorkerPages, serving
@@ -61,7 +61,7 @@ def test_it_is_alive_while_its_duties_come_to_an_end(pages: WorkerPages, clock: 
     assert pages.page("/livez")[0] == 200
     clock.seconds += 1
     status, _, said = pages.page("/livez")
-    assert (status, json.loads(said)["detail"]) == (503, "no duty came to an end for 600 s")
+    assert (status, json.loads(said)["detail"]) == (503, "duties: no duty came to an end for 600 s")
     pages.health.beat("assess", None)
     assert pages.page("/livez")[0] == 200
 
@@ -81,15 +81,38 @@ def test_it_is_ready_where_its_duties_go_well_and_its_database_answers(pages: Wo
     assert pages.page("/readyz")[0] == 200
     pages.health.beat("assess", "ValueError")
     status, _, said = pages.page("/readyz")
-    assert (status, json.loads(said)["parts"]) == (503, {"assess": "assess: ValueError"})
+    assert (status, json.loads(said)["parts"]) == (503, {"assess": "ValueError"})
     pages.health.beat("assess", None)
     assert pages.page("/readyz")[0] == 200
 
 
 def test_without_its_database_it_is_not_ready_and_says_nothing_of_where_that_is() -> None:
     engine = open_database("postgresql://nobody@127.0.0.1:9/secret?connect_timeout=1")
-    status, _, said = WorkerPages(engine, LoopHealth()).page("/readyz")
+    pages = WorkerPages(engine, LoopHealth())
+    for duty in ("assess", "flows"):
+        pages.health.beat(duty, "the database cannot be reached")
+    status, _, said = pages.page("/readyz")
     assert (status, json.loads(said)["parts"]) == (503, {"database": "the database cannot be reached"})
+
+
+def test_a_cause_is_named_once_with_all_that_it_stops(pages: WorkerPages) -> None:
+    for duty, cause in (("assess", "the disk of the database is full"), ("flows", "ValueError"), ("points", None)):
+        pages.health.beat(duty, cause)
+    pages.health.beat("evidence", "the disk of the database is full")
+    detail = "assess, evidence: the disk of the database is full; flows: ValueError"
+    assert json.loads(pages.page("/readyz")[2])["detail"] == detail
+
+
+def test_with_a_database_that_can_only_be_read_it_is_not_ready_though_its_duties_have_nothing_to_store(
+    tmp_path: Path,
+) -> None:
+    url = make_url(databases.new_url("postgresql", tmp_path))
+    standby = url.update_query_dict({"options": "-c default_transaction_read_only=on"})
+    with databases.opened(standby.render_as_string(hide_password=False)) as engine:
+        pages = WorkerPages(engine, LoopHealth())
+        status, _, content = pages.page("/readyz")
+    assert status == 503
+    assert json.loads(content)["parts"] == {"database": "the database can only be read, and not written"}
 
 
 def test_it_answers_on_this_machine_and_the_port_is_free_again(pages: WorkerPages) -> None:

@@ -326,7 +326,7 @@ def test_a_database_out_of_reach_and_a_broken_endpoint_stop_nothing(
         keeping = thread.submit(keep_delivering, engine, stop, faults.append)
         try:
             until(lambda: receiver.events() == ["c1-a", "c1-b"])
-            until(lambda: f"endpoint {broken}: UnreadableSecretsError: " in str(faults[-1]))
+            until(lambda: f"endpoint {broken}: " in str(faults[-1]))
             context = Context(engine, Actor(ours, MACHINE))
             # The receiver has an event a moment before its delivery is marked as sent.
             until(lambda: [line.waiting for line in list_endpoints(context)] == [2, 0])
@@ -336,7 +336,7 @@ def test_a_database_out_of_reach_and_a_broken_endpoint_stop_nothing(
             stop.set()
         keeping.result()
     assert not failures
-    assert faults[0] == "StoreError: the database cannot be reached"
+    assert faults[0] == "the database cannot be reached"
 
 
 def test_one_round_serves_the_others_before_it_ends_with_the_fault_of_one(engine: Engine) -> None:
