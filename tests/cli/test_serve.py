@@ -12,10 +12,12 @@ import pytest
 
 import fivefold
 from fivefold.cli.serve import claim_address
-from fivefold.domain.clock import now_microseconds
+from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.domain.errors import ConfigError
 from fivefold.store.accounts import plans as plans_module
+from fivefold.store.sql import clocks
 from tests.cli.running import last_number, refuse, run, succeed
+from tests.store import databases
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +83,18 @@ def test_serving_hands_over_to_bentoml(var: Path, monkeypatch: pytest.MonkeyPatc
     address = ["--host", "127.0.0.1", "--port", "3456"]
     assert asked == [[sys.executable, "-P", "-m", "bentoml", "serve", *service, *address]]
     assert (var / "fivefold.db").exists()
+
+
+def test_with_a_wrong_clock_it_warns_and_serves(var: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("BENTOML_HOME", "BENTOML_CONFIG_OVERRIDES", "PYTHONSAFEPATH"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("FIVEFOLD_DATABASE_URL", databases.new_url("postgresql", tmp_path))
+    monkeypatch.setattr(clocks, "now_microseconds", lambda: now_microseconds() + DAY_US)
+    started: list[object] = []
+    monkeypatch.setattr(os, "execv", lambda *arguments: started.append(arguments))
+    done = run(var, "serve")
+    assert (done.code, len(started)) == (0, 1)
+    assert done.err.startswith("warning: this machine's clock is 86,400 s ahead of the database's")
 
 
 def test_the_service_finds_what_was_named_from_this_folder(

@@ -64,6 +64,8 @@ def test_an_older_schema_as_it_was_made_is_brought_forward(older: Engine) -> Non
     run(older, "CREATE TABLE of_the_operator (number INTEGER)")
     upgrade(older)
     require_current(older)
+    with older.connect() as connection:
+        migrating.require_shape(connection)  # as before the next migration
 
 
 def test_one_without_its_columns_or_guards_is_refused_and_left_as_it_is(older: Engine) -> None:

@@ -118,7 +118,8 @@ def test_transactions_that_wait_for_each_other_say_so(owner: Engine) -> None:
         connection.execute(text(f"LOCK TABLE {table}"))
 
     with owner.connect() as one, owner.connect() as other:
-        one.execute(text("SET deadlock_timeout = '20s'"))  # the other one notices
+        one.execute(text("SET deadlock_timeout = '20s'"))
+        other.execute(text("SET deadlock_timeout = '10ms'"))  # it notices
         lock(one, "tokens")
         lock(other, "members")
         waiting = Thread(target=lock, args=(one, "members"))
