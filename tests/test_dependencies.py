@@ -176,6 +176,8 @@ def test_files_are_scored_and_rulesets_tried_without_any_extra(tmp_path: Path) -
 
 def test_a_missing_extra_is_one_line_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(CONFIG)
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "mlflow.db").touch()  # without a registry a promotion is refused at once
     commands = {
         ("train",): "train",
         ("promote", "1"): "train",
