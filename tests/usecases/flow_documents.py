@@ -135,7 +135,7 @@ def shadowing(desk: Desk, document: str) -> FlowCommitted:
     return made
 
 
-ASKS = """
+ASKS_SOURCE = """
 flow: asks
 title: Asks
 entity_type: customer

@@ -18,7 +18,7 @@ from fivefold.usecases.flows.runs.outcomes import replay_record
 from fivefold.usecases.flows.runs.reading import view_run
 from fivefold.usecases.flows.sources import DataSource
 from tests.usecases.certificates import certified
-from tests.usecases.flow_documents import ASKS
+from tests.usecases.flow_documents import ASKS_SOURCE
 from tests.usecases.flows.flowing import FlowBank
 from tests.usecases.flows.outside_servers import Got, Said, serving
 from tests.usecases.flows.test_asked_agents import completion
@@ -26,7 +26,7 @@ from tests.usecases.flows.test_asked_agents import completion
 
 def test_a_step_that_asks_the_outside_is_stored_before_the_next_begins(engine: Engine) -> None:
     bank = FlowBank(engine)
-    bank.add_flow(ASKS)
+    bank.add_flow(ASKS_SOURCE)
     bank.post(1, 500)
     assert run_flows(engine, clock=lambda: bank.now) == 1
     (run,) = bank.runs()
@@ -41,7 +41,7 @@ def test_what_a_source_answers_is_stored_with_the_run_and_made_again_from_there(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bank = FlowBank(engine)
-    bank.add_flow(ASKS)
+    bank.add_flow(ASKS_SOURCE)
     told: list[str] = []
 
     def says(got: Got) -> Said:
@@ -145,7 +145,7 @@ def test_settings_that_are_wrong_hold_no_run_up(engine: Engine, monkeypatch: pyt
 
     monkeypatch.setattr(asking, "_outside", wrong)
     bank = FlowBank(engine)
-    bank.add_flow(ASKS)
+    bank.add_flow(ASKS_SOURCE)
     bank.post(1, 500)
     bank.work()
     assert bank.states() == [("transaction:t1", "ended", "unknown")]

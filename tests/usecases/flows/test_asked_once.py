@@ -23,7 +23,7 @@ from fivefold.usecases.flows.runs.reading import view_run
 from fivefold.usecases.flows.sources import DataSource
 from fivefold.usecases.levels.worker import MAX_ABANDONED_LEASES
 from tests.usecases.certificates import certified
-from tests.usecases.flow_documents import ASKS
+from tests.usecases.flow_documents import ASKS_SOURCE
 from tests.usecases.flows.flowing import FlowBank
 from tests.usecases.flows.outside_servers import Got, Said, Server, serving
 from tests.usecases.flows.test_calls import person
@@ -65,7 +65,7 @@ def dies(*_: Any) -> None:
     raise DiedError
 
 
-def bank_that_asks(engine: Engine, document: str = ASKS) -> FlowBank:
+def bank_that_asks(engine: Engine, document: str = ASKS_SOURCE) -> FlowBank:
     """A bank with a run that stopped where it is to ask, and a shadow that no worker took up yet."""
     bank = FlowBank(engine)
     bank.add_flow(document)
@@ -123,7 +123,7 @@ def test_each_run_asks_once_where_nobody_dies(engine: Engine, register: Register
 
 def test_an_answer_that_is_still_in_memory_is_taken(engine: Engine, register: Register) -> None:
     """The database was out of reach as the answer was to be stored; the same process tries again."""
-    document = ASKS.replace("gives: {live: flag}", "gives: {live: flag}, no_older_than: 1 hour")
+    document = ASKS_SOURCE.replace("gives: {live: flag}", "gives: {live: flag}, no_older_than: 1 hour")
     server, bank = register(), bank_that_asks(engine, document)
     die_before_the_answer_is_stored(bank)
     assert bank.runs()[0].asked_us is not None
@@ -236,7 +236,7 @@ def test_what_is_not_asked_leaves_no_note(engine: Engine, register: Register) ->
 def test_a_worker_may_die_before_every_statement(engine: Engine, register: Register) -> None:
     """Each round a worker dies one statement later, and others end the run: a source is asked once, or not at all."""
     server, bank = register(), FlowBank(engine)
-    bank.add_flow(ASKS)
+    bank.add_flow(ASKS_SOURCE)
     ends = list[str | None]()
     for statement in range(200):
         bank.post(statement, 500)

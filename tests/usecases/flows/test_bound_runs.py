@@ -16,7 +16,7 @@ from fivefold.usecases.flows.runs.reviews import finish_review
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
 from tests.store.audits import bind_unnamed, forged, unguarded
-from tests.usecases.flow_documents import ASKS
+from tests.usecases.flow_documents import ASKS_SOURCE
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
 
 
@@ -117,7 +117,7 @@ def test_what_came_from_outside_is_bound_by_an_entry_of_its_own(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bank = FlowBank(engine, "a")
-    bank.add_flow(ASKS)
+    bank.add_flow(ASKS_SOURCE)
     bind_unnamed(engine)
     monkeypatch.setattr(asking, "ask_of", lambda _, clock: asking.failed_outcome("gone", "nothing", clock()))
     bank.post(1, 500)

@@ -24,7 +24,7 @@ from fivefold.usecases.flows.runs.reading import view_run
 from fivefold.usecases.levels.worker import MAX_ABANDONED_LEASES, MAX_ATTEMPTS
 from fivefold.usecases.shared.actors import Role
 from tests.store.audits import bind_unnamed
-from tests.usecases.flow_documents import ASKS
+from tests.usecases.flow_documents import ASKS_SOURCE
 from tests.usecases.flows.flowing import LARGE, FlowBank
 from tests.usecases.flows.test_calls import WHY, events_of, payment, person, stands
 from tests.usecases.flows.test_killed import FLAGGED, DiedError, dying
@@ -187,7 +187,7 @@ def test_a_run_that_has_its_facts_is_made_again_to_the_byte_after_the_fallback(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bank = FlowBank(engine)
-    bank.add_flow(ASKS)
+    bank.add_flow(ASKS_SOURCE)
     bank.post(1, 500)
     monkeypatch.setattr(asking, "ask_of", broken)
     tried(bank)

@@ -32,7 +32,7 @@ from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
 from tests.usecases import banks
-from tests.usecases.flow_documents import ASKS
+from tests.usecases.flow_documents import ASKS_SOURCE
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
 from tests.usecases.platforms import actor
 
@@ -169,7 +169,7 @@ def test_what_came_from_outside_then_comes_in_the_replay_and_nothing_is_asked(
 ) -> None:
     bank = FlowBank(engine)
     data, changed = OUTSIDE["data"], OTHERWISE_ASKED[kind]
-    bank.add_flow(ASKS.replace(data, OUTSIDE[kind]))
+    bank.add_flow(ASKS_SOURCE.replace(data, OUTSIDE[kind]))
     values: dict[str, Any] = {"answer": "gone"} if kind == "agent" else {"live": True}
     asked = list[int]()
 
@@ -191,7 +191,7 @@ def test_what_came_from_outside_then_comes_in_the_replay_and_nothing_is_asked(
     lived = [["ended", "known", 1], ["ended", "unknown", 1]]
     assert [[state, step, 1] for _, state, step in bank.states()] == lived
     assert len(asked) == 2
-    known = ASKS.replace(data, OUTSIDE[kind]).replace("title: Known", "title: Known better")
+    known = ASKS_SOURCE.replace(data, OUTSIDE[kind]).replace("title: Known", "title: Known better")
     bank.add_flow(known, acting=False)
     found = report(made(bank, "asks", PERIOD))
     assert (found["base_ends"], found["ends"], found["answered"]) == (lived, lived, [["register", 2]])

@@ -20,7 +20,7 @@ from fivefold.usecases.flows.runs.reading import view_run
 from fivefold.usecases.levels.worker import MAX_ATTEMPTS
 from fivefold.usecases.shared.actors import Role
 from tests.store.audits import bind_unnamed
-from tests.usecases.flow_documents import ASKS
+from tests.usecases.flow_documents import ASKS_SOURCE
 from tests.usecases.flows.flowing import LARGE, FlowBank
 from tests.usecases.flows.test_calls import WHY, person
 from tests.usecases.flows.test_killed import FLAGGED
@@ -132,7 +132,7 @@ def test_a_source_that_answers_now_is_asked_with_the_facts_of_then(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bank = FlowBank(engine)
-    bank.add_flow(ASKS)
+    bank.add_flow(ASKS_SOURCE)
     monkeypatch.setattr(asking, "ask_of", broken)
     bank.post(1, 500)
     tried(bank)

@@ -18,7 +18,7 @@ from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
 from tests.store.audits import bind_unnamed
 from tests.usecases.certificates import certified
-from tests.usecases.flow_documents import ASKS
+from tests.usecases.flow_documents import ASKS_SOURCE
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
 from tests.usecases.flows.outside_servers import Got, Said, serving
 from tests.usecases.flows.test_bound_runs import findings
@@ -150,7 +150,7 @@ def test_a_shadow_that_comes_to_the_step_after_the_answer_goes_on_by_it(engine: 
 def test_a_source_is_asked_once_and_the_shadow_goes_on_by_its_answer(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bank = beside(engine, ASKS, ASKS)
+    bank = beside(engine, ASKS_SOURCE, ASKS_SOURCE)
     got: list[str] = []
 
     def says(request: Got) -> Said:

@@ -25,7 +25,7 @@ from fivefold.usecases.ingest.facts import RecordGiven, end_tag, put_record, set
 from fivefold.usecases.ingest.together import PostedTransactions, add_transactions_together
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.shared.actors import Role
-from tests.usecases.flow_documents import ASKS
+from tests.usecases.flow_documents import ASKS_SOURCE
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
 from tests.usecases.flows.test_calls import STATUSES, WHY, payment, person
 from tests.usecases.platforms import transaction
@@ -110,7 +110,7 @@ def test_a_run_that_stopped_at_a_source_can_be_read_after_a_fault(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bank = FlowBank(engine)
-    bank.add_flow(ASKS)
+    bank.add_flow(ASKS_SOURCE)
     bank.post(1, 500)
     assert run_flows(engine, clock=lambda: bank.now) == 1
 
@@ -127,7 +127,7 @@ def test_a_run_that_stopped_at_a_source_can_be_read_after_a_fault(
 
 def test_a_fault_while_a_source_is_asked_holds_up_no_other_run(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     bank = FlowBank(engine)
-    bank.add_flow(ASKS)
+    bank.add_flow(ASKS_SOURCE)
     bank.post(1, 500)
     bank.post(2, 500, "b")
     assert run_flows(engine, clock=lambda: bank.now) == 2
@@ -147,7 +147,7 @@ def test_a_customer_who_is_erased_while_a_source_is_asked_holds_up_no_other_run(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     bank = FlowBank(engine)
-    bank.add_flow(ASKS)
+    bank.add_flow(ASKS_SOURCE)
     bank.post(1, 500)
     bank.post(2, 500, "b")
     assert run_flows(engine, clock=lambda: bank.now) == 2
@@ -184,7 +184,7 @@ def test_what_is_done_after_an_erasure_is_told_under_another_name(engine: Engine
 
 def test_a_shadow_asks_nobody_outside(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     bank = FlowBank(engine)
-    bank.add_flow(ASKS, shadow=True)
+    bank.add_flow(ASKS_SOURCE, shadow=True)
     asked = list[str]()
 
     def outside(name: str) -> OutsideAccess:
@@ -343,7 +343,7 @@ def test_an_answer_from_outside_that_comes_after_the_run_is_over_changes_nothing
 ) -> None:
     """A source is so slow that the lease ends; meanwhile the flow is switched off, and another worker ends the run."""
     bank = FlowBank(engine)
-    bank.add_flow(ASKS)
+    bank.add_flow(ASKS_SOURCE)
 
     def slow(_: Any, clock: Any) -> Any:
         bank.now += LEASE_US + 1
@@ -365,7 +365,7 @@ def test_an_answer_from_outside_that_comes_after_the_run_is_over_changes_nothing
 def test_a_run_that_would_ask_the_outside_ends_once_its_flow_is_off(engine: Engine) -> None:
     """It stopped there in one round of a worker; before the next one the flow is switched off, so nobody is asked."""
     bank = FlowBank(engine)
-    bank.add_flow(ASKS)
+    bank.add_flow(ASKS_SOURCE)
     bank.post(1, 500)
     assert run_flows(engine, clock=lambda: bank.now) == 1
     assert bank.states() == [("transaction:t1", "queued", "register")]

@@ -13,7 +13,7 @@ from fivefold.usecases.flows.replays.one import FlowTried, Supposed, try_flow_dr
 from fivefold.usecases.flows.runs.answering import answer_run
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
-from tests.usecases.flow_documents import ASKS
+from tests.usecases.flow_documents import ASKS_SOURCE
 from tests.usecases.flows.flowing import LARGE, FlowBank
 
 STORED = ("flow_runs", "flow_steps", "flow_actions", "flow_replays", "audit_entries", "tags", "deliveries")
@@ -87,7 +87,7 @@ def test_what_is_supposed_counts_before_what_is_kept_and_is_kept_nowhere(engine:
 
 def test_what_is_supposed_to_come_from_outside_is_as_if_it_came(engine: Engine) -> None:
     bank = FlowBank(engine)
-    bank.add_flow(ASKS.replace("gives: {live: flag}", "gives: {live: flag, capital: money}"))
+    bank.add_flow(ASKS_SOURCE.replace("gives: {live: flag}", "gives: {live: flag, capital: money}"))
     bank.post(1, 500)
     assert tried(bank, "t1", flow="asks").not_asked == "register"
     came = tried(bank, "t1", flow="asks", outcomes={"register": {"live": True, "capital": Decimal("10.5")}})
@@ -112,7 +112,7 @@ def test_what_is_supposed_to_come_from_outside_is_as_if_it_came(engine: Engine) 
 def test_what_cannot_be_answered_there_is_refused(engine: Engine, supposed: dict[str, Any], where: str) -> None:
     bank = FlowBank(engine)
     flow = "large" if "ask" in str(supposed) or "size" in str(supposed) else "asks"
-    bank.add_flow(LARGE if flow == "large" else ASKS.replace("{live: flag}", "{live: flag, capital: money}"))
+    bank.add_flow(LARGE if flow == "large" else ASKS_SOURCE.replace("{live: flag}", "{live: flag, capital: money}"))
     bank.post(1, 5000)
     with pytest.raises(InvalidRulesetError) as error:
         tried(bank, "t1", flow=flow, **supposed)
