@@ -21,8 +21,8 @@ from fivefold.usecases.flows.drafts import save_flow_draft
 from fivefold.usecases.flows.runs import asking
 from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.shared.context import Context
-from tests.console.test_flows import EDIT, MINE, NEW, WHY, found_at, sent, shown_document, written
-from tests.console.visitors import Visitor
+from tests.console.test_flows import EDIT, MINE, NEW, WHY, found_at, shown_document, written
+from tests.console.visitors import Visitor, send_text
 from tests.serving.mcp.asking import of_role
 from tests.serving.v1.examples import CUSTOMER
 from tests.serving.v1.examples import WHY as REASON
@@ -126,7 +126,7 @@ def test_what_cannot_be_read_is_not_drawn() -> None:
 
 def test_a_flow_is_changed_tried_and_let_act_without_a_line_of_text(place: Place) -> None:
     publisher = Visitor(place).sign_in("publisher")
-    sent(publisher.go(NEW), "save", flow_document("mine"))  # a colleague's
+    send_text(publisher.go(NEW), "save", flow_document("mine"))  # a colleague's
     publisher.go(EDIT)
     assert "The action look" in written(publisher, "open:actions:look").text
     look = {"field-id": "look", "field-title": "Review within the week"}
@@ -139,8 +139,8 @@ def test_a_flow_is_changed_tried_and_let_act_without_a_line_of_text(place: Place
     data = Document(shown_document(publisher)).data
     assert data["triggers"] == [{"on": "level", "direction": "up"}]
     assert [each["review"] for each in data["actions"] if each["id"] == "look"] == ["5 days"]
-    sent(publisher, "save", shown_document(publisher))
-    sent(publisher, "commit", shown_document(publisher), accept_warnings="known")
+    send_text(publisher, "save", shown_document(publisher))
+    send_text(publisher, "commit", shown_document(publisher), accept_warnings="known")
     assert "The version is committed." in publisher.text
     assert publisher.go(f"{MINE}?through=1&customer={CUSTOMER}").page.status_code == 200
     assert "Acting, it would do" in publisher.text

@@ -8,6 +8,7 @@ from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError, ConflictError, InvalidRulesetError, NotFoundError
+from fivefold.risk.compiler.analysis import analyse_text
 from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.rulesets import Activation, Draft, Family
@@ -53,8 +54,8 @@ def make_version(session: Session, name: str) -> int:
         organisation_id=1,
         family_id=family.id,
         number=1,
-        document="",
-        canonical="",
+        document=document(name),
+        canonical=analyse_text(document(name)).ruleset.canonical,
         content_hash="",
         tests={"revision": 1},
         editors=[],
