@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from fivefold.domain.errors import ModelError, ModelNotFoundError
-from fivefold.domain.settings import Settings, require_model_name
+from fivefold.domain.errors import ConfigError, ModelError, ModelNotFoundError
+from fivefold.domain.settings import VARIABLE_VAR, Settings, require_model_name
 from fivefold.models.value_model import ValueModel
 
 ARTIFACT = Path("artifacts") / "value_model"
@@ -65,7 +65,9 @@ def relocate(settings: Settings) -> int:
 
 
 def no_versions_text(settings: Settings, name: str) -> str:
-    """Say that a model has no versions, and what makes the first."""
+    """Say that a model has no versions, and what makes the first; ConfigError where no training could make it there."""
+    if settings.embedded and settings.var.exists() and not settings.var.is_dir():
+        raise ConfigError(f"{settings.var} is not a folder; {VARIABLE_VAR} must name one")
     return f"{name} has no versions yet in {settings.registry_shown}: run `fivefold train`"
 
 
