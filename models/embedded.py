@@ -5,6 +5,7 @@ address: the champion without MLflow, any other one with it.
 A file in an unexpected form (another release of MLflow may have other tables) is left to MLflow.
 """
 
+import re
 import sqlite3
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -137,6 +138,19 @@ def _path(uri: str) -> Path | None:
     return Path(unquote(parts.path)) if parts.scheme == "file" else None
 
 
+def parse_model_uri(uri: str) -> tuple[str, bool, str]:
+    """Parse MLflow's address of a model: its name, whether an alias follows, and the version or the alias.
+
+    >>> parse_model_uri("models:/value/3"), parse_model_uri("models:/value@champion")
+    (('value', False, '3'), ('value', True, 'champion'))
+    """
+    match = re.fullmatch(r"models:/([\w.-]+)(?:/([1-9][0-9]{0,8})|@([\w.-]+))", uri)
+    if match is None:
+        raise ConfigError(f"model is {uri!r}; it must be models:/NAME/VERSION or models:/NAME@ALIAS")
+    name, version, alias = match.groups()
+    return name, alias is not None, alias or version
+
+
 def load_value_model(settings: Settings, uri: str | None, name: str) -> ValueModel:
     """Load the model of an address, `models:/NAME/VERSION` or `models:/NAME@ALIAS`; by default the champion.
 
@@ -150,7 +164,7 @@ def load_value_model(settings: Settings, uri: str | None, name: str) -> ValueMod
     embedded = None if uri else embedded_champion(settings, name)
     if embedded is not None:
         return load_embedded_champion(embedded)
-    require_registry(settings, name)
+    require_registry(settings, parse_model_uri(uri)[0] if uri else name)
     from fivefold.models.registry import Registry  # noqa: PLC0415 (MLflow takes seconds to import)
 
     registry = Registry(settings, name)

@@ -6,7 +6,6 @@ It is embedded in SQLite, or the MLflow that `MLFLOW_TRACKING_URI` names; a serv
 import json
 import logging
 import os
-import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,7 +25,7 @@ from mlflow.exceptions import MlflowException
 from fivefold.domain.errors import ConfigError, ModelError, ModelNotFoundError, RegistryError
 from fivefold.domain.files import protect_folder
 from fivefold.domain.settings import Settings, without_password
-from fivefold.models.embedded import ARTIFACT, relocate, require_registered
+from fivefold.models.embedded import ARTIFACT, parse_model_uri, relocate, require_registered
 from fivefold.models.value_model import ValueModel
 
 CHAMPION = "champion"
@@ -304,10 +303,8 @@ class Registry:
 
         Errors are those of `load`; ConfigError where it is not an address.
         """
-        if not uri.startswith("models:/"):
-            raise ConfigError(f"model is {uri!r}; it must be models:/NAME/VERSION or models:/NAME@ALIAS")
-        model = self._load(uri)
         name, at, rest = parse_model_uri(uri)
+        model = self._load(uri)
         ask = self.client.get_model_version_by_alias if at else self.client.get_model_version
         require_registered(model, ask(name, rest).tags.get("content_hash"), uri)
         return model
@@ -368,19 +365,6 @@ def absent_columns_text(absent: tuple[str, ...]) -> str:
     ('without user_balance, user_created', 'with every column')
     """
     return f"without {', '.join(absent)}" if absent else "with every column"
-
-
-def parse_model_uri(uri: str) -> tuple[str, bool, str]:
-    """Parse MLflow's address of a model: its name, whether an alias follows, and the version or the alias.
-
-    >>> parse_model_uri("models:/value/3"), parse_model_uri("models:/value@champion")
-    (('value', False, '3'), ('value', True, 'champion'))
-    """
-    match = re.fullmatch(r"models:/([\w.-]+)(?:/([1-9][0-9]{0,8})|@([\w.-]+))", uri)
-    if match is None:
-        raise ConfigError(f"model is {uri!r}; it must be models:/NAME/VERSION or models:/NAME@ALIAS")
-    name, version, alias = match.groups()
-    return name, alias is not None, alias or version
 
 
 def _is_not_there(error: MlflowException | OSError) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 from fivefold.domain.errors import ModelError, ModelNotFoundError, PromotionRefusedError
 from fivefold.domain.settings import Settings
-from fivefold.models.embedded import embedded_champion, load_embedded_champion, relocate
+from fivefold.models.embedded import embedded_champion, load_embedded_champion, load_value_model, relocate
 from fivefold.models.promotions import promote, rollback
 from fivefold.models.registry import CHAMPION, Registry
 from tests.models.making import (
@@ -115,6 +115,12 @@ def test_the_champion_is_found_without_mlflow(moved: Path) -> None:
     assert (kept.version, kept.content_hash) == (1, value_model().content_hash)
     assert load_embedded_champion(kept).content_hash == value_model().content_hash
     assert embedded_champion(Settings(var=moved), "nobody") is None
+
+
+def test_without_a_registry_the_model_of_the_address_is_named(tmp_path: Path) -> None:
+    for uri, name in (("models:/other/1", "other"), ("models:/other@champion", "other"), (None, "value")):
+        with pytest.raises(ModelNotFoundError, match=f"^{name} has no versions yet in {tmp_path}"):
+            load_value_model(Settings(var=tmp_path), uri, "value")
 
 
 def test_a_version_whose_files_were_saved_anew_is_not_the_one_that_was_registered(copied: Path) -> None:
