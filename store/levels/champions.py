@@ -94,8 +94,8 @@ def end_champion(session: Session, model: str, version: int, since_us: int) -> b
 
     Nobody waits for it from then on. Where it comes back, it begins as any other.
     """
-    is_it = (Champion.model == model, Champion.model_version == version, Champion.since_us == since_us)
-    ended: Any = session.execute(delete(Champion).where(*is_it))
+    is_recorded = (Champion.model == model, Champion.model_version == version, Champion.since_us == since_us)
+    ended: Any = session.execute(delete(Champion).where(*is_recorded))
     if not ended.rowcount:
         return False
     session.execute(delete(Marking).where(Marking.model.is_not(None)))

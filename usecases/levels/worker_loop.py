@@ -31,7 +31,11 @@ UNEXPECTED_ERRORS = (Exception, PanicException)
 
 _NO_CHAMPION = "the registry has no champion any more"
 _EMPTY = "the registry has no version of {name}, of which version {version} served: it may have been lost"
-_DISAGREE = "another worker looks at another registry, or stopped midway; this one records its champion again"
+_DISAGREE = "another worker looks at another registry or at another model, or stopped midway"
+_EFFECTS = {
+    True: "this worker records its champion again",
+    False: "nothing is recorded again, as it was before: let all workers of a database look at one model",
+}
 _WITHDRAWN = "who has other transactions has no value until there is a champion"
 
 
@@ -140,7 +144,8 @@ class ChampionWatcher:
         self._run_id = ""
         self._without_champion = False
         self._begun: EntityScorer | None = None
-        self._is_confirmed = False
+        self._still_serves = False
+        self._answered: tuple[str, int, str | None] | None = None
 
     @property
     def valuer(self) -> EntityScorer | None:
@@ -154,8 +159,8 @@ class ChampionWatcher:
         Each call does one step, and tells whether there may be another. A champion is loaded before the first is marked
         for it, so that no entity is assessed by the one before it. Each worker begins the marking anew when it first
         sees a version: until then it may have assessed by the one before it whom another worker had marked. So it does
-        where another worker has recorded another champion, or none, than the registry answers with. Where a step fails,
-        the next call does it.
+        where another worker has recorded another champion, or none, than the registry answers with; but once only for
+        the same other one, as two workers with two registries would not end. Where a step fails, the next call does it.
 
         Raises:
             StoreError: the database is out of reach.
@@ -165,30 +170,30 @@ class ChampionWatcher:
         with reading(self._engine) as session:  # before the registry is asked: a promotion since then goes on
             recorded = recorded_champion(session)
         named = recorded if recorded is not None and recorded.model == self._settings.model_name else None
-        self._is_confirmed = False
         self.load(named)
         if self._without_champion and named is not None:
             self._end(named)
         champion = self.valuer
-        if champion is None or (champion is self._begun and not self._is_taken_from(champion, recorded)):
+        if champion is None or (champion is self._begun and not self._records_again(champion, recorded)):
             return False
         with writing(self._engine) as session:
             begin_champion(session, champion.name, champion.version, self._clock(), champion.model.content_hash)
         self._begun = champion
         return True
 
-    def _is_taken_from(self, champion: EntityScorer, recorded: Champion | None) -> bool:
-        """Tell, and log, whether another worker has recorded otherwise since the champion was begun."""
-        is_it = (
-            recorded is not None
-            and (recorded.model, recorded.model_version) == (champion.name, champion.version)
-            and recorded.content_hash in {None, champion.model.content_hash}
-        )
-        if is_it or not self._is_confirmed:
+    def _records_again(self, champion: EntityScorer, recorded: Champion | None) -> bool:
+        """Tell whether to record a champion that was begun again; log where another one, or none, is recorded."""
+        other = None if recorded is None else (recorded.model, recorded.model_version, recorded.content_hash)
+        hashes = {None, champion.model.content_hash}
+        is_recorded = other is not None and other[:2] == (champion.name, champion.version) and other[2] in hashes
+        if is_recorded or not self._still_serves:
             return False
-        other = "none" if recorded is None else f"version {recorded.model_version} of {recorded.model}"
-        log.error("workers disagree", name=champion.name, version=champion.version, recorded=other, why=_DISAGREE)
-        return True
+        again = other is None or other != self._answered
+        self._answered = other or self._answered
+        text = "none" if recorded is None else f"version {recorded.model_version} of {recorded.model}"
+        of = {"name": champion.name, "version": champion.version, "recorded": text}
+        log.error("workers disagree", **of, why=_DISAGREE, effect=_EFFECTS[again])
+        return again
 
     def _mark_next(self) -> bool:
         """Mark the next entities for the champion that is loaded; False where none are left, or it is not begun."""
@@ -216,7 +221,7 @@ class ChampionWatcher:
 
         A registry without any version of the model, where one was *recorded* as serving or is loaded, was lost.
         """
-        self._without_champion = False
+        self._without_champion = self._still_serves = False
         if not self._settings.has_registry:
             return  # at once: MLflow takes seconds to import
         from fivefold.models.registry import Registry  # noqa: PLC0415 (imports MLflow)
@@ -234,7 +239,7 @@ class ChampionWatcher:
                 return
             # A number alone names no version: a registry that was made anew begins with 1 again, and with other runs.
             if present and (present.version, self._run_id) == (version.number, version.run_id):
-                self._is_confirmed = True
+                self._still_serves = True
                 return
             loaded = EntityScorer(registry.load(version.number), self._settings.model_name, version.number)
         except FivefoldError as error:

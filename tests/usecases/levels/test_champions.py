@@ -670,6 +670,37 @@ def test_where_another_worker_records_otherwise_a_worker_records_its_champion_ag
     assert set(versions(bank).values()) == {1}
 
 
+@pytest.mark.postgresql
+@pytest.mark.parametrize("differs", ["model", "name"])
+def test_two_workers_that_disagree_come_to_rest(
+    bank: Bank, shelf: type[Shelf], model: ValueModel, tmp_path: Path, differs: str
+) -> None:
+    """Each looks at another registry, or has another name of the model; both registries begin with version 1."""
+    both = [worker(bank, tmp_path), worker(bank, tmp_path)]
+    models = [model, model]
+    if differs == "model":
+        models[1] = replace(model, horizon_days=30)
+    else:
+        both[1]._settings = replace(both[1]._settings, model_name="another")
+    recorded = []
+    for _ in range(5):
+        for champion, shelf.model in zip(both, models, strict=True):
+            with capture_logs() as logs:
+                while champion.look():
+                    pass
+            with Session(bank.engine) as session:
+                (row,) = session.scalars(select(Champion))
+                recorded.append((row.model, row.content_hash))
+    assert len(set(recorded[:4])) == 2
+    assert len(set(recorded[4:])) == 1, "nobody takes it back for ever"
+    while advance_markings(bank.engine, bank.now):
+        pass
+    assert not has_open_markings(bank.engine)
+    with capture_logs() as logs:
+        assert [champion.look() for champion in both] == [False, False]
+    assert [(line["event"], line["effect"]) for line in logs] == [("workers disagree", worker_loop._EFFECTS[False])]
+
+
 def test_a_registry_that_does_not_answer_withdraws_nothing(bank: Bank, shelf: type[Shelf], tmp_path: Path) -> None:
     champion = worker(bank, tmp_path)
     while champion.look():
