@@ -274,7 +274,7 @@ class _Explainer:
         """Say what became of asking a policy, a ruleset, the value or another flow."""
         base = self._program.base
         if isinstance(compiled, Valuing):
-            return why_of_value(compiled, code, row)
+            return why_of_value(compiled, code, base, row)
         if isinstance(compiled, AskingRuleset):
             return why_of_ruleset(compiled, code, base, context)
         if isinstance(compiled, AskingPolicy):

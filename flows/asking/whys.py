@@ -11,8 +11,9 @@ from fivefold.flows.steps import RowContext, one_row
 from fivefold.risk.engine.assessments import VERSIONS, Status
 from fivefold.risk.engine.explain.breakdown import explain_columns
 from fivefold.risk.engine.explain.policies import OUTCOMES, DecisionExplanation, explain_decisions
+from fivefold.risk.engine.explain.reasons import currency_words
 from fivefold.risk.engine.policy_program import PolicyOutcome
-from fivefold.risk.facts.portfolio import error_of
+from fivefold.risk.facts.portfolio import error_of, lacking_of
 
 if TYPE_CHECKING:
     from fivefold.flows.trace import StepTrace
@@ -71,8 +72,8 @@ def why_of_ruleset(compiled: AskingRuleset, code: int, base: str, context: RowCo
     return StepReason(outcome, name, explained.line, explained.failures if code else (), is_said=True)
 
 
-def why_of_value(compiled: Valuing, code: int, row: Mapping[str, Any]) -> StepReason:
-    """Say which model gave the value, in which version and as of when, as far as that is known."""
+def why_of_value(compiled: Valuing, code: int, base: str, row: Mapping[str, Any]) -> StepReason:
+    """Say which model gave the value, in which version and as of when, as far as known, and why money is unknown."""
     if code:
         problem = next((row[name] for name in map(error_of, compiled.reads) if row.get(name) is not None), None)
         return StepReason(
@@ -81,4 +82,6 @@ def why_of_value(compiled: Valuing, code: int, row: Mapping[str, Any]) -> StepRe
     model, version, as_of = (row.get(f"value {name}") for name in ("model", "model_version", "as_of_us"))
     parts = [f"by {model}" if model else "", f"version {version}" if version is not None else ""]
     parts += [f"as of {second_text(as_of)}" if as_of is not None else ""]
-    return StepReason("", "value", " ".join(part for part in parts if part))
+    other = row.get(lacking_of(compiled.sources["expected_value"]))
+    money = f", money is unknown{currency_words(other, base)}" if other else ""
+    return StepReason("", "value", " ".join(part for part in parts if part) + money)

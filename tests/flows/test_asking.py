@@ -196,6 +196,19 @@ def test_the_value_says_by_which_model_and_when() -> None:
     assert runs.explain(1).steps[0].outcome == "there is no value"
 
 
+def test_the_value_says_why_its_money_is_unknown() -> None:
+    row = {"entity_id": "e0", "score": 4.0, "segment": "high", "expected_value": 120.5, "currency": "USD"}
+    values = pl.DataFrame([{**row, "model": "value", "model_version": 7, "as_of_us": NOW}])
+    runs = ran(analysed(document({**ASKS_VALUE, "on_unknown": "nothing"}, END, NOTHING)), [1.0], values=values)
+    assert runs.table["at"].to_list() == ["done"], "the score is known"
+    [told, *_] = runs.explain(0).steps
+    assert told.gives["expected_value"] == "unknown"
+    assert told.seen == (
+        "by value version 7 as of 2023-11-14T22:13:20Z, money is unknown, as the value model gives it in USD, and rules"
+        " read money in EUR"
+    )
+
+
 def test_the_value_comes_with_the_ends_between_which_it_will_lie() -> None:
     """A high end that is not known is not 0, and does not make the value unknown."""
     values = pl.DataFrame(
