@@ -243,9 +243,18 @@ class Registry:
             raise ModelNotFoundError(f"{self.name} has no version with the alias {rest}")
         return version
 
-    def has_versions(self) -> bool:
-        """Tell whether any version is registered: a registry without one may have been lost, and created again."""
-        return bool(self.client.search_model_versions(f"name = '{self.name}'", max_results=1))
+    def has_version(self, number: int, content_hash: str | None) -> bool:
+        """Tell whether a model is registered under a number; where its hash is unknown, the number decides.
+
+        A registry that was lost and made anew has none of that number, or another model.
+        """
+        try:
+            version = self.client.get_model_version(self.name, str(number))
+        except MlflowException as error:
+            if error.error_code not in NOT_THERE:
+                raise
+            return False
+        return version.tags.get("content_hash") in {None, content_hash} or content_hash is None
 
     def champion(self) -> RegisteredVersion | None:
         """Find the version that serves; None where nothing was promoted yet."""

@@ -383,6 +383,14 @@ def _own_of(folder: Path, declared: Mapping[str, str] | None) -> OwnIndicators |
     return own
 
 
+def saved_hash(folder: Path) -> str | None:
+    """Read the content hash of a saved model without loading it; None where that cannot be read."""
+    try:
+        return str(json.loads((folder / _REST).read_text(encoding="utf-8"))["content_hash"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _content_hash(trees: str, curve: ScoreCurve, rest: Mapping[str, Any]) -> str:
     """Hash all that decides a score: trees, curve, and every other field as JSON, without the hash itself."""
     content = hashlib.sha256(trees.encode())

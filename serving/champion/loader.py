@@ -15,7 +15,7 @@ from fivefold.domain.errors import ConfigError, FivefoldError
 from fivefold.domain.files import replacing
 from fivefold.domain.settings import Settings
 from fivefold.models.registry import RegisteredVersion, Registry
-from fivefold.models.value_model import ValueModel
+from fivefold.models.value_model import ValueModel, saved_hash
 from fivefold.serving.champion.trial import require_sound, warm_up_model
 
 POLL_SECONDS = 10.0
@@ -56,8 +56,8 @@ class ChampionLoader:
     Attributes:
         current: the model that serves; None until the first one is warm.
         refused: why the newest champion does not serve; empty where it does.
-        withdrawn: the registry answered that no version is the champion. A model that was loaded goes on answering
-            requests; stored customers are valued by none.
+        withdrawn: the registry still has the version that served, and answered that none is the champion. A model that
+            was loaded goes on answering requests; stored customers are valued by none.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -90,15 +90,14 @@ class ChampionLoader:
     def refresh(self) -> None:
         """Poll the alias once: load, check and warm a new champion, then swap; otherwise keep the present one."""
         try:
-            champion, is_empty = self._champion()
+            champion, self.withdrawn = self._champion()
         except Exception as error:  # noqa: BLE001 (whatever the registry fails with, serving goes on)
             self._refuse(None, f"the registry cannot be reached: {type(error).__name__}")
             self._serve_last_known()
             return
-        self.withdrawn = champion is None and not is_empty
         if champion is None:
             self._refuse(None, f"{self._settings.model_name} has no champion: run `fivefold train`")
-            if is_empty:
+            if not self.withdrawn:
                 self._serve_last_known()
             return
         # A number alone names no version: a registry that was made anew begins with 1 again, and with other runs.
@@ -112,12 +111,21 @@ class ChampionLoader:
                 self._serve_previous(champion.number)
 
     def _champion(self) -> tuple[RegisteredVersion | None, bool]:
-        """Ask for the champion, and whether the registry lacks every version, as one that was lost."""
+        """Ask for the champion, and whether it was withdrawn; a registry without the version that served was lost."""
         if not self._settings.has_registry:  # to open it would create it
-            return None, True
+            return None, False
         registry = Registry(self._settings, self._settings.model_name)
         champion = registry.champion()
-        return champion, champion is None and not registry.has_versions()
+        served = self._served_here() if champion is None else None
+        return champion, served is not None and registry.has_version(*served)
+
+    def _served_here(self) -> tuple[int, str | None] | None:
+        """Give the number and the hash of the model that serves, or that a start without a registry would serve."""
+        if self.current is not None:
+            return self.current.version, self.current.model.content_hash
+        number = self._last_known()
+        pinned = None if number is None else _pinned_model(f"{self._settings.model_name}:v{number}")
+        return None if number is None or pinned is None else (number, saved_hash(_folder_of(pinned)))
 
     def _serve_previous(self, refused: int) -> None:
         """At start, if the champion cannot serve, serve the last version served here; the champion stays refused."""
@@ -161,28 +169,32 @@ class ChampionLoader:
                 metadata = {"mlflow_name": name, "mlflow_version": number, "mlflow_run_id": run_id}
                 bentoml.mlflow.import_model(tag, f"models:/{name}/{number}", metadata=metadata)
                 pinned = bentoml.models.get(tag)
-            folder = Path(pinned.path).joinpath(*_ARTIFACT)
+            folder = _folder_of(pinned)
             trained_by = str(pinned.info.metadata.get("mlflow_run_id"))
             require_sound(folder, self._settings.var / f"{name}.trials", number, trained_by)
         return ServedModel(ValueModel.load(folder), number, name, trained_by)
 
     def _serve_last_known(self) -> None:
-        """At start, without a registry, serve the version that served here last, or else the newest pinned one."""
-        if self.current is not None:
-            return
+        """At start, without a registry, serve the last known version."""
+        number = self._last_known() if self.current is None else None
+        if number is not None:
+            why = self.refused
+            self._swap_to(number, None)
+            self.refused = self.refused or why
+
+    def _last_known(self) -> int | None:
+        """Give the version that served here last, or else the newest pinned one; None where none is pinned."""
         try:
             models = bentoml.models.list(self._settings.model_name)
         except bentoml.exceptions.NotFound:  # no model of that name was pinned here
-            return
+            return None
         pinned = [
             (model.creation_time, int(str(model.info.metadata["mlflow_version"])))
             for model in models
             if "mlflow_version" in model.info.metadata
         ]
-        if pinned:
-            why, last = self.refused, self._last_served()
-            self._swap_to(last if last in {number for _, number in pinned} else max(pinned)[1], None)
-            self.refused = self.refused or why
+        last = self._last_served()
+        return last if last in {number for _, number in pinned} else max(pinned, default=(None, None))[1]
 
     def _refuse(self, version: tuple[int, str | None] | None, why: str) -> None:
         """Refuse a version, which is its number and its run; None where none is known."""
@@ -219,3 +231,7 @@ def _pinned_model(tag: str) -> bentoml.Model | None:
         return bentoml.models.get(tag)
     except bentoml.exceptions.NotFound:
         return None
+
+
+def _folder_of(pinned: bentoml.Model) -> Path:
+    return Path(pinned.path).joinpath(*_ARTIFACT)

@@ -30,7 +30,7 @@ UNEXPECTED_ERRORS = (Exception, PanicException)
 
 
 _NO_CHAMPION = "the registry has no champion any more"
-_EMPTY = "the registry has no version of {name}, of which version {version} served: it may have been lost"
+_LOST = "the registry has no champion, and not the version {version} of {name} that served: it may have been lost"
 _DISAGREE = "another worker looks at another registry or at another model, or stopped midway"
 _EFFECTS = {
     True: "this worker records its champion again",
@@ -130,8 +130,8 @@ class ChampionWatcher:
     """Polls the registry for the champion.
 
     The last good one goes on where a newer one cannot be loaded, and where the registry does not answer. Where the
-    registry answers that no version is the champion, it was withdrawn: from then on there is none. A registry that has
-    no version at all any more does not answer.
+    registry answers that no version is the champion, it was withdrawn: from then on there is none. A registry that does
+    not have the version that served does not answer: it was lost, and made anew.
     """
 
     def __init__(self, engine: Engine, settings: Settings, clock: Callable[[], int] = now_microseconds) -> None:
@@ -219,7 +219,7 @@ class ChampionWatcher:
     def load(self, recorded: Champion | None = None) -> None:
         """Load the champion where it is another one than before; where it cannot be loaded, that is logged.
 
-        A registry without any version of the model, where one was *recorded* as serving or is loaded, was lost.
+        A registry that has no champion, nor the version that is loaded or else was *recorded* as serving, was lost.
         """
         self._without_champion = self._still_serves = False
         if not self._settings.has_registry:
@@ -231,9 +231,15 @@ class ChampionWatcher:
             registry = Registry(self._settings, self._settings.model_name)
             version = registry.champion()
             if version is None:
-                number = present.version if present else recorded.model_version if recorded else None
-                if number is not None and not registry.has_versions():
-                    raise RegistryError(_EMPTY.format(name=self._settings.model_name, version=number))
+                served: tuple[int, str | None]
+                if present:
+                    served = present.version, present.model.content_hash
+                elif recorded:
+                    served = recorded.model_version, recorded.content_hash
+                else:
+                    return
+                if not registry.has_version(*served):
+                    raise RegistryError(_LOST.format(name=self._settings.model_name, version=served[0]))
                 self._without_champion = True
                 self._unload()
                 return

@@ -247,19 +247,25 @@ def test_a_champion_that_is_taken_away_still_serves(registry: Registry) -> None:
     assert (made.refused, made.withdrawn) == ("", False)
 
 
-@pytest.mark.parametrize("lost", ["the file", "every version"])
-def test_a_registry_that_was_lost_takes_no_model_away_and_none_is_created(registry: Registry, lost: str) -> None:
+@pytest.mark.parametrize("lost", ["the file", "every version", "trained, not promoted"])
+def test_a_registry_that_was_lost_takes_no_model_away_and_none_is_created(
+    registry: Registry, template: Template, lost: str
+) -> None:
     made = held(registry)
     made.refresh()
     if lost == "the file":
         registry.settings.registry.unlink()
     else:
         registry.client.delete_registered_model(NAME)
+    if lost == "trained, not promoted":
+        run = registry.client.create_run(registry.experiment(NAME))
+        tags = {"content_hash": model(SECOND).content_hash}
+        assert registry.add(template.addresses[SECOND], run.info.run_id, None, "a test", tags) == FIRST
     for each in (made, held(registry)):
         each.refresh()
         assert (version_of(each), each.withdrawn) == (FIRST, False)
         assert "no champion" in each.refused
-    assert registry.settings.registry.exists() == (lost == "every version")
+    assert registry.settings.registry.exists() == (lost != "the file")
 
 
 def test_a_registry_that_cannot_be_reached_changes_nothing(registry: Registry, loaded: list[Path]) -> None:

@@ -53,7 +53,7 @@ class Shelf:
     model: Any = None
     broken: tuple[int, ...] = ()
     down = False
-    is_empty = False
+    lost: tuple[int, ...] = ()
 
     def __init__(self, *_: Any) -> None:
         """Be like any other."""
@@ -63,8 +63,8 @@ class Shelf:
             raise RegistryError("the registry does not answer")
         return None if Shelf.number is None else SimpleNamespace(number=Shelf.number, run_id=Shelf.run_id)
 
-    def has_versions(self) -> bool:
-        return not Shelf.is_empty
+    def has_version(self, number: int, content_hash: str | None) -> bool:
+        return number not in Shelf.lost and content_hash in {None, Shelf.model.content_hash}
 
     def load(self, number: int) -> Any:
         if number in Shelf.broken:
@@ -105,7 +105,7 @@ def shelf(model: ValueModel, monkeypatch: pytest.MonkeyPatch) -> type[Shelf]:
     monkeypatch.setattr(Shelf, "model", model)
     monkeypatch.setattr(Shelf, "broken", ())
     monkeypatch.setattr(Shelf, "down", False)
-    monkeypatch.setattr(Shelf, "is_empty", False)
+    monkeypatch.setattr(Shelf, "lost", ())
     return Shelf
 
 
@@ -713,17 +713,24 @@ def test_a_registry_that_does_not_answer_withdraws_nothing(bank: Bank, shelf: ty
 
 
 @pytest.mark.parametrize("is_running", [True, False])
-def test_a_registry_without_any_version_withdraws_nothing(
-    bank: Bank, shelf: type[Shelf], tmp_path: Path, is_running: bool
+@pytest.mark.parametrize("now", ["without any version", "trained, not promoted"])
+def test_a_registry_without_the_version_that_served_withdraws_nothing(
+    bank: Bank, shelf: type[Shelf], model: ValueModel, tmp_path: Path, is_running: bool, now: str
 ) -> None:
-    """Its files were lost, and another program made it anew."""
+    """Its files were lost, and another program made it anew; a training may have begun with version 1 again."""
+    with Session(bank.engine) as session, session.begin():
+        begin_champion(session, MODEL, 1, bank.now, model.content_hash)
     champion = worker(bank, tmp_path)
     while is_running and champion.look():
         pass
-    loaded, shelf.number, shelf.is_empty = champion.valuer, None, True
+    loaded, shelf.number = champion.valuer, None
+    if now == "without any version":
+        shelf.lost = (1,)
+    else:
+        shelf.model = replace(model, horizon_days=30)
     with capture_logs() as logs:
         assert not champion.look()
-    said = f"the registry has no version of {MODEL}, of which version 1 served: it may have been lost"
+    said = f"the registry has no champion, and not the version 1 of {MODEL} that served: it may have been lost"
     assert [(line["event"], line["error"]) for line in logs] == [("value model not loaded", said)]
     assert champion.valuer is loaded
     with Session(bank.engine) as session:
