@@ -228,7 +228,11 @@ def _worth(export: CustomerExport) -> str:
     if value.superseded_by is None:
         return sentences
     words = {"said": value.model_version, "serves": value.superseded_by}
-    return f"{sentences} " + text("By version {said} of the value model; version {serves} serves by now.", **words)
+    if value.superseded_by == value.model_version:
+        by = text("By version {said} of the value model; another model has this number by now.", **words)
+    else:
+        by = text("By version {said} of the value model; version {serves} serves by now.", **words)
+    return f"{sentences} {by}"
 
 
 @cache

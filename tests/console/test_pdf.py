@@ -75,6 +75,14 @@ def test_what_a_customer_is_worth_has_the_decimals_of_its_currency() -> None:
     assert ["Expected value 1.460 KWD" in worth[0], "Expected value 1 JPY" in worth[1]] == [True, True]
 
 
+def test_a_value_of_another_model_says_which_one_serves() -> None:
+    assert CUSTOMER.value is not None
+    worth = [pdf._worth(replace(CUSTOMER, value=replace(CUSTOMER.value, superseded_by=by))) for by in (None, 1, 2)]
+    assert "version" not in worth[0]
+    assert worth[1].endswith("By version 1 of the value model; another model has this number by now.")
+    assert worth[2].endswith("By version 1 of the value model; version 2 serves by now.")
+
+
 def test_a_calculation_has_its_formula_beside_its_value() -> None:
     assert pdf._seen(ValueSeen("cash share", "0.3", "cash out 3 ÷ income 10 = 0.3")) == (
         "cash share: 0.3 (cash out 3 ÷ income 10 = 0.3)"

@@ -17,6 +17,8 @@ from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.features.reading.sources import read_histories
 from fivefold.models.explain import breakdown, explain
 from fivefold.models.value_model import ValueModel
+from fivefold.store.levels.champions import begin_champion
+from fivefold.store.sql.database import writing
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.levels.value_scores import EntityScorer, ValueView, indicator_year, moments_of_year, read_value
 from fivefold.usecases.levels.worker import run_batch
@@ -156,6 +158,14 @@ def test_without_the_model_and_of_who_was_erased_no_indicator_is_shown(
         assert 'class="indicators"' not in visitor.page.text
         assert "Median: of" not in visitor.text
     assert YEAR not in visitor.go(PAYER).links()
+    with writing(place.engine) as session:
+        begin_champion(session, valuer.name, valuer.version, NOW, "the hash of another model")
+    visitor.go(PAYER)
+    assert "Another model has this number by now, and has yet to look at this customer." in visitor.text
+    assert f"Version {valuer.version} of {valuer.name} gave it, and another model has this number now." in visitor.text
+    with writing(place.engine) as session:
+        begin_champion(session, valuer.name, valuer.version + 1, NOW)
+    assert f"Version {valuer.version + 1} of the value model serves by now" in visitor.go(PAYER).text
     assert "There is no value" in visitor.go("/console/entities/company/acme/value").text
     monkeypatch.setattr(pages()[1], "_valuer", lambda: valuer)
     later = Context(place.engine, place.actor("admin")).at(NOW + 2_000 * DAY_US)

@@ -338,7 +338,7 @@ def read_value(
             )
             why = "" if explained else "Transactions became known since, so the same indicators give another score now."
         elif row.score is not None:
-            why = _why_other(row, valuer)
+            why = _why_other(row, superseded)
         elif valuer is not None and serves:
             why = _why_none(session, valuer.model, row)
         return ValueView(
@@ -361,10 +361,9 @@ def read_value(
         )
 
 
-def _why_other(row: ValueScore, valuer: EntityScorer | None) -> str:
-    if valuer is not None and (valuer.name, valuer.version) == (row.model, row.model_version):
-        return f"Another model gave it, which was version {row.model_version} of {row.model} before."
-    return f"Version {row.model_version} of {row.model} gave it, which does not serve now."
+def _why_other(row: ValueScore, superseded: int | None) -> str:
+    why = "and another model has this number now" if superseded == row.model_version else "which does not serve now"
+    return f"Version {row.model_version} of {row.model} gave it, {why}."
 
 
 def _why_none(session: Session, model: ValueModel, row: ValueScore) -> str:
