@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,7 +26,10 @@ from fivefold.domain.settings import read_settings, require_model_name
 from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from fivefold.models.promotions import Promotion
+    from fivefold.models.registry import Registry
     from fivefold.models.value_model import ValueModel
 
 
@@ -116,29 +118,35 @@ def promote(
     engine = open_current_database()
     if not token or not promoting.need_of_two_people(engine):
         promotion = promoting.promote_model(engine, registry, version, actor(), force=force, reason=reason)
-        _print_promotion(promotion, promoting.money_changes(engine, registry, promotion))
+        _print_promotion(engine, registry, promotion)
         return
     who = person(engine, organisation, token)[0]
-    print_proposal(promoting.propose_promotion(who, registry, version, force=force, reason=reason))
+    proposal = promoting.propose_promotion(who, registry, version, force=force, reason=reason)
+    print_proposal(proposal)
+    for text in proposal.reach.get("money", []):
+        warn(text)
 
 
 def rollback(reason: ReasonOption = "", name: NameOption = DEFAULT_NAME) -> None:
     """Make the champion before the present one champion again."""
     registry = open_registry(name)
-    from fivefold.usecases.changes.promotions import money_changes, roll_back_model
+    from fivefold.usecases.changes.promotions import roll_back_model
 
     engine = open_current_database()
-    promotion = roll_back_model(engine, registry, actor(), reason)
-    _print_promotion(promotion, money_changes(engine, registry, promotion))
+    _print_promotion(engine, registry, roll_back_model(engine, registry, actor(), reason))
 
 
-def _print_promotion(promotion: "Promotion", warnings: Sequence[str]) -> None:
+def _print_promotion(engine: "Engine", registry: "Registry", promotion: "Promotion") -> None:
+    from fivefold.store.sql.database import reading
+    from fivefold.usecases.changes.promotions import money_changes
+
     console.print(
         f"Version {promotion.version} is the champion now{_replaced_text(promotion)}. "
         f"Recorded: {promotion.who}, {promotion.why}"
     )
-    for text in warnings:
-        warn(text)
+    with reading(engine) as session:
+        for text in money_changes(session, registry, promotion.replaced, promotion.version):
+            warn(text)
 
 
 def _replaced_text(promotion: "Promotion") -> str:

@@ -101,7 +101,7 @@ def _counts(value: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _reached(name: str, value: Any, reach: Mapping[str, Any]) -> Iterator[Line]:  # noqa: C901 (one for each name)
+def _reached(name: str, value: Any, reach: Mapping[str, Any]) -> Iterator[Line]:  # noqa: C901, PLR0912 (one for each name)
     match name, value:
         case "entities", Mapping():
             if not value:
@@ -126,6 +126,9 @@ def _reached(name: str, value: Any, reach: Mapping[str, Any]) -> Iterator[Line]:
             yield Line(text("Level by the rules"), text("none") if value is None else words(value))
         case ("gate", _):
             yield Line(text("The gate says"), value or text("nothing"))
+        case "money", list():
+            for warning in value:
+                yield Line(text("Money"), warning)
         case _:
             yield Line(words(name), attribute(value))
 

@@ -18,7 +18,7 @@ from fivefold.console.visit import Answer, Redirect, Rendered, Visit, row_number
 from fivefold.domain.paging import Page, Part
 from fivefold.domain.segments import SEGMENTS
 from fivefold.models.comparison import CalibrationGroup, IndicatorEffect, SegmentGroup, SegmentMove, VersionComparison
-from fivefold.usecases.changes.promotions import promote_by_member
+from fivefold.usecases.changes.promotions import money_changes, promote_by_member
 from fivefold.usecases.models.read import ModelVersionView, asking, list_promotions, present, read_version
 from fivefold.usecases.monitoring.realised.read import RealisedLine, RealisedVerdict, list_realised, verdicts_on
 
@@ -68,10 +68,11 @@ class ComparisonHalf:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelVersionPage:
-    """One version; `serving` is the one that serves, None where none does."""
+    """One version; `serving` is the one that serves, None where none does; `warnings` of other money than it gives."""
 
     version: ModelVersionView
     serving: int | None
+    warnings: Sequence[str]
     comparison: ComparisonHalf | None
 
 
@@ -79,9 +80,15 @@ def show_version(visit: Visit) -> Rendered:
     """Show a version as training stored it; nothing is computed of models or customers."""
     version = read_version(visit.registry, row_number(visit.parts["version"], text("version")))
     stored, latest = version.comparison, list_promotions(visit.registry, Part(1))
+    serving = latest[0].version if latest else None
+    with asking(visit.registry) as registry, visit.reading() as session:
+        champion = present(registry).champion()
+        replaced = None if champion is None else champion.number
+        warnings = money_changes(session, present(registry), replaced, version.number, visit.organisation_id)
     page = ModelVersionPage(
         version=version,
-        serving=latest[0].version if latest else None,
+        serving=serving,
+        warnings=warnings,
         comparison=None if stored is None else _half(stored, _own_title(version)),
     )
     title = text("Version {number}", number=version.number)

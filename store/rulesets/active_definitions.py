@@ -25,11 +25,13 @@ class ActiveDefinition(NamedTuple):
     canonical: str
 
 
-def active_definitions(session: Session) -> list[ActiveDefinition]:
-    """List those of all organisations, by organisation, word and name."""
+def active_definitions(session: Session, organisation_id: int | None = None) -> list[ActiveDefinition]:
+    """List those of one organisation, or of all, by organisation, word and name."""
     each = union_all(*_STATEMENTS).subquery()
     statement = select(Organisation.name, each.c.word, each.c.name, each.c.canonical)
     statement = statement.join(each, each.c.organisation_id == Organisation.id)
+    if organisation_id is not None:
+        statement = statement.where(Organisation.id == organisation_id)
     rows = session.execute(statement.order_by(Organisation.name, each.c.word, each.c.name))
     return [ActiveDefinition(*row) for row in rows]
 

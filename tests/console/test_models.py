@@ -1,5 +1,6 @@
 """Pages of the value model: what training stored, side by side, and why something is not there."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -198,7 +199,15 @@ def test_a_member_of_one_organisation_does_not_decide_for_others(place: Place) -
 def test_over_v1_a_version_is_promoted_and_rolled_back_too(admin: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     place, registry = admin.place, pages()[1]._registry
     monkeypatch.setattr(routes()[1], "_registry", registry)
+    own = registry()
+    for number, currency in (("1", "EUR"), ("2", "USD")):
+        definition = json.dumps({"currency": currency, "horizon_days": 90})
+        own.client.set_model_version_tag(own.name, number, "definition", definition)
+    warning = "version 2 gives money in USD over 90 days, and version 1 gives it in EUR over 90 days; "
+    assert warning in admin.go(f"{PAGE}/2").text
+    assert "gives money in" not in admin.go(f"{PAGE}/1").text
     done = place.good("POST", "/v1/model-promotions", {"version": 2, "reason": "better", "serving": 1}, role="admin")
+    assert done["warnings"][0].startswith(warning)
     assert (done["promotion"]["version"], done["promotion"]["replaced"], done["proposal"]) == (2, 1, None)
     body = {"reason": "complaints", "serving": 1}
     assert place.ask("POST", "/v1/model-promotions/rollback", body, role="admin").status_code == 409

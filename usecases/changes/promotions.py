@@ -4,6 +4,7 @@ If an organisation requires it, one person proposes a promotion and another appr
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Engine
@@ -70,28 +71,37 @@ def promote_model(
     return _record_and_promote(engine, registry, plan_promotion(registry, number, force=force, reason=reason), actor)
 
 
-def money_changes(engine: Engine, registry: Registry, promotion: Promotion) -> list[str]:
-    """Say where a champion gives other money than the one before, and what reads it; empty where it does not."""
-    if promotion.replaced is None:
+def money_changes(
+    session: Session, registry: Registry, replaced: int | None, version: int, organisation_id: int | None = None
+) -> list[str]:
+    """Say where a champion gives other money than the one before, and what reads it; empty where it does not.
+
+    Args:
+        session: to read with.
+        registry: of both.
+        replaced: the number of the one before; None where none served.
+        version: the number of the champion.
+        organisation_id: whose definitions are named; None for those of every organisation.
+    """
+    if replaced is None:
         return []
-    before, after = (_money_text(registry, number) for number in (promotion.replaced, promotion.version))
+    before, after = (_money_text(registry, number) for number in (replaced, version))
     if before == after:
         return []
-    with reading(engine) as session:
-        readers = [
-            f"{each.word} {each.name} of {each.organisation}"
-            for each in active_definitions(session)
-            if _READS_MONEY.search(each.canonical)
-        ]
-    change = f"version {promotion.version} gives money {after}, and version {promotion.replaced} gave it {before}"
+    readers = [
+        f"{each.word} {each.name} of {each.organisation}"
+        for each in active_definitions(session, organisation_id)
+        if _READS_MONEY.search(each.canonical)
+    ]
+    change = f"version {version} gives money {after}, and version {replaced} gives it {before}"
     texts = [f"{change}; where it is not in the base currency of rules, it is unknown to them"]
     if readers:
         texts.append(f"the expected value or the segment is read by {', '.join(readers)}; see whether limits still fit")
     return texts
 
 
-_READS_MONEY = re.compile(r'"value":\s*(\{\}|"(expected_value|segment))')
-"""Finds inputs of the value in a canonical form, and steps of flows that ask for it."""
+_READS_MONEY = re.compile(r'"value":\s*(\{\}|"(expected_value|segment))|"on":\s*"segment"')
+"""Finds, in a canonical form, inputs of the value, steps of flows that ask for it, and triggers by the segment."""
 
 
 def _money_text(registry: Registry, number: int) -> str:
@@ -133,7 +143,9 @@ def propose_promotion(
         force=force,
         proposed_by=who,
     )
-    reach = {"gate": registry.version(number).tags.get("gate_reasons", "")}
+    with context.reading() as session:
+        money = money_changes(session, registry, promotion.replaced, number, context.organisation_id)
+    reach = {"gate": registry.version(number).tags.get("gate_reasons", ""), **({"money": money} if money else {})}
     proposal = request_change(
         context, content, promotion.why, reach=reach, champions=RegistryChampions(registry)
     ).proposal
@@ -143,10 +155,15 @@ def propose_promotion(
 
 @dataclass(frozen=True, kw_only=True)
 class PromotionOutcome:
-    """The result of a member's request: the version serves from now on, or is proposed."""
+    """The result of a member's request: the version serves from now on, or is proposed.
+
+    Attributes:
+        warnings: what `money_changes` says of both versions, and of what the member's organisation has.
+    """
 
     promotion: Promotion | None
     proposal: ProposalLine | None
+    warnings: Sequence[str]
 
 
 def promote_by_member(
@@ -175,16 +192,18 @@ def promote_by_member(
     _refuse_unseen(registry, serving)
     try:
         if two_people:
-            return PromotionOutcome(
-                promotion=None, proposal=propose_promotion(context, registry, number, force=force, reason=why)
-            )
+            proposal = propose_promotion(context, registry, number, force=force, reason=why)
+            return PromotionOutcome(promotion=None, proposal=proposal, warnings=proposal.reach.get("money", []))
         promotion = plan_promotion(registry, number, force=force, reason=why)
     except PromotionRefusedError as error:
         without_words_of_the_terminal = str(error).partition("; overrule with")[0]
         raise PromotionRefusedError(without_words_of_the_terminal) from None
     except ModelNotFoundError as error:
         raise NotFoundError(str(error)) from None
-    return PromotionOutcome(promotion=_record_and_promote_by(context, registry, promotion, serving), proposal=None)
+    with context.reading() as session:
+        warnings = money_changes(session, registry, promotion.replaced, number, context.organisation_id)
+    done = _record_and_promote_by(context, registry, promotion, serving)
+    return PromotionOutcome(promotion=done, proposal=None, warnings=warnings)
 
 
 def roll_back_by_member(context: Context, registry: Registry, reason: str, *, serving: int | None = None) -> Promotion:

@@ -63,10 +63,14 @@ class ModelRollbackGiven(RequestModel):
 
 
 class ModelPromotionAsked(ResponseModel):
-    """The promotion; or, where an organisation wants two people, the proposal."""
+    """The promotion; or, where an organisation wants two people, the proposal.
+
+    `warnings`: where the version gives money in another currency or over another horizon, and what reads it.
+    """
 
     promotion: PromotionLine | None
     proposal: ProposalLine | None
+    warnings: list[str]
 
 
 def list_models(context: RequestContext, query: PageQuery) -> Page[ModelVersionLine]:
@@ -96,7 +100,7 @@ def promote_model(context: RequestContext, body: PromotionGiven) -> ModelPromoti
             context, read.present(registry), body.version, body.reason, force=body.force, serving=body.serving
         )
     done = None if request.promotion is None else read.promotion_line(request.promotion)
-    return ModelPromotionAsked(promotion=done, proposal=request.proposal)
+    return ModelPromotionAsked(promotion=done, proposal=request.proposal, warnings=list(request.warnings))
 
 
 def roll_back_model(context: RequestContext, body: ModelRollbackGiven) -> PromotionLine:

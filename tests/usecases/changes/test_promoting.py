@@ -20,7 +20,7 @@ from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.usecases.accounts.organisations import actor_in_new
 from fivefold.usecases.changes import promotions as promoting
-from fivefold.usecases.changes.promotions import money_changes, promote_model, roll_back_model
+from fivefold.usecases.changes.promotions import _READS_MONEY, money_changes, promote_model, roll_back_model
 from tests.models.making import add_bare_version, new_registry
 from tests.usecases import banks
 
@@ -70,11 +70,32 @@ def test_other_money_is_named_with_what_reads_it(
     for name, value in (("rich", "expected_value"), ("scored", "score")):
         rule = {"input": {"value": value}, "cases": [{"when": {"at_least": 1}, "points": 40}]}
         bank.activate(banks.document({"valued": rule}, name))
-    changes = [money_changes(engine, made, promote_model(engine, made, number, "cli:ann")) for number in (1, 2, 3)]
+    other = banks.Bank(engine, "other")
+    rule = {"input": {"value": "expected_value"}, "cases": [{"when": {"at_least": 1}, "points": 40}]}
+    other.activate(banks.document({"valued": rule}, "theirs"))
+    with Session(engine) as session:
+        changes = [
+            money_changes(session, made, replaced, number, bank.context.organisation_id)
+            for replaced, number in ((None, 1), (1, 2), (2, 3))
+        ]
+        everywhere = money_changes(session, made, 2, 3)[1]
+    assert "ruleset rich of bank, ruleset theirs of other; " in everywhere
     assert changes[:2] == [[], []]
     change, readers = changes[2]
-    assert change.startswith("version 3 gives money in USD over 90 days, and version 2 gave it in EUR over 90 days; ")
+    assert change.startswith("version 3 gives money in USD over 90 days, and version 2 gives it in EUR over 90 days; ")
     assert readers.startswith("the expected value or the segment is read by ruleset rich of bank; ")
+
+
+@pytest.mark.parametrize(
+    ("canonical", "reads"),
+    [
+        ('{"triggers": [{"on": "segment", "to": ["top"]}]}', True),
+        ('{"triggers": [{"on": "level"}]}', False),
+        ('{"input": {"value": "score"}}', False),
+    ],
+)
+def test_a_flow_that_runs_by_the_segment_reads_it(canonical: str, reads: bool) -> None:
+    assert bool(_READS_MONEY.search(canonical)) == reads
 
 
 def test_every_organisation_s_log_says_which_model_values_it(engine: Engine, registry: Registry) -> None:

@@ -1,11 +1,13 @@
 """A second person for promotions of value models: nobody proposes and approves, and the gate is asked twice."""
 
+import json
 from pathlib import Path
 
 import pytest
 from mlflow.exceptions import MlflowException
 from sqlalchemy import Engine
 
+from fivefold.console.changes.reach import Line, reach_lines
 from fivefold.domain.errors import ConfigError, ConflictError, PromotionRefusedError
 from fivefold.domain.provenance import account_name
 from fivefold.models import promotions
@@ -96,6 +98,16 @@ def test_one_person_who_tries_to_be_two_promotes_nothing(engine: Engine, registr
     bind_unnamed(engine)
     verify(engine, problems.append)
     assert problems == []
+
+
+def test_a_proposal_says_where_it_gives_other_money(engine: Engine, registry: Registry, three: People) -> None:
+    for number, days in (("1", 90), ("2", 30)):
+        definition = json.dumps({"currency": "EUR", "horizon_days": days})
+        registry.client.set_model_version_tag(registry.name, number, "definition", definition)
+    proposal = propose_promotion(Context(engine, three[0]), registry, 2)
+    [said] = proposal.reach["money"]
+    assert said.startswith("version 2 gives money in EUR over 30 days, and version 1 gives it in EUR over 90 days; ")
+    assert Line("Money", said) in reach_lines(proposal.reach, {})
 
 
 def test_both_people_stand_in_the_log_and_in_mlflow(engine: Engine, registry: Registry, three: People) -> None:
