@@ -97,7 +97,7 @@ def flow_diagnostics(
     notes: bool = True,
 ) -> list[Diagnostic]:
     """Find the same, each with how bad it is: a NOTE is not a doubt: it says what a run does, or what is open."""
-    flow, fatal = analysed.flow, analysed.diagnostics
+    flow, fatal = analysed.flow, analysed.draft_diagnostics
     purposes = None if groups is None else {name: each.purpose for name, each in groups.items()}
     wrong = [*check_flow_examples(analysed.declared), *([] if fatal else check_expected(analysed))]
     diagnostics_by_check: dict[str, Iterable[Diagnostic]] = {

@@ -140,10 +140,10 @@ def _tried(analysed: AnalysedFlow, position: int, cases: RuleCases) -> tuple[Flo
     steps = (*flow.steps[:position], step.model_copy(update={"table": table}), *flow.steps[position + 1 :])
     whole = flow.model_copy(update={"steps": steps})
     problems: list[tuple[Path, str]] = []
-    for fault in replace(analysed, definition=whole).diagnostics:
+    for fault in replace(analysed, definition=whole).draft_diagnostics:
         if fault.path[:3] == ("steps", position, "table"):
             problems.append((_in_sheet(fault.path[3:]), fault.problem))
-        elif fault not in analysed.diagnostics:
+        elif fault not in analysed.draft_diagnostics:
             problems.append(
                 ((), f"would leave another part wrong: {where_of(fault.path, flow.named_parts)} {fault.problem}")
             )

@@ -132,7 +132,7 @@ def lint_group(
         document: what it was read from; without it the findings have no lines.
         declared: what the data of the entity type and its level are for, beside what the group says.
     """
-    fatal = analysed.diagnostics
+    fatal = analysed.draft_diagnostics
     diagnostics = [*fatal, *list_diagnostics(analysed, lists)]
     diagnostics += analysed.purpose_diagnostics(purpose_sources(lists, declared))
     if analysed.group.rationale is None:

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.risk.compiler.checks import (
+    missing_text_diagnostics,
     policy_structure_diagnostics,
     structure_diagnostics,
     type_diagnostics,
@@ -120,6 +121,12 @@ class Analysed(ABC, Generic[AnyDefinition]):
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Everything that makes it unusable; nothing where it can be compiled and run."""
         return (*self.structural_diagnostics, *type_diagnostics(self.inputs_with_paths, self.conditions, self.names))
+
+    @cached_property
+    def draft_diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Everything for which a draft of it is refused: also what stored versions may have, and go on with."""
+        missing_texts = missing_text_diagnostics(self.inputs_with_paths, self.conditions, self.names)
+        return (*self.diagnostics, *missing_texts)
 
     @cached_property
     def errors(self) -> tuple[Finding, ...]:

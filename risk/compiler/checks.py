@@ -10,7 +10,7 @@ from typing import Any
 from fivefold.domain.segments import SEGMENTS
 from fivefold.domain.text import perhaps
 from fivefold.risk.compiler.diagnostics import Diagnostic
-from fivefold.risk.compiler.locations import Location, inputs_with_paths_of_group, tests_at, wheres_in, word_at
+from fivefold.risk.compiler.locations import Location, places_in, tests_at, with_linked_inputs, word_at
 from fivefold.risk.compiler.units import comparison_problem
 from fivefold.risk.compiler.value_types import (
     NUMERIC_TYPES,
@@ -97,19 +97,43 @@ def is_missing_text(text: str, subject: Any, declared: FieldType | None, source:
     return not (text.strip() if spaces_count else text)
 
 
-def _missing_text_diagnostics(
-    path: Path, comparison: tuple[str, Any], subject: Any, declared: FieldType | None, source: str | None
+def missing_text_diagnostics(
+    inputs: Iterable[tuple[Path, LanguageModel]], conditions: Iterable[Location], names: Vocabulary
 ) -> Iterator[Diagnostic]:
-    """Find a text that no value is, as it is missing wherever it is read."""
-    operator, value = comparison
-    if operator not in _BY_VALUE and declared != ("text",):
-        return  # text may begin with a space, or contain one
-    for number, one in enumerate(value if isinstance(value, tuple) else (value,)):
-        if isinstance(one, str) and is_missing_text(one, subject, declared, source):
-            problem = f"compares with {one!r}, which counts as missing, so that no value is it"
-            at = (*path, number) if isinstance(value, tuple) else path
-            yield Diagnostic(at, f"{problem}; leave it out, and ask {{is: absent}} where missing values are meant")
-            return
+    """Find comparisons with a text that no value is, as it is missing wherever it is read.
+
+    Earlier releases took them, and what they stored goes on with its meaning; so only what is newly written is refused.
+    """
+    places = [place for path, each in with_linked_inputs(inputs) for place in places_in(path, each)]
+    for place in (*places, *conditions):
+        for path, test in tests_at(place):
+            yield from _missing_texts(path, test, place, names)
+
+
+def _missing_texts(path: Path, test: Operators, place: Location, names: Vocabulary) -> Iterator[Diagnostic]:
+    subject: Any = input_of_test(test) or place.own
+    declared = type_of(subject, place, names)
+    if declared is None or (place.source is not None and not isinstance(subject, FieldInput)):
+        return
+    kind = value_type_at(subject, place, names)
+    for operator, value in test.comparisons():
+        at = (*path, operator)
+        if kind not in OPERATOR_KINDS[operator] or (operator not in _BY_VALUE and kind is not ValueType.TEXTS):
+            continue  # text may begin with a space, or contain one
+        if any(True for _ in literal_diagnostics(at, operator, value, kind, declared)):
+            continue
+        for number, one in enumerate(value if isinstance(value, tuple) else (value,)):
+            if isinstance(one, str) and is_missing_text(one, subject, declared, place.source):
+                instead = _INSTEAD_OF_MISSING_TEXT.get(operator, "leave it out")
+                problem = f"compares with {one!r}, which counts as missing, so that no value is it; {instead}"
+                yield Diagnostic((*at, number) if isinstance(value, tuple) else at, problem)
+                break
+
+
+_INSTEAD_OF_MISSING_TEXT = {
+    "equals": "ask {is: absent} where missing values are meant",
+    "not_equals": "ask {is: present} where every value that is there is meant",
+}
 
 
 def _impossible(value: Any, kind: ValueType, declared: FieldType | None) -> str | None:
@@ -130,25 +154,15 @@ def type_diagnostics(
     inputs: Iterable[tuple[Path, LanguageModel]], conditions: Iterable[Location], names: Vocabulary
 ) -> Iterator[Diagnostic]:
     """Find inputs, each with its path, that name something unknown, and tests that do not fit their subject."""
-    for path, rule_input in inputs:
-        yield from input_diagnostics(path, rule_input, names)
+    for path, rule_input in with_linked_inputs(inputs):
+        try:
+            value_type_of_input(rule_input, names)
+        except UnknownNameError as wrong:
+            yield Diagnostic(word_at(path, rule_input), str(wrong))
+        for place in places_in(path, rule_input):
+            yield from condition_diagnostics(place, names)
     for place in conditions:
         yield from condition_diagnostics(place, names)
-
-
-def input_diagnostics(path: Path, rule_input: LanguageModel, names: Vocabulary) -> Iterator[Diagnostic]:
-    """Find what is wrong with an input, and with the conditions in it."""
-    try:
-        value_type_of_input(rule_input, names)
-    except UnknownNameError as wrong:
-        yield Diagnostic(word_at(path, rule_input), str(wrong))
-    if isinstance(rule_input, Linked):  # which conditions are in its inputs they say themselves
-        group = rule_input.linked
-        for at, each in inputs_with_paths_of_group((*path, "linked"), group):
-            yield from input_diagnostics(at, each, names)
-    for place in wheres_in(path, rule_input):
-        if place.source is None or not isinstance(rule_input, Linked):
-            yield from condition_diagnostics(place, names)
 
 
 def condition_diagnostics(place: Location, names: Vocabulary) -> Iterator[Diagnostic]:
@@ -183,10 +197,7 @@ def _test_diagnostics(path: Path, test: Operators, place: Location, names: Vocab
         elif isinstance(value, LanguageModel) and operator in INPUT_OPERATORS:
             yield from _compared_diagnostics(at, (subject, value), kind, place, names)
         else:
-            misfits = [
-                *literal_diagnostics(at, operator, value, kind, declared),
-                *_missing_text_diagnostics(at, (operator, value), subject, declared, place.source),
-            ][:1]
+            misfits = literal_diagnostics(at, operator, value, kind, declared)
             yield from (_with_name(fault, operator, value, place, names) for fault in misfits)
 
 

@@ -138,6 +138,21 @@ def inputs_with_paths_of_group(path: Path, group: LinkedGroup) -> Iterator[tuple
             yield from inputs_named(Location((*path, word), condition))
 
 
+def with_linked_inputs(inputs: Iterable[tuple[Path, LanguageModel]]) -> Iterator[tuple[Path, LanguageModel]]:
+    """Give each input with its path, and after it the inputs of the entities that it links to."""
+    for path, rule_input in inputs:
+        yield path, rule_input
+        if isinstance(rule_input, Linked):
+            yield from with_linked_inputs(inputs_with_paths_of_group((*path, "linked"), rule_input.linked))
+
+
+def places_in(path: Path, rule_input: LanguageModel) -> Iterator[Location]:
+    """Give the conditions in an input, without those in the inputs of the entities that it links to."""
+    for place in wheres_in(path, rule_input):
+        if place.source is None or not isinstance(rule_input, Linked):
+            yield place
+
+
 def tests_at(place: Location) -> Iterator[tuple[Path, Operators]]:
     """Give every test of a condition, with its own path."""
     yield from _tests(place.path, place.condition)

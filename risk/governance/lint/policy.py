@@ -60,7 +60,7 @@ def lint_policy_document(
 def _diagnostics(
     analysed: AnalysedPolicy, lists: Lists | None, declared: PolicyPurposes | None, *, notes: bool = True
 ) -> list[Diagnostic]:
-    policy, fatal = analysed.policy, analysed.diagnostics
+    policy, fatal = analysed.policy, analysed.draft_diagnostics
     faults_by_check: dict[str, Iterable[Diagnostic]] = {
         "names-and-types": fatal,
         "lists": list_diagnostics(analysed, lists),

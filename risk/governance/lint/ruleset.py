@@ -190,7 +190,7 @@ def unread(error: InvalidRulesetError | ConfigError) -> list[tuple[Diagnostic, F
 def _diagnostics(
     analysed: AnalysedRuleset, lists: Lists | None, *, notes: bool, declared: PolicyPurposes | None = None
 ) -> list[Diagnostic]:
-    ruleset, fatal = analysed.ruleset, analysed.diagnostics
+    ruleset, fatal = analysed.ruleset, analysed.draft_diagnostics
     members = {name: named_list.versions[-1].members for name, named_list in (lists or {}).items()}
     faults_by_check: dict[str, Iterable[Diagnostic]] = {
         "names-and-types": fatal,

@@ -142,7 +142,7 @@ def _tried(ruleset: Ruleset, position: int, cases: RuleCases) -> tuple[Ruleset |
     whole = ruleset.model_copy(update={"rules": rules})
     problems = [
         (fault.path[2:], fault.problem)
-        for fault in AnalysedRuleset(whole).diagnostics
+        for fault in AnalysedRuleset(whole).draft_diagnostics
         if fault.path[:2] == ("rules", position)
     ]
     return (None if problems else whole), problems

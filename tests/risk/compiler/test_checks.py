@@ -32,7 +32,8 @@ FIELDS = {"country": "country", "income": "number", "kind": {"one_of": ["a", "b"
 def paths(when: Any, **rule: Any) -> list[Any]:
     ruleset = made({"cases": [{"when": when}], **rule}, fields=FIELDS, transaction_fields={"cash": "flag"})
     return [
-        fault.path[4:] if fault.path[2] == "cases" else fault.path[2:] for fault in AnalysedRuleset(ruleset).diagnostics
+        fault.path[4:] if fault.path[2] == "cases" else fault.path[2:]
+        for fault in AnalysedRuleset(ruleset).draft_diagnostics
     ]
 
 
@@ -53,6 +54,7 @@ def paths(when: Any, **rule: Any) -> list[Any]:
         ({"count": "cases", "where": "present", "above": 5}, ("when", "where")),
         ({"ratio": [{"count": "cases", "where": {"tag": "x", "is": "present"}}, {"count": "cases"}], "above": 1},
          ("when", "ratio", 0, "where")),
+        ({"count": "cases", "where": {"value": "segment", "equals": "top"}, "above": 1}, ("when", "where")),
         ({"value": "segment", "in": ["top", "tops"]}, ("when", "in", 1)),
         ({"value": "score", "at_least": 4}, None),
         ({"tag": "y", "equals": "yes"}, ("when", "equals")),
@@ -137,7 +139,7 @@ def test_in_a_good_one_there_is_nothing_to_find() -> None:
 
 def test_what_is_wrong_is_found_at_its_place() -> None:
     def errors(row: list[Any]) -> str:
-        found = AnalysedPolicy(policy({**GOOD, **row[0]}, **row[1])).diagnostics
+        found = AnalysedPolicy(policy({**GOOD, **row[0]}, **row[1])).draft_diagnostics
         return " | ".join(f"{'.'.join(map(str, fault.path))}: {fault.problem}" for fault in found)
 
     compare("policy_errors", errors)
