@@ -186,9 +186,9 @@ def rehearse(
 
 def why_impossible(session: Session, context: Context, content: Content, why: str, now_us: int) -> str:
     """Say why a change that another one may have overtaken cannot be carried out; empty if it can."""
-    if result_in_force(session, context, content) is not None:
-        return "it is so already"
     try:
+        if result_in_force(session, context, content) is not None:
+            return "it is so already"
         rehearse(session, context, content, why, now_us)
     except (ConfigError, ConflictError, NotFoundError) as error:
         return str(error)

@@ -1,0 +1,42 @@
+"""Proposals of versions of the same list: the approval of one ends the others, and overwrites nothing unseen."""
+
+from collections.abc import Sequence
+
+import pytest
+from sqlalchemy import Engine
+
+from fivefold.usecases.changes.asks import put_list_version
+from fivefold.usecases.changes.proposals import ChangeOutcome, ProposalLine, read_proposal
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
+from tests.store.filling import filled_once
+from tests.usecases.changes.test_two_people import LATER, People, decide
+from tests.usecases.governed import NOW, SECOND, agreed, document, founded
+
+
+@pytest.fixture
+@filled_once
+def three(engine: Engine) -> People:
+    """Three people, and a ruleset in force that reads the list watched."""
+    three = founded(engine)
+    put_list_version(Context(engine, three[0]).at(NOW), "watched", 0, ["IR"], "Watched", "our own")
+    decide(engine, three, document(), "retail")
+    return three
+
+
+def ask(engine: Engine, who: Actor, members: Sequence[str], since_us: int, name: str = "watched") -> ChangeOutcome:
+    return put_list_version(Context(engine, who).at(LATER), name, since_us, members, "W", "us", "why")
+
+
+def line_of(engine: Engine, who: Actor, outcome: ChangeOutcome) -> ProposalLine:
+    assert outcome.proposal is not None
+    return read_proposal(Context(engine, who), outcome.proposal.id)
+
+
+def test_an_approval_withdraws_other_members_from_the_same_moment(engine: Engine, three: People) -> None:
+    ana, ben, cyd = three
+    wanted, other = ask(engine, ana, ["IR", "SY"], LATER, "sanc"), ask(engine, ben, ["IR"], LATER, "sanc")
+    assert agreed(engine, cyd, wanted, LATER).state == "approved"
+    line = line_of(engine, cyd, other)
+    assert line.state == "withdrawn"
+    assert "the list sanc has a version since 2026-11-21T12:00:00Z with other members" in str(line.decision_reason)
