@@ -9,7 +9,7 @@ import typer
 from fivefold.cli.lint import MOST_SECONDS, LeastOption, SecondsOption, is_enough, show_changes
 from fivefold.cli.rules.options import ListsOption, RulesetArgument
 from fivefold.cli.terminal import AsOfOption, echo, moment
-from fivefold.domain.errors import ConfigError, InvalidRulesetError
+from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
 from fivefold.domain.text import count_text
 
 if TYPE_CHECKING:
@@ -63,12 +63,14 @@ def run_tests(
     for option, value in (("--least", least), ("--seconds", seconds)):
         if value is not None and not mutate:
             raise ConfigError(f"{option} is about changes by one step; it needs --mutate")
-    lists_by_name, now = lists_with(lists), moment(as_of, "--as-of")
+    now = moment(as_of, "--as-of")
     try:
+        lists_by_name = lists_with(lists)
         analysed, document = load_ruleset(path), Document(ruleset_text(path))
         report = ExamplesReport(analysed.ruleset, run_examples(analysed, lists_by_name, now, document))
-    except InvalidRulesetError as error:
-        _write_for_machines(UnusableRulesetReport(path, error.findings), format_)
+    except (InvalidRulesetError, ConfigError) as error:
+        given = error.findings if isinstance(error, InvalidRulesetError) else (Finding("the file", str(error)),)
+        _write_for_machines(UnusableRulesetReport(path, given), format_)
         raise
     passed = report.passed
     if mutate and not report.failed:
