@@ -64,6 +64,8 @@ def _replaced(reach: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def _label(name: str, labels: Mapping[str, str]) -> str:
+    if name == "newest_since":
+        return text("Newest version of the list, since")
     return text(labels[name]) if name in labels else words(name.removesuffix("_us"))
 
 

@@ -12,6 +12,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, day_text
+from fivefold.risk.facts.portfolio import read_list
+from fivefold.store.accounts.lists import list_row_at
 from fivefold.store.accounts.organisation import newest_rates
 from fivefold.store.decisions.decisions import policy_numbered
 from fivefold.store.ingest.entities import type_named
@@ -26,6 +28,7 @@ from fivefold.usecases.accounts.settings import settings_of
 from fivefold.usecases.changes.contents import (
     FACTS,
     Content,
+    ListVersionsAdded,
     OverrideRevoked,
     PolicyRetirement,
     RatesReplaced,
@@ -80,17 +83,33 @@ def moved_since(session: Session, context: Context, content: Content, reach: Map
     *reach*: of the proposal. What it does not name is not compared: it was proposed by an earlier release.
     """
     return "; ".join(
-        f"{name} was {_text(reach[name]['from'])} when this was proposed, and is {_text(present)} now"
+        f"{_WORDS.get(name, name)} was {_text(reach[name]['from'])} when this was proposed, and is {_text(present)} now"
         for name, (present, _) in _replaced(session, context, content, now_us).items()
         if name in reach and reach[name]["from"] != present
     )
+
+
+_WORDS = {
+    "order": "the order of the rulesets",
+    "rates": "the table of exchange rates",
+    "newest_since": "the beginning of the newest version of the list",
+    "tag_ends": "the end of the tag",
+    "opened": "the opening",
+    "closed": "the closing",
+    "outcome": "the outcome",
+    "status": "the status",
+    "fields": "what the fields have",
+}
+"""What a change would overwrite, in words; a setting is named as it is asked for."""
 
 
 def _text(value: object) -> str:
     return "nothing" if value is None else ", ".join(value) if isinstance(value, list) else str(value)
 
 
-def _replaced(session: Session, context: Context, content: Content, now_us: int) -> dict[str, tuple[Any, Any]]:
+def _replaced(  # noqa: PLR0911 (one for each kind)
+    session: Session, context: Context, content: Content, now_us: int
+) -> dict[str, tuple[Any, Any]]:
     """Give by name what a change would overwrite, as it is now, and by what; plain data.
 
     The other kinds overwrite nothing that may have moved: they are refused once they are done, or keep it themselves.
@@ -106,6 +125,10 @@ def _replaced(session: Session, context: Context, content: Content, now_us: int)
         case RatesReplaced():
             table = newest_rates(session, of)
             return {"rates": (None if table is None else f"table {table.number} of {table.source}", content.source)}
+        case ListVersionsAdded():
+            newest = list_row_at(session, of, content.name)
+            since_us = read_list(content.list).versions[-1].since
+            return {"newest_since": (None if newest is None else day_text(newest.since_us), day_text(since_us))}
         case TagChanged():
             live = live_tag_in(session, session.get_one(Entity, content.entity), content.tag, now_us)
             ends = None if live is None else _end(live.until_us)

@@ -362,7 +362,7 @@ def test_a_case_is_not_approved_over_what_was_written_of_it_since(bank: Bank) ->
     facts_now = RecordGiven(external_id="7", opened_us=bank.now - 3 * DAY_US, closed_us=bank.now, outcome="appealed")
     put_record_alone(bank, facts_now)
     second = Context(bank.engine, Actor(bank.of, "member:2")).at(bank.now)
-    with pytest.raises(ConflictError, match="outcome was confirmed when this was proposed, and is appealed now"):
+    with pytest.raises(ConflictError, match="the outcome was confirmed when this was proposed, and is appealed now"):
         approve_proposal(second, asked.id, "seen", Role.APPROVER)
     (line,) = list_records(bank.context, "customer", "a", "case", Part(9))
     assert line.outcome == "appealed"
@@ -377,7 +377,9 @@ def test_two_ends_of_a_tag_are_not_both_approved(bank: Bank) -> None:
     assert shortened is not None
     context = Context(bank.engine, third).at(bank.now)
     approve_proposal(context, ended.id, "seen", Role.APPROVER)
-    expected = f"proposal {ended.id} was approved: tag_ends was never when this was proposed, and is nothing now"
+    expected = (
+        f"proposal {ended.id} was approved: the end of the tag was never when this was proposed, and is nothing now"
+    )
     assert read_proposal(context, shortened.id).decision_reason == expected
     assert list_tags(bank.context, "customer", "a", part=Part(9))[0].until_us == bank.now
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 from sqlalchemy import Engine
 
+from fivefold.usecases.changes import proposals
 from fivefold.usecases.changes.asks import put_list_version
 from fivefold.usecases.changes.proposals import ChangeOutcome, ProposalLine, read_proposal
 from fivefold.usecases.shared.actors import Actor
@@ -39,4 +40,34 @@ def test_an_approval_withdraws_other_members_from_the_same_moment(engine: Engine
     assert agreed(engine, cyd, wanted, LATER).state == "approved"
     line = line_of(engine, cyd, other)
     assert line.state == "withdrawn"
+    moved = "the beginning of the newest version of the list was nothing when this was proposed"
+    assert moved in str(line.decision_reason)
+
+
+def test_one_proposed_by_an_earlier_release_is_withdrawn_too(
+    engine: Engine, three: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not name what it would overwrite."""
+    ana, ben, cyd = three
+    wanted, other = ask(engine, ana, ["IR", "SY"], LATER, "sanc"), ask(engine, ben, ["IR"], LATER, "sanc")
+    monkeypatch.setattr(proposals, "moved_since", lambda *_: "")
+    assert agreed(engine, cyd, wanted, LATER).state == "approved"
+    line = line_of(engine, cyd, other)
+    assert line.state == "withdrawn"
     assert "the list sanc has a version since 2026-11-21T12:00:00Z with other members" in str(line.decision_reason)
+
+
+def test_a_later_version_does_not_replace_one_that_its_author_had_not_seen(engine: Engine, three: People) -> None:
+    ana, ben, cyd = three
+    first, second = ask(engine, ana, ["IR", "SY"], LATER), ask(engine, ben, ["IR", "CU"], LATER + SECOND)
+    assert line_of(engine, cyd, second).reach["newest_since"] == {
+        "from": "1970-01-01",
+        "to": "2026-11-21T12:00:01Z",
+    }
+    agreed(engine, cyd, first, LATER)
+    line = line_of(engine, cyd, second)
+    moved = "was 1970-01-01 when this was proposed, and is 2026-11-21T12:00:00Z now"
+    assert line.state == "withdrawn"
+    assert moved in str(line.decision_reason)
+    again = ask(engine, ben, ["IR", "SY", "CU"], LATER + SECOND)
+    assert agreed(engine, cyd, again, LATER).state == "approved"

@@ -466,7 +466,7 @@ def test_an_order_is_not_approved_over_another_one(engine: Engine, three: People
     agreed(engine, three[1], first, LATER)
     line = read_proposal(Context(engine, three[1]), proposed(second))
     assert line.state == "withdrawn"
-    assert "order was retail, lenient, third when this was proposed" in str(line.decision_reason)
+    assert "the order of the rulesets was retail, lenient, third when this was proposed" in str(line.decision_reason)
 
 
 @every_change
