@@ -130,8 +130,7 @@ def show(number: NumberArgument, organisation: OrganisationOption = "default") -
     echo(f"Proposal {line.id}, {line.state}: {_proposed(line)}")
     if line.decided_by is not None:
         echo(f"{line.state} by {line.decided_by}: {line.decision_reason}")
-    echo(f"Would change: {json.dumps(dict(line.content), ensure_ascii=False)}")
-    echo(f"Would reach: {json.dumps(dict(line.reach), ensure_ascii=False)}")
+    _show_change(who, line)
     for each in line.backtests:
         echo(f"Backtest {each.id} on {each.entity_type}: {each.state}" + (f": {each.error}" if each.error else ""))
         if each.state == "done":
@@ -143,6 +142,16 @@ def show(number: NumberArgument, organisation: OrganisationOption = "default") -
             cells = [cell for cell in report["backtest"].get("later", ()) if cell["before"] != cell["after"]]
             rows = [[cell["before"], cell["after"], f"{cell['entities']:,}"] for cell in cells]
             show_table("After the cooldown", ("from", "to", "entities"), rows, left=2)
+
+
+def _show_change(who: "Context", line: "ProposalLine") -> None:
+    """Show what a proposal would change, whom it would reach, and which others about the same wait beside it."""
+    from fivefold.usecases.changes.proposals import waiting_beside
+
+    echo(f"Would change: {json.dumps(dict(line.content), ensure_ascii=False)}")
+    echo(f"Would reach: {json.dumps(dict(line.reach), ensure_ascii=False)}")
+    if others := waiting_beside(who, line.id):
+        echo(f"Also proposed about the same: {', '.join(map(str, others))}")
 
 
 def _proposed(line: "ProposalLine") -> str:
@@ -328,13 +337,13 @@ def approve(
     engine = open_current_database()
     who, role = person(engine, organisation, token)
     proposal = read_proposal(who, number, role)
-    seen_us = _confirmed(proposal) if proposed_at is None else parse_moment(proposed_at, "--proposed-at")
+    seen_us = _confirmed(who, proposal) if proposed_at is None else parse_moment(proposed_at, "--proposed-at")
     champions = _champions(proposal.content["model"]) if proposal.kind == ModelPromoted.kind else None
     line = approve_proposal(who, number, reason, role, champions=champions, expected_proposed_us=seen_us)
     echo(f"Proposal {line.id} is approved: {line.subject}.")
 
 
-def _confirmed(line: "ProposalLine") -> int:
+def _confirmed(who: "Context", line: "ProposalLine") -> int:
     """Show a proposal and ask whether it is meant; return when it was proposed. ConfigError without a terminal."""
     shown = f"proposal {line.id} is {_proposed(line)}"
     if not sys.stdin.isatty():
@@ -342,6 +351,7 @@ def _confirmed(line: "ProposalLine") -> int:
             f"nothing was approved: {shown}. Say that you looked at it: --proposed-at {day_text(line.proposed_us)}"
         )
     echo(shown[0].upper() + shown[1:])
+    _show_change(who, line)
     typer.confirm("Approve it?", abort=True)
     return line.proposed_us
 

@@ -91,8 +91,12 @@ def test_what_was_looked_at_is_approved_and_nothing_else(
     monkeypatch.setattr("sys.stdin", Terminal("n\n"))
     assert run(tmp_path, *approve, *token).code == 1
     monkeypatch.setattr("sys.stdin", Terminal("y\n"))
-    approved = succeed(tmp_path, *approve, *token)
+    succeed(tmp_path, "proposals", "switch", "retail", "--off", *WHY, *token)
+    approved = succeed(tmp_path, *approve, *token, columns=400)
     assert approved.startswith("Proposal 1 is ruleset retail off, by member:1 at ")
+    assert 'Would change: {"family": "retail"' in approved
+    assert 'Would reach: {"entities": ' in approved
+    assert "Also proposed about the same: 2\n" in approved
     assert approved.endswith("Proposal 1 is approved: ruleset retail off.\n")
 
 
