@@ -160,7 +160,7 @@ def request_change_in(
     why = checked_reason(reason)
     refuse_nobody(session, context.actor)
     rehearsed = rehearse(session, context, content, why, now, champions)
-    if (same := _proposed_already(session, context, content, now)) is not None:
+    if (same := _proposed_already(session, context, content, why, now)) is not None:
         return ChangeOutcome(None, _line(session, same))
     entity_id = _lock_entity(session, content)
     counted = reach_of(session, context, content, rehearsed, now) if reach is None else reach
@@ -184,11 +184,12 @@ def request_change_in(
     return ChangeOutcome(None, _line(session, row))
 
 
-def _proposed_already(session: Session, context: Context, content: Content, now_us: int) -> Proposal | None:
-    """Find the same change among the actor's open proposals; withdraw it where it would overwrite something newer."""
+def _proposed_already(session: Session, context: Context, content: Content, why: str, now_us: int) -> Proposal | None:
+    """Find the same change among the actor's open proposals; withdraw it if that is outdated."""
     for row, open_content in _open_beside(session, context, content):
         if open_content == content and row.proposed_by == context.actor.name:
             moved = moved_since(session, context, content, row.reach, now_us)
+            moved = moved or ("for another reason" if row.reason != why else "")
             if not moved:
                 return row
             _close(session, context, row, WITHDRAWN, f"it was proposed anew: {moved}", now_us)

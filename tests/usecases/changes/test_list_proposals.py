@@ -71,3 +71,13 @@ def test_a_later_version_does_not_replace_one_that_its_author_had_not_seen(engin
     assert moved in str(line.decision_reason)
     again = ask(engine, ben, ["IR", "SY", "CU"], LATER + SECOND)
     assert agreed(engine, cyd, again, LATER).state == "approved"
+
+
+def test_another_reason_takes_the_place_of_the_first(engine: Engine, three: People) -> None:
+    ana, _, cyd = three
+    first = ask(engine, ana, ["IR", "SY"], LATER)
+    context = Context(engine, ana).at(LATER)
+    second = put_list_version(context, "watched", LATER, ["IR", "SY"], "W", "us", "see case 4711")
+    assert line_of(engine, cyd, second).reason == "see case 4711"
+    line = line_of(engine, cyd, first)
+    assert (line.state, line.decision_reason) == ("withdrawn", "it was proposed anew: for another reason")
