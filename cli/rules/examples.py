@@ -69,8 +69,8 @@ def run_tests(
         analysed, document = load_ruleset(path), Document(ruleset_text(path))
         report = ExamplesReport(analysed.ruleset, run_examples(analysed, lists_by_name, now, document))
     except (InvalidRulesetError, ConfigError) as error:
-        given = error.findings if isinstance(error, InvalidRulesetError) else (Finding("the file", str(error)),)
-        _write_for_machines(UnusableRulesetReport(path, given), format_)
+        problems = error.findings if isinstance(error, InvalidRulesetError) else (Finding("the file", str(error)),)
+        _write_for_machines(UnusableRulesetReport(path, problems), format_)
         raise
     passed = report.passed
     if mutate and not report.failed:

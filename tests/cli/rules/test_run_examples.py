@@ -121,10 +121,10 @@ def test_programs_read_why_a_ruleset_cannot_be_used(tmp_path: Path, before: str,
 
 
 def test_programs_read_which_file_is_not_there(tmp_path: Path) -> None:
-    for given in (("nothere.yaml",), (written(tmp_path, RULES + EXAMPLES), "--lists", tmp_path / "nowhere")):
-        done = run(tmp_path, "rules", "test", *given, "--format", "junit")
+    for arguments in (("nothere.yaml",), (written(tmp_path, RULES + EXAMPLES), "--lists", tmp_path / "nowhere")):
+        done = run(tmp_path, "rules", "test", *arguments, "--format", "junit")
         assert (done.code, ET.fromstring(done.out)[0].get("errors")) == (2, "1")
-        done = run(tmp_path, "rules", "test", *given, "--format", "json")
+        done = run(tmp_path, "rules", "test", *arguments, "--format", "json")
         assert (done.code, json.loads(done.out)["passed"]) == (2, False)
         assert json.loads(done.out)["errors"][0]["problem"] in done.err
 
