@@ -17,8 +17,12 @@ from fivefold.domain.errors import StoreError
 _MIGRATIONS: Final = Path(__file__).parents[1] / "migrations"
 _UPGRADING: Final = 5_550_001
 """The number of PostgreSQL's lock that lets one program at a time change the schema; any number would do."""
-LOCK_SECONDS: Final = 3
-"""How long a migration waits for a table on PostgreSQL; until then all others that need the table wait behind it."""
+LOCK_SECONDS: Final = 0.4
+"""How long a migration waits for a table on PostgreSQL; until then all others that need the table wait behind it.
+
+Two such waits are shorter than PostgreSQL's `deadlock_timeout` of 1 s, after which it would end a worker that waits for
+the migration while the migration waits for the worker.
+"""
 PAUSE_SECONDS: Final = 1.0
 """How long others go on before the migration is tried again."""
 PATIENCE_SECONDS: Final = 180.0
@@ -64,8 +68,8 @@ def migrate(connection: Connection, revision: str = "head") -> None:
 def migrate_in_steps(engine: Engine, due: list[str]) -> None:
     """Run the migrations that are due on PostgreSQL, each in a transaction of its own; StoreError if one is given up.
 
-    Each holds the one table that it changes: workers take tables in another order, and would wait for it as it for
-    them. What another program did meanwhile is left out.
+    Each holds few tables, for a short time. Workers may take the same ones in another order: the migration then gives
+    way, and is tried again. What another program did meanwhile is left out.
     """
     with engine.begin() as connection:
         _wait_for_others(connection)

@@ -102,6 +102,22 @@ def test_a_worker_that_takes_tables_in_another_order_goes_on_beside_an_upgrade(o
 
 
 @on_postgresql
+def test_a_worker_with_a_table_of_a_migration_that_changes_two_is_not_ended(older: Engine) -> None:
+    """A migration that waited longer than the check for deadlocks left it to PostgreSQL which of the two to end."""
+    with older.begin() as connection:
+        migrating.migrate(connection, "0010")
+    with ThreadPoolExecutor(1) as threads, older.begin() as worker:
+        worker.execute(text("SET LOCAL deadlock_timeout = '0.8s'"))  # before the migration's own check, after 1 s
+        worker.execute(text("LOCK TABLE markings IN ROW EXCLUSIVE MODE"))
+        upgrading = threads.submit(upgrade, older)
+        until(lambda: databases.waits_for_a_lock(older))
+        worker.execute(text("LOCK TABLE value_scores IN ROW EXCLUSIVE MODE"))
+        worker.commit()
+        upgrading.result()
+    require_current(older)
+
+
+@on_postgresql
 def test_a_migration_is_tried_again_and_lets_others_pass_meanwhile(
     older: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
