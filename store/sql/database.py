@@ -98,8 +98,8 @@ def upgrade(engine: Engine) -> None:
     All in one transaction on SQLite, each in one of its own on PostgreSQL.
 
     Raises:
-        StoreError: the database cannot be used, a program from before the first release made it, or other programs hold
-            a table of a migration for too long.
+        StoreError: the database cannot be used, its tables lack what its migrations make, or other programs hold a
+            table of a migration for too long.
     """
     with _readable_errors():
         with engine.connect() as connection:

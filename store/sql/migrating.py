@@ -110,6 +110,7 @@ def require_shape(connection: Connection) -> None:
     """Raise StoreError unless tables have the columns and guards that the migrations up to the schema's number make.
 
     Before the first release migrations were changed in place: a database from then has the number and not the columns.
+    Columns of the operator beside them are left alone.
     """
     revision = revision_of(connection)
     if revision is None:
@@ -117,12 +118,13 @@ def require_shape(connection: Connection) -> None:
     columns, guards = _as_migrated(revision)
     present = _columns(connection, {table for table, _ in columns})
     absent = sorted(columns - present) + sorted(guards - _guards(connection))
-    unknown = sorted(present - columns)
-    if absent or unknown:
+    if absent:
+        unknown = sorted(present - columns)
         differences = [f"{what} {_listed(names)}" for what, names in (("without", absent), ("with", unknown)) if names]
         raise StoreError(
             f"the database has schema {revision} {' and '.join(differences)}: a program from before the first release"
-            " made it. It cannot be brought forward, and nothing was changed; make it anew"
+            " made it, or its tables were changed by other means. Nothing was changed. Take back the change, or make"
+            " the database anew if it is from before the first release"
         )
 
 
