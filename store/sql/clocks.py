@@ -35,7 +35,7 @@ class DatabaseClock:
     Attributes:
         tolerance_us: how far a machine's clock may differ from it.
         ahead_us: by how much this machine's clock was ahead at the last comparison; negative if it is behind.
-        at_first_write: what the first transaction that stores something does before; None once that is committed.
+        at_first_write: what is done before the first transaction that stores something; None once it is done.
     """
 
     tolerance_us: int = TOLERANCE_SECONDS * SECOND_US

@@ -247,12 +247,8 @@ def writing(engine: Engine) -> Iterator[Session]:
         UntrustedClockError: this machine's clock is off, so times that it stored would be wrong.
     """
     with reachable(), Session(engine) as session:  # rolls back at its end if it was not committed
-        if engine.dialect.name == "sqlite":
-            _become_writer(session.connection())
-        clock = clocks.clock_of(engine)
-        clock.compare(session.connection())
-        if clock.at_first_write is not None:  # transactions that begin until one is committed do it too
-            clock.at_first_write(session.connection())
+        _begin_first_write(engine)
+        _begin_write(session.connection(), clocks.clock_of(engine))
         yield session
         session.flush()
         idempotency.mark_stored(session)
@@ -263,6 +259,22 @@ def writing(engine: Engine) -> Iterator[Session]:
                 on_sqlite = isinstance(error.orig, sqlite3.Error)
                 raise UnknownOutcomeError(_MAY_BE_DONE_IN_FILE if on_sqlite else MAY_BE_DONE) from error
             raise
+
+
+def _begin_write(connection: Connection, clock: clocks.DatabaseClock) -> None:
+    """Begin as a writer whose clock is right."""
+    if connection.dialect.name == "sqlite":
+        _become_writer(connection)
+    clock.compare(connection)
+
+
+def _begin_first_write(engine: Engine) -> None:
+    """Do what comes before the first write, once, in a transaction of its own: others may wait for its locks."""
+    clock = clocks.clock_of(engine)
+    if (at_first_write := clock.at_first_write) is not None:  # threads that begin at the same moment may each do it
+        with engine.begin() as connection:
+            _begin_write(connection, clock)
+            at_first_write(connection)
         clock.at_first_write = None
 
 

@@ -58,7 +58,7 @@ def number_from_now(engine: Engine) -> None:
 
 
 def number_from_first_write(engine: Engine) -> None:
-    """Let the first transaction of this engine that stores something do as `number_from_now`.
+    """Do as `number_from_now` before the first transaction of this engine that stores something.
 
     A service begins before anything can be stored, as where the clock of a machine that has just booted is wrong.
     """
