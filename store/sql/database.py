@@ -399,13 +399,21 @@ def _references_checked_at_the_end(connection: Connection) -> Iterator[None]:
 
 def _require_utf8(connection: Any, _: Any) -> None:
     """Refuse a PostgreSQL in another encoding: in SQL_ASCII it gives bytes for text, in others it lacks letters."""
-    encoding = connection.info.parameter_status("server_encoding")
+    encoding = connection.info.parameter_status("server_encoding") or _asked_encoding(connection)
     if encoding != "UTF8":
         connection.close()
         raise StoreError(
-            f"the database is in the encoding {encoding}, and must be in UTF8: make another one with"
-            " `createdb --template=template0 --encoding=UTF8 NAME`, and move this one there by pg_dump and pg_restore"
+            f"the database is in the encoding {encoding}, and must be in UTF8: make another one with `createdb"
+            " --template=template0 --encoding=UTF8 --locale=C.UTF-8 NAME`, and move this one there by pg_dump and"
+            " pg_restore"
         )
+
+
+def _asked_encoding(connection: Any) -> str:
+    """Ask for the encoding, which a pooler need not report; the answer is bytes in SQL_ASCII."""
+    (encoding,) = connection.execute("SHOW server_encoding").fetchone()
+    connection.rollback()
+    return encoding.decode() if isinstance(encoding, bytes) else encoding
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:

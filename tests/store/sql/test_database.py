@@ -3,10 +3,12 @@
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -376,6 +378,17 @@ def test_a_postgresql_in_another_encoding_is_refused_by_its_name(encoding: str) 
         for use in uses:
             with pytest.raises(StoreError, match=refusal):
                 use(engine)
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1", "UTF8"])
+def test_the_encoding_is_asked_for_where_a_pooler_does_not_report_it(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(psycopg.ConnectionInfo, "parameter_status", lambda *_: None)
+    refused = pytest.raises(StoreError, match=f"in the encoding {encoding}, .* --locale=C.UTF-8")
+    outcome = nullcontext() if encoding == "UTF8" else refused
+    with databases.opened(databases.postgresql_in(encoding)) as engine, outcome:
+        upgrade(engine)
 
 
 def test_all_errors_are_of_the_one_tree() -> None:
