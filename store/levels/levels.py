@@ -168,9 +168,8 @@ def count_failed(session: Session, organisation_id: int, type_id: int) -> dict[s
     """Count by status the entities of a type that could not be assessed in full the last time."""
     by_status = (
         select(Standing.status, func.count())
-        .join(Entity, Entity.id == Standing.entity_id)
         .where(Standing.organisation_id == organisation_id, IS_FAILED)
-        .where(Standing.type_id == type_id, Entity.erased_us.is_(None))
+        .where(Standing.type_id == type_id, Standing.erased.is_(False))
         .group_by(Standing.status)
         .order_by(Standing.status)
     )
