@@ -50,7 +50,7 @@ from fivefold.store.accounts.plans import read_plans
 from fivefold.store.sql.database import SchemaVersionError, SchemaWatch, bring_forward, open_database
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.monitoring.statistics import PlatformFigures
-from fivefold.usecases.webhooks.plan import number_from_first_write
+from fivefold.usecases.webhooks.plan import number_from_first_write, require_right_to_number
 
 configure_logs()
 log = structlog.get_logger("fivefold.service")
@@ -167,6 +167,7 @@ def _bring_forward() -> None:
 def _database_problem() -> str:
     try:
         SCHEMA.require_usable()
+        require_right_to_number(ENGINE)
     except SchemaVersionError as error:
         return str(error)
     except FivefoldError as error:

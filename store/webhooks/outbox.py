@@ -11,14 +11,12 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final, Literal, NamedTuple, cast, get_args
 
-from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import Connection, CursorResult, func, select, text
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds
-from fivefold.domain.errors import ConfigError
+from fivefold.domain.errors import StoreError
 from fivefold.store.tables.events import OutboxEvent
 
 EventKind = Literal[
@@ -93,6 +91,7 @@ _TO_THE_CLOCK = text(
     "SELECT setval('outbox_id_seq', greatest((extract(epoch FROM clock_timestamp()) * 1000000)::bigint,"
     " coalesce(pg_sequence_last_value('outbox_id_seq'), 0) + 1000000))"
 )
+_MAY_NUMBER = text("SELECT has_sequence_privilege('outbox_id_seq', 'UPDATE')")
 _COUNT_EVENTS = text(
     "INSERT INTO sqlite_sequence (name, seq) SELECT 'outbox', 0"
     " WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'outbox')"
@@ -105,22 +104,24 @@ def number_from_now(connection: Connection) -> None:
 
     A database that was restored would otherwise give numbers that receivers know. Between two calls there is less than
     an event a microsecond, so that none of them was given. Where a clock was ahead, they go on a million further.
-    Writers need not wait: the numbers that they take meanwhile lie below. ConfigError if the database's role may not.
+    Writers need not wait: the numbers that they take meanwhile lie below. StoreError if the database's role may not.
     """
     if connection.dialect.name == "sqlite":
         connection.execute(_COUNT_EVENTS)
         connection.execute(_TO_THIS_CLOCK, {"now_us": now_microseconds()})
         return
+    require_right_to_number(connection)
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_GOING_ON})")
-    try:
-        connection.execute(_TO_THE_CLOCK)
-    except ProgrammingError as error:
-        if isinstance(error.orig, InsufficientPrivilege):
-            raise ConfigError(
-                "this role of the database may not let the numbers of events go on, which are given a second time after"
-                " a restore; as the owner: GRANT UPDATE ON SEQUENCE outbox_id_seq TO the role"
-            ) from error
-        raise
+    connection.execute(_TO_THE_CLOCK)
+
+
+def require_right_to_number(connection: Connection) -> None:
+    """Raise StoreError unless the database's role may let the numbers of events go on; on SQLite everybody may."""
+    if connection.dialect.name == "postgresql" and not connection.scalar(_MAY_NUMBER):
+        raise StoreError(
+            "this role of the database may not let the numbers of events go on, which are given a second time after a"
+            " restore: as the owner, GRANT UPDATE ON SEQUENCE outbox_id_seq TO the role"
+        )
 
 
 _FIRST_WRITING = text(

@@ -65,6 +65,12 @@ def number_from_first_write(engine: Engine) -> None:
     clock_of(engine).at_first_write = outbox.number_from_now
 
 
+def require_right_to_number(engine: Engine) -> None:
+    """Raise StoreError where `number_from_now` could not do so for want of a right: nothing could be stored."""
+    with reading(engine) as session:
+        outbox.require_right_to_number(session.connection())
+
+
 def plan_deliveries(engine: Engine, now_us: int | None = None) -> int:
     """Make a delivery of every event in the outbox for each endpoint that receives it, enabled or not; return how many.
 

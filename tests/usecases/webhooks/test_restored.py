@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import Engine, text
 
 from fivefold.domain.clock import now_microseconds
-from fivefold.domain.errors import ConfigError
-from fivefold.store.sql.database import reading, writing
+from fivefold.domain.errors import StoreError
+from fivefold.store.sql.database import reading, require_writable, writing
 from fivefold.store.webhooks.outbox import settled_number
 from fivefold.usecases.webhooks.dispatcher import deliver_due
-from fivefold.usecases.webhooks.plan import number_from_first_write, number_from_now
+from fivefold.usecases.webhooks.plan import number_from_first_write, number_from_now, require_right_to_number
 from tests.store.databases import made_from, new_url, opened, with_least_rights
 from tests.usecases.banks import COUNTRY, Bank, document
 from tests.usecases.receivers import SECOND_US, Got, endpoint, organisation, receiving, tell
@@ -114,10 +114,13 @@ def test_a_role_that_may_not_move_the_numbers_is_named_what_it_lacks(kind: str, 
     url = new_url(kind, tmp_path)
     with with_least_rights(url) as engine:
         number_from_now(engine)
+        require_right_to_number(engine)
         with opened(url) as owner, owner.begin() as connection:
             connection.execute(text("REVOKE UPDATE ON SEQUENCE outbox_id_seq FROM fivefold_service"))
-        with pytest.raises(ConfigError, match="GRANT UPDATE ON SEQUENCE outbox_id_seq"):
-            number_from_now(engine)
+        number_from_first_write(engine)
+        for use in (number_from_now, require_right_to_number, require_writable):
+            with pytest.raises(StoreError, match="GRANT UPDATE ON SEQUENCE outbox_id_seq"):
+                use(engine)
 
 
 def test_a_service_lets_the_numbers_go_on_with_the_first_that_it_stores(engine: Engine) -> None:
