@@ -233,11 +233,13 @@ class InvalidRulesetError(FivefoldError):
 
     Attributes:
         findings: what is wrong, in the order of the file.
+        source: what they are in, as the message begins.
     """
 
     def __init__(self, findings: list[Finding], source: str = "the ruleset") -> None:
         """Keep the *findings*; the message has a line for each."""
         self.findings = tuple(findings)
+        self.source = source
         super().__init__("\n".join([f"{source} is not valid:", *map(str, findings)]))
 
 

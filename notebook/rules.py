@@ -2,9 +2,9 @@
 
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,13 +15,14 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet
 
-from fivefold.domain.errors import ConfigError, FileFormatError, InvalidDataError
+from fivefold.domain.errors import ConfigError, FileFormatError, InvalidDataError, InvalidRulesetError
 from fivefold.domain.settings import read_settings
 from fivefold.domain.text import html_table, perhaps
 from fivefold.models.embedded import load_value_model
-from fivefold.notebook.transactions import Frame, Moment, column_pairs, frame_html, moment_of, require_frame
+from fivefold.notebook.transactions import Frame, Moment, column_pairs, frame_html, kind_of, moment_of, require_frame
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.explain.breakdown import Explanation
+from fivefold.risk.facts.portfolio import NamedList
 from fivefold.risk.governance.backtest.families import FamiliesBacktest
 from fivefold.risk.governance.backtest.run import BacktestResult
 from fivefold.risk.governance.beside import Beside
@@ -121,7 +122,7 @@ def assess(
     ruleset: str | Path,
     entities: Part,
     *,
-    then: Sources = (),
+    then: Sources | None = None,
     previous: Part | None = None,
     overrides: Part | None = None,
     as_of: Moment = None,
@@ -143,7 +144,7 @@ def assess(
         InvalidRulesetError: a ruleset is none, with every fault by its line; or a part that it reads is not given.
         ConfigError, FileFormatError: a part cannot be used, or the rulesets cannot decide side by side.
     """
-    rulesets = _rulesets([ruleset, *_several(then)])
+    rulesets = [*_rulesets(ruleset, "ruleset"), *_rulesets(then, "then")]
     with _folder() as folder:
         files = _files(entities, parts, folder)
         before, by_hand = _path(previous, "previous", folder), _path(overrides, "overrides", folder)
@@ -155,8 +156,8 @@ def backtest(
     entities: Part,
     *,
     present: str | Path | None = None,
-    first: Sources = (),
-    then: Sources = (),
+    first: Sources | None = None,
+    then: Sources | None = None,
     previous: Part | None = None,
     entered: Moment = None,
     as_of: Moment = None,
@@ -183,9 +184,10 @@ def backtest(
         InvalidRulesetError: a ruleset is none; every fault is named with its line.
         ConfigError, FileFormatError: a part cannot be used, or the rulesets have other levels.
     """
-    draft_ruleset, in_force = load_ruleset(str(draft)), None if present is None else load_ruleset(str(present))
-    beside = Beside(*(tuple(_rulesets(_several(sources))) for sources in (first, then)))
-    at, since = moment_of(as_of), None if entered is None else moment_of(entered)
+    (draft_ruleset,), presents = _rulesets(draft, "draft"), _rulesets(present, "present")
+    in_force = presents[0] if presents else None
+    beside = Beside(tuple(_rulesets(first, "first")), tuple(_rulesets(then, "then")))
+    at, since = moment_of(as_of), None if entered is None else moment_of(entered, "entered")
     with _folder() as folder:
         files = _files(entities, parts, folder)
         standing = StandingLevels(_path(previous, "previous", folder), since)
@@ -193,12 +195,17 @@ def backtest(
         return DraftTrial(backtest_beside(draft_ruleset, in_force, beside, files, at, standing, Draw(sample, seed)))
 
 
-def _rulesets(sources: Iterable[Path | str]) -> list[AnalysedRuleset]:
-    return [load_ruleset(str(source)) for source in sources]
+def _rulesets(sources: Sources | None, parameter: str) -> list[AnalysedRuleset]:
+    return [load_ruleset(str(source)) for source in _several(sources, parameter)]
 
 
-def _several(sources: Sources) -> Sequence[Path | str]:
-    return [sources] if isinstance(sources, str | Path) else sources
+def _several(sources: Sources | None, parameter: str) -> list[Path | str]:
+    """List the paths or names of a parameter; ConfigError where one is neither."""
+    several = sources if isinstance(sources, list | tuple) else [] if sources is None else [sources]
+    for source in several:
+        if not isinstance(source, str | Path):
+            raise ConfigError(f"{parameter} must be a path or a name, as text or as a Path; this is {kind_of(source)}")
+    return [*several]
 
 
 @dataclass(frozen=True)
@@ -248,6 +255,12 @@ class DraftTrial:
         return frame_html(self.levels()) + frame_html(self.moves()) + cautions
 
 
+_PARAMETERS: Mapping[str, str] = {
+    **{name: name for name in (*PortfolioParts.__annotations__, "previous", "entered", "overrides")},
+    "map": "columns",
+    "as-of": "as_of",
+}
+"""The names of parameters by the options of the commands."""
 _NOT_FILES = frozenset({"lists", "reference", "base", "rates", "model", "name", "columns"})
 
 
@@ -268,19 +281,32 @@ def _files(entities: Part, parts: PortfolioParts, folder: Path) -> PortfolioFile
                 f"{part} does not name a part of a portfolio{hint}; {', '.join(PortfolioParts.__annotations__)} do"
             )
     columns = [f"{theirs}={ours}" for theirs, ours in column_pairs(options.get("columns")).items()]
-    lists, rates = (None if options.get(each) is None else Path(options[each]) for each in ("lists", "rates"))
-    references = [Path(each) for each in _several(options.get("reference") or ())]
+    lists, rates = (_one_path(options.get(each), each) for each in ("lists", "rates"))
     paths = {part: _path(content, part, folder) for part, content in options.items() if part not in _NOT_FILES}
     return PortfolioFiles(
         entities=_file(entities, "entities", folder),
         **paths,
-        lists=lists_with(lists, references),
+        lists=_lists(lists, options.get("reference")),
         base=options.get("base", "EUR"),
         rates=rates,
         names=PortfolioColumns(columns),
         load_model=partial(load_value_model, read_settings(), options.get("model"), options.get("name", DEFAULT_NAME)),
         warn=lambda text: warnings.warn(_named(text, folder), stacklevel=2),
     )
+
+
+def _one_path(source: Path | str | None, parameter: str) -> Path | None:
+    paths = [Path(each) for each in _several(source, parameter)]
+    if len(paths) > 1:
+        raise ConfigError(f"{parameter} must be one path; there are {len(paths)}")
+    return paths[0] if paths else None
+
+
+def _lists(folder: Path | None, reference: Sources | None) -> Mapping[str, NamedList]:
+    try:
+        return lists_with(folder, [Path(each) for each in _several(reference, "reference")])
+    except OSError as error:
+        raise ConfigError(f"{error.filename} cannot be read: {error.strerror}") from None
 
 
 @contextmanager
@@ -293,13 +319,19 @@ def _tables_named(folder: Path) -> Iterator[None]:
         if text == str(error):
             raise
         raise type(error)(text) from None
+    except InvalidRulesetError as error:
+        findings = [replace(each, problem=_named(each.problem, folder)) for each in error.findings]
+        raise InvalidRulesetError(findings, error.source) from None
     except InvalidDataError as error:
         source = error.source.removeprefix(f"{folder}/")
         raise InvalidDataError(list(error.every), error.count, source, error.beyond) from None
 
 
 def _named(text: str, folder: Path) -> str:
-    return re.sub(rf"{re.escape(str(folder))}/(\w+)\.parquet", r"the table of \1", text)
+    """Name a table by its part, and a parameter by its own name instead of that of the command's option."""
+    text = re.sub(rf"{re.escape(str(folder))}/(\w+)\.parquet", r"the table of \1", text)
+    text = re.sub(r"(?<!\S)--map (\S+)=(\w+)", r"columns={'\1': '\2'}", text)
+    return re.sub(r"(?<!\S)--([a-z-]+)", lambda option: _PARAMETERS.get(option[1], option[0]), text)
 
 
 def _path(content: Part | None, part: str, folder: Path) -> Path | None:
@@ -317,6 +349,9 @@ def _file(content: Part, part: str, folder: Path) -> Path:
         if twice:
             raise FileFormatError(f"the table of {part} has more than one column {twice[0]}")
         content = _in_utc(content)
+    if not len(content):
+        # pandas has numbers in a column without rows, whatever the column is for.
+        content = pl.DataFrame(schema=dict.fromkeys((name for name, _ in _columns_of(content)), pl.String))
     if (reason := _why_not_written(content, path)) is None:
         return path
     faults = ((name, _why_not_written(column, path)) for name, column in _columns_of(content))

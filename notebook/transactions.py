@@ -170,8 +170,14 @@ def require_frame(content: object, what: str) -> None:
     if isinstance(content, pd.DataFrame | pl.DataFrame | pa.Table | list):
         return
     how = "; call .collect() on it first" if isinstance(content, pl.LazyFrame) else ""
-    kind = f"{type(content).__module__.partition('.')[0]}.{type(content).__name__}".removeprefix("builtins.")
-    raise ConfigError(f"{what} must be a file, a data frame of pandas, Polars or Arrow, or a list; this is {kind}{how}")
+    raise ConfigError(
+        f"{what} must be a file, a data frame of pandas, Polars or Arrow, or a list; this is {kind_of(content)}{how}"
+    )
+
+
+def kind_of(content: object) -> str:
+    """Name the type of what was given, such as pandas.DataFrame."""
+    return f"{type(content).__module__.partition('.')[0]}.{type(content).__name__}".removeprefix("builtins.")
 
 
 def moment_of(as_of: Moment, name: str = "as_of") -> int:

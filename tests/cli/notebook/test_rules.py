@@ -100,8 +100,63 @@ def test_overrides_more_rulesets_own_rates_and_references_do_what_they_do_in_the
     (folder / "rates.csv").write_text("currency,date,rate\nKPW,2024-01-02,1\n")
     own = fivefold.assess(folder / "rules.yaml", entities, transactions=rows, as_of=AS_OF, rates=folder / "rates.csv")
     assert own.table().loc["a", ["level", "status"]].tolist() == ["medium", "assessed"]
-    with pytest.raises(FileNotFoundError, match=r"peers\.json"):
+    with pytest.raises(ConfigError, match=r"peers\.json cannot be read: No such file"):
         fivefold.assess(folder / "rules.yaml", entities, transactions=rows, reference=[folder / "peers.json"])
+
+
+def test_what_is_no_path_is_refused_by_the_name_of_its_parameter(folder: Path) -> None:
+    of = {"transactions": folder / "rows.csv", "as_of": AS_OF}
+    assert len(fivefold.assess(folder / "rules.yaml", folder / "entities.csv", then=None, reference=None, **of)) == 4
+    for parameter in ("then", "rates", "lists", "reference"):
+        with pytest.raises(ConfigError, match=f"^{parameter} must be a path or a name, .* this is pandas.DataFrame$"):
+            fivefold.assess(
+                folder / "rules.yaml", folder / "entities.csv", **{**of, parameter: pd.DataFrame({"entity_id": ["a"]})}
+            )
+    with pytest.raises(ConfigError, match=r"^rates must be one path; there are 2$"):
+        fivefold.assess(folder / "rules.yaml", folder / "entities.csv", rates=["a.csv", "b.csv"], **of)
+    with pytest.raises(ConfigError, match=r"^present must be .* this is int$"):
+        fivefold.backtest(folder / "rules.yaml", folder / "entities.csv", present=1, first=None, **of)
+
+
+@pytest.mark.parametrize(
+    ("part", "columns"),
+    [
+        ("tags", ("entity_id", "tag")),
+        ("cases", ("entity_id", "opened", "closed", "outcome")),
+        ("screenings", ("entity_id", "screening", "found")),
+        ("links", ("type", "from", "to")),
+        ("previous", ("entity_id", "rules_level", "entered")),
+        ("overrides", ("entity_id", "level", "until")),
+        ("transactions", ("user_id", "transaction_date", "transaction_amount", "transaction_currency", "operation")),
+    ],
+)
+def test_a_table_without_rows_says_that_there_are_none(folder: Path, part: str, columns: tuple[str, ...]) -> None:
+    nothing = pd.DataFrame({column: [] for column in columns})
+    of = {"transactions": folder / "rows.csv", "as_of": AS_OF}
+    for table in (nothing, pl.from_pandas(nothing), pa.Table.from_pandas(nothing)):
+        levels = fivefold.assess(folder / "rules.yaml", folder / "entities.csv", **{**of, part: table})
+        assert len(levels) == 4
+
+
+def test_errors_name_parameters_and_not_options_of_the_command(folder: Path) -> None:
+    rules, entities, rows = (folder / name for name in ("rules.yaml", "entities.csv", "rows.csv"))
+    held = pd.DataFrame({"entity_id": ["a"], "rules_level": ["high"], "entered": ["2025-01-01"]})
+    of = {"transactions": rows, "as_of": AS_OF}
+    with pytest.raises(ConfigError, match=r"^previous and entered both say"):
+        fivefold.backtest(rules, entities, present=rules, previous=held, entered="2024-06-20", **of)
+    with pytest.raises(ConfigError, match=r"^entered must not be after as_of$"):
+        fivefold.backtest(rules, entities, present=rules, entered="2024-09-01", **of)
+    with pytest.raises(ConfigError, match=r"^entered is 'soon'"):
+        fivefold.backtest(rules, entities, present=rules, entered="soon", **of)
+    with pytest.raises(ConfigError, match=r"which is after as_of, 2024-07-01$"):
+        fivefold.assess(rules, entities, previous=held, **of)
+    with pytest.raises(ConfigError, match=r"^columns={'x': 'y'}: no file has a column x$"):
+        fivefold.assess(rules, entities, columns={"x": "y"}, **of)
+    renamed = pd.read_csv(rows).rename(columns={"operation": "operatoin"})
+    with pytest.raises(InvalidRulesetError, match=r"perhaps operatoin is meant: columns={'operatoin': 'operation'}$"):
+        fivefold.assess(rules, entities, transactions=renamed, as_of=AS_OF)
+    with pytest.raises(ConfigError, match=r"^base is 'euro'"):
+        fivefold.assess(rules, entities, base="euro", **of)
 
 
 def test_a_level_is_explained_and_a_failure_is_listed(folder: Path) -> None:
