@@ -30,7 +30,7 @@ from fivefold.domain.money import amount_words, rounded_words
 from fivefold.domain.segments import score_text
 from fivefold.domain.text import figure_text, percent, unseen_numbered
 from fivefold.models.drift import index_words
-from fivefold.risk.engine.assessments import Status
+from fivefold.risk.engine.assessments import NOT_IN_FULL, Status
 from fivefold.usecases.levels.explain import ValueSeen, shown_line
 
 HERE = Path(__file__).parent
@@ -196,6 +196,7 @@ def environment() -> Environment:
         "CURVE_WIDTH": CURVE_WIDTH,
         "CURVE_HEIGHT": CURVE_HEIGHT,
     }
+    pages.tests["not_in_full"] = NOT_IN_FULL.__contains__
     pages.filters |= {
         "age": age,
         "attribute": attribute,
@@ -227,19 +228,24 @@ def kept_text(status: str, rules_level: str | None) -> str:
     """Say why a level of the rules stays after an assessment that was not made in full; nothing where none stays.
 
     >>> kept_text("failed", "low")
-    'The assessment failed, so the level of the rules stays unless a floor raises it.'
+    'The assessment failed, so the level of the rules stays; only a rule that sets a lowest level can raise it.'
     >>> kept_text("assessed", "low")
     ''
     """
     if rules_level is None:
         return ""
     if status == Status.FAILED:
-        return text("The assessment failed, so the level of the rules stays unless a floor raises it.")
+        return text(
+            "The assessment failed, so the level of the rules stays; only a rule that sets a lowest level can raise it."
+        )
     if status == Status.UNCLASSIFIED:
-        return text("No tier has the score, so the level of the rules stays unless a floor raises it.")
+        return text(
+            "No tier has the score, so the level of the rules stays; only a rule that sets a lowest level can raise it."
+        )
     if status == Status.UNDETERMINED:
         return text(
-            "It is unknown whether the ruleset applies, so the level of the rules stays unless a floor raises it."
+            "It is unknown whether the ruleset applies, so the level of the rules stays;"
+            " only a rule that sets a lowest level can raise it."
         )
     return ""
 

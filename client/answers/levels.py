@@ -104,6 +104,7 @@ class CurrentLevel(Answer):
     rules_level: str | None
     overridden: bool
     status: str
+    failing: bool
     score: float | None
     segment: str | None
     expected_value: float | None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, replace
 from enum import StrEnum
-from typing import Self
+from typing import Final, Self
 
 import polars as pl
 
@@ -47,6 +47,10 @@ class Status(StrEnum):
     UNCLASSIFIED = "unclassified"
     UNDETERMINED = "undetermined"
     NOT_APPLICABLE = "not applicable"
+
+
+NOT_IN_FULL: Final = frozenset({Status.FAILED.value, Status.UNCLASSIFIED.value, Status.UNDETERMINED.value})
+"""Statuses of an assessment that was not made in full; `store.tables.levels.IS_FAILED` names them in SQL."""
 
 
 @dataclass(frozen=True)

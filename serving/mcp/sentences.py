@@ -7,6 +7,7 @@ from typing import Any, Final
 from fivefold.domain.money import rounded_words
 from fivefold.domain.segments import score_text
 from fivefold.domain.text import count_text
+from fivefold.risk.engine.assessments import NOT_IN_FULL
 
 Content = Mapping[str, Any]
 
@@ -34,8 +35,6 @@ NOT_ASSESSED: Final[Mapping[str, str]] = {
     "never assessed": "it was never assessed",
 }
 """What each status other than `assessed` says of a level."""
-_KEPT: Final = frozenset({"failed", "unclassified", "undetermined"})
-"""Statuses in which the level from before stays in force."""
 
 
 def level_sentence(level: Content) -> str:
@@ -60,7 +59,7 @@ compute it failed.'
     elif (reasons := level.get("reasons")) and name is not None:
         parts.append(reasons["line"])
     if gap is not None and name is not None:
-        parts.append(f"{gap}; nothing lowers the level meanwhile" if status in _KEPT and not override else gap)
+        parts.append(f"{gap}; nothing lowers the level meanwhile" if status in NOT_IN_FULL and not override else gap)
     if kept_by := level.get("kept_by"):
         parts.append(f"these rulesets keep it as well, until it is known that they do not apply: {', '.join(kept_by)}")
     if level.get("failing"):
@@ -299,8 +298,7 @@ undetermined. A level that was there before is kept.'
     parts = [f"{count} {level}" for level, count in distribution["by_level"].items()]
     parts += [f"{count} {state}" for state, count in without.items() if count]
     sentence = f"{everyone} of type {distribution['entity_type']}" + (f": {', '.join(parts)}." if parts else ".")
-    statuses = ("failed", "unclassified", "undetermined")
-    broken = {status: sum(version[status] for version in distribution["versions"]) for status in statuses}
+    broken = {status: sum(version[status] for version in distribution["versions"]) for status in sorted(NOT_IN_FULL)}
     if not any(broken.values()):
         return sentence
     counts = ", ".join(f"{count} {status}" for status, count in broken.items() if count)

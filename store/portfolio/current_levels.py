@@ -54,12 +54,13 @@ class LevelFilter:
     since_us: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CurrentLevelRow:
     """A current level, its entity, the name and number of the version that decided, and when it is due next.
 
     Attributes:
         superseded_by: the serving version of the value model if another one gave the value; else None.
+        failing: it could not be computed the last time that was tried.
     """
 
     standing: Standing
@@ -68,6 +69,7 @@ class CurrentLevelRow:
     version: int | None
     due_us: int | None
     superseded_by: int | None
+    failing: bool
 
 
 _LEVEL = func.coalesce(Standing.level, 0)
@@ -91,7 +93,7 @@ def current_levels_of(session: Session, level_filter: LevelFilter, order: Order,
     statement = (
         select(
             *(Standing, Entity.external_id, Family.name, RulesetVersion.number, superseded_by(Standing.entity_id)),
-            *(DueMark.due_us, marked_from_us(Standing.type_id, Standing.entity_id)),
+            *(DueMark.error, DueMark.due_us, marked_from_us(Standing.type_id, Standing.entity_id)),
         )
         .join(first, first.c.entity_id == Standing.entity_id)
         .join(Entity, Entity.id == Standing.entity_id)
@@ -103,9 +105,17 @@ def current_levels_of(session: Session, level_filter: LevelFilter, order: Order,
 
 
 def _row(row: Any) -> CurrentLevelRow:
-    standing, external_id, ruleset, version, superseded, *moments = row
+    standing, external_id, ruleset, version, superseded, error, *moments = row
     due_us = min((each for each in moments if each is not None), default=None)
-    return CurrentLevelRow(standing, external_id, ruleset, version, due_us, superseded)
+    return CurrentLevelRow(
+        standing=standing,
+        external_id=external_id,
+        ruleset=ruleset,
+        version=version,
+        due_us=due_us,
+        superseded_by=superseded,
+        failing=error is not None,
+    )
 
 
 def _branches(level_filter: LevelFilter, order: Order, part: Part) -> Iterator[Subquery]:

@@ -148,7 +148,7 @@ def test_compute_again_takes_what_came_since(place: Place, investigator: Visitor
     assert "permanent address" in investigator.text
 
 
-STAYS = "so the level of the rules stays unless a floor raises it."
+STAYS = "so the level of the rules stays; only a rule that sets a lowest level can raise it."
 
 
 def test_a_level_that_stays_after_a_failed_assessment_is_shown_as_such(place: Place, investigator: Visitor) -> None:
@@ -173,6 +173,20 @@ def test_a_level_that_stays_after_a_failed_assessment_is_shown_as_such(place: Pl
     text = investigator.go(CUSTOMER).text
     assert re.search("Risk Medium since .{5,30} · last assessment: undetermined", text)
     assert f"It is unknown whether the ruleset applies, {STAYS}" in text
+
+
+def test_a_level_that_could_not_be_computed_again_is_said_in_the_lead_line_and_in_the_list(
+    place: Place, investigator: Visitor
+) -> None:
+    assess_now(place)
+    with place.engine.begin() as connection:
+        connection.execute(sql("UPDATE standings SET may_move_down_us = 1"))
+        connection.execute(sql("UPDATE due_marks SET error = 'it broke', quarantined = true"))
+    text = investigator.go(CUSTOMER).text
+    assert re.search("Risk Medium since .{5,30} · last assessment: failed", text)
+    assert text.count("The last assessment failed.") == 1
+    assert "May move to a lower level" not in text
+    assert "Medium failed" in investigator.go("/console/portfolio?type=customer").text
 
 
 def test_history_leads_to_the_permanent_address_of_each_assessment(place: Place, investigator: Visitor) -> None:

@@ -58,7 +58,7 @@ def pages_of(document: bytes) -> int:
 
 def test_a_level_that_stays_after_a_failed_assessment_is_said_to_stay() -> None:
     failed = replace(CUSTOMER, status="failed")
-    stays = "The assessment failed, so the level of the rules stays unless a floor raises it."
+    stays = "The assessment failed, so the level of the rules stays; only a rule that sets a lowest level can raise it."
     assert pdf._level(failed).endswith(stays)
     assert "stays" not in pdf._level(CUSTOMER)
 

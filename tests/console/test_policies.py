@@ -53,7 +53,7 @@ def test_a_version_shows_its_text_its_doubts_and_the_lines_that_it_changes(publi
 
 
 def test_a_decision_by_a_level_that_had_failed_is_listed_as_such(place: Place, publisher: Visitor) -> None:
-    words = "the level that it saw was failed"
+    words = "last assessment: failed"
     assert words not in publisher.go(DECISIONS).text
     fail_assessment(place)
     asked = {"policy": "payments", "external_id": CUSTOMER, "transaction": cash()}

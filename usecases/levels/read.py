@@ -12,7 +12,7 @@ from fivefold.domain.clock import HOUR_US, from_microseconds
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.analysis import analyse_canonical
-from fivefold.risk.engine.assessments import Status
+from fivefold.risk.engine.assessments import NOT_IN_FULL, Status
 from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.facts.look_back import LookBack
 from fivefold.store.accounts.organisation import base_currency_of, levels_of
@@ -44,8 +44,6 @@ from fivefold.usecases.shared.rates import rates_for, stale_days
 """A profile that is viewed shows nothing older."""
 
 FAILED = Status.FAILED.value
-NOT_IN_FULL = frozenset({Status.FAILED, Status.UNCLASSIFIED, Status.UNDETERMINED})
-"""Statuses of an assessment that was not made in full."""
 
 
 class Freshness(StrEnum):

@@ -62,6 +62,7 @@ class CurrentLevel:
         rules_level: the rules' own level, also beneath an override.
         overridden: an override is in force.
         status: the result of the latest assessment.
+        failing: it could not be computed the last time that was tried.
         score: the total of the points; None if no ruleset decided.
         value_score: from 1 to 5; None if the value model knows no value, as are the three after it.
         segment: of the value score.
@@ -80,6 +81,7 @@ class CurrentLevel:
     rules_level: str | None
     overridden: bool
     status: str
+    failing: bool
     score: float | None
     value_score: float | None
     segment: str | None
@@ -140,6 +142,7 @@ def _current_level(row: CurrentLevelRow, names: Sequence[str | None]) -> Current
         rules_level=names[standing.rules_level or 0],
         overridden=standing.override_id is not None,
         status=standing.status,
+        failing=row.failing,
         score=None if standing.version_id is None else standing.score,
         value_score=standing.value_score,
         segment=standing.segment,

@@ -9,7 +9,7 @@ import polars as pl
 from fivefold.domain.errors import PROBLEMS_LISTED
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
-from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
+from fivefold.risk.engine.assessments import COMPUTED, NOT_IN_FULL, STATUS, Assessments, Status
 from fivefold.risk.engine.deciding import KEPT_BY, deciders, try_in_order, with_keepers
 from fivefold.risk.engine.levels import RULES_LEVEL
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
@@ -176,9 +176,7 @@ def decide(what: Composition, portfolio: Portfolio, as_of: int | pl.Series, befo
     parts, failed, broken = [_nowhere(portfolio.entities)], 0, list[FailedAssessment]()
     deciding = dict(deciding_assessments(what, portfolio, as_of, before))
     for family, assessments in deciding.items():
-        wrong = assessments.outcomes[STATUS].is_in(
-            [Status.FAILED.value, Status.UNCLASSIFIED.value, Status.UNDETERMINED.value]
-        )
+        wrong = assessments.outcomes[STATUS].is_in(NOT_IN_FULL)
         failed += int(wrong.sum())
         broken += failures(assessments)
         parts.append(_places(assessments, family))

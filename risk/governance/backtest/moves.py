@@ -7,7 +7,7 @@ from typing import Any, Final
 import polars as pl
 
 from fivefold.domain.errors import PROBLEMS_LISTED
-from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
+from fivefold.risk.engine.assessments import COMPUTED, NOT_IN_FULL, STATUS, Assessments, Status
 from fivefold.risk.engine.explain.breakdown import explain
 from fivefold.risk.engine.explain.describe import condition_words
 from fivefold.risk.engine.explain.failures import CHOICE, PREDICATE
@@ -273,7 +273,7 @@ def slot_name(rule: CompiledRule, slot: int) -> int | str:
 def failures(assessments: Assessments, most: int = PROBLEMS_LISTED) -> tuple[FailedAssessment, ...]:
     """Name what could not be assessed, rule by rule, of the first so many entities."""
     status = assessments.outcomes[STATUS]
-    broken = status.is_in([Status.FAILED.value, Status.UNCLASSIFIED.value, Status.UNDETERMINED.value])
+    broken = status.is_in(NOT_IN_FULL)
     return tuple(failure for place in broken.arg_true()[:most].to_list() for failure in _failures(assessments, place))
 
 

@@ -16,7 +16,7 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.errors import PROBLEMS_LISTED, ConfigError
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
-from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
+from fivefold.risk.engine.assessments import COMPUTED, NOT_IN_FULL, STATUS, Assessments, Status
 from fivefold.risk.engine.levels import ENTERED, RULES_LEVEL, WITHHELD
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
 from fivefold.risk.governance.backtest.moves import (
@@ -286,9 +286,7 @@ def _cautions(after: Assessments, before: Assessments | None) -> list[str]:
 
 def _side(assessments: Assessments, has_standing: bool) -> BacktestSide:
     ruleset = assessments.program.ruleset
-    failed = assessments.outcomes[STATUS].is_in(
-        [Status.FAILED.value, Status.UNCLASSIFIED.value, Status.UNDETERMINED.value]
-    )
+    failed = assessments.outcomes[STATUS].is_in(NOT_IN_FULL)
     return BacktestSide(
         ruleset=ruleset.name,
         content_hash=ruleset.content_hash,

@@ -11,7 +11,7 @@ import polars as pl
 from fivefold.domain.errors import ConfigError, NotEnoughDataError
 from fivefold.domain.text import percent
 from fivefold.features.histories import Floats, Integers
-from fivefold.risk.engine.assessments import STATUS, Assessments, Status
+from fivefold.risk.engine.assessments import NOT_IN_FULL, STATUS, Assessments, Status
 from fivefold.risk.engine.program import FLOOR, TOTAL
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.risk.governance.backtest.run import list_days, moments_words
@@ -372,7 +372,7 @@ def _nearer(before: Integers, after: Integers, targets: Floats) -> tuple[str, ..
 
 def _cautions(left_out: dict[str, int]) -> list[str]:
     cautions = ["Shares say how the portfolio is spread, not where risk begins: a supervisor asks for the latter."]
-    lost = sum(left_out[status.value] for status in (Status.FAILED, Status.UNCLASSIFIED, Status.UNDETERMINED))
+    lost = sum(left_out[status] for status in NOT_IN_FULL)
     if lost:
         cautions.append(f"{lost} entities could not be assessed in full and were left out")
     return cautions

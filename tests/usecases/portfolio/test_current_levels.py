@@ -163,6 +163,7 @@ def test_a_line_says_where_an_entity_stands(context: Context) -> None:
             rules_level="medium",
             overridden=True,
             status="assessed",
+            failing=False,
             score=99.5,
             value_score=4.5,
             segment="top",

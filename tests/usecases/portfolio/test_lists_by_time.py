@@ -89,7 +89,7 @@ def context(engine: Engine) -> Context:
                         at_us=moment,
                         actor=actor,
                         action=chance.choice(ACTIONS),
-                        answer='{"line": "so"}',
+                        answer='{"line": "so", "level": {"status": "assessed"}}',
                     )
                 )
                 state = chance.choice(["requested", "approved", "refused", "revoked"])
