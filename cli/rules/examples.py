@@ -9,7 +9,7 @@ import typer
 from fivefold.cli.lint import MOST_SECONDS, LeastOption, SecondsOption, is_enough, show_changes
 from fivefold.cli.rules.options import ListsOption, RulesetArgument
 from fivefold.cli.terminal import AsOfOption, echo, moment
-from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
+from fivefold.domain.errors import ConfigError, InvalidRulesetError
 from fivefold.domain.text import count_text
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def run_tests(
 ) -> None:
     """Run a ruleset's examples. It passes if all come out as expected, and they reach enough rules and cases."""
     from fivefold.risk.governance.examples.run import run_examples
+    from fivefold.risk.governance.lint.ruleset import unread
     from fivefold.risk.governance.reports.examples import ExamplesReport, MutationsReport, UnusableRulesetReport
     from fivefold.risk.governance.reports.lint import report_json
     from fivefold.risk.language.documents import Document
@@ -69,8 +70,8 @@ def run_tests(
         analysed, document = load_ruleset(path), Document(ruleset_text(path))
         report = ExamplesReport(analysed.ruleset, run_examples(analysed, lists_by_name, now, document))
     except (InvalidRulesetError, ConfigError) as error:
-        problems = error.findings if isinstance(error, InvalidRulesetError) else (Finding("the file", str(error)),)
-        _write_for_machines(UnusableRulesetReport(path, problems), format_)
+        findings = [finding for _, finding in unread(error)]
+        _write_for_machines(UnusableRulesetReport(path, findings), format_)
         raise
     passed = report.passed
     if mutate and not report.failed:

@@ -61,7 +61,7 @@ def models(
     from fivefold.models.embedded import no_versions_text
 
     settings = read_settings()
-    if not settings.has_registry:  # to open it would create it
+    if not settings.has_registry:  # an empty list is an answer, and not an error
         echo(no_versions_text(settings, name))
         return
     registry = open_registry(name)

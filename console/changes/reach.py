@@ -48,7 +48,7 @@ def change_lines(content: Mapping[str, Any], reach: Mapping[str, Any], labels: M
 
 
 def reach_lines(reach: Mapping[str, Any], labels: Mapping[str, str]) -> list[Line]:
-    """Write whom a change reaches, as far as that was counted; none if nobody was.
+    """Write whom a change reaches, as far as they were counted: no line where they were not.
 
     >>> reach_lines({"cap": {"from": 10, "to": 5, "overridden_below": 0, "with_level": 281}}, {"cap": "Cap"})
     [Line(label='Cap', value='0 of 281 customers are kept below the rules now')]
