@@ -230,6 +230,15 @@ def count_text(count: int, thing: str, things: str = "") -> str:
     return f"{count:,} {thing if count == 1 else things or f'{thing}s'}"
 
 
+def columns_text(names: Iterable[str]) -> str:
+    """Write which columns a table has, as the end of a sentence; a table may have none.
+
+    >>> columns_text(["date", "amount"]), columns_text([])
+    ('it has date, amount', 'it has no columns')
+    """
+    return f"it has {', '.join(names) or 'no columns'}"
+
+
 def html_table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Write a table for a notebook; all cells are escaped.
 

@@ -97,7 +97,7 @@ class Levels:
         Raises:
             ConfigError: there is no such entity.
         """
-        return explain_entity(self.assessed, entity_id)
+        return explain_entity(self.assessed, entity_id).breakdown
 
     def __len__(self) -> int:
         """Number of entities."""

@@ -177,13 +177,16 @@ def _show_breakdown(explanation: "EntityExplanation", *, is_one_of_several: bool
     """Show the level of one entity, its arithmetic and what each rule gave."""
     from fivefold.usecases.portfolio_files.assess import outcome_rows
 
-    by = f" by {explanation.ruleset}" if is_one_of_several else ""
-    echo(f"{explanation.entity}: {explanation.level or 'no level'}{by}, as of {day_text(explanation.as_of)}")
-    echo(explanation.line)
-    for failure in explanation.failures:
+    breakdown = explanation.breakdown
+    by = f" by {breakdown.ruleset}" if is_one_of_several else ""
+    echo(f"{breakdown.entity}: {breakdown.level or 'no level'}{by}, as of {day_text(breakdown.as_of)}")
+    echo(breakdown.line)
+    if is_one_of_several and explanation.kept_by:
+        echo(f"kept by {', '.join(explanation.kept_by)}")
+    for failure in breakdown.failures:
         warn(failure)
-    show_table("", ("rule", "case", "seen", "points", "floor"), outcome_rows(explanation), left=3)
-    if explanation.failures:
+    show_table("", ("rule", "case", "seen", "points", "floor"), outcome_rows(breakdown), left=3)
+    if breakdown.failures:
         raise typer.Exit(SOME_FAILED)
 
 

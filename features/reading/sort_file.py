@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from fivefold.domain.errors import FileFormatError, InvalidDataError, first_row_of
 from fivefold.domain.parts import Parts, passing_parts
+from fivefold.domain.text import columns_text
 from fivefold.features import schema as c
 from fivefold.features.ahead import work_ahead
 from fivefold.features.arrow_files import count_batches, read_batch, read_schema, read_table, write_batches, write_table
@@ -196,7 +197,7 @@ def _checked(pieces: Iterable[_Piece], source: MappedFile, schema: pa.Schema | N
         for name in (c.USER_ID, c.DATE):
             if name not in names:
                 raise FileFormatError(
-                    f"{source} has no column {name}; it has {', '.join(names)}. "
+                    f"{source} has no column {name}; {columns_text(names)}. "
                     f"{how_to_rename(names, (c.USER_ID, c.DATE), in_file=True)}"
                 )
             if names.count(name) > 1:

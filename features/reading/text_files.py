@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Final, Self, cast
 
 from fivefold.domain.clock import iso_text
 from fivefold.domain.errors import ConfigError, FileFormatError, Problem, first_row_of
-from fivefold.domain.text import delimiter_of, perhaps
+from fivefold.domain.text import columns_text, delimiter_of, perhaps
 from fivefold.features.column_names import OTHER
 from fivefold.features.reading.places.addresses import address_of
 from fivefold.features.schema import COLUMNS
@@ -148,7 +148,7 @@ class ColumnMap:
         """
         missing = [theirs for theirs in self.ours if theirs not in names]
         if missing:
-            raise FileFormatError(f"{source} has no column {', '.join(missing)} to map; it has {', '.join(names)}")
+            raise FileFormatError(f"{source} has no column {', '.join(missing)} to map; {columns_text(names)}")
         twice = [own for theirs, own in self.ours.items() if own in names and own not in self.ours and own != theirs]
         if twice:
             raise FileFormatError(f"{source} has a column {twice[0]} itself; map that one to another name as well")

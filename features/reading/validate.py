@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import PROBLEMS_LISTED, FileFormatError, first_row_of
 from fivefold.domain.money import RateTable
+from fivefold.domain.text import columns_text
 from fivefold.features import schema as c
 from fivefold.features.column_names import ABSENCES, OTHER, how_to_rename, meant_columns, rename_text, unread_columns
 from fivefold.features.histories import Histories, Integers
@@ -156,8 +157,8 @@ class TransactionReader:
         if missing:
             needed = [name for name in c.REQUIRED if name not in completed]
             raise FileFormatError(
-                f"{self.source or 'the table'} has no column {', '.join(missing)}; it has "
-                f"{', '.join(names) or 'no column'}; needed are {', '.join(needed)}; "
+                f"{self.source or 'the table'} has no column {', '.join(missing)}; "
+                f"{columns_text(names)}; needed are {', '.join(needed)}; "
                 f"{', '.join(dict.fromkeys([*completed, *c.OPTIONAL]))} may be there"
                 + (f". {how_to_rename(names, needed, in_file=bool(self.source))}" if completed else "")
                 + (

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from fivefold.domain.errors import FileFormatError, InvalidDataError, Problem
-from fivefold.domain.text import nearest
+from fivefold.domain.text import columns_text, nearest
 from fivefold.features.column_names import OTHER
 from fivefold.features.reading.columns import short_text
 from fivefold.risk.facts.groups.links import BEGINS, ENDS, FROM, TO, TYPE
@@ -182,7 +182,7 @@ def _ids(part: pl.DataFrame, source: str) -> list[str | None]:
     name = next((name for name in NAMES if name in part.columns), None)
     if name is None:
         raise FileFormatError(
-            f"{source} has no column {' or '.join(NAMES)}; it has {', '.join(part.columns)}. "
+            f"{source} has no column {' or '.join(NAMES)}; {columns_text(part.columns)}. "
             f"{_map_hint(NAMES[0], part.columns)}"
         )
     return part[name].cast(pl.String).to_list()
@@ -205,8 +205,7 @@ def _check_columns(
     if missing:
         free = [name for name in part.columns if name not in usual and name not in fields]
         raise FileFormatError(
-            f"{source} has no column {', '.join(missing)}; it has {', '.join(part.columns)}. "
-            f"{_map_hint(missing[0], free)}"
+            f"{source} has no column {', '.join(missing)}; {columns_text(part.columns)}. {_map_hint(missing[0], free)}"
         )
     _refuse_unknown(part, usual, fields, source, what)
 

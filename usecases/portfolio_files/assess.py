@@ -199,21 +199,26 @@ def _read_levels(
     return held_levels, set_by_hand
 
 
-def explain_entity(assessed: AssessedFamilies, entity: str) -> Explanation:
+@dataclass(frozen=True)
+class EntityExplanation:
+    """The breakdown of one entity, and the names of the rulesets that keep it (decision 13)."""
+
+    breakdown: Explanation
+    kept_by: tuple[str, ...]
+
+
+def explain_entity(assessed: AssessedFamilies, entity: str) -> EntityExplanation:
     """Explain the level of one entity; ConfigError where it was not read."""
     part = assessed.of(entity)
     position = part.position(entity)
     assert position is not None
-    return explain(part, position)
+    names = part.outcomes[KEPT_BY][position] if KEPT_BY in part.outcomes.columns else None
+    return EntityExplanation(explain(part, position), () if names is None else tuple(names))
 
 
-EntityExplanation = Explanation
-"""Of one entity. The command line does not reach into the engine, and names it so."""
-
-
-def outcome_rows(explanation: EntityExplanation) -> list[list[str]]:
+def outcome_rows(breakdown: Explanation) -> list[list[str]]:
     """Give the outcome of each rule as text: title, case, what it saw, points and floor."""
     return [
         [outcome.title, str(outcome.case), outcome.seen, signed(outcome.points), outcome.floor]
-        for outcome in explanation.rules
+        for outcome in breakdown.rules
     ]

@@ -9,7 +9,7 @@ import polars as pl
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.text import misspelt_names
+from fivefold.domain.text import columns_text, misspelt_names
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.deciding import KEPT_BY
 from fivefold.risk.engine.levels import FLOORS_LOST, from_text
@@ -98,7 +98,7 @@ def _with_columns(path: Path, columns: tuple[str, ...]) -> pl.DataFrame:
     frame = read_frame(TableFile(path, lambda _: None))
     missing = [name for name in columns if name not in frame.columns]
     if missing:
-        raise ConfigError(f"{path} has no column {', '.join(missing)}; it has {', '.join(frame.columns)}")
+        raise ConfigError(f"{path} has no column {', '.join(missing)}; {columns_text(frame.columns)}")
     repeated = frame.filter(pl.col(ENTITY).is_duplicated())[ENTITY]
     if len(repeated):
         raise ConfigError(f"{path} has entity {repeated[0]} more than once; every entity must have one row")

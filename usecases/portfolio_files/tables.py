@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from fivefold.domain.errors import ConfigError, FileFormatError, problem_lines
-from fivefold.domain.text import count_text
+from fivefold.domain.text import columns_text, count_text
 from fivefold.features.arrow_files import scan_parquet
 from fivefold.features.reading.csv_file import csv_frame, csv_parts, torn_frame
 from fivefold.features.reading.json_lines import JsonLine, json_lines
@@ -126,7 +126,7 @@ def read_links(file: TableFile) -> pl.DataFrame:
         ours = file.rename(frame)
         missing = [name for name in (TYPE, FROM, TO) if name not in ours.columns]
         if missing:
-            raise FileFormatError(f"{file.path} has no column {', '.join(missing)}; it has {', '.join(ours.columns)}")
+            raise FileFormatError(f"{file.path} has no column {', '.join(missing)}; {columns_text(ours.columns)}")
         return ours.rename({FROM: ENTITY})
 
     return read_linked(replace(file, rename=renamed)).rename({ENTITY: FROM})
@@ -254,7 +254,7 @@ def _with_entity(theirs: pl.DataFrame, file: TableFile) -> pl.DataFrame:
     frame = file.rename(theirs)
     owner = next((name for name in (ENTITY, "user_id") if name in frame.columns), None)
     if owner is None:
-        raise FileFormatError(f"{file.path} has no column {ENTITY} (or user_id); it has {', '.join(frame.columns)}")
+        raise FileFormatError(f"{file.path} has no column {ENTITY} (or user_id); {columns_text(frame.columns)}")
     refuse_link(str(file.path), owner, frame.schema[owner])
     linked = frame.rename({owner: ENTITY}).with_columns(pl.col(ENTITY).cast(pl.String))
     return linked.with_columns(pl.when(pl.col(ENTITY) != "").then(pl.col(ENTITY)).alias(ENTITY))

@@ -327,6 +327,11 @@ def of_days(
         files = [first, folder / "entities.csv", *then]
         run(folder, "rules", "assess", *files, "--as-of", f"2026-03-{day:02}", "-o", output, *previous)
         levels.append(pl.read_csv(output).select("level", "status", "ruleset", "kept_by").row(0))
+        shown = run(folder, "rules", "assess", *files, "--as-of", f"2026-03-{day:02}", "--explain", "a", *previous)
+        kept_by = levels[-1][3]
+        assert [line for line in shown.out.splitlines() if line.startswith("kept by")] == (
+            [f"kept by {kept_by}"] if kept_by else []
+        )
         previous = ["--previous", str(output)]
     return levels
 

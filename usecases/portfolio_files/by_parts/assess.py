@@ -10,11 +10,11 @@ import pyarrow as pa
 
 from fivefold.features.partitions import Engine, Result
 from fivefold.risk.engine.assessments import STATUS, Assessments, Status
-from fivefold.risk.engine.explain.breakdown import Explanation
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.governance.backtest.compositions import PriorState
 from fivefold.risk.governance.beside import composed
 from fivefold.usecases.portfolio_files.assess import (
+    EntityExplanation,
     assess_portfolio,
     before_of,
     by_status,
@@ -198,10 +198,10 @@ class AssessmentByParts:
             raise no_such_entity(entity, entities)
         return rows
 
-    def explain(self, engine: Engine, rows: pl.DataFrame) -> Explanation:
+    def explain(self, engine: Engine, rows: pl.DataFrame) -> EntityExplanation:
         """Explain the level of one entity, with the warnings of one process; *rows* are as `entity_rows` gives them."""
         work = _ExplainEntity(self.rulesets, self.as_of, rows[ENTITY][0])
-        explanation: Explanation = unpickled(self._worked(engine, rows, work, 1)[0])
+        explanation: EntityExplanation = unpickled(self._worked(engine, rows, work, 1)[0])
         return explanation
 
     def _worked(
