@@ -14,8 +14,7 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import Part
 from fivefold.usecases.accounts.settings import read_settings
 from fivefold.usecases.changes import proposals
-from fivefold.usecases.changes.backtest_subject import subject_of_backtest
-from fivefold.usecases.changes.backtests import report_of
+from fivefold.usecases.changes.backtests import report_of, subject_of_backtest
 from fivefold.usecases.changes.contents import ListVersionsAdded, RulesetRolledBack, SettingsChanged
 from fivefold.usecases.changes.list_overview import ProposedVersion, count_versions, proposed_versions
 from fivefold.usecases.changes.proposals import (

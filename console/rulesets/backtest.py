@@ -9,14 +9,15 @@ from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, existing_number
 from fivefold.domain.paging import Page
 from fivefold.usecases.accounts.settings import read_settings
-from fivefold.usecases.changes.backtest_subject import BacktestSubject, subject_of_backtest
 from fivefold.usecases.changes.backtests import (
     BacktestLine,
+    BacktestSubject,
     MoverLine,
     cancel_backtest,
     list_movers,
     read_backtest,
     report_of,
+    subject_of_backtest,
 )
 
 

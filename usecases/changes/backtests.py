@@ -4,8 +4,8 @@ A backtest is of a content, whichever draft or version has it: editing a draft, 
 """
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any
 
@@ -16,8 +16,11 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.analysis import analyse_canonical
+from fivefold.risk.compiler.value_types import column_for, vocabulary
+from fivefold.risk.engine.explain.describe import input_words
+from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.ruleset import Ruleset
-from fivefold.store.accounts.organisation import settings_row
+from fivefold.store.accounts.organisation import base_currency_of, settings_row
 from fivefold.store.audit.bound_rows import digests
 from fivefold.store.rulesets.backtests import (
     backtest_numbered,
@@ -28,8 +31,9 @@ from fivefold.store.rulesets.backtests import (
     under_way,
     without_erased,
 )
-from fivefold.store.rulesets.rulesets import draft_of, family_named, version_numbered, versions_of
+from fivefold.store.rulesets.rulesets import draft_of, family_named, rulesets_of_versions, version_numbered, versions_of
 from fivefold.store.sql.database import reading
+from fivefold.store.sql.jobs import OPEN
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.rulesets import Backtest, Family
 from fivefold.usecases.changes.proposal_backtests import proposal_setting, run_proposal_backtest
@@ -148,6 +152,83 @@ def report_of(context: Context, number: int) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RulesetDecides:
+    """A ruleset that decides before or after a change; `version` is None for an uncommitted text."""
+
+    name: str
+    version: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BacktestSubject:
+    """The subject of a finished backtest.
+
+    Attributes:
+        entity_type: of the assessed entities.
+        proposal: the number of its proposal; None for a ruleset's content.
+        before: the rulesets that decided when it was run, in the order in which they were tried; for a ruleset's
+            content, that ruleset.
+        after: the rulesets that would decide.
+        looked_at: the input of each rule, by the rule's id, with the currency of money; none for a proposal.
+    """
+
+    entity_type: str
+    proposal: int | None
+    before: tuple[RulesetDecides, ...]
+    after: tuple[RulesetDecides, ...]
+    looked_at: Mapping[str, str] = field(default_factory=dict)
+
+
+def subject_of_backtest(context: Context, number: int) -> BacktestSubject:
+    """Return the subject of a backtest; NotFoundError if no finished one has that number."""
+    with context.reading() as session:
+        row = backtest_numbered(session, context.organisation_id, number)
+        if row.report is None:
+            raise NotFoundError(f"there is no finished backtest {number}")
+        entity_type, report = session.get_one(EntityType, row.type_id).name, json.loads(row.report)
+        if row.family_id is None:
+            before, after = (_rulesets(session, report["decides"][side]) for side in ("before", "after"))
+            return BacktestSubject(entity_type=entity_type, proposal=row.proposal_id, before=before, after=after)
+        family, present = session.get_one(Family, row.family_id), report["present_version"]
+        return BacktestSubject(
+            entity_type=entity_type,
+            proposal=None,
+            before=() if present is None else (RulesetDecides(name=family.name, version=present),),
+            after=(RulesetDecides(name=family.name, version=_committed(session, family, row)),),
+            looked_at=_looked_at(
+                analyse_canonical(row.canonical).ruleset, base_currency_of(session, family.organisation_id)
+            ),
+        )
+
+
+def _rulesets(session: Session, pairs: list[tuple[str, int]]) -> tuple[RulesetDecides, ...]:
+    """Name versions by the numbers that people know."""
+    rulesets = rulesets_of_versions(session, [version_id for _, version_id in pairs])
+    return tuple(
+        RulesetDecides(name=rulesets[version_id][0], version=rulesets[version_id][1])
+        for _, version_id in pairs
+        if version_id in rulesets
+    )
+
+
+def _committed(session: Session, family: Family, row: Backtest) -> int | None:
+    """Find the newest version that has a backtest's content; None for a draft's."""
+    same = (version.number for version in versions_of(session, family) if version.content_hash == row.content_hash)
+    return max(same, default=None)
+
+
+def _looked_at(ruleset: Ruleset, base: str) -> dict[str, str]:
+    """Name the input of each rule that has a single one."""
+    names, inputs = vocabulary(ruleset), {}
+    for rule in ruleset.rules:
+        if rule.input is not None:
+            money = column_for(rule.input, names, base).kind is ValueType.MONEY
+            currency = f" in {base}" if money and getattr(rule.input, "in_currency", None) is None else ""
+            inputs[rule.id] = f"{input_words(rule.input)}{currency}"
+    return inputs
+
+
+@dataclass(frozen=True, kw_only=True)
 class MoverLine:
     """An entity whose level a backtest would change by the rules alone, with its level after the cooldown."""
 
@@ -198,13 +279,11 @@ def _name_customers(session: Session, organisation_id: int, report: dict[str, An
 def _line(session: Session, row: Backtest) -> BacktestLine:
     """Describe a backtest with the newest version that has its content."""
     family = None if row.family_id is None else session.get_one(Family, row.family_id)
-    versions = () if family is None else versions_of(session, family)
-    same = (version.number for version in versions if version.content_hash == row.content_hash)
     of_job = line_fields(row) | {"part": row.part if row.state == "running" else None}
     return BacktestLine(
         **of_job,
         family=None if family is None else family.name,
-        version=max(same, default=None),
+        version=None if family is None else _committed(session, family, row),
         proposal=row.proposal_id,
         content_hash=row.content_hash,
         movers_removed_us=row.movers_removed_us,
@@ -223,7 +302,7 @@ def cancel_backtest(context: Context, number: int, reason: str) -> BacktestLine:
     why = checked_reason(reason)
     with context.writing() as session:
         row = backtest_numbered(session, context.organisation_id, number, locked=True)
-        if row.state not in {"queued", "running"}:
+        if row.state not in OPEN:
             raise ConflictError(f"backtest {number} is {row.state}; only a waiting or running one can be cancelled")
         row.state, row.error = "cancelled", f"{context.actor.name} cancelled it: {why}"
         row.lease_until_us, row.finished_us = None, now

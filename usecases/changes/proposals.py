@@ -5,7 +5,7 @@ end of an override below the rules' level, which raises the level. A change of f
 lower a level (`usecases.levels.lowering`).
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from functools import partial
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.lists import count_list_versions
 from fivefold.store.accounts.organisation import lock_deciding
-from fivefold.store.audit.bound_rows import digests, merge_digests
+from fivefold.store.audit.bound_rows import digests
 from fivefold.store.ingest.entities import lock_entities, names_of_entities
 from fivefold.store.rulesets.activations import count_of_type
 from fivefold.store.rulesets.proposals import (
@@ -27,14 +27,22 @@ from fivefold.store.rulesets.proposals import (
     backtests_of_proposal,
     needs_two_people,
     newest_backtests,
-    open_proposals,
     proposal_numbered,
     proposals_of,
 )
+from fivefold.store.sql.jobs import OPEN
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.rulesets import Backtest, Proposal
 from fivefold.usecases.accounts.second_person import refuse_nobody, refuse_same_person
 from fivefold.usecases.changes import effects
+from fivefold.usecases.changes.beside import (
+    close_proposal,
+    decide,
+    open_beside,
+    proposed_already,
+    record_act,
+    withdraw_overtaken,
+)
 from fivefold.usecases.changes.contents import (
     APPROVERS,
     FACTS,
@@ -58,8 +66,6 @@ from fivefold.usecases.shared.api_fields import Moment, StoredObject, schema, sh
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason, refuse_unseen, refuse_unseen_moment, refuse_unseen_numbers
 from fivefold.usecases.shared.jobs import new_job
-
-_UNDER_WAY = frozenset({"queued", "running"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,12 +161,12 @@ def request_change_in(
         return ChangeOutcome(result, None, changes=False)
     if _one_person_suffices(session, context, content):
         result = apply_content(session, context, content, reason.strip(), now)
-        _withdraw_overtaken(session, context, content, "it was changed", now)
+        withdraw_overtaken(session, context, content, "it was changed", now)
         return ChangeOutcome(result, None)
     why = checked_reason(reason)
     refuse_nobody(session, context.actor)
     rehearsed = rehearse(session, context, content, why, now, champions)
-    if (same := _proposed_already(session, context, content, why, now)) is not None:
+    if (same := proposed_already(session, context, content, why, now)) is not None:
         return ChangeOutcome(None, _line(session, same))
     entity_id = _lock_entity(session, content)
     counted = reach_of(session, context, content, rehearsed, now) if reach is None else reach
@@ -180,42 +186,8 @@ def request_change_in(
     session.flush()
     session.refresh(row)  # with its keys in their order
     _request_backtests(session, context, row, rehearsed, now)
-    _record(session, context, "proposal.made", row, {"reason": why})
+    record_act(session, context, "proposal.made", row, {"reason": why})
     return ChangeOutcome(None, _line(session, row))
-
-
-def _proposed_already(session: Session, context: Context, content: Content, why: str, now_us: int) -> Proposal | None:
-    """Find the same change among the actor's open proposals; withdraw it if that is outdated."""
-    for row, open_content in _open_beside(session, context, content):
-        if open_content == content and row.proposed_by == context.actor.name:
-            moved = moved_since(session, context, content, row.reach, now_us)
-            moved = moved or ("for another reason" if row.reason != why else "")
-            if not moved:
-                return row
-            _close(session, context, row, WITHDRAWN, f"it was proposed anew: {moved}", now_us)
-    return None
-
-
-def _open_beside(session: Session, context: Context, content: Content) -> list[tuple[Proposal, Content]]:
-    """List the open proposals about the same, with their contents, the oldest first."""
-    pairs = [
-        (row, read_content(row.kind, row.content))
-        for row in open_proposals(session, context.organisation_id, entity_of(session, content))
-    ]
-    return [(row, beside) for row, beside in pairs if beside.touches & content.touches]
-
-
-def _withdraw_overtaken(session: Session, context: Context, content: Content, event: str, now_us: int) -> None:
-    """Withdraw the open proposals about the same that a change made impossible; *event*: what happened.
-
-    A promotion of a model is left: only the registry knows what serves, and `promotions` says so when it is approved.
-    """
-    for row, beside in _open_beside(session, context, content):
-        why = moved_since(session, context, beside, row.reach, now_us)
-        if not why and not isinstance(beside, ModelPromoted):
-            why = effects.why_impossible(session, context, beside, row.reason, now_us)
-        if why:
-            _close(session, context, row, WITHDRAWN, f"{event}: {why}", now_us)
 
 
 def _lock_entity(session: Session, content: Content) -> int | None:
@@ -240,7 +212,7 @@ def _request_backtests(
 ) -> None:
     """Request backtests for the types of a change that have none under way."""
     types_under_way = {
-        backtest.type_id for backtest in backtests_of_proposal(session, row.id) if backtest.state in _UNDER_WAY
+        backtest.type_id for backtest in backtests_of_proposal(session, row.id) if backtest.state in OPEN
     }
     for type_id, pair in rehearsed.items():
         if type_id not in types_under_way and count_of_type(session, type_id):
@@ -321,12 +293,12 @@ def approve_proposal(
         refuse_unseen_numbers(f"the backtests of proposal {number}", expected_backtests, present_backtests)
         result = apply_content(session, context, content, row.reason, now, champions=champions)
         release_count = activate_releases(session, tests)
-        _decide(row, APPROVED, context, why, now)
+        decide(row, APPROVED, context, why, now)
         row.result = _plain(result) | ({"released": release_count} if release_count else {})
         session.flush()
         session.refresh(row)  # as above
-        _record(session, context, "proposal.approved", row, {"reason": why})
-        _withdraw_overtaken(session, context, content, f"proposal {number} was approved", now)
+        record_act(session, context, "proposal.approved", row, {"reason": why})
+        withdraw_overtaken(session, context, content, f"proposal {number} was approved", now)
         return _line(session, row)
 
 
@@ -342,10 +314,6 @@ def _open(session: Session, context: Context, number: int) -> Proposal:
         why = f": {row.decision_reason}" if row.state == WITHDRAWN and row.decision_reason else ""
         raise ConflictError(f"proposal {number} was {row.state} already{why}")
     return row
-
-
-def _decide(row: Proposal, state: str, context: Context, why: str, now_us: int) -> None:
-    row.state, row.decided_by, row.decided_us, row.decision_reason = state, context.actor.name, now_us, why
 
 
 def _plain(result: Result) -> Any:
@@ -367,19 +335,8 @@ def refuse_proposal(context: Context, number: int, reason: str, role: Role = Rol
         row = _open(session, context, number)
         if row.proposed_by != context.actor.name:
             refuse_role(number, row.kind, role, REFUSERS)
-        _close(session, context, row, WITHDRAWN if row.proposed_by == context.actor.name else REFUSED, why, now)
+        close_proposal(session, context, row, WITHDRAWN if row.proposed_by == context.actor.name else REFUSED, why, now)
         return _line(session, row)
-
-
-def _close(session: Session, context: Context, row: Proposal, state: str, why: str, now_us: int) -> None:
-    """Refuse or withdraw a proposal, and cancel its waiting and running backtests."""
-    _decide(row, state, context, why, now_us)
-    cancelled_backtests = [each for each in backtests_of_proposal(session, row.id) if each.state in _UNDER_WAY]
-    for backtest in cancelled_backtests:
-        backtest.state, backtest.error = "cancelled", f"proposal {row.id} was {state}"
-        backtest.lease_until_us, backtest.finished_us = None, now_us
-    session.flush()
-    _record(session, context, f"proposal.{state}", row, {"reason": why}, cancelled_backtests)
 
 
 def list_proposals(
@@ -434,7 +391,7 @@ def waiting_beside(context: Context, number: int) -> tuple[int, ...]:
         row = proposal_numbered(session, context.organisation_id, number)
         if row.state != PROPOSED:
             return ()
-        beside = _open_beside(session, context, read_content(row.kind, row.content))
+        beside = open_beside(session, context, read_content(row.kind, row.content))
         return tuple(other.id for other, _ in beside if other.id != number)
 
 
@@ -477,24 +434,4 @@ def _backtest_lines(session: Session, newest: Mapping[int, Backtest]) -> tuple[P
             error=backtest.error,
         )
         for type_id, backtest in sorted(newest.items())
-    )
-
-
-def _record(
-    session: Session,
-    context: Context,
-    action: str,
-    row: Proposal,
-    after: dict[str, str],
-    changed_backtests: Sequence[Backtest] = (),
-) -> None:
-    """Record an act on a proposal, and the backtests that it changed."""
-    backtests = digests(session, "backtests", [each.id for each in changed_backtests])
-    context.record(
-        session,
-        action,
-        ("proposal", row.id),
-        after=after,
-        details={"kind": row.kind, "proposed_by": row.proposed_by},
-        rows=merge_digests(digests(session, "proposals", [row.id]), backtests),
     )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 from sqlalchemy import Engine
 
-from fivefold.usecases.changes import proposals
+from fivefold.usecases.changes import beside
 from fivefold.usecases.changes.asks import put_list_version
 from fivefold.usecases.changes.proposals import ChangeOutcome, ProposalLine, read_proposal
 from fivefold.usecases.shared.actors import Actor
@@ -50,7 +50,7 @@ def test_one_proposed_by_an_earlier_release_is_withdrawn_too(
     """It does not name what it would overwrite."""
     ana, ben, cyd = three
     wanted, other = ask(engine, ana, ["IR", "SY"], LATER, "sanc"), ask(engine, ben, ["IR"], LATER, "sanc")
-    monkeypatch.setattr(proposals, "moved_since", lambda *_: "")
+    monkeypatch.setattr(beside, "moved_since", lambda *_: "")
     assert agreed(engine, cyd, wanted, LATER).state == "approved"
     line = line_of(engine, cyd, other)
     assert line.state == "withdrawn"

@@ -1,0 +1,87 @@
+"""The open proposals beside a change: which are about the same, which is the same, and which it makes impossible.
+
+And how a proposal ends: by a person's decision, or because it was overtaken.
+"""
+
+from collections.abc import Sequence
+
+from sqlalchemy.orm import Session
+
+from fivefold.store.audit.bound_rows import digests, merge_digests
+from fivefold.store.rulesets.proposals import WITHDRAWN, backtests_of_proposal, open_proposals
+from fivefold.store.sql.jobs import OPEN
+from fivefold.store.tables.rulesets import Backtest, Proposal
+from fivefold.usecases.changes import effects
+from fivefold.usecases.changes.contents import Content, ModelPromoted, read_content
+from fivefold.usecases.changes.reach import entity_of, moved_since
+from fivefold.usecases.shared.context import Context
+
+
+def proposed_already(session: Session, context: Context, content: Content, why: str, now_us: int) -> Proposal | None:
+    """Find the same change among the actor's open proposals; withdraw it if that is outdated."""
+    for row, open_content in open_beside(session, context, content):
+        if open_content == content and row.proposed_by == context.actor.name:
+            moved = moved_since(session, context, content, row.reach, now_us)
+            moved = moved or ("for another reason" if row.reason != why else "")
+            if not moved:
+                return row
+            close_proposal(session, context, row, WITHDRAWN, f"it was proposed anew: {moved}", now_us)
+    return None
+
+
+def open_beside(session: Session, context: Context, content: Content) -> list[tuple[Proposal, Content]]:
+    """List the open proposals about the same, with their contents, the oldest first."""
+    pairs = [
+        (row, read_content(row.kind, row.content))
+        for row in open_proposals(session, context.organisation_id, entity_of(session, content))
+    ]
+    return [(row, beside) for row, beside in pairs if beside.touches & content.touches]
+
+
+def withdraw_overtaken(session: Session, context: Context, content: Content, event: str, now_us: int) -> None:
+    """Withdraw the open proposals about the same that a change made impossible; *event*: what happened.
+
+    A promotion of a model is left: only the registry knows what serves, and `promotions` says so when it is approved.
+    """
+    for row, beside in open_beside(session, context, content):
+        why = moved_since(session, context, beside, row.reach, now_us)
+        if not why and not isinstance(beside, ModelPromoted):
+            why = effects.why_impossible(session, context, beside, row.reason, now_us)
+        if why:
+            close_proposal(session, context, row, WITHDRAWN, f"{event}: {why}", now_us)
+
+
+def close_proposal(session: Session, context: Context, row: Proposal, state: str, why: str, now_us: int) -> None:
+    """Refuse or withdraw a proposal, and cancel its waiting and running backtests."""
+    decide(row, state, context, why, now_us)
+    cancelled_backtests = [each for each in backtests_of_proposal(session, row.id) if each.state in OPEN]
+    for backtest in cancelled_backtests:
+        backtest.state, backtest.error = "cancelled", f"proposal {row.id} was {state}"
+        backtest.lease_until_us, backtest.finished_us = None, now_us
+    session.flush()
+    record_act(session, context, f"proposal.{state}", row, {"reason": why}, cancelled_backtests)
+
+
+def decide(row: Proposal, state: str, context: Context, why: str, now_us: int) -> None:
+    """Write on a proposal who decided it, how, when and why; the caller records it."""
+    row.state, row.decided_by, row.decided_us, row.decision_reason = state, context.actor.name, now_us, why
+
+
+def record_act(
+    session: Session,
+    context: Context,
+    action: str,
+    row: Proposal,
+    after: dict[str, str],
+    changed_backtests: Sequence[Backtest] = (),
+) -> None:
+    """Record an act on a proposal, and the backtests that it changed."""
+    backtests = digests(session, "backtests", [each.id for each in changed_backtests])
+    context.record(
+        session,
+        action,
+        ("proposal", row.id),
+        after=after,
+        details={"kind": row.kind, "proposed_by": row.proposed_by},
+        rows=merge_digests(digests(session, "proposals", [row.id]), backtests),
+    )
