@@ -21,6 +21,7 @@ _REPLACES: Mapping[str, Sequence[str]] = {
     "order": ("families",),
     "rates": ("source",),
     "tag_ends": ("until_us", "ended"),
+    "newest_screening": ("at_us",),
     "opened": ("opened_us",),
     "closed": ("closed_us",),
 }

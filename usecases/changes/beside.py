@@ -4,6 +4,7 @@ And how a proposal ends: by a person's decision, or because it was overtaken.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
@@ -12,7 +13,7 @@ from fivefold.store.rulesets.proposals import WITHDRAWN, backtests_of_proposal, 
 from fivefold.store.sql.jobs import OPEN
 from fivefold.store.tables.rulesets import Backtest, Proposal
 from fivefold.usecases.changes import effects
-from fivefold.usecases.changes.contents import Content, ModelPromoted, read_content
+from fivefold.usecases.changes.contents import Content, ModelPromoted, ScreeningCleared, read_content
 from fivefold.usecases.changes.reach import entity_of, moved_since
 from fivefold.usecases.shared.context import Context
 
@@ -20,13 +21,21 @@ from fivefold.usecases.shared.context import Context
 def proposed_already(session: Session, context: Context, content: Content, why: str, now_us: int) -> Proposal | None:
     """Find the same change among the actor's open proposals; withdraw it if that is outdated."""
     for row, open_content in open_beside(session, context, content):
-        if open_content == content and row.proposed_by == context.actor.name:
+        is_same = _as_asked(open_content, row.proposed_us) == _as_asked(content, now_us)
+        if is_same and row.proposed_by == context.actor.name:
             moved = moved_since(session, context, content, row.reach, now_us)
             moved = moved or ("for another reason" if row.reason != why else "")
             if not moved:
                 return row
             close_proposal(session, context, row, WITHDRAWN, f"it was proposed anew: {moved}", now_us)
     return None
+
+
+def _as_asked(content: Content, asked_us: int) -> Content:
+    """Give a content without the moment of its screening where nobody gave one: it is then when this was asked for."""
+    if isinstance(content, ScreeningCleared) and content.at_us == asked_us:
+        return replace(content, at_us=0)
+    return content
 
 
 def open_beside(session: Session, context: Context, content: Content) -> list[tuple[Proposal, Content]]:

@@ -34,10 +34,11 @@ from fivefold.usecases.changes.contents import (
     RatesReplaced,
     RecordChanged,
     RulesetsOrdered,
+    ScreeningCleared,
     SettingsChanged,
     TagChanged,
 )
-from fivefold.usecases.ingest.facts import live_tag_in, record_in
+from fivefold.usecases.ingest.facts import live_tag_in, newest_screening_in, record_in
 from fivefold.usecases.levels.overrides import levels_without
 from fivefold.usecases.rulesets.deciding import DecidingChange
 from fivefold.usecases.shared.context import Context
@@ -94,6 +95,7 @@ _WORDS = {
     "rates": "the table of exchange rates",
     "newest_since": "the beginning of the newest version of the list",
     "tag_ends": "the end of the tag",
+    "newest_screening": "the newest screening",
     "opened": "the opening",
     "closed": "the closing",
     "outcome": "the outcome",
@@ -133,6 +135,10 @@ def _replaced(  # noqa: PLR0911 (one for each kind)
             live = live_tag_in(session, session.get_one(Entity, content.entity), content.tag, now_us)
             ends = None if live is None else _end(live.until_us)
             return {"tag_ends": (ends, "now" if content.ended else _end(content.until_us))}
+        case ScreeningCleared():
+            screening = newest_screening_in(session, content.entity, content.screening)
+            present_result = None if screening is None else _result(screening.found, screening.at_us)
+            return {"newest_screening": (present_result, _result(False, content.at_us))}
         case RecordChanged() if not content.only_new:
             return _record_replaced(session, content)
         case _:
@@ -141,6 +147,10 @@ def _replaced(  # noqa: PLR0911 (one for each kind)
 
 def _end(until_us: int | None) -> str:
     return "never" if until_us is None else day_text(until_us)
+
+
+def _result(has_match: bool, at_us: int) -> str:
+    return f"{'with' if has_match else 'without'} a match, of {day_text(at_us)}"
 
 
 def _record_replaced(session: Session, content: RecordChanged) -> dict[str, tuple[Any, Any]]:

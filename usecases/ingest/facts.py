@@ -207,7 +207,8 @@ def add_screening(
     _refuse_control("screening", screening)
     with context.writing() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id, stays=True)
-        clears = not has_match and _had_match(session, entity, screening)
+        newest = newest_screening_in(session, entity.id, screening)
+        clears = not has_match and newest is not None and newest.found
         watch = LoweringGuard(
             session, context, "screenings", {entity.id: Concern.of_change(now)} if clears else {}, now
         )
@@ -215,12 +216,11 @@ def add_screening(
         watch.refuse_falls()
 
 
-def _had_match(session: Session, entity: Entity, screening: str) -> bool:
-    same = (Screening.entity_id == entity.id, Screening.screening == screening)
-    latest_query = (
-        select(Screening.found).where(*same).order_by(Screening.at_us.desc(), Screening.found.desc()).limit(1)
-    )
-    return bool(session.scalar(latest_query))
+def newest_screening_in(session: Session, entity_id: int, screening: str) -> Screening | None:
+    """Find the newest screening of an entity of one kind, of two of the same moment the one with a match."""
+    same = (Screening.entity_id == entity_id, Screening.screening == screening)
+    query = select(Screening).where(*same).order_by(Screening.at_us.desc(), Screening.found.desc()).limit(1)
+    return session.scalars(query).one_or_none()
 
 
 def add_screening_in(

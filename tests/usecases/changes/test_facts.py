@@ -137,6 +137,39 @@ def test_one_person_raises_a_level_and_two_lower_it(
 
 
 @ways
+def test_the_same_fact_of_the_same_person_waits_once(
+    bank: Bank, raise_: Callable[..., ChangeOutcome], lower: Callable[..., ChangeOutcome], kind: str
+) -> None:
+    raise_(bank)
+    bank.settle()
+    bank.wait(days=20)
+    first = lower(bank).proposal
+    assert first is not None
+    assert lower(bank).proposal == first
+
+
+def test_a_clean_screening_without_a_moment_waits_once_until_another_match(bank: Bank) -> None:
+    """Each is of the moment at which it was sent."""
+    screen(bank, True)
+    bank.settle()
+    bank.wait(days=20)
+    first = screen(bank, False).proposal
+    assert first is not None
+    bank.wait(days=1)
+    assert screen(bank, False).proposal == first
+    of = (bank.context, "customer", "a", "sanctions")
+    dated = facts.request_screening(*of, has_match=False, at_us=bank.now - 5, reason=WHY).proposal
+    assert dated not in (None, first), "another moment is another screening"
+    bank.wait(days=1)
+    screen(bank, True)
+    anew = screen(bank, False).proposal
+    assert anew not in (None, first)
+    earlier = read_proposal(bank.context, first.id)
+    assert earlier.state == "withdrawn", "it would clear nothing any more"
+    assert "the newest screening was with a match, of " in str(earlier.decision_reason)
+
+
+@ways
 def test_a_program_does_not_lower_a_level_unless_two_people_let_it(
     bank: Bank, raise_: Callable[..., ChangeOutcome], lower: Callable[..., ChangeOutcome], kind: str
 ) -> None:
