@@ -19,7 +19,7 @@ from fivefold.risk.governance.backtest.compositions import (
 )
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.rulesets.activations import count_of_type
-from fivefold.store.rulesets.proposals import PROPOSED, proposal_numbered
+from fivefold.store.rulesets.proposals import PROPOSED, newest_backtests, proposal_numbered
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.json_text import stored_report
 from fivefold.store.tables.entities import Entity, EntityType
@@ -218,9 +218,34 @@ def backtests_that_count(
 ) -> list[int]:
     """Return the backtests that count; ConflictError if a type of the change has none."""
     for type_id, pair in rehearsed.items():
-        if type_id in finished:
-            refuse_outdated(session, finished[type_id], pair, f"proposal {row.id}", now_us)
-        elif count_of_type(session, type_id):
-            name = session.get_one(EntityType, type_id).name
-            raise ConflictError(f"proposal {row.id} has no finished backtest on {name}; read one first")
+        _refuse_untested(session, row, finished, type_id, pair, now_us)
     return [finished[type_id].id for type_id in rehearsed if type_id in finished]
+
+
+def untested(
+    session: Session, row: Proposal, rehearsed: Mapping[int, DecidingChange], now_us: int
+) -> dict[int, DecidingChange]:
+    """Return what would decide of the types on which no finished backtest of a proposal counts."""
+    finished = newest_backtests(session, row.id, finished=True)
+    pairs = {}
+    for type_id, pair in rehearsed.items():
+        try:
+            _refuse_untested(session, row, finished, type_id, pair, now_us)
+        except ConflictError:
+            pairs[type_id] = pair
+    return pairs
+
+
+def _refuse_untested(
+    session: Session,
+    row: Proposal,
+    finished: Mapping[int, Backtest],
+    type_id: int,
+    pair: DecidingChange,
+    now_us: int,
+) -> None:
+    if type_id in finished:
+        refuse_outdated(session, finished[type_id], pair, f"proposal {row.id}", now_us)
+    elif count_of_type(session, type_id):
+        name = session.get_one(EntityType, type_id).name
+        raise ConflictError(f"proposal {row.id} has no finished backtest on {name}; read one first")

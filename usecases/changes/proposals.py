@@ -56,7 +56,7 @@ from fivefold.usecases.changes.contents import (
     refuse_role,
 )
 from fivefold.usecases.changes.effects import Champions, Result, apply_content, rehearse
-from fivefold.usecases.changes.proposal_backtests import backtests_that_count
+from fivefold.usecases.changes.proposal_backtests import backtests_that_count, untested
 from fivefold.usecases.changes.reach import entity_of, moved_since, reach_of, with_replaced
 from fivefold.usecases.changes.releasing import activate_releases
 from fivefold.usecases.levels.overrides import raises_without
@@ -131,6 +131,7 @@ def request_change(
     """Propose a change; it is done at once if it needs only one person, and nothing happens if it changes nothing.
 
     What a person proposed already, and nobody decided yet, is not proposed twice: the outcome is the first proposal.
+    Where none of its backtests on a type counts, such as after one failed, another one is requested.
 
     *reach*: whom, if that is known already. *champions*: to promote a model with, if it is about one. *require* raises,
     in the transaction of the change, if it must not be requested.
@@ -167,6 +168,7 @@ def request_change_in(
     refuse_nobody(session, context.actor)
     rehearsed = rehearse(session, context, content, why, now, champions)
     if (same := proposed_already(session, context, content, why, now)) is not None:
+        _request_backtests(session, context, same, untested(session, same, rehearsed, now), now)
         return ChangeOutcome(None, _line(session, same))
     entity_id = _lock_entity(session, content)
     counted = reach_of(session, context, content, rehearsed, now) if reach is None else reach

@@ -15,6 +15,7 @@ from fivefold.store.tables.rulesets import Activation, Family, Proposal
 from fivefold.usecases.accounts.second_person import allow_sole_operator, require_two_people
 from fivefold.usecases.accounts.settings import SettingsChange, choose_levels, read_settings
 from fivefold.usecases.audit.verify import verify
+from fivefold.usecases.changes import backtests
 from fivefold.usecases.changes.asks import (
     change_settings,
     order_families,
@@ -478,6 +479,34 @@ def test_the_same_change_of_the_same_person_waits_once(engine: Engine, three: Pe
     assert proposed(change(engine, three[1])) != first, "another person's is their own"
     refuse_proposal(Context(engine, three[0]).at(LATER), first, "not now")
     assert proposed(change(engine, three[0])) != first
+
+
+def test_a_change_proposed_again_is_tested_again_where_no_backtest_counts(
+    engine: Engine, three: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The approver would wait for a figure that never comes."""
+
+    def failing(*_: object) -> None:
+        raise ConflictError("the list is gone")
+
+    ana = Context(engine, three[0])
+    first = proposed(CHANGES["order"](engine, three[0]))
+    with monkeypatch.context() as patched:
+        patched.setattr(backtests, "run_proposal_backtest", failing)
+        run_next_backtest(engine, LATER)
+    assert [each.state for each in read_proposal(ana, first).backtests] == ["failed"]
+    for again in (CHANGES["order"](engine, three[0]), CHANGES["order"](engine, three[0])):
+        assert again.proposal is not None
+        assert (again.proposal.id, [each.state for each in again.proposal.backtests]) == (first, ["queued"])
+    assert run_next_backtest(engine, LATER)
+    assert not run_next_backtest(engine, LATER), "one was requested, not two"
+    before = audited(engine)
+    assert proposed(CHANGES["order"](engine, three[0])) == first
+    assert audited(engine) == before, "one that counts is not run again"
+    agreed(engine, three[1], CHANGES["list"](engine, three[0]), LATER)
+    outdated = CHANGES["order"](engine, three[0]).proposal
+    assert outdated is not None
+    assert (outdated.id, [each.state for each in outdated.backtests]) == (first, ["queued"])
 
 
 def test_what_another_change_made_impossible_leaves_the_queue(engine: Engine, three: People) -> None:
