@@ -316,17 +316,20 @@ def settings(
     print_outcome(change_settings(who, change, reason))
 
 
+ProposedAtOption = Annotated[
+    str | None,
+    typer.Option(
+        "--proposed-at",
+        help="When that was proposed which you looked at, as `fivefold proposals show` writes it: after a restore "
+        "another change may have the number. Without it a terminal asks; without a terminal it must be given.",
+    ),
+]
+
+
 def approve(
     number: NumberArgument,
     reason: ReasonOption,
-    proposed_at: Annotated[
-        str | None,
-        typer.Option(
-            "--proposed-at",
-            help="When that was proposed which you looked at, as `fivefold proposals show` writes it: after a restore "
-            "another change may have the number. Without it a terminal asks; without a terminal it must be given.",
-        ),
-    ] = None,
+    proposed_at: ProposedAtOption = None,
     organisation: OrganisationOption = "default",
     token: TokenOption = "",
 ) -> None:
@@ -337,22 +340,27 @@ def approve(
     engine = open_current_database()
     who, role = person(engine, organisation, token)
     proposal = read_proposal(who, number, role)
-    seen_us = _confirmed(who, proposal) if proposed_at is None else parse_moment(proposed_at, "--proposed-at")
+    seen_us = _seen_us(who, proposal, proposed_at, "approve")
     champions = _champions(proposal.content["model"]) if proposal.kind == ModelPromoted.kind else None
     line = approve_proposal(who, number, reason, role, champions=champions, expected_proposed_us=seen_us)
     echo(f"Proposal {line.id} is approved: {line.subject}.")
 
 
-def _confirmed(who: "Context", line: "ProposalLine") -> int:
-    """Show a proposal and ask whether it is meant; return when it was proposed. ConfigError without a terminal."""
+def _seen_us(who: "Context", line: "ProposalLine", proposed_at: str | None, verb: str) -> int:
+    """Return when that was proposed which was looked at; where it is not given, show the proposal and ask.
+
+    *verb*: what is to be done with it. ConfigError without a terminal.
+    """
+    if proposed_at is not None:
+        return parse_moment(proposed_at, "--proposed-at")
     shown = f"proposal {line.id} is {_proposed(line)}"
     if not sys.stdin.isatty():
         raise ConfigError(
-            f"nothing was approved: {shown}. Say that you looked at it: --proposed-at {day_text(line.proposed_us)}"
+            f"nothing was done: {shown}. Say that you looked at it: --proposed-at {day_text(line.proposed_us)}"
         )
     echo(shown[0].upper() + shown[1:])
     _show_change(who, line)
-    typer.confirm("Approve it?", abort=True)
+    typer.confirm(f"{verb.capitalize()} it?", abort=True)
     return line.proposed_us
 
 
@@ -365,15 +373,17 @@ def _champions(model: str) -> "Champions":
 def refuse(
     number: NumberArgument,
     reason: ReasonOption,
+    proposed_at: ProposedAtOption = None,
     organisation: OrganisationOption = "default",
     token: TokenOption = "",
 ) -> None:
-    """Refuse a proposal, or withdraw one's own."""
-    from fivefold.usecases.changes.proposals import refuse_proposal
+    """Refuse a proposal, or withdraw one's own, once it is sure that this is what was looked at."""
+    from fivefold.usecases.changes.proposals import read_proposal, refuse_proposal
 
     engine = open_current_database()
     who, role = person(engine, organisation, token)
-    line = refuse_proposal(who, number, reason, role)
+    seen_us = _seen_us(who, read_proposal(who, number, role), proposed_at, "refuse")
+    line = refuse_proposal(who, number, reason, role, expected_proposed_us=seen_us)
     echo(f"Proposal {line.id} is {line.state}: {line.subject}.")
 
 

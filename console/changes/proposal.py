@@ -182,8 +182,7 @@ def approve(visit: Visit) -> Answer:
     proposal = proposals.read_proposal(visit, _number(visit), visit.role)
     if proposal.kind == RulesetRolledBack.kind and proposal.state == "proposed" and "confirmed" not in visit.form:
         raise ConfigError(text("confirm that you looked at who moves"))
-    shown = text("What the page showed")
-    backtests = visit.typed("seen_backtests", shown)
+    backtests = visit.typed("seen_backtests", _shown())
     proposals.approve_proposal(
         visit,
         _number(visit),
@@ -191,15 +190,25 @@ def approve(visit: Visit) -> Answer:
         visit.role,
         expected_backtests={whole_number(each, text("Backtest")) for each in backtests.split()} - {0},
         expected_versions=visit.shown_number("versions"),
-        expected_proposed_us=parse_moment(visit.typed("seen_proposed", shown), shown),
+        expected_proposed_us=_seen_proposed_us(visit),
     )
     return Redirect(visit.path + visit.trail, "proposal-approved")
+
+
+def _shown() -> str:
+    return text("What the page showed")
+
+
+def _seen_proposed_us(visit: Visit) -> int:
+    """Return when that was proposed which the page showed."""
+    return parse_moment(visit.typed("seen_proposed", _shown()), _shown())
 
 
 def refuse(visit: Visit) -> Answer:
     """Refuse what another person proposed, or withdraw one's own."""
     proposals.read_proposal(visit, _number(visit), visit.role)
-    proposals.refuse_proposal(visit, _number(visit), visit.typed("reason", text("Reason")), visit.role)
+    reason, seen_us = visit.typed("reason", text("Reason")), _seen_proposed_us(visit)
+    proposals.refuse_proposal(visit, _number(visit), reason, visit.role, expected_proposed_us=seen_us)
     return Redirect(visit.path + visit.trail, "proposal-refused")
 
 

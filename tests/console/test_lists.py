@@ -106,9 +106,10 @@ def test_a_version_is_looked_at_proposed_and_approved_by_another_person(place: P
     address = publisher.page.url.path
     assert "the publisher proposed a version now: a letter came" in publisher.go(KEPT).text
     other = Visitor(place).sign_in("admin").go(address)
-    other.submit("/approve", reason="it is so", seen_proposed="2026-01-01T00:00:00.000001Z")
-    assert other.page.status_code == 409
-    assert "is another one now" in other.text
+    for decision in ("/approve", "/refuse"):
+        other.submit(decision, reason="it is so", seen_proposed="2026-01-01T00:00:00.000001Z")
+        assert other.page.status_code == 409
+        assert "is another one now" in other.text
     other.submit("/approve", reason="it is so")
     assert "The change is approved, and done." in other.text
     assert "Added: 1. Spelled otherwise: 1. Removed: 3. The same: 1." in other.text, "as it was, and not with itself"

@@ -322,13 +322,27 @@ def _plain(result: Result) -> Any:
     return asdict(result) if is_dataclass(result) else {"families": list(result)} if result else {}
 
 
-def refuse_proposal(context: Context, number: int, reason: str, role: Role = Role.ADMIN) -> ProposalLine:
+def refuse_proposal(
+    context: Context,
+    number: int,
+    reason: str,
+    role: Role = Role.ADMIN,
+    expected_proposed_us: int | None = None,
+) -> ProposalLine:
     """Refuse a proposal, or withdraw one's own; its waiting and running backtests are cancelled.
+
+    Args:
+        context: who refuses or withdraws.
+        number: of the proposal.
+        reason: why.
+        role: of who refuses.
+        expected_proposed_us: as of `approve_proposal`.
 
     Raises:
         ConfigError: the reason is empty.
         NotFoundError: there is no such proposal.
-        ConflictError: it was decided already; or it is another person's, and not for the role.
+        ConflictError: it was decided already; it is another person's, and not for the role; or it is another change
+            than was expected.
     """
     now = context.now()
     why = checked_reason(reason)
@@ -337,6 +351,7 @@ def refuse_proposal(context: Context, number: int, reason: str, role: Role = Rol
         row = _open(session, context, number)
         if row.proposed_by != context.actor.name:
             refuse_role(number, row.kind, role, REFUSERS)
+        refuse_unseen_moment(f"proposal {number}", expected_proposed_us, row.proposed_us)
         close_proposal(session, context, row, WITHDRAWN if row.proposed_by == context.actor.name else REFUSED, why, now)
         return _line(session, row)
 

@@ -29,9 +29,13 @@ class PageOfProposals(PageQuery):
 
 
 class WhyDecided(RequestModel):
-    """Why."""
+    """Why, and which proposal was looked at: where it is left out, nobody asks.
+
+    `expected_proposed_at` is its `proposed_at`, as after a restore another change may have its number.
+    """
 
     reason: Reason
+    expected_proposed_at: MomentGiven | None = None
 
 
 class ProposalApproved(WhyDecided):
@@ -44,7 +48,6 @@ class ProposalApproved(WhyDecided):
 
     expected_backtests: Annotated[list[Seen], Field(max_length=MOST_BACKTESTS)] | None = None
     expected_versions: Seen | None = None
-    expected_proposed_at: MomentGiven | None = None
 
 
 def list_proposals(context: RequestContext, query: PageOfProposals) -> Page[ProposalLine]:
@@ -72,7 +75,9 @@ def approve_proposal(context: RequestContext, proposal: Number, body: ProposalAp
 
 def refuse_proposal(context: RequestContext, proposal: Number, body: WhyDecided) -> ProposalLine:
     """Refuse a proposal, or withdraw one's own."""
-    return proposals.refuse_proposal(context, proposal, body.reason, context.role)
+    return proposals.refuse_proposal(
+        context, proposal, body.reason, context.role, expected_proposed_us=body.expected_proposed_at
+    )
 
 
 def request_proposal_backtests(context: RequestContext, proposal: Number) -> ProposalLine:

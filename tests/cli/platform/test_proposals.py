@@ -51,11 +51,11 @@ def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return tokens
 
 
-def approving(var: Path) -> tuple[object, ...]:
-    """Give the command that approves the first proposal, with the moment that `show` writes."""
+def deciding(var: Path, decision: str = "approve") -> tuple[object, ...]:
+    """Give the command that decides on the first proposal, with the moment that `show` writes."""
     moment = re.search(r" at (\S+): ", succeed(var, "proposals", "show", 1, columns=400))
     assert moment
-    return ("proposals", "approve", 1, *WHY, "--proposed-at", moment[1])
+    return ("proposals", decision, 1, *WHY, "--proposed-at", moment[1])
 
 
 def test_one_proposes_and_another_approves(tmp_path: Path, people: dict[str, str]) -> None:
@@ -63,7 +63,7 @@ def test_one_proposes_and_another_approves(tmp_path: Path, people: dict[str, str
     assert "is not a member: two people change what decides" in refuse(tmp_path, *switch)
     said = succeed(tmp_path, *switch, "--token", people["ana"])
     assert said.startswith("Proposal 1: ruleset retail off. Another person approves it")
-    approve = approving(tmp_path)
+    approve = deciding(tmp_path)
     assert "is not a member" in refuse(tmp_path, *approve)
     assert "member:1 proposed 1: another person approves it" in refuse(tmp_path, *approve, "--token", people["ana"])
     assert "is of the role investigator" in refuse(tmp_path, *approve, "--token", people["eve"])
@@ -81,12 +81,12 @@ def test_what_was_looked_at_is_approved_and_nothing_else(
     """After a restore another change may have the number."""
     token = ("--token", people["ben"])
     said = succeed(tmp_path, "proposals", "switch", "retail", "--off", *WHY, "--token", people["ana"], columns=400)
-    *approve, _, moment = approving(tmp_path)
+    *approve, _, moment = deciding(tmp_path)
     assert f"fivefold proposals approve 1 --proposed-at {moment}\n" in said
     another = refuse(tmp_path, *approve, "--proposed-at", "2001-01-01", *token)
     assert moment[:19] in another
     without = refuse(tmp_path, *approve, *token)
-    assert without.startswith("nothing was approved: proposal 1 is ruleset retail off, by member:1 at ")
+    assert without.startswith("nothing was done: proposal 1 is ruleset retail off, by member:1 at ")
     assert without.endswith(f"--proposed-at {moment}")
     monkeypatch.setattr("sys.stdin", Terminal("n\n"))
     assert run(tmp_path, *approve, *token).code == 1
@@ -98,6 +98,23 @@ def test_what_was_looked_at_is_approved_and_nothing_else(
     assert 'Would reach: {"entities": ' in approved
     assert "Also proposed about the same: 2\n" in approved
     assert approved.endswith("Proposal 1 is approved: ruleset retail off.\n")
+
+
+def test_what_was_looked_at_is_refused_and_nothing_else(
+    tmp_path: Path, people: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a restore another change may have the number."""
+    token = ("--token", people["ben"])
+    succeed(tmp_path, "proposals", "switch", "retail", "--off", *WHY, "--token", people["ana"])
+    *by_number, _, moment = deciding(tmp_path, "refuse")
+    assert refuse(tmp_path, *by_number, *token).endswith(f"--proposed-at {moment}")
+    assert moment[:19] in refuse(tmp_path, *by_number, "--proposed-at", "2001-01-01", *token)
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+    assert run(tmp_path, *by_number, *token).code == 1
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    refused = succeed(tmp_path, *by_number, *token, columns=400)
+    assert refused.startswith("Proposal 1 is ruleset retail off, by member:1 at ")
+    assert refused.endswith("Proposal 1 is refused: ruleset retail off.\n")
 
 
 class Terminal(StringIO):
@@ -112,7 +129,7 @@ def test_a_token_of_the_environment_says_who_acts(
 ) -> None:
     monkeypatch.setenv("FIVEFOLD_TOKEN", people["ada"])
     assert "Proposal 1: override_cap_percent" in succeed(tmp_path, "proposals", "settings", "--override-cap", 5, *WHY)
-    assert succeed(tmp_path, "proposals", "refuse", 1, *WHY) == "Proposal 1 is withdrawn: override_cap_percent.\n"
+    assert succeed(tmp_path, *deciding(tmp_path, "refuse")) == "Proposal 1 is withdrawn: override_cap_percent.\n"
     monkeypatch.setenv("FIVEFOLD_TOKEN", people["ana"])
     assert "proposed by admins" in refuse(tmp_path, "proposals", "settings", "--override-cap", 5, *WHY)
 
@@ -134,7 +151,7 @@ def test_two_people_promote_a_model(registry: Path, monkeypatch: pytest.MonkeyPa
     assert said.startswith(
         "Proposal 1: fivefold-value version 2 as champion against the gate. Another person approves it"
     )
-    approve = approving(registry)
+    approve = deciding(registry)
     assert "another person approves it" in refuse(registry, *approve, *tokens["ana"])
     assert succeed(registry, *approve, *tokens["ben"]).startswith("Proposal 1 is approved")
     models = succeed(registry, "models", columns=400)

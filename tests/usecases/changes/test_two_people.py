@@ -253,7 +253,7 @@ def test_what_a_page_shows_as_done_is_what_its_form_is_compared_with(
     assert approve_proposal(other, number, "seen", expected_backtests=[done.id]).state == "approved"
 
 
-def test_a_change_that_has_the_number_of_another_is_not_approved_in_its_place(engine: Engine, three: People) -> None:
+def test_a_change_that_has_the_number_of_another_is_not_decided_in_its_place(engine: Engine, three: People) -> None:
     """A database that was restored gives the numbers of what was proposed since the backup again."""
     line, other = CHANGES["list"](engine, three[0]).proposal, Context(engine, three[2]).at(LATER)
     while run_next_backtest(engine, LATER):
@@ -262,6 +262,12 @@ def test_a_change_that_has_the_number_of_another_is_not_approved_in_its_place(en
     with pytest.raises(ConflictError, match=f"proposal {line.id} is another one now, of .*; what was looked at is of "):
         approve_proposal(other, line.id, "seen", expected_proposed_us=line.proposed_us - 1)
     assert approve_proposal(other, line.id, "seen", expected_proposed_us=line.proposed_us).state == "approved"
+    wanted = CHANGES["switch"](engine, three[0]).proposal
+    assert wanted is not None
+    for who in (three[0], three[1]):  # to withdraw it, and to refuse it
+        with pytest.raises(ConflictError, match=f"proposal {wanted.id} is another one now"):
+            refuse_proposal(Context(engine, who), wanted.id, "no", expected_proposed_us=wanted.proposed_us - 1)
+    assert refuse_proposal(other, wanted.id, "no", expected_proposed_us=wanted.proposed_us).state == "refused"
 
 
 def proposed(outcome: ChangeOutcome) -> int:
