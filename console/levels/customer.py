@@ -20,6 +20,7 @@ from fivefold.usecases.accounts.readings import ReadRecord, note_opened, reading
 from fivefold.usecases.accounts.settings import read_settings
 from fivefold.usecases.changes import asks, facts
 from fivefold.usecases.changes.proposals import ChangeOutcome
+from fivefold.usecases.changes.search import ProposalWaiting, waiting_about
 from fivefold.usecases.flows.runs.reading import EntityActions, RunFilters, RunLine, entity_actions, search_runs
 from fivefold.usecases.groups.members import EntityGroup, groups_of_entity
 from fivefold.usecases.ingest.tags import is_tag_read, tags_named
@@ -86,6 +87,7 @@ class CustomerPage:
         levels: that an override may ask for.
         is_floor_live: a floor keeps the first of them, so lower ones are left out.
         waiting_beside: the numbers of overrides that wait beside another one.
+        changes: of the customer, that wait for another person; none for those who may not see them.
     """
 
     bar: QueueBar | None
@@ -108,6 +110,7 @@ class CustomerPage:
     alerts: Page[RecordLine]
     transactions: Page[TransactionLine]
     events: Page[TimelineEvent]
+    changes: Page[ProposalWaiting]
     standing: EntityActions
     runs: Page[RunLine]
 
@@ -144,6 +147,7 @@ def show_customer(visit: Visit) -> Rendered:
         alerts=entity_profile.list_records(*of, "alert", _part(visit, "alerts")),
         transactions=entity_profile.list_transactions(*of, SHORT_LIST),
         events=list_events(*of, SHORT_LIST),
+        changes=waiting_about(*of, visit.role, _part(visit, "changes")),
         standing=entity_actions(*of),
         runs=search_runs(visit, RunFilters(entity=of[1:]), SHORT_LIST),
     )

@@ -14,6 +14,7 @@ from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.places import OURS, Place
 
 ACME = "/console/entities/company/acme"
+PROPOSED = {"state": "proposed", "type": "company"}
 MARKUP = "<script>alert('x')</script>\"'&{{ 7*7 }}"
 
 
@@ -42,6 +43,30 @@ def test_the_page_names_the_rulesets_that_keep_a_customer(place: Place, investig
         )
     shown = investigator.go(CUSTOMER).text
     assert f"so that a missing value does not lower the level: {family.name}." in shown
+
+
+def test_the_page_names_the_changes_that_wait_to_those_who_may_see_them(place: Place) -> None:
+    """Whoever looks at the customer need not know that there is a queue of changes."""
+    entity, page = "/v1/entities/company/waits", "/console/entities/company/waits"
+    place.good("PUT", entity, {"attributes": {"size": 1}}, role="app")
+    place.good("GET", f"{entity}/risk", params={"freshness": "now"}, role="investigator")
+    given = place.good("POST", f"{entity}/overrides", {"level": "high", "reason": "A court"}, role="investigator")
+    place.good("POST", f"/v1/overrides/{given['id']}/approve", {}, role="approver")
+    admin = Visitor(place).sign_in("admin")
+    assert "Changes that wait" not in admin.go(page).text
+    place.good("POST", f"/v1/overrides/{given['id']}/revoke", {"reason": "It was <b>lifted</b>"}, role="approver")
+    (line,) = place.good("GET", "/v1/proposals/search", role="admin", params={**PROPOSED, "external_id": "waits"})
+    shown = rf"change {line['id']} ?: end of an override, end of override {given['id']}\. Proposed by the approver,"
+    admin.go(page)
+    assert re.search(shown, admin.text)
+    assert "It was &lt;b&gt;lifted&lt;/b&gt;" in admin.page.text
+    assert "It waits for another person than who proposed it. Who may decide: Approver, Admin." in admin.text
+    assert f"/console/proposals/{line['id']}" in admin.links()
+    approver = Visitor(place).sign_in("approver").go(page)
+    assert "You proposed it, so another person approves it. Who may decide: Approver, Admin." in approver.text
+    assert "Changes that wait" not in Visitor(place).sign_in("investigator").go(page).text
+    place.good("POST", f"/v1/proposals/{line['id']}/refuse", {"reason": "No."}, role="admin")
+    assert "Changes that wait" not in admin.go(page).text
 
 
 def test_the_formula_of_a_calculation_stands_under_its_value(

@@ -335,6 +335,15 @@ def refuse_role(number: int, kind: str, role: Role, by_kind: Mapping[str, frozen
         raise ConflictError(f"proposal {number} is about {_about(kind)}, which {who} decide")
 
 
+def approvers_of(kind: str) -> tuple[Role, ...]:
+    """Return the roles that approve a kind of proposals.
+
+    >>> approvers_of("fact.tag")
+    (<Role.APPROVER: 'approver'>, <Role.ADMIN: 'admin'>)
+    """
+    return tuple(each for each in Role if each in APPROVERS.get(kind, OF_VERSIONS))
+
+
 def _about(kind: str) -> str:
     if kind == SettingsChanged.kind:
         return "settings"

@@ -17,7 +17,7 @@ from fivefold.store.rulesets.proposals import (
 )
 from fivefold.store.tables.rulesets import Proposal
 from fivefold.usecases.audit.search import actor_named, names_of_actors
-from fivefold.usecases.changes.contents import kinds_seen_by
+from fivefold.usecases.changes.contents import approvers_of, kinds_seen_by
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
@@ -92,6 +92,48 @@ def search_proposals(
         page = proposals_among(session, proposal_filter, part)
         names = names_of_actors(session, of, {who for row in page for who in (row.proposed_by, row.decided_by)})
         return page.map(lambda row: _with_names(row, names))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProposalWaiting:
+    """An open proposal about one entity; *approvers*: of these roles another person than its author decides on it."""
+
+    id: int
+    kind: str
+    subject: str
+    reason: str
+    proposed_by: str
+    proposed_us: int
+    approvers: tuple[Role, ...]
+
+
+def waiting_about(
+    context: Context, type_name: str, external_id: str, role: Role = Role.ADMIN, part: Part = WHOLE
+) -> Page[ProposalWaiting]:
+    """List the open proposals about an entity that a role may see, the last proposed first.
+
+    NotFoundError if the entity does not exist.
+    """
+    kinds = kinds_seen_by(role)
+    if kinds == ():
+        return Page((), None)
+    with context.reading() as session:
+        of = context.organisation_id
+        entity = entity_named(session, of, type_name, external_id)
+        about = ProposalFilter(organisation_id=of, kinds=kinds, state=PROPOSED, entity_id=entity.id)
+        return proposals_among(session, about, part).map(_waiting)
+
+
+def _waiting(row: Proposal) -> ProposalWaiting:
+    return ProposalWaiting(
+        id=row.id,
+        kind=row.kind,
+        subject=row.subject,
+        reason=row.reason,
+        proposed_by=row.proposed_by,
+        proposed_us=row.proposed_us,
+        approvers=approvers_of(row.kind),
+    )
 
 
 def _with_names(row: Proposal, names: Mapping[str | None, str]) -> ProposalFound:
