@@ -125,7 +125,7 @@ def plan_rollback(registry: Registry, reason: str = "") -> Promotion:
     the error names a champion before that one which the registry still has.
     """
     champion = registry.champion()
-    champions = _champions(promotion_history(registry), champion.number if champion else None)
+    champions = _present_champions(registry, champion)
     if len(champions) < 2:
         raise PromotionRefusedError("there is nothing to roll back to: no champion was replaced before")
     why = reason.strip() or "rolled back"
@@ -139,6 +139,16 @@ def plan_rollback(registry: Registry, reason: str = "") -> Promotion:
             raise
         way = f"version {earlier} was champion earlier; promote it with --force --reason TEXT"
         raise PromotionRefusedError(f"{error}; {way}") from error
+
+
+def version_before(registry: Registry) -> int | None:
+    """Return the version that a rollback would make champion; None where no champion was replaced."""
+    champions = _present_champions(registry, registry.champion())
+    return champions[-2] if len(champions) > 1 else None
+
+
+def _present_champions(registry: Registry, champion: RegisteredVersion | None) -> list[int]:
+    return _champions(promotion_history(registry), champion.number if champion else None)
 
 
 def _champions(changes: list[Promotion], serving: int | None) -> list[int]:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.terminal import OrganisationOption, acting_in, echo, open_current_database, open_registry, show_table
+from fivefold.cli.terminal import (
+    OrganisationOption,
+    acting_in,
+    echo,
+    open_current_database,
+    open_registry,
+    show_table,
+    warn,
+)
 from fivefold.domain.clock import day_text, parse_moment
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import every_row
@@ -171,12 +179,14 @@ def print_outcome(outcome: "ChangeOutcome") -> None:
 
 
 def print_proposal(line: "ProposalLine") -> None:
-    """Print the number of a proposal, and the next step."""
+    """Print the number of a proposal and the next step, and what it says of other money that a model would give."""
     tests = f"; backtests {_tested(line)}" if line.backtests else ""
     echo(
         f"Proposal {line.id}: {line.subject}{tests}. Another person approves it: "
         f"fivefold proposals approve {line.id} --proposed-at {day_text(line.proposed_us)}"
     )
+    for text in line.reach.get("money", []):
+        warn(text)
 
 
 def order(

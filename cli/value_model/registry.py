@@ -121,10 +121,7 @@ def promote(
         _print_promotion(engine, registry, promotion)
         return
     who = person(engine, organisation, token)[0]
-    proposal = promoting.propose_promotion(who, registry, version, force=force, reason=reason)
-    print_proposal(proposal)
-    for text in proposal.reach.get("money", []):
-        warn(text)
+    print_proposal(promoting.propose_promotion(who, registry, version, force=force, reason=reason))
 
 
 def rollback(reason: ReasonOption = "", name: NameOption = DEFAULT_NAME) -> None:
@@ -137,13 +134,18 @@ def rollback(reason: ReasonOption = "", name: NameOption = DEFAULT_NAME) -> None
 
 
 def _print_promotion(engine: "Engine", registry: "Registry", promotion: "Promotion") -> None:
-    from fivefold.store.sql.database import reading
-    from fivefold.usecases.changes.promotions import money_changes
-
     console.print(
         f"Version {promotion.version} is the champion now{_replaced_text(promotion)}. "
         f"Recorded: {promotion.who}, {promotion.why}"
     )
+    warn_of_money(engine, registry, promotion)
+
+
+def warn_of_money(engine: "Engine", registry: "Registry", promotion: "Promotion") -> None:
+    """Warn of other money than the champion before gave, and name what reads it in any organisation."""
+    from fivefold.store.sql.database import reading
+    from fivefold.usecases.changes.promotions import money_changes
+
     with reading(engine) as session:
         for text in money_changes(session, registry, promotion.replaced, promotion.version):
             warn(text)

@@ -33,6 +33,7 @@ from fivefold.cli.value_model.engines import (
     read_by,
     require_engine,
 )
+from fivefold.cli.value_model.registry import warn_of_money
 from fivefold.cli.value_model.scheduled import When, require_schedule, run_scheduled
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
@@ -194,7 +195,11 @@ def run(
     def promote(registry: "Registry", number: int) -> "Promotion | None":
         from fivefold.usecases.changes.promotions import promote_where_one_may
 
-        return promote_where_one_may(open_current_database(), registry, number, actor())
+        database = open_current_database()
+        promotion = promote_where_one_may(database, registry, number, actor())
+        if promotion is not None:
+            warn_of_money(database, registry, promotion)
+        return promotion
 
     def show(plan: "TrainingPlan") -> None:
         show_plan(plan)

@@ -9,7 +9,7 @@ from fivefold.console.visit import Answer, Redirect, Rendered, Visit
 from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.paging import Page, Part
 from fivefold.models.drift import LEAST_CUSTOMERS
-from fivefold.usecases.changes.promotions import roll_back_by_member
+from fivefold.usecases.changes.promotions import roll_back_by_member, roll_back_warnings
 from fivefold.usecases.models.read import (
     ModelVersionLine,
     PromotionLine,
@@ -51,6 +51,7 @@ class VersionsPage:
     Attributes:
         serving: since when the champion serves; None where none does.
         drift: None where no model serves.
+        warnings: of other money that a rollback would give; none for those who may not roll back.
         verdicts: on the champion, of each type of entities whose predictions were judged.
     """
 
@@ -58,6 +59,7 @@ class VersionsPage:
     next: str | None
     promotions: Page[PromotionLine]
     serving: PromotionLine | None
+    warnings: list[str]
     drift: DriftHalf | None
     verdicts: tuple[RealisedVerdict, ...]
 
@@ -71,10 +73,16 @@ def show_versions(visit: Visit) -> Rendered:
         next=visit.next_of("versions", versions),
         promotions=promotions,
         serving=promotions[0] if promotions else None,
+        warnings=_warnings(visit) if promotions and visit.may("POST /v1/model-promotions/rollback") else [],
         drift=_drift(visit),
         verdicts=verdicts_on(visit, promotions[0].version) if promotions else (),
     )
     return Rendered(template="models/versions.html", title=text("Models"), page=page)
+
+
+def _warnings(visit: Visit) -> list[str]:
+    with asking(visit.registry) as registry:
+        return roll_back_warnings(visit, present(registry))
 
 
 def _drift(visit: Visit) -> DriftHalf | None:

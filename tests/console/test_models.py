@@ -209,10 +209,14 @@ def test_over_v1_a_version_is_promoted_and_rolled_back_too(admin: Visitor, monke
     done = place.good("POST", "/v1/model-promotions", {"version": 2, "reason": "better", "serving": 1}, role="admin")
     assert done["warnings"][0].startswith(warning)
     assert (done["promotion"]["version"], done["promotion"]["replaced"], done["proposal"]) == (2, 1, None)
+    back_warning = "version 1 gives money in EUR over 90 days, and version 2 gives it in USD over 90 days; "
+    assert back_warning in admin.go(PAGE).text, "before the rollback is carried out"
+    assert back_warning not in Visitor(place).sign_in("publisher").go(PAGE).text
     body = {"reason": "complaints", "serving": 1}
     assert place.ask("POST", "/v1/model-promotions/rollback", body, role="admin").status_code == 409
     back = place.good("POST", "/v1/model-promotions/rollback", {**body, "serving": 2}, role="admin")
     assert (back["action"], back["version"]) == ("rollback", 1)
+    assert back["warnings"][0].startswith(back_warning)
 
 
 def test_what_a_version_predicted_stands_beside_what_came(place: Place) -> None:

@@ -5,6 +5,7 @@ If an organisation requires it, one person proposes a promotion and another appr
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Engine
@@ -13,7 +14,14 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ModelNotFoundError, NotFoundError, PromotionRefusedError
 from fivefold.domain.text import count_text
-from fivefold.models.promotions import PROMOTE, Promotion, apply_promotion, plan_promotion, plan_rollback
+from fivefold.models.promotions import (
+    PROMOTE,
+    Promotion,
+    apply_promotion,
+    plan_promotion,
+    plan_rollback,
+    version_before,
+)
 from fivefold.models.registry import Registry
 from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.members import count_other_organisations
@@ -200,22 +208,31 @@ def promote_by_member(
         raise PromotionRefusedError(without_words_of_the_terminal) from None
     except ModelNotFoundError as error:
         raise NotFoundError(str(error)) from None
-    with context.reading() as session:
-        warnings = money_changes(session, registry, promotion.replaced, number, context.organisation_id)
-    done = _record_and_promote_by(context, registry, promotion, serving)
+    done, warnings = _record_and_promote_by(context, registry, promotion, serving)
     return PromotionOutcome(promotion=done, proposal=None, warnings=warnings)
 
 
-def roll_back_by_member(context: Context, registry: Registry, reason: str, *, serving: int | None = None) -> Promotion:
+def roll_back_by_member(
+    context: Context, registry: Registry, reason: str, *, serving: int | None = None
+) -> tuple[Promotion, list[str]]:
     """Make the previous champion champion again, in the name of a member; one person suffices.
 
-    Errors are those of `promote_by_member`.
+    Returns the rollback and the warnings, as of a `PromotionOutcome`. Errors are those of `promote_by_member`.
     """
     why = checked_reason(reason)
     with context.reading() as session:
         _refuse_for_others(session, context)
     _refuse_unseen(registry, serving)
     return _record_and_promote_by(context, registry, plan_rollback(registry, why), serving)
+
+
+def roll_back_warnings(context: Context, registry: Registry) -> list[str]:
+    """Say what `roll_back_by_member` would warn of; nothing where there is nothing to roll back to."""
+    version = version_before(registry)
+    with context.reading() as session, suppress(ModelNotFoundError):  # a lost version is refused, with the reason
+        if version is not None:
+            return money_changes(session, registry, _champion(registry), version, context.organisation_id)
+    return []
 
 
 def _refuse_for_others(session: Session, context: Context) -> None:
@@ -250,16 +267,21 @@ def _champion(registry: Registry) -> int | None:
 
 def _record_and_promote_by(
     context: Context, registry: Registry, promotion: Promotion, serving: int | None
-) -> Promotion:
-    """Promote as `_record_and_promote` does, with the member in MLflow's record and in their organisation's log."""
+) -> tuple[Promotion, list[str]]:
+    """Promote as `_record_and_promote` does, with the member in MLflow's record and in their organisation's log.
+
+    Returns the promotion, and what `money_changes` says of it.
+    """
     by_member = replace(promotion, who=context.actor.name)
+    with context.reading() as session:
+        warnings = money_changes(session, registry, promotion.replaced, promotion.version, context.organisation_id)
     with context.writing() as session:
         lock_organisation(session, context.organisation_id)
         _refuse_unseen(registry, serving)
         need = _need_of_two_people(session)
         if need and promotion.action == PROMOTE:
             raise PromotionRefusedError(need)
-        return _carry_out(session, registry, by_member, f"cli:{promotion.who}", context.actor)
+        return _carry_out(session, registry, by_member, f"cli:{promotion.who}", context.actor), warnings
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Versions of the value model, and every change of the one that serves."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import Field
@@ -15,7 +16,7 @@ from fivefold.usecases.models import read
 from fivefold.usecases.models.read import ModelVersionLine, PromotionLine
 from fivefold.usecases.monitoring.realised import read as realised
 from fivefold.usecases.monitoring.realised.read import RealisedLine
-from fivefold.usecases.shared.api_fields import Moment
+from fivefold.usecases.shared.api_fields import Moment, schema
 
 
 class ModelVersionDetails(ResponseModel):
@@ -73,6 +74,14 @@ class ModelPromotionAsked(ResponseModel):
     warnings: list[str]
 
 
+@schema("ModelRollback")
+@dataclass(frozen=True, kw_only=True)
+class RollbackLine(PromotionLine):
+    """A rollback; `warnings` are those of a promotion."""
+
+    warnings: list[str]
+
+
 def list_models(context: RequestContext, query: PageQuery) -> Page[ModelVersionLine]:
     """List the versions of the value model, the newest first."""
     return read.list_versions(context.registry, query.part)
@@ -103,9 +112,8 @@ def promote_model(context: RequestContext, body: PromotionGiven) -> ModelPromoti
     return ModelPromotionAsked(promotion=done, proposal=request.proposal, warnings=list(request.warnings))
 
 
-def roll_back_model(context: RequestContext, body: ModelRollbackGiven) -> PromotionLine:
+def roll_back_model(context: RequestContext, body: ModelRollbackGiven) -> RollbackLine:
     """Make the version that served before serve again, as `fivefold rollback` does."""
     with read.asking(context.registry) as registry:
-        return read.promotion_line(
-            roll_back_by_member(context, read.present(registry), body.reason, serving=body.serving)
-        )
+        done, warnings = roll_back_by_member(context, read.present(registry), body.reason, serving=body.serving)
+    return RollbackLine(**vars(read.promotion_line(done)), warnings=warnings)

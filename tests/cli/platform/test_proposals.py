@@ -1,5 +1,6 @@
 """`fivefold proposals`: a token says who acts; an account of the machine is nobody."""
 
+import json
 import re
 from io import StringIO
 from pathlib import Path
@@ -160,9 +161,36 @@ def test_two_people_promote_a_model(registry: Path, monkeypatch: pytest.MonkeyPa
     assert succeed(registry, "rollback").startswith("Version 1 is the champion now instead of version 2")
 
     # What a training run promotes by itself is proposed too, where it says for whom; without a token it stays.
+    champion, promoted, ask = training(registry, monkeypatch, home)
+    assert succeed(registry, *ask) == ""
+    assert "the token is not valid in default" in refuse(registry, *ask, "--token", "unknown")
+    assert promoted == [None], "a wrong token is refused before anything is trained"
+    set_money(champion)
+    done = run(registry, *ask, *tokens["ana"], columns=400)
+    assert "Proposal 2: fivefold-value version 2 as champion. Another" in done.out
+    assert done.err.startswith(MONEY)
+    assert promoted == [None, None]
+
+
+def test_training_that_promotes_warns_of_other_money(
+    registry: Path, monkeypatch: pytest.MonkeyPatch, home: Home
+) -> None:
+    champion, promoted, ask = training(registry, monkeypatch, home)
+    set_money(champion)
+    assert run(registry, *ask, columns=400).err.startswith(MONEY)
+    assert promoted[0].version == 2
+
+
+MONEY = "warning: version 2 gives money in USD over 90 days, and version 1 gives it in EUR over 90 days; "
+
+
+def training(
+    registry: Path, monkeypatch: pytest.MonkeyPatch, home: Home
+) -> tuple[Registry, list[Any], tuple[object, ...]]:
+    """Let a training run end with version 2, which the gate allows; give its promotions, and the command."""
     settings, champion = read_config(home.config), open_champion(registry, monkeypatch)
     champion.client.set_model_version_tag(champion.name, "2", "gate_promote", "true")
-    promoted = []
+    promoted: list[Any] = []
 
     def retrain(*_: object, promote_by: Any, **__: object) -> SimpleNamespace:
         promoted.append(promote_by(champion, 2))
@@ -171,12 +199,14 @@ def test_two_people_promote_a_model(registry: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("fivefold.training.retrain.retrain", retrain)
     monkeypatch.setattr(train, "show_outcome", lambda *_: None)
-    ask = ("train", "--data", home.rows, "--config", home.config, "--name", settings.name)
-    assert succeed(registry, *ask) == ""
-    assert "the token is not valid in default" in refuse(registry, *ask, "--token", "unknown")
-    assert promoted == [None], "a wrong token is refused before anything is trained"
-    assert "Proposal 2: fivefold-value version 2 as champion. Another" in succeed(registry, *ask, *tokens["ana"])
-    assert promoted == [None, None]
+    return champion, promoted, ("train", "--data", home.rows, "--config", home.config, "--name", settings.name)
+
+
+def set_money(registry: Registry) -> None:
+    """Let version 2 give other money than version 1."""
+    for number, currency in (("1", "EUR"), ("2", "USD")):
+        definition = json.dumps({"currency": currency, "horizon_days": 90})
+        registry.client.set_model_version_tag(registry.name, number, "definition", definition)
 
 
 def open_champion(registry: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
