@@ -1,4 +1,4 @@
-"""The program that wrote a record, as records name it: its release, and the account that it ran under."""
+"""What records name: the release of the program, the account that it ran under, and models by their content."""
 
 import os
 import pwd
@@ -22,6 +22,19 @@ def hash_text(content_hash: str) -> str:
     'sha256:0123456789abcdef'
     """
     return f"sha256:{content_hash[:16]}"
+
+
+def may_be_same_model(one: str | None, other: str | None) -> bool:
+    """Tell by their content hashes whether two models of one name and number may be the same.
+
+    A registry that was made anew gives a number to another model. A hash that is not recorded tells nothing, so the
+    name and the number decide. Of stored values that is so only for the serving version's hash: a value without one is
+    given anew once (`store.portfolio.values`).
+
+    >>> may_be_same_model("ab", "ab"), may_be_same_model("ab", "cd"), may_be_same_model(None, "ab")
+    (True, False, True)
+    """
+    return one is None or other is None or one == other
 
 
 def _of_sources(file: Path) -> str:

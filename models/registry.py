@@ -24,6 +24,7 @@ from mlflow.exceptions import MlflowException
 
 from fivefold.domain.errors import ConfigError, ModelError, ModelNotFoundError, RegistryError
 from fivefold.domain.files import protect_folder
+from fivefold.domain.provenance import may_be_same_model
 from fivefold.domain.settings import Settings, without_password
 from fivefold.models.embedded import ARTIFACT, parse_model_uri, relocate, require_registered
 from fivefold.models.value_model import ValueModel
@@ -254,7 +255,7 @@ class Registry:
             if error.error_code not in NOT_THERE:
                 raise
             return False
-        return version.tags.get("content_hash") in {None, content_hash} or content_hash is None
+        return may_be_same_model(version.tags.get("content_hash"), content_hash)
 
     def champion(self) -> RegisteredVersion | None:
         """Find the version that serves; None where nothing was promoted yet."""

@@ -14,6 +14,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
+from fivefold.domain.provenance import may_be_same_model
 from fivefold.store.levels import markings
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.portfolio.values import is_valued_otherwise
@@ -52,13 +53,17 @@ def _note(session: Session, model: str, version: int, now_us: int, content_hash:
     session.execute(new.on_conflict_do_nothing(index_elements=["id"]))
     locked = select(Champion).with_for_update().execution_options(populate_existing=True)
     row = session.scalars(locked).one()
-    has_number = (row.model, row.model_version) == (model, version)
-    is_another = has_number and None not in {row.content_hash, content_hash} and row.content_hash != content_hash
-    if is_another or not has_number:
+    if not is_recorded_as(row, model, version, content_hash):
         row.model, row.model_version, row.since_us, row.content_hash = model, version, now_us, None
     row.content_hash = content_hash or row.content_hash
     session.flush()
     return row
+
+
+def is_recorded_as(champion: Champion, model: str, version: int, content_hash: str | None) -> bool:
+    """Return whether the recorded serving version is this one."""
+    has_number = (champion.model, champion.model_version) == (model, version)
+    return has_number and may_be_same_model(champion.content_hash, content_hash)
 
 
 def _version_of(champion: Champion) -> tuple[str, int, str | None]:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, aliased
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.paging import Page, Part
 from fivefold.store.evidence.holds import held_entities, lock_related
+from fivefold.store.levels.champions import is_recorded_as
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.bulk import write_rows
 from fivefold.store.sql.clocks import LONGEST_LEASE_US, lease_is_over
@@ -185,9 +186,7 @@ def next_news(session: Session) -> int | None:
 def serves(session: Session, day: PredictionDay) -> bool:
     """Return whether the version that predicted on a day is the serving one, as the platform knows it."""
     champion = session.get(Champion, 1)
-    if champion is None or (champion.model, champion.model_version) != (day.model, day.model_version):
-        return False
-    return champion.content_hash in {None, day.model_hash}
+    return champion is not None and is_recorded_as(champion, day.model, day.model_version, day.model_hash)
 
 
 def forget_predictions(session: Session, day_id: int, now_us: int) -> None:

@@ -52,6 +52,7 @@ def superseded_by(entity_id: Any) -> ColumnElement[int | None]:
 
 
 def _is_by(value: Any, model: Any, version: Any, model_hash: Any) -> ColumnElement[bool]:
+    """Return the condition that a value is of this version; without a hash only where *model_hash* is null."""
     has_hash = value.model_hash.is_not_distinct_from(func.coalesce(model_hash, value.model_hash))
     return and_(value.model == model, value.model_version == version, has_hash)
 

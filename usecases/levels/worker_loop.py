@@ -16,7 +16,13 @@ from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import FivefoldError, RegistryError
 from fivefold.domain.settings import Settings
 from fivefold.store.levels import markings
-from fivefold.store.levels.champions import begin_champion, end_champion, next_marking, recorded_champion
+from fivefold.store.levels.champions import (
+    begin_champion,
+    end_champion,
+    is_recorded_as,
+    next_marking,
+    recorded_champion,
+)
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.failures import cause_text
 from fivefold.store.tables.levels import Champion
@@ -183,11 +189,10 @@ class ChampionWatcher:
 
     def _records_again(self, champion: EntityScorer, recorded: Champion | None) -> bool:
         """Tell whether to record a champion that was begun again; log where another one, or none, is recorded."""
-        other = None if recorded is None else (recorded.model, recorded.model_version, recorded.content_hash)
-        hashes = {None, champion.model.content_hash}
-        is_recorded = other is not None and other[:2] == (champion.name, champion.version) and other[2] in hashes
-        if is_recorded or not self._still_serves:
+        loaded = champion.name, champion.version, champion.model.content_hash
+        if (recorded is not None and is_recorded_as(recorded, *loaded)) or not self._still_serves:
             return False
+        other = None if recorded is None else (recorded.model, recorded.model_version, recorded.content_hash)
         again = other is None or other != self._answered
         self._answered = other or self._answered
         text = "none" if recorded is None else f"version {recorded.model_version} of {recorded.model}"
