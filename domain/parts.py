@@ -2,9 +2,12 @@
 
 The folder of an output is `.NAME.parts`. In it are a manifest, which says what the parts were made of and how, the
 finished parts, and whatever is being written. A part has its name once it is whole and on the disk. The output takes
-its name at the end, and then the folder goes.
+its name at the end, and then the folder goes. Work that makes no file has a folder for each set of conditions, since
+several such runs may be at work at once.
 """
 
+import glob
+import hashlib
 import json
 import shutil
 import tempfile
@@ -17,7 +20,7 @@ from typing import Final
 from filelock import FileLock, Timeout
 
 from fivefold.domain.clock import iso_text, now_microseconds
-from fivefold.domain.errors import ConfigError, FivefoldError
+from fivefold.domain.errors import ConfigError, FivefoldError, RegistryError
 from fivefold.domain.files import flush, naming, put_in_place, require_folder
 from fivefold.domain.text import count_text
 
@@ -27,25 +30,49 @@ _OUTPUT: Final = "output"
 _UNFINISHED: Final = ".unfinished"
 _PART: Final = ".part"
 _PRIVATE: Final = 0o700
+_DIGITS: Final = 8
 _TRIES: Final = 10
 """How often a folder is made again that another process removes at its end."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """What a run makes.
 
     Attributes:
         command: such as `score`.
-        output: the file that it makes.
+        output: the file that it makes; where it makes none, what its parts are named after.
         conditions: whatever else the result depends on, as text, by the name that a person knows it by.
         more: what to add to the same command to continue, such as `--as-of` where the command itself means now.
+        subject: names for people what is made; empty where that is a file.
     """
 
     command: str
     output: Path
     conditions: Mapping[str, str]
     more: str = ""
+    subject: str = ""
+
+    @property
+    def label(self) -> str:
+        """What is made, for people."""
+        return self.subject or str(self.output)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the parts."""
+        if not self.subject:
+            return folder_of(self.output)
+        content = json.dumps([self.command, sorted(self.conditions.items())])
+        digest = hashlib.sha256(content.encode()).hexdigest()[:_DIGITS]
+        return folder_of(self.output.with_name(f"{self.output.name}.{digest}"))
+
+    @property
+    def at_work(self) -> str:
+        """What to say where another process is at work on it."""
+        if self.subject:
+            return f"{self.subject} is under way in another process, by the same command; wait until it ends"
+        return _at_work(self.output)
 
     @property
     def again(self) -> str:
@@ -137,8 +164,8 @@ def open_parts(task: Task, *, restart: bool = False) -> Iterator[Parts]:
             of another task. The message names each difference.
     """
     require_folder(task.output)
-    folder = folder_of(task.output)
-    lock = _locked(folder, task.output)
+    folder = task.folder
+    lock = _locked(folder, task.at_work)
     try:
         parts = _begin(folder, task, restart=restart)
         try:
@@ -160,6 +187,15 @@ def passing_parts(output: Path) -> Iterator[Parts]:
         yield Parts(Path(folder), output)
 
 
+def others_of(task: Task) -> list[Leftover]:
+    """List what interrupted runs left that were to make the same with other conditions, where no file is made."""
+    if not task.subject:
+        return []
+    pattern = folder_of(task.output.with_name(f"{glob.escape(task.output.name)}.{'[0-9a-f]' * _DIGITS}"))
+    every = [_leftover(each) for each in sorted(pattern.parent.glob(pattern.name)) if each != task.folder]
+    return [each for each in every if each.parts and not each.is_running]
+
+
 def folder_of(output: Path) -> Path:
     """Give the folder of the parts of an output."""
     return output.absolute().with_name(f".{output.name}.parts")
@@ -172,7 +208,7 @@ def leftovers(folder: Path) -> list[Leftover]:
 
 def remove_leftover(leftover: Leftover) -> None:
     """Remove what a run left; ConfigError where a process is at work on it."""
-    lock = _locked(leftover.folder, leftover.output)
+    lock = _locked(leftover.folder, _at_work(leftover.output))
     _clear(leftover.folder)
     _release(lock, leftover.folder)
 
@@ -197,17 +233,19 @@ def _leftover(folder: Path) -> Leftover:
     )
 
 
-def _locked(folder: Path, output: Path) -> FileLock:
-    """Make the folder, and lock it for this process; ConfigError where another process holds it."""
+def _at_work(output: Path) -> str:
+    return f"{output} is being made by another process; wait until it ends, or give another --output"
+
+
+def _locked(folder: Path, at_work: str) -> FileLock:
+    """Make the folder, and lock it for this process; ConfigError *at_work* where another process holds it."""
     lock = FileLock(folder / _LOCK, timeout=0)
     for _ in range(_TRIES):
         folder.mkdir(mode=_PRIVATE, exist_ok=True)
         try:
             lock.acquire()
         except Timeout:
-            raise ConfigError(
-                f"{output} is being made by another process; wait until it ends, or give another --output"
-            ) from None
+            raise ConfigError(at_work) from None
         except FileNotFoundError:  # the process that had it removed it just now
             continue
         return lock
@@ -232,6 +270,10 @@ def _begin(folder: Path, task: Task, *, restart: bool) -> Parts:
             if each.suffix == _UNFINISHED or each.stem == _OUTPUT:
                 each.unlink()
         return parts
+    for other in others_of(task):
+        if not restart:
+            _require_same(task, _read_manifest(other.folder), other.parts)
+        remove_leftover(other)
     _clear(folder)
     manifest = {
         "command": task.command,
@@ -263,7 +305,7 @@ def _require_same(task: Task, manifest: Mapping[str, object], finished: int) -> 
     ]
     if changes:
         raise ConfigError(
-            f"an interrupted run left {count_text(finished, 'finished part')} for {task.output}, and this run is "
+            f"an interrupted run left {count_text(finished, 'finished part')} for {task.label}, and this run is "
             f"another: {'; '.join(changes)}. Run the first command again{manifest.get('again', '')} to continue, "
             "or add --restart to begin anew"
         )
@@ -278,8 +320,11 @@ def _read_manifest(folder: Path) -> dict[str, object]:
 
 
 def _is_final(error: BaseException) -> bool:
-    """Tell whether the same run would end with this error again: one of ours that no failure of a device led to."""
-    if not isinstance(error, FivefoldError):
+    """Tell whether the same run would end with this error again: one of ours that no failure of a device led to.
+
+    A registry that does not answer now may answer later.
+    """
+    if not isinstance(error, FivefoldError) or isinstance(error, RegistryError):
         return False
     cause: BaseException | None = error
     while cause is not None:
@@ -290,7 +335,10 @@ def _is_final(error: BaseException) -> bool:
 
 
 def _clear(folder: Path) -> None:
-    """Remove everything but the lock."""
-    for each in folder.iterdir():
-        if each.name != _LOCK:
-            shutil.rmtree(each) if each.is_dir() else each.unlink()
+    """Remove everything but the lock.
+
+    The newest part goes last, and then the manifest: a process that dies here leaves what says how far the work was.
+    """
+    every = [each for each in folder.iterdir() if each.name != _LOCK]
+    for each in sorted(every, key=lambda path: (path.name == _MANIFEST, path.stat().st_mtime_ns)):
+        shutil.rmtree(each) if each.is_dir() else each.unlink()

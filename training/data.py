@@ -3,16 +3,19 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from tqdm import tqdm
 
 from fivefold.domain.clock import CLOCK_SLACK_US, now_microseconds
 from fivefold.domain.errors import NotEnoughDataError
 from fivefold.domain.money import Rate, RateTable
+from fivefold.domain.parts import Parts
 from fivefold.features import digest_loops
 from fivefold.features.ahead import read_ahead, work_ahead
 from fivefold.features.catalogue.own import OwnIndicators
@@ -21,10 +24,13 @@ from fivefold.features.histories import Floats, Histories, Integers
 from fivefold.features.indicator_matrix import catalogue, select_columns, snapshots
 from fivefold.features.numba_cache import compile_loops
 from fivefold.features.reading.fast_columns import string_column
-from fivefold.features.reading.sources import stream_histories
+from fivefold.features.reading.sources import file_reader, is_streamed, stream_from, stream_histories
 from fivefold.features.reading.tables import Source
 from fivefold.features.reading.text_files import MappedFile, suffix_of
 from fivefold.training.config import TrainingConfig
+from fivefold.training.continuation import passes
+from fivefold.training.continuation.digests import digest_of
+from fivefold.training.continuation.fits import FitParts
 from fivefold.training.dates import DataPeriod, Dates
 from fivefold.training.quality import Quality
 from fivefold.training.target import realised_values
@@ -70,6 +76,7 @@ class TrainingRows:
         share: share of the customers in the sample.
         windows: counts of customers and rows for each date, of all customers.
         names: of the F indicators.
+        parts: of the training; None where nothing is kept.
     """
 
     matrix: Floats
@@ -78,6 +85,14 @@ class TrainingRows:
     share: float
     windows: Windows
     names: tuple[str, ...]
+    parts: Parts | None = None
+
+    @cached_property
+    def fits(self) -> FitParts:
+        """The fits on these rows that are finished."""
+        if self.parts is None:
+            return FitParts()
+        return FitParts(self.parts, digest_of(self.matrix, self.values, self.as_of, self.names))
 
     def without_matrix(self) -> "TrainingRows":
         """Give what is said of the rows once nothing is learnt from them any more: the matrix is most of the memory."""
@@ -136,6 +151,8 @@ class TransactionSource:
 
     is_hidden: bool | None = None
     """Whether progress is hidden; None shows it in a terminal alone."""
+    keeps_passes = True
+    """Whether results of a pass are kept by rows, where the source is streamed and there are parts to keep them in."""
 
     def __init__(
         self,
@@ -145,17 +162,20 @@ class TransactionSource:
         *,
         absent: tuple[str, ...] | None = None,
         own: OwnIndicators | None = None,
+        parts: Parts | None = None,
     ) -> None:
         """Read nothing yet: Parquet is streamed at each pass, everything else is kept after the first.
 
         Rows dated more than a day after *now* (microseconds; the present by default) are refused, as in serving.
         *absent* are the columns that an existing model does not read; None where a new model is to be learnt.
         *own* are the operator's own indicators, which are computed beside those of the catalogue.
+        *parts* are those of a training that an interruption is to lose little of.
         """
         # One object for all passes: it finds its files once.
         self.source = MappedFile(Path(source)) if isinstance(source, Path | str) else source
         self.rates = rates
         self.own = own
+        self.training_parts = parts
         self._absent = absent
         self._latest = (now_microseconds() if now is None else now) + CLOCK_SLACK_US
         self._streamed = (path := _path_of(self.source)) is not None and suffix_of(path) in {"", ".parquet"}
@@ -164,9 +184,12 @@ class TransactionSource:
     def batches(self, task: str) -> Iterator[Histories]:
         """Stream the histories; *task* is shown beside the progress bar."""
         with self._bar(task) as bar:
-            for part in self.parts(self.rates):
-                yield part
-                bar.update(part.rows)
+            yield from self._counted(bar, self.rates)
+
+    def _counted(self, bar: "tqdm[Any]", rates: RateTable) -> Iterator[Histories]:
+        for part in self.parts(rates):
+            yield part
+            bar.update(part.rows)
 
     def _bar(self, task: str) -> "tqdm[Any]":
         """Make a progress bar of the rows; it has a total where that is known without reading them."""
@@ -182,9 +205,50 @@ class TransactionSource:
         for part in self.batches(task):
             yield from cut(part, moments, columns)
 
-    def made_of(self, task: str, moments: int, columns: int, work: PieceWork[Made]) -> Iterator[Made]:
-        """Give what the work makes of the customers of each of the `pieces`, in the order of the customers."""
-        return work_ahead(work, self.pieces(task, moments, columns))
+    def made_of(
+        self, task: str, moments: int, columns: int, work: PieceWork[Made], slim: Callable[[Made], Made] | None = None
+    ) -> Iterator[Made]:
+        """Give what the work makes of the customers of each of the `pieces`, in the order of the customers.
+
+        *slim* leaves out of a result what is not needed
+        after all results before it: so much less is kept on the disk.
+        """
+        yield from self._through(
+            task, self.rates, partial(cut, moments=moments, columns=columns), work, work_ahead, slim
+        )
+
+    def _through(
+        self,
+        task: str,
+        rates: RateTable,
+        split: Callable[[Histories], Iterable[Histories]],
+        work: PieceWork[Made],
+        apply: Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]],
+        slim: Callable[[Made], Made] | None = None,
+    ) -> Iterator[Made]:
+        """Work through the pieces of all batches; what an interrupted run finished of that is read."""
+        with self._bar(task) as bar:
+            file = self._kept_by_rows()
+            if file is None or self.training_parts is None:
+                yield from apply(work, (piece for part in self._counted(bar, rates) for piece in split(part)))
+                return
+            reader = file_reader(file, rates, self._latest, absent=self._absent)
+            yield from passes.KeptPass(
+                parts=self.training_parts,
+                key=digest_of(rates, self._absent, work),
+                stream=lambda place, hashes: read_ahead(stream_from(file, reader, place, hashes)),
+                split=split,
+                work_on=partial(apply, lambda piece: (work(piece[0]), piece[1])),
+                slim=slim or _all_of,
+                bar=bar,
+            ).results()
+
+    def _kept_by_rows(self) -> MappedFile | None:
+        """Give the source where results of a pass are kept by rows; None where none are, or it is small."""
+        if self.training_parts is None or not self._streamed or not isinstance(self.source, MappedFile):
+            return None
+        is_large = self.source.parquet.rows >= passes.ROWS_A_PART
+        return self.source if self.keeps_passes and is_large and is_streamed(self.source) else None
 
     def parts(self, rates: RateTable) -> Iterable[Histories]:
         """Give the histories, whole customers at a time, with money at these rates."""
@@ -198,25 +262,64 @@ class TransactionSource:
     def summary(self, seed: int = 1) -> SourceSummary:
         """Look through all rows once: everything is checked here, before anything is learnt."""
         firsts, lasts, keys = [np.empty(0, dtype=np.int64)], [], [np.empty(0)]
-        quality = Quality()
+        quality, digest = Quality(), np.zeros(2, dtype=np.uint64)
         rates_of_one = unconverted(self.rates)
-        digest = _Digest(rates_of_one.codes)
         absent: tuple[str, ...] = ()
-        with self._bar("checking rows") as bar:
-            for part in self.parts(rates_of_one):
-                absent = part.absent
-                firsts.append(part.time[part.offsets[:-1]])
-                keys.append(sampling_keys(part.user_ids, seed))
-                if part.rows:
-                    lasts.append(int(part.time.max()))
-                quality.add(part, rates_of_one.codes)
-                digest.add(part)
-                bar.update(part.rows)
+        look = _Look(seed, rates_of_one.codes)
+        for batch in self._through("checking rows", rates_of_one, lambda part: [part], look, map):
+            absent = batch.absent
+            firsts.append(batch.first_rows)
+            keys.append(batch.sampling_keys)
+            lasts += batch.last
+            quality.include(batch.quality)
+            digest += batch.digest
         if not quality.rows:
             raise NotEnoughDataError("the source has no rows")
         first_rows = np.concatenate(firsts)
         period = DataPeriod(int(first_rows.min()), max(lasts))
-        return SourceSummary(period, first_rows, quality.rows, digest.text, np.concatenate(keys), quality, absent, seed)
+        if (
+            period.last > self._latest
+        ):  # kept by a run whose clock was ahead: read again, these rows are refused by name
+            self.keeps_passes = False
+            return self.summary(seed)
+        text = digest.astype(">u8").tobytes().hex()
+        return SourceSummary(period, first_rows, quality.rows, text, np.concatenate(keys), quality, absent, seed)
+
+
+def _all_of(result: Made) -> Made:
+    """Leave out nothing of a result."""
+    return result
+
+
+class _Seen(NamedTuple):
+    """What a summary takes of a batch, see `SourceSummary`; *last* is the last moment, where there is one."""
+
+    first_rows: Integers
+    sampling_keys: Floats
+    last: list[int]
+    quality: Quality
+    digest: npt.NDArray[np.uint64]
+    absent: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Looks through a batch, with unconverted amounts; *codes* are the currencies in the order of their positions."""
+
+    seed: int
+    codes: tuple[str, ...]
+
+    def __call__(self, part: Histories) -> _Seen:
+        quality = Quality()
+        quality.add(part, self.codes)
+        return _Seen(
+            part.time[part.offsets[:-1]],
+            sampling_keys(part.user_ids, self.seed),
+            [int(part.time.max())] if part.rows else [],
+            quality,
+            _digest(part, self.codes),
+            part.absent,
+        )
 
 
 def cut(part: Histories, moments: int, columns: int) -> Iterator[Histories]:
@@ -237,35 +340,28 @@ def converted(part: Histories, rates: RateTable) -> Histories:
     return replace(part, amount=part.amount * unit, balance=part.balance * unit)
 
 
-class _Digest:
-    """Adds up what batches of customers hold; their order and the bounds of batches make no difference."""
+def _digest(part: Histories, codes: tuple[str, ...]) -> npt.NDArray[np.uint64]:
+    """Give two sums over what customers hold, with unconverted amounts; sums of batches add up to those of all.
 
-    def __init__(self, codes: tuple[str, ...]) -> None:
-        """Take the currency *codes* in the order of their positions, on which the digest does not depend."""
-        self._currencies = np.array([int.from_bytes(code.encode(), "big") for code in codes], dtype=np.uint64)
-        self._sums = np.zeros(2, dtype=np.uint64)
-
-    def add(self, part: Histories) -> None:
-        """Add a batch, with unconverted amounts."""
-        names = string_column(part.user_ids)
-        if names is None:  # no customer at all
-            return
-        words = (part.time, part.amount, part.balance, part.created)
-        compile_loops(digest_loops).add_customers(
-            names.data,
-            (names.begins, names.ends),
-            part.offsets,
-            tuple(column.view(np.uint64) for column in words),
-            (part.kind, part.category),
-            part.currency,
-            self._currencies,
-            self._sums,
-        )
-
-    @property
-    def text(self) -> str:
-        """The digest in hexadecimal, 128 bits."""
-        return self._sums.astype(">u8").tobytes().hex()
+    The order of the customers and of the *codes* makes no difference.
+    """
+    currencies = np.array([int.from_bytes(code.encode(), "big") for code in codes], dtype=np.uint64)
+    sums = np.zeros(2, dtype=np.uint64)
+    names = string_column(part.user_ids)
+    if names is None:  # no customer at all
+        return sums
+    words = (part.time, part.amount, part.balance, part.created)
+    compile_loops(digest_loops).add_customers(
+        names.data,
+        (names.begins, names.ends),
+        part.offsets,
+        tuple(column.view(np.uint64) for column in words),
+        (part.kind, part.category),
+        part.currency,
+        currencies,
+        sums,
+    )
+    return sums
 
 
 class _Snapshots(NamedTuple):
@@ -328,4 +424,5 @@ def training_rows(
         raise NotEnoughDataError("no customer has a history at any training date")
     if portfolio.own is not None:
         check_own_values(portfolio.own, columns, matrix)
-    return TrainingRows(matrix, values, as_ofs, rows / summary.known_at(moments), windows, names)
+    share_of_rows = rows / summary.known_at(moments)
+    return TrainingRows(matrix, values, as_ofs, share_of_rows, windows, names, portfolio.training_parts)

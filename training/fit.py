@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import lightgbm
@@ -20,6 +21,7 @@ from fivefold.models.estimator import MatrixData, MatrixRows, ValueRegressor
 from fivefold.models.prediction import expected_value
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import IntervalSettings, TrainingConfig, TreeSettings
+from fivefold.training.continuation.fits import FitParts
 from fivefold.training.data import TrainingRows, TransactionSource
 from fivefold.training.dates import Dates
 from fivefold.training.judging.metrics import normalised_gini
@@ -38,6 +40,7 @@ class Fold:
     Attributes:
         matrix: the rows to learn from, which stay where they are.
         names: of the indicators, the columns of both matrices.
+        fits: on these rows that are finished.
     """
 
     matrix: MatrixRows
@@ -45,6 +48,7 @@ class Fold:
     validation_matrix: Floats
     validation_values: Floats
     names: tuple[str, ...]
+    fits: FitParts = field(default_factory=FitParts)
 
 
 def validation_fold(rows: TrainingRows, dates: Dates) -> Fold | None:
@@ -55,7 +59,8 @@ def validation_fold(rows: TrainingRows, dates: Dates) -> Fold | None:
     if not is_learnt.any() or not is_validation.any() or not values[is_learnt].any() or not values[is_validation].any():
         return None
     learnt = MatrixRows(rows.matrix, np.flatnonzero(is_learnt))
-    return Fold(learnt, values[is_learnt], rows.matrix[is_validation], values[is_validation], rows.names)
+    fits = rows.fits.among(dates.before_validation, dates.validation)
+    return Fold(learnt, values[is_learnt], rows.matrix[is_validation], values[is_validation], rows.names, fits)
 
 
 _DIRECTIONS = {"increasing": 1, "decreasing": -1}
@@ -77,18 +82,23 @@ def find_rounds(fold: Fold | None, trees: TreeSettings, seed: int) -> int:
         return trees.rounds
     if fold is None:
         return FALLBACK_ROUNDS
-    parameters = regressor(trees, fold.names, seed, trees.most_rounds).lightgbm_parameters()
+    learner = regressor(trees, fold.names, seed, trees.most_rounds)
+    return fold.fits.rounds(learner.get_params(), partial(_best_rounds, fold, learner))
+
+
+def _best_rounds(fold: Fold, learner: ValueRegressor) -> int:
+    """Fit until so many rounds bring nothing on the validation date, and give the number of the best one."""
     learn = MatrixData(fold.matrix, label=fold.values)
     validation = MatrixData(MatrixRows(fold.validation_matrix), label=fold.validation_values, reference=learn)
-    with _progress("finding the number of rounds", trees.most_rounds) as advance:
+    with _progress("finding the number of rounds", learner.rounds) as advance:
         booster = lightgbm.train(
-            parameters,
+            learner.lightgbm_parameters(),
             learn,
-            num_boost_round=trees.most_rounds,
+            num_boost_round=learner.rounds,
             valid_sets=[validation],
             callbacks=[lightgbm.early_stopping(PATIENCE_ROUNDS, verbose=False), advance],
         )
-    return int(booster.best_iteration) or trees.most_rounds
+    return int(booster.best_iteration) or learner.rounds
 
 
 def fold_gini(fold: Fold, trees: TreeSettings, seed: int, rounds: int) -> float:
@@ -129,8 +139,17 @@ def measure_intervals(
 
 
 def _fold_predictions(fold: Fold, trees: TreeSettings, seed: int, rounds: int) -> Floats:
-    fitted = regressor(trees, fold.names, seed, rounds).fit(fold.matrix, fold.values)
+    fitted = _fitted(regressor(trees, fold.names, seed, rounds), fold.matrix, fold.values, fold.fits)
     return expected_value(fitted.booster_, fold.validation_matrix)
+
+
+def _fitted(
+    learner: ValueRegressor, rows: MatrixRows, values: Floats, fits: FitParts, callbacks: Sequence[Any] = ()
+) -> ValueRegressor:
+    """Fit, or take the trees of the same fit that an interrupted run finished."""
+    learner.booster_ = fits.trees(learner.get_params(), lambda: learner.fit(rows, values, callbacks=callbacks).booster_)
+    learner.n_features_in_ = learner.booster_.num_feature()
+    return learner
 
 
 def fit(rows: TrainingRows, trees: TreeSettings, seed: int, rounds: int) -> ValueRegressor:
@@ -141,7 +160,8 @@ def fit(rows: TrainingRows, trees: TreeSettings, seed: int, rounds: int) -> Valu
     if not values.any():
         raise NotEnoughDataError("no customer was worth anything at any training date, so there is nothing to learn")
     with _progress("fitting", rounds) as advance:
-        return regressor(trees, rows.names, seed, rounds).fit(MatrixRows(rows.matrix), values, callbacks=[advance])
+        learner = regressor(trees, rows.names, seed, rounds)
+        return _fitted(learner, MatrixRows(rows.matrix), values, rows.fits, [advance])
 
 
 def build_model(

@@ -1,13 +1,14 @@
 """Training on many machines: rows are checked and kept once, and computed from there, in the order of one process."""
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
 from fivefold.domain.money import RateTable
+from fivefold.domain.parts import Parts
 from fivefold.features.catalogue.own import OwnIndicators
 from fivefold.features.histories import Histories
 from fivefold.features.indicator_matrix import warm
@@ -37,6 +38,7 @@ class EngineSource(TransactionSource):
     """
 
     source: MappedFile
+    keeps_passes = False
 
     def __init__(
         self,
@@ -46,9 +48,10 @@ class EngineSource(TransactionSource):
         *,
         absent: tuple[str, ...] | None = None,
         own: OwnIndicators | None = None,
+        parts: Parts | None = None,
     ) -> None:
         """Read nothing yet; the arguments are those of `TransactionSource`."""
-        super().__init__(source.file, rates, now, absent=absent, own=own)
+        super().__init__(source.file, rates, now, absent=absent, own=own, parts=parts)
         self._engine = source.engine
         self._files: list[Path] | None = None
 
@@ -62,7 +65,9 @@ class EngineSource(TransactionSource):
             self._files = self._engine.keep(self.source, reader)
         return self._files
 
-    def made_of(self, task: str, moments: int, columns: int, work: PieceWork[Made]) -> Iterator[Made]:
+    def made_of(
+        self, task: str, moments: int, columns: int, work: PieceWork[Made], slim: Callable[[Made], Made] | None = None
+    ) -> Iterator[Made]:
         """Give what the work makes of each piece on the workers, in the order of the customers."""
         each = _EachPiece(work, self.rates, moments, columns)
         for table, _ in self._engine.run_each(self._kept_files(), each):
@@ -76,6 +81,7 @@ def open_source(
     *,
     absent: tuple[str, ...] | None = None,
     own: OwnIndicators | None = None,
+    parts: Parts | None = None,
 ) -> TransactionSource:
     """Open transactions, which workers read where they are an `EngineFile`; the arguments are those of both classes.
 
@@ -87,8 +93,8 @@ def open_source(
     require_columns(source.file if isinstance(source, EngineFile) else source, rates, absent=absent)
     warm()
     if isinstance(source, EngineFile):
-        return EngineSource(source, rates, now, absent=absent, own=own)
-    return TransactionSource(source, rates, now, absent=absent, own=own)
+        return EngineSource(source, rates, now, absent=absent, own=own, parts=parts)
+    return TransactionSource(source, rates, now, absent=absent, own=own, parts=parts)
 
 
 @dataclass(frozen=True)

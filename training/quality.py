@@ -79,6 +79,14 @@ class Quality:
         self.created_late += int((created > part.time[firsts] + DAY_US).sum())
         self.most_rows = max(self.most_rows, int(np.diff(part.offsets).max()))
 
+    def include(self, other: "Quality") -> None:
+        """Add the counts of other customers."""
+        for counts in ("kinds", "currencies", "days"):
+            getattr(self, counts).update(getattr(other, counts))
+        for count in ("rows", "repeated", "removed", "balances", "created_late"):
+            setattr(self, count, getattr(self, count) + getattr(other, count))
+        self.most_rows = max(self.most_rows, other.most_rows)
+
     def has_too_many_repeats(self, checks: CheckSettings) -> bool:
         """Tell whether so many rows are there twice that nothing may be learnt from, or judged by, them."""
         return self.repeated > checks.most_repeated_share * self.rows

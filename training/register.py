@@ -25,6 +25,7 @@ from fivefold.models.registry import (
     Registry,
 )
 from fivefold.models.value_model import OWN_FILE, ValueModel
+from fivefold.training.continuation.registration import mark_of
 from fivefold.training.data import SourceSummary
 from fivefold.training.judging.evaluate import Evaluation
 from fivefold.training.judging.gate import GateVerdict
@@ -75,7 +76,8 @@ def register(
         version_tags(
             served, lineage.summary, lineage.code, verdict, judged_against, evaluation.comparisons.times_judged
         )
-        | _refit_tags(lineage.refit),
+        | _refit_tags(lineage.refit)
+        | mark_of(lineage.rows.parts),
         compare_versions(model, test_window, evaluation, verdict, rival, served),
         lineage.choice,
         model,

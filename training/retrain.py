@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from fivefold.domain.errors import FivefoldError, ModelError, PromotionRefusedError, RegistryError
+from fivefold.domain.parts import Parts
 from fivefold.domain.provenance import release
 from fivefold.features.catalogue.own import OwnIndicators
 from fivefold.features.catalogue.probe import check_own_indicators
@@ -71,6 +72,7 @@ def retrain(
     show_choice: Callable[[PresetChoice], None] | None = None,
     promote_by: Callable[[Registry, int], Promotion | None] = promote,
     now: int | None = None,
+    parts: Parts | None = None,
 ) -> TrainingResult:
     """Load, take snapshots, fit, judge on the test window, report, register, and promote if the gate allows it.
 
@@ -85,6 +87,7 @@ def retrain(
         show_choice: called with the choice among presets, where there was one.
         promote_by: makes a version champion, where the gate allows it; returns None where a person has to approve it.
         now: the present, microseconds; rows dated more than a day later are refused.
+        parts: what an interrupted run of the same finished; a version that it registered is for the caller to find.
 
     Raises:
         InvalidDataError, FileFormatError: the source cannot be read; nothing was learnt or written.
@@ -92,15 +95,13 @@ def retrain(
         PromotionRefusedError: the refitted model is too far from the judged one; no version was registered.
         NotEnoughDataError: the data cover no training and test window, or too few origins, customers or rows.
     """
-    presets = asked_presets(preset)
-    portfolio = _portfolio(source, config, now)
+    presets, portfolio = asked_presets(preset), _portfolio(source, config, now, parts)
     plan = _plan(portfolio, config, presets, tune_trials, show or _nothing)
     plan, choice = _chosen(plan, portfolio, presets, show or _nothing, show_choice or _nothing)
     config, dates, absent = plan.config, plan.dates, plan.summary.absent
     everywhere, tuning = _trees(portfolio, plan, tune_trials)
     trees, rounds = _with_rounds(plan, everywhere)
-    fitted, intervals, learnt = _learn(plan, trees, rounds)
-    plan = replace(plan, rows=plan.rows.without_matrix())  # what follows needs the memory
+    plan, fitted, intervals, learnt = _learn(plan, trees, rounds)
     rival = _rival(registry, config, dates, absent, portfolio.own)
     test_window = predict_test_window(portfolio, dates, config, fitted.booster_, rival.model, absent)
     model = build_model(fitted, test_window, portfolio, config, dates, absent, intervals)
@@ -117,7 +118,7 @@ def retrain(
         if refit_after and verdict.promote:
             lineage = _refitted(registry, portfolio, plan, model, evaluation, lineage, verdict, rival.number)
         number = register(registry, model, test_window, evaluation, lineage, verdict, rival.number, rival.model)
-    promoted, refusal = _promoted(registry, number, promote_by) if verdict.promote else (False, "")
+    promoted, refusal = promoted_by(registry, number, promote_by) if verdict.promote else (False, "")
     return TrainingResult(number, promoted, lineage.served(model), evaluation, verdict, lineage, refusal)
 
 
@@ -136,7 +137,7 @@ def _plan(
     return plan
 
 
-def _promoted(
+def promoted_by(
     registry: Registry, number: int, promote_by: Callable[[Registry, int], Promotion | None]
 ) -> tuple[bool, str]:
     """Make a version champion; tell if it is one now, and why it was refused, for it was judged all the same."""
@@ -148,18 +149,24 @@ def _promoted(
 
 def _learn(
     plan: TrainingPlan, trees: TreeSettings, rounds: int
-) -> tuple[ValueRegressor, IntervalTable | None, dict[str, LoggedDataset]]:
-    """Fit the trees on all dates; measure the intervals, and digest the rows that were learnt from."""
+) -> tuple[TrainingPlan, ValueRegressor, IntervalTable | None, dict[str, LoggedDataset]]:
+    """Fit the trees on all dates; measure the intervals, and digest the rows that were learnt from.
+
+    The plan comes back without its matrix: what follows needs the memory.
+    """
     config, rows = plan.config, plan.rows
     intervals = measure_intervals(rows, plan.dates, trees, config.seed, rounds, config.interval)
     fitted = fit(rows, trees, config.seed, rounds)
-    return fitted, intervals, learnt_datasets(plan.source, rows, plan.dates)
+    learnt = learnt_datasets(plan.source, rows, plan.dates)
+    return replace(plan, rows=rows.without_matrix()), fitted, intervals, learnt
 
 
-def _portfolio(source: Source | EngineFile, config: TrainingConfig, now: int | None) -> TransactionSource:
+def _portfolio(
+    source: Source | EngineFile, config: TrainingConfig, now: int | None, parts: Parts | None
+) -> TransactionSource:
     """Open the transactions, and try the operator's own indicators."""
     own = config.own_indicators()
-    portfolio = open_source(source, config.rate_table(), now, own=own)
+    portfolio = open_source(source, config.rate_table(), now, own=own, parts=parts)
     if own is not None:
         check_own_indicators(own)
     return portfolio

@@ -46,7 +46,7 @@ def simulate(
     count = (customers or 5_000) if rows is None else customers_for(rows)
     output.parent.mkdir(parents=True, exist_ok=True)
     options = conditions({"--customers": count, "--seed": seed})
-    with continued(Task("simulate", output, options), restart=restart) as parts:
+    with continued(Task(command="simulate", output=output, conditions=options), restart=restart) as parts:
         written = write_simulation(Simulation(customers=count, seed=seed), output, parts)
     echo(f"{written:,} transactions of {count:,} simulated customers: {output}")
 
@@ -95,7 +95,7 @@ def sort(path: PathArgument, output: OutputOption, names: MapOption = None, rest
 
     _require_parquet(output)
     file = mapped(path, names)
-    task = Task("sort", output, conditions({"--map": ", ".join(names or []) or None}, file))
+    task = Task(command="sort", output=output, conditions=conditions({"--map": ", ".join(names or []) or None}, file))
     with continued(task, restart=restart) as parts:
         rows = sort_by_customer(file, output, parts)
     echo(f"{rows:,} rows, grouped by customer: {output}")

@@ -13,15 +13,16 @@ import typer
 
 from fivefold.cli.terminal import echo, errors, show_table
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.parts import Parts, Task, folder_of, leftovers, open_parts, remove_leftover
+from fivefold.domain.parts import Parts, Task, leftovers, open_parts, others_of, remove_leftover
 from fivefold.domain.provenance import release
+from fivefold.domain.settings import read_settings
 from fivefold.domain.text import count_text
 from fivefold.features.reading.text_files import MappedFile
 
 RestartOption = Annotated[
     bool, typer.Option("--restart", help="Begin anew, without the parts that an interrupted run finished.")
 ]
-_LIBRARIES: Final = ("lightgbm", "numpy", "polars", "pyarrow")
+_LIBRARIES: Final = ("lightgbm", "numba", "numpy", "optuna", "polars", "pyarrow")
 """Those whose releases a result may depend on."""
 
 
@@ -31,15 +32,20 @@ def add_to(app: typer.Typer) -> None:
 
 
 def parts(
-    folder: Annotated[Path, typer.Argument(help="The folder of the outputs.")] = Path(),
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="The folder of the outputs. By default this one, and that of trainings."),
+    ] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Remove them.")] = False,
 ) -> None:
     """List what interrupted runs left. Each run continues with the command that it was begun by."""
-    if not folder.is_dir():
+    if folder is not None and not folder.is_dir():
         raise ConfigError(f"{folder} is not a folder")
-    left_parts = leftovers(folder)
+    folders = [Path(), trainings_folder()] if folder is None else [folder]
+    where = " and ".join(map(str, folders))
+    left_parts = [left for each in folders for left in leftovers(each)]
     if not left_parts:
-        echo(f"No interrupted run left anything in {folder}.")
+        echo(f"No interrupted run left anything in {where}.")
         return
     rows = [
         [
@@ -52,16 +58,27 @@ def parts(
         ]
         for each in left_parts
     ]
-    show_table(f"Parts in {folder}", ("output", "command", "begun (UTC)", "", "parts", "size"), rows, left=4)
+    show_table(f"Parts in {where}", ("output", "command", "begun (UTC)", "", "parts", "size"), rows, left=4)
     for each in left_parts if remove else ():
         remove_leftover(each)
         echo(f"Removed: {each.folder}")
 
 
+def trainings_folder() -> Path:
+    """Give the folder of the parts of trainings, which make versions and no files."""
+    return read_settings().var / "trainings"
+
+
 @contextmanager
-def continued(task: Task, *, restart: bool) -> Iterator[Parts]:
-    """Give the parts of a task, and say on standard error what is continued and what is left to continue."""
+def continued(task: Task, *, restart: bool, replaces: bool = False) -> Iterator[Parts]:
+    """Give the parts of a task, and say on standard error what is continued and what is left to continue.
+
+    Where it *replaces* them, parts with other conditions are removed, for there is nobody who could answer.
+    """
     is_begun = False
+    for other in others_of(task) if replaces else ():
+        remove_leftover(other)
+        errors.print(f"Begins anew: {count_text(other.parts, 'part')} of {task.label} had other conditions, and went.")
     try:
         with ends_on_signals(), open_parts(task, restart=restart) as own:
             is_begun = True
@@ -69,11 +86,11 @@ def continued(task: Task, *, restart: bool) -> Iterator[Parts]:
                 errors.print(f"Continues with {count_text(own.begun_with, 'part')} of an interrupted run.")
             yield own
     except BaseException:
-        folder = folder_of(task.output)
+        folder = task.folder
         if is_begun and folder.is_dir():
             (left,) = (each for each in leftovers(folder.parent) if each.folder == folder)
             errors.print(
-                f"{count_text(left.parts, 'part')} of {task.output} {'is' if left.parts == 1 else 'are'} finished: "
+                f"{count_text(left.parts, 'part')} of {task.label} {'is' if left.parts == 1 else 'are'} finished: "
                 f"the same command{task.again} continues with them, and --restart begins anew",
                 soft_wrap=True,
             )

@@ -14,7 +14,14 @@ from filelock import FileLock, Timeout
 
 from fivefold.cli.terminal import create_registry, echo, open_current_database, open_registry
 from fivefold.cli.value_model.realised import judge, print_doubts
-from fivefold.domain.errors import ConfigError, ModelError, NotEnoughDataError, PromotionRefusedError, RegistryError
+from fivefold.domain.errors import (
+    ConfigError,
+    FivefoldError,
+    ModelError,
+    NotEnoughDataError,
+    PromotionRefusedError,
+    RegistryError,
+)
 from fivefold.domain.files import protect_folder
 from fivefold.domain.settings import read_settings
 
@@ -46,7 +53,7 @@ class ScheduledOutcome(IntEnum):
     SAME_DATA = 14
 
 
-class SameDataError(Exception):
+class SameDataError(FivefoldError):
     """These data were learnt from already."""
 
     def __init__(self, text: str, version: int | None = None) -> None:
@@ -85,7 +92,35 @@ class Report:
         return json.dumps(content, ensure_ascii=False)
 
 
-Run = Callable[[Callable[["TrainingPlan"], None]], "TrainingResult"]
+@dataclass(frozen=True, kw_only=True)
+class TrainingEnd:
+    """What a training came to, also one whose version an interrupted run had registered.
+
+    Attributes:
+        passed: the gate.
+        verdict: of the gate, as text.
+        refusal: see `training.retrain.TrainingResult`.
+    """
+
+    version: int
+    promoted: bool
+    passed: bool
+    verdict: str
+    refusal: str
+
+    @classmethod
+    def of(cls, result: "TrainingResult") -> "TrainingEnd":
+        """Give the end of a whole run."""
+        return cls(
+            version=result.version,
+            promoted=result.promoted,
+            passed=result.verdict.promote,
+            verdict=str(result.verdict),
+            refusal=result.refusal,
+        )
+
+
+Run = Callable[[Callable[["TrainingPlan"], None]], TrainingEnd]
 """Trains; what it is given is called with the plan before anything is fitted, and may end the run."""
 
 
@@ -148,7 +183,7 @@ def _run(judge_champion: Callable[[], "DueVerdict"], run: Run) -> Report:
         return Report(ScheduledOutcome.NOT_ENOUGH_DATA, str(error), due=due)
     except PromotionRefusedError as error:  # of a refit, before it was registered
         return Report(ScheduledOutcome.REFUSED, str(error), due=due)
-    outcome = ScheduledOutcome.PASSED if result.verdict.promote else ScheduledOutcome.REFUSED
+    outcome = ScheduledOutcome.PASSED if result.passed else ScheduledOutcome.REFUSED
     text = f"version {result.version} is registered; the gate: {result.verdict}"
     if result.refusal:
         text = f"version {result.version} is registered and passed the gate; it is not the champion: {result.refusal}"
@@ -192,14 +227,13 @@ def _refuse_same_data(plan: "TrainingPlan") -> None:
     A run that died between registering and naming its version left it without an alias; it gets that now. A run whose
     refit was refused left no version.
     """
-    from fivefold.models.registry import CHALLENGER, REFUSED_TAG
+    from fivefold.models.registry import REFUSED_TAG
+    from fivefold.training.continuation.registration import name_newest
 
     registry = open_registry(plan.config.name)
-    versions = registry.versions()
-    for version in versions:
+    for version in registry.versions():
         if version.parent is None and _is_same(version.tags, version.judged_as_of or version.test_as_of, plan):
-            if version.number == versions[0].number and not version.aliases:
-                registry.set_alias(CHALLENGER, version.number)
+            name_newest(registry, version)
             raise SameDataError(_same_text(version), version.number)
     for tags in registry.refused_refits(plan.summary.digest):
         if _is_same(tags, int(tags["test_as_of"]), plan):

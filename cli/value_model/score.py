@@ -128,7 +128,9 @@ def _parts_of(
     """Give the parts of an output; None where there is none, and nothing is kept."""
     if output is None:
         return nullcontext()
-    return continued(Task("score", output, conditions(options, source), more), restart=restart)
+    return continued(
+        Task(command="score", output=output, conditions=conditions(options, source), more=more), restart=restart
+    )
 
 
 class Summary:

@@ -1,6 +1,6 @@
 """`fivefold train`: from a file of transactions to a registered, judged model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,11 +33,14 @@ from fivefold.cli.value_model.engines import (
     read_by,
     require_engine,
 )
+from fivefold.cli.value_model.parts import RestartOption, conditions, continued, trainings_folder
 from fivefold.cli.value_model.registry import warn_of_money
-from fivefold.cli.value_model.scheduled import When, require_schedule, run_scheduled
+from fivefold.cli.value_model.scheduled import TrainingEnd, When, require_schedule, run_scheduled
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
+from fivefold.domain.files import make_private_folder
 from fivefold.domain.money import rounded_words
+from fivefold.domain.parts import Parts, Task
 from fivefold.domain.settings import read_settings, require_model_name
 from fivefold.domain.text import count_text, percent
 from fivefold.training.config import DEFAULT_NAME, MOST_ORIGINS, TrainingConfig, read_config
@@ -110,22 +113,20 @@ def train(
     engine: EngineOption = EngineName.PROCESS,
     spark_master: MasterOption = None,
     spark_folder: FolderOption = None,
+    restart: RestartOption = False,
 ) -> None:
     """Train, judge, register, and promote if the gate allows it. Where two people promote, that is proposed.
 
     On Spark, workers read the rows and compute indicators and values; this machine fits the trees. The model is the
     same, bit for bit.
+
+    The same command continues after an interruption. With --when a run whose data or settings have changed begins anew.
     """
     for path in (*([data] if data else []), *(scores or [])):
         require_source(path)
     require_schedule(when, scores, data, on_platform=platform)
     _require_engine(engine, spark_master, spark_folder, data)
-    settings = read_config(config)
-    if name:
-        settings = settings.model_copy(update={"name": name})
-    if origins is not None:
-        settings = settings.model_copy(update={"origins": origins})
-    require_model_name(settings.name)
+    settings = _settings(config, name, origins)
     preset_name = preset or preset_by_default(config is not None, tune)
     asked_presets(preset_name)  # an unknown name is refused before anything is simulated
     import fivefold.training.retrain  # noqa: F401 (where that cannot be imported, nothing is simulated for it)
@@ -133,21 +134,37 @@ def train(
     source = mapped(data or simulated_file(), names, settings.columns if data else {})
     open_workers = partial(open_engine, engine, spark_master, spark_folder, None)
     proposer = _proposer(organisation, token) if token else None
+    options = {"--tune": tune or None, "--preset": preset_name or None, "--refit": refit}
 
-    def whole(check: "Callable[[TrainingPlan], None] | None" = None) -> "TrainingResult":
-        path = source if source.names.ours else source.path
-        with open_workers() as on:
-            outcome = run(path, settings, tune, preset_name, refit=refit, check=check, engine=on)
-        show_outcome(outcome, settings)
-        if refit:
-            echo(refit_text(outcome))
-        _propose(proposer, settings.name, outcome)
-        return outcome
+    def whole(check: "Callable[[TrainingPlan], None] | None" = None) -> TrainingEnd:
+        task = _task(settings, source, {**options, "--map": ", ".join(names or []) or None})
+        with continued(task, restart=restart, replaces=when is not None) as parts:
+            end = _registered_before(settings, parts)
+            if end is None:
+                with open_workers() as on:
+                    outcome = run(source, settings, tune, preset_name, refit=refit, check=check, engine=on, parts=parts)
+                show_outcome(outcome, settings)
+                if refit:
+                    echo(refit_text(outcome))
+                end = TrainingEnd.of(outcome)
+            _propose(proposer, settings.name, end)
+        return end
 
     if when is None:
         whole()
     else:
         run_scheduled(when, scores or [], source, settings, whole, open_workers)
+
+
+def _settings(config: Path | None, name: str, origins: int | None) -> TrainingConfig:
+    """Read the settings; options go before those of the file."""
+    settings = read_config(config)
+    if name:
+        settings = settings.model_copy(update={"name": name})
+    if origins is not None:
+        settings = settings.model_copy(update={"origins": origins})
+    require_model_name(settings.name)
+    return settings
 
 
 def _require_engine(engine: EngineName, master: str | None, folder: Path | None, data: Path | None) -> None:
@@ -160,12 +177,67 @@ def _require_engine(engine: EngineName, master: str | None, folder: Path | None,
         raise ConfigError("--spark-master and --spark-folder are for --engine spark")
 
 
-def _propose(proposer: "Context | None", name: str, outcome: "TrainingResult") -> None:
+def _task(config: TrainingConfig, source: "MappedFile", options: Mapping[str, object]) -> Task:
+    """Say what a training depends on: its settings one by one, the rates and own indicators that it reads, its rows."""
+    from fivefold.training.continuation.digests import digest_of
+
+    folder = trainings_folder()
+    make_private_folder(folder)
+    rates, own = config.rate_table(), config.own_indicators()
+    day = rates.as_known_on.isoformat()
+    sections = config.model_copy(update={"rates_on": rates.as_known_on}).model_dump(mode="json", exclude_none=True)
+    settings = {
+        (f"{name}.{key}" if key else name): str(value)
+        for name, section in sections.items()
+        for key, value in (section if isinstance(section, dict) else {"": section}).items()
+    }
+    read = {
+        "the rates": digest_of(rates),
+        "the own indicators": None if own is None else own.digest,
+        "the registry": read_settings().registry_shown,
+    }
+    return Task(
+        command="train",
+        output=folder / config.name,
+        conditions=conditions({**options, **settings, **read}, source),
+        more="" if config.rates_on else f"`rates_on: {day}` in its configuration",
+        subject=f"the training of {config.name}",
+    )
+
+
+def _registered_before(config: TrainingConfig, parts: Parts) -> TrainingEnd | None:
+    """End the training whose version an interrupted run registered: promote it if the gate allows that, and say so."""
+    from fivefold.training.continuation.registration import registered_before
+    from fivefold.training.retrain import promoted_by
+
+    registry = create_registry(config.name)
+    version = registered_before(registry, parts)
+    if version is None:
+        return None
+    passed, is_champion, refusal = version.tags["gate_promote"] == "true", "champion" in version.aliases, ""
+    if passed and not is_champion:
+        is_champion, refusal = promoted_by(registry, version.number, _promote)
+    end = TrainingEnd(
+        version=version.number,
+        promoted=is_champion,
+        passed=passed,
+        verdict=version.tags["gate_reasons"],
+        refusal=refusal,
+    )
+    echo(
+        f"The interrupted run had registered {config.name} version {end.version} already; model hash "
+        f"{version.tags['content_hash'][:12]}."
+    )
+    _show_end(end, config)
+    return end
+
+
+def _propose(proposer: "Context | None", name: str, end: TrainingEnd) -> None:
     """Propose a version that passed and waits for a second person, where there is a person to propose it."""
-    if proposer is not None and outcome.verdict.promote and not (outcome.promoted or outcome.refusal):
+    if proposer is not None and end.passed and not (end.promoted or end.refusal):
         from fivefold.usecases.changes.promotions import propose_promotion
 
-        print_proposal(propose_promotion(proposer, open_registry(name), outcome.version))
+        print_proposal(propose_promotion(proposer, open_registry(name), end.version))
 
 
 def _proposer(organisation: str, token: str) -> "Context | None":
@@ -185,21 +257,13 @@ def run(
     refit: bool = False,
     check: "Callable[[TrainingPlan], None] | None" = None,
     engine: "Engine | None" = None,
+    parts: Parts | None = None,
 ) -> "TrainingResult":
     """Run the training with the registry of the settings; *check* may end it before anything is fitted.
 
-    An *engine* reads Parquet in place of this process.
+    An *engine* reads Parquet in place of this process. What is finished in *parts* is not done again.
     """
     from fivefold.training.retrain import retrain
-
-    def promote(registry: "Registry", number: int) -> "Promotion | None":
-        from fivefold.usecases.changes.promotions import promote_where_one_may
-
-        database = open_current_database()
-        promotion = promote_where_one_may(database, registry, number, actor())
-        if promotion is not None:
-            warn_of_money(database, registry, promotion)
-        return promotion
 
     def show(plan: "TrainingPlan") -> None:
         show_plan(plan)
@@ -209,8 +273,19 @@ def run(
     registry = create_registry(config.name)
     return retrain(
         read_by(engine, path), config, registry, tune_trials=tune, preset=preset, refit_after=refit, show=show,
-        show_choice=show_choice, promote_by=promote,
+        show_choice=show_choice, promote_by=_promote, parts=parts,
     )  # fmt: skip
+
+
+def _promote(registry: "Registry", number: int) -> "Promotion | None":
+    """Make a version champion, where one person may."""
+    from fivefold.usecases.changes.promotions import promote_where_one_may
+
+    database = open_current_database()
+    promotion = promote_where_one_may(database, registry, number, actor())
+    if promotion is not None:
+        warn_of_money(database, registry, promotion)
+    return promotion
 
 
 def show_plan(plan: "TrainingPlan") -> None:
@@ -305,23 +380,28 @@ def show_outcome(outcome: "TrainingResult", config: TrainingConfig) -> None:
         show_origins(outcome.lineage.rolling)
     echo()
     echo(f"Registered as {config.name} version {outcome.version}; model hash {outcome.model.content_hash[:12]}.")
-    console.print(f"The gate: {outcome.verdict}.")
-    if outcome.promoted:
-        echo(f"Version {outcome.version} is the champion now.")
+    _show_end(TrainingEnd.of(outcome), config)
+
+
+def _show_end(end: TrainingEnd, config: TrainingConfig) -> None:
+    """Print the gate's verdict, and what follows from it."""
+    console.print(f"The gate: {end.verdict}.")
+    if end.promoted:
+        echo(f"Version {end.version} is the champion now.")
         return
-    if outcome.refusal:
-        echo(f"Not promoted: {outcome.refusal}")
+    if end.refusal:
+        echo(f"Not promoted: {end.refusal}")
         return
     name = "" if config.name == DEFAULT_NAME else f" --name {config.name}"
-    if outcome.verdict.promote:
+    if end.passed:
         echo(
             f"Not promoted yet: two people promote a model here, and {still_serving(config.name)}. One proposes it,"
-            f" another approves: fivefold promote {outcome.version}{name}, with their token in FIVEFOLD_TOKEN"
+            f" another approves: fivefold promote {end.version}{name}, with their token in FIVEFOLD_TOKEN"
         )
         return
     echo(
-        f"Not promoted: version {outcome.version} is the challenger, and {still_serving(config.name)}. "
-        f"To overrule: fivefold promote {outcome.version}{name} --force --reason TEXT",
+        f"Not promoted: version {end.version} is the challenger, and {still_serving(config.name)}. "
+        f"To overrule: fivefold promote {end.version}{name} --force --reason TEXT",
     )
 
 

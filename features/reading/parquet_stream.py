@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Self
 
+import msgspec
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from fivefold.domain.errors import FileFormatError
 from fivefold.features import schema as c
+from fivefold.features.arrow_files import as_bytes, of_bytes
 from fivefold.features.column_names import ABSENCES
 from fivefold.features.reading.frames import codes_of
 from fivefold.features.reading.places.parquet_source import SourceFile
@@ -33,6 +37,35 @@ class StreamPosition:
 
 
 START = StreamPosition()
+
+
+class KeptPosition(msgspec.Struct, frozen=True):
+    """A place of a stream in a form for the disk, with the customers who were read since the one kept before it.
+
+    Attributes:
+        file, row, rows, carried: of the place; a table is in Arrow's form.
+        hashes: of the customers.
+    """
+
+    file: int
+    row: int
+    rows: int
+    carried: bytes | None
+    hashes: bytes
+
+    @classmethod
+    def of(cls, place: StreamPosition, hashes: npt.NDArray[np.uint64]) -> Self:
+        """Keep a place."""
+        carried = None if place.carried is None else as_bytes(place.carried)
+        return cls(place.file, place.row, place.rows, carried, hashes.tobytes())
+
+    def place(self) -> StreamPosition:
+        """Give the place."""
+        return StreamPosition(self.file, self.row, self.rows, None if self.carried is None else of_bytes(self.carried))
+
+    def customers(self) -> npt.NDArray[np.uint64]:
+        """Give the hashes of the customers."""
+        return np.frombuffer(self.hashes, dtype=np.uint64)
 
 
 class ParquetTables:

@@ -16,7 +16,7 @@ from fivefold.features.ahead import read_ahead, work_ahead
 from fivefold.features.arrow_files import as_bytes, of_bytes
 from fivefold.features.histories import Histories
 from fivefold.features.partitions import Engine, Result
-from fivefold.features.reading.parquet_stream import START, StreamPosition
+from fivefold.features.reading.parquet_stream import START, KeptPosition
 from fivefold.features.reading.sources import StreamPart, file_reader, is_streamed, stream_from, stream_histories
 from fivefold.features.reading.tables import Source
 from fivefold.features.reading.text_files import MappedFile
@@ -67,15 +67,15 @@ def score_in_parts(model: ValueModel, source: MappedFile, how: Scoring, parts: P
     place, hashes_of_parts = START, list[npt.NDArray[np.uint64]]()
     while (finished := parts.find(_name(len(hashes_of_parts)))) is not None:
         finished_batch = msgspec.msgpack.decode(finished.read_bytes(), type=_KeptBatch)
-        place = finished_batch.place()
-        hashes_of_parts.append(np.frombuffer(finished_batch.hashes, dtype=np.uint64))
+        place = finished_batch.end.place()
+        hashes_of_parts.append(finished_batch.end.customers())
         yield finished_batch.batch()
     begin = len(hashes_of_parts)
     stream = stream_from(source, file_reader(source, model.rates, absent=model.absent), place, hashes_of_parts)
     score = partial(_scored, model, how)
     for number, (part, batch) in enumerate(work_ahead(score, read_ahead(stream), _SCORED_AT_ONCE), begin):
         with parts.writing(_name(number)) as path:
-            path.write_bytes(msgspec.msgpack.encode(_KeptBatch.of(batch, part.place, part.hashes)))
+            path.write_bytes(msgspec.msgpack.encode(_KeptBatch.of(batch, KeptPosition.of(part.place, part.hashes))))
         yield batch
 
 
@@ -96,31 +96,16 @@ def _note_of(batch: ScoredBatch) -> _Note:
 
 
 class _KeptBatch(msgspec.Struct, frozen=True):
-    """A scored batch, and what it takes to go on after it; tables are in Arrow's form.
-
-    Attributes:
-        file, row, rows, carried: of the place after it.
-        hashes: of its customers.
-    """
+    """A scored batch, as a table in Arrow's form, and the place after it."""
 
     table: bytes
     note: _Note
-    file: int
-    row: int
-    rows: int
-    carried: bytes | None
-    hashes: bytes
+    end: KeptPosition
 
     @classmethod
-    def of(cls, batch: ScoredBatch, place: StreamPosition, hashes: npt.NDArray[np.uint64]) -> Self:
+    def of(cls, batch: ScoredBatch, end: KeptPosition) -> Self:
         """Keep a batch."""
-        carried = None if place.carried is None else as_bytes(place.carried)
-        table = as_bytes(batch.table.to_arrow(compat_level=pl.CompatLevel.oldest()))
-        return cls(table, _note_of(batch), place.file, place.row, place.rows, carried, hashes.tobytes())
-
-    def place(self) -> StreamPosition:
-        """Give the place after the batch."""
-        return StreamPosition(self.file, self.row, self.rows, None if self.carried is None else of_bytes(self.carried))
+        return cls(as_bytes(batch.table.to_arrow(compat_level=pl.CompatLevel.oldest())), _note_of(batch), end)
 
     def batch(self) -> ScoredBatch:
         """Give the batch."""

@@ -12,7 +12,7 @@ from fivefold.domain.parts import Parts, Task, folder_of, leftovers, open_parts,
 
 
 def task(folder: Path, **conditions: str) -> Task:
-    return Task("score", folder / "out.csv", {"--as-of": "2024-07-01", **conditions})
+    return Task(command="score", output=folder / "out.csv", conditions={"--as-of": "2024-07-01", **conditions})
 
 
 def keep(parts: Parts, name: str, text: str = "done") -> None:
@@ -103,7 +103,9 @@ def test_an_error_of_the_system_names_the_file(tmp_path: Path) -> None:
 
 def test_every_difference_is_named(tmp_path: Path) -> None:
     interrupted(tmp_path, KeyboardInterrupt())
-    changed = Task("score", tmp_path / "out.csv", {"--as-of": "2024-08-01", "--explain": "True"})
+    changed = Task(
+        command="score", output=tmp_path / "out.csv", conditions={"--as-of": "2024-08-01", "--explain": "True"}
+    )
     with pytest.raises(ConfigError) as caught, open_parts(changed):
         pass
     assert str(caught.value) == (

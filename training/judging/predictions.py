@@ -106,10 +106,10 @@ def predict_reference(
     own = portfolio.own
     sample = _Sample(len(catalogue(absent, own).names))
     work = _ReferenceWork(dates, seed, booster, judged, absent, own)
-    for part in portfolio.made_of("the customers of today", 1, len(catalogue((), own).names), work):
+    for part in portfolio.made_of("the customers of today", 1, len(catalogue((), own).names), work, sample.slim):
         for name, column in columns.items():
             column.add(part.columns[name])
-        sample.add(part.matrix, part.keys)
+        sample.add(part)
     return ReferencePredictions(
         columns["predicted"].values, columns["by_judged"].values, sample.matrix, sample.positions
     )
@@ -133,13 +133,13 @@ def predict_test_window(
     sample = _Sample(len(catalogue(absent, own).names))
     rival = None if champion is None else champion.booster
     work = _WindowWork(dates, config, booster, rival, absent, own, portfolio.rates.codes)
-    for part in portfolio.made_of("judging on the test window", len(catalogue((), own).names), 2, work):
+    for part in portfolio.made_of("judging on the test window", len(catalogue((), own).names), 2, work, sample.slim):
         for name, values in part.columns.items():
             columns.setdefault(name, _Column(np.float64)).add(values)
         for by, trait in part.traits.items():
             codes.setdefault(by, _Column(np.int64)).add(trait.codes)
             names[by] = trait.names
-        sample.add(part.matrix, part.keys)
+        sample.add(part)
     joined = {name: column.values for name, column in columns.items()}
     realised = joined.pop("realised")
     if not len(realised):
@@ -198,30 +198,44 @@ class _Sample:
         self.positions = np.empty(0, dtype=np.int64)
         self.matrix = np.empty((0, columns))
 
-    def add(self, matrix: Floats, sampled_by: Floats) -> None:
-        """Add a batch of customers, with the key of each."""
-        keys = np.concatenate([self._keys, sampled_by])
-        positions = np.concatenate([self.positions, self._count + np.arange(len(matrix))])
+    def add(self, part: "_Predicted") -> None:
+        """Add the next customers."""
+        keys = np.concatenate([self._keys, part.keys])
+        positions = np.concatenate([self.positions, self._count + part.positions])
         order = np.argsort(keys, kind="stable")[:KEPT_CUSTOMERS]
-        self.matrix = np.concatenate([self.matrix, matrix])[order]
+        self.matrix = np.concatenate([self.matrix, part.matrix])[order]
         self._keys, self.positions = keys[order], positions[order]
-        self._count += len(matrix)
+        self._count += part.customers
+
+    def slim(self, part: "_Predicted") -> "_Predicted":
+        """Leave out the indicators of those of the next customers who do not come into the sample."""
+        if len(self._keys) < KEPT_CUSTOMERS:
+            return part
+        there = np.flatnonzero(part.keys < self._keys[-1])
+        return part._replace(matrix=part.matrix[there], keys=part.keys[there], positions=part.positions[there])
 
 
 class _Predicted(NamedTuple):
     """What is predicted for the known ones of a few customers.
 
     Attributes:
-        matrix: their indicators.
-        keys: their sampling keys.
-        columns: predictions and values by their names.
+        matrix: indicators of all of them, or of those who may be sampled.
+        keys: the sampling keys of these.
+        positions: of these among all of them.
+        columns: predictions and values of all of them by their names.
         traits: by what they are grouped.
     """
 
     matrix: Floats
     keys: Floats
+    positions: Integers
     columns: dict[str, Floats]
     traits: dict[str, Trait]
+
+    @property
+    def customers(self) -> int:
+        """How many they are."""
+        return len(self.columns["predicted"])
 
 
 @dataclass(frozen=True)
@@ -242,7 +256,8 @@ class _ReferenceWork:
         matrix = select_columns(at.values[has_rows, 0], self.absent, self.own)
         keys = sampling_keys(part.user_ids.filter(pa.array(has_rows)), self.seed)
         models = {"predicted": self.booster, "by_judged": self.judged}
-        return _Predicted(matrix, keys, {name: expected_value(each, matrix) for name, each in models.items()}, {})
+        columns = {name: expected_value(each, matrix) for name, each in models.items()}
+        return _Predicted(matrix, keys, np.arange(len(matrix)), columns, {})
 
 
 @dataclass(frozen=True)
@@ -280,4 +295,4 @@ class _WindowWork:
             columns["champion"] = expected_value(self.champion, matrix)
         keys = sampling_keys(part.user_ids.filter(pa.array(has_rows)), config.seed)
         traits = traits_of(part, dates.test - dates.lag_us, has_rows, column, self.codes)
-        return _Predicted(matrix, keys, columns, traits)
+        return _Predicted(matrix, keys, np.arange(len(matrix)), columns, traits)

@@ -159,7 +159,7 @@ def test_other_options_and_another_model_are_refused_by_name(home: Home, tmp_pat
 
 def test_a_second_process_at_the_same_output_is_refused(home: Home, tmp_path: Path) -> None:
     arguments = command("score", home, tmp_path)
-    with open_parts(Task("score", tmp_path / "out.parquet", {})):
+    with open_parts(Task(command="score", output=tmp_path / "out.parquet", conditions={})):
         said = refuse(home.var, *arguments)
         assert "at work" in succeed(home.var, "parts", tmp_path)
         assert "another process" in refuse_after_a_table(home.var, "parts", tmp_path, "--remove")

@@ -52,7 +52,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     def retrain(
         source: Path, config: Any, registry: Any, *, tune_trials: int, preset: str, refit_after: bool, show: Any,
-        show_choice: Any, promote_by: Any,
+        show_choice: Any, promote_by: Any, parts: Any,
     ) -> None:  # fmt: skip
         found.update(source=source, config=config, name=registry.name, trials=tune_trials, preset=preset)
         found.update(refit=refit_after)
@@ -65,7 +65,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def test_options_reach_the_run(home: Home, asked: dict[str, Any]) -> None:
     said = refuse(home.var, "train", "--data", home.rows, "--config", home.config, "--tune", 7, "--name", "my.model-2")
     assert said == "asked enough"
-    assert asked["source"] == home.rows
+    assert asked["source"].path == home.rows
     assert asked["config"].trees.leaves == 7
     assert asked["trials"] == 7
     assert asked["name"] == asked["config"].name == "my.model-2"
@@ -180,7 +180,7 @@ def test_the_choice_is_shown_as_a_table(capsys: pytest.CaptureFixture[str], monk
 def test_without_a_file_the_simulated_customers_are_taken(home: Home, asked: dict[str, Any]) -> None:
     before = home.rows.stat().st_mtime_ns
     assert refuse(home.var, "train", "--config", home.config) == "asked enough"
-    assert asked["source"] == home.rows
+    assert asked["source"].path == home.rows
     assert asked["name"] == "fivefold-value"
     assert asked["trials"] == 0
     assert home.rows.stat().st_mtime_ns == before
