@@ -200,7 +200,7 @@ def _task(config: TrainingConfig, source: "MappedFile", options: Mapping[str, ob
         command="train",
         output=folder / config.name,
         conditions=conditions({**options, **settings, **read}, source),
-        more="" if config.rates_on else f"`rates_on: {day}` in its configuration",
+        more="" if config.rates_on else f"the rates of {day} (`rates_on`, on another day)",
         subject=f"the training of {config.name}",
     )
 
@@ -210,6 +210,8 @@ def _registered_before(config: TrainingConfig, parts: Parts) -> TrainingEnd | No
     from fivefold.training.continuation.registration import registered_before
     from fivefold.training.retrain import promoted_by
 
+    if not parts.begun_with:
+        return None
     registry = create_registry(config.name)
     version = registered_before(registry, parts)
     if version is None:

@@ -1,0 +1,104 @@
+"""`fivefold train` continues where it was killed: the version is that of an uninterrupted run, and registered once."""
+
+import os
+import re
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import Home, refuse, run, succeed
+from tests.cli.small_parts import ended, small_parts
+
+
+@pytest.fixture(autouse=True)
+def small() -> Iterator[None]:
+    with small_parts():
+        yield
+
+
+def command(home: Home, folder: Path) -> list[object]:
+    """Give the command of a training, whose rows and settings are in a folder."""
+    for file in (home.rows, home.config):
+        shutil.copy2(file, folder)
+    return ["train", "--data", folder / home.rows.name, "--config", folder / home.config.name]
+
+
+def left(var: Path) -> list[str]:
+    return sorted(path.name for path in (var / "trainings").iterdir())
+
+
+def test_a_killed_training_continues_to_the_same_version(home: Home, tmp_path: Path) -> None:
+    var, other, arguments = tmp_path / "var", tmp_path / "other", command(home, tmp_path)
+    whole = succeed(other, *arguments)
+    assert left(other) == []
+    assert ended("SIGKILL", 7, var, *arguments).code == -signal.SIGKILL
+    listed = succeed(var, "parts", var / "trainings")
+    assert "interrupted" in listed
+    assert "train" in listed
+    _refuse_another(var, arguments, tmp_path)
+    done = run(var, *arguments)
+    assert done.code == 0, done
+    assert re.fullmatch(r"Continues with \d+ parts of an interrupted run\.\n", done.err)
+    assert done.out == whole
+    assert left(var) == []
+
+
+def _refuse_another(var: Path, arguments: list[object], folder: Path) -> None:
+    """Another training of the name is refused with what differs, and nothing is lost by it."""
+    rows = folder / "transactions.parquet"
+    moment = rows.stat().st_mtime_ns
+    assert "--preset was not given and is recent" in refuse(var, *arguments, "--preset", "recent")
+    os.utime(rows, ns=(0, moment + 1_000))
+    assert "its content was " in refuse(var, *arguments)
+    os.utime(rows, ns=(0, moment))
+    settings = Path(str(arguments[-1]))
+    text = settings.read_text(encoding="utf-8")
+    settings.write_text(text.replace("leaves: 7", "leaves: 9"), encoding="utf-8")
+    said = refuse(var, *arguments)
+    assert "trees.leaves was 7 and is 9. Run the first command again with the rates of 20" in said
+    settings.write_text(text, encoding="utf-8")
+
+
+def test_a_version_that_was_registered_is_said_and_not_registered_again(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process was stopped between registering and the end."""
+    var, arguments = tmp_path / "var", command(home, tmp_path)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fivefold.usecases.changes.promotions.promote_where_one_may", stop)
+        first = run(var, *arguments)
+    assert first.code == 130
+    assert "of the training of fivefold-value are finished: the same command with the rates of 20" in first.err
+    out = succeed_with(var, "Continues with ", *arguments)
+    assert out.startswith("The interrupted run had registered fivefold-value version 1 already; model hash ")
+    assert "Version 1 is the champion now." in out
+    assert left(var) == []
+    assert "version 2" in succeed(var, *arguments)
+
+
+def succeed_with(var: Path, said: str, *arguments: object) -> str:
+    done = run(var, *arguments)
+    assert done.code == 0, done
+    assert done.err.startswith(said)
+    return done.out
+
+
+def test_a_clock_begins_anew_where_the_rows_have_changed(home: Home, tmp_path: Path) -> None:
+    var, arguments = tmp_path / "var", [*command(home, tmp_path), "--when", "always"]
+    assert ended("SIGKILL", 3, var, *arguments).code == -signal.SIGKILL
+    os.utime(tmp_path / "transactions.parquet", ns=(0, 1_000))
+    done = run(var, *arguments)
+    assert done.code in {10, 11}, done
+    assert re.match(
+        r"Begins anew: \d parts of the training of fivefold-value had other conditions, and went\.", done.err
+    )
+    again = run(var, *arguments)  # the same rows: nothing is due, and nothing is left
+    assert again.code == 14
+    assert left(var) == []
