@@ -21,6 +21,8 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import every_row
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Engine
 
     from fivefold.usecases.changes.effects import Champions
@@ -84,9 +86,7 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(proposals_app, name="proposals")
 
 
-def person(
-    engine: "Engine", organisation: str, token: str, roles: "tuple[Role, Role] | None" = None
-) -> "tuple[Context, Role]":
+def person(engine: "Engine", organisation: str, token: str, roles: "Sequence[Role]" = ()) -> "tuple[Context, Role]":
     """Return the context and the role of the token's member; without a token those of the machine's account.
 
     *roles*: the allowed roles of the token; publisher or admin by default.
@@ -101,9 +101,9 @@ def person(
     credential = find_credential(engine, token)
     if credential is None or credential.organisation_id != at_machine.organisation_id:
         raise ConfigError(f"the token is not valid in {organisation}")
-    first, second = roles or (Role.PUBLISHER, Role.ADMIN)
-    if Role(credential.role) not in {first, second}:
-        raise ConfigError(f"the token is of the role {credential.role}; it must be {first} or {second}")
+    allowed = roles or (Role.PUBLISHER, Role.ADMIN)
+    if Role(credential.role) not in allowed:
+        raise ConfigError(f"the token is of the role {credential.role}; it must be {' or '.join(allowed)}")
     return Context(engine, credential.actor), Role(credential.role)
 
 
@@ -336,24 +336,42 @@ ProposedAtOption = Annotated[
 ]
 
 
+DeciderTokenOption = Annotated[
+    str,
+    typer.Option(
+        "--token",
+        envvar="FIVEFOLD_TOKEN",
+        help="An approver's, a publisher's or an admin's own token; identifies the person.",
+    ),
+]
+
+
 def approve(
     number: NumberArgument,
     reason: ReasonOption,
     proposed_at: ProposedAtOption = None,
     organisation: OrganisationOption = "default",
-    token: TokenOption = "",
+    token: DeciderTokenOption = "",
 ) -> None:
     """Carry out what another person proposed, once it is sure that this is what was looked at."""
-    from fivefold.usecases.changes.contents import ModelPromoted
+    from fivefold.usecases.changes.contents import APPROVERS, ModelPromoted, refuse_role
     from fivefold.usecases.changes.proposals import approve_proposal, read_proposal
 
     engine = open_current_database()
-    who, role = person(engine, organisation, token)
+    who, role = _decider(engine, organisation, token)
     proposal = read_proposal(who, number, role)
+    refuse_role(number, proposal.kind, role, APPROVERS)
     seen_us = _seen_us(who, proposal, proposed_at, "approve")
     champions = _champions(proposal.content["model"]) if proposal.kind == ModelPromoted.kind else None
     line = approve_proposal(who, number, reason, role, champions=champions, expected_proposed_us=seen_us)
     echo(f"Proposal {line.id} is approved: {line.subject}.")
+
+
+def _decider(engine: "Engine", organisation: str, token: str) -> "tuple[Context, Role]":
+    """Return who decides on a proposal; which kinds the role decides on depends on the proposal."""
+    from fivefold.usecases.shared.actors import Role
+
+    return person(engine, organisation, token, (Role.APPROVER, Role.PUBLISHER, Role.ADMIN))
 
 
 def _seen_us(who: "Context", line: "ProposalLine", proposed_at: str | None, verb: str) -> int:
@@ -385,14 +403,18 @@ def refuse(
     reason: ReasonOption,
     proposed_at: ProposedAtOption = None,
     organisation: OrganisationOption = "default",
-    token: TokenOption = "",
+    token: DeciderTokenOption = "",
 ) -> None:
     """Refuse a proposal, or withdraw one's own, once it is sure that this is what was looked at."""
+    from fivefold.usecases.changes.contents import REFUSERS, refuse_role
     from fivefold.usecases.changes.proposals import read_proposal, refuse_proposal
 
     engine = open_current_database()
-    who, role = person(engine, organisation, token)
-    seen_us = _seen_us(who, read_proposal(who, number, role), proposed_at, "refuse")
+    who, role = _decider(engine, organisation, token)
+    proposal = read_proposal(who, number, role)
+    if proposal.proposed_by != who.actor.name:
+        refuse_role(number, proposal.kind, role, REFUSERS)
+    seen_us = _seen_us(who, proposal, proposed_at, "refuse")
     line = refuse_proposal(who, number, reason, role, expected_proposed_us=seen_us)
     echo(f"Proposal {line.id} is {line.state}: {line.subject}.")
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,12 +14,15 @@ from sqlalchemy import create_engine
 from fivefold.cli.terminal import open_registry
 from fivefold.cli.value_model import train
 from fivefold.models.registry import Registry
+from fivefold.store.tables.entities import Entity
+from fivefold.store.tables.rulesets import Proposal
 from fivefold.training.config import read_config
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.accounts.organisations import actor_in
 from fivefold.usecases.accounts.settings import choose_levels
 from fivefold.usecases.changes.asks import put_list_version
 from fivefold.usecases.changes.backtests import request_backtest, run_next_backtest
+from fivefold.usecases.changes.contents import TagChanged
 from fivefold.usecases.rulesets.activate import activate
 from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
@@ -116,6 +120,41 @@ def test_what_was_looked_at_is_refused_and_nothing_else(
     refused = succeed(tmp_path, *by_number, *token, columns=400)
     assert refused.startswith("Proposal 1 is ruleset retail off, by member:1 at ")
     assert refused.endswith("Proposal 1 is refused: ruleset retail off.\n")
+
+
+def test_approvers_decide_at_the_terminal_on_what_is_about_one_customer(tmp_path: Path, people: dict[str, str]) -> None:
+    """As over `/v1`; who does not decide on it hears so before a moment is asked for."""
+    succeed(tmp_path, "members", "add", "pia", "--role", "approver")
+    pia = run(tmp_path, "tokens", "create", "--role", "approver", "--member", "pia").out.strip()
+    engine = create_engine(f"sqlite:///{tmp_path / 'fivefold.db'}")
+    context = Context(engine, actor_in(engine, "default", "member:1"))
+    with context.writing() as session:
+        organisation = context.organisation_id
+        customer = Entity(organisation_id=organisation, type_id=1, external_id="c1", created_us=NOW)
+        session.add(customer)
+        session.flush()
+        content = TagChanged(customer.id, "vip", None, ended=True)
+        session.add(
+            Proposal(
+                organisation_id=organisation,
+                entity_id=customer.id,
+                kind=content.kind,
+                subject=content.subject,
+                content=asdict(content),
+                reach={},
+                reason="no longer",
+                proposed_by="member:1",
+                proposed_us=NOW,
+                state="proposed",
+            )
+        )
+    engine.dispose()
+    for decision in ("approve", "refuse"):
+        refused = refuse(tmp_path, "proposals", decision, 1, *WHY, "--token", people["ben"])
+        assert refused == "proposal 1 is about one entity, which approvers and admins decide"
+    succeed(tmp_path, "proposals", "switch", "retail", "--off", *WHY, "--token", people["ana"])
+    assert refuse(tmp_path, "proposals", "approve", 2, *WHY, "--token", pia) == "there is no proposal 2"
+    assert "Proposal 1 is refused" in succeed(tmp_path, *deciding(tmp_path, "refuse"), "--token", pia)
 
 
 class Terminal(StringIO):
