@@ -210,8 +210,7 @@ class TransactionSource:
     ) -> Iterator[Made]:
         """Give what the work makes of the customers of each of the `pieces`, in the order of the customers.
 
-        *slim* leaves out of a result what is not needed
-        after all results before it: so much less is kept on the disk.
+        *slim* leaves out of a result what is not needed after all results before it: so much less is kept on the disk.
         """
         yield from self._through(
             task, self.rates, partial(cut, moments=moments, columns=columns), work, work_ahead, slim
@@ -277,9 +276,8 @@ class TransactionSource:
             raise NotEnoughDataError("the source has no rows")
         first_rows = np.concatenate(firsts)
         period = DataPeriod(int(first_rows.min()), max(lasts))
-        if (
-            period.last > self._latest
-        ):  # kept by a run whose clock was ahead: read again, these rows are refused by name
+        if period.last > self._latest:
+            # A run whose clock was ahead kept these rows. They are read again, and refused by name.
             self.keeps_passes = False
             return self.summary(seed)
         text = digest.astype(">u8").tobytes().hex()
