@@ -46,6 +46,7 @@ from fivefold.store.tables.entities import (
 )
 from fivefold.store.tables.events import Delivery, Endpoint
 from fivefold.store.tables.flows import FlowRun
+from fivefold.store.tables.groups import GroupSize, NamedGroup
 from fivefold.store.tables.levels import Assessment, AssessmentInputs, DueMark, Standing
 from fivefold.store.tables.queue import QueueWork
 from fivefold.store.tables.rulesets import Activation, ThresholdReview
@@ -55,11 +56,12 @@ LONGEST_WAIT_US: Final = 12 * 3_600_000_000
 LONGEST_WAIT_TO_RETRY_US: Final = 1_280 * 1_000_000
 """No run of a flow, and no entity, that is tried again waits longer; a run that was not tried yet does not wait."""
 MARKS: Final = "entities due"
-WAITING: Final[Mapping[str, tuple[str, str]]] = {
+WITHOUT_ENTITY: Final[Mapping[str, tuple[str, str]]] = {
     "activations": ("activation", "activations"),
     "deliveries": ("endpoint", "deliveries"),
     "reviews of thresholds": ("threshold_review", "reviews"),
     "runs of flows": ("flow_run", "runs"),
+    "sizes of groups": ("group", "sizes"),
 }
 """The kinds of `FutureRows` that a repair mends by themselves, without an entity.
 
@@ -129,17 +131,22 @@ def count_future_rows(session: Session, latest_us: int) -> list[FutureRows]:
 
 
 def _waiting(latest_us: int) -> dict[str, Any]:
-    """Return, by kind, the statements that count what waits for a later moment, by organisation, with the latest."""
+    """Return, by kind, the statements that count what waits for a later moment, by organisation, with the latest.
+
+    Sizes of groups wait for nothing: they were counted on a day that is still to come.
+    """
     asked_or_due = case((_asks_later(latest_us), FlowRun.asked_us), else_=FlowRun.due_us)
     runs = or_(_asks_later(latest_us), _begins_later(latest_us))
     of_endpoint = Endpoint.id == Delivery.endpoint_id
-    reviewed, reached = ThresholdReview.requested_us, Activation.reached_us
+    of_group = NamedGroup.id == GroupSize.group_id
+    reviewed, reached, counted = ThresholdReview.requested_us, Activation.reached_us, GroupSize.at_us
     by_kind = {
         MARKS: (DueMark.organisation_id, DueMark.due_us, [_is_due_later(latest_us)]),
         "activations": (Activation.organisation_id, reached, _goes_on_later(latest_us)),
         "deliveries": (Endpoint.organisation_id, Delivery.next_us, [of_endpoint, _is_sent_later(latest_us)]),
         "reviews of thresholds": (ThresholdReview.organisation_id, reviewed, [reviewed > latest_us]),
         "runs of flows": (FlowRun.organisation_id, asked_or_due, [runs]),
+        "sizes of groups": (NamedGroup.organisation_id, counted, [of_group, counted > latest_us]),
     }
     return {
         kind: select(organisation, func.count(), func.max(moment)).where(*where).group_by(organisation)
@@ -257,7 +264,7 @@ def end_long_waits(session: Session, latest_us: int, now_us: int) -> None:
     """Make deliveries and runs of flows due that would wait longer than allowed. Leases end by themselves.
 
     Activations mark everybody of their type from now on, and reviews of thresholds of that clock's quarter go: they
-    begin again once it is over.
+    begin again once it is over. So do sizes of groups of that clock's days: a worker counts them on the day itself.
 
     A run that asked a person at a moment after *latest_us* asks from now on, for as long as it was to, and the person
     to whom its question is assigned keeps it: the item of the queue is named by that moment.
@@ -266,6 +273,7 @@ def end_long_waits(session: Session, latest_us: int, now_us: int) -> None:
     session.execute(late.execution_options(**UNSEEN))
     begin_again(session, session.scalars(select(Activation.id).where(*_goes_on_later(latest_us))).all(), now_us)
     session.execute(delete(ThresholdReview).where(ThresholdReview.requested_us > latest_us))
+    session.execute(delete(GroupSize).where(GroupSize.at_us > latest_us))
     begin = update(FlowRun).where(_begins_later(latest_us)).values(due_us=now_us)
     session.execute(begin.execution_options(**UNSEEN))
     asking = exists().where(FlowRun.id == QueueWork.number, FlowRun.asked_us == QueueWork.step, _asks_later(latest_us))

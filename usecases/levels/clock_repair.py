@@ -2,7 +2,7 @@
 
 Assessments, transitions, decisions and audit entries are history, and stay as they are. What is mended is what later
 work goes by: where entities stand and when they are due, from when facts are known, values that the model computed too
-late, and what waits: changes under way, deliveries, reviews, runs.
+late, and what waits: changes under way, deliveries, reviews, runs. Sizes of groups of days to come go.
 """
 
 from collections.abc import Sequence
@@ -88,8 +88,8 @@ def repair_dates(engine: Engine, actor: str, reason: str) -> Sequence[FutureRows
         counts = ahead.count_future_rows(session, latest)
         ahead.end_long_waits(session, latest, now)
         for each in counts:
-            if each.kind in ahead.WAITING:
-                about, counted = ahead.WAITING[each.kind]
+            if each.kind in ahead.WITHOUT_ENTITY:
+                about, counted = ahead.WITHOUT_ENTITY[each.kind]
                 details = {"reason": reason, "latest_us": latest, counted: each.entries}
                 record(session, Actor(each.organisation_id, actor), "clock.repaired", (about, None), details=details)
     for organisation_id in sorted({each.organisation_id for each in counts}):

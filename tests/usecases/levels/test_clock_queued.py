@@ -15,13 +15,15 @@ from fivefold.store.tables.events import Delivery
 from fivefold.store.tables.levels import DueMark
 from fivefold.store.tables.rulesets import Activation, ThresholdReview
 from fivefold.usecases.accounts.rate_tables import put_rates_in, rates_content, rates_from_rows
+from fivefold.usecases.groups.members import count_sizes, sizes_of
 from fivefold.usecases.levels.clock_repair import read_clocks, repair_dates
 from fivefold.usecases.rulesets.activate import advance_backfills, advance_markings, has_waiting_backfills
 from fivefold.usecases.rulesets.threshold_reviews import begin_threshold_reviews
 from fivefold.usecases.webhooks.plan import MOST_WAIT_SECONDS, claim_deliveries, plan_deliveries
 from tests.usecases import receivers
 from tests.usecases.at_once import put_list_version, switch_family
-from tests.usecases.banks import LISTED, Bank, document
+from tests.usecases.banks import COUNTRY, LISTED, Bank, document
+from tests.usecases.grouped import HIGH, Circle
 
 CUSTOMERS = ("a", "b", "c", "d", "e")
 
@@ -178,3 +180,28 @@ def test_a_review_of_a_quarter_that_is_not_over_begins_again_once_it_is(bank: Ba
     with Session(bank.engine) as session:
         assert session.scalars(select(ThresholdReview)).all() == []
     assert begin_threshold_reviews(bank.engine, bank.now)
+
+
+@pytest.mark.postgresql
+def test_a_group_that_a_clock_ahead_counted_is_counted_again_on_its_day(engine: Engine) -> None:
+    bank = Bank(engine)
+    bank.now = now_microseconds()
+    bank.activate(document({"country": COUNTRY}))
+    circle = Circle(bank)
+    circle.publish(HIGH)
+    bank.put("ada", country="KP")
+    circle.settle()
+    today = bank.now
+    for moment in (today, today + DAY_US):
+        assert count_sizes(engine, moment) == 1
+    assert ahead(bank) == [("sizes of groups", 1)]
+    repaired(bank)
+    with Session(engine) as session:
+        entry = session.scalars(select(AuditEntry).order_by(AuditEntry.number.desc())).first()
+    assert entry is not None
+    assert (entry.action, json.loads(entry.details)["sizes"]) == ("clock.repaired", 1)
+    assert [each.members for each in sizes_of(bank.context, "watched", with_aml=True)] == [1]
+    bank.put("bo", country="KP")
+    circle.settle()
+    assert count_sizes(engine, today + DAY_US) == 1
+    assert [each.members for each in sizes_of(bank.context.at(today + DAY_US), "watched", with_aml=True)] == [1, 2]
