@@ -1,8 +1,8 @@
-"""`fivefold webhooks`: endpoints, dead letters and replays."""
+"""`fivefold webhooks`: endpoints, what fails, dead letters and replays."""
 
 from functools import partial
 from itertools import islice
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,14 +21,21 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import every_row
 from fivefold.domain.text import count_text
 
+if TYPE_CHECKING:
+    from fivefold.usecases.webhooks.endpoints import DeadLetter
+    from fivefold.usecases.webhooks.progress import FailingDelivery
+
 webhooks_app = typer.Typer(help="Webhooks: endpoints, deliveries and dead letters.", no_args_is_help=True)
 
 EndpointArgument = Annotated[int, typer.Argument(metavar="ENDPOINT", help="The number in `fivefold webhooks list`.")]
+OfEndpointOption = Annotated[int | None, typer.Option("--endpoint", help="All by default.")]
+FirstOption = Annotated[int, typer.Option("--first", min=1, help="How many.")]
+EVENT_COLUMNS = ("endpoint", "sequence", "event", "kind", "entity")
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (add, list_, rotate, drop_old, disable, enable, remove, dead, replay, encrypt, new_key):
+    for command in (add, list_, rotate, drop_old, disable, enable, remove, failing, dead, replay, encrypt, new_key):
         webhooks_app.command(command.__name__.strip("_").replace("_", "-"))(command)
     app.add_typer(webhooks_app, name="webhooks")
 
@@ -58,8 +65,8 @@ def add(
 
 
 def list_(organisation: OrganisationOption = "default") -> None:
-    """List the endpoints, without their secrets."""
-    from fivefold.usecases.webhooks.endpoints import list_endpoints
+    """List the endpoints, without their secrets. What fails waits too, and `failing` says why."""
+    from fivefold.usecases.webhooks.progress import list_progress
 
     engine = open_current_database()
     who = acting_in(engine, organisation)
@@ -73,11 +80,12 @@ def list_(organisation: OrganisationOption = "default") -> None:
             day_text(line.created_us)[:10],
             str(line.secrets),
             f"{line.waiting:,}",
+            f"{line.failing:,}",
             f"{line.dead:,}",
         ]
-        for line in every_row(lambda part: list_endpoints(who, part=part))
+        for line in every_row(lambda part: list_progress(who, part))
     ]
-    columns = ("id", "url", "kinds", "state", "private", "since", "secrets", "waiting", "dead")
+    columns = ("id", "url", "kinds", "state", "private", "since", "secrets", "waiting", "failing", "dead")
     show_table("Endpoints", columns, rows, left=6)
 
 
@@ -132,10 +140,23 @@ def remove(endpoint: EndpointArgument, organisation: OrganisationOption = "defau
     echo(f"Endpoint {endpoint} is removed; {count_text(waiting_count, 'delivery', 'deliveries')} had been waiting.")
 
 
+def failing(
+    endpoint: OfEndpointOption = None, first: FirstOption = 100, organisation: OrganisationOption = "default"
+) -> None:
+    """List deliveries that failed and are tried again, each with its last error and when that is."""
+    from fivefold.usecases.webhooks.progress import list_failing
+
+    engine = open_current_database()
+    who = acting_in(engine, organisation)
+    rows = [
+        [*_event_cells(line), second_text(line.next_us), line.error, f"{line.attempts} of {line.most_attempts}"]
+        for line in islice(every_row(partial(list_failing, who, endpoint)), first)
+    ]
+    show_table("Failing deliveries", (*EVENT_COLUMNS, "tried again", "error", "attempts"), rows, left=7)
+
+
 def dead(
-    endpoint: Annotated[int | None, typer.Option("--endpoint", help="All by default.")] = None,
-    first: Annotated[int, typer.Option("--first", min=1, help="How many.")] = 100,
-    organisation: OrganisationOption = "default",
+    endpoint: OfEndpointOption = None, first: FirstOption = 100, organisation: OrganisationOption = "default"
 ) -> None:
     """List given-up deliveries, each with its last error."""
     from fivefold.usecases.webhooks.endpoints import dead_letters
@@ -143,20 +164,16 @@ def dead(
     engine = open_current_database()
     who = acting_in(engine, organisation)
     rows = [
-        [
-            str(line.endpoint_id),
-            str(line.sequence),
-            line.event_id,
-            line.kind,
-            "erased" if line.external_id is None else f"{line.entity_type} {line.external_id}",
-            second_text(line.died_us),
-            line.error,
-            str(line.attempts),
-        ]
+        [*_event_cells(line), second_text(line.died_us), line.error, str(line.attempts)]
         for line in islice(every_row(partial(dead_letters, who, endpoint)), first)
     ]
-    columns = ("endpoint", "sequence", "event", "kind", "entity", "given up", "error", "attempts")
-    show_table("Dead letters", columns, rows, left=7)
+    show_table("Dead letters", (*EVENT_COLUMNS, "given up", "error", "attempts"), rows, left=7)
+
+
+def _event_cells(line: "FailingDelivery | DeadLetter") -> list[str]:
+    """Write what a delivery is of, as `EVENT_COLUMNS` are called."""
+    entity = "erased" if line.external_id is None else f"{line.entity_type} {line.external_id}"
+    return [str(line.endpoint_id), str(line.sequence), line.event_id, line.kind, entity]
 
 
 def replay(

@@ -160,21 +160,24 @@ def _count(state: str) -> Any:
 def dead_deliveries(
     session: Session, organisation_id: int, endpoint_id: int | None, part: Part
 ) -> Page[tuple[Delivery, OutboxEvent, str | None, Entity | None]]:
-    """List dead deliveries by endpoint and number: delivery, event, type and entity."""
-    statement = _with_events(organisation_id).where(is_in("dead"))
-    if endpoint_id is not None:
-        statement = statement.where(Delivery.endpoint_id == endpoint_id)
-    return rows_of(session, statement, (Delivery.endpoint_id, Delivery.event_number), part)
+    """List dead deliveries, perhaps of one endpoint, by endpoint and number: delivery, event, type and entity."""
+    return _listed(session, _with_events(organisation_id).where(is_in("dead")), endpoint_id, part)
 
 
 def failing_deliveries(
-    session: Session, organisation_id: int, endpoint_id: int, part: Part
+    session: Session, organisation_id: int, endpoint_id: int | None, part: Part
 ) -> Page[tuple[Delivery, OutboxEvent, str | None, Entity | None]]:
-    """List deliveries to an endpoint that failed and are tried again, by number: like `dead_deliveries`."""
-    statement = _with_events(organisation_id).where(
-        is_in("waiting"), Delivery.attempts > 0, Delivery.endpoint_id == endpoint_id
-    )
-    return rows_of(session, statement, (Delivery.event_number,), part)
+    """List deliveries that failed and are tried again: like `dead_deliveries`."""
+    failing = _with_events(organisation_id).where(is_in("waiting"), Delivery.attempts > 0)
+    return _listed(session, failing, endpoint_id, part)
+
+
+def _listed(
+    session: Session, statement: Select[Delivery, OutboxEvent, str, Entity], endpoint_id: int | None, part: Part
+) -> Page[tuple[Delivery, OutboxEvent, str | None, Entity | None]]:
+    if endpoint_id is not None:
+        statement = statement.where(Delivery.endpoint_id == endpoint_id)
+    return rows_of(session, statement, (Delivery.endpoint_id, Delivery.event_number), part)
 
 
 def _with_events(organisation_id: int) -> Select[Delivery, OutboxEvent, str, Entity]:

@@ -9,7 +9,7 @@ from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent
 from fivefold.store.webhooks import endpoints
 from fivefold.store.webhooks.endpoints import EndpointCounts
-from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.api_fields import INTERNAL, Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.webhooks.endpoints import EndpointLine, revision_of
 from fivefold.usecases.webhooks.plan import MOST_ATTEMPTS
@@ -48,6 +48,7 @@ class FailingDelivery:
         error: of the last attempt.
     """
 
+    endpoint_id: Annotated[int, INTERNAL]
     sequence: int
     event_id: str
     kind: str
@@ -96,13 +97,17 @@ def _progress(endpoint: Endpoint, counts: EndpointCounts, now_us: int) -> Endpoi
     )
 
 
-def list_failing(context: Context, endpoint_id: int, part: Part = WHOLE) -> Page[FailingDelivery]:
-    """List an endpoint's deliveries that failed and are tried again, by sequence number.
+def list_failing(context: Context, endpoint_id: int | None = None, part: Part = WHOLE) -> Page[FailingDelivery]:
+    """List the deliveries that failed and are tried again, by endpoint and sequence number.
 
-    NotFoundError if the organisation has no such endpoint.
+    Args:
+        context: who asks.
+        endpoint_id: of one endpoint only; NotFoundError if the organisation has none such.
+        part: which of them.
     """
     with context.reading() as session:
-        endpoints.find_endpoint(session, context.organisation_id, endpoint_id)
+        if endpoint_id is not None:
+            endpoints.find_endpoint(session, context.organisation_id, endpoint_id)
         rows = endpoints.failing_deliveries(session, context.organisation_id, endpoint_id, part)
         return rows.map(lambda row: _failing(*row))
 
@@ -110,6 +115,7 @@ def list_failing(context: Context, endpoint_id: int, part: Part = WHOLE) -> Page
 def _failing(delivery: Delivery, event: OutboxEvent, entity_type: str | None, entity: Entity | None) -> FailingDelivery:
     """Describe a failing delivery; the identifier of an erased entity is left out."""
     return FailingDelivery(
+        endpoint_id=delivery.endpoint_id,
         sequence=delivery.event_number,
         event_id=event.event_id,
         kind=event.kind,

@@ -20,7 +20,7 @@ def test_the_life_of_an_endpoint(tmp_path: Path) -> None:
     assert made.err == "warning: this is endpoint 1; keep its secret now, it is not shown again\n"
     (row,) = cells(succeed(tmp_path, "webhooks", "list", columns=200), "Endpoints")
     assert row[:5] == ["1", URL, "group.left, level.reached", "enabled", "refused"]
-    assert row[6:] == ["1", "0", "0"]
+    assert row[6:] == ["1", "0", "0", "0"]
 
     rotated = run(tmp_path, "webhooks", "rotate", 1)
     assert re.fullmatch(r"whsec_[\w+/]{43}=\n", rotated.out)
@@ -70,6 +70,27 @@ def test_what_was_given_up_is_seen_and_sent_again(tmp_path: Path) -> None:
     assert succeed(tmp_path, "webhooks", "replay", 1, "--organisation", "bank").startswith("0 deliveries wait")
 
 
+def test_why_deliveries_wait_is_seen_before_they_are_given_up(tmp_path: Path) -> None:
+    with receiving(lambda _: 302) as receiver:
+        run(tmp_path, "webhooks", "add", URL)
+        run(tmp_path, "webhooks", "add", receiver.url, "--allow-private", "--organisation", "bank")
+        engine = open_database(f"sqlite:///{tmp_path / 'fivefold.db'}")
+        tell(engine, organisation(engine), ["c1-a", "c2-a", "c2-b"])
+        deliver_due(engine)
+        engine.dispose()
+    (row,) = cells(succeed(tmp_path, "webhooks", "list", "--organisation", "bank", columns=200), "Endpoints")
+    assert row[-3:] == ["3", "2", "0"], "waiting, of them failing, dead"
+    listed = succeed(tmp_path, "webhooks", "failing", "--organisation", "bank", columns=200)
+    first, second = cells(listed, "Failing deliveries")
+    assert first[:5] == ["2", "1", "c1-a", "level.reached", "customer c1"]
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", first[5])
+    assert first[6:] == ["answered 302; redirects are not followed", "1 of 14"]
+    assert second[2] == "c2-a"
+    one = succeed(tmp_path, "webhooks", "failing", "--endpoint", 2, "--first", 1, "--organisation", "bank", columns=200)
+    assert cells(one, "Failing deliveries") == [first]
+    assert cells(succeed(tmp_path, "webhooks", "failing"), "Failing deliveries") == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -82,6 +103,7 @@ def test_what_was_given_up_is_seen_and_sent_again(tmp_path: Path) -> None:
         (["enable", "7"], "there is no endpoint 7"),
         (["remove", "7"], "there is no endpoint 7"),
         (["dead", "--endpoint", "7"], "there is no endpoint 7"),
+        (["failing", "--endpoint", "7"], "there is no endpoint 7"),
         (["replay", "7"], "there is no endpoint 7"),
         (["replay", "1", "--from", "3"], "--from and --to belong together"),
         (["replay", "1", "--from", "3", "--to", "2"], "the range begins at 3 and ends at 2"),
