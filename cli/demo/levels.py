@@ -1,12 +1,16 @@
-"""The risk half of the demo: a stored portfolio, a ruleset that two people activate, a level, an event, a decision."""
+"""The risk half of the demo: a stored portfolio, a ruleset that two people activate, a level, an event, a decision.
+
+Each step takes what is there: a demo that was stopped goes on with the step at which that happened.
+"""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fivefold.cli.platform import importing, levels, worker
 from fivefold.cli.terminal import acting_in, echo, open_current_database
-from fivefold.domain.clock import from_microseconds, now_microseconds
+from fivefold.domain.clock import from_microseconds
 from fivefold.domain.errors import ConfigError
+from fivefold.domain.paging import Part
 from fivefold.domain.settings import read_settings
 from fivefold.usecases.portfolio_files.bundled import bundled_text
 
@@ -14,6 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from fivefold.training.simulation.sample_portfolio import SamplePortfolio
+    from fivefold.usecases.decisions.decide import DecisionMade
     from fivefold.usecases.shared.context import Context
 
 ORGANISATION = "demo"
@@ -43,6 +48,8 @@ rules:
     action: review
 otherwise: allow
 """
+POLICY_NAME = "payments"
+"""As the text of the policy has it."""
 PAYMENT = {"transaction_amount": -1500.0, "transaction_currency": "EUR", "operation": "transfer"}
 """What is decided on, before and after the event."""
 
@@ -60,13 +67,14 @@ def show_levels() -> None:
     """Set the portfolio up, raise one customer's level and decide on a payment; later runs show what is there."""
     engine = open_current_database()
     try:
-        if _is_set_up(engine):
+        if _is_complete(engine):
             echo("The risk side, as an earlier demo left it (`make clean` begins anew):")
             levels.show_distribution(engine, ORGANISATION)
             return
-        sample = _store_sample()
+        sample = _store_sample(engine)
         people = _people(engine)
         _activate(engine, people)
+        _let_policy_decide(people)
         _work()
         levels.show_distribution(engine, ORGANISATION)
         _raise_one(people, sample.ordinary)
@@ -77,26 +85,26 @@ def show_levels() -> None:
         engine.dispose()
 
 
-def _is_set_up(engine: "Engine") -> bool:
-    """Tell whether an earlier demo activated the ruleset: its portfolio is that of another day, and is kept."""
-    from fivefold.usecases.rulesets.read import list_families
+def _is_complete(engine: "Engine") -> bool:
+    """Tell whether an earlier demo came to its last step, which decides that an analyst looks at the payment."""
+    from fivefold.usecases.decisions.search import DecisionFilters, search_decisions
 
     try:
         operator = acting_in(engine, ORGANISATION)
     except ConfigError:
         return False
-    return any(family.active is not None for family in list_families(operator))
+    return bool(search_decisions(operator, DecisionFilters(policy=POLICY_NAME, action="review"), Part(1)))
 
 
 def console_tokens() -> dict[str, str]:
-    """Give a token for each of `CONSOLE_MEMBERS`, who join where they are missing; none where there is no portfolio."""
+    """Give a token for each of `CONSOLE_MEMBERS`, who join where they are missing; none before a demo is complete."""
     from fivefold.store.accounts.plans import read_plans
     from fivefold.usecases.accounts.organisations import add_member, list_members
     from fivefold.usecases.accounts.tokens import create_token
 
     engine = open_current_database()
     try:
-        if not _is_set_up(engine):
+        if not _is_complete(engine):
             return {}
         operator = acting_in(engine, ORGANISATION)
         present = {member.name for member in list_members(operator) if member.left_us is None}
@@ -114,12 +122,17 @@ def console_tokens() -> dict[str, str]:
         engine.dispose()
 
 
-def _store_sample() -> "SamplePortfolio":
+def _store_sample(engine: "Engine") -> "SamplePortfolio":
+    """Store the portfolio of the day on which the demo was begun; what an earlier one stored is known before."""
+    from fivefold.store.tables.accounts import Organisation
     from fivefold.training.simulation.sample_portfolio import write_sample
 
     echo("The risk side. Invented customers are stored for the organisation `demo`, as `fivefold import` does:")
-    sample = write_sample(read_settings().var / "demo" / "sample", CUSTOMERS)
     importing.setup(RULESET, ORGANISATION)
+    operator = acting_in(engine, ORGANISATION)
+    with operator.reading() as session:
+        begun = from_microseconds(session.get_one(Organisation, operator.organisation_id).created_us)
+    sample = write_sample(read_settings().var / "demo" / "sample", CUSTOMERS, end=begun.date())
     for table, path in (
         ("entities", sample.customers),
         ("transactions", sample.transactions),
@@ -155,38 +168,68 @@ def _people(engine: "Engine") -> _People:
 
 
 def _activate(engine: "Engine", people: _People) -> None:
-    """Write, commit and backtest the shipped ruleset as one person, and activate it and a policy as another."""
-    from fivefold.usecases.changes.backtests import request_backtest, run_next_backtest
-    from fivefold.usecases.decisions.policies import approve_policy, propose_policy
-    from fivefold.usecases.rulesets.activate import activate
+    """Write, commit and backtest the shipped ruleset as one person, and activate it as another."""
+    from fivefold.usecases.changes.backtests import run_next_backtest
+    from fivefold.usecases.rulesets.activate import activate, what_stands_against
     from fivefold.usecases.rulesets.commit import commit
-    from fivefold.usecases.rulesets.drafts import save_draft
+    from fivefold.usecases.rulesets.drafts import NO_DRAFT, save_draft
+    from fivefold.usecases.rulesets.read import list_families
 
-    draft = save_draft(people.author, bundled_text(RULESET))
-    version = commit(people.author, RULESET, draft.revision).number
-    request_backtest(people.author, RULESET, version)
-    while run_next_backtest(engine):
-        pass
+    family = next((each for each in list_families(people.author) if each.name == RULESET), None)
+    if family is not None and family.active is not None:
+        return
+    if family is None or family.newest is None:
+        present = None if family is None else family.draft_revision
+        draft = save_draft(people.author, bundled_text(RULESET), NO_DRAFT if present is None else present)
+        version = commit(people.author, RULESET, draft.revision).number
+    else:
+        version = family.newest
+    if what_stands_against(people.approver, RULESET, version):
+        _request_backtest(people.author, version)
+        while run_next_backtest(engine):
+            pass
     activate(people.approver, RULESET, version, "The first ruleset of the demo.", per_second=10_000)
     echo(f"{AUTHOR} wrote {RULESET} version {version}, a backtest ran on all customers, and {APPROVER} activated it.")
-    policy = propose_policy(people.author, POLICY, "The first policy of the demo.")
-    approve_policy(people.approver, policy.name, policy.number, "Read and agreed.")
+
+
+def _request_backtest(author: "Context", version: int) -> None:
+    """Request a backtest; one that was running when an earlier demo was killed is cancelled, as nobody goes on soon."""
+    from fivefold.usecases.changes.backtests import cancel_backtest, request_backtest
+
+    backtest = request_backtest(author, RULESET, version)
+    if backtest.state == "running":
+        cancel_backtest(author, backtest.id, "The demo that ran it was stopped.")
+        request_backtest(author, RULESET, version)
+
+
+def _let_policy_decide(people: _People) -> None:
+    """Propose the policy as one person, and approve it as another."""
+    from fivefold.usecases.decisions.policies import active_number, approve_policy, policies_of, propose_policy
+
+    if active_number(people.author, POLICY_NAME) is None:
+        proposed = next(iter(policies_of(people.author, POLICY_NAME, Part(1))), None)
+        if proposed is None:
+            proposed = propose_policy(people.author, POLICY, "The first policy of the demo.")
+        approve_policy(people.approver, POLICY_NAME, proposed.number, "Read and agreed.")
 
 
 def _raise_one(people: _People, customer: str) -> None:
-    """Show a customer and a decision before and after a transaction with a listed country."""
+    """Show a customer and a decision before and after a transaction with a listed country.
+
+    The transaction is of the moment of the first decision, so that it is the same one if it is sent again.
+    """
     from fivefold.usecases.ingest.transactions import add_transactions
 
     echo(f"\nOne ordinary customer, and a payment of 1,500 euro that {customer} wants to make:\n")
     levels.level(customer, organisation=ORGANISATION)
-    _decide(people.operator, customer)
+    before = _decide(people.operator, customer, "before the event")
     echo("\nThen a transfer of 150 euro to North Korea arrives, a country under the FATF's call for action:\n")
     row = {
         "transaction_id": f"{customer}_to_a_listed_country",
         "user_id": customer,
         "transaction_amount": -150.0,
         "transaction_currency": "EUR",
-        "transaction_date": from_microseconds(now_microseconds()).isoformat(),
+        "transaction_date": from_microseconds(before.at_us).isoformat(),
         "transaction_state": "COMPLETED",
         "user_balance": 1_000.0,
         "user_created": "2024-01-01",
@@ -197,14 +240,16 @@ def _raise_one(people: _People, customer: str) -> None:
     add_transactions(people.operator, [row])
     _work()
     levels.level(customer, organisation=ORGANISATION)
-    _decide(people.operator, customer)
+    _decide(people.operator, customer, "after the event")
 
 
-def _decide(operator: "Context", customer: str) -> None:
+def _decide(operator: "Context", customer: str, key: str) -> "DecisionMade":
+    """Decide on the payment, once under each key, and show the decision."""
     from fivefold.usecases.decisions.decide import decide
     from fivefold.usecases.levels.read import Freshness
 
-    decision = decide(operator, "payments", "customer", customer, PAYMENT, Freshness.STORED)
+    decision = decide(operator, POLICY_NAME, "customer", customer, PAYMENT, Freshness.STORED, key)
     name, version = decision.policy
     line = "" if decision.answer is None else f": {decision.answer['line']}"
     echo(f"\nThe policy {name} version {version} says {decision.action}{line}")
+    return decision

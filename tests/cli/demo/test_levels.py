@@ -2,13 +2,17 @@
 
 import re
 import shlex
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import inspect, text
 
 from fivefold.cli.demo import levels as demo_levels
 from fivefold.cli.demo import sample
 from fivefold.cli.terminal import open_current_database
+from fivefold.domain.clock import now_microseconds
 from fivefold.domain.settings import read_settings
 from fivefold.features.indicator_matrix import warm
 from fivefold.usecases.accounts.credentials import find_credential
@@ -70,3 +74,97 @@ def test_one_event_raises_a_level_and_changes_a_decision(var: Path, capsys: pyte
             "ida": "investigator",
             "ann": "approver",
         }
+
+
+STEPS = (
+    "fivefold.cli.platform.importing.setup",
+    "fivefold.training.simulation.sample_portfolio.write_sample",
+    "fivefold.cli.platform.importing.import_file",
+    "fivefold.usecases.accounts.organisations.add_member",
+    "fivefold.usecases.rulesets.drafts.save_draft",
+    "fivefold.usecases.rulesets.commit.commit",
+    "fivefold.usecases.changes.backtests.request_backtest",
+    "fivefold.usecases.changes.backtests.run_next_backtest",
+    "fivefold.usecases.rulesets.activate.activate",
+    "fivefold.usecases.decisions.policies.propose_policy",
+    "fivefold.usecases.decisions.policies.approve_policy",
+    "fivefold.cli.platform.worker.worker",
+    "fivefold.usecases.decisions.decide.decide",
+    "fivefold.usecases.ingest.transactions.add_transactions",
+)
+"""What the demo does, in this order; what writes is stored when it returns."""
+OF_THE_WAY = {
+    *("assessments", "assessment_inputs", "audit_entries", "audit_values"),
+    *("backtests", "backtest_movers", "imports"),
+}
+"""Tables that tell how it came about: a step that is tried again reads a file again, or cancels a backtest."""
+
+
+class StoppedError(Exception):
+    """The demo was stopped."""
+
+
+@pytest.mark.full
+def test_a_demo_that_is_stopped_after_any_step_goes_on_to_the_same_end(
+    var: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demo_levels.show_levels()
+    at_once = state()
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "kernels").symlink_to(var / "kernels")
+    monkeypatch.setenv("FIVEFOLD_VAR", str(other))
+    for step in STEPS:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(step, stopping(step, patch))
+            with pytest.raises(StoppedError):
+                demo_levels.show_levels()
+        if step.endswith("request_backtest"):  # and killed while it runs
+            execute("UPDATE backtests SET state = 'running', attempts = 1, lease_until_us = :until")
+    demo_levels.show_levels()
+    assert rows("SELECT state FROM backtests ORDER BY id") == ["cancelled", "done"]
+    assert state() == at_once
+
+
+def stopping(step: str, patch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Make a step that stops the demo after it."""
+    module, name = step.rsplit(".", 1)
+    works = getattr(__import__(module, fromlist=[name]), name)
+
+    def stop(*arguments: Any, **options: Any) -> None:
+        patch.undo()
+        works(*arguments, **options)
+        raise StoppedError
+
+    return stop
+
+
+def state() -> Mapping[str, Any]:
+    """What a demo left: the rows of each table by their number, the levels, the versions and the decisions."""
+    engine = open_current_database()
+    names = set(inspect(engine).get_table_names()) - OF_THE_WAY
+    engine.dispose()
+    counts = {name: rows(f"SELECT count(*) FROM {name}") for name in sorted(names)}
+    queries = (
+        "SELECT level FROM standings ORDER BY entity_id",
+        "SELECT number FROM ruleset_versions",
+        "SELECT action FROM decisions ORDER BY id",
+        "SELECT state FROM policies",
+    )
+    return counts | {query: rows(query) for query in queries}
+
+
+def rows(query: str) -> list[Any]:
+    engine = open_current_database()
+    with engine.connect() as connection:
+        found = list(connection.scalars(text(query)))
+    engine.dispose()
+    return found
+
+
+def execute(statement: str) -> None:
+    """Change rows; `until` is the end of a lease that still holds."""
+    engine = open_current_database()
+    with engine.begin() as connection:
+        connection.execute(text(statement), {"until": now_microseconds() + 300_000_000})
+    engine.dispose()
