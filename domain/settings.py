@@ -12,6 +12,7 @@ from fivefold.domain.text import nearest
 
 VARIABLE_VAR = "FIVEFOLD_VAR"
 VARIABLE_PARENT_PROCESS = "FIVEFOLD_PARENT_PROCESS"
+VARIABLE_OWNER_PROCESS = "FIVEFOLD_OWNER_PROCESS"
 _OPENID = (
     "FIVEFOLD_OPENID_ISSUER",
     "FIVEFOLD_OPENID_CLIENT_ID",
@@ -27,7 +28,7 @@ _NAMES = frozenset(
         *("LIMIT_BYTES", "LIMIT_CONNECTIONS", "LIMIT_EXPLAINED", "LIMIT_ROWS", "LIMIT_SECONDS", "LIMIT_USERS"),
         *("MCP_HOSTS", "MODEL"),
         *("OPENID_CLAIM", "OPENID_CLIENT_ID", "OPENID_CLIENT_SECRET", "OPENID_ISSUER", "OPENID_ORGANISATION"),
-        *("OPENID_PLAN", "PARENT_PROCESS", "PLANS_FILE", "SOURCES_FILE", "TOKEN"),
+        *("OPENID_PLAN", "OWNER_PROCESS", "PARENT_PROCESS", "PLANS_FILE", "SOURCES_FILE", "TOKEN"),
         *("TRUSTED_PROXIES", "VAR", "WEBHOOK_KEYS"),
     )
 )
@@ -123,6 +124,8 @@ class Settings:
         agent: that flows may ask; None by default.
         parent_process: number of the process that started the service (`FIVEFOLD_PARENT_PROCESS`), set by `fivefold
             serve` itself; 0 where another program did.
+        owner_process: number of the process with which the service ends (`FIVEFOLD_OWNER_PROCESS`), set by `fivefold
+            demo` itself; 0 for none.
     """
 
     var: Path
@@ -141,6 +144,7 @@ class Settings:
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     agent: AgentSettings | None = None
     parent_process: int = 0
+    owner_process: int = 0
 
     @property
     def tracking_uri(self) -> str:
@@ -247,6 +251,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         secrets={name.removeprefix(_SECRET): value for name, value in variables.items() if name.startswith(_SECRET)},
         agent=_agent(variables),
         parent_process=_positive(variables, VARIABLE_PARENT_PROCESS, 0),
+        owner_process=_positive(variables, VARIABLE_OWNER_PROCESS, 0),
     )
 
 

@@ -73,7 +73,7 @@ QUOTA_CHARGER = QuotaCharger(ENGINE)
 ACCESS = AccessLog()
 DRIFT_COUNTER = DriftCounter(ENGINE, lambda: CHAMPION_LOADER.current)
 SERVICE_METRICS = ServiceMetrics(CHAMPION_LOADER, DRIFT_COUNTER, PlatformMetrics(PlatformFigures(PLATFORM)))
-PARENT_WATCH = ParentWatch(SETTINGS.parent_process)
+PARENT_WATCH = ParentWatch(SETTINGS.parent_process, SETTINGS.owner_process)
 PLANS = read_plans(SETTINGS.plans_file)
 SCORING_ENDPOINT = ScoringEndpoint(
     SETTINGS, PLANS, CHAMPION_LOADER, Authenticator(ENGINE), QUOTA_CHARGER, DRIFT_COUNTER

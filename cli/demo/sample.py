@@ -17,7 +17,7 @@ from typing import Any
 from fivefold.cli.serve import require_free
 from fivefold.cli.terminal import actor, console, open_current_database
 from fivefold.domain.errors import ConfigError, FivefoldError
-from fivefold.domain.settings import read_settings
+from fivefold.domain.settings import VARIABLE_OWNER_PROCESS, read_settings
 
 ROWS = [
     {
@@ -110,13 +110,14 @@ def app_token(organisation: str = "default") -> str:
 def running(port: int) -> Iterator[None]:
     """Run `fivefold serve` for the time of the block, once it is ready; what it says goes to a file.
 
-    It ends with this process, also where that is asked to end by SIGTERM.
+    It ends with this process, also where that is asked to end by SIGTERM, or killed.
     """
     log = read_settings().var / "demo" / "service.log"
     with log.open("wb") as file:
         command = [sys.executable, "-P", "-m", "fivefold.cli.main", "serve", "--port", str(port)]
         before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)  # noqa: S603 (our own words)
+        environment = os.environ | {VARIABLE_OWNER_PROCESS: str(os.getpid())}
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)  # noqa: S603 (our own words)
         try:
             _wait_until_ready(process, port, log)
             yield

@@ -59,6 +59,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
 
     def start(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
         assert command[:-1] == [sys.executable, "-P", "-m", "fivefold.cli.main", "serve", "--port"]
+        assert options["env"]["FIVEFOLD_OWNER_PROCESS"] == str(os.getpid()), "it ends with a demo that is killed"
         processes.append(popen([sys.executable, "-c", FAKE, command[-1]], **options))
         return processes[-1]
 
