@@ -87,19 +87,41 @@ def claim_address(host: str, port: int, folder: Path) -> int:
 
     A service listens only seconds after its start, and until then another one would find the port free.
     """
-    name = re.sub(r"[^\w.]", "_", f"serve-{host}-{port}")
-    claim = os.open(folder / f"{name}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    claim = os.open(_claim_file(host, port, folder), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(claim)
         raise _in_use(host, port) from None
+    os.ftruncate(claim, 0)
+    os.write(claim, str(os.getpid()).encode())
     os.set_inheritable(claim, True)
     return claim
 
 
+def _claim_file(host: str, port: int, folder: Path) -> Path:
+    name = re.sub(r"[^\w.]", "_", f"serve-{host}-{port}")
+    return folder / f"{name}.lock"
+
+
 def _in_use(host: str, port: int) -> ConfigError:
-    return ConfigError(f"port {port} of {host} is in use; choose another one with --port")
+    """Say that an address is in use, and by which process where that is a service of this folder."""
+    folder = read_settings().var
+    holder = _holder(_claim_file(host, port, folder))
+    by = f" by process {holder}, the service of {folder}" if holder else ""
+    return ConfigError(f"port {port} of {host} is in use{by}; choose another one with --port")
+
+
+def _holder(claim_file: Path) -> str:
+    """Return the number of the process that holds a claim; empty where none does."""
+    try:
+        with claim_file.open() as claim:
+            fcntl.flock(claim, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return ""
+    except BlockingIOError:
+        return claim_file.read_text()
+    return ""
 
 
 def require_free(host: str, port: int) -> None:

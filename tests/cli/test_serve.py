@@ -136,7 +136,8 @@ def test_two_that_start_at_once_do_not_both_take_the_port(var: Path, monkeypatch
         monkeypatch.setenv(name, "")
     monkeypatch.setattr(os, "execv", lambda *_: refused.append(refuse(var, "serve", "--port", port)))
     succeed(var, "serve", "--port", port)
-    assert refused == [f"port {port} of 127.0.0.1 is in use; choose another one with --port"]
+    by = f"process {os.getpid()}, the service of {var}"
+    assert refused == [f"port {port} of 127.0.0.1 is in use by {by}; choose another one with --port"]
     monkeypatch.setattr(os, "execv", lambda *_: refused.clear())
     succeed(var, "serve", "--port", port)
     assert refused == []
