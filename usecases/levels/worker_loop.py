@@ -3,6 +3,7 @@
 The failure of one task delays no other.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Event, Lock, Thread
@@ -12,7 +13,7 @@ import structlog
 from polars.exceptions import PanicException
 from sqlalchemy import Engine
 
-from fivefold.domain.clock import now_microseconds
+from fivefold.domain.clock import DAY_US, HOUR_US, now_microseconds, second_text
 from fivefold.domain.errors import FivefoldError, RegistryError
 from fivefold.domain.settings import Settings
 from fivefold.store.levels import markings
@@ -38,10 +39,10 @@ UNEXPECTED_ERRORS = (Exception, PanicException)
 _NO_CHAMPION = "the registry has no champion any more"
 _LOST = "the registry has no champion, and not the version {version} of {name} that served: it may have been lost"
 _DISAGREE = "another worker looks at another registry or at another model, or stopped midway"
-_EFFECTS = {
-    True: "this worker records its champion again",
-    False: "nothing is recorded again, as it was before: let all workers of a database look at one model",
-}
+_AGAIN = "this worker records its champion again"
+_LATER = "this worker records its champion again from {moment} on: let all workers of a database look at one model"
+_PAUSES_US = (0, HOUR_US, 6 * HOUR_US, DAY_US)
+"""How long the same other champion stands until it is replaced the first, the second, the third and each later time."""
 _WITHDRAWN = "who has other transactions has no value until there is a champion"
 
 
@@ -151,7 +152,7 @@ class ChampionWatcher:
         self._without_champion = False
         self._begun: EntityScorer | None = None
         self._still_serves = False
-        self._answered: tuple[str, int, str | None] | None = None
+        self._replaced: Counter[tuple[str, int, str | None]] = Counter()
 
     @property
     def valuer(self) -> EntityScorer | None:
@@ -165,8 +166,9 @@ class ChampionWatcher:
         Each call does one step, and tells whether there may be another. A champion is loaded before the first is marked
         for it, so that no entity is assessed by the one before it. Each worker begins the marking anew when it first
         sees a version: until then it may have assessed by the one before it whom another worker had marked. So it does
-        where another worker has recorded another champion, or none, than the registry answers with; but once only for
-        the same other one, as two workers with two registries would not end. Where a step fails, the next call does it.
+        where another worker has recorded another champion, or none, than the registry answers with; but the same other
+        one again only after a pause that grows, so that two workers with two registries do not value everybody again
+        and again, and one that is left alone cures the record. Where a step fails, the next call does it.
 
         Raises:
             StoreError: the database is out of reach.
@@ -180,11 +182,14 @@ class ChampionWatcher:
         if self._without_champion and named is not None:
             self._end(named)
         champion = self.valuer
-        if champion is None or (champion is self._begun and not self._records_again(champion, recorded)):
+        is_begun = champion is self._begun
+        if champion is None or (is_begun and not self._records_again(champion, recorded)):
             return False
         with writing(self._engine) as session:
             begin_champion(session, champion.name, champion.version, self._clock(), champion.model.content_hash)
         self._begun = champion
+        if is_begun and recorded is not None:
+            self._replaced[_version_of(recorded)] += 1
         return True
 
     def _records_again(self, champion: EntityScorer, recorded: Champion | None) -> bool:
@@ -192,13 +197,18 @@ class ChampionWatcher:
         loaded = champion.name, champion.version, champion.model.content_hash
         if (recorded is not None and is_recorded_as(recorded, *loaded)) or not self._still_serves:
             return False
-        other = None if recorded is None else (recorded.model, recorded.model_version, recorded.content_hash)
-        again = other is None or other != self._answered
-        self._answered = other or self._answered
+        from_us = 0 if recorded is None else self._replaced_from_us(recorded)
+        again = from_us <= self._clock()
+        effect = _AGAIN if again else _LATER.format(moment=second_text(from_us))
         text = "none" if recorded is None else f"version {recorded.model_version} of {recorded.model}"
         of = {"name": champion.name, "version": champion.version, "recorded": text}
-        log.error("workers disagree", **of, why=_DISAGREE, effect=_EFFECTS[again])
+        log.error("workers disagree", **of, why=_DISAGREE, effect=effect)
         return again
+
+    def _replaced_from_us(self, recorded: Champion) -> int:
+        """Return from when to record the champion again in place of another one; 0 for at once."""
+        pause_us = _PAUSES_US[min(self._replaced[_version_of(recorded)], len(_PAUSES_US) - 1)]
+        return recorded.since_us + pause_us if pause_us else 0
 
     def _mark_next(self) -> bool:
         """Mark the next entities for the champion that is loaded; False where none are left, or it is not begun."""
@@ -266,3 +276,7 @@ class ChampionWatcher:
             unloaded, self._valuer = self._valuer, None
         if unloaded is not None:
             log.warning("value model unloaded", name=unloaded.name, version=unloaded.version, why=_NO_CHAMPION)
+
+
+def _version_of(recorded: Champion) -> tuple[str, int, str | None]:
+    return recorded.model, recorded.model_version, recorded.content_hash

@@ -5,6 +5,7 @@ Stories on both databases: it is read before it is marked and after, two version
 
 from dataclasses import replace
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,7 @@ from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
-from fivefold.domain.clock import DAY_US, from_microseconds
+from fivefold.domain.clock import DAY_US, HOUR_US, from_microseconds, second_text
 from fivefold.domain.errors import FingerprintMismatchError, RegistryError, StoreError
 from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.domain.settings import Settings
@@ -701,7 +702,59 @@ def test_two_workers_that_disagree_come_to_rest(
     assert not has_open_markings(bank.engine)
     with capture_logs() as logs:
         assert [champion.look() for champion in both] == [False, False]
-    assert [(line["event"], line["effect"]) for line in logs] == [("workers disagree", worker_loop._EFFECTS[False])]
+    later = worker_loop._LATER.format(moment=second_text(bank.now + HOUR_US))
+    assert [(line["event"], line["effect"]) for line in logs] == [("workers disagree", later)]
+
+
+def look_at(champion: ChampionWatcher, shelf: type[Shelf], of: tuple[int, ValueModel]) -> None:
+    """Let a worker look at a registry of its own, whose champion is this version."""
+    shelf.number, shelf.model = of
+    while champion.look():
+        pass
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_worker_that_is_left_alone_after_a_disagreement_cures_the_record_and_values_everybody_again(
+    bank: Bank, shelf: type[Shelf], model: ValueModel, tmp_path: Path, number: int
+) -> None:
+    """The other one had another model, of the same number or another; it valued everybody, and was stopped."""
+    right, wrong = worker(bank, tmp_path), worker(bank, tmp_path)
+    of_right, of_wrong = (1, model), (number, replace(model, horizon_days=30))
+    for _ in range(2):
+        look_at(right, shelf, of_right)
+        look_at(wrong, shelf, of_wrong)
+    bank.valuer = wrong.valuer
+    bank.wait(1 / 1440)
+    bank.settle()
+    look_at(right, shelf, of_right)
+    assert not marked(bank), "two that go on disagreeing would value everybody again at each look"
+    bank.wait(1 / 24)
+    look_at(right, shelf, of_right)
+    assert marked(bank) == set(NAMES)
+    bank.valuer = right.valuer
+    bank.wait(1 / 1440)
+    bank.settle()
+    assert {each for name in NAMES for each in superseded(bank, name)} == {None}
+    value = read_value(bank.context, "customer", "a", valuer=bank.valuer)
+    assert value is not None
+    assert value.unexplained == ""
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_that_go_on_disagreeing_record_seldom(
+    bank: Bank, shelf: type[Shelf], model: ValueModel, tmp_path: Path, workers: int
+) -> None:
+    watchers, recorded, rounds_a_day = [worker(bank, tmp_path) for _ in range(workers)], list[int](), 8
+    for _ in range(4 * rounds_a_day):
+        for number, champion in enumerate(watchers, 1):
+            look_at(champion, shelf, (number, model))
+            with Session(bank.engine) as session:
+                recorded.extend(session.scalars(select(Champion.model_version)))
+        bank.wait(1 / rounds_a_day)
+    swaps, looks_a_day = [before != after for before, after in pairwise(recorded)], rounds_a_day * workers
+    assert sum(swaps[:looks_a_day]) <= 6 * workers
+    assert 0 < sum(swaps[-looks_a_day:]) <= workers, "on the last day few, but not none"
 
 
 def test_a_registry_that_does_not_answer_withdraws_nothing(bank: Bank, shelf: type[Shelf], tmp_path: Path) -> None:
