@@ -219,40 +219,77 @@ class DraftTrial:
     result: BacktestResult | FamiliesBacktest
 
     def _sides(self) -> dict[str, dict[str, int]]:
-        """Count who is where by what decides now, where something does, and by the draft."""
+        """Count who is where by what decides now, where something does, and by the draft; after the cooldown too."""
         result = self.result
         if isinstance(result, FamiliesBacktest):
-            return {"present": result.present_side.alone, "draft": result.draft_side.alone}
-        present = {} if result.present is None else {"present": result.present.alone}
-        return {**present, "draft": result.draft.alone}
+            has_cooldown = result.later is not None
+            both = (("present", result.present_side), ("draft", result.draft_side))
+            sides = [(name, side.alone, side.later if has_cooldown else None) for name, side in both]
+        else:
+            of_each = (("present", result.present), ("draft", result.draft))
+            sides = [(name, side.alone, side.later) for name, side in of_each if side is not None]
+        later = {f"{name} after cooldown": counts for name, _, counts in sides if counts is not None}
+        return {name: alone for name, alone, _ in sides} | later
 
-    def moves(self) -> pd.DataFrame:
-        """Give from which level (rows) to which (columns) how many would move, by the rules alone."""
-        cells = pd.DataFrame([vars(cell) for cell in self.result.alone])
+    def moves(self, *, after_cooldown: bool = False) -> pd.DataFrame:
+        """Give from which level (rows) to which (columns) how many would move, by the rules alone.
+
+        Args:
+            after_cooldown: where the cooldown puts them instead.
+
+        Raises:
+            ConfigError: neither `previous` nor `entered` said which levels stand.
+        """
+        counted = self.result.later if after_cooldown else self.result.alone
+        if counted is None:
+            raise ConfigError("after_cooldown needs the levels that stand: give backtest previous or entered")
+        cells = pd.DataFrame([vars(cell) for cell in counted])
         if cells.empty:
             return cells
         table = cells.pivot_table(index="before", columns="after", values="entities", fill_value=0, aggfunc="sum")
-        order = list(self.levels().index)
-        before, after = ([name for name in order if name in side] for side in (table.index, table.columns))
+        sides = zip(self.result.orders, (table.index, table.columns), strict=True)
+        before, after = ([name for name in order if name in side] for order, side in sides)
         return table.reindex(index=before, columns=after).astype(int)
 
     def movers(self) -> pd.DataFrame:
-        """Give who changes most."""
+        """Give who changes most; `after` is by the rules alone, `later` after the cooldown."""
         return pd.DataFrame([vars(mover) for mover in self.result.movers])
 
     def levels(self) -> pd.DataFrame:
-        """Give how many entities the draft, and what decides now, put where."""
-        return pd.DataFrame(self._sides()).fillna(0).astype(int)
+        """Give how many entities the draft, and what decides now, put where.
+
+        The columns `present` and `draft` are by the rules alone. Where `previous` or `entered` said which levels stand,
+        others are named `after cooldown`.
+        """
+        counts = pd.DataFrame(self._sides()).fillna(0).astype(int)
+        before, after = self.result.orders
+        return counts.reindex([name for name in dict.fromkeys((*before, *after)) if name in counts.index])
 
     def __repr__(self) -> str:
-        """Say how many the draft puts where."""
-        counts_text = ", ".join(f"{level} {count:,}" for level, count in self._sides()["draft"].items() if count)
-        return f"<a draft would come to: {counts_text}>"
+        """Say how many the draft puts where, and where the cooldown does."""
+        counts = self.levels()
+        alone, *later = (
+            ", ".join(f"{level} {count:,}" for level, count in counts[name].items() if count)
+            for name in counts.columns
+            if name.startswith("draft")
+        )
+        return f"<a draft would come to: {alone}{''.join(f'; after the cooldown: {text}' for text in later)}>"
 
     def _repr_html_(self) -> str:
         """Show in a notebook the levels, the moves, and what the numbers do not say."""
+        moves = _moves_html("by the rules alone", self.moves())
+        if self.result.later is not None:
+            moves += _moves_html("after the cooldown", self.moves(after_cooldown=True))
         cautions = html_table("What the numbers do not say", [""], [[text] for text in self.result.cautions])
-        return frame_html(self.levels()) + frame_html(self.moves()) + cautions
+        return frame_html(self.levels()) + moves + cautions
+
+
+def _moves_html(by: str, moves: pd.DataFrame) -> str:
+    """Write a table of moves; nothing where there is nothing to compare with."""
+    if moves.empty:
+        return ""
+    rows = [[str(before), *(f"{count:,}" for count in counts)] for before, *counts in moves.itertuples()]
+    return html_table(f"From where to where, {by}", ["before \\ after", *moves.columns], rows)
 
 
 _PARAMETERS: Mapping[str, str] = {

@@ -9,7 +9,7 @@ import polars as pl
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import PROBLEMS_LISTED
 from fivefold.risk.compiler.analysis import AnalysedRuleset
-from fivefold.risk.engine.assessments import Assessments
+from fivefold.risk.engine.assessments import Assessments, Status
 from fivefold.risk.engine.levels import ENTERED, RULES_LEVEL
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.governance.backtest.compositions import (
@@ -113,6 +113,13 @@ class FamiliesBacktest:
     later: tuple[MoveCount, ...] | None
     movers: tuple[FamilyMover, ...]
     cautions: tuple[str, ...]
+
+    @property
+    def orders(self) -> tuple[list[str], list[str]]:
+        """The order of the places before, and of those after: levels, reasons for none, and where nothing decides."""
+        reasons_for_none = (f"({status.value})" for status in Status if status != Status.ASSESSED)
+        places = [*self.levels, *reasons_for_none, NOBODY]
+        return places, places
 
     def to_dict(self) -> dict[str, Any]:
         """Give it as plain data."""

@@ -22,6 +22,7 @@ from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
 from fivefold.risk.governance.backtest.moves import (
     ALONE,
     LATER,
+    NEW,
     CaseHits,
     FailedAssessment,
     MoveCount,
@@ -154,6 +155,11 @@ class BacktestResult:
     later: tuple[MoveCount, ...] | None
     movers: tuple[MovedEntity, ...]
     cautions: tuple[str, ...]
+
+    @property
+    def orders(self) -> tuple[list[str], list[str]]:
+        """The order of the places before, and of those after."""
+        return [*(self.present or self.draft).alone, NEW], list(self.draft.alone)
 
     def to_dict(self) -> dict[str, Any]:
         """Give it as plain data."""

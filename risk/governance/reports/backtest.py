@@ -7,7 +7,7 @@ import polars as pl
 from fivefold.charts.backtests import levels, migration
 from fivefold.domain.text import percent
 from fivefold.risk.governance.backtest.families import FamilyMover
-from fivefold.risk.governance.backtest.moves import NEW, CaseHits, FailedAssessment, MoveCount, MovedEntity
+from fivefold.risk.governance.backtest.moves import CaseHits, FailedAssessment, MoveCount, MovedEntity
 from fivefold.risk.governance.backtest.run import BacktestResult, BacktestSide
 from fivefold.risk.governance.reports.page import ReportPage, ReportSection, ReportTable
 
@@ -97,8 +97,7 @@ def _named_sides(result: BacktestResult) -> list[tuple[str, BacktestSide]]:
 
 
 def _migration(title: str, cells: Sequence[MoveCount], result: BacktestResult) -> ReportSection:
-    order = [*(result.present or result.draft).alone, NEW]
-    return migration_section(title, cells, order, list(result.draft.alone), result.drawn)
+    return migration_section(title, cells, *result.orders, result.drawn)
 
 
 def migration_section(

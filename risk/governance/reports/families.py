@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from fivefold.domain.text import percent
-from fivefold.risk.engine.assessments import Status
 from fivefold.risk.governance.backtest.compositions import NOBODY
 from fivefold.risk.governance.backtest.families import FamiliesBacktest, FamilyHits
 from fivefold.risk.governance.reports.backtest import (
@@ -54,7 +53,7 @@ def _names(families: tuple[FamilyHits, ...]) -> str:
 
 
 def _backtest_sections(result: FamiliesBacktest) -> Iterator[ReportSection]:
-    places = [*result.levels, *(f"({status.value})" for status in Status if status != Status.ASSESSED), NOBODY]
+    places, _ = result.orders
     families = [*dict.fromkeys(each.family for each in (*result.present, *result.draft)), NOBODY]
     yield migration_section("Which ruleset decides", result.deciders, families, families, result.drawn)
     now, then = result.present_side, result.draft_side

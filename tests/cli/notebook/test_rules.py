@@ -1,5 +1,6 @@
 """Rulesets in a notebook: what the commands give, from files and from data frames."""
 
+import json
 from dataclasses import fields
 from inspect import signature
 from pathlib import Path
@@ -266,6 +267,7 @@ def test_a_draft_is_compared_where_levels_stand_and_beside_other_rulesets(tmp_pa
     levels = pd.DataFrame({"entity_id": ["e0000"], "rules_level": ["critical"], "entered": ["2024-06-30"]})
     stood = fivefold.backtest(draft, people, previous=levels, as_of=AS_OF)
     assert stood.result.standing == "the levels that were given"
+    assert stood.moves().to_numpy().sum() == len(people), "those of whom no level was given are counted too"
     since = fivefold.backtest(draft, people, present=now, entered="2024-06-20", as_of=AS_OF)
     assert since.result.later is not None
     with pytest.raises(ConfigError, match="give one of them"):
@@ -276,3 +278,50 @@ def test_a_draft_is_compared_where_levels_stand_and_beside_other_rulesets(tmp_pa
     assert beside.moves().to_numpy().sum() == beside.levels()["present"].sum() == len(people)
     assert repr(beside).startswith("<a draft would come to: ")
     assert "What the numbers do not say" in beside._repr_html_()
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_backtest_gives_what_the_command_gives_after_the_cooldown_too(tmp_path: Path, beside: bool) -> None:
+    folder = made(tmp_path)
+    draft, now, data = (folder / name for name in ("draft.yaml", "now.yaml", "people.parquet"))
+    (folder / "companies.yaml").write_text(now.read_text().replace("ruleset: retail", "ruleset: companies"))
+    held = folder / "held.csv"
+    held.write_text("entity_id,rules_level,entered\n" + "".join(f"e{n:04},critical,2024-06-30\n" for n in range(600)))
+    then = ("--then", folder / "companies.yaml") if beside else ()
+    command = ("rules", "backtest", now, draft, "--data", data, "--as-of", AS_OF, "--previous", held, *then)
+    assert run(folder, *command, "--json", folder / "by-command.json").code == 0
+    by_command = json.loads((folder / "by-command.json").read_text())
+    more = {"then": folder / "companies.yaml"} if beside else {}
+    trial = fivefold.backtest(draft, data, present=now, previous=held, as_of=AS_OF, **more)
+    for cells, moves in (
+        (by_command["alone"], trial.moves()),
+        (by_command["later"], trial.moves(after_cooldown=True)),
+    ):
+        assert {(cell["before"], cell["after"]): cell["entities"] for cell in cells} == {
+            (before, after): moves.loc[before, after]
+            for before in moves.index
+            for after in moves.columns
+            if moves.loc[before, after]
+        }
+    counts = trial.levels()
+    order = [level for level in counts.index if not level.startswith("(")]
+    assert order == [level for level in ("low", "medium", "high", "critical") if level in order]
+    assert counts.columns.tolist() == ["present", "draft", "present after cooldown", "draft after cooldown"]
+    assert counts["draft after cooldown"]["critical"] > counts["draft"]["critical"]
+    assert repr(trial).startswith("<a draft would come to: low 300, ")
+    assert f"; after the cooldown: critical {counts['draft after cooldown']['critical']}" in repr(trial)
+    shown = trial._repr_html_()
+    assert "From where to where, by the rules alone" in shown
+    assert "From where to where, after the cooldown" in shown
+
+
+def test_a_backtest_without_levels_that_stand_says_nothing_of_a_cooldown(tmp_path: Path) -> None:
+    folder = made(tmp_path)
+    trial = fivefold.backtest(
+        folder / "draft.yaml", folder / "people.parquet", present=folder / "now.yaml", as_of=AS_OF
+    )
+    assert "cooldown:" not in repr(trial)
+    assert trial.levels().columns.tolist() == ["present", "draft"]
+    assert "after the cooldown" not in trial._repr_html_()
+    with pytest.raises(ConfigError, match=r"^after_cooldown needs the levels that stand: give backtest previous or"):
+        trial.moves(after_cooldown=True)
