@@ -164,10 +164,13 @@ class Explanation:
     line: str
 
     def _repr_html_(self) -> str:
-        """Show it in a notebook: the level and the arithmetic, then what each rule saw and gave."""
-        caption = f"{self.entity}: {self.level or 'no level'} as of {day_text(self.as_of)}. {self.line}"
-        rows = [[rule.title, rule.seen, rule.case_outcome.reason, rule.case_outcome.effect] for rule in self.rules]
-        return html_table(caption, ["rule", "seen", "case", "gives"], rows)
+        """Show it in a notebook: the level and the arithmetic, what each rule saw and gave, and what failed."""
+        by = f"{self.level or 'no level'} by {self.ruleset}, as of {day_text(self.as_of)}"
+        rows = [[rule.title, rule.seen, rule.reason, rule.case_outcome.effect] for rule in self.rules]
+        shown = html_table(f"{self.entity}: {by}. {self.line}", ["rule", "seen", "case", "gives"], rows)
+        if not self.failures:
+            return shown
+        return shown + html_table("Not assessed in full", ["why"], [[failure] for failure in self.failures])
 
 
 def explain(assessments: Assessments, position: int) -> Explanation:

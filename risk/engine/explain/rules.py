@@ -153,15 +153,21 @@ class RuleOutcome:
         return self.case_outcome.floor
 
     @property
+    def reason(self) -> str:
+        """Which case it is, what was not known, or why it failed, in words."""
+        if self.case == "failed":
+            return f"failed, because {' and '.join(self.errors)}"
+        missing = ", ".join(self.missing)
+        if self.case == "unknown":
+            return f"Not known: {missing}"
+        return self.case_outcome.reason + (f"; not known: {missing}" if missing else "")
+
+    @property
     def sentence(self) -> str:
         """The same in plain words."""
-        outcome = self.case_outcome
-        if outcome.case == "failed":
-            return f"{outcome.title}: failed, because {' and '.join(self.errors)}"
-        reason = f"Not known: {', '.join(self.missing)}" if outcome.case == "unknown" else outcome.reason
-        if self.missing and outcome.case != "unknown":
-            reason += f"; not known: {', '.join(self.missing)}"
-        return f"{outcome.title}: {self.seen}. {reason}: {outcome.effect}"
+        if self.case == "failed":
+            return f"{self.title}: {self.reason}"
+        return f"{self.title}: {self.seen}. {self.reason}: {self.case_outcome.effect}"
 
     @cached_property
     def encoded(self) -> msgspec.Raw:

@@ -2,6 +2,7 @@
 
 import json
 from decimal import Decimal
+from html import escape
 from typing import Any
 
 import polars as pl
@@ -227,3 +228,10 @@ def test_a_notebook_shows_a_breakdown_and_how_many_stand_where() -> None:
     one = explain(made, 0)
     assert one.line in one._repr_html_()
     assert "<td>F</td><td>" in one._repr_html_()
+    assert "Not assessed in full" not in one._repr_html_()
+    failed = explain(made, 2)
+    assert failed.failures
+    for text in (f" by {failed.ruleset}, ", *failed.failures):
+        assert escape(text) in failed._repr_html_()
+    (broken,) = (rule for rule in failed.rules if rule.case == "failed")
+    assert f"<td>{escape(broken.reason)}</td>" in failed._repr_html_(), "no row says that no case holds"
