@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from fivefold.domain.clock import DAY_US, HOUR_US, now_microseconds, second_text
 from fivefold.domain.errors import FivefoldError, RegistryError
 from fivefold.domain.settings import Settings
+from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels import markings
 from fivefold.store.levels.champions import (
     begin_champion,
@@ -23,6 +24,7 @@ from fivefold.store.levels.champions import (
     is_recorded_as,
     next_marking,
     recorded_champion,
+    valued_without_hash,
 )
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.failures import cause_text
@@ -152,6 +154,7 @@ class ChampionWatcher:
         self._without_champion = False
         self._begun: EntityScorer | None = None
         self._still_serves = False
+        self._looked_id = 0
         self._replaced: Counter[tuple[str, int, str | None]] = Counter()
 
     @property
@@ -168,7 +171,8 @@ class ChampionWatcher:
         sees a version: until then it may have assessed by the one before it whom another worker had marked. So it does
         where another worker has recorded another champion, or none, than the registry answers with; but the same other
         one again only after a pause that grows, so that two workers with two registries do not value everybody again
-        and again, and one that is left alone cures the record. Where a step fails, the next call does it.
+        and again, and one that is left alone cures the record. Where a step fails, the next call does it. Where there
+        is none, it looks through the next entities for values of an older release.
 
         Raises:
             StoreError: the database is out of reach.
@@ -183,7 +187,10 @@ class ChampionWatcher:
             self._end(named)
         champion = self.valuer
         is_begun = champion is self._begun
-        if champion is None or (is_begun and not self._records_again(champion, recorded)):
+        if champion is None:
+            return False
+        if is_begun and not self._records_again(champion, recorded):
+            self._mark_valued_without_hash(champion)
             return False
         with writing(self._engine) as session:
             begin_champion(session, champion.name, champion.version, self._clock(), champion.model.content_hash)
@@ -222,6 +229,15 @@ class ChampionWatcher:
             markings.mark_part(session, marking, self._clock())
         sleep(markings.PAUSE_SECONDS)
         return True
+
+    def _mark_valued_without_hash(self, champion: EntityScorer) -> None:
+        """Go on to the next entities, and mark whom a process of an older release valued by the champion's number."""
+        with reading(self._engine) as session:
+            of = (champion.name, champion.version, self._looked_id)
+            subjects, self._looked_id = valued_without_hash(session, *of)
+        if subjects:
+            with writing(self._engine) as session:
+                due.mark(session, subjects, due.Reason.VALUE, self._clock(), due.BULK)
 
     def _end(self, recorded: Champion) -> None:
         """Forget that a withdrawn version serves."""

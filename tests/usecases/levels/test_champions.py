@@ -741,6 +741,33 @@ def test_a_worker_that_is_left_alone_after_a_disagreement_cures_the_record_and_v
     assert value.unexplained == ""
 
 
+@pytest.mark.postgresql
+def test_whom_a_worker_of_an_older_release_goes_on_valuing_is_valued_again(
+    bank: Bank, shelf: type[Shelf], tmp_path: Path
+) -> None:
+    """It stores no hash of the model, and runs until it is replaced; "d" cannot be assessed, and waits for news."""
+    champion = worker(bank, tmp_path)
+    while champion.look():
+        pass
+    bank.valuer = champion.valuer
+    bank.pay(20, "c", **WHOLE)
+    bank.settle()
+    with Session(bank.engine) as session, session.begin():
+        of = [bank.id_of(name) for name in ("c", "d")]
+        session.execute(update(ValueScore).where(ValueScore.entity_id.in_(of)).values(model_hash=None))
+        session.execute(update(DueMark).where(DueMark.entity_id == of[1]).values(quarantined=True))
+    assert superseded(bank, "c") == {1}
+    for _ in range(3):  # two entities at each look
+        assert not champion.look()
+    assert marked(bank) == {"c"}
+    bank.wait(1 / 1440)
+    assert bank.settle() == 1
+    assert superseded(bank, "c") == {None}
+    for _ in range(3):
+        assert not champion.look()
+    assert not marked(bank)
+
+
 @pytest.mark.parametrize("workers", [2, 3])
 def test_workers_that_go_on_disagreeing_record_seldom(
     bank: Bank, shelf: type[Shelf], model: ValueModel, tmp_path: Path, workers: int
