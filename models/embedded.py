@@ -104,13 +104,13 @@ def embedded_champion(settings: Settings, name: str) -> EmbeddedChampion | None:
 def load_embedded_champion(champion: EmbeddedChampion) -> ValueModel:
     """Load the champion; errors as of `ValueModel.load`, and ModelError where it is not the registered model."""
     model = ValueModel.load(champion.folder)
-    require_registered(model, champion.content_hash, f"version {champion.version}")
+    require_registered(model.content_hash, champion.content_hash, f"version {champion.version}")
     return model
 
 
-def require_registered(model: ValueModel, content_hash: str | None, where: str) -> None:
-    """Raise ModelError where a model does not have the hash that was recorded at its registration, if any was."""
-    if content_hash and content_hash != model.content_hash:
+def require_registered(content_hash: str, registered: str | None, where: str) -> None:
+    """Raise ModelError where a model's hash is not the one that was recorded at its registration, if any was."""
+    if registered and registered != content_hash:
         raise ModelError(f"{where} is not the model that was registered: its files were changed since")
 
 

@@ -286,7 +286,7 @@ class Registry:
         """
         uri = f"models:/{self.name}/{number}"
         model = self._load(uri)
-        require_registered(model, self.version(number).tags.get("content_hash"), uri)
+        require_registered(model.content_hash, self.version(number).tags.get("content_hash"), uri)
         return model
 
     def load_champion(self) -> ValueModel:
@@ -316,7 +316,7 @@ class Registry:
         name, at, rest = parse_model_uri(uri)
         model = self._load(uri)
         ask = self.client.get_model_version_by_alias if at else self.client.get_model_version
-        require_registered(model, ask(name, rest).tags.get("content_hash"), uri)
+        require_registered(model.content_hash, ask(name, rest).tags.get("content_hash"), uri)
         return model
 
     def _load(self, uri: str) -> ValueModel:

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import lightgbm
 import numpy as np
@@ -324,46 +325,72 @@ class ValueModel:
                 indicators are missing or are not those that it was trained with. None of their code runs here.
             FingerprintMismatchError: it was trained on other indicators than this program computes.
         """
-        try:
-            rest = dict(json.loads((folder / _REST).read_text(encoding="utf-8")))
-            if rest.get("format") != FORMAT:
-                raise ModelError(
-                    f"{folder} holds a value model of format {rest.get('format')}; this program reads {FORMAT}: "
-                    "run `fivefold train` again"
-                )
-            own = _own_of(folder, rest.get("own"))
-            computed = fingerprint(tuple(rest.get("absent", ())), own)
-            require_fingerprint(rest["fingerprint"], computed, f"the model in {folder}")
-            return cls._read(folder, rest, own)
-        except (OSError, ValueError, KeyError, TypeError, lightgbm.basic.LightGBMError) as error:
-            cause = f"{type(error).__name__}: {error}"
-            raise ModelError(f"{folder} holds no value model that can be read: {cause}") from error
+        with _readable(folder):
+            saved = _read_saved(folder)
+            rest = saved.rest
+            require_trees(saved.trees, len(rest["indicators"]))
+            return cls(
+                lightgbm.Booster(model_str=saved.trees),
+                rest["objective"],
+                saved.curve,
+                check_cut_points(rest["cut_points"]),
+                RateTable.from_dict(rest["rates"]),
+                rest["horizon_days"],
+                tuple(rest["indicators"]),
+                rest["fingerprint"],
+                rest["definition"],
+                rest["test_as_of"],
+                DriftReference.from_dict(rest["reference"]),
+                tuple(rest.get("absent", ())),
+                IntervalTable.from_dict(rest["intervals"]) if "intervals" in rest else None,
+                saved.own,
+            )
 
-    @classmethod
-    def _read(cls, folder: Path, rest: dict[str, Any], own: OwnIndicators | None) -> Self:
-        trees = (folder / _BOOSTER).read_text(encoding="utf-8")
-        table = pyarrow.parquet.read_table(folder / _CURVE)
-        curve = ScoreCurve(table["value"].to_numpy(), table["percentile"].to_numpy(), rest["curve_customers"])
-        # This check comes before LightGBM reads the trees: it ends the process over text that is cut short.
-        if _content_hash(trees, curve, rest) != rest["content_hash"]:
-            raise ModelError(f"{folder} is damaged: its trees, its curve or {_REST} are not what was saved")
-        require_trees(trees, len(rest["indicators"]))
-        return cls(
-            lightgbm.Booster(model_str=trees),
-            rest["objective"],
-            curve,
-            check_cut_points(rest["cut_points"]),
-            RateTable.from_dict(rest["rates"]),
-            rest["horizon_days"],
-            tuple(rest["indicators"]),
-            rest["fingerprint"],
-            rest["definition"],
-            rest["test_as_of"],
-            DriftReference.from_dict(rest["reference"]),
-            tuple(rest.get("absent", ())),
-            IntervalTable.from_dict(rest["intervals"]) if "intervals" in rest else None,
-            own,
+
+class _Saved(NamedTuple):
+    """The files of a saved model, which are what was saved; *rest* is everything but the trees and the curve."""
+
+    rest: dict[str, Any]
+    trees: str
+    curve: ScoreCurve
+    own: OwnIndicators | None
+
+
+def _read_saved(folder: Path) -> _Saved:
+    """Read the files of a model, and check them before LightGBM reads the trees: text cut short ends the process."""
+    rest = dict(json.loads((folder / _REST).read_text(encoding="utf-8")))
+    if rest.get("format") != FORMAT:
+        raise ModelError(
+            f"{folder} holds a value model of format {rest.get('format')}; this program reads {FORMAT}: "
+            "run `fivefold train` again"
         )
+    own = _own_of(folder, rest.get("own"))
+    require_fingerprint(rest["fingerprint"], fingerprint(tuple(rest.get("absent", ())), own), f"the model in {folder}")
+    trees = (folder / _BOOSTER).read_text(encoding="utf-8")
+    table = pyarrow.parquet.read_table(folder / _CURVE)
+    curve = ScoreCurve(table["value"].to_numpy(), table["percentile"].to_numpy(), rest["curve_customers"])
+    if _content_hash(trees, curve, rest) != rest["content_hash"]:
+        raise ModelError(f"{folder} is damaged: its trees, its curve or {_REST} are not what was saved")
+    return _Saved(rest, trees, curve, own)
+
+
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    """Raise ModelError for whatever a damaged file of a model fails with."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, lightgbm.basic.LightGBMError) as error:
+        cause = f"{type(error).__name__}: {error}"
+        raise ModelError(f"{folder} holds no value model that can be read: {cause}") from error
+
+
+def require_whole(folder: Path) -> str:
+    """Check that the files of a model are what was saved, and give its content hash; errors are those of `load`.
+
+    The trees are not loaded: malformed ones may end the process.
+    """
+    with _readable(folder):
+        return str(_read_saved(folder).rest["content_hash"])
 
 
 def _own_of(folder: Path, declared: Mapping[str, str] | None) -> OwnIndicators | None:

@@ -147,5 +147,5 @@ class _ScoringWork:
 def load_shared(folder: Path, content_hash: str) -> ValueModel:
     """Load a model that workers share, once in a process, which has many partitions."""
     model = ValueModel.load(folder)
-    require_registered(model, content_hash, f"the model in {folder}")
+    require_registered(model.content_hash, content_hash, f"the model in {folder}")
     return model

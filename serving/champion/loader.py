@@ -2,7 +2,6 @@
 
 import threading
 from dataclasses import dataclass
-from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -11,11 +10,12 @@ import bentoml
 import structlog
 from filelock import FileLock
 
-from fivefold.domain.errors import ConfigError, FivefoldError
+from fivefold.domain.errors import ConfigError, FingerprintMismatchError, FivefoldError, ModelError
 from fivefold.domain.files import replacing
 from fivefold.domain.settings import Settings
+from fivefold.models.embedded import require_registered
 from fivefold.models.registry import RegisteredVersion, Registry
-from fivefold.models.value_model import ValueModel, saved_hash
+from fivefold.models.value_model import ValueModel, require_whole, saved_hash
 from fivefold.serving.champion.trial import require_sound, warm_up_model
 
 POLL_SECONDS = 10.0
@@ -23,7 +23,7 @@ POLL_SECONDS = 10.0
 STOP_SECONDS = 10.0
 """Longest that `stop` waits for a model that is being loaded."""
 RETRY_SECONDS = 60.0
-"""After this a version that could not be loaded is tried again: the cause may be gone."""
+"""After this a version that was refused is tried again: the cause may be gone, such as a copy that was under way."""
 FIRST_LOOK_SECONDS = 60.0
 """Longest that a worker waits at its start for the registry, before it goes on without a model."""
 _ARTIFACT = ("mlflow_model", "artifacts", "value_model")
@@ -67,7 +67,7 @@ class ChampionLoader:
         self.withdrawn = False
         self._settings = settings
         self._refused_version: tuple[int, str | None] | None = None
-        self._retry_at = inf
+        self._retry_at = 0.0
         self._note = settings.var / f"{settings.model_name}.served"
         self._first_poll_done = threading.Event()
         self._ended = threading.Event()
@@ -106,7 +106,7 @@ class ChampionLoader:
             self.refused, self._refused_version = "", None
             return
         if version != self._refused_version or monotonic() > self._retry_at:
-            self._swap_to(champion.number, champion.run_id)
+            self._swap_to(champion.number, champion)
             if self.current is None:
                 self._serve_previous(champion.number)
 
@@ -137,42 +137,52 @@ class ChampionLoader:
         if self.current is not None:
             self.refused, self._refused_version, self._retry_at = why
 
-    def _swap_to(self, number: int, run_id: str | None) -> None:
+    def _swap_to(self, number: int, champion: RegisteredVersion | None) -> None:
+        """Serve a version, or refuse it; without *champion* its pinned copy is all that is known of it."""
+        refused = number, None if champion is None else champion.run_id
         try:
-            served = self._pinned(number, run_id)
+            served = self._pinned(number, champion)
             warm_up_model(served.model)
-        except FivefoldError as error:  # a defect of the model itself: no retry until the alias moves
-            self._refuse((number, run_id), str(error))
+        except FivefoldError as error:
+            self._refuse(refused, str(error))
         except Exception as error:  # noqa: BLE001 (a broken model must not end the service)
-            self._refuse((number, run_id), f"version {number} cannot be loaded: {type(error).__name__}")
-            self._retry_at = monotonic() + RETRY_SECONDS
+            self._refuse(refused, f"version {number} cannot be loaded: {type(error).__name__}")
         else:
             before = self.current.version if self.current else None
             self.current, self.refused, self._refused_version = served, "", None
             self._remember(number)
             log.info("model serves", version=number, before=before)
 
-    def _pinned(self, number: int, run_id: str | None) -> ServedModel:
+    def _pinned(self, number: int, champion: RegisteredVersion | None) -> ServedModel:
         """Import a version into BentoML's store, once on this machine, and load it from there.
 
-        *run_id* is the run of its training; the same number of another run, from an earlier registry, is replaced.
+        The files are checked before the model is tried: the result of a trial holds for later copies too.
         """
         name = self._settings.model_name
-        tag = f"{name}:v{number}"
         with FileLock(self._settings.var / "bentoml.lock"):
-            pinned = _pinned_model(tag)
-            if pinned is not None and run_id is not None and pinned.info.metadata.get("mlflow_run_id") != run_id:
-                bentoml.models.delete(tag)
-                pinned = None
-            if pinned is None:
-                Registry(self._settings, name).use()
-                metadata = {"mlflow_name": name, "mlflow_version": number, "mlflow_run_id": run_id}
-                bentoml.mlflow.import_model(tag, f"models:/{name}/{number}", metadata=metadata)
-                pinned = bentoml.models.get(tag)
+            pinned = self._copy_of(f"{name}:v{number}", champion)
             folder = _folder_of(pinned)
+            content_hash = require_whole(folder)
+            if champion is not None:
+                require_registered(content_hash, champion.tags.get("content_hash"), f"version {number}")
             trained_by = str(pinned.info.metadata.get("mlflow_run_id"))
             require_sound(folder, self._settings.var / f"{name}.trials", number, trained_by)
         return ServedModel(ValueModel.load(folder), number, name, trained_by)
+
+    def _copy_of(self, tag: str, champion: RegisteredVersion | None) -> bentoml.Model:
+        """Give the pinned copy under a tag; one that is not that of the *champion* is deleted, and imported anew."""
+        if champion is None:
+            return bentoml.models.get(tag)
+        pinned = _pinned_model(tag)
+        if pinned is not None:
+            if _is_copy(pinned, champion):
+                return pinned
+            bentoml.models.delete(tag)
+        name = self._settings.model_name
+        Registry(self._settings, name).use()
+        metadata = {"mlflow_name": name, "mlflow_version": champion.number, "mlflow_run_id": champion.run_id}
+        bentoml.mlflow.import_model(tag, f"models:/{name}/{champion.number}", metadata=metadata)
+        return bentoml.models.get(tag)
 
     def _serve_last_known(self) -> None:
         """At start, without a registry, serve the last known version."""
@@ -200,7 +210,7 @@ class ChampionLoader:
         """Refuse a version, which is its number and its run; None where none is known."""
         if why != self.refused:
             log.warning("champion refused", version=version and version[0], why=why)
-        self.refused, self._refused_version, self._retry_at = why, version, inf
+        self.refused, self._refused_version, self._retry_at = why, version, monotonic() + RETRY_SECONDS
 
     def _remember(self, number: int) -> None:
         """Write down the version that serves, for a start without a registry."""
@@ -231,6 +241,23 @@ def _pinned_model(tag: str) -> bentoml.Model | None:
         return bentoml.models.get(tag)
     except bentoml.exceptions.NotFound:
         return None
+
+
+def _is_copy(pinned: bentoml.Model, champion: RegisteredVersion) -> bool:
+    """Tell whether a pinned model is whole, and the one that was registered.
+
+    A registry that was made anew has the same number for another run. A copy is damaged where the files of the version
+    were still being written, or the disk was full. A model of another catalogue is not helped by another copy.
+    """
+    if pinned.info.metadata.get("mlflow_run_id") != champion.run_id:
+        return False
+    try:
+        content_hash = require_whole(_folder_of(pinned))
+    except FingerprintMismatchError:
+        return True
+    except ModelError:
+        return False
+    return champion.tags.get("content_hash") in {None, content_hash}
 
 
 def _folder_of(pinned: bentoml.Model) -> Path:

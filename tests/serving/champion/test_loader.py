@@ -1,7 +1,9 @@
 """The champion loader: which model serves when the champion changes, is unusable, or cannot be looked up."""
 
+import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +165,7 @@ def test_a_new_champion_takes_over_and_the_old_one_can_return(
     ],
 )
 def test_one_that_cannot_serve_is_refused_once_and_the_last_good_one_stays(
-    registry: Registry, loaded: list[Path], number: int, why: str
+    registry: Registry, loaded: list[Path], trials: list[int], number: int, why: str
 ) -> None:
     made = held(registry)
     made.refresh()
@@ -174,7 +176,8 @@ def test_one_that_cannot_serve_is_refused_once_and_the_last_good_one_stays(
             made.refresh()
     assert made.current is good
     assert why in made.refused
-    assert len(loaded) == 2, "it is tried again only when the alias moves"
+    assert len(loaded) == 1, "it is never loaded"
+    assert trials == [FIRST], "nor tried: a trial says nothing of files that are damaged"
     assert [(line["event"], line["version"]) for line in logs] == [("champion refused", number)]
 
     registry.set_alias(CHAMPION, FIRST)
@@ -183,7 +186,7 @@ def test_one_that_cannot_serve_is_refused_once_and_the_last_good_one_stays(
     registry.set_alias(CHAMPION, number)
     made.refresh()
     assert why in made.refused
-    assert len(loaded) == 3
+    assert len(loaded) == 1
     registry.set_alias(CHAMPION, SECOND)
     made.refresh()
     assert (version_of(made), made.refused) == (SECOND, "")
@@ -339,6 +342,103 @@ def test_what_kept_a_model_from_loading_may_pass(registry: Registry, monkeypatch
     assert (version_of(made), made.refused) == (FIRST, "")
 
 
+@dataclass(frozen=True)
+class UnderWay:
+    """A version whose trees are half there; `finish` writes the *whole* text."""
+
+    number: int
+    trees: Path
+    whole: str
+
+    def finish(self) -> None:
+        self.trees.write_text(self.whole, encoding="utf-8")
+
+
+@pytest.fixture
+def under_way(registry: Registry, template: Template, tmp_path: Path) -> UnderWay:
+    folder = tmp_path / "under_way"
+    shutil.copytree(Path(template.addresses[SECOND].removeprefix("file://")), folder)
+    tags = {"content_hash": model(SECOND).content_hash}
+    number = registry.add(folder.as_uri(), registry.version(FIRST).run_id, None, "a test", tags)
+    trees = folder / "artifacts" / "value_model" / "booster.txt"
+    whole = trees.read_text(encoding="utf-8")
+    trees.write_text(whole[: len(whole) // 2], encoding="utf-8")
+    registry.set_alias(CHAMPION, number)
+    return UnderWay(number, trees, whole)
+
+
+def test_a_version_that_was_pinned_while_it_was_copied_serves_once_it_is_whole(
+    registry: Registry, under_way: UnderWay, imported: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The alias does not move."""
+    clock = [0.0]
+    monkeypatch.setattr(loader, "monotonic", lambda: clock[0])
+    made = held(registry)
+    made.refresh()
+    assert made.current is None
+    assert "is damaged" in made.refused
+    under_way.finish()
+    clock[0] = loader.RETRY_SECONDS - 1
+    made.refresh()
+    assert made.current is None, "not at every look"
+    clock[0] = loader.RETRY_SECONDS + 1
+    made.refresh()
+    assert (version_of(made), made.refused) == (under_way.number, "")
+    assert imported == [f"{NAME}:v{under_way.number}"] * 2
+
+
+def test_at_a_start_a_damaged_copy_is_imported_again(registry: Registry, under_way: UnderWay) -> None:
+    held(registry).refresh()
+    under_way.finish()
+    made = held(registry)
+    made.refresh()
+    assert (version_of(made), made.refused) == (under_way.number, "")
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone", "another model"])
+def test_a_copy_that_is_damaged_later_is_imported_again(
+    registry: Registry, under_way: UnderWay, store: ModelStore, imported: list[str], damage: str
+) -> None:
+    under_way.finish()
+    held(registry).refresh()
+    folder = loader._folder_of(bentoml.models.get(f"{NAME}:v{under_way.number}"))
+    if damage == "cut":
+        (folder / "curve.parquet").write_bytes(b"PAR1")
+    elif damage == "gone":
+        (folder / "model.json").unlink()
+    else:
+        model(FIRST).save(folder)
+    made = held(registry)
+    made.refresh()
+    assert made.current is not None
+    assert made.current.model.content_hash == model(SECOND).content_hash
+    assert imported == [f"{NAME}:v{under_way.number}"] * 2
+    assert len(store.list()) == 1
+
+
+def test_without_a_registry_a_damaged_copy_is_refused_and_stays(
+    registry: Registry, under_way: UnderWay, store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing could be imported in its place."""
+    held(registry).refresh()
+    unreachable(monkeypatch)
+    made = held(registry)
+    made.refresh()
+    assert made.current is None
+    assert "is damaged" in made.refused
+    assert [str(each.tag) for each in store.list()] == [f"{NAME}:v{under_way.number}"]
+
+
+def test_files_that_are_not_the_registered_model_are_refused(registry: Registry, under_way: UnderWay) -> None:
+    model(FIRST).save(under_way.trees.parent)
+    made = held(registry)
+    made.refresh()
+    assert made.current is None
+    assert made.refused == (
+        f"version {under_way.number} is not the model that was registered: its files were changed since"
+    )
+
+
 def test_at_the_start_without_a_registry_and_without_a_pinned_one_there_is_none(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -416,6 +516,7 @@ def test_a_refused_number_of_a_registry_that_was_made_anew_is_tried(
     object.__setattr__(found, "run_id", "another")
     monkeypatch.setattr(Registry, "champion", lambda _: found)
     monkeypatch.setattr(ValueModel, "load", lambda _: model(FIRST))
+    monkeypatch.setattr(loader, "require_whole", lambda _: model(FIRST).content_hash)
     made.refresh()
     assert (version_of(made), made.refused) == (BROKEN, "")
 
