@@ -69,7 +69,7 @@ class Report:
     Attributes:
         version: that was registered, or that has learnt from the data already; None where there is none.
         promoted: by this run.
-        due: why the champion is due for training, or not.
+        due: why the champion is due for training; empty where it is not, or where that is not known.
     """
 
     outcome: ScheduledOutcome
@@ -172,10 +172,10 @@ def _run(judge_champion: Callable[[], "DueVerdict"], run: Run) -> Report:
     due = tuple[str, ...]()
     try:
         verdict = judge_champion()
-        due = verdict.reasons
         if verdict.state != "due":
             outcome = ScheduledOutcome.NOT_ENOUGH_DATA if verdict.state == "unknown" else ScheduledOutcome.NOTHING_DUE
-            return Report(outcome, f"the champion: {verdict}", due=due)
+            return Report(outcome, f"the champion: {verdict}")
+        due = verdict.reasons
         result = run(_refuse_same_data)
     except SameDataError as same:
         return Report(ScheduledOutcome.SAME_DATA, str(same), same.version, due=due)

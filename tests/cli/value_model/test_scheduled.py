@@ -69,7 +69,8 @@ def versions(var: Path) -> dict[str, str]:
 def test_a_champion_that_holds_is_left_alone(registry: Path, home: Home, scores: Path, tmp_path: Path) -> None:
     options = ("--data", home.rows, "--config", configured(tmp_path), "--when", "due", "--scores", scores)
     done = run(registry, "train", *options)
-    assert (done.code, said(done)["outcome"]) == (0, "nothing_due")
+    line = said(done)
+    assert (done.code, line["outcome"], line["due"]) == (0, "nothing_due", [])
     assert versions(registry) == {"1": "champion", "2": "challenger"}
 
 
@@ -90,7 +91,9 @@ def test_too_few_customers_say_nothing(registry: Path, home: Home, scores: Path,
     config = configured(tmp_path, "")
     done = run(registry, "train", "--data", home.rows, "--config", config, "--when", "due", "--scores", scores)
     assert done.code == ScheduledOutcome.NOT_ENOUGH_DATA
-    assert "below 500 chance alone moves the figures" in said(done)["text"]
+    line = said(done)
+    assert "below 500 chance alone moves the figures" in line["text"]
+    assert line["due"] == [], "it is not known"
     assert len(versions(registry)) == 2
 
 
@@ -288,7 +291,9 @@ def test_the_platform_says_if_the_champion_is_due(
 
     monkeypatch.setattr("fivefold.usecases.monitoring.realised.read.verdict_of_all", judged)
     done = run(registry, "train", "--data", home.rows, "--config", home.config, "--when", "due", "--platform")
-    assert (done.code, said(done)["due"]) == (code, ["bank, customer: it says so"])
+    line, reason = said(done), "bank, customer: it says so"
+    assert (done.code, line["due"]) == (code, [reason] if state == "due" else [])
+    assert (reason in line["text"]) == (state != "due")
     assert asked == [("fivefold-value", 1)]
 
 
