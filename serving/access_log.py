@@ -2,8 +2,8 @@
 
 Lines are buffered briefly and written by a thread of their own, because a terminal or a full pipe may be slow. Every
 line has `request_id`, `method`, `route` (a pattern, never a path), `status`, `ms`; if known also the caller
-(`organisation`, `actor`), why authentication failed (`sign_in`), the record (`record`, a digest), and why the database
-was of no use (`cause`), which the answer leaves out.
+(`organisation`, `actor`), why authentication failed (`sign_in`), the record (`record`, a digest), the version of the
+model that was asked (`model_version`), and why the database was of no use (`cause`), which the answer leaves out.
 """
 
 import sys
@@ -20,11 +20,15 @@ from starlette.types import Scope
 from fivefold.domain.errors import StoreError
 
 WHO, SIGN_IN, RECORD, CAUSE = "fivefold.who", "fivefold.sign_in", "fivefold.record", "fivefold.cause"
+MODEL_VERSION = "fivefold.model_version"
 NO_TOKEN, BAD_TOKEN, NOT_ALLOWED = "no token", "not valid", "not for this role"
 FLUSH_SECONDS: Final = 0.2
 MOST_LINES: Final = 100_000
 """Most buffered lines; more are counted and dropped, so that a stuck log takes no memory."""
 DIGEST_CHARACTERS: Final = 16
+
+_KNOWN: Final = (("record", RECORD), ("sign_in", SIGN_IN), ("model_version", MODEL_VERSION), ("cause", CAUSE))
+"""Fields of a line that the scope of a request has only where they are known."""
 
 Line = tuple[float, Mapping[str, Any]]
 
@@ -58,7 +62,7 @@ def line_of(scope: Scope, route: str, request_id: str, status: int, seconds: flo
     caller = scope.get(WHO)
     if caller is not None:
         line["organisation"], line["actor"] = caller
-    for name, key in (("record", RECORD), ("sign_in", SIGN_IN), ("cause", CAUSE)):
+    for name, key in _KNOWN:
         if key in scope:
             line[name] = scope[key]
     if status in {401, 403} and (client := scope.get("client")):

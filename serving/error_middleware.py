@@ -11,7 +11,7 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fivefold.serving.access_log import AccessLog, line_of
+from fivefold.serving.access_log import MODEL_VERSION, AccessLog, line_of
 from fivefold.serving.metrics.service import ServiceMetrics, route_of
 from fivefold.serving.responses import ARRAY, error_response
 
@@ -103,7 +103,7 @@ class _Outgoing:
         await self._send({"type": "http.response.body", "body": response.body})
 
     def _own_headers(self) -> list[tuple[bytes, bytes]]:
-        version = self._scope.get("fivefold.model_version", self._model_version())
+        version = self._scope.get(MODEL_VERSION, self._model_version())
         return [
             (b"x-request-id", self._scope["fivefold.request_id"].encode()),
             (b"x-model-version", str(version).encode()),

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from fivefold.domain.clock import CLOCK_SLACK_US, now_microseconds, parse_moment
 from fivefold.domain.errors import ConfigError, InvalidDataError, Problem
 from fivefold.domain.settings import Limits, Settings
-from fivefold.serving.access_log import BAD_TOKEN, NO_TOKEN, NOT_ALLOWED, SIGN_IN, WHO
+from fivefold.serving.access_log import BAD_TOKEN, MODEL_VERSION, NO_TOKEN, NOT_ALLOWED, SIGN_IN, WHO
 from fivefold.serving.authentication import Authenticator, require_scoring, run_in_short_pool
 from fivefold.serving.champion.drift_counter import DriftCounter
 from fivefold.serving.champion.loader import ChampionLoader, ServedModel
@@ -91,7 +91,7 @@ class ScoringEndpoint:
         served = self.loader.current
         if served is None:
             raise ApiError(503, headers={"Retry-After": "10"})
-        request.scope["fivefold.model_version"] = served.version
+        request.scope[MODEL_VERSION] = served.version
         large, accepted = len(body) > BYTES_IN_LOOP, False
 
         async def run(function: Callable[[], Result]) -> Result:

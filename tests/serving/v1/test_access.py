@@ -119,6 +119,8 @@ def test_nothing_of_a_request_is_in_the_log(tmp_path: Path) -> None:
         assert MARK not in text
         assert token not in text
         assert lines[-1]["route"] in {"/v4/scoring", "other"}
+        versions = {line["status"]: line.get("model_version") for line in lines}
+        assert versions == {200: 7, 400: 7, 422: 7, 401: None, 404: None}
 
 
 def test_a_log_that_is_stuck_takes_no_memory_and_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
