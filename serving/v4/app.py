@@ -267,7 +267,8 @@ def build_app(endpoint: ScoringEndpoint) -> Documented:
         token: Annotated[str | SkipJsonSchema[None], Header(description="Your token")] = None,
         user_type: Annotated[str, Query(description="Only PERSON", json_schema_extra={"enum": ["PERSON"]})] = "PERSON",
         as_of: Annotated[
-            str | SkipJsonSchema[None], Query(description="ISO 8601 time; now by default", examples=["2024-07-01"])
+            str | SkipJsonSchema[None],
+            Query(description="ISO 8601 time, up to 24 hours ahead; now by default", examples=["2024-07-01"]),
         ] = None,
         explain: Annotated[bool, Query(description="Add the breakdown of each score")] = False,
     ) -> Response:

@@ -207,7 +207,7 @@ def read_query(request: Request, now: int) -> ScoringQuery:
     except (ConfigError, OverflowError):
         raise _bad_query("as_of", "is not an ISO 8601 time", "a time such as 2024-07-01T12:00:00Z") from None
     if as_of is not None and as_of > now + CLOCK_SLACK_US:
-        raise _bad_query("as_of", "is in the future", "a time up to now")
+        raise _bad_query("as_of", "is more than 24 hours ahead", "a time up to 24 hours from now")
     return ScoringQuery(as_of, flag in _YES)
 
 

@@ -373,6 +373,13 @@ def test_a_query_that_cannot_be_read_is_400_and_named(query: str, field: str) ->
     assert [(problem.row, problem.field) for problem in caught.value.problems] == [(0, field)]
 
 
+def test_how_far_ahead_an_as_of_may_be_is_named() -> None:
+    with pytest.raises(ApiError) as caught:
+        read_query(request_of("as_of=2026-11-21T12:00:00.000001Z"), NOW)
+    (problem,) = caught.value.problems or []
+    assert (problem.problem, problem.allowed) == ("is more than 24 hours ahead", "a time up to 24 hours from now")
+
+
 def parts_of(*bodies: bytes) -> list[Message]:
     last = len(bodies) - 1
     return [{"type": "http.request", "body": body, "more_body": number < last} for number, body in enumerate(bodies)]
