@@ -1,11 +1,13 @@
 """A call of the API as data: its route, its parameters and its answer. A test compares each with OpenAPI."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from enum import Enum
+from math import isfinite
+from numbers import Integral, Real
 from string import Formatter
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote
@@ -105,7 +107,9 @@ def _parameter(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, (list, tuple, set, frozenset)) else str(value)
 
 
-_KNOWN: Final = "numbers, text, flags, moments, Decimals, and lists and dicts of them"
+_KNOWN: Final = "numbers (also those of NumPy), text, flags, moments, Decimals, and lists and dicts of them"
+_SHOWN: Final = 40
+"""Characters of a value that an error repeats."""
 
 
 def body_of(body: object) -> bytes:
@@ -121,6 +125,23 @@ def body_of(body: object) -> bytes:
         raise NotSentError(f"this cannot be sent: {error}") from error
 
 
+def rows_of(rows: Iterable[Mapping[str, object]]) -> list[dict[str, object]]:
+    """Copy rows; NotSentError for what iterates over something else, as a table does over its columns.
+
+    >>> rows_of([{"user_id": "a"}])
+    [{'user_id': 'a'}]
+    """
+    copied = []
+    for number, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            raise NotSentError(
+                f"row {number} is {str(row)[:_SHOWN]!r} of the type {type(row).__name__}; allowed: a dict for each row,"
+                ' such as df.to_dict("records") of pandas or df.to_dicts() of Polars gives'
+            )
+        copied.append(dict(row))
+    return copied
+
+
 def _plain(value: object) -> object:
     """Convert a type that JSON lacks; amounts never lose a digit."""
     if isinstance(value, date):
@@ -129,6 +150,12 @@ def _plain(value: object) -> object:
         if not value.is_finite() or Decimal(repr(float(value))) != value:
             raise ValueError(f"{value} has more digits than a JSON number keeps")
         return float(value)
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        if isfinite(number := float(value)) and number != value:
+            raise ValueError(f"{value} has more digits than a JSON number keeps")
+        return number
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, (tuple, set, frozenset)):

@@ -22,6 +22,9 @@ from typing import Any
 
 import httpx
 
+_OF_REQUEST = frozenset({"body", "as_of", "explain", "user_type"})
+"""Fields of the whole request: `/v4` gives their problems the row 0, as each of its problems has a row."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -46,6 +49,8 @@ class Problem:
     fatal: bool = True
 
     def __str__(self) -> str:
+        if self.row == 0 and self.field in _OF_REQUEST:
+            return f"{self.field} {self.problem}; allowed: {self.allowed}"
         if self.row is not None:
             return f"row {self.row}: {self.field} {self.problem}; allowed: {self.allowed}"
         place = self.where or ""

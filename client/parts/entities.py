@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from fivefold.client.answers.base import BatchWriteResult, Proposal, WriteResult
 from fivefold.client.answers.entities import EntityLine, EntityMatch, Profile, Tag, Transaction, TransactionsWriteResult
-from fivefold.client.calls import Call, Repeat
+from fivefold.client.calls import Call, Repeat, rows_of
 from fivefold.client.connection import Connection
 from fivefold.client.pages import Pages
 
@@ -120,8 +120,7 @@ class Entities:
 
         The answer's `errors` list the problems of refused rows; if all rows are refused, RefusedDataError is raised.
         """
-        rows = [dict(row) for row in rows]
-        return self._connection.ask(PUT_MANY, {"type": type_}, {"atomic": atomic}, rows, key)
+        return self._connection.ask(PUT_MANY, {"type": type_}, {"atomic": atomic}, rows_of(rows), key)
 
     def transactions(
         self,
@@ -144,7 +143,7 @@ class Entities:
         The answer's `errors` list the problems of refused rows; if all rows are refused, RefusedDataError is raised.
         """
         query = {"type": type_, "atomic": atomic}
-        return self._connection.ask(ADD_TRANSACTIONS, query=query, body=[dict(row) for row in rows])
+        return self._connection.ask(ADD_TRANSACTIONS, query=query, body=rows_of(rows))
 
     def tags(self, type_: str, external_id: str, *, limit: int | None = None) -> Pages[Tag]:
         """List the tags that an entity has or had, the newest first."""

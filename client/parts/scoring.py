@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from fivefold.client.answers.value import Catalogue, ExplainedScore, Score
-from fivefold.client.calls import Call, Repeat
+from fivefold.client.calls import Call, Repeat, rows_of
 from fivefold.client.connection import Connection
 
 Row = dict[str, Any]
@@ -35,14 +35,15 @@ class Scoring:
             as_of: later rows are ignored; now by default.
 
         Raises:
+            NotSentError: *rows* are not dicts, as where a table is given: send `df.to_dict("records")` of it.
             RefusedDataError: invalid rows, each in `problems`; none was scored.
             LimitError: more rows or calls than the plan allows.
         """
-        return self._connection.ask(SCORE, query={"as_of": as_of}, body=list(rows))
+        return self._connection.ask(SCORE, query={"as_of": as_of}, body=rows_of(rows))
 
     def explain(self, rows: Sequence[Row], as_of: date | datetime | str | None = None) -> list[ExplainedScore]:
         """Score as `score` does, and explain each score; it raises the same errors."""
-        return self._connection.ask(EXPLAIN, query={"as_of": as_of, "explain": True}, body=list(rows))
+        return self._connection.ask(EXPLAIN, query={"as_of": as_of, "explain": True}, body=rows_of(rows))
 
     def indicators(self) -> Catalogue:
         """Describe the indicators that the serving model reads."""

@@ -2,9 +2,13 @@
 
 import json
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import httpx
+import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 
 from fivefold.client import (
@@ -203,6 +207,49 @@ def test_problems_are_carried_by_row_and_by_place() -> None:
         Problem("is 'x'", row=3, field="user_balance", allowed="a number"),
         Problem("is missing", where="body.attributes", line=4, fatal=False),
     )
+
+
+@pytest.mark.parametrize(
+    ("problem", "text"),
+    [
+        (
+            Problem("is 'x'", row=0, field="user_balance", allowed="a number"),
+            "row 0: user_balance is 'x'; allowed: a number",
+        ),
+        (Problem("is not JSON", row=0, field="body", allowed="an array"), "body is not JSON; allowed: an array"),
+        (Problem("is early", row=0, field="as_of", allowed="a time"), "as_of is early; allowed: a time"),
+        (Problem("is 2", row=0, field="explain", allowed="true or false"), "explain is 2; allowed: true or false"),
+    ],
+)
+def test_a_problem_of_the_whole_request_names_no_row(problem: Problem, text: str) -> None:
+    assert str(problem) == text
+
+
+@pytest.mark.parametrize("table", [pd.DataFrame, pl.DataFrame])
+@pytest.mark.parametrize(
+    "send",
+    [
+        lambda asking, rows: asking.scoring.score(rows),
+        lambda asking, rows: asking.scoring.explain(rows),
+        lambda asking, rows: asking.entities.put_many("customer", rows),
+        lambda asking, rows: asking.entities.add_transactions(rows),
+    ],
+)
+def test_a_table_in_place_of_rows_is_not_sent_and_what_to_send_is_named(table: Any, send: Any) -> None:
+    service = Service()
+    with pytest.raises(NotSentError, match=r'allowed: a dict for each row, such as df\.to_dict\("records"\)'):
+        send(client(service), table({"user_id": ["a"]}))
+    assert service.asked == []
+
+
+def test_numbers_of_numpy_are_sent_as_numbers() -> None:
+    service = Service(answer(200, []))
+    numbers = {"whole": np.int64(3), "double": np.float64(0.1), "single": np.float32(0.5)}
+    assert client(service).scoring.score([numbers]) == []
+    assert json.loads(service.asked[0].content) == [{"whole": 3, "double": 0.1, "single": 0.5}]
+    for value in (np.float32("nan"), np.float32("inf"), Fraction(1, 3)):
+        with pytest.raises(NotSentError, match="this cannot be sent"):
+            client(Service()).scoring.score([{"amount": value}])
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"[3]", b"{}", b'{"detail": 3}', b"\xff"])
