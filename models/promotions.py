@@ -28,8 +28,8 @@ class Promotion:
         action: `promote` or `rollback`.
         version: the champion from then on.
         replaced: the champion before; None where there was none.
-        who: the account of the machine that did it, by its number there, whatever the environment says; or the two
-            members who proposed and approved it.
+        who: the account of the machine that did it, by its number there, whatever the environment says, after the
+            member who gave their token there; or the two members who proposed and approved it.
         why: the gate's verdict, or the operator's reason.
         forced: the gate forbade it, or could not compare.
     """

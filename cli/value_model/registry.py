@@ -116,21 +116,29 @@ def promote(
     from fivefold.usecases.changes import promotions as promoting
 
     engine = open_current_database()
-    if not token or not promoting.need_of_two_people(engine):
-        promotion = promoting.promote_model(engine, registry, version, actor(), force=force, reason=reason)
+    who = person(engine, organisation, token)[0] if token else None
+    if who is None or not promoting.need_of_two_people(engine):
+        promotion = promoting.promote_model(
+            engine, registry, version, actor(), force=force, reason=reason, person=None if who is None else who.actor
+        )
         _print_promotion(engine, registry, promotion)
         return
-    who = person(engine, organisation, token)[0]
     print_proposal(promoting.propose_promotion(who, registry, version, force=force, reason=reason))
 
 
-def rollback(reason: ReasonOption = "", name: NameOption = DEFAULT_NAME) -> None:
+def rollback(
+    reason: ReasonOption = "",
+    name: NameOption = DEFAULT_NAME,
+    organisation: OrganisationOption = "default",
+    token: TokenOption = "",
+) -> None:
     """Make the champion before the present one champion again."""
     registry = open_registry(name)
     from fivefold.usecases.changes.promotions import roll_back_model
 
     engine = open_current_database()
-    _print_promotion(engine, registry, roll_back_model(engine, registry, actor(), reason))
+    who = person(engine, organisation, token)[0].actor if token else None
+    _print_promotion(engine, registry, roll_back_model(engine, registry, actor(), reason, who))
 
 
 def _print_promotion(engine: "Engine", registry: "Registry", promotion: "Promotion") -> None:

@@ -131,23 +131,25 @@ def train(
     asked_presets(preset_name)  # an unknown name is refused before anything is simulated
     import fivefold.training.retrain  # noqa: F401 (where that cannot be imported, nothing is simulated for it)
 
+    who = person(open_current_database(), organisation, token)[0] if token else None
     source = mapped(data or simulated_file(), names, settings.columns if data else {})
     open_workers = partial(open_engine, engine, spark_master, spark_folder, None)
-    proposer = _proposer(organisation, token) if token else None
     options = {"--tune": tune or None, "--preset": preset_name or None, "--refit": refit}
 
     def whole(check: "Callable[[TrainingPlan], None] | None" = None) -> TrainingEnd:
         task = _task(settings, source, {**options, "--map": ", ".join(names or []) or None})
         with continued(task, restart=restart, replaces=when is not None) as parts:
-            end = _registered_before(settings, parts)
+            end = _registered_before(settings, parts, who)
             if end is None:
                 with open_workers() as on:
-                    outcome = run(source, settings, tune, preset_name, refit=refit, check=check, engine=on, parts=parts)
+                    outcome = run(
+                        source, settings, tune, preset_name, refit=refit, check=check, engine=on, by=who, parts=parts
+                    )
                 show_outcome(outcome, settings)
                 if refit:
                     echo(refit_text(outcome))
                 end = TrainingEnd.of(outcome)
-            _propose(proposer, settings.name, end)
+            _propose(who, settings.name, end)
         return end
 
     if when is None:
@@ -205,7 +207,7 @@ def _task(config: TrainingConfig, source: "MappedFile", options: Mapping[str, ob
     )
 
 
-def _registered_before(config: TrainingConfig, parts: Parts) -> TrainingEnd | None:
+def _registered_before(config: TrainingConfig, parts: Parts, by: "Context | None") -> TrainingEnd | None:
     """End the training whose version an interrupted run registered: promote it if the gate allows that, and say so."""
     from fivefold.training.continuation.registration import registered_before
     from fivefold.training.retrain import promoted_by
@@ -218,7 +220,7 @@ def _registered_before(config: TrainingConfig, parts: Parts) -> TrainingEnd | No
         return None
     passed, is_champion, refusal = version.tags["gate_promote"] == "true", "champion" in version.aliases, ""
     if passed and not is_champion:
-        is_champion, refusal = promoted_by(registry, version.number, _promote)
+        is_champion, refusal = promoted_by(registry, version.number, partial(_promote, by))
     end = TrainingEnd(
         version=version.number,
         promoted=is_champion,
@@ -242,14 +244,6 @@ def _propose(proposer: "Context | None", name: str, end: TrainingEnd) -> None:
         print_proposal(propose_promotion(proposer, open_registry(name), end.version))
 
 
-def _proposer(organisation: str, token: str) -> "Context | None":
-    """Check the proposer's token before anything is trained; None where one person may promote."""
-    from fivefold.usecases.changes.promotions import need_of_two_people
-
-    engine = open_current_database()
-    return person(engine, organisation, token)[0] if need_of_two_people(engine) else None
-
-
 def run(
     path: "Path | MappedFile",
     config: TrainingConfig,
@@ -259,11 +253,13 @@ def run(
     refit: bool = False,
     check: "Callable[[TrainingPlan], None] | None" = None,
     engine: "Engine | None" = None,
+    by: "Context | None" = None,
     parts: Parts | None = None,
 ) -> "TrainingResult":
     """Run the training with the registry of the settings; *check* may end it before anything is fitted.
 
-    An *engine* reads Parquet in place of this process. What is finished in *parts* is not done again.
+    An *engine* reads Parquet in place of this process. A promotion is recorded as *by* a member, where one is known.
+    What is finished in *parts* is not done again.
     """
     from fivefold.training.retrain import retrain
 
@@ -275,16 +271,16 @@ def run(
     registry = create_registry(config.name)
     return retrain(
         read_by(engine, path), config, registry, tune_trials=tune, preset=preset, refit_after=refit, show=show,
-        show_choice=show_choice, promote_by=_promote, parts=parts,
+        show_choice=show_choice, promote_by=partial(_promote, by), parts=parts,
     )  # fmt: skip
 
 
-def _promote(registry: "Registry", number: int) -> "Promotion | None":
-    """Make a version champion, where one person may."""
+def _promote(by: "Context | None", registry: "Registry", number: int) -> "Promotion | None":
+    """Make a version champion, where one person may; *by* a member, where one is known."""
     from fivefold.usecases.changes.promotions import promote_where_one_may
 
     database = open_current_database()
-    promotion = promote_where_one_may(database, registry, number, actor())
+    promotion = promote_where_one_may(database, registry, number, actor(), None if by is None else by.actor)
     if promotion is not None:
         warn_of_money(database, registry, promotion)
     return promotion

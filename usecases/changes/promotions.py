@@ -54,13 +54,22 @@ def _need_of_two_people(session: Session) -> str:
     )
 
 
-def promote_where_one_may(engine: Engine, registry: Registry, number: int, actor: str) -> Promotion | None:
+def promote_where_one_may(
+    engine: Engine, registry: Registry, number: int, actor: str, person: Actor | None = None
+) -> Promotion | None:
     """Promote a version as `promote_model` does; None if an organisation requires two people for it."""
-    return None if need_of_two_people(engine) else promote_model(engine, registry, number, actor)
+    return None if need_of_two_people(engine) else promote_model(engine, registry, number, actor, person=person)
 
 
 def promote_model(
-    engine: Engine, registry: Registry, number: int, actor: str, *, force: bool = False, reason: str = ""
+    engine: Engine,
+    registry: Registry,
+    number: int,
+    actor: str,
+    *,
+    force: bool = False,
+    reason: str = "",
+    person: Actor | None = None,
 ) -> Promotion:
     """Make a version champion, and record it in the audit log of every organisation: the model values all of them.
 
@@ -68,15 +77,17 @@ def promote_model(
         engine: the database with the audit log.
         registry: of the version.
         number: of the version.
-        actor: who does it, as the audit log names them.
+        actor: the account that does it, as the audit log names it.
         force: against the gate, or if it could not compare.
         reason: why; required with *force*.
+        person: who gave the command, if known: their own organisation's log names them, and MLflow's record names both.
 
     Raises:
         PromotionRefusedError: the gate did not allow it, the version does not load, or it takes two people.
         StoreError: the audit log cannot be written; then nothing is promoted.
     """
-    return _record_and_promote(engine, registry, plan_promotion(registry, number, force=force, reason=reason), actor)
+    planned = plan_promotion(registry, number, force=force, reason=reason)
+    return _record_and_promote(engine, registry, planned, actor, person)
 
 
 def money_changes(
@@ -117,9 +128,11 @@ def _money_text(registry: Registry, number: int) -> str:
     return f"in {definition.get('currency', 'an unknown currency')} over {definition.get('horizon_days', '?')} days"
 
 
-def roll_back_model(engine: Engine, registry: Registry, actor: str, reason: str = "") -> Promotion:
+def roll_back_model(
+    engine: Engine, registry: Registry, actor: str, reason: str = "", person: Actor | None = None
+) -> Promotion:
     """Make the previous champion champion again, and record it as `promote_model` does."""
-    return _record_and_promote(engine, registry, plan_rollback(registry, reason), actor)
+    return _record_and_promote(engine, registry, plan_rollback(registry, reason), actor, person)
 
 
 def propose_promotion(
@@ -322,17 +335,21 @@ def _content_hash(registry: Registry, number: int) -> str:
     return registry.version(number).tags.get("content_hash", "")
 
 
-def _record_and_promote(engine: Engine, registry: Registry, promotion: Promotion, actor: str) -> Promotion:
-    """Promote by the operator of the machine; errors as `_carry_out`."""
+def _record_and_promote(
+    engine: Engine, registry: Registry, promotion: Promotion, actor: str, person: Actor | None
+) -> Promotion:
+    """Promote by the operator of the machine, or by a *person* there; errors as `_carry_out`."""
+    if person is not None:
+        promotion = replace(promotion, who=f"{person.name} as {promotion.who}")
     with writing(engine) as session:
         need = _need_of_two_people(session)
         if need and promotion.action == PROMOTE:
             raise PromotionRefusedError(need)
-        return _carry_out(session, registry, promotion, actor)
+        return _carry_out(session, registry, promotion, actor, person)
 
 
 def _carry_out(
-    session: Session, registry: Registry, promotion: Promotion, at_machine: str, approver: Actor | None = None
+    session: Session, registry: Registry, promotion: Promotion, at_machine: str, person: Actor | None
 ) -> Promotion:
     """Record first, then move the alias, then commit: if the alias does not move, nothing was recorded.
 
@@ -342,15 +359,13 @@ def _carry_out(
     Raises:
         PromotionRefusedError: another version serves than the one that the promotion replaces.
     """
-    _record(session, registry, promotion, at_machine, approver)
+    _record(session, registry, promotion, at_machine, person)
     _refuse_changed(registry, promotion.replaced, "this was planned; look at `fivefold models`, then try again")
     return apply_promotion(registry, promotion)
 
 
-def _record(
-    session: Session, registry: Registry, promotion: Promotion, at_machine: str, approver: Actor | None
-) -> None:
-    """Record it in the log of every organisation; *approver* in the log of their own, which has the proposal.
+def _record(session: Session, registry: Registry, promotion: Promotion, at_machine: str, person: Actor | None) -> None:
+    """Record it in the log of every organisation; by *person* in the log of their own, which knows them.
 
     From then on each value of another version names this one; workers that loaded it mark those entities due.
     """
@@ -367,8 +382,8 @@ def _record(
     if not organisations:
         organisations = [accounts.organisation_named(session, DEFAULT_ORGANISATION, now_microseconds()).id]
     for organisation_id in organisations:
-        own = approver is not None and approver.organisation_id == organisation_id
-        who = approver if approver is not None and own else Actor(organisation_id, at_machine)
+        own = person is not None and person.organisation_id == organisation_id
+        who = person if person is not None and own else Actor(organisation_id, at_machine)
         record(
             session,
             who,

@@ -9,7 +9,7 @@ import pytest
 
 from fivefold.domain.settings import Settings
 from fivefold.models.registry import JUDGED_AS_OF_TAG, Registry
-from tests.cli.running import Home, cells, refuse, succeed
+from tests.cli.running import Home, cells, refuse, run, succeed
 
 
 def champions(var: Path) -> list[str]:
@@ -73,6 +73,44 @@ def test_force_promotes_and_rollback_takes_back(registry: Path) -> None:
     reasons = [f"{made[0][0]}, version 2: {why}", f"{made[1][0]}, version 1: complaints"]
     assert out.splitlines()[-2:] == reasons
     assert refuse(registry, "rollback").startswith("there is nothing to roll back to")
+
+
+@pytest.fixture
+def tokens(registry: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The tokens of an administrator and an investigator, whose organisation does not ask for two people."""
+    monkeypatch.delenv("FIVEFOLD_TOKEN", raising=False)
+    found = {"unknown": "garbage"}
+    for name, role in (("ada", "admin"), ("eve", "investigator")):
+        succeed(registry, "members", "add", name, "--role", role)
+        found[name] = run(registry, "tokens", "create", "--role", role, "--member", name).out.strip()
+    return found
+
+
+def test_a_token_says_who_promotes_and_rolls_back(registry: Path, tokens: dict[str, str]) -> None:
+    token = ("--token", tokens["ada"])
+    out = succeed(registry, "promote", 2, "--force", "--reason", "new fees", *token, columns=400)
+    assert out.endswith(f"Recorded: member:1 as {getuser()}, new fees\n")
+    out = succeed(registry, "rollback", "--reason", "complaints", *token, columns=400)
+    assert out.endswith(f"Recorded: member:1 as {getuser()}, complaints\n")
+    log = succeed(registry, "audit", "show", columns=400)
+    assert re.search(r"member:1 .*model\.promoted", log)
+    assert re.search(r"member:1 .*model\.rolled_back", log)
+
+
+@pytest.mark.parametrize(
+    ("whose", "why"),
+    [("unknown", "the token is not valid in default"), ("eve", "the token is of the role investigator")],
+)
+@pytest.mark.parametrize(
+    "words",
+    [("promote", 2, "--force", "--reason", "mine"), ("rollback", "--reason", "mine"), ("train",)],
+    ids=lambda words: str(words[0]),
+)
+def test_a_token_that_is_not_valid_or_of_another_role_is_refused(
+    registry: Path, tokens: dict[str, str], words: tuple[str | int, ...], whose: str, why: str
+) -> None:
+    assert refuse(registry, *words, "--token", tokens[whose]).startswith(why)
+    assert champions(registry) == ["1"]
 
 
 def test_what_served_on_a_day_is_told(registry: Path) -> None:
