@@ -145,10 +145,7 @@ def train(
                     outcome = run(
                         source, settings, tune, preset_name, refit=refit, check=check, engine=on, by=who, parts=parts
                     )
-                show_outcome(outcome, settings)
-                if refit:
-                    echo(refit_text(outcome))
-                end = TrainingEnd.of(outcome)
+                end = _show_whole(outcome, settings, refit=refit)
             _propose(who, settings.name, end)
         return end
 
@@ -156,6 +153,14 @@ def train(
         whole()
     else:
         run_scheduled(when, scores or [], source, settings, whole, open_workers)
+
+
+def _show_whole(outcome: "TrainingResult", config: TrainingConfig, *, refit: bool) -> TrainingEnd:
+    """Print what a training came to, and what the refit that was asked for did; return its end."""
+    show_outcome(outcome, config)
+    if refit:
+        echo(refit_text(outcome))
+    return TrainingEnd.of(outcome)
 
 
 def _settings(config: Path | None, name: str, origins: int | None) -> TrainingConfig:
