@@ -191,9 +191,12 @@ class SourceReader:
                 yield path, _Source(f"list {name}", self.sources.lists.get(name, "aml"))
 
     def _reference(self) -> Iterator[_Source]:
+        """Give the list of peers. One without a version is for what its ruleset is for, which has yet to build it."""
         name = self.definition.reference
         if name is not None and self.sources.lists is not None:
-            yield _Source(f"list {name}", self.sources.lists.get(name, "aml"))
+            builds = isinstance(self.definition, Ruleset)
+            absent: Purpose = self.definition.purpose if builds else "aml"
+            yield _Source(f"list {name}", self.sources.lists.get(name, absent))
 
     def _field(self, name: str) -> _Source:
         return self._source_of("fields", name, "field")

@@ -328,6 +328,15 @@ def test_whom_a_ruleset_for_commerce_is_left_is_not_decided_by_data_for_aml() ->
         assert not list(place_diagnostics(together, Sources()))
 
 
+@pytest.mark.parametrize(("purpose", "is_allowed"), [("commercial", True), (None, False)])
+def test_a_reference_that_is_missing_is_for_what_its_own_ruleset_is_for(purpose: str | None, is_allowed: bool) -> None:
+    peers = {"peer_percentile": {"of": {"value": "score"}, "among": "everyone"}}
+    ruleset = made({"input": peers}, **COMMERCE, reference="our-peers")
+    assert not list(purpose_diagnostics(ruleset, Sources(lists={})))
+    stored: dict[str, Any] = {"our-peers": purpose or "aml"}
+    assert (not list(purpose_diagnostics(ruleset, Sources(lists=stored)))) == is_allowed
+
+
 def test_what_the_type_says_can_only_be_stricter() -> None:
     ruleset = made({"input": {"field": "income"}}, **COMMERCE, purposes={"fields": {"income": "both"}})
     assert not list(purpose_diagnostics(ruleset, Sources()))

@@ -15,6 +15,7 @@ from fivefold.store.accounts.lists import list_rows
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.store.tables.rulesets import Family
+from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.changes import references
 from fivefold.usecases.changes.asks import put_list_version
 from fivefold.usecases.changes.backtests import run_next_backtest
@@ -290,3 +291,30 @@ def test_a_list_that_another_deciding_ruleset_reads_gets_no_reference(bank: Bank
     assert why in (job.error or "")
     with pytest.raises(ConfigError, match=why):
         request_reference(bank.context, "retail", 1)
+
+
+COMMERCIAL: dict[str, Any] = {
+    "purpose": "commercial",
+    "purposes": {"fields": {"income": "both", "country": "both"}},
+    "reference": "good-peers",
+}
+
+
+def for_commerce(bank: Bank) -> None:
+    """Add a ruleset for commerce that does not decide, and has no reference yet."""
+    define_type(bank.context, "customer", {}, purposes=COMMERCIAL["purposes"])
+    bank.activate(banks.document({"placed": PLACED}, "good", **COMMERCIAL), 2, enabled=False)
+
+
+def test_a_ruleset_for_commerce_is_committed_before_its_reference_is_built_and_decides_after(bank: Bank) -> None:
+    for_commerce(bank)
+    text = banks.document({"placed": PLACED}, "good", **COMMERCIAL)
+    assert not [each for each in check_text(bank.context, text).errors if "good-peers" in str(each)]
+    why = "its reference portfolio good-peers has no version yet"
+    with pytest.raises(ConflictError, match=why), bank.context.writing() as session:
+        switch_family_in(session, bank.context, "good", True, "why", 1, bank.now)
+    request_reference(bank.context, "good", 1)
+    assert run_next_reference(bank.engine, bank.now)
+    approve(bank, list_reference_jobs(bank.context, "good")[0].proposal)
+    with bank.context.writing() as session:
+        switch_family_in(session, bank.context, "good", True, "why", 1, bank.now)
