@@ -7,11 +7,12 @@ from fivefold.domain.errors import ConfigError, InvalidRulesetError, NotEnoughDa
 from fivefold.domain.text import count_text
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.compiler.diagnostics import findings
-from fivefold.risk.compiler.purposes import Sources, place_diagnostics
+from fivefold.risk.compiler.purposes import place_diagnostics
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
-from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
 from fivefold.risk.governance.backtest.compositions import NOBODY, Composition, PriorState, deciding_assessments
+from fivefold.risk.governance.lint.ruleset import purpose_sources
 from fivefold.risk.language.ruleset import Ruleset
 
 
@@ -67,7 +68,8 @@ def assess_decided(ruleset: AnalysedRuleset, beside: Beside, portfolio: Portfoli
     if beside == ALONE:
         return DecidedOn(assess(ruleset, portfolio, as_of))
     name = ruleset.ruleset.name
-    parts = dict(deciding_assessments(composed(beside.around(ruleset)), portfolio, as_of, PriorState()))
+    composition = composed(beside.around(ruleset), portfolio.lists)
+    parts = dict(deciding_assessments(composition, portfolio, as_of, PriorState()))
     everyone, counts = portfolio.entities[ENTITY].n_unique(), {each: len(part) for each, part in parts.items()}
     if name not in parts:
         raise NotEnoughDataError(f"of {everyone:,} entities {name} decides on nobody beside the other rulesets")
@@ -76,12 +78,13 @@ def assess_decided(ruleset: AnalysedRuleset, beside: Beside, portfolio: Portfoli
     return DecidedOn(parts[name], elsewhere | ({NOBODY: nobody} if nobody else {}))
 
 
-def composed(rulesets: Sequence[AnalysedRuleset]) -> Composition:
+def composed(rulesets: Sequence[AnalysedRuleset], lists: Mapping[str, NamedList] | None = None) -> Composition:
     """Let rulesets decide side by side, in the order in which they are given, each by its name.
 
     Raises:
         ConfigError: two have the same name, other levels or another type of entity.
-        InvalidRulesetError: data for aml decide on whom one for commerce decides. What lists are for is not known here.
+        InvalidRulesetError: data for aml decide on whom one for commerce decides. Without *lists* it is not known what
+            lists are for.
     """
     first, *others = (each.ruleset for each in rulesets)
     for other in others:
@@ -89,7 +92,7 @@ def composed(rulesets: Sequence[AnalysedRuleset]) -> Composition:
     names = [each.ruleset.name for each in rulesets]
     if len(set(names)) < len(names):
         raise ConfigError(f"two of the rulesets have the name {max(names, key=names.count)}; each must have its own")
-    for ruleset, diagnostic in place_diagnostics([first, *others], Sources()):
+    for ruleset, diagnostic in place_diagnostics([first, *others], purpose_sources(lists)):
         raise InvalidRulesetError(findings([diagnostic], ruleset), f"ruleset {ruleset.name}")
     return Composition(dict(zip(names, rulesets, strict=True)))
 

@@ -143,6 +143,15 @@ def refuse_feeding_commerce(
             raise ConflictError(f"flow {analysed.flow.name} would feed commerce: it {diagnostic.problem}")
 
 
+def refuse_peers_from_aml(session: Session, version: RulesetVersion) -> None:
+    """Raise ConflictError if a version of a ruleset for commerce has peers whom `aml` data choose, with the path.
+
+    Its reference portfolio is for commerce as it is, and may be read by others before the version ever decides.
+    """
+    if analyse_canonical(version.canonical).definition.purpose != "aml":
+        refuse_feeding_commerce(session, version.organisation_id, version)
+
+
 def _purposes_of_groups(session: Session, organisation_id: int) -> dict[str, Purpose]:
     return {row.name: checked_purpose(row.purpose) for row in groups_of_organisation(session, organisation_id)}
 

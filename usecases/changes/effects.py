@@ -84,8 +84,7 @@ def apply_content(  # noqa: C901, PLR0911 (one for each kind)
             return None
         case ListVersionsAdded():
             named_list = read_list(content.list)
-            newest = named_list.versions[-1].members
-            refuse_misfit(session, context.organisation_id, named_list.name, newest)
+            refuse_misfit(session, context.organisation_id, named_list)
             list_put = put_list_in(session, context, named_list, now_us, marks=marks)
             refuse_feeding_commerce(session, context.organisation_id)
             return list_put

@@ -22,14 +22,16 @@ from fivefold.risk.compiler.value_types import (
 from fivefold.risk.engine.explain.describe import input_words, value_words
 from fivefold.risk.facts.peers.columns import peers_in
 from fivefold.risk.facts.peers.reference import FEWEST_PEERS, PeerDistribution, Reference, read_reference
+from fivefold.risk.facts.portfolio import NamedList
 from fivefold.risk.language.base import canonical_form
 from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS, ValueType
 from fivefold.risk.language.peers import Peers
 from fivefold.store.accounts.lists import begins_like_reference, list_row_at
 from fivefold.store.accounts.organisation import base_currency_of
-from fivefold.store.rulesets.rulesets import families_of, family_named, newest_version
+from fivefold.store.rulesets.rulesets import families_of, family_named, family_or_none, newest_version
 from fivefold.store.tables.entities import ListVersionRow
 from fivefold.store.tables.rulesets import Family, RulesetVersion
+from fivefold.usecases.accounts.purposes import refuse_peers_from_aml
 from fivefold.usecases.portfolio_files.reference import median_cautions, reference_hash
 from fivefold.usecases.rulesets.peers import readers_of_peers, refuse_list_of_another
 from fivefold.usecases.shared.api_fields import Moment, shown_as
@@ -273,14 +275,20 @@ def _missing_peers(reference: Reference, inputs: Sequence[Any]) -> list[Peers]:
     return [peers for peers in read.values() if not reference.has(peers)]
 
 
-def refuse_misfit(session: Session, organisation_id: int, name: str, members: Sequence[str]) -> None:
+def refuse_misfit(session: Session, organisation_id: int, named_list: NamedList) -> None:
     """Raise ConfigError if a list's new version does not fit a deciding ruleset that reads peers from it.
 
-    Or if the list is for the peers of another ruleset than the new version.
+    Or if the list is for the peers of another ruleset than the new version. ConflictError if the list is for commerce,
+    and data for aml would choose the peers of the ruleset for which the version is built.
     """
-    reference, base = read_reference(tuple(members)), base_currency_of(session, organisation_id)
+    name, base = named_list.name, base_currency_of(session, organisation_id)
+    reference = read_reference(named_list.versions[-1].members)
     if reference is not None and reference.built_for is not None:
         refuse_list_of_another(session, organisation_id, name, reference.built_for)
+        family = family_or_none(session, organisation_id, reference.built_for.ruleset)
+        reader = None if family is None else _version_with_peers(session, family)
+        if reader is not None and named_list.purpose not in {None, "aml"}:
+            refuse_peers_from_aml(session, reader[0])
     for ruleset in readers_of_peers(session, organisation_id, name):
         wrong = list(misfits_of(reference, ruleset, base))
         if wrong:

@@ -25,6 +25,7 @@ from fivefold.store.rulesets.rulesets import family_named, version_numbered
 from fivefold.store.sql.json_text import stored_report
 from fivefold.store.tables.rulesets import Family, ReferenceJob, RulesetVersion
 from fivefold.usecases.accounts.lists import list_version
+from fivefold.usecases.accounts.purposes import refuse_peers_from_aml
 from fivefold.usecases.changes.contents import ListVersionsAdded
 from fivefold.usecases.changes.proposals import request_change_in
 from fivefold.usecases.changes.reference_fit import small_groups
@@ -62,6 +63,7 @@ def request_reference(context: Context, ruleset: str, version: int) -> tuple[Ref
     Raises:
         NotFoundError: there is no such version.
         ConfigError: it places nothing among peers; or its list is for those of another ruleset.
+        ConflictError: it is for commerce, and data for aml would choose its peers.
     """
     now = context.now()
     with context.writing() as session:
@@ -71,6 +73,7 @@ def request_reference(context: Context, ruleset: str, version: int) -> tuple[Ref
         analysed = analyse_canonical(row.canonical)
         name = _require_peers(analysed)
         refuse_list_of_another(session, context.organisation_id, name, BuiltFor.of(analysed.ruleset))
+        refuse_peers_from_aml(session, row)
         present = open_job(session, row.id)
         if present is not None:
             return _line(family, JobOfVersion(present, version)), False
@@ -128,6 +131,7 @@ def _begin(job: ReferenceJob) -> Callable[[Lease], None]:
         with lease.who.reading() as session:
             family, version = session.get_one(Family, family_id), session.get_one(RulesetVersion, version_id)
             name, number = family.name, version.number
+            refuse_peers_from_aml(session, version)
             setting = setting_of(session, family, version.canonical, lease.began_us, attempt)
         list_name, peers = _require_peers(setting.draft), peers_wanted(setting.draft)
         counts = dict.fromkeys((other for other, _ in setting.before), 0)

@@ -155,7 +155,7 @@ def assess_portfolio(
         before: the levels until now, and what people set.
     """
     first, *others = rulesets
-    composition = composed(rulesets)
+    composition = composed(rulesets, portfolio.lists)
     entities, held_levels, set_by_hand = portfolio.entities, before.standing, before.overrides
     if not others:
         return AssessedFamilies(entities, (assess(first, portfolio, as_of, held_levels, set_by_hand),))

@@ -17,6 +17,7 @@ from fivefold.risk.compiler.purposes import (
     purpose_diagnostics,
     readings,
 )
+from fivefold.risk.facts.portfolio import NamedList
 from fivefold.risk.governance.beside import composed
 from fivefold.risk.language.expressions import AGGREGATE_WORDS
 from fivefold.risk.language.peers import PEER_WORDS
@@ -326,6 +327,24 @@ def test_whom_a_ruleset_for_commerce_is_left_is_not_decided_by_data_for_aml() ->
     spoken = made({"input": {"value": "score"}}, **silent, purposes={"fields": {"income": "both"}})
     for together in ([commerce, watch], [watch, watch], [spoken, commerce]):
         assert not list(place_diagnostics(together, Sources()))
+
+
+def test_a_list_for_aml_in_applies_to_decides_on_nobody_for_commerce_where_lists_are_known() -> None:
+    said = {"purposes": {"fields": {"income": "both"}}}
+    fields = {"country": "country"}
+    watch = made(
+        {"input": {"value": "score"}},
+        ruleset="watch",
+        fields=fields,
+        purposes={"fields": {"country": "both"}},
+        applies_to={"field": "country", "in_list": "watched"},
+    )
+    commerce = made({"input": {"value": "score"}}, **{**COMMERCE, **said, "ruleset": "good"})
+    watched = {"list": "watched", "title": "W", "source": "S", "versions": [{"since": 0, "members": ["IR"]}]}
+    together = [AnalysedRuleset(watch), AnalysedRuleset(commerce)]
+    with pytest.raises(InvalidRulesetError, match="applies_to → list watched"):
+        composed(together, {"watched": NamedList.model_validate(watched)})
+    assert composed(together, {"watched": NamedList.model_validate({**watched, "purpose": "both"})})
 
 
 @pytest.mark.parametrize(("purpose", "is_allowed"), [("commercial", True), (None, False)])

@@ -298,12 +298,44 @@ COMMERCIAL: dict[str, Any] = {
     "purposes": {"fields": {"income": "both", "country": "both"}},
     "reference": "good-peers",
 }
+PATH = "watch, which is tried before it → applies_to → field country"
 
 
 def for_commerce(bank: Bank) -> None:
     """Add a ruleset for commerce that does not decide, and has no reference yet."""
     define_type(bank.context, "customer", {}, purposes=COMMERCIAL["purposes"])
     bank.activate(banks.document({"placed": PLACED}, "good", **COMMERCIAL), 2, enabled=False)
+
+
+def watches(bank: Bank) -> None:
+    """Let a ruleset for aml decide first, on those of one country."""
+    applies = {"applies_to": {"field": "country", "equals": "SE"}}
+    bank.activate(banks.document({"income": banks.INCOME}, "watch", **applies), 0)
+
+
+@pytest.mark.postgresql
+def test_no_peers_for_commerce_are_chosen_by_data_for_aml(bank: Bank) -> None:
+    for_commerce(bank)
+    request_reference(bank.context, "good", 1)
+    watches(bank)
+    assert run_next_reference(bank.engine, bank.now)
+    (job,) = list_reference_jobs(bank.context, "good")
+    assert (job.state, job.proposal) == ("failed", None)
+    assert PATH in (job.error or "")
+    with pytest.raises(ConflictError, match=PATH):
+        request_reference(bank.context, "good", 1)
+    assert request_reference(bank.context, "retail", 1)[1], "one for aml may have them"
+
+
+def test_a_proposed_reference_for_commerce_is_refused_once_data_for_aml_would_choose_its_peers(bank: Bank) -> None:
+    for_commerce(bank)
+    request_reference(bank.context, "good", 1)
+    assert run_next_reference(bank.engine, bank.now)
+    (job,) = list_reference_jobs(bank.context, "good")
+    assert (job.state, job.error) == ("done", None), "its own reference, which is missing, is for what it is for"
+    watches(bank)
+    with pytest.raises(ConflictError, match=PATH):
+        approve(bank, job.proposal)
 
 
 def test_a_ruleset_for_commerce_is_committed_before_its_reference_is_built_and_decides_after(bank: Bank) -> None:
