@@ -67,7 +67,8 @@ class RunPage:
         titles: of the flow's steps, by id.
         actions: the titles of its actions, by id.
         leads: of the question that is open: each answer, and the title of the step to which it leads.
-        hindrance: why this person cannot answer it; empty where they can.
+        unasked: why nobody is asked; empty where a person is.
+        hindrance: why this person cannot answer it; empty where they can, or nobody is asked.
         bars: why this person cannot take actions back, by their numbers.
         bar: which item of the queue the person came for.
     """
@@ -79,6 +80,7 @@ class RunPage:
     titles: dict[str, str]
     actions: dict[str, str]
     leads: tuple[tuple[str, str], ...]
+    unasked: str
     hindrance: str
     bars: dict[int, str]
 
@@ -126,6 +128,7 @@ def show_run(visit: Visit) -> Rendered:
         leads = tuple(
             (label, to) for label, to in steps_by_id[run.question.step].leads if label in run.question.answers
         )
+    unasked = _unasked(visit, run)
     page = RunPage(
         bar=queue_bar(visit),
         run=run,
@@ -134,19 +137,24 @@ def show_run(visit: Visit) -> Rendered:
         titles={step.id: step.title for step in flow.steps},
         actions={action.id: action.title for action in flow.actions},
         leads=leads,
-        hindrance=_hindrance(visit, run),
+        unasked=unasked,
+        hindrance="" if unasked else _hindrance(visit, run),
         bars=bars_to_take_back(visit, visit.role, run.number),
     )
     return Rendered(template="flows/run.html", title=text("Run f:{number}", number=run.number), page=page)
 
 
-def _hindrance(visit: Visit, run: RunView) -> str:
+def _unasked(visit: Visit, run: RunView) -> str:
     if run.question is None:
         return ""
     if not run.acting:
         return text("It runs as a shadow, so nobody is asked.")
-    if is_run_off(visit, run.number):
-        return text("The flow is switched off, so nobody is asked.")
+    return text("The flow is switched off, so nobody is asked.") if is_run_off(visit, run.number) else ""
+
+
+def _hindrance(visit: Visit, run: RunView) -> str:
+    if run.question is None:
+        return ""
     if visit.role not in ANSWERED_BY[run.question.role]:
         return text("A member of the role {role} answers.", role=run.question.role)
     if (run.due_us or 0) <= visit.now():

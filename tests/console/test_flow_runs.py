@@ -193,6 +193,8 @@ def test_of_a_flow_that_is_off_nobody_is_asked(place: Place, run: int) -> None:
     assert "asks nobody while its flow is switched off" in investigator.text
     investigator.go(f"{RUNS}/{run}")
     assert "The flow is switched off, so nobody is asked." in investigator.text
+    assert "answers until" not in investigator.text, "no end is said of what nobody is asked"
+    assert not [mark for mark in ("?.", "!.", "..") if mark in investigator.text]
     assert not [form for form in investigator.forms() if form.action.endswith("/answer")]
 
 
