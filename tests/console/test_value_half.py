@@ -8,18 +8,22 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from fivefold.console.levels.value_half import value_half
 from fivefold.console.levels.value_year import value_year
 from fivefold.console.rendering import HERE, environment
 from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds
+from fivefold.domain.errors import ConflictError
 from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.features.reading.sources import read_histories
 from fivefold.models.explain import breakdown, explain
 from fivefold.models.value_model import ValueModel
 from fivefold.store.levels.champions import begin_champion
 from fivefold.store.sql.database import writing
+from fivefold.store.tables.entities import Entity
 from fivefold.usecases.erasure.erase import erase_entity
+from fivefold.usecases.levels.read import Freshness, read_level
 from fivefold.usecases.levels.value_scores import EntityScorer, ValueView, indicator_year, moments_of_year, read_value
 from fivefold.usecases.levels.worker import run_batch
 from fivefold.usecases.shared.context import Context
@@ -171,6 +175,13 @@ def test_without_the_model_and_of_who_was_erased_no_indicator_is_shown(
     later = Context(place.engine, place.actor("admin")).at(NOW + 2_000 * DAY_US)
     erase_entity(later, "customer", "payer", tmp_path / "erased.jsonl")
     assert visitor.go(YEAR).page.status_code == 404
+    with writing(place.engine) as session:
+        name = session.scalars(select(Entity.external_id).where(Entity.erased_us.is_not(None))).one()
+    visitor.go(f"/console/entities/customer/{name}")
+    assert "What was personal was erased on" in visitor.text
+    assert "Compute again now" not in visitor.text
+    with pytest.raises(ConflictError, match=rf"customer {name} was erased on .*, so no level can be computed"):
+        read_level(later, "customer", name, Freshness.NOW)
 
 
 def test_months_before_the_first_transaction_are_dashes(model: ValueModel) -> None:

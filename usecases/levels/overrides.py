@@ -161,8 +161,9 @@ def override_line(session: Session, override: OverrideRow, settings: Settings, n
 
 
 def line_of(row: OverrideWithLevel, settings: Settings, now_us: int) -> OverrideLine:
-    """Give an override as it is listed."""
+    """Give an override as it is listed; none holds for an entity that was erased."""
     override, standing = row.override, row.standing
+    state = state_of(override, now_us)
     return OverrideLine(
         id=override.id,
         entity_type=row.type_name,
@@ -173,7 +174,7 @@ def line_of(row: OverrideWithLevel, settings: Settings, now_us: int) -> Override
         below_floor=standing is not None and override.level < standing.hard_floor,
         reason=override.reason,
         until_us=override.until_us,
-        state=state_of(override, now_us),
+        state="expired" if row.entity.erased_us is not None and state == "live" else state,
         requested_by=override.requested_by,
         requested_us=override.requested_us,
         decided_by=override.decided_by,

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import HOUR_US, from_microseconds
-from fivefold.domain.errors import NotFoundError
+from fivefold.domain.clock import HOUR_US, day_text, from_microseconds
+from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.engine.assessments import NOT_IN_FULL, Status
@@ -159,11 +159,17 @@ def read_level(
     *,
     valuer: EntityScorer | None = None,
 ) -> LevelView:
-    """Tell a program where an entity stands, as fresh as it asks for."""
+    """Tell a program where an entity stands, as fresh as it asks for.
+
+    ConflictError where it is to be computed now, and what was personal was erased.
+    """
     now = context.now()
     with context.reading() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id)
         subject, erased = subject_of(entity), entity.erased_us is not None
+        if erased and freshness is Freshness.NOW:
+            day = day_text(entity.erased_us or 0)
+            raise ConflictError(f"{type_name} {external_id} was erased on {day}, so no level can be computed")
         standing = levels.current_level(session, subject.entity_id)
         live = session.scalar(select(live_override_id(subject.entity_id, now)))
     behind = not is_of_override(standing, live)

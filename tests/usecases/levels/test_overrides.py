@@ -428,3 +428,12 @@ def test_what_was_not_approved_is_what_it_is(state: str, until: int | None, now:
 def test_what_was_approved_holds_until_its_instant(until: int | None, now: int) -> None:
     found = state_of(OverrideRow(state="approved", until_us=until), now)
     assert found == ("live" if until is None or now < until else "expired")
+
+
+def test_no_override_holds_for_who_was_erased(engine: Engine, three: People) -> None:
+    ana, ben, _ = three
+    line = request_override(Context(engine, ana).at(NOW), "customer", "c0", "medium", "Known.", None)
+    assert approve_override(Context(engine, ben).at(NOW), line.id, "").state == "live"
+    with Session(engine) as session, session.begin():
+        session.execute(update(Entity).where(Entity.external_id == "c0").values(erased_us=NOW))
+    assert [each.state for each in overrides_of(Context(engine, ana).at(NOW), "customer", "c0")] == ["expired"]
