@@ -9,6 +9,7 @@ from fivefold.console.levels.customer import READS_THRESHOLDS
 from fivefold.console.texts import text
 from fivefold.console.visit import Download, Rendered, Visit, address
 from fivefold.risk.governance.what_if.search import WantedDirection
+from fivefold.usecases.levels.entity_profile import read_entity
 from fivefold.usecases.recourse.reply import Reply
 from fivefold.usecases.recourse.statement import Form, Statement, give_statement
 from fivefold.usecases.recourse.what_if import WhatIfShown, read_what_if
@@ -50,6 +51,7 @@ class WhatIfPage:
     Attributes:
         customer: the address of their page.
         direction: down or up, as was asked for.
+        erased_us: when what was personal was erased.
         what_if: None where there is no assessment, or it was erased.
         sees_thresholds: the reader may know to what a value would have to go, and what other cases give.
     """
@@ -57,6 +59,7 @@ class WhatIfPage:
     external_id: str
     customer: str
     direction: str
+    erased_us: int | None
     what_if: WhatIfShown | None
     sees_thresholds: bool
 
@@ -70,6 +73,7 @@ def show_what_if(visit: Visit) -> Rendered:
         external_id=of[1],
         customer=address("entities", *of),
         direction=direction.value,
+        erased_us=read_entity(visit, *of).erased_us,
         what_if=read_what_if(visit, *of, direction, with_thresholds=sees),
         sees_thresholds=sees,
     )
