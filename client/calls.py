@@ -108,6 +108,8 @@ def _parameter(value: object) -> str:
 
 
 _KNOWN: Final = "numbers (also those of NumPy), text, flags, moments, Decimals, and lists and dicts of them"
+_NO_MOMENT: Final = "NaT"
+"""What pandas writes for a moment that is missing; it counts as a date of Python's own."""
 _SHOWN: Final = 40
 """Characters of a value that an error repeats."""
 
@@ -130,6 +132,9 @@ def rows_of(rows: Iterable[Mapping[str, object]]) -> list[dict[str, object]]:
 
     >>> rows_of([{"user_id": "a"}])
     [{'user_id': 'a'}]
+    >>> rows_of([{"user_id": "a", "amount": float("nan")}])
+    Traceback (most recent call last):
+    fivefold.client.errors.NotSentError: amount of row 0 is nan, which JSON cannot say; a missing value is None
     """
     copied = []
     for number, row in enumerate(rows):
@@ -138,6 +143,10 @@ def rows_of(rows: Iterable[Mapping[str, object]]) -> list[dict[str, object]]:
                 f"row {number} is {str(row)[:_SHOWN]!r} of the type {type(row).__name__}; allowed: a dict for each row,"
                 ' such as df.to_dict("records") of pandas or df.to_dicts() of Polars gives'
             )
+        for key, value in row.items():
+            is_missing = str(value) == _NO_MOMENT if isinstance(value, date) else False
+            if is_missing or (isinstance(value, Real) and not isfinite(value)):
+                raise NotSentError(f"{key} of row {number} is {value}, which JSON cannot say; a missing value is None")
         copied.append(dict(row))
     return copied
 
@@ -152,12 +161,12 @@ def _plain(value: object) -> object:
         return float(value)
     if isinstance(value, Integral):
         return int(value)
+    if str(getattr(value, "dtype", "")) == "bool" and getattr(value, "ndim", 1) == 0:  # a flag of NumPy
+        return bool(value)
     if isinstance(value, Real):
         if isfinite(number := float(value)) and number != value:
             raise ValueError(f"{value} has more digits than a JSON number keeps")
         return number
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, (tuple, set, frozenset)):
-        return list(value)
+    if isinstance(value, (Mapping, tuple, set, frozenset)):
+        return dict(value) if isinstance(value, Mapping) else list(value)
     raise TypeError(f"{value!r} has an unsupported type; allowed: {_KNOWN}")

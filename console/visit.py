@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from fivefold.console.texts import text
@@ -25,6 +25,7 @@ Rights = Mapping[str, frozenset[Role]]
 """The roles that may call a route of `/v1`, by its method and path."""
 
 ROWS_OF_A_LIST = 50
+_MEMBER: Final = re.compile(r"\bmember:\d+")
 NOTICE = "notice"
 """In an address: what was just done; signed, so that no other site can say it."""
 TRAIL = ("queue", "place")
@@ -158,9 +159,12 @@ class Visit(Context):
         return {f"member:{member.id}": member.name for member in list_members(self)}
 
     def person(self, actor: str) -> str:
-        """Name who acted: a member by name, a program by its token's label too; others as the audit log has them."""
-        if actor in self.names:
-            return self.names[actor]
+        """Name who acted: members by name, a program by its token's label too; others as they are recorded.
+
+        Of a promotion several are recorded in one text, such as `member:3, approved by member:4`.
+        """
+        if (named := _MEMBER.sub(lambda member: self.names.get(member[0], member[0]), actor)) != actor:
+            return named
         if actor not in self._programs:
             label = program_named(self, actor)
             self._programs[actor] = actor if label is None else f"{label} ({actor})"

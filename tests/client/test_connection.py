@@ -244,12 +244,20 @@ def test_a_table_in_place_of_rows_is_not_sent_and_what_to_send_is_named(table: A
 
 def test_numbers_of_numpy_are_sent_as_numbers() -> None:
     service = Service(answer(200, []))
-    numbers = {"whole": np.int64(3), "double": np.float64(0.1), "single": np.float32(0.5)}
+    numbers = {"whole": np.int64(3), "double": np.float64(0.1), "single": np.float32(0.5), "flag": np.bool_(True)}
     assert client(service).scoring.score([numbers]) == []
-    assert json.loads(service.asked[0].content) == [{"whole": 3, "double": 0.1, "single": 0.5}]
-    for value in (np.float32("nan"), np.float32("inf"), Fraction(1, 3)):
+    assert json.loads(service.asked[0].content) == [{"whole": 3, "double": 0.1, "single": 0.5, "flag": True}]
+    for value in (Fraction(1, 3), np.array([True]), np.datetime64("2026-01-01")):
         with pytest.raises(NotSentError, match="this cannot be sent"):
             client(Service()).scoring.score([{"amount": value}])
+
+
+@pytest.mark.parametrize("value", [float("nan"), np.float32("nan"), np.float32("inf"), pd.NaT])
+def test_a_missing_value_of_a_table_is_refused_with_its_row_and_what_to_send(value: object) -> None:
+    """Pandas has NaN and NaT for what is missing."""
+    for send in (lambda api, rows: api.scoring.score(rows), lambda api, rows: api.entities.add_transactions(rows)):
+        with pytest.raises(NotSentError, match=r"amount of row 1 is .*a missing value is None"):
+            send(client(Service()), [{"amount": 1}, {"amount": value}])
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"[3]", b"{}", b'{"detail": 3}', b"\xff"])

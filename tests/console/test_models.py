@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from fivefold.console.visit import Visit
 from fivefold.domain.errors import RegistryError
 from fivefold.models import promotions
 from fivefold.models.registry import JUDGED_AS_OF_TAG, JUDGED_HASH_TAG
@@ -247,3 +250,10 @@ def test_nothing_is_said_of_few_customers(place: Place) -> None:
     text = Visitor(place).sign_in("publisher").go(f"{PAGE}/1/realised").text
     assert "customer: not known , by" in text
     assert "all 7 – – EUR – –" in text
+
+
+def test_members_of_a_promotion_are_named_wherever_they_stand_in_its_text() -> None:
+    """At a terminal a member acts beside the account of the machine, and of two people both are recorded."""
+    visit = cast("Visit", SimpleNamespace(names={"member:1": "ada", "member:12": "ben"}))
+    assert Visit.person(visit, "member:1 as root") == "ada as root"
+    assert Visit.person(visit, "member:12, approved by member:1") == "ben, approved by ada"
