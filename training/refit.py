@@ -73,8 +73,7 @@ def refit(portfolio: TransactionSource, plan: TrainingPlan, trees: TreeSettings,
         raise PromotionRefusedError(
             f"the refitted model is too far from the judged one: by their score curves {percent(moved)} of the "
             f"customers known on {day_text(today)} are in different segments, and {percent(most)} may be "
-            "(gate.most_moved_share). Nothing was registered; the window counts as judged on. Train without a refit, "
-            "or allow more"
+            "(gate.most_moved_share)"
         )
     return Refit(
         model,

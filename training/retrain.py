@@ -287,6 +287,10 @@ def _refitted(
     except FivefoldError as error:
         # A person who tries again has seen this judgement: the window counts as judged on.
         log_refused_refit(registry, model, evaluation, lineage, verdict, judged_against, str(error))
+        if isinstance(error, PromotionRefusedError):  # what is logged is the reason, without advice to this run
+            raise PromotionRefusedError(
+                f"{error}. Nothing was registered; the window counts as judged on. Train without a refit, or allow more"
+            ) from error
         raise
 
 

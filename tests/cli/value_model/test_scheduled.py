@@ -242,14 +242,14 @@ def test_data_whose_refit_was_refused_are_not_judged_again_until_there_are_later
         patch.setattr("fivefold.training.retrain.refit", refuse)
         first, line = night(richer)
         assert (first.code, line["version"]) == (ScheduledOutcome.REFUSED, None)
+        assert line["text"].endswith("judged on. Train without a refit, or allow more")
         assert len(judged()) == before + 1
         second, line = night(richer)
         assert (second.code, line["version"], line["promoted"]) == (ScheduledOutcome.SAME_DATA, None, False)
-        assert (
-            "an earlier run on these data was refused, and has no version: the refitted model is too far"
-            in line["text"]
-        )
-        assert line["text"].endswith("Nothing was learnt: give later data, or train without --when")
+        assert line["text"] == (
+            "an earlier run on these data was refused, and has no version: the refitted model is too far from the "
+            "judged one. Nothing was learnt: give later data, or train without --when"
+        ), "without the advice to the run that was refused"
         assert len(judged()) == before + 1
     third, line = night(later)
     assert (third.code, line["version"]) == (ScheduledOutcome.PASSED, 3)
