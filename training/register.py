@@ -110,7 +110,7 @@ def log_refused_refit(
         compared = evaluation.comparisons
         tags = version_tags(model, lineage.summary, lineage.code, verdict, judged_against, compared.times_judged)
         mlflow.set_tags(tags | _judged_tags(model) | {REFUSED_TAG: reason})
-        _log_origins(lineage.rolling, registry.experiment(registry.name))
+        _log_runs_within(lineage.choice, lineage.rolling, lineage.tuning, registry.experiment(registry.name))
 
 
 def _log_card(card: ModelCard, judged: ValueModel, evaluation: Evaluation) -> None:
@@ -186,10 +186,7 @@ def log_version(
         mlflow.log_metrics(dict(record.refit))
         # A run is found by the window that it was judged on, a version by the moment until which its trees learnt.
         mlflow.set_tags(dict(record.tags) | _judged_tags(judged))
-        if record.choice is not None:
-            _log_choice(record.choice, run.info.experiment_id)
-        _log_origins(record.rolling, run.info.experiment_id)
-        _log_trials(record.tuning, run.info.experiment_id)
+        _log_runs_within(record.choice, record.rolling, record.tuning, run.info.experiment_id)
         logged, of_indicators = log_models(model, folder)
         # By the model and the data MLflow shows them on the pages of both. After a refit they are not of this model.
         judged_id = logged.model_id if judged.content_hash == model.content_hash else None
@@ -217,8 +214,19 @@ def _refit_figures(lineage: Lineage) -> dict[str, float]:
     }
 
 
-def _log_choice(choice: PresetChoice, experiment: str) -> None:
+def _log_runs_within(
+    choice: PresetChoice | None, rolling: Rolling | None, tuning: Tuning | None, experiment: str
+) -> None:
+    """Log a run within the run for each preset, origin and trial; nothing of what the run had not."""
+    _log_choice(choice, experiment)
+    _log_origins(rolling, experiment)
+    _log_trials(tuning, experiment)
+
+
+def _log_choice(choice: PresetChoice | None, experiment: str) -> None:
     """Log a run within the run for each preset that was tried: its settings, and its figures by origin."""
+    if choice is None:
+        return
     mlflow.set_tags({"preset_reason": choice.reason, "preset_customers_share": f"{choice.share:.4f}"})
     for each in choice.presets if choice.trials else ():
         config = each.over(choice.settings)

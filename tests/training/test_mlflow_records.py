@@ -13,8 +13,10 @@ from mlflow.entities import Run
 
 from fivefold.cli.value_model.train import show_outcome
 from fivefold.domain.clock import day_text, parse_moment
+from fivefold.domain.errors import PromotionRefusedError
 from fivefold.models.registry import INDICATORS_TAG
 from fivefold.training.config import TrainingConfig
+from fivefold.training.judging.gate import GateVerdict
 from fivefold.training.judging.metrics import calibration_error, calibration_table, rank_metrics
 from fivefold.training.judging.mlflow_metrics import value_metrics
 from fivefold.training.retrain import retrain
@@ -103,6 +105,28 @@ def test_each_trial_of_tuning_is_a_run_within_the_run_and_card_and_terminal_say_
     assert section["blocks"][0]["lines"][1]["facts"]["tuning_trials"] == 3
     show_outcome(found, config)
     assert f"Tuned: {said}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_trials_of_a_run_whose_refit_was_refused_are_kept_too(
+    file: Path, config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PromotionRefusedError("too far from the judged one")
+
+    passes = GateVerdict(promote=True, comparable=True, reasons=("it is better",))
+    monkeypatch.setattr("fivefold.training.retrain.gate_verdict", lambda *_: passes)
+    monkeypatch.setattr("fivefold.training.retrain.refit", refuse)
+    registry = new_registry(tmp_path / "var", config.name)
+    brief = config.model_copy(update={"trees": config.trees.model_copy(update={"rounds": 5})})
+    with pytest.raises(PromotionRefusedError, match=r"the judged one\. Nothing was registered.*allow more"):
+        retrain(file, brief, registry, tune_trials=2, preset="choose", refit_after=True)
+    runs = registry.client.search_runs([registry.experiment(config.name)])
+    (parent,) = [each for each in runs if "refit_refused" in each.data.tags]
+    assert parent.data.tags["refit_refused"] == "too far from the judged one"
+    assert parent.data.tags["preset_reason"]
+    children = [each for each in runs if each.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    assert sorted(each.data.params["trial"] for each in children if "trial" in each.data.params) == ["1", "2"]
+    assert "standard" in {each.data.params.get("preset") for each in children}
 
 
 def test_a_run_whose_version_is_not_promoted_says_whether_anything_serves(
