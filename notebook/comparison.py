@@ -1,6 +1,6 @@
 """Two value models side by side on the same customers: who changes segment and why; rank, lift and calibration."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +14,10 @@ from fivefold.domain.segments import SEGMENTS
 from fivefold.features.histories import Floats, Histories, Integers
 from fivefold.features.reading.sources import read_histories
 from fivefold.models.explain import explain
+from fivefold.models.reach import absences
 from fivefold.models.value_model import Scores
 from fivefold.models.value_model import ValueModel as TrainedModel
-from fivefold.notebook.known import known_customers
+from fivefold.notebook.known import known_customers, warn_of_rows
 from fivefold.notebook.transactions import AnyTransactions, Moment, frame_html, moment_of, source_of
 from fivefold.notebook.value import ValueModel
 from fivefold.training.config import TrainingConfig, ValueSettings
@@ -45,8 +46,9 @@ _SHOWN = ("expected_value", "score", "category")
 class ModelComparison:
     """Two models on the same customers; a notebook shows the tables.
 
-    Where the window is not over, or the data end before it does, nobody knows what the customers are worth:
-    `not_judged` says so, and `quality`, `differences`, `lift` and `calibration` are empty.
+    Where the window is not over, or the data end before it does, nobody knows what the customers are worth. Data that
+    lack a column which a model was trained with do not say it either. `not_judged` gives the reason then, and
+    `quality`, `differences`, `lift` and `calibration` are empty.
 
     Attributes:
         customers: by `user_id`: what each model predicts, `expected_value_change` (money) and `score_change`, the
@@ -113,8 +115,9 @@ def compare(
         champion: one of them.
         challenger: the other one; it must predict the same: horizon, fees, margin and currency, and have the same
             limits of segments.
-        transactions: whole histories. Where they end before the window does, the models are not judged, and neither
-            where the window is not over.
+        transactions: whole histories. The models are not judged where these end before the window does, where the
+            window is not over, and where they lack a column that a model was trained with. Python warnings say what
+            `ValueModel.score` warns of for either model.
         as_of: both predict from what was known then; the window is the horizon after it.
         columns: as in `read_transactions`.
         rates: by which both read every amount; without them those of the models, which must be the same for every
@@ -138,12 +141,13 @@ def compare(
     whole = read[min(read, key=len)]
     if rates is None:
         _refuse_other_rates(models, whole)
+    warn_of_rows((model, read[model.absent]) for model in models)
     sides = [_side(model, read[model.absent], when) for model in models]
     both = sides[0].user_ids.intersection(sides[1].user_ids)
     first, second = (side.only(both) for side in sides)
     customers = _predictions(first, second)
     config = _config_of(models[0])
-    not_judged = _why_not_judged(config, whole, when, now)
+    not_judged = _columns_not_there(models, whole.absent) or _why_not_judged(config, whole, when, now)
     if not not_judged:
         customers["realised"] = _realised(config, whole, when).reindex(both).to_numpy()
     tables = _judged(customers) if not not_judged else (pd.DataFrame(),) * 4
@@ -216,6 +220,20 @@ def _config_of(model: TrainedModel) -> TrainingConfig:
         settlement_lag_days=model.settlement_lag_us // DAY_US,
         value=ValueSettings(**{name: model.definition[name] for name in ValueSettings.model_fields}),
     )
+
+
+def _columns_not_there(models: tuple[TrainedModel, TrainedModel], absent: Sequence[str]) -> str:
+    """Say which model was trained with columns that the data lack, as far as it says; nothing where neither was."""
+    lacking = {
+        side: replaced
+        for side, model in zip(SIDES, models, strict=True)
+        if (replaced := "; ".join(absences(absent, model.absent, model.currency)))
+    }
+    texts = [
+        f"the {side} does not say that it was trained without what the data lack ({replaced})"
+        for side, replaced in lacking.items()
+    ]
+    return f"not judged, for {', and '.join(texts)}" if texts else ""
 
 
 def _why_not_judged(config: TrainingConfig, histories: Histories, when: int, now: int) -> str:

@@ -1,13 +1,15 @@
 """The customers whom a model can score, with what it reads of each: the start of everything that looks at many."""
 
+import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from fivefold.domain.errors import ConfigError
-from fivefold.features.histories import Floats, Histories
-from fivefold.models.reach import needed_row_text
+from fivefold.features.histories import Floats, Histories, repeated_rows
+from fivefold.models.reach import doubts_of_rows, needed_row_text
 from fivefold.models.value_model import ValueModel as TrainedModel
 
 
@@ -34,3 +36,19 @@ def known_customers(model: TrainedModel, histories: Histories, as_of: int) -> Kn
     names = pd.Index(histories.user_ids.take(rows_of_customers).to_pylist(), name="user_id", dtype="object")
     order = names.argsort()
     return KnownCustomers(names[order], matrix[rows_of_customers[order]])
+
+
+def warn_of_rows(read: Iterable[tuple[TrainedModel, Histories]], stacklevel: int = 3) -> None:
+    """Warn, once each, of what models may be wrong by on the histories that each read: replaced columns, and repeats.
+
+    By the *stacklevel* a warning names the line that called the caller of this.
+    """
+    doubts = [
+        doubt
+        for model, histories in read
+        for doubt in doubts_of_rows(
+            histories.absent, model.absent, model.currency, repeated_rows(histories), histories.rows
+        )
+    ]
+    for doubt in dict.fromkeys(doubts):
+        warnings.warn(doubt, stacklevel=stacklevel)

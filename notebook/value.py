@@ -15,17 +15,17 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.settings import read_settings
 from fivefold.domain.text import html_table, perhaps
-from fivefold.features.histories import Histories, repeated_rows
+from fivefold.features.histories import Histories
 from fivefold.features.reading.sources import read_histories
 from fivefold.models.embedded import load_value_model
 from fivefold.models.explain import breakdown, consistency_sentence, explain, intervals, sentence
-from fivefold.models.reach import doubts_of_rows, needed_row_text
+from fivefold.models.reach import needed_row_text
 from fivefold.models.scoring.histories import doubts_of, with_origin
 from fivefold.models.scoring.sources import score_source
 from fivefold.models.value_model import ValueModel as TrainedModel
 from fivefold.notebook.dependence import MOST_INDIVIDUALS, PartialDependence, dependence_of
 from fivefold.notebook.importance import Importance, importance_of
-from fivefold.notebook.known import KnownCustomers, known_customers
+from fivefold.notebook.known import KnownCustomers, known_customers, warn_of_rows
 from fivefold.notebook.transactions import AnyTransactions, Moment, moment_of, source_of
 from fivefold.training.config import DEFAULT_NAME
 
@@ -186,9 +186,7 @@ class ValueModel:
         if not rows[0]:
             needed = needed_row_text(when, self.trained.settlement_lag_us)
             raise ConfigError(f"customer {user_id!r} has no {needed}; give a later as_of")
-        repeated, trained = repeated_rows(histories), self.trained
-        for doubt in doubts_of_rows(histories.absent, trained.absent, trained.currency, repeated, histories.rows):
-            warnings.warn(doubt, stacklevel=2)
+        warn_of_rows([(self.trained, histories)])
         explanations = explain(self.trained, matrix)
         headline = f"{user_id} as of {day_text(when)}: {sentence(self.trained, explanations, 0, level_percent)}"
         parts = breakdown(explanations, 0, self.trained.currency)
@@ -254,7 +252,10 @@ class ValueModel:
         return read_histories(source_of(transactions, columns), self.trained.rates, absent=self.trained.absent)
 
     def _known(self, transactions: AnyTransactions, as_of: Moment, columns: Mapping[str, str] | None) -> KnownCustomers:
-        return known_customers(self.trained, self._histories(transactions, columns), moment_of(as_of))
+        histories = self._histories(transactions, columns)
+        customers = known_customers(self.trained, histories, moment_of(as_of))
+        warn_of_rows([(self.trained, histories)], stacklevel=4)  # importance and partial_dependence call this
+        return customers
 
 
 def _level(level_percent: Any) -> int | None:

@@ -432,6 +432,39 @@ def test_own_indicators_of_two_texts_stand_apart() -> None:
     assert [name for name in alike.effects.columns if "mine" in name] == ["mine"]
 
 
+@pytest.mark.filterwarnings("ignore:no transaction_")
+def test_data_without_a_column_that_a_model_was_trained_with_judge_nobody() -> None:
+    first, second = in_a_notebook(value_model()), in_a_notebook(other_model(), absent=("transaction_state",))
+    lacking = transactions().drop(columns=["transaction_currency", "transaction_state"])
+    with pytest.warns(UserWarning, match="no transaction_") as warned:
+        seen = fivefold.compare(first, second, lacking, as_of=JUDGED_FROM)
+    currency = "no transaction_currency: every amount is taken as EUR"
+    state = "no transaction_state: every row counts as settled"
+    assert sorted(str(each.message) for each in warned) == [currency, state]
+    assert {each.filename for each in warned} == {__file__}
+    assert seen.not_judged == (
+        f"not judged, for the champion does not say that it was trained without what the data lack ({state}; "
+        f"{currency}), and the challenger does not say that it was trained without what the data lack ({currency})"
+    )
+    assert all(table.empty for table in (seen.quality, seen.differences, seen.lift, seen.calibration))
+    assert "realised" not in seen.customers
+    without_states = transactions().drop(columns="transaction_state")
+    assert not fivefold.compare(second, second, without_states, as_of=JUDGED_FROM).not_judged
+    assert fivefold.compare(second, first, without_states, as_of=JUDGED_FROM).not_judged.endswith(f"({state})")
+
+
+def test_whoever_looks_at_data_that_lack_a_column_is_warned() -> None:
+    model, lacking = in_a_notebook(value_model()), transactions().drop(columns="transaction_currency")
+    for look in (
+        lambda: model.importance(lacking, as_of=JUDGED_FROM),
+        lambda: model.partial_dependence(lacking, READS, as_of=JUDGED_FROM),
+        lambda: model.explain(lacking, lacking["user_id"].iloc[0], as_of=JUDGED_FROM),
+    ):
+        with pytest.warns(UserWarning, match="no transaction_currency: every amount is taken as EUR") as warned:
+            look()
+        assert {each.filename for each in warned} == {__file__}
+
+
 def test_where_the_future_is_not_known_nobody_is_judged() -> None:
     first, second = in_a_notebook(value_model()), in_a_notebook(other_model())
     seen = fivefold.compare(first, second, transactions(), as_of=UNKNOWN_FROM)
