@@ -29,7 +29,7 @@ from fivefold.training.dates import Dates, choose_test
 from fivefold.training.judging.compare import times_judged
 from fivefold.training.judging.evaluate import Evaluation, evaluate
 from fivefold.training.judging.gate import GateVerdict, gate_verdict
-from fivefold.training.judging.metrics import calibration_error, segment_table
+from fivefold.training.judging.metrics import segment_table
 from fivefold.training.judging.predictions import WindowPredictions, predict_test_window
 from fivefold.training.plan import source_name
 from fivefold.training.register import RunRecord, log_version, version_tags
@@ -153,7 +153,7 @@ def compare_curves(
         float((categories[0] != categories[1]).mean()),
         float(test_window.predicted.mean()),
         float(test_window.realised.mean()),
-        calibration_error(evaluation.calibration),
+        evaluation.calibration_error,
         # Of a refitted version the run knows only that of the model which was judged in its place.
         None if parent.judged_as_of is not None else parent.metrics.get("calibration_error"),
     )

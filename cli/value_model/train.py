@@ -353,12 +353,17 @@ def simulated_file() -> Path:
 def show_outcome(outcome: "TrainingResult", config: TrainingConfig) -> None:
     """Print the result of a run: metrics, segments, the gate's verdict."""
     evaluation = outcome.evaluation
+    errors = evaluation.calibration_errors
     rows = [
-        [name, f"{metrics.normalised_gini:.4f}", f"{metrics.top_decile_capture:.4f}", f"{metrics.spearman:.4f}"]
+        [
+            name,
+            *(f"{figure:.4f}" for figure in (metrics.normalised_gini, metrics.top_decile_capture, metrics.spearman)),
+            percent(errors[name]) if name in errors else "",
+        ]
         for name, metrics in evaluation.by_name.items()
     ]
     echo()
-    columns = ("", "normalised Gini", "top-decile capture", "Spearman")
+    columns = ("", "normalised Gini", "top-decile capture", "Spearman", "calibration error")
     show_table(f"On {evaluation.customers:,} customers of a window that the model never saw", columns, rows)
     echo()
     segments = [

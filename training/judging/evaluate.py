@@ -71,10 +71,23 @@ class Evaluation:
         """Whether the mean realised value rises from segment to segment."""
         return rises(self.segments)
 
+    @property
+    def calibration_error(self) -> float:
+        """How far predicted money is off, as a share of the realised; NaN where nobody is worth anything."""
+        return calibration_error(self.calibration)
+
+    @property
+    def calibration_errors(self) -> dict[str, float]:
+        """That of the model, and of the champion where it is compared, by name; undefined ones are left out."""
+        worse, errors = self.comparisons.calibration_worse, {MODEL: self.calibration_error}
+        if worse is not None:
+            errors[CHAMPION] = self.calibration_error - worse.difference
+        return {name: error for name, error in errors.items() if np.isfinite(error)}
+
     def registered_metrics(self) -> dict[str, float]:
         """Give every figure by its name in the registry; undefined figures are left out."""
         figures = {
-            "calibration_error": calibration_error(self.calibration),
+            "calibration_error": self.calibration_error,
             "floored_share": self.floored_share,
             "test_customers": float(self.customers),
             **{f"stability_{name}": value for name, value in vars(self.stability).items()},

@@ -42,7 +42,7 @@ def gate_verdict(evaluation: Evaluation, gate: GateSettings, incomparable: str |
     rivals = [*BASELINES, *([CHAMPION] if CHAMPION in gini else [])]
     beaten = {name: compared.gini[name].low > gate.margin for name in rivals}
     reasons = [_reason(name, gini, compared.gini[name], gate.margin, sure, beaten=beaten[name]) for name in rivals]
-    calibrated = _calibrated(compared, gate, sure, reasons)
+    calibrated = _calibrated(evaluation.calibration_error, compared, gate, sure, reasons)
     rises = evaluation.segments_rise
     reasons.append(f"mean realised value {'rises' if rises else 'does not rise'} from segment to segment")
     if incomparable:
@@ -63,15 +63,10 @@ def _reason(
     return text if beaten else f"{text}, which must be above {margin:g}"
 
 
-def _calibrated(compared: Comparisons, gate: GateSettings, sure: str, reasons: list[str]) -> bool:
+def _calibrated(error: float, compared: Comparisons, gate: GateSettings, sure: str, reasons: list[str]) -> bool:
     """Add the reasons about predicted money; a bound that cannot be computed counts as calibrated."""
-    off, most = compared.calibration > gate.most_calibration_error, whole_percent(gate.most_calibration_error)
-    off_percent = apart_from(100 * compared.calibration, 100 * gate.most_calibration_error, 1)
-    reasons.append(
-        f"predicted money is off by at least {off_percent} % of the realised ({sure} confidence); {most} is allowed"
-        if off
-        else f"predicted money is within {most} of the realised, or not surely outside"
-    )
+    off = compared.calibration > gate.most_calibration_error
+    reasons.append(_money(error, compared.calibration, gate.most_calibration_error, sure))
     worse = compared.calibration_worse is not None and compared.calibration_worse.low > 0
     if worse and compared.calibration_worse is not None:
         reasons.append(
@@ -79,6 +74,26 @@ def _calibrated(compared: Comparisons, gate: GateSettings, sure: str, reasons: l
             f"{compared.calibration_worse.difference:+.4f}, at least {compared.calibration_worse.low:+.4f}"
         )
     return not off and not worse
+
+
+def _money(error: float, least: float, allowed: float, sure: str) -> str:
+    """Say how far predicted money is off (*error*), and where that is more than *allowed*, how far it surely is.
+
+    >>> _money(0.114, 0.02, 0.25, "95 %")
+    'predicted money is off by 11.4 % of the realised; 25 % is allowed'
+    """
+    most = whole_percent(allowed)
+    if not (isfinite(error) and isfinite(least)):
+        return "how far predicted money is surely off cannot be computed, so it does not count"
+    off, surely = (apart_from(100 * share, 100 * allowed, 1) for share in (error, least))
+    if least > allowed:
+        return f"predicted money is off by at least {surely} % of the realised ({sure} confidence); {most} is allowed"
+    if error > allowed:
+        return (
+            f"predicted money is off by {off} % of the realised, which is above the {most} that is allowed, but surely "
+            f"only by {surely} % ({sure} confidence)"
+        )
+    return f"predicted money is off by {off} % of the realised; {most} is allowed"
 
 
 def _times(times_judged: int) -> str:

@@ -112,5 +112,5 @@ def last_origin(
         predictions_of(window),
         window.realised,
         evaluation.by_name,
-        calibration_error(evaluation.calibration),
+        evaluation.calibration_error,
     )

@@ -10,7 +10,6 @@ from fivefold.models.value_model import ValueModel
 from fivefold.training.judging.evaluate import Evaluation
 from fivefold.training.judging.gate import GateVerdict
 from fivefold.training.judging.groups import LEAST_CUSTOMERS, OTHERS
-from fivefold.training.judging.metrics import calibration_error
 from fivefold.training.report.card import (
     PERCENT,
     Block,
@@ -83,7 +82,7 @@ def _metrics(evaluation: Evaluation) -> CardTable:
 
 def _money(evaluation: Evaluation) -> list[Paragraph]:
     """Write how far predicted money is off, and at least is; nothing where nobody is worth anything."""
-    error, compared = calibration_error(evaluation.calibration), evaluation.comparisons
+    error, compared = evaluation.calibration_error, evaluation.comparisons
     if not (isfinite(error) and isfinite(compared.calibration)):
         return []
     return [

@@ -17,12 +17,14 @@ def test_a_tie_keeps_the_champion_and_says_so(home: Home) -> None:
     metrics = {row[0]: row[1:] for row in cells(out, _title(out))}
     assert list(metrics) == ["model", "champion", "persistence", "rfm"]
     assert metrics["model"] == metrics["champion"]
+    assert len(metrics["persistence"]) == len(metrics["model"]) - 1, "of a baseline it is not judged"
     flat = " ".join(out.split())
     assert re.search(r"Registered as fivefold-value version 2; model hash [0-9a-f]{12}\. The gate: ", flat)
     assert re.search(
         r"normalised Gini (0\.\d{4}) does not beat champion \1: \+0\.0000, at least \+0\.0000 with 80 % confidence",
         flat,
     )
+    assert f"predicted money is off by {metrics['model'][-1]} of the realised" in flat
     assert flat.endswith(
         "Not promoted: version 2 is the challenger, and what served before still serves. "
         "To overrule: fivefold promote 2 --force --reason TEXT"

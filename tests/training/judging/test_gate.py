@@ -22,8 +22,13 @@ def evaluation(
     calibration: float = 0.0,
     worse: float = 0.0,
     times_judged: int = 1,
+    seen: float = 0.0,
 ) -> Evaluation:
-    """Make up what was measured; *noise* is how far a difference may be chance."""
+    """Make up what was measured; *noise* is how far a difference may be chance.
+
+    Predicted money is *seen* off, and is surely off by *calibration*.
+    """
+    money = pl.DataFrame({"customers": [1], "predicted_mean": [1 + max(seen, calibration)], "realised_mean": [1.0]})
     segments = pl.DataFrame({"segment": list("abcd")[: len(means)], "value_mean": list(means)})
     by_name = {name: Metrics(value, 0.5, 0.5) for name, value in gini.items()}
     differences = {name: gini[MODEL] - value for name, value in gini.items() if name != MODEL}
@@ -35,9 +40,7 @@ def evaluation(
         RivalComparison(worse + 0.01, worse) if CHAMPION in gini else None,
     )
     stability = ScoreStability(1.0, 0.0, 1.0)
-    return Evaluation(
-        by_name, pl.DataFrame(), segments, pl.DataFrame(), pl.DataFrame(), stability, 100, 0.0, comparisons
-    )
+    return Evaluation(by_name, money, segments, pl.DataFrame(), pl.DataFrame(), stability, 100, 0.0, comparisons)
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def test_the_reasons_tell_of_everything_that_was_looked_at() -> None:
             "must be above 0"
         ),
         "normalised Gini 0.9000 beats champion 0.8500: +0.0500, at least +0.0400 with 95 % confidence",
-        "predicted money is within 25 % of the realised, or not surely outside",
+        "predicted money is off by 0.0 % of the realised; 25 % is allowed",
         "mean realised value does not rise from segment to segment",
         "this window was judged on for the first time",
     )
@@ -132,6 +135,22 @@ def test_money_that_is_surely_off_is_not_promoted_however_well_it_ranks() -> Non
     assert "off by at least 2.503 % of the realised (95 % confidence); 2.5 % is allowed" in str(just)
     unknown = gate_verdict(evaluation(gini, calibration=nan), GateSettings(), None)
     assert unknown.promote
+
+
+def test_money_that_is_off_and_not_surely_so_is_promoted_and_its_figure_is_said() -> None:
+    gini = {MODEL: 0.95, PERSISTENCE: 0.8, RFM: 0.7}
+    within, off, nearly = (
+        gate_verdict(evaluation(gini, seen=seen), GateSettings(), None) for seen in (0.114, 0.953, 0.2502)
+    )
+    assert within.promote
+    assert "predicted money is off by 11.4 % of the realised; 25 % is allowed" in str(within)
+    assert off.promote, "decision 57: chance may have added it"
+    above = "of the realised, which is above the 25 % that is allowed, but surely only by 0.0 % (95 % confidence)"
+    assert f"predicted money is off by 95.3 % {above}" in str(off)
+    assert f"predicted money is off by 25.02 % {above}" in str(nearly)
+    unknown = gate_verdict(evaluation(gini, calibration=nan, seen=0.5), GateSettings(), None)
+    assert unknown.promote
+    assert "how far predicted money is surely off cannot be computed" in str(unknown)
 
 
 def test_money_that_is_surely_further_off_than_the_champion_s_is_not_promoted() -> None:
