@@ -5,9 +5,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import lightgbm
 import optuna
 
-from fivefold.domain.errors import NotEnoughDataError
+from fivefold.domain.errors import ConfigError, NotEnoughDataError
 from fivefold.training.config import TreeSettings
 from fivefold.training.fit import Fold, find_rounds, fold_gini
 
@@ -53,7 +54,10 @@ def tune(
     """Try *trials* configurations, the given one first, and give the one with the best held-out Gini.
 
     The number of rounds is found for each and fixed in the result. *note* is called with each that was tried.
-    NotEnoughDataError where the history is too short.
+
+    Raises:
+        NotEnoughDataError: the history is too short.
+        ConfigError: LightGBM refuses the trees of a trial.
     """
     if fold is None:
         raise NotEnoughDataError(
@@ -63,14 +67,20 @@ def tune(
     trials_done: list[TuningTrial] = []
 
     def gini(candidate: TreeSettings) -> float:
-        rounds = find_rounds(validation, candidate, seed)
-        score = fold_gini(validation, candidate, seed, rounds)
+        try:
+            rounds = find_rounds(validation, candidate, seed)
+            score = fold_gini(validation, candidate, seed, rounds)
+        except lightgbm.basic.LightGBMError as error:
+            raise ConfigError(
+                f"trial {len(trials_done) + 1} of {trials} of the search for trees cannot be fitted: {error}. Its "
+                f"trees are {candidate.model_dump(exclude_none=True)}: change `trees`, or train without --tune"
+            ) from error
         trials_done.append(TuningTrial(candidate.model_copy(update={"rounds": rounds}), score))
         note(trials_done[-1])
         return score
 
     gini(trees)  # outside the study, which would refuse values beyond its ranges
-    optuna.logging.set_verbosity(logging.WARNING)
+    optuna.logging.set_verbosity(logging.ERROR)  # what ends a trial, Ctrl-C too, is raised here all the same
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
     show_progress = sys.stderr.isatty()
     study.optimize(lambda trial: gini(_suggested(trial, trees)), n_trials=trials - 1, show_progress_bar=show_progress)

@@ -1,15 +1,17 @@
 """Tuning looks at the held-out training date alone, and is never worse there than what it was given."""
 
 from math import nan
+from typing import Any
 
+import lightgbm
 import numpy as np
 import pytest
 
-from fivefold.domain.errors import NotEnoughDataError
+from fivefold.domain.errors import ConfigError, NotEnoughDataError
 from fivefold.models.estimator import MatrixRows
 from fivefold.training.config import TreeSettings
 from fivefold.training.fit import Fold, find_rounds, fold_gini
-from fivefold.training.tune import tune
+from fivefold.training.tune import TuningTrial, tune
 from tests.training.conftest import Learn
 
 TREES = TreeSettings(threads=1, rounds=None, most_rounds=40, leaves=7, min_rows_in_leaf=10, learning_rate=0.1)
@@ -68,6 +70,26 @@ def test_a_configuration_outside_of_what_is_searched_is_tried_all_the_same(
 def test_many_trials_from_outside_work_too(fold: Fold) -> None:
     quick = TREES.model_copy(update={"l2": 0.0, "rounds": 2})
     assert tune(fold, quick, 1, 13).rounds == 2  # the sampler models what it has seen after ten
+
+
+@pytest.mark.parametrize("ended_by", [KeyboardInterrupt(), lightgbm.basic.LightGBMError("no such parameter")])
+def test_what_ends_a_trial_is_said_once_and_without_a_traceback(
+    fold: Fold, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], ended_by: BaseException
+) -> None:
+    tried: list[TuningTrial] = []
+
+    def ends(*of: Any) -> float:
+        if tried:
+            raise ended_by
+        return fold_gini(*of)
+
+    monkeypatch.setattr("fivefold.training.tune.fold_gini", ends)
+    is_stopped = isinstance(ended_by, KeyboardInterrupt)
+    wanted = r"trial 2 of 3 .* cannot be fitted: no such parameter\. Its trees are {'objective'.*: change `trees`"
+    with pytest.raises(KeyboardInterrupt if is_stopped else ConfigError, match=None if is_stopped else wanted):
+        tune(fold, TREES, 1, 3, tried.append)
+    out, err = capfd.readouterr()
+    assert (out, "Trial" in err, "Traceback" in err) == ("", False, False)
 
 
 def test_a_history_too_short_to_hold_a_date_out_cannot_be_tuned_on() -> None:
