@@ -84,7 +84,7 @@ def _checked(
     """Compute the rows of the dates, and collect warnings and refusals."""
     rows = training_rows(portfolio, dates, config, summary)
     checks: tuple[tuple[list[str], list[str]], ...] = (
-        summary.quality.refusals_and_warnings(config.checks, config.base_currency, summary.absent),
+        summary.quality.refusals_and_warnings(config.checks, portfolio.rates, summary.absent),
         ([], one_sided_warnings(summary, config)),
         rows.windows.refusals_and_warnings(config.checks, summary.quality),
         (origin_refusals(portfolio, config, summary, dates), []),

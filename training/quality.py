@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fivefold.domain.clock import DAY_US, day_text
+from fivefold.domain.money import RateTable
 from fivefold.domain.text import count_text, percent
 from fivefold.features.histories import Histories, repeated_rows
 from fivefold.features.schema import BALANCE, DEPOSIT, FAILED_ROW, NOTHING, PENDING_ROW, WITHDRAWAL
@@ -92,9 +93,9 @@ class Quality:
         return self.repeated > checks.most_repeated_share * self.rows
 
     def refusals_and_warnings(
-        self, checks: CheckSettings, base: str, absent: tuple[str, ...] = ()
+        self, checks: CheckSettings, rates: RateTable, absent: tuple[str, ...] = ()
     ) -> tuple[list[str], list[str]]:
-        """Give the reasons to refuse the data, and the warnings; *absent* columns are left out."""
+        """Give the reasons to refuse the data, and the warnings, of *rates* too; *absent* columns are left out."""
         refusals: list[str] = []
         warnings: list[str] = []
         if text := repeats_text(self.repeated, self.rows):
@@ -114,14 +115,31 @@ class Quality:
             )
         if self.most_rows > WARN_CUSTOMER_SHARE * self.rows:
             warnings.append(f"one customer has {percent(self.most_rows / self.rows)} of all rows")
-        if base not in self.currencies:
+        if rates.base not in self.currencies:
             codes = ", ".join(code for code, _ in self.currencies.most_common(3))
-            warnings.append(f"no amount is in the base currency {base}; the most frequent are {codes}")
+            warnings.append(f"no amount is in the base currency {rates.base}; the most frequent are {codes}")
+        warnings += self._stale_warnings(rates)
         if gaps := [gap.text for gap in unusual_gaps(self.days)]:
             warnings.append(
                 f"the data lack rows {list_text(gaps)}: if the export is not whole, customers only seem to have paused"
             )
         return refusals, warnings
+
+    def stale(self, rates: RateTable) -> list[str]:
+        """List the currencies that occur, the most frequent first, whose rate is long before the day of a table."""
+        stale = rates.stale()
+        return [code for code, _ in self.currencies.most_common() if code in stale]
+
+    def _stale_warnings(self, rates: RateTable) -> list[str]:
+        """Warn of stale rates by which money is converted."""
+        texts = [
+            f"{code} (rate of {rates.known_on(code)}, {percent(self.currencies[code] / self.rows)} of the rows)"
+            for code in self.stale(rates)
+        ]
+        if not texts:
+            return []
+        since = f"more than a year before {rates.as_known_on}, the day of the exchange rates"
+        return [f"money is converted at a rate last known {since}: {list_text(texts)}"]
 
 
 class RowGap(NamedTuple):

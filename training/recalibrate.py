@@ -246,7 +246,7 @@ def _window(
     for part in portfolio.batches("counting the window"):
         windows.add(part, dates.lag_us)
     checks = (
-        summary.quality.refusals_and_warnings(config.checks, config.base_currency, summary.absent),
+        summary.quality.refusals_and_warnings(config.checks, portfolio.rates, summary.absent),
         windows.refusals_and_warnings(config.checks, summary.quality, "--as-of"),
     )
     refusals = [refusal for refused, _ in checks for refusal in refused]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
@@ -66,7 +67,9 @@ def file(folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def config(folder: Path) -> TrainingConfig:
-    return TrainingConfig(rates=folder / "rates.csv", snapshots=SnapshotSettings(most=6), trees=FAST)
+    return TrainingConfig(
+        rates=folder / "rates.csv", rates_on=date(2024, 6, 30), snapshots=SnapshotSettings(most=6), trees=FAST
+    )
 
 
 @pytest.fixture(scope="session")

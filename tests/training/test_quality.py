@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fivefold.domain.clock import DAY_US
+from fivefold.domain.money import Rate, RateTable
+from fivefold.training.config import CheckSettings
 from fivefold.training.quality import Quality, RowGap, unusual_gaps
 from fivefold.training.windows import lacking_rows
 
@@ -55,3 +57,21 @@ def test_rows_lack_in_a_window_that_a_gap_reaches_into_and_in_no_other() -> None
     assert "lack rows" in lacks(425)
     assert "lack rows" in lacks(315)
     assert lacks(300) == lacks(430) == ""
+
+
+def test_currencies_of_the_data_whose_rate_is_long_past_are_named_with_its_day() -> None:
+    day, past = date(2024, 6, 30), date(2022, 12, 30)
+    units = {"HRK": Rate(0.13, past), "RUB": Rate(0.01, past), "USD": Rate(0.93, day), "CYP": Rate(1.7, past)}
+    rates = RateTable("EUR", day, units, "tests")
+
+    def warned(**rows: int) -> list[str]:
+        quality = Quality(rows=sum(rows.values()), currencies=Counter(rows), balances=1, kinds=Counter(deposits=1))
+        return [text for text in quality.refusals_and_warnings(CheckSettings(), rates)[1] if "rate" in text]
+
+    assert warned(EUR=3, USD=1) == []
+    (text,) = warned(EUR=1, RUB=1, HRK=8)
+    assert text == (
+        "money is converted at a rate last known more than a year before 2024-06-30, the day of the exchange rates: "
+        "HRK (rate of 2022-12-30, 80.0 % of the rows), RUB (rate of 2022-12-30, 10.0 % of the rows)"
+    )
+    assert Quality(currencies=Counter(RUB=2, EUR=9, HRK=1)).stale(rates) == ["RUB", "HRK"]

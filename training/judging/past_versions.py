@@ -161,7 +161,7 @@ def judge_predictions(
     lacking = {
         day.day_us: doubt or lacking_rows(summary.quality, day.day_us, config.horizon_days) for day in realised.days
     }
-    _, warnings = summary.quality.refusals_and_warnings(config.checks, config.base_currency, summary.absent)
+    _, warnings = summary.quality.refusals_and_warnings(config.checks, portfolio.rates, summary.absent)
     verdict = due_verdict(realised, due, version.metrics.get("model_normalised_gini"), lacking)
     return Judgement(realised=realised, verdict=verdict, absences=tuple(replaced), warnings=tuple(warnings))
 

@@ -17,6 +17,7 @@ from fivefold.training.judging.evaluate import Evaluation
 from fivefold.training.judging.gate import GateVerdict
 from fivefold.training.origins.rolling import Rolling
 from fivefold.training.presets.choose import PresetChoice
+from fivefold.training.quality import Quality
 from fivefold.training.refit import Refit
 from fivefold.training.report.card import (
     PERCENT,
@@ -109,7 +110,7 @@ def model_card(model: ValueModel, evaluation: Evaluation, lineage: Lineage, verd
         *quality(model, evaluation, verdict, served),
         *origin_sections(lineage.rolling, refitted=lineage.refit is not None),
         looks(served),
-        exchange_rates(model),
+        exchange_rates(model, lineage.summary.quality),
         limits(model, evaluation),
     )
     first = purpose(served, lineage.config.value)
@@ -306,9 +307,9 @@ def _windows(lineage: Lineage) -> list[Sentence]:
     return sentences + [say("Doubtful: {warning}.", warning=warning) for warning in lineage.warnings]
 
 
-def exchange_rates(model: ValueModel) -> CardSection:
-    """Write at which rates money was converted."""
-    rates, stale = model.rates, model.rates.stale()
+def exchange_rates(model: ValueModel, counts: Quality) -> CardSection:
+    """Write at which rates money was converted; of stale ones those of the data come first."""
+    rates, stale = model.rates, tuple(dict.fromkeys([*counts.stale(model.rates), *model.rates.stale()]))
     lines = [
         say(
             "Constant currency: {base} at each currency's last known rate on {known_on}, source: "
@@ -320,7 +321,7 @@ def exchange_rates(model: ValueModel) -> CardSection:
         )
     ]
     if stale:
-        lines.append(say("**Stale** (last known more than a year before): {stale}.", stale=tuple(stale)))
+        lines.append(say("**Stale** (last known more than a year before): {stale}.", stale=stale))
     return CardSection(name="exchange_rates", title="Exchange rates", blocks=(Paragraph(lines=tuple(lines)),))
 
 

@@ -113,7 +113,7 @@ def recalibration_card(
             purpose(model, lineage.config.value),
             _change(lineage, change),
             *quality(model, evaluation, verdict),
-            exchange_rates(model),
+            exchange_rates(model, lineage.summary.quality),
             limits(model, evaluation),
         ),
     )
