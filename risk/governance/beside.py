@@ -78,13 +78,16 @@ def assess_decided(ruleset: AnalysedRuleset, beside: Beside, portfolio: Portfoli
     return DecidedOn(parts[name], elsewhere | ({NOBODY: nobody} if nobody else {}))
 
 
-def composed(rulesets: Sequence[AnalysedRuleset], lists: Mapping[str, NamedList] | None = None) -> Composition:
+def composed(rulesets: Sequence[AnalysedRuleset], lists: Mapping[str, NamedList]) -> Composition:
     """Let rulesets decide side by side, in the order in which they are given, each by its name.
+
+    Args:
+        rulesets: in that order; one at least.
+        lists: all that they may name; a list without a purpose is for aml.
 
     Raises:
         ConfigError: two have the same name, other levels or another type of entity.
-        InvalidRulesetError: data for aml decide on whom one for commerce decides. Without *lists* it is not known what
-            lists are for.
+        InvalidRulesetError: data for aml decide on whom one for commerce decides.
     """
     first, *others = (each.ruleset for each in rulesets)
     for other in others:

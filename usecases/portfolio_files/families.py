@@ -1,11 +1,11 @@
 """Families of rulesets on a portfolio from files: each entity judged by the ruleset that decides on it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from fivefold.risk.compiler.analysis import AnalysedRuleset
-from fivefold.risk.facts.portfolio import Portfolio
+from fivefold.risk.facts.portfolio import NamedList, Portfolio
 from fivefold.risk.governance.backtest.compositions import Composition, Decisions, PriorState, decide
 from fivefold.risk.governance.backtest.families import FamiliesBacktest, backtest_families
 from fivefold.risk.governance.backtest.run import BacktestResult
@@ -68,7 +68,7 @@ def backtest_families_of_files(
     Raises:
         ConfigError: rulesets cannot decide side by side, or a file cannot be used.
     """
-    before, after, family = compositions_of(draft, present, first, then)
+    before, after, family = compositions_of(draft, present, first, then, files.lists)
     rulesets = [*before.rulesets.values(), draft]
     portfolio = read_with_warnings(files, rulesets, as_of)
     previous = standing.previous
@@ -83,16 +83,19 @@ def compositions_of(
     present: AnalysedRuleset | None,
     first: Sequence[AnalysedRuleset],
     then: Sequence[AnalysedRuleset],
+    lists: Mapping[str, NamedList],
 ) -> tuple[Composition, Composition, str]:
-    """Give what decides now, what would, and the family of the draft; arguments as in `backtest_families_of_files`.
+    """Give what decides now, what would, and the family of the draft; *lists* are all that they may name.
+
+    The other arguments are those of `backtest_families_of_files`.
 
     ConfigError where rulesets cannot decide side by side.
     """
     if present is not None:
         require_same_kind(present.ruleset, draft.ruleset)
-    before = composed([*first, *([] if present is None else [present]), *then])
+    before = composed([*first, *([] if present is None else [present]), *then], lists)
     family = (present or draft).ruleset.name
-    composed([*first, draft, *then])
+    composed([*first, draft, *then], lists)
     named = [(each.ruleset.name, each) for each in first], [(each.ruleset.name, each) for each in then]
     return before, Composition(dict([*named[0], (family, draft), *named[1]])), family
 
@@ -123,8 +126,8 @@ def validate_families_of_files(
     Raises:
         ConfigError: rulesets cannot decide side by side, or a file cannot be used.
     """
-    composition = composed(rulesets)
-    compared = None if other is None else composed([other, *rulesets[1:]])
+    composition = composed(rulesets, files.lists)
+    compared = None if other is None else composed([other, *rulesets[1:]], files.lists)
     if other is not None:
         require_same_kind(rulesets[0].ruleset, other.ruleset)
     all_rulesets = [*rulesets, *([] if other is None else [other])]

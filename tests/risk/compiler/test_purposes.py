@@ -323,7 +323,7 @@ def test_whom_a_ruleset_for_commerce_is_left_is_not_decided_by_data_for_aml() ->
     assert found_in is commerce
     assert found.problem.endswith("which is tried before it → applies_to → field income")
     with pytest.raises(InvalidRulesetError, match="applies_to → field income"):
-        composed([AnalysedRuleset(watch), AnalysedRuleset(commerce)])
+        composed([AnalysedRuleset(watch), AnalysedRuleset(commerce)], {})
     spoken = made({"input": {"value": "score"}}, **silent, purposes={"fields": {"income": "both"}})
     for together in ([commerce, watch], [watch, watch], [spoken, commerce]):
         assert not list(place_diagnostics(together, Sources()))

@@ -172,7 +172,7 @@ class AssessmentByParts:
             ConfigError: as of `assess_files`.
         """
         rulesets = [each.analysed() for each in texts]
-        composed(rulesets)
+        composed(rulesets, files.lists)
         portfolio = read_columns_alone(files, rulesets, as_of)
         warnings: list[str] = []
         later = replace(files, warn=warnings.append)

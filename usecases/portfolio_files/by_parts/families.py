@@ -1,12 +1,12 @@
 """Families of rulesets with a draft among them, backtested part by part on the workers of an engine."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
 from fivefold.features.partitions import Engine, Result
-from fivefold.risk.facts.portfolio import Portfolio
+from fivefold.risk.facts.portfolio import NamedList, Portfolio
 from fivefold.risk.governance.backtest.compositions import Composition, PriorState
 from fivefold.risk.governance.backtest.families import (
     FamiliesBacktest,
@@ -53,11 +53,11 @@ class FamilyTexts:
         """All of them: those that decide now, in their order, and the draft."""
         return [*self.first, *([] if self.present is None else [self.present]), *self.then, self.draft]
 
-    def compositions(self) -> tuple[Composition, Composition, str]:
+    def compositions(self, lists: Mapping[str, NamedList]) -> tuple[Composition, Composition, str]:
         """Give what decides now, what would, and the family of the draft, as `compositions_of` does."""
         present = None if self.present is None else self.present.analysed()
         first, then = ([each.analysed() for each in texts] for texts in (self.first, self.then))
-        return compositions_of(self.draft.analysed(), present, first, then)
+        return compositions_of(self.draft.analysed(), present, first, then, lists)
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class _CompareFamilies:
     entered: int | None
 
     def __call__(self, portfolio: Portfolio, before: PriorState) -> Iterator[Result]:
-        now, then, _ = self.families.compositions()
+        now, then, _ = self.families.compositions(portfolio.lists)
         held_levels = HeldLevels(before.standing, self.entered)
         yield pickled_result(compare_families(now, then, portfolio, self.as_of, held_levels, before.families))
 
@@ -103,7 +103,7 @@ class FamiliesByParts:
         Raises:
             ConfigError: as of `backtest_families_of_files`.
         """
-        before, after, _ = families.compositions()
+        before, after, _ = families.compositions(files.lists)
         rulesets = [each.analysed() for each in families.all]
         portfolio = read_columns_alone(files, rulesets, as_of)
         previous, warnings = standing.previous, list[str]()
@@ -122,5 +122,5 @@ class FamiliesByParts:
         for warning in self.warnings:
             self.whole.files.warn(warning)
         parts: list[FamiliesComparison] = [unpickled(table) for table in worked.tables]
-        _, after, family = self.work.families.compositions()
+        _, after, family = self.work.families.compositions(self.whole.files.lists)
         return families_evidence(joined_families(parts), after, family, self.work.as_of, self.entities, self.seed)

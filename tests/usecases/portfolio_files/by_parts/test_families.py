@@ -1,23 +1,27 @@
 """Families backtested part by part: the evidence and the warnings of one process."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
 import pytest
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import ConfigError, FivefoldError
+from fivefold.domain.errors import ConfigError, FivefoldError, InvalidRulesetError
+from fivefold.risk.facts.portfolio import NamedList
 from fivefold.risk.governance.backtest import compositions, families
 from fivefold.usecases.portfolio_files.assess import assess_files
 from fivefold.usecases.portfolio_files.bundled import load_ruleset
 from fivefold.usecases.portfolio_files.by_parts import rows as by_rows
+from fivefold.usecases.portfolio_files.by_parts.assess import AssessmentByParts
 from fivefold.usecases.portfolio_files.by_parts.families import FamiliesByParts, FamilyTexts
 from fivefold.usecases.portfolio_files.by_parts.rulesets import RulesetText
 from fivefold.usecases.portfolio_files.families import backtest_families_of_files
 from fivefold.usecases.portfolio_files.governance import Draw, StandingLevels
 from tests.depth import some
 from tests.features.split_engine import SplitEngine
-from tests.usecases.portfolio_files.by_parts.conftest import AS_OF, World
+from tests.usecases.portfolio_files.by_parts.conftest import AS_OF, PEOPLE, World
 from tests.usecases.portfolio_files.by_parts.test_backtest import DRAFT
 
 NEW = DRAFT.replace("ruleset: people", "ruleset: others").replace(
@@ -124,3 +128,48 @@ def test_what_cannot_decide_side_by_side_is_refused_as_in_one_process(drafted: W
     nobody = FamilyTexts(draft=draft, present=people, first=[], then=[])
     with pytest.raises(FivefoldError, match="the portfolio has no entities"):
         FamiliesByParts.read(nobody, drafted.files(), AS_OF, StandingLevels(), Draw())
+
+
+@pytest.mark.parametrize("purpose", ["both", None])
+def test_a_list_for_aml_leaves_nobody_to_a_ruleset_for_commerce_however_they_are_assessed(
+    purpose: str | None, drafted: World
+) -> None:
+    """The list stands in applies_to of the ruleset that is tried before."""
+    fields = "{kind: {one_of: [person, company]}, country: country, age: number}"
+    watch = PEOPLE.replace("{field: kind, equals: person}", "{field: country, in_list: neighbours}")
+    good = """
+ruleset: good
+entity_type: customer
+purpose: commercial
+fields: {age: number}
+purposes: {fields: {age: both}}
+levels: [low, medium, high]
+score: {points: {thresholds: [10, 50]}}
+max_recompute_interval: 180 days
+rules: [{id: age, title: Age, category: other, input: {field: age}, cases: [{when: {at_least: 30}, points: 20}]}]
+"""
+    said = f"fields: {fields}\npurposes: {{fields: {{country: both}}}}"
+    paths = {name: str(drafted.folder / f"{name}.yaml") for name in ("people", "good")}
+    (drafted.folder / "people.yaml").write_text(watch.replace(f"fields: {fields}", said))
+    (drafted.folder / "good.yaml").write_text(good)
+    versions = [{"since": 0, "members": ["NO"]}]
+    neighbours = {"list": "neighbours", "title": "N", "source": "S", "purpose": purpose, "versions": versions}
+    files = drafted.files()
+    files = replace(files, lists={**files.lists, "neighbours": NamedList.model_validate(neighbours)})
+    texts = [RulesetText.read(path) for path in paths.values()]
+    people, commerce = map(load_ruleset, paths.values())
+    family_texts = FamilyTexts(draft=texts[1], present=None, first=texts[:1], then=[])
+    ways: list[Callable[[], Any]] = [
+        lambda: AssessmentByParts.read(texts, files, AS_OF),
+        lambda: FamiliesByParts.read(family_texts, files, AS_OF, StandingLevels(), Draw()).on(
+            SplitEngine(drafted.folder / "shared"), 1000
+        ),
+        lambda: assess_files([people, commerce], files, AS_OF),
+        lambda: backtest_families_of_files(commerce, None, [people], [], files, AS_OF, StandingLevels(), Draw()),
+    ]
+    for way in ways:
+        if purpose == "both":
+            assert way()
+            continue
+        with pytest.raises(InvalidRulesetError, match="applies_to → list neighbours"):
+            way()
