@@ -47,6 +47,7 @@ def print_what_if(
     With --first and --then the ruleset that decides on the entity is asked.
     """
     from fivefold.risk.governance.beside import Beside
+    from fivefold.risk.governance.what_if.hold import hold_sentence
     from fivefold.risk.governance.what_if.search import WantedDirection
     from fivefold.usecases.portfolio_files.bundled import load_ruleset
     from fivefold.usecases.portfolio_files.governance import what_if_of_file
@@ -62,6 +63,9 @@ def print_what_if(
     by = "" if others == Beside() else f" by {decides}"
     echo(f"{entity}: {what_if.now.level or 'no level'}{by}, as of {day_text(at)}")
     echo(what_if.now.line)
+    if what_if.hold is not None:
+        day = None if what_if.hold.until is None else day_text(what_if.hold.until)
+        echo(hold_sentence(what_if.now.level, what_if.hold.by, day))
     for failure in what_if.now.failures:
         warn(failure)
     _print_found(what_if)
@@ -83,8 +87,6 @@ def _print_found(what_if: "WhatIf") -> None:
             echo(f"... and {len(what_if.answers) - SHOWN:,} more")
     else:
         echo(f"\nNo change of one or two factors that a person can change would make it {_wish(what_if)}.")
-    if what_if.overridden:
-        echo("An override holds the level; what the rules say shows when it ends.")
     _print_without(what_if)
     if what_if.pairs_left_out:
         warn(f"not tried: {count_text(what_if.pairs_left_out, 'pair of changes', 'pairs of changes')}")

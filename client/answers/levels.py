@@ -148,12 +148,21 @@ class WhatIfAnswer(Answer):
 
 
 class WhatIf(Answer):
-    """The changes that would move a level; no answers if no change within reach does."""
+    """The changes that would move a level; no answers if no change within reach does.
+
+    Attributes:
+        level: the rules' level.
+        level_in_force: it may be another one: then `held_by` says what holds it, and `held_until` until when.
+        held_by: override, ended override, cooldown or floor.
+    """
 
     assessment: str
     as_of: datetime
     direction: str
     level: str | None
+    level_in_force: str | None
+    held_by: str | None
+    held_until: datetime | None
     wished: str | None
     beyond: bool
     overridden: bool

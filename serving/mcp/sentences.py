@@ -8,6 +8,7 @@ from fivefold.domain.money import rounded_words
 from fivefold.domain.segments import score_text
 from fivefold.domain.text import count_text
 from fivefold.risk.engine.assessments import NOT_IN_FULL
+from fivefold.risk.governance.what_if.hold import hold_sentence
 
 Content = Mapping[str, Any]
 
@@ -248,17 +249,18 @@ def _came_to(run: Content) -> str:
 def what_if_sentence(who: str, answer: Content) -> str:
     """Say what would move the level that the rules give: the first changes, or that nothing shown would.
 
-    It may be another level than that at which the customer stands, by an override or the cooldown.
+    It may be another level than that in force: then it says what holds that one.
 
     >>> what_if_sentence("c1", {"what_if": None})
     'There is no assessment of c1 to look at.'
     >>> change = {"factors": ["income"], "name": "income", "now": "5", "then": "7", "towards": None}
-    >>> shown = {"wished": "low", "level": "high", "direction": "down", "overridden": False, "answers": [
+    >>> shown = {"wished": "low", "level": "high", "direction": "down", "held_by": None, "answers": [
     ...     {"changes": [change], "held_until": "2026-12-26T00:00:00Z"}]}
     >>> what_if_sentence("c", {"what_if": shown}).partition(". ")[2]
     'But the level is held until 2026-12-26.'
-    >>> what_if_sentence("c", {"what_if": {**shown, "level": "low", "wished": None, "overridden": True}})
-    'By the rules c is at low, and there is none below it. An override holds the level; this shows when it ends.'
+    >>> what_if_sentence("c", {"what_if": {**shown, "level": "low", "wished": None, "held_by": "cooldown",
+    ...     "level_in_force": "medium", "held_until": "2026-12-26T00:00:00Z"}})
+    'By the rules c is at low, and there is none below it. The cooldown holds medium until 2026-12-26.'
     >>> what_if_sentence("c", {"what_if": {**shown, "level": None}})
     'The last assessment of c was not made in full, so nothing can be said.'
     """
@@ -267,19 +269,28 @@ def what_if_sentence(who: str, answer: Content) -> str:
         return f"There is no assessment of {who} to look at."
     if what_if["level"] is None:
         return f"The last assessment of {who} was not made in full, so nothing can be said."
-    override = " An override holds the level; this shows when it ends." if what_if["overridden"] else ""
+    hold = _hold(what_if)
     if what_if["wished"] is None:
         place = f"{what_if['level']}, and there is none {_beyond(what_if['direction'])}"
-        return f"By the rules {who} is at {place}.{override}"
+        return f"By the rules {who} is at {place}.{hold}"
     changes = [" and ".join(_change(each) for each in answer["changes"]) for answer in what_if["answers"][:3]]
     if not changes:
-        return f"No change that can be shown, of one factor or of two, moves {who} to {what_if['wished']}.{override}"
+        return f"No change that can be shown, of one factor or of two, moves {who} to {what_if['wished']}.{hold}"
     more = len(what_if["answers"]) - len(changes)
     others = f"; there are {more} more" if more else ""
     moved = f"from {what_if['level']} to {what_if['wished']} with: {'; or '.join(changes)}{others}."
-    sentence = f"By the rules {who} would move {moved}{override}"
+    sentence = f"By the rules {who} would move {moved}{hold}"
     held_until = max((answer["held_until"] or "" for answer in what_if["answers"][:3]), default="")
     return f"{sentence} But the level is held until {_day(held_until)}." if held_until else sentence
+
+
+def _hold(what_if: Content) -> str:
+    """Say what holds the level in force, and until when; nothing where it is what the rules say."""
+    if what_if["held_by"] is None:
+        return ""
+    until = what_if["held_until"]
+    sentence = hold_sentence(what_if["level_in_force"], what_if["held_by"], None if until is None else _day(until))
+    return f" {sentence}"
 
 
 def levels_sentence(distribution: Content) -> str:

@@ -1,6 +1,7 @@
 """What a person concerned may know and contest, in pages: what would change a level, statements, challenges."""
 
 import json
+from datetime import datetime
 
 import pytest
 
@@ -179,6 +180,18 @@ def test_the_customers_page_leads_to_what_would_change_the_level(place: Place, i
     assert "points" not in shown
     assert not any(word in shown for word in ("whatever it were", "not all of its values", "computed from it"))
     assert "90210" in Visitor(place).sign_in("publisher").go(f"{ODDLY_NAMED}/what-if?direction=up").text
+
+
+def test_the_page_of_what_would_change_a_level_says_what_holds_it(place: Place, investigator: Visitor) -> None:
+    for country in ("KP", "AD"):
+        place.good("PUT", "/v1/entities/customer/new", {"attributes": {"country": country, "income": 1}}, role="app")
+        place.good("GET", "/v1/entities/customer/new/risk", params={"freshness": "now"}, role="app")
+    page = "/console/entities/customer/new/what-if"
+    found = place.good("GET", page.replace("console", "v1"), role="investigator")["what_if"]
+    assert (found["level"], found["level_in_force"], found["held_by"]) == ("low", "high", "cooldown")
+    day = f"{datetime.fromisoformat(found['held_until']):%-d %B %Y}"
+    shown = investigator.go(page).text
+    assert f"The cooldown holds: High until {day} . The rules say Low ; there is no lower level." in shown
 
 
 def test_of_factors_that_gave_nothing_an_investigator_reads_their_number_alone(

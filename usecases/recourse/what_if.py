@@ -7,9 +7,10 @@ they only see that it is not among the changes shown.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError
@@ -19,15 +20,18 @@ from fivefold.risk.compiler.value_types import vocabulary
 from fivefold.risk.engine.explain.breakdown import Explanation
 from fivefold.risk.engine.program import program_for
 from fivefold.risk.governance.what_if.answers import InputChange, SmallestChange, WhatIf, what_if
+from fivefold.risk.governance.what_if.hold import HeldBy, LevelHold
 from fivefold.risk.governance.what_if.search import ChangedAssessment, WantedDirection
 from fivefold.risk.language.expressions import input_key
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.levels import levels
+from fivefold.store.levels.overrides import is_of_override, live_override_id
 from fivefold.store.tables.levels import Assessment
 from fivefold.store.tables.rulesets import RulesetVersion
 from fivefold.usecases.levels.content.breakdowns import inputs_of
 from fivefold.usecases.levels.content.inputs import inputs_frame, override_of, previous_of
 from fivefold.usecases.levels.explain import gave_something, numbers_seen, visible_value
+from fivefold.usecases.levels.read import Freshness, LevelView, read_level
 from fivefold.usecases.levels.replay import list_versions_used
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
@@ -111,6 +115,9 @@ class WhatIfShown:
         as_of_us: its moment.
         direction: down or up.
         level: the rules' level, beneath cooldown and override; None if they gave none in full.
+        level_in_force: what holds, as the customer's page says it.
+        held_by: what holds it where the rules alone would give another one; else None.
+        held_until_us: until then; None where no end is known.
         status: of the assessment, which says why they gave none.
         failures: what stood in the way, each with its place; empty for readers who may not see thresholds.
         wished: the requested level; None if there is none in that direction.
@@ -127,6 +134,9 @@ class WhatIfShown:
     as_of_us: Annotated[Moment, shown_as("as_of")]
     direction: str
     level: str | None
+    level_in_force: str | None
+    held_by: HeldBy | None
+    held_until_us: Annotated[Moment | None, shown_as("held_until")]
     status: str
     failures: tuple[str, ...]
     wished: str | None
@@ -161,14 +171,29 @@ def read_what_if(
             else levels.assessment_of(session, context.organisation_id, entity.id, standing.number)
         )
         subject = None if row is None else subject_of_assessment(session, row)
+        live = is_of_override(standing, session.scalar(select(live_override_id(entity.id, context.now()))))
     if subject is None or row is None:
         return None
     names = subject.program.ruleset.levels
     if level is not None and level not in names:
         raise ConfigError(f"there is no level {level!r}; there are {', '.join(names)}{perhaps(level, names)}")
     result = what_if(subject, direction, None if level is None else names.index(level) + 1)
+    standing_now = read_level(context, type_name, external_id, Freshness.STORED)
+    result = replace(result, hold=_hold_now(result.hold, standing_now, override_is_live=live))
     view = _View(subject, result.now, with_thresholds=with_thresholds)
-    return view.of(f"{row.entity_id}.{row.number}", result)
+    return view.of(f"{row.entity_id}.{row.number}", standing_now.level, result)
+
+
+def _hold_now(hold: LevelHold | None, standing: LevelView, *, override_is_live: bool) -> LevelHold | None:
+    """Tell what holds a level now, as the customer's page does.
+
+    An override may have ended since. A level whose last assessment was not made in full moves down on no known day.
+    """
+    if hold is None:
+        return None
+    if hold.by == "override":
+        return hold if override_is_live else LevelHold("ended override", None)
+    return hold if standing.is_in_full else replace(hold, until=None)
 
 
 def subject_of_assessment(session: Session, row: Assessment) -> ChangedAssessment | None:
@@ -201,15 +226,18 @@ class _View:
         self._fired = {one.rule for one in fired}
         self._seen = numbers_seen([{"rule": one.rule, "case": one.case} for one in fired], self._ruleset)
 
-    def of(self, assessment: str, result: WhatIf) -> WhatIfShown:
+    def of(self, assessment: str, level_in_force: str | None, result: WhatIf) -> WhatIfShown:
         """Return the visible part of a result."""
-        visible = [answer for answer in result.answers if self._may_see(answer)]
+        visible, hold = [answer for answer in result.answers if self._may_see(answer)], result.hold
         answers = tuple(dict.fromkeys(map(self._answer, visible)))  # without the thresholds several are equal
         return WhatIfShown(
             assessment=assessment,
             as_of_us=result.now.as_of,
             direction=result.direction.value,
             level=result.level,
+            level_in_force=level_in_force,
+            held_by=None if hold is None else hold.by,
+            held_until_us=None if hold is None else hold.until,
             status=result.now.status,
             failures=result.now.failures if self._whole else (),
             wished=result.wished,

@@ -82,3 +82,14 @@ def test_the_ruleset_that_decides_is_asked(home: Home, folder: Path) -> None:
     assert "by tiny" not in succeed(home, *asked(folder, "a"))
     (folder / "other.yaml").write_text(elder.replace("[low, medium, high]", "[low, mid, high]"))
     assert "must have the same" in refuse(home, *asked(folder, "a", "--first", folder / "other.yaml"))
+
+
+def test_what_holds_the_level_is_told(home: Home, folder: Path) -> None:
+    (folder / "rows.csv").write_text(ROWS.replace("-100.10", "-1.10"))
+    (folder / "held.csv").write_text("entity_id,rules_level,entered\na,medium,2024-06-20\n")
+    told = succeed(home, *asked(folder, "a", "--previous", folder / "held.csv"))
+    assert "The cooldown holds medium until 2024-07-20." in told
+    assert "Nothing to look for: the rules say low." in told
+    (folder / "set.csv").write_text("entity_id,level,until\na,high,2024-08-01\n")
+    told = succeed(home, *asked(folder, "a", "--overrides", folder / "set.csv"))
+    assert "An override holds high until 2024-08-01; what the rules say shows when it ends." in told

@@ -125,6 +125,52 @@ def test_who_was_never_assessed_or_is_erased(bank: Bank) -> None:
     assert asked(bank) is None
 
 
+def held(bank: Bank) -> tuple[str, str, str | None, int | None]:
+    found = asked(bank)
+    return found.level, found.level_in_force, found.held_by, found.held_until_us
+
+
+@pytest.mark.postgresql
+def test_what_holds_a_level_is_told_and_until_when(bank: Bank) -> None:
+    bank.activate(banks.document({"country": banks.COUNTRY, "income": INCOME}))
+    bank.put("a", country="NO", income=1234.5)
+    bank.settle()
+    assert held(bank) == ("medium", "medium", None, None)
+    entered = bank.now
+    bank.wait(1)
+    bank.put("a", country="NO", income=99)
+    bank.settle()
+    cooldown = ("low", "medium", "cooldown", entered + 10 * DAY_US)
+    assert held(bank) == cooldown
+    until = bank.now + 3 * DAY_US
+    bank.override("a", 3, until)
+    bank.settle()
+    assert held(bank) == ("low", "high", "override", until)
+    bank.wait(4)
+    assert held(bank) == ("low", "high", "ended override", None)
+    bank.settle()
+    assert held(bank) == cooldown
+    number = bank.override("a", 1)
+    bank.settle()
+    assert held(bank) == ("low", "low", "override", None)
+    bank.revoke("a", number)
+    assert held(bank) == ("low", "low", "ended override", None)
+
+
+def test_a_floor_that_is_unknown_now_holds_a_level(bank: Bank) -> None:
+    exposed = {"input": {"field": "pep"}, "cases": [{"when": {"equals": True}, "floor": "high"}]}
+    bank.activate(banks.document({"exposed": exposed, "income": INCOME}))
+    bank.put("a", pep=True, income=1)
+    bank.settle()
+    bank.override("a", 1)
+    bank.settle()
+    assert held(bank) == ("high", "high", "floor", None)
+    bank.wait(30)
+    bank.put("a", income=1)
+    bank.settle()
+    assert held(bank)[:3] == ("high", "high", "floor")
+
+
 def shown_to_investigator(bank: Bank, direction: WantedDirection, level: str | None = None) -> Any:
     return asked(bank, direction, level, whole=False)
 
