@@ -175,12 +175,14 @@ class Standing(Answer):
         status_action: the number of the action that gave it.
         limits: one of each name.
         reviews: the due times of pending reviews of the entity, earliest first.
+        erased_at: when what was personal of it was erased.
     """
 
     status: str | None
     status_action: int | None
     limits: tuple[Limit, ...]
     reviews: tuple[datetime, ...]
+    erased_at: datetime | None
 
 
 class FlowReplay(Answer):

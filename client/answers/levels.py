@@ -170,9 +170,10 @@ class WhatIf(Answer):
 
 
 class WhatIfOfEntity(Answer):
-    """The same for an entity; None if it has no assessment."""
+    """The same for an entity; None if it has no assessment. `erased_at`: when what was personal of it was erased."""
 
     what_if: WhatIf | None
+    erased_at: datetime | None
 
 
 class GroupNow(Answer):

@@ -77,13 +77,15 @@ def value_sentence(who: str, value: Content | None) -> str:
     """Say what a customer is worth, and which three indicators matter most.
 
     >>> value_sentence("c1", None)
-    'The value model knows no value of c1.'
+    'The value model knows no value of c1: it never had one, or what was personal was erased.'
     >>> value_sentence("c", {"score": 4.2, "segment": "top", "expected_value": 8, "currency": "JPY", "as_of":
     ...     "2026-11-26T00:00:00Z", "horizon_days": 0, "breakdown": None, "unexplained": "Version 1 gave it."})
     'c scores 4.20 of 5 (top), expected to bring 8 JPY, as of 2026-11-26. It cannot be explained: Version 1 gave it.'
     """
-    if value is None or value["score"] is None:
-        why = "" if value is None else value["unexplained"]
+    if value is None:
+        return f"The value model knows no value of {who}: it never had one, or what was personal was erased."
+    if value["score"] is None:
+        why = value["unexplained"]
         return f"The value model knows no value of {who}.{' ' if why else ''}{why}"
     expected = f"{rounded_words(value['expected_value'], value['currency'])} {value['currency']}"
     days = f" in {value['horizon_days']} days" if value["horizon_days"] else ""
@@ -163,10 +165,14 @@ def flow_runs_sentence(who: str, part: ListPart) -> str:
     """Say how many runs of flows there were, and where the latest came to.
 
     >>> flow_runs_sentence("c1", ListPart([])), flow_runs_sentence("c1", ListPart([], goes_on=True))
-    ('No flow was run for c1.', 'No further run of a flow for c1.')
+    ('No flow was run for c1, or what was personal was erased.', 'No further run of a flow for c1.')
     """
     if not part.rows:
-        return f"No further run of a flow for {who}." if part.goes_on else f"No flow was run for {who}."
+        return (
+            f"No further run of a flow for {who}."
+            if part.goes_on
+            else f"No flow was run for {who}, or what was personal was erased."
+        )
     latest = part.rows[0]
     shadow = "" if latest["acting"] else ", a shadow, which does nothing"
     sentence = f"{_number(part, 'run')} of flows for {who}; {_latest(part)}, of {latest['flow']} {latest['version']}"
@@ -226,7 +232,7 @@ def override_sentence(override: Content) -> str:
 def standing_sentence(who: str, standing: Content) -> str:
     """Say which status and limits stand about a customer because of flows, and the next review.
 
-    >>> standing_sentence("c1", {"status": None, "limits": [], "reviews": []})
+    >>> standing_sentence("c1", {"status": None, "limits": [], "reviews": [], "erased_at": None})
     'Nothing stands about c1 because of a flow.'
     >>> standing_sentence("c1", {"status": None, "limits": [{"limit": "daily", "sets": "daily 50 EUR"}], "reviews": []})
     'c1: daily 50 EUR.'
@@ -234,7 +240,9 @@ def standing_sentence(who: str, standing: Content) -> str:
     parts = [standing["status"]] if standing["status"] else []
     parts += [str(limit["sets"]) for limit in standing["limits"]]
     parts += [f"to be reviewed by {_day(day)}" for day in standing["reviews"][:1]]
-    return f"{who}: {'; '.join(parts)}." if parts else f"Nothing stands about {who} because of a flow."
+    if parts:
+        return f"{who}: {'; '.join(parts)}."
+    return _erased(who, standing["erased_at"]) or f"Nothing stands about {who} because of a flow."
 
 
 def _came_to(run: Content) -> str:
@@ -251,8 +259,10 @@ def what_if_sentence(who: str, answer: Content) -> str:
 
     It may be another level than that in force: then it says what holds that one.
 
-    >>> what_if_sentence("c1", {"what_if": None})
+    >>> what_if_sentence("c1", {"what_if": None, "erased_at": None})
     'There is no assessment of c1 to look at.'
+    >>> what_if_sentence("erased-1", {"what_if": None, "erased_at": "2026-12-26T00:00:00Z"})
+    'What was personal of erased-1 was erased on 2026-12-26.'
     >>> change = {"factors": ["income"], "name": "income", "now": "5", "then": "7", "towards": None}
     >>> shown = {"wished": "low", "level": "high", "direction": "down", "held_by": None, "answers": [
     ...     {"changes": [change], "held_until": "2026-12-26T00:00:00Z"}]}
@@ -266,7 +276,7 @@ def what_if_sentence(who: str, answer: Content) -> str:
     """
     what_if = answer["what_if"]
     if what_if is None:
-        return f"There is no assessment of {who} to look at."
+        return _erased(who, answer["erased_at"]) or f"There is no assessment of {who} to look at."
     if what_if["level"] is None:
         return f"The last assessment of {who} was not made in full, so nothing can be said."
     hold = _hold(what_if)
@@ -282,6 +292,11 @@ def what_if_sentence(who: str, answer: Content) -> str:
     sentence = f"By the rules {who} would move {moved}{hold}"
     held_until = max((answer["held_until"] or "" for answer in what_if["answers"][:3]), default="")
     return f"{sentence} But the level is held until {_day(held_until)}." if held_until else sentence
+
+
+def _erased(who: str, erased_at: str | None) -> str:
+    """Say when what was personal was erased; nothing where it was not."""
+    return f"What was personal of {who} was erased on {_day(erased_at)}." if erased_at else ""
 
 
 def _hold(what_if: Content) -> str:

@@ -121,6 +121,7 @@ def read_risk(context: RequestContext, type_: Text, external_id: Text, query: Ho
 
     An entity without an assessment is assessed first, unless `stored` is requested. Programs see level, status, since
     when it holds, from when a lower one may follow, and whether it could not be computed; people also the reasons.
+    409 where `now` is requested and what was personal of the entity was erased.
     """
     level = levels.read_level(context, type_, external_id, query.freshness, valuer=context.valuer)
     return level_for(context, level)

@@ -89,7 +89,7 @@ def search_values(context: RequestContext, query: PageOfValueSearch) -> Page[Cus
 
 
 def read_value(context: RequestContext, type_: Text, external_id: Text) -> ValueOfEntity | None:
-    """Show what an entity is worth, and why; nothing where it never had a value."""
+    """Show what an entity is worth, and why; nothing where it never had a value, or what was personal was erased."""
     value = values.read_value_alone(context, type_, external_id, valuer=context.valuer)
     if value is None:
         return None

@@ -19,6 +19,7 @@ from fivefold.serving.v1.schemas import (
     ResponseModel,
     Text,
 )
+from fivefold.usecases.levels.entity_profile import read_entity
 from fivefold.usecases.recourse import challenges, reply, settlement
 from fivefold.usecases.recourse import statement as statements
 from fivefold.usecases.recourse import what_if as what_ifs
@@ -28,6 +29,7 @@ from fivefold.usecases.recourse.settlement import MOST_FACTS, Settlement
 from fivefold.usecases.recourse.statement import Statement
 from fivefold.usecases.recourse.what_if import WhatIfShown
 from fivefold.usecases.shared.actors import OF_VERSIONS
+from fivefold.usecases.shared.api_fields import Moment
 
 
 class ChallengeGiven(RequestModel):
@@ -132,9 +134,13 @@ class WhatIfAsked(RequestModel):
 
 
 class WhatIfOfEntity(ResponseModel):
-    """What would move a level; null where there is no assessment, or it was erased."""
+    """What would move a level; null where there is no assessment, or it was erased.
+
+    `erased_at`: when what was personal of the entity was erased.
+    """
 
     what_if: WhatIfShown | None
+    erased_at: Moment | None
 
 
 def read_what_if(context: RequestContext, type_: Text, external_id: Text, query: WhatIfAsked) -> WhatIfOfEntity:
@@ -148,4 +154,5 @@ def read_what_if(context: RequestContext, type_: Text, external_id: Text, query:
     what_if = what_ifs.read_what_if(
         context, type_, external_id, query.direction, query.level, with_thresholds=everything
     )
-    return WhatIfOfEntity(what_if=what_if)
+    erased_us = read_entity(context, type_, external_id).erased_us
+    return WhatIfOfEntity.of({"what_if": what_if, "erased_at": erased_us})

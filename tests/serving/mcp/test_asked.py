@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.store.tables.audit import AuditEntry, AuditValues
+from fivefold.store.tables.entities import Entity
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.shared.actors import Actor
@@ -147,6 +148,21 @@ def test_what_was_asked_goes_with_the_customer_who_is_erased(place: Place, tmp_p
     clerk = Context(place.engine, Actor(place.organisations[OURS], "cli:test")).at(later)
     erase_entity(clerk, "customer", "gone-1", tmp_path / "erased")
     assert "7f3a9" not in str(kept(place))
+    with Session(place.engine) as session:
+        name = session.scalars(select(Entity.external_id).where(Entity.erased_us.is_not(None))).one()
+    path = f"/v1/entities/customer/{name}"
+    day = place.good("GET", path, role="investigator")["erased_at"][:10]
+    tools = ("what_would_change_level", "read_flow_actions", "read_value")
+
+    async def talk(client: Client) -> list[str]:
+        results = [await client.call_tool(tool, {"external_id": name}) for tool in tools]
+        return [str((result.structured_content or {})["sentence"]) for result in results]
+
+    said = f"What was personal of {name} was erased on {day}."
+    nothing = f"The value model knows no value of {name}: it never had one, or what was personal was erased."
+    assert of_role(place, "investigator", talk) == [said, said, nothing]
+    answer = place.ask("GET", f"{path}/risk", params={"freshness": "now"}, role="investigator")
+    assert answer.status_code == 409
     found: list[Any] = []
     verify(place.engine, found.append)
     assert [each for each in found if "value" in each.problem] == []

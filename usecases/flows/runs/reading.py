@@ -381,26 +381,30 @@ class EntityActions:
         status_action: the number of the action that gave it.
         limits: one of each name.
         reviews: by when a person is to look at it, the first one first.
+        erased_us: when what was personal was erased, and all of this with it; None where it was not.
     """
 
     status: str | None
     status_action: int | None
     limits: tuple[LimitStanding, ...]
     reviews: tuple[Moment, ...]
+    erased_us: Annotated[Moment | None, shown_as("erased_at")]
 
 
 def entity_actions(context: Context, type_name: str, external_id: str) -> EntityActions:
     """Tell what stands about an entity because of flows; NotFoundError where it is not there."""
     with context.reading() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id)
-        return actions_standing(standing_actions(session, entity.id, ("status", "limit", "review")))
+        rows = standing_actions(session, entity.id, ("status", "limit", "review"))
+        return actions_standing(rows, entity.erased_us)
 
 
-def actions_standing(rows: Sequence[FlowAction]) -> EntityActions:
+def actions_standing(rows: Sequence[FlowAction], erased_us: int | None = None) -> EntityActions:
     """Let of the statuses of several flows the most severe one count, and of limits of one name the lowest.
 
     Args:
         rows: the actions on one entity that nobody took back or did, the oldest first.
+        erased_us: when what was personal of it was erased.
     """
     severest: FlowAction | None = None
     limits: dict[str, FlowAction] = {}
@@ -419,6 +423,7 @@ def actions_standing(rows: Sequence[FlowAction]) -> EntityActions:
             for name, row in sorted(limits.items())
         ),
         reviews=tuple(sorted(row.content["due_us"] for row in rows if row.kind == "review")),
+        erased_us=erased_us,
     )
 
 
