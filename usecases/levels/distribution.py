@@ -18,10 +18,11 @@ from fivefold.usecases.shared.context import Context
 
 @dataclass(frozen=True, kw_only=True)
 class AtVersion:
-    """Entities that one version assessed and no override changes; `active`: the version decides now.
+    """Entities that one version assessed; `active`: the version decides now.
 
-    Each is in `levels` or in `without_level`, whatever became of its last assessment. The other three numbers tell how
-    many of them all were not assessed in full the last time: such an entity keeps the level that it had, if it had one.
+    Each that no override changes is in `levels` or in `without_level`, whatever became of its last assessment. The
+    other three numbers tell how many were not assessed in full the last time, also of those that an override changes:
+    such an entity keeps the level that it had, if it had one.
 
     Attributes:
         active: it decides now; the others are assessed by it in time, or were by one that decided before.
@@ -102,16 +103,15 @@ def distribution(context: Context, type_name: str) -> Distribution:
         names = settings_of(session, context.organisation_id).levels
         everyone = count_of_type(session, kind.id)
         groups = level_groups(session, kind.id)
-        by_rules = [group for group in groups if not group.overridden]
         return Distribution(
             entity_type=type_name,
             levels=names,
             deciding=bool(active_versions(session, context.organisation_id, kind.id)),
             entities=everyone,
             by_level=dict(reversed(_by_level(groups, names).items())),
-            versions=tuple(_versions(session, context, kind.id, by_rules, names)),
+            versions=tuple(_versions(session, context, kind.id, groups, names)),
             overridden=_overridden([group for group in groups if group.overridden], names),
-            no_level=_count(group for group in by_rules if group.version_id is None),
+            no_level=_count(group for group in groups if group.version_id is None and not group.overridden),
             not_assessed=everyone - _count(groups),
             quarantined=count_quarantined(session, kind.id),
         )
@@ -129,7 +129,7 @@ def _by_level(groups: list[LevelGroup], names: tuple[str, ...]) -> dict[str, int
 def _versions(
     session: Session, context: Context, type_id: int, groups: list[LevelGroup], names: tuple[str, ...]
 ) -> Iterable[AtVersion]:
-    """Give the versions by which an entity has its level, in the order of families, the newest first."""
+    """Give the versions by which an entity was assessed, in the order of families, the newest first."""
     for family in families_of(session, context.organisation_id, type_id):
         for version in reversed(versions_of(session, family)):
             mine = [group for group in groups if group.version_id == version.id]
@@ -143,12 +143,13 @@ def _at_version(ruleset: str, number: int, active: bool, mine: list[LevelGroup],
         _count(group for group in mine if group.status == status.value)
         for status in (Status.FAILED, Status.UNCLASSIFIED, Status.UNDETERMINED)
     )
+    by_rules = [group for group in mine if not group.overridden]
     return AtVersion(
         ruleset=ruleset,
         version=number,
         active=active,
-        levels=_by_level(mine, names),
-        without_level=_count(group for group in mine if group.level is None),
+        levels=_by_level(by_rules, names),
+        without_level=_count(group for group in by_rules if group.level is None),
         failed=failed,
         unclassified=unclassified,
         undetermined=undetermined,

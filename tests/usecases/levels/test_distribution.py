@@ -113,6 +113,17 @@ def test_versions_are_not_mixed_and_overrides_stand_apart(engine: Engine, ana: A
     )
 
 
+def test_a_version_counts_beneath_an_override_who_was_not_assessed_in_full(engine: Engine, ana: Actor) -> None:
+    """Even one that does not decide now, and by which nobody else has a level."""
+    (only,) = add_entities(engine, ana, ["a"])
+    stand(engine, only, 3, version_id=1, status="undetermined", level=2, override_id=1)
+    found = distribution(Context(engine, ana), "customer")
+    counted = [(each.version, each.levels, each.undetermined) for each in found.versions]
+    assert counted == [(2, none(), 0), (1, none(), 1)]
+    assert found.overridden == (Overridden("medium", "high", 1),)
+    assert found.not_in_full()["undetermined"] == 1
+
+
 def test_a_version_that_is_active_is_shown_before_anyone_stands_by_it(engine: Engine, ana: Actor) -> None:
     found = distribution(Context(engine, ana), "customer")
     assert found.versions == (at_version("retail", 2, active=True),)
@@ -199,8 +210,9 @@ def test_who_keeps_a_level_counts_at_it_wherever_levels_are_counted(
     found = distribution(context, "customer")
     assert found.by_level == {"high": 4, "medium": 12, "low": 4}
     assert sum(found.by_level.values()) + sum(found.without_level().values()) == found.entities == len(ids)
-    assert found.not_in_full() == {"failed": 3, "unclassified": 3, "undetermined": 3}
-    assert value_and_risk(context, "customer").by_level() == found.by_level
+    assert found.not_in_full() == {"failed": 6, "unclassified": 6, "undetermined": 6}
+    matrix = value_and_risk(context, "customer")
+    assert (matrix.by_level(), matrix.not_in_full) == (found.by_level, found.not_in_full())
     listed = {name: len(list_current_levels(context, "customer", LevelFilters(levels=(name,)))) for name in none()}
     assert listed == found.by_level
     (figures,) = PlatformFigures(engine).read()
@@ -209,7 +221,7 @@ def test_who_keeps_a_level_counts_at_it_wherever_levels_are_counted(
     shown = json.loads(json.dumps(asdict(found)))
     assert levels_sentence(shown) == (
         "26 of type customer: 4 high, 12 medium, 4 low, 5 without a level, 1 not assessed yet. The last assessment was"
-        " not made in full: 3 failed, 3 unclassified, 3 undetermined. A level that was there before is kept."
+        " not made in full: 6 failed, 6 unclassified, 6 undetermined. A level that was there before is kept."
     )
     show_distribution(engine, "acme")
     rows = [line.rsplit(maxsplit=3)[:2] for line in capsys.readouterr().out.splitlines() if line.endswith(" %")]
