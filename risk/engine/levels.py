@@ -38,10 +38,11 @@ LEVELS = (LEVEL, RULES_LEVEL, ENTERED, MAY_MOVE_DOWN_ON, WITHHELD, OVERRIDDEN, R
 """The columns of levels.
 
 `level` holds: the override's while one is live, otherwise the rules level; null where there is no level yet.
-`rules_level` is held since `entered`, with `FLOORS`. `may_move_down_on` is the moment from which a lower rules level is
-entered, null at the lowest. `withheld` is the lower level that the cooldown, or an unknown floor, withholds; null where
-nothing does. `overridden`: an override is live; `override_raised_by_floor`: a floor that holds is above it, and wins.
-Moments are microseconds.
+`rules_level` is held since `entered`, with `FLOORS`. `may_move_down_on` is the moment from which time does not withhold
+a lower rules level any more: the end of the cooldown, or of an unknown floor that withholds one; null at the lowest. It
+is there whatever became of the assessment, beneath an override, and after that moment too. `withheld` is the lower
+level that the cooldown, or an unknown floor, withholds; null where nothing does. `overridden`: an override is live;
+`override_raised_by_floor`: a floor that holds is above it, and wins. Moments are microseconds.
 """
 
 MOMENTS = pl.List(pl.Int64)

@@ -205,7 +205,7 @@ def test_a_level_that_could_not_be_computed_again_is_said_in_the_lead_line_and_i
 ) -> None:
     assess_now(place)
     with place.engine.begin() as connection:
-        connection.execute(sql("UPDATE standings SET may_move_down_us = 1"))
+        connection.execute(sql("UPDATE standings SET may_move_down_us = 32503680000000000"))
         connection.execute(sql("UPDATE due_marks SET error = 'it broke', quarantined = true"))
     text = investigator.go(CUSTOMER).text
     assert re.search("Risk Medium since .{5,30} · last assessment: failed", text)

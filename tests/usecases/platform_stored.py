@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from fivefold.risk.engine.assessments import NOT_IN_FULL
 from fivefold.usecases.levels.read import LevelView
 from tests.store.portfolio.counting import assert_counted
 from tests.usecases.platform_model import LEVELS, Entity, Model, Outcome
@@ -122,7 +123,9 @@ def assert_shown(shown: LevelView, entity: Entity, model: Model, now: int) -> No
     source = model.level_source(entity)
     assert (shown.status, shown.source, shown.assessed_us) == (last.status, source, last.as_of)
     assert shown.kept_by == tuple(sorted(last.kept_by))
-    assert (shown.assessment, shown.may_move_down_us) == (f"{entity.id}.{len(entity.history)}", last.may_move_down)
+    is_held_by_time = last.status not in NOT_IN_FULL and last.override is None and (last.may_move_down or 0) > now
+    assert shown.may_move_down_us == (last.may_move_down if is_held_by_time else None)
+    assert shown.assessment == f"{entity.id}.{len(entity.history)}"
     assert shown.ruleset == (None if last.family is None else (last.family, last.number))
     moves = model.transitions.get(entity.name)
     assert shown.since_us == (moves[-1][1] if moves else None)

@@ -80,7 +80,8 @@ class LevelView:
         rules_level: what the rules say, beneath an override too.
         status: what became of its latest assessment, or never assessed.
         since_us: when the level was reached.
-        may_move_down_us: from when a lower rules level would be entered.
+        may_move_down_us: from when a lower level can follow, where time alone holds the level; None once that moment is
+            there, while an override decides, and where the latest assessment was not made in full.
         assessed_us: when it was computed.
         assessment: the number of that assessment, as `fivefold replay` takes it.
         source: what the level in force rests on: override only while one decides; else what made its last change:
@@ -291,7 +292,7 @@ def _stored_level(context: Context, type_name: str, external_id: str, now: int) 
             )
         names = (None, *levels_of(session, context.organisation_id))
         assessment = levels.assessment_of(session, context.organisation_id, entity.id, standing.number)
-        return LevelView(
+        view = LevelView(
             entity_type=type_name,
             external_id=external_id,
             level=names[standing.level or 0],
@@ -310,6 +311,13 @@ def _stored_level(context: Context, type_name: str, external_id: str, now: int) 
             breakdown=None if assessment is None else breakdown_of(session, assessment),
             stale_rates_days=_stale_rates_days(session, standing),
         )
+        return view if _is_held_by_time(view, now) else replace(view, may_move_down_us=None)
+
+
+def _is_held_by_time(view: LevelView, now: int) -> bool:
+    """Return whether time alone holds a level up."""
+    may_move_down = view.may_move_down_us is not None and view.may_move_down_us > now
+    return may_move_down and view.is_in_full and view.override is None
 
 
 def _stale_rates_days(session: Session, standing: Standing) -> int | None:

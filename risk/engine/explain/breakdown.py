@@ -139,7 +139,8 @@ class Explanation:
         level: what holds.
         rules_level: what would hold without an override.
         withheld: the lower level that the cooldown withholds.
-        may_move_down_on: from when a lower level would be entered, microseconds.
+        may_move_down_on: from when time does not withhold a lower level any more (`risk.engine.levels.LEVELS`),
+            microseconds.
         lists: the version in force of each list that was used, by name.
         failures: what failed or left open whether the ruleset applies, and why; empty where nothing did.
         line: the arithmetic in one line.

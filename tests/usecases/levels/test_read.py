@@ -6,19 +6,20 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, from_microseconds
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Part
+from fivefold.risk.engine.assessments import NOT_IN_FULL
 from fivefold.store.decisions.decisions import entity_state
 from fivefold.store.flows.history import levels_at
 from fivefold.store.levels import leases
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.levels.levels import is_refreshing
 from fivefold.store.sql.database import writing
-from fivefold.store.tables.levels import DueMark
+from fivefold.store.tables.levels import DueMark, Standing
 from fivefold.usecases.decisions.inputs import level_row
 from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.levels import worker
@@ -131,6 +132,37 @@ def test_an_override_is_shown_with_the_rules_level_beneath(bank: Bank) -> None:
         "member:1",
         "member:2",
     )
+
+
+def test_the_moment_of_a_lower_level_is_shown_where_time_alone_holds_the_level(bank: Bank) -> None:
+    bank.put("a", country="IR")
+    bank.settle()
+    entered = bank.now
+    bank.wait(days=1)
+    assert read(bank, Freshness.STORED).may_move_down_us == entered + 10 * DAY_US
+    for status in sorted(NOT_IN_FULL):
+        assert stored(bank, Standing, status=status).may_move_down_us is None, status
+    assert stored(bank, Standing, status="assessed").may_move_down_us is not None
+    assert stored(bank, DueMark, error="it broke").may_move_down_us is None
+    assert stored(bank, DueMark, error=None).may_move_down_us is not None
+    bank.wait(days=9)
+    assert read(bank, Freshness.STORED).may_move_down_us is None, "that moment is here"
+
+
+def stored(bank: Bank, table: type[Standing | DueMark], **values: str | None) -> LevelView:
+    """Store something of everyone's level, and show the level."""
+    with writing(bank.engine) as session:
+        session.execute(update(table).values(**values))
+    return read(bank, Freshness.STORED)
+
+
+def test_an_override_is_shown_without_the_moment_of_a_lower_level_by_the_rules(bank: Bank) -> None:
+    bank.put("a", country="IR")
+    bank.settle()
+    bank.override("a", 3)
+    bank.settle()
+    assert bank.standing().may_move_down_us == bank.now + 10 * DAY_US
+    assert read(bank, Freshness.STORED).may_move_down_us is None
 
 
 @pytest.mark.postgresql
