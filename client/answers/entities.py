@@ -24,6 +24,7 @@ class EntityMatch(Answer):
     found_in: str | None
     level: str | None
     status: str | None
+    failing: bool
     segment: str | None
     expected_value: float | None
     currency: str | None
@@ -38,6 +39,7 @@ class RelatedEntity(Answer):
     until: datetime | None
     level: str | None
     status: str | None
+    failing: bool
 
 
 class Profile(Answer):

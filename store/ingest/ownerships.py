@@ -19,7 +19,7 @@ from fivefold.store.sql.arrays import among
 from fivefold.store.sql.bulk import write_rows
 from fivefold.store.sql.statements import UNSEEN
 from fivefold.store.tables.entities import Entity, EntityType, Ownership
-from fivefold.store.tables.levels import Standing
+from fivefold.store.tables.levels import IS_FAILING, DueMark, Standing
 
 _EDGES = {"entity_id": pl.Int64, "owner_id": pl.Int64}
 
@@ -147,6 +147,7 @@ class RelatedEntity:
     from_us: int | None
     until_us: int | None
     standing: Standing | None
+    failing: bool
 
 
 def owned_by(session: Session, entity_id: int, most: int) -> list[RelatedEntity]:
@@ -170,10 +171,14 @@ def _other_side(own: InstrumentedAttribute[int], other: InstrumentedAttribute[in
     """Select the entities on the other side of an entity's ownerships."""
     other_entity = aliased(Entity)
     return (
-        select(Ownership.id, EntityType.name, other_entity.external_id, Ownership.from_us, Ownership.until_us, Standing)
+        select(
+            *(Ownership.id, EntityType.name, other_entity.external_id, Ownership.from_us, Ownership.until_us),
+            *(Standing, IS_FAILING),
+        )
         .join(other_entity, other_entity.id == other)
         .join(EntityType, EntityType.id == other_entity.type_id)
         .outerjoin(Standing, Standing.entity_id == other_entity.id)
+        .outerjoin(DueMark, DueMark.entity_id == other_entity.id)
         .where(own == bindparam("entity_id"))
         .order_by(Ownership.id)
         .limit(bindparam("most", type_=Integer))

@@ -17,7 +17,7 @@ from fivefold.store.levels.markings import marked_from_us
 from fivefold.store.portfolio.values import superseded_by
 from fivefold.store.sql.keyset import require_key, rows_of
 from fivefold.store.tables.entities import Entity
-from fivefold.store.tables.levels import DueMark, Standing
+from fivefold.store.tables.levels import IS_FAILING, DueMark, Standing
 from fivefold.store.tables.rulesets import Family, RulesetVersion
 
 
@@ -93,7 +93,7 @@ def current_levels_of(session: Session, level_filter: LevelFilter, order: Order,
     statement = (
         select(
             *(Standing, Entity.external_id, Family.name, RulesetVersion.number, superseded_by(Standing.entity_id)),
-            *(DueMark.error, DueMark.due_us, marked_from_us(Standing.type_id, Standing.entity_id)),
+            *(IS_FAILING, DueMark.due_us, marked_from_us(Standing.type_id, Standing.entity_id)),
         )
         .join(first, first.c.entity_id == Standing.entity_id)
         .join(Entity, Entity.id == Standing.entity_id)
@@ -105,7 +105,7 @@ def current_levels_of(session: Session, level_filter: LevelFilter, order: Order,
 
 
 def _row(row: Any) -> CurrentLevelRow:
-    standing, external_id, ruleset, version, superseded, error, *moments = row
+    standing, external_id, ruleset, version, superseded, failing, *moments = row
     due_us = min((each for each in moments if each is not None), default=None)
     return CurrentLevelRow(
         standing=standing,
@@ -114,7 +114,7 @@ def _row(row: Any) -> CurrentLevelRow:
         version=version,
         due_us=due_us,
         superseded_by=superseded,
-        failing=error is not None,
+        failing=failing,
     )
 
 

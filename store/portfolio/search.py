@@ -31,7 +31,7 @@ from fivefold.store.portfolio.words import WordPlace, end_of, words_of_entity
 from fivefold.store.sql.bulk import delete_rows, write_rows
 from fivefold.store.sql.keyset import require_key, rows_of
 from fivefold.store.tables.entities import Entity, EntityType, Ownership, SearchWord, Tag
-from fivefold.store.tables.levels import Standing
+from fivefold.store.tables.levels import IS_FAILING, DueMark, Standing
 
 MOST_COUNTED = 10_000
 """The most entities that are counted; beyond, the count is only a lower bound."""
@@ -72,12 +72,14 @@ class FoundRow:
 
     Attributes:
         superseded_by: the serving version of the value model if another one gave the value; else None.
+        failing: it could not be assessed the last time that was tried.
     """
 
     place: int
     entity: Entity
     standing: Standing | None
     superseded_by: int | None
+    failing: bool
 
 
 def store_words(
@@ -110,9 +112,10 @@ def entities_found(session: Session, entity_filter: EntityFilter, part: Part) ->
         return Page()
     first = union_all(*branches).subquery()
     statement = (
-        select(first.c.place, Entity, Standing, superseded_by(Entity.id))
+        select(first.c.place, Entity, Standing, superseded_by(Entity.id), IS_FAILING)
         .join(first, first.c.entity_id == Entity.id)
         .outerjoin(Standing, Standing.entity_id == Entity.id)
+        .outerjoin(DueMark, DueMark.entity_id == Entity.id)
     )
     page = rows_of(session, statement, (first.c.place, first.c.word, Entity.id), behind)
     return Page([FoundRow(*row) for row in page], None if page.next is None else (by, *page.next))

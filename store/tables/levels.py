@@ -322,6 +322,10 @@ class DueMark(Base):
     error: Mapped[str | None] = mapped_column(Text)
 
 
+IS_FAILING = DueMark.error.is_not(None)
+"""An entity could not be assessed the last time that was tried."""
+
+
 class Marking(Base):
     """A change that makes everybody of a type due, until all are marked. See `store.levels.markings`.
 

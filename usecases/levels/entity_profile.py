@@ -36,6 +36,7 @@ class RelatedLine:
         until_us: None where there is no end.
         level: its name; None for none.
         status: of its latest assessment; None where it was never assessed.
+        failing: it could not be computed the last time that was tried.
     """
 
     entity_type: Annotated[str, shown_as("type")]
@@ -44,6 +45,7 @@ class RelatedLine:
     until_us: Annotated[Moment | None, shown_as("until")]
     level: str | None
     status: str | None
+    failing: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,6 +216,7 @@ def _related(related: RelatedEntity, names: Sequence[str | None]) -> RelatedLine
         until_us=related.until_us,
         level=None if standing is None else names[standing.level or 0],
         status=None if standing is None else standing.status,
+        failing=related.failing,
     )
 
 

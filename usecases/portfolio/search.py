@@ -48,8 +48,9 @@ class EntityFound:
     """A found entity with its level and value.
 
     `found_in`: identifier, name or other; null without words to search for. `name`: the text of fields whose own names
-    say that they hold names. The fields after it are null if it was never assessed, or has none. `superseded_by`: the
-    serving version of the value model, if another one gave the value.
+    say that they hold names. `failing`: the level could not be computed the last time that was tried. The other fields
+    from `level` on are null if it was never assessed, or has none. `superseded_by`: the serving version of the value
+    model, if another one gave the value.
     """
 
     external_id: str
@@ -57,6 +58,7 @@ class EntityFound:
     found_in: str | None
     level: str | None
     status: str | None
+    failing: bool
     score: float | None
     value_score: float | None
     segment: str | None
@@ -141,14 +143,17 @@ def _name(attributes: Mapping[str, Any], fields: Mapping[str, Any]) -> str:
 def _entity_found(row: FoundRow, names: Sequence[str | None], name: str, entity_filter: EntityFilter) -> EntityFound:
     """Describe a found entity with its standing."""
     standing = row.standing
-    named = {"external_id": row.entity.external_id, "name": name}
-    found_in = WordPlace(row.place).name.lower() if entity_filter.words else None
+    named: dict[str, Any] = {
+        "external_id": row.entity.external_id,
+        "name": name,
+        "found_in": WordPlace(row.place).name.lower() if entity_filter.words else None,
+        "failing": row.failing,
+    }
     if standing is None:
-        nothing = dict.fromkeys(EntityFound.__dataclass_fields__.keys() - {*named, "found_in"})
-        return EntityFound(**named, found_in=found_in, **nothing)  # type: ignore[arg-type]  # all of them may be None
+        nothing: dict[str, Any] = dict.fromkeys(EntityFound.__dataclass_fields__.keys() - named)
+        return EntityFound(**named, **nothing)
     return EntityFound(
         **named,
-        found_in=found_in,
         level=names[standing.level or 0],
         status=standing.status,
         score=None if standing.version_id is None else standing.score,

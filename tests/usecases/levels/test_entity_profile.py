@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
 from fivefold.domain.errors import ConfigError, NotFoundError
 from fivefold.domain.paging import Part
+from fivefold.store.sql.database import writing
+from fivefold.store.tables.levels import DueMark
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, put_record, set_tag
 from fivefold.usecases.levels import entity_profile as facts
 from fivefold.usecases.levels.entity_profile import (
@@ -37,6 +39,15 @@ def test_an_entity_is_shown_with_whose_it_is(bank: Bank) -> None:
     assert (a.attributes, a.owners, names(a.owns)) == ({"country": "NO", "income": 1.5}, (), ["b"])
     assert (b.attributes, names(b.owners), b.owns) == ({}, ["a"], ())
     assert (a.created_us, a.known_us, a.erased_us) == (bank.now, bank.now, None)
+
+
+def test_of_whom_it_owns_and_of_its_owners_it_is_shown_whose_assessment_was_stopped(bank: Bank) -> None:
+    bank.settle()
+    with writing(bank.engine) as session:
+        session.execute(update(DueMark).where(DueMark.entity_id == bank.id_of("b")).values(error="it broke"))
+    (owned,) = read_entity(bank.context, "customer", "a").owns
+    (owner,) = read_entity(bank.context, "customer", "b").owners
+    assert (owned.failing, owner.failing) == (True, False)
 
 
 def names(lines: Sequence[RelatedLine]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, select, text, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
@@ -16,8 +16,9 @@ from fivefold.domain.errors import ConfigError, NotFoundError
 from fivefold.domain.paging import Part, every_row
 from fivefold.store.portfolio import search as searching
 from fivefold.store.portfolio.words import MOST_WORDS, end_of, words_in, words_of_entity
+from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import MOST_WORD, Entity, EntityType, SearchWord
-from fivefold.store.tables.levels import Standing
+from fivefold.store.tables.levels import DueMark, Standing
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.portfolio.search import Search, count_entities, search_entities
@@ -173,6 +174,15 @@ def test_a_name_is_shown_and_where_the_word_stands(bank: Bank) -> None:
     ]
     (emile,) = search_entities(bank.context, "person", Search(text="zol emile"))
     assert (emile.external_id, emile.level, emile.status, emile.score) == ("zona", None, None, None)
+
+
+def test_of_whom_is_found_it_is_shown_whose_assessment_was_stopped(bank: Bank) -> None:
+    bank.put("stopped", kind="person", full_name="Quillon")
+    bank.put("fine", kind="person", full_name="Quillon")
+    with writing(bank.engine) as session:
+        session.execute(update(DueMark).where(DueMark.entity_id == bank.id_of("stopped")).values(error="it broke"))
+    found = search_entities(bank.context, "person", Search(text="quillon"))
+    assert {line.external_id: line.failing for line in found} == {"stopped": True, "fine": False}
 
 
 def test_who_changed_is_found_by_what_is_true_now(bank: Bank) -> None:

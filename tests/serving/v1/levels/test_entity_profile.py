@@ -41,7 +41,7 @@ def test_transactions_are_paged_the_latest_first(place: Place) -> None:
 def test_an_entity_names_its_owner_and_what_it_owns(place: Place) -> None:
     owner = {"owner": {"type": "customer", "external_id": CUSTOMER}}
     place.good("PUT", "/v1/entities/company/owned", owner, role="app")
-    always = {"since": None, "until": None}
+    always = {"since": None, "until": None, "failing": False}
     assert place.good("GET", "/v1/entities/company/owned", role="publisher")["owners"] == [
         {"type": "customer", "external_id": CUSTOMER, "level": "medium", "status": "assessed", **always}
     ]
