@@ -155,6 +155,8 @@ class ChampionWatcher:
         self._begun: EntityScorer | None = None
         self._still_serves = False
         self._looked_id = 0
+        self._looks_from_us = 0
+        self._found_in_round = False
         self._replaced: Counter[tuple[str, int, str | None]] = Counter()
 
     @property
@@ -195,6 +197,7 @@ class ChampionWatcher:
         with writing(self._engine) as session:
             begin_champion(session, champion.name, champion.version, self._clock(), champion.model.content_hash)
         self._begun = champion
+        self._looked_id, self._looks_from_us, self._found_in_round = 0, 0, False
         if is_begun and recorded is not None:
             self._replaced[_version_of(recorded)] += 1
         return True
@@ -231,13 +234,23 @@ class ChampionWatcher:
         return True
 
     def _mark_valued_without_hash(self, champion: EntityScorer) -> None:
-        """Go on to the next entities, and mark whom a process of an older release valued by the champion's number."""
+        """Go on to the next entities, and mark whom a process of an older release valued by the champion's number.
+
+        A round that found nobody is followed by a day without any.
+        """
+        now_us = self._clock()
+        if now_us < self._looks_from_us:
+            return
         with reading(self._engine) as session:
-            of = (champion.name, champion.version, self._looked_id)
-            subjects, self._looked_id = valued_without_hash(session, *of)
+            of = (champion.name, champion.version, self._looked_id, now_us)
+            subjects, looked_id = valued_without_hash(session, *of)
         if subjects:
             with writing(self._engine) as session:
-                due.mark(session, subjects, due.Reason.VALUE, self._clock(), due.BULK)
+                due.mark(session, subjects, due.Reason.VALUE, now_us, due.BULK)
+        self._looked_id, self._found_in_round = looked_id, self._found_in_round or bool(subjects)
+        if not looked_id:
+            self._looks_from_us = 0 if self._found_in_round else now_us + DAY_US
+            self._found_in_round = False
 
     def _end(self, recorded: Champion) -> None:
         """Forget that a withdrawn version serves."""

@@ -768,6 +768,44 @@ def test_whom_a_worker_of_an_older_release_goes_on_valuing_is_valued_again(
     assert not marked(bank)
 
 
+@pytest.mark.postgresql
+def test_who_fails_or_is_due_already_is_not_marked_again_for_a_value_without_a_hash(
+    bank: Bank, shelf: type[Shelf], tmp_path: Path
+) -> None:
+    """Another mark would forget how often they failed: who can never be assessed would fail for ever."""
+    champion = worker(bank, tmp_path)
+    while champion.look():
+        pass
+    later_us = bank.now + HOUR_US
+    with Session(bank.engine) as session, session.begin():
+        session.execute(update(ValueScore).values(model_hash=None))
+        for name, due_us, attempts in (("a", later_us, 4), ("b", bank.now, 0), ("c", later_us, 0)):
+            of = DueMark.entity_id == bank.id_of(name)
+            session.execute(update(DueMark).where(of).values(due_us=due_us, attempts=attempts))
+    before = {name: bank.mark_of(name) for name in ("a", "b")}
+    for _ in range(3):
+        assert not champion.look()
+    assert marked(bank) == {"b", "c", "d"}
+    for name, mark in before.items():
+        after = bank.mark_of(name)
+        assert (after.due_us, after.attempts, after.revision) == (mark.due_us, mark.attempts, mark.revision)
+
+
+def test_a_worker_that_found_no_value_without_a_hash_looks_for_the_next_a_day_later(
+    bank: Bank, shelf: type[Shelf], tmp_path: Path
+) -> None:
+    champion = worker(bank, tmp_path)
+    for _ in range(6):  # it begins, and then looks at everybody
+        champion.look()
+    with Session(bank.engine) as session, session.begin():
+        session.execute(update(ValueScore).values(model_hash=None))
+    for days, due in ((0, set()), (1, set(NAMES))):
+        bank.wait(days)
+        for _ in range(3):
+            assert not champion.look()
+        assert marked(bank) == due
+
+
 @pytest.mark.parametrize("workers", [2, 3])
 def test_workers_that_go_on_disagreeing_record_seldom(
     bank: Bank, shelf: type[Shelf], model: ValueModel, tmp_path: Path, workers: int
