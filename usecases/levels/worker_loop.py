@@ -158,6 +158,7 @@ class ChampionWatcher:
         self._looks_from_us = 0
         self._found_in_round = False
         self._replaced: Counter[tuple[str, int, str | None]] = Counter()
+        self._seen: tuple[object, int] = None, 0
 
     @property
     def valuer(self) -> EntityScorer | None:
@@ -207,7 +208,7 @@ class ChampionWatcher:
         loaded = champion.name, champion.version, champion.model.content_hash
         if (recorded is not None and is_recorded_as(recorded, *loaded)) or not self._still_serves:
             return False
-        from_us = 0 if recorded is None else self._replaced_from_us(recorded)
+        from_us = 0 if recorded is None else self._replace_from_us(recorded)
         again = from_us <= self._clock()
         effect = _AGAIN if again else _LATER.format(moment=second_text(from_us))
         text = "none" if recorded is None else f"version {recorded.model_version} of {recorded.model}"
@@ -215,10 +216,16 @@ class ChampionWatcher:
         log.error("workers disagree", **of, why=_DISAGREE, effect=effect)
         return again
 
-    def _replaced_from_us(self, recorded: Champion) -> int:
-        """Return from when to record the champion again in place of another one; 0 for at once."""
-        pause_us = _PAUSES_US[min(self._replaced[_version_of(recorded)], len(_PAUSES_US) - 1)]
-        return recorded.since_us + pause_us if pause_us else 0
+    def _replace_from_us(self, recorded: Champion) -> int:
+        """Return from when to record the champion again in place of another one.
+
+        The pause begins when this worker first saw that record: the clock of the worker that wrote it may be wrong.
+        """
+        version = _version_of(recorded)
+        record = version, recorded.since_us
+        if self._seen[0] != record:
+            self._seen = record, self._clock()
+        return self._seen[1] + _PAUSES_US[min(self._replaced[version], len(_PAUSES_US) - 1)]
 
     def _mark_next(self) -> bool:
         """Mark the next entities for the champion that is loaded; False where none are left, or it is not begun."""

@@ -713,6 +713,22 @@ def look_at(champion: ChampionWatcher, shelf: type[Shelf], of: tuple[int, ValueM
         pass
 
 
+def test_a_worker_with_a_fast_clock_keeps_its_champion_recorded_no_longer_than_another_one(
+    bank: Bank, shelf: type[Shelf], model: ValueModel, tmp_path: Path
+) -> None:
+    right, wrong = worker(bank, tmp_path), worker(bank, tmp_path)
+    wrong._clock = lambda: bank.now + 400 * DAY_US
+    of_right, of_wrong = (1, model), (2, replace(model, horizon_days=30))
+    for _ in range(2):
+        look_at(right, shelf, of_right)
+        look_at(wrong, shelf, of_wrong)
+    for hours, version in ((0, 2), (1, 1)):
+        bank.wait(hours / 24)
+        look_at(right, shelf, of_right)
+        with Session(bank.engine) as session:
+            assert session.scalars(select(Champion.model_version)).one() == version
+
+
 @pytest.mark.postgresql
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_worker_that_is_left_alone_after_a_disagreement_cures_the_record_and_values_everybody_again(
