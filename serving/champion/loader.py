@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -12,6 +13,7 @@ from filelock import FileLock
 
 from fivefold.domain.errors import ConfigError, FingerprintMismatchError, FivefoldError, ModelError
 from fivefold.domain.files import replacing
+from fivefold.domain.provenance import may_be_same_model
 from fivefold.domain.settings import Settings
 from fivefold.models.embedded import require_registered
 from fivefold.models.registry import RegisteredVersion, Registry
@@ -23,7 +25,11 @@ POLL_SECONDS = 10.0
 STOP_SECONDS = 10.0
 """Longest that `stop` waits for a model that is being loaded."""
 RETRY_SECONDS = 60.0
-"""After this a version that was refused is tried again: the cause may be gone, such as a copy that was under way."""
+"""After this a version that was refused is tried again: the cause may be gone, such as a copy that was under way.
+
+While the same version is refused, the pause doubles each time.
+"""
+LONGEST_RETRY_SECONDS = 3600.0
 FIRST_LOOK_SECONDS = 60.0
 """Longest that a worker waits at its start for the registry, before it goes on without a model."""
 _ARTIFACT = ("mlflow_model", "artifacts", "value_model")
@@ -68,6 +74,7 @@ class ChampionLoader:
         self._settings = settings
         self._refused_version: tuple[int, str | None] | None = None
         self._retry_at = 0.0
+        self._pause_seconds = RETRY_SECONDS
         self._note = settings.var / f"{settings.model_name}.served"
         self._first_poll_done = threading.Event()
         self._ended = threading.Event()
@@ -132,10 +139,9 @@ class ChampionLoader:
         last = self._last_served()
         if last is None or last == refused or _pinned_model(f"{self._settings.model_name}:v{last}") is None:
             return
-        why = self.refused, self._refused_version, self._retry_at
+        why = self.refused, self._refused_version, self._retry_at, self._pause_seconds
         self._swap_to(last, None)
-        if self.current is not None:
-            self.refused, self._refused_version, self._retry_at = why
+        self.refused, self._refused_version, self._retry_at, self._pause_seconds = why
 
     def _swap_to(self, number: int, champion: RegisteredVersion | None) -> None:
         """Serve a version, or refuse it; without *champion* its pinned copy is all that is known of it."""
@@ -210,7 +216,9 @@ class ChampionLoader:
         """Refuse a version, which is its number and its run; None where none is known."""
         if why != self.refused:
             log.warning("champion refused", version=version and version[0], why=why)
-        self.refused, self._refused_version, self._retry_at = why, version, monotonic() + RETRY_SECONDS
+        is_again = version is not None and version == self._refused_version
+        self._pause_seconds = min(2 * self._pause_seconds, LONGEST_RETRY_SECONDS) if is_again else RETRY_SECONDS
+        self.refused, self._refused_version, self._retry_at = why, version, monotonic() + self._pause_seconds
 
     def _remember(self, number: int) -> None:
         """Write down the version that serves, for a start without a registry."""
@@ -247,7 +255,8 @@ def _is_copy(pinned: bentoml.Model, champion: RegisteredVersion) -> bool:
     """Tell whether a pinned model is whole, and the one that was registered.
 
     A registry that was made anew has the same number for another run. A copy is damaged where the files of the version
-    were still being written, or the disk was full. A model of another catalogue is not helped by another copy.
+    were still being written, or the disk was full. A model of another catalogue is not helped by another copy, nor is
+    a whole one that another worker imported just now: the files of the version are not the registered model.
     """
     if pinned.info.metadata.get("mlflow_run_id") != champion.run_id:
         return False
@@ -257,7 +266,8 @@ def _is_copy(pinned: bentoml.Model, champion: RegisteredVersion) -> bool:
         return True
     except ModelError:
         return False
-    return champion.tags.get("content_hash") in {None, content_hash}
+    is_new = datetime.now(UTC) - pinned.creation_time < timedelta(seconds=RETRY_SECONDS)
+    return is_new or may_be_same_model(champion.tags.get("content_hash"), content_hash)
 
 
 def _folder_of(pinned: bentoml.Model) -> Path:

@@ -4,6 +4,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -397,8 +398,14 @@ def test_at_a_start_a_damaged_copy_is_imported_again(registry: Registry, under_w
 
 @pytest.mark.parametrize("damage", ["cut", "gone", "another model"])
 def test_a_copy_that_is_damaged_later_is_imported_again(
-    registry: Registry, under_way: UnderWay, store: ModelStore, imported: list[str], damage: str
+    registry: Registry,
+    under_way: UnderWay,
+    store: ModelStore,
+    imported: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    damage: str,
 ) -> None:
+    monkeypatch.setattr(loader, "RETRY_SECONDS", 0.0)  # the copy is not new any more
     under_way.finish()
     held(registry).refresh()
     folder = loader._folder_of(bentoml.models.get(f"{NAME}:v{under_way.number}"))
@@ -437,6 +444,23 @@ def test_files_that_are_not_the_registered_model_are_refused(registry: Registry,
     assert made.refused == (
         f"version {under_way.number} is not the model that was registered: its files were changed since"
     )
+
+
+def test_files_that_stay_another_model_are_imported_once_for_all_workers_and_tried_again_ever_later(
+    registry: Registry, under_way: UnderWay, imported: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model(FIRST).save(under_way.trees.parent)
+    clock, tries = [0.0], list[float]()
+    monkeypatch.setattr(loader, "monotonic", lambda: clock[0])
+    two = [held(registry), held(registry)]
+    real = two[0]._swap_to
+    monkeypatch.setattr(two[0], "_swap_to", lambda *given: (tries.append(clock[0]), real(*given)))
+    while clock[0] <= 4 * loader.LONGEST_RETRY_SECONDS:
+        for each in two:
+            each.refresh()
+        clock[0] += loader.RETRY_SECONDS
+    assert [later - earlier for earlier, later in pairwise(tries)] == [120, 180, 300, 540, 1020, 1980, 3660, 3660]
+    assert imported == [f"{NAME}:v{under_way.number}"]
 
 
 def test_at_the_start_without_a_registry_and_without_a_pinned_one_there_is_none(
