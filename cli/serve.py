@@ -117,10 +117,10 @@ def _holder(claim_file: Path) -> str:
     try:
         with claim_file.open() as claim:
             fcntl.flock(claim, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return ""
     except BlockingIOError:
         return claim_file.read_text()
+    except OSError:  # there is no claim, or nobody may read it here; that the address is in use is known without it
+        return ""
     return ""
 
 

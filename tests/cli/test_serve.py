@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import fivefold
-from fivefold.cli.serve import claim_address
+from fivefold.cli.serve import claim_address, require_free
 from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.domain.errors import ConfigError
 from fivefold.store.accounts import plans as plans_module
@@ -124,6 +124,18 @@ def test_a_port_that_is_in_use_is_one_line(var: Path, monkeypatch: pytest.Monkey
         assert refuse(var, "serve", "--port", port) == (
             f"port {port} of 127.0.0.1 is in use; choose another one with --port"
         )
+
+
+def test_a_port_is_in_use_also_where_nobody_can_read_who_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "var").touch()
+    monkeypatch.setenv("FIVEFOLD_VAR", str(tmp_path / "var"))
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        with pytest.raises(ConfigError, match="is in use; choose another one with --port"):
+            require_free(*busy.getsockname())
 
 
 def test_two_that_start_at_once_do_not_both_take_the_port(var: Path, monkeypatch: pytest.MonkeyPatch) -> None:
