@@ -43,6 +43,7 @@ TokenOption = Annotated[
         "--token", envvar="FIVEFOLD_TOKEN", help="A publisher's or an admin's own token; identifies the person."
     ),
 ]
+_GIVEN_BY = "it is from --token or FIVEFOLD_TOKEN"
 
 
 OutboxDays = Annotated[
@@ -100,11 +101,24 @@ def person(engine: "Engine", organisation: str, token: str, roles: "Sequence[Rol
         return at_machine, Role.ADMIN
     credential = find_credential(engine, token)
     if credential is None or credential.organisation_id != at_machine.organisation_id:
-        raise ConfigError(f"the token is not valid in {organisation}")
+        raise ConfigError(f"the token is not valid in {organisation}; {_GIVEN_BY}")
     allowed = roles or (Role.PUBLISHER, Role.ADMIN)
     if Role(credential.role) not in allowed:
-        raise ConfigError(f"the token is of the role {credential.role}; it must be {' or '.join(allowed)}")
+        must = f"it must be {' or '.join(allowed)}"
+        raise ConfigError(f"the token is of the role {credential.role}; {must}; {_GIVEN_BY}")
     return Context(engine, credential.actor), Role(credential.role)
+
+
+def promoting_person(engine: "Engine", organisation: str, token: str) -> "Context":
+    """Return whom a token names; where it is refused and one person promotes, say how to do without a token."""
+    from fivefold.usecases.changes.promotions import need_of_two_people
+
+    try:
+        return person(engine, organisation, token)[0]
+    except ConfigError as error:
+        if need_of_two_people(engine):
+            raise
+        raise ConfigError(f"{error}; --token '' acts as this machine's account") from None
 
 
 def list_(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.platform.proposals import TokenOption, person, print_proposal
+from fivefold.cli.platform.proposals import TokenOption, print_proposal, promoting_person
 from fivefold.cli.terminal import (
     NameOption,
     OrganisationOption,
@@ -116,7 +116,7 @@ def promote(
     from fivefold.usecases.changes import promotions as promoting
 
     engine = open_current_database()
-    who = person(engine, organisation, token)[0] if token else None
+    who = promoting_person(engine, organisation, token) if token else None
     if who is None or not promoting.need_of_two_people(engine):
         promotion = promoting.promote_model(
             engine, registry, version, actor(), force=force, reason=reason, person=None if who is None else who.actor
@@ -137,7 +137,7 @@ def rollback(
     from fivefold.usecases.changes.promotions import roll_back_model
 
     engine = open_current_database()
-    who = person(engine, organisation, token)[0].actor if token else None
+    who = promoting_person(engine, organisation, token).actor if token else None
     _print_promotion(engine, registry, roll_back_model(engine, registry, actor(), reason, who))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.platform.proposals import TokenOption, person, print_proposal
+from fivefold.cli.platform.proposals import TokenOption, print_proposal, promoting_person
 from fivefold.cli.terminal import (
     MapOption,
     NameOption,
@@ -131,7 +131,7 @@ def train(
     asked_presets(preset_name)  # an unknown name is refused before anything is simulated
     import fivefold.training.retrain  # noqa: F401 (where that cannot be imported, nothing is simulated for it)
 
-    who = person(open_current_database(), organisation, token)[0] if token else None
+    who = promoting_person(open_current_database(), organisation, token) if token else None
     source = mapped(data or simulated_file(), names, settings.columns if data else {})
     open_workers = partial(open_engine, engine, spark_master, spark_folder, None)
     options = {"--tune": tune or None, "--preset": preset_name or None, "--refit": refit}

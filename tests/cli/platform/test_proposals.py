@@ -186,7 +186,9 @@ def test_two_people_promote_a_model(registry: Path, monkeypatch: pytest.MonkeyPa
 
     force = ("promote", 2, "--force", "--reason", "new fees")
     assert refuse(registry, *force).startswith("two people promote a model in default: a member proposes it with")
-    assert refuse(registry, *force, "--token", "unknown") == "the token is not valid in default"
+    assert refuse(registry, *force, "--token", "unknown") == (
+        "the token is not valid in default; it is from --token or FIVEFOLD_TOKEN"
+    )
     said = succeed(registry, *force, *tokens["ana"], columns=400)
     assert said.startswith(
         "Proposal 1: fivefold-value version 2 as champion against the gate. Another person approves it"

@@ -109,7 +109,9 @@ def test_a_token_says_who_promotes_and_rolls_back(registry: Path, tokens: dict[s
 def test_a_token_that_is_not_valid_or_of_another_role_is_refused(
     registry: Path, tokens: dict[str, str], words: tuple[str | int, ...], whose: str, why: str
 ) -> None:
-    assert refuse(registry, *words, "--token", tokens[whose]).startswith(why)
+    refused = refuse(registry, *words, "--token", tokens[whose])
+    assert refused.startswith(why)
+    assert refused.endswith("; it is from --token or FIVEFOLD_TOKEN; --token '' acts as this machine's account")
     assert champions(registry) == ["1"]
 
 
