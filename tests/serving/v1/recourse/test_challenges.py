@@ -139,6 +139,9 @@ def test_what_cannot_be_asked(place: Place) -> None:
     assert place.ask("GET", PATH, role="app").status_code == 403
     assert place.ask("GET", "/v1/entities/customer/nobody/what-if", role="publisher").status_code == 404
     place.good("PUT", "/v1/entities/customer/new", {"attributes": {"country": "KP"}}, role="app")
-    assert place.good("GET", "/v1/entities/customer/new/what-if", role="publisher") == {"what_if": None}
+    assert place.good("GET", "/v1/entities/customer/new/what-if", role="publisher") == {
+        "what_if": None,
+        "erased_at": None,
+    }
     place.good("GET", RISK, params={"freshness": "now"}, role="app")
     assert place.ask("GET", f"{PATH}?level=lowest", role="publisher").status_code == 422
