@@ -213,9 +213,13 @@ def _task(config: TrainingConfig, source: "MappedFile", options: Mapping[str, ob
 
 
 def _registered_before(config: TrainingConfig, parts: Parts, by: "Context | None") -> TrainingEnd | None:
-    """End the training whose version an interrupted run registered: promote it if the gate allows that, and say so."""
+    """End the training whose version an interrupted run registered: promote it if the gate allows that, and say so.
+
+    What people decided on that version in between holds.
+    """
     from fivefold.training.continuation.registration import registered_before
     from fivefold.training.retrain import promoted_by
+    from fivefold.usecases.changes.promotions import decided_since
 
     if not parts.begun_with:
         return None
@@ -225,7 +229,10 @@ def _registered_before(config: TrainingConfig, parts: Parts, by: "Context | None
         return None
     passed, is_champion, refusal = version.tags["gate_promote"] == "true", "champion" in version.aliases, ""
     if passed and not is_champion:
-        is_champion, refusal = promoted_by(registry, version.number, partial(_promote, by))
+        if decided := decided_since(open_current_database(), registry, version.number):
+            refusal = f"{decided}. To make it champion: fivefold promote {version.number}{_name_option(config)}"
+        else:
+            is_champion, refusal = promoted_by(registry, version.number, partial(_promote, by))
     end = TrainingEnd(
         version=version.number,
         promoted=is_champion,
@@ -400,7 +407,7 @@ def _show_end(end: TrainingEnd, config: TrainingConfig) -> None:
     if end.refusal:
         echo(f"Not promoted: {end.refusal}")
         return
-    name = "" if config.name == DEFAULT_NAME else f" --name {config.name}"
+    name = _name_option(config)
     if end.passed:
         echo(
             f"Not promoted yet: two people promote a model here, and {still_serving(config.name)}. One proposes it,"
@@ -411,6 +418,11 @@ def _show_end(end: TrainingEnd, config: TrainingConfig) -> None:
         f"Not promoted: version {end.version} is the challenger, and {still_serving(config.name)}. "
         f"To overrule: fivefold promote {end.version}{name} --force --reason TEXT",
     )
+
+
+def _name_option(config: TrainingConfig) -> str:
+    """Give what a command about this model needs beside the number of a version."""
+    return "" if config.name == DEFAULT_NAME else f" --name {config.name}"
 
 
 def show_origins(rolling: "Rolling") -> None:

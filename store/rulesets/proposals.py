@@ -46,6 +46,12 @@ def open_proposals(session: Session, organisation_id: int, entity_id: int | None
     return session.scalars(statement.order_by(Proposal.id)).all()
 
 
+def declined_proposals(session: Session, kind: str) -> Sequence[Proposal]:
+    """List the proposals of a kind that were refused or withdrawn, of every organisation, the newest first."""
+    statement = select(Proposal).where(Proposal.kind == kind, Proposal.state.in_((REFUSED, WITHDRAWN)))
+    return session.scalars(statement.order_by(Proposal.id.desc())).all()
+
+
 def proposals_of(
     session: Session,
     organisation_id: int,

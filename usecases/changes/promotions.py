@@ -20,6 +20,7 @@ from fivefold.models.promotions import (
     apply_promotion,
     plan_promotion,
     plan_rollback,
+    promotion_history,
     version_before,
 )
 from fivefold.models.registry import Registry
@@ -28,6 +29,7 @@ from fivefold.store.accounts.members import count_other_organisations
 from fivefold.store.accounts.organisation import lock_organisation, where_two_people_promote
 from fivefold.store.levels.champions import begin_champion
 from fivefold.store.rulesets.active_definitions import active_definitions
+from fivefold.store.rulesets.proposals import declined_proposals
 from fivefold.store.sql.database import reading, writing
 from fivefold.usecases.accounts.organisations import DEFAULT_ORGANISATION
 from fivefold.usecases.changes.contents import ModelPromoted
@@ -59,6 +61,25 @@ def promote_where_one_may(
 ) -> Promotion | None:
     """Promote a version as `promote_model` does; None if an organisation requires two people for it."""
     return None if need_of_two_people(engine) else promote_model(engine, registry, number, actor, person=person)
+
+
+def decided_since(engine: Engine, registry: Registry, number: int) -> str:
+    """Say what was decided since a version was judged, so that its gate alone may not promote it; empty for nothing."""
+    version, champion = registry.version(number), _champion(registry)
+    if any(each.version == number for each in promotion_history(registry)):
+        return f"version {number} was champion before, and {_version_text(champion)} serves now"
+    judged_against = version.tags.get("gate_champion", "")
+    if judged_against != str(champion or ""):
+        return (
+            f"version {number} was judged against {_version_text(int(judged_against) if judged_against else None)}, "
+            f"and {_version_text(champion)} serves now"
+        )
+    with reading(engine) as session:
+        for proposal in declined_proposals(session, ModelPromoted.kind):
+            proposed = {name: proposal.content.get(name) for name in ("model", "version", "content_hash")}
+            if proposed == {"model": registry.name, "version": number, "content_hash": _content_hash(registry, number)}:
+                return f"proposal {proposal.id} of version {number} was {proposal.state}"
+    return ""
 
 
 def promote_model(

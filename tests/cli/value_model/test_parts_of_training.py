@@ -68,9 +68,6 @@ def test_a_version_that_was_registered_is_said_and_not_registered_again(
     """The process was stopped between registering and the end."""
     var, arguments = tmp_path / "var", command(home, tmp_path)
 
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
         patch.setattr("fivefold.usecases.changes.promotions.promote_where_one_may", stop)
         first = run(var, *arguments)
@@ -81,6 +78,29 @@ def test_a_version_that_was_registered_is_said_and_not_registered_again(
     assert "Version 1 is the champion now." in out
     assert left(var) == []
     assert "version 2" in succeed(var, *arguments)
+
+
+def test_a_rollback_after_an_interruption_holds(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process was stopped after its version was champion, and a person has decided since."""
+    var, arguments = tmp_path / "var", command(home, tmp_path)
+    weak = tmp_path / "weak.yaml"
+    weak.write_text(Path(str(arguments[-1])).read_text(encoding="utf-8").replace("rounds: 25", "rounds: 1"))
+    succeed(var, *arguments[:-1], weak)
+    succeed(var, "promote", 1, "--force", "--reason", "the first one")
+    with monkeypatch.context() as patch:
+        patch.setattr("fivefold.cli.value_model.train._show_whole", stop)
+        assert run(var, *arguments).code == 130
+    assert "Version 1 is the champion now" in succeed(var, "rollback", "--reason", "it is wrong")
+    out = succeed_with(var, "Continues with ", *arguments)
+    assert (
+        "Not promoted: version 2 was champion before, and version 1 serves now. To make it champion: fivefold promote 2"
+    ) in out
+    assert left(var) == []
+    succeed(var, "promote", 2)
+
+
+def stop(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
 
 
 def succeed_with(var: Path, said: str, *arguments: object) -> str:

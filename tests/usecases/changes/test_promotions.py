@@ -20,6 +20,7 @@ from fivefold.usecases.audit.verify import AuditFinding, verify
 from fivefold.usecases.changes.asks import change_settings
 from fivefold.usecases.changes.promotions import (
     RegistryChampions,
+    decided_since,
     need_of_two_people,
     promote_model,
     propose_promotion,
@@ -65,6 +66,21 @@ def champion(registry: Registry) -> int:
 
 def approve(engine: Engine, registry: Registry, who: Actor, proposal: ProposalLine) -> ProposalLine:
     return approve_proposal(Context(engine, who), proposal.id, "I looked at it", champions=RegistryChampions(registry))
+
+
+def test_what_people_decided_on_a_version_is_known_afterwards(
+    engine: Engine, registry: Registry, three: People
+) -> None:
+    ana, ben, _ = three
+    assert decided_since(engine, registry, 2) == ""
+    proposal = propose_promotion(Context(engine, ana), registry, 2, reason="mine")
+    assert decided_since(engine, registry, 2) == ""
+    refuse_proposal(Context(engine, ben), proposal.id, "not this one")
+    assert decided_since(engine, registry, 2) == f"proposal {proposal.id} of version 2 was refused"
+    approve(engine, registry, ben, propose_promotion(Context(engine, ana), registry, 3, reason="mine"))
+    assert decided_since(engine, registry, 2) == "version 2 was judged against version 1, and version 3 serves now"
+    roll_back_model(engine, registry, "cli:ann")
+    assert decided_since(engine, registry, 3) == "version 3 was champion before, and version 1 serves now"
 
 
 def test_one_person_who_tries_to_be_two_promotes_nothing(engine: Engine, registry: Registry, three: People) -> None:
