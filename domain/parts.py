@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from fivefold.domain.clock import iso_text, now_microseconds
 from fivefold.domain.errors import ConfigError, FivefoldError, RegistryError
-from fivefold.domain.files import flush, naming, put_in_place, require_folder
+from fivefold.domain.files import flush, is_own_file, naming, protect_folder, put_in_place, require_folder
 from fivefold.domain.text import count_text
 
 _MANIFEST: Final = "manifest.json"
@@ -30,6 +30,7 @@ _OUTPUT: Final = "output"
 _UNFINISHED: Final = ".unfinished"
 _PART: Final = ".part"
 _PRIVATE: Final = 0o700
+_PRIVATE_FILE: Final = 0o600
 _DIGITS: Final = 8
 _TRIES: Final = 10
 """How often a folder is made again that another process removes at its end."""
@@ -123,9 +124,9 @@ class Parts:
         return len(list(self._folder.glob(f"*{_PART}")))
 
     def find(self, name: str) -> Path | None:
-        """Give the file of a finished part; None where it is not finished."""
+        """Give the file of a finished part; None where it is not finished, or not of this account."""
         path = self._path(name)
-        return path if path.exists() else None
+        return path if is_own_file(path) else None
 
     def require(self, name: str) -> Path:
         """Give the file of a part that is finished."""
@@ -138,6 +139,7 @@ class Parts:
         unfinished = path.with_suffix(_UNFINISHED)
         with naming(path):
             yield unfinished
+            unfinished.chmod(_PRIVATE_FILE)
             put_in_place(unfinished, path)
 
     @contextmanager
@@ -165,6 +167,8 @@ def open_parts(task: Task, *, restart: bool = False) -> Iterator[Parts]:
     """
     require_folder(task.output)
     folder = task.folder
+    if task.subject:  # it is in a folder of this program, and nobody else may have put anything there
+        protect_folder(folder)
     lock = _locked(folder, task.at_work)
     try:
         parts = _begin(folder, task, restart=restart)

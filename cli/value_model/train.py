@@ -38,7 +38,7 @@ from fivefold.cli.value_model.registry import warn_of_money
 from fivefold.cli.value_model.scheduled import TrainingEnd, When, require_schedule, run_scheduled
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.files import make_private_folder
+from fivefold.domain.files import protect_folder
 from fivefold.domain.money import rounded_words
 from fivefold.domain.parts import Parts, Task
 from fivefold.domain.settings import read_settings, require_model_name
@@ -189,7 +189,8 @@ def _task(config: TrainingConfig, source: "MappedFile", options: Mapping[str, ob
     from fivefold.training.continuation.digests import digest_of
 
     folder = trainings_folder()
-    make_private_folder(folder)
+    for each in (read_settings().var, folder):
+        protect_folder(each)
     rates, own = config.rate_table(), config.own_indicators()
     day = rates.as_known_on.isoformat()
     sections = config.model_copy(update={"rates_on": rates.as_known_on}).model_dump(mode="json", exclude_none=True)

@@ -169,3 +169,35 @@ def test_passing_parts_go_however_it_ends(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"there is no folder .*none"), open_parts(task(tmp_path / "none")):
         pass
+
+
+def of_a_training(folder: Path) -> Task:
+    return Task(command="train", output=folder / "value", conditions={}, subject="the training of value")
+
+
+def test_a_part_that_others_may_have_written_is_not_read(tmp_path: Path) -> None:
+    with open_parts(task(tmp_path)) as parts:
+        keep(parts, "a")
+        assert parts.find("a") is not None
+        parts.require("a").chmod(0o666)  # anybody may have written it
+        assert parts.find("a") is None
+        keep(parts, "a")
+        assert parts.find("a") is not None
+
+
+def test_a_folder_of_trainings_that_everybody_may_write_is_closed(tmp_path: Path) -> None:
+    folder = of_a_training(tmp_path).folder
+    folder.mkdir()
+    folder.chmod(0o777)
+    with open_parts(of_a_training(tmp_path)):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_a_folder_of_trainings_of_another_account_is_refused(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a folder of another account")
+    folder = of_a_training(tmp_path).folder
+    folder.mkdir()
+    os.chown(folder, 12345, -1)
+    with pytest.raises(ConfigError, match="it must belong to this account"), open_parts(of_a_training(tmp_path)):
+        pass

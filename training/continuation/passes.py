@@ -106,7 +106,7 @@ def _read(path: Path) -> Generator[Any, None, KeptPosition]:
     """Give the results of a part; return the place after them."""
     with path.open("rb") as file:
         while True:
-            content = pickle.load(file)  # noqa: S301 (a run of this account wrote it, where no other account may)
+            content = pickle.load(file)  # noqa: S301 (a file of this account: `Parts.find`)
             if isinstance(content, KeptPosition):
                 return content
             yield content
