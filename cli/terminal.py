@@ -192,19 +192,20 @@ def open_current_database() -> "Engine":
     return open_current(read_settings())
 
 
-class _Compiling(logging.Handler):
-    """Prints the log line about the compilation of indicators."""
+class _Printing(logging.Handler):
+    """Prints log lines that are for people: of the compilation of indicators, and of a disk that is full."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print it on standard error."""
         errors.print(record.getMessage(), soft_wrap=True)
 
 
-_compiling = logging.getLogger("fivefold.compiling")
-if not _compiling.handlers:
-    _compiling.addHandler(_Compiling())
-    _compiling.setLevel(logging.INFO)
-    _compiling.propagate = False
+for _name in ("fivefold.compiling", "fivefold.parts"):
+    _printed = logging.getLogger(_name)
+    if not _printed.handlers:
+        _printed.addHandler(_Printing())
+        _printed.setLevel(logging.INFO)
+        _printed.propagate = False
 
 
 def require_module(name: str) -> None:

@@ -6,9 +6,11 @@ its name at the end, and then the folder goes. Work that makes no file has a fol
 several such runs may be at work at once.
 """
 
+import errno
 import glob
 import hashlib
 import json
+import logging
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -31,9 +33,13 @@ _UNFINISHED: Final = ".unfinished"
 _PART: Final = ".part"
 _PRIVATE: Final = 0o700
 _PRIVATE_FILE: Final = 0o600
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""Errors of the system where a disk, or what an account may have of it, is full."""
 _DIGITS: Final = 8
 _TRIES: Final = 10
 """How often a folder is made again that another process removes at its end."""
+
+log = logging.getLogger("fivefold.parts")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +122,7 @@ class Parts:
         """Take the parts of a folder, which is locked."""
         self.output = output
         self._folder = folder
+        self._keeps = True
         self.begun_with = self.count
 
     @property
@@ -135,12 +142,29 @@ class Parts:
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
         """Give a path to write a part to; it counts as finished once it is on the disk."""
-        path = self._path(name)
-        unfinished = path.with_suffix(_UNFINISHED)
-        with naming(path):
-            yield unfinished
-            unfinished.chmod(_PRIVATE_FILE)
-            put_in_place(unfinished, path)
+        with naming(self._path(name)):
+            yield self._unfinished(name)
+            self._finish(name)
+
+    def add(self, name: str, content: bytes, *, is_first: bool = True, is_last: bool = True) -> None:
+        """Add to a part that the work can do without; it counts as finished once the last of it is on the disk.
+
+        Where the disk is full, the log warns once, and from then on nothing is added.
+        """
+        if not self._keeps:
+            return
+        try:
+            with naming(self._path(name)):
+                with self._unfinished(name).open("wb" if is_first else "ab") as file:
+                    file.write(content)
+                if is_last:
+                    self._finish(name)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            self._keeps = False
+            self._unfinished(name).unlink(missing_ok=True)
+            log.warning("%s: %s; the work goes on without keeping more parts", self._path(name), error.strerror)
 
     @contextmanager
     def publishing(self) -> Iterator[Path]:
@@ -152,6 +176,13 @@ class Parts:
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}{_PART}"
+
+    def _unfinished(self, name: str) -> Path:
+        return self._folder / f"{name}{_UNFINISHED}"
+
+    def _finish(self, name: str) -> None:
+        self._unfinished(name).chmod(_PRIVATE_FILE)
+        put_in_place(self._unfinished(name), self._path(name))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fivefold.domain.errors import ConfigError, FileFormatError, InvalidDataError, Problem
-from fivefold.domain.parts import Parts, Task, folder_of, leftovers, open_parts, passing_parts, remove_leftover
+from fivefold.domain.parts import Parts, Task, folder_of, leftovers, log, open_parts, passing_parts, remove_leftover
 
 
 def task(folder: Path, **conditions: str) -> Task:
@@ -87,6 +87,42 @@ def test_a_part_that_is_half_written_is_none(tmp_path: Path) -> None:
     with open_parts(task(tmp_path)) as parts:
         assert parts.begun_with == 1
         assert parts.find("b") is None
+
+
+def test_work_goes_on_without_the_parts_for_which_there_is_no_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the disk is full it is said once; what the work cannot do without fails there."""
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    said = list[str]()
+    monkeypatch.setattr(log, "warning", lambda text, *values: said.append(text % values))
+    with open_parts(task(tmp_path)) as parts:
+        parts.add("a", b"one, ", is_last=False)
+        parts.add("a", b"two", is_first=False)
+        assert parts.require("a").read_bytes() == b"one, two"
+        with monkeypatch.context() as patch:
+            patch.setattr("fivefold.domain.parts.put_in_place", fail)
+            parts.add("b", b"one")
+            parts.add("c", b"two")
+            with pytest.raises(OSError, match="No space"):
+                keep(parts, "d")
+        parts.add("e", b"there is a place again, and part b is not")
+        assert [parts.find(name) is None for name in "abce"] == [False, True, True, True]
+        path = parts.require("b")
+        assert not path.with_suffix(".unfinished").exists()
+    assert said == [f"{path}: No space left on device; the work goes on without keeping more parts"]
+
+
+def test_another_error_of_a_part_ends_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("fivefold.domain.parts.put_in_place", fail)
+    with pytest.raises(OSError, match="Input/output"), open_parts(task(tmp_path)) as parts:
+        parts.add("a", b"one")
 
 
 def fill_the_disk(parts: Parts) -> None:

@@ -1,6 +1,8 @@
 """A training that is interrupted anywhere comes to the version of one that is not, and registers it once."""
 
+import errno
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,18 +49,16 @@ def small() -> Iterator[pytest.MonkeyPatch]:
 @contextmanager
 def stopping(finished: int) -> Iterator[list[str]]:
     """Stop once so many parts are finished; gives the names of those that are."""
-    writing, names = Parts.writing, list[str]()
+    finish, names = Parts._finish, list[str]()
 
-    @contextmanager
-    def counted(parts: Parts, name: str) -> Iterator[Path]:
-        with writing(parts, name) as path:
-            yield path
+    def counted(parts: Parts, name: str) -> None:
+        finish(parts, name)
         names.append(name)
         if len(names) == finished:
             raise StoppedError
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Parts, "writing", counted)
+        patch.setattr(Parts, "_finish", counted)
         yield names
 
 
@@ -198,6 +198,24 @@ def test_what_a_training_of_other_settings_finished_is_not_taken(
             results.append(learnt(file, settings, parts))
             assert results[-1] == learnt(file, settings, parts) == learnt(file, settings), changes
     assert len(set(results)) == len(variants)
+
+
+def test_a_training_for_whose_parts_there_is_no_place_comes_to_the_same(
+    file: Path, config: TrainingConfig, small: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Passes stop to keep in the middle, and the mark of the registration cannot do without a place."""
+
+    def fill(unfinished: Path, path: Path) -> None:
+        if not path.name.endswith("-000000.part"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        unfinished.replace(path)
+
+    with open_parts(training(tmp_path)) as parts, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fivefold.domain.parts.put_in_place", fill)
+        assert learnt(file, config, parts) == learnt(file, config)
+        assert parts.count == 1
+        with pytest.raises(OSError, match="No space"):
+            mark_of(parts)
 
 
 def test_two_trainings_at_once_do_not_take_each_others_parts(tmp_path: Path) -> None:

@@ -33,8 +33,7 @@ class FitParts:
         if (file := self.parts.find(name)) is not None:
             return lightgbm.Booster(model_str=file.read_text(encoding="utf-8"))
         booster = fit()
-        with self.parts.writing(name) as path:
-            path.write_text(booster.model_to_string(num_iteration=-1), encoding="utf-8", newline="\n")
+        self.parts.add(name, booster.model_to_string(num_iteration=-1).encode())
         return booster
 
     def rounds(self, settings: object, find: Callable[[], int]) -> int:
@@ -45,6 +44,5 @@ class FitParts:
         if (file := self.parts.find(name)) is not None:
             return int(file.read_text())
         rounds = find()
-        with self.parts.writing(name) as path:
-            path.write_text(str(rounds))
+        self.parts.add(name, str(rounds).encode())
         return rounds

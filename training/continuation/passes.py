@@ -87,19 +87,20 @@ class KeptPass(Generic[Made]):
             begin = next(results, None)
             if begin is None:
                 return
-            with self.parts.writing(self._name(number)) as path, path.open("wb") as file:
-                ends = list[_End]()
-                for result, end in chain([begin], results):
-                    slim = self.slim(result)
-                    pickle.dump(slim, file, _PROTOCOL)
-                    yield slim
-                    if end is not None:
-                        ends.append(end)
-                        if end.place.rows - rows >= ROWS_A_PART:
-                            break
-                place = ends[-1].place
-                pickle.dump(KeptPosition.of(place, np.concatenate([each.hashes for each in ends])), file, _PROTOCOL)
-                rows = place.rows
+            name, ends, is_first = self._name(number), list[_End](), True
+            for result, end in chain([begin], results):
+                slim = self.slim(result)
+                self.parts.add(name, pickle.dumps(slim, _PROTOCOL), is_first=is_first, is_last=False)
+                is_first = False
+                yield slim
+                if end is not None:
+                    ends.append(end)
+                    if end.place.rows - rows >= ROWS_A_PART:
+                        break
+            place = ends[-1].place
+            last = KeptPosition.of(place, np.concatenate([each.hashes for each in ends]))
+            self.parts.add(name, pickle.dumps(last, _PROTOCOL), is_first=False)
+            rows = place.rows
 
 
 def _read(path: Path) -> Generator[Any, None, KeptPosition]:
