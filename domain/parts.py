@@ -13,7 +13,7 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,8 @@ _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DIGITS: Final = 8
 _TRIES: Final = 10
 """How often a folder is made again that another process removes at its end."""
+_LOCK_SECONDS: Final = 0.5
+"""How long a lock is waited for: who lists parts holds it for a moment, and who makes them until the end."""
 
 log = logging.getLogger("fivefold.parts")
 
@@ -79,7 +81,7 @@ class Task:
         """What to say where another process is at work on it."""
         if self.subject:
             return f"{self.subject} is under way in another process, by the same command; wait until it ends"
-        return _at_work(self.output)
+        return f"{_at_work(self.output)}, or give another --output"
 
     @property
     def again(self) -> str:
@@ -227,8 +229,13 @@ def others_of(task: Task) -> list[Leftover]:
     if not task.subject:
         return []
     pattern = folder_of(task.output.with_name(f"{glob.escape(task.output.name)}.{'[0-9a-f]' * _DIGITS}"))
-    every = [_leftover(each) for each in sorted(pattern.parent.glob(pattern.name)) if each != task.folder]
+    every = _leftovers(each for each in sorted(pattern.parent.glob(pattern.name)) if each != task.folder)
     return [each for each in every if each.parts and not each.is_running]
+
+
+def left_of(task: Task) -> int:
+    """Count the finished parts of a task; 0 where it left nothing."""
+    return Parts(task.folder, task.output).count
 
 
 def folder_of(output: Path) -> Path:
@@ -238,7 +245,7 @@ def folder_of(output: Path) -> Path:
 
 def leftovers(folder: Path) -> list[Leftover]:
     """List what interrupted runs left for the outputs of a folder, by name."""
-    return [_leftover(each) for each in sorted(folder.glob(".*.parts")) if each.is_dir()]
+    return _leftovers(each for each in sorted(folder.glob(".*.parts")) if each.is_dir())
 
 
 def remove_leftover(leftover: Leftover) -> None:
@@ -248,33 +255,49 @@ def remove_leftover(leftover: Leftover) -> None:
     _release(lock, leftover.folder)
 
 
+def _leftovers(folders: Iterable[Path]) -> list[Leftover]:
+    """Look into folders of parts; one that a process removes meanwhile is none."""
+    every = list[Leftover]()
+    for each in folders:
+        with suppress(FileNotFoundError):
+            every.append(_leftover(each))
+    return every
+
+
 def _leftover(folder: Path) -> Leftover:
+    """Look into a folder of parts, in which a process may be at work; FileNotFoundError where there is none."""
     manifest = _read_manifest(folder)
-    lock = FileLock(folder / _LOCK, timeout=0)
-    try:
-        with lock:
-            is_running = False
-    except Timeout:
-        is_running = True
-    files = [each for each in folder.iterdir() if each.name != _LOCK]
+    sizes = dict[str, int]()
+    for each in folder.iterdir():
+        with suppress(FileNotFoundError):  # it has another name by now, or is gone
+            sizes[each.name] = each.stat().st_size
+    is_running = sizes.pop(_LOCK, None) is not None and _is_locked(folder)
     return Leftover(
         folder.with_name(folder.name.removeprefix(".").removesuffix(".parts")),
         folder,
         str(manifest.get("command", "")),
         str(manifest.get("begun", "")),
-        sum(each.suffix == _PART for each in files),
-        sum(each.stat().st_size for each in files),
+        sum(name.endswith(_PART) for name in sizes),
+        sum(sizes.values()),
         is_running,
     )
 
 
+def _is_locked(folder: Path) -> bool:
+    try:
+        with FileLock(folder / _LOCK, timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
 def _at_work(output: Path) -> str:
-    return f"{output} is being made by another process; wait until it ends, or give another --output"
+    return f"{output} is being made by another process; wait until it ends"
 
 
 def _locked(folder: Path, at_work: str) -> FileLock:
     """Make the folder, and lock it for this process; ConfigError *at_work* where another process holds it."""
-    lock = FileLock(folder / _LOCK, timeout=0)
+    lock = FileLock(folder / _LOCK, timeout=_LOCK_SECONDS)
     for _ in range(_TRIES):
         folder.mkdir(mode=_PRIVATE, exist_ok=True)
         try:

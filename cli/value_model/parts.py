@@ -13,7 +13,7 @@ import typer
 
 from fivefold.cli.terminal import echo, errors, show_table
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.parts import Parts, Task, leftovers, open_parts, others_of, remove_leftover
+from fivefold.domain.parts import Parts, Task, left_of, leftovers, open_parts, others_of, remove_leftover
 from fivefold.domain.provenance import release
 from fivefold.domain.settings import read_settings
 from fivefold.domain.text import count_text
@@ -86,11 +86,9 @@ def continued(task: Task, *, restart: bool, replaces: bool = False) -> Iterator[
                 errors.print(f"Continues with {count_text(own.begun_with, 'part')} of an interrupted run.")
             yield own
     except BaseException:
-        folder = task.folder
-        if is_begun and folder.is_dir():
-            (left,) = (each for each in leftovers(folder.parent) if each.folder == folder)
+        if is_begun and (left := left_of(task)):
             errors.print(
-                f"{count_text(left.parts, 'part')} of {task.label} {'is' if left.parts == 1 else 'are'} finished: "
+                f"{count_text(left, 'part')} of {task.label} {'is' if left == 1 else 'are'} finished: "
                 f"the same command{task.again} continues with them, and --restart begins anew",
                 soft_wrap=True,
             )

@@ -3,9 +3,12 @@
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from threading import Timer
 
 import pytest
+from filelock import FileLock
 
 from fivefold.domain.errors import ConfigError, FileFormatError, InvalidDataError, Problem
 from fivefold.domain.parts import Parts, Task, folder_of, leftovers, log, open_parts, passing_parts, remove_leftover
@@ -205,6 +208,34 @@ def test_passing_parts_go_however_it_ends(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"there is no folder .*none"), open_parts(task(tmp_path / "none")):
         pass
+
+
+def test_what_goes_while_it_is_listed_is_not_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted(tmp_path, KeyboardInterrupt())
+    folder = folder_of(tmp_path / "out.csv")
+    (tmp_path / ".gone.csv.parts").mkdir()
+    look = Path.iterdir
+
+    def changing(path: Path) -> Iterator[Path]:
+        if path.name == ".gone.csv.parts":
+            path.rmdir()
+        yield from list(look(path))
+        if path == folder:
+            yield path / "b.unfinished"  # it was there, and has the name of a part by now
+
+    monkeypatch.setattr(Path, "iterdir", changing)
+    assert [(each.output.name, each.parts) for each in leftovers(tmp_path)] == [("out.csv", 1)]
+
+
+def test_who_lists_parts_is_in_the_way_of_nobody(tmp_path: Path) -> None:
+    interrupted(tmp_path, KeyboardInterrupt())
+    lock = FileLock(folder_of(tmp_path / "out.csv") / "lock", thread_local=False)
+    lock.acquire()
+    timer = Timer(0.1, lock.release, [True])
+    timer.start()
+    with open_parts(task(tmp_path)) as parts:
+        assert parts.begun_with == 1
+    timer.join()
 
 
 def of_a_training(folder: Path) -> Task:
