@@ -60,6 +60,9 @@ def parts(
     ]
     show_table(f"Parts in {where}", ("output", "command", "begun (UTC)", "", "parts", "size"), rows, left=4)
     for each in left_parts if remove else ():
+        if each.is_running:
+            echo(f"Left: {each.output.name} is at work")
+            continue
         remove_leftover(each)
         echo(f"Removed: {each.folder}")
 
