@@ -1,7 +1,8 @@
 """Long work in parts: what is finished is kept beside the output, so that a run that was interrupted continues there.
 
 The folder of an output is `.NAME.parts`. In it are a manifest, which says what the parts were made of and how, the
-finished parts, and whatever is being written. A part has its name once it is whole and on the disk. The output takes
+finished parts, and whatever is being written. A part has its name once it is whole and on the disk; a digest of its
+content is in the name, and a part that has another one by the time it is read is made again. The output takes
 its name at the end, and then the folder goes. Work that makes no file has a folder for each set of conditions, since
 several such runs may be at work at once.
 """
@@ -16,6 +17,8 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +36,7 @@ _UNFINISHED: Final = ".unfinished"
 _PART: Final = ".part"
 _PRIVATE: Final = 0o700
 _PRIVATE_FILE: Final = 0o600
+_DIGEST_BYTES: Final = 16
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """Errors of the system where a disk, or what an account may have of it, is full."""
 _DIGITS: Final = 8
@@ -133,18 +137,39 @@ class Parts:
         return len(list(self._folder.glob(f"*{_PART}")))
 
     def find(self, name: str) -> Path | None:
-        """Give the file of a finished part; None where it is not finished, or not of this account."""
-        path = self._path(name)
-        return path if is_own_file(path) else None
+        """Give the file of a finished part; None where it is not finished.
+
+        One that is not of this account, or has other content than was written, goes: it is made again.
+        """
+        for path in self._files(name):
+            if is_own_file(path) and path.name == _file_name(name, path):
+                return path
+            log.warning("%s is not as it was written, and is made again", path)
+            path.unlink()
+        return None
+
+    def series(self, name: str) -> Iterator[Path]:
+        """Give the finished parts of a series (see `numbered`), up to the first that is not finished.
+
+        Those after it go, since each begins where the one before it ends.
+        """
+        for number in count():
+            if (file := self.find(numbered(name, number))) is None:
+                break
+            yield file
+        for later in self._folder.glob(f"{name}-*{_PART}"):
+            if later.name > numbered(name, number):
+                later.unlink()
 
     def require(self, name: str) -> Path:
         """Give the file of a part that is finished."""
-        return self._path(name)
+        (path,) = self._files(name)
+        return path
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
         """Give a path to write a part to; it counts as finished once it is on the disk."""
-        with naming(self._path(name)):
+        with naming(self._unfinished(name)):
             yield self._unfinished(name)
             self._finish(name)
 
@@ -156,7 +181,7 @@ class Parts:
         if not self._keeps:
             return
         try:
-            with naming(self._path(name)):
+            with naming(self._unfinished(name)):
                 with self._unfinished(name).open("wb" if is_first else "ab") as file:
                     file.write(content)
                 if is_last:
@@ -166,7 +191,7 @@ class Parts:
                 raise
             self._keeps = False
             self._unfinished(name).unlink(missing_ok=True)
-            log.warning("%s: %s; the work goes on without keeping more parts", self._path(name), error.strerror)
+            log.warning("%s: %s; the work goes on without keeping more parts", self._unfinished(name), error.strerror)
 
     @contextmanager
     def publishing(self) -> Iterator[Path]:
@@ -176,15 +201,32 @@ class Parts:
             yield unfinished
             put_in_place(unfinished, self.output)
 
-    def _path(self, name: str) -> Path:
-        return self._folder / f"{name}{_PART}"
+    def _files(self, name: str) -> list[Path]:
+        return list(self._folder.glob(f"{name}.*{_PART}"))
 
     def _unfinished(self, name: str) -> Path:
         return self._folder / f"{name}{_UNFINISHED}"
 
     def _finish(self, name: str) -> None:
-        self._unfinished(name).chmod(_PRIVATE_FILE)
-        put_in_place(self._unfinished(name), self._path(name))
+        unfinished = self._unfinished(name)
+        unfinished.chmod(_PRIVATE_FILE)
+        put_in_place(unfinished, self._folder / _file_name(name, unfinished))
+
+
+def numbered(name: str, number: int) -> str:
+    """Name a part of a series.
+
+    >>> numbered("rows", 12)
+    'rows-000012'
+    """
+    return f"{name}-{number:06}"
+
+
+def _file_name(name: str, content: Path) -> str:
+    """Name the file of a part by its content too, so that what a system or a disk changed later is seen."""
+    with content.open("rb") as file:
+        digest = hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=_DIGEST_BYTES))
+    return f"{name}.{digest.hexdigest()}{_PART}"
 
 
 @contextmanager

@@ -20,7 +20,7 @@ import pyarrow.parquet
 from tqdm import tqdm
 
 from fivefold.domain.errors import FileFormatError, InvalidDataError, first_row_of
-from fivefold.domain.parts import Parts, passing_parts
+from fivefold.domain.parts import Parts, numbered, passing_parts
 from fivefold.domain.text import columns_text
 from fivefold.features import schema as c
 from fivefold.features.ahead import work_ahead
@@ -39,6 +39,7 @@ ROWS_A_BUCKET = 1_000_000
 ROWS_A_PART = 1 << 19
 """Rows of the source that are partitioned at once."""
 ROWS_A_GROUP: Final = 1 << 19
+_PIECES: Final = "rows"
 _NOTE: Final = b"fivefold"
 
 
@@ -98,9 +99,7 @@ class _Piece:
 
 def _partition(source: MappedFile, parts: Parts) -> _Partitioned:
     """Put every row into the bucket of its customer."""
-    done: list[Path] = []
-    while (file := parts.find(_piece_name(len(done)))) is not None:
-        done.append(file)
+    done = list(parts.series(_PIECES))
     place, total, is_whole = START, 0, False
     if done:
         total, is_whole, place = _read_note(done[-1])
@@ -119,10 +118,6 @@ def _partition(source: MappedFile, parts: Parts) -> _Partitioned:
     return _Partitioned(done, _read_note(done[-1])[2].rows if done else 0)
 
 
-def _piece_name(number: int) -> str:
-    return f"rows-{number:06}"
-
-
 def _with_end(pieces: Iterable[_Piece]) -> Iterator[tuple[_Piece, bool]]:
     """Say of each piece whether it is the last: the source is read to its end before that is kept."""
     waiting: _Piece | None = None
@@ -138,7 +133,7 @@ def _write_piece(
     piece: _Piece, is_last: bool, *, source: MappedFile, parts: Parts, buckets: int, total: int
 ) -> tuple[Path, int]:
     """Keep the rows of a piece, those of each bucket in a batch of its own; give the file and the number of rows."""
-    name = _piece_name(piece.number)
+    name = numbered(_PIECES, piece.number)
     note = {"total": total, "is_last": is_last, "place": [piece.place.file, piece.place.row, piece.place.rows]}
     table = piece.rows.unify_dictionaries().combine_chunks()
     users = pl.Series(_as_text(table[c.USER_ID], source))
@@ -165,7 +160,7 @@ def _plain(schema: pa.Schema) -> pa.Schema:
 
 def _sorted_bucket(files: Sequence[Path], parts: Parts, bucket: int) -> pa.Table:
     """Give the rows of a bucket in their order."""
-    name = f"sorted-{bucket:06}"
+    name = numbered("sorted", bucket)
     if (finished := parts.find(name)) is not None:
         return read_table(finished)
     table = pa.Table.from_batches([read_batch(file, bucket) for file in files])

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from fivefold.domain.parts import Parts
+from fivefold.domain.parts import Parts, numbered
 from fivefold.features.ahead import read_ahead, work_ahead
 from fivefold.features.arrow_files import as_bytes, of_bytes
 from fivefold.features.histories import Histories
@@ -24,6 +24,7 @@ from fivefold.models.embedded import require_registered
 from fivefold.models.scoring.histories import ScoredBatch, Scoring, score_histories
 from fivefold.models.value_model import ValueModel
 
+_SCORES: Final = "scores"
 _SCORED_AT_ONCE: Final = 1
 """Batches that are scored at once; each is divided among the processors already."""
 
@@ -65,7 +66,7 @@ def score_in_parts(model: ValueModel, source: MappedFile, how: Scoring, parts: P
         yield from score_source(model, source, **vars(how))
         return
     place, hashes_of_parts = START, list[npt.NDArray[np.uint64]]()
-    while (finished := parts.find(_name(len(hashes_of_parts)))) is not None:
+    for finished in parts.series(_SCORES):
         finished_batch = msgspec.msgpack.decode(finished.read_bytes(), type=_KeptBatch)
         place = finished_batch.end.place()
         hashes_of_parts.append(finished_batch.end.customers())
@@ -74,13 +75,9 @@ def score_in_parts(model: ValueModel, source: MappedFile, how: Scoring, parts: P
     stream = stream_from(source, file_reader(source, model.rates, absent=model.absent), place, hashes_of_parts)
     score = partial(_scored, model, how)
     for number, (part, batch) in enumerate(work_ahead(score, read_ahead(stream), _SCORED_AT_ONCE), begin):
-        with parts.writing(_name(number)) as path:
+        with parts.writing(numbered(_SCORES, number)) as path:
             path.write_bytes(msgspec.msgpack.encode(_KeptBatch.of(batch, KeptPosition.of(part.place, part.hashes))))
         yield batch
-
-
-def _name(number: int) -> str:
-    return f"scores-{number:06}"
 
 
 def _scored(model: ValueModel, how: Scoring, part: StreamPart) -> tuple[StreamPart, ScoredBatch]:

@@ -11,7 +11,17 @@ import pytest
 from filelock import FileLock
 
 from fivefold.domain.errors import ConfigError, FileFormatError, InvalidDataError, Problem
-from fivefold.domain.parts import Parts, Task, folder_of, leftovers, log, open_parts, passing_parts, remove_leftover
+from fivefold.domain.parts import (
+    Parts,
+    Task,
+    folder_of,
+    leftovers,
+    log,
+    numbered,
+    open_parts,
+    passing_parts,
+    remove_leftover,
+)
 
 
 def task(folder: Path, **conditions: str) -> Task:
@@ -59,7 +69,7 @@ def test_what_is_finished_stays_after_an_interruption(error: BaseException, tmp_
         assert found.read_text() == "done"
         assert parts.find("b") is None
         assert sorted(path.name for path in folder_of(tmp_path / "out.csv").iterdir()) == [
-            "a.part", "lock", "manifest.json",
+            found.name, "lock", "manifest.json",
         ]  # fmt: skip
     assert list(tmp_path.iterdir()) == []
 
@@ -114,8 +124,8 @@ def test_work_goes_on_without_the_parts_for_which_there_is_no_place(
                 keep(parts, "d")
         parts.add("e", b"there is a place again, and part b is not")
         assert [parts.find(name) is None for name in "abce"] == [False, True, True, True]
-        path = parts.require("b")
-        assert not path.with_suffix(".unfinished").exists()
+        path = folder_of(tmp_path / "out.csv") / "b.unfinished"
+        assert not path.exists()
     assert said == [f"{path}: No space left on device; the work goes on without keeping more parts"]
 
 
@@ -236,6 +246,29 @@ def test_who_lists_parts_is_in_the_way_of_nobody(tmp_path: Path) -> None:
     with open_parts(task(tmp_path)) as parts:
         assert parts.begun_with == 1
     timer.join()
+
+
+@pytest.mark.parametrize("content", ["", "don", "dome", "done, and more"])
+def test_a_part_with_other_content_than_was_written_is_made_again(content: str, tmp_path: Path) -> None:
+    with open_parts(task(tmp_path)) as parts:
+        keep(parts, "a")
+        parts.require("a").write_text(content)
+        assert parts.find("a") is None
+        assert parts.count == 0
+        keep(parts, "a")
+        assert parts.require("a") == parts.find("a")
+
+
+def test_a_series_ends_before_the_first_part_that_is_not_whole(tmp_path: Path) -> None:
+    with open_parts(task(tmp_path)) as parts:
+        for number in range(4):
+            keep(parts, numbered("rows", number), str(number))
+        keep(parts, numbered("sorted", 3))
+        assert [each.read_text() for each in parts.series("rows")] == ["0", "1", "2", "3"]
+        parts.require("rows-000002").write_text("torn")
+        assert [each.read_text() for each in parts.series("rows")] == ["0", "1"]
+        assert parts.find("rows-000003") is None
+        assert parts.find("sorted-000003") is not None
 
 
 def of_a_training(folder: Path) -> Task:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from fivefold.domain.parts import Parts
+from fivefold.domain.parts import Parts, numbered
 from fivefold.features.histories import Histories
 from fivefold.features.reading.parquet_stream import START, KeptPosition, StreamPosition
 from fivefold.features.reading.sources import StreamPart
@@ -61,7 +61,7 @@ class KeptPass(Generic[Made]):
     def results(self) -> Iterator[Made]:
         """Give the results of all pieces, in their order."""
         place, hashes = START, list[Hashes]()
-        while (file := self.parts.find(self._name(len(hashes)))) is not None:
+        for file in self.parts.series(self._series):
             end = yield from _read(file)
             self.bar.set_postfix_str(_CONTINUED, refresh=False)
             self.bar.update(end.rows - place.rows)
@@ -70,8 +70,9 @@ class KeptPass(Generic[Made]):
         first = len(hashes)
         yield from self._kept(iter(self.work_on(self._pieces(place, hashes))), first, place.rows)
 
-    def _name(self, number: int) -> str:
-        return f"rows-{self.key}-{number:06}"
+    @property
+    def _series(self) -> str:
+        return f"rows-{self.key}"
 
     def _pieces(self, place: StreamPosition, hashes: Sequence[Hashes]) -> Iterator[_Piece]:
         for part in self.stream(place, hashes):
@@ -87,7 +88,7 @@ class KeptPass(Generic[Made]):
             begin = next(results, None)
             if begin is None:
                 return
-            name, ends, is_first = self._name(number), list[_End](), True
+            name, ends, is_first = numbered(self._series, number), list[_End](), True
             for result, end in chain([begin], results):
                 slim = self.slim(result)
                 self.parts.add(name, pickle.dumps(slim, _PROTOCOL), is_first=is_first, is_last=False)

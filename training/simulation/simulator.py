@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing
-from fivefold.domain.parts import Parts
+from fivefold.domain.parts import Parts, numbered
 from fivefold.features.ahead import work_ahead
 from fivefold.features.arrow_files import read_table, write_table
 from fivefold.training.simulation.traits import (
@@ -180,7 +180,7 @@ def write_simulation(simulation: Simulation, path: Path, parts: Parts | None = N
 
 def _kept_chunk(simulation: Simulation, weekly_rows: float, parts: Parts | None, chunk: int) -> pa.Table:
     """Give one chunk: as it is kept, or drawn now, and kept."""
-    name = f"customers-{chunk:06}"
+    name = numbered("customers", chunk)
     if parts is not None and (finished := parts.find(name)) is not None:
         return read_table(finished)
     first = chunk * simulation.chunk_customers

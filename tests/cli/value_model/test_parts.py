@@ -77,6 +77,18 @@ def test_a_killed_sort_of_text_continues_to_the_same_bytes(home: Home, tmp_path:
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_part_that_is_torn_is_made_again(name: str, home: Home, tmp_path: Path) -> None:
+    wanted = whole(name, home, tmp_path)
+    arguments = command(name, home, tmp_path)
+    ended("SIGKILL", FINISHED[name], home.var, *arguments)
+    torn = sorted((tmp_path / ".out.parquet.parts").glob("*.part"))[1]
+    os.truncate(torn, torn.stat().st_size // 2)
+    done = run(home.var, *arguments)
+    assert (done.code, f"{torn} is not as it was written, and is made again" in done.err) == (0, True), done
+    assert (tmp_path / "out.parquet").read_bytes() == wanted
+
+
 @pytest.mark.parametrize(("end", "code"), [("SIGTERM", 128 + signal.SIGTERM), ("SIGINT", 130)])
 def test_a_stopped_command_says_what_is_left(end: str, code: int, home: Home, tmp_path: Path) -> None:
     arguments = command("score", home, tmp_path)
