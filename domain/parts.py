@@ -268,10 +268,15 @@ def passing_parts(output: Path) -> Iterator[Parts]:
 
 def others_of(task: Task) -> list[Leftover]:
     """List what interrupted runs left that were to make the same with other conditions, where no file is made."""
+    return [each for each in left_by(task) if each.folder != task.folder]
+
+
+def left_by(task: Task) -> list[Leftover]:
+    """List what interrupted runs left that were to make the same with any conditions, where no file is made."""
     if not task.subject:
         return []
     pattern = folder_of(task.output.with_name(f"{glob.escape(task.output.name)}.{'[0-9a-f]' * _DIGITS}"))
-    every = _leftovers(each for each in sorted(pattern.parent.glob(pattern.name)) if each != task.folder)
+    every = _leftovers(sorted(pattern.parent.glob(pattern.name)))
     return [each for each in every if each.parts and not each.is_running]
 
 

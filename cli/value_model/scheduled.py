@@ -145,14 +145,16 @@ def run_scheduled(
     config: "TrainingConfig",
     run: Run,
     open_workers: "OpenWorkers",
+    end_registered: Callable[[], None],
 ) -> None:
     """Train if that is due, or always; print what happened as a line of JSON, and end with its exit code.
 
     Without *scores* the platform says what is due. Workers read the transactions, where *open_workers* gives some.
+    Where nothing is due, *end_registered* ends what an earlier run registered and could not end.
     """
     try:
         with _only_run(config.name):
-            report = _run(partial(_verdict, when, scores, source, config, open_workers), run)
+            report = _run(partial(_verdict, when, scores, source, config, open_workers), run, end_registered)
     except Timeout:
         report = Report(ScheduledOutcome.ANOTHER_RUNS, f"another scheduled training of {config.name} is under way")
     echo(report.line(config.name))
@@ -168,11 +170,12 @@ def _only_run(name: str) -> Iterator[None]:
         yield
 
 
-def _run(judge_champion: Callable[[], "DueVerdict"], run: Run) -> Report:
+def _run(judge_champion: Callable[[], "DueVerdict"], run: Run, end_registered: Callable[[], None]) -> Report:
     due = tuple[str, ...]()
     try:
         verdict = judge_champion()
         if verdict.state != "due":
+            end_registered()
             outcome = ScheduledOutcome.NOT_ENOUGH_DATA if verdict.state == "unknown" else ScheduledOutcome.NOTHING_DUE
             return Report(outcome, f"the champion: {verdict}")
         due = verdict.reasons

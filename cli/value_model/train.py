@@ -1,6 +1,7 @@
 """`fivefold train`: from a file of transactions to a registered, judged model."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -40,7 +41,7 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import protect_folder
 from fivefold.domain.money import rounded_words
-from fivefold.domain.parts import Parts, Task
+from fivefold.domain.parts import Leftover, Parts, Task, left_by, remove_leftover
 from fivefold.domain.settings import read_settings, require_model_name
 from fivefold.domain.text import count_text, percent
 from fivefold.training.config import DEFAULT_NAME, MOST_ORIGINS, TrainingConfig, read_config
@@ -135,10 +136,10 @@ def train(
     source = mapped(data or simulated_file(), names, settings.columns if data else {})
     open_workers = partial(open_engine, engine, spark_master, spark_folder, None)
     options = {"--tune": tune or None, "--preset": preset_name or None, "--refit": refit}
+    begun = partial(_task, settings, source, {**options, "--map": ", ".join(names or []) or None})
 
     def whole(check: "Callable[[TrainingPlan], None] | None" = None) -> TrainingEnd:
-        task = _task(settings, source, {**options, "--map": ", ".join(names or []) or None})
-        with continued(task, restart=restart, replaces=when is not None) as parts:
+        with _parts_of(settings, begun(), restart=restart, replaces=when is not None) as parts:
             end = _registered_before(settings, parts, who)
             if end is None:
                 with open_workers() as on:
@@ -152,7 +153,8 @@ def train(
     if when is None:
         whole()
     else:
-        run_scheduled(when, scores or [], source, settings, whole, open_workers)
+        end_registered = partial(_end_registered, settings, begun)
+        run_scheduled(when, scores or [], source, settings, whole, open_workers, end_registered)
 
 
 def _show_whole(outcome: "TrainingResult", config: TrainingConfig, *, refit: bool) -> TrainingEnd:
@@ -247,6 +249,26 @@ def _registered_before(config: TrainingConfig, parts: Parts, by: "Context | None
     )
     _show_end(end, config)
     return end
+
+
+def _registered_by(config: TrainingConfig, left: Iterable[Leftover]) -> list[Leftover]:
+    """Give those among interrupted runs that registered a version, which has its alias now, and its run an end."""
+    from fivefold.training.continuation.registration import registered_before
+
+    return [each for each in left if registered_before(create_registry(config.name), Parts(each.folder, each.output))]
+
+
+def _parts_of(config: TrainingConfig, task: Task, *, restart: bool, replaces: bool) -> AbstractContextManager[Parts]:
+    """Give the parts of a training; what interrupted runs registered whose parts are to go is ended before."""
+    if restart or replaces:
+        _registered_by(config, [each for each in left_by(task) if restart or each.folder != task.folder])
+    return continued(task, restart=restart, replaces=replaces)
+
+
+def _end_registered(config: TrainingConfig, begun: Callable[[], Task]) -> None:
+    """Remove the parts of interrupted runs that registered their version, where nothing is due that would."""
+    for each in _registered_by(config, left_by(begun())):
+        remove_leftover(each)
 
 
 def _propose(proposer: "Context | None", name: str, end: TrainingEnd) -> None:

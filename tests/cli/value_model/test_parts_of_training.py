@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fivefold.training.judging.due import DueVerdict
 from tests.cli.running import Home, refuse, run, succeed
 from tests.cli.small_parts import ended, small_parts
 
@@ -97,6 +98,39 @@ def test_a_rollback_after_an_interruption_holds(home: Home, tmp_path: Path, monk
     ) in out
     assert left(var) == []
     succeed(var, "promote", 2)
+
+
+def register_and_stop(var: Path, *arguments: object) -> None:
+    """Stop between registering a version and naming it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fivefold.models.registry.Registry.set_alias", stop)
+        assert run(var, *arguments).code == 130
+    assert "challenger" not in succeed(var, "models")
+    assert len(left(var)) == 1
+
+
+@pytest.mark.parametrize("more", [("--restart",), ("--when", "always")])
+def test_a_version_whose_parts_go_is_the_challenger(
+    more: tuple[str, ...], home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    var, arguments = tmp_path / "var", command(home, tmp_path)
+    register_and_stop(var, *arguments)
+    os.utime(tmp_path / "transactions.parquet", ns=(0, 1_000))
+    monkeypatch.setattr("fivefold.cli.value_model.train.run", stop)
+    assert run(var, *arguments, *more).code == 130
+    assert "challenger" in succeed(var, "models")
+    assert left(var) == []
+
+
+def test_what_a_version_was_made_of_goes_where_nothing_is_due(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    var, arguments = tmp_path / "var", command(home, tmp_path)
+    register_and_stop(var, *arguments)
+    monkeypatch.setattr("fivefold.cli.value_model.scheduled._verdict", lambda *_: DueVerdict("holds", ()))
+    assert run(var, *arguments, "--when", "always").code == 0
+    assert "challenger" in succeed(var, "models")
+    assert left(var) == []
 
 
 def stop(*_: object, **__: object) -> None:
