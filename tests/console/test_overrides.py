@@ -93,6 +93,22 @@ def test_what_is_wrong_with_one_of_several_overrides_stands_at_its_own_field(pla
         assert page.count(f'aria-describedby="override-{number}">Refuse</button>') == 1
 
 
+def test_of_who_was_erased_no_override_is_decided(place: Place) -> None:
+    """One that held at the erasure, and one that waited."""
+    path = ACME.replace("/console", "/v1")
+    for reason in ("The first", "The second"):
+        place.good("POST", f"{path}/overrides", {"level": "high", "reason": reason}, role="investigator")
+    approver = Visitor(place).sign_in("approver").go(ACME).submit("/approve-override", reason="It was read")
+    approver.go(ACME)
+    offered = {form.action.rpartition("/")[2] for form in approver.forms()}
+    assert {"approve-override", "refuse-override", "revoke-override"} <= offered
+    with forged(place.engine) as connection:
+        connection.execute(text("UPDATE entities SET erased_us = 1 WHERE external_id = 'acme'"))
+    approver.go(ACME)
+    assert approver.page.status_code == 200
+    assert not [form.action for form in approver.forms() if form.action.endswith("-override")]
+
+
 def test_the_person_who_asked_is_not_offered_to_decide(place: Place) -> None:
     both = place.join("both", "admin")[0]
     visitor = Visitor(place).go("/console/sign-in").submit("/sign-in", token=both)
