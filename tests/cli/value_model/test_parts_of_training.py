@@ -59,7 +59,7 @@ def _refuse_another(var: Path, arguments: list[object], folder: Path) -> None:
     text = settings.read_text(encoding="utf-8")
     settings.write_text(text.replace("leaves: 7", "leaves: 9"), encoding="utf-8")
     said = refuse(var, *arguments)
-    assert "trees.leaves was 7 and is 9. Run the first command again with the rates of 20" in said
+    assert "trees.leaves was 7 and is 9. Run the first command again with `rates_on: 20" in said
     settings.write_text(text, encoding="utf-8")
 
 
@@ -73,7 +73,7 @@ def test_a_version_that_was_registered_is_said_and_not_registered_again(
         patch.setattr("fivefold.usecases.changes.promotions.promote_where_one_may", stop)
         first = run(var, *arguments)
     assert first.code == 130
-    assert "of the training of fivefold-value are finished: the same command with the rates of 20" in first.err
+    assert "of the training of fivefold-value are finished: the same command with `rates_on: 20" in first.err
     out = succeed_with(var, "Continues with ", *arguments)
     assert out.startswith("The interrupted run had registered fivefold-value version 1 already; model hash ")
     assert "Version 1 is the champion now." in out
