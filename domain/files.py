@@ -19,7 +19,9 @@ def require_folder(path: Path) -> None:
 
 
 _PRIVATE = 0o700
-_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""Errors of the system where a disk, or what an account may have of it, is full."""
+_DISK_ERRORS = DISK_FULL | {errno.EIO}
 _RUST_ERROR = re.compile(r"\(os error (\d+)\)")
 
 

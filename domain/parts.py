@@ -7,7 +7,6 @@ its name at the end, and then the folder goes. Work that makes no file has a fol
 several such runs may be at work at once.
 """
 
-import errno
 import glob
 import hashlib
 import json
@@ -26,7 +25,7 @@ from filelock import FileLock, Timeout
 
 from fivefold.domain.clock import iso_text, now_microseconds
 from fivefold.domain.errors import ConfigError, FivefoldError, RegistryError
-from fivefold.domain.files import flush, is_own_file, naming, protect_folder, put_in_place, require_folder
+from fivefold.domain.files import DISK_FULL, flush, is_own_file, naming, protect_folder, put_in_place, require_folder
 from fivefold.domain.text import count_text
 
 _MANIFEST: Final = "manifest.json"
@@ -37,8 +36,6 @@ _PART: Final = ".part"
 _PRIVATE: Final = 0o700
 _PRIVATE_FILE: Final = 0o600
 _DIGEST_BYTES: Final = 16
-_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-"""Errors of the system where a disk, or what an account may have of it, is full."""
 _DIGITS: Final = 8
 _TRIES: Final = 10
 """How often a folder is made again that another process removes at its end."""
@@ -187,7 +184,7 @@ class Parts:
                 if is_last:
                     self._finish(name)
         except OSError as error:
-            if error.errno not in _FULL:
+            if error.errno not in DISK_FULL:
                 raise
             self._keeps = False
             self._unfinished(name).unlink(missing_ok=True)

@@ -38,7 +38,7 @@ def begin_champion(session: Session, model: str, version: int, now_us: int, cont
         now_us: the present.
         content_hash: of its model; None where the registry does not say it.
     """
-    serves = _version_of(_note(session, model, version, now_us, content_hash))
+    serves = version_of(_note(session, model, version, now_us, content_hash))
     session.execute(delete(Marking).where(Marking.model.is_not(None)))
     for kind in session.scalars(select(EntityType).order_by(EntityType.id)):
         others = select(Standing.entity_id).where(Standing.type_id == kind.id)
@@ -66,7 +66,8 @@ def is_recorded_as(champion: Champion, model: str, version: int, content_hash: s
     return has_number and may_be_same_model(champion.content_hash, content_hash)
 
 
-def _version_of(champion: Champion) -> tuple[str, int, str | None]:
+def version_of(champion: Champion) -> tuple[str, int, str | None]:
+    """Return the name, the number and the content hash of the recorded version."""
     return champion.model, champion.model_version, champion.content_hash
 
 
@@ -79,7 +80,7 @@ def value_again(session: Session, organisation_id: int, type_id: int, entity_ids
     champion = session.get(Champion, _ROW)
     if champion is None:
         return
-    serves = _version_of(champion)
+    serves = version_of(champion)
     others = select(func.min(Standing.entity_id)).where(among(session, Standing.entity_id, entity_ids))
     first = session.scalar(others.where(is_valued_otherwise(Standing.entity_id, *serves)))
     if first is None:

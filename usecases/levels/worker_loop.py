@@ -25,6 +25,7 @@ from fivefold.store.levels.champions import (
     next_marking,
     recorded_champion,
     valued_without_hash,
+    version_of,
 )
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.failures import cause_text
@@ -200,7 +201,7 @@ class ChampionWatcher:
         self._begun = champion
         self._looked_id, self._looks_from_us, self._found_in_round = 0, 0, False
         if is_begun and recorded is not None:
-            self._replaced[_version_of(recorded)] += 1
+            self._replaced[version_of(recorded)] += 1
         return True
 
     def _records_again(self, champion: EntityScorer, recorded: Champion | None) -> bool:
@@ -221,7 +222,7 @@ class ChampionWatcher:
 
         The pause begins when this worker first saw that record: the clock of the worker that wrote it may be wrong.
         """
-        version = _version_of(recorded)
+        version = version_of(recorded)
         record = version, recorded.since_us
         if self._seen[0] != record:
             self._seen = record, self._clock()
@@ -312,7 +313,3 @@ class ChampionWatcher:
             unloaded, self._valuer = self._valuer, None
         if unloaded is not None:
             log.warning("value model unloaded", name=unloaded.name, version=unloaded.version, why=_NO_CHAMPION)
-
-
-def _version_of(recorded: Champion) -> tuple[str, int, str | None]:
-    return recorded.model, recorded.model_version, recorded.content_hash
