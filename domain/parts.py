@@ -16,7 +16,6 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -35,7 +34,8 @@ _UNFINISHED: Final = ".unfinished"
 _PART: Final = ".part"
 _PRIVATE: Final = 0o700
 _PRIVATE_FILE: Final = 0o600
-_DIGEST_BYTES: Final = 16
+_DIGEST_DIGITS: Final = 32
+_PASSING: Final = "passing"
 _DIGITS: Final = 8
 _TRIES: Final = 10
 """How often a folder is made again that another process removes at its end."""
@@ -121,10 +121,11 @@ class Parts:
         begun_with: how many parts were finished when this run began.
     """
 
-    def __init__(self, folder: Path, output: Path) -> None:
-        """Take the parts of a folder, which is locked."""
+    def __init__(self, folder: Path, output: Path, *, is_passing: bool = False) -> None:
+        """Take the parts of a folder, which is locked; those that no other run reads, *is_passing*, have no digest."""
         self.output = output
         self._folder = folder
+        self._is_passing = is_passing
         self._keeps = True
         self.begun_with = self.count
 
@@ -139,7 +140,7 @@ class Parts:
         One that is not of this account, or has other content than was written, goes: it is made again.
         """
         for path in self._files(name):
-            if is_own_file(path) and path.name == _file_name(name, path):
+            if is_own_file(path) and path.name == self._file_name(name, path):
                 return path
             log.warning("%s is not as it was written, and is made again", path)
             path.unlink()
@@ -207,7 +208,15 @@ class Parts:
     def _finish(self, name: str) -> None:
         unfinished = self._unfinished(name)
         unfinished.chmod(_PRIVATE_FILE)
-        put_in_place(unfinished, self._folder / _file_name(name, unfinished))
+        put_in_place(unfinished, self._folder / self._file_name(name, unfinished))
+
+    def _file_name(self, name: str, content: Path) -> str:
+        """Name the file of a part by its content too, so that what a system or a disk changed later is seen."""
+        if self._is_passing:
+            return f"{name}.{_PASSING}{_PART}"
+        with content.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256")  # processors have instructions for it: a sort writes gigabytes
+        return f"{name}.{digest.hexdigest()[:_DIGEST_DIGITS]}{_PART}"
 
 
 def numbered(name: str, number: int) -> str:
@@ -217,13 +226,6 @@ def numbered(name: str, number: int) -> str:
     'rows-000012'
     """
     return f"{name}-{number:06}"
-
-
-def _file_name(name: str, content: Path) -> str:
-    """Name the file of a part by its content too, so that what a system or a disk changed later is seen."""
-    with content.open("rb") as file:
-        digest = hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=_DIGEST_BYTES))
-    return f"{name}.{digest.hexdigest()}{_PART}"
 
 
 @contextmanager
@@ -260,7 +262,7 @@ def passing_parts(output: Path) -> Iterator[Parts]:
     """Give a place for parts that go at the end, however it comes: nothing continues with them."""
     require_folder(output)
     with tempfile.TemporaryDirectory(prefix=".", dir=output.absolute().parent) as folder:
-        yield Parts(Path(folder), output)
+        yield Parts(Path(folder), output, is_passing=True)
 
 
 def others_of(task: Task) -> list[Leftover]:
