@@ -111,6 +111,7 @@ class SourceSummary:
         quality: counts of the rows, for warnings.
         absent: columns that the source lacks (`features.column_names.ABSENCES`).
         seed: of the sampling keys.
+        rates_digest: see `training.plan.rates_digest`; empty where nothing is to be learnt.
     """
 
     period: DataPeriod
@@ -121,6 +122,7 @@ class SourceSummary:
     quality: Quality
     absent: tuple[str, ...] = ()
     seed: int = 1
+    rates_digest: str = ""
 
     @property
     def customers(self) -> int:

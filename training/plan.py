@@ -3,7 +3,9 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fivefold.domain.clock import from_microseconds
 from fivefold.domain.errors import ConfigError, NotEnoughDataError
+from fivefold.domain.money import RateTable
 from fivefold.domain.text import perhaps
 from fivefold.features.catalogue.own import OwnIndicators
 from fivefold.features.column_names import absence_texts
@@ -12,6 +14,7 @@ from fivefold.features.reading.tables import Source
 from fivefold.features.reading.text_files import MappedFile
 from fivefold.features.schema import BALANCE
 from fivefold.training.config import TrainingConfig
+from fivefold.training.continuation.digests import digest_of
 from fivefold.training.data import SourceSummary, TrainingRows, TransactionSource, training_rows
 from fivefold.training.dates import Dates, choose_dates
 from fivefold.training.origins.moments import origin_moments, origin_refusals, tuning_refusals
@@ -65,6 +68,7 @@ def make_plan(portfolio: TransactionSource, config: TrainingConfig, *, is_tuned:
         is_tuned: trees are to be searched for, as of the first origin.
     """
     summary = portfolio.summary(config.seed)
+    summary = replace(summary, rates_digest=rates_digest(portfolio.rates, config, summary))
     assumptions = assumptions_for(summary.absent, config, portfolio.own)
     config = adapt_config(config, summary.absent)
     check_monotone(config, summary.absent, portfolio.own)
@@ -113,6 +117,21 @@ def with_settings(plan: TrainingPlan, portfolio: TransactionSource, config: Trai
         return replace(plan, config=config)
     dates = choose_dates(config, plan.summary.period)
     return _checked(portfolio, config, plan.summary, plan.assumptions, dates, is_tuned=plan.is_tuned)
+
+
+def rates_digest(rates: RateTable, config: TrainingConfig, summary: SourceSummary) -> str:
+    """Give the digest of the rates of the currencies of the data, by which a later run sees that they were corrected.
+
+    They are those that apply on the last day of the data, or on the day of *rates* where that is earlier: a rate of a
+    later day is news, and not a correction. A currency without a rate by then has none in the digest.
+    """
+    day = min(rates.as_known_on, from_microseconds(summary.period.last).date())
+    try:
+        by_code = config.model_copy(update={"rates_on": day}).rate_table().rates
+    except ConfigError:  # the file has no such rates for that day; for the day of the training, it was read already
+        by_code = {}
+    units = {code: by_code[code].per_unit if code in by_code else None for code in summary.quality.currencies}
+    return digest_of(rates.base, units)
 
 
 def with_warnings(plan: TrainingPlan, warnings: tuple[str, ...]) -> TrainingPlan:

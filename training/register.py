@@ -21,6 +21,7 @@ from fivefold.models.registry import (
     JUDGED_AS_OF_TAG,
     JUDGED_HASH_TAG,
     OWN_TAG,
+    RATES_DIGEST_TAG,
     REFUSED_TAG,
     Registry,
 )
@@ -325,6 +326,7 @@ def version_tags(
         "gate_reasons": str(verdict),
         "window_times_judged": str(times_judged),
         "gate_champion": "" if judged_against is None else str(judged_against),
+        **({RATES_DIGEST_TAG: summary.rates_digest} if summary.rates_digest else {}),
         **({ABSENT_TAG: " ".join(model.absent)} if model.absent else {}),
         **({OWN_TAG: f"{model.own.name} {model.own.digest}"} if model.own else {}),
     }

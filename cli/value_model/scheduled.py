@@ -225,7 +225,7 @@ def _verdict(
 
 
 def _refuse_same_data(plan: "TrainingPlan") -> None:
-    """End the run where the same rows were learnt from, by the same definition and indicators, before.
+    """End the run where the same rows were learnt from, by the same rates, definition and indicators, before.
 
     A run that died between registering and naming its version left it without an alias; it gets that now. A run whose
     refit was refused left no version.
@@ -247,10 +247,12 @@ def _is_same(tags: Mapping[str, str], judged_as_of: int, plan: "TrainingPlan") -
     """Tell whether a run with such tags, judged as of a moment (microseconds), had what a plan has."""
     from fivefold.domain.provenance import release
     from fivefold.features.indicator_matrix import fingerprint
-    from fivefold.models.registry import DATA_DIGEST_TAG
+    from fivefold.models.registry import DATA_DIGEST_TAG, RATES_DIGEST_TAG
 
+    rates = plan.summary.rates_digest
     return (
         tags.get(DATA_DIGEST_TAG) == plan.summary.digest
+        and tags.get(RATES_DIGEST_TAG, rates) == rates  # earlier releases did not write it
         and tags.get("fingerprint") == fingerprint(plan.summary.absent, plan.own)
         and tags.get("code_version") == release()
         and json.loads(tags.get("definition", "null")) == plan.config.definition()

@@ -1,7 +1,7 @@
 """What a run looks at before it learns: wrong dates, thin windows, repeats, rows that come late."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -308,3 +308,32 @@ def test_a_month_that_an_export_lost_is_named_before_anything_is_learnt(frame: p
     (gap,) = (text for text in plan(frame.filter(~lost)).warnings if "the data lack rows" in text)
     assert "from 2024-03-01 to 2024-03-31 (31 days): if the export is not whole" in gap
     assert not any("the data lack rows" in text for text in plan(frame).warnings)
+
+
+@pytest.mark.parametrize(
+    ("line", "is_other"),
+    [
+        ("USD,2024-12-31,0.95", True),
+        ("USD,2025-01-02,0.95", False),  # of a day after the data, which end with 2024
+        ("JPY,2024-12-31,0.006", False),  # there is no row in it
+    ],
+)
+def test_the_digest_of_the_rates_is_another_where_those_of_the_data_were_corrected(
+    rows: pa.Table, plan: Planned, config: TrainingConfig, tmp_path: Path, line: str, is_other: bool
+) -> None:
+    assert config.rates is not None
+    before = plan(rows, rates_on=date(2025, 1, 9)).summary.rates_digest
+    (tmp_path / "rates.csv").write_text(f"{config.rates.read_text(encoding='utf-8')}{line}\n", encoding="utf-8")
+    later = plan(rows, rates=tmp_path / "rates.csv", rates_on=date(2025, 1, 10))
+    assert (later.summary.rates_digest != before) == is_other
+
+
+def test_a_file_without_rates_by_the_last_day_of_the_data_has_a_digest(
+    rows: pa.Table, plan: Planned, tmp_path: Path
+) -> None:
+    """The table of the European Central Bank needs a rate of another base, and begins after the data."""
+    table = "Date,USD,GBP,SEK,PLN\n2025-01-02,1.04,0.83,11.4,4.3\n"
+    (tmp_path / "rates.csv").write_text(table, encoding="utf-8")
+    options = {"rates": tmp_path / "rates.csv", "base_currency": "USD"}
+    digests = {plan(rows, rates_on=date(2025, 1, day), **options).summary.rates_digest for day in (2, 9)}
+    assert len(digests) == 1

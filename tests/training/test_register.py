@@ -135,6 +135,7 @@ def test_run_and_version_carry_the_same_tags(run: Run, runs: Runs, config: Train
         "test_as_of": str(model.test_as_of),
         "content_hash": model.content_hash,
         "data_digest": runs.first.lineage.summary.digest,
+        "rates_digest": runs.first.lineage.summary.rates_digest,
         "rates_date": model.rates.as_known_on.isoformat(),
         "code_version": runs.first.lineage.code,
         "gate_promote": "true",

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from filelock import FileLock
 from fivefold.cli.value_model.scheduled import ScheduledOutcome
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ModelError, PromotionRefusedError, RegistryError
+from fivefold.domain.money import ecb_rates
 from fivefold.domain.settings import Settings
-from fivefold.models.registry import CHALLENGER, Registry
+from fivefold.models.registry import CHALLENGER, RATES_DIGEST_TAG, Registry
 from fivefold.training.judging.due import DueVerdict
 from fivefold.training.judging.gate import GateVerdict
 from tests.cli.running import CONFIG, Done, Home, cells, run, succeed
@@ -123,6 +125,33 @@ def test_the_same_data_are_not_learnt_from_twice(registry: Path, home: Home, tmp
     assert said(done)["version"] == 2
     assert "was learnt from these data already" in said(done)["text"]
     assert versions(registry) == {"1": "champion", "2": "challenger"}
+
+
+@pytest.mark.full
+def test_corrected_rates_make_other_data(registry: Path, home: Home, tmp_path: Path) -> None:
+    codes = sorted(set(home.table["transaction_currency"]) - {"EUR"})
+    usual = "".join(f"{code},2024-01-01,{ecb_rates('EUR', date(2024, 1, 1)).per_unit(code)}\n" for code in codes)
+    rates, config = tmp_path / "rates.csv", tmp_path / "rates.yaml"
+    config.write_text(f"{CONFIG}rates: {rates}\n")
+
+    def night(more: str) -> tuple[int, Any]:
+        rates.write_text(f"currency,date,rate\n{usual}{more}")
+        done = run(registry, "train", "--data", home.rows, "--config", config, "--when", "always")
+        return done.code, said(done)["version"]
+
+    trained = {ScheduledOutcome.PASSED, ScheduledOutcome.REFUSED}
+    known = Registry(Settings(var=registry), "fivefold-value")
+    for number in (1, 2):
+        known.client.delete_model_version_tag(known.name, str(number), RATES_DIGEST_TAG)
+    assert night("") == (ScheduledOutcome.SAME_DATA, 2), "of what an earlier release registered it is not known"
+    known.client.set_model_version_tag(known.name, "1", RATES_DIGEST_TAG, "another")
+    known.client.set_model_version_tag(known.name, "2", RATES_DIGEST_TAG, "another")
+    code, version = night("")
+    assert (code in trained, version) == (True, 3)
+    assert night("") == (ScheduledOutcome.SAME_DATA, 3)
+    assert night(f"{codes[0]},2025-06-01,1.0\n") == (ScheduledOutcome.SAME_DATA, 3), "of a day after the data"
+    code, version = night(f"{codes[0]},2024-12-30,1.0\n")
+    assert (code in trained, version) == (True, 4)
 
 
 @pytest.mark.full
