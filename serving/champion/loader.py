@@ -1,6 +1,7 @@
 """Loads the champion, pinned in BentoML's store, and swaps it while requests go on."""
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -75,6 +76,7 @@ class ChampionLoader:
         self._refused_version: tuple[int, str | None] | None = None
         self._retry_at = 0.0
         self._pause_seconds = RETRY_SECONDS
+        self._left_out = ""
         self._note = settings.var / f"{settings.model_name}.served"
         self._first_poll_done = threading.Event()
         self._ended = threading.Event()
@@ -99,23 +101,25 @@ class ChampionLoader:
         try:
             champion, self.withdrawn = self._champion()
         except Exception as error:  # noqa: BLE001 (whatever the registry fails with, serving goes on)
-            self._refuse(None, f"the registry cannot be reached: {type(error).__name__}")
-            self._serve_last_known()
+            self._serve_last_known(f"the registry cannot be reached: {type(error).__name__}")
             return
         if champion is None:
-            self._refuse(None, f"{self._settings.model_name} has no champion: run `fivefold train`")
-            if not self.withdrawn:
-                self._serve_last_known()
+            why = f"{self._settings.model_name} has no champion: run `fivefold train`"
+            if self.withdrawn:
+                self._refuse(None, why)
+            else:
+                self._serve_last_known(why)
             return
+        self._left_out = ""
         # A number alone names no version: a registry that was made anew begins with 1 again, and with other runs.
         version = champion.number, champion.run_id
         if self.current and (self.current.version, self.current.run_id) == version:
             self.refused, self._refused_version = "", None
             return
         if version != self._refused_version or monotonic() > self._retry_at:
-            self._swap_to(champion.number, champion)
-            if self.current is None:
-                self._serve_previous(champion.number)
+            self._swap_to(champion)
+            if self.current is None:  # one that served before serves, and the champion stays refused
+                self._serve_one_of(number for number in self._pinned_before() if number != champion.number)
 
     def _champion(self) -> tuple[RegisteredVersion | None, bool]:
         """Ask for the champion, and whether it was withdrawn; a registry without the version that served was lost."""
@@ -130,34 +134,45 @@ class ChampionLoader:
         """Give the number and the hash of the model that serves, or that a start without a registry would serve."""
         if self.current is not None:
             return self.current.version, self.current.model.content_hash
-        number = self._last_known()
-        pinned = None if number is None else _pinned_model(f"{self._settings.model_name}:v{number}")
-        return None if number is None or pinned is None else (number, saved_hash(_folder_of(pinned)))
+        numbers = self._last_known()
+        pinned = _pinned_model(f"{self._settings.model_name}:v{numbers[0]}") if numbers else None
+        return None if pinned is None else (numbers[0], saved_hash(_folder_of(pinned)))
 
-    def _serve_previous(self, refused: int) -> None:
-        """At start, if the champion cannot serve, serve the last version served here; the champion stays refused."""
-        last = self._last_served()
-        if last is None or last == refused or _pinned_model(f"{self._settings.model_name}:v{last}") is None:
+    def _swap_to(self, champion: RegisteredVersion) -> None:
+        """Serve the champion, or refuse it."""
+        why = self._serve(champion.number, champion)
+        if why:
+            self._refuse((champion.number, champion.run_id), why)
             return
-        why = self.refused, self._refused_version, self._retry_at, self._pause_seconds
-        self._swap_to(last, None)
-        self.refused, self._refused_version, self._retry_at, self._pause_seconds = why
+        self.refused, self._refused_version = "", None
+        self._remember(champion.number)
 
-    def _swap_to(self, number: int, champion: RegisteredVersion | None) -> None:
-        """Serve a version, or refuse it; without *champion* its pinned copy is all that is known of it."""
-        refused = number, None if champion is None else champion.run_id
+    def _serve(self, number: int, champion: RegisteredVersion | None) -> str:
+        """Serve a version, or give the reason why it cannot; without *champion* its pinned copy is all that is known.
+
+        The reason is empty where it serves.
+        """
         try:
             served = self._pinned(number, champion)
             warm_up_model(served.model)
         except FivefoldError as error:
-            self._refuse(refused, str(error))
+            return str(error)
         except Exception as error:  # noqa: BLE001 (a broken model must not end the service)
-            self._refuse(refused, f"version {number} cannot be loaded: {type(error).__name__}")
-        else:
-            before = self.current.version if self.current else None
-            self.current, self.refused, self._refused_version = served, "", None
-            self._remember(number)
-            log.info("model serves", version=number, before=before)
+            return f"version {number} cannot be loaded: {type(error).__name__}"
+        before = self.current.version if self.current else None
+        self.current = served
+        log.info("model serves", version=number, before=before)
+        return ""
+
+    def _serve_one_of(self, numbers: Iterable[int]) -> list[str]:
+        """Serve the first pinned version that can; give the reasons why those before it cannot."""
+        reasons = list[str]()
+        for number in numbers:
+            why = self._serve(number, None)
+            if not why:
+                break
+            reasons.append(why)
+        return reasons
 
     def _pinned(self, number: int, champion: RegisteredVersion | None) -> ServedModel:
         """Import a version into BentoML's store, once on this machine, and load it from there.
@@ -190,27 +205,33 @@ class ChampionLoader:
         bentoml.mlflow.import_model(tag, f"models:/{name}/{champion.number}", metadata=metadata)
         return bentoml.models.get(tag)
 
-    def _serve_last_known(self) -> None:
-        """At start, without a registry, serve the last known version."""
-        number = self._last_known() if self.current is None else None
-        if number is not None:
-            why = self.refused
-            self._swap_to(number, None)
-            self.refused = self.refused or why
+    def _serve_last_known(self, why: str) -> None:
+        """Without a registry, which is *why*, go on; at start, serve the last known version that can."""
+        if self.current is None:
+            self._left_out = "".join(f"; {each}" for each in self._serve_one_of(self._last_known()))
+        self._refuse(None, f"{why}{self._left_out}")
 
-    def _last_known(self) -> int | None:
-        """Give the version that served here last, or else the newest pinned one; None where none is pinned."""
+    def _last_known(self) -> list[int]:
+        """Give the versions that served here, the last one first, or else the newest pinned one; none that is not."""
+        return self._pinned_before() or self._pinned_numbers()[:1]
+
+    def _pinned_before(self) -> list[int]:
+        """Give the versions of `_served_before` that are pinned here."""
+        pinned = self._pinned_numbers()
+        return [number for number in self._served_before() if number in pinned]
+
+    def _pinned_numbers(self) -> list[int]:
+        """Give the versions that are pinned here, the newest copy first."""
         try:
             models = bentoml.models.list(self._settings.model_name)
         except bentoml.exceptions.NotFound:  # no model of that name was pinned here
-            return None
+            return []
         pinned = [
             (model.creation_time, int(str(model.info.metadata["mlflow_version"])))
             for model in models
             if "mlflow_version" in model.info.metadata
         ]
-        last = self._last_served()
-        return last if last in {number for _, number in pinned} else max(pinned, default=(None, None))[1]
+        return [number for _, number in sorted(pinned, reverse=True)]
 
     def _refuse(self, version: tuple[int, str | None] | None, why: str) -> None:
         """Refuse a version, which is its number and its run; None where none is known."""
@@ -221,18 +242,23 @@ class ChampionLoader:
         self.refused, self._refused_version, self._retry_at = why, version, monotonic() + self._pause_seconds
 
     def _remember(self, number: int) -> None:
-        """Write down the version that serves, for a start without a registry."""
+        """Write down the version that serves, for a start without a registry, after those that it may fall back to.
+
+        Where an older one serves again, those after it were rolled back: they are none of these any more.
+        """
+        before = [str(each) for each in reversed(self._served_before()) if each < number]
         try:
             with replacing(self._note) as unfinished:
-                unfinished.write_text(str(number), encoding="utf-8")
+                unfinished.write_text(" ".join([*before, str(number)]), encoding="utf-8")
         except (OSError, ConfigError) as error:  # serving does not depend on it
             log.warning("version not noted", version=number, error=type(error).__name__)
 
-    def _last_served(self) -> int | None:
+    def _served_before(self) -> list[int]:
+        """Give the versions that served here and were not rolled back, the last one first."""
         try:
-            return int(self._note.read_text(encoding="utf-8"))
+            return [int(each) for each in reversed(self._note.read_text(encoding="utf-8").split())]
         except (OSError, ValueError):
-            return None
+            return []
 
     def _poll(self) -> None:
         while not self._ended.is_set():

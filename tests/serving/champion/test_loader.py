@@ -1,5 +1,6 @@
 """The champion loader: which model serves when the champion changes, is unusable, or cannot be looked up."""
 
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -322,6 +323,82 @@ def test_at_the_start_without_a_registry_the_one_that_served_last_serves_after_a
     again = held(registry)
     again.refresh()
     assert version_of(again) == SECOND, "the one that was pinned last"
+
+
+def damage(number: int) -> Path:
+    """Cut a file of a pinned copy in half."""
+    trees = loader._folder_of(bentoml.models.get(f"{NAME}:v{number}")) / "booster.txt"
+    text = trees.read_text(encoding="utf-8")
+    trees.write_text(text[: len(text) // 2], encoding="utf-8")
+    return trees
+
+
+def test_at_a_start_without_a_registry_a_version_from_before_the_damaged_one_serves(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = held(registry)
+    for number in (FIRST, SECOND):
+        registry.set_alias(CHAMPION, number)
+        earlier.refresh()
+    trees = damage(SECOND)
+    made = held(registry)
+    with monkeypatch.context() as patch, capture_logs() as logs:
+        unreachable(patch)
+        for _ in range(3):
+            made.refresh()
+            assert version_of(made) == FIRST
+            assert re.fullmatch(
+                f"the registry cannot be reached: ConnectionError; .*v{SECOND}/.* is damaged.*", made.refused
+            )
+        assert [line["event"] for line in logs] == ["model serves", "champion refused"], "said once"
+        trees.write_text((model(SECOND).booster.model_to_string()), encoding="utf-8")
+        again = held(registry)
+        again.refresh()
+        assert version_of(again) == SECOND, "the next start tries it again"
+    made.refresh()
+    assert (version_of(made), made.refused) == (SECOND, "")
+    unreachable(monkeypatch)
+    made.refresh()
+    assert made.refused == "the registry cannot be reached: ConnectionError", "nothing is left out any more"
+
+
+def test_at_a_start_without_a_registry_no_version_serves_that_was_rolled_back(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = held(registry)
+    for number in (FIRST, SECOND, FIRST):
+        registry.set_alias(CHAMPION, number)
+        earlier.refresh()
+    damage(FIRST)
+    unreachable(monkeypatch)
+    made = held(registry)
+    with capture_logs() as logs:
+        for _ in range(3):
+            made.refresh()
+            assert made.current is None
+            assert "is damaged" in made.refused
+    assert [line["event"] for line in logs] == ["champion refused"], "said once"
+
+
+def test_at_a_start_a_version_from_before_serves_where_a_damaged_champion_cannot_be_imported_again(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The registry answers, and the store of its files does not."""
+    earlier = held(registry)
+    for number in (FIRST, SECOND):
+        registry.set_alias(CHAMPION, number)
+        earlier.refresh()
+    damage(SECOND)
+
+    def away(*_: Any, **__: Any) -> None:
+        raise ConnectionError
+
+    monkeypatch.setattr(loader, "RETRY_SECONDS", 0.0)  # the copy is not new any more
+    monkeypatch.setattr(bentoml.mlflow, "import_model", away)
+    made = held(registry)
+    for _ in range(2):
+        made.refresh()
+        assert (version_of(made), made.refused) == (FIRST, f"version {SECOND} cannot be loaded: ConnectionError")
 
 
 def test_what_kept_a_model_from_loading_may_pass(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
