@@ -134,6 +134,15 @@ class Parts:
         """How many parts are finished."""
         return len(list(self._folder.glob(f"*{_PART}")))
 
+    @property
+    def mark(self) -> str:
+        """Say which run these parts are of: no other run has it, for its manifest says when it was begun.
+
+        It is empty where the manifest is gone.
+        """
+        manifest = self._folder / _MANIFEST
+        return hashlib.sha256(manifest.read_bytes()).hexdigest()[:_DIGEST_DIGITS] if manifest.exists() else ""
+
     def find(self, name: str) -> Path | None:
         """Give the file of a finished part; None where it is not finished.
 

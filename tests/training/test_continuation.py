@@ -131,10 +131,14 @@ def test_no_part_is_worked_out_twice(story: Story) -> None:
     assert kinds[-1] == "registration"
 
 
+@pytest.mark.parametrize("damage", ["none", "cut", "gone"])
 def test_a_version_that_was_registered_is_finished_and_not_registered_again(
-    file: Path, config: TrainingConfig, tmp_path: Path, request: pytest.FixtureRequest
+    file: Path, config: TrainingConfig, tmp_path: Path, request: pytest.FixtureRequest, damage: str
 ) -> None:
-    """The process died after MLflow had the version, before it had its alias and its run an end."""
+    """The process died after MLflow had the version, before it had its alias and its run an end.
+
+    The registry says which training registered it, whatever happened to the part.
+    """
     request.addfinalizer(mlflow.end_run)  # this process goes on, and to MLflow the run is still under way in it
     registry = new_registry(tmp_path / "registry", config.name)
 
@@ -148,6 +152,11 @@ def test_a_version_that_was_registered_is_finished_and_not_registered_again(
             retrain(file, config, registry, parts=parts)
     (version,) = registry.versions()
     assert not version.aliases
+    (kept,) = training(tmp_path).folder.glob("registration.*.part")
+    if damage == "cut":
+        os.truncate(kept, 3)
+    elif damage == "gone":
+        kept.unlink()
     with open_parts(training(tmp_path)) as parts:
         found = registered_before(registry, parts)
     assert found is not None

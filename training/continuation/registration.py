@@ -1,6 +1,5 @@
 """The version that an interrupted training had registered already: it is finished, and not registered again."""
 
-import secrets
 from typing import Final
 
 from fivefold.domain.parts import Parts
@@ -9,19 +8,20 @@ from fivefold.models.registry import CHALLENGER, RegisteredVersion, Registry
 TRAINING_TAG: Final = "training"
 """Tag of a version: the mark of the training that registered it, by which a run that continues finds it again."""
 _NAME: Final = "registration"
-_MARK_BYTES: Final = 16
 
 
 def mark_of(parts: Parts | None) -> dict[str, str]:
-    """Give the tag that marks the version of a training; it is on the disk before that version can be registered."""
+    """Give the tag that marks the version of a training.
+
+    A part says that there may be one from now on. So there is a part, and the manifest that the mark is of stays where
+    the training is interrupted.
+    """
     if parts is None:
         return {}
-    if (file := parts.find(_NAME)) is not None:
-        return {TRAINING_TAG: file.read_text()}
-    mark = secrets.token_hex(_MARK_BYTES)
-    with parts.writing(_NAME) as path:
-        path.write_text(mark)
-    return {TRAINING_TAG: mark}
+    if parts.find(_NAME) is None:
+        with parts.writing(_NAME) as path:
+            path.write_text(parts.mark)
+    return {TRAINING_TAG: parts.mark}
 
 
 def registered_before(registry: Registry, parts: Parts) -> RegisteredVersion | None:
@@ -29,10 +29,9 @@ def registered_before(registry: Registry, parts: Parts) -> RegisteredVersion | N
 
     What its process could not say any more is said now: its alias, and that its run is finished.
     """
-    if parts.find(_NAME) is None:
+    if not parts.mark:
         return None
-    mark = mark_of(parts)
-    version = next((each for each in registry.versions() if mark.items() <= each.tags.items()), None)
+    version = next((each for each in registry.versions() if each.tags.get(TRAINING_TAG) == parts.mark), None)
     if version is None:
         return None
     registry.client.set_terminated(version.run_id)
