@@ -46,6 +46,7 @@ _AGAIN = "this worker records its champion again"
 _LATER = "this worker records its champion again from {moment} on: let all workers of a database look at one model"
 _PAUSES_US = (0, HOUR_US, 6 * HOUR_US, DAY_US)
 """How long the same other champion stands until it is replaced the first, the second, the third and each later time."""
+_AGREE = "for a day no worker recorded another champion"
 _WITHDRAWN = "who has other transactions has no value until there is a champion"
 
 
@@ -160,6 +161,8 @@ class ChampionWatcher:
         self._found_in_round = False
         self._replaced: Counter[tuple[str, int, str | None]] = Counter()
         self._seen: tuple[object, int] = None, 0
+        self._disagreement: tuple[str, str] | None = None
+        self._agrees_since_us: int | None = None
 
     @property
     def valuer(self) -> EntityScorer | None:
@@ -205,17 +208,36 @@ class ChampionWatcher:
         return True
 
     def _records_again(self, champion: EntityScorer, recorded: Champion | None) -> bool:
-        """Tell whether to record a champion that was begun again; log where another one, or none, is recorded."""
+        """Tell whether to record a champion that was begun again; log where another one, or none, is recorded.
+
+        What was logged last is not logged at the next look too.
+        """
+        if not self._still_serves:
+            return False
         loaded = champion.name, champion.version, champion.model.content_hash
-        if (recorded is not None and is_recorded_as(recorded, *loaded)) or not self._still_serves:
+        if recorded is not None and is_recorded_as(recorded, *loaded):
+            self._end_disagreement(champion)
             return False
         from_us = 0 if recorded is None else self._replace_from_us(recorded)
         again = from_us <= self._clock()
         effect = _AGAIN if again else _LATER.format(moment=second_text(from_us))
         text = "none" if recorded is None else f"version {recorded.model_version} of {recorded.model}"
-        of = {"name": champion.name, "version": champion.version, "recorded": text}
-        log.error("workers disagree", **of, why=_DISAGREE, effect=effect)
+        if self._disagreement != (text, effect):
+            of = {"name": champion.name, "version": champion.version, "recorded": text}
+            log.error("workers disagree", **of, why=_DISAGREE, effect=effect)
+        self._disagreement, self._agrees_since_us = (text, effect), None
         return again
+
+    def _end_disagreement(self, champion: EntityScorer) -> None:
+        """Log that workers agree again, after the longest time in which one that disagrees records nothing."""
+        now_us = self._clock()
+        if self._disagreement is None:
+            return
+        if self._agrees_since_us is None:
+            self._agrees_since_us = now_us
+        elif now_us > self._agrees_since_us + _PAUSES_US[-1]:
+            log.info("workers agree", name=champion.name, version=champion.version, why=_AGREE)
+            self._disagreement = self._agrees_since_us = None
 
     def _replace_from_us(self, recorded: Champion) -> int:
         """Return from when to record the champion again in place of another one.

@@ -702,8 +702,29 @@ def test_two_workers_that_disagree_come_to_rest(
     assert not has_open_markings(bank.engine)
     with capture_logs() as logs:
         assert [champion.look() for champion in both] == [False, False]
+    assert not logs, "it was said at an earlier look"
+
+
+def test_a_disagreement_of_workers_is_logged_where_it_changes_and_ends(
+    bank: Bank, shelf: type[Shelf], model: ValueModel, tmp_path: Path
+) -> None:
+    right, wrong = worker(bank, tmp_path), worker(bank, tmp_path)
+    of_right, of_wrong = (1, model), (2, replace(model, horizon_days=30))
+    for _ in range(2):
+        look_at(right, shelf, of_right)
+        look_at(wrong, shelf, of_wrong)
     later = worker_loop._LATER.format(moment=second_text(bank.now + HOUR_US))
-    assert [(line["event"], line["effect"]) for line in logs] == [("workers disagree", later)]
+    with capture_logs() as logs:
+        for hours in (0, 0.5, 1, 1, 20, 10, 10):  # and the other one was stopped
+            bank.wait(hours / 24)
+            for _ in range(3):
+                look_at(right, shelf, of_right)
+    said = [(line["log_level"], line["event"], line.get("effect", "")) for line in logs]
+    assert said == [
+        ("error", "workers disagree", later),
+        ("error", "workers disagree", worker_loop._AGAIN),
+        ("info", "workers agree", ""),
+    ]
 
 
 def look_at(champion: ChampionWatcher, shelf: type[Shelf], of: tuple[int, ValueModel]) -> None:
