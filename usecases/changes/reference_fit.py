@@ -26,6 +26,7 @@ from fivefold.risk.facts.portfolio import NamedList
 from fivefold.risk.language.base import canonical_form
 from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS, ValueType
 from fivefold.risk.language.peers import Peers
+from fivefold.risk.language.purposes import PURPOSE_PHRASES
 from fivefold.store.accounts.lists import begins_like_reference, list_row_at
 from fivefold.store.accounts.organisation import base_currency_of
 from fivefold.store.rulesets.rulesets import families_of, family_named, family_or_none, newest_version
@@ -240,14 +241,20 @@ def read_reference_state(context: Context, ruleset: str) -> ReferenceState | Non
         )
 
 
-def _version_with_peers(session: Session, family: Family) -> tuple[RulesetVersion, AnalysedRuleset, str] | None:
-    """Find the version in question, and the list from which it reads peers: the active version, or the newest."""
+def _version_with_peers(
+    session: Session, family: Family, of_list: str | None = None
+) -> tuple[RulesetVersion, AnalysedRuleset, str] | None:
+    """Find the version in question, and the list from which it reads peers: the active version, or the newest.
+
+    Where one of the two reads them from the list that is asked about, it goes before the other.
+    """
     active = None if family.active_version_id is None else session.get_one(RulesetVersion, family.active_version_id)
+    readers = list[tuple[RulesetVersion, AnalysedRuleset, str]]()
     for row in (active, newest_version(session, family.id)):
         analysed = None if row is None else analyse_canonical(row.canonical)
         if row is not None and analysed is not None and analysed.peer_inputs and analysed.definition.reference:
-            return row, analysed, analysed.definition.reference
-    return None
+            readers.append((row, analysed, analysed.definition.reference))
+    return next((each for each in readers if each[2] == of_list), readers[0] if readers else None)
 
 
 def misfits_of(reference: Reference | None, ruleset: AnalysedRuleset, base: str) -> Iterator[str]:
@@ -278,16 +285,21 @@ def _missing_peers(reference: Reference, inputs: Sequence[Any]) -> list[Peers]:
 def refuse_misfit(session: Session, organisation_id: int, named_list: NamedList) -> None:
     """Raise ConfigError if a list's new version does not fit a deciding ruleset that reads peers from it.
 
-    Or if the list is for the peers of another ruleset than the new version. ConflictError if the list is for commerce,
-    and data for aml would choose the peers of the ruleset for which the version is built.
+    Or if the list is for the peers of another ruleset than the new version, or for commerce and the ruleset for which
+    the version is built is not. ConflictError if data for aml would choose the peers of that ruleset.
     """
     name, base = named_list.name, base_currency_of(session, organisation_id)
     reference = read_reference(named_list.versions[-1].members)
     if reference is not None and reference.built_for is not None:
         refuse_list_of_another(session, organisation_id, name, reference.built_for)
         family = family_or_none(session, organisation_id, reference.built_for.ruleset)
-        reader = None if family is None else _version_with_peers(session, family)
+        reader = None if family is None else _version_with_peers(session, family, name)
         if reader is not None and named_list.purpose not in {None, "aml"}:
+            if reader[1].definition.purpose == "aml":
+                raise ConfigError(
+                    f"the version of the list {name} is for {PURPOSE_PHRASES[named_list.purpose]}, and "
+                    f"{reference.built_for}, whose peers it has, is for aml: leave out its purpose"
+                )
             refuse_peers_from_aml(session, reader[0])
     for ruleset in readers_of_peers(session, organisation_id, name):
         wrong = list(misfits_of(reference, ruleset, base))

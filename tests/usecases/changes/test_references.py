@@ -338,6 +338,21 @@ def test_a_proposed_reference_for_commerce_is_refused_once_data_for_aml_would_ch
         approve(bank, job.proposal)
 
 
+def test_peers_of_a_ruleset_for_aml_are_not_sent_as_a_list_for_commerce(bank: Bank) -> None:
+    job = built(bank)
+    approve(bank, job.proposal)
+    with Session(bank.engine) as session:
+        (row,) = list_rows(session, bank.of, "our-peers")
+        members = list(row.members)
+    bank.wait(1)
+    two_people(bank.engine, needed=False)
+    for name in ("our-peers", "copied"):
+        version = (name, bank.now, members, "Peers", "By hand", "why")
+        with pytest.raises(ConfigError, match=f"{name} is for commerce, and the ruleset retail, .*, is for aml"):
+            put_list_version(bank.context, *version, purpose="commercial")
+    put_list_version(bank.context, *version)
+
+
 def test_a_ruleset_for_commerce_is_committed_before_its_reference_is_built_and_decides_after(bank: Bank) -> None:
     for_commerce(bank)
     text = banks.document({"placed": PLACED}, "good", **COMMERCIAL)
