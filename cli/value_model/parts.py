@@ -91,8 +91,8 @@ def continued(task: Task, *, restart: bool, replaces: bool = False) -> Iterator[
     except BaseException:
         if is_begun and (left := left_of(task)):
             errors.print(
-                f"{count_text(left, 'part')} of {task.label} {'is' if left == 1 else 'are'} finished: "
-                f"the same command{task.again} continues with them, and --restart begins anew",
+                f"{count_text(left, 'part')} of {task.label} {'is' if left == 1 else 'are'} finished. "
+                f"The same command{task.again} continues with them. With --restart it begins anew.",
                 soft_wrap=True,
             )
         raise

@@ -210,7 +210,7 @@ def _task(config: TrainingConfig, source: "MappedFile", options: Mapping[str, ob
         command="train",
         output=folder / config.name,
         conditions=conditions({**options, **settings, **read}, source),
-        more="" if config.rates_on else f"`rates_on: {day}` in its configuration, if that day is over,",
+        more="" if config.rates_on else f"`rates_on: {day}` in its configuration (needed once that day is over)",
         subject=f"the training of {config.name}",
     )
 

@@ -95,8 +95,8 @@ def test_a_stopped_command_says_what_is_left(end: str, code: int, home: Home, tm
     done = ended(end, 3, home.var, *arguments)
     assert done.code == code
     left = len(list((tmp_path / ".out.parquet.parts").glob("*.part")))
-    assert f"{left} parts of {tmp_path / 'out.parquet'} are finished: the same command continues with them" in done.err
-    assert "--restart begins anew" in done.err
+    assert f"{left} parts of {tmp_path / 'out.parquet'} are finished. The same command continues with them" in done.err
+    assert "With --restart it begins anew." in done.err
     assert "Traceback" not in done.err
     assert run(home.var, *arguments).err == f"Continues with {left} parts of an interrupted run.\n"
 
@@ -107,7 +107,7 @@ def test_scores_as_of_now_continue_with_the_moment_that_is_named(
     """The same command a second later is as of another moment."""
     score = [part for part in command("score", home, tmp_path) if part not in {"--as-of", AS_OF}]
     done = ended("SIGTERM", 3, home.var, *score)
-    more = done.err.partition("the same command with ")[2].partition(" continues with them")[0]
+    more = done.err.partition("The same command with ")[2].partition(" continues with them")[0]
     assert more.startswith("--as-of 20"), done.err
     monkeypatch.setattr(terminal, "now_microseconds", lambda: now_microseconds() + 60_000_000)
     said = refuse(home.var, *score)
@@ -125,7 +125,7 @@ def test_where_the_disk_is_full_the_file_is_named_and_what_is_finished_stays(
     *_, left, said = done.err.splitlines()
     assert said.startswith(f"fivefold: {tmp_path}")
     assert said.endswith(": File too large")  # as the system words a limit; where the disk is full it has its own
-    assert "are finished: the same command continues with them" in left
+    assert "are finished. The same command continues with them" in left
     assert run(home.var, *command(name, home, tmp_path)).code == 0
     assert (tmp_path / "out.parquet").read_bytes() == wanted
 

@@ -73,7 +73,11 @@ def test_a_version_that_was_registered_is_said_and_not_registered_again(
         patch.setattr("fivefold.usecases.changes.promotions.promote_where_one_may", stop)
         first = run(var, *arguments)
     assert first.code == 130
-    assert "of the training of fivefold-value are finished: the same command with `rates_on: 20" in first.err
+    assert re.search(
+        r"training of fivefold-value are finished\. The same command with `rates_on: 20[-\d]{8}` in its configuration "
+        r"\(needed once that day is over\) continues with them\. With --restart it begins anew\.\n",
+        first.err,
+    )
     out = succeed_with(var, "Continues with ", *arguments)
     assert out.startswith("The interrupted run had registered fivefold-value version 1 already; model hash ")
     assert "Version 1 is the champion now." in out
