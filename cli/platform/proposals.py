@@ -131,10 +131,18 @@ def list_(
     engine = open_current_database()
     who = acting_in(engine, organisation)
     rows = [
-        [str(line.id), line.state, line.subject, line.proposed_by, day_text(line.proposed_us)[:10], _tested(line)]
+        [
+            str(line.id),
+            line.state,
+            line.subject,
+            line.external_id or "",
+            line.proposed_by,
+            day_text(line.proposed_us)[:10],
+            _tested(line),
+        ]
         for line in every_row(lambda part: list_proposals(who, state, part=part))
     ]
-    show_table("Proposals", ("id", "state", "about", "by", "since", "backtests"), rows, left=6)
+    show_table("Proposals", ("id", "state", "about", "entity", "by", "since", "backtests"), rows, left=7)
 
 
 def _tested(line: "ProposalLine") -> str:

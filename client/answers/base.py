@@ -52,11 +52,17 @@ class BatchWriteResult(WriteResult):
 
 
 class Proposal(Answer):
-    """A change that another person has to approve: a fact that would lower a level is proposed instead of stored."""
+    """A change that another person has to approve: a fact that would lower a level is proposed instead of stored.
+
+    Attributes:
+        entity_type: of the entity that it is about; None if it is about more than one, as is `external_id`.
+    """
 
     id: int
     kind: str
     subject: str
+    entity_type: str | None = None
+    external_id: str | None = None
     content: dict[str, Any]
     reason: str
     proposed_by: str

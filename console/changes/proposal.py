@@ -20,7 +20,6 @@ from fivefold.usecases.changes.list_overview import ProposedVersion, count_versi
 from fivefold.usecases.changes.proposals import (
     ProposalBacktest,
     ProposalLine,
-    entity_of_proposal,
     finished_backtests,
 )
 from fivefold.usecases.rulesets.overview import read_ruleset
@@ -75,14 +74,12 @@ class ProposalPage:
         backtests: of each type the newest, and the newest that is done.
         backtests_done: the numbers of the latter, which count, with spaces between; 0 for none.
         proposed_at: when, exact to the microsecond: after a restore another change may have its number.
-        entity: the type and the identifier of the one that it is about; None where it is about more than one.
         bar: the item of the queue that the person came for.
     """
 
     bar: QueueBar | None
     proposal: ProposalLine
     proposed_at: str
-    entity: tuple[str, str] | None
     address: str
     is_own: bool
     waits: bool
@@ -106,7 +103,6 @@ def show_proposal(visit: Visit) -> Rendered:
         bar=queue_bar(visit),
         proposal=proposal,
         proposed_at=day_text(proposal.proposed_us),
-        entity=entity_of_proposal(visit, proposal.id),
         address=visit.path,
         is_own=proposal.proposed_by == visit.actor.name,
         waits=any(each.state in {"queued", "running"} for each in proposal.backtests),

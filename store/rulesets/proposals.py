@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Page, Part
+from fivefold.store.ingest.entities import names_of_entities
 from fivefold.store.sql.keyset import scalars_of, where_given
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.store.tables.events import Policy
@@ -104,6 +105,13 @@ def proposals_among(session: Session, proposal_filter: ProposalFilter, part: Par
         until_us=proposal_filter.until_us,
     )
     return scalars_of(session, statement, (Proposal.proposed_us, Proposal.id), part, descending=True)
+
+
+def entities_of_proposals(
+    session: Session, organisation_id: int, rows: Sequence[Proposal]
+) -> dict[int, tuple[str, str]]:
+    """Return type and present name of the entities that proposals are about, by their numbers."""
+    return names_of_entities(session, organisation_id, {row.entity_id for row in rows if row.entity_id is not None})
 
 
 def backtests_of_proposal(session: Session, proposal_id: int) -> Sequence[Backtest]:

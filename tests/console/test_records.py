@@ -47,6 +47,7 @@ def test_the_end_of_an_override_is_found_by_the_customer_and_leads_there(place: 
     visitor = Visitor(place).sign_in("admin").go(f"{CHANGES}?type=company&external_id=acme&state=proposed")
     change = next(link for link in visitor.links() if link.startswith("/console/proposals/"))
     assert f"end of override {number}" in visitor.text
+    assert "/console/entities/company/acme" in visitor.links(), "the list itself leads to whom a change is about"
     assert "/console/entities/company/acme" in visitor.go(change).links()
     place.good("PUT", "/v1/entities/company/second", {}, role="app")
     visitor.go(f"{CHANGES}?type=company&external_id=second")

@@ -1,6 +1,7 @@
 """The contents of proposals: each a form of its own, written as JSON with its kind; and who sees and decides a kind.
 
-`subject` names the change in words; two changes that share one of what `touches` names are about the same.
+`subject` names the change in words, and an entity by its number, as it is stored; `named_subject` shows its identifier.
+Two changes that share one of what `touches` names are about the same.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,22 @@ from fivefold.domain.errors import ConflictError
 from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.usecases.accounts.settings import SettingsChange
 from fivefold.usecases.shared.actors import OF_APPROVAL, OF_VERSIONS, Role
+
+
+def _stored_name(entity: int) -> str:
+    """Name an entity as a stored subject does, which ends with it: the entity's own name goes with an erasure."""
+    return f"entity {entity}"
+
+
+def named_subject(subject: str, entity: int | None, external_id: str | None) -> str:
+    """Return a stored subject with the identifier of the entity that it is about, if any, in place of its number.
+
+    >>> named_subject("tag 'pep' of entity 7", 7, "c-7"), named_subject("erased", 7, "x")
+    ("tag 'pep' of c-7", 'erased')
+    """
+    if entity is None or external_id is None or not subject.endswith(stored := _stored_name(entity)):
+        return subject
+    return subject.removesuffix(stored) + external_id
 
 
 @dataclass(frozen=True)
@@ -187,7 +204,7 @@ class TagChanged:
     @property
     def subject(self) -> str:
         """Name the subject in words."""
-        return f"{'end of ' if self.ended or self.until_us else ''}tag {self.tag!r} of entity {self.entity}"
+        return f"{'end of ' if self.ended or self.until_us else ''}tag {self.tag!r} of {_stored_name(self.entity)}"
 
     @property
     def touches(self) -> frozenset[str]:
@@ -207,7 +224,7 @@ class ScreeningCleared:
     @property
     def subject(self) -> str:
         """Name the subject in words."""
-        return f"clean screening {self.screening!r} of entity {self.entity}"
+        return f"clean screening {self.screening!r} of {_stored_name(self.entity)}"
 
     @property
     def touches(self) -> frozenset[str]:
@@ -238,7 +255,7 @@ class RecordChanged:
     @property
     def subject(self) -> str:
         """Name the subject in words."""
-        return f"{self.of} {self.external_id!r} about entity {self.entity}"
+        return f"{self.of} {self.external_id!r} about {_stored_name(self.entity)}"
 
     @property
     def touches(self) -> frozenset[str]:

@@ -7,7 +7,6 @@ lower a level (`usecases.levels.lowering`).
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, is_dataclass
-from functools import partial
 from typing import Annotated, Any
 
 from sqlalchemy.orm import Session
@@ -17,7 +16,7 @@ from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.lists import count_list_versions
 from fivefold.store.accounts.organisation import lock_deciding
 from fivefold.store.audit.bound_rows import digests
-from fivefold.store.ingest.entities import lock_entities, names_of_entities
+from fivefold.store.ingest.entities import lock_entities
 from fivefold.store.rulesets.activations import count_of_type
 from fivefold.store.rulesets.proposals import (
     APPROVED,
@@ -25,6 +24,7 @@ from fivefold.store.rulesets.proposals import (
     REFUSED,
     WITHDRAWN,
     backtests_of_proposal,
+    entities_of_proposals,
     needs_two_people,
     newest_backtests,
     proposal_numbered,
@@ -52,6 +52,7 @@ from fivefold.usecases.changes.contents import (
     ModelPromoted,
     OverrideRevoked,
     kinds_seen_by,
+    named_subject,
     read_content,
     refuse_role,
 )
@@ -88,6 +89,7 @@ class ProposalLine:
     `state` is proposed, approved, refused or withdrawn. `result` says what was changed, once it is approved.
 
     Attributes:
+        entity_type: of the entity that it is about; None if it is about more than one, as is `external_id`.
         content: of the change.
         reach: whom it would reach, as far as that was counted when it was proposed.
         state: proposed, approved, refused or withdrawn.
@@ -98,6 +100,8 @@ class ProposalLine:
     id: int
     kind: str
     subject: str
+    entity_type: str | None
+    external_id: str | None
     content: StoredObject
     reach: Mapping[str, Any]
     reason: str
@@ -365,7 +369,9 @@ def list_proposals(
     """
     kinds = kinds_seen_by(role)
     with context.reading() as session:
-        return proposals_of(session, context.organisation_id, state, kinds, part).map(partial(_line, session))
+        page = proposals_of(session, context.organisation_id, state, kinds, part)
+        entities = entities_of_proposals(session, context.organisation_id, page)
+        return page.map(lambda row: _line_with(session, row, entities))
 
 
 def read_proposal(context: Context, number: int, role: Role = Role.ADMIN) -> ProposalLine:
@@ -388,17 +394,6 @@ def finished_backtests(context: Context, number: int) -> tuple[ProposalBacktest,
         return _backtest_lines(session, newest_backtests(session, row.id, finished=True))
 
 
-def entity_of_proposal(context: Context, number: int) -> tuple[str, str] | None:
-    """Name the type and the identifier of the entity whose fact or override would change; None if it is about more.
-
-    NotFoundError if no proposal has that number.
-    """
-    of = context.organisation_id
-    with context.reading() as session:
-        entity_id = proposal_numbered(session, of, number).entity_id
-        return None if entity_id is None else names_of_entities(session, of, [entity_id]).get(entity_id)
-
-
 def waiting_beside(context: Context, number: int) -> tuple[int, ...]:
     """List the numbers of the other open proposals about what an open one is about; none if it was decided.
 
@@ -412,21 +407,20 @@ def waiting_beside(context: Context, number: int) -> tuple[int, ...]:
         return tuple(other.id for other, _ in beside if other.id != number)
 
 
-def _with_names(session: Session, row: Proposal) -> Mapping[str, Any]:
-    """Give what would change with the identifier of the entity, in place of the number by which it is stored."""
-    if row.entity_id is None or "entity" not in row.content:
-        return row.content
-    names = names_of_entities(session, row.organisation_id, [row.entity_id])
-    return {**row.content, "entity": names[row.entity_id][1]}
-
-
 def _line(session: Session, row: Proposal) -> ProposalLine:
-    """Describe a proposal with the newest backtest of each type."""
+    return _line_with(session, row, entities_of_proposals(session, row.organisation_id, [row]))
+
+
+def _line_with(session: Session, row: Proposal, entities: Mapping[int, tuple[str, str]]) -> ProposalLine:
+    """Describe a proposal with the newest backtest of each type, and an entity by its name instead of its number."""
+    entity_type, external_id = entities.get(row.entity_id or 0, (None, None))
     return ProposalLine(
         id=row.id,
         kind=row.kind,
-        subject=row.subject,
-        content=_with_names(session, row),
+        subject=named_subject(row.subject, row.entity_id, external_id),
+        entity_type=entity_type,
+        external_id=external_id,
+        content={**row.content, "entity": external_id} if "entity" in row.content else row.content,
         reach=row.reach,
         reason=row.reason,
         proposed_by=row.proposed_by,

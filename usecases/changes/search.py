@@ -13,11 +13,12 @@ from fivefold.store.rulesets.proposals import (
     REFUSED,
     WITHDRAWN,
     ProposalFilter,
+    entities_of_proposals,
     proposals_among,
 )
 from fivefold.store.tables.rulesets import Proposal
 from fivefold.usecases.audit.search import actor_named, names_of_actors
-from fivefold.usecases.changes.contents import approvers_of, kinds_seen_by
+from fivefold.usecases.changes.contents import approvers_of, kinds_seen_by, named_subject
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
@@ -52,11 +53,17 @@ EVERY = ProposalFilters()
 @schema("ProposalFound")
 @dataclass(frozen=True, kw_only=True)
 class ProposalFound:
-    """A proposed change in short: its subject, who proposed it, and who decided."""
+    """A proposed change in short: its subject, who proposed it, and who decided.
+
+    Attributes:
+        entity_type: of the entity that it is about; None if it is about more than one, as is `external_id`.
+    """
 
     id: int
     kind: str
     subject: str
+    entity_type: str | None
+    external_id: str | None
     state: str
     reason: str
     proposed_by: str
@@ -91,7 +98,8 @@ def search_proposals(
         )
         page = proposals_among(session, proposal_filter, part)
         names = names_of_actors(session, of, {who for row in page for who in (row.proposed_by, row.decided_by)})
-        return page.map(lambda row: _with_names(row, names))
+        entities = entities_of_proposals(session, of, page)
+        return page.map(lambda row: _with_names(row, names, entities))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,14 +129,14 @@ def waiting_about(
         of = context.organisation_id
         entity = entity_named(session, of, type_name, external_id)
         about = ProposalFilter(organisation_id=of, kinds=kinds, state=PROPOSED, entity_id=entity.id)
-        return proposals_among(session, about, part).map(_waiting)
+        return proposals_among(session, about, part).map(lambda row: _waiting(row, entity.external_id))
 
 
-def _waiting(row: Proposal) -> ProposalWaiting:
+def _waiting(row: Proposal, external_id: str) -> ProposalWaiting:
     return ProposalWaiting(
         id=row.id,
         kind=row.kind,
-        subject=row.subject,
+        subject=named_subject(row.subject, row.entity_id, external_id),
         reason=row.reason,
         proposed_by=row.proposed_by,
         proposed_us=row.proposed_us,
@@ -136,12 +144,17 @@ def _waiting(row: Proposal) -> ProposalWaiting:
     )
 
 
-def _with_names(row: Proposal, names: Mapping[str | None, str]) -> ProposalFound:
-    """Describe a proposal with the names of members."""
+def _with_names(
+    row: Proposal, names: Mapping[str | None, str], entities: Mapping[int, tuple[str, str]]
+) -> ProposalFound:
+    """Describe a proposal with the names of members and of entities."""
+    entity_type, external_id = entities.get(row.entity_id or 0, (None, None))
     return ProposalFound(
         id=row.id,
         kind=row.kind,
-        subject=row.subject,
+        subject=named_subject(row.subject, row.entity_id, external_id),
+        entity_type=entity_type,
+        external_id=external_id,
         state=row.state,
         reason=row.reason,
         proposed_by=row.proposed_by,

@@ -34,7 +34,7 @@ from fivefold.store.tables.flows import FlowRun
 from fivefold.store.tables.queue import QueueWork
 from fivefold.usecases.accounts.organisations import MemberLine
 from fivefold.usecases.accounts.second_person import has_sole_operator
-from fivefold.usecases.changes.contents import kinds_seen_by
+from fivefold.usecases.changes.contents import kinds_seen_by, named_subject
 from fivefold.usecases.flows.runs.answering import ANSWERED_BY
 from fivefold.usecases.flows.runs.reviews import finish_review_in
 from fivefold.usecases.flows.runs.second_people import part_taken
@@ -445,7 +445,7 @@ def _queue_item(
         from_level=names[row.from_level or 0],
         to_level=names[row.to_level or 0],
         reason=reason,
-        about=(row.about or "") if kind in WITHOUT_ENTITY or flow is not None else "",
+        about=_about(row) if kind in WITHOUT_ENTITY or flow is not None else "",
         version=row.step if kind in VERSIONS else None,
         assessment=f"{row.number}.{row.step}" if kind is Kind.RISE else None,
         asked_by=row.by,
@@ -460,6 +460,10 @@ def _queue_item(
         sees_no_more=row.member_roles is not None and not set(row.member_roles) & roles_of(kind, asks),
         revision=row.revision or 0,
     )
+
+
+def _about(row: ItemRow) -> str:
+    return named_subject(row.about or "", row.entity_id, row.external_id)
 
 
 def _line(row: ItemRow, lines: Mapping[Name, str]) -> str:

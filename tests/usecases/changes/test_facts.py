@@ -17,13 +17,21 @@ from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.store.tables.rulesets import Activation, Proposal, RulesetVersion
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes import facts
-from fivefold.usecases.changes.proposals import ChangeOutcome, approve_proposal, read_proposal, refuse_proposal
+from fivefold.usecases.changes.proposals import (
+    ChangeOutcome,
+    approve_proposal,
+    list_proposals,
+    read_proposal,
+    refuse_proposal,
+)
+from fivefold.usecases.changes.search import search_proposals, waiting_about
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.ingest.bulk_facts import RecordRow, ScreeningRow, TagRow, add_screenings, put_records, put_tags
 from fivefold.usecases.ingest.facts import RecordGiven, put_record_in
 from fivefold.usecases.levels import lowering
 from fivefold.usecases.levels.entity_profile import list_records, list_tags
 from fivefold.usecases.levels.lowering import WouldLowerError
+from fivefold.usecases.queue.items import QueueFilters, list_items
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
 from tests.store.filling import filled_once
@@ -429,6 +437,20 @@ def test_what_holds_up_the_owner_is_protected_too(bank: Bank) -> None:
     asked = facts.request_record(*of, "case", changed, reason=WHY).proposal
     assert asked is not None
     assert asked.reach["falls"][0]["external_id"] == "a"
+
+
+def test_a_change_names_its_entity_by_the_identifier_wherever_it_is_shown(bank: Bank) -> None:
+    tag(bank)
+    asked = untag(bank).proposal
+    assert asked is not None
+    (listed,) = list_proposals(bank.context)
+    (short,) = search_proposals(bank.context)
+    for shown in (asked, read_proposal(bank.context, asked.id), listed, short):
+        assert (shown.subject, shown.entity_type, shown.external_id) == ("end of tag 'watch' of a", "customer", "a")
+    (waiting,) = waiting_about(bank.context, "customer", "a")
+    assert waiting.subject == "end of tag 'watch' of a"
+    (item,) = list_items(bank.context, Role.ADMIN, QueueFilters(kinds=("change",)))
+    assert item.about == "fact.tag: end of tag 'watch' of a"
 
 
 def test_an_erased_customer_is_in_no_proposal(bank: Bank, tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes.asks import revoke_override
 from fivefold.usecases.changes.proposals import (
     approve_proposal,
-    entity_of_proposal,
     list_proposals,
     read_proposal,
     refuse_proposal,
@@ -195,7 +194,7 @@ def test_the_queue_names_the_customer_until_an_erasure_withdraws_the_proposal(
     number = held(engine, three, "high")
     proposal = revoke_override(Context(engine, three[1]).at(NOW), number, "Zoe moved").proposal
     assert proposal is not None
-    assert entity_of_proposal(Context(engine, three[1]), proposal.id) == ("customer", "c0")
+    assert (proposal.entity_type, proposal.external_id) == ("customer", "c0")
     (item,) = list_items(Context(engine, three[2]).at(NOW), Role.APPROVER)
     assert (item.item, item.entity_type, item.external_id) == (f"change-{proposal.id}-0", "customer", "c0")
     erase_entity(Context(engine, three[0]).at(NOW + 3650 * DAY), "customer", "c0", tmp_path / "register")
