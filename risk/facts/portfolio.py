@@ -91,7 +91,8 @@ def members_at(
             versions[name] = version
         elif name in lists:
             begins = day_text(lists[name].versions[0].since)
-            problems.append(Finding(f"list {name}", f"has no version before {begins}; as-of is {day_text(as_of)}"))
+            problem = f"has no version before {begins}; as-of is {day_text(as_of)}, and must be {begins} or later"
+            problems.append(Finding(f"list {name}", problem))
         else:
             remedy = f"; {REFERENCE_COMES_FROM}" if name in references else ""
             problem = f"is missing; there are {', '.join(sorted(lists)) or 'none'}{remedy}"

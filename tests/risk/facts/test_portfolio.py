@@ -61,7 +61,7 @@ def test_every_list_that_is_missing_is_named_at_once() -> None:
     text = str(raised.value)
     assert "list black: is missing; there are grey" in text
     assert "list white: is missing" in text
-    assert "list grey: has no version before 2024-01-01; as-of is 2023-01-01" in text
+    assert "list grey: has no version before 2024-01-01; as-of is 2023-01-01, and must be 2024-01-01 or later" in text
 
 
 def test_the_versions_in_force_are_given_by_name() -> None:
