@@ -10,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from fivefold.console.texts import text
+from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ConfigError, NotFoundError
 from fivefold.domain.paging import Page, Part, cursor_of, key_of
 from fivefold.store.accounts.plans import Plan
@@ -221,6 +222,11 @@ class Visit(Context):
     def shown_number(self, name: str) -> int:
         """Give a number as the page of a form showed it, 0 for none; ConfigError where the form does not say."""
         return self.number(f"seen_{name}", text("What the page showed"))
+
+    def shown_moment(self, name: str) -> int:
+        """Give a moment as the page of a form showed it, in microseconds; ConfigError where the form does not say."""
+        label = text("What the page showed")
+        return parse_moment(self.typed(f"seen_{name}", label), label)
 
     def confirmed_reason(self, missing: str) -> str:
         """Give the reason of a form with a box to tick; where it is not ticked a ConfigError says *missing*."""

@@ -9,7 +9,6 @@ from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.rulesets.matrix import MoveMatrix, matrix_of
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, existing_number, whole_number
-from fivefold.domain.clock import day_text, parse_moment
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import Part
 from fivefold.usecases.accounts.settings import read_settings
@@ -73,13 +72,11 @@ class ProposalPage:
         beside: the numbers of other changes of the same that wait.
         backtests: of each type the newest, and the newest that is done.
         backtests_done: the numbers of the latter, which count, with spaces between; 0 for none.
-        proposed_at: when, exact to the microsecond: after a restore another change may have its number.
         bar: the item of the queue that the person came for.
     """
 
     bar: QueueBar | None
     proposal: ProposalLine
-    proposed_at: str
     address: str
     is_own: bool
     waits: bool
@@ -102,7 +99,6 @@ def show_proposal(visit: Visit) -> Rendered:
     page = ProposalPage(
         bar=queue_bar(visit),
         proposal=proposal,
-        proposed_at=day_text(proposal.proposed_us),
         address=visit.path,
         is_own=proposal.proposed_by == visit.actor.name,
         waits=any(each.state in {"queued", "running"} for each in proposal.backtests),
@@ -178,7 +174,7 @@ def approve(visit: Visit) -> Answer:
     proposal = proposals.read_proposal(visit, _number(visit), visit.role)
     if proposal.kind == RulesetRolledBack.kind and proposal.state == "proposed" and "confirmed" not in visit.form:
         raise ConfigError(text("confirm that you looked at who moves"))
-    backtests = visit.typed("seen_backtests", _shown())
+    backtests = visit.typed("seen_backtests", text("What the page showed"))
     proposals.approve_proposal(
         visit,
         _number(visit),
@@ -186,24 +182,15 @@ def approve(visit: Visit) -> Answer:
         visit.role,
         expected_backtests={whole_number(each, text("Backtest")) for each in backtests.split()} - {0},
         expected_versions=visit.shown_number("versions"),
-        expected_proposed_us=_seen_proposed_us(visit),
+        expected_proposed_us=visit.shown_moment("proposed"),
     )
     return Redirect(visit.path + visit.trail, "proposal-approved")
-
-
-def _shown() -> str:
-    return text("What the page showed")
-
-
-def _seen_proposed_us(visit: Visit) -> int:
-    """Return when that was proposed which the page showed."""
-    return parse_moment(visit.typed("seen_proposed", _shown()), _shown())
 
 
 def refuse(visit: Visit) -> Answer:
     """Refuse what another person proposed, or withdraw one's own."""
     proposals.read_proposal(visit, _number(visit), visit.role)
-    reason, seen_us = visit.typed("reason", text("Reason")), _seen_proposed_us(visit)
+    reason, seen_us = visit.typed("reason", text("Reason")), visit.shown_moment("proposed")
     proposals.refuse_proposal(visit, _number(visit), reason, visit.role, expected_proposed_us=seen_us)
     return Redirect(visit.path + visit.trail, "proposal-refused")
 

@@ -224,19 +224,27 @@ def approve_override(visit: Visit) -> Answer:
         visit.form.get("reason", "").strip(),
         read_in=visit.session.id,
         expected_assessment=visit.typed("seen_assessment", text("What the page showed")),
+        expected_requested_us=visit.shown_moment("requested"),
     )
     return Redirect(visit.path + visit.trail, "override-approved")
 
 
 def refuse_override(visit: Visit) -> Answer:
     """Refuse an override that another person requested."""
-    overrides.refuse_override(visit, _override(visit), visit.typed("reason", text("Reason")), read_in=visit.session.id)
+    overrides.refuse_override(
+        visit,
+        _override(visit),
+        visit.typed("reason", text("Reason")),
+        read_in=visit.session.id,
+        expected_requested_us=visit.shown_moment("requested"),
+    )
     return Redirect(visit.path + visit.trail, "override-refused")
 
 
 def revoke_override(visit: Visit) -> Answer:
     """End an override; proposed where that may lower the level."""
-    outcome = asks.revoke_override(visit, _override(visit), visit.typed("reason", text("Reason")))
+    reason = visit.typed("reason", text("Reason"))
+    outcome = asks.revoke_override(visit, _override(visit), reason, visit.shown_moment("requested"))
     return Redirect(visit.path + visit.trail, "override-revoked" if outcome.proposal is None else "change-proposed")
 
 

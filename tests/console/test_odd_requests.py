@@ -333,7 +333,8 @@ def test_the_reason_of_a_refused_form_is_shown_in_no_other(place: Place) -> None
     visitor = Visitor(place).sign_in("admin").go(ACME).submit("/override", level="high", reason="own")
     form_token = visitor.forms()[0].fields["form_token"]
     line = place.good("GET", "/v1/entities/company/acme/overrides", role="admin")[0]
-    visitor.post(f"{ACME}/refuse-override", {"form_token": form_token, "override": str(line["id"]), "reason": "MINE"})
+    about = {"override": str(line["id"]), "seen_requested": line["requested_at"]}
+    visitor.post(f"{ACME}/refuse-override", {"form_token": form_token, **about, "reason": "MINE"})
     assert visitor.page.status_code == 409
     assert "MINE" not in {value for form in visitor.forms() for value in form.fields.values()}
     assert re.search("What you wrote, to be copied (Override [0-9]+ )?Reason MINE ", visitor.text)

@@ -109,16 +109,28 @@ def test_of_who_was_erased_no_override_is_decided(place: Place) -> None:
     assert not [form.action for form in approver.forms() if form.action.endswith("-override")]
 
 
+def test_an_override_that_the_page_did_not_show_is_not_decided(place: Place) -> None:
+    """After a restore another override may have its number."""
+    Visitor(place).sign_in("investigator").go(ACME).submit("/override", level="high", reason="once")
+    approver = Visitor(place).sign_in("approver")
+    for action in ("/approve-override", "/refuse-override"):
+        approver.go(ACME).submit(action, reason="seen", seen_requested="2026-01-01T00:00:00.000001Z")
+        assert approver.page.status_code == 409
+        assert "is another one now" in approver.text
+    approver.go(ACME).submit("/approve-override", reason="seen")
+    approver.go(ACME).submit("/revoke-override", reason="seen", seen_requested="2026-01-01T00:00:00.000001Z")
+    assert "is another one now" in approver.text
+
+
 def test_the_person_who_asked_is_not_offered_to_decide(place: Place) -> None:
     both = place.join("both", "admin")[0]
     visitor = Visitor(place).go("/console/sign-in").submit("/sign-in", token=both)
     visitor.go(ACME).submit("/override", level="high", reason="mine")
     assert "You asked for it, so another person decides." in visitor.text
-    number = place.engine.connect().exec_driver_sql("SELECT max(id) FROM overrides").scalar_one()
+    line = place.good("GET", "/v1/entities/company/acme/overrides", role="admin")[0]
     form_token = visitor.forms()[0].fields["form_token"]
-    visitor.post(
-        f"{ACME}/approve-override", {"form_token": form_token, "override": str(number), "seen_assessment": "0"}
-    )
+    seen = {"seen_assessment": "0", "seen_requested": line["requested_at"]}
+    visitor.post(f"{ACME}/approve-override", {"form_token": form_token, "override": str(line["id"]), **seen})
     assert visitor.page.status_code == 409
     assert "another person decides" in visitor.text
     assert "The page shows what holds now." in visitor.text

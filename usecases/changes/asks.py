@@ -11,6 +11,7 @@ from fivefold.risk.facts.portfolio import NamedList, read_list
 from fivefold.risk.language.base import canonical_form
 from fivefold.store.accounts.lists import list_row_at
 from fivefold.store.ingest.entities import type_named
+from fivefold.store.levels.overrides import override_numbered
 from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.store.rulesets.rulesets import families_of
 from fivefold.usecases.accounts.lists import ListPut, list_version, missing_versions
@@ -28,7 +29,7 @@ from fivefold.usecases.changes.contents import (
 )
 from fivefold.usecases.changes.proposals import ChangeOutcome, request_change
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.inputs import checked_per_second, checked_reason
+from fivefold.usecases.shared.inputs import checked_per_second, checked_reason, refuse_unseen_moment
 
 
 def order_families(
@@ -193,12 +194,22 @@ def change_settings(
     return request_change(context, SettingsChanged(**vars(change)), reason, require=refuse_changed)
 
 
-def revoke_override(context: Context, override_id: int, reason: str) -> ChangeOutcome:
+def revoke_override(
+    context: Context, override_id: int, reason: str, expected_requested_us: int | None = None
+) -> ChangeOutcome:
     """End an override in force: at once if it lies below the rules' level, otherwise by a proposal.
+
+    *expected_requested_us*: when the override was requested that was looked at; None not to ask.
 
     Raises:
         ConfigError: the reason is empty.
         NotFoundError: there is no such override.
-        ConflictError: it is not in force; or it is proposed, and the actor is not a member.
+        ConflictError: it is not in force; it is another one than was looked at; or it is proposed, and the actor is
+            not a member.
     """
-    return request_change(context, OverrideRevoked(override_id), checked_reason(reason))
+
+    def refuse_another(session: Session) -> None:
+        override = override_numbered(session, context.organisation_id, override_id)
+        refuse_unseen_moment(f"override {override_id}", expected_requested_us, override.requested_us)
+
+    return request_change(context, OverrideRevoked(override_id), checked_reason(reason), require=refuse_another)

@@ -43,7 +43,7 @@ from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.flow_triggers import behind
-from fivefold.usecases.shared.inputs import checked_moment, checked_reason
+from fivefold.usecases.shared.inputs import checked_moment, checked_reason, refuse_unseen_moment
 
 
 @schema("Override")
@@ -288,22 +288,24 @@ def approve_override(
     *,
     read_in: int | None = None,
     expected_assessment: str | None = None,
+    expected_requested_us: int | None = None,
 ) -> OverrideLine:
     """Approve a level that another person requested; it revokes the live override of the same entity.
 
     *expected_assessment*: the one whose reasons were looked at, such as 12.3, 0 for none; None not to ask.
+    *expected_requested_us*: when the override was requested that was looked at; None not to ask.
 
     Raises:
         NotFoundError: there is no such override.
         ConflictError: the actor asked for it; it was decided; it would be over; it is below a live floor; the level,
-            what the rules say or the floor is another one than was looked at; or too much of the portfolio would be
-            below what the rules say.
+            what the rules say, the floor or the override is another one than was looked at; or too much of the
+            portfolio would be below what the rules say.
     """
     now = context.now()
     why = checked_reason(reason) if reason else None
     with context.writing() as session:
         settings = locked_settings(session, context.organisation_id)  # one approval at a time: the cap is counted
-        override = _to_decide(session, context, override_id)
+        override = _to_decide(session, context, override_id, expected_requested_us)
         _refuse_past_end(override.until_us, now)
         _refuse_below_floor(session, override, settings)
         _refuse_other_reasons(session, override, context.actor, expected_assessment)
@@ -322,8 +324,9 @@ def approve_override(
         return override_line(session, override, settings, now)
 
 
-def _to_decide(session: Session, context: Context, override_id: int) -> OverrideRow:
+def _to_decide(session: Session, context: Context, override_id: int, expected_us: int | None) -> OverrideRow:
     override = override_numbered(session, context.organisation_id, override_id)
+    refuse_unseen_moment(f"override {override_id}", expected_us, override.requested_us)
     if override.state != "requested":
         raise ConflictError(f"override {override_id} was {override.state} already")
     what = f"asked for override {override_id}: another person decides"
@@ -371,19 +374,26 @@ def _refuse_above_cap(session: Session, override: OverrideRow, settings: Setting
         )
 
 
-def refuse_override(context: Context, override_id: int, reason: str, *, read_in: int | None = None) -> OverrideLine:
-    """Refuse a level that another person requested.
+def refuse_override(
+    context: Context,
+    override_id: int,
+    reason: str,
+    *,
+    read_in: int | None = None,
+    expected_requested_us: int | None = None,
+) -> OverrideLine:
+    """Refuse a level that another person requested; *expected_requested_us* as of `approve_override`.
 
     Raises:
         NotFoundError: there is no such override.
         ConfigError: the reason is empty.
-        ConflictError: the actor asked for it, or it was decided.
+        ConflictError: the actor asked for it; it was decided; or it is another override than was looked at.
     """
     now = context.now()
     why = checked_reason(reason)
     with context.writing() as session:
         settings = locked_settings(session, context.organisation_id)
-        override = _to_decide(session, context, override_id)
+        override = _to_decide(session, context, override_id, expected_requested_us)
         override.state, override.decided_by, override.decided_us, override.decision_reason = (
             "refused",
             context.actor.name,

@@ -27,26 +27,27 @@ class OverrideGiven(RequestModel):
     until: MomentGiven | None = None
 
 
-class DecisionGiven(RequestModel):
-    """Why; may be empty."""
+class ApprovalGiven(RequestModel):
+    """Why, which may be empty, and what was looked at: of what is left out nobody asks.
 
-    reason: ReasonIfAny = ""
-
-
-class ApprovalGiven(DecisionGiven):
-    """The same, and what was looked at: without `expected_assessment` nobody asks.
-
-    It is the assessment whose reasons were looked at, such as 12.3; 0 for none. 409 where the level, what the rules say
-    or the floor is another one by now, or that assessment is kept no more.
+    `expected_assessment` is the assessment whose reasons were looked at, such as 12.3; 0 for none. 409 where the level,
+    what the rules say or the floor is another one by now, or that assessment is kept no more. `expected_requested_at`
+    is the override's `requested_at`, as after a restore another override may have its number.
     """
 
+    reason: ReasonIfAny = ""
     expected_assessment: Annotated[str, Field(pattern=f"^(0|{ASSESSMENT_NUMBER})$")] | None = None
+    expected_requested_at: MomentGiven | None = None
 
 
-class ReasonGiven(RequestModel):
-    """Why."""
+class WhyEnded(RequestModel):
+    """Why, and which override was looked at: where it is left out, nobody asks.
+
+    `expected_requested_at` is its `requested_at`, as after a restore another override may have its number.
+    """
 
     reason: Reason
+    expected_requested_at: MomentGiven | None = None
 
 
 @schema("Revocation")
@@ -79,17 +80,23 @@ def request_override(context: RequestContext, type_: Text, external_id: Text, bo
 
 def approve_override(context: RequestContext, override: BigNumber, body: ApprovalGiven) -> OverrideLine:
     """Approve a level that another person requested."""
-    return overrides.approve_override(context, override, body.reason, expected_assessment=body.expected_assessment)
+    return overrides.approve_override(
+        context,
+        override,
+        body.reason,
+        expected_assessment=body.expected_assessment,
+        expected_requested_us=body.expected_requested_at,
+    )
 
 
-def refuse_override(context: RequestContext, override: BigNumber, body: ReasonGiven) -> OverrideLine:
+def refuse_override(context: RequestContext, override: BigNumber, body: WhyEnded) -> OverrideLine:
     """Refuse a level that another person requested."""
-    return overrides.refuse_override(context, override, body.reason)
+    return overrides.refuse_override(context, override, body.reason, expected_requested_us=body.expected_requested_at)
 
 
-def revoke_override(context: RequestContext, override: BigNumber, body: ReasonGiven) -> Revocation:
+def revoke_override(context: RequestContext, override: BigNumber, body: WhyEnded) -> Revocation:
     """End an override that holds, at once where that raises the level; where it may lower it, propose that."""
-    outcome = asks.revoke_override(context, override, body.reason)
+    outcome = asks.revoke_override(context, override, body.reason, body.expected_requested_at)
     line = overrides.read_override(context, override)
     return Revocation(**vars(line), proposal=outcome.proposal)
 

@@ -48,6 +48,19 @@ def test_an_override_is_approved_where_what_was_looked_at_holds(place: Place) ->
     assert place.good("POST", approve, {"expected_assessment": high}, role="approver")["state"] == "live"
 
 
+@pytest.mark.parametrize("act", ["approve", "refuse", "revoke"])
+def test_an_act_on_the_override_that_was_looked_at_is_on_no_other_one(place: Place, act: str) -> None:
+    made = place.good("POST", PATH, BODY, role="investigator")
+    if act == "revoke":
+        place.good("POST", f"/v1/overrides/{made['id']}/approve", {}, role="approver")
+    body = {"reason": "As read.", "expected_requested_at": "2001-01-01T00:00:00Z"}
+    answer = place.ask("POST", f"/v1/overrides/{made['id']}/{act}", body, role="approver")
+    assert answer.status_code == 409
+    assert f"override {made['id']} is another one now" in answer.json()[0]["detail"]
+    seen = {**body, "expected_requested_at": made["requested_at"]}
+    assert place.ask("POST", f"/v1/overrides/{made['id']}/{act}", seen, role="approver").status_code == 200
+
+
 def test_an_override_is_listed_with_what_became_of_it(place: Place) -> None:
     made = place.good("POST", PATH, BODY, role="investigator")
     assert place.good("GET", PATH, role="investigator")[0] == made
