@@ -176,14 +176,12 @@ def _activate(engine: "Engine", people: _People) -> None:
     from fivefold.usecases.rulesets.read import list_families
 
     family = next((each for each in list_families(people.author) if each.name == RULESET), None)
-    if family is not None and family.active is not None:
+    active, version, revision = (family.active, family.newest, family.draft_revision) if family else (None, None, None)
+    if active is not None:
         return
-    if family is None or family.newest is None:
-        present = None if family is None else family.draft_revision
-        draft = save_draft(people.author, bundled_text(RULESET), NO_DRAFT if present is None else present)
+    if version is None:
+        draft = save_draft(people.author, bundled_text(RULESET), NO_DRAFT if revision is None else revision)
         version = commit(people.author, RULESET, draft.revision).number
-    else:
-        version = family.newest
     if what_stands_against(people.approver, RULESET, version):
         _request_backtest(people.author, version)
         while run_next_backtest(engine):
