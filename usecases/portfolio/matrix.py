@@ -77,7 +77,7 @@ class Matrix:
 def value_and_risk(context: Context, type_name: str) -> Matrix:
     """Return the matrix of a type, from counters: it takes as long for ten million as for ten.
 
-    Only those that were not assessed in full, or that are quarantined, are counted one by one.
+    Only those that were not assessed in full, or that are quarantined, have no counter: a statement each counts them.
     NotFoundError if there is no such type; ConflictError if the organisation has not defined its levels.
     """
     with context.reading() as session:
