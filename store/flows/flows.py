@@ -148,10 +148,10 @@ def replaced_with_runs(session: Session, organisation_id: int) -> list[tuple[Flo
     return [(flow, version) for flow, version in session.execute(statement)]
 
 
-def schedules_of(session: Session, flow_id: int) -> list[FlowSchedule]:
-    """List the schedules of a flow, locked until the transaction ends."""
+def schedules_of(session: Session, flow_id: int, *, locked: bool = False) -> list[FlowSchedule]:
+    """List the schedules of a flow; *locked* until the transaction ends."""
     statement = select(FlowSchedule).where(FlowSchedule.flow_id == flow_id).order_by(FlowSchedule.id)
-    return list(session.scalars(statement.with_for_update()))
+    return list(session.scalars(statement.with_for_update() if locked else statement))
 
 
 def every_schedule(session: Session) -> Sequence[FlowSchedule]:

@@ -101,6 +101,47 @@ def test_of_moments_without_a_worker_the_latest_runs_once(desk: Desk) -> None:
     assert next_run(desk) == "2026-11-28T08:00"
 
 
+NOON: dict[str, Any] = {**DAILY, "at": "12:00"}
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("triggers", [(DAILY, NOON), (NOON, DAILY)])
+@pytest.mark.parametrize("most", [2, 100])
+def test_of_two_schedules_without_a_worker_the_latest_moment_runs_once(
+    desk: Desk, triggers: tuple[dict[str, Any], ...], most: int
+) -> None:
+    """It ran for both: who was looked at by the first moment was looked at again by the second."""
+    acting(desk, scheduled(*triggers))
+    desk.bank.now += 2 * DAY_US + 7 * HOUR_US
+    begin(desk, most=most)
+    assert runs(desk) == [("2026-11-25T11:00", everybody(desk))]
+    assert next_run(desk) == "2026-11-26T08:00"
+    desk.bank.now += DAY_US - 3 * HOUR_US  # after the first, before the second
+    begin(desk)
+    desk.bank.now += 3 * HOUR_US
+    begin(desk)
+    assert [moment for moment, _ in runs(desk)] == ["2026-11-25T11:00", "2026-11-26T08:00", "2026-11-26T11:00"]
+
+
+def test_a_schedule_that_is_new_takes_no_moment_from_one_that_stays(desk: Desk) -> None:
+    """The moment of the new one passed before its version was active: it is none of its."""
+    acting(desk, scheduled())
+    desk.bank.now += 7 * HOUR_US
+    acting(desk, scheduled(DAILY, NOON))
+    begin(desk)
+    assert runs(desk) == [("2026-11-23T08:00", everybody(desk))]
+
+
+def test_a_schedule_of_a_shadow_takes_no_moment_from_one_that_acts(desk: Desk) -> None:
+    acting(desk, scheduled())
+    committed(desk, scheduled(NOON, title="At noon"))
+    shadow_flow(as_(desk, desk.ana), "care", 2, WHY)
+    desk.bank.now += 7 * HOUR_US
+    begin(desk)
+    assert runs(desk) == [("2026-11-23T08:00", everybody(desk))]
+    assert runs(desk, acts=False) == [("2026-11-23T11:00", everybody(desk))]
+
+
 @pytest.mark.postgresql
 def test_a_worker_that_is_killed_leaves_the_rest_to_the_next_one(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     acting(desk, scheduled())
@@ -212,6 +253,10 @@ def test_a_named_group_is_who_is_a_member_then(desk: Desk) -> None:
     desk.bank.now += 3 * HOUR_US
     assert begin(desk, most=1) == 2
     assert runs(desk) == [("2026-11-23T08:00", 2)]
+    acting(desk, scheduled({**DAILY, "group": "watched"}, NOON))
+    desk.bank.now += DAY_US + 4 * HOUR_US
+    begin(desk)
+    assert runs(desk)[1:] == [("2026-11-24T08:00", 2), ("2026-11-24T11:00", everybody(desk))], "both are late"
 
 
 def test_two_schedules_of_one_moment_are_one_run_and_strange_ones_are_refused(desk: Desk) -> None:

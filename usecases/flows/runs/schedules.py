@@ -38,7 +38,7 @@ def keep_schedules(session: Session, flow: FlowRow, now_us: int) -> None:
             triggers = analyse_canonical_flow(session.get_one(FlowVersion, version_id).canonical).flow.triggers
             scheduled = [trigger for trigger in triggers if isinstance(trigger, ScheduleTrigger)]
             wanted |= {(acting, canonical_form(trigger)): trigger for trigger in scheduled}
-    for row in stored.schedules_of(session, flow.id):
+    for row in stored.schedules_of(session, flow.id, locked=True):
         if wanted.pop((row.acting, row.schedule), None) is None:
             session.delete(row)
     for (acting, written), trigger in wanted.items():
@@ -81,7 +81,26 @@ def _begin_part(engine: Engine, number: int, now: int, most: int) -> int:
             return 0
         if not row.reached_id:  # of several moments that no worker was there for the latest counts
             row.due_us = latest_moment(schedule, now)
+            if _comes_before_another(session, row, now):
+                row.due_us = next_moment(schedule, now)
+                return 0
         return _begin(session, row, now, most)
+
+
+def _comes_before_another(session: Session, row: FlowSchedule, now: int) -> bool:
+    """Tell whether the same entities ran, or are to run, for a later moment that is over, by another schedule."""
+    group = _trigger(row).group
+    others = [
+        other
+        for other in stored.schedules_of(session, row.flow_id)
+        if other.acting == row.acting and _trigger(other).group == group
+    ]
+    return any(row.due_us < _latest_that_runs(other, now) <= now for other in others)
+
+
+def _latest_that_runs(row: FlowSchedule, now: int) -> int:
+    """Give the latest moment for which a schedule ran, or is to run now; 0 for none."""
+    return latest_moment(_trigger(row).schedule, now) if row.due_us <= now else row.ran_us or 0
 
 
 def _begin(session: Session, row: FlowSchedule, now: int, most: int) -> int:
