@@ -168,6 +168,10 @@ def test_an_answer_that_comes_too_late_is_refused(engine: Engine) -> None:
         answer_run(person(bank), Role.INVESTIGATOR, run.number, "right", WHY)
     bank.work()
     assert view_run(bank.context, run.number).at == "flag"
+    gone_on = rf"^the time for an answer to run f:{run.number} was over by {second_text(bank.now)}: nobody gave one$"
+    bank.now += HOUR_US
+    with pytest.raises(ConflictError, match=gone_on):
+        answer_run(person(bank), Role.INVESTIGATOR, run.number, "right", WHY)
 
 
 def test_a_call_that_is_made_again_finds_its_run_where_the_flow_was_switched_off_since(engine: Engine) -> None:
@@ -214,7 +218,7 @@ def test_who_answers_a_moment_later_reads_that_it_was_answered(engine: Engine) -
         answer_run(person(bank, "member:3"), Role.INVESTIGATOR, asked.number, "wrong", WHY)
     bank.now += 5 * HOUR_US
     bank.work()
-    with pytest.raises(ConflictError, match="asks nobody, or does not any more: it is ended"):
+    with pytest.raises(ConflictError, match="the time for an answer to run f:2 was over by"):
         answer_run(person(bank, "member:3"), Role.INVESTIGATOR, over.number, "wrong", WHY)
 
 

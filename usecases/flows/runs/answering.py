@@ -30,7 +30,7 @@ from fivefold.store.flows.runs import (
 from fivefold.store.ingest.entities import lock_entities
 from fivefold.store.sql.clocks import clock_of
 from fivefold.store.tables.entities import Entity, Tag
-from fivefold.store.tables.flows import FLOW_ACTOR, FlowAction, FlowRun
+from fivefold.store.tables.flows import FLOW_ACTOR, FlowAction, FlowRun, StepOutcome
 from fivefold.store.webhooks.outbox import add_events
 from fivefold.usecases.flows.runs.actions import GIVEN_AS_TAGS
 from fivefold.usecases.flows.runs.answers_of_shadows import pass_on
@@ -116,8 +116,11 @@ def answer_run(context: Context, role: Role, number: int, answer: str, reason: s
 def _asking_step(session: Session, run: FlowRun, now: int) -> str:
     """Give the step at which a locked run asks a person; ConflictError where nobody is asked now."""
     if run.state != WAITING or not run.acting or run.stopped_at is None or run.asks is None:
-        if (last := _last_answered(session, run)) is not None:
-            raise ConflictError(f"{last} of run f:{run.id} was answered already")
+        if (last := _last_outcome(session, run)) is not None:
+            if last.actor == SYSTEM:
+                over = f"was over by {second_text(last.at_us)}: nobody gave one"
+                raise ConflictError(f"the time for an answer to run f:{run.id} {over}")
+            raise ConflictError(f"{last.step} of run f:{run.id} was answered already")
         raise ConflictError(f"run f:{run.id} asks nobody, or does not any more: it is {run.state}")
     if run.due_us is None or run.due_us <= now:
         raise ConflictError(f"the time for an answer to run f:{run.id} was over at {second_text(run.due_us or now)}")
@@ -126,13 +129,11 @@ def _asking_step(session: Session, run: FlowRun, now: int) -> str:
     return run.stopped_at
 
 
-def _last_answered(session: Session, run: FlowRun) -> str | None:
-    """Give the step of a run that a person answered last; None where nobody did, or it is a shadow's."""
+def _last_outcome(session: Session, run: FlowRun) -> StepOutcome | None:
+    """Give what came last of the steps at which a run asked a person; None where it asked none, or is a shadow's."""
     steps = outcomes_of(session, [run.id]).get(run.id, {}) if run.acting else {}
-    answers = [
-        (outcome.at_us, step) for step, outcome in steps.items() if outcome.kind == PERSON and outcome.actor != SYSTEM
-    ]
-    return max(answers)[1] if answers else None
+    outcomes = [outcome for outcome in steps.values() if outcome.kind == PERSON]
+    return max(outcomes, key=lambda outcome: (outcome.at_us, outcome.step), default=None)
 
 
 def retry_run(context: Context, number: int) -> RunView:
