@@ -116,7 +116,8 @@ _CLAIMED: Final = (
 """The columns that are read of a claimed run."""
 _NOW: Final[BindParameter[int]] = bindparam("now")
 _FREE: Final = (FlowRun.due_us <= _NOW, or_(FlowRun.lease.is_(None), lease_is_over(FlowRun.lease_until_us, _NOW)))
-_ONE: Final = select(*_CLAIMED).where(FlowRun.id == bindparam("of"), *_FREE).with_for_update()
+_OWN_OR_FREE: Final = or_(FlowRun.lease == bindparam("name"), and_(*_FREE))
+_ONE: Final = select(*_CLAIMED).where(FlowRun.id == bindparam("of"), _OWN_OR_FREE).with_for_update()
 _ONE_BY_ONE: Final = 3
 """A run that was tried this often is claimed alone: it may be the one that ends the workers."""
 
@@ -139,9 +140,25 @@ def claim(session: Session, lease: str, now_us: int, until_us: int, most: int, m
 
 
 def claim_one(session: Session, run_id: int, lease: str, now_us: int, until_us: int) -> RunBatch | None:
-    """Claim one due run; None if it has ended, waits for a person, or another worker has it."""
-    row = session.execute(_ONE, {"of": run_id, "now": now_us}).first()
+    """Claim one due run, or one that the *lease* holds; None if it ended, waits for a person, or another one has it."""
+    row = session.execute(_ONE, {"of": run_id, "name": lease, "now": now_us}).first()
     return None if row is None else _leased(session, [row], lease, until_us, row.attempts)
+
+
+_HOLD: Final = (
+    update(_RUNS)
+    .where(_RUNS.c.id == bindparam("of"))
+    .values(state=RUNNING, lease=bindparam("name"), lease_until_us=bindparam("until"))
+)
+
+
+def hold(session: Session, run_id: int, lease: str, until_us: int) -> None:
+    """Lease a run in the transaction that lets it go on: nobody else can claim it before the holder does.
+
+    No attempt is counted: `claim_one` counts it.
+    """
+    session.flush()
+    session.connection().execute(_HOLD, {"of": run_id, "name": lease, "until": until_us})
 
 
 _TAKE: Final = {

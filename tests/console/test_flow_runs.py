@@ -200,7 +200,7 @@ def test_of_a_flow_that_is_off_nobody_is_asked(place: Place, run: int) -> None:
 
 def test_a_run_whose_time_was_over_while_the_flow_was_off_is_not_said_to_have_acted(place: Place, run: int) -> None:
     switch_flow_off(Context(place.engine, place.actor("publisher")), "asked", WHY)
-    assert run_one(place.engine, run, clock=lambda: now_microseconds() + 3 * DAY_US)
+    assert run_one(place.engine, run, "a lease", clock=lambda: now_microseconds() + 3 * DAY_US)
     page = Visitor(place).sign_in("investigator").go(f"{RUNS}/{run}").text
     assert "The flow was switched off before this run came to its end: it does nothing any more." in page
     assert "Flag them" not in page.partition("Its way through the flow")[0], "nothing was done"

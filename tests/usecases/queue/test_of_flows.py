@@ -91,7 +91,7 @@ def test_an_answer_takes_the_item_away_in_its_own_transaction_also_by_a_clock_th
     monkeypatch.setattr("fivefold.usecases.flows.runs.answering.carried_on", lambda *_: None)
     answer_run(person(bank), Role.INVESTIGATOR, 1, "right", WHY)
     bank.now = NOW
-    assert bank.runs()[0].state == "waiting"
+    assert bank.runs()[0].state == "running"
     assert items(bank, ASKED) == []
 
 

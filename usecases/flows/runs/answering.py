@@ -21,6 +21,7 @@ from fivefold.store.flows.runs import (
     QUEUED,
     WAITING,
     add_outcome,
+    hold,
     is_off,
     outcome_digests,
     outcomes_of,
@@ -35,12 +36,14 @@ from fivefold.store.webhooks.outbox import add_events
 from fivefold.usecases.flows.runs.actions import GIVEN_AS_TAGS
 from fivefold.usecases.flows.runs.answers_of_shadows import pass_on
 from fivefold.usecases.flows.runs.calling import carried_on
+from fivefold.usecases.flows.runs.execute import LEASE_US
 from fivefold.usecases.flows.runs.outcomes import PERSON
 from fivefold.usecases.flows.runs.reading import ActionLine, RunView, action_line, view_of
 from fivefold.usecases.flows.runs.reviews import action_event, refuse_settled
 from fivefold.usecases.flows.runs.second_people import part_taken, role_asked
 from fivefold.usecases.ingest.facts import end_of_tag, end_tag_in, live_tag_in, shorten_tag_in
 from fivefold.usecases.levels.lowering import Concern, LoweringGuard
+from fivefold.usecases.levels.worker import new_lease
 from fivefold.usecases.shared.actors import SYSTEM, Role
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
@@ -71,7 +74,7 @@ def answer_run(context: Context, role: Role, number: int, answer: str, reason: s
         ConflictError: nothing is asked, or not any more, or no version of the flow acts now; or who answers called or
             caused the run, or answered for another role before.
     """
-    now, reason = context.now(), checked_reason(reason)
+    now, reason, lease = context.now(), checked_reason(reason), new_lease()
     with context.writing() as session:
         run = _locked(session, context, number)
         stopped_at = _asking_step(session, run, now)
@@ -110,7 +113,8 @@ def answer_run(context: Context, role: Role, number: int, answer: str, reason: s
             details={"flow": flow_row.name, "version": version.number, "step": step.id},
             rows=outcome_digests(session, written),
         )
-    return carried_on(context, number)
+        hold(session, run.id, lease, now + LEASE_US)
+    return carried_on(context, number, lease)
 
 
 def _asking_step(session: Session, run: FlowRun, now: int) -> str:

@@ -3,6 +3,7 @@
 import json
 import secrets
 from collections.abc import Mapping
+from time import monotonic, sleep
 from typing import Any, Final
 
 from sqlalchemy.orm import Session
@@ -12,15 +13,16 @@ from fivefold.domain.text import control_in
 from fivefold.features import schema as c
 from fivefold.store.flows.flows import flow_named
 from fivefold.store.flows.run_search import run_row
-from fivefold.store.flows.runs import QUEUED, acting_version, add_run, begin_runs, run_of_cause
+from fivefold.store.flows.runs import QUEUED, RUNNING, acting_version, add_run, begin_runs, hold, run_of_cause
 from fivefold.store.ingest.entities import entity_named, lock_entities, number_of_entity
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.flows import FlowRun
 from fivefold.usecases.accounts.flows_in_force import StandingFlow, standing_flow
 from fivefold.usecases.decisions.inputs import digest_of_question, read_pending_transaction
-from fivefold.usecases.flows.runs.execute import act_and_record, begin_of, run_one
+from fivefold.usecases.flows.runs.execute import LEASE_US, act_and_record, begin_of, run_one
 from fivefold.usecases.flows.runs.outcomes import as_it_runs
 from fivefold.usecases.flows.runs.reading import RunView, view_of, view_run
+from fivefold.usecases.levels.worker import new_lease
 from fivefold.usecases.levels.worker_loop import UNEXPECTED_ERRORS
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import FIELDS, MOST_CHARACTERS, storable
@@ -28,6 +30,9 @@ from fivefold.usecases.shared.flow_triggers import bounded_cause
 
 MOST_STOPS: Final = 100
 """A run stops at each step that asks the outside, and has no more steps than these."""
+LONGEST_WAIT_SECONDS: Final = 10.0
+"""How long a call waits for another process that is at its run; callers wait longer than that for an answer."""
+_LOOK_AGAIN_SECONDS: Final = 0.1
 
 
 def call_flow(
@@ -55,11 +60,11 @@ def call_flow(
         InvalidDataError: the transaction cannot be read.
         ConflictError: something else was called under the key.
     """
-    now, key = context.now(), _key(run_key, transaction)
+    now, key, lease = context.now(), _key(run_key, transaction), new_lease()
     cause = bounded_cause(f"call:{key or secrets.token_hex(16)}")
-    view = _run_at_once(context, flow, (type_name, external_id), cause, transaction, now)
+    view = _run_at_once(context, flow, (type_name, external_id), cause, transaction, now, lease)
     if view is not None:
-        return carried_on(context, view.number) if view.state == QUEUED else view
+        return carried_on(context, view.number, lease) if view.state == QUEUED else view
     with context.writing() as session:
         flow_row = flow_named(session, context.organisation_id, flow)
         entity = entity_named(session, context.organisation_id, type_name, external_id, stays=True)
@@ -72,10 +77,11 @@ def call_flow(
             begin_runs(session, _rows(context, standing, entity.id, cause, about, now))
             run = run_of_cause(session, flow_row.id, entity.id, cause)
             assert run is not None  # it was begun just now
+            hold(session, run.id, lease, now + LEASE_US)
         elif run.about.get("asked") != about["asked"]:
             raise ConflictError(f"{flow} was called for something else under {key!r}; give it a run_key of its own")
         number = run.id
-    return carried_on(context, number)
+    return carried_on(context, number, lease)
 
 
 class _OvertakenError(Exception):
@@ -89,11 +95,13 @@ def _run_at_once(
     cause: str,
     transaction: Mapping[str, Any] | None,
     now: int,
+    lease: str,
 ) -> RunView | None:
     """Run a flow as far as it comes by what is known, and store the run in one transaction with all that it does.
 
     None where it was called for that cause before, and where anything is in the way: then nothing was done, and the
-    run is to be begun and carried on as by a worker, which says what is in the way, or keeps it with the run.
+    run is to be begun and carried on as by a worker, which says what is in the way, or keeps it with the run. A run
+    that is to go on stays held by the *lease*.
     """
     try:
         with context.reading() as session:
@@ -119,22 +127,29 @@ def _run_at_once(
             run.id = number
             begin_runs(session, shadows)
             act_and_record(session, context.engine, {number: (run, reached, columns)}, now)
-            return view_of(session, run_row(session, number))
+            view = view_of(session, run_row(session, number))
+            if view.state == QUEUED:
+                hold(session, number, lease, now + LEASE_US)
+            return view
     except StoreError:
         raise
     except UNEXPECTED_ERRORS:
         return None
 
 
-def carried_on(context: Context, number: int) -> RunView:
-    """Carry a run on until it stops for longer, unless a worker is at it."""
-    for _ in range(MOST_STOPS):
-        moved = run_one(context.engine, number, clock=context.clock)
-        with context.reading() as session:
-            view = view_of(session, run_row(session, number))
-        if not moved or view.state != QUEUED or view.error is not None:
+def carried_on(context: Context, number: int, lease: str) -> RunView:
+    """Carry a run on, which the *lease* may hold, until it stops for longer.
+
+    Where another process is at it, as one that was called with the same key, wait for that, but not for long.
+    """
+    stops, until = 0, monotonic() + LONGEST_WAIT_SECONDS
+    while True:
+        moved = run_one(context.engine, number, lease, clock=context.clock)
+        view, stops = view_run(context, number), stops + moved
+        if not moved and view.state == RUNNING and monotonic() < until:
+            sleep(_LOOK_AGAIN_SECONDS)
+        elif not moved or view.error is not None or view.state not in {QUEUED, RUNNING} or stops == MOST_STOPS:
             return view
-    return view_run(context, number)
 
 
 def _key(run_key: str | None, transaction: Mapping[str, Any] | None) -> str | None:

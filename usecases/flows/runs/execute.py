@@ -65,22 +65,26 @@ def run_flows(engine: Engine, *, clock: Callable[[], int] = now_microseconds, mo
     return None if batch is None else carry_on(engine, batch, clock)
 
 
-def run_one(engine: Engine, run_id: int, *, clock: Callable[[], int] = now_microseconds) -> bool:
-    """Carry on one run at once; False where it is at an end, or another worker is at it."""
+def run_one(engine: Engine, run_id: int, lease: str, *, clock: Callable[[], int] = now_microseconds) -> bool:
+    """Carry on one run at once; False where it is at an end, or another process is at it.
+
+    The *lease* may hold it before. It holds it afterwards where the run can go on at once: to be called again then.
+    """
     now = clock()
     with writing(engine) as session:
-        batch = stored.claim_one(session, run_id, new_lease(), now, now + LEASE_US)
-    return batch is not None and carry_on(engine, batch, clock) > 0
+        batch = stored.claim_one(session, run_id, lease, now, now + LEASE_US)
+    return batch is not None and carry_on(engine, batch, clock, holds=True) > 0
 
 
-def carry_on(engine: Engine, batch: RunBatch, clock: Callable[[], int]) -> int:
+def carry_on(engine: Engine, batch: RunBatch, clock: Callable[[], int], *, holds: bool = False) -> int:
     """Carry on the runs of a batch; one that cannot be does not hold up the others. Tell how many were.
 
-    StoreError where the database is out of reach: that is no run's failure, and the leases end by themselves.
+    Where it *holds* them, those that can go on at once keep the lease. StoreError where the database is out of reach:
+    that is no run's failure, and the leases end by themselves.
     """
     errors = {number: NOT_BACK for number, tried in batch.attempts.items() if tried >= MAX_ABANDONED_LEASES}
     if not errors:
-        work = _Work(engine, batch, clock)
+        work = _Work(engine, batch, clock, holds)
         left, errors = ask_outside(engine, batch, clock)
         for part in _with_each_entity_once(batch, left | errors.keys()):
             errors |= work.on(part)
@@ -209,6 +213,7 @@ class _Work:
     engine: Engine
     batch: RunBatch
     clock: Callable[[], int]
+    holds: bool
 
     def on(self, numbers: Sequence[int]) -> dict[int, str]:
         """Carry runs on together; where that fails by one of them, each half alone. Give the errors of single ones."""
@@ -282,6 +287,8 @@ class _Work:
         stored.finish(session, columns)
         done = {run.id: (run, reached[run.id], columns[run.id]) for run in runs}
         act_and_record(session, self.engine, done, now, written)
+        for number in [number for number, each in columns.items() if self.holds and each["state"] == stored.QUEUED]:
+            stored.hold(session, number, self.batch.lease, now + LEASE_US)
 
 
 def _caught_up(

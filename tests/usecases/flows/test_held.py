@@ -1,0 +1,172 @@
+"""Who calls a flow, or answers, holds the run: a worker beside them takes none of it, and all of it once they died."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from fivefold.store.flows.runs import RunBatch, claim
+from fivefold.store.sql.database import writing
+from fivefold.usecases.flows.runs import asking, calling
+from fivefold.usecases.flows.runs.answering import answer_run
+from fivefold.usecases.flows.runs.calling import call_flow
+from fivefold.usecases.flows.runs.execute import LEASE_US, carry_on
+from fivefold.usecases.flows.runs.reading import RunView
+from fivefold.usecases.shared.actors import Role
+from tests.usecases.flow_documents import ASKS_SOURCE
+from tests.usecases.flows.flowing import LARGE, FlowBank
+from tests.usecases.flows.test_calls import WHY, broken, payment, person
+from tests.usecases.flows.test_killed import DiedError
+
+pytestmark = pytest.mark.postgresql
+
+SECOND = """
+    on_unknown: second
+  - id: second
+    title: Another register
+    data: {source: register, send: {amount: {transaction: amount}}, gives: {live: flag}}
+    on_unknown: unknown
+"""
+ASKS_TWICE = ASKS_SOURCE.replace("\n    on_unknown: unknown\n", SECOND, 1)
+
+
+@pytest.fixture(autouse=True)
+def _silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every source fail at once."""
+    monkeypatch.setattr(asking, "ask_of", lambda _, clock: asking.failed_outcome("gone", "nothing", clock()))
+
+
+def claimed(bank: FlowBank) -> RunBatch | None:
+    """Claim what is due, as a worker does before it carries that on."""
+    with writing(bank.engine) as session:
+        return claim(session, "worker", bank.now, bank.now + LEASE_US, 500, 3)
+
+
+def beside_a_worker(bank: FlowBank, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a worker claim what is due before each time that a call carries its run on, and be slow with it."""
+    real = calling.run_one
+
+    def overtaken(*given: Any, **named: Any) -> bool:
+        claimed(bank)
+        return real(*given, **named)
+
+    monkeypatch.setattr(calling, "run_one", overtaken)
+    monkeypatch.setattr(calling, "LONGEST_WAIT_SECONDS", 0)
+
+
+def dies(*_: Any, **__: Any) -> None:
+    raise DiedError
+
+
+def called(bank: FlowBank) -> RunView:
+    return call_flow(bank.context, "asks", "customer", "a", payment(500), "k")
+
+
+def answered(bank: FlowBank) -> RunView:
+    return answer_run(person(bank), Role.INVESTIGATOR, 1, "wrong", WHY)
+
+
+def bank_called(engine: Engine) -> FlowBank:
+    bank = FlowBank(engine)
+    bank.add_flow(ASKS_TWICE)
+    return bank
+
+
+def bank_answered(engine: Engine) -> FlowBank:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    call_flow(bank.context, "large", "customer", "a", payment(5000))
+    return bank
+
+
+STORIES = pytest.mark.parametrize(
+    ("begun", "act", "at"),
+    [(bank_called, called, "unknown"), (bank_answered, answered, "stop")],
+    ids=["a call", "an answer"],
+)
+
+
+@STORIES
+@pytest.mark.parametrize("how", ["at once", "after a fault"])
+def test_a_worker_beside_takes_none_of_a_run_that_is_called_or_answered(
+    engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    begun: Callable[[Engine], FlowBank],
+    act: Callable[[FlowBank], RunView],
+    at: str,
+    how: str,
+) -> None:
+    """The answer was `running`, without an action, though the call could have carried its run on."""
+    bank = begun(engine)
+    beside_a_worker(bank, monkeypatch)
+    if how == "after a fault":
+        monkeypatch.setattr(calling, "begin_of", broken)
+    view = act(bank)
+    assert (view.state, view.at, len(view.taken), view.error) == ("ended", at, 1, None)
+    assert claimed(bank) is None
+
+
+@STORIES
+def test_a_worker_takes_over_from_who_called_or_answered_and_died(
+    engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    begun: Callable[[Engine], FlowBank],
+    act: Callable[[FlowBank], RunView],
+    at: str,
+) -> None:
+    bank = begun(engine)
+    with monkeypatch.context() as patched:
+        patched.setattr(calling, "run_one", dies)
+        with pytest.raises(DiedError):
+            act(bank)
+    bank.now += LEASE_US - 1
+    assert (bank.work(), bank.actions()) == (0, [])
+    bank.now += 1
+    bank.work()
+    assert [(state, step) for _, state, step in bank.states()] == [("ended", at)]
+    assert len(bank.actions()) == 1
+
+
+def test_a_worker_takes_over_from_a_call_that_died_between_two_questions(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank, real = bank_called(engine), calling.run_one
+
+    def once(*given: Any, **named: Any) -> bool:
+        monkeypatch.setattr(calling, "run_one", dies)
+        return real(*given, **named)
+
+    monkeypatch.setattr(calling, "run_one", once)
+    with pytest.raises(DiedError):
+        called(bank)
+    assert bank.states() == [("call:k", "running", "second")]
+    assert bank.work() == 0
+    bank.now += LEASE_US
+    bank.work()
+    assert bank.states() == [("call:k", "ended", "unknown")]
+    assert len(bank.actions()) == 1
+
+
+def test_a_repeated_call_waits_for_the_process_that_is_at_its_run_but_not_for_long(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank = bank_called(engine)
+    with monkeypatch.context() as patched:
+        patched.setattr(calling, "run_one", dies)
+        with pytest.raises(DiedError):
+            called(bank)
+    bank.now += LEASE_US
+    batch = claimed(bank)
+    assert batch is not None
+    with monkeypatch.context() as patched:
+        patched.setattr(calling, "LONGEST_WAIT_SECONDS", 0)
+        view = called(bank)
+        assert (view.state, view.at, view.taken) == ("running", "register", ())
+
+    def worker_goes_on(_: float) -> None:
+        carry_on(engine, batch, lambda: bank.now)
+
+    monkeypatch.setattr(calling, "sleep", worker_goes_on)
+    view = called(bank)
+    assert (view.state, view.at, len(view.taken)) == ("ended", "unknown", 1)
