@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
@@ -56,10 +56,10 @@ def _locked(session: Session, organisation_id: int, which: ColumnElement[bool]) 
     return session.scalar(select(Member).where(Member.organisation_id == organisation_id, which).with_for_update())
 
 
-def count_other_organisations(session: Session, organisation_id: int) -> int:
-    """Count the other organisations that have active members."""
-    others = select(Member.organisation_id).where(Member.left_us.is_(None), Member.organisation_id != organisation_id)
-    return session.scalar(select(func.count()).select_from(others.distinct().subquery())) or 0
+def has_other_organisations(session: Session, organisation_id: int) -> bool:
+    """Return whether another organisation has active members."""
+    others = select(Member.id).where(Member.left_us.is_(None), Member.organisation_id != organisation_id)
+    return session.scalar(others.limit(1)) is not None
 
 
 def organisations_with_members(session: Session) -> list[str]:

@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ModelNotFoundError, NotFoundError, PromotionRefusedError
-from fivefold.domain.text import count_text
 from fivefold.models.promotions import (
     PROMOTE,
     Promotion,
@@ -25,7 +24,7 @@ from fivefold.models.promotions import (
 )
 from fivefold.models.registry import Registry
 from fivefold.store.accounts import tokens as accounts
-from fivefold.store.accounts.members import count_other_organisations
+from fivefold.store.accounts.members import has_other_organisations
 from fivefold.store.accounts.organisation import lock_organisation, where_two_people_promote
 from fivefold.store.levels.champions import begin_champion
 from fivefold.store.rulesets.active_definitions import active_definitions
@@ -271,11 +270,10 @@ def roll_back_warnings(context: Context, registry: Registry) -> list[str]:
 
 def _refuse_for_others(session: Session, context: Context) -> None:
     """Refuse to decide for other organisations which model values their customers."""
-    others = count_other_organisations(session, context.organisation_id)
-    if others:
+    if has_other_organisations(session, context.organisation_id):
         raise PromotionRefusedError(
-            f"the model values the customers of {count_text(others, 'other organisation')} too, so a member of one"
-            " may not change it; the operator of the machine does, by fivefold promote or fivefold rollback"
+            "the model values the customers of other organisations too, so a member of one may not change it;"
+            " the operator of the machine does, by fivefold promote or fivefold rollback"
         )
 
 
