@@ -205,7 +205,7 @@ class ReferenceState:
 
     list: str
     version: int
-    as_of_us: int | None
+    as_of_us: Annotated[Moment | None, shown_as("as_of")]
     is_old: bool
     groups: int
     small_groups: int

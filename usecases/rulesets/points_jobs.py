@@ -7,7 +7,7 @@ and is committed, backtested and activated by people like any other. A draft tha
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -29,6 +29,7 @@ from fivefold.store.tables.rulesets import Draft, Family, PointsJob, RulesetVers
 from fivefold.usecases.rulesets.assessing import assessed_together, labels_from_cases
 from fivefold.usecases.rulesets.drafts import NO_DRAFT, save_draft_in
 from fivefold.usecases.rulesets.run_backtest import setting_of
+from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_moment
 from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, line_fields, new_job, run_next_job
@@ -69,9 +70,9 @@ class PointsJobLine(JobLine):
 
     ruleset: str
     version: int
-    as_of_us: int
-    learn_as_of_us: int | None
-    until_us: int
+    as_of_us: Annotated[Moment, shown_as("as_of")]
+    learn_as_of_us: Annotated[Moment | None, shown_as("learn_as_of")]
+    until_us: Annotated[Moment, shown_as("until")]
     outcome: str | None
     draft_revision: int | None
     learnt_from: int | None

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from time import monotonic_ns
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import structlog
 from sqlalchemy import Engine, Table
@@ -19,6 +19,7 @@ from fivefold.domain.errors import FivefoldError, StoreError
 from fivefold.store.sql.database import raise_if_out_of_reach, reading, writing
 from fivefold.store.sql.jobs import claim_job, job_waits, update_leased_job
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
 
 log = structlog.get_logger("fivefold.jobs")
@@ -48,8 +49,8 @@ class JobLine:
     done: int
     total: int
     requested_by: str
-    requested_us: int
-    finished_us: int | None
+    requested_us: Annotated[Moment, shown_as("requested_at")]
+    finished_us: Annotated[Moment | None, shown_as("finished_at")]
     error: str | None
 
 
