@@ -211,7 +211,7 @@ def request_override(visit: Visit) -> Answer:
     level, reason = visit.typed("level", text("Level")), visit.typed("reason", text("Reason"))
     until = visit.form.get("until", "").strip()
     until_us = parse_moment(until, text("Ends on")) if until else None
-    line = overrides.request_override(*of, level, reason, until_us, read_in=visit.session.id, once=True)
+    line = overrides.request_override(*of, level, reason, until_us, read_in=visit.session.id)
     is_beside = bool(overrides.waiting_beside(visit, [line.id]))
     return Redirect(visit.path + visit.trail, "override-requested-beside" if is_beside else "override-requested")
 

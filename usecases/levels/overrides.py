@@ -206,9 +206,10 @@ def request_override(
     until_us: int | None = None,
     *,
     read_in: int | None = None,
-    once: bool = False,
 ) -> OverrideLine:
     """Request a level; nothing changes until another person approves it.
+
+    What a person requested already, and nobody decided yet, is not requested twice: that request is given.
 
     Args:
         context: who requests it.
@@ -218,7 +219,6 @@ def request_override(
         reason: why.
         until_us: when it ends; None for never.
         read_in: the session of the console in which the actor read before, here as in the other acts.
-        once: where the actor requested exactly this, and nobody decided yet, that request is given.
 
     Raises:
         NotFoundError: there is no such entity.
@@ -245,9 +245,9 @@ def request_override(
             requested_by=context.actor.name,
             requested_us=now,
         )
-        if once and (present := undecided_override(session, override)) is not None:
-            return override_line(session, present, settings, now)
         _refuse_past_end(until_us, now)
+        if (present := undecided_override(session, override)) is not None:
+            return override_line(session, present, settings, now)
         _refuse_below_floor(session, override, settings)
         session.add(override)
         session.flush()

@@ -193,8 +193,8 @@ def challenged(place: Place) -> None:
 def override(place: Place) -> None:
     """Ask for three levels; the last one holds."""
     path = path_to("/v1/entities/{t}/{e}/overrides", t="company", e=COMPANY)
-    for _ in range(3):
-        made = place.good("POST", path, {"level": "high", "reason": WHY}, role="investigator")
+    for reason in (f"{WHY} of one", f"{WHY} of two", WHY):
+        made = place.good("POST", path, {"level": "high", "reason": reason}, role="investigator")
     place.good("POST", f"/v1/overrides/{made['id']}/approve", {}, role="approver")
 
 

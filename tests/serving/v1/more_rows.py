@@ -54,6 +54,12 @@ def _asked(method: str, path: str, body: Callable[[int], Any], role: str = "admi
     return lambda place, number: place.good(method, path.format(number), body(number), role=role)
 
 
+_another_override = _asked(
+    "POST", f"{_COMPANY}/overrides", lambda number: {"level": "high", "reason": f"{WHY} number {number}"}
+)
+"""Each has a reason of its own: the same request waits once."""
+
+
 def _copied(table: type[Any], **changes: Callable[[int], Any]) -> Callable[[Place, int], None]:
     """Add a row like the first one of a table, which differs in these columns."""
 
@@ -235,8 +241,8 @@ MORE: Mapping[str, Callable[[Place, int], None]] = {
     "list_cases": _asked("PUT", f"{_CUSTOMER}/cases/{{}}", lambda _: {"opened_at": OPENED}),
     "list_alerts": _asked("PUT", f"{_CUSTOMER}/alerts/{{}}", lambda _: {"opened_at": OPENED}),
     "list_transactions": _asked("POST", "/v1/transactions", lambda number: [transaction(100 + number, CUSTOMER)]),
-    "list_overrides_of": _asked("POST", f"{_COMPANY}/overrides", lambda _: {"level": "high", "reason": WHY}),
-    "list_overrides": _asked("POST", f"{_COMPANY}/overrides", lambda _: {"level": "high", "reason": WHY}),
+    "list_overrides_of": _another_override,
+    "list_overrides": _another_override,
     "list_challenges": _copied(Challenge, number=lambda number: 1_000 + number),
     "list_decisions": _asked(
         "POST",
@@ -280,7 +286,7 @@ MORE: Mapping[str, Callable[[Place, int], None]] = {
     "list_failures": _failed,
     "search_failures": _failed,
     "list_movers": _moved,
-    "list_queue": _asked("POST", f"{_COMPANY}/overrides", lambda _: {"level": "high", "reason": WHY}),
+    "list_queue": _another_override,
     "list_events": _asked("PUT", f"{_CUSTOMER}/tags/event {{}}", lambda _: {}),
     "list_validations": _copied(ValidationRun),
     "list_series": _copied(ValidationRun),
@@ -344,7 +350,7 @@ MORE: Mapping[str, Callable[[Place, int], None]] = {
             "decision_key": f"found {number}",
         },
     ),
-    "search_overrides": _asked("POST", f"{_COMPANY}/overrides", lambda _: {"level": "high", "reason": WHY}),
+    "search_overrides": _another_override,
     "list_tokens": _copied(Token, sha256=str),
     "list_token_requests": _asked(
         "POST", "/v1/token-requests", lambda number: {"role": "app", "plan": "trial", "label": f"till {number}"}

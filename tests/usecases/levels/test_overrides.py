@@ -89,9 +89,9 @@ def test_another_person_approves_and_the_worker_is_told(engine: Engine, three: P
     assert (mark["due_us"], mark["priority"], Reason(mark["reasons"])) == (NOW + 5, EVENT, Reason.OVERRIDE)
 
 
-def test_a_request_that_is_to_be_stored_once_is_the_same_until_it_is_decided(engine: Engine, three: People) -> None:
+def test_the_same_request_of_one_person_waits_once_until_it_is_decided(engine: Engine, three: People) -> None:
     def ask(actor: Actor = three[0], until_us: int = NOW + DAY, **more: Any) -> int:
-        return asked(engine, actor, until_us=until_us, once=True, **more).id
+        return asked(engine, actor, until_us=until_us, **more).id
 
     first = ask()
     for number in range(11):
@@ -99,13 +99,12 @@ def test_a_request_that_is_to_be_stored_once_is_the_same_until_it_is_decided(eng
     assert ask() == first, "however many were requested after it"
     others = {ask(three[1]), ask(level="medium"), ask(name="c1"), ask(until_us=NOW + 2 * DAY)}
     assert len(others - {first}) == 4
-    assert asked(engine, three[0], until_us=NOW + DAY).id != first, "a program says by a key what is the same"
     refuse_override(Context(engine, three[2]).at(NOW), first, "no papers")
     assert ask() != first
 
 
-def test_a_request_that_is_to_be_stored_once_is_so_where_it_comes_twice_at_once(kind: str, tmp_path: Path) -> None:
-    work = [lambda engine, three: asked(engine, three[0], once=True)] * 4
+def test_the_same_request_waits_once_where_it_comes_several_times_at_once(kind: str, tmp_path: Path) -> None:
+    work = [lambda engine, three: asked(engine, three[0])] * 4
     made = together(kind, tmp_path, prepared, *work)
     assert [each.id for each in made] == [1] * 4
 
@@ -411,7 +410,7 @@ def test_of_two_who_decide_at_once_one_does(kind: str, tmp_path: Path) -> None:
 
 
 def test_of_two_overrides_of_one_entity_that_are_approved_at_once_one_holds(engine: Engine, three: People) -> None:
-    numbers = [asked(engine, three[0], "c0", level).id for level in ("low", "medium") * 3]
+    numbers = [asked(engine, three[0], until_us=NOW + DAY + number).id for number in range(6)]
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(lambda number: approve_override(Context(engine, three[1]).at(NOW), number), numbers))
     states = [line.state for line in overrides_of(Context(engine, three[0]).at(NOW))]
