@@ -55,6 +55,7 @@ class GroupPage:
     Attributes:
         line: its sizes by day; None before the first count.
         days: the last of them, the latest first.
+        by_day: of the moments of members and moves the day alone is given.
         moves: who entered and left last.
         versions: the newest of them; empty for those who see none.
     """
@@ -63,6 +64,7 @@ class GroupPage:
     address: str
     line: Sparkline | None
     days: tuple[DaySize, ...]
+    by_day: bool
     members: Page[GroupMemberLine]
     next: str | None
     moves: Page[GroupMove]
@@ -113,6 +115,7 @@ def show_group(visit: Visit) -> Rendered:
         address=address("groups", name),
         line=sparkline(span, member_counts) if member_counts else None,
         days=sizes[: -SHOWN_DAYS - 1 : -1],
+        by_day=not with_aml,
         members=members,
         next=visit.next_of("members", members),
         moves=list_moves(visit, name, SHORT_LIST, with_aml=with_aml),

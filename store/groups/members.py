@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import and_, bindparam, case, func, select
 from sqlalchemy.orm import Session
 
+from fivefold.domain.clock import DAY_US
 from fivefold.domain.paging import Page, Part
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason
 from fivefold.store.sql.arrays import among, among_parameter
@@ -101,15 +102,19 @@ class MoveRow(NamedTuple):
     version: int | None
 
 
-def moves_of(session: Session, group_id: int, part: Part) -> Page[MoveRow]:
-    """List the entities that entered or left a group, the latest first."""
+def moves_of(session: Session, group_id: int, part: Part, *, by_day: bool = False) -> Page[MoveRow]:
+    """List the entities that entered or left a group, the latest first; *by_day*: within a day (UTC) by entity.
+
+    Then the moments are cut to the day too, and the order and the places of pages say no more than the day.
+    """
+    at_us = GroupMove.at_us - GroupMove.at_us % DAY_US if by_day else GroupMove.at_us
     statement = (
-        select(Entity.external_id, GroupMove.at_us, GroupMove.entered, GroupMove.is_unknown, GroupVersion.number)
+        select(Entity.external_id, at_us, GroupMove.entered, GroupMove.is_unknown, GroupVersion.number)
         .join(Entity, Entity.id == GroupMove.entity_id)
         .outerjoin(GroupVersion, GroupVersion.id == GroupMove.version_id)
         .where(GroupMove.group_id == group_id)
     )
-    keys = (GroupMove.at_us, GroupMove.entity_id, GroupMove.number)
+    keys = (at_us, GroupMove.entity_id, GroupMove.number)
     return rows_of(session, statement, keys, part, descending=True).map(lambda row: MoveRow(*row))
 
 

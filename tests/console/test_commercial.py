@@ -9,6 +9,7 @@ from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
 from fivefold.console.table import VIEWS
+from fivefold.domain.clock import DAY_US
 from fivefold.serving.console import RIGHTS
 from fivefold.serving.v1.permissions import ROUTES
 from fivefold.store.tables.entities import Entity, EntityType, OrganisationSettings, ValueScore
@@ -20,6 +21,7 @@ from tests.console.test_queries import MANY, count
 from tests.console.test_rights import PARTS
 from tests.console.visitors import Visitor
 from tests.serving.v1.places import OURS, THEIRS, Place
+from tests.store.audits import forged
 from tests.usecases.grouped import HIGH
 from tests.usecases.grouped import document as group
 
@@ -46,9 +48,11 @@ ADDRESSES = (
     "/v1/groups",
     "/v1/groups/high-ones/members",
     "/v1/groups/high-ones/moves",
+    "/v1/groups/high-ones/moves?limit=1",
     "/v1/groups/high-ones/sizes",
     "/v1/groups/of-aml/members",
     f"/v1{ACME}/groups",
+    "/v1/entities/company/v1/groups",
 )
 PAGES = (
     "/console",
@@ -108,7 +112,10 @@ def told(place: Place) -> list[str]:
 
 
 def worsen(place: Place) -> None:
-    """Change all that makes or marks a risk: levels, scores, statuses, moments, tags, screenings, cases, attributes."""
+    """Change all that makes or marks a risk: levels, scores, statuses, moments, tags, screenings, cases, attributes.
+
+    Members of groups moved at other hours of the same days, as they do when their levels are computed then.
+    """
     for name in ("acme", "v0", "v1", "v2", "v3"):
         of = f"/v1/entities/company/{name}"
         place.good("PUT", f"{of}/tags/v9 watched", {}, role="app")
@@ -125,6 +132,11 @@ def worsen(place: Place) -> None:
             standing.assessed_us += 86_400_000_000 * (number + 1)
             standing.level_since_us = standing.entered_us = standing.assessed_us
             standing.number += 1
+    with forged(place.engine) as connection:
+        for table, column in ((GroupMember, "since_us"), (GroupMove, "at_us")):
+            moment = getattr(table, column)
+            hour_us = (20 - table.entity_id % 20) * 3_600_000_000
+            connection.execute(update(table).values({column: moment - moment % DAY_US + hour_us}))
 
 
 def test_what_the_role_is_told_is_the_same_to_the_byte_whatever_the_risk(valued: Place) -> None:

@@ -1,4 +1,8 @@
-"""Who is a member of a group, who entered and who left, and how many they are: now, and on each day."""
+"""Who is a member of a group, who entered and who left, and how many they are: now, and on each day.
+
+A member moves when a level is computed. Who may not know of groups for `aml` may not know of levels, so of each moment
+that reader is given the day (UTC) alone: its beginning.
+"""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -97,14 +101,17 @@ def list_members(context: Context, name: str, part: Part, *, with_aml: bool) -> 
     with context.reading() as session:
         group = visible_group(session, context, name, with_aml=with_aml)
         rows = stored.members_of(session, group.id, part)
-        return rows.map(lambda row: GroupMemberLine(row.external_id, row.since_us, row.is_unknown))
+        return rows.map(lambda row: GroupMemberLine(row.external_id, _shown(row.since_us, with_aml), row.is_unknown))
 
 
 def list_moves(context: Context, name: str, part: Part, *, with_aml: bool) -> Page[GroupMove]:
-    """List who entered a group and who left it, the latest first; errors as above."""
+    """List who entered a group and who left it, the latest first; errors as above.
+
+    Where the day alone is given, those of one day are in the order of entities, as the order would tell the hour.
+    """
     with context.reading() as session:
         group = visible_group(session, context, name, with_aml=with_aml)
-        return stored.moves_of(session, group.id, part).map(lambda row: GroupMove(*row))
+        return stored.moves_of(session, group.id, part, by_day=not with_aml).map(lambda row: GroupMove(*row))
 
 
 def sizes_of(context: Context, name: str, *, with_aml: bool) -> tuple[DaySize, ...]:
@@ -160,7 +167,12 @@ def groups_of_entity(
     with context.reading() as session:
         entity = entity_named(session, context.organisation_id, entity_type, external_id)
         rows = stored.groups_of(session, entity.id, with_aml=with_aml)
-        return tuple(EntityGroup(*row) for row in rows)
+        return tuple(EntityGroup(**{**row._asdict(), "since_us": _shown(row.since_us, with_aml)}) for row in rows)
+
+
+def _shown(at_us: int, with_aml: bool) -> int:
+    """Cut a moment to its day for who may not know of levels."""
+    return at_us if with_aml else at_us - at_us % DAY_US
 
 
 def count_sizes(engine: Engine, now_us: int | None = None) -> int:
