@@ -9,7 +9,7 @@ from fivefold.console.visit import Answer, Redirect, Rendered, Visit
 from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.paging import Page, Part
 from fivefold.models.drift import LEAST_CUSTOMERS
-from fivefold.usecases.changes.promotions import roll_back_by_member, roll_back_warnings
+from fivefold.usecases.changes.promotions import roll_back_by_member, roll_back_warnings, values_others
 from fivefold.usecases.models.read import (
     ModelVersionLine,
     PromotionLine,
@@ -50,7 +50,8 @@ class VersionsPage:
 
     Attributes:
         serving: since when the champion serves; None where none does.
-        drift: None where no model serves.
+        drift: None where no model serves, or `counts_others`.
+        counts_others: the customers of other organisations are in the counts too, so they are not shown.
         warnings: of other money that a rollback would give; none for those who may not roll back.
         verdicts: on the champion, of each type of entities whose predictions were judged.
     """
@@ -61,6 +62,7 @@ class VersionsPage:
     serving: PromotionLine | None
     warnings: list[str]
     drift: DriftHalf | None
+    counts_others: bool
     verdicts: tuple[RealisedVerdict, ...]
 
 
@@ -68,13 +70,15 @@ def show_versions(visit: Visit) -> Rendered:
     """List the versions, with what the gate said of each, and every change of the one that serves."""
     versions = list_versions(visit.registry, visit.part("versions", VERSIONS))
     promotions = list_promotions(visit.registry, CHANGES)
+    counts_others = values_others(visit)
     page = VersionsPage(
         versions=versions,
         next=visit.next_of("versions", versions),
         promotions=promotions,
         serving=promotions[0] if promotions else None,
         warnings=_warnings(visit) if promotions and visit.may("POST /v1/model-promotions/rollback") else [],
-        drift=_drift(visit),
+        drift=None if counts_others else _drift(visit),
+        counts_others=counts_others,
         verdicts=verdicts_on(visit, promotions[0].version) if promotions else (),
     )
     return Rendered(template="models/versions.html", title=text("Models"), page=page)

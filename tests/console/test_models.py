@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from fivefold.console.models import versions
 from fivefold.console.visit import Visit
 from fivefold.domain.errors import RegistryError
 from fivefold.models import promotions
@@ -35,7 +36,7 @@ def test_the_version_that_serves_is_told_with_who_and_why(publisher: Visitor) ->
     assert "4 challenger" in publisher.text
     assert "0.9120" in publisher.text
     assert "keeps the champion against version 1" in publisher.text
-    assert "No model serves here, so nothing is compared." in publisher.text
+    assert "Scored customers are counted by model, those of other organisations among them" in publisher.text
     rows = [link for link in publisher.links() if link.startswith(f"{PAGE}/")]
     assert [link.rpartition("/")[2] for link in rows] == ["1", "realised", "4", "3", "2", "1"], (
         "the champion and what came of it, then the newest first"
@@ -100,6 +101,20 @@ def admin(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Visi
     with Session(place.engine) as session, session.begin():
         session.execute(update(Member).where(Member.organisation_id == place.organisations[THEIRS]).values(left_us=1))
     return Visitor(place).sign_in("admin")
+
+
+def test_drift_is_shown_to_the_only_organisation_with_members(
+    admin: Visitor, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(versions, "_drift", lambda _: versions.DriftHalf(
+        version=1, since="2026-11-01", customers=137, least=500, furthest=[]
+    ))  # fmt: skip
+    assert "137 of the 500 customers" in admin.go(PAGE).text
+    with Session(place.engine) as session, session.begin():
+        theirs = Member.organisation_id == place.organisations[THEIRS]
+        session.execute(update(Member).where(theirs).values(left_us=None))
+    assert "137" not in admin.go(PAGE).text
+    assert "those of other organisations among them" in admin.text
 
 
 def promoted(place: Place) -> list[tuple[str, str]]:

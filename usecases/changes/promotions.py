@@ -268,6 +268,12 @@ def roll_back_warnings(context: Context, registry: Registry) -> list[str]:
     return []
 
 
+def values_others(context: Context) -> bool:
+    """Return whether the model values the customers of other organisations too."""
+    with context.reading() as session:
+        return has_other_organisations(session, context.organisation_id)
+
+
 def _refuse_for_others(session: Session, context: Context) -> None:
     """Refuse to decide for other organisations which model values their customers."""
     if has_other_organisations(session, context.organisation_id):
