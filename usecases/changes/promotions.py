@@ -227,8 +227,8 @@ def promote_by_member(
             member saw it, or the model values customers of other organisations too.
     """
     why = checked_reason(reason)
+    _refuse_for_others(context)
     with context.reading() as session:
-        _refuse_for_others(session, context)
         two_people = context.organisation_id in where_two_people_promote(session)
     _refuse_unseen(registry, serving)
     try:
@@ -253,8 +253,7 @@ def roll_back_by_member(
     Returns the rollback and the warnings, as of a `PromotionOutcome`. Errors are those of `promote_by_member`.
     """
     why = checked_reason(reason)
-    with context.reading() as session:
-        _refuse_for_others(session, context)
+    _refuse_for_others(context)
     _refuse_unseen(registry, serving)
     return _record_and_promote_by(context, registry, plan_rollback(registry, why), serving)
 
@@ -274,9 +273,9 @@ def values_others(context: Context) -> bool:
         return has_other_organisations(session, context.organisation_id)
 
 
-def _refuse_for_others(session: Session, context: Context) -> None:
+def _refuse_for_others(context: Context) -> None:
     """Refuse to decide for other organisations which model values their customers."""
-    if has_other_organisations(session, context.organisation_id):
+    if values_others(context):
         raise PromotionRefusedError(
             "the model values the customers of other organisations too, so a member of one may not change it;"
             " the operator of the machine does, by fivefold promote or fivefold rollback"
