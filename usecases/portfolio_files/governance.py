@@ -265,8 +265,10 @@ def what_if_of_file(
     if alone.is_empty():
         raise ConfigError(f"there is no entity {entity} among the {len(portfolio.entities):,} that were read")
     (assessments,) = assess_portfolio(rulesets, replace(portfolio, entities=alone), as_of, before).parts
-    subject = ChangedAssessment.of(assessments, 0, before.standing, before.overrides)
     decides = assessments.program.ruleset
+    place = [each.ruleset.name for each in rulesets].index(decides.name)
+    others = Beside(tuple(rulesets[:place]), tuple(rulesets[place + 1 :]))
+    subject = ChangedAssessment.of(assessments, 0, before.standing, before.overrides, others)
     wished = None if level is None else level_wished(level, decides.levels)
     return what_if(subject, direction, wished), decides.name
 

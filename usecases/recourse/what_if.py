@@ -19,6 +19,7 @@ from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.compiler.value_types import vocabulary
 from fivefold.risk.engine.explain.breakdown import Explanation
 from fivefold.risk.engine.program import program_for
+from fivefold.risk.governance.beside import Beside
 from fivefold.risk.governance.what_if.answers import InputChange, SmallestChange, WhatIf, what_if
 from fivefold.risk.governance.what_if.hold import HeldBy, LevelHold
 from fivefold.risk.governance.what_if.search import ChangedAssessment, WantedDirection
@@ -26,8 +27,9 @@ from fivefold.risk.language.expressions import input_key
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.levels import levels
 from fivefold.store.levels.overrides import is_of_override, live_override_id
+from fivefold.store.rulesets.rulesets import active_versions
 from fivefold.store.tables.levels import Assessment
-from fivefold.store.tables.rulesets import RulesetVersion
+from fivefold.store.tables.rulesets import Family, RulesetVersion
 from fivefold.usecases.levels.content.breakdowns import inputs_of
 from fivefold.usecases.levels.content.inputs import inputs_frame, override_of, previous_of
 from fivefold.usecases.levels.explain import gave_something, numbers_seen, visible_value
@@ -171,9 +173,10 @@ def read_what_if(
             else levels.assessment_of(session, context.organisation_id, entity.id, standing.number)
         )
         subject = None if row is None else subject_of_assessment(session, row)
+        if subject is None or row is None or row.version_id is None:
+            return None
+        subject = replace(subject, beside=_beside(session, row.version_id))
         live = is_of_override(standing, session.scalar(select(live_override_id(entity.id, context.now()))))
-    if subject is None or row is None:
-        return None
     names = subject.program.ruleset.levels
     if level is not None and level not in names:
         raise ConfigError(f"there is no level {level!r}; there are {', '.join(names)}{perhaps(level, names)}")
@@ -212,6 +215,17 @@ def subject_of_assessment(session: Session, row: Assessment) -> ChangedAssessmen
         previous_of(inputs["previous"], entity),
         override_of(inputs["override"], entity),
     )
+
+
+def _beside(session: Session, version_id: int) -> Beside:
+    """Find the active rulesets that are tried before a version's family and after it; all before one that is off."""
+    version = session.get_one(RulesetVersion, version_id)
+    type_id = session.get_one(Family, version.family_id).type_id
+    active = active_versions(session, version.organisation_id, type_id)
+    families = [each.family_id for each in active]
+    place = families.index(version.family_id) if version.family_id in families else len(families)
+    rulesets = [analyse_canonical(each.canonical) for each in active]
+    return Beside(tuple(rulesets[:place]), tuple(rulesets[place + 1 :]))
 
 
 class _View:

@@ -35,8 +35,8 @@ Why = Literal["not changeable", "linked", "not alone", "only with another", "onl
 
 NOT CHANGEABLE: the ruleset does not say that a person can change it. LINKED: another input is computed from it. NOT
 ALONE: whatever it were changed to. ONLY WITH ANOTHER: a pair of changes has it. ONLY ABSENT: if there were no value of
-it, which nobody is advised to bring about. NOT DECIDED: not all of its values were tried, as with likeness of names, or
-points fade from a moment that they do not give.
+it, which nobody is advised to bring about. NOT DECIDED: not all of its values were tried, as with likeness of names; or
+points fade from a moment that they do not give; or another ruleset may decide after a change of it.
 """
 
 

@@ -1,11 +1,11 @@
 """What a person can change of what a ruleset reads, and which way; everything else stays as it is."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.compiler.locations import Location, tests_at
-from fivefold.risk.compiler.value_types import SOURCES, Vocabulary, inputs_of_group, linked_source
+from fivefold.risk.compiler.value_types import SOURCES, Vocabulary, inputs_of, inputs_of_group, linked_source
 from fivefold.risk.facts.inputs import parts_of
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import (
@@ -72,10 +72,26 @@ def linked_inputs(analysed: AnalysedRuleset) -> frozenset[str]:
     for each in analysed.inputs:
         key = input_key(each)
         others = {part for other, parts in everything.items() if other != key for part in parts}
-        sources = {part for part, is_source in everything[key].items() if is_source}
-        if key in others or sources <= others or isinstance(each, CalculationInput | PeerInput):
+        if _changes(key, everything[key], others) or isinstance(each, CalculationInput | PeerInput):
             keys.add(key)
     return frozenset(keys)
+
+
+def _changes(key: str, made_of: Mapping[str, bool], others: Collection[str]) -> bool:
+    """Tell whether a change of an input changes others too, which are made of *others*."""
+    return key in others or {part for part, is_source in made_of.items() if is_source} <= set(others)
+
+
+def read_by_predicates(analysed: AnalysedRuleset, rulesets: Iterable[AnalysedRuleset]) -> frozenset[str]:
+    """Give the keys of a ruleset's inputs of which a change may change whether one of some rulesets applies."""
+    read = {
+        part
+        for other in rulesets
+        for each in inputs_of(other.ruleset.applies_to)
+        for part in _made_of(each, other.names)
+    }
+    made_of = {input_key(each): _made_of(each, analysed.names) for each in analysed.inputs}
+    return frozenset(key for key, parts in made_of.items() if _changes(key, parts, read))
 
 
 def compared_with_each_other(place: Location) -> Iterator[LanguageModel]:

@@ -67,7 +67,7 @@ class ChangeOptions:
         absent: that there is no value; None where there is none now or always is one. Nobody is advised to bring it
             about.
         exact: false where there may be others that the ruleset treats in another way, as with likeness of names, or
-            where points fade from a moment that the value does not give.
+            where points fade from a moment that the value does not give, or where another ruleset may decide then.
     """
 
     changeable: Changeable

@@ -14,7 +14,8 @@ from fivefold.risk.engine.levels import ENTERED, FLOOR_LOST, HARD_FLOOR_LOST, HE
 from fivefold.risk.engine.outcomes import assess_inputs
 from fivefold.risk.engine.program import Program, program_for
 from fivefold.risk.facts.portfolio import ENTITY, ListVersion, error_of, signal_of
-from fivefold.risk.governance.what_if.changeable import changeable_inputs
+from fivefold.risk.governance.beside import ALONE, Beside
+from fivefold.risk.governance.what_if.changeable import changeable_inputs, read_by_predicates
 from fivefold.risk.governance.what_if.moments import Moments
 from fivefold.risk.governance.what_if.options import ChangeOptions, Option, options_of
 
@@ -81,6 +82,7 @@ class ChangedAssessment:
         inputs: one row, as `Assessments.inputs`.
         previous: the level held until then, as `assess_inputs` takes it; None for nobody's.
         overrides: the override there was, likewise.
+        beside: the rulesets that are tried before this one, and after it. They are not asked what they say.
     """
 
     program: Program
@@ -89,6 +91,7 @@ class ChangedAssessment:
     inputs: pl.DataFrame
     previous: pl.DataFrame | None
     overrides: pl.DataFrame | None
+    beside: Beside = ALONE
 
     @classmethod
     def of(
@@ -97,11 +100,12 @@ class ChangedAssessment:
         position: int,
         previous: pl.DataFrame | None = None,
         overrides: pl.DataFrame | None = None,
+        beside: Beside = ALONE,
     ) -> "ChangedAssessment":
         """Take one row of assessments."""
         versions = assessments.versions[assessments.outcomes[VERSIONS][position]]
         program = program_for(assessments.program.analysed, versions, assessments.base)
-        return cls(program, versions, assessments.base, assessments.inputs[[position]], previous, overrides)
+        return cls(program, versions, assessments.base, assessments.inputs[[position]], previous, overrides, beside)
 
     def going_on(self, outcomes: pl.DataFrame) -> "ChangedAssessment":
         """Give the same from the level that its assessment came to: a change comes after it, so the cooldown runs."""
@@ -170,12 +174,7 @@ def level_said(outcomes: pl.DataFrame) -> list[int | None]:
 
 def search(subject: ChangedAssessment, wish: Wish) -> SearchResult:
     """Find the smallest changes of what a person can change that give a wished level."""
-    options = {
-        key: options_of(
-            each, subject.program, subject.members, subject.inputs[key], moments=subject.moments_of(each.rule_input)
-        )
-        for key, each in changeable_inputs(subject.program.analysed).items()
-    }
+    options = dict(_options(subject))
     singles: list[Change] = [((key, option),) for key, each in options.items() for option in each.options]
     alone = _smallest(_granted(subject, wish, singles))
     pairs, left_out = _as_many_as_allowed(_pairs(options, alone))
@@ -187,6 +186,19 @@ def search(subject: ChangedAssessment, wish: Wish) -> SearchResult:
         by_absence=frozenset(key for ((key, _),) in _granted(subject, wish, none)),
         pairs_left_out=left_out,
     )
+
+
+def _options(subject: ChangedAssessment) -> Iterator[tuple[str, ChangeOptions]]:
+    """Give what each input may be changed to: nothing where another ruleset may decide then."""
+    analysed, beside = subject.program.analysed, subject.beside
+    taken_over = read_by_predicates(analysed, beside.first)
+    left = read_by_predicates(analysed, [analysed] if beside.then else [])
+    for key, each in changeable_inputs(analysed).items():
+        moments = subject.moments_of(each.rule_input)
+        options = options_of(each, subject.program, subject.members, subject.inputs[key], moments=moments)
+        if key in taken_over:
+            options = replace(options, options=(), absent=None)
+        yield key, replace(options, exact=options.exact and key not in taken_over | left)
 
 
 def variants(change: Change) -> Iterator[Change]:

@@ -84,6 +84,15 @@ def test_the_ruleset_that_decides_is_asked(home: Home, folder: Path) -> None:
     assert "must have the same" in refuse(home, *asked(folder, "a", "--first", folder / "other.yaml"))
 
 
+def test_a_change_after_which_another_ruleset_may_decide_is_not_promised(home: Home, folder: Path) -> None:
+    cash = "{sum: amount, where: {field: operation, equals: cash}, over: 30 days}"
+    applies = f"calculate: {{spent: {{unit: money, of: {cash}}}}}\napplies_to: {{calculation: spent, below: 100}}"
+    (folder / "poor.yaml").write_text(RULES.replace("ruleset: tiny", f"ruleset: poor\n{applies}"))
+    told = succeed(home, *asked(folder, "a", "--first", folder / "poor.yaml"))
+    assert "No change of one or two factors" in told
+    assert "Cash    not decided" in told
+
+
 def test_what_holds_the_level_is_told(home: Home, folder: Path) -> None:
     (folder / "rows.csv").write_text(ROWS.replace("-100.10", "-1.10"))
     (folder / "held.csv").write_text("entity_id,rules_level,entered\na,medium,2024-06-20\n")

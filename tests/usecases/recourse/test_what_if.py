@@ -125,6 +125,34 @@ def test_who_was_never_assessed_or_is_erased(bank: Bank) -> None:
     assert asked(bank) is None
 
 
+@pytest.mark.postgresql
+def test_a_change_after_which_another_ruleset_may_decide_is_not_promised(bank: Bank) -> None:
+    poor = banks.document({"country": banks.COUNTRY}, "poor", applies_to={"field": "income", "below": 1000})
+    second = banks.document({"income": INCOME, "country": {**banks.COUNTRY, "changeable": "either"}}, "second")
+    bank.activate(second, 2)
+    bank.put("a", country="RU", income=1500)
+    bank.settle()
+
+    def names() -> set[str]:
+        return {change.name for answer in asked(bank).answers for change in answer.changes}
+
+    assert names() == {"income", "country"}
+    bank.activate(poor, 1)
+    assert names() == {"country"}
+    assert [(one.factor, one.why) for one in asked(bank).without] == [("Income", "not decided")]
+    bank.activate(poor, 3)  # it is tried after the one that decides
+    assert names() == {"income", "country"}
+
+
+def test_what_would_leave_a_ruleset_to_the_next_one_is_not_decided(bank: Bank) -> None:
+    bank.activate(banks.document({"income": INCOME}, applies_to={"field": "income", "at_least": 100}))
+    bank.put("a", income=1234.5)
+    bank.settle()
+    assert [one.why for one in asked(bank).without] == ["not alone"]
+    bank.activate(banks.document({"country": banks.COUNTRY}, "rest"), 2)
+    assert [one.why for one in asked(bank).without] == ["not decided"]
+
+
 def held(bank: Bank) -> tuple[str, str, str | None, int | None]:
     found = asked(bank)
     return found.level, found.level_in_force, found.held_by, found.held_until_us
