@@ -47,7 +47,7 @@ def print_what_if(
     With --first and --then the ruleset that decides on the entity is asked.
     """
     from fivefold.risk.governance.beside import Beside
-    from fivefold.risk.governance.what_if.hold import hold_sentence
+    from fivefold.risk.governance.what_if.hold import holds_sentence
     from fivefold.risk.governance.what_if.search import WantedDirection
     from fivefold.usecases.portfolio_files.bundled import load_ruleset
     from fivefold.usecases.portfolio_files.governance import what_if_of_file
@@ -63,9 +63,9 @@ def print_what_if(
     by = "" if others == Beside() else f" by {decides}"
     echo(f"{entity}: {what_if.now.level or 'no level'}{by}, as of {day_text(at)}")
     echo(what_if.now.line)
-    if what_if.hold is not None:
-        day = None if what_if.hold.until is None else day_text(what_if.hold.until)
-        echo(hold_sentence(what_if.now.level, what_if.hold.by, day))
+    if what_if.holds:
+        holds = [(one.level, one.by, None if one.until is None else day_text(one.until)) for one in what_if.holds]
+        echo(holds_sentence(holds))
     for failure in what_if.now.failures:
         warn(failure)
     _print_found(what_if)
@@ -76,7 +76,7 @@ def _print_found(what_if: "WhatIf") -> None:
         echo("\nNothing can be said: there is no level that was assessed in full.")
         return
     if what_if.wished is None:
-        echo(f"\nNothing to look for: the rules say {what_if.level}.")
+        echo(f"\nNothing to look for: the score and the floors give {what_if.level}.")
         return
     if what_if.answers:
         echo(f"\nWhat would make it {_wish(what_if)}:")

@@ -148,13 +148,22 @@ class WhatIfAnswer(Answer):
     held_until: datetime | None
 
 
+class WhatIfHold(Answer):
+    """What holds a level beneath something else, and until when; `until` is None where no end is known."""
+
+    by: str
+    level: str
+    until: datetime | None
+
+
 class WhatIf(Answer):
     """The changes that would move a level; no answers if no change within reach does.
 
     Attributes:
         level: the rules' level.
-        level_in_force: it may be another one: then `held_by` says what holds it, and `held_until` until when.
-        held_by: override, ended override, cooldown or floor.
+        level_in_force: `held_by` says what holds it beside the rules, and `held_until` until when.
+        held_by: override, cooldown or floor, or one of them that has ended: ended override.
+        held_beneath: what would hold without that, each above the next.
     """
 
     assessment: str
@@ -164,6 +173,7 @@ class WhatIf(Answer):
     level_in_force: str | None
     held_by: str | None
     held_until: datetime | None
+    held_beneath: tuple[WhatIfHold, ...]
     wished: str | None
     beyond: bool
     overridden: bool

@@ -8,7 +8,7 @@ from fivefold.domain.money import rounded_words
 from fivefold.domain.segments import score_text
 from fivefold.domain.text import count_text
 from fivefold.risk.engine.assessments import NOT_IN_FULL
-from fivefold.risk.governance.what_if.hold import hold_sentence
+from fivefold.risk.governance.what_if.hold import holds_sentence
 
 Content = Mapping[str, Any]
 
@@ -264,8 +264,8 @@ def what_if_sentence(who: str, answer: Content) -> str:
     >>> what_if_sentence("erased-1", {"what_if": None, "erased_at": "2026-12-26T00:00:00Z"})
     'What was personal of erased-1 was erased on 2026-12-26.'
     >>> change = {"factors": ["income"], "name": "income", "now": "5", "then": "7", "towards": None}
-    >>> shown = {"wished": "low", "level": "high", "direction": "down", "held_by": None, "answers": [
-    ...     {"changes": [change], "held_until": "2026-12-26T00:00:00Z"}]}
+    >>> shown = {"wished": "low", "level": "high", "direction": "down", "held_by": None, "held_beneath": (),
+    ...     "answers": [{"changes": [change], "held_until": "2026-12-26T00:00:00Z"}]}
     >>> what_if_sentence("c", {"what_if": shown}).partition(". ")[2]
     'But the level is held until 2026-12-26.'
     >>> what_if_sentence("c", {"what_if": {**shown, "level": "low", "wished": None, "held_by": "cooldown",
@@ -273,12 +273,15 @@ def what_if_sentence(who: str, answer: Content) -> str:
     'By the rules c is at low, and there is none below it. The cooldown holds medium until 2026-12-26.'
     >>> what_if_sentence("c", {"what_if": {**shown, "level": None}})
     'The last assessment of c was not made in full, so nothing can be said.'
+    >>> what_if_sentence("c", {"what_if": {**shown, "level": None, "held_by": "override", "level_in_force": "low",
+    ...     "held_until": None}}).partition(". ")[2]
+    'An override holds low.'
     """
     what_if = answer["what_if"]
     if what_if is None:
         return _erased(who, answer["erased_at"]) or f"There is no assessment of {who} to look at."
     if what_if["level"] is None:
-        return f"The last assessment of {who} was not made in full, so nothing can be said."
+        return f"The last assessment of {who} was not made in full, so nothing can be said.{_hold(what_if)}"
     hold = _hold(what_if)
     if what_if["wished"] is None:
         place = f"{what_if['level']}, and there is none {_beyond(what_if['direction'])}"
@@ -300,11 +303,12 @@ def _erased(who: str, erased_at: str | None) -> str:
 
 
 def _hold(what_if: Content) -> str:
-    """Say what holds the level in force, and until when; nothing where it is what the rules say."""
+    """Say what holds the level in force, and until when; nothing where the rules alone give it."""
     if what_if["held_by"] is None:
         return ""
-    until = what_if["held_until"]
-    sentence = hold_sentence(what_if["level_in_force"], what_if["held_by"], None if until is None else _day(until))
+    holds = [(what_if["level_in_force"], what_if["held_by"], what_if["held_until"])]
+    holds += [(each["level"], each["by"], each["until"]) for each in what_if["held_beneath"]]
+    sentence = holds_sentence([(level, by, None if until is None else _day(until)) for level, by, until in holds])
     return f" {sentence}"
 
 

@@ -81,7 +81,8 @@ class AnswerShown:
 
     Attributes:
         level: the rules' level then.
-        held_until_us: until then the cooldown, or an unknown floor, holds the level all the same.
+        held_until_us: until then the cooldown, or an unknown floor, holds the level all the same; None where nothing
+            does, or that moment is over.
         score: the total then; None for readers who may not see thresholds.
         cases: the factors whose case changes; None likewise.
     """
@@ -107,6 +108,16 @@ class FactorShown:
     gives: bool
 
 
+@schema("WhatIfHold")
+@dataclass(frozen=True)
+class HoldShown:
+    """What holds a level beneath something else, and until when; `until` is None where no end is known."""
+
+    by: HeldBy
+    level: str
+    until_us: Annotated[Moment | None, shown_as("until")]
+
+
 @schema("WhatIf")
 @dataclass(frozen=True, kw_only=True)
 class WhatIfShown:
@@ -118,8 +129,9 @@ class WhatIfShown:
         direction: down or up.
         level: the rules' level, beneath cooldown and override; None if they gave none in full.
         level_in_force: what holds, as the customer's page says it.
-        held_by: what holds it where the rules alone would give another one; else None.
+        held_by: what holds it beside the rules, which may give the same level; None where nothing does.
         held_until_us: until then; None where no end is known.
+        held_beneath: what would hold without that, each above the next.
         status: of the assessment, which says why they gave none.
         failures: what stood in the way, each with its place; empty for readers who may not see thresholds.
         wished: the requested level; None if there is none in that direction.
@@ -139,6 +151,7 @@ class WhatIfShown:
     level_in_force: str | None
     held_by: HeldBy | None
     held_until_us: Annotated[Moment | None, shown_as("held_until")]
+    held_beneath: tuple[HoldShown, ...]
     status: str
     failures: tuple[str, ...]
     wished: str | None
@@ -182,21 +195,35 @@ def read_what_if(
         raise ConfigError(f"there is no level {level!r}; there are {', '.join(names)}{perhaps(level, names)}")
     result = what_if(subject, direction, None if level is None else names.index(level) + 1)
     standing_now = read_level(context, type_name, external_id, Freshness.STORED)
-    result = replace(result, hold=_hold_now(result.hold, standing_now, override_is_live=live))
+    now = context.now()
+    result = replace(
+        result,
+        holds=_holds_now(result.holds, standing_now, now, override_is_live=live),
+        answers=tuple(
+            replace(one, held_until=None) if one.held_until is not None and one.held_until <= now else one
+            for one in result.answers
+        ),
+    )
     view = _View(subject, result.now, with_thresholds=with_thresholds)
     return view.of(f"{row.entity_id}.{row.number}", standing_now.level, result)
 
 
-def _hold_now(hold: LevelHold | None, standing: LevelView, *, override_is_live: bool) -> LevelHold | None:
-    """Tell what holds a level now, as the customer's page does.
+def _holds_now(
+    holds: Sequence[LevelHold], standing: LevelView, now: int, *, override_is_live: bool
+) -> tuple[LevelHold, ...]:
+    """Tell what holds a level now, each above the next.
 
-    An override may have ended since. A level whose last assessment was not made in full moves down on no known day.
+    An override may have ended since, and so may what holds by time. A level whose last assessment was not made in full
+    moves down on no known day.
     """
-    if hold is None:
-        return None
-    if hold.by == "override":
-        return hold if override_is_live else LevelHold("ended override", None)
-    return hold if standing.is_in_full else replace(hold, until=None)
+    names = [one.by for one in holds]
+    if "override" in names and not override_is_live:
+        if standing.level != standing.rules_level:
+            return (replace(holds[0], by="ended override", until=None),)
+        holds = holds[names.index("override") + 1 :]
+    dated = [one if one.by == "override" or standing.is_in_full else replace(one, until=None) for one in holds]
+    present = [one.at(now) for one in dated]
+    return (*present[:1], *(one for one in present[1:] if not one.has_ended and one != present[0]))
 
 
 def subject_of_assessment(session: Session, row: Assessment) -> ChangedAssessment | None:
@@ -242,7 +269,8 @@ class _View:
 
     def of(self, assessment: str, level_in_force: str | None, result: WhatIf) -> WhatIfShown:
         """Return the visible part of a result."""
-        visible, hold = [answer for answer in result.answers if self._may_see(answer)], result.hold
+        visible = [answer for answer in result.answers if self._may_see(answer)]
+        hold = next(iter(result.holds), None)
         answers = tuple(dict.fromkeys(map(self._answer, visible)))  # without the thresholds several are equal
         return WhatIfShown(
             assessment=assessment,
@@ -252,6 +280,7 @@ class _View:
             level_in_force=level_in_force,
             held_by=None if hold is None else hold.by,
             held_until_us=None if hold is None else hold.until,
+            held_beneath=tuple(HoldShown(one.by, one.level, one.until) for one in result.holds[1:]),
             status=result.now.status,
             failures=result.now.failures if self._whole else (),
             wished=result.wished,

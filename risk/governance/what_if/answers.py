@@ -15,7 +15,7 @@ from fivefold.risk.engine.explain.rules import RuleOutcome
 from fivefold.risk.engine.levels import MAY_MOVE_DOWN_ON, OVERRIDDEN, WITHHELD
 from fivefold.risk.governance.lint.representative_values import FRESH
 from fivefold.risk.governance.what_if.changeable import linked_inputs
-from fivefold.risk.governance.what_if.hold import LevelHold, hold_of
+from fivefold.risk.governance.what_if.hold import LevelHold, holds_of
 from fivefold.risk.governance.what_if.moments import ValueShift
 from fivefold.risk.governance.what_if.options import ChangeOptions, Option
 from fivefold.risk.governance.what_if.search import (
@@ -121,7 +121,7 @@ class WhatIf:
         wished: the level that is asked for, or one beyond it; None where there is none in that direction.
         now: the assessment as it is.
         overridden: an override holds, above what the rules say.
-        hold: what holds the level that is in force now; None where it is what the rules say.
+        holds: what holds the level that is in force, each above the next; nothing where the rules alone give it.
         answers: single changes first, then pairs.
         without: the other factors, in the ruleset's order.
         pairs_left_out: so many pairs were not tried, as there are too many.
@@ -133,7 +133,7 @@ class WhatIf:
     wished: str | None
     now: Explanation
     overridden: bool
-    hold: LevelHold | None
+    holds: tuple[LevelHold, ...]
     answers: tuple[SmallestChange, ...]
     without: tuple[FactorWithout, ...]
     pairs_left_out: int
@@ -178,7 +178,7 @@ def what_if(subject: ChangedAssessment, direction: WantedDirection, level: int |
         wished=None if wished is None else names[wished - 1],
         now=now,
         overridden=bool(outcomes[OVERRIDDEN][0]),
-        hold=hold_of(outcomes, overrides),
+        holds=holds_of(outcomes, overrides, names, subject.program.ruleset.cooldown),
         answers=() if result is None else tuple(_answers(subject, now, result)),
         without=() if result is None else tuple(_without(subject, now, result)),
         pairs_left_out=0 if result is None else result.pairs_left_out,

@@ -84,14 +84,14 @@ def _changes(key: str, made_of: Mapping[str, bool], others: Collection[str]) -> 
 
 def read_by_predicates(analysed: AnalysedRuleset, rulesets: Iterable[AnalysedRuleset]) -> frozenset[str]:
     """Give the keys of a ruleset's inputs of which a change may change whether one of some rulesets applies."""
-    read = {
+    predicate_parts = {
         part
         for other in rulesets
         for each in inputs_of(other.ruleset.applies_to)
         for part in _made_of(each, other.names)
     }
     made_of = {input_key(each): _made_of(each, analysed.names) for each in analysed.inputs}
-    return frozenset(key for key, parts in made_of.items() if _changes(key, parts, read))
+    return frozenset(key for key, parts in made_of.items() if _changes(key, parts, predicate_parts))
 
 
 def compared_with_each_other(place: Location) -> Iterator[LanguageModel]:

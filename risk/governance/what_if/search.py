@@ -192,13 +192,13 @@ def _options(subject: ChangedAssessment) -> Iterator[tuple[str, ChangeOptions]]:
     """Give what each input may be changed to: nothing where another ruleset may decide then."""
     analysed, beside = subject.program.analysed, subject.beside
     taken_over = read_by_predicates(analysed, beside.first)
-    left = read_by_predicates(analysed, [analysed] if beside.then else [])
+    leaves = read_by_predicates(analysed, [analysed] if beside.then else [])
     for key, each in changeable_inputs(analysed).items():
         moments = subject.moments_of(each.rule_input)
         options = options_of(each, subject.program, subject.members, subject.inputs[key], moments=moments)
         if key in taken_over:
             options = replace(options, options=(), absent=None)
-        yield key, replace(options, exact=options.exact and key not in taken_over | left)
+        yield key, replace(options, exact=options.exact and key not in taken_over | leaves)
 
 
 def variants(change: Change) -> Iterator[Change]:

@@ -146,9 +146,9 @@ class WhatIfOfEntity(ResponseModel):
 def read_what_if(context: RequestContext, type_: Text, external_id: Text, query: WhatIfAsked) -> WhatIfOfEntity:
     """Find the smallest changes of one factor, or of two, that would move the level of an entity.
 
-    From its last assessment as it was recorded. Where the rules say another level than the one in force, `held_by` and
-    `held_until` say what holds that one, and until when. What a person can change is declared in the ruleset.
-    Thresholds, other cases and the score then are for publishers alone.
+    From its last assessment as it was recorded. `held_by` and `held_until` say what holds the level in force beside the
+    rules, and until when; `held_beneath` what would hold without that. What a person can change is declared in the
+    ruleset. Thresholds, other cases and the score then are for publishers alone.
     """
     everything = context.role in OF_VERSIONS
     what_if = what_ifs.read_what_if(

@@ -98,7 +98,10 @@ def test_what_holds_the_level_is_told(home: Home, folder: Path) -> None:
     (folder / "held.csv").write_text("entity_id,rules_level,entered\na,medium,2024-06-20\n")
     told = succeed(home, *asked(folder, "a", "--previous", folder / "held.csv"))
     assert "The cooldown holds medium until 2024-07-20." in told
-    assert "Nothing to look for: the rules say low." in told
+    assert "Nothing to look for: the score and the floors give low." in told
     (folder / "set.csv").write_text("entity_id,level,until\na,high,2024-08-01\n")
     told = succeed(home, *asked(folder, "a", "--overrides", folder / "set.csv"))
-    assert "An override holds high until 2024-08-01; what the rules say shows when it ends." in told
+    assert "An override holds high until 2024-08-01." in told
+    both = ("--previous", folder / "held.csv", "--overrides", folder / "set.csv")
+    told = succeed(home, *asked(folder, "a", *both))
+    assert "until 2024-08-01. Beneath it: The cooldown holds medium until 2024-07-20." in told

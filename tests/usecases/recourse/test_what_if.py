@@ -158,6 +158,10 @@ def held(bank: Bank) -> tuple[str, str, str | None, int | None]:
     return found.level, found.level_in_force, found.held_by, found.held_until_us
 
 
+def beneath(bank: Bank) -> list[tuple[str, str, int | None]]:
+    return [(one.by, one.level, one.until_us) for one in asked(bank).held_beneath]
+
+
 @pytest.mark.postgresql
 def test_what_holds_a_level_is_told_and_until_when(bank: Bank) -> None:
     bank.activate(banks.document({"country": banks.COUNTRY, "income": INCOME}))
@@ -174,6 +178,7 @@ def test_what_holds_a_level_is_told_and_until_when(bank: Bank) -> None:
     bank.override("a", 3, until)
     bank.settle()
     assert held(bank) == ("low", "high", "override", until)
+    assert beneath(bank) == [("cooldown", "medium", entered + 10 * DAY_US)]
     bank.wait(4)
     assert held(bank) == ("low", "high", "ended override", None)
     bank.settle()
@@ -185,18 +190,48 @@ def test_what_holds_a_level_is_told_and_until_when(bank: Bank) -> None:
     assert held(bank) == ("low", "low", "ended override", None)
 
 
+def test_what_is_over_holds_nothing(bank: Bank) -> None:
+    bank.activate(banks.document({"income": INCOME}, max_recompute_interval="300 days"))
+    bank.put("a", income=1234.5)
+    bank.settle()
+    entered = bank.now
+    assert [answer.held_until_us for answer in asked(bank).answers] == [entered + 10 * DAY_US]
+    bank.wait(11)
+    assert [answer.held_until_us for answer in asked(bank).answers] == [None]
+    bank.now = entered + DAY_US
+    bank.put("a", income=1)
+    bank.settle()
+    assert held(bank)[2:] == ("cooldown", entered + 10 * DAY_US)
+    bank.wait(20)
+    assert held(bank) == ("low", "medium", "ended cooldown", None)
+
+
+def test_an_override_to_what_the_rules_say_is_named_while_it_is_live(bank: Bank) -> None:
+    bank.activate(banks.document({"income": INCOME}))
+    bank.put("a", income=1234.5)
+    number = bank.override("a", 2)
+    bank.settle()
+    assert held(bank) == ("medium", "medium", "override", None)
+    bank.revoke("a", number)
+    assert held(bank) == ("medium", "medium", None, None)
+
+
 def test_a_floor_that_is_unknown_now_holds_a_level(bank: Bank) -> None:
     exposed = {"input": {"field": "pep"}, "cases": [{"when": {"equals": True}, "floor": "high"}]}
     bank.activate(banks.document({"exposed": exposed, "income": INCOME}))
     bank.put("a", pep=True, income=1)
     bank.settle()
-    bank.override("a", 1)
+    number = bank.override("a", 1)
     bank.settle()
     assert held(bank) == ("high", "high", "floor", None)
+    assert beneath(bank) == [("override", "low", None)]
     bank.wait(30)
-    bank.put("a", income=1)
+    bank.put("a", pep=None, income=1)
     bank.settle()
-    assert held(bank)[:3] == ("high", "high", "floor")
+    lost = bank.now
+    assert held(bank) == ("high", "high", "floor", lost + 10 * DAY_US)
+    bank.revoke("a", number)
+    assert held(bank) == ("high", "high", "floor", lost + 10 * DAY_US)
 
 
 def shown_to_investigator(bank: Bank, direction: WantedDirection, level: str | None = None) -> Any:
