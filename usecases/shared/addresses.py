@@ -118,9 +118,20 @@ def _read(text: str) -> httpx.URL:
 
 
 def _written_address(host: str) -> str | None:
+    """Give the address that a host is without a look-up, as the system reads it; None for other names.
+
+    The system takes `127.1` and `0x7f000001` for IPv4 addresses; `localhost` is this machine (RFC 6761).
+    """
+    name = host.removesuffix(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return "127.0.0.1"
     try:
-        return str(ip_address(host))
+        return str(ip_address(name))
     except ValueError:
+        pass
+    try:
+        return socket.inet_ntoa(socket.inet_aton(name))
+    except OSError:
         return None
 
 

@@ -82,11 +82,26 @@ def test_an_address_within_an_address_is_refused_whatever_it_is(address: IPv4Add
         ("https://example.com/" + "x" * MOST_URL_CHARACTERS, "at most 2000"),
         ("http://127.0.0.1:8080/", "127.0.0.1, which is loopback"),
         ("http://[::ffff:10.0.0.1]/", "which is IPv4-mapped"),
+        ("https://127.1/", "127.0.0.1, which is loopback"),
+        ("https://127.0.0.1./", "127.0.0.1, which is loopback"),
+        ("https://127。1/", "127.0.0.1, which is loopback"),
+        ("https://2130706433/", "127.0.0.1, which is loopback"),
+        ("https://0x7f000001/", "127.0.0.1, which is loopback"),
+        ("https://0/", "0.0.0.0, which is unspecified"),
+        ("https://10.1/", "10.0.0.1, which is private"),
+        ("https://LocalHost/", "127.0.0.1, which is loopback"),
+        ("https://localhost./", "127.0.0.1, which is loopback"),
+        ("https://hooks.localhost/", "127.0.0.1, which is loopback"),
     ],
 )
 def test_a_url_that_can_be_no_endpoint_is_told_so(url: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         checked_url(url, private_allowed=False)
+
+
+@pytest.mark.parametrize("host", ["8.8", "134744072", "localhost.example", "mylocalhost"])
+def test_a_public_address_and_a_name_are_taken_however_they_are_written(host: str) -> None:
+    assert checked_url(f"https://{host}/", private_allowed=False).host == host
 
 
 def test_plain_http_is_refused_unless_an_operator_allows_it() -> None:
@@ -98,7 +113,8 @@ def test_plain_http_is_refused_unless_an_operator_allows_it() -> None:
 
 
 def test_a_private_address_can_be_allowed() -> None:
-    assert str(checked_url("http://127.0.0.1:8080/x", private_allowed=True)) == "http://127.0.0.1:8080/x"
+    for url in ("http://127.0.0.1:8080/x", "http://127.1:8080/x", "http://localhost:8080/x"):
+        assert str(checked_url(url, private_allowed=True)) == url
 
 
 def test_ports_are_those_of_the_scheme_unless_written() -> None:

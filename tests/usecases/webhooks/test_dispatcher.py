@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -277,11 +278,15 @@ def test_both_secrets_sign_after_a_rotation_and_the_new_one_alone_a_day_later(en
     ]
 
 
-def test_an_endpoint_on_this_machine_is_never_reached_unless_that_is_allowed(engine: Engine) -> None:
+def test_an_endpoint_on_this_machine_is_never_reached_unless_that_is_allowed(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ours = organisation(engine)
     actor = Actor(ours, "member:1")
     with receiving() as receiver:
-        add_endpoint(Context(engine, actor).at(NOW), f"https://localhost:{receiver.port}/")
+        here = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", receiver.port))
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [here])
+        add_endpoint(Context(engine, actor).at(NOW), f"https://hooks.example:{receiver.port}/")
         tell(engine, ours, ["c1-a"])
         assert deliver_due(engine, NOW) == 1
         assert receiver.connections == 0
