@@ -39,7 +39,7 @@ from fivefold.serving.access_log import CAUSE, NOT_ALLOWED, RECORD, SIGN_IN, WHO
 from fivefold.serving.authentication import RateLimiter
 from fivefold.serving.lanes import Lane
 from fivefold.serving.metrics.service import ROUTE
-from fivefold.serving.request_reading import read_body
+from fivefold.serving.request_reading import read_body, read_body_of_stranger
 from fivefold.serving.responses import ARRAY, ApiError
 from fivefold.serving.v1.dispatch import LANES, record_of
 from fivefold.serving.v1.path_encoding import PartedPath, is_readable, parts_of
@@ -71,8 +71,6 @@ MOST_FILES: Final = 2
 """Fields of a form that take a file."""
 OTHER_SESSION: Final = "This form is of another session; open its page again."
 PROVIDER_AWAY: Final = "The identity provider does not answer. Try again in a while, or sign in with a token."
-NOBODY: Final = 0
-"""Bodies of those who are not signed in are counted together."""
 _AS_ASKED: Final = "%/:?#[]@!$&'()*+,;=~"
 """Octets of an address that stay as they are; a header takes ASCII alone."""
 LANE: Final = Lane("console", 4, each=4, waiting_each=32, waiting=128)
@@ -211,7 +209,7 @@ class Console:
         request.scope[ROUTE] = SIGN_IN_PATH
         try:
             _require_own_origin(request)
-            form = _fields(await read_body(request, NOBODY, SIGN_IN_BYTES))
+            form = _fields(await read_body_of_stranger(request, SIGN_IN_BYTES))
             next_ = _next_of(form.get("next", ""))
             session = await _run_in_session_pool(partial(sign_in, self._engine, form.get("token", "").strip()))
         except (ApiError, StoreError) as error:
@@ -370,11 +368,12 @@ Sent = tuple[dict[str, str], Upload | None]
 """What was typed into a form, and the file that came with it."""
 
 
-async def _form(view: View, request: Request, token: int) -> Sent:
-    """Read a form, whose body counts as one of a *token*; ApiError 403 of another site, 413 where too large."""
+async def _form(view: View, request: Request, token: int | None = None) -> Sent:
+    """Read a form, whose body counts as one of a *token*, if any; ApiError 403 of another site, 413 where too large."""
     _require_own_origin(request)
+    read = read_body_of_stranger if token is None else partial(read_body, token=token)
     try:
-        body = await read_body(request, token, FORM_BYTES)
+        body = await read(request, limit_bytes=FORM_BYTES)
     except ApiError as error:
         raise ApiError(413, FORM_TOO_LARGE) if error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else error from None
     has_file = view.reads_document and request.headers.get("content-type", "").startswith("multipart/form-data")
@@ -385,7 +384,7 @@ async def _form(view: View, request: Request, token: int) -> Sent:
 async def _readable_form(view: View, request: Request) -> dict[str, str]:
     """Read a form that nothing is done with, for what was written into it not to be lost."""
     try:
-        return (await _form(view, request, NOBODY))[0]
+        return (await _form(view, request))[0]
     except ApiError:  # of another site, or not to be read: nothing of it is shown
         return {}
 

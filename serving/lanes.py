@@ -16,6 +16,7 @@ AGAIN_SECONDS = 2
 """Retry-After of a full lane: most of what runs there has ended by then."""
 TOO_MANY = "Too many requests of your organisation wait already; send the next ones when those are answered"
 SLOW = "Half of all connections wait for bodies of your token already; nothing was done"
+STRANGERS_SLOW = "Too many forms of people who are not signed in are still arriving; nothing was done. Try again soon"
 BUSY = "Too many requests wait already; nothing was done"
 
 
@@ -154,26 +155,26 @@ class BodyMemory:
 class PendingBodies:
     """Counts bodies still being received: a slow one occupies its connection, however small it is."""
 
-    def __init__(self, most_each: Callable[[], int]) -> None:
-        """Allow as many of one token as *most_each* gives at the time."""
-        self._most_each = most_each
-        self._waiting: Counter[int] = Counter()
+    def __init__(self, most_each: Callable[[], int], refusal: str = SLOW) -> None:
+        """Allow as many of one sender as *most_each* gives at the time; the others are refused in these words."""
+        self._most_each, self._refusal = most_each, refusal
+        self._waiting: Counter[int | str] = Counter()
 
     @contextmanager
-    def awaited_from(self, token: int) -> Iterator[None]:
-        """Count a body of a token until the block ends; ApiError 503 where too many are on their way.
+    def awaited_from(self, sender: int | str) -> Iterator[None]:
+        """Count a body of a token or an address until the block ends; ApiError 503 where too many are on their way.
 
         Only for one event loop.
         """
-        if self._waiting[token] >= self._most_each():
-            raise ApiError(503, SLOW, headers=_later())
-        self._waiting[token] += 1
+        if self._waiting[sender] >= self._most_each():
+            raise ApiError(503, self._refusal, headers=_later())
+        self._waiting[sender] += 1
         try:
             yield
         finally:
-            self._waiting[token] -= 1
-            if not self._waiting[token]:
-                del self._waiting[token]
+            self._waiting[sender] -= 1
+            if not self._waiting[sender]:
+                del self._waiting[sender]
 
 
 def _later() -> dict[str, str]:

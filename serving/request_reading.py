@@ -1,13 +1,15 @@
 """Reads the token, the headers and the body of a request, within the limits."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address
 
 from starlette.requests import Request
 
 from fivefold.domain.errors import Problem
 from fivefold.serving.http_protocol import GuardedProtocol
-from fivefold.serving.lanes import BodyMemory, PendingBodies
+from fivefold.serving.lanes import STRANGERS_SLOW, BodyMemory, PendingBodies
 from fivefold.serving.responses import ApiError
 from fivefold.serving.v4.contract import TOO_LARGE
 
@@ -16,8 +18,22 @@ SMALL_BYTES = 256_000
 MEMORY_BYTES, MEMORY_BYTES_EACH = 384_000_000, 192_000_000
 """Large bodies that a worker holds at once, in all and of one organisation."""
 
-PENDING_BODIES = PendingBodies(lambda: max(1, GuardedProtocol.most_connections // 2))
+STRANGERS_SECONDS = 5.0
+"""Time limit for a body of those who are not signed in."""
+STRANGERS_EACH = 16
+"""Bodies of those who are not signed in that are on their way from one address."""
+
+
+def _half_of_connections() -> int:
+    return max(1, GuardedProtocol.most_connections // 2)
+
+
+PENDING_BODIES = PendingBodies(_half_of_connections)
 """Of this worker: slow bodies of one token occupy half of its connections at most."""
+STRANGERS_BODIES = PendingBodies(_half_of_connections, STRANGERS_SLOW)
+"""The same of all who are not signed in, together."""
+ADDRESS_BODIES = PendingBodies(lambda: min(STRANGERS_EACH, _half_of_connections()), STRANGERS_SLOW)
+"""And of each address of theirs, so that one does not use up what the others need to sign in."""
 
 
 def body_memory() -> BodyMemory:
@@ -59,6 +75,30 @@ async def read_body(
     """
     with PENDING_BODIES.awaited_from(token):
         return await _read_stream(request, limit_bytes, reserve)
+
+
+async def read_body_of_stranger(request: Request, limit_bytes: int) -> bytes:
+    """Read the body of a caller who is not signed in; ApiError 413, 503 as above, 408 where it takes too long."""
+    with ADDRESS_BODIES.awaited_from(_subscriber_of(request)), STRANGERS_BODIES.awaited_from("all"):
+        try:
+            async with asyncio.timeout(STRANGERS_SECONDS):
+                return await _read_stream(request, limit_bytes, lambda _: None)
+        except TimeoutError:
+            raise ApiError(
+                408, f"The form did not arrive within {STRANGERS_SECONDS:g} seconds; send it again"
+            ) from None
+
+
+def _subscriber_of(request: Request) -> str:
+    """Give the address of a caller; of IPv6 its first half, since one subscriber has all that begin with it."""
+    host = "" if request.client is None else request.client.host
+    try:
+        address = ip_address(host)
+    except ValueError:  # as a proxy wrote it
+        return host
+    if isinstance(address, IPv6Address):
+        return str(address.ipv4_mapped or IPv6Address(int(address) >> 64 << 64))
+    return host
 
 
 async def _read_stream(request: Request, limit_bytes: int, reserve: Callable[[int], None]) -> bytes:

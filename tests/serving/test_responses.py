@@ -10,9 +10,10 @@ from starlette.responses import Response
 from starlette.types import Message
 
 from fivefold.domain.errors import Problem
+from fivefold.serving import request_reading
 from fivefold.serving import responses as answers
 from fivefold.serving.http_protocol import GuardedProtocol
-from fivefold.serving.request_reading import read_body
+from fivefold.serving.request_reading import read_body, read_body_of_stranger
 from fivefold.serving.responses import ARRAY, ApiError, error_response, json_response
 
 PROBLEM = Problem(3, "user_category", "is 'APP'", "API or WEB")
@@ -119,3 +120,70 @@ def test_one_tokens_slow_bodies_keep_at_most_half_of_the_connections(monkeypatch
         assert await waiting[1] == b"[]"
 
     asyncio.run(story())
+
+
+def strangers_request(host: str, receive: Callable[[], Awaitable[Message]]) -> Request:
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "client": (host, 1)}
+    return Request(scope, receive)
+
+
+async def never() -> Message:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("theirs", "of_the_same", "ours"),
+    [
+        ("192.0.2.1", "192.0.2.1", "192.0.2.2"),
+        ("2001:db8::1", "2001:db8::2:0:0:1", "2001:db8:0:1::1"),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.1", "::ffff:192.0.2.2"),
+        ("unknown", "unknown", "192.0.2.1"),
+    ],
+)
+def test_slow_bodies_from_one_address_leave_the_others_free_to_sign_in(
+    monkeypatch: pytest.MonkeyPatch, theirs: str, of_the_same: str, ours: str
+) -> None:
+    monkeypatch.setattr(request_reading, "STRANGERS_EACH", 2)
+
+    async def story() -> None:
+        waiting = [
+            asyncio.ensure_future(read_body_of_stranger(strangers_request(theirs, never), 1000)) for _ in range(2)
+        ]
+        await asyncio.sleep(0)
+        with pytest.raises(ApiError, match="not signed in") as refused:
+            await read_body_of_stranger(strangers_request(of_the_same, at_once), 1000)
+        assert (refused.value.status, refused.value.headers) == (503, {"Retry-After": "2"})
+        assert await read_body_of_stranger(strangers_request(ours, at_once), 1000) == b"[]"
+        assert await reading(OURS, at_once) == b"[]"
+        for each in waiting:
+            each.cancel()
+        await asyncio.wait(waiting)
+        assert await read_body_of_stranger(strangers_request(theirs, at_once), 1000) == b"[]"
+
+    asyncio.run(story())
+
+
+def test_strangers_of_many_addresses_keep_at_most_half_of_the_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GuardedProtocol, "most_connections", 4)
+
+    async def story() -> None:
+        waiting = [
+            asyncio.ensure_future(read_body_of_stranger(strangers_request(f"192.0.2.{number}", never), 1000))
+            for number in range(2)
+        ]
+        await asyncio.sleep(0)
+        with pytest.raises(ApiError, match="not signed in"):
+            await read_body_of_stranger(strangers_request("192.0.2.9", at_once), 1000)
+        assert await reading(OURS, at_once) == b"[]"
+        for each in waiting:
+            each.cancel()
+
+    asyncio.run(story())
+
+
+def test_a_strangers_body_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_reading, "STRANGERS_SECONDS", 0.01)
+    with pytest.raises(ApiError, match=r"within 0\.01 seconds; send it again") as refused:
+        asyncio.run(read_body_of_stranger(strangers_request("192.0.2.1", never), 1000))
+    assert refused.value.status == 408
