@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError
+from fivefold.domain.likeness import look_alike
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.members import (
@@ -38,11 +39,6 @@ from fivefold.usecases.shared.context import Context
 DEFAULT_ORGANISATION = "default"
 MOST_NAMED = 3
 """Of other organisations in a hint."""
-_ALIKE: Final = str.maketrans(
-    "авекмнорстухіјѕԁԛԝһαβεηικμνορτυχζγ",
-    "abekmhopctyxijsdqwhabehikmvoptuxzy",
-)
-"""Small letters of Cyrillic and Greek to the Latin ones that they, or their capitals, look like."""
 _UNSEEN: Final = ("VARIATION SELECTOR", "GRAPHEME JOINER", "FILLER")
 """In Unicode's names of signs that show nothing and are printable all the same."""
 
@@ -117,7 +113,7 @@ def add_member(context: Context, name: str, roles: Sequence[str]) -> MemberLine:
     with context.writing() as session:
         lock_organisation(session, context.organisation_id)
         for other in members_of(session, context.organisation_id):
-            if other.name != name and _likeness_of(other.name) == _likeness_of(name):
+            if other.name != name and look_alike(other.name, name):
                 raise ConflictError(f"there is, or was, a member {other.name!r}, whose name looks like {name!r}")
         member = member_named(session, context.organisation_id, name)
         if member is not None and member.left_us is None:
@@ -222,11 +218,6 @@ def _refuse_unreadable(name: str) -> None:
                 f"the name {name!r} cannot be stored: {word!r} mixes letters of {' and '.join(alphabets)}, so it may be"
                 " taken for another name"
             )
-
-
-def _likeness_of(name: str) -> str:
-    """Write a name so that those which look alike are written alike."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).translate(_ALIKE)
 
 
 def _has_case(letter: str) -> bool:

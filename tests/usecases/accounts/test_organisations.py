@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
@@ -119,6 +119,48 @@ def test_no_two_members_look_alike_even_where_one_has_left(engine: Engine, name:
             join(engine, name)
     assert join(engine, "Eve Hope") == first
     assert join(engine, "\u0415\u0432\u0430 \u041d\u0430\u0434\u0435\u0436\u0434\u0430") != first
+
+
+@pytest.mark.parametrize(
+    ("name", "like"),
+    [
+        ("Ivo Berg", "Ivo  Berg"),
+        ("Ivo Berg", "lvo Berg"),
+        ("Ivo Berg", "1vo berg"),
+        ("Ivo Berg", "|VO Berg"),
+        ("Ana Ilic", "Ana llic"),
+        ("Ana-Iva", "Ana\u2010Iva"),
+        ("Iva", "Iv\u0251"),
+        ("Bill", "B\u0131ll"),
+        ("Bill", "Bi\u0307ll"),
+        ("Olga", "0lga"),
+        ("O'Neil", "O\u2019Neil"),
+        ("O'Neil", "O\u00b4Neil"),
+        ("Arne", "Ame"),
+        ("Otto", "\u1d0f\u1d1b\u1d1b\u1d0f"),
+    ],
+)
+def test_a_name_that_differs_by_what_nobody_sees_is_refused(engine: Engine, name: str, like: str) -> None:
+    join(engine, name)
+    with pytest.raises(ConflictError, match="whose name looks like"):
+        join(engine, like)
+
+
+@pytest.mark.parametrize(
+    "pair", [("Alia", "Alla"), ("Ivo Berg", "Ivoberg"), ("Anna-Iva", "Anna Iva"), ("Eve", "\u00c9ve")]
+)
+def test_names_that_a_person_tells_apart_are_two_members(engine: Engine, pair: tuple[str, str]) -> None:
+    assert join(engine, pair[0]) != join(engine, pair[1])
+
+
+def test_members_whose_names_looked_alike_before_stay_and_may_come_back(engine: Engine) -> None:
+    number = join(engine, "Ivo Berg")
+    other = join(engine, "Eva Berg")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE members SET name = 'lvo Berg' WHERE id = :number"), {"number": other})
+    assert token(engine, "lvo Berg")
+    set_roles(Context(engine, at(engine)), other, ["approver"])
+    assert [line.id for line in list_members(Context(engine, at(engine)))] == [number, other]
 
 
 @pytest.mark.parametrize("roles", [[], ["app"], ["publisher", "king"]])
