@@ -71,7 +71,7 @@ class Job:
     Attributes:
         reader: checks the rows.
         columns: of the rows, in this order; the last is `features.reading.sources.ROW_NUMBER`.
-        ticks: the columns of moments that come as whole numbers, with Arrow's unit: they have no zone to lose.
+        moments: the columns of moments that come as whole numbers, with Arrow's type: they have no zone to lose.
         work: on the histories.
         folder: where the results go, which all machines share.
         release: of fivefold, which every worker must have.
@@ -83,7 +83,7 @@ class Job:
 
     reader: TransactionReader
     columns: tuple[str, ...]
-    ticks: Mapping[str, str]
+    moments: Mapping[str, pa.TimestampType]
     work: Work
     folder: Path
     release: str
@@ -309,7 +309,7 @@ def _tables(batches: Iterable[pa.RecordBatch], job: Job) -> Iterator[pa.Table]:
             continue
         if batch.column(ROW_NUMBER).null_count:
             raise FileFormatError(f"{job.reader.source} was changed while it was read: rows have no number")
-        waiting.append(_with_moments(batch, job.ticks))
+        waiting.append(_with_moments(batch, job.moments))
         rows += batch.num_rows
         if rows >= job.rows_at_once:
             yield pa.Table.from_batches(waiting).combine_chunks()
@@ -318,12 +318,12 @@ def _tables(batches: Iterable[pa.RecordBatch], job: Job) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(waiting).combine_chunks()
 
 
-def _with_moments(batch: pa.RecordBatch, ticks: Mapping[str, str]) -> pa.RecordBatch:
+def _with_moments(batch: pa.RecordBatch, moments: Mapping[str, pa.TimestampType]) -> pa.RecordBatch:
     """View whole numbers as the moments that they are."""
-    for name, unit in ticks.items():
+    for name, kind in moments.items():
         place = batch.schema.names.index(name)
         numbers = batch.column(place).cast(pa.int64())
-        batch = batch.set_column(place, name, numbers.view(pa.timestamp(unit, "UTC")))
+        batch = batch.set_column(place, name, numbers.view(kind))
     return batch
 
 

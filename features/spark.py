@@ -171,9 +171,9 @@ class SparkEngine:
         return results_of_each(receipts, job, len(named))
 
     def _job(self, source: MappedFile, reader: TransactionReader, work: Work) -> tuple[DataFrame, Job]:
-        rows, ticks, count = _rows(self.session, source, reader)
+        rows, moments, count = _rows(self.session, source, reader)
         job = Job(
-            reader, tuple(rows.columns), ticks, work, self.folder, release(), count, self.rows_at_once, _new_marks()
+            reader, tuple(rows.columns), moments, work, self.folder, release(), count, self.rows_at_once, _new_marks()
         )
         return rows, job
 
@@ -211,11 +211,11 @@ def _collected(rows: DataFrame, hand: Callable[..., Iterator[pa.RecordBatch]]) -
 
 def _rows(
     session: SparkSession, source: MappedFile, reader: TransactionReader
-) -> tuple[DataFrame, dict[str, str], int]:
+) -> tuple[DataFrame, dict[str, pa.TimestampType], int]:
     """Read the known columns of Parquet, each row with its number.
 
     Returns:
-        The rows, the unit of those columns of moments that are whole numbers, and how many rows the files hold.
+        The rows, the type of those columns of moments that are whole numbers, and how many rows the files hold.
     """
     require_parquet(source.path)
     files = plain_files(source.parquet)
@@ -229,24 +229,25 @@ def _rows(
     name_by_column = {
         ours.get(name, name): name for name in schema.names if ours.get(name, name) in {*c.COLUMNS}.difference(nothing)
     }
+    reader.require_columns(list(name_by_column))
     _require_one_each(name_by_column.values(), schema.names, source)
     if any(_is_finest(schema.field(name).type) for name in name_by_column.values()):
         session.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
     frame = session.read.parquet(*(_address(file) for file in files))
-    columns, ticks = [], {}
+    columns, moments = [], {}
     for own in (name for name in c.COLUMNS if name in name_by_column):
         kind, column = frame.schema[name_by_column[own]].dataType, frame[_quoted(name_by_column[own])]
         arrow = schema.field(name_by_column[own]).type
         if isinstance(kind, TimestampType):
-            column, ticks[own] = f.unix_micros(column), "us"
+            column, moments[own] = f.unix_micros(column), pa.timestamp("us", arrow.tz)
         elif isinstance(kind, TimestampNTZType):  # unix_micros would read it in the session's zone
-            column, ticks[own] = column - f.expr("timestamp_ntz'1970-01-01 00:00:00'"), "us"
+            column, moments[own] = column - f.expr("timestamp_ntz'1970-01-01 00:00:00'"), pa.timestamp("us")
         elif pa.types.is_timestamp(arrow):
-            ticks[own] = arrow.unit
+            moments[own] = arrow
         elif arrow == pa.uint64() and own in {c.USER_ID, c.TRANSACTION_ID}:  # a decimal in Spark
             column = column.cast("string")
         columns.append(column.alias(own))
-    return _numbered(session, frame, columns, dict(zip(files, counts, strict=True))), ticks, sum(counts)
+    return _numbered(session, frame, columns, dict(zip(files, counts, strict=True))), moments, sum(counts)
 
 
 def _require_one_each(names: Iterable[str], every: Sequence[str], source: MappedFile) -> None:

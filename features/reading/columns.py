@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime, time
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
@@ -161,12 +161,14 @@ class GatheredProblems:
 
 
 def short_text(value: object) -> str:
-    """Write any value in at most 40 characters, for an error message.
+    """Write any value in at most 40 characters, for an error message: dates and times as ISO 8601, others as Python.
 
     >>> short_text("x" * 60)
     "'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx..."
+    >>> short_text(datetime(1899, 12, 31, 23, 59))
+    '1899-12-31T23:59:00'
     """
-    return cut_text(repr(value))
+    return cut_text(value.isoformat() if isinstance(value, date | time) else repr(value))
 
 
 def cut_text(text: str) -> str:

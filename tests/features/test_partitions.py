@@ -179,7 +179,7 @@ def test_whole_numbers_are_the_moments_that_they_stand_for(unit: str, tmp_path: 
     plain = numbered(ledger)
     ticks = plain[c.DATE].cast(pa.timestamp("us")).cast(pa.timestamp(unit)).cast(pa.int64())
     table = plain.set_column(plain.column_names.index(c.DATE), c.DATE, ticks)
-    job = job_for(table, tmp_path, ticks={c.DATE: unit})
+    job = job_for(table, tmp_path, moments={c.DATE: pa.timestamp(unit)})
     assert joined(worked([table], job)) == by_user(read_histories(ledger, RATES))
 
 

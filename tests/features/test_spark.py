@@ -163,6 +163,21 @@ def test_nan_and_nothing_are_told_apart_with_the_rows_of_the_file(engine: SparkE
 
 
 @needs_java
+@pytest.mark.parametrize("kind", [pa.timestamp("us"), pa.timestamp("ms", "Asia/Tokyo"), pa.timestamp("ns")])
+def test_a_moment_out_of_range_is_written_as_by_one_process(
+    kind: pa.TimestampType, engine: SparkEngine, tmp_path: Path
+) -> None:
+    table = table_from_rows([row(), row(user_id="bob")], ErrorCollector())
+    moments = pa.array([-3 * 10**9, 10**9], pa.timestamp("s")).cast(kind)  # in 1874, and in 2001
+    file = written(tmp_path / "old", [table.set_column(table.column_names.index(c.DATE), c.DATE, moments)])
+    by_spark, alone = (
+        str(refusal(work)) for work in (lambda: read_by(engine, file), lambda: read_histories(file, RATES))
+    )
+    assert by_spark == alone
+    assert "transaction_date is 1874-12-0" in alone
+
+
+@needs_java
 def test_a_worker_whose_model_is_another_refuses(engine: SparkEngine, tmp_path: Path) -> None:
     file = written(tmp_path / "rows", [table_from_rows([row()], ErrorCollector())])
     making.value_model().save(tmp_path / "model")
@@ -243,6 +258,19 @@ def test_what_lacks_a_column_is_refused_as_by_one_process(engine: SparkEngine, t
     messages = {str(refusal(lambda: read_by(engine, file))), str(refusal(lambda: read_histories(file, RATES)))}
     assert len(messages) == 1
     assert "has no column transaction_amount" in messages.pop()
+
+
+@needs_java
+def test_a_column_without_values_that_is_required_is_refused_before_workers_start(
+    engine: SparkEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = table_from_rows([row()], ErrorCollector())
+    nothing = table.set_column(table.column_names.index(c.BALANCE), c.BALANCE, pa.nulls(1, pa.float64()))
+    file = written(tmp_path / "rows", [nothing])
+    alone = str(refusal(lambda: read_histories(file, RATES, absent=())))
+    monkeypatch.setattr(adapter, "_collected", lambda *_: pytest.fail("workers started"))
+    assert str(refusal(lambda: list(engine.run(file, file_reader(file, RATES, absent=()), contents)))) == alone
+    assert "has no column user_balance" in alone
 
 
 @needs_java
