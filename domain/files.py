@@ -13,9 +13,27 @@ from fivefold.domain.errors import ConfigError, FivefoldError
 
 
 def require_folder(path: Path) -> None:
-    """Raise ConfigError if the folder of *path* does not exist."""
+    """Raise ConfigError if the folder of *path* does not exist, or *path* is a folder itself."""
     if not path.absolute().parent.is_dir():
         raise ConfigError(f"{path} cannot be written: there is no folder {path.absolute().parent}")
+    if path.is_dir():
+        raise ConfigError(f"{path} cannot be written: it is a folder, and must be a file")
+
+
+def require_place(path: Path) -> None:
+    """Raise ConfigError if no file can be made beside *path*, before anything is computed for it."""
+    require_folder(path)
+    tried = _unfinished(path)
+    try:
+        tried.touch()
+        tried.unlink()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _unfinished(path: Path) -> Path:
+    """Name a temporary file beside *path*."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
 
 
 _PRIVATE = 0o700
@@ -69,13 +87,13 @@ def replacing(path: Path, *, for_this_run: bool = False) -> Iterator[Path]:
         for_this_run: nothing reads it after a power cut, so nothing waits for the disk.
 
     Raises:
-        ConfigError: the folder does not exist.
+        ConfigError: the folder does not exist, or *path* is a folder.
         OSError: the disk is full, say; it names *path*.
     """
     require_folder(path)
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    unfinished = _unfinished(path)
     try:
-        with naming(path):
+        with naming(path, unfinished):
             yield unfinished
             if for_this_run:
                 unfinished.replace(path)
@@ -86,13 +104,18 @@ def replacing(path: Path, *, for_this_run: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Name the file in an error of a full or broken disk that names none; libraries raise such."""
+def naming(path: Path, unfinished: Path | None = None) -> Iterator[None]:
+    """Name the file in an error of a full or broken disk that names none, and in any error of its *unfinished* one.
+
+    Libraries raise errors without a name; nobody outside wrote the name of a temporary file.
+    """
     try:
         yield
     except Exception as error:
-        number = disk_error(error)
-        if number is None or getattr(error, "filename", None) is not None:
+        named = getattr(error, "filename", None)
+        is_of_unfinished = unfinished is not None and str(named) == str(unfinished)
+        number = error.errno if isinstance(error, OSError) and is_of_unfinished else disk_error(error)
+        if number is None or (named is not None and not is_of_unfinished):
             raise
         raise OSError(number, os.strerror(number), str(path)) from error
 

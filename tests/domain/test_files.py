@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.files import make_private_folder, protect_folder, replacing
+from fivefold.domain.files import make_private_folder, protect_folder, replacing, require_place
 
 
 def test_the_file_is_there_once_it_is_whole(tmp_path: Path) -> None:
@@ -38,9 +38,23 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_folder_of_that_name_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
     path.mkdir()
-    with pytest.raises(OSError, match=r"out\.csv"), replacing(path) as unfinished:
-        unfinished.write_text("new")
+    with pytest.raises(ConfigError, match=r"out\.csv cannot be written: it is a folder"), replacing(path):
+        pass
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_place_is_tried_before_anything_is_computed_for_it(tmp_path: Path) -> None:
+    require_place(tmp_path / "out.csv")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ConfigError, match=r"^/proc/out\.csv cannot be written: No such file"):
+        require_place(Path("/proc/out.csv"))
+
+
+def test_an_error_of_the_temporary_file_names_the_file_itself(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    with pytest.raises(FileNotFoundError) as caught, replacing(path):
+        pass
+    assert caught.value.filename == str(path)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO])
