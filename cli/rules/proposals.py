@@ -33,7 +33,7 @@ from fivefold.cli.rules.options import (
 from fivefold.cli.terminal import AsOfOption, echo, past_moment, show_table, warn
 from fivefold.domain.clock import day_text, parse_moment
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.files import replacing
+from fivefold.domain.files import replacing, require_place
 from fivefold.domain.text import count_text, percent
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ def write_reference_portfolio(
     path: RulesetArgument,
     entities: EntitiesArgument,
     parts: PartOptions,
-    output: ListOption,
+    list_file: ListOption,
     as_of: AsOfOption = None,
     *,
     value: ValueOptions,
@@ -232,13 +232,14 @@ def write_reference_portfolio(
     from fivefold.usecases.portfolio_files.bundled import SUFFIXES, load_ruleset
     from fivefold.usecases.portfolio_files.reference import make_reference, write_reference
 
-    if output.suffix.lower() not in SUFFIXES:
-        raise ConfigError(f"--output is {output}; it must end in {', '.join(SUFFIXES)}, by which a list is found")
+    if list_file.suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"--output is {list_file}; it must end in {', '.join(SUFFIXES)}, by which a list is found")
+    require_place(list_file)  # what is there already is read, and stays
     at = past_moment(as_of)
     ruleset = load_ruleset(path)
-    before = output if output.exists() else None
-    reference = make_reference(ruleset, portfolio_files(entities, parts, value), at, before, beside.load())
-    write_reference(reference, output)
+    before = list_file if list_file.exists() else None
+    files = portfolio_files(entities, parts, value)
+    reference = write_reference(make_reference(ruleset, files, at, before, beside.load()), ruleset, list_file)
     rows = [[of, among, f"{group_count:,}", f"{small:,}"] for of, among, group_count, small in reference.groups()]
     show_table("", ("number", "among", "groups", "too small"), rows, left=2)
     if not rows:
@@ -247,6 +248,8 @@ def write_reference_portfolio(
         warn(caution)
     versions = len(reference.named_list.versions)
     echo(
-        f"{output}: list {reference.named_list.name}, version {versions}, "
+        f"{list_file}: list {reference.named_list.name}, version {versions}, "
         f"of {reference.entities:,} as of {day_text(at)}, hash {reference.content_hash[:12]}"
     )
+    if not reference.is_added:
+        echo("The file had this version already, and stays as it was.")

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
+from filelock import FileLock
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
@@ -36,16 +38,17 @@ NOT_PEERS = (Status.NOT_APPLICABLE.value, Status.UNDETERMINED.value)
 """Whom the ruleset does not apply to, or perhaps not, is nobody's peer."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MadeReference:
     """A reference portfolio, and the list that has it as its newest version.
 
     Attributes:
         reference: the numbers.
-        named_list: all versions.
+        named_list: the version alone, and all versions of the file once it is written.
         entities: how many entities it was made of.
         wanted: the numbers that it was to have, and how peers are grouped.
         cautions: who was left out.
+        is_added: whether the file had no such version before.
         content_hash: SHA-256 of the newest version's members, in hexadecimal.
     """
 
@@ -54,6 +57,7 @@ class MadeReference:
     entities: int
     wanted: tuple[Peers, ...]
     cautions: tuple[str, ...]
+    is_added: bool = True
 
     @property
     def content_hash(self) -> str:
@@ -88,19 +92,20 @@ def make_reference(
         ruleset: its peers, whom it applies to, and the name of the list.
         files: the portfolio.
         as_of: the moment that the numbers are of, and from which the version is in force (microseconds).
-        before: a file that has the earlier versions; None for the first.
+        before: a file that has the earlier versions, which is looked through first; None for the first.
         beside: the rulesets that decide beside it.
 
     Raises:
         InvalidRulesetError: the ruleset reads no peers, or cannot be used.
-        ConfigError: the file before is no reference portfolio of that name, has peers of another ruleset, or a version
-            as late as this one.
+        ConfigError: the file before is no reference portfolio of that name, has peers of another ruleset, or a later
+            version than this one.
     """
     ruleset.require_usable()
     name = ruleset.definition.reference
     if name is None or not ruleset.peer_inputs:
         raise InvalidRulesetError([Finding("the ruleset", "places nothing among peers")], ruleset.definition.name)
-    earlier = None if before is None else _earlier(before, ruleset, as_of)
+    if before is not None:
+        _earlier(before, ruleset, as_of)
     others = {each: named for each, named in files.lists.items() if each != name}
     portfolio = read_with_warnings(replace(files, lists=others), beside.around(ruleset), as_of)
     wanted = peers_wanted(ruleset)
@@ -115,10 +120,12 @@ def make_reference(
         title=f"Peers for {ruleset.definition.name}",
         source=f"{count:,} of type {ruleset.definition.entity_type} as of {day}",
         purpose=purpose_of(ruleset),
-        versions=(*(() if earlier is None else earlier.versions), version),
+        versions=(version,),
     )
     cautions = (*decided.cautions(), *median_cautions(ruleset, reference))
-    return MadeReference(reference, reference_list, count, wanted, cautions)
+    return MadeReference(
+        reference=reference, named_list=reference_list, entities=count, wanted=wanted, cautions=cautions
+    )
 
 
 def median_cautions(ruleset: AnalysedRuleset, reference: Reference) -> tuple[str, ...]:
@@ -185,16 +192,48 @@ def _earlier(path: Path, ruleset: AnalysedRuleset, as_of: int) -> NamedList:
     if wrong := other_peers(last.members, ruleset.definition):
         own = f"write those of {ruleset.definition.name} to a file of their own"
         raise ConfigError(f"{path} has the list {name}, and {wrong}; {own}")
-    if last.since >= as_of:
-        raise ConfigError(
-            f"{path} has a version since {day_text(last.since)}; another one must be of a later moment. For one of an "
-            "earlier moment write a new file, the earliest moment first"
-        )
+    if last.since > as_of:
+        raise _not_later(path, last)
     return earlier
 
 
-def write_reference(new_reference: MadeReference, path: Path) -> None:
-    """Write all versions as a list's file, whole or not at all."""
-    content = new_reference.named_list.model_dump(mode="json", by_alias=True, exclude_none=True)
-    with replacing(path) as unfinished:
-        unfinished.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+def _not_later(path: Path, last: ListVersion) -> ConfigError:
+    return ConfigError(
+        f"{path} has a version since {day_text(last.since)}; another one must be of a later moment. For one of an "
+        "earlier moment write a new file, the earliest moment first"
+    )
+
+
+def write_reference(new_reference: MadeReference, ruleset: AnalysedRuleset, path: Path) -> MadeReference:
+    """Add the version to a list's file as it is by now, whole or not at all: another process may have added one.
+
+    Returns:
+        The reference portfolio with all versions of the file, which stays as it is where it has this one already.
+
+    Raises:
+        ConfigError: as `make_reference`, also where the last version is of the same moment and has other numbers.
+    """
+    version = new_reference.named_list.versions[-1]
+    with _locked(path):
+        earlier = _earlier(path, ruleset, version.since) if path.exists() else None
+        if earlier is not None and (last := earlier.versions[-1]).since == version.since:
+            if last.members != version.members:
+                raise _not_later(path, last)
+            return replace(new_reference, named_list=earlier, is_added=False)
+        versions = () if earlier is None else earlier.versions
+        named_list = new_reference.named_list.model_copy(update={"versions": (*versions, version)})
+        content = named_list.model_dump(mode="json", by_alias=True, exclude_none=True)
+        with replacing(path) as unfinished:
+            unfinished.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return replace(new_reference, named_list=named_list)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Let other processes wait that add a version to the file; the lock beside it goes at the end."""
+    lock = path.with_name(f".{path.name}.lock")
+    with FileLock(lock):
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)  # filelock sees that, and lets who waits make a lock anew

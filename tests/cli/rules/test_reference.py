@@ -2,9 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from fivefold.usecases.portfolio_files import reference
 from tests.cli.rules_files import write_files
 from tests.cli.running import Home, refuse, run, succeed
 
@@ -91,8 +93,33 @@ def test_a_version_is_added_and_none_is_changed(home: Home, folder: Path) -> Non
         succeed(home, *files(folder, "reference", "--as-of", day, "--output", output))
     assert [each["since"][:10] for each in json.loads(output.read_text())["versions"]] == ["2024-07-01", "2024-07-05"]
     before = output.read_bytes()
-    assert "later moment" in refuse(home, *files(folder, "reference", "--as-of", "2024-07-05", "--output", output))
+    again = succeed(home, *files(folder, "reference", "--as-of", "2024-07-05", "--output", output))
+    assert "The file had this version already, and stays as it was." in again
+    (folder / "rows.csv").write_text(ROWS.replace("EUR", "USD"))
+    for day in ("2024-07-05", "2024-07-03"):
+        assert "later moment" in refuse(home, *files(folder, "reference", "--as-of", day, "--output", output))
     assert output.read_bytes() == before
+    assert not list(folder.glob("*.lock")) + list(folder.glob(".*"))
+
+
+def test_a_version_that_another_process_adds_meanwhile_stays(
+    home: Home, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = folder / "our-peers.json"
+    make = reference.make_reference
+
+    def meanwhile(*arguments: Any) -> reference.MadeReference:
+        monkeypatch.setattr(reference, "make_reference", make)
+        new = make(*arguments)
+        succeed(home, *files(folder, "reference", "--as-of", days[1], "--output", output))
+        return new
+
+    for days in (("2024-07-05", "2024-07-01"), ("2024-07-10", "2024-07-12")):
+        monkeypatch.setattr(reference, "make_reference", meanwhile)
+        done = run(home, *files(folder, "reference", "--as-of", days[0], "--output", output))
+        assert (done.code, "later moment" in done.err) == ((2, True) if days[0] < days[1] else (0, False))
+    versions = [each["since"][:10] for each in json.loads(output.read_text())["versions"]]
+    assert versions == ["2024-07-01", "2024-07-05", "2024-07-12"]
 
 
 def test_without_it_nobody_is_assessed(home: Home, folder: Path) -> None:
