@@ -16,6 +16,7 @@ from rich.text import Text
 
 from fivefold.charts.text.waterfall import ADDS, GUIDE, RULE, TAKES
 from fivefold.domain.clock import now_microseconds, parse_moment
+from fivefold.domain.files import naming
 from fivefold.domain.provenance import account_name
 from fivefold.domain.settings import Settings, read_settings, require_model_name
 from fivefold.domain.text import visible, visible_line
@@ -60,8 +61,9 @@ class Terminal(Console):
         super().__init__(**options, highlighter=_Colours(), markup=False, emoji=False)
 
     def print(self, *objects: Any, **how: Any) -> None:
-        """Print as Rich does."""
-        super().print(*(visible(each) if isinstance(each, str) else each for each in objects), **how)
+        """Print as Rich does; an error of a full disk names the stream."""
+        with naming(Path("standard error" if self.stderr else "standard output")):
+            super().print(*(visible(each) if isinstance(each, str) else each for each in objects), **how)
 
 
 console = Terminal()

@@ -37,6 +37,6 @@ def add_to(app: typer.Typer) -> None:
         help="The rows of a flow's decision table, and back.", no_args_is_help=True, rich_markup_mode=None
     )
     for name, command in TABLE_COMMANDS.items():
-        table.command(name=name)(command)
+        table.command(name=name)(with_options(command))
     flows.add_typer(table, name="table")
     app.add_typer(flows, name="flows")

@@ -20,7 +20,7 @@ from fivefold.cli.lint import (
     show_changes,
     write_findings,
 )
-from fivefold.cli.rules.evidence import JsonOption, OutputOption, refuse_the_same, write_draft, write_json
+from fivefold.cli.rules.evidence import JsonOption, OutputOption, write_json, write_text
 from fivefold.cli.rules.options import ListsOption
 from fivefold.cli.rules.tables import FormatOption, ToOption
 from fivefold.cli.terminal import AsOfOption, echo, moment, warn
@@ -72,10 +72,12 @@ def diff_flow_files(
     from fivefold.usecases.flows.asked_files import flow_text
 
     difference = diff_flows(*(read_flow(flow_text(source), source) for source in (before, after)))
+    if json is not None:
+        write_json("flow diff", difference, json)
     for line in difference.lines():
         echo(line)
     if json is not None:
-        write_json("flow diff", difference, json)
+        echo(f"written to {json}")
 
 
 def run_flow_tests(
@@ -201,11 +203,8 @@ def import_flow_table(
     from fivefold.usecases.flows.on_files import load_flow
     from fivefold.usecases.flows.table_files import flow_draft_from_table
 
-    refuse_the_same(flow, output, "the flow itself")
-    if output.exists() and table.exists() and output.samefile(table):
-        raise ConfigError(f"--output is {output}, the table itself; a draft is another file")
     draft = flow_draft_from_table(flow_text(flow), load_flow(flow, asks or ()), step, table, format_)
-    write_draft(output, draft.text)
+    write_text(output, draft.text)
     for line in draft.changes.lines():
         echo(line)
     if draft.is_same:
@@ -243,7 +242,6 @@ def import_graph_file(
     from fivefold.usecases.portfolio_files.decision_tables import content_of
     from fivefold.usecases.portfolio_files.sent_tables import column_pair
 
-    refuse_the_same(graph, output, "the graph itself")
     if output.exists() and not replace:
         raise ConfigError(f"{output} is there already; --replace takes its place")
     wanted = ImportOptions(
@@ -254,7 +252,7 @@ def import_graph_file(
         kinds=checked_kinds(dict(column_pair(each, "--kind") for each in kinds or []), "--kind"),
     )
     graph_import = import_graph(content_of(graph), graph.name, wanted)
-    write_draft(output, graph_import.text)
+    write_text(output, graph_import.text)
     for note in graph_import.notes:
         warn(note)
     for finding in graph_import.left:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fivefold.cli.rules.evidence import HtmlOption, JsonOption, show, write_evidence
+from fivefold.cli.rules.evidence import HtmlOption, JsonOption, show_evidence
 from fivefold.cli.terminal import OrganisationOption, acting_in, echo, open_current_database, show_table
 from fivefold.domain.clock import day_text, parse_moment
 from fivefold.domain.errors import ConfigError
@@ -90,8 +90,7 @@ def validate_levels(
     who, words = acting_in(engine, organisation), tuple(confirmed or [CONFIRMED])
     result = validation.validate_levels(who, from_us, until_us, reason, words)
     page = validation_sections(result.id, result.reason, result.report)
-    show(page)
-    write_evidence("level validation", result, page, html, json)
+    show_evidence("level validation", result, page, html, json)
 
 
 def _period(quarter: str | None, begins: str | None, ends: str | None) -> tuple[int, int]:

@@ -39,6 +39,6 @@ def add_to(app: typer.Typer) -> None:
         help="The cases of a rule as a decision table, and back.", no_args_is_help=True, rich_markup_mode=None
     )
     for name, command in TABLE_COMMANDS.items():
-        table.command(name=name)(command)
+        table.command(name=name)(with_options(command))
     rules.add_typer(table, name="table")
     app.add_typer(rules, name="rules")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.rules.evidence import require_folders
 from fivefold.cli.rules.options import (
     EngineOptions,
     EntitiesArgument,
@@ -76,7 +75,6 @@ def print_assessment(
     from fivefold.usecases.portfolio_files.assess import assess_files, explain_entity
     from fivefold.usecases.portfolio_files.bundled import load_ruleset
 
-    require_folders(breakdowns)
     _refuse_files_beside(entity, {"--output": output, "--breakdowns": breakdowns, "--failures": failures})
     for option, written_to in (("--output", output), ("--failures", failures)):
         if written_to is not None:

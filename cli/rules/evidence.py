@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fivefold.cli.terminal import echo, show_table, warn
-from fivefold.domain.errors import ConfigError
-from fivefold.domain.files import replacing, require_folder
+from fivefold.domain.files import replacing
 
 if TYPE_CHECKING:
     from fivefold.risk.governance.reports.lint import Reportable
@@ -25,23 +24,10 @@ DataOption = Annotated[Path, typer.Option("--data", help="Entities: Parquet, CSV
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The draft that is written.")]
 
 
-def refuse_the_same(path: str | Path, output: Path, what: str = "the ruleset itself") -> None:
-    """Refuse a draft that would take the place of what it is made from."""
-    if output.exists() and Path(path).exists() and output.samefile(path):
-        raise ConfigError(f"--output is {output}, {what}; a draft is another file")
-
-
-def require_folders(*paths: Path | None) -> None:
-    """Refuse a place that cannot be written to before anything is computed."""
-    for path in paths:
-        if path is not None:
-            require_folder(path)
-
-
-def write_draft(output: Path, draft: str) -> None:
-    """Write a draft, whole or not at all."""
-    with replacing(output) as unfinished:
-        unfinished.write_text(draft, encoding="utf-8")
+def write_text(path: Path, text: str) -> None:
+    """Write a draft or evidence, whole or not at all."""
+    with replacing(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
 
 
 def show(page: "ReportPage") -> None:
@@ -62,9 +48,12 @@ def show(page: "ReportPage") -> None:
 
 
 def show_evidence(kind: str, result: "Reportable", page: "ReportPage", html: Path | None, json: Path | None) -> None:
-    """Print a page, and write it as HTML and as JSON where a path is given."""
-    show(page)
+    """Write a page as HTML and as JSON where a path is given, then print it: whoever reads on may stop early."""
     write_evidence(kind, result, page, html, json)
+    show(page)
+    for path in (html, json):
+        if path is not None:
+            echo(f"written to {path}")
 
 
 def write_evidence(kind: str, result: "Reportable", page: "ReportPage", html: Path | None, json: Path | None) -> None:
@@ -72,7 +61,7 @@ def write_evidence(kind: str, result: "Reportable", page: "ReportPage", html: Pa
     from fivefold.risk.governance.reports.page import as_html
 
     if html is not None:
-        _write(html, as_html(page))
+        write_text(html, as_html(page))
     if json is not None:
         write_json(kind, result, json)
 
@@ -81,10 +70,4 @@ def write_json(kind: str, result: "Reportable", path: Path) -> None:
     """Write a finding as JSON."""
     from fivefold.risk.governance.reports.lint import report_json
 
-    _write(path, report_json(kind, result))
-
-
-def _write(path: Path, text: str) -> None:
-    with replacing(path) as unfinished:
-        unfinished.write_text(text, encoding="utf-8")
-    echo(f"written to {path}")
+    write_text(path, report_json(kind, result))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from tqdm import tqdm
 
-from fivefold.cli.rules.evidence import DataOption, HtmlOption, JsonOption, SeedOption, require_folders, show_evidence
+from fivefold.cli.rules.evidence import DataOption, HtmlOption, JsonOption, SeedOption, show_evidence
 from fivefold.cli.rules.options import (
     BesideOptions,
     EngineOptions,
@@ -82,7 +82,6 @@ def print_backtest(
 
     at = past_moment(as_of)
     before = _standing_levels(rulesets, standing, at)
-    require_folders(html, json)
     engine.require(parts.transactions, json)
     in_force = load_ruleset(rulesets[0]) if len(rulesets) > 1 else None
     draft = load_ruleset(rulesets[-1])
@@ -220,7 +219,6 @@ def print_validation(
     from fivefold.usecases.portfolio_files.families import validate_families_of_files
     from fivefold.usecases.portfolio_files.governance import read_peer_file, validate_files
 
-    require_folders(html, json)
     rulesets = [load_ruleset(source) for source in (path, *(then or ()))]
     other = None if against is None else load_ruleset(against)
     at = past_moment(as_of)

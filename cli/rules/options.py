@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from fivefold.cli.rules.places import require_places
 from fivefold.cli.terminal import ModelOption, NameOption, load_model, warn
 from fivefold.cli.value_model.engines import (
     EngineName,
@@ -186,7 +187,10 @@ def _after(until: str, at: int) -> int:
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give typer the fields of each dataclass of options as parameters of their own, in its place."""
+    """Give typer the fields of each dataclass of options as parameters of their own, in its place.
+
+    The places of the files that the command writes are checked before it runs.
+    """
     parameters: list[Parameter] = []
     groups: dict[str, Any] = {}
     hints = get_type_hints(command, include_extras=True)
@@ -201,6 +205,7 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
             parameters.append(parameter.replace(annotation=hints[name], kind=Parameter.KEYWORD_ONLY))
 
     def run(**values: Any) -> None:
+        require_places({each.name: each for each in parameters}, values)
         options = {
             name: group(**{each: values.pop(each) for each in signature(group).parameters})
             for name, group in groups.items()

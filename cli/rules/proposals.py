@@ -11,12 +11,9 @@ from fivefold.cli.rules.evidence import (
     JsonOption,
     OutputOption,
     SeedOption,
-    refuse_the_same,
-    require_folders,
-    show,
-    write_draft,
-    write_evidence,
+    show_evidence,
     write_json,
+    write_text,
 )
 from fivefold.cli.rules.options import (
     BesideOptions,
@@ -77,8 +74,6 @@ def write_points_draft(
     from fivefold.usecases.portfolio_files.bundled import ruleset_text
     from fivefold.usecases.portfolio_files.governance import propose_points_from_files
 
-    refuse_the_same(path, output)
-    require_folders(output, html, json)
     text, at = ruleset_text(path), past_moment(as_of)
     proposal, draft = propose_points_from_files(
         text,
@@ -91,10 +86,8 @@ def write_points_draft(
         undated_known=label_options.undated_known,
         beside=beside.load(),
     )
-    write_draft(output, draft)
-    page = points_page(proposal)
-    show(page)
-    write_evidence("points proposal", proposal, page, html, json)
+    write_text(output, draft)
+    show_evidence("points proposal", proposal, points_page(proposal), html, json)
     verdict = "The draft is recommended for review" if proposal.verdict.recommended else "The draft is not recommended"
     echo(f"{verdict}: {proposal.verdict.because}. It is {output}; nothing is in force.")
 
@@ -135,10 +128,6 @@ def write_threshold_draft(
     from fivefold.usecases.portfolio_files.bundled import ruleset_text
     from fivefold.usecases.portfolio_files.governance import propose_from_files
 
-    refuse_the_same(path, output)
-    for draft in earlier or ():
-        refuse_the_same(draft, output, "a draft of --earlier")
-    require_folders(output, moves, json)
     if until is not None and labels is None:
         raise ConfigError("--until says which labels count; give --labels too")
     at = past_moment(as_of)
@@ -152,13 +141,15 @@ def write_threshold_draft(
     )  # fmt: skip
     proposal = proposed_draft.proposal
     if not proposal.kept:
-        write_draft(output, proposed_draft.text)
+        write_text(output, proposed_draft.text)
     if moves is not None:
         with replacing(moves) as unfinished:
             (proposed_draft.movers.clear() if proposal.kept else proposed_draft.movers).write_csv(unfinished)
     if json is not None:
         write_json("threshold proposal", proposal, json)
     _show_thresholds(proposal)
+    if json is not None:
+        echo(f"written to {json}")
     if proposal.kept:
         echo(f"Every level is within {within:g} % of its target: the thresholds stay, and no draft is written.")
     else:

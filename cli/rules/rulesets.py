@@ -46,10 +46,12 @@ def diff_files(
     from fivefold.usecases.portfolio_files.bundled import ruleset_text
 
     difference = diff(*(read_ruleset(ruleset_text(source), source) for source in (before, after)))
+    if json is not None:
+        write_json("diff", difference, json)
     for line in difference.lines():
         echo(line)
     if json is not None:
-        write_json("diff", difference, json)
+        echo(f"written to {json}")
 
 
 def schema(

@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
-from fivefold.cli.rules.evidence import OutputOption, refuse_the_same, write_draft
+from fivefold.cli.rules.evidence import OutputOption, write_text
 from fivefold.cli.rules.options import ListsOption, RulesetArgument
 from fivefold.cli.terminal import echo, warn
-from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing
 from fivefold.domain.text import count_text
 
@@ -79,13 +78,10 @@ def import_table(
     from fivefold.usecases.portfolio_files.decision_tables import Foreign, draft_from_table, format_of
     from fivefold.usecases.portfolio_files.sent_tables import column_pair
 
-    refuse_the_same(path, output)
-    if output.exists() and table.exists() and output.samefile(table):
-        raise ConfigError(f"--output is {output}, the table itself; a draft is another file")
     foreign = Foreign(name, dict(column_pair(each, "--map") for each in names or []))
     lists_by_name = lists_with(lists)
     draft = draft_from_table(ruleset_text(path), path, rule, table, format_of(table, format_), foreign, lists_by_name)
-    write_draft(output, draft.text)
+    write_text(output, draft.text)
     for line in draft.changes.lines():
         echo(line)
     for note in draft.notes:

@@ -387,5 +387,5 @@ def test_a_table_goes_to_a_spreadsheet_and_back(tmp_path: Path) -> None:
     table.write_text(table.read_text(encoding="utf-8-sig").replace("900", "800"))
     assert "nothing is in force" in succeed(tmp_path, "flows", "table", "import", path, "room", table, "-o", draft)
     assert "give: {amount: 800}" in draft.read_text()
-    assert "the flow itself" in refuse(tmp_path, "flows", "table", "import", path, "room", table, "-o", path)
+    assert "read as FLOW; write" in refuse(tmp_path, "flows", "table", "import", path, "room", table, "-o", path)
     assert "must end in" in refuse(tmp_path, "flows", "table", "export", path, "room", "--to", tmp_path / "room.pdf")

@@ -44,6 +44,23 @@ def test_both_are_shown_and_kept_as_evidence(folder: Path) -> None:
     assert (folder / "b.html").read_text().count("<svg") == 3
 
 
+def test_nothing_that_is_read_is_written_and_nothing_twice(folder: Path) -> None:
+    (folder / "lists").mkdir()
+    (folder / "lists" / "own.yaml").write_text("list")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for option, path, words in (
+        ("--json", "draft.yaml", "read as [A] B"),
+        ("--html", "people.parquet", "read as --data"),
+        ("--json", "lists/own.yaml", "read as --lists"),
+        ("--json", "x.html", "--html and --json are both"),
+        ("--json", "none/x.json", "there is no folder"),
+        ("--json", "lists", "it is a folder"),
+    ):
+        other = ("--html", folder / "x.html") if path == "x.html" else ()
+        assert words in refuse(folder, *asked(folder, option, folder / path, *other, "--lists", folder / "lists"))
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
 def test_a_sample_is_seeded(folder: Path) -> None:
     first, same, other = (run(folder, *asked(folder, "--sample", 50, "--seed", seed)).out for seed in (1, 1, 2))
     assert first == same

@@ -56,14 +56,14 @@ def test_a_draft_is_written_and_nothing_else_changes(folder: Path, monkeypatch: 
 
 
 def test_the_ruleset_itself_is_never_overwritten(folder: Path) -> None:
-    assert "a draft is another file" in refuse(folder, *asked(folder, "--output", folder / "now.yaml"))
+    assert "read as RULESET; write" in refuse(folder, *asked(folder, "--output", folder / "now.yaml"))
 
 
 def test_an_earlier_draft_is_never_overwritten(folder: Path) -> None:
     earlier = folder / "earlier.yaml"
     earlier.write_text((folder / "now.yaml").read_text())
     words = asked(folder, "--earlier", earlier, "--output", earlier)
-    assert "a draft of --earlier; a draft is another file" in refuse(folder, *words)
+    assert "read as --earlier; write" in refuse(folder, *words)
 
 
 def test_shares_that_are_none_are_refused(folder: Path) -> None:

@@ -1,12 +1,14 @@
 """`fivefold rules validate`, and the evidence files that it shares with others."""
 
+import errno
 import json
 from pathlib import Path
 
 import polars as pl
 import pytest
+from rich.console import Console
 
-from fivefold.cli.rules.evidence import show, write_evidence
+from fivefold.cli.rules.evidence import show, show_evidence, write_evidence
 from fivefold.domain.errors import ConfigError
 from fivefold.risk.governance.reports.page import ReportPage, ReportSection
 from tests.cli.rules_files import AS_OF, made
@@ -123,6 +125,20 @@ def test_evidence_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
         write_evidence("nothing", Nothing(), ReportPage("t", [], [], []), tmp_path / "none" / "a.html", None)
     write_evidence("nothing", Nothing(), ReportPage("t", [], [], []), None, None)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_evidence_is_written_though_nobody_reads_what_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(Console, "print", full)
+    with pytest.raises(OSError, match="standard output") as caught:
+        show_evidence("nothing", Nothing(), ReportPage("t", [], [], []), tmp_path / "b.html", tmp_path / "b.json")
+    assert caught.value.errno == errno.ENOSPC
+    assert (tmp_path / "b.html").exists()
+    assert (tmp_path / "b.json").exists()
 
 
 def test_words_without_a_table_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
