@@ -180,7 +180,8 @@ def _torn_rows(rows: Sequence[TornRow], entities: Sequence[str | None], file: Ta
 
 
 def _suffix(path: Path) -> str:
-    suffix = suffix_of_name(path)
+    """Give the format of a file by its name; a folder is of Parquet."""
+    suffix = ".parquet" if path.is_dir() else suffix_of_name(path)
     if suffix not in SUFFIXES or (suffix == ".parquet" and is_gzipped(path)):
         raise ConfigError(f"{path} must end in {', '.join(SUFFIXES)} (text also with {GZIP})")
     if not path.exists():

@@ -115,3 +115,11 @@ def test_int96_beyond_what_nanoseconds_hold_is_what_it_says(tmp_path: Path) -> N
     path = tmp_path / "old.parquet"
     pq.write_table(table, path, use_deprecated_int96_timestamps=True, store_schema=False)
     assert read_linked(file(path))["at"].dt.year().to_list() == [2600, 2024]
+
+
+def test_a_folder_is_parquet_whatever_its_name(tmp_path: Path) -> None:
+    for name in ("rows", "rows.csv"):
+        (tmp_path / name).mkdir()
+        for number, entity in enumerate("ab"):
+            pl.DataFrame({"entity_id": [entity]}).write_parquet(tmp_path / name / f"{number}.parquet")
+        assert read_frame(file(tmp_path / name))["entity_id"].to_list() == ["a", "b"]
