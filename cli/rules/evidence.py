@@ -48,7 +48,7 @@ def show(page: "ReportPage") -> None:
 
 
 def show_evidence(kind: str, result: "Reportable", page: "ReportPage", html: Path | None, json: Path | None) -> None:
-    """Write a page as HTML and as JSON where a path is given, then print it: whoever reads on may stop early."""
+    """Write a page as HTML and as JSON where a path is given, then print it: the reader may stop early."""
     write_evidence(kind, result, page, html, json)
     show(page)
     for path in (html, json):
