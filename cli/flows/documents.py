@@ -20,7 +20,7 @@ from fivefold.cli.lint import (
     show_changes,
     write_findings,
 )
-from fivefold.cli.rules.evidence import JsonOption, OutputOption, write_json, write_text
+from fivefold.cli.rules.evidence import JsonOption, OutputOption, ReplaceOption, write_draft, write_json
 from fivefold.cli.rules.options import ListsOption
 from fivefold.cli.rules.tables import FormatOption, ToOption
 from fivefold.cli.terminal import AsOfOption, echo, moment, warn
@@ -197,6 +197,7 @@ def import_flow_table(
     output: OutputOption,
     format_: FormatOption = None,
     asks: AsksOption = None,
+    replace: ReplaceOption = False,
 ) -> None:
     """Write a draft in which a step has the rows of a decision table. Nothing is put in force."""
     from fivefold.usecases.flows.asked_files import flow_text
@@ -204,7 +205,7 @@ def import_flow_table(
     from fivefold.usecases.flows.table_files import flow_draft_from_table
 
     draft = flow_draft_from_table(flow_text(flow), load_flow(flow, asks or ()), step, table, format_)
-    write_text(output, draft.text)
+    write_draft(output, draft.text, replace=replace)
     for line in draft.changes.lines():
         echo(line)
     if draft.is_same:
@@ -235,15 +236,13 @@ def import_graph_file(
             "--kind", help="What an input is, where its use does not tell: country=text, number or flag. Repeat it."
         ),
     ] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Take the place of a draft that is there.")] = False,
+    replace: ReplaceOption = False,
 ) -> None:
     """Write the draft of a flow that decides as a graph of JDM does, or say all that flows cannot say exactly."""
     from fivefold.flows.foreign.importing import ImportOptions, checked_kinds, flow_name_of, import_graph
     from fivefold.usecases.portfolio_files.decision_tables import content_of
     from fivefold.usecases.portfolio_files.sent_tables import column_pair
 
-    if output.exists() and not replace:
-        raise ConfigError(f"{output} is there already; --replace takes its place")
     wanted = ImportOptions(
         name=flow_name_of(graph.name) if name is None else name,
         entity_type=entity_type,
@@ -252,7 +251,7 @@ def import_graph_file(
         kinds=checked_kinds(dict(column_pair(each, "--kind") for each in kinds or []), "--kind"),
     )
     graph_import = import_graph(content_of(graph), graph.name, wanted)
-    write_text(output, graph_import.text)
+    write_draft(output, graph_import.text, replace=replace)
     for note in graph_import.notes:
         warn(note)
     for finding in graph_import.left:

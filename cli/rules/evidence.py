@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fivefold.cli.terminal import echo, show_table, warn
+from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing
 
 if TYPE_CHECKING:
@@ -22,12 +23,25 @@ SeedOption = Annotated[
 DataOption = Annotated[Path, typer.Option("--data", help="Entities: Parquet, CSV, JSON or JSON lines, one row each.")]
 
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The draft that is written.")]
+ReplaceOption = Annotated[bool, typer.Option("--replace", help="Take the place of a file that is there.")]
 
 
-def write_text(path: Path, text: str) -> None:
+def _write_text(path: Path, text: str) -> None:
     """Write a draft or evidence, whole or not at all."""
     with replacing(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
+
+
+def refuse_taken(output: Path, draft: str | None = None, *, replace: bool) -> None:
+    """Refuse to write over a file without --replace, unless it has the text of this draft already."""
+    if not replace and output.is_file() and (draft is None or output.read_bytes() != draft.encode()):
+        raise ConfigError(f"{output} is there already; --replace takes its place")
+
+
+def write_draft(output: Path, draft: str, *, replace: bool) -> None:
+    """Write a draft, whole or not at all; ConfigError where another file would be lost by it."""
+    refuse_taken(output, draft, replace=replace)
+    _write_text(output, draft)
 
 
 def show(page: "ReportPage") -> None:
@@ -61,7 +75,7 @@ def write_evidence(kind: str, result: "Reportable", page: "ReportPage", html: Pa
     from fivefold.risk.governance.reports.page import as_html
 
     if html is not None:
-        write_text(html, as_html(page))
+        _write_text(html, as_html(page))
     if json is not None:
         write_json(kind, result, json)
 
@@ -70,4 +84,4 @@ def write_json(kind: str, result: "Reportable", path: Path) -> None:
     """Write a finding as JSON."""
     from fivefold.risk.governance.reports.lint import report_json
 
-    write_text(path, report_json(kind, result))
+    _write_text(path, report_json(kind, result))

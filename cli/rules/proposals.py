@@ -10,10 +10,12 @@ from fivefold.cli.rules.evidence import (
     HtmlOption,
     JsonOption,
     OutputOption,
+    ReplaceOption,
     SeedOption,
+    refuse_taken,
     show_evidence,
+    write_draft,
     write_json,
-    write_text,
 )
 from fivefold.cli.rules.options import (
     BesideOptions,
@@ -65,6 +67,7 @@ def write_points_draft(
     value: ValueOptions,
     html: HtmlOption = None,
     json: JsonOption = None,
+    replace: ReplaceOption = False,
 ) -> None:
     """Write a draft whose points are learnt from half of the customers, judged on the others. It is a proposal.
 
@@ -74,6 +77,7 @@ def write_points_draft(
     from fivefold.usecases.portfolio_files.bundled import ruleset_text
     from fivefold.usecases.portfolio_files.governance import propose_points_from_files
 
+    refuse_taken(output, replace=replace)
     text, at = ruleset_text(path), past_moment(as_of)
     proposal, draft = propose_points_from_files(
         text,
@@ -86,7 +90,7 @@ def write_points_draft(
         undated_known=label_options.undated_known,
         beside=beside.load(),
     )
-    write_text(output, draft)
+    write_draft(output, draft, replace=replace)
     show_evidence("points proposal", proposal, points_page(proposal), html, json)
     verdict = "The draft is recommended for review" if proposal.verdict.recommended else "The draft is not recommended"
     echo(f"{verdict}: {proposal.verdict.because}. It is {output}; nothing is in force.")
@@ -120,6 +124,7 @@ def write_threshold_draft(
     as_of: AsOfOption = None,
     value: ValueOptions,
     json: JsonOption = None,
+    replace: ReplaceOption = False,
 ) -> None:
     """Write a draft whose thresholds bring a portfolio to target shares. It is a proposal; nothing is put in force.
 
@@ -128,6 +133,7 @@ def write_threshold_draft(
     from fivefold.usecases.portfolio_files.bundled import ruleset_text
     from fivefold.usecases.portfolio_files.governance import propose_from_files
 
+    refuse_taken(output, replace=replace)
     if until is not None and labels is None:
         raise ConfigError("--until says which labels count; give --labels too")
     at = past_moment(as_of)
@@ -141,7 +147,7 @@ def write_threshold_draft(
     )  # fmt: skip
     proposal = proposed_draft.proposal
     if not proposal.kept:
-        write_text(output, proposed_draft.text)
+        write_draft(output, proposed_draft.text, replace=replace)
     if moves is not None:
         with replacing(moves) as unfinished:
             (proposed_draft.movers.clear() if proposal.kept else proposed_draft.movers).write_csv(unfinished)
@@ -155,8 +161,6 @@ def write_threshold_draft(
     else:
         moved_text = count_text(proposal.moved, "entity", "entities")
         echo(f"{moved_text} would be in another level. The draft is {output}; nothing is in force.")
-    for caution in proposal.cautions:
-        warn(caution)
 
 
 def _show_thresholds(proposal: "ThresholdProposal") -> None:
@@ -192,6 +196,8 @@ def _show_thresholds(proposal: "ThresholdProposal") -> None:
         show_table(
             f"Confirmed later, in {' and '.join(proposal.capture.present.top)}", ("", "captured", "entities"), rows
         )
+    for caution in proposal.cautions:
+        warn(caution)
 
 
 def _shares(text: str) -> list[float]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fivefold.cli.rules.evidence import OutputOption, write_text
+from fivefold.cli.rules.evidence import OutputOption, ReplaceOption, write_draft
 from fivefold.cli.rules.options import ListsOption, RulesetArgument
 from fivefold.cli.terminal import echo, warn
 from fivefold.domain.files import replacing
@@ -72,6 +72,7 @@ def import_table(
         ),
     ] = None,
     lists: ListsOption = None,
+    replace: ReplaceOption = False,
 ) -> None:
     """Write a draft in which a rule has the cases of a decision table. Nothing is put in force."""
     from fivefold.usecases.portfolio_files.bundled import lists_with, ruleset_text
@@ -81,7 +82,7 @@ def import_table(
     foreign = Foreign(name, dict(column_pair(each, "--map") for each in names or []))
     lists_by_name = lists_with(lists)
     draft = draft_from_table(ruleset_text(path), path, rule, table, format_of(table, format_), foreign, lists_by_name)
-    write_text(output, draft.text)
+    write_draft(output, draft.text, replace=replace)
     for line in draft.changes.lines():
         echo(line)
     for note in draft.notes:

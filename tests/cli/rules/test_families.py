@@ -159,7 +159,8 @@ def watched(folder: Path) -> Path:
 def proposed(folder: Path, command: str, data: str, *more: object) -> dict[str, Any]:
     labels = () if command == "propose-thresholds" else ("--labels", folder / "labels.csv")
     files = ("--data", folder / data, *labels, "--output", folder / "new.yaml", "--json", folder / "p.json")
-    done = run(folder, "rules", command, folder / "now.yaml", *files, *AS_OF, "--resamples", "100", *more)
+    options = (*AS_OF, "--resamples", "100", "--replace", *more)
+    done = run(folder, "rules", command, folder / "now.yaml", *files, *options)
     assert done.code == 0, done
     plain: dict[str, Any] = json.loads((folder / "p.json").read_text())
     return plain | {"err": done.err, "out": done.out, "draft": (folder / "new.yaml").read_text()}

@@ -21,6 +21,13 @@ def asked(folder: Path, *more: object) -> tuple[object, ...]:
     return ("rules", "propose-points", folder / "now.yaml", *files, *AS_OF, "--resamples", "100", *more)
 
 
+def test_a_file_that_is_there_is_refused_before_anything_is_computed(folder: Path) -> None:
+    (folder / "new.yaml").write_text("written by hand")
+    said = refuse(folder, "rules", "propose-points", "none.yaml", *asked(folder)[3:])
+    assert "new.yaml is there already; --replace takes its place" in said
+    assert (folder / "new.yaml").read_text() == "written by hand"
+
+
 def test_a_draft_is_written_with_its_verdict_and_nothing_else_changes(folder: Path) -> None:
     before = (folder / "now.yaml").read_text()
     done = run(folder, *asked(folder, "--json", folder / "p.json", "--html", folder / "p.html"))
@@ -56,7 +63,7 @@ def test_a_missing_row_of_the_labels_means_not_confirmed_and_a_row_without_a_nam
     labels.with_columns(entity_id=pl.when(pl.int_range(pl.len()) > 0).then("entity_id")).write_csv(
         folder / "labels.csv"
     )
-    assert "1 row without entity_id" in refuse(folder, *asked(folder))
+    assert "1 row without entity_id" in refuse(folder, *asked(folder, "--replace"))
 
 
 def test_one_class_only_is_refused_and_nothing_is_written(folder: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from openpyxl import load_workbook
 
 from fivefold.risk.language.reading import read_ruleset
-from tests.cli.running import refuse, run
+from tests.cli.running import refuse, run, succeed
 from tests.risk.governance.tables.foreign.test_dmn import model
 from tests.risk.governance.tables.test_round_trip import SMALL
 
@@ -54,6 +54,17 @@ def test_nothing_is_written_over_and_a_wrong_table_leaves_no_draft(folder: Path)
     (folder / "t.csv").write_text((folder / "t.csv").read_text(encoding="utf-8-sig").replace("1,a,1", '1,a,"1,5"'))
     assert "cell C2 (points)" in refuse(folder, *table, "draft.yaml")
     assert not (folder / "draft.yaml").exists()
+
+
+def test_a_file_that_is_there_is_written_over_with_replace_alone(folder: Path) -> None:
+    run(folder, "rules", "table", "export", "now.yaml", "first", "--to", "t.csv")
+    draft, table = folder / "draft.yaml", ("rules", "table", "import", "now.yaml", "first", "t.csv", "-o", "draft.yaml")
+    draft.write_text("written by hand")
+    assert "draft.yaml is there already; --replace takes its place" in refuse(folder, *table)
+    assert draft.read_text() == "written by hand"
+    succeed(folder, *table, "--replace")
+    assert "ruleset: " in draft.read_text()
+    succeed(folder, *table)  # nothing is lost by the same text
 
 
 def test_a_table_of_another_system_is_read_by_its_ending_with_its_columns_named(folder: Path) -> None:

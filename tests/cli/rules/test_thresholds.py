@@ -55,6 +55,16 @@ def test_a_draft_is_written_and_nothing_else_changes(folder: Path, monkeypatch: 
     assert "warning: Shares say how the portfolio is spread" in done.err
 
 
+def test_a_file_that_is_there_is_written_over_with_replace_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fivefold.risk.governance.thresholds.propose.LEAST_ENTITIES", 100)
+    (folder / "new.yaml").write_text("written by hand")
+    words = asked(folder, "--resamples", "100")
+    assert "new.yaml is there already; --replace takes its place" in refuse(folder, *words)
+    assert (folder / "new.yaml").read_text() == "written by hand"
+    assert run(folder, *words, "--replace").code == 0
+    assert "thresholds: " in (folder / "new.yaml").read_text()
+
+
 def test_the_ruleset_itself_is_never_overwritten(folder: Path) -> None:
     assert "read as RULESET; write" in refuse(folder, *asked(folder, "--output", folder / "now.yaml"))
 
@@ -119,14 +129,14 @@ def test_earlier_drafts_count_as_much_as_this_portfolio(folder: Path, monkeypatc
     assert "by this portfolio alone" in (folder / "new.yaml").read_text()
     again = folder / "sub" / ".." / "far.yaml"
     (folder / "sub").mkdir()
-    assert "counts once" in refuse(folder, *asked(folder, "--earlier", far, "--earlier", again))
+    assert "counts once" in refuse(folder, *asked(folder, "--replace", "--earlier", far, "--earlier", again))
     other = folder / "other.yaml"
     other.write_text((folder / "now.yaml").read_text().replace("ruleset: ", "ruleset: not-", 1))
-    assert "other.yaml is of the ruleset not-" in refuse(folder, *asked(folder, "--earlier", other))
+    assert "other.yaml is of the ruleset not-" in refuse(folder, *asked(folder, "--replace", "--earlier", other))
 
 
 def proposal(folder: Path, *more: object) -> list[dict[str, str]]:
-    done = run(folder, *asked(folder, *more, "--json", folder / "p.json"))
+    done = run(folder, *asked(folder, *more, "--replace", "--json", folder / "p.json"))
     assert done.code == 0, done
     cuts: list[dict[str, str]] = json.loads((folder / "p.json").read_text())["cuts"]
     return cuts
