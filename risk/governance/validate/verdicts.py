@@ -154,10 +154,9 @@ def _capture(capture: Capture | None, floors: AcceptanceLimits) -> list[LimitVer
     captured, missed = capture.captured, capture.missed
     reached, sure_reached = answer_by_interval(captured, lambda share: share >= floors.capture)
     few_missed, sure_missed = answer_by_interval(missed, lambda share: share <= floors.misses)
-    room = (
-        f"these levels hold {percent(capture.top_share)} of the portfolio and {percent(capture.prevalence)} of it is "
-        f"confirmed, so at most {percent(capture.possible, beside=(floors.capture,))} can be captured"
-    )
+    least_missed = 1 - capture.possible
+    top_share, prevalence = percent(capture.top_share), percent(capture.prevalence)
+    room = f"{top_share} of the portfolio is in {names}, and {prevalence} of it is confirmed"
     return [
         LimitVerdict(
             captured_name,
@@ -169,19 +168,19 @@ def _capture(capture: Capture | None, floors: AcceptanceLimits) -> list[LimitVer
             if reached
             else VerdictAnswer.NOT_MET,
             sure=capture.possible < floors.capture or sure_reached,
-            because=room,
+            because=f"{room}, so at most {percent(capture.possible, beside=(floors.capture,))} can be captured",
         ),
         LimitVerdict(
             misses,
             limits[1],
             interval_words(missed, percent=True, beside=(floors.misses,)),
             answer=VerdictAnswer.UNREACHABLE
-            if 1 - capture.possible > floors.misses
+            if least_missed > floors.misses
             else VerdictAnswer.MET
             if few_missed
             else VerdictAnswer.RECALIBRATE,
-            sure=1 - capture.possible > floors.misses or sure_missed,
-            because=room,
+            sure=least_missed > floors.misses or sure_missed,
+            because=f"{room}, so at least {percent(least_missed, beside=(floors.misses,))} must be missed",
         ),
     ]
 

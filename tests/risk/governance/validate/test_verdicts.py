@@ -79,7 +79,9 @@ def test_what_arithmetic_forbids_is_unreachable() -> None:
     found = judged(ConfidenceInterval(0.7, 0.7, 0.7), 40, 60, (10, 10, 1, 0))
     assert by_name(found, "Confirmed in").answer == VerdictAnswer.UNREACHABLE
     assert by_name(found, "Confirmed below").answer == VerdictAnswer.UNREACHABLE
-    assert "at most 50.0 % can be captured" in by_name(found, "Confirmed in").because
+    room = "16.1 % of the portfolio is in high and critical, and 32.3 % of it is confirmed"
+    assert by_name(found, "Confirmed in").because == f"{room}, so at most 50.0 % can be captured"
+    assert by_name(found, "Confirmed below").because == f"{room}, so at least 50.0 % must be missed"
 
 
 def test_few_labels_give_no_verdict_but_the_numbers() -> None:
