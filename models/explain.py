@@ -16,6 +16,7 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.money import rounded_words
 from fivefold.domain.segments import score_text
 from fivefold.features.catalogue.indicator import Indicator
+from fivefold.features.consistency import LEAST_DAYS
 from fivefold.features.histories import Floats
 from fivefold.models.prediction import LOG_LINK
 from fivefold.models.value_model import Intervals, Scores, ValueModel
@@ -112,8 +113,11 @@ def consistency_sentence(consistency: float) -> str:
 
     >>> consistency_sentence(0.614)
     'Consistency, how regular and steady the payments are: 0.61 of 1.'
+    >>> consistency_sentence(float("nan")).partition(": ")[2]
+    'not known; it takes 180 days of history, and three events and money that moved in the last 365 days.'
     """
-    words = "not known, for the history is too short or too thin" if isnan(consistency) else f"{consistency:.2f} of 1"
+    takes = f"it takes {LEAST_DAYS} days of history, and three events and money that moved in the last 365 days"
+    words = f"not known; {takes}" if isnan(consistency) else f"{consistency:.2f} of 1"
     return f"Consistency, how regular and steady the payments are: {words}."
 
 
