@@ -24,7 +24,6 @@ from fivefold.cli.terminal import (
 )
 from fivefold.domain.clock import day_text, now_microseconds
 from fivefold.domain.errors import ConfigError, UntrustedClockError
-from fivefold.domain.files import protect_folder
 from fivefold.domain.settings import VARIABLE_PARENT_PROCESS, Settings, read_settings
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def serve(
     except UntrustedClockError as error:
         warn(str(error))
     engine.dispose()
-    protect_folder(settings.var)
+    settings.protect_var()
     claim = claim_address(host, port, settings.var)
     os.environ |= {
         **_absolute_paths(settings),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fivefold.domain.errors import ConfigError
+from fivefold.domain.files import disk_error, protect_folder
 from fivefold.domain.text import nearest
 
 VARIABLE_VAR = "FIVEFOLD_VAR"
@@ -145,6 +146,17 @@ class Settings:
     agent: AgentSettings | None = None
     parent_process: int = 0
     owner_process: int = 0
+
+    def protect_var(self) -> None:
+        """Make the folder of everything generated, or make it private; ConfigError where that cannot be."""
+        try:
+            protect_folder(self.var)
+        except OSError as error:
+            if disk_error(error) is not None:
+                raise
+            raise ConfigError(
+                f"{self.var} cannot be made ({error.strerror}); {VARIABLE_VAR} must name a folder that can be written"
+            ) from error
 
     @property
     def tracking_uri(self) -> str:

@@ -30,7 +30,8 @@ def cached_module(prefix: str, text: str, sources: tuple[str, ...] = ()) -> Modu
     # The folder itself: functions are compiled from the file later too, when a link to the folder may be gone.
     path = settings.kernels.resolve() / f"{prefix}_{key}.py"
     with _ONE_AT_A_TIME:
-        for folder in (settings.var, settings.kernels, settings.kernels / "__pycache__"):
+        settings.protect_var()
+        for folder in (settings.kernels, settings.kernels / "__pycache__"):
             protect_folder(folder)
         # One process at a time: files that another process is still writing have no hashes yet.
         with FileLock(settings.kernels / ".lock"):

@@ -23,7 +23,6 @@ from mlflow.environment_variables import MLFLOW_TRACKING_URI
 from mlflow.exceptions import MlflowException
 
 from fivefold.domain.errors import ConfigError, ModelError, ModelNotFoundError, RegistryError
-from fivefold.domain.files import protect_folder
 from fivefold.domain.provenance import may_be_same_model
 from fivefold.domain.settings import Settings, without_password
 from fivefold.models.embedded import ARTIFACT, parse_model_uri, relocate, require_registered
@@ -140,7 +139,7 @@ class Registry:
 
         Where the folder of the embedded one was moved, the addresses of its models are updated.
         """
-        protect_folder(settings.var)
+        settings.protect_var()
         self.settings = settings
         self.name = name
         # One process at a time: this may create the registry, and two processes would damage each other's.

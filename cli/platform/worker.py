@@ -13,7 +13,6 @@ from filelock import FileLock, Timeout
 from fivefold.cli.terminal import checked_settings, echo, moment, open_current_database
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConfigError, StoreError
-from fivefold.domain.files import protect_folder
 from fivefold.domain.settings import read_settings
 
 if TYPE_CHECKING:
@@ -255,7 +254,7 @@ def _clock_from(at_us: int) -> "Callable[[], int]":
 def _single_worker_lock() -> FileLock:
     """Take the lock of the only worker: SQLite has one writer, and two workers would only wait for each other."""
     settings = read_settings()
-    protect_folder(settings.var)
+    settings.protect_var()
     lock = FileLock(settings.var / "worker.lock")
     try:
         lock.acquire(timeout=0)

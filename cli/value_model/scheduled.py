@@ -22,7 +22,6 @@ from fivefold.domain.errors import (
     PromotionRefusedError,
     RegistryError,
 )
-from fivefold.domain.files import protect_folder
 from fivefold.domain.settings import read_settings
 
 if TYPE_CHECKING:
@@ -165,7 +164,7 @@ def run_scheduled(
 def _only_run(name: str) -> Iterator[None]:
     """Hold the lock of a model's scheduled trainings, which the system takes back from a process that dies."""
     settings = read_settings()
-    protect_folder(settings.var)
+    settings.protect_var()
     with FileLock(settings.var / f"train-{name}.lock", timeout=0):
         yield
 

@@ -191,8 +191,8 @@ def _task(config: TrainingConfig, source: "MappedFile", options: Mapping[str, ob
     from fivefold.training.continuation.digests import digest_of
 
     folder = trainings_folder()
-    for each in (read_settings().var, folder):
-        protect_folder(each)
+    read_settings().protect_var()
+    protect_folder(folder)
     rates, own = config.rate_table(), config.own_indicators()
     day = rates.as_known_on.isoformat()
     sections = config.model_copy(update={"rates_on": rates.as_known_on}).model_dump(mode="json", exclude_none=True)
@@ -373,8 +373,10 @@ def simulated_file() -> Path:
     """Give the file of simulated customers, which is created if needed."""
     from fivefold.training.simulation.simulator import Simulation, write_simulation
 
-    path = read_settings().var / "demo" / "transactions.parquet"
+    settings = read_settings()
+    path = settings.var / "demo" / "transactions.parquet"
     if not path.exists():
+        settings.protect_var()
         rows = write_simulation(Simulation(customers=DEMO_CUSTOMERS), path)
         echo(f"Simulated {DEMO_CUSTOMERS:,} customers with {rows:,} transactions: {path}")
     return path

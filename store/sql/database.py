@@ -17,7 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError, ConflictError, StoreError, UnknownOutcomeError
-from fivefold.domain.files import make_private_folder, protect_folder
+from fivefold.domain.files import make_private_folder
 from fivefold.domain.settings import Settings
 from fivefold.store.accounts import idempotency
 from fivefold.store.sql import clocks, migrating
@@ -115,7 +115,7 @@ def upgrade(engine: Engine) -> None:
 
 def open_current(settings: Settings) -> Engine:
     """Open the database of the settings, and bring its schema to the newest version."""
-    protect_folder(settings.var)
+    settings.protect_var()
     engine = open_database(settings.database, settings.clock_tolerance_seconds)
     upgrade(engine)
     return engine

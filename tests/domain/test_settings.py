@@ -16,6 +16,14 @@ def test_everything_is_kept_under_one_folder(tmp_path: Path) -> None:
     assert settings.artifacts.parent == settings.kernels.parent == tmp_path
 
 
+def test_a_folder_that_cannot_be_made_is_named_with_its_variable(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for name, reason in (("file", "File exists"), ("file/var", "Not a directory")):
+        said = rf"/{name} cannot be made \({reason}\); FIVEFOLD_VAR must name a folder that can be written"
+        with pytest.raises(ConfigError, match=said):
+            read_settings({"FIVEFOLD_VAR": str(tmp_path / name)}).protect_var()
+
+
 @pytest.mark.parametrize("environment", [{}, {"FIVEFOLD_VAR": ""}])
 def test_by_default_that_is_var_where_the_program_was_started(environment: dict[str, str]) -> None:
     assert read_settings(environment).var == Path.cwd() / "var"
