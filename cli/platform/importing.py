@@ -131,6 +131,7 @@ def import_file(
     refused: Path | None = None,
 ) -> None:
     """Import a file of a table, one of TABLES, and print the counts; exit code SOME_REFUSED if a row was refused."""
+    from fivefold.usecases.accounts.organisations import require_type
     from fivefold.usecases.ingest.files import ImportFile, import_table
     from fivefold.usecases.levels.clock_repair import refuse_future
 
@@ -140,6 +141,7 @@ def import_file(
     if as_of is not None:
         refuse_future(engine, clock(), "--as-of")
     context, bar, rows = replace(acting_in(engine, organisation), clock=clock), _bar(path), 0
+    require_type(context, organisation, kind)
 
     def report(progress: "Progress") -> None:
         nonlocal rows

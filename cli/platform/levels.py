@@ -42,7 +42,7 @@ def level(
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
 ) -> None:
     """Show a stored customer's level and why, or count all levels."""
-    from fivefold.usecases.accounts.organisations import elsewhere
+    from fivefold.usecases.accounts.organisations import elsewhere, require_type
     from fivefold.usecases.levels.entity_profile import read_entity
     from fivefold.usecases.levels.read import Freshness, level_history, read_level
 
@@ -59,6 +59,8 @@ def level(
         lines = list(every_row(partial(level_history, actor, kind, customer))) if past else []
     except NotFoundError as error:
         hint = elsewhere(engine, kind, customer)
+        if not hint:
+            require_type(acting_in(engine, organisation), organisation, kind)
         where = f"in the organisation {organisation!r}"
         raise NotFoundError(f"{error} {where}; {hint}" if hint else f"{error} {where}") from error
     finally:
@@ -147,9 +149,12 @@ def _show_related(title: str, lines: "Sequence[RelatedLine]") -> None:
 
 def show_distribution(engine: "Engine", organisation: str, kind: str = "customer") -> None:
     """Print how many entities of a type have each level, and why the others have none."""
+    from fivefold.usecases.accounts.organisations import require_type
     from fivefold.usecases.levels.distribution import distribution
 
-    counts = distribution(acting_in(engine, organisation), kind)
+    context = acting_in(engine, organisation)
+    require_type(context, organisation, kind)
+    counts = distribution(context, kind)
     rows = [*counts.by_level.items(), *((f"({why})", count) for why, count in counts.without_level().items() if count)]
     show_table(
         f"{counts.entities:,} of type {kind} in {organisation}",

@@ -97,13 +97,11 @@ def entity_named(
     return row
 
 
-def organisations_with(session: Session, type_name: str, external_id: str) -> list[str]:
-    """List the names of the organisations that have an entity of a type and name."""
-    numbers = (
-        select(EntityType.organisation_id)
-        .join(Entity, Entity.type_id == EntityType.id)
-        .where(EntityType.name == type_name, Entity.external_id == external_id)
-    )
+def organisations_with(session: Session, type_name: str, external_id: str | None = None) -> list[str]:
+    """List the names of the organisations that have a type of entity; with a name, an entity of that type and name."""
+    numbers = select(EntityType.organisation_id).where(EntityType.name == type_name)
+    if external_id is not None:
+        numbers = numbers.join(Entity, Entity.type_id == EntityType.id).where(Entity.external_id == external_id)
     return list(
         session.scalars(select(Organisation.name).where(Organisation.id.in_(numbers)).order_by(Organisation.name))
     )

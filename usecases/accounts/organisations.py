@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds
-from fivefold.domain.errors import ConfigError, ConflictError
+from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.likeness import look_alike
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts import tokens as accounts
@@ -28,7 +28,7 @@ from fivefold.store.accounts.members import (
 )
 from fivefold.store.accounts.organisation import lock_organisation
 from fivefold.store.audit.bound_rows import digests, merge_digests
-from fivefold.store.ingest.entities import organisations_with
+from fivefold.store.ingest.entities import organisations_with, type_named
 from fivefold.store.sql.database import add_alone, reading, writing
 from fivefold.store.tables.accounts import NAME_CHARACTERS, Member
 from fivefold.usecases.accounts.second_person import ADDED, RETURNED
@@ -62,8 +62,8 @@ def actor_in_new(engine: Engine, organisation: str, who: str) -> Actor:
         return Actor(accounts.organisation_named(session, organisation, now_microseconds()).id, who)
 
 
-def elsewhere(engine: Engine, type_name: str | None = None, external_id: str = "") -> str:
-    """Say at the terminal where there are members, or an entity of a type and name; empty where that is nowhere.
+def elsewhere(engine: Engine, type_name: str | None = None, external_id: str | None = None) -> str:
+    """Say at the terminal where there are members, a type, or an entity of a type; empty where that is nowhere.
 
     A person at the terminal may name any organisation.
     """
@@ -75,6 +75,16 @@ def elsewhere(engine: Engine, type_name: str | None = None, external_id: str = "
     what = "there are some" if type_name is None else "there is one"
     options = " or ".join(f"--organisation {quote(name)}" for name in names[:MOST_NAMED])
     return f"{what} in {', '.join(names[:MOST_NAMED])}: {options}" if names else ""
+
+
+def require_type(context: Context, organisation: str, type_name: str) -> None:
+    """Raise NotFoundError where the organisation lacks a type of entity, with what a person at the terminal can do."""
+    try:
+        with context.reading() as session:
+            type_named(session, context.organisation_id, type_name)
+    except NotFoundError as error:
+        hint = elsewhere(context.engine, type_name) or "`fivefold import setup RULESET` declares that of a ruleset"
+        raise NotFoundError(f"{error} in the organisation {organisation!r}; {hint}") from error
 
 
 def refuse_long_name(what: str, name: str) -> None:

@@ -65,7 +65,7 @@ def test_what_a_customer_owns_is_named_with_since_when(var: Path, tmp_path: Path
 
 def test_a_customer_that_was_never_imported_is_refused_by_name(var: Path) -> None:
     assert "'b'" in refuse(var, "level", "b")
-    assert "no account 'a'" in refuse(var, "level", "a", "--type", "account")
+    assert "no entity type 'account'" in refuse(var, "level", "a", "--type", "account")
 
 
 def test_without_a_name_everyone_is_counted_with_why_there_are_no_levels(var: Path) -> None:
@@ -84,6 +84,17 @@ def test_who_is_not_there_is_said_with_the_organisation_that_was_looked_in(var: 
     assert "--organisation 'our bank'" in succeed(var, "members", "list")
     said = refuse(var, "level", "a", "--organisation", "our bank")
     assert said.endswith("in the organisation 'our bank'; there is one in default: --organisation default")
+
+
+def test_a_type_that_is_not_there_is_said_with_the_organisation_and_what_to_do(var: Path, tmp_path: Path) -> None:
+    succeed(var, "members", "add", "Zoë", "--role", "admin", "--organisation", "our bank")
+    (tmp_path / "b.csv").write_text("entity_id\nb\n", encoding="utf-8")
+    there = "in the organisation 'our bank'; there is one in default: --organisation default"
+    nowhere = "in the organisation 'our bank'; `fivefold import setup RULESET` declares that of a ruleset"
+    for words in (("level",), ("level", "b"), ("import", "entities", tmp_path / "b.csv")):
+        asked = (*words, "--organisation", "our bank")
+        assert refuse(var, *asked).endswith(f"there is no entity type 'customer' {there}")
+        assert refuse(var, *asked, "--type", "company").endswith(f"there is no entity type 'company' {nowhere}")
 
 
 def test_other_rulesets_that_keep_a_customer_are_named(tmp_path: Path) -> None:
