@@ -26,6 +26,7 @@ AS_UNICODE: Final = "text in UTF-8, which a spreadsheet saves as CSV UTF-8"
 LINE: Final = "line"
 """The field that a problem with a whole line is about."""
 SUFFIXES = (".parquet", ".csv", ".json", ".jsonl", ".ndjson")
+_WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,9 @@ def csv_header(path: Path) -> tuple[list[str], str]:
     except (csv.Error, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise FileFormatError(f"{path} is not CSV with a header line: {error}") from None
     if not names:
-        raise FileFormatError(f"{path} is not CSV with a header line: its first line is empty")
+        is_empty = not path.stat().st_size
+        why = "is empty (0 bytes)" if is_empty else "is not CSV with a header line: its first line is empty"
+        raise FileFormatError(f"{path} {why}")
     if line.lower().startswith("sep=") and len(line.strip()) <= len("sep=") + 1:
         raise FileFormatError(
             f"{path} is not CSV with a header line: its first line, {line.strip()!r}, is for Excel alone; delete it"
@@ -168,7 +171,8 @@ def suffix_of(path: Path) -> str:
     suffix = suffix_of_name(path)
     if suffix not in SUFFIXES or (suffix == ".parquet" and is_gzipped(path)):
         endings = f"{', '.join(SUFFIXES)} (text also with {GZIP})"
-        raise FileFormatError(f"{path} ends in {path.suffix!r}; files that can be read end in {endings}")
+        how = "; save it as CSV UTF-8" if suffix in _WORKBOOKS else ""
+        raise FileFormatError(f"{path} ends in {path.suffix!r}; files that can be read end in {endings}{how}")
     return suffix
 
 

@@ -60,7 +60,8 @@ def test_a_bad_number_in_csv_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.csv", b"", "is not CSV with a header line"),
+        ("a.csv", b"", r"is empty \(0 bytes\)$"),
+        ("a.csv", b"\n", "is not CSV with a header line: its first line is empty"),
         ("a.csv", f"{HEAD}\n".encode(), "has no rows"),
         ("a.csv", b"a;b\n1;2\n", "has no column user_id, transaction_amount"),
         ("a.csv", "straße,betrag".encode("latin-1"), "is not text in UTF-8; a spreadsheet saves it so"),
@@ -72,7 +73,11 @@ def test_a_bad_number_in_csv_is_named(tmp_path: Path) -> None:
         ("a.json", b"[" * 100_000, "is not valid JSON"),
         ("a.json", b'["\xff"]', "is not valid JSON"),
         ("a.parquet", b"PAR1 but not really PAR1", "cannot be read as Parquet"),
-        ("a.xlsx", b"", "files that can be read end in .parquet, .csv, .json, .jsonl, .ndjson"),
+        (
+            "a.xlsx",
+            b"",
+            r"files that can be read end in .parquet, .csv, .json, .jsonl.*; save it as CSV UTF-8$",
+        ),
         ("a", b"", "files that can be read end in"),
     ],
 )
