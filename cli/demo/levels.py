@@ -66,6 +66,7 @@ class _People:
 def show_levels() -> None:
     """Set the portfolio up, raise one customer's level and decide on a payment; later runs show what is there."""
     engine = open_current_database()
+    echo("The risk side has customers of its own: one with an identifier of the file above is another customer.")
     try:
         if _is_complete(engine):
             echo("The risk side, as an earlier demo left it (`make clean` begins anew):")
