@@ -104,4 +104,6 @@ sbom: lock
 	$(BIN)/python deploy/sbom.py runtime.lock sbom.cdx.json
 
 clean:
-	rm -rf $(VENV) build var .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf $(VENV) build var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
+	rm -f console/static/*.min.js
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
