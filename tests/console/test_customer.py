@@ -335,7 +335,8 @@ def test_another_version_that_decides_is_named_where_no_factor_gave_anything_els
     expected = [{"name": "a neighbour", "given": {"country": "NO"}, "expect": {"level": "high"}}]
     number = activated(place, document("retail", "stricter", **changed, examples=expected))
     later = assess_now(place)
-    said = f"no factor gave anything else, the same: 1. retail version {number} decides now, version 1 did before."
+    decides = f"retail version {number} decides now, version 1 did before."
+    said = f"no factor gave anything else; unchanged factors: 1. {decides}"
     for address in (CUSTOMER, f"/console/assessments/{later['assessment']}"):
         text = investigator.go(address).text
         assert "Medium → High :" in text
@@ -350,7 +351,7 @@ def test_a_factor_that_saw_other_values_alone_gave_nothing_else(place: Place, in
     difference = place.good("GET", f"/v1/assessments/{later}/difference", role="investigator")
     assert [(one["change"], one["points"]) for one in difference["factors"]] == [("changed", "0")]
     text = investigator.go(f"/console/assessments/{later}").text
-    assert "no factor gave anything else; factors that only saw other values: 1, the same: 0." in text
+    assert "no factor gave anything else; factors that only saw other values: 1; unchanged factors: 0." in text
     assert "decides now" not in text
 
 

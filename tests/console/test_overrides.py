@@ -31,7 +31,7 @@ def test_an_override_that_ended_says_who_approved_it_and_who_ended_it(place: Pla
     place.good("GET", f"{customer}/risk", params={"freshness": "now"}, role="investigator")
     approver = Visitor(place).sign_in("approver").go(customer.replace("/v1", "/console"))
     assert "An override holds: High" in approver.text
-    assert "no factor gave anything else; an override began, the same: " in approver.text
+    assert "no factor gave anything else; an override began; unchanged factors: " in approver.text
     approver.submit("/revoke-override", reason="The order was lifted")
     proposed = place.good("GET", "/v1/proposals", role="admin")[0]["id"]
     place.good("POST", f"/v1/proposals/{proposed}/approve", {"reason": "So it is"}, role="admin")
@@ -39,7 +39,7 @@ def test_an_override_that_ended_says_who_approved_it_and_who_ended_it(place: Pla
     assert "An override gave the level, and has ended: High" in text
     place.good("GET", f"{customer}/risk", params={"freshness": "now"}, role="investigator")
     assert (
-        "no factor gave anything else; an override ended, the same: "
+        "no factor gave anything else; an override ended; unchanged factors: "
         in approver.go(customer.replace("/v1", "/console")).text
     )
     assert re.search(
