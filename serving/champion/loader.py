@@ -57,6 +57,34 @@ class ServedModel:
         }
 
 
+class _Retry:
+    """When something that could not serve is tried again: see `RETRY_SECONDS`.
+
+    Attributes:
+        why: it could not serve; empty where nothing is put off.
+    """
+
+    def __init__(self) -> None:
+        self.why = ""
+        self._subject: object = None
+        self._at = 0.0
+        self._pause_seconds = RETRY_SECONDS
+
+    def waits(self, subject: object) -> bool:
+        """Tell whether it is too early to try a subject again."""
+        return subject == self._subject and monotonic() <= self._at
+
+    def put_off(self, subject: object, why: str) -> None:
+        """Try a subject later, which could not serve just now."""
+        is_again = subject == self._subject
+        self._pause_seconds = min(2 * self._pause_seconds, LONGEST_RETRY_SECONDS) if is_again else RETRY_SECONDS
+        self._subject, self.why, self._at = subject, why, monotonic() + self._pause_seconds
+
+    def forget(self) -> None:
+        """Try at once, whatever comes."""
+        self._subject, self.why = None, ""
+
+
 class ChampionLoader:
     """Loads the champion, and polls the registry for a new one in a thread of its own.
 
@@ -73,10 +101,8 @@ class ChampionLoader:
         self.refused = "no model was loaded yet"
         self.withdrawn = False
         self._settings = settings
-        self._refused_version: tuple[int, str | None] | None = None
-        self._retry_at = 0.0
-        self._pause_seconds = RETRY_SECONDS
-        self._left_out = ""
+        self._champion_retry = _Retry()
+        self._last_known_retry = _Retry()
         self._note = settings.var / f"{settings.model_name}.served"
         self._first_poll_done = threading.Event()
         self._ended = threading.Event()
@@ -104,22 +130,24 @@ class ChampionLoader:
             self._serve_last_known(f"the registry cannot be reached: {type(error).__name__}")
             return
         if champion is None:
+            self._champion_retry.forget()
             why = f"{self._settings.model_name} has no champion: run `fivefold train`"
             if self.withdrawn:
-                self._refuse(None, why)
+                self._say_refused(None, why)
             else:
                 self._serve_last_known(why)
             return
-        self._left_out = ""
         # A number alone names no version: a registry that was made anew begins with 1 again, and with other runs.
         version = champion.number, champion.run_id
         if self.current and (self.current.version, self.current.run_id) == version:
-            self.refused, self._refused_version = "", None
+            self._refuse_none()
             return
-        if version != self._refused_version or monotonic() > self._retry_at:
-            self._swap_to(champion)
-            if self.current is None:  # one that served before serves, and the champion stays refused
-                self._serve_one_of(number for number in self._pinned_before() if number != champion.number)
+        if self._champion_retry.waits(version):
+            self._say_refused(champion.number, self._champion_retry.why)
+            return
+        self._swap_to(champion)
+        if self.current is None:  # one that served before serves, and the champion stays refused
+            self._serve_one_of(number for number in self._pinned_before() if number != champion.number)
 
     def _champion(self) -> tuple[RegisteredVersion | None, bool]:
         """Ask for the champion, and whether it was withdrawn; a registry without the version that served was lost."""
@@ -142,9 +170,10 @@ class ChampionLoader:
         """Serve the champion, or refuse it."""
         why = self._serve(champion.number, champion)
         if why:
-            self._refuse((champion.number, champion.run_id), why)
+            self._champion_retry.put_off((champion.number, champion.run_id), why)
+            self._say_refused(champion.number, why)
             return
-        self.refused, self._refused_version = "", None
+        self._refuse_none()
         self._remember(champion.number)
 
     def _serve(self, number: int, champion: RegisteredVersion | None) -> str:
@@ -208,8 +237,11 @@ class ChampionLoader:
     def _serve_last_known(self, why: str) -> None:
         """Without a registry, which is *why*, go on; at start, serve the last known version that can."""
         if self.current is None:
-            self._left_out = "".join(f"; {each}" for each in self._serve_one_of(self._last_known()))
-        self._refuse(None, f"{why}{self._left_out}")
+            numbers = self._last_known()
+            if not self._last_known_retry.waits(numbers):
+                self._last_known_retry.put_off(numbers, "; ".join(self._serve_one_of(numbers)))
+        left_out = self._last_known_retry.why
+        self._say_refused(None, f"{why}; {left_out}" if left_out else why)
 
     def _last_known(self) -> list[int]:
         """Give the versions that served here, the last one first, or else the newest pinned one; none that is not."""
@@ -233,13 +265,17 @@ class ChampionLoader:
         ]
         return [number for _, number in sorted(pinned, reverse=True)]
 
-    def _refuse(self, version: tuple[int, str | None] | None, why: str) -> None:
-        """Refuse a version, which is its number and its run; None where none is known."""
+    def _say_refused(self, number: int | None, why: str) -> None:
+        """Say why the champion does not serve, in the log once; its number is None where it is not known."""
         if why != self.refused:
-            log.warning("champion refused", version=version and version[0], why=why)
-        is_again = version is not None and version == self._refused_version
-        self._pause_seconds = min(2 * self._pause_seconds, LONGEST_RETRY_SECONDS) if is_again else RETRY_SECONDS
-        self.refused, self._refused_version, self._retry_at = why, version, monotonic() + self._pause_seconds
+            log.warning("champion refused", version=number, why=why)
+        self.refused = why
+
+    def _refuse_none(self) -> None:
+        """Note that the champion serves."""
+        self.refused = ""
+        self._champion_retry.forget()
+        self._last_known_retry.forget()
 
     def _remember(self, number: int) -> None:
         """Write down the version that serves, for a start without a registry, after those that it may fall back to.
@@ -265,7 +301,7 @@ class ChampionLoader:
             try:
                 self.refresh()
             except Exception as error:  # noqa: BLE001 (a damaged store of models must not end the polling)
-                self._refuse(None, f"the models cannot be read: {type(error).__name__}")
+                self._say_refused(None, f"the models cannot be read: {type(error).__name__}")
             self._first_poll_done.set()
             self._ended.wait(POLL_SECONDS)
 

@@ -513,6 +513,74 @@ def test_without_a_registry_a_damaged_copy_is_refused_and_stays(
     assert [str(each.tag) for each in store.list()] == [f"{NAME}:v{under_way.number}"]
 
 
+def tried_every_minute(made: ChampionLoader, clock: list[float], until: float) -> list[float]:
+    """Look every minute; give when a version was tried."""
+    tries, real = list[float](), made._serve
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(made, "_serve", lambda *given: (tries.append(clock[0]), real(*given))[1])
+        while clock[0] <= until:
+            made.refresh()
+            clock[0] += loader.RETRY_SECONDS
+    return tries
+
+
+def test_without_a_registry_a_damaged_copy_is_tried_again_ever_later_until_it_serves(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held(registry).refresh()
+    trees, clock = damage(FIRST), [0.0]
+    monkeypatch.setattr(loader, "monotonic", lambda: clock[0])
+    unreachable(monkeypatch)
+    made = held(registry)
+    with capture_logs() as logs:
+        assert tried_every_minute(made, clock, 900.0) == [0, 120, 300, 600]
+    assert [line["event"] for line in logs] == ["champion refused"], "said once"
+    trees.write_text((model(FIRST).booster.model_to_string()), encoding="utf-8")
+    made.refresh()
+    assert made.current is None, "not at every look"
+    assert tried_every_minute(made, clock, 2_400.0) == [1_140]
+    assert (version_of(made), made.refused) == (FIRST, "the registry cannot be reached: ConnectionError")
+
+
+def test_without_a_registry_a_copy_that_came_since_is_tried_at_once(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker could reach the registry."""
+    held(registry).refresh()
+    damage(FIRST)
+    made = held(registry)
+    with monkeypatch.context() as patch:
+        unreachable(patch)
+        made.refresh()
+    registry.set_alias(CHAMPION, SECOND)
+    held(registry).refresh()
+    unreachable(monkeypatch)
+    made.refresh()
+    assert version_of(made) == SECOND
+
+
+def test_a_registry_that_is_away_for_a_moment_changes_neither_when_a_champion_is_tried_again_nor_why_it_was_refused(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, away = [0.0], {180.0, 240.0, 480.0}
+    monkeypatch.setattr(loader, "monotonic", lambda: clock[0])
+    made = held(registry)
+    made.refresh()
+    registry.set_alias(CHAMPION, BROKEN)
+    real = Registry.champion
+
+    def sometimes(self: Registry) -> Any:
+        if clock[0] in away:
+            raise ConnectionError
+        return real(self)
+
+    monkeypatch.setattr(Registry, "champion", sometimes)
+    assert tried_every_minute(made, clock, 480.0) == [0, 120, 300]
+    assert made.refused == "the registry cannot be reached: ConnectionError"
+    assert tried_every_minute(made, clock, 540.0) == []
+    assert "is damaged" in made.refused
+
+
 def test_files_that_are_not_the_registered_model_are_refused(registry: Registry, under_way: UnderWay) -> None:
     model(FIRST).save(under_way.trees.parent)
     made = held(registry)
