@@ -23,7 +23,7 @@ from typing import Final
 from filelock import FileLock, Timeout
 
 from fivefold.domain.clock import iso_text, now_microseconds
-from fivefold.domain.errors import ConfigError, FivefoldError, RegistryError
+from fivefold.domain.errors import ConfigError, FivefoldError, RegistryError, StoreError
 from fivefold.domain.files import DISK_FULL, flush, is_own_file, naming, protect_folder, put_in_place, require_folder
 from fivefold.domain.text import count_text
 
@@ -119,6 +119,7 @@ class Parts:
     Attributes:
         output: the file that is made of them.
         begun_with: how many parts were finished when this run began.
+        stays: whatever error the run ends with, the parts stay; set once it does what is not to be done twice.
     """
 
     def __init__(self, folder: Path, output: Path, *, is_passing: bool = False) -> None:
@@ -127,6 +128,7 @@ class Parts:
         self._folder = folder
         self._is_passing = is_passing
         self._keeps = True
+        self.stays = False
         self.begun_with = self.count
 
     @property
@@ -241,8 +243,9 @@ def numbered(name: str, number: int) -> str:
 def open_parts(task: Task, *, restart: bool = False) -> Iterator[Parts]:
     """Give the parts of a task: those that an interrupted run of the same task finished, or none with *restart*.
 
-    They are removed where the block ends well, and where it ends with an error that another run would end with too.
-    After any other end they stay: after a signal, where the disk is full, where a store does not answer.
+    They are removed where the block ends well, and where it ends with an error that another run would end with too,
+    unless it has set `Parts.stays`. After any other end they stay: after a signal, where the disk is full, where a
+    registry or a database does not answer.
 
     Raises:
         ConfigError: there is no folder for the output, another process is at work on it, or finished parts are those
@@ -258,7 +261,7 @@ def open_parts(task: Task, *, restart: bool = False) -> Iterator[Parts]:
         try:
             yield parts
         except BaseException as error:
-            if _is_final(error) or not parts.count:
+            if (_is_final(error) and not parts.stays) or not parts.count:
                 _clear(folder)
             raise
         _clear(folder)
@@ -435,9 +438,9 @@ def _read_manifest(folder: Path) -> dict[str, object]:
 def _is_final(error: BaseException) -> bool:
     """Tell whether the same run would end with this error again: one of ours that no failure of a device led to.
 
-    A registry that does not answer now may answer later.
+    A registry or a database that does not answer now may answer later.
     """
-    if not isinstance(error, FivefoldError) or isinstance(error, RegistryError):
+    if not isinstance(error, FivefoldError) or isinstance(error, RegistryError | StoreError):
         return False
     cause: BaseException | None = error
     while cause is not None:

@@ -139,6 +139,7 @@ def train(
     begun = partial(_task, settings, source, {**options, "--map": ", ".join(names or []) or None})
 
     def whole(check: "Callable[[TrainingPlan], None] | None" = None) -> TrainingEnd:
+        open_current_database().dispose()  # a promotion needs it: where it does not answer, nothing is learnt for it
         with _parts_of(settings, begun(), restart=restart, replaces=when is not None) as parts:
             end = _registered_before(settings, parts, who)
             if end is None:

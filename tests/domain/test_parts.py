@@ -10,7 +10,16 @@ from threading import Timer
 import pytest
 from filelock import FileLock
 
-from fivefold.domain.errors import ConfigError, FileFormatError, InvalidDataError, Problem
+from fivefold.domain.errors import (
+    ConfigError,
+    FileFormatError,
+    InvalidDataError,
+    Problem,
+    RegistryError,
+    StoreError,
+    UnknownOutcomeError,
+    UntrustedClockError,
+)
 from fivefold.domain.parts import (
     Parts,
     Task,
@@ -39,8 +48,9 @@ def interrupted(folder: Path, error: BaseException) -> None:
         begin(parts, error)
 
 
-def begin(parts: Parts, error: BaseException) -> None:
+def begin(parts: Parts, error: BaseException, *, stays: bool = False) -> None:
     keep(parts, "a")
+    parts.stays = stays
     with parts.publishing() as unfinished:
         unfinished.write_text("half")
         raise error
@@ -72,6 +82,18 @@ def test_what_is_finished_stays_after_an_interruption(error: BaseException, tmp_
             found.name, "lock", "manifest.json",
         ]  # fmt: skip
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", [RegistryError, StoreError, UnknownOutcomeError, UntrustedClockError])
+def test_what_does_not_answer_now_may_answer_later(kind: type[Exception], tmp_path: Path) -> None:
+    interrupted(tmp_path, kind("it cannot be reached"))
+    assert [left.parts for left in leftovers(tmp_path)] == [1]
+
+
+def test_once_something_is_done_that_is_not_to_be_done_twice_the_parts_stay(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError), open_parts(task(tmp_path)) as parts:
+        begin(parts, ConfigError("wrong"), stays=True)
+    assert [left.parts for left in leftovers(tmp_path)] == [1]
 
 
 @pytest.mark.parametrize("error", [InvalidDataError([Problem(1, "a", "b", "c")]), FileFormatError("not grouped")])

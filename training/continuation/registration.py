@@ -14,10 +14,11 @@ def mark_of(parts: Parts | None) -> dict[str, str]:
     """Give the tag that marks the version of a training.
 
     A part says that there may be one from now on. So there is a part, and the manifest that the mark is of stays where
-    the training is interrupted.
+    the training is interrupted, or ends with any error.
     """
     if parts is None:
         return {}
+    parts.stays = True
     if parts.find(_NAME) is None:
         with parts.writing(_NAME) as path:
             path.write_text(parts.mark)
@@ -34,6 +35,7 @@ def registered_before(registry: Registry, parts: Parts) -> RegisteredVersion | N
     version = next((each for each in registry.versions() if each.tags.get(TRAINING_TAG) == parts.mark), None)
     if version is None:
         return None
+    parts.stays = True
     registry.client.set_terminated(version.run_id)
     name_newest(registry, version)
     return registry.version(version.number)

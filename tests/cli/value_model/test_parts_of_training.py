@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fivefold.domain.errors import FivefoldError, ModelError, StoreError
 from fivefold.training.judging.due import DueVerdict
 from tests.cli.running import Home, refuse, run, succeed
 from tests.cli.small_parts import ended, small_parts
@@ -83,6 +84,37 @@ def test_a_version_that_was_registered_is_said_and_not_registered_again(
     assert "Version 1 is the champion now." in out
     assert left(var) == []
     assert "version 2" in succeed(var, *arguments)
+
+
+@pytest.mark.parametrize("error", [StoreError("the database cannot be reached"), ModelError("it cannot be loaded")])
+def test_an_error_at_the_promotion_leaves_what_the_same_command_promotes(
+    error: FivefoldError, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The version is registered by then, and its window was judged on once."""
+    var, arguments = tmp_path / "var", command(home, tmp_path)
+
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fivefold.usecases.changes.promotions.promote_where_one_may", fails)
+        first = run(var, *arguments)
+        assert first.code == 2, first
+        assert "The same command with " in first.err
+        assert run(var, *arguments).code == 2
+        assert len(left(var)) == 1
+    out = succeed_with(var, "Continues with ", *arguments)
+    assert "version 1 already" in out
+    assert "Version 1 is the champion now." in out
+    assert left(var) == []
+
+
+def test_a_database_that_does_not_answer_is_said_before_anything_is_learnt(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIVEFOLD_DATABASE_URL", "postgresql://u:p@127.0.0.1:1/x")
+    assert "the database cannot be reached" in refuse(tmp_path / "var", *command(home, tmp_path))
+    assert not (tmp_path / "var" / "mlflow.db").exists()
 
 
 def test_a_rollback_after_an_interruption_holds(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
