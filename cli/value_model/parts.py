@@ -11,9 +11,9 @@ from typing import Annotated, Final
 
 import typer
 
-from fivefold.cli.terminal import echo, errors, show_table
+from fivefold.cli.terminal import create_registry, echo, errors, show_table
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.parts import Parts, Task, left_of, leftovers, open_parts, others_of, remove_leftover
+from fivefold.domain.parts import Leftover, Parts, Task, left_of, leftovers, open_parts, others_of, remove_leftover
 from fivefold.domain.provenance import release
 from fivefold.domain.settings import read_settings
 from fivefold.domain.text import count_text
@@ -63,8 +63,22 @@ def parts(
         if each.is_running:
             echo(f"Left: {each.output.name} is at work")
             continue
+        if each.command == "train":
+            end_registered_by(each, each.output.stem)
         remove_leftover(each)
         echo(f"Removed: {each.folder}")
+
+
+def end_registered_by(left: Leftover, name: str) -> bool:
+    """Give the version that an interrupted training of a model registered its alias, and its run an end.
+
+    So its parts may go. False where it registered none.
+    """
+    from fivefold.training.continuation.registration import registered_before
+
+    if not read_settings().has_registry:  # to open it would create it
+        return False
+    return registered_before(create_registry(name), Parts(left.folder, left.output)) is not None
 
 
 def trainings_folder() -> Path:

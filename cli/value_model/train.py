@@ -1,6 +1,6 @@
 """`fivefold train`: from a file of transactions to a registered, judged model."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -34,14 +34,14 @@ from fivefold.cli.value_model.engines import (
     read_by,
     require_engine,
 )
-from fivefold.cli.value_model.parts import RestartOption, conditions, continued, trainings_folder
+from fivefold.cli.value_model.parts import RestartOption, conditions, continued, end_registered_by, trainings_folder
 from fivefold.cli.value_model.registry import warn_of_money
 from fivefold.cli.value_model.scheduled import TrainingEnd, When, require_schedule, run_scheduled
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import protect_folder
 from fivefold.domain.money import rounded_words
-from fivefold.domain.parts import Leftover, Parts, Task, left_by, remove_leftover
+from fivefold.domain.parts import Parts, Task, left_by, remove_leftover
 from fivefold.domain.settings import read_settings, require_model_name
 from fivefold.domain.text import count_text, percent
 from fivefold.training.config import DEFAULT_NAME, MOST_ORIGINS, TrainingConfig, read_config
@@ -252,24 +252,19 @@ def _registered_before(config: TrainingConfig, parts: Parts, by: "Context | None
     return end
 
 
-def _registered_by(config: TrainingConfig, left: Iterable[Leftover]) -> list[Leftover]:
-    """Give those among interrupted runs that registered a version, which has its alias now, and its run an end."""
-    from fivefold.training.continuation.registration import registered_before
-
-    return [each for each in left if registered_before(create_registry(config.name), Parts(each.folder, each.output))]
-
-
 def _parts_of(config: TrainingConfig, task: Task, *, restart: bool, replaces: bool) -> AbstractContextManager[Parts]:
     """Give the parts of a training; what interrupted runs registered whose parts are to go is ended before."""
-    if restart or replaces:
-        _registered_by(config, [each for each in left_by(task) if restart or each.folder != task.folder])
+    for each in left_by(task) if restart or replaces else ():
+        if restart or each.folder != task.folder:
+            end_registered_by(each, config.name)
     return continued(task, restart=restart, replaces=replaces)
 
 
 def _end_registered(config: TrainingConfig, begun: Callable[[], Task]) -> None:
     """Remove the parts of interrupted runs that registered their version, where nothing is due that would."""
-    for each in _registered_by(config, left_by(begun())):
-        remove_leftover(each)
+    for each in left_by(begun()):
+        if end_registered_by(each, config.name):
+            remove_leftover(each)
 
 
 def _propose(proposer: "Context | None", name: str, end: TrainingEnd) -> None:

@@ -7,9 +7,12 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import mlflow
 import pytest
 
 from fivefold.domain.errors import FivefoldError, ModelError, StoreError
+from fivefold.domain.settings import Settings
+from fivefold.models.registry import Registry
 from fivefold.training.judging.due import DueVerdict
 from tests.cli.running import Home, refuse, run, succeed
 from tests.cli.small_parts import ended, small_parts
@@ -155,6 +158,23 @@ def test_a_version_whose_parts_go_is_the_challenger(
     monkeypatch.setattr("fivefold.cli.value_model.train.run", stop)
     assert run(var, *arguments, *more).code == 130
     assert "challenger" in succeed(var, "models")
+    assert left(var) == []
+
+
+def test_a_version_whose_parts_are_removed_by_hand_has_its_alias_and_its_run_an_end(
+    home: Home, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    request.addfinalizer(mlflow.end_run)  # this process goes on, and to MLflow the run is still under way in it
+    var, arguments = tmp_path / "var", command(home, tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mlflow.tracking.fluent.end_run", lambda *_: None)
+        register_and_stop(var, *arguments)
+    registry = Registry(Settings(var=var), "fivefold-value")
+    run_id = registry.version(1).run_id
+    assert registry.client.get_run(run_id).info.status == "RUNNING"
+    assert "Removed: " in succeed(var, "parts", var / "trainings", "--remove")
+    assert registry.client.get_run(run_id).info.status == "FINISHED"
+    assert registry.version(1).aliases == ("challenger",)
     assert left(var) == []
 
 
