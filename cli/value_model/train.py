@@ -70,6 +70,9 @@ OriginsOption = Annotated[
         help="Judge as of so many moments, a horizon apart; by default `origins` of the configuration.",
     ),
 ]
+RefitOption = Annotated[
+    bool, typer.Option("--refit", help="Once the gate has passed, learn again from everything up to today.")
+]
 PresetOption = Annotated[
     str,
     typer.Option(
@@ -100,9 +103,7 @@ def train(
     config: Annotated[Path | None, typer.Option("--config", help="Training configuration, YAML.")] = None,
     tune: Annotated[int, typer.Option("--tune", min=0, help="Try so many configurations first (Optuna).")] = 0,
     preset: PresetOption = "",
-    refit: Annotated[
-        bool, typer.Option("--refit", help="Once the gate has passed, learn again from everything up to today.")
-    ] = False,
+    refit: RefitOption = False,
     origins: OriginsOption = None,
     name: NameOption = "",
     names: MapOption = None,
@@ -128,14 +129,14 @@ def train(
     require_schedule(when, scores, data, on_platform=platform)
     _require_engine(engine, spark_master, spark_folder, data)
     settings = _settings(config, name, origins)
-    preset_name = preset or preset_by_default(config is not None, tune)
-    asked_presets(preset_name)  # an unknown name is refused before anything is simulated
+    preset = preset or preset_by_default(config is not None, tune)
+    asked_presets(preset)  # an unknown name is refused before anything is simulated
     import fivefold.training.retrain  # noqa: F401 (where that cannot be imported, nothing is simulated for it)
 
     who = promoting_person(open_current_database(), organisation, token) if token else None
     source = mapped(data or simulated_file(), names, settings.columns if data else {})
     open_workers = partial(open_engine, engine, spark_master, spark_folder, None)
-    options = {"--tune": tune or None, "--preset": preset_name or None, "--refit": refit}
+    options = {"--tune": tune or None, "--preset": preset or None, "--refit": refit}
     begun = partial(_task, settings, source, {**options, "--map": ", ".join(names or []) or None})
 
     def whole(check: "Callable[[TrainingPlan], None] | None" = None) -> TrainingEnd:
@@ -145,7 +146,7 @@ def train(
             if end is None:
                 with open_workers() as on:
                     outcome = run(
-                        source, settings, tune, preset_name, refit=refit, check=check, engine=on, by=who, parts=parts
+                        source, settings, tune, preset, refit=refit, check=check, engine=on, by=who, parts=parts
                     )
                 end = _show_whole(outcome, settings, refit=refit)
             _propose(who, settings.name, end)

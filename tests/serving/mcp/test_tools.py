@@ -359,9 +359,9 @@ def test_what_would_change_a_level_that_an_override_holds_is_said_of_the_rules(p
 
     sentences = of_role(place, "investigator", talk)
     assert sentences[0].startswith("overridden is high since ")
-    assert sentences[1] == (
-        "By the rules overridden is at low, and there is none below it."
-        " An override holds high; what the rules say shows when it ends."
-    )
+    assert sentences[1] == ("By the rules overridden is at low, and there is none below it. An override holds high.")
     assert sentences[2].startswith("without a rate is high since ")
-    assert sentences[3] == "The last assessment of without a rate was not made in full, so nothing can be said."
+    assert (
+        sentences[3]
+        == "The last assessment of without a rate was not made in full, so nothing can be said. An override holds high."
+    )
