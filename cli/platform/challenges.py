@@ -49,7 +49,8 @@ def open_(
     echo(f"Challenge {line.id} of assessment {line.assessment} is {line.state}, due on {day_text(line.due_us)[:10]}.")
     if line.state == "open":
         echo("Its record is kept until a person who did not take part in the decision settles it:")
-        echo(f"  fivefold challenge settle {line.id} confirmed --reason …, with their token in FIVEFOLD_TOKEN")
+        option = f"--opened-at {day_text(line.opened_us)}"
+        echo(f"  fivefold challenge settle {line.id} confirmed {option} --reason …, with their token in FIVEFOLD_TOKEN")
 
 
 def list_(
@@ -85,7 +86,8 @@ def show(number: NumberArgument, organisation: OrganisationOption = "default") -
     line = read_challenge(acting_in(open_current_database(), organisation), number)
     newest = "" if line.is_newest else ", not the newest one"
     echo(f"Challenge {line.id} of assessment {line.assessment} of {line.entity_type} {line.external_id}{newest}")
-    echo(f"Received {second_text(line.received_us)}, opened by {line.opened_by}: {line.words}")
+    opening = f"opened {day_text(line.opened_us)} by {line.opened_by}"
+    echo(f"Received {second_text(line.received_us)}, {opening}: {line.words}")
     echo(f"{line.state}, due {second_text(line.due_us)}{', overdue' if line.overdue else ''}")
     if not line.record_unchanged:
         echo("The record has changed since the challenge was opened: `fivefold audit verify` shows the change")
@@ -112,6 +114,14 @@ def settle(
         list[str] | None, typer.Option("--fact", help="A corrected fact, such as 'field income'; repeatable.")
     ] = None,
     override: Annotated[int | None, typer.Option("--override", help="The override that was decided since.")] = None,
+    opened_at: Annotated[
+        str | None,
+        typer.Option(
+            "--opened-at",
+            help="When the challenge was opened that you looked at, as `fivefold challenge show` writes it: after a "
+            "restore another one may have the number. Without it nobody asks.",
+        ),
+    ] = None,
     organisation: OrganisationOption = "default",
     token: Annotated[
         str, typer.Option("--token", envvar="FIVEFOLD_TOKEN", help="An approver's or an admin's own token.")
@@ -124,7 +134,12 @@ def settle(
     engine = open_current_database()
     who, _ = person(engine, organisation, token, (Role.APPROVER, Role.ADMIN))
     settlement = Settlement(
-        outcome=cast("Outcome", outcome), reason=reason, answer=answer, facts=tuple(fact or ()), override=override
+        outcome=cast("Outcome", outcome),
+        reason=reason,
+        answer=answer,
+        facts=tuple(fact or ()),
+        override=override,
+        expected_opened_us=None if opened_at is None else moment(opened_at, "--opened-at"),
     )
     valuer = None if outcome == "confirmed" else serving_valuer(engine)
     line = settle_challenge(who, number, settlement, valuer=valuer)

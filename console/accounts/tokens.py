@@ -117,12 +117,13 @@ def ask(visit: Visit) -> Answer:
 def approve(visit: Visit) -> Answer:
     """Make a token that another administrator asked for, and show the second half of its secret."""
     number = visit.number("request", text("Request"))
-    return _shown(token_requests.approve_token(visit, visit.plans, number), is_second=True)
+    half = token_requests.approve_token(visit, visit.plans, number, visit.shown_moment("asked"))
+    return _shown(half, is_second=True)
 
 
 def refuse(visit: Visit) -> Answer:
     """Refuse what was asked for, or take back one's own request."""
-    token_requests.refuse_token(visit, visit.number("request", text("Request")))
+    token_requests.refuse_token(visit, visit.number("request", text("Request")), visit.shown_moment("asked"))
     return Redirect(visit.path, "token-refused")
 
 

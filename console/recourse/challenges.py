@@ -119,6 +119,7 @@ def settle(visit: Visit) -> Answer:
         answer=visit.form.get("answer", ""),
         facts=[line for line in lines if line.strip()],
         override=visit.number("override", text("Override")) if override else None,
+        expected_opened_us=visit.shown_moment("opened"),
     )
     settle_challenge(visit, _number(visit), settlement, valuer=visit.valuer)
     return Redirect(visit.path + visit.trail, "challenge-settled")

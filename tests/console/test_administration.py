@@ -71,9 +71,11 @@ def test_who_approves_a_token_sees_that_an_agent_may_change_things_with_it(place
     assert told == {"quiet": False, "busy": True}
 
 
-def fields_of(visitor: Visitor, action: str, **typed: str) -> dict[str, str]:
-    (form, *_) = [each for each in visitor.forms() if each.action.endswith(action)]
-    return {**form.fields, **typed}
+def fields_of(visitor: Visitor, action: str, *, request: str) -> dict[str, str]:
+    """The fields of the form of a request for a token."""
+    forms = [form for form in visitor.forms() if form.action.endswith(action)]
+    (fields,) = [form.fields for form in forms if form.fields["request"] == request]
+    return fields
 
 
 def test_a_form_that_is_sent_twice_asks_for_one_token(admin: Visitor) -> None:
@@ -93,10 +95,20 @@ def test_a_form_that_is_sent_twice_asks_for_one_token(admin: Visitor) -> None:
 def test_who_asked_cannot_approve_and_is_told_why(admin: Visitor) -> None:
     admin.go(TOKENS).submit("/ask", member="", role="app", plan="trial", label="till")
     admin.go(TOKENS)
-    own = {"form_token": admin.forms()[0].fields["form_token"], "request": "3"}
-    admin.post(f"{TOKENS}/approve", own)
+    admin.post(f"{TOKENS}/approve", fields_of(admin, "/refuse", request="3"))
     assert admin.page.status_code == 409
     assert "requested it, so another administrator approves it. The page shows what holds now." in admin.text
+
+
+def test_a_request_that_the_page_did_not_show_is_not_decided(place: Place, admin: Visitor) -> None:
+    """After a restore another request may have its number."""
+    admin.go(TOKENS).submit("/ask", member="", role="app", plan="trial", label="till")
+    deputy = other_admin(place)
+    for action in ("/approve", "/refuse"):
+        deputy.go(TOKENS).submit(action, seen_asked="2026-01-01T00:00:00.000001Z")
+        assert deputy.page.status_code == 409
+        assert "is another one now" in deputy.text
+    assert half(deputy.go(TOKENS).submit("/approve"))
 
 
 @pytest.mark.parametrize("action", ["approve", "refuse", "revoke"])
@@ -104,7 +116,8 @@ def test_a_number_of_another_organisation_or_of_nothing_is_not_there(furnished: 
     visitor = Visitor(furnished).sign_in("admin", THEIRS).go(TOKENS)
     token = visitor.forms()[0].fields["form_token"]
     for number, status in (("1", 404), ("999999999", 404), ("9999999999", 422), ("x", 422), ("", 422)):
-        visitor.post(f"{TOKENS}/{action}", {"form_token": token, "request": number, "token": number})
+        asked = {"request": number, "seen_asked": "2026-01-01", "token": number}
+        visitor.post(f"{TOKENS}/{action}", {"form_token": token, **asked})
         assert visitor.page.status_code == status, number
 
 

@@ -64,7 +64,9 @@ def test_who_decided_what_is_contested_is_shown_why_they_do_not_settle_it_and_li
     assert f"You took part in override {number}, which is contested, so another person settles it." in approver.text
     assert not [form for form in approver.forms() if "/settle" in form.action]
     token = approver.go("/console/session").forms()[0].fields["form_token"]
-    approver.post(f"{path}/settle", {"form_token": token, "outcome": "confirmed", "reason": "So it is"})
+    moment = assessed.good("GET", path.replace("console", "v1"), role="admin")["opened_at"]
+    settled = {"outcome": "confirmed", "reason": "So it is", "seen_opened": moment}
+    approver.post(f"{path}/settle", {"form_token": token, **settled})
     assert f"the approver took part in override {number}" in approver.text
     admin = Visitor(assessed).sign_in("admin").go(path)
     assert [form for form in admin.forms() if "/settle" in form.action]
@@ -109,6 +111,16 @@ def test_what_is_wrong_is_said_where_it_was_typed_and_nothing_is_settled(assesse
     assert "Nothing was changed: there is no override 99" in approver.text
     assert "Kept words</textarea>" in approver.page.text
     assert assessed.good("GET", path.replace("console", "v1"), role="admin")["state"] == "open"
+
+
+def test_a_challenge_that_the_page_did_not_show_is_not_settled(assessed: Place) -> None:
+    """After a restore another challenge may have its number."""
+    path = contest(Visitor(assessed).sign_in("investigator")).page.url.path
+    approver = Visitor(assessed).sign_in("approver").go(path)
+    approver.submit("/settle", outcome="confirmed", reason="Seen.", seen_opened="2026-01-01T00:00:00.000001Z")
+    assert approver.page.status_code == 409
+    assert "is another one now" in approver.text
+    assert "The challenge is settled." in approver.go(path).submit("/settle", outcome="confirmed", reason="Seen.").text
 
 
 def test_a_challenge_is_open_once_and_is_not_of_a_day_to_come(assessed: Place) -> None:

@@ -27,6 +27,7 @@ from fivefold.usecases.accounts.second_person import is_member
 from fivefold.usecases.accounts.tokens import SECRET_BYTES, audit_details, days_of, owner_named, require_owner
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.inputs import refuse_unseen_moment
 
 ASKED, MADE, REFUSED = "asked", "made", "refused"
 STATES = (ASKED, MADE, REFUSED)
@@ -209,18 +210,23 @@ def request_token(context: Context, plans: Mapping[str, Plan], specification: To
         return HalfOfSecret(request=_line(row, None if member is None else member.name), half=half)
 
 
-def approve_token(context: Context, plans: Mapping[str, Plan], number: int) -> HalfOfSecret:
+def approve_token(
+    context: Context, plans: Mapping[str, Plan], number: int, expected_asked_us: int | None = None
+) -> HalfOfSecret:
     """Make a token that another administrator requested, and return the second half of its secret.
+
+    *expected_asked_us*: when that was requested which was looked at; None not to ask.
 
     Raises:
         NotFoundError: there is no such request.
         ConfigError: by now there is no such plan, or the member has left or lost the role.
-        ConflictError: the actor requested it, or is not a member; it was decided; or it is older than `LONGEST_DAYS`.
+        ConflictError: the actor requested it, or is not a member; it was decided; it is older than `LONGEST_DAYS`; or
+            it is another request than was looked at.
     """
     now = context.now()
     half = secrets.token_urlsafe(SECRET_BYTES)
     with context.writing() as session:
-        row = _undecided(session, context, number)
+        row = _undecided(session, context, number, expected_asked_us)
         _refuse_nobody(context)
         if row.asked_by == context.actor.name:
             raise ConflictError(f"{context.actor.name} requested it, so another administrator approves it")
@@ -260,14 +266,14 @@ def approve_token(context: Context, plans: Mapping[str, Plan], number: int) -> H
         return HalfOfSecret(request=_line(row, name or None), half=half)
 
 
-def refuse_token(context: Context, number: int) -> TokenRequestLine:
-    """Refuse a request, or withdraw one's own.
+def refuse_token(context: Context, number: int, expected_asked_us: int | None = None) -> TokenRequestLine:
+    """Refuse a request, or withdraw one's own; *expected_asked_us* as of `approve_token`.
 
-    NotFoundError if there is no such request; ConflictError if it was decided.
+    NotFoundError if there is no such request; ConflictError if it was decided, or is another one than was looked at.
     """
     now = context.now()
     with context.writing() as session:
-        row = _undecided(session, context, number)
+        row = _undecided(session, context, number, expected_asked_us)
         _decide(row, REFUSED, context, now)
         session.flush()
         _record(session, context, "token.refused", row)
@@ -297,8 +303,9 @@ def _refuse_nobody(context: Context) -> None:
         )
 
 
-def _undecided(session: Session, context: Context, number: int) -> TokenRequest:
+def _undecided(session: Session, context: Context, number: int, expected_asked_us: int | None) -> TokenRequest:
     row = accounts.request_numbered(session, context.organisation_id, number)
+    refuse_unseen_moment(f"request {number}", expected_asked_us, row.asked_us)
     if row.state != ASKED:
         raise ConflictError(f"request {number} was decided already: {row.state}")
     return row

@@ -5,7 +5,7 @@ settling person must be another one than those who decided on the contested outc
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sqlalchemy.orm import Session
@@ -34,7 +34,7 @@ from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.levels.worker import assess_now
 from fivefold.usecases.recourse.challenges import ChallengeLine, challenge_line, record_unchanged, row_of
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.inputs import checked_reason
+from fivefold.usecases.shared.inputs import checked_reason, refuse_unseen_moment
 
 Outcome = Literal["confirmed", "corrected", "overridden"]
 MOST_FACTS, MOST_FACT_CHARACTERS = 100, 200
@@ -52,6 +52,7 @@ class Settlement:
         facts: the corrected ones, each its kind and its name, such as `field income` or `transaction t-1`.
         override: the number of one that was approved since the challenge was opened; or of the contested one, if that
             was revoked since, or has ended.
+        expected_opened_us: when the challenge was opened that was looked at; None not to ask.
     """
 
     outcome: Outcome
@@ -59,6 +60,7 @@ class Settlement:
     answer: str = ""
     facts: Sequence[str] = ()
     override: int | None = None
+    expected_opened_us: int | None = None
 
 
 def settle_challenge(
@@ -69,10 +71,11 @@ def settle_challenge(
     Raises:
         NotFoundError: there is no such challenge or override.
         ConfigError: the reason is empty, or an argument does not belong to the outcome.
-        ConflictError: it was settled; the actor is not a member, or took part in the contested decision; the record has
-            changed; no such fact changed since the assessment; the override was neither approved nor revoked since the
-            challenge was opened, nor is it a contested one that has ended, or it is not another decision by other
-            people; or the new assessment has the same result as before that change.
+        ConflictError: it was settled; it is another challenge than was looked at; the actor is not a member, or took
+            part in the contested decision; the record has changed; no such fact changed since the assessment; the
+            override was neither approved nor revoked since the challenge was opened, nor is it a contested one that has
+            ended, or it is not another decision by other people; or the new assessment has the same result as before
+            that change.
     """
     valid_settlement = _checked(settlement)
     now = context.now()
@@ -146,12 +149,11 @@ def _checked(settlement: Settlement) -> Settlement:
                 f"the fact {each[:MOST_FACT_CHARACTERS]!r} must be its kind and its name, such as 'field income';"
                 f" kinds are {kinds}"
             )
-    return Settlement(
-        outcome=settlement.outcome,
+    return replace(
+        settlement,
         reason=checked_reason(settlement.reason),
         answer=checked_reason(settlement.answer, "the answer") if settlement.answer.strip() else "",
         facts=facts,
-        override=settlement.override,
     )
 
 
@@ -160,6 +162,7 @@ def _changed_us(session: Session, context: Context, row: Challenge, settlement: 
 
     ConflictError unless this person can settle this challenge in this way.
     """
+    refuse_unseen_moment(f"challenge {row.id}", settlement.expected_opened_us, row.opened_us)
     if row.state != OPEN:
         raise ConflictError(
             f"challenge {row.id} was settled already: {row.state} by {row.settled_by}"

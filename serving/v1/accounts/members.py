@@ -7,7 +7,7 @@ from pydantic import Field
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import LARGEST, WHOLE, Number, RequestModel, Text
+from fivefold.serving.v1.schemas import LARGEST, WHOLE, MomentGiven, Number, RequestModel, Text
 from fivefold.store.accounts.plans import MOST_DAYS
 from fivefold.usecases.accounts import organisations, token_requests
 from fivefold.usecases.accounts.organisations import MemberLine
@@ -83,6 +83,15 @@ class PageOfRequests(PageQuery):
     state: Literal["asked", "made", "refused"] | None = None
 
 
+class RequestSeen(RequestModel):
+    """Which request was looked at: where it is left out, nobody asks.
+
+    `expected_asked_at` is its `asked_at`, as after a restore another request may have its number.
+    """
+
+    expected_asked_at: MomentGiven | None = None
+
+
 def list_plans(context: RequestContext, query: PageQuery) -> Page[PlanLine]:
     """List the plans that tokens may have, with their limits, by name."""
     return token_requests.list_plans(context.plans, query.part)
@@ -119,11 +128,11 @@ def ask_for_token(context: RequestContext, body: TokenWanted) -> HalfOfSecret:
     return token_requests.request_token(context, context.plans, wanted)
 
 
-def approve_token(context: RequestContext, token_request: Number) -> HalfOfSecret:
+def approve_token(context: RequestContext, token_request: Number, query: RequestSeen) -> HalfOfSecret:
     """Make a token that another administrator asked for, and get the second half of its secret."""
-    return token_requests.approve_token(context, context.plans, token_request)
+    return token_requests.approve_token(context, context.plans, token_request, query.expected_asked_at)
 
 
-def refuse_token(context: RequestContext, token_request: Number) -> TokenRequestLine:
+def refuse_token(context: RequestContext, token_request: Number, query: RequestSeen) -> TokenRequestLine:
     """Refuse a token that was asked for, or take back one's own request."""
-    return token_requests.refuse_token(context, token_request)
+    return token_requests.refuse_token(context, token_request, query.expected_asked_at)

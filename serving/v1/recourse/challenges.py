@@ -44,7 +44,8 @@ class SettlementGiven(RequestModel):
 
     `answer`: what the person is shown besides the fixed words. `facts`: what was corrected, such as `field income`,
     where the outcome is corrected. `override`: the number of the one that a person decided on since the challenge was
-    opened, where the outcome is overridden.
+    opened, where the outcome is overridden. `expected_opened_at`: the `opened_at` of the challenge that was looked at,
+    as after a restore another one may have its number; where it is left out, nobody asks.
     """
 
     outcome: Literal["confirmed", "corrected", "overridden"]
@@ -52,6 +53,7 @@ class SettlementGiven(RequestModel):
     answer: Text = ""
     facts: Annotated[list[Text], Field(max_length=MOST_FACTS)] = Field(default_factory=list)
     override: Annotated[int, Field(ge=1, le=LARGEST_BIG), WHOLE] | None = None
+    expected_opened_at: MomentGiven | None = None
 
 
 class PageOfChallenges(PageQuery):
@@ -99,7 +101,8 @@ def settle_challenge(context: RequestContext, challenge: BigNumber, body: Settle
 
     By another person than those who decided what is contested. What is corrected or overridden, is so before.
     """
-    settlement_of_body = Settlement(**body.model_dump())
+    fields = body.model_dump(exclude={"expected_opened_at"})
+    settlement_of_body = Settlement(**fields, expected_opened_us=body.expected_opened_at)
     return settlement.settle_challenge(context, challenge, settlement_of_body, valuer=context.valuer)
 
 

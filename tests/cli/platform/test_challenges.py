@@ -1,6 +1,7 @@
 """`fivefold statement` and `challenge`: pages for the person concerned; opened, settled by a member, and answered."""
 
 import json
+import re
 from hashlib import sha256
 from pathlib import Path
 
@@ -52,7 +53,11 @@ def test_a_challenge_from_the_words_to_the_reply(var: Path, tmp_path: Path) -> N
     assert "is of the role publisher; it must be approver or admin" in refused
     asked = ("challenge", "reply", 1, *OF, "--output")
     assert "is open" in refuse(var, *asked, tmp_path / "a.json")
-    done = succeed(var, *settle, "--token", token(var, "ada", "approver"))
+    ada = ("--token", token(var, "ada", "approver"))
+    assert "challenge 1 is another one now" in refuse(var, *settle, *ada, "--opened-at", "2001-01-01")
+    (seen,) = re.findall(r"--opened-at \S+", opened)
+    assert f"opened {seen.split()[1]} by" in succeed(var, "challenge", "show", 1, *OF)
+    done = succeed(var, *settle, *ada, *seen.split())
     assert done.startswith("Challenge 1 is settled: confirmed.")
     shown = succeed(var, "challenge", "show", 1, *OF)
     assert "That is not so." in shown

@@ -52,6 +52,16 @@ def test_a_challenge_is_opened_settled_and_answered(place: Place, assessment: st
     assert (latest["action"], latest["details"]["sha256"]) == ("challenge.answered", given["sha256"])
 
 
+def test_a_challenge_is_settled_only_if_it_is_the_one_that_was_looked_at(place: Place, assessment: str) -> None:
+    made = opened(place, assessment)
+    path = f"/v1/challenges/{made['id']}/settle"
+    body = {"outcome": "confirmed", "reason": WHY}
+    answer = place.ask("POST", path, {**body, "expected_opened_at": "2001-01-01T00:00:00Z"}, role="approver")
+    assert answer.status_code == 409
+    assert f"challenge {made['id']} is another one now" in answer.json()[0]["detail"]
+    assert place.good("POST", path, {**body, "expected_opened_at": made["opened_at"]}, role="approver")
+
+
 def test_facts_are_corrected_before(place: Place, assessment: str) -> None:
     path = f"/v1/challenges/{opened(place, assessment)['id']}/settle"
     body = {"outcome": "corrected", "reason": WHY, "facts": ["field country"]}
