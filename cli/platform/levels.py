@@ -163,6 +163,8 @@ def show_distribution(engine: "Engine", organisation: str, kind: str = "customer
     )
     if broken := [f"{count:,} {status}" for status, count in counts.not_in_full().items() if count]:
         echo(f"The last assessment was not made in full: {', '.join(broken)}. A level that was there before is kept.")
+    if counts.failing:
+        echo(f"The last attempt failed: {counts.failing:,}, {counts.quarantined:,} of them quarantined.")
 
 
 def _ruleset(view: "LevelView") -> str:

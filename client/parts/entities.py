@@ -17,7 +17,7 @@ _ENTITY: Final = "/v1/entities/{type}/{external_id}"
 LIST: Final[Call[EntityLine]] = Call("GET", "/v1/entities/{type}", EntityLine, query=("level", "limit"), has_pages=True)
 SEARCH: Final[Call[EntityMatch]] = Call(
     *("GET", "/v1/search", EntityMatch),
-    query=("type", "text", "tag", "level", "segment", "status", "limit"),
+    query=("type", "text", "tag", "level", "segment", "status", "failing", "limit"),
     has_pages=True,
 )
 GET: Final[Call[Profile]] = Call("GET", _ENTITY, Profile)
@@ -79,10 +79,14 @@ class Entities:
         level: Sequence[str] = (),
         segment: Sequence[str] = (),
         status: Sequence[str] = (),
+        failing: bool | None = None,
         limit: int | None = None,
     ) -> Pages[EntityMatch]:
-        """Find entities by prefixes of words of their identifier, name or other text."""
-        query = {"type": type_, "text": text or None, "tag": tag}
+        """Find entities by prefixes of words of their identifier, name or other text.
+
+        *failing* is as the field of a match, None for both.
+        """
+        query = {"type": type_, "text": text or None, "tag": tag, "failing": failing}
         among = {"level": list(level), "segment": list(segment), "status": list(status)}
         return self._connection.pages(SEARCH, None, {**query, **among}, limit)
 

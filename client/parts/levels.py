@@ -33,7 +33,7 @@ CURRENT: Final[Call[CurrentLevel]] = Call(
     "GET",
     "/v1/levels",
     CurrentLevel,
-    query=("type", "order", "level", "segment", "status", "ruleset", "since", "limit"),
+    query=("type", "order", "level", "segment", "status", "failing", "ruleset", "since", "limit"),
     has_pages=True,
 )
 TRANSITIONS: Final[Call[LevelReached]] = Call(
@@ -99,12 +99,13 @@ class Levels:
         level: Sequence[str] = (),
         segment: Sequence[str] = (),
         status: Sequence[str] = (),
+        failing: bool | None = None,
         ruleset: str | None = None,
         since: Moment | None = None,
         limit: int | None = None,
     ) -> Pages[CurrentLevel]:
-        """List the stored levels of the entities of a type."""
-        query = {"type": type_, "order": order, "ruleset": ruleset, "since": since}
+        """List the stored levels of the entities of a type; *failing* as the field of a level, None for both."""
+        query = {"type": type_, "order": order, "failing": failing, "ruleset": ruleset, "since": since}
         among = {"level": list(level), "segment": list(segment), "status": list(status)}
         return self._connection.pages(CURRENT, None, {**query, **among}, limit)
 

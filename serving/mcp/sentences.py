@@ -315,13 +315,14 @@ def _hold(what_if: Content) -> str:
 def levels_sentence(distribution: Content) -> str:
     """Say how many stand at each level, over all versions, overrides included, and how many at none.
 
-    >>> levels_sentence({"entity_type": "customer", "entities": 0, "by_level": {}, "versions": (), "not_assessed": 0})
+    >>> levels_sentence({"entity_type": "customer", "entities": 0, "by_level": {}, "versions": (), "not_assessed": 0,
+    ...     "failing": 0})
     '0 of type customer.'
     >>> version = {"failed": 0, "unclassified": 0, "undetermined": 3}
     >>> levels_sentence({"entity_type": "c", "entities": 9, "by_level": {"high": 5, "low": 0}, "versions": (version,),
-    ...     "not_assessed": 1})
+    ...     "not_assessed": 1, "failing": 2})
     '9 of type c: 5 high, 0 low, 3 without a level, 1 not assessed yet. The last assessment was not made in full: 3 \
-undetermined. A level that was there before is kept.'
+undetermined. The last attempt failed: 2. A level that was there before is kept.'
     """
     everyone, new = distribution["entities"], distribution["not_assessed"]
     without = {"without a level": everyone - new - sum(distribution["by_level"].values()), "not assessed yet": new}
@@ -329,10 +330,10 @@ undetermined. A level that was there before is kept.'
     parts += [f"{count} {state}" for state, count in without.items() if count]
     sentence = f"{everyone} of type {distribution['entity_type']}" + (f": {', '.join(parts)}." if parts else ".")
     broken = {status: sum(version[status] for version in distribution["versions"]) for status in sorted(NOT_IN_FULL)}
-    if not any(broken.values()):
-        return sentence
     counts = ", ".join(f"{count} {status}" for status, count in broken.items() if count)
-    return f"{sentence} The last assessment was not made in full: {counts}. A level that was there before is kept."
+    gaps = [f"The last assessment was not made in full: {counts}."] if counts else []
+    gaps += [f"The last attempt failed: {failing}."] if (failing := distribution["failing"]) else []
+    return " ".join([sentence, *gaps, "A level that was there before is kept."] if gaps else [sentence])
 
 
 def changes_sentence(type_: str, migration: Content) -> str:

@@ -3,24 +3,25 @@
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Integer, Select, literal, null, select
+from sqlalchemy import Integer, Select, false, literal, null, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import NO_PLACE, Page, Part, first_page
 from fivefold.store.sql.keyset import rows_of
 from fivefold.store.tables.entities import Entity, EntityType
-from fivefold.store.tables.levels import IS_FAILED, DueMark, Standing
+from fivefold.store.tables.levels import IS_FAILED, IS_FAILING, DueMark, Standing
 
 
 class AssessmentFailure(NamedTuple):
-    """An entity and one problem with its assessment: `status`, `assessed_us`, or `attempts` and `error`.
+    """An entity and one problem with its assessment: `status`, `assessed_us`, or `error` with `quarantined`.
 
     Attributes:
         status: of the assessment, if it is not a full level.
         assessed_us: of the assessment, if it lies in the future.
-        attempts: how often it failed before it was quarantined, with `error`.
-        at_us: when it was assessed; for a quarantined entity, when it was due.
+        attempts: how often it failed in a row, with `error`.
+        quarantined: it failed too often to be tried again.
+        at_us: when it was assessed; for one with an error, when it was or is due.
     """
 
     entity_id: int
@@ -30,6 +31,7 @@ class AssessmentFailure(NamedTuple):
     assessed_us: int | None
     attempts: int | None
     error: str | None
+    quarantined: bool
     kind: int
     at_us: int | None
 
@@ -41,7 +43,7 @@ class FailureFilter:
     Attributes:
         type_id: of the entities.
         entity_id: only this one.
-        since_us: the assessment failed, or a quarantined entity was due, at that moment or later.
+        since_us: the assessment failed, or an entity with an error was or is due, at that moment or later.
         until_us: before.
     """
 
@@ -53,7 +55,7 @@ class FailureFilter:
 
 EVERY = FailureFilter()
 _KINDS: Final = 3
-_QUARANTINED: Final = 2
+_WITH_ERROR: Final = 2
 
 
 def assessment_failures(
@@ -74,7 +76,7 @@ def assessment_failures(
         most = None if part.most is None else part.most + 1
         statement, number = _of_kind(kind, organisation_id, latest_us)
         statement = _narrowed(
-            statement, DueMark.due_us if kind == _QUARANTINED else Standing.assessed_us, failure_filter
+            statement, DueMark.due_us if kind == _WITH_ERROR else Standing.assessed_us, failure_filter
         )
         failures += [AssessmentFailure(*row) for row in rows_of(session, statement, (number,), Part(most, behind))]
     failures.sort(key=lambda failure: (failure.entity_id, failure.kind))
@@ -82,15 +84,15 @@ def assessment_failures(
 
 
 def _of_kind(kind: int, organisation_id: int, latest_us: int) -> tuple[Select[*tuple[Any, ...]], Any]:
-    """Select the failures of one kind: by status, in the future, quarantined; with the column of their order."""
-    table: Any = DueMark if kind == _QUARANTINED else Standing
+    """Select the failures of one kind: by status, in the future, by an error; with the column of their order."""
+    table: Any = DueMark if kind == _WITH_ERROR else Standing
     details = (
-        (Standing.status, null(), null(), null()),
-        (null(), Standing.assessed_us, null(), null()),
-        (null(), null(), DueMark.attempts, DueMark.error),
+        (Standing.status, null(), null(), null(), false()),
+        (null(), Standing.assessed_us, null(), null(), false()),
+        (null(), null(), DueMark.attempts, DueMark.error, DueMark.quarantined),
     )[kind]
-    condition = (IS_FAILED, Standing.assessed_us > latest_us, DueMark.quarantined)[kind]
-    moment = DueMark.due_us if kind == _QUARANTINED else Standing.assessed_us
+    condition = (IS_FAILED, Standing.assessed_us > latest_us, IS_FAILING)[kind]
+    moment = DueMark.due_us if kind == _WITH_ERROR else Standing.assessed_us
     columns = (Entity.id, EntityType.name, Entity.external_id, *details, literal(kind, Integer), moment)
     statement: Select[*tuple[Any, ...]] = (
         select(*columns)

@@ -6,8 +6,9 @@ each connection adds to rows of its own, `part`, so that no writer waits for ano
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import ColumnElement, exists, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import Page, Part
@@ -17,6 +18,7 @@ from fivefold.store.sql.keyset import rows_of
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import (
     IS_FAILED,
+    IS_FAILING,
     Assessment,
     AssessmentInputs,
     DueMark,
@@ -158,10 +160,37 @@ def level_groups(session: Session, type_id: int) -> list[LevelGroup]:
     ]
 
 
-def count_quarantined(session: Session, type_id: int) -> int:
-    """Count the quarantined entities of a type: they failed too often to be tried again."""
-    statement = select(func.count()).where(DueMark.type_id == type_id, DueMark.quarantined)
-    return session.scalar(statement) or 0
+class FailingCount(NamedTuple):
+    """The entities of a type that could not be assessed the last time that was tried.
+
+    Attributes:
+        entities: all of them.
+        assessed: those who were assessed before.
+        quarantined: those who failed too often to be tried again.
+    """
+
+    entities: int
+    assessed: int
+    quarantined: int
+
+
+def count_failing(session: Session, organisation_id: int, type_id: int) -> FailingCount:
+    """Count in one statement the entities of a type that fail; a quarantined one has an error as well."""
+    statement = (
+        select(func.count(), func.count(Standing.entity_id), func.count().filter(DueMark.quarantined))
+        .select_from(DueMark)
+        .outerjoin(Standing, Standing.entity_id == DueMark.entity_id)
+        .where(DueMark.organisation_id == organisation_id, IS_FAILING, DueMark.type_id == type_id)
+    )
+    return FailingCount(*session.execute(statement).one())
+
+
+def is_failing(organisation_id: int, entity_id: Any, *, failing: bool) -> ColumnElement[bool]:
+    """Return, in SQL, whether the entity of a column fails; or, without *failing*, whether it does not."""
+    if failing:  # from the index of those who fail, who are few
+        of = select(DueMark.entity_id).where(DueMark.organisation_id == organisation_id, IS_FAILING)
+        return cast("ColumnElement[bool]", entity_id.in_(of))
+    return ~exists().where(DueMark.entity_id == entity_id, IS_FAILING)
 
 
 def count_failed(session: Session, organisation_id: int, type_id: int) -> dict[str, int]:

@@ -13,6 +13,7 @@ from sqlalchemy import Select, Subquery, func, literal, select, tuple_, union_al
 from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import Page, Part
+from fivefold.store.levels.levels import is_failing
 from fivefold.store.levels.markings import marked_from_us
 from fivefold.store.portfolio.values import superseded_by
 from fivefold.store.sql.keyset import require_key, rows_of
@@ -44,14 +45,17 @@ class LevelFilter:
         statuses: of assessments.
         family_id: of the ruleset that decided.
         since_us: the level was reached at that moment or later.
+        failing: they could not be computed the last time that was tried, or could.
     """
 
+    organisation_id: int
     type_id: int
     levels: Sequence[int | None]
     segments: Sequence[str] = ()
     statuses: Sequence[str] = ()
     family_id: int | None = None
     since_us: int | None = None
+    failing: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,4 +163,6 @@ def _passing(level_filter: LevelFilter, *, with_segments: bool) -> Select[*tuple
         statement = statement.where(Standing.version_id.in_(versions))
     if level_filter.since_us is not None:
         statement = statement.where(Standing.level_since_us >= level_filter.since_us)
+    if (failing := level_filter.failing) is not None:
+        statement = statement.where(is_failing(level_filter.organisation_id, Standing.entity_id, failing=failing))
     return statement

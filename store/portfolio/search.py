@@ -26,6 +26,7 @@ from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import NO_PLACE, Page, Part
+from fivefold.store.levels.levels import is_failing
 from fivefold.store.portfolio.values import superseded_by
 from fivefold.store.portfolio.words import WordPlace, end_of, words_of_entity
 from fivefold.store.sql.bulk import delete_rows, write_rows
@@ -51,6 +52,7 @@ class EntityFilter:
         levels: numbers of levels.
         segments: of the value.
         statuses: of the latest assessment.
+        failing: they could not be assessed the last time that was tried, or could.
         places: in which words are searched for; words elsewhere are neither found nor shown.
     """
 
@@ -63,6 +65,7 @@ class EntityFilter:
     levels: Sequence[int] = ()
     segments: Sequence[str] = ()
     statuses: Sequence[str] = ()
+    failing: bool | None = None
     places: Sequence[WordPlace] = tuple(WordPlace)
 
 
@@ -256,7 +259,9 @@ def _passing(statement: Select[*tuple[Any, ...]], entity_filter: EntityFilter) -
 def _with_standing(
     statement: Select[*tuple[Any, ...]], entity_filter: EntityFilter, number: Any
 ) -> Select[*tuple[Any, ...]]:
-    """Add the conditions on the standing; without any, standings are not joined."""
+    """Add the conditions on the standing and its mark; without any on the standing, standings are not joined."""
+    if (failing := entity_filter.failing) is not None:
+        statement = statement.where(is_failing(entity_filter.organisation_id, number, failing=failing))
     if not (entity_filter.levels or entity_filter.segments or entity_filter.statuses):
         return statement
     statement = statement.join(Standing, Standing.entity_id == number)

@@ -32,6 +32,8 @@ IS_FAILED = text("status IN ('failed', 'unclassified', 'undetermined')")
 
 _IS_WHOLE = text("breakdown IS NOT NULL")
 """Of an assessment: neither erasure nor retention removed its inputs."""
+_HAS_ERROR = text("error IS NOT NULL")
+"""Of a due mark: `IS_FAILING` as its partial index has it."""
 IS_RISE, IS_FALL = text("to_level > from_level"), text("from_level > coalesce(to_level, 0)")
 IS_FIRST = text("from_level IS NULL")
 """The direction of a transition, spelled out for the same reason; exactly one of them holds."""
@@ -302,6 +304,13 @@ class DueMark(Base):
             "entity_id",
             sqlite_where=text("quarantined = 1"),
             postgresql_where=text("quarantined"),
+        ),
+        Index(
+            "ix_due_marks_failing",
+            "organisation_id",
+            "entity_id",
+            sqlite_where=_HAS_ERROR,
+            postgresql_where=_HAS_ERROR,
         ),
     )
 

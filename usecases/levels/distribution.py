@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.risk.engine.assessments import Status
 from fivefold.store.ingest.entities import type_named
-from fivefold.store.levels.levels import LevelGroup, count_quarantined, level_groups
+from fivefold.store.levels.levels import LevelGroup, count_failing, level_groups
 from fivefold.store.rulesets.activations import count_of_type
 from fivefold.store.rulesets.rulesets import active_versions, families_of, versions_of
 from fivefold.usecases.accounts.settings import settings_of
@@ -56,7 +56,8 @@ class Overridden:
 class Distribution:
     """Everyone of a type: each is in `versions`, `overridden`, `no_level` or `not_assessed`, in one of them alone.
 
-    `quarantined`: so many of all of these failed so often that they are not tried again by themselves.
+    `failing`: so many of all of these could not be assessed the last time that was tried, whatever came of the times
+    before; `quarantined`: so many of them failed so often that they are not tried again by themselves.
 
     Attributes:
         levels: the organisation's, the lowest first; empty where it has none yet.
@@ -76,6 +77,7 @@ class Distribution:
     overridden: tuple[Overridden, ...]
     no_level: int
     not_assessed: int
+    failing: int
     quarantined: int
 
     def without_level(self) -> dict[str, int]:
@@ -103,6 +105,7 @@ def distribution(context: Context, type_name: str) -> Distribution:
         names = settings_of(session, context.organisation_id).levels
         everyone = count_of_type(session, kind.id)
         groups = level_groups(session, kind.id)
+        failing = count_failing(session, context.organisation_id, kind.id)
         return Distribution(
             entity_type=type_name,
             levels=names,
@@ -113,7 +116,8 @@ def distribution(context: Context, type_name: str) -> Distribution:
             overridden=_overridden([group for group in groups if group.overridden], names),
             no_level=_count(group for group in groups if group.version_id is None and not group.overridden),
             not_assessed=everyone - _count(groups),
-            quarantined=count_quarantined(session, kind.id),
+            failing=failing.entities,
+            quarantined=failing.quarantined,
         )
 
 

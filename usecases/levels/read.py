@@ -361,7 +361,8 @@ def _override(session: Session, standing: Standing, names: tuple[str | None, ...
 def list_failed(context: Context, part: Part = WHOLE) -> Page[tuple[str, str, str]]:
     """List who could not be assessed in full: type, external id, and why; in the order in which they were added.
 
-    That is failed, unclassified, undetermined, quarantined, or an assessment that is dated after now.
+    That is failed, unclassified, undetermined, an error the last time that was tried, or an assessment that is dated
+    after now.
     """
     with context.reading() as session:
         failures = assessment_failures(session, context.organisation_id, latest_us(session, context.now()), part)
@@ -370,6 +371,7 @@ def list_failed(context: Context, part: Part = WHOLE) -> Page[tuple[str, str, st
 
 def failure_problem(failure: AssessmentFailure) -> str:
     """Say in words what is wrong with an assessment."""
-    if failure.attempts is not None:
-        return f"quarantined after {failure.attempts} attempts: {failure.error or ''}"
+    if failure.error is not None:
+        tried = f"quarantined after {failure.attempts} attempts" if failure.quarantined else "failed, to be tried again"
+        return f"{tried}: {failure.error}"
     return ahead_message(failure.assessed_us) if failure.assessed_us is not None else str(failure.status)

@@ -30,6 +30,7 @@ class LevelFilters:
         statuses: of assessments, of `STATUSES`.
         ruleset: that decided, in whatever version.
         since_us: the level was reached at that moment or later.
+        failing: it could not be computed the last time that was tried, or could.
     """
 
     levels: Sequence[str] = ()
@@ -37,6 +38,7 @@ class LevelFilters:
     statuses: Sequence[str] = ()
     ruleset: str | None = None
     since_us: int | None = None
+    failing: bool | None = None
 
 
 ALL = LevelFilters()
@@ -109,12 +111,14 @@ def list_current_levels(
         require_known("segment", filters.segments, SEGMENTS)
         require_known("status", filters.statuses, STATUSES)
         level_filter = LevelFilter(
+            organisation_id=of,
             type_id=type_named(session, of, type_name).id,
             levels=level_numbers(filters.levels, names) or [*range(len(names), 0, -1), None],
             segments=sorted(set(filters.segments)),
             statuses=sorted(set(filters.statuses)),
             family_id=None if filters.ruleset is None else family_named(session, of, filters.ruleset).id,
             since_us=filters.since_us,
+            failing=filters.failing,
         )
         rows = current_levels_of(session, level_filter, order, part)
         return rows.map(lambda row: _current_level(row, (None, *names)))

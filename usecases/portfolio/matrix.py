@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from fivefold.domain.segments import SEGMENTS
 from fivefold.store.ingest.entities import type_named
-from fivefold.store.levels.levels import count_failed, count_quarantined, counted_cells
+from fivefold.store.levels.levels import count_failed, count_failing, counted_cells
 from fivefold.store.rulesets.rulesets import active_versions
 from fivefold.usecases.accounts.settings import settings_of
 from fivefold.usecases.shared.api_fields import schema
@@ -48,6 +48,7 @@ class Matrix:
         entities: the number of assessed ones.
         deciding: a ruleset is active for the type.
         not_in_full: entities that were not assessed in full the last time, by status; only those that there are.
+        failing: entities that could not be assessed the last time that was tried, and were before.
         quarantined: entities that failed too often to be tried again.
         cells: those that hold entities.
     """
@@ -58,6 +59,7 @@ class Matrix:
     entities: int
     deciding: bool
     not_in_full: dict[str, int]
+    failing: int
     quarantined: int
     cells: list[MatrixCell]
 
@@ -77,7 +79,7 @@ class Matrix:
 def value_and_risk(context: Context, type_name: str) -> Matrix:
     """Return the matrix of a type, from counters: it takes as long for ten million as for ten.
 
-    Only those that were not assessed in full, or that are quarantined, have no counter: a statement each counts them.
+    Only those that were not assessed in full, or that fail, have no counter: a statement each counts them.
     NotFoundError if there is no such type; ConflictError if the organisation has not defined its levels.
     """
     with context.reading() as session:
@@ -86,7 +88,7 @@ def value_and_risk(context: Context, type_name: str) -> Matrix:
         counts = counted_cells(session, context.organisation_id, kind.id)
         deciding = bool(active_versions(session, context.organisation_id, kind.id))
         not_in_full = count_failed(session, context.organisation_id, kind.id)
-        quarantined = count_quarantined(session, kind.id)
+        failing = count_failing(session, context.organisation_id, kind.id)
     cells: dict[tuple[int, str], MatrixCell] = {}
     for cell in counts:
         key = (cell.level, cell.segment)
@@ -107,6 +109,7 @@ def value_and_risk(context: Context, type_name: str) -> Matrix:
         entities=sum(cell.entities for cell in cells.values()),
         deciding=deciding,
         not_in_full=not_in_full,
-        quarantined=quarantined,
+        failing=failing.assessed,
+        quarantined=failing.quarantined,
         cells=list(cells.values()),
     )

@@ -33,6 +33,7 @@ class Search:
         levels: names of levels.
         segments: of the value.
         statuses: of the latest assessment.
+        failing: they could not be assessed the last time that was tried, or could.
     """
 
     text: str = ""
@@ -41,6 +42,7 @@ class Search:
     levels: Sequence[str] = ()
     segments: Sequence[str] = ()
     statuses: Sequence[str] = ()
+    failing: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +130,7 @@ def _entity_filter(
         levels=level_numbers(search.levels, names),
         segments=sorted(set(search.segments)),
         statuses=sorted(set(search.statuses)),
+        failing=search.failing,
     )
     return entity_filter, names, kind.fields
 

@@ -98,7 +98,7 @@ class FailureFilters:
     Attributes:
         entity_type: its name.
         external_id: of an entity of that type; without a type, of a customer.
-        since_us: the assessment failed, or a quarantined entity was due, at that moment or later.
+        since_us: the assessment failed, or an entity with an error was or is due, at that moment or later.
         until_us: before.
     """
 
@@ -115,7 +115,8 @@ EVERY_FAILURE = FailureFilters()
 class FailureFound:
     """An entity that could not be assessed in full, and why.
 
-    `at`: when it was assessed; for a quarantined entity, when it was due; null if that is not known.
+    `at`: when it was assessed; for one whose assessment ended by an error, when it was or is due; null if that is not
+    known.
     """
 
     entity_type: Annotated[str, shown_as("type")]
@@ -147,7 +148,7 @@ def search_failures(
                 entity_type=failure.entity_type,
                 external_id=failure.external_id,
                 problem=failure_problem(failure),
-                quarantined=failure.attempts is not None,
+                quarantined=failure.quarantined,
                 at_us=failure.at_us,
             )
         )

@@ -20,7 +20,8 @@ class PageOfLevels(PageQuery):
     """Whose levels, and in which order; without a filter everybody's of the type.
 
     `order`: `risk` has the highest level and score first, `latest` the level reached last, `value` the highest
-    expected value, without those who have none. `since`: the level was reached then or later.
+    expected value, without those who have none. `since`: the level was reached then or later. `failing`: true for
+    those whose level could not be computed the last time that was tried, false for the others.
     """
 
     type: Text
@@ -28,6 +29,7 @@ class PageOfLevels(PageQuery):
     level: Names = ()
     segment: Names = ()
     status: Names = ()
+    failing: bool | None = None
     ruleset: Text | None = None
     since: MomentGiven | None = None
 
@@ -38,6 +40,7 @@ def list_current_levels(context: RequestContext, query: PageOfLevels) -> Page[Cu
         levels=query.level,
         segments=query.segment,
         statuses=query.status,
+        failing=query.failing,
         ruleset=query.ruleset,
         since_us=query.since,
     )
@@ -70,7 +73,10 @@ def list_transitions(context: RequestContext, query: PageOfTransitions) -> Page[
 
 
 class SearchQuery(RequestModel):
-    """Who is looked for: by beginnings of words, a tag, or an owner; and of which level, segment or status."""
+    """Who is looked for: by beginnings of words, a tag, or an owner; and of which level, segment or status.
+
+    `failing`: true for those who could not be assessed the last time that was tried, false for the others.
+    """
 
     type: Text
     text: Text = Field(default="", max_length=200)
@@ -80,6 +86,7 @@ class SearchQuery(RequestModel):
     level: Names = ()
     segment: Names = ()
     status: Names = ()
+    failing: bool | None = None
 
     @property
     def search(self) -> Search:
@@ -91,6 +98,7 @@ class SearchQuery(RequestModel):
             levels=self.level,
             segments=self.segment,
             statuses=self.status,
+            failing=self.failing,
         )
 
 
@@ -109,7 +117,7 @@ def count_entities(context: RequestContext, query: SearchQuery) -> EntitiesCount
 
 
 class Failure(ResponseModel):
-    """An entity that could not be assessed in full, and why: its status, or quarantined with its error.
+    """An entity that could not be assessed in full, and why: its status, or the error, and whether it is quarantined.
 
     The status is failed, unclassified (no tier owns its total) or undetermined (the ruleset may not apply).
     """

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from fivefold.store.levels.levels import LevelGroup, count_quarantined, counted_cells, level_groups
+from fivefold.store.levels.levels import FailingCount, LevelGroup, count_failing, counted_cells, level_groups
 from fivefold.store.tables.levels import DueMark, Standing
 from tests.store import databases
 from tests.store.portfolio.counting import recounted_cells
@@ -50,10 +50,10 @@ def test_entities_are_counted_by_how_they_stand(engine: Engine) -> None:
         assert level_groups(session, 99) == []
 
 
-def test_quarantined_ones_are_counted(engine: Engine) -> None:
+def test_who_fails_is_counted_and_who_of_them_is_quarantined(engine: Engine) -> None:
     with Session(engine) as session, session.begin():
         kind = type_of(session)
-        for number, quarantined in enumerate((True, False, True)):
+        for number, (error, quarantined) in enumerate(((None, False), ("it broke", False), ("it broke", True))):
             session.add(
                 DueMark(
                     entity_id=entity_of(session, kind, f"c{number}").id,
@@ -64,10 +64,13 @@ def test_quarantined_ones_are_counted(engine: Engine) -> None:
                     reasons=0,
                     attempts=0,
                     quarantined=quarantined,
+                    error=error,
                 )
             )
         session.flush()
-        assert (count_quarantined(session, kind.id), count_quarantined(session, 99)) == (2, 0)
+        of = kind.organisation_id
+        assert count_failing(session, of, kind.id) == FailingCount(2, 0, 1)
+        assert count_failing(session, of, 99) == count_failing(session, of + 1, kind.id) == FailingCount(0, 0, 0)
 
 
 ENTITIES = 6

@@ -109,6 +109,7 @@ def test_versions_are_not_mixed_and_overrides_stand_apart(engine: Engine, ana: A
         overridden=(Overridden("low", "high", 2),),
         no_level=2,
         not_assessed=1,
+        failing=0,
         quarantined=0,
     )
 
@@ -132,14 +133,15 @@ def test_a_version_that_is_active_is_shown_before_anyone_stands_by_it(engine: En
     assert distribution(Context(engine, ana), "customer").versions == ()
 
 
-def test_who_is_quarantined_is_counted_beside(engine: Engine, ana: Actor) -> None:
-    ids = add_entities(engine, ana, ["a", "b"])
+def test_who_fails_or_is_quarantined_is_counted_beside(engine: Engine, ana: Actor) -> None:
+    ids = add_entities(engine, ana, ["a", "b", "c"])
     stand(engine, ids[0], 1, version_id=2)
     with Session(engine) as session, session.begin():
         due.mark(session, [Subject(number, ana.organisation_id, 1) for number in ids], due.Reason.TAG, NOW)
+        session.execute(update(DueMark).where(DueMark.entity_id.in_(ids[:2])).values(error="it broke"))
         session.execute(update(DueMark).where(DueMark.entity_id == ids[0]).values(quarantined=True))
     found = distribution(Context(engine, ana), "customer")
-    assert (found.entities, found.not_assessed, found.quarantined) == (2, 1, 1)
+    assert (found.entities, found.not_assessed, found.failing, found.quarantined) == (3, 2, 2, 1)
 
 
 def test_others_and_who_was_erased_are_not_counted(engine: Engine, ana: Actor) -> None:

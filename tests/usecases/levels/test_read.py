@@ -23,6 +23,7 @@ from fivefold.store.tables.levels import DueMark, Standing
 from fivefold.usecases.decisions.inputs import level_row
 from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.levels import worker
+from fivefold.usecases.levels.distribution import distribution
 from fivefold.usecases.levels.read import (
     HOUR_US,
     Freshness,
@@ -34,7 +35,10 @@ from fivefold.usecases.levels.read import (
     read_level_of_profile,
 )
 from fivefold.usecases.levels.worker import BatchResult
-from fivefold.usecases.portfolio.current_levels import list_current_levels
+from fivefold.usecases.portfolio.current_levels import LevelFilters, list_current_levels
+from fivefold.usecases.portfolio.matrix import value_and_risk
+from fivefold.usecases.portfolio.search import Search, count_entities, search_entities
+from fivefold.usecases.portfolio.searches import search_failures
 from fivefold.usecases.shared import rates
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
@@ -395,3 +399,32 @@ def test_stale_rates_are_told_where_money_was_converted(bank: Bank, monkeypatch:
     read(bank, Freshness.NOW)
     monkeypatch.setattr(rates, "STALE_AFTER", timedelta(days=age))
     assert read(bank, Freshness.STORED).stale_rates_days is None
+
+
+@pytest.mark.postgresql
+def test_who_fails_is_counted_filtered_and_listed_while_they_are_tried_again(bank: Bank) -> None:
+    """An error leaves the status of the assessment before: `e` is tried again, `f` and the new `y` are quarantined."""
+    for name in ("e", "f"):
+        bank.put(name, country="NO")
+    bank.settle()
+    bank.put("y", country="NO")
+    with Session(bank.engine) as session, session.begin():
+        for name, quarantined in (("e", False), ("f", True), ("y", True)):
+            mark = session.get_one(DueMark, bank.id_of(name))
+            mark.error, mark.attempts, mark.quarantined = "it broke", 6, quarantined
+    matrix, everyone = value_and_risk(bank.context, "customer"), distribution(bank.context, "customer")
+    assert (matrix.failing, matrix.quarantined, everyone.failing, everyone.quarantined) == (2, 2, 3, 2)
+    for failing, names in ((True, {"e", "f"}), (False, {"a"}), (None, {"a", "e", "f"})):
+        lines = list_current_levels(bank.context, "customer", LevelFilters(failing=failing))
+        assert {line.external_id for line in lines} == names
+    for name, failing in (("a", False), ("e", True), ("y", True)):
+        for asked in (True, False):
+            search = Search(text=name, failing=asked)
+            assert len(search_entities(bank.context, "customer", search)) == (asked is failing)
+            assert count_entities(bank.context, "customer", search).count == (asked is failing)
+    assert list_failed(bank.context) == [
+        ("customer", "e", "failed, to be tried again: it broke"),
+        ("customer", "f", "quarantined after 6 attempts: it broke"),
+        ("customer", "y", "quarantined after 6 attempts: it broke"),
+    ]
+    assert [line.quarantined for line in search_failures(bank.context)] == [False, True, True]

@@ -72,7 +72,9 @@ def _add(session: Session, kind: EntityType, number: int, chance: random.Random,
     session.flush()
     of = {"entity_id": entity.id, "organisation_id": kind.organisation_id, "type_id": kind.id}
     value = chance.choice([None, None, 1.5, 2.5, 4.5])
-    session.add(DueMark(**of, revision=1, due_us=number or None, priority=0, reasons=1, attempts=0, quarantined=False))
+    error = chance.choice([None, None, "it broke"])
+    state = {"attempts": 0, "quarantined": False, "error": error}
+    session.add(DueMark(**of, revision=1, due_us=number or None, priority=0, reasons=1, **state))
     session.add(
         Standing(
             **of,
@@ -112,6 +114,7 @@ def slowly(context: Context, filters: LevelFilters, order: Order) -> list[str]:
                 and (not filters.segments or standing.segment in filters.segments)
                 and (not filters.statuses or standing.status in filters.statuses)
                 and (filters.ruleset is None or ruleset == filters.ruleset)
+                and filters.failing in {None, session.get_one(DueMark, standing.entity_id).error is not None}
                 and (filters.since_us is None or standing.level_since_us >= filters.since_us)
                 and (order is not Order.VALUE or standing.expected_value is not None)
             ):
@@ -131,6 +134,7 @@ filters_drawn = st.builds(
     statuses=st.lists(st.sampled_from(STATUSES), max_size=3),
     ruleset=st.sampled_from([None, None, "a", "b"]),
     since_us=st.sampled_from([None, 5, 20, 21]),
+    failing=st.sampled_from([None, None, True, False]),
 )
 
 
