@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.console.levels.migration import _count, _rows
 from fivefold.domain.clock import DAY_US, day_text
-from fivefold.store.tables.levels import Standing, Transition
+from fivefold.store.tables.levels import DueMark, Standing, Transition
 from fivefold.usecases.portfolio import migration
 from fivefold.usecases.portfolio.migration import Migration, MigrationCell
 from tests.console.customers import fail_assessment
@@ -49,6 +49,20 @@ def test_a_field_has_its_customers_and_their_money_and_leads_to_them(place: Plac
     assert field["worth"] == [{"amount": 2000.0, "currency": "EUR"}]
     with place.engine.connect() as connection:
         assert_counted(connection)
+
+
+def test_whose_last_attempt_failed_is_counted_and_leads_to_the_list(place: Place) -> None:
+    page = "/console/portfolio?type=customer"
+    path = f"/v1/entities/customer/{quote(CUSTOMER, safe='')}/risk"
+    place.good("GET", path, params={"freshness": "now"}, role="investigator")
+    visitor = Visitor(place).sign_in("investigator").go(page)
+    assert "The last attempt failed" not in visitor.text
+    with Session(place.engine) as session, session.begin():
+        session.execute(update(DueMark).values(error="it broke"))
+    assert "The last attempt failed: 1" in visitor.go(page).text
+    (link,) = [link for link in visitor.links() if "failing=true" in link]
+    people = visitor.go(f"/console/portfolio{link}").links()
+    assert len({link for link in people if link.startswith("/console/entities/customer/")}) == 1
 
 
 def test_who_was_not_assessed_in_full_is_counted_and_leads_to_the_list(place: Place) -> None:
