@@ -41,12 +41,13 @@ class FlowRunLine(Answer):
 
 
 class Question(Answer):
-    """A question that a run asks a person; `role` may answer it."""
+    """A question that a run asks a person since `asked_at`; `role` may answer it. A shadow asks nobody."""
 
     step: str
     question: str
     role: str
     answers: tuple[str, ...]
+    asked_at: datetime | None
 
 
 class FlowRun(Answer):

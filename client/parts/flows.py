@@ -45,7 +45,11 @@ RUNS: Final[Call[FlowRunLine]] = Call(
 )
 GET_RUN: Final[Call[FlowRun]] = Call("GET", "/v1/flow-runs/{run}", FlowRun)
 ANSWER: Final[Call[FlowRun]] = Call(
-    "POST", "/v1/flow-runs/{run}/answer", FlowRun, body=("answer", "reason"), repeat=Repeat.BY_KEY
+    "POST",
+    "/v1/flow-runs/{run}/answer",
+    FlowRun,
+    body=("answer", "reason", "expected_asked_at"),
+    repeat=Repeat.BY_KEY,
 )
 RETRY: Final[Call[FlowRun]] = Call("POST", "/v1/flow-runs/{run}/retry", FlowRun, repeat=Repeat.BY_KEY)
 REVIEWED: Final[Call[ActionTaken]] = Call(
@@ -181,9 +185,13 @@ class Flows:
         """Show a run; people's tokens see why."""
         return self._connection.ask(GET_RUN, {"run": run})
 
-    def answer(self, run: int, answer: str, reason: str) -> FlowRun:
-        """Answer a run's question, with a reason; the run continues in the same request. Its caller may not answer."""
-        return self._connection.ask(ANSWER, {"run": run}, body={"answer": answer, "reason": reason})
+    def answer(self, run: int, answer: str, reason: str, *, asked_at: Moment) -> FlowRun:
+        """Answer a run's question, with a reason; the run continues in the same request. Its caller may not answer.
+
+        *asked_at* is that of the question that was looked at: the answer is refused where the run asks another one now.
+        """
+        body = {"answer": answer, "reason": reason, "expected_asked_at": asked_at}
+        return self._connection.ask(ANSWER, {"run": run}, body=body)
 
     def retry(self, run: int) -> FlowRun:
         """Let the next worker retry a quarantined run; a run in another state is refused."""

@@ -167,7 +167,14 @@ def answer(visit: Visit) -> Answer:
     """Answer what a run asks, with a reason; it goes on at once."""
     number = _number(visit)
     view_run(visit, number)
-    answer_run(visit, visit.role, number, visit.typed("answer", text("Answer")), visit.typed("reason", text("Reason")))
+    answer_run(
+        visit,
+        visit.role,
+        number,
+        visit.typed("answer", text("Answer")),
+        visit.typed("reason", text("Reason")),
+        expected_asked_us=visit.shown_moment("asked"),
+    )
     return Redirect(visit.path + visit.trail, "flow-answered")
 
 

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds
 from fivefold.serving.v1.path_encoding import path_to
 from fivefold.store.tables.accounts import Token
+from fivefold.store.tables.flows import FlowRun
 from fivefold.usecases.accounts.credentials import find_credential
 from fivefold.usecases.flows.activate import activate_flow, shadow_flow, switch_flow_off
 from fivefold.usecases.flows.commit import commit_flow
@@ -128,6 +129,30 @@ def test_who_answers_second_reads_what_they_wrote(place: Place, run: int) -> Non
     assert "What you wrote, to be copied" in second.text
     assert "I called them &amp; nobody answers:\n&lt;twice&gt;.</textarea>" in second.page.text
     assert "What you wrote" not in second.go(f"{RUNS}/{run}").text
+
+
+def test_the_open_page_of_a_question_that_nobody_answered_in_time_answers_no_other(place: Place) -> None:
+    again = {**ASK, "id": "again", "person": {**ASK["person"], "question": "Did they call?"}}
+    ask = {**ASK, "person": {**ASK["person"], "otherwise": "again"}}
+    document = flow_document("asked", [ROUTE, ask, again, FLAGGED], actions=ACTIONS, examples=EXAMPLES)
+    version = made(place, document.replace('"to": "done"', '"to": "flagged"'))
+    activate_flow(Context(place.engine, place.actor("admin")), "asked", version, WHY)
+    number = call_flow(Context(place.engine, place.actor("publisher")), "asked", "customer", CUSTOMER).number
+    investigator = Visitor(place).sign_in("investigator").go(f"{RUNS}/{number}")
+    with Session(place.engine) as session, session.begin():
+        session.get_one(FlowRun, number).due_us = now_microseconds()
+    while run_flows(place.engine) is not None:
+        pass
+    investigator.submit("/answer", answer="no", reason="Not in order.")
+    assert investigator.page.status_code == 409
+    assert f"the question of run f:{number} is another one now" in investigator.text
+    assert "What you wrote, to be copied" in investigator.text
+    form = next(form for form in investigator.forms() if form.action.endswith("/answer"))
+    assert form.fields.get("reason", "") == "", "what was written of the first question is no answer to the second"
+    investigator.go(f"{RUNS}/{number}")
+    assert "Did they call?" in investigator.text
+    investigator.submit("/answer", answer="no", reason="They did not.")
+    assert "The answer is kept, and the run goes on." in investigator.text
 
 
 def test_a_program_that_called_is_named_by_the_label_of_its_token(place: Place, run: int) -> None:

@@ -89,10 +89,15 @@ class PageOfPairs(PageQuery):
 
 
 class AnswerGiven(RequestModel):
-    """One of the answers that the step takes, and why."""
+    """One of the answers that the step takes, and why; and what was looked at: where it is left out, nobody asks.
+
+    `expected_asked_at` is the question's `asked_at`: where nobody answered in time, a run may ask something else, which
+    takes the same answers.
+    """
 
     answer: Text
     reason: Reason
+    expected_asked_at: MomentGiven | None = None
 
 
 class WhyTakenBack(RequestModel):
@@ -134,7 +139,9 @@ def read_flow_run(context: RequestContext, run: BigNumber) -> RunAnswer:
 
 def answer_flow_run(context: RequestContext, run: BigNumber, body: AnswerGiven) -> RunView:
     """Answer what a run asks; it goes on in this request. A person who called it cannot."""
-    view = answering.answer_run(context, context.role, run, body.answer, body.reason)
+    view = answering.answer_run(
+        context, context.role, run, body.answer, body.reason, expected_asked_us=body.expected_asked_at
+    )
     return reading.run_seen_by(context, context.role, view)
 
 

@@ -174,6 +174,37 @@ def test_an_answer_that_comes_too_late_is_refused(engine: Engine) -> None:
         answer_run(person(bank), Role.INVESTIGATOR, run.number, "right", WHY)
 
 
+AGAIN = """  - id: again
+    title: Another looks
+    person:
+      question: Is this customer right?
+      role: investigator
+      within: 4 hours
+      answers: {right: nothing, wrong: stop}
+      otherwise: flag
+  - {id: nothing,"""
+ASKS_AGAIN = LARGE.replace("otherwise: flag", "otherwise: again").replace("  - {id: nothing,", AGAIN)
+"""Where nobody answers in time it asks something else, which takes the same answers."""
+
+
+def test_a_late_answer_to_one_question_is_not_taken_for_the_next(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(ASKS_AGAIN)
+    first = call_flow(bank.context, "large", "customer", "a", payment(5000)).question
+    bank.now += 4 * HOUR_US
+    bank.work()
+    second = view_run(bank.context, 1).question
+    assert first is not None
+    assert second is not None
+    assert (first.answers, first.asked_us) == (second.answers, bank.now - 4 * HOUR_US)
+    assert (second.step, second.asked_us) == ("again", bank.now)
+    given = (person(bank), Role.INVESTIGATOR, 1, "wrong", WHY)
+    with pytest.raises(ConflictError, match=r"^the question of run f:1 is another one now, of "):
+        answer_run(*given, expected_asked_us=first.asked_us)
+    assert view_run(bank.context, 1).question == second
+    assert answer_run(*given, expected_asked_us=second.asked_us).at == "stop"
+
+
 def test_a_call_that_is_made_again_finds_its_run_where_the_flow_was_switched_off_since(engine: Engine) -> None:
     bank = FlowBank(engine)
     bank.add_flow(LARGE)

@@ -46,7 +46,7 @@ from fivefold.usecases.levels.lowering import Concern, LoweringGuard
 from fivefold.usecases.levels.worker import new_lease
 from fivefold.usecases.shared.actors import SYSTEM, Role
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.inputs import checked_reason
+from fivefold.usecases.shared.inputs import checked_reason, refuse_unseen_moment
 
 ANSWERED_BY: Final = {
     "investigator": frozenset({Role.INVESTIGATOR, Role.ADMIN}),
@@ -55,7 +55,9 @@ ANSWERED_BY: Final = {
 """Who may answer, by the role that a step asks."""
 
 
-def answer_run(context: Context, role: Role, number: int, answer: str, reason: str) -> RunView:
+def answer_run(
+    context: Context, role: Role, number: int, answer: str, reason: str, *, expected_asked_us: int | None = None
+) -> RunView:
     """Answer what a run asks, and carry it on.
 
     Who called the run, or caused it by a tag or a case, cannot answer it: they would decide on what they asked for. Nor
@@ -67,25 +69,23 @@ def answer_run(context: Context, role: Role, number: int, answer: str, reason: s
         number: of the run.
         answer: one of those that its step takes.
         reason: why.
+        expected_asked_us: since when that was asked which was looked at; None not to ask.
 
     Raises:
         NotFoundError: there is no such run.
         ConfigError: the step takes no such answer, or asks another role.
-        ConflictError: nothing is asked, or not any more, or no version of the flow acts now; or who answers called or
-            caused the run, or answered for another role before.
+        ConflictError: nothing is asked, or not any more, or something else than was looked at, or no version of the
+            flow acts now; or who answers called or caused the run, or answered for another role before.
     """
     now, reason, lease = context.now(), checked_reason(reason), new_lease()
     with context.writing() as session:
         run = _locked(session, context, number)
-        stopped_at = _asking_step(session, run, now)
+        stopped_at = _asking_step(session, run, now, expected_asked_us)
         version, flow_row = version_and_flow(session, run.version_id)
         flow = analyse_canonical_flow(version.canonical).flow
         step = flow.steps[flow.positions[stopped_at]]
         assert isinstance(step, PersonStep)  # a run that waits waits for a person
-        if role not in ANSWERED_BY[step.person.role]:
-            raise ConfigError(f"{step.id} asks a member of the role {step.person.role}, and you are {role}")
-        if answer not in step.person.answers:
-            raise ConfigError(f"{step.id} takes no answer {answer!r}; it takes {', '.join(step.person.answers)}")
+        _refuse_strange(step, role, answer)
         if part := part_taken(session, run, flow, context.actor.name, stopped_at):
             raise ConflictError(f"{context.actor.name} {part}; another person must answer it")
         outcome = {"answer": answer, "reason": reason}
@@ -117,8 +117,16 @@ def answer_run(context: Context, role: Role, number: int, answer: str, reason: s
     return carried_on(context, number, lease)
 
 
-def _asking_step(session: Session, run: FlowRun, now: int) -> str:
-    """Give the step at which a locked run asks a person; ConflictError where nobody is asked now."""
+def _refuse_strange(step: PersonStep, role: Role, answer: str) -> None:
+    """Raise ConfigError where a step asks another role, or takes no such answer."""
+    if role not in ANSWERED_BY[step.person.role]:
+        raise ConfigError(f"{step.id} asks a member of the role {step.person.role}, and you are {role}")
+    if answer not in step.person.answers:
+        raise ConfigError(f"{step.id} takes no answer {answer!r}; it takes {', '.join(step.person.answers)}")
+
+
+def _asking_step(session: Session, run: FlowRun, now: int, expected_asked_us: int | None) -> str:
+    """Give the step at which a locked run asks a person; ConflictError where nobody is asked now, or something else."""
     if run.state != WAITING or not run.acting or run.stopped_at is None or run.asks is None:
         if (last := _last_outcome(session, run)) is not None:
             if last.actor == SYSTEM:
@@ -130,6 +138,8 @@ def _asking_step(session: Session, run: FlowRun, now: int) -> str:
         raise ConflictError(f"the time for an answer to run f:{run.id} was over at {second_text(run.due_us or now)}")
     if is_off(session, run.flow_id, locked=True):  # the answer would end the run, and do nothing
         raise ConflictError(f"run f:{run.id} asks nobody while its flow is switched off")
+    assert run.asked_us is not None  # a run that asks a role has the moment since when
+    refuse_unseen_moment(f"the question of run f:{run.id}", expected_asked_us, run.asked_us)
     return run.stopped_at
 
 

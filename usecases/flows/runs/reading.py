@@ -135,6 +135,7 @@ class QuestionOpen:
 
     Attributes:
         look_at: what to look at before: words of the flow, and what its inputs were when the run began.
+        asked_us: since when; an answer names it as `expected_asked_at`. None of a shadow, which asks nobody.
     """
 
     step: str
@@ -142,6 +143,7 @@ class QuestionOpen:
     look_at: tuple[str, ...]
     role: str
     answers: tuple[str, ...]
+    asked_us: Annotated[Moment | None, shown_as("asked_at")]
 
 
 @schema("FlowRunView")
@@ -276,7 +278,7 @@ def view_of(session: Session, row: RunRow) -> RunView:
     if run.state == WAITING and run.stopped_at is not None and run.stopped_at not in steps and run.removed_by is None:
         step = flow.steps[flow.positions[run.stopped_at]]
         if isinstance(step, PersonStep):  # a shadow also waits where another system would be asked
-            question = _question(step, why)
+            question = _question(step, why, run.asked_us)
     return RunView(
         **_line(row),
         why=why,
@@ -292,7 +294,7 @@ def view_of(session: Session, row: RunRow) -> RunView:
     )
 
 
-def _question(step: PersonStep, why: Mapping[str, Any] | None) -> QuestionOpen:
+def _question(step: PersonStep, why: Mapping[str, Any] | None, asked_us: int | None) -> QuestionOpen:
     """Give what a step asks, with what its inputs were, which the trace has."""
     question = step.person
     values_seen = [each["seen"] for each in (why or {}).get("steps", ()) if each["step"] == step.id and each["seen"]]
@@ -302,6 +304,7 @@ def _question(step: PersonStep, why: Mapping[str, Any] | None) -> QuestionOpen:
         look_at=(*question.words_looked_at, *values_seen),
         role=question.role,
         answers=tuple(question.answers),
+        asked_us=asked_us,
     )
 
 
