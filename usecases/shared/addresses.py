@@ -10,8 +10,11 @@ multicast addresses, of IPv6's global unicast allocation, and the addresses that
 
 import asyncio
 import socket
+from concurrent.futures import Future
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from threading import Thread
+from typing import Any
 
 import httpx
 
@@ -148,10 +151,28 @@ async def addresses_of(url: httpx.URL, *, private_allowed: bool) -> tuple[str, .
         OSError: the name is unknown, or no name server answers.
     """
     host = url.raw_host.decode("ascii")
-    records = await asyncio.get_running_loop().getaddrinfo(host, port_of(url), type=socket.SOCK_STREAM)
+    records = await _look_up(host, port_of(url))
     addresses = tuple(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in records))
     for address in addresses:
         why = None if private_allowed else refusal_reason(address)
         if why is not None:
             raise ConflictError(f"{host} has the address {address}, which is {why}; it must be a public one")
     return addresses
+
+
+async def _look_up(host: str, port: int) -> Any:
+    """Look a host up in a thread of its own: the end of an event loop waits for the loop's own threads.
+
+    So a name server that hangs delays nobody beyond the limit of what is asked.
+    """
+    result: Future[Any] = Future()
+    result.set_running_or_notify_cancel()
+
+    def answer() -> None:
+        try:
+            result.set_result(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except Exception as error:  # noqa: BLE001 (who waits for the addresses gets it)
+            result.set_exception(error)
+
+    Thread(target=answer, name="look-up", daemon=True).start()
+    return await asyncio.wrap_future(result)

@@ -3,6 +3,8 @@
 import asyncio
 import socket
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from threading import Event
+from time import monotonic, sleep
 
 import httpx
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.usecases.shared.addresses import MOST_URL_CHARACTERS, addresses_of, checked_url, port_of, refusal_reason
+from fivefold.usecases.shared.connections import NotAnsweredError, OutgoingRequest, answer_after_tries
 
 REFUSED = {
     "loopback": ["127.0.0.1", "127.255.255.255", "::1"],
@@ -152,3 +155,23 @@ def test_a_name_beyond_ascii_is_looked_up_as_it_is_sent(monkeypatch: pytest.Monk
     monkeypatch.setattr(socket, "getaddrinfo", answer)
     look_up("https://münchen.example:8443/")
     assert asked == [("xn--mnchen-3ya.example", 8443)]
+
+
+def test_a_name_server_that_hangs_is_waited_for_no_longer_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks holds a lease meanwhile, which ended while the name server was waited for."""
+    went_on = Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: went_on.wait(20))
+    question = OutgoingRequest(
+        method="GET",
+        url=httpx.URL("https://hooks.example/"),
+        headers={},
+        content=None,
+        private_allowed=False,
+        limit_seconds=0.1,
+        most_bytes=1,
+    )
+    begun = monotonic()
+    with pytest.raises(NotAnsweredError, match=r"^no whole answer within 0\.1 s$"):
+        answer_after_tries(question, 1, sleep)
+    assert monotonic() - begun < 15
+    went_on.set()
