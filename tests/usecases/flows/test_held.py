@@ -1,6 +1,8 @@
 """Who calls a flow, or answers, holds the run: a worker beside them takes none of it, and all of it once they died."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Semaphore, current_thread, main_thread
 from typing import Any
 
 import pytest
@@ -148,10 +150,8 @@ def test_a_worker_takes_over_from_a_call_that_died_between_two_questions(
     assert len(bank.actions()) == 1
 
 
-def test_a_repeated_call_waits_for_the_process_that_is_at_its_run_but_not_for_long(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bank = bank_called(engine)
+def taken_over(bank: FlowBank, monkeypatch: pytest.MonkeyPatch) -> RunBatch:
+    """Let a worker take over from a call that died."""
     with monkeypatch.context() as patched:
         patched.setattr(calling, "run_one", dies)
         with pytest.raises(DiedError):
@@ -159,6 +159,14 @@ def test_a_repeated_call_waits_for_the_process_that_is_at_its_run_but_not_for_lo
     bank.now += LEASE_US
     batch = claimed(bank)
     assert batch is not None
+    return batch
+
+
+def test_a_repeated_call_waits_for_the_process_that_is_at_its_run_but_not_for_long(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank = bank_called(engine)
+    batch = taken_over(bank, monkeypatch)
     with monkeypatch.context() as patched:
         patched.setattr(calling, "LONGEST_WAIT_SECONDS", 0)
         view = called(bank)
@@ -170,3 +178,31 @@ def test_a_repeated_call_waits_for_the_process_that_is_at_its_run_but_not_for_lo
     monkeypatch.setattr(calling, "sleep", worker_goes_on)
     view = called(bank)
     assert (view.state, view.at, len(view.taken)) == ("ended", "unknown", 1)
+
+
+def test_few_calls_wait_at_once_and_others_are_answered_meanwhile(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that repeated its call a few times kept all threads that its organisation has."""
+    bank = bank_called(engine)
+    batch = taken_over(bank, monkeypatch)
+    wait, went_on = Semaphore(0), Event()
+
+    def stand(_: float) -> None:
+        assert current_thread() is not main_thread(), "it waits, though as many do already"
+        wait.release()
+        assert went_on.wait(60)
+
+    monkeypatch.setattr(calling, "sleep", stand)
+    with ThreadPoolExecutor(calling.MOST_WAITING) as threads:
+        waiting = [threads.submit(called, bank) for _ in range(calling.MOST_WAITING)]
+        try:
+            assert all(wait.acquire(timeout=60) for _ in waiting)
+            assert called(bank).state == "running"
+            while carry_on(engine, batch, lambda: bank.now) and bank.states()[0][1] != "ended":
+                batch = claimed(bank) or batch
+        finally:
+            went_on.set()
+        assert [each.result().state for each in waiting] == ["ended"] * calling.MOST_WAITING
+    monkeypatch.undo()
+    assert called(bank).state == "ended"

@@ -3,6 +3,7 @@
 import json
 import secrets
 from collections.abc import Mapping
+from threading import BoundedSemaphore
 from time import monotonic, sleep
 from typing import Any, Final
 
@@ -33,6 +34,9 @@ MOST_STOPS: Final = 100
 LONGEST_WAIT_SECONDS: Final = 10.0
 """How long a call waits for another process that is at its run; callers wait longer than that for an answer."""
 _LOOK_AGAIN_SECONDS: Final = 0.1
+MOST_WAITING: Final = 2
+"""So many calls of a process wait for others at once: each keeps one of the few threads of requests meanwhile."""
+_WAITING: Final = BoundedSemaphore(MOST_WAITING)
 
 
 def call_flow(
@@ -140,16 +144,35 @@ def _run_at_once(
 def carried_on(context: Context, number: int, lease: str) -> RunView:
     """Carry a run on, which the *lease* may hold, until it stops for longer.
 
-    Where another process is at it, as one that was called with the same key, wait for that, but not for long.
+    Where another process is at it, as one that was called with the same key, wait for that, but not for long, and not
+    where as many calls wait already.
     """
-    stops, until = 0, monotonic() + LONGEST_WAIT_SECONDS
-    while True:
-        moved = run_one(context.engine, number, lease, clock=context.clock)
-        view, stops = view_run(context, number), stops + moved
-        if not moved and view.state == RUNNING and monotonic() < until:
+    view = _moved(context, number, lease)
+    if not _is_under_way(view) or not _WAITING.acquire(blocking=False):
+        return view
+    try:
+        until = monotonic() + LONGEST_WAIT_SECONDS
+        while _is_under_way(view) and monotonic() < until:
             sleep(_LOOK_AGAIN_SECONDS)
-        elif not moved or view.error is not None or view.state not in {QUEUED, RUNNING} or stops == MOST_STOPS:
-            return view
+            view = _moved(context, number, lease)
+    finally:
+        _WAITING.release()
+    return view
+
+
+def _moved(context: Context, number: int, lease: str) -> RunView:
+    """Carry a run on until it stops for longer, but leave it where another process is at it."""
+    for _ in range(MOST_STOPS):
+        moved = run_one(context.engine, number, lease, clock=context.clock)
+        view = view_run(context, number)
+        if not moved or not _is_under_way(view):
+            break
+    return view
+
+
+def _is_under_way(view: RunView) -> bool:
+    """Tell whether a process is at a run."""
+    return view.state == RUNNING
 
 
 def _key(run_key: str | None, transaction: Mapping[str, Any] | None) -> str | None:
