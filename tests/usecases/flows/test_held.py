@@ -180,6 +180,25 @@ def test_a_repeated_call_waits_for_the_process_that_is_at_its_run_but_not_for_lo
     assert (view.state, view.at, len(view.taken)) == ("ended", "unknown", 1)
 
 
+def test_a_repeated_call_goes_on_with_a_run_that_a_worker_lets_go_at_that_moment(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer was `queued`, as after a fault."""
+    bank = bank_called(engine)
+    batch, real = taken_over(bank, monkeypatch), calling.run_one
+
+    def too_early(*given: Any, **named: Any) -> bool:
+        monkeypatch.setattr(calling, "run_one", real)
+        moved = real(*given, **named)
+        carry_on(engine, batch, lambda: bank.now)
+        assert bank.states() == [("call:k", "queued", "second")]
+        return moved
+
+    monkeypatch.setattr(calling, "run_one", too_early)
+    view = called(bank)
+    assert (view.state, view.at, len(view.taken)) == ("ended", "unknown", 1)
+
+
 def test_few_calls_wait_at_once_and_others_are_answered_meanwhile(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -171,8 +171,8 @@ def _moved(context: Context, number: int, lease: str) -> RunView:
 
 
 def _is_under_way(view: RunView) -> bool:
-    """Tell whether a process is at a run."""
-    return view.state == RUNNING
+    """Tell whether a run goes on at once: a process is at it, or let it go between two questions."""
+    return view.state == RUNNING or (view.state == QUEUED and view.error is None)
 
 
 def _key(run_key: str | None, transaction: Mapping[str, Any] | None) -> str | None:
