@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from fivefold.client import (
     Client,
+    ConflictError,
     ForbiddenError,
     NoAnswerError,
     NotFoundError,
@@ -20,7 +21,7 @@ from tests.serving.process_service import Service, free_port, sample_rows
 from tests.serving.test_process_platform import RETAIL, WHY, Bank
 from tests.serving.v1.bank_rulesets import document
 from tests.usecases import platforms
-from tests.usecases.flow_documents import BY_COUNTRY, flow_document
+from tests.usecases.flow_documents import BY_COUNTRY, INQUIRED, INQUIRY, flow_document
 
 PAGE = Path(__file__).parents[2] / "docs" / "client.md"
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -142,6 +143,23 @@ def bank_with_a_flow(service: Service, name: str) -> Bank:
         bank.good("max", "POST", "/v1/flows/care/commit", {"revision": revision, "accept_warnings": "a test"})
         bank.good("eve", "POST", f"/v1/flows/care/{act}", {"version": number, **WHY})
     return bank
+
+
+def test_a_question_of_a_run_is_answered_by_when_it_was_asked(on_sqlite: Service) -> None:
+    bank = bank_with_a_flow(on_sqlite, "questions of clients")
+    step = {**INQUIRY, "person": {**INQUIRY["person"], "role": "publisher"}}
+    bank.good("max", "POST", "/v1/flows", {"document": flow_document("inquiry", [step], examples=INQUIRED)})
+    bank.good("max", "POST", "/v1/flows/inquiry/commit", {"revision": 1, "accept_warnings": "a test"})
+    bank.good("eve", "POST", "/v1/flows/inquiry/activate", {"version": 1, **WHY})
+    with Client(on_sqlite.url, bank.tokens["app"]) as app:
+        run = app.flows.run("inquiry", "nora").run
+    with Client(on_sqlite.url, bank.tokens["eve"]) as eve:
+        question = eve.flows.get_run(run).question
+        assert question is not None
+        assert question.asked_at is not None
+        with pytest.raises(ConflictError, match="is another one now"):
+            eve.flows.answer(run, "aye", "looked at", asked_at="2001-01-01")
+        assert eve.flows.answer(run, "aye", "looked at", asked_at=question.asked_at).state == "ended"
 
 
 def test_a_flow_is_tried_compared_with_its_shadow_and_replayed(on_sqlite: Service) -> None:
