@@ -46,7 +46,7 @@ def folder(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["rows.txt"], "rows.txt ends in '.txt'; files that can be read end in .parquet, .csv"),
         (["lacking.csv"], "lacking.csv has no column user_balance; it has user_id, transaction_id, "),
         (["heading.csv"], "heading.csv has no rows"),
-        (["empty.csv"], "empty.csv is not CSV with a header line"),
+        (["empty.csv"], "empty.csv is empty (0 bytes)"),
         (["empty.parquet"], "empty.parquet cannot be read as Parquet"),
         (["bad.json"], "bad.json is not valid JSON"),
         (["nothing"], "nothing is a folder without a file ending in .parquet"),
