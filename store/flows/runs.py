@@ -117,7 +117,8 @@ _CLAIMED: Final = (
 _NOW: Final[BindParameter[int]] = bindparam("now")
 _FREE: Final = (FlowRun.due_us <= _NOW, or_(FlowRun.lease.is_(None), lease_is_over(FlowRun.lease_until_us, _NOW)))
 _OWN_OR_FREE: Final = or_(FlowRun.lease == bindparam("name"), and_(*_FREE))
-_ONE: Final = select(*_CLAIMED).where(FlowRun.id == bindparam("of"), _OWN_OR_FREE).with_for_update()
+_ONE: Final = select(*_CLAIMED).where(FlowRun.id == bindparam("of"), _OWN_OR_FREE)
+_ONE_LOCKED: Final = _ONE.with_for_update()
 _ONE_BY_ONE: Final = 3
 """A run that was tried this often is claimed alone: it may be the one that ends the workers."""
 
@@ -139,9 +140,14 @@ def claim(session: Session, lease: str, now_us: int, until_us: int, most: int, m
     return _leased(session, rows, lease, until_us, most_attempts)
 
 
+def can_claim_one(session: Session, run_id: int, lease: str, now_us: int) -> bool:
+    """Tell whether `claim_one` would claim a run now; it locks and writes nothing."""
+    return session.execute(_ONE, {"of": run_id, "name": lease, "now": now_us}).first() is not None
+
+
 def claim_one(session: Session, run_id: int, lease: str, now_us: int, until_us: int) -> RunBatch | None:
     """Claim one due run, or one that the *lease* holds; None if it ended, waits for a person, or another one has it."""
-    row = session.execute(_ONE, {"of": run_id, "name": lease, "now": now_us}).first()
+    row = session.execute(_ONE_LOCKED, {"of": run_id, "name": lease, "now": now_us}).first()
     return None if row is None else _leased(session, [row], lease, until_us, row.attempts)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from threading import Event, Semaphore, current_thread, main_thread
 from typing import Any
 
@@ -10,7 +11,7 @@ from sqlalchemy import Engine
 
 from fivefold.store.flows.runs import RunBatch, claim
 from fivefold.store.sql.database import writing
-from fivefold.usecases.flows.runs import asking, calling
+from fivefold.usecases.flows.runs import asking, calling, execute
 from fivefold.usecases.flows.runs.answering import answer_run
 from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.flows.runs.execute import LEASE_US, carry_on
@@ -150,12 +151,17 @@ def test_a_worker_takes_over_from_a_call_that_died_between_two_questions(
     assert len(bank.actions()) == 1
 
 
-def taken_over(bank: FlowBank, monkeypatch: pytest.MonkeyPatch) -> RunBatch:
-    """Let a worker take over from a call that died."""
+def begun_by_who_died(bank: FlowBank, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a call die at its run."""
     with monkeypatch.context() as patched:
         patched.setattr(calling, "run_one", dies)
         with pytest.raises(DiedError):
             called(bank)
+
+
+def taken_over(bank: FlowBank, monkeypatch: pytest.MonkeyPatch) -> RunBatch:
+    """Let a worker take over from a call that died."""
+    begun_by_who_died(bank, monkeypatch)
     bank.now += LEASE_US
     batch = claimed(bank)
     assert batch is not None
@@ -197,6 +203,38 @@ def test_a_repeated_call_goes_on_with_a_run_that_a_worker_lets_go_at_that_moment
     monkeypatch.setattr(calling, "run_one", too_early)
     view = called(bank)
     assert (view.state, view.at, len(view.taken)) == ("ended", "unknown", 1)
+
+
+def test_a_call_that_waits_writes_nothing_and_looks_ever_less_often(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process that was at the run is dead: each look took SQLite's one writer, ten times a second."""
+    bank = bank_called(engine)
+    begun_by_who_died(bank, monkeypatch)
+    pauses: list[float] = []
+    monkeypatch.setattr(calling, "sleep", pauses.append)
+    monkeypatch.setattr(calling, "monotonic", lambda: sum(pauses))
+    monkeypatch.setattr(execute, "writing", dies)
+    assert called(bank).state == "running"
+    assert pauses == sorted(pauses)
+    assert pauses[-1] > pauses[0]
+    assert sum(pauses) < 6
+    assert len(pauses) < 15
+
+
+def test_a_call_that_waits_goes_on_with_a_run_whose_lease_ends_meanwhile(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank, looks = bank_called(engine), count()
+    begun_by_who_died(bank, monkeypatch)
+
+    def later(_: float) -> None:
+        bank.now += LEASE_US // 3 + 1 if next(looks) < 3 else 0
+
+    monkeypatch.setattr(calling, "sleep", later)
+    view = called(bank)
+    assert (view.state, view.at, len(view.taken)) == ("ended", "unknown", 1)
+    assert next(looks) == 3
 
 
 def test_few_calls_wait_at_once_and_others_are_answered_meanwhile(

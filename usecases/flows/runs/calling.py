@@ -31,9 +31,10 @@ from fivefold.usecases.shared.flow_triggers import bounded_cause
 
 MOST_STOPS: Final = 100
 """A run stops at each step that asks the outside, and has no more steps than these."""
-LONGEST_WAIT_SECONDS: Final = 10.0
+LONGEST_WAIT_SECONDS: Final = 5.0
 """How long a call waits for another process that is at its run; callers wait longer than that for an answer."""
-_LOOK_AGAIN_SECONDS: Final = 0.1
+_FIRST_PAUSE_SECONDS: Final = 0.1
+_LONGEST_PAUSE_SECONDS: Final = 0.5
 MOST_WAITING: Final = 2
 """So many calls of a process wait for others at once: each keeps one of the few threads of requests meanwhile."""
 _WAITING: Final = BoundedSemaphore(MOST_WAITING)
@@ -151,9 +152,10 @@ def carried_on(context: Context, number: int, lease: str) -> RunView:
     if not _is_under_way(view) or not _WAITING.acquire(blocking=False):
         return view
     try:
-        until = monotonic() + LONGEST_WAIT_SECONDS
+        until, pause = monotonic() + LONGEST_WAIT_SECONDS, _FIRST_PAUSE_SECONDS
         while _is_under_way(view) and monotonic() < until:
-            sleep(_LOOK_AGAIN_SECONDS)
+            sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             view = _moved(context, number, lease)
     finally:
         _WAITING.release()

@@ -69,8 +69,12 @@ def run_one(engine: Engine, run_id: int, lease: str, *, clock: Callable[[], int]
     """Carry on one run at once; False where it is at an end, or another process is at it.
 
     The *lease* may hold it before. It holds it afterwards where the run can go on at once: to be called again then.
+    Where it is False, nothing was written: who waits for a run calls again and again.
     """
     now = clock()
+    with reading(engine) as session:
+        if not stored.can_claim_one(session, run_id, lease, now):
+            return False
     with writing(engine) as session:
         batch = stored.claim_one(session, run_id, lease, now, now + LEASE_US)
     return batch is not None and carry_on(engine, batch, clock, holds=True) > 0
