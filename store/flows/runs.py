@@ -153,18 +153,18 @@ def claim_one(session: Session, run_id: int, lease: str, now_us: int, until_us: 
 
 _HOLD: Final = (
     update(_RUNS)
-    .where(_RUNS.c.id == bindparam("of"))
+    .where(_RUNS.c.id == bindparam("of"), *_FREE)
     .values(state=RUNNING, lease=bindparam("name"), lease_until_us=bindparam("until"))
 )
 
 
-def hold(session: Session, run_id: int, lease: str, until_us: int) -> None:
+def hold(session: Session, run_id: int, lease: str, now_us: int, until_us: int) -> None:
     """Lease a run in the transaction that lets it go on: nobody else can claim it before the holder does.
 
-    No attempt is counted: `claim_one` counts it.
+    A run that another lease holds, or that is not due, stays as it is. No attempt is counted: `claim_one` counts it.
     """
     session.flush()
-    session.connection().execute(_HOLD, {"of": run_id, "name": lease, "until": until_us})
+    session.connection().execute(_HOLD, {"of": run_id, "name": lease, "now": now_us, "until": until_us})
 
 
 _TAKE: Final = {

@@ -1,7 +1,7 @@
 """Who calls a flow, or answers, holds the run: a worker beside them takes none of it, and all of it once they died."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count
 from threading import Event, Semaphore, current_thread, main_thread
 from typing import Any
@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from fivefold.store.flows.runs import RunBatch, claim
+from fivefold.domain.errors import ConflictError
+from fivefold.store.flows.runs import RunBatch, claim, hold
 from fivefold.store.sql.database import writing
 from fivefold.usecases.flows.runs import asking, calling, execute
 from fivefold.usecases.flows.runs.answering import answer_run
@@ -17,6 +18,8 @@ from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.flows.runs.execute import LEASE_US, carry_on
 from fivefold.usecases.flows.runs.reading import RunView
 from fivefold.usecases.shared.actors import Role
+from tests.pace import until
+from tests.store import databases
 from tests.usecases.flow_documents import ASKS_SOURCE
 from tests.usecases.flows.flowing import LARGE, FlowBank
 from tests.usecases.flows.test_calls import WHY, broken, payment, person
@@ -235,6 +238,89 @@ def test_a_call_that_waits_goes_on_with_a_run_whose_lease_ends_meanwhile(
     view = called(bank)
     assert (view.state, view.at, len(view.taken)) == ("ended", "unknown", 1)
     assert next(looks) == 3
+
+
+def other_beside(bank: FlowBank, monkeypatch: pytest.MonkeyPatch, act: Callable[[], RunView]) -> list[Future[RunView]]:
+    """Let another call come while the first one has begun its run, before that is committed; neither runs at once."""
+    others: list[Future[RunView]] = []
+    threads, real = ThreadPoolExecutor(1), calling.begin_runs
+
+    def beside(*given: Any) -> None:
+        monkeypatch.setattr(calling, "begin_runs", real)
+        real(*given)
+        others.append(threads.submit(act))
+        threads.shutdown(wait=False)
+        if bank.engine.dialect.name == "postgresql":
+            until(lambda: databases.waits_for_a_lock(bank.engine))
+
+    monkeypatch.setattr(calling, "begin_runs", beside)
+    monkeypatch.setattr(calling, "_run_at_once", lambda *_: None)
+    monkeypatch.setattr(calling, "LONGEST_WAIT_SECONDS", 0)
+    return others
+
+
+def test_of_two_calls_with_one_key_at_once_one_asks_the_source(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one took the lease away while the first one was at the source, and asked it again."""
+    bank = bank_called(engine)
+    asked: list[int] = []
+    others = other_beside(bank, monkeypatch, lambda: called(bank))
+
+    def ask(_: object, clock: Callable[[], int]) -> asking.OutsideOutcome:
+        asked.append(clock())
+        if len(asked) == 1:
+            until(others[0].done)
+        return asking.failed_outcome("gone", "nothing", clock())
+
+    monkeypatch.setattr(asking, "ask_of", ask)
+    view = called(bank)
+    assert [(each.result().state, each.result().number) for each in others] == [("running", view.number)]
+    assert (view.state, view.at, len(view.taken), len(asked)) == ("ended", "unknown", 1, 2)
+
+
+def test_of_two_calls_with_one_key_at_once_for_something_else_one_is_refused(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one was answered with the run of the first one."""
+    bank = bank_called(engine)
+    other = (bank.context, "asks", "customer", "a", payment(900), "k")
+    others = other_beside(bank, monkeypatch, lambda: call_flow(*other))
+    assert called(bank).state == "ended"
+    assert isinstance(others[0].exception(), ConflictError)
+
+
+def test_of_two_calls_with_one_key_about_an_activation_one_begins_a_run(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both began one, of the version before and of the one after: a worker carried the second one on as well."""
+    bank = bank_called(engine)
+
+    def after_an_activation() -> RunView:
+        bank.add_flow(ASKS_SOURCE)
+        return called(bank)
+
+    others = other_beside(bank, monkeypatch, after_an_activation)
+    view = called(bank)
+    assert others[0].result().number == view.number
+    assert [(run.id, run.state) for run in bank.runs()] == [(view.number, "ended")]
+
+
+def test_a_run_that_ended_or_that_another_lease_holds_stays_as_it_is(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank = bank_called(engine)
+    begun_by_who_died(bank, monkeypatch)
+
+    def held() -> tuple[str, str | None]:
+        with writing(engine) as session:
+            hold(session, 1, "other", bank.now, bank.now + LEASE_US)
+        return bank.runs()[0].state, bank.runs()[0].lease
+
+    before = bank.runs()[0].lease
+    assert before is not None
+    assert held() == ("running", before)
+    bank.now += LEASE_US
+    bank.work()
+    assert held() == ("ended", None)
 
 
 def test_few_calls_wait_at_once_and_others_are_answered_meanwhile(

@@ -113,7 +113,7 @@ def answer_run(
             details={"flow": flow_row.name, "version": version.number, "step": step.id},
             rows=outcome_digests(session, written),
         )
-        hold(session, run.id, lease, now + LEASE_US)
+        hold(session, run.id, lease, now, now + LEASE_US)
     return carried_on(context, number, lease)
 
 

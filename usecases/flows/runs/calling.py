@@ -75,6 +75,7 @@ def call_flow(
         entity = entity_named(session, context.organisation_id, type_name, external_id, stays=True)
         if entity.type_id != flow_row.type_id:
             raise ConfigError(f"the flow {flow} is not about entities of the type {type_name}")
+        lock_entities(session, [entity.id])  # a call at the same moment has begun its run, or not yet
         run = run_of_cause(session, flow_row.id, entity.id, cause)
         about = _about(session, entity, type_name, transaction, now)
         if run is None:
@@ -82,7 +83,7 @@ def call_flow(
             begin_runs(session, _rows(context, standing, entity.id, cause, about, now))
             run = run_of_cause(session, flow_row.id, entity.id, cause)
             assert run is not None  # it was begun just now
-            hold(session, run.id, lease, now + LEASE_US)
+            hold(session, run.id, lease, now, now + LEASE_US)
         elif run.about.get("asked") != about["asked"]:
             raise ConflictError(f"{flow} was called for something else under {key!r}; give it a run_key of its own")
         number = run.id
@@ -134,7 +135,7 @@ def _run_at_once(
             act_and_record(session, context.engine, {number: (run, reached, columns)}, now)
             view = view_of(session, run_row(session, number))
             if view.state == QUEUED:
-                hold(session, number, lease, now + LEASE_US)
+                hold(session, number, lease, now, now + LEASE_US)
             return view
     except StoreError:
         raise

@@ -292,7 +292,7 @@ class _Work:
         done = {run.id: (run, reached[run.id], columns[run.id]) for run in runs}
         act_and_record(session, self.engine, done, now, written)
         for number in [number for number, each in columns.items() if self.holds and each["state"] == stored.QUEUED]:
-            stored.hold(session, number, self.batch.lease, now + LEASE_US)
+            stored.hold(session, number, self.batch.lease, now, now + LEASE_US)
 
 
 def _caught_up(
