@@ -213,17 +213,20 @@ def _holds_now(
 ) -> tuple[LevelHold, ...]:
     """Tell what holds a level now, each above the next.
 
-    An override may have ended since, and so may what holds by time. A level whose last assessment was not made in full
+    An override may have ended since, and so may what holds by time. An override that has ended is named last, beneath
+    a floor that is above it, until the level is computed without it. A level whose last assessment was not made in full
     moves down on no known day.
     """
-    names = [one.by for one in holds]
+    names, ended = [one.by for one in holds], tuple[LevelHold, ...]()
     if "override" in names and not override_is_live:
+        place = names.index("override")
         if standing.level != standing.rules_level:
-            return (replace(holds[0], by="ended override", until=None),)
-        holds = holds[names.index("override") + 1 :]
+            holds, ended = holds[:place], (replace(holds[place], by="ended override", until=None),)
+        else:
+            holds = holds[place + 1 :]
     dated = [one if one.by == "override" or standing.is_in_full else replace(one, until=None) for one in holds]
     present = [one.at(now) for one in dated]
-    return (*present[:1], *(one for one in present[1:] if not one.has_ended and one != present[0]))
+    return (*present[:1], *(one for one in present[1:] if not one.has_ended and one != present[0]), *ended)
 
 
 def subject_of_assessment(session: Session, row: Assessment) -> ChangedAssessment | None:

@@ -206,6 +206,22 @@ def test_what_is_over_holds_nothing(bank: Bank) -> None:
     assert held(bank) == ("low", "medium", "ended cooldown", None)
 
 
+def test_a_floor_above_an_override_stays_above_it_once_that_has_ended(bank: Bank) -> None:
+    exposed = {"input": {"field": "pep"}, "cases": [{"when": {"equals": True}, "points": 80, "floor": "medium"}]}
+    bank.activate(banks.document({"exposed": exposed}))
+    bank.put("a", pep=True)
+    until = bank.now + 3 * DAY_US
+    bank.override("a", 1, until)
+    bank.settle()
+    assert held(bank) == ("high", "medium", "floor", None)
+    assert beneath(bank) == [("override", "low", until)]
+    bank.wait(4)
+    assert held(bank) == ("high", "medium", "floor", None)
+    assert beneath(bank) == [("ended override", "low", None)]
+    bank.settle()
+    assert held(bank) == ("high", "high", None, None)
+
+
 def test_an_override_to_what_the_rules_say_is_named_while_it_is_live(bank: Bank) -> None:
     bank.activate(banks.document({"income": INCOME}))
     bank.put("a", income=1234.5)
