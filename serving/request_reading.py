@@ -3,8 +3,11 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from ipaddress import IPv6Address, ip_address
+from threading import Event
 
+import structlog
 from starlette.requests import Request
 
 from fivefold.domain.errors import Problem
@@ -12,6 +15,8 @@ from fivefold.serving.http_protocol import GuardedProtocol
 from fivefold.serving.lanes import STRANGERS_SLOW, BodyMemory, PendingBodies
 from fivefold.serving.responses import ApiError
 from fivefold.serving.v4.contract import TOO_LARGE
+
+log = structlog.get_logger("fivefold.service")
 
 SMALL_BYTES = 256_000
 """Bodies up to here are not counted: a connection's own buffers are as large."""
@@ -34,6 +39,11 @@ STRANGERS_BODIES = PendingBodies(_half_of_connections, STRANGERS_SLOW)
 """The same of all who are not signed in, together."""
 ADDRESS_BODIES = PendingBodies(lambda: min(STRANGERS_EACH, _half_of_connections()), STRANGERS_SLOW)
 """And of each address of theirs, so that one does not use up what the others need to sign in."""
+FORWARDED_BODIES = PendingBodies(lambda: max(1, _half_of_connections() // 2), STRANGERS_SLOW)
+"""Of all who come by a proxy that is not trusted, together, as their addresses are not known. Everybody can pretend to
+be such a proxy, so the others keep as many."""
+_WARNED = Event()
+"""Set once this process has logged that such a proxy was seen."""
 
 
 def body_memory() -> BodyMemory:
@@ -77,21 +87,42 @@ async def read_body(
         return await _read_stream(request, limit_bytes, reserve)
 
 
-async def read_body_of_stranger(request: Request, limit_bytes: int) -> bytes:
+async def read_body_of_stranger(request: Request, limit_bytes: int, seconds: float = STRANGERS_SECONDS) -> bytes:
     """Read the body of a caller who is not signed in; ApiError 413, 503 as above, 408 where it takes too long."""
-    with ADDRESS_BODIES.awaited_from(_subscriber_of(request)), STRANGERS_BODIES.awaited_from("all"):
+    with _counted_by_sender(request), STRANGERS_BODIES.awaited_from("all"):
         try:
-            async with asyncio.timeout(STRANGERS_SECONDS):
+            async with asyncio.timeout(seconds):
                 return await _read_stream(request, limit_bytes, lambda _: None)
         except TimeoutError:
-            raise ApiError(
-                408, f"The form did not arrive within {STRANGERS_SECONDS:g} seconds; send it again"
-            ) from None
+            raise ApiError(408, f"The form did not arrive within {seconds:g} seconds; send it again") from None
 
 
-def _subscriber_of(request: Request) -> str:
-    """Give the address of a caller; of IPv6 its first half, since one subscriber has all that begin with it."""
+def _counted_by_sender(request: Request) -> AbstractContextManager[None]:
+    """Count a body by its caller's address, or with all whose address a proxy says that is not trusted.
+
+    Where a proxy is trusted, the address of its caller is one of those in the header.
+    """
+    forwarded = ",".join(request.headers.getlist("x-forwarded-for"))
     host = "" if request.client is None else request.client.host
+    if not forwarded or host in forwarded:
+        return ADDRESS_BODIES.awaited_from(_subscriber_of(host))
+    _warn_of_proxy(host)
+    return FORWARDED_BODIES.awaited_from("all")
+
+
+def _warn_of_proxy(host: str) -> None:
+    """Log once that a proxy may be missing from the setting; everybody can write such a header."""
+    if not _WARNED.is_set():
+        _WARNED.set()
+        log.warning(
+            "a form has X-Forwarded-For from an address that is not trusted",
+            address=host,
+            hint="if that is your proxy, set FIVEFOLD_TRUSTED_PROXIES",
+        )
+
+
+def _subscriber_of(host: str) -> str:
+    """Give the address of a caller; of IPv6 its first half, since one subscriber has all that begin with it."""
     try:
         address = ip_address(host)
     except ValueError:  # as a proxy wrote it

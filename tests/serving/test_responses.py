@@ -2,12 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from threading import Event
+from typing import Any
 
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message
+from structlog.testing import capture_logs
 
 from fivefold.domain.errors import Problem
 from fivefold.serving import request_reading
@@ -122,8 +125,9 @@ def test_one_tokens_slow_bodies_keep_at_most_half_of_the_connections(monkeypatch
     asyncio.run(story())
 
 
-def strangers_request(host: str, receive: Callable[[], Awaitable[Message]]) -> Request:
-    scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "client": (host, 1)}
+def strangers_request(host: str, receive: Callable[[], Awaitable[Message]], forwarded: str = "") -> Request:
+    headers = [(b"x-forwarded-for", forwarded.encode())] if forwarded else []
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": headers, "client": (host, 1)}
     return Request(scope, receive)
 
 
@@ -182,8 +186,36 @@ def test_strangers_of_many_addresses_keep_at_most_half_of_the_connections(monkey
     asyncio.run(story())
 
 
-def test_a_strangers_body_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(request_reading, "STRANGERS_SECONDS", 0.01)
+@pytest.mark.parametrize(("seen", "refused_after"), [("203.0.113.1", 2), ("10.0.0.5", 4)], ids=["trusted", "not"])
+def test_behind_a_proxy_that_is_not_trusted_slow_forms_of_one_caller_leave_the_others_free(
+    monkeypatch: pytest.MonkeyPatch, seen: str, refused_after: int
+) -> None:
+    monkeypatch.setattr(GuardedProtocol, "most_connections", 16)
+    monkeypatch.setattr(request_reading, "STRANGERS_EACH", 2)
+    monkeypatch.setattr(request_reading, "_WARNED", Event())
+
+    def reading_form(receive: Callable[[], Awaitable[Message]]) -> Coroutine[Any, Any, bytes]:
+        return read_body_of_stranger(strangers_request(seen, receive, "203.0.113.1"), 1000)
+
+    async def story() -> None:
+        waiting = []
+        for _ in range(refused_after):
+            assert await reading_form(at_once) == b"[]"
+            waiting.append(asyncio.ensure_future(reading_form(never)))
+            await asyncio.sleep(0)
+        with pytest.raises(ApiError, match="not signed in"):
+            await reading_form(at_once)
+        assert await read_body_of_stranger(strangers_request("192.0.2.1", at_once), 1000) == b"[]", "comes directly"
+        for each in waiting:
+            each.cancel()
+
+    with capture_logs() as logs:
+        asyncio.run(story())
+    hints = [line["hint"] for line in logs]
+    assert hints == (["if that is your proxy, set FIVEFOLD_TRUSTED_PROXIES"] if seen == "10.0.0.5" else [])
+
+
+def test_a_strangers_body_that_takes_too_long_is_given_up() -> None:
     with pytest.raises(ApiError, match=r"within 0\.01 seconds; send it again") as refused:
-        asyncio.run(read_body_of_stranger(strangers_request("192.0.2.1", never), 1000))
+        asyncio.run(read_body_of_stranger(strangers_request("192.0.2.1", never), 1000, seconds=0.01))
     assert refused.value.status == 408
