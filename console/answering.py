@@ -17,6 +17,7 @@ from fivefold.console.visit import (
     Rendered,
     View,
     Visit,
+    Written,
     WrittenText,
     written_in,
 )
@@ -61,7 +62,7 @@ class ErrorPage:
 
     status: int
     reason: str
-    written: tuple[WrittenText, ...] = ()
+    written: Written = ()
 
 
 def answer(view: View, visit: Visit) -> ConsoleResponse:
@@ -158,12 +159,12 @@ def error_part(status: int, reason: str) -> ConsoleResponse:
     return ConsoleResponse(status, html=render_alone(page))
 
 
-def error_alone(status: int, reason: str, written: tuple[WrittenText, ...] = ()) -> ConsoleResponse:
+def error_alone(status: int, reason: str, written: Written = ()) -> ConsoleResponse:
     """Write the page of an error for a request without a session."""
     return ConsoleResponse(status, html=render_alone(_error_page(status, reason, written)))
 
 
-def _error_page(status: int, reason: str, written: tuple[WrittenText, ...]) -> Rendered:
+def _error_page(status: int, reason: str, written: Written) -> Rendered:
     title = text(TITLES.get(status, HTTPStatus(status).phrase))
     page = ErrorPage(status, reason or f"{title}.", written)
     return Rendered(template="shared/error.html", title=title, page=page, status=status)

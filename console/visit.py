@@ -83,6 +83,10 @@ class WrittenText:
     text: str
 
 
+Written = tuple[WrittenText, ...] | None
+"""What was written into a form; None where it could not be read."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Visit(Context):
     """What a person asks for: the context of use cases, and what they sent.

@@ -26,7 +26,7 @@ from fivefold import console
 from fivefold.console.accounts.sign_in import ended_part, sign_in_page
 from fivefold.console.answering import MAY_BE_DONE, OUT_OF_REACH, ConsoleResponse, answer, error_alone, error_part
 from fivefold.console.table import VIEWS
-from fivefold.console.visit import Rights, Upload, View, Visit, WrittenText, written_in
+from fivefold.console.visit import Rights, Upload, View, Visit, Written, written_in
 from fivefold.domain.errors import (
     ConfigError,
     IdentityError,
@@ -63,10 +63,14 @@ ATTEMPT_COOKIE: Final = "__Host-fivefold-attempt"
 """Kept while the person is at the identity provider; unlike that of the session it is sent where another site leads."""
 ATTEMPT_SECONDS: Final = 600
 SIGN_IN_BYTES: Final = 64_000
+SIGN_IN_SECONDS: Final = 5.0
 FORM_BYTES: Final = 3 * (DOCUMENT_BYTES + 4 * MAX_REASON_CHARACTERS)
 """Largest form: a document and a reason, each byte of which may be percent-encoded. A shorter text that is too long for
 its field is refused by the use case, and its page shows it again."""
 FORM_TOO_LARGE: Final = f"The form is larger than {FORM_BYTES:,} bytes, so it was not read, and nothing was changed."
+LOST_FORM_SECONDS: Final = 25.0
+"""Time limit for a form without a session: a document on a slow line comes within, and its answer before the limit of
+all answers."""
 MOST_FILES: Final = 2
 """Fields of a form that take a file."""
 OTHER_SESSION: Final = "This form is of another session; open its page again."
@@ -157,9 +161,7 @@ class Console:
             lane = LANES[Work.READING] if view.reads_document else LANE
             document = await lane.run(session.credential.organisation_id, partial(answer, view, visit))
         except (ApiError, StoreError) as error:
-            if not was_read:
-                form = await _readable_form(view, request)
-            return _refusal(request, error, written_in(form))
+            return _refusal(request, error, written_in(form) if was_read else await _written_into_form(view, request))
         if document.status == HTTPStatus.FORBIDDEN:
             request.scope[SIGN_IN] = NOT_ALLOWED
         if document.cause:
@@ -199,7 +201,7 @@ class Console:
         next_ = _next_of(_path_of(request).rpartition("/")[0])
         if OF_SCRIPT in request.headers:
             return _response(ended_part(next_))
-        return self._sign_in_page(next_, ended=True, written=written_in(await _readable_form(view, request)))
+        return self._sign_in_page(next_, ended=True, written=await _written_into_form(view, request))
 
     def _sign_in_page(self, next_: str, **more: Any) -> Response:
         return _response(sign_in_page(next_, identity_path=IDENTITY_PATH if self._provider else "", **more))
@@ -209,7 +211,7 @@ class Console:
         request.scope[ROUTE] = SIGN_IN_PATH
         try:
             _require_own_origin(request)
-            form = _fields(await read_body_of_stranger(request, SIGN_IN_BYTES))
+            form = _fields(await read_body_of_stranger(request, SIGN_IN_BYTES, SIGN_IN_SECONDS))
             next_ = _next_of(form.get("next", ""))
             session = await _run_in_session_pool(partial(sign_in, self._engine, form.get("token", "").strip()))
         except (ApiError, StoreError) as error:
@@ -371,7 +373,8 @@ Sent = tuple[dict[str, str], Upload | None]
 async def _form(view: View, request: Request, token: int | None = None) -> Sent:
     """Read a form, whose body counts as one of a *token*, if any; ApiError 403 of another site, 413 where too large."""
     _require_own_origin(request)
-    read = read_body_of_stranger if token is None else partial(read_body, token=token)
+    without_session = partial(read_body_of_stranger, seconds=LOST_FORM_SECONDS)
+    read = without_session if token is None else partial(read_body, token=token)
     try:
         body = await read(request, limit_bytes=FORM_BYTES)
     except ApiError as error:
@@ -381,12 +384,12 @@ async def _form(view: View, request: Request, token: int | None = None) -> Sent:
     return form, file
 
 
-async def _readable_form(view: View, request: Request) -> dict[str, str]:
-    """Read a form that nothing is done with, for what was written into it not to be lost."""
+async def _written_into_form(view: View, request: Request) -> Written:
+    """Read what was written into a form that nothing is done with; nothing of another site's is shown."""
     try:
-        return (await _form(view, request))[0]
-    except ApiError:  # of another site, or not to be read: nothing of it is shown
-        return {}
+        return written_in((await _form(view, request))[0])
+    except ApiError as error:
+        return () if error.status == HTTPStatus.FORBIDDEN else None
 
 
 def _is_of_session(form_token: str, secret: str) -> bool:
@@ -461,7 +464,7 @@ def _next_of(address: str) -> str:
     return address if is_ours else "/console"
 
 
-def _refusal(request: Request, error: ApiError | StoreError, written: tuple[WrittenText, ...] = ()) -> Response:
+def _refusal(request: Request, error: ApiError | StoreError, written: Written = ()) -> Response:
     """Write the page of what ended a request before its page was made, with what was written into its form.
 
     A script is given the part that it puts into the open page, where what was written still stands.

@@ -22,9 +22,6 @@ SMALL_BYTES = 256_000
 """Bodies up to here are not counted: a connection's own buffers are as large."""
 MEMORY_BYTES, MEMORY_BYTES_EACH = 384_000_000, 192_000_000
 """Large bodies that a worker holds at once, in all and of one organisation."""
-
-STRANGERS_SECONDS = 5.0
-"""Time limit for a body of those who are not signed in."""
 STRANGERS_EACH = 16
 """Bodies of those who are not signed in that are on their way from one address."""
 
@@ -87,7 +84,7 @@ async def read_body(
         return await _read_stream(request, limit_bytes, reserve)
 
 
-async def read_body_of_stranger(request: Request, limit_bytes: int, seconds: float = STRANGERS_SECONDS) -> bytes:
+async def read_body_of_stranger(request: Request, limit_bytes: int, seconds: float) -> bytes:
     """Read the body of a caller who is not signed in; ApiError 413, 503 as above, 408 where it takes too long."""
     with _counted_by_sender(request), STRANGERS_BODIES.awaited_from("all"):
         try:

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from fivefold.console.answering import ConsoleResponse
 from fivefold.console.rendering import render_alone
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit, WrittenText
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, Written
 from fivefold.usecases.accounts import sessions
 
 
@@ -20,7 +20,7 @@ class SignInPage:
         ended: a form was sent after the session ended.
         identity_path: where the way to the identity provider begins; empty where there is none.
         problem: why the identity provider did not sign the person in; empty otherwise.
-        written: into the form that was sent.
+        written: into the form that was sent; None where that could not be read.
     """
 
     next: str
@@ -28,7 +28,7 @@ class SignInPage:
     ended: bool
     identity_path: str
     problem: str
-    written: tuple[WrittenText, ...]
+    written: Written
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def sign_in_page(
     ended: bool = False,
     identity_path: str = "",
     problem: str = "",
-    written: tuple[WrittenText, ...] = (),
+    written: Written = (),
     status: int = HTTPStatus.OK,
 ) -> ConsoleResponse:
     """Show the form; the arguments are those of `SignInPage`."""

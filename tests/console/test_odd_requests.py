@@ -3,7 +3,9 @@
 import asyncio
 import re
 from base64 import urlsafe_b64encode
+from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -284,6 +286,25 @@ def test_another_site_gets_nothing_written_on_the_page_of_the_sign_in(place: Pla
         visitor.post(f"{ACME}/override", {"reason": LONG}, origin=origin)
         assert "Your session has ended" in visitor.text
         assert "Three pages" not in visitor.text
+
+
+def test_a_long_form_on_a_slow_line_is_not_lost_with_the_session(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    visitor, fields = Visitor(place), urlencode({"reason": LONG}).encode()
+    headers = {"origin": ORIGIN, "content-type": "application/x-www-form-urlencoded"}
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield fields[:9]
+        await asyncio.sleep(0.2)
+        yield fields[9:]
+
+    monkeypatch.setattr(console, "SIGN_IN_SECONDS", 0.01)
+    visitor.send("POST", f"{ACME}/override", content=slowly(), headers=headers)
+    assert "What you wrote, to be copied" in visitor.text
+    assert "Three pages of reasons" in visitor.text
+    monkeypatch.setattr(console, "LOST_FORM_SECONDS", 0.01)
+    visitor.send("POST", f"{ACME}/override", content=slowly(), headers=headers)
+    assert "Your session has ended, and nothing was changed." in visitor.text
+    assert "What you wrote could not be read: go back in the browser and copy it." in visitor.text
 
 
 def test_a_script_that_checks_a_text_after_the_end_of_the_session_leaves_the_text_where_it_is(place: Place) -> None:

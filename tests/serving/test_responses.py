@@ -152,18 +152,18 @@ def test_slow_bodies_from_one_address_leave_the_others_free_to_sign_in(
 
     async def story() -> None:
         waiting = [
-            asyncio.ensure_future(read_body_of_stranger(strangers_request(theirs, never), 1000)) for _ in range(2)
+            asyncio.ensure_future(read_body_of_stranger(strangers_request(theirs, never), 1000, 5)) for _ in range(2)
         ]
         await asyncio.sleep(0)
         with pytest.raises(ApiError, match="not signed in") as refused:
-            await read_body_of_stranger(strangers_request(of_the_same, at_once), 1000)
+            await read_body_of_stranger(strangers_request(of_the_same, at_once), 1000, 5)
         assert (refused.value.status, refused.value.headers) == (503, {"Retry-After": "2"})
-        assert await read_body_of_stranger(strangers_request(ours, at_once), 1000) == b"[]"
+        assert await read_body_of_stranger(strangers_request(ours, at_once), 1000, 5) == b"[]"
         assert await reading(OURS, at_once) == b"[]"
         for each in waiting:
             each.cancel()
         await asyncio.wait(waiting)
-        assert await read_body_of_stranger(strangers_request(theirs, at_once), 1000) == b"[]"
+        assert await read_body_of_stranger(strangers_request(theirs, at_once), 1000, 5) == b"[]"
 
     asyncio.run(story())
 
@@ -173,12 +173,12 @@ def test_strangers_of_many_addresses_keep_at_most_half_of_the_connections(monkey
 
     async def story() -> None:
         waiting = [
-            asyncio.ensure_future(read_body_of_stranger(strangers_request(f"192.0.2.{number}", never), 1000))
+            asyncio.ensure_future(read_body_of_stranger(strangers_request(f"192.0.2.{number}", never), 1000, 5))
             for number in range(2)
         ]
         await asyncio.sleep(0)
         with pytest.raises(ApiError, match="not signed in"):
-            await read_body_of_stranger(strangers_request("192.0.2.9", at_once), 1000)
+            await read_body_of_stranger(strangers_request("192.0.2.9", at_once), 1000, 5)
         assert await reading(OURS, at_once) == b"[]"
         for each in waiting:
             each.cancel()
@@ -195,7 +195,7 @@ def test_behind_a_proxy_that_is_not_trusted_slow_forms_of_one_caller_leave_the_o
     monkeypatch.setattr(request_reading, "_WARNED", Event())
 
     def reading_form(receive: Callable[[], Awaitable[Message]]) -> Coroutine[Any, Any, bytes]:
-        return read_body_of_stranger(strangers_request(seen, receive, "203.0.113.1"), 1000)
+        return read_body_of_stranger(strangers_request(seen, receive, "203.0.113.1"), 1000, 5)
 
     async def story() -> None:
         waiting = []
@@ -205,7 +205,7 @@ def test_behind_a_proxy_that_is_not_trusted_slow_forms_of_one_caller_leave_the_o
             await asyncio.sleep(0)
         with pytest.raises(ApiError, match="not signed in"):
             await reading_form(at_once)
-        assert await read_body_of_stranger(strangers_request("192.0.2.1", at_once), 1000) == b"[]", "comes directly"
+        assert await read_body_of_stranger(strangers_request("192.0.2.1", at_once), 1000, 5) == b"[]", "comes directly"
         for each in waiting:
             each.cancel()
 
