@@ -56,12 +56,10 @@ def _locked(session: Session, organisation_id: int, which: ColumnElement[bool]) 
     return session.scalar(select(Member).where(Member.organisation_id == organisation_id, which).with_for_update())
 
 
-def has_other_organisations(session: Session, organisation_id: int, now_us: int) -> bool:
-    """Return whether another organisation uses the service: it has active members, or a program with a live token."""
-    members = select(Member.id).where(Member.left_us.is_(None), Member.organisation_id != organisation_id)
-    of_programs = (Token.organisation_id != organisation_id) & Token.member_id.is_(None)
-    programs = select(Token.id).where(of_programs, _is_live(now_us))
-    return any(session.scalar(others.limit(1)) is not None for others in (members, programs))
+def has_other_organisations(session: Session, organisation_id: int) -> bool:
+    """Return whether another organisation has active members."""
+    others = select(Member.id).where(Member.left_us.is_(None), Member.organisation_id != organisation_id)
+    return session.scalar(others.limit(1)) is not None
 
 
 def organisations_with_members(session: Session) -> list[str]:
@@ -79,12 +77,8 @@ def members_of(session: Session, organisation_id: int, part: Part = WHOLE) -> Pa
 
 def has_live_token(session: Session, member_id: int, now_us: int) -> bool:
     """Return whether a member has a token that neither was revoked nor has expired."""
-    theirs = select(Token.id).where(Token.member_id == member_id, _is_live(now_us))
-    return session.scalar(theirs.limit(1)) is not None
-
-
-def _is_live(now_us: int) -> ColumnElement[bool]:
-    return Token.revoked_us.is_(None) & (Token.expires_us.is_(None) | (Token.expires_us > now_us))
+    is_live = Token.revoked_us.is_(None) & (Token.expires_us.is_(None) | (Token.expires_us > now_us))
+    return session.scalar(select(Token.id).where(Token.member_id == member_id, is_live).limit(1)) is not None
 
 
 def end_tokens(session: Session, member_id: int, roles: Iterable[str], now_us: int) -> list[int]:

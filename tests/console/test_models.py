@@ -14,12 +14,11 @@ from fivefold.console.visit import Visit
 from fivefold.domain.errors import RegistryError
 from fivefold.models import promotions
 from fivefold.models.registry import JUDGED_AS_OF_TAG, JUDGED_HASH_TAG
-from fivefold.store.tables.accounts import Member, Token
+from fivefold.store.tables.accounts import Member
 from fivefold.store.tables.entities import OrganisationSettings
-from fivefold.usecases.accounts.tokens import create_token
 from fivefold.usecases.audit.verify import verify
 from tests.console.visitors import Visitor, pages
-from tests.serving.v1.places import OURS, PLANS, THEIRS, Place, routes
+from tests.serving.v1.places import OURS, THEIRS, Place, routes
 from tests.serving.v1.predicted import add_predicted
 from tests.serving.v1.registries import made
 
@@ -95,31 +94,25 @@ def test_a_registry_that_does_not_answer_is_no_empty_list(publisher: Visitor, mo
 
 @pytest.fixture
 def admin(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Visitor:
-    """An administrator of the only organisation that uses the service, before a registry whose versions load."""
+    """An administrator of the only organisation with members, before a registry whose versions load."""
     own = made(tmp_path / "registry")
     monkeypatch.setattr(promotions, "_require_loads", lambda *_: None)  # these versions have no model behind them
     monkeypatch.setattr(pages()[1], "_registry", lambda: own)
     with Session(place.engine) as session, session.begin():
-        theirs = place.organisations[THEIRS]
-        session.execute(update(Member).where(Member.organisation_id == theirs).values(left_us=1))
-        session.execute(update(Token).where(Token.organisation_id == theirs).values(revoked_us=1))
+        session.execute(update(Member).where(Member.organisation_id == place.organisations[THEIRS]).values(left_us=1))
     return Visitor(place).sign_in("admin")
 
 
-@pytest.mark.parametrize("they_have", ["members", "a program"])
-def test_drift_is_shown_to_the_only_organisation_that_uses_the_service(
-    admin: Visitor, place: Place, monkeypatch: pytest.MonkeyPatch, they_have: str
+def test_drift_is_shown_to_the_only_organisation_with_members(
+    admin: Visitor, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(versions, "_drift", lambda _: versions.DriftHalf(
         version=1, since="2026-11-01", customers=137, least=500, furthest=[]
     ))  # fmt: skip
     assert "137 of the 500 customers" in admin.go(PAGE).text
-    if they_have == "members":
-        with Session(place.engine) as session, session.begin():
-            theirs = Member.organisation_id == place.organisations[THEIRS]
-            session.execute(update(Member).where(theirs).values(left_us=None))
-    else:
-        create_token(place.engine, PLANS, plan="unlimited", organisation=THEIRS)
+    with Session(place.engine) as session, session.begin():
+        theirs = Member.organisation_id == place.organisations[THEIRS]
+        session.execute(update(Member).where(theirs).values(left_us=None))
     assert "137" not in admin.go(PAGE).text
     assert "those of other organisations among them" in admin.text
 

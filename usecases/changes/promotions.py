@@ -270,7 +270,7 @@ def roll_back_warnings(context: Context, registry: Registry) -> list[str]:
 def values_others(context: Context) -> bool:
     """Return whether the model values the customers of other organisations too."""
     with context.reading() as session:
-        return has_other_organisations(session, context.organisation_id, context.now())
+        return has_other_organisations(session, context.organisation_id)
 
 
 def _refuse_for_others(context: Context) -> None:
@@ -278,8 +278,7 @@ def _refuse_for_others(context: Context) -> None:
     if values_others(context):
         raise PromotionRefusedError(
             "the model values the customers of other organisations too, so a member of one may not change it;"
-            " the operator of the machine does, by fivefold promote or fivefold rollback, or revokes the tokens of an"
-            " organisation that does not use this service any more"
+            " the operator of the machine does, by fivefold promote or fivefold rollback"
         )
 
 

@@ -214,7 +214,7 @@ EXAMPLES: Mapping[str, Example] = {
     "read_model": Example({"version": "2"}),
     "list_realised": Example({"version": "2"}),
     "list_promotions": Example(),
-    "promote_model": Example(body={"version": 2, "reason": WHY}, status=409),  # another organisation is there too
+    "promote_model": Example(body={"version": 2, "reason": WHY}, status=409),  # another organisation has members too
     "roll_back_model": Example(body={"reason": WHY}, status=409),
     "read_settings": Example(),
     "choose_levels": Example(body={"levels": ["low", "medium", "high", "critical"]}, status=409),
