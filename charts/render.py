@@ -68,7 +68,7 @@ def save(chart: alt.TopLevelMixin, path: Path) -> None:
         path: the file; its suffix, `.svg` or `.png`, chooses the format. An existing file is replaced.
 
     Raises:
-        ConfigError: the suffix is another one, or the folder does not exist.
+        ConfigError: the suffix is another one, the folder does not exist, or a folder stands in its place.
     """
     require_picture(path)
     content = png(chart) if path.suffix.lower() == ".png" else svg(chart).encode()

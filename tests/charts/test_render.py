@@ -74,7 +74,7 @@ def test_a_failing_write_leaves_nothing_behind(
 
 def test_a_folder_in_the_way_leaves_nothing_behind(chart: alt.Chart, tmp_path: Path) -> None:
     (tmp_path / "dot.svg").mkdir()
-    with pytest.raises(OSError, match=r"dot\.svg"):
+    with pytest.raises(ConfigError, match=r"dot\.svg"):
         render.save(chart, tmp_path / "dot.svg")
     assert list(tmp_path.iterdir()) == [tmp_path / "dot.svg"]
 
