@@ -146,8 +146,8 @@ class ChampionLoader:
             self._say_refused(champion.number, self._champion_retry.why)
             return
         self._swap_to(champion)
-        if self.current is None:  # one that served before serves, and the champion stays refused
-            self._serve_one_of(number for number in self._pinned_before() if number != champion.number)
+        if self.current is None:  # one from before the champion serves, as in `_remember`, and that stays refused
+            self._serve_one_of(number for number in self._pinned_before() if number < champion.number)
 
     def _champion(self) -> tuple[RegisteredVersion | None, bool]:
         """Ask for the champion, and whether it was withdrawn; a registry without the version that served was lost."""

@@ -380,15 +380,17 @@ def test_at_a_start_without_a_registry_no_version_serves_that_was_rolled_back(
     assert [line["event"] for line in logs] == ["champion refused"], "said once"
 
 
-def test_at_a_start_a_version_from_before_serves_where_a_damaged_champion_cannot_be_imported_again(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("champion", "serves"), [(SECOND, FIRST), (FIRST, None)])
+def test_at_a_start_a_version_from_before_the_champion_alone_serves_where_that_is_damaged_and_cannot_be_imported_again(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, champion: int, serves: int | None
 ) -> None:
-    """The registry answers, and the store of its files does not."""
+    """The registry answers, and the store of its files does not. The service was down when the champion changed."""
     earlier = held(registry)
     for number in (FIRST, SECOND):
         registry.set_alias(CHAMPION, number)
         earlier.refresh()
-    damage(SECOND)
+    registry.set_alias(CHAMPION, champion)
+    damage(champion)
 
     def away(*_: Any, **__: Any) -> None:
         raise ConnectionError
@@ -398,7 +400,7 @@ def test_at_a_start_a_version_from_before_serves_where_a_damaged_champion_cannot
     made = held(registry)
     for _ in range(2):
         made.refresh()
-        assert (version_of(made), made.refused) == (FIRST, f"version {SECOND} cannot be loaded: ConnectionError")
+        assert (version_of(made), made.refused) == (serves, f"version {champion} cannot be loaded: ConnectionError")
 
 
 def test_what_kept_a_model_from_loading_may_pass(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
