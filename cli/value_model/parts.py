@@ -12,7 +12,7 @@ from typing import Annotated, Final
 import typer
 
 from fivefold.cli.terminal import create_registry, echo, errors, show_table
-from fivefold.domain.errors import ConfigError
+from fivefold.domain.errors import ConfigError, RegistryError
 from fivefold.domain.parts import Leftover, Parts, Task, left_of, leftovers, open_parts, others_of, remove_leftover
 from fivefold.domain.provenance import release
 from fivefold.domain.settings import read_settings
@@ -59,14 +59,27 @@ def parts(
         for each in left_parts
     ]
     show_table(f"Parts in {where}", ("output", "command", "begun (UTC)", "", "parts", "size"), rows, left=4)
-    for each in left_parts if remove else ():
+    if remove and not _remove(left_parts):
+        raise typer.Exit(2)
+
+
+def _remove(left_parts: list[Leftover]) -> bool:
+    """Remove what is not at work; False where something stays since the registry cannot be asked about it."""
+    every_answered = True
+    for each in left_parts:
         if each.is_running:
             echo(f"Left: {each.output.name} is at work")
             continue
-        if each.command == "train":
-            end_registered_by(each, each.output.stem)
+        try:
+            if each.command == "train" and each.parts:  # a version is registered after the first part alone
+                end_registered_by(each, each.output.stem)
+        except RegistryError as error:
+            every_answered = False
+            echo(f"Left: {each.folder}: the registry cannot be asked whether it registered a version: {error}")
+            continue
         remove_leftover(each)
         echo(f"Removed: {each.folder}")
+    return every_answered
 
 
 def end_registered_by(left: Leftover, name: str) -> bool:

@@ -30,9 +30,10 @@ def registered_before(registry: Registry, parts: Parts) -> RegisteredVersion | N
 
     What its process could not say any more is said now: its alias, and that its run is finished.
     """
-    if not parts.mark:
+    mark = parts.mark
+    if not mark:
         return None
-    version = next((each for each in registry.versions() if each.tags.get(TRAINING_TAG) == parts.mark), None)
+    version = next((each for each in registry.versions() if each.tags.get(TRAINING_TAG) == mark), None)
     if version is None:
         return None
     parts.stays = True

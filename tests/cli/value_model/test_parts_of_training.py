@@ -178,6 +178,25 @@ def test_a_version_whose_parts_are_removed_by_hand_has_its_alias_and_its_run_an_
     assert left(var) == []
 
 
+def test_parts_of_which_a_registry_cannot_be_asked_stay_and_others_go(tmp_path: Path) -> None:
+    """A training without one finished part cannot have registered a version, and the registry is not asked."""
+    trainings = tmp_path / "var" / "trainings"
+    for name, files in {"a": ["one.part"], "b": [], "c": ["half.unfinished"]}.items():
+        folder = trainings / f".{name}.0123abcd.parts"
+        folder.mkdir(parents=True)
+        command = "score" if name == "b" else "train"
+        (folder / "manifest.json").write_text(f'{{"command": "{command}"}}', encoding="utf-8")
+        for file in files:
+            (folder / file).touch()
+    (tmp_path / "var" / "mlflow.db").write_text("no database", encoding="utf-8")
+    done = run(tmp_path / "var", "parts", trainings, "--remove")
+    assert done.code == 2, done
+    asked = trainings / ".a.0123abcd.parts"
+    assert f"Left: {asked}: the registry cannot be asked whether it registered a version: " in done.out
+    assert done.out.count("Removed: ") == 2
+    assert left(tmp_path / "var") == [asked.name]
+
+
 def test_what_a_version_was_made_of_goes_where_nothing_is_due(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
