@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from pydantic import ValidationError
+from sqlalchemy import Engine
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.provenance import account_name
@@ -103,6 +105,7 @@ def train(
         InvalidDataError, FileFormatError: the transactions cannot be read.
         PromotionRefusedError: the refitted model is too far from the judged one; nothing was registered.
         NotEnoughDataError: they do not suffice to learn and to judge.
+        StoreError: the database cannot be used, which a promotion needs; nothing was learnt.
     """
     if tune < 0:
         raise ConfigError(f"tune is {tune}, and has to be 0 or more")
@@ -114,7 +117,8 @@ def train(
     require_model_name(settings.name)
     registry = Registry(read_settings(), settings.name)
     source = source_of(transactions, {**settings.columns, **(columns or {})})
-    promote_by = _promote if promote_if_better else lambda *_: None
+    # Opened before anything is learnt: where it does not answer, nothing is learnt for a promotion.
+    promote_by = partial(_promote, open_current(read_settings())) if promote_if_better else lambda *_: None
     preset_name = preset if preset is not None else preset_by_default(config is not None, tune)
     result = retrain(
         source, settings, registry, tune_trials=tune, preset=preset_name, refit_after=refit, promote_by=promote_by
@@ -123,8 +127,8 @@ def train(
     return TrainedVersion(model, result.version, result.promoted, tuple(result.verdict.reasons), result)
 
 
-def _promote(registry: Registry, number: int) -> Promotion | None:
-    return promote_where_one_may(open_current(read_settings()), registry, number, f"notebook:{account_name()}")
+def _promote(database: Engine, registry: Registry, number: int) -> Promotion | None:
+    return promote_where_one_may(database, registry, number, f"notebook:{account_name()}")
 
 
 def _config(config: TrainingConfig | Mapping[str, Any] | Path | str | None) -> TrainingConfig:

@@ -19,7 +19,14 @@ import fivefold
 from fivefold.cli.value_model import explain as commands
 from fivefold.cli.value_model.score import score_file
 from fivefold.domain.clock import to_microseconds
-from fivefold.domain.errors import ConfigError, FileFormatError, InvalidDataError, ModelError, NotEnoughDataError
+from fivefold.domain.errors import (
+    ConfigError,
+    FileFormatError,
+    InvalidDataError,
+    ModelError,
+    NotEnoughDataError,
+    StoreError,
+)
 from fivefold.domain.money import ecb_rates
 from fivefold.notebook.value import ValueModel
 from tests.cli.running import AS_OF, CONFIG, Home, succeed
@@ -357,6 +364,20 @@ def test_a_preset_is_chosen_only_where_nothing_else_sets_the_trees(
     monkeypatch.setattr("fivefold.notebook.training.retrain", retrain)
     with pytest.raises(NotEnoughDataError, match=f"asked for {preset!r}"):
         fivefold.train(home.rows, **options)
+
+
+def test_a_database_that_does_not_answer_is_said_before_anything_is_learnt_where_a_promotion_needs_it(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def retrain(*_: Any, **__: Any) -> None:
+        raise NotEnoughDataError("it learns")
+
+    monkeypatch.setattr("fivefold.notebook.training.retrain", retrain)
+    monkeypatch.setenv("FIVEFOLD_DATABASE_URL", "postgresql://u:p@127.0.0.1:1/x")
+    with pytest.raises(StoreError, match="the database cannot be reached"):
+        fivefold.train(home.rows)
+    with pytest.raises(NotEnoughDataError, match="it learns"):
+        fivefold.train(home.rows, promote_if_better=False)
 
 
 def test_origins_are_those_that_are_asked_for_and_leave_a_preset_to_be_chosen(
