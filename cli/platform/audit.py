@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fivefold.cli.rules.options import with_options
 from fivefold.cli.terminal import OrganisationOption, acting_in, echo, open_current_database, show_table, warn
 from fivefold.domain.clock import now_microseconds, second_text
 from fivefold.domain.errors import ConfigError
@@ -27,9 +28,9 @@ DIFFERENT = 1
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     for command in (verify, heads, show):
-        audit_app.command()(command)
+        audit_app.command(command.__name__)(with_options(command))
     app.add_typer(audit_app, name="audit")
-    app.command()(evidence)
+    app.command(name="evidence")(with_options(evidence))
     app.command()(replay)
 
 

@@ -7,6 +7,7 @@ import typer
 
 from fivefold.cli.platform.levels import serving_valuer
 from fivefold.cli.platform.proposals import person
+from fivefold.cli.rules.options import with_options
 from fivefold.cli.terminal import OrganisationOption, acting_in, echo, moment, open_current_database, show_table
 from fivefold.domain.clock import day_text, now_microseconds, second_text
 from fivefold.domain.errors import ConfigError
@@ -30,9 +31,9 @@ NumberArgument = Annotated[int, typer.Argument(metavar="CHALLENGE", help="The nu
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     for command in (open_, list_, show, settle, reply):
-        challenge_app.command(command.__name__.strip("_"))(command)
+        challenge_app.command(command.__name__.strip("_"))(with_options(command))
     app.add_typer(challenge_app, name="challenge")
-    app.command()(statement)
+    app.command(name="statement")(with_options(statement))
 
 
 def open_(

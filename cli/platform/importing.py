@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from tqdm import tqdm
 
-from fivefold.cli.rules.options import ListsOption, RulesetArgument
+from fivefold.cli.rules.options import ListsOption, RulesetArgument, with_options
 from fivefold.cli.terminal import (
     OrganisationOption,
     acting_in,
@@ -61,7 +61,7 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     import_app.command()(setup)
     for table, text in TABLES.items():
-        import_app.command(table, help=text)(import_command(table))
+        import_app.command(table, help=text)(with_options(import_command(table)))
     app.add_typer(import_app, name="import")
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from fivefold.cli.rules.evidence import HtmlOption, JsonOption, show_evidence
+from fivefold.cli.rules.options import with_options
 from fivefold.cli.terminal import OrganisationOption, acting_in, echo, open_current_database, show_table
 from fivefold.domain.clock import day_text, parse_moment
 from fivefold.domain.errors import ConfigError
@@ -25,7 +26,7 @@ def add_to(app: typer.Typer) -> None:
     for command in (list_, cancel):
         backtests_app.command(command.__name__.strip("_"))(command)
     app.add_typer(backtests_app, name="backtests")
-    app.command(name="validate")(validate_levels)
+    app.command(name="validate")(with_options(validate_levels))
 
 
 def list_(

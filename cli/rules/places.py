@@ -12,7 +12,7 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import require_place
 from fivefold.features.reading.text_files import SUFFIXES as TABLES
 
-OUTPUTS = ("output", "to", "moves", "breakdowns", "failures", "explanations", "html", "json")
+OUTPUTS = ("output", "to", "moves", "breakdowns", "failures", "explanations", "html", "json", "refused_path")
 """The parameters, by their names, whose files commands write; all others are read."""
 
 

@@ -52,6 +52,16 @@ def test_a_quarter_that_is_not_over_is_told(var: Path) -> None:
     assert "audit entries 1" in done.out
 
 
+@pytest.mark.parametrize(
+    "command",
+    [("evidence", "--quarter", "2020Q1"), ("audit", "heads"), ("statement", "1.1"), ("challenge", "reply", 1)],
+)
+def test_a_place_is_checked_before_a_database_is_made(tmp_path: Path, command: tuple[object, ...]) -> None:
+    said = refuse(tmp_path / "var", *command, "--output", tmp_path / "none" / "file.pdf")
+    assert "there is no folder" in said
+    assert not (tmp_path / "var").exists()
+
+
 def test_what_was_changed_is_named_with_another_exit_code(var: Path) -> None:
     path = var / "made.zip"
     succeed(var, "evidence", "--quarter", "2020Q1", "--output", path)

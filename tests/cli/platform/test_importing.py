@@ -145,6 +145,13 @@ def test_a_row_that_is_wrong_is_named_and_the_others_are_stored(
     assert f"they are in {tmp_path / 'e.refused.csv'}, each with the reason" in done.err
 
 
+def test_the_imported_file_is_never_that_of_its_refused_rows(var: Path, tmp_path: Path) -> None:
+    path = write(tmp_path / "e.csv", {**ENTITIES, "owner_id": ["zz", ""]})
+    before = path.read_bytes()
+    assert "which is read as PATH" in refuse(var, "import", "entities", path, "--refused", path)
+    assert path.read_bytes() == before
+
+
 def test_equal_problems_are_one_line(var: Path, tmp_path: Path) -> None:
     many = {name: [values[0]] * 500 for name, values in TRANSACTIONS.items()}
     path = write(tmp_path / "t.csv", {**many, "transaction_id": [*range(500)]})

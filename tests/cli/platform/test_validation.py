@@ -52,6 +52,15 @@ def test_a_quarter_is_validated_and_shown(var: Path) -> None:
     assert html.read_text().startswith("<!doctype html>")
 
 
+@pytest.mark.parametrize(
+    ("json", "words"), [("page", "--html and --json are both"), ("none/page.json", "there is no folder")]
+)
+def test_nothing_is_stored_where_a_file_has_no_place(var: Path, json: str, words: str) -> None:
+    asked = ("validate", "--quarter", "2026Q3", "--organisation", "bank", "--html", var / "page", "--json", var / json)
+    assert words in refuse(var, *asked)
+    assert "Validation of levels 1\n" in told(var, *asked[:5]), "the first one that is stored"
+
+
 def test_any_time_and_any_words_will_do(var: Path) -> None:
     asked = ["validate", "--from", "2026-05-01", "--until", "2026-06-01T12:00", "--organisation", "bank"]
     out = told(var, *asked, "--confirmed", "reported", "--confirmed", "cleared")
