@@ -13,7 +13,9 @@ from fivefold.domain.files import require_place
 from fivefold.features.reading.text_files import SUFFIXES as TABLES
 
 OUTPUTS = ("output", "to", "moves", "breakdowns", "failures", "explanations", "html", "json", "refused_path")
-"""The parameters, by their names, whose files commands write; all others are read."""
+"""The parameters, by their names, whose files commands write; all others but SHARED are read."""
+SHARED = "spark_folder"
+"""The parameter of the folder that workers of Spark share: outputs may go into it, as nothing there is read."""
 
 
 def require_places(parameters: Mapping[str, Parameter], values: Mapping[str, Any]) -> None:
@@ -29,8 +31,15 @@ def require_places(parameters: Mapping[str, Parameter], values: Mapping[str, Any
             raise ConfigError(f"{one} and {other} are both {path}; each is a file of its own")
     for option, path in outputs.items():
         for name, value in values.items():
-            if name not in OUTPUTS and any(_is_read(path, source) for source in _paths(value)):
+            if name in OUTPUTS or name == SHARED:
+                continue
+            if any(_is_same(path, source) for source in _sources(value)):
                 raise ConfigError(f"{option} is {path}, which is read as {words[name]}; write another file")
+            if isinstance(value, Path) and _would_be_read(path, value, of_lists=name == "lists"):
+                raise ConfigError(
+                    f"{option} is {path}, in the folder {value}, which is read as {words[name]}; "
+                    "write into another folder"
+                )
         require_place(path)
 
 
@@ -42,22 +51,28 @@ def _words(parameter: Parameter) -> str:
     return str(info.metavar or parameter.name.upper())
 
 
-def _paths(value: Any) -> Iterator[Path]:
+def _sources(value: Any) -> Iterator[Path]:
     """Give the paths of a parameter's value: text may be the path of a ruleset, a number is none."""
     for each in value if isinstance(value, list) else [value]:
         if isinstance(each, str | Path):
             yield Path(each)
 
 
-def _is_read(output: Path, source: Path) -> bool:
-    """Tell whether *output* is a file that is read: *source*, or one of its files where it is a folder."""
-    from fivefold.usecases.portfolio_files.bundled import SUFFIXES as DOCUMENTS
-
+def _is_same(output: Path, source: Path) -> bool:
+    """Tell whether *output* is a file that is read."""
     try:
-        if not output.exists() or not source.exists():
-            return False
+        return output.is_file() and source.exists() and output.samefile(source)
     except OSError:  # a text that is too long for a path
         return False
-    if source.is_dir():
-        return output.suffix.lower() in {*TABLES, *DOCUMENTS} and output.absolute().parent.samefile(source)
-    return output.samefile(source)
+
+
+def _would_be_read(output: Path, source: Path, *, of_lists: bool) -> bool:
+    """Tell whether a command that reads the folder *source* would read *output* too: lists lie in it, tables below."""
+    from fivefold.usecases.portfolio_files.bundled import SUFFIXES as DOCUMENTS
+
+    if not source.is_dir():
+        return False
+    folder, place, suffix = source.resolve(), output.parent.resolve(), output.suffix.lower()
+    if of_lists:
+        return suffix in DOCUMENTS and place == folder
+    return suffix in TABLES and place.is_relative_to(folder)

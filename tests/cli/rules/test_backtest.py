@@ -61,6 +61,27 @@ def test_nothing_that_is_read_is_written_and_nothing_twice(folder: Path) -> None
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.parametrize(
+    ("option", "path", "words"),
+    [
+        ("--json", "lists/new.json", "in the folder {0}/lists, which is read as --lists"),
+        ("--json", "lists/deeper/new.json", None),
+        ("--html", "lists/new.html", None),
+        ("--json", "tx/new.json", "in the folder {0}/tx, which is read as --transactions"),
+        ("--json", "tx/deeper/new.json", "in the folder {0}/tx, which is read as --transactions"),
+        ("--html", "tx/new.html", None),
+    ],
+)
+def test_a_new_file_goes_into_no_folder_of_which_it_would_be_read(
+    folder: Path, option: str, path: str, words: str | None
+) -> None:
+    (folder / "lists" / "deeper").mkdir(parents=True)
+    (folder / "tx" / "deeper").mkdir(parents=True)
+    read = ("--lists", folder / "lists", "--transactions", folder / "tx")
+    said = refuse(folder, *asked(folder, option, folder / path, *read))
+    assert ("lists has no list" if words is None else words.format(folder)) in said
+
+
 def test_a_sample_is_seeded(folder: Path) -> None:
     first, same, other = (run(folder, *asked(folder, "--sample", 50, "--seed", seed)).out for seed in (1, 1, 2))
     assert first == same
