@@ -35,7 +35,8 @@ def _write_text(path: Path, text: str) -> None:
 def refuse_taken(output: Path, draft: str | None = None, *, replace: bool) -> None:
     """Refuse to write over a file without --replace, unless it has the text of this draft already."""
     if not replace and output.is_file() and (draft is None or output.read_bytes() != draft.encode()):
-        raise ConfigError(f"{output} is there already; --replace takes its place")
+        repeated = ", also where a run is repeated" if draft is None else ""
+        raise ConfigError(f"{output} is there already; --replace takes its place{repeated}")
 
 
 def write_draft(output: Path, draft: str, *, replace: bool) -> None:

@@ -133,7 +133,8 @@ def write_threshold_draft(
     from fivefold.usecases.portfolio_files.bundled import ruleset_text
     from fivefold.usecases.portfolio_files.governance import propose_from_files
 
-    refuse_taken(output, replace=replace)
+    if within is None:  # else there may be no draft to write
+        refuse_taken(output, replace=replace)
     if until is not None and labels is None:
         raise ConfigError("--until says which labels count; give --labels too")
     at = past_moment(as_of)
