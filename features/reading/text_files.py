@@ -171,9 +171,15 @@ def suffix_of(path: Path) -> str:
     suffix = suffix_of_name(path)
     if suffix not in SUFFIXES or (suffix == ".parquet" and is_gzipped(path)):
         endings = f"{', '.join(SUFFIXES)} (text also with {GZIP})"
-        how = "; save it as CSV UTF-8" if suffix in _WORKBOOKS else ""
-        raise FileFormatError(f"{path} ends in {path.suffix!r}; files that can be read end in {endings}{how}")
+        raise FileFormatError(
+            f"{path} ends in {path.suffix!r}; files that can be read end in {endings}{workbook_hint(path)}"
+        )
     return suffix
+
+
+def workbook_hint(path: Path) -> str:
+    """Say how a workbook becomes a file that can be read; '' for any other file."""
+    return "; save it as CSV UTF-8" if suffix_of_name(path) in _WORKBOOKS else ""
 
 
 def require_parquet(path: Path) -> None:

@@ -19,7 +19,15 @@ from fivefold.features.arrow_files import scan_parquet
 from fivefold.features.reading.csv_file import csv_frame, csv_parts, torn_frame
 from fivefold.features.reading.formulas import escape_formulas_of_frame, unescape_formulas_of_frame
 from fivefold.features.reading.json_lines import JsonLine, has_blank_line, json_lines
-from fivefold.features.reading.text_files import GZIP, ColumnMap, TornRow, csv_header, is_gzipped, suffix_of_name
+from fivefold.features.reading.text_files import (
+    GZIP,
+    ColumnMap,
+    TornRow,
+    csv_header,
+    is_gzipped,
+    suffix_of_name,
+    workbook_hint,
+)
 
 SUFFIXES = (".parquet", ".csv", ".jsonl", ".ndjson")
 REFUSED_ROW: Final = "refused_row"
@@ -33,6 +41,7 @@ def format_of(path: Path) -> str:
     if suffix not in SUFFIXES or (suffix == ".parquet" and is_gzipped(path)):
         raise ConfigError(
             f"{path} ends in {path.suffix!r}; it must end in {', '.join(SUFFIXES)} (text also with {GZIP})"
+            f"{workbook_hint(path)}"
         )
     return suffix
 

@@ -1,7 +1,8 @@
 """One file of a portfolio as a table: any format, our column names, an entity in every row, torn rows marked."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from gzip import BadGzipFile
 from pathlib import Path
@@ -14,7 +15,16 @@ from fivefold.domain.text import columns_text, count_text
 from fivefold.features.arrow_files import scan_parquet
 from fivefold.features.reading.csv_file import csv_frame, csv_parts, torn_frame
 from fivefold.features.reading.json_lines import JsonLine, json_lines
-from fivefold.features.reading.text_files import GZIP, SUFFIXES, TornRow, is_gzipped, open_text, suffix_of_name
+from fivefold.features.reading.places.stores import PARQUET, WITHOUT_PARQUET
+from fivefold.features.reading.text_files import (
+    GZIP,
+    SUFFIXES,
+    TornRow,
+    is_gzipped,
+    open_text,
+    suffix_of_name,
+    workbook_hint,
+)
 from fivefold.features.schema import TRANSACTION_ID
 from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.facts.groups.links import FROM, TO, TYPE
@@ -86,7 +96,7 @@ def read_linked(file: TableFile) -> pl.DataFrame:
     `NOT_READ`; a warning names it.
     """
     suffix, path = _suffix(file.path), file.path
-    try:
+    with _refusals(path):
         if suffix == ".parquet":
             frame = scan_parquet(path).collect()
         elif suffix == ".csv":
@@ -96,27 +106,31 @@ def read_linked(file: TableFile) -> pl.DataFrame:
                 frame = pl.read_json(text.read().encode())
         else:
             return _read_json_lines(file)
-    except (pl.exceptions.PolarsError, UnicodeDecodeError, EOFError, BadGzipFile) as error:
-        raise FileFormatError(f"{path} cannot be read: {error}") from None
     return _with_entity(frame, file)
+
+
+@contextmanager
+def _refusals(path: Path) -> Iterator[None]:
+    """Raise FileFormatError for what a library raises where it cannot read a file, or a folder without Parquet."""
+    try:
+        yield
+    except (pl.exceptions.PolarsError, UnicodeDecodeError, EOFError, BadGzipFile) as error:
+        is_without = path.is_dir() and not any(file.suffix.lower() == PARQUET for file in path.rglob("*"))
+        raise FileFormatError(f"{path} {WITHOUT_PARQUET if is_without else f'cannot be read: {error}'}") from None
 
 
 def read_slice(file: TableFile, first: int, rows: int) -> pl.DataFrame:
     """Read some rows of Parquet, from the number *first* on, as `read_linked` reads all; no rows for its columns."""
     _suffix(file.path)
-    try:
+    with _refusals(file.path):
         frame = scan_parquet(file.path).slice(first, rows).collect()
-    except pl.exceptions.PolarsError as error:
-        raise FileFormatError(f"{file.path} cannot be read: {error}") from None
     return _with_entity(frame, file)
 
 
 def count_rows(file: TableFile) -> int:
     """Count the rows of Parquet; FileFormatError where it cannot be read."""
-    try:
+    with _refusals(file.path):
         return int(pl.scan_parquet(file.path).select(pl.len()).collect().item())
-    except pl.exceptions.PolarsError as error:
-        raise FileFormatError(f"{file.path} cannot be read: {error}") from None
 
 
 def read_links(file: TableFile) -> pl.DataFrame:
@@ -183,7 +197,7 @@ def _suffix(path: Path) -> str:
     """Give the format of a file by its name; a folder is of Parquet."""
     suffix = ".parquet" if path.is_dir() else suffix_of_name(path)
     if suffix not in SUFFIXES or (suffix == ".parquet" and is_gzipped(path)):
-        raise ConfigError(f"{path} must end in {', '.join(SUFFIXES)} (text also with {GZIP})")
+        raise ConfigError(f"{path} must end in {', '.join(SUFFIXES)} (text also with {GZIP}){workbook_hint(path)}")
     if not path.exists():
         raise ConfigError(f"there is no file {path}")
     return suffix

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 PARQUET: Final = ".parquet"
+WITHOUT_PARQUET: Final = f"is a folder without a file ending in {PARQUET}"
 DELTA_LOG: Final = "_delta_log"
 METADATA: Final = "metadata"
 _NOTHING: Final = "__HIVE_DEFAULT_PARTITION__"
@@ -242,7 +243,7 @@ def _files(address: Address, store: _Store) -> list[str]:
         raise FileFormatError(f"no file is called as {address} says")
     if not files:
         is_there = bool(there) or store.exists(address.place)
-        what = f"is a folder without a file ending in {PARQUET}" if is_there else "does not exist"
+        what = WITHOUT_PARQUET if is_there else "does not exist"
         raise FileFormatError(f"{address} {what}")
     return files
 

@@ -188,7 +188,9 @@ def test_a_map_that_cannot_be_is_refused(var: Path, tmp_path: Path) -> None:
 def test_files_that_cannot_be_read_are_told(var: Path, tmp_path: Path) -> None:
     assert "none.csv: No such file" in refuse(var, "import", "entities", tmp_path / "none.csv")
     (tmp_path / "e.xlsx").write_text("x")
-    assert "it must end in .parquet" in refuse(var, "import", "entities", tmp_path / "e.xlsx")
+    said = refuse(var, "import", "entities", tmp_path / "e.xlsx")
+    assert "it must end in .parquet" in said
+    assert said.endswith("; save it as CSV UTF-8")
     (tmp_path / "e.parquet").write_text("x")
     assert "cannot be read" in refuse(var, "import", "entities", tmp_path / "e.parquet")
 

@@ -1,6 +1,7 @@
 """`fivefold rules assess`: files in, levels and breakdowns out."""
 
 import json
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -442,3 +443,18 @@ def test_where_the_first_of_several_cannot_read_if_it_applies_the_floors_of_the_
         ("c", "low", "assessed", "companies"),
         ("d", "critical", "assessed", "people"),
     ]
+
+
+@pytest.mark.parametrize("name", ["people.xlsx", "people.ods"])
+def test_a_workbook_is_named_with_what_can_be_read(folder: Path, name: str) -> None:
+    (folder / name).touch()
+    assert "(text also with .gz); save it as CSV UTF-8" in refuse(
+        folder, "rules", "assess", folder / "rules.yaml", folder / name
+    )
+
+
+def test_a_folder_without_parquet_is_named(folder: Path) -> None:
+    (folder / "people").mkdir()
+    shutil.copy(folder / "entities.csv", folder / "people")
+    said = refuse(folder, "rules", "assess", folder / "rules.yaml", folder / "people")
+    assert said == f"{folder / 'people'} is a folder without a file ending in .parquet"
