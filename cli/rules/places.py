@@ -33,7 +33,7 @@ def require_places(parameters: Mapping[str, Parameter], values: Mapping[str, Any
         for name, value in values.items():
             if name in OUTPUTS or name == SHARED:
                 continue
-            if any(_is_same(path, source) for source in _sources(value)):
+            if any(_is_same(path, source) for source in _paths(value)):
                 raise ConfigError(f"{option} is {path}, which is read as {words[name]}; write another file")
             if isinstance(value, Path) and _would_be_read(path, value, of_lists=name == "lists"):
                 raise ConfigError(
@@ -51,7 +51,7 @@ def _words(parameter: Parameter) -> str:
     return str(info.metavar or parameter.name.upper())
 
 
-def _sources(value: Any) -> Iterator[Path]:
+def _paths(value: Any) -> Iterator[Path]:
     """Give the paths of a parameter's value: text may be the path of a ruleset, a number is none."""
     for each in value if isinstance(value, list) else [value]:
         if isinstance(each, str | Path):

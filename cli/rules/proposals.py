@@ -133,7 +133,7 @@ def write_threshold_draft(
     from fivefold.usecases.portfolio_files.bundled import ruleset_text
     from fivefold.usecases.portfolio_files.governance import propose_from_files
 
-    if within is None:  # else there may be no draft to write
+    if within is None:  # else a draft may not be written at all
         refuse_taken(output, replace=replace)
     if until is not None and labels is None:
         raise ConfigError("--until says which labels count; give --labels too")
