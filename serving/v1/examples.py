@@ -299,6 +299,7 @@ PARAMETERS: Final[Mapping[str, Any]] = {
     "flows_days": 2557,
     "type": "customer",
     "external_id": "customer-17",
+    "failing": True,
     "assessment": "1.1",
     "tag": "vip",
     "number": "1",

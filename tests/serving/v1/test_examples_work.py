@@ -217,9 +217,11 @@ def assessed_again(bank: Bank) -> None:
 
 
 def more_overrides(bank: Bank) -> None:
-    """The example is sent twice more: one is approved, one refused, one revoked."""
-    for _ in range(2):
-        bank.send(Step("request_override"))
+    """Two more are requested, for other reasons: one is approved, one refused, one revoked."""
+    path = path_to(BY_HANDLER["request_override"].path, type="customer", external_id="customer-17")
+    for reason in ("Its owner is known", "Its income is proven"):
+        body = {**bank.body("request_override"), "reason": reason}
+        bank.place.good("POST", path, body, token=bank.tokens["ada", "investigator"])
 
 
 FIRST_DAYS = (
