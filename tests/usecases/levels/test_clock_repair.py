@@ -81,7 +81,8 @@ def test_after_a_clock_that_was_ahead_payments_count_again_once_it_is_mended(ban
     assert (shown.status, shown.level) == ("failed", "low")
     assert "a clock was ahead; `fivefold clock repair` repairs it" in (shown.problem or "")
     failed = list_failed(Context(bank.engine, bank.actor, lambda: bank.now))
-    assert [(name, "a clock was ahead" in why) for _, name, why in failed] == [("a", True), ("b", True)]
+    dated_ahead, retried = ("a", True), ("a", True)
+    assert [(name, "a clock was ahead" in why) for _, name, why in failed] == [dated_ahead, retried, ("b", True)]
     assert [each.ahead for each in PlatformFigures(bank.engine, lambda: bank.now).read()] == [2]
     assert [(each.kind, each.entries) for each in read_clocks(bank.engine).ahead] == [("assessments", 2)]
 
