@@ -48,7 +48,7 @@ def _words(parameter: Parameter) -> str:
     [info] = parameter.annotation.__metadata__
     if isinstance(info, OptionInfo):
         return next((each for each in info.param_decls or () if each.startswith("--")), f"--{parameter.name}")
-    return str(info.metavar or parameter.name.upper())
+    return f"the argument {info.metavar or parameter.name.upper()}"
 
 
 def _paths(value: Any) -> Iterator[Path]:

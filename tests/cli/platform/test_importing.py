@@ -148,7 +148,7 @@ def test_a_row_that_is_wrong_is_named_and_the_others_are_stored(
 def test_the_imported_file_is_never_that_of_its_refused_rows(var: Path, tmp_path: Path) -> None:
     path = write(tmp_path / "e.csv", {**ENTITIES, "owner_id": ["zz", ""]})
     before = path.read_bytes()
-    assert "which is read as PATH" in refuse(var, "import", "entities", path, "--refused", path)
+    assert "which is read as the argument PATH" in refuse(var, "import", "entities", path, "--refused", path)
     assert path.read_bytes() == before
 
 

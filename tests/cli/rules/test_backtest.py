@@ -49,7 +49,7 @@ def test_nothing_that_is_read_is_written_and_nothing_twice(folder: Path) -> None
     (folder / "lists" / "own.yaml").write_text("list")
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     for option, path, words in (
-        ("--json", "draft.yaml", "read as [A] B"),
+        ("--json", "draft.yaml", "read as the argument [A] B"),
         ("--html", "people.parquet", "read as --data"),
         ("--json", "lists/own.yaml", "read as --lists"),
         ("--json", "x.html", "--html and --json are both"),

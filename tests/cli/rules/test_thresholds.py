@@ -67,7 +67,7 @@ def test_a_file_that_is_there_is_written_over_with_replace_alone(folder: Path, m
 
 
 def test_the_ruleset_itself_is_never_overwritten(folder: Path) -> None:
-    assert "read as RULESET; write" in refuse(folder, *asked(folder, "--output", folder / "now.yaml"))
+    assert "read as the argument RULESET; write" in refuse(folder, *asked(folder, "--output", folder / "now.yaml"))
 
 
 def test_an_earlier_draft_is_never_overwritten(folder: Path) -> None:
