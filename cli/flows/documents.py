@@ -20,7 +20,13 @@ from fivefold.cli.lint import (
     show_changes,
     write_findings,
 )
-from fivefold.cli.rules.evidence import JsonOption, OutputOption, ReplaceOption, write_draft, write_json
+from fivefold.cli.rules.evidence import (
+    JsonOption,
+    OutputOption,
+    ReplaceOption,
+    show_difference,
+    write_draft,
+)
 from fivefold.cli.rules.options import ListsOption
 from fivefold.cli.rules.tables import FormatOption, ToOption
 from fivefold.cli.terminal import AsOfOption, echo, moment, warn
@@ -72,12 +78,7 @@ def diff_flow_files(
     from fivefold.usecases.flows.asked_files import flow_text
 
     difference = diff_flows(*(read_flow(flow_text(source), source) for source in (before, after)))
-    if json is not None:
-        write_json("flow diff", difference, json)
-    for line in difference.lines():
-        echo(line)
-    if json is not None:
-        echo(f"written to {json}")
+    show_difference("flow diff", difference, json)
 
 
 def run_flow_tests(

@@ -10,6 +10,7 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing
 
 if TYPE_CHECKING:
+    from fivefold.risk.governance.differences import DocumentDifference
     from fivefold.risk.governance.reports.lint import Reportable
     from fivefold.risk.governance.reports.page import ReportPage
 
@@ -32,16 +33,16 @@ def _write_text(path: Path, text: str) -> None:
         unfinished.write_text(text, encoding="utf-8")
 
 
-def refuse_taken(output: Path, draft: str | None = None, *, replace: bool) -> None:
-    """Refuse to write over a file without --replace, unless it has the text of this draft already."""
-    if not replace and output.is_file() and (draft is None or output.read_bytes() != draft.encode()):
-        repeated = ", also where a run is repeated" if draft is None else ""
-        raise ConfigError(f"{output} is there already; --replace takes its place{repeated}")
+def refuse_taken(output: Path, *, replace: bool) -> None:
+    """Refuse a place that a file has, before a draft is computed for it, without --replace."""
+    if output.is_file() and not replace:
+        raise ConfigError(f"{output} is there already; --replace takes its place, also where a run is repeated")
 
 
 def write_draft(output: Path, draft: str, *, replace: bool) -> None:
-    """Write a draft, whole or not at all; ConfigError where another file would be lost by it."""
-    refuse_taken(output, draft, replace=replace)
+    """Write a draft, whole or not at all; ConfigError where a file of another text would be lost by it."""
+    if output.is_file() and not replace and output.read_bytes() != draft.encode():
+        raise ConfigError(f"{output} is there already; --replace takes its place")
     _write_text(output, draft)
 
 
@@ -66,7 +67,21 @@ def show_evidence(kind: str, result: "Reportable", page: "ReportPage", html: Pat
     """Write a page as HTML and as JSON where a path is given, then print it: the reader may stop early."""
     write_evidence(kind, result, page, html, json)
     show(page)
-    for path in (html, json):
+    say_written(html, json)
+
+
+def show_difference(kind: str, difference: "DocumentDifference", json: Path | None) -> None:
+    """Write a difference as JSON where a path is given, then print its lines."""
+    if json is not None:
+        write_json(kind, difference, json)
+    for line in difference.lines():
+        echo(line)
+    say_written(json)
+
+
+def say_written(*paths: Path | None) -> None:
+    """Name the files that were written; None for one that was not asked for."""
+    for path in paths:
         if path is not None:
             echo(f"written to {path}")
 

@@ -13,6 +13,7 @@ from fivefold.cli.rules.evidence import (
     ReplaceOption,
     SeedOption,
     refuse_taken,
+    say_written,
     show_evidence,
     write_draft,
     write_json,
@@ -155,8 +156,7 @@ def write_threshold_draft(
     if json is not None:
         write_json("threshold proposal", proposal, json)
     _show_thresholds(proposal)
-    if json is not None:
-        echo(f"written to {json}")
+    say_written(json)
     if proposal.kept:
         echo(f"Every level is within {within:g} % of its target: the thresholds stay, and no draft is written.")
     else:

@@ -5,9 +5,8 @@ from typing import Annotated
 import typer
 
 from fivefold.cli.lint import AllOption, LintFormat, LintFormatOption, StrictOption, write_findings
-from fivefold.cli.rules.evidence import JsonOption, write_json
+from fivefold.cli.rules.evidence import JsonOption, show_difference
 from fivefold.cli.rules.options import ListsOption
-from fivefold.cli.terminal import echo
 
 RulesetsArgument = Annotated[
     list[str],
@@ -46,12 +45,7 @@ def diff_files(
     from fivefold.usecases.portfolio_files.bundled import ruleset_text
 
     difference = diff(*(read_ruleset(ruleset_text(source), source) for source in (before, after)))
-    if json is not None:
-        write_json("diff", difference, json)
-    for line in difference.lines():
-        echo(line)
-    if json is not None:
-        echo(f"written to {json}")
+    show_difference("diff", difference, json)
 
 
 def schema(
