@@ -111,6 +111,15 @@ def day_text(time_us: int) -> str:
     return moment.replace(tzinfo=None).isoformat() + "Z"
 
 
+def start_of_day(time_us: int) -> int:
+    """Give the first moment of a moment's day (UTC).
+
+    >>> start_of_day(86_400_000_005)
+    86400000000
+    """
+    return time_us - time_us % DAY_US
+
+
 def require_days(what: str, since_day: int, until_day: int, most_days: int) -> None:
     """Raise ConfigError where a period is empty or longer than *most_days*.
 

@@ -11,7 +11,7 @@ from math import ceil
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds
+from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds, start_of_day
 from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.tokens import Allowance, Charge, UsageTotals
 from fivefold.store.sql.database import reading, writing
@@ -90,7 +90,7 @@ def note_use(engine: Engine, token_id: int, now_us: int) -> None:
 
     A later day, which a fast clock noted, is another day too. StoreError if the database is out of reach.
     """
-    day_us = now_us - now_us % DAY_US
+    day_us = start_of_day(now_us)
     another_day = Token.last_used_us.is_(None) | ~Token.last_used_us.between(day_us, day_us + DAY_US - 1)
     with reading(engine) as session:
         if session.scalar(select(Token.id).where(Token.id == token_id, another_day)) is None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from sqlalchemy import Engine
 
-from fivefold.domain.clock import DAY_US, day_text, resolve_now
+from fivefold.domain.clock import DAY_US, day_text, resolve_now, start_of_day
 from fivefold.domain.paging import Page, Part
 from fivefold.store.groups import members as stored
 from fivefold.store.groups.groups import ACTIVE, PROPOSED, versions_of
@@ -172,7 +172,7 @@ def groups_of_entity(
 
 def _shown(at_us: int, with_aml: bool) -> int:
     """Cut a moment to its day for who may not know of levels."""
-    return at_us if with_aml else at_us - at_us % DAY_US
+    return at_us if with_aml else start_of_day(at_us)
 
 
 def count_sizes(engine: Engine, now_us: int | None = None) -> int:

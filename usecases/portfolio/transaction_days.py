@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from fivefold.domain.clock import DAY_US, require_days
+from fivefold.domain.clock import DAY_US, require_days, start_of_day
 from fivefold.features.schema import SETTLED, STATES
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.portfolio.transaction_days import balances_by_day, sums_by_day
@@ -78,8 +78,7 @@ def range_of(now_us: int, since_us: int | None, until_us: int | None) -> tuple[i
     >>> [moment // DAY_US for moment in range_of(100 * DAY_US + 5, None, None)]
     [11, 101]
     """
-    until = now_us + DAY_US if until_us is None else until_us
-    until -= until % DAY_US
-    since = until - USUAL_DAYS * DAY_US if since_us is None else since_us - since_us % DAY_US
+    until = start_of_day(now_us + DAY_US if until_us is None else until_us)
+    since = until - USUAL_DAYS * DAY_US if since_us is None else start_of_day(since_us)
     require_days("range", since // DAY_US, until // DAY_US, MOST_DAYS)
     return since, until

@@ -12,7 +12,7 @@ from typing import Annotated, Final
 from sqlalchemy.orm import Session
 
 from fivefold.domain.breakdown import Breakdown, Contribution
-from fivefold.domain.clock import DAY_US
+from fivefold.domain.clock import DAY_US, start_of_day
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.domain.segments import SEGMENTS
@@ -167,7 +167,7 @@ def _found_value(row: FoundRow, as_of_us: int | None) -> CustomerValue:
 
 
 def _customer_value(row: ValueRow) -> CustomerValue:
-    since_us = None if row.as_of_us is None else _day(row.as_of_us)
+    since_us = None if row.as_of_us is None else start_of_day(row.as_of_us)
     return CustomerValue(**{**vars(row), "as_of_us": since_us})
 
 
@@ -182,7 +182,7 @@ def read_value_alone(
     value = read_value(context, type_name, external_id, valuer=valuer)
     if value is None:
         return None
-    by_day = replace(value, as_of_us=_day(value.as_of_us))
+    by_day = replace(value, as_of_us=start_of_day(value.as_of_us))
     if value.breakdown is None:
         return by_day
     assert valuer is not None, "a model that serves explained it"
@@ -198,10 +198,6 @@ def _without_hour(part: Contribution, indicator: Indicator, value: ValueView) ->
     is_age = indicator.unit == "days" and indicator.window_days is None
     days = nan
     if is_age and part.value is not None:
-        into_the_day = (value.as_of_us - _day(value.as_of_us)) / DAY_US
+        into_the_day = (value.as_of_us - start_of_day(value.as_of_us)) / DAY_US
         days = max(float(ceil(part.value - into_the_day - _EXACT)), 0.0)
     return contribution(indicator, days, part.points, value.currency, tells_value=is_age)
-
-
-def _day(time_us: int) -> int:
-    return time_us - time_us % DAY_US
