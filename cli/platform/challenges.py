@@ -120,7 +120,7 @@ def settle(
         typer.Option(
             "--opened-at",
             help="When the challenge was opened that you looked at, as `fivefold challenge show` writes it: after a "
-            "restore another one may have the number. Without it nobody asks.",
+            "restore another one may have the number. Without it that is not checked.",
         ),
     ] = None,
     organisation: OrganisationOption = "default",

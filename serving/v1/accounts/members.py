@@ -84,7 +84,7 @@ class PageOfRequests(PageQuery):
 
 
 class RequestSeen(RequestModel):
-    """Which request was looked at: where it is left out, nobody asks.
+    """Which request was looked at: where it is left out, that is not checked.
 
     `expected_asked_at` is its `asked_at`, as after a restore another request may have its number.
     """

@@ -29,7 +29,7 @@ class PageOfProposals(PageQuery):
 
 
 class WhyDecided(RequestModel):
-    """Why, and which proposal was looked at: where it is left out, nobody asks.
+    """Why, and which proposal was looked at: where it is left out, that is not checked.
 
     `expected_proposed_at` is its `proposed_at`, as after a restore another change may have its number.
     """
@@ -39,7 +39,7 @@ class WhyDecided(RequestModel):
 
 
 class ProposalApproved(WhyDecided):
-    """Why, and what was looked at: of what is left out nobody asks.
+    """Why, and what was looked at: what is left out is not checked.
 
     `expected_backtests` are the numbers of its newest backtest on each type that is done, `expected_versions` is how
     many versions the list had that it adds one to, and `expected_proposed_at` its `proposed_at`, as after a restore

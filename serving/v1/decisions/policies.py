@@ -23,7 +23,7 @@ class PolicyGiven(RequestModel):
 class PolicyProposed(PolicyGiven):
     """The same, why, and why it is proposed although there are doubts, where there are.
 
-    `expected_newest`: the newest version when the text was begun; without it nobody asks.
+    `expected_newest`: the newest version when the text was begun; without it that is not checked.
     """
 
     reason: Reason
@@ -32,7 +32,7 @@ class PolicyProposed(PolicyGiven):
 
 
 class PolicyApproved(RequestModel):
-    """Why; `expected_active` is the version that decided when this one was looked at; without it nobody asks."""
+    """Why; `expected_active` is the version that decided when this one was looked at; not checked without it."""
 
     reason: Reason
     expected_active: Seen | None = None

@@ -61,13 +61,13 @@ class FlowVersionGiven(RequestModel):
 
 
 class FlowRolledBack(FlowVersionGiven):
-    """The same; `expected_active` is the version that acted when this one was looked at; without it nobody asks."""
+    """The same; `expected_active` is the version that acted when this one was looked at; not checked without it."""
 
     expected_active: Seen | None = None
 
 
 class FlowActivated(FlowRolledBack):
-    """The same; `expected_replay` is the replay that is to be kept with it; without it nobody asks."""
+    """The same; `expected_replay` is the replay that is to be kept with it; without it that is not checked."""
 
     expected_replay: Seen | None = None
 

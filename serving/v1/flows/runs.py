@@ -89,7 +89,7 @@ class PageOfPairs(PageQuery):
 
 
 class AnswerGiven(RequestModel):
-    """One of the answers that the step takes, and why; and what was looked at: where it is left out, nobody asks.
+    """One of the answers that the step takes, why, and what was looked at: where it is left out, that is not checked.
 
     `expected_asked_at` is the question's `asked_at`: where nobody answered in time, a run may ask something else, which
     takes the same answers.

@@ -26,7 +26,7 @@ class GroupGiven(RequestModel):
 class GroupProposed(GroupGiven):
     """The same, why, and why it is proposed although there are doubts, where there are.
 
-    `expected_newest`: the newest version when the text was begun; without it nobody asks.
+    `expected_newest`: the newest version when the text was begun; without it that is not checked.
     """
 
     reason: Reason
@@ -35,7 +35,7 @@ class GroupProposed(GroupGiven):
 
 
 class GroupApproved(RequestModel):
-    """Why; `expected_active` is the version that was in force when this one was looked at; without it nobody asks."""
+    """Why; `expected_active` is the version that was in force when this one was looked at; not checked without it."""
 
     reason: Reason
     expected_active: Seen | None = None

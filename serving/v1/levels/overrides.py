@@ -28,7 +28,7 @@ class OverrideGiven(RequestModel):
 
 
 class ApprovalGiven(RequestModel):
-    """Why, which may be empty, and what was looked at: of what is left out nobody asks.
+    """Why, which may be empty, and what was looked at: what is left out is not checked.
 
     `expected_assessment` is the assessment whose reasons were looked at, such as 12.3; 0 for none. 409 where the level,
     what the rules say or the floor is another one by now, or that assessment is kept no more. `expected_requested_at`
@@ -41,7 +41,7 @@ class ApprovalGiven(RequestModel):
 
 
 class WhyEnded(RequestModel):
-    """Why, and which override was looked at: where it is left out, nobody asks.
+    """Why, and which override was looked at: where it is left out, that is not checked.
 
     `expected_requested_at` is its `requested_at`, as after a restore another override may have its number.
     """

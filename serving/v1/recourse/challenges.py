@@ -45,7 +45,7 @@ class SettlementGiven(RequestModel):
     `answer`: what the person is shown besides the fixed words. `facts`: what was corrected, such as `field income`,
     where the outcome is corrected. `override`: the number of the one that a person decided on since the challenge was
     opened, where the outcome is overridden. `expected_opened_at`: the `opened_at` of the challenge that was looked at,
-    as after a restore another one may have its number; where it is left out, nobody asks.
+    as after a restore another one may have its number; where it is left out, that is not checked.
     """
 
     outcome: Literal["confirmed", "corrected", "overridden"]

@@ -28,7 +28,7 @@ class ActivationGiven(RequestModel):
 
 
 class ActivationConfirmed(ActivationGiven):
-    """The same, and what was looked at: without `expected_active` and `expected_backtest` nobody asks.
+    """The same, and what was looked at: without `expected_active` and `expected_backtest` that is not checked.
 
     They are the version that decided then, and the backtest of the content.
     """
