@@ -204,10 +204,9 @@ def overrides_with_levels(
     organisation_id: int,
     entity_id: int | None = None,
     number: int | None = None,
-    state: str | None = None,
     part: Part = WHOLE,
 ) -> Page[OverrideWithLevel]:
-    """List overrides, the newest first: of one entity or of all, of one stored state or of all, or one by its number.
+    """List overrides, the newest first: of one entity or of all, or one by its number.
 
     The list of all leaves out those of erased entities.
     """
@@ -224,8 +223,6 @@ def overrides_with_levels(
         statement = statement.where(Entity.erased_us.is_(None))
     if number is not None:
         statement = statement.where(OverrideRow.id == number)
-    if state is not None:
-        statement = statement.where(OverrideRow.state == state)
     return rows_of(session, statement, (OverrideRow.id,), part, descending=True).map(
         lambda row: OverrideWithLevel(*row)
     )

@@ -129,15 +129,6 @@ def cap_of(context: Context) -> OverrideCap:
         return OverrideCap(below, count_with_level(session, context.organisation_id), percent)
 
 
-def requested_overrides(context: Context, part: Part = WHOLE) -> Page[OverrideLine]:
-    """List the overrides that wait for another person's decision, the newest first."""
-    now = context.now()
-    with context.reading() as session:
-        settings = settings_of(session, context.organisation_id)
-        rows = overrides_with_levels(session, context.organisation_id, state="requested", part=part)
-        return rows.map(lambda each: line_of(each, settings, now))
-
-
 def waiting_beside(context: Context, numbers: Sequence[int]) -> set[int]:
     """Return those of some overrides that wait for a decision, as another one of the same entity does.
 

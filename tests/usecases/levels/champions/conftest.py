@@ -1,0 +1,74 @@
+"""Four customers whom a version of the value model valued, and a registry that tests can change."""
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.money import RateTable, ecb_rates
+from fivefold.models import registry
+from fivefold.models.value_model import ValueModel
+from fivefold.store.levels import markings
+from fivefold.store.levels.champions import begin_champion
+from fivefold.usecases.levels.value_scores import EntityScorer
+from tests.models.making import value_model
+from tests.usecases import banks
+from tests.usecases.banks import Bank
+from tests.usecases.levels.champions.champion_stories import (
+    MODEL,
+    NAMES,
+    VALUED,
+    WHOLE,
+    Shelf,
+)
+
+
+@pytest.fixture(scope="module")
+def model() -> ValueModel:
+    made = value_model()
+    rates = ecb_rates("EUR", date(2024, 1, 1))
+    return replace(made, rates=RateTable("EUR", made.rates.as_known_on, rates.rates, "tests"))
+
+
+@pytest.fixture
+def bank(engine: Engine, model: ValueModel, monkeypatch: pytest.MonkeyPatch) -> Bank:
+    """Four customers whom version 1 valued, one who never moved money; two are marked at a time."""
+    monkeypatch.setattr(markings, "PART", 2)
+    made = Bank(engine)
+    made.valuer = EntityScorer(model, MODEL, 1)
+    made.activate(banks.document({"country": banks.COUNTRY}))
+    for number, name in enumerate(NAMES):
+        made.put(name, country="NO")
+        made.pay(number, name, **WHOLE)
+    made.put("still", country="NO")
+    made.settle()
+    with Session(engine) as session, session.begin():
+        begin_champion(session, MODEL, 1, made.now)
+    made.wait(1 / 1440)
+    return made
+
+
+@pytest.fixture
+def shelf(model: ValueModel, monkeypatch: pytest.MonkeyPatch) -> type[Shelf]:
+    monkeypatch.setattr(registry, "Registry", Shelf)
+    monkeypatch.setattr(Shelf, "number", 1)
+    monkeypatch.setattr(Shelf, "run_id", "first")
+    monkeypatch.setattr(Shelf, "model", model)
+    monkeypatch.setattr(Shelf, "broken", ())
+    monkeypatch.setattr(Shelf, "down", False)
+    monkeypatch.setattr(Shelf, "lost", ())
+    return Shelf
+
+
+@pytest.fixture
+def by_value(bank: Bank) -> Bank:
+    """The same customers, whose level depends on their value: known it is medium, unknown it is high."""
+    bank.activate(banks.document({"valued": VALUED}))
+    for name in NAMES:
+        bank.mark(name)
+    bank.settle()
+    bank.wait(1 / 1440)
+    assert {bank.level(name) for name in NAMES} == {2}
+    return bank
