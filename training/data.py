@@ -1,11 +1,13 @@
 """The passes over the data: a summary, and the rows to learn from; they stream, and keep only what is needed."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -100,6 +102,33 @@ class TrainingRows:
 
 
 @dataclass(frozen=True)
+class ComparedRates:
+    """The rates of the currencies of some rows, by which a later run sees that one was corrected.
+
+    Attributes:
+        digest: see `training.plan.rates_digest`.
+        known_on: the day whose last known rates they are.
+        days: the day of each currency's rate, by its code; None where there was none yet.
+    """
+
+    digest: str
+    known_on: date
+    days: Mapping[str, date | None]
+
+    def days_text(self) -> str:
+        """Write the days as the tag of a version."""
+        days = {code: day and day.isoformat() for code, day in self.days.items()}
+        return json.dumps({"known_on": self.known_on.isoformat(), "days": days}, sort_keys=True)
+
+    @classmethod
+    def read(cls, digest: str, days_text: str) -> Self:
+        """Read what `days_text` wrote."""
+        content = json.loads(days_text)
+        days = {code: day and date.fromisoformat(day) for code, day in content["days"].items()}
+        return cls(digest, date.fromisoformat(content["known_on"]), days)
+
+
+@dataclass(frozen=True)
 class SourceSummary:
     """A summary of the source from a first pass.
 
@@ -111,7 +140,7 @@ class SourceSummary:
         quality: counts of the rows, for warnings.
         absent: columns that the source lacks (`features.column_names.ABSENCES`).
         seed: of the sampling keys.
-        rates_digest: see `training.plan.rates_digest`; empty where nothing is to be learnt.
+        rates: of the currencies of the rows; None where nothing is to be learnt.
     """
 
     period: DataPeriod
@@ -122,7 +151,7 @@ class SourceSummary:
     quality: Quality
     absent: tuple[str, ...] = ()
     seed: int = 1
-    rates_digest: str = ""
+    rates: ComparedRates | None = None
 
     @property
     def customers(self) -> int:

@@ -1,11 +1,13 @@
 """The plan of a run: what it will learn from and be judged on, checked before anything is fitted."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 from fivefold.domain.clock import from_microseconds
 from fivefold.domain.errors import ConfigError, NotEnoughDataError
-from fivefold.domain.money import RateTable
+from fivefold.domain.money import Rate
 from fivefold.domain.text import perhaps
 from fivefold.features.catalogue.own import OwnIndicators
 from fivefold.features.column_names import absence_texts
@@ -15,7 +17,7 @@ from fivefold.features.reading.text_files import MappedFile
 from fivefold.features.schema import BALANCE
 from fivefold.training.config import TrainingConfig
 from fivefold.training.continuation.digests import digest_of
-from fivefold.training.data import SourceSummary, TrainingRows, TransactionSource, training_rows
+from fivefold.training.data import ComparedRates, SourceSummary, TrainingRows, TransactionSource, training_rows
 from fivefold.training.dates import Dates, choose_dates
 from fivefold.training.origins.moments import origin_moments, origin_refusals, tuning_refusals
 
@@ -68,7 +70,7 @@ def make_plan(portfolio: TransactionSource, config: TrainingConfig, *, is_tuned:
         is_tuned: trees are to be searched for, as of the first origin.
     """
     summary = portfolio.summary(config.seed)
-    summary = replace(summary, rates_digest=rates_digest(portfolio.rates, config, summary))
+    summary = replace(summary, rates=_compared_rates(config, summary))
     assumptions = assumptions_for(summary.absent, config, portfolio.own)
     config = adapt_config(config, summary.absent)
     check_monotone(config, summary.absent, portfolio.own)
@@ -119,19 +121,45 @@ def with_settings(plan: TrainingPlan, portfolio: TransactionSource, config: Trai
     return _checked(portfolio, config, plan.summary, plan.assumptions, dates, is_tuned=plan.is_tuned)
 
 
-def rates_digest(rates: RateTable, config: TrainingConfig, summary: SourceSummary) -> str:
-    """Give the digest of the rates of the currencies of the data, by which a later run sees that they were corrected.
+def rates_digest(config: TrainingConfig, days: Mapping[str, date | None]) -> str:
+    """Give the digest of rates, each as it was known on the day beside its currency."""
+    tables = {day: _rates_known_on(config, day) for day in set(days.values()) if day}
+    rates = {code: tables[day].get(code) if day else None for code, day in days.items()}
+    return digest_of(config.base_currency, {code: rate and rate.per_unit for code, rate in rates.items()})
 
-    They are those that apply on the last day of the data, or on the day of *rates* where that is earlier: a rate of a
-    later day is news, and not a correction. A currency without a rate by then has none in the digest.
-    """
-    day = min(rates.as_known_on, from_microseconds(summary.period.last).date())
+
+def _rates_known_on(config: TrainingConfig, day: date) -> Mapping[str, Rate]:
     try:
-        by_code = config.model_copy(update={"rates_on": day}).rate_table().rates
+        return config.model_copy(update={"rates_on": day}).rate_table().rates
     except ConfigError:  # the file has no such rates for that day; for the day of the training, it was read already
-        by_code = {}
-    units = {code: by_code[code].per_unit if code in by_code else None for code in summary.quality.currencies}
-    return digest_of(rates.base, units)
+        return {}
+
+
+def _last_rates_day(config: TrainingConfig, summary: SourceSummary) -> date:
+    """Give the last day of the data, or `rates_on` where that is earlier: a rate of a later day is news."""
+    last = from_microseconds(summary.period.last).date()
+    return min(config.rates_on or last, last)
+
+
+def _compared_rates(config: TrainingConfig, summary: SourceSummary) -> ComparedRates:
+    """Give the rates of the currencies of the data, by which a later run sees that they were corrected."""
+    known_on = _last_rates_day(config, summary)
+    rates = _rates_known_on(config, known_on)
+    days = {code: rates[code].known_on if code in rates else None for code in summary.quality.currencies}
+    return ComparedRates(rates_digest(config, days), known_on, days)
+
+
+def has_rates_of(plan: TrainingPlan, digest: str, days_text: str | None) -> bool:
+    """Tell whether a plan has the rates that an earlier run on the same rows had.
+
+    Each is compared as of the day that it had then: a rate that has come since is news, also where its day is one of
+    the data. An earlier release kept the digest alone, without the text of the days.
+    """
+    known_on = _last_rates_day(plan.config, plan.summary)
+    if days_text is None:
+        return rates_digest(plan.config, dict.fromkeys(plan.summary.quality.currencies, known_on)) == digest
+    earlier = ComparedRates.read(digest, days_text)
+    return known_on == earlier.known_on and rates_digest(plan.config, earlier.days) == digest
 
 
 def with_warnings(plan: TrainingPlan, warnings: tuple[str, ...]) -> TrainingPlan:

@@ -21,6 +21,7 @@ from fivefold.models.registry import (
     JUDGED_AS_OF_TAG,
     JUDGED_HASH_TAG,
     OWN_TAG,
+    RATES_DAYS_TAG,
     RATES_DIGEST_TAG,
     REFUSED_TAG,
     Registry,
@@ -314,6 +315,7 @@ def version_tags(
     times_judged: int,
 ) -> dict[str, str]:
     """Give the tags that describe a version without loading it."""
+    rates = summary.rates
     return {
         "fingerprint": model.fingerprint,
         "definition": json.dumps(dict(model.definition), sort_keys=True),
@@ -326,7 +328,7 @@ def version_tags(
         "gate_reasons": str(verdict),
         "window_times_judged": str(times_judged),
         "gate_champion": "" if judged_against is None else str(judged_against),
-        **({RATES_DIGEST_TAG: summary.rates_digest} if summary.rates_digest else {}),
+        **({RATES_DIGEST_TAG: rates.digest, RATES_DAYS_TAG: rates.days_text()} if rates else {}),
         **({ABSENT_TAG: " ".join(model.absent)} if model.absent else {}),
         **({OWN_TAG: f"{model.own.name} {model.own.digest}"} if model.own else {}),
     }

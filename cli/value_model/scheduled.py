@@ -246,16 +246,18 @@ def _is_same(tags: Mapping[str, str], judged_as_of: int, plan: "TrainingPlan") -
     """Tell whether a run with such tags, judged as of a moment (microseconds), had what a plan has."""
     from fivefold.domain.provenance import release
     from fivefold.features.indicator_matrix import fingerprint
-    from fivefold.models.registry import DATA_DIGEST_TAG, RATES_DIGEST_TAG
+    from fivefold.models.registry import DATA_DIGEST_TAG, RATES_DAYS_TAG, RATES_DIGEST_TAG
+    from fivefold.training.plan import has_rates_of
 
-    rates = plan.summary.rates_digest
     return (
         tags.get(DATA_DIGEST_TAG) == plan.summary.digest
-        and tags.get(RATES_DIGEST_TAG, rates) == rates  # earlier releases did not write it
         and tags.get("fingerprint") == fingerprint(plan.summary.absent, plan.own)
         and tags.get("code_version") == release()
         and json.loads(tags.get("definition", "null")) == plan.config.definition()
         and judged_as_of == plan.dates.test
+        and (  # earlier releases did not write it
+            RATES_DIGEST_TAG not in tags or has_rates_of(plan, tags[RATES_DIGEST_TAG], tags.get(RATES_DAYS_TAG))
+        )
     )
 
 

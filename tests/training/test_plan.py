@@ -17,7 +17,7 @@ from fivefold.features.reading.sources import read_histories
 from fivefold.training.config import CheckSettings, TrainingConfig, TreeSettings, ValueSettings
 from fivefold.training.data import TransactionSource, sampling_keys, training_rows
 from fivefold.training.dates import choose_dates
-from fivefold.training.plan import TrainingPlan, make_plan
+from fivefold.training.plan import TrainingPlan, has_rates_of, make_plan
 from fivefold.training.target import realised_values
 from tests.training.conftest import Learn
 
@@ -311,21 +311,45 @@ def test_a_month_that_an_export_lost_is_named_before_anything_is_learnt(frame: p
 
 
 @pytest.mark.parametrize(
-    ("line", "is_other"),
+    ("line", "is_same"),
     [
-        ("USD,2024-12-31,0.95", True),
-        ("USD,2025-01-02,0.95", False),  # of a day after the data, which end with 2024
-        ("JPY,2024-12-31,0.006", False),  # there is no row in it
+        ("USD,2024-12-30,0.95", False),  # of the day whose rate was the newest of the data
+        ("USD,2024-12-31,0.95", True),  # of the last day of the data, and it had not come yet
+        ("USD,2025-01-02,0.95", True),  # of a day after the data, which end with 2024
+        ("JPY,2024-12-30,0.006", True),  # there is no row in it
     ],
 )
-def test_the_digest_of_the_rates_is_another_where_those_of_the_data_were_corrected(
-    rows: pa.Table, plan: Planned, config: TrainingConfig, tmp_path: Path, line: str, is_other: bool
+@pytest.mark.parametrize("release", ["this", "earlier"])
+def test_rates_that_were_corrected_are_others_and_rates_that_came_since_are_not(
+    rows: pa.Table, plan: Planned, config: TrainingConfig, tmp_path: Path, line: str, *, is_same: bool, release: str
 ) -> None:
     assert config.rates is not None
-    before = plan(rows, rates_on=date(2025, 1, 9)).summary.rates_digest
-    (tmp_path / "rates.csv").write_text(f"{config.rates.read_text(encoding='utf-8')}{line}\n", encoding="utf-8")
-    later = plan(rows, rates=tmp_path / "rates.csv", rates_on=date(2025, 1, 10))
-    assert (later.summary.rates_digest != before) == is_other
+    kept = config.rates.read_text(encoding="utf-8")
+    newest = "".join(f"{code},2024-12-30,0.9\n" for code in ("USD", "GBP", "SEK", "PLN"))
+
+    def with_rates(text: str, day: int) -> TrainingPlan:
+        (tmp_path / "rates.csv").write_text(f"{kept}{text}", encoding="utf-8")
+        return plan(rows, rates=tmp_path / "rates.csv", rates_on=date(2025, 1, day))
+
+    before = with_rates(newest, 9).summary.rates
+    assert before is not None
+    changed = newest.replace("USD,2024-12-30,0.9\n", f"{line}\n") if "USD,2024-12-30" in line else f"{newest}{line}\n"
+    later = with_rates(changed, 10)
+    if release == "this":
+        assert has_rates_of(later, before.digest, before.days_text()) == is_same
+    else:  # it kept no days: the rates of the last day of the data are compared
+        assert has_rates_of(later, before.digest, None) == (is_same and "2024-12-31" not in line)
+
+
+def test_rates_as_of_a_day_that_was_asked_for_are_others_than_those_of_the_last_day(
+    rows: pa.Table, plan: Planned
+) -> None:
+    early, last = plan(rows, rates_on=date(2024, 6, 30)), plan(rows, rates_on=date(2025, 1, 9))
+    assert early.summary.rates is not None
+    assert last.summary.rates is not None
+    assert has_rates_of(early, early.summary.rates.digest, early.summary.rates.days_text())
+    assert not has_rates_of(last, early.summary.rates.digest, early.summary.rates.days_text())
+    assert not has_rates_of(early, last.summary.rates.digest, last.summary.rates.days_text())
 
 
 def test_a_file_without_rates_by_the_last_day_of_the_data_has_a_digest(
@@ -335,5 +359,6 @@ def test_a_file_without_rates_by_the_last_day_of_the_data_has_a_digest(
     table = "Date,USD,GBP,SEK,PLN\n2025-01-02,1.04,0.83,11.4,4.3\n"
     (tmp_path / "rates.csv").write_text(table, encoding="utf-8")
     options = {"rates": tmp_path / "rates.csv", "base_currency": "USD"}
-    digests = {plan(rows, rates_on=date(2025, 1, day), **options).summary.rates_digest for day in (2, 9)}
-    assert len(digests) == 1
+    before, later = (plan(rows, rates_on=date(2025, 1, day), **options) for day in (2, 9))
+    assert before.summary.rates is not None
+    assert has_rates_of(later, before.summary.rates.digest, before.summary.rates.days_text())

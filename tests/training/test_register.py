@@ -126,7 +126,8 @@ def test_the_card_is_the_version_s_description(runs: Runs, artifacts: Path) -> N
 
 
 def test_run_and_version_carry_the_same_tags(run: Run, runs: Runs, config: TrainingConfig) -> None:
-    model = runs.first.model
+    model, rates = runs.first.model, runs.first.lineage.summary.rates
+    assert rates is not None
     tags = dict(runs.registry.version(1).tags)
     assert tags.pop(INDICATORS_TAG).startswith("models:/m-")  # it is known once the run has logged it
     assert tags == {
@@ -135,7 +136,8 @@ def test_run_and_version_carry_the_same_tags(run: Run, runs: Runs, config: Train
         "test_as_of": str(model.test_as_of),
         "content_hash": model.content_hash,
         "data_digest": runs.first.lineage.summary.digest,
-        "rates_digest": runs.first.lineage.summary.rates_digest,
+        "rates_digest": rates.digest,
+        "rates_days": rates.days_text(),
         "rates_date": model.rates.as_known_on.isoformat(),
         "code_version": runs.first.lineage.code,
         "gate_promote": "true",

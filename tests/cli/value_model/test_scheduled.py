@@ -150,7 +150,9 @@ def test_corrected_rates_make_other_data(registry: Path, home: Home, tmp_path: P
     assert (code in trained, version) == (True, 3)
     assert night("") == (ScheduledOutcome.SAME_DATA, 3)
     assert night(f"{codes[0]},2025-06-01,1.0\n") == (ScheduledOutcome.SAME_DATA, 3), "of a day after the data"
-    code, version = night(f"{codes[0]},2024-12-30,1.0\n")
+    assert night(f"{codes[0]},2024-12-30,1.0\n") == (ScheduledOutcome.SAME_DATA, 3), "it had not come yet"
+    usual = usual.replace(f"{codes[0]},2024-01-01,", f"{codes[0]},2024-01-01,1")
+    code, version = night("")
     assert (code in trained, version) == (True, 4)
 
 
