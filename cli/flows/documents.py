@@ -176,7 +176,13 @@ def print_flow_schema() -> None:
 StepArgument = Annotated[str, typer.Argument(metavar="STEP", help="The id of a step that is a decision table.")]
 
 
-def export_flow_table(flow: FlowArgument, step: StepArgument, to: ToOption, format_: FormatOption = None) -> None:
+def export_flow_table(
+    flow: FlowArgument,
+    step: StepArgument,
+    to: ToOption,
+    format_: FormatOption = None,
+    replace: ReplaceOption = False,
+) -> None:
     """Write the rows of a flow's decision table: a row each, in the order in which they are tried."""
     from fivefold.flows.governance.tables import position_of_table, table_at
     from fivefold.flows.language import read_flow
@@ -186,8 +192,7 @@ def export_flow_table(flow: FlowArgument, step: StepArgument, to: ToOption, form
 
     read = read_flow(flow_text(flow), flow)
     content = flow_table_bytes(read, step, format_of(to, format_))
-    with replacing(to) as unfinished:
-        unfinished.write_bytes(content)
+    write_draft(to, content, replace=replace)
     echo(f"{count_text(len(table_at(read, position_of_table(read, step)).rows), 'row')} of {step} in {to}")
 
 

@@ -28,7 +28,7 @@ ReplaceOption = Annotated[bool, typer.Option("--replace", help="Take the place o
 
 
 def _write_text(path: Path, text: str) -> None:
-    """Write a draft or evidence, whole or not at all."""
+    """Write evidence, whole or not at all."""
     with replacing(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
 
@@ -39,11 +39,13 @@ def refuse_taken(output: Path, *, replace: bool) -> None:
         raise ConfigError(f"{output} is there already; --replace takes its place, also where a run is repeated")
 
 
-def write_draft(output: Path, draft: str, *, replace: bool) -> None:
-    """Write a draft, whole or not at all; ConfigError where a file of another text would be lost by it."""
-    if output.is_file() and not replace and output.read_bytes() != draft.encode():
+def write_draft(output: Path, draft: str | bytes, *, replace: bool) -> None:
+    """Write a draft or a table, whole or not at all; ConfigError where a file of other content would be lost by it."""
+    content = draft.encode() if isinstance(draft, str) else draft
+    if output.is_file() and not replace and output.read_bytes() != content:
         raise ConfigError(f"{output} is there already; --replace takes its place")
-    _write_text(output, draft)
+    with replacing(output) as unfinished:
+        unfinished.write_bytes(content)
 
 
 def show(page: "ReportPage") -> None:

@@ -9,7 +9,6 @@ import typer
 from fivefold.cli.rules.evidence import OutputOption, ReplaceOption, write_draft
 from fivefold.cli.rules.options import ListsOption, RulesetArgument
 from fivefold.cli.terminal import echo, warn
-from fivefold.domain.files import replacing
 from fivefold.domain.text import count_text
 
 RuleArgument = Annotated[str, typer.Argument(metavar="RULE", help="The id of the rule.")]
@@ -41,6 +40,7 @@ def export_table(
     rule: RuleArgument,
     to: ToOption,
     format_: FormatOption = None,
+    replace: ReplaceOption = False,
 ) -> None:
     """Write the cases of a rule as a decision table: a row each, in the order in which they are tried."""
     from fivefold.usecases.portfolio_files.bundled import load_ruleset
@@ -49,8 +49,7 @@ def export_table(
     analysed = load_ruleset(path)
     analysed.require_usable()
     content = table_bytes(analysed.ruleset, rule, format_of(to, format_))
-    with replacing(to) as unfinished:
-        unfinished.write_bytes(content)
+    write_draft(to, content, replace=replace)
     echo(f"{count_text(len(analysed.ruleset.rule(rule).cases), 'case')} of {rule} in {to}")
 
 

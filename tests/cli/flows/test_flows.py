@@ -389,6 +389,9 @@ def test_a_table_goes_to_a_spreadsheet_and_back(tmp_path: Path) -> None:
     assert "--replace takes its place" in refuse(tmp_path, *again)
     assert "nothing is in force" in succeed(tmp_path, *again, "--replace")
     assert "give: {amount: 800}" in draft.read_text()
+    export = ("flows", "table", "export", path, "room", "--to", table)
+    assert "--replace takes its place" in refuse(tmp_path, *export)
+    assert "800" in table.read_text(encoding="utf-8-sig")
     words = refuse(tmp_path, "flows", "table", "import", path, "room", table, "-o", path)
     assert "read as the argument FLOW; write" in words
     assert "must end in" in refuse(tmp_path, "flows", "table", "export", path, "room", "--to", tmp_path / "room.pdf")

@@ -85,3 +85,17 @@ def test_a_table_of_another_system_is_read_by_its_ending_with_its_columns_named(
     assert "says twice what turnover is" in refuse(folder, *table, *by_label, "--map", "turnover=other")
     export = ("rules", "table", "export", "now.yaml", "first", "--to")
     assert "not as JDM" in refuse(folder, *export, "t.json")
+
+
+@pytest.mark.parametrize("ending", ["csv", "xlsx"])
+def test_a_table_that_is_worked_on_is_written_over_with_replace_alone(folder: Path, ending: str) -> None:
+    table = folder / f"t.{ending}"
+    export = ("rules", "table", "export", "now.yaml", "first", "--to", table)
+    succeed(folder, *export)
+    if ending == "csv":  # a workbook says when it was written
+        succeed(folder, *export)
+    table.write_bytes(b"worked on")
+    assert f"{table} is there already; --replace takes its place" in refuse(folder, *export)
+    assert table.read_bytes() == b"worked on"
+    succeed(folder, *export, "--replace")
+    assert table.read_bytes() != b"worked on"
