@@ -6,7 +6,7 @@ import tempfile
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -257,7 +257,8 @@ def make_refused_file(path: Path, given_path: Path | None = None) -> Path:
     """Make the empty file of an import's refused rows: beside the import, and one that did not exist.
 
     Of several imports at the same time each gets one of its own. A *given_path* is used as it is, and overwritten.
-    ConfigError if all names are taken.
+    ConfigError if all names are taken; an OSError with the way out if none can be made there. An import without such
+    rows needs no place for them, so that it can come from a folder that is there to be read alone.
     """
     if given_path is not None:
         given_path.write_bytes(b"")
@@ -267,9 +268,13 @@ def make_refused_file(path: Path, given_path: Path | None = None) -> Path:
         path.with_name(f"{stem}.refused{'' if number == 1 else f'-{number}'}{suffix}") for number in range(1, 1000)
     ]
     for candidate in candidates:
-        with suppress(FileExistsError):
+        try:
             candidate.open("xb").close()
-            return candidate
+        except FileExistsError:
+            continue
+        except OSError as error:  # the folder of the import may be there to be read alone
+            raise OSError(error.errno, f"{error.strerror}; name another file by --refused", str(candidate)) from error
+        return candidate
     raise ConfigError(
         f"there are {len(candidates)} files such as {candidates[0]}; move them away, or name one by --refused"
     )

@@ -240,6 +240,26 @@ def test_a_file_of_refused_rows_that_could_not_be_written_leaves_its_name(
     assert (done.refused_path, rows_refused(done)) == (tmp_path / "e.refused.csv", list(range(2, COUNT + 2)))
 
 
+def test_where_no_file_of_refused_rows_can_be_beside_the_import_the_error_says_what_to_do(
+    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows before the first that is refused stay, and the import goes on behind them; without one nothing is asked."""
+    path = entities(tmp_path / "e.csv", income=[*["5"] * 12, "much", *["5"] * 12])
+    opening = Path.open
+
+    def read_only(self: Path, mode: str = "r", **options: Any) -> Any:
+        if mode == "xb":
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return opening(self, mode, **options)
+
+    monkeypatch.setattr(Path, "open", read_only)
+    with pytest.raises(OSError, match="Permission denied; name another file by --refused") as refused:
+        take(bank, path)
+    assert refused.value.filename == str(tmp_path / "e.refused.csv")
+    done = import_table(bank.context, "entities", "customer", ImportFile(path, refused=tmp_path / "other.csv"))
+    assert (done.rows, done.refused, rows_refused(done)) == (COUNT, 1, [14])
+
+
 @pytest.mark.parametrize("income", ["77", "7"])
 def test_another_file_of_that_name_begins_anew_whatever_its_size(bank: Bank, tmp_path: Path, income: str) -> None:
     path = entities(tmp_path / "e.csv")
