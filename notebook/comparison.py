@@ -12,13 +12,12 @@ from fivefold.domain.errors import ConfigError, NotEnoughDataError
 from fivefold.domain.money import RateTable
 from fivefold.domain.segments import SEGMENTS
 from fivefold.features.histories import Floats, Histories, Integers
-from fivefold.features.reading.sources import read_histories
 from fivefold.models.explain import explain
 from fivefold.models.reach import absences
 from fivefold.models.value_model import Scores
 from fivefold.models.value_model import ValueModel as TrainedModel
 from fivefold.notebook.known import known_customers, warn_of_rows
-from fivefold.notebook.transactions import AnyTransactions, Moment, frame_html, moment_of, source_of
+from fivefold.notebook.transactions import AnyTransactions, Moment, checked_histories, frame_html, moment_of, source_of
 from fivefold.notebook.value import ValueModel
 from fivefold.training.config import TrainingConfig, ValueSettings
 from fivefold.training.dates import DataPeriod, is_window_covered
@@ -135,7 +134,7 @@ def compare(
         raise ConfigError(f"rates are into {rates.base}, and the models predict {models[0].currency}; give such rates")
     now, source, table = now_microseconds(), source_of(transactions, columns), rates or models[0].rates
     read = {
-        absent: read_histories(source, table, latest=now + CLOCK_SLACK_US, absent=absent)
+        absent: checked_histories(source, table, latest=now + CLOCK_SLACK_US, absent=absent)
         for absent in dict.fromkeys(model.absent for model in models)
     }
     whole = read[min(read, key=len)]

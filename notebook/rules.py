@@ -4,7 +4,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,11 +15,12 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet
 
-from fivefold.domain.errors import ConfigError, FileFormatError, InvalidDataError, InvalidRulesetError
+from fivefold.domain.errors import ConfigError, FileFormatError
 from fivefold.domain.settings import read_settings
 from fivefold.domain.text import html_table, perhaps
 from fivefold.models.embedded import load_value_model
 from fivefold.notebook.transactions import Frame, Moment, column_pairs, frame_html, kind_of, moment_of, require_frame
+from fivefold.notebook.words import PARAMETERS, in_words_of_python, parameters_named
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.explain.breakdown import Explanation
 from fivefold.risk.facts.portfolio import NamedList
@@ -293,9 +294,8 @@ def _moves_html(by: str, moves: pd.DataFrame) -> str:
 
 
 _PARAMETERS: Mapping[str, str] = {
+    **PARAMETERS,
     **{name: name for name in (*PortfolioParts.__annotations__, "previous", "entered", "overrides")},
-    "map": "columns",
-    "as-of": "as_of",
 }
 """The names of parameters by the options of the commands."""
 _NOT_FILES = frozenset({"lists", "reference", "base", "rates", "model", "name", "columns"})
@@ -304,7 +304,10 @@ _NOT_FILES = frozenset({"lists", "reference", "base", "rates", "model", "name", 
 @contextmanager
 def _folder() -> Iterator[Path]:
     """Give a folder for data frames: they are written there as Parquet, so that one reader reads them and files."""
-    with TemporaryDirectory(prefix="fivefold-") as name, _tables_named(Path(name)):
+    with (
+        TemporaryDirectory(prefix="fivefold-") as name,
+        in_words_of_python(lambda text: _named(text, Path(name)), folder=name),
+    ):
         yield Path(name)
 
 
@@ -346,29 +349,10 @@ def _lists(folder: Path | None, reference: Sources | None) -> Mapping[str, Named
         raise ConfigError(f"{error.filename} cannot be read: {error.strerror}") from None
 
 
-@contextmanager
-def _tables_named(folder: Path) -> Iterator[None]:
-    """Name a table in an error by its part, and not by the file that it was written to."""
-    try:
-        yield
-    except (ConfigError, FileFormatError) as error:
-        text = _named(str(error), folder)
-        if text == str(error):
-            raise
-        raise type(error)(text) from None
-    except InvalidRulesetError as error:
-        findings = [replace(each, problem=_named(each.problem, folder)) for each in error.findings]
-        raise InvalidRulesetError(findings, error.source) from None
-    except InvalidDataError as error:
-        source = error.source.removeprefix(f"{folder}/")
-        raise InvalidDataError(list(error.every), error.count, source, error.beyond) from None
-
-
 def _named(text: str, folder: Path) -> str:
     """Name a table by its part, and a parameter by its own name instead of that of the command's option."""
     text = re.sub(rf"{re.escape(str(folder))}/(\w+)\.parquet", r"the table of \1", text)
-    text = re.sub(r"(?<!\S)--map (\S+)=(\w+)", r"columns={'\1': '\2'}", text)
-    return re.sub(r"(?<!\S)--([a-z-]+)", lambda option: _PARAMETERS.get(option[1], option[0]), text)
+    return parameters_named(text, _PARAMETERS)
 
 
 def _path(content: Part | None, part: str, folder: Path) -> Path | None:

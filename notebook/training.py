@@ -19,6 +19,7 @@ from fivefold.models.promotions import Promotion
 from fivefold.models.registry import Registry
 from fivefold.notebook.transactions import AnyTransactions, frame_html, source_of
 from fivefold.notebook.value import ValueModel
+from fivefold.notebook.words import in_words_of_python
 from fivefold.store.sql.database import open_current
 from fivefold.training.config import TrainingConfig, read_config
 from fivefold.training.presets.named import preset_by_default
@@ -120,9 +121,10 @@ def train(
     # Opened before anything is learnt: where it does not answer, nothing is learnt for a promotion.
     promote_by = partial(_promote, open_current(read_settings())) if promote_if_better else lambda *_: None
     preset_name = preset if preset is not None else preset_by_default(config is not None, tune)
-    result = retrain(
-        source, settings, registry, tune_trials=tune, preset=preset_name, refit_after=refit, promote_by=promote_by
-    )
+    with in_words_of_python():
+        result = retrain(
+            source, settings, registry, tune_trials=tune, preset=preset_name, refit_after=refit, promote_by=promote_by
+        )
     model = ValueModel(result.model, f"models:/{settings.name}/{result.version}")
     return TrainedVersion(model, result.version, result.promoted, tuple(result.verdict.reasons), result)
 

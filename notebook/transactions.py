@@ -21,6 +21,7 @@ from fivefold.features.indicator_matrix import catalogue, indicator_matrix, sele
 from fivefold.features.reading.sources import read_histories
 from fivefold.features.reading.tables import Source
 from fivefold.features.reading.text_files import ColumnMap, MappedFile
+from fivefold.notebook.words import in_words_of_python
 from fivefold.training.simulation.simulator import Simulation
 from fivefold.training.simulation.simulator import simulate as simulated_tables
 
@@ -43,7 +44,7 @@ class Transactions:
     def __init__(self, source: Source, currency: str) -> None:
         """Read everything once, to check it; the errors are those of `read_transactions`."""
         self.source = source
-        histories = read_histories(source, _rates_today(currency))
+        histories = checked_histories(source, _rates_today(currency))
         self.customers, self.rows, self.absent = histories.customers, histories.rows, histories.absent
         self.first = day_text(int(histories.time.min())) if self.rows else None
         self.last = day_text(int(histories.time.max())) if self.rows else None
@@ -114,6 +115,12 @@ def simulate(customers: int = 1_000, *, seed: int = 1) -> pd.DataFrame:
 def source_of(transactions: AnyTransactions, columns: Mapping[str, str] | None) -> Source:
     """Give transactions as the readers of files take them; *columns* are those of `read_transactions`."""
     return transactions.source if isinstance(transactions, Transactions) else _source(transactions, columns)
+
+
+def checked_histories(source: Source, rates: RateTable, **options: Any) -> Histories:
+    """Read transactions as the commands do, by `read_histories` with its options; what is wrong names parameters."""
+    with in_words_of_python():
+        return read_histories(source, rates, **options)
 
 
 def _source(source: Path | str | Frame, columns: Mapping[str, str] | None) -> Source:
@@ -227,7 +234,7 @@ def indicators(
     if yours is not None:
         check_own_indicators(yours)
     table = rates or _rates_today(currency or "EUR")
-    histories = read_histories(source_of(transactions, columns), table)
+    histories = checked_histories(source_of(transactions, columns), table)
     return indicators_of_histories(histories, moment_of(as_of), yours)
 
 

@@ -16,7 +16,6 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.settings import read_settings
 from fivefold.domain.text import html_table, perhaps
 from fivefold.features.histories import Histories
-from fivefold.features.reading.sources import read_histories
 from fivefold.models.embedded import load_value_model
 from fivefold.models.explain import breakdown, consistency_sentence, explain, intervals, sentence
 from fivefold.models.reach import needed_row_text
@@ -26,7 +25,8 @@ from fivefold.models.value_model import ValueModel as TrainedModel
 from fivefold.notebook.dependence import MOST_INDIVIDUALS, PartialDependence, dependence_of
 from fivefold.notebook.importance import Importance, importance_of
 from fivefold.notebook.known import KnownCustomers, known_customers, warn_of_rows
-from fivefold.notebook.transactions import AnyTransactions, Moment, moment_of, source_of
+from fivefold.notebook.transactions import AnyTransactions, Moment, checked_histories, moment_of, source_of
+from fivefold.notebook.words import in_words_of_python
 from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
@@ -150,11 +150,9 @@ class ValueModel:
         """
         level_percent = _level(level_percent)
         when = moment_of(as_of)
-        batches = list(
-            score_source(
-                self.trained, source_of(transactions, columns), when, explained=points, level_percent=level_percent
-            )
-        )
+        source = source_of(transactions, columns)
+        with in_words_of_python():
+            batches = list(score_source(self.trained, source, when, explained=points, level_percent=level_percent))
         for doubt in doubts_of(self.trained, batches, when, is_now=as_of is None, option='as_of="{}"'):
             warnings.warn(doubt, stacklevel=2)
         frame = pl.concat([with_origin(batch.table, self.trained, when) for batch in batches]).to_pandas()
@@ -249,7 +247,7 @@ class ValueModel:
         return dependence_of(self.trained, customers, indicator, values, individuals)
 
     def _histories(self, transactions: AnyTransactions, columns: Mapping[str, str] | None) -> Histories:
-        return read_histories(source_of(transactions, columns), self.trained.rates, absent=self.trained.absent)
+        return checked_histories(source_of(transactions, columns), self.trained.rates, absent=self.trained.absent)
 
     def _known(self, transactions: AnyTransactions, as_of: Moment, columns: Mapping[str, str] | None) -> KnownCustomers:
         histories = self._histories(transactions, columns)

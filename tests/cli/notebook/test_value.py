@@ -422,3 +422,15 @@ def test_columns_that_are_absent_and_rows_that_came_twice_are_warned_of_as_by_th
         assert repr(fivefold.read_transactions(rows.drop(columns=name))).endswith(f"without {name}")
     with pytest.warns(UserWarning, match="repeat another row of their customer in everything"):
         model.score(pd.concat([rows, rows]).drop(columns="transaction_id"), as_of=AS_OF)
+
+
+@pytest.mark.parametrize("what", [fivefold.read_transactions, fivefold.indicators, fivefold.train])
+def test_a_file_whose_column_has_another_name_names_the_parameter_and_not_the_option(
+    home: Home, tmp_path: Path, what: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIVEFOLD_VAR", str(tmp_path / "var"))
+    home.table.rename({"user_balance": "User Balance"}).write_parquet(tmp_path / "rows.parquet")
+    words = r"such as columns=\{'User Balance': 'user_balance'\}; if User Balance is .* such as columns=\{'User Balance"
+    with pytest.raises(FileFormatError, match=words) as refused:
+        what(tmp_path / "rows.parquet")
+    assert "--" not in str(refused.value)

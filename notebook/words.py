@@ -1,0 +1,57 @@
+"""What goes wrong, in the words of Python: a parameter by its name, where the commands name an option."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Final
+
+from fivefold.domain.errors import (
+    ConfigError,
+    FileFormatError,
+    InvalidDataError,
+    InvalidRulesetError,
+    NotEnoughDataError,
+)
+
+PARAMETERS: Final[Mapping[str, str]] = {
+    "map": "columns",
+    "as-of": "as_of",
+    "name": "name",
+    "origins": "origins",
+    "tune": "tune",
+}
+"""The names of parameters by the options of the commands."""
+_PAIR = re.compile(r"(?<!\S)--map (?:'([^']+)=(\w[\w ]*)'|(\S+)=(\w+))")
+_OPTION = re.compile(r"(?<![^\s(])--([a-z-]+)")
+
+
+def parameters_named(text: str, parameters: Mapping[str, str] = PARAMETERS) -> str:
+    """Name parameters by their own names instead of those of the commands' options.
+
+    >>> parameters_named("give --as-of, or --map a=user_id --map 'b c=user_balance'. Then --seed")
+    "give as_of, or columns={'a': 'user_id', 'b c': 'user_balance'}. Then --seed"
+    """
+    text = _PAIR.sub(lambda pair: f"columns={{{pair[1] or pair[3]!r}: {pair[2] or pair[4]!r}}}", text)
+    text = text.replace("} columns={", ", ")
+    return _OPTION.sub(lambda option: parameters.get(option[1], option[0]), text)
+
+
+@contextmanager
+def in_words_of_python(named: Callable[[str], str] = parameters_named, folder: str = "") -> Iterator[None]:
+    """Let errors say what *named* makes of their text, and nothing of the *folder* that tables were written to."""
+    try:
+        yield
+    except (ConfigError, FileFormatError, NotEnoughDataError) as error:
+        text = named(str(error))
+        if text == str(error):
+            raise
+        raise type(error)(text) from None
+    except InvalidRulesetError as error:
+        findings = [replace(each, problem=named(each.problem)) for each in error.findings]
+        raise InvalidRulesetError(findings, error.source) from None
+    except InvalidDataError as error:
+        if not folder:
+            raise
+        source = error.source.removeprefix(f"{folder}/")
+        raise InvalidDataError(list(error.every), error.count, source, error.beyond) from None
