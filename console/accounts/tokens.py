@@ -129,7 +129,7 @@ def refuse(visit: Visit) -> Answer:
 
 def revoke(visit: Visit) -> Answer:
     """End a token at once."""
-    token_requests.revoke_token(visit, visit.number("token", text("Token")))
+    token_requests.revoke_token(visit, visit.number("token", text("Token")), visit.shown_moment("created"))
     return Redirect(visit.path, "token-revoked")
 
 

@@ -118,7 +118,7 @@ def approve(visit: Visit) -> Answer:
     name, number = _version(visit)
     show_policy(visit, name, number)
     reason = visit.confirmed_reason(text("confirm that you looked at what changes"))
-    approve_policy(visit, name, number, reason, visit.shown_number("active"))
+    approve_policy(visit, name, number, reason, visit.shown_number("active"), visit.shown_hash())
     return Redirect(visit.path + visit.trail, "policy-approved")
 
 

@@ -102,7 +102,15 @@ def activate(visit: Visit) -> Answer:
     name, number = _version(visit)
     read_flow_version(visit, name, number)
     reason = visit.confirmed_reason(text("confirm that you looked at what changes"))
-    activate_flow(visit, name, number, reason, visit.shown_number("active"), visit.shown_number("replay"))
+    activate_flow(
+        visit,
+        name,
+        number,
+        reason,
+        expected_active=visit.shown_number("active"),
+        expected_replay=visit.shown_number("replay"),
+        expected_hash=visit.shown_hash(),
+    )
     return Redirect(visit.path + visit.trail, "flow-activated")
 
 

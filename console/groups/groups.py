@@ -171,7 +171,7 @@ def approve(visit: Visit) -> Answer:
     name, number = _version(visit)
     versions.show_group(visit, name, number)
     reason = visit.confirmed_reason(text("confirm that you looked at what changes"))
-    versions.approve_group(visit, name, number, reason, visit.shown_number("active"))
+    versions.approve_group(visit, name, number, reason, visit.shown_number("active"), visit.shown_hash())
     return Redirect(visit.path + visit.trail, "group-approved")
 
 

@@ -101,5 +101,6 @@ def activate_version(visit: Visit) -> Answer:
         reason,
         expected_active=visit.shown_number("active"),
         expected_backtest=visit.shown_number("backtest"),
+        expected_hash=visit.shown_hash(),
     )
     return Redirect(visit.path + visit.trail, "activated")

@@ -113,6 +113,9 @@ WHOLE: Final = BeforeValidator(_whole)
 """Behind the bounds of a whole number in a body: takes it in any form of JSON."""
 Seen = Annotated[int, Field(ge=0, le=LARGEST, description="0 for none; 409 where it is another one by now"), WHOLE]
 """The number of what a person looked at before they decide in a body; 0 for none."""
+_OF_SEEN = "of the version that was looked at: after a restore another may have its number, which gives 409"
+SeenHash = Annotated[str, Field(pattern="^[0-9a-f]{64}$", description=f"`content_hash` {_OF_SEEN}")]
+"""The content hash of the version that a person looked at before they let it decide."""
 Number = Annotated[int, Field(ge=1, le=LARGEST), BeforeValidator(_plain)]
 """The number of a row of a small table, in a path or a query."""
 BigNumber = Annotated[int, Field(ge=1, le=LARGEST_BIG), BeforeValidator(_plain)]

@@ -116,7 +116,7 @@ def test_a_number_of_another_organisation_or_of_nothing_is_not_there(furnished: 
     visitor = Visitor(furnished).sign_in("admin", THEIRS).go(TOKENS)
     token = visitor.forms()[0].fields["form_token"]
     for number, status in (("1", 404), ("999999999", 404), ("9999999999", 422), ("x", 422), ("", 422)):
-        asked = {"request": number, "seen_asked": "2026-01-01", "token": number}
+        asked = {"request": number, "seen_asked": "2026-01-01", "token": number, "seen_created": "2026-01-01"}
         visitor.post(f"{TOKENS}/{action}", {"form_token": token, **asked})
         assert visitor.page.status_code == status, number
 

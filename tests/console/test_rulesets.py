@@ -122,6 +122,9 @@ def test_a_page_with_an_older_backtest_or_another_version_beside_it_activates_no
     form = next(form for form in visitor.forms() if form.action.endswith("/activate"))
     visitor.post(form.action, {**form.fields, "seen_active": "7", "reason": "agreed", "confirmed": "yes"})
     assert (visitor.page.status_code, "that decides is" in visitor.text) == (409, True)
+    form = next(form for form in visitor.forms() if form.action.endswith("/activate"))
+    visitor.post(form.action, {**form.fields, "seen_content": "0" * 64, "reason": "agreed", "confirmed": "yes"})
+    assert (visitor.page.status_code, "version 2 of retail says something else now" in visitor.text) == (409, True)
     visitor.submit("/activate", reason="agreed", confirmed="yes")
     assert "The version decides from now on." in visitor.text
 

@@ -150,11 +150,19 @@ def list_tokens(context: Context, member_id: int | None = None, part: Part = WHO
         return rows.map(lambda row: _token(*row, now))
 
 
-def revoke_token(context: Context, number: int) -> None:
-    """End a token at once; a second time changes and records nothing. NotFoundError if there is no such token."""
+def revoke_token(context: Context, number: int, expected_created_us: int | None = None) -> None:
+    """End a token at once; a second time changes and records nothing.
+
+    *expected_created_us*: when the token was made which was looked at; None not to ask.
+
+    Raises:
+        NotFoundError: there is no such token.
+        ConflictError: it is another one than was expected.
+    """
     now = context.now()
     with context.writing() as session:
         token = accounts.token_numbered(session, context.organisation_id, number)
+        refuse_unseen_moment(f"token {number}", expected_created_us, token.created_us)
         if token.revoked_us is not None:
             return
         token.revoked_us = now

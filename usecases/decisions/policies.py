@@ -166,11 +166,17 @@ def _row(
 
 
 def approve_policy(
-    context: Context, name: str, number: int, reason: str, expected_active: int | None = None
+    context: Context,
+    name: str,
+    number: int,
+    reason: str,
+    expected_active: int | None = None,
+    expected_hash: str | None = None,
 ) -> PolicyLine:
     """Let a proposed version decide from now on, in place of the one before.
 
     *expected_active*: the number of the version that decided while it was looked at, 0 for none; None not to ask.
+    *expected_hash*: the content hash of the version that was looked at; None not to ask.
 
     Raises:
         ConfigError: there is no reason.
@@ -185,7 +191,7 @@ def approve_policy(
         settings_row(session, context.organisation_id, locked=True)
         row = policy_numbered(session, context.organisation_id, name, number)
         before = active_policy(session, context.organisation_id, name)
-        replaced = approve_version(session, context, row, before, name, now, expected_active)
+        replaced = approve_version(session, context, row, before, name, now, expected_active, expected_hash)
         unchanged_canonical(row, f"the policy {name}")
         refuse_feeding_commerce(session, context.organisation_id)
         refuse_unusable_flows(session, context.organisation_id)

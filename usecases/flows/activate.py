@@ -37,7 +37,7 @@ from fivefold.usecases.flows.registrations import refuse_unanswered
 from fivefold.usecases.flows.runs.schedules import keep_schedules
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.inputs import checked_reason, refuse_unseen
+from fivefold.usecases.shared.inputs import checked_reason, refuse_unseen, refuse_unseen_content
 
 _DONE = {
     ACTIVE: "flow.activated",
@@ -92,6 +92,7 @@ def activate_flow(
     reason: str,
     expected_active: int | None = None,
     expected_replay: int | None = None,
+    expected_hash: str | None = None,
 ) -> None:
     """Let a version act from now on, in place of the one before. If it ran as a shadow, it does so no more.
 
@@ -104,6 +105,7 @@ def activate_flow(
         reason: why.
         expected_active: the number of the version that acted while it was looked at, 0 for none; None not to ask.
         expected_replay: the number of the replay that is to be kept with it, 0 for none; None not to ask.
+        expected_hash: the content hash of the version that was looked at; None not to ask.
 
     Raises:
         ConfigError: there is no reason.
@@ -112,7 +114,7 @@ def activate_flow(
             than was expected; or it, or a flow that asks it, could not run with what is asked now, or may be asked
             outside; or one of them is for commerce, and reads what has become `aml` since.
     """
-    _let_act(context, flow, version, reason, ACTIVE, expected_active, expected_replay)
+    _let_act(context, flow, version, reason, ACTIVE, expected_active, expected_replay, expected_hash)
 
 
 def roll_back_flow(context: Context, flow: str, version: int, reason: str, expected_active: int | None = None) -> None:
@@ -128,11 +130,13 @@ def _let_act(
     kind: str,
     expected_active: int | None,
     expected_replay: int | None = None,
+    expected_hash: str | None = None,
 ) -> None:
     now, why = context.now(), checked_reason(reason)
     refuse_unanswered(context, name, number)
     with context.writing() as session:
         flow, version = _locked_version(session, context, name, number)
+        refuse_unseen_content(f"version {number} of the flow {name}", expected_hash, version.content_hash)
         if flow.active_version_id == version.id:
             raise ConflictError(f"version {number} of the flow {name} is active already")
         if kind == ROLLBACK and not acted_before(session, version):

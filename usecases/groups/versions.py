@@ -201,12 +201,18 @@ def _row(
 
 
 def approve_group(
-    context: Context, name: str, number: int, reason: str, expected_active: int | None = None
+    context: Context,
+    name: str,
+    number: int,
+    reason: str,
+    expected_active: int | None = None,
+    expected_hash: str | None = None,
 ) -> GroupLine:
     """Let a proposed version say who is a member from now on, in place of the one before.
 
     Everybody of the type is looked at, part by part. *expected_active*: the number of the version that was active while
     it was looked at, 0 for none; None not to ask.
+    *expected_hash*: the content hash of the version that was looked at; None not to ask.
 
     Raises:
         ConfigError: there is no reason.
@@ -222,7 +228,7 @@ def approve_group(
         settings_row(session, context.organisation_id, locked=True)
         row = stored.version_numbered(session, context.organisation_id, name, number)
         before = stored.active_version(session, row.group.id)
-        replaced = approve_version(session, context, row.version, before, name, now, expected_active)
+        replaced = approve_version(session, context, row.version, before, name, now, expected_active, expected_hash)
         refuse_feeding_commerce(session, context.organisation_id)
         _refuse_tag_of_aml(session, row)
         refuse_unusable_flows(session, context.organisation_id)

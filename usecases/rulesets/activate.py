@@ -52,7 +52,7 @@ from fivefold.usecases.rulesets.run_backtest import refuse_outdated
 from fivefold.usecases.shared.actors import SYSTEM, Actor
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context, record
-from fivefold.usecases.shared.inputs import checked_per_second, checked_reason, refuse_unseen
+from fivefold.usecases.shared.inputs import checked_per_second, checked_reason, refuse_unseen, refuse_unseen_content
 
 MOST_SECONDS = 10
 """A worker that was away does not make up for more than that at once: the rate is there to be kept."""
@@ -91,6 +91,7 @@ def activate(
     per_second: int = PER_SECOND,
     expected_active: int | None = None,
     expected_backtest: int | None = None,
+    expected_hash: str | None = None,
 ) -> None:
     """Let a version decide from now on, and everyone be assessed by it, so many a second.
 
@@ -102,6 +103,7 @@ def activate(
         per_second: so many become due in a second.
         expected_active: the number of the version that decided while it was looked at, 0 for none; None not to ask.
         expected_backtest: the number of the backtest that was looked at, 0 for none; None not to ask.
+        expected_hash: the content hash of the version that was looked at; None not to ask.
 
     Raises:
         ConfigError: the reason is empty, or the rate none.
@@ -115,6 +117,7 @@ def activate(
     why, rate = checked_reason(reason), checked_per_second(per_second)
     with context.writing() as session:
         family_row, version_row = _locked_version(session, context, family, version)
+        refuse_unseen_content(f"version {version} of {family}", expected_hash, version_row.content_hash)
         _refuse_author(session, context, family_row, version_row)
         was = family_row.active_version_id
         decides = None if was is None else session.get_one(RulesetVersion, was).number

@@ -38,7 +38,7 @@ from fivefold.usecases.accounts.purposes import declared_of
 from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.accounts.settings import settings_of
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.inputs import checked_reason, refuse_unseen
+from fivefold.usecases.shared.inputs import checked_reason, refuse_unseen, refuse_unseen_content
 
 TextVersion = PolicyRow | GroupVersion
 _Read = TypeVar("_Read")
@@ -302,13 +302,15 @@ def approve_version(
     name: str,
     now_us: int,
     expected_active: int | None,
+    expected_hash: str | None,
 ) -> int | None:
     """Let a proposed version decide in place of the *active* one; return the number of that, None where none did.
 
     ConflictError where it is not proposed any more, its writer approves it, a newer one is active, or another one than
-    was expected.
+    was expected, or it has another content than was expected.
     """
     of = f"version {row.number} of {name}"
+    refuse_unseen_content(of, expected_hash, row.content_hash)
     if row.state != PROPOSED:
         raise ConflictError(f"{of} is {row.state}; what is proposed can be approved")
     refuse_same_person(session, context.actor, (row.written_by,), f"wrote {of}; another person approves it")

@@ -57,6 +57,17 @@ def refuse_unseen_moment(what: str, expected_us: int | None, present_us: int) ->
         )
 
 
+def refuse_unseen_content(what: str, expected_hash: str | None, present_hash: str) -> None:
+    """Raise ConflictError where *what* has another content than what the person saw; None asks nothing.
+
+    A database that was restored gives the numbers of versions again which came after the backup.
+    """
+    if expected_hash is not None and expected_hash != present_hash:
+        raise ConflictError(
+            f"{what} says something else now than what was looked at: its content hash is {present_hash}"
+        )
+
+
 def checked_per_second(per_second: int) -> int:
     """Return the number of entities that become due in a second; ConfigError if it is invalid."""
     if type(per_second) is not int or not 1 <= per_second <= MOST_PER_SECOND:

@@ -92,6 +92,15 @@ class RequestSeen(RequestModel):
     expected_asked_at: MomentGiven | None = None
 
 
+class TokenSeen(RequestModel):
+    """Which token was looked at: where it is left out, that is not checked.
+
+    `expected_created_at` is its `created_at`, as after a restore another token may have its number.
+    """
+
+    expected_created_at: MomentGiven | None = None
+
+
 def list_plans(context: RequestContext, query: PageQuery) -> Page[PlanLine]:
     """List the plans that tokens may have, with their limits, by name."""
     return token_requests.list_plans(context.plans, query.part)
@@ -102,9 +111,9 @@ def list_tokens(context: RequestContext, query: PageOfTokens) -> Page[TokenShown
     return token_requests.list_tokens(context, query.member, query.part)
 
 
-def revoke_token(context: RequestContext, number: Number) -> None:
+def revoke_token(context: RequestContext, number: Number, query: TokenSeen) -> None:
     """End a token at once; a second time changes nothing."""
-    token_requests.revoke_token(context, number)
+    token_requests.revoke_token(context, number, query.expected_created_at)
 
 
 def list_token_requests(context: RequestContext, query: PageOfRequests) -> Page[TokenRequestLine]:

@@ -6,7 +6,7 @@ from fivefold.domain.paging import Page
 from fivefold.serving.v1.errors import Place
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import Number, Reason, ReasonIfAny, RequestModel, ResponseModel, Seen, Text
+from fivefold.serving.v1.schemas import Number, Reason, ReasonIfAny, RequestModel, ResponseModel, Seen, SeenHash, Text
 from fivefold.store.decisions.decisions import ACTIVE
 from fivefold.usecases.changes import asks
 from fivefold.usecases.changes.proposals import ProposalLine
@@ -36,6 +36,7 @@ class PolicyApproved(RequestModel):
 
     reason: Reason
     expected_active: Seen | None = None
+    expected_hash: SeenHash | None = None
 
 
 class RetirementReason(RequestModel):
@@ -101,7 +102,9 @@ def read_policy(context: RequestContext, policy: Text, number: Number) -> Policy
 
 def approve_policy(context: RequestContext, policy: Text, number: Number, body: PolicyApproved) -> PolicyLine:
     """Activate a version that another person proposed, in place of the one before."""
-    return PolicyLine.of(policies.approve_policy(context, policy, number, body.reason, body.expected_active))
+    return PolicyLine.of(
+        policies.approve_policy(context, policy, number, body.reason, body.expected_active, body.expected_hash)
+    )
 
 
 def retire_policy(context: RequestContext, policy: Text, number: Number, body: RetirementReason) -> PolicyRetired:

@@ -19,7 +19,17 @@ from fivefold.serving.v1.rulesets.rulesets import (
     RulesetChange,
     TextPlace,
 )
-from fivefold.serving.v1.schemas import LARGEST, WHOLE, Number, Reason, RequestModel, ResponseModel, Seen, Text
+from fivefold.serving.v1.schemas import (
+    LARGEST,
+    WHOLE,
+    Number,
+    Reason,
+    RequestModel,
+    ResponseModel,
+    Seen,
+    SeenHash,
+    Text,
+)
 from fivefold.usecases.accounts.flows_in_force import AskedVersion
 from fivefold.usecases.flows import activate, commit, drafts, read, review
 from fivefold.usecases.flows.activate import FlowActivationLine
@@ -70,6 +80,7 @@ class FlowActivated(FlowRolledBack):
     """The same; `expected_replay` is the replay that is to be kept with it; without it that is not checked."""
 
     expected_replay: Seen | None = None
+    expected_hash: SeenHash | None = None
 
 
 class FlowTryGiven(RequestModel):
@@ -171,7 +182,7 @@ def list_flow_activations(context: RequestContext, flow: Text, query: PageQuery)
 
 def activate_flow(context: RequestContext, flow: Text, body: FlowActivated) -> None:
     """Let a version act from now on; another person than who edited or committed it does."""
-    expected = (body.expected_active, body.expected_replay)
+    expected = (body.expected_active, body.expected_replay, body.expected_hash)
     activate.activate_flow(context, flow, body.version, body.reason, *expected)
 
 

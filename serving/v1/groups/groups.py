@@ -10,7 +10,7 @@ from fivefold.domain.paging import Page
 from fivefold.serving.v1.errors import Place
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import Number, Reason, ReasonIfAny, RequestModel, ResponseModel, Seen, Text
+from fivefold.serving.v1.schemas import Number, Reason, ReasonIfAny, RequestModel, ResponseModel, Seen, SeenHash, Text
 from fivefold.usecases.groups import members, versions
 from fivefold.usecases.groups.members import DaySize, EntityGroup, GroupMemberLine, GroupMove, GroupNow
 from fivefold.usecases.shared.actors import Role
@@ -39,6 +39,7 @@ class GroupApproved(RequestModel):
 
     reason: Reason
     expected_active: Seen | None = None
+    expected_hash: SeenHash | None = None
 
 
 class WhyOfGroup(RequestModel):
@@ -103,7 +104,9 @@ def read_group(context: RequestContext, group: Text, number: Number) -> GroupDoc
 
 def approve_group(context: RequestContext, group: Text, number: Number, body: GroupApproved) -> GroupVersion:
     """Let a version that another person proposed say who is a member, in place of the one before."""
-    return GroupVersion.of(versions.approve_group(context, group, number, body.reason, body.expected_active))
+    return GroupVersion.of(
+        versions.approve_group(context, group, number, body.reason, body.expected_active, body.expected_hash)
+    )
 
 
 def retire_group(context: RequestContext, group: Text, number: Number, body: WhyOfGroup) -> GroupVersion:

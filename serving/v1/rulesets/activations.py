@@ -9,7 +9,7 @@ from fivefold.serving.v1.changes.proposals import Proposed
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.rulesets.rulesets import Rate
-from fivefold.serving.v1.schemas import LARGEST, WHOLE, Number, Reason, RequestModel, Seen, Text
+from fivefold.serving.v1.schemas import LARGEST, WHOLE, Number, Reason, RequestModel, Seen, SeenHash, Text
 from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.usecases.changes import asks, backtests
 from fivefold.usecases.changes.backtests import BacktestLine, MoverLine
@@ -35,6 +35,7 @@ class ActivationConfirmed(ActivationGiven):
 
     expected_active: Seen | None = None
     expected_backtest: Seen | None = None
+    expected_hash: SeenHash | None = None
 
 
 class RollbackGiven(ActivationGiven):
@@ -64,7 +65,7 @@ class OfMovers(PageQuery):
 
 def activate(context: RequestContext, family: Text, body: ActivationConfirmed) -> None:
     """Let a version decide from now on. It needs a finished backtest, and another person than its editors."""
-    expected = (body.expected_active, body.expected_backtest)
+    expected = (body.expected_active, body.expected_backtest, body.expected_hash)
     activations.activate(context, family, body.version, body.reason, body.per_second, *expected)
 
 

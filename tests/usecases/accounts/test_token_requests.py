@@ -157,7 +157,10 @@ def test_a_programs_token_ends_as_its_plan_says_and_a_revoked_one_at_once(
     (token,) = list_tokens(ana)
     assert token.expires_us == token.created_us + 14 * DAY_US
     assert find_credential(engine, both(first, second)) is not None
-    revoke_token(bob, token.id)
+    with pytest.raises(ConflictError, match=f"token {token.id} is another one now"):  # as after a restore
+        revoke_token(bob, token.id, token.created_us + 1)
+    assert list_tokens(ana)[0].state != "revoked"
+    revoke_token(bob, token.id, token.created_us)
     assert find_credential(engine, both(first, second)) is None
     revoke_token(bob, token.id)
     assert [entry.action for entry in list_entries(ana, Part())].count("token.revoked") == 1

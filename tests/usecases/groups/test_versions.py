@@ -43,7 +43,9 @@ def test_a_version_is_written_by_one_and_approved_by_another(circle: Circle) -> 
         approve_group(circle.context(), "watched", 1, WHY)
     with pytest.raises(ConfigError):
         approve_group(circle.context(2), "watched", 1, " ")
-    line = approve_group(circle.context(2), "watched", 1, WHY)
+    with pytest.raises(ConflictError, match="version 1 of watched says something else now than what was looked at"):
+        approve_group(circle.context(2), "watched", 1, WHY, 0, "0" * 64)
+    line = approve_group(circle.context(2), "watched", 1, WHY, 0, made.content_hash)
     assert (line.state, line.approved_by) == ("active", "member:2")
     with pytest.raises(ConflictError):
         approve_group(circle.context(2), "watched", 1, WHY)

@@ -33,8 +33,15 @@ def test_an_approval_may_say_what_was_looked_at(place: Place) -> None:
     place.good("POST", "/v1/policies", proposal(CASH, **newest), role="publisher")
     refused = place.ask("POST", "/v1/policies", proposal(WORTH, **newest), role="publisher")
     assert (refused.status_code, "the newest version of transfers is 1 now" in refused.text) == (409, True)
-    for seen, status in ((1, 409), (-1, 422), (0, 200)):
-        body = {"reason": WHY, "expected_active": seen}
+    content_hash = place.good("GET", VERSION, role="admin")["content_hash"]
+    for seen, seen_hash, status in (
+        (1, content_hash, 409),
+        (0, "0" * 64, 409),
+        (0, "short", 422),
+        (-1, content_hash, 422),
+        (0, content_hash, 200),
+    ):
+        body = {"reason": WHY, "expected_active": seen, "expected_hash": seen_hash}
         assert place.ask("POST", f"{VERSION}/approve", body, role="admin").status_code == status
 
 
