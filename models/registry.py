@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from threading import Timer
-from typing import Any
+from typing import Any, cast
 
 import mlflow
 from filelock import FileLock
@@ -21,6 +21,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.environment_variables import MLFLOW_TRACKING_URI
 from mlflow.exceptions import MlflowException
+from requests.exceptions import RequestException
 
 from fivefold.domain.errors import ConfigError, ModelError, ModelNotFoundError, RegistryError
 from fivefold.domain.provenance import may_be_same_model
@@ -50,7 +51,7 @@ REFUSED_TAG = "refit_refused"
 """Tag of a run whose refit was refused, so that no version was registered: the reason."""
 CARD_FILE = "model_card.md"
 """The model card in Markdown, among the artefacts of the training run."""
-NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+_NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """MLflow's error codes for a model or an alias that does not exist."""
 _NOT_FOUND = 404
 MOST_NAMED = 10
@@ -133,6 +134,38 @@ def _said_when_slow(address: str) -> Iterator[None]:
         timer.cancel()
 
 
+class _TranslatedClient:
+    """MLflow's client, whose errors are ours whatever is called."""
+
+    def __init__(self, client: MlflowClient, place: str) -> None:
+        """Keep the client, and the place of its registry for messages."""
+        self._client = client
+        self._place = place
+
+    def __getattr__(self, name: str) -> Any:
+        """Give what the client has of that name; a method with its errors translated."""
+        attribute = getattr(self._client, name)
+        return _translated(self._place)(attribute) if callable(attribute) else attribute
+
+
+@contextmanager
+def _translated(place: str) -> Iterator[None]:
+    """Raise as ours what MLflow raises, and what the store of files does; see `registry_error`."""
+    try:
+        yield
+    except (MlflowException, OSError) as error:
+        raise registry_error(error, f"the registry of models, {place}, cannot be asked for this") from error
+
+
+def registry_error(error: MlflowException | OSError, text: str) -> ModelError:
+    """Give our error for one of MLflow, or of its store of files: *text*, and why.
+
+    It is a ModelNotFoundError where another try finds nothing either, and otherwise a RegistryError.
+    """
+    kind = ModelNotFoundError if _is_not_there(error) else RegistryError
+    return kind(f"{text}: {_one_line(error)}")
+
+
 class Registry:
     """The versions of one named model in one MLflow."""
 
@@ -169,7 +202,18 @@ class Registry:
             address = f"{_ADDRESS} is {self.settings.tracking_shown}, which cannot be asked"
             where = f"{self.settings.registry} cannot be opened" if self.settings.embedded else address
             raise RegistryError(f"{where}: {_one_line(error)}") from None
-        return client
+        return cast("MlflowClient", _TranslatedClient(client, self.settings.registry_shown))
+
+    @contextmanager
+    def logging(self) -> Iterator[None]:
+        """Let MLflow log runs to this registry, with errors of ours."""
+        self.use()
+        try:
+            yield
+        except (MlflowException, RequestException) as error:  # not of files of our own that are logged
+            raise registry_error(
+                error, f"the registry of models, {self.settings.registry_shown}, takes no run"
+            ) from error
 
     def use(self) -> None:
         """Make this registry the one at MLflow's global address, by which it logs runs."""
@@ -217,16 +261,14 @@ class Registry:
             with tempfile.TemporaryDirectory(prefix="fivefold-") as folder:
                 path = self.client.download_artifacts(run_id, name, folder)
                 return Path(path).read_text(encoding="utf-8")
-        except (MlflowException, OSError):
+        except ModelNotFoundError:
             return None
 
     def version(self, number: int) -> RegisteredVersion:
         """Find one version; ModelNotFoundError names those that there are."""
         try:
             return self._version(self.client.get_model_version(self.name, str(number)))
-        except MlflowException as error:
-            if error.error_code not in NOT_THERE:
-                raise
+        except ModelNotFoundError:
             versions = ", ".join(str(version.version) for version in self._listed()) or "none yet: run `fivefold train`"
             raise ModelNotFoundError(f"{self.name} has no version {number}; there are: {versions}") from None
 
@@ -254,9 +296,7 @@ class Registry:
         """
         try:
             version = self.client.get_model_version(self.name, str(number))
-        except MlflowException as error:
-            if error.error_code not in NOT_THERE:
-                raise
+        except ModelNotFoundError:
             return False
         return may_be_same_model(version.tags.get("content_hash"), content_hash)
 
@@ -330,9 +370,7 @@ class Registry:
             try:
                 artifacts = mlflow.artifacts.download_artifacts(uri, dst_path=target)
             except (MlflowException, OSError) as error:
-                kind = ModelNotFoundError if _is_not_there(error) else RegistryError
-                where = self.settings.tracking_shown
-                raise kind(f"{uri} cannot be loaded from {where}: {_one_line(error)}") from None
+                raise registry_error(error, f"{uri} cannot be loaded from {self.settings.tracking_shown}") from None
             return ValueModel.load(Path(artifacts) / ARTIFACT)
 
     def require_servable(self, number: int) -> None:
@@ -353,9 +391,7 @@ class Registry:
     def _aliased(self, alias: str) -> RegisteredVersion | None:
         try:
             return self._version(self.client.get_model_version_by_alias(self.name, alias))
-        except MlflowException as error:
-            if error.error_code not in NOT_THERE:
-                raise
+        except ModelNotFoundError:
             return None
 
     def _version(self, version: ModelVersion) -> RegisteredVersion:
@@ -382,8 +418,10 @@ def absent_columns_text(absent: tuple[str, ...]) -> str:
 
 def _is_not_there(error: MlflowException | OSError) -> bool:
     """Tell what will not be there on another try either, from a registry or a store of files that is away now."""
+    if str(error).startswith("No such"):
+        return True
     if isinstance(error, MlflowException):
-        return error.error_code in NOT_THERE or str(error).startswith("No such")
+        return error.error_code in _NOT_THERE
     answer = getattr(error, "response", None)  # of the HTTP client, whose errors are an OSError
     return isinstance(error, FileNotFoundError | NotADirectoryError) or getattr(answer, "status_code", 0) == _NOT_FOUND
 

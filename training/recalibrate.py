@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from mlflow.exceptions import MlflowException
 from pydantic import ValidationError
 
 from fivefold.domain.clock import day_text
@@ -197,9 +196,7 @@ def config_of_version(model: ValueModel, registry: Registry, parent: RegisteredV
 def _parameters(registry: Registry, version: RegisteredVersion) -> Mapping[str, str]:
     try:
         return registry.client.get_run(version.run_id).data.params if version.run_id else {}
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
+    except ModelNotFoundError:
         raise ModelNotFoundError(f"the run of version {version.number} is gone, and its settings with it") from None
 
 

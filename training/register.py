@@ -104,8 +104,10 @@ def log_refused_refit(
 
     The tags say of which data it was, so that a clock does not judge the same ones again.
     """
-    registry.use()
-    with mlflow.start_run(experiment_id=registry.experiment(registry.name), log_system_metrics=False):
+    with (
+        registry.logging(),
+        mlflow.start_run(experiment_id=registry.experiment(registry.name), log_system_metrics=False),
+    ):
         mlflow.log_params(run_parameters(lineage))
         mlflow.log_metrics(evaluation.registered_metrics())
         _log_card(model_card(model, evaluation, lineage, verdict), model, evaluation)
@@ -164,9 +166,9 @@ def log_version(
     registry: Registry, model: ValueModel, test_window: WindowPredictions, evaluation: Evaluation, record: RunRecord
 ) -> int:
     """Log a run and register its model as challenger; give the version's number. A run that fails gives no version."""
-    registry.use()
     judged = record.judged or model
     with (
+        registry.logging(),
         tempfile.TemporaryDirectory() as temporary,
         mlflow.start_run(experiment_id=registry.experiment(registry.name), log_system_metrics=False) as run,
     ):

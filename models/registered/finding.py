@@ -8,9 +8,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature, get_model_info
 from mlflow.types.schema import ColSpec, TensorSpec
 
-from fivefold.domain.errors import ModelError, ModelNotFoundError, RegistryError
+from fivefold.domain.errors import ModelError, ModelNotFoundError
 from fivefold.domain.settings import Settings, without_password
-from fivefold.models.registry import NOT_THERE, Registry
+from fivefold.models.registry import Registry, registry_error
 
 MOST_WORDS = 300
 """So many characters are kept of what others say went wrong."""
@@ -84,9 +84,7 @@ def find_aliased(settings: Settings, name: str, alias: str) -> AliasedModel:
     client = Registry(settings, name).client
     try:
         version = client.get_model_version_by_alias(name, alias)
-    except MlflowException as error:
-        if error.error_code not in NOT_THERE:
-            raise RegistryError(f"the registry of models cannot be asked: {one_line(error)}") from None
+    except ModelNotFoundError:
         raise ModelNotFoundError(_what_is_there(client, name, alias)) from None
     return AliasedModel(
         name=name,
@@ -100,7 +98,7 @@ def find_aliased(settings: Settings, name: str, alias: str) -> AliasedModel:
 def _what_is_there(client: Any, name: str, alias: str) -> str:
     try:
         there = sorted(client.get_registered_model(name).aliases)
-    except MlflowException:
+    except ModelNotFoundError:
         return f"there is no model {name} in the registry"
     return f"the model {name} has no alias {alias}; its aliases are {', '.join(there) or 'none'}"
 
@@ -110,15 +108,14 @@ def read_signature(settings: Settings, reference: AliasedModel) -> Signature:
 
     Raises:
         ModelNotFoundError: its files are gone.
+        RegistryError: the registry, or the store of its files, does not answer now.
         ModelError: it has no signature of named columns.
     """
     Registry(settings, reference.name).use()
     try:
         signature = get_model_info(reference.uri).signature
     except (MlflowException, OSError) as error:
-        raise ModelNotFoundError(
-            f"version {reference.version} of {reference.name} cannot be read: {one_line(error)}"
-        ) from None
+        raise registry_error(error, f"version {reference.version} of {reference.name} cannot be read") from None
     return _signature(signature, f"version {reference.version} of {reference.name}")
 
 

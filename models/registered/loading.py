@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
 
-from fivefold.domain.errors import ModelError, ModelNotFoundError
+from fivefold.domain.errors import ModelError
 from fivefold.domain.settings import Settings
 from fivefold.models.registered.explaining import RowExplanation, TreeExplainer, tree_explainer
 from fivefold.models.registered.finding import AliasedModel, Signature, find_aliased, one_line, read_signature
-from fivefold.models.registry import Registry
+from fivefold.models.registry import Registry, registry_error
 
 MOST_LOADED = 8
 MOST_SIGNATURES = 200
@@ -138,8 +138,7 @@ class Models:
         try:
             path = mlflow.artifacts.download_artifacts(reference.uri, dst_path=None if folder is None else folder.name)
         except (MlflowException, OSError) as error:
-            called = f"version {reference.version} of {reference.name}"
-            raise ModelNotFoundError(f"{called} cannot be read: {one_line(error)}") from None
+            raise registry_error(error, f"version {reference.version} of {reference.name} cannot be read") from None
         digest = digest_of_files(Path(path))
         try:
             model = mlflow.pyfunc.load_model(path)

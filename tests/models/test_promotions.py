@@ -5,10 +5,11 @@ from datetime import date, datetime
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from fivefold.domain.clock import DAY_US, to_microseconds
-from fivefold.domain.errors import ModelNotFoundError, PromotionRefusedError
+from fivefold.domain.errors import ModelNotFoundError, PromotionRefusedError, RegistryError
 from fivefold.domain.settings import Settings
 from fivefold.models import promotions
 from fivefold.models.promotions import (
@@ -295,10 +296,10 @@ def test_an_alias_that_does_not_move_leaves_no_promotion_behind(
     def failing(*_: object) -> None:
         raise MlflowException("disk full")
 
-    monkeypatch.setattr(three.client, "set_registered_model_alias", failing)
-    with pytest.raises(MlflowException, match="disk full"):
+    monkeypatch.setattr(MlflowClient, "set_registered_model_alias", failing)
+    with pytest.raises(RegistryError, match="disk full"):
         promote(three, number)
-    with pytest.raises(MlflowException, match="disk full"):
+    with pytest.raises(RegistryError, match="disk full"):
         rollback(three)
     monkeypatch.undo()
     assert champion_of(three) == 3
@@ -312,7 +313,7 @@ def test_a_promotion_whose_answer_is_lost_is_one_where_the_alias_moved(
 ) -> None:
     number = add(three, against=3)
     clock.set(date(2026, 4, 1))
-    moving, marking = three.set_alias, three.client.set_terminated
+    moving, marking = three.set_alias, MlflowClient.set_terminated
 
     def lost(*of: object) -> None:
         moving(*of)  # type: ignore[arg-type]  # passed on
@@ -324,9 +325,9 @@ def test_a_promotion_whose_answer_is_lost_is_one_where_the_alias_moved(
     monkeypatch.setattr(three, "set_alias", lost)
     assert promote(three, number).version == champion_of(three) == number
     assert [made.version for made in promotion_history(three)] == [1, 2, 3, 4]
-    monkeypatch.setattr(three.client, "set_terminated", unmarked)
+    monkeypatch.setattr(MlflowClient, "set_terminated", unmarked)
     assert rollback(three).version == champion_of(three) == 3
-    monkeypatch.setattr(three.client, "set_terminated", marking)
+    monkeypatch.setattr(MlflowClient, "set_terminated", marking)
     assert [made.action for made in promotion_history(three)] == [PROMOTE] * 4 + [ROLLBACK]
     assert rollback(three).version == 2
     runs = three.client.search_runs([three.experiment("value-promotions")])

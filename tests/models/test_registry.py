@@ -5,12 +5,14 @@ import os
 import shutil
 import socket
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
+from mlflow import MlflowClient
 from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_TIMEOUT
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, TEMPORARILY_UNAVAILABLE
 
 from fivefold.domain.errors import (
     ConfigError,
@@ -147,9 +149,57 @@ def test_a_registry_that_is_away_does_not_say_that_a_version_is_gone(
     def away(*_: object) -> None:
         raise MlflowException("away", TEMPORARILY_UNAVAILABLE)
 
-    monkeypatch.setattr(filled.client, "get_model_version", away)
-    with pytest.raises(MlflowException, match="away"):
+    monkeypatch.setattr(MlflowClient, "get_model_version", away)
+    with pytest.raises(RegistryError, match="cannot be asked for this: away"):
         filled.version(1)
+    monkeypatch.setattr(MlflowClient, "download_artifacts", away)
+    with pytest.raises(RegistryError, match="cannot be asked for this: away"):
+        filled.artifact("run", "model_card.md")
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("set_terminated", ("run",)),
+        ("get_run", ("run",)),
+        ("search_runs", (["1"],)),
+        ("create_run", ("1",)),
+        ("list_artifacts", ("run",)),
+        ("search_model_versions", ()),
+        ("set_registered_model_alias", ("value", "champion", "1")),
+    ],
+)
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (MlflowException("away", TEMPORARILY_UNAVAILABLE), RegistryError),
+        (ConnectionError("away"), RegistryError),
+        (MlflowException("Run 'run' not found", RESOURCE_DOES_NOT_EXIST), ModelNotFoundError),
+    ],
+)
+def test_every_call_of_the_client_fails_with_an_error_of_ours(
+    filled: Registry,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    arguments: tuple[Any, ...],
+    error: Exception,
+    kind: type[Exception],
+) -> None:
+    def failing(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(MlflowClient, method, failing)
+    with pytest.raises(kind, match=str(error)) as refused:
+        getattr(filled.client, method)(*arguments)
+    assert refused.type is kind
+
+
+def test_a_registry_that_takes_no_run_is_named(filled: Registry) -> None:
+    words = f"the registry of models, {filled.settings.var}, takes no run: disk full"
+    with pytest.raises(RegistryError, match=words), filled.logging():
+        raise MlflowException("disk full")
+    with pytest.raises(FileNotFoundError), filled.logging():
+        raise FileNotFoundError("a picture of our own")
 
 
 @pytest.mark.parametrize("uri", ["models:/value/99", "models:/nobody/1", "models:/value@nobody"])
@@ -215,8 +265,8 @@ def test_a_registry_that_cannot_be_asked_is_not_taken_for_one_without_a_champion
         raise MlflowException("database is locked", TEMPORARILY_UNAVAILABLE)
 
     registry.set_alias(CHAMPION, add_bare_version(registry))
-    monkeypatch.setattr(registry.client, "get_model_version_by_alias", unavailable)
-    with pytest.raises(MlflowException, match="locked"):
+    monkeypatch.setattr(MlflowClient, "get_model_version_by_alias", unavailable)
+    with pytest.raises(RegistryError, match="locked"):
         registry.champion()
 
 

@@ -174,12 +174,10 @@ def _version(registry: "Registry | None", number: int) -> "tuple[Registry, Regis
 @contextmanager
 def asking(open_registry: OpenRegistry) -> Iterator["Registry | None"]:
     """Open the registry; where it does not answer that is a StoreError: it may answer later."""
-    from mlflow.exceptions import MlflowException  # noqa: PLC0415 (as above)
-
     try:
         yield open_registry()
-    except (MlflowException, RegistryError) as error:
-        raise StoreError(f"the registry of models does not answer: {type(error).__name__}") from error
+    except RegistryError as error:
+        raise StoreError("the registry of models does not answer") from error
 
 
 def present(registry: "Registry | None") -> "Registry":

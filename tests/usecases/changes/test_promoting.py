@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import PromotionRefusedError, StoreError
+from fivefold.domain.errors import PromotionRefusedError, RegistryError, StoreError
 from fivefold.domain.provenance import account_name
 from fivefold.models import promotions
 from fivefold.models.promotions import promotion_history
@@ -120,8 +121,8 @@ def test_where_the_alias_does_not_move_nothing_is_recorded(
     def failing(*_: object) -> None:
         raise MlflowException("disk full")
 
-    monkeypatch.setattr(registry.client, "set_registered_model_alias", failing)
-    with pytest.raises(MlflowException, match="disk full"):
+    monkeypatch.setattr(MlflowClient, "set_registered_model_alias", failing)
+    with pytest.raises(RegistryError, match="disk full"):
         promote_model(engine, registry, 1, "cli:ann")
     assert entries(engine) == []
     assert promotion_history(registry) == []
@@ -131,13 +132,13 @@ def test_where_the_alias_does_not_move_nothing_is_recorded(
 def test_where_the_alias_moves_and_the_answer_is_lost_it_is_recorded(
     engine: Engine, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    moving = registry.client.set_registered_model_alias
+    moving = MlflowClient.set_registered_model_alias
 
-    def lost(*of: str) -> None:
+    def lost(*of: Any) -> None:
         moving(*of)
         raise MlflowException("timed out")
 
-    monkeypatch.setattr(registry.client, "set_registered_model_alias", lost)
+    monkeypatch.setattr(MlflowClient, "set_registered_model_alias", lost)
     promote_model(engine, registry, 1, "cli:ann")
     assert entries(engine) == [("default", "model.promoted", "1", "cli:ann")]
     assert [change.version for change in promotion_history(registry)] == [1]

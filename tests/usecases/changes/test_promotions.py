@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from sqlalchemy import Engine
 
 from fivefold.console.changes.reach import Line, reach_lines
-from fivefold.domain.errors import ConfigError, ConflictError, PromotionRefusedError
+from fivefold.domain.errors import ConfigError, ConflictError, PromotionRefusedError, RegistryError
 from fivefold.domain.provenance import account_name
 from fivefold.models import promotions
 from fivefold.models.promotions import promotion_history
@@ -193,8 +194,8 @@ def test_where_the_alias_does_not_move_nothing_was_approved(
     def failing(*_: object) -> None:
         raise MlflowException("disk full")
 
-    monkeypatch.setattr(registry.client, "set_registered_model_alias", failing)
-    with pytest.raises(MlflowException, match="disk full"):
+    monkeypatch.setattr(MlflowClient, "set_registered_model_alias", failing)
+    with pytest.raises(RegistryError, match="disk full"):
         approve(engine, registry, ben, proposal)
     assert audited(engine) == before
     assert read_proposal(Context(engine, ben), proposal.id).state == "proposed"

@@ -9,11 +9,12 @@ from typing import Any
 import mlflow
 import pytest
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, TEMPORARILY_UNAVAILABLE
+from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import ModelNotFoundError, RegistryError
 from fivefold.domain.settings import Settings
 from fivefold.models.registry import Registry
 from fivefold.models.value_model import ValueModel
@@ -296,9 +297,12 @@ def test_a_store_of_files_that_is_away_changes_no_verdict(bank: Living, monkeypa
 
 
 def test_a_registry_that_is_away_is_no_error_of_the_worker(bank: Living, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unanswered(*_: object) -> None:
+        raise RegistryError("away")
+
     bank.live(HORIZON_DAYS)
     with monkeypatch.context() as patch:
-        patch.setattr(Shelf, "version", away)
+        patch.setattr(Shelf, "version", unanswered)
         assert [judge_next(bank.engine, SETTINGS, bank.now) for _ in range(2)] == [True, False]
         assert states(bank) == [None]
     bank.now += LEASE_US
@@ -307,7 +311,7 @@ def test_a_registry_that_is_away_is_no_error_of_the_worker(bank: Living, monkeyp
 
 def test_a_version_whose_run_is_gone_is_not_known(bank: Living, monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(_: str) -> None:
-        raise MlflowException("Run with id=run not found", RESOURCE_DOES_NOT_EXIST)
+        raise ModelNotFoundError("Run with id=run not found")
 
     monkeypatch.setattr(Shelf, "client", property(lambda _: SimpleNamespace(get_run=gone)))
     bank.live(HORIZON_DAYS)
