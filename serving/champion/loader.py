@@ -33,6 +33,8 @@ While the same version is refused, the pause doubles each time.
 LONGEST_RETRY_SECONDS = 3600.0
 FIRST_LOOK_SECONDS = 60.0
 """Longest that a worker waits at its start for the registry, before it goes on without a model."""
+_WITHDRAWN = "withdrawn"
+"""The word behind the versions of a note where the champion was withdrawn since."""
 _ARTIFACT = ("mlflow_model", "artifacts", "value_model")
 
 log = structlog.get_logger("fivefold.model")
@@ -133,6 +135,7 @@ class ChampionLoader:
             self._champion_retry.forget()
             why = f"{self._settings.model_name} has no champion: run `fivefold train`"
             if self.withdrawn:
+                self._remember_withdrawal()
                 self._say_refused(None, why)
             else:
                 self._serve_last_known(why)
@@ -235,7 +238,13 @@ class ChampionLoader:
         return bentoml.models.get(tag)
 
     def _serve_last_known(self, why: str) -> None:
-        """Without a registry, which is *why*, go on; at start, serve the last known version that can."""
+        """Without a registry, which is *why*, go on; at start, serve the last known version that can.
+
+        None is served at start where the last that was known of the champion is that it was withdrawn.
+        """
+        if self.current is None and _WITHDRAWN in self._noted():
+            self._say_refused(None, f"{why}; its champion was withdrawn before")
+            return
         if self.current is None:
             numbers = self._last_known()
             if not self._last_known_retry.waits(numbers):
@@ -283,18 +292,31 @@ class ChampionLoader:
         Where an older one serves again, those after it were rolled back: they are none of these any more.
         """
         before = [str(each) for each in reversed(self._served_before()) if each < number]
+        self._write_note([*before, str(number)])
+
+    def _remember_withdrawal(self) -> None:
+        """Write down that the champion was withdrawn, until a version serves again."""
+        words = self._noted()
+        if _WITHDRAWN not in words:
+            self._write_note([*words, _WITHDRAWN])
+
+    def _write_note(self, words: list[str]) -> None:
         try:
             with replacing(self._note) as unfinished:
-                unfinished.write_text(" ".join([*before, str(number)]), encoding="utf-8")
+                unfinished.write_text(" ".join(words), encoding="utf-8")
         except (OSError, ConfigError) as error:  # serving does not depend on it
-            log.warning("version not noted", version=number, error=type(error).__name__)
+            log.warning("version not noted", words=words[-1:], error=type(error).__name__)
+
+    def _noted(self) -> list[str]:
+        """Give the words of the note: versions, the last one last, and whether the champion was withdrawn since."""
+        try:
+            return self._note.read_text(encoding="utf-8").split()
+        except (OSError, ValueError):
+            return []
 
     def _served_before(self) -> list[int]:
         """Give the versions that served here and were not rolled back, the last one first."""
-        try:
-            return [int(each) for each in reversed(self._note.read_text(encoding="utf-8").split())]
-        except (OSError, ValueError):
-            return []
+        return [int(each) for each in reversed(self._noted()) if each.isdecimal()]
 
     def _poll(self) -> None:
         while not self._ended.is_set():

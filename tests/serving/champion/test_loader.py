@@ -252,6 +252,31 @@ def test_a_champion_that_is_taken_away_still_serves(registry: Registry) -> None:
     assert (made.refused, made.withdrawn) == ("", False)
 
 
+def test_a_champion_that_was_withdrawn_does_not_serve_at_a_start_without_a_registry(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held(registry).refresh()
+    registry.client.delete_registered_model_alias(NAME, CHAMPION)
+    held(registry).refresh()
+
+    def away(_: Registry) -> None:
+        raise ConnectionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Registry, "champion", away)
+        made = held(registry)
+        made.refresh()
+        assert version_of(made) is None
+        assert made.refused == "the registry cannot be reached: ConnectionError; its champion was withdrawn before"
+    registry.set_alias(CHAMPION, FIRST)
+    made.refresh()
+    assert version_of(made) == FIRST
+    monkeypatch.setattr(Registry, "champion", away)
+    made = held(registry)
+    made.refresh()
+    assert version_of(made) == FIRST, "it is the champion again"
+
+
 @pytest.mark.parametrize("lost", ["the file", "every version", "trained, not promoted"])
 def test_a_registry_that_was_lost_takes_no_model_away_and_none_is_created(
     registry: Registry, template: Template, lost: str
