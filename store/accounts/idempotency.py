@@ -1,5 +1,7 @@
 """Idempotency keys: one attempt carries out a request, and marks the key in the transaction that stores its changes.
 
+What is stored first for the request's sake alone, as a level is for a decision, must not mark it: `attempting(None)`.
+
 So after any failure of a process, a connection or a commit, the key shows whether the request was carried out. An
 attempt that was superseded cannot commit. Nothing here begins or ends a transaction.
 """

@@ -15,6 +15,7 @@ from fivefold.domain.errors import ConflictError, InvalidRulesetError, ModelErro
 from fivefold.features.numba_cache import compile_loops
 from fivefold.features.reading import compiled_loops
 from fivefold.risk.facts.patterns import loops
+from fivefold.store.accounts.idempotency import attempting
 from fivefold.store.levels import leases as claims
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Subject
 from fivefold.store.levels.leases import DueQueue, LeasedBatch
@@ -226,6 +227,7 @@ def new_lease() -> str:
     return secrets.token_hex(16)
 
 
+@attempting(None)
 def assess_now(
     engine: Engine,
     subject: Subject,
@@ -238,6 +240,8 @@ def assess_now(
 
     What another worker computes of it began before, and may know less: it is waited for, and after `WAIT_SECONDS`
     its lease is taken, as that worker may be dead, or have a batch of thousands.
+
+    What it stores does not mark a request's Idempotency-Key: such a request is about something else, stored afterwards.
 
     Raises:
         ConflictError: others took the lease in turn, so that no result of this call was stored.

@@ -16,8 +16,9 @@ from fivefold.serving.v1.ingest import entities
 from fivefold.store.sql import database
 from fivefold.store.tables.accounts import IdempotencyKey
 from fivefold.store.tables.entities import Screening
-from fivefold.store.tables.levels import OverrideRow
+from fivefold.store.tables.levels import Assessment, OverrideRow
 from fivefold.usecases.changes.proposals import ChangeOutcome
+from fivefold.usecases.decisions import decide
 from fivefold.usecases.shared.idempotency import KEPT_US, LEFT_US, prune_keys
 from tests.serving.v1.furnishing import furnish
 from tests.serving.v1.places import Place, copied, settled
@@ -60,6 +61,11 @@ def count(place: Place) -> int:
 
 def send(place: Place, key: str, body: Any = SCREENED, path: str = f"{PATH}/screenings", **more: Any) -> httpx.Response:
     return place.ask("POST", path, body, role=more.pop("role", "app"), headers={"Idempotency-Key": key}, **more)
+
+
+def assessments(place: Place) -> int:
+    with Session(place.engine) as session:
+        return session.scalar(select(func.count()).select_from(Assessment)) or 0
 
 
 def screenings(place: Place) -> int:
@@ -179,6 +185,25 @@ def test_after_a_commit_whose_end_is_not_known_the_key_tells(
     again = send(place, "k1")
     assert (again.status_code, screenings(place)) == ((409, 1) if kept else (204, 1))
     assert not kept or "was carried out, but its answer was not stored" in again.text
+
+
+def test_a_decision_that_was_not_stored_is_made_when_it_is_asked_again_though_the_level_was_stored_for_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cash = {"transaction_amount": -5.0, "transaction_currency": "EUR", "operation": "cash"}
+    body = {"policy": "payments", "external_id": "idem", "transaction": cash}
+    assessed = assessments(place)
+
+    def lost(*_: Any, **__: Any) -> None:
+        raise UnknownOutcomeError(database.MAY_BE_DONE)
+
+    monkeypatch.setattr(decide, "_store", lost)
+    assert send(place, "d1", {**body, "freshness": "now"}, "/v1/decisions").status_code == 504
+    assert assessments(place) == assessed + 1
+    monkeypatch.undo()
+    again, replayed = (send(place, "d1", {**body, "freshness": "now"}, "/v1/decisions") for _ in range(2))
+    assert (again.status_code, again.json()["repeated"]) == (200, False), again.text
+    assert (replayed.headers["Idempotency-Replayed"], replayed.json()) == ("true", again.json())
 
 
 def test_a_secret_is_told_once(place: Place) -> None:
