@@ -155,13 +155,10 @@ class _Together:
 
 
 def _alike(calls: Mapping[int, PostedTransactions]) -> Iterable[list[_NumberedRow]]:
-    """Group rows, with the number of their call, by their non-empty fields and the kinds of these.
-
-    A column of a request is read by the kinds of all its values; so each row is read as in its own call.
-    """
-    alike: dict[frozenset[tuple[str, type]], list[_NumberedRow]] = defaultdict(list)
+    """Group rows, with the number of their call, by their fields: the fields of all rows say which names the entity."""
+    alike: dict[frozenset[str], list[_NumberedRow]] = defaultdict(list)
     for number, call in calls.items():
-        shape = frozenset((name, type(value)) for row in call.rows for name, value in row.items())
+        shape = frozenset(name for row in call.rows for name in row)
         alike[shape] += [(number, row) for row in call.rows]
     return alike.values()
 

@@ -1,6 +1,7 @@
 """The columns of corrections and reversals among transactions, checked by the same readers."""
 
 from collections.abc import Mapping, Sequence
+from math import isnan
 from typing import Any, Final
 
 import polars as pl
@@ -35,16 +36,28 @@ def split_corrections(rows: Rows) -> tuple[Rows, Sequence[int] | None, Rows, Seq
     The places of transactions are None if all rows are transactions, which is nearly always so.
     """
     if isinstance(rows, pl.DataFrame):
+        rows = _without_nan(rows)
         refers = [pl.col(name).cast(pl.String).fill_null("") != "" for name in (CORRECTS, REVERSES) if name in rows]
         mask = rows.select(pl.any_horizontal(refers)).to_series() if refers else None
         if mask is None or not mask.any():
             return rows, None, (), ()
         return rows.filter(~mask), (~mask).arg_true().to_list(), rows.filter(mask), mask.arg_true().to_list()
-    places = [number for number, row in enumerate(rows) if row.get(CORRECTS) or row.get(REVERSES)]
+    places = [number for number, row in enumerate(rows) if _is_given(row.get(CORRECTS)) or _is_given(row.get(REVERSES))]
     if not places:
         return rows, None, (), ()
     others = sorted(set(range(len(rows))).difference(places))
     return [rows[number] for number in others], others, [rows[number] for number in places], places
+
+
+def _without_nan(rows: pl.DataFrame) -> pl.DataFrame:
+    """Set NaN to null in the columns that name a transaction: it is a missing value, as pandas writes it."""
+    names = [name for name in (CORRECTS, REVERSES) if name in rows and rows[name].dtype.is_float()]
+    return rows.with_columns(pl.col(names).fill_nan(None)) if names else rows
+
+
+def _is_given(value: Any) -> bool:
+    """Tell whether a row has a value; NaN is a missing one, and 0 is not."""
+    return value is not None and value != "" and not (isinstance(value, float) and isnan(value))
 
 
 def read_corrections(

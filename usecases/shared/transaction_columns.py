@@ -1,7 +1,10 @@
 """The columns of transactions in a request, checked by the value side's readers, in their stored form."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
 from itertools import chain
+from math import isnan
 from operator import itemgetter
 from typing import Any
 
@@ -54,9 +57,12 @@ SENT_AS = {
 }
 """The API's names of the table's columns."""
 
+_CORRECTS, _REVERSES, _, _KNOWN_AT = CORRECTION_COLUMNS
 _MONEY = {c.AMOUNT, c.BALANCE}
-_TIMES = {c.DATE, c.CREATED}
+_TIMES = {c.DATE, c.CREATED, _KNOWN_AT}
+_IDENTIFIERS = {c.TRANSACTION_ID, *OWNERS, _CORRECTS, _REVERSES}
 _PLAIN = "text"
+_ALLOWED_IDENTIFIER = "text, or a whole number without a decimal point"
 
 AHEAD_US = DAY_US
 """How far ahead of now a transaction may be dated, as clocks and zones differ. It counts from its own moment."""
@@ -275,10 +281,11 @@ def _arrow(column: pl.Series) -> Any:
 
 
 def transaction_frame(rows: Sequence[Mapping[str, Any]], own: Mapping[str, FieldType]) -> pl.DataFrame:
-    """Make a frame of a request's rows: a column with both numbers and texts becomes text.
+    """Make a frame of a request's rows. What a row means depends on no other row.
 
-    An undeclared field is left out. InvalidDataError if no row has a required field, for values that no column can
-    hold, such as half a surrogate, which JSON can write, and for `misspelt_columns`.
+    A whole number is an identifier by its digits, and NaN is a missing one; another number is none. An undeclared field
+    is left out. InvalidDataError if no row has a required field, for values that no column can hold, such as half a
+    surrogate, which JSON can write, and for `misspelt_columns`.
     """
     if missing := _missing(frozenset(chain.from_iterable(rows)), OWNERS[0]):
         raise InvalidDataError(
@@ -289,6 +296,8 @@ def transaction_frame(rows: Sequence[Mapping[str, Any]], own: Mapping[str, Field
 
 def _allowed(name: str) -> str:
     """Say in words what a known field may hold, where nothing of its column was read."""
+    if name in _IDENTIFIERS:
+        return _ALLOWED_IDENTIFIER
     return ALLOWED_NUMBER if name in _MONEY else ALLOWED_TIME if name in _TIMES else _PLAIN
 
 
@@ -319,13 +328,14 @@ def plain_frame(
 ) -> pl.DataFrame:
     """Build a frame of the *allowed* and *own* columns; one may be missing. Errors are those of `transaction_frame`."""
     names = dict.fromkeys(chain.from_iterable(rows))
-    columns = {name: _column(rows, name) for name in names if name in allowed or name in own}
+    types = {name: _value_type(name, own) for name in names if name in allowed or name in own}
+    columns = {name: _column(rows, name, value_type) for name, value_type in types.items()}
     problems = [
         Problem(number, name, f"is {short_text(value)}", allowed_values(own[name]) if name in own else _allowed(name))
         for name, values in columns.items()
-        if not _all_plain(values)
+        if not _all_plain(values, types[name])
         for number, value in enumerate(values)
-        if not _is_plain(value, own.get(name))
+        if not _is_plain(value, types[name])
     ]
     for strange, meant in misspelt_columns(names, own, allowed).items():
         right = f"{meant}, if that is meant, or a name that is less like it"
@@ -335,7 +345,7 @@ def plain_frame(
             if strange in row and row.get(meant) is None
         ]
     problems += [problem for name in columns.keys() & _MONEY for problem in _texts_among_numbers(name, columns[name])]
-    for name in columns.keys() & {name for name, form in own.items() if value_type_of(form) is ValueType.TEXTS}:
+    for name in (name for name, value_type in types.items() if value_type is ValueType.TEXTS):
         words = [words_of_cell(value) if isinstance(value, str) else value for value in columns[name]]
         problems += [
             Problem(number, name, f"is {short_text(value)}", allowed_values(own[name]))
@@ -345,15 +355,38 @@ def plain_frame(
         columns[name] = words
     if problems:
         raise InvalidDataError(problems)
-    return pl.DataFrame({name: pl.Series(name, values, strict=False) for name, values in columns.items()})
+    return pl.DataFrame([_series(name, values, types[name]) for name, values in columns.items()])
 
 
-def _column(rows: Sequence[Mapping[str, Any]], name: str) -> list[Any]:
-    """Give the values of one column: in half the time where all rows have it, as is usual."""
+def _value_type(name: str, own: Mapping[str, FieldType]) -> ValueType:
+    if name in own:
+        return value_type_of(own[name])
+    return ValueType.NUMBER if name in _MONEY else ValueType.MOMENT if name in _TIMES else ValueType.TEXT
+
+
+def _column(rows: Sequence[Mapping[str, Any]], name: str, value_type: ValueType) -> list[Any]:
+    """Give the values of one column: in half the time where all rows have it, as is usual. NaN is a missing text."""
     try:
-        return list(map(itemgetter(name), rows))
+        values = list(map(itemgetter(name), rows))
     except KeyError:
-        return [row.get(name) for row in rows]
+        values = [row.get(name) for row in rows]
+    if value_type is ValueType.NUMBER or float not in set(map(type, values)):
+        return values
+    return [None if isinstance(value, float) and isnan(value) else value for value in values]
+
+
+def _series(name: str, values: Sequence[Any], value_type: ValueType) -> pl.Series:
+    """Write plain values as a column; each but numbers and lists as text by itself, whatever stands beside it."""
+    if value_type in {ValueType.NUMBER, ValueType.TEXTS}:
+        return pl.Series(name, values, strict=False)
+    return pl.Series(name, [*map(_written, values)] if set(map(type, values)) - {str} else values, dtype=pl.String)
+
+
+def _written(value: Any) -> str | None:
+    """Write a plain value of a column of text: a whole number by its digits."""
+    if value is None or isinstance(value, str):
+        return value
+    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def _texts_among_numbers(name: str, values: Sequence[Any]) -> list[Problem]:
@@ -368,19 +401,33 @@ def _texts_among_numbers(name: str, values: Sequence[Any]) -> list[Problem]:
     ]
 
 
-def _all_plain(values: Sequence[Any]) -> bool:
+def _all_plain(values: Sequence[Any], value_type: ValueType) -> bool:
     """Return whether a whole column is obviously plain, as is usual; False if each value must be checked."""
     kinds = set(map(type, values)) - {type(None)}
-    return kinds <= {float} or (kinds == {str} and "".join(filter(None, values)).isascii())
+    are_numbers = value_type is ValueType.NUMBER and kinds <= {float}
+    return are_numbers or (kinds == {str} and "".join(filter(None, values)).isascii())
 
 
-def _is_plain(value: Any, declared: FieldType | None) -> bool:
+def _is_plain(value: Any, value_type: ValueType) -> bool:
     """Return whether a column can hold a value beside any others; a NUL is checked later, by its field."""
+    if value is None:
+        return True
     if isinstance(value, str):
         return value.isascii() or storable(value.replace("\0", ""))
     if isinstance(value, bool):
-        return declared == "flag"
-    if isinstance(declared, tuple):
-        is_list = isinstance(value, list | tuple)
-        return value is None or (is_list and all(isinstance(word, str) and _is_plain(word, None) for word in value))
-    return not isinstance(value, Mapping | list | tuple) and not (isinstance(value, int) and abs(value) >= 2**63)
+        return value_type is ValueType.FLAG
+    if isinstance(value, int) and abs(value) >= 2**63:
+        return False
+    if value_type is ValueType.TEXTS and isinstance(value, list | tuple):
+        return all(isinstance(word, str) and _is_plain(word, ValueType.TEXT) for word in value)
+    return isinstance(value, _PLAIN_TYPES[value_type])
+
+
+_PLAIN_TYPES: dict[ValueType, tuple[type, ...]] = {
+    ValueType.NUMBER: (int, float, Decimal),
+    ValueType.TEXT: (int,),
+    ValueType.FLAG: (int,),
+    ValueType.MOMENT: (date,),
+    ValueType.TEXTS: (),
+}
+"""Of the values that are neither text nor a truth nor a list, those that a column may hold."""

@@ -50,7 +50,7 @@ def correct(bank: Bank, number: str, about: str = "t1", **changed: Any) -> Trans
     return take(bank, correction(number, about, **changed))
 
 
-def correction(number: str, about: str = "t1", **changed: Any) -> dict[str, Any]:
+def correction(number: str, about: str | float = "t1", **changed: Any) -> dict[str, Any]:
     return {"transaction_id": number, "corrects": about, "correction_reason": "typed wrong", **changed}
 
 
@@ -212,7 +212,9 @@ def test_it_may_come_before_what_it_names(bank: Bank) -> None:
         (correction("c1"), "corrects has no right value beside it"),
         (correction("c1", transaction_amount="x"), "transaction_amount is 'x'"),
         (correction("c1", transaction_currency="EURO"), "transaction_currency is 'EURO'"),
-        (correction("c1", operation=5.5), "operation is '5.5'"),
+        (correction("c1", operation=5.5), "operation is 5.5"),
+        (correction("c1", 0, operation="a"), "corrects is '0': no customer has such a transaction"),
+        (correction("c1", 1.0, operation="a"), "corrects is 1.0; allowed: text, or a whole number"),
     ],
 )
 def test_what_names_nothing_that_is_there_is_refused_by_its_row(bank: Bank, row: dict[str, Any], words: str) -> None:
@@ -220,6 +222,14 @@ def test_what_names_nothing_that_is_there_is_refused_by_its_row(bank: Bank, row:
     with pytest.raises(InvalidDataError, match=words) as refused:
         take(bank, payment(bank, 3), row)
     assert [problem.row for problem in refused.value.problems] == [1]
+
+
+@pytest.mark.parametrize("frame", [False, True])
+def test_a_row_whose_names_of_another_transaction_are_nan_is_a_transaction(bank: Bank, frame: bool) -> None:
+    nan = float("nan")
+    rows = [payment(bank, number, corrects=nan, reverses=nan) for number in (1, 2)]
+    counts = add_transactions(bank.context, pl.DataFrame(rows) if frame else rows)
+    assert (counts.new, counts.corrections) == (2, 0)
 
 
 def test_a_correction_that_is_sent_again_without_what_it_corrects_is_no_payment(bank: Bank) -> None:

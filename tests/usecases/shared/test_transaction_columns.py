@@ -42,9 +42,14 @@ def read(*rows: dict[str, Any], text: bool = False) -> pl.DataFrame:
     return read_columns(transaction_frame(rows, OWN), OWN, NOW, text=text)
 
 
+IDENTIFIERS = st.integers(-(2**62), 2**62) | st.sampled_from(["a", "70", "70.0", "1e3"])
 ROWS = st.builds(
     row,
-    operation=st.none() | st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=5),
+    transaction_id=IDENTIFIERS,
+    user_id=IDENTIFIERS,
+    operation=st.none()
+    | st.integers(0, 9)
+    | st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=5),
     fee=st.none() | st.floats(-1e6, 1e6),
     seen=st.none() | st.booleans(),
     booked=st.none() | st.just("2026-02-01T10:00:00"),
@@ -67,10 +72,46 @@ def test_a_row_is_read_as_it_is_alone(rows: list[dict[str, Any]]) -> None:
 def test_what_was_said_is_what_is_kept(given_row: dict[str, Any]) -> None:
     (found,) = read(given_row).iter_rows(named=True)
     own = {name: given_row[name] for name in OWN if given_row.get(name) not in (None, "")}
+    own |= {"operation": str(own["operation"])} if "operation" in own else {}
+    assert (found["transaction_id"], found["external_id"]) == (
+        str(given_row["transaction_id"]),
+        str(given_row["user_id"]),
+    )
     assert (json.loads(found["content"]) if found["content"] else {}) == own
     assert found["balance"] == given_row["user_balance"]
     assert found["state"] == (given_row["transaction_state"].upper() if given_row["transaction_state"] else None)
     assert found["category"] == given_row["user_category"]
+
+
+@pytest.mark.parametrize("name", ["transaction_id", "user_id", "operation"])
+@pytest.mark.parametrize("beside", [["x"], [901], ["x", 902], [1.5], []])
+@pytest.mark.parametrize("wrong", [901.0, 1e20, -0.0, 913.5, float("inf")])
+def test_a_number_with_a_decimal_point_is_no_identifier_and_no_text_whatever_stands_beside_it(
+    name: str, beside: list[Any], wrong: float
+) -> None:
+    with pytest.raises(InvalidDataError) as refused:
+        read(row(**{name: wrong}), *[row(**{name: other}) for other in beside])
+    first, *others = refused.value.every
+    assert (first.row, first.field, first.problem) == (0, name, f"is {wrong!r}")
+    assert first.allowed.startswith("text")
+    assert [one.problem for one in others] == ["is 1.5"] * beside.count(1.5)
+
+
+def test_nan_is_a_missing_value_and_no_text() -> None:
+    nan = float("nan")
+    for name in ("transaction_id", "user_id", "transaction_currency", "transaction_date"):
+        with pytest.raises(InvalidDataError, match=f"row 1: {name} is missing"):
+            read(row(), row(**{name: nan}), row())
+    unset = dict.fromkeys(("operation", "fee", "seen", "booked", "words", "kind", "transaction_state"), nan)
+    assert read(row(**unset), row(operation="a", fee=1.0)).head(1).equals(read(row()))
+
+
+@pytest.mark.parametrize("value", [5, 5.0, True])
+@pytest.mark.parametrize("name", ["transaction_date", "user_created", "booked"])
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_number_is_no_moment_whatever_stands_beside_it(name: str, value: Any, beside: bool) -> None:
+    with pytest.raises(InvalidDataError, match=f"row 0: {name} is {value}; allowed: .*ISO 8601"):
+        read(*[row(**{name: value}), row(**{name: "2026-01-01"})][: 1 + beside])
 
 
 JSON = st.recursive(
