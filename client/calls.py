@@ -9,6 +9,7 @@ from enum import Enum
 from math import isfinite
 from numbers import Integral, Real
 from string import Formatter
+from sys import float_info
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote
 
@@ -123,7 +124,7 @@ def body_of(body: object) -> bytes:
     """
     try:
         return json.dumps(body, default=_plain, allow_nan=False, ensure_ascii=False).encode()
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise NotSentError(f"this cannot be sent: {error}") from error
 
 
@@ -145,7 +146,12 @@ def rows_of(rows: Iterable[Mapping[str, object]]) -> list[dict[str, object]]:
             )
         for key, value in row.items():
             is_missing = str(value) == _NO_MOMENT if isinstance(value, date) else False
-            if is_missing or (isinstance(value, Real) and not isfinite(value)):
+            try:
+                is_finite = not isinstance(value, Real) or isfinite(value)
+            except OverflowError:
+                problem = f"{key} of row {number} is larger than any number that a service reads"
+                raise NotSentError(f"{problem}; allowed: up to {float_info.max:.2g}") from None
+            if is_missing or not is_finite:
                 raise NotSentError(f"{key} of row {number} is {value}, which JSON cannot say; a missing value is None")
         copied.append(dict(row))
     return copied

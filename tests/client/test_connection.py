@@ -260,6 +260,19 @@ def test_a_missing_value_of_a_table_is_refused_with_its_row_and_what_to_send(val
             send(client(Service()), [{"amount": 1}, {"amount": value}])
 
 
+@pytest.mark.parametrize(
+    "value", [10**400, -(10**400), 10**5000, Fraction(10**400, 3)], ids=["large", "negative", "largest", "fraction"]
+)
+def test_a_number_that_no_float_can_hold_is_not_sent(value: Any) -> None:
+    service = Service()
+    for send in (lambda api, rows: api.scoring.score(rows), lambda api, rows: api.entities.add_transactions(rows)):
+        with pytest.raises(NotSentError, match=r"amount of row 1 is larger than any number .* up to 1\.8e\+308"):
+            send(client(service), [{"amount": 1}, {"amount": value}])
+    with pytest.raises(NotSentError, match="this cannot be sent"):
+        client(service).decisions.decide("payments", "a", {"transaction_amount": Fraction(10**400, 3)})
+    assert service.asked == []
+
+
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"[3]", b"{}", b'{"detail": 3}', b"\xff"])
 def test_an_error_of_a_program_on_the_way_is_an_error(body: bytes) -> None:
     with pytest.raises(ApiError) as error:

@@ -137,9 +137,15 @@ def _matching(form: re.Pattern[str], value: Any) -> str:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise _LeftToColumnsError
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number beyond them
+        raise _LeftToColumnsError from None
+    if not isfinite(number):
+        raise _LeftToColumnsError
+    return number
 
 
 def _money(value: Any) -> float:

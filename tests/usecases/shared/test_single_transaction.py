@@ -37,7 +37,7 @@ NUMBERS = st.one_of(
     st.floats(),
     st.floats(-1e6, 1e6),
     st.integers(-(10**20), 10**20),
-    st.sampled_from([0.0, -0.0, 1e15, -1e15, 1e-4, 9.999e-5, 123456789012345.6, 2**53 + 1, True, "1"]),
+    st.sampled_from([0.0, -0.0, 1e15, -1e15, 1e-4, 9.999e-5, 123456789012345.6, 2**53 + 1, 10**400, True, "1"]),
 )
 TEXTS = st.one_of(
     st.text(max_size=4),
@@ -99,6 +99,7 @@ def by_columns(row: dict[str, Any]) -> tuple[dict[str, Any], pl.DataFrame] | Non
 
 @given(ROWS)
 @example({"fee": 1e-4, "operation": "ø € 漢"})
+@example({c.AMOUNT: 10**400})
 @example({"booked": "2026-01-01T10:00:00.123456Z", "words": ["a", "b"], c.STATE: "completed"})
 def test_what_is_read_is_what_columns_read(changed: dict[str, Any]) -> None:
     row = {**USUAL, **changed}
