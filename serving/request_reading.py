@@ -49,11 +49,11 @@ def body_memory() -> BodyMemory:
 
 
 def header_of(request: Request, name: bytes) -> str | None:
-    """Give the first header of a name, which is in lower case; None if it is missing."""
-    for header, value in request.scope["headers"]:
-        if header == name:
-            return str(value.decode("latin-1"))
-    return None
+    """Give the header of a name, which is in lower case; None if it is missing, ApiError 422 if there are several."""
+    values: list[bytes] = [value for header, value in request.scope["headers"] if header == name]
+    if len(values) > 1:
+        raise ApiError(422, f"the header {name.decode()} is given more than once; it must be given once")
+    return values[0].decode("latin-1") if values else None
 
 
 def repeated_parameter(request: Request) -> str | None:

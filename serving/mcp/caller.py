@@ -17,8 +17,8 @@ from starlette.types import Message
 from fivefold.domain.errors import StoreError
 from fivefold.serving.access_log import CAUSE
 from fivefold.serving.responses import ApiError
-from fivefold.serving.v1.dispatch import KEY, Dispatcher
-from fivefold.serving.v1.idempotency import ACT, HEADER, REPLAYED
+from fivefold.serving.v1.dispatch import Dispatcher
+from fivefold.serving.v1.idempotency import ACT, HEADER, HEADER_NAME, REPLAYED
 from fivefold.serving.v1.paging import LINK
 from fivefold.serving.v1.path_encoding import path_to
 from fivefold.serving.v1.permissions import ROUTES
@@ -196,7 +196,7 @@ def _request(
     search = {name: str(value) for name, value in query.items() if value not in {None, ""}}
     headers = [(b"token", secret.encode("latin-1", "replace"))]
     if key is not None:
-        headers.append((KEY, f"{KEYS}{key}".encode("ascii")))
+        headers.append((HEADER_NAME, f"{KEYS}{key}".encode("ascii")))
     fields = None if body is None else {name: value for name, value in body.items() if value is not None}
     named = [route.method, path, _without_reason(search), _without_reason(fields or {})]
     scope = {

@@ -35,7 +35,7 @@ from fivefold.serving.request_reading import body_memory, header_of, read_body, 
 from fivefold.serving.responses import NO_CREDENTIALS, ApiError
 from fivefold.serving.together import SharedLane
 from fivefold.serving.v1.errors import IN_PART, LATER, TakenRows, invalid_part, response_to
-from fivefold.serving.v1.idempotency import respond_once
+from fivefold.serving.v1.idempotency import HEADER_NAME, respond_once
 from fivefold.serving.v1.paging import LINK, link_to, list_name
 from fivefold.serving.v1.path_encoding import is_readable, parts_of
 from fivefold.serving.v1.reading import is_error, read_form, read_part, read_query
@@ -57,7 +57,6 @@ LANES: Mapping[Work, Lane] = {
 
 SHARED_BYTES = 16_000
 """Largest body of a request that is carried out together with others: so many may wait."""
-KEY = b"idempotency-key"
 Result = TypeVar("Result")
 
 log = structlog.get_logger("fivefold.service")
@@ -274,7 +273,7 @@ class SharedRequest:
 
 def may_be_shared(route: Route, request: Request, body: bytes) -> bool:
     """Tell whether a request may be carried out together with others: a small one without an Idempotency-Key."""
-    return route.together is not None and len(body) <= SHARED_BYTES and header_of(request, KEY) is None
+    return route.together is not None and len(body) <= SHARED_BYTES and header_of(request, HEADER_NAME) is None
 
 
 def respond_together(requests: Sequence[SharedRequest]) -> Iterator[tuple[int, Response | BaseException]]:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fivefold.domain.errors import FivefoldError
+from fivefold.serving.request_reading import header_of
 from fivefold.serving.v1.errors import invalid_part, response_to
 from fivefold.serving.v1.route import RequestContext, Route
 from fivefold.store.accounts.idempotency import RequestAttempt
@@ -16,6 +17,7 @@ from fivefold.usecases.shared import idempotency
 from fivefold.usecases.shared.idempotency import StoredAnswer
 
 HEADER: Final = "Idempotency-Key"
+HEADER_NAME: Final = HEADER.lower().encode()
 REPLAYED: Final = "Idempotency-Replayed"
 KEY: Final = "^[!-~]{1,200}$"
 """What a key may be: visible ASCII characters."""
@@ -28,9 +30,12 @@ Work = Callable[[RequestAttempt | None], Response]
 
 
 def respond_once(route: Route, context: RequestContext, request: Request, body: bytes, work: Work) -> Response:
-    """Answer a request by *work*; a request with a key runs once, and a repetition gets the same answer."""
-    key = request.headers.get(HEADER)
-    if key is None or route.method == "GET":
+    """Answer a request by *work*; a request with a key runs once, and a repetition gets the same answer.
+
+    ApiError 422 where it has more than one key.
+    """
+    key = None if route.method == "GET" else header_of(request, HEADER_NAME)
+    if key is None:
         return work(None)
     if not re.fullmatch(KEY, key):
         return invalid_part(f"header.{HEADER}", "must be 1 to 200 visible ASCII characters")

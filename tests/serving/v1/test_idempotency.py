@@ -1,5 +1,6 @@
 """A request that is sent again is carried out once, whatever became of the first."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,7 +22,7 @@ from fivefold.usecases.changes.proposals import ChangeOutcome
 from fivefold.usecases.decisions import decide
 from fivefold.usecases.shared.idempotency import KEPT_US, LEFT_US, prune_keys
 from tests.serving.v1.furnishing import furnish
-from tests.serving.v1.places import Place, copied, settled
+from tests.serving.v1.places import OURS, Place, client, copied, settled
 
 pytestmark = pytest.mark.postgresql
 
@@ -110,6 +111,20 @@ def test_a_key_that_is_none_is_told(place: Place, key: str) -> None:
     answer = send(place, key)
     assert answer.status_code == 422
     assert "header.Idempotency-Key" in answer.text
+
+
+@pytest.mark.parametrize("name", ["Idempotency-Key", "token"])
+def test_a_header_that_is_there_twice_is_refused(place: Place, name: str) -> None:
+    headers = [("token", place.tokens[OURS, "app"]), ("Idempotency-Key", "k1")]
+
+    async def asked() -> httpx.Response:
+        async with client(place.edge) as asking:
+            twice = [*headers, (name, place.tokens[OURS, "admin"])]
+            return await asking.post(f"{PATH}/screenings", json=SCREENED, headers=twice)
+
+    answer = asyncio.run(asked())
+    assert (answer.status_code, screenings(place)) == (422, 0), answer.text
+    assert f"the header {name.lower()} is given more than once" in answer.text
 
 
 def while_at_it(place: Place, monkeypatch: pytest.MonkeyPatch, after_us: int) -> list[httpx.Response]:
