@@ -18,7 +18,7 @@ from fivefold.usecases.ingest.facts import RecordGiven
 from fivefold.usecases.ingest.links import LinkRow
 from fivefold.usecases.ingest.ownerships import OwnersRow
 from fivefold.usecases.shared.entity_checks import ALLOWED_MOMENT, EntityRow, OwnerGiven, allowed_values
-from fivefold.usecases.shared.transaction_columns import misspelt_columns
+from fivefold.usecases.shared.transaction_columns import ALLOWED_IDENTIFIER, misspelt_columns
 
 NAMES = ("entity_id", "user_id")
 _WITHOUT_FIELDS = frozenset({"owners", "tags", "screenings", "links"})
@@ -185,7 +185,20 @@ def _ids(part: pl.DataFrame, source: str) -> list[str | None]:
             f"{source} has no column {' or '.join(NAMES)}; {columns_text(part.columns)}. "
             f"{_map_hint(NAMES[0], part.columns)}"
         )
-    return part[name].cast(pl.String).to_list()
+    return _names(part, name)
+
+
+def _names(part: pl.DataFrame, name: str) -> list[str | None]:
+    """Read identifiers, which are text or whole numbers; InvalidDataError for other ones."""
+    if part[name].dtype == pl.String:
+        return part[name].to_list()
+    values, wrong = read_field(part[name], "text")
+    if wrong is not None:
+        problems = enumerate(wrong.to_list())
+        raise InvalidDataError(
+            [Problem(row, name, f"is {text}", ALLOWED_IDENTIFIER) for row, text in problems if text is not None]
+        )
+    return values.to_list()
 
 
 def _without_missing(ids: Sequence[str | None]) -> list[str]:
@@ -251,6 +264,9 @@ def _read_fields(part: pl.DataFrame, fields: Mapping[str, FieldType], names: Seq
 def _owners(part: pl.DataFrame, type_name: str) -> list[tuple[str, str] | None]:
     if OWNER not in part.columns:
         return [None] * len(part)
-    types = part[OWNER_TYPE].fill_null(type_name) if OWNER_TYPE in part.columns else [type_name] * len(part)
-    names = part[OWNER].cast(pl.String).to_list()
-    return [None if not name else (kind, name) for kind, name in zip(types, names, strict=True)]
+    types = _names(part, OWNER_TYPE) if OWNER_TYPE in part.columns else [None] * len(part)
+    names = _names(part, OWNER)
+    return [
+        None if not name else (type_name if kind is None else kind, name)
+        for kind, name in zip(types, names, strict=True)
+    ]

@@ -62,7 +62,7 @@ _MONEY = {c.AMOUNT, c.BALANCE}
 _TIMES = {c.DATE, c.CREATED, _KNOWN_AT}
 _IDENTIFIERS = {c.TRANSACTION_ID, *OWNERS, _CORRECTS, _REVERSES}
 _PLAIN = "text"
-_ALLOWED_IDENTIFIER = "text, or a whole number without a decimal point"
+ALLOWED_IDENTIFIER = "text, or a whole number without a decimal point"
 
 AHEAD_US = DAY_US
 """How far ahead of now a transaction may be dated, as clocks and zones differ. It counts from its own moment."""
@@ -297,7 +297,7 @@ def transaction_frame(rows: Sequence[Mapping[str, Any]], own: Mapping[str, Field
 def _allowed(name: str) -> str:
     """Say in words what a known field may hold, where nothing of its column was read."""
     if name in _IDENTIFIERS:
-        return _ALLOWED_IDENTIFIER
+        return ALLOWED_IDENTIFIER
     return ALLOWED_NUMBER if name in _MONEY else ALLOWED_TIME if name in _TIMES else _PLAIN
 
 

@@ -448,6 +448,21 @@ def test_a_torn_line_of_json_costs_no_other_row_of_any_table(
     assert imported(bank, table, tmp_path / "rows.jsonl", f"{good[:-9]}\n{good}\n") == (1, 0, 0, 1)
 
 
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+@pytest.mark.parametrize("table", ["entities", "owners", "tags"])
+def test_a_number_with_a_decimal_point_names_nobody(bank: Bank, tmp_path: Path, suffix: str, table: str) -> None:
+    bank.put("1")
+    beside = {"entities": {}, "owners": {"owner_id": "1"}, "tags": {"tag": "watch"}}[table]
+    frame = pl.DataFrame([{"entity_id": 901.0, **beside}])
+    path = tmp_path / f"rows{suffix}"
+    {".parquet": frame.write_parquet, ".jsonl": frame.write_ndjson}[suffix](path)
+    done = take(bank, path, table)
+    assert (done.new, done.refused) == (0, 1)
+    (problem,) = done.problems
+    assert problem.problem == "is 901.0"
+    assert problem.allowed == "text, or a whole number without a decimal point"
+
+
 def imported(bank: Bank, table: str, path: Path, rows: str) -> tuple[int, int, int, int]:
     path.write_text(rows)
     done = take(bank, path, table)
