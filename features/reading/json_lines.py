@@ -63,12 +63,7 @@ def json_lines(path: Path, *, finite: bool = False) -> Iterator[JsonLine]:
     """
     for number, line in enumerate(_lines(path), 1):
         if line.strip():
-            yield _line(number, line.rstrip("\r\n"), _FINITE if finite else {})
-
-
-def has_blank_line(path: Path) -> bool:
-    """Tell whether a file has a blank line, so that numbers of lines and rows differ; errors as of `json_lines`."""
-    return any(line.isspace() for line in _lines(path))
+            yield _line(number, line.rstrip("\r\n"), _FINITE if finite else _DECODER)
 
 
 def _lines(path: Path) -> Iterator[str]:
@@ -97,13 +92,13 @@ def _finite(text: str) -> float:
     raise ValueError(f"{text} is not a number in JSON")
 
 
-_FINITE: Final = {"parse_float": _finite, "parse_constant": _finite}
+_FINITE: Final = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
 
 
-def _line(number: int, text: str, reading: Mapping[str, Any]) -> JsonLine:
+def _line(number: int, text: str, decoder: json.JSONDecoder) -> JsonLine:
     try:
         text.encode()
-        values = json.loads(text, **reading)
+        values = decoder.decode(text)
         if isinstance(values, dict):
             return JsonLine(number, text, values)
         problem = f"is a JSON {type(values).__name__}"

@@ -41,6 +41,8 @@ def read_field(column: pl.Series, declared: FieldType) -> tuple[pl.Series, pl.Se
     """
     if column.dtype == pl.Null:
         return pl.Series(column.name, [None] * len(column), dtype=_TYPES[value_type_of(declared)]), None
+    if column.dtype == pl.Object:
+        return _read_mixed(column, declared)
     if isinstance(column.dtype, pl.Categorical | pl.Enum):
         column = column.cast(pl.String)
     if column.dtype == pl.String:
@@ -57,6 +59,28 @@ def read_field(column: pl.Series, declared: FieldType) -> tuple[pl.Series, pl.Se
     write = described if declared == "country" else str
     problems = [write(str(value)) if bad else None for value, bad in zip(column.to_list(), wrong, strict=True)]
     return values, pl.Series(error_of(column.name), problems, dtype=pl.String)
+
+
+def _read_mixed(column: pl.Series, declared: FieldType) -> tuple[pl.Series, pl.Series | None]:
+    """Read a column of values of several types: each as in a column of that type alone."""
+    cells = column.to_list()
+    values, wrong = [None] * len(cells), [None if fits_typed_column(cell) else str(cell) for cell in cells]
+    for kind in {type(cell) for cell in cells if cell is not None}:
+        places = [place for place, cell in enumerate(cells) if type(cell) is kind and wrong[place] is None]
+        read, unread = read_field(pl.Series(column.name, [cells[place] for place in places]), declared)
+        for number, place in enumerate(places):
+            values[place] = read[number]
+            wrong[place] = None if unread is None else unread[number]
+    dtype = _TYPES[value_type_of(declared)]
+    problems = pl.Series(error_of(column.name), wrong, dtype=pl.String)
+    return pl.Series(column.name, values, dtype=dtype), problems if any(wrong) else None
+
+
+def fits_typed_column(cell: Any) -> bool:
+    """Tell whether a column of one type alone can hold a value of JSON: no object, and no number of 64 bits or more."""
+    if isinstance(cell, list):
+        return all(isinstance(word, str) for word in cell)
+    return not isinstance(cell, dict) and not (isinstance(cell, int) and abs(cell) >= 2**63)
 
 
 def _allowed(values: pl.Series, declared: FieldType) -> pl.Series:

@@ -1,14 +1,13 @@
 """Files of an import, read part by part, and the file of the rows that were refused."""
 
 import json
-import sys
-import tempfile
-from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from types import NoneType
 from typing import Final
 
 import polars as pl
@@ -18,7 +17,7 @@ from fivefold.domain.files import naming
 from fivefold.features.arrow_files import scan_parquet
 from fivefold.features.reading.csv_file import csv_frame, csv_parts, torn_frame
 from fivefold.features.reading.formulas import escape_formulas_of_frame, unescape_formulas_of_frame
-from fivefold.features.reading.json_lines import JsonLine, has_blank_line, json_lines
+from fivefold.features.reading.json_lines import JsonLine, json_lines
 from fivefold.features.reading.text_files import (
     GZIP,
     ColumnMap,
@@ -28,6 +27,7 @@ from fivefold.features.reading.text_files import (
     suffix_of_name,
     workbook_hint,
 )
+from fivefold.risk.facts.reading import fits_typed_column
 
 SUFFIXES = (".parquet", ".csv", ".jsonl", ".ndjson")
 REFUSED_ROW: Final = "refused_row"
@@ -87,84 +87,65 @@ def parts(path: Path, size: int, skip: int = 0) -> Iterator[ImportPart]:
         yield from _csv_parts(path, size, skip)
         return
     if suffix == ".parquet":
-        yield from _lazy_parts(scan_parquet(path), path, size, skip, range(first_row_of(str(path)), sys.maxsize))
+        yield from _parquet_parts(path, size, skip)
         return
     yield from _json_parts(path, size, skip)
 
 
-def _lazy_parts(lazy: pl.LazyFrame, path: Path, size: int, skip: int, numbers: Sequence[int]) -> Iterator[ImportPart]:
-    """Read rows with given numbers; FileFormatError if they cannot be read."""
-    rows_read = skip
+def _parquet_parts(path: Path, size: int, skip: int) -> Iterator[ImportPart]:
+    number = first_row_of(str(path)) + skip
     try:
-        for batch in lazy.slice(skip).collect_batches(chunk_size=size, maintain_order=True):
+        for batch in scan_parquet(path).slice(skip).collect_batches(chunk_size=size, maintain_order=True):
             for part in batch.iter_slices(size):
-                yield ImportPart(part, numbers[rows_read : rows_read + len(part)])
-                rows_read += len(part)
+                yield ImportPart(part, range(number, number + len(part)))
+                number += len(part)
     except pl.exceptions.PolarsError as error:
         raise FileFormatError(f"{path} cannot be read: {error}") from None
 
 
 def _json_parts(path: Path, size: int, skip: int) -> Iterator[ImportPart]:
-    """Read JSON lines; if there are torn or blank ones, or the file cannot be read as a whole, line by line."""
-    lazy = pl.scan_ndjson(path, infer_schema_length=None)
-    if not has_blank_line(path):
-        try:
-            lazy = pl.scan_ndjson(path, schema=lazy.collect_schema())
-        except pl.exceptions.PolarsError:
-            pass  # reported below for each torn line, or for the file if none is torn
-        else:
-            yield from _lazy_parts(lazy, path, size, skip, range(1, sys.maxsize))
-            return
-    with tempfile.TemporaryDirectory() as folder:
-        sound = Path(folder) / "sound.jsonl"
-        numbers, torn = _copy_sound(path, sound)
-        if not numbers:
-            raise FileFormatError(f"{path} has no line that is a JSON object" + _first_of(torn))
-        yield from _with_torn(sound, path, size, skip, numbers, torn)
+    """Read JSON lines; a column has one type in all parts, that of all its values in the file."""
+    types = _json_types(path)
+    lines = islice(json_lines(path, finite=True), skip, None)
+    while part := list(islice(lines, size)):
+        sound, torn = ([line for line in part if (line.torn is None) is is_sound] for is_sound in (True, False))
+        numbers, torn_rows = [line.row for line in sound], tuple(line.torn for line in torn if line.torn)
+        yield ImportPart(_json_frame(sound, types), numbers, _json_frame(torn, types), torn_rows)
 
 
-def _copy_sound(path: Path, to: Path) -> tuple["array[int]", list[JsonLine]]:
-    """Copy the lines that are objects; return their numbers, and the torn lines."""
-    numbers, torn = array("q"), []
-    with to.open("w", encoding="utf-8", newline="\n") as file:
-        for line in json_lines(path, finite=True):
-            if line.torn is None:
-                numbers.append(line.row)
-                file.write(f"{line.text}\n")
-            else:
-                torn.append(line)
-    return numbers, torn
+def _json_types(path: Path) -> dict[str, pl.DataType | type[pl.DataType]]:
+    """Choose the type of each column: `pl.Object` keeps each value as it is where none holds all of them exactly.
+
+    FileFormatError where no line is an object with a field.
+    """
+    kinds: dict[str, set[type]] = {}
+    torn = None
+    for line in json_lines(path, finite=True):
+        if line.torn is not None:
+            torn = torn or line.torn
+            continue
+        for name, value in line.values.items():
+            kinds.setdefault(name, set()).add(type(value) if fits_typed_column(value) else object)
+    if not kinds:
+        problem = f": {torn.as_problem()}" if torn else ""
+        raise FileFormatError(f"{path} has no line that is a JSON object with a field{problem}")
+    return {name: _TYPES.get(frozenset(of_column - {NoneType}), pl.Object) for name, of_column in kinds.items()}
 
 
-def _first_of(torn: Sequence[JsonLine]) -> str:
-    return f": {torn[0].torn.as_problem()}" if torn and torn[0].torn is not None else ""
+def _json_frame(lines: Sequence[JsonLine], types: Mapping[str, pl.DataType | type[pl.DataType]]) -> pl.DataFrame:
+    """Put lines into columns of given types; what a torn line has of another type is left out."""
+    columns = {name: [line.values.get(name) for line in lines] for name in types}
+    return pl.DataFrame([pl.Series(name, columns[name], dtype, strict=False) for name, dtype in types.items()])
 
 
-def _with_torn(
-    sound: Path, path: Path, size: int, skip: int, numbers: "array[int]", torn: list[JsonLine]
-) -> Iterator[ImportPart]:
-    """Read the sound lines in parts, each with the torn ones before its last row; the rest come last."""
-    after = sorted([*numbers, *(line.row for line in torn)])[skip:]
-    if not after:
-        return
-    torn = [line for line in torn if line.row >= after[0]]
-    part = ImportPart(pl.scan_ndjson(sound, infer_schema_length=None).head(0).collect(), ())
-    lazy = pl.scan_ndjson(sound, schema=part.rows.schema)
-    for part in _lazy_parts(lazy, path, size, bisect_left(numbers, after[0]), numbers):
-        count = sum(line.row < part.numbers[-1] for line in torn)
-        yield _torn_beside(part, torn[:count])
-        torn = torn[count:]
-    if torn:
-        yield _torn_beside(ImportPart(part.rows.clear(), ()), torn)
-
-
-def _torn_beside(part: ImportPart, torn: Sequence[JsonLine]) -> ImportPart:
-    """Add torn lines to a part, in its columns as far as they can be read."""
-    columns = [
-        pl.Series(name, [line.values.get(name) for line in torn], kind, strict=False)
-        for name, kind in part.rows.schema.items()
-    ]
-    return ImportPart(part.rows, part.numbers, pl.DataFrame(columns), tuple(line.torn for line in torn if line.torn))
+_TYPES: Final[Mapping[frozenset[type], pl.DataType | type[pl.DataType]]] = {
+    frozenset(): pl.Null,
+    frozenset({str}): pl.String,
+    frozenset({bool}): pl.Boolean,
+    frozenset({int}): pl.Int64,
+    frozenset({float}): pl.Float64,
+    frozenset({list}): pl.List(pl.String),
+}
 
 
 def _csv_parts(path: Path, size: int, skip: int) -> Iterator[ImportPart]:

@@ -17,8 +17,14 @@ from fivefold.usecases.ingest.bulk_facts import RecordRow, ScreeningRow, TagRow
 from fivefold.usecases.ingest.facts import RecordGiven
 from fivefold.usecases.ingest.links import LinkRow
 from fivefold.usecases.ingest.ownerships import OwnersRow
+from fivefold.usecases.shared.correction_columns import Rows
 from fivefold.usecases.shared.entity_checks import ALLOWED_MOMENT, EntityRow, OwnerGiven, allowed_values
-from fivefold.usecases.shared.transaction_columns import ALLOWED_IDENTIFIER, misspelt_columns
+from fivefold.usecases.shared.transaction_columns import (
+    ALLOWED_IDENTIFIER,
+    CORRECTION_COLUMNS,
+    KNOWN,
+    misspelt_columns,
+)
 
 NAMES = ("entity_id", "user_id")
 _WITHOUT_FIELDS = frozenset({"owners", "tags", "screenings", "links"})
@@ -76,6 +82,17 @@ def refuse_misspelt_transactions(part: pl.DataFrame, fields: Mapping[str, FieldT
                 f"{source} has no column {meant}, and has {near}; perhaps {near} is meant: --map {near}={meant}. "
                 f"If it is something else, give it another name, such as --map {near}={near}{OTHER}"
             )
+
+
+def transaction_rows(part: pl.DataFrame, fields: Mapping[str, FieldType]) -> Rows:
+    """Give transactions as `usecases.ingest.transactions.add_transactions` takes them: a frame of typed columns.
+
+    Where a column has values of several types, as in JSON, they are rows as of a request, whose values it reads alone.
+    """
+    if pl.Object not in part.dtypes:
+        return part
+    known_names = (*KNOWN, *CORRECTION_COLUMNS, *fields)
+    return part.select(name for name in part.columns if name in known_names).to_dicts()
 
 
 def read_tag_rows(part: pl.DataFrame, source: str) -> list[TagRow]:

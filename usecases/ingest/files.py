@@ -126,7 +126,8 @@ def _transactions(source: _Source) -> Take:
 
     def take(context: Context, part: pl.DataFrame) -> RowCounts:
         import_rows.refuse_misspelt_transactions(part, fields, str(source.path))
-        counts = add_transactions(context, part, source.type_name, text=text, most_named=None, from_file=True)
+        rows = import_rows.transaction_rows(part, fields)
+        counts = add_transactions(context, rows, source.type_name, text=text, most_named=None, from_file=True)
         return RowCounts(counts.new, counts.changed + counts.corrections, counts.repeated)
 
     return take

@@ -1,12 +1,11 @@
 """JSON lines one by one: a torn line is one row of its own, and every other row is read."""
 
-import gzip
 from pathlib import Path
 
 import pytest
 
 from fivefold.domain.errors import FileFormatError
-from fivefold.features.reading.json_lines import has_blank_line, json_lines, read_json_lines
+from fivefold.features.reading.json_lines import json_lines, read_json_lines
 
 TORN: dict[bytes, str] = {
     b'{"a": 1, "b"': "is not valid JSON: Expecting ':' delimiter at sign 13",
@@ -56,11 +55,8 @@ def test_numbers_without_an_end_are_torn_where_that_is_asked_for(tmp_path: Path)
     assert [line.torn is None for line in json_lines(path, finite=True)] == [False, False, True]
 
 
-def test_blank_lines_and_files_that_cannot_be_unpacked(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_unpacked_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl.gz"
-    for text, blank in (('{"a": 1}\n', False), ('{"a": 1}\n \n', True)):
-        path.write_bytes(gzip.compress(text.encode()))
-        assert has_blank_line(path) is blank
     path.write_bytes(b"nothing")
     with pytest.raises(FileFormatError, match="cannot be unpacked"):
-        has_blank_line(path)
+        list(json_lines(path))

@@ -50,6 +50,29 @@ def test_facts_and_entities_are_read_alike(values: list[Any], declared: FieldTyp
     assert found["wrong"].fill_null(False).to_list() == complaints
 
 
+CELLS = st.none() | st.sampled_from(
+    ["x", "", "1.5", "true", "2024-07-01", "a; b", 5, 0, 901.0, 1e20, -0.0, True, 2**70, ["a"], [], [1], {"a": 1}]
+)
+
+
+@settings(deadline=None, max_examples=examples(150))
+@given(st.lists(CELLS, max_size=6), st.sampled_from(FORMS))
+def test_a_cell_of_a_mixed_column_is_read_as_it_is_alone(cells: list[Any], declared: FieldType) -> None:
+    def read(*values: Any) -> tuple[list[Any], list[Any]]:
+        column, wrong = read_field(pl.Series("a", values, dtype=pl.Object), declared)
+        return column.to_list(), [None] * len(values) if wrong is None else wrong.to_list()
+
+    alone = [read(cell) for cell in cells]
+    assert read(*cells) == ([value for (value,), _ in alone], [wrong for _, (wrong,) in alone])
+
+
+def test_a_mixed_column_keeps_every_digit() -> None:
+    column, wrong = read_field(pl.Series("a", ["y", 9007199254740995, 170.0, None], dtype=pl.Object), "text")
+    assert column.to_list() == ["y", "9007199254740995", None, None]
+    assert wrong is not None
+    assert wrong.to_list() == [None, None, "170.0", None]
+
+
 @pytest.mark.parametrize("number", [2e15, -2e15])
 def test_numbers_of_facts_have_a_limit(number: float) -> None:
     read = read_declared("field", pl.Float64(), "number")

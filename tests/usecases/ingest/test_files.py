@@ -391,11 +391,11 @@ def test_a_torn_line_of_json_is_one_refused_row(bank: Bank, tmp_path: Path) -> N
 
 
 def test_a_file_without_any_object_is_refused_whole(bank: Bank, tmp_path: Path) -> None:
-    (tmp_path / "e.jsonl").write_text("entity_id\nc1\n")
-    with pytest.raises(
-        FileFormatError, match=r"e.jsonl has no line that is a JSON object: row 1: line is not valid JSON"
-    ):
-        take(bank, tmp_path / "e.jsonl")
+    path = tmp_path / "e.jsonl"
+    for lines, words in (("entity_id\nc1\n", ": row 1: line is not valid JSON"), ("{}\n", "$")):
+        path.write_text(lines)
+        with pytest.raises(FileFormatError, match=f"e.jsonl has no line that is a JSON object with a field{words}"):
+            take(bank, path)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
@@ -446,6 +446,30 @@ def test_a_torn_line_of_json_costs_no_other_row_of_any_table(
     bank.put("c1")
     good = json.dumps(platforms.transaction(1, "c1") if row is None else row)
     assert imported(bank, table, tmp_path / "rows.jsonl", f"{good[:-9]}\n{good}\n") == (1, 0, 0, 1)
+
+
+def test_a_row_of_json_is_taken_or_refused_by_what_it_says_whatever_stands_in_the_other_rows(
+    bank: Bank, tmp_path: Path
+) -> None:
+    bank.put("c1")
+    ids = ["y1", 170, 170.0, 9007199254740995, None, 1e20, True, 2**70, "171", 172]
+    rows = [{**platforms.transaction(1, "c1"), "transaction_id": one} for one in ids]
+    rows += [{**rows[0], "transaction_id": f"z{number}", "transaction_amount": one} for number, one in enumerate("x5")]
+    lines = "".join(f"{json.dumps(row)}\n" for row in rows)
+    assert imported(bank, "transactions", tmp_path / "rows.jsonl", lines) == (5, 0, 0, 7)
+    with bank.engine.connect() as connection:
+        stored = connection.execute(text("SELECT transaction_id FROM transactions ORDER BY 1")).scalars().all()
+    assert stored == ["170", "171", "172", "9007199254740995", "y1"]
+    refused = [json.loads(line) for line in (tmp_path / "rows.refused.jsonl").read_text().splitlines()]
+    assert [(row["transaction_id"], row["refused_row"]) for row in refused[:5]] == [
+        (170.0, 3), (None, 5), (1e20, 6), (True, 7), (2**70, 8),
+    ]  # fmt: skip
+    right = "(allowed: text, or a whole number without a decimal point)"
+    assert refused[0]["refused_reason"] == f"transaction_id is 170.0 {right}"
+    assert [row["refused_reason"].split(" (")[0] for row in refused[5:]] == [
+        "transaction_amount is 'x'",
+        "transaction_amount is '5'",
+    ]
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
