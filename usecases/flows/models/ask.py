@@ -1,10 +1,10 @@
 """Asking a registered model for the runs of a batch at once: what it gave to each, by which version, and why."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
-from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -194,8 +194,8 @@ def _value(value: Any, kind: str | OneOf) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     if kind == "number" and isinstance(value, int | float) and not isinstance(value, bool):
-        if not isfinite(value):
-            raise ValueError("NaN" if value != value else str(value))  # noqa: PLR0124 (NaN is no number, itself)
+        if not abs(value) <= sys.float_info.max:  # also where it is NaN
+            raise ValueError("NaN" if value != value else repr(value)[:40])  # noqa: PLR0124 (NaN is no number, itself)
         number = Decimal(f"{value:.{SIGNIFICANT}g}") if isinstance(value, float) else Decimal(value)
         return Decimal(0) if abs(number) < SMALLEST else number
     if kind == "flag" and isinstance(value, bool):

@@ -85,7 +85,8 @@ class Odd(mlflow.pyfunc.PythonModel):
             return [0.5] * (len(ages) + 1)
         if 3.0 in ages:
             raise SystemExit(3)
-        return pd.Series([float("nan") if age == 4 else float("inf") if age == 5 else 0.25 for age in ages])
+        odd = {4.0: float("nan"), 5.0: float("inf"), 7.0: 10**400}
+        return pd.Series([odd.get(age, 0.25) for age in ages], dtype=object if 7.0 in ages else float)
 
 
 class Shelf:

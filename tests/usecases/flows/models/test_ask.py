@@ -149,7 +149,7 @@ def test_a_whole_number_is_sent_as_one_or_not_at_all(shelf: Shelf) -> None:
 
 def test_what_a_model_does_wrong_fails_alone_and_holds_up_no_other(shelf: Shelf) -> None:
     shelf.log("churn", Odd(), signature_of())
-    outcomes = asks(shelf, [facts(age=Decimal(age), income=None) for age in range(7)])
+    outcomes = asks(shelf, [facts(age=Decimal(age), income=None) for age in range(8)])
     assert [each.failed for each in outcomes] == [
         None,
         "it raised ValueError",
@@ -158,6 +158,7 @@ def test_what_a_model_does_wrong_fails_alone_and_holds_up_no_other(shelf: Shelf)
         "it gave NaN as probability",
         "it gave inf as probability",
         None,
+        f"it gave 1{'0' * 39} as probability",
     ]
     assert all(each.model is not None and each.model.version == 2 for each in outcomes)
 
