@@ -53,7 +53,7 @@ class WindowPredictions:
         champion: by the champion; None where no comparable champion exists.
         realised: value over the test window, floored at 0.
         floored_share: share of the customers whose value was below 0.
-        persistence: value over the horizon before the as-of.
+        persistence: value over the horizon before the as-of, floored at 0.
         recency, frequency, money: days, count and sum over the last year, for RFM.
         consistency: how regular and steady the payments are, 0 to 1; NaN where it is not known.
         matrix: indicators of a sample of the customers, at most `KEPT_CUSTOMERS` x F.
@@ -152,7 +152,7 @@ def predict_test_window(
         champion=joined.get("champion"),
         realised=floor_at_zero(realised),
         floored_share=float((realised < 0).mean()),
-        persistence=joined["persistence"],
+        persistence=floor_at_zero(joined["persistence"]),
         recency=joined["recency"],
         frequency=joined["frequency"],
         money=joined["money"],

@@ -117,7 +117,7 @@ def test_no_more_indicators_are_kept_than_of_so_many_customers(
         assert few.matrix.shape[1] == len(catalogue().names)
 
 
-def test_values_below_0_are_raised_and_their_share_is_told(
+def test_values_below_0_count_as_0_in_both_windows_and_their_share_is_told(
     runs: Runs, config: TrainingConfig, portfolio: TransactionSource, dates: Dates
 ) -> None:
     refunds = config.model_copy(
@@ -127,7 +127,11 @@ def test_values_below_0_are_raised_and_their_share_is_told(
     assert found.realised.min() == 0
     assert 0 < found.floored_share < 1
     assert (found.realised == 0).mean() >= found.floored_share
-    assert found.persistence.min() < 0
+    histories = read_histories(portfolio.source, portfolio.rates)
+    before = realised_values(histories, np.array([dates.test - dates.horizon_us]), 90, refunds.value)[:, 0]
+    known = histories.time[histories.offsets[:-1]] <= dates.test
+    assert before[known].min() < 0
+    assert found.persistence.tobytes() == np.maximum(before[known], 0).tobytes()
 
 
 def test_nobody_at_the_test_as_of_is_not_enough(
