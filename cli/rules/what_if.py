@@ -64,7 +64,8 @@ def print_what_if(
     echo(f"{entity}: {what_if.now.level or 'no level'}{by}, as of {day_text(at)}")
     echo(what_if.now.line)
     if what_if.holds:
-        holds = [(one.level, one.by, None if one.until is None else day_text(one.until)) for one in what_if.holds]
+        once = dict.fromkeys(what_if.holds)  # one floor may be above an override and beneath it
+        holds = [(one.level, one.by, None if one.until is None else day_text(one.until)) for one in once]
         echo(holds_sentence(holds))
     for failure in what_if.now.failures:
         warn(failure)

@@ -149,7 +149,10 @@ class WhatIfAnswer(Answer):
 
 
 class WhatIfHold(Answer):
-    """What holds a level beneath something else, and until when; `until` is None where no end is known."""
+    """What holds a level beneath something else, and until when; `until` is None where no end is known.
+
+    `by` is as in `WhatIf.held_by`, or rules: what they say once a floor that is part of `WhatIf.level` has ended.
+    """
 
     by: str
     level: str

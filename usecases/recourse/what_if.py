@@ -111,7 +111,10 @@ class FactorShown:
 @schema("WhatIfHold")
 @dataclass(frozen=True)
 class HoldShown:
-    """What holds a level beneath something else, and until when; `until` is None where no end is known."""
+    """What holds a level beneath something else, and until when; `until` is None where no end is known.
+
+    `by` rules: what they say once a floor that is part of their level has ended.
+    """
 
     by: HeldBy
     level: str
@@ -225,8 +228,8 @@ def _holds_now(
         else:
             holds = holds[place + 1 :]
     dated = [one if one.by == "override" or standing.is_in_full else replace(one, until=None) for one in holds]
-    present = [one.at(now) for one in dated]
-    return (*present[:1], *(one for one in present[1:] if not one.has_ended and one != present[0]), *ended)
+    present = list(dict.fromkeys(one.at(now) for one in dated))  # one floor may be above an override and beneath it
+    return (*present[:1], *(one for one in present[1:] if not one.has_ended), *ended)
 
 
 def subject_of_assessment(session: Session, row: Assessment) -> ChangedAssessment | None:

@@ -1,6 +1,6 @@
 """What holds a level that the rules alone would not give now: an override, the cooldown, or a floor."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -8,6 +8,7 @@ import polars as pl
 
 from fivefold.risk.engine.assessments import STATUS, Status
 from fivefold.risk.engine.levels import (
+    FLOOR_LOST,
     HARD_FLOOR_LOST,
     HELD_FLOOR,
     HELD_HARD_FLOOR,
@@ -20,11 +21,11 @@ from fivefold.risk.engine.levels import (
 )
 from fivefold.risk.language.quantities import Duration
 
-HeldBy = Literal["override", "ended override", "cooldown", "ended cooldown", "floor", "ended floor"]
+HeldBy = Literal["override", "ended override", "cooldown", "ended cooldown", "floor", "ended floor", "rules"]
 """What holds a level.
 
 ENDED: it held the level, which is yet to be computed without it. FLOOR: one that held before and is unknown now, or one
-above the override.
+above the override. RULES: what they say with no floor that will have ended by then.
 """
 
 
@@ -73,25 +74,64 @@ def holds_of(
         cooldown: of the ruleset.
     """
     row: Mapping[str, Any] = outcomes.row(0, named=True)
+    floors = _Floors(outcomes, cooldown)
     holds: list[LevelHold] = []
-    if row[RAISED]:
-        holds.append(LevelHold("floor", levels[row[HELD_HARD_FLOOR] - 1], _floor_ends(outcomes, cooldown)))
     if row[OVERRIDDEN]:
         assert overrides is not None, "without one nothing is overridden"
-        holds.append(LevelHold("override", levels[overrides["level"][0] - 1], overrides["until"][0]))
+        override = overrides["level"][0]
+        if row[RAISED]:
+            holds += (LevelHold("floor", levels[floor - 1], until) for floor, until in floors.above(override))
+        holds.append(LevelHold("override", levels[override - 1], overrides["until"][0]))
     if row[WITHHELD] is not None:
-        by: HeldBy = "floor" if (row[HELD_FLOOR] or 0) >= row[RULES_LEVEL] else "cooldown"
-        holds.append(LevelHold(by, levels[row[RULES_LEVEL] - 1], row[MAY_MOVE_DOWN_ON]))
+        number, until = row[RULES_LEVEL], row[MAY_MOVE_DOWN_ON]
+        holds.append(LevelHold("floor" if floors.hold(number, until) else "cooldown", levels[number - 1], until))
+        then = floors.highest_after(until, row[WITHHELD])
+        if then < (row[HELD_FLOOR] or 0):
+            holds.append(LevelHold("rules", levels[then - 1], None))
     return tuple(holds)
 
 
-def _floor_ends(outcomes: pl.DataFrame, cooldown: Duration | None) -> int | None:
-    """Tell when the floor above an override ends; None where it is triggered, or the assessment is not in full."""
-    if outcomes[STATUS][0] != Status.ASSESSED.value:
-        return None
-    since = pl.col(HARD_FLOOR_LOST).list.get(pl.col(HELD_HARD_FLOOR).cast(pl.Int64) - 2, null_on_oob=True)
-    ends: int | None = outcomes.select(after(cooldown, since))[0, 0]
-    return ends
+class _Floors:
+    """The floors of one assessment, and when each ends.
+
+    One that is triggered ends at no known moment, and so does every floor while an assessment is not in full.
+    """
+
+    def __init__(self, outcomes: pl.DataFrame, cooldown: Duration | None) -> None:
+        self._outcomes, self._cooldown = outcomes, cooldown
+        self._held, self._hard = outcomes[HELD_FLOOR][0] or 0, outcomes[HELD_HARD_FLOOR][0] or 0
+        self._are_kept = outcomes[STATUS][0] != Status.ASSESSED.value
+
+    def above(self, override: int) -> Iterator[tuple[int, int | None]]:
+        """Give the floors above an override, the highest first, and when each ends: each ends after those above it."""
+        last = None
+        for number in range(self._hard, override, -1):
+            until = self._end(HARD_FLOOR_LOST, number)
+            if until is None or until != last:
+                yield number, until
+            if until is None:
+                return
+            last = until
+
+    def hold(self, level: int, until: int) -> bool:
+        """Tell whether a floor holds a level until then, and not the cooldown alone."""
+        ends = self._end(FLOOR_LOST, level)
+        return self._held >= level and (ends is None or ends >= until)
+
+    def highest_after(self, moment: int, computed: int) -> int:
+        """Give the highest floor that ends after a moment, or else the level that the rules compute."""
+        for number in range(self._held, computed, -1):
+            ends = self._end(FLOOR_LOST, number)
+            if ends is None or ends > moment:
+                return number
+        return computed
+
+    def _end(self, lost: str, level: int) -> int | None:
+        if self._are_kept:
+            return None
+        since = pl.col(lost).list.get(level - 2, null_on_oob=True)
+        ends: int | None = self._outcomes.select(after(self._cooldown, since))[0, 0]
+        return ends
 
 
 _SENTENCES: Final[Mapping[HeldBy, str]] = {
@@ -101,6 +141,7 @@ _SENTENCES: Final[Mapping[HeldBy, str]] = {
     "ended cooldown": "The cooldown held {level}, and has ended.",
     "floor": "A floor holds {level}{until}.",
     "ended floor": "A floor held {level}, and has ended.",
+    "rules": "The rules then say {level}.",
 }
 
 

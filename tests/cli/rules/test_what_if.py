@@ -105,3 +105,17 @@ def test_what_holds_the_level_is_told(home: Home, folder: Path) -> None:
     both = ("--previous", folder / "held.csv", "--overrides", folder / "set.csv")
     told = succeed(home, *asked(folder, "a", *both))
     assert "until 2024-08-01. Beneath it: The cooldown holds medium until 2024-07-20." in told
+
+
+def test_a_floor_that_is_above_an_override_and_beneath_it_is_told_once(home: Home, folder: Path) -> None:
+    (folder / "set.csv").write_text("entity_id,level,until\nb,low,\n")
+    to_low = ("--overrides", folder / "set.csv")
+    files = (folder / "rules.yaml", folder / "entities.csv", "--transactions", folder / "rows.csv")
+    before = folder / "before.parquet"
+    run(home, "rules", "assess", *files, "--as-of", "2024-06-30", *to_low, "--output", before)
+    (folder / "entities.csv").write_text(ENTITIES.replace("b,IR", "b,"))
+    told = succeed(home, *asked(folder, "b", "--previous", before, *to_low))
+    assert (
+        "\nA floor holds high until 2024-07-31. Beneath it: An override holds low. "
+        "Beneath it: The rules then say medium.\n"
+    ) in told

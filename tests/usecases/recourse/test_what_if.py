@@ -246,8 +246,62 @@ def test_a_floor_that_is_unknown_now_holds_a_level(bank: Bank) -> None:
     bank.settle()
     lost = bank.now
     assert held(bank) == ("high", "high", "floor", lost + 10 * DAY_US)
+    assert beneath(bank) == [("override", "low", None), ("rules", "low", None)]
     bank.revoke("a", number)
     assert held(bank) == ("high", "high", "floor", lost + 10 * DAY_US)
+    assert beneath(bank) == [("rules", "low", None)]
+    bank.wait(10)
+    bank.settle()
+    assert held(bank) == ("low", "low", None, None)
+
+
+FLOORS = {
+    "exposed": {"input": {"field": "pep"}, "cases": [{"when": {"equals": True}, "floor": "high"}]},
+    "lived": {"input": {"field": "country"}, "cases": [{"when": {"equals": "RU"}, "floor": "medium"}]},
+}
+
+
+@pytest.mark.postgresql
+def test_each_floor_above_an_override_that_ends_later_is_told_beneath_the_one_above_it(bank: Bank) -> None:
+    bank.activate(banks.document({**FLOORS, "income": INCOME}))
+    bank.put("a", pep=True, country="RU", income=1)
+    bank.override("a", 1)
+    bank.settle()
+    assert (held(bank), beneath(bank)) == (("high", "high", "floor", None), [("override", "low", None)])
+    bank.put("a", pep=None, country="RU", income=1)
+    bank.settle()
+    lost = bank.now
+    assert held(bank) == ("high", "high", "floor", lost + 10 * DAY_US)
+    assert beneath(bank) == [("floor", "medium", None), ("override", "low", None), ("rules", "medium", None)]
+    bank.wait(3)
+    bank.put("a", pep=None, country=None, income=1)
+    bank.settle()
+    second = ("floor", "medium", bank.now + 10 * DAY_US)
+    assert held(bank) == ("high", "high", "floor", lost + 10 * DAY_US)
+    assert beneath(bank) == [second, ("override", "low", None), ("rules", "medium", None)]
+    bank.wait(7)
+    bank.settle()
+    assert held(bank) == ("medium", *second[1::-1], second[2])
+
+
+def test_where_the_level_goes_once_an_unknown_floor_ends_is_told(bank: Bank) -> None:
+    bank.activate(banks.document({**FLOORS, "income": INCOME}))
+    bank.put("a", pep=True, country="RU", income=1)
+    bank.settle()
+    bank.wait(1)
+    bank.put("a", pep=None, country="RU", income=1)
+    bank.settle()
+    until = bank.now + 10 * DAY_US
+    bank.wait(1)
+    bank.put("a", pep=None, country=None, income=1)
+    bank.settle()
+    assert (held(bank), beneath(bank)) == (("high", "high", "floor", until), [("rules", "medium", None)])
+    bank.wait(9)
+    assert (held(bank), beneath(bank)) == (("high", "high", "ended floor", None), [("rules", "medium", None)])
+    bank.settle()
+    assert bank.standing().level == 2
+    assert held(bank) == ("medium", "medium", "cooldown", bank.now + 10 * DAY_US)
+    assert beneath(bank) == [("rules", "low", None)]
 
 
 def shown_to_investigator(bank: Bank, direction: WantedDirection, level: str | None = None) -> Any:
