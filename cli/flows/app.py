@@ -5,7 +5,7 @@ from collections.abc import Callable
 import typer
 
 from fivefold.cli.flows import documents, run
-from fivefold.cli.rules.options import with_options
+from fivefold.cli.parameters import with_options
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "lint": documents.lint_flows,

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from fivefold.cli.rules.options import ListsOption, with_options
+from fivefold.cli.parameters import with_options
+from fivefold.cli.rules.options import ListsOption
 from fivefold.cli.terminal import AsOfOption, echo, moment
 from fivefold.domain.text import count_text
 

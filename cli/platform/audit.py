@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.rules.options import with_options
+from fivefold.cli.parameters import with_options
 from fivefold.cli.terminal import OrganisationOption, acting_in, echo, open_current_database, show_table, warn
 from fivefold.domain.clock import now_microseconds, second_text
 from fivefold.domain.errors import ConfigError

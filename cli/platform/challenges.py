@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from fivefold.cli.parameters import with_options
 from fivefold.cli.platform.levels import serving_valuer
 from fivefold.cli.platform.proposals import person
-from fivefold.cli.rules.options import with_options
 from fivefold.cli.terminal import OrganisationOption, acting_in, echo, moment, open_current_database, show_table
 from fivefold.domain.clock import day_text, now_microseconds, second_text
 from fivefold.domain.errors import ConfigError

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from tqdm import tqdm
 
-from fivefold.cli.rules.options import ListsOption, RulesetArgument, with_options
+from fivefold.cli.parameters import with_options
+from fivefold.cli.rules.options import ListsOption, RulesetArgument
 from fivefold.cli.terminal import (
     OrganisationOption,
     acting_in,

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from fivefold.cli.parameters import with_options
 from fivefold.cli.rules.evidence import HtmlOption, JsonOption, show_evidence
-from fivefold.cli.rules.options import with_options
 from fivefold.cli.terminal import OrganisationOption, acting_in, echo, open_current_database, show_table
 from fivefold.domain.clock import day_text, parse_moment
 from fivefold.domain.errors import ConfigError

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import typer
 
+from fivefold.cli.parameters import with_options
 from fivefold.cli.rules import assess, examples, governance, proposals, rulesets, tables, what_if
-from fivefold.cli.rules.options import with_options
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "lint": rulesets.lint,

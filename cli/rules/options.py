@@ -1,16 +1,14 @@
 """Options that several `fivefold rules` commands share: ruleset, lists, portfolio."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass
 from functools import cache, partial
-from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.rules.places import require_places
 from fivefold.cli.terminal import ModelOption, NameOption, load_model, warn
 from fivefold.cli.value_model.engines import (
     EngineName,
@@ -184,38 +182,6 @@ def _after(until: str, at: int) -> int:
     if last <= at:
         raise ConfigError("--until must be after --as-of: labels count that became known between the two")
     return last
-
-
-def with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give typer the fields of each dataclass of options as parameters of their own, in its place.
-
-    The places of the files that the command writes are checked before it runs.
-    """
-    parameters: list[Parameter] = []
-    groups: dict[str, Any] = {}
-    hints = get_type_hints(command, include_extras=True)
-    for name, parameter in signature(command).parameters.items():
-        if is_dataclass(hints[name]):
-            groups[name] = hints[name]
-            own = get_type_hints(hints[name], include_extras=True)
-            parameters += [
-                each.replace(annotation=own[each.name]) for each in signature(groups[name]).parameters.values()
-            ]
-        else:
-            parameters.append(parameter.replace(annotation=hints[name], kind=Parameter.KEYWORD_ONLY))
-
-    def run(**values: Any) -> None:
-        require_places({each.name: each for each in parameters}, values)
-        options = {
-            name: group(**{each: values.pop(each) for each in signature(group).parameters})
-            for name, group in groups.items()
-        }
-        command(**values, **options)
-
-    run.__doc__ = command.__doc__
-    run.__annotations__ = {each.name: each.annotation for each in parameters}
-    run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # a function may have one of its own
-    return run
 
 
 def portfolio_files(entities: Path, parts: PartOptions, value: ValueOptions) -> "PortfolioFiles":

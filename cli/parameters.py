@@ -1,10 +1,11 @@
-"""The files that a command reads and writes: what is written takes the place of nothing that is read."""
+"""Parameters of commands: options in groups, and files, of which none is written in the place of one that is read."""
 
-from collections.abc import Iterator, Mapping
-from inspect import Parameter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import is_dataclass
+from inspect import Parameter, Signature, signature
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from typer.models import OptionInfo
 
@@ -16,6 +17,38 @@ OUTPUTS = ("output", "to", "moves", "breakdowns", "failures", "explanations", "h
 """The parameters, by their names, whose files commands write; all others but SHARED are read."""
 SHARED = "spark_folder"
 """The parameter of the folder that workers of Spark share: outputs may go into it, as nothing there is read."""
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give typer the fields of each dataclass of options as parameters of their own, in its place.
+
+    The places of the files that the command writes are checked before it runs.
+    """
+    parameters: list[Parameter] = []
+    groups: dict[str, Any] = {}
+    hints = get_type_hints(command, include_extras=True)
+    for name, parameter in signature(command).parameters.items():
+        if is_dataclass(hints[name]):
+            groups[name] = hints[name]
+            own = get_type_hints(hints[name], include_extras=True)
+            parameters += [
+                each.replace(annotation=own[each.name]) for each in signature(groups[name]).parameters.values()
+            ]
+        else:
+            parameters.append(parameter.replace(annotation=hints[name], kind=Parameter.KEYWORD_ONLY))
+
+    def run(**values: Any) -> None:
+        require_places({each.name: each for each in parameters}, values)
+        options = {
+            name: group(**{each: values.pop(each) for each in signature(group).parameters})
+            for name, group in groups.items()
+        }
+        command(**values, **options)
+
+    run.__doc__ = command.__doc__
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # a function may have one of its own
+    return run
 
 
 def require_places(parameters: Mapping[str, Parameter], values: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Which parameters of commands are files that they write: `cli.rules.places` knows them by their names."""
+"""Which parameters of commands are files that they write: `cli.parameters` knows them by their names."""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fivefold.cli.lazy import LazyCommands
-from fivefold.cli.rules.places import OUTPUTS, SHARED
+from fivefold.cli.parameters import OUTPUTS, SHARED
 
 WORDS = ("rules", "flows", "groups", "validate", "evidence", "audit", "challenge", "statement", "import")
 """Whose commands have the places of their files checked."""
