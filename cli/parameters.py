@@ -11,9 +11,9 @@ from typer.models import OptionInfo
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import require_place
-from fivefold.features.reading.text_files import SUFFIXES as TABLES
+from fivefold.features.reading.places.addresses import address_of
 
-OUTPUTS = ("output", "to", "moves", "breakdowns", "failures", "explanations", "html", "json", "refused_path")
+OUTPUTS = ("output", "to", "moves", "breakdowns", "failures", "explanations", "html", "json", "refused_path", "png")
 """The parameters, by their names, whose files commands write; all others but SHARED are read."""
 SHARED = "spark_folder"
 """The parameter of the folder that workers of Spark share: outputs may go into it, as nothing there is read."""
@@ -63,16 +63,20 @@ def require_places(parameters: Mapping[str, Parameter], values: Mapping[str, Any
         if path.resolve() == second.resolve():
             raise ConfigError(f"{one} and {other} are both {path}; each is a file of its own")
     for option, path in outputs.items():
+        address = address_of(path)
+        if address is not None and address.scheme:
+            raise ConfigError(f"{option} is {address}; it must be a file of this machine")
         for name, value in values.items():
             if name in OUTPUTS or name == SHARED:
                 continue
-            if any(_is_same(path, source) for source in _paths(value)):
-                raise ConfigError(f"{option} is {path}, which is read as {words[name]}; write another file")
-            if isinstance(value, Path) and _would_be_read(path, value, of_lists=name == "lists"):
-                raise ConfigError(
-                    f"{option} is {path}, in the folder {value}, which is read as {words[name]}; "
-                    "write into another folder"
-                )
+            for source in _paths(value):
+                if _is_same(path, Path(source)):
+                    raise ConfigError(f"{option} is {path}, which is read as {words[name]}; write another file")
+                if isinstance(source, Path) and _is_among(path, source, of_lists=name == "lists"):
+                    raise ConfigError(
+                        f"{option} is {path}, a file of {source}, which is read as {words[name]}; "
+                        "write into another folder"
+                    )
         require_place(path)
 
 
@@ -84,11 +88,11 @@ def _words(parameter: Parameter) -> str:
     return f"the argument {info.metavar or parameter.name.upper()}"
 
 
-def _paths(value: Any) -> Iterator[Path]:
+def _paths(value: Any) -> Iterator[str | Path]:
     """Give the paths of a parameter's value: text may be the path of a ruleset, a number is none."""
     for each in value if isinstance(value, list) else [value]:
         if isinstance(each, str | Path):
-            yield Path(each)
+            yield each
 
 
 def _is_same(output: Path, source: Path) -> bool:
@@ -99,13 +103,14 @@ def _is_same(output: Path, source: Path) -> bool:
         return False
 
 
-def _would_be_read(output: Path, source: Path, *, of_lists: bool) -> bool:
-    """Tell whether a command that reads the folder *source* would read *output* too: lists lie in it, tables below."""
-    from fivefold.usecases.portfolio_files.bundled import SUFFIXES as DOCUMENTS
-
-    if not source.is_dir():
-        return False
-    folder, place, suffix = source.resolve(), output.parent.resolve(), output.suffix.lower()
+def _is_among(output: Path, source: Path, *, of_lists: bool) -> bool:
+    """Tell whether a command that reads the files of *source* reads *output* too, or would do so the next time."""
     if of_lists:
-        return suffix in DOCUMENTS and place == folder
-    return suffix in TABLES and place.is_relative_to(folder)
+        from fivefold.usecases.portfolio_files.bundled import SUFFIXES as DOCUMENTS
+
+        return output.suffix.lower() in DOCUMENTS and output.parent.resolve() == source.resolve()
+    if not source.is_dir() and address_of(source) is None:
+        return False
+    from fivefold.features.reading.places.stores import takes_in
+
+    return takes_in(source, output)

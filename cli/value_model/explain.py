@@ -11,6 +11,7 @@ import typer
 from fivefold.charts.files import require_picture
 from fivefold.charts.text.numbers import signed_points
 from fivefold.charts.text.waterfall import waterfall_text
+from fivefold.cli.parameters import with_options
 from fivefold.cli.terminal import (
     AsOfOption,
     LevelOption,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(explain)
+    app.command(name="explain")(with_options(explain))
 
 
 def explain(

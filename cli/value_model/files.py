@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from fivefold.cli.parameters import with_options
 from fivefold.cli.terminal import MapOption, PathArgument, echo, mapped, show_table
 from fivefold.cli.value_model.parts import RestartOption, conditions, continued
 from fivefold.domain.errors import ConfigError
@@ -19,7 +20,7 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(simulate)
     app.command()(sample)
-    app.command()(sort)
+    app.command(name="sort")(with_options(sort))
 
 
 def simulate(

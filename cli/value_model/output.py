@@ -12,7 +12,6 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing, require_folder
 from fivefold.domain.parts import Parts
 from fivefold.features.reading.formulas import escape_formulas_of_frame
-from fivefold.features.reading.places.addresses import address_of
 
 Write = Callable[[pl.DataFrame], None]
 
@@ -21,8 +20,6 @@ def require_output(path: Path, option: str = "--output") -> None:
     """Raise ConfigError if the suffix is not one that can be written, or the file has no place: *path* is a folder."""
     if path.suffix.lower() not in _OPENERS:
         raise ConfigError(f"{option} is {path}; it must end in {', '.join(_OPENERS)}")
-    if address := address_of(path):
-        raise ConfigError(f"{option} is {address}; it must be a file of this machine")
     if path.is_dir():
         raise ConfigError(f"{option} is {path}, which is a folder; it must be a file")
     require_folder(path)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import polars as pl
 import typer
 
+from fivefold.cli.parameters import with_options
 from fivefold.cli.terminal import (
     MapOption,
     ModelOption,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(realised)
+    app.command(name="realised")(with_options(realised))
 
 
 def realised(

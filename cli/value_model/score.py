@@ -11,6 +11,7 @@ import typer
 from tqdm import tqdm
 
 from fivefold.charts.text.numbers import one_line
+from fivefold.cli.parameters import with_options
 from fivefold.cli.terminal import (
     AsOfOption,
     LevelOption,
@@ -58,7 +59,7 @@ _OF_MOVES = ["user_id", "score_before", "score", "category_before", "category", 
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(score)
+    app.command(name="score")(with_options(score))
 
 
 def score(
@@ -88,8 +89,6 @@ def score(
     before = None if compare_as_of is None else parse_moment(compare_as_of, "--compare-as-of")
     if before is not None and before >= when:
         raise ConfigError(f"--compare-as-of is {day_text(before)}; it must be before {day_text(when)}, the as-of")
-    if output and output.exists() and path.exists() and output.samefile(path):
-        raise ConfigError(f"--output is {output}, the file that is read; the scores need a file of their own")
     if output:
         require_output(output)
     require_source(path)

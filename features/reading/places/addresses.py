@@ -42,6 +42,11 @@ class Address:
         return self.place[: sign.start()].rpartition("/")[0] if sign else self.place
 
     @property
+    def pattern(self) -> str:
+        """What a pattern says of the files below its base; empty where it is none."""
+        return self.place.removeprefix(self.base).lstrip("/")
+
+    @property
     def is_catalog(self) -> bool:
         """Whether it names a table of an Iceberg catalog."""
         return self.scheme == _ICEBERG

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
@@ -18,6 +19,7 @@ from fivefold.domain.errors import ConfigError, FileFormatError, FivefoldError
 from fivefold.domain.text import one_line
 from fivefold.features.reading.places.addresses import ICEBERG_FILE, Address, address_of
 from fivefold.features.reading.places.parquet_source import ParquetPart, ParquetSource
+from fivefold.features.reading.text_files import SUFFIXES
 from fivefold.features.schema import COLUMNS
 
 if TYPE_CHECKING:
@@ -59,6 +61,42 @@ def open_parquet(path: Path) -> ParquetSource:
     parts = tuple(_part(address, store, file) for file in files)
     _require_same_folders(parts)
     return ParquetSource(str(address), parts, lambda: _stamps(address, store), is_plain=not address.scheme)
+
+
+def takes_in(source: Path, file: Path) -> bool:
+    """Tell whether *file* is among the files of an address of this machine, or would be once it is written.
+
+    Links are followed. In a folder every file counts whose suffix is that of a table; in a pattern every file that is
+    named so, as one that is not Parquet would stand in the way.
+    """
+    address = address_of(source) or Address("", str(source))
+    if address.scheme or (not address.is_pattern and file.suffix.lower() not in SUFFIXES):
+        return False
+    if address.is_iceberg:  # the data of its table lie beside the folder of its metadata
+        address = Address("", str(Path(address.place).parent.parent))
+    there = [path for path in map(Path, _there(address, _Local())) if path.exists()]
+    if file.exists() and any(file.samefile(each) for each in there):
+        return True
+    base, folder = Path(address.base), file.parent.resolve()
+    folders = {path.parent for path in there if path.parent.is_relative_to(base)}
+    if folder.is_relative_to(base.resolve()):
+        folders.add(base / folder.relative_to(base.resolve()))
+    pattern = PurePosixPath(address.pattern).parts
+    here = [each.relative_to(base) / file.name for each in folders if each.resolve() == folder]
+    return any(_is_named(each.parts, pattern) for each in here)
+
+
+def _is_named(names: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Tell whether a path is as a pattern says, or lies in a folder that is.
+
+    >>> _is_named(["2024", "05", "a.parquet"], ["20*"]), _is_named(["2024", "a.parquet"], ["**", "b*.parquet"])
+    (True, False)
+    """
+    if not pattern:
+        return True
+    if pattern[0] == "**":
+        return any(_is_named(names[start:], pattern[1:]) for start in range(len(names)))
+    return bool(names) and fnmatchcase(names[0], pattern[0]) and _is_named(names[1:], pattern[1:])
 
 
 def plain_files(source: ParquetSource) -> list[Path]:
@@ -221,16 +259,7 @@ def _under(place: str, name: str) -> str:
 
 def _files(address: Address, store: _Store) -> list[str]:
     """List the files of a file, a folder or a pattern, by name, without those that are hidden."""
-    try:
-        pattern = address.place.removeprefix(address.base).lstrip("/")
-        places = store.matches(address.base, pattern) if address.is_pattern else [address.place]
-        there = {
-            file
-            for place in places
-            for file in (store.below(place) if store.is_folder(place) else [place] if store.exists(place) else [])
-        }
-    except (OSError, ValueError, NotImplementedError) as error:
-        raise FileFormatError(f"{address} cannot be read: {type(error).__name__}: {error}") from None
+    there = _there(address, store)
     base = address.base
     _require_plain(address, there, base)
     shown = _each_once([file for file in there if not _is_hidden(_relative(file, base))], base, store)
@@ -246,6 +275,19 @@ def _files(address: Address, store: _Store) -> list[str]:
         what = WITHOUT_PARQUET if is_there else "does not exist"
         raise FileFormatError(f"{address} {what}")
     return files
+
+
+def _there(address: Address, store: _Store) -> set[str]:
+    """List the files of a file, a folder or a pattern, also those that are not read."""
+    try:
+        places = store.matches(address.base, address.pattern) if address.is_pattern else [address.place]
+        return {
+            file
+            for place in places
+            for file in (store.below(place) if store.is_folder(place) else [place] if store.exists(place) else [])
+        }
+    except (OSError, ValueError, NotImplementedError) as error:
+        raise FileFormatError(f"{address} cannot be read: {type(error).__name__}: {error}") from None
 
 
 def _each_once(files: Sequence[str], base: str, store: _Store) -> list[str]:

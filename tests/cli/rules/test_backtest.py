@@ -64,11 +64,11 @@ def test_nothing_that_is_read_is_written_and_nothing_twice(folder: Path) -> None
 @pytest.mark.parametrize(
     ("option", "path", "words"),
     [
-        ("--json", "lists/new.json", "in the folder {0}/lists, which is read as --lists"),
+        ("--json", "lists/new.json", "a file of {0}/lists, which is read as --lists"),
         ("--json", "lists/deeper/new.json", None),
         ("--html", "lists/new.html", None),
-        ("--json", "tx/new.json", "in the folder {0}/tx, which is read as --transactions"),
-        ("--json", "tx/deeper/new.json", "in the folder {0}/tx, which is read as --transactions"),
+        ("--json", "tx/new.json", "a file of {0}/tx, which is read as --transactions"),
+        ("--json", "tx/deeper/new.json", "a file of {0}/tx, which is read as --transactions"),
         ("--html", "tx/new.html", None),
     ],
 )

@@ -269,7 +269,7 @@ def test_a_file_is_not_written_over_by_its_own_scores(home: Home, tmp_path: Path
     home.table.write_parquet(tmp_path / "rows.parquet")
     content = (tmp_path / "rows.parquet").read_bytes()
     said = refuse(home.var, "score", tmp_path / "rows.parquet", "-o", tmp_path / "." / "rows.parquet")
-    assert said.endswith("rows.parquet, the file that is read; the scores need a file of their own")
+    assert said.endswith("rows.parquet, which is read as the argument PATH; write another file")
     assert (tmp_path / "rows.parquet").read_bytes() == content
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from fivefold.domain.errors import FileFormatError
 from fivefold.features.histories import Histories
 from fivefold.features.reading import sources
+from fivefold.features.reading.places.stores import takes_in
 from fivefold.features.reading.sort_file import sort_by_customer
 from fivefold.features.reading.sources import read_histories, stream_histories
 from fivefold.features.reading.text_files import ColumnMap
@@ -201,3 +202,17 @@ def test_a_folder_of_nothing_and_a_pattern_of_nothing(lake: Path) -> None:
     (lake / "notes.txt").write_text("none", encoding="utf-8")
     with pytest.raises(FileFormatError, match=r"notes\.txt does not end in \.parquet"):
         read(f"{lake}/*")
+
+
+def test_an_address_takes_in_its_own_files_alone(tmp_path: Path) -> None:
+    rows, other = tmp_path / "rows.parquet", tmp_path / "other.parquet"
+    data, metadata = tmp_path / "table" / "data" / "a.parquet", tmp_path / "table" / "metadata" / "1.metadata.json"
+    for file in (rows, other, data, metadata):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    assert takes_in(Path(f"file://{rows}"), rows)
+    assert not takes_in(Path(f"file://{rows}"), other)
+    assert not takes_in(Path(f"file://{rows}"), tmp_path / "new.parquet")
+    assert takes_in(metadata, data)
+    assert not takes_in(metadata, rows)
+    assert not takes_in(Path("s3://bank/lake"), rows)
