@@ -3,7 +3,7 @@
 Polars' own &, | and ~ are Kleene's: AND with a false is false, OR with a true is true, whatever is unknown beside.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import and_, eq, ge, gt, le, lt, ne, or_
@@ -148,12 +148,14 @@ class Compiler:
         resolve: finds the column of an input that a test names.
         lists: members of the named lists.
         own: the column of the rule's own input, where there is one.
+        unread: names of the columns that are null where a value could not be read: then `is` is unknown as well.
         reads: names of the columns that what was compiled so far reads.
     """
 
     resolve: Resolve
     lists: Lists
     own: InputColumn | None = None
+    unread: Collection[str] = ()
     reads: dict[str, None] = field(default_factory=dict)
 
     def condition(self, condition: Any) -> pl.Expr:
@@ -178,7 +180,8 @@ class Compiler:
             else comparison(operator, column, value, self.lists)
             for operator, value in test.comparisons()
         ]
-        return reduce(and_, parts)
+        holds = reduce(and_, parts)
+        return pl.when(column.expr.is_not_null()).then(holds) if column.name in self.unread else holds
 
     def _between_inputs(self, operator: str, column: InputColumn, other: LanguageModel) -> pl.Expr:
         """Compare two columns: lint sees that they are of one kind and unit, and were not rounded."""

@@ -110,7 +110,7 @@ def without_unreadable(
     problems = problems.unnest(FACT) if legible else problems
     for key, window in windows.items():
         whole = looked_at(window)
-        may_count = _may_count(whole, masks) if legible else []
+        may_count = masks.may_count(whole) if legible else []
         concerned = problems.filter(pl.all_horizontal(_concerns(whole), *may_count))
         first = concerned.group_by("@number").agg(pl.col(_PROBLEM).first())
         if len(first):
@@ -124,12 +124,6 @@ def without_unreadable(
 
 _FIELD, _PROBLEM = "@field", "@problem"
 """As they are called beside the fields of facts, which may have any name without @."""
-
-
-def _may_count(window: Window, masks: Masks) -> list[pl.Expr]:
-    """Give the conditions under which a fact counts; a condition on an unreadable field is unknown."""
-    unknown = pl.any_horizontal([pl.lit(False), *(pl.col(name).is_null() for name in sorted(fields_in(window)))])
-    return [condition.fill_null(True) | unknown for _, condition in masks.conditions(window)]
 
 
 def _concerns(window: Window) -> pl.Expr:

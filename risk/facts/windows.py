@@ -1,6 +1,6 @@
 """Which facts each aggregate counts: windows and conditions as columns, each computed once however many share it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial, reduce
 from operator import and_
@@ -166,19 +166,32 @@ class Masks:
 
     def conditions(self, window: Window) -> Iterator[tuple[str, pl.Expr]]:
         """Give what is asked of a fact beside its moment, each by a name; unknown where what is read is unknown."""
+        yield from self._without_where(window)
+        if window.where is not None:
+            yield self._condition(window)
+
+    def may_count(self, window: Window) -> list[pl.Expr]:
+        """Give what is asked of a fact beside its moment; true where what could not be read of it may be anything."""
+        conditions = [condition for _, condition in self._without_where(window)]
+        if window.where is not None:
+            columns = {self.facts.column(name, window.in_currency).name for name in fields_in(window)}
+            conditions.append(self._where(window, unread=columns))
+        return [condition.fill_null(value=True) for condition in conditions]
+
+    def _without_where(self, window: Window) -> Iterator[tuple[str, pl.Expr]]:
         if self.facts.usual is not None and self.facts.usual_field not in fields_in(window):
             yield "@usual", self.facts.usual
         if window.in_currency is not None:
             yield f"@in {window.in_currency}", pl.col("currency") == window.in_currency
-        if window.where is not None:
-            yield self._condition(window)
 
     def _condition(self, window: Window) -> tuple[str, pl.Expr]:
         name = input_key(Window(where=window.where, in_currency=window.in_currency))
         if name not in self._compiled:
-            resolve = partial(self._resolve, window=window)
-            self._compiled[name] = Compiler(resolve, self.lists).condition(window.where)
+            self._compiled[name] = self._where(window)
         return f"@where {name}", self._compiled[name]
+
+    def _where(self, window: Window, unread: Collection[str] = ()) -> pl.Expr:
+        return Compiler(partial(self._resolve, window=window), self.lists, unread=unread).condition(window.where)
 
     def _resolve(self, read: LanguageModel, window: Window) -> InputColumn:
         assert isinstance(read, FieldInput)  # lint refuses every other input inside `where`

@@ -91,11 +91,15 @@ def holds(
     *,
     own_mark: bool = False,
     own_finding: bool = False,
+    unread: bool = False,
 ) -> bool | None:
-    """Tell whether a condition holds; *look_up* finds the value of an input, and of None that of the rule's own."""
+    """Tell whether a condition holds; *look_up* finds the value of an input, and of None that of the rule's own.
+
+    What is None is *unread* where it may be any value, and not missing.
+    """
 
     def below(part: Any) -> bool | None:
-        return holds(part, look_up, world, as_of, own_mark=own_mark, own_finding=own_finding)
+        return holds(part, look_up, world, as_of, own_mark=own_mark, own_finding=own_finding, unread=unread)
 
     if isinstance(condition, str):
         return _one("is", condition, look_up(None), world, as_of, mark=own_mark, finding=own_finding)
@@ -110,6 +114,8 @@ def holds(
     value = look_up(made or None)
     mark = bool({"tag", "screening"} & set(made)) if made else own_mark
     tests = {word: wanted for word, wanted in condition.items() if word not in made}
+    if unread and value is None:
+        return None
     return _all(
         [
             _one(word, *_sides(wanted, value, look_up), world, as_of, mark=mark, finding=own_finding and not made)

@@ -58,7 +58,7 @@ def _facts(made: Data, world: World, entity: Data) -> Any:
     asks_state = "state" in read
     of_money = "in_currency" not in made and bool({"amount", "signed_amount"} & {*read, field_of(made)})
     unread = [fact for fact in inside if fact.get("bad") or (of_money and fact["amount"] is None)]
-    if any(_may_count(fact, made, read, world, entity["as_of"]) for fact in unread):
+    if any(_may_count(fact, made, world, entity["as_of"]) for fact in unread):
         return BAD
     counted = []
     for fact in inside:
@@ -87,15 +87,14 @@ def _known(source: str, rows: list[Data], as_of: datetime) -> list[Data]:
     return [_case(row, as_of) for row in rows if row["opened"] <= as_of]
 
 
-def _may_count(fact: Data, made: Data, read: set[Any], world: World, as_of: datetime) -> bool:
+def _may_count(fact: Data, made: Data, world: World, as_of: datetime) -> bool:
     """Tell whether a fact of which something could not be read may be one of those that are counted."""
-    if any(fact.get(name) is None for name in read):
-        return True
-    if "state" not in read and fact["state"] != "settled":
+    where = made.get("where")
+    if fact["state"] != "settled" and "state" not in {test.get("field") for test in inputs_in(where)}:
         return False
     if fact["currency"] != made.get("in_currency", fact["currency"]):
         return False
-    return "where" not in made or holds(made["where"], lambda test: fact.get(test["field"]), world, as_of) is not False
+    return where is None or holds(where, lambda test: fact.get(test["field"]), world, as_of, unread=True) is not False
 
 
 def _transaction(row: Data) -> Data:

@@ -425,6 +425,7 @@ def test_each_entity_sees_cases_as_of_its_own_moment() -> None:
         ({"count": "transactions", "where": {"field": "size", "above": 5}}, {"size": ("1", "9")}, True),
         ({"count": "transactions", "where": {"field": "size", "above": 5}}, {"size": ("1", "many")}, True),
         ({"count": "transactions", "where": {"field": "size", "is": "absent"}}, {"size": ("1", "many")}, True),
+        ({"count": "transactions", "where": {"field": "size", "is": "present"}}, {"size": ("1", "many")}, True),
         ({"sum": "amount", "in_currency": "USD"}, {}, False),
         ({"sum": "amount", "in_currency": "EUR"}, {}, True),
     ],
