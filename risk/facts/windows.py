@@ -139,7 +139,7 @@ class Masks:
             parts.append(self._part("@usual", self.facts.usual))
         if window.where is not None:
             name = input_key(Window(where=window.where))
-            holds = Compiler(resolve, self.lists).condition(window.where)
+            holds = Compiler(resolve, self.lists, unread={NOT_FOUND_YET}).condition(window.where)
             parts.append(self._part(f"@asked {name}", holds.fill_null(value=True)))
         return self._joined(parts)
 

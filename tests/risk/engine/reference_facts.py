@@ -151,7 +151,8 @@ def _looked_for(made: Data, world: World, entity: Data) -> bool:
     where = made.get("where")
     blind = [{**row, "found": None} for row in until]
     return any(
-        where is None or holds(where, lambda test, row=row: row.get(test["field"]), world, entity["as_of"]) is not False
+        where is None
+        or holds(where, lambda test, row=row: row.get(test["field"]), world, entity["as_of"], unread=True) is not False
         for row in blind
     )
 

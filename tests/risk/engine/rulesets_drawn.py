@@ -120,6 +120,7 @@ _MARKS = st.sampled_from(
         {"days_since": "tags", **_WATCHED},
         {"count": "screenings"},
         {"count": "screenings", "where": _FOUND},
+        {"count": "screenings", "where": {"field": "found", "is": "present"}},
         {"count": "screenings", "where": {"field": "screening", "equals": "other"}},
         {"days_since": "screenings"},
         {"days_since": "screenings", "where": {"field": "screening", "equals": "pep"}},

@@ -64,6 +64,7 @@ def counted(made: dict[str, Any], entity: str = "a", **frames: pl.DataFrame) -> 
         ({"days_since": "screenings", "where": {"field": "screening", "equals": "sanctions"}}, None),
         ({"days_since": "screenings", "where": {"all": [PEP, {"field": "found", "is": "absent"}]}}, 29),
         ({"count": "screenings", "where": {"all": [PEP, FOUND]}}, 1),
+        ({"count": "screenings", "where": {"all": [PEP, {"field": "found", "is": "present"}]}}, 1),
     ],
 )
 def test_what_is_there_and_since_when(made: dict[str, Any], expected: float | None) -> None:
