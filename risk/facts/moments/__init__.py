@@ -34,7 +34,7 @@ from fivefold.risk.facts.moments.indicators import (
     steps_of,
     way_of,
 )
-from fivefold.risk.facts.moments.patterns import Looked, fields_of_pattern, pattern_steps
+from fivefold.risk.facts.moments.patterns import Looked, fields_of_pattern, pattern_movement
 from fivefold.risk.facts.moments.steps import AT, VALUE, FactsAhead, read_ahead
 from fivefold.risk.facts.moments.wholes import of_calculation, of_peers, of_ratio, of_sides, placed_number
 from fivefold.risk.facts.peers.columns import peers_in, reference_in, with_peers
@@ -235,7 +235,7 @@ def _screening(ahead: Ahead, each: ScreeningInput) -> Movement:
 def _pattern(ahead: Ahead, pattern: Any) -> Movement:
     units = minor_units(ahead.portfolio.rates.base)
     looked = Looked(ahead.inputs, ahead.inputs[input_key(pattern)], units)
-    return Movement(pattern_steps(ahead.facts("transactions"), pattern, looked))
+    return pattern_movement(ahead.facts("transactions"), pattern, looked)
 
 
 def _parts(ahead: Ahead, inputs: Sequence[LanguageModel]) -> list[tuple[LanguageModel, Movement]]:

@@ -1,4 +1,4 @@
-"""The steps of patterns: what each comes to as its transactions leave the window, by the expressions that find it."""
+"""How patterns move: what each comes to as its transactions leave the window, by the expressions that find it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,8 +8,9 @@ import polars as pl
 
 from fivefold.risk.facts.aggregates import ROW
 from fivefold.risk.facts.linked import TIME
+from fivefold.risk.facts.moments.composites import Movement
 from fivefold.risk.facts.moments.leaving import leaves
-from fivefold.risk.facts.moments.steps import AT, VALUE, FactsAhead, newer, stepwise
+from fivefold.risk.facts.moments.steps import AT, FactsAhead, newer, stepwise
 from fivefold.risk.facts.patterns import counts, deviation, pass_through, rows
 from fivefold.risk.facts.patterns.rows import AMOUNT, COUNTERPARTY, DEPOSIT, DIRECTION, WORD
 from fivefold.risk.facts.portfolio import AS_OF
@@ -64,9 +65,11 @@ def fields_of_pattern(pattern: Any) -> set[str]:
     return {AMOUNT, DIRECTION, "state", *filter(None, own)}
 
 
-def pattern_steps(facts: FactsAhead, pattern: Any, looked: Looked) -> pl.LazyFrame:
-    """Give the steps of a pattern; where it is not known what it comes to then, the value is unknown."""
-    return _STEPS[type(pattern)](facts, pattern, looked)
+def pattern_movement(facts: FactsAhead, pattern: Any, looked: Looked) -> Movement:
+    """Tell how a pattern moves: by its steps, or when it has to be looked at anew."""
+    if type(pattern) in _LOOKED_AT_ANEW:
+        return Movement(moments=[_LOOKED_AT_ANEW[type(pattern)](facts, pattern, looked)])
+    return Movement(_STEPS[type(pattern)](facts, pattern, looked))
 
 
 def _where(is_found: pl.Expr, number: pl.Expr) -> pl.Expr:
@@ -145,16 +148,14 @@ def _velocity(facts: FactsAhead, pattern: Velocity, looked: Looked) -> pl.LazyFr
     moments = settled.select(ROW, AS_OF).unique()
     begun = counts.busiest(settled.select(ROW, TIME, COUNTERPARTY).rename(_AS_THERE), pattern)
     begun = begun.rename(_AS_HERE).join(moments, on=ROW)
-    return begun.lazy().select(
-        ROW, leaves(pl.col(counts.BEGUN), pattern.over).alias(AT), pl.lit(None, pl.Float64).alias(VALUE)
-    )
+    return begun.lazy().select(ROW, leaves(pl.col(counts.BEGUN), pattern.over).alias(AT))
 
 
 def _pass_through(facts: FactsAhead, pattern: PassThrough, looked: Looked) -> pl.LazyFrame:
     """Until a deposit leaves from which something went out, what was laid to the others stays where it is.
 
-    What comes then would have to be laid out anew, so the value is unknown: looking again is early where the number
-    comes to the same. With fewer deposits than the pattern asks for there is nothing to come.
+    What comes then would have to be laid out anew: looking again is early where the number comes to the same. With
+    fewer deposits than the pattern asks for there is nothing to come.
     """
     passing = facts.inside(pattern.over, _SETTLED, pass_through.passing(pattern, looked.units)).select(
         ROW, TIME, AS_OF, AMOUNT, DIRECTION
@@ -164,13 +165,16 @@ def _pass_through(facts: FactsAhead, pattern: PassThrough, looked: Looked) -> pl
     passed = (pl.col(pass_through.NEEDED) > 0) & (pl.col(pass_through.PASSED) > 0)
     laid = pass_through.laid_out(enough.rename(_AS_THERE), pattern).filter(passed).rename(_AS_HERE)
     first = laid.group_by(ROW).agg(pl.col(TIME).min()).join(enough.select(ROW, AS_OF).unique(), on=ROW)
-    return first.lazy().select(ROW, leaves(pl.col(TIME), pattern.over).alias(AT), pl.lit(None, pl.Float64).alias(VALUE))
+    return first.lazy().select(ROW, leaves(pl.col(TIME), pattern.over).alias(AT))
 
 
-_STEPS: Mapping[type[LanguageModel], Callable[[FactsAhead, Any, Looked], pl.LazyFrame]] = {
+_OfPattern = Callable[[FactsAhead, Any, Looked], pl.LazyFrame]
+
+_LOOKED_AT_ANEW: Mapping[type[LanguageModel], _OfPattern] = {Velocity: _velocity, PassThrough: _pass_through}
+"""Each gives `@row` and `@at`: until when it surely stays what it is, also unknown."""
+
+_STEPS: Mapping[type[LanguageModel], _OfPattern] = {
     Structuring: _structuring,
-    Velocity: _velocity,
-    PassThrough: _pass_through,
     VolumeDeviation: _volume,
     PurposeDeviation: _purpose,
     DormantThenActive: _dormancy,

@@ -36,7 +36,7 @@ from fivefold.risk.facts.portfolio import signal_of
 from fivefold.risk.facts.records import next_known
 from fivefold.risk.facts.single.context import EntityContext
 from fivefold.risk.facts.single.plans import fields_of
-from fivefold.risk.facts.single.steps import Steps, last_leaves, plain_pattern_steps, plain_window
+from fivefold.risk.facts.single.steps import Movement, last_leaves, plain_pattern_movement, plain_window
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import (
     CalculationInput,
@@ -56,24 +56,6 @@ from fivefold.risk.language.quantities import Duration
 
 _DAYS_AROUND_US: Final = 4 * DAY_US
 """A fact may come back to a window on the calendar up to three days after it left."""
-
-
-@dataclass(frozen=True)
-class Movement:
-    """How an input moves by time alone, as `risk.facts.moments.composites.Movement` has it for columns.
-
-    Attributes:
-        steps: its later values; None where it has none.
-        is_steady: it changes all the time.
-        course: how it goes on then; None where it is unknown, or stands still until something happens.
-        moments: of what else may change it.
-    """
-
-    steps: Steps | None = None
-    is_steady: bool = False
-    course: Course | None = None
-    moments: Sequence[int] = ()
-
 
 Mover = Callable[[EntityContext, Row], Movement]
 """Tells how an input moves, from what is known of the entity and the values of its inputs."""
@@ -279,8 +261,8 @@ class _Maker:
         if isinstance(each, Window) and part_of(each) is not None:
             return self._window(each)
         if hasattr(each, "pattern"):
-            key, steps_of = input_key(each), plain_pattern_steps(each, self.units)
-            return lambda context, values: Movement(steps_of(context.facts("transactions"), values, values[key]))
+            key, movement_of = input_key(each), plain_pattern_movement(each, self.units)
+            return lambda context, values: movement_of(context.facts("transactions"), values, values[key])
         if type(each) not in _MOVERS:
             raise NoPlainFormError(type(each).__name__)
         return _MOVERS[type(each)](self, each)

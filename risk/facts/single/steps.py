@@ -4,6 +4,7 @@ Newest fact first, running values give what it comes to when a fact and all olde
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fivefold.risk.compiler.conditions import Lists
@@ -11,6 +12,7 @@ from fivefold.risk.compiler.plain_conditions import NoPlainFormError, Row
 from fivefold.risk.compiler.value_types import InputColumn
 from fivefold.risk.facts.aggregates import NUMBER_UNITS
 from fivefold.risk.facts.linked import TIME, LinkedFacts
+from fivefold.risk.facts.moments.courses import Course
 from fivefold.risk.facts.moments.leaving import leaves_at
 from fivefold.risk.facts.patterns.rows import AMOUNT
 from fivefold.risk.facts.single import patterns
@@ -36,6 +38,30 @@ Steps = Sequence[tuple[int, Any]]
 
 StepsOf = Callable[[SingleFacts, Row, Any], Steps]
 """Gives the steps from the facts, the values of the entity's inputs, and the value of now."""
+
+MomentsOf = Callable[[SingleFacts, Any], Sequence[int]]
+"""Gives from the facts, and the value of now, when it is looked at anew; also where it is unknown."""
+
+
+@dataclass(frozen=True)
+class Movement:
+    """How an input moves by time alone, as `risk.facts.moments.composites.Movement` has it for columns.
+
+    Attributes:
+        steps: its later values; None where it has none.
+        is_steady: it changes all the time.
+        course: how it goes on then; None where it is unknown, or stands still until something happens.
+        moments: of what else may change it.
+    """
+
+    steps: Steps | None = None
+    is_steady: bool = False
+    course: Course | None = None
+    moments: Sequence[int] = ()
+
+
+MovementOf = Callable[[SingleFacts, Row, Any], Movement]
+"""Gives the movement from the facts, the values of the entity's inputs, and the value of now."""
 
 Running = Callable[[], tuple[Callable[[Row], None], Callable[[], Any]]]
 """Begins a running value: what adds a fact, and what tells the value of those added."""
@@ -167,16 +193,19 @@ _RUNNING: Mapping[type[Window], Callable[[Any], Running]] = {
 }
 
 
-def plain_pattern_steps(pattern: Any, units: int) -> StepsOf:
-    """Give the steps of a pattern; *units* are the base currency's minor units to one.
+def plain_pattern_movement(pattern: Any, units: int) -> MovementOf:
+    """Tell how a pattern moves; *units* are the base currency's minor units to one.
 
     Raises:
-        NoPlainFormError: it has none, so that columns must be asked.
+        NoPlainFormError: it has no plain form, so that columns must be asked.
     """
-    steps_of = _PATTERNS.get(type(pattern))
-    if steps_of is None:
+    if type(pattern) in _LOOKED_AT_ANEW:
+        moments_of = _LOOKED_AT_ANEW[type(pattern)](pattern, units)
+        return lambda facts, _values, now: Movement(moments=moments_of(facts, now))
+    if type(pattern) not in _STEPS:
         raise NoPlainFormError(type(pattern).__name__)
-    return steps_of(pattern, units)
+    steps_of = _STEPS[type(pattern)](pattern, units)
+    return lambda facts, values, now: Movement(steps_of(facts, values, now))
 
 
 def _where_found(steps: StepsOf) -> StepsOf:
@@ -268,32 +297,36 @@ def _dormancy(pattern: DormantThenActive, _units: int) -> StepsOf:
     return steps
 
 
-def _velocity(pattern: Velocity, _units: int) -> StepsOf:
+def _velocity(pattern: Velocity, _units: int) -> MomentsOf:
     """Until the last of the busiest 24 hours loses a transaction, the count stays what it is, or unknown."""
     look = patterns.busiest(pattern)
 
-    def steps(facts: SingleFacts, _values: Row, _now: Any) -> Steps:
+    def moments(facts: SingleFacts, now: Any) -> Sequence[int]:
+        if now == 0:  # without a transaction more it stays so
+            return []
         most, _latest, begun, lacking = look(facts)
-        return [(leaves_at(begun, pattern.over, facts.as_of), None)] if most > 0 or lacking > 0 else []
+        return [leaves_at(begun, pattern.over, facts.as_of)] if most > 0 or lacking > 0 else []
 
-    return _where_there(steps)
+    return moments
 
 
-def _pass_through(pattern: PassThrough, units: int) -> StepsOf:
+def _pass_through(pattern: PassThrough, units: int) -> MomentsOf:
     """Until a deposit leaves from which something went out, what was laid to the others stays where it is."""
     lay_out = patterns.laid_out(pattern, units)
 
-    def steps(facts: SingleFacts, _values: Row, _now: Any) -> Steps:
+    def moments(facts: SingleFacts, _now: Any) -> Sequence[int]:
         first = next((each.time for each in lay_out(facts) if each.needed > 0 and each.passed > 0), None)
-        return [] if first is None else [(leaves_at(first, pattern.over, facts.as_of), None)]
+        return [] if first is None else [leaves_at(first, pattern.over, facts.as_of)]
 
-    return steps
+    return moments
 
 
-_PATTERNS: Mapping[type[LanguageModel], Callable[[Any, int], StepsOf]] = {
-    Structuring: _structuring,
+_LOOKED_AT_ANEW: Mapping[type[LanguageModel], Callable[[Any, int], MomentsOf]] = {
     Velocity: _velocity,
     PassThrough: _pass_through,
+}
+_STEPS: Mapping[type[LanguageModel], Callable[[Any, int], StepsOf]] = {
+    Structuring: _structuring,
     VolumeDeviation: _volume,
     PurposeDeviation: _purpose,
     DormantThenActive: _dormancy,

@@ -361,3 +361,30 @@ def test_a_window_on_the_calendar_is_left_by_its_steps(over: str, days_ago: int,
     portfolio = portfolio_of([fact(days_ago)], {"income": None, "words": None, "opened": None})
     moment = announced(ruleset_of({"count": "transactions", "over": over}, [0.0, 1.0]), portfolio)
     assert moment == to_microseconds(datetime.fromisoformat(expected).replace(tzinfo=UTC))
+
+
+VELOCITY = {"pattern": "velocity", "more_than": 1, "counterparties": 2, "over": "30 days"}
+
+
+@pytest.mark.parametrize(
+    ("history", "ahead", "before", "then"),
+    [
+        ([fact(1), fact(1.5)], 28.5, None, 0),  # two transactions of which nobody knows with whom
+        ([fact(1), fact(1.5), fact(9), fact(9.5)], 28.5, None, 0),  # the earlier two leave, and nothing changes
+        ([fact(1), fact(1.5), fact(-2), fact(-1.9, counterparty_id="a")], 1.9, None, None),
+        ([fact(0.5), fact(-0.1, counterparty_id="a"), fact(-0.1, counterparty_id="b")], 0.1, 0, 3),
+        ([fact(0.1), fact(0.2), fact(-0.1, counterparty_id="a"), fact(-0.2, counterparty_id="b")], 0.1, None, None),
+        ([fact(0.1), fact(0.2), *(fact(-0.1, counterparty_id=each) for each in "ab")], 0.1, None, 4),
+        ([fact(9, counterparty_id="a"), fact(9.5, counterparty_id="b"), fact(1), fact(1.5)], 20.5, 2, None),
+    ],
+)
+def test_velocity_is_looked_at_anew_whether_it_is_known_or_not(
+    history: list[Data], ahead: float, before: int | None, then: int | None
+) -> None:
+    analysed = ruleset_of(VELOCITY, [0.0])
+    portfolio = portfolio_of(history, {"income": None, "words": None, "opened": None})
+    at = announced(analysed, portfolio)
+    assert at == NOW + round(ahead * DAY_US)
+    key = input_key(analysed.inputs[0])
+    values = [assess(analysed, portfolio, moment).inputs[key].item() for moment in (NOW, at - 1, at)]
+    assert values == [before, before, then]

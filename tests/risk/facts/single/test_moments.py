@@ -134,6 +134,7 @@ STORIES: list[tuple[Data, list[float], list[Data]]] = [
         )
         for least in (1, 2, 3)
     ),
+    (drawn.VELOCITY, [0], [drawn.fact(1), drawn.fact(1.5), drawn.fact(9), drawn.fact(9.5)]),
     *(
         ({"ratio": [{"days_since": "transactions"}, {"count": "transactions"}]}, [0, cut], drawn.PAID)
         for cut in (0.3, 0.5, 1.5, 5, 10, 100)
