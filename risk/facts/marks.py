@@ -90,5 +90,7 @@ def _read(frame: pl.DataFrame, what: str, word: str, moment: str) -> tuple[pl.La
         read = read_time(moment, schema[moment])
         time = read.value.fill_null(FROM_THE_START)
         if read.wrong is not None:
-            checks.append(_whole(moment, read.wrong, _MOMENT))
+            unread = _whole(moment, read.wrong, _MOMENT)
+            checks.append(unread)
+            time = pl.when(~unread.wrong).then(time)
     return frame.lazy().with_columns(link.value.alias(LINKED_ENTITY), time.alias(TIME)), checks

@@ -154,19 +154,18 @@ def prepare_records(frame: pl.DataFrame, declared: Mapping[str, FieldType], what
     rows = frame.lazy().with_columns(link.value.alias(LINKED_ENTITY), opened.value.alias(TIME))
     checks = [Check(NOT_READ, None, pl.col(NOT_READ).is_not_null())] if NOT_READ in schema else []
     checks += [Check(ENTITY, None, pl.col(LINKED_ENTITY).is_null()), Check(OPENED, None, pl.col(TIME).is_null())]
-    checks += [Check(name, name, one.wrong) for name, one in fields.items() if one.wrong is not None]
     if closed.wrong is not None:
-        checks += [Check(CLOSED, name, closed.wrong) for name in (CLOSED, OUTCOME, STATUS)]
+        checks.append(Check(CLOSED, None, closed.wrong.fill_null(value=False)))
+    checks += [Check(name, name, one.wrong) for name, one in fields.items() if one.wrong is not None]
     if OUTCOME in schema:
         undated = outcome.value.is_not_null() & (pl.col(CLOSED).is_null() if CLOSED in schema else pl.lit(True))
         checks.append(Check(OUTCOME, OUTCOME, undated, f"with {CLOSED}, the moment from which it was known"))
-    columns = {CLOSED: closed, OUTCOME: outcome, STATUS: status, **fields}
+    parts = {CLOSED: closed, OUTCOME: outcome, STATUS: status, **fields}
+    columns = {name: one.value for name, one in parts.items()}
     return LinkedFacts(
-        with_problems(rows, checks).select(
-            LINKED_ENTITY, TIME, UNREADABLE, **{name: one.value for name, one in columns.items()}
-        ),
+        with_problems(rows, checks).select(LINKED_ENTITY, TIME, UNREADABLE, **columns),
         {**declared, **CASE_FIELDS},
-        lambda: find_problems(rows, checks),
+        lambda: find_problems(rows, checks, columns),
         as_known=_as_known(),
         moves=(TIME, CLOSED),
     )

@@ -6,7 +6,17 @@ from dataclasses import dataclass
 import polars as pl
 
 from fivefold.risk.compiler.value_types import column_of
-from fivefold.risk.facts.linked import CONVERTED, FACT, FIELD, LINKED_ENTITY, PROBLEM, TIME, UNREADABLE, nothing_wrong
+from fivefold.risk.facts.linked import (
+    CONVERTED,
+    FACT,
+    FIELD,
+    LINKED_ENTITY,
+    PROBLEM,
+    TIME,
+    UNREADABLE,
+    LinkedFacts,
+    nothing_wrong,
+)
 from fivefold.risk.facts.portfolio import AS_OF, NOT_READ, error_of
 from fivefold.risk.facts.windows import Masks, end_of, fields_in, looked_at, start_of, weighs_money
 from fivefold.risk.language.expressions import Window
@@ -102,12 +112,8 @@ def without_unreadable(
         windows: the aggregates by the names of their columns.
     """
     numbered = entities.with_row_index("@number")
-    prefixed = {FIELD: _FIELD, PROBLEM: _PROBLEM}
-    problems = masks.facts.found_problems.join(numbered, on=LINKED_ENTITY, how="inner", maintain_order="left").rename(
-        prefixed
-    )
-    legible = FACT in problems.columns
-    problems = problems.unnest(FACT) if legible else problems
+    problems = known_problems(masks.facts, numbered)
+    legible = FACT in masks.facts.found_problems.columns
     for key, window in windows.items():
         whole = looked_at(window)
         may_count = masks.may_count(whole) if legible else []
@@ -124,6 +130,25 @@ def without_unreadable(
 
 _FIELD, _PROBLEM = "@field", "@problem"
 """As they are called beside the fields of facts, which may have any name without @."""
+
+
+def known_problems(facts: LinkedFacts, entities: pl.DataFrame) -> pl.DataFrame:
+    """Join what cannot be read with its entities: each with its fact as that was known at `as_of`.
+
+    Of a fact that cannot be used at all, or of which it cannot be read since when it is what it is, that is unknown.
+    """
+    prefixed = {FIELD: _FIELD, PROBLEM: _PROBLEM}
+    joined = facts.found_problems.join(entities, on=LINKED_ENTITY, how="inner", maintain_order="left").rename(prefixed)
+    if FACT not in joined.columns:
+        return joined
+    changing = [each.meta.output_name() for each in facts.as_known]
+    has_come = (pl.col(TIME) <= pl.col(AS_OF)).fill_null(True)
+    is_known = ~pl.col(_FIELD).is_in(changing)  # null where the whole fact cannot be used
+    values_then = [
+        pl.when(~has_come).then(pl.col(name)).when(is_known).then(each)
+        for name, each in zip(changing, facts.as_known, strict=True)
+    ]
+    return joined.unnest(FACT).with_columns(values_then)
 
 
 def _concerns(window: Window) -> pl.Expr:

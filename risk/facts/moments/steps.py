@@ -1,7 +1,7 @@
 """Values that change in steps: what each fact leaves behind when it goes, and the first step that passes a cut."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -11,6 +11,7 @@ from fivefold.risk.facts.linked import LINKED_ENTITY, TIME, UNREADABLE, LinkedFa
 from fivefold.risk.facts.moments.cuts import Cuts
 from fivefold.risk.facts.moments.leaving import is_on_the_calendar, leaves, returns
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
+from fivefold.risk.facts.row_errors import known_problems
 from fivefold.risk.facts.windows import Masks, closes, looked_at, opens, value_column
 from fivefold.risk.language.expressions import Window
 from fivefold.risk.language.quantities import Duration
@@ -115,8 +116,9 @@ def read_ahead(
     fields = {column.name for each in windows if (column := value_column(each, facts)) is not None}
     fields |= {name for names in others.values() for name in names}
     past = facts_by_now.select(ROW, AS_OF, TIME, *sorted(fields - {TIME}), **conditions)
-    wrong = facts.problems if read[UNREADABLE].any() else nothing_wrong()
-    unreadable = wrong.select(LINKED_ENTITY, TIME).drop_nulls().unique().join(numbered, on=LINKED_ENTITY, how="inner")
+    unread = facts if read[UNREADABLE].any() else replace(facts, find_problems=nothing_wrong)
+    problems = known_problems(unread, numbered)
+    unreadable = problems.select(ROW, AS_OF, TIME).drop_nulls().unique()
     facts_so_far = past.collect()
     if len(numbered) == 1 and facts_so_far[TIME].is_sorted():  # as what is stored comes
         newest_first = facts_so_far.reverse()

@@ -234,7 +234,7 @@ def test_a_closed_case_without_a_status_is_closed() -> None:
         ({"opened": ["soon"]}, [None], "opened is soon"),
         ({"opened": [None]}, [None], "opened is missing"),
         ({ENTITY: [None]}, [None], "entity_id is missing"),
-        ({"closed": ["soon"]}, ["closed", "outcome", "status"], "closed is soon"),
+        ({"closed": ["soon"]}, [None], "closed is soon"),
         ({"closed": [None]}, ["outcome"], "outcome is confirmed; allowed: with closed"),
     ],
 )

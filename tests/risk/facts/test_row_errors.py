@@ -1,6 +1,8 @@
 """Facts of which something cannot be read: they spoil what they may count for, and nothing else."""
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -8,12 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.facts.aggregates import aggregate
-from fivefold.risk.facts.portfolio import error_of
+from fivefold.risk.facts.marks import prepare_screenings, prepare_tags
+from fivefold.risk.facts.portfolio import ENTITY, error_of
+from fivefold.risk.facts.records import prepare_records
 from fivefold.risk.facts.transactions import prepare
 from fivefold.risk.language.expressions import input_key
+from fivefold.risk.language.reading import read_ruleset
 from tests.depth import examples
 from tests.risk.engine.rulesets_drawn import wheres
+from tests.risk.facts.moments.test_moments import announced, portfolio_of, ruleset_of
 from tests.risk.facts.test_aggregates import FORMS, RATES, entities_of, moment, spoilt
 
 Data = dict[str, Any]
@@ -61,6 +68,60 @@ def test_an_amount_that_cannot_be_read_and_may_make_a_difference_spoils_the_valu
     values, errors = spoilt({"count": "transactions", "where": {"any": [_LARGE, _LARGE_OF_FIVE]}}, **more, **bad)
     assert values == [0, None]
     assert errors[1] is not None
+
+
+MONTH = {"over": "30 days"}
+CLEARED = {"field": "outcome", "equals": "cleared"}
+SIZED = {"field": "size", "at_least": 1}
+
+
+@pytest.mark.parametrize(
+    ("changed", "made", "value"),
+    [
+        ({"size": "many"}, {"count": "cases", **MONTH}, 1),
+        ({"size": "many"}, {"count": "cases", **MONTH, "where": SIZED}, None),
+        ({"size": "many"}, {"count": "cases", "over": "9 days", "where": SIZED}, 0),
+        ({"size": "many"}, {"count": "cases", "where": {"all": [CLEARED, SIZED]}}, 0),
+        ({"size": "many", "closed": "2024-07-03"}, {"count": "cases", **MONTH, "where": SIZED}, 0),
+        ({"size": "many", "closed": "2024-07-03"}, {"count": "cases", "where": SIZED}, None),
+        ({"closed": "soon"}, {"count": "cases", **MONTH}, None),
+        ({"closed": "soon"}, {"days_since": "cases"}, None),
+        ({"closed": "soon"}, {"count": "cases", "where": {"field": "size", "above": 5}}, 0),
+        ({"closed": "soon", "opened": "2024-07-03"}, {"count": "cases", **MONTH}, 0),
+        ({"closed": None}, {"count": "cases", **MONTH, "where": CLEARED}, None),  # its outcome is from some time since
+    ],
+)
+@pytest.mark.parametrize("source", ["cases", "alerts"])
+def test_a_case_that_cannot_be_read_spoils_the_windows_that_it_may_be_in(
+    changed: Data, made: Data, value: float | None, source: str
+) -> None:
+    """It was opened two years ago, and closed as confirmed eleven days ago."""
+    case = {ENTITY: "a", "opened": "2022-07-01", "closed": "2024-06-20", "outcome": "confirmed", "size": "1"}
+    facts = prepare_records(pl.DataFrame([{**case, **changed}]), {"size": "number"}, source)
+    form = FORMS.validate_python({word: source if of == "cases" else of for word, of in made.items()})
+    found, key = aggregate(entities_of([("a", moment(2024, 7, 1))]), {source: facts}, [form], {}), input_key(form)
+    assert found[key].item() == value
+    assert (error_of(key) in found.columns and found[error_of(key)].item() is not None) == (value is None)
+
+
+@pytest.mark.parametrize("made", [{"count": "tags"}, {"days_since": "tags"}, {"days_since": "screenings"}])
+def test_a_mark_whose_moment_cannot_be_read_spoils_every_window(made: Data) -> None:
+    tags = prepare_tags(pl.DataFrame({ENTITY: ["a"], "tag": ["watch"], "from": ["soon"]}))
+    screenings = prepare_screenings(
+        pl.DataFrame({ENTITY: ["a"], "screening": ["pep"], "found": [True], "at": ["soon"]})
+    )
+    form, entities = FORMS.validate_python({**made, **MONTH}), entities_of([("a", moment(2024, 7, 1))])
+    found = aggregate(entities, {"tags": tags, "screenings": screenings}, [form], {})
+    assert found[input_key(form)].item() is None
+    assert "soon" in found[error_of(input_key(form))].item()
+
+
+def test_what_a_case_spoils_is_looked_at_again_when_the_case_leaves_the_window() -> None:
+    asked = {"count": "cases", **MONTH, "where": SIZED}
+    written = json.loads(ruleset_of(asked, [1.0]).ruleset.canonical) | {"case_fields": {"size": "number"}}
+    cases = pl.DataFrame({ENTITY: ["e"], "opened": ["2022-07-01"], "closed": ["2024-03-20"], "size": ["many"]})
+    portfolio = replace(portfolio_of([], {"income": None, "words": None, "opened": None}), cases=cases)
+    assert announced(AnalysedRuleset(read_ruleset(json.dumps(written))), portfolio) == moment(2024, 4, 19)
 
 
 _LISTS = {"watched": ("NO", "cash"), "small": ("DE",)}
