@@ -2,7 +2,8 @@
 
 A mark is set in the transaction of the fact that causes it, and raises the revision. If the mark already covers the
 reason and is not leased, it stays unchanged, but its row is locked, so that no worker claims it before this transaction
-commits. A quarantined entity waits until something new happens to it. `store.levels.leases` claims and clears marks.
+commits. A quarantined entity waits until something new happens to it; that gives new attempts, and keeps the error of
+the last one. `store.levels.leases` claims and clears marks.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -132,8 +133,7 @@ def upsert(new: Any) -> Any:
             "reasons": case((is_due, _MARKS.c.reasons), else_=happened).bitwise_or(new.excluded.reasons),
             # The worker of a lease may have died; the next claim detects that.
             "attempts": case((_MARKS.c.lease.is_(None), 0), else_=_MARKS.c.attempts),
-            "quarantined": False,
-            "error": None,
+            "quarantined": False,  # `error` stays until an attempt succeeds
         },
         # PostgreSQL locks the other rows too (see its page of INSERT).
         where=or_(

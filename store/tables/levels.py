@@ -290,8 +290,9 @@ class DueMark(Base):
         reasons: a bit for each of `store.levels.assessment_queue.Reason`.
         lease: of the worker that assesses it, until `lease_until_us`.
         claimed: the revision that the holder of the lease claimed.
-        attempts: how often it failed since it was last assessed.
-        quarantined: it failed too often, with `error`; only a new mark makes it due again.
+        attempts: how often it failed since it was last assessed, or newly marked.
+        quarantined: it failed too often; only a new mark makes it due again.
+        error: why the last attempt failed; None if it succeeded, or there was none.
     """
 
     __tablename__ = "due_marks"

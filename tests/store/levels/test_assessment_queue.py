@@ -240,11 +240,11 @@ def quarantine(engine: Engine, subject: Subject) -> None:
     assert row(engine, subject)["quarantined"]
 
 
-def test_a_new_mark_releases_from_quarantine(engine: Engine, subjects: list[Subject]) -> None:
+def test_a_new_mark_releases_from_quarantine_and_the_last_error_stays(engine: Engine, subjects: list[Subject]) -> None:
     quarantine(engine, subjects[0])
     mark(engine, subjects[:1], Reason.ATTRIBUTE)
     found = row(engine, subjects[0])
-    assert (found["quarantined"], found["attempts"], found["error"]) == (False, 0, None)
+    assert (found["quarantined"], found["attempts"], found["error"]) == (False, 0, "it broke")
     assert numbers(claim(engine, "b")) == [subjects[0].entity_id]
 
 

@@ -278,6 +278,35 @@ def test_what_failed_is_listed_with_its_reason(bank: Bank, monkeypatch: pytest.M
     assert "no such luck" not in str(line)  # words that are not ours may name a value of a customer
 
 
+@pytest.mark.postgresql
+def test_a_new_fact_leaves_that_the_last_attempt_failed_until_one_succeeds(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fact earns new attempts; that it came says nothing of whether they succeed."""
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise ValueError("it broke")
+
+    bank.settle()
+    with monkeypatch.context() as patched:
+        patched.setattr(worker, "assess_entities", broken)
+        bank.put("a", country="IR")
+        for _ in range(worker.MAX_ATTEMPTS):
+            bank.run()
+            bank.wait(1)
+    assert "quarantined after 6 attempts: ValueError" in str(list_failed(bank.context))
+    set_tag(bank.context, "customer", "a", "watch")
+    assert "failed, to be tried again: ValueError" in str(list_failed(bank.context))
+    assert value_and_risk(bank.context, "customer").failing == 1
+    assert distribution(bank.context, "customer").failing == 1
+    assert [line.failing for line in list_current_levels(bank.context, "customer")] == [True]
+    level = read(bank, Freshness.STORED)
+    assert (level.problem is None, level.refreshing, level.level) == (False, True, "low")
+    bank.settle()
+    assert list_failed(bank.context) == []
+    assert (read(bank, Freshness.STORED).problem, bank.standing().level) == (None, 3)
+
+
 ASKED: list[Callable[[Bank, Actor], Any]] = [
     lambda bank, actor: read_level_of_profile(Context(bank.engine, actor), "customer", "a"),
     lambda bank, actor: read_level(Context(bank.engine, actor), "customer", "a", Freshness.STORED),
