@@ -82,9 +82,9 @@ class Entities:
         failing: bool | None = None,
         limit: int | None = None,
     ) -> Pages[EntityMatch]:
-        """Find entities by prefixes of words of their identifier, name or other text.
+        """Find entities by prefixes of words of their identifier, name or other text, by a tag, or by *failing*.
 
-        *failing* is as the field of a match, None for both.
+        *failing* is as the field of a match, None for both. Words, a tag or *failing* are required.
         """
         query = {"type": type_, "text": text or None, "tag": tag, "failing": failing}
         among = {"level": list(level), "segment": list(segment), "status": list(status)}

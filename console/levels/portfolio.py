@@ -49,7 +49,6 @@ class PortfolioPage:
         rows: of the matrix, the highest level first, None for those without one; a field for each of `segments`.
         segments: the highest first; None for those of whom the value model knows nothing.
         level: of the customers that are listed; None for all, as are `segment` and `status`.
-        failing: only those are listed whose level could not be computed the last time that was tried.
     """
 
     types: tuple[str, ...]
@@ -61,7 +60,6 @@ class PortfolioPage:
     level: str | None
     segment: str | None
     status: str | None
-    failing: bool
     customers: Page[CurrentLevel]
     next: str | None
 
@@ -86,9 +84,8 @@ def show_portfolio(visit: Visit) -> Rendered:
     level = visit.choice("level", ("", *matrix.levels)) or None
     segment = visit.choice("segment", ("", *matrix.segments)) or None
     status = visit.choice("status", ("", *STATUSES)) or None
-    failing = visit.choice("failing", ("", "true")) == "true"
     levels, segments, statuses = (() if one is None else (one,) for one in (level, segment, status))
-    filters = LevelFilters(levels=levels, segments=segments, statuses=statuses, failing=failing or None)
+    filters = LevelFilters(levels=levels, segments=segments, statuses=statuses)
     customers = list_current_levels(visit, kind, filters, part=visit.part("customers"))
     columns = (*reversed(matrix.segments), None)
     page = PortfolioPage(
@@ -104,7 +101,6 @@ def show_portfolio(visit: Visit) -> Rendered:
         level=level,
         segment=segment,
         status=status,
-        failing=failing,
         customers=customers,
         next=visit.next_of("customers", customers),
     )

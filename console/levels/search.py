@@ -1,4 +1,4 @@
-"""Finding a customer by what people have before them: a part of an identifier, a name, a tag."""
+"""Finding a customer by what people have before them: a part of an identifier, a name, a tag; or by an error."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -29,8 +29,7 @@ class SearchPage:
         problem: why nothing can be looked for; empty otherwise.
     """
 
-    text: str
-    tag: str
+    wanted: Search
     counts: dict[str, EntitiesCounted]
     type: str
     entities: Page[EntityFound]
@@ -39,34 +38,33 @@ class SearchPage:
 
 
 def search(visit: Visit) -> Answer:
-    """Find entities by the beginnings of words, or by a tag; go straight to the one of a whole identifier.
+    """Find entities by the beginnings of words, by a tag or an error; go straight to the one of a whole identifier.
 
     A script that asks at each letter gets results alone: what is typed so far may begin a longer identifier.
     """
     words, tag = (visit.query.get(name, "").strip() for name in ("text", "tag"))
+    failing = visit.choice("failing", ("", "true")) == "true"
+    wanted = Search(text=words, tag=tag or None, failing=failing or None)
     types = tuple(kind.name for kind in list_types(visit))
-    goes_on = bool(words) and not tag and "type" not in visit.query and not visit.is_of_script
-    typed = dict.fromkeys((visit.query.get("text", ""), words)) if goes_on else ()
+    goes_on = wanted == Search(text=words) and "type" not in visit.query and not visit.is_of_script
+    typed = dict.fromkeys((visit.query.get("text", ""), words)) if goes_on and words else ()
     whole = [(kind, name) for kind in types for name in typed if _is_there(visit, kind, name)]
     if len(whole) == 1:
         return Redirect(address("entities", *whole[0]))
     try:
-        page, status = _found(visit, types, words, tag), HTTPStatus.OK
+        page, status = _found(visit, types, wanted), HTTPStatus.OK
     except ConfigError as error:  # said where the results stand: a script puts that part alone into the open page
-        page = SearchPage(text=words, tag=tag, counts={}, type="", entities=Page(), next=None, problem=str(error))
+        page = SearchPage(wanted=wanted, counts={}, type="", entities=Page(), next=None, problem=str(error))
         status = HTTPStatus.UNPROCESSABLE_ENTITY
     return Rendered(template="levels/search.html", title=text("Search"), page=page, status=status)
 
 
-def _found(visit: Visit, types: tuple[str, ...], words: str, tag: str) -> SearchPage:
-    wanted = Search(text=words, tag=tag or None)
-    counts = {kind: count_entities(visit, kind, wanted) for kind in types if words or tag}
+def _found(visit: Visit, types: tuple[str, ...], wanted: Search) -> SearchPage:
+    counts = {kind: count_entities(visit, kind, wanted) for kind in types if wanted != Search()}
     with_most = sorted(types, key=lambda kind: -counts[kind].count) if counts else types
     kind = visit.choice("type", tuple(with_most) or ("customer",))
     entities = search_entities(visit, kind, wanted, visit.part("found")) if counts else Page[EntityFound]()
-    return SearchPage(
-        text=words, tag=tag, counts=counts, type=kind, entities=entities, next=visit.next_of("found", entities)
-    )
+    return SearchPage(wanted=wanted, counts=counts, type=kind, entities=entities, next=visit.next_of("found", entities))
 
 
 def _is_there(visit: Visit, kind: str, identifier: str) -> bool:

@@ -164,23 +164,18 @@ class FailingCount(NamedTuple):
     """The entities of a type that could not be assessed the last time that was tried.
 
     Attributes:
-        entities: all of them.
-        assessed: those who were assessed before.
-        quarantined: those who failed too often to be tried again.
+        entities: all of them, also those who were never assessed.
+        quarantined: those of them who failed too often to be tried again.
     """
 
     entities: int
-    assessed: int
     quarantined: int
 
 
 def count_failing(session: Session, organisation_id: int, type_id: int) -> FailingCount:
     """Count in one statement the entities of a type that fail; a quarantined one has an error as well."""
-    statement = (
-        select(func.count(), func.count(Standing.entity_id), func.count().filter(DueMark.quarantined))
-        .select_from(DueMark)
-        .outerjoin(Standing, Standing.entity_id == DueMark.entity_id)
-        .where(DueMark.organisation_id == organisation_id, IS_FAILING, DueMark.type_id == type_id)
+    statement = select(func.count(), func.count().filter(DueMark.quarantined)).where(
+        DueMark.organisation_id == organisation_id, IS_FAILING, DueMark.type_id == type_id
     )
     return FailingCount(*session.execute(statement).one())
 

@@ -1,4 +1,4 @@
-"""Search for entities by words, by a tag or by their owner. Nothing here begins or ends a transaction.
+"""Search for entities by words, by a tag, by their owner or by an error. Nothing here begins or ends a transaction.
 
 Of several words the rarest is looked up in the index, and the others are checked for each entity that it finds.
 """
@@ -42,7 +42,9 @@ MOST_ROWS_COUNTED = 3 * MOST_COUNTED
 
 @dataclass(frozen=True, kw_only=True)
 class EntityFilter:
-    """Which entities are searched for; empty or None is no condition. Words, a tag or an owner is required.
+    """Which entities are searched for; empty or None is no condition.
+
+    Words, a tag, an owner or *failing* is required.
 
     Attributes:
         type_id: of the entities.
@@ -230,22 +232,32 @@ def _by_word(entity_filter: EntityFilter, place: WordPlace, by: int, part: Part)
 
 
 def _by_fact(entity_filter: EntityFilter, part: Part) -> Select[*tuple[Any, ...]]:
-    """Select the entities with a tag or an owner: one of the two is looked up, the other checked for each."""
-    number: Any = Tag.entity_id if entity_filter.tag is not None else Ownership.entity_id
+    """Select the entities that one fact leads to; the other conditions are checked for each."""
+    number, leads_to, others = _fact_of(entity_filter)
     statement: Select[*tuple[Any, ...]] = (
         select(literal(0, Integer).label("place"), literal("", SearchWord.word.type).label("word"), number)
         .join(Entity, Entity.id == number)
-        .where(Entity.type_id == entity_filter.type_id)
+        .where(Entity.type_id == entity_filter.type_id, leads_to, *_facts(others, number))
         .group_by(number)
     )
-    if entity_filter.tag is not None:
-        statement = statement.where(Tag.organisation_id == entity_filter.organisation_id, _has_tag(entity_filter))
-        statement = statement.where(*_facts(replace(entity_filter, tag=None), number))
-    else:
-        statement = statement.where(_is_owned(entity_filter))
     if part.after is not None:
         statement = statement.where(number > literal(part.after[2], BigInteger()))
-    return _first_of(_passing(statement, entity_filter), (number,), part)
+    return _first_of(_passing(statement, others), (number,), part)
+
+
+def _fact_of(entity_filter: EntityFilter) -> tuple[Any, ColumnElement[bool], EntityFilter]:
+    """Choose the fact that is looked up: a tag, an owner or an error.
+
+    Returns:
+        its column of entities, its condition, and the other conditions.
+    """
+    of = entity_filter.organisation_id
+    if entity_filter.tag is not None:
+        has_tag = and_(Tag.organisation_id == of, _has_tag(entity_filter))
+        return Tag.entity_id, has_tag, replace(entity_filter, tag=None)
+    if entity_filter.owner_id is not None:
+        return Ownership.entity_id, _is_owned(entity_filter), replace(entity_filter, owner_id=None)
+    return DueMark.entity_id, and_(DueMark.organisation_id == of, IS_FAILING), replace(entity_filter, failing=None)
 
 
 def _first_of(statement: Select[*tuple[Any, ...]], keys: Sequence[Any], part: Part) -> Select[*tuple[Any, ...]]:

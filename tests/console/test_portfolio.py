@@ -60,9 +60,24 @@ def test_whose_last_attempt_failed_is_counted_and_leads_to_the_list(place: Place
     with Session(place.engine) as session, session.begin():
         session.execute(update(DueMark).values(error="it broke"))
     assert "The last attempt failed: 1" in visitor.go(page).text
+    place.good("PUT", "/v1/entities/customer/new", {}, role="app")
+    with Session(place.engine) as session, session.begin():
+        session.execute(update(DueMark).values(error="it broke"))
+    assert "The last attempt failed: 2" in visitor.go(page).text, "who was never assessed is one of them"
     (link,) = [link for link in visitor.links() if "failing=true" in link]
-    people = visitor.go(f"/console/portfolio{link}").links()
-    assert len({link for link in people if link.startswith("/console/entities/customer/")}) == 1
+    visitor.go(link.replace("&amp;", "&"))
+    people = {link for link in visitor.links() if link.startswith("/console/entities/customer/")}
+    assert people == {f"/console/entities/customer/{quote(name, safe='')}" for name in (CUSTOMER, "new")}
+
+
+def test_whose_last_attempt_failed_is_counted_where_no_ruleset_is_active(place: Place) -> None:
+    """Values are computed all the same, and an attempt at that can fail."""
+    place.good("PUT", "/v1/entity-types/shop", {"fields": {}}, role="admin")
+    place.good("PUT", "/v1/entities/shop/s1", {}, role="app")
+    with Session(place.engine) as session, session.begin():
+        session.execute(update(DueMark).values(error="it broke", quarantined=True))
+    text = Visitor(place).sign_in("investigator").go("/console/portfolio?type=shop").text
+    assert "No ruleset is active, so there are no levels. The last attempt failed: 1 . Quarantined: 1." in text
 
 
 def test_who_was_not_assessed_in_full_is_counted_and_leads_to_the_list(place: Place) -> None:

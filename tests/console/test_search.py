@@ -3,7 +3,11 @@
 import re
 
 import pytest
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
+from fivefold.store.tables.entities import Entity
+from fivefold.store.tables.levels import DueMark
 from tests.console.visitors import Visitor
 from tests.serving.v1.places import Place
 
@@ -43,6 +47,23 @@ def test_search_finds_beginnings_and_tags_and_says_where_nothing_is(place: Place
     assert "<b>" not in investigator.page.text
     investigator.go("/console/search?text=---")
     assert (investigator.page.status_code, "no letter or digit" in investigator.text) == (422, True)
+
+
+def test_search_keeps_that_only_those_are_wanted_whose_last_attempt_failed(place: Place, investigator: Visitor) -> None:
+    for name in ("smith-1", "smith-2", "jones"):
+        place.good("PUT", f"/v1/entities/customer/{name}", {}, role="app")
+    with Session(place.engine) as session, session.begin():
+        failing = select(Entity.id).where(Entity.external_id.in_(["smith-2", "jones"]))
+        session.execute(update(DueMark).where(DueMark.entity_id.in_(failing)).values(error="it broke"))
+    everybody = ["/console/entities/customer/smith-2", "/console/entities/customer/jones"]
+    links = investigator.go("/console/search?failing=true&type=customer").links()
+    assert [link for link in links if "/entities/" in link] == everybody
+    assert 'name="failing" value="true" checked' in investigator.page.text
+    assert all("failing=true" in link for link in links if "type=" in link)
+    links = investigator.go("/console/search?failing=true&text=jones").links()
+    assert [link for link in links if "/entities/" in link] == everybody[1:]
+    assert "checked" not in investigator.go("/console/search?text=smith").page.text
+    assert investigator.go("/console/search?failing=perhaps").page.status_code == 422
 
 
 @pytest.mark.parametrize("asked", ["text=-", "text=-&tag=vip", "text=a+b+c+d+e+f+g+h+i+j+k+l+m", "text=a&type=none"])

@@ -40,7 +40,7 @@ class MatrixCell:
 @schema("Matrix")
 @dataclass(frozen=True, kw_only=True)
 class Matrix:
-    """The assessed entities of a type by risk and by value.
+    """The assessed entities of a type by risk and by value; and how many could not be assessed.
 
     Attributes:
         levels: the organisation's, the lowest first.
@@ -48,8 +48,8 @@ class Matrix:
         entities: the number of assessed ones.
         deciding: a ruleset is active for the type.
         not_in_full: entities that were not assessed in full the last time, by status; only those that there are.
-        failing: entities that could not be assessed the last time that was tried, and were before.
-        quarantined: entities that failed too often to be tried again.
+        failing: entities that could not be assessed the last time that was tried, those never assessed among them.
+        quarantined: those of them that failed too often to be tried again.
         cells: those that hold entities.
     """
 
@@ -109,7 +109,7 @@ def value_and_risk(context: Context, type_name: str) -> Matrix:
         entities=sum(cell.entities for cell in cells.values()),
         deciding=deciding,
         not_in_full=not_in_full,
-        failing=failing.assessed,
+        failing=failing.entities,
         quarantined=failing.quarantined,
         cells=list(cells.values()),
     )

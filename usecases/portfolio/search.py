@@ -1,4 +1,4 @@
-"""Search for entities by prefixes of words: of identifiers, of names, of other text; by a tag, or by their owner."""
+"""Search for entities: by prefixes of words of identifiers, names or other text; by a tag, an owner or an error."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ MOST_WORDS = 6
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """The search: words, a tag or an owner, and further conditions; empty or None is no condition.
+    """The search: words, a tag, an owner or *failing*, and further conditions; empty or None is no condition.
 
     Attributes:
         text: prefixes of words, in any order; all must match.
@@ -84,8 +84,8 @@ def search_entities(context: Context, type_name: str, search: Search, part: Part
 
     Without words, in the order in which they were added.
 
-    NotFoundError if there is no such type or owner; ConfigError if neither a word, a tag nor an owner is given, or
-    there is no such level, segment or status.
+    NotFoundError if there is no such type or owner; ConfigError if neither a word, a tag nor an owner is given,
+    nor those who fail are wanted, or there is no such level, segment or status.
     """
     with context.reading() as session:
         entity_filter, names, fields = _entity_filter(session, context, type_name, search)
@@ -116,8 +116,8 @@ def _entity_filter(
         raise ConfigError("the search text has no letter or digit")
     if len(words) > MOST_WORDS:
         raise ConfigError(f"the search text has {len(words)} words; at most {MOST_WORDS} are allowed")
-    if not words and search.tag is None and search.owner is None:
-        raise ConfigError("give words, a tag or an owner to search for")
+    if not words and search.tag is None and search.owner is None and not search.failing:
+        raise ConfigError("give words, a tag, an owner or failing=true to search for")
     require_known("segment", search.segments, SEGMENTS)
     require_known("status", search.statuses, STATUSES)
     entity_filter = EntityFilter(

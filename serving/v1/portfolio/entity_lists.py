@@ -21,7 +21,8 @@ class PageOfLevels(PageQuery):
 
     `order`: `risk` has the highest level and score first, `latest` the level reached last, `value` the highest
     expected value, without those who have none. `since`: the level was reached then or later. `failing`: true for
-    those whose level could not be computed the last time that was tried, false for the others.
+    those whose level could not be computed the last time that was tried, false for the others. Who was never assessed
+    has no level to list.
     """
 
     type: Text
@@ -73,9 +74,10 @@ def list_transitions(context: RequestContext, query: PageOfTransitions) -> Page[
 
 
 class SearchQuery(RequestModel):
-    """Who is looked for: by beginnings of words, a tag, or an owner; and of which level, segment or status.
+    """Who is looked for: by beginnings of words, a tag, an owner or `failing`; of which level, segment or status.
 
-    `failing`: true for those who could not be assessed the last time that was tried, false for the others.
+    `failing`: true for those who could not be assessed the last time that was tried, also if they never were before;
+    false for the others.
     """
 
     type: Text
@@ -103,7 +105,7 @@ class SearchQuery(RequestModel):
 
 
 class PageOfSearch(PageQuery, SearchQuery):
-    """Who is looked for: by beginnings of words, a tag, or an owner; and of which level, segment or status."""
+    """Who is looked for: by beginnings of words, a tag, an owner or `failing`; of which level, segment or status."""
 
 
 def search_entities(context: RequestContext, query: PageOfSearch) -> Page[EntityFound]:

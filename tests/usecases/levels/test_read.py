@@ -442,7 +442,9 @@ def test_who_fails_is_counted_filtered_and_listed_while_they_are_tried_again(ban
             mark = session.get_one(DueMark, bank.id_of(name))
             mark.error, mark.attempts, mark.quarantined = "it broke", 6, quarantined
     matrix, everyone = value_and_risk(bank.context, "customer"), distribution(bank.context, "customer")
-    assert (matrix.failing, matrix.quarantined, everyone.failing, everyone.quarantined) == (2, 2, 3, 2)
+    assert (matrix.failing, matrix.quarantined, everyone.failing, everyone.quarantined) == (3, 2, 3, 2)
+    found = search_entities(bank.context, "customer", Search(failing=True))
+    assert [line.external_id for line in found] == ["e", "f", "y"], "those who are counted"
     for failing, names in ((True, {"e", "f"}), (False, {"a"}), (None, {"a", "e", "f"})):
         lines = list_current_levels(bank.context, "customer", LevelFilters(failing=failing))
         assert {line.external_id for line in lines} == names

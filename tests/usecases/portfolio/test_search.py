@@ -38,7 +38,7 @@ Attributes = dict[str, Any]
 @pytest.fixture
 @filled_once
 def bank(engine: Engine) -> Bank:
-    """Forty people with short names that often begin alike, of whom some have a level, a tag or an owner."""
+    """Forty people with short names that often begin alike, some with a level, a tag, an owner or an error."""
     made, chance = Bank(engine), random.Random(3)
     made.add_type("person", FIELDS, {})
     made.add_type("other", FIELDS, {})
@@ -62,6 +62,8 @@ def bank(engine: Engine) -> Bank:
                 level, segment = chance.choice([None, 1, 2, 3]), chance.choice([None, "low", "top"])
                 said = {"status": "assessed", "source": "rules", "number": 1, "assessed_us": 1, "hard_floor": 0}
                 session.add(Standing(**of, **said, level=level, segment=segment))
+        failing = select(Entity.id).where(Entity.external_id.in_([f"p-{number}" for number in range(0, 40, 3)]))
+        session.execute(update(DueMark).where(DueMark.entity_id.in_(failing)).values(error="it broke"))
     made.wait(days=1)
     return made
 
@@ -87,6 +89,7 @@ def slowly(bank: Bank, search: Search) -> list[str]:
                 all(any(one.startswith(each) for _, one in words) for each in wanted)
                 and (search.tag is None or (search.tag == "watch" and number % 7 == 0))
                 and (search.owner is None or (search.owner[1] == "p-0" and number % 5 == 1))
+                and (search.failing is None or search.failing == (number % 3 == 0))
                 and (not search.levels or (standing is not None and LEVELS[standing.level or 0] in search.levels))
                 and (not search.segments or (standing is not None and standing.segment in search.segments))
             ):
@@ -98,20 +101,32 @@ def slowly(bank: Bank, search: Search) -> list[str]:
 
 
 one_word = st.sampled_from(["p", "p 1", "1", "2", "a", "an", "AN", "zo", "ä", "nan", "on", "anz", "q", "no"])
+some_levels = st.lists(st.sampled_from(platforms.LEVELS), max_size=2)
 searches = st.builds(
     Search,
     text=one_word,
     tag=st.sampled_from([None, None, "watch", "old"]),
     owner=st.sampled_from([None, None, ("person", "p-0"), ("person", "p-3")]),
-    levels=st.lists(st.sampled_from(platforms.LEVELS), max_size=2),
+    levels=some_levels,
     segments=st.sampled_from([(), (), ("top",), ("low", "top")]),
+    failing=st.sampled_from([None, None, True, False]),
 )
-by_fact = st.builds(
-    Search,
-    tag=st.sampled_from(["watch", "old"]),
-    owner=st.sampled_from([None, ("person", "p-0")]),
-    levels=st.lists(st.sampled_from(platforms.LEVELS), max_size=2),
-) | st.builds(Search, owner=st.just(("person", "p-0")), levels=st.lists(st.sampled_from(platforms.LEVELS), max_size=2))
+by_fact = st.one_of(
+    st.builds(
+        Search,
+        tag=st.sampled_from(["watch", "old"]),
+        owner=st.sampled_from([None, ("person", "p-0")]),
+        levels=some_levels,
+        failing=st.sampled_from([None, True, False]),
+    ),
+    st.builds(
+        Search,
+        owner=st.just(("person", "p-0")),
+        levels=some_levels,
+        failing=st.sampled_from([None, True, False]),
+    ),
+    st.builds(Search, levels=some_levels, failing=st.just(True)),
+)
 
 
 @pytest.mark.postgresql
@@ -217,7 +232,8 @@ def test_other_organisations_are_not_found(bank: Bank) -> None:
 @pytest.mark.parametrize(
     ("search", "problem"),
     [
-        (Search(), "give words, a tag or an owner"),
+        (Search(), "give words, a tag, an owner or failing=true"),
+        (Search(failing=False), "give words, a tag, an owner or failing=true"),
         (Search(text=" - "), "the search text has no letter or digit"),
         (Search(text="a b c d e f g"), "the search text has 7 words; at most 6"),
         (Search(text="a", levels=["severe"]), "there is no level 'severe'"),
@@ -261,6 +277,7 @@ def test_the_count_is_the_same_however_many_rows_of_the_index_it_reads_first(
         (Search(text="an p"), {"sqlite": "PRIMARY KEY", "postgresql": "pk_search_words"}, 4),
         (Search(tag="watch"), dict.fromkeys(("sqlite", "postgresql"), "ix_tags_tag"), 4),
         (Search(owner=("person", "p-0")), dict.fromkeys(("sqlite", "postgresql"), "ix_ownerships_owner_id"), 5),
+        (Search(failing=True), dict.fromkeys(("sqlite", "postgresql"), "ix_due_marks_failing"), 4),
     ],
 )
 def test_a_page_is_read_from_an_index_by_as_many_statements_as_any_other(
@@ -272,7 +289,7 @@ def test_a_page_is_read_from_an_index_by_as_many_statements_as_any_other(
     assert len(asked) == queries
     plan = plan_of(bank.engine, asked[-2])
     assert index[bank.engine.dialect.name] in plan, plan
-    for table in ("search_words", "entities", "tags", "ownerships"):
+    for table in ("search_words", "entities", "tags", "ownerships", "due_marks"):
         assert f"SCAN {table}" not in plan, plan
         assert f"Seq Scan on {table}" not in plan, plan
 
