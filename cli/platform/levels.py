@@ -95,7 +95,7 @@ def _show(view: "LevelView", of: str) -> None:
     since = "" if view.since_us is None else f", since {second_text(view.since_us)}"
     echo(f"{view.external_id}: {view.level or 'no level'}{since}")
     if view.breakdown is None:
-        echo(f"{view.status}; `fivefold worker --once` assesses all that are due, --now this one")
+        _show_without_reasons(view)
         return
     echo(view.breakdown["line"])
     if view.override is not None:
@@ -125,10 +125,27 @@ def _show(view: "LevelView", of: str) -> None:
     if view.may_move_down_us is not None:
         echo(f"A lower level can follow from {second_text(view.may_move_down_us)} on.")
     if view.problem is not None:
-        newer = ", and newer events may be missing from it" if view.refreshing else ""
-        echo(f"The last attempt to compute it failed{newer}: {view.problem}")
+        _show_problem(view, ", and newer events may be missing from it" if view.refreshing else "")
     elif view.refreshing:
         echo("There are newer events: a worker will recompute it; --now does so at once.")
+
+
+def _show_without_reasons(view: "LevelView") -> None:
+    """Print why a level has no reasons, and how to come to some."""
+    if view.problem is None:
+        echo(f"{view.status}; `fivefold worker --once` assesses all that are due, --now this one")
+        return
+    echo(view.status)
+    _show_problem(view)
+    if not view.quarantined:
+        echo("A worker will try again; --now does so at once.")
+
+
+def _show_problem(view: "LevelView", newer: str = "") -> None:
+    """Print why the level could not be computed, and what to do where workers leave that."""
+    echo(f"The last attempt to compute it failed{newer}: {view.problem}")
+    if view.quarantined:
+        echo("It failed too often, so workers leave it until something new happens; --now tries again at once.")
 
 
 def _show_related(title: str, lines: "Sequence[RelatedLine]") -> None:

@@ -91,6 +91,7 @@ class LevelView:
         refreshing: it is due or under way, so it is about to be computed again; or it was to be computed for this
             answer, and could not be.
         problem: why it could not be computed, the last time that was tried.
+        quarantined: that failed too often; workers leave it until something new happens.
         breakdown: why it is what it is; None where it was erased, or there is none.
         stale_rates_days: how old the newest exchange rate was when it was computed, where its ruleset reads amounts of
             transactions in the base currency, or an indicator, one of them is in another currency, and that is more
@@ -112,6 +113,7 @@ class LevelView:
     override: OverrideShown | None = None
     refreshing: bool
     problem: str | None
+    quarantined: bool = False
     breakdown: Any = None
     stale_rates_days: int | None = None
 
@@ -280,7 +282,7 @@ def _stored_level(context: Context, type_name: str, external_id: str, now: int) 
         standing = levels.current_level(session, entity.id)
         mark, is_marked_later = due_state(session, entity.id, now)
         waits = levels.is_refreshing(mark, now, is_marked_later=is_marked_later)
-        problem = None if mark is None else mark.error
+        problem, quarantined = (None, False) if mark is None else (mark.error, mark.quarantined)
         ahead = None if standing is None else ahead_error(session, standing.assessed_us, now)
         if standing is None:
             return LevelView(
@@ -289,6 +291,7 @@ def _stored_level(context: Context, type_name: str, external_id: str, now: int) 
                 status=NEVER_ASSESSED,
                 refreshing=waits,
                 problem=problem,
+                quarantined=quarantined,
             )
         names = (None, *levels_of(session, context.organisation_id))
         assessment = levels.assessment_of(session, context.organisation_id, entity.id, standing.number)
@@ -308,6 +311,7 @@ def _stored_level(context: Context, type_name: str, external_id: str, now: int) 
             override=_override(session, standing, names),
             refreshing=waits,
             problem=ahead or problem,
+            quarantined=quarantined,
             breakdown=None if assessment is None else breakdown_of(session, assessment),
             stale_rates_days=_stale_rates_days(session, standing),
         )

@@ -2,11 +2,15 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
+from sqlalchemy import update
+from sqlalchemy.orm import Session
 
 from fivefold.store.sql.database import open_database
+from fivefold.store.tables.levels import DueMark
 from tests.cli.running import refuse, run, succeed
 from tests.usecases import banks
 from tests.usecases.banks import Bank
@@ -23,6 +27,27 @@ def var(set_up: Path, tmp_path: Path) -> Path:
 def test_who_was_never_assessed_has_no_level_and_the_way_to_one(var: Path) -> None:
     out = succeed(var, "level", "a")
     assert out.startswith("a: no level\nnever assessed; `fivefold worker --once`")
+
+
+def test_of_whom_no_attempt_succeeded_it_is_shown_why_and_what_to_do(var: Path) -> None:
+    failed = "a: no level\nnever assessed\nThe last attempt to compute it failed: it broke\n"
+    for quarantined, advice in (
+        (False, "A worker will try again; --now does so at once.\n"),
+        (True, "It failed too often, so workers leave it until something new happens; --now tries again at once."),
+    ):
+        set_mark(var, error="it broke", attempts=2, quarantined=quarantined)
+        assert succeed(var, "level", "a", columns=200).startswith(failed + advice)
+    assert json.loads(succeed(var, "level", "a", "--json"))["quarantined"] is True
+    assert "failed" not in succeed(var, "level", "a", "--now")
+    set_mark(var, error="it broke", quarantined=True)
+    assert "workers leave it until something new happens" in succeed(var, "level", "a", columns=200)
+
+
+def set_mark(var: Path, **values: Any) -> None:
+    engine = open_database(f"sqlite:///{var / 'fivefold.db'}")
+    with Session(engine) as session, session.begin():
+        session.execute(update(DueMark).values(values))
+    engine.dispose()
 
 
 def test_without_an_active_ruleset_the_reason_is_shown(var: Path) -> None:
