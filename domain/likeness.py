@@ -1,6 +1,7 @@
 """Which names a person cannot tell apart.
 
-The tables are the part of Unicode's skeletons (UTS 39) that concerns names in Latin, Cyrillic and Greek letters.
+The tables are the part of Unicode's skeletons (UTS 39) that concerns names in Latin, Cyrillic, Greek, Armenian,
+Cherokee, Coptic and Lisu letters.
 """
 
 import unicodedata
@@ -12,13 +13,20 @@ _SIGNS: Final = str.maketrans(
     | {"0": "o", "\u0131": "i", "\u201a": ","}
 )
 """Signs to the one that they look like, before Unicode's own folding, which takes some of them apart."""
-_STROKES: Final = str.maketrans(dict.fromkeys("1|I\u01c0\u0196\u0399\u0406\u04c0\u04cf", "l") | {"L": "\0"})
-"""What looks like a small L; a capital one does not, and looks like no other letter."""
-_LETTERS: Final = str.maketrans(
-    "авекмнорстухіјѕԁԛԝһьүѵԍѡαβεηικμνορτυχζγɑɡɩȷƒʙᴄᴅᴇɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ",
-    "abekmhopctyxijsdqwhbyvgwabehikmvoptuxzyagijfbcdeghijklmnoprstuvwyz",
+_STROKES: Final = str.maketrans(
+    dict.fromkeys("1|I\u01c0\u0196\u0399\u0406\u04c0\u04cf", "l") | {"L": "\0", "\u039d": "n", "\u03a5": "y"}
 )
-"""Small letters of Cyrillic, Greek and rare ones of Latin to those that they, or their capitals, look like."""
+"""What looks like a small L; a capital one does not, and looks like no other letter. Two Greek capitals do not look
+like their small letters."""
+_LETTERS: Final = str.maketrans(
+    "авекмнорстухіјѕԁԛԝһьүѵԍѡαβεηικμνορτυχζγɑɡɩȷƒʙᴄᴅᴇɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ"
+    "ꬲꬵꞙẝᶃƍᴑꬽꭇꭈƽꞟꭎꭒʋɯɣᶌỿꭚƅꞵʝꭓҽꙇгᴦϝϳϻσ"
+    "ագզհյոռստցքօᎠᎡᎢᎥᎩᎪᎫᎬᎱᎳᎷᎻᎽᏀᏂᏃᏏᏒᏔᏕᏙᏚᏞᏟᏢᏦᏧᏳᏴⲅⲏⲓⲕⲙⲛⲟⲣⲥⲧⲩⲭⳑꓐꓑꓒꓓꓔꓖꓗꓙꓚꓜꓝꓟꓠꓡꓢꓣꓦꓧꓪꓫꓬꓮꓰꓲꓳꓴ",
+    "abekmhopctyxijsdqwhbyvgwabehikmvoptuxzyagijfbcdeghijklmnoprstuvwyz"
+    "efffggoorrsuuuuwyyyybbjxeirrfjmo"
+    "wqqhjnnusgfodrtiyajerwmhyghzbrwsvslcpkdgbrhlkmnopctyxlbpddtgkjczfmnlsrvhwxyaelou",
+)
+"""Casefolded letters of other alphabets, and rare ones of Latin, to those that they, or their capitals, look like."""
 
 
 def look_alike(name: str, other: str) -> bool:

@@ -39,7 +39,10 @@ from fivefold.usecases.shared.context import Context
 DEFAULT_ORGANISATION = "default"
 MOST_NAMED = 3
 """Of other organisations in a hint."""
-_UNSEEN: Final = ("VARIATION SELECTOR", "GRAPHEME JOINER", "FILLER")
+_UNSEEN: Final = (
+    *("VARIATION SELECTOR", "JOINER", "FILLER"),
+    *("PATTERN BLANK", "FULL BLANK", "HALF BLANK", "NULL NOTEHEAD", "VOWEL INHERENT"),
+)
 """In Unicode's names of signs that show nothing and are printable all the same."""
 
 
@@ -220,10 +223,9 @@ def _refuse_unreadable(name: str) -> None:
     if any(unseen in unicodedata.name(sign, "") for sign in name for unseen in _UNSEEN):
         raise ConfigError(f"the name {name!a} cannot be stored: it has a sign that is not seen")
     for word in unicodedata.normalize("NFKC", name).split():
-        alphabets = sorted(
-            {unicodedata.name(letter, "none").split()[0].capitalize() for letter in word if _has_case(letter)}
-        )
-        if len(alphabets) > 1:
+        letters = [letter for letter in word if _has_case(letter) or unicodedata.category(letter) == "Lo"]
+        alphabets = sorted({unicodedata.name(letter, "none").split()[0].capitalize() for letter in letters})
+        if len(alphabets) > 1 and any(map(_has_case, letters)):  # words of Japanese mix two that have no capitals
             raise ConfigError(
                 f"the name {name!r} cannot be stored: {word!r} mixes letters of {' and '.join(alphabets)}, so it may be"
                 " taken for another name"

@@ -101,8 +101,14 @@ def test_names_that_nobody_could_read_are_refused(engine: Engine, name: str) -> 
 
 @pytest.mark.parametrize(
     "name",
-    ["\u0435ve", "ev\u03b5", "\uff45v\u0435", "eve\u034f", "eve\ufe0f", "eve\u3164"],
-    ids=["Cyrillic", "Greek", "full width", "joiner", "selector", "filler"],
+    [
+        *("\u0435ve", "ev\u03b5", "\uff45v\u0435", "\ua4f0ve"),
+        *("eve\u034f", "eve\ufe0f", "eve\u3164", "eve\u2800", "eve\U0001d159", "eve\u17b4", "eve\u17b5"),
+    ],
+    ids=[
+        *("Cyrillic", "Greek", "full width", "Lisu"),
+        *("joiner", "selector", "filler", "blank pattern", "null notehead", "inherent aq", "inherent aa"),
+    ],
 )
 def test_a_name_that_may_be_taken_for_another_is_refused(engine: Engine, name: str) -> None:
     with pytest.raises(ConfigError, match=r"mixes letters of|a sign that is not seen"):
@@ -141,6 +147,12 @@ def test_no_two_members_look_alike_even_where_one_has_left(engine: Engine, name:
         ("Clerk 1", "Clerk I"),
         ("\u0406\u0432\u0430", "\u0456\u0432\u0430"),
         ("Otto", "\u1d0f\u1d1b\u1d1b\u1d0f"),
+        ("Mary", "Mar\u0263"),
+        ("Tony", "\u03a4\u039f\u039d\u03a5"),  # Greek
+        ("Hugo", "\u0570\u057d\u0581\u0585"),  # Armenian
+        ("Dave", "\u13a0\u13aa\u13d9\u13ac"),  # Cherokee
+        ("Monty", "\u2c98\u2c9e\u2c9a\u2ca6\u2ca8"),  # Coptic
+        ("Ivo", "\ua4f2\ua4e6\ua4f3"),  # Lisu
     ],
 )
 def test_a_name_that_differs_by_what_nobody_sees_is_refused(engine: Engine, name: str, like: str) -> None:
