@@ -84,13 +84,15 @@ class Translation:
         try:
             if self._graph.begins is not None:
                 self._build(self._graph.begins, NodeScope(self._facts))
+            self._follows = False
+            reached = {identifier for identifier, _ in self._built}
+            for node in self._graph.nodes.values():
+                if node.identifier not in reached:
+                    self._build(node, NodeScope(self._facts, anything=True))
         except TooManyStepsError:
             self._find("the graph", f"has more than {MOST_STEPS} steps, each way by itself; a flow has fewer")
-        self._follows = False
-        reached = {identifier for identifier, _ in self._built}
-        for node in self._graph.nodes.values():
-            if node.identifier not in reached:
-                self._build(node, NodeScope(self._facts, anything=True))
+        except RecursionError:
+            self._find("the graph", "has a way of too many nodes, one behind the other; say the same by fewer nodes")
 
     @property
     def steps(self) -> list[Data]:

@@ -153,6 +153,35 @@ def test_all_that_is_wrong_is_named_at_once() -> None:
     ]
 
 
+def ladder(steps: int) -> tuple[list[Data], list[Any]]:
+    """A graph whose switches part the way by two values each, so that each step doubles the ways."""
+    nodes, ways = [INPUT, OUTPUT], [("in", "s0")]
+    for at in range(steps):
+        parts = [expressions(f"{side}{at}", (f"y{at}", f"a + {side}"), passThrough=True) for side in "12"]
+        nodes += [switch(f"s{at}", f"x{at} > 1", ""), *parts]
+        for way, part in enumerate(parts):
+            ways.append((f"s{at}", part["id"], f"s{at}-{way}"))
+            ways.append((part["id"], f"s{at + 1}" if at + 1 < steps else "out"))
+    return nodes, ways
+
+
+def test_a_graph_of_more_steps_than_a_flow_is_refused_by_their_number() -> None:
+    with pytest.raises(InvalidRulesetError) as refused:
+        imported(*ladder(12))
+    problem = "the graph: has more than 100 steps, each way by itself; a flow has fewer"
+    assert str(refused.value).splitlines()[1:] == [problem]
+    nodes, ways = ladder(12)
+    with pytest.raises(InvalidRulesetError, match=problem):
+        imported([*nodes, *(expressions(f"far{at}", ("z", "a + 1")) for at in range(200))], ways)
+    with pytest.raises(InvalidRulesetError, match=problem):
+        imported([expressions(f"e{at}", ("z", "a + 1")) for at in range(101)], [])
+
+
+def test_a_way_of_too_many_nodes_is_refused() -> None:
+    with pytest.raises(InvalidRulesetError, match="the graph: has a way of too many nodes, one behind the other"):
+        through(*(table(f"t{at}", ["n"], ["p"], [({}, {"p": "1"})], passThrough=True) for at in range(450)))
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"[]", b"{}", b'{"nodes": {}}', b'{"nodes": [], "edges": {}}', b"[" * 100_000]
 )
