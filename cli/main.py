@@ -48,7 +48,6 @@ EXTRAS = {
         "prometheus_client",
         "pydantic_core",
         "reportlab",
-        "requests",
         "starlette",
         "typing_extensions",
         "tzdata",

@@ -1,16 +1,21 @@
-"""Tokens in this process: looked up and cached briefly, and counted; the charge at the end checks one again."""
+"""Tokens in this process: looked up and cached briefly, and counted; the charge at the end checks one again.
+
+The threads in which people are looked up stand here too.
+"""
 
 import asyncio
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from math import ceil, inf
+from threading import BoundedSemaphore
 from time import monotonic
 from typing import TypeVar
 
 from sqlalchemy import Engine
 
 from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import IdentityProviderError
 from fivefold.serving.responses import NO_CREDENTIALS, ApiError
 from fivefold.usecases.accounts.credentials import Credential, find_credential, hash_of
 
@@ -19,12 +24,37 @@ MOST_REMEMBERED = 10_000
 MAY_SCORE = ("app", "admin")
 
 _SHORT_POOL = ThreadPoolExecutor(4, thread_name_prefix="short")
+_SESSION_POOL = ThreadPoolExecutor(2, thread_name_prefix="console-session")
+"""Sessions are looked up in threads of their own: the organisation, and so its lane, is known only afterwards."""
+_IDENTITY_POOL = ThreadPoolExecutor(2, thread_name_prefix="console-identity")
+"""The identity provider is asked in threads of its own: where it hangs, those who are signed in notice nothing."""
+_IDENTITY_WAITING = BoundedSemaphore(8)
+IDENTITY_SECONDS = 25.0
+"""How long a person waits for the identity provider: less than the limit of all answers, so that there is a page."""
 Result = TypeVar("Result")
 
 
 async def run_in_short_pool(function: Callable[[], Result]) -> Result:
     """Run a short blocking call in a pool that large requests never use."""
     return await asyncio.get_running_loop().run_in_executor(_SHORT_POOL, function)
+
+
+async def run_in_session_pool(function: Callable[[], Result]) -> Result:
+    """Run a look-up of a session of the console."""
+    return await asyncio.get_running_loop().run_in_executor(_SESSION_POOL, function)
+
+
+async def ask_provider(function: Callable[[], Result]) -> Result:
+    """Run what asks the identity provider; IdentityProviderError where that takes too long, or too many wait."""
+    if not _IDENTITY_WAITING.acquire(blocking=False):
+        raise IdentityProviderError("too many people wait for the identity provider")
+    try:
+        async with asyncio.timeout(IDENTITY_SECONDS):
+            return await asyncio.get_running_loop().run_in_executor(_IDENTITY_POOL, function)
+    except TimeoutError:
+        raise IdentityProviderError(f"the identity provider took more than {IDENTITY_SECONDS:g} s") from None
+    finally:
+        _IDENTITY_WAITING.release()
 
 
 class Authenticator:

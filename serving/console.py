@@ -1,17 +1,14 @@
 """The console over HTTP: sessions, forms and headers around the pages of `fivefold.console`."""
 
-import asyncio
 import hmac
 from collections.abc import AsyncGenerator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache, partial
 from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
 from secrets import token_urlsafe
-from threading import BoundedSemaphore
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import structlog
@@ -36,7 +33,7 @@ from fivefold.domain.errors import (
 )
 from fivefold.domain.settings import OpenIdSettings
 from fivefold.serving.access_log import CAUSE, NOT_ALLOWED, RECORD, SIGN_IN, WHO, note_cause
-from fivefold.serving.authentication import RateLimiter
+from fivefold.serving.authentication import RateLimiter, ask_provider, run_in_session_pool
 from fivefold.serving.lanes import Lane
 from fivefold.serving.metrics.service import ROUTE
 from fivefold.serving.request_reading import read_body, read_body_of_stranger
@@ -103,14 +100,6 @@ STATIC: Final = {
 RIGHTS: Final[Rights] = {f"{route.method} {route.path}": route.roles for route in ROUTES}
 
 
-_SESSION_POOL = ThreadPoolExecutor(2, thread_name_prefix="console-session")
-"""Sessions are looked up in threads of their own: the organisation, and so its lane, is known only afterwards."""
-_IDENTITY_POOL = ThreadPoolExecutor(2, thread_name_prefix="console-identity")
-"""The identity provider is asked in threads of its own: where it hangs, those who are signed in notice nothing."""
-_IDENTITY_WAITING = BoundedSemaphore(8)
-Result = TypeVar("Result")
-
-
 class Console:
     """Answers the pages; one in each worker."""
 
@@ -141,7 +130,7 @@ class Console:
         was_read, form, file = view.method != "POST", dict[str, str](), None
         try:
             secret = request.cookies.get(COOKIE, "")
-            session = await _run_in_session_pool(partial(find_session, self._engine, secret)) if secret else None
+            session = await run_in_session_pool(partial(find_session, self._engine, secret)) if secret else None
             if session is None:
                 return _to_sign_in(request) if view.method == "GET" else await self._after_the_end(view, request)
             request.scope[WHO] = (session.credential.organisation_id, session.credential.actor.name)
@@ -213,7 +202,7 @@ class Console:
             _require_own_origin(request)
             form = _fields(await read_body_of_stranger(request, SIGN_IN_BYTES, SIGN_IN_SECONDS))
             next_ = _next_of(form.get("next", ""))
-            session = await _run_in_session_pool(partial(sign_in, self._engine, form.get("token", "").strip()))
+            session = await run_in_session_pool(partial(sign_in, self._engine, form.get("token", "").strip()))
         except (ApiError, StoreError) as error:
             return _refusal(request, error)
         if session is None:
@@ -227,7 +216,7 @@ class Console:
             return await _missing(request)
         next_ = _next_of(request.query_params.get("next", ""))
         try:
-            location, sealed = await _ask_provider(partial(self._provider.begin, _return_address(request)))
+            location, sealed = await ask_provider(partial(self._provider.begin, _return_address(request)))
         except IdentityProviderError as error:
             return self._without_identity(next_, error)
         response = RedirectResponse(location, HTTPStatus.SEE_OTHER, dict(HEADERS))
@@ -247,9 +236,9 @@ class Console:
         query, sealed = dict(request.query_params), attempt.get("kept", "")
         try:
             identify = partial(self._provider.identify, _return_address(request), query, sealed)
-            identity = await _ask_provider(identify)
+            identity = await ask_provider(identify)
             begin = partial(sign_in_by_identity, self._engine, self._openid, identity)
-            secret, session = await _run_in_session_pool(begin)
+            secret, session = await run_in_session_pool(begin)
         except (IdentityError, IdentityProviderError) as error:
             response = self._without_identity(next_, error)
         except StoreError as error:
@@ -346,19 +335,6 @@ def _path_of(request: Request) -> str:
     """Give the path as it was asked for: identifiers stay percent-encoded."""
     raw: bytes = request.scope["raw_path"]
     return raw.partition(b"?")[0].decode("ascii", "replace")
-
-
-async def _run_in_session_pool(function: Callable[[], Result]) -> Result:
-    return await asyncio.get_running_loop().run_in_executor(_SESSION_POOL, function)
-
-
-async def _ask_provider(function: Callable[[], Result]) -> Result:
-    if not _IDENTITY_WAITING.acquire(blocking=False):
-        raise IdentityProviderError("too many people wait for the identity provider")
-    try:
-        return await asyncio.get_running_loop().run_in_executor(_IDENTITY_POOL, function)
-    finally:
-        _IDENTITY_WAITING.release()
 
 
 def form_token_of(secret: str) -> str:

@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,10 +17,10 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import IdentityError
 from fivefold.domain.settings import OpenIdSettings
-from fivefold.serving import console
+from fivefold.serving import authentication, console
 from fivefold.store.tables.accounts import ConsoleSession, Token
 from fivefold.usecases.accounts import openid
-from fivefold.usecases.accounts.openid import Identity
+from fivefold.usecases.accounts.openid import Identity, IdentityProvider
 from fivefold.usecases.accounts.organisations import add_member, end_membership, set_roles
 from fivefold.usecases.accounts.sessions import find_session, sign_in_by_identity
 from fivefold.usecases.accounts.tokens import revoke_token
@@ -230,6 +231,16 @@ def test_a_provider_that_is_away_leaves_the_token(visitor: Visitor, monkeypatch:
     assert "localhost:9" not in visitor.text
     visitor.submit("/sign-in", token=visitor.place.tokens[OURS, "investigator"])
     assert visitor.page.url.path == "/console/search"
+
+
+def test_a_provider_that_takes_too_long_leaves_the_token(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+    monkeypatch.setattr(authentication, "IDENTITY_SECONDS", 0.1)
+    monkeypatch.setattr(IdentityProvider, "begin", lambda *_: over.wait(20))
+    visitor.go("/console/sign-in/identity?next=/console/search")
+    over.set()
+    assert visitor.page.status_code == 503
+    assert "The identity provider does not answer" in visitor.text
 
 
 def test_without_a_provider_there_is_no_way_to_one(place: Place) -> None:

@@ -40,6 +40,6 @@ def certified(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(folder / "certificate.pem"))
-    connections._trusted.cache_clear()
+    connections.certificate_authorities.cache_clear()
     yield context
-    connections._trusted.cache_clear()
+    connections.certificate_authorities.cache_clear()

@@ -3,6 +3,8 @@
 Sources: OpenID Connect Core 1.0, section 3.1; RFC 7636 (PKCE); RFC 9700 (best practice).
 """
 
+import asyncio
+import json
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,24 +12,28 @@ from threading import Lock
 from time import monotonic
 from typing import Any, Final
 
-import requests
+import httpx
 from authlib.common.security import generate_token
-from authlib.integrations.base_client import OAuthError
-from authlib.integrations.requests_client import OAuth2Session
+from authlib.oauth2.client import OAuth2Client
 from joserfc import jwt
-from joserfc.errors import JoseError
+from joserfc.errors import BadSignatureError, InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 from joserfc.jwt import JWTClaimsRegistry
 
 from fivefold.domain.errors import IdentityError, IdentityProviderError
 from fivefold.domain.settings import OpenIdSettings
+from fivefold.usecases.shared.connections import HEADERS, NotAnsweredError, certificate_authorities, whole_body
 
 SECONDS: Final = 10
-"""How long to wait for an answer of the provider."""
+"""How long to wait for a whole answer of the provider."""
+MOST_BYTES: Final = 1_000_000
+"""Largest answer of the provider."""
 AWAY_SECONDS: Final = 10
 """How long a provider that did not answer is not asked again."""
 KEPT_SECONDS: Final = 3_600
 """How long the provider's addresses and keys are cached."""
+AGAIN_SECONDS: Final = 5
+"""How long keys are not fetched again where a token is signed by none of them: it may be signed by no newer one."""
 ALGORITHMS: Final = ["RS256", "PS256", "ES256", "EdDSA"]
 """Signatures by a key that only the provider has; never `none`, and none by a shared secret."""
 LEEWAY_SECONDS: Final = 60
@@ -66,16 +72,29 @@ class Identity:
     name: str
 
 
+@dataclass(frozen=True)
+class _Description:
+    """What the provider says of itself.
+
+    Attributes:
+        metadata: its addresses.
+        keys: with which it signs.
+        at: when they were fetched, by the clock.
+    """
+
+    metadata: dict[str, Any]
+    keys: KeySet
+    at: float
+
+
 @dataclass
 class IdentityProvider:
     """The provider that the settings name; its addresses and keys are fetched at first use. Threads may share it."""
 
     settings: OpenIdSettings
     clock: Callable[[], float] = monotonic
-    _lock: Lock = field(default_factory=Lock)
-    _metadata: dict[str, Any] = field(default_factory=dict)
-    _keys: KeySet | None = None
-    _fetched: float = 0.0
+    _fetching: Lock = field(default_factory=Lock)
+    _latest: _Description | None = None
     _away: tuple[float, str] | None = None
 
     def begin(self, redirect_uri: str) -> tuple[str, str]:
@@ -84,11 +103,19 @@ class IdentityProvider:
         IdentityProviderError if the provider cannot be reached.
         """
         attempt = _Attempt(generate_token(32), generate_token(32), secrets.token_urlsafe(48))
-        endpoint = self._read()[0]["authorization_endpoint"]
-        with self._client(redirect_uri) as client:
-            address, _ = client.create_authorization_url(
-                endpoint, state=attempt.state, nonce=attempt.nonce, code_verifier=attempt.verifier
-            )
+        client = OAuth2Client(
+            None,
+            self.settings.client_id,
+            redirect_uri=redirect_uri,
+            scope="openid email profile",
+            code_challenge_method="S256",
+        )
+        address, _ = client.create_authorization_url(
+            self._read().metadata["authorization_endpoint"],
+            state=attempt.state,
+            nonce=attempt.nonce,
+            code_verifier=attempt.verifier,
+        )
         return str(address), attempt.text
 
     def identify(self, redirect_uri: str, query: Mapping[str, str], attempt_text: str) -> Identity:
@@ -107,75 +134,84 @@ class IdentityProvider:
         if not secrets.compare_digest(query.get("state", "").encode(), attempt.state.encode()):
             raise IdentityError("This answer belongs to another attempt to sign in. Sign in again.")
         if "code" not in query:
-            raise IdentityError(f"The identity provider refused: {query.get('error', 'it gave no reason')[:100]}.")
+            raise IdentityError(f"The identity provider refused: {_shown(query.get('error', 'it gave no reason'))}.")
         token = self._exchange(redirect_uri, query["code"], attempt.verifier)
         return self._identity(self._claims(token.get("id_token"), attempt.nonce))
 
-    def _client(self, redirect_uri: str) -> OAuth2Session:
-        """The OAuth client of the settings, with PKCE."""
-        of = self.settings
-        return OAuth2Session(
-            of.client_id,
-            of.client_secret,
-            redirect_uri=redirect_uri,
-            scope="openid email profile",
-            code_challenge_method="S256",
-            default_timeout=SECONDS,
-        )
-
     def _exchange(self, redirect_uri: str, code: str, verifier: str) -> dict[str, Any]:
         """Exchange the code for tokens."""
-        endpoint = self._read()[0]["token_endpoint"]
-        try:
-            with self._client(redirect_uri) as client:
-                return dict(client.fetch_token(endpoint, code=code, code_verifier=verifier))
-        except OAuthError as error:
-            raise IdentityError(f"The identity provider refused: {error.error}. Sign in again.") from None
-        except (requests.RequestException, ValueError) as error:
-            raise IdentityProviderError(f"{endpoint} cannot be reached: {error}") from None
+        endpoint = self._read().metadata["token_endpoint"]
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": redirect_uri,
+            "code_verifier": verifier,
+        }
+        status, content = _ask("POST", endpoint, data=form, auth=(self.settings.client_id, self.settings.client_secret))
+        if "error" in content:
+            raise IdentityError(f"The identity provider refused: {_shown(content['error'])}. Sign in again.")
+        return _checked_status(endpoint, status, content)
 
     def _claims(self, token: Any, nonce: str) -> dict[str, Any]:
         """Check an identity token: its signature, and that it is of this provider, for us, now, and of this attempt."""
-        metadata, keys = self._read()
         registry = JWTClaimsRegistry(
             leeway=LEEWAY_SECONDS,
-            iss={"essential": True, "value": metadata["issuer"]},
+            iss={"essential": True, "value": self.settings.issuer},
             aud={"essential": True, "value": self.settings.client_id},
             exp={"essential": True},
             sub={"essential": True},
             nonce={"essential": True, "value": nonce},
         )
         try:
-            claims = jwt.decode(str(token), keys, algorithms=ALGORITHMS).claims
+            claims = self._signed(str(token))
             registry.validate(claims)
-        except (JoseError, ValueError) as error:
-            with self._lock:
-                self._fetched = 0.0  # the provider may have changed its keys
-            raise IdentityError(f"The identity token is not accepted ({error}). Sign in again.") from None
-        return dict(claims)
+        except (JoseError, ValueError, RecursionError) as error:
+            raise IdentityError(f"The identity token is not accepted ({_shown(error)}). Sign in again.") from None
+        return claims
+
+    def _signed(self, token: str) -> dict[str, Any]:
+        """Return the claims of a token that the provider signed; errors are those of joserfc, and ValueError."""
+        latest = self._read()
+        try:
+            return _claims_by(latest.keys, token)
+        except (BadSignatureError, InvalidKeyIdError):  # the provider may have changed its keys (Core, 10.1.1)
+            if self.clock() - latest.at < AGAIN_SECONDS:
+                raise
+            return _claims_by(self._newer(latest).keys, token)
 
     def _identity(self, claims: dict[str, Any]) -> Identity:
-        claim = self.settings.claim
+        claim, subject = self.settings.claim, str(claims["sub"])
         name = claims.get(claim)
         if not isinstance(name, str) or not name:
             raise IdentityError(f"The identity token has no {claim}, which must name the member.")
         if claim == "email" and claims.get("email_verified") is not True:
             raise IdentityError(f"The identity provider has not verified the address {name}.")
-        return Identity(str(claims["sub"]), name)
+        return Identity(subject, name)
 
-    def _read(self) -> tuple[dict[str, Any], KeySet]:
-        """Return the provider's addresses and keys, at most an hour old; IdentityProviderError without them."""
-        with self._lock:
-            if self._keys is None or not self._fetched or self.clock() - self._fetched > KEPT_SECONDS:
-                if self._away is not None and self.clock() < self._away[0]:
-                    raise IdentityProviderError(self._away[1])
-                try:
-                    self._metadata, self._keys = self._fetch_all()
-                except IdentityProviderError as error:
-                    self._away = self.clock() + AWAY_SECONDS, str(error)
-                    raise
-                self._fetched, self._away = self.clock(), None
-            return self._metadata, self._keys
+    def _read(self) -> _Description:
+        """Return the provider's addresses and keys, at most an hour old; IdentityProviderError without them.
+
+        Older ones are returned while another thread fetches newer ones.
+        """
+        latest = self._latest
+        if latest is not None and (self.clock() - latest.at <= KEPT_SECONDS or self._fetching.locked()):
+            return latest
+        return self._newer(latest)
+
+    def _newer(self, old: _Description | None) -> _Description:
+        """Return newer addresses and keys than *old* ones: one thread at a time fetches them."""
+        with self._fetching:
+            if self._latest is not None and self._latest is not old:
+                return self._latest
+            if self._away is not None and self.clock() < self._away[0]:
+                raise IdentityProviderError(self._away[1])
+            try:
+                metadata, keys = self._fetch_all()
+            except IdentityProviderError as error:
+                self._away = self.clock() + AWAY_SECONDS, str(error)
+                raise
+            self._latest, self._away = _Description(metadata, keys, self.clock()), None
+            return self._latest
 
     def _fetch_all(self) -> tuple[dict[str, Any], KeySet]:
         """Fetch the provider's addresses and keys; IdentityProviderError if they are missing or unreadable."""
@@ -183,22 +219,53 @@ class IdentityProvider:
         metadata = _fetch(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
         if metadata.get("issuer") != issuer:
             raise IdentityProviderError(f"{issuer} calls itself {metadata.get('issuer')!r}; they must be the same")
-        if lacking := {"authorization_endpoint", "token_endpoint", "jwks_uri"} - set(metadata):
-            raise IdentityProviderError(f"{issuer} does not say its {', '.join(sorted(lacking))}")
+        endpoints = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+        if lacking := [name for name in endpoints if not isinstance(metadata.get(name), str)]:
+            raise IdentityProviderError(f"{issuer} does not say its {', '.join(lacking)}")
         try:
             return metadata, KeySet.import_key_set(_fetch(metadata["jwks_uri"]))  # type: ignore[arg-type]  # checked there
         except (JoseError, ValueError, KeyError, TypeError) as error:
             raise IdentityProviderError(f"the keys of {issuer} cannot be read: {error}") from None
 
 
+def _claims_by(keys: KeySet, token: str) -> dict[str, Any]:
+    return dict(jwt.decode(token, keys, algorithms=ALGORITHMS).claims)
+
+
+def _shown(reason: Any) -> str:
+    """Write what the provider gave as a reason in a few words that every page can show."""
+    return str(reason)[:100].encode("utf-8", "replace").decode()
+
+
 def _fetch(address: str) -> dict[str, Any]:
     """Fetch a JSON object; redirects are not followed."""
+    return _checked_status(address, *_ask("GET", address))
+
+
+def _checked_status(address: str, status: int, content: dict[str, Any]) -> dict[str, Any]:
+    if status != httpx.codes.OK:
+        raise IdentityProviderError(f"{address} cannot be read: it answered {status}")
+    return content
+
+
+def _ask(method: str, address: str, **more: Any) -> tuple[int, dict[str, Any]]:
+    """Return the status and the JSON object of an answer; IdentityProviderError if it is none, late or too long."""
     try:
-        answer = requests.get(address, timeout=SECONDS, allow_redirects=False)
-        answer.raise_for_status()
-        content = answer.json()
-    except (requests.RequestException, ValueError) as error:
-        raise IdentityProviderError(f"{address} cannot be read: {error}") from None
+        status, body = asyncio.run(_answer_of(method, address, **more))
+        content = json.loads(body)
+    except TimeoutError:
+        raise IdentityProviderError(f"{address} cannot be read: no whole answer within {SECONDS:g} s") from None
+    except (httpx.HTTPError, httpx.InvalidURL, NotAnsweredError, OSError, ValueError, RecursionError) as error:
+        raise IdentityProviderError(f"{address} cannot be read: {str(error) or type(error).__name__}") from None
     if not isinstance(content, dict):
         raise IdentityProviderError(f"{address} is not a JSON object")
-    return content
+    return status, content
+
+
+async def _answer_of(method: str, address: str, **more: Any) -> tuple[int, bytes]:
+    async with (
+        asyncio.timeout(SECONDS),
+        httpx.AsyncClient(verify=certificate_authorities(), headers=HEADERS, timeout=httpx.Timeout(None)) as client,
+        client.stream(method, address, **more) as response,
+    ):
+        return response.status_code, await whole_body(response, MOST_BYTES)

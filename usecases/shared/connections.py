@@ -23,12 +23,14 @@ CONNECT_SECONDS = 4
 
 LONGEST_SECONDS = 30
 """No further try begins that could end later than this: the calling worker holds a lease meanwhile."""
+HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "fivefold"}
+"""Every answer is JSON, and none is compressed: a short one could be of any length then."""
 FIRST_WAIT_SECONDS = 0.2
 """The wait before a second try; it doubles before each later one."""
 
 
 @cache
-def _trusted() -> SSLContext:
+def certificate_authorities() -> SSLContext:
     """The authorities that check certificates, cached: reading them takes longer than sending a request."""
     return httpx.create_ssl_context()
 
@@ -38,7 +40,7 @@ def open_transport() -> httpx.AsyncHTTPTransport:
 
     The bare transport follows no redirect, stores no cookie and knows no proxy.
     """
-    return httpx.AsyncHTTPTransport(verify=_trusted())
+    return httpx.AsyncHTTPTransport(verify=certificate_authorities())
 
 
 def request_to(
@@ -153,26 +155,25 @@ async def _first_answer(
 
 async def _answer_of(transport: httpx.AsyncHTTPTransport, question: OutgoingRequest, address: str) -> bytes:
     """Ask one address; NotAnsweredError for any status but 200, and for a compressed or too long answer."""
-    headers = {
-        "Accept": "application/json",
-        "Accept-Encoding": "identity",
-        "User-Agent": "fivefold",
-        **question.headers,
-    }
-    request = request_to(address, question.method, question.url, headers, question.content)
+    request = request_to(address, question.method, question.url, {**HEADERS, **question.headers}, question.content)
     response = await transport.handle_async_request(request)
     try:
         status = response.status_code
         if status != httpx.codes.OK:
             also = "; redirects are not followed" if httpx.codes.is_redirect(status) else ""
             raise NotAnsweredError(f"answered {status}{also}", is_passing=status in PASSING)
-        if response.headers.get("Content-Encoding", "identity") != "identity":
-            raise NotAnsweredError("the answer is compressed, which was not asked for")
-        body = bytearray()
-        async for chunk in response.aiter_raw():
-            body += chunk
-            if len(body) > question.most_bytes:
-                raise NotAnsweredError(f"the answer has more than {question.most_bytes:,} bytes")
-        return bytes(body)
+        return await whole_body(response, question.most_bytes)
     finally:
         await response.aclose()
+
+
+async def whole_body(response: httpx.Response, most_bytes: int) -> bytes:
+    """Read a body that comes in parts; NotAnsweredError for one that is compressed, or has too many bytes."""
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise NotAnsweredError("the answer is compressed, which was not asked for")
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > most_bytes:
+            raise NotAnsweredError(f"the answer has more than {most_bytes:,} bytes")
+    return bytes(body)

@@ -1,14 +1,17 @@
 """Identity tokens: what is accepted, and that anything else is refused."""
 
+import json
+import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
-import requests
-from authlib.integrations.base_client import OAuthError
-from joserfc import jwt
+from joserfc import jws
 from joserfc.jwk import OctKey, RSAKey
 
 from fivefold.domain.errors import ConfigError, IdentityError, IdentityProviderError
@@ -41,7 +44,7 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> IdentityProvider:
 def come_back(provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Identity]:
     """Go to the provider and come back with an identity token that has these claims."""
 
-    def come(key: Any = KEY, alg: str = "RS256", state: str = "", **changes: Any) -> Identity:
+    def come(key: Any = KEY, alg: str = "RS256", state: str = "", kid: str = "1", **changes: Any) -> Identity:
         address, kept = provider.begin(RETURN)
         asked = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
         now = int(time.time())
@@ -56,7 +59,7 @@ def come_back(provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch) -> Ca
             "email_verified": True,
         } | changes
         claims = {name: value for name, value in claims.items() if value is not None}
-        token = jwt.encode({"alg": alg, "kid": "1"}, claims, key, algorithms=[alg])
+        token = jws.serialize_compact({"alg": alg, "kid": kid}, json.dumps(claims), key, algorithms=[alg])
         monkeypatch.setattr(provider, "_exchange", lambda *_: {"id_token": token})
         return provider.identify(RETURN, {"code": "c", "state": state or asked["state"]}, kept)
 
@@ -77,6 +80,7 @@ def test_the_way_to_the_provider_asks_for_a_code_with_pkce(provider: IdentityPro
 
 def test_the_claim_of_the_settings_names_the_member(come_back: Callable[..., Identity]) -> None:
     assert come_back() == Identity("7", "ida@bank.example")
+    assert come_back(aud=["fivefold"], azp="fivefold") == Identity("7", "ida@bank.example")
 
 
 @pytest.mark.parametrize(
@@ -117,16 +121,22 @@ def test_what_is_no_signed_token_is_refused(
 
 def test_the_code_is_exchanged_with_the_verifier(provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = provider.begin(RETURN)[1]
-    sent: dict[str, Any] = {}
+    sent: list[Any] = []
 
-    def fetch_token(_: Any, endpoint: str, **more: Any) -> dict[str, Any]:
-        sent.update(more, endpoint=endpoint)
-        return {}
+    def ask(*what: str, **more: Any) -> tuple[int, dict[str, Any]]:
+        sent.extend([*what, more])
+        return 200, {}
 
-    monkeypatch.setattr(openid.OAuth2Session, "fetch_token", fetch_token)
+    monkeypatch.setattr(openid, "_ask", ask)
     with pytest.raises(IdentityError):
         provider.identify(RETURN, {"code": "c", "state": kept.split(".")[0]}, kept)
-    assert sent == {"endpoint": METADATA["token_endpoint"], "code": "c", "code_verifier": kept.split(".")[2]}
+    form = {
+        "grant_type": "authorization_code",
+        "code": "c",
+        "redirect_uri": RETURN,
+        "code_verifier": kept.split(".")[2],
+    }
+    assert sent == ["POST", METADATA["token_endpoint"], {"data": form, "auth": ("fivefold", "secret")}]
 
 
 @pytest.mark.parametrize("kept", ["", "a", "a.b", "a.b.c.d"])
@@ -141,11 +151,12 @@ def test_a_refusal_of_the_provider_is_passed_on(provider: IdentityProvider, monk
     with pytest.raises(IdentityError, match="access_denied"):
         provider.identify(RETURN, {"error": "access_denied", "state": state}, kept)
 
-    def refuse(*_: Any, **__: Any) -> None:
-        raise OAuthError("invalid_grant")
-
-    monkeypatch.setattr(openid.OAuth2Session, "fetch_token", refuse)
-    with pytest.raises(IdentityError, match="invalid_grant"):
+    for error, shown in (("invalid_grant", "invalid_grant"), ("\ud800", r"\?"), ({"a": 1}, r"\{'a': 1\}")):
+        monkeypatch.setattr(openid, "_ask", lambda *_, error=error, **__: (400, {"error": error}))
+        with pytest.raises(IdentityError, match=f"refused: {shown}"):
+            provider.identify(RETURN, {"code": "c", "state": state}, kept)
+    monkeypatch.setattr(openid, "_ask", lambda *_, **__: (502, {}))
+    with pytest.raises(IdentityProviderError, match="it answered 502"):
         provider.identify(RETURN, {"code": "c", "state": state}, kept)
 
 
@@ -154,6 +165,7 @@ def test_a_refusal_of_the_provider_is_passed_on(provider: IdentityProvider, monk
     [
         ("openid-configuration", {**METADATA, "issuer": "https://another.example"}),
         ("openid-configuration", {"issuer": ISSUER}),
+        ("openid-configuration", {**METADATA, "token_endpoint": 5}),
         ("keys", {"keys": [{"kty": "none"}]}),
         ("keys", {}),
     ],
@@ -172,10 +184,10 @@ def test_a_provider_that_is_away_is_said_and_asked_again(monkeypatch: pytest.Mon
     provider = IdentityProvider(SETTINGS, lambda: now[0])
 
     def away(*_: Any, **__: Any) -> None:
-        raise requests.ConnectionError("refused")
+        raise httpx.ConnectError("refused")
 
     with monkeypatch.context() as patched:
-        patched.setattr(requests, "get", away)
+        patched.setattr(openid, "_answer_of", away)
         with pytest.raises(IdentityProviderError, match="cannot be read"):
             provider.begin(RETURN)
     answers = {METADATA["jwks_uri"]: {"keys": [KEY.as_dict(private=False)]}}
@@ -195,13 +207,96 @@ def test_keys_are_fetched_again_after_an_hour(monkeypatch: pytest.MonkeyPatch) -
         return answers.get(address, METADATA)
 
     monkeypatch.setattr(openid, "_fetch", fetch)
-    times = iter([1.0, 2.0, 4_000.0, 4_001.0])
-    provider = IdentityProvider(SETTINGS, lambda: next(times, 4_002.0))
+    now = [1.0]
+    provider = IdentityProvider(SETTINGS, lambda: now[0])
     for _ in range(2):
         provider.begin(RETURN)
     assert len(fetched) == 2
+    now[0] = 4_000.0
     provider.begin(RETURN)
     assert len(fetched) == 4
+    now[0] = 8_000.0
+    with provider._fetching:  # another thread fetches them
+        provider.begin(RETURN)
+    assert len(fetched) == 4
+
+
+def test_keys_that_the_provider_changed_are_fetched_at_once(
+    provider: IdentityProvider, come_back: Callable[..., Identity], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, fetched, published = [100.0], [0], [KEY]
+    monkeypatch.setattr(provider, "clock", lambda: now[0])
+
+    def fetch(address: str) -> dict[str, Any]:
+        fetched[0] += 1
+        return METADATA if address != METADATA["jwks_uri"] else {"keys": [published[0].as_dict(private=False)]}
+
+    monkeypatch.setattr(openid, "_fetch", fetch)
+    assert come_back().subject == "7"
+    renamed = RSAKey.generate_key(2048, parameters={"kid": "2"})
+    for key in (OTHER_KEY, renamed):  # under the same name, and under a new one
+        published[0] = key
+        now[0] += openid.AGAIN_SECONDS
+        assert come_back(key, kid=str(key.kid)).subject == "7"
+    assert fetched == [6]
+    with pytest.raises(IdentityError, match="invalid_key_id"):  # no newer ones so soon
+        come_back()
+    now[0] += openid.AGAIN_SECONDS
+    with pytest.raises(IdentityError, match="invalid_key_id"):
+        come_back()
+    assert fetched == [8]
+    now[0] += openid.AGAIN_SECONDS
+    with pytest.raises(IdentityError, match="nonce"):
+        come_back(renamed, kid="2", nonce="another")
+    assert fetched == [8]  # what is wrong with the claims is not wrong with the keys
+
+
+@contextmanager
+def answering(begin: bytes, part: bytes) -> Iterator[str]:
+    """Run a server that begins its answer and then sends a part again and again, a tenth of a second apart."""
+    ended = threading.Event()
+
+    def serve(listener: socket.socket) -> None:
+        with suppress(OSError):
+            connection = listener.accept()[0]
+            with connection:
+                connection.sendall(begin)
+                while not ended.wait(0.1):
+                    connection.sendall(part)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            ended.set()
+            thread.join()
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begin", "part", "problem"),
+    [
+        pytest.param(HEAD + b"\r\n", b" ", "no whole answer within 0.5 s", id="slow body"),
+        pytest.param(HEAD + b"X-Long: ", b"x", "no whole answer within 0.5 s", id="slow head"),
+        pytest.param(b"", b"", "no whole answer within 0.5 s", id="silent"),
+        pytest.param(HEAD + b"\r\n", b" " * 600_000, "has more than 1,000,000 bytes", id="long"),
+        pytest.param(HEAD + b"Content-Encoding: gzip\r\n\r\n", b"x", "is compressed", id="compressed"),
+        pytest.param(HEAD + b"Content-Length: 200000\r\n\r\n" + b"[" * 200_000, b"", "recursion", id="deep"),
+        pytest.param(HEAD + b"Content-Length: 2\r\n\r\n[]", b"", "is not a JSON object", id="list"),
+        pytest.param(b"HTTP/1.1 302 X\r\nLocation: /\r\nContent-Length: 2\r\n\r\n{}", b"", "302", id="elsewhere"),
+        pytest.param(b"HTTP/1.1 500 X\r\nContent-Length: 2\r\n\r\n{}", b"", "it answered 500", id="fault"),
+    ],
+)
+def test_an_answer_comes_soon_and_is_short(
+    monkeypatch: pytest.MonkeyPatch, begin: bytes, part: bytes, problem: str
+) -> None:
+    monkeypatch.setattr(openid, "SECONDS", 0.5)
+    with answering(begin, part) as issuer, pytest.raises(IdentityProviderError, match=problem):
+        IdentityProvider(OpenIdSettings(issuer, "fivefold", "secret", "bank")).begin(RETURN)
 
 
 GIVEN = {
