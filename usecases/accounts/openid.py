@@ -167,6 +167,9 @@ class IdentityProvider:
             registry.validate(claims)
         except (JoseError, ValueError, RecursionError) as error:
             raise IdentityError(f"The identity token is not accepted ({_shown(error)}). Sign in again.") from None
+        own = self.settings.client_id
+        if claims["aud"] not in (own, [own]) or claims.get("azp", own) != own:  # Core, 3.1.3.7, 3 to 5
+            raise IdentityError("The identity token is for other programs too. Sign in again.")
         return claims
 
     def _signed(self, token: str) -> dict[str, Any]:

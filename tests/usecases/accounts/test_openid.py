@@ -88,6 +88,10 @@ def test_the_claim_of_the_settings_names_the_member(come_back: Callable[..., Ide
     [
         {"iss": "https://evil.example"},
         {"aud": "another"},
+        {"aud": ["fivefold", "another"]},
+        {"aud": ["fivefold", "another"], "azp": "fivefold"},
+        {"azp": "another"},
+        {"aud": []},
         {"exp": int(time.time()) - 120},
         {"exp": None},
         {"nonce": "another"},
