@@ -23,6 +23,7 @@ from joserfc.jwt import JWTClaimsRegistry
 from fivefold.domain.errors import IdentityError, IdentityProviderError
 from fivefold.domain.settings import OpenIdSettings
 from fivefold.usecases.shared.connections import HEADERS, NotAnsweredError, certificate_authorities, whole_body
+from fivefold.usecases.shared.entity_checks import storable
 
 SECONDS: Final = 10
 """How long to wait for a whole answer of the provider."""
@@ -187,6 +188,8 @@ class IdentityProvider:
         name = claims.get(claim)
         if not isinstance(name, str) or not name:
             raise IdentityError(f"The identity token has no {claim}, which must name the member.")
+        if not storable(name) or not storable(subject):
+            raise IdentityError(f"The identity token's sub or {claim} has a character that cannot be stored.")
         if claim == "email" and claims.get("email_verified") is not True:
             raise IdentityError(f"The identity provider has not verified the address {name}.")
         return Identity(subject, name)
