@@ -46,6 +46,8 @@ FORMAT = 2
 _WHOLE_FROM = 10.0
 """Intervals that end below it are written with decimals."""
 _BOOSTER, _CURVE, _REST = "booster.txt", "curve.parquet", "model.json"
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, RecursionError)
+"""What reading a damaged file of JSON fails with; RecursionError where it is nested endlessly."""
 OWN_FILE = "own_indicators.py"
 """The indicators of the operator's own beside a model, whatever their file was called."""
 
@@ -358,7 +360,7 @@ class _Saved(NamedTuple):
 
 def _read_saved(folder: Path) -> _Saved:
     """Read the files of a model, and check them before LightGBM reads the trees: text cut short ends the process."""
-    rest = dict(json.loads((folder / _REST).read_text(encoding="utf-8")))
+    rest = dict(_read_rest(folder))
     if rest.get("format") != FORMAT:
         raise ModelError(
             f"{folder} holds a value model of format {rest.get('format')}; this program reads {FORMAT}: "
@@ -374,12 +376,20 @@ def _read_saved(folder: Path) -> _Saved:
     return _Saved(rest, trees, curve, own)
 
 
+def _read_rest(folder: Path) -> Any:
+    """Read everything but the trees and the curve; a pipe in place of a file of the model would never end."""
+    for name in (_BOOSTER, _CURVE, _REST, OWN_FILE):
+        if (folder / name).exists() and not (folder / name).is_file():
+            raise OSError(f"{name} is not a regular file")
+    return json.loads((folder / _REST).read_text(encoding="utf-8"))
+
+
 @contextmanager
 def _readable(folder: Path) -> Iterator[None]:
     """Raise ModelError for whatever a damaged file of a model fails with."""
     try:
         yield
-    except (OSError, ValueError, KeyError, TypeError, lightgbm.basic.LightGBMError) as error:
+    except (*_UNREADABLE, lightgbm.basic.LightGBMError) as error:
         cause = f"{type(error).__name__}: {error}"
         raise ModelError(f"{folder} holds no value model that can be read: {cause}") from error
 
@@ -413,8 +423,8 @@ def _own_of(folder: Path, declared: Mapping[str, str] | None) -> OwnIndicators |
 def saved_hash(folder: Path) -> str | None:
     """Read the content hash of a saved model without loading it; None where that cannot be read."""
     try:
-        return str(json.loads((folder / _REST).read_text(encoding="utf-8"))["content_hash"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return str(_read_rest(folder)["content_hash"])
+    except _UNREADABLE:
         return None
 
 

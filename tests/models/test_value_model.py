@@ -1,6 +1,7 @@
 """The value model: its scores and segments, and the folder that it travels in."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from fivefold.domain.errors import ConfigError, FingerprintMismatchError, ModelE
 from fivefold.domain.segments import SEGMENTS
 from fivefold.features.column_names import ABSENCES
 from fivefold.models.curve import ScoreCurve
-from fivefold.models.value_model import FORMAT, ValueModel
+from fivefold.models.value_model import FORMAT, ValueModel, saved_hash
 from tests.models.making import AS_OF, known_matrix, model_of_amounts, reference_matrix, value_model
 
 
@@ -166,6 +167,14 @@ def _without(field: str) -> Callable[[Path], None]:
     return damage
 
 
+def _pipe(name: str) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        (folder / name).unlink(missing_ok=True)
+        os.mkfifo(folder / name)
+
+    return damage
+
+
 def _one_digit_of_a_leaf(folder: Path) -> None:
     text = (folder / "booster.txt").read_text(encoding="utf-8")
     at = text.index("leaf_value=") + len("leaf_value=") + 3
@@ -182,6 +191,8 @@ def _one_digit_of_a_leaf(folder: Path) -> None:
         *[_cut_in_half(name) for name in ("booster.txt", "curve.parquet", "model.json")],
         _write("model.json", b"[]"),
         _write("model.json", b"null"),
+        _write("model.json", b"[" * 200_000 + b"]" * 200_000),
+        *[_pipe(name) for name in ("booster.txt", "curve.parquet", "model.json", "own_indicators.py")],
         _other_column,
         _without("fingerprint"),
         _without("rates"),
@@ -193,6 +204,21 @@ def test_a_damaged_folder_is_a_model_error(saved: Path, damage: Callable[[Path],
     with pytest.raises(ModelError) as caught:
         ValueModel.load(saved)
     assert str(saved) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _write("model.json", b"[" * 200_000 + b"]" * 200_000),
+        _write("model.json", b"[]"),
+        _write("model.json", b""),
+        _pipe("model.json"),
+    ],
+)
+def test_a_damaged_model_has_no_hash_that_can_be_read(saved: Path, damage: Callable[[Path], None]) -> None:
+    assert saved_hash(saved)
+    damage(saved)
+    assert saved_hash(saved) is None
 
 
 def test_a_missing_file_is_a_model_error(saved: Path) -> None:
