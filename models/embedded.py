@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from fivefold.domain.errors import ConfigError, ModelError, ModelNotFoundError
+from fivefold.domain.errors import ConfigError, ModelError, ModelNotFoundError, RegistryError
 from fivefold.domain.settings import VARIABLE_VAR, Settings, require_model_name
 from fivefold.models.value_model import ValueModel
 
@@ -79,6 +79,12 @@ def require_registry(settings: Settings, name: str) -> None:
     """
     if not settings.has_registry:
         raise ModelNotFoundError(no_versions_text(settings, name))
+
+
+def require_not_empty(settings: Settings) -> None:
+    """Raise RegistryError where the embedded registry's file is empty: MLflow would begin a new registry over it."""
+    if settings.embedded and settings.registry.is_file() and settings.registry.stat().st_size == 0:
+        raise RegistryError(f"{settings.registry} is empty; restore it from a backup, or remove it to begin anew")
 
 
 def embedded_champion(settings: Settings, name: str) -> EmbeddedChampion | None:

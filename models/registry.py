@@ -26,7 +26,7 @@ from requests.exceptions import RequestException
 from fivefold.domain.errors import ConfigError, ModelError, ModelNotFoundError, RegistryError
 from fivefold.domain.provenance import may_be_same_model
 from fivefold.domain.settings import Settings, without_password
-from fivefold.models.embedded import ARTIFACT, parse_model_uri, relocate, require_registered
+from fivefold.models.embedded import ARTIFACT, parse_model_uri, relocate, require_not_empty, require_registered
 from fivefold.models.value_model import ValueModel
 
 CHAMPION = "champion"
@@ -179,6 +179,7 @@ class Registry:
         self.name = name
         # One process at a time: this may create the registry, and two processes would damage each other's.
         with FileLock(settings.var / "mlflow.lock"):
+            require_not_empty(settings)
             relocate(settings)
             self.client = self._client()
 

@@ -233,6 +233,9 @@ def show_interface(
         raise ConfigError(f"MLFLOW_TRACKING_URI is {settings.tracking_shown}, a server: it has an interface of its own")
     if importlib.util.find_spec("mlflow") is None:
         raise ModuleNotFoundError("No module named 'mlflow'", name="mlflow")  # the program that is started would say it
+    from fivefold.models.embedded import require_not_empty
+
+    require_not_empty(settings)
     os.environ |= QUIET
     arguments = ["--backend-store-uri", settings.tracking_uri, "--host", host, "--port", str(port)]
     sys.stdout.flush()

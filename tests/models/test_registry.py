@@ -23,6 +23,7 @@ from fivefold.domain.errors import (
 )
 from fivefold.domain.settings import Settings
 from fivefold.models import registry as registry_module
+from fivefold.models.embedded import load_value_model
 from fivefold.models.registry import CHALLENGER, CHAMPION, INDICATORS_TAG, Registry
 from fivefold.training.logged import indicators_signature, transactions_signature
 from tests.models.making import (
@@ -290,6 +291,17 @@ def test_the_logged_model_is_a_real_mlflow_model_with_its_signature(filled: Regi
     assert found.signature == transactions_signature(value_model())
     of_indicators = mlflow.models.get_model_info(filled.version(1).tags[INDICATORS_TAG])
     assert of_indicators.signature == indicators_signature(value_model())
+
+
+def test_an_empty_file_is_a_damaged_registry_and_stays_as_it_is(tmp_path: Path) -> None:
+    here = Settings(var=tmp_path)
+    here.registry.touch()
+    for _ in range(2):
+        with pytest.raises(RegistryError, match=f"^{here.registry} is empty; restore it from a backup, or remove it"):
+            Registry(here, "value")
+        with pytest.raises(RegistryError, match="is empty"):
+            load_value_model(here, None, "value")
+    assert here.registry.stat().st_size == 0
 
 
 def test_a_folder_of_another_account_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
