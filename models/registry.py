@@ -6,6 +6,7 @@ It is embedded in SQLite, or the MLflow that `MLFLOW_TRACKING_URI` names; a serv
 import json
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -56,6 +57,9 @@ _NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _NOT_FOUND = 404
 MOST_NAMED = 10
 """So many other models are named where one has no champion."""
+
+_REVISIONS = Path(mlflow.__file__).parent / "store" / "db_migrations" / "versions"
+"""The changes of its schema that this MLflow knows, each a file that begins with its revision."""
 
 log = logging.getLogger("fivefold.models")
 SLOW_SECONDS = 5.0
@@ -202,7 +206,7 @@ class Registry:
         except Exception as error:  # noqa: BLE001 (MLflow, its drivers and its HTTP client have no error in common)
             address = f"{_ADDRESS} is {self.settings.tracking_shown}, which cannot be asked"
             where = f"{self.settings.registry} cannot be opened" if self.settings.embedded else address
-            raise RegistryError(f"{where}: {_one_line(error)}") from None
+            raise RegistryError(f"{where}: {_of_another_release(error) or _one_line(error)}") from None
         return cast("MlflowClient", _TranslatedClient(client, self.settings.registry_shown))
 
     @contextmanager
@@ -425,6 +429,14 @@ def _is_not_there(error: MlflowException | OSError) -> bool:
         return error.error_code in _NOT_THERE
     answer = getattr(error, "response", None)  # of the HTTP client, whose errors are an OSError
     return isinstance(error, FileNotFoundError | NotADirectoryError) or getattr(answer, "status_code", 0) == _NOT_FOUND
+
+
+def _of_another_release(error: Exception) -> str:
+    """Say that another release of MLflow made the registry; empty where it did not, or this one can upgrade it."""
+    revision = re.search(r"out-of-date database schema \(found version (\w+),", str(error))
+    if revision is None or any(_REVISIONS.glob(f"{revision[1]}_*.py")):
+        return ""
+    return f"it was made by another release of MLflow than {mlflow.__version__}; install that one"
 
 
 def _one_line(error: Exception) -> str:

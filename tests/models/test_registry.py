@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import socket
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -291,6 +293,21 @@ def test_the_logged_model_is_a_real_mlflow_model_with_its_signature(filled: Regi
     assert found.signature == transactions_signature(value_model())
     of_indicators = mlflow.models.get_model_info(filled.version(1).tags[INDICATORS_TAG])
     assert of_indicators.signature == indicators_signature(value_model())
+
+
+@pytest.mark.parametrize(
+    ("revision", "problem"),
+    [
+        ("ffffffffffff", f"it was made by another release of MLflow than {mlflow.__version__}; install that one$"),
+        ("451aebb31d03", "out-of-date database schema .* run 'mlflow db upgrade"),
+    ],
+)
+def test_a_registry_of_another_mlflow_says_what_to_do(tmp_path: Path, revision: str, problem: str) -> None:
+    (tmp_path / "mlflow.db").write_bytes(empty_database())
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+    with pytest.raises(RegistryError, match=problem):
+        Registry(Settings(var=tmp_path), "value")
 
 
 def test_an_empty_file_is_a_damaged_registry_and_stays_as_it_is(tmp_path: Path) -> None:
