@@ -121,20 +121,23 @@ def plan_promotion(registry: Registry, number: int, *, force: bool = False, reas
 def plan_rollback(registry: Registry, reason: str = "") -> Promotion:
     """Plan to make the champion before the present one champion again; a second rollback goes one further back.
 
+    Where none serves it is the one that served last, if that is still there.
+
     Raises PromotionRefusedError where no champion was replaced, or the earlier one does not load. Of the second case
     the error names a champion before that one which the registry still has.
     """
     champion = registry.champion()
-    champions = _present_champions(registry, champion)
-    if len(champions) < 2:
+    champions = _champions_before(registry, champion)
+    if not champions:
         raise PromotionRefusedError("there is nothing to roll back to: no champion was replaced before")
+    before = champions.pop()
     why = reason.strip() or "rolled back"
     try:
-        return _planned(registry, ROLLBACK, champions[-2], champion, why, forced=False)
+        return _planned(registry, ROLLBACK, before, champion, why, forced=False)
     except PromotionRefusedError as error:
-        gone = {champions[-2], champion.number if champion else None}
+        gone = {before, champion.number if champion else None}
         there = {version.number for version in registry.versions()} - gone
-        earlier = next((number for number in reversed(champions[:-2]) if number in there), None)
+        earlier = next((number for number in reversed(champions) if number in there), None)
         if earlier is None:
             raise
         way = f"version {earlier} was champion earlier; promote it with --force --reason TEXT"
@@ -143,12 +146,17 @@ def plan_rollback(registry: Registry, reason: str = "") -> Promotion:
 
 def version_before(registry: Registry) -> int | None:
     """Return the version that a rollback would make champion; None where no champion was replaced."""
-    champions = _present_champions(registry, registry.champion())
-    return champions[-2] if len(champions) > 1 else None
+    return next(reversed(_champions_before(registry, registry.champion())), None)
 
 
-def _present_champions(registry: Registry, champion: RegisteredVersion | None) -> list[int]:
-    return _champions(promotion_history(registry), champion.number if champion else None)
+def _champions_before(registry: Registry, champion: RegisteredVersion | None) -> list[int]:
+    """List the champions before the one that serves, oldest first.
+
+    Where none serves they end with the one that served last, if that is still there.
+    """
+    champions = _champions(promotion_history(registry), champion.number if champion else None)
+    is_last_free = champion is None and champions and registry.has_version(champions[-1], None)
+    return champions if is_last_free else champions[:-1]
 
 
 def _champions(changes: list[Promotion], serving: int | None) -> list[int]:

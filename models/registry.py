@@ -309,6 +309,11 @@ class Registry:
         """Find the version that serves; None where nothing was promoted yet."""
         return self._aliased(CHAMPION)
 
+    def champion_that_is_gone(self) -> int | None:
+        """Give the version that the alias of the champion names where it is not there; else None."""
+        number = self.client.get_registered_model(self.name).aliases.get(CHAMPION)
+        return None if number is None or self.champion() is not None else int(number)
+
     def add(self, uri: str, run_id: str, model_id: str, description: str, tags: dict[str, str]) -> int:
         """Register a logged model as the next version, and as challenger; give its number."""
         if not self.client.search_registered_models(f"name = '{self.name}'"):

@@ -87,6 +87,9 @@ def models(
     ]
     columns = ("version", "alias", "registered", "test as-of", "Gini", "capture", "Spearman")
     show_table(name, columns, rows, left=4)
+    gone = registry.champion_that_is_gone()
+    if gone is not None:
+        warn(f"the alias champion names version {gone}, which is not there")
     for version in reversed(versions):
         if version.absent:
             echo(f"Version {version.number} was trained without {', '.join(version.absent)}.")

@@ -1,6 +1,8 @@
 """Promotions: who served when, and every way in which one is refused; on a real embedded MLflow."""
 
+import sqlite3
 import sys
+from contextlib import closing
 from datetime import date, datetime
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from fivefold.models.promotions import (
     promotions_between,
     promotions_on,
     rollback,
+    version_before,
 )
 from fivefold.models.registry import Registry
 from tests.models.making import add_bare_version, new_registry
@@ -243,6 +246,19 @@ def test_a_rollback_goes_back_from_an_alias_that_was_moved_in_mlflow(three: Regi
     three.set_alias("champion", add(three))
     assert rollback(three).version == 3
     assert rollback(three).version == 2
+
+
+def test_where_nothing_serves_a_rollback_goes_back_to_the_last_champion(three: Registry) -> None:
+    assert three.champion_that_is_gone() is None
+    with closing(sqlite3.connect(three.settings.registry)) as database, database:
+        database.execute("UPDATE registered_model_aliases SET version = 77 WHERE alias = 'champion'")
+    assert (champion_of(three), three.champion_that_is_gone()) == (None, 77)
+    assert version_before(three) == 3
+    assert [rollback(three).version for _ in range(3)] == [3, 2, 1]
+    with pytest.raises(PromotionRefusedError, match="nothing to roll back to"):
+        rollback(three)
+    three.client.delete_registered_model_alias("value", "champion")
+    assert (three.champion_that_is_gone(), rollback(three).version) == (None, 1)
 
 
 def test_the_record_is_only_ever_appended_to(three: Registry, clock: Clock) -> None:

@@ -1,6 +1,8 @@
 """`fivefold models`, `promote` and `rollback`: who serves, since when, and who decided that."""
 
 import re
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from getpass import getuser
 from pathlib import Path
@@ -130,6 +132,15 @@ def test_versions_that_cannot_be_promoted_are_named(registry: Path) -> None:
     assert refuse(registry, "promote", 99) == "fivefold-value has no version 99; there are: 2, 1"
     assert refuse(registry, "promote", 1, "--name", "other").startswith("other has no version 1; there are: none yet")
     assert refuse(registry, "rollback", "--name", "other").startswith("there is nothing to roll back to")
+
+
+def test_an_alias_of_a_version_that_is_not_there_is_named(registry: Path) -> None:
+    with closing(sqlite3.connect(registry / "mlflow.db")) as database, database:
+        database.execute("UPDATE registered_model_aliases SET version = 77 WHERE alias = 'champion'")
+    said = run(registry, "models", columns=400)
+    assert said.code == 0
+    assert "warning: the alias champion names version 77, which is not there" in said.err
+    assert succeed(registry, "rollback", columns=400).startswith("Version 1 is the champion now.")
 
 
 def test_a_name_without_versions_says_what_to_do(home: Home) -> None:
