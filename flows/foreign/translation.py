@@ -24,7 +24,7 @@ from fivefold.flows.foreign.scope import (
 )
 from fivefold.flows.foreign.zen import Expression, Literal, Name, read_expression
 from fivefold.flows.language import MOST_STEPS
-from fivefold.risk.governance.tables.cells import CellError
+from fivefold.risk.governance.tables.cells import CellError, shown_cell
 from fivefold.risk.governance.tables.foreign.jdm import table_of
 from fivefold.risk.governance.tables.foreign.translation import ForeignTable
 from fivefold.risk.governance.tables.foreign.unary import System, denies, read_unary
@@ -217,7 +217,7 @@ class Translation:
         try:
             condition = reader.condition(read_expression(text))
         except CellError as error:
-            self._find(where, f"{text!r} {error}")
+            self._find(where, f"{shown_cell(text)} {error}")
             return None
         if denies(condition):
             self.denied.append(where)
@@ -232,7 +232,9 @@ class Translation:
             key, text = (str(pair.get(word) or "").strip() for word in ("key", "value"))
             where = f"{node.where}, {key or f'expression {number}'}"
             if not _PLAIN.fullmatch(key):
-                self._find(where, f"gives {key!r}; a value has a plain name of letters, digits and _, without dots")
+                self._find(
+                    where, f"gives {shown_cell(key)}; a value has a plain name of letters, digits and _, without dots"
+                )
             elif key in own:
                 self._find(where, "is given twice; zen takes the last")
             elif not text:
@@ -241,7 +243,7 @@ class Translation:
                 try:
                     own[key] = self._value(key, read_expression(text), Reader(scope, own), node, steps)
                 except CellError as error:
-                    self._find(where, f"{text!r} {error}")
+                    self._find(where, f"{shown_cell(text)} {error}")
                     own[key] = ValueOrigin({"field": key}, key)
         return self._in_line(node, steps, scope.after(own, passes=node.passes))
 
@@ -351,7 +353,7 @@ class Translation:
                 read = read_unary(text, ValueType.FLAG, System.JDM) or read
             condition = reader.of_cell(read, origin)
         except CellError as error:
-            self._find(where, f"{text.strip()!r} {error}")
+            self._find(where, f"{shown_cell(text)} {error}")
             return None
         if denies(read):
             self.denied.append(where)
@@ -367,12 +369,12 @@ class Translation:
             try:
                 value = read_expression(text)
             except CellError as error:
-                self._find(where, f"{text.strip()!r} {error}")
+                self._find(where, f"{shown_cell(text)} {error}")
                 continue
             if not isinstance(value, Literal) or value.value is None:
                 is_null = isinstance(value, Literal)
                 instead = "write what it is then" if is_null else "calculate it in an expression node"
-                self._find(where, f"{text.strip()!r} is not a plain value; {instead}")
+                self._find(where, f"{shown_cell(text)} is not a plain value; {instead}")
                 continue
             outputs[name] = value.value
         return outputs
@@ -382,7 +384,7 @@ class Translation:
         for name in table.outputs:
             kinds = sorted({kind_of(row[name]) for row in outputs if name in row})
             if not _PLAIN.fullmatch(name):
-                problem = f"gives {name!r}; an output has a plain name of letters, digits and _, without dots"
+                problem = f"gives {shown_cell(name)}; an output has a plain name of letters, digits and _, without dots"
                 self._find(node.where, problem)
             elif len(kinds) > 1:
                 self._find(f"{node.where}, {name}", f"gives values of several kinds ({', '.join(kinds)})")

@@ -60,6 +60,20 @@ MOST_DIGITS_WRITTEN = 40
 """Longest number read: of those that are exact here none is longer, zeros in front and behind included."""
 
 
+MOST_LETTERS_SHOWN = 60
+"""So many signs of a cell a message shows."""
+
+
+def cut_cell(text: str) -> str:
+    """Cut what stands in a cell, for a message."""
+    return text if len(text) <= MOST_LETTERS_SHOWN else f"{text[:MOST_LETTERS_SHOWN]}..."
+
+
+def shown_cell(text: str) -> str:
+    """Quote what stands in a cell, for a message."""
+    return repr(cut_cell(text.strip()))
+
+
 class CellError(ValueError):
     """What stands in a cell is not a condition; the message says why, and what would be right."""
 
@@ -213,9 +227,9 @@ class _Reader:
         if sort == "comma":
             return CellError(
                 f"has a comma: for one of several write in A, B; for one text that holds a comma put it in quotes, "
-                f'as "{self._text}"'
+                f'as "{cut_cell(self._text)}"'
             )
-        what = "ends too early" if sort == "end" else f"is not understood from {flow_text(str(value))} on"
+        what = "ends too early" if sort == "end" else f"is not understood from {flow_text(cut_cell(str(value)))} on"
         return CellError(
             f"{what}; write a value, > 10, 10..20, in A, B, not in A, B, in list NAME, present or absent, several of "
             "them with `and` between; any other text in quotes"
@@ -288,18 +302,19 @@ class _Reader:
     def _typed(self, text: str) -> Any:
         if self._kind in NUMERIC_TYPES or (self._kind is ValueType.LEVEL and _NUMBER.fullmatch(text)):
             return read_number(text, has_semicolons=self._has_semicolons)
+        shown = cut_cell(text)
         if self._kind in {ValueType.FLAG, ValueType.MARK}:
             if text.lower() not in {"true", "false"}:
-                raise CellError(f"compares a {self._kind} with {text}; write true or false, present or absent")
+                raise CellError(f"compares a {self._kind} with {shown}; write true or false, present or absent")
             return text.lower() == "true"
         if re.search("[0-9],[0-9]", text):
             raise CellError(
-                f'has a comma in {text}; with a blank behind it there are two texts, in quotes, "{text}", one'
+                f'has a comma in {shown}; with a blank behind it there are two texts, in quotes, "{shown}", one'
             )
         keyword = next((word for word in text.split(" ") if word.lower() in _KEPT), None)
         if keyword is not None:
             hint = _HINTS.get(keyword.lower(), "")
-            raise CellError(f'has the word {keyword}, which means something here{hint}; as a text write "{text}"')
+            raise CellError(f'has the word {keyword}, which means something here{hint}; as a text write "{shown}"')
         return text
 
 
@@ -316,11 +331,14 @@ def read_number(text: str, *, has_semicolons: bool = False) -> Decimal:
         )
     if _NUMBER.fullmatch(text) and len(text) <= MOST_DIGITS_WRITTEN:
         return Decimal(text)
+    shown = cut_cell(text)
     if text.endswith("%"):
-        raise CellError(f"is the percentage {text}; write it as a number, 0.25 or 25, as the input counts")
+        raise CellError(f"is the percentage {shown}; write it as a number, 0.25 or 25, as the input counts")
     if re.fullmatch(r"[-+]?[0-9.]+,[0-9]+", text):
-        raise CellError(f"is {text}: decimals have a point, as 1.5, and thousands no sign between; lists a blank, 1, 5")
-    raise CellError(f"is {text}, where a number is to be; write one as 10000 or 0.5")
+        raise CellError(
+            f"is {shown}: decimals have a point, as 1.5, and thousands no sign between; lists a blank, 1, 5"
+        )
+    raise CellError(f"is {shown}, where a number is to be; write one as 10000 or 0.5")
 
 
 def _tokens(text: str) -> Any:

@@ -141,6 +141,25 @@ def test_ways_that_a_run_cannot_go_are_refused(nodes: list[Data], ways: list[Any
         imported(nodes, ways)
 
 
+@pytest.mark.parametrize(
+    "between",
+    [
+        expressions("e", ("x", "a" + "+a" * 20_000)),
+        expressions("e", ("x", f"a * {'9' * 5_000}")),
+        expressions("e", ("x", "(" * 5_000)),
+        sized(({"n": "9" * 6_000}, {"p": "1"}), LAST),
+        sized(({"n": "5"}, {"p": "9" * 6_000}), LAST),
+        sized(({"n": "5"}, {"p": "n + " * 2_000 + "n"}), LAST),
+    ],
+    ids=range(6),
+)
+def test_a_message_shows_the_beginning_of_a_long_text(between: Data) -> None:
+    with pytest.raises(InvalidRulesetError) as refused:
+        through(between)
+    assert all(len(each.problem) < 300 for each in refused.value.findings)
+    assert "...' " in str(refused.value)
+
+
 def test_all_that_is_wrong_is_named_at_once() -> None:
     bad = [node("f", "functionNode"), sized(({"n": "= 5"}, {"p": "null"}), LAST), expressions("e", ("x", "n % 2"))]
     with pytest.raises(InvalidRulesetError) as refused:

@@ -10,7 +10,7 @@ from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.domain.text import perhaps
 from fivefold.risk.compiler.value_types import vocabulary
 from fivefold.risk.governance.tables.cases import RuleCases, position_of, with_cases
-from fivefold.risk.governance.tables.cells import CellError
+from fivefold.risk.governance.tables.cells import CellError, shown_cell
 from fivefold.risk.governance.tables.columns import OUTCOMES, POINTS, TITLE, read_header, same_input
 from fivefold.risk.governance.tables.foreign.overlap import can_meet, values_named
 from fivefold.risk.governance.tables.foreign.unary import Condition, System, denies, read_unary
@@ -26,9 +26,6 @@ MOST_ROWS = 201
 
 MOST_VALUES = 2_000
 """Most values of a table whose rows must not hold together."""
-
-MOST_LETTERS_SHOWN = 60
-"""So many signs of a cell a message shows."""
 
 
 @dataclass(frozen=True)
@@ -235,7 +232,7 @@ class _Translation:
             try:
                 cells.append(read_unary(text, column.kind, self._table.system))
             except CellError as error:
-                self._find(f"{self._place(number)}, {column.name}", f"{_shown(text)} {error}")
+                self._find(f"{self._place(number)}, {column.name}", f"{shown_cell(text)} {error}")
                 cells.append(None)
         return cells
 
@@ -251,7 +248,7 @@ class _Translation:
                 condition, problem = {}, str(error)
             if list(condition) != ["equals"]:
                 problem = problem or "is no plain value; expressions are not computed here"
-                self._find(f"{place}, {name}", f"{_shown(text)} {problem}")
+                self._find(f"{place}, {name}", f"{shown_cell(text)} {problem}")
                 continue
             value = condition["equals"]
             outcome[ours] = (
@@ -314,8 +311,3 @@ def _unnamed(name: str, fields: Iterable[str]) -> str:
         return "has no field: its cells are whole expressions, which are not read"
     near = perhaps(name.rpartition(".")[2], fields)
     return f"is no field of the ruleset{near}; say which input it is, as in --map '{name}=FIELD'"
-
-
-def _shown(text: str) -> str:
-    text = text.strip()
-    return repr(text if len(text) <= MOST_LETTERS_SHOWN else f"{text[:MOST_LETTERS_SHOWN]}...")

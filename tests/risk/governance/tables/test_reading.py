@@ -245,3 +245,15 @@ def test_any_cell_is_read_or_refused(text: str, kind: ValueType) -> None:
 def test_any_table_is_read_or_refused(rows: list[Any]) -> None:
     with suppress(InvalidRulesetError):
         read_table(Grid(rows), read_ruleset(SMALL), "first", "t")
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind"),
+    [("9" * 6_000, ValueType.NUMBER), ("9" * 6_000 + "%", ValueType.NUMBER), ("yes" * 6_000, ValueType.FLAG),
+     ("a, " * 6_000, ValueType.TEXT), ("or " + "a" * 6_000, ValueType.TEXT), ("> 5 " + "a" * 6_000, ValueType.NUMBER)],
+)  # fmt: skip
+def test_a_message_shows_the_beginning_of_a_long_cell(cell: str, kind: ValueType) -> None:
+    with pytest.raises(CellError) as refused:
+        read_cell(cell, kind)
+    assert len(str(refused.value)) < 300
+    assert "..." in str(refused.value)
