@@ -51,6 +51,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Wait for the first request."""
         super().__init__(*arguments, **options)
         self._unread = self._head = 0
+        self.url = b""
         self._head_timer: Any = None
         self._flush_timer: Any = None
 
@@ -110,7 +111,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._unread = 0
         self.waiting.pop(self, None)
         self._disarm()
-        if self._head + len(self.url) > HEAD_BYTES:
+        if self._is_head_large():
             self.app = _refuse_large_head
         elif self.parser.get_http_version() == "1.1" and sum(name == b"host" for name, _ in self.headers) != 1:
             self.app = _refuse_host  # RFC 9112, 3.2
@@ -140,8 +141,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self.loop.call_later(FLUSH_SECONDS, self.transport.abort)
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is not HTTP."""
-        self._refuse(400)
+        """Refuse what is not HTTP; httptools takes an address of more than 64 kB for that."""
+        self._refuse(431 if self._is_head_large() else 400)
 
     def give_up(self) -> None:
         """Abort this connection in favour of another."""
@@ -154,6 +155,9 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _unsupported_upgrade_warning(self) -> None:
         """Log nothing: the request is answered as any other."""
+
+    def _is_head_large(self) -> bool:
+        return self._head + len(self.url) > HEAD_BYTES
 
     def _wait(self) -> None:
         self.waiting[self] = None

@@ -133,9 +133,10 @@ def test_requests_are_answered_one_after_the_other() -> None:
     [
         b"GET / HTTP/1.1\r\nX: " + b"a" * (HEAD_BYTES + 1) + b"\r\n\r\n",
         b"GET /" + b"a" * (HEAD_BYTES + 1) + b" HTTP/1.1\r\nHost: h\r\n\r\n",
+        b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: h\r\n\r\n",
         b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: a\r\n" % number for number in range(10_000)) + b"\r\n",
     ],
-    ids=["value", "address", "many"],
+    ids=["value", "address", "longest address", "many"],
 )
 def test_a_head_is_not_larger_than_its_limit(head: bytes) -> None:
     assert_refused(ask(head), b"431 Request Header", "Request Header Fields Too Large")
