@@ -34,6 +34,7 @@ from fivefold.domain.errors import (
 from fivefold.domain.settings import OpenIdSettings
 from fivefold.serving.access_log import CAUSE, NOT_ALLOWED, RECORD, SIGN_IN, WHO, note_cause
 from fivefold.serving.authentication import RateLimiter, ask_provider, run_in_session_pool
+from fivefold.serving.error_middleware import FAULT_PAGE
 from fivefold.serving.lanes import Lane
 from fivefold.serving.metrics.service import ROUTE
 from fivefold.serving.request_reading import read_body, read_body_of_stranger
@@ -70,6 +71,10 @@ LOST_FORM_SECONDS: Final = 25.0
 all answers."""
 MOST_FILES: Final = 2
 """Fields of a form that take a file."""
+FAULTS: Final = {
+    500: "This failed, and the log of the service says where. Look whether it was done before you try again.",
+    504: "This took too long, and was ended. It may have been done: look before you send it again.",
+}
 OTHER_SESSION: Final = "This form is of another session; open its page again."
 PROVIDER_AWAY: Final = "The identity provider does not answer. Try again in a while, or sign in with a token."
 _AS_ASKED: Final = "%/:?#[]@!$&'()*+,;=~"
@@ -126,7 +131,7 @@ class Console:
 
     async def answer(self, view: View, request: Request) -> Response:
         """Answer one request, errors included."""
-        request.scope[ROUTE] = view.path
+        _begin(request, view.path)
         was_read, form, file = view.method != "POST", dict[str, str](), None
         try:
             secret = request.cookies.get(COOKIE, "")
@@ -182,7 +187,7 @@ class Console:
 
     async def show_sign_in(self, request: Request) -> Response:
         """Show the form in which a member types a token."""
-        request.scope[ROUTE] = SIGN_IN_PATH
+        _begin(request, SIGN_IN_PATH)
         return self._sign_in_page(_next_of(request.query_params.get("next", "")))
 
     async def _after_the_end(self, view: View, request: Request) -> Response:
@@ -197,7 +202,7 @@ class Console:
 
     async def sign_in(self, request: Request) -> Response:
         """Begin a session, and set its cookie."""
-        request.scope[ROUTE] = SIGN_IN_PATH
+        _begin(request, SIGN_IN_PATH)
         try:
             _require_own_origin(request)
             form = _fields(await read_body_of_stranger(request, SIGN_IN_BYTES, SIGN_IN_SECONDS))
@@ -211,7 +216,7 @@ class Console:
 
     async def go_to_provider(self, request: Request) -> Response:
         """Lead to the identity provider, which sends the person back to `RETURN_PATH`."""
-        request.scope[ROUTE] = IDENTITY_PATH
+        _begin(request, IDENTITY_PATH)
         if self._provider is None:
             return await _missing(request)
         next_ = _next_of(request.query_params.get("next", ""))
@@ -228,7 +233,7 @@ class Console:
 
     async def return_from_provider(self, request: Request) -> Response:
         """Begin the session of the member whom the identity provider names."""
-        request.scope[ROUTE] = RETURN_PATH
+        _begin(request, RETURN_PATH)
         if self._provider is None or self._openid is None:
             return await _missing(request)
         attempt = dict(parse_qsl(unquote(request.cookies.get(ATTEMPT_COOKIE, ""))))
@@ -276,6 +281,12 @@ def _provider(openid: OpenIdSettings, plans: Mapping[str, Plan]) -> "IdentityPro
     if openid.plan not in plans:
         raise ConfigError(f"FIVEFOLD_OPENID_PLAN is {openid.plan!r}; it must be one of {', '.join(plans)}")
     return IdentityProvider(openid)
+
+
+def _begin(request: Request, route: str) -> None:
+    """Note the route of a request, and the page that answers it where it takes too long, or the program fails."""
+    request.scope[ROUTE] = route
+    request.scope[FAULT_PAGE] = lambda status: _refusal(request, ApiError(status, FAULTS.get(status, "")))
 
 
 def _site_of(request: Request) -> str:

@@ -1,4 +1,4 @@
-"""The outermost layer: headers of every response, and every error as an array, wherever it arose."""
+"""The outermost layer: headers of every response, and every error as an array, or a page, wherever it arose."""
 
 import asyncio
 import re
@@ -21,6 +21,9 @@ CALLER_LEFT = 499
 _MARK = ARRAY.encode()
 SAFE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """Request ids that are accepted from callers: short, and harmless in a log and a header."""
+
+FAULT_PAGE = "fivefold.fault_page"
+"""Key of a scope: makes the page of a status, for a request that is answered by pages and not by arrays."""
 
 log = structlog.get_logger("fivefold.request")
 
@@ -96,7 +99,7 @@ class _Outgoing:
         if self._is_replaced or self._has_started:
             return
         self.status, self._is_replaced = status, True
-        response = error_response(status)
+        response = self._scope.get(FAULT_PAGE, error_response)(status)
         own = [pair for pair in response.raw_headers if pair[0] != _MARK]
         all_headers = [*own, *(headers or []), *self._own_headers()]
         await self._send({"type": "http.response.start", "status": status, "headers": all_headers})

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -26,7 +27,8 @@ from fivefold.usecases.accounts.sessions import find_session, sign_in_by_identit
 from fivefold.usecases.accounts.tokens import revoke_token
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
-from tests.console.visitors import Visitor, pages
+from tests.console import visitors
+from tests.console.visitors import LIMITS, Visitor, pages
 from tests.pace import slowness
 from tests.serving.v1.places import OURS, PLANS, Place
 
@@ -241,6 +243,27 @@ def test_a_provider_that_takes_too_long_leaves_the_token(visitor: Visitor, monke
     over.set()
     assert visitor.page.status_code == 503
     assert "The identity provider does not answer" in visitor.text
+
+
+def test_where_the_limit_of_all_answers_is_shorter_there_is_a_page(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+    monkeypatch.setattr(visitors, "LIMITS", replace(LIMITS, seconds=0.1))
+    monkeypatch.setattr(IdentityProvider, "begin", lambda *_: over.wait(20))
+    visitor.go("/console/sign-in/identity")
+    over.set()
+    assert (visitor.page.status_code, visitor.page.headers["content-type"]) == (504, "text/html; charset=utf-8")
+    assert "Content-Security-Policy" in visitor.page.headers
+    assert "This took too long, and was ended." in visitor.text
+
+
+def test_a_fault_of_the_program_is_a_page(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(IdentityProvider, "begin", lambda *_: {}["secret"])
+    visitor.go("/console/sign-in/identity")
+    assert (visitor.page.status_code, visitor.page.headers["content-type"]) == (500, "text/html; charset=utf-8")
+    assert "This failed, and the log of the service says where." in visitor.text
+    assert "secret" not in visitor.page.text
 
 
 def test_without_a_provider_there_is_no_way_to_one(place: Place) -> None:
