@@ -121,7 +121,8 @@ def plan_promotion(registry: Registry, number: int, *, force: bool = False, reas
 def plan_rollback(registry: Registry, reason: str = "") -> Promotion:
     """Plan to make the champion before the present one champion again; a second rollback goes one further back.
 
-    Where none serves it is the one that served last, if that is still there.
+    A champion that was withdrawn is passed over. Where the alias names a version that is gone, it is the one that served
+    last.
 
     Raises PromotionRefusedError where no champion was replaced, or the earlier one does not load. Of the second case
     the error names a champion before that one which the registry still has.
@@ -152,11 +153,12 @@ def version_before(registry: Registry) -> int | None:
 def _champions_before(registry: Registry, champion: RegisteredVersion | None) -> list[int]:
     """List the champions before the one that serves, oldest first.
 
-    Where none serves they end with the one that served last, if that is still there.
+    Where the alias names a version that is gone, they end with the last one that was promoted here.
     """
     champions = _champions(promotion_history(registry), champion.number if champion else None)
-    is_last_free = champion is None and champions and registry.has_version(champions[-1], None)
-    return champions if is_last_free else champions[:-1]
+    is_alias_lost = bool(champions) and champion is None and registry.champion_that_is_gone() is not None
+    is_last_there = is_alias_lost and registry.has_version(champions[-1], None)
+    return champions if is_last_there else champions[:-1]
 
 
 def _champions(changes: list[Promotion], serving: int | None) -> list[int]:

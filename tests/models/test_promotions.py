@@ -248,7 +248,9 @@ def test_a_rollback_goes_back_from_an_alias_that_was_moved_in_mlflow(three: Regi
     assert rollback(three).version == 2
 
 
-def test_where_nothing_serves_a_rollback_goes_back_to_the_last_champion(three: Registry) -> None:
+def test_where_the_alias_names_a_version_that_is_gone_a_rollback_goes_back_to_the_last_champion(
+    three: Registry,
+) -> None:
     assert three.champion_that_is_gone() is None
     with closing(sqlite3.connect(three.settings.registry)) as database, database:
         database.execute("UPDATE registered_model_aliases SET version = 77 WHERE alias = 'champion'")
@@ -257,8 +259,11 @@ def test_where_nothing_serves_a_rollback_goes_back_to_the_last_champion(three: R
     assert [rollback(three).version for _ in range(3)] == [3, 2, 1]
     with pytest.raises(PromotionRefusedError, match="nothing to roll back to"):
         rollback(three)
+
+
+def test_a_rollback_does_not_bring_a_withdrawn_champion_back(three: Registry) -> None:
     three.client.delete_registered_model_alias("value", "champion")
-    assert (three.champion_that_is_gone(), rollback(three).version) == (None, 1)
+    assert (three.champion_that_is_gone(), rollback(three).version) == (None, 2)
 
 
 def test_the_record_is_only_ever_appended_to(three: Registry, clock: Clock) -> None:
