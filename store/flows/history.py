@@ -1,6 +1,6 @@
 """The facts that flows saw at an earlier moment: events, levels, the value and answers. No transactions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, func, null, select
@@ -10,7 +10,7 @@ from fivefold.store.ingest.tags import lasts_on
 from fivefold.store.levels.overrides import was_overridden
 from fivefold.store.sql.arrays import among
 from fivefold.store.tables.entities import Attributes, Record, Screening, Tag, Transaction, ValueScore
-from fivefold.store.tables.flows import FlowRun, FlowVersion, StepOutcome
+from fivefold.store.tables.flows import FlowAction, FlowActivation, FlowRun, FlowVersion, StepOutcome
 from fivefold.store.tables.groups import GroupMove, NamedGroup
 from fivefold.store.tables.levels import Assessment, Standing, Transition, level_source
 
@@ -152,6 +152,58 @@ def _segments(session: Session, ids: Sequence[int], from_us: int, until_us: int)
         was, before[entity] = before.get(entity), segment
         if segment != was and at_us >= from_us:
             yield PastEvent(entity, at_us, at_us, was, segment)
+
+
+class CausingRun(NamedTuple):
+    """A run of a flow, with what it was begun for.
+
+    Attributes:
+        about: the data of its cause, with the flows by which that came about.
+    """
+
+    entity_id: int
+    cause: str
+    flow_id: int
+    about: Mapping[str, Any]
+
+
+def runs_begun_by(session: Session, kind: str, entity_ids: Sequence[int]) -> Iterator[CausingRun]:
+    """List the runs of all flows about some entities, shadows too, that events of one kind began."""
+    columns = (FlowRun.entity_id, FlowRun.cause, FlowRun.flow_id, FlowRun.about)
+    of = (among(session, FlowRun.entity_id, list(entity_ids)), FlowRun.cause.startswith(f"{kind}:"))
+    return (CausingRun(*row) for row in session.execute(select(*columns).where(*of)))
+
+
+class ChangeByRun(NamedTuple):
+    """A tag that a run gave, or a case that it opened.
+
+    Attributes:
+        tag: None for a case.
+    """
+
+    at_us: int
+    tag: str | None
+    run: CausingRun
+
+
+def changes_by_runs(session: Session, kinds: Sequence[str], entity_ids: Sequence[int]) -> Iterator[ChangeByRun]:
+    """List the tags and cases that actions of some kinds, by runs of all flows, left with some entities."""
+    of_run = (FlowRun.entity_id, FlowRun.cause, FlowRun.flow_id, FlowRun.about)
+    statement = select(FlowAction.at_us, FlowAction.content, *of_run).join(FlowRun, FlowRun.id == FlowAction.run_id)
+    of = (among(session, FlowAction.entity_id, list(entity_ids)), FlowAction.kind.in_(kinds))
+    for at_us, content, *run in session.execute(statement.where(*of)):
+        yield ChangeByRun(at_us, content.get("tag"), CausingRun(*run))
+
+
+def versions_that_acted(session: Session, flow_id: int) -> list[tuple[int, str | None]]:
+    """List from when on which version of a flow acted, canonical; None for none. The latest first."""
+    statement = (
+        select(FlowActivation.at_us, FlowVersion.canonical)
+        .outerjoin(FlowVersion, FlowVersion.id == FlowActivation.version_id)
+        .where(FlowActivation.flow_id == flow_id, FlowActivation.kind.in_(("active", "rollback", "off")))
+        .order_by(FlowActivation.id.desc())
+    )
+    return [(at_us, canonical) for at_us, canonical in session.execute(statement)]
 
 
 class LevelAt(NamedTuple):

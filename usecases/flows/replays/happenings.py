@@ -14,6 +14,7 @@ from fivefold.flows.language import Flow
 from fivefold.flows.triggers import GroupTrigger, ScheduleTrigger, TransactionTrigger, group_of
 from fivefold.store.flows.history import PastEvent, moments_sent, past_events
 from fivefold.usecases.flows.replays.members import MembersThen, read_members_then
+from fivefold.usecases.flows.replays.origins import listens, read_origins
 from fivefold.usecases.ingest.entities import changed_fields
 from fivefold.usecases.shared.flow_triggers import (
     ENDED,
@@ -52,6 +53,7 @@ class ReplayedCause:
         kind: one of `KINDS`, or `SCHEDULE`; empty where a version is replayed as of one moment.
         transaction: the number of the one that is looked at; None for none.
         listens: the replayed version would run; `base_listens` the one that it is compared with.
+        is_origin_unknown: nobody knows whether the flow itself brought it about.
     """
 
     entity_id: int
@@ -61,6 +63,7 @@ class ReplayedCause:
     transaction: str | None = None
     listens: bool = True
     base_listens: bool = True
+    is_origin_unknown: bool = False
 
 
 class Causes(NamedTuple):
@@ -80,6 +83,7 @@ class Listening:
     """The versions that are replayed, and of when: that says who would have run for what.
 
     Attributes:
+        flow_id: of both versions.
         type_id: of the entities.
         flow: the version that is replayed.
         base: the one that it is compared with; None for none.
@@ -87,6 +91,7 @@ class Listening:
         period: the first moment, and the one behind the last, of what happened; None where there is none.
     """
 
+    flow_id: int
     type_id: int
     flow: Flow
     base: Flow | None
@@ -186,19 +191,25 @@ def _by_events(
     session: Session, kind: str, of: Listening, period: tuple[int, int], entity_ids: Sequence[int]
 ) -> Iterator[ReplayedCause]:
     sent_moments = moments_sent(session, kind, entity_ids) if kind in _SENT else {}
+    origins = read_origins(session, of.flow_id, kind, entity_ids)
     for each in past_events(session, kind, entity_ids, *period):
         about = _about(kind, each, of.flow.levels)
-        listens = _listens(of.flow, kind, about)
-        base_listens = of.base is not None and _listens(of.base, kind, about)
-        if listens or base_listens:
+        flow_listens = listens(of.flow, kind, about)
+        base_listens = of.base is not None and listens(of.base, kind, about)
+        if not (flow_listens or base_listens):
+            continue
+        cause = bounded_cause(_named(kind, each, sent_moments))
+        is_own = origins.is_own(each, cause, about)
+        if is_own is not True:
             yield ReplayedCause(
                 entity_id=each.entity_id,
-                cause=bounded_cause(_named(kind, each, sent_moments)),
+                cause=cause,
                 at_us=each.at_us,
                 kind=kind,
                 transaction=each.key if kind == "transaction" else None,
-                listens=listens,
+                listens=flow_listens,
                 base_listens=base_listens,
+                is_origin_unknown=is_own is None,
             )
 
 
@@ -217,10 +228,6 @@ def _ask_for_moves(of: Listening, members: MembersThen, entity_ids: Sequence[int
     listened = {trigger.group for flow in of.flows for trigger in flow.triggers if isinstance(trigger, GroupTrigger)}
     for entity in entity_ids:
         members.would_run(listened, entity, of.begins_us)
-
-
-def _listens(flow: Flow, kind: str, about: Mapping[str, Any]) -> bool:
-    return any(trigger.on == kind and trigger.answers_to(about) for trigger in flow.triggers)
 
 
 def _about(kind: str, happening: PastEvent, levels: Sequence[str]) -> dict[str, Any]:

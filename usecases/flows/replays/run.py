@@ -29,6 +29,7 @@ from fivefold.usecases.flows.replays.happenings import (
     members_run_for,
 )
 from fivefold.usecases.flows.replays.members import notes_of_members
+from fivefold.usecases.flows.replays.origins import notes_of_origins
 from fivefold.usecases.flows.replays.tally import ROW, ReplayTally, ends_of
 from fivefold.usecases.flows.replays.then import THEN, AnswersKept, answers_kept
 from fivefold.usecases.flows.runs.facts import LookedAt, read_facts
@@ -127,6 +128,7 @@ class _Replay:
     def listening(self) -> Listening:
         """Who would have run for what."""
         return Listening(
+            flow_id=self.version.flow.id,
             type_id=self.version.flow.type_id,
             flow=self.version.analysed.flow,
             base=None if self.base is None else self.base.analysed.flow,
@@ -146,7 +148,10 @@ class _Replay:
                 "not_replayed": list(kinds_of(of.flows)[1]) if of.period else [],
                 "members_of": sorted(groups[0]),
                 "base_members_of": sorted(set().union(*groups[1:])),
-                "notes": notes_of_members(session, of.type_id, of.groups, of.begins_us, tally.unknown_members),
+                "notes": [
+                    *notes_of_members(session, of.type_id, of.groups, of.begins_us, tally.unknown_members),
+                    *notes_of_origins(tally.unknown_origin),
+                ],
                 **counts,
             }
         )
@@ -162,6 +167,7 @@ class _Replay:
         answers = answers_kept(answers_of(session, flow_id, part.ids, until_us), by_cause=until_us is None)
         if self.wanted.period:
             tally.causes.update(each.kind for each in causes)
+            tally.unknown_origin.update(each.kind for each in causes if each.is_origin_unknown)
         tally.unknown_members.update(group for groups in about.unknown.values() for group in groups)
         after, before = _Ends(), _Ends()
         for together in _together(causes):

@@ -65,6 +65,7 @@ class ReplayTally:
         failures: runs that failed, by step and why; of each step the first `MOST_EXPLAINED`.
         different: runs that came to another end, or would do something else.
         people: entities with such a run.
+        unknown_origin: by kind the causes of which nobody knows whether the flow itself brought them about.
         unknown_members: by group entities of which nobody knows whether they were members, or moved, all of the time.
     """
 
@@ -80,6 +81,7 @@ class ReplayTally:
     moves: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
     answered: Counter[str] = field(default_factory=Counter)
     failures: Counter[tuple[str, str]] = field(default_factory=Counter)
+    unknown_origin: Counter[str] = field(default_factory=Counter)
     unknown_members: Counter[str] = field(default_factory=Counter)
 
     def add(self, both: pl.DataFrame, *, has_base: bool) -> pl.DataFrame:
@@ -135,7 +137,7 @@ class ReplayTally:
         return cls(**numbers, **named, **places)
 
 
-_NAMED = ("causes", "actions", "base_actions", "answered", "unknown_members")
+_NAMED = ("causes", "actions", "base_actions", "answered", "unknown_origin", "unknown_members")
 _PLACES = ("ends", "base_ends", "moves", "failures")
 
 
