@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Connection, Table, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.clock import DAY_US
@@ -54,15 +54,25 @@ def replays_done(
     return session.scalars(select(FlowReplay).where(*of, condition).order_by(FlowReplay.id)).all()
 
 
-def runs_counted(session: Session, organisation_id: int, period: Period) -> list[Row]:
+def runs_begun_counted(session: Session, organisation_id: int, period: Period) -> list[Row]:
     """Count the runs that began in a period: by flow, version, acting, state, and current step."""
+    return _runs_counted(session, organisation_id, *_within(FlowRun.begun_us, period))
+
+
+def runs_ended_counted(session: Session, organisation_id: int, period: Period) -> list[Row]:
+    """Count the same of the runs that ended in a period, and began before it."""
+    ended = (*_within(FlowRun.ended_us, period), FlowRun.begun_us < period[0])
+    return _runs_counted(session, organisation_id, *ended)
+
+
+def _runs_counted(session: Session, organisation_id: int, *of: ColumnElement[bool]) -> list[Row]:
     by = (FlowRow.name.label("flow"), FlowVersion.number.label("version"), FlowRun.acting, FlowRun.state)
     columns = (*by, FlowRun.stopped_at.label("at"))
     statement = (
         select(*columns, func.count().label("runs"))
         .join(FlowRow, FlowRow.id == FlowRun.flow_id)
         .join(FlowVersion, FlowVersion.id == FlowRun.version_id)
-        .where(FlowRun.organisation_id == organisation_id, *_within(FlowRun.begun_us, period))
+        .where(FlowRun.organisation_id == organisation_id, *of)
         .group_by(*columns)
         .order_by(*columns)
     )

@@ -66,7 +66,8 @@ groups/             versions of named groups, as they were written; versions.jso
 flows/              versions of flows, as they were written; what changed since the version before; versions.json with
                     hashes, editors, tests, and when each acted or ran as a shadow; activations.json with reasons;
                     runs.jsonl: every run that began or ended in the quarter, with the versions of all that it rests on;
-                    runs.json: where those that began in it came to; outcomes.json: what was asked outside;
+                    runs.json: where those that began in it came to, and runs-ended.json those that began before and
+                    ended in it; outcomes.json: what was asked outside;
                     answers.jsonl: who answered what; actions.json; taken-back.json; shadows.json: where a shadow came
                     to beside the version that acts
 purposes.json       every ruleset, policy, group and flow that decided: what it was for, what it read by which path,

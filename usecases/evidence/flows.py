@@ -18,7 +18,7 @@ from fivefold.store.evidence.archive_flows import Period
 from fivefold.store.tables.flows import FlowActivation, FlowReplay, FlowRow, FlowVersion
 from fivefold.usecases.evidence.archive import ArchiveSection, File, json_file, optional_iso_text, text_file
 from fivefold.usecases.evidence.rulesets import InForce, in_force
-from fivefold.usecases.evidence.runs import ACTIONS, COUNTS, RUNS, VERSIONS, run_lines
+from fivefold.usecases.evidence.runs import ACTIONS, COUNTS, ENDED_COUNTS, RUNS, VERSIONS, run_lines
 from fivefold.usecases.flows.activate import activation_warning
 from fivefold.usecases.shared.inputs import Quarter
 
@@ -43,13 +43,14 @@ def flows_part(session: Session, connection: Connection, organisation_id: int, q
     numbers = {version.id: (flow.name, version.number) for version, flow in versions}
     in_quarter = [row for row in changes if row.at_us >= quarter.from_us]
     replays = rows_of.replays_done(session, organisation_id, [row.replay_id for row in in_quarter], period)
-    runs, taken_back = rows_of.runs_counted(*of), rows_of.taken_back_in(*of)
+    runs, taken_back = rows_of.runs_begun_counted(*of), rows_of.taken_back_in(*of)
     files = [
         *(file for version, flow in listed for file in _files_of(version, flow, versions)),
         json_file(VERSIONS, [_version(version, flow, acted, shadowed) for version, flow in listed]),
         json_file("flows/activations.json", [_activation(row, numbers) for row in in_quarter]),
         json_file("flows/replays.json", [_replay(row, numbers) for row in replays]),
         json_file(COUNTS, _plain(runs)),
+        json_file(ENDED_COUNTS, _plain(rows_of.runs_ended_counted(*of))),
         json_file("flows/outcomes.json", _plain(rows_of.outcomes_counted(*of))),
         File(RUNS, lambda: run_lines(*of)),
         File("flows/answers.jsonl", lambda: _answers(connection, organisation_id, period)),

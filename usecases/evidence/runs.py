@@ -20,6 +20,9 @@ from fivefold.usecases.evidence.archive import MANIFEST, optional_iso_text
 
 RUNS: Final = "flows/runs.jsonl"
 COUNTS: Final = "flows/runs.json"
+"""Counts the runs that began in the quarter."""
+ENDED_COUNTS: Final = "flows/runs-ended.json"
+"""Counts those that began before, and ended in it; archives of older programs do not have it."""
 ACTIONS: Final = "flows/actions.json"
 VERSIONS: Final = "flows/versions.json"
 _RUNS_AT_A_TIME = 500
@@ -116,7 +119,8 @@ def run_problems(archive: zipfile.ZipFile) -> Iterator[str]:
     try:
         quarter = json.loads(archive.read(MANIFEST))["quarter"]
         hashes = {(each["flow"], each["version"]): each["content_hash"] for each in json.loads(archive.read(VERSIONS))}
-        runs, actions, reached = Counter[tuple[Any, ...]](), Counter[tuple[Any, ...]](), 0
+        begun, ended, actions = (Counter[tuple[Any, ...]]() for _ in range(3))
+        reached = 0
         for line in _lines(archive):
             number = int(line["run"].removeprefix("f:"))
             if number <= reached:
@@ -124,12 +128,14 @@ def run_problems(archive: zipfile.ZipFile) -> Iterator[str]:
             reached = number
             if hashes.get((line["flow"], line["version"]), line["content_hash"]) != line["content_hash"]:
                 yield f"{RUNS}: {line['run']} has another hash of {line['flow']} {line['version']} than {VERSIONS}"
-            if quarter["from"] <= line["begun"] < quarter["until"]:
-                runs[tuple(line[name] for name in _COUNTED)] += 1
+            runs = begun if quarter["from"] <= line["begun"] < quarter["until"] else ended
+            runs[tuple(line[name] for name in _COUNTED)] += 1
             for action in line["actions"]:
                 if quarter["from"] <= action["at"] < quarter["until"]:
                     actions[tuple({**line, **action}[name] for name in _COUNTED_ACTIONS)] += 1
-        yield from _differences(archive, COUNTS, "runs", _COUNTED, runs)
+        yield from _differences(archive, COUNTS, "runs", _COUNTED, begun)
+        if ENDED_COUNTS in archive.namelist():
+            yield from _differences(archive, ENDED_COUNTS, "runs", _COUNTED, ended)
         yield from _differences(archive, ACTIONS, "actions", _COUNTED_ACTIONS, actions)
     except (KeyError, TypeError, ValueError) as error:
         yield f"{RUNS}: cannot be checked: {error}"

@@ -109,8 +109,17 @@ def test_a_run_that_ends_in_a_later_quarter_is_in_both_archives(desk: Desk, tmp_
     first, second = (content_of(bank.context, tmp_path, quarter) for quarter in ("2026Q4", "2027Q1"))
     assert [each["run"] for each in read(first[1])] == [each["run"] for each in read(second[1])] == ["f:1"]
     assert json.loads(second[1]["flows/runs.json"]) == [], "it began before"
+    (ended,) = json.loads(second[1]["flows/runs-ended.json"])
+    assert (ended["flow"], ended["version"], ended["state"], ended["runs"]) == ("care", 1, "ended", 1)
+    assert json.loads(first[1]["flows/runs-ended.json"]) == []
     assert [each["action"] for each in json.loads(second[1]["flows/actions.json"])] == ["look"]
     assert [check_evidence(path).problems for path, _ in (first, second)] == [(), ()]
+    line = second[1][RUNS].decode()
+    assert any(
+        "has 0 runs of flow care" in each for each in check_evidence(rewritten(second[0], RUNS, line, "")).problems
+    )
+    without = {name: content for name, content in second[1].items() if name != "flows/runs-ended.json"}
+    assert check_evidence(archived(second[0].with_name("older.zip"), without)).problems == ()
 
 
 def test_lines_are_read_some_at_a_time_and_are_the_same(
@@ -171,13 +180,18 @@ def _with_the_manifest_of(path: Path, content: dict[str, bytes]) -> None:
             archive.writestr(name, piece)
 
 
+def archived(path: Path, content: dict[str, bytes]) -> Path:
+    """Write files beside a manifest that is of them."""
+    quarter = {"quarter": json.loads(content["manifest.json"])["quarter"]}
+    files = [File(name, lambda piece=piece: [piece]) for name, piece in content.items() if name != "manifest.json"]
+    write_archive(path, files, lambda: quarter)
+    return path
+
+
 def test_an_archive_from_before_runs_were_in_it_is_checked_as_before(desk: Desk, tmp_path: Path) -> None:
     acting(desk, flow_document())
     path, content = content_of(desk.bank.context, tmp_path)
-    quarter = {"quarter": json.loads(content["manifest.json"])["quarter"]}
-    older = [File(name, lambda piece=piece: [piece]) for name, piece in content.items() if name not in {RUNS, "manifest.json"}]  # fmt: skip # noqa: E501 (one line is one thing)
-    other = path.with_name("older.zip")
-    write_archive(other, older, lambda: quarter)
+    other = archived(path.with_name("older.zip"), {name: piece for name, piece in content.items() if name != RUNS})
     assert not check_archive(other).problems
     assert check_evidence(other).problems == ()
 
