@@ -29,12 +29,13 @@ from fivefold.usecases.flows.replays.jobs import (
 from fivefold.usecases.flows.runs import asking
 from fivefold.usecases.flows.runs.answering import answer_run
 from fivefold.usecases.ingest.facts import set_tag
+from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
 from tests.usecases import banks
 from tests.usecases.flow_documents import ASKS_SOURCE
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
-from tests.usecases.platforms import actor
+from tests.usecases.platforms import actor, transaction
 
 STRICTER = LARGE.replace("above: 100}", "above: 10}").replace("title: Large payments", "title: Payments")
 PERIOD = ReplayAsked(from_us=parse_moment("2026-10-01", "from"), until_us=parse_moment("2026-11-10", "until"))
@@ -149,6 +150,18 @@ def test_a_person_who_answered_then_answers_in_the_replay_and_others_would_be_as
     bank.add_flow(STRICTER.replace("Is this payment right?", "May this payment pass?"), acting=False)
     asked_anew = report(made(bank, "large", PERIOD))
     assert (asked_anew["ends"], asked_anew["answered"]) == ([["waits", "ask", 2]], []), "another question was answered"
+
+
+def test_history_of_a_file_is_replayed_though_it_began_no_run(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    bank.post(1, 500)
+    add_transactions(bank.context, [transaction(2, "b", transaction_amount=500.0)], from_file=True)
+    bank.work()
+    assert [cause for cause, *_ in bank.states()] == ["transaction:t1"]
+    bank.add_flow(STRICTER, acting=False)
+    found = report(made(bank, "large", PERIOD))
+    assert (found["causes"], found["base_ends"]) == ([["transaction", 2]], [["ended", "flag", 2]])
 
 
 OUTSIDE = {
