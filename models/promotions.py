@@ -121,8 +121,8 @@ def plan_promotion(registry: Registry, number: int, *, force: bool = False, reas
 def plan_rollback(registry: Registry, reason: str = "") -> Promotion:
     """Plan to make the champion before the present one champion again; a second rollback goes one further back.
 
-    A champion that was withdrawn is passed over. Where the alias names a version that is gone, it is the one that served
-    last.
+    A champion that was withdrawn is passed over. Where the alias names a version that is gone, the one that served last
+    is meant.
 
     Raises PromotionRefusedError where no champion was replaced, or the earlier one does not load. Of the second case
     the error names a champion before that one which the registry still has.
