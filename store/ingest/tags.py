@@ -12,13 +12,14 @@ from sqlalchemy.orm import Session, aliased
 from fivefold.domain.clock import DAY_US
 from fivefold.store.decisions.decisions import ACTIVE
 from fivefold.store.ingest.entities import lock_entities
+from fivefold.store.rulesets.proposals import APPROVED
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.bulk import write_rows
 from fivefold.store.tables.entities import Entity, Tag, TagEnd
 from fivefold.store.tables.events import Policy
 from fivefold.store.tables.flows import FlowRow, FlowVersion
 from fivefold.store.tables.groups import GroupVersion
-from fivefold.store.tables.rulesets import Family, RulesetVersion
+from fivefold.store.tables.rulesets import Family, Proposal, RulesetVersion
 
 KEPT_US: Final = 30 * DAY_US
 """How long an end that was announced is kept: entities that it concerns are assessed sooner."""
@@ -65,6 +66,7 @@ class EndedTag(NamedTuple):
     Attributes:
         until_us: the end.
         set_by: who gave the tag with that end, as the audit log names them.
+        proposed_by: who proposed that end, where `set_by` approved it; None otherwise.
         is_last: no other row of the same tag lasts on: the entity does not have it any more.
     """
 
@@ -75,6 +77,7 @@ class EndedTag(NamedTuple):
     tag: str
     until_us: int
     set_by: str
+    proposed_by: str | None
     is_last: bool
 
 
@@ -117,6 +120,7 @@ def _take(session: Session, those: ColumnElement[bool], now_us: int) -> list[End
             Tag.tag,
             Tag.until_us,
             Tag.set_by,
+            _proposed_by(),
             ~lasts_on(),
         )
         .join(Entity, Entity.id == Tag.entity_id)
@@ -126,19 +130,35 @@ def _take(session: Session, those: ColumnElement[bool], now_us: int) -> list[End
     ended_rows = [row for row in rows if planned[row.id] <= row.until_us <= now_us]
     forget_ends(session, sorted(planned.keys() - {row.id for row in ended_rows}))
     plan_ends(session, [(row.id, row.entity_id, row.until_us) for row in rows], now_us)
-    return [EndedTag._make((*row[:7], bool(row[7]))) for row in ended_rows]
+    return [EndedTag._make((*row[:-1], bool(row[-1]))) for row in ended_rows]
 
 
-def planned_ends(session: Session, entity_ids: Collection[int], now_us: int) -> Sequence[tuple[int, int, str]]:
-    """List the planned ends that some entities' tags reached, announced or not: entity, moment, and who set it.
+class ReachedEnd(NamedTuple):
+    """A planned end of an entity's tag: its moment, who set it, and who proposed that, as of `EndedTag`."""
+
+    entity_id: int
+    until_us: int
+    set_by: str
+    proposed_by: str | None
+
+
+def planned_ends(session: Session, entity_ids: Collection[int], now_us: int) -> Sequence[ReachedEnd]:
+    """List the planned ends that some entities' tags reached, announced or not.
 
     A tag that lasts on by another row, and one that was ended otherwise, are left out; so is what is older than
     `KEPT_US`, or ended before ends were kept.
     """
-    statement = select(Tag.entity_id, Tag.until_us, Tag.set_by).join(TagEnd, TagEnd.tag_id == Tag.id)
+    columns = (Tag.entity_id, Tag.until_us, Tag.set_by, _proposed_by())
+    statement = select(*columns).join(TagEnd, TagEnd.tag_id == Tag.id)
     of = (among(session, TagEnd.entity_id, sorted(entity_ids)), Tag.until_us <= now_us, ~lasts_on())
-    rows = session.execute(statement.where(*of))
-    return [(row.entity_id, row.until_us, row.set_by) for row in rows if row.until_us is not None]
+    return [ReachedEnd._make(row) for row in session.execute(statement.where(*of))]
+
+
+def _proposed_by() -> ColumnElement[str | None]:
+    """Return, in SQL, who proposed a tag's row, where another person approved that: it begins at the approval."""
+    approved = (Proposal.entity_id == Tag.entity_id, Proposal.state == APPROVED)
+    then = (Proposal.decided_us == Tag.from_us, Proposal.decided_by == Tag.set_by)
+    return select(Proposal.proposed_by).where(*approved, *then).limit(1).scalar_subquery()
 
 
 def active_definitions(session: Session, organisation_id: int) -> Sequence[str]:

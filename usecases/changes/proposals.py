@@ -17,6 +17,7 @@ from fivefold.store.accounts.lists import count_list_versions
 from fivefold.store.accounts.organisation import lock_deciding
 from fivefold.store.audit.bound_rows import digests
 from fivefold.store.ingest.entities import lock_entities
+from fivefold.store.levels.assessment_queue import NO_FLOW, Origin
 from fivefold.store.rulesets.activations import count_of_type
 from fivefold.store.rulesets.proposals import (
     APPROVED,
@@ -65,6 +66,7 @@ from fivefold.usecases.rulesets.deciding import DecidingChange
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.api_fields import Moment, StoredObject, schema, shown_as
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.flow_triggers import caused_by
 from fivefold.usecases.shared.inputs import checked_reason, refuse_unseen, refuse_unseen_moment, refuse_unseen_numbers
 from fivefold.usecases.shared.jobs import new_job
 
@@ -289,7 +291,7 @@ def approve_proposal(
         refuse_unseen_moment(f"proposal {number}", expected_proposed_us, row.proposed_us)
         content = read_content(row.kind, row.content)
         _refuse_other_versions(session, context, content, expected_versions)
-        _lock_entity(session, content)
+        entity_id = _lock_entity(session, content)
         if moved := moved_since(session, context, content, row.reach, now):
             raise ConflictError(f"{moved}; refuse proposal {number}, and propose the change again")
         rehearsed = rehearse(session, context, content, row.reason, now, champions)
@@ -297,7 +299,8 @@ def approve_proposal(
         tests = backtests_that_count(session, row, finished, rehearsed, now)
         present_backtests = [each.id for each in finished.values()]
         refuse_unseen_numbers(f"the backtests of proposal {number}", expected_backtests, present_backtests)
-        result = apply_content(session, context, content, row.reason, now, champions=champions)
+        with caused_by(session, NO_FLOW if entity_id is None else Origin(people=(row.proposed_by,))):
+            result = apply_content(session, context, content, row.reason, now, champions=champions)
         release_count = activate_releases(session, tests)
         decide(row, APPROVED, context, why, now)
         row.result = _plain(result) | ({"released": release_count} if release_count else {})

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import resolve_now
 from fivefold.store.ingest.tags import EndedTag, active_definitions, take_ended, take_ended_of
-from fivefold.store.levels.assessment_queue import NO_FLOW
+from fivefold.store.levels.assessment_queue import NO_FLOW, Origin
 from fivefold.store.sql.database import writing
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.flow_triggers import ENDED, TriggerEvent, caused_by, note, tag_end_cause
@@ -49,6 +49,7 @@ def _announce(session: Session, ended_tags: Sequence[EndedTag], now_us: int) -> 
                 each.entity_id,
                 tag_end_cause(each.tag_id, each.until_us),
                 {"tag": each.tag, "change": ENDED, "by": each.set_by},
+                NO_FLOW if each.proposed_by is None else Origin(people=(each.proposed_by,)),
             )
             for each in those
             if each.is_last

@@ -17,7 +17,7 @@ from fivefold.store.audit import history
 from fivefold.store.audit.standings import COLUMNS, with_standing
 from fivefold.store.flows.runs import has_listeners
 from fivefold.store.ingest.blocks import store_blocks
-from fivefold.store.ingest.tags import planned_ends
+from fivefold.store.ingest.tags import ReachedEnd, planned_ends
 from fivefold.store.levels import leases as claims
 from fivefold.store.levels.assessment_queue import NO_FLOW, Origin, Reason, caused_by_flows
 from fivefold.store.levels.champions import value_again
@@ -159,15 +159,18 @@ def _behind_ends(
     now_us = max(each.as_of_us for each in records)
     whose = {each.entity_id: (each.entity_id, *members.get(each.entity_id, ())) for each in records}
     overrides, last_us = people_of_ended(session, list(whose), now_us), assessed_us(session, list(whose))
-    ends: dict[int, list[tuple[int, str]]] = {}
-    for entity, until_us, set_by in planned_ends(session, set(chain(*whose.values())), now_us):
-        if not set_by.startswith(FLOW_ACTOR):
-            ends.setdefault(entity, []).append((until_us, set_by))
+    ends: dict[int, list[ReachedEnd]] = {}
+    for end in planned_ends(session, set(chain(*whose.values())), now_us):
+        if not end.set_by.startswith(FLOW_ACTOR):
+            ends.setdefault(end.entity_id, []).append(end)
     origins = {}
     for each in records:
         since_us, ended = last_us.get(each.entity_id, 0), chain(*(ends.get(one, ()) for one in whose[each.entity_id]))
-        people = {set_by for until_us, set_by in ended if since_us < until_us <= each.as_of_us}
-        if people := people | set(overrides.get(each.entity_id, ())):
+        people = set(overrides.get(each.entity_id, ()))
+        for end in ended:
+            if since_us < end.until_us <= each.as_of_us:
+                people |= {end.set_by} if end.proposed_by is None else {end.set_by, end.proposed_by}
+        if people:
             origins[each.entity_id] = Origin(people=tuple(sorted(people)))
     return origins
 

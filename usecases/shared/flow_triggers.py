@@ -172,19 +172,21 @@ def bounded_cause(cause: str) -> str:
 def behind(session: Session, organisation_id: int, people: Iterable[str | None]) -> Iterator[None]:
     """Keep who made entities due, as they are behind the level, segment or group that changes by it.
 
-    While a flow acts, those behind it are kept as they are; and where no flow listens, nobody is.
+    They are kept beside the people who are behind the change already, such as who proposed it. While a flow acts, those
+    behind it are kept as they are; and where no flow listens, nobody is.
     """
-    if session.info.get(ORIGIN, NO_FLOW) != NO_FLOW or not has_listeners(session, organisation_id):
+    acting: Origin = session.info.get(ORIGIN, NO_FLOW)
+    if acting.through or not has_listeners(session, organisation_id):
         yield
         return
-    names = sorted({name for name in people if name is not None})
-    with caused_by(session, Origin(people=tuple(names))):
+    names = {*acting.people, *(name for name in people if name is not None)}
+    with caused_by(session, Origin(people=tuple(sorted(names)))):
         yield
 
 
 @contextmanager
 def caused_by(session: Session, origin: Origin) -> Iterator[None]:
-    """Attribute the events of a session to flows: they begin no run of any of these.
+    """Attribute the events of a session to flows and people: they begin no run of any of these flows.
 
     Runs that they begin record who is behind them.
     """
