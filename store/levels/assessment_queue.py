@@ -208,11 +208,14 @@ def _note_flows(
         was, row = before.get(entity_id), notes.get(entity_id)
         is_first = was is None or (was.lease is None and (was.due_us is None or was.due_us > due_us))
         if is_first and origin.through:
-            if row is not None:
+            before_it = NO_FLOW
+            if row is not None:  # of those behind a change of the level that was put off
+                before_it = Origin((), *_people_of(row))
                 session.delete(row)
                 session.flush()
             until_us = None if was is None else was.due_us
-            session.add(_new_note(entity_id, mark_now.revision, mark_now.revision, origin, until_us))
+            both = origin.combined_with(before_it)
+            session.add(_new_note(entity_id, mark_now.revision, mark_now.revision, both, until_us))
         elif row is None:
             if origin.people or origin.answered:
                 session.add(_new_note(entity_id, _NEVER_ALONE, mark_now.revision, origin, None))
@@ -278,6 +281,28 @@ def caused_by_flows(session: Session, type_id: int, claimed: Mapping[int, int], 
             session.delete(row)
     session.flush()
     return origins
+
+
+def keep_people(session: Session, put_off: Mapping[int, tuple[int, Origin]]) -> None:
+    """Note again who is behind a change of a level that is put off: they are behind it when it comes.
+
+    Their flows are not kept, as it does not come by these alone.
+
+    Args:
+        session: in the transaction that stores the assessments, after `caused_by_flows`.
+        put_off: the claimed revision of each entity's mark, and by what it was due.
+    """
+    of_people = {entity: pair for entity, pair in put_off.items() if pair[1].people or pair[1].answered}
+    if not of_people:
+        return
+    notes = {row.entity_id: row for row in session.scalars(_select_notes(session, of_people))}
+    for entity_id, (revision, origin) in of_people.items():
+        row = notes.get(entity_id)  # of a mark that was set since
+        if row is None:
+            session.add(_new_note(entity_id, _NEVER_ALONE, revision, origin._replace(through=()), None))
+        else:
+            row.people, row.answered = map(sorted, Origin((), *_people_of(row)).combined_with(origin)[1:])
+    session.flush()
 
 
 def _mark(session: Session, subjects: Sequence[Subject], reason: Reason, due_us: int, priority: int) -> None:

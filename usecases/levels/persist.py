@@ -19,7 +19,7 @@ from fivefold.store.flows.runs import has_listeners
 from fivefold.store.ingest.blocks import store_blocks
 from fivefold.store.ingest.tags import ReachedEnd, planned_ends
 from fivefold.store.levels import leases as claims
-from fivefold.store.levels.assessment_queue import NO_FLOW, Origin, Reason, caused_by_flows
+from fivefold.store.levels.assessment_queue import NO_FLOW, Origin, Reason, caused_by_flows, keep_people
 from fivefold.store.levels.champions import value_again
 from fivefold.store.levels.layouts import add_layouts, layout_name
 from fivefold.store.levels.leases import LeasedBatch
@@ -129,6 +129,8 @@ def store_result(session: Session, batch: LeasedBatch, result: AssessmentResult,
     claimed = {claim.entity_id: claim.revision for claim in batch.claims if claim.entity_id in leased}
     origins = caused_by_flows(session, batch.type_id, claimed, max(each.as_of_us for each in records))
     origins |= {entity: origins.get(entity, NO_FLOW).combined_with(each) for entity, each in ends.items()}
+    put_off = [each.entity_id for each in records if each.is_put_off and each.entity_id in origins]
+    keep_people(session, {entity: (claimed[entity], origins[entity]) for entity in put_off})
     _note(session, batch, records, result, origins)
     store_looks(session, batch, result.looks, leased, origins)
     for values in result.values:

@@ -10,10 +10,10 @@ import polars as pl
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.risk.compiler.analysis import AnalysedRuleset
-from fivefold.risk.engine.assessments import STATUS, Assessments
+from fivefold.risk.engine.assessments import NOT_IN_FULL, STATUS, Assessments
 from fivefold.risk.engine.deciding import KEPT_BY
 from fivefold.risk.engine.explain.stored import contents, outcome_texts
-from fivefold.risk.engine.levels import FLOORS_LOST, HELD_FLOOR, HELD_HARD_FLOOR, as_text
+from fivefold.risk.engine.levels import FLOORS_LOST, HELD_FLOOR, HELD_HARD_FLOOR, WITHHELD, as_text
 from fivefold.risk.engine.next_change import NEXT, WHY, NextChange, next_changes
 from fivefold.risk.engine.program import TOTAL
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
@@ -55,6 +55,7 @@ _KEPT = (
     "overridden",
     "entered",
     "may_move_down_on",
+    WITHHELD,
 )
 """What is kept of an outcome by itself: its codes tell the rest, such as every rule's case and points."""
 
@@ -91,6 +92,8 @@ class AssessmentRecord(NamedTuple):
         same: it comes to the same as the last one, so that it is no assessment of its own.
         level_since_us: when the level was reached; 0 where there was never one.
         value: what the value model had said before.
+        is_put_off: what happened may change the level later: a lower one is withheld, or one holds as it was, since the
+            rules could not be answered in full.
     """
 
     entity_id: int
@@ -121,6 +124,7 @@ class AssessmentRecord(NamedTuple):
     level_since_us: int = 0
     value: CurrentValue = CurrentValue()
     moved_by: str | None = None
+    is_put_off: bool = False
 
     @property
     def level_source(self) -> str:
@@ -243,6 +247,7 @@ class AssessmentContext:
                 breakdown=codes,
                 next_us=next_us,
                 next_reason=reason,
+                is_put_off=row[WITHHELD] is not None or (row[STATUS] in NOT_IN_FULL and row["rules_level"] is not None),
             )
             records.append(self._compared(one, content))
         return self._with_inputs(assessments, records)

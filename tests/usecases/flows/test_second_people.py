@@ -10,6 +10,7 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.sql.database import writing
+from fivefold.store.tables.flows import FlowRun
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.flows.runs.answering import answer_run, bars_to_take_back, take_back_action
 from fivefold.usecases.flows.runs.calling import call_flow
@@ -349,3 +350,93 @@ def test_an_organisation_of_one_person_answers_itself(bank: FlowBank, monkeypatc
     run = answered(bank)
     monkeypatch.setattr("fivefold.usecases.flows.runs.second_people.has_sole_operator", lambda *_: True)
     assert answer_run(person(bank), Role.INVESTIGATOR, run, "yes", WHY).at == "done"
+
+
+def falling(bank: FlowBank) -> None:
+    """Ada is high by a tag, and a flow that asks listens to falls."""
+    bank.add_flow(asking("fallen", [{"on": "level", "direction": "down"}], "seen too"))
+    set_tag(person(bank, "member:9"), "customer", "ada", "watch")
+    settle(bank)
+    assert bank.level("ada") == 3
+
+
+def fallen(bank: FlowBank) -> FlowRun:
+    """Let the cooldown pass; the run that begins by the fall."""
+    bank.wait(2)
+    settle(bank)
+    assert bank.level("ada") == 1
+    (run,) = (each for each in bank.runs() if each.about.get("direction") == "down")
+    assert bank.count("flow_marks") == 0, "nothing is put off any more"
+    return run
+
+
+@pytest.mark.postgresql
+def test_who_ended_what_held_a_level_does_not_answer_what_begins_by_the_fall_after_the_cooldown(bank: FlowBank) -> None:
+    falling(bank)
+    end_tag(person(bank, "member:1"), "customer", "ada", "watch")
+    settle(bank)
+    bank.wait(0.2)
+    put_entities(person(bank, "member:4"), "customer", [EntityRow("ada", {"country": "SE"})])
+    settle(bank)
+    bank.wait(0.2)
+    bank.mark("ada", Reason.VIEW)
+    settle(bank)
+    assert bank.level("ada") == 3, "the cooldown withholds the fall"
+    run = fallen(bank)
+    assert run.about["people"] == ["member:1", "member:4"]
+    refused(bank, run.id, "member:1", "called or caused")
+    assert answer_run(person(bank, "member:9"), Role.INVESTIGATOR, run.id, "no", WHY).at == "nothing"
+
+
+def test_who_gave_a_tag_its_end_is_behind_the_fall_after_the_cooldown(bank: FlowBank) -> None:
+    falling(bank)
+    set_tag(person(bank, "member:1"), "customer", "ada", "watch", until_us=bank.now + DAY_US // 2)
+    settle(bank)
+    bank.wait(0.6)
+    settle(bank)
+    assert bank.level("ada") == 3
+    assert fallen(bank).about["people"] == ["member:1"]
+
+
+def test_what_a_flow_does_during_the_cooldown_keeps_those_behind_the_fall(bank: FlowBank) -> None:
+    falling(bank)
+    bank.add_flow(asking("third", [], "other"))
+    end_tag(person(bank, "member:1"), "customer", "ada", "watch")
+    settle(bank)
+    run = call_flow(person(bank, "member:4"), "third", "customer", "ada")
+    answer_run(person(bank, "member:5"), Role.INVESTIGATOR, run.number, "yes", WHY)
+    settle(bank)
+    about = fallen(bank).about
+    assert ({*about["people"]}, about["answered"]) == ({"member:1", "member:4"}, ["member:5"])
+
+
+def test_nobody_is_behind_a_fall_that_was_put_off_once_the_level_holds_again(bank: FlowBank) -> None:
+    falling(bank)
+    end_tag(person(bank, "member:1"), "customer", "ada", "watch")
+    settle(bank)
+    set_tag(person(bank, "member:8"), "customer", "ada", "watch")
+    settle(bank)
+    assert bank.count("flow_marks") == 0
+    bank.wait(2)
+    end_tag(person(bank, "member:7"), "customer", "ada", "watch")
+    settle(bank)
+    assert bank.runs()[-1].about["people"] == ["member:7"]
+
+
+def test_what_is_done_while_rules_cannot_be_answered_has_its_people_once_the_level_falls(engine: Engine) -> None:
+    bank = FlowBank(engine, "")
+    rules = {"country": banks.COUNTRY, "watch": WATCH}
+    applies_to = {"field": "country", "not_equals": "SE"}
+    bank.activate(banks.document(rules, applies_to=applies_to, cooldown="1 day"))
+    bank.put("ada", country="NO")
+    falling(bank)
+    bank.put("ada", country=None)
+    settle(bank)
+    bank.wait(2)
+    end_tag(person(bank, "member:1"), "customer", "ada", "watch")
+    settle(bank)
+    assert bank.level("ada") == 3, "it is unknown whether the ruleset applies"
+    bank.wait(0, 1)
+    put_entities(person(bank, "member:2"), "customer", [EntityRow("ada", {"country": "NO"})])
+    settle(bank)
+    assert {"member:1", "member:2"} <= {*fallen(bank).about["people"]}
