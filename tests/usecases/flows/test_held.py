@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from fivefold.domain.clock import second_text
 from fivefold.domain.errors import ConflictError
 from fivefold.store.flows.runs import RunBatch, claim, hold
 from fivefold.store.sql.database import writing
@@ -21,7 +22,7 @@ from fivefold.usecases.shared.actors import Role
 from tests.pace import until
 from tests.store import databases
 from tests.usecases.flow_documents import ASKS_SOURCE
-from tests.usecases.flows.flowing import LARGE, FlowBank
+from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
 from tests.usecases.flows.test_calls import WHY, broken, payment, person
 from tests.usecases.flows.test_killed import DiedError
 
@@ -349,3 +350,14 @@ def test_few_calls_wait_at_once_and_others_are_answered_meanwhile(
         assert [each.result().state for each in waiting] == ["ended"] * calling.MOST_WAITING
     monkeypatch.undo()
     assert called(bank).state == "ended"
+
+
+def test_an_answer_that_comes_while_a_worker_carries_the_run_on_is_told_that_its_time_was_over(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    run = call_flow(bank.context, "large", "customer", "a", payment(5000))
+    bank.now += 4 * HOUR_US
+    assert claimed(bank) is not None
+    over = f"was over at {second_text(bank.now)}, and the run is being carried on"
+    with pytest.raises(ConflictError, match=f"^the time for an answer to run f:{run.number} {over}$"):
+        answered(bank)

@@ -19,6 +19,7 @@ from fivefold.store.flows.runs import (
     ENDED,
     QUARANTINED,
     QUEUED,
+    RUNNING,
     WAITING,
     add_outcome,
     hold,
@@ -128,6 +129,8 @@ def _refuse_strange(step: PersonStep, role: Role, answer: str) -> None:
 def _asking_step(session: Session, run: FlowRun, now: int, expected_asked_us: int | None) -> str:
     """Give the step at which a locked run asks a person; ConflictError where nobody is asked now, or something else."""
     if run.state != WAITING or not run.acting or run.stopped_at is None or run.asks is None:
+        if run.state == RUNNING and run.acting and run.asks is not None:
+            raise ConflictError(f"{_time_over(run, now)}, and the run is being carried on")
         if (last := _last_outcome(session, run)) is not None:
             if last.actor == SYSTEM:
                 over = f"was over by {second_text(last.at_us)}: nobody gave one"
@@ -135,12 +138,16 @@ def _asking_step(session: Session, run: FlowRun, now: int, expected_asked_us: in
             raise ConflictError(f"{last.step} of run f:{run.id} was answered already")
         raise ConflictError(f"run f:{run.id} asks nobody, or does not any more: it is {run.state}")
     if run.due_us is None or run.due_us <= now:
-        raise ConflictError(f"the time for an answer to run f:{run.id} was over at {second_text(run.due_us or now)}")
+        raise ConflictError(_time_over(run, now))
     if is_off(session, run.flow_id, locked=True):  # the answer would end the run, and do nothing
         raise ConflictError(f"run f:{run.id} asks nobody while its flow is switched off")
     assert run.asked_us is not None  # a run that asks a role has the moment since when
     refuse_unseen_moment(f"the question of run f:{run.id}", expected_asked_us, run.asked_us)
     return run.stopped_at
+
+
+def _time_over(run: FlowRun, now: int) -> str:
+    return f"the time for an answer to run f:{run.id} was over at {second_text(run.due_us or now)}"
 
 
 def _last_outcome(session: Session, run: FlowRun) -> StepOutcome | None:
