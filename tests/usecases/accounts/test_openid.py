@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 from joserfc import jws
-from joserfc.jwk import OctKey, RSAKey
+from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from fivefold.domain.errors import ConfigError, IdentityError, IdentityProviderError
 from fivefold.domain.settings import OpenIdSettings, read_settings
@@ -231,7 +231,7 @@ def test_keys_are_fetched_again_after_an_hour(monkeypatch: pytest.MonkeyPatch) -
 def test_keys_that_the_provider_changed_are_fetched_at_once(
     provider: IdentityProvider, come_back: Callable[..., Identity], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now, fetched, published = [100.0], [0], [KEY]
+    now, fetched, published = [100.0], [0], list[Any]([KEY])
     monkeypatch.setattr(provider, "clock", lambda: now[0])
 
     def fetch(address: str) -> dict[str, Any]:
@@ -241,21 +241,22 @@ def test_keys_that_the_provider_changed_are_fetched_at_once(
     monkeypatch.setattr(openid, "_fetch", fetch)
     assert come_back().subject == "7"
     renamed = RSAKey.generate_key(2048, parameters={"kid": "2"})
-    for key in (OTHER_KEY, renamed):  # under the same name, and under a new one
+    of_another_kind = ECKey.generate_key("P-256", parameters={"kid": "1"})
+    for key, alg in ((OTHER_KEY, "RS256"), (of_another_kind, "ES256"), (renamed, "RS256")):  # two keep the name
         published[0] = key
         now[0] += openid.AGAIN_SECONDS
-        assert come_back(key, kid=str(key.kid)).subject == "7"
-    assert fetched == [6]
+        assert come_back(key, alg, kid=str(key.kid)).subject == "7"
+    assert fetched == [8]
     with pytest.raises(IdentityError, match="invalid_key_id"):  # no newer ones so soon
         come_back()
     now[0] += openid.AGAIN_SECONDS
     with pytest.raises(IdentityError, match="invalid_key_id"):
         come_back()
-    assert fetched == [8]
+    assert fetched == [10]
     now[0] += openid.AGAIN_SECONDS
     with pytest.raises(IdentityError, match="nonce"):
         come_back(renamed, kid="2", nonce="another")
-    assert fetched == [8]  # what is wrong with the claims is not wrong with the keys
+    assert fetched == [10]  # what is wrong with the claims is not wrong with the keys
 
 
 @contextmanager
