@@ -22,6 +22,7 @@ from joserfc.jwt import JWTClaimsRegistry
 
 from fivefold.domain.errors import IdentityError, IdentityProviderError
 from fivefold.domain.settings import OpenIdSettings
+from fivefold.usecases.shared.addresses import LookUpLoop
 from fivefold.usecases.shared.connections import HEADERS, NotAnsweredError, certificate_authorities, whole_body
 from fivefold.usecases.shared.entity_checks import storable
 
@@ -257,7 +258,8 @@ def _checked_status(address: str, status: int, content: dict[str, Any]) -> dict[
 def _ask(method: str, address: str, **more: Any) -> tuple[int, dict[str, Any]]:
     """Return the status and the JSON object of an answer; IdentityProviderError if it is none, late or too long."""
     try:
-        status, body = asyncio.run(_answer_of(method, address, **more))
+        with asyncio.Runner(loop_factory=LookUpLoop) as runner:
+            status, body = runner.run(_answer_of(method, address, **more))
         content = json.loads(body)
     except TimeoutError:
         raise IdentityProviderError(f"{address} cannot be read: no whole answer within {SECONDS:g} s") from None

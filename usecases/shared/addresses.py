@@ -151,7 +151,7 @@ async def addresses_of(url: httpx.URL, *, private_allowed: bool) -> tuple[str, .
         OSError: the name is unknown, or no name server answers.
     """
     host = url.raw_host.decode("ascii")
-    records = await _look_up(host, port_of(url))
+    records = await _look_up(host, port_of(url), type=socket.SOCK_STREAM)
     addresses = tuple(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in records))
     for address in addresses:
         why = None if private_allowed else refusal_reason(address)
@@ -160,7 +160,15 @@ async def addresses_of(url: httpx.URL, *, private_allowed: bool) -> tuple[str, .
     return addresses
 
 
-async def _look_up(host: str, port: int) -> Any:
+class LookUpLoop(asyncio.SelectorEventLoop):
+    """An event loop for a library that looks hosts up itself: its end waits for no look-up."""
+
+    async def getaddrinfo(self, host: Any, port: Any, **more: Any) -> Any:
+        """Look a host up, as `socket.getaddrinfo` does."""
+        return await _look_up(host, port, **more)
+
+
+async def _look_up(host: Any, port: Any, **more: Any) -> Any:
     """Look a host up in a thread of its own: the end of an event loop waits for the loop's own threads.
 
     So a name server that hangs delays nobody beyond the limit of what is asked.
@@ -170,7 +178,7 @@ async def _look_up(host: str, port: int) -> Any:
 
     def answer() -> None:
         try:
-            result.set_result(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+            result.set_result(socket.getaddrinfo(host, port, **more))
         except Exception as error:  # noqa: BLE001 (who waits for the addresses gets it)
             result.set_exception(error)
 

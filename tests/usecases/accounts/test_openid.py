@@ -307,6 +307,18 @@ def test_an_answer_comes_soon_and_is_short(
         IdentityProvider(OpenIdSettings(issuer, "fivefold", "secret", "bank")).begin(RETURN)
 
 
+def test_a_name_server_that_hangs_is_waited_for_no_longer_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The few threads that ask the provider are not held up by it."""
+    went_on = threading.Event()
+    monkeypatch.setattr(openid, "SECONDS", 0.1)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: went_on.wait(20))
+    begun = time.monotonic()
+    with pytest.raises(IdentityProviderError, match=r"no whole answer within 0\.1 s$"):
+        IdentityProvider(SETTINGS).begin(RETURN)
+    assert time.monotonic() - begun < 15
+    went_on.set()
+
+
 GIVEN = {
     "FIVEFOLD_OPENID_ISSUER": ISSUER,
     "FIVEFOLD_OPENID_CLIENT_ID": "fivefold",
