@@ -33,7 +33,7 @@ TITLES = {
     413: "Too large",
     422: "This cannot be read",
     503: "Out of reach",
-    504: "The outcome is unknown",
+    504: "No answer",
 }
 LONGEST_CHOICE = 20
 """Characters of a text that may be a choice where its field is none of `FREE_TEXT`; a longer one was written."""
@@ -144,6 +144,19 @@ def _document(visit: Visit, outcome: Answer) -> ConsoleResponse:
     if isinstance(outcome, Redirect):
         return ConsoleResponse(HTTPStatus.SEE_OTHER, location=outcome.location(visit.form_token))
     return ConsoleResponse(outcome.status, html=render(visit, outcome))
+
+
+def fault_reason(status: int, *, is_form: bool) -> str:
+    """Say what to do after the program failed, or took too long; a page that was only opened changed nothing."""
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        what = text("This failed, and the log of the service says where.")
+        advice = text("Look whether it was done before you try again.") if is_form else text("Try again in a while.")
+    elif status == HTTPStatus.GATEWAY_TIMEOUT:
+        what = text("This took too long, and was ended.")
+        advice = text("It may have been done: look before you send it again.") if is_form else text("Load it again.")
+    else:
+        return ""
+    return f"{what} {advice}"
 
 
 def error_document(visit: Visit, status: int, reason: str) -> ConsoleResponse:

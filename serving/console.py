@@ -21,7 +21,15 @@ from starlette.routing import Route
 
 from fivefold import console
 from fivefold.console.accounts.sign_in import ended_part, sign_in_page
-from fivefold.console.answering import MAY_BE_DONE, OUT_OF_REACH, ConsoleResponse, answer, error_alone, error_part
+from fivefold.console.answering import (
+    MAY_BE_DONE,
+    OUT_OF_REACH,
+    ConsoleResponse,
+    answer,
+    error_alone,
+    error_part,
+    fault_reason,
+)
 from fivefold.console.table import VIEWS
 from fivefold.console.visit import Rights, Upload, View, Visit, Written, written_in
 from fivefold.domain.errors import (
@@ -71,10 +79,6 @@ LOST_FORM_SECONDS: Final = 25.0
 all answers."""
 MOST_FILES: Final = 2
 """Fields of a form that take a file."""
-FAULTS: Final = {
-    500: "This failed, and the log of the service says where. Look whether it was done before you try again.",
-    504: "This took too long, and was ended. It may have been done: look before you send it again.",
-}
 OTHER_SESSION: Final = "This form is of another session; open its page again."
 PROVIDER_AWAY: Final = "The identity provider does not answer. Try again in a while, or sign in with a token."
 _AS_ASKED: Final = "%/:?#[]@!$&'()*+,;=~"
@@ -286,7 +290,11 @@ def _provider(openid: OpenIdSettings, plans: Mapping[str, Plan]) -> "IdentityPro
 def _begin(request: Request, route: str) -> None:
     """Note the route of a request, and the page that answers it where it takes too long, or the program fails."""
     request.scope[ROUTE] = route
-    request.scope[FAULT_PAGE] = lambda status: _refusal(request, ApiError(status, FAULTS.get(status, "")))
+
+    def fault_page(status: int) -> Response:
+        return _refusal(request, ApiError(status, fault_reason(status, is_form=request.method == "POST")))
+
+    request.scope[FAULT_PAGE] = fault_page
 
 
 def _site_of(request: Request) -> str:
