@@ -116,23 +116,23 @@ class MemberLine:
 def add_member(context: Context, name: str, roles: Sequence[str]) -> MemberLine:
     """Add a member. A former member of the same name comes back, without their old tokens.
 
+    What a name looks like is asked of new ones alone.
+
     Raises:
         ConfigError: the name cannot be stored, or there is no such role.
-        ConflictError: there is a member of that name, or there is or was one whose name looks like it.
+        ConflictError: there is a member of that name; or it is new, and there is or was one whose name looks like it.
     """
     now = context.now()
     role_set = _checked(roles)
-    _refuse_unreadable(name)
+    _refuse_unstorable(name)
     with context.writing() as session:
         lock_organisation(session, context.organisation_id)
-        for other in members_of(session, context.organisation_id):
-            if other.name != name and look_alike(other.name, name):
-                raise ConflictError(f"there is, or was, a member {other.name!r}, whose name looks like {name!r}")
         member = member_named(session, context.organisation_id, name)
         if member is not None and member.left_us is None:
             raise ConflictError(f"there is a member {name!r} already")
         back = member is not None
         if member is None:
+            _refuse_misread(session, context, name)
             member = Member(organisation_id=context.organisation_id, name=name, created_us=now)
         member.roles, member.left_us = sorted(role_set), None
         add_alone(session, member)
@@ -211,8 +211,8 @@ def _checked(roles: Iterable[str]) -> set[str]:
     return role_set
 
 
-def _refuse_unreadable(name: str) -> None:
-    """Raise ConfigError if a name is not one of a person, cannot be read as it stands, or mixes alphabets in a word."""
+def _refuse_unstorable(name: str) -> None:
+    """Raise ConfigError if a name is not one of a person."""
     if not 1 <= len(name) <= NAME_CHARACTERS or name != name.strip() or not name.isprintable():
         raise ConfigError(
             f"the name {name!r} cannot be stored; it must have 1 to {NAME_CHARACTERS} characters, in one line and"
@@ -220,6 +220,15 @@ def _refuse_unreadable(name: str) -> None:
         )
     if ":" in name or name == SYSTEM:
         raise ConfigError(f"a member cannot be named {name!r}: the audit log uses such names for programs")
+
+
+def _refuse_misread(session: Session, context: Context, name: str) -> None:
+    """Refuse a new name that people may read as another one.
+
+    Raises:
+        ConfigError: it has signs that are not seen, or mixes alphabets in a word.
+        ConflictError: there is or was a member whose name looks like it.
+    """
     if any(unseen in unicodedata.name(sign, "") for sign in name for unseen in _UNSEEN):
         raise ConfigError(f"the name {name!a} cannot be stored: it has a sign that is not seen")
     for word in unicodedata.normalize("NFKC", name).split():
@@ -230,6 +239,9 @@ def _refuse_unreadable(name: str) -> None:
                 f"the name {name!r} cannot be stored: {word!r} mixes letters of {' and '.join(alphabets)}, so it may be"
                 " taken for another name"
             )
+    for other in members_of(session, context.organisation_id):
+        if look_alike(other.name, name):
+            raise ConflictError(f"there is, or was, a member {other.name!r}, whose name looks like {name!r}")
 
 
 def _has_case(letter: str) -> bool:

@@ -187,7 +187,20 @@ def test_members_whose_names_looked_alike_before_stay_and_may_come_back(engine: 
         connection.execute(text("UPDATE members SET name = 'lvo Berg' WHERE id = :number"), {"number": other})
     assert token(engine, "lvo Berg")
     set_roles(Context(engine, at(engine)), other, ["approver"])
+    end_membership(Context(engine, at(engine)), other)
+    assert join(engine, "lvo Berg") == other
     assert [line.id for line in list_members(Context(engine, at(engine)))] == [number, other]
+
+
+@pytest.mark.postgresql
+def test_who_had_a_name_that_would_be_refused_now_comes_back_by_it(engine: Engine) -> None:
+    number = join(engine, "Eva Berg")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE members SET name = :name WHERE id = :id"), {"name": "\u0435ve", "id": number})
+    with pytest.raises(ConflictError, match="already"):
+        join(engine, "\u0435ve")
+    end_membership(Context(engine, at(engine)), number)
+    assert join(engine, "\u0435ve") == number
 
 
 @pytest.mark.parametrize("roles", [[], ["app"], ["publisher", "king"]])
