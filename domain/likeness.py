@@ -1,30 +1,33 @@
 """Which names a person cannot tell apart.
 
 The tables are the part of Unicode's skeletons (UTS 39) that concerns names in Latin, Cyrillic, Greek, Armenian,
-Cherokee, Coptic and Lisu letters.
+Cherokee, Coptic and Lisu letters, and the letters of East Asia that look like Latin ones.
 """
 
 import unicodedata
 from typing import Final
 
 _SIGNS: Final = str.maketrans(
-    dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2043\u02d7", "-")
+    dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2043\u02d7\u30fc\u4e00", "-")
     | dict.fromkeys("\u2019\u2018\u201b\u02bc\u02b9\u2032\u2035\u00b4`\u02bb\u02bd\u02c8\ua78c\u055a", "'")
     | {"0": "o", "\u0131": "i", "\u201a": ","}
 )
 """Signs to the one that they look like, before Unicode's own folding, which takes some of them apart."""
 _STROKES: Final = str.maketrans(
-    dict.fromkeys("1|I\u01c0\u0196\u0399\u0406\u04c0\u04cf", "l") | {"L": "\0", "\u039d": "n", "\u03a5": "y"}
+    dict.fromkeys("1|I\u01c0\u0196\u0399\u0406\u04c0\u04cf\u4e28\u1175", "l")
+    | {"L": "\0", "\u039d": "n", "\u03a5": "y"}
 )
 """What looks like a small L; a capital one does not, and looks like no other letter. Two Greek capitals do not look
 like their small letters."""
 _LETTERS: Final = str.maketrans(
     "авекмнорстухіјѕԁԛԝһьүѵԍѡαβεηικμνορτυχζγɑɡɩȷƒʙᴄᴅᴇɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ"
     "ꬲꬵꞙẝᶃƍᴑꬽꭇꭈƽꞟꭎꭒʋɯɣᶌỿꭚƅꞵʝꭓҽꙇгᴦϝϳϻσ"
-    "ագզհյոռստցքօᎠᎡᎢᎥᎩᎪᎫᎬᎱᎳᎷᎻᎽᏀᏂᏃᏏᏒᏔᏕᏙᏚᏞᏟᏢᏦᏧᏳᏴⲅⲏⲓⲕⲙⲛⲟⲣⲥⲧⲩⲭⳑꓐꓑꓒꓓꓔꓖꓗꓙꓚꓜꓝꓟꓠꓡꓢꓣꓦꓧꓪꓫꓬꓮꓰꓲꓳꓴ",
+    "ագզհյոռստցքօᎠᎡᎢᎥᎩᎪᎫᎬᎱᎳᎷᎻᎽᏀᏂᏃᏏᏒᏔᏕᏙᏚᏞᏟᏢᏦᏧᏳᏴⲅⲏⲓⲕⲙⲛⲟⲣⲥⲧⲩⲭⳑꓐꓑꓒꓓꓔꓖꓗꓙꓚꓜꓝꓟꓠꓡꓢꓣꓦꓧꓪꓫꓬꓮꓰꓲꓳꓴ"
+    "\u3007\u110b\u4e05\u3112\u4e2b",
     "abekmhopctyxijsdqwhbyvgwabehikmvoptuxzyagijfbcdeghijklmnoprstuvwyz"
     "efffggoorrsuuuuwyyyybbjxeirrfjmo"
-    "wqqhjnnusgfodrtiyajerwmhyghzbrwsvslcpkdgbrhlkmnopctyxlbpddtgkjczfmnlsrvhwxyaelou",
+    "wqqhjnnusgfodrtiyajerwmhyghzbrwsvslcpkdgbrhlkmnopctyxlbpddtgkjczfmnlsrvhwxyaelou"
+    "ootty",
 )
 """Casefolded letters of other alphabets, and rare ones of Latin, to those that they, or their capitals, look like."""
 

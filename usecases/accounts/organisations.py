@@ -44,6 +44,9 @@ _UNSEEN: Final = (
     *("PATTERN BLANK", "FULL BLANK", "HALF BLANK", "NULL NOTEHEAD", "VOWEL INHERENT"),
 )
 """In Unicode's names of signs that show nothing and are printable all the same."""
+_EAST_ASIAN: Final = frozenset({"Cjk", "Ideographic", "Hiragana", "Katakana", "Hangul", "Bopomofo"})
+"""Alphabets, by the first words of Unicode's names of letters, that people write in one word with each other and with
+Latin ones; `domain.likeness` knows their letters that look like Latin ones."""
 
 
 def actor_in(engine: Engine, organisation: str, who: str) -> Actor:
@@ -233,11 +236,11 @@ def _refuse_misread(session: Session, context: Context, name: str) -> None:
         raise ConfigError(f"the name {name!a} cannot be stored: it has a sign that is not seen")
     for word in unicodedata.normalize("NFKC", name).split():
         letters = [letter for letter in word if _has_case(letter) or unicodedata.category(letter) == "Lo"]
-        alphabets = sorted({unicodedata.name(letter, "none").split()[0].capitalize() for letter in letters})
-        if len(alphabets) > 1 and any(map(_has_case, letters)):  # words of Japanese mix two that have no capitals
+        alphabets = {unicodedata.name(letter, "none").split()[0].capitalize() for letter in letters} - _EAST_ASIAN
+        if len(alphabets) > 1 and any(map(_has_case, letters)):
             raise ConfigError(
-                f"the name {name!r} cannot be stored: {word!r} mixes letters of {' and '.join(alphabets)}, so it may be"
-                " taken for another name"
+                f"the name {name!r} cannot be stored: {word!r} mixes letters of {' and '.join(sorted(alphabets))}, so"
+                " it may be taken for another name; write them as two words"
             )
     for other in members_of(session, context.organisation_id):
         if look_alike(other.name, name):

@@ -153,6 +153,12 @@ def test_no_two_members_look_alike_even_where_one_has_left(engine: Engine, name:
         ("Dave", "\u13a0\u13aa\u13d9\u13ac"),  # Cherokee
         ("Monty", "\u2c98\u2c9e\u2c9a\u2ca6\u2ca8"),  # Coptic
         ("Ivo", "\ua4f2\ua4e6\ua4f3"),  # Lisu
+        ("Ivo", "\u4e28vo"),  # Han
+        ("Olga", "\u3007lga"),  # Han
+        ("Ivo", "\u3163v\u3147"),  # Hangul
+        ("Tony", "\u3112on\u4e2b"),  # Bopomofo and Han
+        ("Ana-Iva", "Ana\u30fcIva"),  # kana
+        ("Ana-Iva", "Ana\u4e00Iva"),  # Han
     ],
 )
 def test_a_name_that_differs_by_what_nobody_sees_is_refused(engine: Engine, name: str, like: str) -> None:
@@ -201,6 +207,20 @@ def test_who_had_a_name_that_would_be_refused_now_comes_back_by_it(engine: Engin
         join(engine, "\u0435ve")
     end_membership(Context(engine, at(engine)), number)
     assert join(engine, "\u0435ve") == number
+
+
+@pytest.mark.parametrize(
+    "name", ["田中Taro", "张三(Tom)", "한글Kim", "Team东京", "ミラーSmith", "Kimㄅ", "〆木Jun", "田中タロウ"]
+)
+def test_words_of_east_asia_may_have_latin_letters(engine: Engine, name: str) -> None:
+    assert join(engine, name)
+
+
+def test_a_word_that_mixes_alphabets_names_the_way_out(engine: Engine) -> None:
+    words = r"mixes letters of Cyrillic and Latin, .*; write them as two words"
+    with pytest.raises(ConfigError, match=words):
+        join(engine, "田\u0435ve")
+    assert join(engine, "田 \u0435 ve")
 
 
 @pytest.mark.parametrize("roles", [[], ["app"], ["publisher", "king"]])
