@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from types import NoneType
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -125,7 +125,7 @@ def _json_types(path: Path) -> dict[str, pl.DataType | type[pl.DataType]]:
             torn = torn or line.torn
             continue
         for name, value in line.values.items():
-            kinds.setdefault(name, set()).add(type(value) if fits_typed_column(value) else object)
+            kinds.setdefault(name, set()).add(_kind(value))
     if not kinds:
         problem = f": {torn.as_problem()}" if torn else ""
         raise FileFormatError(f"{path} has no line that is a JSON object with a field{problem}")
@@ -134,8 +134,18 @@ def _json_types(path: Path) -> dict[str, pl.DataType | type[pl.DataType]]:
 
 def _json_frame(lines: Sequence[JsonLine], types: Mapping[str, pl.DataType | type[pl.DataType]]) -> pl.DataFrame:
     """Put lines into columns of given types; what a torn line has of another type is left out."""
-    columns = {name: [line.values.get(name) for line in lines] for name in types}
+
+    def value_in(line: JsonLine, name: str) -> Any:
+        value, dtype = line.values.get(name), types[name]
+        fits = line.torn is None or dtype is pl.Object or _TYPES.get(frozenset({_kind(value)})) == dtype
+        return value if fits else None
+
+    columns = {name: [value_in(line, name) for line in lines] for name in types}
     return pl.DataFrame([pl.Series(name, columns[name], dtype, strict=False) for name, dtype in types.items()])
+
+
+def _kind(value: Any) -> type:
+    return type(value) if fits_typed_column(value) else object
 
 
 _TYPES: Final[Mapping[frozenset[type], pl.DataType | type[pl.DataType]]] = {

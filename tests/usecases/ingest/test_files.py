@@ -390,6 +390,25 @@ def test_a_torn_line_of_json_is_one_refused_row(bank: Bank, tmp_path: Path) -> N
     assert (again.new, again.refused) == (2, 1)
 
 
+def test_what_a_torn_line_of_json_has_of_another_type_than_its_column_is_left_out(tmp_path: Path) -> None:
+    kept = {"list": ["x"], "number": 3, "decimal": 3.5, "truth": True, "text": "x"}
+    values = [*kept.values(), {"a": 1}, None, 2**70, [{"a": 1}]]
+    torn = [json.dumps(dict.fromkeys(kept, value))[:-1] + ', "q": ' for value in values]
+    path = tmp_path / "e.jsonl"
+    path.write_text("\n".join([json.dumps({**kept, "list": ["x", "y"]}), *torn]))
+    (part,) = parts(path, 100)
+    assert (len(part.rows), len(part.torn_rows)) == (1, len(values))
+    for place, (name, value) in enumerate(kept.items()):
+        assert part.torn[name].to_list() == [value if at == place else None for at in range(len(values))], name
+
+
+def test_a_torn_line_of_json_in_a_column_of_lists_costs_no_other_row(bank: Bank, tmp_path: Path) -> None:
+    path = tmp_path / "e.jsonl"
+    path.write_text('{"entity_id": "a", "country": ["x"]}\n{"entity_id": "b", "country": 3, "q":\n{"entity_id": "c"}')
+    done = take(bank, path)
+    assert (done.new, [problem.row for problem in done.problems]) == (1, [1, 2])
+
+
 def test_a_file_without_any_object_is_refused_whole(bank: Bank, tmp_path: Path) -> None:
     path = tmp_path / "e.jsonl"
     for lines, words in (("entity_id\nc1\n", ": row 1: line is not valid JSON"), ("{}\n", "$")):
