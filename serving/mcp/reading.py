@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from fivefold.serving.mcp import sentences
-from fivefold.serving.mcp.caller import BY_NAME, Caller, RouteAnswer
+from fivefold.serving.mcp.caller import BY_NAME, Caller, RefusedCallError, RouteAnswer
 from fivefold.serving.mcp.tool import Arguments, OfEntity, Tool, ToolAnswer, TypeArguments
 from fivefold.serving.v1.schemas import LARGEST, LARGEST_BIG
 from fivefold.usecases.shared.actors import Role
@@ -42,7 +42,18 @@ class PagedOfEntity(Paged, OfEntity):
 class Searched(Paged):
     """Who is looked for."""
 
-    text: str = Field(min_length=1, max_length=200, description="Beginnings of words of an identifier or a name.")
+    text: str = Field(default="", max_length=200, description="Beginnings of words of an identifier or a name.")
+    failing: bool | None = Field(
+        default=None,
+        description="True for those whose last attempt at an assessment failed, with or without text; false for others."
+        " Only for who may see levels.",
+    )
+
+    @property
+    def about(self) -> str:
+        """Who is looked for, as a sentence names them."""
+        state = {None: "", True: "a last attempt that failed", False: "no last attempt that failed"}[self.failing]
+        return " and ".join(filter(None, (self.text, state)))
 
 
 class OneAssessment(Arguments):
@@ -116,12 +127,18 @@ class During(TypeArguments):
 async def find_customer(caller: Caller, arguments: Searched) -> ToolAnswer:
     """Find customers by the beginnings of words of their identifiers or names.
 
-    Who may see levels finds them with level and value; others by identifier alone, with the value.
+    Who may see levels finds them with level and value, and those whose last attempt failed; others by identifier
+    alone, with the value.
     """
     role = Role((await caller.credential()).role)
-    route = SEARCH if role in BY_NAME[SEARCH].roles else SEARCH_VALUES
-    reply = await caller.read(route, query={**arguments.page, "type": arguments.type, "text": arguments.text})
-    return _listed("found", sentences.found_sentence, arguments.text, arguments, reply)
+    query = {**arguments.page, "type": arguments.type, "text": arguments.text}
+    if role in BY_NAME[SEARCH].roles:
+        reply = await caller.read(SEARCH, query={**query, "failing": arguments.failing})
+    elif arguments.failing is None:
+        reply = await caller.read(SEARCH_VALUES, query=query)
+    else:
+        raise RefusedCallError(403, "failing: it is only for who may see levels; leave it out")
+    return _listed("found", sentences.found_sentence, arguments.about, arguments, reply)
 
 
 async def read_value(caller: Caller, arguments: OfEntity) -> ToolAnswer:

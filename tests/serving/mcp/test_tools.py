@@ -18,7 +18,8 @@ from fivefold.serving.mcp.reading import READING, RISK, TRY
 from fivefold.serving.mcp.resources import PATTERNS
 from fivefold.serving.mcp.sentences import NOT_ASSESSED, level_sentence
 from fivefold.serving.mcp.server import TOOLS
-from fivefold.store.tables.levels import Standing
+from fivefold.store.tables.entities import Entity
+from fivefold.store.tables.levels import DueMark, Standing
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.overrides import approve_override, request_override
@@ -183,6 +184,36 @@ def test_a_list_goes_on_where_it_ended(place: Place) -> None:
     first, second = (structure_of(result) for result in of_role(place, "investigator", talk))
     assert [row["external_id"] for row in first["found"] + second["found"]] == ["ann-1", "ann-2", "ann-3"]
     assert (first["after"] is None, second["after"]) == (False, None)
+
+
+def test_those_whose_last_attempt_failed_are_found_by_who_may_see_levels_alone(place: Place) -> None:
+    for name in ("ann-1", "ann-2", "bob"):
+        place.good("PUT", f"/v1/entities/customer/{name}", {}, role="app")
+    with Session(place.engine) as session:
+        broken = select(Entity.id).where(Entity.external_id.in_(["ann-2", "bob"]))
+        session.execute(update(DueMark).where(DueMark.entity_id.in_(broken)).values(error="it broke"))
+        session.commit()
+    asked: list[dict[str, Any]] = [
+        {"failing": True},
+        {"failing": True, "text": "ann"},
+        {"failing": False, "text": "ann"},
+        {},
+    ]
+
+    async def talk(client: Client) -> list[Any]:
+        return [await client.call_tool("find_customer", arguments) for arguments in asked]
+
+    assert [result.content[0].text for result in of_role(place, "investigator", talk)] == [
+        "2 customers found by a last attempt that failed: ann-2, bob.",
+        "1 customer found by ann and a last attempt that failed: ann-2.",
+        "1 customer found by ann and no last attempt that failed: ann-1.",
+        "give words, a tag, an owner or failing=true to search for",
+    ]
+    results = of_role(place, "commercial", talk)
+    assert [result.is_error for result in results] == [True] * 4
+    words = [result.content[0].text for result in results]
+    assert words[:3] == ["failing: it is only for who may see levels; leave it out"] * 3
+    assert "query.text" in words[3]
 
 
 def test_a_part_of_a_list_that_goes_on_is_not_taken_for_all_of_it(place: Place) -> None:
