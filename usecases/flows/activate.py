@@ -117,9 +117,16 @@ def activate_flow(
     _let_act(context, flow, version, reason, ACTIVE, expected_active, expected_replay, expected_hash)
 
 
-def roll_back_flow(context: Context, flow: str, version: int, reason: str, expected_active: int | None = None) -> None:
+def roll_back_flow(
+    context: Context,
+    flow: str,
+    version: int,
+    reason: str,
+    expected_active: int | None = None,
+    expected_hash: str | None = None,
+) -> None:
     """Let a version act again that acted before; errors as `activate_flow`, and ConflictError where it never did."""
-    _let_act(context, flow, version, reason, ROLLBACK, expected_active)
+    _let_act(context, flow, version, reason, ROLLBACK, expected_active, expected_hash=expected_hash)
 
 
 def _let_act(

@@ -71,16 +71,19 @@ class FlowVersionGiven(RequestModel):
 
 
 class FlowRolledBack(FlowVersionGiven):
-    """The same; `expected_active` is the version that acted when this one was looked at; not checked without it."""
+    """The same, and what was looked at; what is not given is not checked.
+
+    `expected_active` is the version that acted then, and `expected_hash` the content hash of the version.
+    """
 
     expected_active: Seen | None = None
+    expected_hash: SeenHash | None = None
 
 
 class FlowActivated(FlowRolledBack):
     """The same; `expected_replay` is the replay that is to be kept with it; without it that is not checked."""
 
     expected_replay: Seen | None = None
-    expected_hash: SeenHash | None = None
 
 
 class FlowTryGiven(RequestModel):
@@ -188,7 +191,7 @@ def activate_flow(context: RequestContext, flow: Text, body: FlowActivated) -> N
 
 def roll_back_flow(context: RequestContext, flow: Text, body: FlowRolledBack) -> None:
     """Let a version act again that acted before; another person than who edited or committed it does."""
-    activate.roll_back_flow(context, flow, body.version, body.reason, body.expected_active)
+    activate.roll_back_flow(context, flow, body.version, body.reason, body.expected_active, body.expected_hash)
 
 
 def switch_flow_off(context: RequestContext, flow: Text, body: FlowWhy) -> None:

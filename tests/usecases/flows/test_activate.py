@@ -324,10 +324,13 @@ def test_a_version_acts_in_place_of_the_one_that_was_seen_and_with_the_replay_th
             activate_flow(as_(desk, desk.ben), "care", three, WHY, *seen)
     with pytest.raises(ConflictError, match="that acts is 2 now; it was 3"):
         roll_back_flow(as_(desk, desk.ben), "care", 1, WHY, 3)
+    with pytest.raises(ConflictError, match="version 1 of the flow care says something else now"):
+        roll_back_flow(as_(desk, desk.ben), "care", 1, WHY, 2, "0" * 64)
     assert stands(desk) == (2, None)
     of_three = read_flow_version(as_(desk, desk.ben), "care", three).content_hash
     activate_flow(as_(desk, desk.ben), "care", three, WHY, 2, 0, of_three)
-    roll_back_flow(as_(desk, desk.ben), "care", 1, WHY, 3)
+    of_one = read_flow_version(as_(desk, desk.ben), "care", 1).content_hash
+    roll_back_flow(as_(desk, desk.ben), "care", 1, WHY, 3, of_one)
     assert stands(desk) == (1, None)
 
 
