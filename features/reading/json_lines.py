@@ -18,6 +18,7 @@ from fivefold.features.reading.text_files import NOT_UNICODE, TornRow, open_text
 
 ALLOWED: Final = "one JSON object, on a line of its own"
 _SPACE = re.compile(r"[ \t\r]*")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _DECODER = json.JSONDecoder()
 
 
@@ -99,9 +100,10 @@ def _line(number: int, text: str, decoder: json.JSONDecoder) -> JsonLine:
     try:
         text.encode()
         values = decoder.decode(text)
-        if isinstance(values, dict):
+        half = _half_of_a_sign(values) if _SURROGATE.search(text) else ""
+        if isinstance(values, dict) and not half:
             return JsonLine(number, text, values)
-        problem = f"is a JSON {type(values).__name__}"
+        problem = f"has {half}, which is half of a sign" if half else f"is a JSON {type(values).__name__}"
     except UnicodeEncodeError:  # a byte that is not UTF-8 was read as half a surrogate
         problem = NOT_UNICODE
     except json.JSONDecodeError as error:
@@ -112,8 +114,23 @@ def _line(number: int, text: str, decoder: json.JSONDecoder) -> JsonLine:
     return JsonLine(number, text, _legible(legible), TornRow(number, legible, (), problem, ALLOWED))
 
 
+def _half_of_a_sign(value: Any) -> str:
+    r"""Give the first escape in a value of JSON that is half of a surrogate pair; empty where there is none.
+
+    >>> _half_of_a_sign({"a": ["\ud83d\ude00", "b\ud83d"]})
+    '\\ud83d'
+    """
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        return f"\\u{ord(error.object[error.start]):04x}"
+    return ""
+
+
 def _legible(text: str) -> dict[str, Any]:
     """Read the values of an object up to the error in its text; the last value may be cut off and is left out.
+
+    Left out is also what has half of a sign, which no column of text can hold.
 
     >>> _legible('{"entity_id": "a", "found": true, "screening": "sanc')
     {'entity_id': 'a', 'found': True}
@@ -129,7 +146,7 @@ def _legible(text: str) -> dict[str, Any]:
             if not begin:
                 break
             value, place = _DECODER.raw_decode(text, begin + _blank(text, begin))
-            if text[place + _blank(text, place) :][:1] in {",", "}"}:
+            if text[place + _blank(text, place) :][:1] in {",", "}"} and not _half_of_a_sign({name: value}):
                 values[name] = value
             place = _after(text, place, ",")
     except (ValueError, RecursionError):

@@ -13,6 +13,9 @@ TORN: dict[bytes, str] = {
     b"[1]": "is a JSON list",
     b"null": "is a JSON NoneType",
     b'{"a": "\xff"}': "is not text in UTF-8",
+    rb'{"a": "b\ud83d"}': r"has \ud83d, which is half of a sign",
+    rb'{"b\uDE00": 1}': r"has \ude00, which is half of a sign",
+    rb'{"a": [{"b": "\ud83d \ude00"}]}': r"has \ud83d, which is half of a sign",
     b"[" * 100_000: "is not valid JSON: ",
     b'{"a": ' + b"9" * 5000 + b"}": "is not valid JSON: ",
 }
@@ -40,12 +43,20 @@ def test_a_torn_line_is_one_row_and_the_others_are_read(line: bytes, tmp_path: P
         ('{"entity_id": "a"', {}),
         ('{"n": {"m": [1]}, oh', {"n": {"m": [1]}}),
         ("nothing", {}),
+        (r'{"a": "b\ud83d", "\ud83d": 1, "c": ["\ude00"], "n": 12}', {"n": 12}),
     ],
 )
 def test_values_before_the_tear_can_be_read(line: str, values: dict[str, object], tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text(line)
     (read,) = json_lines(tmp_path / "rows.jsonl")
     assert (read.torn is not None, read.values) == (True, values)
+
+
+def test_a_pair_of_escapes_is_one_sign_and_an_escaped_backslash_begins_none(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(r'{"a": "\ud83d\ude00", "b": "\\ud83d"}')
+    (read,) = json_lines(path)
+    assert (read.torn, read.values) == (None, {"a": "\N{GRINNING FACE}", "b": r"\ud83d"})
 
 
 def test_numbers_without_an_end_are_torn_where_that_is_asked_for(tmp_path: Path) -> None:

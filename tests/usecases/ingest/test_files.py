@@ -464,7 +464,8 @@ def test_a_torn_line_of_json_costs_no_other_row_of_any_table(
 ) -> None:
     bank.put("c1")
     good = json.dumps(platforms.transaction(1, "c1") if row is None else row)
-    assert imported(bank, table, tmp_path / "rows.jsonl", f"{good[:-9]}\n{good}\n") == (1, 0, 0, 1)
+    half_of_a_sign = good[:-1] + r', "more\ud83d": ["\ud83d"]}'
+    assert imported(bank, table, tmp_path / "rows.jsonl", f"{good[:-9]}\n{half_of_a_sign}\n{good}\n") == (1, 0, 0, 2)
 
 
 def test_a_row_of_json_is_taken_or_refused_by_what_it_says_whatever_stands_in_the_other_rows(
