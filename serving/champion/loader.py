@@ -143,6 +143,8 @@ class ChampionLoader:
         # A number alone names no version: a registry that was made anew begins with 1 again, and with other runs.
         version = champion.number, champion.run_id
         if self.current and (self.current.version, self.current.run_id) == version:
+            if _WITHDRAWN in self._noted():
+                self._remember(champion.number)
             self._refuse_none()
             return
         if self._champion_retry.waits(version):

@@ -250,6 +250,11 @@ def test_a_champion_that_is_taken_away_still_serves(registry: Registry) -> None:
     registry.set_alias(CHAMPION, FIRST)
     made.refresh()
     assert (made.refused, made.withdrawn) == ("", False)
+    with pytest.MonkeyPatch.context() as patch:
+        unreachable(patch)
+        later = held(registry)
+        later.refresh()
+    assert version_of(later) == FIRST, "it is the champion again"
 
 
 def test_a_champion_that_was_withdrawn_does_not_serve_at_a_start_without_a_registry(
