@@ -93,8 +93,9 @@ class ChampionLoader:
     Attributes:
         current: the model that serves; None until the first one is warm.
         refused: why the newest champion does not serve; empty where it does.
-        withdrawn: the registry still has the version that served, and answered that none is the champion. A model that
-            was loaded goes on answering requests; stored customers are valued by none.
+        withdrawn: the registry answered that none is the champion while it still had the version that served, and no
+            champion serves since. A model that was loaded goes on answering requests; stored customers are valued by
+            none.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -127,14 +128,15 @@ class ChampionLoader:
     def refresh(self) -> None:
         """Poll the alias once: load, check and warm a new champion, then swap; otherwise keep the present one."""
         try:
-            champion, self.withdrawn = self._champion()
+            champion, is_withdrawn = self._champion()
         except Exception as error:  # noqa: BLE001 (whatever the registry fails with, serving goes on)
             self._serve_last_known(f"the registry cannot be reached: {type(error).__name__}")
             return
         if champion is None:
             self._champion_retry.forget()
             why = f"{self._settings.model_name} has no champion: run `fivefold train`"
-            if self.withdrawn:
+            if is_withdrawn:
+                self.withdrawn = True
                 self._remember_withdrawal()
                 self._say_refused(None, why)
             else:
@@ -147,11 +149,13 @@ class ChampionLoader:
                 self._remember(champion.number)
             self._refuse_none()
             return
+        self.withdrawn = self.withdrawn or _WITHDRAWN in self._noted()
         if self._champion_retry.waits(version):
             self._say_refused(champion.number, self._champion_retry.why)
             return
         self._swap_to(champion)
-        if self.current is None:  # one from before the champion serves, as in `_remember`, and that stays refused
+        if self.current is None and not self.withdrawn:
+            # One from before the champion serves, as in `_remember`, and that stays refused.
             self._serve_one_of(number for number in self._pinned_before() if number < champion.number)
 
     def _champion(self) -> tuple[RegisteredVersion | None, bool]:
@@ -285,6 +289,7 @@ class ChampionLoader:
     def _refuse_none(self) -> None:
         """Note that the champion serves."""
         self.refused = ""
+        self.withdrawn = False
         self._champion_retry.forget()
         self._last_known_retry.forget()
 

@@ -257,6 +257,32 @@ def test_a_champion_that_is_taken_away_still_serves(registry: Registry) -> None:
     assert version_of(later) == FIRST, "it is the champion again"
 
 
+@pytest.mark.parametrize("number", [OTHER_FINGERPRINT, BROKEN])
+def test_one_that_was_withdrawn_stays_so_until_a_champion_serves(registry: Registry, number: int) -> None:
+    """The next champion cannot be loaded."""
+    made = held(registry)
+    made.refresh()
+    registry.client.delete_registered_model_alias(NAME, CHAMPION)
+    made.refresh()
+    registry.set_alias(CHAMPION, number)
+    for _ in range(2):
+        made.refresh()
+        assert (version_of(made), made.withdrawn) == (FIRST, True)
+    with pytest.MonkeyPatch.context() as patch:
+        unreachable(patch)
+        made.refresh()
+        assert (version_of(made), made.withdrawn) == (FIRST, True)
+    later = held(registry)
+    for _ in range(2):
+        later.refresh()
+        assert version_of(later) is None
+        assert later.refused
+    registry.set_alias(CHAMPION, SECOND)
+    for each in (made, later):
+        each.refresh()
+        assert (version_of(each), each.refused, each.withdrawn) == (SECOND, "", False)
+
+
 def test_a_champion_that_was_withdrawn_does_not_serve_at_a_start_without_a_registry(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
