@@ -9,7 +9,7 @@ import polars as pl
 from fivefold.domain.errors import FileFormatError, InvalidDataError, Problem
 from fivefold.domain.text import columns_text, nearest
 from fivefold.features.column_names import OTHER
-from fivefold.features.reading.columns import short_text
+from fivefold.features.reading.columns import cut_text, short_text
 from fivefold.risk.facts.groups.links import BEGINS, ENDS, FROM, TO, TYPE
 from fivefold.risk.facts.reading import read_field
 from fivefold.risk.language.fields import CASE_FIELDS, FieldType, ValueType, value_type_of
@@ -207,13 +207,14 @@ def _ids(part: pl.DataFrame, source: str) -> list[str | None]:
 
 def _names(part: pl.DataFrame, name: str) -> list[str | None]:
     """Read identifiers, which are text or whole numbers; InvalidDataError for other ones."""
-    if part[name].dtype == pl.String:
-        return part[name].to_list()
     values, wrong = read_field(part[name], "text")
     if wrong is not None:
-        problems = enumerate(wrong.to_list())
         raise InvalidDataError(
-            [Problem(row, name, f"is {text}", ALLOWED_IDENTIFIER) for row, text in problems if text is not None]
+            [
+                Problem(row, name, f"is {cut_text(text)}", ALLOWED_IDENTIFIER)
+                for row, text in enumerate(wrong.to_list())
+                if text is not None
+            ]
         )
     return values.to_list()
 

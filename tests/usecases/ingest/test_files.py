@@ -492,6 +492,26 @@ def test_a_row_of_json_is_taken_or_refused_by_what_it_says_whatever_stands_in_th
     ]
 
 
+@pytest.mark.parametrize("table", ["entities", "owners", "tags"])
+@pytest.mark.parametrize("other", ["2", 2])
+def test_a_blank_identifier_is_empty_whatever_stands_in_the_other_rows(
+    bank: Bank, tmp_path: Path, table: str, other: object
+) -> None:
+    bank.put("1")
+    bank.put("2")
+    beside = {"entities": {"income": 5}, "owners": {"owner_id": "1"}, "tags": {"tag": "watch"}}[table]
+    lines = "".join(f"{json.dumps({'entity_id': one, **beside})}\n" for one in (" ", other))
+    (tmp_path / "rows.jsonl").write_text(lines)
+    (problem,) = take(bank, tmp_path / "rows.jsonl", table).problems
+    assert (problem.row, problem.field, problem.problem.split(":")[0]) == (1, "entity_id", "is ''")
+
+
+def test_an_identifier_that_is_none_is_named_by_its_beginning(bank: Bank, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"entity_id": ["x" * 300]}))
+    (problem,) = take(bank, tmp_path / "rows.jsonl").problems
+    assert len(problem.problem) < 50
+
+
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
 @pytest.mark.parametrize("table", ["entities", "owners", "tags"])
 def test_a_number_with_a_decimal_point_names_nobody(bank: Bank, tmp_path: Path, suffix: str, table: str) -> None:
