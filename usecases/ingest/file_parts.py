@@ -104,13 +104,24 @@ def _parquet_parts(path: Path, size: int, skip: int) -> Iterator[ImportPart]:
 
 
 def _json_parts(path: Path, size: int, skip: int) -> Iterator[ImportPart]:
-    """Read JSON lines; a column has one type in all parts, that of all its values in the file."""
+    """Read JSON lines; a column has one type in all parts, that of all its values in the file.
+
+    FileFormatError where the file is changed after the types were chosen: they would not hold what came since.
+    """
+    stamp = _stamp(path)
     types = _json_types(path)
     lines = islice(json_lines(path, finite=True), skip, None)
     while part := list(islice(lines, size)):
+        if _stamp(path) != stamp:
+            raise FileFormatError(f"{path} was changed while it was read: import it again once it is whole")
         sound, torn = ([line for line in part if (line.torn is None) is is_sound] for is_sound in (True, False))
         numbers, torn_rows = [line.row for line in sound], tuple(line.torn for line in torn if line.torn)
         yield ImportPart(_json_frame(sound, types), numbers, _json_frame(torn, types), torn_rows)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
 
 
 def _json_types(path: Path) -> dict[str, pl.DataType | type[pl.DataType]]:

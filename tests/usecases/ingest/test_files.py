@@ -4,6 +4,7 @@ import errno
 import gzip
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -639,6 +640,20 @@ def test_parts_together_are_the_file(tmp_path: Path, suffix: str) -> None:
     assert pl.concat([part.rows for part in read])["a"].to_list() == frame["a"].to_list()[3:]
     first = 5 if suffix == ".csv" else 4
     assert [number for part in read for number in part.numbers] == list(range(first, first + COUNT - 3))
+
+
+@pytest.mark.parametrize("line", ['{"a": "one"}', '{"a": 1, "b": 2}', '{"a": 1}'])
+def test_a_file_of_json_that_grows_while_it_is_read_is_refused(tmp_path: Path, line: str) -> None:
+    """What came since may have another type or another column, which would be null without a word."""
+    path = tmp_path / "f.jsonl"
+    path.write_text('{"a": 1}\n' * 3)
+    read = parts(path, 3)
+    assert next(read).rows["a"].to_list() == [1, 1, 1]
+    with path.open("a") as file:
+        file.write(f"{line}\n")
+    words = re.escape(f"{path} was changed while it was read: import it again once it is whole")
+    with pytest.raises(FileFormatError, match=f"^{words}$"):
+        list(read)
 
 
 def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
