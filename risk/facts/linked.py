@@ -48,8 +48,8 @@ class LinkedFacts:
         find_problems: names what cannot be read, as `PROBLEM_SCHEMA` says, and perhaps beside it, in a struct `fact`,
             the fields of the fact as far as they could be read.
         base: the base currency; None where no field is money.
-        usual: what holds of the facts that count where `where` does not speak of `usual_field`.
-        usual_field: the field that `usual` is about.
+        usual: what holds of the facts that count where `where` does not speak of `usual_field`; it may read `as_of`.
+        usual_field: the field that `usual` is about; None where it always holds of the facts that count.
         as_known: expressions over `as_of` for the fields that were not known from the start.
         is_readable: nothing is wrong with any of them; where it is False, nobody looked yet.
         moves: the columns of moments from which on a fact is there, or is another one than before.

@@ -13,7 +13,8 @@ from fivefold.risk.facts.windows import NOT_FOUND_YET
 from fivefold.risk.language.fields import SCREENING_FIELDS, TAG_FIELDS
 
 _UNTIL = "until"
-_MOMENT = f"it must be {ALLOWED_TIME}"
+_HAS_RESULT = "@has_result"
+"""A column of screenings: null where the result cannot be read."""
 
 
 def prepare_tags(frame: pl.DataFrame) -> LinkedFacts:
@@ -29,16 +30,16 @@ def prepare_tags(frame: pl.DataFrame) -> LinkedFacts:
     rows, checks = _read(frame, "tags", "tag", "from")
     until = read_time(_UNTIL, schema[_UNTIL]) if _UNTIL in schema else None
     if until is not None and until.wrong is not None:
-        checks = [*checks, _whole(_UNTIL, until.wrong, _MOMENT)]
-    ends = pl.lit(None, pl.Int64) if until is None else until.value
-    is_over = pl.col(_UNTIL) <= pl.col(AS_OF)
+        checks = [*checks, _whole(_UNTIL, until.wrong, ALLOWED_TIME)]
+    columns = {
+        "tag": read_text("tag", schema["tag"]).value,
+        _UNTIL: pl.lit(None, pl.Int64) if until is None else until.value,
+    }
     return LinkedFacts(
-        with_problems(rows, checks).select(
-            LINKED_ENTITY, TIME, UNREADABLE, read_text("tag", schema["tag"]).value.alias("tag"), ends.alias(_UNTIL)
-        ),
+        with_problems(rows, checks).select(LINKED_ENTITY, TIME, UNREADABLE, **columns),
         TAG_FIELDS,
-        lambda: find_problems(rows, checks),
-        as_known=(pl.when(~is_over.fill_null(value=False)).then(pl.col(TIME)).alias(TIME),),
+        lambda: find_problems(rows, checks, columns),
+        usual=pl.col(_UNTIL).is_null() | (pl.col(_UNTIL) > pl.col(AS_OF)),
         moves=(TIME, _UNTIL),
     )
 
@@ -62,12 +63,13 @@ def prepare_screenings(frame: pl.DataFrame) -> LinkedFacts:
         "screening": read_text("screening", schema["screening"]).value,
         "found": result.value,
         NOT_FOUND_YET: pl.lit(None, pl.Boolean),
+        _HAS_RESULT: pl.when(_is_read(checks, "found")).then(result.value.is_not_null()),
     }
     return LinkedFacts(
         with_problems(rows, checks).select(LINKED_ENTITY, TIME, UNREADABLE, **columns),
         SCREENING_FIELDS,
-        lambda: find_problems(rows, checks),
-        usual=pl.col("found").is_not_null(),
+        lambda: find_problems(rows, checks, columns),
+        usual=pl.col(_HAS_RESULT),
         usual_field="found",
     )
 
@@ -75,6 +77,13 @@ def prepare_screenings(frame: pl.DataFrame) -> LinkedFacts:
 def _whole(column: str, wrong: pl.Expr, allowed: str) -> Check:
     """Make the check of a column without which a mark cannot be used; an empty value is not a mistake."""
     return Check(column, None, wrong.fill_null(value=False), allowed)
+
+
+def _is_read(checks: Sequence[Check], column: str) -> pl.Expr:
+    """Tell of which marks a column could be read, or is empty."""
+    return pl.all_horizontal(
+        [pl.lit(value=True), *(~each.wrong for each in checks if each.column in {NOT_READ, column})]
+    )
 
 
 def _read(frame: pl.DataFrame, what: str, word: str, moment: str) -> tuple[pl.LazyFrame, Sequence[Check]]:
@@ -90,7 +99,6 @@ def _read(frame: pl.DataFrame, what: str, word: str, moment: str) -> tuple[pl.La
         read = read_time(moment, schema[moment])
         time = read.value.fill_null(FROM_THE_START)
         if read.wrong is not None:
-            unread = _whole(moment, read.wrong, _MOMENT)
-            checks.append(unread)
-            time = pl.when(~unread.wrong).then(time)
+            checks.append(_whole(moment, read.wrong, ALLOWED_TIME))
+    time = pl.when(_is_read(checks, moment)).then(time)
     return frame.lazy().with_columns(link.value.alias(LINKED_ENTITY), time.alias(TIME)), checks
