@@ -67,6 +67,8 @@ def holds_of(
 ) -> tuple[LevelHold, ...]:
     """Tell what holds the level of one assessment, each above the next; nothing where the rules alone give it.
 
+    A floor that is above an override and beneath it is named twice: the lower one stays once the override has ended.
+
     Args:
         outcomes: its one row.
         overrides: the override that it was given, as `assess_inputs` takes it.
@@ -141,7 +143,7 @@ _SENTENCES: Final[Mapping[HeldBy, str]] = {
     "ended cooldown": "The cooldown held {level}, and has ended.",
     "floor": "A floor holds {level}{until}.",
     "ended floor": "A floor held {level}, and has ended.",
-    "rules": "The rules then say {level}.",
+    "rules": "Once the floor has ended, the rules say {level}.",
 }
 
 

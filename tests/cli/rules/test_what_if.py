@@ -117,5 +117,5 @@ def test_a_floor_that_is_above_an_override_and_beneath_it_is_told_once(home: Hom
     told = succeed(home, *asked(folder, "b", "--previous", before, *to_low))
     assert (
         "\nA floor holds high until 2024-07-31. Beneath it: An override holds low. "
-        "Beneath it: The rules then say medium.\n"
+        "Beneath it: Once the floor has ended, the rules say medium.\n"
     ) in told
