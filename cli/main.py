@@ -26,7 +26,7 @@ STOPPED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
 EXTRAS = {
     "charts": ("altair", "vl_convert"),
-    "train": ("matplotlib", "mlflow", "optuna", "pandas", "sklearn", "shap"),
+    "train": ("matplotlib", "mlflow", "optuna", "pandas", "requests", "sklearn", "shap"),
     "platform": (
         "alembic",
         "cryptography",

@@ -38,6 +38,7 @@ REQUIREMENTS = (
     "pandas",
     "polars",
     "pyarrow",
+    "requests",
     "scikit-learn",
 )
 """The libraries that a registered model needs to load and predict, pinned to the versions of its training."""
