@@ -14,7 +14,7 @@ _SIGNS: Final = str.maketrans(
 )
 """Signs to the one that they look like, before Unicode's own folding, which takes some of them apart."""
 _STROKES: Final = str.maketrans(
-    dict.fromkeys("1|I\u01c0\u0196\u0399\u0406\u04c0\u04cf\u4e28\u1175", "l")
+    dict.fromkeys("1|I\u01c0\u0196\u0399\u0406\u04c0\u04cf\u4e28\u1175\u30a8\u5de5\u3021", "l")
     | {"L": "\0", "\u039d": "n", "\u03a5": "y"}
 )
 """What looks like a small L; a capital one does not, and looks like no other letter. Two Greek capitals do not look
@@ -23,11 +23,11 @@ _LETTERS: Final = str.maketrans(
     "авекмнорстухіјѕԁԛԝһьүѵԍѡαβεηικμνορτυχζγɑɡɩȷƒʙᴄᴅᴇɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ"
     "ꬲꬵꞙẝᶃƍᴑꬽꭇꭈƽꞟꭎꭒʋɯɣᶌỿꭚƅꞵʝꭓҽꙇгᴦϝϳϻσ"
     "ագզհյոռստցքօᎠᎡᎢᎥᎩᎪᎫᎬᎱᎳᎷᎻᎽᏀᏂᏃᏏᏒᏔᏕᏙᏚᏞᏟᏢᏦᏧᏳᏴⲅⲏⲓⲕⲙⲛⲟⲣⲥⲧⲩⲭⳑꓐꓑꓒꓓꓔꓖꓗꓙꓚꓜꓝꓟꓠꓡꓢꓣꓦꓧꓪꓫꓬꓮꓰꓲꓳꓴ"
-    "\u3007\u110b\u4e05\u3112\u4e2b",
+    "\u3007\u110b\u4e05\u3112\u4e01\u4e2b\u30e1\u4e42\u3128\u3024\u1102\u3125\u3129\u51f5",
     "abekmhopctyxijsdqwhbyvgwabehikmvoptuxzyagijfbcdeghijklmnoprstuvwyz"
     "efffggoorrsuuuuwyyyybbjxeirrfjmo"
     "wqqhjnnusgfodrtiyajerwmhyghzbrwsvslcpkdgbrhlkmnopctyxlbpddtgkjczfmnlsrvhwxyaelou"
-    "ootty",
+    "ootttyxxxxlluu",
 )
 """Casefolded letters of other alphabets, and rare ones of Latin, to those that they, or their capitals, look like."""
 

@@ -148,7 +148,7 @@ class FlowSchedule(Base):
 class FlowMark(Base):
     """Whether flows alone made an entity due, and who is behind that; deleted once the entity was assessed.
 
-    While a change of its level is put off, such as by the cooldown, it stays for the people behind that.
+    While a change of its level is put off, such as by the cooldown or an override, it stays for the people behind that.
 
     Attributes:
         from_revision: of the entity's due mark, from which on flows alone marked it, up to `revision`; above any if

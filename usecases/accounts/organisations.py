@@ -46,7 +46,7 @@ _UNSEEN: Final = (
 """In Unicode's names of signs that show nothing and are printable all the same."""
 _EAST_ASIAN: Final = frozenset({"Cjk", "Ideographic", "Hiragana", "Katakana", "Hangul", "Bopomofo"})
 """Alphabets, by the first words of Unicode's names of letters, that people write in one word with each other and with
-Latin ones; `domain.likeness` knows their letters that look like Latin ones."""
+Latin ones; `domain.likeness` knows those of their letters that look most like Latin ones."""
 
 
 def actor_in(engine: Engine, organisation: str, who: str) -> Actor:
@@ -235,7 +235,7 @@ def _refuse_misread(session: Session, context: Context, name: str) -> None:
     if any(unseen in unicodedata.name(sign, "") for sign in name for unseen in _UNSEEN):
         raise ConfigError(f"the name {name!a} cannot be stored: it has a sign that is not seen")
     for word in unicodedata.normalize("NFKC", name).split():
-        letters = [letter for letter in word if _has_case(letter) or unicodedata.category(letter) == "Lo"]
+        letters = [letter for letter in word if _has_case(letter) or unicodedata.category(letter) in {"Lo", "Nl"}]
         alphabets = {unicodedata.name(letter, "none").split()[0].capitalize() for letter in letters} - _EAST_ASIAN
         if len(alphabets) > 1 and any(map(_has_case, letters)):
             raise ConfigError(

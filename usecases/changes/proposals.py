@@ -17,7 +17,6 @@ from fivefold.store.accounts.lists import count_list_versions
 from fivefold.store.accounts.organisation import lock_deciding
 from fivefold.store.audit.bound_rows import digests
 from fivefold.store.ingest.entities import lock_entities
-from fivefold.store.levels.assessment_queue import NO_FLOW, Origin
 from fivefold.store.rulesets.activations import count_of_type
 from fivefold.store.rulesets.proposals import (
     APPROVED,
@@ -66,7 +65,7 @@ from fivefold.usecases.rulesets.deciding import DecidingChange
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.api_fields import Moment, StoredObject, schema, shown_as
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.flow_triggers import caused_by
+from fivefold.usecases.shared.flow_triggers import behind
 from fivefold.usecases.shared.inputs import checked_reason, refuse_unseen, refuse_unseen_moment, refuse_unseen_numbers
 from fivefold.usecases.shared.jobs import new_job
 
@@ -299,7 +298,7 @@ def approve_proposal(
         tests = backtests_that_count(session, row, finished, rehearsed, now)
         present_backtests = [each.id for each in finished.values()]
         refuse_unseen_numbers(f"the backtests of proposal {number}", expected_backtests, present_backtests)
-        with caused_by(session, NO_FLOW if entity_id is None else Origin(people=(row.proposed_by,))):
+        with behind(session, context.organisation_id, () if entity_id is None else (row.proposed_by,)):
             result = apply_content(session, context, content, row.reason, now, champions=champions)
         release_count = activate_releases(session, tests)
         decide(row, APPROVED, context, why, now)

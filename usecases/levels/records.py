@@ -92,8 +92,8 @@ class AssessmentRecord(NamedTuple):
         same: it comes to the same as the last one, so that it is no assessment of its own.
         level_since_us: when the level was reached; 0 where there was never one.
         value: what the value model had said before.
-        is_put_off: what happened may change the level later: a lower one is withheld, or one holds as it was, since the
-            rules could not be answered in full.
+        is_put_off: what happened may change the level later: a lower one is withheld, an override holds another one, or
+            one holds as it was, since the rules could not be answered in full.
     """
 
     entity_id: int
@@ -247,7 +247,7 @@ class AssessmentContext:
                 breakdown=codes,
                 next_us=next_us,
                 next_reason=reason,
-                is_put_off=row[WITHHELD] is not None or (row[STATUS] in NOT_IN_FULL and row["rules_level"] is not None),
+                is_put_off=_is_put_off(row),
             )
             records.append(self._compared(one, content))
         return self._with_inputs(assessments, records)
@@ -332,3 +332,10 @@ class AssessmentContext:
 
 _BY_ITSELF: Mapping[int, str] = {Reason.DECAY: "decay", Reason.TIME: "time"}
 """What made the difference where nothing else happened."""
+
+
+def _is_put_off(row: Mapping[str, Any]) -> bool:
+    if row["rules_level"] is None:
+        return False
+    is_hidden = row["overridden"] and row["rules_level"] != row["level"]
+    return row[WITHHELD] is not None or is_hidden or row[STATUS] in NOT_IN_FULL

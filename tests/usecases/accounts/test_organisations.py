@@ -159,6 +159,11 @@ def test_no_two_members_look_alike_even_where_one_has_left(engine: Engine, name:
         ("Tony", "\u3112on\u4e2b"),  # Bopomofo and Han
         ("Ana-Iva", "Ana\u30fcIva"),  # kana
         ("Ana-Iva", "Ana\u4e00Iva"),  # Han
+        ("Max", "Ma\u30e1"),  # kana
+        ("Max", "Ma\u4e42"),  # Han
+        ("Tom", "\u4e01om"),  # Han
+        ("Ivo", "\u30a8vo"),  # kana
+        ("Luz", "\u3134uz"),  # Hangul
     ],
 )
 def test_a_name_that_differs_by_what_nobody_sees_is_refused(engine: Engine, name: str, like: str) -> None:

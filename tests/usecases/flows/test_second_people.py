@@ -410,6 +410,57 @@ def test_what_a_flow_does_during_the_cooldown_keeps_those_behind_the_fall(bank: 
     assert ({*about["people"]}, about["answered"]) == ({"member:1", "member:4"}, ["member:5"])
 
 
+def overridden(bank: FlowBank, level: str) -> None:
+    """Ada has a level by hand for five days, which member:2 asked for and member:3 approved."""
+    with writing(bank.engine) as session:
+        session.execute(text("UPDATE organisation_settings SET locked_us = 1, override_cap_percent = 100"))
+    until_us = bank.now + 5 * DAY_US
+    asked_for = request_override(person(bank, "member:2"), "customer", "ada", level, WHY, until_us=until_us)
+    approve_override(person(bank, "member:3"), asked_for.id, WHY)
+    settle(bank)
+
+
+def after_the_override(bank: FlowBank, direction: str) -> FlowRun:
+    bank.wait(2)
+    settle(bank)
+    bank.wait(4)
+    settle(bank)
+    run = bank.runs()[-1]
+    assert run.about["direction"] == direction
+    return run
+
+
+@pytest.mark.postgresql
+def test_who_changed_the_level_of_the_rules_beneath_an_override_does_not_answer_what_begins_by_its_end(
+    bank: FlowBank,
+) -> None:
+    overridden(bank, "low")
+    set_tag(person(bank, "member:1"), "customer", "ada", "watch")
+    settle(bank)
+    run = after_the_override(bank, "up")
+    assert run.about["people"] == ["member:1", "member:2", "member:3"]
+    refused(bank, run.id, "member:1", "called or caused")
+    assert bank.count("flow_marks") == 0
+
+
+@pytest.mark.parametrize("is_override_first", [False, True])
+def test_who_ended_what_held_a_level_is_behind_the_fall_after_an_override_too(
+    bank: FlowBank, *, is_override_first: bool
+) -> None:
+    falling(bank)
+    bank.wait(1.5 if is_override_first else 0)
+    steps = [
+        lambda: end_tag(person(bank, "member:1"), "customer", "ada", "watch"),
+        lambda: overridden(bank, "high"),
+    ]
+    for step in reversed(steps) if is_override_first else steps:
+        step()
+        settle(bank)
+    run = after_the_override(bank, "down")
+    assert run.about["people"] == ["member:1", "member:2", "member:3"]
+    refused(bank, run.id, "member:1", "called or caused")
+
+
 def test_nobody_is_behind_a_fall_that_was_put_off_once_the_level_holds_again(bank: FlowBank) -> None:
     falling(bank)
     end_tag(person(bank, "member:1"), "customer", "ada", "watch")
