@@ -1,0 +1,152 @@
+"""Imports go on where they were stopped, name rows of the whole file, and take nothing by halves."""
+
+import gzip
+import os
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from fivefold.domain.errors import ConfigError, ConflictError
+from fivefold.features.reading.text_files import ColumnMap
+from fivefold.usecases.ingest import files as importing
+from fivefold.usecases.ingest.file_parts import parts
+from fivefold.usecases.ingest.files import ImportFile, Progress, import_table
+from fivefold.usecases.ingest.import_progress import list_imports
+from fivefold.usecases.shared.context import Context
+from tests.store import databases
+from tests.usecases.banks import Bank
+from tests.usecases.erasure.test_erase import backup, restore
+from tests.usecases.ingest.files.file_stories import COUNT, StoppedError, count, entities, stopped, take
+
+
+def test_one_that_was_stopped_goes_on_where_it_was(bank: Bank, tmp_path: Path) -> None:
+    path = entities(tmp_path / "e.csv")
+
+    stopped(bank, path, 20)
+    assert count(bank, "entities") == 20
+    told: list[Progress] = []
+    done = take(bank, path, tell=told.append)
+    assert done == Progress(rows=COUNT, new=COUNT, changed=0, same=0, finished=True)
+    assert [progress.rows for progress in told] == [20, 25, 25], "what was stored is not read again"
+    assert count(bank, "entities") == COUNT
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("stored", [0, 10])
+def test_after_a_restore_one_that_was_stopped_goes_on_behind_the_rows_that_are_there(
+    bank: Bank, kind: str, tmp_path: Path, stored: int
+) -> None:
+    path = entities(tmp_path / "e.csv", income=["much"] + ["5"] * 23 + ["much"])
+    kept: list[Path] = []
+
+    def stop(progress: Progress) -> None:
+        if progress.rows == stored:
+            kept.append(backup(bank, kind, tmp_path))
+        if progress.rows == 20:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path), stop)
+    told: list[Progress] = []
+    with databases.opened(restore(bank, kind, kept[0], tmp_path)) as restored:
+        bank.engine = restored
+        done = take(bank, path, tell=told.append)
+        assert [progress.rows for progress in told] == [*range(stored, 21, 10), COUNT, COUNT]
+        assert (done.new, done.same, done.refused, count(bank, "entities")) == (COUNT - 2, 0, 2, COUNT - 2)
+    assert done.refused_path == tmp_path / ("e.refused.csv" if stored else "e.refused-2.csv")
+    assert pl.read_csv(done.refused_path)["refused_row"].to_list() == [2, COUNT + 1]
+
+
+@pytest.mark.postgresql
+def test_a_part_and_the_position_behind_it_are_stored_together(
+    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plug is pulled between the rows of the second part and its position: neither is there."""
+    real = importing.refused_rows
+    taken: list[object] = []
+
+    def stop(*arguments: Any) -> Any:
+        taken.append(arguments)
+        if len(taken) == 2:
+            raise StoppedError
+        return real(*arguments)
+
+    path = entities(tmp_path / "e.csv", income=["much", *["5"] * 9, "much", *["5"] * 14])
+    monkeypatch.setattr(importing, "refused_rows", stop)
+    with pytest.raises(StoppedError):
+        take(bank, path)
+    assert (count(bank, "entities"), [line.rows for line in list_imports(bank.context)]) == (9, [10])
+    done = take(bank, path)
+    assert (done.new, done.same, done.refused, count(bank, "entities")) == (COUNT - 2, 0, 2, COUNT - 2)
+
+
+@pytest.mark.postgresql
+def test_of_two_imports_of_a_file_at_once_one_goes_on(bank: Bank, tmp_path: Path) -> None:
+    path = entities(tmp_path / "e.csv", income=["much"] * COUNT)
+    others: list[Progress] = []
+
+    def other(progress: Progress) -> None:
+        if progress.rows == 10 and not others:
+            others.append(take(bank, path))
+
+    with pytest.raises(
+        ConflictError, match=r"e\.csv is imported by another process too, which has stored 25 rows of it"
+    ):
+        take(bank, path, tell=other)
+    assert [one.refused for one in others] == [COUNT]
+    assert pl.read_csv(tmp_path / "e.refused.csv")["refused_row"].to_list() == list(range(2, COUNT + 2))
+
+
+@pytest.mark.parametrize("income", ["77", "7"])
+def test_another_file_of_that_name_begins_anew_whatever_its_size(bank: Bank, tmp_path: Path, income: str) -> None:
+    path = entities(tmp_path / "e.csv")
+    stamp = path.stat()
+
+    stopped(bank, path, 10)
+    entities(path, income=[income] * COUNT)
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns + 1_000_000_000))
+    assert take(bank, path).changed == 10
+
+
+def test_columns_of_other_names_semicolons_and_gzip(bank: Bank, tmp_path: Path) -> None:
+    text = "kunde;einkommen\n" + "".join(f"c{number};5\n" for number in range(24)) + "c24;viel\n"
+    (tmp_path / "e.csv.gz").write_bytes(gzip.compress(text.encode()))
+    names = ColumnMap.read(["kunde=entity_id", "einkommen=income"])
+    done = take(bank, tmp_path / "e.csv.gz", names=names)
+    assert (done.new, done.refused) == (24, 1)
+    first, second = (tmp_path / "e.refused.csv").read_text().splitlines()
+    assert (first, second[:12]) == ("kunde;einkommen;refused_row;refused_reason", "c24;viel;26;")
+
+
+def test_transactions_come_in_parts_too(bank: Bank, tmp_path: Path) -> None:
+    take(bank, entities(tmp_path / "e.csv"))
+    rows = {
+        "transaction_id": [f"t{number}" for number in range(COUNT)],
+        "user_id": [f"c{number}" for number in range(COUNT)],
+        "transaction_amount": ["12.5"] * COUNT,
+        "transaction_currency": ["EUR"] * COUNT,
+        "transaction_date": ["2026-01-01"] * COUNT,
+    }
+    pl.DataFrame(rows).write_csv(tmp_path / "t.csv")
+    done = take(bank, tmp_path / "t.csv", "transactions")
+    assert (done.rows, done.new) == (COUNT, COUNT)
+    assert count(bank, "transactions") == COUNT
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".jsonl"])
+def test_parts_together_are_the_file(tmp_path: Path, suffix: str) -> None:
+    frame = pl.DataFrame({"a": [str(number) for number in range(COUNT)]})
+    path = tmp_path / f"f{suffix}"
+    {".csv": frame.write_csv, ".parquet": frame.write_parquet, ".jsonl": frame.write_ndjson}[suffix](path)
+    read = list(parts(path, 10, 3))
+    assert all(len(part) <= 10 for part in read)
+    assert pl.concat([part.rows for part in read])["a"].to_list() == frame["a"].to_list()[3:]
+    first = 5 if suffix == ".csv" else 4
+    assert [number for part in read for number in part.numbers] == list(range(first, first + COUNT - 3))
+
+
+def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"must end in \.parquet, \.csv"):
+        list(parts(tmp_path / "f.xlsx", 10))
