@@ -89,7 +89,7 @@ def _words(parameter: Parameter) -> str:
 
 
 def _paths(value: Any) -> Iterator[str | Path]:
-    """Give the paths of a parameter's value: text may be the path of a ruleset, a number is none."""
+    """Give the paths in the value of a parameter. A text counts as one, as rulesets are named by text."""
     for each in value if isinstance(value, list) else [value]:
         if isinstance(each, str | Path):
             yield each

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Select, func, null, select
 from sqlalchemy.orm import Session, aliased
 
+from fivefold.store.flows.versions import ACTIVE, OFF, ROLLBACK
 from fivefold.store.ingest.tags import lasts_on
 from fivefold.store.levels.overrides import was_overridden
 from fivefold.store.sql.arrays import among
@@ -200,7 +201,7 @@ def versions_that_acted(session: Session, flow_id: int) -> list[tuple[int, str |
     statement = (
         select(FlowActivation.at_us, FlowVersion.canonical)
         .outerjoin(FlowVersion, FlowVersion.id == FlowActivation.version_id)
-        .where(FlowActivation.flow_id == flow_id, FlowActivation.kind.in_(("active", "rollback", "off")))
+        .where(FlowActivation.flow_id == flow_id, FlowActivation.kind.in_((ACTIVE, ROLLBACK, OFF)))
         .order_by(FlowActivation.id.desc())
     )
     return [(at_us, canonical) for at_us, canonical in session.execute(statement)]

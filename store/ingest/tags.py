@@ -141,6 +141,11 @@ class ReachedEnd(NamedTuple):
     set_by: str
     proposed_by: str | None
 
+    @property
+    def people(self) -> tuple[str, ...]:
+        """Who is behind the end."""
+        return (self.set_by,) if self.proposed_by is None else (self.set_by, self.proposed_by)
+
 
 def planned_ends(session: Session, entity_ids: Collection[int], now_us: int) -> Sequence[ReachedEnd]:
     """List the planned ends that some entities' tags reached, announced or not.

@@ -171,7 +171,7 @@ def _behind_ends(
         people = set(overrides.get(each.entity_id, ()))
         for end in ended:
             if since_us < end.until_us <= each.as_of_us:
-                people |= {end.set_by} if end.proposed_by is None else {end.set_by, end.proposed_by}
+                people.update(end.people)
         if people:
             origins[each.entity_id] = Origin(people=tuple(sorted(people)))
     return origins

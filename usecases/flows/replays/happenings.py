@@ -84,6 +84,7 @@ class Listening:
 
     Attributes:
         flow_id: of both versions.
+        acted: the flow's versions that really acted, see `origins.read_versions_that_acted`.
         type_id: of the entities.
         flow: the version that is replayed.
         base: the one that it is compared with; None for none.
@@ -92,6 +93,7 @@ class Listening:
     """
 
     flow_id: int
+    acted: Sequence[tuple[int, Flow | None]]
     type_id: int
     flow: Flow
     base: Flow | None
@@ -191,7 +193,7 @@ def _by_events(
     session: Session, kind: str, of: Listening, period: tuple[int, int], entity_ids: Sequence[int]
 ) -> Iterator[ReplayedCause]:
     sent_moments = moments_sent(session, kind, entity_ids) if kind in _SENT else {}
-    origins = read_origins(session, of.flow_id, kind, entity_ids)
+    origins = read_origins(session, of.flow_id, kind, entity_ids, of.acted)
     for each in past_events(session, kind, entity_ids, *period):
         about = _about(kind, each, of.flow.levels)
         flow_listens = listens(of.flow, kind, about)

@@ -36,7 +36,7 @@ class Origins:
         own_by_cause: whether it brought an event about, by entity and cause, where a run says so.
         own_changes: its tags and cases: entity, moment, and tag.
         own_since_us: by entity the moment of the first of these.
-        acted: from when on which version of the flow acted, the latest first; None for none.
+        acted: see `read_versions_that_acted`.
     """
 
     kind: str
@@ -63,7 +63,15 @@ def listens(flow: Flow, kind: str, about: Mapping[str, Any]) -> bool:
     return any(trigger.on == kind and trigger.answers_to(about) for trigger in flow.triggers)
 
 
-def read_origins(session: Session, flow_id: int, kind: str, entity_ids: Sequence[int]) -> Origins:
+def read_versions_that_acted(session: Session, flow_id: int) -> list[tuple[int, Flow | None]]:
+    """Read from when on which version of a flow acted, the latest first; None for none."""
+    acted = versions_that_acted(session, flow_id)
+    return [(at_us, None if text is None else read_stored(Flow, text)) for at_us, text in acted]
+
+
+def read_origins(
+    session: Session, flow_id: int, kind: str, entity_ids: Sequence[int], acted: Sequence[tuple[int, Flow | None]]
+) -> Origins:
     """Read which events of one kind a flow brought about; nothing is read of a kind that no flow brings about."""
     if kind not in _ACTIONS:
         return Origins(kind=kind)
@@ -75,14 +83,13 @@ def read_origins(session: Session, flow_id: int, kind: str, entity_ids: Sequence
     since_us: dict[int, int] = {}
     for each in own:
         since_us[each.run.entity_id] = min(each.at_us, since_us.get(each.run.entity_id, each.at_us))
-    acted = versions_that_acted(session, flow_id) if kind in _FOLLOWING else ()
     runs = runs_begun_by(session, kind, entity_ids)
     return Origins(
         kind=kind,
         own_by_cause={(run.entity_id, run.cause): _is_through(flow_id, run) for run in runs},
         own_changes=frozenset((each.run.entity_id, each.at_us, each.tag) for each in own),
         own_since_us=since_us,
-        acted=[(at_us, None if text is None else read_stored(Flow, text)) for at_us, text in acted],
+        acted=acted,
     )
 
 

@@ -15,6 +15,7 @@ import polars as pl
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
+from fivefold.flows.language import Flow
 from fivefold.flows.program import flow_program_for
 from fivefold.flows.run import Runs
 from fivefold.store.flows.history import answers_of
@@ -29,7 +30,7 @@ from fivefold.usecases.flows.replays.happenings import (
     members_run_for,
 )
 from fivefold.usecases.flows.replays.members import notes_of_members
-from fivefold.usecases.flows.replays.origins import notes_of_origins
+from fivefold.usecases.flows.replays.origins import notes_of_origins, read_versions_that_acted
 from fivefold.usecases.flows.replays.tally import ROW, ReplayTally, ends_of
 from fivefold.usecases.flows.replays.then import THEN, AnswersKept, answers_kept
 from fivefold.usecases.flows.runs.facts import LookedAt, read_facts
@@ -65,22 +66,25 @@ class ReplayWanted:
 def make_replay(lease: Lease, wanted: ReplayWanted) -> None:
     """Make a replay, and keep what it finds; InvalidRulesetError where a version lacks something that it needs."""
     with lease.who.reading() as session:
+        version = version_now(session, wanted.version_id)
         replay = _Replay(
-            lease,
-            wanted,
-            version_now(session, wanted.version_id),
-            None if wanted.base_version_id is None else version_now(session, wanted.base_version_id),
+            lease=lease,
+            wanted=wanted,
+            version=version,
+            base=None if wanted.base_version_id is None else version_now(session, wanted.base_version_id),
+            acted=read_versions_that_acted(session, version.flow.id),
         )
         total = count_of_type(session, replay.version.flow.type_id, wanted.until_id)
     replay.run(total)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Replay:
     lease: Lease
     wanted: ReplayWanted
     version: RunnableVersion
     base: RunnableVersion | None
+    acted: Sequence[tuple[int, Flow | None]]
 
     @property
     def _about(self) -> dict[str, Any]:
@@ -129,6 +133,7 @@ class _Replay:
         """Who would have run for what."""
         return Listening(
             flow_id=self.version.flow.id,
+            acted=self.acted,
             type_id=self.version.flow.type_id,
             flow=self.version.analysed.flow,
             base=None if self.base is None else self.base.analysed.flow,
