@@ -9,8 +9,9 @@ from calendar import monthrange
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from typing import Final
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from fivefold.domain.clock import from_microseconds, to_microseconds
 
@@ -74,6 +75,12 @@ def moments_between(schedule: LocalSchedule, from_us: int, until_us: int) -> Ite
     while day <= last:
         yield from (moment for moment in schedule.moments_of(day) if from_us <= moment < until_us)
         day += _DAY
+
+
+@cache
+def zone_names() -> frozenset[str]:
+    """List the names of the zones of the tz database; once in a process, as this opens some 600 files (30 ms)."""
+    return frozenset(available_timezones())
 
 
 def zone_text(moment_us: int, zone: str) -> str:

@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from datetime import time
 from typing import Annotated, Any, Literal, Self
-from zoneinfo import available_timezones
 
 from pydantic import (
     AfterValidator,
@@ -17,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from fivefold.domain.schedules import LAST, LocalSchedule
+from fivefold.domain.schedules import LAST, LocalSchedule, zone_names
 from fivefold.domain.text import perhaps
 from fivefold.risk.language.base import Identifier, Label, LanguageModel, NameOf
 from fivefold.risk.language.quantities import quoted_value
@@ -189,9 +188,8 @@ def _time(value: Any) -> str:
 
 
 def _zone(value: str) -> str:
-    there = available_timezones()
-    if value not in there:
-        raise ValueError(f"is {value}, which is no time zone of the tz database{perhaps(value, there)}")
+    if value not in zone_names():
+        raise ValueError(f"is {value}, which is no time zone of the tz database{perhaps(value, zone_names())}")
     return value
 
 

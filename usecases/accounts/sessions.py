@@ -9,13 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Final
-from zoneinfo import available_timezones
 
 from sqlalchemy import ColumnElement, Engine, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import HOUR_US, SECOND_US, now_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError, IdentityError, StoreError
+from fivefold.domain.schedules import zone_names
 from fivefold.domain.settings import OpenIdSettings
 from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.members import locked_member, member_named, member_of_account
@@ -171,7 +171,7 @@ def choose_zone(context: Context, member_id: int, zone: str) -> None:
 @cache
 def zones() -> tuple[str, ...]:
     """List the zones by place, UTC first; names without a place are obsolete."""
-    return "UTC", *sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith("Etc/"))
+    return "UTC", *sorted(zone for zone in zone_names() if "/" in zone and not zone.startswith("Etc/"))
 
 
 def _roles_of(member: Member) -> list[str]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final, Literal
-from zoneinfo import available_timezones
 
 from fivefold.domain.errors import ConfigError, InvalidRulesetError
+from fivefold.domain.schedules import zone_names
 from fivefold.flows.actions import ACTION_KINDS
 from fivefold.flows.language import STEP_KINDS
 from fivefold.flows.triggers import EVENT_KINDS
@@ -63,7 +63,7 @@ class FlowOutline:
     def names(self, of: str, after: str | None = None) -> tuple[tuple[str, str], ...]:
         """Give names and titles of what a field can name; of steps those behind the step *after* alone."""
         if of == "zones":
-            return tuple((zone, zone) for zone in sorted(available_timezones()))
+            return tuple((zone, zone) for zone in sorted(zone_names()))
         if of == "levels":
             return tuple((level, level) for level in self.levels)
         there = tuple((each.name, each.title) for each in self.parts.get(of, ()))
