@@ -162,6 +162,11 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _whole)
 _Loader.add_constructor("tag:yaml.org,2002:float", _decimal)
 
 
+def compose(text: str) -> yaml.Node | None:
+    """Read the parts of *text* and where they stand; None where nothing is there. Raises yaml.YAMLError."""
+    return _Loader(text).get_single_node()
+
+
 @dataclass(frozen=True)
 class ListEnd:
     """Where a further item of a list goes.
@@ -190,9 +195,8 @@ class Document:
             raise InvalidRulesetError([Finding("the document", f"has more than {MOST_BYTES:,} characters")], source)
         self._text = text
         try:
-            loader = _Loader(text)
-            self._node = loader.get_single_node()
-            self.data: Any = loader.construct_document(self._node) if self._node else None
+            self._node = compose(text)
+            self.data: Any = _Loader("").construct_document(self._node) if self._node else None
         except TooLarge as error:
             raise InvalidRulesetError([Finding("the document", str(error))], source) from None
         except yaml.YAMLError as error:
