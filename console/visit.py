@@ -363,9 +363,9 @@ def row_number(typed: str, what: str) -> int:
     return int(typed)
 
 
-def plain_lines(typed: str) -> str:
-    """Give a text of lines as a page shows it again: with plain ends of lines, and without NUL."""
-    return typed.replace("\r\n", "\n").replace("\0", "")
+def without_nul(typed: str) -> str:
+    """Give a text as a page can show it again."""
+    return typed.replace("\0", "")
 
 
 def written_in(form: Mapping[str, str]) -> tuple[WrittenText, ...]:
@@ -375,7 +375,7 @@ def written_in(form: Mapping[str, str]) -> tuple[WrittenText, ...]:
     (WrittenText(field='level', text='high'), WrittenText(field='reason', text='A court asked for it.'))
     """
     return tuple(
-        WrittenText(name, plain_lines(typed))
+        WrittenText(name, without_nul(typed))
         for name, typed in form.items()
         if typed.strip() and name not in PUT_IN and not name.startswith("seen")
     )

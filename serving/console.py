@@ -362,7 +362,7 @@ def form_token_of(secret: str) -> str:
 
 
 Sent = tuple[dict[str, str], Upload | None]
-"""What was typed into a form, and the file that came with it."""
+"""What was typed into a form, its lines parted by LF as in `/v1`, and the file that came with it."""
 
 
 async def _form(view: View, request: Request, token: int | None = None) -> Sent:
@@ -376,7 +376,7 @@ async def _form(view: View, request: Request, token: int | None = None) -> Sent:
         raise ApiError(413, FORM_TOO_LARGE) if error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else error from None
     has_file = view.reads_document and request.headers.get("content-type", "").startswith("multipart/form-data")
     form, file = await _parts(request, body, view.takes_file) if has_file else (_fields(body), None)
-    return form, file
+    return {name: typed.replace("\r\n", "\n") for name, typed in form.items()}, file  # browsers end lines with CRLF
 
 
 async def _written_into_form(view: View, request: Request) -> Written:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, plain_lines
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, without_nul
 from fivefold.domain.clock import DAY_US, day_text, parse_moment
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import Page, Part
@@ -262,4 +262,4 @@ def _members(visit: Visit) -> list[str]:
 
 def _typed(visit: Visit) -> str:
     """Give the file that was chosen, or what stands in the field."""
-    return plain_lines(visit.form.get("file", "").removeprefix("\ufeff") or visit.form.get("members", ""))
+    return without_nul(visit.form.get("file", "").removeprefix("\ufeff") or visit.form.get("members", ""))

@@ -13,7 +13,7 @@ from fivefold.console.rulesets.text import (
     typed_document,
 )
 from fivefold.console.texts import text
-from fivefold.console.visit import Visit, existing_number, plain_lines, whole_number
+from fivefold.console.visit import Visit, existing_number, whole_number, without_nul
 from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError, NotFoundError
 from fivefold.domain.paging import Page, Part
 from fivefold.usecases.decisions.policies import PolicyLine, PolicyView
@@ -111,7 +111,7 @@ def editor_page(visit: Visit, kind: TextKind, name: str, number: int | None = No
     """
     name = visit.form.get("of", name)
     typed = "document" in visit.form
-    document = plain_lines(visit.form.get("document", ""))
+    document = without_nul(visit.form.get("document", ""))
     written = _written_name(kind, document, name) if typed else name
     versions: Page[Line] = kind.versions(visit, written, NEWEST) if written else Page()
     newest = versions[0] if versions else None

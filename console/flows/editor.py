@@ -18,7 +18,7 @@ from fivefold.console.rulesets.text import (
     typed_document,
 )
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number, plain_lines
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number, without_nul
 from fivefold.domain.errors import ConfigError, ConflictError, InvalidRulesetError, NotFoundError
 from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.flows.asked_files import bundled_flows, flow_text
@@ -133,7 +133,7 @@ def show_new(visit: Visit, outcome: EditorOutcome = NOTHING) -> Rendered:
 
 
 def _typed(visit: Visit) -> str:
-    return plain_lines(visit.form.get("document", ""))
+    return without_nul(visit.form.get("document", ""))
 
 
 def _revision(visit: Visit) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fivefold.console.texts import text
-from fivefold.console.visit import Visit, plain_lines
+from fivefold.console.visit import Visit, without_nul
 from fivefold.usecases.flows.forms.fields import FormField, summary_of
 from fivefold.usecases.flows.forms.forms import FormChecked, PartForm, check_form
 from fivefold.usecases.flows.forms.places import KINDS, FlowOutline, outline_of
@@ -87,7 +87,7 @@ def typed_form(visit: Visit) -> PartForm | None:
     part, kind = visit.form.get("form_part", ""), visit.form.get("form_kind", "")
     if part not in KINDS or kind not in KINDS[part]:
         return None
-    typed = {name: plain_lines(value).strip() for name, value in visit.form.items() if name.startswith(_FIELD)}
+    typed = {name: without_nul(value).strip() for name, value in visit.form.items() if name.startswith(_FIELD)}
     name, after, opened = (visit.form.get(f"form_{word}", "") for word in ("name", "after", "opened"))
     return PartForm(part=part, kind=kind, name=name, after=after, opened=opened, typed=typed)
 

@@ -6,7 +6,7 @@ from typing import Final, Literal, cast
 from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.recourse.statement import json_of_reply
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Download, Redirect, Rendered, Visit, address, existing_number, plain_lines
+from fivefold.console.visit import Answer, Download, Redirect, Rendered, Visit, address, existing_number, without_nul
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.paging import Page
 from fivefold.store.recourse.changed_facts import KINDS
@@ -112,7 +112,7 @@ def open_challenge(visit: Visit) -> Answer:
 def settle(visit: Visit) -> Answer:
     """Settle a challenge."""
     override = visit.form.get("override", "").strip()
-    lines = plain_lines(visit.form.get("facts", "")).split("\n")
+    lines = without_nul(visit.form.get("facts", "")).split("\n")
     settlement = Settlement(
         outcome=cast("Outcome", visit.typed("outcome", text("Outcome"))),
         reason=visit.typed("reason", text("Reason")),

@@ -16,7 +16,7 @@ from fivefold.console.rulesets.text import (
     typed_document,
 )
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number, plain_lines
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number, without_nul
 from fivefold.domain.errors import ConfigError, ConflictError, InvalidRulesetError, NotFoundError
 from fivefold.usecases.portfolio_files.bundled import bundled_rulesets, bundled_text
 from fivefold.usecases.rulesets.check import TextCheck, check_text, try_changes
@@ -127,7 +127,7 @@ def _newest(visit: Visit, ruleset: RulesetLine) -> str:
 
 
 def _typed(visit: Visit) -> str:
-    return plain_lines(visit.form.get("document", ""))
+    return without_nul(visit.form.get("document", ""))
 
 
 def _revision(visit: Visit) -> int:

@@ -23,6 +23,16 @@ def test_an_override_is_asked_for_by_one_person_and_decided_by_another(place: Pl
     assert "2099-01-01 00:00 UTC" in approver.text
 
 
+def test_a_reason_of_two_lines_is_the_same_from_a_browser_and_over_v1(place: Place, investigator: Visitor) -> None:
+    path = ACME.replace("/console", "/v1")
+    for ends in ("\n", "\r\n"):
+        body = {"level": "high", "reason": f"The first line{ends}the second"}
+        place.good("POST", f"{path}/overrides", body, role="investigator")
+        investigator.go(ACME).submit("/override", **body)
+    asked = place.good("GET", f"{path}/overrides", role="investigator")
+    assert [line["reason"] for line in asked if "first line" in line["reason"]] == ["The first line\nthe second"]
+
+
 def test_an_override_that_ended_says_who_approved_it_and_who_ended_it(place: Place) -> None:
     customer = "/v1/entities/customer/c%2F1%20%C3%A4"
     body = {"level": "high", "reason": "A court asked for it"}

@@ -19,8 +19,12 @@ NUMBER_OF_A_ROW = re.compile("[0-9]{1,18}")
 
 
 def checked_reason(reason: str, what: str = "reason") -> str:
-    """Return a reason without surrounding space; ConfigError if it is empty or too long."""
-    text = reason.strip() if isinstance(reason, str) else ""
+    r"""Return a reason without surrounding space, its lines parted by LF alone; ConfigError if it is empty or too long.
+
+    >>> checked_reason(" One line,\r\nand another ")
+    'One line,\nand another'
+    """
+    text = reason.strip().replace("\r\n", "\n") if isinstance(reason, str) else ""
     if not 1 <= len(text) <= MAX_REASON_CHARACTERS or not storable(text):
         raise ConfigError(f"{what} must say why, in 1 to {MAX_REASON_CHARACTERS} characters")
     return text
