@@ -108,7 +108,7 @@ def _field(visit: Visit, error: FivefoldError) -> str:
     if isinstance(error, FieldError):
         return error.name
     word = str(error).partition(" ")[0]
-    return word if isinstance(error, ConfigError) and word in visit.form else ""
+    return word if isinstance(error, ConfigError | ConflictError) and word in visit.form else ""
 
 
 def _with_names(visit: Visit, reason: str) -> str:

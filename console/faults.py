@@ -37,7 +37,8 @@ def with_fault(html: str, visit: Visit) -> str:
     if not forms:
         return html
     refused = max(forms, key=lambda form: _likeness(form[0], visit))
-    return html[: refused.start()] + _marked(refused[0], visit) + html[refused.end() :]
+    before = html[: refused.start()].replace(" autofocus", "", 1)  # of the problem, which has the focus without a field
+    return before + _marked(refused[0], visit) + html[refused.end() :]
 
 
 def _fields(form: str, *, hidden: bool) -> Iterator[_Field]:

@@ -33,6 +33,22 @@ def test_a_reason_of_two_lines_is_the_same_from_a_browser_and_over_v1(place: Pla
     assert [line["reason"] for line in asked if "first line" in line["reason"]] == ["The first line\nthe second"]
 
 
+def test_an_end_that_is_past_is_said_at_its_field(investigator: Visitor) -> None:
+    investigator.go(ACME).submit("/override", level="high", reason="A court asked for it", until="2001-01-01")
+    assert investigator.page.status_code == 409
+    said = '<p class="fault" id="until-fault">until is 2001-01-01, which is past; '
+    page = investigator.page.text
+    assert f'value="2001-01-01" aria-invalid="true" aria-describedby="until-fault" autofocus>{said}' in page
+    assert page.count("autofocus") == 1
+
+
+def test_a_refusal_that_is_about_no_field_has_the_focus(place: Place) -> None:
+    approver = Visitor(place).sign_in("approver").go("/console/queue").submit("/assign-many")
+    assert approver.page.status_code == 422
+    assert '<p class="problem" role="alert" tabindex="-1" autofocus>Nothing was changed: ' in approver.page.text
+    assert approver.page.text.count("autofocus") == 1
+
+
 def test_an_override_that_ended_says_who_approved_it_and_who_ended_it(place: Place) -> None:
     customer = "/v1/entities/customer/c%2F1%20%C3%A4"
     body = {"level": "high", "reason": "A court asked for it"}

@@ -254,7 +254,7 @@ def _number(settings: Settings, level: str) -> int:
 
 def _refuse_past_end(until_us: int | None, now_us: int) -> None:
     if until_us is not None and checked_moment(until_us, "until_us") <= now_us:
-        raise ConflictError(f"the override would end on {day_text(until_us)}, which is past; its end must lie ahead")
+        raise ConflictError(f"until is {day_text(until_us)}, which is past; the end of an override must lie ahead")
 
 
 def _refuse_below_floor(session: Session, override: OverrideRow, settings: Settings) -> None:

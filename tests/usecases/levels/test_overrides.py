@@ -144,7 +144,7 @@ def test_without_a_reason_nothing_is_asked_for_refused_or_revoked(engine: Engine
 
 @pytest.mark.parametrize("until", [NOW, NOW - 1, 0, -5])
 def test_an_end_in_the_past_is_refused(engine: Engine, three: People, until: int) -> None:
-    with pytest.raises(ConflictError, match="which is past; its end must lie ahead"):
+    with pytest.raises(ConflictError, match="which is past; the end of an override must lie ahead"):
         asked(engine, three[0], until_us=until)
     assert rows_of(engine, OverrideRow) == []
 
