@@ -157,6 +157,20 @@ def test_what_was_written_is_not_lost_with_the_session(place: Place, ends: str) 
     assert form.fields["form_token"] not in visitor.page.text
 
 
+def test_signing_in_leaves_the_page_with_what_was_written_open(investigator: Visitor) -> None:
+    investigator.go(ACME)
+    investigator.cookies.clear()
+    page = investigator.submit("/override", reason=LONG).page.text
+    assert "this page stays" in page
+    assert "What you wrote, to be copied before you leave this page" in page
+    assert page.index("Three pages of reasons") < page.index(
+        '<form method="post" action="/console/sign-in" target="_blank">'
+    )
+    assert page.count("autofocus") == page.count('<p class="problem" role="alert" tabindex="-1" autofocus>') == 1
+    page = investigator.go("/console/sign-in").page.text
+    assert ("_blank" in page, page.count("autofocus")) == (False, 1)
+
+
 def test_what_pages_put_into_forms_is_not_given_back_as_written() -> None:
     """A hidden field that no other form has as one to be filled in, and every secret."""
     texts = "".join(path.read_text("utf-8") for path in TEMPLATES)
@@ -358,7 +372,7 @@ def test_the_reason_of_a_refused_form_is_shown_in_no_other(place: Place) -> None
     visitor.post(f"{ACME}/refuse-override", {"form_token": form_token, **about, "reason": "MINE"})
     assert visitor.page.status_code == 409
     assert "MINE" not in {value for form in visitor.forms() for value in form.fields.values()}
-    assert re.search("What you wrote, to be copied (Override [0-9]+ )?Reason MINE ", visitor.text)
+    assert re.search("leave this page (Override [0-9]+ )?Reason MINE ", visitor.text)
 
 
 @pytest.mark.parametrize("reason", ["no, not convinced", "no"])
@@ -369,7 +383,7 @@ def test_a_short_reason_is_not_lost_where_its_form_is_gone(place: Place, investi
     one.submit("/approve-override", reason="yes")
     other.submit("/refuse-override", reason=reason)
     assert other.page.status_code == 409
-    assert re.search(f"What you wrote, to be copied (Override [0-9]+ )?Reason {reason} ", other.text)
+    assert re.search(f"leave this page (Override [0-9]+ )?Reason {reason} ", other.text)
 
 
 def test_what_is_called_free_text_is_typed_and_chosen_nowhere() -> None:
