@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fivefold.flows.actions import PersonRole
+from fivefold.flows.actions import PersonRole, is_reversible
 from fivefold.flows.language import EndStep, Flow, PersonStep, ways_from
 from fivefold.risk.language.documents import Path
 
@@ -52,6 +52,20 @@ def reached(flow: Flow) -> frozenset[int]:
         if position in positions:
             positions |= set(next_positions(flow, position))
     return frozenset(positions)
+
+
+def irreversible_after(flow: Flow, step: str) -> tuple[str, ...]:
+    """Give the titles of actions that may follow a step before a person is asked, and that nobody can take back."""
+    may_follow = {flow.positions[step]}
+    titles: dict[str, None] = {}
+    for position in range(flow.positions[step], len(flow.steps)):  # a step leads to later ones only
+        present = flow.steps[position]
+        if position not in may_follow or isinstance(present, PersonStep):
+            continue
+        may_follow |= set(next_positions(flow, position))
+        actions = map(flow.action, present.end) if isinstance(present, EndStep) else ()
+        titles |= dict.fromkeys(action.title for action in actions if not is_reversible(action))
+    return tuple(titles)
 
 
 def without_person(flow: Flow, end: int, role: PersonRole | None = None) -> tuple[int, ...] | None:

@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Any
 
+from pydantic import Field
+
 from fivefold.client.answers.base import Answer
 
 
@@ -41,12 +43,16 @@ class FlowRunLine(Answer):
 
 
 class Question(Answer):
-    """A question that a run asks a person since `asked_at`; `role` may answer it. A shadow asks nobody."""
+    """A question that a run asks a person since `asked_at`; `role` may answer it. A shadow asks nobody.
+
+    `irreversible` has, by answer, the titles of the actions that may follow and that nobody can take back.
+    """
 
     step: str
     question: str
     role: str
     answers: tuple[str, ...]
+    irreversible: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     asked_at: datetime | None
 
 

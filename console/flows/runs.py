@@ -66,7 +66,8 @@ class RunPage:
         picture: the flow with the path of the run.
         titles: of the flow's steps, by id.
         actions: the titles of its actions, by id.
-        leads: of the question that is open: each answer, and the title of the step to which it leads.
+        leads: of the question that is open: each answer, and the title of the step to which it leads. Those after
+            which something may follow that nobody can take back are the last.
         unasked: why nobody is asked; empty where a person is.
         hindrance: why this person cannot answer it; empty where they can, or nobody is asked.
         bars: why this person cannot take actions back, by their numbers.
@@ -124,10 +125,9 @@ def show_run(visit: Visit) -> Rendered:
     picture = picture_of(flow, steps, with_conditions=visit.role in OF_VERSIONS)
     steps_by_id = {each.id: each for each in picture.steps}
     leads: tuple[tuple[str, str], ...] = ()
-    if run.question is not None:
-        leads = tuple(
-            (label, to) for label, to in steps_by_id[run.question.step].leads if label in run.question.answers
-        )
+    if (question := run.question) is not None:
+        answers = (lead for lead in steps_by_id[question.step].leads if lead[0] in question.answers)
+        leads = tuple(sorted(answers, key=lambda lead: lead[0] in question.irreversible))
     unasked = _unasked(visit, run)
     page = RunPage(
         bar=queue_bar(visit),

@@ -1,5 +1,6 @@
 """Runs of flows in the console: a person answers, an action is taken back, and a shadow differs."""
 
+import re
 from typing import Any
 
 import pytest
@@ -98,6 +99,28 @@ def test_a_person_answers_with_a_reason_and_what_follows_is_taken_back(place: Pl
     assert "It is taken back." in investigator.text
     assert "Taken back by the investigator" in investigator.text
     assert "Status Flagged" not in investigator.go(PAGE).text
+
+
+def test_an_answer_that_cannot_be_taken_back_says_so_and_is_the_last(place: Place) -> None:
+    actions = [{**each, "reversible": each["id"] != "flag"} for each in ACTIONS]
+    way = {"id": "way", "title": "A way", "route": [{"when": {"field": "country", "equals": "SE"}, "to": "flagged"}]}
+    answers = {"again": "second", "no": "way", "yes": "nothing"}
+    person = {**ASK["person"], "answers": answers}
+    second = {**ASK, "id": "second", "title": "Another looks"}
+    steps = [ROUTE, {**ASK, "person": person}, second, {**way, "otherwise": "nothing"}, FLAGGED]
+    document = flow_document("asked", steps, actions=actions, examples=EXAMPLES)
+    version = made(place, document.replace('"to": "done"', '"to": "flagged"'))
+    activate_flow(Context(place.engine, place.actor("admin")), "asked", version, WHY)
+    number = call_flow(Context(place.engine, place.actor("publisher")), "asked", "customer", CUSTOMER).number
+    question = place.good("GET", f"/v1/flow-runs/{number}", role="investigator")["question"]
+    assert question["irreversible"] == {"no": ["Flag them"]}
+    page = Visitor(place).sign_in("investigator").go(f"{RUNS}/{number}").page.text
+    said = re.findall(r'<button name="answer" value="(\w+)">\w+<small> → ([^<]*)<', page)
+    assert said == [
+        ("again", "Another looks"),
+        ("yes", "Nothing is done"),
+        ("no", "A way; cannot be taken back: Flag them"),
+    ]
 
 
 HIGH = {"sum": "amount", "over": "90 days", "where": {"field": "operation", "equals": "CASH"}}

@@ -11,7 +11,8 @@ from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.flows.actions import is_reversible
 from fivefold.flows.analysis import AnalysedFlow, analyse_canonical_flow
 from fivefold.flows.asking.choices import step_without_conditions, words_without_conditions
-from fivefold.flows.language import PersonStep
+from fivefold.flows.language import Flow, PersonStep
+from fivefold.flows.paths import irreversible_after
 from fivefold.risk.engine.explain.describe import input_words
 from fivefold.risk.facts.inputs import parts_of
 from fivefold.store.flows.actions import OF_TRANSACTION, actions_of_run, standing_actions
@@ -135,6 +136,8 @@ class QuestionOpen:
 
     Attributes:
         look_at: what to look at before: words of the flow, and what its inputs were when the run began.
+        irreversible: by answer, the titles of the actions that may follow and that nobody can take back; an answer
+            without such is left out.
         asked_us: since when; an answer names it as `expected_asked_at`. None of a shadow, which asks nobody.
     """
 
@@ -143,6 +146,7 @@ class QuestionOpen:
     look_at: tuple[str, ...]
     role: str
     answers: tuple[str, ...]
+    irreversible: dict[str, tuple[str, ...]]
     asked_us: Annotated[Moment | None, shown_as("asked_at")]
 
 
@@ -278,7 +282,7 @@ def view_of(session: Session, row: RunRow) -> RunView:
     if run.state == WAITING and run.stopped_at is not None and run.stopped_at not in steps and run.removed_by is None:
         step = flow.steps[flow.positions[run.stopped_at]]
         if isinstance(step, PersonStep):  # a shadow also waits where another system would be asked
-            question = _question(step, why, run.asked_us)
+            question = _question(flow, step, why, run.asked_us)
     return RunView(
         **_line(row),
         why=why,
@@ -294,7 +298,7 @@ def view_of(session: Session, row: RunRow) -> RunView:
     )
 
 
-def _question(step: PersonStep, why: Mapping[str, Any] | None, asked_us: int | None) -> QuestionOpen:
+def _question(flow: Flow, step: PersonStep, why: Mapping[str, Any] | None, asked_us: int | None) -> QuestionOpen:
     """Give what a step asks, with what its inputs were, which the trace has."""
     question = step.person
     values_seen = [each["seen"] for each in (why or {}).get("steps", ()) if each["step"] == step.id and each["seen"]]
@@ -304,6 +308,9 @@ def _question(step: PersonStep, why: Mapping[str, Any] | None, asked_us: int | N
         look_at=(*question.words_looked_at, *values_seen),
         role=question.role,
         answers=tuple(question.answers),
+        irreversible={
+            answer: titles for answer, to in question.answers.items() if (titles := irreversible_after(flow, to))
+        },
         asked_us=asked_us,
     )
 
