@@ -28,7 +28,7 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import NO_PLACE, Page, Part
 from fivefold.store.levels.levels import is_failing
 from fivefold.store.portfolio.values import superseded_by
-from fivefold.store.portfolio.words import WordPlace, end_of, words_of_entity
+from fivefold.store.portfolio.words import Beginnings, WordPlace, end_of, words_of_entity
 from fivefold.store.sql.bulk import delete_rows, write_rows
 from fivefold.store.sql.keyset import require_key, rows_of
 from fivefold.store.tables.entities import Entity, EntityType, Ownership, SearchWord, Tag
@@ -48,7 +48,7 @@ class EntityFilter:
 
     Attributes:
         type_id: of the entities.
-        words: prefixes of words, as `store.portfolio.words.words_in` returns them; all must match.
+        words: prefixes of words, as `store.portfolio.words.beginnings_in` returns them; of each word one must match.
         tag: that they have at *now_us*.
         owner_id: who owns them at *now_us*.
         levels: numbers of levels.
@@ -61,7 +61,7 @@ class EntityFilter:
     organisation_id: int
     type_id: int
     now_us: int
-    words: Sequence[str] = ()
+    words: Sequence[Beginnings] = ()
     tag: str | None = None
     owner_id: int | None = None
     levels: Sequence[int] = ()
@@ -145,7 +145,9 @@ def count_found(session: Session, entity_filter: EntityFilter) -> int:
     """Count matching entities, up to one more than `MOST_COUNTED`."""
     by = _rarest_word(session, entity_filter)
     if entity_filter.words:
-        at_places = _having(entity_filter, by).where(SearchWord.place.in_([*map(int, entity_filter.places)]))
+        at_places = _having(entity_filter, by, entity_filter.words[by]).where(
+            SearchWord.place.in_([*map(int, entity_filter.places)])
+        )
         rows = _with_standing(at_places, entity_filter, SearchWord.entity_id).limit(MOST_ROWS_COUNTED)
         counts = select(func.count(), func.count(distinct(rows.subquery().c.entity_id)))
         read, count = session.execute(counts).one()
@@ -158,14 +160,14 @@ def count_found(session: Session, entity_filter: EntityFilter) -> int:
 
 
 def _branches(entity_filter: EntityFilter, part: Part, by: int) -> Iterator[Select[*tuple[Any, ...]]]:
-    """Select place, word and number of the first entities of each place, in the order of an index.
+    """Select place, word and number of the first entities of each place and beginning, in the order of an index.
 
     Of several words the one at the place *by* is looked up.
     """
     if entity_filter.words:
         for place in entity_filter.places:
             if part.after is None or place >= int(part.after[0]):
-                yield _by_word(entity_filter, place, by, part)
+                yield from (_by_word(entity_filter, place, by, each, part) for each in entity_filter.words[by])
     else:
         yield _by_fact(entity_filter, part)
 
@@ -183,12 +185,13 @@ def _rarest_word(session: Session, entity_filter: EntityFilter) -> int:
             .where(
                 SearchWord.type_id == entity_filter.type_id,
                 SearchWord.place == int(place),
-                _begins(SearchWord.word, word),
+                _begins(SearchWord.word, (beginning,)),
             )
             .limit(MOST_COUNTED)
             .subquery()
         )
         for number, word in enumerate(entity_filter.words)
+        for beginning in word
         for place in entity_filter.places
     ]
     counts = [0] * len(entity_filter.words)
@@ -197,13 +200,16 @@ def _rarest_word(session: Session, entity_filter: EntityFilter) -> int:
     return counts.index(min(counts))
 
 
-def _having(entity_filter: EntityFilter, by: int) -> Select[*tuple[Any, ...]]:
-    """Select the rows of the word at a place, of entities that have the others too; an erased entity has no words."""
-    other, word = aliased(SearchWord), entity_filter.words[by]
+def _having(entity_filter: EntityFilter, by: int, beginnings: Beginnings) -> Select[*tuple[Any, ...]]:
+    """Select the rows of the word at a place, by some of its beginnings, of entities that have the others too.
+
+    An erased entity has no words.
+    """
+    other = aliased(SearchWord)
     others = [each for number, each in enumerate(entity_filter.words) if number != by]
     return select(SearchWord.word, SearchWord.entity_id).where(
         SearchWord.type_id == entity_filter.type_id,
-        _begins(SearchWord.word, word),
+        _begins(SearchWord.word, beginnings),
         *(
             exists().where(other.entity_id == SearchWord.entity_id, _stands(other, each, entity_filter))
             for each in others
@@ -212,12 +218,14 @@ def _having(entity_filter: EntityFilter, by: int) -> Select[*tuple[Any, ...]]:
     )
 
 
-def _by_word(entity_filter: EntityFilter, place: WordPlace, by: int, part: Part) -> Select[*tuple[Any, ...]]:
-    """Select the first rows of a word in a place; an entity is listed only at its first match."""
+def _by_word(
+    entity_filter: EntityFilter, place: WordPlace, by: int, beginning: str, part: Part
+) -> Select[*tuple[Any, ...]]:
+    """Select the first rows of a beginning of a word in a place; an entity is listed only at its first match."""
     other, word = aliased(SearchWord), entity_filter.words[by]
     before = or_(other.place < SearchWord.place, and_(other.place == SearchWord.place, other.word < SearchWord.word))
     statement: Select[*tuple[Any, ...]] = (
-        _having(entity_filter, by)
+        _having(entity_filter, by, (beginning,))
         .join(Entity, Entity.id == SearchWord.entity_id)
         .with_only_columns(literal(int(place), Integer).label("place"), SearchWord.word, SearchWord.entity_id)
         .where(
@@ -286,13 +294,13 @@ def _with_standing(
     return statement
 
 
-def _begins(column: Any, word: str) -> ColumnElement[bool]:
-    end = end_of(word)
-    return column >= word if end is None else and_(column >= word, column < end)
+def _begins(column: Any, beginnings: Beginnings) -> ColumnElement[bool]:
+    ends = [(each, end_of(each)) for each in beginnings]
+    return or_(*(column >= each if end is None else and_(column >= each, column < end) for each, end in ends))
 
 
-def _stands(words: type[SearchWord], beginning: str, entity_filter: EntityFilter) -> ColumnElement[bool]:
-    begins = _begins(words.word, beginning)
+def _stands(words: type[SearchWord], beginnings: Beginnings, entity_filter: EntityFilter) -> ColumnElement[bool]:
+    begins = _begins(words.word, beginnings)
     return (
         begins
         if len(entity_filter.places) == len(WordPlace)

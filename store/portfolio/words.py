@@ -16,7 +16,13 @@ from fivefold.store.tables.entities import MOST_WORD
 
 MOST_WORDS: Final = 64
 """How many words of an entity are stored, those of its identifier and of its names first."""
+Beginnings = tuple[str, ...]
+"""Beginnings of a word, one of which is to be found; none of them begins another."""
 _BETWEEN = re.compile(r"[\W_]+")
+_UMLAUTS: Final = {"a\u0308": "ae", "o\u0308": "oe", "u\u0308": "ue", "\u00f8": "oe"}
+"""Letters, without case and in Unicode's parts, to how German and Norwegian write them without the sign."""
+_LETTER_AND_E: Final = re.compile("([aou])e(?=.)")
+"""Two letters that may stand for one with a sign; at the end of what is typed the next ones are not known yet."""
 _LAST: Final = 0x10FFFF
 _SURROGATES: Final = range(0xD800, 0xE000)
 """Code points that are not characters."""
@@ -41,7 +47,11 @@ def unaccented(text: str) -> str:
     """
     if text.isascii():
         return text.casefold()
-    return unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()).translate(_PLAIN_LETTERS)
+    return _caseless(text).translate(_PLAIN_LETTERS)
+
+
+def _caseless(text: str) -> str:
+    return unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
 
 
 class _PlainLetters(dict[int, str]):
@@ -67,6 +77,24 @@ def words_in(text: str) -> list[str]:
     (['zoe', 'o', 'brien', 'strasse', 'lodz'], ['customer', '17'], [])
     """
     return [word[:MOST_WORD] for word in _BETWEEN.split(unaccented(text)) if word]
+
+
+def beginnings_in(text: str) -> list[Beginnings]:
+    """Return for each word to be searched for how it may begin, each of them once: ü is u or ue, and ue may be ü.
+
+    >>> beginnings_in("Müller mueller Muller"), beginnings_in("mü"), beginnings_in("Joe joel")
+    ([('muller', 'mueller'), ('mueller', 'muller'), ('muller',)], [('mu',)], [('joe',), ('joel', 'jol')])
+    """
+    spelled_out = _caseless(text)
+    for letter, letters in _UMLAUTS.items():
+        spelled_out = spelled_out.replace(letter, letters)
+    words = zip(words_in(text), words_in(spelled_out), strict=True)
+    return list(dict.fromkeys(_beginnings(word, other) for word, other in words))
+
+
+def _beginnings(word: str, spelled_out: str) -> Beginnings:
+    forms = dict.fromkeys((word, spelled_out, _LETTER_AND_E.sub(r"\1", word)))
+    return tuple(form for form in forms if not any(form != each and form.startswith(each) for each in forms))
 
 
 def is_name(field: str) -> bool:

@@ -12,7 +12,7 @@ from fivefold.domain.segments import SEGMENTS
 from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest.entities import entity_named, type_named
 from fivefold.store.portfolio.search import MOST_COUNTED, EntityFilter, FoundRow, count_found, entities_found
-from fivefold.store.portfolio.words import WordPlace, is_name, words_in
+from fivefold.store.portfolio.words import WordPlace, beginnings_in, is_name
 from fivefold.usecases.ingest.entities import latest_attributes
 from fivefold.usecases.portfolio.current_levels import STATUSES, level_numbers, require_known
 from fivefold.usecases.shared.api_fields import Moment, shown_as
@@ -111,7 +111,7 @@ def _entity_filter(
     """Return the filter, the names of levels, and the declared kinds of attributes."""
     of = context.organisation_id
     kind, names = type_named(session, of, type_name), levels_of(session, of)
-    words = list(dict.fromkeys(words_in(search.text)))
+    words = beginnings_in(search.text)
     if search.text and not words:
         raise ConfigError("the search text has no letter or digit")
     if len(words) > MOST_WORDS:

@@ -22,7 +22,7 @@ from fivefold.store.ingest.entities import type_named
 from fivefold.store.levels.levels import counted_cells
 from fivefold.store.portfolio.search import MOST_COUNTED, EntityFilter, FoundRow, count_found, entities_found
 from fivefold.store.portfolio.values import ValueRow, since_when, values_of
-from fivefold.store.portfolio.words import WordPlace, words_in
+from fivefold.store.portfolio.words import WordPlace, beginnings_in
 from fivefold.usecases.levels.value_scores import EntityScorer, ValueView, read_value
 from fivefold.usecases.portfolio.current_levels import require_known
 from fivefold.usecases.portfolio.matrix import Money
@@ -144,7 +144,7 @@ def count_values(context: Context, type_name: str, text: str) -> EntitiesCounted
 def _identifier_filter(session: Session, context: Context, type_name: str, text: str) -> EntityFilter:
     """The filter of a search in identifiers only."""
     kind = type_named(session, context.organisation_id, type_name)
-    words = list(dict.fromkeys(words_in(text)))
+    words = beginnings_in(text)
     if not words:
         raise ConfigError("the search text has no letter or digit")
     if len(words) > MOST_WORDS:

@@ -15,7 +15,7 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError, NotFoundError
 from fivefold.domain.paging import Part, every_row
 from fivefold.store.portfolio import search as searching
-from fivefold.store.portfolio.words import MOST_WORDS, end_of, words_in, words_of_entity
+from fivefold.store.portfolio.words import MOST_WORDS, beginnings_in, end_of, words_in, words_of_entity
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import MOST_WORD, Entity, EntityType, SearchWord
 from fivefold.store.tables.levels import DueMark, Standing
@@ -74,7 +74,7 @@ def word(chance: random.Random) -> str:
 
 def slowly(bank: Bank, search: Search) -> list[str]:
     """Who should be found: identifiers, of entities that are looked at one by one."""
-    wanted = words_in(search.text)
+    wanted = beginnings_in(search.text)
     found: list[Any] = []
     with Session(bank.engine) as session:
         kind = session.scalars(select(EntityType).where(EntityType.name == "person")).one()
@@ -100,7 +100,32 @@ def slowly(bank: Bank, search: Search) -> list[str]:
     return [row[-1] for row in sorted(found)]
 
 
-one_word = st.sampled_from(["p", "p 1", "1", "2", "a", "an", "AN", "zo", "ä", "nan", "on", "anz", "q", "no"])
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("mueller", ["p-50", "p-51"]),
+        ("Müller", ["p-50", "p-51"]),
+        ("muller", ["p-51"]),
+        ("juer mü", ["p-50", "p-51"]),
+        ("lueden", ["p-51"]),
+        ("jue", ["p-50"]),
+        ("sue", []),
+        ("oeresund", ["p-52", "p-53"]),
+        ("Øre", ["p-52", "p-53"]),
+    ],
+)
+def test_umlauts_are_found_by_either_spelling(bank: Bank, typed: str, found: list[str]) -> None:
+    names = ["Juergen Mueller", "Jürgen Müller-Lüdenscheidt", "Øresund Susan", "Oeresund"]
+    for number, name in enumerate(names, 50):
+        bank.put(f"p-{number}", kind="person", full_name=name)
+    search = Search(text=typed)
+    assert sorted(each.external_id for each in search_entities(bank.context, "person", search)) == found
+    assert count_entities(bank.context, "person", search).count == len(found)
+
+
+one_word = st.sampled_from(
+    ["p", "p 1", "1", "2", "a", "an", "AN", "zo", "ä", "nan", "on", "anz", "q", "no", "anä", "aenzo", "naeo 1"]
+)
 some_levels = st.lists(st.sampled_from(platforms.LEVELS), max_size=2)
 searches = st.builds(
     Search,
@@ -301,6 +326,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 def test_words_are_found_by_each_of_their_beginnings(given_text: str) -> None:
     for found in words_in(given_text):
         assert 1 <= len(found) <= MOST_WORD
+        assert any(found.startswith(beginnings) for beginnings in beginnings_in(given_text))
         for length in range(1, len(found) + 1):
             end = end_of(found[:length])
             assert found[:length] <= found
