@@ -63,6 +63,18 @@ def test_what_is_wider_than_the_screen_says_so_and_is_reached_by_keyboard(browse
         wide.evaluate(moved)
 
 
+def test_on_a_phone_boxes_can_be_pressed_and_pictures_be_read(browser: "Browser", served: Served) -> None:
+    with visiting(browser, served, "investigator", viewport={"width": 360, "height": 800}) as page:
+        page.goto("/console/queue")
+        boxes = [each.bounding_box() for each in page.locator("main input[type=checkbox]").all()]
+        assert boxes
+        assert all(box is None or min(box["width"], box["height"]) >= 24 for box in boxes)
+        page.goto("/console/entities/customer/c%2F1%20%C3%A4")
+        small = [words for words, points in page.evaluate(SMALL.replace("7.99", "7.5")) if words]
+        assert page.locator("svg.waterfall").count()
+        assert small == []
+
+
 def test_a_reason_without_a_space_does_not_widen_the_page(browser: "Browser", served: Served) -> None:
     with visiting(browser, served, "investigator", viewport={"width": 360, "height": 800}) as page:
         page.goto(ACME)
