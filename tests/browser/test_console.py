@@ -192,3 +192,20 @@ def test_a_link_on_another_site_opens_the_page_for_a_person_who_is_signed_in(
         page.click("a")
         page.wait_for_selector("h1:has-text('acme')")
         assert page.url == f"{served.address}{ACME}"
+
+
+@pytest.mark.full
+def test_who_signs_in_after_the_end_of_a_session_keeps_what_was_written(browser: "Browser", served: Served) -> None:
+    with visiting(browser, served, "investigator") as page:
+        page.goto(ACME)
+        page.get_by_text("Request an override").click()
+        page.locator("textarea#reason").fill("A court\nasked for it.")
+        page.context.clear_cookies()
+        page.get_by_role("button", name="Request", exact=True).click()
+        page.get_by_text("this page stays").wait_for()
+        assert page.locator(":focus").inner_text().startswith("Your session has ended")
+        page.locator("#token").fill(served.place.tokens[OURS, "investigator"])
+        with page.context.expect_page() as opened:
+            page.locator("#token").press("Enter")
+        opened.value.wait_for_url(f"**{ACME}")
+        assert "A court\nasked for it." in [each.input_value() for each in page.locator("textarea[readonly]").all()]
