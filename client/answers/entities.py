@@ -63,6 +63,8 @@ class Tag(Answer):
     since: datetime
     until: datetime | None
     set_by: str
+    ended_by: str | None
+    end_reason: str | None
 
 
 class Correction(Answer):

@@ -80,7 +80,12 @@ _ALL = (
         primary=("entity_id", "number"),
         organisation=_OF_ENTITY,
     ),
-    BoundTable(name="tags", columns=("id", "organisation_id", "entity_id", "tag", "from_us", "until_us", "set_by")),
+    BoundTable(
+        name="tags",
+        columns=(
+            "id", "organisation_id", "entity_id", "tag", "from_us", "until_us", "set_by", "ended_by", "end_reason",
+        ),
+    ),
     BoundTable(
         name="screenings",
         columns=("id", "organisation_id", "entity_id", "screening", "found", "at_us", "recorded_us"),

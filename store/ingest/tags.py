@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, delete, or_, select, union_all, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from fivefold.domain.clock import DAY_US
 from fivefold.store.decisions.decisions import ACTIVE
@@ -159,11 +159,18 @@ def planned_ends(session: Session, entity_ids: Collection[int], now_us: int) -> 
     return [ReachedEnd._make(row) for row in session.execute(statement.where(*of))]
 
 
+def of_proposal(
+    column: InstrumentedAttribute[str], at_us: InstrumentedAttribute[Any], by: InstrumentedAttribute[Any]
+) -> ColumnElement[str | None]:
+    """Return, in SQL, a column of the proposal whose approval, at a moment and by a person, did something to a tag."""
+    approved = (Proposal.entity_id == Tag.entity_id, Proposal.state == APPROVED)
+    then = (Proposal.decided_us == at_us, Proposal.decided_by == by)
+    return select(column).where(*approved, *then).limit(1).scalar_subquery()
+
+
 def _proposed_by() -> ColumnElement[str | None]:
     """Return, in SQL, who proposed a tag's row, where another person approved that: it begins at the approval."""
-    approved = (Proposal.entity_id == Tag.entity_id, Proposal.state == APPROVED)
-    then = (Proposal.decided_us == Tag.from_us, Proposal.decided_by == Tag.set_by)
-    return select(Proposal.proposed_by).where(*approved, *then).limit(1).scalar_subquery()
+    return of_proposal(Proposal.proposed_by, Tag.from_us, Tag.set_by)
 
 
 def active_definitions(session: Session, organisation_id: int) -> Sequence[str]:

@@ -31,7 +31,7 @@ from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import NO_PLACE, Key, Page, Part, first_page
-from fivefold.store.ingest.tags import goes_on, lasts_on
+from fivefold.store.ingest.tags import goes_on, lasts_on, of_proposal
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import (
     BIG,
@@ -51,6 +51,7 @@ from fivefold.store.tables.groups import GroupMove, NamedGroup
 from fivefold.store.tables.levels import Assessment, AssessmentInputs, OverrideRow, Transition
 from fivefold.store.tables.queue import QueueWork
 from fivefold.store.tables.recourse import Challenge
+from fivefold.store.tables.rulesets import Proposal
 
 
 class Clock(StrEnum):
@@ -108,6 +109,7 @@ class EventRow(NamedTuple):
         content: the inputs of the assessment of a level; the answer of a decision; the data of a flow's action.
         run: of a flow, by which it acted, or that a person answered.
         step: of a flow that a person answered; of an action its name.
+        proposed_by: of a tag who proposed what another person approved.
     """
 
     kind: str
@@ -122,6 +124,7 @@ class EventRow(NamedTuple):
     content: str | None
     run: int | None
     step: str | None
+    proposed_by: str | None
 
 
 class _Source(NamedTuple):
@@ -201,13 +204,13 @@ def _behind(source: _Source, at: Any, place: int) -> Any:
 
 
 def _source(kind: EventKind, number: Any, clocks: tuple[Any, Any], *details: Any, table: Any = None) -> _Source:
-    """Select about, before, after, reason, by, content, run and step of a kind as text; missing ones are null.
+    """Select about, before, after, reason, by, content, run, step and proposed_by as text; missing ones are null.
 
     The run is a number.
     """
     happened_at, known_at = clocks
-    columns = [*details, *[null()] * (8 - len(details))]
-    names = ("about", "before", "after", "reason", "by_whom", "content", "run", "step")
+    names = ("about", "before", "after", "reason", "by_whom", "content", "run", "step", "proposed_by")
+    columns = [*details, *[null()] * (len(names) - len(details))]
     kinds = dict.fromkeys(names, Text) | {"run": BigInteger}
     statement: Select[Any] = select(
         literal(kind.value).label("kind"),
@@ -233,13 +236,6 @@ def _facts() -> list[_Source]:
     ]
     other = case((Ownership.owner_id == _ENTITY, Ownership.entity_id), else_=Ownership.owner_id)
     ours = or_(Ownership.owner_id == _ENTITY, Ownership.entity_id == _ENTITY)
-    tags = [
-        _of(
-            _source(kind, Tag.id, (Tag.from_us, null()), Tag.tag, null(), Tag.until_us, null(), Tag.set_by),
-            and_(Tag.entity_id == _ENTITY, begins),
-        )
-        for kind, begins in ((EventKind.TAG_SET, not_(goes_on())), (EventKind.TAG_MOVED, goes_on()))
-    ]
     by_flow = and_(
         FlowAction.entity_id == Record.entity_id,
         FlowAction.kind == "case",
@@ -253,11 +249,7 @@ def _facts() -> list[_Source]:
     corrected = (Correction.transaction_id, null(), Correction.kind, Correction.reason, Correction.actor)
     return [
         _of(attributes, Attributes.entity_id == _ENTITY, lambda rows: rows.outerjoin(before, earlier)),
-        *tags,
-        _of(
-            _source(EventKind.TAG_ENDED, Tag.id, (Tag.until_us, null()), Tag.tag),
-            and_(Tag.entity_id == _ENTITY, not_(lasts_on())),
-        ),
+        *_tags(),
         _of(
             _source(EventKind.SCREENING, Screening.id, screening, Screening.screening, null(), Screening.found),
             Screening.entity_id == _ENTITY,
@@ -276,6 +268,28 @@ def _facts() -> list[_Source]:
             _source(EventKind.CORRECTION, Correction.id, (Correction.known_us, Correction.recorded_us), *corrected),
             Correction.entity_id == _ENTITY,
         ),
+    ]
+
+
+def _tags() -> list[_Source]:
+    """The sources of tags: each was set or goes on, and ended; what one person proposed has that reason."""
+    set_at, ended_at = (Tag.from_us, Tag.set_by), (Tag.until_us, Tag.ended_by)
+    set_columns = (Tag.tag, null(), Tag.until_us, of_proposal(Proposal.reason, *set_at), Tag.set_by)
+    ended_columns = (Tag.tag, null(), null(), Tag.end_reason, Tag.ended_by)
+    ways = (
+        (EventKind.TAG_SET, not_(goes_on()), set_at, set_columns),
+        (EventKind.TAG_MOVED, goes_on(), set_at, set_columns),
+        (EventKind.TAG_ENDED, not_(lasts_on()), ended_at, ended_columns),
+    )
+    return [
+        _of(
+            _source(
+                *(kind, Tag.id, (at[0], null()), *columns),
+                *(null(), null(), null(), of_proposal(Proposal.proposed_by, *at)),
+            ),
+            and_(Tag.entity_id == _ENTITY, which),
+        )
+        for kind, which, at, columns in ways
     ]
 
 
@@ -329,19 +343,11 @@ def _by_people() -> list[_Source]:
     of = row.entity_id == _ENTITY
     decided = case((row.state == "revoked", "approved"), else_=row.state)  # what was approved may have been ended since
     decision = (Policy.name, null(), Decision.action, null(), Decision.actor, Decision.answer)
+    request = (null(), null(), row.level, row.reason, row.requested_by)
     work = (QueueWork.kind, null(), QueueWork.done_us, null(), QueueWork.changed_by)
     return [
         _of(
-            _source(
-                EventKind.ASKED,
-                row.id,
-                (row.requested_us,) * 2,
-                null(),
-                null(),
-                row.level,
-                row.reason,
-                row.requested_by,
-            ),
+            _source(EventKind.ASKED, row.id, (row.requested_us,) * 2, *request),
             of,
         ),
         _of(
@@ -428,13 +434,7 @@ def _by_flows() -> list[_Source]:
         ),
         *(
             _of(
-                _source(
-                    kind,
-                    move_number,
-                    (move.at_us,) * 2,
-                    NamedGroup.name,
-                    table=move,
-                ),
+                _source(kind, move_number, (move.at_us,) * 2, NamedGroup.name, table=move),
                 and_(move.entity_id == _ENTITY, move.entered if entered else not_(move.entered)),
                 lambda rows: rows.join(NamedGroup, NamedGroup.id == move.group_id),
             )
@@ -484,7 +484,7 @@ LABELS: Final[Mapping[str, frozenset[EventKind]]] = {
     "people": frozenset(
         {
             *(EventKind.WORK, EventKind.ASKED, EventKind.DECIDED, EventKind.REVOKED, EventKind.TAG_SET),
-            *(EventKind.TAG_MOVED, EventKind.FLOW_BACK, EventKind.FLOW_ANSWER),
+            *(EventKind.TAG_MOVED, EventKind.TAG_ENDED, EventKind.FLOW_BACK, EventKind.FLOW_ANSWER),
             *(EventKind.CONTESTED, EventKind.SETTLED, EventKind.ANSWERED),
         }
     ),

@@ -319,7 +319,12 @@ class Correction(Base):
 
 
 class Tag(Base):
-    """A word that people or programs set on an entity, for a while or without end."""
+    """A word that people or programs set on an entity, for a while or without end.
+
+    Attributes:
+        ended_by: who gave it the end that it has; None where it has the one with which it was set.
+        end_reason: why they did, if they said so.
+    """
 
     __tablename__ = "tags"
     __table_args__ = (
@@ -336,6 +341,8 @@ class Tag(Base):
     until_us: Mapped[int | None] = mapped_column(BigInteger)
     set_by: Mapped[str] = mapped_column(Text)
     salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
+    ended_by: Mapped[str | None] = mapped_column(Text)
+    end_reason: Mapped[str | None] = mapped_column(Text)
 
 
 class TagEnd(Base):

@@ -24,7 +24,7 @@ def told(place: Place) -> Place:
         "PUT", "/v1/entities/customer/account", {"owner": {"type": "customer", "external_id": "told"}}, role="app"
     )
     place.good("PUT", f"{OF}/tags/watch", {}, role="investigator")
-    place.good("DELETE", f"{OF}/tags/watch", role="investigator")
+    place.good("DELETE", f"{OF}/tags/watch", role="investigator", params={"reason": "It was <b>another</b>."})
     screening = {"screening": "pep", "found": True, "at": "2026-01-02T03:04:05Z"}
     place.good("POST", f"{OF}/screenings", screening, role="app")
     place.good("PUT", f"{OF}/cases/case-9", {"opened_at": "2026-02-01", "status": "open"}, role="app")
@@ -95,6 +95,17 @@ def test_the_page_has_both_clocks_and_no_markup_of_stored_text(told: Place) -> N
     assert "the approver" in visitor.text
     assert f"{PAGE}/timeline" in visitor.go(PAGE).links()
     assert "Override decided" in visitor.text
+
+
+def test_who_ended_a_tag_and_why_is_on_the_page_and_among_what_people_did(told: Place) -> None:
+    (ended,) = events(told, kind="tag_ended")
+    member = f"member:{told.members['bank', 'investigator']}"
+    assert (ended["by"], ended["reason"], ended["proposed_by"]) == (member, "It was <b>another</b>.", None)
+    (line,) = told.good("GET", f"{OF}/tags", role="investigator")
+    assert (line["ended_by"], line["end_reason"]) == (member, "It was <b>another</b>.")
+    visitor = Visitor(told).sign_in("investigator").go(f"{PAGE}/timeline?group=people")
+    assert "watch It was &lt;b&gt;another&lt;/b&gt;. the investigator" in visitor.text
+    assert "its end by the investigator: It was &lt;b&gt;another&lt;/b&gt;." in visitor.go(PAGE).text
 
 
 @pytest.mark.parametrize(("query", "status"), [("group=none", 422), ("clock=none", 422), ("after=x", 422)])

@@ -98,7 +98,7 @@ def apply_content(  # noqa: C901, PLR0911 (one for each kind)
             revoke_override_in(session, context, content.override, why, now_us, marks=marks)
             return None  # the override itself has the rest; a copy of it here would outlast an erasure
         case TagChanged() | ScreeningCleared() | RecordChanged():
-            _apply_fact(session, context, content, now_us)
+            _apply_fact(session, context, content, why, now_us)
             return None
 
 
@@ -129,14 +129,14 @@ def _require_champions(champions: Champions | None) -> Champions:
     return champions
 
 
-def _apply_fact(session: Session, context: Context, content: Fact, now_us: int) -> None:
+def _apply_fact(session: Session, context: Context, content: Fact, why: str, now_us: int) -> None:
     """Store a fact that would lower a level, without another check of rights; NotFoundError for an erased entity."""
     entity_row = session.get_one(Entity, content.entity)
     kind = session.get_one(EntityType, entity_row.type_id).name
     entity = entity_named(session, context.organisation_id, kind, entity_row.external_id, alone=True)
     match content:
         case TagChanged() if content.ended or (content.until_us is not None and content.until_us <= now_us):
-            end_tag_in(session, context, entity, content.tag, now_us)
+            end_tag_in(session, context, entity, content.tag, why, now_us)
         case TagChanged():
             set_tag_in(session, context, entity, content.tag, content.until_us, now_us)
         case ScreeningCleared():

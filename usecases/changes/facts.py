@@ -42,7 +42,7 @@ def request_tag_end(context: Context, type_name: str, external_id: str, tag: str
     """End a tag; if that would lower a level, it is proposed. Errors are those of `request_tag`."""
     of = (context.at(context.now()), type_name, external_id)
 
-    store = partial(ingest_facts.end_tag, *of, tag)
+    store = partial(ingest_facts.end_tag, *of, tag, reason=reason.strip())
 
     return _store_or_propose(of, store, lambda entity, _: TagChanged(entity, tag, None, True), reason)
 

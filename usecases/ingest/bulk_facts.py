@@ -116,13 +116,10 @@ def put_tags(context: Context, type_name: str, rows: Sequence[TagRow]) -> RowCou
             session,
             "tags",
             ("organisation_id", "entity_id", "tag", "from_us", "until_us", "set_by"),
-            [
-                (of, entity, tag, begin, row.until_us, context.actor.name)
-                for (entity, tag, begin), row in new_tags.items()
-            ],
+            [(of, *named, row.until_us, context.actor.name) for named, row in new_tags.items()],
         )
         if new_ends:
-            session.execute(update(Tag), [{"id": key, "until_us": row.until_us} for key, (_, row) in new_ends.items()])
+            session.execute(update(Tag), [_new_end(context, key, row.until_us) for key, (_, row) in new_ends.items()])
         forget_ends(session, list(new_ends))
         ends = [
             *((key, entity, row.until_us) for key, ((entity, _, _), row) in zip(ids, new_tags.items(), strict=True)),
@@ -135,6 +132,12 @@ def put_tags(context: Context, type_name: str, rows: Sequence[TagRow]) -> RowCou
         sealed = ("tags", [*ids, *new_ends])
         _finish(session, context, "tags.put", entities, counts, touched_ids, sealed, Reason.TAG, now)
         return counts
+
+
+def _new_end(context: Context, tag_id: int, until_us: int | None) -> dict[str, Any]:
+    """Give what a tag that gets another end, or none any more, is changed to."""
+    by = None if until_us is None else context.actor.name
+    return {"id": tag_id, "until_us": until_us, "ended_by": by, "end_reason": None}
 
 
 def add_screenings(context: Context, type_name: str, rows: Sequence[ScreeningRow]) -> RowCounts:

@@ -87,7 +87,7 @@ def set_tag_in(session: Session, context: Context, entity: Entity, tag: str, unt
     if _live_tag(session, entity, tag, now) == {"tag": tag, "until_us": until_us}:
         return
     announce_ended_before(session, [entity.id], now)
-    before, ended_rows = _end_live(session, entity, tag, now)
+    before, ended_rows = _end_live(session, context, entity, tag, "", now)
     forget_ends(session, list(ended_rows))
     tag_row = Tag(
         organisation_id=entity.organisation_id,
@@ -108,8 +108,8 @@ def set_tag_in(session: Session, context: Context, entity: Entity, tag: str, unt
     _record(session, context, "tag.set", entity, rows, before, {"tag": tag, "until_us": until_us}, ended)
 
 
-def end_tag(context: Context, type_name: str, external_id: str, tag: str) -> None:
-    """End a tag of an entity.
+def end_tag(context: Context, type_name: str, external_id: str, tag: str, *, reason: str = "") -> None:
+    """End a tag of an entity; *reason*: why, which may be empty.
 
     Raises:
         NotFoundError: there is no such entity, or it does not have the tag.
@@ -119,13 +119,13 @@ def end_tag(context: Context, type_name: str, external_id: str, tag: str) -> Non
     with context.writing() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id, alone=True)
         watch = LoweringGuard(session, context, "tags", {entity.id: Concern.of_change(now)}, now)
-        end_tag_in(session, context, entity, tag, now)
+        end_tag_in(session, context, entity, tag, reason, now)
         watch.refuse_falls()
 
 
-def end_tag_in(session: Session, context: Context, entity: Entity, tag: str, now: int) -> None:
+def end_tag_in(session: Session, context: Context, entity: Entity, tag: str, reason: str, now: int) -> None:
     """End a tag in the caller's transaction, which has locked the entity; NotFoundError without the tag."""
-    before, ended_rows = _end_live(session, entity, tag, now)
+    before, ended_rows = _end_live(session, context, entity, tag, reason, now)
     if before is None:
         kind = session.get_one(EntityType, entity.type_id).name
         raise NotFoundError(f"{kind} {entity.external_id!r} does not have the tag {tag!r}")
@@ -135,17 +135,20 @@ def end_tag_in(session: Session, context: Context, entity: Entity, tag: str, now
     until_us, last = max((end, number) for number, end in ended_rows.items())
     _note(session, entity, "tag", tag_end_cause(last, until_us), about, now)
     rows = digests(session, "tags", ended_rows)
-    _record(session, context, "tag.ended", entity, rows, before, None, {ENDED_US: now})
+    after = {"reason": reason} if reason else None
+    _record(session, context, "tag.ended", entity, rows, before, after, {ENDED_US: now})
 
 
-def shorten_tag_in(session: Session, context: Context, entity: Entity, live: Tag, until_us: int, now: int) -> None:
+def shorten_tag_in(
+    session: Session, context: Context, entity: Entity, live: Tag, until_us: int, reason: str, now: int
+) -> None:
     """Give a tag an earlier end that is still to come, in a transaction of the caller, which has locked the entity.
 
     It is not given anew, so no flow hears of it before that end.
     """
     before = {"tag": live.tag, "until_us": live.until_us}
     forget_ends(session, [live.id])
-    live.until_us = until_us
+    live.until_us, live.ended_by, live.end_reason = until_us, context.actor.name, reason
     session.flush()
     plan_ends(session, [(live.id, entity.id, until_us)], now)
     _mark(session, context, entity, Reason.TAG, now)
@@ -177,7 +180,9 @@ def _live_tag(session: Session, entity: Entity, tag: str, now: int) -> Mapping[s
     return None if live is None else {"tag": live.tag, "until_us": live.until_us}
 
 
-def _end_live(session: Session, entity: Entity, tag: str, now: int) -> tuple[Mapping[str, Any] | None, dict[int, int]]:
+def _end_live(
+    session: Session, context: Context, entity: Entity, tag: str, reason: str, now: int
+) -> tuple[Mapping[str, Any] | None, dict[int, int]]:
     """End a tag; return its former state, and the ended rows with their ends."""
     before = _live_tag(session, entity, tag, now)
     if before is None:
@@ -185,7 +190,8 @@ def _end_live(session: Session, entity: Entity, tag: str, now: int) -> tuple[Map
     live = select(Tag.id, Tag.from_us).where(*_live(session, entity, tag, now))
     ends = {row.id: max(row.from_us, now) for row in session.execute(live)}
     ending = update(Tag).where(among(session, Tag.id, list(ends)))
-    session.execute(ending.values(until_us=case((Tag.from_us > now, Tag.from_us), else_=now)))
+    until_us = case((Tag.from_us > now, Tag.from_us), else_=now)
+    session.execute(ending.values(until_us=until_us, ended_by=context.actor.name, end_reason=reason or None))
     return before, ends
 
 

@@ -13,7 +13,7 @@ from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest import facts, links, ownerships
 from fivefold.store.ingest.entities import entity_named, type_named
 from fivefold.store.ingest.ownerships import RelatedEntity
-from fivefold.store.tables.entities import Correction, Entity, Link, Record, Transaction
+from fivefold.store.tables.entities import Correction, Entity, Link, Record, Tag, Transaction
 from fivefold.store.tables.levels import Standing
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
@@ -87,14 +87,21 @@ class EntityLine:
 
 
 @schema("Tag")
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TagLine:
-    """A tag that an entity has, or had."""
+    """A tag that an entity has, or had.
+
+    Attributes:
+        ended_by: who gave it the end that it has; None where it has the one with which it was set.
+        end_reason: why they did, if they said so.
+    """
 
     tag: str
     from_us: Annotated[Moment, shown_as("since")]
     until_us: Annotated[Moment | None, shown_as("until")]
     set_by: str
+    ended_by: str | None
+    end_reason: str | None
 
 
 @schema("Screening")
@@ -245,7 +252,18 @@ def list_tags(context: Context, type_name: str, external_id: str, part: Part) ->
     with context.reading() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id)
         rows = facts.tags_of(session, entity.id, part)
-        return rows.map(lambda tag: TagLine(tag.tag, tag.from_us, tag.until_us, tag.set_by))
+        return rows.map(_tag_line)
+
+
+def _tag_line(tag: Tag) -> TagLine:
+    return TagLine(
+        tag=tag.tag,
+        from_us=tag.from_us,
+        until_us=tag.until_us,
+        set_by=tag.set_by,
+        ended_by=tag.ended_by,
+        end_reason=tag.end_reason,
+    )
 
 
 def list_screenings(context: Context, type_name: str, external_id: str, part: Part) -> Page[ScreeningLine]:

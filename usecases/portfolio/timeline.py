@@ -61,6 +61,7 @@ class TimelineEvent:
         transaction: the number of the transaction that was decided on, where it has one.
         run: of a flow, such as f:12.
         step: of a flow, the one that asked; for an action its id.
+        proposed_by: of a tag that was set or ended by an approval, who proposed that; `by` approved it.
     """
 
     kind: str
@@ -77,6 +78,7 @@ class TimelineEvent:
     transaction: str | None = None
     run: str | None = None
     step: str | None = None
+    proposed_by: str | None = None
 
 
 def list_events(
@@ -150,6 +152,7 @@ def _timeline_event(
         transaction=_transaction_of(row) if kind is EventKind.DECISION else None,
         run=None if row.run is None else f"f:{row.run}",
         step=row.step,
+        proposed_by=row.proposed_by,
     )
 
 

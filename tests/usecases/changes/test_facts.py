@@ -31,6 +31,7 @@ from fivefold.usecases.ingest.facts import RecordGiven, put_record_in
 from fivefold.usecases.levels import lowering
 from fivefold.usecases.levels.entity_profile import list_records, list_tags
 from fivefold.usecases.levels.lowering import WouldLowerError
+from fivefold.usecases.portfolio.timeline import TimelineEvent, list_events
 from fivefold.usecases.queue.items import QueueFilters, list_items
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
@@ -214,6 +215,32 @@ def test_what_lowers_nothing_needs_one_person(bank: Bank) -> None:
     case(bank, "confirmed")
     assert untag(bank).proposal is None, "the case holds the level as well"
     assert case(bank, "no harm").proposal is not None, "and is what is left"
+
+
+def end_of(bank: Bank, name: str) -> TimelineEvent:
+    (event,) = list_events(bank.context, "customer", "a", kinds=("tag_ended",))
+    assert list_events(bank.context, "customer", "a", kinds=("people",))[0] == event
+    line = next(each for each in list_tags(bank.context, "customer", "a", Part(10)) if each.tag == name)
+    assert (line.ended_by, line.end_reason) == (event.by, event.reason or None)
+    return event
+
+
+@pytest.mark.postgresql
+def test_who_ended_a_tag_and_why_stands_with_the_tag(bank: Bank) -> None:
+    facts.request_tag(bank.context, "customer", "a", "vip")
+    facts.request_tag_end(bank.context, "customer", "a", "vip", reason=f" {WHY} ")
+    event = end_of(bank, "vip")
+    assert (event.by, event.reason, event.proposed_by) == (bank.actor.name, WHY, None)
+
+
+@pytest.mark.postgresql
+def test_who_proposed_the_end_of_a_tag_stands_beside_who_approved_it(bank: Bank) -> None:
+    tag(bank)
+    asked = untag(bank).proposal
+    assert asked is not None
+    approve_proposal(Context(bank.engine, Actor(bank.of, "member:2")).at(bank.now), asked.id, "seen", Role.APPROVER)
+    event = end_of(bank, "watch")
+    assert (event.by, event.reason, event.proposed_by) == ("member:2", WHY, bank.actor.name)
 
 
 def test_two_steps_by_one_person_do_not_lower_it_either(bank: Bank) -> None:

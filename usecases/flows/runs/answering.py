@@ -283,7 +283,7 @@ def take_back_action(context: Context, role: Role, number: int, reason: str) -> 
         row.taken_back_us, row.taken_back_by, row.taken_back_reason = now, context.actor.name, reason
         session.flush()
         if row.kind in GIVEN_AS_TAGS:
-            _take_back_tag(session, context, row, now)
+            _take_back_tag(session, context, row, reason, now)
         add_events(session, row.organisation_id, [action_event(session, row, flow_row.name, "flow.taken_back", now)])
         context.record(
             session,
@@ -296,7 +296,7 @@ def take_back_action(context: Context, role: Role, number: int, reason: str) -> 
         return action_line(row, {row.action: True})
 
 
-def _take_back_tag(session: Session, context: Context, row: FlowAction, now: int) -> None:
+def _take_back_tag(session: Session, context: Context, row: FlowAction, reason: str, now: int) -> None:
     """End the tag of an action that was taken back just now, if the entity has it by flows alone.
 
     Where other actions still give it, it goes on until the last of these is over. One does not any more whose time is
@@ -315,12 +315,12 @@ def _take_back_tag(session: Session, context: Context, row: FlowAction, now: int
     until_us = _still_given_until(session, row, now)
     if until_us is None:
         watch = LoweringGuard(session, context, "tags", {entity.id: Concern.of_change(now)}, now)
-        end_tag_in(session, context, entity, tag, now)
+        end_tag_in(session, context, entity, tag, reason, now)
         watch.refuse_falls()
     elif live.until_us == row.content["until_us"] and until_us < end_of_tag(live.until_us):
         concern = Concern.of_change(now, live.until_us, until_us)
         watch = LoweringGuard(session, context, "tags", {entity.id: concern}, now)
-        shorten_tag_in(session, context, entity, live, until_us, now)
+        shorten_tag_in(session, context, entity, live, until_us, reason, now)
         watch.refuse_falls()
 
 
