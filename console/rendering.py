@@ -52,6 +52,11 @@ NOTICES = {
     "challenge-opened": "The challenge is written down, and what it contests is kept.",
     "challenge-settled": "The challenge is settled.",
     "change-proposed": "The change may lower a level, so it is proposed. Another person approves it.",
+    "change-proposed-anew": (
+        "The change may lower a level, so it is proposed. Another person approves it."
+        " It takes the place of what you proposed before, which is withdrawn."
+    ),
+    "proposal-withdrawn": "You withdrew the change. It will not be done.",
     "draft-saved": "The draft is saved.",
     "draft-discarded": "The draft is discarded. The versions stay as they are.",
     "committed": "The version is committed. A backtest shows who would move; then another person activates it.",

@@ -108,7 +108,7 @@ def show_proposal(visit: Visit) -> Rendered:
         versions_before=count_versions(visit, proposal.content["name"]) if _is_of_list(proposal) else 0,
         changes=change_lines(proposal.content, proposal.reach, labels),
         reached=reach_lines(proposal.reach, labels),
-        beside=proposals.waiting_beside(visit, proposal.id),
+        beside=proposals.waiting_beside(visit, proposal.id, visit.role),
         backtests=tuple(sorted({*proposal.backtests, *done}, key=lambda each: (each.entity_type, -each.id))),
         backtests_done=" ".join(str(each.id) for each in done) or "0",
     )
@@ -189,10 +189,11 @@ def approve(visit: Visit) -> Answer:
 
 def refuse(visit: Visit) -> Answer:
     """Refuse what another person proposed, or withdraw one's own."""
-    proposals.read_proposal(visit, _number(visit), visit.role)
+    proposal = proposals.read_proposal(visit, _number(visit), visit.role)
     reason, seen_us = visit.typed("reason", text("Reason")), visit.shown_moment("proposed")
     proposals.refuse_proposal(visit, _number(visit), reason, visit.role, expected_proposed_us=seen_us)
-    return Redirect(visit.path + visit.trail, "proposal-refused")
+    is_own = proposal.proposed_by == visit.actor.name
+    return Redirect(visit.path + visit.trail, "proposal-withdrawn" if is_own else "proposal-refused")
 
 
 def ask_for_backtests(visit: Visit) -> Answer:

@@ -245,7 +245,14 @@ def revoke_override(visit: Visit) -> Answer:
     """End an override; proposed where that may lower the level."""
     reason = visit.typed("reason", text("Reason"))
     outcome = asks.revoke_override(visit, _override(visit), reason, visit.shown_moment("requested"))
-    return Redirect(visit.path + visit.trail, "override-revoked" if outcome.proposal is None else "change-proposed")
+    return Redirect(visit.path + visit.trail, _notice(outcome, "override-revoked"))
+
+
+def _notice(outcome: ChangeOutcome, done: str) -> str:
+    """Name what is shown to who asked for a change; *done*: where it was done at once."""
+    if outcome.proposal is None:
+        return done
+    return "change-proposed-anew" if outcome.replaces else "change-proposed"
 
 
 def _override(visit: Visit) -> int:
@@ -275,7 +282,7 @@ def _tag_outcome(visit: Visit, notice: str, request: Callable[..., ChangeOutcome
         outcome = request(*of, visit.typed("tag", text("Tag")), reason=visit.form.get("reason", "").strip())
     except facts.ReasonMissingError as missing:
         raise FieldError("reason", str(missing).replace("`reason`", text("Reason"))) from missing
-    return Redirect(visit.path + visit.trail, notice if outcome.proposal is None else "change-proposed")
+    return Redirect(visit.path + visit.trail, _notice(outcome, notice))
 
 
 @dataclass(frozen=True, kw_only=True)

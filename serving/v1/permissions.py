@@ -39,6 +39,8 @@ ANSWERERS = INVESTIGATORS | PUBLISHERS
 """People whom flows may ask; each question says whom."""
 REVIEWERS = frozenset({Role.APPROVER, Role.PUBLISHER, Role.ADMIN})
 """The roles that validate levels."""
+PROPOSERS = REVIEWERS | INVESTIGATORS
+"""People who propose changes, or decide on them; an investigator sees their own alone."""
 READERS = OF_RISK
 """All people who see levels."""
 VALUE_READERS = OF_MEMBERS
@@ -234,11 +236,11 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{_FAMILY}/activate", PUBLISHERS, activations.activate),
     Route("POST", f"{_FAMILY}/rollback", PUBLISHERS, activations.roll_back, 202),
     Route("POST", f"{_FAMILY}/switch", PUBLISHERS, rulesets.switch_family, 202),
-    Route("GET", "/v1/proposals", REVIEWERS, proposals.list_proposals),
-    Route("GET", "/v1/proposals/search", REVIEWERS, proposals.search_proposals),
-    Route("GET", _PROPOSAL, REVIEWERS, proposals.read_proposal),
+    Route("GET", "/v1/proposals", PROPOSERS, proposals.list_proposals),
+    Route("GET", "/v1/proposals/search", PROPOSERS, proposals.search_proposals),
+    Route("GET", _PROPOSAL, PROPOSERS, proposals.read_proposal),
     Route("POST", f"{_PROPOSAL}/approve", REVIEWERS, proposals.approve_proposal),
-    Route("POST", f"{_PROPOSAL}/refuse", REVIEWERS, proposals.refuse_proposal),
+    Route("POST", f"{_PROPOSAL}/refuse", PROPOSERS, proposals.refuse_proposal),
     Route("POST", f"{_PROPOSAL}/backtests", PUBLISHERS, proposals.request_proposal_backtests, 202),
     Route("GET", "/v1/lists", PUBLISHERS, lists.list_lists),
     Route("GET", "/v1/lists/overview", PUBLISHERS, lists.list_list_states),

@@ -58,14 +58,17 @@ def proposals_of(
     organisation_id: int,
     state: str | None,
     kinds: Sequence[str] | None,
+    proposed_by: str | None,
     part: Part,
 ) -> Page[Proposal]:
-    """List proposals, of one state and some kinds or of all, the newest first."""
+    """List proposals, of one state, some kinds and one person or of all, the newest first."""
     statement = select(Proposal).where(Proposal.organisation_id == organisation_id)
     if state is not None:
         statement = statement.where(Proposal.state == state)
     if kinds is not None:
         statement = statement.where(Proposal.kind.in_(kinds))
+    if proposed_by is not None:
+        statement = statement.where(Proposal.proposed_by == proposed_by)
     return scalars_of(session, statement, (Proposal.id,), part, descending=True)
 
 
@@ -75,12 +78,14 @@ class ProposalFilter:
 
     Attributes:
         kinds: one of these.
+        only_by: proposed by that person too, whom `proposed_by` cannot widen.
         since_us: proposed at that moment or later.
         until_us: proposed before.
     """
 
     organisation_id: int
     kinds: Sequence[str] | None = None
+    only_by: str | None = None
     state: str | None = None
     kind: str | None = None
     entity_id: int | None = None
@@ -100,6 +105,7 @@ def proposals_among(session: Session, proposal_filter: ProposalFilter, part: Par
         (Proposal.kind, proposal_filter.kind),
         (Proposal.entity_id, proposal_filter.entity_id),
         (Proposal.proposed_by, proposal_filter.proposed_by),
+        (Proposal.proposed_by, proposal_filter.only_by),
         moment=Proposal.proposed_us,
         since_us=proposal_filter.since_us,
         until_us=proposal_filter.until_us,

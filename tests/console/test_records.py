@@ -16,7 +16,7 @@ def test_overrides_are_found_by_state_customer_person_and_time(place: Place) -> 
     place.good("POST", "/v1/entities/company/acme/overrides", body, role="investigator")
     visitor = Visitor(place).sign_in("investigator").go("/console/queue")
     assert OVERRIDES in visitor.links()
-    assert CHANGES not in visitor.links()
+    assert CHANGES in visitor.links()
     of_acme = f"{OVERRIDES}?state=requested&type=company&external_id=acme&by=the+investigator&since=2026-01-01"
     visitor.go(of_acme)
     assert "&lt;b&gt;because&lt;/b&gt;" in visitor.page.text
@@ -37,6 +37,17 @@ def test_changes_are_found_and_lead_to_what_was_proposed(place: Place) -> None:
     assert "There is no change" in visitor.go(f"{CHANGES}?since=2001-01-01&until=2001-01-02").text
     assert visitor.go(f"{CHANGES}?since=then").page.status_code == 422
     assert "There is no change" in Visitor(place).sign_in("admin", THEIRS).go(CHANGES).text
+
+
+def test_an_investigator_finds_what_they_proposed_and_withdraws_it(place: Place) -> None:
+    visitor = Visitor(place).sign_in("investigator").go("/console/entities/company/acme")
+    assert "You proposed it, so another person approves it." in visitor.text
+    own = [link for link in visitor.go(CHANGES).links() if link.startswith("/console/proposals/")]
+    assert len(own) == 1
+    assert visitor.go("/console/proposals/4").page.status_code == 404
+    assert "Withdraw it" in visitor.go(own[0]).text
+    assert "You withdrew the change." in visitor.submit("/refuse", reason="I erred").text
+    assert "Withdrawn by the investigator" in visitor.go(CHANGES).text
 
 
 def test_the_end_of_an_override_is_found_by_the_customer_and_leads_there(place: Place) -> None:

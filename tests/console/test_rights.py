@@ -22,7 +22,7 @@ PARTS = {
     "family": "retail",
     "number": "2",
     "backtest": "1",
-    "proposal": "4",
+    "proposal": "5",
     "endpoint": "1",
     "list": "kept",
     "policy": "payments",

@@ -18,17 +18,24 @@ from fivefold.usecases.changes.reach import entity_of, moved_since
 from fivefold.usecases.shared.context import Context
 
 
-def proposed_already(session: Session, context: Context, content: Content, why: str, now_us: int) -> Proposal | None:
-    """Find the same change among the actor's open proposals; withdraw it if that is outdated."""
+def proposed_already(
+    session: Session, context: Context, content: Content, why: str, now_us: int
+) -> tuple[Proposal | None, bool]:
+    """Find the same change among the actor's open proposals; withdraw it if that is outdated.
+
+    Returns the one that stays, None without one; and whether one was withdrawn.
+    """
+    is_withdrawn = False
     for row, open_content in open_beside(session, context, content):
         is_same = _as_asked(open_content, row.proposed_us) == _as_asked(content, now_us)
         if is_same and row.proposed_by == context.actor.name:
             moved = moved_since(session, context, content, row.reach, now_us)
             moved = moved or ("for another reason" if row.reason != why else "")
             if not moved:
-                return row
+                return row, is_withdrawn
             close_proposal(session, context, row, WITHDRAWN, f"it was proposed anew: {moved}", now_us)
-    return None
+            is_withdrawn = True
+    return None, is_withdrawn
 
 
 def _as_asked(content: Content, asked_us: int) -> Content:

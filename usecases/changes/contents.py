@@ -6,7 +6,7 @@ Two changes that share one of what `touches` names are about the same.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import TypeAdapter
 
@@ -384,3 +384,25 @@ def kinds_seen_by(role: Role) -> tuple[str, ...] | None:
     (None, ())
     """
     return _SEEN.get(role, ())
+
+
+class ProposalsSeen(NamedTuple):
+    """Which proposals a person sees in a role: of these kinds, and by whom; None for all."""
+
+    kinds: tuple[str, ...] | None
+    proposed_by: str | None
+
+    def has(self, kind: str, proposed_by: str) -> bool:
+        """Return whether a proposal is among them."""
+        return (self.kinds is None or kind in self.kinds) and self.proposed_by in (None, proposed_by)
+
+
+def proposals_seen_by(actor: str, role: Role) -> ProposalsSeen:
+    """Return which proposals a person sees in a role: an investigator those of their own about one entity.
+
+    >>> proposals_seen_by("member:1", Role.INVESTIGATOR).has("fact.tag", "member:2")
+    False
+    """
+    if role is Role.INVESTIGATOR:
+        return ProposalsSeen(tuple(_OF_ENTITIES), actor)
+    return ProposalsSeen(kinds_seen_by(role), None)

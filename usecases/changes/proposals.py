@@ -51,8 +51,8 @@ from fivefold.usecases.changes.contents import (
     ListVersionsAdded,
     ModelPromoted,
     OverrideRevoked,
-    kinds_seen_by,
     named_subject,
+    proposals_seen_by,
     read_content,
     refuse_role,
 )
@@ -118,11 +118,15 @@ class ProposalLine:
 
 @dataclass(frozen=True)
 class ChangeOutcome:
-    """The outcome of a requested change: it was done at once, with a result, or is proposed, or changes nothing."""
+    """The outcome of a requested change: it was done at once, with a result, or is proposed, or changes nothing.
+
+    *replaces*: it takes the place of what the same person proposed before, which is withdrawn.
+    """
 
     result: Result
     proposal: ProposalLine | None
     changes: bool = True
+    replaces: bool = False
 
 
 def request_change(
@@ -172,7 +176,8 @@ def request_change_in(
     why = checked_reason(reason)
     refuse_nobody(session, context.actor)
     rehearsed = rehearse(session, context, content, why, now, champions)
-    if (same := proposed_already(session, context, content, why, now)) is not None:
+    same, replaces = proposed_already(session, context, content, why, now)
+    if same is not None:
         _request_backtests(session, context, same, untested(session, same, rehearsed, now), now)
         return ChangeOutcome(None, _line(session, same))
     entity_id = _lock_entity(session, content)
@@ -194,7 +199,7 @@ def request_change_in(
     session.refresh(row)  # with its keys in their order
     _request_backtests(session, context, row, rehearsed, now)
     record_act(session, context, "proposal.made", row, {"reason": why})
-    return ChangeOutcome(None, _line(session, row))
+    return ChangeOutcome(None, _line(session, row), replaces=replaces)
 
 
 def _lock_entity(session: Session, content: Content) -> int | None:
@@ -273,7 +278,7 @@ def approve_proposal(
 
     Raises:
         ConfigError: the reason is empty.
-        NotFoundError: there is no such proposal.
+        NotFoundError: there is no such proposal, or it is not seen in the role.
         ConflictError: the actor proposed it, or is not a member; it was decided; it is impossible now; a type that it
             reaches has no finished backtest that counts (`backtest_validity`); it is not for the role; a model is to be
             promoted without *champions*; or it has other backtests, or the list other versions, than was expected, or
@@ -284,7 +289,7 @@ def approve_proposal(
     why = checked_reason(reason)
     with context.writing() as session:
         lock_deciding(session, context.organisation_id)
-        row = _open(session, context, number)
+        row = _open(session, context, number, role)
         refuse_same_person(session, context.actor, (row.proposed_by,), f"proposed {number}: another person approves it")
         refuse_role(number, row.kind, role, APPROVERS)
         refuse_unseen_moment(f"proposal {number}", expected_proposed_us, row.proposed_us)
@@ -316,8 +321,11 @@ def _refuse_other_versions(session: Session, context: Context, content: Content,
         refuse_unseen(f"the number of versions of the list {content.name}", expected, present)
 
 
-def _open(session: Session, context: Context, number: int) -> Proposal:
+def _open(session: Session, context: Context, number: int, role: Role = Role.ADMIN) -> Proposal:
+    """Lock an open proposal, which is the person's own or one that they see in the role."""
     row = proposal_numbered(session, context.organisation_id, number, locked=True)
+    if row.proposed_by != context.actor.name:
+        _refuse_unseen(context, row, role)
     if row.state != PROPOSED:
         why = f": {row.decision_reason}" if row.state == WITHDRAWN and row.decision_reason else ""
         raise ConflictError(f"proposal {number} was {row.state} already{why}")
@@ -346,7 +354,7 @@ def refuse_proposal(
 
     Raises:
         ConfigError: the reason is empty.
-        NotFoundError: there is no such proposal.
+        NotFoundError: there is no such proposal; or it is another person's, and not seen in the role.
         ConflictError: it was decided already; it is another person's, and not for the role; or it is another change
             than was expected.
     """
@@ -354,7 +362,7 @@ def refuse_proposal(
     why = checked_reason(reason)
     with context.writing() as session:
         lock_deciding(session, context.organisation_id)
-        row = _open(session, context, number)
+        row = _open(session, context, number, role)
         if row.proposed_by != context.actor.name:
             refuse_role(number, row.kind, role, REFUSERS)
         refuse_unseen_moment(f"proposal {number}", expected_proposed_us, row.proposed_us)
@@ -367,23 +375,27 @@ def list_proposals(
 ) -> Page[ProposalLine]:
     """List proposals, of one state or of all, the newest first.
 
-    Only those that the role may see: approvers those about one entity.
+    Only those that the person may see in the role: an approver those about one entity, an investigator of these their
+    own.
     """
-    kinds = kinds_seen_by(role)
+    visible = proposals_seen_by(context.actor.name, role)
     with context.reading() as session:
-        page = proposals_of(session, context.organisation_id, state, kinds, part)
+        page = proposals_of(session, context.organisation_id, state, *visible, part)
         entities = entities_of_proposals(session, context.organisation_id, page)
         return page.map(lambda row: _line_with(session, row, entities))
 
 
 def read_proposal(context: Context, number: int, role: Role = Role.ADMIN) -> ProposalLine:
-    """Show a proposal; NotFoundError if there is none of that number, or the role may not see it."""
-    kinds = kinds_seen_by(role)
+    """Show a proposal; NotFoundError if there is none of that number, or the person may not see it in the role."""
     with context.reading() as session:
         row = proposal_numbered(session, context.organisation_id, number)
-        if kinds is not None and row.kind not in kinds:
-            raise NotFoundError(f"there is no proposal {number}")
+        _refuse_unseen(context, row, role)
         return _line(session, row)
+
+
+def _refuse_unseen(context: Context, row: Proposal, role: Role) -> None:
+    if not proposals_seen_by(context.actor.name, role).has(row.kind, row.proposed_by):
+        raise NotFoundError(f"there is no proposal {row.id}")
 
 
 def finished_backtests(context: Context, number: int) -> tuple[ProposalBacktest, ...]:
@@ -396,8 +408,10 @@ def finished_backtests(context: Context, number: int) -> tuple[ProposalBacktest,
         return _backtest_lines(session, newest_backtests(session, row.id, finished=True))
 
 
-def waiting_beside(context: Context, number: int) -> tuple[int, ...]:
+def waiting_beside(context: Context, number: int, role: Role = Role.ADMIN) -> tuple[int, ...]:
     """List the numbers of the other open proposals about what an open one is about; none if it was decided.
+
+    Only those that the person may see in the role.
 
     NotFoundError if no proposal has that number.
     """
@@ -406,7 +420,10 @@ def waiting_beside(context: Context, number: int) -> tuple[int, ...]:
         if row.state != PROPOSED:
             return ()
         beside = open_beside(session, context, read_content(row.kind, row.content))
-        return tuple(other.id for other, _ in beside if other.id != number)
+        visible = proposals_seen_by(context.actor.name, role)
+        return tuple(
+            other.id for other, _ in beside if other.id != number and visible.has(other.kind, other.proposed_by)
+        )
 
 
 def _line(session: Session, row: Proposal) -> ProposalLine:

@@ -18,7 +18,7 @@ from fivefold.store.rulesets.proposals import (
 )
 from fivefold.store.tables.rulesets import Proposal
 from fivefold.usecases.audit.search import actor_named, names_of_actors
-from fivefold.usecases.changes.contents import approvers_of, kinds_seen_by, named_subject
+from fivefold.usecases.changes.contents import approvers_of, named_subject, proposals_seen_by
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
@@ -78,17 +78,19 @@ class ProposalFound:
 def search_proposals(
     context: Context, filters: ProposalFilters = EVERY, role: Role = Role.ADMIN, part: Part = WHOLE
 ) -> Page[ProposalFound]:
-    """List the proposals that a role may see, the last proposed first.
+    """List the proposals that a person may see in a role, the last proposed first.
 
     ConfigError if there is no such state; NotFoundError if a named entity does not exist.
     """
     if filters.state is not None and filters.state not in STATES:
         raise ConfigError(f"there is no state {filters.state!r}; there are {', '.join(STATES)}")
+    visible = proposals_seen_by(context.actor.name, role)
     with context.reading() as session:
         of = context.organisation_id
         proposal_filter = ProposalFilter(
             organisation_id=of,
-            kinds=kinds_seen_by(role),
+            kinds=visible.kinds,
+            only_by=visible.proposed_by,
             state=filters.state,
             kind=filters.kind,
             entity_id=None if filters.entity is None else entity_named(session, of, *filters.entity).id,
@@ -118,17 +120,19 @@ class ProposalWaiting:
 def waiting_about(
     context: Context, type_name: str, external_id: str, role: Role = Role.ADMIN, part: Part = WHOLE
 ) -> Page[ProposalWaiting]:
-    """List the open proposals about an entity that a role may see, the last proposed first.
+    """List the open proposals about an entity that a person may see in a role, the last proposed first.
 
     NotFoundError if the entity does not exist.
     """
-    kinds = kinds_seen_by(role)
-    if kinds == ():
+    visible = proposals_seen_by(context.actor.name, role)
+    if visible.kinds == ():
         return Page((), None)
     with context.reading() as session:
         of = context.organisation_id
         entity = entity_named(session, of, type_name, external_id)
-        about = ProposalFilter(organisation_id=of, kinds=kinds, state=PROPOSED, entity_id=entity.id)
+        about = ProposalFilter(
+            organisation_id=of, kinds=visible.kinds, only_by=visible.proposed_by, state=PROPOSED, entity_id=entity.id
+        )
         return proposals_among(session, about, part).map(lambda row: _waiting(row, entity.external_id))
 
 

@@ -51,7 +51,7 @@ class ProposalApproved(WhyDecided):
 
 
 def list_proposals(context: RequestContext, query: PageOfProposals) -> Page[ProposalLine]:
-    """List proposals, the newest first; for approvers those about one entity."""
+    """List proposals, the newest first; for approvers those about one entity, for investigators their own of these."""
     return proposals.list_proposals(context, query.state, context.role, query.part)
 
 
@@ -102,7 +102,7 @@ class ProposalsSought(PageQuery):
 
 
 def search_proposals(context: RequestContext, query: ProposalsSought) -> Page[ProposalFound]:
-    """List proposals in short, the latest first, with names of members; for approvers those about one entity."""
+    """List proposals in short, the latest first, with names of members; of these those that `/v1/proposals` lists."""
     filters = ProposalFilters(
         state=query.state,
         kind=query.kind,

@@ -8,6 +8,7 @@ from fivefold.domain.clock import DAY_US, day_text, now_microseconds
 from fivefold.serving.v1.examples import BODY_EXAMPLES
 from fivefold.serving.v1.path_encoding import path_to
 from fivefold.serving.v1.route import Route
+from fivefold.usecases.shared.actors import Role
 from tests.serving.v1.bank_rulesets import document
 from tests.usecases.deciding import CASH, cash
 from tests.usecases.deciding import document as policy
@@ -35,6 +36,7 @@ class Example:
         status: of the answer, where it is another than the route's.
         approvers: the parts for approvers, where they see other things.
         publishers: the parts for publishers, where they are asked, or did, other things.
+        investigators: the parts for investigators, where they see other things.
     """
 
     parts: Mapping[str, str] = field(default_factory=dict)
@@ -44,6 +46,16 @@ class Example:
     status: int | None = None
     approvers: Mapping[str, str] = field(default_factory=dict)
     publishers: Mapping[str, str] = field(default_factory=dict)
+    investigators: Mapping[str, str] = field(default_factory=dict)
+
+    def parts_for(self, role: Role) -> Mapping[str, str]:
+        """Give the parts that are other ones for a role."""
+        by_role = {
+            Role.APPROVER: self.approvers,
+            Role.PUBLISHER: self.publishers,
+            Role.INVESTIGATOR: self.investigators,
+        }
+        return by_role.get(role, {})
 
     def path(self, route: Route, **other: str) -> str:
         """Give the path, with other parts in place of some."""
@@ -53,7 +65,7 @@ class Example:
 _CUSTOMER = {"type": "customer", "external_id": CUSTOMER}
 _COMPANY = {"type": "company", "external_id": COMPANY}
 _OF_CUSTOMER = ("external_id", "type")
-_REVOCATION = {"proposal": "4"}
+_REVOCATION, _OF_INVESTIGATOR = {"proposal": "4"}, {"proposal": "5"}
 _RETAIL, _SECOND, _DRAFTED = {"family": "retail"}, {"family": "second"}, {"family": "drafted"}
 TABLED = flow_document("care", [TABLE, BY_COUNTRY])
 _CARE, _WRITTEN = {"flow": "care"}, {"flow": "written"}
@@ -273,9 +285,16 @@ EXAMPLES: Mapping[str, Example] = {
         }
     ),
     "list_proposals": Example(query={"state": "proposed"}),
-    "read_proposal": Example({"proposal": "1"}, own=("proposal",), approvers=_REVOCATION),
+    "read_proposal": Example(
+        {"proposal": "1"}, own=("proposal",), approvers=_REVOCATION, investigators=_OF_INVESTIGATOR
+    ),
     "approve_proposal": Example({"proposal": "1"}, {"reason": WHY}, own=("proposal",), approvers=_REVOCATION),
-    "refuse_proposal": Example({"proposal": "2"}, {"reason": WHY}, own=("proposal",), approvers=_REVOCATION),
+    "refuse_proposal": Example(
+        *({"proposal": "2"}, {"reason": WHY}),
+        own=("proposal",),
+        approvers=_REVOCATION,
+        investigators=_OF_INVESTIGATOR,
+    ),
     "request_proposal_backtests": Example({"proposal": "3"}, own=("proposal",)),
     "list_endpoints": Example(),
     "add_endpoint": Example(body={"url": "https://example.com/hook", "kinds": ["level.reached"]}),

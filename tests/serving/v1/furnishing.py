@@ -11,9 +11,12 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import now_microseconds
 from fivefold.serving.v1.path_encoding import path_to
 from fivefold.serving.v1.permissions import READERS
+from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.events import EvidenceJob, ValidationJob, ValidationRun
 from fivefold.store.tables.flows import FlowRun
 from fivefold.usecases.changes.backtests import run_next_backtest
+from fivefold.usecases.changes.contents import TagChanged
+from fivefold.usecases.changes.proposals import request_change
 from fivefold.usecases.flows.replays.jobs import run_next_replay
 from fivefold.usecases.ingest.import_progress import begin_import, import_part
 from fivefold.usecases.levels.worker import MAX_ATTEMPTS
@@ -59,6 +62,7 @@ def furnish(place: Place) -> Place:
     override(place)
     proposed(place, maker)
     revocation(place)
+    proposed_by_investigator(place)
     filters = {"kind": "rise", "days": "7"}
     for role in READERS:
         place.good("PUT", "/v1/queue/views/kept", {"filters": filters}, role=role)
@@ -201,6 +205,16 @@ def override(place: Place) -> None:
 def revocation(place: Place) -> None:
     """Propose to end the override that holds: the fourth proposal."""
     place.good("POST", "/v1/overrides/3/revoke", {"reason": WHY}, token=place.join("revoker", "approver")[0])
+
+
+def proposed_by_investigator(place: Place) -> None:
+    """Propose to end a tag, as if a rule read it: the fifth proposal."""
+    path = path_to("/v1/entities/{t}/{e}", t="company", e=COMPANY)
+    place.good("PUT", f"{path}/tags/disputed", {}, role="app")
+    context = Context(place.engine, place.actor("investigator"), now_microseconds)
+    with context.reading() as session:
+        entity = entity_named(session, context.organisation_id, "company", COMPANY).id
+    assert request_change(context, TagChanged(entity, "disputed", None, True), WHY, {}).proposal
 
 
 def save(place: Place, maker: str, name: str, remark: str) -> int:

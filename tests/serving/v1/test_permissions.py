@@ -66,8 +66,7 @@ def test_who_has_the_role_is_answered(furnished: Place, tmp_path: Path, route: R
         for number, role in enumerate(sorted(route.roles)):
             changed = number > 0 and route.method != "GET"
             with copied(furnished, tmp_path) if changed else nullcontext(first) as place:
-                others = {Role.APPROVER: example.approvers, Role.PUBLISHER: example.publishers}.get(role, {})
-                answer = ask(place, route, place.tokens[OURS, role], **others)
+                answer = ask(place, route, place.tokens[OURS, role], **example.parts_for(role))
                 wanted = {example.status or route.status, 204}
                 assert answer.status_code in wanted, (role, answer.text)
                 assert (answer.status_code == 204) is (not answer.content)

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import ConfigError, ConflictError, InvalidDataError
+from fivefold.domain.errors import ConfigError, ConflictError, InvalidDataError, NotFoundError
 from fivefold.domain.paging import Part
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.entities import OrganisationSettings
@@ -23,8 +23,9 @@ from fivefold.usecases.changes.proposals import (
     list_proposals,
     read_proposal,
     refuse_proposal,
+    waiting_beside,
 )
-from fivefold.usecases.changes.search import search_proposals, waiting_about
+from fivefold.usecases.changes.search import ProposalFilters, search_proposals, waiting_about
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.ingest.bulk_facts import RecordRow, ScreeningRow, TagRow, add_screenings, put_records, put_tags
 from fivefold.usecases.ingest.facts import RecordGiven, put_record_in
@@ -478,6 +479,34 @@ def test_a_change_names_its_entity_by_the_identifier_wherever_it_is_shown(bank: 
     assert waiting.subject == "end of tag 'watch' of a"
     (item,) = list_items(bank.context, Role.ADMIN, QueueFilters(kinds=("change",)))
     assert item.about == "fact.tag: end of tag 'watch' of a"
+
+
+def test_an_investigator_sees_their_own_changes_alone_and_withdraws_them(bank: Bank) -> None:
+    tag(bank)
+    other = Context(bank.engine, Actor(bank.of, "member:2")).at(bank.now)
+    first, second = untag(bank), untag(bank, reason="For another reason.")
+    theirs = untag(bank, other.actor).proposal
+    assert (first.replaces, second.replaces) == (False, True)
+    assert first.proposal is not None
+    assert second.proposal is not None
+    assert theirs is not None
+    own = {first.proposal.id, second.proposal.id}
+    assert {each.id for each in list_proposals(bank.context, role=Role.INVESTIGATOR)} == own
+    assert {each.id for each in search_proposals(bank.context, role=Role.INVESTIGATOR)} == own
+    of_other = ProposalFilters(proposed_by="member:2")
+    assert search_proposals(bank.context, of_other, role=Role.INVESTIGATOR) == []
+    (waits,) = waiting_about(bank.context, "customer", "a", Role.INVESTIGATOR)
+    assert waits.id == second.proposal.id
+    assert waiting_beside(bank.context, waits.id, Role.INVESTIGATOR) == ()
+    assert waiting_beside(bank.context, waits.id, Role.APPROVER) == (theirs.id,)
+    with pytest.raises(NotFoundError, match=f"there is no proposal {theirs.id}"):
+        read_proposal(bank.context, theirs.id, Role.INVESTIGATOR)
+    with pytest.raises(NotFoundError, match=f"there is no proposal {theirs.id}"):
+        refuse_proposal(bank.context, theirs.id, WHY, Role.INVESTIGATOR)
+    assert refuse_proposal(bank.context, waits.id, "I erred", Role.INVESTIGATOR).state == "withdrawn"
+    refuse_proposal(bank.context, theirs.id, "they are", Role.APPROVER)
+    (shown,) = search_proposals(other, role=Role.INVESTIGATOR)
+    assert (shown.state, shown.decision_reason) == ("refused", "they are")
 
 
 def test_an_erased_customer_is_in_no_proposal(bank: Bank, tmp_path: Path) -> None:

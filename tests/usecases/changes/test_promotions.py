@@ -9,7 +9,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy import Engine
 
 from fivefold.console.changes.reach import Line, reach_lines
-from fivefold.domain.errors import ConfigError, ConflictError, PromotionRefusedError, RegistryError
+from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError, PromotionRefusedError, RegistryError
 from fivefold.domain.provenance import account_name
 from fivefold.models import promotions
 from fivefold.models.promotions import promotion_history
@@ -209,7 +209,7 @@ def test_without_a_registry_it_is_refused_and_can_be_withdrawn(
     proposal = propose_promotion(Context(engine, ana), registry, 2)
     with pytest.raises(ConflictError, match="at the machine that has the model registry"):
         approve_proposal(Context(engine, ben), proposal.id, "by the API")
-    with pytest.raises(ConflictError, match="is about which model serves, which publishers and admins decide"):
+    with pytest.raises(NotFoundError, match=f"there is no proposal {proposal.id}"):
         approve_proposal(Context(engine, ben), proposal.id, "by the API", Role.APPROVER)
     assert refuse_proposal(Context(engine, ana), proposal.id, "not yet").state == "withdrawn"
 
