@@ -36,6 +36,7 @@ TRAIL = ("queue", "place")
 PUT_IN = {
     *("form_token", "form_key", "token", "secret", "password", "filter", "next", "request", "revision", "sequence"),
     *("change", "enabled", "every", "of", "on", "serving", "show", "assigned", "assessment", "action", "external_id"),
+    "override",
     *("form_part", "form_kind", "form_name", "form_after", "form_opened"),
 }
 """Fields that are secret, or hidden: what pages put into forms, with those that begin with `seen`."""
@@ -371,8 +372,8 @@ def without_nul(typed: str) -> str:
 def written_in(form: Mapping[str, str]) -> tuple[WrittenText, ...]:
     """Give what was written into a form or chosen in it, but nothing that is secret or that its page put in by itself.
 
-    >>> written_in({"form_token": "f3a9", "level": "high", "reason": "A court asked for it.", "until": ""})
-    (WrittenText(field='level', text='high'), WrittenText(field='reason', text='A court asked for it.'))
+    >>> written_in({"form_token": "f3a9", "override": "1", "level": "high", "reason": "A court did.", "until": ""})
+    (WrittenText(field='level', text='high'), WrittenText(field='reason', text='A court did.'))
     """
     return tuple(
         WrittenText(name, without_nul(typed))

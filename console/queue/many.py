@@ -94,7 +94,9 @@ def _customer(item: QueueItem) -> tuple[str, str]:
 def _each(visit: Visit, act: Callable[[QueueItem, int], str]) -> Rendered:
     """Do something with each chosen item, and say of each what became of it."""
     chosen = {name.removeprefix("item-"): value for name, value in visit.form.items() if name.startswith("item-")}
-    if not 1 <= len(chosen) <= MOST_AT_ONCE:
+    if not chosen:
+        raise ConfigError(text("choose at least one"))
+    if len(chosen) > MOST_AT_ONCE:
         raise ConfigError(text("{count} are chosen; choose 1 to {most}", count=len(chosen), most=MOST_AT_ONCE))
     done: list[tuple[ItemLine, str]] = []
     refused: list[tuple[ItemLine | None, str]] = []

@@ -1,11 +1,13 @@
 """Runs of flows in the console: a person answers, an action is taken back, and a shadow differs."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy.orm import Session
 
+from fivefold.console.flows import runs
 from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds
 from fivefold.serving.v1.path_encoding import path_to
 from fivefold.store.tables.accounts import Token
@@ -16,6 +18,7 @@ from fivefold.usecases.flows.commit import commit_flow
 from fivefold.usecases.flows.drafts import save_flow_draft
 from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.flows.runs.execute import run_flows, run_one
+from fivefold.usecases.flows.runs.reading import view_run
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
@@ -148,10 +151,28 @@ def test_who_answers_second_reads_what_they_wrote(place: Place, run: int) -> Non
     first.submit("/answer", answer="yes", reason="Their passport is new.")
     second.submit("/answer", answer="no", reason="I called them & nobody answers:\r\n<twice>.")
     assert second.page.status_code == 409
-    assert f"Nothing was changed: ask of run f:{run} was answered already" in second.text
+    question = f"the question &#39;A person looks&#39; of run f:{run}"
+    assert f"Nothing was changed: {question} was answered already, by the investigator at 20" in second.text
     assert "What you wrote, to be copied" in second.text
     assert "I called them &amp; nobody answers:\n&lt;twice&gt;.</textarea>" in second.page.text
     assert "What you wrote" not in second.go(f"{RUNS}/{run}").text
+
+
+@pytest.mark.parametrize(
+    ("cause", "shown"),
+    [
+        ("level:1.1", '<a href="/console/assessments/1.1">assessment 1.1</a>'),
+        ("tag-end:7.1764000000000000", "a tag ended"),
+        ("transaction:T-1", "transaction:T-1"),
+    ],
+)
+def test_what_a_run_was_begun_for_is_said_in_words(
+    furnished: Place, monkeypatch: pytest.MonkeyPatch, cause: str, shown: str
+) -> None:
+    monkeypatch.setattr(runs, "view_run", lambda *of: replace(view_run(*of), cause=cause))
+    page = Visitor(furnished).sign_in("investigator").go(f"{RUNS}/1").page.text
+    (words,) = re.findall('(?s)<span class="cause">(.*?)</span>', page)
+    assert words.strip() == shown
 
 
 def test_the_open_page_of_a_question_that_nobody_answered_in_time_answers_no_other(place: Place) -> None:

@@ -245,7 +245,7 @@ def test_who_answers_a_moment_later_reads_that_it_was_answered(engine: Engine) -
     bank.add_flow(LARGE)
     asked, over = (call_flow(bank.context, "large", "customer", "a", payment(5000), key) for key in ("k1", "k2"))
     answer_run(person(bank), Role.INVESTIGATOR, asked.number, "right", WHY)
-    with pytest.raises(ConflictError, match=f"ask of run f:{asked.number} was answered already"):
+    with pytest.raises(ConflictError, match=f"of run f:{asked.number} was answered already, by member:2 at 20"):
         answer_run(person(bank, "member:3"), Role.INVESTIGATOR, asked.number, "wrong", WHY)
     bank.now += 5 * HOUR_US
     bank.work()

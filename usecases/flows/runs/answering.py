@@ -103,7 +103,7 @@ def answer_run(
             },
         )
         if not added:
-            raise ConflictError(f"{step.id} of run f:{number} was answered already")
+            raise ConflictError(_answered_already(session, run, step.id))
         run.due_us, run.asks, run.asked_us = now, None, None
         written = [(run.id, step.id), *pass_on(session, run, step.id, now)]
         context.record(
@@ -121,9 +121,9 @@ def answer_run(
 def _refuse_strange(step: PersonStep, role: Role, answer: str) -> None:
     """Raise ConfigError where a step asks another role, or takes no such answer."""
     if role not in ANSWERED_BY[step.person.role]:
-        raise ConfigError(f"{step.id} asks a member of the role {step.person.role}, and you are {role}")
+        raise ConfigError(f"{step.title!r} asks a member of the role {step.person.role}, and you are {role}")
     if answer not in step.person.answers:
-        raise ConfigError(f"{step.id} takes no answer {answer!r}; it takes {', '.join(step.person.answers)}")
+        raise ConfigError(f"{step.title!r} takes no answer {answer!r}; it takes {', '.join(step.person.answers)}")
 
 
 def _asking_step(session: Session, run: FlowRun, now: int, expected_asked_us: int | None) -> str:
@@ -135,7 +135,7 @@ def _asking_step(session: Session, run: FlowRun, now: int, expected_asked_us: in
             if last.actor == SYSTEM:
                 over = f"was over by {second_text(last.at_us)}: nobody gave one"
                 raise ConflictError(f"the time for an answer to run f:{run.id} {over}")
-            raise ConflictError(f"{last.step} of run f:{run.id} was answered already")
+            raise ConflictError(_answered_already(session, run, last.step))
         raise ConflictError(f"run f:{run.id} asks nobody, or does not any more: it is {run.state}")
     if run.due_us is None or run.due_us <= now:
         raise ConflictError(_time_over(run, now))
@@ -144,6 +144,15 @@ def _asking_step(session: Session, run: FlowRun, now: int, expected_asked_us: in
     assert run.asked_us is not None  # a run that asks a role has the moment since when
     refuse_unseen_moment(f"the question of run f:{run.id}", expected_asked_us, run.asked_us)
     return run.stopped_at
+
+
+def _answered_already(session: Session, run: FlowRun, step: str) -> str:
+    """Say by whom and when a step of a run was answered, named as people read it."""
+    version, _ = version_and_flow(session, run.version_id)
+    flow = analyse_canonical_flow(version.canonical).flow
+    outcome = outcomes_of(session, [run.id])[run.id][step]
+    whose = f"by {outcome.actor} at {second_text(outcome.at_us)}"
+    return f"the question {flow.steps[flow.positions[step]].title!r} of run f:{run.id} was answered already, {whose}"
 
 
 def _time_over(run: FlowRun, now: int) -> str:
