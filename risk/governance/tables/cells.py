@@ -53,6 +53,8 @@ _HINTS = {
 _BARE = re.compile(r"[^\W\d_][^\W_]*(?:[ -][^\W_]+)*")
 _DATE_LIKE = re.compile(r"(?:[A-Za-z]{3,9}[ -]?[0-9]{1,4}|[A-Za-z]?[0-9]+[Ee][0-9]+)")
 """What spreadsheets make a date or a power of ten of, such as MAR1 and 1E5."""
+CURLY = "\u201c\u201d\u201e"
+"""What programs make of straight quotes while one types."""
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?")
 _THOUSANDS = re.compile(r"[-+]?[0-9]{1,3}(?:\.[0-9]{3})+")
 
@@ -137,14 +139,13 @@ def read_cell(value: Value, kind: ValueType, *, has_semicolons: bool = False) ->
         return None
     if not isinstance(value, str):
         return {"equals": _of_spreadsheet(value, kind)}
-    text = value.strip().translate(_QUOTES)
-    if text in {"", "-"}:
-        return None
-    return _Reader(text, kind, has_semicolons).test()
+    text = value.strip()
+    if text == "-":
+        raise CellError('is -; leave the cell empty to ask nothing, or write "-" for a text that is this sign')
+    return _Reader(text, kind, has_semicolons).test() if text else None
 
 
-_QUOTES = str.maketrans({"\u201c": '"', "\u201d": '"', "\u201e": '"', "\u00a0": " "})
-"""What programs make of straight quotes and blanks while one types."""
+_QUOTES = str.maketrans(dict.fromkeys(CURLY, '"'))
 
 
 def _of_spreadsheet(value: Any, kind: ValueType) -> Any:
@@ -176,7 +177,8 @@ def _phrase(kind: ValueType) -> str:
 
 _TOKEN = re.compile(
     r"(?P<blank>\s+)|(?P<sign>>=|<=|!=|<>|==|[><=≥≤≠])|(?P<dots>\.\.)|(?P<comma>,)|(?P<bracket>[\[\]()])"
-    r'|(?P<flow>\{)|(?P<text>")|(?P<word>(?:(?!\.\.)[^\s,"{}\[\]()<>=!≥≤≠]|(?<=[0-9]),(?=[0-9]))+)|(?P<other>.)'
+    rf'|(?P<flow>\{{)|(?P<text>["{CURLY}])'
+    rf'|(?P<word>(?:(?!\.\.)[^\s,"{CURLY}{{}}\[\]()<>=!≥≤≠]|(?<=[0-9]),(?=[0-9]))+)|(?P<other>.)'
 )
 
 
@@ -185,7 +187,9 @@ class _Reader:
 
     def __init__(self, text: str, kind: ValueType, has_semicolons: bool) -> None:
         self._text, self._kind, self._has_semicolons = text, kind, has_semicolons
-        self._tokens = list(_tokens(text))
+        tokens = list(_tokens(text))
+        self._tokens = [(sort, value) for sort, value, _ in tokens]
+        self._spans = [span for _, _, span in tokens]
         self._at = 0
 
     def test(self) -> Test:
@@ -292,12 +296,13 @@ class _Reader:
         text = self._take("text")
         if text is not None:
             return text
-        words: list[str] = []
-        while self._peek()[0] == "word" and not (words and self._peek()[1].lower() == "and"):
-            words.append(self._take("word"))
-        if not words:
+        first = self._at
+        while self._peek()[0] == "word" and not (self._at > first and self._peek()[1].lower() == "and"):
+            self._at += 1
+        if self._at == first:
             raise self._strange()
-        return " ".join(words) if is_text else self._typed(" ".join(words))
+        words = self._text[self._spans[first][0] : self._spans[self._at - 1][1]]
+        return _as_it_stands(words) if is_text else self._typed(words)
 
     def _typed(self, text: str) -> Any:
         if self._kind in NUMERIC_TYPES or (self._kind is ValueType.LEVEL and _NUMBER.fullmatch(text)):
@@ -311,11 +316,19 @@ class _Reader:
             raise CellError(
                 f'has a comma in {shown}; with a blank behind it there are two texts, in quotes, "{shown}", one'
             )
-        keyword = next((word for word in text.split(" ") if word.lower() in _KEPT), None)
+        keyword = next((word for word in text.split() if word.lower() in _KEPT), None)
         if keyword is not None:
             hint = _HINTS.get(keyword.lower(), "")
             raise CellError(f'has the word {keyword}, which means something here{hint}; as a text write "{shown}"')
-        return text
+        return _as_it_stands(text)
+
+
+def _as_it_stands(text: str) -> str:
+    """Give a text without quotes; CellError where other white space than single blanks parts its words."""
+    if text != " ".join(text.split()):
+        shown = quoted(cut_cell(text))
+        raise CellError(f"has white space other than single blanks between words; write it in quotes, as {shown}")
+    return text
 
 
 def read_number(text: str, *, has_semicolons: bool = False) -> Decimal:
@@ -344,7 +357,7 @@ def read_number(text: str, *, has_semicolons: bool = False) -> Decimal:
 def _tokens(text: str) -> Any:
     at = 0
     while at < len(text):
-        match = _TOKEN.match(text, at)
+        match, start = _TOKEN.match(text, at), at
         sort = str(match and match.lastgroup)
         if sort == "text":
             value, at = _json_text(text, at)
@@ -354,10 +367,12 @@ def _tokens(text: str) -> Any:
             assert match is not None  # the last way takes any sign
             value, at = match[0], match.end()
         if sort != "blank":
-            yield sort, value
+            yield sort, value, (start, at)
 
 
 def _json_text(text: str, at: int) -> tuple[str, int]:
+    """Read a text between quotes; where it opens with a curly one, so may the others of it be."""
+    text = text if text[at] == '"' else text.translate(_QUOTES)
     try:
         value, end = json.JSONDecoder(strict=False).raw_decode(text, at)
     except ValueError:
@@ -373,6 +388,8 @@ def _flow(text: str, at: int) -> tuple[Any, int]:
         if text[place] == '"':
             place = _json_text(text, place)[1]
             continue
+        if text[place] in CURLY:
+            raise CellError(f'has the quote {text[place]} within {{...}}; straight ones stand around a text, as "A"')
         depth += {"{": 1, "}": -1}.get(text[place], 0)
         place += 1
         if not depth:

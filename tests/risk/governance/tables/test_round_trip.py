@@ -105,6 +105,8 @@ AWKWARD = st.sampled_from(
             "“a”",
             "\u00a0",
             "-",
+            "a  b",
+            "say “hi”",
         ),
     ]
 )
