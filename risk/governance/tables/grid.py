@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any, TypeAlias
@@ -60,6 +60,31 @@ def column_letters(column: int) -> str:
         letters = chr(ord("A") + column % 26) + letters
         column = column // 26 - 1
     return letters
+
+
+_ERROR = re.compile(r"#(?:N/A|NV|N/D|[A-ZÀ-Þ0-9/_]{1,20}[!?])|Err:[0-9]{3}")
+"""What spreadsheets show in a cell that they cannot calculate, whichever language they speak: #N/A, #WERT!, Err:502."""
+
+
+def is_error(value: Value) -> bool:
+    """Tell whether a cell holds what a spreadsheet shows for an error.
+
+    >>> is_error("#N/A"), is_error("#DIV/0!"), is_error("#NAME?"), is_error('"#N/A"'), is_error("#1")
+    (True, True, True, False, False)
+    """
+    return isinstance(value, str) and _ERROR.fullmatch(value.strip()) is not None
+
+
+def without_errors(grid: Grid) -> Grid:
+    """Refuse the cells that show an error: as they stand they would be texts."""
+    errors = {
+        (row, column): f"shows the error {value}; write what is meant, and a text of these signs in quotes"
+        for row, values in enumerate(grid.rows)
+        for column, value in enumerate(values)
+        if is_error(value)
+    }
+    rows = [[None if is_error(value) else value for value in values] for values in grid.rows]
+    return replace(grid, rows=rows, refused={**grid.refused, **errors}) if errors else grid
 
 
 def guarded(text: str) -> str:

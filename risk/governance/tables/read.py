@@ -23,7 +23,7 @@ from fivefold.risk.governance.tables.columns import (
     read_header,
     same_input,
 )
-from fivefold.risk.governance.tables.grid import MOST_COLUMNS, Grid, Value
+from fivefold.risk.governance.tables.grid import MOST_COLUMNS, Grid, Value, without_errors
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.documents import Path
 from fivefold.risk.language.fields import ValueType
@@ -105,6 +105,7 @@ class TableReader:
         """Give the rows; what cannot be read is kept in `findings`."""
         if self._has_no_size():
             return RuleCases(())
+        self.grid = without_errors(self.grid)
         for (row, column), problem in self.grid.refused.items():
             self.findings.append(Finding(self.grid.address(row, column), problem))
             self._faulty.add(row)

@@ -20,7 +20,7 @@ from fivefold.risk.governance.tables.columns import (
     header_text,
     in_reading_order,
 )
-from fivefold.risk.governance.tables.grid import Grid, Value, flow_text, quoted
+from fivefold.risk.governance.tables.grid import Grid, Value, flow_text, is_error, quoted
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.operators import OPERATOR_KINDS
 from fivefold.risk.language.ruleset import Outcome, Rule
@@ -147,5 +147,5 @@ def text_cell(text: str | None) -> str | None:
     if text is None:
         return None
     is_kept = text == text.strip() and text == quoted(text)[1:-1] and not control_in(text)
-    looks_like_another = text[:1].isdecimal() or text.lower() in {"true", "false"}
+    looks_like_another = text[:1].isdecimal() or text.lower() in {"true", "false"} or is_error(text)
     return text if is_kept and not looks_like_another else quoted(text)

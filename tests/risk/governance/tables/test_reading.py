@@ -170,6 +170,12 @@ def test_a_point_between_thousands_is_not_guessed(refusal: Refusal) -> None:
             ("4", "starts with a", "starts with a", None, "1", None, None),
             ("otherwise", None, None, None, "x", None, None),
         ],
+        [
+            HEADER,
+            ("#REF!", "#N/A", None, None, "#VALUE!", "#NAME?", "#NV"),
+            ("2", '"#N/A"', None, None, "1", None, "#1"),
+            ("otherwise", None, None, None, "#DIV/0!", None, None),
+        ],
         [("case", "word", "amuont", "points"), ("1", "a", "1", "five"), ("2", "b", "2", "1,5")],
         [HEADER, *(("", f"w{number}", None, None, "1", None, None) for number in range(201))],
         [HEADER, *(("", f"w{number}", None, None, "1", None, None) for number in range(300))],

@@ -107,6 +107,7 @@ AWKWARD = st.sampled_from(
             "-",
             "a  b",
             "say “hi”",
+            "#N/A",
         ),
     ]
 )
