@@ -274,13 +274,18 @@ def _field_events(
 
 
 def changed_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Name the fields that changed.
+    """Name the fields that changed; a text of blanks alone is missing, as rules read it.
 
-    >>> changed_fields({"country": "NO", "income": 3}, {"country": "SE", "income": 3, "pep": None})
+    >>> changed_fields({"country": "NO", "income": 3}, {"country": "SE", "income": 3, "pep": None, "job": " "})
     ['country']
     """
     names = sorted({*before, *after})
-    return [name for name in names if _content({"": before.get(name)}) != _content({"": after.get(name)})]
+    return [name for name in names if _known(before.get(name)) != _known(after.get(name))]
+
+
+def _known(value: Any) -> str:
+    is_blank = isinstance(value, str) and not value.strip()
+    return _content({"": None if is_blank else value})
 
 
 def _content(attributes: Mapping[str, Any]) -> str:

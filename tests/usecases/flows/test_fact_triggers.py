@@ -213,6 +213,20 @@ def test_a_field_that_changes_runs_a_flow_and_another_or_the_same_value_does_not
     assert causes(bank) == ["a field", "a field", "a field", "b field"]
 
 
+def test_a_missing_field_that_becomes_blank_is_no_other_value(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.put("a")
+    listens = LISTENS.replace("income: number", "income: number, occupation: text")
+    bank.add_flow(listens.replace("TRIGGER", "{on: field, fields: [country, occupation]}"))
+    bank.put("a", country="NO", occupation="baker")
+    bank.put("a", country=None, occupation=None)
+    before = causes(bank)
+    bank.put("a", country="", occupation="  ")
+    assert causes(bank) == before
+    bank.put("a", occupation="smith")
+    assert causes(bank) == [*before, "a field"]
+
+
 def test_a_new_customer_has_new_fields(engine: Engine) -> None:
     bank = listening(engine, "{on: field, fields: [country]}")
     put_entities(bank.context, "customer", [EntityRow("c", {"income": 3})])
