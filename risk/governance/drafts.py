@@ -1,5 +1,6 @@
 """Drafts: the text of a ruleset with other numbers, the reasons above it and beside each of them."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,8 +25,19 @@ def without_reasons(text: str) -> str:
     return _REMARKS.sub("", _HEAD.sub("", text.removeprefix("\ufeff")))
 
 
+def is_json(text: str) -> bool:
+    """Tell whether a text is JSON, which has no place for remarks."""
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
 def with_reasons(text: str, first: str, reasons: Sequence[str]) -> str:
-    """Put reasons on top of a text; *first* begins with A DRAFT, so that the next proposal finds them."""
+    """Put reasons on top of a text, unless it is JSON; by *first*, A DRAFT, the next proposal finds them."""
+    if is_json(text):
+        return text
     return "".join(f"# {one_line(line)}\n" for line in (first, *reasons, LAST)) + text
 
 
@@ -35,19 +47,20 @@ def with_numbers(text: str, numbers: Mapping[Path, str], remarks: Mapping[Path, 
     Args:
         text: a ruleset as YAML or JSON, without reasons.
         numbers: what is to stand at each place.
-        remarks: what is to stand in a line of its own above each place.
+        remarks: what is to stand in a line of its own above each place; JSON has none.
 
     Raises:
         ConfigError: the text is not one that can be changed in place.
     """
-    nodes = nodes_at(text, [*numbers, *(remarks or {})])
+    remarks = {} if remarks is None or is_json(text) else remarks
+    nodes = nodes_at(text, [*numbers, *remarks])
     for path in sorted(numbers, key=lambda each: -nodes[each].start_mark.index):
         text = text[: nodes[path].start_mark.index] + numbers[path] + text[nodes[path].end_mark.index :]
     lines = text.splitlines(keepends=True)
-    for path in sorted(remarks or {}, key=lambda each: -nodes[each].start_mark.index):
+    for path in sorted(remarks, key=lambda each: -nodes[each].start_mark.index):
         line = nodes[path].start_mark.line
         indent = lines[line][: len(lines[line]) - len(lines[line].lstrip())]
-        lines.insert(line, f"{indent}{REMARK}{one_line((remarks or {})[path])}\n")
+        lines.insert(line, f"{indent}{REMARK}{one_line(remarks[path])}\n")
     return "".join(lines)
 
 

@@ -1,5 +1,6 @@
 """Tables of flows in and out: the same flow after a round trip, the same text around it, every fault by its cell."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,15 @@ def test_a_row_that_changed_is_written_anew_and_the_others_keep_their_remarks() 
     changed = read_flow_table(Grid(unknown), flow(), "room", "t.csv")
     assert table_at(changed, 0).on_unknown == table_at(changed, 0).otherwise
     assert "      on_unknown: {" in flow_draft_text(FLOW, flow().flow, changed, 0, "t.csv")
+
+
+def test_a_flow_in_json_stays_json() -> None:
+    text = json.dumps(json.loads(flow().flow.canonical), indent=2)
+    rows = [list(row) for row in grid_of_table(table_at(flow().flow, 0)).rows]
+    rows[2][rows[0].index("give amount")] = "12"
+    changed = read_flow_table(Grid(rows), flow(), "room", "t.csv")
+    draft = flow_draft_text(text, flow().flow, changed, 0, "t.csv")
+    assert json.loads(draft)["steps"][0]["table"]["rows"][1]["give"]["amount"] == 12
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import json
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fivefold.domain.errors import ConfigError
@@ -146,7 +146,7 @@ def awkward_rulesets(draw: st.DrawFn) -> Ruleset:
 
 @given(awkward_rulesets())
 def test_awkward_texts_come_back(ruleset: Ruleset) -> None:
-    assert not AnalysedRuleset(ruleset).errors
+    assume(not AnalysedRuleset(ruleset).draft_diagnostics)  # blanks alone are no text that a value can be
     grid = table_of(ruleset.rules[0])
     assert "when" not in grid.rows[0]
     back = read_table(as_text(grid), ruleset, "a", "t")
@@ -190,8 +190,7 @@ def test_what_is_kept_keeps_its_text_and_its_remarks() -> None:
 def test_a_ruleset_in_json_stays_json(indent: int | None) -> None:
     text = json.dumps(json.loads(read_ruleset(SMALL).canonical), indent=indent)
     rows = [["case", "word", "points"], ["1", "a", "1"], ["2", "zł", "9"], ["on_unknown", None, "5"]]
-    body = changed(text, "first", *rows).partition("authors.\n")[2]
-    rule = json.loads(body)["rules"][0]
+    rule = json.loads(changed(text, "first", *rows))["rules"][0]
     assert [case["points"] for case in rule["cases"]] == [1, 9]
     assert "otherwise" not in rule
     assert rule["on_unknown"] == {"points": 5}
