@@ -31,6 +31,7 @@ from fivefold.flows.outside.step import CAME, CompiledOutsideStep
 from fivefold.flows.program import FlowProgram, amounts_of
 from fivefold.flows.steps import LAST, STOP, Ending, RowContext, Stop
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT
+from fivefold.risk.compiler.plain_conditions import Missing, PlainCompiler
 from fivefold.risk.compiler.value_types import InputColumn, inputs_of
 from fivefold.risk.engine.explain.describe import (
     Cuts,
@@ -185,11 +186,19 @@ def _line(stop: Stop, title: str, steps: tuple[StepTrace, ...], actions: tuple[A
 
 @dataclass(frozen=True, kw_only=True)
 class _Shown:
-    """What is shown of a choice: the inputs that were looked at, and the condition that decided with its own inputs."""
+    """What is shown of a choice: the inputs that were looked at, and the condition that decided.
+
+    Attributes:
+        missing: names the inputs that are missing for which that condition is unknown.
+    """
 
     descriptions: tuple[InputDescription, ...]
     condition: str
-    keys: frozenset[str]
+    missing: Missing
+
+
+def _nothing(_row: Mapping[str, Any]) -> tuple[str, ...]:
+    return ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,7 +309,8 @@ class _Explainer:
         word = "way" if isinstance(step, RouteStep) else "row"
         if code < count:
             return StepReason(holds_words(word, decided + 1, shown.condition), shown.condition, inputs_text)
-        missing = tuple(each.name for each in shown.descriptions if each.key in shown.keys and row[each.key] is None)
+        keys = shown.missing(row)
+        missing = tuple(each.name for each in shown.descriptions if each.key in keys)
         return StepReason(unknown_words(word, decided + 1, shown.condition), shown.condition, inputs_text, missing)
 
     def _shown(self, step: RouteStep | TableStep, decided: int | None) -> "_Shown":
@@ -313,9 +323,13 @@ class _Explainer:
             self._choices[step.id, decided] = _Shown(
                 descriptions=self._describe(inputs.values(), cuts, pairs),
                 condition="" if decided is None else condition_words(conditions[decided].when),
-                keys=frozenset() if decided is None else frozenset(conditions[decided].inputs),
+                missing=_nothing if decided is None else self._missing(conditions[decided].when),
             )
         return self._choices[step.id, decided]
+
+    def _missing(self, condition: Condition) -> Missing:
+        inputs = self._program.inputs
+        return PlainCompiler(lambda each: inputs[input_key(each)], self._program.lists).missing(condition)
 
     def _conditions_of(self, step: RouteStep | TableStep) -> "list[_Condition]":
         """Prepare the conditions of a choice, once: a table has many, and each of its rows shows those before it."""

@@ -14,7 +14,16 @@ from typing import Any
 from fivefold.risk.compiler.conditions import SIGNS, Lists, Resolve
 from fivefold.risk.compiler.likeness import Targets
 from fivefold.risk.compiler.value_types import NUMERIC_TYPES, InputColumn, level_number, ordinal
-from fivefold.risk.language.expressions import All, Any_, Not, OwnTest, input_of_test, inputs_compared
+from fivefold.risk.language.expressions import (
+    All,
+    Any_,
+    Not,
+    OwnTest,
+    branches,
+    input_of_test,
+    inputs_compared,
+    tests_in,
+)
 from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.operators import Fuzzy, Operators
 
@@ -23,6 +32,9 @@ Row = Mapping[str, Any]
 
 PlainTest = Callable[[Row], bool | None]
 """A condition over a row."""
+
+Missing = Callable[[Row], tuple[str, ...]]
+"""The names of the columns of a row that are missing, where a condition over it is unknown."""
 
 Holds = Callable[[Any], bool]
 """A comparison of a value that is known."""
@@ -187,10 +199,29 @@ class PlainCompiler:
             raise NoPlainFormError(type(condition).__name__)
         return self._test(condition)
 
-    def _test(self, test: Operators) -> PlainTest:
+    def missing(self, condition: Any) -> Missing:
+        """Compile what names the missing columns for which a condition is unknown, not those of parts that are known.
+
+        Raises:
+            NoPlainFormError: a part of it has no plain form.
+        """
+        parts = branches(condition)
+        if not parts:
+            [test] = tests_in(condition)
+            compared = [self._subject(test), *(self.resolve(other) for _, other in inputs_compared(test))]
+            names = [column.name for column in compared]
+            return lambda row: tuple(name for name in names if row[name] is None)
+        compiled = [(self.condition(part), self.missing(part)) for part in parts]
+        return lambda row: tuple(name for test, missing in compiled if test(row) is None for name in missing(row))
+
+    def _subject(self, test: Operators) -> InputColumn:
         subject = input_of_test(test)
         column = self.own if subject is None else self.resolve(subject)
         assert column is not None  # lint refuses a comparison that has nothing to compare
+        return column
+
+    def _test(self, test: Operators) -> PlainTest:
+        column = self._subject(test)
         others = dict(inputs_compared(test))
         return all_of(
             [

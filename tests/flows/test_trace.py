@@ -1,6 +1,7 @@
 """Why a run came to its end: said of the run alone, and of nothing but what was passed."""
 
 import copy
+from typing import Any
 
 from hypothesis import given
 
@@ -109,3 +110,20 @@ def test_a_written_amount_beyond_its_bounds_is_said_to_be_held() -> None:
         2_000,
         "daily 20.00 EUR, the greatest that may be set, in place of 30.00 EUR",
     )
+
+
+def test_missing_names_the_inputs_of_the_parts_that_are_unknown_alone() -> None:
+    """What is known to be false or true decided nothing, whatever else was missing there."""
+    income, least, most = ({"field": name} for name in ("income", "least", "most"))
+    conditions: list[tuple[Any, tuple[str, ...]]] = [
+        ({"any": [{"all": [{**least, "below": 1}, {**income, "above": 100}]}, {**most, "above": 1}]}, ("most",)),
+        ({"all": [{**least, "is": "absent"}, {**most, "above": 1}]}, ("most",)),
+        ({"all": [{**least, "above": 1}, {"not": {**most, "below": income}}]}, ("least", "most")),
+        ({"tag": "vip", "is": "present"}, ("tag vip",)),
+    ]
+    for condition, names in conditions:
+        route = {"id": "way", "route": [{"when": condition, "to": "done"}], "otherwise": "nothing"}
+        made = program(document(route, END, NOTHING, fields=dict.fromkeys(("income", "most", "least"), "number")))
+        row = dict.fromkeys(made.inputs) | {input_key(FieldInput(field="income")): 6.0}
+        said = explain_run(made, made.run_row(row, RowContext({}, {})))
+        assert said.steps[0].missing == names

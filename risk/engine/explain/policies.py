@@ -8,7 +8,8 @@ from typing import Any
 import polars as pl
 
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT
-from fivefold.risk.compiler.value_types import inputs_of, inputs_of_policy_rule
+from fivefold.risk.compiler.plain_conditions import Missing, PlainCompiler
+from fivefold.risk.compiler.value_types import inputs_of_policy_rule
 from fivefold.risk.engine.explain.describe import (
     InputDescription,
     condition_words,
@@ -19,7 +20,7 @@ from fivefold.risk.engine.explain.describe import (
 from fivefold.risk.engine.policy_program import ACTION, DECIDED, PolicyOutcome, PolicyProgram
 from fivefold.risk.engine.single.policies import single_policy
 from fivefold.risk.engine.totals import rule_column
-from fivefold.risk.language.expressions import distinct, input_key
+from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.policy import PolicyRule
 
 OUTCOMES: Mapping[PolicyOutcome, str] = {
@@ -83,8 +84,7 @@ class _PolicyRuleExplainer:
 
     rule: PolicyRule
     descriptions: Sequence[InputDescription]
-    of_when: frozenset[str]
-    of_unless: frozenset[str]
+    missing_of: Mapping[PolicyOutcome, Missing]
     condition_text: str
     unless: str
 
@@ -107,8 +107,8 @@ class _PolicyRuleExplainer:
 
     def _missing(self, outcome: PolicyOutcome, row: Mapping[str, Any]) -> Iterator[str]:
         """Name the unknown inputs for which it is unknown whether the rule holds or is suppressed."""
-        mattered = {PolicyOutcome.UNKNOWN: self.of_when, PolicyOutcome.HELD: self.of_unless}.get(outcome, frozenset())
-        return (one.name for one in self.descriptions if one.key in mattered and row[one.key] is None)
+        mattered = self.missing_of[outcome](row) if outcome in self.missing_of else ()
+        return (one.name for one in self.descriptions if one.key in mattered)
 
     def _verdict(self, outcome: PolicyOutcome, missing: Sequence[str]) -> str:
         if outcome is PolicyOutcome.UNKNOWN:
@@ -125,14 +125,16 @@ def _rule_explainers(program: PolicyProgram, base: str) -> tuple[_PolicyRuleExpl
 
 
 def _rule_explainer(rule: PolicyRule, program: PolicyProgram, base: str) -> _PolicyRuleExplainer:
-    when, unless = distinct(inputs_of(rule.when)), distinct(inputs_of(rule.unless))
+    compiler = PlainCompiler(lambda each: program.inputs[input_key(each)], program.lists)
+    missing_of = {PolicyOutcome.UNKNOWN: compiler.missing(rule.when)}
+    if rule.unless is not None:
+        missing_of[PolicyOutcome.HELD] = compiler.missing(rule.unless)
     conditions = [rule.when] if rule.unless is None else [rule.when, rule.unless]
     names, inputs = program.analysed.names, inputs_of_policy_rule(rule)
     return _PolicyRuleExplainer(
         rule=rule,
         descriptions=describe_inputs(inputs, names, base, numbers_in(conditions), pairs_in(conditions)),
-        of_when=frozenset(map(input_key, when)),
-        of_unless=frozenset(map(input_key, unless)),
+        missing_of=missing_of,
         condition_text=condition_words(rule.when),
         unless="" if rule.unless is None else condition_words(rule.unless),
     )

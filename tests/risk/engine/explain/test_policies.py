@@ -51,6 +51,13 @@ def test_what_is_unknown_is_named() -> None:
     assert "Not known is level, so whether level is at least high" in made.rules[0].sentence
 
 
+def test_what_is_unknown_beside_what_is_known_to_fail_is_not_named() -> None:
+    low = {"all": [{"level": "in_force", "at_least": "high"}, {"value": "score", "at_least": 4}]}
+    rule = {**CASH, "when": {"any": [low, {"tag": "known", "is": "present"}]}}
+    (found,) = said(rule, row=(1, None, 120_050, None, None)).rules
+    assert (found.outcome, found.missing) == ("unknown", ("tag known",))
+
+
 def test_what_leaves_open_whether_a_rule_is_suppressed_is_named() -> None:
     rule = {**CASH, "unless": {"value": "score", "at_least": 4}}
     (found,) = said(rule, row=(3, None, 120_050, None, False)).rules
