@@ -127,3 +127,14 @@ def test_missing_names_the_inputs_of_the_parts_that_are_unknown_alone() -> None:
         row = dict.fromkeys(made.inputs) | {input_key(FieldInput(field="income")): 6.0}
         said = explain_run(made, made.run_row(row, RowContext({}, {})))
         assert said.steps[0].missing == names
+
+
+def test_what_could_not_be_read_of_a_transaction_is_said_whole() -> None:
+    total = {"sum": "amount", "over": "30 days"}
+    route = {"id": "way", "route": [{"when": {**total, "above": 1}, "to": "done"}], "otherwise": "nothing"}
+    made = program(document(route, END, NOTHING))
+    (key,) = made.inputs
+    row = {key: None, error_of(key): "transaction_date is missing; allowed: an ISO 8601 date"}
+    said = explain_run(made, made.run_row(row, RowContext({}, {})))
+    problem = "sum of amount in 30 days cannot be read: transaction_date is missing; allowed: an ISO 8601 date"
+    assert said.steps[0].seen == problem

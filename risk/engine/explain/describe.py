@@ -25,7 +25,7 @@ from fivefold.risk.engine.explain.groups import group_words, path_words
 from fivefold.risk.engine.explain.peers import PeerDescription, peer_words
 from fivefold.risk.engine.explain.ratios import RatioDescription, ratio_words
 from fivefold.risk.engine.explain.reasons import currency_words, lacking_words, why_unknown
-from fivefold.risk.facts.portfolio import error_of, lacking_of, path_of
+from fivefold.risk.facts.portfolio import NOT_KNOWN, error_of, lacking_of, path_of
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import (
     All,
@@ -307,6 +307,7 @@ class InputDescription:
         formula: of a calculation or a ratio, or how a number is placed among peers; None for every other input.
         linked_by: of a group, the type of its links; None for every other input.
         counterparty: the field that a pattern of counterparties reads; None for every other input.
+        field: whose value a problem is; None for an input of other facts, of which a problem is said whole.
         why_unknown: what follows where the value is unknown; empty where the value or other words say why.
         others: the inputs that a number is compared with, each with its cuts: no two are shown in a wrong order.
     """
@@ -321,6 +322,7 @@ class InputDescription:
     formula: FormulaDescription | PeerDescription | RatioDescription | None = None
     linked_by: str | None = None
     counterparty: str | None = None
+    field: str | None = None
     why_unknown: str = ""
     others: tuple[tuple[str, tuple[Decimal, ...]], ...] = ()
 
@@ -342,8 +344,11 @@ class InputDescription:
     def words(self, row: Mapping[str, Any]) -> str:
         """Write the input's value, or the raw value where it could not be read; *row* has one entity's columns."""
         problem = row.get(self.error)
+        if problem and self.formula is not None:
+            return f"{self.name} cannot be calculated"
         if problem:
-            return f"{self.name} {f'is {problem}' if self.formula is None else 'cannot be calculated'}"
+            is_value = self.field is not None or problem.startswith(NOT_KNOWN)
+            return f"{self.name} {'is' if is_value else 'cannot be read:'} {problem}"
         shown = self.value_words(row)
         if self.linked_by is not None:
             return f"{self.name} is {shown}, {path_words(row[path_of(self.key)], self.linked_by)}"
@@ -425,6 +430,7 @@ def describe_inputs(
             formula=formula_of(each, names, base),
             linked_by=each.linked.by if isinstance(each, Linked) else None,
             counterparty=getattr(each, "counterparty", None),
+            field=field_of(each),
             why_unknown=why_unknown(each),
             others=tuple(
                 (other, cuts.get(other, ()))
@@ -434,6 +440,13 @@ def describe_inputs(
         )
         for key, each in inputs_by_key.items()
     )
+
+
+def field_of(rule_input: LanguageModel) -> str | None:
+    """Name the field whose value an input is, or from whose date it counts; None where it is of other facts."""
+    if isinstance(rule_input, FieldInput):
+        return rule_input.field
+    return rule_input.days_since if isinstance(rule_input, DaysSince) and rule_input.days_since not in SOURCES else None
 
 
 def formula_of(

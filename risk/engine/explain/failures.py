@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from fivefold.risk.compiler.formulas import simple_parts
-from fivefold.risk.compiler.value_types import SOURCES, Vocabulary, inputs_of
-from fivefold.risk.engine.explain.describe import InputDescription, describe_inputs, input_words
+from fivefold.risk.compiler.value_types import Vocabulary, inputs_of
+from fivefold.risk.engine.explain.describe import InputDescription, describe_inputs, field_of, input_words
 from fivefold.risk.engine.program import Program
 from fivefold.risk.engine.totals import WEIGHTS_USED
 from fivefold.risk.facts.portfolio import NOT_KNOWN, error_of
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.expressions import DaysSince, FieldInput, distinct, input_key
+from fivefold.risk.language.expressions import FieldInput, distinct, input_key
 from fivefold.risk.language.fields import FieldType, OneOf
 from fivefold.risk.language.ruleset import WeightedScore
 
@@ -51,19 +51,13 @@ def misfits_of(inputs: Iterable[LanguageModel], names: Vocabulary) -> tuple[Misf
 
 
 def _misfit(rule_input: LanguageModel, names: Vocabulary) -> Misfit:
-    error, field = error_of(input_key(rule_input)), _field_of(rule_input)
+    error, field = error_of(input_key(rule_input)), field_of(rule_input)
     if field is None:
         parts = simple_parts(rule_input, names)
         sides = () if parts == [rule_input] else misfits_of(parts, names)
         return Misfit(error, f"{input_words(rule_input)}: ", sides=sides)
     name = input_words(FieldInput(field=field))
     return Misfit(error, f"{name} is ", f", which is {_wrong(names.entity[field])}")
-
-
-def _field_of(rule_input: LanguageModel) -> str | None:
-    if isinstance(rule_input, FieldInput):
-        return rule_input.field
-    return rule_input.days_since if isinstance(rule_input, DaysSince) and rule_input.days_since not in SOURCES else None
 
 
 def _wrong(declared: FieldType) -> str:

@@ -130,7 +130,7 @@ def _is_place(place: Any, rule_input: Any) -> bool:
 
 
 def strange_words(example: GivenExample, ruleset: Definition) -> Iterator[Finding]:
-    """Find words in rows that nothing reads: a misspelt one would be left out without a word."""
+    """Find words in rows that nothing reads, which would be left out silently, and transactions without a time."""
     records = {*_RECORD, *ruleset.case_fields}
     words = {
         "transactions": {*_SHORT, *_TRANSACTION, *ruleset.transaction_fields},
@@ -144,6 +144,13 @@ def strange_words(example: GivenExample, ruleset: Definition) -> Iterator[Findin
             rows = facts.get(part)
             given_rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
             yield from unknown_names(f"{place}, {part}", (name for row in given_rows for name in row), declared)
+            if part == "transactions" and any(declared.issuperset(row) and _has_no_time(row) for row in given_rows):
+                problem = "has a transaction without a time, which no window can count; write one, as time: 2024-06-01"
+                yield Finding(f"{place}, {part}", problem)
+
+
+def _has_no_time(row: Mapping[str, Any]) -> bool:
+    return row.get("time", row.get(_SHORT["time"])) is None
 
 
 def _all(names: Iterable[str]) -> str:

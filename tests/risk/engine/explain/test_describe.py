@@ -124,7 +124,7 @@ def test_each_input_is_seen_once_in_its_own_currency() -> None:
     assert own.words({own.key: 499}) == "sum of amount is 4.99 EUR"
     assert own.words({own.key: 699.99999}) == "sum of amount is 6.9999999000 EUR"
     assert foreign.words({foreign.key: 699.99999}) == "sum of amount in USD is 7.00 USD"
-    assert foreign.words({foreign.key: None, foreign.error: "inf"}) == "sum of amount in USD is inf"
+    assert foreign.words({foreign.key: None, foreign.error: "inf"}) == "sum of amount in USD cannot be read: inf"
     assert (own.key, own.error) == (keys[0], f"{keys[0]}!")
 
 

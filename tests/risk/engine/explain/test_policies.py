@@ -68,7 +68,7 @@ def test_a_value_that_could_not_be_read_is_unknown_and_told_as_it_was_met() -> N
     key = '{"level":"in_force"}'
     (found,) = said(CASH, row=(None, None, 120_050, None, False), **{error_of(key): pl.lit("odd")}).rules
     assert (found.outcome, found.missing) == ("unknown", ("level",))
-    assert found.seen.startswith("level is odd, ")
+    assert found.seen.startswith("level cannot be read: odd, ")
 
 
 @given(rules=drawn_rules, drawn=rows)

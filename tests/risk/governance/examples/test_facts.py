@@ -123,6 +123,8 @@ def test_form_that_cannot_be_read(given: Data, refusal: Refusal) -> None:
             {"given": {"transactions": [{"amonut": 5}]}},
             "transactions: gives amonut, which is no field; there are amount",
         ),
+        ({"given": {"transactions": [{"amount": 5}]}}, "transactions: has a transaction without a time"),
+        ({"given": {"transactions": [{"amount": 5, "time": None}]}}, "write one, as time: 2024-06-01"),
         ({"given": {"cases": [{"time": "2024-01-01"}]}}, "cases: gives time, which is no field; there are closed"),
         ({"given": {}, "expect": {"floor_by": "r9"}}, "expects something of the rule r9, which is not there"),
         ({"given": {}, "expect": {"cases": {"r9": 1}}}, "expects something of the rule r9, which is not there"),
@@ -138,10 +140,8 @@ def test_mistakes_are_named(example: Data, problem: str) -> None:
 
 def test_good_examples_have_no_mistakes() -> None:
     expect = {"level": 3, "floor_by": "r1", "cases": {"r0": "otherwise", "r1": 1}}
-    assert (
-        check_examples(ruleset({"given": {"kind": None, "transactions": [{"state": "FAILED"}]}, "expect": expect}))
-        == []
-    )
+    failed = {"state": "FAILED", "time": "2024-01-01"}
+    assert check_examples(ruleset({"given": {"kind": None, "transactions": [failed]}, "expect": expect})) == []
 
 
 def test_levels_held_before() -> None:
