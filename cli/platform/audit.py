@@ -116,10 +116,11 @@ def _collect(name: str, output: Path, organisation: str) -> None:
     from fivefold.usecases.shared.inputs import read_quarter
 
     quarter = read_quarter(name)
-    if quarter.until_us > now_microseconds():
-        warn(f"{name} is not over; the archive ends now")
     engine = open_current_database()
+    is_over = quarter.until_us <= now_microseconds()
     archive = build_evidence(acting_in(engine, organisation), quarter, output, read_settings())
+    if not is_over:
+        warn(f"{name} is not over; the archive ends now")
     counts_text = ", ".join(f"{kind.replace('_', ' ')} {count:,}" for kind, count in archive.counts.items())
     echo(f"Evidence of {name}: {output}")
     echo(f"  {counts_text}")

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
+from fivefold.domain.errors import ConflictError
 from fivefold.domain.provenance import release
 from fivefold.domain.settings import Settings
 from fivefold.risk.governance.reports.page import as_html
@@ -99,13 +100,21 @@ class Evidence:
     findings: int
 
 
+def require_begun(quarter: Quarter, now_us: int) -> None:
+    """Raise ConflictError for a quarter that has not begun: what is so today does not show it."""
+    if quarter.from_us > now_us:
+        raise ConflictError(f"{quarter.name} has not begun, so there is no evidence of it")
+
+
 def build_evidence(
     context: Context, quarter: Quarter, path: Path, settings: Settings | None, looked: Looked = not_noted
 ) -> Evidence:
     """Write the evidence of a quarter of an actor's organisation; the same database gives the same bytes.
 
     Everything is read in one snapshot of the database. *looked* is called as the audit log is proved.
+    ConflictError where the quarter has not begun.
     """
+    require_begun(quarter, context.now())
     models = models_part(settings, quarter)
     with reachable(), snapshot(context.engine) as connection, Session(bind=connection) as session:
         name = names(connection)[context.organisation_id]

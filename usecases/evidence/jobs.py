@@ -17,7 +17,7 @@ from fivefold.store.evidence.archive import forget_archives, head_of, job_number
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.events import EvidenceJob
 from fivefold.usecases.audit.verify import ENTRIES
-from fivefold.usecases.evidence.build import build_evidence
+from fivefold.usecases.evidence.build import build_evidence, require_begun
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import Quarter, read_quarter
 from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, line_fields, new_job, run_next_job
@@ -52,8 +52,7 @@ def request_evidence(context: Context, quarter: Quarter) -> tuple[EvidenceJobLin
     ConflictError where the quarter has not begun.
     """
     now = context.now()
-    if quarter.from_us > now:
-        raise ConflictError(f"{quarter.name} has not begun, so there is no evidence of it")
+    require_begun(quarter, now)
     with context.writing() as session:
         settings_row(session, context.organisation_id, locked=True)
         present = open_job(session, context.organisation_id, quarter.name)

@@ -52,6 +52,11 @@ def test_a_quarter_that_is_not_over_is_told(var: Path) -> None:
     assert "audit entries 1" in done.out
 
 
+def test_a_quarter_that_has_not_begun_has_no_evidence(var: Path) -> None:
+    assert "2097Q1 has not begun" in refuse(var, "evidence", "--quarter", "2097Q1", "--output", var / "made.zip")
+    assert not (var / "made.zip").exists()
+
+
 @pytest.mark.parametrize(
     "command",
     [("evidence", "--quarter", "2020Q1"), ("audit", "heads"), ("statement", "1.1"), ("challenge", "reply", 1)],
