@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.terminal import OrganisationOption, acting_in, actor, echo, moment, open_current_database, show_table
+from fivefold.cli.terminal import (
+    OrganisationOption,
+    acting_in,
+    actor,
+    echo,
+    moment,
+    open_current_database,
+    show_table,
+    warn,
+)
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.settings import read_settings
@@ -15,6 +24,9 @@ if TYPE_CHECKING:
     from fivefold.usecases.erasure.erase import ErasurePreview
     from fivefold.usecases.erasure.retention import RetentionLine
 
+
+LOST_HOLDS = 1
+"""Exit code if the entity of a hold that is not over is not in the database; if a line failed it is 2."""
 
 EntityArgument = Annotated[str, typer.Argument(metavar="ENTITY", help="Its identifier.")]
 TypeOption = Annotated[str, typer.Option("--type", help="Its type.")]
@@ -70,16 +82,28 @@ def erase_again(
         Path | None, typer.Option("--register", help="The register of erasures and holds, if not in var.")
     ] = None,
 ) -> None:
-    """Put legal holds and erasures again, after a restore."""
-    from fivefold.usecases.erasure import erase as erasing
+    """Put legal holds and erasures again, after a restore.
+
+    Exit code 1 if a hold that is not over found nobody; if a line failed it is 2.
+    """
+    from fivefold.usecases.erasure.again import erase_again as repeat
 
     path = register or read_settings().erasures
     if not path.is_file():
         raise ConfigError(f"there is no register {path}; --register names another file")
-    result = erasing.erase_again(open_current_database(), actor(), path)
+    result = repeat(open_current_database(), actor(), path)
     echo(f"{result.erased} {'entity was' if result.erased == 1 else 'entities were'} there again, and erased.")
     if result.holds:
         echo(f"{result.holds} legal {'hold was' if result.holds == 1 else 'holds were'} put again.")
+    if result.lost_erasures:
+        echo("Of these lines entities are not in the database; they came after the backup. Do not send them again:")
+        for line in result.lost_erasures:
+            echo(f"  {line}")
+    if result.lost_holds:
+        warn("legal holds were not put: their entities are not in the database; give `fivefold hold` once they are:")
+        for line in result.lost_holds:
+            warn(line)
+        raise typer.Exit(LOST_HOLDS)
 
 
 def hold(

@@ -1,30 +1,24 @@
-"""Erasure: personal data is removed everywhere, unless a legal hold keeps it; and again after a restore.
-
-The register is a file outside the database, with numbers only. A database that is restored from a backup contains again
-what was erased since, and lacks the holds that were set since. `erase_again` repeats both from the register: holds
-first, then erasures. The register names an entity with the moment when it was added, since a number may belong to
-another entity after a restore.
-"""
+"""Erasure: personal data is removed everywhere, unless a legal hold keeps it; `again` repeats both after a restore."""
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import structlog
 from psycopg.errors import InsufficientPrivilege
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import DAY_US, day_text, resolve_now
+from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.errors import (
     ConfigError,
     ConflictError,
-    FivefoldError,
     NotFoundError,
     StoreError,
     UnknownOutcomeError,
@@ -37,24 +31,19 @@ from fivefold.store.evidence import erasure as erasing
 from fivefold.store.ingest.entities import entity_named, subject_of, subjects
 from fivefold.store.ingest.links import one_of_each_sharing
 from fivefold.store.levels.assessment_queue import Reason, mark
-from fivefold.store.sql.database import empty_write_ahead_log, writing
+from fivefold.store.sql.database import empty_write_ahead_log
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.entities import Entity
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.audit.history import ranges_text
 from fivefold.usecases.erasure.register import (
-    CutLine,
-    ErasureLine,
-    HoldLine,
     Numbered,
     add_hold,
     line_of_transaction,
-    newest_erasures,
     newest_holds,
     read_register,
 )
 from fivefold.usecases.levels.groups.reach import mark_linked, reached_by
-from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 
 log = structlog.get_logger("fivefold.erasure")
@@ -87,14 +76,6 @@ class ErasurePreview:
     obstacles: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class RepeatedErasures:
-    """The result of a repetition after a restore: the numbers of erased entities, and of holds that were put again."""
-
-    erased: int
-    holds: int
-
-
 class HoldChange(StrEnum):
     """What became of the legal hold on an entity."""
 
@@ -123,10 +104,10 @@ def set_legal_hold(
     with line_of_transaction(register) as line, context.writing() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id, stays=True)
         before = {"until_us": entity.hold_until_us, "reason": entity.hold_reason}
-        register_entry = (_organisation_name(session, context.organisation_id), (entity.id, entity.created_us))
-        if until_us <= now and entity.hold_until_us is None and register_entry not in _register_holds(register):
+        register_entry = (_organisation_name(session, context.organisation_id), numbered(entity))
+        if until_us <= now and entity.hold_until_us is None and not _has_hold(register, *register_entry):
             return HoldChange.NONE
-        _put_hold(session, context, entity, (until_us, reason), before, now)
+        put_hold(session, context, entity, (until_us, reason), before, now)
         if until_us > now:
             line.add_hold(*register_entry, until_us, now)
     if until_us > now:
@@ -135,12 +116,20 @@ def set_legal_hold(
     return HoldChange.RELEASED
 
 
-def _register_holds(register: Path) -> Collection[tuple[str, Numbered]]:
-    """Give the entities about whose holds the register has a line; a database from a backup may lack them."""
-    return newest_holds(read_register(register)) if register.is_file() else ()
+def _has_hold(register: Path, organisation: str, entity: Numbered) -> bool:
+    """Say whether the register has a line about the hold on an entity; a database from a backup may lack the hold."""
+    lines = newest_holds(read_register(register)) if register.is_file() else ()
+    same = (entity, entity._replace(salt_digest=None))
+    return any(line.organisation == organisation and line.entity in same for line in lines)
 
 
-def _put_hold(
+def numbered(entity: Entity) -> Numbered:
+    """Name an entity as the register does. Once it is erased it has another salt, and another name there."""
+    digest = None if entity.salt is None else sha256(f"register\n{entity.salt}".encode()).hexdigest()
+    return Numbered(entity.id, entity.created_us, digest)
+
+
+def put_hold(
     session: Session,
     context: Context,
     entity: Entity,
@@ -188,15 +177,15 @@ def erase_entity(context: Context, type_name: str, external_id: str, register: P
         UnknownOutcomeError: it may have been erased; the register has it, so `erase_again` erases it if it was not.
     """
     now = context.now()
-    with _nothing_erased(), line_of_transaction(register) as line, context.writing() as session, _permitted():
+    with _nothing_erased(), line_of_transaction(register) as line, context.writing() as session, permitted():
         entities, also_owned, owners = _concerned(session, context, type_name, external_id, now)
         for check in _checks(session, entities, also_owned, owners, now):
             check()
-        with_created = [(entity.id, entity.created_us) for entity in entities]
-        erased = _erase(session, context, entities, now)
+        named = [numbered(entity) for entity in entities]
+        erased = erase_and_record(session, context, entities, now)
         session.flush()
-        line.add_erasure(_organisation_name(session, context.organisation_id), with_created, now)
-    _overwrite(context.engine)
+        line.add_erasure(_organisation_name(session, context.organisation_id), named, now)
+    overwrite(context.engine)
     return erased
 
 
@@ -237,15 +226,15 @@ def _checks(
     """Give what is checked before an erasure; each raises ConflictError."""
     all_entities = [*entities, *also_owned]
     return [
-        partial(_refuse_held, all_entities, now),
+        partial(refuse_held, all_entities, now),
         partial(_refuse_contested, session, all_entities, owners),
         partial(_refuse_open, session, all_entities),
         partial(_refuse_kept, session, all_entities, now),
-        partial(_refuse_taken, session, entities),
+        partial(refuse_taken, session, entities),
     ]
 
 
-def _overwrite(engine: Engine) -> None:
+def overwrite(engine: Engine) -> None:
     """Leave nothing of what was erased in SQLite's files; warn where another program still reads from them.
 
     PostgreSQL keeps it in dead rows until its next vacuum.
@@ -268,7 +257,7 @@ def _nothing_erased() -> Iterator[None]:
 
 
 @contextmanager
-def _permitted() -> Iterator[None]:
+def permitted() -> Iterator[None]:
     """Explain who may erase if the database's role may not: docs/audit.md gives a service no right to."""
     try:
         yield
@@ -281,7 +270,7 @@ def _permitted() -> Iterator[None]:
         raise
 
 
-def _erase(session: Session, context: Context, entities: Sequence[Entity], now: int) -> ErasureResult:
+def erase_and_record(session: Session, context: Context, entities: Sequence[Entity], now: int) -> ErasureResult:
     """Erase entities, mark the remaining owners and linked entities due, and record it."""
     owners = erasing.remaining_owners(session, entities)
     ids = tuple(entity.id for entity in entities)
@@ -320,7 +309,8 @@ def _seal_again(session: Session, context: Context, batches: Sequence[int]) -> l
     return former
 
 
-def _refuse_held(entities: Sequence[Entity], now: int) -> None:
+def refuse_held(entities: Sequence[Entity], now: int) -> None:
+    """Raise ConflictError for entities of which one is on hold."""
     on_hold = [entity for entity in entities if entity.hold_until_us is not None and entity.hold_until_us > now]
     if on_hold:
         raise ConflictError(f"a legal hold is on it until {day_text(on_hold[0].hold_until_us or 0)}{_NOTHING}")
@@ -356,109 +346,11 @@ def _refuse_kept(session: Session, entities: Sequence[Entity], now: int) -> None
         )
 
 
-def _refuse_taken(session: Session, entities: Sequence[Entity]) -> None:
+def refuse_taken(session: Session, entities: Sequence[Entity]) -> None:
+    """Raise ConflictError where another entity has the name that one of these would get."""
     reused = erasing.conflicting_entity(session, entities)
     if reused is not None:
         raise ConflictError(
             f"there is an entity {reused.external_id!r} already, the name that this one would get{_NOTHING}; erase the"
             " other one first"
-        )
-
-
-def erase_again(engine: Engine, who: str, register: Path, *, now_us: int | None = None) -> RepeatedErasures:
-    """Repeat the holds and erasures of the register after a restore, for the entities that exist.
-
-    The register's last line about an entity's hold is applied first; then nothing that is on hold is erased. Of the
-    lines that erase an entity the last counts. A line that fails does not stop the later ones.
-
-    Raises:
-        ConfigError: the register cannot be read; then nothing was done. A last line that is cut off only failed.
-        FivefoldError: lines failed, each named at the end; all other lines were carried out.
-    """
-    now = resolve_now(now_us)
-    lines = read_register(register)
-    holds = erased = 0
-    failed = [
-        f"line {line.number} is cut off: what it says is not known" for line in lines if isinstance(line, CutLine)
-    ]
-    both: list[ErasureLine | HoldLine] = [*newest_holds(lines).values(), *newest_erasures(lines)]
-    for line in both:
-        try:
-            if isinstance(line, HoldLine):
-                holds += _hold_again(engine, who, line, now)
-            else:
-                erased += _erase_line(engine, who, line, now)
-        except Exception as error:  # noqa: BLE001 (the lines after it must be carried out all the same)
-            failed.append(_failure_of(line, error))
-    _overwrite(engine)
-    if failed:
-        raise FivefoldError(
-            f"some lines of {register} could not be repeated, so their data are still there; {erased} of the entities"
-            f" of the other lines were there again, and erased; {_holds_put(holds)}:\n" + "\n".join(failed)
-        )
-    return RepeatedErasures(erased, holds)
-
-
-def _holds_put(holds: int) -> str:
-    return "1 legal hold was put again" if holds == 1 else f"{holds} legal holds were put again"
-
-
-def _failure_of(line: ErasureLine | HoldLine, error: Exception) -> str:
-    why = str(error) if isinstance(error, FivefoldError) else type(error).__name__  # a database may name values
-    if isinstance(line, HoldLine):
-        return f"line {line.number}, {line.organisation}, hold on entity {line.entity[0]}: {why}"
-    return (
-        f"line {line.number}, {line.organisation}, entities {', '.join(str(each) for each, _ in line.entities)}: {why}"
-    )
-
-
-def _present(session: Session, organisation: str, numbers: Sequence[Numbered]) -> tuple[int, list[Entity]]:
-    """Find the organisation and those of the entities that exist and are still the same ones."""
-    of = session.scalar(select(Organisation.id).where(Organisation.name == organisation))
-    if of is None:
-        return 0, []
-    rows = ((erasing.entity_by_id(session, of, entity_id), created_us) for entity_id, created_us in numbers)
-    return of, [
-        entity
-        for entity, created_us in rows
-        if entity is not None and entity.created_us == created_us and entity.erased_us is None
-    ]
-
-
-def _hold_again(engine: Engine, who: str, line: HoldLine, now: int) -> int:
-    """Put a hold of the register again, if it changes anything."""
-    with writing(engine) as session:
-        of, entities = _present(session, line.organisation, [line.entity])
-        for entity in entities:
-            before = {"until_us": entity.hold_until_us, "reason": entity.hold_reason}
-            was_held = entity.hold_until_us is not None and entity.hold_until_us > now
-            if entity.hold_until_us == line.until_us or (line.until_us <= now and not was_held):
-                return 0
-            reason = f"as the register of erasures and holds says, line {line.number}"
-            _put_hold(session, Context(engine, Actor(of, who)), entity, (line.until_us, reason), before, now)
-        return len(entities)
-
-
-def _erase_line(engine: Engine, who: str, line: ErasureLine, now: int) -> int:
-    """Erase the entities of a line again, if that is still allowed."""
-    with writing(engine) as session, _permitted():
-        of, entities = _present(session, line.organisation, line.entities)
-        if entities:
-            _refuse_held(entities, now)
-            _refuse_active(session, entities, line.at_us, now)
-            _refuse_taken(session, entities)
-            _erase(session, Context(engine, Actor(of, who)), entities, now)
-        return len(entities)
-
-
-def _refuse_active(session: Session, entities: Sequence[Entity], erased_us: int, now: int) -> None:
-    """Refuse data that changed since they were erased: something happened to them.
-
-    What ended by itself since, as was known before, does not count.
-    """
-    last = erasing.last_activity_us(session, [entity.id for entity in entities], now, planned=False)
-    if last > erased_us:
-        raise ConflictError(
-            f"something happened on {day_text(last)[:10]}, after it was erased: a fact was sent again under the old"
-            " name; nothing was erased; `fivefold erase` removes it once retention is over"
         )

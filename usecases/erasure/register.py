@@ -12,15 +12,29 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import SEEK_END
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from filelock import FileLock
 
 from fivefold.domain.errors import ConfigError, StoreError, UnknownOutcomeError
 from fivefold.domain.files import make_private_folder
 
-Numbered = tuple[int, int]
-"""An entity: its number, and when it was added, microseconds."""
+
+class Numbered(NamedTuple):
+    """An entity, as the register names it.
+
+    After a restore another entity may get its number, and even its moment, where that is given (`--as-of`).
+
+    Attributes:
+        number: of the entity.
+        created_us: when it was added.
+        salt_digest: of the salt that was drawn for it when it was added, so that another entity has another digest;
+            None in lines of earlier versions.
+    """
+
+    number: int
+    created_us: int
+    salt_digest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -152,25 +166,30 @@ def add_hold(register: Path, organisation: str, entity: Numbered, until_us: int,
         line.add_hold(organisation, entity, until_us, at_us)
 
 
-def newest_holds(lines: Sequence[ErasureLine | HoldLine | CutLine]) -> dict[tuple[str, Numbered], HoldLine]:
-    """Give the last line about the hold on each entity, by its organisation and itself: the earlier ones are over."""
-    return {(line.organisation, line.entity): line for line in lines if isinstance(line, HoldLine)}
+def newest_holds(lines: Sequence[ErasureLine | HoldLine | CutLine]) -> list[HoldLine]:
+    """Give the last line about the hold on each entity: the earlier ones are over."""
+    holds = [line for line in lines if isinstance(line, HoldLine)]
+    newest = _newest((line.organisation, line.entity, line.number) for line in holds)
+    return [line for line in holds if newest[line.organisation, line.entity] == line.number]
 
 
 def newest_erasures(lines: Sequence[ErasureLine | HoldLine | CutLine]) -> list[ErasureLine]:
     """Give the lines of erasures, each with the entities that no later line erases again; none without an entity."""
-    newest = {
-        (line.organisation, entity): line.number
-        for line in lines
-        if isinstance(line, ErasureLine)
-        for entity in line.entities
-    }
+    erasures = [line for line in lines if isinstance(line, ErasureLine)]
+    newest = _newest((line.organisation, entity, line.number) for line in erasures for entity in line.entities)
     left = [
         replace(line, entities=tuple(each for each in line.entities if newest[line.organisation, each] == line.number))
-        for line in lines
-        if isinstance(line, ErasureLine)
+        for line in erasures
     ]
     return [line for line in left if line.entities]
+
+
+def _newest(named: Iterable[tuple[str, Numbered, int]]) -> dict[tuple[str, Numbered], int]:
+    """Give the last line about each entity; after one without a digest, any of its number and moment is later."""
+    newest = {}
+    for organisation, entity, line in named:
+        newest[organisation, entity] = newest[organisation, entity._replace(salt_digest=None)] = line
+    return newest
 
 
 def _write(file: BinaryIO, text: bytes) -> None:
@@ -221,13 +240,16 @@ def _line(number: int, entry: Mapping[str, Any]) -> ErasureLine | HoldLine:
     """Read one line: a hold or an erasure."""
     organisation, at_us = str(entry["organisation"]), int(entry["at_us"])
     if "hold" in entry:
-        entity, created_us = entry["hold"]
         return HoldLine(
             number=number,
             organisation=organisation,
-            entity=(int(entity), int(created_us)),
+            entity=_numbered(*entry["hold"]),
             until_us=int(entry["until_us"]),
             at_us=at_us,
         )
-    entities = tuple((int(entity), int(created_us)) for entity, created_us in entry["entities"])
+    entities = tuple(_numbered(*entity) for entity in entry["entities"])
     return ErasureLine(number, organisation, entities, at_us)
+
+
+def _numbered(number: Any, created_us: Any, salt_digest: Any = None) -> Numbered:
+    return Numbered(int(number), int(created_us), None if salt_digest is None else str(salt_digest))

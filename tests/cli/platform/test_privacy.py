@@ -2,8 +2,11 @@
 
 import os
 import re
+import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -81,6 +84,31 @@ def test_a_release_says_what_became_of_the_hold(var: Path) -> None:
     succeed(var, *of, "2999-01-01")
     assert succeed(var, *of, LONG_AGO).startswith("customer a is not on hold now.\nThe register ")
     succeed(var, "erase", "a")
+
+
+def test_who_came_after_the_backup_is_named_and_nobody_else_is_erased_or_held(var: Path, tmp_path: Path) -> None:
+    """Others, in another order, get the numbers and the moment of those that the register is about."""
+
+    def send(*names: str) -> None:
+        (tmp_path / "new.jsonl").write_text("".join(f'{{"entity_id": "{name}"}}\n' for name in names))
+        succeed(var, "import", "entities", tmp_path / "new.jsonl", "--as-of", LONG_AGO)
+
+    with closing(sqlite3.connect(var / "fivefold.db")) as database:
+        database.execute("VACUUM INTO ?", (str(tmp_path / "backup.db"),))
+    send("n1", "n2")
+    succeed(var, "erase", "n1")
+    succeed(var, "hold", "n2", "--until", "2999-01-01", "--reason", "Court order 7.")
+    for file in var.glob("fivefold.db*"):
+        file.unlink()
+    shutil.copyfile(tmp_path / "backup.db", var / "fivefold.db")
+    send("n2", "n3")
+    done = run(var, "erase-again", columns=200)
+    assert done.code == 1
+    assert "0 entities were there again" in done.out
+    assert "line 1, default, entities 3\n" in done.out
+    assert "line 2, default, hold on entity 4 of " in done.err
+    succeed(var, "erase", "n2")
+    succeed(var, "erase", "n3")
 
 
 def test_an_erasure_for_which_the_disk_is_too_small_is_not_carried_out_later(var: Path) -> None:

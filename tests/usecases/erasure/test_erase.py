@@ -26,7 +26,8 @@ from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.events import Decision, Policy
 from fivefold.store.tables.levels import DueMark
 from fivefold.usecases.audit.verify import verify
-from fivefold.usecases.erasure.erase import RepeatedErasures, erase_again, erase_entity, set_legal_hold
+from fivefold.usecases.erasure.again import RepeatedErasures, erase_again
+from fivefold.usecases.erasure.erase import erase_entity, set_legal_hold
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
 from fivefold.usecases.levels.distribution import distribution
 from fivefold.usecases.levels.entity_profile import read_entity

@@ -9,12 +9,15 @@ from typing import Any
 import psycopg
 import pytest
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError, FivefoldError, StoreError, UnknownOutcomeError
+from fivefold.store.tables.entities import Entity
 from fivefold.usecases.erasure import register as registers
-from fivefold.usecases.erasure.erase import HoldChange, RepeatedErasures, erase_again, erase_entity, set_legal_hold
-from fivefold.usecases.erasure.register import CutLine, add_erasure, add_hold, read_register
+from fivefold.usecases.erasure.again import RepeatedErasures, erase_again
+from fivefold.usecases.erasure.erase import HoldChange, erase_entity, numbered, set_legal_hold
+from fivefold.usecases.erasure.register import CutLine, Numbered, add_erasure, add_hold, read_register
 from tests.usecases.banks import Bank
 
 CUT = b'{"organisation": "bank", "ent'
@@ -34,8 +37,14 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "erasures.jsonl"
 
 
+def named(bank: Bank, name: str) -> Numbered:
+    """Name an entity as the register does."""
+    with Session(bank.engine) as session:
+        return numbered(session.get_one(Entity, bank.id_of(name)))
+
+
 def test_a_line_that_was_cut_off_swallows_no_line_after_it(bank: Bank, path: Path) -> None:
-    add_erasure(path, "bank", [(17, 1)], 2)
+    add_erasure(path, "bank", [Numbered(17, 1)], 2)
     path.write_bytes(path.read_bytes() + CUT)
     set_legal_hold(bank.context, "customer", "held", bank.now + DAY_US, "Court order 7.", path)
     erasure, hold = read_register(path)
@@ -45,26 +54,27 @@ def test_a_line_that_was_cut_off_swallows_no_line_after_it(bank: Bank, path: Pat
 
 def test_a_whole_line_without_its_end_stays(path: Path) -> None:
     for number in (17, 18):
-        add_erasure(path, "bank", [(number, 1)], 2)
+        add_erasure(path, "bank", [Numbered(number, 1)], 2)
         path.write_bytes(path.read_bytes().rstrip(b"\n"))
     assert [line.number for line in read_register(path)] == [1, 2]
 
 
 def test_what_stands_before_a_line_that_is_cut_off_is_done_and_that_line_is_named(bank: Bank, path: Path) -> None:
-    add_erasure(path, "bank", [(bank.id_of("old"), bank.now - 3650 * DAY_US)], bank.now)
+    add_erasure(path, "bank", [named(bank, "old")], bank.now)
     path.write_bytes(path.read_bytes() + CUT)
     assert read_register(path)[1:] == [CutLine(2)]
     with pytest.raises(FivefoldError, match="1 of the entities of the other lines") as told:
         erase_again(bank.engine, "cli:ana", path, now_us=bank.now)
     assert str(told.value).splitlines()[1:] == ["line 2 is cut off: what it says is not known"]
-    add_erasure(path, "bank", [(17, 1)], 2)
-    assert erase_again(bank.engine, "cli:ana", path, now_us=bank.now) == RepeatedErasures(0, 0)
+    add_erasure(path, "bank", [Numbered(17, 1)], 2)
+    lost = ("line 2, bank, entities 17",)
+    assert erase_again(bank.engine, "cli:ana", path, now_us=bank.now) == RepeatedErasures(0, 0, (), lost)
 
 
 def test_where_the_disk_is_full_nothing_holds_and_no_half_line_stays(
     bank: Bank, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add_erasure(path, "bank", [(17, 1)], 2)
+    add_erasure(path, "bank", [Numbered(17, 1)], 2)
     before = path.read_bytes()
 
     def full(_: int) -> None:
@@ -105,7 +115,7 @@ def ending(bank: Bank, monkeypatch: pytest.MonkeyPatch, *, is_known: bool) -> No
 def test_what_the_database_refused_is_not_carried_out_later(
     bank: Bank, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add_erasure(path, "bank", [(17, 1)], 2)
+    add_erasure(path, "bank", [Numbered(17, 1)], 2)
     before = path.read_bytes()
     ending(bank, monkeypatch, is_known=True)
     with pytest.raises(StoreError, match=r"the disk of the database.* is full.*; nothing was erased$"):
@@ -114,7 +124,8 @@ def test_what_the_database_refused_is_not_carried_out_later(
     with pytest.raises(StoreError, match="is full"):
         set_legal_hold(bank.context, "customer", "held", bank.now + DAY_US, "Court order 7.", path)
     assert path.read_bytes() == before
-    assert erase_again(bank.engine, "cli:ana", path, now_us=bank.now) == RepeatedErasures(0, 0)
+    lost = ("line 1, bank, entities 17",)
+    assert erase_again(bank.engine, "cli:ana", path, now_us=bank.now) == RepeatedErasures(0, 0, (), lost)
 
 
 def test_what_may_be_done_stays_in_the_register_and_the_error_names_it(
@@ -140,7 +151,7 @@ def test_a_hold_that_was_never_put_is_not_released(bank: Bank, path: Path) -> No
 
 def test_a_hold_that_the_register_alone_has_is_released(bank: Bank, path: Path) -> None:
     """A database that was restored lacks it."""
-    add_hold(path, "bank", (bank.id_of("held"), bank.now - 3650 * DAY_US), bank.now + DAY_US, bank.now)
+    add_hold(path, "bank", named(bank, "held"), bank.now + DAY_US, bank.now)
     assert set_legal_hold(bank.context, "customer", "held", bank.now, "Over.", path) is HoldChange.RELEASED
     assert erase_again(bank.engine, "cli:ana", path, now_us=bank.now) == RepeatedErasures(0, 0)
 
@@ -148,10 +159,38 @@ def test_a_hold_that_the_register_alone_has_is_released(bank: Bank, path: Path) 
 def test_of_two_erasures_of_one_entity_the_later_counts(bank: Bank, path: Path) -> None:
     """A fact came between them: what the earlier erased has changed since, what the later erased has not."""
     added_us = bank.now - 3650 * DAY_US
-    old, held = ((bank.id_of(name), added_us) for name in ("old", "held"))
+    old, held = (named(bank, name) for name in ("old", "held"))
     add_erasure(path, "bank", [old, held], added_us + DAY_US)
     bank.wait(-3000)
     bank.put("old", country="NO")
     bank.wait(3000)
     add_erasure(path, "bank", [old], bank.now)
     assert erase_again(bank.engine, "cli:ana", path, now_us=bank.now) == RepeatedErasures(2, 0)
+
+
+def test_another_entity_with_the_number_and_the_moment_is_left_alone(bank: Bank, path: Path) -> None:
+    """After a restore a file that is imported again, with `--as-of`, gives both to another one."""
+    old, held = (named(bank, name)._replace(salt_digest="0" * 64) for name in ("old", "held"))
+    add_erasure(path, "bank", [old], bank.now)
+    add_hold(path, "bank", held, bank.now + DAY_US, bank.now)
+    repeated = erase_again(bank.engine, "cli:ana", path, now_us=bank.now)
+    assert (repeated.erased, repeated.holds) == (0, 0)
+    assert repeated.lost_erasures == (f"line 1, bank, entities {old.number}",)
+    assert repeated.lost_holds[0].startswith(f"line 2, bank, hold on entity {held.number} of ")
+    assert bank.id_of("old") == old.number
+    assert erase_again(bank.engine, "cli:ana", path, now_us=bank.now + DAY_US).lost_holds == (), "it is over"
+
+
+def test_a_line_of_an_earlier_version_erases_and_holds_nobody_but_names_them(bank: Bank, path: Path) -> None:
+    old, held = (named(bank, name) for name in ("old", "held"))
+    add_erasure(path, "bank", [old._replace(salt_digest=None)], bank.now)
+    add_hold(path, "bank", held._replace(salt_digest=None), bank.now + DAY_US, bank.now)
+    path.write_text(path.read_text().replace(", null]", "]"))
+    with pytest.raises(FivefoldError, match=r"0 of the entities.*0 legal holds were put again") as told:
+        erase_again(bank.engine, "cli:ana", path, now_us=bank.now)
+    _, hold, erasure = str(told.value).splitlines()
+    assert f"entity {held.number} is customer 'held' now" in hold
+    assert f"entity {old.number} is customer 'old' now" in erasure
+    set_legal_hold(bank.context, "customer", "held", bank.now + 2 * DAY_US, "Court order 7.", path)
+    erase_entity(bank.context, "customer", "old", path)
+    assert erase_again(bank.engine, "cli:ana", path, now_us=bank.now) == RepeatedErasures(0, 0)

@@ -20,7 +20,8 @@ from fivefold.store.tables.levels import OverrideRow
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.changes.contents import OverrideRevoked
 from fivefold.usecases.changes.proposals import refuse_proposal, request_change
-from fivefold.usecases.erasure.erase import RepeatedErasures, erase_again, erase_entity, set_legal_hold
+from fivefold.usecases.erasure.again import RepeatedErasures, erase_again
+from fivefold.usecases.erasure.erase import erase_entity, set_legal_hold
 from fivefold.usecases.ingest.bulk_facts import RecordRow, TagRow, put_records, put_tags
 from fivefold.usecases.ingest.entities import put_owners
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag

@@ -94,7 +94,9 @@ def people(engine: Engine) -> tuple[Actor, Actor, Actor]:
 
 
 def build(engine: Engine, actor: Actor, folder: Path, quarter: Quarter = QUARTER, name: str = "made.zip") -> Evidence:
-    return build_evidence(Context(engine, actor).at(max(NOW, quarter.from_us)), quarter, folder / name, Settings(var=folder))
+    return build_evidence(
+        Context(engine, actor).at(max(NOW, quarter.from_us)), quarter, folder / name, Settings(var=folder)
+    )
 
 
 def read(made: Evidence) -> Content:
