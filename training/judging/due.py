@@ -22,7 +22,8 @@ class DueVerdict:
         state: `due`; `holds` where every figure is within its bounds, or chance may have moved it out; `waiting` where
             no prediction's horizon has passed yet; `unknown` where the data are too few, or do not hold what came, or
             the model learnt from what came after all predictions.
-        reasons: one sentence for each figure that is surely out of bounds; else why it is in another state.
+        reasons: one sentence for each figure that is surely out of bounds; else why it is in another state. Where it
+            holds, also one for each figure that could not be judged.
     """
 
     state: Literal["due", "holds", "waiting", "unknown"]
@@ -63,7 +64,26 @@ def due_verdict(
     if reasons:
         return DueVerdict("due", tuple(reasons))
     within = f"of the predictions of {day_text(day.day_us)} no figure is surely out of its bounds"
-    return DueVerdict("holds", (within,))
+    return DueVerdict("holds", (within, *_not_judged(day, due, card_gini)))
+
+
+def _not_judged(day: RealisedDay, due: DueSettings, card_gini: float | None) -> list[str]:
+    """Say which figures could not be judged, and why: that nothing was seen of them is not that they are right."""
+    reasons = []
+    if day.whole["ratio"] is None:
+        reasons.append("the money is not judged, for all of the predicted is 0")
+    if day.level_percent is None:
+        reasons.append("the intervals are not judged, for the predictions have none")
+    elif day.interval_customers < due.least_customers:
+        reasons.append(
+            f"the intervals are not judged, for {day.interval_customers:,} customers have one of {day.level_percent} %,"
+            f" the level of most, and below {due.least_customers:,} chance alone moves the share"
+        )
+    if card_gini is None:
+        reasons.append("the ranking is not judged, for the card has no normalised Gini")
+    elif isnan(day.gini_high):
+        reasons.append("the ranking is not judged, for the normalised Gini of values that are all the same is unknown")
+    return reasons
 
 
 def _without_days(realised: Realised) -> DueVerdict:
@@ -105,9 +125,9 @@ def _money(day: RealisedDay, due: DueSettings) -> str:
 
 def _coverage(day: RealisedDay, due: DueSettings) -> str:
     share = day.whole["covered_share"]
-    if share is None or day.level_percent is None:
+    if share is None or day.level_percent is None or day.interval_customers < due.least_customers:
         return ""
-    if not is_surely_off(share, day.level_percent, day.most_held_share, day.customers, due):
+    if not is_surely_off(share, day.level_percent, day.most_held_share, day.interval_customers, due):
         return ""
     return f"intervals of {day.level_percent} % held {percent(share)} of the values"
 

@@ -100,7 +100,18 @@ def judge_versions(
         for each in judged
         if each.realised.learnt
     ]
+    left_out += [text for each in judged for text in _other_intervals(each)]
     return sorted(judged, key=lambda each: each.number), left_out
+
+
+def _other_intervals(version: JudgedVersion) -> list[str]:
+    """Say of which predictions the intervals are in no figure, because most of their day have another level."""
+    return [
+        f"{others:,} predictions of {day_text(day.day_us)} by version {version.number} have no interval of "
+        f"{day.level_percent} %, the level of most: the share in the intervals is of the others"
+        for day in version.realised.days
+        if day.level_percent is not None and (others := day.customers - day.interval_customers)
+    ]
 
 
 def _versions_by_hash(versions: Sequence[RegisteredVersion]) -> dict[str, RegisteredVersion]:

@@ -49,14 +49,16 @@ class RealisedDay:
         gone: customers who were predicted and are not in the data by then, as those who were erased: in no figure.
         metrics: of the ranking; NaN for fewer than `LEAST_CUSTOMERS` customers.
         gini_high: upper bound of the normalised Gini, with the confidence of the settings; NaN where it has none.
-        level_percent: of the intervals; None where there are none, or of several levels.
+        level_percent: of the intervals; of several levels the one that most predictions have. None where there are
+            none.
         figures: a row for all (`by` is all), for each segment as it was said then, and for each tenth by prediction,
             lowest first, in the columns of `FIGURES`: means of money, realised over predicted money with its
-            interval, and the share of values within the interval of the prediction. Of fewer than `LEAST_CUSTOMERS`
-            customers all but their number is null.
+            interval, and the share of values within the interval of the prediction, of customers with an interval of
+            that level. Of fewer than `LEAST_CUSTOMERS` customers all but their number is null, or the share alone.
         most_held_share: so many of the values intervals of that level may hold and be right: the level, and in a tenth
             where more customers were worth nothing as many as these, since an interval that holds 0 holds them all.
             NaN where there are no intervals.
+        interval_customers: of the customers so many have an interval of that level.
     """
 
     day_us: int
@@ -67,6 +69,7 @@ class RealisedDay:
     level_percent: int | None
     figures: pl.DataFrame
     most_held_share: float = float("nan")
+    interval_customers: int = 0
 
     @property
     def whole(self) -> dict[str, Any]:
@@ -166,41 +169,75 @@ def _day(joined: pl.DataFrame, config: TrainingConfig, due: DueSettings) -> Real
     predicted, realised = there["expected_value"].to_numpy(), there["realised"].to_numpy()
     drawn = draws(len(predicted), config.seed, RESAMPLES)
     gini = resample({"model": predicted}, realised, drawn).gini["model"]
-    levels = there["interval_level_percent"].unique().to_list()
-    has_intervals = len(levels) == 1 and levels[0] is not None and not there["expected_value_low"].null_count()
-    ends = Ends(*(there[f"expected_value_{end}"].fill_null(np.nan).to_numpy() for end in ("low", "high")))
-    is_covered = covered(ends, realised) if has_intervals else None
+    held = _held(there, realised)
     return RealisedDay(
         day_us,
         len(there),
         len(joined) - len(there),
         rank_metrics(predicted, realised),
         float(np.nanquantile(gini, due.confidence)) if np.isfinite(gini).any() else float("nan"),
-        int(levels[0]) if has_intervals else None,
-        _figures(there, predicted, realised, is_covered, due.confidence),
-        float("nan") if is_covered is None else _most_held(predicted, realised, is_covered, int(levels[0]) / 100),
+        None if held is None else held.level_percent,
+        _figures(there, predicted, realised, held, due.confidence),
+        float("nan") if held is None else _most_held(predicted, realised, held),
+        0 if held is None else int(held.known.sum()),
     )
 
 
-def _most_held(predicted: Floats, realised: Floats, is_covered: npt.NDArray[np.bool_], level: float) -> float:
+@dataclass(frozen=True)
+class _Held:
+    """Which of n values lay in the interval of their prediction.
+
+    Attributes:
+        level_percent: of the intervals that are looked at.
+        known: marks the customers with an interval of that level.
+        covered: marks the values that lay in it.
+    """
+
+    level_percent: int
+    known: npt.NDArray[np.bool_]
+    covered: npt.NDArray[np.bool_]
+
+    def share(self, of: npt.NDArray[np.bool_]) -> float | None:
+        """Give the share of the marked customers' values that were held; None of too few with such an interval."""
+        known = of & self.known
+        return float(self.covered[known].mean()) if known.sum() >= LEAST_CUSTOMERS else None
+
+
+def _held(there: pl.DataFrame, realised: Floats) -> _Held | None:
+    """Look at the intervals of the level that most predictions have, the lower of two; None where none has one.
+
+    One customer who was scored again at another level does not leave a day without a figure.
+    """
+    level = pl.when(pl.col("expected_value_low").is_not_null()).then(pl.col("interval_level_percent"))
+    levels = there.select(level).to_series()
+    counts = levels.drop_nulls().value_counts(name="customers").sort("customers", levels.name, descending=[True, False])
+    if counts.is_empty():
+        return None
+    most = int(counts[levels.name][0])
+    ends = Ends(*(there[f"expected_value_{end}"].fill_null(np.nan).to_numpy() for end in ("low", "high")))
+    return _Held(most, (levels == most).fill_null(value=False).to_numpy(), covered(ends, realised))
+
+
+def _most_held(predicted: Floats, realised: Floats, held: _Held) -> float:
     """Give the share of values that intervals of a level may hold: see `RealisedDay.most_held_share`.
 
     >>> zero, most = np.zeros(20), np.ones(20, dtype=np.bool_)
-    >>> of_worthless = _most_held(np.arange(20.0), zero, most, 0.8)
-    >>> of_others = _most_held(np.arange(20.0), zero, ~most, 0.8)
+    >>> of_worthless = _most_held(np.arange(20.0), zero, _Held(80, most, most))
+    >>> of_others = _most_held(np.arange(20.0), zero, _Held(80, most, ~most))
     >>> round(of_worthless, 12), round(of_others, 12)
     (1.0, 0.8)
     """
-    worthless = is_covered & (realised == 0)
-    shares = [of.sum() * max(level, float(worthless[of].mean())) for _, of in tenths(predicted) if of.any()]
-    return float(sum(shares)) / len(predicted)
+    level, known = held.level_percent / 100, held.known
+    worthless = held.covered[known] & (realised[known] == 0)
+    shares = [of.sum() * max(level, float(worthless[of].mean())) for _, of in tenths(predicted[known]) if of.any()]
+    return float(sum(shares)) / int(known.sum())
 
 
 def _figures(
     there: pl.DataFrame,
     predicted: Floats,
     realised: Floats,
-    is_covered: npt.NDArray[np.bool_] | None,
+    held: _Held | None,
     confidence: float,
 ) -> pl.DataFrame:
     category = there["category"].to_numpy()
@@ -215,7 +252,7 @@ def _figures(
         row: dict[str, Any] = {"by": by, "group": group, "customers": int(of.sum())}
         if row["customers"] >= LEAST_CUSTOMERS:
             row |= _means(predicted[of], realised[of], confidence, means)
-            row["covered_share"] = None if is_covered is None else float(is_covered[of].mean())
+            row["covered_share"] = None if held is None else held.share(of)
         rows += [row] if row["customers"] else []
     return pl.DataFrame(rows, schema=FIGURES)
 

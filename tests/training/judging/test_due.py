@@ -21,12 +21,15 @@ def day(
     gini_high: float = 0.82,
     day_us: int = DAY,
     most_held_share: float = 0.8,
+    interval_customers: int | None = None,
+    level_percent: int | None = 80,
     **row: Any,
 ) -> RealisedDay:
     figures = {"by": "all", "group": "all", "customers": customers, "predicted_mean": 10.0, "realised_mean": 10.0}
     figures |= {"ratio": 1.0, "ratio_low": 0.9, "ratio_high": 1.1, "covered_share": 0.8, **row}
     table = pl.DataFrame([figures], schema=FIGURES)
-    return RealisedDay(day_us, customers, 0, Metrics(gini, 0.9, 0.9), gini_high, 80, table, most_held_share)
+    metrics, held = Metrics(gini, 0.9, 0.9), customers if interval_customers is None else interval_customers
+    return RealisedDay(day_us, customers, 0, metrics, gini_high, level_percent, table, most_held_share, held)
 
 
 def state(*days: RealisedDay, card: float | None = 0.8, **counts: int) -> str:
@@ -49,7 +52,9 @@ def state(*days: RealisedDay, card: float | None = 0.8, **counts: int) -> str:
         ({"covered_share": 0.94, "most_held_share": 0.9}, "due"),
         ({"covered_share": 0.76, "most_held_share": 0.9}, "due"),
         ({"covered_share": 0.765, "customers": 501}, "holds"),  # of 501 customers chance moves it by 3.5 points
-        ({"covered_share": None}, "holds"),
+        ({"covered_share": None, "level_percent": None, "interval_customers": 0}, "holds"),
+        ({"covered_share": 0.6, "interval_customers": 500}, "due"),
+        ({"covered_share": 0.6, "interval_customers": 499}, "holds"),  # too few have one of that level
         ({"gini": 0.7, "gini_high": 0.74}, "due"),
         ({"gini": 0.7, "gini_high": 0.76}, "holds"),
         ({"gini": 0.7, "gini_high": float("nan")}, "holds"),
@@ -115,3 +120,41 @@ def test_a_version_without_a_gini_on_its_card_is_judged_by_the_rest() -> None:
     verdict = due_verdict(Realised((day(gini=0.1, gini_high=0.2, covered_share=0.5),)), DUE, 0.8)
     assert len(verdict.reasons) == 2
     assert str(verdict).startswith("due for training, because intervals of 80 % held 50")
+
+
+@pytest.mark.parametrize(
+    ("found", "card", "words"),
+    [
+        ({}, 0.8, None),
+        (
+            {"covered_share": None, "level_percent": None, "interval_customers": 0},
+            0.8,
+            "the intervals are not judged, for the predictions have none",
+        ),
+        (
+            {"interval_customers": 499},
+            0.8,
+            (
+                "the intervals are not judged, for 499 customers have one of 80 %, the level of most, and below 500 "
+                "chance alone moves the share"
+            ),
+        ),
+        (
+            {"ratio": None, "ratio_low": None, "ratio_high": None},
+            0.8,
+            "the money is not judged, for all of the predicted is 0",
+        ),
+        ({}, None, "the ranking is not judged, for the card has no normalised Gini"),
+        (
+            {"gini_high": float("nan")},
+            0.8,
+            "the ranking is not judged, for the normalised Gini of values that are all the same is unknown",
+        ),
+    ],
+)
+def test_a_version_that_holds_says_what_could_not_be_judged(
+    found: dict[str, Any], card: float | None, words: str | None
+) -> None:
+    verdict = due_verdict(Realised((day(**found),)), DUE, card)
+    within = "of the predictions of 2024-10-04 no figure is surely out of its bounds"
+    assert (verdict.state, verdict.reasons) == ("holds", (within, *([words] if words else [])))

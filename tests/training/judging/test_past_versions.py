@@ -197,6 +197,38 @@ def test_of_two_predictions_on_one_day_the_later_counts(
     assert version.realised.days[0].customers == customers
 
 
+def test_one_customer_scored_again_at_another_level_leaves_the_day_its_share_in_the_intervals(
+    runs: Runs, rows: pa.Table, first: Path, tmp_path: Path
+) -> None:
+    """The share was unknown then, and a version that was due seemed to hold."""
+    scores, again = pl.read_parquet(first), tmp_path / "evening.parquet"
+    scores = scores.with_columns(expected_value_low=pl.lit(0.0), expected_value_high=pl.lit(1e12))  # far too wide
+    scores.write_parquet(first)
+    alone = judged(runs, rows, first)
+    evening = pl.lit(f"{np.datetime64(runs.first.model.test_as_of + DAY_US // 2, 'us')}Z")
+    scores[:1].with_columns(interval_level_percent=pl.lit(95), as_of=evening).write_parquet(again)
+    (version,), (said,) = judge_versions(read_scores([first, again]), rows, runs.registry, ALL, NOW)
+    before, after = alone.realised.days[0], version.realised.days[0]
+    assert (before.level_percent, before.interval_customers) == (80, before.customers)
+    assert (after.level_percent, after.interval_customers) == (80, after.customers - 1)
+    assert after.whole["covered_share"] == before.whole["covered_share"] == 1
+    assert (version.verdict.state, alone.verdict.state) == ("due", "due")
+    assert said == (
+        f"1 predictions of {day_text(after.day_us)} by version 1 have no interval of 80 %, the level of most: the "
+        "share in the intervals is of the others"
+    )
+
+
+def test_predictions_without_intervals_leave_them_out_of_the_verdict_and_it_says_so(
+    runs: Runs, rows: pa.Table, first: Path
+) -> None:
+    names = ["expected_value_low", "expected_value_high", "interval_level_percent"]
+    pl.read_parquet(first).drop(names).write_parquet(first)
+    version = judged(runs, rows, first, due=DueSettings(least_customers=100, most_off_share=0.9))
+    assert version.realised.days[0].whole["covered_share"] is None
+    assert str(version.verdict).endswith("; the intervals are not judged, for the predictions have none")
+
+
 def test_predictions_of_what_a_version_learnt_from_are_named_and_no_evidence(
     runs: Runs, rows: pa.Table, first: Path, tmp_path: Path
 ) -> None:
