@@ -95,8 +95,10 @@ def recalibrate(
             f"nothing would change: version {parent.number} has the curve of the customers known on "
             f"{day_text(dates.test)} in these data already; give later data"
         )
-    # The new intervals were measured on this window, and would hold it by construction: those before them are judged.
-    judged = replace(new, intervals=model.intervals)
+    # The new intervals were measured on this window, and would hold it by construction: those before them are judged,
+    # and none where they were measured on a part of it as well.
+    is_known = dates.test < model.learnt_until
+    judged = replace(new, intervals=None if is_known else model.intervals)
     with registry.judging():  # from the count of earlier judgements until this one is counted
         times = times_judged(registry, dates, new.content_hash, summary.digest)
         evaluation = evaluate(test_window, judged, config, times)
@@ -104,7 +106,7 @@ def recalibrate(
         change = compare_curves(model, new, test_window, evaluation, parent)
         lineage = RecalibrationLineage(
             parent.number, model.content_hash, model.test_as_of, source_name(source), summary, windows, config,
-            release(), warnings, parent.judged_as_of,
+            release(), warnings, parent.judged_as_of, model.learnt_until if is_known else None,
         )  # fmt: skip
         against = champion.number if champion is not None and champion.number == parent.number else None
         comparison = compare_versions(

@@ -133,6 +133,27 @@ def test_the_intervals_are_new_and_those_from_before_are_judged(renewed: Registr
     assert renewed.version(2).metrics["interval_coverage"] == judged.covered_share
 
 
+def test_intervals_that_were_measured_on_a_part_of_the_window_are_not_judged_on_it(
+    registry: Registry, file: Path
+) -> None:
+    """They hold those days by construction, so the share of values in them would be no evidence."""
+    first = recalibrate(file, registry, as_of=parse_moment("2024-08-01"))
+    assert first.evaluation.coverage is not None
+    again = recalibrate(file, registry, uri="models:/fivefold-value/2")
+    assert again.model.test_as_of < first.model.learnt_until
+    assert again.evaluation.coverage is None
+    version = registry.version(again.version)
+    assert "interval_coverage" not in version.metrics
+    card = registry.artifact(version.run_id, "model_card.md") or ""
+    (said,) = [one for one in change_sentences(again.lineage, again.change) if one.startswith("Intervals")]
+    assert said.startswith("Intervals: those of version 2 are not judged. They were measured on what came until ")
+    assert day_text(first.model.learnt_until) in said
+    assert said in card
+    assert "lay in intervals" not in card
+    assert "How many values they hold on later customers was not yet seen." in card
+    assert "from which its trees learnt nothing:" in card
+
+
 def test_what_changes_is_measured_and_the_money_stays_the_same(renewed: Registry, outcome: Recalibration) -> None:
     change, parent = outcome.change, renewed.version(1)
     rows = {row["segment"]: row for row in change.segments.to_dicts()}

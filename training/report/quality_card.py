@@ -33,7 +33,7 @@ def quality(
     stability, money = evaluation.stability, rounded_form(model.currency)
     blocks: list[Block] = [
         paragraph(
-            "On {customers:,} customers, {window_first} to {window_last}, which it never saw:",
+            "On {customers:,} customers, {window_first} to {window_last}, from which its trees learnt nothing:",
             customers=evaluation.customers,
             window_first=day_text(model.test_as_of),
             window_last=day_text(model.test_window_ends),

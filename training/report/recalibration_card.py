@@ -41,6 +41,8 @@ class RecalibrationLineage:
         warnings: doubts about the data.
         parent_judged_as_of: where that version was refitted, the test as-of (microseconds) of the model that was judged
             in its place; None where it was judged itself.
+        intervals_known_until: where that version's intervals were measured on a part of the window, the moment
+            (microseconds) when that part ends, so that they are not judged; else None.
     """
 
     parent: int
@@ -53,6 +55,7 @@ class RecalibrationLineage:
     code: str
     warnings: tuple[str, ...]
     parent_judged_as_of: int | None = None
+    intervals_known_until: int | None = None
 
 
 @dataclass(frozen=True)
@@ -191,7 +194,8 @@ def _changes(lineage: RecalibrationLineage, change: CurveChange) -> list[Sentenc
             "For version {parent} it was not measured before: that version was refitted, and its figures are "
             "of the model judged as of {parent_judged_as_of}."
         )
-    return [
+    known_until = lineage.intervals_known_until
+    sentences = [
         say(
             "Ranking: that of version {parent} by construction. The trees are the same, so customers stand in "
             "the same order.",
@@ -217,3 +221,13 @@ def _changes(lineage: RecalibrationLineage, change: CurveChange) -> list[Sentenc
             parent_judged_as_of=None if judged is None else day_text(judged),
         ),
     ]
+    if known_until is not None:
+        sentences.append(
+            say(
+                "Intervals: those of version {parent} are not judged. They were measured on what came until "
+                "{known_until}, which is a part of this window, so they hold it by construction.",
+                parent=lineage.parent,
+                known_until=day_text(known_until),
+            )
+        )
+    return sentences

@@ -69,7 +69,9 @@ def test_it_says_how_well_it_does_and_what_the_gate_said(card: str, runs: Runs) 
     seen, low = evaluation.registered_metrics()["calibration_error"], evaluation.comparisons.calibration
     assert f"off by {percent(seen)} of the realised, the tenths taken together, and by at least {percent(low)}" in card
     assert f"The gate: {runs.first.verdict}." in card
-    assert f"On {evaluation.customers:,} customers, 2024-10-02 to 2024-12-31, which it never saw:" in card
+    assert (
+        f"On {evaluation.customers:,} customers, 2024-10-02 to 2024-12-31, from which its trees learnt nothing:" in card
+    )
     for segment in ("low", "medium", "high", "top"):
         assert f"\n| {segment} | " in card
     assert "## Limits" in card
