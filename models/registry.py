@@ -277,6 +277,21 @@ class Registry:
             versions = ", ".join(str(version.version) for version in self._listed()) or "none yet: run `fivefold train`"
             raise ModelNotFoundError(f"{self.name} has no version {number}; there are: {versions}") from None
 
+    def lineage(self, version: RegisteredVersion) -> list[RegisteredVersion]:
+        """List a version, the one whose trees it has, and so on to the first, as far as the registry has them."""
+        versions = [version]
+        while (parent := versions[-1].parent) is not None:
+            try:
+                versions.append(self.version(parent))
+            except ModelNotFoundError:
+                break
+        return versions
+
+    def trees_of(self, version: RegisteredVersion) -> int:
+        """Give the number of the version that the trees of a version were learnt for: its own where it was trained."""
+        first = self.lineage(version)[-1]
+        return first.number if first.parent is None else first.parent
+
     def find(self, uri: str) -> RegisteredVersion:
         """Find a version of this model by MLflow's address.
 

@@ -78,6 +78,8 @@ def recalibrate(
         ModelNotFoundError, ModelError: there is no such version, or it cannot be judged.
     """
     parent, champion = _parent(registry, uri), registry.champion()
+    trees = registry.trees_of(parent)
+    trees_of_champion = None if champion is None else registry.trees_of(champion)
     model = registry.load(parent.number)
     require_columns(source, model.rates, absent=model.absent)
     _require_same_columns(source, absent_columns(source), parent, model)
@@ -102,13 +104,13 @@ def recalibrate(
     with registry.judging():  # from the count of earlier judgements until this one is counted
         times = times_judged(registry, dates, new.content_hash, summary.digest)
         evaluation = evaluate(test_window, judged, config, times)
-        verdict = _verdict(evaluation, config, parent, champion)
+        verdict = _verdict(evaluation, config, trees, trees_of_champion)
         change = compare_curves(model, new, test_window, evaluation, parent)
         lineage = RecalibrationLineage(
             parent.number, model.content_hash, model.test_as_of, source_name(source), summary, windows, config,
             release(), warnings, parent.judged_as_of, model.learnt_until if is_known else None,
         )  # fmt: skip
-        against = champion.number if champion is not None and champion.number == parent.number else None
+        against = champion.number if champion is not None and trees == trees_of_champion else None
         comparison = compare_versions(
             new, test_window, evaluation, verdict, Rival(parent.number, model, test_window.predicted)
         )
@@ -254,17 +256,25 @@ def _window(
     return windows, tuple(warning for _, doubtful in checks for warning in doubtful)
 
 
-def _verdict(
-    evaluation: Evaluation, config: TrainingConfig, parent: RegisteredVersion, champion: RegisteredVersion | None
-) -> GateVerdict:
+def _verdict(evaluation: Evaluation, config: TrainingConfig, trees: int, trees_of_champion: int | None) -> GateVerdict:
     """Judge the trees again on this window, without a comparison with themselves.
 
     A new curve silences warnings of drift, so trees that no longer predict well must not pass with it.
+
+    Args:
+        evaluation: of the trees.
+        config: has the gate.
+        trees: the version that they were learnt for.
+        trees_of_champion: that of the champion's; None without one.
     """
-    other = champion is not None and champion.number != parent.number
-    incomparable = f"the trees are those of version {parent.number}" if other else None
+    other = trees_of_champion not in {None, trees}
+    incomparable = (
+        f"the trees are those of version {trees}, and its own are those of version {trees_of_champion}"
+        if other
+        else None
+    )
     verdict = gate_verdict(evaluation, config.gate, incomparable)
-    same = f"ranking is that of version {parent.number} by construction: the trees are the same"
+    same = f"ranking is that of version {trees} by construction: the trees are the same"
     return replace(verdict, reasons=(same, *verdict.reasons))
 
 

@@ -302,14 +302,30 @@ def test_data_without_a_column_that_the_trees_learnt_from_are_refused(
 
 
 @pytest.mark.full
-def test_trees_of_another_version_than_the_champion_cannot_replace_it_without_force(
+def test_the_trees_of_the_champion_are_compared_whichever_version_they_are_taken_from(
     registry: Registry, file: Path
 ) -> None:
+    """The champion is a recalibration of version 1, so another recalibration of version 1 has the champion's trees."""
     recalibrate(file, registry, as_of=parse_moment("2024-08-01"))
     promote(registry, 2, reason="customers have changed")
     third = recalibrate(file, registry, uri="models:/fivefold-value/1")
+    assert third.verdict.comparable
+    assert third.verdict.promote, third.verdict
+    assert registry.version(third.version).tags["gate_champion"] == "2"
+    assert registry.trees_of(registry.version(third.version)) == 1
+    assert promote(registry, third.version, reason="later customers").replaced == 2
+
+
+@pytest.mark.full
+def test_trees_of_another_version_than_the_champion_cannot_replace_it_without_force(
+    registry: Registry, file: Path, tmp_path: Path
+) -> None:
+    other = add_version(registry, value_model(), tmp_path / "model")
+    promote(registry, other, force=True, reason="another one")
+    third = recalibrate(file, registry, uri="models:/fivefold-value/1")
     assert not third.verdict.comparable
-    assert "not comparable with the champion: the trees are those of version 1" in str(third.verdict)
+    words = "not comparable with the champion: the trees are those of version 1, and its own are those of version 2"
+    assert words in str(third.verdict)
     with pytest.raises(PromotionRefusedError, match="judged against no champion, and version 2 serves"):
         promote(registry, third.version, reason="why not")
 
