@@ -33,7 +33,12 @@ from fivefold.training.judging.predictions import WindowPredictions, predict_tes
 from fivefold.training.plan import source_name
 from fivefold.training.register import RunRecord, log_version, version_tags
 from fivefold.training.report.comparison import Rival, compare_versions
-from fivefold.training.report.recalibration_card import CurveChange, RecalibrationLineage, recalibration_card
+from fivefold.training.report.recalibration_card import (
+    CurveChange,
+    EarlierError,
+    RecalibrationLineage,
+    recalibration_card,
+)
 from fivefold.training.windows import Windows
 
 
@@ -105,10 +110,10 @@ def recalibrate(
         times = times_judged(registry, dates, new.content_hash, summary.digest)
         evaluation = evaluate(test_window, judged, config, times)
         verdict = _verdict(evaluation, config, trees, trees_of_champion)
-        change = compare_curves(model, new, test_window, evaluation, parent)
+        change = compare_curves(model, new, test_window, evaluation, _errors_before(registry, parent))
         lineage = RecalibrationLineage(
-            parent.number, model.content_hash, model.test_as_of, source_name(source), summary, windows, config,
-            release(), warnings, parent.judged_as_of, model.learnt_until if is_known else None,
+            parent.number, trees, model.content_hash, model.test_as_of, source_name(source), summary, windows, config,
+            release(), warnings, model.learnt_until if is_known else None,
         )  # fmt: skip
         against = champion.number if champion is not None and trees == trees_of_champion else None
         comparison = compare_versions(
@@ -137,7 +142,7 @@ def compare_curves(
     after: ValueModel,
     test_window: WindowPredictions,
     evaluation: Evaluation,
-    parent: RegisteredVersion,
+    errors_before: tuple[EarlierError, ...],
 ) -> CurveChange:
     """Compare the segments of the same customers by both curves, with their realised values."""
     categories = [model.segments_of(model.curve.score(test_window.predicted)) for model in (before, after)]
@@ -157,8 +162,22 @@ def compare_curves(
         float(test_window.predicted.mean()),
         float(test_window.realised.mean()),
         evaluation.calibration_error,
-        # Of a refitted version the run knows only that of the model which was judged in its place.
-        None if parent.judged_as_of is not None else parent.metrics.get("calibration_error"),
+        errors_before,
+    )
+
+
+def _errors_before(registry: Registry, parent: RegisteredVersion) -> tuple[EarlierError, ...]:
+    """Give the error of a version, and of the first with its trees where that is another one."""
+    first = registry.lineage(parent)[-1]
+    return tuple(
+        EarlierError(
+            each.number,
+            each.test_as_of if each.judged_as_of is None else each.judged_as_of,
+            each.judged_as_of is not None,
+            # Of a refitted version the run knows only that of the model which was judged in its place.
+            None if each.judged_as_of is not None else each.metrics.get("calibration_error"),
+        )
+        for each in ([parent] if first.number == parent.number else [parent, first])
     )
 
 

@@ -94,7 +94,9 @@ def models(
         if version.absent:
             echo(f"Version {version.number} was trained without {', '.join(version.absent)}.")
         if version.parent is not None:
-            echo(f"Version {version.number} has the trees of version {version.parent} and a later score curve.")
+            trees = registry.trees_of(version)
+            than = "" if trees == version.parent else f" than version {version.parent}"
+            echo(f"Version {version.number} has the trees of version {trees} and a later score curve{than}.")
         if version.judged_as_of is not None:
             echo(
                 f"Version {version.number} was refitted on everything up to {day_text(version.test_as_of)}; its "

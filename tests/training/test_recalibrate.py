@@ -133,7 +133,7 @@ def test_the_intervals_are_new_and_those_from_before_are_judged(renewed: Registr
     assert renewed.version(2).metrics["interval_coverage"] == judged.covered_share
 
 
-def test_intervals_that_were_measured_on_a_part_of_the_window_are_not_judged_on_it(
+def test_a_second_recalibration_names_the_first_version_and_judges_no_intervals_measured_on_its_window(
     registry: Registry, file: Path
 ) -> None:
     """They hold those days by construction, so the share of values in them would be no evidence."""
@@ -152,6 +152,15 @@ def test_intervals_that_were_measured_on_a_part_of_the_window_are_not_judged_on_
     assert "lay in intervals" not in card
     assert "How many values they hold on later customers was not yet seen." in card
     assert "from which its trees learnt nothing:" in card
+    # And how far money has drifted since the trees were learnt is on the card: what the first version had.
+    said = change_sentences(again.lineage, again.change)
+    for number, day in ((2, "2024-08-01"), (1, "2024-04-01")):
+        error = registry.version(number).metrics["calibration_error"]
+        words = f"On the window of version {number}, as of {day}, the calibration error was {error:.1%}."
+        assert words in said
+        assert words in card
+    assert "This is version 2 (`" in card
+    assert "are those of version 1, whose card says what they were learnt from" in card
 
 
 def test_what_changes_is_measured_and_the_money_stays_the_same(renewed: Registry, outcome: Recalibration) -> None:
@@ -164,7 +173,8 @@ def test_what_changes_is_measured_and_the_money_stays_the_same(renewed: Registry
     after = np.array([row["share_after"] for row in rows.values()])
     assert np.abs(before - after).sum() / 2 <= change.moved_share <= 1
     assert change.moved_share > 0
-    assert change.calibration_error_before == parent.metrics["calibration_error"]
+    (before,) = change.errors_before
+    assert (before.version, before.calibration_error) == (1, parent.metrics["calibration_error"])
     kept = renewed.version(2).metrics
     assert change.calibration_error == kept["calibration_error"]
     assert kept["segment_top_share_after"] == rows["top"]["share_after"]
@@ -178,9 +188,9 @@ def test_the_error_of_a_judged_model_is_not_said_to_be_that_of_the_trees_refitte
     registry.client.set_model_version_tag(registry.name, "1", JUDGED_AS_OF_TAG, "1704067200000000")
     assert "calibration_error" in registry.version(1).metrics
     found = recalibrate(file, registry)
-    assert found.change.calibration_error_before is None
+    assert [error.calibration_error for error in found.change.errors_before] == [None]
     said = change_sentences(found.lineage, found.change)[-1]
-    assert "For version 1 it was not measured before: that version was refitted" in said
+    assert "For version 1 the calibration error was not measured before: that version was refitted" in said
     assert "its figures are of the model judged as of 2024-01-01." in said
     assert "On the window of version 1" not in said
 

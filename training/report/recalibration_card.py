@@ -31,7 +31,8 @@ class RecalibrationLineage:
     """What a recalibrated version was made from.
 
     Attributes:
-        parent: the number of the version whose trees it has.
+        parent: the number of the version that was recalibrated.
+        trees: the number of the version that its trees were learnt for: *parent*, or one that it goes back to.
         parent_hash: of that version's content.
         parent_as_of: the moment (microseconds) whose customers were that version's reference.
         source: the name of the data, for people.
@@ -39,13 +40,12 @@ class RecalibrationLineage:
         config: the definition, checks and gate of the parent.
         code: the program's version.
         warnings: doubts about the data.
-        parent_judged_as_of: where that version was refitted, the test as-of (microseconds) of the model that was judged
-            in its place; None where it was judged itself.
         intervals_known_until: where that version's intervals were measured on a part of the window, the moment
             (microseconds) when that part ends, so that they are not judged; else None.
     """
 
     parent: int
+    trees: int
     parent_hash: str
     parent_as_of: int
     source: str
@@ -54,8 +54,40 @@ class RecalibrationLineage:
     config: TrainingConfig
     code: str
     warnings: tuple[str, ...]
-    parent_judged_as_of: int | None = None
     intervals_known_until: int | None = None
+
+
+@dataclass(frozen=True)
+class EarlierError:
+    """How far predicted money was off on the window of an earlier version with the same trees.
+
+    Attributes:
+        version: its number.
+        as_of: of its window, microseconds; where it was refitted, of the window of the model judged in its place.
+        refitted: its figures are that model's, so nothing was measured of these trees.
+        calibration_error: see `metrics.calibration_error`; None where it was not kept, or is that model's.
+    """
+
+    version: int
+    as_of: int
+    refitted: bool
+    calibration_error: float | None
+
+    def sentence(self) -> Sentence:
+        """Write it for people."""
+        text = "On the window of version {version}, as of {judged_as_of}, the calibration error "
+        text += "was not kept." if self.calibration_error is None else "was {calibration_error_share:.1%}."
+        if self.refitted:
+            text = (
+                "For version {version} the calibration error was not measured before: that version was refitted, and "
+                "its figures are of the model judged as of {judged_as_of}."
+            )
+        return say(
+            text,
+            version=self.version,
+            judged_as_of=day_text(self.as_of),
+            calibration_error_share=self.calibration_error,
+        )
 
 
 @dataclass(frozen=True)
@@ -68,8 +100,8 @@ class CurveChange:
         moved_share: share of the customers whose segment changes.
         predicted_mean, realised_mean: money by customer over the window.
         calibration_error: see `metrics.calibration_error`; on this window.
-        calibration_error_before: of the parent on the window that it was judged on; None where it was not recorded, or
-            was judged by another model's predictions, as of a refitted version.
+        errors_before: of the parent on the window that it was judged on, and of the version that the trees were learnt
+            for where that is another one: the drift of money since then.
     """
 
     segments: pl.DataFrame
@@ -77,7 +109,7 @@ class CurveChange:
     predicted_mean: float
     realised_mean: float
     calibration_error: float
-    calibration_error_before: float | None
+    errors_before: tuple[EarlierError, ...]
 
     def figures(self) -> dict[str, float]:
         """Give the figures under the names that the registry keeps."""
@@ -128,9 +160,10 @@ def _what_it_is(model: ValueModel, lineage: RecalibrationLineage) -> CardSection
         "This is version {parent} (`{parent_hash}`) with a new score curve and a new drift "
         "reference: of the customers known on {reference_as_of} instead of "
         "{parent_as_of}. Nothing was learnt: trees, cut points, exchange rates, horizon and "
-        "catalogue are those of version {parent}, whose card says what they were learnt from. "
+        "catalogue are those of version {trees}, whose card says what they were learnt from. "
         "Its intervals are measured on these customers too.",
         parent=lineage.parent,
+        trees=lineage.trees,
         parent_hash=lineage.parent_hash[:12],
         reference_as_of=day_text(model.test_as_of),
         parent_as_of=day_text(lineage.parent_as_of),
@@ -185,15 +218,7 @@ def change_sentences(lineage: RecalibrationLineage, change: CurveChange) -> list
 
 
 def _changes(lineage: RecalibrationLineage, change: CurveChange) -> list[Sentence]:
-    before, money = change.calibration_error_before, rounded_form(lineage.config.base_currency)
-    was = "was not kept" if before is None else "was {calibration_error_before_share:.1%}"
-    earlier = f"On the window of version {{parent}}, as of {{parent_as_of}}, it {was}."
-    judged = lineage.parent_judged_as_of
-    if judged is not None:
-        earlier = (
-            "For version {parent} it was not measured before: that version was refitted, and its figures are "
-            "of the model judged as of {parent_judged_as_of}."
-        )
+    money = rounded_form(lineage.config.base_currency)
     known_until = lineage.intervals_known_until
     sentences = [
         say(
@@ -210,16 +235,14 @@ def _changes(lineage: RecalibrationLineage, change: CurveChange) -> list[Sentenc
         say(
             "Expected value: the same money as version {parent} predicts. On this window the mean is "
             f"{{predicted_mean:{money}}} {{currency}} predicted and {{realised_mean:{money}}} {{currency}} realised; "
-            f"the calibration error is {{calibration_error_share:.1%}} of the realised money. {earlier}",
+            f"the calibration error is {{calibration_error_share:.1%}} of the realised money.",
             parent=lineage.parent,
             predicted_mean=change.predicted_mean,
             realised_mean=change.realised_mean,
             currency=lineage.config.base_currency,
             calibration_error_share=change.calibration_error,
-            calibration_error_before_share=before,
-            parent_as_of=day_text(lineage.parent_as_of),
-            parent_judged_as_of=None if judged is None else day_text(judged),
         ),
+        *(error.sentence() for error in change.errors_before),
     ]
     if known_until is not None:
         sentences.append(
