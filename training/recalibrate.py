@@ -97,11 +97,7 @@ def recalibrate(
     windows, warnings = _window(portfolio, dates, config, summary)
     test_window = predict_test_window(portfolio, dates, config, model.booster, None, model.absent)
     new = with_new_curve(model, test_window, dates)
-    if model.intervals is not None and replace(new, intervals=model.intervals).content_hash == model.content_hash:
-        raise NotEnoughDataError(
-            f"nothing would change: version {parent.number} has the curve of the customers known on "
-            f"{day_text(dates.test)} in these data already; give later data"
-        )
+    _require_change(model, new, parent)
     # The new intervals were measured on this window, and would hold it by construction: those before them are judged,
     # and none where they were measured on a part of it as well.
     is_known = dates.test < model.learnt_until
@@ -122,6 +118,15 @@ def recalibrate(
         record = _record(new, evaluation, change, verdict, lineage, against, comparison)
         number = log_version(registry, new, test_window, evaluation, record)
     return Recalibration(number, new, evaluation, change, verdict, lineage)
+
+
+def _require_change(model: ValueModel, new: ValueModel, parent: RegisteredVersion) -> None:
+    """Raise NotEnoughDataError where the new model is the one of the version, but for its intervals."""
+    if model.intervals is not None and replace(new, intervals=model.intervals).content_hash == model.content_hash:
+        raise NotEnoughDataError(
+            f"nothing would change: version {parent.number} has the curve of the customers known on "
+            f"{day_text(new.test_as_of)} in these data already; give later data"
+        )
 
 
 def with_new_curve(model: ValueModel, test_window: WindowPredictions, dates: Dates) -> ValueModel:

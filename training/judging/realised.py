@@ -169,41 +169,41 @@ def _day(joined: pl.DataFrame, config: TrainingConfig, due: DueSettings) -> Real
     predicted, realised = there["expected_value"].to_numpy(), there["realised"].to_numpy()
     drawn = draws(len(predicted), config.seed, RESAMPLES)
     gini = resample({"model": predicted}, realised, drawn).gini["model"]
-    held = _held(there, realised)
+    coverage = _coverage(there, realised)
     return RealisedDay(
         day_us,
         len(there),
         len(joined) - len(there),
         rank_metrics(predicted, realised),
         float(np.nanquantile(gini, due.confidence)) if np.isfinite(gini).any() else float("nan"),
-        None if held is None else held.level_percent,
-        _figures(there, predicted, realised, held, due.confidence),
-        float("nan") if held is None else _most_held(predicted, realised, held),
-        0 if held is None else int(held.known.sum()),
+        None if coverage is None else coverage.level_percent,
+        _figures(there, predicted, realised, coverage, due.confidence),
+        float("nan") if coverage is None else _most_held(predicted, realised, coverage),
+        0 if coverage is None else int(coverage.has_interval.sum()),
     )
 
 
 @dataclass(frozen=True)
-class _Held:
+class _Coverage:
     """Which of n values lay in the interval of their prediction.
 
     Attributes:
         level_percent: of the intervals that are looked at.
-        known: marks the customers with an interval of that level.
+        has_interval: marks the customers with an interval of that level.
         covered: marks the values that lay in it.
     """
 
     level_percent: int
-    known: npt.NDArray[np.bool_]
+    has_interval: npt.NDArray[np.bool_]
     covered: npt.NDArray[np.bool_]
 
     def share(self, of: npt.NDArray[np.bool_]) -> float | None:
         """Give the share of the marked customers' values that were held; None of too few with such an interval."""
-        known = of & self.known
-        return float(self.covered[known].mean()) if known.sum() >= LEAST_CUSTOMERS else None
+        members = of & self.has_interval
+        return float(self.covered[members].mean()) if members.sum() >= LEAST_CUSTOMERS else None
 
 
-def _held(there: pl.DataFrame, realised: Floats) -> _Held | None:
+def _coverage(there: pl.DataFrame, realised: Floats) -> _Coverage | None:
     """Look at the intervals of the level that most predictions have, the lower of two; None where none has one.
 
     One customer who was scored again at another level does not leave a day without a figure.
@@ -215,29 +215,29 @@ def _held(there: pl.DataFrame, realised: Floats) -> _Held | None:
         return None
     most = int(counts[levels.name][0])
     ends = Ends(*(there[f"expected_value_{end}"].fill_null(np.nan).to_numpy() for end in ("low", "high")))
-    return _Held(most, (levels == most).fill_null(value=False).to_numpy(), covered(ends, realised))
+    return _Coverage(most, (levels == most).fill_null(value=False).to_numpy(), covered(ends, realised))
 
 
-def _most_held(predicted: Floats, realised: Floats, held: _Held) -> float:
+def _most_held(predicted: Floats, realised: Floats, coverage: _Coverage) -> float:
     """Give the share of values that intervals of a level may hold: see `RealisedDay.most_held_share`.
 
     >>> zero, most = np.zeros(20), np.ones(20, dtype=np.bool_)
-    >>> of_worthless = _most_held(np.arange(20.0), zero, _Held(80, most, most))
-    >>> of_others = _most_held(np.arange(20.0), zero, _Held(80, most, ~most))
+    >>> of_worthless = _most_held(np.arange(20.0), zero, _Coverage(80, most, most))
+    >>> of_others = _most_held(np.arange(20.0), zero, _Coverage(80, most, ~most))
     >>> round(of_worthless, 12), round(of_others, 12)
     (1.0, 0.8)
     """
-    level, known = held.level_percent / 100, held.known
-    worthless = held.covered[known] & (realised[known] == 0)
-    shares = [of.sum() * max(level, float(worthless[of].mean())) for _, of in tenths(predicted[known]) if of.any()]
-    return float(sum(shares)) / int(known.sum())
+    level, members = coverage.level_percent / 100, coverage.has_interval
+    worthless = coverage.covered[members] & (realised[members] == 0)
+    shares = [of.sum() * max(level, float(worthless[of].mean())) for _, of in tenths(predicted[members]) if of.any()]
+    return float(sum(shares)) / int(members.sum())
 
 
 def _figures(
     there: pl.DataFrame,
     predicted: Floats,
     realised: Floats,
-    held: _Held | None,
+    coverage: _Coverage | None,
     confidence: float,
 ) -> pl.DataFrame:
     category = there["category"].to_numpy()
@@ -252,7 +252,7 @@ def _figures(
         row: dict[str, Any] = {"by": by, "group": group, "customers": int(of.sum())}
         if row["customers"] >= LEAST_CUSTOMERS:
             row |= _means(predicted[of], realised[of], confidence, means)
-            row["covered_share"] = None if held is None else held.share(of)
+            row["covered_share"] = None if coverage is None else coverage.share(of)
         rows += [row] if row["customers"] else []
     return pl.DataFrame(rows, schema=FIGURES)
 

@@ -235,7 +235,7 @@ def _changes(lineage: RecalibrationLineage, change: CurveChange) -> list[Sentenc
         say(
             "Expected value: the same money as version {parent} predicts. On this window the mean is "
             f"{{predicted_mean:{money}}} {{currency}} predicted and {{realised_mean:{money}}} {{currency}} realised; "
-            f"the calibration error is {{calibration_error_share:.1%}} of the realised money.",
+            "the calibration error is {calibration_error_share:.1%} of the realised money.",
             parent=lineage.parent,
             predicted_mean=change.predicted_mean,
             realised_mean=change.realised_mean,
