@@ -123,7 +123,7 @@ def _show(view: "LevelView", of: str) -> None:
             " `fivefold rates` adds newer ones."
         )
     if view.may_move_down_us is not None:
-        echo(f"A lower level can follow from {second_text(view.may_move_down_us)} on.")
+        echo(f"It may move to a lower level from {second_text(view.may_move_down_us)} on.")
     if view.problem is not None:
         _show_problem(view, ", and newer events may be missing from it" if view.refreshing else "")
     elif view.refreshing:

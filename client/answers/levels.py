@@ -46,7 +46,7 @@ class Level(Answer):
     Attributes:
         level: the level in force; None before the first assessment.
         status: `assessed`, or why there is no level or the one from before.
-        may_move_down_on: from when a lower level can follow; None where more than time holds the level.
+        may_move_down_on: from when a lower level can follow, where time alone holds the level; None elsewhere.
         rules_level: the rules' own level beneath an override.
         assessment: its name, for `Levels.reasons`.
         refreshing: whether the level is being recomputed because of newer events, or could not be for this answer.

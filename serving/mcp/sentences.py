@@ -67,7 +67,7 @@ compute it failed.'
         newer = ", and something may have happened since" if level.get("refreshing") else ""
         parts.append(f"the last attempt to compute it failed{newer}")
     if level["may_move_down_on"]:
-        parts.append(f"it may move down on {_day(level['may_move_down_on'])}")
+        parts.append(f"it may move to a lower level from {_day(level['may_move_down_on'])} on")
     if level.get("refreshing") and not level.get("failing"):
         parts.append("something happened since, and it is about to be computed again")
     return ". ".join([parts[0], *(part[:1].upper() + part[1:] for part in parts[1:])]) + "."

@@ -80,8 +80,9 @@ class LevelView:
         rules_level: what the rules say, beneath an override too.
         status: what became of its latest assessment, or never assessed.
         since_us: when the level was reached.
-        may_move_down_us: from when a lower level can follow, where time alone holds the level; None once that moment is
-            there, while an override decides, and where the latest assessment was not made in full.
+        may_move_down_us: from when a lower level can follow, where time alone holds the level; None where the rules say
+            this level or a higher one, once that moment is there, while an override decides, and where the latest
+            assessment was not made in full.
         assessed_us: when it was computed.
         assessment: the number of that assessment, as `fivefold replay` takes it.
         source: what the level in force rests on: override only while one decides; else what made its last change:
@@ -319,9 +320,10 @@ def _stored_level(context: Context, type_name: str, external_id: str, now: int) 
 
 
 def _is_held_by_time(view: LevelView, now: int) -> bool:
-    """Return whether time alone holds a level up."""
+    """Return whether time alone holds a level up: it withholds a lower one, which nothing else does."""
     may_move_down = view.may_move_down_us is not None and view.may_move_down_us > now
-    return may_move_down and view.is_in_full and view.override is None
+    is_lower_withheld = bool((view.breakdown or {}).get("withheld"))
+    return may_move_down and is_lower_withheld and view.is_in_full and view.override is None
 
 
 def _stale_rates_days(session: Session, standing: Standing) -> int | None:

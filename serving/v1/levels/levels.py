@@ -37,8 +37,9 @@ class RulesetNamed(ResponseModel):
 class LevelForApps(ResponseModel):
     """An entity's level, as programs see it.
 
-    `may_move_down_on`: from when a lower level can follow, where time alone holds the level; null once that moment is
-    there, while an override decides, and where the last assessment was not made in full.
+    `may_move_down_on`: from when a lower level can follow, where time alone holds the level; null where the rules say
+    this level or a higher one, once that moment is there, while an override decides, and where the last assessment was
+    not made in full.
     `stale_rates_days`: how old the newest exchange rate was, where its ruleset reads amounts of transactions in
     the base currency, or an indicator, and one is in another currency; null up to a week, and where nothing is.
     `refreshing`: something happened since, and it is about to be computed again; or it was to be computed for the

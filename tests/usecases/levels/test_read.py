@@ -143,6 +143,10 @@ def test_the_moment_of_a_lower_level_is_shown_where_time_alone_holds_the_level(b
     bank.settle()
     entered = bank.now
     bank.wait(days=1)
+    assert bank.standing().may_move_down_us == entered + 10 * DAY_US
+    assert read(bank, Freshness.STORED).may_move_down_us is None, "the rules say no lower level"
+    bank.put("a", country="NO")
+    bank.settle()
     assert read(bank, Freshness.STORED).may_move_down_us == entered + 10 * DAY_US
     for status in sorted(NOT_IN_FULL):
         assert stored(bank, Standing, status=status).may_move_down_us is None, status
@@ -164,6 +168,8 @@ def test_an_override_is_shown_without_the_moment_of_a_lower_level_by_the_rules(b
     bank.put("a", country="IR")
     bank.settle()
     bank.override("a", 3)
+    bank.settle()
+    bank.put("a", country="NO")
     bank.settle()
     assert bank.standing().may_move_down_us == bank.now + 10 * DAY_US
     assert read(bank, Freshness.STORED).may_move_down_us is None
