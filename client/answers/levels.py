@@ -47,7 +47,7 @@ class Level(Answer):
         level: the level in force; None before the first assessment.
         status: `assessed`, or why there is no level or the one from before.
         may_move_down_on: from when a lower level can follow, where time alone holds the level; None elsewhere.
-        rules_level: the rules' own level beneath an override.
+        rules_level: what holds, or would hold without an override.
         assessment: its name, for `Levels.reasons`.
         refreshing: whether the level is being recomputed because of newer events, or could not be for this answer.
         failing: whether it could not be computed the last time that was tried.

@@ -126,7 +126,7 @@ def _reached(name: str, value: Any, reach: Mapping[str, Any]) -> Iterator[Line]:
         case ("level", _):
             yield Line(text("Level by the override"), words(value))
         case ("rules_level", _):
-            yield Line(text("Level by the rules"), text("none") if value is None else words(value))
+            yield Line(text("Level without the override"), text("none") if value is None else words(value))
         case ("gate", _):
             yield Line(text("The gate says"), value or text("nothing"))
         case "money", list():

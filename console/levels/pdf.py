@@ -209,7 +209,7 @@ def _level(export: CustomerExport) -> str:
         sentence += " " + text("since {since}", since=moment_text(export.since_us))
     if export.overridden:
         rules_level = words(export.rules_level) if export.rules_level else "–"
-        sentence += ". " + text("An override holds; beneath it the rules say {level}", level=rules_level)
+        sentence += ". " + text("An override holds; without it the level is {level}", level=rules_level)
     return f"{sentence}. {kept_text(export.status, export.rules_level)}".rstrip()
 
 

@@ -56,7 +56,7 @@ compute it failed.'
     elif level["since"]:
         parts[0] += f" since {_day(level['since'])}"
     if override := level.get("override"):
-        parts.append(f"by an override ({override['reason']}); the rules say {level.get('rules_level') or 'nothing'}")
+        parts.append(f"by an override ({override['reason']}); without it {level.get('rules_level') or 'no level'}")
     elif (reasons := level.get("reasons")) and name is not None:
         parts.append(reasons["line"])
     if gap is not None and name is not None:

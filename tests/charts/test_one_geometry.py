@@ -218,8 +218,8 @@ def test_the_scale_of_a_page_is_laid_out_by_the_geometry(macros: ModuleType) -> 
     picture = ET.fromstring(str(macros.scale(steps, "title")))[0]
     drawn = [(float(rect.get("x", "")), rect.get("class", "")) for rect in picture.iter("rect")]
     assert drawn == [(1.0, "step beneath"), (LEVEL_WIDTH + 1, "step"), (2 * LEVEL_WIDTH + 1, "step holds")]
-    assert [node.text for node in picture.iter("text")] == ["Low", "the rules say", "Medium", "High"]
+    assert [node.text for node in picture.iter("text")] == ["Low", "without override", "Medium", "High"]
     (marker,) = [node.get("d", "") for node in picture.iter("path")]
     assert marker.startswith(f"M{steps[2].middle:.0f} ")
     assert picture.find("desc") is not None
-    assert (picture.findtext("desc") or "") == "Low (the rules say), Medium, High (holds)."
+    assert (picture.findtext("desc") or "") == "Low (without override), Medium, High (holds)."

@@ -124,7 +124,7 @@ def test_moments_are_in_the_zone_of_the_reader_with_utc_beside(monkeypatch: pyte
     )
     pdf.pdf_of(CUSTOMER, "Asia/Kolkata")
     assert (
-        "Risk: High since 2027-01-15 13:30 IST (08:00 UTC). An override holds; beneath it the rules say Medium." in said
+        "Risk: High since 2027-01-15 13:30 IST (08:00 UTC). An override holds; without it the level is Medium." in said
     )
     assert "Exported by ida, 2027-01-15 13:30 IST (08:00 UTC). Permanent address: /console/assessments/6.2" in said
     assert "Last review: 2026-08-24" in said

@@ -49,11 +49,11 @@ from fivefold.usecases.shared.inputs import checked_moment, checked_reason, refu
 @schema("Override")
 @dataclass(frozen=True, kw_only=True)
 class OverrideLine:
-    """An override, with what the rules say beneath it; `below_floor`: a live floor is higher, and holds instead.
+    """An override, with what would hold without it; `below_floor`: a live floor is higher, and holds instead.
 
     Attributes:
         level: that was asked for.
-        rules_level: what the rules say beneath it; None where they say nothing.
+        rules_level: what would hold without it; None for no level.
         present_level: what holds now, as it was last assessed.
         below_floor: a live floor is higher, and holds instead.
         state: requested, refused, live, expired or revoked.
@@ -289,7 +289,7 @@ def approve_override(
     Raises:
         NotFoundError: there is no such override.
         ConflictError: the actor asked for it; it was decided; it would be over; it is below a live floor; the level,
-            what the rules say, the floor or the override is another one than was looked at; or too much of the
+            the level without it, the floor or the override is another one than was looked at; or too much of the
             portfolio would be below what the rules say.
     """
     now = context.now()
@@ -343,7 +343,7 @@ def _refuse_other_reasons(session: Session, override: OverrideRow, actor: Actor,
     later = find_assessment(session, actor, present)
     names = ("none", *levels_of(session, override.organisation_id))
     for what, was_number, number in (
-        ("what the rules say", earlier.rules_level, later.rules_level),
+        ("the level without the override", earlier.rules_level, later.rules_level),
         ("the floor", earlier.floor, later.floor),
         ("the level", earlier.level, later.level),
     ):

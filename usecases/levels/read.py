@@ -77,7 +77,7 @@ class LevelView:
 
     Attributes:
         level: what holds; None for no level.
-        rules_level: what the rules say, beneath an override too.
+        rules_level: what holds, or would hold without an override.
         status: what became of its latest assessment, or never assessed.
         since_us: when the level was reached.
         may_move_down_us: from when a lower level can follow, where time alone holds the level; None where the rules say
@@ -224,7 +224,7 @@ class AssessmentShown:
 
     Attributes:
         level: what held; None for no level.
-        rules_level: what the rules said, beneath an override too.
+        rules_level: what held, or would have held without an override.
         ruleset: name and version of the ruleset that decided; None where none did.
         gone: how what it was made from went, in words; None where it is there.
     """

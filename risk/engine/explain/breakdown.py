@@ -85,7 +85,7 @@ def _standing(rules: Sequence[RuleOutcome], row: Row, names: Mapping[str, str]) 
     if names[FLOOR] == names[RULES_LEVEL]:
         return f"{level} by the floor of {_floor_by(rules, names)}"
     if row[OVERRIDDEN]:
-        return "nothing lowers what the rules say"
+        return "nothing lowers the level without the override"
     return f"nothing lowers the level, so {level} stays"
 
 
@@ -98,7 +98,8 @@ def _override(row: Row, names: Mapping[str, str]) -> str:
     if not row[OVERRIDDEN]:
         return ""
     floor = f", which {_raising_floor(row)} raised" if row[RAISED] else ""
-    return f"; {_title(names[LEVEL])} by an override{floor}, the rules say {_title(names[RULES_LEVEL]) or 'nothing'}"
+    without = _title(names[RULES_LEVEL]) or "no level"
+    return f"; {_title(names[LEVEL])} by an override{floor}, {without} without it"
 
 
 def _raising_floor(row: Row) -> str:

@@ -31,8 +31,8 @@ class ApprovalGiven(RequestModel):
     """Why, which may be empty, and what was looked at: what is left out is not checked.
 
     `expected_assessment` is the assessment whose reasons were looked at, such as 12.3; 0 for none. 409 where the level,
-    what the rules say or the floor is another one by now, or that assessment is kept no more. `expected_requested_at`
-    is the override's `requested_at`, as after a restore another override may have its number.
+    the level without the override or the floor is another one by now, or that assessment is kept no more.
+    `expected_requested_at` is the override's `requested_at`, as after a restore another override may have its number.
     """
 
     reason: ReasonIfAny = ""

@@ -174,9 +174,9 @@ def test_line_tells_what_withholds_and_what_overrides() -> None:
     assert found.line == "Score 1: N0 1; Low; held at High until 2024-07-21 by the cooldown"
     assert (found.level, found.withheld, found.score_level) == ("high", "low", "low")
     found = explain(assess(AnalysedRuleset(cooled), portfolio([{"n0": 61}]), DAY, None, overridden(1)), 0)
-    assert found.line == "Score 61: N0 61; High; Low by an override, the rules say High"
+    assert found.line == "Score 61: N0 61; High; Low by an override, High without it"
     found = explain(assess(AnalysedRuleset(cooled), portfolio([{"n0": 61, **YES}]), DAY, None, overridden(1)), 0)
-    assert found.line.endswith("; Medium by an override, which a floor raised, the rules say High")
+    assert found.line.endswith("; Medium by an override, which a floor raised, High without it")
 
 
 def test_line_where_the_ruleset_does_not_apply() -> None:
@@ -184,7 +184,7 @@ def test_line_where_the_ruleset_does_not_apply() -> None:
     found = explain(
         assess(AnalysedRuleset(made), portfolio([{"n0": 61, "kind": "company"}]), DAY, held(3, 10), overridden(2)), 0
     )
-    wanted = "so it gives no level; Medium by an override, the rules say nothing"
+    wanted = "so it gives no level; Medium by an override, no level without it"
     assert found.line == f"The ruleset does not apply, {wanted}"
     assert (found.score_level, found.floor, found.rules_level) == ("", "", "")
 
@@ -196,7 +196,7 @@ def test_line_where_it_is_unknown_whether_the_ruleset_applies() -> None:
     held_high = explain(assess(AnalysedRuleset(made), people, DAY, held(3, 10)), 0)
     assert held_high.line == f"{begin}nothing lowers the level, so High stays"
     found = explain(assess(AnalysedRuleset(made), people, DAY, held(3, 10), overridden(2)), 0)
-    assert found.line == f"{begin}nothing lowers what the rules say; Medium by an override, the rules say High"
+    assert found.line == f"{begin}nothing lowers the level without the override; Medium by an override, High without it"
     assert (found.score_level, found.status) == ("", "undetermined")
     assert found.failures == ("whom the ruleset applies to: kind is unknown",)
     assert explain(assess(AnalysedRuleset(made), people, DAY), 0).line == f"{begin}there is no level yet"

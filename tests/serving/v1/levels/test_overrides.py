@@ -35,7 +35,11 @@ def test_an_override_is_approved_where_what_was_looked_at_holds(place: Place) ->
     made = place.good("POST", f"{customer}/overrides", {**BODY, "level": "high"}, role="investigator")
     approve = f"/v1/overrides/{made['id']}/approve"
     for seen, status, why in (
-        (medium, 409, f"what the rules say is high now; it was medium in the assessment {medium} that was looked at"),
+        (
+            medium,
+            409,
+            f"the level without the override is high now; it was medium in the assessment {medium} that was looked at",
+        ),
         ("0", 409, f"the assessment is {high} now; it was none when it was looked at"),
         (other, 409, f"the assessment {other} that was looked at is of another entity: look again"),
         (f"{high}9", 409, f"the assessment {high}9 that was looked at is kept no more: look again"),

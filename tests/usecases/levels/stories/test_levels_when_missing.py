@@ -85,7 +85,7 @@ def test_an_override_stays_above_a_hard_floor_that_is_missing(bank: Bank) -> Non
     day(bank, 2, occupation=None)
     lost = bank.now
     assert (bank.level(), bank.standing().hard_floor) == (3, 3)
-    assert line(bank).endswith("High by an override, which a floor that is unknown now raised, the rules say High")
+    assert line(bank).endswith("High by an override, which a floor that is unknown now raised, High without it")
     assert bank.next_us() == lost + 10 * DAY_US
     bank.now = lost + 10 * DAY_US
     bank.settle()
@@ -110,8 +110,8 @@ def test_an_override_stays_above_a_hard_floor_while_the_assessment_fails_however
     for _ in range(4):
         day(bank, 20, occupation="clerk")  # by now the sanction is gone too, as far as that can be known
         assert (bank.level(), bank.standing().hard_floor) == (3, 3)
-    words = "nothing lowers what the rules say; High by an override, which the floor held until now raised"
-    assert f"failed in Odd: {words}, the rules say High" in line(bank)
+    words = "nothing lowers the level without the override; High by an override, which the floor held until now raised"
+    assert f"failed in Odd: {words}, High without it" in line(bank)
     day(bank, 1, country="NO")
     assert (bank.level(), bank.standing().hard_floor) == (1, 0)
 
@@ -142,7 +142,7 @@ def test_a_sentence_does_not_say_that_nothing_lowers_a_level_which_an_override_l
     day(bank, 1, country="DE", occupation=None)
     assert (bank.level(), bank.standing().rules_level) == (1, 3)
     assert line(bank).endswith(
-        "failed in Odd: nothing lowers what the rules say; Low by an override, the rules say High"
+        "failed in Odd: nothing lowers the level without the override; Low by an override, High without it"
     )
 
 
