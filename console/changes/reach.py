@@ -53,6 +53,10 @@ def reach_lines(reach: Mapping[str, Any], labels: Mapping[str, str]) -> list[Lin
 
     >>> reach_lines({"cap": {"from": 10, "to": 5, "overridden_below": 0, "with_level": 281}}, {"cap": "Cap"})
     [Line(label='Cap', value='0 of 281 customers are kept below the rules now')]
+    >>> fall = {"entity_type": "customer", "external_id": "a", "before": ["high"] * 3, "after": ["low", "low", "low"]}
+    >>> print(reach_lines({"falls": [fall]}, {})[0].value)
+    by the rules: level from high to low; floor from high to low; floor that no override goes below from high to low. \
+A cooldown or an override may hold the level longer.
     """
     replaced = _replaced(reach)
     counts = [Line(_label(name, labels), counted) for name, value in replaced.items() for counted in _counts(value)]
@@ -137,9 +141,10 @@ def _reached(name: str, value: Any, reach: Mapping[str, Any]) -> Iterator[Line]:
 
 
 def _fall(fall: Mapping[str, Any]) -> str:
-    """Write how far a level or a floor would fall."""
+    """Write how far a level or a floor would fall by the rules; what else may hold the level stands beside."""
     if fall["before"] is None or fall["after"] is None:
         return text("it cannot be computed to what it would fall") + (f": {fall['why']}" if fall["why"] else "")
-    parts = zip((text("level"), text("floor"), text("hard floor")), fall["before"], fall["after"], strict=True)
-    falls = (f"{what} {_from_to(before, after)}" for what, before, after in parts if before != after)
-    return "; ".join(falls)
+    names = (text("level"), text("floor"), text("floor that no override goes below"))
+    parts = zip(names, fall["before"], fall["after"], strict=True)
+    falls = "; ".join(f"{what} {_from_to(before, after)}" for what, before, after in parts if before != after)
+    return text("by the rules: {falls}. A cooldown or an override may hold the level longer.", falls=falls)
