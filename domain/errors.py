@@ -9,6 +9,7 @@ FivefoldError                     any error below; its text is meant for a perso
 ├── ModelError                    a model that cannot be loaded or used here
 │   ├── FingerprintMismatchError  the model was trained on other indicators
 │   ├── ModelNotFoundError        the registry has no such version
+│   ├── OwnIndicatorError         an indicator of the operator's own cannot be computed of a customer
 │   └── RegistryError             the registry named by the settings does not answer
 ├── StoreError                    the database cannot be reached, or has an unknown schema
 │   ├── UnknownOutcomeError       the connection was lost during a write, which may have been committed
@@ -261,6 +262,21 @@ class FingerprintMismatchError(ModelError):
 
 class ModelNotFoundError(ModelError):
     """The registry has no such model, version or alias."""
+
+
+class OwnIndicatorError(ModelError):
+    """An indicator of the operator's own that cannot be computed of a customer's history; of others it may be.
+
+    Attributes:
+        user_id: the customer.
+        fault: the file, the indicator and what is wrong with its value, without a word of the customer.
+    """
+
+    def __init__(self, user_id: str, indicator: str, problem: str, words: str = "") -> None:
+        """Name the *indicator* with its file, and the *problem*; *words*, which follow it, may have the customer's."""
+        self.user_id = user_id
+        self.fault = f"{indicator} {problem}"
+        super().__init__(f"{indicator} of the customer {user_id!r} {problem}{words}")
 
 
 class RegistryError(ModelError):

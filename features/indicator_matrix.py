@@ -1,7 +1,7 @@
 """Indicators of many customers at many as-of dates, in one pass over their histories."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,7 +11,7 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
-from fivefold.domain.errors import FivefoldError, ModelError
+from fivefold.domain.errors import FivefoldError, ModelError, OwnIndicatorError
 from fivefold.features import schema as c
 from fivefold.features.catalogue.indicator import Catalogue, fingerprint_with
 from fivefold.features.catalogue.kernel import Walk, compile_walk
@@ -57,22 +57,55 @@ def snapshots(
     and take no time.
 
     Raises:
-        ModelError: one of the own indicators ended with an error, such as a division by zero or an index out of bounds,
-            or is infinite.
+        OwnIndicatorError: one of the own indicators ended with an error, such as a division by zero or an index out of
+            bounds, or is infinite; it names the first such customer.
     """
     as_ofs = np.ascontiguousarray(as_ofs, dtype=np.int64)
     results = walk_over(walk or warm(), histories, as_ofs, CATALOGUE, wanted)
     if own is None:
         return results
+    own_walk = warm_own(own)
     try:
-        more = walk_over(warm_own(own), histories, as_ofs, own.catalogue)
-    except FivefoldError:
-        raise
-    except Exception as error:  # whatever the operator's code fails with
-        raise ModelError(f"{own.name} ended with {type(error).__name__}: {error}{hint_about(error)}") from error
-    for name in np.array(own.catalogue.names)[np.isinf(more.values).any(axis=(0, 1))]:
-        raise ModelError(f"{own.name}: indicator {name} is infinite for some history; give nan where it is undefined")
+        more = walk_over(own_walk, histories, as_ofs, own.catalogue)
+    except Exception as error:
+        raise next(own_failures(histories, as_ofs, own), error) from error
+    if np.isinf(more.values).any():
+        raise next(own_failures(histories, as_ofs, own))
     return Snapshots(np.concatenate([results.values, more.values], axis=2), results.row_counts)
+
+
+def own_failures(
+    histories: Histories, as_ofs: Integers, own: OwnIndicators, names: Sequence[str] = ()
+) -> Iterator[OwnIndicatorError]:
+    """Name each customer and each own indicator that cannot be computed of them at one of the moments.
+
+    Where a walk over many ends with an error, each half is walked over alone, down to the one customer, and then each
+    of the indicators (*names*, by default all).
+    """
+    columns, names = own.catalogue, names or own.catalogue.names
+    try:
+        values = walk_over(warm_own(own), histories, as_ofs, columns, names).values
+    except Exception as error:  # noqa: BLE001 (whatever the operator's code fails with)
+        if histories.customers == len(names) == 1:
+            indicator, words = f"{own.name}: indicator {names[0]}", f": {error}{hint_about(error, own.text)}"
+            customer = histories.user_ids[0].as_py()
+            yield OwnIndicatorError(customer, indicator, f"ended with {type(error).__name__}", words)
+            return
+        for part, some in _smaller(histories, names):
+            yield from own_failures(part, as_ofs, own, some)
+        return
+    for customer, column in np.argwhere(np.isinf(values).any(axis=1)).tolist():
+        indicator = f"{own.name}: indicator {columns.names[column]}"
+        problem = "is infinite; give nan where it is undefined"
+        yield OwnIndicatorError(histories.user_ids[customer].as_py(), indicator, problem)
+
+
+def _smaller(histories: Histories, names: Sequence[str]) -> list[tuple[Histories, Sequence[str]]]:
+    """Cut the customers into halves; of one customer, take each indicator alone."""
+    if histories.customers == 1:
+        return [(histories, (name,)) for name in names]
+    middle = histories.customers // 2
+    return [(histories.select(0, middle), names), (histories.select(middle, histories.customers), names)]
 
 
 def walk_over(
@@ -130,9 +163,17 @@ def warm_own(own: OwnIndicators) -> Walk:
     """Load an operator's compiled indicators, or compile them: a second or two once a machine.
 
     One thread does so, and others wait: Python 3.11 cannot parse in two threads at once.
+
+    Raises:
+        ModelError: they cannot be compiled here.
     """
     with _COMPILING:
-        return _compiled_own(own)
+        try:
+            return _compiled_own(own)
+        except FivefoldError:
+            raise
+        except Exception as error:  # whatever Numba or the operator's text fails with
+            raise ModelError(f"{own.name} cannot be compiled here: {type(error).__name__}: {error}") from error
 
 
 @lru_cache(maxsize=MOST_OWN)

@@ -18,7 +18,7 @@ import pyarrow.parquet
 
 from fivefold.domain.breakdown import TotalInterval
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import ModelError
+from fivefold.domain.errors import ModelError, OwnIndicatorError
 from fivefold.domain.money import RateTable, rounded_form
 from fivefold.domain.segments import HIGHEST_SCORE, LOWEST_SCORE, SEGMENTS, check_cut_points, segments_of
 from fivefold.features.catalogue.indicator import Catalogue, require_fingerprint
@@ -30,6 +30,7 @@ from fivefold.features.indicator_matrix import (
     catalogue,
     fingerprint,
     indicator_matrix,
+    own_failures,
     select_columns,
     snapshots,
     warm,
@@ -233,6 +234,12 @@ class ValueModel:
         """Compute the n x k x F indicators that the model reads as of each of k moments, each as `matrix` does."""
         results = snapshots(histories, np.array(as_ofs, dtype=np.int64) - self.settlement_lag_us, own=self.own)
         return Snapshots(select_columns(results.values, self.absent, self.own), results.row_counts)
+
+    def own_failures(self, histories: Histories, as_of: int) -> Iterator[OwnIndicatorError]:
+        """Name who cannot be scored as of a moment (microseconds), as an indicator of the operator's own fails."""
+        if self.own is None:
+            return iter(())
+        return own_failures(histories, np.array([as_of - self.settlement_lag_us], dtype=np.int64), self.own)
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 The text is imported under a name made of its hash, so two models may have two versions of one file in a process.
 """
 
+import ast
 import hashlib
 import re
 from collections.abc import Iterator
@@ -97,8 +98,13 @@ def _catalogue_of(own: OwnIndicators) -> Catalogue:
     return declared
 
 
-def hint_about(error: Exception) -> str:
-    """Say what would be right, where an own indicator ended with an error; empty where that is not known."""
+def hint_about(error: Exception, text: str) -> str:
+    """Say what would be right, where an own indicator ended with an error; empty where that is not known.
+
+    An error that the *text* of the file may have raised itself says that in its own words.
+    """
+    if any(isinstance(node, ast.Raise) for node in ast.walk(ast.parse(text))):
+        return ""
     hints = {
         IndexError: "; it reads outside its rows, which end at as-of and may be none: bound the loop by len()",
         ZeroDivisionError: "; divide by `ratio`, which is undefined where the divisor is 0",

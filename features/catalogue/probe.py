@@ -46,12 +46,12 @@ def check_own_indicators(own: OwnIndicators) -> None:
     columns = own.catalogue
     histories = _histories(np.random.default_rng(1))
     as_ofs = np.array(_AS_OFS, dtype=np.int64)
-    interpreted = _each(columns, histories, as_ofs, own.name)
+    interpreted = _each(own, histories, as_ofs)
     try:
         walk = compile_walk(columns, checked=True)
         results = walk_over(walk, histories, as_ofs, columns)
     except Exception as error:
-        raise _first_failure(columns, histories, as_ofs, own.name, error) from error
+        raise _first_failure(own, histories, as_ofs, error) from error
     compiled = results.values
     problems = _Problems(own.name, columns)
     again = walk_over(walk, histories, as_ofs, columns).values
@@ -88,34 +88,32 @@ class _Problems:
             raise ConfigError("\n".join([f"{self._name} cannot be used:", *lines]))
 
 
-def _each(columns: Catalogue, histories: Histories, as_ofs: Integers, name: str) -> Floats:
+def _each(own: OwnIndicators, histories: Histories, as_ofs: Integers) -> Floats:
     """Run the indicators one by one, interpreted; ConfigError names the one that ends with an error."""
     values = []
-    for each in columns.indicators:
+    for each in own.catalogue.indicators:
         try:
             with np.errstate(all="ignore"):
                 alone = Catalogue((each,))
                 values.append(walk_over(interpret_walk(alone), histories, as_ofs, alone).values)
         except Exception as error:
-            raise ConfigError(_failure(name, each, error)) from error
+            raise ConfigError(_failure(own, each, error)) from error
     return np.concatenate(values, axis=2)
 
 
-def _first_failure(
-    columns: Catalogue, histories: Histories, as_ofs: Integers, name: str, error: Exception
-) -> ConfigError:
+def _first_failure(own: OwnIndicators, histories: Histories, as_ofs: Integers, error: Exception) -> ConfigError:
     """Find the indicator that cannot be compiled or ends with an error when it is."""
-    for each in columns.indicators:
+    for each in own.catalogue.indicators:
         alone = Catalogue((each,))
         try:
             walk_over(compile_walk(alone, checked=True), histories, as_ofs, alone)
         except Exception as failure:  # noqa: BLE001 (whatever the operator's code fails with)
-            return ConfigError(_failure(name, each, failure))
-    return ConfigError(f"{name} cannot be compiled: {type(error).__name__}: {error}")
+            return ConfigError(_failure(own, each, failure))
+    return ConfigError(f"{own.name} cannot be compiled: {type(error).__name__}: {error}")
 
 
-def _failure(name: str, each: Indicator, error: Exception) -> str:
-    label = f"{name}: indicator {each.name}"
+def _failure(own: OwnIndicators, each: Indicator, error: Exception) -> str:
+    label = f"{own.name}: indicator {each.name}"
     if isinstance(error, NumbaError):
         lines = (line.strip() for line in str(error).splitlines())
         line = next((line for line in lines if line and not line.startswith("Failed in nopython")), "")
@@ -123,7 +121,7 @@ def _failure(name: str, each: Indicator, error: Exception) -> str:
             f"{label} cannot be compiled: {line} Plain loops and arithmetic can be; a function that it calls is marked "
             f"with `shared` of {PUBLIC}"
         )
-    return f"{label} ends with {type(error).__name__}: {error}{hint_about(error)}"
+    return f"{label} ends with {type(error).__name__}: {error}{hint_about(error, own.text)}"
 
 
 def _check_future(problems: _Problems, walk: Walk, histories: Histories, columns: Catalogue, wanted: Floats) -> None:

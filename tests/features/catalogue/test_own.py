@@ -8,13 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fivefold.domain.errors import ConfigError, ModelError
+from fivefold.domain.errors import ConfigError, ModelError, OwnIndicatorError
 from fivefold.features import schema as c
 from fivefold.features.catalogue.indicator import Catalogue
 from fivefold.features.catalogue.own import OwnIndicators, read_own_indicators
 from fivefold.features.catalogue.own_text import require_closed_text as check_text
 from fivefold.features.histories import Histories
-from fivefold.features.indicator_matrix import catalogue, fingerprint, indicator_matrix, select_columns, snapshots
+from fivefold.features.indicator_matrix import (
+    catalogue,
+    fingerprint,
+    indicator_matrix,
+    own_failures,
+    select_columns,
+    snapshots,
+)
 from fivefold.features.indicators import CATALOGUE
 from fivefold.features.reading.sources import read_histories
 from tests.features.own import changed, example, one
@@ -137,10 +144,41 @@ def test_a_file_without_an_indicator_is_refused() -> None:
         catalogue((), OwnIndicators("bank.py", "LARGE = 500.0\n"))
 
 
-def test_an_error_in_the_middle_of_a_batch_is_refused_by_the_name_of_the_file(histories: Histories) -> None:
+def test_an_error_in_the_middle_of_a_batch_names_the_customer_and_the_indicator(histories: Histories) -> None:
     own = one("return 1.0 / (amount[0] - 700.0) if len(amount) else 0.0")
-    with pytest.raises(ModelError, match=r"bank\.py ended with ZeroDivisionError: .*; divide by `ratio`"):
+    first = r"bank\.py: indicator mine of the customer 'ann' ended with ZeroDivisionError: .*; divide by `ratio`"
+    with pytest.raises(OwnIndicatorError, match=first) as caught:
         indicator_matrix(histories, AS_OF, own)
+    assert caught.value.user_id == histories.user_ids[0].as_py()
+    assert caught.value.fault == "bank.py: indicator mine ended with ZeroDivisionError"
+
+
+SECOND = """
+@indicator('other', label='Other', unit='money', empty=0.0, family='volume')
+def other(amount):
+    'Other.'
+    if len(amount) == 60:
+        raise ValueError('sixty')
+    return math.inf if len(amount) and amount[0] == 9.0 else 0.0
+"""
+
+
+def test_everybody_of_whom_an_indicator_fails_is_named_and_nobody_else(long_history: Histories) -> None:
+    own = one("return 1.0 / (amount[0] - 7.0) if len(amount) else 0.0", head=SECOND)
+    failures = list(own_failures(long_history, np.array([AS_OF]), own))
+    assert [(each.user_id, each.fault) for each in failures] == [
+        ("a", "bank.py: indicator mine ended with ZeroDivisionError"),
+        ("b", "bank.py: indicator other ended with ValueError"),
+        ("c", "bank.py: indicator other is infinite; give nan where it is undefined"),
+    ]
+    assert str(failures[1]).endswith("of the customer 'b' ended with ValueError: sixty"), "no hint for an own `raise`"
+    assert list(own_failures(long_history, np.array([AS_OF]), example())) == []
+
+
+def test_what_cannot_be_compiled_here_is_a_fault_of_the_model_and_of_nobody(histories: Histories) -> None:
+    with pytest.raises(ModelError, match=r"bank\.py cannot be compiled here: TypingError") as caught:
+        indicator_matrix(histories, AS_OF, one("return 'text' + amount[0]"))
+    assert not isinstance(caught.value, OwnIndicatorError)
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +200,7 @@ def long_history() -> Histories:
 
 def test_an_infinite_value_ends_a_batch_by_the_name_of_the_indicator(long_history: Histories) -> None:
     own = one("return math.inf if len(amount) > 45 else 0.0")
-    with pytest.raises(ModelError, match=r"bank\.py: indicator mine is infinite for some history; give nan where"):
+    with pytest.raises(ModelError, match=r"bank\.py: indicator mine of the customer 'b' is infinite; give nan where"):
         indicator_matrix(long_history, AS_OF, own)
 
 
@@ -197,7 +235,8 @@ def further(values):
 def test_no_row_of_another_customer_is_ever_read(how: str, long_history: Histories) -> None:
     """What no probe found ends a batch by name, where compiled code would give the memory there, or end the process."""
     own = one(OUTSIDE[how], arguments="amount, time, as_of", head=LOOPS)
-    with pytest.raises(ModelError, match=r"bank\.py ended with IndexError: .*; it reads outside its rows, which end"):
+    outside = r"mine of the customer 'b' ended with IndexError: .*; it reads outside its rows, which end"
+    with pytest.raises(OwnIndicatorError, match=outside):
         indicator_matrix(long_history, AS_OF, own)
 
 
