@@ -3,6 +3,7 @@
 People read the latest, explained by the model that gave it.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -17,7 +18,8 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.breakdown import Breakdown, TotalInterval
 from fivefold.domain.clock import from_microseconds, to_microseconds
-from fivefold.features.histories import missing_values
+from fivefold.domain.errors import OwnIndicatorError
+from fivefold.features.histories import Histories, missing_values
 from fivefold.features.indicator_matrix import Snapshots
 from fivefold.features.stored import stored_histories
 from fivefold.models.explain import breakdown, explain
@@ -99,7 +101,7 @@ class EntityScorer:
         histories = stored_histories(transactions, self.model.rates, self.model.absent)
         for gap in missing_values(histories, as_of_us - self.model.settlement_lag_us, self.model.needs):
             log.info("no value", why=str(gap))
-        computed = value_frame(self.model, histories, as_of_us)
+        computed = known_values(self.model, histories, as_of_us)
         stored = loading.value_scores(session, entity_ids)
         entities = (
             pl.concat([transactions["entity"], stored["entity"]]).unique().sort().to_frame().select(entity_text())
@@ -135,6 +137,21 @@ class EntityScorer:
             model_hash=pl.lit(content_hash),
         )
         return EntityScores(computed, changed.select(STORED), as_of_us, dict(first.iter_rows()))
+
+
+def known_values(model: ValueModel, histories: Histories, as_of_us: int) -> pl.DataFrame:
+    """Ask the value model about stored entities, as `value_frame` does.
+
+    Those of whom an indicator of the operator's own cannot be computed are left out, and the log says which one.
+    """
+    try:
+        return value_frame(model, histories, as_of_us)
+    except OwnIndicatorError:
+        faults = {failure.user_id: failure.fault for failure in model.own_failures(histories, as_of_us)}
+    for fault, entities in sorted(Counter(faults.values()).items()):
+        log.warning("no value", why=fault, entities=entities)
+    others = [place for place, entity in enumerate(histories.user_ids.to_pylist()) if entity not in faults]
+    return value_frame(model, histories.take(np.array(others, dtype=np.int64)), as_of_us)
 
 
 _OTHER_TRANSACTIONS: Final = Reason.TRANSACTION | Reason.CLOCK
@@ -373,10 +390,14 @@ def _why_none(session: Session, model: ValueModel, row: ValueScore) -> str:
     if unconverted:
         return f"The model has no exchange rate for {', '.join(sorted(unconverted))}, the currency of a transaction."
     settled_us = row.as_of_us - model.settlement_lag_us
-    gaps = missing_values(stored_histories(transactions, model.rates, model.absent), settled_us, model.needs)
+    histories = stored_histories(transactions, model.rates, model.absent)
+    gaps = missing_values(histories, settled_us, model.needs)
     if gaps:
         lacking = ", ".join(f"{gap.column} from {from_microseconds(gap.from_us).date()} on" for gap in gaps)
         return f"The model reads what transactions lack: {lacking}."
+    failure = next(model.own_failures(histories, row.as_of_us), None)
+    if failure is not None:
+        return f"The model cannot compute what it reads of this customer: {failure.fault}."
     return "" if (transactions["at_us"] <= settled_us).any() else "No transaction of the customer counts by then."
 
 
@@ -398,7 +419,11 @@ def _explained(
 ) -> tuple[Breakdown, IndicatorYear] | None:
     """Explain a stored score, whose moment is the last one; None where what is known now gives another one."""
     model = valuer.model
-    snapshots = model.snapshots(stored_histories(_transactions_of(session, row), model.rates, model.absent), moments)
+    histories = stored_histories(_transactions_of(session, row), model.rates, model.absent)
+    try:
+        snapshots = model.snapshots(histories, moments)
+    except OwnIndicatorError:  # at the score's own moment, or at one before it alone
+        return _explained(session, valuer, row, moments[-1:]) if len(moments) > 1 else None
     if not len(snapshots.row_counts) or not snapshots.row_counts[0, -1]:
         return None
     parts = breakdown(explain(model, snapshots.values[:1, -1]), 0, model.currency)

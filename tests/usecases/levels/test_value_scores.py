@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from fivefold.domain.clock import DAY_US, day_text, from_microseconds, to_microseconds
 from fivefold.domain.money import RateTable, ecb_rates
+from fivefold.features.catalogue.own import OwnIndicators
 from fivefold.features.reading.sources import read_histories
 from fivefold.models.scoring.histories import score_histories
 from fivefold.models.value_model import ValueModel
@@ -25,7 +26,7 @@ from fivefold.usecases.levels.read import Freshness, read_level
 from fivefold.usecases.levels.value_scores import EntityScorer, read_value
 from fivefold.usecases.portfolio.values import read_value_alone
 from fivefold.usecases.shared.entity_checks import OwnerGiven
-from tests.models.making import interval_table, model_of_amounts, value_model
+from tests.models.making import interval_table, model_of_amounts, model_of_own, value_model
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.deciding import Desk
@@ -335,6 +336,60 @@ def test_who_reads_no_value_reads_which_currency_is_not_known(bank: Bank) -> Non
     assert shown is not None
     why = "The model has no exchange rate for KPW, the currency of a transaction."
     assert (shown.score, shown.unexplained) == (None, why)
+
+
+OWN = """
+from fivefold.features.own_indicators import indicator
+
+@indicator('twelve', label='Twelve', unit='flag', empty=0.0, family='volume')
+def twelve(amount):
+    'Twelve.'
+    for i in range(len(amount)):
+        if amount[i] == 12345.0:
+            raise ValueError('twelve')
+    return 0.0
+"""
+
+
+def test_of_whom_an_own_indicator_fails_the_value_is_unknown_with_the_reason_and_of_nobody_else(
+    engine: Engine, model: ValueModel
+) -> None:
+    made = model_of_own(OwnIndicators("bank.py", OWN))
+    bank = Bank(engine)
+    bank.valuer = EntityScorer(replace(made, rates=model.rates), "fivefold-value", 3)
+    bank.activate(banks.document({"valued": VALUED}))
+    names = [f"c{number}" for number in range(5)]
+    for number, name in enumerate(names):
+        bank.put(name)
+        bank.pay(number, name, transaction_amount=12345.0 if name == "c2" else 50.0, **WHOLE)
+    with capture_logs() as logs:
+        bank.settle()
+    assert [bank.level(name) for name in names] == [2, 2, 3, 2, 2]
+    assert [scores(bank, name)[-1].score is None for name in names] == [False, False, True, False, False]
+    fault = "bank.py: indicator twelve ended with ValueError"
+    assert json.loads(bank.breakdown("c2"))["rules"][0]["seen"] == "value score is unknown (the value itself says why)"
+    assert [(line["why"], line["entities"]) for line in logs if line["event"] == "no value"] == [(fault, 1)]
+    shown = read_value(bank.context, "customer", "c2", valuer=bank.valuer)
+    assert shown is not None
+    why = f"The model cannot compute what it reads of this customer: {fault}."
+    assert (shown.score, shown.unexplained) == (None, why)
+
+
+def test_a_score_is_explained_where_an_own_indicator_fails_at_moments_before_it(
+    engine: Engine, model: ValueModel
+) -> None:
+    text = OWN.replace("== 12345.0:", "== 12345.0 and len(amount) == 1:")
+    bank = Bank(engine)
+    bank.valuer = EntityScorer(replace(model_of_own(OwnIndicators("bank.py", text)), rates=model.rates), "value", 3)
+    bank.put("known")
+    bank.pay(1, "known", **WHOLE)
+    bank.pay(2, "known", transaction_amount=12345.0, transaction_date="2026-03-01", **WHOLE)
+    bank.settle()
+    shown = read_value(bank.context, "customer", "known", valuer=bank.valuer, over_year=True)
+    assert shown is not None
+    assert shown.breakdown is not None
+    assert shown.indicators is not None
+    assert shown.indicators.moments_us == (shown.as_of_us,)
 
 
 def test_a_value_that_is_lost_is_none_to_decisions(bank: Bank) -> None:

@@ -17,13 +17,12 @@ from fivefold.domain.errors import ConflictError
 from fivefold.features.stored import stored_histories
 from fivefold.models.value_model import ValueModel
 from fivefold.risk.facts.portfolio import ENTITY
-from fivefold.risk.facts.value_inputs import value_frame
 from fivefold.store.monitoring import predictions as store
 from fivefold.store.monitoring.predictions import ValuedType
 from fivefold.store.sql.clocks import latest_us
 from fivefold.store.sql.database import add_alone, reading, writing
 from fivefold.store.tables.predictions import PredictionDay
-from fivefold.usecases.levels.value_scores import EntityScorer
+from fivefold.usecases.levels.value_scores import EntityScorer, known_values
 from fivefold.usecases.monitoring.realised.judge import blocks_of, transactions_of
 
 log = structlog.get_logger("fivefold.worker")
@@ -75,7 +74,7 @@ def _keep(engine: Engine, kind: ValuedType, valuer: EntityScorer, now_us: int) -
 def _predicted(engine: Engine, model: ValueModel, entity_ids: Sequence[int], now_us: int) -> list[tuple[Any, ...]]:
     """Predict for some entities; those of whom the model can say nothing are left out."""
     histories = stored_histories(transactions_of(engine, entity_ids, now_us), model.rates, model.absent)
-    values = value_frame(model, histories, now_us)
+    values = known_values(model, histories, now_us)
     predictions = values.filter(pl.col("expected_value").is_not_null()).with_columns(pl.col(ENTITY).cast(pl.Int64))
     return predictions.select(ENTITY, "segment", "expected_value", "expected_value_low", "expected_value_high").rows()
 

@@ -147,14 +147,14 @@ def test_what_a_clock_ahead_kept_is_removed(bank: Living) -> None:
 
 def test_an_organisation_that_fails_stops_no_other(bank: Living, monkeypatch: pytest.MonkeyPatch) -> None:
     other = Living(bank.engine, bank.shelf, "other", customers=3)
-    frame = keep.value_frame
+    known = keep.known_values
 
     def broken(model: ValueModel, histories: Histories, now_us: int) -> object:
         if histories.customers == CUSTOMERS:
             raise ZeroDivisionError
-        return frame(model, histories, now_us)
+        return known(model, histories, now_us)
 
-    monkeypatch.setattr(keep, "value_frame", broken)
+    monkeypatch.setattr(keep, "known_values", broken)
     assert bank.keep()
     assert [len(bank.days()), len(other.days())] == [0, 1]
     with pytest.raises(ZeroDivisionError):
