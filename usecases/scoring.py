@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from fivefold.domain.clock import CLOCK_SLACK_US, DAY_US, day_text
-from fivefold.domain.errors import InvalidDataError, Problem
+from fivefold.domain.errors import PROBLEMS_LISTED, InvalidDataError, Problem
 from fivefold.features import schema as c
 from fivefold.features.histories import Floats, Histories
 from fivefold.features.reading.columns import ErrorCollector
@@ -105,10 +106,17 @@ def score_checked(model: ValueModel, checked: RequestRows, *, explained: bool) -
     )
 
 
-def _unseen(
-    rows: BodyColumns | Sequence[Mapping[str, Any]], histories: Histories, unseen: np.ndarray, as_of: int, lag_us: int
-) -> InvalidDataError:
-    """Name each customer who has no row by the as-of, at the customer's first row."""
+def not_computed(
+    model: ValueModel, rows: BodyColumns | Sequence[Mapping[str, Any]], checked: RequestRows
+) -> list[Problem]:
+    """Name the customers of whom an indicator of the operator's own fails, each at the first row."""
+    first, needed = _first_rows(rows), "customers of whom every indicator of the model can be computed"
+    failures = islice(model.own_failures(checked.histories, checked.moment), PROBLEMS_LISTED)
+    return [Problem(first[each.user_id], c.USER_ID, f"is {each.user_id!r}: {each.fault}", needed) for each in failures]
+
+
+def _first_rows(rows: BodyColumns | Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Give the number of each customer's first row."""
     first: dict[str, int] = {}
     user_ids = (
         as_arrow(rows.columns[c.USER_ID]).to_pylist()
@@ -117,6 +125,14 @@ def _unseen(
     )
     for number, user_id in enumerate(user_ids):
         first.setdefault(user_id, number)
+    return first
+
+
+def _unseen(
+    rows: BodyColumns | Sequence[Mapping[str, Any]], histories: Histories, unseen: np.ndarray, as_of: int, lag_us: int
+) -> InvalidDataError:
+    """Name each customer who has no row by the as-of, at the customer's first row."""
+    first = _first_rows(rows)
     by = day_text(as_of - lag_us) if lag_us else f"as_of {day_text(as_of)}"
     what, needed = f"is after {by} in every row of this user", f"at least one {needed_row_text(as_of, lag_us, 'as_of')}"
     ids = histories.user_ids.filter(unseen).to_pylist()

@@ -6,12 +6,13 @@ from functools import partial
 from os import cpu_count
 from time import monotonic
 
+import structlog
 from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
 from fivefold.domain.clock import CLOCK_SLACK_US, now_microseconds, parse_moment
-from fivefold.domain.errors import ConfigError, InvalidDataError, Problem
+from fivefold.domain.errors import ConfigError, InvalidDataError, OwnIndicatorError, Problem
 from fivefold.domain.settings import Limits, Settings
 from fivefold.serving.access_log import BAD_TOKEN, MODEL_VERSION, NO_TOKEN, NOT_ALLOWED, SIGN_IN, WHO
 from fivefold.serving.authentication import Authenticator, require_scoring, run_in_short_pool
@@ -20,12 +21,22 @@ from fivefold.serving.champion.loader import ChampionLoader, ServedModel
 from fivefold.serving.lanes import BodyMemory, Lane, Result
 from fivefold.serving.quota import QuotaCharger
 from fivefold.serving.request_reading import body_memory, read_body, repeated_parameter, secret_of
-from fivefold.serving.responses import DATA_NOT_VALID, NO_CREDENTIALS, TOO_MANY_ROWS, USED_UP, USER_TYPE, ApiError
+from fivefold.serving.responses import (
+    DATA_NOT_VALID,
+    NO_CREDENTIALS,
+    NOT_COMPUTED,
+    TOO_MANY_ROWS,
+    USED_UP,
+    USER_TYPE,
+    ApiError,
+)
 from fivefold.serving.v4.contract import read_rows, response_rows
 from fivefold.store.accounts.plans import Plan
 from fivefold.store.accounts.tokens import Allowance, Charge
 from fivefold.usecases.accounts.credentials import Credential, left_of_allowance, month_of, seconds_to_next_month
-from fivefold.usecases.scoring import RequestRows, ScoredRows, check_rows, score_checked
+from fivefold.usecases.scoring import RequestRows, ScoredRows, check_rows, not_computed, score_checked
+
+log = structlog.get_logger("fivefold.request")
 
 ROWS_IN_LOOP = 2_000
 """Larger requests are computed in a thread, so that they do not delay the others."""
@@ -113,7 +124,11 @@ class ScoringEndpoint:
             raise ApiError(406, TOO_MANY_ROWS)
         cost = _cost(credential, plan, len(checked), now)
         await self._require_allowance(cost, look=large)
-        content, answer = await run(partial(_compute, served, checked, query))
+        try:
+            content, answer = await run(partial(_compute, served, checked, query))
+        except OwnIndicatorError as error:
+            log.warning("own indicator failed", request_id=request.scope["fivefold.request_id"], why=error.fault)
+            raise ApiError(422, NOT_COMPUTED, await run(partial(not_computed, served.model, rows, checked))) from None
         quota_headers = await self._charge(cost)
         if (deadline := request.scope.get("fivefold.deadline")) is not None and not deadline.expired():
             deadline.reschedule(None)  # no time limit from here on: a charge needs its answer

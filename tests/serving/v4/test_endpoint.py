@@ -13,11 +13,15 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
+from structlog.testing import capture_logs
 
 from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds, parse_moment
 from fivefold.domain.settings import Limits
+from fivefold.features.catalogue.own import OwnIndicators
 from fivefold.serving.authentication import Authenticator
+from fivefold.serving.champion.loader import ServedModel
 from fivefold.serving.quota import QuotaCharger
+from fivefold.serving.responses import NOT_COMPUTED
 from fivefold.serving.v4 import endpoint as scoring
 from fivefold.store.accounts.tokens import Charge
 from fivefold.store.sql.database import open_database
@@ -27,6 +31,7 @@ from fivefold.usecases.accounts.organisations import actor_in_new, add_member
 from fivefold.usecases.accounts.tokens import list_tokens, revoke_token
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
+from tests.models.making import model_of_own
 from tests.serving.inprocess import AS_OF, GONE, LIMITS, SCORING, Place, client, now_text, rows_of, run, started
 
 NOW = parse_moment("2026-11-20T12:00:00Z")
@@ -274,6 +279,47 @@ def test_a_large_request_in_a_thread_is_answered_in_the_same_way(
         assert used[0].startswith("large") is (rows > scoring.EXPLAINED_IN_LOOP)
         bad = rows_of(*"a" * rows, user_category="APP")
         assert place.post(bad, token, explain=explain).status_code == 400
+
+
+OWN = """
+from fivefold.features.own_indicators import indicator
+
+@indicator('twelve', label='Twelve', unit='flag', empty=0.0, family='volume')
+def twelve(amount):
+    'Twelve.'
+    for i in range(len(amount)):
+        if amount[i] == 12345.0:
+            raise ValueError('twelve')
+    return 0.0
+"""
+
+
+@pytest.mark.parametrize("explain", ["true", "false"])
+def test_of_whom_an_own_indicator_fails_the_answer_is_422_by_row_and_indicator_and_nothing_is_charged(
+    explain: str, place: Place
+) -> None:
+    place.loader.current = ServedModel(model_of_own(OwnIndicators("bank.py", OWN)), 7, "value")
+    rows = [*rows_of("a", "b", "b", "c", transaction_amount=12345.0), *rows_of("a", "d")]
+    rows[3]["transaction_amount"] = 5.0
+    with capture_logs() as logs:
+        answer = place.post(rows, place.token(), explain=explain)
+    fault = "bank.py: indicator twelve ended with ValueError"
+    allowed = "customers of whom every indicator of the model can be computed"
+    assert (answer.status_code, answer.json()) == (
+        422,
+        [
+            {
+                "detail": NOT_COMPUTED,
+                "errors": [
+                    {"row": row, "field": "user_id", "problem": f"is '{user}': {fault}", "allowed": allowed}
+                    for row, user in ((0, "a"), (1, "b"))
+                ],
+            }
+        ],
+    )
+    assert [line["why"] for line in logs if line["event"] == "own indicator failed"] == [fault]
+    assert place.usage() == (0, 0)
+    assert place.post(rows_of("c", "d"), place.token(), explain=explain).status_code == 200
 
 
 def test_now_is_the_default_and_a_row_a_day_ahead_is_taken(place: Place) -> None:
