@@ -167,10 +167,11 @@ class _Side:
     def scores(self) -> Scores:
         return self.model.scores(self.matrix)
 
-    def points(self, places: Integers) -> pd.DataFrame:
-        """Take the scores of some customers apart: the base and the points of every indicator."""
+    def points(self, places: Integers, new_names: Mapping[str, str]) -> pd.DataFrame:
+        """Take the scores of some customers apart: the base and the points of every indicator, some by *new_names*."""
         explanations = explain(self.model, self.matrix[places])
-        table = pd.DataFrame(explanations.points, index=self.user_ids[places], columns=self.model.catalogue.names)
+        names = [new_names.get(name, name) for name in self.model.catalogue.names]
+        table = pd.DataFrame(explanations.points, index=self.user_ids[places], columns=names)
         table.insert(0, BASE, explanations.base)
         return table
 
@@ -277,7 +278,7 @@ def _effects(customers: pd.DataFrame, first: _Side, second: _Side) -> pd.DataFra
     places = customers.index.get_indexer(_moved(customers).index[:MOST_EXPLAINED])
     different = _names_of_two_texts(first.model, second.model)
     before, after = (
-        side.points(places).rename(columns={name: f"{name} ({of})" for name in different})
+        side.points(places, {BASE: f"{BASE} (indicator)", **{name: f"{name} ({of})" for name in different}})
         for side, of in ((first, CHAMPION), (second, CHALLENGER))
     )
     effects = after.subtract(before, fill_value=0.0)

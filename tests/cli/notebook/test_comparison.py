@@ -179,6 +179,15 @@ def test_rates_of_currencies_that_do_not_occur_make_no_difference() -> None:
         fivefold.compare(first, with_other_rates(other_model(), 1.0, without=lost), rows, as_of=JUDGED_FROM)
 
 
+def test_an_own_indicator_named_as_the_base_stands_beside_it() -> None:
+    mine = own_file("return float(np.sum(np.abs(amount)))")
+    base = replace(mine, text=mine.text.replace("'mine'", "'base'"))
+    first, second = (in_a_notebook(each) for each in (value_model(), model_of_own(base)))
+    compared = fivefold.compare(first, second, transactions(), as_of=JUDGED_FROM)
+    assert [name for name in compared.effects.columns if "base" in name] == ["base", "base (indicator)"]
+    assert np.allclose(compared.effects.sum(axis=1), compared.changed()["score_change"], atol=1e-9)
+
+
 def test_own_indicators_of_two_texts_stand_apart() -> None:
     sums, sizes = (own_file(f"return float(np.sum(np.abs(amount)){what})") for what in ("", " + 5.0 * len(amount)"))
     first, second, again = (in_a_notebook(model_of_own(each)) for each in (sums, sizes, sums))
