@@ -194,6 +194,7 @@ def indicator(
         template = Indicator(
             name, family or function.__module__.rsplit(".", 1)[-1], unit, wording, empty, None, function, label=label
         )
+        _check_types(template, windows, variants)
         declared = [_instance(template, days, variant) for days in windows for variant in variants]
         function.indicators = tuple(declared)  # type: ignore[attr-defined]  # where `collect` finds them
         return function
@@ -242,16 +243,41 @@ def _is_text(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
+def _check_types(template: Indicator, windows: object, variants: object) -> None:
+    """Refuse arguments of the decorator of another type, which would fail later by a place that says nothing."""
+    texts = ((what, getattr(template, what)) for what in ("name", "label", "unit", "family"))
+    wrong = [f"{what}={value!r}, which is not a text" for what, value in texts if not isinstance(value, str)]
+    if not isinstance(template.empty, float | int) or isinstance(template.empty, bool):
+        wrong.append(f"empty={template.empty!r}, which is neither 0.0 nor nan")
+    if not isinstance(windows, Sequence) or not all(each is None or type(each) is int for each in windows):
+        wrong.append(f"windows={windows!r}; give whole numbers of days, or None, in brackets: windows=(30, None)")
+    if not isinstance(variants, Sequence) or not all(isinstance(each, Mapping) for each in variants):
+        wrong.append(f"variants={variants!r}; give constants by name, in brackets: variants=({{'days': 7.0}},)")
+    if wrong:
+        raise ConfigError(f"indicator {template.name} is declared with {' and with '.join(wrong)}")
+
+
+def _filled(template: Indicator, what: str, text: str, values: Mapping[str, object]) -> str:
+    """Put the window and the constants in place of their names in braces."""
+    try:
+        return text.format(**values)
+    except (KeyError, IndexError, ValueError, AttributeError, TypeError):
+        raise ConfigError(
+            f"indicator {template.name} has braces in its {what}, {text!r}, that are filled with nothing; there are "
+            f"{', '.join(f'{{{name}}}' for name in values)}, and a brace itself is written twice"
+        ) from None
+
+
 def _instance(template: Indicator, days: int | None, variant: Mapping[str, float]) -> Indicator:
     of_name = {"window": "all" if days is None else f"{days}d", **variant}
     of_meaning = {"window": "in all history" if days is None else f"in the last {days} days", **variant}
     of_label = {"window": "all time" if days is None else f"{days} days", **variant}
-    meaning = template.meaning.format(**of_meaning)
+    meaning = _filled(template, "docstring", template.meaning, of_meaning)
     return replace(
         template,
-        name=template.name.format(**of_name),
+        name=_filled(template, "name", template.name, of_name),
         meaning=meaning,
-        label=template.label.format(**of_label) or meaning.rstrip("."),
+        label=_filled(template, "label", template.label, of_label) or meaning.rstrip("."),
         window_days=days,
         constants=tuple(sorted(variant.items())),
     )

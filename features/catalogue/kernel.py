@@ -143,11 +143,12 @@ def interpret_walk(catalogue: Catalogue) -> Walk:
     return walk
 
 
-def names_of_walk() -> frozenset[str]:
+def names_of_walk(catalogue: Catalogue) -> frozenset[str]:
     """Give the names that the generated module uses itself, so that no function may have one of them."""
     nodes = list(ast.walk(ast.parse(_module_source(Catalogue(())))))
     used = {node.id for node in nodes if isinstance(node, ast.Name)}
     used |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    used |= {f"{part}_{each.window_days}" for each in catalogue.indicators for part in ("start", "first")}
     return frozenset(used | {node.name for node in nodes if isinstance(node, ast.alias | ast.FunctionDef)})
 
 
@@ -199,7 +200,7 @@ def _module_source(catalogue: Catalogue, *, checked: bool = False) -> str:
     loops = {} if checked else _loops(catalogue)
     helpers = {name: helper for loop in loops.values() for name, helper in loop.helpers.items()}
     imports = [
-        f"from {function.__module__} import {function.__name__} as _{name}\n{name} = njit({options})(_{name})"
+        f"from {function.__module__} import {function.__name__} as {name}\n{name} = njit({options})({name})"
         for name, function in {**functions_of(catalogue), **helpers}.items()
     ]
     head = [

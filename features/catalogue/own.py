@@ -6,7 +6,7 @@ The text is imported under a name made of its hash, so two models may have two v
 import ast
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import isnan
@@ -24,6 +24,14 @@ LONGEST_LABEL: Final = 32
 LONGEST_WINDOW_DAYS: Final = 36_500
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _MOST_LOADED: Final = 16
+RESULT_COLUMNS: Final = frozenset(
+    {
+        *("user_id", "as_of", "score", "category", "expected_value", "currency", "percentile", "consistency", "base"),
+        *("expected_value_low", "expected_value_high", "score_low", "score_high", "interval_level_percent"),
+        *("score_before", "category_before", "move", "reference_date", "model_hash"),
+    }
+)
+"""Names that stand beside those of indicators in tables of scores, so that no new indicator may have one."""
 
 
 @dataclass(frozen=True)
@@ -87,15 +95,37 @@ def _catalogue_of(own: OwnIndicators) -> Catalogue:
         for each in declared.indicators
         if labels.count(each.label) > 1
     ]
-    reserved = names_of_walk()
+    reserved = names_of_walk(declared)
     problems += [
         f"the function {name} has a name that the kernel uses itself; call it otherwise"
         for name in dict.fromkeys(each.function.__name__ for each in declared.indicators)
         if name in reserved
     ]
+    _raise_any(own, problems)
+    return declared
+
+
+def check_names(own: OwnIndicators) -> None:
+    """Refuse names and words that no new model may have; one that was trained with them goes on.
+
+    Raises:
+        ConfigError: an indicator has the name of a column of results, or words with control characters.
+    """
+    problems = []
+    for each in own.catalogue.indicators:
+        if each.name in RESULT_COLUMNS:
+            problems.append(f"indicator {each.name} has the name of a column of results; give it another name")
+        problems += [
+            f"indicator {each.name} has control or invisible characters in its {what}, {words!r}; leave them out"
+            for what, words in (("label", each.label), ("docstring", each.meaning))
+            if not words.isprintable()
+        ]
+    _raise_any(own, problems)
+
+
+def _raise_any(own: OwnIndicators, problems: Sequence[str]) -> None:
     if problems:
         raise ConfigError("\n".join([f"{own.name} cannot be used:", *(f"  {problem}" for problem in problems)]))
-    return declared
 
 
 def hint_about(error: Exception, text: str) -> str:

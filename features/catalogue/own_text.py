@@ -71,7 +71,8 @@ def require_closed_text(name: str, text: str) -> None:
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError) as error:
-        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        number = getattr(error, "lineno", None)  # none of a null byte
+        line = f", line {number}" if number else ""
         raise ConfigError(f"{name}{line} is not Python: {getattr(error, 'msg', error)}") from None
     for line_number, problem in _problems(tree):
         raise ConfigError(f"{name}, line {line_number} {problem}")
@@ -184,6 +185,8 @@ def _heading(node: ast.FunctionDef, aliases: _Aliases) -> Iterator[tuple[int, st
         if aliases.origin(called) != wanted:
             yield decorator.lineno, f"has another decorator than @indicator(…) or @shared, imported from {PUBLIC}"
         if isinstance(decorator, ast.Call):
+            if not any(isinstance(each, ast.Return) and each.value is not None for each in ast.walk(node)):
+                yield node.lineno, "declares an indicator without a `return`; it returns one number"
             arguments_of_decorator = [*decorator.args, *(keyword.value for keyword in decorator.keywords)]
             for value in arguments_of_decorator:
                 if not _holds(value, _OF_CONSTANTS):

@@ -17,7 +17,7 @@ from fivefold.domain.errors import ConfigError
 from fivefold.features import schema as c
 from fivefold.features.catalogue.indicator import Catalogue, Indicator
 from fivefold.features.catalogue.kernel import Walk, compile_walk, interpret_walk
-from fivefold.features.catalogue.own import OwnIndicators, hint_about
+from fivefold.features.catalogue.own import OwnIndicators, check_names, hint_about
 from fivefold.features.catalogue.own_text import PUBLIC
 from fivefold.features.histories import Floats, Histories, Integers
 from fivefold.features.indicator_matrix import walk_over
@@ -44,6 +44,7 @@ def check_own_indicators(own: OwnIndicators) -> None:
             numbers that its unit does not have. The message names the file, the indicator and what would be right.
     """
     columns = own.catalogue
+    check_names(own)
     histories = _histories(np.random.default_rng(1))
     as_ofs = np.array(_AS_OFS, dtype=np.int64)
     interpreted = _each(own, histories, as_ofs)

@@ -11,8 +11,9 @@ import pytest
 from fivefold.domain.errors import ConfigError, ModelError, OwnIndicatorError
 from fivefold.features import schema as c
 from fivefold.features.catalogue.indicator import Catalogue
-from fivefold.features.catalogue.own import OwnIndicators, read_own_indicators
+from fivefold.features.catalogue.own import RESULT_COLUMNS, OwnIndicators, read_own_indicators
 from fivefold.features.catalogue.own_text import require_closed_text as check_text
+from fivefold.features.catalogue.probe import check_own_indicators
 from fivefold.features.histories import Histories
 from fivefold.features.indicator_matrix import (
     catalogue,
@@ -24,8 +25,11 @@ from fivefold.features.indicator_matrix import (
 )
 from fivefold.features.indicators import CATALOGUE
 from fivefold.features.reading.sources import read_histories
+from fivefold.models.scoring.histories import score_histories, with_origin
 from tests.features.own import changed, example, one
 from tests.features.strategies import AS_OFS, RATES, iso, row
+from tests.models.making import AS_OF as MAKING_AS_OF
+from tests.models.making import simulated, value_model
 
 AS_OF = AS_OFS[1]
 DAY = 86_400_000_000
@@ -131,12 +135,58 @@ def test_a_file_is_read_and_nothing_of_it_runs(tmp_path: Path) -> None:
         ("all settled deposits.", "all settled deposits", "has no meaning: its docstring"),
         ("(amount: Floats, kind: Integers, balance", "(amounts, kind: Integers, balance", "asks for amounts; "),
         ("def balance_cover", "def fill_decay", "the function fill_decay has a name that the kernel uses itself"),
+        ("def balance_cover", "def first_30", "the function first_30 has a name that the kernel uses itself"),
+        ("empty=nan", "empty=None", r"indicator balance_cover is declared with empty=None, which is neither 0\.0 nor"),
+        ("empty=nan", "empty='nan'", r"is declared with empty='nan', which is neither"),
+        ("empty=nan", "empty=True", r"is declared with empty=True, which is neither"),
+        ("windows=(30, 365)", "windows=('30',)", r"declared with windows=\('30',\); give whole numbers of days, or N"),
+        ("windows=(30, 365)", "windows=30", r"is declared with windows=30; give whole numbers"),
+        ("windows=(30, 365)", "windows=(30.0,)", r"is declared with windows=\(30\.0,\); give whole numbers"),
+        ("empty=nan", "variants=(7,), empty=nan", r"declared with variants=\(7,\); give constants by name"),
+        ('"Balance over deposits"', "None", r"is declared with label=None, which is not a text"),
+        ("Last balance over", "Last {x} over", r"has braces in its docstring, 'Last \{x\} .*; there are \{window\}"),
+        ("Last balance over", "Last {} over", r"has braces in its docstring, "),
+        ("Last balance over", "Last {window.real} over", r"has braces in its docstring, "),
+        ('"Balance over deposits"', '"Over {deposits"', r"has braces in its label, 'Over \{deposits'"),
+        ('"balance_cover"', '"balance_{cover}"', r"has braces in its name, 'balance_\{cover\}'"),
+        ("return ratio(balance[len(balance) - 1], total) if", "total += ratio(balance[len(balance) - 1], total) if",
+         r"own_indicators\.py, line 34 declares an indicator without a `return`; it returns one number"),
+        ("LARGE = 500.0", "LARGE = 500.0\0", r"own_indicators\.py is not Python: source code .*null byte"),
     ],
 )  # fmt: skip
 def test_what_is_declared_wrongly_is_refused_by_name(old: str, new: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
         catalogue((), changed(old, new))
     assert str(caught.value).startswith("own_indicators.py")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        *(('"balance_cover"', f'"{name}"', f"indicator {name} has the name of a column") for name in RESULT_COLUMNS),
+        ('"Balance over deposits"', r'"My \x1b[31mx"', r"control or invisible characters in its label, 'My \\x1b"),
+        ("Last balance over", r"Last \x1b over", "control or invisible characters in its docstring"),
+    ],
+)
+def test_what_no_new_model_may_have_is_refused_and_one_that_has_it_goes_on(old: str, new: str, message: str) -> None:
+    own = changed(old, new)
+    assert catalogue((), own).own == 3
+    with pytest.raises(ConfigError, match=message) as caught:
+        check_own_indicators(own)
+    assert str(caught.value).startswith("own_indicators.py")
+
+
+def test_no_name_of_an_indicator_may_be_that_of_a_column_of_scores() -> None:
+    scored = score_histories(value_model(), simulated(), MAKING_AS_OF, explained=True, compare_as_of=MAKING_AS_OF)
+    table = with_origin(scored.table, value_model(), MAKING_AS_OF)
+    assert {name for name in table.columns if not name.startswith("points_")} | {"as_of"} == RESULT_COLUMNS
+
+
+def test_two_functions_may_differ_by_an_underscore_before_the_name(histories: Histories) -> None:
+    second = "@indicator('other', label='Other', unit='money', empty=0.0, family='volume')\n{}"
+    function = "def _mine(amount):\n    'Other.'\n    return 2.0 if len(amount) else 0.0\n"
+    own = one("return 1.0 if len(amount) else 0.0", head=f"\n{second.format(function)}")
+    assert indicator_matrix(histories, AS_OF, own)[0][0, -2:].tolist() == [2.0, 1.0]
 
 
 def test_a_file_without_an_indicator_is_refused() -> None:
