@@ -193,3 +193,14 @@ def test_a_missing_extra_is_one_line_that_names_it(tmp_path: Path) -> None:
         assert code == 2
         words = rf"fivefold: this needs \w+, which is not installed here: pip install 'fivefold\[{extra}\]'\n"
         assert re.fullmatch(words, text)
+
+
+@pytest.mark.parametrize(("locale", "set_to"), [("C", "C.UTF-8"), ("POSIX", "C.UTF-8"), ("de_DE.UTF-8", "de_DE.UTF-8")])
+def test_make_reads_paths_with_umlauts_in_every_locale(locale: str, set_to: str, tmp_path: Path) -> None:
+    file = tmp_path / "Makefile"
+    file.write_text(f"include {ROOT / 'Makefile'}\nlocale:\n\t@echo $$LC_ALL\n", encoding="utf-8")
+    command = ["make", "--silent", f"--file={file}", "locale"]
+    ended = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "LC_ALL": locale}, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.strip() == set_to
