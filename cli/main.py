@@ -11,7 +11,7 @@ import typer
 from fivefold.cli.lazy import LazyGroup
 from fivefold.domain.errors import FivefoldError
 from fivefold.domain.files import disk_error
-from fivefold.domain.provenance import release
+from fivefold.domain.provenance import missing_extra, release
 from fivefold.domain.settings import unknown_settings
 
 if TYPE_CHECKING:
@@ -24,43 +24,6 @@ OUT_OF_MEMORY = (
 )
 STOPPED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
-EXTRAS = {
-    "charts": ("altair", "vl_convert"),
-    "train": ("matplotlib", "mlflow", "optuna", "pandas", "requests", "sklearn", "shap"),
-    "platform": (
-        "alembic",
-        "cryptography",
-        "httpx",
-        "jsonschema",
-        "psycopg",
-        "referencing",
-        "sqlalchemy",
-        "standardwebhooks",
-        "structlog",
-    ),
-    "serve": (
-        "authlib",
-        "bentoml",
-        "fastapi",
-        "httptools",
-        "joserfc",
-        "mcp",
-        "prometheus_client",
-        "pydantic_core",
-        "reportlab",
-        "starlette",
-        "typing_extensions",
-        "tzdata",
-        "uvicorn",
-        "uvloop",
-    ),
-    "spark": ("pyspark",),
-    "delta": ("deltalake",),
-    "iceberg": ("pyiceberg",),
-    "stores": ("fsspec",),
-    "tables": ("defusedxml", "openpyxl"),
-}
-"""The modules that come with each extra of pyproject.toml; a test compares them."""
 NAME = "fivefold-plain"
 _SIGNS = str.maketrans(
     {
@@ -139,19 +102,6 @@ def _errors() -> "Console":
     from fivefold.cli.terminal import errors
 
     return errors
-
-
-def missing_extra(error: ModuleNotFoundError) -> str:
-    """Name the extra of a missing module in one line; empty if no extra has it.
-
-    >>> missing_extra(ModuleNotFoundError(name="altair.vegalite"))
-    "this needs altair, which is not installed here: pip install 'fivefold[charts]'"
-    """
-    module = (error.name or "").partition(".")[0]
-    for extra, modules in EXTRAS.items():
-        if module in modules:
-            return f"this needs {module}, which is not installed here: pip install 'fivefold[{extra}]'"
-    return ""
 
 
 def plain(text: str) -> str:

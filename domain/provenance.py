@@ -54,3 +54,55 @@ def account_name() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return str(os.getuid())
+
+
+EXTRAS = {
+    "charts": ("altair", "vl_convert"),
+    "train": ("matplotlib", "mlflow", "optuna", "pandas", "requests", "sklearn", "shap"),
+    "platform": (
+        "alembic",
+        "cryptography",
+        "httpx",
+        "jsonschema",
+        "psycopg",
+        "referencing",
+        "sqlalchemy",
+        "standardwebhooks",
+        "structlog",
+    ),
+    "serve": (
+        "authlib",
+        "bentoml",
+        "fastapi",
+        "httptools",
+        "joserfc",
+        "mcp",
+        "prometheus_client",
+        "pydantic_core",
+        "reportlab",
+        "starlette",
+        "typing_extensions",
+        "tzdata",
+        "uvicorn",
+        "uvloop",
+    ),
+    "spark": ("pyspark",),
+    "delta": ("deltalake",),
+    "iceberg": ("pyiceberg",),
+    "stores": ("fsspec",),
+    "tables": ("defusedxml", "openpyxl"),
+}
+"""The modules that come with each extra of pyproject.toml; a test compares them."""
+
+
+def missing_extra(error: ModuleNotFoundError) -> str:
+    """Name the extra of a missing module in one line; empty if no extra has it.
+
+    >>> missing_extra(ModuleNotFoundError(name="altair.vegalite"))
+    "this needs altair, which is not installed here: pip install 'fivefold[charts]'"
+    """
+    module = (error.name or "").partition(".")[0]
+    for extra, modules in EXTRAS.items():
+        if module in modules:
+            return f"this needs {module}, which is not installed here: pip install 'fivefold[{extra}]'"
+    return ""

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fivefold.cli.main import EXTRAS
-from fivefold.domain.provenance import release
+from fivefold.domain.provenance import EXTRAS, release
 from tests.cli.running import AS_OF, CONFIG
 
 ROOT = Path(__file__).parent.parent
@@ -193,6 +192,13 @@ def test_a_missing_extra_is_one_line_that_names_it(tmp_path: Path) -> None:
         assert code == 2
         words = rf"fivefold: this needs \w+, which is not installed here: pip install 'fivefold\[{extra}\]'\n"
         assert re.fullmatch(words, text)
+
+
+def test_a_notebook_without_an_extra_reads_which_one_it_needs() -> None:
+    program = "import sys; sys.modules['pandas'] = None; import fivefold; fivefold.read_transactions"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    needed = "fivefold.read_transactions: this needs pandas, which is not installed here: pip install 'fivefold[train]'"
+    assert ended.stderr.splitlines()[-1] == f"ModuleNotFoundError: {needed}"
 
 
 @pytest.mark.parametrize(("locale", "set_to"), [("C", "C.UTF-8"), ("POSIX", "C.UTF-8"), ("de_DE.UTF-8", "de_DE.UTF-8")])

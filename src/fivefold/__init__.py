@@ -38,7 +38,15 @@ __all__ = [  # noqa: PLE0604, RUF100 (names that __getattr__ gives)
 def __getattr__(name: str) -> Any:
     """Import what a notebook asks for; AttributeError for any other name."""
     if name in _MODULES:
-        return getattr(import_module(f"fivefold.notebook.{_MODULES[name]}"), name)
+        try:
+            module = import_module(f"fivefold.notebook.{_MODULES[name]}")
+        except ModuleNotFoundError as error:
+            from fivefold.domain.provenance import missing_extra  # noqa: PLC0415 (nothing else needs it)
+
+            if not (needed := missing_extra(error)):
+                raise
+            raise ModuleNotFoundError(f"fivefold.{name}: {needed}", name=error.name) from error
+        return getattr(module, name)
     raise AttributeError(f"module 'fivefold' has no attribute {name!r}")
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fivefold.cli.main import missing_extra
 from fivefold.cli.value_model import registry
 from fivefold.domain.errors import ConfigError
+from fivefold.domain.provenance import missing_extra
 
 
 def test_it_is_started_on_this_registry_without_telemetry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
