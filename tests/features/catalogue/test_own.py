@@ -109,6 +109,9 @@ def test_a_file_is_read_and_nothing_of_it_runs(tmp_path: Path) -> None:
         read_own_indicators(path)
 
 
+_COLUMNS = sorted(RESULT_COLUMNS)  # in one order in each process of xdist
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -163,7 +166,10 @@ def test_what_is_declared_wrongly_is_refused_by_name(old: str, new: str, message
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        *(('"balance_cover"', f'"{name}"', f"indicator {name} has the name of a column") for name in RESULT_COLUMNS),
+        *(
+            ('"balance_cover"', f'"{name}"', f"indicator {name} has the name of a column")
+            for name in sorted(RESULT_COLUMNS)
+        ),
         ('"Balance over deposits"', r'"My \x1b[31mx"', r"control or invisible characters in its label, 'My \\x1b"),
         ("Last balance over", r"Last \x1b over", "control or invisible characters in its docstring"),
     ],
