@@ -1,7 +1,7 @@
 """The value type of each input of a ruleset, and the literals that it can be compared with."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from fivefold.domain.money import minor_units
 from fivefold.domain.text import perhaps
 from fivefold.features.indicator_matrix import catalogue
+from fivefold.risk.compiler.figures import is_age
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import (
     AGGREGATE_WORDS,
@@ -83,12 +84,15 @@ class InputColumn:
             of minor units for money, Int64 from 1 for levels, Boolean for flags and marks, String, or a list of it.
         units: of money, how many minor units make one; 1 for everything else.
         levels: the names of levels, lowest first; empty for everything else.
+        is_age: it is days that pass.
     """
 
     name: str
     kind: ValueType
     units: int = 1
     levels: tuple[str, ...] = ()
+    _: KW_ONLY
+    is_age: bool = False
 
     @property
     def expr(self) -> pl.Expr:
@@ -319,13 +323,6 @@ def _value_type_of_group(group: LinkedGroup, names: Vocabulary) -> ValueType:
     return kind
 
 
-def is_money_in_fractions(rule_input: Any) -> bool:
-    """Tell whether money of an input is kept in fractions of its smallest unit, as a mean is."""
-    if isinstance(rule_input, Linked):
-        return rule_input.linked.word == "mean"
-    return isinstance(rule_input, Mean | Median | StandardDeviation | CalculationInput)
-
-
 def _require_numbers(inputs: Sequence[Any], names: Vocabulary, problem: str) -> None:
     if any(value_type_of_input(each, names) not in _NUMBERS for each in inputs):
         raise UnknownNameError(problem)
@@ -407,7 +404,8 @@ def column_for(rule_input: Any, names: Vocabulary, base: str) -> InputColumn:
     kind = value_type_of_input(rule_input, names)
     units = minor_units(currency_of(rule_input, names) or base) if kind is ValueType.MONEY else 1
     levels = step_output(rule_input, names).choices if isinstance(rule_input, StepInput) else names.levels
-    return InputColumn(input_key(rule_input), kind, units, levels if kind is ValueType.LEVEL else ())
+    of_kind = levels if kind is ValueType.LEVEL else ()
+    return InputColumn(input_key(rule_input), kind, units, of_kind, is_age=is_age(rule_input))
 
 
 def _declared(name: str, fields: Mapping[str, FieldType], whose: str, also: Sequence[str] = ()) -> ValueType:

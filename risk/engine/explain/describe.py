@@ -83,6 +83,7 @@ _MOST_DIGITS = 15
 _MOST_WHOLE = 10**_MOST_DIGITS
 _PLACES = [tuple(max(digits - whole, 2) for digits in (6, 9, 12)) for whole in range(_MOST_DIGITS + 1)]
 """After how many decimals a number with so many digits before the point is rounded, at first and then more finely."""
+_PLACES_OF_AGES = (0, 1, 2, 4, 6, 9, 12)  # of days that pass: as whole days they read the same for a day
 _ZERO = Decimal(0)
 
 _OPERATORS = {
@@ -225,7 +226,7 @@ def _literal_words(value: Any) -> str:
 def value_words(value: Any, column: InputColumn, currency: str = "", cuts: Sequence[Decimal] = ()) -> str:
     """Write a value as people read it; `unknown` where there is none.
 
-    Numbers are rounded, but never across one of *cuts*, or it would seem that a comparison came out wrong.
+    Numbers are rounded (ages to whole days), but never across one of *cuts*: a comparison would seem to come out wrong.
 
     >>> value_words(1250050, InputColumn("x", ValueType.MONEY, 100), "EUR")
     '12,500.50 EUR'
@@ -237,7 +238,7 @@ def value_words(value: Any, column: InputColumn, currency: str = "", cuts: Seque
     if column.kind is ValueType.MONEY:
         return f"{_money_words(value, column.units, cuts)} {currency}".rstrip()
     if column.kind is ValueType.NUMBER or column.kind is ValueType.FINDING:
-        return _number_words(value, cuts)
+        return _number_words(value, cuts, column)
     if column.kind is ValueType.LEVEL:
         return str(column.levels[value - 1])
     return _VALUES[column.kind](value)
@@ -253,14 +254,15 @@ def _money_words(value: float, units: int, cuts: Sequence[Decimal]) -> str:
     return f"{_uncrossed(exact, cuts, (digits, digits + 2, digits + 4, digits + 8)):,f}"
 
 
-def _number_words(value: float, cuts: Sequence[Decimal]) -> str:
+def _number_words(value: float, cuts: Sequence[Decimal], column: InputColumn) -> str:
     if value % 1 == 0 and abs(value) < _MOST_WHOLE:
         return f"{int(value):,}"
     exact = Decimal(str(value))
     size = exact.adjusted()
     if not -_MOST_DIGITS <= size < _MOST_DIGITS:
         return str(value)
-    return f"{_uncrossed(exact, cuts, _PLACES[max(size + 1, 0)]).normalize():,f}"
+    places = _PLACES_OF_AGES if column.is_age else _PLACES[max(size + 1, 0)]
+    return f"{_uncrossed(exact, cuts, places).normalize():,f}"
 
 
 def _uncrossed(exact: Decimal, cuts: Sequence[Decimal], places: Sequence[int]) -> Decimal:

@@ -9,13 +9,13 @@ from typing import Any, Final
 import polars as pl
 
 from fivefold.risk.compiler.conditions import Compiler, Lists
+from fivefold.risk.compiler.figures import is_money_in_fractions
 from fivefold.risk.compiler.formulas import TooLargeError, exact_value, float_of
 from fivefold.risk.compiler.value_types import (
     InputColumn,
     Vocabulary,
     column_for,
     inputs_of_group,
-    is_money_in_fractions,
 )
 from fivefold.risk.facts.groups.links import Neighbourhood
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio, error_of, path_of

@@ -8,6 +8,7 @@ from typing import Any, Final
 from fivefold.domain.clock import DAY_US
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT, Analysed
+from fivefold.risk.compiler.figures import AGES
 from fivefold.risk.compiler.value_types import column_of
 from fivefold.risk.facts.inputs import Needs, in_short, part_of
 from fivefold.risk.facts.moments.leaving import is_on_the_calendar
@@ -18,18 +19,7 @@ from fivefold.risk.language.fields import MONEY_FIELDS
 from fivefold.risk.language.patterns import DormantThenActive
 from fivefold.risk.language.quantities import Duration, back_to_begin
 
-OF_ENDS: Final = frozenset(
-    {
-        "deposit_recency",
-        "withdrawal_recency",
-        "event_recency",
-        "account_age",
-        "first_event_age",
-        "balance_last",
-        "channel_web",
-        "currency_count",
-    }
-)
+OF_ENDS: Final = AGES | {"balance_last", "channel_web", "currency_count"}
 """The indicators of all history that a summary of it answers: they look at a first, a last or a least, or at kinds."""
 
 GROUPED: Final = frozenset({"state", "direction", "currency"})

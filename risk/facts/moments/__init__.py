@@ -10,6 +10,7 @@ import polars as pl
 from fivefold.domain.money import minor_units
 from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.compiler.conditions import Lists
+from fivefold.risk.compiler.figures import AGES
 from fivefold.risk.compiler.locations import Location
 from fivefold.risk.compiler.ratios import ratio_of
 from fivefold.risk.compiler.value_types import Vocabulary, inputs_of
@@ -26,7 +27,6 @@ from fivefold.risk.facts.moments.cuts import ANY, SIDES, Cuts, compared_pairs, c
 from fivefold.risk.facts.moments.elapsed import elapsed_of
 from fivefold.risk.facts.moments.groups import group_moments
 from fivefold.risk.facts.moments.indicators import (
-    AGES,
     Going,
     IndicatorHistory,
     histories_of,

@@ -30,9 +30,6 @@ from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
 _ROUNDED: Final = Fraction(1, 1 << 44)
 """What an indicator may be off by rounding, as a part of its size: it is made of many floats."""
 
-AGES: Final = frozenset({"deposit_recency", "withdrawal_recency", "event_recency", "account_age", "first_event_age"})
-"""The indicators that are days since a moment, and so cross a bound at one that is known."""
-
 
 class Way(NamedTuple):
     """How an indicator goes on.

@@ -11,6 +11,7 @@ from typing import Any, Final
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.money import minor_units
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT, Analysed
+from fivefold.risk.compiler.figures import AGES
 from fivefold.risk.compiler.plain_conditions import NoPlainFormError, Row
 from fivefold.risk.compiler.value_types import SOURCES
 from fivefold.risk.facts.inputs import Needs, part_of
@@ -20,7 +21,7 @@ from fivefold.risk.facts.moments.anew import is_made_anew
 from fivefold.risk.facts.moments.courses import Course, Passing, ReadAs
 from fivefold.risk.facts.moments.cuts import ANY, Cuts, compared_pairs, cuts_of
 from fivefold.risk.facts.moments.elapsed import crossing_at, elapsed_at
-from fivefold.risk.facts.moments.indicators import AGES, Going, require_histories, steps_of, way_of
+from fivefold.risk.facts.moments.indicators import Going, require_histories, steps_of, way_of
 from fivefold.risk.facts.moments.leaving import is_on_the_calendar, returns_at
 from fivefold.risk.facts.moments.wholes import (
     Number,

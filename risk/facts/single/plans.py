@@ -11,6 +11,7 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.money import minor_units
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT
 from fivefold.risk.compiler.conditions import Lists
+from fivefold.risk.compiler.figures import is_money_in_fractions
 from fivefold.risk.compiler.formulas import (
     QUOTIENTS,
     TooLargeError,
@@ -21,7 +22,7 @@ from fivefold.risk.compiler.formulas import (
 )
 from fivefold.risk.compiler.plain_conditions import NoPlainFormError
 from fivefold.risk.compiler.ratios import decimals_of_ratio, divided, units_of_ratio
-from fivefold.risk.compiler.value_types import DTYPES, SOURCES, Vocabulary, column_for, is_money_in_fractions
+from fivefold.risk.compiler.value_types import DTYPES, SOURCES, Vocabulary, column_for
 from fivefold.risk.facts.inputs import LEVEL_TYPES, Needs, own_fields, part_of, parts_of
 from fivefold.risk.facts.linked import LinkedFacts
 from fivefold.risk.facts.peers.columns import plain_peers, reference_in

@@ -14,12 +14,12 @@ import polars as pl
 
 from fivefold.domain.clock import DAY_US
 from fivefold.risk.compiler.checks import is_missing_text
+from fivefold.risk.compiler.figures import is_money_in_fractions
 from fivefold.risk.compiler.value_types import (
     SCORES,
     SOURCES,
     InputColumn,
     column_of,
-    is_money_in_fractions,
     linked_source,
     ordinal,
 )

@@ -8,6 +8,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from fivefold.domain.clock import DAY_US
+from fivefold.risk.compiler.figures import is_age
 from fivefold.risk.compiler.value_types import (
     InputColumn,
     UnknownNameError,
@@ -115,10 +116,20 @@ def test_every_input_of_a_policy_is_of_a_kind(data: Any, kind: ValueType) -> Non
             InputColumn('{"in_currency":"KWD","sum":"amount"}', ValueType.MONEY, 1000),
         ),
         ({"field": "income"}, InputColumn('{"field":"income"}', ValueType.NUMBER)),
+        ({"days_since": "cases"}, InputColumn('{"days_since":"cases"}', ValueType.NUMBER, is_age=True)),
+        ({"level": "age_days"}, InputColumn('{"level":"age_days"}', ValueType.NUMBER, is_age=True)),
+        ({"indicator": "account_age"}, InputColumn('{"indicator":"account_age"}', ValueType.NUMBER, is_age=True)),
+        ({"indicator": "gap_mean_all"}, InputColumn('{"indicator":"gap_mean_all"}', ValueType.NUMBER)),
     ],
 )
 def test_an_input_has_a_column(data: Any, column: InputColumn) -> None:
     assert column_for(of_policy(data), NAMES, "EUR") == column
+
+
+def test_a_number_over_those_linked_is_an_age_where_theirs_is_one() -> None:
+    parts = [{"max": {"days_since": "born"}}, {"max": {"sum": "amount"}}, {"count": "entities"}]
+    forms = [any_input.validate_python({"linked": {"by": "owners", "way": "to", **part}}) for part in parts]
+    assert [is_age(form) for form in forms] == [True, False, False]
 
 
 def test_an_aggregate_has_a_source_and_perhaps_a_column() -> None:

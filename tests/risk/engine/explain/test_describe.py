@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
@@ -48,6 +49,7 @@ MONEY, YEN, NUMBER = (
     InputColumn("y", ValueType.MONEY),
     InputColumn("n", ValueType.NUMBER),
 )
+AGE = InputColumn("d", ValueType.NUMBER, is_age=True)
 
 
 def test_value() -> None:
@@ -61,7 +63,7 @@ def of_json(value: Any) -> Any:
 near = st.floats(-0.01, 0.01, allow_subnormal=False)
 
 
-@given(st.sampled_from([0, 1, 31, 100, 10000]), near, st.sampled_from([MONEY, NUMBER]))
+@given(st.sampled_from([0, 1, 31, 100, 10000]), near, st.sampled_from([MONEY, NUMBER, AGE]))
 def test_value_is_shown_on_its_own_side_of_a_cut(cut: int, beside: float, column: InputColumn) -> None:
     value = (cut + beside) * column.units
     shown = value_words(value, column, cuts=(Decimal(cut),)).replace(",", "")
@@ -76,16 +78,33 @@ def words_slowly(value: float, column: InputColumn, cuts: list[Decimal]) -> str:
     if not money and exact and not -15 <= size < 15:
         return str(value)
     minor = len(str(column.units)) - 1
-    places = [minor + more for more in (0, 2, 4, 8)] if money else [max(n - max(size + 1, 0), 2) for n in (6, 9, 12)]
+    places = [0, 1, 2, 4, 6, 9, 12] if column.is_age else [max(n - max(size + 1, 0), 2) for n in (6, 9, 12)]
+    places = [minor + more for more in (0, 2, 4, 8)] if money else places
     sides = [exact.compare(cut) for cut in (*cuts, Decimal(0))]
     fit = (one for one in (round(exact, at) for at in places) if [one.compare(cut) for cut in (*cuts, 0)] == sides)
     shown = next(fit, exact)
     return f"{shown if money else shown.normalize():,f}"
 
 
+@pytest.mark.parametrize(
+    ("days", "shown"),
+    [
+        (2177.69, "2,178"),
+        (30.6, "31"),
+        (30.4, "30.4"),
+        (29.94, "29.9"),
+        (29.999, "29.999"),
+        (30.0, "30"),
+        (0.04, "0.04"),
+    ],
+)
+def test_days_that_pass_are_whole_but_beside_a_cut(days: float, shown: str) -> None:
+    assert value_words(days, AGE, cuts=(Decimal(30),)) == shown
+
+
 all_cuts = st.lists(st.decimals(-1000, 1000, places=4), max_size=3)
 numbers = st.one_of(st.floats(-1e17, 1e17), st.floats(-2, 2), st.integers(-(10**17), 10**17), st.integers(-1000, 1000))
-COLUMNS = [MONEY, YEN, InputColumn("l", ValueType.MONEY, 10_000), NUMBER, InputColumn("f", ValueType.FINDING)]
+COLUMNS = [MONEY, YEN, InputColumn("l", ValueType.MONEY, 10_000), NUMBER, InputColumn("f", ValueType.FINDING), AGE]
 
 
 @settings(max_examples=examples(250))

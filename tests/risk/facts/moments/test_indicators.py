@@ -18,10 +18,11 @@ from fivefold.features.histories import Histories
 from fivefold.features.indicator_matrix import catalogue, snapshots
 from fivefold.features.reading.sources import read_histories
 from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.compiler.figures import AGES
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.facts.moments.anew import MOST_MOMENTS
 from fivefold.risk.facts.moments.cuts import cuts_of
-from fivefold.risk.facts.moments.indicators import AGES, way_of
+from fivefold.risk.facts.moments.indicators import way_of
 from fivefold.risk.facts.moments.search import UNDECIDED_US
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.facts.value_inputs import indicator_frame
