@@ -104,5 +104,10 @@ def missing_extra(error: ModuleNotFoundError) -> str:
     module = (error.name or "").partition(".")[0]
     for extra, modules in EXTRAS.items():
         if module in modules:
-            return f"this needs {module}, which is not installed here: pip install 'fivefold[{extra}]'"
+            return needs_extra(module, extra)
     return ""
+
+
+def needs_extra(module: str, extra: str) -> str:
+    """Name a module that is missing, and an extra that has it."""
+    return f"this needs {module}, which is not installed here: pip install 'fivefold[{extra}]'"

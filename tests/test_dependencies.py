@@ -104,13 +104,19 @@ def test_the_modules_of_an_extra_are_named_for_the_message(extra: str) -> None:
 
 
 BARE = """
-import io, json, sys
+import importlib.metadata, io, json, sys
 class Nothing:
     names = set(json.loads(sys.argv[1]))
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in self.names:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Nothing())
+known = importlib.metadata.distribution
+def distribution(name):
+    if name in Nothing.names:
+        raise importlib.metadata.PackageNotFoundError(name)
+    return known(name)
+importlib.metadata.distribution = distribution
 from fivefold.cli import terminal
 from fivefold.cli.main import main
 said = []
@@ -168,6 +174,8 @@ def test_files_are_scored_and_rulesets_tried_without_any_extra(tmp_path: Path) -
         ["indicators"],
         ["rules", "lint", "fatf-retail"],
         ["rules", "test", "fatf-retail"],
+        ["flows", "lint", "limits"],
+        ["flows", "test", "limits"],
     ]
     said = bare(tmp_path / "var", tmp_path, commands)
     assert [(code, text.replace(f"{COMPILING}\n", "")) for code, text in said] == [(0, "")] * len(commands)
@@ -179,6 +187,7 @@ def test_a_missing_extra_is_one_line_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "var" / "mlflow.db").touch()  # without a registry a promotion is refused at once
     commands = {
         ("train",): "train",
+        ("demo",): "all",
         ("promote", "1"): "train",
         ("tokens", "list"): "platform",
         ("worker", "--once"): "platform",
@@ -192,6 +201,7 @@ def test_a_missing_extra_is_one_line_that_names_it(tmp_path: Path) -> None:
         assert code == 2
         words = rf"fivefold: this needs \w+, which is not installed here: pip install 'fivefold\[{extra}\]'\n"
         assert re.fullmatch(words, text)
+    assert not (tmp_path / "var" / "demo").exists()
 
 
 def test_a_notebook_without_an_extra_reads_which_one_it_needs() -> None:

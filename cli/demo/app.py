@@ -7,9 +7,11 @@ import typer
 from fivefold.cli.demo import levels as demo_levels
 from fivefold.cli.demo import sample
 from fivefold.cli.serve import require_free
-from fivefold.cli.terminal import create_registry, echo, load_model, quoted
+from fivefold.cli.terminal import create_registry, echo, load_model, quoted, require_module
 from fivefold.cli.value_model import explain, score, train
 from fivefold.domain.clock import to_microseconds
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.provenance import EXTRAS, needs_extra
 from fivefold.domain.settings import read_settings
 from fivefold.training.config import DEFAULT_NAME, TrainingConfig
 
@@ -35,6 +37,7 @@ def demo(
     port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 3000,
 ) -> None:
     """Show everything on simulated customers. Train, promote, score a file, explain one of them, serve a request."""
+    _require_extras()
     if serve:
         require_free(sample.LOOPBACK, port)
     elif not sample.is_free(port):
@@ -61,6 +64,15 @@ def demo(
         echo(f"  {command:{width}}  {what}")
     picture = f".venv/bin/fivefold explain {quoted(path)} --user user_000002 --as-of 2025-01-01 --png why.png"
     echo(f"A picture of one score:\n  {picture}")
+
+
+def _require_extras() -> None:
+    """Refuse before anything is written; what the demo shows takes several extras, and one name has them all."""
+    for module in (module for extra in ("train", "platform", "serve") for module in EXTRAS[extra]):
+        try:
+            require_module(module)
+        except ModuleNotFoundError:
+            raise ConfigError(needs_extra(module, "all")) from None
 
 
 def _show_scores() -> None:

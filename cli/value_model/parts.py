@@ -5,7 +5,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -129,12 +129,19 @@ def conditions(options: Mapping[str, object], source: MappedFile | None = None) 
     """Write what a result depends on: options by their names, those that are given; the input; the program."""
     option_texts = {name: str(value) for name, value in options.items() if value not in {None, False}}
     read = {} if source is None else {"the input": _place(source), "its content": source.state}
-    libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
+    libraries = ", ".join(f"{name} {_release_of(name)}" for name in _LIBRARIES)
     return {
         **option_texts,
         **read,
         "the program": f"fivefold {release()} on Python {platform.python_version()}, {libraries}",
     }
+
+
+def _release_of(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:  # Optuna comes with an extra, which who only scores files does not need
+        return "not installed"
 
 
 def _place(source: MappedFile) -> str:

@@ -33,9 +33,8 @@ from fivefold.risk.language.documents import Document
 from fivefold.risk.language.policy import LevelInput, Policy, TransactionInput
 from fivefold.risk.language.reading import read_document
 from fivefold.usecases.flows.asked_files import AskedFiles, flow_text, load_asked
-from fivefold.usecases.flows.models.permitted import ModelsPermitted
+from fivefold.usecases.flows.models.permitted import ModelRegistration, ModelsPermitted
 from fivefold.usecases.flows.outcome_files import read_outcomes
-from fivefold.usecases.flows.sources import ModelRegistration
 from fivefold.usecases.portfolio_files.assess import assess_portfolio
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles, read_with_warnings
 from fivefold.usecases.portfolio_files.tables import TableFile, read_frame

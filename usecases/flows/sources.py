@@ -28,6 +28,7 @@ from fivefold.risk.compiler.diagnostics import Diagnostic
 from fivefold.risk.language.base import Identifier, Name
 from fivefold.risk.language.documents import Path
 from fivefold.risk.language.purposes import Purpose, strictest
+from fivefold.usecases.flows.models.permitted import ModelRegistration
 from fivefold.usecases.shared.addresses import checked_url
 
 MOST_BYTES = 1_000_000
@@ -149,18 +150,6 @@ def _references(schema: Any) -> Iterator[str]:
     elif isinstance(schema, list):
         for below in schema:
             yield from _references(below)
-
-
-class ModelRegistration(_Part):
-    """A model of the registry that flows may ask: its code runs in the worker's own process.
-
-    Attributes:
-        title: in plain words.
-        purpose: what it was learnt from; aml where nothing is said.
-    """
-
-    title: str
-    purpose: Purpose = "aml"
 
 
 class Allowed(_Part):

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from pydantic import BaseModel, ConfigDict
+
 from fivefold.domain.settings import Settings
 from fivefold.domain.text import perhaps
 from fivefold.flows.outside.language import ModelQuestion
-from fivefold.risk.language.purposes import strictest
-from fivefold.usecases.flows.sources import ModelRegistration
+from fivefold.risk.language.purposes import Purpose, strictest
 
 if TYPE_CHECKING:
     from fivefold.models.registered.loading import Models
@@ -17,6 +18,20 @@ if TYPE_CHECKING:
 _LOCK = Lock()
 _KEPT: "dict[tuple[str, str], Models]" = {}
 """One for each registry: what was loaded serves all organisations."""
+
+
+class ModelRegistration(BaseModel):
+    """A model of the registry that flows may ask: its code runs in the worker's own process.
+
+    Attributes:
+        title: in plain words.
+        purpose: what it was learnt from; aml where nothing is said.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    purpose: Purpose = "aml"
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,7 @@ from fivefold.flows.outside.question import SentFacts
 from fivefold.models.registered.loading import Models
 from fivefold.risk.language.fields import ValueType
 from fivefold.usecases.flows.models.ask import answers_of_model
-from fivefold.usecases.flows.models.permitted import ModelsPermitted
-from fivefold.usecases.flows.sources import ModelRegistration
+from fivefold.usecases.flows.models.permitted import ModelRegistration, ModelsPermitted
 from tests.flows.flows_small import END, NOTHING, analysed, document, program
 from tests.usecases.flows.models.registering import (
     Adds,
