@@ -3,7 +3,7 @@
 A customer whose history is incomplete is scored as a newer one.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,6 +147,19 @@ def repeats_text(repeated: int, rows: int) -> str:
         f"{repeated:,} of {rows:,} rows ({percent(repeated / rows)}) repeat another row of their customer in "
         "everything, and without a transaction_id nothing tells a repeat from a second payment"
     )
+
+
+def doubts_of_units(outside: Mapping[str, int], customers: int) -> list[str]:
+    """Say of which own indicators some values are not what their unit allows, as `ScoredBatch.outside_units` counts.
+
+    >>> doubts_of_units({"cash_share_90d": 3}, 1_000)
+    ['the indicator cash_share_90d is outside its unit for 3 of 1,000 customers: the model learnt from no such value']
+    """
+    return [
+        f"the indicator {name} is outside its unit for {count:,} of {count_text(customers, 'customer')}: the model "
+        "learnt from no such value"
+        for name, count in outside.items()
+    ]
 
 
 def doubts_of_rows(

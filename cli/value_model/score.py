@@ -1,5 +1,6 @@
 """`fivefold score`: a file of transactions in, one row a customer out."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -44,7 +45,7 @@ from fivefold.domain.money import rounded_words
 from fivefold.domain.parts import Parts, Task
 from fivefold.domain.segments import SEGMENTS, score_text
 from fivefold.domain.text import count_text, percent
-from fivefold.models.reach import absences, doubts_of_newest, repeats_text
+from fivefold.models.reach import absences, doubts_of_newest, doubts_of_units, repeats_text
 from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ class Summary:
         self.absent: tuple[str, ...] = ()
         self.rows = 0
         self.repeated = 0
+        self.outside_units = Counter[str]()
         self._segments: dict[str, list[float]] = {segment: [0.0, 0.0, 0.0] for segment in SEGMENTS}
         self._moves: dict[tuple[str, str], int] = {}
         self._new: dict[str, int] = {}
@@ -157,6 +159,7 @@ class Summary:
         self.absent = batch.absent
         self.rows += batch.rows
         self.repeated += batch.repeated
+        self.outside_units.update(batch.outside_units)
         self.newest = max((moment for moment in (self.newest, batch.newest) if moment is not None), default=None)
         sums = batch.table.group_by("category").agg(pl.len(), pl.sum("score"), pl.sum("expected_value"))
         for category, *figures in sums.iter_rows():
@@ -184,11 +187,13 @@ class Summary:
             )
 
     def print_doubts_of_rows(self, model: "ValueModel") -> None:
-        """Print what replaces columns that the file lacks, and warn where many of its rows are there twice."""
+        """Print what replaces columns that the file lacks; warn of repeats, and of values that no unit allows."""
         for text in absences(self.absent, model.absent, model.currency):
             echo(f"Absent: {text}")
         if text := repeats_text(self.repeated, self.rows):
             warn(f"{text}: if they are repeats, these scores count money twice; remove them, or add transaction_id")
+        for text in doubts_of_units(self.outside_units, self.customers):
+            warn(text)
 
     def show(self, model: "ValueModel", as_of: int, *, explicit: bool) -> None:
         """Print the segments, and warn where the newest row does not fit the as-of."""

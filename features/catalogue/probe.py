@@ -183,10 +183,15 @@ def _check_values(problems: _Problems, columns: Catalogue, values: Floats, is_em
 
 
 def _check_units(problems: _Problems, columns: Catalogue, values: Floats) -> None:
-    numbers = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-    for unit, (is_wrong, what) in _ALLOWED.items():
+    for unit, (_, what) in _ALLOWED.items():
         of_unit = np.array([each.unit == unit for each in columns.indicators])
-        problems.add(is_wrong(numbers) & of_unit, what)
+        problems.add(_is_outside(unit, values) & of_unit, what)
+
+
+def _is_outside(unit: str, values: Floats) -> np.ndarray:
+    """Mark the values that a unit cannot have; undefined and infinite ones are not marked."""
+    is_wrong, _ = _ALLOWED[unit]
+    return is_wrong(np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0))
 
 
 def check_own_values(own: OwnIndicators, columns: Catalogue, matrix: Floats) -> None:
@@ -204,6 +209,20 @@ def check_own_values(own: OwnIndicators, columns: Catalogue, matrix: Floats) -> 
         problems = _Problems(own.name, Catalogue(columns.indicators[-columns.own :]))
         _check_units(problems, problems.columns, matrix[:, None, -columns.own :])
         problems.raise_all()
+
+
+def outside_units(columns: Catalogue, matrix: Floats) -> dict[str, int]:
+    """Count the customers for whom an own indicator is outside its unit, by its name; of the others nothing is said.
+
+    Args:
+        columns: of the matrix.
+        matrix: n x F indicators.
+    """
+    counts: dict[str, int] = {}
+    for place, indicator in enumerate(columns.indicators[len(columns.indicators) - columns.own :], -columns.own):
+        if indicator.unit in _ALLOWED and (count := int(_is_outside(indicator.unit, matrix[:, place]).sum())):
+            counts[indicator.name] = count
+    return counts
 
 
 def _differ(values: Floats, wanted: Floats) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Scoring histories: one row a customer out; one customer is a batch of one."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,9 +9,10 @@ import polars as pl
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.provenance import hash_text
+from fivefold.features.catalogue.probe import outside_units
 from fivefold.features.histories import Histories, repeated_rows
 from fivefold.models.explain import explain
-from fivefold.models.reach import doubts_of_newest, doubts_of_rows
+from fivefold.models.reach import doubts_of_newest, doubts_of_rows, doubts_of_units
 from fivefold.models.value_model import ValueModel
 
 
@@ -27,6 +29,8 @@ class ScoredBatch:
         currencies: codes of the amounts that were read, before they were converted.
         rows: how many transactions were read, without repeats of a transaction_id.
         repeated: how many of them repeat another one in everything, and have no transaction_id.
+        outside_units: of indicators of the operator's own, how many of the scored customers have a value that their
+            unit does not allow, by name.
         absent: columns of `features.column_names.ABSENCES` that the rows lack, or whose content is not read.
     """
 
@@ -36,6 +40,7 @@ class ScoredBatch:
     currencies: frozenset[str]
     rows: int
     repeated: int
+    outside_units: dict[str, int]
     absent: tuple[str, ...]
 
 
@@ -57,9 +62,11 @@ def doubts_of(model: ValueModel, batches: Sequence[ScoredBatch], as_of: int, *, 
     newest = max((batch.newest for batch in batches if batch.newest is not None), default=None)
     if newest is None:
         return []
+    outside = sum((Counter(batch.outside_units) for batch in batches), Counter[str]())
     repeated, rows = sum(batch.repeated for batch in batches), sum(batch.rows for batch in batches)
     return [
         *doubts_of_rows(batches[0].absent, model.absent, model.currency, repeated, rows),
+        *doubts_of_units(outside, sum(len(batch.table) for batch in batches)),
         *doubts_of_newest(newest, as_of, is_now=is_now, option=option),
     ]
 
@@ -108,6 +115,7 @@ def score_histories(
         currencies,
         histories.rows,
         repeated_rows(histories),
+        outside_units(model.catalogue, matrix[is_known]),
         histories.absent,
     )
 

@@ -84,12 +84,12 @@ def _scored(model: ValueModel, how: Scoring, part: StreamPart) -> tuple[StreamPa
     return part, score_histories(model, part.histories, **vars(how))
 
 
-_Note = tuple[int, int | None, frozenset[str], int, int, tuple[str, ...]]
+_Note = tuple[int, int | None, frozenset[str], int, int, dict[str, int], tuple[str, ...]]
 """What a scored batch has beside its table."""
 
 
 def _note_of(batch: ScoredBatch) -> _Note:
-    return batch.left_out, batch.newest, batch.currencies, batch.rows, batch.repeated, batch.absent
+    return batch.left_out, batch.newest, batch.currencies, batch.rows, batch.repeated, batch.outside_units, batch.absent
 
 
 class _KeptBatch(msgspec.Struct, frozen=True):

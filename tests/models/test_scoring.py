@@ -19,11 +19,21 @@ from fivefold.features.reading.sources import read_histories
 from fivefold.features.schema import ABSENT
 from fivefold.models.explain import explain
 from fivefold.models.reach import HistoryReach, history_reaches
-from fivefold.models.scoring.histories import ScoredBatch, score_histories
+from fivefold.models.scoring.histories import ScoredBatch, doubts_of, score_histories
 from fivefold.models.scoring.sources import score_source
 from fivefold.models.value_model import ValueModel
 from fivefold.training.simulation.simulator import Simulation, simulate
-from tests.models.making import AS_OF, RATES, interval_table, model_of_amounts, reference_matrix, simulated, value_model
+from tests.features.own import one
+from tests.models.making import (
+    AS_OF,
+    RATES,
+    interval_table,
+    model_of_amounts,
+    model_of_own,
+    reference_matrix,
+    simulated,
+    value_model,
+)
 
 AMOUNTS = ["user_id", "transaction_date", "transaction_amount"]
 COLUMNS = ["user_id", "score", "category", "expected_value", "currency", "percentile"]
@@ -98,6 +108,22 @@ def test_streaming_in_small_batches_gives_the_same_bits(
     assert bits.tobytes() == wanted.tobytes()
     assert sum(batch.left_out for batch in batches) == whole.left_out
     assert max(batch.newest for batch in batches if batch.newest) == whole.newest
+
+
+def test_values_outside_the_unit_of_an_own_indicator_are_counted_and_named(file: Path, model: ValueModel) -> None:
+    of_own = model_of_own(one("return float(len(amount)) / 20.0", unit="share"))
+    table, batches = scored(of_own, file)
+    histories = read_histories(file, of_own.rates)
+    _, row_counts = of_own.matrix(histories, AS_OF)
+    wrong = int((row_counts > 20).sum())
+    assert 0 < wrong < len(table)
+    assert sum(batch.outside_units["mine"] for batch in batches) == wrong
+    doubts = doubts_of(of_own, batches, AS_OF, is_now=False, option="{}")
+    assert doubts[0] == (
+        f"the indicator mine is outside its unit for {wrong} of {len(table)} customers: the model learnt from no such "
+        "value"
+    )
+    assert not any(batch.outside_units for batch in scored(model, file)[1])
 
 
 def test_one_customer_is_a_batch_of_one(model: ValueModel) -> None:
