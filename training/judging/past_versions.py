@@ -195,9 +195,11 @@ def realised_table(judged: Sequence[JudgedVersion]) -> pl.DataFrame:
         for day in version.realised.days:
             origin: dict[str, Any] = {"version": version.number, "day": day_text(day.day_us)}
             columns = [pl.lit(value).alias(name) for name, value in origin.items()]
+            is_covered = pl.col("covered_share").is_not_null()
+            level = pl.when(is_covered).then(pl.lit(day.level_percent, pl.Int64)).alias("interval_level_percent")
             ranking = {
                 name: pl.when(pl.col("by") == "all").then(pl.lit(getattr(day.metrics, name)).fill_nan(None))
                 for name in ("normalised_gini", "spearman")
             }
-            tables.append(day.figures.select(*columns, pl.all(), **ranking, currency=pl.lit(version.currency)))
+            tables.append(day.figures.select(*columns, pl.all(), level, **ranking, currency=pl.lit(version.currency)))
     return pl.concat(tables) if tables else pl.DataFrame()

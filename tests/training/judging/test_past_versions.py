@@ -212,6 +212,9 @@ def test_one_customer_scored_again_at_another_level_leaves_the_day_its_share_in_
     assert (before.level_percent, before.interval_customers) == (80, before.customers)
     assert (after.level_percent, after.interval_customers) == (80, after.customers - 1)
     assert after.whole["covered_share"] == before.whole["covered_share"] == 1
+    table = realised_table([version])
+    assert set(table.drop_nulls("covered_share")["interval_level_percent"]) == {80}
+    assert set(table.filter(pl.col("covered_share").is_null())["interval_level_percent"]) <= {None}
     assert (version.verdict.state, alone.verdict.state) == ("due", "due")
     assert said == (
         f"1 predictions of {day_text(after.day_us)} by version 1 have no interval of 80 %, the level of most: the "
@@ -226,6 +229,7 @@ def test_predictions_without_intervals_leave_them_out_of_the_verdict_and_it_says
     pl.read_parquet(first).drop(names).write_parquet(first)
     version = judged(runs, rows, first, due=DueSettings(least_customers=100, most_off_share=0.9))
     assert version.realised.days[0].whole["covered_share"] is None
+    assert realised_table([version])["interval_level_percent"].null_count() == len(version.realised.days[0].figures)
     assert str(version.verdict).endswith("; the intervals are not judged, for the predictions have none")
 
 
