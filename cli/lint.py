@@ -7,16 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.terminal import echo
+from fivefold.cli.terminal import FINDINGS, echo
 from fivefold.domain.text import count_text
 
 if TYPE_CHECKING:
     from fivefold.risk.governance.mutation.run import ChangeTried, Mutations
     from fivefold.risk.governance.reports.lint import LintReport
-
-
-FOUND = 1
-"""Exit code where a document cannot be used, or is doubtful and that is asked for; a refused command ends with 2."""
 
 
 class LintFormat(StrEnum):
@@ -48,7 +44,7 @@ def write_findings(report: "LintReport", one: str, format_: LintFormat, *, stric
     else:
         _show_findings(report, one)
     if report.errors or (strict and report.doubts):
-        raise typer.Exit(FOUND)
+        raise typer.Exit(FINDINGS)
 
 
 def _address(source: str) -> str:

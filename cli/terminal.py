@@ -69,6 +69,9 @@ class Terminal(Console):
 console = Terminal()
 errors = Terminal(stderr=True)
 
+FINDINGS = 1
+"""Exit code where a command did its work, and reports something to look at; a refused command ends with 2."""
+
 MOST_NAME_COLUMNS = 30
 """Longest name in the first column that is never folded, so that it can be copied."""
 

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from fivefold.cli.lint import (
-    FOUND,
     MOST_SECONDS,
     AllOption,
     LeastOption,
@@ -29,7 +28,7 @@ from fivefold.cli.rules.evidence import (
 )
 from fivefold.cli.rules.options import ListsOption
 from fivefold.cli.rules.tables import FormatOption, ToOption
-from fivefold.cli.terminal import AsOfOption, echo, moment, warn
+from fivefold.cli.terminal import FINDINGS, AsOfOption, echo, moment, warn
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing
 from fivefold.domain.text import count_text
@@ -108,7 +107,7 @@ def run_flow_tests(
         echo(f"  not taken: {way}")
     echo("passed" if results.passed else "FAILED")
     if not results.passed:
-        raise typer.Exit(FOUND)
+        raise typer.Exit(FINDINGS)
 
 
 class MutationsFormat(StrEnum):
@@ -144,7 +143,7 @@ def mutate_flow_file(
     else:
         show_changes(flow, tried)
     if not is_enough(tried, least):
-        raise typer.Exit(FOUND)
+        raise typer.Exit(FINDINGS)
 
 
 def draw_flow(

@@ -7,11 +7,8 @@ import typer
 
 from fivefold.cli.parameters import with_options
 from fivefold.cli.rules.options import ListsOption
-from fivefold.cli.terminal import AsOfOption, echo, moment
+from fivefold.cli.terminal import FINDINGS, AsOfOption, echo, moment
 from fivefold.domain.text import count_text
-
-FOUND = 1
-"""Exit code where a group cannot be used, or an example fails; a refused command ends with 2."""
 
 GroupArgument = Annotated[str, typer.Argument(metavar="GROUP", help="A group's file, or the name of one that ships.")]
 GroupsArgument = Annotated[
@@ -39,7 +36,7 @@ def lint_groups(
     counts = f"{count_text(errors, 'error')}, {count_text(doubts, 'warning')}"
     echo(f"{count_text(len(groups), 'group')}: {counts if errors or doubts else 'nothing found'}")
     if errors or (strict and doubts):
-        raise typer.Exit(FOUND)
+        raise typer.Exit(FINDINGS)
 
 
 def run_group_tests(
@@ -63,7 +60,7 @@ def run_group_tests(
     passed = bool(results) and not failed
     echo("passed" if passed else "FAILED")
     if not passed:
-        raise typer.Exit(FOUND)
+        raise typer.Exit(FINDINGS)
 
 
 def print_group_schema() -> None:

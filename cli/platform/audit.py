@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fivefold.cli.parameters import with_options
-from fivefold.cli.terminal import OrganisationOption, acting_in, echo, open_current_database, show_table, warn
+from fivefold.cli.terminal import FINDINGS, OrganisationOption, acting_in, echo, open_current_database, show_table, warn
 from fivefold.domain.clock import now_microseconds, second_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.settings import read_settings
@@ -17,12 +17,7 @@ if TYPE_CHECKING:
     from fivefold.usecases.audit.verify import AuditFinding
 
 
-FINDINGS = 1
-"""Exit code if the log is not whole, or a check has findings; a refused command ends with 2."""
-
 audit_app = typer.Typer(help="The audit log: verify it, export its heads, read it.", no_args_is_help=True)
-DIFFERENT = 1
-"""Exit code if the bytes differ; a refused replay ends with 2."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -176,4 +171,4 @@ def replay(
     for key in sorted({*stored, *computed}):
         if stored.get(key) != computed.get(key):
             warn(f"{key}: stored {json.dumps(stored.get(key))[:200]}, computed {json.dumps(computed.get(key))[:200]}")
-    raise typer.Exit(DIFFERENT)
+    raise typer.Exit(FINDINGS)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.terminal import actor, echo, open_current_database, show_table
+from fivefold.cli.terminal import FINDINGS, actor, echo, open_current_database, show_table
 from fivefold.domain.clock import second_text
 
 if TYPE_CHECKING:
@@ -12,9 +12,6 @@ if TYPE_CHECKING:
 
     from fivefold.store.levels.future_rows import FutureRows
 
-
-FINDINGS = 1
-"""Exit code if rows are dated after now."""
 
 clock_app = typer.Typer(help="The clocks of this machine and of the database.", no_args_is_help=True)
 

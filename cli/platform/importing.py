@@ -11,6 +11,7 @@ from tqdm import tqdm
 from fivefold.cli.parameters import with_options
 from fivefold.cli.rules.options import ListsOption, RulesetArgument
 from fivefold.cli.terminal import (
+    FINDINGS,
     OrganisationOption,
     acting_in,
     acting_in_new,
@@ -53,9 +54,6 @@ TABLES = {
     "alerts": "Import alerts, in the columns of cases.",
 }
 """The help text of each command by table."""
-
-SOME_REFUSED = 1
-"""Exit code if some rows were refused and the others are stored."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -131,7 +129,7 @@ def import_file(
     names: list[str] | None = None,
     refused: Path | None = None,
 ) -> None:
-    """Import a file of a table, one of TABLES, and print the counts; exit code SOME_REFUSED if a row was refused."""
+    """Import a file of a table, one of TABLES, and print the counts; exit code FINDINGS if a row was refused."""
     from fivefold.usecases.accounts.organisations import require_type
     from fivefold.usecases.ingest.files import ImportFile, import_table
     from fivefold.usecases.levels.clock_repair import refuse_future
@@ -161,7 +159,7 @@ def import_file(
     )
     if progress.refused:
         _show_refused(progress, path)
-        raise typer.Exit(SOME_REFUSED)
+        raise typer.Exit(FINDINGS)
 
 
 def _show_refused(progress: "Progress", path: Path) -> None:

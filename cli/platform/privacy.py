@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fivefold.cli.terminal import (
+    FINDINGS,
     OrganisationOption,
     acting_in,
     actor,
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from fivefold.usecases.erasure.erase import ErasurePreview
     from fivefold.usecases.erasure.retention import RetentionLine
 
-
-LOST_HOLDS = 1
-"""Exit code if the entity of a hold that is not over is not in the database; if a line failed it is 2."""
 
 EntityArgument = Annotated[str, typer.Argument(metavar="ENTITY", help="Its identifier.")]
 TypeOption = Annotated[str, typer.Option("--type", help="Its type.")]
@@ -74,7 +72,7 @@ def _show(who: str, preview: "ErasurePreview") -> None:
     for obstacle in preview.obstacles:
         echo(f"It would be refused: {obstacle}.")
     if preview.obstacles:
-        raise typer.Exit(1)
+        raise typer.Exit(FINDINGS)
 
 
 def erase_again(
@@ -103,7 +101,7 @@ def erase_again(
         warn("legal holds were not put: their entities are not in the database; give `fivefold hold` once they are:")
         for line in result.lost_holds:
             warn(line)
-        raise typer.Exit(LOST_HOLDS)
+        raise typer.Exit(FINDINGS)
 
 
 def hold(

@@ -16,7 +16,7 @@ from fivefold.cli.rules.options import (
     ValueOptions,
     portfolio_files,
 )
-from fivefold.cli.terminal import AsOfOption, echo, past_moment, show_table, warn
+from fivefold.cli.terminal import FINDINGS, AsOfOption, echo, past_moment, show_table, warn
 from fivefold.cli.value_model.output import open_output, require_output
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
@@ -38,8 +38,6 @@ OverridesOption = Annotated[
     Path | None, typer.Option("--overrides", help="Overrides: entity_id, level, until (empty: no end).")
 ]
 SHOWN = 20
-SOME_FAILED = 1
-"""Exit code where an entity could not be assessed in full; everybody else has a level, and files are written."""
 
 
 def print_assessment(
@@ -121,7 +119,7 @@ class _Written:
     failures: Path | None
 
     def show(self, assessed: "Assessed", rulesets: "Sequence[Ruleset]", at: int) -> None:
-        """Write the files, and show the levels; end with `SOME_FAILED` where an entity was not assessed in full."""
+        """Write the files, and show the levels; end with `FINDINGS` where an entity was not assessed in full."""
         table = assessed.table()
         if self.levels is not None:
             with open_output(self.levels) as write:
@@ -161,14 +159,14 @@ def _assess_on_spark(assessment: "AssessmentByParts", engine: EngineOptions, wri
 
 
 def _warn_of_failures(assessed: "Assessed") -> None:
-    """Name who has no level, and the reasons of failures; end with `SOME_FAILED` where there are any."""
+    """Name who has no level, and the reasons of failures; end with `FINDINGS` where there are any."""
     for status, listed in assessed.without_level().items():
         warn(f"{len(listed):,} {status}: {', '.join(listed[:SHOWN])}{' ...' if len(listed) > SHOWN else ''}")
     reasons = assessed.failures(SHOWN)
     for (failed, problem), rows in reasons.group_by(reasons.columns[0], reasons.columns[2], maintain_order=True):
         warn(f"{failed}: {', '.join(rows[reasons.columns[1]])}: {problem}")  # of one bad row once
     if not reasons.is_empty():
-        raise typer.Exit(SOME_FAILED)
+        raise typer.Exit(FINDINGS)
 
 
 def _show_breakdown(explanation: "EntityExplanation", *, is_one_of_several: bool) -> None:
@@ -185,7 +183,7 @@ def _show_breakdown(explanation: "EntityExplanation", *, is_one_of_several: bool
         warn(failure)
     show_table("", ("rule", "case", "seen", "points", "floor"), outcome_rows(breakdown), left=3)
     if breakdown.failures:
-        raise typer.Exit(SOME_FAILED)
+        raise typer.Exit(FINDINGS)
 
 
 def _show_shares(title: str, column: "pl.Series", names: Sequence[str], word: str) -> None:

@@ -8,16 +8,13 @@ import typer
 
 from fivefold.cli.lint import MOST_SECONDS, LeastOption, SecondsOption, is_enough, show_changes
 from fivefold.cli.rules.options import ListsOption, RulesetArgument
-from fivefold.cli.terminal import AsOfOption, echo, moment
+from fivefold.cli.terminal import FINDINGS, AsOfOption, echo, moment
 from fivefold.domain.errors import ConfigError, InvalidRulesetError
 from fivefold.domain.text import count_text
 
 if TYPE_CHECKING:
     from fivefold.risk.governance.examples.run import ExampleResult
     from fivefold.risk.governance.reports.examples import ExamplesReport, UnusableRulesetReport
-
-FAILED = 1
-"""Exit code where an example fails, too little is covered, or a change is not noticed."""
 
 
 class TestFormat(StrEnum):
@@ -88,7 +85,7 @@ def run_tests(
     elif not _write_for_machines(report, format_):
         _show_examples(report, verbose)
     if not passed:
-        raise typer.Exit(FAILED)
+        raise typer.Exit(FINDINGS)
 
 
 def _write_for_machines(report: "ExamplesReport | UnusableRulesetReport", format_: TestFormat) -> bool:
