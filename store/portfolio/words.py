@@ -17,7 +17,7 @@ from fivefold.store.tables.entities import MOST_WORD
 MOST_WORDS: Final = 64
 """How many words of an entity are stored, those of its identifier and of its names first."""
 Beginnings = tuple[str, ...]
-"""Beginnings of a word, one of which is to be found; none of them begins another."""
+"""Beginnings of a word, or spellings of a text, one of which is to be found; none of them begins another."""
 _BETWEEN = re.compile(r"[\W_]+")
 _UMLAUTS: Final = {"a\u0308": "ae", "o\u0308": "oe", "u\u0308": "ue", "\u00f8": "oe"}
 """Letters, without case and in Unicode's parts, to how German and Norwegian write them without the sign."""
@@ -85,11 +85,24 @@ def beginnings_in(text: str) -> list[Beginnings]:
     >>> beginnings_in("Müller mueller Muller"), beginnings_in("mü"), beginnings_in("Joe joel")
     ([('muller', 'mueller'), ('mueller', 'muller'), ('muller',)], [('mu',)], [('joe',), ('joel', 'jol')])
     """
+    words = zip(words_in(text), words_in(_spelled_out(text)), strict=True)
+    return list(dict.fromkeys(_beginnings(word, other) for word, other in words))
+
+
+def spellings_of(text: str) -> Beginnings:
+    """Return how a text to be searched for may stand in one without case and accents, as in `beginnings_in`.
+
+    >>> spellings_of("Müller & Co"), spellings_of("mueller"), spellings_of("")
+    (('muller & co', 'mueller & co'), ('mueller', 'muller'), ('',))
+    """
+    return _beginnings(unaccented(text), unaccented(_spelled_out(text)))
+
+
+def _spelled_out(text: str) -> str:
     spelled_out = _caseless(text)
     for letter, letters in _UMLAUTS.items():
         spelled_out = spelled_out.replace(letter, letters)
-    words = zip(words_in(text), words_in(spelled_out), strict=True)
-    return list(dict.fromkeys(_beginnings(word, other) for word, other in words))
+    return spelled_out
 
 
 def _beginnings(word: str, spelled_out: str) -> Beginnings:

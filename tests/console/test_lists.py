@@ -70,6 +70,14 @@ def test_a_long_version_is_read_page_by_page(place: Place, publisher: Visitor) -
         assert found in {of, 250, 101}, address  # the field of the search has its text too
 
 
+def test_members_are_found_by_either_spelling_of_an_umlaut(place: Place, publisher: Visitor) -> None:
+    send(publisher.go(FORM), "add", **WORDS, members="Müller & Co\nMueller\nMuller", reason="names")
+    Visitor(place).sign_in("admin").go(publisher.page.url.path).submit("/approve", reason="seen")
+    for text, found in (("müller", 3), ("mueller", 3), ("muller", 2), ("ller %26 c", 1)):
+        publisher.go(f"{KEPT}/versions/2199-01-01?text={text}")
+        assert f"{found} of 3 have it in them" in publisher.text, text
+
+
 def test_a_version_says_what_it_changes_in_another(publisher: Visitor) -> None:
     text = publisher.go(f"{KEPT}/versions/2025-01-01?show=changes").text
     assert "Compared with the version from 2024-01-01 ." in text

@@ -9,7 +9,7 @@ from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part, page_among
 from fivefold.domain.text import perhaps
 from fivefold.store.accounts.lists import list_purposes, list_row_at, list_row_since
-from fivefold.store.portfolio.words import unaccented
+from fivefold.store.portfolio.words import spellings_of, unaccented
 from fivefold.store.tables.entities import ListVersionRow
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
@@ -100,7 +100,7 @@ class ListDifference:
 def list_members(
     context: Context, name: str, since_us: int | None = None, text: str = "", part: Part = WHOLE
 ) -> MembersShown:
-    """List the members of a version that contain a text, ignoring case and accents; all for an empty text.
+    """List the members of a version that contain a text, ignoring case and accents, umlauts by either spelling.
 
     Without a moment it is the version in force; before the first one is in force, the first. NotFoundError if there is
     no such list or version.
@@ -112,10 +112,8 @@ def list_members(
         else:
             version = list_row_at(session, of, name, now) or list_row_at(session, of, name, first=True)
             row = version or _refuse(name, list_purposes(session, of))
-    needle = unaccented(text.strip())
-    matches = (
-        sorted(member for member in row.members if needle in unaccented(member)) if needle else sorted(row.members)
-    )
+    needles = spellings_of(text.strip())
+    matches = sorted(member for member in row.members if any(needle in unaccented(member) for needle in needles))
     members = page_among(matches, lambda member: (member,), part)
     return MembersShown(
         since_us=row.since_us,
