@@ -96,7 +96,7 @@ def test_a_person_answers_with_a_reason_and_what_follows_is_taken_back(place: Pl
     assert "Status Flagged" in customer
     assert "daily 100.00" in customer
     publisher = Visitor(place).sign_in("publisher").go(f"{RUNS}/{run}")
-    assert "You cannot take it back: it follows from the answer to ask: a member of the role investig" in publisher.text
+    assert "You cannot take it back: it follows from the answer to &#39;A person looks&#39;: a" in publisher.text
     assert "/take-back" not in publisher.page.text
     investigator.go(f"{RUNS}/{run}").submit("/take-back", reason="A mistake.")
     assert "It is taken back." in investigator.text

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Key, Page, Part
 from fivefold.flows.analysis import analyse_canonical_flow
-from fivefold.flows.language import Flow, PersonStep
+from fivefold.flows.language import Flow
 from fivefold.store.accounts.members import locked_member
 from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.flows.actions import action_numbered
@@ -37,7 +37,7 @@ from fivefold.usecases.accounts.second_person import has_sole_operator
 from fivefold.usecases.changes.contents import kinds_seen_by, named_subject
 from fivefold.usecases.flows.runs.answering import ANSWERED_BY
 from fivefold.usecases.flows.runs.reviews import finish_review_in
-from fivefold.usecases.flows.runs.second_people import part_taken
+from fivefold.usecases.flows.runs.second_people import part_taken, question_at
 from fivefold.usecases.levels.content.breakdowns import Name, lines_of
 from fivefold.usecases.levels.explain import shown_line
 from fivefold.usecases.portfolio.current_levels import level_numbers
@@ -431,7 +431,7 @@ def _queue_item(
 ) -> QueueItem:
     """Describe an item with the words of its kind."""
     kind, flow = Kind(row.kind), flows.get(row.version_id or 0)
-    person_step = None if flow is None or kind is not Kind.QUESTION else _person_step(flow, row.detail or "")
+    person_step = None if flow is None or kind is not Kind.QUESTION else question_at(flow, row.detail or "")
     reason = _line(row, lines) if kind is Kind.RISE else _REASONS[kind](row)
     asks = None if person_step is None else person_step.person.role
     if flow is not None:
@@ -470,12 +470,6 @@ def _line(row: ItemRow, lines: Mapping[Name, str]) -> str:
     """Return the arithmetic of the assessment in one line; empty once it was erased."""
     line = lines.get((row.number, row.step))
     return "" if line is None else shown_line(row.about or "", line)
-
-
-def _person_step(flow: Flow, step: str) -> PersonStep:
-    step_asked = flow.steps[flow.positions[step]]
-    assert isinstance(step_asked, PersonStep)  # a run asks at such a step
-    return step_asked
 
 
 def _failure(row: ItemRow) -> str:

@@ -53,7 +53,7 @@ def asking(name: str, triggers: list[dict[str, Any]], tag: str) -> str:
             "triggers": triggers,
             "actions": [{"id": "mark", "title": "Mark", "tag": tag}],
             "steps": [
-                {"id": "ask", "title": "Ask", "person": question},
+                {"id": "ask", "title": "In order?", "person": question},
                 {"id": "done", "title": "Done", "end": ["mark"]},
                 {"id": "nothing", "title": "Nothing", "end": []},
             ],
@@ -307,13 +307,14 @@ def test_what_follows_from_an_answer_is_taken_back_by_who_could_have_given_it(ba
     bank.add_flow(asking("gate", [], "closed").replace('"investigator"', '"publisher"'))
     run = call_flow(person(bank, "member:1"), "gate", "customer", "ada")
     (action,) = answer_run(person(bank), Role.PUBLISHER, run.number, "yes", WHY).taken
+    follows = "Mark cannot be taken back: it follows from the answer to 'In order.'"
     for name, role, why in (
         ("member:3", Role.INVESTIGATOR, "a member of the role publisher can, and you are investigator"),
         ("member:1", Role.PUBLISHER, "member:1 called or caused run f:1; another person must do it"),
         ("member:1", Role.ADMIN, "member:1 called or caused run f:1; another person must do it"),
     ):
         assert why in bars_to_take_back(person(bank, name), role, run.number)[action.number]
-        with pytest.raises(ConflictError, match=f"Mark cannot be taken back: it follows from the answer to ask.*{why}"):
+        with pytest.raises(ConflictError, match=f"{follows}.*{why}"):
             take_back_action(person(bank, name), role, action.number, WHY)
     assert bars_to_take_back(person(bank), Role.PUBLISHER, run.number) == {}
     assert take_back_action(person(bank), Role.PUBLISHER, action.number, WHY).taken_back_by == "member:2"

@@ -173,7 +173,7 @@ def test_the_second_question_of_a_run_is_another_item(engine: Engine) -> None:
     (second,) = items(bank, ASKED, Role.ADMIN)
     assert second.item != first.item
     assert (second.reason, second.assigned_to, second.due_us) == ("Really?", None, bank.now + HOUR_US)
-    with pytest.raises(ConflictError, match="ana answered ask of run f:1, which asks a member of the role invest"):
+    with pytest.raises(ConflictError, match="ana answered 'A person looks' of run f:1, which asks a mem"):
         change_item(bank.context, Role.ADMIN, second.item, 0, assigned_to=number)
 
 

@@ -41,7 +41,7 @@ from fivefold.usecases.flows.runs.execute import LEASE_US
 from fivefold.usecases.flows.runs.outcomes import PERSON
 from fivefold.usecases.flows.runs.reading import ActionLine, RunView, action_line, view_of
 from fivefold.usecases.flows.runs.reviews import action_event, refuse_settled
-from fivefold.usecases.flows.runs.second_people import part_taken, role_asked
+from fivefold.usecases.flows.runs.second_people import part_taken, question_at
 from fivefold.usecases.ingest.facts import end_of_tag, end_tag_in, live_tag_in, shorten_tag_in
 from fivefold.usecases.levels.lowering import Concern, LoweringGuard
 from fivefold.usecases.levels.worker import new_lease
@@ -84,8 +84,7 @@ def answer_run(
         stopped_at = _asking_step(session, run, now, expected_asked_us)
         version, flow_row = version_and_flow(session, run.version_id)
         flow = analyse_canonical_flow(version.canonical).flow
-        step = flow.steps[flow.positions[stopped_at]]
-        assert isinstance(step, PersonStep)  # a run that waits waits for a person
+        step = question_at(flow, stopped_at)
         _refuse_strange(step, role, answer)
         if part := part_taken(session, run, flow, context.actor.name, stopped_at):
             raise ConflictError(f"{context.actor.name} {part}; another person must answer it")
@@ -152,7 +151,7 @@ def _answered_already(session: Session, run: FlowRun, step: str) -> str:
     flow = analyse_canonical_flow(version.canonical).flow
     outcome = outcomes_of(session, [run.id])[run.id][step]
     whose = f"by {outcome.actor} at {second_text(outcome.at_us)}"
-    return f"the question {flow.steps[flow.positions[step]].title!r} of run f:{run.id} was answered already, {whose}"
+    return f"the question {question_at(flow, step).title!r} of run f:{run.id} was answered already, {whose}"
 
 
 def _time_over(run: FlowRun, now: int) -> str:
@@ -250,11 +249,12 @@ def _bar_to_take_back(session: Session, run: FlowRun, flow: Flow, row: FlowActio
         if outcome.kind == PERSON and outcome.actor != SYSTEM and outcome.at_us <= row.at_us
     ]
     for step in answered:
-        asked_role = role_asked(flow, step)
-        if role not in ANSWERED_BY[asked_role]:
-            return f"it follows from the answer to {step}: a member of the role {asked_role} can, and you are {role}"
+        question = question_at(flow, step)
+        follows = f"it follows from the answer to {question.title!r}"
+        if role not in ANSWERED_BY[question.person.role]:
+            return f"{follows}: a member of the role {question.person.role} can, and you are {role}"
         if part := part_taken(session, run, flow, name, step):
-            return f"it follows from the answer to {step}, and {name} {part}; another person must do it"
+            return f"{follows}, and {name} {part}; another person must do it"
     if not answered and role not in ANSWERED_BY["investigator"]:
         return f"it follows from no answer: a member of the role investigator can, and you are {role}"
     return ""

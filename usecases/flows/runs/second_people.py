@@ -4,7 +4,6 @@ from collections.abc import Collection
 
 from sqlalchemy.orm import Session
 
-from fivefold.flows.actions import PersonRole
 from fivefold.flows.language import Flow, PersonStep
 from fivefold.store.flows.runs import outcomes_of
 from fivefold.store.levels.assessment_queue import Origin
@@ -52,17 +51,21 @@ def part_taken(session: Session, run: FlowRun, flow: Flow, name: str, asking: st
         return f"called or caused run f:{run.id}"
     if name in origin_of(run.about).answered and not has_sole_operator(session, run.organisation_id):
         return f"answered what a flow asked by which run f:{run.id} came about"
-    asked_role = role_asked(flow, asking)
+    asked_role = question_at(flow, asking).person.role
     for step, outcome in outcomes_of(session, [run.id]).get(run.id, {}).items():
-        if outcome.kind == PERSON and outcome.actor == name and (role := role_asked(flow, step)) != asked_role:
+        if outcome.kind != PERSON or outcome.actor != name:
+            continue
+        question = question_at(flow, step)
+        if question.person.role != asked_role:
             if has_sole_operator(session, run.organisation_id):
                 return ""
-            return f"answered {step} of run f:{run.id}, which asks a member of the role {role}"
+            asks = f"asks a member of the role {question.person.role}"
+            return f"answered {question.title!r} of run f:{run.id}, which {asks}"
     return ""
 
 
-def role_asked(flow: Flow, step: str) -> PersonRole:
-    """Tell whom a step asks that waits for a person, or waited."""
-    person_step = flow.steps[flow.positions[step]]
-    assert isinstance(person_step, PersonStep)  # a run waits for a person there, and a person answered there
-    return person_step.person.role
+def question_at(flow: Flow, step: str) -> PersonStep:
+    """Give a step that waits for a person, or waited, by its id: it has a title for people, and whom it asks."""
+    question = flow.steps[flow.positions[step]]
+    assert isinstance(question, PersonStep)  # a run waits for a person there, or a person answered there
+    return question
