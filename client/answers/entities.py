@@ -63,6 +63,7 @@ class Tag(Answer):
     since: datetime
     until: datetime | None
     set_by: str
+    set_reason: str | None
     ended_by: str | None
     end_reason: str | None
 

@@ -83,7 +83,8 @@ _ALL = (
     BoundTable(
         name="tags",
         columns=(
-            "id", "organisation_id", "entity_id", "tag", "from_us", "until_us", "set_by", "ended_by", "end_reason",
+            *("id", "organisation_id", "entity_id", "tag", "from_us", "until_us"),
+            *("set_by", "set_reason", "ended_by", "end_reason"),
         ),
     ),
     BoundTable(

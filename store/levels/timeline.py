@@ -272,9 +272,9 @@ def _facts() -> list[_Source]:
 
 
 def _tags() -> list[_Source]:
-    """The sources of tags: each was set or goes on, and ended; what one person proposed has that reason."""
+    """The sources of tags: each was set or goes on, and ended."""
     set_at, ended_at = (Tag.from_us, Tag.set_by), (Tag.until_us, Tag.ended_by)
-    set_columns = (Tag.tag, null(), Tag.until_us, of_proposal(Proposal.reason, *set_at), Tag.set_by)
+    set_columns = (Tag.tag, null(), Tag.until_us, Tag.set_reason, Tag.set_by)
     ended_columns = (Tag.tag, null(), null(), Tag.end_reason, Tag.ended_by)
     ways = (
         (EventKind.TAG_SET, not_(goes_on()), set_at, set_columns),

@@ -322,6 +322,7 @@ class Tag(Base):
     """A word that people or programs set on an entity, for a while or without end.
 
     Attributes:
+        set_reason: why it was set, if who set it said so.
         ended_by: who gave it the end that it has; None where it has the one with which it was set.
         end_reason: why they did, if they said so.
     """
@@ -341,6 +342,7 @@ class Tag(Base):
     until_us: Mapped[int | None] = mapped_column(BigInteger)
     set_by: Mapped[str] = mapped_column(Text)
     salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
+    set_reason: Mapped[str | None] = mapped_column(Text)
     ended_by: Mapped[str | None] = mapped_column(Text)
     end_reason: Mapped[str | None] = mapped_column(Text)
 

@@ -129,7 +129,10 @@ def test_links_lead_to_those_whom_a_customer_is_linked_to(place: Place, investig
 
 
 def test_a_tag_is_set_and_ended(investigator: Visitor) -> None:
-    investigator.go(ACME).submit("/tag", tag="watch")
+    form = next(form for form in investigator.go(ACME).forms() if form.action.endswith("/tag"))
+    assert "reason" in form.fields
+    investigator.submit("/tag", tag="watch", reason="Seen at the airport.")
+    assert "set by the investigator: Seen at the airport." in investigator.text
     assert "The tag is set. No ruleset, policy, group or flow that decides now reads it" in investigator.text
     assert "watch" in investigator.text
     form = next(form for form in investigator.forms() if form.fields.get("tag") == "watch")

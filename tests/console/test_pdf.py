@@ -47,7 +47,9 @@ CUSTOMER = CustomerExport(
         as_of_us=AT,
     ),
     attributes={"products": ["current-account", "savings"], "last_review": "2026-08-24T00:00:00.000000"},
-    tags=(TagLine(tag="watch", from_us=AT, until_us=None, set_by="ida", ended_by=None, end_reason=None),),
+    tags=(
+        TagLine(tag="watch", from_us=AT, until_us=None, set_by="ida", set_reason=None, ended_by=None, end_reason=None),
+    ),
     screenings=(ScreeningLine(screening="pep", found=False, at_us=AT, recorded_us=AT),),
 )
 

@@ -23,7 +23,7 @@ def told(place: Place) -> Place:
     place.good(
         "PUT", "/v1/entities/customer/account", {"owner": {"type": "customer", "external_id": "told"}}, role="app"
     )
-    place.good("PUT", f"{OF}/tags/watch", {}, role="investigator")
+    place.good("PUT", f"{OF}/tags/watch", {"reason": "It is <b>one</b>."}, role="investigator")
     place.good("DELETE", f"{OF}/tags/watch", role="investigator", params={"reason": "It was <b>another</b>."})
     screening = {"screening": "pep", "found": True, "at": "2026-01-02T03:04:05Z"}
     place.good("POST", f"{OF}/screenings", screening, role="app")
@@ -97,14 +97,18 @@ def test_the_page_has_both_clocks_and_no_markup_of_stored_text(told: Place) -> N
     assert "Override decided" in visitor.text
 
 
-def test_who_ended_a_tag_and_why_is_on_the_page_and_among_what_people_did(told: Place) -> None:
+def test_why_a_tag_was_set_who_ended_it_and_why_is_on_the_page_and_among_what_people_did(told: Place) -> None:
     (ended,) = events(told, kind="tag_ended")
     member = f"member:{told.members['bank', 'investigator']}"
     assert (ended["by"], ended["reason"], ended["proposed_by"]) == (member, "It was <b>another</b>.", None)
+    assert [each["reason"] for each in events(told, kind="tag_set")] == ["It is <b>one</b>."]
     (line,) = told.good("GET", f"{OF}/tags", role="investigator")
+    assert line["set_reason"] == "It is <b>one</b>."
     assert (line["ended_by"], line["end_reason"]) == (member, "It was <b>another</b>.")
     visitor = Visitor(told).sign_in("investigator").go(f"{PAGE}/timeline?group=people")
     assert "watch It was &lt;b&gt;another&lt;/b&gt;. the investigator" in visitor.text
+    assert "watch It is &lt;b&gt;one&lt;/b&gt;. the investigator" in visitor.text
+    assert "set by the investigator: It is &lt;b&gt;one&lt;/b&gt;., its end" in visitor.go(PAGE).text
     assert "its end by the investigator: It was &lt;b&gt;another&lt;/b&gt;." in visitor.go(PAGE).text
 
 

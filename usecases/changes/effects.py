@@ -138,7 +138,7 @@ def _apply_fact(session: Session, context: Context, content: Fact, why: str, now
         case TagChanged() if content.ended or (content.until_us is not None and content.until_us <= now_us):
             end_tag_in(session, context, entity, content.tag, why, now_us)
         case TagChanged():
-            set_tag_in(session, context, entity, content.tag, content.until_us, now_us)
+            set_tag_in(session, context, entity, content.tag, content.until_us, why, now_us)
         case ScreeningCleared():
             add_screening_in(session, context, entity, content.screening, has_match=False, at=content.at_us, now=now_us)
         case RecordChanged():

@@ -33,7 +33,7 @@ def request_tag(
     """
     of = (context.at(context.now()), type_name, external_id)
 
-    store = partial(ingest_facts.set_tag, *of, tag, until_us=until_us)
+    store = partial(ingest_facts.set_tag, *of, tag, until_us=until_us, reason=reason.strip())
 
     return _store_or_propose(of, store, lambda entity, _: TagChanged(entity, tag, until_us, False), reason)
 

@@ -53,10 +53,12 @@ class RecordGiven:
     fields: Mapping[str, Any] = field(default_factory=dict)
 
 
-def set_tag(context: Context, type_name: str, external_id: str, tag: str, *, until_us: int | None = None) -> None:
+def set_tag(
+    context: Context, type_name: str, external_id: str, tag: str, *, until_us: int | None = None, reason: str = ""
+) -> None:
     """Set a tag on an entity, from now until a moment (not included) or without end; one that it has gets the new end.
 
-    If it has the tag with that end already, nothing is stored.
+    If it has the tag with that end already, nothing is stored. *reason*: why, which may be empty.
 
     Raises:
         NotFoundError: there is no such entity.
@@ -74,11 +76,13 @@ def set_tag(context: Context, type_name: str, external_id: str, tag: str, *, unt
         if there is not None:
             concern = replace(Concern.of_change(now, there["until_us"], until_us), takes_back=ends_before)
         watch = LoweringGuard(session, context, "tags", {entity.id: concern}, now)
-        set_tag_in(session, context, entity, tag, until_us, now)
+        set_tag_in(session, context, entity, tag, until_us, reason, now)
         watch.refuse_falls()
 
 
-def set_tag_in(session: Session, context: Context, entity: Entity, tag: str, until_us: int | None, now: int) -> None:
+def set_tag_in(
+    session: Session, context: Context, entity: Entity, tag: str, until_us: int | None, reason: str, now: int
+) -> None:
     """Set a tag in a transaction that the caller ends, and that has locked the entity; errors as of `set_tag`."""
     if until_us is not None and until_us <= now:
         raise ConfigError(f"a tag cannot end at {day_text(until_us)}: that is in the past")
@@ -96,6 +100,7 @@ def set_tag_in(session: Session, context: Context, entity: Entity, tag: str, unt
         from_us=now,
         until_us=until_us,
         set_by=context.actor.name,
+        set_reason=reason or None,
     )
     session.add(tag_row)
     _mark(session, context, entity, Reason.TAG, now)
@@ -105,7 +110,8 @@ def set_tag_in(session: Session, context: Context, entity: Entity, tag: str, unt
     _note(session, entity, "tag", f"tag:{tag_row.id}", about, now)
     rows = digests(session, "tags", [*ended_rows, tag_row.id])
     ended = {ENDED_US: now} if ended_rows else {}
-    _record(session, context, "tag.set", entity, rows, before, {"tag": tag, "until_us": until_us}, ended)
+    after = {"tag": tag, "until_us": until_us} | ({"reason": reason} if reason else {})
+    _record(session, context, "tag.set", entity, rows, before, after, ended)
 
 
 def end_tag(context: Context, type_name: str, external_id: str, tag: str, *, reason: str = "") -> None:

@@ -92,6 +92,7 @@ class TagLine:
     """A tag that an entity has, or had.
 
     Attributes:
+        set_reason: why it was set, if who set it said so.
         ended_by: who gave it the end that it has; None where it has the one with which it was set.
         end_reason: why they did, if they said so.
     """
@@ -100,6 +101,7 @@ class TagLine:
     from_us: Annotated[Moment, shown_as("since")]
     until_us: Annotated[Moment | None, shown_as("until")]
     set_by: str
+    set_reason: str | None
     ended_by: str | None
     end_reason: str | None
 
@@ -261,6 +263,7 @@ def _tag_line(tag: Tag) -> TagLine:
         from_us=tag.from_us,
         until_us=tag.until_us,
         set_by=tag.set_by,
+        set_reason=tag.set_reason,
         ended_by=tag.ended_by,
         end_reason=tag.end_reason,
     )

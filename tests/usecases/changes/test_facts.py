@@ -234,6 +234,31 @@ def test_who_ended_a_tag_and_why_stands_with_the_tag(bank: Bank) -> None:
     assert (event.by, event.reason, event.proposed_by) == (bank.actor.name, WHY, None)
 
 
+def begin_of(bank: Bank, kind: str) -> TimelineEvent:
+    (event,) = list_events(bank.context, "customer", "a", kinds=(kind,))
+    line = list_tags(bank.context, "customer", "a", Part(1))[0]
+    assert (line.set_by, line.set_reason) == (event.by, event.reason or None)
+    return event
+
+
+@pytest.mark.postgresql
+def test_why_a_tag_was_set_stands_with_the_tag(bank: Bank) -> None:
+    facts.request_tag(bank.context, "customer", "a", "vip", reason=f" {WHY} ")
+    assert begin_of(bank, "tag_set").reason == WHY
+    facts.request_tag(bank.context, "customer", "a", "vip", until_us=bank.now + 9)
+    assert begin_of(bank, "tag_end_moved").reason == ""
+
+
+@pytest.mark.postgresql
+def test_why_an_earlier_end_was_proposed_stands_with_the_tag_and_who_approved_it(bank: Bank) -> None:
+    tag(bank)
+    asked = tag(bank, until_us=bank.now + 9_000_000, reason=WHY).proposal
+    assert asked is not None
+    approve_proposal(Context(bank.engine, Actor(bank.of, "member:2")).at(bank.now), asked.id, "seen", Role.APPROVER)
+    event = begin_of(bank, "tag_end_moved")
+    assert (event.by, event.reason, event.proposed_by) == ("member:2", WHY, bank.actor.name)
+
+
 @pytest.mark.postgresql
 def test_who_proposed_the_end_of_a_tag_stands_beside_who_approved_it(bank: Bank) -> None:
     tag(bank)

@@ -186,7 +186,7 @@ def _affect(
     if action_taken.kind == "group":
         _refuse_group_not_kept(session, entity, content["group"])
     if action_taken.kind in GIVEN_AS_TAGS and not _is_held(session, entity, content, doing.now_us):
-        set_tag_in(session, doing.context, entity, content["tag"], content["until_us"], doing.now_us)
+        set_tag_in(session, doing.context, entity, content["tag"], content["until_us"], "", doing.now_us)
     elif action_taken.kind == "case":
         record = RecordGiven(external_id=content["case"], opened_us=doing.now_us)
         put_record_in(session, doing.context, entity, "case", record, doing.now_us)
