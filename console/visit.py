@@ -233,9 +233,13 @@ class Visit(Context):
         label = text("What the page showed")
         return parse_moment(self.typed(f"seen_{name}", label), label)
 
-    def shown_hash(self) -> str:
-        """Give the content hash of the version that the page of a form showed; ConfigError where it does not say."""
-        return self.typed("seen_content", text("What the page showed"))
+    def shown_hash(self, version: int | None = None) -> str:
+        """Give the content hash of the version that the page of a form showed; ConfigError where it does not say.
+
+        *version*: the number of the one that was chosen among several.
+        """
+        name = "seen_content" if version is None else f"seen_content_{version}"
+        return self.typed(name, text("What the page showed"))
 
     def confirmed_reason(self, missing: str) -> str:
         """Give the reason of a form with a box to tick; where it is not ticked a ConfigError says *missing*."""

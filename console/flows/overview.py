@@ -96,7 +96,7 @@ class FlowPage:
     Attributes:
         drawn: the number of the version whose graph is shown; None where the draft's is.
         picture: None where there is neither a version nor a draft that can be read.
-        earlier: numbers of the versions that acted before, and do not now.
+        earlier: the versions on this page that acted before, and do not now, each with when it last began to.
         tried: where a customer would come to, if one was typed.
     """
 
@@ -107,7 +107,7 @@ class FlowPage:
     versions: Page[FlowVersionLine]
     next: str | None
     activations: Page[FlowActivationLine]
-    earlier: tuple[int, ...]
+    earlier: tuple[tuple[FlowVersionLine, FlowActivationLine], ...]
     tried: TriedFlow
 
 
@@ -126,7 +126,7 @@ def show_flow(visit: Visit) -> Rendered:
     drawn = flow.active or flow.newest
     document = read_flow_version(visit, name, drawn).document if drawn else read_flow_draft(visit, name).document
     activations = list_flow_activations(visit, name, CHANGES)
-    acted = (each.version for each in activations if each.kind in {"active", "rollback"} and each.version)
+    began = {each.version: each for each in reversed([*activations]) if each.kind in {"active", "rollback"}}
     page = FlowPage(
         flow=flow,
         address=address("flows", name),
@@ -135,7 +135,7 @@ def show_flow(visit: Visit) -> Rendered:
         versions=versions,
         next=visit.next_of("versions", versions),
         activations=activations,
-        earlier=tuple(number for number in dict.fromkeys(acted) if number != flow.active),
+        earlier=tuple((each, began[each.number]) for each in versions if each.number in began and not each.active),
         tried=tried_flow(visit, flow),
     )
     return Rendered(template="flows/flow.html", title=name, page=page)
@@ -144,7 +144,9 @@ def show_flow(visit: Visit) -> Rendered:
 def roll_back(visit: Visit) -> Answer:
     """Let a version act again that acted before; another person than its editors does."""
     version = existing_number(visit.typed("version", text("Version")), text("version"))
-    roll_back_flow(visit, _known(visit), version, visit.typed("reason", text("Reason")), visit.shown_number("active"))
+    reason = visit.typed("reason", text("Reason"))
+    expected = (visit.shown_number("active"), visit.shown_hash(version))
+    roll_back_flow(visit, _known(visit), version, reason, *expected)
     return Redirect(visit.path, "flow-rolled-back")
 
 

@@ -13,6 +13,7 @@ from fivefold.usecases.changes.reference_fit import ReferenceState, read_referen
 from fivefold.usecases.changes.references import ReferenceJobLine, list_reference_jobs
 from fivefold.usecases.rulesets.activate import ActivationLine, list_activations
 from fivefold.usecases.rulesets.overview import (
+    Activated,
     RulesetLine,
     VersionState,
     list_rulesets,
@@ -49,7 +50,7 @@ class RulesetPage:
         reviews: of the thresholds, the last quarters.
         reference: for peers; None where it reads none.
         references: that were asked for, the last ones.
-        earlier: numbers of the versions on this page that decided before, and do not now.
+        earlier: the versions on this page that decided before, and do not now, each with its last activation.
     """
 
     ruleset: RulesetLine
@@ -61,7 +62,7 @@ class RulesetPage:
     reviews: Page[ThresholdReviewLine]
     reference: ReferenceState | None
     references: Page[ReferenceJobLine]
-    earlier: tuple[int, ...]
+    earlier: tuple[tuple[VersionState, Activated], ...]
 
 
 def show_rulesets(visit: Visit) -> Rendered:
@@ -118,7 +119,7 @@ def show_ruleset(visit: Visit) -> Rendered:
         reviews=list_threshold_reviews(visit, family, SHORTER_LIST),
         reference=read_reference_state(visit, family),
         references=list_reference_jobs(visit, family, SHORTER_LIST),
-        earlier=tuple(each.number for each in versions if each.activated is not None and not each.active),
+        earlier=tuple((each, each.activated) for each in versions if each.activated is not None and not each.active),
     )
     return Rendered(template="rulesets/ruleset.html", title=family, page=page)
 
@@ -129,7 +130,12 @@ def roll_back(visit: Visit) -> Answer:
     read_ruleset(visit, family)
     version = existing_number(visit.typed("version", text("Version")), text("version"))
     reason = visit.typed("reason", text("Reason"))
-    outcome = asks.roll_back(visit, family, version, reason, release="release" in visit.form)
+    outcome = asks.roll_back(
+        *(visit, family, version, reason),
+        release="release" in visit.form,
+        expected_active=visit.shown_number("active"),
+        expected_hash=visit.shown_hash(version),
+    )
     if outcome.proposal is None:
         return Redirect(visit.path, "rolled-back")
     return Redirect(address("proposals", str(outcome.proposal.id)), "rollback-proposed")

@@ -1,5 +1,7 @@
 """Replays of a flow in the console: asked for by a form, read with the people, and cancelled."""
 
+import re
+
 import pytest
 
 from fivefold.usecases.flows.replays.jobs import run_next_replay
@@ -90,6 +92,9 @@ def test_a_page_that_is_too_old_lets_nothing_act_and_a_fresh_one_says_what_its_r
     assert "activated without a replay over history" in other.go(MINE).text
     form = next(form for form in other.go(MINE).forms() if form.action.endswith("/roll-back"))
     Visitor(place).sign_in("admin").go(MINE).submit("/roll-back", **WHY, version="1")
+    assert re.search(r"2: committed \d+ \w+ \d+ by the \w+, last activated \d+ \w+ \d+ by the \w+", other.text)
+    other.post(form.action, {**form.fields, **WHY, "version": "2", "seen_content_2": "0" * 64})
+    assert (other.page.status_code, "version 2 of the flow mine says something else now" in other.text) == (409, True)
     other.post(form.action, {**form.fields, **WHY, "version": "2"})
     assert (other.page.status_code, "that acts is 1 now; it was 3" in other.text) == (409, True)
 

@@ -171,6 +171,15 @@ def test_a_draft_is_discarded_only_as_it_was_seen(place: Place, author: Visitor)
     assert "There is no draft." in author.text
 
 
+def test_a_roll_back_says_what_each_version_is_and_sends_what_was_looked_at(author: Visitor) -> None:
+    author.go("/console/rulesets/second")
+    assert re.search(r"1: committed \d+ \w+ \d+ by maker, last activated \d+ \w+ \d+ by \w+", author.text)
+    form = next(form for form in author.forms() if form.action.endswith("/roll-back"))
+    for other in ({"seen_content_1": "0" * 64}, {"seen_active": "7"}):
+        author.post(form.action, {**form.fields, **other, "version": "1", "reason": "too many rose"})
+        assert (author.page.status_code, "when this was looked at" in author.text) == (409, "seen_active" in other)
+
+
 def test_a_roll_back_is_proposed_by_one_person_and_approved_by_another(place: Place, author: Visitor) -> None:
     author.go("/console/rulesets/second").submit("/roll-back", version="1", reason="too many rose")
     assert author.page.status_code == 200

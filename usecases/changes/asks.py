@@ -13,7 +13,7 @@ from fivefold.store.accounts.lists import list_row_at
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.levels.overrides import override_numbered
 from fivefold.store.rulesets.activations import PER_SECOND
-from fivefold.store.rulesets.rulesets import families_of
+from fivefold.store.rulesets.rulesets import families_of, family_named, version_numbered
 from fivefold.usecases.accounts.lists import ListPut, list_version, missing_versions
 from fivefold.usecases.accounts.rate_tables import checked_rates, rates_content
 from fivefold.usecases.accounts.settings import SettingsChange, check_values, refuse_short_retention, settings_of
@@ -28,6 +28,7 @@ from fivefold.usecases.changes.contents import (
     SettingsChanged,
 )
 from fivefold.usecases.changes.proposals import ChangeOutcome, request_change
+from fivefold.usecases.rulesets.activate import refuse_unseen_versions
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_per_second, checked_reason, refuse_unseen_moment
 
@@ -73,17 +74,34 @@ def switch_family(context: Context, family: str, on: bool, reason: str, per_seco
 
 
 def roll_back(
-    context: Context, family: str, version: int, reason: str, per_second: int = PER_SECOND, *, release: bool = False
+    context: Context,
+    family: str,
+    version: int,
+    reason: str,
+    per_second: int = PER_SECOND,
+    *,
+    release: bool = False,
+    expected_active: int | None = None,
+    expected_hash: str | None = None,
 ) -> ChangeOutcome:
     """Let a version that was active before decide again; *release* levels that only the present one raised.
+
+    *expected_active* and *expected_hash* are those of `rulesets.activate`: what was looked at.
 
     Raises:
         ConfigError: the reason is empty, or the rate is invalid.
         NotFoundError: there is no such family or version.
-        ConflictError: it is active, or never was; or the actor is not a member.
+        ConflictError: it is active, or never was; or the actor is not a member; or another version decides, or the
+            version has another content, than was expected.
     """
+
+    def refuse_others(session: Session) -> None:
+        family_row = family_named(session, context.organisation_id, family)
+        version_row = version_numbered(session, family_row, version)
+        refuse_unseen_versions(session, family_row, version_row, expected_active, expected_hash)
+
     content = RulesetRolledBack(family, version, checked_per_second(per_second), release)
-    return request_change(context, content, checked_reason(reason))
+    return request_change(context, content, checked_reason(reason), require=refuse_others)
 
 
 def put_list_version(

@@ -117,17 +117,14 @@ def activate(
     why, rate = checked_reason(reason), checked_per_second(per_second)
     with context.writing() as session:
         family_row, version_row = _locked_version(session, context, family, version)
-        refuse_unseen_content(f"version {version} of {family}", expected_hash, version_row.content_hash)
+        refuse_unseen_versions(session, family_row, version_row, expected_active, expected_hash)
         _refuse_author(session, context, family_row, version_row)
-        was = family_row.active_version_id
-        decides = None if was is None else session.get_one(RulesetVersion, was).number
-        refuse_unseen(f"the version of {family} that decides", expected_active, decides)
         backtest = _backtest(session, family_row, version_row, now)
         refuse_unseen(f"the newest backtest of version {version} of {family}", expected_backtest, backtest.id)
         change = ActivationChange(
             kind="activation",
             version_id=version_row.id,
-            previous_version_id=was,
+            previous_version_id=family_row.active_version_id,
             reason=why,
             actor=context.actor.name,
             per_second=rate,
@@ -135,6 +132,19 @@ def activate(
             backtest_id=backtest.id,
         )
         _switch(session, context, family_row, version_row, change)
+
+
+def refuse_unseen_versions(
+    session: Session, family: Family, version: RulesetVersion, expected_active: int | None, expected_hash: str | None
+) -> None:
+    """Raise ConflictError where a version to decide, or the one that decides, is another than was looked at.
+
+    *expected_active* is a number, 0 for none, and *expected_hash* the content hash of *version*; None asks nothing.
+    """
+    refuse_unseen_content(f"version {version.number} of {family.name}", expected_hash, version.content_hash)
+    was = family.active_version_id
+    decides = None if was is None else session.get_one(RulesetVersion, was).number
+    refuse_unseen(f"the version of {family.name} that decides", expected_active, decides)
 
 
 def _refuse_author(session: Session, context: Context, family: Family, version: RulesetVersion) -> None:

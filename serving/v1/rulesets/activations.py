@@ -27,18 +27,23 @@ class ActivationGiven(RequestModel):
     per_second: Rate = PER_SECOND
 
 
-class ActivationConfirmed(ActivationGiven):
-    """The same, and what was looked at: without `expected_active` and `expected_backtest` that is not checked.
+class VersionsSeen(ActivationGiven):
+    """The same, and what was looked at; what is not given is not checked.
 
-    They are the version that decided then, and the backtest of the content.
+    `expected_active` is the version that decided then, and `expected_hash` the content hash of the version.
     """
 
     expected_active: Seen | None = None
-    expected_backtest: Seen | None = None
     expected_hash: SeenHash | None = None
 
 
-class RollbackGiven(ActivationGiven):
+class ActivationConfirmed(VersionsSeen):
+    """The same, and `expected_backtest`: the backtest of the content that was looked at."""
+
+    expected_backtest: Seen | None = None
+
+
+class RollbackGiven(VersionsSeen):
     """The version that is to decide again, and why; `release` levels that only the present one raised."""
 
     release: bool = False
@@ -71,8 +76,12 @@ def activate(context: RequestContext, family: Text, body: ActivationConfirmed) -
 
 def roll_back(context: RequestContext, family: Text, body: RollbackGiven) -> Proposed:
     """Propose to let a version decide again that did before."""
-    arguments = (family, body.version, body.reason, body.per_second)
-    outcome = asks.roll_back(context, *arguments, release=body.release)
+    outcome = asks.roll_back(
+        *(context, family, body.version, body.reason, body.per_second),
+        release=body.release,
+        expected_active=body.expected_active,
+        expected_hash=body.expected_hash,
+    )
     return Proposed.of(outcome)
 
 

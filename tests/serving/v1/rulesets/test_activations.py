@@ -62,6 +62,15 @@ def test_backtests_and_activations_are_listed_and_read(place: Place) -> None:
     assert kinds == ["rollback", "activation", "activation"]
 
 
+@pytest.mark.parametrize("seen", [{"expected_active": 1}, {"expected_hash": "0" * 64}])
+def test_what_was_not_looked_at_is_not_proposed_to_decide_again(place: Place, seen: dict[str, object]) -> None:
+    answer = place.ask("POST", "/v1/rulesets/second/rollback", {**BODY, **seen}, role="publisher")
+    assert (answer.status_code, " now" in answer.text) == (409, True)
+    content_hash = place.good("GET", "/v1/rulesets/second/versions/1", role="publisher")["content_hash"]
+    looked_at = {"expected_active": 2, "expected_hash": content_hash}
+    place.good("POST", "/v1/rulesets/second/rollback", {**BODY, **looked_at}, role="publisher")
+
+
 def test_a_backtest_that_waits_is_cancelled_for_a_reason(place: Place) -> None:
     (line,) = place.good("GET", "/v1/rulesets/drafted/backtests", role="publisher")
     assert (line["state"], line["attempts"], line["part"]) == ("queued", 0, None)
