@@ -24,17 +24,6 @@ from fivefold.console.visit import (
 from fivefold.domain.errors import ConfigError, ConflictError, FivefoldError, UnknownOutcomeError, http_status
 from fivefold.store.sql.database import reachable
 
-OUT_OF_REACH = "The database does not answer. Nothing was changed; try again in a while."
-MAY_BE_DONE = "The database went away while this was stored. It may have been done: look before you send it again."
-TITLES = {
-    403: "Not for you",
-    404: "Not found",
-    409: "Not possible now",
-    413: "Too large",
-    422: "This cannot be read",
-    503: "Out of reach",
-    504: "No answer",
-}
 LONGEST_CHOICE = 20
 """Characters of a text that may be a choice where its field is none of `FREE_TEXT`; a longer one was written."""
 SHOWN_AGAIN = (404, 409, 422)
@@ -84,8 +73,7 @@ def _refusal(view: View, visit: Visit, error: FivefoldError) -> ConsoleResponse:
     if status is None:
         raise error
     if status >= 500:  # a person need not know how the database fails
-        reason = text(MAY_BE_DONE if isinstance(error, UnknownOutcomeError) else OUT_OF_REACH)
-        return replace(error_document(visit, status, reason), cause=str(error))
+        return replace(error_document(visit, status, database_reason(error)), cause=str(error))
     is_shown_again = status in SHOWN_AGAIN and not visit.is_of_script  # a script puts the reason into its own page
     if view.page is None or not is_shown_again:
         return error_document(visit, status, _with_names(visit, str(error)))
@@ -146,6 +134,15 @@ def _document(visit: Visit, outcome: Answer) -> ConsoleResponse:
     return ConsoleResponse(outcome.status, html=render(visit, outcome))
 
 
+def database_reason(error: FivefoldError) -> str:
+    """Say what to do where the database is of no use."""
+    if isinstance(error, UnknownOutcomeError):
+        return text(
+            "The database went away while this was stored. It may have been done: look before you send it again."
+        )
+    return text("The database does not answer. Nothing was changed; try again in a while.")
+
+
 def fault_reason(status: int, *, is_form: bool) -> str:
     """Say what to do after the program failed, or took too long; a page that was only opened changed nothing."""
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -178,6 +175,19 @@ def error_alone(status: int, reason: str, written: Written = ()) -> ConsoleRespo
 
 
 def _error_page(status: int, reason: str, written: Written) -> Rendered:
-    title = text(TITLES.get(status, HTTPStatus(status).phrase))
+    title = _titles().get(status, HTTPStatus(status).phrase)
     page = ErrorPage(status, reason or f"{title}.", written)
     return Rendered(template="shared/error.html", title=title, page=page, status=status)
+
+
+def _titles() -> dict[int, str]:
+    """The titles of errors by their status; others have the phrase of HTTP."""
+    return {
+        403: text("Not for you"),
+        404: text("Not found"),
+        409: text("Not possible now"),
+        413: text("Too large"),
+        422: text("This cannot be read"),
+        503: text("Out of reach"),
+        504: text("No answer"),
+    }

@@ -22,22 +22,21 @@ from starlette.routing import Route
 from fivefold import console
 from fivefold.console.accounts.sign_in import ended_part, sign_in_page
 from fivefold.console.answering import (
-    MAY_BE_DONE,
-    OUT_OF_REACH,
     ConsoleResponse,
     answer,
+    database_reason,
     error_alone,
     error_part,
     fault_reason,
 )
 from fivefold.console.table import VIEWS
+from fivefold.console.texts import text
 from fivefold.console.visit import Rights, Upload, View, Visit, Written, written_in
 from fivefold.domain.errors import (
     ConfigError,
     IdentityError,
     IdentityProviderError,
     StoreError,
-    UnknownOutcomeError,
 )
 from fivefold.domain.settings import OpenIdSettings
 from fivefold.serving.access_log import CAUSE, NOT_ALLOWED, RECORD, SIGN_IN, WHO, note_cause
@@ -73,14 +72,11 @@ SIGN_IN_SECONDS: Final = 5.0
 FORM_BYTES: Final = 3 * (DOCUMENT_BYTES + 4 * MAX_REASON_CHARACTERS)
 """Largest form: a document and a reason, each byte of which may be percent-encoded. A shorter text that is too long for
 its field is refused by the use case, and its page shows it again."""
-FORM_TOO_LARGE: Final = f"The form is larger than {FORM_BYTES:,} bytes, so it was not read, and nothing was changed."
 LOST_FORM_SECONDS: Final = 25.0
 """Time limit for a form without a session: a document on a slow line comes within, and its answer before the limit of
 all answers."""
 MOST_FILES: Final = 2
 """Fields of a form that take a file."""
-OTHER_SESSION: Final = "This form is of another session; open its page again."
-PROVIDER_AWAY: Final = "The identity provider does not answer. Try again in a while, or sign in with a token."
 _AS_ASKED: Final = "%/:?#[]@!$&'()*+,;=~"
 """Octets of an address that stay as they are; a header takes ASCII alone."""
 LANE: Final = Lane("console", 4, each=4, waiting_each=32, waiting=128)
@@ -148,13 +144,14 @@ class Console:
             if record := record_of(request):
                 request.scope[RECORD] = record
             if not is_readable(request.scope):
-                return _response(error_alone(404, "The address is not UTF-8."))
+                return _response(error_alone(404, text("The address is not UTF-8.")))
             token = session.credential.token_id
             if not was_read:
                 was_read = True  # also where it cannot be read: then nothing of it is shown
                 form, file = await _form(view, request, token)
             if view.method == "POST" and not _is_of_session(form.pop("form_token", ""), secret):
-                return _refusal(request, ApiError(403, OTHER_SESSION), written_in(form))
+                other = ApiError(403, text("This form is of another session; open its page again."))
+                return _refusal(request, other, written_in(form))
             visit = replace(self._visit(view, request, session, secret, form), file=file)
             lane = LANES[Work.READING] if view.reads_document else LANE
             document = await lane.run(session.credential.organisation_id, partial(answer, view, visit))
@@ -261,7 +258,8 @@ class Console:
     def _without_identity(self, next_: str, error: IdentityError | IdentityProviderError) -> Response:
         if isinstance(error, IdentityProviderError):  # its addresses are for the log, and not for the page
             LOG.warning("identity provider", error=str(error))
-            return self._sign_in_page(next_, problem=PROVIDER_AWAY, status=HTTPStatus.SERVICE_UNAVAILABLE)
+            away = text("The identity provider does not answer. Try again in a while, or sign in with a token.")
+            return self._sign_in_page(next_, problem=away, status=HTTPStatus.SERVICE_UNAVAILABLE)
         return self._sign_in_page(next_, problem=str(error), status=HTTPStatus.FORBIDDEN)
 
 
@@ -316,7 +314,7 @@ def _signed_in(secret: str, next_: str) -> Response:
 
 async def _static(name: str, _: Request) -> Response:
     if name in SCRIPTS and not _has_scripts():
-        return _response(error_alone(404, "This build has no scripts."))
+        return _response(error_alone(404, text("This build has no scripts.")))
     content = _content(name)
     return Response(content, media_type=STATIC[name], headers={**HEADERS, "Cache-Control": "public, max-age=300"})
 
@@ -330,7 +328,7 @@ async def _missing(request: Request) -> Response:
     path = _path_of(request)
     if path.endswith("/"):
         return RedirectResponse(path.rstrip("/"), HTTPStatus.SEE_OTHER, dict(HEADERS))
-    return _response(error_alone(404, "There is no such page."))
+    return _response(error_alone(404, text("There is no such page.")))
 
 
 @cache
@@ -373,7 +371,12 @@ async def _form(view: View, request: Request, token: int | None = None) -> Sent:
     try:
         body = await read(request, limit_bytes=FORM_BYTES)
     except ApiError as error:
-        raise ApiError(413, FORM_TOO_LARGE) if error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else error from None
+        if error.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            raise
+        most = f"{FORM_BYTES:,}"
+        raise ApiError(
+            413, text("The form is larger than {most} bytes, so it was not read, and nothing was changed.", most=most)
+        ) from None
     has_file = view.reads_document and request.headers.get("content-type", "").startswith("multipart/form-data")
     form, file = await _parts(request, body, view.takes_file) if has_file else (_fields(body), None)
     return {name: typed.replace("\r\n", "\n") for name, typed in form.items()}, file  # browsers end lines with CRLF
@@ -396,7 +399,7 @@ def _fields(body: bytes) -> dict[str, str]:
     try:
         return dict(parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=100))
     except ValueError:
-        raise ApiError(422, "The form cannot be read") from None
+        raise ApiError(422, text("The form cannot be read")) from None
 
 
 async def _parts(request: Request, body: bytes, file_field: str) -> Sent:
@@ -423,9 +426,9 @@ async def _parts(request: Request, body: bytes, file_field: str) -> Sent:
         finally:
             await parts.close()
     except UnicodeDecodeError:
-        raise ApiError(422, "The file is not text in UTF-8") from None
+        raise ApiError(422, text("The file is not text in UTF-8")) from None
     except MultiPartException:
-        raise ApiError(422, "The form cannot be read") from None
+        raise ApiError(422, text("The form cannot be read")) from None
 
 
 def _require_own_origin(request: Request) -> None:
@@ -435,7 +438,7 @@ def _require_own_origin(request: Request) -> None:
     except ValueError:  # such as http://[
         origin = ""
     if not origin or origin != request.headers.get("host"):
-        raise ApiError(403, "This form was sent by another site")
+        raise ApiError(403, text("This form was sent by another site"))
 
 
 def _to_sign_in(request: Request) -> Response:
@@ -466,7 +469,7 @@ def _refusal(request: Request, error: ApiError | StoreError, written: Written = 
     """
     note_cause(request.scope, error)
     if isinstance(error, StoreError):
-        status, reason = 503, MAY_BE_DONE if isinstance(error, UnknownOutcomeError) else OUT_OF_REACH
+        status, reason = 503, database_reason(error)
     else:
         status, reason = error.status, error.text
     is_of_script = OF_SCRIPT in request.headers

@@ -11,6 +11,7 @@ import pytest
 from fivefold.console.rendering import NOTICES
 
 CONSOLE = Path(__file__).parents[2] / "console"
+SERVED = CONSOLE.parent / "serving" / "console.py"
 CATALOGUE = CONSOLE / "texts.pot"
 TEMPLATES = sorted(CONSOLE.glob("**/templates/*.html"))
 MAPPING = [("**/templates/**.html", "jinja2"), ("**.py", "python")]
@@ -30,6 +31,9 @@ def extracted() -> bytes:
     found = extract.extract_from_dir(CONSOLE, MAPPING, OPTIONS, KEYWORDS)
     for name, _line, message, _comments, _context in found:
         catalogue.add(message, locations=[(name, 0)])
+    with SERVED.open("rb") as source:
+        for _line, message, _comments, _context in extract.extract("python", source, KEYWORDS):
+            catalogue.add(message, locations=[("../serving/console.py", 0)])
     for message in NOTICES.values():
         catalogue.add(message, locations=[("rendering.py", 0)])
     written = BytesIO()
@@ -54,3 +58,11 @@ def test_no_text_of_a_template_stands_outside_the_catalogue(template: Path) -> N
         said += " ".join(re.findall(rf'\s{attribute}="([^"]*)"', written))
     outside = set(re.findall(r"[A-Za-z]{2,}", re.sub(r"&\w+;", "", said))) - NAMES
     assert not outside, f"give them to _(…): {sorted(outside)}"
+
+
+@pytest.mark.parametrize("source", [SERVED, CONSOLE / "answering.py"], ids=lambda source: str(source.name))
+def test_no_reason_of_a_refusal_stands_outside_the_catalogue(source: Path) -> None:
+    written = source.read_text(encoding="utf-8")
+    outside = re.findall(r'\b(?:ApiError|error_alone|error_part|error_document)\([^()"]*"[^"]*"', written)
+    outside += re.findall(r'\btext\((?!\s*")[^)]*', written)
+    assert not outside, f"give what they say to text(…), as it is: {outside}"
