@@ -35,7 +35,7 @@ _ERRORS: Mapping[int, str] = {
     429: "Too many requests of this token in a minute, or too many of this organisation that wait",
     500: "Internal Server Error",
     503: "The database is out of reach, or too much waits already",
-    504: "Gateway Timeout; what was asked may have been done",
+    504: "Gateway Timeout",
 }
 _WHICH: Mapping[str, Any] = {"query": Query(), "body": Body()}
 _TOKEN = Annotated[str | SkipJsonSchema[None], Header(description="Your token; Authorization: Bearer does as well")]
@@ -159,14 +159,15 @@ def _status(route: Route) -> int:
 
 
 def _responses(route: Route) -> dict[int | str, dict[str, Any]]:
-    replayed = {} if route.method == "GET" or route.tells_secret else _REPLAYED
+    changes = route.method != "GET"
+    replayed = _REPLAYED if changes and not route.tells_secret else {}
     success: dict[str, Any] = {"headers": {**EVERYWHERE, **replayed, **(_NEXT if route.is_paged else {})}}
     if _status(route) != 204:
         success["model"] = route.gives
     errors: dict[int | str, dict[str, Any]] = {
         status: {
             "model": list[Faults],
-            "description": text,
+            "description": f"{text}; what was asked may have been done" if status == 504 and changes else text,
             "headers": {
                 **EVERYWHERE,
                 **(LATER if status in {409, 429, 503} else {}),

@@ -20,6 +20,13 @@ def document(furnished: Place) -> dict[str, Any]:
     return dict(furnished.ask("GET", "/openapi.json").json())
 
 
+def test_what_only_reads_is_not_said_to_be_perhaps_done(document: dict[str, Any]) -> None:
+    for path, methods in document["paths"].items():
+        for method, described in methods.items() if path.startswith("/v1/") else ():
+            words = described["responses"]["504"]["description"]
+            assert ("may have been done" in words) is (method != "get"), (method, path)
+
+
 def test_every_route_and_every_status_is_documented(document: dict[str, Any]) -> None:
     described = {
         (method.upper(), path): said
