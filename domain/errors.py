@@ -25,7 +25,7 @@ FivefoldError                     any error below; its text is meant for a perso
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 PROBLEMS_LISTED = 100
 """How many bad rows an error lists by name; all of them are counted."""
@@ -268,15 +268,18 @@ class OwnIndicatorError(ModelError):
     """An indicator of the operator's own that cannot be computed of a customer's history; of others it may be.
 
     Attributes:
-        user_id: the customer.
-        fault: the file, the indicator and what is wrong with its value, without a word of the customer.
+        user_id: the customer; empty where a worker of an engine sent the text alone.
+        fault: the file, the indicator and what is wrong with its value, without a word of the customer; empty likewise.
     """
 
-    def __init__(self, user_id: str, indicator: str, problem: str, words: str = "") -> None:
+    user_id = fault = ""
+
+    @classmethod
+    def of_customer(cls, user_id: str, indicator: str, problem: str, words: str = "") -> Self:
         """Name the *indicator* with its file, and the *problem*; *words*, which follow it, may have the customer's."""
-        self.user_id = user_id
-        self.fault = f"{indicator} {problem}"
-        super().__init__(f"{indicator} of the customer {user_id!r} {problem}{words}")
+        error = cls(f"{indicator} of the customer {user_id!r} {problem}{words}")
+        error.user_id, error.fault = user_id, f"{indicator} {problem}"
+        return error
 
 
 class RegistryError(ModelError):

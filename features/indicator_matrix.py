@@ -89,7 +89,7 @@ def own_failures(
         if histories.customers == len(names) == 1:
             indicator, words = f"{own.name}: indicator {names[0]}", f": {error}{hint_about(error, own.text)}"
             customer = histories.user_ids[0].as_py()
-            yield OwnIndicatorError(customer, indicator, f"ended with {type(error).__name__}", words)
+            yield OwnIndicatorError.of_customer(customer, indicator, f"ended with {type(error).__name__}", words)
             return
         for part, some in _smaller(histories, names):
             yield from own_failures(part, as_ofs, own, some)
@@ -97,7 +97,7 @@ def own_failures(
     for customer, column in np.argwhere(np.isinf(values).any(axis=1)).tolist():
         indicator = f"{own.name}: indicator {columns.names[column]}"
         problem = "is infinite; give nan where it is undefined"
-        yield OwnIndicatorError(histories.user_ids[customer].as_py(), indicator, problem)
+        yield OwnIndicatorError.of_customer(histories.user_ids[customer].as_py(), indicator, problem)
 
 
 def _smaller(histories: Histories, names: Sequence[str]) -> list[tuple[Histories, Sequence[str]]]:

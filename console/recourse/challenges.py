@@ -111,14 +111,14 @@ def open_challenge(visit: Visit) -> Answer:
 
 def settle(visit: Visit) -> Answer:
     """Settle a challenge."""
-    override = visit.form.get("override", "").strip()
+    override = visit.form.get("override_number", "").strip()
     lines = without_nul(visit.form.get("facts", "")).split("\n")
     settlement = Settlement(
         outcome=cast("Outcome", visit.typed("outcome", text("Outcome"))),
         reason=visit.typed("reason", text("Reason")),
         answer=visit.form.get("answer", ""),
         facts=[line for line in lines if line.strip()],
-        override=visit.number("override", text("Override")) if override else None,
+        override=visit.number("override_number", text("Override")) if override else None,
         expected_opened_us=visit.shown_moment("opened"),
     )
     settle_challenge(visit, _number(visit), settlement, valuer=visit.valuer)

@@ -238,7 +238,7 @@ def test_no_field_lets_a_browser_cut_a_text_without_a_word() -> None:
 WRITTEN = {"reason", "words", "answer", "conclusion", "description", "accept_warnings"}
 """Fields of free text that have the limit of reasons."""
 READING_NONE = ("/check", "/assign-many", "/compute-many")
-BESIDE = {"settle": {"override": "", "reason": "x"}, "order": {"place-drafted": "1", "place-retail": "3"}}
+BESIDE = {"settle": {"override_number": "", "reason": "x"}, "order": {"place-drafted": "1", "place-retail": "3"}}
 """What else a form needs, so that its text is read; by the end of its action."""
 
 

@@ -104,9 +104,9 @@ def test_what_is_wrong_is_said_where_it_was_typed_and_nothing_is_settled(assesse
     assert "Kept words" in approver.page.text
     approver.submit("/settle", outcome="corrected", reason="Mended.", facts="field income\n\n", answer="")
     assert approver.page.status_code == 409
-    approver.submit("/settle", outcome="overridden", reason="Other.", override="x")
+    approver.submit("/settle", outcome="overridden", reason="Other.", override_number="x")
     assert "it must be a whole number" in approver.text
-    approver.submit("/settle", outcome="overridden", reason="Other.", override="99", answer="Kept words")
+    approver.submit("/settle", outcome="overridden", reason="Other.", override_number="99", answer="Kept words")
     assert approver.page.status_code == 404
     assert "Nothing was changed: there is no override 99" in approver.text
     assert "Kept words</textarea>" in approver.page.text

@@ -151,7 +151,7 @@ def test_an_own_indicator_that_ends_with_an_error_is_named_from_a_worker(
     (tmp_path / own.name).write_text(own.text, encoding="utf-8")
     messages = []
     for on in (None, engine):
-        with pytest.raises(ModelError, match=r"bank\.py ended with ZeroDivisionError") as refused:
+        with pytest.raises(ModelError, match=r"bank\.py: indicator mine of .* ended with ZeroDivisionError") as refused:
             learn(mixed, engine=on, indicators=tmp_path / own.name)
         messages.append(str(refused.value))
     assert messages[0] == messages[1]
