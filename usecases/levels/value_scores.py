@@ -24,7 +24,7 @@ from fivefold.features.indicator_matrix import Snapshots
 from fivefold.features.stored import stored_histories
 from fivefold.models.explain import breakdown, explain
 from fivefold.models.value_model import ValueModel
-from fivefold.risk.facts.portfolio import ENTITY, VALUE_CURRENCY, VALUES
+from fivefold.risk.facts.portfolio import ENTITY, NOT_READ, VALUE_CURRENCY, VALUES
 from fivefold.risk.facts.value_inputs import value_frame
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.levels import bulk_reads as loading
@@ -64,7 +64,8 @@ class EntityScores:
     """What the value model says now.
 
     Attributes:
-        frame: `entity_id`, `risk.facts.portfolio.VALUES` and their currency, of those of whom it can say something.
+        frame: `entity_id`, `risk.facts.portfolio.VALUES` and their currency, of those of whom it can say something; and
+            of those of whom it fails, why, in `risk.facts.portfolio.NOT_READ`, where there are any.
         changed: rows of those of whom it said something else before, or nothing, as `STORED` has them; null for those
             who have no value.
         as_of_us: the moment.
@@ -142,7 +143,8 @@ class EntityScorer:
 def known_values(model: ValueModel, histories: Histories, as_of_us: int) -> pl.DataFrame:
     """Ask the value model about stored entities, as `value_frame` does.
 
-    Those of whom an indicator of the operator's own cannot be computed are left out, and the log says which one.
+    Those of whom an indicator of the operator's own cannot be computed have the reason instead, in `NOT_READ`: what
+    rules give for the value must not end by it. The log says it as well.
     """
     try:
         return value_frame(model, histories, as_of_us)
@@ -151,7 +153,8 @@ def known_values(model: ValueModel, histories: Histories, as_of_us: int) -> pl.D
     for fault, entities in sorted(Counter(faults.values()).items()):
         log.warning("no value", why=fault, entities=entities)
     others = [place for place, entity in enumerate(histories.user_ids.to_pylist()) if entity not in faults]
-    return value_frame(model, histories.take(np.array(others, dtype=np.int64)), as_of_us)
+    frame = value_frame(model, histories.take(np.array(others, dtype=np.int64)), as_of_us)
+    return pl.concat([frame, pl.DataFrame({ENTITY: list(faults), NOT_READ: list(faults.values())})], how="diagonal")
 
 
 _OTHER_TRANSACTIONS: Final = Reason.TRANSACTION | Reason.CLOCK

@@ -21,6 +21,7 @@ from fivefold.store.levels.assessment_queue import BULK, Reason
 from fivefold.store.levels.future_rows import count_future_rows
 from fivefold.store.tables.entities import ValueScore
 from fivefold.usecases.erasure.erase import erase_entity
+from fivefold.usecases.ingest.facts import add_screening
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.read import Freshness, read_level
 from fivefold.usecases.levels.value_scores import EntityScorer, read_value
@@ -351,28 +352,42 @@ def twelve(amount):
 """
 
 
-def test_of_whom_an_own_indicator_fails_the_value_is_unknown_with_the_reason_and_of_nobody_else(
+FLOOR_BY_VALUE = {"input": {"value": "score"}, "cases": [{"when": {"at_least": 1}, "points": 0, "floor": "medium"}]}
+
+
+def test_nothing_lowers_the_level_of_whom_an_own_indicator_fails_and_nobody_else_waits(
     engine: Engine, model: ValueModel
 ) -> None:
     made = model_of_own(OwnIndicators("bank.py", OWN))
     bank = Bank(engine)
     bank.valuer = EntityScorer(replace(made, rates=model.rates), "fivefold-value", 3)
-    bank.activate(banks.document({"valued": VALUED}))
+    bank.activate(banks.document({"valued": FLOOR_BY_VALUE, "screened": {"cases": banks.SCREENED["cases"]}}))
     names = [f"c{number}" for number in range(5)]
     for number, name in enumerate(names):
         bank.put(name)
-        bank.pay(number, name, transaction_amount=12345.0 if name == "c2" else 50.0, **WHOLE)
+        bank.pay(number, name, **WHOLE)
+    bank.settle()
+    assert [bank.level(name) for name in names] == [2] * 5
+    bank.wait(1)
+    for number, name in enumerate(names):
+        bank.pay(10 + number, name, transaction_amount=12345.0 if name == "c2" else 50.0, **WHOLE)
     with capture_logs() as logs:
         bank.settle()
-    assert [bank.level(name) for name in names] == [2, 2, 3, 2, 2]
-    assert [scores(bank, name)[-1].score is None for name in names] == [False, False, True, False, False]
     fault = "bank.py: indicator twelve ended with ValueError"
-    assert json.loads(bank.breakdown("c2"))["rules"][0]["seen"] == "value score is unknown (the value itself says why)"
     assert [(line["why"], line["entities"]) for line in logs if line["event"] == "no value"] == [(fault, 1)]
+    assert [scores(bank, name)[-1].score is None for name in names] == [False, False, True, False, False]
+    bank.wait(400)  # beyond the cooldown, and the floor's own time
+    bank.settle()
+    assert [bank.level(name) for name in names] == [2] * 5
+    assert [bank.assessments(name)[-1].status for name in names] == [*["assessed"] * 2, "failed", *["assessed"] * 2]
+    assert json.loads(bank.breakdown("c2"))["failures"] == [f"Valued: value score: {fault}"]
     shown = read_value(bank.context, "customer", "c2", valuer=bank.valuer)
     assert shown is not None
     why = f"The model cannot compute what it reads of this customer: {fault}."
     assert (shown.score, shown.unexplained) == (None, why)
+    add_screening(bank.context, "customer", "c2", "sanctions", has_match=True)
+    bank.settle()
+    assert bank.level("c2") == 3, "a rule that asks nothing of the value still raises the level"
 
 
 def test_a_score_is_explained_where_an_own_indicator_fails_at_moments_before_it(
