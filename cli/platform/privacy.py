@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from fivefold.usecases.erasure.retention import RetentionLine
 
 
+LOST_HOLDS = 3
+"""Exit code if the entity of a hold that is not over is not in the database; 2 if a line failed, as every error."""
+
 EntityArgument = Annotated[str, typer.Argument(metavar="ENTITY", help="Its identifier.")]
 TypeOption = Annotated[str, typer.Option("--type", help="Its type.")]
 
@@ -82,7 +85,7 @@ def erase_again(
 ) -> None:
     """Put legal holds and erasures again, after a restore.
 
-    Exit code 1 if a hold that is not over found nobody; if a line failed it is 2.
+    Exit code 3 if a hold that is not over found nobody; if a line failed it is 2.
     """
     from fivefold.usecases.erasure.again import erase_again as repeat
 
@@ -101,7 +104,7 @@ def erase_again(
         warn("legal holds were not put: their entities are not in the database; give `fivefold hold` once they are:")
         for line in result.lost_holds:
             warn(line)
-        raise typer.Exit(FINDINGS)
+        raise typer.Exit(LOST_HOLDS)
 
 
 def hold(
