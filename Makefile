@@ -29,9 +29,9 @@ export DO_NOT_TRACK := true
 # What Python compiled is kept, also where the environment says otherwise: the tests start it a hundred times.
 export PYTHONDONTWRITEBYTECODE :=
 
-# Python 3.11 reads the path of this folder as ASCII in these locales, and ends where it has an umlaut.
+# Python 3.11 reads the path of this folder as ASCII in these locales, and ends where it has an umlaut; `override` is for `make LC_ALL=C`.
 ifneq ($(filter C POSIX,$(LC_ALL)),)
-export LC_ALL := C.UTF-8
+override export LC_ALL := C.UTF-8
 endif
 
 demo: $(READY)

@@ -216,7 +216,8 @@ def test_make_reads_paths_with_umlauts_in_every_locale(locale: str, set_to: str,
     file = tmp_path / "Makefile"
     file.write_text(f"include {ROOT / 'Makefile'}\nlocale:\n\t@echo $$LC_ALL\n", encoding="utf-8")
     command = ["make", "--silent", f"--file={file}", "locale"]
-    ended = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "LC_ALL": locale}, capture_output=True, text=True, check=True
-    )
-    assert ended.stdout.strip() == set_to
+    for arguments, environment in ((command, {"LC_ALL": locale}), ([*command, f"LC_ALL={locale}"], {})):
+        ended = subprocess.run(
+            arguments, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=True
+        )
+        assert ended.stdout.strip() == set_to
