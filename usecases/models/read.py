@@ -44,7 +44,7 @@ class ModelVersionLine:
         gate_allows: the gate allowed that it becomes champion; None where it was not asked.
         gate_reasons: what the gate said.
         judged_against: the champion that the gate compared it with; None where there was none.
-        recalibration_of: the version whose trees it has; None where it was trained.
+        recalibration_of: the version that was recalibrated, which has the same trees; None where it was trained.
         absent_columns: what its training data lacked.
     """
 
