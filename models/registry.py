@@ -33,7 +33,11 @@ from fivefold.models.value_model import ValueModel
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 PARENT_TAG = "recalibration_of"
-"""Tag of a recalibrated version: the number of the version whose trees it has."""
+"""Tag of a recalibrated version: the number of the version whose score curve it replaces."""
+TREES_TAG = "trees_of"
+"""Tag of a recalibrated version: the version that its trees were learnt for, as NAME/NUMBER."""
+PARENT_HASH_TAG = "parent_content_hash"
+"""Tag of a recalibrated version: the content hash of the version that `PARENT_TAG` names."""
 ABSENT_TAG = "absent_columns"
 """Tag of a version whose training data lacked columns: their names, with spaces between."""
 OWN_TAG = "own_indicators"
@@ -108,9 +112,12 @@ class RegisteredVersion:
 
     @property
     def parent(self) -> int | None:
-        """The version whose trees it has, where only its score curve is new; None where it was trained."""
-        number = self.tags.get(PARENT_TAG)
-        return int(number) if number else None
+        """The version that was recalibrated, which has the same trees; None where it was trained.
+
+        A number that is not smaller is of another name, from which MLflow copied this version with its tags.
+        """
+        number = int(self.tags.get(PARENT_TAG) or 0)
+        return number if 0 < number < self.number else None
 
     @property
     def judged_as_of(self) -> int | None:
@@ -277,20 +284,23 @@ class Registry:
             versions = ", ".join(str(version.version) for version in self._listed()) or "none yet: run `fivefold train`"
             raise ModelNotFoundError(f"{self.name} has no version {number}; there are: {versions}") from None
 
-    def lineage(self, version: RegisteredVersion) -> list[RegisteredVersion]:
-        """List a version, the one whose trees it has, and so on to the first, as far as the registry has them."""
-        versions = [version]
-        while (parent := versions[-1].parent) is not None:
-            try:
-                versions.append(self.version(parent))
-            except ModelNotFoundError:
-                break
-        return versions
-
     def trees_of(self, version: RegisteredVersion) -> int:
-        """Give the number of the version that the trees of a version were learnt for: its own where it was trained."""
-        first = self.lineage(version)[-1]
-        return first.number if first.parent is None else first.parent
+        """Give the number of the version that the trees of a version were learnt for: its own where it was trained.
+
+        It is its own as well where MLflow copied it from another name: the numbers in its tags are those of others.
+        """
+        while (parent := version.parent) is not None:
+            name, _, number = version.tags.get(TREES_TAG, "").rpartition("/")
+            if name == self.name:
+                return int(number)
+            try:
+                before = self.version(parent)
+            except ModelNotFoundError:
+                return version.number if name else parent
+            if not may_be_same_model(before.tags.get("content_hash"), version.tags.get(PARENT_HASH_TAG)):
+                break
+            version = before
+        return version.number
 
     def find(self, uri: str) -> RegisteredVersion:
         """Find a version of this model by MLflow's address.

@@ -1,6 +1,7 @@
 """A recalibration, from top to bottom: a new score curve for the trees of a version, judged on a later window."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +21,7 @@ from fivefold.models.comparison import VersionComparison
 from fivefold.models.curve import ScoreCurve
 from fivefold.models.drift import DriftReference
 from fivefold.models.reach import absences
-from fivefold.models.registry import PARENT_TAG, RegisteredVersion, Registry
+from fivefold.models.registry import PARENT_HASH_TAG, PARENT_TAG, TREES_TAG, RegisteredVersion, Registry
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import TrainingConfig, ValueSettings
 from fivefold.training.data import SourceSummary, TransactionSource
@@ -106,7 +107,7 @@ def recalibrate(
         times = times_judged(registry, dates, new.content_hash, summary.digest)
         evaluation = evaluate(test_window, judged, config, times)
         verdict = _verdict(evaluation, config, trees, trees_of_champion)
-        change = compare_curves(model, new, test_window, evaluation, _errors_before(registry, parent))
+        change = compare_curves(model, new, test_window, evaluation, _errors_before(registry, parent, trees))
         lineage = RecalibrationLineage(
             parent.number, trees, model.content_hash, model.test_as_of, source_name(source), summary, windows, config,
             release(), warnings, model.learnt_until if is_known else None,
@@ -171,9 +172,12 @@ def compare_curves(
     )
 
 
-def _errors_before(registry: Registry, parent: RegisteredVersion) -> tuple[EarlierError, ...]:
-    """Give the error of a version, and of the first with its trees where that is another one."""
-    first = registry.lineage(parent)[-1]
+def _errors_before(registry: Registry, parent: RegisteredVersion, trees: int) -> tuple[EarlierError, ...]:
+    """Give the error of a version, and of the one that its trees were learnt for where that is another one."""
+    versions = [parent]
+    if trees != parent.number:
+        with suppress(ModelNotFoundError):  # it was deleted
+            versions.append(registry.version(trees))
     return tuple(
         EarlierError(
             each.number,
@@ -182,7 +186,7 @@ def _errors_before(registry: Registry, parent: RegisteredVersion) -> tuple[Earli
             # Of a refitted version the run knows only that of the model which was judged in its place.
             None if each.judged_as_of is not None else each.metrics.get("calibration_error"),
         )
-        for each in ([parent] if first.number == parent.number else [parent, first])
+        for each in versions
     )
 
 
@@ -327,7 +331,8 @@ def _record(
         {
             **version_tags(model, lineage.summary, lineage.code, verdict, against, times),
             PARENT_TAG: str(lineage.parent),
-            "parent_content_hash": lineage.parent_hash,
+            PARENT_HASH_TAG: lineage.parent_hash,
+            TREES_TAG: f"{config.name}/{lineage.trees}",
         },
         comparison,
     )

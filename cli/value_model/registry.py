@@ -93,8 +93,8 @@ def models(
     for version in reversed(versions):
         if version.absent:
             echo(f"Version {version.number} was trained without {', '.join(version.absent)}.")
-        if version.parent is not None:
-            trees = registry.trees_of(version)
+        trees = registry.trees_of(version)
+        if trees != version.number:
             than = "" if trees == version.parent else f" than version {version.parent}"
             echo(f"Version {version.number} has the trees of version {trees} and a later score curve{than}.")
         if version.judged_as_of is not None:

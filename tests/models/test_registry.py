@@ -26,7 +26,15 @@ from fivefold.domain.errors import (
 from fivefold.domain.settings import Settings
 from fivefold.models import registry as registry_module
 from fivefold.models.embedded import load_value_model
-from fivefold.models.registry import CHALLENGER, CHAMPION, INDICATORS_TAG, Registry
+from fivefold.models.registry import (
+    CHALLENGER,
+    CHAMPION,
+    INDICATORS_TAG,
+    PARENT_HASH_TAG,
+    PARENT_TAG,
+    TREES_TAG,
+    Registry,
+)
 from fivefold.training.logged import indicators_signature, transactions_signature
 from tests.models.making import (
     AS_OF,
@@ -329,3 +337,31 @@ def test_a_folder_of_another_account_is_not_opened(tmp_path: Path, monkeypatch: 
     with pytest.raises(ConfigError, match="it must belong to this account"):
         Registry(there, "value")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_trees_are_those_of_the_first_version_also_where_one_between_was_deleted(registry: Registry) -> None:
+    add_bare_version(registry, content_hash="a")
+    add_bare_version(registry, content_hash="b", **{PARENT_TAG: "1", PARENT_HASH_TAG: "a"})  # before there was the tag
+    add_bare_version(registry, content_hash="c", **{PARENT_TAG: "2", PARENT_HASH_TAG: "b"})
+    add_bare_version(registry, **{PARENT_TAG: "2", PARENT_HASH_TAG: "b", TREES_TAG: f"{registry.name}/1"})
+    assert [registry.trees_of(version) for version in registry.versions()] == [1] * 4
+    registry.client.delete_model_version(registry.name, "2")
+    assert [registry.trees_of(version) for version in registry.versions()] == [1, 2, 1], "2 is the last that is known"
+
+
+@pytest.mark.parametrize("tags", [{}, {TREES_TAG: "value/1"}])
+@pytest.mark.parametrize("others", [0, 1, 2, 3])
+def test_a_version_that_was_copied_under_another_name_has_trees_of_its_own(
+    registry: Registry, tags: dict[str, str], others: int
+) -> None:
+    add_bare_version(registry, content_hash="a")
+    add_bare_version(registry, content_hash="b", **{PARENT_TAG: "1", PARENT_HASH_TAG: "a"}, **tags)
+    elsewhere = Registry(registry.settings, "elsewhere")
+    for number in range(others):
+        add_bare_version(elsewhere, content_hash=f"other {number}")
+    if not others:
+        elsewhere.client.create_registered_model("elsewhere")
+    copied = elsewhere.client.create_model_version("elsewhere", "file:///nowhere", tags=dict(registry.version(2).tags))
+    newest = elsewhere.version(int(copied.version))
+    assert newest.number == others + 1
+    assert elsewhere.trees_of(newest) == newest.number
