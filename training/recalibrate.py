@@ -80,12 +80,13 @@ def recalibrate(
         InvalidDataError, FileFormatError: the source cannot be read, or lacks a column that the trees were trained
             with; nothing was registered.
         NotEnoughDataError: the data do not cover the window, have too few customers or rows, or nothing would change.
-        ConfigError: the as-of lies before that of the version whose trees are kept.
+        ConfigError: the as-of lies before that of the version whose trees are kept, or of a champion with these trees.
         ModelNotFoundError, ModelError: there is no such version, or it cannot be judged.
     """
     parent, champion = _parent(registry, uri), registry.champion()
     trees = registry.trees_of(parent)
     trees_of_champion = None if champion is None else registry.trees_of(champion)
+    rival = champion if trees == trees_of_champion else None
     model = registry.load(parent.number)
     require_columns(source, model.rates, absent=model.absent)
     _require_same_columns(source, absent_columns(source), parent, model)
@@ -94,11 +95,11 @@ def recalibrate(
     portfolio = TransactionSource(source, model.rates, now, absent=model.absent, own=model.own)
     summary = portfolio.summary(config.seed)
     _require_same_columns(source, summary.absent, parent, model)
-    dates = _dates(config, summary, parent, model)
+    dates = _dates(config, summary, parent, model, rival)
     windows, warnings = _window(portfolio, dates, config, summary)
     test_window = predict_test_window(portfolio, dates, config, model.booster, None, model.absent)
     new = with_new_curve(model, test_window, dates)
-    _require_change(model, new, parent)
+    _require_change(model, new, parent, champion)
     # The new intervals were measured on this window, and would hold it by construction: those before them are judged,
     # and none where they were measured on a part of it as well.
     is_known = dates.test < model.learnt_until
@@ -112,20 +113,26 @@ def recalibrate(
             parent.number, trees, model.content_hash, model.test_as_of, source_name(source), summary, windows, config,
             release(), warnings, model.learnt_until if is_known else None,
         )  # fmt: skip
-        against = champion.number if champion is not None and trees == trees_of_champion else None
         comparison = compare_versions(
             new, test_window, evaluation, verdict, Rival(parent.number, model, test_window.predicted)
         )
-        record = _record(new, evaluation, change, verdict, lineage, against, comparison)
+        record = _record(new, evaluation, change, verdict, lineage, None if rival is None else rival.number, comparison)
         number = log_version(registry, new, test_window, evaluation, record)
     return Recalibration(number, new, evaluation, change, verdict, lineage)
 
 
-def _require_change(model: ValueModel, new: ValueModel, parent: RegisteredVersion) -> None:
-    """Raise NotEnoughDataError where the new model is the one of the version, but for its intervals."""
+def _require_change(
+    model: ValueModel, new: ValueModel, parent: RegisteredVersion, champion: RegisteredVersion | None
+) -> None:
+    """Raise NotEnoughDataError where the new model is the champion, or that of the version but for its intervals."""
+    same = None
+    if champion is not None and champion.tags.get("content_hash") == new.content_hash:
+        same = champion
     if model.intervals is not None and replace(new, intervals=model.intervals).content_hash == model.content_hash:
+        same = parent
+    if same is not None:
         raise NotEnoughDataError(
-            f"nothing would change: version {parent.number} has the curve of the customers known on "
+            f"nothing would change: version {same.number} has the curve of the customers known on "
             f"{day_text(new.test_as_of)} in these data already; give later data"
         )
 
@@ -256,13 +263,29 @@ def _require_same_columns(source: Source, absent: Sequence[str], parent: Registe
         )
 
 
-def _dates(config: TrainingConfig, summary: SourceSummary, parent: RegisteredVersion, model: ValueModel) -> Dates:
-    """Choose the window; ConfigError where the trees may have learnt from it."""
+def _dates(
+    config: TrainingConfig,
+    summary: SourceSummary,
+    parent: RegisteredVersion,
+    model: ValueModel,
+    rival: RegisteredVersion | None,
+) -> Dates:
+    """Choose the window.
+
+    ConfigError where the trees may have learnt from it, or the curve would be older than that of the *rival*, the
+    champion where it has the same trees.
+    """
     test = choose_test(config, summary.period, "give an earlier --as-of, or later data")
     if test < model.test_as_of:
         raise ConfigError(
             f"the as-of is {day_text(test)}, before {day_text(model.test_as_of)}, that of version {parent.number}: "
             "its trees may have learnt what came after. Give a later --as-of, or later data"
+        )
+    if rival is not None and test < rival.test_as_of:
+        raise ConfigError(
+            f"the as-of is {day_text(test)}, before {day_text(rival.test_as_of)}, that of the champion, version "
+            f"{rival.number}, which has the same trees: the new curve would be older than its own. Give a later "
+            "--as-of, or later data"
         )
     return Dates(np.empty(0, dtype=np.int64), test, config.horizon_days, config.settlement_lag_days)
 

@@ -318,12 +318,20 @@ def test_the_trees_of_the_champion_are_compared_whichever_version_they_are_taken
     """The champion is a recalibration of version 1, so another recalibration of version 1 has the champion's trees."""
     recalibrate(file, registry, as_of=parse_moment("2024-08-01"))
     promote(registry, 2, reason="customers have changed")
+    older = "is 2024-06-01, before 2024-08-01, that of the champion, version 2, which has the same trees"
+    with pytest.raises(ConfigError, match=older):
+        recalibrate(file, registry, uri="models:/fivefold-value/1", as_of=parse_moment("2024-06-01"))
+    with pytest.raises(NotEnoughDataError, match=r"nothing would change: version 2 has the curve .* 2024-08-01"):
+        recalibrate(file, registry, uri="models:/fivefold-value/1", as_of=parse_moment("2024-08-01"))
     third = recalibrate(file, registry, uri="models:/fivefold-value/1")
     assert third.verdict.comparable
     assert third.verdict.promote, third.verdict
     assert registry.version(third.version).tags["gate_champion"] == "2"
     assert registry.trees_of(registry.version(third.version)) == 1
     assert promote(registry, third.version, reason="later customers").replaced == 2
+    again = recalibrate(file, registry, uri="models:/fivefold-value/2", as_of=parse_moment("2024-10-03"))
+    registry.client.delete_model_version(registry.name, "2")
+    assert registry.trees_of(registry.version(again.version)) == 1
 
 
 @pytest.mark.full
