@@ -200,19 +200,19 @@ class PlainCompiler:
         return self._test(condition)
 
     def missing(self, condition: Any) -> Missing:
-        """Compile what names the missing columns for which a condition is unknown, not those of parts that are known.
+        """Compile what names the missing columns for which a condition is unknown; where it or a part is known, none.
 
         Raises:
             NoPlainFormError: a part of it has no plain form.
         """
-        parts = branches(condition)
-        if not parts:
-            [test] = tests_in(condition)
-            compared = [self._subject(test), *(self.resolve(other) for _, other in inputs_compared(test))]
-            names = [column.name for column in compared]
-            return lambda row: tuple(name for name in names if row[name] is None)
-        compiled = [(self.condition(part), self.missing(part)) for part in parts]
-        return lambda row: tuple(name for test, missing in compiled if test(row) is None for name in missing(row))
+        holds = self.condition(condition)
+        parts = [self.missing(part) for part in branches(condition)]
+        if parts:
+            return lambda row: tuple(name for part in parts for name in part(row)) if holds(row) is None else ()
+        [test] = tests_in(condition)
+        compared = [self._subject(test), *(self.resolve(other) for _, other in inputs_compared(test))]
+        names = [column.name for column in compared]
+        return lambda row: tuple(name for name in names if row[name] is None) if holds(row) is None else ()
 
     def _subject(self, test: Operators) -> InputColumn:
         subject = input_of_test(test)

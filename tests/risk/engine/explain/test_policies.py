@@ -58,6 +58,13 @@ def test_what_is_unknown_beside_what_is_known_to_fail_is_not_named() -> None:
     assert (found.outcome, found.missing) == ("unknown", ("tag known",))
 
 
+def test_nothing_is_missing_of_an_exception_that_is_known_to_fail() -> None:
+    both = {"all": [{"tag": "known", "is": "present"}, {"value": "score", "at_least": 4}]}
+    rules = [{**CASH, "unless": unless} for unless in (both, {"value": "score", "is": "present"})]
+    found = said(*rules, row=(3, None, 120_050, None, False)).rules
+    assert [(rule.outcome, rule.missing) for rule in found] == [("held", ()), ("held", ())]
+
+
 def test_what_leaves_open_whether_a_rule_is_suppressed_is_named() -> None:
     rule = {**CASH, "unless": {"value": "score", "at_least": 4}}
     (found,) = said(rule, row=(3, None, 120_050, None, False)).rules
