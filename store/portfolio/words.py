@@ -21,8 +21,11 @@ Beginnings = tuple[str, ...]
 _BETWEEN = re.compile(r"[\W_]+")
 _UMLAUTS: Final = {"a\u0308": "ae", "o\u0308": "oe", "u\u0308": "ue", "\u00f8": "oe"}
 """Letters, without case and in Unicode's parts, to how German and Norwegian write them without the sign."""
-_LETTER_AND_E: Final = re.compile("([aou])e(?=.)")
-"""Two letters that may stand for one with a sign; at the end of what is typed the next ones are not known yet."""
+_LETTER_AND_E: Final = re.compile("([ao]|(?<![aeq])u)e(?=.)")
+"""Two letters that may stand for one with a sign; at the end of what is typed the next ones are not known yet.
+
+Behind a, e and q, as in Bauer, Neuer and Quelle, ue is these two letters: au, eu, äu and qu belong together.
+"""
 _LAST: Final = 0x10FFFF
 _SURROGATES: Final = range(0xD800, 0xE000)
 """Code points that are not characters."""

@@ -112,10 +112,15 @@ def slowly(bank: Bank, search: Search) -> list[str]:
         ("sue", []),
         ("oeresund", ["p-52", "p-53"]),
         ("Øre", ["p-52", "p-53"]),
+        ("baeuerle", ["p-54"]),
+        ("steuerbuero", ["p-54"]),
+        ("bauermueller neuenmuehle", ["p-54"]),
+        ("quelle", ["p-54"]),
     ],
 )
 def test_umlauts_are_found_by_either_spelling(bank: Bank, typed: str, found: list[str]) -> None:
     names = ["Juergen Mueller", "Jürgen Müller-Lüdenscheidt", "Øresund Susan", "Oeresund"]
+    names.append("Bäuerle Bauermüller Neuenmühle Steuerbüro Quelle")
     for number, name in enumerate(names, 50):
         bank.put(f"p-{number}", kind="person", full_name=name)
     search = Search(text=typed)
