@@ -29,8 +29,12 @@ def test_a_reason_of_two_lines_is_the_same_from_a_browser_and_over_v1(place: Pla
         body = {"level": "high", "reason": f"The first line{ends}the second"}
         place.good("POST", f"{path}/overrides", body, role="investigator")
         investigator.go(ACME).submit("/override", **body)
+        place.good("PUT", f"{path}/tags/two-lines", {}, role="investigator")
+        place.good("DELETE", f"{path}/tags/two-lines", params={"reason": body["reason"]}, role="investigator")
     asked = place.good("GET", f"{path}/overrides", role="investigator")
     assert [line["reason"] for line in asked if "first line" in line["reason"]] == ["The first line\nthe second"]
+    tags = place.good("GET", f"{path}/tags", role="investigator")
+    assert {line["end_reason"] for line in tags if line["tag"] == "two-lines"} == {"The first line\nthe second"}
 
 
 def test_an_end_that_is_past_is_said_at_its_field(investigator: Visitor) -> None:

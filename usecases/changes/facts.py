@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import partial
 from typing import Any, Literal
 
 from fivefold.domain.errors import ConfigError
@@ -33,7 +32,8 @@ def request_tag(
     """
     of = (context.at(context.now()), type_name, external_id)
 
-    store = partial(ingest_facts.set_tag, *of, tag, until_us=until_us, reason=reason.strip())
+    def store(why: str) -> None:
+        ingest_facts.set_tag(*of, tag, until_us=until_us, reason=why)
 
     return _store_or_propose(of, store, lambda entity, _: TagChanged(entity, tag, until_us, False), reason)
 
@@ -42,7 +42,8 @@ def request_tag_end(context: Context, type_name: str, external_id: str, tag: str
     """End a tag; if that would lower a level, it is proposed. Errors are those of `request_tag`."""
     of = (context.at(context.now()), type_name, external_id)
 
-    store = partial(ingest_facts.end_tag, *of, tag, reason=reason.strip())
+    def store(why: str) -> None:
+        ingest_facts.end_tag(*of, tag, reason=why)
 
     return _store_or_propose(of, store, lambda entity, _: TagChanged(entity, tag, None, True), reason)
 
@@ -60,7 +61,8 @@ def request_screening(
     """Record a screening; a clean one that would lower a level is proposed. Errors are those of `request_tag`."""
     of = (context.at(context.now()), type_name, external_id)
 
-    store = partial(ingest_facts.add_screening, *of, screening, has_match=has_match, at_us=at_us)
+    def store(_: str) -> None:
+        ingest_facts.add_screening(*of, screening, has_match=has_match, at_us=at_us)
 
     def content(entity: int, now: int) -> Fact:
         return ScreeningCleared(entity, screening, now if at_us is None else at_us)
@@ -84,7 +86,8 @@ def request_record(
     """
     of = (context.at(context.now()), type_name, external_id)
 
-    store = partial(ingest_facts.put_record, *of, kind, record, only_new=only_new)
+    def store(_: str) -> None:
+        ingest_facts.put_record(*of, kind, record, only_new=only_new)
 
     def content(entity: int, _: int) -> Fact:
         fields: dict[str, Any] = asdict(record) | {"fields": json.dumps(dict(record.fields), ensure_ascii=False)}
@@ -95,20 +98,19 @@ def request_record(
 
 def _store_or_propose(
     of: tuple[Context, str, str],
-    store: Callable[[], None],
+    store: Callable[[str], None],
     content: Callable[[int, int], Fact],
     reason: str,
 ) -> ChangeOutcome:
-    """Store a fact, or propose it if a level would fall and the actor is a member; a reason is checked if given."""
+    """Store a fact with the checked reason, or propose it if a level would fall and the actor is a member."""
     context, type_name, external_id = of
-    if reason.strip():
-        checked_reason(reason)
+    why = checked_reason(reason) if reason.strip() else ""
     try:
-        store()
+        store(why)
     except WouldLowerError as error:
         if not is_member(context.actor.name):
             raise
-        if not reason.strip():
+        if not why:
             what = f"{error.falls[0]}, so another person has to approve it; say why in `reason`"
             raise ReasonMissingError(what) from error
         with context.reading() as session:
@@ -120,5 +122,5 @@ def _store_or_propose(
                 {**asdict(fall), "through": sorted(names[one][1] for one in fall.through)} for fall in error.falls
             ]
         }
-        return request_change(context, content(number, context.now()), reason, reach)
+        return request_change(context, content(number, context.now()), why, reach)
     return ChangeOutcome(None, None)
