@@ -141,7 +141,8 @@ def read_cell(value: Value, kind: ValueType, *, has_semicolons: bool = False) ->
         return {"equals": _of_spreadsheet(value, kind)}
     text = value.strip()
     if text == "-":
-        raise CellError('is -; leave the cell empty to ask nothing, or write "-" for a text that is this sign')
+        as_text = ', or write "-" for a text that is this sign' if kind in {ValueType.TEXT, ValueType.TEXTS} else ""
+        raise CellError(f"is -; leave the cell empty to ask nothing{as_text}")
     return _Reader(text, kind, has_semicolons).test() if text else None
 
 
