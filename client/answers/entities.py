@@ -63,9 +63,9 @@ class Tag(Answer):
     since: datetime
     until: datetime | None
     set_by: str
-    set_reason: str | None
-    ended_by: str | None
-    end_reason: str | None
+    set_reason: str | None = None
+    ended_by: str | None = None
+    end_reason: str | None = None
 
 
 class Correction(Answer):
