@@ -66,6 +66,7 @@ class Tag(Answer):
     set_reason: str | None = None
     ended_by: str | None = None
     end_reason: str | None = None
+    goes_on: bool | None = None
 
 
 class Correction(Answer):

@@ -8,6 +8,7 @@ from sqlalchemy import Select, literal, null, or_, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import Page, Part
+from fivefold.store.ingest.tags import lasts_on
 from fivefold.store.levels.bulk_reads import read_rows
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.keyset import rows_of, scalars_of
@@ -39,9 +40,10 @@ def entity_name(session: Session, entity_id: int) -> tuple[str, str]:
     return kind, external_id
 
 
-def tags_of(session: Session, entity_id: int, part: Part) -> Page[Tag]:
-    """List the tags that an entity has or had, the newest first."""
-    return scalars_of(session, select(Tag).where(Tag.entity_id == entity_id), (Tag.id,), part, descending=True)
+def tags_of(session: Session, entity_id: int, part: Part) -> Page[Any]:
+    """List the tags that an entity has or had, the newest first, each with whether it goes on by another row."""
+    statement = select(Tag, lasts_on()).where(Tag.entity_id == entity_id)
+    return rows_of(session, statement, (Tag.id,), part, descending=True)
 
 
 def screenings_of(session: Session, entity_id: int, part: Part) -> Page[Screening]:

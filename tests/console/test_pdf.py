@@ -48,7 +48,16 @@ CUSTOMER = CustomerExport(
     ),
     attributes={"products": ["current-account", "savings"], "last_review": "2026-08-24T00:00:00.000000"},
     tags=(
-        TagLine(tag="watch", from_us=AT, until_us=None, set_by="ida", set_reason=None, ended_by=None, end_reason=None),
+        TagLine(
+            tag="watch",
+            from_us=AT,
+            until_us=None,
+            set_by="ida",
+            set_reason=None,
+            ended_by=None,
+            end_reason=None,
+            goes_on=False,
+        ),
     ),
     screenings=(ScreeningLine(screening="pep", found=False, at_us=AT, recorded_us=AT),),
 )

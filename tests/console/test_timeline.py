@@ -112,6 +112,18 @@ def test_why_a_tag_was_set_who_ended_it_and_why_is_on_the_page_and_among_what_pe
     assert "its end by the investigator: It was &lt;b&gt;another&lt;/b&gt;." in visitor.go(PAGE).text
 
 
+def test_a_tag_that_gets_another_end_says_so_with_who_moved_it_and_why(place: Place) -> None:
+    place.good("PUT", OF, {"attributes": {}}, role="app")
+    place.good("PUT", f"{OF}/tags/watch", {"until": "2099-01-01"}, role="investigator")
+    place.good("PUT", f"{OF}/tags/watch", {"until": "2098-01-01", "reason": "Shorter, as agreed"}, role="investigator")
+    now, before = place.good("GET", f"{OF}/tags", role="investigator")
+    assert (now["goes_on"], now["end_reason"]) == (False, None)
+    assert (before["goes_on"], before["end_reason"]) == (True, "Shorter, as agreed")
+    text = Visitor(place).sign_in("investigator").go(PAGE).text
+    assert "goes on with another end, by the investigator: Shorter, as agreed" in text
+    assert "its end by" not in text
+
+
 @pytest.mark.parametrize(("query", "status"), [("group=none", 422), ("clock=none", 422), ("after=x", 422)])
 def test_what_cannot_be_read_is_said(furnished: Place, query: str, status: int) -> None:
     visitor = Visitor(furnished).sign_in("investigator")

@@ -91,7 +91,7 @@ def set_tag_in(
     if _live_tag(session, entity, tag, now) == {"tag": tag, "until_us": until_us}:
         return
     announce_ended_before(session, [entity.id], now)
-    before, ended_rows = _end_live(session, context, entity, tag, "", now)
+    before, ended_rows = _end_live(session, context, entity, tag, reason, now)
     forget_ends(session, list(ended_rows))
     tag_row = Tag(
         organisation_id=entity.organisation_id,

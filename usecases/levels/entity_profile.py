@@ -95,6 +95,7 @@ class TagLine:
         set_reason: why it was set, if who set it said so.
         ended_by: who gave it the end that it has; None where it has the one with which it was set.
         end_reason: why they did, if they said so.
+        goes_on: another row of the same tag begins by that end: the entity has the tag beyond it.
     """
 
     tag: str
@@ -104,6 +105,7 @@ class TagLine:
     set_reason: str | None
     ended_by: str | None
     end_reason: str | None
+    goes_on: bool
 
 
 @schema("Screening")
@@ -254,10 +256,10 @@ def list_tags(context: Context, type_name: str, external_id: str, part: Part) ->
     with context.reading() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id)
         rows = facts.tags_of(session, entity.id, part)
-        return rows.map(_tag_line)
+        return rows.map(lambda row: _tag_line(*row))
 
 
-def _tag_line(tag: Tag) -> TagLine:
+def _tag_line(tag: Tag, goes_on: bool) -> TagLine:
     return TagLine(
         tag=tag.tag,
         from_us=tag.from_us,
@@ -266,6 +268,7 @@ def _tag_line(tag: Tag) -> TagLine:
         set_reason=tag.set_reason,
         ended_by=tag.ended_by,
         end_reason=tag.end_reason,
+        goes_on=goes_on,
     )
 
 
