@@ -136,9 +136,9 @@ class _Source(NamedTuple):
 
 
 def events_of(
-    session: Session, entity_id: int, kinds: Sequence[EventKind], clock: Clock, now_us: int, part: Part
+    session: Session, entity_id: int, kinds: Sequence[EventKind], clock: Clock, now_us: int, part: Part, by_people: bool
 ) -> Page[EventRow]:
-    """List the events about an entity up to now, the latest by a clock first.
+    """List the events about an entity up to now, the latest by a clock first; with *by_people* no end that nobody gave.
 
     ConfigError if the part does not begin after a key of this list.
     """
@@ -150,14 +150,16 @@ def events_of(
         values["moment"], place, values["number"] = (int(value) for value in part.after)
     if part.most is not None:
         values["most"] = part.most + 1
-    statement = _statement(frozenset(kinds), clock, place, part.most is not None)
+    statement = _statement(frozenset(kinds), clock, place, part.most is not None, by_people)
     events = [EventRow(*row) for row in session.execute(statement, values)]
     events.sort(key=lambda row: _key(row, clock), reverse=True)
     return first_page(events, lambda row: _key(row, clock), part.most)
 
 
 @lru_cache(maxsize=128)
-def _statement(kinds: frozenset[EventKind], clock: Clock, place: int | None, is_cut: bool) -> CompoundSelect[Any]:
+def _statement(
+    kinds: frozenset[EventKind], clock: Clock, place: int | None, is_cut: bool, by_people: bool
+) -> CompoundSelect[Any]:
     """Select the events of some kinds; cached, as building it takes several times as long as running it.
 
     Args:
@@ -165,6 +167,7 @@ def _statement(kinds: frozenset[EventKind], clock: Clock, place: int | None, is_
         clock: by which they are ordered.
         place: of the event after which the page begins, among the kinds; None from the first one on.
         is_cut: each kind returns no more than the page takes.
+        by_people: an end of a tag that nobody is known to have given is left out.
     """
     branches: list[Any] = []
     for source in (*_facts(), *_links(), *_assessed(), *_by_people(), *_contested(), *_by_flows()):
@@ -172,6 +175,8 @@ def _statement(kinds: frozenset[EventKind], clock: Clock, place: int | None, is_
             continue
         at = source.happened_at if clock is Clock.HAPPENED else func.coalesce(source.known_at, source.happened_at)
         statement = source.statement.where(at <= _NOW)
+        if by_people and source.kind is EventKind.TAG_ENDED:
+            statement = statement.where(Tag.ended_by.is_not(None))
         if place is not None:
             statement = statement.where(_behind(source, at, place))
         statement = statement.order_by(at.desc(), source.number.desc())

@@ -95,14 +95,17 @@ def list_events(
     NotFoundError if there is no such entity; ConfigError if there is no such kind.
     """
     event_kinds: set[EventKind] = set()
+    by_people = True
     for kind in kinds or LABELS:
         if kind not in KINDS:
             raise ConfigError(f"there is no kind of event {kind!r}; there are {', '.join(KINDS)}")
-        event_kinds |= LABELS.get(kind) or {EventKind(kind)}
+        these = LABELS.get(kind) or {EventKind(kind)}
+        by_people &= kind == "people" or EventKind.TAG_ENDED not in these
+        event_kinds |= these
     with context.reading() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id)
         names = (None, *levels_of(session, context.organisation_id))
-        rows = events_of(session, entity.id, sorted(event_kinds), clock, context.now(), part)
+        rows = events_of(session, entity.id, sorted(event_kinds), clock, context.now(), part, by_people)
         records = [
             StoredAssessment(entity.id, row.number, row.happened_us, row.about or "", row.reason, row.content)
             for row in rows

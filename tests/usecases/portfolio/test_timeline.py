@@ -117,6 +117,9 @@ def test_a_tag_that_gets_another_end_goes_on(ours: Context) -> None:
     kinds = ("tag_set", "tag_end_moved", "tag_ended")
     events = [(one.kind, one.after) for one in list_events(ours.at(NOW + 5 * DAY_US), *OF, kinds=kinds)]
     assert events == [("tag_ended", None), ("tag_end_moved", "2026-11-23"), ("tag_set", None)]
+    later = ours.at(NOW + 5 * DAY_US)
+    assert "tag_ended" not in {one.kind for one in list_events(later, *OF, kinds=("people",))}, "it ran out"
+    assert "tag_ended" in {one.kind for one in list_events(later, *OF, kinds=("people", "facts"))}
     set_tag(ours.at(NOW + 6 * DAY_US), *OF, "watch")
     assert next(one.kind for one in list_events(ours.at(NOW + 7 * DAY_US), *OF, kinds=kinds)) == "tag_set"
 
