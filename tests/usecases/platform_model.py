@@ -109,6 +109,7 @@ class Outcome:
     level: int | None
     rules_level: int | None
     entered: int | None
+    withheld: bool
     may_move_down: int | None
     hard_floor: int
     override: int | None
@@ -351,6 +352,7 @@ class Model:
             level=max(live.level, held.hard_floor) if live else held.level,
             rules_level=held.level,
             entered=held.entered,
+            withheld=held.withheld,
             may_move_down=held.may_move_down,
             hard_floor=held.hard_floor,
             override=live.id if live else None,

@@ -123,7 +123,8 @@ def assert_shown(shown: LevelView, entity: Entity, model: Model, now: int) -> No
     source = model.level_source(entity)
     assert (shown.status, shown.source, shown.assessed_us) == (last.status, source, last.as_of)
     assert shown.kept_by == tuple(sorted(last.kept_by))
-    is_held_by_time = last.status not in NOT_IN_FULL and last.override is None and (last.may_move_down or 0) > now
+    is_withheld = last.withheld and (last.may_move_down or 0) > now
+    is_held_by_time = is_withheld and last.status not in NOT_IN_FULL and last.override is None
     assert shown.may_move_down_us == (last.may_move_down if is_held_by_time else None)
     assert shown.assessment == f"{entity.id}.{len(entity.history)}"
     assert shown.ruleset == (None if last.family is None else (last.family, last.number))

@@ -75,7 +75,8 @@ def test_everything_that_an_example_may_give() -> None:
         "indicators": {"account_age": 90.5},
         "value": {"segment": "top"},
     }
-    assert seen(given) == ["60.25 EUR", "1", "1", "present", "present", "absent", "90.5", "top"]
+    # Days of an age are shown whole.
+    assert seen(given) == ["60.25 EUR", "1", "1", "present", "present", "absent", "90", "top"]
 
 
 def test_what_is_not_given() -> None:
