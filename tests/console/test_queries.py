@@ -38,7 +38,7 @@ MOST = {
     "/console/queue": 30,
     "/console/portfolio?type=company": 11,
     "/console/portfolio/over-time?type=company&from=none": 13,
-    "/console/entities/company/acme": 34,  # one of them for the changes that wait
+    "/console/entities/company/acme": 35,  # one for the changes that wait, one for names of tokens that set facts
     "/console/entities/company/acme/history": 6,
     "/console/search?text=none": 12,
 }
@@ -56,5 +56,5 @@ def test_more_rows_take_no_more_statements(place: Place) -> None:
             place.good("PUT", f"/v1/entities/company/{company}/tags/t{number}", {}, role="investigator")
             body = {"level": "high", "reason": "because"}
             place.good("POST", f"/v1/entities/company/{company}/overrides", body, role="investigator")
-    assert {address: count(visitor, address) for address in MOST} == few
+    assert {address: more for address in MOST if (more := count(visitor, address)) > few[address]} == {}
     assert {address: few[address] for address in MOST if few[address] > MOST[address]} == {}
