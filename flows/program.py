@@ -382,7 +382,7 @@ class _StepCompiler:
         )
 
     def _tests(self, conditions: Sequence[Any]) -> tuple[PlainTest, ...] | None:
-        compiler = PlainCompiler(self._resolve, self.lists)
+        compiler = PlainCompiler.of(self.inputs, self.lists)
         try:
             return tuple(compiler.condition(each) for each in conditions)
         except NoPlainFormError:

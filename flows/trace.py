@@ -320,16 +320,13 @@ class _Explainer:
             tried = conditions if decided is None else conditions[: decided + 1]
             inputs = {key: each for condition in tried for key, each in condition.inputs.items()}
             cuts, pairs = _joined(each.cuts for each in tried), _joined(each.pairs for each in tried)
+            compiler = PlainCompiler.of(self._program.inputs, self._program.lists)
             self._choices[step.id, decided] = _Shown(
                 descriptions=self._describe(inputs.values(), cuts, pairs),
                 condition="" if decided is None else condition_words(conditions[decided].when),
-                missing=_nothing if decided is None else self._missing(conditions[decided].when),
+                missing=_nothing if decided is None else compiler.missing(conditions[decided].when),
             )
         return self._choices[step.id, decided]
-
-    def _missing(self, condition: Condition) -> Missing:
-        inputs = self._program.inputs
-        return PlainCompiler(lambda each: inputs[input_key(each)], self._program.lists).missing(condition)
 
     def _conditions_of(self, step: RouteStep | TableStep) -> "list[_Condition]":
         """Prepare the conditions of a choice, once: a table has many, and each of its rows shows those before it."""

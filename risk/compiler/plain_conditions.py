@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import ge, le
-from typing import Any
+from typing import Any, Self
 
 from fivefold.risk.compiler.conditions import SIGNS, Lists, Resolve
 from fivefold.risk.compiler.likeness import Targets
@@ -20,6 +20,7 @@ from fivefold.risk.language.expressions import (
     Not,
     OwnTest,
     branches,
+    input_key,
     input_of_test,
     inputs_compared,
     tests_in,
@@ -180,6 +181,11 @@ class PlainCompiler:
     resolve: Resolve
     lists: Lists
     own: InputColumn | None = None
+
+    @classmethod
+    def of(cls, inputs: Mapping[str, InputColumn], lists: Lists, own: InputColumn | None = None) -> Self:
+        """Compile with the columns of a program, by the keys of its inputs."""
+        return cls(lambda rule_input: inputs[input_key(rule_input)], lists, own)
 
     def condition(self, condition: Any) -> PlainTest:
         """Compile a condition.

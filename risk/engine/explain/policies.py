@@ -20,7 +20,6 @@ from fivefold.risk.engine.explain.describe import (
 from fivefold.risk.engine.policy_program import ACTION, DECIDED, PolicyOutcome, PolicyProgram
 from fivefold.risk.engine.single.policies import single_policy
 from fivefold.risk.engine.totals import rule_column
-from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.policy import PolicyRule
 
 OUTCOMES: Mapping[PolicyOutcome, str] = {
@@ -125,7 +124,7 @@ def _rule_explainers(program: PolicyProgram, base: str) -> tuple[_PolicyRuleExpl
 
 
 def _rule_explainer(rule: PolicyRule, program: PolicyProgram, base: str) -> _PolicyRuleExplainer:
-    compiler = PlainCompiler(lambda each: program.inputs[input_key(each)], program.lists)
+    compiler = PlainCompiler.of(program.inputs, program.lists)
     missing_of = {PolicyOutcome.UNKNOWN: compiler.missing(rule.when)}
     if rule.unless is not None:
         missing_of[PolicyOutcome.HELD] = compiler.missing(rule.unless)

@@ -10,11 +10,8 @@ from typing import Any
 
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT
 from fivefold.risk.compiler.plain_conditions import NoPlainFormError, PlainCompiler, PlainTest, Row
-from fivefold.risk.compiler.value_types import InputColumn
 from fivefold.risk.engine.policy_program import ACTION, DECIDED, PolicyOutcome, PolicyProgram
 from fivefold.risk.engine.totals import rule_column
-from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.expressions import input_key
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -75,12 +72,7 @@ class SinglePolicy:
 @lru_cache(maxsize=VERSIONS_KEPT)
 def single_policy(program: PolicyProgram) -> SinglePolicy | None:
     """Compile a policy for one entity, once for each program; None where a condition has no plain form."""
-    policy = program.policy
-
-    def resolve(rule_input: LanguageModel) -> InputColumn:
-        return program.inputs[input_key(rule_input)]
-
-    compiler = PlainCompiler(resolve, program.lists)
+    policy, compiler = program.policy, PlainCompiler.of(program.inputs, program.lists)
     try:
         rules = [
             PlainPolicyRule(

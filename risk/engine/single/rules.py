@@ -12,7 +12,6 @@ from typing import Any
 import polars as pl
 
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT
-from fivefold.risk.compiler.conditions import Resolve
 from fivefold.risk.compiler.plain_conditions import NoPlainFormError, PlainCompiler, PlainTest, Row
 from fivefold.risk.compiler.value_types import DTYPES, InputColumn
 from fivefold.risk.engine.program import (
@@ -28,7 +27,6 @@ from fivefold.risk.engine.program import (
 from fivefold.risk.engine.rules import MOST_HALVINGS, CompiledRule, length_us
 from fivefold.risk.engine.totals import SLOTS, WEIGHTS_USED, points_of
 from fivefold.risk.facts.portfolio import AS_OF, error_of
-from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.quantities import point_units
 from fivefold.risk.language.ruleset import Ruleset, TiersScore, WeightedScore
@@ -162,19 +160,16 @@ def single_program(program: Program) -> SingleProgram:
     ruleset = program.ruleset
     batch_only: list[str] = []
 
-    def resolve(rule_input: LanguageModel) -> InputColumn:
-        return program.inputs[input_key(rule_input)]
-
     def plain(where: str, condition: Any, expression: pl.Expr, own: InputColumn | None = None) -> PlainTest:
         try:
-            return PlainCompiler(resolve, program.lists, own).condition(condition)
+            return PlainCompiler.of(program.inputs, program.lists, own).condition(condition)
         except NoPlainFormError:
             batch_only.append(where)
             return _asked_of_columns(expression, program)
 
     rules = []
     for rule in program.rules:
-        own = None if rule.rule.input is None else resolve(rule.rule.input)
+        own = None if rule.rule.input is None else program.inputs[input_key(rule.rule.input)]
         pairs = zip(rule.rule.cases, rule.conditions, strict=True)
         rules.append(PlainRule(rule, tuple(plain(rule.rule.id, case.when, one, own) for case, one in pairs)))
     applies = None
@@ -186,18 +181,18 @@ def single_program(program: Program) -> SingleProgram:
         rules=tuple(rules),
         applies=applies,
         reads=frozenset((*(name for rule in program.rules for name in rule.reads), *entity_reads)),
-        chosen=_chosen(program, resolve, batch_only),
+        chosen=_chosen(program, batch_only),
         level=_level(ruleset, program.total.scale),
         batch_only=tuple(dict.fromkeys(batch_only)),
     )
 
 
-def _chosen(program: Program, resolve: Resolve, batch_only: list[str]) -> Callable[[Row], int | None]:
+def _chosen(program: Program, batch_only: list[str]) -> Callable[[Row], int | None]:
     """Make the choice of the column of weights."""
     score, expression = program.ruleset.score, program.total.column
     if not isinstance(score, WeightedScore) or expression is None:
         return lambda _: None
-    compiler, columns, choices = PlainCompiler(resolve, program.lists), program.total.columns, []
+    compiler, columns, choices = PlainCompiler.of(program.inputs, program.lists), program.total.columns, []
     try:
         for choice in score.weighted.weights_by:
             test = None if choice.when is None else compiler.condition(choice.when)
