@@ -83,8 +83,9 @@ def score_histories(
     """Score the customers of one container; one customer is a batch of one."""
     matrix, row_counts = model.matrix(histories, as_of)
     is_known = (row_counts > 0) & ~model.unknown(histories, as_of)
-    scores = model.scores(matrix[is_known])
-    consistency = model.consistency_of(matrix[is_known])
+    of_scored = matrix[is_known]
+    scores = model.scores(of_scored)
+    consistency = model.consistency_of(of_scored)
     intervals = model.intervals_of(scores.expected_value, consistency, level_percent)
     user_ids = histories.user_ids.filter(is_known)
     table = pl.DataFrame(
@@ -103,7 +104,7 @@ def score_histories(
     if compare_as_of is not None:
         table = table.with_columns(_before(model, histories, compare_as_of, is_known, scores.score))
     if explained:
-        explanations = explain(model, matrix[is_known])
+        explanations = explain(model, of_scored)
         points = {f"points_{name}": explanations.points[:, number] for number, name in enumerate(model.catalogue.names)}
         table = table.with_columns(pl.Series("base", np.full(len(table), explanations.base)), **_series(points))
     newest = int(histories.time.max()) if histories.rows else None
@@ -115,7 +116,7 @@ def score_histories(
         currencies,
         histories.rows,
         repeated_rows(histories),
-        outside_units(model.catalogue, matrix[is_known]),
+        outside_units(model.catalogue, of_scored),
         histories.absent,
     )
 
