@@ -85,7 +85,7 @@ def erase_again(
 ) -> None:
     """Put legal holds and erasures again, after a restore.
 
-    Exit code 3 if a hold that is not over found nobody; if a line failed it is 2.
+    The exit code is 2 if a line failed; otherwise 3 if the entity of a hold that is not over is not in the database.
     """
     from fivefold.usecases.erasure.again import erase_again as repeat
 

@@ -43,9 +43,9 @@ class FlowRunLine(Answer):
 
 
 class Question(Answer):
-    """A question that a run asks a person since `asked_at`; `role` may answer it. A shadow asks nobody.
+    """A question that a run asks a person since `asked_at`. Members with `role` may answer it; a shadow asks no one.
 
-    `irreversible` has, by answer, the titles of the actions that may follow and that nobody can take back.
+    `irreversible` maps an answer to the titles of the actions that may follow it and cannot be taken back.
     """
 
     step: str
