@@ -37,6 +37,7 @@ from fivefold.domain.errors import (
     IdentityError,
     IdentityProviderError,
     StoreError,
+    http_status,
 )
 from fivefold.domain.settings import OpenIdSettings
 from fivefold.serving.access_log import CAUSE, NOT_ALLOWED, RECORD, SIGN_IN, WHO, note_cause
@@ -469,7 +470,8 @@ def _refusal(request: Request, error: ApiError | StoreError, written: Written = 
     """
     note_cause(request.scope, error)
     if isinstance(error, StoreError):
-        status, reason = 503, database_reason(error)
+        status, reason = http_status(error), database_reason(error)
+        assert status is not None  # every error of the database has one
     else:
         status, reason = error.status, error.text
     is_of_script = OF_SCRIPT in request.headers

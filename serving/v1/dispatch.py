@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fivefold.domain.clock import now_microseconds
-from fivefold.domain.errors import FivefoldError, StoreError, UnknownOutcomeError
+from fivefold.domain.errors import FivefoldError, StoreError
 from fivefold.domain.paging import Page
 from fivefold.domain.settings import Limits
 from fivefold.serving.access_log import (
@@ -34,7 +34,7 @@ from fivefold.serving.metrics.service import ROUTE
 from fivefold.serving.request_reading import body_memory, header_of, read_body, secret_of
 from fivefold.serving.responses import NO_CREDENTIALS, ApiError
 from fivefold.serving.together import SharedLane
-from fivefold.serving.v1.errors import IN_PART, LATER, TakenRows, invalid_part, response_to
+from fivefold.serving.v1.errors import IN_PART, TakenRows, invalid_part, response_to
 from fivefold.serving.v1.idempotency import HEADER_NAME, respond_once
 from fivefold.serving.v1.paging import LINK, link_to, list_name
 from fivefold.serving.v1.path_encoding import is_readable, parts_of
@@ -152,9 +152,7 @@ class Dispatcher:
         except ApiError as refusal:
             return refusal.response()
         except StoreError as error:
-            note_cause(request.scope, error)
-            is_unknown = isinstance(error, UnknownOutcomeError)
-            return (ApiError(504, str(error)) if is_unknown else ApiError(503, headers=LATER)).response()
+            return _refusal(request, error)
 
     def _most_rows(self, plan: Plan | None) -> int:
         return self._limits.rows if plan is None else min(self._limits.rows, plan.rows_per_request)
@@ -202,15 +200,20 @@ def respond(
         with reachable(), attempting(attempt):
             result = route.call(context, arguments)
     except FivefoldError as error:
-        note_cause(request.scope, error)
-        response = response_to(error)
-        if response is None:
-            raise
-        return response
+        return _refusal(request, error)
     response = write_result(route, result)
     if isinstance(result, Page) and result.next is not None:
         parts, query = parts_of(request), request.query_params
         response.headers[LINK] = link_to(list_name(context, route, parts, query), route, parts, query, result.next)
+    return response
+
+
+def _refusal(request: Request, error: FivefoldError) -> Response:
+    """Write the response to an error; one that is internal is raised."""
+    note_cause(request.scope, error)
+    response = response_to(error)
+    if response is None:
+        raise error
     return response
 
 

@@ -186,6 +186,7 @@ def test_what_pages_put_into_forms_is_not_given_back_as_written() -> None:
     ("place_of", "name", "error", "status"),
     [
         (console, "find_session", StoreError("away"), 503),
+        (console, "find_session", UnknownOutcomeError("away"), 504),
         (RateLimiter, "require", ApiError(429, "Too many requests in a minute for your plan"), 429),
     ],
 )
@@ -331,6 +332,7 @@ def test_a_script_that_checks_a_text_after_the_end_of_the_session_leaves_the_tex
     ("place_of", "name", "error", "status"),
     [
         (console, "find_session", StoreError("away"), 503),
+        (console, "find_session", UnknownOutcomeError("away"), 504),
         (RateLimiter, "require", ApiError(429, "Too many requests in a minute for your plan"), 429),
         (editor, "check_text", StoreError("away"), 503),
         (editor, "check_text", UnknownOutcomeError("gone"), 504),
