@@ -3,11 +3,12 @@
 import importlib.metadata
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from fivefold.domain import provenance as module
-from fivefold.domain.provenance import release
+from fivefold.domain.provenance import release, sources_hash
 
 
 def test_the_release_is_that_of_the_package() -> None:
@@ -22,6 +23,23 @@ def test_sources_without_an_installed_package_know_it_too(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(module, "version", missing)
     assert release() == installed
+
+
+def test_the_hash_of_the_sources_changes_with_a_module_of_any_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "room").mkdir()
+    (tmp_path / "room" / "module.py").write_text("a = 1")
+    package = tmp_path / "fivefold"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "room").symlink_to(tmp_path / "room")
+    monkeypatch.setattr(module, "import_module", lambda _: SimpleNamespace(__file__=str(package / "__init__.py")))
+    before = sources_hash()
+    (tmp_path / "room" / "notes.md").write_text("b")
+    assert sources_hash() == before
+    (tmp_path / "room" / "module.py").write_text("a = 2")
+    assert sources_hash() != before
 
 
 NOT_OURS = ["", "not toml [", '[project]\nname = "other"\nversion = "9"', '[project]\nname = "a"']

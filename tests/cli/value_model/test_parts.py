@@ -1,6 +1,7 @@
 """Commands that are interrupted continue from the parts that are finished, with the bytes of an uninterrupted run."""
 
 import os
+import re
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,8 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from fivefold.cli import terminal
+from fivefold.cli.value_model import parts as value_model_parts
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.parts import Task, open_parts
+from fivefold.domain.provenance import release
 from tests.cli.running import AS_OF, Home, refuse, run, succeed
 from tests.cli.small_parts import FULL, ended, small_parts
 
@@ -167,6 +170,21 @@ def test_other_options_and_another_model_are_refused_by_name(home: Home, tmp_pat
     assert f"the input was {tmp_path / 'rows.parquet'} and is {moved}" in said
     said = refuse(home.var, "sort", moved, "-o", tmp_path / "out.parquet")
     assert "the command was score and is sort" in said
+
+
+def test_another_state_of_the_program_within_a_release_is_refused_by_name(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it kept may have another form, or other numbers."""
+    arguments = command("score", home, tmp_path)
+    ended("SIGKILL", 3, home.var, *arguments)
+    monkeypatch.setattr(value_model_parts, "sources_hash", lambda: "another")
+    said = refuse(home.var, *arguments)
+    assert re.search(
+        rf"the program was fivefold {release()} \(\w{{8}}\) .* and is fivefold {release()} \(another\)", said
+    )
+    assert said.endswith("Run the first command again to continue, or add --restart to begin anew")
+    succeed(home.var, *arguments, "--restart")
 
 
 def test_a_second_process_at_the_same_output_is_refused(home: Home, tmp_path: Path) -> None:
