@@ -14,7 +14,7 @@ from fivefold.usecases.ingest import facts as ingest_facts
 from fivefold.usecases.ingest.facts import RecordGiven
 from fivefold.usecases.levels.lowering import WouldLowerError
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.inputs import checked_reason
+from fivefold.usecases.shared.inputs import reason_if_any
 
 
 class ReasonMissingError(ConfigError):
@@ -104,7 +104,7 @@ def _store_or_propose(
 ) -> ChangeOutcome:
     """Store a fact with the checked reason, or propose it if a level would fall and the actor is a member."""
     context, type_name, external_id = of
-    why = checked_reason(reason) if reason.strip() else ""
+    why = reason_if_any(reason)
     try:
         store(why)
     except WouldLowerError as error:

@@ -66,7 +66,13 @@ from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.api_fields import Moment, StoredObject, schema, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.flow_triggers import behind
-from fivefold.usecases.shared.inputs import checked_reason, refuse_unseen, refuse_unseen_moment, refuse_unseen_numbers
+from fivefold.usecases.shared.inputs import (
+    checked_reason,
+    reason_if_any,
+    refuse_unseen,
+    refuse_unseen_moment,
+    refuse_unseen_numbers,
+)
 from fivefold.usecases.shared.jobs import new_job
 
 
@@ -146,7 +152,7 @@ def request_change(
     in the transaction of the change, if it must not be requested.
 
     Raises:
-        ConfigError: it is proposed without a reason; or as the kind says.
+        ConfigError: it is proposed without a reason, or the reason is too long; or as the kind says.
         NotFoundError, ConflictError: it is impossible now; or the actor is not a member.
     """
     with context.writing() as session:
@@ -170,7 +176,7 @@ def request_change_in(
     if (result := effects.result_in_force(session, context, content)) is not None:
         return ChangeOutcome(result, None, changes=False)
     if _one_person_suffices(session, context, content):
-        result = apply_content(session, context, content, reason.strip(), now)
+        result = apply_content(session, context, content, reason_if_any(reason), now)
         withdraw_overtaken(session, context, content, "it was changed", now)
         return ChangeOutcome(result, None)
     why = checked_reason(reason)

@@ -30,6 +30,15 @@ def checked_reason(reason: str, what: str = "reason") -> str:
     return text
 
 
+def reason_if_any(reason: str) -> str:
+    """Return a reason as `checked_reason` does, and an empty text where none is given.
+
+    >>> reason_if_any(" One line "), reason_if_any(" ")
+    ('One line', '')
+    """
+    return checked_reason(reason) if reason.strip() else ""
+
+
 def refuse_unseen(what: str, expected: int | None, present: int | None) -> None:
     """Raise ConflictError where *what* has another number by now than the person saw.
 

@@ -387,6 +387,14 @@ def test_before_anything_decides_one_person_sets_up(engine: Engine) -> None:
     assert rows_of(engine, Proposal) == []
 
 
+def test_the_reason_of_what_one_person_does_at_once_is_checked_too(engine: Engine) -> None:
+    context = Context(engine, founded(engine)[0])
+    for reason in ("x" * 2001, "half a \ud800 pair"):
+        with pytest.raises(ConfigError, match="reason must say why, in 1 to 2000 characters"):
+            put_list_version(context, "watched", 0, ["IR"], "W", "us", reason)
+    assert rows_of(engine, ListVersionRow) == []
+
+
 def test_a_sole_operator_is_chosen_before_anything_decides_and_is_in_the_log(engine: Engine) -> None:
     ana = founded(engine)[0]
     at_machine = Actor(ana.organisation_id, "cli:ana")
