@@ -62,11 +62,14 @@ def test_the_page_names_the_changes_that_wait_to_those_who_may_see_them(place: P
     assert "It was &lt;b&gt;lifted&lt;/b&gt;" in admin.page.text
     assert "It waits for another person than who proposed it. Who may decide: Approver, Admin." in admin.text
     assert f"/console/proposals/{line['id']}" in admin.links()
+    assert f"A change of this waits for another person: change {line['id']}" in admin.text
+    assert "End this override" not in admin.text
     approver = Visitor(place).sign_in("approver").go(page)
     assert "You proposed it, so another person approves it. Who may decide: Approver, Admin." in approver.text
     assert "Changes that wait" not in Visitor(place).sign_in("investigator").go(page).text
     place.good("POST", f"/v1/proposals/{line['id']}/refuse", {"reason": "No."}, role="admin")
     assert "Changes that wait" not in admin.go(page).text
+    assert "End this override" in admin.text
 
 
 def test_the_formula_of_a_calculation_stands_under_its_value(

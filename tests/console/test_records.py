@@ -7,6 +7,7 @@ from tests.console.visitors import Visitor
 from tests.serving.v1.more_rows import MORE
 from tests.serving.v1.places import THEIRS, Place
 
+ACME = "/console/entities/company/acme"
 OVERRIDES, CHANGES = "/console/queue/overrides", "/console/queue/changes"
 FAILURES = "/console/operations/failures"
 
@@ -40,14 +41,17 @@ def test_changes_are_found_and_lead_to_what_was_proposed(place: Place) -> None:
 
 
 def test_an_investigator_finds_what_they_proposed_and_withdraws_it(place: Place) -> None:
-    visitor = Visitor(place).sign_in("investigator").go("/console/entities/company/acme")
+    visitor = Visitor(place).sign_in("investigator").go(ACME)
     assert "You proposed it, so another person approves it." in visitor.text
     own = [link for link in visitor.go(CHANGES).links() if link.startswith("/console/proposals/")]
     assert len(own) == 1
+    assert f"A change of this waits for another person: change {own[0].rpartition('/')[2]}" in visitor.go(ACME).text
+    assert "End disputed" not in visitor.text
     assert visitor.go("/console/proposals/4").page.status_code == 404
     assert "Withdraw it" in visitor.go(own[0]).text
     assert "You withdrew the change." in visitor.submit("/refuse", reason="I erred").text
     assert "Withdrawn by the investigator" in visitor.go(CHANGES).text
+    assert "End disputed" in visitor.go(ACME).text
 
 
 def test_the_end_of_an_override_is_found_by_the_customer_and_leads_there(place: Place) -> None:

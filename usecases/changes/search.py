@@ -18,7 +18,14 @@ from fivefold.store.rulesets.proposals import (
 )
 from fivefold.store.tables.rulesets import Proposal
 from fivefold.usecases.audit.search import actor_named, names_of_actors
-from fivefold.usecases.changes.contents import approvers_of, named_subject, proposals_seen_by
+from fivefold.usecases.changes.contents import (
+    OverrideRevoked,
+    TagChanged,
+    approvers_of,
+    named_subject,
+    proposals_seen_by,
+    read_content,
+)
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
@@ -106,11 +113,19 @@ def search_proposals(
 
 @dataclass(frozen=True, kw_only=True)
 class ProposalWaiting:
-    """An open proposal about one entity; *approvers*: of these roles another person than its author decides on it."""
+    """An open proposal about one entity.
+
+    Attributes:
+        tag: that it would set or end; None for another change.
+        override: the number of the one that it would end; None likewise.
+        approvers: of these roles another person than its author decides on it.
+    """
 
     id: int
     kind: str
     subject: str
+    tag: str | None
+    override: int | None
     reason: str
     proposed_by: str
     proposed_us: int
@@ -137,10 +152,13 @@ def waiting_about(
 
 
 def _waiting(row: Proposal, external_id: str) -> ProposalWaiting:
+    content = read_content(row.kind, row.content)
     return ProposalWaiting(
         id=row.id,
         kind=row.kind,
         subject=named_subject(row.subject, row.entity_id, external_id),
+        tag=content.tag if isinstance(content, TagChanged) else None,
+        override=content.override if isinstance(content, OverrideRevoked) else None,
         reason=row.reason,
         proposed_by=row.proposed_by,
         proposed_us=row.proposed_us,
