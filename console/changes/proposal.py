@@ -21,6 +21,7 @@ from fivefold.usecases.changes.proposals import (
     ProposalLine,
     finished_backtests,
 )
+from fivefold.usecases.changes.reach import held_until
 from fivefold.usecases.rulesets.overview import read_ruleset
 
 MEMBERS_SHOWN = Part(200)
@@ -96,6 +97,7 @@ def show_proposal(visit: Visit) -> Rendered:
     proposal = proposals.read_proposal(visit, _number(visit), visit.role)
     done = finished_backtests(visit, proposal.id)
     labels = {**NUMBERS, **SWITCHES} if proposal.kind == SettingsChanged.kind else {}
+    is_open = proposal.state == "proposed"
     page = ProposalPage(
         bar=queue_bar(visit),
         proposal=proposal,
@@ -107,7 +109,7 @@ def show_proposal(visit: Visit) -> Rendered:
         list_versions=_list_versions(visit, proposal),
         versions_before=count_versions(visit, proposal.content["name"]) if _is_of_list(proposal) else 0,
         changes=change_lines(proposal.content, proposal.reach, labels),
-        reached=reach_lines(proposal.reach, labels),
+        reached=reach_lines(proposal.reach, labels, held_until(visit, proposal.reach) if is_open else None),
         beside=proposals.waiting_beside(visit, proposal.id, visit.role),
         backtests=tuple(sorted({*proposal.backtests, *done}, key=lambda each: (each.entity_type, -each.id))),
         backtests_done=" ".join(str(each.id) for each in done) or "0",

@@ -7,6 +7,7 @@ from typing import Any
 
 from fivefold.console.rendering import attribute, moment, words
 from fivefold.console.texts import text
+from fivefold.usecases.changes.reach import HeldUntil
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,10 @@ def change_lines(content: Mapping[str, Any], reach: Mapping[str, Any], labels: M
     ]
 
 
-def reach_lines(reach: Mapping[str, Any], labels: Mapping[str, str]) -> list[Line]:
+def reach_lines(reach: Mapping[str, Any], labels: Mapping[str, str], held_until: HeldUntil | None = None) -> list[Line]:
     """Write whom a change reaches, as far as they were counted: no line where they were not.
+
+    *held_until*: whose levels a cooldown holds now, and until when.
 
     >>> reach_lines({"cap": {"from": 10, "to": 5, "overridden_below": 0, "with_level": 281}}, {"cap": "Cap"})
     [Line(label='Cap', value='0 of 281 customers are kept below the rules now')]
@@ -57,11 +60,16 @@ def reach_lines(reach: Mapping[str, Any], labels: Mapping[str, str]) -> list[Lin
     >>> print(reach_lines({"falls": [fall]}, {})[0].value)
     by the rules: level from high to low; floor from high to low; floor that no override goes below from high to low. \
 A cooldown or an override may hold the level longer.
+    >>> reach_lines({"falls": [fall]}, {}, {("customer", "a"): 1_782_907_200_000_000})[1].label
+    'The cooldown holds the level of a until'
     """
     replaced = _replaced(reach)
     counts = [Line(_label(name, labels), counted) for name, value in replaced.items() for counted in _counts(value)]
     others = {name: value for name, value in reach.items() if name not in replaced}
-    return [*counts, *(line for name, value in others.items() for line in _reached(name, value, reach))]
+    return [
+        *counts,
+        *(line for name, value in others.items() for line in _reached(name, value, reach, held_until or {})),
+    ]
 
 
 def _replaced(reach: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -108,7 +116,9 @@ def _counts(value: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _reached(name: str, value: Any, reach: Mapping[str, Any]) -> Iterator[Line]:  # noqa: C901, PLR0912 (one for each name)
+def _reached(  # noqa: C901, PLR0912 (one for each name)
+    name: str, value: Any, reach: Mapping[str, Any], held_until: HeldUntil
+) -> Iterator[Line]:
     match name, value:
         case "entities", Mapping():
             if not value:
@@ -126,7 +136,10 @@ def _reached(name: str, value: Any, reach: Mapping[str, Any]) -> Iterator[Line]:
             return
         case "falls", list():
             for fall in value:
-                yield Line(f"{words(fall['entity_type'])} {fall['external_id']}", _fall(fall))
+                who = fall["entity_type"], fall["external_id"]
+                yield Line(f"{words(who[0])} {who[1]}", _fall(fall))
+                if (until_us := held_until.get(who)) is not None:
+                    yield Line(text("The cooldown holds the level of {name} until", name=who[1]), moment(until_us))
         case ("level", _):
             yield Line(text("Level by the override"), words(value))
         case ("rules_level", _):

@@ -5,9 +5,12 @@ import re
 import pytest
 from sqlalchemy import text as sql
 
-from fivefold.domain.clock import now_microseconds
+from fivefold.domain.clock import DAY_US, now_microseconds, utc_text
+from fivefold.usecases.changes.contents import TagChanged
+from fivefold.usecases.changes.proposals import request_change
 from fivefold.usecases.levels import explain
 from fivefold.usecases.levels.explain import ValueSeen
+from fivefold.usecases.shared.context import Context
 from tests.console.customers import CUSTOMER, ENTITY, assess_now, fail_assessment
 from tests.console.visitors import ORIGIN, Visitor
 from tests.serving.v1.bank_rulesets import document
@@ -70,6 +73,23 @@ def test_the_page_names_the_changes_that_wait_to_those_who_may_see_them(place: P
     place.good("POST", f"/v1/proposals/{line['id']}/refuse", {"reason": "No."}, role="admin")
     assert "Changes that wait" not in admin.go(page).text
     assert "End this override" in admin.text
+
+
+def test_a_change_says_until_when_the_cooldown_holds_the_level_that_would_fall(place: Place) -> None:
+    place.good("GET", "/v1/entities/company/acme/risk", params={"freshness": "now"}, role="investigator")
+    context = Context(place.engine, place.actor("investigator"), now_microseconds)
+    until_us = now_microseconds() + DAY_US
+    with place.engine.begin() as connection:
+        entity = connection.execute(sql("SELECT id FROM entities WHERE external_id = 'acme' LIMIT 1")).scalar_one()
+        held = {"until_us": until_us, "entity": entity}
+        connection.execute(sql("UPDATE standings SET may_move_down_us = :until_us WHERE entity_id = :entity"), held)
+    fall = {"entity_type": "company", "external_id": "acme", "before": ["high"] * 3, "after": ["low"] * 3, "why": ""}
+    change = request_change(context, TagChanged(entity, "disputed", None, True), "held", {"falls": [fall]}).proposal
+    assert change is not None
+    admin = Visitor(place).sign_in("admin").go(f"/console/proposals/{change.id}")
+    assert f"The cooldown holds the level of acme until {utc_text(until_us)[:10]}" in admin.text
+    place.good("POST", f"/v1/proposals/{change.id}/refuse", {"reason": "No."}, role="admin")
+    assert "The cooldown holds the level of acme" not in admin.go(f"/console/proposals/{change.id}").text
 
 
 def test_the_formula_of_a_calculation_stands_under_its_value(

@@ -6,23 +6,25 @@ shown, and it is compared once the proposal is approved.
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, day_text
+from fivefold.domain.errors import NotFoundError
 from fivefold.risk.facts.portfolio import read_list
 from fivefold.store.accounts.lists import list_row_at
 from fivefold.store.accounts.organisation import newest_rates
 from fivefold.store.decisions.decisions import policy_numbered
-from fivefold.store.ingest.entities import type_named
+from fivefold.store.ingest.entities import entity_named, type_named
 from fivefold.store.levels.overrides import count_below, count_with_level
 from fivefold.store.rulesets.activations import count_of_type
 from fivefold.store.rulesets.rulesets import all_active_versions, families_of
 from fivefold.store.tables.entities import Entity, EntityType, Record
 from fivefold.store.tables.events import Decision
-from fivefold.store.tables.levels import OverrideRow
+from fivefold.store.tables.levels import OverrideRow, Standing
 from fivefold.store.tables.rulesets import Family
 from fivefold.usecases.accounts.settings import settings_of
 from fivefold.usecases.changes.contents import (
@@ -44,6 +46,8 @@ from fivefold.usecases.rulesets.deciding import DecidingChange
 from fivefold.usecases.shared.context import Context
 
 LOOKED_BACK_DAYS = 90
+HeldUntil = Mapping[tuple[str, str], int]
+"""Until when the cooldown holds levels, by type and identifier of whose they are, in microseconds."""
 
 
 def reach_of(
@@ -76,6 +80,22 @@ def with_replaced(
         for name, (present, wanted) in _replaced(session, context, content, now_us).items()
     }
     return {**counted, **replaced}
+
+
+def held_until(context: Context, reach: Mapping[str, Any]) -> HeldUntil:
+    """Tell until when the cooldown holds the levels that a proposed change would let fall; *reach*: of the proposal.
+
+    Who is held by nothing, or is not there under that name any more, is left out.
+    """
+    until: dict[tuple[str, str], int] = {}
+    with context.reading() as session:
+        for fall in reach.get("falls", []):
+            who = fall["entity_type"], fall["external_id"]
+            with suppress(NotFoundError):
+                standing = session.get(Standing, entity_named(session, context.organisation_id, *who).id)
+                if standing and standing.may_move_down_us and standing.may_move_down_us > context.now():
+                    until[who] = standing.may_move_down_us
+    return until
 
 
 def moved_since(session: Session, context: Context, content: Content, reach: Mapping[str, Any], now_us: int) -> str:

@@ -25,6 +25,7 @@ from fivefold.usecases.changes.proposals import (
     refuse_proposal,
     waiting_beside,
 )
+from fivefold.usecases.changes.reach import held_until
 from fivefold.usecases.changes.search import ProposalFilters, search_proposals, waiting_about
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.ingest.bulk_facts import RecordRow, ScreeningRow, TagRow, add_screenings, put_records, put_tags
@@ -144,6 +145,21 @@ def test_one_person_raises_a_level_and_two_lower_it(
     bank.settle()
     assert bank.level() == LOW
     assert verify(bank.engine, print).entries == len(audited(bank.engine))
+
+
+def test_a_fall_says_until_when_the_cooldown_holds_the_level(bank: Bank) -> None:
+    """A cooldown of ten days begins when the level is reached."""
+    tag(bank)
+    bank.settle()
+    reached_us = bank.now
+    bank.wait(days=4)
+    proposal = untag(bank).proposal
+    assert proposal is not None
+    at = Context(bank.engine, bank.actor).at
+    assert held_until(at(bank.now), proposal.reach) == {("customer", "a"): reached_us + 10 * DAY_US}
+    assert held_until(at(reached_us + 10 * DAY_US), proposal.reach) == {}
+    (fall,) = proposal.reach["falls"]
+    assert held_until(at(bank.now), {"falls": [{**fall, "external_id": "gone"}]}) == {}
 
 
 @ways
