@@ -120,7 +120,9 @@ def upsert(new: Any) -> Any:
         (and_(is_due, _MARKS.c.priority < new.excluded.priority), _MARKS.c.priority), else_=new.excluded.priority
     )
     happened = _MARKS.c.reasons.bitwise_and(~int(PLANNED))
-    keeps_planned = or_(is_due, happened != 0, _MARKS.c.planned_us < _MARKS.c.due_us)
+    # Without a planned reason, a later moment is one at which something happened by a clock that was set back since.
+    was_planned = _MARKS.c.reasons.bitwise_and(int(PLANNED)) != 0
+    keeps_planned = or_(is_due, ~was_planned, _MARKS.c.planned_us < _MARKS.c.due_us)
     return new.on_conflict_do_update(
         index_elements=["entity_id"],
         set_={

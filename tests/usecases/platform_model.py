@@ -223,7 +223,8 @@ class Model:
         for name in {name for name in names if name is not None}:
             entity = self.entities[name]
             if entity.due is None or entity.due > now:  # why it would be due later does not count
-                entity.planned = entity.due if entity.planned is None else entity.planned
+                if entity.due is not None and entity.reasons & PLANNED:  # else it happened before a clock was set back
+                    entity.planned = min(entity.due, entity.due if entity.planned is None else entity.planned)
                 entity.due, entity.reasons = now, entity.reasons & ~PLANNED
             entity.reasons |= reason
             entity.revision += 1

@@ -421,6 +421,17 @@ class Machine(RuleBasedStateMachine):
     def set_the_clock_back(self, length: int) -> None:
         self.bank.now -= length
 
+    @rule(name=SOMEBODY, length=st.sampled_from([SECOND, HOUR]), looks=st.booleans())
+    def happen_again_by_a_clock_set_back(self, name: str, length: int, looks: bool) -> None:
+        """What was planned and a tag are due; the clock is set back before a worker comes, and more happens."""
+        self.wait_until_somebody_is_due(0)
+        self.tag(name, None)
+        self.set_the_clock_back(length)
+        if looks:
+            self.read(name, Freshness.REFRESH)
+        else:
+            self.own("x0", name)
+
     # What workers do.
 
     @rule()
@@ -584,6 +595,20 @@ class Machine(RuleBasedStateMachine):
                 assert not problems
         finally:
             self.closing.close()
+
+
+@pytest.mark.parametrize("kind", databases.KINDS)
+def test_a_moment_before_a_clock_was_set_back_is_not_planned(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "WAIT_SECONDS", 0.0)
+    machine = type("OfKind", (Machine,), {"kind": kind})()
+    try:
+        machine.begin(["companies"] * 3, active=False)
+        machine.tag("c0", None)
+        machine.set_the_clock_back(SECOND)
+        machine.own("x0", "c1")
+        machine.agree()
+    finally:
+        machine.teardown()
 
 
 @pytest.mark.timeout(7200)

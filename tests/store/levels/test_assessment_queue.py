@@ -116,6 +116,20 @@ def test_of_what_was_planned_the_first_moment_is_kept_where_a_view_comes_before_
         assert (found["due_us"], found["planned_us"], found["reasons"]) == (view, NOW + 10, Reason.VIEW)
 
 
+@pytest.mark.parametrize(
+    ("reasons", "planned"), [((Reason.TAG,), None), ((Reason.VIEW,), None), ((Reason.TIME, Reason.VIEW), NOW)]
+)
+def test_a_moment_before_which_a_clock_is_set_back_stays_planned_if_it_was_planned(
+    engine: Engine, subjects: list[Subject], reasons: tuple[Reason, ...], planned: int | None
+) -> None:
+    for reason in reasons:
+        mark(engine, subjects[:1], reason)
+    mark(engine, subjects[:1], Reason.VIEW, NOW - 1)
+    found = row(engine, subjects[0])
+    assert (found["due_us"], found["planned_us"]) == (NOW - 1, planned)
+    assert found["reasons"] == Reason.VIEW | (reasons[0] & ~due.PLANNED)
+
+
 def test_the_same_entity_twice_in_one_call_is_one_mark(engine: Engine, subjects: list[Subject]) -> None:
     mark(engine, [subjects[0], subjects[0]], Reason.TAG)
     assert row(engine, subjects[0])["revision"] == 1
