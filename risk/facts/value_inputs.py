@@ -7,7 +7,7 @@ from fivefold.features.histories import Histories
 from fivefold.features.indicator_matrix import catalogue, indicator_matrix
 from fivefold.models.scoring.histories import score_histories
 from fivefold.models.value_model import ValueModel
-from fivefold.risk.facts.portfolio import ENTITY, VALUE_CURRENCY, VALUES
+from fivefold.risk.facts.portfolio import ENTITY, NOT_READ, VALUE_CURRENCY, VALUES
 
 
 def indicator_frame(histories: Histories, as_of: int) -> pl.DataFrame:
@@ -26,3 +26,10 @@ def value_frame(model: ValueModel, histories: Histories, as_of: int) -> pl.DataF
     """Ask the value model for `Portfolio.values`: `entity_id`, `VALUES` and their currency."""
     table = score_histories(model, histories, as_of).table.rename({"user_id": ENTITY, "category": "segment"})
     return table.select(ENTITY, *VALUES, pl.lit(model.currency).alias(VALUE_CURRENCY))
+
+
+def with_failures(values: pl.DataFrame) -> pl.DataFrame:
+    """Let what reads stored values fail where one could not be computed: their `failure` becomes `NOT_READ`."""
+    if values["failure"].null_count() == len(values):
+        return values.drop("failure")
+    return values.rename({"failure": NOT_READ})

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from sqlalchemy import Table, and_, bindparam, func, select
+from sqlalchemy import Table, and_, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
@@ -61,7 +61,11 @@ _STANDPOINT: Final = (
     .outerjoin(DueMark, DueMark.entity_id == Entity.id)
     .outerjoin(
         ValueScore,
-        and_(ValueScore.entity_id == Entity.id, ValueScore.as_of_us == _LATEST_VALUE, ValueScore.score.is_not(None)),
+        and_(
+            ValueScore.entity_id == Entity.id,
+            ValueScore.as_of_us == _LATEST_VALUE,
+            or_(ValueScore.score.is_not(None), ValueScore.failure.is_not(None)),
+        ),
     )
     .where(Entity.id == bindparam("entity_id"))
 )
@@ -107,7 +111,7 @@ class EntityState:
         mark: its due mark.
         is_marked_later: a committed change has yet to mark it.
         override_id: the number of the override in force, whether or not the level was computed by it; else None.
-        value: the latest value score; None if there is none, or it has no value.
+        value: the latest value score; None if there is none, or the model knows no value.
         is_behind: the level was to be computed for the decision, and could not be.
     """
 

@@ -320,12 +320,15 @@ def screenings(session: Session, ids: Sequence[int]) -> pl.DataFrame:
 
 
 def value_scores(session: Session, ids: Sequence[int]) -> pl.DataFrame:
-    """Read the latest value scores: `entity`, `as_of_us`, the value, and which model gave it; null for no value."""
+    """Read the latest value scores: `entity`, `as_of_us`, the value, which model gave it, and why it has none.
+
+    Null for no value, and `failure` null where that is unknown.
+    """
     return read_rows(
         session,
         "SELECT v.entity_id, v.as_of_us, v.score, v.segment, v.expected_value,"
         " v.expected_value_low, v.expected_value_high, v.currency, v.model, v.model_version, v.fingerprint,"
-        " v.model_hash"
+        " v.model_hash, v.failure"
         " FROM value_scores v"
         " WHERE v.entity_id IN :ids"
         " AND v.as_of_us = (SELECT max(w.as_of_us) FROM value_scores w WHERE w.entity_id = v.entity_id)",
@@ -343,6 +346,7 @@ def value_scores(session: Session, ids: Sequence[int]) -> pl.DataFrame:
             "model_version": pl.Int64,
             "fingerprint": pl.String,
             "model_hash": pl.String,
+            "failure": pl.String,
         },
     )
 

@@ -328,7 +328,7 @@ def _assessed() -> list[_Source]:
         and_(table.entity_id == Transition.entity_id, table.number == Transition.number)
         for table in (Assessment, AssessmentInputs)
     )
-    value = (ValueScore.model, null(), ValueScore.score, ValueScore.segment)
+    value = (ValueScore.model, null(), ValueScore.score, func.coalesce(ValueScore.segment, ValueScore.failure))
     return [
         _of(
             _source(EventKind.LEVEL, Transition.number, (Transition.at_us,) * 2, *level),

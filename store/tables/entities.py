@@ -433,6 +433,8 @@ class ValueScore(Base):
     Attributes:
         model_hash: the content hash of the model, as a registry that was made anew gives its number to another one;
             None where no model was loaded, and where it was stored before hashes were kept.
+        failure: why the value could not be computed: what reads it fails by that. None if there is a value, or if the
+            model knows none, which is unknown.
     """
 
     __tablename__ = "value_scores"
@@ -450,6 +452,7 @@ class ValueScore(Base):
     model_version: Mapped[int] = mapped_column(Integer)
     fingerprint: Mapped[str] = mapped_column(String(64))
     model_hash: Mapped[str | None] = mapped_column(String(64))
+    failure: Mapped[str | None] = mapped_column(Text)
 
 
 class SearchWord(Base):

@@ -4,8 +4,11 @@ import re
 from typing import Any
 
 import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, day_text, now_microseconds
+from fivefold.store.tables.entities import Entity, ValueScore
 from tests.console.visitors import Visitor
 from tests.serving.v1.places import Place
 from tests.usecases.platforms import transaction
@@ -95,6 +98,15 @@ def test_the_page_has_both_clocks_and_no_markup_of_stored_text(told: Place) -> N
     assert "the approver" in visitor.text
     assert f"{PAGE}/timeline" in visitor.go(PAGE).links()
     assert "Override decided" in visitor.text
+
+
+def test_a_value_that_could_not_be_computed_has_the_reason_beside_it(told: Place) -> None:
+    with Session(told.engine) as session, session.begin():
+        number = session.scalars(select(Entity.id).where(Entity.external_id == "told")).one()
+        model = {"model": "fivefold-value", "model_version": 3, "fingerprint": "f", "currency": "EUR"}
+        session.add(ValueScore(entity_id=number, as_of_us=now_microseconds(), failure="bank.py: it <failed>", **model))
+    visitor = Visitor(told).sign_in("investigator").go(f"{PAGE}/timeline?group=scores")
+    assert "no value any more: bank.py: it &lt;failed&gt;" in visitor.text
 
 
 def test_why_a_tag_was_set_who_ended_it_and_why_is_on_the_page_and_among_what_people_did(told: Place) -> None:

@@ -24,6 +24,7 @@ from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.facts.look_back import RULES, look_back
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, VALUE_CURRENCY, VALUES, ListVersion, Portfolio, members_at
 from fivefold.risk.facts.resolution import lazy_sources, resolve_inputs
+from fivefold.risk.facts.value_inputs import with_failures
 from fivefold.risk.language.fields import FieldType
 from fivefold.risk.language.policy import Policy
 from fivefold.store.accounts.organisation import base_currency_of
@@ -191,7 +192,7 @@ class DecisionInputs:
         base: the currency that money is in.
         said: where the entity stands, its value, the transaction, the rate, and how old the newest rate is where that
             is too old for money that is converted, as the answer repeats them.
-        value_as_of_us: when the value was computed; None where there is none.
+        value_as_of_us: when the value was computed, or could not be; None where there is none.
         question: what is asked by the transaction, as `PendingTransaction.question` has it.
     """
 
@@ -322,10 +323,10 @@ _LEVELS: Mapping[str, Any] = {
 def _values(entity_id: int, value: ValueScore | None) -> pl.DataFrame:
     row: dict[str, Any] = {ENTITY: str(entity_id)}
     if value is not None:
-        row |= {name: getattr(value, name) for name in (*VALUES, VALUE_CURRENCY)}
+        row |= {name: getattr(value, name) for name in (*VALUES, VALUE_CURRENCY, "failure")}
     schema: dict[str, Any] = dict.fromkeys(VALUES, pl.Float64)
-    schema |= {ENTITY: pl.String, "segment": pl.String, VALUE_CURRENCY: pl.String}
-    return pl.DataFrame([row], schema=schema)
+    schema |= {ENTITY: pl.String, "segment": pl.String, VALUE_CURRENCY: pl.String, "failure": pl.String}
+    return with_failures(pl.DataFrame([row], schema=schema))
 
 
 def _status(standing: Standing, *, ahead: bool) -> str:
@@ -354,7 +355,7 @@ def _level_said(point: EntityState, policy: Policy, now_us: int, *, ahead: bool)
 
 
 def _value_said(value: ValueScore | None) -> dict[str, Any] | None:
-    if value is None:
+    if value is None or value.score is None:
         return None
     return {
         "score": repr(value.score),

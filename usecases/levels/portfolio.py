@@ -21,7 +21,7 @@ from fivefold.risk.facts.inputs import Needs, part_of
 from fivefold.risk.facts.look_back import RULES, LookBack
 from fivefold.risk.facts.look_back.summary import FEWEST, SUMMARY_READS, summary_of, with_summary
 from fivefold.risk.facts.portfolio import ENTITY, VALUE_CURRENCY, VALUES, Portfolio
-from fivefold.risk.facts.value_inputs import indicator_frame
+from fivefold.risk.facts.value_inputs import indicator_frame, with_failures
 from fivefold.risk.language.fields import CASE_FIELDS, FieldType, ValueType, value_type_of
 from fivefold.store.accounts.organisation import base_currency_of
 from fivefold.store.ingest import blocks
@@ -481,8 +481,8 @@ _OF_EVERYONE: Mapping[str, Callable[[Session, Sequence[int]], pl.DataFrame]] = {
 
 def _values(session: Session, entity_ids: Sequence[int]) -> pl.DataFrame:
     rows = loading.value_scores(session, entity_ids)
-    names = (*VALUES, VALUE_CURRENCY, "model", "model_version", "as_of_us")
-    return _of_entities(rows, [rows[name] for name in names])
+    names = (*VALUES, VALUE_CURRENCY, "model", "model_version", "as_of_us", "failure")
+    return with_failures(_of_entities(rows, [rows[name] for name in names]))
 
 
 def entity_text() -> pl.Expr:

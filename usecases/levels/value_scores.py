@@ -25,7 +25,7 @@ from fivefold.features.stored import stored_histories
 from fivefold.models.explain import breakdown, explain
 from fivefold.models.value_model import ValueModel
 from fivefold.risk.facts.portfolio import ENTITY, NOT_READ, VALUE_CURRENCY, VALUES
-from fivefold.risk.facts.value_inputs import value_frame
+from fivefold.risk.facts.value_inputs import value_frame, with_failures
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.levels.assessment_queue import Reason
@@ -51,6 +51,7 @@ STORED: Final = (
     "model_version",
     "fingerprint",
     "model_hash",
+    "failure",
 )
 """The columns of a value as it is stored, beside its moment."""
 
@@ -114,8 +115,11 @@ class EntityScorer:
             pl.col("model").alias("model_before"),
             pl.col("model_version").alias("version_before"),
             pl.col("model_hash").alias("hash_before"),
+            pl.col("failure").alias("failure_before"),
         )
-        beside = entities.join(computed, on=ENTITY, how="left", maintain_order="left")
+        failure = pl.col(NOT_READ) if NOT_READ in computed.columns else pl.lit(None, pl.String)
+        of_everyone = computed.with_columns(failure.alias("failure"))
+        beside = entities.join(of_everyone, on=ENTITY, how="left", maintain_order="left")
         beside = beside.join(before, on=ENTITY, how="left", maintain_order="left")
         content_hash = self.model.content_hash
         same = (
@@ -124,6 +128,7 @@ class EntityScorer:
             & pl.col("model_before").eq_missing(pl.lit(self.name))
             & pl.col("version_before").eq_missing(pl.lit(self.version))
             & pl.col("hash_before").eq_missing(pl.lit(content_hash))
+            & pl.col("failure").eq_missing(pl.col("failure_before"))
         )
         lag_us = self.model.settlement_lag_us
         unsettled = transactions.filter(pl.col("at_us") > as_of_us - lag_us)
@@ -188,11 +193,12 @@ def last_values(session: Session, reasons: Mapping[int, int], standing: pl.DataF
         *unknown,
         model_version=NO_VERSION,
         model_hash=pl.lit(None, pl.String),
+        failure=pl.lit(None, pl.String),
         interval_level_percent=pl.lit(None, pl.Int64),
     )
     to_come = {entity: at_us for entity, at_us in settled.items() if entity not in changed}
-    frame = stored.filter(~outdated).select(entity_text(), *VALUES, VALUE_CURRENCY)
-    return EntityScores(frame, by_none.select(STORED), as_of_us, to_come)
+    frame = stored.filter(~outdated).select(entity_text(), *VALUES, VALUE_CURRENCY, "failure")
+    return EntityScores(with_failures(frame), by_none.select(STORED), as_of_us, to_come)
 
 
 def _changed(session: Session, reasons: Mapping[int, int], since: Mapping[int, int], as_of_us: int) -> set[int]:
@@ -352,6 +358,8 @@ def read_value(
         explained, why = None, ""
         if row.model_version == NO_VERSION:
             why = NO_MODEL
+        elif row.failure is not None:
+            why = f"The model cannot compute what it reads of this customer: {row.failure}."
         elif row.score is not None and valuer is not None and serves:
             explained = _explained(
                 session, valuer, row, moments_of_year(row.as_of_us) if over_year else (row.as_of_us,)
@@ -398,9 +406,6 @@ def _why_none(session: Session, model: ValueModel, row: ValueScore) -> str:
     if gaps:
         lacking = ", ".join(f"{gap.column} from {from_microseconds(gap.from_us).date()} on" for gap in gaps)
         return f"The model reads what transactions lack: {lacking}."
-    failure = next(model.own_failures(histories, row.as_of_us), None)
-    if failure is not None:
-        return f"The model cannot compute what it reads of this customer: {failure.fault}."
     return "" if (transactions["at_us"] <= settled_us).any() else "No transaction of the customer counts by then."
 
 

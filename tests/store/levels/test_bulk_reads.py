@@ -145,7 +145,7 @@ def test_facts_of_some_are_read_and_of_nobody_else(filled: Engine) -> None:
             (number, 3, 4, "confirmed", None, '{"x":1}') for number in ids
         ]
         assert loading.value_scores(session, ids).rows() == [
-            (number, 20, 3.5, "high", 0.1, 0.0, 0.4, "EUR", "m", 7, "f", "h") for number in ids
+            (number, 20, 3.5, "high", 0.1, 0.0, 0.4, "EUR", "m", 7, "f", "h", None) for number in ids
         ]
         for read in (loading.entities, loading.tags, loading.screenings, loading.value_scores, loading.current_levels):
             assert len(read(session, [])) == 0
@@ -153,11 +153,12 @@ def test_facts_of_some_are_read_and_of_nobody_else(filled: Engine) -> None:
 
 def test_a_value_that_ended_is_read_as_none(filled: Engine) -> None:
     with Session(filled) as session:
-        session.add(ValueScore(entity_id=1, as_of_us=30, currency="EUR", model="m", model_version=8, fingerprint="f"))
+        of = {"currency": "EUR", "model": "m", "model_version": 8, "fingerprint": "f", "failure": "bank.py fails"}
+        session.add(ValueScore(entity_id=1, as_of_us=30, **of))
         session.flush()
         assert sorted(loading.value_scores(session, [1, 2]).rows()) == [
-            (1, 30, None, None, None, None, None, "EUR", "m", 8, "f", None),
-            (2, 20, 3.5, "high", 0.1, 0.0, 0.4, "EUR", "m", 7, "f", "h"),
+            (1, 30, None, None, None, None, None, "EUR", "m", 8, "f", None, "bank.py fails"),
+            (2, 20, 3.5, "high", 0.1, 0.0, 0.4, "EUR", "m", 7, "f", "h", None),
         ]
 
 

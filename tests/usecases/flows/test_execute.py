@@ -242,8 +242,8 @@ def test_a_shadow_comes_to_its_end_and_does_nothing(engine: Engine) -> None:
 
 
 def test_what_is_unknown_fails_the_run_and_the_fallback_follows(engine: Engine) -> None:
-    """The value is there on the first day, and gone on the second."""
-    bank = FlowBank(engine, "a")
+    """The value is there on the first day, gone on the second, and cannot be computed on the third."""
+    bank, fault = FlowBank(engine, "a"), "bank.py: indicator twelve ended with ValueError"
     bank.add_flow(LARGE.replace("{transaction: amount, above: 1000}", "{value: score, above: 4}"))
     with writing(engine) as session:
         session.add(value_score(bank.now, 4.5))
@@ -254,11 +254,17 @@ def test_what_is_unknown_fails_the_run_and_the_fallback_follows(engine: Engine) 
         session.add(value_score(bank.now, None))
     bank.post(2, 50)
     bank.work()
-    assert [(run.state, run.stopped_at) for run in bank.runs()] == [("ended", "flag"), ("failed", "size")]
-    assert [action.action for action in bank.actions() if action.run_id == 2] == ["look"]
+    bank.wait(1)
+    with writing(engine) as session:
+        session.add(value_score(bank.now, None, fault))
+    bank.post(3, 50)
+    bank.work()
+    assert [(run.state, run.stopped_at) for run in bank.runs()] == [("ended", "flag"), *[("failed", "size")] * 2]
+    assert [action.action for action in bank.actions() if action.run_id > 1] == ["look"] * 2
+    assert f"value score cannot be read: {fault}" in (bank.runs()[-1].answer or "")
 
 
-def value_score(as_of_us: int, score: float | None) -> ValueScore:
+def value_score(as_of_us: int, score: float | None, failure: str | None = None) -> ValueScore:
     return ValueScore(
         entity_id=1,
         as_of_us=as_of_us,
@@ -269,6 +275,7 @@ def value_score(as_of_us: int, score: float | None) -> ValueScore:
         model="m",
         model_version=1,
         fingerprint="f",
+        failure=failure,
     )
 
 

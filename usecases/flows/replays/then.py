@@ -14,6 +14,7 @@ from fivefold.flows.outside.step import CompiledOutsideStep
 from fivefold.flows.program import FlowProgram
 from fivefold.flows.steps import RunContext
 from fivefold.risk.facts.portfolio import ENTITY, INTERVAL_ENDS, VALUE_CURRENCY
+from fivefold.risk.facts.value_inputs import with_failures
 from fivefold.store.flows.history import RecordedAnswer, levels_at, values_at
 from fivefold.usecases.decisions.inputs import levels_of_rows
 from fivefold.usecases.flows.runs.answers_of_shadows import asks_the_same
@@ -29,6 +30,7 @@ _VALUES: Final[Mapping[str, Any]] = {
     "model": pl.String,
     "model_version": pl.Int64,
     "as_of_us": pl.Int64,
+    "failure": pl.String,
 }
 
 
@@ -51,7 +53,7 @@ def _values(session: Session, entity_ids: Sequence[int], at_us: int) -> pl.DataF
         {ENTITY: str(each.entity_id), **{name: getattr(each, name) for name in _VALUES if name != ENTITY}}
         for each in values_at(session, entity_ids, at_us)
     ]
-    return pl.DataFrame(rows, schema=_VALUES)
+    return with_failures(pl.DataFrame(rows, schema=_VALUES))
 
 
 THEN: Final = Standings(_levels, _values)

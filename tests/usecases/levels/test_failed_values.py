@@ -1,0 +1,110 @@
+"""Where the value of a customer cannot be computed, everything that reads the stored value fails, and says why."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import from_microseconds
+from fivefold.domain.money import ecb_rates
+from fivefold.features.catalogue.own import OwnIndicators
+from fivefold.risk.facts.portfolio import NOT_READ
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.store.rulesets.rulesets import family_named
+from fivefold.store.tables.entities import ValueScore
+from fivefold.usecases.flows.replays.then import THEN
+from fivefold.usecases.levels.value_scores import EntityScorer, read_value
+from fivefold.usecases.portfolio.timeline import list_events
+from fivefold.usecases.rulesets.run_backtest import run_backtest, setting_of
+from tests.models.making import model_of_own
+from tests.usecases import banks
+from tests.usecases.banks import Bank
+from tests.usecases.deciding import Desk
+
+WHOLE = {"user_balance": 500.0, "user_created": "2025-01-01", "user_category": "WEB"}
+OWN = """
+from fivefold.features.own_indicators import indicator
+
+@indicator('twelve', label='Twelve', unit='flag', empty=0.0, family='volume')
+def twelve(amount):
+    'Twelve.'
+    for i in range(len(amount)):
+        if amount[i] == 12345.0:
+            raise ValueError('twelve')
+    return 0.0
+"""
+FAULT = "bank.py: indicator twelve ended with ValueError"
+VALUED = banks.document(
+    {"valued": {"input": {"value": "score"}, "cases": [{"when": {"at_least": 1}, "points": 0, "floor": "medium"}]}}
+)
+
+
+@pytest.fixture
+def bank(engine: Engine) -> Bank:
+    """A customer who stands at the floor of its value, which can be computed no more."""
+    bank = Bank(engine)
+    model = model_of_own(OwnIndicators("bank.py", OWN))
+    bank.valuer = EntityScorer(
+        replace(model, rates=ecb_rates("EUR", from_microseconds(bank.now).date())), "fivefold-value", 3
+    )
+    bank.activate(VALUED)
+    bank.put("a")
+    bank.pay(1, **WHOLE)
+    bank.settle()
+    bank.wait(1)
+    bank.pay(2, transaction_amount=12345.0, **WHOLE)
+    bank.settle()
+    return bank
+
+
+def stored(bank: Bank) -> list[tuple[bool, str | None]]:
+    with Session(bank.engine) as session:
+        rows = session.scalars(select(ValueScore).order_by(ValueScore.as_of_us))
+        return [(row.score is not None, row.failure) for row in rows]
+
+
+def test_the_reason_is_stored_once_and_shown_whether_or_not_the_model_is_loaded(bank: Bank) -> None:
+    bank.wait(400)
+    bank.settle()
+    assert stored(bank) == [(True, None), (False, FAULT)]
+    for valuer in (bank.valuer, None):
+        shown = read_value(bank.context, "customer", "a", valuer=valuer)
+        assert shown is not None
+        assert shown.unexplained == f"The model cannot compute what it reads of this customer: {FAULT}."
+    assert [event.reason for event in list_events(bank.context, "customer", "a", kinds=["scores"])] == [FAULT, "medium"]
+
+
+def test_a_worker_without_a_model_does_not_let_the_floor_go(bank: Bank) -> None:
+    bank.valuer = None
+    bank.wait(400)
+    bank.put("a", country="IR")
+    bank.settle()
+    assert (bank.level(), bank.assessments()[-1].status) == (2, "failed")
+    assert json.loads(bank.breakdown())["failures"] == [f"Valued: value score: {FAULT}"]
+
+
+def test_a_backtest_counts_the_customer_as_failed(bank: Bank) -> None:
+    with Session(bank.engine) as session:
+        setting = setting_of(
+            session, family_named(session, bank.of, "retail"), read_ruleset(VALUED).canonical, bank.now
+        )
+    draft = json.loads(run_backtest(bank.engine, setting, lambda *_: None))["backtest"]["draft"]
+    assert draft["failures"] == [{"entity": str(bank.id_of("a")), "problem": f"value score: {FAULT}", "rule": "valued"}]
+
+
+def test_a_decision_names_the_reason(bank: Bank) -> None:
+    desk = Desk(bank)
+    desk.publish({"when": {"value": "score", "at_least": 1}, "action": "note", "on_unknown": "review"})
+    made = desk.decide("a")
+    assert made.answer is not None
+    assert (made.action, made.answer["value"]) == ("review", None)
+    assert made.answer["rules"][0]["seen"] == f"value score cannot be read: {FAULT}"
+
+
+def test_a_replay_reads_what_could_not_be_computed_at_its_moment(bank: Bank) -> None:
+    with Session(bank.engine) as session:
+        now, before = (THEN.values(session, [bank.id_of("a")], at) for at in (bank.now, bank.now - 1))
+    assert now[NOT_READ].to_list() == [FAULT]
+    assert NOT_READ not in before.columns
