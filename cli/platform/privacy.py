@@ -101,7 +101,10 @@ def erase_again(
         for line in result.lost_erasures:
             echo(f"  {line}")
     if result.lost_holds:
-        warn("legal holds were not put: their entities are not in the database; give `fivefold hold` once they are:")
+        warn(
+            "legal holds were not put: their entities are not in the database; once they are, give `fivefold hold` with"
+            " --for-line and the number of the line:"
+        )
         for line in result.lost_holds:
             warn(line)
         raise typer.Exit(LOST_HOLDS)
@@ -113,6 +116,10 @@ def hold(
     reason: Annotated[str, typer.Option("--reason", help="Why.")],
     kind: TypeOption = "customer",
     organisation: OrganisationOption = "default",
+    for_line: Annotated[
+        int | None,
+        typer.Option("--for-line", help="The line of a hold that `erase-again` lists, in whose place this one is."),
+    ] = None,
 ) -> None:
     """Put a legal hold on an entity, against erasure, or release it."""
     from fivefold.usecases.erasure import erase as erasing
@@ -120,7 +127,8 @@ def hold(
     engine = open_current_database()
     register = read_settings().erasures
     until_us = moment(until, "--until")
-    change = erasing.set_legal_hold(acting_in(engine, organisation), kind, entity, until_us, reason, register)
+    whose = (acting_in(engine, organisation), kind, entity)
+    change = erasing.set_legal_hold(*whose, until_us, reason, register, for_line=for_line)
     if change is erasing.HoldChange.NONE:
         echo(f"{kind} {entity} was not on hold; nothing was changed.")
         return

@@ -32,6 +32,7 @@ from fivefold.usecases.erasure.register import (
     ErasureLine,
     HoldLine,
     Numbered,
+    is_replaced,
     newest_erasures,
     newest_holds,
     read_register,
@@ -47,7 +48,7 @@ class RepeatedErasures:
     Attributes:
         erased: how many entities were there again, and erased.
         holds: how many holds were put again.
-        lost_holds: the lines whose holds are not over, and whose entities the database does not have.
+        lost_holds: the lines whose holds are not over and not replaced, and whose entities the database does not have.
         lost_erasures: the lines of erasures with entities that the database does not have.
     """
 
@@ -80,7 +81,7 @@ def erase_again(engine: Engine, who: str, register: Path, *, now_us: int | None 
             if isinstance(line, HoldLine):
                 done, lost = _hold_again(engine, who, line, now)
                 holds += done
-                lost_holds += [_named(line, lost)] if lost else []
+                lost_holds += [_named(line, lost)] if lost and not is_replaced(line, lines) else []
             else:
                 done, lost = _erase_line(engine, who, line, now)
                 erased += done

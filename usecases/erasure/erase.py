@@ -86,7 +86,14 @@ class HoldChange(StrEnum):
 
 
 def set_legal_hold(
-    context: Context, type_name: str, external_id: str, until_us: int, reason: str, register: Path
+    context: Context,
+    type_name: str,
+    external_id: str,
+    until_us: int,
+    reason: str,
+    register: Path,
+    *,
+    for_line: int | None = None,
 ) -> HoldChange:
     """Set a legal hold on an entity: it cannot be erased before the hold ends. A later hold replaces an earlier one.
 
@@ -94,9 +101,14 @@ def set_legal_hold(
     to the register before it takes effect, and a release afterwards: at worst the register has a hold of which nobody
     knows whether it took effect, and keeps data that could be removed.
 
+    *for_line*: the line of the register whose hold a restore lost, because its entity is not in the database. This
+    hold, on the entity that was sent again, is in its place, so `erase_again` does not list that line any more. If a
+    later restore brings the former entity back, it gets its hold all the same.
+
     Raises:
         NotFoundError: without such an entity.
-        ConfigError: without a reason, or the register cannot be read.
+        ConfigError: without a reason, or the register cannot be read, or *for_line* has no hold of this organisation
+            that is in force, or one that lasts longer.
     """
     if not 1 <= len(reason.strip()) <= MOST_REASON_CHARACTERS:
         raise ConfigError(f"a legal hold needs a reason of 1 to {MOST_REASON_CHARACTERS} characters")
@@ -105,15 +117,34 @@ def set_legal_hold(
         entity = entity_named(session, context.organisation_id, type_name, external_id, stays=True)
         before = {"until_us": entity.hold_until_us, "reason": entity.hold_reason}
         register_entry = (_organisation_name(session, context.organisation_id), numbered(entity))
+        in_place_of = None if for_line is None else _held_by_line(register, register_entry[0], for_line, until_us, now)
         if until_us <= now and entity.hold_until_us is None and not _has_hold(register, *register_entry):
             return HoldChange.NONE
         put_hold(session, context, entity, (until_us, reason), before, now)
         if until_us > now:
-            line.add_hold(*register_entry, until_us, now)
+            line.add_hold(*register_entry, until_us, now, in_place_of)
     if until_us > now:
         return HoldChange.PUT
     add_hold(register, *register_entry, until_us, now)
     return HoldChange.RELEASED
+
+
+def _held_by_line(register: Path, organisation: str, number: int, until_us: int, now: int) -> Numbered:
+    """Find the entity of a line whose hold is in force, and lasts no longer than until a moment."""
+    lines = newest_holds(read_register(register)) if register.is_file() else ()
+    mine = (each for each in lines if each.organisation == organisation and each.until_us > now)
+    line = next((each for each in mine if each.number == number), None)
+    if line is None:
+        raise ConfigError(
+            f"line {number} of {register} has no legal hold of {organisation} that is in force; nothing was changed;"
+            " `fivefold erase-again` lists the lines whose entities are not in the database"
+        )
+    if until_us < line.until_us:
+        raise ConfigError(
+            f"the legal hold of line {number} of {register} lasts until {day_text(line.until_us)}; a hold in its place"
+            " must last as long; nothing was changed"
+        )
+    return line.entity
 
 
 def _has_hold(register: Path, organisation: str, entity: Numbered) -> bool:

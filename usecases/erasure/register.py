@@ -54,13 +54,18 @@ class ErasureLine:
 
 @dataclass(frozen=True, kw_only=True)
 class HoldLine:
-    """A legal hold that was put on an entity, or its release if `until_us` is not after `at_us`."""
+    """A legal hold that was put on an entity, or its release if `until_us` is not after `at_us`.
+
+    Attributes:
+        in_place_of: the entity of a hold that a restore lost, if a person put this one in its place; else None.
+    """
 
     number: int
     organisation: str
     entity: Numbered
     until_us: int
     at_us: int
+    in_place_of: Numbered | None = None
 
 
 @dataclass(frozen=True)
@@ -87,9 +92,13 @@ class RegisterLine:
         numbered = [list(entity) for entity in entities]
         self._add({"organisation": organisation, "entities": numbered, "at_us": at_us})
 
-    def add_hold(self, organisation: str, entity: Numbered, until_us: int, at_us: int) -> None:
+    def add_hold(
+        self, organisation: str, entity: Numbered, until_us: int, at_us: int, in_place_of: Numbered | None = None
+    ) -> None:
         """Record a hold or its release; it is safely on disk when this returns. StoreError if it cannot be written."""
-        self._add({"organisation": organisation, "hold": list(entity), "until_us": until_us, "at_us": at_us})
+        line: dict[str, Any] = {"organisation": organisation, "hold": list(entity), "until_us": until_us}
+        line |= {} if in_place_of is None else {"in_place_of": list(in_place_of)}
+        self._add({**line, "at_us": at_us})
 
     def _add(self, line: Mapping[str, Any]) -> None:
         text = json.dumps(line).encode() + b"\n"
@@ -173,6 +182,12 @@ def newest_holds(lines: Sequence[ErasureLine | HoldLine | CutLine]) -> list[Hold
     return [line for line in holds if newest[line.organisation, line.entity] == line.number]
 
 
+def is_replaced(line: HoldLine, lines: Sequence[ErasureLine | HoldLine | CutLine]) -> bool:
+    """Tell whether a later line is about a hold in place of this one."""
+    later = (each for each in lines if isinstance(each, HoldLine) and each.number > line.number)
+    return any((each.organisation, each.in_place_of) == (line.organisation, line.entity) for each in later)
+
+
 def newest_erasures(lines: Sequence[ErasureLine | HoldLine | CutLine]) -> list[ErasureLine]:
     """Give the lines of erasures, each with the entities that no later line erases again; none without an entity."""
     erasures = [line for line in lines if isinstance(line, ErasureLine)]
@@ -246,6 +261,7 @@ def _line(number: int, entry: Mapping[str, Any]) -> ErasureLine | HoldLine:
             entity=_numbered(*entry["hold"]),
             until_us=int(entry["until_us"]),
             at_us=at_us,
+            in_place_of=_numbered(*entry["in_place_of"]) if "in_place_of" in entry else None,
         )
     entities = tuple(_numbered(*entity) for entity in entry["entities"])
     return ErasureLine(number, organisation, entities, at_us)

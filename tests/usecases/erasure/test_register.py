@@ -181,6 +181,31 @@ def test_another_entity_with_the_number_and_the_moment_is_left_alone(bank: Bank,
     assert erase_again(bank.engine, "cli:ana", path, now_us=bank.now + DAY_US).lost_holds == (), "it is over"
 
 
+def test_a_hold_in_place_of_a_lost_one_settles_its_line_and_one_that_ends_earlier_does_not(
+    bank: Bank, path: Path
+) -> None:
+    until, lost = bank.now + 2 * DAY_US, named(bank, "held")._replace(salt_digest="0" * 64)
+    add_hold(path, "bank", lost, until, bank.now)
+    of = (bank.context, "customer", "held")
+    with pytest.raises(ConfigError, match=r"line 2 of .* has no legal hold of bank that is in force; nothing was ch"):
+        set_legal_hold(*of, until, "Court order 7.", path, for_line=2)
+    for too_early in (bank.now, until - 1):
+        with pytest.raises(ConfigError, match=r"line 1 of .* lasts until .* must last as long; nothing was changed"):
+            set_legal_hold(*of, too_early, "Court order 7.", path, for_line=1)
+    assert set_legal_hold(*of, until, "Court order 7.", path) is HoldChange.PUT
+    assert len(erase_again(bank.engine, "cli:ana", path, now_us=bank.now).lost_holds) == 1
+    assert set_legal_hold(*of, until, "Court order 7.", path, for_line=1) is HoldChange.PUT
+    assert erase_again(bank.engine, "cli:ana", path, now_us=bank.now) == RepeatedErasures(0, 0)
+    add_hold(path, "bank", lost, until, bank.now)
+    assert len(erase_again(bank.engine, "cli:ana", path, now_us=bank.now).lost_holds) == 1, "it is a later one"
+
+
+def test_a_replaced_hold_is_put_on_its_entity_if_a_later_backup_has_that(bank: Bank, path: Path) -> None:
+    add_hold(path, "bank", named(bank, "old"), bank.now + DAY_US, bank.now)
+    set_legal_hold(bank.context, "customer", "held", bank.now + DAY_US, "Court order 7.", path, for_line=1)
+    assert erase_again(bank.engine, "cli:ana", path, now_us=bank.now) == RepeatedErasures(0, 1)
+
+
 def test_a_line_of_an_earlier_version_erases_and_holds_nobody_but_names_them(bank: Bank, path: Path) -> None:
     old, held = (named(bank, name) for name in ("old", "held"))
     add_erasure(path, "bank", [old._replace(salt_digest=None)], bank.now)
