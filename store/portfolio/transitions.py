@@ -12,10 +12,11 @@ from sqlalchemy import BigInteger, Integer, Select, Subquery, literal, select, t
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.paging import Key, Page, Part
+from fivefold.store.rulesets.activations import deciding_changes
 from fivefold.store.sql.keyset import require_key, rows_of
 from fivefold.store.tables.entities import BIG, Entity, EntityType
 from fivefold.store.tables.levels import IS_FALL, IS_FIRST, IS_RISE, Assessment, Transition
-from fivefold.store.tables.rulesets import Activation, Family, RulesetVersion
+from fivefold.store.tables.rulesets import Activation, Family
 
 
 class Direction(IntEnum):
@@ -171,11 +172,6 @@ def direction_of(transition: Transition) -> Direction:
 
 def changes_of_types(session: Session, type_ids: Collection[int]) -> list[RulesetActivation]:
     """List the changes of what decides on entities of some types, the oldest first."""
-    statement = (
-        select(Activation, Family.type_id, Family.name, RulesetVersion.number)
-        .join(Family, Family.id == Activation.family_id)
-        .outerjoin(RulesetVersion, RulesetVersion.id == Activation.version_id)
-        .where(Family.type_id.in_(type_ids))
-    )
-    rows = session.execute(statement.order_by(Activation.at_us, Activation.id))
-    return [RulesetActivation(*row) for row in rows]
+    changes = deciding_changes(session, Family.type_id.in_(type_ids))
+    changes.sort(key=lambda change: (change.activation.at_us, change.activation.id))
+    return [RulesetActivation(row, family.type_id, family.name, number) for row, family, number in changes]

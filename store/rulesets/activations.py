@@ -5,6 +5,7 @@ One backfill runs for each type: a newer one covers all entities, so it ends an 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
@@ -127,6 +128,41 @@ def lock_backfill(session: Session, backfill: Backfill) -> Activation | None:
 def was_active(session: Session, version: RulesetVersion) -> bool:
     """Return whether a version was ever active."""
     return session.scalar(select(Activation.id).where(Activation.version_id == version.id).limit(1)) is not None
+
+
+class ChangeInForce(NamedTuple):
+    """A change of which version of a ruleset decides; `number` is that of the version, None if it was switched off."""
+
+    activation: Activation
+    family: Family
+    number: int | None
+
+
+def deciding_changes(session: Session, *of: ColumnElement[bool]) -> list[ChangeInForce]:
+    """List the changes of what decides, of all rulesets that conditions on families choose, in the order of numbers.
+
+    A version that was activated while its ruleset was off decides once the ruleset is switched on: that row is in the
+    list, the activation is not. The switches of a ruleset with an active version each have a row, so its state now
+    and the later rows tell whether it was on.
+    """
+    statement = (
+        select(Activation, Family, RulesetVersion.number)
+        .join(Family, Family.id == Activation.family_id)
+        .outerjoin(RulesetVersion, RulesetVersion.id == Activation.version_id)
+        .where(*of)
+        .order_by(Activation.id.desc())
+    )
+    changes, is_on = list[ChangeInForce](), dict[int, bool]()
+    for change in (ChangeInForce(*row) for row in session.execute(statement)):
+        row, family = change.activation, change.family
+        was_on = is_on.setdefault(family.id, family.enabled)
+        switches_on = row.version_id is not None and row.previous_version_id is None and row.backtest_id is None
+        is_switch = row.kind == "off" or switches_on
+        if is_switch:
+            is_on[family.id] = row.kind == "off"
+        if is_switch or was_on:
+            changes.append(change)
+    return changes[::-1]
 
 
 def contents_that_decided(session: Session, type_id: int) -> Sequence[str]:

@@ -49,8 +49,10 @@ from fivefold.usecases.shared.inputs import Quarter
 READ_ME = """\
 Evidence of {quarter}, from {begins} until {ends}, of {organisation}.
 
-rulesets/           every version that was committed or in force, as it was written; what changed since the version
-                    before; versions.json with hashes, editors, tests and when each was in force; activations.json
+rulesets/           every version that was committed, activated or in force, as it was written; what changed since the
+                    version before; versions.json with hashes, editors, tests and when each was in force;
+                    activations.json, and which of these were in a ruleset that was off: such a version decides from
+                    the switch-on
 backtests/          what a version would have done, before it decided
 validations/        what levels were worth, as JSON and as a page; figures of peers, as they were attached
 overrides.json      levels that people set, by internal numbers
@@ -73,7 +75,8 @@ flows/              versions of flows, as they were written; what changed since 
                     to beside the version that acts
 purposes.json       every ruleset, policy, group and flow that decided: what it was for, what it read by which path,
                     and what that was gathered for; `fivefold evidence --check` works it out anew from the documents
-settings.json       levels, cap, retention, types and fields, as they are now; audit/ has every change
+settings.json       levels, cap, retention, types and fields, which rulesets are on and their order, as they are now;
+                    audit/ has every change
 roster.json         members by number, with roles; audit/ has every change
 models/             value models that served: cards, training lineage, promotions
 audit/              entries.jsonl, the audit log of the quarter without values; verification.json, of the whole log

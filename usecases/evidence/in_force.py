@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fivefold.store.accounts.lists import list_rows
 from fivefold.store.accounts.members import members_of
 from fivefold.store.decisions.decisions import policy_versions
+from fivefold.store.ingest.entities import types_of_organisation
+from fivefold.store.rulesets.rulesets import families_of
 from fivefold.store.tables.accounts import Member
-from fivefold.store.tables.entities import EntityType, ListVersionRow, OrganisationSettings
+from fivefold.store.tables.entities import ListVersionRow, OrganisationSettings
 from fivefold.store.tables.events import Policy
 from fivefold.usecases.evidence.archive import ArchiveSection, File, json_file, optional_iso_text, text_file
 from fivefold.usecases.evidence.purposes import policies_deciding
@@ -83,12 +84,16 @@ def _document(row: Policy) -> File:
 def _settings(session: Session, organisation_id: int) -> dict[str, Any]:
     """Tell the settings as they are when the archive is made; the audit log has every change and its moment."""
     row = session.get(OrganisationSettings, organisation_id)
-    types = session.scalars(select(EntityType).where(EntityType.organisation_id == organisation_id))
+    types = {row.id: row for row in types_of_organisation(session, organisation_id)}
     values = {} if row is None else {column.name: getattr(row, column.name) for column in row.__table__.columns}
     values.pop("organisation_id", None)
     return {
         **values,
         "levels": values.get("levels", []),
+        "rulesets": {
+            row.name: {"entity_type": types[row.type_id].name, "position": row.position, "on": row.enabled}
+            for row in families_of(session, organisation_id)
+        },
         "locked_us": optional_iso_text(values.get("locked_us")),
         "entity_types": {
             each.name: {
@@ -97,7 +102,7 @@ def _settings(session: Session, organisation_id: int) -> dict[str, Any]:
                 "case_fields": each.case_fields,
                 "purposes": each.purposes or {},
             }
-            for each in types
+            for each in types.values()
         },
     }
 

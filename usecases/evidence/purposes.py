@@ -28,7 +28,6 @@ from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.accounts.lists import list_rows
 from fivefold.store.decisions.decisions import policy_versions
 from fivefold.store.evidence.archive import (
-    activations_before,
     policies_retired,
     types_defined,
     versions_of_organisation,
@@ -54,7 +53,7 @@ from fivefold.usecases.evidence.purposes_of_flows import (
     readings_of_flow,
     readings_of_group,
 )
-from fivefold.usecases.evidence.rulesets import InForce, in_force
+from fivefold.usecases.evidence.rulesets import InForce, activations_that_decided, in_force
 from fivefold.usecases.shared.inputs import Quarter
 
 PURPOSES = "purposes.json"
@@ -64,7 +63,7 @@ Line = dict[str, Any]
 def purposes_part(session: Session, organisation_id: int, quarter: Quarter) -> ArchiveSection:
     """Collect what decided in a quarter with its purpose, what it read, and what lists and types say of theirs."""
     versions = {version.id: (version, family) for version, family in versions_of_organisation(session, organisation_id)}
-    activations = activations_before(session, organisation_id, quarter.until_us)
+    activations = activations_that_decided(session, organisation_id, quarter.until_us)
     type_names = {row.id: row.name for row in types_of_organisation(session, organisation_id)}
     declarations: Line = {
         "lists": [

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.governance.diff import diff
 from fivefold.store.evidence.archive import activations_before, backtests_in, versions_of_organisation
+from fivefold.store.rulesets.activations import deciding_changes
 from fivefold.store.tables.rulesets import Activation, Backtest, Family, RulesetVersion
 from fivefold.usecases.evidence.archive import ArchiveSection, File, json_file, optional_iso_text, text_file
 from fivefold.usecases.shared.inputs import Quarter
@@ -29,28 +30,39 @@ class InForce:
 
 
 def rulesets_part(session: Session, organisation_id: int, quarter: Quarter) -> ArchiveSection:
-    """Collect the versions that were committed or in force, with differences, activations and backtests."""
+    """Collect the versions that were committed, activated or in force, with differences, activations and backtests."""
     versions = versions_of_organisation(session, organisation_id)
     version_names = {version.id: (family.name, version.number) for version, family in versions}
     activations = activations_before(session, organisation_id, quarter.until_us)
-    forces = list(in_force(activations, quarter, lambda row: row.family_id))
-    version_ids = {force.version_id for force in forces}
+    deciding = activations_that_decided(session, organisation_id, quarter.until_us)
+    forces = list(in_force(deciding, quarter, lambda row: row.family_id))
+    in_quarter = [row for row in activations if row.at_us >= quarter.from_us]
+    decided_ids = {row.id for row in deciding}
+    version_ids = {force.version_id for force in forces} | {row.version_id for row in in_quarter}
     lines = [
         (version, family)
         for version, family in versions
         if version.id in version_ids or quarter.from_us <= version.committed_us < quarter.until_us
     ]
     before = {(family.name, version.number): version for version, family in versions}
-    in_quarter = [row for row in activations if row.at_us >= quarter.from_us]
     tested = [row.backtest_id for row in in_quarter if row.backtest_id is not None]
     backtests = backtests_in(session, organisation_id, quarter.from_us, quarter.until_us, tested)
     files = [
         *(file for version, family in lines for file in _files_of(version, family, before)),
         json_file("rulesets/versions.json", [_version(version, family, forces) for version, family in lines]),
-        json_file("rulesets/activations.json", [_activation(row, version_names) for row in in_quarter]),
+        json_file(
+            "rulesets/activations.json",
+            [_activation(row, version_names, row.id not in decided_ids) for row in in_quarter],
+        ),
         *(_backtest_file(backtest, name) for backtest, name in backtests),
     ]
     return ArchiveSection(files, {"rulesets": len(lines), "activations": len(in_quarter), "backtests": len(backtests)})
+
+
+def activations_that_decided(session: Session, organisation_id: int, until_us: int) -> list[Activation]:
+    """List the changes of which version decides before a moment, without activations of rulesets that were off."""
+    changes = deciding_changes(session, Family.organisation_id == organisation_id)
+    return [change.activation for change in changes if change.activation.at_us < until_us]
 
 
 class VersionChange(Protocol):
@@ -112,7 +124,7 @@ def _version(version: RulesetVersion, family: Family, forces: Sequence[InForce])
     }
 
 
-def _activation(row: Activation, version_names: Mapping[int, tuple[str, int]]) -> dict[str, Any]:
+def _activation(row: Activation, version_names: Mapping[int, tuple[str, int]], was_off: bool) -> dict[str, Any]:
     ruleset, version = version_names.get(row.version_id or 0, (None, None))
     previous_ruleset, previous = version_names.get(row.previous_version_id or 0, (None, None))
     return {
@@ -125,6 +137,7 @@ def _activation(row: Activation, version_names: Mapping[int, tuple[str, int]]) -
         "why": row.reason,
         "at": optional_iso_text(row.at_us),
         "backtest": row.backtest_id,
+        "while_off": was_off,
     }
 
 

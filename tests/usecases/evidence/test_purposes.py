@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from fivefold.domain.clock import iso_text
 from fivefold.domain.settings import Settings
 from fivefold.usecases.changes import asks
 from fivefold.usecases.evidence.archive import MANIFEST, File, check_archive, write_archive
 from fivefold.usecases.evidence.build import build_evidence, check_evidence
+from fivefold.usecases.rulesets.activate import activate
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import read_quarter
 from tests.usecases.accounts.test_purposes import (
@@ -21,6 +23,7 @@ from tests.usecases.accounts.test_purposes import (
     WHY,
     WORTH,
     People,
+    committed,
     decides,
     offered,
     policy_text,
@@ -137,6 +140,53 @@ def test_a_type_counts_by_what_it_said_while_it_was_read(
     assert content["entity_types"][-1]["purposes"]["fields"]["income"] == "aml"
     assert not content["feeds_commerce"]
     assert check_evidence(path).problems == ()
+
+
+@pytest.mark.postgresql
+def test_what_was_activated_while_its_ruleset_was_off_decides_from_the_switch_on(
+    engine: Engine, three: People, tmp_path: Path
+) -> None:
+    context = Context(engine, three[0])
+
+    def switch(on: bool, at_us: int) -> None:
+        switch_family(context.at(at_us), "good-customers", on=on, reason=WHY)
+
+    def forces() -> list[tuple[int, str, str | None]]:
+        """Every time in which a version decided, as two files say."""
+        path, content = built(engine, three, tmp_path)
+        assert check_evidence(path).problems == ()
+        with zipfile.ZipFile(path) as archive:
+            versions = json.loads(archive.read("rulesets/versions.json"))
+            settings = json.loads(archive.read("settings.json"))
+            (*_, activation) = json.loads(archive.read("rulesets/activations.json"))
+        listed = [(row["version"], each["from"], each["until"]) for row in versions for each in row["in_force"]]
+        assert sorted(listed) == sorted((row["version"], row["from"], row["until"]) for row in content["deciding"])
+        decided = {row["version"] for row in content["rulesets_that_decided"]}
+        assert decided == {version for version, _, _ in listed}
+        assert (activation["version"], activation["while_off"]) == (2, not settings["rulesets"]["good-customers"]["on"])
+        return listed
+
+    decides(engine, three, ruleset_text(WORTH))
+    switch(False, NOW + 1)
+    second = committed(engine, three, ruleset_text(WORTH, LISTED))
+    activate(Context(engine, three[2]).at(NOW + 2), "good-customers", second, WHY)
+    assert forces() == [(1, iso_text(NOW), iso_text(NOW + 1))]
+    switch(True, NOW + 3)
+    assert forces() == [(1, iso_text(NOW), iso_text(NOW + 1)), (2, iso_text(NOW + 3), None)]
+
+
+def test_what_is_activated_first_in_a_ruleset_that_is_off_decides_from_the_switch_on(
+    engine: Engine, three: People, tmp_path: Path
+) -> None:
+    """No activation tells of the switch-off, as no version was active then."""
+    first = committed(engine, three, ruleset_text(WORTH))
+    switch_family(Context(engine, three[0]).at(NOW), "good-customers", on=False, reason=WHY)
+    activate(Context(engine, three[2]).at(NOW + 1), "good-customers", first, WHY)
+    assert built(engine, three, tmp_path)[1]["deciding"] == []
+    switch_family(Context(engine, three[0]).at(NOW + 2), "good-customers", on=True, reason=WHY)
+    switch_family(Context(engine, three[0]).at(NOW + 3), "good-customers", on=False, reason=WHY)
+    (line,) = built(engine, three, tmp_path)[1]["deciding"]
+    assert (line["version"], line["from"], line["until"]) == (first, iso_text(NOW + 2), iso_text(NOW + 3))
 
 
 def test_a_reader_finds_what_the_archive_does_not_admit(engine: Engine, three: People, tmp_path: Path) -> None:

@@ -125,14 +125,15 @@ def test_what_is_not_there_is_refused(context: Context) -> None:
         list_transitions(context, part=Part(2, (2, 1, 1)))
 
 
-def activated(bank: Bank, document: str, kind: str = "activation") -> int:
-    """Let a version decide, with the record of its activation."""
-    version = bank.activate(document)
+def activated(bank: Bank, document: str, kind: str = "activation", previous: int | None = None) -> int:
+    """Let a version decide, with the record of its activation; of a ruleset that is off where there is a *previous*."""
+    version = bank.activate(document, enabled=previous is None)
     with Session(bank.engine) as session, session.begin():
         made = Activation(
             organisation_id=bank.of,
             family_id=session.get_one(RulesetVersion, version).family_id,
             version_id=version,
+            previous_version_id=previous,
             kind=kind,
             reason="because",
             actor="member:2",
@@ -204,6 +205,10 @@ def test_another_ruleset_by_an_event_has_no_activation_behind_it_and_by_a_switch
     assert last() == ("retail", "strict", None)
     bank.wait(days=20)
     switch_family(bank.context, "strict", False, "a pause")
+    second = banks.document(
+        {"country": banks.COUNTRY}, "strict", score={"points": {"thresholds": [31, 40]}}, **in_russia
+    )
+    activated(bank, second, previous=1)
     bank.mark("a")
     bank.settle()
     assert last() == ("strict", "retail", ("off", "strict", None))
@@ -211,7 +216,7 @@ def test_another_ruleset_by_an_event_has_no_activation_behind_it_and_by_a_switch
     switch_family(bank.context, "strict", True, "again")
     bank.mark("a")
     bank.settle()
-    assert last() == ("retail", "strict", ("activation", "strict", 1))
+    assert last() == ("retail", "strict", ("activation", "strict", 2))
     bank.wait(days=20)
     order_families(bank.context, "customer", ["retail", "strict"], "the usual first")
     bank.mark("a")
