@@ -38,14 +38,20 @@ def in_force_part(session: Session, organisation_id: int, quarter: Quarter) -> A
 
 
 def _in_force(rows: Sequence[ListVersionRow], quarter: Quarter) -> list[ListVersionRow]:
-    """Keep the versions that hold somewhere in the quarter: each holds until the next one of its list begins."""
-    begins = {(row.name, row.since_us) for row in rows}
+    """Keep the versions that were in force at some moment of the quarter.
+
+    Of the stored versions that have begun the one that began last is in force, so one with an earlier date that is
+    stored later ends nothing, and never is.
+    """
+
+    def from_us(row: ListVersionRow) -> int:
+        return max(row.since_us, row.created_us)
 
     def until_us(row: ListVersionRow) -> int:
-        later = [since_us for name, since_us in begins if name == row.name and since_us > row.since_us]
+        later = [from_us(other) for other in rows if other.name == row.name and other.since_us > row.since_us]
         return min(later, default=quarter.until_us)
 
-    return [row for row in rows if row.since_us < quarter.until_us and until_us(row) > quarter.from_us]
+    return [row for row in rows if max(from_us(row), quarter.from_us) < min(until_us(row), quarter.until_us)]
 
 
 def _list(row: ListVersionRow) -> dict[str, Any]:

@@ -1,0 +1,48 @@
+"""Evidence of lists: the versions that were in force, by when each begins and when it was stored."""
+
+import json
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.store.tables.entities import ListVersionRow
+from fivefold.usecases.evidence.in_force import in_force_part
+from fivefold.usecases.shared.inputs import Quarter
+from tests.usecases.governed import organisation
+
+QUARTER = Quarter("a time", 100, 200)
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize(
+    ("stored", "in_force"),
+    [
+        pytest.param([(10, 20), (50, 60)], [50], id="an end before the quarter"),
+        pytest.param([(10, 20), (50, 150)], [10, 50], id="the next began before the quarter and was stored in it"),
+        pytest.param([(10, 20), (50, 100)], [50], id="the next was stored as the quarter began"),
+        pytest.param([(10, 20), (150, 160)], [10, 150], id="the next begins in the quarter and was stored later"),
+        pytest.param([(10, 20), (150, 30)], [10, 150], id="the next was stored before it begins"),
+        pytest.param([(10, 20), (200, 30)], [10], id="the next begins after the quarter"),
+        pytest.param([(10, 150), (50, 60)], [50], id="an earlier date that is stored later never is in force"),
+        pytest.param([(10, 20), (50, 160), (70, 150)], [10, 70], id="the last of three was stored before the second"),
+        pytest.param([(10, 20), (50, 140), (70, 150)], [10, 50, 70], id="three in turn"),
+        pytest.param([(10, 20), (50, 200)], [10], id="what is stored after the quarter changes nothing"),
+        pytest.param([(10, 200)], [], id="nothing was stored before the end"),
+    ],
+)
+def test_a_version_is_in_force_from_when_it_begins_and_is_stored(
+    engine: Engine, stored: list[tuple[int, int]], in_force: list[int]
+) -> None:
+    of = organisation(engine)
+    said = {"organisation_id": of, "title": "Watched", "source": "us", "members": ["IR"]}
+    with Session(engine) as session, session.begin():
+        for since_us, created_us in stored:
+            session.add(ListVersionRow(**said, name="watched", since_us=since_us, created_us=created_us))
+        session.add(ListVersionRow(**said, name="another", since_us=60, created_us=70))
+    with Session(engine) as session:
+        files = {file.name: file for file in in_force_part(session, of, QUARTER).files}
+    found = json.loads(b"".join(files["lists.json"].content()))
+    moments = {f"1970-01-01T00:00:00.{since_us:06}+00:00": since_us for since_us, _ in stored}
+    assert [moments[each["since"]] for each in found if each["list"] == "watched"] == in_force
+    assert [each["list"] for each in found].count("another") == 1
