@@ -59,7 +59,8 @@ def groups_deciding(
     for row in rows:
         begins = row.version.approved_us or 0
         same = [each.version for each in rows if each.group.id == row.group.id]
-        later = [each.approved_us or 0 for each in same if each.number > row.version.number]
+        approvals = [(each.approved_us or 0, each.number) for each in same]
+        later = [at_us for at_us, number in approvals if (at_us, number) > (begins, row.version.number)]
         of_version = entries_by_version.get((row.group.name, row.version.number), ())
         retired = [each.at_us for each in of_version if each.action == "group.retired" and each.was_active]
         ends = min([*later, *retired], default=None)

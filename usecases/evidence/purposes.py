@@ -171,7 +171,8 @@ def policies_deciding(
     retired = policies_retired(session, organisation_id)
     for row in rows:
         begins = row.approved_us or 0
-        later = [other.approved_us or 0 for other in rows if other.name == row.name and other.number > row.number]
+        approvals = [(other.approved_us or 0, other.number) for other in rows if other.name == row.name]
+        later = [at_us for at_us, number in approvals if (at_us, number) > (begins, row.number)]
         ends = min([*later, *([retired[row.id]] if row.id in retired else [])], default=None)
         if begins < quarter.until_us and (ends is None or ends > quarter.from_us):
             yield row, begins, ends

@@ -1,15 +1,19 @@
-"""Evidence of lists: the versions that were in force, by when each begins and when it was stored."""
+"""Evidence of what was in force: the versions of lists, policies and groups, from when and until when."""
 
 import json
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from fivefold.store.tables.entities import ListVersionRow
+from fivefold.store.tables.entities import EntityType, ListVersionRow
+from fivefold.store.tables.events import Policy
+from fivefold.store.tables.groups import GroupVersion, NamedGroup
+from fivefold.usecases.evidence.groups import groups_deciding
 from fivefold.usecases.evidence.in_force import in_force_part
+from fivefold.usecases.evidence.purposes import policies_deciding
 from fivefold.usecases.shared.inputs import Quarter
-from tests.usecases.governed import organisation
+from tests.usecases.governed import founded, organisation
 
 QUARTER = Quarter("a time", 100, 200)
 
@@ -46,3 +50,23 @@ def test_a_version_is_in_force_from_when_it_begins_and_is_stored(
     moments = {f"1970-01-01T00:00:00.{since_us:06}+00:00": since_us for since_us, _ in stored}
     assert [moments[each["since"]] for each in found if each["list"] == "watched"] == in_force
     assert [each["list"] for each in found].count("another") == 1
+
+
+@pytest.mark.postgresql
+def test_an_older_version_that_is_approved_later_replaces_a_newer_one(engine: Engine) -> None:
+    """The newer one was retired in between; without that the older one is refused."""
+    of = founded(engine)[0].organisation_id
+    said = {"organisation_id": of, "document": "{}", "canonical": "{}", "content_hash": "0" * 64, "state": "retired"}
+    with Session(engine) as session, session.begin():
+        type_id = session.scalars(select(EntityType.id)).one()
+        group = NamedGroup(organisation_id=of, type_id=type_id, name="watched", purpose="aml", created_us=1)
+        session.add(group)
+        session.flush()
+        for number, approved_us in ((1, 50), (2, 150), (3, 120)):
+            moments = {"number": number, "written_by": "x", "written_us": 1, "approved_us": approved_us}
+            session.add(Policy(**said, **moments, name="holds"))
+            session.add(GroupVersion(**said, **moments, group_id=group.id))
+    with Session(engine) as session:
+        policies = {row.number: times for row, *times in policies_deciding(session, of, QUARTER)}
+        groups = {row.version.number: times for row, *times in groups_deciding(session, of, QUARTER)}
+    assert policies == groups == {1: [50, 120], 2: [150, None], 3: [120, 150]}
