@@ -14,7 +14,7 @@ from fivefold.domain.errors import NotFoundError
 from fivefold.store.audit.chain_reading import ROWS_AT_A_TIME
 from fivefold.store.sql.jobs import OPEN
 from fivefold.store.tables.audit import AuditEntry, AuditHead, AuditValues
-from fivefold.store.tables.events import EvidenceJob, MaterialChange, Policy, ValidationRun
+from fivefold.store.tables.events import EvidenceJob, MaterialChange, ValidationRun
 from fivefold.store.tables.levels import OverrideRow
 from fivefold.store.tables.recourse import Challenge
 from fivefold.store.tables.rulesets import Activation, Backtest, Family, Proposal, RulesetVersion
@@ -47,6 +47,18 @@ def policies_retired(session: Session, organisation_id: int) -> dict[int, int]:
         row.organisation_id == organisation_id, row.action == "policy.retired"
     )
     return {int(number): at_us for number, at_us in session.execute(statement) if number is not None}
+
+
+def entries_about_versions(
+    session: Session, organisation_id: int, action: str
+) -> Iterator[tuple[int, str, Mapping[str, Any]]]:
+    """Yield the log entries of an action on versions: moment, actor and details, in order."""
+    row = AuditEntry
+    statement = select(row.at_us, row.actor, row.details).where(
+        row.organisation_id == organisation_id, row.action == action
+    )
+    for at_us, actor, details in session.execute(statement.order_by(row.number)):
+        yield at_us, actor, json.loads(details)
 
 
 def types_defined(session: Session, organisation_id: int, until_us: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -92,6 +104,15 @@ def validations_in(session: Session, organisation_id: int, from_us: int, until_u
     return session.scalars(statement.order_by(ValidationRun.id)).all()
 
 
+def validations_signed_in(
+    session: Session, organisation_id: int, from_us: int, until_us: int
+) -> Sequence[ValidationRun]:
+    """List the validations that were signed off in a period."""
+    row = ValidationRun
+    statement = select(row).where(row.organisation_id == organisation_id, row.signed_us >= from_us)
+    return session.scalars(statement.where(row.signed_us < until_us).order_by(row.id)).all()
+
+
 def challenges_in(session: Session, organisation_id: int, from_us: int, until_us: int) -> Sequence[Challenge]:
     """List the challenges that were open or settled in a period."""
     over = and_(Challenge.settled_us.is_not(None), Challenge.settled_us < from_us)
@@ -132,14 +153,6 @@ def proposals_in(session: Session, organisation_id: int, from_us: int, until_us:
         or_(Proposal.decided_us.is_(None), Proposal.decided_us >= from_us),
     )
     return session.scalars(statement.order_by(Proposal.id)).all()
-
-
-def policies_approved_in(session: Session, organisation_id: int, from_us: int, until_us: int) -> Sequence[Policy]:
-    """List the policies for decisions that were approved in a period."""
-    statement = select(Policy).where(
-        Policy.organisation_id == organisation_id, Policy.approved_us >= from_us, Policy.approved_us < until_us
-    )
-    return session.scalars(statement.order_by(Policy.id)).all()
 
 
 def entries_in(

@@ -153,13 +153,6 @@ def _versions(organisation_id: int) -> Any:
     )
 
 
-def approved_in(session: Session, organisation_id: int, from_us: int, until_us: int) -> Sequence[GroupVersion]:
-    """List the versions of groups that were approved in a period."""
-    of = (GroupVersion.organisation_id == organisation_id, GroupVersion.approved_us >= from_us)
-    statement = select(GroupVersion).where(*of, GroupVersion.approved_us < until_us)
-    return session.scalars(statement.order_by(GroupVersion.id)).all()
-
-
 def in_force_since(session: Session, type_id: int, names: Sequence[str]) -> dict[str, int]:
     """Give the moments at which some groups of a type first came into force; without those that never were."""
     statement = (

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from fivefold.domain.errors import ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.governance.validate.measures import Measure, share_measure
@@ -88,14 +90,19 @@ def sign_off_validation(context: Context, number: int, conclusion: str) -> Valid
         run = locked_run(session, context.organisation_id, number)
         if run.signed_us is not None:
             raise ConflictError(f"validation {number} was signed off already, by {run.signed_by}")
-        versions = {(each["ruleset"], each["version"]) for each in run.report["groups"] if each["version"] is not None}
-        authors = authors_of(session, context.organisation_id, versions)
+        authors = authors_judged_by(session, run)
         what = f"wrote a ruleset that validation {number} looks at: another person signs it off"
         refuse_same_person(session, context.actor, authors, what)
         run.signed_by, run.signed_us, run.conclusion = context.actor.name, now, why
         session.flush()
         context.record(session, "validation.signed_off", ("validation", number), after={"conclusion": why})
         return _point(run)
+
+
+def authors_judged_by(session: Session, run: ValidationRun) -> set[str]:
+    """Name the people who wrote a version of a ruleset that a validation looks at: another one signs it off."""
+    versions = {(each["ruleset"], each["version"]) for each in run.report["groups"] if each["version"] is not None}
+    return authors_of(session, run.organisation_id, versions)
 
 
 def _point(run: ValidationRun) -> ValidationPoint:

@@ -7,13 +7,19 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from fivefold.store.queue.sources import SOURCES, Kind
+from fivefold.store.tables.accounts import Token, TokenRequest
 from fivefold.store.tables.entities import Entity
-from fivefold.store.tables.events import MaterialChange, Policy
+from fivefold.store.tables.events import MaterialChange, Policy, ValidationRun
 from fivefold.store.tables.recourse import Challenge
-from fivefold.store.tables.rulesets import Proposal
+from fivefold.store.tables.rulesets import Proposal, RulesetVersion
+from fivefold.usecases.decisions.policies import propose_policy, refuse_policy
+from fivefold.usecases.evidence.approvals import APPROVALS, approvals_of
 from fivefold.usecases.evidence.archive import optional_iso_text
 from fivefold.usecases.evidence.people import people_part
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import Quarter
+from tests.usecases.accounts.test_purposes import WHY, WORTH, policy_text, prepared
 from tests.usecases.planted import Planted, Step, day, planted
 
 pytestmark = pytest.mark.postgresql
@@ -172,6 +178,85 @@ def test_one_who_approved_their_own_is_told(bank: Planted) -> None:
         ("override", False),
         ("policy", True),
     ]
+
+
+def test_a_token_that_one_asked_for_is_there_with_who_gave_or_refused_it(bank: Planted) -> None:
+    said = {"role": "admin", "plan": "standard", "label": "Wolfgang's", "half_sha256": "0" * 64, "asked_us": day(-1)}
+    with Session(bank.engine) as session, session.begin():
+        token = Token(
+            organisation_id=bank.actor.organisation_id, sha256="0" * 64, label="", role="admin", plan="standard",
+            created_us=day(1),
+        )  # fmt: skip
+        session.add(token)
+        session.flush()
+        for state, decided_by, decided_us in (
+            ("made", "member:2", day(1)),
+            ("refused", "member:2", day(2)),
+            ("refused", "member:1", day(3)),
+            ("made", "member:1", day(4)),
+            ("made", "member:2", day(-1)),
+            ("asked", None, None),
+        ):
+            session.add(
+                TokenRequest(
+                    organisation_id=bank.actor.organisation_id, **said, state=state, asked_by="member:1",
+                    decided_by=decided_by, decided_us=decided_us, token_id=token.id if state == "made" else None,
+                )
+            )  # fmt: skip
+    files, _ = parts(bank)
+    assert [(each["what"], each["number"], each["by"], each["four_eyes"]) for each in files["approvals.json"]] == [
+        ("token", 1, "member:2", True),
+        ("token refused", 2, "member:2", True),
+        ("token", 4, "member:1", False),
+    ], "to withdraw is one's own"
+    assert "Wolfgang" not in str(files)
+
+
+def test_a_validation_that_was_signed_off_is_there_with_the_authors_of_what_it_judges(bank: Planted) -> None:
+    version = {"ruleset": "retail", "version": 1}
+    groups = {"groups": [{"ruleset": None, "version": None}, version]}
+    with Session(bank.engine) as session, session.begin():
+        committed = session.get_one(RulesetVersion, bank.versions[0])
+        authors = sorted({*committed.editors, committed.committed_by})
+        for signed_us in (day(0), day(90), None):
+            session.add(
+                ValidationRun(
+                    organisation_id=bank.actor.organisation_id, trigger="a quarter", from_us=day(-90), until_us=day(0),
+                    made_us=day(-1), report=groups, signed_us=signed_us, signed_by=signed_us and "member:7",
+                )
+            )  # fmt: skip
+    (found,) = parts(bank)[0]["approvals.json"]
+    assert (found["what"], found["number"], found["asked_by"]) == ("validation", 1, authors)
+    assert (found["by"], found["four_eyes"]) == ("member:7", True)
+
+
+def test_a_policy_that_another_person_refused_is_there(engine: Engine) -> None:
+    people = prepared(engine)
+    for actor in people[:2]:
+        text = policy_text(WORTH)
+        line = propose_policy(Context(engine, people[0]), text, WHY, WHY)
+        refuse_policy(Context(engine, actor), line.name, line.number, WHY)
+    with Session(engine) as session:
+        found = approvals_of(session, people[0].organisation_id, Quarter("ever", 0, 2**62))
+    refused = [(each["number"], each["asked_by"], each["by"]) for each in found if each["what"] == "policy refused"]
+    assert refused == [(2, ["member:1"], "member:2")], "to withdraw is one's own"
+
+
+DECIDED_BY_ONE = {
+    Kind.CHALLENGE: "the one who recorded the person's words may settle it; challenges.json has both",
+    Kind.QUESTION: "flows/answers.jsonl has who answered",
+    Kind.FLOW_REVIEW: "one person does it",
+    Kind.FAILURE: "a fact is given",
+    Kind.QUARANTINE: "the assessment is tried again",
+    Kind.RISE: "one person looks at it",
+    Kind.REVIEW: "the level is computed again",
+}
+
+
+def test_every_kind_that_waits_for_a_second_person_has_its_approvals() -> None:
+    assert {*APPROVALS, *DECIDED_BY_ONE} == set(Kind)
+    assert not {*APPROVALS} & {*DECIDED_BY_ONE}
+    assert {source.kind for source in SOURCES if source.makers} <= set(APPROVALS)
 
 
 def test_before_levels_are_chosen_there_is_nothing_to_tell(engine: Engine) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.evidence.build import build_evidence
+from fivefold.usecases.groups.versions import retire_group
 from fivefold.usecases.shared.inputs import read_quarter
 from tests.usecases.erasure.removals import keep, remove
 from tests.usecases.grouped import HIGH, WORTH, Circle, document, opened
@@ -16,10 +17,14 @@ from tests.usecases.grouped import HIGH, WORTH, Circle, document, opened
 pytestmark = pytest.mark.postgresql
 
 
-def test_versions_and_approvals_of_groups_are_in_the_evidence_of_their_quarter(engine: Engine, tmp_path: Path) -> None:
+def test_versions_and_approvals_of_groups_are_in_the_evidence_of_their_quarter(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     circle = opened(engine)
     circle.publish(HIGH)
     circle.propose(WORTH, "worth", purpose="commercial")
+    monkeypatch.setattr("fivefold.usecases.shared.context.now_microseconds", lambda: circle.bank.now)
+    retire_group(circle.context(2), "worth", 1, "Too wide.")
     found = {}
     for name in ("2026Q4", "2026Q3"):
         made = build_evidence(circle.bank.context, read_quarter(name), tmp_path / f"{name}.zip", None)
@@ -32,9 +37,10 @@ def test_versions_and_approvals_of_groups_are_in_the_evidence_of_their_quarter(e
         ("worth", None, "commercial"),
     ]
     assert now[versions[0]["document"]].decode() == document(HIGH)
-    approvals = [each for each in json.loads(now["approvals.json"]) if each["what"] == "group"]
-    assert [(each["asked_by"], each["by"], each["four_eyes"]) for each in approvals] == [
-        (["member:1"], "member:2", True)
+    approvals = json.loads(now["approvals.json"])
+    assert [(each["what"], each["asked_by"], each["by"], each["four_eyes"]) for each in approvals] == [
+        ("group", ["member:1"], "member:2", True),
+        ("group refused", ["member:1"], "member:2", True),
     ]
     assert json.loads(before["groups/versions.json"]) == []
 
