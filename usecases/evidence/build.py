@@ -125,7 +125,7 @@ def build_evidence(
         parts = [
             models,
             rulesets_part(session, context.organisation_id, quarter),
-            people_part(session, context.organisation_id, quarter),
+            people_part(session, context.organisation_id, quarter, context.now()),
             validations_part(session, context.organisation_id, quarter),
             in_force_part(session, context.organisation_id, quarter),
             purposes_part(session, context.organisation_id, quarter),

@@ -34,9 +34,9 @@ def bank(engine: Engine) -> Planted:
     return made
 
 
-def parts(bank: Planted) -> tuple[dict[str, Any], dict[str, int]]:
+def parts(bank: Planted, now_us: int = day(200)) -> tuple[dict[str, Any], dict[str, int]]:
     with Session(bank.engine) as session:
-        part = people_part(session, bank.actor.organisation_id, QUARTER)
+        part = people_part(session, bank.actor.organisation_id, QUARTER, now_us)
         return {file.name: json.loads(b"".join(file.content())) for file in part.files}, dict(part.counts)
 
 
@@ -84,9 +84,17 @@ def test_challenges_that_were_open_in_the_quarter_say_whether_they_were_in_time(
     challenged(bank, 6, day(90))
     files, counts = parts(bank)
     found = files["challenges.json"]
-    assert [(each["challenge"], each["in_time"]) for each in found] == [(2, True), (3, False), (4, True), (5, False)]
+    assert [(each["challenge"], each["in_time"]) for each in found] == [(2, True), (3, False), (4, None), (5, False)]
     assert counts["challenges"] == 4
     assert "Wolfgang" not in str(files)
+
+
+def test_in_a_quarter_that_is_not_over_an_open_challenge_is_late_once_it_is_due(bank: Planted) -> None:
+    challenged(bank, 1, day(5))
+    challenged(bank, 2, day(5), day(30))
+    for now_us, in_time in ((day(20), None), (day(35), None), (day(35) + 1, False), (day(95), False)):
+        found = parts(bank, now_us)[0]["challenges.json"]
+        assert [each["in_time"] for each in found] == [in_time, True]
 
 
 def change(bank: Planted, registered_us: int, signed_us: int | None, signed_by: str = "member:2") -> None:
@@ -263,5 +271,5 @@ def test_before_levels_are_chosen_there_is_nothing_to_tell(engine: Engine) -> No
     from tests.usecases.governed import organisation
 
     with Session(engine) as session:
-        part = people_part(session, organisation(engine, "new"), QUARTER)
+        part = people_part(session, organisation(engine, "new"), QUARTER, day(200))
     assert set(part.counts.values()) == {0}
