@@ -58,6 +58,7 @@ validations/        what levels were worth, as JSON and as a page; figures of pe
 overrides.json      levels that people set, by internal numbers
 proposals.json      what one proposed and another approved or refused: kind, who, when; what would change and why
                     unless it is about one customer
+challenges.json     those that were open, and whether each was settled in time: null while it is open and not yet due
 approvals.json      what one asked for, or wrote, and another approved, refused, activated or signed off; tokens too
 material-changes.json
 lists.json          every version of a list that was in force at some moment of the quarter, with its members

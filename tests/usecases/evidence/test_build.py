@@ -144,6 +144,13 @@ def test_everything_that_decided_is_there(engine: Engine, people: tuple[Actor, .
     assert (member["member"], member["roles_when_archived"], member["left"]) == ("member:1", ["approver"], None)
 
 
+def test_the_read_me_names_every_file(engine: Engine, people: tuple[Actor, ...], tmp_path: Path) -> None:
+    content = read(build(engine, people[0], tmp_path))
+    named = {line.split(" ")[0] for line in content["read-me.txt"].decode().splitlines()}
+    tops = {"".join(name.partition("/")[:2]) for name in content}
+    assert tops - named == {"read-me.txt"}
+
+
 def test_who_approved_what_of_whom(engine: Engine, people: tuple[Actor, ...], tmp_path: Path) -> None:
     approvals = parsed(read(build(engine, people[0], tmp_path)), "approvals.json")
     assert [(each["what"], each["number"], each["asked_by"], each["by"]) for each in approvals] == [
