@@ -7,15 +7,16 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Connection, Table, and_, or_, select, update
+from sqlalchemy import Connection, Table, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.store.audit.chain_reading import ROWS_AT_A_TIME
 from fivefold.store.sql.jobs import OPEN
 from fivefold.store.tables.audit import AuditEntry, AuditHead, AuditValues
+from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.events import EvidenceJob, MaterialChange, ValidationRun
-from fivefold.store.tables.levels import OverrideRow
+from fivefold.store.tables.levels import OverrideRow, Transition
 from fivefold.store.tables.recourse import Challenge
 from fivefold.store.tables.rulesets import Activation, Backtest, Family, Proposal, RulesetVersion
 
@@ -153,6 +154,22 @@ def proposals_in(session: Session, organisation_id: int, from_us: int, until_us:
         or_(Proposal.decided_us.is_(None), Proposal.decided_us >= from_us),
     )
     return session.scalars(statement.order_by(Proposal.id)).all()
+
+
+def transitions_in(
+    session: Session, organisation_id: int, from_us: int, until_us: int
+) -> Sequence[tuple[int, int | None, int | None, str, int]]:
+    """Count the levels reached in a period: type, from, to and cause, and how many."""
+    by = (Entity.type_id, Transition.from_level, Transition.to_level, Transition.source)
+    statement = (
+        select(*by, func.count())
+        .join(Entity, Entity.id == Transition.entity_id)
+        .where(Transition.organisation_id == organisation_id)
+        .where(Transition.at_us >= from_us, Transition.at_us < until_us)
+        .group_by(*by)
+        .order_by(*(func.coalesce(column, 0) for column in by[:3]), Transition.source)
+    )
+    return [(kind, before, after, cause, count) for kind, before, after, cause, count in session.execute(statement)]
 
 
 def entries_in(

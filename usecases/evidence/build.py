@@ -36,6 +36,7 @@ from fivefold.usecases.evidence.archive import (
 from fivefold.usecases.evidence.flows import flows_part
 from fivefold.usecases.evidence.groups import groups_part
 from fivefold.usecases.evidence.in_force import in_force_part
+from fivefold.usecases.evidence.levels import levels_part
 from fivefold.usecases.evidence.models import models_part
 from fivefold.usecases.evidence.people import people_part
 from fivefold.usecases.evidence.purposes import purpose_problems, purposes_part
@@ -55,6 +56,8 @@ rulesets/           every version that was committed, activated or in force, as 
                     the switch-on
 backtests/          what a version would have done, before it decided
 validations/        what levels were worth, as JSON and as a page; figures of peers, as they were attached
+levels.json         how many were at each level before the quarter and before the end of each of its months, by type of
+                    entity, and how many went from which level to which by which cause; erased ones are counted
 overrides.json      levels that people set, by internal numbers
 proposals.json      what one proposed and another approved or refused: kind, who, when; what would change and why
                     unless it is about one customer
@@ -127,6 +130,7 @@ def build_evidence(
             models,
             rulesets_part(session, context.organisation_id, quarter),
             people_part(session, context.organisation_id, quarter, context.now()),
+            levels_part(session, context.organisation_id, quarter, context.now()),
             validations_part(session, context.organisation_id, quarter),
             in_force_part(session, context.organisation_id, quarter),
             purposes_part(session, context.organisation_id, quarter),

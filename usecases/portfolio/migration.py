@@ -7,9 +7,12 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Annotated, Final
 
+from sqlalchemy.orm import Session
+
 from fivefold.domain.clock import DAY_US, from_microseconds, require_days, to_microseconds
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.portfolio.moves import (
     DayMoves,
@@ -149,15 +152,30 @@ def levels_over_time(
         begins = first_day(session, of, kind)
         if begins is None:
             return LevelsOverTime(every=every, moments=())
-        moves = moves_by_day(session, of, kind, ends[-1][0])
-        now = entities_by_level(session, of, kind)
-    moments, at_end = [], Counter(now)
+        moments = _levels_at(session, of, kind, ends, names)
+    return LevelsOverTime(every=every, moments=tuple(each for each in moments if each.until_us > begins * DAY_US))
+
+
+def levels_at_month_ends(
+    session: Session, organisation_id: int, type_id: int, last: date, months: int
+) -> list[LevelsAtMoment]:
+    """Return the numbers at each level of a type at the ends of some months, the latest last: that of a day."""
+    names = levels_of(session, organisation_id)
+    return _levels_at(session, organisation_id, type_id, list(_ends(last, Every.MONTH, months)), names)
+
+
+def _levels_at(
+    session: Session, organisation_id: int, type_id: int, ends: Sequence[tuple[int, int]], names: Sequence[str]
+) -> list[LevelsAtMoment]:
+    """Count back from now to each of some periods that follow each other, given the latest first; the latest last."""
+    moves = moves_by_day(session, organisation_id, type_id, ends[-1][0])
+    later = [each for each in moves if each.day >= ends[0][1]]
+    moments, at_end = [], _without(entities_by_level(session, organisation_id, type_id), later)
     for since, until in ends:
-        if until > begins:
-            inside = [each for each in moves if since <= each.day < until]
-            moments.append(_at(since, until, at_end, inside, names))
-            at_end = _without(at_end, inside)
-    return LevelsOverTime(every=every, moments=tuple(reversed(moments)))
+        inside = [each for each in moves if since <= each.day < until]
+        moments.append(_at(since, until, at_end, inside, names))
+        at_end = _without(at_end, inside)
+    return moments[::-1]
 
 
 def read_migration(
