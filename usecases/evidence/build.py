@@ -116,10 +116,10 @@ def require_begun(quarter: Quarter, now_us: int) -> None:
 def build_evidence(
     context: Context, quarter: Quarter, path: Path, settings: Settings | None, looked: Looked = not_noted
 ) -> Evidence:
-    """Write the evidence of a quarter of an actor's organisation; the same database gives the same bytes.
+    """Write the evidence of a quarter of an actor's organisation.
 
-    Everything is read in one snapshot of the database. *looked* is called as the audit log is proved.
-    ConflictError where the quarter has not begun.
+    Once the quarter is over the same database gives the same bytes. Everything is read in one snapshot of the
+    database. *looked* is called as the audit log is proved. ConflictError where the quarter has not begun.
     """
     require_begun(quarter, context.now())
     models = models_part(settings, quarter)

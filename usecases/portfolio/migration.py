@@ -159,7 +159,7 @@ def levels_over_time(
 def levels_at_month_ends(
     session: Session, organisation_id: int, type_id: int, last: date, months: int
 ) -> list[LevelsAtMoment]:
-    """Return the numbers at each level of a type at the ends of some months, the latest last: that of a day."""
+    """Return the numbers at each level of a type at the ends of some months; *last* is a day of the last one."""
     names = levels_of(session, organisation_id)
     return _levels_at(session, organisation_id, type_id, list(_ends(last, Every.MONTH, months)), names)
 
