@@ -241,6 +241,10 @@ class Visit(Context):
         name = "seen_content" if version is None else f"seen_content_{version}"
         return self.typed(name, text("What the page showed"))
 
+    def shown_state(self) -> str:
+        """Give the state of the version that the page of a form showed; ConfigError where it does not say."""
+        return self.typed("seen_state", text("What the page showed"))
+
     def confirmed_reason(self, missing: str) -> str:
         """Give the reason of a form with a box to tick; where it is not ticked a ConfigError says *missing*."""
         reason = self.typed("reason", text("Reason"))

@@ -125,8 +125,9 @@ def approve(visit: Visit) -> Answer:
 def retire(visit: Visit) -> Answer:
     """Refuse or withdraw a version that waits, or propose that one decides no more."""
     name, number = _version(visit)
-    state, reason = show_policy(visit, name, number).state, visit.typed("reason", text("Reason"))
-    if state != ACTIVE:
+    reason = visit.typed("reason", text("Reason"))
+    policy = policies.policy_as_seen(visit, name, number, visit.shown_state(), visit.shown_hash())
+    if policy.state != ACTIVE:
         refuse_policy(visit, name, number, reason)
         return Redirect(visit.path + visit.trail, "policy-refused")
     outcome = asks.retire_policy(visit, name, number, reason)

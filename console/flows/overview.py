@@ -152,13 +152,15 @@ def roll_back(visit: Visit) -> Answer:
 
 def switch_off(visit: Visit) -> Answer:
     """Let no version act any more; one publisher alone may."""
-    switch_flow_off(visit, _known(visit), visit.typed("reason", text("Reason")))
+    reason = visit.typed("reason", text("Reason"))
+    switch_flow_off(visit, _known(visit), reason, visit.shown_number("active"))
     return Redirect(visit.path, "flow-off")
 
 
 def end_shadow(visit: Visit) -> Answer:
     """Let no version run as a shadow any more."""
-    end_flow_shadow(visit, _known(visit), visit.typed("reason", text("Reason")))
+    reason = visit.typed("reason", text("Reason"))
+    end_flow_shadow(visit, _known(visit), reason, visit.shown_number("shadow"))
     return Redirect(visit.path, "flow-shadow-ended")
 
 

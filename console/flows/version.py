@@ -118,7 +118,8 @@ def shadow(visit: Visit) -> Answer:
     """Let a version run as a shadow, which acts on nothing; one publisher alone may."""
     name, number = _version(visit)
     read_flow_version(visit, name, number)
-    shadow_flow(visit, name, number, visit.typed("reason", text("Reason")))
+    reason = visit.typed("reason", text("Reason"))
+    shadow_flow(visit, name, number, reason, visit.shown_number("shadow"), visit.shown_hash())
     return Redirect(visit.path, "flow-shadowed")
 
 

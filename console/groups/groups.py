@@ -179,5 +179,6 @@ def retire(visit: Visit) -> Answer:
     """Refuse or withdraw a version that waits, or retire the one in force."""
     name, number = _version(visit)
     versions.show_group(visit, name, number)
-    versions.retire_group(visit, name, number, visit.typed("reason", text("Reason")))
+    reason = visit.typed("reason", text("Reason"))
+    versions.retire_group(visit, name, number, reason, visit.shown_state(), visit.shown_hash())
     return Redirect(visit.path + visit.trail, "group-retired")

@@ -1,7 +1,7 @@
 """Base models and field types of requests and responses."""
 
 import re
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -116,6 +116,11 @@ Seen = Annotated[int, Field(ge=0, le=LARGEST, description="0 for none; 409 where
 _OF_SEEN = "of the version that was looked at: after a restore another may have its number, which gives 409"
 SeenHash = Annotated[str, Field(pattern="^[0-9a-f]{64}$", description=f"`content_hash` {_OF_SEEN}")]
 """The content hash of the version that a person looked at before they let it decide."""
+SeenState = Annotated[
+    Literal["proposed", "active"],
+    Field(description="`state` of the version that was looked at; 409 where it is in another one by now"),
+]
+"""The state of the version that a person looked at before they refuse or retire it."""
 Number = Annotated[int, Field(ge=1, le=LARGEST), BeforeValidator(_plain)]
 """The number of a row of a small table, in a path or a query."""
 BigNumber = Annotated[int, Field(ge=1, le=LARGEST_BIG), BeforeValidator(_plain)]
@@ -126,3 +131,11 @@ Names = Annotated[
     WithJsonSchema({"type": "string", "description": "One or several, with commas between them"}),
 ]
 """Names in a query, with commas between them."""
+
+
+class RetirementReason(RequestModel):
+    """Why a version is refused or retired, and which one was looked at; what is not given is not checked."""
+
+    reason: Reason
+    expected_state: SeenState | None = None
+    expected_hash: SeenHash | None = None

@@ -84,6 +84,31 @@ def test_a_shadow_begins_and_ends_and_the_flow_is_switched_off_and_on_again(plac
     assert "No version acts." in publisher.text
 
 
+def test_a_page_that_is_too_old_stops_no_other_version_than_it_shows(place: Place, publisher: Visitor) -> None:
+    committed(publisher, flow_document("mine"))
+    other = Visitor(place).sign_in("admin").go(f"{MINE}/versions/1").submit("/activate", **WHY, confirmed="yes")
+    publisher.go(MINE)
+    committed(author := Visitor(place).sign_in("publisher"), flow_document("mine", title="More care"))
+    other.go(f"{MINE}/versions/2").submit("/activate", **WHY, confirmed="yes")
+    publisher.submit("/off", reason="version 1 is wrong")
+    assert publisher.page.status_code == 409
+    assert "the version of the flow mine that acts is 2 now; it was 1 when this was looked at" in publisher.text
+    publisher.go(f"{MINE}/versions/1")
+    committed(author, flow_document("mine", title="Most care"))
+    author.submit("/shadow", **WHY)
+    publisher.submit("/shadow", **WHY)
+    assert publisher.page.status_code == 409
+    assert "the shadow of the flow mine is 3 now; it was none when this was looked at" in publisher.text
+    publisher.go(MINE)
+    author.go(f"{MINE}/versions/1").submit("/shadow", **WHY)
+    publisher.submit("/end-shadow", **WHY)
+    assert "the shadow of the flow mine is 1 now; it was 3 when this was looked at" in publisher.text
+    publisher.submit("/end-shadow", **WHY)
+    assert "No version runs as a shadow any more." in publisher.text
+    publisher.submit("/off", **WHY)
+    assert "No version acts." in publisher.text
+
+
 def test_a_mistake_is_shown_at_its_line_and_nothing_is_stored(publisher: Visitor) -> None:
     wrong = flow_document("mine").replace('"nothing"', '"nowhere"', 1)
     send_text(publisher.go(NEW), "check", wrong)

@@ -70,6 +70,21 @@ def test_a_page_that_is_too_old_approves_nothing(place: Place, publisher: Visito
     assert "It says who is a member since" in other.text
 
 
+def test_a_refusal_that_comes_too_late_retires_no_version_in_force(place: Place, publisher: Visitor) -> None:
+    second = f"{GROUP}/versions/2"
+    other = Visitor(place).sign_in("admin").go(second)
+    Visitor(place).sign_in("admin").go(second).submit("/approve", reason="seen", confirmed="yes")
+    other.submit("/retire", reason="Nobody checks it")
+    assert other.page.status_code == 409
+    assert "version 2 of high-ones is active now; it was proposed when this was looked at" in other.text
+    assert "Nobody checks it" in other.text, "what was written is kept"
+    assert "version 2 is in force" in other.go(GROUPS).text
+    stale = {"reason": "Nobody checks it", "expected_state": "proposed"}
+    assert place.ask("POST", "/v1/groups/high-ones/versions/2/retire", stale, role="publisher").status_code == 409
+    other.go(second).submit("/retire", reason="Nobody checks it")
+    assert "No version is in force" in other.go(GROUP).text
+
+
 def test_two_who_write_a_version_at_once_see_each_other(place: Place, publisher: Visitor) -> None:
     edit = "/console/new-group?group=high-ones&version=2"
     other = Visitor(place).sign_in("admin").go(edit)

@@ -114,6 +114,18 @@ def test_a_version_is_proposed_approved_by_another_person_and_retired(place: Pla
     assert "It decided from" in other.go(address).text
 
 
+def test_a_refusal_that_comes_too_late_proposes_no_retirement(place: Place, publisher: Visitor) -> None:
+    other = Visitor(place).sign_in("admin").go(SECOND)
+    Visitor(place).sign_in("admin").go(SECOND).submit("/approve", reason="it is so", confirmed="yes")
+    before = place.good("GET", "/v1/proposals", role="publisher")
+    other.submit("/retire", reason="Nobody checks it")
+    assert other.page.status_code == 409
+    assert "version 2 of payments is active now; it was proposed when this was looked at" in other.text
+    assert place.good("GET", "/v1/proposals", role="publisher") == before
+    stale = {"reason": "Nobody checks it", "expected_state": "proposed"}
+    assert place.ask("POST", "/v1/policies/payments/versions/2/retire", stale, role="publisher").status_code == 409
+
+
 def test_a_page_that_is_too_old_approves_nothing(place: Place, publisher: Visitor) -> None:
     send_text(publisher.go(EDIT), "propose", document([CASH], rationale="Third."), **LOOKED_AT)
     address = publisher.page.url.path

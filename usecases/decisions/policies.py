@@ -40,7 +40,7 @@ from fivefold.usecases.rulesets.review import (
     reviewed,
 )
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.inputs import checked_reason
+from fivefold.usecases.shared.inputs import checked_reason, refuse_unseen_content, refuse_unseen_state
 
 SOURCE = "the policy"
 
@@ -198,6 +198,21 @@ def approve_policy(
         changed_rows = (row,) if before is None else (before, row)
         _record(session, context, "policy.approved", row, {"reason": why}, changed_rows, replaced=replaced)
         return policy_line(row)
+
+
+def policy_as_seen(
+    context: Context, name: str, number: int, expected_state: str | None = None, expected_hash: str | None = None
+) -> PolicyLine:
+    """Return a version that is to be refused, or retired by a proposal; which of the two, its state says.
+
+    *expected_state* and *expected_hash*: of the version that was looked at; None not to ask. NotFoundError for an
+    unknown version; ConflictError where it is another one, or in another state, than was expected.
+    """
+    with context.reading() as session:
+        line = policy_line(policy_numbered(session, context.organisation_id, name, number))
+    refuse_unseen_content(f"version {number} of {name}", expected_hash, line.content_hash)
+    refuse_unseen_state(f"version {number} of {name}", expected_state, line.state)
+    return line
 
 
 def refuse_policy(context: Context, name: str, number: int, reason: str) -> PolicyLine:

@@ -150,8 +150,7 @@ def _let_act(
             raise ConflictError(f"version {number} of the flow {name} never acted; it needs to be activated")
         _refuse_author(session, context, flow, version)
         was = flow.active_version_id
-        acted = None if was is None else session.get_one(FlowVersion, was).number
-        refuse_unseen(f"the version of the flow {name} that acts", expected_active, acted)
+        _refuse_unseen_version(session, f"the version of the flow {name} that acts", expected_active, was)
         replay = newest_replay_beside(session, version.id, was) if kind == ACTIVE else None
         counts = f"the replay of version {number} of the flow {name} beside the one that acts"
         refuse_unseen(counts, expected_replay, None if replay is None else replay.id)
@@ -175,63 +174,86 @@ def _about_replay(kind: str, replay: FlowReplay | None) -> dict[str, Any]:
     return {"replay": replay.id, "replay_hash": replay.report_hash}
 
 
-def switch_flow_off(context: Context, flow: str, reason: str) -> None:
+def switch_flow_off(context: Context, flow: str, reason: str, expected_active: int | None = None) -> None:
     """Let no version of a flow act any more; its shadow goes on.
+
+    *expected_active*: the number of the version that acted while it was looked at; None not to ask.
 
     Raises:
         ConfigError: there is no reason.
         NotFoundError: there is no such flow.
-        ConflictError: none acts, or another flow that acts or runs as a shadow asks it.
+        ConflictError: none acts, or another version than was expected; or another flow that acts or runs as a shadow
+            asks it.
     """
     now, why = context.now(), checked_reason(reason)
     with context.writing() as session:
         row = _locked(session, context, flow)
         if row.active_version_id is None:
             raise ConflictError(f"no version of the flow {flow} is active")
-        was, row.active_version_id = row.active_version_id, None
+        was = row.active_version_id
+        _refuse_unseen_version(session, f"the version of the flow {flow} that acts", expected_active, was)
+        row.active_version_id = None
         activation = _noted(session, context, row, (OFF, None, was), why, now)
         refuse_unusable_flows(session, context.organisation_id)
         keep_schedules(session, row, now)
         _record(session, context, row, session.get_one(FlowVersion, was), [activation])
 
 
-def shadow_flow(context: Context, flow: str, version: int, reason: str) -> None:
+def shadow_flow(
+    context: Context,
+    flow: str,
+    version: int,
+    reason: str,
+    expected_shadow: int | None = None,
+    expected_hash: str | None = None,
+) -> None:
     """Let a version run as a shadow, in place of another one: its runs are recorded, and act on nothing.
+
+    *expected_shadow*: the number of the version that ran as a shadow while it was looked at, 0 for none; None not to
+    ask. *expected_hash*: the content hash of the version that was looked at; None not to ask.
 
     Raises:
         ConfigError: there is no reason.
         NotFoundError: there is no such flow or version.
-        ConflictError: it acts, or runs as a shadow already; or could not run with what it asks now; or it is for
+        ConflictError: it acts, or runs as a shadow already; or it, or the shadow, is another one than was expected; or
+            it could not run with what it asks now; or it is for
             commerce, and reads what has become `aml` since.
     """
     now, why = context.now(), checked_reason(reason)
     with context.writing() as session:
         row, version_row = _locked_version(session, context, flow, version)
+        refuse_unseen_content(f"version {version} of the flow {flow}", expected_hash, version_row.content_hash)
         if version_row.id in {row.active_version_id, row.shadow_version_id}:
             how = "is active" if version_row.id == row.active_version_id else "runs as a shadow"
             raise ConflictError(f"version {version} of the flow {flow} {how} already")
+        was = row.shadow_version_id
+        _refuse_unseen_version(session, f"the shadow of the flow {flow}", expected_shadow, was)
         _refuse_unusable(session, version_row)
-        was, row.shadow_version_id = row.shadow_version_id, version_row.id
+        row.shadow_version_id = version_row.id
         activation = _noted(session, context, row, (SHADOW, version_row.id, was), why, now)
         refuse_feeding_commerce(session, context.organisation_id)
         keep_schedules(session, row, now)
         _record(session, context, row, version_row, [activation])
 
 
-def end_flow_shadow(context: Context, flow: str, reason: str) -> None:
+def end_flow_shadow(context: Context, flow: str, reason: str, expected_shadow: int | None = None) -> None:
     """Let no version of a flow run as a shadow any more.
+
+    *expected_shadow*: the number of the version that ran as a shadow while it was looked at; None not to ask.
 
     Raises:
         ConfigError: there is no reason.
         NotFoundError: there is no such flow.
-        ConflictError: none does.
+        ConflictError: none does, or another version than was expected.
     """
     now, why = context.now(), checked_reason(reason)
     with context.writing() as session:
         row = _locked(session, context, flow)
         if row.shadow_version_id is None:
             raise ConflictError(f"no version of the flow {flow} runs as a shadow")
-        was, row.shadow_version_id = row.shadow_version_id, None
+        was = row.shadow_version_id
+        _refuse_unseen_version(session, f"the shadow of the flow {flow}", expected_shadow, was)
+        row.shadow_version_id = None
         activation = _noted(session, context, row, (SHADOW_OFF, None, was), why, now)
         keep_schedules(session, row, now)
         _record(session, context, row, session.get_one(FlowVersion, was), [activation])
@@ -316,6 +338,10 @@ def _locked(session: Session, context: Context, name: str) -> FlowRow:
 def _locked_version(session: Session, context: Context, name: str, number: int) -> tuple[FlowRow, FlowVersion]:
     flow = _locked(session, context, name)
     return flow, flow_version_numbered(session, flow, number)
+
+
+def _refuse_unseen_version(session: Session, what: str, expected: int | None, present_id: int | None) -> None:
+    refuse_unseen(what, expected, None if present_id is None else session.get_one(FlowVersion, present_id).number)
 
 
 def _refuse_author(session: Session, context: Context, flow: FlowRow, version: FlowVersion) -> None:

@@ -36,7 +36,7 @@ from fivefold.usecases.rulesets.review import (
     reviewed,
 )
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.inputs import checked_reason
+from fivefold.usecases.shared.inputs import checked_reason, refuse_unseen_content, refuse_unseen_state
 
 SOURCE = "the group"
 MOST_GROUPS = 200
@@ -254,14 +254,24 @@ def _mark(session: Session, context: Context, row: GroupVersionRow, now_us: int)
     return mark_everybody(session, kind, Reason.GROUP, now_us, now_us)
 
 
-def retire_group(context: Context, name: str, number: int, reason: str) -> GroupLine:
+def retire_group(
+    context: Context,
+    name: str,
+    number: int,
+    reason: str,
+    expected_state: str | None = None,
+    expected_hash: str | None = None,
+) -> GroupLine:
     """Refuse or withdraw a proposed version, or retire the active one: then its members leave, part by part.
+
+    *expected_state* and *expected_hash*: of the version that was looked at; None not to ask.
 
     Raises:
         ConfigError: there is no reason.
         NotFoundError: there is no such version.
-        ConflictError: it is retired already; or it is in force, and a flow that acts or runs as a shadow names it,
-            or a run of a version from before has yet to end that may put into it.
+        ConflictError: it is retired already, or is another one than was expected, or in another state; or it is in
+            force, and a flow that acts or runs as a shadow names it, or a run of a version from before has yet to end
+            that may put into it.
     """
     now = context.now()
     why = checked_reason(reason)
@@ -269,8 +279,11 @@ def retire_group(context: Context, name: str, number: int, reason: str) -> Group
         settings_row(session, context.organisation_id, locked=True)
         row = stored.version_numbered(session, context.organisation_id, name, number)
         retired = row.version
+        of = f"version {number} of {name}"
+        refuse_unseen_content(of, expected_hash, retired.content_hash)
         if retired.state == RETIRED:
-            raise ConflictError(f"version {number} of {name} is retired already")
+            raise ConflictError(f"{of} is retired already")
+        refuse_unseen_state(of, expected_state, retired.state)
         was, retired.state = retired.state, RETIRED
         session.flush()
         if was == ACTIVE:

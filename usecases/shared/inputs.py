@@ -70,6 +70,15 @@ def refuse_unseen_moment(what: str, expected_us: int | None, present_us: int) ->
         )
 
 
+def refuse_unseen_state(what: str, expected: str | None, present: str) -> None:
+    """Raise ConflictError where *what* is in another state by now than the person saw; None asks nothing.
+
+    An act of one name does another thing to a version that was approved meanwhile.
+    """
+    if expected is not None and expected != present:
+        raise ConflictError(f"{what} is {present} now; it was {expected} when this was looked at")
+
+
 def refuse_unseen_content(what: str, expected_hash: str | None, present_hash: str) -> None:
     """Raise ConflictError where *what* has another content than what the person saw; None asks nothing.
 

@@ -6,7 +6,17 @@ from fivefold.domain.paging import Page
 from fivefold.serving.v1.errors import Place
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import Number, Reason, ReasonIfAny, RequestModel, ResponseModel, Seen, SeenHash, Text
+from fivefold.serving.v1.schemas import (
+    Number,
+    Reason,
+    ReasonIfAny,
+    RequestModel,
+    ResponseModel,
+    RetirementReason,
+    Seen,
+    SeenHash,
+    Text,
+)
 from fivefold.store.decisions.decisions import ACTIVE
 from fivefold.usecases.changes import asks
 from fivefold.usecases.changes.proposals import ProposalLine
@@ -37,12 +47,6 @@ class PolicyApproved(RequestModel):
     reason: Reason
     expected_active: Seen | None = None
     expected_hash: SeenHash | None = None
-
-
-class RetirementReason(RequestModel):
-    """Why."""
-
-    reason: Reason
 
 
 class OfPolicy(PageQuery):
@@ -109,7 +113,7 @@ def approve_policy(context: RequestContext, policy: Text, number: Number, body: 
 
 def retire_policy(context: RequestContext, policy: Text, number: Number, body: RetirementReason) -> PolicyRetired:
     """Refuse a proposed version, or propose that an active one decides no more."""
-    policy_shown = policies.show_policy(context, policy, number)
+    policy_shown = policies.policy_as_seen(context, policy, number, body.expected_state, body.expected_hash)
     if policy_shown.state != ACTIVE:
         line = policies.refuse_policy(context, policy, number, body.reason)
         return PolicyRetired.of({**vars(line), "proposal": None})

@@ -108,10 +108,28 @@ class FlowTryGiven(RequestModel):
         return self
 
 
-class FlowWhy(RequestModel):
-    """Why."""
+class FlowSwitchedOff(RequestModel):
+    """Why; `expected_active` is the version that acted when this was decided; not checked without it."""
 
     reason: Reason
+    expected_active: Seen | None = None
+
+
+class FlowShadowEnded(RequestModel):
+    """Why; `expected_shadow` is the version that ran as a shadow when this was decided; not checked without it."""
+
+    reason: Reason
+    expected_shadow: Seen | None = None
+
+
+class FlowShadowed(FlowVersionGiven):
+    """The same, and what was looked at; what is not given is not checked.
+
+    `expected_shadow` is the version that ran as a shadow then, and `expected_hash` the content hash of the version.
+    """
+
+    expected_shadow: Seen | None = None
+    expected_hash: SeenHash | None = None
 
 
 def list_flows(context: RequestContext, query: OfType) -> Page[FlowLine]:
@@ -194,16 +212,16 @@ def roll_back_flow(context: RequestContext, flow: Text, body: FlowRolledBack) ->
     activate.roll_back_flow(context, flow, body.version, body.reason, body.expected_active, body.expected_hash)
 
 
-def switch_flow_off(context: RequestContext, flow: Text, body: FlowWhy) -> None:
+def switch_flow_off(context: RequestContext, flow: Text, body: FlowSwitchedOff) -> None:
     """Let no version of a flow act any more; that takes no second person, and what was done stays."""
-    activate.switch_flow_off(context, flow, body.reason)
+    activate.switch_flow_off(context, flow, body.reason, body.expected_active)
 
 
-def shadow_flow(context: RequestContext, flow: Text, body: FlowVersionGiven) -> None:
+def shadow_flow(context: RequestContext, flow: Text, body: FlowShadowed) -> None:
     """Let a version run as a shadow beside the active one: it acts on nothing."""
-    activate.shadow_flow(context, flow, body.version, body.reason)
+    activate.shadow_flow(context, flow, body.version, body.reason, body.expected_shadow, body.expected_hash)
 
 
-def end_flow_shadow(context: RequestContext, flow: Text, body: FlowWhy) -> None:
+def end_flow_shadow(context: RequestContext, flow: Text, body: FlowShadowEnded) -> None:
     """Let no version of a flow run as a shadow any more."""
-    activate.end_flow_shadow(context, flow, body.reason)
+    activate.end_flow_shadow(context, flow, body.reason, body.expected_shadow)

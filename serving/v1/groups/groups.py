@@ -10,7 +10,17 @@ from fivefold.domain.paging import Page
 from fivefold.serving.v1.errors import Place
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import Number, Reason, ReasonIfAny, RequestModel, ResponseModel, Seen, SeenHash, Text
+from fivefold.serving.v1.schemas import (
+    Number,
+    Reason,
+    ReasonIfAny,
+    RequestModel,
+    ResponseModel,
+    RetirementReason,
+    Seen,
+    SeenHash,
+    Text,
+)
 from fivefold.usecases.groups import members, versions
 from fivefold.usecases.groups.members import DaySize, EntityGroup, GroupMemberLine, GroupMove, GroupNow
 from fivefold.usecases.shared.actors import Role
@@ -40,12 +50,6 @@ class GroupApproved(RequestModel):
     reason: Reason
     expected_active: Seen | None = None
     expected_hash: SeenHash | None = None
-
-
-class WhyOfGroup(RequestModel):
-    """Why."""
-
-    reason: Reason
 
 
 class GroupVersion(ResponseModel):
@@ -109,9 +113,11 @@ def approve_group(context: RequestContext, group: Text, number: Number, body: Gr
     )
 
 
-def retire_group(context: RequestContext, group: Text, number: Number, body: WhyOfGroup) -> GroupVersion:
+def retire_group(context: RequestContext, group: Text, number: Number, body: RetirementReason) -> GroupVersion:
     """Refuse a proposed version, or retire the active one, so that its members leave."""
-    return GroupVersion.of(versions.retire_group(context, group, number, body.reason))
+    return GroupVersion.of(
+        versions.retire_group(context, group, number, body.reason, body.expected_state, body.expected_hash)
+    )
 
 
 def list_group_members(context: RequestContext, group: Text, query: PageQuery) -> Page[GroupMemberLine]:
