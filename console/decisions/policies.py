@@ -12,6 +12,7 @@ from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, e
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Page, Part
 from fivefold.store.decisions.decisions import ACTIVE
+from fivefold.usecases.audit.version_ends import VersionEnd
 from fivefold.usecases.changes import asks
 from fivefold.usecases.decisions import policies
 from fivefold.usecases.decisions.policies import PolicyLine, PolicyView, approve_policy, refuse_policy, show_policy
@@ -46,6 +47,7 @@ class PolicyPage:
         compared: with another version.
         bar: the item of the queue that the person came for.
         is_own: the person wrote it, so another one approves it.
+        ended: who retired or refused it; None where nobody did.
     """
 
     policy: PolicyView
@@ -55,6 +57,7 @@ class PolicyPage:
     compared: BesideVersion
     bar: QueueBar | None
     is_own: bool
+    ended: VersionEnd | None
 
 
 def show_policies(visit: Visit) -> Rendered:
@@ -77,6 +80,7 @@ def show_version(visit: Visit) -> Rendered:
         compared=comparison(visit, POLICY, policy),
         bar=queue_bar(visit),
         is_own=policy.written_by == visit.actor.name,
+        ended=policies.how_versions_ended(visit, name).get(number),
     )
     title = text("{policy} version {number}", policy=name, number=number)
     return Rendered(template="decisions/policy.html", title=title, page=page)

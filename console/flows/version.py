@@ -11,11 +11,13 @@ from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number
 from fivefold.domain.paging import Page
 from fivefold.risk.governance.differences import DocumentDifference
+from fivefold.usecases.audit.version_ends import VersionEnd
 from fivefold.usecases.flows.activate import activate_flow, replays_of_version, shadow_flow, what_stands_against_flow
 from fivefold.usecases.flows.read import (
     FlowLine,
     FlowVersionView,
     compare_flow_versions,
+    how_flow_version_ended,
     read_flow_line,
     read_flow_version,
 )
@@ -41,6 +43,7 @@ class FlowVersionPage:
         replay_kept: the number of the last one that is done beside the version that acts; None where none is.
         bar: the item of the queue that the person came for.
         hindrances: why it cannot be activated by this person now; None where it acts already.
+        ended: since when it acted last, and how that ended; None where it acts, or never did.
     """
 
     flow: FlowLine
@@ -58,6 +61,7 @@ class FlowVersionPage:
     replay_kept: int | None
     bar: QueueBar | None
     hindrances: tuple[str, ...] | None
+    ended: tuple[int, VersionEnd] | None
 
 
 def show_version(visit: Visit) -> Rendered:
@@ -88,6 +92,7 @@ def show_version(visit: Visit) -> Rendered:
         replay_kept=kept_replay,
         bar=queue_bar(visit),
         hindrances=None if version.active else what_stands_against_flow(visit, name, number),
+        ended=None if version.active else how_flow_version_ended(visit, name, number),
     )
     title = text("{flow} version {number}", flow=name, number=number)
     return Rendered(template="flows/version.html", title=title, page=page)

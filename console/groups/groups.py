@@ -1,5 +1,6 @@
 """Named groups: how many members each has, who they are, and a version's text until it says who is a member."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -12,6 +13,7 @@ from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number
 from fivefold.domain.clock import DAY_US, parse_moment
 from fivefold.domain.paging import Page, Part
+from fivefold.usecases.audit.version_ends import VersionEnd
 from fivefold.usecases.groups import versions
 from fivefold.usecases.groups.members import (
     DaySize,
@@ -58,6 +60,7 @@ class GroupPage:
         by_day: of the moments of members and moves the day alone is given.
         moves: who entered and left last.
         versions: the newest of them; empty for those who see none.
+        ended: how the retired ones ended, by their numbers; empty too for those.
     """
 
     group: GroupNow
@@ -69,6 +72,7 @@ class GroupPage:
     next: str | None
     moves: Page[GroupMove]
     versions: Page[GroupLine]
+    ended: Mapping[int, VersionEnd]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +84,7 @@ class GroupVersionPage:
         compared: with another version.
         bar: the item of the queue that the person came for.
         is_own: the person wrote it, so another one approves it.
+        ended: who retired or refused it; None where nobody did.
     """
 
     group: GroupView
@@ -88,6 +93,7 @@ class GroupVersionPage:
     compared: BesideVersion
     bar: QueueBar | None
     is_own: bool
+    ended: VersionEnd | None
 
 
 def sees_aml(visit: Visit) -> bool:
@@ -104,6 +110,7 @@ def show_groups(visit: Visit) -> Rendered:
 def show_group(visit: Visit) -> Rendered:
     """Show how many members a group has and had, who they are, and who entered and left last."""
     name, with_aml = visit.parts["group"], sees_aml(visit)
+    sees_versions = visit.may(READS_VERSIONS)
     members = list_members(visit, name, visit.part("members"), with_aml=with_aml)
     sizes = sizes_of(visit, name, with_aml=with_aml)
     days = [parse_moment(each.day) // DAY_US for each in sizes]
@@ -120,8 +127,9 @@ def show_group(visit: Visit) -> Rendered:
         next=visit.next_of("members", members),
         moves=list_moves(visit, name, SHORT_LIST, with_aml=with_aml),
         versions=versions.groups_of_organisation(visit, name, SHORT_LIST, with_aml=with_aml)
-        if visit.may(READS_VERSIONS)
+        if sees_versions
         else Page(),
+        ended=versions.how_versions_ended(visit, name) if sees_versions else {},
     )
     return Rendered(template="groups/group.html", title=name, page=page)
 
@@ -137,6 +145,7 @@ def show_version(visit: Visit) -> Rendered:
         compared=comparison(visit, GROUP, group),
         bar=queue_bar(visit),
         is_own=group.written_by == visit.actor.name,
+        ended=versions.how_versions_ended(visit, name).get(number),
     )
     title = text("{group} version {number}", group=name, number=number)
     return Rendered(template="groups/version.html", title=title, page=page)

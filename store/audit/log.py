@@ -1,11 +1,11 @@
 """Writing the audit log, and reading it, whole or page by page. Nothing here begins or ends a transaction."""
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import Table, bindparam, insert, select, update
+from sqlalchemy import Table, and_, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
@@ -180,6 +180,21 @@ def entries_about(session: Session, organisation_id: int, subject_kind: str, sub
     subject = (AuditEntry.subject_kind == subject_kind, AuditEntry.subject_id == subject_id)
     query = select(AuditEntry).where(AuditEntry.organisation_id == organisation_id, *subject)
     return session.scalars(query.order_by(AuditEntry.number.desc())).all()
+
+
+def entries_with_values(
+    session: Session, organisation_id: int, subject_kind: str, subject_ids: Iterable[str], actions: Collection[str]
+) -> list[tuple[AuditEntry, str | None]]:
+    """Read the entries of some actions about subjects of a kind, in their order, each with its values after."""
+    of_entry = and_(AuditValues.organisation_id == AuditEntry.organisation_id, AuditValues.number == AuditEntry.number)
+    condition = (
+        AuditEntry.organisation_id == organisation_id,
+        AuditEntry.subject_kind == subject_kind,
+        among(session, AuditEntry.subject_id, list(subject_ids)),
+        AuditEntry.action.in_(actions),
+    )
+    query = select(AuditEntry, AuditValues.after).outerjoin(AuditValues, of_entry).where(*condition)
+    return [(entry, after) for entry, after in session.execute(query.order_by(AuditEntry.number))]
 
 
 def entries_among(session: Session, entry_filter: EntryFilter, part: Part) -> Page[AuditEntry]:

@@ -1,5 +1,7 @@
 """Groups in the console: from a text to members, with sizes by day; the commercial role sees what is its own."""
 
+import re
+
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -46,7 +48,11 @@ def test_a_text_with_a_mistake_is_shown_and_one_without_becomes_a_version_that_a
     assert "version 1 is in force" in other.go(GROUPS).text
     retire = next(form for form in other.go(f"{GROUPS}/mine/versions/1").forms() if form.action.endswith("/retire"))
     other.post(retire.action, {**retire.fields, "reason": "over"})
-    assert "No version is in force" in other.go(f"{GROUPS}/mine").text
+    text = other.go(f"{GROUPS}/mine").text
+    assert "No version is in force" in text
+    assert re.search(r"It was in force from \S+ \S+ UTC to \S+ \S+ UTC ?\. It was ended by the admin: over", text)
+    text = other.go(f"{GROUPS}/mine/versions/1").text
+    assert re.search(r"It said so from \S+ \S+ UTC to \S+ \S+ UTC ?\. It was ended by the admin: over", text)
 
 
 def test_a_version_shows_what_it_changes_and_the_editor_begins_with_it(publisher: Visitor) -> None:

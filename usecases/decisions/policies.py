@@ -1,6 +1,6 @@
 """Policies: a version is proposed by one person and approved by another; from then on it decides, alone of its name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -31,6 +31,7 @@ from fivefold.usecases.accounts.flows_in_force import refuse_unusable_flows
 from fivefold.usecases.accounts.lists import named_lists
 from fivefold.usecases.accounts.purposes import declared_of, refuse_feeding_commerce
 from fivefold.usecases.accounts.settings import lock_settings
+from fivefold.usecases.audit.version_ends import VersionEnd, ends_of_versions
 from fivefold.usecases.rulesets.review import (
     OrganisationContext,
     approve_version,
@@ -269,6 +270,13 @@ def active_number(context: Context, name: str) -> int | None:
     with context.reading() as session:
         row = active_policy(session, context.organisation_id, name)
         return None if row is None else row.number
+
+
+def how_versions_ended(context: Context, name: str) -> Mapping[int, VersionEnd]:
+    """Tell of the retired versions of a policy who ended each, when and why, by their numbers."""
+    with context.reading() as session:
+        numbers = [row.id for row in policy_versions(session, context.organisation_id, name)]
+        return ends_of_versions(session, context.organisation_id, "policy", numbers)
 
 
 def show_policy(context: Context, name: str, number: int) -> PolicyView:

@@ -12,10 +12,18 @@ from fivefold.flows.analysis import analyse_canonical_flow
 from fivefold.flows.governance.diff import diff_flows
 from fivefold.risk.governance.differences import DocumentDifference
 from fivefold.store.flows.flows import FlowState, draft_of_flow, flow_named, flow_states, next_runs
-from fivefold.store.flows.versions import flow_version_numbered, flow_versions_of
+from fivefold.store.flows.versions import (
+    ACTIVE,
+    OFF,
+    ROLLBACK,
+    activations_of_flow,
+    flow_version_numbered,
+    flow_versions_of,
+)
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.flows import FlowRow, FlowVersion
+from fivefold.usecases.audit.version_ends import VersionEnd
 from fivefold.usecases.flows.drafts import refuse_other_flow_name
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
@@ -185,6 +193,23 @@ def read_flow_version(context: Context, flow: str, number: int) -> FlowVersionVi
             pinned=version.pinned,
             tests=version.tests,
         )
+
+
+def how_flow_version_ended(context: Context, flow: str, number: int) -> tuple[int, VersionEnd] | None:
+    """Tell since when a version that does not act now did so last, and who ended that; None where it never acted.
+
+    NotFoundError for an unknown flow.
+    """
+    with context.reading() as session:
+        rows = activations_of_flow(session, flow_named(session, context.organisation_id, flow).id)
+    acting = [row for row in rows if row.activation.kind in {ACTIVE, ROLLBACK, OFF}]
+    began = next((row.activation for row in acting if row.version == number), None)
+    ended = next((row for row in acting if row.previous == number), None)
+    if began is None or ended is None:
+        return None
+    by, replaced_by = ended.activation, ended.version
+    end = VersionEnd(at_us=by.at_us, actor=by.actor, reason=by.reason, was_active=True, replaced_by=replaced_by)
+    return began.at_us, end
 
 
 def compare_flow_versions(context: Context, flow: str, number: int, before: int) -> DocumentDifference:

@@ -1,5 +1,6 @@
 """Named groups: a version is proposed by one person and approved by another; from then on it says who is a member."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -27,6 +28,7 @@ from fivefold.usecases.accounts.flows_in_force import refuse_groups_awaited, ref
 from fivefold.usecases.accounts.lists import named_lists
 from fivefold.usecases.accounts.purposes import declared_of, refuse_feeding_commerce, refuse_tags_of_flows
 from fivefold.usecases.accounts.settings import lock_settings
+from fivefold.usecases.audit.version_ends import VersionEnd, ends_of_versions
 from fivefold.usecases.rulesets.review import (
     OrganisationContext,
     approve_version,
@@ -308,6 +310,13 @@ def active_number(context: Context, name: str) -> int | None:
         group = stored.find_group(session, context.organisation_id, name)
         row = None if group is None else stored.active_version(session, group.id)
         return None if row is None else row.number
+
+
+def how_versions_ended(context: Context, name: str) -> Mapping[int, VersionEnd]:
+    """Tell of the retired versions of a group who ended each, when and why, by their numbers."""
+    with context.reading() as session:
+        group = stored.group_named(session, context.organisation_id, name)
+        return ends_of_versions(session, context.organisation_id, "group", [group.id])
 
 
 def show_group(context: Context, name: str, number: int) -> GroupView:
