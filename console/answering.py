@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from markupsafe import escape
 
-from fivefold.console.rendering import render, render_alone
+from fivefold.console.rendering import reading_in, render, render_alone, sentence
 from fivefold.console.texts import text
 from fivefold.console.visit import (
     FREE_TEXT,
@@ -100,8 +100,9 @@ def _field(visit: Visit, error: FivefoldError) -> str:
 
 
 def _with_names(visit: Visit, reason: str) -> str:
-    """Name members as people know them, where a use case names them as the audit log does."""
-    return re.sub(r"member:\d+", lambda actor: visit.names.get(actor[0], actor[0]), reason)
+    """Name members and moments as pages do, where a use case names them as the audit log does."""
+    with reading_in(visit.session.zone):
+        return re.sub(r"member:\d+", lambda actor: visit.names.get(actor[0], actor[0]), sentence(reason))
 
 
 def _gone(html: str, visit: Visit) -> tuple[WrittenText, ...]:
