@@ -51,6 +51,19 @@ def test_who_rose_today_and_why(browser: Any, served: Served, look: dict[str, An
 
 
 @in_looks(("dark", False))
+def test_a_long_name_of_a_member_leaves_the_queue_as_wide_as_a_phone(
+    browser: Any, served: Served, look: dict[str, Any]
+) -> None:
+    rise(served.place)
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(served.place.join, f"{'a' * 72}@bank.example", "investigator").result()
+    with visiting(browser, served, "investigator", **look) as page:
+        page.goto("/console/queue")
+        assert page.locator("#assigned_to").count() == 1
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@in_looks(("dark", False))
 def test_an_hour_of_the_queue(browser: Any, served: Served, look: dict[str, Any]) -> None:
     rise(served.place)
     with visiting(browser, served, "investigator", **look) as page:
