@@ -204,7 +204,10 @@ class Visit(Context):
         """Give what the address chose among some, the first by default; ConfigError where it is none of them."""
         chosen = self.query.get(name) or choices[0]
         if chosen not in choices:
-            raise ConfigError(f"{name} is {chosen!r}; it must be one of {', '.join(choices)}")
+            named = [choice for choice in choices if choice]
+            one_of = "" if len(named) == 1 else "one of "
+            or_empty = ", or empty" if "" in choices else ""
+            raise ConfigError(f"{name} is {chosen!r}; it must be {one_of}{', '.join(named)}{or_empty}")
         return chosen
 
     def typed(self, name: str, label: str) -> str:

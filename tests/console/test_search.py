@@ -1,6 +1,7 @@
 """The search: whom it finds, where it goes, and what cannot be searched."""
 
 import re
+from html import unescape
 
 import pytest
 from sqlalchemy import select, update
@@ -65,6 +66,7 @@ def test_search_keeps_that_only_those_are_wanted_whose_last_attempt_failed(place
     assert [link for link in links if "/entities/" in link] == everybody[1:]
     assert "checked" not in investigator.go("/console/search?text=smith").page.text
     assert investigator.go("/console/search?failing=perhaps").page.status_code == 422
+    assert "failing is 'perhaps'; it must be true, or empty" in unescape(investigator.text)
 
 
 @pytest.mark.parametrize("asked", ["text=-", "text=-&tag=vip", "text=a+b+c+d+e+f+g+h+i+j+k+l+m", "text=a&type=none"])
