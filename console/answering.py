@@ -47,11 +47,16 @@ class ConsoleResponse:
 
 @dataclass(frozen=True)
 class ErrorPage:
-    """Why there is no page, and what was written into the form that was sent."""
+    """Why there is no page, and what was written into the form that was sent.
+
+    Attributes:
+        of_form: the address of the page that has the form, where its session is another one; empty otherwise.
+    """
 
     status: int
     reason: str
     written: Written = ()
+    of_form: str = ""
 
 
 def answer(view: View, visit: Visit) -> ConsoleResponse:
@@ -162,6 +167,20 @@ def error_document(visit: Visit, status: int, reason: str) -> ConsoleResponse:
     if visit.is_of_script:
         return error_part(status, reason)
     return ConsoleResponse(status, html=render(visit, _error_page(status, reason, written_in(visit.form))))
+
+
+def other_session(visit: Visit) -> ConsoleResponse:
+    """Say that another session wrote a form, and who is signed in now; what was written is shown, and nothing done."""
+    reason = text(
+        "You are signed in as {member} now; this form was written by another session. Nothing was changed.",
+        member=visit.session.member,
+    )
+    if visit.is_of_script:
+        return error_part(403, reason)
+    of_form = visit.path + visit.carried(f"{visit.path}/{visit.action}")
+    page = ErrorPage(403, reason, written_in(visit.form), of_form)
+    shown = Rendered(template="shared/error.html", title=text("Another session"), page=page)
+    return ConsoleResponse(403, html=render(visit, shown))
 
 
 def error_part(status: int, reason: str) -> ConsoleResponse:

@@ -28,6 +28,7 @@ from fivefold.console.answering import (
     error_alone,
     error_part,
     fault_reason,
+    other_session,
 )
 from fivefold.console.table import VIEWS
 from fivefold.console.texts import text
@@ -150,12 +151,11 @@ class Console:
             if not was_read:
                 was_read = True  # also where it cannot be read: then nothing of it is shown
                 form, file = await _form(view, request, token)
-            if view.method == "POST" and not _is_of_session(form.pop("form_token", ""), secret):
-                other = ApiError(403, text("This form is of another session; open its page again."))
-                return _refusal(request, other, written_in(form))
+            is_other = view.method == "POST" and not _is_of_session(form.pop("form_token", ""), secret)
             visit = replace(self._visit(view, request, session, secret, form), file=file)
             lane = LANES[Work.READING] if view.reads_document else LANE
-            document = await lane.run(session.credential.organisation_id, partial(answer, view, visit))
+            respond = partial(other_session, visit) if is_other else partial(answer, view, visit)
+            document = await lane.run(session.credential.organisation_id, respond)
         except (ApiError, StoreError) as error:
             return _refusal(request, error, written_in(form) if was_read else await _written_into_form(view, request))
         if document.status == HTTPStatus.FORBIDDEN:

@@ -37,6 +37,21 @@ def test_the_cookie_is_for_this_host_alone_and_out_of_reach_of_scripts(place: Pl
     assert token not in cookie
 
 
+def test_a_form_that_another_session_wrote_says_who_is_signed_in_now_and_leads_back(place: Place) -> None:
+    visitor = Visitor(place).sign_in("investigator").go(f"{CUSTOMER}?clock=known")
+    form = next(each for each in visitor.forms() if "/override?" in each.action)
+    visitor.sign_in("approver").post(form.action, {**form.fields, "level": "high", "reason": "A court did."})
+    assert visitor.page.status_code == 403
+    said = "You are signed in as the approver now; this form was written by another session. Nothing was changed."
+    assert f'role="alert" tabindex="-1" autofocus>{said}' in visitor.page.text
+    assert "A court did.</textarea>" in visitor.page.text
+    assert {f"{CUSTOMER}?clock=known", "/console/queue", "/console/session"} <= {*visitor.links()}
+    assert f"/console/sign-in?{urlencode({'next': f'{CUSTOMER}?clock=known'})}" in visitor.links()
+    visitor.go(f"{CUSTOMER}?clock=known")
+    assert visitor.page.status_code == 200
+    assert "A court did." not in visitor.text
+
+
 @pytest.mark.parametrize("token", ["", "unknown", "é\x00"])
 def test_a_token_that_is_none_is_refused_in_words(place: Place, token: str) -> None:
     visitor = Visitor(place).go("/console/sign-in").submit("/sign-in", token=token)
@@ -70,7 +85,7 @@ def test_a_form_without_the_token_of_this_session_changes_nothing(place: Place, 
     for token in ("", "x", other):
         investigator.post(f"{CUSTOMER}/tag", {"form_token": token, "tag": "forged"})
         assert investigator.page.status_code == 403
-        assert "open its page again" in investigator.text
+        assert "this form was written by another session. Nothing was changed." in investigator.text
     assert "forged" not in investigator.go(CUSTOMER).text
 
 
