@@ -37,7 +37,7 @@ from fivefold.usecases.levels.explain import Reasons, read_reasons
 from fivefold.usecases.levels.overrides import OverrideLine
 from fivefold.usecases.levels.read import Freshness, HistoryLine, LevelView
 from fivefold.usecases.levels.value_scores import read_value
-from fivefold.usecases.monitoring.operations import is_worked
+from fivefold.usecases.monitoring.operations import WorkerSeen, last_worker
 from fivefold.usecases.portfolio.export import CustomerExport, export_customer
 from fivefold.usecases.portfolio.scale import ScoreScale, read_scale
 from fivefold.usecases.portfolio.sources import AssessmentSources, sources_of
@@ -83,7 +83,7 @@ class CustomerPage:
     `tags_named` are offered to those who may set a tag: what decides now names them.
 
     Attributes:
-        is_stopped: the level is to be computed again, and no worker runs.
+        worker: that runs, or was seen last; None where none was there in the last day, or the level is not due.
         levels: that an override may ask for.
         is_floor_live: a floor keeps the first of them, so lower ones are left out.
         waiting_beside: the numbers of overrides that wait beside another one.
@@ -96,7 +96,7 @@ class CustomerPage:
     risk: RiskHalf
     value: ValueHalf | None
     groups: tuple[EntityGroup, ...]
-    is_stopped: bool
+    worker: WorkerSeen | None
     levels: tuple[str, ...]
     is_floor_live: bool
     overrides: Page[OverrideLine]
@@ -133,7 +133,7 @@ def show_customer(visit: Visit) -> Rendered:
         risk=_risk_half(visit, level, reasons, levels),
         value=value_half(read_value(*of, valuer=visit.valuer)),
         groups=groups_of_entity(*of, with_aml=True),
-        is_stopped=level.refreshing and not is_worked(visit),
+        worker=last_worker(visit) if level.refreshing else None,
         levels=levels[lowest - 1 :],
         is_floor_live=lowest > 1,
         overrides=listed,

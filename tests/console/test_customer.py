@@ -395,14 +395,22 @@ def test_an_assessment_says_of_whom_it_is_when_it_was_made_and_what_decided(
 def test_where_no_worker_runs_the_page_says_that_the_level_stays(place: Place, investigator: Visitor) -> None:
     assess_now(place)
     place.good("PUT", ENTITY, {"attributes": {"country": "SE"}}, role="app")
-    stopped = "No worker was seen for two minutes, so the level stays until one runs"
-    for seconds, says in ((None, True), (10, False), (200, True)):
+    ended, lost = (f"No worker runs: the last one {what} at" for what in ("ended", "did not end, and was seen"))
+    for seconds, is_ended, says in (
+        (None, False, "No worker runs, and none did in the last day."),
+        (10, False, ""),
+        (10, True, ended),
+        (200, False, lost),
+    ):
         with place.engine.begin() as connection:
             connection.exec_driver_sql("DELETE FROM workers")
             if seconds is not None:
                 seen_us = now_microseconds() - seconds * 1_000_000
-                connection.exec_driver_sql(f"INSERT INTO workers (started_us, seen_us) VALUES (1, {seen_us})")
-        assert (stopped in investigator.go(CUSTOMER).text) is says
+                ended_us = seen_us if is_ended else "NULL"
+                values = f"(1, {seen_us}, {ended_us})"
+                connection.exec_driver_sql(f"INSERT INTO workers (started_us, seen_us, ended_us) VALUES {values}")
+        assert says in investigator.go(CUSTOMER).text
+        assert ("The level stays until one runs" in investigator.text) is bool(says)
         assert ("the level is about to be computed again" in investigator.text) is not says
 
 

@@ -207,9 +207,10 @@ def _workers(context: Context) -> tuple[WorkerSeen, ...]:
         )
 
 
-def is_worked(context: Context) -> bool:
-    """Tell whether a worker runs: one that did not end, and was seen in the last two minutes."""
-    return any(worker.state == "running" for worker in _workers(context))
+def last_worker(context: Context) -> WorkerSeen | None:
+    """Find a worker that runs, or else the one that was seen last; None where none was there in the last day."""
+    workers = _workers(context)
+    return next((worker for worker in workers if worker.state == "running"), next(iter(workers), None))
 
 
 def _state(ended_us: int | None, silent_us: int) -> str:
