@@ -331,8 +331,9 @@ def test_what_changed_since_the_assessment_before_is_that_of_v1(place: Place, in
     place.good("PUT", ENTITY, {"attributes": {"country": "DE"}}, role="app")
     later = assess_now(place)["assessment"]
     difference = place.good("GET", f"/v1/assessments/{later}/difference", role="investigator")
-    for address in (CUSTOMER, f"/console/assessments/{later}"):
+    for address, rank in ((CUSTOMER, 3), (f"/console/assessments/{later}", 2)):
         text = investigator.go(address).text
+        assert f"<h{rank}>What changed since" in investigator.page.text, "headings leave no rank out"
         assert "What changed since the assessment before" in text
         for factor in difference["factors"]:
             assert factor["title"] in text
