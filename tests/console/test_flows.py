@@ -85,7 +85,7 @@ def test_a_shadow_begins_and_ends_and_the_flow_is_switched_off_and_on_again(plac
     text = publisher.go(f"{MINE}/versions/1").text
     assert re.search(r"It acted from \S+ \S+ UTC to \S+ \S+ UTC ?\. It was ended by the publisher:", text)
     text = publisher.go(f"{MINE}/versions/2").text
-    assert "Version 1 is in its place by the admin:" in text
+    assert "Version 1 took its place, by the admin:" in text
 
 
 def test_a_page_that_is_too_old_stops_no_other_version_than_it_shows(place: Place, publisher: Visitor) -> None:

@@ -106,7 +106,7 @@ def test_a_version_is_proposed_approved_by_another_person_and_retired(place: Pla
     assert "The version decides from now on." in other.text
     text = publisher.go(FIRST).text
     assert "It decided from" in text
-    assert "Version 3 is in its place by the admin: it is so" in text
+    assert "Version 3 took its place, by the admin: it is so" in text
     publisher.go(SECOND).submit("/retire", reason="another one decides")
     assert "The version will not decide." in publisher.text
     assert "It was refused or withdrawn by the publisher," in publisher.text
