@@ -7,6 +7,7 @@ rows. Nothing here begins or ends a transaction. `docs/audit.md` describes the b
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from fivefold.store.sql.arrays import array_text
 
 ROWS_AT_A_TIME: Final = 1_000
 Digests = Mapping[str, Mapping[str, str | None]]
-"""Digests of rows by the names of their tables, and in these by the names of rows; None for a row that was deleted."""
+"""Seals of rows by the names of their tables, and in these by the names of rows; None for a row that was deleted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,7 @@ class BoundTable:
     Attributes:
         name: of the table.
         columns: the columns that are bound, in this order; a later addition, which may be null, goes last.
+        former_counts: how many of these the programs knew that did not yet write the count into a seal.
         primary: columns of its primary key, which are whole numbers; rows are looked up by these.
         also_named_by: the column that distinguishes rows of the same number, if there are several.
         expressions: SQL expressions for columns of which not all values are bound; *r* is the row.
@@ -38,6 +40,7 @@ class BoundTable:
 
     name: str
     columns: tuple[str, ...]
+    former_counts: tuple[int, ...] = ()
     primary: tuple[str, ...] = ("id",)
     also_named_by: tuple[str, ...] = ()
     expressions: Mapping[str, str] = field(default_factory=dict)
@@ -59,16 +62,43 @@ class BoundTable:
         """
         return [int(part) for part in name.split(".")[: len(self.entities)]]
 
-    def digests(self, rows: Iterable[Sequence[Any]]) -> Iterator[tuple[str, str | None]]:
-        """Name and hash rows, each given as its salt and its columns; the hash is None without a salt."""
-        places = [self.columns.index(column) for column in self.named_by]
-        for salt, *values in rows:
-            name = ".".join([str(values[place] or 0) for place in places])  # a link may lead to no entity: 0
-            yield name, None if salt is None else row_digest(str(salt), values)
+    def name_of(self, values: Sequence[Any]) -> str:
+        """Name a row, given as its columns."""
+        return ".".join([str(values[place] or 0) for place in self._name_places])  # a link may lead to no entity: 0
 
-    @property
+    @cached_property
+    def _name_places(self) -> list[int]:
+        return [self.columns.index(column) for column in self.named_by]
+
+    def seal(self, salt: str, values: Sequence[Any]) -> str:
+        """Seal a row: how many columns this program knows, a colon, and the hash of these.
+
+        >>> TABLES["attributes"].seal("00", [7, 1, 5, "{}"]) == "4:" + row_digest("00", [7, 1, 5, "{}"])
+        True
+        """
+        return f"{len(self.columns)}:{row_digest(salt, values)}"
+
+    def is_sealed(self, seal: str, salt: str, values: Sequence[Any]) -> bool:
+        """Tell whether a row is as a seal says, by the columns that the program knew which wrote the seal.
+
+        During a rolling upgrade a program of the release before writes rows whose later columns it does not know. A
+        seal without a count is of a program that wrote none: it holds by any of the counts that such programs knew.
+
+        >>> TABLES["attributes"].is_sealed("3:" + row_digest("00", [7, 1, 5]), "00", [7, 1, 5, "{}"])
+        True
+        """
+        written_count, _, digest = seal.rpartition(":")
+        return any(row_digest(salt, values[:count]) == digest for count in self._counts.get(written_count, ()))
+
+    @cached_property
+    def _counts(self) -> Mapping[str, Sequence[int]]:
+        """How many columns a seal may cover, by the count that stands in it."""
+        newest = len(self.columns)
+        return {"": (newest, *self.former_counts)} | {str(count): (count,) for count in range(1, newest + 1)}
+
+    @cached_property
     def select_list(self) -> str:
-        """The columns that `digests` takes, as SQL."""
+        """The salt of a row and its columns, as SQL."""
         return ", ".join(self.expressions.get(column, f"r.{column}") for column in ("salt", *self.columns))
 
 
@@ -86,6 +116,7 @@ _ALL = (
             *("id", "organisation_id", "entity_id", "tag", "from_us", "until_us"),
             *("set_by", "set_reason", "ended_by", "end_reason"),
         ),
+        former_counts=(7,),
     ),
     BoundTable(
         name="screenings",
@@ -152,6 +183,7 @@ _ALL = (
             "challenge_days", "outbox_days", "deliveries_days", "reports_days",
             "assessments_days", "flows_days", "lowest_alert_percent",
         ),
+        former_counts=(16,),
         primary=("organisation_id",),
         entities=(),
     ),
@@ -300,12 +332,14 @@ def row_digest(salt: str, values: Iterable[Any]) -> str:
 
 
 def digests(session: Session, table: str, keys: Iterable[int | tuple[int, ...]]) -> Digests:
-    """Hash rows as they are stored now, by their primary keys; missing rows are left out."""
+    """Seal rows as they are stored now, by their primary keys; missing rows are left out."""
     session.flush()
     bound_table = TABLES[table]
     keys_in_order = sorted({key if isinstance(key, tuple) else (key,) for key in keys})
-    pairs = bound_table.digests(_rows(session, bound_table, keys_in_order)) if keys_in_order else ()
-    by_name = {name: digest for name, digest in pairs if digest is not None}
+    rows = _rows(session, bound_table, keys_in_order) if keys_in_order else ()
+    by_name = {
+        bound_table.name_of(values): bound_table.seal(str(salt), values) for salt, *values in rows if salt is not None
+    }
     return {table: by_name} if by_name else {}
 
 
@@ -340,18 +374,17 @@ def _rows(session: Session, table: BoundTable, keys: Sequence[tuple[int, ...]]) 
     return rows
 
 
-def stream_digests(
+def stream_rows(
     connection: Connection, table: BoundTable, organisation_id: int | None = None
-) -> Iterator[tuple[int, str, str | None]]:
-    """Stream the rows of a table, a few at a time: organisation, name, and digest, which is None without a salt."""
+) -> Iterator[tuple[int, str | None, Sequence[Any]]]:
+    """Stream the rows of a table, a few at a time: organisation, salt, and the columns that are bound."""
     only = [table.where] if table.where else []
     only += [] if organisation_id is None else [f"{table.organisation} = {organisation_id:d}"]
     of = f" WHERE {' AND '.join(only)}" if only else ""
     query = f"SELECT {table.organisation}, {table.select_list} FROM {table.name} r{of}"  # noqa: S608 (our own words)
     with connection.execute(text(query), execution_options={"yield_per": ROWS_AT_A_TIME}) as result:
-        for part in result.partitions():
-            digests_by_name = table.digests(row[1:] for row in part)
-            yield from ((row[0], *each) for row, each in zip(part, digests_by_name, strict=True))
+        for organisation, salt, *values in result:
+            yield organisation, salt, values
 
 
 def new_ids(session: Session, table: str, count: int) -> list[int]:

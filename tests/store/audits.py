@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds
 from fivefold.store.accounts.tokens import organisation_named
-from fivefold.store.audit.bound_rows import TABLES, stream_digests
+from fivefold.store.audit.bound_rows import TABLES, stream_rows
 from fivefold.store.audit.chain import Entry, digest_of
 from fivefold.store.audit.log import ChainPosition, append
 
@@ -58,9 +58,10 @@ def bind_unnamed(engine: Engine, at_us: int | None = None) -> int:
             named.update((table, name) for table, rows in json.loads(after)["rows"].items() for name in rows)
         for table in TABLES.values():
             rows: dict[int, dict[str, str | None]] = {}
-            for of, name, digest in list(stream_digests(session.connection(), table)):
+            for of, salt, values in list(stream_rows(session.connection(), table)):
+                name = table.name_of(values)
                 if (table.name, name) not in named:
-                    rows.setdefault(of, {})[name] = digest
+                    rows.setdefault(of, {})[name] = None if salt is None else table.seal(str(salt), values)
             for of, unnamed in sorted(rows.items()):
                 after = {"rows": {table.name: unnamed}}
                 append(session, entry(of, 0, action="thing.made", after=after, details={}, at_us=moment))

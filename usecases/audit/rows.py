@@ -6,7 +6,7 @@ was erased.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from fivefold.store.audit import bound_rows, history_reading
 from fivefold.store.audit.bound_rows import BoundTable
 from fivefold.store.audit.chain import digest_of
-from fivefold.store.audit.expectations import Expectations
+from fivefold.store.audit.expectations import Expectations, ExpectedRow
 
 LISTS, RATES, OVERRIDES = "list", "rate table", "override"
 ACTIONS: Final = (
@@ -110,18 +110,33 @@ class RowCheck:
             self._compare(OVERRIDES, row["organisation_id"], str(row["id"]), content)
         self._compare_missing(OVERRIDES)
         for table in bound_rows.TABLES.values():
-            for of, name, digest in bound_rows.stream_digests(connection, table, only):
-                self._compare(_kind(table), of, name, {"content": digest})
+            for of, salt, values in bound_rows.stream_rows(connection, table, only):
+                self._compare_bound(table, of, salt, values)
             self._compare_missing(_kind(table), table)
 
     def _compare(self, kind: str, of: int, subject: str, content: Row) -> None:
+        expected = self._expected_row(kind, of, subject)
+        if expected is not None:
+            other = [name for name, value in expected.content.items() if name in content and content[name] != value]
+            self._report_changed(kind, of, subject, expected.number, other)
+
+    def _compare_bound(self, table: BoundTable, of: int, salt: str | None, values: Sequence[Any]) -> None:
+        kind, subject = _kind(table), table.name_of(values)
+        expected = self._expected_row(kind, of, subject)
+        if expected is not None:
+            is_same = salt is not None and table.is_sealed(expected.content["content"], str(salt), values)
+            self._report_changed(kind, of, subject, expected.number, [] if is_same else ["content"])
+
+    def _expected_row(self, kind: str, of: int, subject: str) -> ExpectedRow | None:
+        """Take the expectation for a row; report that there is none."""
         expected = self._expected.take_row(kind, of, subject)
         if expected is None:
             self._report(of, 0, f"no entry says that {kind} {subject} was written")
-            return
-        other = [name for name, value in expected.content.items() if name in content and content[name] != value]
-        if other:
-            self._report(of, expected.number, f"{kind} {subject} was changed since: {', '.join(sorted(other))}")
+        return expected
+
+    def _report_changed(self, kind: str, of: int, subject: str, number: int, columns: Sequence[str]) -> None:
+        if columns:
+            self._report(of, number, f"{kind} {subject} was changed since: {', '.join(sorted(columns))}")
 
     def _compare_missing(self, kind: str, table: BoundTable | None = None) -> None:
         for of, subject, number in self._expected.rows_left(kind):
