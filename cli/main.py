@@ -3,6 +3,7 @@
 import codecs
 import platform
 import sys
+import traceback
 import unicodedata
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,7 @@ OUT_OF_MEMORY = (
     "out of memory: give the command more, or less data at once; docs/scale.md says how much commands take, and why "
     "a limit by `ulimit -v` ends them early"
 )
+UNFORESEEN = "this error was not foreseen; report it with the lines above, which say where it arose"
 STOPPED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
 NAME = "fivefold-plain"
@@ -65,7 +67,7 @@ def overview(
 
 
 def main() -> None:
-    """Run a command; print an error of fivefold with exit code 2, and Ctrl-C with 130."""
+    """Run a command; print an error with exit code 2, its traceback too if it is unforeseen, and Ctrl-C with 130."""
     write_plainly_where_needed()
     for name, nearest in unknown_settings():
         _errors().print(
@@ -73,29 +75,33 @@ def main() -> None:
         )
     try:
         app(prog_name="fivefold")
-    except FivefoldError as error:
-        _errors().print(f"fivefold: {error}", soft_wrap=True)
-        sys.exit(2)
-    except ModuleNotFoundError as error:
-        missing = missing_extra(error)
-        if not missing:
-            raise
-        _errors().print(f"fivefold: {missing}", soft_wrap=True)
-        sys.exit(2)
-    except OSError as error:
-        path = error.filename2 or error.filename
-        if path is None and disk_error(error) is None:
-            raise
-        where = f"{path}: " if path else ""
-        _errors().print(f"fivefold: {where}{error.strerror}", soft_wrap=True)
-        sys.exit(2)
-    except MemoryError:
-        _errors().print(f"fivefold: {OUT_OF_MEMORY}", soft_wrap=True)
-        sys.exit(2)
     except SystemExit as end:
         if end.code == STOPPED:  # typer ends so after Ctrl-C, silently
             _errors().print("fivefold: stopped; no file is half written")
         raise
+    except Exception as error:  # noqa: BLE001 (Python ends with 1 otherwise, the exit code of findings)
+        words = _words_of(error)
+        if words is None:
+            traceback.print_exception(error)
+            words = UNFORESEEN
+        _errors().print(f"fivefold: {words}", soft_wrap=True)
+        sys.exit(2)
+
+
+def _words_of(error: Exception) -> str | None:
+    """Say what went wrong; None for an error that fivefold did not foresee."""
+    if isinstance(error, FivefoldError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError):
+        return missing_extra(error) or None
+    if isinstance(error, MemoryError):
+        return OUT_OF_MEMORY
+    if isinstance(error, OSError):
+        path = error.filename2 or error.filename
+        if path is not None:
+            return f"{path}: {error.strerror}"
+        return None if disk_error(error) is None else error.strerror
+    return None
 
 
 def _errors() -> "Console":

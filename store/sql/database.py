@@ -104,6 +104,8 @@ def upgrade(engine: Engine) -> None:
     with _readable_errors():
         with engine.connect() as connection:
             due = migrating.steps(connection)
+            if not due:
+                migrating.require_columns(connection)
         if due and engine.dialect.name == "sqlite":
             with engine.connect() as connection, _references_checked_at_the_end(connection):
                 connection.exec_driver_sql("BEGIN IMMEDIATE")

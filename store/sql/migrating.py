@@ -1,5 +1,6 @@
 """The steps from one schema to the next: which are due, whether the schema is what they begin with, and their run."""
 
+from importlib import import_module
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Final
@@ -13,6 +14,7 @@ from sqlalchemy import Connection, Engine, create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from fivefold.domain.errors import StoreError
+from fivefold.store.tables.accounts import Base
 
 _MIGRATIONS: Final = Path(__file__).parents[1] / "migrations"
 _UPGRADING: Final = 5_550_001
@@ -30,6 +32,14 @@ PATIENCE_SECONDS: Final = 180.0
 _HELD: Final = (psycopg.errors.DeadlockDetected, psycopg.errors.LockNotAvailable)
 _NAMED: Final = 3
 """How many columns or guards that differ an error names."""
+_COLUMNS: Final = {
+    "sqlite": "SELECT m.name, c.name FROM sqlite_master m, pragma_table_xinfo(m.name) c WHERE m.type = 'table'",
+    "postgresql": (
+        "SELECT relname, attname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid"
+        " WHERE relkind IN ('r', 'p') AND attnum > 0 AND NOT attisdropped"
+        " AND relnamespace = current_schema()::text::regnamespace"
+    ),
+}
 _TRIGGERS: Final = {
     "sqlite": "SELECT tbl_name, name FROM sqlite_master WHERE type = 'trigger'",
     "postgresql": (
@@ -39,6 +49,8 @@ _TRIGGERS: Final = {
 }
 _ON_SQLITE_ALONE: Final = "_history_insert"
 """How triggers end that PostgreSQL does without."""
+_Part = tuple[str, str]
+"""A column or a guard: its table, and its name."""
 
 
 def newest() -> str:
@@ -113,9 +125,21 @@ def require_shape(connection: Connection) -> None:
     Columns of the operator beside them are left alone.
     """
     revision = revision_of(connection)
-    if revision is None:
-        return
-    columns, guards = _as_migrated(revision)
+    if revision is not None:
+        _require(connection, revision, *_as_migrated(revision))
+
+
+def require_columns(connection: Connection) -> None:
+    """Raise StoreError unless tables have the columns that this program knows: `require_shape` for each start.
+
+    Guards are not compared: what the migrations make is known only once all of them ran, which takes most of a second.
+    """
+    import_module("fivefold.store.tables.all")  # so that all tables are among those of Base
+    columns = {(table.name, column.name) for table in Base.metadata.tables.values() for column in table.columns}
+    _require(connection, newest(), columns, set())
+
+
+def _require(connection: Connection, revision: str, columns: set[_Part], guards: set[_Part]) -> None:
     present = _columns(connection, {table for table, _ in columns})
     absent = sorted(columns - present) + sorted(guards - _guards(connection))
     if absent:
@@ -128,7 +152,7 @@ def require_shape(connection: Connection) -> None:
         )
 
 
-def _as_migrated(revision: str) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+def _as_migrated(revision: str) -> tuple[set[_Part], set[_Part]]:
     """Give the columns and the guards that the migrations up to a number make, by their tables."""
     engine = create_engine("sqlite://")
     try:
@@ -140,16 +164,16 @@ def _as_migrated(revision: str) -> tuple[set[tuple[str, str]], set[tuple[str, st
         engine.dispose()
 
 
-def _columns(connection: Connection, tables: set[str]) -> set[tuple[str, str]]:
-    described = inspect(connection).get_multi_columns(filter_names=sorted(tables))
-    return {(table, column["name"]) for (_, table), columns in described.items() for column in columns}
+def _columns(connection: Connection, tables: set[str]) -> set[_Part]:
+    rows = connection.execute(text(_COLUMNS[connection.dialect.name]))
+    return {(table, column) for table, column in rows if table in tables}
 
 
-def _guards(connection: Connection) -> set[tuple[str, str]]:
+def _guards(connection: Connection) -> set[_Part]:
     return {(table, name) for table, name in connection.execute(text(_TRIGGERS[connection.dialect.name]))}
 
 
-def _listed(names: list[tuple[str, str]]) -> str:
+def _listed(names: list[_Part]) -> str:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(".".join(name) for name in names[:_NAMED]) + more
 

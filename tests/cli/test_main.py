@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from fivefold.cli import lazy
-from fivefold.cli.main import OUT_OF_MEMORY, app
+from fivefold.cli.main import OUT_OF_MEMORY, UNFORESEEN, app
 from fivefold.features.catalogue_page import catalogue_markdown
 from fivefold.features.indicator_matrix import catalogue
 from tests.cli.running import AS_OF, Done, Home, refuse, run, succeed
@@ -232,10 +232,13 @@ def test_where_memory_is_out_one_line_says_what_helps(
 
 
 def test_what_fivefold_did_not_foresee_is_not_hidden(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for error in (OSError("of no file"), ZeroDivisionError("ours")):
+    """The traceback is shown, and the exit code is that of errors: 1 would say that a check found something."""
+    for error in (OSError("of no file"), ZeroDivisionError("ours"), ModuleNotFoundError("ours")):
         fails(monkeypatch, error)
-        with pytest.raises(type(error), match=str(error)):
-            run(fresh, "simulate", "-o", "a.parquet")
+        done = run(fresh, "simulate", "-o", "a.parquet")
+        assert (done.code, done.out) == (2, "")
+        assert done.err.startswith("Traceback (most recent call last)")
+        assert done.err.endswith(f"{type(error).__name__}: {error}\nfivefold: {UNFORESEEN}\n")
 
 
 def fails(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:

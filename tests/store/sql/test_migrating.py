@@ -87,6 +87,14 @@ def test_one_without_its_columns_or_guards_is_refused_and_left_as_it_is(older: E
     assert "lowest_alert_percent" in {column["name"] for column in inspect(older).get_columns("organisation_settings")}
 
 
+def test_one_of_the_newest_number_without_a_column_is_refused(older: Engine) -> None:
+    """The program would have begun, and failed at the first row of that table."""
+    upgrade(older)
+    run(older, "ALTER TABLE tags DROP COLUMN set_reason")
+    with pytest.raises(StoreError, match=rf"has schema {migrating.newest()} without tags\.set_reason: a program from"):
+        upgrade(older)
+
+
 def test_an_error_names_a_few_of_many_differences(older: Engine) -> None:
     columns = [f"ALTER TABLE members ADD COLUMN pepper_{number} INTEGER" for number in range(5)]
     run(older, "ALTER TABLE tokens DROP COLUMN salt", *columns)
