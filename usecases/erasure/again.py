@@ -5,7 +5,7 @@ what was erased since, and lacks the holds that were set since. A number may bel
 so the register names an entity with a digest of its salt too; what it does not name surely is left alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import day_text, resolve_now
 from fivefold.domain.errors import ConflictError, FivefoldError
+from fivefold.domain.text import count_text
 from fivefold.store.evidence import erasure as erasing
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.accounts import Organisation
@@ -72,9 +73,9 @@ def erase_again(engine: Engine, who: str, register: Path, *, now_us: int | None 
     lines = read_register(register)
     holds = erased = 0
     lost_holds, lost_erasures = [], []
-    failed = [
-        f"line {line.number} is cut off: what it says is not known" for line in lines if isinstance(line, CutLine)
-    ]
+    failed: dict[ErasureLine | HoldLine | CutLine, str] = {
+        line: f"line {line.number} is cut off: what it says is not known" for line in lines if isinstance(line, CutLine)
+    }
     both: list[ErasureLine | HoldLine] = [*newest_holds(lines), *newest_erasures(lines)]
     for line in both:
         try:
@@ -87,19 +88,37 @@ def erase_again(engine: Engine, who: str, register: Path, *, now_us: int | None 
                 erased += done
                 lost_erasures += [_named(line, lost)] if lost else []
         except Exception as error:  # noqa: BLE001 (the lines after it must be carried out all the same)
-            failed.append(_failure_of(line, error))
+            failed[line] = _failure_of(line, error)
     overwrite(engine)
     if failed:
         raise FivefoldError(
-            f"some lines of {register} could not be repeated, so their data are still there; {erased} of the entities"
-            f" of the other lines were there again, and erased; {_holds_put(holds)}:\n"
-            + "\n".join([*failed, *(f"{line}: not in the database" for line in (*lost_holds, *lost_erasures))])
+            f"some lines of {register} could not be repeated{_not_done(failed, now)}; {erased} of the entities of the"
+            f" other lines were there again, and erased; {_holds_put(holds)}:\n"
+            + "\n".join([*failed.values(), *(f"{line}: not in the database" for line in (*lost_holds, *lost_erasures))])
         )
     return RepeatedErasures(erased, holds, tuple(lost_holds), tuple(lost_erasures))
 
 
 def _holds_put(holds: int) -> str:
     return "1 legal hold was put again" if holds == 1 else f"{holds} legal holds were put again"
+
+
+def _not_done(failed: Iterable[ErasureLine | HoldLine | CutLine], now: int) -> str:
+    """Say what follows from lines that failed; nothing of one that is cut off."""
+    lines = list(failed)
+    untils = [line.until_us for line in lines if isinstance(line, HoldLine)]
+    erasures = sum(isinstance(line, ErasureLine) for line in lines)
+    counts = {
+        "not in force": sum(until > now for until in untils),
+        "not released": sum(until <= now for until in untils),
+    }
+    parts = [f"the data of {count_text(erasures, 'line')} are still there"] if erasures else []
+    parts += [
+        f"{count_text(count, 'legal hold')} {'is' if count == 1 else 'are'} {what}"
+        for what, count in counts.items()
+        if count
+    ]
+    return f": {', and '.join(parts)}" if parts else ""
 
 
 def _failure_of(line: ErasureLine | HoldLine, error: Exception) -> str:

@@ -65,7 +65,9 @@ def test_what_stands_before_a_line_that_is_cut_off_is_done_and_that_line_is_name
     assert read_register(path)[1:] == [CutLine(2)]
     with pytest.raises(FivefoldError, match="1 of the entities of the other lines") as told:
         erase_again(bank.engine, "cli:ana", path, now_us=bank.now)
-    assert str(told.value).splitlines()[1:] == ["line 2 is cut off: what it says is not known"]
+    first, *lines = str(told.value).splitlines()
+    assert "could not be repeated; 1 of the entities" in first
+    assert lines == ["line 2 is cut off: what it says is not known"]
     add_erasure(path, "bank", [Numbered(17, 1)], 2)
     lost = ("line 2, bank, entities 17",)
     assert erase_again(bank.engine, "cli:ana", path, now_us=bank.now) == RepeatedErasures(0, 0, (), lost)
@@ -213,9 +215,12 @@ def test_a_line_of_an_earlier_version_erases_and_holds_nobody_but_names_them(ban
     path.write_text(path.read_text().replace(", null]", "]"))
     with pytest.raises(FivefoldError, match=r"0 of the entities.*0 legal holds were put again") as told:
         erase_again(bank.engine, "cli:ana", path, now_us=bank.now)
-    _, hold, erasure = str(told.value).splitlines()
+    first, hold, erasure = str(told.value).splitlines()
+    assert "could not be repeated: the data of 1 line are still there, and 1 legal hold is not in force; 0 of" in first
     assert f"entity {held.number} is customer 'held' now" in hold
     assert f"entity {old.number} is customer 'old' now" in erasure
-    set_legal_hold(bank.context, "customer", "held", bank.now + 2 * DAY_US, "Court order 7.", path)
     erase_entity(bank.context, "customer", "old", path)
+    with pytest.raises(FivefoldError, match="not be repeated: 1 legal hold is not in force; 0 of"):
+        erase_again(bank.engine, "cli:ana", path, now_us=bank.now)
+    set_legal_hold(bank.context, "customer", "held", bank.now + 2 * DAY_US, "Court order 7.", path)
     assert erase_again(bank.engine, "cli:ana", path, now_us=bank.now) == RepeatedErasures(0, 0)
