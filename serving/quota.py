@@ -125,6 +125,7 @@ class QuotaCharger:
 
         Raises:
             StoreError: the database is out of reach.
+            UnknownOutcomeError: the connection was lost during the commit, so the request may be charged.
         """
         loop = asyncio.get_running_loop()
         waiting = _Waiting(cost, loop, loop.create_future())

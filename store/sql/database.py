@@ -257,9 +257,7 @@ def writing(engine: Engine) -> Iterator[Session]:
         try:
             session.commit()
         except DBAPIError as error:
-            if _may_be_kept(error.orig):
-                on_sqlite = isinstance(error.orig, sqlite3.Error)
-                raise UnknownOutcomeError(_MAY_BE_DONE_IN_FILE if on_sqlite else MAY_BE_DONE) from error
+            raise_if_may_be_kept(error)
             raise
 
 
@@ -333,6 +331,13 @@ def add_alone(session: Session, row: Base) -> None:
         if isinstance(error.orig, UniqueViolation):
             raise ConflictError("another call stored the same at this moment; check, and send it again") from error
         raise
+
+
+def raise_if_may_be_kept(error: BaseException) -> None:
+    """Raise UnknownOutcomeError for an error of a commit, SQLAlchemy's or the driver's, that may be carried out."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if _may_be_kept(cause):
+        raise UnknownOutcomeError(_MAY_BE_DONE_IN_FILE if isinstance(cause, sqlite3.Error) else MAY_BE_DONE) from error
 
 
 def _may_be_kept(error: BaseException | None) -> bool:

@@ -5,7 +5,7 @@ from typing import Any, Self, cast
 
 from sqlalchemy import ClauseElement, Engine
 
-from fivefold.store.sql.database import BUSY_SECONDS, raise_if_out_of_reach, reachable
+from fivefold.store.sql.database import BUSY_SECONDS, raise_if_may_be_kept, raise_if_out_of_reach, reachable
 
 
 class CompiledStatement:
@@ -47,7 +47,7 @@ class PreparedStatements:
     def transaction(self) -> Self:
         """Return the context manager of a transaction: it commits at the end of `with`, or rolls back after an error.
 
-        StoreError if the database is out of reach.
+        StoreError if the database is out of reach; UnknownOutcomeError if the connection was lost during the commit.
         """
         return self
 
@@ -69,6 +69,7 @@ class PreparedStatements:
                 self._connection.commit()
         except BaseException as failed:
             error = failed
+            raise_if_may_be_kept(failed)
             raise_if_out_of_reach(failed)
             raise
         finally:
