@@ -47,7 +47,8 @@ TABLES = {
     "entities": "Import entities: entity_id, their fields, perhaps owner_id, the one owner.",
     "owners": "Import owners: entity_id, owner_id, perhaps owner_type, from, until; a joint account has several rows.",
     "transactions": "Import transactions and their corrections, in the API's columns; each is stored once.",
-    "tags": "Import tags: entity_id, tag, perhaps from and until. Repeated rows are recognised.",
+    "tags": "Import tags: entity_id, tag, perhaps from (the import, if there is none) and until. Repeated rows are"
+    " recognised.",
     "screenings": "Import screenings: entity_id, screening, found (true or false), at. Repeated rows are recognised.",
     "links": "Import links: type, from, to (empty for no link), and optionally valid_from and valid_until.",
     "cases": "Import cases: entity_id, number, opened, perhaps closed, outcome, status and fields.",
@@ -157,6 +158,9 @@ def import_file(
         f"{count_text(progress.rows, 'row')}: {progress.new:,} new, {progress.changed:,} changed,"
         f" {progress.same:,} known before."
     )
+    if progress.begun:
+        begins = "it begins" if progress.begun == 1 else "they begin"
+        echo(f"{count_text(progress.begun, 'tag')} had no from; {begins} now.")
     if progress.refused:
         _show_refused(progress, path)
         raise typer.Exit(FINDINGS)

@@ -128,7 +128,8 @@ def put_tags(context: Context, type_name: str, rows: Sequence[TagRow]) -> RowCou
         plan_ends(session, ends, now)
         _refuse_falls(watch, entities, rows, "tag")
         touched_ids = [entity for entity, _, _ in new_tags] + [entity for entity, _ in new_ends.values()]
-        counts = RowCounts(len(new_tags), len(new_ends), len(rows) - len(new_tags) - len(new_ends))
+        begun = sum(row.from_us is None for row in new_tags.values())
+        counts = RowCounts(len(new_tags), len(new_ends), len(rows) - len(new_tags) - len(new_ends), begun)
         sealed = ("tags", [*ids, *new_ends])
         _finish(session, context, "tags.put", entities, counts, touched_ids, sealed, Reason.TAG, now)
         return counts
@@ -274,7 +275,7 @@ def _finish(
         session,
         action,
         ("entity", None),
-        details=vars(counts),
+        details=counts.details,
         bulk=audit.bulk_of(counts.new + counts.changed, rows),
         rows=rows,
     )
@@ -343,7 +344,11 @@ def _problems_of_tag(number: int, row: TagRow, now: int) -> list[Problem]:
     if begin > now:
         problems.append(Problem(number, "from", "is in the future", MOMENT))
     if row.until_us is not None and row.until_us <= begin:
-        problems.append(Problem(number, "until", "is not after from", "a later moment, or nothing"))
+        wrong, allowed = "is not after from", "a later moment, or nothing"
+        if row.from_us is None:
+            wrong = "is in the past, and the row has no from, so it would begin now"
+            allowed = "an earlier from beside it, or a later moment"
+        problems.append(Problem(number, "until", wrong, allowed))
     return problems
 
 

@@ -42,11 +42,21 @@ AT_ONCE = 20
 
 @dataclass(frozen=True)
 class RowCounts:
-    """The numbers of rows that were new, changed something, and were already known."""
+    """The numbers of rows that were new, changed something, and were already known.
+
+    Attributes:
+        begun: of the new ones, those without a first moment, which begin as they are taken.
+    """
 
     new: int
     changed: int
     same: int
+    begun: int = 0
+
+    @property
+    def details(self) -> dict[str, int]:
+        """What the audit log says of them."""
+        return {"new": self.new, "changed": self.changed, "same": self.same}
 
 
 def put_entities(context: Context, type_name: str, rows: Sequence[EntityRow], *, from_file: bool = False) -> RowCounts:
@@ -152,7 +162,7 @@ def put_owners(context: Context, type_name: str, rows: Sequence[OwnersRow]) -> R
                 session,
                 "owners.put",
                 ("entity", None),
-                details=vars(counts),
+                details=counts.details,
                 bulk=audit.bulk_of(owner_changes.new + owner_changes.changed, sealed),
                 rows=sealed,
             )
@@ -179,7 +189,7 @@ def _record(
         after=None
         if many
         else {"attributes": _content({**before, **rows[0].attributes}), **_owners_by_number(owner_changes.spans)},
-        details=vars(counts) | ({} if owner_changes.ended_us is None else {ENDED_US: owner_changes.ended_us}),
+        details=counts.details | ({} if owner_changes.ended_us is None else {ENDED_US: owner_changes.ended_us}),
         bulk=audit.bulk_of(len(rows), written_rows) if many else None,
         rows=written_rows,
     )

@@ -262,7 +262,7 @@ def _store(
         session,
         "links.put",
         ("entity", None),
-        details=vars(counts),
+        details=counts.details,
         bulk=audit.bulk_of(counts.new + counts.changed, sealed),
         rows=sealed,
     )

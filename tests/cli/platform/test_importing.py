@@ -179,6 +179,19 @@ def test_everything_that_is_known_of_entities_comes_from_files(var: Path, tmp_pa
         assert succeed(var, "import", part, path) == "1 row: 0 new, 0 changed, 1 known before.\n"
 
 
+def test_a_tag_without_a_first_moment_begins_with_the_import_and_the_command_says_so(var: Path, tmp_path: Path) -> None:
+    succeed(var, "import", "entities", write(tmp_path / "e.csv", {"entity_id": ["a", "b"], "kind": ["person"] * 2}))
+    tags = write(
+        tmp_path / "t.csv", {"entity_id": ["a", "b", "b"], "tag": ["vip"] * 3, "from": [None, None, "2024-01-01"]}
+    )
+    said = succeed(var, "import", "tags", tags)
+    assert said == "3 rows: 3 new, 0 changed, 0 known before.\n2 tags had no from; they begin now.\n"
+    assert succeed(var, "import", "tags", tags) == "3 rows: 0 new, 0 changed, 3 known before.\n"
+    past = write(tmp_path / "p.csv", {"entity_id": ["a"], "tag": ["pep"], "until": ["2024-01-01"]})
+    done = run(var, "import", "tags", past)
+    assert "until is in the past, and the row has no from, so it would begin now; allowed: an earlier from" in done.err
+
+
 def test_a_map_that_cannot_be_is_refused(var: Path, tmp_path: Path) -> None:
     path = write(tmp_path / "e.csv", ENTITIES)
     assert "it must be the file's column, =" in refuse(var, "import", "entities", path, "--map", "customer")
