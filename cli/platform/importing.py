@@ -158,9 +158,9 @@ def import_file(
         f"{count_text(progress.rows, 'row')}: {progress.new:,} new, {progress.changed:,} changed,"
         f" {progress.same:,} known before."
     )
-    if progress.begun:
-        begins = "it begins" if progress.begun == 1 else "they begin"
-        echo(f"{count_text(progress.begun, 'tag')} had no from; {begins} now.")
+    if progress.without_from:
+        begins = "it begins" if progress.without_from == 1 else "they begin"
+        echo(f"{count_text(progress.without_from, 'tag')} had no from; {begins} now.")
     if progress.refused:
         _show_refused(progress, path)
         raise typer.Exit(FINDINGS)

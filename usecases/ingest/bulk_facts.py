@@ -128,8 +128,8 @@ def put_tags(context: Context, type_name: str, rows: Sequence[TagRow]) -> RowCou
         plan_ends(session, ends, now)
         _refuse_falls(watch, entities, rows, "tag")
         touched_ids = [entity for entity, _, _ in new_tags] + [entity for entity, _ in new_ends.values()]
-        begun = sum(row.from_us is None for row in new_tags.values())
-        counts = RowCounts(len(new_tags), len(new_ends), len(rows) - len(new_tags) - len(new_ends), begun)
+        without_from = sum(row.from_us is None for row in new_tags.values())
+        counts = RowCounts(len(new_tags), len(new_ends), len(rows) - len(new_tags) - len(new_ends), without_from)
         sealed = ("tags", [*ids, *new_ends])
         _finish(session, context, "tags.put", entities, counts, touched_ids, sealed, Reason.TAG, now)
         return counts

@@ -45,13 +45,13 @@ class RowCounts:
     """The numbers of rows that were new, changed something, and were already known.
 
     Attributes:
-        begun: of the new ones, those without a first moment, which begin as they are taken.
+        without_from: of the new ones, those without a first moment, which begin as they are taken.
     """
 
     new: int
     changed: int
     same: int
-    begun: int = 0
+    without_from: int = 0
 
     @property
     def details(self) -> dict[str, int]:

@@ -52,8 +52,8 @@ class Progress:
         changed: how many changed something.
         same: how many were already known.
         refused: how many were invalid.
-        begun: of the new ones, those without a first moment, which begin as they are taken; since the import was begun
-            or continued.
+        without_from: of the new ones, those without a first moment, which begin as they are taken; since the import was
+            begun or continued.
         finished: the file was read to its end.
         refused_path: the file of refused rows; None if there is none, or the one of an interrupted import is gone.
         problems: the first ones since it was begun or continued, rows numbered as people count them.
@@ -64,7 +64,7 @@ class Progress:
     changed: int
     same: int
     refused: int = 0
-    begun: int = 0
+    without_from: int = 0
     finished: bool = False
     refused_path: Path | None = None
     problems: tuple[Problem, ...] = ()
@@ -237,7 +237,7 @@ def _import(
             )
             note(state)
         stored_counts = {name: getattr(state, name) for name in COUNTS}
-        progress = replace(progress, **stored_counts, begun=progress.begun + counts.begun)
+        progress = replace(progress, **stored_counts, without_from=progress.without_from + counts.without_from)
         report(progress)
     finish_import(context, state)
     progress = replace(progress, finished=True)
