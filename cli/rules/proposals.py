@@ -30,7 +30,7 @@ from fivefold.cli.rules.options import (
     portfolio_files,
     validation_options,
 )
-from fivefold.cli.terminal import AsOfOption, echo, past_moment, show_table, warn
+from fivefold.cli.terminal import FINDINGS, AsOfOption, echo, past_moment, show_table, warn
 from fivefold.domain.clock import day_text, parse_moment
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing, require_place
@@ -225,7 +225,8 @@ def write_reference_portfolio(
 ) -> None:
     """Write the reference portfolio in which a ruleset looks up peers: of each number, how it is distributed.
 
-    With --first and --then it is of those on whom the ruleset decides beside these.
+    With --first and --then it is of those on whom the ruleset decides beside these. The exit code is 1 if numbers could
+    not be read; the version is written then too.
     """
     from fivefold.usecases.portfolio_files.bundled import SUFFIXES, load_ruleset
     from fivefold.usecases.portfolio_files.reference import make_reference, write_reference
@@ -238,11 +239,18 @@ def write_reference_portfolio(
     before = list_file if list_file.exists() else None
     files = portfolio_files(entities, parts, value)
     reference = write_reference(make_reference(ruleset, files, at, before, beside.load()), ruleset, list_file)
-    rows = [[of, among, f"{group_count:,}", f"{small:,}"] for of, among, group_count, small in reference.groups()]
-    show_table("", ("number", "among", "groups", "too small"), rows, left=2)
+    rows = [
+        [
+            line.number,
+            line.among,
+            *map("{:,}".format, (line.groups, line.small, line.count, line.unknown, line.unreadable)),
+        ]
+        for line in reference.lines
+    ]
+    show_table("", ("number", "among", "groups", "too small", "known", "unknown", "unreadable"), rows, left=2)
     if not rows:
         warn("no entity has any of the numbers: everything that is placed among these peers is unknown")
-    for caution in reference.cautions:
+    for caution in (*reference.cautions, *reference.unread_cautions):
         warn(caution)
     versions = len(reference.named_list.versions)
     echo(
@@ -251,3 +259,5 @@ def write_reference_portfolio(
     )
     if not reference.is_added:
         echo("The file had this version already, and stays as it was.")
+    if reference.unread_cautions:
+        raise typer.Exit(FINDINGS)

@@ -57,6 +57,7 @@ class PeerGroupLine:
         number: in words, such as sum of amount in 180 days.
         among: the field whose value peers share; everyone for none.
         group: that value; None for everyone.
+        unreadable: peers of the group whose number could not be read; a place among the others may be wrong.
         median: of the numbers, as text; of money with its currency.
         is_small: there are too few peers for a statement.
     """
@@ -65,6 +66,7 @@ class PeerGroupLine:
     among: str
     group: str | None
     peers: int
+    unreadable: int
     median: str
     is_small: bool
 
@@ -158,6 +160,7 @@ def _group_lines(reference: Reference, vocabularies: Sequence[Vocabulary]) -> It
             among=among or "everyone",
             group=group,
             peers=distribution.count,
+            unreadable=distribution.unreadable,
             median=_median_words(peers, distribution, reference.base, vocabularies),
             is_small=distribution.count < FEWEST_PEERS,
         )

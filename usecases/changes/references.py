@@ -29,7 +29,14 @@ from fivefold.usecases.accounts.purposes import refuse_peers_from_aml
 from fivefold.usecases.changes.contents import ListVersionsAdded
 from fivefold.usecases.changes.proposals import request_change_in
 from fivefold.usecases.changes.reference_fit import small_groups
-from fivefold.usecases.portfolio_files.reference import peer_numbers, peers_wanted, purpose_of, reference_hash
+from fivefold.usecases.portfolio_files.reference import (
+    number_lines,
+    peer_numbers,
+    peers_wanted,
+    purpose_of,
+    reference_hash,
+    unread_cautions,
+)
 from fivefold.usecases.rulesets.peers import refuse_list_of_another
 from fivefold.usecases.rulesets.run_backtest import reached_portfolios, setting_of
 from fivefold.usecases.shared.context import Context
@@ -42,8 +49,9 @@ class ReferenceJobLine(JobLine):
 
     Attributes:
         list: of which it is to be a version.
-        entities: from how many it was made; None until it is done, as `groups`, `small_groups` and `content_hash`.
+        entities: from how many it was made; None until it is done, as `groups` and what follows.
         small_groups: groups with too few peers for a statement.
+        unreadable: of each number that could not be read of everyone, of how many, and why.
         proposal: the change that would make it a version; None if it became one at once.
     """
 
@@ -53,6 +61,7 @@ class ReferenceJobLine(JobLine):
     entities: int | None
     groups: int | None
     small_groups: int | None
+    unreadable: tuple[str, ...] | None
     content_hash: str | None
     proposal: int | None
 
@@ -111,6 +120,7 @@ def _line(family: Family, entry: JobOfVersion) -> ReferenceJobLine:
         entities=report.get("entities"),
         groups=report.get("groups"),
         small_groups=report.get("small_groups"),
+        unreadable=tuple(report["unreadable"]) if "unreadable" in report else None,
         content_hash=report.get("content_hash"),
         proposal=entry.job.proposal_id,
     )
@@ -143,7 +153,7 @@ def _begin(job: ReferenceJob) -> Callable[[Lease], None]:
         if numbers is None or not len(numbers):
             raise NotEnoughDataError(_no_peers(name, counts))
         reference = made_reference(peers, numbers, setting.as_of_us, base, BuiltFor.of(setting.draft.ruleset))
-        members = reference.lines()
+        members, lines = reference.lines(), number_lines(reference, peers, numbers)
         source = (
             f"{len(numbers):,} of type {setting.draft.definition.entity_type} as of {day_text(setting.as_of_us)[:10]}"
         )
@@ -159,6 +169,7 @@ def _begin(job: ReferenceJob) -> Callable[[Lease], None]:
                 "entities": len(numbers),
                 "groups": len(reference.distributions),
                 "small_groups": small_groups(reference),
+                "unreadable": unread_cautions(lines, setting.as_of_us),
                 "content_hash": reference_hash(members),
             }
             proposal = None if outcome.proposal is None else outcome.proposal.id

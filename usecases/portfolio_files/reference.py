@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from filelock import FileLock
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
 from fivefold.domain.files import replacing
+from fivefold.domain.text import count_text
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import STATUS, Assessments, Status
@@ -36,6 +37,47 @@ from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles, read_wit
 
 NOT_PEERS = (Status.NOT_APPLICABLE.value, Status.UNDETERMINED.value)
 """Whom the ruleset does not apply to, or perhaps not, is nobody's peer."""
+MOST_REASONS = 3
+"""The most reasons that one message names why numbers could not be read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeerNumbersLine:
+    """What the peers came to of one number.
+
+    Attributes:
+        number: in words.
+        among: how they are grouped, in words.
+        groups: how many say something.
+        small: how many have too few peers for that.
+        count: how many peers have the number, and belong to a group.
+        unknown: of how many one of the two is unknown.
+        unreadable: of how many one of the two could not be read.
+        reasons: why, the most frequent first.
+    """
+
+    number: str
+    among: str
+    groups: int
+    small: int
+    count: int
+    unknown: int
+    unreadable: int
+    reasons: tuple[str, ...]
+
+    def caution(self, as_of: int) -> str | None:
+        """Say how many could not be read as of a moment, and why; None if all could."""
+        if not self.unreadable:
+            return None
+        peers = self.count + self.unknown + self.unreadable
+        more = len(self.reasons) - MOST_REASONS
+        reasons = "; ".join(
+            [*self.reasons[:MOST_REASONS], *([f"and {count_text(more, 'more reason')}"] if more > 0 else [])]
+        )
+        return (
+            f"{self.number} among {self.among}: {self.unreadable:,} of {peers:,} could not be read as of"
+            f" {day_text(as_of)}, so places among the others may be wrong: {reasons}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +88,7 @@ class MadeReference:
         reference: the numbers.
         named_list: the version alone, and all versions of the file once it is written.
         entities: how many entities it was made of.
-        wanted: the numbers that it was to have, and how peers are grouped.
+        lines: what the peers came to of each number.
         cautions: who was left out.
         is_added: whether the file had no such version before.
         content_hash: SHA-256 of the newest version's members, in hexadecimal.
@@ -55,7 +97,7 @@ class MadeReference:
     reference: Reference
     named_list: NamedList
     entities: int
-    wanted: tuple[Peers, ...]
+    lines: tuple[PeerNumbersLine, ...]
     cautions: tuple[str, ...]
     is_added: bool = True
 
@@ -64,18 +106,37 @@ class MadeReference:
         """Name the content of the newest version."""
         return reference_hash(self.named_list.versions[-1].members)
 
-    def groups(self) -> list[tuple[str, str, int, int]]:
-        """Give for each number how peers are grouped, how many groups say something, and how many are too small."""
-        counts = [(peers, self.reference.counts(peers)) for peers in self.wanted]
-        return [
-            (
-                input_words(peers.of),
-                "everyone" if peers.group is None else input_words(peers.group),
-                sum(count >= FEWEST_PEERS for count in own),
-                sum(count < FEWEST_PEERS for count in own),
-            )
-            for peers, own in counts
-        ]
+    @property
+    def unread_cautions(self) -> tuple[str, ...]:
+        """Say which numbers could not be read of how many, and why."""
+        return unread_cautions(self.lines, self.reference.as_of)
+
+
+def unread_cautions(lines: Iterable[PeerNumbersLine], as_of: int) -> tuple[str, ...]:
+    """Say which numbers could not be read of how many as of a moment, and why."""
+    return tuple(filter(None, (line.caution(as_of) for line in lines)))
+
+
+def number_lines(reference: Reference, wanted: Sequence[Peers], numbers: pl.DataFrame) -> tuple[PeerNumbersLine, ...]:
+    """Count of each number of a reference portfolio who has it, from what `peer_numbers` gives."""
+    return tuple(_number_line(reference.counts(peers), peers, numbers) for peers in wanted)
+
+
+def _number_line(counts: Sequence[int], peers: Peers, numbers: pl.DataFrame) -> PeerNumbersLine:
+    keys = [input_key(each) for each in (peers.of, peers.group) if each is not None]
+    reasons = numbers.select(pl.coalesce([error_of(key) for key in keys])).to_series().drop_nulls()
+    in_order = reasons.value_counts().sort("count", reasons.name, descending=[True, False])
+    count = sum(counts)
+    return PeerNumbersLine(
+        number=input_words(peers.of),
+        among="everyone" if peers.group is None else input_words(peers.group),
+        groups=sum(count >= FEWEST_PEERS for count in counts),
+        small=sum(count < FEWEST_PEERS for count in counts),
+        count=count,
+        unknown=len(numbers) - count - len(reasons),
+        unreadable=len(reasons),
+        reasons=tuple(in_order[reasons.name]),
+    )
 
 
 def reference_hash(members: tuple[str, ...]) -> str:
@@ -124,7 +185,11 @@ def make_reference(
     )
     cautions = (*decided.cautions(), *median_cautions(ruleset, reference))
     return MadeReference(
-        reference=reference, named_list=reference_list, entities=count, wanted=wanted, cautions=cautions
+        reference=reference,
+        named_list=reference_list,
+        entities=count,
+        lines=number_lines(reference, wanted, numbers),
+        cautions=cautions,
     )
 
 
@@ -152,8 +217,8 @@ def peers_wanted(ruleset: AnalysedRuleset) -> tuple[Peers, ...]:
 def peer_numbers(ruleset: AnalysedRuleset, wanted: Sequence[Peers], portfolio: Portfolio, as_of: int) -> pl.DataFrame:
     """Give the numbers of everyone to whom a ruleset applies: a row each, and a column for each number and each group.
 
-    Numbers are 64-bit floats and groups text, null where unknown or not to be read; the rows of parts of a portfolio
-    stand beneath each other.
+    Numbers are 64-bit floats and groups text, null where unknown or not to be read; `error_of` each says why it could
+    not be read. The rows of parts of a portfolio stand beneath each other.
     """
     return _numbers_in(assess(ruleset, _with_empty_references(ruleset, portfolio), as_of), wanted)
 
@@ -169,13 +234,16 @@ def _with_empty_references(ruleset: AnalysedRuleset, portfolio: Portfolio) -> Po
 
 def _numbers_in(assessments: Assessments, wanted: Sequence[Peers]) -> pl.DataFrame:
     inputs = assessments.inputs.filter(~assessments.outcomes[STATUS].is_in(NOT_PEERS))
-    for peers in wanted:
-        key = input_key(peers.of)
-        if error_of(key) in inputs.columns:
-            inputs = inputs.with_columns(pl.when(pl.col(error_of(key)).is_null()).then(key).alias(key))
     numbers = {input_key(peers.of): pl.Float64() for peers in wanted}
     groups = {input_key(peers.group): pl.String() for peers in wanted if peers.group is not None}
-    return inputs.select(pl.col(key).cast(kind) for key, kind in {**groups, **numbers}.items())
+    kinds = {**groups, **numbers}
+    errors = {
+        key: pl.col(error_of(key)) if error_of(key) in inputs.columns else pl.lit(None, pl.String) for key in kinds
+    }
+    return inputs.select(
+        *(pl.when(errors[key].is_null()).then(key).cast(kind).alias(key) for key, kind in kinds.items()),
+        *(error.alias(error_of(key)) for key, error in errors.items()),
+    )
 
 
 def purpose_of(ruleset: AnalysedRuleset) -> Purpose | None:

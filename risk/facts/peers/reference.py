@@ -18,6 +18,7 @@ import polars as pl
 
 from fivefold.features.histories import Floats
 from fivefold.risk.compiler.formulas import float_of, written_number
+from fivefold.risk.facts.portfolio import error_of
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.fields import Definition
 from fivefold.risk.language.peers import Peers
@@ -42,12 +43,14 @@ class PeerDistribution:
         middle: the two middle numbers, the same one twice where their count is odd.
         values: different numbers, rising.
         up_to: for each, how many peers have no higher one.
+        unreadable: how many peers are not among these because their number could not be read.
     """
 
     count: int
     middle: tuple[float, float]
     values: Sequence[float]
     up_to: Sequence[int]
+    unreadable: int = 0
     _positions: dict[int, float] = field(default_factory=dict)
 
     def below(self, value: float) -> int:
@@ -95,7 +98,8 @@ class PeerDistribution:
     def line(self) -> dict[str, Any]:
         """Write it for the line of its group."""
         numbers = {"middle": self.middle, "values": self.values, "up_to": self.up_to}
-        return {"count": self.count} | {name: list(of) for name, of in numbers.items()}
+        unreadable = {"unreadable": self.unreadable} if self.unreadable else {}
+        return {"count": self.count, **unreadable} | {name: list(of) for name, of in numbers.items()}
 
     @classmethod
     def of_line(cls, line: Mapping[str, Any]) -> Self:
@@ -107,11 +111,13 @@ class PeerDistribution:
             raise ValueError("values and up_to must rise together")
         if not (up_to[0] > 0 and up_to[-1] == line["count"] and low <= high and all(map(math.isfinite, values))):
             raise ValueError("count must be that of all values")
-        return cls(int(line["count"]), (low, high), values, up_to)
+        return cls(int(line["count"]), (low, high), values, up_to, int(line.get("unreadable", 0)))
 
 
-def distribution_of(numbers: pl.Series) -> PeerDistribution | None:
+def distribution_of(numbers: pl.Series, unreadable: int = 0) -> PeerDistribution | None:
     """Keep the numbers of peers, null where one has none: at most `MOST_VALUES` different ones; None for no number.
+
+    *unreadable*: of how many of the peers the number could not be read.
 
     With more, those that stand at evenly spaced ranks are kept (the nearest rank of k ÷ `MOST_VALUES` for each k).
     """
@@ -126,7 +132,7 @@ def distribution_of(numbers: pl.Series) -> PeerDistribution | None:
         places = np.unique(np.searchsorted(up_to, ranks, side="left"))
         different, up_to = different[places], up_to[places]
     middle = float(values[(len(values) - 1) // 2]), float(values[len(values) // 2])
-    return PeerDistribution(len(values), middle, (different + 0.0).tolist(), up_to.tolist())
+    return PeerDistribution(len(values), middle, (different + 0.0).tolist(), up_to.tolist(), unreadable)
 
 
 class BuiltFor(NamedTuple):
@@ -266,26 +272,29 @@ def made_reference(
 
     Args:
         wanted: the numbers, and how peers are grouped.
-        inputs: a row for each entity and a column for each of these by its key, null where unknown.
+        inputs: a row for each entity and a column for each of these by its key, null where unknown; and perhaps of a
+            number `error_of` its key, which says why it could not be read.
         as_of: the moment that they are of.
         base: the currency that money is in.
         built_for: whose peers these entities are.
     """
     distributions: dict[tuple[str, str, str | None], PeerDistribution] = {}
     for peers in wanted:
-        for group, numbers in _groups(peers, inputs):
-            distribution = distribution_of(numbers)
+        for group, rows in _groups(peers, inputs):
+            distribution = distribution_of(rows["number"], rows["error"].count())
             if distribution is not None:
                 distributions[*key_of(peers), group] = distribution
     return Reference(as_of=as_of, base=base, built_for=built_for, distributions=distributions)
 
 
-def _groups(peers: Peers, inputs: pl.DataFrame) -> Iterator[tuple[str | None, pl.Series]]:
-    """Give the numbers of each group, in the order of their names; an entity in none is left out."""
+def _groups(peers: Peers, inputs: pl.DataFrame) -> Iterator[tuple[str | None, pl.DataFrame]]:
+    """Give the numbers of each group and their errors, in the order of names; an entity in none is left out."""
     key = input_key(peers.of)
+    error = pl.col(error_of(key)) if error_of(key) in inputs.columns else pl.lit(None, pl.String)
+    columns = [pl.col(key).alias("number"), error.alias("error")]
     if peers.group is None:
-        yield None, inputs[key]
+        yield None, inputs.select(columns)
         return
-    grouped = inputs.select(pl.col(input_key(peers.group)).alias("group"), pl.col(key).alias("number"))
+    grouped = inputs.select(pl.col(input_key(peers.group)).alias("group"), *columns)
     for (group,), rows in sorted(grouped.drop_nulls("group").partition_by("group", as_dict=True).items()):
-        yield str(group), rows["number"]
+        yield str(group), rows

@@ -53,7 +53,9 @@ def test_peers_are_written_once_and_read_for_whoever_is_assessed(home: Home, fol
     output = folder / "our-peers.json"
     told = succeed(home, *files(folder, "reference", "--as-of", "2024-07-01", "--output", output))
     assert "of 41 as of 2024-07-01" in told  # neither staff nor who may be of them
-    assert " ".join(told.split()).startswith("number among groups too small sum of amount in 30 days segment 1 1")
+    assert " ".join(told.split()).startswith(
+        "number among groups too small known unknown unreadable sum of amount in 30 days segment 1 1 41 0 0"
+    )
     breakdowns = folder / "breakdowns.jsonl"
     shown = ("--as-of", "2024-07-10", "--reference", output, "--breakdowns", breakdowns)
     assert run(home, *files(folder, "assess", *shown)).code == 1  # of one it is unknown whether he is judged
@@ -62,6 +64,24 @@ def test_peers_are_written_once_and_read_for_whoever_is_assessed(home: Home, fol
     assert "38.00 EUR, higher than 92.5 % of 40 peers in segment retail (reference 2024-07-01)" in seen["r37"]
     assert "only 1 peer in segment sme" in seen["b"]
     assert "segment is unknown" in seen["n"]
+
+
+def test_peers_whose_numbers_cannot_be_read_are_counted_named_and_kept_in_the_version(home: Home, folder: Path) -> None:
+    """They were left out in silence, so the others stood higher than they are."""
+    rows = folder / "rows.csv"
+    paid = "r39,40,EUR,2024-06-20"
+    assert paid in rows.read_text()
+    rows.write_text(rows.read_text().replace(paid, "r39,40,XTS,2024-06-20"))
+    output = folder / "our-peers.json"
+    done = run(home, *files(folder, "reference", "--as-of", "2024-07-01", "--output", output))
+    assert done.code == 1
+    assert "sum of amount in 30 days segment 1 1 40 0 1" in " ".join(done.out.split())
+    (said,) = [line for line in done.err.splitlines() if "could not be read" in line]
+    assert "among segment: 1 of 41 could not be read as of 2024-07-01, so places among the others" in said
+    assert "transaction_currency is XTS" in said
+    head, *groups = map(json.loads, json.loads(output.read_text())["versions"][0]["members"])
+    assert "unreadable" not in head
+    assert {group["group"]: group.get("unreadable") for group in groups} == {"retail": 1, "sme": None}
 
 
 def test_who_asks_for_times_a_median_of_nothing_is_warned(home: Home, folder: Path) -> None:
