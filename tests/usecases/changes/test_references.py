@@ -91,6 +91,23 @@ def versions(bank: Bank) -> list[int]:
         return [row.since_us for row in list_rows(session, bank.of, "our-peers")]
 
 
+def test_whose_numbers_cannot_be_read_is_said_of_the_request_and_stands_in_the_version(engine: Engine) -> None:
+    bank = Bank(engine)
+    bank.actor = Actor(bank.of, "member:1")
+    percentile = {"peer_percentile": {"of": {"sum": "amount", "over": "30 days"}, "among": "everyone"}}
+    bank.activate(banks.document({"placed": {**PLACED, "input": percentile}}, reference="our-peers"))
+    decides(engine, None)
+    for number, (name, currency) in enumerate((("a", "EUR"), ("b", "XTS"))):
+        bank.put(name)
+        bank.pay(number, name, transaction_currency=currency)
+    bank.wait(days=1)
+    job = built(bank)
+    (said,) = job.unreadable
+    assert "sum of amount in 30 days among everyone: 1 of 2 could not be read as of" in said
+    assert "XTS" in said
+    assert [group.unreadable for group in read_reference_version(bank.context, "our-peers").groups] == [1]
+
+
 @pytest.mark.postgresql
 def test_a_reference_is_built_proposed_and_in_force_once_another_person_approves(bank: Bank) -> None:
     asked, is_new = request_reference(bank.context, "retail", 1)
@@ -100,7 +117,7 @@ def test_a_reference_is_built_proposed_and_in_force_once_another_person_approves
     assert not run_next_reference(bank.engine, bank.now)
     (job,) = list_reference_jobs(bank.context, "retail")
     assert (job.state, job.error, job.list, job.entities) == ("done", None, "our-peers", 44)
-    assert (job.groups, job.small_groups) == (2, 1)
+    assert (job.groups, job.small_groups, job.unreadable) == (2, 1, ())
     assert versions(bank) == [], "nothing is in force before it is approved"
     (proposal,) = list_proposals(bank.context)
     assert (proposal.id, proposal.state, proposal.proposed_by) == (job.proposal, "proposed", bank.actor.name)
