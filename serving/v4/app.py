@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fivefold.domain.errors import StoreError
+from fivefold.domain.errors import StoreError, UnknownOutcomeError
 from fivefold.features import schema as c
 from fivefold.features.catalogue.indicator import Catalogue
 from fivefold.features.catalogue_page import empty_text
@@ -224,6 +224,8 @@ async def respond(endpoint: ScoringEndpoint, request: Request) -> Response:
         return refusal.response()
     except StoreError as error:
         note_cause(request.scope, error)
+        if isinstance(error, UnknownOutcomeError):
+            return error_response(504)
         return error_response(503, headers={"Retry-After": "10"})
 
 

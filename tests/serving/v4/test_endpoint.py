@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
 from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds, parse_moment
+from fivefold.domain.errors import UnknownOutcomeError
 from fivefold.domain.settings import Limits
 from fivefold.features.catalogue.own import OwnIndicators
 from fivefold.serving.authentication import Authenticator
@@ -24,7 +25,7 @@ from fivefold.serving.quota import QuotaCharger
 from fivefold.serving.responses import NOT_COMPUTED
 from fivefold.serving.v4 import endpoint as scoring
 from fivefold.store.accounts.tokens import Charge
-from fivefold.store.sql.database import open_database
+from fivefold.store.sql.database import MAY_BE_DONE, open_database
 from fivefold.store.tables.accounts import Token
 from fivefold.usecases.accounts.credentials import month_of, seconds_to_next_month
 from fivefold.usecases.accounts.organisations import actor_in_new, add_member
@@ -230,6 +231,18 @@ def test_a_database_out_of_reach_is_503_for_now(tmp_path: Path) -> None:
         answer = place.post(rows_of("a"), token)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
         place.endpoint.charger.stop()
+
+
+def test_a_charge_of_which_nobody_knows_whether_it_is_stored_is_504(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: object) -> list[bool | None]:
+        raise UnknownOutcomeError(MAY_BE_DONE)
+
+    monkeypatch.setattr("fivefold.serving.quota.charge_all", lost)
+    answer = place.post(rows_of("a"), place.token())
+    assert (answer.status_code, answer.json()) == (504, [{"detail": "Gateway Timeout"}])
+    assert "retry-after" not in answer.headers
 
 
 def test_a_locked_database_is_504_in_time_and_costs_nothing(tmp_path: Path) -> None:
