@@ -65,13 +65,15 @@ def of_bytes(content: bytes) -> pa.Table:
 def scan_parquet(path: Path) -> pl.LazyFrame:
     """Scan Parquet as Polars does, with moments of INT96 in microseconds: in nanoseconds some would be others.
 
+    No sign in the path is a pattern.
     A file that cannot be read raises the error of Polars once it is collected.
     """
-    frame = pl.scan_parquet(path)
+    frame = pl.scan_parquet(path, glob=False)
     with suppress(pl.exceptions.PolarsError):
         schema = frame.collect_schema()
         if pl.Datetime("ns") in schema.values():
             columns = pyarrow.parquet.read_metadata(path).schema
             old = {each.name for each in map(columns.column, range(len(columns))) if each.physical_type == "INT96"}
-            return pl.scan_parquet(path, schema={**schema, **dict.fromkeys(old & set(schema), pl.Datetime("us"))})
+            read_as = {**schema, **dict.fromkeys(old & set(schema), pl.Datetime("us"))}
+            return pl.scan_parquet(path, schema=read_as, glob=False)
     return frame

@@ -81,6 +81,9 @@ IS_NO = re.compile(r"\b(?:is|are|be|was) no\b")
 UNREAD = re.compile(r"""["']\s*\n\s*[a-z]{0,2}["']|\\[a-z]""", re.IGNORECASE)
 """What a person does not read: where one text goes on in the next line, and escapes."""
 
+GLOBBING = re.compile(r"pl\.(scan|read)_(parquet|csv|ndjson|ipc)")
+"""What takes signs in a path for a pattern; `pl.read_json` does not."""
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -296,6 +299,36 @@ def test_only_commands_print() -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     ]
     assert not found
+
+
+def may_glob(node: ast.AST) -> bool:
+    """Whether code names a function of Polars that takes signs in a path for a pattern."""
+    return isinstance(node, ast.Attribute) and bool(GLOBBING.fullmatch(ast.unparse(node)))
+
+
+def is_told_not_to(call: ast.Call) -> bool:
+    """Whether a call gives Polars content in place of a path, or says that signs are none of a pattern."""
+    says = any(each.arg == "glob" and ast.unparse(each.value) == "False" for each in call.keywords)
+    return says or (bool(call.args) and isinstance(call.args[0], ast.Call))
+
+
+def patterns(module: ast.Module) -> list[int]:
+    """Find the lines at which Polars would read another file than the path names, where that has `[` in it."""
+    calls = [node for node in ast.walk(module) if isinstance(node, ast.Call) and is_told_not_to(node)]
+    sound = {node.func for node in calls}
+    return [node.lineno for node in ast.walk(module) if may_glob(node) and node not in sound]  # type: ignore[attr-defined]  # only nodes with a line match
+
+
+def test_polars_takes_no_path_for_a_pattern() -> None:
+    readers = [module for module in MODULES if module.parts[0] != "benchmarks" and "polars" in source(module)]
+    found = [f"{module}:{line}" for module in readers for line in patterns(tree(module))]
+    assert not found
+
+
+def test_a_path_that_may_be_a_pattern_is_seen() -> None:
+    wrong = ["pl.scan_csv(path)", "read = {'.csv': pl.read_csv}", "pl.read_ipc(path, glob=True)"]
+    right = ["pl.scan_csv(path, glob=False)", "pl.read_parquet(io.BytesIO(content))", "pl.read_json(path)"]
+    assert [patterns(ast.parse(line)) for line in wrong + right] == [[1]] * len(wrong) + [[]] * len(right)
 
 
 def test_the_environment_is_read_in_one_place() -> None:

@@ -1,13 +1,13 @@
 """Reading files of scores that were written before: who was predicted to be worth what, as of when, by which model."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 import polars as pl
 
 from fivefold.domain.clock import DAY_US, parse_moment
 from fivefold.domain.errors import ConfigError, FileFormatError
+from fivefold.features.arrow_files import scan_parquet
 from fivefold.features.reading.formulas import unescape_formulas_of_frame
 from fivefold.features.reading.text_files import suffix_of
 
@@ -24,12 +24,18 @@ SCHEMA: dict[str, type[pl.DataType]] = {
 }
 """The columns of scores that are compared with what came; `as_of` in microseconds."""
 _NEEDED = ("user_id", "category", "currency", "expected_value")
+
+
+def _scan_lines(path: Path) -> pl.LazyFrame:
+    return pl.scan_ndjson(path.read_bytes())  # given the path, Polars takes signs in it for a pattern
+
+
 _OPENERS: Mapping[str, Callable[[Path], pl.LazyFrame]] = {
-    ".parquet": pl.scan_parquet,
-    ".csv": partial(pl.scan_csv, infer_schema=False),
+    ".parquet": scan_parquet,
+    ".csv": lambda path: pl.scan_csv(path, infer_schema=False, glob=False),
     ".json": lambda path: pl.read_json(path).lazy(),
-    ".jsonl": pl.scan_ndjson,
-    ".ndjson": pl.scan_ndjson,
+    ".jsonl": _scan_lines,
+    ".ndjson": _scan_lines,
 }
 
 

@@ -130,7 +130,7 @@ def read_slice(file: TableFile, first: int, rows: int) -> pl.DataFrame:
 def count_rows(file: TableFile) -> int:
     """Count the rows of Parquet; FileFormatError where it cannot be read."""
     with _refusals(file.path):
-        return int(pl.scan_parquet(file.path).select(pl.len()).collect().item())
+        return int(scan_parquet(file.path).select(pl.len()).collect().item())
 
 
 def read_links(file: TableFile) -> pl.DataFrame:

@@ -42,6 +42,14 @@ def test_every_format_gives_the_same(suffix: str, tmp_path: Path) -> None:
     assert_frame_equal(read, expected.select(*SCHEMA, "day").cast({"day": pl.Int64}), check_dtypes=False)
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".json", ".jsonl", ".ndjson"])
+def test_signs_in_a_name_are_no_pattern(suffix: str, tmp_path: Path) -> None:
+    for folder, value in (("a1", 7.0), ("a[1]", 8.0)):
+        (tmp_path / folder).mkdir()
+        written(SCORES.with_columns(expected_value=pl.lit(value)), tmp_path / folder / f"scores{suffix}")
+    assert set(read_scores([tmp_path / "a[1]" / f"scores{suffix}"])["expected_value"]) == {8.0}
+
+
 def test_what_a_file_does_not_say_is_given_or_refused(tmp_path: Path) -> None:
     old = written(SCORES.drop("as_of", "model_hash"), tmp_path / "old.csv")
     with pytest.raises(ConfigError, match="has no column as_of: say it by --as-of"):

@@ -117,6 +117,17 @@ def test_int96_beyond_what_nanoseconds_hold_is_what_it_says(tmp_path: Path) -> N
     assert read_linked(file(path))["at"].dt.year().to_list() == [2600, 2024]
 
 
+@pytest.mark.parametrize("name", ["rows.parquet", "rows.csv", "rows.json", "rows.jsonl"])
+def test_signs_in_a_name_are_no_pattern(tmp_path: Path, name: str) -> None:
+    for folder in ("a1", "a[1]"):
+        (tmp_path / folder).mkdir()
+        frame = pl.DataFrame({"entity_id": [folder]})
+        {"parquet": frame.write_parquet, "csv": frame.write_csv, "json": frame.write_json, "jsonl": frame.write_ndjson}[
+            name.partition(".")[2]
+        ](tmp_path / folder / name)
+    assert read_frame(file(tmp_path / "a[1]" / name))["entity_id"].to_list() == ["a[1]"]
+
+
 def test_a_folder_is_parquet_whatever_its_name(tmp_path: Path) -> None:
     for name in ("rows", "rows.csv"):
         (tmp_path / name).mkdir()

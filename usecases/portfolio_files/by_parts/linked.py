@@ -60,7 +60,7 @@ class SharedLinks:
 
 @lru_cache(maxsize=1)
 def _links(file: Path) -> Links:
-    return Links(pl.read_ipc(file))
+    return Links(pl.scan_ipc(file, glob=False).collect())
 
 
 def _groups(rulesets: Sequence[RulesetText]) -> list[tuple[LinkedGroup, LinkType]]:
@@ -96,5 +96,5 @@ class _FindMembers:
     links: SharedLinks
 
     def __call__(self, file: Path) -> Iterator[Result]:
-        entities = pl.read_ipc(file)[ENTITY].to_list()
+        entities = pl.scan_ipc(file, glob=False).collect()[ENTITY].to_list()
         yield Result(pa.table({ENTITY: pa.array(self.links.members(entities), pa.large_string())}), b"")

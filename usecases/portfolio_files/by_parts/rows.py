@@ -115,7 +115,7 @@ class _CutSlice:
 
     def _placed(self, rows: pl.DataFrame, first: int) -> pl.DataFrame:
         """Give each row once for each of its parts, with its number, and whether its entity was read."""
-        places = pl.read_ipc(self.places)
+        places = pl.scan_ipc(self.places, glob=False).collect()
         owners = rows.select(ENTITY).with_row_index(ROW)
         placed = owners.join(places, on=ENTITY, how="left", maintain_order="left")
         has_part = pl.col(PART).is_not_null() & (pl.col(PART) >= 0)

@@ -21,6 +21,20 @@ from tests.usecases.erasure.test_erase import backup, restore
 from tests.usecases.ingest.files.file_stories import COUNT, StoppedError, count, entities, stopped, take
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".csv.gz", ".jsonl"])
+def test_signs_in_a_name_are_no_pattern(tmp_path: Path, suffix: str) -> None:
+    for folder in ("a1", "a[1]"):
+        (tmp_path / folder).mkdir()
+        path, frame = tmp_path / folder / f"e{suffix}", pl.DataFrame({"entity_id": [folder]})
+        if suffix == ".parquet":
+            frame.write_parquet(path)
+        else:
+            with gzip.open(path, "wb") if suffix.endswith(".gz") else path.open("wb") as output:
+                (frame.write_ndjson if suffix == ".jsonl" else frame.write_csv)(output)
+    (part,) = parts(tmp_path / "a[1]" / f"e{suffix}", 10)
+    assert part.rows["entity_id"].to_list() == ["a[1]"]
+
+
 def test_one_that_was_stopped_goes_on_where_it_was(bank: Bank, tmp_path: Path) -> None:
     path = entities(tmp_path / "e.csv")
 
