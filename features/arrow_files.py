@@ -1,12 +1,9 @@
-"""Tables in files of Arrow: written quickly, read back bit for bit; and the one way to scan Parquet with Polars."""
+"""Tables in files of Arrow: written quickly, read back bit for bit."""
 
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
-import polars as pl
 import pyarrow as pa
-import pyarrow.parquet
 
 _COMPRESSED = pa.ipc.IpcWriteOptions(compression="lz4")
 
@@ -60,20 +57,3 @@ def as_bytes(table: pa.Table) -> bytes:
 def of_bytes(content: bytes) -> pa.Table:
     """Read a table that `as_bytes` wrote."""
     return pa.ipc.open_file(pa.BufferReader(content)).read_all()
-
-
-def scan_parquet(path: Path) -> pl.LazyFrame:
-    """Scan Parquet as Polars does, with moments of INT96 in microseconds: in nanoseconds some would be others.
-
-    No sign in the path is a pattern.
-    A file that cannot be read raises the error of Polars once it is collected.
-    """
-    frame = pl.scan_parquet(path, glob=False)
-    with suppress(pl.exceptions.PolarsError):
-        schema = frame.collect_schema()
-        if pl.Datetime("ns") in schema.values():
-            columns = pyarrow.parquet.read_metadata(path).schema
-            old = {each.name for each in map(columns.column, range(len(columns))) if each.physical_type == "INT96"}
-            read_as = {**schema, **dict.fromkeys(old & set(schema), pl.Datetime("us"))}
-            return pl.scan_parquet(path, schema=read_as, glob=False)
-    return frame

@@ -7,8 +7,8 @@ import polars as pl
 
 from fivefold.domain.clock import DAY_US, parse_moment
 from fivefold.domain.errors import ConfigError, FileFormatError
-from fivefold.features.arrow_files import scan_parquet
 from fivefold.features.reading.formulas import unescape_formulas_of_frame
+from fivefold.features.reading.places.parquet_frame import scan_parquet
 from fivefold.features.reading.text_files import suffix_of
 
 SCHEMA: dict[str, type[pl.DataType]] = {

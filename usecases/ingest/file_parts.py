@@ -14,10 +14,10 @@ import polars as pl
 
 from fivefold.domain.errors import ConfigError, FileFormatError, Problem, UnknownOutcomeError, first_row_of
 from fivefold.domain.files import naming
-from fivefold.features.arrow_files import scan_parquet
 from fivefold.features.reading.csv_file import csv_frame, csv_parts, torn_frame
 from fivefold.features.reading.formulas import escape_formulas_of_frame, unescape_formulas_of_frame
 from fivefold.features.reading.json_lines import JsonLine, json_lines
+from fivefold.features.reading.places.parquet_frame import scan_parquet
 from fivefold.features.reading.text_files import (
     GZIP,
     ColumnMap,

@@ -9,6 +9,8 @@ from fivefold.domain.errors import ConfigError, FileFormatError
 from fivefold.domain.text import misspelt_names
 from fivefold.features.column_names import OTHER, meant_columns
 from fivefold.features.reading.text_files import ColumnMap
+from fivefold.features.schema import COLUMNS, USER_ID
+from fivefold.risk.facts.portfolio import ENTITY
 
 PARTS = ("entities", "transactions", "cases", "alerts", "tags", "screenings", "links", "labels")
 OPTIONAL: Final[Mapping[str, Sequence[str]]] = {
@@ -22,6 +24,20 @@ OPTIONAL: Final[Mapping[str, Sequence[str]]] = {
     "labels": ("confirmed", "at"),
 }
 """Columns that the file of a part may lack. Without one its rows say something else: a tag has no end, for instance."""
+
+_OTHERS: Final[Mapping[str, Sequence[str]]] = {
+    "transactions": COLUMNS,
+    "cases": ("opened",),
+    "alerts": ("opened",),
+    "tags": ("tag",),
+    "screenings": ("screening", "found"),
+    "links": ("type", "from", "to"),
+}
+
+
+def columns_read(part: str, declared: Collection[str]) -> frozenset[str]:
+    """Give the columns that are read of the file of a part; *declared* are those that rulesets declare."""
+    return frozenset((ENTITY, USER_ID, *OPTIONAL[part], *_OTHERS.get(part, ()), *declared))
 
 
 def refuse_misspelt(part: str, columns: Sequence[str], source: str, declared: Collection[str] = ()) -> None:

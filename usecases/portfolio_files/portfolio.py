@@ -25,7 +25,7 @@ from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
 from fivefold.risk.facts.reading import read_time
 from fivefold.risk.language.expressions import ScreeningInput, TagInput
 from fivefold.risk.language.purposes import Purpose
-from fivefold.usecases.portfolio_files.columns import PortfolioColumns, refuse_misspelt
+from fivefold.usecases.portfolio_files.columns import PortfolioColumns, columns_read, refuse_misspelt
 from fivefold.usecases.portfolio_files.tables import (
     SHOWN,
     TableFile,
@@ -97,7 +97,7 @@ class PortfolioFiles:
             refuse_misspelt(part, ours.columns, str(path), declared)
             return ours
 
-        return TableFile(path, self.warn, rename)
+        return TableFile(path, self.warn, rename, columns_read(part, declared))
 
 
 def read_portfolio(
@@ -123,7 +123,7 @@ def read_portfolio(
     rates = _rates(files, as_of)
     paths: dict[str, Path | None] = {part: getattr(files, part) for part in _LINKED}
     read = dict.fromkeys(_LINKED, read_linked) | {"transactions": read_transactions}
-    own = {name for each in rulesets for fields in _declared(each) for name in fields}
+    own = declared_fields(rulesets)
     parts: dict[str, Any] = {part: path and read[part](files.table(part, path, own)) for part, path in paths.items()}
     entities = read_entities(files.table("entities", files.entities, own), *rulesets)
     links = None if files.links is None else Links(read_links(files.table("links", files.links)))
@@ -138,9 +138,11 @@ def read_portfolio(
     return Portfolio(entities, rates, **parts, lists=files.lists)
 
 
-def _declared(analysed: Analysed[Any]) -> Iterator[Collection[str]]:
-    definition = analysed.definition
-    yield from (definition.fields, definition.transaction_fields, definition.case_fields)
+def declared_fields(rulesets: Sequence[Analysed[Any]]) -> frozenset[str]:
+    """Give the fields that any of the rulesets declares."""
+    definitions = [each.definition for each in rulesets]
+    fields = [field for each in definitions for field in (each.fields, each.transaction_fields, each.case_fields)]
+    return frozenset(name for each in fields for name in each)
 
 
 def _refuse_lists_for_aml(rulesets: Sequence[Analysed[Any]], lists: Mapping[str, NamedList]) -> None:

@@ -1,7 +1,7 @@
 """One file of a portfolio as a table: any format, our column names, an entity in every row, torn rows marked."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from gzip import BadGzipFile
@@ -12,10 +12,9 @@ import polars as pl
 
 from fivefold.domain.errors import ConfigError, FileFormatError, problem_lines
 from fivefold.domain.text import columns_text, count_text
-from fivefold.features.arrow_files import scan_parquet
 from fivefold.features.reading.csv_file import csv_frame, csv_parts, torn_frame
 from fivefold.features.reading.json_lines import JsonLine, json_lines
-from fivefold.features.reading.places.stores import PARQUET, WITHOUT_PARQUET
+from fivefold.features.reading.places.parquet_frame import scan_parquet
 from fivefold.features.reading.text_files import (
     GZIP,
     SUFFIXES,
@@ -53,11 +52,13 @@ class TableFile:
         path: Parquet, CSV, JSON or JSON lines, text perhaps gzipped; everything in CSV is text.
         warn: takes the warnings about its rows.
         rename: gives its columns our names.
+        reads: those of our names that are read; None for all. A folder may have others in some of its files.
     """
 
     path: Path
     warn: Warn
     rename: Callable[[pl.DataFrame], pl.DataFrame] = _unchanged
+    reads: Collection[str] | None = None
 
 
 def read_frame(file: TableFile) -> pl.DataFrame:
@@ -98,7 +99,7 @@ def read_linked(file: TableFile) -> pl.DataFrame:
     suffix, path = _suffix(file.path), file.path
     with _refusals(path):
         if suffix == ".parquet":
-            frame = scan_parquet(path).collect()
+            frame = _scan(file).collect()
         elif suffix == ".csv":
             return _read_csv(file)
         elif suffix == ".json":
@@ -111,26 +112,33 @@ def read_linked(file: TableFile) -> pl.DataFrame:
 
 @contextmanager
 def _refusals(path: Path) -> Iterator[None]:
-    """Raise FileFormatError for what a library raises where it cannot read a file, or a folder without Parquet."""
+    """Raise FileFormatError for what a library raises where it cannot read a file."""
     try:
         yield
     except (pl.exceptions.PolarsError, UnicodeDecodeError, EOFError, BadGzipFile) as error:
-        is_without = path.is_dir() and not any(file.suffix.lower() == PARQUET for file in path.rglob("*"))
-        raise FileFormatError(f"{path} {WITHOUT_PARQUET if is_without else f'cannot be read: {error}'}") from None
+        raise FileFormatError(f"{path} cannot be read: {error}") from None
+
+
+def _scan(file: TableFile) -> pl.LazyFrame:
+    def reads(theirs: Sequence[str]) -> list[str]:
+        ours = _our_names(file, theirs)
+        return [name for name in theirs if file.reads is None or ours[name] in file.reads]
+
+    return scan_parquet(file.path, reads)
 
 
 def read_slice(file: TableFile, first: int, rows: int) -> pl.DataFrame:
     """Read some rows of Parquet, from the number *first* on, as `read_linked` reads all; no rows for its columns."""
     _suffix(file.path)
     with _refusals(file.path):
-        frame = scan_parquet(file.path).slice(first, rows).collect()
+        frame = _scan(file).slice(first, rows).collect()
     return _with_entity(frame, file)
 
 
 def count_rows(file: TableFile) -> int:
     """Count the rows of Parquet; FileFormatError where it cannot be read."""
     with _refusals(file.path):
-        return int(scan_parquet(file.path).select(pl.len()).collect().item())
+        return int(_scan(file).select(pl.len()).collect().item())
 
 
 def read_links(file: TableFile) -> pl.DataFrame:

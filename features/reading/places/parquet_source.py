@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import IO, Any, Protocol
+from typing import IO, Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ import pyarrow.compute
 import pyarrow.parquet
 
 from fivefold.domain.errors import FileFormatError
+
+_ROWS_COMPARED: Final = 1 << 17
 
 
 class SourceFile(Protocol):
@@ -90,25 +92,36 @@ class ParquetSource:
         """Give the files for one pass, in which *columns* are read.
 
         Raises:
-            FileFormatError: a file lacks a column that another has, has it in another type, or was changed.
+            FileFormatError: a file was changed, or as `types` says.
         """
-        first: dict[str, tuple[pa.DataType, str]] = {}
-        wanted = {name for part in self.parts for name in columns(part)}
         self._require_unchanged()
+        self.types(columns)
+        yield from self.parts
+        self._require_unchanged()
+
+    def types(self, columns: Callable[[SourceFile], Sequence[str]]) -> dict[str, pa.DataType]:
+        """Give the type in which each of the *columns* is read of all files.
+
+        Raises:
+            FileFormatError: a file lacks a column that another has, or has it in a type that cannot be joined.
+        """
+        types: dict[str, tuple[pa.DataType, str]] = {}
+        wanted = {name for part in self.parts for name in columns(part)}
         for part in self.parts:
             for name in sorted(wanted - set(part.schema.names)):
                 other = next(each.label for each in self.parts if name in each.schema.names)
                 raise FileFormatError(f"{part.label} has no column {name}, which {other} has")
-            for name in set(columns(part)):
+            for name in columns(part):
                 kind = part.schema.types[part.schema.names.index(name)]
-                former, label = first.setdefault(name, (kind, part.label))
-                if not _can_be_joined(former, kind):
+                former, label = types.setdefault(name, (kind, part.label))
+                joined = _joined(former, kind)
+                if joined is None:
                     raise FileFormatError(
                         f"{part.label} has the column {name} as {kind}, and {label} as {former}: all files of a folder "
                         "must have their columns in the same types"
                     )
-            yield part
-        self._require_unchanged()
+                types[name] = joined, label if joined == former else part.label
+        return {name: kind for name, (kind, _) in types.items()}
 
     def _require_unchanged(self) -> None:
         if self.stamps is not None and self.stamps() != self._found[0]:
@@ -128,14 +141,19 @@ def from_row(batches: Iterable[pa.RecordBatch], first_row: int) -> Iterator[pa.R
         left = max(0, left - batch.num_rows)
 
 
-def _can_be_joined(one: pa.DataType, other: pa.DataType) -> bool:
+def _joined(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
+    """Give the type that holds the values of both; None where there is none.
+
+    >>> print(_joined(pa.int32(), pa.int64()), _joined(pa.bool_(), pa.int64()))
+    int64 None
+    """
     if one == other:
-        return True
+        return one
+    schemas = [pa.schema({"column": each}) for each in (one, other)]
     try:
-        pa.unify_schemas([pa.schema({"column": one}), pa.schema({"column": other})], promote_options="permissive")
+        return pa.unify_schemas(schemas, promote_options="permissive").field("column").type
     except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return False
-    return True
+        return None
 
 
 @dataclass(frozen=True)
@@ -176,8 +194,12 @@ class ParquetPart:
         """The columns of the table, or of the file and then of its folders."""
         if self.columns is not None:
             return _without_views(self.columns)
-        added = [pa.field(name, _type_of(value)) for name, value in self.constants.items()]
-        return pa.schema([*self._own, *(one for one in added if one.name not in self._own.names)])
+        return pa.schema([*self._own, *(pa.field(name, _type_of(self.constants[name])) for name in self.added)])
+
+    @property
+    def added(self) -> list[str]:
+        """The columns that its folders or its table alone have."""
+        return [name for name in self.constants if name not in self._own.names]
 
     @property
     def rows(self) -> int:
@@ -202,6 +224,12 @@ class ParquetPart:
             return False
         groups = (self._footer.row_group(number) for number in range(self._footer.num_row_groups))
         return all(_null_count(group.column(place)) == group.num_rows for group in groups)
+
+    def require_agreement(self) -> None:
+        """Raise FileFormatError where rows contradict their folder."""
+        if both := [name for name in self.constants if name in self._own.names]:
+            for _ in self.batches(both, (), _ROWS_COMPARED):
+                pass
 
     def batches(
         self, columns: Sequence[str], dictionaries: Collection[str], rows: int, first_row: int = 0

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 PARQUET: Final = ".parquet"
-WITHOUT_PARQUET: Final = f"is a folder without a file ending in {PARQUET}"
 DELTA_LOG: Final = "_delta_log"
 METADATA: Final = "metadata"
 _NOTHING: Final = "__HIVE_DEFAULT_PARTITION__"
@@ -54,6 +53,23 @@ def open_parquet(path: Path) -> ParquetSource:
         return open_delta(address, store.opener)
     if address.version is not None:
         raise FileFormatError(f"{address} is no table of Delta or Iceberg, so there is no version {address.version}")
+    return _files_as_source(address, store)
+
+
+def open_files(path: Path) -> ParquetSource:
+    """Find the Parquet of a file or a folder of this machine, for what reads no tables.
+
+    Raises:
+        FileFormatError: nothing is there that can be read, or it is a table, or in one.
+    """
+    if (path / DELTA_LOG).exists():
+        raise FileFormatError(
+            f"{path} is a table of Delta, and files alone are read here: write its rows into a file of Parquet first"
+        )
+    return _files_as_source(Address("", str(path)), _Local())
+
+
+def _files_as_source(address: Address, store: "_Local | _Remote") -> ParquetSource:
     _require_no_table(address, store, store.whole(address.base))
     files = _files(address, store)
     for folder in _linked_folders(address, store, files):
@@ -272,7 +288,7 @@ def _files(address: Address, store: _Store) -> list[str]:
         raise FileFormatError(f"no file is called as {address} says")
     if not files:
         is_there = bool(there) or store.exists(address.place)
-        what = WITHOUT_PARQUET if is_there else "does not exist"
+        what = f"is a folder without a file ending in {PARQUET}" if is_there else "does not exist"
         raise FileFormatError(f"{address} {what}")
     return files
 

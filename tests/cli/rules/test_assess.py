@@ -74,6 +74,19 @@ def test_one_breakdown_names_every_rule_and_the_arithmetic(folder: Path) -> None
     assert "Country" in out
 
 
+def test_files_of_a_folder_that_differ_are_named_unless_nobody_reads_the_column(folder: Path) -> None:
+    lake = folder / "lake"
+    lake.mkdir()
+    rows = pl.read_csv(folder / "rows.csv")
+    rows.head(1).write_parquet(lake / "p0.parquet")
+    rows.slice(1).with_columns(note=pl.lit("x")).write_parquet(lake / "p1.parquet")
+    whole = succeed(folder, *asked(folder, "--explain", "a"))
+    assert succeed(folder, *asked(folder, "--transactions", lake, "--explain", "a")) == whole
+    rows.slice(1).drop("transaction_currency").write_parquet(lake / "p1.parquet")
+    said = refuse(folder, *asked(folder, "--transactions", lake))
+    assert said == f"{lake}/p1.parquet has no column transaction_currency, which {lake}/p0.parquet has"
+
+
 def test_every_breakdown_can_be_written(folder: Path) -> None:
     run(folder, *asked(folder, "--breakdowns", folder / "why.jsonl"))
     lines = [json.loads(line) for line in (folder / "why.jsonl").read_text().splitlines()]

@@ -42,6 +42,12 @@ def test_what_spark_cannot_do_is_refused_by_name_before_it_starts(
     assert without == "--engine spark takes --transactions: its workers read nothing else. Leave it out"
     stranger = refuse(folder, *asked(folder, *MASTER, "--explain", "zoe"))
     assert stranger == "there is no entity zoe among the 4 that were read"
+    (folder / "lake").mkdir()
+    rows = pl.read_parquet(folder / "rows.parquet")
+    rows.write_parquet(folder / "lake" / "a.parquet")
+    rows.drop("transaction_date").write_parquet(folder / "lake" / "b.parquet")
+    differing = refuse(folder, *asked(folder, *MASTER, rows="lake"))
+    assert differing == f"{folder}/lake/b.parquet has no column transaction_date, which {folder}/lake/a.parquet has"
     elsewhere = refuse(folder, *asked(folder, "--engine", "spark", "--spark-master", "yarn"))
     assert elsewhere.endswith("give --spark-folder")
     assert "there is no java under JAVA_HOME, /nowhere" in refuse(folder, *asked(folder, *MASTER))

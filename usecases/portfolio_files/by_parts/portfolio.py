@@ -23,19 +23,21 @@ from fivefold.risk.governance.backtest.compositions import PriorState
 from fivefold.risk.governance.backtest.run import Sampled, draw
 from fivefold.risk.language.expressions import ValueInput
 from fivefold.usecases.portfolio_files.by_parts.linked import SharedLinks, find_members
-from fivefold.usecases.portfolio_files.by_parts.rows import COPY, PART, Piece, cut_rows, read_pieces
+from fivefold.usecases.portfolio_files.by_parts.rows import COPY, PART, Piece, RowsFile, cut_rows, read_pieces
 from fivefold.usecases.portfolio_files.by_parts.rulesets import RulesetText
 from fivefold.usecases.portfolio_files.by_parts.values import (
     SharedModel,
     ValuesOfParts,
     find_empty_columns,
 )
+from fivefold.usecases.portfolio_files.columns import columns_read
 from fivefold.usecases.portfolio_files.governance import Draw
 from fivefold.usecases.portfolio_files.portfolio import (
     FACTS,
     PortfolioFiles,
     TransactionRows,
     UnknownRows,
+    declared_fields,
     newest_time,
     read_portfolio,
     warn_about_portfolio,
@@ -245,7 +247,9 @@ def work_by_parts(
     copies = _copies(engine, links, whole.portfolio, places, parts)
     every = pl.concat([places, others.with_columns(pl.lit(-1, pl.Int32).alias(PART))])
     owners = pl.concat([every.with_columns(pl.lit(False).alias(COPY)), copies.with_columns(pl.lit(True).alias(COPY))])
-    pieces = cut_rows(engine, whole.files.transactions, whole.files.names, owners, parts)
+    reads = columns_read("transactions", declared_fields(whole.analysed))
+    source = RowsFile(whole.files.transactions, whole.files.names, reads)
+    pieces = cut_rows(engine, source, owners, parts)
     portfolio = replace(whole.portfolio, entities=drawn)
     files = _write_parts(engine.folder, portfolio, whole.before, places, copies, pieces)
     absent: dict[str, Any] = dict.fromkeys((*FACTS, "everyone", "links", "indicators", "values"))

@@ -1,4 +1,4 @@
-"""Transactions cut into parts by workers: a part has all rows of some entities, in the order of the file.
+"""RowsFile cut into parts by workers: a part has all rows of some entities, in the order of the file.
 
 Rows are read, and written, by the reader of one process: every type of column stays what it is there. Each worker
 writes one file of its slice of the rows, in which those of a part are together.
@@ -19,6 +19,7 @@ import pyarrow as pa
 from fivefold.domain.errors import FileFormatError
 from fivefold.domain.files import replacing
 from fivefold.features.partitions import Engine, Result
+from fivefold.features.reading.places.stores import open_files
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.usecases.portfolio_files.columns import PortfolioColumns
 from fivefold.usecases.portfolio_files.tables import TableFile, count_rows, read_slice
@@ -67,6 +68,29 @@ class PartRows:
     is_copy: pl.Series
 
 
+class RowsFile(NamedTuple):
+    """The file of the transactions.
+
+    Attributes:
+        source: Parquet, where this machine and the workers see it.
+        names: our names of its columns.
+        reads: those of our names that are read.
+    """
+
+    source: Path
+    names: PortfolioColumns
+    reads: frozenset[str]
+
+    def table(self) -> TableFile:
+        """Give it as a table; Parquet has no rows to warn of."""
+        return TableFile(
+            self.source,
+            lambda _: None,
+            lambda frame: self.names.rename(_TRANSACTIONS, frame, str(self.source)),
+            self.reads,
+        )
+
+
 class _Slice(msgspec.Struct, frozen=True):
     """Rows of the source."""
 
@@ -79,15 +103,13 @@ class _CutSlice:
     """Cuts a slice of the rows: work of `features.partitions.Engine.run_each`.
 
     Attributes:
-        source: Parquet.
-        names: our names of its columns.
+        transactions: of which it is.
         places: a file of all entities that were read, with their `PART` and `COPY`.
         parts: how many there are.
         folder: for what is cut.
     """
 
-    source: Path
-    names: PortfolioColumns
+    transactions: RowsFile
     places: Path
     parts: int
     folder: Path
@@ -95,9 +117,9 @@ class _CutSlice:
     def __call__(self, file: Path) -> Iterator[Result]:
         """Give the number of each part with rows in the slice, and where they are."""
         slice_ = msgspec.json.decode(file.read_bytes(), type=_Slice)
-        rows = read_slice(_table(self.source, self.names), slice_.first, slice_.rows)
+        rows = read_slice(self.transactions.table(), slice_.first, slice_.rows)
         if len(rows) != slice_.rows:
-            raise _changed(self.source)
+            raise _changed(self.transactions.source)
         name = f"{secrets.token_hex(16)}.rows"
         places: list[tuple[int, int, int]] = []
         with replacing(self.folder / name, for_this_run=True) as unfinished, unfinished.open("wb") as output:
@@ -135,43 +157,35 @@ class _CutSlice:
 _PLACES: Final = ("part", "start", "length")
 
 
-def cut_rows(
-    engine: Engine, source: Path, names: PortfolioColumns, places: pl.DataFrame, parts: int
-) -> list[list[Piece]]:
+def cut_rows(engine: Engine, transactions: RowsFile, places: pl.DataFrame, parts: int) -> list[list[Piece]]:
     """Cut the transactions on the workers, and give the pieces of each part in the order of the source.
 
     Beside the parts with entities there are some for the rows of others, where there are many of these.
 
     Args:
         engine: whose workers do it.
-        source: Parquet, where this machine and the workers see it.
-        names: our names of its columns.
+        transactions: their file.
         places: `entity_id`, `PART` and `COPY` of all entities that were read; one may be in several parts.
         parts: how many have entities.
     """
     placed = engine.folder / "entities.arrow"
     places.write_ipc(placed, compression="uncompressed")
-    before = _state(source)
-    count = count_rows(_table(source, names))
+    source = transactions.source
+    before = open_files(source).identity
+    count = count_rows(transactions.table())
     parts = max(parts, -(-count // ROWS_A_PART))
     files = []
     for number, first in enumerate(range(0, count, ROWS_A_SLICE)):
         files.append(engine.folder / f"slice-{number}.json")
         files[-1].write_bytes(msgspec.json.encode(_Slice(first, min(ROWS_A_SLICE, count - first))))
     pieces: list[list[Piece]] = [[] for _ in range(parts)]
-    work = _CutSlice(source.absolute(), names, placed, parts, engine.folder)
+    work = _CutSlice(transactions._replace(source=source.absolute()), placed, parts, engine.folder)
     for table, name in engine.run_each(files, work) if files else ():
         for part, start, length in zip(*(table[place].to_pylist() for place in _PLACES), strict=True):
             pieces[part].append(Piece(engine.folder / name.decode(), start, length))
-    if _state(source) != before:
+    if open_files(source).identity != before:
         raise _changed(source)
     return pieces
-
-
-def _state(source: Path) -> list[tuple[str, int, int]]:
-    """Give what changes where the source is written to: each slice is read at a moment of its own."""
-    files = sorted(source.rglob("*")) if source.is_dir() else [source]
-    return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
 
 
 def _changed(source: Path) -> FileFormatError:
@@ -190,11 +204,3 @@ def read_pieces(pieces: Sequence[Piece], columns: pl.DataFrame) -> PartRows:
         return PartRows(columns, pl.Series([], dtype=pl.Int64), nothing, nothing)
     together = pl.concat(frames, rechunk=True)  # Polars 2.1 panics where it streams some filters of many chunks
     return PartRows(together.drop(ROW, _KNOWN, COPY), together[ROW], together[_KNOWN], together[COPY])
-
-
-def _table(source: Path, names: PortfolioColumns) -> TableFile:
-    return TableFile(source, _say_nothing, lambda frame: names.rename(_TRANSACTIONS, frame, str(source)))
-
-
-def _say_nothing(_: str) -> None:
-    """Parquet has no rows to warn of."""

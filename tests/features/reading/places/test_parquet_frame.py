@@ -1,0 +1,78 @@
+"""Files and folders of Parquet as frames of Polars: those that `score` reads, and its words where they differ."""
+
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from deltalake import write_deltalake
+
+from fivefold.domain.errors import FileFormatError
+from fivefold.features.reading.places.parquet_frame import scan_parquet
+
+ROWS = pl.DataFrame({"user_id": ["a", "b"], "amount": [1.0, 2.0]})
+
+
+def written(frame: pl.DataFrame | pa.Table, path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(frame if isinstance(frame, pa.Table) else frame.to_arrow(), path)
+    return path
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    return written(ROWS, tmp_path / "lake" / "p0.parquet").parent
+
+
+def test_hidden_files_others_and_links_are_not_read_as_rows(lake: Path) -> None:
+    for name in ("_temporary/0/p1.parquet", ".p1.parquet", "_p1.parquet"):
+        written(ROWS, lake / name)
+    (lake / ".p0.parquet.crc").write_text("crc")
+    (lake / "p2.parquet").symlink_to(lake / "p0.parquet")
+    assert scan_parquet(lake).collect().equals(ROWS)
+
+
+def test_a_table_and_a_folder_in_it_are_refused(tmp_path: Path) -> None:
+    table = tmp_path / "table"
+    write_deltalake(str(table), ROWS, partition_by=["user_id"])
+    with pytest.raises(FileFormatError, match=r"user_id=a is inside the table of Delta .*table; give the address"):
+        scan_parquet(table / "user_id=a")
+    with pytest.raises(FileFormatError, match=r"table is a table of Delta, and files alone are read here"):
+        scan_parquet(table)
+
+
+def test_the_names_of_folders_are_columns_that_the_rows_must_not_contradict(lake: Path) -> None:
+    written(ROWS.drop("user_id"), lake.parent / "parts" / "user_id=c" / "p.parquet")
+    assert scan_parquet(lake.parent / "parts").collect().rows() == [(1.0, "c"), (2.0, "c")]
+    contrary = written(ROWS, lake.parent / "contrary" / "user_id=a" / "p.parquet")
+    with pytest.raises(FileFormatError, match=r"p\.parquet has rows whose user_id is not 'a'"):
+        scan_parquet(contrary)
+
+
+def test_a_column_that_one_file_lacks_is_refused_where_it_is_read(lake: Path) -> None:
+    written(ROWS.with_columns(note=pl.lit("x")), lake / "p1.parquet")
+    with pytest.raises(FileFormatError, match=r"p0\.parquet has no column note, which .*p1\.parquet has"):
+        scan_parquet(lake)
+    assert scan_parquet(lake, lambda _: ROWS.columns).collect().equals(pl.concat([ROWS, ROWS]))
+
+
+def test_columns_in_another_order_and_other_widths_are_joined(lake: Path) -> None:
+    moments = [[1_500], [1_500_000_001]]
+    for number, (kind, unit) in enumerate(((pa.int32(), "ms"), (pa.int64(), "ns"))):
+        table = pa.table({"n": pa.array([number], kind), "at": pa.array(moments[number], pa.timestamp(unit))})
+        written(table.select(["n", "at"] if number else ["at", "n"]), lake.parent / "widths" / f"p{number}.parquet")
+    rows = scan_parquet(lake.parent / "widths").collect()
+    assert rows.select("n", pl.col("at").cast(pl.Int64)).rows() == [(0, 1_500_000_000), (1, 1_500_000_001)]
+
+
+def test_types_that_cannot_be_joined_are_refused_by_the_file(lake: Path) -> None:
+    written(ROWS.with_columns(amount=pl.lit("x")), lake / "p1.parquet")
+    with pytest.raises(FileFormatError, match=r"p1\.parquet has the column amount as .*, and .*p0\.parquet as double"):
+        scan_parquet(lake)
+
+
+def test_a_file_that_is_not_parquet_is_named(lake: Path) -> None:
+    (lake / "p1.parquet").write_text("no")
+    with pytest.raises(FileFormatError, match=r"p1\.parquet cannot be read as Parquet"):
+        scan_parquet(lake)
