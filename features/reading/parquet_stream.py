@@ -1,6 +1,6 @@
 """Parquet as tables of a fixed number of rows, cut between customers, from the beginning or from a place on."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -89,20 +89,36 @@ class ParquetTables:
         """Read the tables, once."""
         ours, begin = self._source.names.ours, self.file
         few = () if self._columns is None else FEW_VALUES
+        types = self._source.parquet.types(self._known)
         for number, part in enumerate(self._source.parquet.once_through(self._known)):
             if number < begin:
                 continue
             self.file, self.row = number, self.row if number == begin else 0
             dictionaries = [name for name in part.schema.names if ours.get(name, name) in few]
             batches = part.batches(self._known(part), dictionaries, self._rows, self.row)
-            for table in tables_of(batches, self._rows):
+            for each in tables_of(batches, self._rows):
+                table = _in_types(each, types, part)
                 self.row += table.num_rows
                 yield table.rename_columns([ours.get(name, name) for name in table.column_names])
 
     def _known(self, part: SourceFile) -> list[str]:
         names = self._source.names.rename(part.schema.names, part.label)
-        every: list[str] = part.schema.names
+        order = self._source.parquet.parts[0].schema.names
+        every = sorted(part.schema.names, key=lambda name: order.index(name) if name in order else len(order))
         return every if self._columns is None else [name for name in every if names.get(name, name) in self._columns]
+
+
+def _in_types(table: pa.Table, types: Mapping[str, pa.DataType], part: SourceFile) -> pa.Table:
+    """Give the columns in the types of all files; FileFormatError where one cannot hold a value."""
+    schema = pa.schema(
+        each if pa.types.is_dictionary(each.type) else each.with_type(types[each.name]) for each in table.schema
+    )
+    try:
+        return table if schema.types == table.schema.types else table.cast(schema)
+    except pa.ArrowInvalid as error:
+        raise FileFormatError(
+            f"{part.label}: all files of a folder must have their columns in the same types: {error}"
+        ) from None
 
 
 def columns_without_values(source: MappedFile) -> tuple[str, ...]:

@@ -142,13 +142,16 @@ def from_row(batches: Iterable[pa.RecordBatch], first_row: int) -> Iterator[pa.R
 
 
 def _joined(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
-    """Give the type that holds the values of both; None where there is none.
+    """Give the type that holds the values of both; None where there is none: 0.1 in 32 bits is another number in 64.
 
-    >>> print(_joined(pa.int32(), pa.int64()), _joined(pa.bool_(), pa.int64()))
+    >>> print(_joined(pa.int32(), pa.int64()), _joined(pa.float32(), pa.float64()))
     int64 None
     """
     if one == other:
         return one
+    narrow = any(pa.types.is_floating(each) and each != pa.float64() for each in (one, other))
+    if narrow and pa.null() not in {one, other}:
+        return None
     schemas = [pa.schema({"column": each}) for each in (one, other)]
     try:
         return pa.unify_schemas(schemas, promote_options="permissive").field("column").type

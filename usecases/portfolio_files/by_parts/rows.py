@@ -1,4 +1,4 @@
-"""RowsFile cut into parts by workers: a part has all rows of some entities, in the order of the file.
+"""Transactions cut into parts by workers: a part has all rows of some entities, in the order of the file.
 
 Rows are read, and written, by the reader of one process: every type of column stays what it is there. Each worker
 writes one file of its slice of the rows, in which those of a part are together.

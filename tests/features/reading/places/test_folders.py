@@ -128,6 +128,44 @@ def test_files_of_texts_in_any_form_are_joined(order: slice, lake: Path, expecte
     assert sort_by_customer(lake / "0.parquet", lake.parent / "out.parquet") == 4
 
 
+@pytest.mark.parametrize(
+    ("name", "one", "other"),
+    [
+        ("transaction_date", pa.timestamp("ms", "UTC"), pa.timestamp("ns", "UTC")),
+        ("transaction_amount", pa.int32(), pa.float64()),
+        ("transaction_amount", pa.decimal128(20, 2), pa.decimal128(24, 4)),
+        ("user_id", pa.string(), pa.large_string()),
+    ],
+)
+@pytest.mark.parametrize("is_turned", [False, True])
+def test_files_of_types_that_hold_each_other_are_scored_and_sorted(
+    name: str, one: pa.DataType, other: pa.DataType, is_turned: bool, lake: Path
+) -> None:
+    rows = moments(WHOLE)
+    place = rows.column_names.index(name)
+    whole = pa.compute.round(rows["transaction_amount"])
+    rows = rows.set_column(rows.column_names.index("transaction_amount"), "transaction_amount", whole)
+    for number, kind in enumerate((other, one) if is_turned else (one, other)):
+        half = rows.slice(number * 2, 2 if not number else None)
+        columns = [*half.column_names[::-1]] if number else half.column_names
+        half = half.set_column(place, name, half[name].cast(kind, safe=False))
+        pq.write_table(half.select(columns), lake / f"{number}.parquet")
+    expected = one_file(rows, lake.parent)
+    assert same(read(lake), expected)
+    assert sort_by_customer(lake, lake.parent / "sorted.parquet") == len(rows)
+    assert same(read(lake.parent / "sorted.parquet"), expected)
+
+
+def test_fractions_of_32_bits_beside_64_are_refused_by_the_file(lake: Path) -> None:
+    place = WHOLE.column_names.index("transaction_amount")
+    narrow = WHOLE.set_column(place, "transaction_amount", WHOLE["transaction_amount"].cast(pa.float32(), safe=False))
+    pq.write_table(WHOLE, lake / "a.parquet")
+    pq.write_table(narrow, lake / "b.parquet")
+    for work in (read, lambda place: sort_by_customer(place, place.parent / "sorted.parquet")):
+        with pytest.raises(FileFormatError, match=r"b\.parquet has the column transaction_amount as float, and .*a\."):
+            work(lake)
+
+
 def test_int96_beyond_what_nanoseconds_hold_is_what_it_says(tmp_path: Path) -> None:
     rows = moments(WHOLE)
     place = rows.column_names.index("user_created")
