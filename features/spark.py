@@ -47,7 +47,7 @@ from fivefold.features.partitions import (
     results_of,
     results_of_each,
 )
-from fivefold.features.reading.parquet_stream import columns_without_values, difference_text
+from fivefold.features.reading.parquet_stream import columns_without_values
 from fivefold.features.reading.places.stores import plain_files
 from fivefold.features.reading.sources import ROW_NUMBER, ROWS_A_BATCH
 from fivefold.features.reading.text_files import MappedFile, require_parquet
@@ -300,20 +300,29 @@ def _bare(uri: str) -> str:
 
 
 def _one_schema(files: list[Path], source: MappedFile) -> tuple[pa.Schema, list[int]]:
-    """Read the footers: the schema of all files, and the rows of each; Spark would take the columns of any one."""
-    schema: pa.Schema | None = None
+    """Read the footers: the columns of all files, and the rows of each.
+
+    Spark takes the types of any one file, so the columns that are read must be of one type; to it all text is one.
+    """
+    ours = source.names.ours
+    source.parquet.types(lambda part: [name for name in part.schema.names if ours.get(name, name) in c.COLUMNS])
+    fields: dict[str, tuple[pa.Field, str]] = {}
     counts = []
-    for file in files:
-        try:
-            footer = pyarrow.parquet.read_metadata(file)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise FileFormatError(f"{file} cannot be read as Parquet: {error}") from None
-        own = footer.schema.to_arrow_schema().remove_metadata()
-        if schema is not None and not schema.equals(own):
-            raise FileFormatError(f"{source}, at {file.name}: {difference_text(schema, own)}")
-        schema = own
+    for file, part in zip(files, source.parquet.parts, strict=True):
+        footer = pyarrow.parquet.read_metadata(file)
+        for own in footer.schema.to_arrow_schema():
+            first, where = fields.setdefault(own.name, (own, part.label))
+            if ours.get(own.name, own.name) in c.COLUMNS and _for_spark(own.type) != _for_spark(first.type):
+                raise FileFormatError(
+                    f"{part.label} has the column {own.name} as {own.type}, and {where} as {first.type}: "
+                    "Spark reads a column in one type alone; leave out --engine spark"
+                )
         counts.append(footer.num_rows)
-    return schema, counts
+    return pa.schema([field for field, _ in fields.values()]), counts
+
+
+def _for_spark(kind: pa.DataType) -> pa.DataType:
+    return pa.string() if pa.types.is_large_string(kind) or pa.types.is_string_view(kind) else kind
 
 
 def _quoted(name: str) -> str:

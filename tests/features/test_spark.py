@@ -192,8 +192,31 @@ def test_files_that_differ_are_refused(engine: SparkEngine, tmp_path: Path) -> N
     with_state = table_from_rows([row(transaction_state="FAILED")], ErrorCollector())
     without = table_from_rows([row(user_id="bob", transaction_state=...)], ErrorCollector())
     file = written(tmp_path / "rows", [without, with_state])
-    with pytest.raises(FileFormatError, match="transaction_state is in one alone"):
+    with pytest.raises(FileFormatError, match=r"0\.parquet has no column transaction_state, which .*1\.parquet has"):
         read_by(engine, file)
+    place = with_state.column_names.index("transaction_amount")
+    narrow = with_state.set_column(place, "transaction_amount", pa.array([5], pa.int32()))
+    file = written(tmp_path / "types", [with_state, narrow])
+    with pytest.raises(
+        FileFormatError, match=r"1\.parquet has the column transaction_amount as int32, and .*0\.parquet"
+    ):
+        read_by(engine, file)
+
+
+@needs_java
+def test_files_that_differ_in_what_changes_no_value_are_read_as_in_one_process(
+    engine: SparkEngine, tmp_path: Path
+) -> None:
+    """Text in another form, columns in another order, and one in one file alone that nobody reads."""
+    table = pa.concat_tables(simulate(Simulation(customers=20, seed=13)))
+    half = len(table) // 2
+    large = [each.with_type(pa.large_string()) if pa.types.is_string(each.type) else each for each in table.schema]
+    second = table.slice(half).cast(pa.schema(large)).select(table.column_names[::-1])
+    second = second.append_column("note", pa.array([1] * len(second)))
+    for number, tables in enumerate(([table.slice(0, half), second], [second, table.slice(0, half)])):
+        file = written(tmp_path / f"rows-{number}", tables)
+        by_spark = joined(list(engine.run(file, file_reader(file, making.RATES), contents)))
+        assert by_spark == by_user(read_histories(file, making.RATES))
 
 
 @needs_java
