@@ -86,7 +86,7 @@ def test_an_approver_is_shown_from_what_to_what_and_what_else_waits_and_overwrit
     assert "The change is approved, and done." in two.text
     one.submit("/approve", reason="From the page of before.")
     assert one.page.status_code == 409
-    assert "challenge_days was 30 when this was proposed, and is 14 now" in one.text
+    assert "the setting challenge days was 30 when this was proposed, and is 14 now" in one.text
     assert "It was withdrawn by the second admin" in one.go(second).text
     assert (present(place, OURS).challenge_days, present(place, OURS).override_cap_percent) == (14, 10)
 

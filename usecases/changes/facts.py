@@ -6,8 +6,10 @@ from dataclasses import asdict
 from typing import Any, Literal
 
 from fivefold.domain.errors import ConfigError
+from fivefold.store.accounts.organisation import lock_deciding
 from fivefold.store.ingest.entities import entity_named, names_of_entities
 from fivefold.usecases.accounts.second_person import is_member
+from fivefold.usecases.changes.beside import open_beside, withdraw_overtaken
 from fivefold.usecases.changes.contents import Fact, RecordChanged, ScreeningCleared, TagChanged
 from fivefold.usecases.changes.proposals import ChangeOutcome, request_change
 from fivefold.usecases.ingest import facts as ingest_facts
@@ -32,18 +34,30 @@ def request_tag(
     """
     of = (context.at(context.now()), type_name, external_id)
 
-    def store(why: str) -> None:
-        ingest_facts.set_tag(*of, tag, until_us=until_us, reason=why)
+    def store(why: str) -> bool:
+        return ingest_facts.set_tag(*of, tag, until_us=until_us, reason=why)
 
     return _store_or_propose(of, store, lambda entity, _: TagChanged(entity, tag, until_us, False), reason)
 
 
-def request_tag_end(context: Context, type_name: str, external_id: str, tag: str, *, reason: str = "") -> ChangeOutcome:
-    """End a tag; if that would lower a level, it is proposed. Errors are those of `request_tag`."""
+def request_tag_end(
+    context: Context,
+    type_name: str,
+    external_id: str,
+    tag: str,
+    *,
+    reason: str = "",
+    expected_from_us: int | None = None,
+) -> ChangeOutcome:
+    """End a tag, as `ingest_facts.end_tag` does; if that would lower a level, it is proposed.
+
+    Errors are those of `request_tag`.
+    """
     of = (context.at(context.now()), type_name, external_id)
 
-    def store(why: str) -> None:
-        ingest_facts.end_tag(*of, tag, reason=why)
+    def store(why: str) -> bool:
+        ingest_facts.end_tag(*of, tag, reason=why, expected_from_us=expected_from_us)
+        return True
 
     return _store_or_propose(of, store, lambda entity, _: TagChanged(entity, tag, None, True), reason)
 
@@ -61,8 +75,9 @@ def request_screening(
     """Record a screening; a clean one that would lower a level is proposed. Errors are those of `request_tag`."""
     of = (context.at(context.now()), type_name, external_id)
 
-    def store(_: str) -> None:
+    def store(_: str) -> bool:
         ingest_facts.add_screening(*of, screening, has_match=has_match, at_us=at_us)
+        return True
 
     def content(entity: int, now: int) -> Fact:
         return ScreeningCleared(entity, screening, now if at_us is None else at_us)
@@ -86,8 +101,9 @@ def request_record(
     """
     of = (context.at(context.now()), type_name, external_id)
 
-    def store(_: str) -> None:
+    def store(_: str) -> bool:
         ingest_facts.put_record(*of, kind, record, only_new=only_new)
+        return True
 
     def content(entity: int, _: int) -> Fact:
         fields: dict[str, Any] = asdict(record) | {"fields": json.dumps(dict(record.fields), ensure_ascii=False)}
@@ -98,15 +114,18 @@ def request_record(
 
 def _store_or_propose(
     of: tuple[Context, str, str],
-    store: Callable[[str], None],
+    store: Callable[[str], bool],
     content: Callable[[int, int], Fact],
     reason: str,
 ) -> ChangeOutcome:
-    """Store a fact with the checked reason, or propose it if a level would fall and the actor is a member."""
+    """Store a fact with the checked reason, or propose it if a level would fall and the actor is a member.
+
+    *store* returns whether it changes anything.
+    """
     context, type_name, external_id = of
     why = reason_if_any(reason)
     try:
-        store(why)
+        is_stored = store(why)
     except WouldLowerError as error:
         if not is_member(context.actor.name):
             raise
@@ -123,4 +142,23 @@ def _store_or_propose(
             ]
         }
         return request_change(context, content(number, context.now()), why, reach)
-    return ChangeOutcome(None, None)
+    if is_stored:
+        _withdraw_overtaken(of, content)
+    return ChangeOutcome(None, None, changes=is_stored)
+
+
+def _withdraw_overtaken(of: tuple[Context, str, str], content: Callable[[int, int], Fact]) -> None:
+    """Withdraw the open proposals that a stored fact made impossible.
+
+    This is a transaction of its own, as an approval locks its proposal before the entity. Without it nothing wrong is
+    approved: the approval compares too.
+    """
+    context, type_name, external_id = of
+    now = context.now()
+    with context.reading() as session:
+        number = entity_named(session, context.organisation_id, type_name, external_id).id
+        if not open_beside(session, context, content(number, now)):
+            return
+    with context.writing() as session:
+        lock_deciding(session, context.organisation_id)
+        withdraw_overtaken(session, context, content(number, now), "it was changed", now)

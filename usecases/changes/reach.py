@@ -103,10 +103,16 @@ def moved_since(session: Session, context: Context, content: Content, reach: Map
 
     *reach*: of the proposal. What it does not name is not compared: it was proposed by an earlier release.
     """
-    return "; ".join(
-        f"{_WORDS.get(name, name)} was {_text(reach[name]['from'])} when this was proposed, and is {_text(present)} now"
+    moved = {
+        name: (reach[name]["from"], present)
         for name, (present, _) in _replaced(session, context, content, now_us).items()
         if name in reach and reach[name]["from"] != present
+    }
+    if "tag_ends" in moved and moved["tag_ends"][1] is None:
+        return "the tag has ended since this was proposed"
+    return "; ".join(
+        f"{_words(name)} was {_text(before)} when this was proposed, and is {_text(present)} now"
+        for name, (before, present) in moved.items()
     )
 
 
@@ -115,6 +121,7 @@ _WORDS = {
     "rates": "the table of exchange rates",
     "newest_since": "the beginning of the newest version of the list",
     "tag_ends": "the end of the tag",
+    "tag_begins": "the beginning of the tag",
     "newest_screening": "the newest screening",
     "opened": "the opening",
     "closed": "the closing",
@@ -122,7 +129,11 @@ _WORDS = {
     "status": "the status",
     "fields": "what the fields have",
 }
-"""What a change would overwrite, in words; a setting is named as it is asked for."""
+"""What a change would overwrite, in words; all others are settings."""
+
+
+def _words(name: str) -> str:
+    return _WORDS.get(name) or f"the setting {name.replace('_', ' ')}"
 
 
 def _text(value: object) -> str:
@@ -153,8 +164,11 @@ def _replaced(  # noqa: PLR0911 (one for each kind)
             return {"newest_since": (None if newest is None else day_text(newest.since_us), day_text(since_us))}
         case TagChanged():
             live = live_tag_in(session, session.get_one(Entity, content.entity), content.tag, now_us)
-            ends = None if live is None else _end(live.until_us)
-            return {"tag_ends": (ends, "now" if content.ended else _end(content.until_us))}
+            ends, begins = (None, None) if live is None else (_end(live.until_us), day_text(live.from_us))
+            return {
+                "tag_ends": (ends, "now" if content.ended else _end(content.until_us)),
+                "tag_begins": (begins, begins),
+            }
         case ScreeningCleared():
             screening = newest_screening_in(session, content.entity, content.screening)
             present_result = None if screening is None else _result(screening.found, screening.at_us)

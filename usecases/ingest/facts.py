@@ -27,7 +27,7 @@ from fivefold.usecases.levels.lowering import Concern, LoweringGuard, dated_far_
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import FIELDS, MOST_CHARACTERS, RIGHT_NAME, refuse_bad_fields, storable
 from fivefold.usecases.shared.flow_triggers import ENDED, GIVEN, TriggerEvent, behind, note, tag_end_cause
-from fivefold.usecases.shared.inputs import LATEST_US
+from fivefold.usecases.shared.inputs import LATEST_US, refuse_unseen_moment
 
 MOST_WORD_CHARACTERS = 100
 
@@ -55,10 +55,11 @@ class RecordGiven:
 
 def set_tag(
     context: Context, type_name: str, external_id: str, tag: str, *, until_us: int | None = None, reason: str = ""
-) -> None:
+) -> bool:
     """Set a tag on an entity, from now until a moment (not included) or without end; one that it has gets the new end.
 
-    If it has the tag with that end already, nothing is stored. *reason*: why, which may be empty.
+    If it has the tag with that end already, nothing is stored, whatever the reason: returns whether anything was.
+    *reason*: why, which may be empty.
 
     Raises:
         NotFoundError: there is no such entity.
@@ -70,26 +71,34 @@ def set_tag(
     _refuse_control("tag", tag)
     with context.writing() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id, alone=True)
-        there = _live_tag(session, entity, tag, now)
-        ends_before = until_us is not None and there is not None and until_us < (there["until_us"] or until_us + 1)
-        concern = Concern.of_new(now, until_us=until_us)
-        if there is not None:
-            concern = replace(Concern.of_change(now, there["until_us"], until_us), takes_back=ends_before)
-        watch = LoweringGuard(session, context, "tags", {entity.id: concern}, now)
-        set_tag_in(session, context, entity, tag, until_us, reason, now)
-        watch.refuse_falls()
+        return set_tag_alone_in(session, context, entity, tag, until_us, reason, now)
+
+
+def set_tag_alone_in(
+    session: Session, context: Context, entity: Entity, tag: str, until_us: int | None, reason: str, now: int
+) -> bool:
+    """Set a tag as one person alone may, as of `set_tag_in`; WouldLower where a level or a floor would fall."""
+    there = _live_tag(session, entity, tag, now)
+    ends_before = until_us is not None and there is not None and until_us < (there["until_us"] or until_us + 1)
+    concern = Concern.of_new(now, until_us=until_us)
+    if there is not None:
+        concern = replace(Concern.of_change(now, there["until_us"], until_us), takes_back=ends_before)
+    watch = LoweringGuard(session, context, "tags", {entity.id: concern}, now)
+    is_stored = set_tag_in(session, context, entity, tag, until_us, reason, now)
+    watch.refuse_falls()
+    return is_stored
 
 
 def set_tag_in(
     session: Session, context: Context, entity: Entity, tag: str, until_us: int | None, reason: str, now: int
-) -> None:
+) -> bool:
     """Set a tag in a transaction that the caller ends, and that has locked the entity; errors as of `set_tag`."""
     if until_us is not None and until_us <= now:
         raise ConfigError(f"a tag cannot end at {day_text(until_us)}: that is in the past")
     if until_us is not None and until_us >= LATEST_US:
         raise ConfigError(f"a tag cannot end at {day_text(until_us)}: its end must be before the year 9000")
     if _live_tag(session, entity, tag, now) == {"tag": tag, "until_us": until_us}:
-        return
+        return False
     announce_ended_before(session, [entity.id], now)
     before, ended_rows = _end_live(session, context, entity, tag, reason, now)
     forget_ends(session, list(ended_rows))
@@ -112,21 +121,46 @@ def set_tag_in(
     ended = {ENDED_US: now} if ended_rows else {}
     after = {"tag": tag, "until_us": until_us} | ({"reason": reason} if reason else {})
     _record(session, context, "tag.set", entity, rows, before, after, ended)
+    return True
 
 
-def end_tag(context: Context, type_name: str, external_id: str, tag: str, *, reason: str = "") -> None:
-    """End a tag of an entity; *reason*: why, which may be empty.
+def end_tag(
+    context: Context,
+    type_name: str,
+    external_id: str,
+    tag: str,
+    *,
+    reason: str = "",
+    expected_from_us: int | None = None,
+) -> None:
+    """End a tag of an entity.
+
+    *reason*: why, which may be empty. *expected_from_us*: since when the entity had the tag that was looked at; None
+    not to ask.
 
     Raises:
         NotFoundError: there is no such entity, or it does not have the tag.
         WouldLower: a level or a floor would fall, and only one person asks.
+        ConflictError: the tag was set anew since it was looked at.
     """
     now = context.now()
     with context.writing() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id, alone=True)
-        watch = LoweringGuard(session, context, "tags", {entity.id: Concern.of_change(now)}, now)
-        end_tag_in(session, context, entity, tag, reason, now)
-        watch.refuse_falls()
+        _refuse_another_tag(session, entity, tag, expected_from_us, now)
+        end_tag_alone_in(session, context, entity, tag, reason, now)
+
+
+def _refuse_another_tag(session: Session, entity: Entity, tag: str, expected_us: int | None, now: int) -> None:
+    begins = session.scalars(select(Tag.from_us).where(*_live(session, entity, tag, now))).all()
+    if begins and expected_us not in begins:
+        refuse_unseen_moment(f"the tag {tag!r}", expected_us, max(begins))
+
+
+def end_tag_alone_in(session: Session, context: Context, entity: Entity, tag: str, reason: str, now: int) -> None:
+    """End a tag as one person alone may, as of `end_tag_in`; WouldLower where a level or a floor would fall."""
+    watch = LoweringGuard(session, context, "tags", {entity.id: Concern.of_change(now)}, now)
+    end_tag_in(session, context, entity, tag, reason, now)
+    watch.refuse_falls()
 
 
 def end_tag_in(session: Session, context: Context, entity: Entity, tag: str, reason: str, now: int) -> None:
@@ -219,13 +253,18 @@ def add_screening(
     _refuse_control("screening", screening)
     with context.writing() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id, stays=True)
-        newest = newest_screening_in(session, entity.id, screening)
-        clears = not has_match and newest is not None and newest.found
-        watch = LoweringGuard(
-            session, context, "screenings", {entity.id: Concern.of_change(now)} if clears else {}, now
-        )
-        add_screening_in(session, context, entity, screening, has_match=has_match, at=at, now=now)
-        watch.refuse_falls()
+        add_screening_alone_in(session, context, entity, screening, has_match=has_match, at=at, now=now)
+
+
+def add_screening_alone_in(
+    session: Session, context: Context, entity: Entity, screening: str, *, has_match: bool, at: int, now: int
+) -> None:
+    """Record a screening as one person alone may; WouldLower where a level or a floor would fall."""
+    newest = newest_screening_in(session, entity.id, screening)
+    clears = not has_match and newest is not None and newest.found
+    watch = LoweringGuard(session, context, "screenings", {entity.id: Concern.of_change(now)} if clears else {}, now)
+    add_screening_in(session, context, entity, screening, has_match=has_match, at=at, now=now)
+    watch.refuse_falls()
 
 
 def newest_screening_in(session: Session, entity_id: int, screening: str) -> Screening | None:
@@ -281,15 +320,29 @@ def put_record(
     _refuse_record(kind, record_given, now)
     with context.writing() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id, stays=True)
-        there = record_in(session, entity, kind, record_given.external_id, locked=True)
-        before = None if there is None else (there.id, _moment(there))
-        concern = Concern.of_new(now) if there is None else Concern.of_change(now)
-        watch = LoweringGuard(session, context, f"{kind}s", {entity.id: concern}, now)
-        put_record_in(session, context, entity, kind, record_given, now, only_new=only_new)
-        watch.refuse_falls()
-        if before is not None and _moment(record_given) < before[1]:
-            with dated_far_back(session, [before[0]]):
-                watch.refuse_falls()
+        put_record_alone_in(session, context, entity, kind, record_given, now, only_new=only_new)
+
+
+def put_record_alone_in(
+    session: Session,
+    context: Context,
+    entity: Entity,
+    kind: Literal["case", "alert"],
+    record_given: RecordGiven,
+    now: int,
+    *,
+    only_new: bool = False,
+) -> None:
+    """Put a case or an alert as one person alone may; WouldLower where a level or a floor would fall."""
+    there = record_in(session, entity, kind, record_given.external_id, locked=True)
+    before = None if there is None else (there.id, _moment(there))
+    concern = Concern.of_new(now) if there is None else Concern.of_change(now)
+    watch = LoweringGuard(session, context, f"{kind}s", {entity.id: concern}, now)
+    put_record_in(session, context, entity, kind, record_given, now, only_new=only_new)
+    watch.refuse_falls()
+    if before is not None and _moment(record_given) < before[1]:
+        with dated_far_back(session, [before[0]]):
+            watch.refuse_falls()
 
 
 def put_record_in(
@@ -391,12 +444,21 @@ def _refuse_record(kind: str, record_given: RecordGiven, now: int) -> None:
 
 def _refuse_word(what: str, word: str, most: int = MOST_WORD_CHARACTERS) -> None:
     if not 1 <= len(word) <= most or not storable(word):
-        raise ConfigError(f"the {what} is {word[:40]!r}; it must be text of 1 to {most} characters, none of them NUL")
+        raise ConfigError(f"{what} is {_shown(word)}; it must be text of 1 to {most} characters, none of them NUL")
 
 
 def _refuse_control(what: str, name: str) -> None:
     if wrong := wrong_in_name(name):
-        raise ConfigError(f"the {what} is {name[:40]!r}, {wrong}; it must be {RIGHT_NAME}")
+        raise ConfigError(f"{what} is {_shown(name)}, {wrong}; it must be {RIGHT_NAME}")
+
+
+def _shown(word: str) -> str:
+    """Quote a word; of a long one the beginning, with its length.
+
+    >>> _shown("vip"), _shown("v" * 101)
+    ("'vip'", "'vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv'… of 101 characters")
+    """
+    return repr(word) if len(word) <= 40 else f"{word[:40]!r}… of {len(word)} characters"
 
 
 def _refuse_future(what: str, at: int, now: int) -> None:

@@ -28,6 +28,7 @@ from fivefold.usecases.changes.proposals import (
 from fivefold.usecases.changes.reach import held_until
 from fivefold.usecases.changes.search import ProposalFilters, search_proposals, waiting_about
 from fivefold.usecases.erasure.erase import erase_entity
+from fivefold.usecases.ingest import facts as ingest_facts
 from fivefold.usecases.ingest.bulk_facts import RecordRow, ScreeningRow, TagRow, add_screenings, put_records, put_tags
 from fivefold.usecases.ingest.facts import RecordGiven, put_record_in
 from fivefold.usecases.levels import lowering
@@ -487,11 +488,69 @@ def test_two_ends_of_a_tag_are_not_both_approved(bank: Bank) -> None:
     assert shortened is not None
     context = Context(bank.engine, third).at(bank.now)
     approve_proposal(context, ended.id, "seen", Role.APPROVER)
-    expected = (
-        f"proposal {ended.id} was approved: the end of the tag was never when this was proposed, and is nothing now"
-    )
+    expected = f"proposal {ended.id} was approved: the tag has ended since this was proposed"
     assert read_proposal(context, shortened.id).decision_reason == expected
     assert list_tags(bank.context, "customer", "a", part=Part(9))[0].until_us == bank.now
+
+
+def raise_beside(bank: Bank) -> Context:
+    """Let a match hold the customer up beside the tag, so that one person ends the tag; returns their context."""
+    screen(bank, True)
+    bank.settle()
+    return Context(bank.engine, Actor(bank.of, "member:3")).at(bank.now)
+
+
+def proposed_end(bank: Bank) -> int:
+    tag(bank, reason="first")
+    bank.settle()
+    bank.wait(days=1)
+    asked = untag(bank).proposal
+    assert asked is not None
+    return asked.id
+
+
+@pytest.mark.postgresql
+def test_the_end_of_a_tag_is_withdrawn_once_the_tag_ended_otherwise(bank: Bank) -> None:
+    number = proposed_end(bank)
+    of = (raise_beside(bank), "customer", "a", "watch")
+    facts.request_tag_end(*of, reason="over")
+    withdrawn = read_proposal(bank.context, number)
+    assert (withdrawn.state, withdrawn.decided_by) == ("withdrawn", "member:3")
+    assert withdrawn.decision_reason == "it was changed: the tag has ended since this was proposed"
+    assert verify(bank.engine, print).entries == len(audited(bank.engine))
+
+
+def test_an_approval_ends_no_other_tag_than_the_one_that_was_proposed(bank: Bank) -> None:
+    """A flow or a file may have ended the tag, and set it anew."""
+    number = proposed_end(bank)
+    third = raise_beside(bank)
+    ingest_facts.end_tag(third, "customer", "a", "watch")
+    ingest_facts.set_tag(third.at(bank.now + 1), "customer", "a", "watch", reason="NEW: court order 17")
+    second = Context(bank.engine, Actor(bank.of, "member:2")).at(bank.now + 2)
+    with pytest.raises(ConflictError, match=r"the beginning of the tag was .* when this was proposed, and is .* now"):
+        approve_proposal(second, number, "seen", Role.APPROVER)
+    assert list_tags(bank.context, "customer", "a", Part(1))[0].until_us is None
+
+
+def test_a_tag_that_was_set_anew_is_not_ended_by_who_saw_the_one_before(bank: Bank) -> None:
+    of = (bank.context, "customer", "a", "vip")
+    facts.request_tag(*of, reason="first")
+    seen_us = list_tags(*of[:3], Part(1))[0].from_us
+    facts.request_tag_end(*of, expected_from_us=seen_us)
+    facts.request_tag(bank.context.at(bank.now + 1), *of[1:], reason="second")
+    later = (bank.context.at(bank.now + 2), *of[1:])
+    with pytest.raises(ConflictError, match="the tag 'vip' is another one now, of "):
+        facts.request_tag_end(*later, expected_from_us=seen_us)
+    assert list_tags(*of[:3], Part(1))[0].until_us is None
+    facts.request_tag_end(*later, expected_from_us=bank.now + 1)
+    assert list_tags(*of[:3], Part(1))[0].until_us is not None
+
+
+def test_a_tag_that_is_there_already_is_not_set_again(bank: Bank) -> None:
+    of = (bank.context, "customer", "a", "vip")
+    assert facts.request_tag(*of, reason="first").changes
+    assert not facts.request_tag(*of, reason="second").changes
+    assert [line.set_reason for line in list_tags(*of[:3], Part(9))] == ["first"]
 
 
 def test_what_holds_up_the_owner_is_protected_too(bank: Bank) -> None:

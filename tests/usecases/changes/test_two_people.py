@@ -439,7 +439,7 @@ def test_a_change_of_settings_overwrites_none_that_was_approved_since_it_was_pro
     assert waiting_beside(Context(engine, three[2]), other) == ()
     approve_proposal(Context(engine, three[2]).at(LATER), first, "yes")
     assert states(engine, three[2]) == ["approved", "withdrawn", "proposed"]
-    moved = "challenge_days was 30 when this was proposed, and is 14 now"
+    moved = "the setting challenge days was 30 when this was proposed, and is 14 now"
     line = read_proposal(Context(engine, three[2]), second)
     assert (line.decided_by, line.decision_reason) == ("member:3", f"proposal {first} was approved: {moved}")
     with pytest.raises(ConflictError, match=f"proposal {second} was withdrawn already: .*{moved}"):
@@ -462,7 +462,7 @@ def test_a_change_is_not_approved_over_what_was_changed_by_other_means(engine: E
     number = settings_change(engine, three[0], challenge_days=14)
     with Session(engine) as session, session.begin():
         session.get_one(OrganisationSettings, three[0].organisation_id).challenge_days = 20
-    expected = f"challenge_days was 30 when this was proposed, and is 20 now; refuse proposal {number}"
+    expected = f"the setting challenge days was 30 when this was proposed, and is 20 now; refuse proposal {number}"
     with pytest.raises(ConflictError, match=expected):
         approve_proposal(Context(engine, three[1]).at(LATER), number, "yes")
     again = settings_change(engine, three[0], challenge_days=14)

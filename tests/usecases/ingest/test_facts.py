@@ -58,9 +58,9 @@ def opened(bank: Bank, **changed: Any) -> RecordGiven:
 
 REFUSED: dict[str, tuple[Callable[[Bank], object], type[Exception], str]] = {
     "no such entity": (lambda bank: tag(bank, "z"), NotFoundError, "there is no customer 'z'"),
-    "no tag": (lambda bank: tag(bank, word=""), ConfigError, "the tag is ''; it must be text of 1 to 100"),
+    "no tag": (lambda bank: tag(bank, word=""), ConfigError, "^tag is ''; it must be text of 1 to 100"),
     "a tag with NUL": (lambda bank: tag(bank, word="a\0"), ConfigError, "none of them NUL"),
-    "a tag with half a character": (lambda bank: tag(bank, word="\ud800"), ConfigError, "the tag is"),
+    "a tag with half a character": (lambda bank: tag(bank, word="\ud800"), ConfigError, "^tag is"),
     "a tag without an end in sight": (
         lambda bank: tag(bank, until_us=to_microseconds(date(9999, 1, 1))),
         ConfigError,
@@ -69,7 +69,7 @@ REFUSED: dict[str, tuple[Callable[[Bank], object], type[Exception], str]] = {
     "a tag that ended": (lambda bank: tag(bank, until_us=bank.now), ConfigError, "that is in the past"),
     "a tag that it has not": (untag, NotFoundError, "does not have the tag 'watch'"),
     "a screening to come": (lambda bank: screen(bank, at_us=bank.now + 1), ConfigError, "in the future"),
-    "a screening without a name": (lambda bank: screen(bank, word=""), ConfigError, "the screening is ''"),
+    "a screening without a name": (lambda bank: screen(bank, word=""), ConfigError, "^screening is ''"),
     "a case to come": (
         lambda bank: record(bank, opened(bank, opened_us=bank.now + 1)),
         ConfigError,
