@@ -168,11 +168,21 @@ class Entities:
         return self._connection.ask(SET_TAG, parts, body={"until": until, "reason": reason}, key=key)
 
     def end_tag(
-        self, type_: str, external_id: str, tag: str, *, reason: str = "", key: str | None = None
+        self,
+        type_: str,
+        external_id: str,
+        tag: str,
+        *,
+        reason: str = "",
+        expected_since: Moment | None = None,
+        key: str | None = None,
     ) -> Proposal | None:
-        """End a tag; returns a proposal if that would lower a level."""
+        """End a tag; returns a proposal if that would lower a level.
+
+        *expected_since*: since when the entity had the tag that was looked at; another one is not ended.
+        """
         parts = {"type": type_, "external_id": external_id, "tag": tag}
-        return self._connection.ask(END_TAG, parts, {"reason": reason}, key=key)
+        return self._connection.ask(END_TAG, parts, {"reason": reason, "expected_since": expected_since}, key=key)
 
     def add_screening(
         self,

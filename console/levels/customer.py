@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
 from pydantic import TypeAdapter
@@ -88,6 +89,7 @@ class CustomerPage:
         is_floor_live: a floor keeps the first of them, so lower ones are left out.
         waiting_beside: the numbers of overrides that wait beside another one.
         changes: of the customer, that wait for another person; none for those who may not see them.
+        waiting: all of these, also where the list shows the first ones.
     """
 
     bar: QueueBar | None
@@ -111,6 +113,7 @@ class CustomerPage:
     transactions: Page[TransactionLine]
     events: Page[TimelineEvent]
     changes: Page[ProposalWaiting]
+    waiting: Page[ProposalWaiting]
     standing: EntityActions
     runs: Page[RunLine]
 
@@ -148,6 +151,7 @@ def show_customer(visit: Visit) -> Rendered:
         transactions=entity_profile.list_transactions(*of, SHORT_LIST),
         events=list_events(*of, SHORT_LIST),
         changes=waiting_about(*of, visit.role, _part(visit, "changes")),
+        waiting=waiting_about(*of, visit.role),
         standing=entity_actions(*of),
         runs=search_runs(visit, RunFilters(entity=of[1:]), SHORT_LIST),
     )
@@ -268,21 +272,29 @@ def _override(visit: Visit) -> int:
 def set_tag(visit: Visit) -> Answer:
     """Set a tag on a customer; proposed where a level would fall. Say where nothing reads it."""
     notice = "tag-set" if is_tag_read(visit, visit.form.get("tag", "").strip()) else "tag-unread"
-    return _tag_outcome(visit, notice, facts.request_tag)
+    outcome = _tag_outcome(visit, facts.request_tag)
+    if not outcome.changes:
+        wrong = text(
+            "{name} has the tag {tag} already, so nothing was changed. To give another reason, end it and set it anew",
+            name=visit.parts["external_id"],
+            tag=visit.form["tag"].strip(),
+        )
+        raise ConflictError(wrong)
+    return Redirect(visit.path + visit.trail, _notice(outcome, notice))
 
 
 def end_tag(visit: Visit) -> Answer:
-    """End a tag of a customer; proposed where a level would fall."""
-    return _tag_outcome(visit, "tag-ended", facts.request_tag_end)
+    """End a tag of a customer, unless it was set anew since the page was opened; proposed where a level would fall."""
+    outcome = _tag_outcome(visit, partial(facts.request_tag_end, expected_from_us=visit.shown_moment("since")))
+    return Redirect(visit.path + visit.trail, _notice(outcome, "tag-ended"))
 
 
-def _tag_outcome(visit: Visit, notice: str, request: Callable[..., ChangeOutcome]) -> Answer:
+def _tag_outcome(visit: Visit, request: Callable[..., ChangeOutcome]) -> ChangeOutcome:
     of = _customer(visit)
     try:
-        outcome = request(*of, visit.typed("tag", text("Tag")), reason=visit.form.get("reason", "").strip())
+        return request(*of, visit.typed("tag", text("Tag")), reason=visit.form.get("reason", "").strip())
     except facts.ReasonMissingError as missing:
         raise FieldError("reason", str(missing).replace("`reason`", text("Reason"))) from missing
-    return Redirect(visit.path + visit.trail, _notice(outcome, notice))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -60,7 +60,9 @@ def tag_many(visit: Visit) -> Rendered:
 
     def set_tag(item: QueueItem, _: int) -> str:
         outcome = facts.request_tag(visit, *_customer(item), tag, reason=reason)
-        return "" if outcome.proposal is None else text("proposed, as it may lower the level")
+        if outcome.proposal is not None:
+            return text("proposed, as it may lower the level")
+        return "" if outcome.changes else text("had the tag already, so nothing was changed")
 
     return _each(visit, set_tag)
 

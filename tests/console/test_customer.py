@@ -12,7 +12,7 @@ from fivefold.usecases.levels import explain
 from fivefold.usecases.levels.explain import ValueSeen
 from fivefold.usecases.shared.context import Context
 from tests.console.customers import CUSTOMER, ENTITY, assess_now, fail_assessment
-from tests.console.visitors import ORIGIN, Visitor
+from tests.console.visitors import ORIGIN, Form, Visitor
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.places import OURS, Place
 
@@ -163,6 +163,59 @@ def test_a_tag_is_set_and_ended(investigator: Visitor) -> None:
     assert "The tag is ended." in investigator.text
 
 
+def tag_form(visitor: Visitor) -> Form:
+    return next(form for form in visitor.go(ACME).forms() if form.fields.get("tag") == "vip")
+
+
+def test_a_page_that_is_late_does_not_end_the_tag_that_was_set_anew(investigator: Visitor) -> None:
+    investigator.go(ACME).submit("/tag", tag="vip", reason="first")
+    late = tag_form(investigator)
+    investigator.post(late.action, {**late.fields, "reason": "over"})
+    investigator.go(ACME).submit("/tag", tag="vip", reason="second: court order 17, keep")
+    investigator.post(late.action, {**late.fields, "reason": "late words"})
+    assert investigator.page.status_code == 409
+    assert "is another one now, of " in investigator.text
+    assert "late words" in investigator.page.text, "what was typed is not lost"
+    assert "End vip" in investigator.go(ACME).text
+    now = tag_form(investigator)
+    investigator.post(now.action, {**now.fields, "reason": "over"})
+    assert "The tag is ended." in investigator.text
+
+
+def test_a_tag_that_is_there_already_is_said_and_the_words_stay(investigator: Visitor) -> None:
+    investigator.go(ACME).submit("/tag", tag="vip", reason="first")
+    investigator.go(ACME).submit("/tag", tag="vip", reason="second, longer words")
+    assert investigator.page.status_code == 409
+    assert "acme has the tag vip already, so nothing was changed." in investigator.text
+    (form,) = [form for form in investigator.forms() if form.action.endswith("/tag")]
+    assert form.fields["reason"] == "second, longer words"
+
+
+def test_each_reason_for_the_end_of_a_tag_is_described_by_its_tag(investigator: Visitor) -> None:
+    for tag in ("vip", "watch"):
+        investigator.go(ACME).submit("/tag", tag=tag)
+    described = re.findall(r'name="reason"[^>]* aria-describedby="(tag-\d+)"', investigator.go(ACME).page.text)
+    assert len(described) == len({*described}) == 2
+    assert all(f'<span id="{each}"><strong>' in investigator.page.text for each in described)
+
+
+def test_an_older_change_than_the_first_ten_takes_the_place_of_its_button_too(
+    place: Place, investigator: Visitor
+) -> None:
+    with place.engine.begin() as connection:
+        entity = connection.execute(sql("SELECT id FROM entities WHERE external_id = 'acme' LIMIT 1")).scalar_one()
+    context = Context(place.engine, place.actor("investigator"), now_microseconds)
+    for number in range(10):
+        request_change(context, TagChanged(entity, f"other {number}", None, False), "newer", {})
+    assert "All changes that wait" in investigator.go(ACME).text
+    assert "End disputed" not in investigator.text
+
+
+def test_what_is_wrong_with_a_tag_stands_at_its_field(investigator: Visitor) -> None:
+    investigator.go(ACME).submit("/tag", tag="v" * 101)
+    assert re.search(r'<p class="fault" id="tag-fault">tag is .*… of 101 characters', investigator.page.text)
+
+
 def test_stored_text_is_never_markup(place: Place, investigator: Visitor) -> None:
     place.good("PUT", "/v1/entities/company/acme", {"attributes": {"size": 3}}, role="app")
     place.good("PUT", "/v1/entities/customer/%3Cb%3E%26", {}, role="app")
@@ -278,7 +331,8 @@ def test_of_each_list_the_first_rows_are_shown_and_the_whole_of_it_is_led_to(
         assert last not in investigator.go(ACME).text
         assert last in investigator.go(f"{ACME}?all={name}").text
         assert f"{ACME}?all={name}" not in investigator.links()
-    investigator.submit("/end-tag", tag="t00")
+    form = next(form for form in investigator.forms() if form.fields.get("tag") == "t00")
+    investigator.post(form.action, form.fields)
     assert "The tag is ended." in investigator.text
 
 

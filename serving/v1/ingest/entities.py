@@ -108,6 +108,16 @@ class Why(RequestModel):
     reason: ReasonIfAny = ""
 
 
+class WhyTagEnds(Why):
+    """Why, and which tag was looked at: where it is left out, that is not checked.
+
+    `reason` is needed where a level would fall, as another person approves it then. `expected_since` is the tag's
+    `since`, as it may have been set anew.
+    """
+
+    expected_since: MomentGiven | None = None
+
+
 class ScreeningGiven(RequestModel):
     """What an entity was screened for, and whether anything was found; the moment is now by default.
 
@@ -211,14 +221,20 @@ def post_transactions_together(
 
 
 def set_tag(context: RequestContext, type_: Text, external_id: Text, tag: Text, body: TagGiven) -> ProposalLine | None:
-    """Set a tag on an entity, or give it another end; proposed where a level would fall."""
+    """Set a tag on an entity, or give it another end; proposed where a level would fall.
+
+    One that the entity has with that end already stays as it is, with who set it and why, so a call may be repeated.
+    """
     of = (context, type_, external_id)
     return facts.request_tag(*of, tag, until_us=body.until, reason=body.reason).proposal
 
 
-def end_tag(context: RequestContext, type_: Text, external_id: Text, tag: Text, query: Why) -> ProposalLine | None:
+def end_tag(
+    context: RequestContext, type_: Text, external_id: Text, tag: Text, query: WhyTagEnds
+) -> ProposalLine | None:
     """Take a tag off an entity; proposed where a level would fall."""
-    return facts.request_tag_end(context, type_, external_id, tag, reason=query.reason).proposal
+    of = (context, type_, external_id, tag)
+    return facts.request_tag_end(*of, reason=query.reason, expected_from_us=query.expected_since).proposal
 
 
 def add_screening(context: RequestContext, type_: Text, external_id: Text, body: ScreeningGiven) -> ProposalLine | None:

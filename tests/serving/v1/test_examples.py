@@ -11,7 +11,7 @@ from fivefold.serving.v1.route import Route
 from tests.serving.v1.places import Place
 
 WITH_BODY = [route for route in ROUTES if "body" in route.takes]
-NOT_FILLED_IN = {"after", "expected_asked_at", "expected_created_at", "token", "Idempotency-Key"}
+NOT_FILLED_IN = {"after", "expected_asked_at", "expected_created_at", "expected_since", "token", "Idempotency-Key"}
 """Nobody knows a good one before."""
 
 
