@@ -38,7 +38,7 @@ from fivefold.serving.v1.errors import IN_PART, TakenRows, invalid_part, respons
 from fivefold.serving.v1.idempotency import HEADER_NAME, respond_once
 from fivefold.serving.v1.paging import LINK, link_to, list_name
 from fivefold.serving.v1.path_encoding import is_readable, parts_of
-from fivefold.serving.v1.reading import is_error, read_form, read_part, read_query
+from fivefold.serving.v1.reading import is_error, read_form, read_part, read_query, refused_body
 from fivefold.serving.v1.route import RequestContext, Route, Work
 from fivefold.store.accounts.idempotency import RequestAttempt, attempting
 from fivefold.store.accounts.plans import CHANGES_PER_MINUTE, Plan
@@ -238,6 +238,8 @@ def read_arguments(
                 return cast("Response", value)
             if name in route.takes:
                 arguments[name] = value
+    if "body" not in route.takes and (refused := refused_body(route, body)) is not None:
+        return refused
     return arguments
 
 

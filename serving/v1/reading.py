@@ -53,6 +53,15 @@ def read_query(route: Route, request: Request, list_: str) -> Any:
         return invalid_request("query", error)
 
 
+def refused_body(route: Route, body: bytes) -> Response | None:
+    """Refuse what is sent in the body of a route that takes none; an empty object says nothing."""
+    if body.strip() in (b"", b"{}", b"null"):
+        return None
+    named = ", ".join(getattr(route.takes.get("query"), "model_fields", ()))
+    where = f"; the query takes {named}" if named else ""
+    return invalid_part("body", f"is not read: this route takes none{where}")
+
+
 def read_form(route: Route, body: bytes, most_rows: int) -> Any:
     """Read the body; an error Response if it is invalid, ApiError 413 if it is too large."""
     row = route.row

@@ -252,6 +252,26 @@ def test_a_parameter_that_a_route_does_not_have_is_refused(furnished: Place, rou
     assert "query.nosuch" in [error["where"] for error in answer.json()[0]["errors"]]
 
 
+@pytest.mark.parametrize(
+    "route", [route for route in ROUTES if "body" not in route.takes], ids=lambda r: f"{r.method} {r.path}"
+)
+def test_a_body_that_a_route_does_not_read_is_refused(furnished: Place, route: Route) -> None:
+    role = next(role for role in Role if role in route.roles)
+    path = re.sub("{[a-z_]+}", "1", route.path)
+    answer = furnished.ask(route.method, path, {"reason": "no more"}, role=role)
+    assert answer.status_code == 422
+    assert answer.json()[0]["errors"]
+
+
+def test_a_reason_in_the_body_of_the_end_of_a_tag_is_refused_and_the_query_named(furnished: Place) -> None:
+    path = "/v1/entities/company/acme/tags/disputed"
+    answer = furnished.ask("DELETE", path, {"reason": "no more"}, role="investigator")
+    (error,) = answer.json()[0]["errors"]
+    expected = "is not read: this route takes none; the query takes reason, expected_since"
+    assert (answer.status_code, error["where"], error["problem"]) == (422, "body", expected)
+    assert furnished.ask("DELETE", path, {}, role="app").status_code != 422
+
+
 def test_a_route_takes_no_larger_body_than_its_work_needs() -> None:
     most = {route.path: route.most_bytes(64_000_000) for route in ROUTES if route.method in {"POST", "PUT"}}
     assert most["/v1/transactions"] == 64_000_000
