@@ -64,8 +64,10 @@ class Tag(Answer):
     until: datetime | None
     set_by: str
     set_reason: str | None = None
+    set_proposed_by: str | None = None
     ended_by: str | None = None
     end_reason: str | None = None
+    end_proposed_by: str | None = None
     goes_on: bool | None = None
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Select, literal, null, or_, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import Page, Part
-from fivefold.store.ingest.tags import lasts_on
+from fivefold.store.ingest.tags import lasts_on, of_proposal
 from fivefold.store.levels.bulk_reads import read_rows
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.keyset import rows_of, scalars_of
@@ -25,6 +25,7 @@ from fivefold.store.tables.entities import (
     Transaction,
 )
 from fivefold.store.tables.levels import Standing
+from fivefold.store.tables.rulesets import Proposal
 
 
 def attributes_of(session: Session, entity_id: int) -> Attributes | None:
@@ -41,8 +42,13 @@ def entity_name(session: Session, entity_id: int) -> tuple[str, str]:
 
 
 def tags_of(session: Session, entity_id: int, part: Part) -> Page[Any]:
-    """List the tags that an entity has or had, the newest first, each with whether it goes on by another row."""
-    statement = select(Tag, lasts_on()).where(Tag.entity_id == entity_id)
+    """List the tags that an entity has or had, the newest first.
+
+    Each with whether it goes on by another row, and with who proposed what `set_by` and `ended_by` approved.
+    """
+    set_at, ended_at = (Tag.from_us, Tag.set_by), (Tag.until_us, Tag.ended_by)
+    proposers = (of_proposal(Proposal.proposed_by, *at) for at in (set_at, ended_at))
+    statement = select(Tag, lasts_on(), *proposers).where(Tag.entity_id == entity_id)
     return rows_of(session, statement, (Tag.id,), part, descending=True)
 
 

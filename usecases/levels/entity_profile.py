@@ -93,8 +93,10 @@ class TagLine:
 
     Attributes:
         set_reason: why it was set, if who set it said so.
+        set_proposed_by: who proposed what `set_by` approved, for that reason; None where nobody did.
         ended_by: who gave it the end that it has; None where it has the one with which it was set.
         end_reason: why they did, if they said so.
+        end_proposed_by: who proposed what `ended_by` approved, for that reason; None where nobody did.
         goes_on: another row of the same tag begins by that end: the entity has the tag beyond it.
     """
 
@@ -103,8 +105,10 @@ class TagLine:
     until_us: Annotated[Moment | None, shown_as("until")]
     set_by: str
     set_reason: str | None
+    set_proposed_by: str | None
     ended_by: str | None
     end_reason: str | None
+    end_proposed_by: str | None
     goes_on: bool
 
 
@@ -259,15 +263,17 @@ def list_tags(context: Context, type_name: str, external_id: str, part: Part) ->
         return rows.map(lambda row: _tag_line(*row))
 
 
-def _tag_line(tag: Tag, goes_on: bool) -> TagLine:
+def _tag_line(tag: Tag, goes_on: bool, set_proposed_by: str | None, end_proposed_by: str | None) -> TagLine:
     return TagLine(
         tag=tag.tag,
         from_us=tag.from_us,
         until_us=tag.until_us,
         set_by=tag.set_by,
         set_reason=tag.set_reason,
+        set_proposed_by=set_proposed_by,
         ended_by=tag.ended_by,
         end_reason=tag.end_reason,
+        end_proposed_by=end_proposed_by,
         goes_on=goes_on,
     )
 
