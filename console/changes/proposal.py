@@ -14,18 +14,23 @@ from fivefold.domain.paging import Part
 from fivefold.usecases.accounts.settings import read_settings
 from fivefold.usecases.changes import proposals
 from fivefold.usecases.changes.backtests import report_of, subject_of_backtest
-from fivefold.usecases.changes.contents import ListVersionsAdded, RulesetRolledBack, SettingsChanged
+from fivefold.usecases.changes.contents import ListVersionsAdded, RulesetRolledBack, SettingsChanged, TagChanged
 from fivefold.usecases.changes.list_overview import ProposedVersion, count_versions, proposed_versions
 from fivefold.usecases.changes.proposals import (
     ProposalBacktest,
     ProposalLine,
     finished_backtests,
 )
-from fivefold.usecases.changes.reach import held_until
+from fivefold.usecases.changes.reach import ChangeNow, change_now, hash_of_levels, held_until
+from fivefold.usecases.levels.entity_profile import TagLine, list_tags
 from fivefold.usecases.rulesets.overview import read_ruleset
 
 MEMBERS_SHOWN = Part(200)
 """Members that differ in a version of a list, on the page of its change."""
+
+
+TAGS_LOOKED_AT = Part(200)
+"""Tags of a customer, the newest first, among which that of a change is looked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +74,11 @@ class ProposalPage:
         list_versions: of a list, with what each changes; empty for another change.
         versions_before: so many versions the list has now; 0 for another change.
         changes: what it replaces and by what, and the rest of what it says.
-        reached: whom it reaches, as far as that was counted.
+        reached: whom it reaches, as far as that was counted: of a change about one customer as of now while it is open.
+        reached_then: the same as of the proposal, where its levels were others.
+        now: what an open change about one customer leads to now; None for others.
+        levels: one text for what it leads to, which goes with an approval; empty where that is not known.
+        tag: that it would change, as the customer has it now; None for another change.
         beside: the numbers of other changes of the same that wait.
         backtests: of each type the newest, and the newest that is done.
         backtests_done: the numbers of the latter, which count, with spaces between; 0 for none.
@@ -87,6 +96,10 @@ class ProposalPage:
     versions_before: int
     changes: Sequence[Line]
     reached: Sequence[Line]
+    reached_then: Sequence[Line]
+    now: ChangeNow | None
+    levels: str
+    tag: TagLine | None
     beside: tuple[int, ...]
     backtests: tuple[ProposalBacktest, ...]
     backtests_done: str
@@ -97,7 +110,10 @@ def show_proposal(visit: Visit) -> Rendered:
     proposal = proposals.read_proposal(visit, _number(visit), visit.role)
     done = finished_backtests(visit, proposal.id)
     labels = {**NUMBERS, **SWITCHES} if proposal.kind == SettingsChanged.kind else {}
-    is_open = proposal.state == "proposed"
+    now = change_now(visit, proposal.id)
+    reach = {**proposal.reach, **(now.reach if now else {})}
+    levels = hash_of_levels(reach)
+    has_moved = levels != hash_of_levels(proposal.reach)
     page = ProposalPage(
         bar=queue_bar(visit),
         proposal=proposal,
@@ -109,13 +125,27 @@ def show_proposal(visit: Visit) -> Rendered:
         list_versions=_list_versions(visit, proposal),
         versions_before=count_versions(visit, proposal.content["name"]) if _is_of_list(proposal) else 0,
         changes=change_lines(proposal.content, proposal.reach, labels),
-        reached=reach_lines(proposal.reach, labels, held_until(visit, proposal.reach) if is_open else None),
+        reached=reach_lines(reach, labels, held_until(visit, reach) if proposal.state == "proposed" else None),
+        reached_then=reach_lines(proposal.reach, labels) if has_moved else (),
+        now=now,
+        levels=levels if now and now.reach else "",
+        tag=_tag(visit, proposal) if now else None,
         beside=proposals.waiting_beside(visit, proposal.id, visit.role),
         backtests=tuple(sorted({*proposal.backtests, *done}, key=lambda each: (each.entity_type, -each.id))),
         backtests_done=" ".join(str(each.id) for each in done) or "0",
     )
     title = text("Change {number}", number=proposal.id)
     return Rendered(template="changes/proposal.html", title=title, page=page)
+
+
+def _tag(visit: Visit, proposal: ProposalLine) -> TagLine | None:
+    """Give the tag that a change is about, for those who may read tags, with who set it and why."""
+    type_name, external_id = proposal.entity_type, proposal.external_id
+    may_read = visit.may("GET /v1/entities/{type}/{external_id}/tags")
+    if proposal.kind != TagChanged.kind or type_name is None or external_id is None or not may_read:
+        return None
+    tags = list_tags(visit, type_name, external_id, TAGS_LOOKED_AT)
+    return next((tag for tag in tags if tag.tag == proposal.content["tag"]), None)
 
 
 def _roll_back(visit: Visit, proposal: ProposalLine, done: Sequence[ProposalBacktest]) -> RollBack | None:
@@ -185,6 +215,7 @@ def approve(visit: Visit) -> Answer:
         expected_backtests={whole_number(each, text("Backtest")) for each in backtests.split()} - {0},
         expected_versions=visit.shown_number("versions"),
         expected_proposed_us=visit.shown_moment("proposed"),
+        expected_levels=visit.form.get("seen_levels") or None,
     )
     return Redirect(visit.path + visit.trail, "proposal-approved")
 

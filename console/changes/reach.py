@@ -79,6 +79,10 @@ def _replaced(reach: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 def _label(name: str, labels: Mapping[str, str]) -> str:
     if name == "newest_since":
         return text("Newest version of the list, since")
+    if name == "on":
+        return text("Decides")
+    if name == "per_second":
+        return text("Customers that are assessed again in a second")
     return text(labels[name]) if name in labels else words(name.removesuffix("_us"))
 
 
@@ -134,6 +138,8 @@ def _reached(  # noqa: C901, PLR0912 (one for each name)
             )
         case "days", _:
             return
+        case "falls", []:
+            yield Line(text("Levels"), text("none falls by it"))
         case "falls", list():
             for fall in value:
                 who = fall["entity_type"], fall["external_id"]

@@ -6,10 +6,13 @@ import pytest
 from sqlalchemy import text as sql
 
 from fivefold.domain.clock import DAY_US, now_microseconds, utc_text
+from fivefold.usecases.changes import effects
 from fivefold.usecases.changes.contents import TagChanged
 from fivefold.usecases.changes.proposals import request_change
+from fivefold.usecases.ingest.facts import end_tag
 from fivefold.usecases.levels import explain
 from fivefold.usecases.levels.explain import ValueSeen
+from fivefold.usecases.levels.lowering import Fall
 from fivefold.usecases.shared.context import Context
 from tests.console.customers import CUSTOMER, ENTITY, assess_now, fail_assessment
 from tests.console.visitors import ORIGIN, Form, Visitor
@@ -18,6 +21,7 @@ from tests.serving.v1.places import OURS, Place
 
 ACME = "/console/entities/company/acme"
 PROPOSED = {"state": "proposed", "type": "company"}
+OF_ACME = {**PROPOSED, "external_id": "acme", "kind": "fact.tag"}
 MARKUP = "<script>alert('x')</script>\"'&{{ 7*7 }}"
 
 
@@ -75,7 +79,9 @@ def test_the_page_names_the_changes_that_wait_to_those_who_may_see_them(place: P
     assert "End this override" in admin.text
 
 
-def test_a_change_says_until_when_the_cooldown_holds_the_level_that_would_fall(place: Place) -> None:
+def test_a_change_says_until_when_the_cooldown_holds_the_level_that_would_fall(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place.good("GET", "/v1/entities/company/acme/risk", params={"freshness": "now"}, role="investigator")
     context = Context(place.engine, place.actor("investigator"), now_microseconds)
     until_us = now_microseconds() + DAY_US
@@ -83,11 +89,22 @@ def test_a_change_says_until_when_the_cooldown_holds_the_level_that_would_fall(p
         entity = connection.execute(sql("SELECT id FROM entities WHERE external_id = 'acme' LIMIT 1")).scalar_one()
         held = {"until_us": until_us, "entity": entity}
         connection.execute(sql("UPDATE standings SET may_move_down_us = :until_us WHERE entity_id = :entity"), held)
-    fall = {"entity_type": "company", "external_id": "acme", "before": ["high"] * 3, "after": ["low"] * 3, "why": ""}
-    change = request_change(context, TagChanged(entity, "disputed", None, True), "held", {"falls": [fall]}).proposal
+    high, low = ("high", "high", "high"), ("low", "low", "low")
+    fall = Fall(entity_type="company", external_id="acme", before=high, after=low, through=frozenset({entity}))
+    monkeypatch.setattr(effects, "falls_by", lambda *_: [fall])
+    proposed = {"falls": [{"entity_type": "company", "external_id": "acme", "before": high, "after": ("medium",) * 3}]}
+    change = request_change(context, TagChanged(entity, "disputed", None, True), "held", proposed).proposal
     assert change is not None
     admin = Visitor(place).sign_in("admin").go(f"/console/proposals/{change.id}")
     assert f"The cooldown holds the level of acme until {utc_text(until_us)[:10]}" in admin.text
+    assert re.search(r"Whom it reaches as of now .*acme by the rules: level from high to low;", admin.text)
+    assert re.search(r"When it was proposed .*acme by the rules: level from high to medium;", admin.text)
+    assert "The tag: disputed since" in admin.text
+    monkeypatch.setattr(effects, "falls_by", lambda *_: [])
+    assert "are not those that were looked at" in admin.submit("/approve", reason="seen").text
+    assert "Levels none falls by it" in admin.text
+    monkeypatch.setattr(effects, "falls_by", lambda *_: [fall])
+    admin.go(f"/console/proposals/{change.id}")
     place.good("POST", f"/v1/proposals/{change.id}/refuse", {"reason": "No."}, role="admin")
     assert "The cooldown holds the level of acme" not in admin.go(f"/console/proposals/{change.id}").text
 
@@ -209,6 +226,24 @@ def test_an_older_change_than_the_first_ten_takes_the_place_of_its_button_too(
         request_change(context, TagChanged(entity, f"other {number}", None, False), "newer", {})
     assert "All changes that wait" in investigator.go(ACME).text
     assert "End disputed" not in investigator.text
+
+
+def test_who_asked_for_the_end_of_a_tag_stands_beside_who_approved_it(place: Place, investigator: Visitor) -> None:
+    (line,) = place.good("GET", "/v1/proposals/search", role="admin", params=OF_ACME)
+    place.good("POST", f"/v1/proposals/{line['id']}/approve", {"reason": "seen"}, role="admin")
+    expected = f"its end by the admin, asked for by the investigator: {line['reason']}"
+    assert expected in investigator.go(ACME).text
+    (tag,) = place.good("GET", "/v1/entities/company/acme/tags", role="investigator")
+    assert (tag["end_reason"], tag["end_proposed_by"]) == (line["reason"], line["proposed_by"])
+
+
+def test_a_change_whose_tag_ended_since_says_so_and_offers_no_approval(place: Place) -> None:
+    (line,) = place.good("GET", "/v1/proposals/search", role="admin", params=OF_ACME)
+    context = Context(place.engine, place.actor("approver"), now_microseconds)
+    end_tag(context, "company", "acme", "disputed")
+    admin = Visitor(place).sign_in("admin").go(f"/console/proposals/{line['id']}")
+    assert "It cannot be approved any more: the tag has ended since this was proposed." in admin.text
+    assert not [form for form in admin.forms() if form.action.endswith("/approve")]
 
 
 def test_what_is_wrong_with_a_tag_stands_at_its_field(investigator: Visitor) -> None:

@@ -32,7 +32,8 @@ from fivefold.usecases.changes.contents import (
 )
 from fivefold.usecases.changes.reference_fit import refuse_misfit
 from fivefold.usecases.decisions.policies import PolicyLine, retire_policy_in
-from fivefold.usecases.ingest.facts import RecordGiven, add_screening_in, end_tag_in, put_record_in, set_tag_in
+from fivefold.usecases.ingest import facts
+from fivefold.usecases.levels.lowering import Fall, WouldLowerError
 from fivefold.usecases.levels.overrides import revoke_override_in
 from fivefold.usecases.rulesets.activate import roll_back_in
 from fivefold.usecases.rulesets.deciding import Deciding, DecidingChange, deciding
@@ -102,6 +103,20 @@ def apply_content(  # noqa: C901, PLR0911 (one for each kind)
             return None
 
 
+def falls_by(session: Session, context: Context, content: Fact, why: str, now_us: int) -> list[Fall]:
+    """Store a fact as one person alone would, see whose levels fall, and roll it back; errors are those of the fact."""
+    watched = replace(context, by_tool=True)  # so they are looked at whatever the organisation lets one person do
+    nested = session.begin_nested()
+    try:
+        _apply_fact(session, watched, content, why, now_us, alone=True)
+    except WouldLowerError as error:
+        return error.falls
+    finally:
+        nested.rollback()
+        session.expire_all()
+    return []
+
+
 def result_in_force(session: Session, context: Context, content: Content) -> Result:
     """Return the result of a change that is in force already; None if it would change something, or is refused.
 
@@ -129,20 +144,28 @@ def _require_champions(champions: Champions | None) -> Champions:
     return champions
 
 
-def _apply_fact(session: Session, context: Context, content: Fact, why: str, now_us: int) -> None:
-    """Store a fact that would lower a level, without another check of rights; NotFoundError for an erased entity."""
+def _apply_fact(
+    session: Session, context: Context, content: Fact, why: str, now_us: int, *, alone: bool = False
+) -> None:
+    """Store a fact that would lower a level, without another check of rights; *alone*: WouldLower if it does.
+
+    NotFoundError for an erased entity.
+    """
     entity_row = session.get_one(Entity, content.entity)
     kind = session.get_one(EntityType, entity_row.type_id).name
     entity = entity_named(session, context.organisation_id, kind, entity_row.external_id, alone=True)
     match content:
         case TagChanged() if content.ended or (content.until_us is not None and content.until_us <= now_us):
-            end_tag_in(session, context, entity, content.tag, why, now_us)
+            end = facts.end_tag_alone_in if alone else facts.end_tag_in
+            end(session, context, entity, content.tag, why, now_us)
         case TagChanged():
-            set_tag_in(session, context, entity, content.tag, content.until_us, why, now_us)
+            give = facts.set_tag_alone_in if alone else facts.set_tag_in
+            give(session, context, entity, content.tag, content.until_us, why, now_us)
         case ScreeningCleared():
-            add_screening_in(session, context, entity, content.screening, has_match=False, at=content.at_us, now=now_us)
+            add = facts.add_screening_alone_in if alone else facts.add_screening_in
+            add(session, context, entity, content.screening, has_match=False, at=content.at_us, now=now_us)
         case RecordChanged():
-            record = RecordGiven(
+            record = facts.RecordGiven(
                 external_id=content.external_id,
                 opened_us=content.opened_us,
                 closed_us=content.closed_us,
@@ -150,7 +173,8 @@ def _apply_fact(session: Session, context: Context, content: Fact, why: str, now
                 status=content.status,
                 fields=json.loads(content.fields),
             )
-            put_record_in(session, context, entity, content.of, record, now_us, only_new=content.only_new)
+            put = facts.put_record_alone_in if alone else facts.put_record_in
+            put(session, context, entity, content.of, record, now_us, only_new=content.only_new)
 
 
 def rehearse(

@@ -7,11 +7,12 @@ from typing import Any, Literal
 
 from fivefold.domain.errors import ConfigError
 from fivefold.store.accounts.organisation import lock_deciding
-from fivefold.store.ingest.entities import entity_named, names_of_entities
+from fivefold.store.ingest.entities import entity_named
 from fivefold.usecases.accounts.second_person import is_member
 from fivefold.usecases.changes.beside import open_beside, withdraw_overtaken
 from fivefold.usecases.changes.contents import Fact, RecordChanged, ScreeningCleared, TagChanged
 from fivefold.usecases.changes.proposals import ChangeOutcome, request_change
+from fivefold.usecases.changes.reach import reach_of_falls
 from fivefold.usecases.ingest import facts as ingest_facts
 from fivefold.usecases.ingest.facts import RecordGiven
 from fivefold.usecases.levels.lowering import WouldLowerError
@@ -134,13 +135,7 @@ def _store_or_propose(
             raise ReasonMissingError(what) from error
         with context.reading() as session:
             number = entity_named(session, context.organisation_id, type_name, external_id).id
-            all_through = frozenset().union(*(fall.through for fall in error.falls))
-            names = names_of_entities(session, context.organisation_id, all_through)
-        reach = {
-            "falls": [
-                {**asdict(fall), "through": sorted(names[one][1] for one in fall.through)} for fall in error.falls
-            ]
-        }
+            reach = reach_of_falls(session, context, error.falls)
         return request_change(context, content(number, context.now()), why, reach)
     if is_stored:
         _withdraw_overtaken(of, content)

@@ -58,7 +58,7 @@ from fivefold.usecases.changes.contents import (
 )
 from fivefold.usecases.changes.effects import Champions, Result, apply_content, rehearse
 from fivefold.usecases.changes.proposal_backtests import backtests_that_count, untested
-from fivefold.usecases.changes.reach import entity_of, moved_since, reach_of, with_replaced
+from fivefold.usecases.changes.reach import entity_of, reach_of, refuse_moved, with_replaced
 from fivefold.usecases.changes.releasing import activate_releases
 from fivefold.usecases.levels.overrides import raises_without
 from fivefold.usecases.rulesets.deciding import DecidingChange
@@ -268,6 +268,7 @@ def approve_proposal(
     expected_backtests: Collection[int] | None = None,
     expected_versions: int | None = None,
     expected_proposed_us: int | None = None,
+    expected_levels: str | None = None,
 ) -> ProposalLine:
     """Carry out what another person proposed, in one transaction with the approval.
 
@@ -279,16 +280,16 @@ def approve_proposal(
         champions: to promote a model.
         expected_backtests: the numbers of the backtests that were looked at, `finished_backtests`; None not to ask.
         expected_versions: so many versions had the list that it adds versions to; None not to ask, or of no list.
-        expected_proposed_us: when that was proposed which was looked at; None not to ask. After a restore another
-            change may have its number.
+        expected_proposed_us: when that was proposed which was looked at, as a restore gives numbers again; None not to ask.
+        expected_levels: of a change about one entity `hash_of_levels` of what was looked at; None: of the proposal.
 
     Raises:
         ConfigError: the reason is empty.
         NotFoundError: there is no such proposal, or it is not seen in the role.
         ConflictError: the actor proposed it, or is not a member; it was decided; it is impossible now; a type that it
             reaches has no finished backtest that counts (`backtest_validity`); it is not for the role; a model is to be
-            promoted without *champions*; or it has other backtests, or the list other versions, than was expected, or
-            it is another change.
+            promoted without *champions*; or it has other backtests, or the list other versions, or it leads to other
+            levels, than was expected, or it is another change.
         PromotionRefusedError: the gate does not allow it any more, or another version serves by now.
     """
     now = context.now()
@@ -302,13 +303,12 @@ def approve_proposal(
         content = read_content(row.kind, row.content)
         _refuse_other_versions(session, context, content, expected_versions)
         entity_id = _lock_entity(session, content)
-        if moved := moved_since(session, context, content, row.reach, now):
-            raise ConflictError(f"{moved}; refuse proposal {number}, and propose the change again")
+        refuse_moved(session, context, row, content, expected_levels, now)
         rehearsed = rehearse(session, context, content, row.reason, now, champions)
         finished = newest_backtests(session, row.id, finished=True)
         tests = backtests_that_count(session, row, finished, rehearsed, now)
-        present_backtests = [each.id for each in finished.values()]
-        refuse_unseen_numbers(f"the backtests of proposal {number}", expected_backtests, present_backtests)
+        present = [each.id for each in finished.values()]
+        refuse_unseen_numbers(f"the backtests of proposal {number}", expected_backtests, present)
         with behind(session, context.organisation_id, () if entity_id is None else (row.proposed_by,)):
             result = apply_content(session, context, content, row.reason, now, champions=champions)
         release_count = activate_releases(session, tests)

@@ -5,28 +5,32 @@ shown, and it is compared once the proposal is approved.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict, dataclass
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, day_text
-from fivefold.domain.errors import NotFoundError
+from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.risk.facts.portfolio import read_list
 from fivefold.store.accounts.lists import list_row_at
 from fivefold.store.accounts.organisation import newest_rates
 from fivefold.store.decisions.decisions import policy_numbered
-from fivefold.store.ingest.entities import entity_named, type_named
+from fivefold.store.ingest.entities import entity_named, names_of_entities, type_named
 from fivefold.store.levels.overrides import count_below, count_with_level
 from fivefold.store.rulesets.activations import count_of_type
+from fivefold.store.rulesets.proposals import PROPOSED, proposal_numbered
 from fivefold.store.rulesets.rulesets import all_active_versions, families_of
 from fivefold.store.tables.entities import Entity, EntityType, Record
 from fivefold.store.tables.events import Decision
 from fivefold.store.tables.levels import OverrideRow, Standing
-from fivefold.store.tables.rulesets import Family
+from fivefold.store.tables.rulesets import Family, Proposal
 from fivefold.usecases.accounts.settings import settings_of
+from fivefold.usecases.changes import effects
 from fivefold.usecases.changes.contents import (
     FACTS,
     Content,
@@ -39,8 +43,10 @@ from fivefold.usecases.changes.contents import (
     ScreeningCleared,
     SettingsChanged,
     TagChanged,
+    read_content,
 )
 from fivefold.usecases.ingest.facts import live_tag_in, newest_screening_in, record_in
+from fivefold.usecases.levels.lowering import Fall
 from fivefold.usecases.levels.overrides import levels_without
 from fivefold.usecases.rulesets.deciding import DecidingChange
 from fivefold.usecases.shared.context import Context
@@ -96,6 +102,104 @@ def held_until(context: Context, reach: Mapping[str, Any]) -> HeldUntil:
                 if standing and standing.may_move_down_us and standing.may_move_down_us > context.now():
                     until[who] = standing.may_move_down_us
     return until
+
+
+def reach_of_falls(session: Session, context: Context, falls: Sequence[Fall]) -> dict[str, Any]:
+    """Give whose levels a change of facts would let fall, as plain data, with the identifiers of entities."""
+    names = names_of_entities(session, context.organisation_id, frozenset().union(*(fall.through for fall in falls)))
+    plain = [{**asdict(fall), "through": sorted(names[one][1] for one in fall.through)} for fall in falls]
+    return {"falls": plain}
+
+
+def reach_of_one(session: Session, context: Context, content: Content, why: str, now_us: int) -> dict[str, Any]:
+    """Give as of now what levels a change about one entity leads to; empty for another change.
+
+    The errors are those of the change.
+    """
+    if isinstance(content, FACTS):
+        return reach_of_falls(session, context, effects.falls_by(session, context, content, why, now_us))
+    if isinstance(content, OverrideRevoked):
+        return reach_of(session, context, content, {}, now_us)
+    return {}
+
+
+def hash_of_levels(reach: Mapping[str, Any]) -> str:
+    """Give one text for all levels and floors that a reach names; two reaches with the same have the same.
+
+    >>> hash_of_levels({"level": "low", "rules_level": "high"}) == hash_of_levels({"level": "low", "rules_level": None})
+    False
+    """
+    falls = [[fall[name] for name in _OF_FALL] for fall in reach.get("falls", ())]
+    return sha256(json.dumps([falls, reach.get("level"), reach.get("rules_level")]).encode()).hexdigest()
+
+
+_OF_FALL = ("entity_type", "external_id", "before", "after")
+
+
+def refuse_moved(
+    session: Session, context: Context, row: Proposal, content: Content, expected_hash: str | None, now_us: int
+) -> None:
+    """Raise ConflictError where what a change overwrites moved, or one about one entity leads to other levels by now.
+
+    *expected_hash*: `hash_of_levels` of what was looked at; None for what the proposal keeps.
+    """
+    if moved := moved_since(session, context, content, row.reach, now_us):
+        raise ConflictError(f"{moved}; refuse proposal {row.id}, and propose the change again")
+    present = reach_of_one(session, context, content, row.reason, now_us)
+    if expected_hash is None and not present.keys() & row.reach.keys():
+        return  # of an earlier release, which did not keep them
+    if hash_of_levels(present) == (expected_hash or hash_of_levels(row.reach)):
+        return
+    if "falls" in present:
+        levels = [
+            f"{fall['external_id']} from {_names(fall['before'])} to {_names(fall['after'])}"
+            for fall in present["falls"]
+        ]
+    else:
+        levels = [f"from {present['level']} to {present['rules_level'] or 'none'}"]
+    raise ConflictError(
+        f"the levels that proposal {row.id} leads to are not those that were looked at;"
+        f" they are now: {'; '.join(levels) or 'none falls'}"
+    )
+
+
+def _names(levels: Sequence[str] | None) -> str:
+    if levels is None:
+        return "what is not known"
+    level, floor, hard_floor = (each or "none" for each in levels)
+    return f"{level} (floor {floor}, hard floor {hard_floor})"
+
+
+@dataclass(frozen=True)
+class ChangeNow:
+    """An open change about one entity as of now.
+
+    Attributes:
+        reach: what levels it leads to; empty where it cannot be done any more.
+        problem: why it cannot be done any more; empty where it can.
+    """
+
+    reach: Mapping[str, Any]
+    problem: str
+
+
+def change_now(context: Context, number: int) -> ChangeNow | None:
+    """Find what an open change about one entity leads to as of now, by doing it and rolling it back.
+
+    None for one about more, and where it was decided. NotFoundError if no proposal has that number.
+    """
+    now = context.now()
+    with context.writing() as session:
+        row = proposal_numbered(session, context.organisation_id, number)
+        content = read_content(row.kind, row.content)
+        if row.state != PROPOSED or row.entity_id is None:
+            return None
+        try:
+            if problem := moved_since(session, context, content, row.reach, now):
+                return ChangeNow({}, problem)
+            return ChangeNow(reach_of_one(session, context, content, row.reason, now), "")
+        except (ConfigError, ConflictError, NotFoundError) as error:
+            return ChangeNow({}, str(error))
 
 
 def moved_since(session: Session, context: Context, content: Content, reach: Mapping[str, Any], now_us: int) -> str:

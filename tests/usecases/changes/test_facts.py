@@ -25,7 +25,7 @@ from fivefold.usecases.changes.proposals import (
     refuse_proposal,
     waiting_beside,
 )
-from fivefold.usecases.changes.reach import held_until
+from fivefold.usecases.changes.reach import change_now, hash_of_levels, held_until
 from fivefold.usecases.changes.search import ProposalFilters, search_proposals, waiting_about
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.ingest import facts as ingest_facts
@@ -239,7 +239,8 @@ def end_of(bank: Bank, name: str) -> TimelineEvent:
     (event,) = list_events(bank.context, "customer", "a", kinds=("tag_ended",))
     assert list_events(bank.context, "customer", "a", kinds=("people",))[0] == event
     line = next(each for each in list_tags(bank.context, "customer", "a", Part(10)) if each.tag == name)
-    assert (line.ended_by, line.end_reason) == (event.by, event.reason or None)
+    shown = (line.ended_by, line.end_reason, line.end_proposed_by)
+    assert shown == (event.by, event.reason or None, event.proposed_by)
     return event
 
 
@@ -254,7 +255,8 @@ def test_who_ended_a_tag_and_why_stands_with_the_tag(bank: Bank) -> None:
 def begin_of(bank: Bank, kind: str) -> TimelineEvent:
     (event,) = list_events(bank.context, "customer", "a", kinds=(kind,))
     line = list_tags(bank.context, "customer", "a", Part(1))[0]
-    assert (line.set_by, line.set_reason) == (event.by, event.reason or None)
+    shown = (line.set_by, line.set_reason, line.set_proposed_by)
+    assert shown == (event.by, event.reason or None, event.proposed_by)
     return event
 
 
@@ -530,6 +532,46 @@ def test_an_approval_ends_no_other_tag_than_the_one_that_was_proposed(bank: Bank
     with pytest.raises(ConflictError, match=r"the beginning of the tag was .* when this was proposed, and is .* now"):
         approve_proposal(second, number, "seen", Role.APPROVER)
     assert list_tags(bank.context, "customer", "a", Part(1))[0].until_us is None
+
+
+def held_by_a_case(bank: Bank) -> int:
+    """Propose the end of a tag, and then let a case hold the level too."""
+    number = proposed_end(bank)
+    case(bank, "confirmed")
+    bank.settle()
+    return number
+
+
+def test_a_change_is_shown_with_the_levels_that_it_leads_to_now(bank: Bank) -> None:
+    number = proposed_end(bank)
+    at = Context(bank.engine, Actor(bank.of, "member:2")).at
+    before = change_now(at(bank.now), number)
+    assert before is not None
+    assert hash_of_levels(before.reach) == hash_of_levels(read_proposal(bank.context, number).reach)
+    case(bank, "confirmed")
+    bank.settle()
+    after = change_now(at(bank.now), number)
+    assert after is not None
+    assert (after.reach, after.problem) == ({"falls": []}, "")
+    entries = len(audited(bank.engine))
+    assert change_now(at(bank.now), number) == after
+    assert len(audited(bank.engine)) == entries, "it is rolled back"
+    ingest_facts.end_tag(at(bank.now), "customer", "a", "watch")
+    gone = change_now(at(bank.now), number)
+    assert gone is not None
+    assert gone.problem == "the tag has ended since this was proposed"
+
+
+@pytest.mark.postgresql
+def test_an_approval_leads_to_no_other_levels_than_were_looked_at(bank: Bank) -> None:
+    number = held_by_a_case(bank)
+    second = Context(bank.engine, Actor(bank.of, "member:2")).at(bank.now)
+    with pytest.raises(ConflictError, match="are not those that were looked at; they are now: none falls"):
+        approve_proposal(second, number, "seen", Role.APPROVER)
+    shown = change_now(second, number)
+    assert shown is not None
+    seen = hash_of_levels(shown.reach)
+    assert approve_proposal(second, number, "seen", Role.APPROVER, expected_levels=seen).state == "approved"
 
 
 def test_a_tag_that_was_set_anew_is_not_ended_by_who_saw_the_one_before(bank: Bank) -> None:
