@@ -1,5 +1,6 @@
 """What the organisation decides for all of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,6 +9,8 @@ from fivefold.console.visit import Answer, Redirect, Rendered, Visit
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.usecases.accounts.settings import Settings, SettingsChange, read_settings
 from fivefold.usecases.changes import asks
+from fivefold.usecases.changes.contents import SettingsChanged
+from fivefold.usecases.changes.search import ProposalFilters, ProposalFound, search_proposals
 
 SETTINGS: Final = "/console/administration/settings"
 NUMBERS: Final = {
@@ -26,15 +29,21 @@ SWITCHES: Final = {
     "programs_lower_levels": "Programs take back what holds a level up without a second person",
     "two_people_promote": "Two people promote a value model",
 }
+WAITING: Final = ProposalFilters(state="proposed", kind=SettingsChanged.kind)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SettingsPage:
-    """The settings as they are; None before the levels were chosen."""
+    """The settings as they are; None before the levels were chosen.
+
+    Attributes:
+        waiting: changes of them that wait for another person; none for those who may not see them.
+    """
 
     settings: Settings | None
     numbers: dict[str, str]
     switches: dict[str, str]
+    waiting: Sequence[ProposalFound]
 
 
 def show_settings(visit: Visit) -> Rendered:
@@ -43,7 +52,9 @@ def show_settings(visit: Visit) -> Rendered:
         present = read_settings(visit)
     except ConflictError:
         present = None
-    page = SettingsPage(settings=present, numbers=NUMBERS, switches=SWITCHES)
+    may_see = visit.may("GET /v1/proposals/search")
+    waiting = search_proposals(visit, WAITING, visit.role) if may_see else ()
+    page = SettingsPage(settings=present, numbers=NUMBERS, switches=SWITCHES, waiting=tuple(waiting))
     return Rendered(template="accounts/settings.html", title=text("Settings"), page=page)
 
 

@@ -1,5 +1,6 @@
 """Settings with the values that a person saw, and plans with what was used up of them."""
 
+import re
 from typing import Any
 
 import pytest
@@ -59,6 +60,9 @@ def test_a_change_is_proposed_once_anything_decides(place: Place) -> None:
     assert 'value="3000"' in admin.page.text
     admin.submit("/change", retention_days="3000", reason="The supervisor asks for it.")
     assert "is proposed. Another administrator approves it." in admin.text
+    assert re.search(r"change \d+ ?\(retention days, the admin\)", admin.text)
+    newest = place.good("GET", "/v1/proposals", role="admin")[0]["id"]
+    assert f"/console/proposals/{newest}" in admin.links()
     assert present(place, OURS) == before
 
 

@@ -280,7 +280,7 @@ def approve_proposal(
         champions: to promote a model.
         expected_backtests: the numbers of the backtests that were looked at, `finished_backtests`; None not to ask.
         expected_versions: so many versions had the list that it adds versions to; None not to ask, or of no list.
-        expected_proposed_us: when that was proposed which was looked at, as a restore gives numbers again; None not to ask.
+        expected_proposed_us: when that was proposed which was looked at; a restore reuses numbers. None: not asked.
         expected_levels: of a change about one entity `hash_of_levels` of what was looked at; None: of the proposal.
 
     Raises:
