@@ -15,6 +15,7 @@ import pytest
 
 from fivefold.domain.provenance import EXTRAS, release
 from tests.cli.running import AS_OF, CONFIG
+from tests.extras import needs_of
 
 ROOT = Path(__file__).parent.parent
 ROOMS = (
@@ -131,11 +132,12 @@ print(json.dumps(said), file=sys.__stdout__)
 """
 
 
-def bare(var: Path, folder: Path, commands: list[list[str]]) -> list[tuple[int, str]]:
-    """Run commands in one process, to which nothing of the extras is installed."""
+def bare(var: Path, folder: Path, commands: list[list[str]], extra: str = "") -> list[tuple[int, str]]:
+    """Run commands in one process, to which one of the extras is installed, or none."""
     modules = [module for found in EXTRAS.values() for module in found]
-    kept = {"typing_extensions", "pydantic_core"}  # pydantic brings them
-    given = [json.dumps([name for name in modules if name not in kept]), json.dumps(commands)]
+    # Without an extra pydantic brings two.
+    installed = needs_of(extra) if extra else {"typing-extensions", "pydantic-core"}
+    given = [json.dumps([name for name in modules if not packages(name) & installed]), json.dumps(commands)]
     environment = {**os.environ, "FIVEFOLD_VAR": str(var)}
     done = subprocess.run(
         [sys.executable, "-P", "-c", BARE, *given],
@@ -202,6 +204,38 @@ def test_a_missing_extra_is_one_line_that_names_it(tmp_path: Path) -> None:
         words = rf"fivefold: this needs \w+, which is not installed here: pip install 'fivefold\[{extra}\]'\n"
         assert re.fullmatch(words, text)
     assert not (tmp_path / "var" / "demo").exists()
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("extra", "commands"),
+    [
+        (
+            "train",
+            [
+                ["train", "--data", "rows.parquet", "--config", "tiny.yaml"],
+                ["models"],
+                ["explain", "rows.parquet", "--user", "user_000002", "--as-of", AS_OF, "--png", "why.png"],
+            ],
+        ),
+        ("platform", [["tokens", "list"], ["worker", "--once"]]),
+        ("tables", [["rules", "table", "export", "session-verification", "verdict", "--to", "a.xlsx"]]),
+    ],
+)
+def test_the_extra_that_is_named_for_a_command_is_all_that_it_takes(
+    extra: str, commands: list[list[str]], tmp_path: Path
+) -> None:
+    from fivefold.domain.settings import read_settings
+    from fivefold.features.indicator_matrix import warm
+    from fivefold.training.simulation.simulator import Simulation, write_simulation
+
+    warm()
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "kernels").symlink_to(read_settings().kernels)
+    (tmp_path / "tiny.yaml").write_text(CONFIG)
+    write_simulation(Simulation(customers=400), tmp_path / "rows.parquet")
+    said = bare(tmp_path / "var", tmp_path, commands, extra)
+    assert [code for code, _ in said] == [0] * len(commands), said
 
 
 def test_a_notebook_without_an_extra_reads_which_one_it_needs() -> None:

@@ -1,6 +1,5 @@
 """The files for containers name what there is: folders, commands, variables; the lock becomes a bill of materials."""
 
-import importlib.metadata
 import importlib.util
 import json
 import re
@@ -13,9 +12,10 @@ from typing import Any
 
 import pytest
 import yaml
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from uvicorn import Config
+
+from tests.extras import needs_of
 
 ROOT = Path(__file__).parents[1]
 CONTAINERFILE = (ROOT / "Containerfile").read_text(encoding="utf-8")
@@ -184,31 +184,7 @@ def pins_of(name: str) -> dict[str, str]:
     return {canonicalize_name(package): version for package, _, version in (line.partition("==") for line in lines)}
 
 
-def needs_of_serving() -> set[str]:
-    """What `serve` needs on the oldest Python, as pyproject.toml and the installed packages say."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    oldest = {"python_version": "3.11", "python_full_version": "3.11.0"}
-    found: set[str] = set()
-    waiting = [Requirement("fivefold[serve]")]
-    followed: set[tuple[str, str]] = set()
-    while waiting:
-        wanted = waiting.pop()
-        name = canonicalize_name(wanted.name)
-        for extra in ("", *wanted.extras):
-            if (name, extra) in followed:
-                continue
-            followed.add((name, extra))
-            if name == "fivefold":
-                needs = project["optional-dependencies"][extra] if extra else project["dependencies"]
-            else:
-                found.add(name)
-                needs = importlib.metadata.distribution(name).requires or []
-            each = [Requirement(need) for need in needs]
-            waiting += [one for one in each if not one.marker or one.marker.evaluate({**oldest, "extra": extra})]
-    return found
-
-
 def test_the_bento_installs_what_serving_needs_and_nothing_else() -> None:
     pins, listed = pins_of("constraints.txt"), pins_of("deploy/requirements.txt")
     assert {name: version for name, version in listed.items() if pins.get(name) != version} == {}, "make requirements"
-    assert set(listed) == needs_of_serving(), "make requirements"
+    assert set(listed) == needs_of("serve"), "make requirements"
