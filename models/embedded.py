@@ -134,9 +134,13 @@ def _has_moved(before: str, now: Path) -> bool:
     old = _path(before)
     if old is None or old == now:
         return False
-    if now.parent.exists() and old.parent.exists() and now.parent.samefile(old.parent):
+    try:
+        is_there = old.parent.exists()
+    except OSError:  # it may be of another account, and not be looked into
+        return now.exists()
+    if is_there and now.parent.exists() and now.parent.samefile(old.parent):
         return False  # the same folder under another name
-    return now.exists() or not old.parent.exists()
+    return now.exists() or not is_there
 
 
 def _path(uri: str) -> Path | None:

@@ -43,17 +43,21 @@ def copied(original: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def moved(copied: Path) -> Path:
     """The folder at another place, and nothing where it was."""
-    gone = copied.parent / "gone"
+    return registered_in(copied.parent / "gone", copied)
+
+
+def registered_in(before: Path, copied: Path) -> Path:
+    """Record in a copy that its files were in another folder *before*."""
     with sqlite3.connect(copied / "mlflow.db") as database:
-        for (before,) in database.execute("SELECT DISTINCT artifact_location FROM experiments").fetchall():
-            after = (gone / "artifacts" / "value").as_uri()
+        for (present,) in database.execute("SELECT DISTINCT artifact_location FROM experiments").fetchall():
+            recorded = (before / "artifacts" / "value").as_uri()
             for table, column in (
                 ("experiments", "artifact_location"),
                 ("runs", "artifact_uri"),
                 ("logged_models", "artifact_location"),
                 ("model_versions", "storage_location"),
             ):
-                database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (before, after))
+                database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (present, recorded))
     return copied
 
 
@@ -78,6 +82,17 @@ def test_a_copy_reads_its_own_files_and_not_those_of_the_original(original: Path
     with pytest.raises(ModelError, match="booster"):
         registry.load(1)
     assert Registry(Settings(var=original), "value").load(1).content_hash == value_model().content_hash
+
+
+def test_a_copy_from_where_nothing_can_be_looked_into_reads_its_own_files(copied: Path) -> None:
+    """A folder of another account fails like a name that is too long: its files may be there or not."""
+    elsewhere = registered_in(Path("/", "a" * 300), copied)
+    kept = embedded_champion(Settings(var=elsewhere), "value")
+    assert kept is not None
+    assert kept.folder.is_relative_to(copied)
+    (copied / "artifacts").rename(copied / "aside")
+    registered_in(Path("/", "a" * 300), copied)
+    assert relocate(Settings(var=copied)) == 0
 
 
 def test_the_same_folder_under_another_name_is_left_alone(original: Path, tmp_path: Path) -> None:
