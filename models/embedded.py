@@ -14,10 +14,12 @@ from urllib.parse import unquote, urlsplit
 
 from fivefold.domain.errors import ConfigError, ModelError, ModelNotFoundError, RegistryError
 from fivefold.domain.settings import VARIABLE_VAR, Settings, require_model_name
-from fivefold.models.value_model import ValueModel
+from fivefold.models.value_model import ValueModel, missing_files
 
 ARTIFACT = Path("artifacts") / "value_model"
 """Where a registered model keeps its value model."""
+RESTORE = "restore the files of the registry from a backup, or promote another version"
+"""What to do where a version has lost files."""
 _ADDRESSES = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -109,9 +111,17 @@ def embedded_champion(settings: Settings, name: str) -> EmbeddedChampion | None:
 
 def load_embedded_champion(champion: EmbeddedChampion) -> ValueModel:
     """Load the champion; errors as of `ValueModel.load`, and ModelError where it is not the registered model."""
-    model = ValueModel.load(champion.folder)
-    require_registered(model.content_hash, champion.content_hash, f"version {champion.version}")
+    where = f"version {champion.version}"
+    model = load_files(champion.folder, where)
+    require_registered(model.content_hash, champion.content_hash, where)
     return model
+
+
+def load_files(folder: Path, where: str) -> ValueModel:
+    """Load the files of a registered version; errors as of `ValueModel.load`, with a remedy where one is missing."""
+    if missing := missing_files(folder):
+        raise ModelError(f"{missing} of {where} is missing in {folder}: {RESTORE}")
+    return ValueModel.load(folder)
 
 
 def require_registered(content_hash: str, registered: str | None, where: str) -> None:

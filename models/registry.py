@@ -27,7 +27,15 @@ from requests.exceptions import RequestException
 from fivefold.domain.errors import ConfigError, ModelError, ModelNotFoundError, RegistryError
 from fivefold.domain.provenance import may_be_same_model
 from fivefold.domain.settings import Settings, without_password
-from fivefold.models.embedded import ARTIFACT, parse_model_uri, relocate, require_not_empty, require_registered
+from fivefold.models.embedded import (
+    ARTIFACT,
+    RESTORE,
+    load_files,
+    parse_model_uri,
+    relocate,
+    require_not_empty,
+    require_registered,
+)
 from fivefold.models.value_model import ValueModel
 
 CHAMPION = "champion"
@@ -406,7 +414,7 @@ class Registry:
                 artifacts = mlflow.artifacts.download_artifacts(uri, dst_path=target)
             except (MlflowException, OSError) as error:
                 raise registry_error(error, f"{uri} cannot be loaded from {self.settings.tracking_shown}") from None
-            return ValueModel.load(Path(artifacts) / ARTIFACT)
+            return load_files(Path(artifacts) / ARTIFACT, uri)
 
     def require_servable(self, number: int) -> None:
         """Refuse a version whose description by MLflow is gone or damaged: `load` needs none, the service does.
@@ -472,5 +480,5 @@ def _of_another_release(error: Exception) -> str:
 def _one_line(error: Exception) -> str:
     text = str(error).strip()
     if text.startswith("No such artifact"):
-        return "its files are gone"
+        return f"its files are gone: {RESTORE}"
     return without_password(text.splitlines()[0]) if text else type(error).__name__

@@ -367,6 +367,8 @@ class _Saved(NamedTuple):
 
 def _read_saved(folder: Path) -> _Saved:
     """Read the files of a model, and check them before LightGBM reads the trees: text cut short ends the process."""
+    if missing := missing_files(folder):
+        raise ModelError(f"{folder} holds no value model: {missing} is not there")
     rest = dict(_read_rest(folder))
     if rest.get("format") != FORMAT:
         raise ModelError(
@@ -381,6 +383,11 @@ def _read_saved(folder: Path) -> _Saved:
     if _content_hash(trees, curve, rest) != rest["content_hash"]:
         raise ModelError(f"{folder} is damaged: its trees, its curve or {_REST} are not what was saved")
     return _Saved(rest, trees, curve, own)
+
+
+def missing_files(folder: Path) -> str:
+    """Name the files that a folder lacks to be a value model; empty where it has all."""
+    return ", ".join(name for name in (_BOOSTER, _CURVE, _REST) if not (folder / name).exists())
 
 
 def _read_rest(folder: Path) -> Any:

@@ -209,6 +209,21 @@ def test_a_version_that_no_service_could_import_is_never_made_champion(copied: P
     assert rollback(registry).version == 1
 
 
+@pytest.mark.parametrize("uri", [None, "models:/value/1"])
+def test_a_file_that_is_gone_is_named_with_the_version_and_a_remedy(copied: Path, uri: str | None) -> None:
+    settings = Settings(var=copied)
+    assert load_value_model(settings, uri, "value")
+    (written,) = registered_files(copied, "booster.txt")
+    written.unlink()
+    remedy = "restore the files of the registry from a backup, or promote another version"
+    with pytest.raises(ModelError) as refused:
+        load_value_model(settings, uri, "value")
+    assert str(refused.value) == f"booster.txt of {uri or 'version 1'} is missing in {written.parent}: {remedy}"
+    shutil.rmtree(copied / "artifacts" / "value")
+    with pytest.raises(ModelNotFoundError, match=f"^models:/value/1 .*: its files are gone: {remedy}$"):
+        load_value_model(settings, uri, "value")
+
+
 def test_artifacts_that_are_gone_are_named_in_one_line(copied: Path) -> None:
     shutil.rmtree(copied / "artifacts")
     with sqlite3.connect(copied / "mlflow.db") as database:
