@@ -20,6 +20,7 @@ from fivefold.domain.settings import read_settings
 from fivefold.domain.text import html_table, perhaps
 from fivefold.models.embedded import load_value_model
 from fivefold.notebook.transactions import Frame, Moment, column_pairs, frame_html, kind_of, moment_of, require_frame
+from fivefold.notebook.whole_numbers import whole_number
 from fivefold.notebook.words import PARAMETERS, in_words_of_python, parameters_named
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.explain.breakdown import Explanation
@@ -183,8 +184,9 @@ def backtest(
 
     Raises:
         InvalidRulesetError: a ruleset is none; every fault is named with its line.
-        ConfigError, FileFormatError: a part cannot be used, or the rulesets have other levels.
+        ConfigError, FileFormatError: a part cannot be used, the rulesets have other levels, or a number is not whole.
     """
+    drawn = Draw(None if sample is None else whole_number(sample, "sample", 1), whole_number(seed, "seed", 0))
     (draft_ruleset,), presents = _rulesets(draft, "draft"), _rulesets(present, "present")
     in_force = presents[0] if presents else None
     beside = Beside(tuple(_rulesets(first, "first")), tuple(_rulesets(then, "then")))
@@ -193,7 +195,7 @@ def backtest(
         files = _files(entities, parts, folder)
         standing = StandingLevels(_path(previous, "previous", folder), since)
         standing.check(at, has_present=in_force is not None)
-        return DraftTrial(backtest_beside(draft_ruleset, in_force, beside, files, at, standing, Draw(sample, seed)))
+        return DraftTrial(backtest_beside(draft_ruleset, in_force, beside, files, at, standing, drawn))
 
 
 def _rulesets(sources: Sources | None, parameter: str) -> list[AnalysedRuleset]:

@@ -19,6 +19,7 @@ from fivefold.models.promotions import Promotion
 from fivefold.models.registry import Registry
 from fivefold.notebook.transactions import AnyTransactions, frame_html, source_of
 from fivefold.notebook.value import ValueModel
+from fivefold.notebook.whole_numbers import whole_number
 from fivefold.notebook.words import in_words_of_python
 from fivefold.store.sql.database import open_current
 from fivefold.training.config import TrainingConfig, read_config
@@ -108,8 +109,7 @@ def train(
         NotEnoughDataError: they do not suffice to learn and to judge.
         StoreError: the database cannot be used, which a promotion needs; nothing was learnt.
     """
-    if tune < 0:
-        raise ConfigError(f"tune is {tune}, and has to be 0 or more")
+    tune = whole_number(tune, "tune", 0)
     settings = _config(config)
     if name is not None:
         settings = settings.model_copy(update={"name": name})

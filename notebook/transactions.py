@@ -21,6 +21,7 @@ from fivefold.features.indicator_matrix import catalogue, indicator_matrix, sele
 from fivefold.features.reading.sources import read_histories
 from fivefold.features.reading.tables import Source
 from fivefold.features.reading.text_files import ColumnMap, MappedFile
+from fivefold.notebook.whole_numbers import whole_number
 from fivefold.notebook.words import in_words_of_python
 from fivefold.training.simulation.simulator import Simulation
 from fivefold.training.simulation.simulator import simulate as simulated_tables
@@ -105,9 +106,10 @@ def simulate(customers: int = 1_000, *, seed: int = 1) -> pd.DataFrame:
         Their transactions of 2023 and 2024, in the columns of the API.
 
     Raises:
-        ConfigError: a number is out of range.
+        ConfigError: a number is out of range, or not whole.
     """
-    tables = list(simulated_tables(Simulation(customers=customers, seed=seed)))
+    drawn = Simulation(customers=whole_number(customers, "customers", 1), seed=whole_number(seed, "seed", 0))
+    tables = list(simulated_tables(drawn))
     frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
     return frame
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
 import pandas as pd
 import polars as pl
 
@@ -26,6 +25,7 @@ from fivefold.notebook.dependence import MOST_INDIVIDUALS, PartialDependence, de
 from fivefold.notebook.importance import Importance, importance_of
 from fivefold.notebook.known import KnownCustomers, known_customers, warn_of_rows
 from fivefold.notebook.transactions import AnyTransactions, Moment, checked_histories, moment_of, source_of
+from fivefold.notebook.whole_numbers import is_whole, whole_number
 from fivefold.notebook.words import in_words_of_python
 from fivefold.training.config import DEFAULT_NAME
 
@@ -241,8 +241,7 @@ class ValueModel:
             ConfigError: the model reads no such indicator, it is undefined for all of these customers, *values*
                 has none or an infinite one, *individuals* is below 1, or nobody has a row by then.
         """
-        if individuals < 1:
-            raise ConfigError(f"individuals is {individuals}, and has to be 1 or more")
+        individuals = whole_number(individuals, "individuals", 1)
         customers = self._known(transactions, as_of, columns)
         return dependence_of(self.trained, customers, indicator, values, individuals)
 
@@ -258,22 +257,14 @@ class ValueModel:
 
 def _level(level_percent: Any) -> int | None:
     """Read the level of an interval; ConfigError where it is none."""
-    if level_percent is None:
-        return None
-    if not _is_whole(level_percent) or not 1 <= level_percent <= 99:
-        raise ConfigError(f"level_percent is {level_percent!r}, and has to be a whole number from 1 to 99")
-    return int(level_percent)
+    return None if level_percent is None else whole_number(level_percent, "level_percent", 1, 99)
 
 
 def _version_number(which: Any) -> int:
     """Read the number of a version; ConfigError where it is none."""
-    if not _is_whole(which) or which < 1:
+    if not is_whole(which) or which < 1:
         raise ConfigError(
             f"which is {which!r}; it must be an alias such as 'champion', the number of a version, from 1, an address, "
             "or a folder"
         )
     return int(which)
-
-
-def _is_whole(number: Any) -> bool:
-    return isinstance(number, int | np.integer) and not isinstance(number, bool)

@@ -269,7 +269,7 @@ def test_what_cannot_be_looked_at_is_refused_by_name() -> None:
     for wrong in ([], [np.inf]):
         with pytest.raises(ConfigError, match="give at least one, and no infinite one"):
             model.partial_dependence(transactions(), READS, values=wrong, as_of=JUDGED_FROM)
-    with pytest.raises(ConfigError, match="individuals is 0, and has to be 1 or more"):
+    with pytest.raises(ConfigError, match="individuals is 0, and has to be a whole number from 1"):
         model.partial_dependence(transactions(), READS, individuals=0, as_of=JUDGED_FROM)
     with pytest.raises(ConfigError, match="no customer has a row by 1990-01-01; give a later as_of"):
         model.importance(transactions(), as_of="1990-01-01")

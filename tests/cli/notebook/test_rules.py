@@ -256,6 +256,9 @@ def test_a_draft_is_compared_with_what_decides(tmp_path: Path) -> None:
     assert (moves.sum(axis=1) == trial.levels()["present"].reindex(moves.index)).all()
     assert len(trial.movers())
     assert "What the numbers do not say" in trial._repr_html_()
+    for wrong in ({"sample": 2.5}, {"sample": 0}, {"seed": None}):
+        with pytest.raises(ConfigError, match=f"^{next(iter(wrong))} is .*, and has to be a whole number from [01]$"):
+            fivefold.backtest(folder / "draft.yaml", people, as_of=AS_OF, **wrong)  # type: ignore[arg-type]  # what is refused
     alone = fivefold.backtest(folder / "draft.yaml", people, as_of=AS_OF, sample=50, seed=3)
     assert (alone.result.drawn, alone.moves().empty) == (50, True)
     assert alone.levels().columns.tolist() == ["draft"]

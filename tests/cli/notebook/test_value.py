@@ -159,6 +159,22 @@ def test_a_frame_of_other_names_is_told_which_to_rename(home: Home) -> None:
         fivefold.read_transactions(rows)
 
 
+@pytest.mark.parametrize(
+    ("numbers", "what"),
+    [
+        ({"customers": 2.5}, "customers is 2.5, and has to be a whole number from 1"),
+        ({"customers": "10"}, "customers is '10', and has to be a whole number from 1"),
+        ({"customers": True}, "customers is True, and has to be a whole number from 1"),
+        ({"customers": 0}, "customers is 0, and has to be a whole number from 1"),
+        ({"customers": 5, "seed": None}, "seed is None, and has to be a whole number from 0"),
+    ],
+)
+def test_numbers_of_customers_that_are_not_whole_are_refused(numbers: dict[str, Any], what: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{what}$"):
+        fivefold.simulate(**numbers)
+    assert len(fivefold.simulate(np.int64(2))["user_id"].unique()) == 2
+
+
 def test_moments_of_pandas_and_numpy_are_moments(home: Home) -> None:
     expected = fivefold.indicators(home.rows, as_of=AS_OF)
     for moment in (pd.Timestamp(AS_OF), np.datetime64(pd.Timestamp(AS_OF).tz_localize(None))):
@@ -393,7 +409,7 @@ def test_origins_are_those_that_are_asked_for_and_leave_a_preset_to_be_chosen(
         fivefold.train(home.rows, {"origins": 2, "trees": {"leaves": 5}})
     with pytest.raises(ConfigError, match="origins: Input should be less than or equal to 12"):
         fivefold.train(home.rows, origins=13)
-    with pytest.raises(ConfigError, match="tune is -1, and has to be 0 or more"):
+    with pytest.raises(ConfigError, match="tune is -1, and has to be a whole number from 0"):
         fivefold.train(home.rows, tune=-1)
 
 
