@@ -1,10 +1,13 @@
 """Why a database is of no use for now, in our own words: the server's name roles, hosts and customers' values."""
 
+import os
 import re
 import sqlite3
+from pathlib import Path
 from typing import Final
 
 import psycopg
+from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -66,3 +69,31 @@ def reason_of(error: BaseException | None) -> str | None:
 
 def _code_at_connect(message: str) -> str:
     return next((code for pattern, code in _AT_CONNECT if re.search(pattern, message)), "")
+
+
+def fault_of_file(url: str) -> str:
+    """Say why this account cannot use SQLite's file of an address, with its path: for who runs the program alone.
+
+    It is empty where nothing speaks against the file, and for the address of a server.
+    """
+    address = make_url(url)
+    if address.get_backend_name() != "sqlite" or not address.database:
+        return ""
+    file = Path(address.database).absolute()
+    if not _allowed(file.parent, os.X_OK):
+        return f"this account may not look into {file.parent}"
+    if file.is_dir():
+        return f"{file} is a folder"
+    for place in (file, file.parent):  # SQLite keeps files beside it
+        if not _allowed(place, os.F_OK):
+            continue
+        if os.statvfs(place).f_flag & os.ST_RDONLY:
+            return f"{place} is on a file system that can only be read"
+        for right, what in ((os.R_OK, "read"), (os.W_OK, "write to")):
+            if not _allowed(place, right):
+                return f"this account may not {what} {place}"
+    return ""
+
+
+def _allowed(place: Path, right: int) -> bool:
+    return os.access(place, right, effective_ids=True)

@@ -5,15 +5,28 @@ import pwd
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from fivefold.cli.main import plain
-from fivefold.cli.terminal import Terminal, actor, echo, load_model, moment, open_registry, show_table, warn
+from fivefold.cli.terminal import (
+    Terminal,
+    actor,
+    echo,
+    load_model,
+    moment,
+    open_current_database,
+    open_registry,
+    show_table,
+    warn,
+)
 from fivefold.domain.clock import now_microseconds, parse_moment
-from fivefold.domain.errors import ConfigError
+from fivefold.domain.errors import ConfigError, StoreError
 from tests.cli.running import AS_OF, Home
 
 
@@ -127,6 +140,50 @@ def test_a_terminal_has_colour_and_a_pipe_has_none(colour: bool, monkeypatch: py
     said = out.getvalue()
     assert ("\x1b[34m████\x1b[0m" in said, "\x1b[1;33mwarning:\x1b[0m" in said) == (colour, colour)
     assert re.sub(r"\x1b\[[0-9;]*m", "", said) == f"{WATERFALL}\nwarning: one row was refused\n"
+
+
+@contextmanager
+def without_all_rights() -> Iterator[None]:
+    """Act as an account that the system may refuse something."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+NOBODY = 65_534
+
+
+@pytest.mark.parametrize(
+    ("of_file", "of_folder", "fault"),
+    [
+        (0o222, 0o755, "may not read {file}"),
+        (0o666, 0o555, "may not write to {folder}"),
+    ],
+)
+def test_a_file_of_the_database_that_this_account_may_not_use_is_named(
+    of_file: int, of_folder: int, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with TemporaryDirectory(dir="/tmp") as above:
+        Path(above).chmod(0o755)
+        folder = Path(above, "kept")
+        folder.mkdir()
+        monkeypatch.setenv("FIVEFOLD_VAR", str(folder / "var"))
+        monkeypatch.setenv("FIVEFOLD_DATABASE_URL", f"sqlite:///{folder / 'fivefold.db'}")
+        open_current_database().dispose()
+        if os.geteuid() == 0:
+            for each in (folder, folder / "var", folder / "fivefold.db"):
+                os.chown(each, NOBODY, -1)
+        (folder / "fivefold.db").chmod(of_file)
+        folder.chmod(of_folder)
+        expected = fault.format(file=folder / "fivefold.db", folder=folder)
+        monkeypatch.setenv("FIVEFOLD_VAR", above)
+        with pytest.raises(StoreError, match=f": this account {expected}$"), without_all_rights():
+            open_current_database()
+        folder.chmod(0o700)
 
 
 def test_no_colour_where_the_reader_wants_none(monkeypatch: pytest.MonkeyPatch) -> None:
