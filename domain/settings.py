@@ -3,9 +3,12 @@
 import ipaddress
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from filelock import FileLock
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import disk_error, protect_folder
@@ -149,14 +152,23 @@ class Settings:
 
     def protect_var(self) -> None:
         """Make the folder of everything generated, or make it private; ConfigError where that cannot be."""
+        self.protect(self.var)
+
+    def protect(self, folder: Path) -> None:
+        """Make a folder of *var* in the same way."""
+        with _writable(folder):
+            protect_folder(folder)
+
+    @contextmanager
+    def lock(self, file: Path) -> Iterator[None]:
+        """Let one process at a time go on, by a lock in *var*; ConfigError where the lock's file cannot be written."""
+        lock = FileLock(file)
+        with _writable(file):
+            lock.acquire()
         try:
-            protect_folder(self.var)
-        except OSError as error:
-            if disk_error(error) is not None:
-                raise
-            raise ConfigError(
-                f"{self.var} cannot be made ({error.strerror}); {VARIABLE_VAR} must name a folder that can be written"
-            ) from error
+            yield
+        finally:
+            lock.release()
 
     @property
     def tracking_uri(self) -> str:
@@ -217,6 +229,18 @@ class Settings:
     def kernels(self) -> Path:
         """The compiled indicators."""
         return self.var / "kernels"
+
+
+@contextmanager
+def _writable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if disk_error(error) is not None:
+            raise
+        raise ConfigError(
+            f"{path} cannot be made ({error.strerror}); {VARIABLE_VAR} must name a folder that can be written"
+        ) from error
 
 
 def without_password(text: str) -> str:

@@ -14,9 +14,8 @@ from types import FunctionType, ModuleType
 
 import numba
 import numpy as np
-from filelock import FileLock
 
-from fivefold.domain.files import is_own_file, protect_folder, replacing
+from fivefold.domain.files import is_own_file, replacing
 from fivefold.domain.settings import read_settings
 
 log = logging.getLogger("fivefold.compiling")
@@ -32,9 +31,9 @@ def cached_module(prefix: str, text: str, sources: tuple[str, ...] = ()) -> Modu
     with _ONE_AT_A_TIME:
         settings.protect_var()
         for folder in (settings.kernels, settings.kernels / "__pycache__"):
-            protect_folder(folder)
+            settings.protect(folder)
         # One process at a time: files that another process is still writing have no hashes yet.
-        with FileLock(settings.kernels / ".lock"):
+        with settings.lock(settings.kernels / ".lock"):
             if not is_own_file(path) or path.read_text(encoding="utf-8") != text:
                 _announce()
                 _forget(path)

@@ -17,7 +17,6 @@ from threading import Timer
 from typing import Any, cast
 
 import mlflow
-from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.environment_variables import MLFLOW_TRACKING_URI
@@ -197,7 +196,7 @@ class Registry:
         self.settings = settings
         self.name = name
         # One process at a time: this may create the registry, and two processes would damage each other's.
-        with FileLock(settings.var / "mlflow.lock"):
+        with settings.lock(settings.var / "mlflow.lock"):
             require_not_empty(settings)
             relocate(settings)
             self.client = self._client()
@@ -208,7 +207,7 @@ class Registry:
 
         Others on this machine wait; the system takes the lock back from a process that dies.
         """
-        with FileLock(self.settings.var / f"judge-{self.name}.lock"):
+        with self.settings.lock(self.settings.var / f"judge-{self.name}.lock"):
             yield
 
     def _client(self) -> MlflowClient:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from fivefold.domain import settings
+from fivefold.domain.errors import ConfigError
 from fivefold.features import numba_cache as compiling
 from fivefold.features.numba_cache import cache_key, cached_module, compile_loops
 from fivefold.features.reading import compiled_loops as loops
@@ -106,6 +107,18 @@ def test_the_cache_is_for_its_owner_alone(tmp_path: Path, monkeypatch: pytest.Mo
     cached_module("made", "FOUND = 5\n")
     for folder in (tmp_path / "var", tmp_path / "var" / "kernels"):
         assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_lock_that_cannot_be_written_names_the_variable_of_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(settings.VARIABLE_VAR, str(tmp_path))
+    lock = tmp_path / "kernels" / ".lock"
+    lock.mkdir(parents=True)
+    with pytest.raises(
+        ConfigError, match=rf"^{lock} cannot be made \(.*\); FIVEFOLD_VAR must name a folder that can be"
+    ):
+        cached_module("made", "FOUND = 5\n")
 
 
 @pytest.mark.full
