@@ -174,14 +174,26 @@ def show(number: NumberArgument, organisation: OrganisationOption = "default") -
             show_table("After the cooldown", ("from", "to", "entities"), rows, left=2)
 
 
-def _show_change(who: "Context", line: "ProposalLine") -> None:
-    """Show what a proposal would change, whom it would reach, and which others about the same wait beside it."""
+def _show_change(who: "Context", line: "ProposalLine") -> str | None:
+    """Show what a proposal would change, whom it would reach, and which others about the same wait beside it.
+
+    Returns the text for the levels that an open one about one entity leads to now, `hash_of_levels`; None for another.
+    """
     from fivefold.usecases.changes.proposals import waiting_beside
+    from fivefold.usecases.changes.reach import change_now, hash_of_levels
 
     echo(f"Would change: {json.dumps(dict(line.content), ensure_ascii=False)}")
     echo(f"Would reach: {json.dumps(dict(line.reach), ensure_ascii=False)}")
     if others := waiting_beside(who, line.id):
         echo(f"Also proposed about the same: {', '.join(map(str, others))}")
+    now = change_now(who, line.id)
+    if now is None:
+        return None
+    if now.problem:
+        echo(f"Cannot be approved any more: {now.problem}")
+        return None
+    echo(f"Would reach now: {json.dumps(dict(now.reach), ensure_ascii=False)}")
+    return hash_of_levels(now.reach)
 
 
 def _proposed(line: "ProposalLine") -> str:
@@ -383,9 +395,14 @@ def approve(
     who, role = _decider(engine, organisation, token)
     proposal = read_proposal(who, number, role)
     refuse_role(number, proposal.kind, role, APPROVERS)
-    seen_us = _seen_us(who, proposal, proposed_at, "approve")
+    seen_us, seen_levels = _seen(who, proposal, proposed_at, "approve")
     champions = _champions(proposal.content["model"]) if proposal.kind == ModelPromoted.kind else None
-    line = approve_proposal(who, number, reason, role, champions=champions, expected_proposed_us=seen_us)
+    line = approve_proposal(
+        *(who, number, reason, role),
+        champions=champions,
+        expected_proposed_us=seen_us,
+        expected_levels=seen_levels,
+    )
     echo(f"Proposal {line.id} is approved: {line.subject}.")
 
 
@@ -396,22 +413,24 @@ def _decider(engine: "Engine", organisation: str, token: str) -> "tuple[Context,
     return person(engine, organisation, token, (Role.APPROVER, Role.PUBLISHER, Role.ADMIN))
 
 
-def _seen_us(who: "Context", line: "ProposalLine", proposed_at: str | None, verb: str) -> int:
+def _seen(who: "Context", line: "ProposalLine", proposed_at: str | None, verb: str) -> tuple[int, str | None]:
     """Return when that was proposed which was looked at; where it is not given, show the proposal and ask.
+
+    And the text for the levels that were shown, `hash_of_levels`; None where none were computed.
 
     *verb*: what is to be done with it. ConfigError without a terminal.
     """
     if proposed_at is not None:
-        return parse_moment(proposed_at, "--proposed-at")
+        return parse_moment(proposed_at, "--proposed-at"), None
     shown = f"proposal {line.id} is {_proposed(line)}"
     if not sys.stdin.isatty():
         raise ConfigError(
             f"nothing was done: {shown}. Say that you looked at it: --proposed-at {day_text(line.proposed_us)}"
         )
     echo(shown[0].upper() + shown[1:])
-    _show_change(who, line)
+    levels = _show_change(who, line)
     typer.confirm(f"{verb.capitalize()} it?", abort=True)
-    return line.proposed_us
+    return line.proposed_us, levels
 
 
 def _champions(model: str) -> "Champions":
@@ -436,7 +455,7 @@ def refuse(
     proposal = read_proposal(who, number, role)
     if proposal.proposed_by != who.actor.name:
         refuse_role(number, proposal.kind, role, REFUSERS)
-    seen_us = _seen_us(who, proposal, proposed_at, "refuse")
+    seen_us, _ = _seen(who, proposal, proposed_at, "refuse")
     line = refuse_proposal(who, number, reason, role, expected_proposed_us=seen_us)
     echo(f"Proposal {line.id} is {line.state}: {line.subject}.")
 

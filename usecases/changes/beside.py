@@ -3,8 +3,9 @@
 And how a proposal ends: by a person's decision, or because it was overtaken.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -14,14 +15,16 @@ from fivefold.store.sql.jobs import OPEN
 from fivefold.store.tables.rulesets import Backtest, Proposal
 from fivefold.usecases.changes import effects
 from fivefold.usecases.changes.contents import Content, ModelPromoted, ScreeningCleared, read_content
-from fivefold.usecases.changes.reach import entity_of, moved_since
+from fivefold.usecases.changes.reach import entity_of, levels_moved, moved_since
 from fivefold.usecases.shared.context import Context
 
 
 def proposed_already(
-    session: Session, context: Context, content: Content, why: str, now_us: int
+    session: Session, context: Context, content: Content, counted: Mapping[str, Any], why: str, now_us: int
 ) -> tuple[Proposal | None, bool]:
     """Find the same change among the actor's open proposals; withdraw it if that is outdated.
+
+    *counted*: the reach of the change as of now, `reach_of`.
 
     Returns the one that stays, None without one; and whether one was withdrawn.
     """
@@ -30,6 +33,7 @@ def proposed_already(
         is_same = _as_asked(open_content, row.proposed_us) == _as_asked(content, now_us)
         if is_same and row.proposed_by == context.actor.name:
             moved = moved_since(session, context, content, row.reach, now_us)
+            moved = moved or levels_moved(counted, row.reach)
             moved = moved or ("for another reason" if row.reason != why else "")
             if not moved:
                 return row, is_withdrawn

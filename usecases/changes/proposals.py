@@ -182,12 +182,12 @@ def request_change_in(
     why = checked_reason(reason)
     refuse_nobody(session, context.actor)
     rehearsed = rehearse(session, context, content, why, now, champions)
-    same, replaces = proposed_already(session, context, content, why, now)
+    counted = reach_of(session, context, content, rehearsed, now) if reach is None else reach
+    same, replaces = proposed_already(session, context, content, counted, why, now)
     if same is not None:
         _request_backtests(session, context, same, untested(session, same, rehearsed, now), now)
         return ChangeOutcome(None, _line(session, same))
     entity_id = _lock_entity(session, content)
-    counted = reach_of(session, context, content, rehearsed, now) if reach is None else reach
     row = Proposal(
         organisation_id=context.organisation_id,
         kind=content.kind,

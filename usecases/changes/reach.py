@@ -129,11 +129,34 @@ def hash_of_levels(reach: Mapping[str, Any]) -> str:
     >>> hash_of_levels({"level": "low", "rules_level": "high"}) == hash_of_levels({"level": "low", "rules_level": None})
     False
     """
-    falls = [[fall[name] for name in _OF_FALL] for fall in reach.get("falls", ())]
+    falls = sorted([[fall[name] for name in _OF_FALL] for fall in reach.get("falls", ())], key=json.dumps)
     return sha256(json.dumps([falls, reach.get("level"), reach.get("rules_level")]).encode()).hexdigest()
 
 
 _OF_FALL = ("entity_type", "external_id", "before", "after")
+
+
+def levels_moved(present: Mapping[str, Any], of_proposal: Mapping[str, Any]) -> str:
+    """Say what levels a change about one entity leads to by now where its proposal keeps others; empty if the same.
+
+    *present*: the reach as of now. An earlier release kept no levels.
+
+    >>> levels_moved({"level": "low", "rules_level": None}, {"level": "low", "rules_level": "high"})
+    'the levels that it leads to are now: from low to none'
+    """
+    if not present.keys() & of_proposal.keys() or hash_of_levels(present) == hash_of_levels(of_proposal):
+        return ""
+    return f"the levels that it leads to are now: {_levels(present)}"
+
+
+def _levels(reach: Mapping[str, Any]) -> str:
+    if "level" in reach:
+        return f"from {reach['level']} to {reach['rules_level'] or 'none'}"
+    falls = [
+        f"{fall['external_id']} from {_names(fall['before'])} to {_names(fall['after'])}"
+        for fall in reach.get("falls", ())
+    ]
+    return "; ".join(falls) or "none falls"
 
 
 def refuse_moved(
@@ -143,24 +166,18 @@ def refuse_moved(
 
     *expected_hash*: `hash_of_levels` of what was looked at; None for what the proposal keeps.
     """
+    anew = f"; refuse proposal {row.id}, and propose the change again"
     if moved := moved_since(session, context, content, row.reach, now_us):
-        raise ConflictError(f"{moved}; refuse proposal {row.id}, and propose the change again")
+        raise ConflictError(f"{moved}{anew}")
     present = reach_of_one(session, context, content, row.reason, now_us)
-    if expected_hash is None and not present.keys() & row.reach.keys():
-        return  # of an earlier release, which did not keep them
-    if hash_of_levels(present) == (expected_hash or hash_of_levels(row.reach)):
-        return
-    if "falls" in present:
-        levels = [
-            f"{fall['external_id']} from {_names(fall['before'])} to {_names(fall['after'])}"
-            for fall in present["falls"]
-        ]
-    else:
-        levels = [f"from {present['level']} to {present['rules_level'] or 'none'}"]
-    raise ConflictError(
-        f"the levels that proposal {row.id} leads to are not those that were looked at;"
-        f" they are now: {'; '.join(levels) or 'none falls'}"
-    )
+    if expected_hash is None:
+        if why := levels_moved(present, row.reach):
+            raise ConflictError(f"{why}{anew}")
+    elif expected_hash != hash_of_levels(present):
+        raise ConflictError(
+            f"the levels that proposal {row.id} leads to are not those that were looked at;"
+            f" they are now: {_levels(present)}"
+        )
 
 
 def _names(levels: Sequence[str] | None) -> str:

@@ -43,7 +43,8 @@ class ProposalApproved(WhyDecided):
 
     `expected_backtests` are the numbers of its newest backtest on each type that is done, `expected_versions` is how
     many versions the list had that it adds one to, and `expected_proposed_at` its `proposed_at`, as after a restore
-    another change may have its number.
+    another change may have its number. The levels that a change about one entity leads to are always compared with
+    those of its `reach`: where they are others by now, it is refused, and asked for again.
     """
 
     expected_backtests: Annotated[list[Seen], Field(max_length=MOST_BACKTESTS)] | None = None

@@ -23,6 +23,7 @@ from fivefold.usecases.accounts.settings import choose_levels
 from fivefold.usecases.changes.asks import put_list_version
 from fivefold.usecases.changes.backtests import request_backtest, run_next_backtest
 from fivefold.usecases.changes.contents import TagChanged
+from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.rulesets.activate import activate
 from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
@@ -122,11 +123,9 @@ def test_what_was_looked_at_is_refused_and_nothing_else(
     assert refused.endswith("Proposal 1 is refused: ruleset retail off.\n")
 
 
-def test_approvers_decide_at_the_terminal_on_what_is_about_one_customer(tmp_path: Path, people: dict[str, str]) -> None:
-    """As over `/v1`; who does not decide on it hears so before a moment is asked for."""
-    succeed(tmp_path, "members", "add", "pia", "--role", "approver")
-    pia = run(tmp_path, "tokens", "create", "--role", "approver", "--member", "pia").out.strip()
-    engine = create_engine(f"sqlite:///{tmp_path / 'fivefold.db'}")
+def propose_end_of_tag(var: Path, *, reach: dict[str, Any], with_tag: bool = False) -> None:
+    """Let there be a proposal to end a tag of a customer, as another release may have stored it."""
+    engine = create_engine(f"sqlite:///{var / 'fivefold.db'}")
     context = Context(engine, actor_in(engine, "default", "member:1"))
     with context.writing() as session:
         organisation = context.organisation_id
@@ -141,20 +140,51 @@ def test_approvers_decide_at_the_terminal_on_what_is_about_one_customer(tmp_path
                 kind=content.kind,
                 subject=content.subject,
                 content=asdict(content),
-                reach={},
+                reach=reach,
                 reason="no longer",
                 proposed_by="member:1",
                 proposed_us=NOW,
                 state="proposed",
             )
         )
+    if with_tag:
+        set_tag(context, "customer", "c1", "vip")
     engine.dispose()
+
+
+@pytest.fixture
+def pia(tmp_path: Path, people: dict[str, str]) -> str:
+    """Give the token of an approver."""
+    succeed(tmp_path, "members", "add", "pia", "--role", "approver")
+    return run(tmp_path, "tokens", "create", "--role", "approver", "--member", "pia").out.strip()
+
+
+def test_approvers_decide_at_the_terminal_on_what_is_about_one_customer(
+    tmp_path: Path, people: dict[str, str], pia: str
+) -> None:
+    """As over `/v1`; who does not decide on it hears so before a moment is asked for."""
+    propose_end_of_tag(tmp_path, reach={})
     for decision in ("approve", "refuse"):
         refused = refuse(tmp_path, "proposals", decision, 1, *WHY, "--token", people["ben"])
         assert refused == "proposal 1 is about one entity, which approvers and admins decide"
     succeed(tmp_path, "proposals", "switch", "retail", "--off", *WHY, "--token", people["ana"])
     assert refuse(tmp_path, "proposals", "approve", 2, *WHY, "--token", pia) == "there is no proposal 2"
+    assert "Cannot be approved any more: " in succeed(tmp_path, "proposals", "show", 1)
     assert "Proposal 1 is refused" in succeed(tmp_path, *deciding(tmp_path, "refuse"), "--token", pia)
+
+
+def test_a_change_about_one_customer_is_approved_at_the_terminal_with_the_levels_of_now(
+    tmp_path: Path, pia: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fall = {"entity_type": "customer", "external_id": "c1", "before": ["high"] * 3, "after": ["low"] * 3}
+    propose_end_of_tag(tmp_path, reach={"falls": [fall]}, with_tag=True)
+    approve = deciding(tmp_path)
+    moved = refuse(tmp_path, *approve, "--token", pia)
+    assert "are now: none falls; refuse proposal 1, and propose the change again" in moved
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    shown = succeed(tmp_path, *approve[:-2], "--token", pia, columns=400)
+    assert 'Would reach now: {"falls": []}\n' in shown
+    assert shown.endswith("Proposal 1 is approved: end of tag 'vip' of c1.\n")
 
 
 class Terminal(StringIO):

@@ -566,12 +566,36 @@ def test_a_change_is_shown_with_the_levels_that_it_leads_to_now(bank: Bank) -> N
 def test_an_approval_leads_to_no_other_levels_than_were_looked_at(bank: Bank) -> None:
     number = held_by_a_case(bank)
     second = Context(bank.engine, Actor(bank.of, "member:2")).at(bank.now)
-    with pytest.raises(ConflictError, match="are not those that were looked at; they are now: none falls"):
+    with pytest.raises(ConflictError, match=f"are now: none falls; refuse proposal {number}, and propose the change"):
         approve_proposal(second, number, "seen", Role.APPROVER)
+    with pytest.raises(ConflictError, match="are not those that were looked at; they are now: none falls"):
+        approve_proposal(second, number, "seen", Role.APPROVER, expected_levels="0" * 64)
     shown = change_now(second, number)
     assert shown is not None
     seen = hash_of_levels(shown.reach)
     assert approve_proposal(second, number, "seen", Role.APPROVER, expected_levels=seen).state == "approved"
+
+
+def test_a_change_whose_levels_moved_is_proposed_anew_by_the_same_person(engine: Engine) -> None:
+    """Another tag came, which holds the customer at a lower level than the one that is to end."""
+    bank = Bank(engine)
+    medium = {"input": {"tag": "vip"}, "cases": [{"when": {"equals": True}, "points": 0, "floor": "medium"}]}
+    decided(bank, bank.activate(banks.document({"watch": banks.WATCH, "vip": medium})))
+    bank.put("a")
+    bank.settle()
+    number = proposed_end(bank)
+    facts.request_tag(bank.context, "customer", "a", "vip")
+    bank.settle()
+    second = Context(bank.engine, Actor(bank.of, "member:2")).at(bank.now)
+    moved = r"the levels that it leads to are now: a from high .* to medium \(floor medium, hard floor medium\)"
+    with pytest.raises(ConflictError, match=f"^{moved}; refuse proposal {number}, and propose the change again$"):
+        approve_proposal(second, number, "seen", Role.APPROVER)
+    anew = untag(bank)
+    assert anew.proposal is not None
+    assert anew.replaces
+    assert "it was proposed anew: the levels" in str(read_proposal(bank.context, number).decision_reason)
+    assert untag(bank).proposal == anew.proposal
+    assert approve_proposal(second, anew.proposal.id, "seen", Role.APPROVER).state == "approved"
 
 
 def test_a_tag_that_was_set_anew_is_not_ended_by_who_saw_the_one_before(bank: Bank) -> None:
