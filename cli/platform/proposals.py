@@ -189,8 +189,8 @@ def _show_change(who: "Context", line: "ProposalLine") -> str | None:
     now = change_now(who, line.id)
     if now is None:
         return None
-    if now.problem:
-        echo(f"Cannot be approved any more: {now.problem}")
+    if now.problem or now.unknown:
+        echo(f"Cannot be approved any more: {now.problem}" if now.problem else f"Not known now: {now.unknown}")
         return None
     echo(f"Would reach now: {json.dumps(dict(now.reach), ensure_ascii=False)}")
     return hash_of_levels(now.reach)

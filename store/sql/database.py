@@ -237,11 +237,11 @@ def read_once(session: Session, key: Hashable, read: Callable[[], Value]) -> Val
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Session]:
+def writing(engine: Engine, busy_seconds: float | None = None) -> Iterator[Session]:
     """Open the transaction of a use case that changes something; it ends with the block, and any error rolls it back.
 
     On SQLite it is the only writer from the beginning: a transaction that read first and then wrote would be refused if
-    another had written in between.
+    another had written in between. It waits *busy_seconds* for that, None for `BUSY_SECONDS`.
 
     Raises:
         StoreError: the database is out of reach.
@@ -249,8 +249,8 @@ def writing(engine: Engine) -> Iterator[Session]:
         UntrustedClockError: this machine's clock is off, so times that it stored would be wrong.
     """
     with reachable(), Session(engine) as session:  # rolls back at its end if it was not committed
-        _begin_first_write(engine)
-        _begin_write(session.connection(), clocks.clock_of(engine))
+        _begin_first_write(engine, busy_seconds)
+        _begin_write(session.connection(), clocks.clock_of(engine), busy_seconds)
         yield session
         session.flush()
         idempotency.mark_stored(session)
@@ -261,19 +261,19 @@ def writing(engine: Engine) -> Iterator[Session]:
             raise
 
 
-def _begin_write(connection: Connection, clock: clocks.DatabaseClock) -> None:
+def _begin_write(connection: Connection, clock: clocks.DatabaseClock, busy_seconds: float | None) -> None:
     """Begin as a writer whose clock is right."""
     if connection.dialect.name == "sqlite":
-        _become_writer(connection)
+        _become_writer(connection, BUSY_SECONDS if busy_seconds is None else busy_seconds)
     clock.compare(connection)
 
 
-def _begin_first_write(engine: Engine) -> None:
+def _begin_first_write(engine: Engine, busy_seconds: float | None) -> None:
     """Do what comes before the first write, once, in a transaction of its own: others may wait for its locks."""
     clock = clocks.clock_of(engine)
     if (at_first_write := clock.at_first_write) is not None:  # threads that begin at the same moment may each do it
         with engine.begin() as connection:
-            _begin_write(connection, clock)
+            _begin_write(connection, clock, busy_seconds)
             at_first_write(connection)
         clock.at_first_write = None
 
@@ -285,15 +285,15 @@ def require_writable(engine: Engine) -> None:
             raise StoreError(READ_ONLY)
 
 
-def _become_writer(connection: Connection) -> None:
-    """Begin as SQLite's only writer, once the others have ended; waits at most `BUSY_SECONDS`.
+def _become_writer(connection: Connection, busy_seconds: float) -> None:
+    """Begin as SQLite's only writer, once the others have ended; waits at most *busy_seconds*.
 
     SQLite's own wait retries less and less often, at last ten times a second: beside a program that writes without
     pauses it finds the moment between two of its transactions only after seconds.
     """
     driver: Any = connection.connection.driver_connection
     driver.execute(f"PRAGMA busy_timeout={AGAIN_MILLISECONDS}")
-    until = monotonic() + BUSY_SECONDS
+    until = monotonic() + busy_seconds
     try:
         while True:
             try:

@@ -1,12 +1,15 @@
 """A customer's page: the level with its reasons, tags, and text that is no markup."""
 
 import re
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import text as sql
 
 from fivefold.domain.clock import DAY_US, now_microseconds, utc_text
-from fivefold.usecases.changes import effects
+from fivefold.domain.errors import UntrustedClockError
+from fivefold.store.sql import clocks
+from fivefold.usecases.changes import effects, reach
 from fivefold.usecases.changes.contents import TagChanged
 from fivefold.usecases.changes.proposals import request_change
 from fivefold.usecases.ingest.facts import end_tag
@@ -244,6 +247,26 @@ def test_a_change_whose_tag_ended_since_says_so_and_offers_no_approval(place: Pl
     admin = Visitor(place).sign_in("admin").go(f"/console/proposals/{line['id']}")
     assert "It cannot be approved any more: the tag has ended since this was proposed." in admin.text
     assert not [form for form in admin.forms() if form.action.endswith("/approve")]
+
+
+@pytest.mark.parametrize("cause", ["a writer", "the clock"])
+def test_a_change_is_shown_as_of_the_proposal_while_nothing_can_be_written(
+    place: Place, monkeypatch: pytest.MonkeyPatch, cause: str
+) -> None:
+    (line,) = place.good("GET", "/v1/proposals/search", role="admin", params=OF_ACME)
+    admin = Visitor(place).sign_in("admin")
+    monkeypatch.setattr(reach, "REHEARSAL_BUSY_SECONDS", 0.01)
+    with place.engine.connect() as writer:
+        if cause == "a writer":
+            writer.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            wrong = UntrustedClockError("the clock is 900 seconds ahead")
+            monkeypatch.setattr(clocks.DatabaseClock, "compare", Mock(side_effect=wrong))
+        admin.go(f"/console/proposals/{line['id']}")
+    assert admin.page.status_code == 200
+    assert "What it leads to now could not be computed: the " in admin.text
+    assert "Whom it reaches as of the proposal" in admin.text
+    assert [form for form in admin.forms() if form.action.endswith("/approve")]
 
 
 def test_what_is_wrong_with_a_tag_stands_at_its_field(investigator: Visitor) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, day_text
-from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
+from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError, StoreError
 from fivefold.risk.facts.portfolio import read_list
 from fivefold.store.accounts.lists import list_row_at
 from fivefold.store.accounts.organisation import newest_rates
@@ -52,6 +52,8 @@ from fivefold.usecases.rulesets.deciding import DecidingChange
 from fivefold.usecases.shared.context import Context
 
 LOOKED_BACK_DAYS = 90
+REHEARSAL_BUSY_SECONDS = 2
+"""How long a look at a change waits for another program's write on SQLite: without it the page opens as well."""
 HeldUntil = Mapping[tuple[str, str], int]
 """Until when the cooldown holds levels, by type and identifier of whose they are, in microseconds."""
 
@@ -192,21 +194,31 @@ class ChangeNow:
     """An open change about one entity as of now.
 
     Attributes:
-        reach: what levels it leads to; empty where it cannot be done any more.
+        reach: what levels it leads to; empty where it cannot be done any more, or this is not known.
         problem: why it cannot be done any more; empty where it can.
+        unknown: why this could not be computed; empty where it was.
     """
 
     reach: Mapping[str, Any]
-    problem: str
+    problem: str = ""
+    unknown: str = ""
 
 
 def change_now(context: Context, number: int) -> ChangeNow | None:
     """Find what an open change about one entity leads to as of now, by doing it and rolling it back.
 
-    None for one about more, and where it was decided. NotFoundError if no proposal has that number.
+    None for one about more, and where it was decided. Where nothing can be written, this is not known. NotFoundError if
+    no proposal has that number.
     """
+    try:
+        return _rehearsed_now(context, number)
+    except StoreError as error:
+        return ChangeNow({}, unknown=str(error))
+
+
+def _rehearsed_now(context: Context, number: int) -> ChangeNow | None:
     now = context.now()
-    with context.writing() as session:
+    with context.writing(REHEARSAL_BUSY_SECONDS) as session:
         row = proposal_numbered(session, context.organisation_id, number)
         content = read_content(row.kind, row.content)
         if row.state != PROPOSED or row.entity_id is None:
@@ -214,7 +226,7 @@ def change_now(context: Context, number: int) -> ChangeNow | None:
         try:
             if problem := moved_since(session, context, content, row.reach, now):
                 return ChangeNow({}, problem)
-            return ChangeNow(reach_of_one(session, context, content, row.reason, now), "")
+            return ChangeNow(reach_of_one(session, context, content, row.reason, now))
         except (ConfigError, ConflictError, NotFoundError) as error:
             return ChangeNow({}, str(error))
 

@@ -117,9 +117,11 @@ class Context:
         with database.reading_at_one_moment(self.engine) as session:
             yield replace(self, snapshot=session)
 
-    def writing(self) -> AbstractContextManager[Session]:
+    def writing(self, busy_seconds: float | None = None) -> AbstractContextManager[Session]:
         """Open the transaction of a use case that changes something: `store.sql.database.writing`, or the given one."""
-        return database.writing(self.engine) if self.transaction is None else nullcontext(self.transaction)
+        return (
+            database.writing(self.engine, busy_seconds) if self.transaction is None else nullcontext(self.transaction)
+        )
 
     def record(
         self, session: Session, action: str, subject: tuple[str, str | int | None], **values: Unpack[EntryValues]
