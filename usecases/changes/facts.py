@@ -5,7 +5,9 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Literal
 
-from fivefold.domain.errors import ConfigError
+import structlog
+
+from fivefold.domain.errors import ConfigError, StoreError
 from fivefold.store.accounts.organisation import lock_deciding
 from fivefold.store.ingest.entities import entity_named
 from fivefold.usecases.accounts.second_person import is_member
@@ -18,6 +20,8 @@ from fivefold.usecases.ingest.facts import RecordGiven
 from fivefold.usecases.levels.lowering import WouldLowerError
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import reason_if_any
+
+log = structlog.get_logger("fivefold.facts")
 
 
 class ReasonMissingError(ConfigError):
@@ -137,8 +141,10 @@ def _store_or_propose(
             number = entity_named(session, context.organisation_id, type_name, external_id).id
             reach = reach_of_falls(session, context, error.falls)
         return request_change(context, content(number, context.now()), why, reach)
-    if is_stored:
+    try:
         _withdraw_overtaken(of, content)
+    except StoreError as error:  # the fact is stored, and that is the answer; the approval compares too
+        log.warning("overtaken proposals stay open", error=str(error), organisation=context.organisation_id)
     return ChangeOutcome(None, None, changes=is_stored)
 
 
@@ -146,7 +152,8 @@ def _withdraw_overtaken(of: tuple[Context, str, str], content: Callable[[int, in
     """Withdraw the open proposals that a stored fact made impossible.
 
     This is a transaction of its own, as an approval locks its proposal before the entity. Without it nothing wrong is
-    approved: the approval compares too.
+    approved: the approval compares too. It is done also where a fact was there already: an earlier call may have failed
+    in between.
     """
     context, type_name, external_id = of
     now = context.now()

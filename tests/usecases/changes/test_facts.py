@@ -4,13 +4,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import ConfigError, ConflictError, InvalidDataError, NotFoundError
+from fivefold.domain.errors import ConfigError, ConflictError, InvalidDataError, NotFoundError, StoreError
 from fivefold.domain.paging import Part
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.entities import OrganisationSettings
@@ -527,6 +528,25 @@ def test_an_approval_ends_no_other_tag_than_the_one_that_was_proposed(bank: Bank
     number = proposed_end(bank)
     third = raise_beside(bank)
     ingest_facts.end_tag(third, "customer", "a", "watch")
+def test_a_stored_fact_is_answered_also_where_the_withdrawal_fails_and_the_next_call_withdraws(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tag(bank)
+    bank.settle()
+    bank.wait(days=1)
+    asked = tag(bank, until_us=bank.now + 9 * DAY_US, reason=WHY).proposal
+    assert asked is not None
+    third = raise_beside(bank)
+    earlier = (third, "customer", "a", "watch")
+    monkeypatch.setattr(facts, "withdraw_overtaken", Mock(side_effect=StoreError("the database is locked")))
+    until_us = bank.now + 8 * DAY_US
+    assert facts.request_tag(*earlier, until_us=until_us).changes
+    assert read_proposal(bank.context, asked.id).state == "proposed"
+    monkeypatch.undo()
+    assert not facts.request_tag(*earlier, until_us=until_us).changes
+    assert read_proposal(bank.context, asked.id).state == "withdrawn"
+
+
     ingest_facts.set_tag(third.at(bank.now + 1), "customer", "a", "watch", reason="NEW: court order 17")
     second = Context(bank.engine, Actor(bank.of, "member:2")).at(bank.now + 2)
     with pytest.raises(ConflictError, match=r"the beginning of the tag was .* when this was proposed, and is .* now"):
