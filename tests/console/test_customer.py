@@ -12,7 +12,7 @@ from fivefold.store.sql import clocks
 from fivefold.usecases.changes import effects, reach
 from fivefold.usecases.changes.contents import TagChanged
 from fivefold.usecases.changes.proposals import request_change
-from fivefold.usecases.ingest.facts import end_tag
+from fivefold.usecases.ingest.facts import end_tag, set_tag
 from fivefold.usecases.levels import explain
 from fivefold.usecases.levels.explain import ValueSeen
 from fivefold.usecases.levels.lowering import Fall
@@ -250,6 +250,9 @@ def test_a_change_whose_tag_ended_since_says_so_and_offers_no_approval(place: Pl
 
 
 @pytest.mark.parametrize("cause", ["a writer", "the clock"])
+    investigator = Visitor(place).sign_in("investigator")
+    set_tag(context, "company", "acme", "disputed")
+    assert "End disputed" in investigator.go(ACME).text, "no change that waits can end this tag"
 def test_a_change_is_shown_as_of_the_proposal_while_nothing_can_be_written(
     place: Place, monkeypatch: pytest.MonkeyPatch, cause: str
 ) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
+from sqlalchemy.orm import Session
+
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.ingest.entities import entity_named
@@ -26,6 +28,7 @@ from fivefold.usecases.changes.contents import (
     proposals_seen_by,
     read_content,
 )
+from fivefold.usecases.changes.reach import moved_since
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
@@ -118,6 +121,7 @@ class ProposalWaiting:
     Attributes:
         tag: that it would set or end; None for another change.
         override: the number of the one that it would end; None likewise.
+        overtaken: why it cannot be approved any more, as what it overwrites moved; empty if nothing did.
         approvers: of these roles another person than its author decides on it.
     """
 
@@ -126,6 +130,7 @@ class ProposalWaiting:
     subject: str
     tag: str | None
     override: int | None
+    overtaken: str
     reason: str
     proposed_by: str
     proposed_us: int
@@ -148,10 +153,13 @@ def waiting_about(
         about = ProposalFilter(
             organisation_id=of, kinds=visible.kinds, only_by=visible.proposed_by, state=PROPOSED, entity_id=entity.id
         )
-        return proposals_among(session, about, part).map(lambda row: _waiting(row, entity.external_id))
+        now = context.now()
+        return proposals_among(session, about, part).map(
+            lambda row: _waiting(session, context, row, entity.external_id, now)
+        )
 
 
-def _waiting(row: Proposal, external_id: str) -> ProposalWaiting:
+def _waiting(session: Session, context: Context, row: Proposal, external_id: str, now_us: int) -> ProposalWaiting:
     content = read_content(row.kind, row.content)
     return ProposalWaiting(
         id=row.id,
@@ -159,6 +167,7 @@ def _waiting(row: Proposal, external_id: str) -> ProposalWaiting:
         subject=named_subject(row.subject, row.entity_id, external_id),
         tag=content.tag if isinstance(content, TagChanged) else None,
         override=content.override if isinstance(content, OverrideRevoked) else None,
+        overtaken=moved_since(session, context, content, row.reach, now_us),
         reason=row.reason,
         proposed_by=row.proposed_by,
         proposed_us=row.proposed_us,
