@@ -1,5 +1,6 @@
 """Reads the parts of a path, the query and the body; problems are listed up to a bound."""
 
+import re
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, cast
@@ -18,6 +19,8 @@ from fivefold.serving.v1.route import Route, Work
 from fivefold.serving.v1.schemas import NOT_STORABLE
 from fivefold.serving.v4.contract import require_shape
 
+_SAYS_NOTHING = re.compile(rb"\s*(\{\s*\}|null)?\s*")
+"""Bodies that are taken where none is read."""
 ROWS_WORTH = 100_000
 """Bounds the values of a body to those of so many rows: each value may be a problem to list."""
 
@@ -55,7 +58,7 @@ def read_query(route: Route, request: Request, list_: str) -> Any:
 
 def refused_body(route: Route, body: bytes) -> Response | None:
     """Refuse what is sent in the body of a route that takes none; an empty object says nothing."""
-    if body.strip() in (b"", b"{}", b"null"):
+    if _SAYS_NOTHING.fullmatch(body):
         return None
     named = ", ".join(getattr(route.takes.get("query"), "model_fields", ()))
     where = f"; the query takes {named}" if named else ""

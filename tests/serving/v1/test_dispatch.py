@@ -16,6 +16,7 @@ from fivefold.domain.paging import Page
 from fivefold.serving.authentication import RateLimiter
 from fivefold.serving.v1 import dispatch
 from fivefold.serving.v1.permissions import ROUTES
+from fivefold.serving.v1.reading import refused_body
 from fivefold.serving.v1.route import Route
 from fivefold.store.tables.accounts import Token
 from fivefold.usecases.accounts.credentials import hash_of
@@ -270,6 +271,23 @@ def test_a_reason_in_the_body_of_the_end_of_a_tag_is_refused_and_the_query_named
     expected = "is not read: this route takes none; the query takes reason, expected_since"
     assert (answer.status_code, error["where"], error["problem"]) == (422, "body", expected)
     assert furnished.ask("DELETE", path, {}, role="app").status_code != 422
+
+
+@pytest.mark.parametrize(
+    ("body", "is_refused"),
+    [
+        (b"", False),
+        (b" { }\n", False),
+        (b"{\n}", False),
+        (b"null", False),
+        (b"nu ll", True),
+        (b"[]", True),
+        (b"{", True),
+    ],
+)
+def test_an_empty_object_says_nothing_however_it_is_written(body: bytes, is_refused: bool) -> None:
+    route = next(route for route in ROUTES if "body" not in route.takes)
+    assert (refused_body(route, body) is not None) is is_refused
 
 
 def test_a_route_takes_no_larger_body_than_its_work_needs() -> None:
