@@ -29,10 +29,6 @@ MEMBERS_SHOWN = Part(200)
 """Members that differ in a version of a list, on the page of its change."""
 
 
-TAGS_LOOKED_AT = Part(200)
-"""Tags of a customer, the newest first, among which that of a change is looked for."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class RollBack:
     """A ruleset that is to go back to a version.
@@ -145,8 +141,7 @@ def _tag(visit: Visit, proposal: ProposalLine) -> TagLine | None:
     may_read = visit.may("GET /v1/entities/{type}/{external_id}/tags")
     if proposal.kind != TagChanged.kind or type_name is None or external_id is None or not may_read:
         return None
-    tags = list_tags(visit, type_name, external_id, TAGS_LOOKED_AT)
-    return next((tag for tag in tags if tag.tag == proposal.content["tag"]), None)
+    return next(iter(list_tags(visit, type_name, external_id, Part(1), proposal.content["tag"])), None)
 
 
 def _roll_back(visit: Visit, proposal: ProposalLine, done: Sequence[ProposalBacktest]) -> RollBack | None:

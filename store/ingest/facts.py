@@ -41,14 +41,16 @@ def entity_name(session: Session, entity_id: int) -> tuple[str, str]:
     return kind, external_id
 
 
-def tags_of(session: Session, entity_id: int, part: Part) -> Page[Any]:
-    """List the tags that an entity has or had, the newest first.
+def tags_of(session: Session, entity_id: int, part: Part, name: str | None = None) -> Page[Any]:
+    """List the tags that an entity has or had, or those of one name, the newest first.
 
     Each with whether it goes on by another row, and with who proposed what `set_by` and `ended_by` approved.
     """
     set_at, ended_at = (Tag.from_us, Tag.set_by), (Tag.until_us, Tag.ended_by)
     proposers = (of_proposal(Proposal.proposed_by, *at) for at in (set_at, ended_at))
     statement = select(Tag, lasts_on(), *proposers).where(Tag.entity_id == entity_id)
+    if name is not None:
+        statement = statement.where(Tag.tag == name)
     return rows_of(session, statement, (Tag.id,), part, descending=True)
 
 

@@ -255,11 +255,14 @@ def _entity(entity: Entity, standing: Standing | None, names: Sequence[str]) -> 
     return EntityLine(entity.id, entity.external_id, level, None if standing is None else standing.status)
 
 
-def list_tags(context: Context, type_name: str, external_id: str, part: Part) -> Page[TagLine]:
-    """List the tags that an entity has or had, the newest first; NotFoundError where there is no such entity."""
+def list_tags(context: Context, type_name: str, external_id: str, part: Part, name: str | None = None) -> Page[TagLine]:
+    """List the tags that an entity has or had, perhaps those of one name, the newest first.
+
+    NotFoundError where there is no such entity.
+    """
     with context.reading() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id)
-        rows = facts.tags_of(session, entity.id, part)
+        rows = facts.tags_of(session, entity.id, part, name)
         return rows.map(lambda row: _tag_line(*row))
 
 
