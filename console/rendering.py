@@ -70,6 +70,7 @@ NOTICES = {
     "zone-set": "Times are shown in your zone from now on.",
     "tag-set": "The tag is set.",
     "tag-unread": "The tag is set. No ruleset, policy, group or flow that decides now reads it, so it moves no level.",
+    "tag-there": "You set this tag for this reason already, so nothing was changed.",
     "tag-ended": "The tag is ended.",
     "model-promoted": "This version serves from now on. Workers of the service take it up within a minute.",
     "promotion-proposed": "The promotion is proposed. Another person approves it where the registry is.",

@@ -273,11 +273,15 @@ def set_tag(visit: Visit) -> Answer:
     """Set a tag on a customer; proposed where a level would fall. Say where nothing reads it."""
     notice = "tag-set" if is_tag_read(visit, visit.form.get("tag", "").strip()) else "tag-unread"
     outcome = _tag_outcome(visit, facts.request_tag)
+    tag = visit.form["tag"].strip()
     if not outcome.changes:
+        (there,) = entity_profile.list_tags(*_customer(visit), Part(1), tag)
+        if (there.set_by, there.set_reason or "") == (visit.actor.name, visit.form.get("reason", "").strip()):
+            return Redirect(visit.path + visit.trail, "tag-there")
         wrong = text(
             "{name} has the tag {tag} already, so nothing was changed. To give another reason, end it and set it anew",
             name=visit.parts["external_id"],
-            tag=visit.form["tag"].strip(),
+            tag=tag,
         )
         raise ConflictError(wrong)
     return Redirect(visit.path + visit.trail, _notice(outcome, notice))

@@ -118,6 +118,14 @@ def test_a_version_is_proposed_approved_by_another_person_and_retired(place: Pla
     assert re.search(r"It decided from \S+ \S+ UTC to \S+ \S+ UTC ?\. It was ended by .*: no more cash", text)
 
 
+def test_a_second_refusal_of_a_version_is_said_to_be_one(place: Place, publisher: Visitor) -> None:
+    first, second = (Visitor(place).sign_in("admin").go(SECOND) for _ in range(2))
+    first.submit("/retire", reason="Nobody checks it")
+    second.submit("/retire", reason="Nobody checks it")
+    assert second.page.status_code == 409
+    assert "version 2 of payments was refused or retired already" in second.text
+
+
 def test_a_refusal_that_comes_too_late_proposes_no_retirement(place: Place, publisher: Visitor) -> None:
     other = Visitor(place).sign_in("admin").go(SECOND)
     Visitor(place).sign_in("admin").go(SECOND).submit("/approve", reason="it is so", confirmed="yes")

@@ -351,6 +351,8 @@ def refuse_proposal(
 ) -> ProposalLine:
     """Refuse a proposal, or withdraw one's own; its waiting and running backtests are cancelled.
 
+    The same call again, such as after its answer was lost, gives the same answer.
+
     Args:
         context: who refuses or withdraws.
         number: of the proposal.
@@ -368,12 +370,21 @@ def refuse_proposal(
     why = checked_reason(reason)
     with context.writing() as session:
         lock_deciding(session, context.organisation_id)
+        row = proposal_numbered(session, context.organisation_id, number, locked=True)
+        if _is_refused_so(row, context.actor.name, why, expected_proposed_us):
+            return _line(session, row)
         row = _open(session, context, number, role)
         if row.proposed_by != context.actor.name:
             refuse_role(number, row.kind, role, REFUSERS)
         refuse_unseen_moment(f"proposal {number}", expected_proposed_us, row.proposed_us)
         close_proposal(session, context, row, WITHDRAWN if row.proposed_by == context.actor.name else REFUSED, why, now)
         return _line(session, row)
+
+
+def _is_refused_so(row: Proposal, actor: str, why: str, expected_proposed_us: int | None) -> bool:
+    """Tell whether the same person refused or withdrew the proposal that they looked at, with the same words."""
+    is_same = expected_proposed_us in (None, row.proposed_us)
+    return is_same and row.state in (REFUSED, WITHDRAWN) and (row.decided_by, row.decision_reason) == (actor, why)
 
 
 def list_proposals(

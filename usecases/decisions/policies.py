@@ -212,6 +212,7 @@ def policy_as_seen(
     with context.reading() as session:
         line = policy_line(policy_numbered(session, context.organisation_id, name, number))
     refuse_unseen_content(f"version {number} of {name}", expected_hash, line.content_hash)
+    _refuse_retired(name, number, line.state)
     refuse_unseen_state(f"version {number} of {name}", expected_state, line.state)
     return line
 
@@ -251,12 +252,16 @@ def retire_policy_in(session: Session, context: Context, name: str, number: int,
 
 
 def _retired(session: Session, context: Context, row: Policy, why: str) -> PolicyLine:
-    if row.state == RETIRED:
-        raise ConflictError(f"version {row.number} of {row.name} is retired already")
+    _refuse_retired(row.name, row.number, row.state)
     was, row.state = row.state, RETIRED
     session.flush()
     _record(session, context, "policy.retired", row, {"reason": why}, (row,), was=was)
     return policy_line(row)
+
+
+def _refuse_retired(name: str, number: int, state: str) -> None:
+    if state == RETIRED:
+        raise ConflictError(f"version {number} of {name} was refused or retired already")
 
 
 def policies_of(context: Context, name: str | None = None, part: Part = WHOLE) -> Page[PolicyLine]:

@@ -284,7 +284,7 @@ def retire_group(
         of = f"version {number} of {name}"
         refuse_unseen_content(of, expected_hash, retired.content_hash)
         if retired.state == RETIRED:
-            raise ConflictError(f"{of} is retired already")
+            raise ConflictError(f"{of} was refused or retired already")
         refuse_unseen_state(of, expected_state, retired.state)
         was, retired.state = retired.state, RETIRED
         session.flush()

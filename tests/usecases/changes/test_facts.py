@@ -319,6 +319,11 @@ def test_a_proposal_can_be_refused_and_nothing_happened(bank: Bank) -> None:
         == "refused"
     )
     assert [line.until_us for line in list_tags(bank.context, "customer", "a", Part(10))] == [None]
+    again = (Context(bank.engine, other).at(bank.now + 1), asked.id)
+    assert refuse_proposal(*again, "they are", Role.APPROVER).state == "refused", "the first answer may have been lost"
+    for reason, proposed_us in (("for another reason", None), ("they are", asked.proposed_us + 1)):
+        with pytest.raises(ConflictError, match="was refused already"):
+            refuse_proposal(*again, reason, Role.APPROVER, expected_proposed_us=proposed_us)
 
 
 def test_a_file_lowers_nobody_and_the_other_rows_are_taken(bank: Bank) -> None:
@@ -523,11 +528,6 @@ def test_the_end_of_a_tag_is_withdrawn_once_the_tag_ended_otherwise(bank: Bank) 
     assert verify(bank.engine, print).entries == len(audited(bank.engine))
 
 
-def test_an_approval_ends_no_other_tag_than_the_one_that_was_proposed(bank: Bank) -> None:
-    """A flow or a file may have ended the tag, and set it anew."""
-    number = proposed_end(bank)
-    third = raise_beside(bank)
-    ingest_facts.end_tag(third, "customer", "a", "watch")
 def test_a_stored_fact_is_answered_also_where_the_withdrawal_fails_and_the_next_call_withdraws(
     bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -547,6 +547,11 @@ def test_a_stored_fact_is_answered_also_where_the_withdrawal_fails_and_the_next_
     assert read_proposal(bank.context, asked.id).state == "withdrawn"
 
 
+def test_an_approval_ends_no_other_tag_than_the_one_that_was_proposed(bank: Bank) -> None:
+    """A flow or a file may have ended the tag, and set it anew."""
+    number = proposed_end(bank)
+    third = raise_beside(bank)
+    ingest_facts.end_tag(third, "customer", "a", "watch")
     ingest_facts.set_tag(third.at(bank.now + 1), "customer", "a", "watch", reason="NEW: court order 17")
     second = Context(bank.engine, Actor(bank.of, "member:2")).at(bank.now + 2)
     with pytest.raises(ConflictError, match=r"the beginning of the tag was .* when this was proposed, and is .* now"):

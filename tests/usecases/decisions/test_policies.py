@@ -104,7 +104,7 @@ def test_one_that_is_retired_decides_no_more(desk: Desk) -> None:
         retire_policy(Context(desk.bank.engine, desk.ana), "payments", 1, WHY)
     assert propose(desk, CASH).number == 2, "the same may be proposed again"
     assert refuse_policy(Context(desk.bank.engine, desk.ana), "payments", 2, WHY).state == "retired"
-    with pytest.raises(ConflictError, match="retired already"):
+    with pytest.raises(ConflictError, match="was refused or retired already"):
         refuse_policy(Context(desk.bank.engine, desk.ana), "payments", 2, WHY)
     with pytest.raises(ConflictError, match="is retired; what is proposed"):
         approve(desk, 2)
