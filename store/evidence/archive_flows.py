@@ -10,7 +10,6 @@ from fivefold.domain.clock import DAY_US
 from fivefold.store.audit.chain_reading import ROWS_AT_A_TIME
 from fivefold.store.flows.runs import EMPTIED_OUTCOME
 from fivefold.store.sql.arrays import among
-from fivefold.store.tables.audit import AuditEntry, AuditValues
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.flows import (
     FlowAction,
@@ -246,21 +245,6 @@ def group_sizes_in(session: Session, organisation_id: int, period: Period) -> li
     statement = select(*columns).join(NamedGroup, NamedGroup.id == GroupSize.group_id)
     of = statement.where(NamedGroup.organisation_id == organisation_id, *days)
     return _as_rows(session.execute(of.order_by(NamedGroup.name, GroupSize.day)).mappings().all())
-
-
-def group_log_entries(session: Session, organisation_id: int) -> Iterator[tuple[str, int, str, str, str | None]]:
-    """Yield the log entries about versions of groups: action, moment, details, actor, values after."""
-    row, values = AuditEntry, AuditValues
-    of_row = and_(values.organisation_id == row.organisation_id, values.number == row.number)
-    actions = ("group.proposed", "group.approved", "group.retired")
-    statement = (
-        select(row.action, row.at_us, row.details, row.actor, values.after)
-        .outerjoin(values, of_row)
-        .where(row.organisation_id == organisation_id, row.action.in_(actions))
-        .order_by(row.number)
-    )
-    for each in session.execute(statement):
-        yield each.action, each.at_us, each.details, each.actor, each.after
 
 
 def _of_runs(statement: Any, run_id: Any) -> Any:

@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
+from fivefold.store.audit.log import entries_with_values
 from fivefold.store.evidence.archive_flows import (
     entities_erased_since,
-    group_log_entries,
     group_moves_counted,
     group_sizes_in,
 )
@@ -34,7 +34,7 @@ class SaidOfVersion:
 def groups_part(session: Session, organisation_id: int, quarter: Quarter) -> ArchiveSection:
     """Collect the versions that were there in a quarter, how many entered and left, and how many were in each day."""
     rows = [row for row in versions_of(session, organisation_id) if row.version.written_us < quarter.until_us]
-    entries_by_version = _said(session, organisation_id)
+    entries_by_version = _said(session, organisation_id, rows)
     times = {row.version.id: (begins, ends) for row, begins, ends in groups_deciding(session, organisation_id, quarter)}
     versions = [_version(row, entries_by_version, times.get(row.version.id), quarter) for row in rows]
     of = (session, organisation_id, (quarter.from_us, quarter.until_us))
@@ -54,8 +54,8 @@ def groups_deciding(
     session: Session, organisation_id: int, quarter: Quarter
 ) -> Iterator[tuple[GroupVersionRow, int, int | None]]:
     """Give the versions that said who is a member at some time of a quarter, and when, as for rulesets."""
-    entries_by_version = _said(session, organisation_id)
     rows = [row for row in versions_of(session, organisation_id) if row.version.approved_us is not None]
+    entries_by_version = _said(session, organisation_id, rows)
     for row in rows:
         begins = row.version.approved_us or 0
         same = [each.version for each in rows if each.group.id == row.group.id]
@@ -73,11 +73,15 @@ def group_document(row: GroupVersionRow) -> str:
     return f"groups/{row.version.id:06}.yaml"
 
 
-def _said(session: Session, organisation_id: int) -> dict[tuple[str, int], list[SaidOfVersion]]:
+def _said(
+    session: Session, organisation_id: int, rows: Sequence[GroupVersionRow]
+) -> dict[tuple[str, int], list[SaidOfVersion]]:
+    """Read what was done to versions of the groups of *rows*, in its order."""
     entries_by_version: dict[tuple[str, int], list[SaidOfVersion]] = {}
-    for action, at_us, details, actor, after in group_log_entries(session, organisation_id):
-        about, values = json.loads(details), json.loads(after or "{}")
-        line = SaidOfVersion(action, at_us, actor, values.get("reason"), about.get("was") == "active")
+    ids, actions = {str(row.group.id) for row in rows}, ("group.proposed", "group.approved", "group.retired")
+    for entry, after in entries_with_values(session, organisation_id, "group", ids, actions):
+        about, values = json.loads(entry.details), json.loads(after or "{}")
+        line = SaidOfVersion(entry.action, entry.at_us, entry.actor, values.get("reason"), about.get("was") == "active")
         entries_by_version.setdefault((about["group"], about["version"]), []).append(line)
     return entries_by_version
 
