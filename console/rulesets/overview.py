@@ -99,7 +99,8 @@ def switch(visit: Visit) -> Answer:
     """Propose to switch a ruleset on or off; another person approves it."""
     family, on = visit.parts["family"], visit.form.get("on") == "yes"
     read_ruleset(visit, family)
-    outcome = asks.switch_family(visit, family, on, visit.typed("reason", text("Reason")))
+    reason, active = visit.typed("reason", text("Reason")), visit.shown_number("active")
+    outcome = asks.switch_family(visit, family, on, reason, expected_active=active)
     if outcome.proposal is None:
         return Redirect(visit.path, "ruleset-switched")
     return Redirect(address("proposals", str(outcome.proposal.id)), "switch-proposed")

@@ -30,6 +30,12 @@ def all_active_versions(session: Session, organisation_id: int) -> list[tuple[in
     return [(type_id, version) for type_id, version in session.execute(statement)]
 
 
+def active_number(session: Session, family: Family) -> int | None:
+    """Return the number of the version of a family that decides, or would once it is on; None without one."""
+    active = family.active_version_id
+    return None if active is None else session.get_one(RulesetVersion, active).number
+
+
 def active_version_named(session: Session, organisation_id: int, name: str) -> RulesetVersion | None:
     """Find the active version of a family that is on, by the name of its rulesets."""
     of = (Family.organisation_id == organisation_id, Family.name == name, Family.enabled)

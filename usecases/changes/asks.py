@@ -28,7 +28,7 @@ from fivefold.usecases.changes.contents import (
     SettingsChanged,
 )
 from fivefold.usecases.changes.proposals import ChangeOutcome, request_change
-from fivefold.usecases.rulesets.activate import refuse_unseen_versions
+from fivefold.usecases.rulesets.activate import refuse_unseen_active, refuse_unseen_versions
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_per_second, checked_reason, refuse_unseen_moment
 
@@ -61,16 +61,31 @@ def order_families(
     return request_change(context, content, checked_reason(reason), require=refuse_unseen)
 
 
-def switch_family(context: Context, family: str, on: bool, reason: str, per_second: int = PER_SECOND) -> ChangeOutcome:
+def switch_family(
+    context: Context,
+    family: str,
+    on: bool,
+    reason: str,
+    per_second: int = PER_SECOND,
+    *,
+    expected_active: int | None = None,
+) -> ChangeOutcome:
     """Switch a family on or off: while it is off, others assess its entities.
+
+    *expected_active* is that of `rulesets.activate`.
 
     Raises:
         ConfigError: the reason is empty.
         NotFoundError: there is no such family.
-        ConflictError: it is already switched so; or the actor is not a member.
+        ConflictError: it is already switched so; or the actor is not a member; or another version decides than was
+            expected.
     """
+
+    def refuse_another(session: Session) -> None:
+        refuse_unseen_active(session, family_named(session, context.organisation_id, family), expected_active)
+
     content = RulesetSwitched(family, on, checked_per_second(per_second))
-    return request_change(context, content, checked_reason(reason))
+    return request_change(context, content, checked_reason(reason), require=refuse_another)
 
 
 def roll_back(

@@ -24,7 +24,7 @@ from fivefold.store.ingest.entities import entity_named, names_of_entities, type
 from fivefold.store.levels.overrides import count_below, count_with_level
 from fivefold.store.rulesets.activations import count_of_type
 from fivefold.store.rulesets.proposals import PROPOSED, proposal_numbered
-from fivefold.store.rulesets.rulesets import all_active_versions, families_of
+from fivefold.store.rulesets.rulesets import active_number, all_active_versions, families_of, family_named
 from fivefold.store.tables.entities import Entity, EntityType, Record
 from fivefold.store.tables.events import Decision
 from fivefold.store.tables.levels import OverrideRow, Standing
@@ -40,6 +40,7 @@ from fivefold.usecases.changes.contents import (
     RatesReplaced,
     RecordChanged,
     RulesetsOrdered,
+    RulesetSwitched,
     ScreeningCleared,
     SettingsChanged,
     TagChanged,
@@ -251,6 +252,7 @@ def moved_since(session: Session, context: Context, content: Content, reach: Map
 
 _WORDS = {
     "order": "the order of the rulesets",
+    "active": "the version that decides",
     "rates": "the table of exchange rates",
     "newest_since": "the beginning of the newest version of the list",
     "tag_ends": "the end of the tag",
@@ -288,6 +290,9 @@ def _replaced(  # noqa: PLR0911 (one for each kind)
         case RulesetsOrdered():
             kind = type_named(session, of, content.entity_type)
             return {"order": ([each.name for each in families_of(session, of, kind.id)], list(content.families))}
+        case RulesetSwitched():
+            active = active_number(session, family_named(session, of, content.family))
+            return {"active": (active, active)}
         case RatesReplaced():
             table = newest_rates(session, of)
             return {"rates": (None if table is None else f"table {table.number} of {table.source}", content.source)}

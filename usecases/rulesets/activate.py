@@ -39,7 +39,7 @@ from fivefold.store.rulesets.activations import (
     was_active,
 )
 from fivefold.store.rulesets.backtests import newest_done
-from fivefold.store.rulesets.rulesets import family_named, version_numbered
+from fivefold.store.rulesets.rulesets import active_number, family_named, version_numbered
 from fivefold.store.sql.clocks import clock_of, latest_us
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.rulesets import Activation, Backtest, Family, RulesetVersion
@@ -142,9 +142,12 @@ def refuse_unseen_versions(
     *expected_active* is a number, 0 for none, and *expected_hash* the content hash of *version*; None asks nothing.
     """
     refuse_unseen_content(f"version {version.number} of {family.name}", expected_hash, version.content_hash)
-    was = family.active_version_id
-    decides = None if was is None else session.get_one(RulesetVersion, was).number
-    refuse_unseen(f"the version of {family.name} that decides", expected_active, decides)
+    refuse_unseen_active(session, family, expected_active)
+
+
+def refuse_unseen_active(session: Session, family: Family, expected_active: int | None) -> None:
+    """Raise ConflictError where another version of a family decides than was looked at; as `refuse_unseen_versions`."""
+    refuse_unseen(f"the version of {family.name} that decides", expected_active, active_number(session, family))
 
 
 def _refuse_author(session: Session, context: Context, family: Family, version: RulesetVersion) -> None:

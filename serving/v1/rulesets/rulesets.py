@@ -10,7 +10,17 @@ from fivefold.serving.v1.changes.proposals import Proposed
 from fivefold.serving.v1.errors import Place
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import LARGEST, WHOLE, Number, Reason, ReasonIfAny, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import (
+    LARGEST,
+    WHOLE,
+    Number,
+    Reason,
+    ReasonIfAny,
+    RequestModel,
+    ResponseModel,
+    Seen,
+    Text,
+)
 from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.usecases.changes import asks
 from fivefold.usecases.rulesets import check as ruleset_checks
@@ -151,11 +161,15 @@ class OrderGiven(RequestModel):
 
 
 class SwitchGiven(RequestModel):
-    """Whether a family is on, and why."""
+    """Whether a family is on, and why.
+
+    `expected_active`: the number of the version that decided when this was looked at; what is not given is not checked.
+    """
 
     on: bool
     reason: Reason
     per_second: Rate = PER_SECOND
+    expected_active: Seen | None = None
 
 
 def list_families(context: RequestContext, query: OfType) -> Page[FamilyLine]:
@@ -228,5 +242,7 @@ def order_families(context: RequestContext, type_: Text, body: OrderGiven) -> Pr
 
 def switch_family(context: RequestContext, family: Text, body: SwitchGiven) -> Proposed:
     """Propose to switch a ruleset on or off."""
-    outcome = asks.switch_family(context, family, body.on, body.reason, body.per_second)
+    outcome = asks.switch_family(
+        context, family, body.on, body.reason, body.per_second, expected_active=body.expected_active
+    )
     return Proposed.of(outcome)

@@ -2,6 +2,8 @@
 
 import json
 
+from sqlalchemy import text
+
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.examples import WHY
 from tests.serving.v1.places import OURS, THEIRS, Place
@@ -86,7 +88,21 @@ def test_rulesets_are_put_in_order_and_switched_by_two_people(place: Place) -> N
     assert listed == order
     assert place.ask("PUT", path, {"families": order[1:], "reason": WHY}, role="publisher").status_code == 422
     assert place.ask("PUT", path, {"families": order, "reason": " "}, role="publisher").status_code == 422
+    stale = {"on": False, "reason": WHY, "expected_active": 9}
+    refused = place.ask("POST", "/v1/rulesets/retail/switch", stale, role="publisher")
+    assert refused.status_code == 409
+    assert "the version of retail that decides is 1 now; it was 9 when this was looked at" in refused.text
     switched = place.good("POST", "/v1/rulesets/retail/switch", {"on": False, "reason": WHY}, role="publisher")
-    refuse = f"/v1/proposals/{switched['proposal']['id']}/refuse"
+    of_change = f"/v1/proposals/{switched['proposal']['id']}"
+    with place.engine.begin() as connection:
+        select_active = text("SELECT active_version_id FROM ruleset_families WHERE name = 'retail'")
+        was = connection.execute(select_active).scalar()
+        set_active = text("UPDATE ruleset_families SET active_version_id = :version WHERE name = 'retail'")
+        connection.execute(set_active, {"version": None})
+    moved = place.ask("POST", f"{of_change}/approve", {"reason": WHY}, role="admin").text
+    assert "the version that decides was 1 when this was proposed, and is nothing now; refuse proposal" in moved
+    with place.engine.begin() as connection:
+        connection.execute(set_active, {"version": was})
+    refuse = f"{of_change}/refuse"
     assert place.good("POST", refuse, {"reason": WHY}, role="publisher")["state"] == "withdrawn"
     assert place.ask("POST", "/v1/rulesets/retail/switch", {"on": True, "reason": WHY}, role="admin").status_code == 409
