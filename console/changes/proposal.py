@@ -106,8 +106,7 @@ def show_proposal(visit: Visit) -> Rendered:
     proposal = proposals.read_proposal(visit, _number(visit), visit.role)
     done = finished_backtests(visit, proposal.id)
     labels = {**NUMBERS, **SWITCHES} if proposal.kind == SettingsChanged.kind else {}
-    is_of_one = proposal.state == "proposed" and proposal.external_id is not None
-    now = change_now(visit, proposal.id) if is_of_one else None
+    now = change_now(visit, proposal.id)
     reach = {**proposal.reach, **(now.reach if now else {})}
     levels = hash_of_levels(reach)
     has_moved = levels != hash_of_levels(proposal.reach)

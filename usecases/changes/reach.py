@@ -211,6 +211,10 @@ def change_now(context: Context, number: int) -> ChangeNow | None:
     None for one about more, and where it was decided. Where nothing can be written, this is not known. NotFoundError if
     no proposal has that number.
     """
+    with context.reading() as session:
+        row = proposal_numbered(session, context.organisation_id, number)
+        if row.state != PROPOSED or row.entity_id is None:
+            return None
     try:
         return _rehearsed_now(context, number)
     except StoreError as error:
@@ -221,9 +225,9 @@ def _rehearsed_now(context: Context, number: int) -> ChangeNow | None:
     now = context.now()
     with context.writing(REHEARSAL_BUSY_SECONDS) as session:
         row = proposal_numbered(session, context.organisation_id, number)
-        content = read_content(row.kind, row.content)
-        if row.state != PROPOSED or row.entity_id is None:
+        if row.state != PROPOSED:
             return None
+        content = read_content(row.kind, row.content)
         try:
             if problem := moved_since(session, context, content, row.reach, now):
                 return ChangeNow({}, problem)

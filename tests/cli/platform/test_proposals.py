@@ -101,7 +101,7 @@ def test_what_was_looked_at_is_approved_and_nothing_else(
     approved = succeed(tmp_path, *approve, *token, columns=400)
     assert approved.startswith("Proposal 1 is ruleset retail off, by member:1 at ")
     assert 'Would change: {"family": "retail"' in approved
-    assert 'Would reach: {"entities": ' in approved
+    assert '"entities": {"customer": 0}' in approved
     assert "Also proposed about the same: 2\n" in approved
     assert approved.endswith("Proposal 1 is approved: ruleset retail off.\n")
 
