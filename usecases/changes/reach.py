@@ -127,10 +127,13 @@ def reach_of_one(session: Session, context: Context, content: Content, why: str,
 
 
 def hash_of_levels(reach: Mapping[str, Any]) -> str:
-    """Give one text for all levels and floors that a reach names; two reaches with the same have the same.
+    """Give one text for all levels and floors that a reach names, in any order; those with the same have the same.
 
     >>> hash_of_levels({"level": "low", "rules_level": "high"}) == hash_of_levels({"level": "low", "rules_level": None})
     False
+    >>> a, b = (dict.fromkeys(("entity_type", "external_id", "before", "after"), name) for name in "ab")
+    >>> hash_of_levels({"falls": [a, b]}) == hash_of_levels({"falls": [b, a]})
+    True
     """
     falls = sorted([[fall[name] for name in _OF_FALL] for fall in reach.get("falls", ())], key=json.dumps)
     return sha256(json.dumps([falls, reach.get("level"), reach.get("rules_level")]).encode()).hexdigest()

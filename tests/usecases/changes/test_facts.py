@@ -267,6 +267,8 @@ def test_why_a_tag_was_set_stands_with_the_tag(bank: Bank) -> None:
     assert begin_of(bank, "tag_set").reason == WHY
     facts.request_tag(bank.context, "customer", "a", "vip", until_us=bank.now + 9)
     assert begin_of(bank, "tag_end_moved").reason == ""
+    tag(bank)
+    assert [line.tag for line in list_tags(bank.context, "customer", "a", Part(1), "vip")] == ["vip"], "an older one"
 
 
 @pytest.mark.postgresql

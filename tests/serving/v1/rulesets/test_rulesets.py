@@ -2,8 +2,12 @@
 
 import json
 
+import pytest
 from sqlalchemy import text
 
+from fivefold.domain.errors import ConflictError
+from fivefold.usecases.changes.proposals import approve_proposal
+from fivefold.usecases.shared.context import Context
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.examples import WHY
 from tests.serving.v1.places import OURS, THEIRS, Place
@@ -103,6 +107,9 @@ def test_rulesets_are_put_in_order_and_switched_by_two_people(place: Place) -> N
     assert "the version that decides was 1 when this was proposed, and is nothing now; refuse proposal" in moved
     with place.engine.begin() as connection:
         connection.execute(set_active, {"version": was})
+    admin = Context(place.engine, place.actor("admin"))
+    with pytest.raises(ConflictError, match="are not those that were looked at"):
+        approve_proposal(admin, switched["proposal"]["id"], WHY, expected_levels="of one customer")
     refuse = f"{of_change}/refuse"
     assert place.good("POST", refuse, {"reason": WHY}, role="publisher")["state"] == "withdrawn"
     assert place.ask("POST", "/v1/rulesets/retail/switch", {"on": True, "reason": WHY}, role="admin").status_code == 409
