@@ -37,14 +37,14 @@ _COLUMNS: Final = {
     "postgresql": (
         "SELECT relname, attname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid"
         " WHERE relkind IN ('r', 'p') AND attnum > 0 AND NOT attisdropped"
-        " AND relnamespace = current_schema()::text::regnamespace"
+        " AND pg_table_is_visible(pg_class.oid)"
     ),
 }
 _TRIGGERS: Final = {
     "sqlite": "SELECT tbl_name, name FROM sqlite_master WHERE type = 'trigger'",
     "postgresql": (
         "SELECT relname, tgname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid"
-        " WHERE NOT tgisinternal AND relnamespace = current_schema()::text::regnamespace"
+        " WHERE NOT tgisinternal AND pg_table_is_visible(pg_class.oid)"
     ),
 }
 _ON_SQLITE_ALONE: Final = "_history_insert"

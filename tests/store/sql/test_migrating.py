@@ -95,6 +95,30 @@ def test_one_of_the_newest_number_without_a_column_is_refused(older: Engine) -> 
         upgrade(older)
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((), ("CREATE SCHEMA AUTHORIZATION CURRENT_USER",)),
+        (('CREATE SCHEMA "Risk-1"', 'ALTER ROLE CURRENT_USER IN DATABASE {} SET search_path = "Risk-1"'), ()),
+    ],
+    ids=["a-schema-that-comes-later-and-first", "a-schema-whose-name-needs-quotes"],
+)
+def test_the_tables_are_those_that_the_search_path_of_postgresql_finds(
+    before: tuple[str, ...], after: tuple[str, ...]
+) -> None:
+    with databases.opened(databases.new_url("postgresql", Path(), migrated=False)) as engine:
+        run(engine, *(statement.format(engine.url.database) for statement in before))
+        engine.dispose()
+        upgrade(engine)
+        run(engine, *after)
+        upgrade(engine)
+        with engine.connect() as connection:
+            migrating.require_shape(connection)
+        run(engine, "ALTER TABLE tags DROP COLUMN set_reason")
+        with pytest.raises(StoreError, match=r"without tags\.set_reason: a program from"):
+            upgrade(engine)
+
+
 def test_an_error_names_a_few_of_many_differences(older: Engine) -> None:
     columns = [f"ALTER TABLE members ADD COLUMN pepper_{number} INTEGER" for number in range(5)]
     run(older, "ALTER TABLE tokens DROP COLUMN salt", *columns)
