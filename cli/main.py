@@ -78,8 +78,12 @@ def main() -> None:
     except SystemExit as end:
         if end.code == STOPPED:  # typer ends so after Ctrl-C, silently
             _errors().print("fivefold: stopped; no file is half written")
+        if isinstance(end.__context__, typer.Abort):  # a person did not say yes; typer ends with 1, as findings do
+            sys.exit(2)
         raise
-    except Exception as error:  # noqa: BLE001 (Python ends with 1 otherwise, the exit code of findings)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 (Python ends with 1 otherwise, as findings do, after a panic of Polars too)
         words = _words_of(error)
         if words is None:
             traceback.print_exception(error)
@@ -88,7 +92,7 @@ def main() -> None:
         sys.exit(2)
 
 
-def _words_of(error: Exception) -> str | None:
+def _words_of(error: BaseException) -> str | None:
     """Say what went wrong; None for an error that fivefold did not foresee."""
     if isinstance(error, FivefoldError):
         return str(error)

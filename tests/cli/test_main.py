@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from fivefold.cli import lazy
-from fivefold.cli.main import OUT_OF_MEMORY, UNFORESEEN, app
+from fivefold.cli.main import OUT_OF_MEMORY, UNFORESEEN, app, main
 from fivefold.features.catalogue_page import catalogue_markdown
 from fivefold.features.indicator_matrix import catalogue
 from tests.cli.running import AS_OF, Done, Home, refuse, run, succeed
@@ -233,12 +233,31 @@ def test_where_memory_is_out_one_line_says_what_helps(
 
 def test_what_fivefold_did_not_foresee_is_not_hidden(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The traceback is shown, and the exit code is that of errors: 1 would say that a check found something."""
-    for error in (OSError("of no file"), ZeroDivisionError("ours"), ModuleNotFoundError("ours")):
+    panic = pl.exceptions.PanicException("of Polars")  # a BaseException
+    for error in (OSError("of no file"), ZeroDivisionError("ours"), ModuleNotFoundError("ours"), panic):
         fails(monkeypatch, error)
         done = run(fresh, "simulate", "-o", "a.parquet")
         assert (done.code, done.out) == (2, "")
         assert done.err.startswith("Traceback (most recent call last)")
         assert done.err.endswith(f"{type(error).__name__}: {error}\nfivefold: {UNFORESEEN}\n")
+
+
+@pytest.mark.parametrize("answer", [typer.Abort(), EOFError()], ids=["no", "the-end-of-the-input"])
+def test_who_does_not_say_yes_refuses_the_command(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch, answer: BaseException
+) -> None:
+    fails(monkeypatch, answer)
+    done = run(fresh, "simulate", "-o", "a.parquet")
+    assert (done.code, done.out, done.err.strip()) == (2, "", "Aborted!")
+
+
+def test_a_stop_outside_of_a_command_is_that_of_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fivefold.cli.main.app", stop)
+    with pytest.raises(KeyboardInterrupt):
+        main()
 
 
 def fails(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
