@@ -21,7 +21,7 @@ from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.usecases.erasure.erase import (
     erase_and_record,
-    numbered,
+    may_be,
     overwrite,
     permitted,
     put_hold,
@@ -141,17 +141,10 @@ def _find(session: Session, organisation: str, named: Sequence[Numbered]) -> tup
     """Find the organisation, those entities that exist, erased or not, and the numbers of those that do not."""
     of = session.scalar(select(Organisation.id).where(Organisation.name == organisation))
     rows = [(each, None if of is None else erasing.entity_by_id(session, of, each.number)) for each in named]
-    matching = [(each.number, row) for each, row in rows if row is not None and _may_be(row, each)]
+    matching = [(each.number, row) for each, row in rows if row is not None and may_be(row, each)]
     matching_numbers = {number for number, _ in matching}
     lost = [each.number for each in named if each.number not in matching_numbers]
     return of or 0, [row for _, row in matching], lost
-
-
-def _may_be(entity: Entity, named: Numbered) -> bool:
-    """Say whether an entity may be the one of a line; what is erased already has another salt."""
-    if entity.erased_us is not None or named.salt_digest is None:
-        return entity.created_us == named.created_us
-    return numbered(entity) == named
 
 
 def _refuse_doubtful(session: Session, entities: Sequence[Entity], named: Sequence[Numbered]) -> None:

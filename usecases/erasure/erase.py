@@ -33,7 +33,7 @@ from fivefold.store.ingest.links import one_of_each_sharing
 from fivefold.store.levels.assessment_queue import Reason, mark
 from fivefold.store.sql.database import empty_write_ahead_log
 from fivefold.store.tables.accounts import Organisation
-from fivefold.store.tables.entities import Entity
+from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.audit.history import ranges_text
 from fivefold.usecases.erasure.register import (
@@ -102,13 +102,14 @@ def set_legal_hold(
     knows whether it took effect, and keeps data that could be removed.
 
     *for_line*: the line of the register whose hold a restore lost, because its entity is not in the database. This
-    hold, on the entity that was sent again, is in its place, so `erase_again` does not list that line any more. If a
-    later restore brings the former entity back, it gets its hold all the same.
+    hold, on the entity that was sent again, is in its place, so `erase_again` does not list that line while this hold
+    or a later one on that entity lasts as long. If a later restore brings the former entity back, it gets its hold all
+    the same.
 
     Raises:
         NotFoundError: without such an entity.
         ConfigError: without a reason, or the register cannot be read, or *for_line* has no hold of this organisation
-            that is in force, or one that lasts longer.
+            that is in force, or one that lasts longer, or one whose entity is in the database.
     """
     if not 1 <= len(reason.strip()) <= MOST_REASON_CHARACTERS:
         raise ConfigError(f"a legal hold needs a reason of 1 to {MOST_REASON_CHARACTERS} characters")
@@ -118,6 +119,8 @@ def set_legal_hold(
         before = {"until_us": entity.hold_until_us, "reason": entity.hold_reason}
         register_entry = (_organisation_name(session, context.organisation_id), numbered(entity))
         in_place_of = None if for_line is None else _held_by_line(register, register_entry[0], for_line, until_us, now)
+        if in_place_of is not None:
+            _require_lost(session, context, in_place_of, f"line {for_line} of {register}")
         if until_us <= now and entity.hold_until_us is None and not _has_hold(register, *register_entry):
             return HoldChange.NONE
         put_hold(session, context, entity, (until_us, reason), before, now)
@@ -147,6 +150,18 @@ def _held_by_line(register: Path, organisation: str, number: int, until_us: int,
     return line.entity
 
 
+def _require_lost(session: Session, context: Context, holder: Numbered, line: str) -> None:
+    """Raise ConfigError if the database has the entity of a line of the register."""
+    entity = erasing.entity_by_id(session, context.organisation_id, holder.number)
+    if entity is not None and entity.erased_us is None and may_be(entity, holder):
+        kind = session.get_one(EntityType, entity.type_id).name
+        raise ConfigError(
+            f"{line} is about {kind} {entity.external_id!r}, which is in the database, so its hold is not lost; nothing"
+            " was changed; give the hold without --for-line, or the line of a lost one, as `fivefold erase-again` lists"
+            " them"
+        )
+
+
 def _has_hold(register: Path, organisation: str, entity: Numbered) -> bool:
     """Say whether the register has a line about the hold on an entity; a database from a backup may lack the hold."""
     lines = newest_holds(read_register(register)) if register.is_file() else ()
@@ -158,6 +173,13 @@ def numbered(entity: Entity) -> Numbered:
     """Name an entity as the register does. Once it is erased it has another salt, and another name there."""
     digest = None if entity.salt is None else sha256(f"register\n{entity.salt}".encode()).hexdigest()
     return Numbered(entity.id, entity.created_us, digest)
+
+
+def may_be(entity: Entity, named: Numbered) -> bool:
+    """Say whether an entity may be the one that the register names; what is erased already has another salt."""
+    if entity.erased_us is not None or named.salt_digest is None:
+        return entity.created_us == named.created_us
+    return numbered(entity) == named
 
 
 def put_hold(

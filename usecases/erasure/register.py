@@ -183,9 +183,16 @@ def newest_holds(lines: Sequence[ErasureLine | HoldLine | CutLine]) -> list[Hold
 
 
 def is_replaced(line: HoldLine, lines: Sequence[ErasureLine | HoldLine | CutLine]) -> bool:
-    """Tell whether a later line is about a hold in place of this one."""
+    """Tell whether a later line is about a hold in place of this one, and that entity is on hold as long.
+
+    Where a later hold there ends sooner, or was released, this one is missing again: it may have been put by mistake.
+    """
     later = (each for each in lines if isinstance(each, HoldLine) and each.number > line.number)
-    return any((each.organisation, each.in_place_of) == (line.organisation, line.entity) for each in later)
+    others = {
+        each.entity for each in later if (each.organisation, each.in_place_of) == (line.organisation, line.entity)
+    }
+    newest = (each for each in newest_holds(lines) if each.organisation == line.organisation)
+    return any(each.entity in others and each.until_us >= line.until_us for each in newest)
 
 
 def newest_erasures(lines: Sequence[ErasureLine | HoldLine | CutLine]) -> list[ErasureLine]:

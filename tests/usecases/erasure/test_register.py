@@ -17,7 +17,14 @@ from fivefold.store.tables.entities import Entity
 from fivefold.usecases.erasure import register as registers
 from fivefold.usecases.erasure.again import RepeatedErasures, erase_again
 from fivefold.usecases.erasure.erase import HoldChange, erase_entity, numbered, set_legal_hold
-from fivefold.usecases.erasure.register import CutLine, Numbered, add_erasure, add_hold, read_register
+from fivefold.usecases.erasure.register import (
+    CutLine,
+    Numbered,
+    add_erasure,
+    add_hold,
+    line_of_transaction,
+    read_register,
+)
 from tests.usecases.banks import Bank
 
 CUT = b'{"organisation": "bank", "ent'
@@ -203,9 +210,38 @@ def test_a_hold_in_place_of_a_lost_one_settles_its_line_and_one_that_ends_earlie
 
 
 def test_a_replaced_hold_is_put_on_its_entity_if_a_later_backup_has_that(bank: Bank, path: Path) -> None:
-    add_hold(path, "bank", named(bank, "old"), bank.now + DAY_US, bank.now)
-    set_legal_hold(bank.context, "customer", "held", bank.now + DAY_US, "Court order 7.", path, for_line=1)
-    assert erase_again(bank.engine, "cli:ana", path, now_us=bank.now) == RepeatedErasures(0, 1)
+    old, held = (named(bank, name) for name in ("old", "held"))
+    add_hold(path, "bank", old, bank.now + DAY_US, bank.now)
+    with line_of_transaction(path) as line:
+        line.add_hold("bank", held, bank.now + DAY_US, bank.now, in_place_of=old)
+    assert erase_again(bank.engine, "cli:ana", path, now_us=bank.now) == RepeatedErasures(0, 2)
+
+
+def test_a_lost_hold_is_listed_again_once_the_one_in_its_place_ends_sooner(bank: Bank, path: Path) -> None:
+    """It was put on another customer by mistake, and released there: nobody was on hold, and no line said so."""
+    until, lost = bank.now + 2 * DAY_US, named(bank, "held")._replace(salt_digest="0" * 64)
+    add_hold(path, "bank", lost, until, bank.now)
+    for name in ("old", "held"):
+        set_legal_hold(bank.context, "customer", name, until, "Court order 7.", path, for_line=1)
+    assert erase_again(bank.engine, "cli:ana", path, now_us=bank.now).lost_holds == ()
+    set_legal_hold(bank.context, "customer", "old", bank.now, "Not this one.", path)
+    assert erase_again(bank.engine, "cli:ana", path, now_us=bank.now).lost_holds == (), "the other is on hold"
+    for sooner in (until - 1, bank.now):
+        set_legal_hold(bank.context, "customer", "held", sooner, "Court order 8.", path)
+        (listed,) = erase_again(bank.engine, "cli:ana", path, now_us=bank.now).lost_holds
+        assert listed.startswith("line 1, bank, hold on entity ")
+
+
+def test_a_hold_that_is_not_lost_is_not_replaced(bank: Bank, path: Path) -> None:
+    until = bank.now + DAY_US
+    for name in ("old", "held"):
+        set_legal_hold(bank.context, "customer", name, until, "Court order 7.", path)
+    before = path.read_bytes()
+    for line, name in ((1, "old"), (2, "held")):
+        refusal = rf"^line {line} of .* is about customer '{name}', which is in the database, so its hold is not lost;"
+        with pytest.raises(ConfigError, match=refusal):
+            set_legal_hold(bank.context, "customer", "held", until, "Court order 8.", path, for_line=line)
+    assert path.read_bytes() == before
 
 
 def test_a_line_of_an_earlier_version_erases_and_holds_nobody_but_names_them(bank: Bank, path: Path) -> None:
