@@ -27,6 +27,8 @@ from fivefold.domain.errors import ConfigError, FivefoldError, RegistryError, St
 from fivefold.domain.files import DISK_FULL, flush, is_own_file, naming, protect_folder, put_in_place, require_folder
 from fivefold.domain.text import count_text
 
+PROGRAM: Final = "the program"
+"""The condition that says which state of the program makes the parts."""
 _MANIFEST: Final = "manifest.json"
 _LOCK: Final = "lock"
 _OUTPUT: Final = "output"
@@ -420,10 +422,12 @@ def _require_same(task: Task, manifest: Mapping[str, object], finished: int) -> 
         if before.get(name) != now.get(name)
     ]
     if changes:
+        way = f"Run the first command again{manifest.get('again', '')} to continue, or add --restart to begin anew"
+        if before.get(PROGRAM) != now.get(PROGRAM):  # the first command would be refused as well
+            way = "Another state of the program cannot continue; add --restart to begin anew"
         raise ConfigError(
             f"an interrupted run left {count_text(finished, 'finished part')} for {task.label}, and this run is "
-            f"another: {'; '.join(changes)}. Run the first command again{manifest.get('again', '')} to continue, "
-            "or add --restart to begin anew"
+            f"another: {'; '.join(changes)}. {way}"
         )
 
 

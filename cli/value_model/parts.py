@@ -13,7 +13,17 @@ import typer
 
 from fivefold.cli.terminal import create_registry, echo, errors, show_table
 from fivefold.domain.errors import ConfigError, RegistryError
-from fivefold.domain.parts import Leftover, Parts, Task, left_of, leftovers, open_parts, others_of, remove_leftover
+from fivefold.domain.parts import (
+    PROGRAM,
+    Leftover,
+    Parts,
+    Task,
+    left_of,
+    leftovers,
+    open_parts,
+    others_of,
+    remove_leftover,
+)
 from fivefold.domain.provenance import release, sources_hash
 from fivefold.domain.settings import read_settings
 from fivefold.domain.text import count_text
@@ -133,7 +143,7 @@ def conditions(options: Mapping[str, object], source: MappedFile | None = None) 
     return {
         **option_texts,
         **read,
-        "the program": f"fivefold {release()} ({sources_hash()}) on Python {platform.python_version()}, {libraries}",
+        PROGRAM: f"fivefold {release()} ({sources_hash()}) on Python {platform.python_version()}, {libraries}",
     }
 
 

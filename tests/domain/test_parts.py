@@ -21,6 +21,7 @@ from fivefold.domain.errors import (
     UntrustedClockError,
 )
 from fivefold.domain.parts import (
+    PROGRAM,
     Parts,
     Task,
     folder_of,
@@ -186,6 +187,18 @@ def test_every_difference_is_named(tmp_path: Path) -> None:
     )
     with open_parts(task(tmp_path)) as parts:  # nothing was lost by it
         assert parts.begun_with == 1
+
+
+def test_another_program_is_sent_to_no_first_command(tmp_path: Path) -> None:
+    """The first command is this one: a clock gives it each night, and each night it was refused."""
+    with pytest.raises(KeyboardInterrupt), open_parts(task(tmp_path, **{PROGRAM: "1"})) as parts:
+        begin(parts, KeyboardInterrupt())
+    with pytest.raises(ConfigError) as caught, open_parts(task(tmp_path, **{PROGRAM: "2"})):
+        pass
+    assert str(caught.value) == (
+        f"an interrupted run left 1 finished part for {tmp_path / 'out.csv'}, and this run is another: the program was "
+        "1 and is 2. Another state of the program cannot continue; add --restart to begin anew"
+    )
 
 
 def test_a_restart_begins_anew(tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ def test_another_state_of_the_program_within_a_release_is_refused_by_name(
     assert re.search(
         rf"the program was fivefold {release()} \(\w{{8}}\) .* and is fivefold {release()} \(another\)", said
     )
-    assert said.endswith("Run the first command again to continue, or add --restart to begin anew")
+    assert said.endswith(". Another state of the program cannot continue; add --restart to begin anew")
     succeed(home.var, *arguments, "--restart")
 
 
