@@ -359,7 +359,7 @@ def read_value(
         if row.model_version == NO_VERSION:
             why = NO_MODEL
         elif row.failure is not None:
-            why = f"The model cannot compute what it reads of this customer: {row.failure}."
+            why = _why_failed(row, row.failure, superseded)
         elif row.score is not None and valuer is not None and serves:
             explained = _explained(
                 session, valuer, row, moments_of_year(row.as_of_us) if over_year else (row.as_of_us,)
@@ -392,6 +392,14 @@ def read_value(
 def _why_other(row: ValueScore, superseded: int | None) -> str:
     why = "and another model has this number now" if superseded == row.model_version else "which does not serve now"
     return f"Version {row.model_version} of {row.model} gave it, {why}."
+
+
+def _why_failed(row: ValueScore, failure: str, superseded: int | None) -> str:
+    why = f"Version {row.model_version} of {row.model} could not compute what it reads of this customer: {failure}."
+    if superseded is None:
+        return why
+    by = "the model that has this number now" if superseded == row.model_version else f"version {superseded}"
+    return f"{why} The value will be computed anew with {by}."
 
 
 def _why_none(session: Session, model: ValueModel, row: ValueScore) -> str:

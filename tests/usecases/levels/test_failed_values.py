@@ -14,6 +14,7 @@ from fivefold.risk.facts.portfolio import NOT_READ
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.store.rulesets.rulesets import family_named
 from fivefold.store.tables.entities import ValueScore
+from fivefold.store.tables.levels import Champion
 from fivefold.usecases.flows.replays.then import THEN
 from fivefold.usecases.levels.value_scores import EntityScorer, read_value
 from fivefold.usecases.portfolio.timeline import list_events
@@ -36,6 +37,7 @@ def twelve(amount):
     return 0.0
 """
 FAULT = "bank.py: indicator twelve ended with ValueError"
+FAILED = f"Version 3 of fivefold-value could not compute what it reads of this customer: {FAULT}."
 VALUED = banks.document(
     {"valued": {"input": {"value": "score"}, "cases": [{"when": {"at_least": 1}, "points": 0, "floor": "medium"}]}}
 )
@@ -72,8 +74,19 @@ def test_the_reason_is_stored_once_and_shown_whether_or_not_the_model_is_loaded(
     for valuer in (bank.valuer, None):
         shown = read_value(bank.context, "customer", "a", valuer=valuer)
         assert shown is not None
-        assert shown.unexplained == f"The model cannot compute what it reads of this customer: {FAULT}."
+        assert shown.unexplained == FAILED
     assert [event.reason for event in list_events(bank.context, "customer", "a", kinds=["scores"])] == [FAULT, "medium"]
+
+
+@pytest.mark.parametrize(("serves", "by"), [(4, "version 4"), (3, "the model that has this number now")])
+def test_a_failure_speaks_for_the_version_that_failed_and_names_the_one_that_will_compute_anew(
+    bank: Bank, serves: int, by: str
+) -> None:
+    with Session(bank.engine) as session, session.begin():
+        session.add(Champion(model="fivefold-value", model_version=serves, since_us=bank.now, content_hash="f" * 64))
+    shown = read_value(bank.context, "customer", "a", valuer=None)
+    assert shown is not None
+    assert shown.unexplained == f"{FAILED} The value will be computed anew with {by}."
 
 
 def test_a_worker_without_a_model_does_not_let_the_floor_go(bank: Bank) -> None:

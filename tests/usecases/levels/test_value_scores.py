@@ -383,7 +383,7 @@ def test_nothing_lowers_the_level_of_whom_an_own_indicator_fails_and_nobody_else
     assert json.loads(bank.breakdown("c2"))["failures"] == [f"Valued: value score: {fault}"]
     shown = read_value(bank.context, "customer", "c2", valuer=bank.valuer)
     assert shown is not None
-    why = f"The model cannot compute what it reads of this customer: {fault}."
+    why = f"Version 3 of fivefold-value could not compute what it reads of this customer: {fault}."
     assert (shown.score, shown.unexplained) == (None, why)
     add_screening(bank.context, "customer", "c2", "sanctions", has_match=True)
     bank.settle()
