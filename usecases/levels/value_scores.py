@@ -169,7 +169,8 @@ _OTHER_TRANSACTIONS: Final = Reason.TRANSACTION | Reason.CLOCK
 def last_values(session: Session, reasons: Mapping[int, int], standing: pl.DataFrame, as_of_us: int) -> EntityScores:
     """Give the values of entities without a value model.
 
-    When their transactions settle is what the model foresaw that looked last; from then on the value is unknown.
+    When their transactions settle is what the model foresaw that looked last; from then on the value is unknown. Where
+    it could not be computed, the failure stays: what is unknown would let a floor go.
 
     Args:
         session: to read with.
@@ -193,11 +194,11 @@ def last_values(session: Session, reasons: Mapping[int, int], standing: pl.DataF
         *unknown,
         model_version=NO_VERSION,
         model_hash=pl.lit(None, pl.String),
-        failure=pl.lit(None, pl.String),
         interval_level_percent=pl.lit(None, pl.Int64),
     )
     to_come = {entity: at_us for entity, at_us in settled.items() if entity not in changed}
-    frame = stored.filter(~outdated).select(entity_text(), *VALUES, VALUE_CURRENCY, "failure")
+    goes_on = ~outdated | pl.col("failure").is_not_null()
+    frame = stored.filter(goes_on).select(entity_text(), *VALUES, VALUE_CURRENCY, "failure")
     return EntityScores(with_failures(frame), by_none.select(STORED), as_of_us, to_come)
 
 
@@ -357,7 +358,7 @@ def read_value(
         serves = valuer is not None and valuer.gave(row)
         explained, why = None, ""
         if row.model_version == NO_VERSION:
-            why = NO_MODEL
+            why = NO_MODEL + (f" Before that it could not be computed: {row.failure}." if row.failure else "")
         elif row.failure is not None:
             why = _why_failed(row, row.failure, superseded)
         elif row.score is not None and valuer is not None and serves:

@@ -16,7 +16,7 @@ from fivefold.store.rulesets.rulesets import family_named
 from fivefold.store.tables.entities import ValueScore
 from fivefold.store.tables.levels import Champion
 from fivefold.usecases.flows.replays.then import THEN
-from fivefold.usecases.levels.value_scores import EntityScorer, read_value
+from fivefold.usecases.levels.value_scores import NO_MODEL, EntityScorer, read_value
 from fivefold.usecases.portfolio.timeline import list_events
 from fivefold.usecases.rulesets.run_backtest import run_backtest, setting_of
 from tests.models.making import model_of_own
@@ -91,6 +91,23 @@ def test_a_failure_speaks_for_the_version_that_failed_and_names_the_one_that_wil
 
 def test_a_worker_without_a_model_does_not_let_the_floor_go(bank: Bank) -> None:
     bank.valuer = None
+    bank.wait(400)
+    bank.put("a", country="IR")
+    bank.settle()
+    assert (bank.level(), bank.assessments()[-1].status) == (2, "failed")
+    assert json.loads(bank.breakdown())["failures"] == [f"Valued: value score: {FAULT}"]
+
+
+def test_a_payment_without_a_model_leaves_the_failure_and_so_the_floor(bank: Bank) -> None:
+    """The value would have become unknown, which lets a floor go, while nobody knew it any better than before."""
+    bank.valuer = None
+    bank.wait(400)
+    bank.pay(3, **WHOLE)
+    bank.settle()
+    assert stored(bank) == [(True, None), (False, FAULT), (False, FAULT)]
+    shown = read_value(bank.context, "customer", "a", valuer=None)
+    assert shown is not None
+    assert (shown.model_version, shown.unexplained) == (0, f"{NO_MODEL} Before that it could not be computed: {FAULT}.")
     bank.wait(400)
     bank.put("a", country="IR")
     bank.settle()
