@@ -119,26 +119,20 @@ def _refusals(path: Path) -> Iterator[None]:
         raise FileFormatError(f"{path} cannot be read: {error}") from None
 
 
-def _scan(file: TableFile) -> pl.LazyFrame:
+def _scan(file: TableFile, first: int = 0, count: int | None = None) -> pl.LazyFrame:
     def reads(theirs: Sequence[str]) -> list[str]:
         ours = _our_names(file, theirs)
         return [name for name in theirs if file.reads is None or ours[name] in file.reads]
 
-    return scan_parquet(file.path, reads)
+    return scan_parquet(file.path, reads, first, count)
 
 
 def read_slice(file: TableFile, first: int, rows: int) -> pl.DataFrame:
     """Read some rows of Parquet, from the number *first* on, as `read_linked` reads all; no rows for its columns."""
     _suffix(file.path)
     with _refusals(file.path):
-        frame = _scan(file).slice(first, rows).collect()
+        frame = _scan(file, first, rows).collect()
     return _with_entity(frame, file)
-
-
-def count_rows(file: TableFile) -> int:
-    """Count the rows of Parquet; FileFormatError where it cannot be read."""
-    with _refusals(file.path):
-        return int(_scan(file).select(pl.len()).collect().item())
 
 
 def read_links(file: TableFile) -> pl.DataFrame:

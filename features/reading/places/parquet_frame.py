@@ -1,24 +1,30 @@
 """Parquet as a frame of Polars: the one way to scan it, for what reads files and no tables."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet
 
 from fivefold.features.reading.places.parquet_source import ParquetPart
 from fivefold.features.reading.places.stores import open_files
 
 
-def scan_parquet(path: Path, reads: Callable[[Sequence[str]], Collection[str]] = list) -> pl.LazyFrame:
+def scan_parquet(
+    path: Path, reads: Callable[[Sequence[str]], Collection[str]] = list, first: int = 0, count: int | None = None
+) -> pl.LazyFrame:
     """Scan a file or a folder, with the columns that its names give.
 
-    Moments of INT96 are in microseconds: in nanoseconds some would be others.
+    Moments of INT96 are in microseconds: in nanoseconds some would be others. The rows of a file are compared with its
+    folder where its first row is scanned, so that scans of all slices of a folder compare each file once.
 
     Args:
         path: of this machine; no sign in it is a pattern.
         reads: gives those names of columns that are read, of all names. Others are left out unless all files have them.
+        first: the number of the first row, from 0. Files whose rows are all before it are not scanned.
+        count: how many rows at most; None for all. Without any, the frame has its columns alone.
 
     Raises:
         FileFormatError: a file cannot be read, is of a table, contradicts its folder, or differs in columns.
@@ -30,23 +36,64 @@ def scan_parquet(path: Path, reads: Callable[[Sequence[str]], Collection[str]] =
     parts = [part for part in source.parts if isinstance(part, ParquetPart)]
     own = [dict(zip(part.schema.names, part.schema.types, strict=True)) for part in parts]
     columns = [name for name in every if name in types or all(each.get(name) == own[0].get(name) for each in own)]
-    return pl.concat([_scan(part, types).select(columns) for part in parts])
+    cuts = _cuts(parts, first, count)
+    for cut in cuts:
+        if cut.rows and not cut.first:
+            cut.part.require_agreement()
+    runs = [list(run) for _, run in groupby(cuts, lambda cut: _scanned_as(cut.part, types))]
+    return pl.concat([_scan(run, types, columns) for run in runs])
 
 
-def _scan(part: ParquetPart, types: Mapping[str, pa.DataType]) -> pl.LazyFrame:
-    part.require_agreement()
+class _Cut(NamedTuple):
+    """Some rows of a file that follow each other."""
+
+    part: ParquetPart
+    first: int
+    rows: int
+
+
+def _cuts(parts: Sequence[ParquetPart], first: int, count: int | None) -> list[_Cut]:
+    """Give the rows of each file that has some of those that are wanted, or else no row of the first file."""
+    cuts, end = [], 0
+    for part in parts:
+        begin, end = end, end + part.rows
+        last = end if count is None else min(end, first + count)
+        cuts.append(_Cut(part, max(first - begin, 0), last - max(first, begin)))
+    return [cut for cut in cuts if cut.rows > 0] or [_Cut(parts[0], 0, 0)]
+
+
+def _scanned_as(part: ParquetPart, types: Mapping[str, pa.DataType]) -> tuple[object, ...]:
+    """Tell what files that follow each other must have in common for one scan."""
+    added = [part.constants[name].as_py() for name in part.added]
+    return part.schema, added, part.int96, _cast_columns(part, types)
+
+
+def _scan(run: Sequence[_Cut], types: Mapping[str, pa.DataType], columns: Sequence[str]) -> pl.LazyFrame:
+    part, rows = run[0].part, sum(cut.rows for cut in run)
     added = [pl.lit(part.constants[name].as_py(), pl.String).alias(name) for name in part.added]
-    own = zip(part.schema.names, part.schema.types, strict=True)
-    others = pa.schema({name: types[name] for name, kind in own if types.get(name, kind) != kind})
-    return _scan_file(str(part.file)).with_columns(added).cast(pl.DataFrame(others.empty_table()).schema)
+    frame = _scan_files([str(cut.part.file) for cut in run], part.int96).with_columns(added).select(columns)
+    if rows < sum(cut.part.rows for cut in run):
+        frame = frame.slice(run[0].first, rows)
+    return frame.cast(_schema_of(_cast_columns(part, types)))
 
 
-def _scan_file(file: str) -> pl.LazyFrame:
-    frame = pl.scan_parquet(file, glob=False, hive_partitioning=False)
-    schema = frame.collect_schema()
-    if pl.Datetime("ns") not in schema.values():
+def _scan_files(files: list[str], int96: Collection[str]) -> pl.LazyFrame:
+    frame = pl.scan_parquet(files, glob=False, hive_partitioning=False)
+    if not int96:
         return frame
-    columns = pyarrow.parquet.read_metadata(file).schema
-    old = {each.name for each in map(columns.column, range(len(columns))) if each.physical_type == "INT96"}
-    read_as = {**schema, **dict.fromkeys(old & set(schema), pl.Datetime("us"))}
-    return pl.scan_parquet(file, schema=read_as, glob=False, hive_partitioning=False)
+    schema = frame.collect_schema()
+    in_nanoseconds = [name for name, kind in schema.items() if name in int96 and kind == pl.Datetime("ns")]
+    read_as = {**schema, **dict.fromkeys(in_nanoseconds, pl.Datetime("us"))}
+    return pl.scan_parquet(files, schema=read_as, glob=False, hive_partitioning=False)
+
+
+def _cast_columns(part: ParquetPart, types: Mapping[str, pa.DataType]) -> dict[str, pa.DataType]:
+    """Give the types of those columns that are of another type in all files together, also to Polars."""
+    own = dict(zip(part.schema.names, part.schema.types, strict=True))
+    others = {name: types[name] for name, kind in own.items() if types.get(name, kind) != kind}
+    before, after = _schema_of({name: own[name] for name in others}), _schema_of(others)
+    return {name: kind for name, kind in others.items() if before[name] != after[name]}
+
+
+def _schema_of(types: Mapping[str, pa.DataType]) -> pl.Schema:
+    return pl.DataFrame(pa.schema(types).empty_table()).schema

@@ -205,6 +205,13 @@ class ParquetPart:
         return [name for name in self.constants if name not in self._own.names]
 
     @property
+    def int96(self) -> frozenset[str]:
+        """The columns of moments in an old form, INT96."""
+        columns = self._footer.schema
+        every = (columns.column(place) for place in range(len(columns)))
+        return frozenset(each.path for each in every if each.physical_type == "INT96")
+
+    @property
     def rows(self) -> int:
         """How many rows it has."""
         return int(self._footer.num_rows if self.row_mask is None else self.row_mask.sum())

@@ -22,7 +22,7 @@ from fivefold.features.partitions import Engine, Result
 from fivefold.features.reading.places.stores import open_files
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.usecases.portfolio_files.columns import PortfolioColumns
-from fivefold.usecases.portfolio_files.tables import TableFile, count_rows, read_slice
+from fivefold.usecases.portfolio_files.tables import TableFile, read_slice
 from fivefold.usecases.portfolio_files.values import ROW
 
 ROWS_A_SLICE: Final = 1 << 20
@@ -171,8 +171,8 @@ def cut_rows(engine: Engine, transactions: RowsFile, places: pl.DataFrame, parts
     placed = engine.folder / "entities.arrow"
     places.write_ipc(placed, compression="uncompressed")
     source = transactions.source
-    before = open_files(source).identity
-    count = count_rows(transactions.table())
+    files_before = open_files(source)
+    count = files_before.rows
     parts = max(parts, -(-count // ROWS_A_PART))
     files = []
     for number, first in enumerate(range(0, count, ROWS_A_SLICE)):
@@ -183,7 +183,7 @@ def cut_rows(engine: Engine, transactions: RowsFile, places: pl.DataFrame, parts
     for table, name in engine.run_each(files, work) if files else ():
         for part, start, length in zip(*(table[place].to_pylist() for place in _PLACES), strict=True):
             pieces[part].append(Piece(engine.folder / name.decode(), start, length))
-    if open_files(source).identity != before:
+    if open_files(source).identity != files_before.identity:
         raise _changed(source)
     return pieces
 

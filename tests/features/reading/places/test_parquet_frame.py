@@ -76,3 +76,39 @@ def test_a_file_that_is_not_parquet_is_named(lake: Path) -> None:
     (lake / "p1.parquet").write_text("no")
     with pytest.raises(FileFormatError, match=r"p1\.parquet cannot be read as Parquet"):
         scan_parquet(lake)
+
+
+def test_slices_of_files_of_several_forms_are_the_rows_of_the_whole(lake: Path) -> None:
+    """Files that follow each other and are alike are one scan; one that must be cast, or has other moments, is not."""
+    pieces = [
+        ("a", {"n": pa.array([0, 1, 2])}),
+        ("a", {"n": pa.array([3, 4])}),
+        ("a", {"n": pa.array([], pa.int64())}),
+        ("b", {"n": pa.array([5.0, 6.0])}),
+        ("b", {"n": pa.array([7.0])}),
+    ]
+    for number, (owner, columns) in enumerate(pieces):
+        written(pa.table(columns), lake.parent / "forms" / f"user_id={owner}" / f"p{number}.parquet")
+    whole = scan_parquet(lake.parent / "forms").collect()
+    assert whole.rows() == [(float(number), "a" if number < 5 else "b") for number in range(8)]
+    for first in range(10):
+        assert scan_parquet(lake.parent / "forms", first=first).collect().equals(whole[first:])
+        for count in range(10):
+            assert scan_parquet(lake.parent / "forms", first=first, count=count).collect().equals(whole[first:][:count])
+
+
+def test_files_that_are_alike_are_one_scan_without_those_that_have_no_row_of_the_slice(lake: Path) -> None:
+    for number in range(1, 5):
+        written(ROWS, lake / f"p{number}.parquet")
+    assert scan_parquet(lake).explain().count("SCAN") == 1
+    plan = scan_parquet(lake, first=5, count=2).explain()
+    assert plan.count("SCAN") == 1
+    assert [number for number in range(5) if f"p{number}.parquet" in plan] == [2, 3]
+
+
+def test_of_all_slices_the_one_with_the_first_row_of_a_file_compares_it_with_its_folder(lake: Path) -> None:
+    contrary = written(ROWS, lake.parent / "contrary" / "user_id=b" / "p.parquet").parent.parent
+    assert scan_parquet(contrary, first=1).collect().rows() == [("b", 2.0)]
+    assert scan_parquet(contrary, count=0).collect().is_empty()
+    with pytest.raises(FileFormatError, match=r"p\.parquet has rows whose user_id is not 'b'"):
+        scan_parquet(contrary, count=1)
