@@ -1,6 +1,6 @@
 """Parquet as tables of a fixed number of rows, cut between customers, from the beginning or from a place on."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -14,7 +14,7 @@ from fivefold.features import schema as c
 from fivefold.features.arrow_files import as_bytes, of_bytes
 from fivefold.features.column_names import ABSENCES
 from fivefold.features.reading.frames import codes_of
-from fivefold.features.reading.places.parquet_source import SourceFile
+from fivefold.features.reading.places.parquet_source import SourceFile, in_types
 from fivefold.features.reading.text_files import MappedFile
 from fivefold.features.reading.validate import FEW_VALUES
 
@@ -97,7 +97,7 @@ class ParquetTables:
             dictionaries = [name for name in part.schema.names if ours.get(name, name) in few]
             batches = part.batches(self._known(part), dictionaries, self._rows, self.row)
             for each in tables_of(batches, self._rows):
-                table = _in_types(each, types, part)
+                table = in_types(each, types, part.label)
                 self.row += table.num_rows
                 yield table.rename_columns([ours.get(name, name) for name in table.column_names])
 
@@ -106,19 +106,6 @@ class ParquetTables:
         order = self._source.parquet.parts[0].schema.names
         every = sorted(part.schema.names, key=lambda name: order.index(name) if name in order else len(order))
         return every if self._columns is None else [name for name in every if names.get(name, name) in self._columns]
-
-
-def _in_types(table: pa.Table, types: Mapping[str, pa.DataType], part: SourceFile) -> pa.Table:
-    """Give the columns in the types of all files; FileFormatError where one cannot hold a value."""
-    schema = pa.schema(
-        each if pa.types.is_dictionary(each.type) else each.with_type(types[each.name]) for each in table.schema
-    )
-    try:
-        return table if schema.types == table.schema.types else table.cast(schema)
-    except pa.ArrowInvalid as error:
-        raise FileFormatError(
-            f"{part.label}: all files of a folder must have their columns in the same types: {error}"
-        ) from None
 
 
 def columns_without_values(source: MappedFile) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Parquet as a frame of Polars: the one way to scan it, for what reads files and no tables."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -8,7 +9,7 @@ from typing import NamedTuple
 import polars as pl
 import pyarrow as pa
 
-from fivefold.features.reading.places.parquet_source import ParquetPart
+from fivefold.features.reading.places.parquet_source import ParquetPart, in_types
 from fivefold.features.reading.places.stores import open_files
 
 
@@ -27,7 +28,8 @@ def scan_parquet(
         count: how many rows at most; None for all. Without any, the frame has its columns alone.
 
     Raises:
-        FileFormatError: a file cannot be read, is of a table, contradicts its folder, or differs in columns.
+        FileFormatError: a file cannot be read, is of a table, contradicts its folder, or differs in columns. The frame
+            raises it too, where a value does not fit the type that the column has in all files together.
     """
     source = open_files(path)
     every = list(dict.fromkeys(name for part in source.parts for name in part.schema.names))
@@ -63,9 +65,9 @@ def _cuts(parts: Sequence[ParquetPart], first: int, count: int | None) -> list[_
 
 
 def _scanned_as(part: ParquetPart, types: Mapping[str, pa.DataType]) -> tuple[object, ...]:
-    """Tell what files that follow each other must have in common for one scan."""
+    """Tell what files that follow each other must have in common for one scan; errors of a cast name one file."""
     added = [part.constants[name].as_py() for name in part.added]
-    return part.schema, added, part.int96, _cast_columns(part, types)
+    return part.schema, added, part.int96, part.label if _cast_columns(part, types) else None
 
 
 def _scan(run: Sequence[_Cut], types: Mapping[str, pa.DataType], columns: Sequence[str]) -> pl.LazyFrame:
@@ -74,7 +76,11 @@ def _scan(run: Sequence[_Cut], types: Mapping[str, pa.DataType], columns: Sequen
     frame = _scan_files([str(cut.part.file) for cut in run], part.int96).with_columns(added).select(columns)
     if rows < sum(cut.part.rows for cut in run):
         frame = frame.slice(run[0].first, rows)
-    return frame.cast(_schema_of(_cast_columns(part, types)))
+    casts = _cast_columns(part, types)
+    if not casts:
+        return frame
+    schema = {**frame.collect_schema(), **_schema_of(casts)}
+    return frame.map_batches(partial(_cast, types=casts, label=part.label), schema=schema, streamable=True)
 
 
 def _scan_files(files: list[str], int96: Collection[str]) -> pl.LazyFrame:
@@ -93,6 +99,12 @@ def _cast_columns(part: ParquetPart, types: Mapping[str, pa.DataType]) -> dict[s
     others = {name: types[name] for name, kind in own.items() if types.get(name, kind) != kind}
     before, after = _schema_of({name: own[name] for name in others}), _schema_of(others)
     return {name: kind for name, kind in others.items() if before[name] != after[name]}
+
+
+def _cast(frame: pl.DataFrame, types: Mapping[str, pa.DataType], label: str) -> pl.DataFrame:
+    """Cast some columns as Arrow does, which refuses what Polars would round."""
+    table = frame.select(list(types)).to_arrow(compat_level=pl.CompatLevel.oldest())
+    return frame.with_columns(pl.DataFrame(in_types(table, types, label)))
 
 
 def _schema_of(types: Mapping[str, pa.DataType]) -> pl.Schema:

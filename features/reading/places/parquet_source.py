@@ -128,6 +128,19 @@ class ParquetSource:
             raise FileFormatError(f"{self.address} was changed while it was read: read it again once it is whole")
 
 
+def in_types(table: pa.Table, types: Mapping[str, pa.DataType], label: str) -> pa.Table:
+    """Give the columns in the types of all files; FileFormatError where one cannot hold a value."""
+    schema = pa.schema(
+        each if pa.types.is_dictionary(each.type) else each.with_type(types[each.name]) for each in table.schema
+    )
+    try:
+        return table if schema.types == table.schema.types else table.cast(schema)
+    except pa.ArrowInvalid as error:
+        raise FileFormatError(
+            f"{label}: all files of a folder must have their columns in the same types: {error}"
+        ) from None
+
+
 def from_row(batches: Iterable[pa.RecordBatch], first_row: int) -> Iterator[pa.RecordBatch]:
     """Leave out the rows before a place.
 

@@ -112,3 +112,21 @@ def test_of_all_slices_the_one_with_the_first_row_of_a_file_compares_it_with_its
     assert scan_parquet(contrary, count=0).collect().is_empty()
     with pytest.raises(FileFormatError, match=r"p\.parquet has rows whose user_id is not 'b'"):
         scan_parquet(contrary, count=1)
+
+
+@pytest.mark.parametrize(
+    ("value", "other", "problem"),
+    [
+        (pa.scalar(2**53 + 1), pa.scalar(1.0), "Integer value 9007199254740993 not in range"),
+        (pa.scalar([2**53 + 1]), pa.scalar([1.0]), "Integer value 9007199254740993 not in range"),
+        (pa.scalar(253_402_214_400, pa.timestamp("s")), pa.scalar(1, pa.timestamp("ns")), "out of bounds timestamp"),
+        (pa.scalar(2**64 - 1, pa.uint64()), pa.scalar(1), "Integer value 18446744073709551615 not in range"),
+    ],
+)
+def test_a_value_that_does_not_fit_the_type_of_all_files_is_refused_by_the_file(
+    lake: Path, value: pa.Scalar, other: pa.Scalar, problem: str
+) -> None:
+    for number, each in enumerate((other, value)):
+        written(pa.table({"value": pa.array([each])}), lake.parent / "values" / f"p{number}.parquet")
+    with pytest.raises(FileFormatError, match=rf"p1\.parquet: all files of a folder .*: .*{problem}[^\n]*$"):
+        scan_parquet(lake.parent / "values").collect()
