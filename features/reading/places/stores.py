@@ -30,6 +30,8 @@ DELTA_LOG: Final = "_delta_log"
 METADATA: Final = "metadata"
 _NOTHING: Final = "__HIVE_DEFAULT_PARTITION__"
 """The folder of rows without a value in the column of a partition."""
+_GIVE_TABLE: Final = "give the address of the table itself"
+_FILES_ALONE: Final = "files alone are read here: write the rows of the table into a file of Parquet first"
 _ANY_FOLDERS: Final = re.compile(r"(?:^|(?<=/))\*\*/")
 
 
@@ -63,17 +65,16 @@ def open_files(path: Path) -> ParquetSource:
         FileFormatError: nothing is there that can be read, or it is a table, or in one.
     """
     if (path / DELTA_LOG).exists():
-        raise FileFormatError(
-            f"{path} is a table of Delta, and files alone are read here: write its rows into a file of Parquet first"
-        )
-    return _files_as_source(Address("", str(path)), _Local())
+        raise FileFormatError(f"{path} is a table of Delta; {_FILES_ALONE}")
+    return _files_as_source(Address("", str(path)), _Local(), _FILES_ALONE)
 
 
-def _files_as_source(address: Address, store: "_Local | _Remote") -> ParquetSource:
-    _require_no_table(address, store, store.whole(address.base))
-    files = _files(address, store)
+def _files_as_source(address: Address, store: "_Local | _Remote", remedy: str | None = None) -> ParquetSource:
+    """Find files; where they are of a table, the error says the *remedy*, or else how to give the table itself."""
+    _require_no_table(address, store, store.whole(address.base), remedy)
+    files = _files(address, store, remedy)
     for folder in _linked_folders(address, store, files):
-        _require_no_table(address, store, folder)
+        _require_no_table(address, store, folder, remedy)
     parts = tuple(_part(address, store, file) for file in files)
     _require_same_folders(parts)
     return ParquetSource(str(address), parts, lambda: _stamps(address, store), is_plain=not address.scheme)
@@ -273,11 +274,11 @@ def _under(place: str, name: str) -> str:
     return f"{place.rstrip('/')}/{name}"
 
 
-def _files(address: Address, store: _Store) -> list[str]:
+def _files(address: Address, store: _Store, remedy: str | None = None) -> list[str]:
     """List the files of a file, a folder or a pattern, by name, without those that are hidden."""
     there = _there(address, store)
     base = address.base
-    _require_plain(address, there, base)
+    _require_plain(address, there, base, remedy)
     shown = _each_once([file for file in there if not _is_hidden(_relative(file, base))], base, store)
     one = not address.is_pattern and there == {address.place}
     files = [file for file in shown if one or file.lower().endswith(PARQUET)]
@@ -334,38 +335,36 @@ def _is_hidden(names: tuple[str, ...]) -> bool:
     return any(name.startswith(".") or (name.startswith("_") and "=" not in name) for name in names)
 
 
-def _require_plain(address: Address, files: set[str], base: str) -> None:
+def _require_plain(address: Address, files: set[str], base: str, remedy: str | None) -> None:
     """Raise FileFormatError where a table lies below an address: its files are not all rows of today."""
     for file in sorted(files):
         names = _relative(file, base)
         if DELTA_LOG in names[:-1]:
             table = _under(base, "/".join(names[: names.index(DELTA_LOG)]))
-            raise FileFormatError(f"{address} holds a table of Delta, {table}; give the address of the table itself")
+            raise FileFormatError(f"{address} holds a table of Delta, {table}; {remedy or _GIVE_TABLE}")
         if file.endswith(ICEBERG_FILE) and METADATA in names[:-1]:
-            raise FileFormatError(_iceberg_refusal(str(address), file))
+            raise FileFormatError(_iceberg_refusal(address, file, remedy))
 
 
-def _require_no_table(address: Address, store: _Store, place: str) -> None:
+def _require_no_table(address: Address, store: _Store, place: str, remedy: str | None) -> None:
     """Raise FileFormatError where a place of an address is inside a table."""
     start = PurePosixPath(place)
     for folder in [start, *start.parents]:
         if str(folder) in {".", "/"}:
             continue
         if store.exists(_under(str(folder), DELTA_LOG)):
-            raise FileFormatError(f"{address} is inside the table of Delta {folder}; give the address of the table")
+            raise FileFormatError(f"{address} is inside the table of Delta {folder}; {remedy or _GIVE_TABLE}")
         try:
             inside = store.matches(_under(str(folder), METADATA), f"*{ICEBERG_FILE}")
         except (OSError, ValueError, NotImplementedError):  # not every store can list
             inside = []
         if inside:
-            raise FileFormatError(_iceberg_refusal(str(address), max(inside)))
+            raise FileFormatError(_iceberg_refusal(address, max(inside), remedy))
 
 
-def _iceberg_refusal(address: str, file: str) -> str:
-    return (
-        f"{address} has files of a table of Iceberg, of which some may be deleted; give iceberg://CATALOG/TABLE, or "
-        f"its present file of metadata, such as {file}"
-    )
+def _iceberg_refusal(address: Address, file: str, remedy: str | None) -> str:
+    give_table = f"give iceberg://CATALOG/TABLE, or its present file of metadata, such as {file}"
+    return f"{address} has files of a table of Iceberg, of which some may be deleted; {remedy or give_table}"
 
 
 def _part(address: Address, store: _Store, file: str) -> ParquetPart:

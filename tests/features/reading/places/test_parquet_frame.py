@@ -33,13 +33,24 @@ def test_hidden_files_others_and_links_are_not_read_as_rows(lake: Path) -> None:
     assert scan_parquet(lake).collect().equals(ROWS)
 
 
-def test_a_table_and_a_folder_in_it_are_refused(tmp_path: Path) -> None:
-    table = tmp_path / "table"
+def test_what_is_of_a_table_is_refused_with_a_remedy_that_does_not_need_tables(tmp_path: Path) -> None:
+    table, iceberg = tmp_path / "lakes" / "table", tmp_path / "iceberg"
     write_deltalake(str(table), ROWS, partition_by=["user_id"])
-    with pytest.raises(FileFormatError, match=r"user_id=a is inside the table of Delta .*table; give the address"):
-        scan_parquet(table / "user_id=a")
-    with pytest.raises(FileFormatError, match=r"table is a table of Delta, and files alone are read here"):
-        scan_parquet(table)
+    written(ROWS, iceberg / "data" / "p0.parquet")
+    (iceberg / "metadata").mkdir()
+    (iceberg / "metadata" / "v1.metadata.json").touch()
+    refusals = {
+        table: "is a table of Delta",
+        table / "user_id=a": f"is inside the table of Delta {table}",
+        table.parent: f"holds a table of Delta, {table}",
+        iceberg: "has files of a table of Iceberg, of which some may be deleted",
+        iceberg / "data": "has files of a table of Iceberg, of which some may be deleted",
+    }
+    remedy = "files alone are read here: write the rows of the table into a file of Parquet first"
+    for path, problem in refusals.items():
+        with pytest.raises(FileFormatError) as refusal:
+            scan_parquet(path)
+        assert str(refusal.value) == f"{path} {problem}; {remedy}"
 
 
 def test_the_names_of_folders_are_columns_that_the_rows_must_not_contradict(lake: Path) -> None:
