@@ -1,6 +1,6 @@
 """One customer, shown and taken away: worth and risk, why, what people did about it, and all that happened."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal
@@ -15,7 +15,7 @@ from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Download, FieldError, Redirect, Rendered, Visit, address
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
-from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.domain.paging import WHOLE, Page, Part, first_page
 from fivefold.store.levels.timeline import LABELS, Clock
 from fivefold.usecases.accounts.readings import ReadRecord, note_opened, readings_of
 from fivefold.usecases.accounts.settings import read_settings
@@ -113,7 +113,7 @@ class CustomerPage:
     transactions: Page[TransactionLine]
     events: Page[TimelineEvent]
     changes: Page[ProposalWaiting]
-    waiting: Page[ProposalWaiting]
+    waiting: Sequence[ProposalWaiting]
     standing: EntityActions
     runs: Page[RunLine]
 
@@ -129,6 +129,7 @@ def show_customer(visit: Visit) -> Rendered:
         note_opened(visit, visit.session.id, level.assessment)
     lowest = overrides.lowest_level(*of)
     listed = overrides.overrides_of(*of, part=_part(visit, "overrides"))
+    waiting = waiting_about(*of, visit.role)
     page = CustomerPage(
         bar=queue_bar(visit),
         entity=entity,
@@ -150,8 +151,8 @@ def show_customer(visit: Visit) -> Rendered:
         alerts=entity_profile.list_records(*of, "alert", _part(visit, "alerts")),
         transactions=entity_profile.list_transactions(*of, SHORT_LIST),
         events=list_events(*of, SHORT_LIST),
-        changes=waiting_about(*of, visit.role, _part(visit, "changes")),
-        waiting=waiting_about(*of, visit.role),
+        changes=first_page(waiting, lambda line: (line.id,), _part(visit, "changes").most),
+        waiting=waiting,
         standing=entity_actions(*of),
         runs=search_runs(visit, RunFilters(entity=of[1:]), SHORT_LIST),
     )

@@ -1,6 +1,6 @@
 """Search of an organisation's proposals by state, subject, actor and time, with the names of members."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -138,15 +138,15 @@ class ProposalWaiting:
 
 
 def waiting_about(
-    context: Context, type_name: str, external_id: str, role: Role = Role.ADMIN, part: Part = WHOLE
-) -> Page[ProposalWaiting]:
+    context: Context, type_name: str, external_id: str, role: Role = Role.ADMIN
+) -> Sequence[ProposalWaiting]:
     """List the open proposals about an entity that a person may see in a role, the last proposed first.
 
     NotFoundError if the entity does not exist.
     """
     visible = proposals_seen_by(context.actor.name, role)
     if visible.kinds == ():
-        return Page((), None)
+        return ()
     with context.reading() as session:
         of = context.organisation_id
         entity = entity_named(session, of, type_name, external_id)
@@ -154,9 +154,8 @@ def waiting_about(
             organisation_id=of, kinds=visible.kinds, only_by=visible.proposed_by, state=PROPOSED, entity_id=entity.id
         )
         now = context.now()
-        return proposals_among(session, about, part).map(
-            lambda row: _waiting(session, context, row, entity.external_id, now)
-        )
+        rows = proposals_among(session, about, WHOLE)
+        return [_waiting(session, context, row, entity.external_id, now) for row in rows]
 
 
 def _waiting(session: Session, context: Context, row: Proposal, external_id: str, now_us: int) -> ProposalWaiting:

@@ -1,6 +1,7 @@
 """Runs of flows in the evidence of a quarter: a line for each, with all versions, and with nothing of a person."""
 
 import json
+import re
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -210,7 +211,7 @@ def test_who_is_erased_is_in_no_line_and_what_retention_emptied_says_so(desk: De
     assert (line["run"], line["removed_by_retention"]) == (f"f:{emptied}", True)
     assert (line["rests_on"], line["engine"], line["state"], line["at"]) == (None, None, "ended", "nothing")
     assert f"f:{erased}" not in content[RUNS].decode()
-    assert len(line["row_sha256"]) == 64, "the log binds what stays, over a new salt"
+    assert re.fullmatch(r"\d+:[0-9a-f]{64}", line["row_sha256"]), "the log binds what stays, over a new salt"
     assert check_evidence(path).problems == ()
 
 
