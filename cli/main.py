@@ -76,11 +76,12 @@ def main() -> None:
     try:
         app(prog_name="fivefold")
     except SystemExit as end:
-        if end.code == STOPPED:  # typer ends so after Ctrl-C, silently
+        code = end.code
+        if isinstance(end.__context__, typer.Abort):  # a question that was not answered yes; typer ends with 1 then
+            code = STOPPED if isinstance(end.__context__.__context__, KeyboardInterrupt) else 2
+        if code == STOPPED:  # typer ends so after Ctrl-C, silently
             _errors().print("fivefold: stopped; no file is half written")
-        if isinstance(end.__context__, typer.Abort):  # a person did not say yes; typer ends with 1, as findings do
-            sys.exit(2)
-        raise
+        sys.exit(code)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 (Python ends with 1 otherwise, as findings do, after a panic of Polars too)

@@ -265,6 +265,8 @@ def _begin_write(connection: Connection, clock: clocks.DatabaseClock, busy_secon
     """Begin as a writer whose clock is right."""
     if connection.dialect.name == "sqlite":
         _become_writer(connection, BUSY_SECONDS if busy_seconds is None else busy_seconds)
+    elif busy_seconds is not None:
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{busy_seconds}s'")
     clock.compare(connection)
 
 

@@ -13,9 +13,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 READ_ONLY: Final = "the database can only be read, and not written"
 _OUT_OF_REACH: Final = "the database cannot be reached"
+_BUSY: Final = "another program wrote to the database for longer than the limit"
 _OF_SQLITE: Final = {
-    sqlite3.SQLITE_BUSY: _OUT_OF_REACH,
-    sqlite3.SQLITE_LOCKED: _OUT_OF_REACH,
+    sqlite3.SQLITE_BUSY: _BUSY,
+    sqlite3.SQLITE_LOCKED: _BUSY,
     sqlite3.SQLITE_CANTOPEN: _OUT_OF_REACH,
     sqlite3.SQLITE_IOERR: "the database's file cannot be read or written: its disk fails, or the file may not grow",
     sqlite3.SQLITE_FULL: "the disk of the database's file is full, or the file may not grow",
@@ -80,7 +81,7 @@ def fault_of_file(url: str) -> str:
     if address.get_backend_name() != "sqlite" or not address.database:
         return ""
     file = Path(address.database).absolute()
-    if not _allowed(file.parent, os.X_OK):
+    if file.parent.exists() and not _allowed(file.parent, os.X_OK):
         return f"this account may not look into {file.parent}"
     if file.is_dir():
         return f"{file} is a folder"

@@ -251,6 +251,15 @@ def test_who_does_not_say_yes_refuses_the_command(
     assert (done.code, done.out, done.err.strip()) == (2, "", "Aborted!")
 
 
+def test_ctrl_c_at_a_question_stops_the_command(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped = typer.Abort()
+    stopped.__context__ = KeyboardInterrupt()  # as click raises it
+    fails(monkeypatch, stopped)
+    done = run(fresh, "simulate", "-o", "a.parquet")
+    assert (done.code, done.out) == (130, "")
+    assert done.err.endswith("fivefold: stopped; no file is half written\n")
+
+
 def test_a_stop_outside_of_a_command_is_that_of_python(monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(**_: object) -> None:
         raise KeyboardInterrupt

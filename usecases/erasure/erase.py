@@ -104,7 +104,7 @@ def set_legal_hold(
     *for_line*: the line of the register whose hold a restore lost, because its entity is not in the database. This
     hold, on the entity that was sent again, is in its place, so `erase_again` does not list that line while this hold
     or a later one on that entity lasts as long. If a later restore brings the former entity back, it gets its hold all
-    the same.
+    the same. A past moment releases the lost hold too.
 
     Raises:
         NotFoundError: without such an entity.
@@ -121,7 +121,8 @@ def set_legal_hold(
         in_place_of = None if for_line is None else _held_by_line(register, register_entry[0], for_line, until_us, now)
         if in_place_of is not None:
             _require_lost(session, context, in_place_of, f"line {for_line} of {register}")
-        if until_us <= now and entity.hold_until_us is None and not _has_hold(register, *register_entry):
+        is_over = until_us <= now and in_place_of is None
+        if is_over and entity.hold_until_us is None and not _has_hold(register, *register_entry):
             return HoldChange.NONE
         put_hold(session, context, entity, (until_us, reason), before, now)
         if until_us > now:
@@ -129,11 +130,13 @@ def set_legal_hold(
     if until_us > now:
         return HoldChange.PUT
     add_hold(register, *register_entry, until_us, now)
+    if in_place_of is not None:
+        add_hold(register, register_entry[0], in_place_of, until_us, now)
     return HoldChange.RELEASED
 
 
 def _held_by_line(register: Path, organisation: str, number: int, until_us: int, now: int) -> Numbered:
-    """Find the entity of a line whose hold is in force, and lasts no longer than until a moment."""
+    """Find the entity of a line whose hold is in force; it lasts no longer than until a moment that is to come."""
     lines = newest_holds(read_register(register)) if register.is_file() else ()
     mine = (each for each in lines if each.organisation == organisation and each.until_us > now)
     line = next((each for each in mine if each.number == number), None)
@@ -142,7 +145,7 @@ def _held_by_line(register: Path, organisation: str, number: int, until_us: int,
             f"line {number} of {register} has no legal hold of {organisation} that is in force; nothing was changed;"
             " `fivefold erase-again` lists the lines whose entities are not in the database"
         )
-    if until_us < line.until_us:
+    if now < until_us < line.until_us:
         raise ConfigError(
             f"the legal hold of line {number} of {register} lasts until {day_text(line.until_us)}; a hold in its place"
             " must last as long; nothing was changed"

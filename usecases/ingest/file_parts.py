@@ -95,7 +95,7 @@ def parts(path: Path, size: int, skip: int = 0) -> Iterator[ImportPart]:
 def _parquet_parts(path: Path, size: int, skip: int) -> Iterator[ImportPart]:
     number = first_row_of(str(path)) + skip
     try:
-        for batch in scan_parquet(path).slice(skip).collect_batches(chunk_size=size, maintain_order=True):
+        for batch in scan_parquet(path, first=skip).collect_batches(chunk_size=size, maintain_order=True):
             for part in batch.iter_slices(size):
                 yield ImportPart(part, range(number, number + len(part)))
                 number += len(part)

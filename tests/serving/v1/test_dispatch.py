@@ -93,9 +93,18 @@ def test_a_query_says_each_thing_once_and_nothing_unknown(furnished: Place) -> N
 
 
 @pytest.mark.parametrize(
-    "error", [StoreError("the database cannot be reached"), OperationalError("SELECT secret", {}, TimeoutError())]
+    ("error", "cause"),
+    [
+        (StoreError("the database cannot be reached"), "the database cannot be reached"),
+        (
+            OperationalError("SELECT secret", {}, TimeoutError()),
+            "another program wrote to the database for longer than the limit",
+        ),
+    ],
 )
-def test_a_database_out_of_reach_is_503(place: Place, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_a_database_out_of_reach_is_503(
+    place: Place, monkeypatch: pytest.MonkeyPatch, error: Exception, cause: str
+) -> None:
     import sqlite3
 
     if isinstance(error, OperationalError):
@@ -110,7 +119,7 @@ def test_a_database_out_of_reach_is_503(place: Place, monkeypatch: pytest.Monkey
     answer = place.ask("GET", "/v1/members", role="admin")
     assert (answer.status_code, answer.json()) == (503, [{"detail": "Service Unavailable"}])
     assert answer.headers["retry-after"] == "10"
-    assert place.watching.causes[-1] == "the database cannot be reached", "for the log alone"
+    assert place.watching.causes[-1] == cause, "for the log alone"
 
 
 def test_nobody_is_refused_for_a_token_that_cannot_be_looked_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,7 +292,10 @@ def test_a_reason_in_the_body_of_the_end_of_a_tag_is_refused_and_the_query_named
         (b"nu ll", True),
         (b"[]", True),
         (b"{", True),
+        (b" " * 1_000_000 + b"x", True),  # in a time that is not the square of its length
+        (b"{" + b" " * 1_000_000 + b"x", True),
     ],
+    ids=range(9),
 )
 def test_an_empty_object_says_nothing_however_it_is_written(body: bytes, is_refused: bool) -> None:
     route = next(route for route in ROUTES if "body" not in route.takes)

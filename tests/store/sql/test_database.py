@@ -284,12 +284,26 @@ def test_who_waits_for_the_writer_on_sqlite_asks_again_and_again(
             holder.exec_driver_sql("BEGIN IMMEDIATE")
             event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
             monkeypatch.setattr(database, "BUSY_SECONDS", 1)
-            with pytest.raises(StoreError, match="cannot be reached"), writing(engine):
+            with pytest.raises(StoreError, match="another program wrote to the database"), writing(engine):
                 pass
         assert asked.count("BEGIN IMMEDIATE") > 5
         with writing(engine) as session:
             waits_ms = session.connection().exec_driver_sql("PRAGMA busy_timeout").scalar_one()
         assert waits_ms == 1000, "everything else waits as long as ever"
+
+
+def test_who_waits_for_others_as_long_as_was_asked_leaves_no_limit_behind(kind: str, tmp_path: Path) -> None:
+    with databases.opened(databases.new_url(kind, tmp_path)) as engine:
+        with engine.begin() as holder:
+            holder.execute(ANYONE)
+            with (
+                pytest.raises(StoreError, match="for longer than the limit"),
+                writing(engine, busy_seconds=0.2) as session,
+            ):
+                session.execute(ANYONE)
+        with writing(engine) as session:
+            limit = {"sqlite": "PRAGMA busy_timeout", "postgresql": "SHOW lock_timeout"}[kind]
+            assert session.connection().exec_driver_sql(limit).scalar_one() in (30_000, "0")
 
 
 @pytest.mark.parametrize(

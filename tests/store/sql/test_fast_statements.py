@@ -56,7 +56,7 @@ def test_a_quick_one_is_refused_where_another_writes_and_works_again_after(tmp_p
 
         with engine.connect() as other:
             other.exec_driver_sql("BEGIN IMMEDIATE")
-            with pytest.raises(StoreError, match="cannot be reached"):
+            with pytest.raises(StoreError, match="another program wrote to the database"):
                 relabel("refused")
             other.rollback()
         relabel("taken")

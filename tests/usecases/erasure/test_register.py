@@ -198,7 +198,7 @@ def test_a_hold_in_place_of_a_lost_one_settles_its_line_and_one_that_ends_earlie
     of = (bank.context, "customer", "held")
     with pytest.raises(ConfigError, match=r"line 2 of .* has no legal hold of bank that is in force; nothing was ch"):
         set_legal_hold(*of, until, "Court order 7.", path, for_line=2)
-    for too_early in (bank.now, until - 1):
+    for too_early in (bank.now + 1, until - 1):
         with pytest.raises(ConfigError, match=r"line 1 of .* lasts until .* must last as long; nothing was changed"):
             set_legal_hold(*of, too_early, "Court order 7.", path, for_line=1)
     assert set_legal_hold(*of, until, "Court order 7.", path) is HoldChange.PUT
@@ -230,6 +230,8 @@ def test_a_lost_hold_is_listed_again_once_the_one_in_its_place_ends_sooner(bank:
         set_legal_hold(bank.context, "customer", "held", sooner, "Court order 8.", path)
         (listed,) = erase_again(bank.engine, "cli:ana", path, now_us=bank.now).lost_holds
         assert listed.startswith("line 1, bank, hold on entity ")
+    set_legal_hold(bank.context, "customer", "held", bank.now, "The matter is over.", path, for_line=1)
+    assert erase_again(bank.engine, "cli:ana", path, now_us=bank.now).lost_holds == ()
 
 
 def test_a_hold_that_is_not_lost_is_not_replaced(bank: Bank, path: Path) -> None:
