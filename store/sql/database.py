@@ -241,7 +241,8 @@ def writing(engine: Engine, busy_seconds: float | None = None) -> Iterator[Sessi
     """Open the transaction of a use case that changes something; it ends with the block, and any error rolls it back.
 
     On SQLite it is the only writer from the beginning: a transaction that read first and then wrote would be refused if
-    another had written in between. It waits *busy_seconds* for that, None for `BUSY_SECONDS`.
+    another had written in between. It waits *busy_seconds* for that, or on PostgreSQL for each lock; None for
+    `BUSY_SECONDS`, or for what the server allows.
 
     Raises:
         StoreError: the database is out of reach.

@@ -270,7 +270,7 @@ def test_a_change_is_shown_as_of_the_proposal_while_nothing_can_be_written(
             monkeypatch.setattr(clocks.DatabaseClock, "compare", Mock(side_effect=wrong))
         admin.go(f"/console/proposals/{line['id']}")
     assert admin.page.status_code == 200
-    assert "What it leads to now could not be computed: the " in admin.text
+    assert "What it leads to now could not be computed: " in admin.text
     assert "Whom it reaches as of the proposal" in admin.text
     assert [form for form in admin.forms() if form.action.endswith("/approve")]
 

@@ -95,7 +95,7 @@ def test_what_was_looked_at_is_approved_and_nothing_else(
     assert without.startswith("nothing was done: proposal 1 is ruleset retail off, by member:1 at ")
     assert without.endswith(f"--proposed-at {moment}")
     monkeypatch.setattr("sys.stdin", Terminal("n\n"))
-    assert run(tmp_path, *approve, *token).code == 1
+    assert run(tmp_path, *approve, *token).code == 2
     monkeypatch.setattr("sys.stdin", Terminal("y\n"))
     succeed(tmp_path, "proposals", "switch", "retail", "--off", *WHY, *token)
     approved = succeed(tmp_path, *approve, *token, columns=400)
@@ -116,7 +116,7 @@ def test_what_was_looked_at_is_refused_and_nothing_else(
     assert refuse(tmp_path, *by_number, *token).endswith(f"--proposed-at {moment}")
     assert moment[:19] in refuse(tmp_path, *by_number, "--proposed-at", "2001-01-01", *token)
     monkeypatch.setattr("sys.stdin", Terminal("n\n"))
-    assert run(tmp_path, *by_number, *token).code == 1
+    assert run(tmp_path, *by_number, *token).code == 2
     monkeypatch.setattr("sys.stdin", Terminal("y\n"))
     refused = succeed(tmp_path, *by_number, *token, columns=400)
     assert refused.startswith("Proposal 1 is ruleset retail off, by member:1 at ")
