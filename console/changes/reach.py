@@ -62,6 +62,8 @@ def reach_lines(reach: Mapping[str, Any], labels: Mapping[str, str], held_until:
 A cooldown or an override may hold the level longer.
     >>> reach_lines({"falls": [fall]}, {}, {("customer", "a"): 1_782_907_200_000_000})[1].label
     'The cooldown holds the level of a until'
+    >>> reach_lines({"falls": [fall | {"after": ["high", "low", "high"]}]}, {})[0].value
+    'by the rules: floor from high to low. The level stays high.'
     """
     replaced = _replaced(reach)
     counts = [Line(_label(name, labels), counted) for name, value in replaced.items() for counted in _counts(value)]
@@ -166,4 +168,6 @@ def _fall(fall: Mapping[str, Any]) -> str:
     names = (text("level"), text("floor"), text("floor that no override goes below"))
     parts = zip(names, fall["before"], fall["after"], strict=True)
     falls = "; ".join(f"{what} {_from_to(before, after)}" for what, before, after in parts if before != after)
+    if fall["before"][0] == fall["after"][0]:
+        return text("by the rules: {falls}. The level stays {level}.", falls=falls, level=_or_nothing(fall["after"][0]))
     return text("by the rules: {falls}. A cooldown or an override may hold the level longer.", falls=falls)

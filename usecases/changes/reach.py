@@ -94,11 +94,13 @@ def with_replaced(
 def held_until(context: Context, reach: Mapping[str, Any]) -> HeldUntil:
     """Tell until when the cooldown holds the levels that a proposed change would let fall; *reach*: of the proposal.
 
-    Who is held by nothing, or is not there under that name any more, is left out.
+    Who is held by nothing, whose floors alone would fall, or who is not there under that name any more, is left out.
     """
     until: dict[tuple[str, str], int] = {}
     with context.reading() as session:
         for fall in reach.get("falls", []):
+            if fall["before"] and fall["after"] and fall["before"][0] == fall["after"][0]:
+                continue
             who = fall["entity_type"], fall["external_id"]
             with suppress(NotFoundError):
                 standing = session.get(Standing, entity_named(session, context.organisation_id, *who).id)
