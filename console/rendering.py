@@ -368,23 +368,31 @@ def _largest_unit(apart_us: int, *, rounded: bool) -> str | None:
 
 
 def sentence(line: str) -> str:
-    """Write a stored sentence with its moments to the minute, in the reader's zone; its words stay as they are.
+    """Write a stored sentence with its moments in the reader's zone; its words stay as they are.
+
+    They are to the minute, or to the second where two of them would look the same.
 
     >>> sentence("held at High until 2026-11-22T04:05:06.306618Z by the cooldown")
     'held at High until 2026-11-22 04:05 UTC by the cooldown'
     >>> with reading_in("Asia/Kolkata"):
     ...     sentence("until 2026-11-22T22:05:00Z, and 2026-99-99T00:00Z is none")
     'until 2026-11-23 03:35 IST, and 2026-99-99T00:00Z is none'
+    >>> sentence("of 2026-11-22T22:05:17.5Z, not of 2026-11-22T22:05:03Z")
+    'of 2026-11-22 22:05:17 UTC, not of 2026-11-22 22:05:03 UTC'
     """
-    return _MOMENT.sub(_to_the_minute, line)
+    written = {each[0] for each in _MOMENT.finditer(line)}
+    to_the_minute = {each: _shown(each, "%H:%M") for each in written}
+    are_apart = len(set(to_the_minute.values())) == len(written)
+    shown = to_the_minute if are_apart else {each: _shown(each, "%H:%M:%S") for each in written}
+    return _MOMENT.sub(lambda each: shown[each[0]], line)
 
 
-def _to_the_minute(written: re.Match[str]) -> str:
+def _shown(written: str, form: str) -> str:
     try:
-        at = datetime.fromisoformat(written[0])
+        at = datetime.fromisoformat(written)
     except ValueError:  # digits that are no moment, such as in the title of a rule
-        return written[0]
-    return f"{_here(at):%Y-%m-%d %H:%M %Z}"
+        return written
+    return f"{_here(at):%Y-%m-%d {form} %Z}"
 
 
 def seen_value(value: ValueSeen) -> str:

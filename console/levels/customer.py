@@ -280,7 +280,7 @@ def set_tag(visit: Visit) -> Answer:
         if (there.set_by, there.set_reason or "") == (visit.actor.name, visit.form.get("reason", "").strip()):
             return Redirect(visit.path + visit.trail, "tag-there")
         wrong = text(
-            "{name} has the tag {tag} already, so nothing was changed. To give another reason, end it and set it anew",
+            "{name} has the tag {tag} already. To give another reason, end it and set it anew",
             name=visit.parts["external_id"],
             tag=tag,
         )

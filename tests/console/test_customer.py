@@ -206,7 +206,7 @@ def test_a_tag_that_is_there_already_is_said_and_the_words_stay(investigator: Vi
     investigator.go(ACME).submit("/tag", tag="vip", reason="first")
     investigator.go(ACME).submit("/tag", tag="vip", reason="second, longer words")
     assert investigator.page.status_code == 409
-    assert "acme has the tag vip already, so nothing was changed." in investigator.text
+    assert "Nothing was changed: acme has the tag vip already." in investigator.text
     (form,) = [form for form in investigator.forms() if form.action.endswith("/tag")]
     assert form.fields["reason"] == "second, longer words"
     investigator.go(ACME).submit("/tag", tag=" vip", reason="first ")
