@@ -21,7 +21,6 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
-import pyarrow.parquet
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as f
@@ -48,6 +47,7 @@ from fivefold.features.partitions import (
     results_of_each,
 )
 from fivefold.features.reading.parquet_stream import columns_without_values
+from fivefold.features.reading.places.parquet_source import ParquetPart
 from fivefold.features.reading.places.stores import plain_files
 from fivefold.features.reading.sources import ROW_NUMBER, ROWS_A_BATCH
 from fivefold.features.reading.text_files import MappedFile, require_parquet
@@ -222,7 +222,7 @@ def _rows(
     for file in files:
         if file.name.startswith(_HIDDEN):
             raise FileFormatError(f"{file} would be left out by Spark, as its name begins with {file.name[0]}")
-    schema, counts = _one_schema(files, source)
+    schema, counts = _one_schema(source)
     ours = source.names.rename(schema.names, str(source))
     reader.require_columns([ours.get(name, name) for name in schema.names])
     nothing = columns_without_values(source) if reader.completes else ()
@@ -299,30 +299,28 @@ def _bare(uri: str) -> str:
     return "/" + uri.removeprefix(f"{_FILE}:").lstrip("/")
 
 
-def _one_schema(files: list[Path], source: MappedFile) -> tuple[pa.Schema, list[int]]:
-    """Read the footers: the columns of all files, and the rows of each.
+def _one_schema(source: MappedFile) -> tuple[pa.Schema, list[int]]:
+    """Give the columns of all files, and the rows of each.
 
     Spark takes the types of any one file, so the columns that are read must be of one type; to it all text is one.
     """
     ours = source.names.ours
     source.parquet.types(lambda part: [name for name in part.schema.names if ours.get(name, name) in c.COLUMNS])
     fields: dict[str, tuple[pa.Field, str]] = {}
-    counts = []
-    for file, part in zip(files, source.parquet.parts, strict=True):
-        footer = pyarrow.parquet.read_metadata(file)
-        for own in footer.schema.to_arrow_schema():
+    parts = [part for part in source.parquet.parts if isinstance(part, ParquetPart)]
+    for part in parts:
+        for own in part.own:
             first, where = fields.setdefault(own.name, (own, part.label))
             if ours.get(own.name, own.name) in c.COLUMNS and _for_spark(own.type) != _for_spark(first.type):
                 raise FileFormatError(
                     f"{part.label} has the column {own.name} as {own.type}, and {where} as {first.type}: "
                     "Spark reads a column in one type alone; leave out --engine spark"
                 )
-        counts.append(footer.num_rows)
-    return pa.schema([field for field, _ in fields.values()]), counts
+    return pa.schema([field for field, _ in fields.values()]), [part.rows for part in parts]
 
 
 def _for_spark(kind: pa.DataType) -> pa.DataType:
-    return pa.string() if pa.types.is_large_string(kind) or pa.types.is_string_view(kind) else kind
+    return pa.string() if pa.types.is_large_string(kind) else kind
 
 
 def _quoted(name: str) -> str:

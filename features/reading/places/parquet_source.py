@@ -202,7 +202,8 @@ class ParquetPart:
         return self._head[0]
 
     @property
-    def _own(self) -> pa.Schema:
+    def own(self) -> pa.Schema:
+        """The columns of the file itself; views of text are large text."""
         return self._head[1]
 
     @cached_property
@@ -210,12 +211,12 @@ class ParquetPart:
         """The columns of the table, or of the file and then of its folders."""
         if self.columns is not None:
             return _without_views(self.columns)
-        return pa.schema([*self._own, *(pa.field(name, _type_of(self.constants[name])) for name in self.added)])
+        return pa.schema([*self.own, *(pa.field(name, _type_of(self.constants[name])) for name in self.added)])
 
     @property
     def added(self) -> list[str]:
         """The columns that its folders or its table alone have."""
-        return [name for name in self.constants if name not in self._own.names]
+        return [name for name in self.constants if name not in self.own.names]
 
     @property
     def int96(self) -> frozenset[str]:
@@ -238,19 +239,19 @@ class ParquetPart:
 
     def lacks_values(self, column: str) -> bool:
         """Look into the footer, which counts missing values, and at what its folder or its table gives."""
-        if column not in self._own.names:
+        if column not in self.own.names:
             return column not in self.constants or not self.constants[column].is_valid
-        place = self._own.names.index(column)
-        if pa.types.is_null(self._own.types[place]):
+        place = self.own.names.index(column)
+        if pa.types.is_null(self.own.types[place]):
             return True
-        if len(self._own) != self._footer.num_columns:  # lists and structs have other places
+        if len(self.own) != self._footer.num_columns:  # lists and structs have other places
             return False
         groups = (self._footer.row_group(number) for number in range(self._footer.num_row_groups))
         return all(_null_count(group.column(place)) == group.num_rows for group in groups)
 
     def require_agreement(self) -> None:
         """Raise FileFormatError where rows contradict their folder."""
-        if both := [name for name in self.constants if name in self._own.names]:
+        if both := [name for name in self.constants if name in self.own.names]:
             for _ in self.batches(both, (), _ROWS_COMPARED):
                 pass
 
@@ -273,12 +274,12 @@ class ParquetPart:
     def _batches(
         self, columns: Sequence[str], dictionaries: Collection[str], rows: int, groups: list[int]
     ) -> Iterator[pa.RecordBatch]:
-        own = [name for name in columns if name in self._own.names]
+        own = [name for name in columns if name in self.own.names]
         # Without a column of its own there would be no batch to say how many rows there are.
-        read = own if own or not columns else self._own.names[:1]
+        read = own if own or not columns else self.own.names[:1]
         first = 0
         # A column of lists or structs has no values of its own that a dictionary could hold.
-        flat = {each.name for each in self._own if not pa.types.is_nested(each.type)}
+        flat = {each.name for each in self.own if not pa.types.is_nested(each.type)}
         with self._errors(), self._open([name for name in dictionaries if name in own and name in flat]) as parquet:
             for batch in map(_as_text, parquet.iter_batches(rows, row_groups=groups, columns=read)):
                 if not columns or (
