@@ -329,12 +329,20 @@ def _refuse_other_versions(session: Session, context: Context, content: Content,
 
 def _open(session: Session, context: Context, number: int, role: Role = Role.ADMIN) -> Proposal:
     """Lock an open proposal, which is the person's own or one that they see in the role."""
+    return _require_open(_locked(session, context, number, role))
+
+
+def _locked(session: Session, context: Context, number: int, role: Role) -> Proposal:
     row = proposal_numbered(session, context.organisation_id, number, locked=True)
     if row.proposed_by != context.actor.name:
         _refuse_unseen(context, row, role)
+    return row
+
+
+def _require_open(row: Proposal) -> Proposal:
     if row.state != PROPOSED:
         why = f": {row.decision_reason}" if row.state == WITHDRAWN and row.decision_reason else ""
-        raise ConflictError(f"proposal {number} was {row.state} already{why}")
+        raise ConflictError(f"proposal {row.id} was {row.state} already{why}")
     return row
 
 
@@ -370,10 +378,10 @@ def refuse_proposal(
     why = checked_reason(reason)
     with context.writing() as session:
         lock_deciding(session, context.organisation_id)
-        row = proposal_numbered(session, context.organisation_id, number, locked=True)
+        row = _locked(session, context, number, role)
         if _is_refused_so(row, context.actor.name, why, expected_proposed_us):
             return _line(session, row)
-        row = _open(session, context, number, role)
+        _require_open(row)
         if row.proposed_by != context.actor.name:
             refuse_role(number, row.kind, role, REFUSERS)
         refuse_unseen_moment(f"proposal {number}", expected_proposed_us, row.proposed_us)
