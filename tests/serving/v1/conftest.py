@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Place"]:
     """Two organisations, the first with one of everything; only to be read and copied."""
     from tests.serving.v1.furnishing import furnished_once
+    from tests.serving.v1.places import entries
 
     with furnished_once(tmp_path_factory.mktemp("furnished")) as place:
+        before = entries(place)
         yield place
+        assert entries(place) == before, "a test changed what all share: it takes `place` instead"
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from typing import Any
 
 import httpx
 from fastapi import FastAPI
-from sqlalchemy import Engine
+from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import Session
 from starlette.types import ASGIApp
 
 from fivefold.domain.clock import now_microseconds
@@ -24,6 +25,7 @@ from fivefold.serving.v1.dispatch import Dispatcher
 from fivefold.serving.v1.router import add_platform
 from fivefold.serving.v4.app import build_app
 from fivefold.store.accounts.plans import read_plans
+from fivefold.store.tables.audit import AuditHead
 from fivefold.usecases.accounts.organisations import add_member
 from fivefold.usecases.accounts.tokens import create_token
 from fivefold.usecases.changes.backtests import run_next_backtest
@@ -148,6 +150,12 @@ def kept(made: Path, folder: Path) -> Iterator[Place]:
             (database,) = made.glob("*.db")
             copyfile(database, engine.url.database or "")
         yield Place(engine, *who)
+
+
+def entries(place: Place) -> int:
+    """How much was done, in all organisations."""
+    with Session(place.engine) as session:
+        return session.scalar(select(func.sum(AuditHead.number))) or 0
 
 
 @contextmanager

@@ -273,13 +273,13 @@ def test_a_body_that_a_route_does_not_read_is_refused(furnished: Place, route: R
     assert answer.json()[0]["errors"]
 
 
-def test_a_reason_in_the_body_of_the_end_of_a_tag_is_refused_and_the_query_named(furnished: Place) -> None:
+def test_a_reason_in_the_body_of_the_end_of_a_tag_is_refused_and_the_query_named(place: Place) -> None:
     path = "/v1/entities/company/acme/tags/disputed"
-    answer = furnished.ask("DELETE", path, {"reason": "no more"}, role="investigator")
+    answer = place.ask("DELETE", path, {"reason": "no more"}, role="investigator")
     (error,) = answer.json()[0]["errors"]
     expected = "is not read: this route takes none; the query takes reason, expected_since"
     assert (answer.status_code, error["where"], error["problem"]) == (422, "body", expected)
-    assert furnished.ask("DELETE", path, {}, role="app").status_code != 422
+    assert place.ask("DELETE", path, {}, role="app").status_code != 422
 
 
 @pytest.mark.parametrize(

@@ -8,17 +8,16 @@ from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.route import Route
 from fivefold.store.tables.accounts import Token
-from fivefold.store.tables.audit import AuditHead
 from fivefold.usecases.accounts.credentials import hash_of
 from fivefold.usecases.shared.actors import OF_MEMBERS, Role
 from tests.serving.v1.examples import EXAMPLES
-from tests.serving.v1.places import OURS, THEIRS, Place, copied
+from tests.serving.v1.places import OURS, THEIRS, Place, copied, entries
 
 NO_CREDENTIALS = [{"detail": "Could not validate credentials"}]
 WITH_PARTS = [route for route in ROUTES if EXAMPLES[route.handler.__name__].own]
@@ -31,7 +30,7 @@ def name_of(route: Route) -> str:
 ONCE = {
     *("ask_for_token", "change_queue_item", "save_draft", "remove_endpoint", "revoke_override"),
     *("discard_draft", "save_flow_draft", "discard_flow_draft", "roll_back_flow", "switch_flow_off"),
-    *("finish_flow_review", "retry_flow_run", "attach_peer", "request_flow_replay"),
+    *("finish_flow_review", "retry_flow_run", "attach_peer", "request_flow_replay", "approve_proposal"),
 }
 """Whose examples do not hold any more once the others were asked."""
 
@@ -41,12 +40,6 @@ every_route = pytest.mark.parametrize("route", ROUTES, ids=name_of)
 def ask(place: Place, route: Route, token: str, **other: str) -> httpx.Response:
     example = EXAMPLES[route.handler.__name__]
     return place.ask(route.method, example.path(route, **other), example.body, token=token, params=dict(example.query))
-
-
-def entries(place: Place) -> int:
-    """How much was done in our organisation."""
-    with Session(place.engine) as session:
-        return session.scalar(select(func.sum(AuditHead.number))) or 0
 
 
 def test_every_route_has_an_example_and_each_handler_a_route() -> None:
