@@ -21,7 +21,7 @@ from fivefold.risk.governance.examples.facts import check_examples
 from fivefold.risk.governance.lint.doubts import doubt_diagnostics
 from fivefold.risk.governance.lint.levels import level_diagnostics
 from fivefold.risk.governance.lint.optional_fields import optional_field_diagnostics
-from fivefold.risk.governance.lint.reachability import LintScope, order_diagnostics, rest_diagnostics
+from fivefold.risk.governance.lint.reachability import LintScope, order_diagnostics, rest_diagnostics, tests_about
 from fivefold.risk.governance.what_if.changeable import compared_with_each_other, is_opposed, linked_inputs
 from fivefold.risk.language.documents import Document, Path
 from fivefold.risk.language.expressions import CalculationInput, Linked, input_key
@@ -100,6 +100,14 @@ def _changeable(path: Path, rule: Rule, analysed: AnalysedRuleset) -> Iterator[D
         yield warning(path, f"has no effect: {why}")
     elif is_opposed(rule, analysed):
         yield warning(path, "has no effect: of the same input one rule says up and another down")
+    elif not any(tests_about(key, analysed.conditions)) and not _fades_from(key, analysed.ruleset.rules):
+        yield warning(path, "has no effect: no condition compares the input")
+
+
+def _fades_from(key: str, rules: Sequence[Rule]) -> bool:
+    """Tell whether points of a rule fade from the latest fact of an input."""
+    fading = ((rule.decay.signal or rule.input) for rule in rules if rule.decay is not None)
+    return any(each is not None and input_key(each) == key for each in fading)
 
 
 def unused_links(analysed: Analysed[Any]) -> Iterator[Diagnostic]:

@@ -344,8 +344,7 @@ def _of_comparison(path: Path, node: Mapping[str, Any], word: str) -> Iterator[S
     if word == "is":
         yield other_value(at, value, _WORDS[value])
     elif word in {"between", "outside"}:
-        for number, bound in enumerate(value):
-            yield from _of_bound((*at, number), bound)
+        yield from _of_bound(at, value)
     elif word == "fuzzy":
         yield from changes_of_number((*at, "at_least"), value["at_least"])
     elif word in OTHER_OPERATOR:
@@ -355,9 +354,13 @@ def _of_comparison(path: Path, node: Mapping[str, Any], word: str) -> Iterator[S
 
 
 def _of_bound(path: Path, bound: Any) -> Iterator[StepChange]:
-    """Move a number or a date, or what another input counts; other text, words and flags have no neighbour."""
+    """Move a number or a date, each of several, or what another input counts; text and flags have no neighbour."""
     if isinstance(bound, dict):
         yield from _of_input(path, bound)
+        return
+    if isinstance(bound, list):
+        for number, one in enumerate(bound):
+            yield from _of_bound((*path, number), one)
         return
     if isinstance(bound, int | Decimal) and not isinstance(bound, bool):
         yield from changes_of_number(path, bound)

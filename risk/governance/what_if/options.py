@@ -108,9 +108,8 @@ def options_of(
     if moments is not None:
         candidates = pl.concat([candidates, pl.Series(list(moments.values), dtype=present.dtype)]).unique().sort()
     frame = pl.concat([present, candidates.alias(present.name)]).to_frame()
-    truths = frame.select(
-        _compiled(test, column, members).alias(str(number)) for number, test in enumerate(tests)
-    ).rows()
+    compiled = [_compiled(test, column, members).alias(str(number)) for number, test in enumerate(tests)]
+    truths = frame.select(compiled).rows() if compiled else [()] * len(frame)  # select() has no rows
     before = present[0]
     kinds = [
         (*truth, *(() if moments is None else moments.alike(value)))

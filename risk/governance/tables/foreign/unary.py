@@ -35,7 +35,8 @@ _COMPARED = {">": "above", ">=": "at_least", "<": "below", "<=": "at_most", "!="
 _EQUAL = {System.JDM: "==", System.DMN: "="}
 _TOKEN = re.compile(
     r"""(?P<blank>\s+)|(?P<text>"(?:[^"\\]|\\.)*"|'[^']*')|(?P<number>-?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?![\w.]*[\w]))"""
-    r"""|(?P<number_before_dots>-?[0-9]+(?:\.[0-9]+)?(?=\.\.))|(?P<sign>>=|<=|!=|==|[<>=])|(?P<dots>\.\.)|(?P<comma>,)"""
+    r"""|(?P<number_before_dots>-?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?=\.\.))|(?P<sign>>=|<=|!=|==|[<>=])"""
+    r"""|(?P<dots>\.\.)|(?P<comma>,)"""
     r"""|(?P<bracket>[\[\]()])|(?P<at>@)|(?P<not_in>not in(?= ))|(?P<word>[^\W\d]\w*)|(?P<other>.)""",
     re.DOTALL,
 )

@@ -56,6 +56,15 @@ def test_a_calculation_is_changed_by_its_parts_alone() -> None:
     ]
 
 
+@pytest.mark.parametrize(("decay", "has_effect"), [("", False), ("    decay: {half_life: 30 days}\n", True)])
+def test_an_input_that_nothing_compares_cannot_be_changed(decay: str, has_effect: bool) -> None:
+    head = "rules:\n  - id: opened\n    title: Opened\n    category: other\n    input: {max: amount, over: 99 days}\n"
+    rule = f"    changeable: up\n{decay}    cases:\n      - {{when: {{field: kind, equals: person}}, points: 1}}\n"
+    found = [line for line in told(clean("clean-points").replace("rules:\n", head + rule, 1)) if "changeable" in line]
+    expected = "rule opened, changeable: has no effect: no condition compares the input"
+    assert [line.partition(": ")[2] for line in found] == ([] if has_effect else [expected])
+
+
 @pytest.mark.parametrize("path", sorted((Path(__file__).parents[4] / "risk" / "rulesets").glob("*.yaml")), ids=str)
 def test_what_ships_is_clean(path: Path) -> None:
     from fivefold.usecases.portfolio_files.bundled import bundled_lists

@@ -195,6 +195,16 @@ def test_points_that_fade_do_not_come_back_where_there_is_less() -> None:
     assert answer.after.score == "40"  # a fact of today
 
 
+@pytest.mark.parametrize("own", [{"field": "born"}, CASH], ids=["field", "aggregate"])
+@pytest.mark.parametrize("more", [{}, {"decay": {"half_life": "90 days"}}], ids=["stays", "fades"])
+def test_an_input_that_no_condition_compares_leaves_the_answers_of_others(own: Data, more: Data) -> None:
+    apart = rule("apart", own, case({"field": "verified", "equals": True}, 5), changeable="either", **more)
+    work = rule("work", {"field": "occupation"}, case({"equals": "dealer"}, 10), changeable="either")
+    person = {"born": date(2024, 6, 1), "verified": True, "occupation": "dealer", "cash": [(100, 5)]}
+    found = ask(document(apart, work), person)
+    assert [("dealer", "something else")] in [shown(answer) for answer in found.answers]
+
+
 def test_one_word_stands_for_all_that_are_treated_alike() -> None:
     own = rule("work", {"field": "occupation"}, case({"in": ["dealer", "broker"]}, 10), changeable="either")
     (answer,) = ask(document(own), {"occupation": "dealer"}).answers

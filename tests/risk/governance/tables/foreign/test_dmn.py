@@ -75,6 +75,8 @@ N, T, D = ValueType.NUMBER, ValueType.TEXT, ValueType.MOMENT
         ("]1..5[", N, {"above": 1, "below": 5}),
         ("(1..5]", N, {"above": 1, "at_most": 5}),
         ("[1.5..5]", N, {"between": [1.5, 5]}),
+        ("[.5..2]", N, {"between": [0.5, 2]}),
+        ("]-.5..10[", N, {"above": -0.5, "below": 10}),
         ("< 1, >= 5", N, {"any": [{"below": 1}, {"at_least": 5}]}),
         ("not(< 1)", N, {"not": {"below": 1}}),
         ("= 5", N, {"equals": 5}),
