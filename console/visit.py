@@ -29,6 +29,8 @@ ROWS_OF_A_LIST = 50
 _MEMBER: Final = re.compile(r"\bmember:\d+")
 NOTICE = "notice"
 """In an address: what was just done; signed, so that no other site can say it."""
+CURSOR: Final = "after"
+"""In an address: where a list goes on; with the name of a list behind it, where that one does."""
 TRAIL = ("queue", "place")
 """In an address: the filtered queue that a person works through, and where they are in it; kept from page to page."""
 
@@ -181,23 +183,34 @@ class Visit(Context):
         """What is shown of those who are no members, as it was asked for."""
         return {}
 
-    def part(self, list_name: str, rows: int = ROWS_OF_A_LIST) -> Part:
-        """Give the part of a list that the address asks for; ConfigError where it is of another list."""
-        after = self.query.get("after", "")
+    def part(self, list_name: str, rows: int = ROWS_OF_A_LIST, *, beside: bool = False) -> Part:
+        """Give the part of a list that the address asks for; ConfigError where it is of another list.
+
+        A list *beside* another one of the page has a cursor of its own, so that each is read on without the other.
+        """
+        after = self.query.get(_cursor_name(list_name, beside), "")
         try:
             return Part(rows, key_of(self._own(list_name), after) if after else None)
         except ConfigError:
             raise ConfigError(text("This address leads to no part of the list; begin at its first page.")) from None
 
-    def next_of(self, list_name: str, page: Page[Any]) -> str | None:
-        """Write the address of the next page of a list; None on the last page."""
+    def next_of(self, list_name: str, page: Page[Any], *, beside: bool = False) -> str | None:
+        """Write the address of the next page of a list; None on the last page.
+
+        Of a list *beside* another one it leads to the element with the name of the list.
+        """
         if page.next is None:
             return None
         parameters = {name: value for name, value in self.query.items() if name != NOTICE}
-        return f"{self.path}?{urlencode({**parameters, 'after': cursor_of(self._own(list_name), page.next)})}"
+        cursor = {_cursor_name(list_name, beside): cursor_of(self._own(list_name), page.next)}
+        return f"{self.path}?{urlencode({**parameters, **cursor})}{f'#{list_name}' if beside else ''}"
 
     def _own(self, list_name: str) -> str:
-        filters = sorted((name, value) for name, value in self.query.items() if name not in {"after", NOTICE})
+        filters = sorted(
+            (name, value)
+            for name, value in self.query.items()
+            if name not in {CURSOR, NOTICE} and not name.startswith(_cursor_name("", True))
+        )
         return f"{self.organisation_id} {self.path} {list_name} {filters}"
 
     def choice(self, name: str, choices: tuple[str, ...]) -> str:
@@ -349,6 +362,10 @@ class View:
     def rights(self) -> tuple[str, ...]:
         """Everything that the person must be allowed to call."""
         return tuple(right for right in (self.right, self.page_right) if right is not None)
+
+
+def _cursor_name(list_name: str, beside: bool) -> str:
+    return f"{CURSOR}_{list_name}" if beside else CURSOR
 
 
 def notice_of(visit: Visit) -> str:

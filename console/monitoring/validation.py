@@ -11,7 +11,7 @@ from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Download, Redirect, Rendered, Visit, row_number
 from fivefold.domain.clock import DAY_US, day_text, from_microseconds
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.paging import Page, Part
+from fivefold.domain.paging import Page
 from fivefold.domain.text import percent
 from fivefold.models.drift import SHIFTED
 from fivefold.risk.governance.reports.page import ReportPage
@@ -61,7 +61,7 @@ def proposed(visit: Visit, rulesets: Sequence[str] | None = None) -> ProposedCha
 
 SHOWN = 12
 """Validations that a picture has room for; older ones are on the next page of the list."""
-CHANGES = Part(20)
+SIGNED_CHANGES = 20
 QUARTERS = 9
 WORK_DAYS = 90
 """Without a validation."""
@@ -97,6 +97,8 @@ class ValidationPage:
         work: of the time of the validation that looks furthest; without one of the last 90 days, today's among them.
         reached: the triggers that are reached now.
         points: validations, the one that looks furthest first.
+        open_changes: every material change that is not signed off, the oldest first.
+        signed_changes: the others, the newest first.
         least: confirmed, or alerts with an outcome, that a figure must rest on.
         proposed: points and thresholds of every ruleset; None for those who do not see rulesets.
     """
@@ -107,7 +109,9 @@ class ValidationPage:
     figures: tuple[FigureSeries, ...]
     least: int
     next: str | None
-    changes: Page[ChangeLine]
+    open_changes: Page[ChangeLine]
+    signed_changes: Page[ChangeLine]
+    next_signed_changes: str | None
     kinds: tuple[str, ...]
     quarters: tuple[str, ...]
     under_way: Sequence[ValidationJobLine]
@@ -151,6 +155,7 @@ def show_validation(visit: Visit) -> Rendered:
     """Show what validations found, as it was stored, and what asks for the next one."""
     points = validation_series(visit, visit.part("validations", SHOWN))
     triggers = triggers_of(visit)
+    signed = revalidation.list_changes(visit, visit.part("changes", SIGNED_CHANGES, beside=True), signed=True)
     page = ValidationPage(
         triggers=triggers,
         reached=[trigger for trigger in triggers if trigger.answer == revalidation.REACHED],
@@ -158,7 +163,9 @@ def show_validation(visit: Visit) -> Rendered:
         figures=_figures(list(reversed(points))),
         least=LEAST_CONFIRMED,
         next=visit.next_of("validations", points),
-        changes=revalidation.list_changes(visit, CHANGES),
+        open_changes=revalidation.list_changes(visit, signed=False, oldest_first=True),
+        signed_changes=signed,
+        next_signed_changes=visit.next_of("changes", signed, beside=True),
         kinds=revalidation.KINDS,
         quarters=_quarters(visit.now()),
         under_way=list_open_validations(visit),

@@ -83,10 +83,23 @@ def change_numbered(session: Session, organisation_id: int, number: int) -> Mate
     return row
 
 
-def changes_of(session: Session, organisation_id: int, part: Part = WHOLE) -> Page[MaterialChange]:
-    """List the material changes of an organisation, the newest first."""
+def changes_of(
+    session: Session,
+    organisation_id: int,
+    part: Part = WHOLE,
+    *,
+    signed: bool | None = None,
+    oldest_first: bool = False,
+) -> Page[MaterialChange]:
+    """List the material changes of an organisation, the newest first unless *oldest_first*.
+
+    *signed*: True for those that are signed off, False for the open ones; None for both.
+    """
     statement = select(MaterialChange).where(MaterialChange.organisation_id == organisation_id)
-    return scalars_of(session, statement, (MaterialChange.id,), part, descending=True)
+    if signed is not None:
+        signed_us = MaterialChange.signed_us
+        statement = statement.where(signed_us.is_not(None) if signed else signed_us.is_(None))
+    return scalars_of(session, statement, (MaterialChange.id,), part, descending=not oldest_first)
 
 
 def count_open_changes(session: Session, organisation_id: int) -> int:

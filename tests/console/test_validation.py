@@ -128,6 +128,25 @@ def test_two_people_close_a_change_that_asks_for_a_revalidation(place: Place) ->
     assert "was signed off already" in approver.text
 
 
+def test_every_open_change_can_be_signed_off_and_signed_ones_are_read_page_by_page(place: Place) -> None:
+    for number in range(2, 26):
+        change = {"kind": "channel", "description": f"app {number};"}
+        place.good("POST", "/v1/material-changes", change, role="publisher")
+    run = place.good("POST", "/v1/validations", QUARTER, role="publisher")["id"]
+    approver = Visitor(place).sign_in("approver").go(PAGE)
+    shown = re.findall(r"app (\d+);", approver.text)
+    assert shown == [str(number) for number in range(2, 26)], "the oldest first"
+    for number in range(2, 24):
+        said = {"validation": run, "conclusion": "fine"}
+        place.good("POST", f"/v1/material-changes/{number}/sign-off", said, role="approver")
+    read = re.findall(r"app (\d+);", approver.go(PAGE).text)
+    assert read == [*(str(number) for number in range(24, 26)), *(str(number) for number in range(23, 3, -1))]
+    (earlier,) = [link for link in approver.links() if "after_changes=" in link]
+    assert "app 2;" in approver.go(earlier.replace("&amp;", "&")).text
+    assert "app 24;" in approver.text
+    assert [link for link in approver.links() if "after_changes=" in link] == []
+
+
 def test_a_change_is_registered_once_by_one_form_and_twice_by_two(place: Place) -> None:
     visitor = Visitor(place).sign_in("publisher").go(PAGE)
     form = next(form for form in visitor.forms() if form.action.endswith("/change"))

@@ -293,10 +293,12 @@ def _record(session: Session, context: Context, action: str, change: MaterialCha
     )
 
 
-def list_changes(context: Context, part: Part = WHOLE) -> Page[ChangeLine]:
-    """List the material changes, the newest first."""
+def list_changes(
+    context: Context, part: Part = WHOLE, *, signed: bool | None = None, oldest_first: bool = False
+) -> Page[ChangeLine]:
+    """List the material changes as `changes_of` does."""
     with context.reading() as session:
-        return changes_of(session, context.organisation_id, part).map(_line)
+        return changes_of(session, context.organisation_id, part, signed=signed, oldest_first=oldest_first).map(_line)
 
 
 def _line(row: MaterialChange) -> ChangeLine:
