@@ -7,7 +7,7 @@ from fivefold.console.accounts.members import ROLES
 from fivefold.console.repeats import once
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, whole_number
-from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.domain.paging import WHOLE, Page
 from fivefold.usecases.accounts import token_requests
 from fivefold.usecases.accounts.credentials import month_of
 from fivefold.usecases.accounts.organisations import MemberLine, list_members
@@ -21,13 +21,13 @@ from fivefold.usecases.accounts.token_requests import (
 )
 from fivefold.usecases.shared.actors import Role
 
-WAITING: Final = Part(20)
+WAITING: Final = 20
 TOKENS: Final = "/console/administration/tokens"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokensPage:
-    """The tokens, the newest first, and what was asked for and waits.
+    """The tokens, the newest first, and what was asked for and waits, the oldest first.
 
     Attributes:
         members: who may be given one.
@@ -36,6 +36,7 @@ class TokensPage:
     """
 
     waiting: Page[TokenRequestLine]
+    next_waiting: str | None
     tokens: Page[TokenShown]
     members: tuple[MemberLine, ...]
     plans: tuple[str, ...]
@@ -76,8 +77,10 @@ class UsagePage:
 def show_tokens(visit: Visit) -> Rendered:
     """List the tokens, and what waits for another administrator."""
     tokens = token_requests.list_tokens(visit, part=visit.part("tokens"))
+    waiting = token_requests.list_requests(visit, ASKED, visit.part("waiting", WAITING, beside=True), oldest_first=True)
     page = TokensPage(
-        waiting=token_requests.list_requests(visit, ASKED, WAITING),
+        waiting=waiting,
+        next_waiting=visit.next_of("waiting", waiting, beside=True),
         tokens=tokens,
         members=tuple(member for member in list_members(visit, WHOLE) if member.left_us is None),
         plans=tuple(visit.plans),

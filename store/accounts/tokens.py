@@ -160,9 +160,12 @@ def token_numbered(session: Session, organisation_id: int, number: int) -> Token
 
 
 def requests_of(
-    session: Session, organisation_id: int, state: str | None, part: Part
+    session: Session, organisation_id: int, state: str | None, part: Part, *, oldest_first: bool = False
 ) -> Page[tuple[TokenRequest, str | None]]:
-    """List the requests for tokens, of one state or of all, with the names of members; the newest first."""
+    """List the requests for tokens, of one state or of all, with the names of members.
+
+    The newest come first unless *oldest_first*.
+    """
     statement = (
         select(TokenRequest, Member.name)
         .outerjoin(Member, Member.id == TokenRequest.member_id)
@@ -170,7 +173,7 @@ def requests_of(
     )
     if state is not None:
         statement = statement.where(TokenRequest.state == state)
-    return rows_of(session, statement, (TokenRequest.id,), part, descending=True)
+    return rows_of(session, statement, (TokenRequest.id,), part, descending=not oldest_first)
 
 
 def request_numbered(session: Session, organisation_id: int, number: int) -> TokenRequest:

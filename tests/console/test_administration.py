@@ -111,6 +111,18 @@ def test_a_request_that_the_page_did_not_show_is_not_decided(place: Place, admin
     assert half(deputy.go(TOKENS).submit("/approve"))
 
 
+def test_requests_that_wait_stand_the_oldest_first_and_the_later_ones_on_the_next_page(place: Place) -> None:
+    for number in range(30):
+        wanted = {"role": "app", "plan": "trial", "label": f"till {number};"}
+        place.good("POST", "/v1/token-requests", wanted, role="admin")
+    deputy = other_admin(place).go(TOKENS)
+    waiting = re.findall(r"till (\d+);", deputy.text)
+    assert waiting == [str(number) for number in range(len(waiting))]
+    (later,) = [link for link in deputy.links() if "after_waiting=" in link]
+    waiting += re.findall(r"till (\d+);", deputy.go(later.replace("&amp;", "&")).text)
+    assert waiting == [str(number) for number in range(30)]
+
+
 @pytest.mark.parametrize("action", ["approve", "refuse", "revoke"])
 def test_a_number_of_another_organisation_or_of_nothing_is_not_there(furnished: Place, action: str) -> None:
     visitor = Visitor(furnished).sign_in("admin", THEIRS).go(TOKENS)

@@ -177,12 +177,18 @@ def revoke_token(context: Context, number: int, expected_created_us: int | None 
         )
 
 
-def list_requests(context: Context, state: str | None = None, part: Part = WHOLE) -> Page[TokenRequestLine]:
-    """List the requests for tokens, of one of `STATES` or of all, the newest first; ConfigError for another state."""
+def list_requests(
+    context: Context, state: str | None = None, part: Part = WHOLE, *, oldest_first: bool = False
+) -> Page[TokenRequestLine]:
+    """List the requests for tokens, of one of `STATES` or of all; ConfigError for another state.
+
+    The newest come first unless *oldest_first*.
+    """
     if state is not None and state not in STATES:
         raise ConfigError(f"there is no state {state!r}; there are {', '.join(STATES)}")
     with context.reading() as session:
-        return accounts.requests_of(session, context.organisation_id, state, part).map(lambda row: _line(*row))
+        rows = accounts.requests_of(session, context.organisation_id, state, part, oldest_first=oldest_first)
+        return rows.map(lambda row: _line(*row))
 
 
 def request_token(context: Context, plans: Mapping[str, Plan], specification: TokenSpecification) -> HalfOfSecret:
