@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from fivefold.console.accounts.settings import NUMBERS, SWITCHES
 from fivefold.console.changes.reach import Line, change_lines, reach_lines
@@ -25,7 +26,7 @@ from fivefold.usecases.changes.reach import ChangeNow, change_now, hash_of_level
 from fivefold.usecases.levels.entity_profile import TagLine, list_tags
 from fivefold.usecases.rulesets.overview import read_ruleset
 
-MEMBERS_SHOWN = Part(200)
+MEMBERS_SHOWN: Final = 200
 """Members that differ in a version of a list, on the page of its change."""
 
 
@@ -67,7 +68,7 @@ class ProposalPage:
         waits: a backtest of it is not done, so it cannot be approved yet.
         roll_back: what goes back to which version; None for another change.
         moves: who would move where, by each backtest that is done.
-        list_versions: of a list, with what each changes; empty for another change.
+        list_versions: of a list, with what each changes, and the address of more of that; empty for another change.
         versions_before: so many versions the list has now; 0 for another change.
         changes: what it replaces and by what, and the rest of what it says.
         reached: whom it reaches, as far as that was counted: of a change about one customer as of now while it is open.
@@ -88,7 +89,7 @@ class ProposalPage:
     waits: bool
     roll_back: RollBack | None
     moves: tuple[Moves, ...]
-    list_versions: tuple[ProposedVersion, ...]
+    list_versions: tuple[tuple[ProposedVersion, str | None], ...]
     versions_before: int
     changes: Sequence[Line]
     reached: Sequence[Line]
@@ -172,10 +173,17 @@ def _is_of_list(proposal: ProposalLine) -> bool:
     return proposal.kind == ListVersionsAdded.kind
 
 
-def _list_versions(visit: Visit, proposal: ProposalLine) -> tuple[ProposedVersion, ...]:
+def _list_versions(visit: Visit, proposal: ProposalLine) -> tuple[tuple[ProposedVersion, str | None], ...]:
     if not _is_of_list(proposal):
         return ()
-    return proposed_versions(visit, proposal.content["list"], MEMBERS_SHOWN)
+
+    def part_of(since_us: int) -> Part:
+        return visit.part(f"differences-{since_us}", MEMBERS_SHOWN, beside=True)
+
+    return tuple(
+        (version, visit.next_of(f"differences-{version.since_us}", version.difference.changes, beside=True))
+        for version in proposed_versions(visit, proposal.content["list"], part_of)
+    )
 
 
 def _moves(visit: Visit, proposal: ProposalLine, done: Sequence[ProposalBacktest]) -> tuple[Moves, ...]:

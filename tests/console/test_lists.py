@@ -1,5 +1,7 @@
 """Lists in the console: which there are, who is on them, and a version from its members to its approval."""
 
+import re
+
 import pytest
 
 from tests.console.test_queries import count
@@ -124,6 +126,26 @@ def test_a_version_is_looked_at_proposed_and_approved_by_another_person(place: P
     text = publisher.go(KEPT).text
     assert "1 January 2199 to come what it changes 3 the publisher: a letter came" in text
     assert "the admin," in text
+
+
+def test_who_approves_a_long_version_sees_removals_first_and_every_difference(place: Place, publisher: Visitor) -> None:
+    before = "\n".join(f"old{number:03};" for number in range(150))
+    send(publisher.go(FORM), "add", **WORDS, members=before, reason="long")
+    Visitor(place).sign_in("admin").go(publisher.page.url.path).submit("/approve", reason="seen")
+    after = {**WORDS, "since": "2199-02-01", "members": "\n".join(f"new{number:03};" for number in range(300))}
+    send(publisher.go(FORM), "check", **after)
+    table = publisher.text.partition("<textarea")[0]
+    assert "These are the first 200, those that are removed before the others." in table
+    assert len(set(re.findall(r"removed (old\d+;)", table))) == 150
+    send(publisher, "add", **after, reason="other people")
+    other = Visitor(place).sign_in("admin").go(publisher.page.url.path)
+    assert re.findall(r"removed (old\d+;)", other.text) == before.split("\n")
+    added = re.findall(r"added (new\d+;)", other.text)
+    while following := [link for link in other.links() if "after_differences" in link]:
+        added += re.findall(r"added (new\d+;)", other.go(following[0].replace("&amp;", "&")).text)
+    assert added == after["members"].split("\n")
+    other.submit("/approve", reason="it is so")
+    assert "The change is approved, and done." in other.text
 
 
 def test_a_version_is_not_approved_after_one_that_its_author_had_not_seen(place: Place, publisher: Visitor) -> None:

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, NoReturn
+from typing import Annotated, Final, NoReturn
 
 from fivefold.domain.errors import NotFoundError
-from fivefold.domain.paging import WHOLE, Page, Part, page_among
+from fivefold.domain.paging import WHOLE, Key, Page, Part, page_among
 from fivefold.domain.text import perhaps
 from fivefold.store.accounts.lists import list_purposes, list_row_at, list_row_since
 from fivefold.store.portfolio.words import spellings_of, unaccented
@@ -21,6 +21,10 @@ class MemberChangeKind(StrEnum):
     ADDED = "added"
     CHANGED = "changed"
     REMOVED = "removed"
+
+
+_IN_ORDER: Final = (MemberChangeKind.REMOVED, MemberChangeKind.CHANGED, MemberChangeKind.ADDED)
+"""What a version takes away stands before what it adds, as a long list is not read to its end."""
 
 
 @schema("ListMember")
@@ -84,7 +88,8 @@ class ListDifference:
         title_before: its title; None if it is the same, or there is no earlier one.
         source_before: its source; as above.
         same: how many members both have.
-        changes: some of the differences, by kind, and then in the order of the characters.
+        changes: some of the differences: removed members, then those spelled otherwise, then added ones; each in the
+            order of the characters.
     """
 
     since_us: int | None
@@ -164,7 +169,7 @@ def difference(before: ListContent | None, after: ListContent, part: Part = WHOL
         changed=counts[MemberChangeKind.CHANGED],
         removed=counts[MemberChangeKind.REMOVED],
         same=len({*olds} & {*after.members}),
-        changes=page_among(changes, lambda change: (change.change.value, change.member), part),
+        changes=page_among(changes, _place, part),
     )
 
 
@@ -173,10 +178,10 @@ def _content(row: ListVersionRow) -> ListContent:
 
 
 def member_changes(before: Sequence[str], after: Sequence[str]) -> list[MemberChange]:
-    """Return the differences of members: added ones first, then those in another spelling, then removed ones.
+    """Return the differences of members: removed ones first, then those in another spelling, then added ones.
 
     >>> [(each.change.value, each.member, each.before) for each in member_changes(["IR", "kp"], ["KP", "MM"])]
-    [('added', 'MM', None), ('changed', 'KP', 'kp'), ('removed', 'IR', None)]
+    [('removed', 'IR', None), ('changed', 'KP', 'kp'), ('added', 'MM', None)]
     """
     only_after, only_before = sorted({*after} - {*before}), sorted({*before} - {*after})
     spelled = {_letters(member): member for member in only_before}
@@ -189,7 +194,11 @@ def member_changes(before: Sequence[str], after: Sequence[str]) -> list[MemberCh
     changes += [
         MemberChange(change=MemberChangeKind.REMOVED, member=member) for member in only_before if member not in respelt
     ]
-    return sorted(changes, key=lambda change: (change.change.value, change.member))
+    return sorted(changes, key=_place)
+
+
+def _place(change: MemberChange) -> Key:
+    return (_IN_ORDER.index(change.change), change.member)
 
 
 def _refuse(name: str, names: Iterable[str]) -> NoReturn:

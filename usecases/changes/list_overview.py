@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -262,8 +262,11 @@ class ProposedVersion:
     difference: ListDifference
 
 
-def proposed_versions(context: Context, document: str, part: Part = WHOLE) -> tuple[ProposedVersion, ...]:
-    """Describe each version that a proposed change adds, or added; *document* is its list."""
+def proposed_versions(context: Context, document: str, part_of: Callable[[int], Part]) -> tuple[ProposedVersion, ...]:
+    """Describe each version that a proposed change adds, or added; *document* is its list.
+
+    *part_of* says which part of its differences is shown of the version that begins at a moment.
+    """
     named_list = read_list(document)
     contents = [
         ListContent(
@@ -274,8 +277,9 @@ def proposed_versions(context: Context, document: str, part: Part = WHOLE) -> tu
         )
         for version in named_list.versions
     ]
-    first = compare_with_stored(context, named_list.name, contents[0], contents[0].since_us, part)
-    differences = [first, *(difference(before, after, part) for before, after in pairwise(contents))]
+    since_us = contents[0].since_us
+    first = compare_with_stored(context, named_list.name, contents[0], since_us, part_of(since_us))
+    later = (difference(before, after, part_of(after.since_us)) for before, after in pairwise(contents))
     return tuple(
         ProposedVersion(
             since_us=content.since_us,
@@ -284,5 +288,5 @@ def proposed_versions(context: Context, document: str, part: Part = WHOLE) -> tu
             members=len(content.members),
             difference=changes,
         )
-        for content, changes in zip(contents, differences, strict=True)
+        for content, changes in zip(contents, [first, *later], strict=True)
     )

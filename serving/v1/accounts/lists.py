@@ -81,5 +81,5 @@ def list_list_members(context: RequestContext, name: Text, query: PageOfMembers)
 
 
 def list_member_changes(context: RequestContext, name: Text, query: PageOfChanges) -> Page[MemberChange]:
-    """List who was added to a list from one version to another, who is spelled otherwise, and who was removed."""
+    """List who was removed from a list from one version to another, who is spelled otherwise, and who was added."""
     return members.compare_versions(context, name, query.since, query.against, query.part).changes
