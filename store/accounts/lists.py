@@ -15,13 +15,11 @@ from fivefold.store.tables.entities import ListVersionRow
 from fivefold.store.tables.rulesets import Proposal
 
 
-def list_rows(
-    session: Session, organisation_id: int, name: str | None = None, part: Part = WHOLE
-) -> Page[ListVersionRow]:
-    """Read the versions of all lists of an organisation, or of one: by name, the oldest version first."""
+def list_rows(session: Session, organisation_id: int, *names: str, part: Part = WHOLE) -> Page[ListVersionRow]:
+    """Read the versions of all lists of an organisation, or of some: by name, the oldest version first."""
     statement = select(ListVersionRow).where(ListVersionRow.organisation_id == organisation_id)
-    if name is not None:
-        statement = statement.where(ListVersionRow.name == name)
+    if names:
+        statement = statement.where(ListVersionRow.name.in_(names))
     return scalars_of(session, statement, (ListVersionRow.name, ListVersionRow.since_us), part)
 
 

@@ -4,7 +4,7 @@ A new version touches everyone of a type whose active rulesets read the list: wh
 applies, is only known after an assessment.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Annotated, Any
@@ -17,7 +17,7 @@ from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.domain.text import control_in
 from fivefold.flows.groups.analysis import analyse_canonical_group
-from fivefold.risk.compiler.analysis import analyse_canonical
+from fivefold.risk.compiler.analysis import Analysed, analyse_canonical
 from fivefold.risk.facts.portfolio import ListVersion, NamedList
 from fivefold.risk.language.documents import MOST_NODES
 from fivefold.risk.language.messages import problem_of
@@ -72,13 +72,23 @@ class ListPut:
     touched: int
 
 
-def named_lists(session: Session, organisation_id: int) -> dict[str, NamedList]:
-    """Return all lists of an organisation by name, each with all its versions, as rulesets are assessed with them.
+def lists_of(session: Session, organisation_id: int, readers: Iterable[Analysed[Any]]) -> dict[str, NamedList]:
+    """Return the lists that rulesets, groups or policies name; all lists if one is missing, as the refusal names them.
+
+    Members are many: what names no list reads none.
+    """
+    names = {name for reader in readers for name in reader.lists}
+    lists = named_lists(session, organisation_id, *names) if names else {}
+    return named_lists(session, organisation_id) if names - lists.keys() else lists
+
+
+def named_lists(session: Session, organisation_id: int, *names: str) -> dict[str, NamedList]:
+    """Return all lists of an organisation by name, or some, each with all its versions, as rulesets are assessed.
 
     Every version keeps its own source; title and source of the list are those of its newest version. A list is `aml` if
     one of its versions is, including future ones; without a declared purpose it is None.
     """
-    rows = list_rows(session, organisation_id)
+    rows = list_rows(session, organisation_id, *names)
     return {name: _named_list(list(group)) for name, group in groupby(rows, key=lambda row: row.name)}
 
 

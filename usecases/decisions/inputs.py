@@ -33,6 +33,7 @@ from fivefold.store.levels.levels import is_refreshing
 from fivefold.store.sql.clocks import ahead_error
 from fivefold.store.tables.entities import ValueScore
 from fivefold.store.tables.levels import Standing
+from fivefold.usecases.accounts.lists import lists_of
 from fivefold.usecases.levels.content.inputs import types_of
 from fivefold.usecases.levels.groups.links import read_linked
 from fivefold.usecases.levels.portfolio import parts_of, read_parts, transaction_types, transactions_frame
@@ -248,7 +249,8 @@ def load_decision_inputs(
     whose = (entity.organisation_id, entity.type_id, [entity.id])
     back, rules = look_back(analysed), look_back(analysed, RULES)
     linked = read_linked(session, entity.type_id, [entity.id], [analysed], now_us)
-    options: dict[str, Any] = {"back": back, "rules": rules, "rates": rates, "lists": bool(analysed.lists)}
+    lists = lists_of(session, entity.organisation_id, [analysed])
+    options: dict[str, Any] = {"back": back, "rules": rules, "rates": rates, "lists": lists}
     options |= {"linked": linked, "pending": decided_on({entity.id: transaction})}
     read = read_parts(session, *whose, parts, now_us, **options)
     portfolio = replace(

@@ -14,7 +14,7 @@ from fivefold.risk.engine.deciding import Attempt, deciders, try_in_order, with_
 from fivefold.risk.engine.levels import HELD_FLOOR, HELD_HARD_FLOOR, RULES_LEVEL, from_text
 from fivefold.risk.engine.time_changes import NEVER, next_by_time
 from fivefold.risk.facts.look_back import LookBack
-from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
 from fivefold.store.ingest.blocks import NewBlocks
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.rulesets.rulesets import active_versions, families_of_versions
@@ -143,17 +143,24 @@ class RulesLevel(NamedTuple):
 
 
 def levels_by_rules(
-    session: Session, organisation_id: int, type_id: int, ids: Sequence[int], as_of_us: int, part: str
+    session: Session,
+    organisation_id: int,
+    type_id: int,
+    ids: Sequence[int],
+    as_of_us: int,
+    part: str,
+    lists: Mapping[str, NamedList],
 ) -> dict[int, RulesLevel] | None:
     """Compute the levels of the rules alone for entities of one type, without earlier levels and overrides.
 
-    Those that cannot be assessed in full are left out. None where no active ruleset of the type reads *part*.
+    Those that cannot be assessed in full are left out. None where no active ruleset of the type reads *part*. *lists*
+    are those that its rulesets name.
     """
     versions = active_versions(session, organisation_id, type_id)
     rulesets = [analyse_canonical(version.canonical) for version in versions]
     if not any(part in parts_of(ruleset) for ruleset in rulesets):
         return None
-    portfolio = read_stored_portfolio(session, organisation_id, type_id, ids, rulesets, as_of_us)
+    portfolio = read_stored_portfolio(session, organisation_id, type_id, ids, rulesets, as_of_us, lists=lists)
     nothing = (loading.current_levels(session, []), loading.overrides(session, []))
     with_rules = (Status.ASSESSED.value, Status.NOT_APPLICABLE.value)
     return {

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError, InvalidRulesetError
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
+from fivefold.risk.facts.portfolio import NamedList
 from fivefold.store.accounts.organisation import levels_of, settings_row
 from fivefold.store.ingest import facts
 from fivefold.store.ingest.entities import subjects
@@ -26,6 +27,7 @@ from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.rulesets.proposals import needs_two_people
 from fivefold.store.rulesets.rulesets import active_versions
 from fivefold.store.tables.entities import Entity, EntityType, Record
+from fivefold.usecases.accounts.lists import lists_of
 from fivefold.usecases.accounts.second_person import has_sole_operator, is_member, is_program
 from fivefold.usecases.levels.assess import RulesLevel, levels_by_rules
 from fivefold.usecases.levels.groups.links import followed_by, read_linked
@@ -159,6 +161,7 @@ class LoweringGuard:
         if about and _needs_two(session, context):
             self._concerns = self._concerned(about, now_us)
         self._moments = self._moments_of_all()
+        self._lists = self._lists_read()
         self._before = self._levels()
 
     def falls(self) -> list[Fall]:
@@ -277,12 +280,19 @@ class LoweringGuard:
                 moments[entity] = of_links[entity].union(*of_members)
         return moments
 
+    def _lists_read(self) -> dict[str, NamedList]:
+        """Read the lists that the rulesets name, once for all moments, before and after: the change is about none."""
+        types = sorted({type_id for type_id, _ in self._moments})
+        rulesets = (ruleset for type_id in types for ruleset in self._rulesets(type_id))
+        return lists_of(self._session, self._organisation_id, rulesets)
+
     def _levels(self) -> dict[tuple[int, int], RulesLevel | None]:
         """Give what the rules say of everyone at each moment that concerns them; None where that is not known."""
         levels: dict[tuple[int, int], RulesLevel | None] = {}
         for (type_id, at_us), ids in self._moments.items():
             try:
-                computed = levels_by_rules(self._session, self._organisation_id, type_id, ids, at_us, self._part)
+                of_rules = (self._session, self._organisation_id, type_id, ids, at_us, self._part, self._lists)
+                computed = levels_by_rules(*of_rules)
             except InvalidRulesetError:  # a list is missing: no entity is assessed, and nothing is known
                 computed = {}
             if computed is not None:

@@ -20,7 +20,7 @@ from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.facts.inputs import Needs, part_of
 from fivefold.risk.facts.look_back import RULES, LookBack
 from fivefold.risk.facts.look_back.summary import FEWEST, SUMMARY_READS, summary_of, with_summary
-from fivefold.risk.facts.portfolio import ENTITY, VALUE_CURRENCY, VALUES, Portfolio
+from fivefold.risk.facts.portfolio import ENTITY, VALUE_CURRENCY, VALUES, NamedList, Portfolio
 from fivefold.risk.facts.value_inputs import indicator_frame, with_failures
 from fivefold.risk.language.fields import CASE_FIELDS, FieldType, ValueType, value_type_of
 from fivefold.store.accounts.organisation import base_currency_of
@@ -29,7 +29,7 @@ from fivefold.store.ingest.blocks import NewBlocks, ReadTransactions
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.levels.summaries import summaries, summary_transactions
 from fivefold.store.tables.entities import EntityType
-from fivefold.usecases.accounts.lists import named_lists
+from fivefold.usecases.accounts.lists import lists_of
 from fivefold.usecases.levels.groups.links import LinkedEntities, read_linked
 from fivefold.usecases.shared.entity_checks import FIELDS
 from fivefold.usecases.shared.rates import rates_for
@@ -98,6 +98,7 @@ def read_stored_portfolio(
     stored: pl.DataFrame | None = None,
     values: pl.DataFrame | None = None,
     linked: LinkedEntities | None = None,
+    lists: Mapping[str, NamedList] | None = None,
     earlier: bool = False,
 ) -> Portfolio:
     """Read everything that any of the rulesets reads; `entity_id` is an entity's number, as text.
@@ -112,15 +113,16 @@ def read_stored_portfolio(
         stored: `read_transactions` them, where those were read already, with all that the rulesets need.
         values: what the value model says now, instead of what it said last.
         linked: whom they are linked to, where that was read already.
+        lists: `usecases.accounts.lists.lists_of` the rulesets, where those were read already.
         earlier: it is assessed as of moments before *as_of_us* too, whose windows open earlier.
     """
     parts = {part for analysed in rulesets for part in parts_of(analysed)}
     whose = (organisation_id, type_id, entity_ids)
     back, rules = (None, None) if earlier else (LookBack.of(rulesets), LookBack.of(rulesets, RULES))
     linked = linked or read_linked(session, type_id, entity_ids, rulesets, as_of_us, earlier=earlier)
-    return read_parts(
-        session, *whose, parts, as_of_us, back=back, rules=rules, stored=stored, values=values, linked=linked
-    )
+    lists = lists_of(session, organisation_id, rulesets) if lists is None else lists
+    read: dict[str, Any] = {"stored": stored, "values": values, "linked": linked, "lists": lists}
+    return read_parts(session, *whose, parts, as_of_us, back=back, rules=rules, **read)
 
 
 def read_parts(
@@ -136,12 +138,12 @@ def read_parts(
     stored: pl.DataFrame | None = None,
     values: pl.DataFrame | None = None,
     rates: RateTable | None = None,
-    lists: bool = True,
+    lists: Mapping[str, NamedList],
     linked: LinkedEntities | None = None,
     known_by_us: int | None = None,
     pending: Collection[tuple[int, str]] = (),
 ) -> Portfolio:
-    """Read the entities and some *parts* of what is known of them, and the named lists unless nothing names one.
+    """Read the entities and some *parts* of what is known of them, with the named *lists* beside them.
 
     Of those *linked* the same is read, but for indicators and values, which no group asks for. *back* and *pending* are
     those of `read_transactions`; *rules* is the look-back of what reads transactions itself. Fields are those of today;
@@ -173,8 +175,7 @@ def read_parts(
         declared = FIELDS.validate_python(kind.case_fields)
         mixed = _mixed(session, whose, "case_fields", declared)
         read[part] = _records(session, part.removesuffix("s"), whose, declared, mixed=mixed)
-    for part in parts & _OF_EVERYONE.keys():
-        read[part] = _OF_EVERYONE[part](session, everyone)
+    read |= {part: _OF_EVERYONE[part](session, everyone) for part in parts & _OF_EVERYONE.keys()}
     if "values" in parts:
         read["values"] = values if values is not None else _values(session, entity_ids)
     fields = FIELDS.validate_python(kind.fields)
@@ -182,7 +183,7 @@ def read_parts(
     if linked is not None:
         read["links"] = linked.links
         read["everyone"] = _entities(session, everyone, fields, known_by_us)
-    return Portfolio(rates=rates, lists=named_lists(session, organisation_id) if lists else {}, stored=True, **read)
+    return Portfolio(rates=rates, lists=lists, stored=True, **read)
 
 
 def _looked_at(stored: pl.DataFrame, rules: LookBack, as_of_us: int) -> pl.DataFrame:

@@ -11,7 +11,7 @@ from fivefold.risk.facts.portfolio import NamedList
 from fivefold.store.audit.chain import digest_of
 from fivefold.store.rulesets.rulesets import all_active_versions, families_of
 from fivefold.store.tables.rulesets import Family
-from fivefold.usecases.accounts.lists import named_lists
+from fivefold.usecases.accounts.lists import lists_of
 
 
 @dataclass(frozen=True)
@@ -45,16 +45,20 @@ class Deciding:
 
 def deciding(session: Session, organisation_id: int) -> dict[int, Deciding]:
     """Tell what decides now, by the number of each type for which anything does."""
-    lists = named_lists(session, organisation_id)
     by_type: dict[int, list[ActiveVersion]] = {}
     for type_id, version in all_active_versions(session, organisation_id):
         family = session.get_one(Family, version.family_id).name
         by_type.setdefault(type_id, []).append(ActiveVersion(family, version.id, version.canonical))
-    return {type_id: Deciding(tuple(versions), _read_by(versions, lists)) for type_id, versions in by_type.items()}
+    return {
+        type_id: Deciding(tuple(versions), _read_by(session, organisation_id, versions))
+        for type_id, versions in by_type.items()
+    }
 
 
-def _read_by(versions: Sequence[ActiveVersion], lists: Mapping[str, NamedList]) -> dict[str, NamedList]:
-    names = {name for version in versions for name in analyse_canonical(version.canonical).lists}
+def _read_by(session: Session, organisation_id: int, versions: Sequence[ActiveVersion]) -> dict[str, NamedList]:
+    rulesets = [analyse_canonical(version.canonical) for version in versions]
+    lists = lists_of(session, organisation_id, rulesets)
+    names = {name for ruleset in rulesets for name in ruleset.lists}
     return {name: lists[name] for name in sorted(names) if name in lists}
 
 
@@ -84,4 +88,4 @@ def reached_by(session: Session, family: Family, canonical: str) -> DecidingChan
     }
     order = [other.name for other in families_of(session, family.organisation_id, family.type_id)]
     after = tuple(tried[name] for name in order if name in tried)
-    return DecidingChange(before, Deciding(after, _read_by(after, named_lists(session, family.organisation_id))))
+    return DecidingChange(before, Deciding(after, _read_by(session, family.organisation_id, after)))

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from unittest.mock import Mock
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, event, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
@@ -41,6 +41,7 @@ from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
 from tests.store.filling import filled_once
 from tests.usecases import banks
+from tests.usecases.at_once import put_list_version
 from tests.usecases.banks import Bank
 from tests.usecases.governed import audited, rows_of
 
@@ -700,6 +701,25 @@ def test_an_investigator_sees_their_own_changes_alone_and_withdraws_them(bank: B
     refuse_proposal(bank.context, theirs.id, "they are", Role.APPROVER)
     (shown,) = search_proposals(other, role=Role.INVESTIGATOR)
     assert (shown.state, shown.decision_reason) == ("refused", "they are")
+
+
+def test_a_change_reads_the_lists_that_rulesets_name_once_and_no_others(bank: Bank) -> None:
+    for name in ("hot", "cold"):
+        put_list_version(bank.context, name, 0, ["KP"], name, "ours")
+    tag(bank)
+    read: list[Any] = []
+
+    def listen(*call: Any) -> None:
+        if "list_versions.members" in call[2]:
+            read.append(call[3])
+
+    event.listen(bank.engine, "before_cursor_execute", listen)
+    assert untag(bank).proposal is not None
+    assert read == [], "no ruleset names a list"
+    decided(bank, bank.activate(banks.document({**RULES, "listed": banks.LISTED}, optional_tables=["cases"])))
+    bank.wait(days=1)
+    assert facts.request_tag(bank.context, "customer", "b", "watch").proposal is None
+    assert [("hot" in values, "cold" in values) for values in read] == [(True, False)], "before and after it alike"
 
 
 def test_an_erased_customer_is_in_no_proposal(bank: Bank, tmp_path: Path) -> None:

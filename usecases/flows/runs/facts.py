@@ -26,6 +26,7 @@ from fivefold.store.sql.clocks import ahead_error
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.flows import FlowRun
 from fivefold.store.tables.levels import Standing
+from fivefold.usecases.accounts.lists import lists_of
 from fivefold.usecases.decisions.inputs import decided_on, level_row, levels_of_rows, read_pending_transaction
 from fivefold.usecases.levels.content.inputs import inputs_frame, types_of
 from fivefold.usecases.levels.groups.links import read_linked
@@ -131,7 +132,7 @@ def read_facts(
     rates = rates_for(session, organisation_id, base, from_microseconds(now_us).date())
     whose = (organisation_id, type_id, ids)
     values = None if standing is None else standing.values(session, ids, now_us)
-    kind, lists = session.get_one(EntityType, type_id), bool(analysed.lists_asked)
+    kind, lists = session.get_one(EntityType, type_id), lists_of(session, organisation_id, all_analysed)
     options: dict[str, Any] = {"linked": linked, "rates": rates, "values": values, "lists": lists}
     options |= {"back": LookBack.of(all_analysed), "rules": LookBack.of(all_analysed, RULES)}
     options["known_by_us"] = None if standing is None else now_us
