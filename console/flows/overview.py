@@ -7,7 +7,7 @@ from fivefold.console.flows.graph import FlowPicture, picture_of, picture_of_tex
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number
 from fivefold.domain.errors import ConflictError, InvalidRulesetError, NotFoundError
-from fivefold.domain.paging import Page, Part
+from fivefold.domain.paging import Page
 from fivefold.flows.language import Flow, read_flow
 from fivefold.usecases.flows.activate import (
     FlowActivationLine,
@@ -77,8 +77,8 @@ def _run(visit: Visit, name: str, through: str, typed: dict[str, str]) -> tuple[
 
 
 FLOWS: Final = "/console/flows"
-CHANGES: Final = Part(20)
-"""As many changes of what acts are shown; the versions that acted before are among them."""
+CHANGES: Final = 20
+"""Of what acts, on a page."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +107,7 @@ class FlowPage:
     versions: Page[FlowVersionLine]
     next: str | None
     activations: Page[FlowActivationLine]
+    next_activations: str | None
     earlier: tuple[tuple[FlowVersionLine, FlowActivationLine], ...]
     tried: TriedFlow
 
@@ -125,8 +126,9 @@ def show_flow(visit: Visit) -> Rendered:
     versions = list_flow_versions(visit, name, visit.part("versions", 20))
     drawn = flow.active or flow.newest
     document = read_flow_version(visit, name, drawn).document if drawn else read_flow_draft(visit, name).document
-    activations = list_flow_activations(visit, name, CHANGES)
-    began = {each.version: each for each in reversed([*activations]) if each.kind in {"active", "rollback"}}
+    activations = list_flow_activations(visit, name, visit.part("activations", CHANGES, beside=True))
+    all_activations = list_flow_activations(visit, name)
+    began = {each.version: each for each in reversed(all_activations) if each.kind in {"active", "rollback"}}
     page = FlowPage(
         flow=flow,
         address=address("flows", name),
@@ -135,6 +137,7 @@ def show_flow(visit: Visit) -> Rendered:
         versions=versions,
         next=visit.next_of("versions", versions),
         activations=activations,
+        next_activations=visit.next_of("activations", activations, beside=True),
         earlier=tuple((each, began[each.number]) for each in versions if each.number in began and not each.active),
         tried=tried_flow(visit, flow),
     )

@@ -12,7 +12,7 @@ from fivefold.console.rulesets.text import TextLine, numbered_lines, typed_docum
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number
 from fivefold.domain.clock import DAY_US, parse_moment
-from fivefold.domain.paging import Page, Part
+from fivefold.domain.paging import Page
 from fivefold.usecases.audit.version_ends import VersionEnd
 from fivefold.usecases.groups import versions
 from fivefold.usecases.groups.members import (
@@ -30,7 +30,7 @@ from fivefold.usecases.groups.versions import GroupLine, GroupView
 GROUPS: Final = "/console/groups"
 SHOWN_DAYS: Final = 14
 """So many of the last sizes stand in the table beside the line."""
-SHORT_LIST: Final = Part(10)
+SHORT_LIST: Final = 10
 READS_LEVELS: Final = "GET /v1/entities/{type}/{external_id}/risk"
 READS_VERSIONS: Final = "GET /v1/groups/{group}/versions"
 GROUP: Final = TextKind(
@@ -59,7 +59,7 @@ class GroupPage:
         days: the last of them, the latest first.
         by_day: of the moments of members and moves the day alone is given.
         moves: who entered and left last.
-        versions: the newest of them; empty for those who see none.
+        versions: the newest first; empty for those who see none.
         ended: how the retired ones ended, by their numbers; empty too for those.
     """
 
@@ -71,7 +71,9 @@ class GroupPage:
     members: Page[GroupMemberLine]
     next: str | None
     moves: Page[GroupMove]
+    next_moves: str | None
     versions: Page[GroupLine]
+    next_versions: str | None
     ended: Mapping[int, VersionEnd]
 
 
@@ -112,6 +114,11 @@ def show_group(visit: Visit) -> Rendered:
     name, with_aml = visit.parts["group"], sees_aml(visit)
     sees_versions = visit.may(READS_VERSIONS)
     members = list_members(visit, name, visit.part("members"), with_aml=with_aml)
+    moves = list_moves(visit, name, visit.part("moves", SHORT_LIST, beside=True), with_aml=with_aml)
+    part = visit.part("versions", SHORT_LIST, beside=True)
+    its_versions = (
+        versions.groups_of_organisation(visit, name, part, with_aml=with_aml) if sees_versions else Page[GroupLine]()
+    )
     sizes = sizes_of(visit, name, with_aml=with_aml)
     days = [parse_moment(each.day) // DAY_US for each in sizes]
     counted = dict(zip(days, sizes, strict=True))
@@ -125,10 +132,10 @@ def show_group(visit: Visit) -> Rendered:
         by_day=not with_aml,
         members=members,
         next=visit.next_of("members", members),
-        moves=list_moves(visit, name, SHORT_LIST, with_aml=with_aml),
-        versions=versions.groups_of_organisation(visit, name, SHORT_LIST, with_aml=with_aml)
-        if sees_versions
-        else Page(),
+        moves=moves,
+        next_moves=visit.next_of("moves", moves, beside=True),
+        versions=its_versions,
+        next_versions=visit.next_of("versions", its_versions, beside=True),
         ended=versions.how_versions_ended(visit, name) if sees_versions else {},
     )
     return Rendered(template="groups/group.html", title=name, page=page)

@@ -21,7 +21,7 @@ from fivefold.usecases.models.read import (
 from fivefold.usecases.monitoring.drift import ColumnDrift, drift_key, measure_drift
 from fivefold.usecases.monitoring.realised.read import RealisedVerdict, verdicts_on
 
-VERSIONS, CHANGES = 20, Part(20)
+VERSIONS, CHANGES = 20, 20
 DRIFT_DAYS: Final = 30
 DRIFT_SHOWN: Final = 10
 
@@ -59,6 +59,7 @@ class VersionsPage:
     versions: Page[ModelVersionLine]
     next: str | None
     promotions: Page[PromotionLine]
+    next_promotions: str | None
     serving: PromotionLine | None
     warnings: list[str]
     drift: DriftHalf | None
@@ -69,17 +70,19 @@ class VersionsPage:
 def show_versions(visit: Visit) -> Rendered:
     """List the versions, with what the gate said of each, and every change of the one that serves."""
     versions = list_versions(visit.registry, visit.part("versions", VERSIONS))
-    promotions = list_promotions(visit.registry, CHANGES)
+    promotions = list_promotions(visit.registry, visit.part("changes", CHANGES, beside=True))
+    serving = next(iter(list_promotions(visit.registry, Part(1))), None)
     counts_others = values_others(visit)
     page = VersionsPage(
         versions=versions,
         next=visit.next_of("versions", versions),
         promotions=promotions,
-        serving=promotions[0] if promotions else None,
-        warnings=_warnings(visit) if promotions and visit.may("POST /v1/model-promotions/rollback") else [],
+        next_promotions=visit.next_of("changes", promotions, beside=True),
+        serving=serving,
+        warnings=_warnings(visit) if serving and visit.may("POST /v1/model-promotions/rollback") else [],
         drift=None if counts_others else _drift(visit),
         counts_others=counts_others,
-        verdicts=verdicts_on(visit, promotions[0].version) if promotions else (),
+        verdicts=verdicts_on(visit, serving.version) if serving else (),
     )
     return Rendered(template="models/versions.html", title=text("Models"), page=page)
 

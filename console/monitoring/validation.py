@@ -109,7 +109,7 @@ class ValidationPage:
     figures: tuple[FigureSeries, ...]
     least: int
     next: str | None
-    open_changes: Page[ChangeLine]
+    open_changes: Sequence[ChangeLine]
     signed_changes: Page[ChangeLine]
     next_signed_changes: str | None
     kinds: tuple[str, ...]

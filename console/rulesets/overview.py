@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.paging import Page, Part
+from fivefold.domain.paging import Page
 from fivefold.usecases.changes import asks
 from fivefold.usecases.changes.backtests import BacktestLine, list_backtests
 from fivefold.usecases.changes.reference_fit import ReferenceState, read_reference_state
@@ -22,7 +22,7 @@ from fivefold.usecases.rulesets.overview import (
 )
 from fivefold.usecases.rulesets.threshold_reviews import ThresholdReviewLine, list_threshold_reviews
 
-SHORT_LIST, SHORTER_LIST = Part(10), Part(4)
+SHORT_LIST, SHORTER_LIST = 10, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +45,10 @@ class RulesetPage:
 
     Attributes:
         versions: the newest first; those before are on the next page.
-        activations: the last changes of what decides.
-        backtests: the last ones.
-        reviews: of the thresholds, the last quarters.
+        activations: the changes of what decides, the last ones first, like all that follows.
+        reviews: of the thresholds, by quarter.
         reference: for peers; None where it reads none.
-        references: that were asked for, the last ones.
+        references: that were asked for.
         earlier: the versions on this page that decided before, and do not now, each with its last activation.
     """
 
@@ -58,10 +57,14 @@ class RulesetPage:
     versions: Page[VersionState]
     next: str | None
     activations: Page[ActivationLine]
+    next_activations: str | None
     backtests: Page[BacktestLine]
+    next_backtests: str | None
     reviews: Page[ThresholdReviewLine]
+    next_reviews: str | None
     reference: ReferenceState | None
     references: Page[ReferenceJobLine]
+    next_references: str | None
     earlier: tuple[tuple[VersionState, Activated], ...]
 
 
@@ -110,16 +113,24 @@ def show_ruleset(visit: Visit) -> Rendered:
     """Show one ruleset: its versions, what was activated when, and its backtests."""
     family = visit.parts["family"]
     versions = list_version_states(visit, family, visit.part("versions", 20))
+    activations = list_activations(visit, family, visit.part("activations", SHORT_LIST, beside=True))
+    backtests = list_backtests(visit, family, visit.part("backtests", SHORT_LIST, beside=True))
+    reviews = list_threshold_reviews(visit, family, visit.part("reviews", SHORTER_LIST, beside=True))
+    references = list_reference_jobs(visit, family, visit.part("references", SHORTER_LIST, beside=True))
     page = RulesetPage(
         ruleset=read_ruleset(visit, family),
         address=address("rulesets", family),
         versions=versions,
         next=visit.next_of("versions", versions),
-        activations=list_activations(visit, family, SHORT_LIST),
-        backtests=list_backtests(visit, family, SHORT_LIST),
-        reviews=list_threshold_reviews(visit, family, SHORTER_LIST),
+        activations=activations,
+        next_activations=visit.next_of("activations", activations, beside=True),
+        backtests=backtests,
+        next_backtests=visit.next_of("backtests", backtests, beside=True),
+        reviews=reviews,
+        next_reviews=visit.next_of("reviews", reviews, beside=True),
         reference=read_reference_state(visit, family),
-        references=list_reference_jobs(visit, family, SHORTER_LIST),
+        references=references,
+        next_references=visit.next_of("references", references, beside=True),
         earlier=tuple((each, each.activated) for each in versions if each.activated is not None and not each.active),
     )
     return Rendered(template="rulesets/ruleset.html", title=family, page=page)

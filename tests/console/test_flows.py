@@ -88,6 +88,24 @@ def test_a_shadow_begins_and_ends_and_the_flow_is_switched_off_and_on_again(plac
     assert "Version 1 took its place, by the admin:" in text
 
 
+def test_what_acted_when_is_read_page_by_page_and_many_shadows_hide_no_way_back(
+    place: Place, publisher: Visitor
+) -> None:
+    for number, title in enumerate(("Care", "More care"), 1):
+        committed(publisher, flow_document("mine", title=title))
+        Visitor(place).sign_in("admin").go(f"{MINE}/versions/{number}").submit("/activate", **WHY, confirmed="yes")
+    for _ in range(10):
+        place.good("POST", "/v1/flows/mine/shadow", {**WHY, "version": 1}, role="publisher")
+        place.good("POST", "/v1/flows/mine/shadow/end", WHY, role="publisher")
+    other = Visitor(place).sign_in("admin").go(MINE)
+    assert "acts, version" not in other.text
+    (earlier,) = [link for link in other.links() if "after_activations=" in link]
+    other.go(earlier.replace("&amp;", "&"))
+    assert ("acts, version 1" in other.text, "acts, version 2 after 1" in other.text) == (True, True)
+    other.go(MINE).submit("/roll-back", **WHY, version="1")
+    assert "The version acts again." in other.text
+
+
 def test_a_page_that_is_too_old_stops_no_other_version_than_it_shows(place: Place, publisher: Visitor) -> None:
     committed(publisher, flow_document("mine"))
     other = Visitor(place).sign_in("admin").go(f"{MINE}/versions/1").submit("/activate", **WHY, confirmed="yes")
