@@ -1,8 +1,8 @@
 """Histories: the columnar container of checked transactions, which everything else reads."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,32 @@ from fivefold.features.schema import NULLABLE
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Stateless:
+    """Rows without a state, of a source that has the column.
+
+    Attributes:
+        rows: how many there are.
+        first_us: the moment of the earliest of them, microseconds; None where there are none.
+    """
+
+    rows: int = 0
+    first_us: int | None = None
+
+    @classmethod
+    def marked(cls, lacking: Flags | None, time: Integers) -> Self:
+        """Count the marked rows of these moments; None marks none."""
+        count = 0 if lacking is None else int(np.count_nonzero(lacking))
+        return cls(count, int(time[lacking].min())) if count else cls()
+
+    @classmethod
+    def joined(cls, parts: Iterable[Self]) -> Self:
+        """Add up those of the parts of a source."""
+        every = list(parts)
+        moments = [part.first_us for part in every if part.first_us is not None]
+        return cls(sum(part.rows for part in every), min(moments, default=None))
 
 
 @dataclass(frozen=True)
@@ -39,6 +65,7 @@ class Histories:
             removed, and those that are equal are different transactions.
         repeats: rows that were removed since they repeat another one of their customer and transaction_id; 0 in a
             selection of customers.
+        stateless: rows without a state where the source has the column; of none in a selection of customers.
     """
 
     user_ids: pa.Array
@@ -55,6 +82,7 @@ class Histories:
     unknown_from: Integers | None = None
     identified: bool | Flags = False
     repeats: int = 0
+    stateless: Stateless = Stateless()
 
     @property
     def customers(self) -> int:
@@ -193,6 +221,7 @@ def concatenate(parts: list[Histories]) -> Histories:
         None if parts[0].unknown_from is None else np.concatenate([part.unknown_from for part in parts]),
         joined_flags([(part.identified, part.rows) for part in parts]),
         sum(part.repeats for part in parts),
+        Stateless.joined(part.stateless for part in parts),
     )
 
 

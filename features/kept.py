@@ -5,13 +5,14 @@ A row of the table is a customer, with its transactions as a list. Money is kept
 
 import json
 from collections.abc import Iterator
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
-from fivefold.features.histories import Histories
+from fivefold.features.histories import Histories, Stateless
 from fivefold.features.partitions import Result, read_table
 from fivefold.features.schema import NULLABLE, USER_ID
 
@@ -22,6 +23,7 @@ _BASE: Final = "base"
 _ABSENT: Final = "absent"
 _IDENTIFIED: Final = "identified"
 _REPEATS: Final = "repeats"
+_STATELESS: Final = "stateless"
 
 
 def keep(parts: Iterator[Histories]) -> Iterator[Result]:
@@ -45,6 +47,7 @@ def kept_table(part: Histories) -> pa.Table:
     identified = json.dumps(part.identified if is_one else None)
     metadata = {_BASE: part.base, _ABSENT: json.dumps(part.absent), _IDENTIFIED: identified}
     metadata[_REPEATS] = str(part.repeats)
+    metadata[_STATELESS] = json.dumps(astuple(part.stateless))
     return pa.table(columns).replace_schema_metadata(metadata)
 
 
@@ -65,6 +68,7 @@ def read_kept(path: Path) -> Histories:
         unknown_from=None if unknown is None else _copied(unknown.values).reshape(-1, len(NULLABLE)),
         identified=_copied(lists.values.field(_IDENTIFIED)) if identified is None else identified,
         repeats=int(metadata[_REPEATS]),
+        stateless=Stateless(*json.loads(metadata[_STATELESS])),
     )
 
 

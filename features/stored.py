@@ -51,6 +51,7 @@ def stored_histories(rows: pl.DataFrame, rates: RateTable, absent: tuple[str, ..
         first_moments(customer, time) if c.CREATED in unread else rows["account_created_us"].fill_null(0).to_numpy(),
         string_column(rows["transaction_id"].to_arrow(compat_level=pl.CompatLevel.oldest())),
         np.column_stack([rows[column].is_null() & (name not in unread) for column, name in _COLUMNS.items()]),
+        rows["state"].is_null().to_numpy(),
     )
     names = entities.cast(pl.String).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string())
     return build_histories(names, checked, sorted_row_numbers(checked, ErrorCollector()), rates, unread)

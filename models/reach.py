@@ -12,7 +12,8 @@ import numpy as np
 from fivefold.domain.clock import CLOCK_SLACK_US, DAY_US, day_text
 from fivefold.domain.text import count_text, percent
 from fivefold.features.column_names import absence_texts
-from fivefold.features.histories import Histories
+from fivefold.features.histories import Histories, Stateless
+from fivefold.features.schema import STATE
 
 ENOUGH_DAYS = 365
 """With so many days a few per cent of the segments differ from those of whole histories; see docs/results.md."""
@@ -149,6 +150,20 @@ def repeats_text(repeated: int, rows: int) -> str:
     )
 
 
+def stateless_text(stateless: Stateless, rows: int) -> str:
+    """Say how many of the rows have no state though others have one, and since when; empty where all have one.
+
+    >>> stateless_text(Stateless(2, 19_975 * DAY_US), 5_000)
+    '2 of 5,000 rows (0.0 %) have no transaction_state, the first at 2024-09-09: each of them counts as settled'
+    """
+    if stateless.first_us is None:
+        return ""
+    return (
+        f"{stateless.rows:,} of {rows:,} rows ({percent(stateless.rows / rows)}) have no {STATE}, the first at "
+        f"{day_text(stateless.first_us)}: each of them counts as settled"
+    )
+
+
 def doubts_of_units(outside: Mapping[str, int], customers: int) -> list[str]:
     """Say of which own indicators some values are not what their unit allows, as `ScoredBatch.outside_units` counts.
 
@@ -163,8 +178,13 @@ def doubts_of_units(outside: Mapping[str, int], customers: int) -> list[str]:
 
 
 def doubts_of_rows(
-    absent: Collection[str], learnt_without: Collection[str], base: str, repeated: int, rows: int
+    absent: Collection[str],
+    learnt_without: Collection[str],
+    base: str,
+    repeated: int,
+    rows: int,
+    stateless: Stateless,
 ) -> list[str]:
-    """Say all that scores of rows may be wrong by: what replaces columns, and repeats; as the two functions before."""
-    repeats = repeats_text(repeated, rows)
-    return [*absences(absent, learnt_without, base), *([repeats] if repeats else [])]
+    """Say all that scores of rows may be wrong by: what replaces columns and states, and repeats."""
+    texts = (stateless_text(stateless, rows), repeats_text(repeated, rows))
+    return [*absences(absent, learnt_without, base), *(text for text in texts if text)]

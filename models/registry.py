@@ -46,6 +46,7 @@ TREES_TAG = "trees_of"
 PARENT_HASH_TAG = "parent_content_hash"
 """Tag of a recalibrated version: the content hash of the version that `PARENT_TAG` names."""
 ABSENT_TAG = "absent_columns"
+STATELESS_TAG = "stateless_share"
 """Tag of a version whose training data lacked columns: their names, with spaces between."""
 OWN_TAG = "own_indicators"
 """Tag of a version with an operator's own indicators: the name of their file, a space, and its SHA-256."""
@@ -116,6 +117,11 @@ class RegisteredVersion:
     def absent(self) -> tuple[str, ...]:
         """The columns that its training data lacked, which it does not read."""
         return tuple(self.tags.get(ABSENT_TAG, "").split())
+
+    @property
+    def stateless_share(self) -> float:
+        """The share of the rows of its training data without a state; 0 where it does not say that there were any."""
+        return float(self.tags.get(STATELESS_TAG, 0))
 
     @property
     def parent(self) -> int | None:

@@ -47,7 +47,12 @@ def warn_of_rows(read: Iterable[tuple[TrainedModel, Histories]], stacklevel: int
         doubt
         for model, histories in read
         for doubt in doubts_of_rows(
-            histories.absent, model.absent, model.currency, repeated_rows(histories), histories.rows
+            histories.absent,
+            model.absent,
+            model.currency,
+            repeated_rows(histories),
+            histories.rows,
+            histories.stateless,
         )
     ]
     for doubt in dict.fromkeys(doubts):

@@ -21,6 +21,7 @@ from fivefold.features.indicator_matrix import catalogue, indicator_matrix, sele
 from fivefold.features.reading.sources import read_histories
 from fivefold.features.reading.tables import Source
 from fivefold.features.reading.text_files import ColumnMap, MappedFile
+from fivefold.models.reach import stateless_text
 from fivefold.notebook.whole_numbers import whole_number
 from fivefold.notebook.words import in_words_of_python
 from fivefold.training.simulation.simulator import Simulation
@@ -40,6 +41,7 @@ class Transactions:
         rows: how many rows they have.
         first, last: the days of the first and the last row; None without a row.
         absent: columns that the source lacks and a model can do without.
+        stateless: the rows without a state, where the source has the column.
     """
 
     def __init__(self, source: Source, currency: str) -> None:
@@ -47,6 +49,7 @@ class Transactions:
         self.source = source
         histories = checked_histories(source, _rates_today(currency))
         self.customers, self.rows, self.absent = histories.customers, histories.rows, histories.absent
+        self.stateless = histories.stateless
         self.first = day_text(int(histories.time.min())) if self.rows else None
         self.last = day_text(int(histories.time.max())) if self.rows else None
 
@@ -54,7 +57,10 @@ class Transactions:
         """Say how much there is, and of which days."""
         days = f", {self.first} to {self.last}" if self.rows else ""
         lacks = f", without {', '.join(self.absent)}" if self.absent else ""
-        return f"{count_text(self.rows, 'transaction')} of {count_text(self.customers, 'customer')}{days}{lacks}"
+        states = f"; {text}" if (text := stateless_text(self.stateless, self.rows)) else ""
+        return (
+            f"{count_text(self.rows, 'transaction')} of {count_text(self.customers, 'customer')}{days}{lacks}{states}"
+        )
 
     def _repr_html_(self) -> str:
         """Show the same in a notebook as a table."""
@@ -65,6 +71,8 @@ class Transactions:
             ["last", self.last or "none"],
             ["columns it lacks", ", ".join(self.absent) or "none"],
         ]
+        if text := stateless_text(self.stateless, self.rows):
+            rows.append(["states", text])
         return html_table("Transactions", ["", ""], rows)
 
 

@@ -4,20 +4,25 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.money import RateTable
 from fivefold.domain.text import count_text, percent
-from fivefold.features.histories import Histories, repeated_rows
-from fivefold.features.schema import BALANCE, DEPOSIT, FAILED_ROW, NOTHING, PENDING_ROW, WITHDRAWAL
-from fivefold.models.reach import repeats_text
+from fivefold.features.histories import Histories, Stateless, repeated_rows
+from fivefold.features.schema import BALANCE, DEPOSIT, FAILED_ROW, NOTHING, PENDING_ROW, STATE, WITHDRAWAL
+from fivefold.models.reach import repeats_text, stateless_text
 from fivefold.training.config import CheckSettings
+
+if TYPE_CHECKING:
+    from fivefold.models.registry import RegisteredVersion  # which imports MLflow
 
 WARN_UNSETTLED_SHARE = 0.5
 WARN_CUSTOMER_SHARE = 0.2
+LOST_STATES_SHARE = 0.01
+"""With fewer rows without a state than this share, data have nearly all states."""
 GAP_TIMES_USUAL = 3
 """A time without a row is unusual where it is longer than so many times the longest of 99 % of all of them."""
 LEAST_DAYS_WITH_ROWS = 30
@@ -48,6 +53,7 @@ class Quality:
         balances: rows whose balance is not 0.
         created_late: customers whose account was created more than a day after their first row.
         most_rows: of any one customer.
+        stateless: rows without a state, where the source has the column.
     """
 
     rows: int = 0
@@ -59,6 +65,7 @@ class Quality:
     balances: int = 0
     created_late: int = 0
     most_rows: int = 0
+    stateless: Stateless = field(default_factory=Stateless)
 
     def add(self, part: Histories, codes: tuple[str, ...]) -> None:
         """Count one batch; *codes* are the currencies in the order of their positions."""
@@ -73,6 +80,7 @@ class Quality:
             self.days[int(day)] += int(count)
         self.repeated += repeated_rows(part)
         self.removed += part.repeats
+        self.stateless = Stateless.joined((self.stateless, part.stateless))
         self.balances += int(np.count_nonzero(part.balance))
         filled = np.diff(part.offsets) > 0
         firsts = part.offsets[:-1][filled]
@@ -87,6 +95,18 @@ class Quality:
         for count in ("rows", "repeated", "removed", "balances", "created_late"):
             setattr(self, count, getattr(self, count) + getattr(other, count))
         self.most_rows = max(self.most_rows, other.most_rows)
+        self.stateless = Stateless.joined((self.stateless, other.stateless))
+
+    @property
+    def stateless_share(self) -> float:
+        """The share of the rows without a state, where the source has the column."""
+        return self.stateless.rows / self.rows if self.rows else 0.0
+
+    def lost_states_text(self, version: "RegisteredVersion") -> str:
+        """Say that states are missing where too many are to judge a version that learnt from nearly all; or nothing."""
+        has_learnt_states = STATE not in version.absent and version.stateless_share < LOST_STATES_SHARE
+        is_lost = has_learnt_states and self.stateless_share >= LOST_STATES_SHARE
+        return stateless_text(self.stateless, self.rows) if is_lost else ""
 
     def has_too_many_repeats(self, checks: CheckSettings) -> bool:
         """Tell whether so many rows are there twice that nothing may be learnt from, or judged by, them."""
@@ -103,6 +123,8 @@ class Quality:
                 refusals.append(f"{text}: remove the repeats, add transaction_id, or raise checks.most_repeated_share")
             else:
                 warnings.append(text)
+        if text := stateless_text(self.stateless, self.rows):
+            warnings.append(text)
         unsettled = self.kinds["pending"] + self.kinds["failed"]
         if unsettled > WARN_UNSETTLED_SHARE * self.rows:
             warnings.append(f"{percent(unsettled / self.rows)} of the rows are pending or failed, and move no money")

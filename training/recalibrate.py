@@ -94,7 +94,7 @@ def recalibrate(
     config = config_of_version(model, registry, parent).model_copy(update={"test_as_of": as_of})
     portfolio = TransactionSource(source, model.rates, now, absent=model.absent, own=model.own)
     summary = portfolio.summary(config.seed)
-    _require_same_columns(source, summary.absent, parent, model)
+    _require_learnt_values(source, summary, parent, model)
     dates = _dates(config, summary, parent, model, rival)
     windows, warnings = _window(portfolio, dates, config, summary)
     test_window = predict_test_window(portfolio, dates, config, model.booster, None, model.absent)
@@ -260,6 +260,18 @@ def _require_same_columns(source: Source, absent: Sequence[str], parent: Registe
             f"{source_name(source)} has no {names}, and version {parent.number} does not say that it was trained "
             f"without it ({texts}): the new curve would be of other customers. Give data that have it; what `fivefold "
             "train` makes of data without it does not need it"
+        )
+
+
+def _require_learnt_values(
+    source: Source, summary: SourceSummary, parent: RegisteredVersion, model: ValueModel
+) -> None:
+    """Raise FileFormatError where the rows lack a column, or many of them a state, that the trees learnt from."""
+    _require_same_columns(source, summary.absent, parent, model)
+    if lost := summary.quality.lost_states_text(parent):
+        raise FileFormatError(
+            f"version {parent.number} does not say that it was trained on such rows of {source_name(source)}: {lost}. "
+            "The new curve would be of other money. Give data that have the states, or train a new version"
         )
 
 

@@ -24,6 +24,7 @@ from fivefold.models.registry import (
     RATES_DAYS_TAG,
     RATES_DIGEST_TAG,
     REFUSED_TAG,
+    STATELESS_TAG,
     Registry,
 )
 from fivefold.models.value_model import OWN_FILE, ValueModel
@@ -332,5 +333,6 @@ def version_tags(
         "gate_champion": "" if judged_against is None else str(judged_against),
         **({RATES_DIGEST_TAG: rates.digest, RATES_DAYS_TAG: rates.days_text()} if rates else {}),
         **({ABSENT_TAG: " ".join(model.absent)} if model.absent else {}),
+        **({STATELESS_TAG: str(summary.quality.stateless_share)} if summary.quality.stateless.rows else {}),
         **({OWN_TAG: f"{model.own.name} {model.own.digest}"} if model.own else {}),
     }

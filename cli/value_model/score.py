@@ -45,7 +45,8 @@ from fivefold.domain.money import rounded_words
 from fivefold.domain.parts import Parts, Task
 from fivefold.domain.segments import SEGMENTS, score_text
 from fivefold.domain.text import count_text, percent
-from fivefold.models.reach import absences, doubts_of_newest, doubts_of_units, repeats_text
+from fivefold.features.histories import Stateless
+from fivefold.models.reach import absences, doubts_of_newest, doubts_of_units, repeats_text, stateless_text
 from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
@@ -145,6 +146,7 @@ class Summary:
         self.absent: tuple[str, ...] = ()
         self.rows = 0
         self.repeated = 0
+        self.stateless = Stateless()
         self.outside_units = Counter[str]()
         self._segments: dict[str, list[float]] = {segment: [0.0, 0.0, 0.0] for segment in SEGMENTS}
         self._moves: dict[tuple[str, str], int] = {}
@@ -159,6 +161,7 @@ class Summary:
         self.absent = batch.absent
         self.rows += batch.rows
         self.repeated += batch.repeated
+        self.stateless = Stateless.joined((self.stateless, batch.stateless))
         self.outside_units.update(batch.outside_units)
         self.newest = max((moment for moment in (self.newest, batch.newest) if moment is not None), default=None)
         sums = batch.table.group_by("category").agg(pl.len(), pl.sum("score"), pl.sum("expected_value"))
@@ -187,9 +190,11 @@ class Summary:
             )
 
     def print_doubts_of_rows(self, model: "ValueModel") -> None:
-        """Print what replaces columns that the file lacks; warn of repeats, and of values that no unit allows."""
+        """Print what replaces columns that the file lacks; warn of states, repeats, and values that no unit allows."""
         for text in absences(self.absent, model.absent, model.currency):
             echo(f"Absent: {text}")
+        if text := stateless_text(self.stateless, self.rows):
+            warn(text)
         if text := repeats_text(self.repeated, self.rows):
             warn(f"{text}: if they are repeats, these scores count money twice; remove them, or add transaction_id")
         for text in doubts_of_units(self.outside_units, self.customers):

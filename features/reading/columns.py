@@ -14,6 +14,7 @@ from fivefold.domain.clock import EARLIEST_YEAR, to_microseconds
 from fivefold.domain.errors import PROBLEMS_LISTED, InvalidDataError, Problem, ProblemKind, problem_kind
 from fivefold.features.histories import Floats, Integers
 from fivefold.features.reading.fast_columns import (
+    StringColumn,
     as_arrow,
     coded_words,
     read_plain_numbers,
@@ -255,6 +256,19 @@ def read_words(
         errors.add(bad, field, lambda row: f"is {short_text(column[row].as_py())}", allowed)
         values[bad] = 0
     return values
+
+
+def lacking_words(column: Column) -> Mask | None:
+    """Mark the rows whose word is missing or empty; None where every row has one, which is nearly free to find."""
+    if isinstance(column, StringColumn):
+        lacking = (column.begins < 0) | (column.begins == column.ends)
+    elif pa.types.is_dictionary(column.type):
+        words = [not word for word in column.dictionary.to_pylist()]
+        lacking = np.array([*words, True])[_indices(column, len(words))] if any(words) else _nulls(column)
+    else:
+        column = as_arrow(column)
+        lacking = _nulls(column) | _empty(column) if is_text(column.type) else _nulls(column)
+    return lacking if lacking.any() else None
 
 
 def read_identifiers(column: Column, field: str, errors: ErrorCollector, *, required: bool = True) -> pa.Array:

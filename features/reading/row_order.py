@@ -30,6 +30,7 @@ class CheckedRows:
         transaction_id: identifiers (text, missing allowed); None where the source has no such column. A
             `StringColumn` where all rows have one and all are different.
         missing: marks the columns of `features.schema.NULLABLE` that each row lacks; None where none may.
+        stateless: marks the rows without a state, where the source has the column; None where all have one.
     """
 
     customer: Integers
@@ -42,6 +43,7 @@ class CheckedRows:
     created: Integers
     transaction_id: Any
     missing: Mask | None = None
+    stateless: Mask | None = None
 
     @property
     def identified(self) -> bool | Flags:

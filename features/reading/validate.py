@@ -27,6 +27,7 @@ from fivefold.features.reading.columns import (
     Mask,
     WordList,
     is_text,
+    lacking_words,
     read_identifiers,
     read_numbers,
     read_times,
@@ -204,6 +205,7 @@ class TransactionReader:
             read_times(chunk[c.CREATED], c.CREATED, errors) if c.CREATED in chunk else first_moments(customer, times),
             None if identifiers is None else _read_identifiers(identifiers, errors),
             missing,
+            lacking_words(chunk[c.STATE]) if c.STATE in chunk else None,
         )
 
     @property

@@ -10,7 +10,7 @@ import polars as pl
 from fivefold.domain.clock import day_text
 from fivefold.domain.provenance import hash_text
 from fivefold.features.catalogue.probe import outside_units
-from fivefold.features.histories import Histories, repeated_rows
+from fivefold.features.histories import Histories, Stateless, repeated_rows
 from fivefold.models.explain import explain
 from fivefold.models.reach import doubts_of_newest, doubts_of_rows, doubts_of_units
 from fivefold.models.value_model import ValueModel
@@ -32,6 +32,7 @@ class ScoredBatch:
         outside_units: of indicators of the operator's own, how many of the scored customers have a value that their
             unit does not allow, by name.
         absent: columns of `features.column_names.ABSENCES` that the rows lack, or whose content is not read.
+        stateless: the rows without a state, where the source has the column.
     """
 
     table: pl.DataFrame
@@ -42,6 +43,7 @@ class ScoredBatch:
     repeated: int
     outside_units: dict[str, int]
     absent: tuple[str, ...]
+    stateless: Stateless
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,9 @@ def doubts_of(model: ValueModel, batches: Sequence[ScoredBatch], as_of: int, *, 
         return []
     outside = sum((Counter(batch.outside_units) for batch in batches), Counter[str]())
     repeated, rows = sum(batch.repeated for batch in batches), sum(batch.rows for batch in batches)
+    stateless = Stateless.joined(batch.stateless for batch in batches)
     return [
-        *doubts_of_rows(batches[0].absent, model.absent, model.currency, repeated, rows),
+        *doubts_of_rows(batches[0].absent, model.absent, model.currency, repeated, rows, stateless),
         *doubts_of_units(outside, sum(len(batch.table) for batch in batches)),
         *doubts_of_newest(newest, as_of, is_now=is_now, option=option),
     ]
@@ -118,6 +121,7 @@ def score_histories(
         repeated_rows(histories),
         outside_units(model.catalogue, of_scored),
         histories.absent,
+        histories.stateless,
     )
 
 

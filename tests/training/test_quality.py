@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.money import Rate, RateTable
+from fivefold.features.histories import Stateless
+from fivefold.models.registry import RegisteredVersion
 from fivefold.training.config import CheckSettings
 from fivefold.training.quality import Quality, RowGap, unusual_gaps
 from fivefold.training.windows import lacking_rows
@@ -57,6 +59,18 @@ def test_rows_lack_in_a_window_that_a_gap_reaches_into_and_in_no_other() -> None
     assert "lack rows" in lacks(425)
     assert "lack rows" in lacks(315)
     assert lacks(300) == lacks(430) == ""
+
+
+def test_a_version_that_learnt_from_such_rows_is_judged_by_them() -> None:
+    few, many = (Quality(rows=1_000, stateless=Stateless(count, FIRST * DAY_US)) for count in (5, 10))
+
+    def version(**tags: str) -> RegisteredVersion:
+        return RegisteredVersion(1, 0, (), "", tags, {})
+
+    assert few.lost_states_text(version()) == ""
+    assert many.lost_states_text(version()).startswith("10 of 1,000 rows (1.0 %) have no transaction_state")
+    assert many.lost_states_text(version(stateless_share="0.3")) == ""
+    assert many.lost_states_text(version(absent_columns="transaction_state")) == ""
 
 
 def test_currencies_of_the_data_whose_rate_is_long_past_are_named_with_its_day() -> None:

@@ -311,6 +311,16 @@ def test_data_without_a_column_that_the_trees_learnt_from_are_refused(
     assert len(registry.versions()) == 1
 
 
+def test_data_without_many_of_the_states_that_the_trees_learnt_from_are_refused(
+    registry: Registry, frame: pl.DataFrame
+) -> None:
+    is_half = pl.int_range(pl.len()) % 2 == 0
+    half = frame.with_columns(pl.when(is_half).then(pl.col("transaction_state")).alias("transaction_state"))
+    with pytest.raises(FileFormatError, match=r"version 1 does not say .* rows \(50.0 %\) have no transaction_state"):
+        recalibrate(half.to_arrow(), registry)
+    assert len(registry.versions()) == 1
+
+
 @pytest.mark.full
 def test_the_trees_of_the_champion_are_compared_whichever_version_they_are_taken_from(
     registry: Registry, file: Path

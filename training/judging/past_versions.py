@@ -168,7 +168,8 @@ def judge_predictions(
     summary = portfolio.summary(config.seed)
     realised = compare_with_realised(scores, portfolio, summary.period, config, due, now, model.learnt_until)
     replaced = absences(summary.absent, model.absent, model.currency)
-    doubt = _doubt(version, summary.quality, config, replaced)
+    lost = summary.quality.lost_states_text(version)
+    doubt = _doubt(version, summary.quality, config, [*replaced, *([lost] if lost else [])])
     lacking = {
         day.day_us: doubt or lacking_rows(summary.quality, day.day_us, config.horizon_days) for day in realised.days
     }

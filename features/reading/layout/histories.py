@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from fivefold.domain.money import RateTable
 from fivefold.features import schema as c
-from fivefold.features.histories import Floats, Histories, Integers, flags_of
+from fivefold.features.histories import Floats, Histories, Integers, Stateless, flags_of
 from fivefold.features.reading.fast_columns import column_loops
 from fivefold.features.reading.row_order import CheckedRows
 
@@ -39,7 +39,8 @@ def build_histories(
     unknown = unknown_from(len(user_ids), absent, rows)
     identified = flags_of(rows.identified, order)
     repeats = len(rows.time) - many
-    return Histories(user_ids, offsets, *columns, rates.base, absent, unknown, identified, repeats)
+    stateless = Stateless.marked(None if rows.stateless is None else rows.stateless[order], time)
+    return Histories(user_ids, offsets, *columns, rates.base, absent, unknown, identified, repeats, stateless)
 
 
 def first_moments(customer: Integers, times: Integers) -> Integers:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from fivefold.domain.money import RateTable
 from fivefold.features import schema as c
-from fivefold.features.histories import Flags, Floats, Histories, Integers, joined_flags
+from fivefold.features.histories import Flags, Floats, Histories, Integers, Stateless, joined_flags
 from fivefold.features.numba_cache import compile_loops
 from fivefold.features.reading.columns import (
     EARLIEST_US,
@@ -25,6 +25,7 @@ from fivefold.features.reading.columns import (
     ErrorCollector,
     Places,
     WordList,
+    lacking_words,
     read_identifiers,
     read_numbers,
     read_times,
@@ -93,6 +94,7 @@ def histories_in_order(
     out = _columns(rows)
     names, offsets, row = [], [], 0
     identified: list[tuple[bool | Flags, int]] = []
+    stateless: list[Stateless] = []
     for columns in batches:
         batch = _read(columns, rules)
         if batch is None:
@@ -105,6 +107,8 @@ def histories_in_order(
         names.append(batch.names.take(pa.array(firsts)).cast(pa.string()))
         offsets.append(begins + row)
         identified.append((batch.identified, end - row))
+        lacking = lacking_words(columns[c.STATE]) if c.STATE in columns else None
+        stateless.append(Stateless.marked(lacking, batch.moments[0]))
         row = end
     user_ids = pa.concat_arrays(names)
     texts = string_column(user_ids)
@@ -120,6 +124,7 @@ def histories_in_order(
         absent,
         unknown_from(len(user_ids), absent),
         joined_flags(identified),
+        stateless=Stateless.joined(stateless),
     )
 
 

@@ -436,6 +436,11 @@ def test_columns_that_are_absent_and_rows_that_came_twice_are_warned_of_as_by_th
         with pytest.warns(UserWarning, match=f"^{says}$"):
             model.explain(rows.drop(columns=name), user, as_of=AS_OF)
         assert repr(fivefold.read_transactions(rows.drop(columns=name))).endswith(f"without {name}")
+    late = rows.assign(transaction_state=rows["transaction_state"].where(rows.index % 2 == 0))
+    says = "rows .50.0 %. have no transaction_state, the first at .* each of them counts as settled$"
+    with pytest.warns(UserWarning, match=says):
+        model.score(late, as_of=AS_OF)
+    assert "have no transaction_state" in repr(fivefold.read_transactions(late))
     with pytest.warns(UserWarning, match="repeat another row of their customer in everything"):
         model.score(pd.concat([rows, rows]).drop(columns="transaction_id"), as_of=AS_OF)
 

@@ -317,6 +317,19 @@ def test_columns_that_are_absent_and_rows_that_came_twice_are_said_of_every_form
     assert "repeat another row" not in done.err
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".json", ".parquet"])
+def test_rows_without_a_state_among_others_are_warned_of_once(suffix: str, home: Home, tmp_path: Path) -> None:
+    rows = home.table.head(200).with_columns(
+        pl.when(pl.int_range(200) < 190).then(pl.col("transaction_state")).alias("transaction_state")
+    )
+    write = {".csv": pl.DataFrame.write_csv, ".json": pl.DataFrame.write_json, ".parquet": pl.DataFrame.write_parquet}
+    write[suffix](rows, tmp_path / f"rows{suffix}")
+    done = run(home.var, "score", tmp_path / f"rows{suffix}", "--as-of", AS_OF, columns=400)
+    since = rows.tail(10)["transaction_date"].min().isoformat()[:10]
+    assert done.err.count(f"10 of 200 rows (5.0 %) have no transaction_state, the first at {since}") == 1
+    assert "Absent" not in done.out
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".json", ".jsonl", ".parquet"])
 def test_currencies_are_known_of_every_format(suffix: str, home: Home, tmp_path: Path) -> None:
     """USD and NOK are named, in alphabetical order; one amount in the base currency is enough for silence."""

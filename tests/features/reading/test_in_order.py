@@ -11,10 +11,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fivefold.domain.clock import DAY_US
+from fivefold.domain.clock import DAY_US, parse_moment
 from fivefold.domain.errors import FileFormatError, InvalidDataError
 from fivefold.features import schema as c
-from fivefold.features.histories import Histories
+from fivefold.features.histories import Histories, Stateless
 from fivefold.features.reading.fast_columns import StringColumn
 from fivefold.features.reading.layout import in_order, order_loops
 from fivefold.features.reading.validate import TransactionReader
@@ -79,6 +79,7 @@ def agreed(table: pa.Table, reader: TransactionReader) -> Histories | str:
             assert same(general, other)
             assert general.absent == other.absent
             assert repr(general.unknown_from) == repr(other.unknown_from)
+            assert general.stateless == other.stateless
     return general
 
 
@@ -221,6 +222,21 @@ def test_a_place_outside_its_dictionary_is_not_looked_at(name: str, place: int) 
     places = pa.array([0, place], pa.int32())
     damaged = pa.DictionaryArray.from_arrays(places, pa.array(words[name]), safe=False)
     assert not in_one_pass(A_PLACE.set_column(A_PLACE.column_names.index(name), name, damaged))
+
+
+@pytest.mark.parametrize("lacking", [None, ""])
+def test_rows_without_a_state_are_counted_from_the_first_on(lacking: str | None) -> None:
+    moments = ("2024-02-01", "2024-03-01", "2024-03-02")
+    states = ("PENDING", lacking, lacking)
+    rows = [
+        row(user_id=user, transaction_date=day, transaction_state=state)
+        for user in "ab"
+        for day, state in zip(moments, states, strict=True)
+    ]
+    read = agreed(columns_typed(rows), TransactionReader(RATES))
+    assert isinstance(read, Histories)
+    assert in_one_pass(columns_typed(rows))
+    assert read.stateless == Stateless(4, parse_moment("2024-03-01"))
 
 
 def test_ties_that_are_many_are_in_order_too() -> None:

@@ -137,6 +137,38 @@ def test_data_without_a_column_that_the_version_learnt_from_say_nothing_of_it(
     assert judged(runs, rows, first).absences == ()
 
 
+def without_states(rows: pa.Table, since: str) -> tuple[pa.Table, str]:
+    """Drop the states of the rows from a day on, as a file of another export would; also say how many there were."""
+    table = pl.DataFrame(pl.from_arrow(rows))
+    is_late = pl.col("transaction_date") >= pl.lit(since).str.to_datetime()
+    state = pl.when(is_late).then(None).otherwise(pl.col("transaction_state")).alias("transaction_state")
+    return table.with_columns(state).to_arrow(), f"{len(table.filter(is_late)):,} of {len(table):,} rows"
+
+
+def test_data_without_many_states_that_the_version_learnt_from_say_nothing_of_it(
+    runs: Runs, rows: pa.Table, first: Path, tmp_path: Path
+) -> None:
+    late, count = without_states(rows, "2024-10-01")
+    version = judged(runs, late, first)
+    assert version.verdict.state == "unknown"
+    assert "version 1 does not say that it was trained without what the data lack" in str(version.verdict)
+    (text,) = [warning for warning in version.warnings if "transaction_state" in warning]
+    assert text.startswith(count)
+    assert text in str(version.verdict)
+    pq.write_table(late, tmp_path / "late.parquet")
+    (tmp_path / "shared").mkdir()
+    on_workers = EngineFile(SplitEngine(tmp_path / "shared"), MappedFile(tmp_path / "late.parquet"))
+    (split,), _ = judge_versions(read_scores([first]), on_workers, runs.registry, ALL, NOW)
+    assert (split.verdict, split.warnings) == (version.verdict, version.warnings)
+
+
+def test_few_rows_without_a_state_are_warned_of(runs: Runs, rows: pa.Table, first: Path) -> None:
+    late, count = without_states(rows, "2024-12-30")
+    version = judged(runs, late, first)
+    assert version.verdict.state != "unknown"
+    assert any(warning.startswith(count) for warning in version.warnings)
+
+
 def test_rows_that_all_came_twice_say_nothing_of_it_and_few_are_warned_of(
     runs: Runs, rows: pa.Table, first: Path
 ) -> None:
