@@ -461,8 +461,9 @@ class OverrideReading(Base):
         act: requested, approved or refused.
         actor: who did it.
         number: of the assessment in force then; None if there was none.
-        opened_number: of the newest assessment whose reasons were opened in the same session; None if none was.
-        seconds: since these were opened; None if none were.
+        opened_number: of the newest assessment whose reasons were opened in the same session; None if no opening is
+            recorded, as where the database could not write at once.
+        seconds: since these were opened; None if no opening is recorded.
     """
 
     __tablename__ = "override_readings"

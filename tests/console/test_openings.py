@@ -1,10 +1,14 @@
 """What people had read before they decided on a customer is kept with the decision."""
 
 import re
+from time import monotonic
 
+from fivefold.store.sql.database import BUSY_SECONDS, open_database
 from tests.console.customers import CUSTOMER, ENTITY, assess_now
 from tests.console.visitors import Visitor
 from tests.serving.v1.places import Place
+
+NOT_KNOWN = "Whether the investigator had opened the reasons when it was requested is not known: no record says so."
 
 
 def test_what_people_read_before_they_decide_is_kept_with_the_decision(place: Place, investigator: Visitor) -> None:
@@ -25,12 +29,26 @@ def test_what_people_read_before_they_decide_is_kept_with_the_decision(place: Pl
     assert kept["seconds"] in range(41, 60)
 
 
-def test_who_decides_without_having_opened_the_reasons_is_said_to_have(place: Place) -> None:
+def test_of_who_decides_on_no_page_of_the_reasons_it_is_not_known_that_they_opened_them(place: Place) -> None:
     assess_now(place)
     visitor = Visitor(place).sign_in("investigator")
     form_token = visitor.go("/console/session").forms()[0].fields["form_token"]
     visitor.post(f"{CUSTOMER}/override", {"form_token": form_token, "level": "high", "reason": "unseen"})
-    assert "the investigator had not opened the reasons." in visitor.text
+    assert NOT_KNOWN in visitor.text
+
+
+def test_reasons_are_read_while_another_program_writes_and_what_was_read_is_not_known_then(place: Place) -> None:
+    assess_now(place)
+    visitor = Visitor(place).sign_in("investigator")
+    with open_database(place.engine.url.render_as_string(hide_password=False)).connect() as other:
+        writes = "BEGIN IMMEDIATE" if other.dialect.name == "sqlite" else "LOCK TABLE openings IN SHARE MODE"
+        other.exec_driver_sql(writes)
+        began = monotonic()
+        assert "How risky, and why" in visitor.go(CUSTOMER).text
+        assert monotonic() - began < BUSY_SECONDS / 3
+        other.rollback()
+    visitor.submit("/override", level="high", reason="A court asked for it.")
+    assert NOT_KNOWN in visitor.text
 
 
 def reassessed(place: Place, country: str) -> str:

@@ -7,6 +7,7 @@ not just press a button. Nothing else that people do on pages is stored.
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -17,6 +18,9 @@ from fivefold.domain.errors import StoreError
 from fivefold.store.tables.levels import Opening, OverrideReading, OverrideRow, Standing
 from fivefold.usecases.shared.context import Context
 
+NOTE_BUSY_SECONDS: Final = 2
+"""How long a page that shows reasons waits for other writers before it leaves the opening unrecorded."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReadRecord:
@@ -26,8 +30,8 @@ class ReadRecord:
         act: requested, approved or refused.
         actor: who acted.
         assessment: in force then, such as 12.3; None if there was none.
-        opened: the newest assessment whose reasons were opened in the same session; None if none was.
-        seconds: since these were opened; None if none were.
+        opened: the newest assessment whose reasons were opened in the same session; None if no opening is recorded.
+        seconds: since these were opened; None if no opening is recorded.
     """
 
     act: str
@@ -40,14 +44,14 @@ class ReadRecord:
 def note_opened(context: Context, session_id: int, assessment: str) -> None:
     """Record that the reasons of an assessment, such as 12.3, are shown in a session; the first time counts.
 
-    A database that cannot write now does not keep anyone from reading.
+    A database that cannot write within `NOTE_BUSY_SECONDS` does not keep anyone from reading: nothing is recorded then.
     """
     entity_id, _, number = assessment.partition(".")
     key = (session_id, int(entity_id), int(number))
     with context.reading() as session:
         if session.get(Opening, key) is not None:
             return
-    with suppress(StoreError, IntegrityError), context.writing() as session:
+    with suppress(StoreError, IntegrityError), context.writing(NOTE_BUSY_SECONDS) as session:
         if session.get(Opening, key) is None:
             row = Opening(session_id=key[0], entity_id=key[1], number=key[2], opened_us=context.now())
             session.add(row)
