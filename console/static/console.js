@@ -1,4 +1,5 @@
-// Says beside a text that no answer has come to it yet, reads out what came, and asks before unsaved text is left.
+// Says beside a text that no answer has come to it yet, reads out what came, asks before unsaved text is left, and
+// opens the parts of a page whose fields have it again after Back.
 // Every page works without it. Its words stand in templates of the page, as all others do.
 "use strict";
 (() => {
@@ -58,6 +59,10 @@
   const isUnsaved = (form) => form.hasAttribute("data-unsaved") || [...form.querySelectorAll(texts)].some(isChanged);
   document.addEventListener("submit", (event) => {
     sent = event.target;
+  });
+  window.addEventListener("pageshow", () => {
+    for (const part of document.querySelectorAll("details")) // what Back put into its fields again is to be seen
+      part.open ||= [...part.querySelectorAll("textarea, input")].some(isChanged);
   });
   window.addEventListener("beforeunload", (event) => {
     const forms = [...document.querySelectorAll('form[method="post"]')].filter((form) => form !== sent);

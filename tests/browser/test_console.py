@@ -62,6 +62,19 @@ def visiting(browser: "Browser", served: Served, role: str, **look: Any) -> "Ite
     context.close()
 
 
+def test_what_was_being_written_is_seen_after_another_page_and_back(browser: "Browser", served: Served) -> None:
+    with visiting(browser, served, "investigator") as page:
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.goto(ACME)
+        page.get_by_text("Request an override").click()
+        page.fill("#reason", "A court asked")
+        page.goto("/console/queue")
+        page.go_back()
+        assert page.input_value("#reason") == "A court asked"
+        assert page.locator("#reason").is_visible()
+        assert not page.locator("#words").is_visible(), "a part in which nothing was written stays closed"
+
+
 @in_looks(("light", True), ("dark", False))
 def test_an_override_from_request_to_approval(browser: "Browser", served: Served, look: dict[str, Any]) -> None:
     with visiting(browser, served, "investigator", **look) as page:
