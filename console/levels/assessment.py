@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from fivefold.charts.bars import Bar
-from fivefold.console.levels.customer import DECIDERS, history_of, point_bars
+from fivefold.console.levels.customer import DECIDERS, history_of, open_challenges, point_bars
 from fivefold.console.levels.difference import ChangeHalf, change_since_before
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit, address
@@ -12,6 +12,7 @@ from fivefold.usecases.accounts.readings import note_opened
 from fivefold.usecases.levels.explain import Reasons, read_reasons
 from fivefold.usecases.levels.read import AssessmentShown, HistoryLine, read_assessment
 from fivefold.usecases.portfolio.sources import AssessmentSources, sources_of
+from fivefold.usecases.recourse.challenges import ChallengeSummary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,7 @@ class AssessmentPage:
         customer: the address of their page.
         reasons: None once they were erased.
         sources: from where the values of the reasons are; None with these.
+        challenges: the open one of this assessment; none for those who may not see it.
     """
 
     number: str
@@ -32,6 +34,7 @@ class AssessmentPage:
     sources: AssessmentSources | None
     bars: tuple[Bar, ...]
     change: ChangeHalf | None
+    challenges: tuple[ChallengeSummary, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +53,7 @@ def show_assessment(visit: Visit) -> Rendered:
     of, reasons = read_assessment(visit, number), read_reasons(visit, number)
     if reasons is not None and any(map(visit.may, DECIDERS)):
         note_opened(visit, visit.session.id, number)
+    contested = open_challenges(visit, of.entity_type, of.external_id)
     page = AssessmentPage(
         number=number,
         of=of,
@@ -58,6 +62,7 @@ def show_assessment(visit: Visit) -> Rendered:
         sources=sources_of(visit, number),
         bars=() if reasons is None else point_bars(reasons),
         change=change_since_before(visit, number),
+        challenges=tuple(each for each in contested if each.assessment == number),
     )
     return Rendered(template="levels/assessment.html", title=text("Assessment {number}", number=number), page=page)
 

@@ -17,6 +17,7 @@ from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part, first_page
 from fivefold.store.levels.timeline import LABELS, Clock
+from fivefold.store.recourse.challenges import OPEN
 from fivefold.usecases.accounts.readings import ReadRecord, note_opened, readings_of
 from fivefold.usecases.accounts.settings import read_settings
 from fivefold.usecases.changes import asks, facts
@@ -43,6 +44,7 @@ from fivefold.usecases.portfolio.export import CustomerExport, export_customer
 from fivefold.usecases.portfolio.scale import ScoreScale, read_scale
 from fivefold.usecases.portfolio.sources import AssessmentSources, sources_of
 from fivefold.usecases.portfolio.timeline import TimelineEvent, list_events
+from fivefold.usecases.recourse.challenges import ChallengeFilters, ChallengeSummary, summarise_challenges
 from fivefold.usecases.shared.inputs import NUMBER_OF_A_ROW
 
 DECIDERS = ("POST /v1/entities/{type}/{external_id}/overrides", "POST /v1/overrides/{override}/approve")
@@ -90,6 +92,7 @@ class CustomerPage:
         waiting_beside: the numbers of overrides that wait beside another one.
         changes: of the customer, that wait for another person; none for those who may not see them.
         waiting: all of these, also where the list shows the first ones.
+        challenges: the open ones, ordered by due date; none for those who may not see them.
     """
 
     bar: QueueBar | None
@@ -114,6 +117,7 @@ class CustomerPage:
     events: Page[TimelineEvent]
     changes: Page[ProposalWaiting]
     waiting: Sequence[ProposalWaiting]
+    challenges: Page[ChallengeSummary]
     standing: EntityActions
     runs: Page[RunLine]
 
@@ -153,10 +157,18 @@ def show_customer(visit: Visit) -> Rendered:
         events=list_events(*of, SHORT_LIST),
         changes=first_page(waiting, lambda line: (line.id,), _part(visit, "changes").most),
         waiting=waiting,
+        challenges=open_challenges(*of),
         standing=entity_actions(*of),
         runs=search_runs(visit, RunFilters(entity=of[1:]), SHORT_LIST),
     )
     return Rendered(template="levels/customer.html", title=entity.external_id, page=page)
+
+
+def open_challenges(visit: Visit, type_name: str, external_id: str) -> Page[ChallengeSummary]:
+    """List the open challenges of a customer, ordered by due date; none for those who may not see them."""
+    if not visit.may("GET /v1/challenges"):
+        return Page()
+    return summarise_challenges(visit, ChallengeFilters(state=OPEN, entity=(type_name, external_id)))
 
 
 def _risk_half(visit: Visit, level: LevelView, reasons: Reasons | None, levels: tuple[str, ...]) -> RiskHalf:

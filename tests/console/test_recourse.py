@@ -96,6 +96,25 @@ def test_a_challenge_is_an_item_of_the_queue_and_an_event_of_the_timeline(assess
     assert investigator.links().count(path) == 3
 
 
+def test_an_open_challenge_stands_beside_the_level_and_the_assessment_that_it_contests(assessed: Place) -> None:
+    investigator = Visitor(assessed).sign_in("investigator").go(CUSTOMER)
+    assert "the person contests" not in investigator.text
+    challenge = contest(investigator).page.url.path
+    (contested,) = {link for link in investigator.links() if link.startswith("/console/assessments/")}
+    said = f"Challenge {challenge.rpartition('/')[2]} is open: the person contests assessment {contested[21:]} . Due"
+    for path in (CUSTOMER, contested):
+        page = Visitor(assessed).sign_in("approver").go(path)
+        assert said in page.text
+        assert "in 30 days" in page.text
+        assert challenge in page.links()
+    path = CUSTOMER.replace("console", "v1")
+    assessed.good("PUT", path, {"attributes": {"country": "NO"}}, role="app")
+    newest = assessed.good("GET", f"{path}/risk", params={"freshness": "now"}, role="investigator")["assessment"]
+    assert said not in investigator.go(f"/console/assessments/{newest}").text
+    Visitor(assessed).sign_in("approver").go(challenge).submit("/settle", outcome="confirmed", reason="The same.")
+    assert "the person contests assessment" not in investigator.go(CUSTOMER).text
+
+
 def test_what_is_wrong_is_said_where_it_was_typed_and_nothing_is_settled(assessed: Place) -> None:
     path = contest(Visitor(assessed).sign_in("investigator")).page.url.path
     approver = Visitor(assessed).sign_in("approver").go(path)
