@@ -369,8 +369,8 @@ def export_pdf(visit: Visit) -> Download:
 
 
 def _export(visit: Visit, form: Literal["json", "pdf"]) -> CustomerExport:
-    of = visit.parts["type"], visit.parts["external_id"]
-    return export_customer(visit, *of, by=visit.session.member, form=form, valuer=visit.valuer, site=visit.site)
+    by, site = visit.session.member, visit.site
+    return export_customer(*_customer(visit), by=by, form=form, valuer=visit.valuer, site=site, person=visit.person)
 
 
 def _name(export: CustomerExport, ending: str) -> str:

@@ -1,7 +1,7 @@
 """A customer's page as PDF: the same sentences, factors, picture and arithmetic."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache, partial
 from importlib.util import find_spec
 from io import BytesIO
@@ -22,12 +22,14 @@ from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer, Table
 
 from fivefold.charts.bars import PLOT_WIDTH, Bar
 from fivefold.console.levels.difference import marked_title, points_waterfall
+from fivefold.console.levels.value_half import interval_text
 from fivefold.console.rendering import attribute, kept_text, moment, reading_in, seen_value, sentence, signed, words
 from fivefold.console.texts import text
 from fivefold.domain.money import rounded_words
 from fivefold.domain.segments import score_text
 from fivefold.domain.text import unseen_numbered
 from fivefold.usecases.levels.explain import ValueSeen
+from fivefold.usecases.levels.overrides import OverrideLine
 from fivefold.usecases.portfolio.export import CustomerExport
 
 MARGIN: Final = 20 * mm
@@ -56,8 +58,10 @@ def pdf_of(export: CustomerExport, zone: str) -> bytes:
             paragraph(_level(export)),
             *([paragraph(sentence(export.sentence))] if export.sentence else []),
             Spacer(1, 6),
+            *map(paragraph, _decided(export)),
+            Spacer(1, 6),
             *_factors(export),
-            paragraph(_worth(export)),
+            *map(paragraph, filter(None, (_worth(export), _origin(export)))),
             Spacer(1, 6),
             *_known(export),
             Spacer(1, 12),
@@ -207,10 +211,54 @@ def _level(export: CustomerExport) -> str:
     sentence = text("Risk: {level}", level=words(export.level))
     if export.since_us is not None:
         sentence += " " + text("since {since}", since=moment_text(export.since_us))
-    if export.overridden:
-        rules_level = words(export.rules_level) if export.rules_level else "–"
-        sentence += ". " + text("An override holds; without it the level is {level}", level=rules_level)
     return f"{sentence}. {kept_text(export.status, export.rules_level)}".rstrip()
+
+
+def _decided(export: CustomerExport) -> Iterator[str]:
+    """Say what decided beside the factors, when, and what may limit it, as the page does."""
+    if export.override is not None:
+        yield _override(export.override, export.rules_level)
+    if export.stale_rates_days:
+        yield text("Money was converted at rates that were {days} days old.", days=export.stale_rates_days)
+    if export.assessed_us is not None:
+        when = text("Assessed {at}.", at=moment_text(export.assessed_us))
+        if export.ruleset is None:
+            yield when
+        else:
+            by = {"name": export.ruleset, "version": export.ruleset_version}
+            yield f"{when} {text('Decided by ruleset {name} version {version}.', **by)}"
+
+
+def _override(override: OverrideLine, rules_level: str | None) -> str:
+    """Say what an override gave, until when, why, and by whom."""
+    named = {"level": words(override.level)}
+    if override.state == "live":
+        sentence = text("An override holds: {level}", **named)
+    else:
+        sentence = text("An override gave the level, and has ended: {level}", **named)
+    if override.until_us is not None:
+        sentence += ", " + text("until {moment}", moment=moment_text(override.until_us))
+    sentence += ". " + text("Without it: {level}.", level=words(rules_level) if rules_level else "–")
+    sentence += " " + text("Reason: {reason}", reason=override.reason)
+    sentence += "\n" + text(
+        "Asked for by {name}, {at}.", name=override.requested_by, at=moment_text(override.requested_us)
+    )
+    if override.decided_by is not None and override.decided_us is not None:
+        approval = {"name": override.decided_by, "at": moment_text(override.decided_us)}
+        sentence += " " + text("Approved by {name}, {at}", **approval)
+        sentence += f": {override.decision_reason}" if override.decision_reason else "."
+    return sentence
+
+
+def _origin(export: CustomerExport) -> str:
+    """Say of when the value is and of which model; empty without a value."""
+    value = export.value
+    if value is None:
+        return ""
+    as_of = text("As of {moment}", moment=moment_text(value.as_of_us))
+    if not value.model_version:
+        return f"{as_of}."
+    return f"{as_of}, {text('{model} version {version}.', model=value.model, version=value.model_version)}"
 
 
 def _worth(export: CustomerExport) -> str:
@@ -220,11 +268,10 @@ def _worth(export: CustomerExport) -> str:
     sentences = text("Score {score} of 5, segment {segment}.", score=score_text(value.score), segment=value.segment)
     money = f"{rounded_words(value.expected_value, value.currency)} {value.currency}"
     if value.horizon_days is None:
-        sentences += " " + text("Expected value {money}.", money=money)
+        worth = text("Expected value {money}", money=money)
     else:
-        sentences += " " + text(
-            "Expected value {money} over the next {days} days.", money=money, days=value.horizon_days
-        )
+        worth = text("Expected value {money} over the next {days} days", money=money, days=value.horizon_days)
+    sentences += f" {', '.join(filter(None, (worth, interval_text(value))))}."
     if value.superseded_by is None:
         return sentences
     words = {"said": value.model_version, "serves": value.superseded_by}

@@ -12,6 +12,7 @@ from fivefold.domain.segments import DEFAULT_CUT_POINTS
 from fivefold.models.explain import value_text
 from fivefold.models.value_model import interval_ends
 from fivefold.usecases.levels.value_scores import IndicatorLine, ValueView
+from fivefold.usecases.portfolio.export import ExportedValue
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,7 @@ def value_half(value: ValueView | None) -> ValueHalf | None:
         return None
     breakdown, indicators = value.breakdown, value.indicators
     if breakdown is None or indicators is None:
-        return ValueHalf(value=value, bars=(), families=(), reference="", between=_between(value))
+        return ValueHalf(value=value, bars=(), families=(), reference="", between=interval_text(value))
     largest_first = [part for part in breakdown.largest_first() if part.points]
     families = tuple(
         FamilyRows(
@@ -77,11 +78,11 @@ def value_half(value: ValueView | None) -> ValueHalf | None:
         bars=_bars(breakdown, value.score_interval),
         families=families,
         reference=day_text(indicators.reference_us),
-        between=_between(value),
+        between=interval_text(value),
     )
 
 
-def _between(value: ValueView) -> str:
+def interval_text(value: ValueView | ExportedValue) -> str:
     """Say between what the value will lie; nothing where the model kept no interval."""
     low, high, level = value.expected_value_low, value.expected_value_high, value.interval_level_percent
     if low is None or level is None:

@@ -551,6 +551,10 @@ def test_a_customer_is_exported_with_the_sentences_of_the_page_and_the_export_is
     assert [rule["title"] for rule in taken["factors"]] == [rule["title"] for rule in reasons["rules"]]
     assert taken["address"].startswith(f"{ORIGIN}/console/assessments/1.")
     assert taken["level"] == level["level"]
+    decided_by = level["decided_by"]
+    assert {"name": taken["ruleset"], "version": taken["ruleset_version"]} == decided_by
+    assert taken["assessed_at"] == level["assessed_at"]
+    assert taken["override"] is None
     assert "breakdown" not in taken
     document = investigator.go(CUSTOMER).submit("/export-pdf").page
     assert document.headers["content-type"] == "application/pdf"
@@ -559,6 +563,21 @@ def test_a_customer_is_exported_with_the_sentences_of_the_page_and_the_export_is
     entries = place.good("GET", "/v1/audit", role="admin", params={"limit": "1000"})
     kept = [entry["details"]["form"] for entry in entries if entry["action"] == "customer.exported"]
     assert sorted(kept) == ["json", "pdf"]
+
+
+def test_an_export_has_the_override_with_its_reason_its_end_and_the_two_people(
+    place: Place, investigator: Visitor
+) -> None:
+    assess_now(place)
+    investigator.go(CUSTOMER).submit("/override", level="high", reason="A court did.", until="2999-01-01")
+    Visitor(place).sign_in("approver").go(CUSTOMER).submit("/approve-override", reason="Seen.")
+    assess_now(place)
+    override = investigator.go(CUSTOMER).submit("/export-json").page.json()["override"]
+    people = (override["requested_by"], override["decided_by"])
+    assert people == ("the investigator", "the approver")
+    said = (override["level"], override["state"], override["reason"], override["decision_reason"])
+    assert said == ("high", "live", "A court did.", "Seen.")
+    assert override["until"].startswith("2999-01-01T00:00:00")
 
 
 def test_the_sentence_and_its_permanent_address_stand_in_one_field(place: Place, investigator: Visitor) -> None:

@@ -8,6 +8,7 @@ import pytest
 from fivefold.console.levels import pdf
 from fivefold.usecases.levels.entity_profile import ScreeningLine, TagLine
 from fivefold.usecases.levels.explain import FiredRule, ValueSeen
+from fivefold.usecases.levels.overrides import OverrideLine
 from fivefold.usecases.portfolio.export import CustomerExport, ExportedValue
 
 AT = 1_800_000_000_123_456
@@ -20,7 +21,31 @@ CUSTOMER = CustomerExport(
     rules_level="medium",
     status="assessed",
     since_us=AT,
+    assessed_us=AT,
+    ruleset="fatf-retail",
+    ruleset_version=3,
+    stale_rates_days=None,
     overridden=True,
+    override=OverrideLine(
+        id=4,
+        entity_type="customer",
+        external_id="user_000006",
+        level="high",
+        rules_level="medium",
+        present_level="high",
+        below_floor=False,
+        reason="A court asked for it.",
+        until_us=AT,
+        state="live",
+        requested_by="ida",
+        requested_us=AT,
+        decided_by="ann",
+        decided_us=AT,
+        decision_reason=None,
+        revoked_by=None,
+        revoked_us=None,
+        revocation_reason=None,
+    ),
     sentence="Score 30: Payments to or from listed countries 40 − Source of funds 5; Low, raised to High by a floor",
     assessment="6.2",
     address="/console/assessments/6.2",
@@ -39,6 +64,9 @@ CUSTOMER = CustomerExport(
         score=2.08,
         segment="medium",
         expected_value=1.46,
+        expected_value_low=0.5,
+        expected_value_high=9.0,
+        interval_level_percent=90,
         currency="EUR",
         horizon_days=90,
         model="fivefold-value",
@@ -80,6 +108,26 @@ def test_a_customer_fits_on_one_page() -> None:
     document = pdf.pdf_of(CUSTOMER, "UTC")
     assert document.startswith(b"%PDF-")
     assert pages_of(document) == 1
+
+
+def test_what_decided_and_whose_override_holds_is_said_as_on_the_page() -> None:
+    override, when = pdf._decided(CUSTOMER)
+    until = pdf.moment_text(AT)
+    assert override == (
+        f"An override holds: High, until {until}. Without it: Medium. Reason: A court asked for it.\n"
+        f"Asked for by ida, {until}. Approved by ann, {until}."
+    )
+    assert when == f"Assessed {until}. Decided by ruleset fatf-retail version 3."
+    assert CUSTOMER.override is not None
+    expired = replace(CUSTOMER, override=replace(CUSTOMER.override, state="expired"), stale_rates_days=9)
+    override, rates, _ = pdf._decided(expired)
+    assert override.startswith("An override gave the level, and has ended: High")
+    assert rates == "Money was converted at rates that were 9 days old."
+
+
+def test_a_value_has_its_interval_its_model_and_its_moment() -> None:
+    assert "over the next 90 days, between 0.50 and 9.00 EUR, 90 % sure." in pdf._worth(CUSTOMER)
+    assert pdf._origin(CUSTOMER) == f"As of {pdf.moment_text(AT)}, fivefold-value version 1."
 
 
 def test_what_a_customer_is_worth_has_the_decimals_of_its_currency() -> None:
@@ -136,9 +184,7 @@ def test_moments_are_in_the_zone_of_the_reader_with_utc_beside(monkeypatch: pyte
         pdf, "paragraph", lambda written, style="plain": said.append(written) or paragraph(written, style)
     )
     pdf.pdf_of(CUSTOMER, "Asia/Kolkata")
-    assert (
-        "Risk: High since 2027-01-15 13:30 IST (08:00 UTC). An override holds; without it the level is Medium." in said
-    )
+    assert "Risk: High since 2027-01-15 13:30 IST (08:00 UTC)." in said
     assert "Exported by ida, 2027-01-15 13:30 IST (08:00 UTC). Permanent address: /console/assessments/6.2" in said
     assert "Last review: 2026-08-24" in said
     assert "user_000006, 2027-01-15 13:30 IST (08:00 UTC) · Page 1 of 1" in said

@@ -1,7 +1,7 @@
 """Export of the present data of one customer; every export is recorded in the audit log."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from fivefold.domain.errors import NotFoundError
@@ -10,6 +10,7 @@ from fivefold.store.ingest.entities import entity_named
 from fivefold.usecases.levels import entity_profile, read
 from fivefold.usecases.levels.entity_profile import ScreeningLine, TagLine
 from fivefold.usecases.levels.explain import FiredRule, read_reasons
+from fivefold.usecases.levels.overrides import OverrideLine, read_override
 from fivefold.usecases.levels.read import Freshness
 from fivefold.usecases.levels.value_scores import EntityScorer, read_value
 from fivefold.usecases.shared.api_fields import Moment, shown_as
@@ -21,11 +22,18 @@ MOST_ROWS = Part(100)
 
 @dataclass(frozen=True, kw_only=True)
 class ExportedValue:
-    """A customer's value, over this many days; `superseded_by`: the serving version, if it is another one."""
+    """A customer's value, over this many days; `superseded_by`: the serving version, if it is another one.
+
+    Attributes:
+        expected_value_low, expected_value_high: between these it will lie, as `ValueView` has them.
+    """
 
     score: float | None
     segment: str | None
     expected_value: float | None
+    expected_value_low: float | None
+    expected_value_high: float | None
+    interval_level_percent: int | None
     currency: str
     horizon_days: int | None
     model: str
@@ -42,7 +50,10 @@ class CustomerExport:
         exported_by: the name of the person who exported it.
         sentence: the arithmetic of the level in one line; empty if there is no assessment.
         assessment: its number, such as 12.3, with its permanent `address`.
+        assessed_us: when that was made, with `ruleset`, the version of it that decided.
+        stale_rates_days: how old the newest exchange rate was then, as `LevelView` has it.
         overridden: an override is in force above `rules_level`.
+        override: the one that gave the level, with the people's names; it may have ended since, as its state says.
         factors: the rules that fired.
     """
 
@@ -54,7 +65,12 @@ class CustomerExport:
     rules_level: str | None
     status: str
     since_us: Annotated[Moment | None, shown_as("since")]
+    assessed_us: Annotated[Moment | None, shown_as("assessed_at")]
+    ruleset: str | None
+    ruleset_version: int | None
+    stale_rates_days: int | None
     overridden: bool
+    override: OverrideLine | None
     sentence: str
     assessment: str | None
     address: str | None
@@ -74,10 +90,12 @@ def export_customer(
     form: Literal["json", "pdf"],
     valuer: EntityScorer | None = None,
     site: str = "",
+    person: Callable[[str], str] = str,
 ) -> CustomerExport:
     """Gather a customer as stored, and record who exported it in which form; nothing is computed again.
 
-    *site*, such as https://risk.example, begins the address of the assessment.
+    *site*, such as https://risk.example, begins the address of the assessment. *person* names who acted, such as
+    member:3.
 
     NotFoundError if there is no such customer, or its personal data were erased.
     """
@@ -87,6 +105,7 @@ def export_customer(
         raise NotFoundError(f"the personal data of {type_name} {external_id!r} were erased")
     level = read.read_level(*of, Freshness.STORED)
     reasons = None if level.assessment is None else read_reasons(context, level.assessment)
+    ruleset, version = level.ruleset or (None, None)
     export = CustomerExport(
         entity_type=type_name,
         external_id=external_id,
@@ -96,7 +115,12 @@ def export_customer(
         rules_level=level.rules_level,
         status=level.status,
         since_us=level.since_us,
+        assessed_us=level.assessed_us,
+        ruleset=ruleset,
+        ruleset_version=version,
+        stale_rates_days=level.stale_rates_days,
         overridden=level.override is not None,
+        override=None if level.override is None else _override(context, level.override.id, person),
         sentence="" if reasons is None else reasons.line,
         assessment=level.assessment,
         address=None if level.assessment is None else f"{site}/console/assessments/{level.assessment}",
@@ -113,6 +137,17 @@ def export_customer(
     return export
 
 
+def _override(context: Context, number: int, person: Callable[[str], str]) -> OverrideLine:
+    """Read an override, with who asked for it, decided about it and ended it by name."""
+    line = read_override(context, number)
+    return replace(
+        line,
+        requested_by=person(line.requested_by),
+        decided_by=None if line.decided_by is None else person(line.decided_by),
+        revoked_by=None if line.revoked_by is None else person(line.revoked_by),
+    )
+
+
 def _value(of: tuple[Context, str, str], valuer: EntityScorer | None) -> ExportedValue | None:
     """The stored value of the customer; None if there is none."""
     value = read_value(*of, valuer=valuer)
@@ -122,6 +157,9 @@ def _value(of: tuple[Context, str, str], valuer: EntityScorer | None) -> Exporte
         score=value.score,
         segment=value.segment,
         expected_value=value.expected_value,
+        expected_value_low=value.expected_value_low,
+        expected_value_high=value.expected_value_high,
+        interval_level_percent=value.interval_level_percent,
         currency=value.currency,
         horizon_days=value.horizon_days,
         model=value.model,
