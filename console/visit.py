@@ -144,8 +144,15 @@ class Visit(Context):
 
         Where the action is refused, its page is shown with the same filter, part of a list or version beside it.
         """
-        if action.rpartition("/")[0] != self.path:
-            return self.trail
+        return self.trail if action.rpartition("/")[0] != self.path else self._whole_query
+
+    @property
+    def address(self) -> str:
+        """Write where the page is, with its filters, as it stands on paper."""
+        return f"{self.site}{quote(self.path, safe='/%')}{self._whole_query}"
+
+    @property
+    def _whole_query(self) -> str:
         return self._query_of(name for name in self.query if name != NOTICE)
 
     def _query_of(self, names: Iterable[str]) -> str:

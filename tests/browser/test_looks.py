@@ -92,13 +92,42 @@ def test_on_paper_there_is_what_was_asked_for_and_nothing_to_press(browser: "Bro
             page.emulate_media(media="print")
             assert page.locator("main table").first.is_visible()
             assert page.locator("h1").is_visible()
-            for hidden in ("header", "button", "select", "a.button", "nav"):
+            for hidden in ("header", "button", "a.button", "nav:not(.tabs)", "main form:not(.filter, :has(table))"):
                 assert not [each for each in page.locator(hidden).all() if each.is_visible()], (path, hidden)
             ink = page.locator("body").evaluate(LOOK, "color")
             assert ink == "rgb(31, 41, 55)", "dark on paper, also for who reads light on dark"
             cut = "nodes => nodes.filter(node => getComputedStyle(node).overflowX != 'visible').length"
             assert page.locator(".wide").evaluate_all(cut) == 0
             page.emulate_media(media="screen")
+
+
+def test_paper_says_whose_it_is_what_was_chosen_and_that_there_is_more(browser: "Browser", served: Served) -> None:
+    with visiting(browser, served, "admin") as page:
+        page.goto("/console/queue?level=low&days=1")
+        page.emulate_media(media="print")
+        paper = page.locator("main").inner_text()
+        assert "the admin" in paper
+        assert f"{served.address}/console/queue?level=low&days=1" in paper
+        chosen = page.locator("main select:visible").evaluate_all(
+            "all => all.map(each => each.selectedOptions[0].text)"
+        )
+        assert chosen == ["Low", "in the last 24 hours", "due first"]
+        page.goto("/console/operations/audit")
+        assert page.locator("a[rel=next]").count() == 1
+        assert page.get_by_text("There are more rows than stand here.").is_visible()
+
+
+def test_a_closed_part_is_on_paper_unless_it_is_a_form(browser: "Browser", served: Served) -> None:
+    with visiting(browser, served, "admin") as page:
+        page.goto("/console/operations/audit")
+        page.emulate_media(media="print")
+        part = page.locator("td details").first
+        assert part.get_attribute("open") is None
+        assert part.inner_text()
+        page.goto(ACME)
+        asked = page.locator("details:has(form)")
+        assert asked.count()
+        assert not [each for each in asked.all() if each.is_visible()]
 
 
 PAPER = {"width": 680, "height": 960}
