@@ -10,6 +10,8 @@ import polars as pl
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.text import columns_text, misspelt_names
+from fivefold.features.reading.formulas import unescape_formulas_of_frame
+from fivefold.features.reading.text_files import suffix_of_name
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.deciding import KEPT_BY
 from fivefold.risk.engine.levels import FLOORS_LOST, from_text
@@ -57,7 +59,7 @@ def read_deciding_rulesets(path: Path, rulesets: Sequence[AnalysedRuleset], warn
 
     It warns of those that are not among *rulesets*: they were retired, or their names changed.
     """
-    frame = read_frame(TableFile(path, lambda _: None))
+    frame = _read(path)
     columns = [pl.col(name).cast(pl.String).fill_null("") for name in (RULESET, KEPT_BY) if name in frame.columns]
     rows = frame.select(ENTITY, *columns).iter_rows()
     deciding = {entity: tuple(" ".join(names).split()) for entity, *names in rows if any(names)}
@@ -94,8 +96,7 @@ def read_overrides(path: Path, levels: tuple[str, ...]) -> pl.DataFrame:
 
 def _with_columns(path: Path, columns: tuple[str, ...]) -> pl.DataFrame:
     """Read a file with these columns and one row for each entity."""
-    # A torn row is an error here, which says more than the warning about it.
-    frame = read_frame(TableFile(path, lambda _: None))
+    frame = _read(path)
     missing = [name for name in columns if name not in frame.columns]
     if missing:
         raise ConfigError(f"{path} has no column {', '.join(missing)}; {columns_text(frame.columns)}")
@@ -103,6 +104,14 @@ def _with_columns(path: Path, columns: tuple[str, ...]) -> pl.DataFrame:
     if len(repeated):
         raise ConfigError(f"{path} has entity {repeated[0]} more than once; every entity must have one row")
     return frame
+
+
+def _read(path: Path) -> pl.DataFrame:
+    """Read a file of levels; of CSV that `assess` wrote, without the apostrophes that it put before formulas."""
+    # A torn row is an error here, which says more than the warning about it.
+    frame = read_frame(TableFile(path, lambda _: None))
+    is_written = suffix_of_name(path) == ".csv" and not {*OPTIONAL}.isdisjoint(frame.columns)
+    return unescape_formulas_of_frame(frame) if is_written else frame
 
 
 def _required_levels(names: pl.Series, levels: tuple[str, ...], path: Path) -> pl.Series:

@@ -299,6 +299,32 @@ def test_a_ruleset_that_decided_before_and_is_absent_now_is_warned_of(folder: Pa
     assert f"those that assess now ({name})" in done.err
 
 
+FORMULAS = ("+47 123 45 678", "@ola", "-a-17", "'=1", "ok")
+
+
+def test_identifiers_that_a_spreadsheet_would_run_keep_their_level_and_ruleset(folder: Path, companies: Path) -> None:
+    def entities(country: str, kind: str) -> None:
+        rows = [f"{name},{kind},{country},\n" for name in FORMULAS]
+        (folder / "entities.csv").write_text("entity_id,kind,country,age\n" + "".join(rows))
+
+    entities("IR", "person")
+    run(folder, *asked(folder, "--then", companies, "-o", folder / "before.csv"))
+    assert "'+47 123 45 678" in (folder / "before.csv").read_text()
+    entities("DE", "")
+    more = ("--then", companies, "--previous", folder / "before.csv", "-o", folder / "after.parquet")
+    done = run(folder, *asked(folder, *more, as_of="2024-07-02"))
+    assert "before.csv are of no entity" not in done.err
+    after = pl.read_parquet(folder / "after.parquet").select("entity_id", "level", "ruleset").rows()
+    assert after == [(name, "high", "tiny") for name in FORMULAS]
+
+
+def test_an_apostrophe_that_a_person_wrote_is_part_of_the_identifier(folder: Path) -> None:
+    (folder / "entities.csv").write_text("entity_id,kind,country,age\n'+47,person,DE,\n")
+    (folder / "before.csv").write_text("entity_id,rules_level,entered\n'+47,high,2024-06-30\n")
+    run(folder, *asked(folder, "--previous", folder / "before.csv", "-o", folder / "after.parquet"))
+    assert pl.read_parquet(folder / "after.parquet")["level"].to_list() == ["high"]
+
+
 def test_who_may_belong_to_another_ruleset_stays_with_the_one_that_decided(folder: Path, companies: Path) -> None:
     run(folder, *asked(folder, "--then", companies, "-o", folder / "before.csv"))
     (folder / "entities.csv").write_text(ENTITIES.replace("c,company", "c,"))
