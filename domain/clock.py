@@ -15,6 +15,9 @@ CLOCK_SLACK_US = DAY_US
 
 EARLIEST_YEAR = 1900
 
+DAY_WRITTEN = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+"""A day as people write it in ISO 8601; Python's own reader takes weeks, such as 2026-W10, too."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 

@@ -8,14 +8,17 @@ from datetime import date
 from math import log10
 from pathlib import Path
 
+from fivefold.domain.clock import DAY_WRITTEN
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.money import Rate, RateTable, base_only, ecb_rates
-from fivefold.domain.text import delimiter_of
+from fivefold.domain.money import Rate, RateTable, base_only, ecb_rates, is_currency_code
+from fivefold.domain.text import NUMBER_WRITTEN, count_text, delimiter_of
 
 COLUMNS = ("currency", "date", "rate")
 DIRECTION = "1 unit of the currency = rate units of the base"
-_DECIMAL_COMMA = re.compile(r"\d+,\d+")
+_DECIMAL_COMMA = re.compile(r"[0-9]+,[0-9]+")
 _ECB_DATE, _ECB_BASE, _ECB_NOTHING = "Date", "EUR", {"", "N/A"}
+_LEAST, _MOST = 1e-12, 1e12
+"""Bounds of a rate: no two currencies are further apart, and every sum that is converted by them stays finite."""
 _AN_ORDER = 1.0
 _NEARLY = 0.5
 """In orders of magnitude: a rate this far from the shipped rate is refused if its inverse is this near to it."""
@@ -99,58 +102,82 @@ def read_dated_rates(path: Path) -> DatedRates:
             lines.seek(0)
             reader = csv.reader(lines, delimiter=delimiter)
             names = [name.strip() for name in next(reader, [])]
-            if names[:1] == [_ECB_DATE] and not set(COLUMNS) <= set(names):
-                rows = tuple(_ecb_rows(reader, names, path))
+            repeated = {name for name in names if name and names.count(name) > 1}
+            if repeated:
+                raise ConfigError(f"{path} has the column {', '.join(sorted(repeated))} more than once")
+            lines_read = _lines(reader, names, path)
+            if names[:1] == [_ECB_DATE]:
+                rows = tuple(_ecb_rows(lines_read))
                 return DatedRates(_ECB_BASE, rows, f"the operator's file {path.name}, in the form of the ECB")
-            if not set(COLUMNS) <= set(names):
+            if sorted(filter(None, names)) != sorted(COLUMNS):
                 raise ConfigError(
-                    f"{path} has the columns {', '.join(names) or 'none'}; it must have {', '.join(COLUMNS)} "
-                    f"({DIRECTION}), or be the ECB's eurofxref-hist.csv"
+                    f"{path} has the columns {', '.join(names) or 'none'}; it must have {', '.join(COLUMNS)} and no "
+                    f"others ({DIRECTION}), or be the ECB's eurofxref-hist.csv"
                 )
-            rows = tuple(_own_rows(reader, names, path, decimal_comma=delimiter == ";"))
+            rows = tuple(_own_rows(lines_read, decimal_comma=delimiter == ";"))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from None
     return DatedRates(None, rows, f"the operator's table {path.name}")
 
 
-def _own_rows(
-    reader: Iterator[list[str]], names: Sequence[str], path: Path, *, decimal_comma: bool
-) -> Iterator[DatedRate]:
-    """Read the rows of an operator's table."""
-    for number, line in enumerate(reader, 2):
-        if line:
-            row = dict(zip(names, [*line, *[""] * len(names)], strict=False))
-            if decimal_comma and _DECIMAL_COMMA.fullmatch(row["rate"].strip()):
-                row["rate"] = row["rate"].replace(",", ".")
-            yield checked_rate(row, f"{path}, line {number}")
-
-
-def _ecb_rows(reader: Iterator[list[str]], names: Sequence[str], path: Path) -> Iterator[DatedRate]:
-    """Read the ECB's rows: one line for each day, one column for each currency, in units for 1 EUR."""
+def _lines(reader: Iterator[list[str]], names: Sequence[str], path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Give each line with its place, its cells by column; columns without a name, as the ECB's last one, are empty."""
     for number, line in enumerate(reader, 2):
         if not line:
             continue
-        for name, text in zip(names[1:], line[1:], strict=False):
+        where = f"{path}, line {number}"
+        if len(line) != len(names) or any(cell.strip() for name, cell in zip(names, line, strict=True) if not name):
+            raise ConfigError(
+                f"{where}: it has {count_text(len(line), 'field')}, and the header has {len(list(filter(None, names)))}"
+                " columns with a name; a number with a decimal comma is two fields: write it with a point, or separate"
+                " the columns by semicolons"
+            )
+        yield where, dict(zip(names, line, strict=True))
+
+
+def _own_rows(lines: Iterator[tuple[str, dict[str, str]]], *, decimal_comma: bool) -> Iterator[DatedRate]:
+    """Read the rows of an operator's table."""
+    for where, line in lines:
+        row = {name: line[name] for name in COLUMNS}
+        if decimal_comma and _DECIMAL_COMMA.fullmatch(row["rate"].strip()):
+            row["rate"] = row["rate"].replace(",", ".")
+        yield checked_rate(row, where)
+
+
+def _ecb_rows(lines: Iterator[tuple[str, dict[str, str]]]) -> Iterator[DatedRate]:
+    """Read the ECB's rows: one line for each day, one column for each currency, in units for 1 EUR."""
+    for where, line in lines:
+        day = line.pop(_ECB_DATE)
+        for name, text in line.items():
             if name and text.strip() not in _ECB_NOTHING:
-                row = {"currency": name, "date": line[0], "rate": text}
-                rate = checked_rate(row, f"{path}, line {number}")
+                rate = checked_rate({"currency": name, "date": day, "rate": text}, where)
                 yield DatedRate(rate.currency, rate.day, 1.0 / rate.rate)
 
 
 def checked_rate(row: Mapping[str, object], where: str) -> DatedRate:
     """Read one rate of a table; ConfigError if it is invalid. *where* names the row."""
+    unknown = sorted(row.keys() - set(COLUMNS))
+    if unknown:
+        raise ConfigError(f"{where}: it has {', '.join(unknown)}; a rate has {', '.join(COLUMNS)} and nothing else")
     code = str(row.get("currency") or "").strip()
-    if len(code) != 3 or not code.isascii() or not code.isalpha() or not code.isupper():
+    if not is_currency_code(code):
         raise ConfigError(f"{where}: currency is {code!r}; it must be three capital letters such as USD")
-    text, day = row.get("rate"), row.get("date")
+    text, day = str(row.get("rate", "")).strip(), str(row.get("date", "")).strip()
     try:
-        rate = DatedRate(code, date.fromisoformat(str(day).strip()), float(str(text)))
+        known_on = date.fromisoformat(day) if DAY_WRITTEN.fullmatch(day) else None
     except ValueError:
+        known_on = None
+    if known_on is None or not NUMBER_WRITTEN.fullmatch(text):
         raise ConfigError(
-            f"{where}: rate is {text!r} and date {day!r}; they must be a number and an ISO date"
-        ) from None
-    if not 0 < rate.rate < float("inf"):
-        raise ConfigError(f"{where}: rate is {rate.rate}; it must be positive and finite")
+            f"{where}: rate is {text!r} and date {day!r}; they must be a number and an ISO date, such as 1.17 and"
+            " 2026-01-31"
+        )
+    rate = DatedRate(code, known_on, float(text))
+    if not _LEAST <= rate.rate <= _MOST:
+        raise ConfigError(
+            f"{where}: rate is {rate.rate:g}; it must be positive, and from {_LEAST:g} to {_MOST:g}: no two currencies"
+            " are further apart"
+        )
     return rate
 
 

@@ -24,6 +24,8 @@ _CONTROL = re.compile(f"[{CONTROL}]")
 _STEERING = re.compile(f"(?![\t\n])[{CONTROL}]")
 _UNSEEN = re.compile(f"[{CONTROL}](?<![\t\n\r])")
 DELIMITERS: Final = (",", ";", "\t", "|")
+NUMBER_WRITTEN: Final = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?")
+"""A finite number as cells of decision tables and rates have it; Python's own reader takes 1_000 and nan too."""
 
 
 def one_line(text: str, most: int = 500) -> str:

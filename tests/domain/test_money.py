@@ -182,7 +182,8 @@ def test_two_rates_of_one_day_are_refused(tmp_path: Path) -> None:
     "text",
     [
         "\ufeffcurrency,date,rate\nUSD,2024-01-02,0.9\n",
-        "rate,note,currency,date\r\n0.9,x, USD ,2024-01-02\r\n",
+        "rate,currency,date\r\n0.9, USD ,2024-01-02\r\n",
+        "currency,date,rate,\nUSD,2024-01-02,0.9,\n",
         'currency,date,rate\n"USD","2024-01-02","0.9"\n\n',
     ],
 )
@@ -206,13 +207,20 @@ def test_an_empty_table_knows_the_base(tmp_path: Path) -> None:
         ("USD,,1", "they must be a number and an ISO date"),
         ('USD,2024-01-01,"1,5"', "rate is '1,5'"),
         ("USD,2024-01-01,", "rate is ''"),
-        ("USD,2024-01-01", "rate is ''"),
-        ("USD", "they must be a number and an ISO date"),
-        ("USD,2024-01-01,0", "rate is 0.0; it must be positive and finite"),
-        ("USD,2024-01-01,-1", "rate is -1.0; it must be positive and finite"),
-        ("USD,2024-01-01,nan", "it must be positive and finite"),
-        ("USD,2024-01-01,inf", "it must be positive and finite"),
-        ("USD,2024-01-01,1e400", "it must be positive and finite"),
+        ("USD,2024-01-01", "it has 2 fields, and the header has 3 columns"),
+        ("USD", "it has 1 field, and the header has 3 columns"),
+        ("USD,2024-01-01,1,17", "it has 4 fields, and the header has 3 columns with a name; a number with a decimal"),
+        ("USD,2024-01-01,0", "rate is 0; it must be positive, and from 1e-12 to 1e[+]12"),
+        ("USD,2024-01-01,-1", "rate is -1; it must be positive"),
+        ("USD,2024-01-01,nan", "they must be a number"),
+        ("USD,2024-01-01,inf", "they must be a number"),
+        ("USD,2024-01-01,1e400", "rate is inf; it must be positive"),
+        ("USD,2024-01-01,1e300", "rate is 1e[+]300; it must be positive"),
+        ("USD,2024-01-01,1e-300", "rate is 1e-300; it must be positive"),
+        ("USD,2024-01-01,1_000", "rate is '1_000'"),
+        ("USD,2024-01-01,\N{FULLWIDTH DIGIT ONE}", "they must be a number"),
+        ("USD,2026-W10,1", "date '2026-W10'; they must be a number and an ISO date"),
+        ("USD,20260302,1", "date '20260302'"),
         ("USD,2099-01-01,x", "they must be a number"),  # also where it would not be used
         ("EUR,2024-01-01,x", "they must be a number"),
     ],
@@ -224,7 +232,15 @@ def test_a_line_that_cannot_be_read_is_named(line: str, message: str, tmp_path: 
     assert str(caught.value).startswith(f"{path}, line 3: ")
 
 
-@pytest.mark.parametrize("text", ["", "currency,rate\nUSD,1\n", "currency:date:rate\nUSD:2024-01-01:1\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "currency,rate\nUSD,1\n",
+        "currency:date:rate\nUSD:2024-01-01:1\n",
+        "rate,note,currency,date\n0.9,x,USD,2024-01-02\n",
+    ],
+)
 def test_a_table_without_the_columns_is_refused(text: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="it must have currency, date, rate"):
         read_rates(written(tmp_path, text), "EUR", DAY)
@@ -257,6 +273,22 @@ def test_the_file_of_the_ecb_needs_the_base(tmp_path: Path) -> None:
     (tmp_path / "rates.csv").write_text(ECB)
     with pytest.raises(ConfigError, match="has no rate of AED by 2024-06-28; it has JPY, RUB, USD"):
         read_rates(tmp_path / "rates.csv", "AED", DAY)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Date,USD,JPY,\n2024-06-28,1,0705,171.94,\n", "line 2: it has 5 fields, and the header has 3 columns"),
+        ("Date,USD,\n2024-06-28,1,0705\n", "line 2: it has 3 fields, and the header has 2 columns"),
+        ("Date,USD,JPY,\n2024-06-28,1.0705,\n", "line 2: it has 3 fields"),
+        ("Date,USD,USD,\n2024-06-28,1.0705,1.07,\n", "has the column USD more than once"),
+    ],
+)
+def test_a_line_of_the_ecb_with_other_fields_than_the_header_is_refused(
+    text: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read_rates(written(tmp_path, text), "EUR", DAY)
 
 
 def test_a_table_that_is_the_wrong_way_round_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from fivefold.domain.clock import to_microseconds
+from fivefold.domain.clock import DAY_WRITTEN, to_microseconds
 from fivefold.features.schema import LARGEST_MAGNITUDE
 from fivefold.risk.facts.portfolio import ENTITY, NOT_READ
 from fivefold.risk.language.fields import COUNTRIES, FieldType, OneOf, ValueType, value_type_of
@@ -15,7 +15,6 @@ from fivefold.risk.language.fields import COUNTRIES, FieldType, OneOf, ValueType
 Values = list[Any]
 """One for each row; None where unknown."""
 
-_DAY_WRITTEN = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _UTC_WRITTEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?(Z|\+00:00)", re.ASCII)
 _COUNTRIES = frozenset(COUNTRIES)
 
@@ -100,7 +99,7 @@ def plain_moments(column: pl.Series) -> Values:
 
 def _moment(text: str) -> int:
     try:
-        if _DAY_WRITTEN.fullmatch(text):
+        if DAY_WRITTEN.fullmatch(text):
             return to_microseconds(datetime.combine(date.fromisoformat(text), datetime.min.time()))
         if _UTC_WRITTEN.fullmatch(text):
             return to_microseconds(datetime.fromisoformat(text))

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from fivefold.domain.errors import InvalidRulesetError
+from fivefold.domain.text import NUMBER_WRITTEN
 from fivefold.risk.compiler.value_types import NUMERIC_TYPES
 from fivefold.risk.governance.tables.grid import Value, flow_text, number_text, quoted
 from fivefold.risk.language.documents import Document
@@ -55,7 +56,6 @@ _DATE_LIKE = re.compile(r"(?:[A-Za-z]{3,9}[ -]?[0-9]{1,4}|[A-Za-z]?[0-9]+[Ee][0-
 """What spreadsheets make a date or a power of ten of, such as MAR1 and 1E5."""
 CURLY = "\u201c\u201d\u201e"
 """What programs make of straight quotes while one types."""
-_NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?")
 _THOUSANDS = re.compile(r"[-+]?[0-9]{1,3}(?:\.[0-9]{3})+")
 
 MOST_DIGITS_WRITTEN = 40
@@ -306,7 +306,7 @@ class _Reader:
         return _as_it_stands(words) if is_text else self._typed(words)
 
     def _typed(self, text: str) -> Any:
-        if self._kind in NUMERIC_TYPES or (self._kind is ValueType.LEVEL and _NUMBER.fullmatch(text)):
+        if self._kind in NUMERIC_TYPES or (self._kind is ValueType.LEVEL and NUMBER_WRITTEN.fullmatch(text)):
             return read_number(text, has_semicolons=self._has_semicolons)
         shown = cut_cell(text)
         if self._kind in {ValueType.FLAG, ValueType.MARK}:
@@ -343,7 +343,7 @@ def read_number(text: str, *, has_semicolons: bool = False) -> Decimal:
             f"is {text} in a file whose columns are parted by semicolons: it may be {text.replace('.', '')} or "
             f"{decimal_text(Decimal(text))}; write it without signs between thousands and zeros at the end"
         )
-    if _NUMBER.fullmatch(text) and len(text) <= MOST_DIGITS_WRITTEN:
+    if NUMBER_WRITTEN.fullmatch(text) and len(text) <= MOST_DIGITS_WRITTEN:
         return Decimal(text)
     shown = cut_cell(text)
     if text.endswith("%"):

@@ -108,7 +108,12 @@ def test_a_file_of_the_ecb_is_kept_in_the_base_currency(bank: Bank) -> None:
     [
         (lambda: own({**DIRHAM, "date": "2999-01-01"}), "the rate of AED is of 2999-01-01, which is in the future"),
         (lambda: own({**DIRHAM, "currency": "aed"}), "rate 0: currency is 'aed'"),
-        (lambda: own({**DIRHAM, "rate": 0}), "rate 0: rate is 0.0; it must be positive"),
+        (lambda: own({**DIRHAM, "rate": 0}), "rate 0: rate is 0; it must be positive"),
+        (lambda: own({**DIRHAM, "rate": "1_000"}), "rate 0: rate is '1_000'"),
+        (lambda: own({**DIRHAM, "rate": True}), "rate 0: rate is 'True'"),
+        (lambda: own({**DIRHAM, "rate": 1e300}), "rate 0: rate is 1e[+]300"),
+        (lambda: own({**DIRHAM, "date": "2024-W10"}), "rate 0: .* date '2024-W10'"),
+        (lambda: own({**DIRHAM, "extra": 2}), "rate 0: it has extra; a rate has currency, date, rate and nothing else"),
         (lambda: own({**DIRHAM, "currency": "JPY", "rate": 171.9}), "the table has the wrong direction"),
         (lambda: own(DIRHAM, {**DIRHAM, "rate": 0.1}), "two rates of AED of"),
         (lambda: own({**DIRHAM, "currency": "EUR"}), "and EUR is the base: leave it out"),
