@@ -36,7 +36,7 @@ def change_lines(content: Mapping[str, Any], reach: Mapping[str, Any], labels: M
     [Line(label='Two people', value='from no to yes')]
     """
     replaced = _replaced(reach)
-    shown = {each for name in replaced for each in (name, *_REPLACES.get(name, ()))}
+    shown = {each for name in replaced for each in _REPLACES.get(name, (name,))}
     lines = [
         Line(_label(name, labels), _from_to(value["from"], value["to"]))
         for name, value in replaced.items()
@@ -45,6 +45,7 @@ def change_lines(content: Mapping[str, Any], reach: Mapping[str, Any], labels: M
     rest = {name: value for name, value in content.items() if name not in shown}
     return [
         *lines,
+        *_rate_lines(replaced.get("rates", {})),
         *(Line(_label(name, labels), _value(name, value)) for name, value in rest.items() if value is not None),
     ]
 
@@ -106,6 +107,27 @@ def _value(name: str, value: Any) -> str:
     return attribute(value)
 
 
+def _rate_lines(value: Mapping[str, Any]) -> Iterator[Line]:
+    """Write which rates a table changes, those that are lost first; an earlier release did not keep it."""
+    for each in value.get("currencies", ()):
+        before, after = _rate(each["from"]), _rate(each["to"])
+        change = text("from {before} to {after}", before=before, after=after)
+        if each["to"] is None:
+            count = attribute(each["transactions"])
+            change = text("from {before} to none; {count} stored transactions have it", before=before, count=count)
+        yield Line(each["currency"], change)
+    if value.get("others"):
+        yield Line(text("Other currencies"), text("the rates of {count} more differ", count=attribute(value["others"])))
+    if value.get("earlier"):
+        yield Line(text("Rates of other days"), text("{count} differ", count=attribute(value["earlier"])))
+
+
+def _rate(rate: Mapping[str, str] | None) -> str:
+    if rate is None:
+        return text("none")
+    return text("{rate} of {day}", rate=f"{float(rate['rate']):.10g}", day=attribute(rate["day"]))
+
+
 def _counts(value: Mapping[str, Any]) -> Iterator[str]:
     """Write what was counted of a setting."""
     counted = {name: attribute(each) for name, each in value.items()}
@@ -128,7 +150,8 @@ def _reached(  # noqa: C901, PLR0912 (one for each name)
     match name, value:
         case "entities", Mapping():
             if not value:
-                yield Line(text("Assessed again"), text("nobody"))
+                # A table of rates reaches everybody; an earlier release did not count them.
+                yield Line(text("Assessed again"), text("everybody") if "rates" in reach else text("nobody"))
             for kind, count in value.items():
                 yield Line(
                     text("Assessed again"), text("{count} of the type {type}", count=attribute(count), type=kind)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import from_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError
+from fivefold.domain.money import Rate as KnownRate
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.domain.rate_files import DatedRate, DatedRates, checked_rate, refuse_contradictions, refuse_inverse
 from fivefold.store.accounts.organisation import (
@@ -27,7 +28,7 @@ from fivefold.store.tables.entities import EntityType
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.rates import STALE_AFTER, dated_rates, rates_for
+from fivefold.usecases.shared.rates import STALE_AFTER, dated_rates, rates_by_table, rates_for
 
 MOST_ROWS = 50_000
 """In one table; of a longer file the latest are used. Before a table's first day the shipped rates apply."""
@@ -162,6 +163,55 @@ def put_rates_in(
         },
     )
     return _line(row)
+
+
+MOST_DIFFERENCES = 200
+"""How many currencies whose rates a proposed table changes are named; the others are counted."""
+
+
+def differences_in(
+    session: Session, organisation_id: int, base: str, source: str, content: str, now_us: int
+) -> dict[str, Any]:
+    """Tell what a table would change, as plain data: each currency whose rate or its day is another one today.
+
+    `currencies` has those that lose their rate first, with how many stored transactions have them, and new ones last;
+    `others` counts those beyond `MOST_DIFFERENCES`, and `earlier` the rates of other days that differ.
+    """
+    today = from_microseconds(now_us).date()
+    before = rates_for(session, organisation_id, base, today).rates
+    after = rates_by_table(content, source, base, today).rates
+    moved = [code for code in {*before, *after} if before.get(code) != after.get(code)]
+    moved.sort(key=lambda code: (code in after, code not in before, code))
+    named = moved[:MOST_DIFFERENCES]
+    stored = {} if after.keys() >= before.keys() else transactions_by_currency(session, organisation_id)
+    return {
+        "currencies": [
+            {
+                "currency": code,
+                "from": _plain(before.get(code)),
+                "to": _plain(after.get(code)),
+                **({} if code in after else {"transactions": stored.get(code, 0)}),
+            }
+            for code in named
+        ],
+        "others": len(moved) - len(named),
+        "earlier": _other_days(session, organisation_id, base, source, content, {*before.items(), *after.items()}),
+    }
+
+
+def _plain(rate: KnownRate | None) -> dict[str, str] | None:
+    return None if rate is None else {"rate": repr(rate.per_unit), "day": rate.known_on.isoformat()}
+
+
+def _other_days(
+    session: Session, organisation_id: int, base: str, source: str, content: str, shown: set[tuple[str, KnownRate]]
+) -> int:
+    """Count the rates that one table has and the other has not, without those of today."""
+    present = newest_rates(session, organisation_id)
+    rows = {*dated_rates(content, source, base).rows}
+    if present is not None and present.base_currency == base:
+        rows ^= {*dated_rates(present.content, present.source, base).rows}
+    return sum((row.currency, KnownRate(row.rate, row.day)) not in shown for row in rows)
 
 
 def rates_in_force(session: Session, actor: Actor, base: str, source: str, content: str) -> RateTableLine | None:

@@ -5,7 +5,7 @@ shown, and it is compared once the proposal is approved.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -20,7 +20,7 @@ from fivefold.risk.facts.portfolio import read_list
 from fivefold.store.accounts.lists import list_row_at
 from fivefold.store.accounts.organisation import newest_rates
 from fivefold.store.decisions.decisions import policy_numbered
-from fivefold.store.ingest.entities import entity_named, names_of_entities, type_named
+from fivefold.store.ingest.entities import entity_named, names_of_entities, type_named, types_of_organisation
 from fivefold.store.levels.overrides import count_below, count_with_level
 from fivefold.store.rulesets.activations import count_of_type
 from fivefold.store.rulesets.proposals import PROPOSED, proposal_numbered
@@ -29,6 +29,7 @@ from fivefold.store.tables.entities import Entity, EntityType, Record
 from fivefold.store.tables.events import Decision
 from fivefold.store.tables.levels import OverrideRow, Standing
 from fivefold.store.tables.rulesets import Family, Proposal
+from fivefold.usecases.accounts.rate_tables import differences_in
 from fivefold.usecases.accounts.settings import settings_of
 from fivefold.usecases.changes import effects
 from fivefold.usecases.changes.contents import (
@@ -69,8 +70,15 @@ def reach_of(
         return _of_settings(session, context, content, now_us)
     if isinstance(content, OverrideRevoked):
         return dict(vars(levels_without(session, context.actor, content.override)))
-    names = {type_id: session.get_one(EntityType, type_id).name for type_id in rehearsed}
-    return {"entities": {names[type_id]: count_of_type(session, type_id) for type_id in rehearsed}}
+    if isinstance(content, RatesReplaced):
+        of = context.organisation_id
+        differences = differences_in(session, of, content.base, content.source, content.rates, now_us)
+        return {**_of_types(session, types_of_organisation(session, of)), "rates": differences}
+    return _of_types(session, [session.get_one(EntityType, type_id) for type_id in rehearsed])
+
+
+def _of_types(session: Session, types: Iterable[EntityType]) -> dict[str, Any]:
+    return {"entities": {kind.name: count_of_type(session, kind.id) for kind in types}}
 
 
 def entity_of(session: Session, content: Content) -> int | None:

@@ -45,6 +45,11 @@ def dated_rates(content: str, source: str, base: str) -> DatedRates:
     return DatedRates(base, rows, source)
 
 
+def rates_by_table(content: str, source: str, base: str, day: date) -> RateTable:
+    """Return the rates into a base currency as they are on a day with a table that is proposed."""
+    return _own(content, source, base, day).over(rates_of(base, day))
+
+
 @lru_cache(maxsize=16)
 def _own(content: str, source: str, base: str, day: date) -> RateTable:
     return dated_rates(content, source, base).table(base, day)
