@@ -46,8 +46,9 @@ TREES_TAG = "trees_of"
 PARENT_HASH_TAG = "parent_content_hash"
 """Tag of a recalibrated version: the content hash of the version that `PARENT_TAG` names."""
 ABSENT_TAG = "absent_columns"
-STATELESS_TAG = "stateless_share"
 """Tag of a version whose training data lacked columns: their names, with spaces between."""
+STATELESS_TAG = "stateless_share"
+"""Tag of a version whose training data had states: the share of the rows without one."""
 OWN_TAG = "own_indicators"
 """Tag of a version with an operator's own indicators: the name of their file, a space, and its SHA-256."""
 INDICATORS_TAG = "indicators_model"
@@ -119,9 +120,9 @@ class RegisteredVersion:
         return tuple(self.tags.get(ABSENT_TAG, "").split())
 
     @property
-    def stateless_share(self) -> float:
-        """The share of the rows of its training data without a state; 0 where it does not say that there were any."""
-        return float(self.tags.get(STATELESS_TAG, 0))
+    def stateless_share(self) -> float | None:
+        """The share of the rows of its training data without a state; None where an earlier release did not count."""
+        return float(self.tags[STATELESS_TAG]) if STATELESS_TAG in self.tags else None
 
     @property
     def parent(self) -> int | None:

@@ -104,7 +104,10 @@ class Quality:
 
     def lost_states_text(self, version: "RegisteredVersion") -> str:
         """Say that states are missing where too many are to judge a version that learnt from nearly all; or nothing."""
-        has_learnt_states = STATE not in version.absent and version.stateless_share < LOST_STATES_SHARE
+        learnt_share = version.stateless_share
+        has_learnt_states = (
+            STATE not in version.absent and learnt_share is not None and learnt_share < LOST_STATES_SHARE
+        )
         is_lost = has_learnt_states and self.stateless_share >= LOST_STATES_SHARE
         return stateless_text(self.stateless, self.rows) if is_lost else ""
 

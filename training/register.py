@@ -11,6 +11,7 @@ import mlflow
 
 from fivefold.domain.clock import day_text
 from fivefold.features.catalogue_page import catalogue_markdown
+from fivefold.features.schema import STATE
 from fivefold.models.comparison import FILE as COMPARISON_FILE
 from fivefold.models.comparison import VersionComparison
 from fivefold.models.registry import (
@@ -333,6 +334,6 @@ def version_tags(
         "gate_champion": "" if judged_against is None else str(judged_against),
         **({RATES_DIGEST_TAG: rates.digest, RATES_DAYS_TAG: rates.days_text()} if rates else {}),
         **({ABSENT_TAG: " ".join(model.absent)} if model.absent else {}),
-        **({STATELESS_TAG: str(summary.quality.stateless_share)} if summary.quality.stateless.rows else {}),
+        **({STATELESS_TAG: str(summary.quality.stateless_share)} if STATE not in model.absent else {}),
         **({OWN_TAG: f"{model.own.name} {model.own.digest}"} if model.own else {}),
     }
