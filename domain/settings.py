@@ -116,7 +116,8 @@ class Settings:
         webhook_keys: encrypt the secrets of webhooks, the newest first (`FIVEFOLD_WEBHOOK_KEYS`, by commas).
         clock_tolerance_seconds: how far a machine's clock may be off the database's
             (`FIVEFOLD_CLOCK_TOLERANCE_SECONDS`).
-        pinned_models: BentoML's store of models (`BENTOML_HOME`); None for a folder in *var*.
+        pinned_models: BentoML's folder (`BENTOML_HOME`); None for a folder in *var*, and in an image of `bentoml
+            containerize`, whose own folder ends with the container.
         trusted_proxies: addresses and networks of proxies whose `X-Forwarded-Proto` and `X-Forwarded-For` are trusted
             (`FIVEFOLD_TRUSTED_PROXIES`, by commas); none by default.
         mcp_hosts: host names that may reach `/mcp`, with a port unless it is 443 (`FIVEFOLD_MCP_HOSTS`, by commas);
@@ -260,11 +261,11 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """
     variables = os.environ if environment is None else environment
     plans = variables.get("FIVEFOLD_PLANS_FILE")
-    pinned = variables.get("BENTOML_HOME")
+    pinned = "" if "BENTOML_CONTAINERIZED" in variables else variables.get("BENTOML_HOME")
     sources = variables.get("FIVEFOLD_SOURCES_FILE")
     defaults = Limits()
     return Settings(
-        pinned_models=Path(pinned).expanduser() if pinned else None,
+        pinned_models=Path(pinned).expanduser().absolute() if pinned else None,
         var=Path(variables.get(VARIABLE_VAR) or "var").expanduser().absolute(),
         database_url=variables.get("FIVEFOLD_DATABASE_URL", ""),
         plans_file=Path(plans).expanduser() if plans else None,

@@ -10,15 +10,17 @@ from typing import Any
 
 import bentoml
 import structlog
+from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml._internal.models import ModelStore
 from filelock import FileLock
 
-from fivefold.domain.errors import ConfigError, FingerprintMismatchError, FivefoldError, ModelError
-from fivefold.domain.files import replacing
+from fivefold.domain.errors import FingerprintMismatchError, FivefoldError, ModelError
 from fivefold.domain.provenance import may_be_same_model
 from fivefold.domain.settings import Settings
 from fivefold.models.embedded import require_registered
 from fivefold.models.registry import RegisteredVersion, Registry
 from fivefold.models.value_model import ValueModel, require_whole, saved_hash
+from fivefold.serving.champion.served_note import ServedNote, ServedVersion
 from fivefold.serving.champion.trial import require_sound, warm_up_model
 
 POLL_SECONDS = 10.0
@@ -33,8 +35,6 @@ While the same version is refused, the pause doubles each time.
 LONGEST_RETRY_SECONDS = 3600.0
 FIRST_LOOK_SECONDS = 60.0
 """Longest that a worker waits at its start for the registry, before it goes on without a model."""
-_WITHDRAWN = "withdrawn"
-"""The word behind the versions of a note where the champion was withdrawn since."""
 _ARTIFACT = ("mlflow_model", "artifacts", "value_model")
 
 log = structlog.get_logger("fivefold.model")
@@ -106,7 +106,8 @@ class ChampionLoader:
         self._settings = settings
         self._champion_retry = _Retry()
         self._last_known_retry = _Retry()
-        self._note = settings.var / f"{settings.model_name}.served"
+        self._store = settings.bentoml_home / "models"
+        self._note = ServedNote(settings.var / f"{settings.model_name}.served")
         self._first_poll_done = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="model-watch", daemon=True)
@@ -114,8 +115,10 @@ class ChampionLoader:
     def start(self) -> None:
         """Start polling, and wait for the first poll, so that a worker takes no requests before it has a model.
 
-        The wait also ends without a model: it never keeps a worker from starting.
+        The wait also ends without a model: it never keeps a worker from starting. From here on BentoML's store is that
+        of the settings: `bentoml serve` chose one before it imported the service, which installations may share.
         """
+        BentoMLContainer.model_store.set(ModelStore(self._store))
         self._thread.start()
         self._first_poll_done.wait(FIRST_LOOK_SECONDS)
 
@@ -137,7 +140,7 @@ class ChampionLoader:
             why = f"{self._settings.model_name} has no champion: run `fivefold train`"
             if is_withdrawn:
                 self.withdrawn = True
-                self._remember_withdrawal()
+                self._note.remember_withdrawal()
                 self._say_refused(None, why)
             else:
                 self._serve_last_known(why)
@@ -145,18 +148,18 @@ class ChampionLoader:
         # A number alone names no version: a registry that was made anew begins with 1 again, and with other runs.
         version = champion.number, champion.run_id
         if self.current and (self.current.version, self.current.run_id) == version:
-            if _WITHDRAWN in self._noted():
-                self._remember(champion.number)
+            if self._note.is_withdrawn():
+                self._remember(self.current)
             self._refuse_none()
             return
-        self.withdrawn = self.withdrawn or _WITHDRAWN in self._noted()
+        self.withdrawn = self.withdrawn or self._note.is_withdrawn()
         if self._champion_retry.waits(version):
             self._say_refused(champion.number, self._champion_retry.why)
             return
         self._swap_to(champion)
         if self.current is None and not self.withdrawn:
             # One from before the champion serves, as in `_remember`, and that stays refused.
-            self._serve_one_of(number for number in self._pinned_before() if number < champion.number)
+            self._serve_one_of(each for each in self._note.versions() if each.number < champion.number)
 
     def _champion(self) -> tuple[RegisteredVersion | None, bool]:
         """Ask for the champion, and whether it was withdrawn; a registry without the version that served was lost."""
@@ -171,67 +174,88 @@ class ChampionLoader:
         """Give the number and the hash of the model that serves, or that a start without a registry would serve."""
         if self.current is not None:
             return self.current.version, self.current.model.content_hash
-        numbers = self._last_known()
-        pinned = _pinned_model(f"{self._settings.model_name}:v{numbers[0]}") if numbers else None
-        return None if pinned is None else (numbers[0], saved_hash(_folder_of(pinned)))
+        versions = self._last_known()
+        if not versions:
+            return None
+        last = versions[0]
+        pinned = _pinned_model(self._tag(last.number)) if last.content_hash is None else None
+        return last.number, last.content_hash if pinned is None else saved_hash(_folder_of(pinned))
 
     def _swap_to(self, champion: RegisteredVersion) -> None:
         """Serve the champion, or refuse it."""
-        why = self._serve(champion.number, champion)
+        why = self._serve(ServedVersion(champion.number), champion)
         if why:
             self._champion_retry.put_off((champion.number, champion.run_id), why)
             self._say_refused(champion.number, why)
             return
         self._refuse_none()
-        self._remember(champion.number)
+        if self.current is not None:
+            self._remember(self.current)
 
-    def _serve(self, number: int, champion: RegisteredVersion | None) -> str:
-        """Serve a version, or give the reason why it cannot; without *champion* its pinned copy is all that is known.
+    def _serve(self, version: ServedVersion, champion: RegisteredVersion | None) -> str:
+        """Serve a version, or give the reason why it cannot; without *champion* its pinned copy is all there is.
 
         The reason is empty where it serves.
         """
         try:
-            served = self._pinned(number, champion)
+            served = self._pinned(version, champion)
             warm_up_model(served.model)
         except FivefoldError as error:
             return str(error)
         except Exception as error:  # noqa: BLE001 (a broken model must not end the service)
-            return f"version {number} cannot be loaded: {type(error).__name__}"
+            return f"version {version.number} cannot be loaded: {type(error).__name__}"
         before = self.current.version if self.current else None
         self.current = served
-        log.info("model serves", version=number, before=before)
+        log.info("model serves", version=version.number, before=before)
         return ""
 
-    def _serve_one_of(self, numbers: Iterable[int]) -> list[str]:
+    def _serve_one_of(self, versions: Iterable[ServedVersion]) -> list[str]:
         """Serve the first pinned version that can; give the reasons why those before it cannot."""
         reasons = list[str]()
-        for number in numbers:
-            why = self._serve(number, None)
+        for version in versions:
+            why = self._serve(version, None)
             if not why:
                 break
             reasons.append(why)
         return reasons
 
-    def _pinned(self, number: int, champion: RegisteredVersion | None) -> ServedModel:
+    def _pinned(self, version: ServedVersion, champion: RegisteredVersion | None) -> ServedModel:
         """Import a version into BentoML's store, once on this machine, and load it from there.
 
         The files are checked before the model is tried: the result of a trial holds for later copies too.
         """
-        name = self._settings.model_name
+        name, number = self._settings.model_name, version.number
         with FileLock(self._settings.var / "bentoml.lock"):
-            pinned = self._copy_of(f"{name}:v{number}", champion)
+            pinned = self._last_copy(number) if champion is None else self._copy_of(champion)
             folder = _folder_of(pinned)
             content_hash = require_whole(folder)
+            trained_by = str(pinned.info.metadata.get("mlflow_run_id"))
             if champion is not None:
                 require_registered(content_hash, champion.tags.get("content_hash"), f"version {number}")
-            trained_by = str(pinned.info.metadata.get("mlflow_run_id"))
+            elif not version.may_be(trained_by, content_hash):
+                raise ModelError(
+                    f"the copy of version {number} in {self._store} is not the model that served here; "
+                    "a start with the registry imports it again"
+                )
             require_sound(folder, self._settings.var / f"{name}.trials", number, trained_by)
         return ServedModel(ValueModel.load(folder), number, name, trained_by)
 
-    def _copy_of(self, tag: str, champion: RegisteredVersion | None) -> bentoml.Model:
-        """Give the pinned copy under a tag; one that is not that of the *champion* is deleted, and imported anew."""
-        if champion is None:
-            return bentoml.models.get(tag)
+    def _tag(self, number: int) -> str:
+        return f"{self._settings.model_name}:v{number}"
+
+    def _last_copy(self, number: int) -> bentoml.Model:
+        """Give the pinned copy of a version that nothing can be imported for; ModelError where there is none."""
+        pinned = _pinned_model(self._tag(number))
+        if pinned is None:
+            raise ModelError(
+                f"version {number} served here, and its copy is not in {self._store}; "
+                "a start with the registry imports it again"
+            )
+        return pinned
+
+    def _copy_of(self, champion: RegisteredVersion) -> bentoml.Model:
+        """Give the pinned copy of the champion; one under its tag that is another model is deleted first."""
+        tag = self._tag(champion.number)
         pinned = _pinned_model(tag)
         if pinned is not None:
             if _is_copy(pinned, champion):
@@ -248,24 +272,24 @@ class ChampionLoader:
 
         None is served at start where the last that was known of the champion is that it was withdrawn.
         """
-        if self.current is None and _WITHDRAWN in self._noted():
+        if self.current is None and self._note.is_withdrawn():
             self._say_refused(None, f"{why}; its champion was withdrawn before")
             return
         if self.current is None:
-            numbers = self._last_known()
-            if not self._last_known_retry.waits(numbers):
-                self._last_known_retry.put_off(numbers, "; ".join(self._serve_one_of(numbers)))
+            versions = self._last_known()
+            subject = versions, self._pinned_numbers()
+            if not self._last_known_retry.waits(subject):
+                self._last_known_retry.put_off(subject, "; ".join(self._serve_one_of(versions)))
         left_out = self._last_known_retry.why
         self._say_refused(None, f"{why}; {left_out}" if left_out else why)
 
-    def _last_known(self) -> list[int]:
-        """Give the versions that served here, the last one first, or else the newest pinned one; none that is not."""
-        return self._pinned_before() or self._pinned_numbers()[:1]
+    def _last_known(self) -> list[ServedVersion]:
+        """Give the versions that served here, the last one first; where none is noted, the newest pinned one.
 
-    def _pinned_before(self) -> list[int]:
-        """Give the versions of `_served_before` that are pinned here."""
-        pinned = self._pinned_numbers()
-        return [number for number in self._served_before() if number in pinned]
+        Models that are pinned outside `FIVEFOLD_VAR` may be of another installation: there only the note counts.
+        """
+        is_ours = self._store.is_relative_to(self._settings.var)
+        return self._note.versions() or [ServedVersion(number) for number in self._pinned_numbers()[:1] if is_ours]
 
     def _pinned_numbers(self) -> list[int]:
         """Give the versions that are pinned here, the newest copy first."""
@@ -293,37 +317,9 @@ class ChampionLoader:
         self._champion_retry.forget()
         self._last_known_retry.forget()
 
-    def _remember(self, number: int) -> None:
-        """Write down the version that serves, for a start without a registry, after those that it may fall back to.
-
-        Where an older one serves again, those after it were rolled back: they are none of these any more.
-        """
-        before = [str(each) for each in reversed(self._served_before()) if each < number]
-        self._write_note([*before, str(number)])
-
-    def _remember_withdrawal(self) -> None:
-        """Write down that the champion was withdrawn, until a version serves again."""
-        words = self._noted()
-        if _WITHDRAWN not in words:
-            self._write_note([*words, _WITHDRAWN])
-
-    def _write_note(self, words: list[str]) -> None:
-        try:
-            with replacing(self._note) as unfinished:
-                unfinished.write_text(" ".join(words), encoding="utf-8")
-        except (OSError, ConfigError) as error:  # serving does not depend on it
-            log.warning("version not noted", words=words[-1:], error=type(error).__name__)
-
-    def _noted(self) -> list[str]:
-        """Give the words of the note: versions, the last one last, and whether the champion was withdrawn since."""
-        try:
-            return self._note.read_text(encoding="utf-8").split()
-        except (OSError, ValueError):
-            return []
-
-    def _served_before(self) -> list[int]:
-        """Give the versions that served here and were not rolled back, the last one first."""
-        return [int(each) for each in reversed(self._noted()) if each.isdecimal()]
+    def _remember(self, served: ServedModel) -> None:
+        """Note the model that serves, for a start without the registry."""
+        self._note.remember(ServedVersion(served.version, served.run_id, served.model.content_hash))
 
     def _poll(self) -> None:
         while not self._ended.is_set():
@@ -336,10 +332,8 @@ class ChampionLoader:
 
 
 def _pinned_model(tag: str) -> bentoml.Model | None:
-    try:
-        return bentoml.models.get(tag)
-    except bentoml.exceptions.NotFound:
-        return None
+    """Give the pinned copy under a tag; where v1 is not there, BentoML's own `get` would give v10."""
+    return next(iter(bentoml.models.list(tag)), None)
 
 
 def _is_copy(pinned: bentoml.Model, champion: RegisteredVersion) -> bool:

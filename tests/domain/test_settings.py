@@ -78,3 +78,9 @@ def test_no_proxy_is_trusted_unless_it_is_named() -> None:
 def test_a_proxy_that_is_no_address_is_refused(wrong: str) -> None:
     with pytest.raises(ConfigError, match=r"FIVEFOLD_TRUSTED_PROXIES has .*; it must be addresses or networks"):
         read_settings({"FIVEFOLD_TRUSTED_PROXIES": f"10.0.0.1,{wrong}"})
+
+
+def test_the_home_of_bentoml_counts_unless_it_is_that_of_an_image() -> None:
+    theirs = {"FIVEFOLD_VAR": "/data", "BENTOML_HOME": "/home/bentoml"}
+    assert read_settings(theirs).bentoml_home == Path("/home/bentoml")
+    assert read_settings({**theirs, "BENTOML_CONTAINERIZED": "true"}).bentoml_home == Path("/data/bentoml")

@@ -1,15 +1,19 @@
 """The champion loader at a start: which model serves where the registry or the last copy is not there."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import bentoml
 import pytest
+from bentoml._internal.models import ModelStore
 from structlog.testing import capture_logs
 
 from fivefold.domain.errors import ModelError
+from fivefold.domain.settings import Settings
 from fivefold.models.registry import CHAMPION, Registry
 from fivefold.serving.champion import loader
+from fivefold.serving.champion.loader import ChampionLoader
 from tests.serving.champion.loading.loaders import damage, loader_of, unreachable, version_of
 from tests.serving.process_registry import (
     FIRST,
@@ -74,7 +78,7 @@ def test_at_the_start_without_a_registry_the_one_that_served_last_serves_after_a
     made = loader_of(registry)
     made.refresh()
     assert version_of(made) == FIRST
-    made._note.write_text("nonsense", encoding="utf-8")
+    made._note.path.write_text("nonsense", encoding="utf-8")
     again = loader_of(registry)
     again.refresh()
     assert version_of(again) == SECOND, "the one that was pinned last"
@@ -148,6 +152,93 @@ def test_at_a_start_a_version_from_before_the_champion_alone_serves_where_that_i
     for _ in range(2):
         made.refresh()
         assert (version_of(made), made.refused) == (serves, f"version {champion} cannot be loaded: ConnectionError")
+
+
+def test_at_a_start_without_a_registry_a_copy_that_is_not_the_model_that_served_is_refused_and_made_anew_with_one(
+    registry: Registry, imported: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two installations may share a store of models."""
+    monkeypatch.setattr(loader, "RETRY_SECONDS", 0.0)  # the copy is not new any more
+    loader_of(registry).refresh()
+    model(SECOND).save(loader._folder_of(bentoml.models.get(f"{NAME}:v{FIRST}")))
+    made = loader_of(registry)
+    with monkeypatch.context() as patch:
+        unreachable(patch)
+        made.refresh()
+        assert made.current is None
+        assert made.refused.endswith(
+            f"the copy of version {FIRST} in {registry.settings.bentoml_home / 'models'} is not the model that served "
+            "here; a start with the registry imports it again"
+        )
+    registry.client.set_model_version_tag(NAME, str(FIRST), "content_hash", model(FIRST).content_hash)
+    made.refresh()
+    assert made.current is not None
+    assert made.current.model.content_hash == model(FIRST).content_hash
+    assert imported == [f"{NAME}:v{FIRST}"] * 2
+
+
+def test_at_a_start_without_a_registry_a_note_of_numbers_alone_is_still_read(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = loader_of(registry)
+    for number in (FIRST, SECOND):
+        registry.set_alias(CHAMPION, number)
+        earlier.refresh()
+    earlier._note.path.write_text(str(FIRST), encoding="utf-8")
+    unreachable(monkeypatch)
+    made = loader_of(registry)
+    made.refresh()
+    assert version_of(made) == FIRST
+
+
+def test_at_a_start_without_a_registry_a_copy_that_is_missing_is_said(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loader_of(registry).refresh()
+    bentoml.models.delete(f"{NAME}:v{FIRST}")
+    unreachable(monkeypatch)
+    made = loader_of(registry)
+    made.refresh()
+    assert made.current is None
+    assert made.refused == (
+        f"the registry cannot be reached: ConnectionError; version {FIRST} served here, and its copy is not in "
+        f"{registry.settings.bentoml_home / 'models'}; a start with the registry imports it again"
+    )
+
+
+def test_a_version_whose_number_begins_that_of_a_pinned_one_is_imported(
+    registry: Registry, store: ModelStore, imported: list[str]
+) -> None:
+    """BentoML's own look-up of v1 gives v10."""
+    loader_of(registry).refresh()
+    folder = Path(store.get(f"{NAME}:v{FIRST}").path)
+    folder.rename(folder.with_name(f"v{FIRST}0"))
+    made = loader_of(registry)
+    made.refresh()
+    assert version_of(made) == FIRST
+    assert imported == [f"{NAME}:v{FIRST}"] * 2
+
+
+def test_what_another_installation_pinned_serves_nobody_where_nothing_served_yet(
+    registry: Registry, tmp_path: Path
+) -> None:
+    loader_of(registry).refresh()
+    made = ChampionLoader(Settings(var=tmp_path / "other", pinned_models=tmp_path / "bentoml"))
+    made.refresh()
+    assert (made.current, made.refused) == (None, f"{NAME} has no champion: run `fivefold train`")
+
+
+def test_the_models_of_an_installation_are_pinned_in_its_own_folder(
+    registry: Registry, store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BentoML starts a Bento with the store of the account."""
+    monkeypatch.setattr(loader, "POLL_SECONDS", 0.01)
+    made = loader_of(registry)
+    made.start()
+    made.stop()
+    assert version_of(made) == FIRST
+    assert (registry.settings.var / "bentoml" / "models" / NAME / f"v{FIRST}").is_dir()
+    assert store.list() == []
 
 
 def test_at_the_start_without_a_registry_and_without_a_pinned_one_there_is_none(
