@@ -212,6 +212,11 @@ class Settings:
         return self.pinned_models or self.var / "bentoml"
 
     @property
+    def metrics_files(self) -> Path:
+        """The folder of the files by which the processes of a service share their metrics, wherever its models are."""
+        return self.var / "bentoml" / "prometheus_multiproc_dir"
+
+    @property
     def artifacts(self) -> Path:
         """The embedded MLflow's files."""
         return self.var / "artifacts"

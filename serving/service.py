@@ -38,6 +38,7 @@ from fivefold.serving.mcp.endpoint import McpEndpoint, add_mcp
 from fivefold.serving.metrics import NOT_SHARED
 from fivefold.serving.metrics.platform import PlatformMetrics
 from fivefold.serving.metrics.service import ServiceMetrics
+from fivefold.serving.metrics.shared_files import empty
 from fivefold.serving.pages import Pages
 from fivefold.serving.parent_watch import ParentWatch
 from fivefold.serving.quota import QuotaCharger
@@ -234,6 +235,12 @@ class Fivefold:
     def __is_ready__(self) -> bool:
         """Tell BentoML whether a model is loaded."""
         return CHAMPION_LOADER.current is not None
+
+    @bentoml.on_deployment  # type: ignore[untyped-decorator]  # BentoML ships no types for it
+    def empty_metrics() -> None:
+        """Empty the files of metrics before the first worker starts: BentoML calls this in the parent process."""
+        if problem := empty(SETTINGS.metrics_files):
+            log.warning("metrics of earlier processes are counted too", why=problem)
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]  # BentoML ships no types for it
     def close(self) -> None:

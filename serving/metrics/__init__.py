@@ -7,7 +7,8 @@ for them is reserved here, before any module of this package imports it.
 import os
 from typing import Final
 
+from fivefold.domain.settings import read_settings
 from fivefold.serving.metrics.shared_files import reserve_files
 
-NOT_SHARED: Final = reserve_files(os.environ)
+NOT_SHARED: Final = reserve_files(os.environ, read_settings().metrics_files)
 """Why this process keeps its metrics for itself; empty where it shares them, or is alone."""

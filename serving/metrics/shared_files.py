@@ -15,18 +15,33 @@ FILE_BYTES: Final = {"counter": 2**21, "histogram": 2**21, "gauge_mostrecent": 2
 """The files of a process, and bytes enough for every route with every status, and for every indicator: none grows."""
 
 
-def reserve_files(environment: MutableMapping[str, str]) -> str:
-    """Write the files of this process; where that fails, take the folder out of the environment.
+def empty(folder: Path) -> str:
+    """Remove the files of earlier processes; give why one cannot be removed, or nothing."""
+    for path in folder.glob("*.db"):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            return f"{path}: {error.strerror}"
+    return ""
 
-    prometheus_client then keeps the metrics in memory, and `/metrics` gives those of the process that answers.
+
+def reserve_files(environment: MutableMapping[str, str], folder: Path) -> str:
+    """Write the files of this process into *folder*; where that fails, take the variable out of the environment.
+
+    BentoML names a folder in its home, which a Bento may share with those of other installations, and their metrics
+    would be mixed: ours is named in its place. Without one, prometheus_client keeps the metrics in memory, and
+    `/metrics` gives those of the process that answers.
 
     Returns:
         Why the metrics are not shared although a folder is named; else empty.
     """
     if FOLDER not in environment:
         return ""
-    paths = {Path(environment[FOLDER]) / f"{name}_{getpid()}.db": size for name, size in FILE_BYTES.items()}
+    environment[FOLDER] = str(folder)
+    paths = {folder / f"{name}_{getpid()}.db": size for name, size in FILE_BYTES.items()}
+    path = folder
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         for path, size in paths.items():
             path.write_bytes(bytes(size))
     except OSError as error:

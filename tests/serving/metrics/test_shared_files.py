@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from fivefold.console.table import VIEWS
-from fivefold.serving.metrics.shared_files import FILE_BYTES, FOLDER, reserve_files
+from fivefold.domain.settings import Settings
+from fivefold.serving.metrics.shared_files import FILE_BYTES, FOLDER, empty, reserve_files
 from fivefold.serving.v1.permissions import ROUTES
 
 COUNTING = """
@@ -38,7 +39,7 @@ def counting(folder: Path, most_bytes: int) -> list[str]:
     paths = sorted({route.path for route in ROUTES} | {view.path for view in VIEWS})
     done = subprocess.run(
         [sys.executable, "-c", COUNTING, str(most_bytes), *paths],
-        env={**os.environ, FOLDER: str(folder)},
+        env={**os.environ, FOLDER: str(folder / "of BentoML"), "FIVEFOLD_VAR": str(folder)},
         capture_output=True,
         text=True,
         check=False,
@@ -47,11 +48,26 @@ def counting(folder: Path, most_bytes: int) -> list[str]:
     return done.stdout.splitlines()
 
 
+def files_of(var: Path) -> list[Path]:
+    return list(Settings(var=var).metrics_files.iterdir())
+
+
+def test_the_files_of_earlier_processes_are_removed(tmp_path: Path) -> None:
+    assert empty(tmp_path / "not there yet") == ""
+    (tmp_path / "counter_1.db").touch()
+    (tmp_path / "a folder.db").mkdir()
+    assert empty(tmp_path).startswith(f"{tmp_path / 'a folder.db'}: ")
+    (tmp_path / "a folder.db").rmdir()
+    assert empty(tmp_path) == ""
+    assert not list(tmp_path.iterdir())
+
+
 def test_no_file_grows_where_every_route_has_every_status(tmp_path: Path) -> None:
     not_shared, series = counting(tmp_path, resource.RLIM_INFINITY)
+    assert [path.name for path in tmp_path.iterdir()] == ["bentoml"], "the folder of BentoML may be another one's too"
     assert not_shared == ""
     assert int(series) > 5_000
-    found = {path.name.rpartition("_")[0]: path for path in tmp_path.iterdir()}
+    found = {path.name.rpartition("_")[0]: path for path in files_of(tmp_path)}
     assert {name: path.stat().st_size for name, path in found.items()} == FILE_BYTES
     for path in found.values():
         assert path.stat().st_blocks * 512 >= path.stat().st_size, "a page that is not there ends the process"
@@ -64,20 +80,21 @@ def test_a_process_without_room_for_its_files_counts_for_itself(tmp_path: Path) 
     assert "counter_" in not_shared
     assert "File too large" in not_shared
     assert int(series) > 5_000
-    assert not list(tmp_path.iterdir()), "half a file is none"
+    assert not files_of(tmp_path), "half a file is none"
 
 
 def test_the_folder_stays_where_there_is_room_and_nothing_is_written_without_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    environment = {FOLDER: str(tmp_path)}
-    assert reserve_files(environment) == ""
-    assert environment == {FOLDER: str(tmp_path)}
-    assert reserve_files({}) == ""
+    environment = {FOLDER: "/of/BentoML"}
+    assert reserve_files(environment, tmp_path / "ours") == ""
+    assert environment == {FOLDER: str(tmp_path / "ours")}
+    assert reserve_files({}, tmp_path / "nobody's") == ""
+    assert not (tmp_path / "nobody's").exists()
 
     def full(path: Path, _: bytes) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    assert reserve_files(environment).endswith(f"counter_{os.getpid()}.db: No space left on device")
+    assert reserve_files(environment, tmp_path / "ours").endswith(f"counter_{os.getpid()}.db: No space left on device")
     assert environment == {}
