@@ -112,7 +112,7 @@ def _show(view: "LevelView", of: str) -> None:
     echo()
     if view.assessed_us is not None:
         echo(
-            f"{view.status.capitalize()} as of {second_text(view.assessed_us)} by {_ruleset(view)};"
+            f"{view.breakdown['status'].capitalize()} as of {second_text(view.assessed_us)} by {_ruleset(view)};"
             f" `fivefold replay {view.assessment}{of}` computes it again and compares"
         )
     if view.kept_by:

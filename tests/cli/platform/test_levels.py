@@ -9,6 +9,7 @@ import structlog
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.store.sql.database import open_database
 from fivefold.store.tables.levels import DueMark
 from tests.cli.running import refuse, run, succeed
@@ -140,3 +141,18 @@ def test_other_rulesets_that_keep_a_customer_are_named(tmp_path: Path) -> None:
     said = succeed(tmp_path, "level", "a", "--organisation", "bank", columns=200)
     assert "by others version 1" in said
     assert "These rulesets keep it as well, until it is known that they do not apply: norwegians." in said
+
+
+def test_an_assessment_that_a_clock_ahead_dated_is_not_said_to_have_failed(tmp_path: Path) -> None:
+    """Its date is the problem, which is said; what became of it is said of it alone."""
+    assert succeed(tmp_path, "worker", "--once")
+    engine = open_database(f"sqlite:///{tmp_path / 'fivefold.db'}")
+    bank = Bank(engine)
+    bank.now = now_microseconds() + DAY_US
+    bank.activate(banks.document({"country": banks.COUNTRY}))
+    bank.put("a", country="NO")
+    bank.settle()
+    engine.dispose()
+    said = succeed(tmp_path, "level", "a", "--organisation", "bank", columns=200)
+    assert "\nAssessed as of " in said
+    assert "in the future: a clock was ahead" in said
