@@ -25,7 +25,12 @@ LONGEST_LEASE_US: Final = 900 * SECOND_US
 """No lease is longer: one that ends later was written by a clock that was ahead, and is void."""
 
 _CLOCK: Final = "fivefold_clock"
-_NOW = text("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS bigint)")
+_SERVER: Final = "fivefold_server"
+"""The key under which a connection keeps the server that answered on it last."""
+_MOMENT = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS bigint)"
+_NOW = text(f"SELECT {_MOMENT}")
+_NOW_AND_SERVER = text(f"SELECT {_MOMENT}, CAST(pg_postmaster_start_time() AS text)")
+"""No two servers start in the same microsecond, and every role may ask for it."""
 
 
 @dataclass
@@ -35,20 +40,31 @@ class DatabaseClock:
     Attributes:
         tolerance_us: how far a machine's clock may differ from it.
         ahead_us: by how much this machine's clock was ahead at the last comparison; negative if it is behind.
-        at_first_write: what is done before the first transaction that stores something; None once it is done.
+        at_first_write: what is done on each server before the first transaction there that stores something; None for
+            nothing. After a failover it is another server, which may lack what was stored last.
+        done_on: the server on which that was done last.
     """
 
     tolerance_us: int = TOLERANCE_SECONDS * SECOND_US
     ahead_us: int = 0
     at_first_write: Callable[[Connection], None] | None = None
+    done_on: str | None = None
     _trusted_until: float = field(default=float("-inf"), repr=False)
+    _server: str = field(default="", repr=False)
 
-    def compare(self, connection: Connection) -> None:
-        """Raise UntrustedClockError if the machine's clock is off by more than the tolerance; compares now and then."""
-        if connection.dialect.name == "sqlite" or monotonic() < self._trusted_until:
-            return
+    def compare(self, connection: Connection) -> str:
+        """Raise UntrustedClockError if the machine's clock is off by more than the tolerance; else name the server.
+
+        It asks now and then, and on each connection that is new or was of another server than the last one asked.
+        """
+        if connection.dialect.name == "sqlite":
+            return ""
+        server: str | None = connection.info.get(_SERVER)
+        if server == self._server and monotonic() < self._trusted_until:
+            return server
         before = now_microseconds()
-        there: int = connection.execute(_NOW).scalar_one()
+        there: int
+        there, server = connection.execute(_NOW_AND_SERVER).one()
         after = now_microseconds()
         # The database read its clock between the two readings: only a gap that no delay explains is a difference.
         self.ahead_us = before - there if there < before else min(after - there, 0)
@@ -59,7 +75,9 @@ class DatabaseClock:
                 f" the database's, and at most {_seconds(self.tolerance_us)} s are allowed: nothing is stored from here"
                 " until the clocks agree"
             )
+        connection.info[_SERVER] = self._server = server
         self._trusted_until = monotonic() + LOOK_SECONDS
+        return server
 
 
 def _seconds(time_us: int) -> str:

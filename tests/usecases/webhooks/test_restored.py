@@ -11,10 +11,10 @@ from sqlalchemy import Engine, text
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import StoreError
 from fivefold.store.sql.database import reading, require_writable, writing
-from fivefold.store.webhooks.outbox import settled_number
+from fivefold.store.webhooks.outbox import NewEvent, add_events, settled_number
 from fivefold.usecases.webhooks.dispatcher import deliver_due
 from fivefold.usecases.webhooks.plan import number_from_first_write, number_from_now, require_right_to_number
-from tests.store.databases import made_from, new_url, opened, with_least_rights
+from tests.store.databases import made_from, new_url, opened, with_least_rights, with_standby
 from tests.usecases.banks import COUNTRY, Bank, document
 from tests.usecases.receivers import SECOND_US, Got, endpoint, organisation, receiving, tell
 
@@ -93,6 +93,31 @@ def test_what_is_written_after_a_restore_is_neither_known_nor_older(kind: str, t
             assessed(bank, "IR", "c2")
     assert follower.levels == {"c1": "high", "c2": "high"}
     assert follower.repeated == 0
+
+
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+def test_what_is_written_after_a_failover_to_a_standby_that_lagged_has_larger_numbers(
+    kind: str, tmp_path: Path
+) -> None:
+    """A worker that ran on numbered new events as those that the standby lacked."""
+    url = new_url(kind, tmp_path)
+    with opened(url) as engine:
+        ours = organisation(engine)
+        number_from_now(engine)
+    with with_standby(url) as (address, fail_over), opened(address) as engine:
+        number_from_now(engine)
+        lost = numbered(engine, ours, "c1-lost")
+        fail_over()
+        first, second = (numbered(engine, ours, name) for name in ("c1-new", "c1-next"))
+    assert lost < first
+    assert second == first + 1
+
+
+def numbered(engine: Engine, ours: int, name: str) -> int:
+    """Write an event of the first customer, and give its number."""
+    with writing(engine) as session:
+        add_events(session, ours, [NewEvent(name, "level.reached", 1, 0, "{}")])
+        return session.scalars(text("SELECT id FROM outbox WHERE event_id = :name"), {"name": name}).one()
 
 
 def test_numbers_go_on_above_those_of_a_clock_that_was_ahead(engine: Engine) -> None:
