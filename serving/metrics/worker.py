@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from sqlalchemy import Engine
 
 from fivefold.domain.errors import ConfigError, FivefoldError
-from fivefold.store.sql.database import SchemaWatch, require_writable
+from fivefold.store.sql.database import SchemaWatch, open_again, require_writable
 from fivefold.usecases.levels.worker import BatchResult
 from fivefold.usecases.levels.worker_loop import LoopHealth
 
@@ -20,6 +20,8 @@ HOST: Final = "127.0.0.1"
 SILENT_SECONDS: Final = 600.0
 """A worker hangs when no task ended a round for so long: a batch takes seconds."""
 _SECONDS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+ANSWER_SECONDS: Final = 3.0
+"""How long readiness waits for one answer of PostgreSQL: a probe that gives up first says nothing of why."""
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -33,9 +35,10 @@ class WorkerPages:
 
     def __init__(self, engine: Engine, health: LoopHealth) -> None:
         """Register the metrics in a registry of their own."""
-        self._engine, self.health = engine, health
-        self._schema = SchemaWatch(engine)
+        self._engine, self.health = open_again(engine, ANSWER_SECONDS), health
+        self._schema = SchemaWatch(self._engine)
         self._schema.look()
+        self._engine.dispose()
         self.model: int | None = None
         self._registry = CollectorRegistry()
         self._batches = Counter("fivefold_worker_batches_total", "Batches", registry=self._registry)
@@ -94,6 +97,8 @@ class WorkerPages:
             reason = _reason(str(error))
             others = {duty: cause for duty, cause in problems.items() if _reason(cause) != reason}
             return {"database": reason, **others}
+        finally:
+            self._engine.dispose()  # the next probe connects anew: one that went silent would be waited for first
         return problems
 
 

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
+from math import ceil
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Final, TypeVar
@@ -68,7 +69,7 @@ def open_database(
     except (ArgumentError, ValueError):  # the second for a port that is not a number
         raise ConfigError(f"FIVEFOLD_DATABASE_URL cannot be read; it must be {_EXAMPLES}") from None
     if address.get_backend_name() == "postgresql":
-        timeouts = {"connect_timeout": CONNECT_SECONDS, **KEEPALIVE}
+        timeouts = {"connect_timeout": min(CONNECT_SECONDS, ceil(answer_seconds or CONNECT_SECONDS)), **KEEPALIVE}
         engine = create_engine(
             address.set(drivername="postgresql+psycopg"),
             pool_pre_ping=True,
@@ -90,6 +91,12 @@ def open_database(
     )
     event.listen(engine, "connect", _prepare_sqlite)
     return engine
+
+
+def open_again(engine: Engine, answer_seconds: float) -> Engine:
+    """Open the database of an engine a second time, for questions that wait only so long for an answer."""
+    tolerance_seconds = clocks.clock_of(engine).tolerance_us // clocks.SECOND_US
+    return open_database(engine.url.render_as_string(hide_password=False), tolerance_seconds, answer_seconds)
 
 
 def upgrade(engine: Engine) -> None:

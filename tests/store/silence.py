@@ -22,10 +22,15 @@ class Way:
     url: str = ""
     silent: set[int] = field(default_factory=set)
     open: list[int] = field(default_factory=list)
+    hangs: bool = False
 
     def go_silent(self) -> None:
         """Bring nothing back any more on the connections that there are."""
         self.silent |= set(self.open)
+
+    def hang(self) -> None:
+        """Bring nothing back any more, on new connections either."""
+        self.hangs = True
 
 
 @contextmanager
@@ -69,7 +74,7 @@ def way_to(url: str) -> Iterator[Way]:
 def _pass_on(source: socket.socket, sink: socket.socket, way: Way, number: int) -> None:
     with contextlib.suppress(OSError):
         while data := source.recv(65_536):
-            if number not in way.silent:
+            if not way.hangs and number not in way.silent:
                 sink.sendall(data)
     with contextlib.suppress(OSError):
         sink.shutdown(socket.SHUT_RDWR)

@@ -10,11 +10,16 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import make_url, text
 
 from fivefold.domain.errors import ConfigError
+from fivefold.serving.metrics import worker
 from fivefold.serving.metrics.worker import SILENT_SECONDS, WorkerPages, serving
 from fivefold.store.sql.database import open_database
 from fivefold.usecases.levels.worker import BatchResult
 from fivefold.usecases.levels.worker_loop import LoopHealth
+from tests.pace import slowness
 from tests.store import databases
+from tests.store.silence import way_to
+
+SECONDS = min(0.5 * slowness(), 5.0)
 
 
 class Clock:
@@ -113,6 +118,17 @@ def test_with_a_database_that_can_only_be_read_it_is_not_ready_though_its_duties
         status, _, content = pages.page("/readyz")
     assert status == 503
     assert json.loads(content)["parts"] == {"database": "the database can only be read, and not written"}
+
+
+def test_where_the_database_hangs_it_says_so_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The probe gave up first, and nobody learned why."""
+    monkeypatch.setattr(worker, "ANSWER_SECONDS", SECONDS)
+    with way_to(databases.new_url("postgresql", tmp_path)) as way, databases.opened(way.url) as engine:
+        pages = WorkerPages(engine, LoopHealth())
+        assert pages.page("/readyz")[0] == 200
+        way.hang()
+        status, _, content = pages.page("/readyz")
+    assert (status, json.loads(content)["parts"]) == (503, {"database": "the database cannot be reached"})
 
 
 def test_it_answers_on_this_machine_and_the_port_is_free_again(pages: WorkerPages) -> None:
