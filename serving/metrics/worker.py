@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +11,7 @@ from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from sqlalchemy import Engine
+from structlog import get_logger
 
 from fivefold.domain.errors import ConfigError, FivefoldError
 from fivefold.store.sql.database import SchemaWatch, open_again, require_writable
@@ -126,8 +128,8 @@ def serving(pages: WorkerPages, port: int | None, host: str = HOST) -> Iterator[
         return
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        server_class = type("Server", (ThreadingHTTPServer,), {"address_family": family, "daemon_threads": True})
-        server: ThreadingHTTPServer = server_class(address[:2], _handler(pages))
+        server_class = type("Server", (_Server,), {"address_family": family})
+        server: _Server = server_class(address[:2], _handler(pages))
     except socket.gaierror as error:
         raise ConfigError(
             f"--health-host is {host!r}, which does not name an address of this machine: {error.strerror}"
@@ -143,6 +145,16 @@ def serving(pages: WorkerPages, port: int | None, host: str = HOST) -> Iterator[
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """Log a failure as one line of JSON; nothing where the caller has gone, as a probe that gives up does."""
+        error = sys.exception()
+        if not isinstance(error, ConnectionError):
+            get_logger("fivefold.worker").error("page of health failed", exc_info=error)
 
 
 def _handler(pages: WorkerPages) -> type[BaseHTTPRequestHandler]:

@@ -1,13 +1,17 @@
 """What a worker says of itself: alive, ready, and what it has done."""
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
+from threading import enumerate as threads
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import make_url, text
+from structlog.testing import capture_logs
 
 from fivefold.domain.errors import ConfigError
 from fivefold.serving.metrics import worker
@@ -15,7 +19,7 @@ from fivefold.serving.metrics.worker import SILENT_SECONDS, WorkerPages, serving
 from fivefold.store.sql.database import open_database
 from fivefold.usecases.levels.worker import BatchResult
 from fivefold.usecases.levels.worker_loop import LoopHealth
-from tests.pace import slowness
+from tests.pace import slowness, until
 from tests.store import databases
 from tests.store.silence import way_to
 
@@ -129,6 +133,33 @@ def test_where_the_database_hangs_it_says_so_in_time(tmp_path: Path, monkeypatch
         way.hang()
         status, _, content = pages.page("/readyz")
     assert (status, json.loads(content)["parts"]) == (503, {"database": "the database cannot be reached"})
+
+
+def test_a_probe_that_gives_up_leaves_no_trace_and_a_fault_one_line(
+    pages: WorkerPages, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A traceback stood among the lines of JSON."""
+    begun, gone = Event(), Event()
+
+    def slow(_: str) -> tuple[int, str, bytes]:
+        begun.set()
+        assert gone.wait(30)
+        return 200, "text/plain", b"x" * 10_000_000
+
+    monkeypatch.setattr(pages, "page", slow)
+    with capture_logs() as lines:
+        with serving(pages, 0) as port:
+            with socket.create_connection(("127.0.0.1", port or 0)) as probe:
+                probe.sendall(b"GET /readyz HTTP/1.1\r\n\r\n")
+                assert begun.wait(30)
+            gone.set()
+            until(lambda: not [one for one in threads() if "process_request" in one.name])
+        assert lines == []
+        monkeypatch.setattr(pages, "page", lambda _: 1 / 0)
+        with serving(pages, 0) as port, pytest.raises(httpx.HTTPError):
+            httpx.get(f"http://127.0.0.1:{port}/readyz", trust_env=False)
+    assert [line["event"] for line in lines] == ["page of health failed"]
+    assert capfd.readouterr().err == ""
 
 
 def test_it_answers_on_this_machine_and_the_port_is_free_again(pages: WorkerPages) -> None:
