@@ -1,6 +1,6 @@
 """Everything that a ruleset reads, resolved: one row for each entity, one column for each input."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, Self, get_args
@@ -139,6 +139,31 @@ def parts_of(rule_input: Any, names: Vocabulary) -> list[LanguageModel]:
     if isinstance(rule_input, PeerInput | PeerFact):
         return [part for each in parts_of_peers(rule_input) for part in (*parts_of(each, names), each)]
     return _fields_of_pattern(rule_input)
+
+
+def everything_in(
+    inputs: Iterable[LanguageModel], parts: Callable[[LanguageModel], Iterable[LanguageModel]]
+) -> dict[str, LanguageModel]:
+    """Give inputs, and those that they are computed from, by their keys: each once, however many are made of it.
+
+    *parts* gives what an input is computed from, its parts' own parts or not.
+    """
+    everything: dict[str, LanguageModel] = {}
+    waiting = list(inputs)
+    while waiting:
+        each = waiting.pop()
+        key = input_key(each)
+        if key not in everything:
+            everything[key] = each
+            waiting.extend(parts(each))
+    return everything
+
+
+def direct_parts_of(rule_input: Any, names: Vocabulary) -> list[LanguageModel]:
+    """Give the inputs that an input is computed from, without what these are computed from; none for most."""
+    if isinstance(rule_input, CalculationInput):
+        return parts_of_calculation(names.calculations[rule_input.calculation])
+    return parts_of_peers(rule_input) if isinstance(rule_input, PeerInput | PeerFact) else parts_of(rule_input, names)
 
 
 def _fields_of_pattern(rule_input: Any) -> list[LanguageModel]:

@@ -1,12 +1,12 @@
 """What of a ruleset a statement for the person concerned may show: no rule that would tip them off, nor its trace."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from fivefold.risk.compiler.analysis import AnalysedRuleset, lists_in
 from fivefold.risk.compiler.diagnostics import Diagnostic, warning
 from fivefold.risk.compiler.value_types import inputs_of, inputs_of_rule, linked_source
-from fivefold.risk.facts.inputs import parts_of
+from fivefold.risk.facts.inputs import direct_parts_of, everything_in
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import Linked, ScreeningInput, TagInput, Window, input_key
 from fivefold.risk.language.peers import peers_of
@@ -21,7 +21,7 @@ def is_disclosable(rule: Rule, analysed: AnalysedRuleset) -> bool:
     What `undisclosed` names, and data of other people, keep it out whatever the rule says; what others found does where
     the rule says nothing.
     """
-    inputs = list(_everything(list(inputs_of_rule(rule)), analysed))
+    inputs = list(_everything(inputs_of_rule(rule), analysed).values())
     if rule.disclosable is False or _reads_others(inputs) or _reads_undisclosed(rule, inputs, analysed):
         return False
     return rule.disclosable is True or not any(map(_is_finding, inputs))
@@ -37,18 +37,16 @@ def is_whole(analysed: AnalysedRuleset) -> bool:
     predicates = [ruleset.applies_to, *(choice.when for choice in choices)]
     predicate_inputs = [each for condition in predicates if condition is not None for each in inputs_of(condition)]
     named = {name for condition in predicates if condition is not None for name in lists_in(condition)}
-    inputs = list(_everything(predicate_inputs, analysed))
+    inputs = list(_everything(predicate_inputs, analysed).values())
     named |= analysed.references if any(peers_of(each) is not None for each in inputs) else set()
     hidden = any(map(_is_finding, inputs)) or _names_undisclosed(inputs, analysed)
     hidden = hidden or not named.isdisjoint(ruleset.undisclosed.lists)
     return not hidden and all(is_disclosable(rule, analysed) for rule in ruleset.rules)
 
 
-def _everything(inputs: list[LanguageModel], analysed: AnalysedRuleset) -> Iterator[LanguageModel]:
-    """Give inputs, and those that they are computed from."""
-    for each in inputs:
-        yield each
-        yield from _everything(parts_of(each, analysed.names), analysed)
+def _everything(inputs: Iterable[LanguageModel], analysed: AnalysedRuleset) -> Mapping[str, LanguageModel]:
+    """Give inputs, and those that they are computed from, by their keys."""
+    return everything_in(inputs, lambda each: direct_parts_of(each, analysed.names))
 
 
 def _reads_others(inputs: list[LanguageModel]) -> bool:
@@ -80,7 +78,7 @@ def disclosure_diagnostics(analysed: AnalysedRuleset) -> Iterator[Diagnostic]:
     ruleset = analysed.ruleset
     if analysed.diagnostics:
         return  # what inputs are made of is not certain
-    read = {input_key(each) for each in _everything(list(analysed.inputs), analysed)}
+    read = _everything(analysed.inputs, analysed)
     for number, each in enumerate(ruleset.undisclosed.inputs):
         if input_key(each) not in read:
             yield warning(("undisclosed", "inputs", number), "names an input that no rule reads")
@@ -88,7 +86,7 @@ def disclosure_diagnostics(analysed: AnalysedRuleset) -> Iterator[Diagnostic]:
         if name not in analysed.lists:
             yield warning(("undisclosed", "lists", number), f"names the list {name}, which no rule reads")
     for position, rule in enumerate(ruleset.rules):
-        inputs = list(_everything(list(inputs_of_rule(rule)), analysed))
+        inputs = list(_everything(inputs_of_rule(rule), analysed).values())
         path = ("rules", position, "disclosable")
         if rule.disclosable and _reads_undisclosed(rule, inputs, analysed):
             yield warning(path, "has no effect: it reads what undisclosed names")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.compiler.locations import Location, tests_at
 from fivefold.risk.compiler.value_types import SOURCES, Vocabulary, inputs_of, inputs_of_group, linked_source
-from fivefold.risk.facts.inputs import parts_of
+from fivefold.risk.facts.inputs import direct_parts_of, everything_in
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import (
     CalculationInput,
@@ -103,16 +103,19 @@ def compared_with_each_other(place: Location) -> Iterator[LanguageModel]:
             yield from (subject, *others)
 
 
-def _made_of(each: LanguageModel, names: Vocabulary) -> dict[str, bool]:
+def _made_of(rule_input: LanguageModel, names: Vocabulary) -> dict[str, bool]:
     """Give the keys of an input, of what it is computed from, and of what that is; true for what is read as it is."""
-    is_of_field = isinstance(each, DaysSince) and linked_source(each) not in SOURCES
-    parts = [FieldInput(field=linked_source(each))] if is_of_field else parts_of(each, names)
+    everything = everything_in([rule_input], lambda each: _parts(each, names))
+    # a pattern is of transactions as well
+    return {key: hasattr(each, "pattern") or not _parts(each, names) for key, each in everything.items()}
+
+
+def _parts(each: LanguageModel, names: Vocabulary) -> list[LanguageModel]:
+    if isinstance(each, DaysSince) and linked_source(each) not in SOURCES:
+        return [FieldInput(field=linked_source(each))]
     if isinstance(each, Linked) and each.linked.itself:  # a change of its own would change the group as well
-        parts = list(inputs_of_group(each.linked))
-    is_source_by_key = {input_key(each): not parts or hasattr(each, "pattern")}  # a pattern is of transactions as well
-    for part in parts:
-        is_source_by_key |= _made_of(part, names)
-    return is_source_by_key
+        return list(inputs_of_group(each.linked))
+    return direct_parts_of(each, names)
 
 
 def is_opposed(rule: Rule, analysed: AnalysedRuleset) -> bool:

@@ -1,6 +1,8 @@
 """What a statement may show: nothing of what others found, unless its author says so, and nothing undisclosed."""
 
 import json
+from collections.abc import Callable
+from time import process_time
 from typing import Any
 
 import pytest
@@ -8,9 +10,13 @@ import pytest
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.governance.disclosure import is_disclosable, is_whole
 from fivefold.risk.governance.lint.ruleset import lint
+from fivefold.risk.governance.what_if.changeable import linked_inputs
+from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.reading import read_ruleset
 
 Data = dict[str, Any]
+MOST_SECONDS = 10.0
+"""Of the processor; a walk along each way through the calculations takes longer than anybody waits."""
 CASH: Data = {"sum": "amount", "where": {"field": "country", "in_list": "hot"}, "over": "30 days"}
 PASS_THROUGH: Data = {"pattern": "pass-through", "within": "3 days", "share": "80%", "minimum": 1000, "at_least": 3}
 
@@ -103,3 +109,26 @@ def test_a_ruleset_that_says_nothing_of_it_keeps_its_hash() -> None:
     assert "disclos" not in plain.ruleset.canonical
     hidden = analysed({"field": "income"}, {"above": 1}, {"disclosable": True})
     assert hidden.ruleset.content_hash != plain.ruleset.content_hash
+
+
+@pytest.mark.parametrize(
+    ("count", "operation"),
+    [
+        (100, lambda part: {"add": [part, 1]}),
+        (40, lambda part: {"multiply": [part, part]}),
+        (100, lambda part: {"greatest_of": [part, {"multiply": [part, 0.5]}]}),
+    ],
+    ids=["chain", "diamonds", "nested"],
+)
+def test_calculations_made_of_each_other_are_looked_at_once_each(count: int, operation: Callable[[Data], Data]) -> None:
+    calculate = {"c0": {"unit": "ratio", "of": {"field": "income"}}} | {
+        f"c{number}": {"unit": "ratio", **operation({"calculation": f"c{number - 1}"})} for number in range(1, count)
+    }
+    of_last = {"calculation": f"c{count - 1}"}
+    declared = {"undisclosed": {"inputs": [{"field": "income"}]}}
+    began = process_time()
+    made = analysed(of_last, {"at_least": 3}, {"disclosable": True}, calculate=calculate, **declared)
+    assert "has no effect: it reads what undisclosed names" in [each.problem for each in lint(made)]
+    assert shown(made) == (False, False)
+    assert linked_inputs(made) == {input_key(each) for each in made.inputs}
+    assert process_time() - began < MOST_SECONDS
