@@ -9,7 +9,7 @@ from http import HTTPStatus
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 import structlog
 from fastapi import FastAPI
@@ -46,7 +46,7 @@ from fivefold.serving.authentication import RateLimiter, ask_provider, run_in_se
 from fivefold.serving.error_middleware import FAULT_PAGE
 from fivefold.serving.lanes import Lane
 from fivefold.serving.metrics.service import ROUTE
-from fivefold.serving.request_reading import read_body, read_body_of_stranger
+from fivefold.serving.request_reading import is_of_own_site, read_body, read_body_of_stranger, site_of
 from fivefold.serving.responses import ARRAY, ApiError
 from fivefold.serving.v1.dispatch import LANES, record_of
 from fivefold.serving.v1.path_encoding import PartedPath, is_readable, parts_of
@@ -154,8 +154,10 @@ class Console:
             is_other = view.method == "POST" and not _is_of_session(form.pop("form_token", ""), secret)
             visit = replace(self._visit(view, request, session, secret, form), file=file)
             lane = LANES[Work.READING] if view.reads_document else LANE
-            respond = partial(other_session, visit) if is_other else partial(answer, view, visit)
+            respond = partial(self._respond, view, visit, secret, other_session if is_other else partial(answer, view))
             document = await lane.run(session.credential.organisation_id, respond)
+            if document is None:
+                return await self._after_the_end(view, request, form)
         except (ApiError, StoreError) as error:
             return _refusal(request, error, written_in(form) if was_read else await _written_into_form(view, request))
         if document.status == HTTPStatus.FORBIDDEN:
@@ -164,6 +166,13 @@ class Console:
             request.scope[CAUSE] = document.cause
         sign_out = bool(document.location) and view.path.startswith("/console/sign-out")
         return _response(document, sign_out=sign_out, nonce=visit.nonce)
+
+    def _respond(
+        self, view: View, visit: Visit, secret: str, respond: Callable[[Visit], ConsoleResponse]
+    ) -> ConsoleResponse | None:
+        """Answer a visit in its turn; None where its session has ended while its form was sent, or waited."""
+        session = find_session(self._engine, secret) if view.method == "POST" else visit.session
+        return None if session is None else respond(replace(visit, session=session))
 
     def _visit(self, view: View, request: Request, session: MemberSession, secret: str, form: dict[str, str]) -> Visit:
         parts = parts_of(request)
@@ -176,7 +185,7 @@ class Console:
             path=path if view.method == "GET" else path.rpartition("/")[0],
             action="" if view.method == "GET" else path.rpartition("/")[2],
             form_token=form_token_of(secret),
-            site=_site_of(request),
+            site=site_of(request),
             parts=parts,
             query=dict(request.query_params),
             form=form,
@@ -192,12 +201,13 @@ class Console:
         _begin(request, SIGN_IN_PATH)
         return self._sign_in_page(_next_of(request.query_params.get("next", "")))
 
-    async def _after_the_end(self, view: View, request: Request) -> Response:
-        """Answer a form that came after the end of the session: what was written into it is not lost."""
+    async def _after_the_end(self, view: View, request: Request, form: dict[str, str] | None = None) -> Response:
+        """Answer a form, perhaps read, that came after the end of the session: what was written into it is not lost."""
         next_ = _next_of(_path_of(request).rpartition("/")[0])
         if OF_SCRIPT in request.headers:
             return _response(ended_part(next_))
-        return self._sign_in_page(next_, ended=True, written=await _written_into_form(view, request))
+        written = await _written_into_form(view, request) if form is None else written_in(form)
+        return self._sign_in_page(next_, ended=True, written=written)
 
     def _sign_in_page(self, next_: str, **more: Any) -> Response:
         return _response(sign_in_page(next_, identity_path=IDENTITY_PATH if self._provider else "", **more))
@@ -296,15 +306,9 @@ def _begin(request: Request, route: str) -> None:
     request.scope[FAULT_PAGE] = fault_page
 
 
-def _site_of(request: Request) -> str:
-    """Write how the browser reached this site, as a proxy passes `Host` on; empty where the request names none."""
-    host = request.headers.get("host", "")
-    return f"{request.url.scheme}://{host}" if host else ""
-
-
 def _return_address(request: Request) -> str:
     """Write the address to which the provider sends people back; it must be registered there."""
-    return f"{_site_of(request)}{RETURN_PATH}"
+    return f"{site_of(request)}{RETURN_PATH}"
 
 
 def _signed_in(secret: str, next_: str) -> Response:
@@ -433,12 +437,8 @@ async def _parts(request: Request, body: bytes, file_field: str) -> Sent:
 
 
 def _require_own_origin(request: Request) -> None:
-    """Refuse a form that a page of another site sent; browsers name the site, and a page cannot change that."""
-    try:
-        origin = urlsplit(request.headers.get("origin", "")).netloc
-    except ValueError:  # such as http://[
-        origin = ""
-    if not origin or origin != request.headers.get("host"):
+    """Refuse a form that a page of another site sent."""
+    if not is_of_own_site(request):
         raise ApiError(403, text("This form was sent by another site"))
 
 

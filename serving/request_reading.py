@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from ipaddress import IPv6Address, ip_address
 from threading import Event
+from urllib.parse import urlsplit
 
 import structlog
 from starlette.requests import Request
@@ -71,6 +72,21 @@ def secret_of(request: Request) -> str:
         return token
     scheme, _, rest = (header_of(request, b"authorization") or "").partition(" ")
     return rest.strip() if scheme.lower() == "bearer" else ""
+
+
+def site_of(request: Request) -> str:
+    """Write how the browser reached this site, as a proxy passes `Host` on; empty where the request names none."""
+    host = request.headers.get("host", "")
+    return f"{request.url.scheme}://{host}" if host else ""
+
+
+def is_of_own_site(request: Request) -> bool:
+    """Tell whether a page of this site sent a form; browsers name the site, and a page cannot change that."""
+    try:
+        origin = urlsplit(request.headers.get("origin", "")).netloc
+    except ValueError:  # such as http://[
+        return False
+    return bool(origin) and origin == request.headers.get("host")
 
 
 async def read_body(

@@ -62,6 +62,8 @@ Result = TypeVar("Result")
 log = structlog.get_logger("fivefold.service")
 
 _NUMBER = re.compile(r"[0-9]{1,19}(\.[0-9]{1,19})?")
+_OF_BODIES = frozenset({"content-length", "transfer-encoding"})
+"""The headers of which a request with a body has one."""
 _AUTHENTICATION_POOL = ThreadPoolExecutor(3, thread_name_prefix="v1-admission")
 """Tokens are looked up in threads of their own: the organisation, and so its lane, is known only afterwards."""
 
@@ -146,8 +148,7 @@ class Dispatcher:
                 if may_be_shared(route, request, body):
                     shared = SharedRequest(route, context, request, body, self._most_rows(plan))
                     return await SHARED.run(credential.organisation_id, shared)
-                work = partial(respond, route, context, request, body, self._most_rows(plan))
-                answer = partial(respond_once, route, context, request, body, work)
+                answer = partial(respond_in_turn, route, context, request, body, self._most_rows(plan))
                 return await LANES[route.work].run(credential.organisation_id, answer)
         except ApiError as refusal:
             return refusal.response()
@@ -185,6 +186,18 @@ def require_role(route: Route, credential: Credential) -> None:
         raise not_for_role(credential.role, (role for role in Role if role in route.roles))
     if credential.role in OF_MEMBERS and credential.member_id is None:
         raise ApiError(403, "This token belongs to no member, so the person behind it is unknown")
+
+
+def may_have_waited(route: Route, request: Request) -> bool:
+    """Tell whether much may have happened since the token was looked up: all but reads without a body."""
+    return route.method != "GET" or not _OF_BODIES.isdisjoint(request.headers.keys())
+
+
+def respond_in_turn(route: Route, context: RequestContext, request: Request, body: bytes, most_rows: int) -> Response:
+    """Answer a request when its turn has come; ApiError 401 where its token has ended while its body was sent."""
+    if may_have_waited(route, request):
+        authenticate(context.engine, secret_of(request))
+    return respond_once(route, context, request, body, partial(respond, route, context, request, body, most_rows))
 
 
 def respond(
@@ -261,6 +274,11 @@ class SharedRequest:
     body: bytes
     most_rows: int
 
+    @property
+    def secret(self) -> str:
+        """The token that came with it."""
+        return secret_of(self.request)
+
     def arguments(self) -> dict[str, Any] | Response | BaseException:
         """Read it: its arguments, or the answer or the error where it is invalid."""
         try:
@@ -287,9 +305,10 @@ def respond_together(requests: Sequence[SharedRequest]) -> Iterator[tuple[int, R
     for token_id in {request.context.credential.token_id for request in requests}:
         with suppress(StoreError):  # as in `respond`
             note_use(engine, token_id, now_microseconds())
+    refusals = {secret: _refusal_of(engine, secret) for secret in {request.secret for request in requests}}
     left: dict[int, dict[str, Any]] = {}
     for number, request in enumerate(requests):
-        arguments = request.arguments()
+        arguments = refusals[request.secret] or request.arguments()
         if isinstance(arguments, dict):
             left[number] = arguments
         else:
@@ -302,6 +321,15 @@ def respond_together(requests: Sequence[SharedRequest]) -> Iterator[tuple[int, R
                 yield number, write_result(route, result)
     for number in left:
         yield number, requests[number].alone()
+
+
+def _refusal_of(engine: Engine, secret: str) -> ApiError | None:
+    """Look up a token again, as `respond_in_turn` does; None where it is in force."""
+    try:
+        authenticate(engine, secret)
+    except ApiError as refusal:
+        return refusal
+    return None
 
 
 def _results_together(

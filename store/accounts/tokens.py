@@ -115,6 +115,13 @@ def token_by_hash(session: Session, sha256: str) -> Token | None:
     return session.scalar(select(Token).where(Token.sha256 == sha256))
 
 
+def token_with_member(session: Session, sha256: str) -> tuple[Token, Member | None] | None:
+    """Find a token by the hash of its secret, in any state, with the member whose it is."""
+    statement = select(Token, Member).outerjoin(Member, Member.id == Token.member_id).where(Token.sha256 == sha256)
+    row = session.execute(statement).one_or_none()
+    return None if row is None else (row[0], row[1])
+
+
 def tokens(session: Session) -> Sequence[tuple[Token, str, str]]:
     """List all tokens with the names of their organisations and members (empty for programs), oldest first."""
     rows = session.execute(

@@ -5,9 +5,12 @@ import re
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from sqlalchemy import update
+from sqlalchemy.orm import Session
 
 from fivefold.console.rulesets import editor
 from fivefold.console.table import VIEWS
@@ -17,11 +20,12 @@ from fivefold.serving import console
 from fivefold.serving.authentication import RateLimiter
 from fivefold.serving.error_middleware import ErrorMiddleware
 from fivefold.serving.responses import ApiError
+from fivefold.store.tables.accounts import Member
 from fivefold.usecases.accounts import sessions
 from fivefold.usecases.levels import overrides
 from tests.console.test_rights import PARTS
 from tests.console.visitors import ORIGIN, Visitor, filled_forms, pages
-from tests.serving.v1.places import LIMITS, Place
+from tests.serving.v1.places import LIMITS, OURS, Place
 
 ACME = "/console/entities/company/acme"
 TEMPLATES = [*(Path(__file__).parent.parent.parent / "console").rglob("*.html")]
@@ -156,6 +160,29 @@ def test_what_was_written_is_not_lost_with_the_session(place: Place, ends: str) 
     assert "high</textarea>" in visitor.page.text
     assert "2099-01-01</textarea>" in visitor.page.text
     assert form.fields["form_token"] not in visitor.page.text
+
+
+@pytest.mark.parametrize("ends", ["member left", "role lost"])
+def test_a_form_whose_sender_goes_while_it_is_sent_does_nothing(
+    place: Place, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    visitor = Visitor(place).sign_in("investigator").go(ACME)
+    read_form = console._form
+    member = Member.id == place.members[OURS, "investigator"]
+
+    async def slowly_read_form(*arguments: Any) -> Any:
+        form = await read_form(*arguments)
+        with Session(place.engine) as session, session.begin():
+            gone = {"left_us": 1} if ends == "member left" else {"roles": ["commercial"]}
+            session.execute(update(Member).where(member).values(**gone))
+        return form
+
+    monkeypatch.setattr(console, "_form", slowly_read_form)
+    visitor.submit("/override", level="high", reason=LONG, until="2099-01-01")
+    assert "Your session has ended, and nothing was changed." in visitor.text
+    assert "Three pages of reasons &amp; &lt;b&gt;figures</textarea>" in visitor.page.text
+    asked = place.good("GET", "/v1/entities/company/acme/overrides", role="admin")
+    assert LONG not in [line["reason"] for line in asked]
 
 
 def test_signing_in_leaves_the_page_with_what_was_written_open(investigator: Visitor) -> None:

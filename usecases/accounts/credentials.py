@@ -69,8 +69,8 @@ def find_credential(engine: Engine, secret: str) -> Credential | None:
     A member's token has ended if the member left, or lost its role. StoreError if the database is out of reach.
     """
     with reading(engine) as session:
-        row = accounts.token_by_hash(session, hash_of(secret))
-        return None if row is None else credential_of(session, row, now_microseconds())
+        row = accounts.token_with_member(session, hash_of(secret))  # one statement: the member is in the session
+        return None if row is None else credential_of(session, row[0], now_microseconds())
 
 
 def credential_of(session: Session, token: Token, now_us: int) -> Credential | None:

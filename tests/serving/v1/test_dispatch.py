@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -19,8 +19,10 @@ from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.reading import refused_body
 from fivefold.serving.v1.route import Route
 from fivefold.store.tables.accounts import Token
+from fivefold.store.tables.entities import Tag
 from fivefold.usecases.accounts.credentials import hash_of
 from fivefold.usecases.shared.actors import Role
+from tests.console.test_queries import statements
 from tests.pace import slowness, until_in_loop
 from tests.serving.inprocess import client
 from tests.serving.v1.places import LIMITS, OURS, PLANS, Place, routes
@@ -43,6 +45,46 @@ def test_a_role_that_is_taken_is_gone_at_the_next_call(place: Place) -> None:
     assert place.ask("GET", "/v1/entity-types", role="publisher").status_code == 200
     place.good("PUT", path, {"roles": ["approver"]}, role="admin")
     assert place.ask("GET", "/v1/entity-types", role="publisher").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "role"),
+    [
+        ("PUT", "/v1/entities/company/acme/tags/late", b"{}", "investigator"),
+        ("POST", "/v1/transactions", b"[]", "app"),
+        ("GET", "/v1/settings", b"{}", "approver"),
+    ],
+)
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_a_token_that_is_revoked_while_a_body_is_sent_does_nothing(
+    place: Place, monkeypatch: pytest.MonkeyPatch, method: str, path: str, body: bytes, role: str, *, is_shared: bool
+) -> None:
+    read_body = dispatch.read_body
+    token = place.tokens[OURS, role]
+
+    async def slowly_read_body(*arguments: Any) -> bytes:
+        content = await read_body(*arguments)
+        with Session(place.engine) as session, session.begin():
+            session.execute(update(Token).where(Token.sha256 == hash_of(token)).values(revoked_us=1))
+        return content
+
+    monkeypatch.setattr(dispatch, "read_body", slowly_read_body)
+    headers = {} if is_shared else {"Idempotency-Key": "one"}
+    answer = place.ask(method, path, body, token=token, headers=headers)
+    assert (answer.status_code, answer.json()) == (401, [{"detail": dispatch.NO_CREDENTIALS}])
+    with Session(place.engine) as session:
+        assert session.scalar(select(Tag.id).where(Tag.tag == "late")) is None
+
+
+def test_who_asks_is_looked_up_again_for_a_change_alone(place: Place) -> None:
+    def lookups(*request: Any) -> int:
+        place.good(*request, role="investigator")
+        with statements(place.engine) as sent:
+            place.good(*request, role="investigator")
+        return len([each for each in sent if "FROM tokens LEFT OUTER JOIN members" in " ".join(each.split())])
+
+    assert lookups("GET", "/v1/settings") == 1
+    assert lookups("PUT", "/v1/entities/company/acme/tags/late", {}) == 2
 
 
 def test_one_thing_is_refused_before_the_other(place: Place) -> None:
