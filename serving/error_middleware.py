@@ -3,7 +3,6 @@
 import asyncio
 import re
 import secrets
-import traceback
 from time import perf_counter
 from typing import Any
 
@@ -12,6 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fivefold.serving.access_log import MODEL_VERSION, AccessLog, line_of
+from fivefold.serving.logs import place_of
 from fivefold.serving.metrics.service import ServiceMetrics, route_of
 from fivefold.serving.responses import ARRAY, error_response
 
@@ -123,10 +123,4 @@ def _own_id(scope: Scope) -> str:
 
 def _report(scope: Scope, error: BaseException) -> None:
     """Log an error without its traceback, which would quote the request."""
-    log.error("failed", request_id=scope["fivefold.request_id"], error=type(error).__name__, at=_where(error))
-
-
-def _where(error: BaseException) -> str:
-    """Name the place of an error without any value."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames[-5:]))
+    log.error("failed", request_id=scope["fivefold.request_id"], error=type(error).__name__, at=place_of(error))

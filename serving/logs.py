@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import traceback
 
 import structlog
 
@@ -19,3 +20,9 @@ def configure_logs(lowest_level: int = logging.INFO) -> None:
         # stderr of the moment: a cached logger would go on writing to one that was closed or replaced.
         logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
     )
+
+
+def place_of(error: BaseException) -> str:
+    """Name the place of an error without any value."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames[-5:]))

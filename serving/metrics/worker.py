@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from structlog import get_logger
 
 from fivefold.domain.errors import ConfigError, FivefoldError
+from fivefold.serving.logs import place_of
 from fivefold.store.sql.database import SchemaWatch, open_again, require_writable
 from fivefold.usecases.levels.worker import BatchResult
 from fivefold.usecases.levels.worker_loop import LoopHealth
@@ -153,8 +154,9 @@ class _Server(ThreadingHTTPServer):
     def handle_error(self, *_: Any) -> None:
         """Log a failure as one line of JSON; nothing where the caller has gone, as a probe that gives up does."""
         error = sys.exception()
-        if not isinstance(error, ConnectionError):
-            get_logger("fivefold.worker").error("page of health failed", exc_info=error)
+        if error is not None and not isinstance(error, ConnectionError):
+            log = get_logger("fivefold.worker")
+            log.error("page of health failed", error=type(error).__name__, at=place_of(error))
 
 
 def _handler(pages: WorkerPages) -> type[BaseHTTPRequestHandler]:

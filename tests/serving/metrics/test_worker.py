@@ -158,7 +158,7 @@ def test_a_probe_that_gives_up_leaves_no_trace_and_a_fault_one_line(
         monkeypatch.setattr(pages, "page", lambda _: 1 / 0)
         with serving(pages, 0) as port, pytest.raises(httpx.HTTPError):
             httpx.get(f"http://127.0.0.1:{port}/readyz", trust_env=False)
-    assert [line["event"] for line in lines] == ["page of health failed"]
+    assert [(line["event"], line["error"]) for line in lines] == [("page of health failed", "ZeroDivisionError")]
     assert capfd.readouterr().err == ""
 
 
