@@ -226,6 +226,25 @@ def test_what_was_sent_of_a_transaction_is_shown_as_far_back_as_what_gave_someth
     )
 
 
+def test_what_counts_now_of_a_transaction_stands_beside_what_was_sent(place: Place) -> None:
+    place.good("PUT", "/v1/entities/customer/payer", {}, role="app")
+    paid = day_text(now_microseconds() - 3 * DAY_US)[:10]
+    sent = {"transaction_date": paid, "transaction_currency": "EUR"}
+    rows = [transaction(n, "payer", transaction_amount=amount, **sent) for n, amount in ((130, 100.0), (131, 500.0))]
+    corrections = [
+        {"transaction_id": "c1", "corrects": "t130", "transaction_amount": 90.0, "correction_reason": "Typed."},
+        {"transaction_id": "c2", "reverses": "t131", "correction_reason": "Sent twice."},
+    ]
+    place.good("POST", "/v1/transactions", [*rows, *corrections], role="app")
+    visitor = Visitor(place).sign_in("investigator").go(TRANSACTIONS)
+    assert "90.00 0.00 EUR 1" in visitor.text
+    assert "500.00 0.00" not in visitor.text
+    for address in (TRANSACTIONS, TRANSACTIONS.removesuffix("/transactions")):
+        text = visitor.go(address).text
+        assert "+100.00 EUR counts as +90.00 EUR –, corrected" in text
+        assert "+500.00 EUR –, reversed" in text
+
+
 @pytest.mark.parametrize(
     ("query", "status"), [("since=soon", 422), ("since=2020-01-01&until=2026-01-01", 422), ("after=x", 422)]
 )

@@ -203,6 +203,17 @@ class TransactionLine:
     fields: Mapping[str, Any]
     corrections: tuple[CorrectionLine, ...]
 
+    @property
+    def is_reversed(self) -> bool:
+        """Whether it does not count: what is known last of it is a reversal."""
+        return bool(self.corrections) and self.corrections[-1].kind == "reversal"
+
+    @property
+    def counted_amount(self) -> tuple[float, str]:
+        """The amount and the currency that count, where it does: those known last."""
+        changes = {name: value for each in self.corrections for name, value in each.changes.items()}
+        return changes.get(SENT_AS["amount"], self.amount), changes.get(SENT_AS["currency"], self.currency)
+
 
 def read_entity(context: Context, type_name: str, external_id: str) -> EntityShown:
     """Show an entity; NotFoundError where the organisation has none of that type and name."""

@@ -276,7 +276,7 @@ def transactions_for(
             earlier = loading.corrected_transactions(session, ids, for_value=for_value)
             stored = pl.concat([stored, earlier]).unique(list(_KEYS)).sort(*loading.IN_ORDER)
         stored = with_corrections(stored, corrections.filter(pl.col("known_us") <= as_of_us))
-    return TransactionsRead(_counted_for(stored, whose, "at_us"), summary, new_blocks)
+    return TransactionsRead(counted_for(stored, whose, "at_us"), summary, new_blocks)
 
 
 def count_rows(session: Session, whose: pl.DataFrame, as_of_us: int, back: LookBack | None) -> dict[int, int]:
@@ -363,7 +363,7 @@ def _facts_of(whose: pl.DataFrame) -> list[int]:
     return sorted(set(whose["fact_of"].to_list()))
 
 
-def _counted_for(facts: pl.DataFrame, whose: pl.DataFrame, at: str) -> pl.DataFrame:
+def counted_for(facts: pl.DataFrame, whose: pl.DataFrame, at: str) -> pl.DataFrame:
     """Say for whom each fact counts: for whom it is about, and whole for each who owned that at the fact's moment."""
     whom = whose["entity"].to_list()
     if whose["fact_of"].to_list() == whom and len(set(whom)) == len(whom):
@@ -457,7 +457,7 @@ def _indicators(histories: Histories, as_of_us: int) -> pl.DataFrame:
 def _records(
     session: Session, kind: str, whose: pl.DataFrame, declared: Mapping[str, FieldType], *, mixed: bool
 ) -> pl.DataFrame:
-    stored = _counted_for(loading.records(session, kind, _facts_of(whose)), whose, "opened_us")
+    stored = counted_for(loading.records(session, kind, _facts_of(whose)), whose, "opened_us")
     own = {name: form for name, form in declared.items() if name not in CASE_FIELDS}
     plain = (_moments(stored, "opened"), _moments(stored, "closed"), stored["outcome"], stored["status"])
     return _of_entities(stored, [*plain, *_own_fields(stored["content"], own, mixed=mixed)])

@@ -53,6 +53,39 @@ def test_days_have_what_was_settled_and_the_balance_of_all_together(ours: Contex
     assert list_days(ours, *OF, until, until + DAY_US) == []
 
 
+@pytest.mark.postgresql
+def test_days_have_what_counts_now(ours: Context) -> None:
+    def days() -> list[tuple[object, ...]]:
+        return [
+            (
+                (day.day_us - platforms.NOW) // DAY_US,
+                day.currency,
+                day.deposits,
+                day.withdrawals,
+                day.count,
+                day.balance,
+            )
+            for day in list_days(ours, *OF)
+        ]
+
+    def correct(number: int, **changed: object) -> None:
+        sent = {"transaction_id": f"c{number}", "correction_reason": "Typed.", **changed}
+        assert add_transactions(ours, [sent]).corrections == 1
+
+    correct(1, corrects="t0", transaction_amount=90.0, user_balance=90.0)
+    correct(2, reverses="t1")
+    assert days()[0] == (-9, "EUR", 90.0, 0.0, 1, 90.0)
+    correct(3, corrects="t2", transaction_state="SUCCEEDED")
+    correct(4, corrects="t5", transaction_currency="EUR")
+    assert days() == [(-9, "EUR", 590.0, 0.0, 2, 90.0), (-7, "EUR", 5.0, 7.5, 2, 995.0)]
+    correct(5, corrects="t3", transaction_date="2026-11-13T09:00:00")  # before, it belonged to nobody else
+    correct(6, corrects="t4", transaction_date="2026-11-01T10:00:00")
+    assert days() == [(-9, "EUR", 590.0, 0.0, 2, 90.0), (-7, "EUR", 900.0, 7.5, 2, 990.0)]
+    correct(7, reverses="t0")
+    correct(8, corrects="t1", transaction_amount=-20.0)
+    assert days()[0] == (-9, "EUR", 500.0, 20.0, 2, 70.0)
+
+
 @pytest.mark.parametrize("days", [0, -3, 367])
 def test_a_range_that_is_empty_or_too_long_is_refused(days: int) -> None:
     found = "the range has 367 days" if days > 0 else "the range ends before its first day, 20"
