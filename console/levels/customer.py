@@ -117,7 +117,7 @@ class CustomerPage:
     events: Page[TimelineEvent]
     changes: Page[ProposalWaiting]
     waiting: Sequence[ProposalWaiting]
-    challenges: Page[ChallengeSummary]
+    challenges: Sequence[ChallengeSummary]
     standing: EntityActions
     runs: Page[RunLine]
 
@@ -164,10 +164,10 @@ def show_customer(visit: Visit) -> Rendered:
     return Rendered(template="levels/customer.html", title=entity.external_id, page=page)
 
 
-def open_challenges(visit: Visit, type_name: str, external_id: str) -> Page[ChallengeSummary]:
+def open_challenges(visit: Visit, type_name: str, external_id: str) -> Sequence[ChallengeSummary]:
     """List the open challenges of a customer, ordered by due date; none for those who may not see them."""
     if not visit.may("GET /v1/challenges"):
-        return Page()
+        return ()
     return summarise_challenges(visit, ChallengeFilters(state=OPEN, entity=(type_name, external_id)))
 
 
