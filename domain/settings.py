@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import disk_error, protect_folder
@@ -161,9 +161,14 @@ class Settings:
             protect_folder(folder)
 
     @contextmanager
-    def lock(self, file: Path) -> Iterator[None]:
-        """Let one process at a time go on, by a lock in *var*; ConfigError where the lock's file cannot be written."""
-        lock = FileLock(file)
+    def lock(self, file: Path, *, wait: bool = True) -> Iterator[None]:
+        """Let one process at a time go on, by a lock in *var*, which the system takes back from a process that dies.
+
+        Raises:
+            ConfigError: the lock's file cannot be written.
+            Timeout: another process has the lock, and this one does not *wait*.
+        """
+        lock = FileLock(file, timeout=-1 if wait else 0)
         with _writable(file):
             lock.acquire()
         try:
@@ -242,7 +247,7 @@ def _writable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if disk_error(error) is not None:
+        if isinstance(error, Timeout) or disk_error(error) is not None:
             raise
         raise ConfigError(
             f"{path} cannot be made ({error.strerror}); {VARIABLE_VAR} must name a folder that can be written"

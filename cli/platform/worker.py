@@ -3,17 +3,19 @@
 import logging
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from threading import Event
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from fivefold.cli.terminal import checked_settings, echo, moment, open_current_database
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConfigError, StoreError
-from fivefold.domain.settings import read_settings
+from fivefold.domain.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,13 +67,11 @@ def worker(
         refuse_future(engine, at, "--as-of")
     clock = now_microseconds if at is None else _clock_from(at)
     refuse_unregistered(engine, settings)
-    lock = _single_worker_lock() if engine.dialect.name == "sqlite" else None
-    try:
-        _work(engine, clock, batch, (health_host, health_port), once=once)
-    finally:
-        engine.dispose()
-        if lock is not None:
-            lock.release()
+    with _only_worker(settings) if engine.dialect.name == "sqlite" else nullcontext():
+        try:
+            _work(engine, clock, batch, (health_host, health_port), once=once)
+        finally:
+            engine.dispose()
 
 
 def _work(
@@ -251,15 +251,15 @@ def _clock_from(at_us: int) -> "Callable[[], int]":
     return lambda: at_us + (monotonic_ns() - start) // 1000
 
 
-def _single_worker_lock() -> FileLock:
-    """Take the lock of the only worker: SQLite has one writer, and two workers would only wait for each other."""
-    settings = read_settings()
+@contextmanager
+def _only_worker(settings: Settings) -> Iterator[None]:
+    """Hold the lock of the only worker: SQLite has one writer, and two workers would only wait for each other."""
     settings.protect_var()
-    lock = FileLock(settings.var / "worker.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise ConfigError(
-            "another worker runs already; SQLite allows one. For several, set FIVEFOLD_DATABASE_URL to a PostgreSQL"
-        ) from None
-    return lock
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(settings.lock(settings.var / "worker.lock", wait=False))
+        except Timeout:
+            raise ConfigError(
+                "another worker runs already; SQLite allows one. For several, set FIVEFOLD_DATABASE_URL to a PostgreSQL"
+            ) from None
+        yield

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from fivefold.cli.terminal import create_registry, echo, open_current_database, open_registry
 from fivefold.cli.value_model.realised import judge, print_doubts
@@ -162,10 +162,10 @@ def run_scheduled(
 
 @contextmanager
 def _only_run(name: str) -> Iterator[None]:
-    """Hold the lock of a model's scheduled trainings, which the system takes back from a process that dies."""
+    """Hold the lock of a model's scheduled trainings."""
     settings = read_settings()
     settings.protect_var()
-    with FileLock(settings.var / f"train-{name}.lock", timeout=0):
+    with settings.lock(settings.var / f"train-{name}.lock", wait=False):
         yield
 
 

@@ -24,6 +24,13 @@ def test_a_folder_that_cannot_be_made_is_named_with_its_variable(tmp_path: Path)
             read_settings({"FIVEFOLD_VAR": str(tmp_path / name)}).protect_var()
 
 
+def test_a_lock_that_cannot_be_written_is_named_with_the_variable(tmp_path: Path) -> None:
+    (tmp_path / "its.lock").mkdir()
+    lock = read_settings({"FIVEFOLD_VAR": str(tmp_path)}).lock(tmp_path / "its.lock", wait=False)
+    with pytest.raises(ConfigError, match=r"its.lock cannot be made \(.*\); FIVEFOLD_VAR must name a folder"), lock:
+        pass
+
+
 @pytest.mark.parametrize("environment", [{}, {"FIVEFOLD_VAR": ""}])
 def test_by_default_that_is_var_where_the_program_was_started(environment: dict[str, str]) -> None:
     assert read_settings(environment).var == Path.cwd() / "var"

@@ -68,6 +68,11 @@ def test_a_second_one_on_sqlite_says_what_to_do(tmp_path: Path) -> None:
         assert "another worker runs already; SQLite allows one" in refuse(tmp_path, "worker", "--once")
 
 
+def test_its_lock_that_cannot_be_written_is_named_with_the_variable(tmp_path: Path) -> None:
+    (tmp_path / "worker.lock").mkdir()
+    assert "worker.lock cannot be made (Is a directory); FIVEFOLD_VAR" in refuse(tmp_path, "worker", "--once")
+
+
 def test_the_past_is_for_once(tmp_path: Path) -> None:
     assert "--as-of needs --once" in refuse(tmp_path, "worker", "--as-of", "2020-01-01")
 

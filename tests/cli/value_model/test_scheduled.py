@@ -221,6 +221,13 @@ def test_the_second_of_two_at_once_ends(registry: Path, home: Home) -> None:
     assert run(registry, "train", *options).code == ScheduledOutcome.SAME_DATA
 
 
+def test_its_lock_that_cannot_be_written_is_named_with_the_variable(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "train-fivefold-value.lock").mkdir()
+    done = run(tmp_path, "train", "--data", home.rows, "--config", home.config, "--when", "always")
+    assert done.code == 2
+    assert "train-fivefold-value.lock cannot be made (Is a directory); FIVEFOLD_VAR must name" in done.err
+
+
 @pytest.mark.full
 def test_a_run_that_dies_before_its_version_has_an_alias_is_finished_by_the_next(
     registry: Path, richer: Path, home: Home, monkeypatch: pytest.MonkeyPatch
