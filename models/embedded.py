@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from fivefold.domain.errors import ConfigError, ModelError, ModelNotFoundError, RegistryError
+from fivefold.domain.files import put_in_place
 from fivefold.domain.settings import VARIABLE_VAR, Settings, require_model_name
 from fivefold.models.value_model import ValueModel, missing_files
 
@@ -65,6 +66,58 @@ def relocate(settings: Settings) -> int:
         database.commit()
         return len(changes)
     return 0
+
+
+def complete(registry: Path) -> None:
+    """Let MLflow make the registry's file, or the tables that a file of an older release lacks.
+
+    MLflow does that in many transactions, so it works on another file. A process that dies leaves the registry as it
+    was, and the next one begins anew. The caller holds the lock of the registry.
+    """
+    from mlflow.store.db.base_sql_model import Base  # noqa: PLC0415 (MLflow takes seconds to import)
+    from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine  # noqa: PLC0415 (as above)
+
+    is_there = registry.is_file()
+    if is_there and Base.metadata.tables.keys() <= _tables(registry):
+        return
+    unfinished = registry.with_name(f".{registry.name}.unfinished")
+    _remove(unfinished)
+    if is_there:
+        _copy(registry, unfinished)
+    engine = create_sqlalchemy_engine(f"sqlite:///{unfinished}")  # type: ignore[no-untyped-call]  # MLflow annotates nothing here
+    try:
+        _initialize_tables(engine)  # type: ignore[no-untyped-call]  # as above
+    finally:
+        engine.dispose()
+    if is_there:
+        _copy(unfinished, registry)  # in one transaction, into the file that other processes have open
+        _remove(unfinished)
+    else:
+        put_in_place(unfinished, registry)
+
+
+def _tables(file: Path) -> set[str]:
+    with closing(sqlite3.connect(file, timeout=_WAIT_SECONDS)) as database:
+        return {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+def _copy(file: Path, other: Path) -> None:
+    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(other, timeout=_WAIT_SECONDS)) as target:
+        source.backup(target)
+
+
+def _remove(file: Path) -> None:
+    """Remove a file of SQLite's, with what belongs to it."""
+    for end in ("", "-journal", "-wal", "-shm"):
+        file.with_name(f"{file.name}{end}").unlink(missing_ok=True)
+
+
+def without_models_text(registry: Path) -> str:
+    """Say what to do with a file that MLflow cannot open and that has no model; empty where it may have one."""
+    with suppress(sqlite3.Error), closing(sqlite3.connect(registry, timeout=_WAIT_SECONDS)) as database:
+        if database.execute("SELECT 1 FROM registered_models LIMIT 1").fetchone() is None:
+            return "; it has no model: remove it to begin anew"
+    return ""
 
 
 def no_versions_text(settings: Settings, name: str) -> str:

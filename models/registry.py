@@ -29,11 +29,13 @@ from fivefold.domain.settings import Settings, without_password
 from fivefold.models.embedded import (
     ARTIFACT,
     RESTORE,
+    complete,
     load_files,
     parse_model_uri,
     relocate,
     require_not_empty,
     require_registered,
+    without_models_text,
 )
 from fivefold.models.value_model import ValueModel
 
@@ -220,6 +222,8 @@ class Registry:
     def _client(self) -> MlflowClient:
         uri = self.settings.tracking_uri
         try:
+            if self.settings.embedded:
+                complete(self.settings.registry)
             client = MlflowClient(uri, uri)
             if not self.settings.embedded:
                 with _said_when_slow(self.settings.tracking_shown):
@@ -227,7 +231,8 @@ class Registry:
         except Exception as error:  # noqa: BLE001 (MLflow, its drivers and its HTTP client have no error in common)
             address = f"{_ADDRESS} is {self.settings.tracking_shown}, which cannot be asked"
             where = f"{self.settings.registry} cannot be opened" if self.settings.embedded else address
-            raise RegistryError(f"{where}: {_of_another_release(error) or _one_line(error)}") from None
+            remedy = without_models_text(self.settings.registry) if self.settings.embedded else ""
+            raise RegistryError(f"{where}: {_of_another_release(error) or _one_line(error) + remedy}") from None
         return cast("MlflowClient", _TranslatedClient(client, self.settings.registry_shown))
 
     @contextmanager

@@ -2,12 +2,15 @@
 
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import alembic.command
 import mlflow
 import pytest
+from mlflow.store.db.utils import _get_alembic_config
 
-from fivefold.domain.errors import ModelError, ModelNotFoundError, PromotionRefusedError
+from fivefold.domain.errors import ModelError, ModelNotFoundError, PromotionRefusedError, RegistryError
 from fivefold.domain.settings import Settings
 from fivefold.models.embedded import embedded_champion, load_embedded_champion, load_value_model, relocate
 from fivefold.models.promotions import promote, rollback
@@ -59,6 +62,58 @@ def registered_in(before: Path, copied: Path) -> Path:
             ):
                 database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (present, recorded))
     return copied
+
+
+def ends_while_it_migrates(*_: object, **__: object) -> None:
+    raise SystemExit(137)
+
+
+def test_a_registry_whose_process_died_while_it_was_made_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(var=tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(alembic.command, "upgrade", ends_while_it_migrates)
+        with pytest.raises(SystemExit):
+            Registry(settings, "value")
+    assert [path.name for path in tmp_path.glob(".mlflow*")] == [".mlflow.db.unfinished"]
+    assert not settings.has_registry
+    assert Registry(settings, "value").versions() == []
+    assert not list(tmp_path.glob(".mlflow*"))
+
+
+def test_a_registry_whose_process_died_while_it_was_upgraded_is_upgraded_by_the_next(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, settings = copied / "mlflow.db", Settings(var=copied)
+    newest = revision(registry)
+    alembic.command.downgrade(_get_alembic_config(f"sqlite:///{registry}"), "-1")
+    before = revision(registry)
+    with monkeypatch.context() as patch:
+        patch.setattr(alembic.command, "upgrade", ends_while_it_migrates)
+        with pytest.raises(SystemExit):
+            Registry(settings, "value")
+    assert revision(registry) == before != newest
+    assert [version.number for version in Registry(settings, "value").versions()] == [1]
+    assert revision(registry) == newest
+    assert not list(copied.glob(".mlflow*"))
+
+
+def test_a_registry_that_cannot_be_opened_and_has_no_model_may_be_removed(tmp_path: Path) -> None:
+    """An earlier release left it so where it was ended while it made the file."""
+    new_registry(tmp_path)
+    with sqlite3.connect(tmp_path / "mlflow.db") as database:
+        database.execute("DROP TABLE jobs")
+        database.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")  # an early one
+    with pytest.raises(
+        RegistryError, match=r"mlflow.db cannot be opened: .*; it has no model: remove it to begin anew$"
+    ):
+        Registry(Settings(var=tmp_path), "value")
+
+
+def revision(registry: Path) -> str:
+    with closing(sqlite3.connect(registry)) as database:
+        return str(database.execute("SELECT version_num FROM alembic_version").fetchone()[0])
 
 
 def locations(var: Path) -> list[str]:
