@@ -224,7 +224,7 @@ def _registered_before(config: TrainingConfig, parts: Parts, by: "Context | None
     """
     from fivefold.training.continuation.registration import registered_before
     from fivefold.training.retrain import promoted_by
-    from fivefold.usecases.changes.promotions import decided_since
+    from fivefold.usecases.changes.promotions import decided_since, record_missing
 
     if not parts.begun_with:
         return None
@@ -238,6 +238,8 @@ def _registered_before(config: TrainingConfig, parts: Parts, by: "Context | None
             refusal = f"{decided}. To make it champion: fivefold promote {version.number}{_name_option(config)}"
         else:
             is_champion, refusal = promoted_by(registry, version.number, partial(_promote, by))
+    elif is_champion:
+        record_missing(open_current_database(), registry, actor())
     end = TrainingEnd(
         version=version.number,
         promoted=is_champion,

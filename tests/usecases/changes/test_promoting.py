@@ -20,8 +20,15 @@ from fivefold.models.registry import Registry
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.usecases.accounts.organisations import actor_in_new
+from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes import promotions as promoting
-from fivefold.usecases.changes.promotions import _READS_MONEY, money_changes, promote_model, roll_back_model
+from fivefold.usecases.changes.promotions import (
+    _READS_MONEY,
+    money_changes,
+    promote_model,
+    record_missing,
+    roll_back_model,
+)
 from tests.models.making import add_bare_version, new_registry
 from tests.usecases import banks
 
@@ -164,6 +171,53 @@ def test_of_two_rollbacks_that_are_planned_at_once_one_is_refused(
     assert entries(engine)[2:] == [("default", "model.rolled_back", "1", "cli:ben")]
     promote_model(engine, registry, 2, "cli:ann", reason="mended", force=True)
     assert roll_back_model(engine, registry, "cli:ann", "again").version == 1
+
+
+def die_once_the_alias_has_moved(monkeypatch: pytest.MonkeyPatch) -> None:
+    def move_and_end(registry: Registry, promotion: promotions.Promotion) -> None:
+        promotions.apply_promotion(registry, promotion)
+        raise SystemExit(137)
+
+    monkeypatch.setattr(promoting, "apply_promotion", move_and_end)
+
+
+@pytest.mark.parametrize("has_organisation", [True, False])
+def test_what_a_process_promoted_that_died_then_is_logged_by_the_next_one(
+    engine: Engine, registry: Registry, monkeypatch: pytest.MonkeyPatch, *, has_organisation: bool
+) -> None:
+    if has_organisation:
+        actor_in_new(engine, "bank", "ana")
+    with monkeypatch.context() as patch:
+        die_once_the_alias_has_moved(patch)
+        with pytest.raises(SystemExit):
+            promote_model(engine, registry, 1, "cli:ann")
+    name = "bank" if has_organisation else "default"
+    assert entries(engine) == []
+    record_missing(engine, registry, "cli:ben")
+    record_missing(engine, registry, "cli:ben")
+    actor_in_new(engine, "later", "ana")
+    assert entries(engine) == [(name, "model.promoted", "1", "cli:ben")]
+    with monkeypatch.context() as patch:
+        die_once_the_alias_has_moved(patch)
+        for act in (
+            lambda: promote_model(engine, registry, 2, "cli:ann"),
+            lambda: roll_back_model(engine, registry, "cli:ann", "complaints"),
+        ):
+            with pytest.raises(SystemExit):
+                act()
+    promote_model(engine, registry, 2, "cli:ben", force=True, reason="mended")
+    of_one = [(action, number, who) for each, action, number, who in entries(engine) if each == "later"]
+    assert of_one == [
+        ("model.promoted", "2", "cli:ben"),
+        ("model.rolled_back", "1", "cli:ben"),
+        ("model.promoted", "2", "cli:ben"),
+    ]
+    with Session(engine) as session:
+        newest = select(AuditEntry).where(AuditEntry.action.startswith("model.")).order_by(AuditEntry.number)
+        added = [json.loads(entry.details).get("added_later") for entry in session.scalars(newest)]
+    assert added.count(True) == 5
+    assert added.count(None) == 2
+    assert verify(engine, print).findings == 0
 
 
 def test_where_the_log_cannot_be_written_nothing_is_promoted(
