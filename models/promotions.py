@@ -65,8 +65,11 @@ class _Record(NamedTuple):
 
 def _records(registry: Registry) -> list[_Record]:
     """List the records of all promotions that did not fail, oldest first."""
+    experiment = registry.client.get_experiment_by_name(_experiment(registry))
+    if experiment is None:
+        return []
     runs = registry.client.search_runs(
-        [registry.experiment(_experiment(registry))],
+        [experiment.experiment_id],
         filter_string="attributes.status != 'FAILED'",
         max_results=10_000,
     )

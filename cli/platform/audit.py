@@ -9,7 +9,7 @@ import typer
 from fivefold.cli.parameters import with_options
 from fivefold.cli.terminal import FINDINGS, OrganisationOption, acting_in, echo, open_current_database, show_table, warn
 from fivefold.domain.clock import now_microseconds, second_text
-from fivefold.domain.errors import ConfigError
+from fivefold.domain.errors import ConfigError, ModelError
 from fivefold.domain.settings import read_settings
 from fivefold.domain.text import count_text
 
@@ -34,12 +34,21 @@ def verify(
         Path | None, typer.Option("--heads", help="Exported heads: they reveal entries that were cut off since.")
     ] = None,
 ) -> None:
-    """Look for any change, gap or reorder in the audit log. Exit code 1, and a line for each finding."""
+    """Look for any change, gap or reorder in the audit log. Exit code 1, and a line for each finding.
+
+    Promotions in the registry of models that the log lacks are findings too.
+    """
     from fivefold.usecases.audit import record as audit
+    from fivefold.usecases.audit.promotions import unlogged_promotions
     from fivefold.usecases.audit.proof import prove
 
     exported = None if heads_file is None else audit.read_heads(heads_file)
-    verified = prove(open_current_database(), _print_finding, exported=exported)
+    engine, unlogged = open_current_database(), list["AuditFinding"]()
+    try:
+        unlogged = unlogged_promotions(engine, read_settings())
+    except ModelError as error:
+        warn(f"promotions are not compared with the audit log: {error}")
+    verified = prove(engine, _print_finding, exported=exported, elsewhere=unlogged)
     scope = f"{count_text(verified.entries, 'entry', 'entries')} of {count_text(verified.chains, 'organisation')}"
     erased = f"values of {count_text(verified.erased, 'entry', 'entries')} erased"
     if verified.findings:

@@ -95,13 +95,18 @@ def _remove(left_parts: list[Leftover]) -> bool:
 def end_registered_by(left: Leftover, name: str) -> bool:
     """Give the version that an interrupted training of a model registered its alias, and its run an end.
 
-    So its parts may go. False where it registered none.
+    So its parts may go. False where it registered none. Its promotion gets the entry that it lacks.
     """
+    from fivefold.cli.value_model.registry import log_champion
     from fivefold.training.continuation.registration import registered_before
 
     if not read_settings().has_registry:  # to open it would create it
         return False
-    return registered_before(create_registry(name), Parts(left.folder, left.output)) is not None
+    registry = create_registry(name)
+    version = registered_before(registry, Parts(left.folder, left.output))
+    if version is not None:
+        log_champion(registry, version)
+    return version is not None
 
 
 def trainings_folder() -> Path:

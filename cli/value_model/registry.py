@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from fivefold.models.promotions import Promotion
-    from fivefold.models.registry import Registry
+    from fivefold.models.registry import RegisteredVersion, Registry
     from fivefold.models.value_model import ValueModel
 
 
@@ -152,6 +152,15 @@ def _print_promotion(engine: "Engine", registry: "Registry", promotion: "Promoti
         f"Recorded: {promotion.who}, {promotion.why}"
     )
     warn_of_money(engine, registry, promotion)
+
+
+def log_champion(registry: "Registry", version: "RegisteredVersion", *, adds_organisation: bool = False) -> None:
+    """Record the promotion of a version that serves, where the process that promoted it ended before its entry."""
+    from fivefold.models.registry import CHAMPION
+    from fivefold.usecases.models.promotion_log import record_missing
+
+    if CHAMPION in version.aliases:
+        record_missing(open_current_database(), registry, actor(), adds_organisation=adds_organisation)
 
 
 def warn_of_money(engine: "Engine", registry: "Registry", promotion: "Promotion") -> None:

@@ -14,6 +14,7 @@ from filelock import Timeout
 
 from fivefold.cli.terminal import create_registry, echo, open_current_database, open_registry
 from fivefold.cli.value_model.realised import judge, print_doubts
+from fivefold.cli.value_model.registry import log_champion
 from fivefold.domain.errors import (
     ConfigError,
     FivefoldError,
@@ -226,8 +227,8 @@ def _verdict(
 def _refuse_same_data(plan: "TrainingPlan") -> None:
     """End the run where the same rows were learnt from, by the same rates, definition and indicators, before.
 
-    A run that died between registering and naming its version left it without an alias; it gets that now. A run whose
-    refit was refused left no version.
+    A run that died between registering and naming its version left it without an alias; it gets that now, and its
+    promotion the entry that it lacks. A run whose refit was refused left no version.
     """
     from fivefold.models.registry import REFUSED_TAG
     from fivefold.training.continuation.registration import name_newest
@@ -236,6 +237,7 @@ def _refuse_same_data(plan: "TrainingPlan") -> None:
     for version in registry.versions():
         if version.parent is None and _is_same(version.tags, version.judged_as_of or version.test_as_of, plan):
             name_newest(registry, version)
+            log_champion(registry, version)
             raise SameDataError(_same_text(version), version.number)
     for tags in registry.refused_refits(plan.summary.digest):
         if _is_same(tags, int(tags["test_as_of"]), plan):

@@ -35,7 +35,7 @@ from fivefold.cli.value_model.engines import (
     require_engine,
 )
 from fivefold.cli.value_model.parts import RestartOption, conditions, continued, end_registered_by, trainings_folder
-from fivefold.cli.value_model.registry import warn_of_money
+from fivefold.cli.value_model.registry import log_champion, warn_of_money
 from fivefold.cli.value_model.scheduled import TrainingEnd, When, require_schedule, run_scheduled
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
@@ -224,7 +224,7 @@ def _registered_before(config: TrainingConfig, parts: Parts, by: "Context | None
     """
     from fivefold.training.continuation.registration import registered_before
     from fivefold.training.retrain import promoted_by
-    from fivefold.usecases.changes.promotions import decided_since, record_missing
+    from fivefold.usecases.changes.promotions import decided_since
 
     if not parts.begun_with:
         return None
@@ -238,8 +238,8 @@ def _registered_before(config: TrainingConfig, parts: Parts, by: "Context | None
             refusal = f"{decided}. To make it champion: fivefold promote {version.number}{_name_option(config)}"
         else:
             is_champion, refusal = promoted_by(registry, version.number, partial(_promote, by))
-    elif is_champion:
-        record_missing(open_current_database(), registry, actor())
+    else:
+        log_champion(registry, version, adds_organisation=True)
     end = TrainingEnd(
         version=version.number,
         promoted=is_champion,

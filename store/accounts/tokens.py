@@ -14,6 +14,8 @@ from fivefold.store.sql.keyset import rows_of
 from fivefold.store.sql.statements import INSERTS
 from fivefold.store.tables.accounts import Member, Organisation, Token, TokenRequest, Usage
 
+DEFAULT_ORGANISATION = "default"
+"""The name of the organisation that is meant where none is named."""
 LONGEST_DAYS = 7
 """A request without a decision for this long cannot be approved any more: its half may have leaked."""
 

@@ -36,7 +36,6 @@ from fivefold.usecases.shared.actors import OF_MEMBERS, SYSTEM, Actor
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
-DEFAULT_ORGANISATION = "default"
 MOST_NAMED = 3
 """Of other organisations in a hint."""
 _UNSEEN: Final = (

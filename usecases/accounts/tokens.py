@@ -15,7 +15,7 @@ from fivefold.store.audit.bound_rows import digests
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.accounts import Member, Token
 from fivefold.usecases.accounts.credentials import hash_of, token_state
-from fivefold.usecases.accounts.organisations import DEFAULT_ORGANISATION, refuse_long_name
+from fivefold.usecases.accounts.organisations import refuse_long_name
 from fivefold.usecases.shared.actors import OF_MEMBERS, SYSTEM, Actor, Role
 from fivefold.usecases.shared.context import Context, record
 
@@ -47,7 +47,7 @@ def create_token(
     *,
     plan: str,
     role: str = "app",
-    organisation: str = DEFAULT_ORGANISATION,
+    organisation: str = accounts.DEFAULT_ORGANISATION,
     label: str = "",
     member: str = "",
     expires_days: int | None = None,

@@ -1,9 +1,9 @@
 """When the audit log was last verified, and with what result: a comparison records it for each organisation."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from sqlalchemy import Engine
@@ -41,10 +41,15 @@ class ProofLine:
 
 
 def prove(
-    engine: Engine, tell: Callable[[AuditFinding], None], *, exported: ExportedHeads | None = None
+    engine: Engine,
+    tell: Callable[[AuditFinding], None],
+    *,
+    exported: ExportedHeads | None = None,
+    elsewhere: Sequence[AuditFinding] = (),
 ) -> VerificationResult:
     """Verify every chain as `verify` does, and record time and result for each organisation.
 
+    The findings *elsewhere*, of a comparison with the registry of models, are added to those of the chains.
     If the database cannot be written, such as a read-only one, the result is the same.
     """
     at = now_microseconds()
@@ -55,6 +60,9 @@ def prove(
         tell(finding)
 
     verified = verify(engine, count, exported=exported)
+    for finding in elsewhere:
+        count(finding)
+    verified = replace(verified, findings=verified.findings + len(elsewhere))
     with suppress(StoreError, SQLAlchemyError), writing(engine) as session:
         for number, entries in sorted(verified.entries_of.items()):
             if (

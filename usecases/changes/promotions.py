@@ -3,17 +3,14 @@
 If an organisation requires it, one person proposes a promotion and another approves it. One person rolls back.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ModelNotFoundError, NotFoundError, PromotionRefusedError
 from fivefold.models.promotions import (
     PROMOTE,
@@ -25,20 +22,16 @@ from fivefold.models.promotions import (
     version_before,
 )
 from fivefold.models.registry import Registry
-from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.members import has_other_organisations
 from fivefold.store.accounts.organisation import lock_organisation, where_two_people_promote
-from fivefold.store.audit.log import entries_with_values
-from fivefold.store.levels.champions import begin_champion
 from fivefold.store.rulesets.active_definitions import active_definitions
 from fivefold.store.rulesets.proposals import declined_proposals
 from fivefold.store.sql.database import reading, writing
-from fivefold.store.tables.accounts import Organisation
-from fivefold.usecases.accounts.organisations import DEFAULT_ORGANISATION
 from fivefold.usecases.changes.contents import ModelPromoted
 from fivefold.usecases.changes.proposals import ProposalLine, request_change
+from fivefold.usecases.models.promotion_log import content_hash_of, log_missing, log_promotion
 from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.shared.context import Context, record
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
 
 
@@ -79,8 +72,8 @@ def decided_since(engine: Engine, registry: Registry, number: int) -> str:
         )
     with reading(engine) as session:
         for proposal in declined_proposals(session, ModelPromoted.kind):
-            proposed = {name: proposal.content.get(name) for name in ("model", "version", "content_hash")}
-            if proposed == {"model": registry.name, "version": number, "content_hash": _content_hash(registry, number)}:
+            proposed = tuple(proposal.content.get(name) for name in ("model", "version", "content_hash"))
+            if proposed == (registry.name, number, content_hash_of(registry, number)):
                 return f"proposal {proposal.id} of version {number} was {proposal.state}"
     return ""
 
@@ -179,7 +172,7 @@ def propose_promotion(
         if context.organisation_id not in where_two_people_promote(session):
             raise PromotionRefusedError(_need_of_two_people(session) or "one person promotes a model here")
     promotion = plan_promotion(registry, number, force=force, reason=reason)
-    content_hash, who = _content_hash(registry, number), context.actor.name
+    content_hash, who = content_hash_of(registry, number), context.actor.name
     content = ModelPromoted(
         model=registry.name,
         version=number,
@@ -344,7 +337,7 @@ class RegistryChampions:
                 f"{_version_text(content.replaced)} served when this was proposed, and"
                 f" {_version_text(present_champion)} serves now; refuse the proposal and make another one"
             )
-        if _content_hash(self.registry, content.version) != content.content_hash:
+        if content_hash_of(self.registry, content.version) != content.content_hash:
             raise PromotionRefusedError(f"version {content.version} is not the model that was proposed")
         return promotion
 
@@ -357,10 +350,6 @@ class RegistryChampions:
 
 def _version_text(version: int | None) -> str:
     return "no version" if version is None else f"version {version}"
-
-
-def _content_hash(registry: Registry, number: int) -> str:
-    return registry.version(number).tags.get("content_hash", "")
 
 
 def _record_and_promote(
@@ -387,110 +376,7 @@ def _carry_out(
     Raises:
         PromotionRefusedError: another version serves than the one that the promotion replaces.
     """
-    _record_missing(session, registry, at_machine)
-    _record(session, registry, promotion, at_machine, person)
+    log_missing(session, registry, at_machine)
+    log_promotion(session, registry, promotion, at_machine, person)
     _refuse_changed(registry, promotion.replaced, "this was planned; look at `fivefold models`, then try again")
     return apply_promotion(registry, promotion)
-
-
-def _record(session: Session, registry: Registry, promotion: Promotion, at_machine: str, person: Actor | None) -> None:
-    """Record it in the log of every organisation; by *person* in the log of their own, which knows them.
-
-    From then on each value of another version names this one; workers that loaded it mark those entities due.
-    """
-    _begin_champion(session, registry, promotion)
-    details = _details(registry, promotion)
-    for organisation_id in accounts.every_organisation(session) or [_add_organisation(session)]:
-        own = person is not None and person.organisation_id == organisation_id
-        who = person if person is not None and own else Actor(organisation_id, at_machine)
-        subject = ("model", promotion.version)
-        record(session, who, _action(promotion), subject, after={"reason": promotion.why}, details=details)
-
-
-def _begin_champion(session: Session, registry: Registry, promotion: Promotion) -> None:
-    content_hash = _content_hash(registry, promotion.version)
-    begin_champion(session, registry.name, promotion.version, now_microseconds(), content_hash or None)
-
-
-def _add_organisation(session: Session) -> int:
-    return accounts.organisation_named(session, DEFAULT_ORGANISATION, now_microseconds()).id
-
-
-def _details(registry: Registry, promotion: Promotion) -> dict[str, Any]:
-    """Describe a promotion for the audit log; by its moment, an entry is known to be of one run of MLflow's."""
-    return {
-        "model": registry.name,
-        "version": promotion.version,
-        "replaced": promotion.replaced,
-        "forced": promotion.forced,
-        "content_hash": _content_hash(registry, promotion.version),
-        "at_us": promotion.at_us,
-    }
-
-
-def record_missing(engine: Engine, registry: Registry, actor: str) -> None:
-    """Record in the audit log what MLflow has and the log lacks: its process ended once the alias had moved.
-
-    Args:
-        engine: the database with the audit log.
-        registry: of the promotions.
-        actor: who adds the entries; who promoted is in their values.
-    """
-    with reading(engine) as session:
-        if not _missing(session, registry):
-            return
-    with writing(engine) as session:
-        _record_missing(session, registry, actor)
-
-
-def _record_missing(session: Session, registry: Registry, actor: str) -> None:
-    missing = _missing(session, registry)
-    if not missing:
-        return
-    _begin_champion(session, registry, missing[-1][0])  # it waits for the process that may be about to commit this
-    for promotion, organisations in _missing(session, registry):
-        details = {**_details(registry, promotion), "added_later": True}
-        after = {"reason": promotion.why, "who": promotion.who}
-        for organisation_id in organisations or [_add_organisation(session)]:
-            who, subject = Actor(organisation_id, actor), ("model", promotion.version)
-            record(session, who, _action(promotion), subject, after=after, details=details)
-
-
-def _missing(session: Session, registry: Registry) -> list[tuple[Promotion, list[int]]]:
-    """List the promotions since the last one that is logged, oldest first, with the organisations that lack them.
-
-    An organisation that was added later lacks nothing. Where there is none yet, only the newest promotion is listed.
-    """
-    missing = list[tuple[Promotion, list[int]]]()
-    added = {each.id: each.created_us for each in session.scalars(select(Organisation))}
-    for promotion in reversed(promotion_history(registry)):
-        lacking = [
-            number
-            for number, created_us in sorted(added.items())
-            if created_us <= promotion.at_us and not _is_logged(session, number, registry, promotion)
-        ]
-        if added and not lacking:
-            break
-        missing.insert(0, (promotion, lacking))
-        if not added:
-            break
-    return missing
-
-
-def _is_logged(session: Session, organisation_id: int, registry: Registry, promotion: Promotion) -> bool:
-    """Tell whether an organisation's log has a promotion; entries of earlier releases are without its moment."""
-    subjects, wanted = [str(promotion.version)], (registry.name, promotion.replaced)
-    for entry, _ in entries_with_values(session, organisation_id, "model", subjects, [_action(promotion)]):
-        details = json.loads(entry.details)
-        if (details["model"], details["replaced"]) == wanted and (
-            details["at_us"] == promotion.at_us if "at_us" in details else promotion.at_us <= entry.at_us
-        ):
-            return True
-    return False
-
-
-def _action(promotion: Promotion) -> str:
-    return f"model.{_DONE[promotion.action]}"
-
-
-_DONE = {"promote": "promoted", "rollback": "rolled_back"}

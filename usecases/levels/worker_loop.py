@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Event, Lock, Thread
 from time import monotonic, sleep
+from typing import TYPE_CHECKING
 
 import structlog
 from polars.exceptions import PanicException
@@ -31,6 +32,10 @@ from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.failures import cause_text
 from fivefold.store.tables.levels import Champion
 from fivefold.usecases.levels.value_scores import EntityScorer
+from fivefold.usecases.shared.actors import SYSTEM
+
+if TYPE_CHECKING:
+    from fivefold.models.registry import Registry
 
 log = structlog.get_logger("fivefold.worker")
 
@@ -153,6 +158,7 @@ class ChampionWatcher:
         self._lock = Lock()
         self._valuer: EntityScorer | None = None
         self._run_id = ""
+        self._registry: Registry | None = None
         self._without_champion = False
         self._begun: EntityScorer | None = None
         self._still_serves = False
@@ -205,7 +211,18 @@ class ChampionWatcher:
         self._looked_id, self._looks_from_us, self._found_in_round = 0, 0, False
         if is_begun and recorded is not None:
             self._replaced[version_of(recorded)] += 1
+        self._log_promotions()
         return True
+
+    def _log_promotions(self) -> None:
+        """Record the promotions that the audit log lacks, once this has waited for the one that may be under way."""
+        from fivefold.usecases.models.promotion_log import record_missing  # noqa: PLC0415 (imports MLflow)
+
+        try:
+            if self._registry is not None:
+                record_missing(self._engine, self._registry, SYSTEM)
+        except FivefoldError as error:
+            log.warning("promotions not compared with the audit log", error=str(error))
 
     def _records_again(self, champion: EntityScorer, recorded: Champion | None) -> bool:
         """Tell whether to record a champion that was begun again; log where another one, or none, is recorded.
@@ -325,7 +342,7 @@ class ChampionWatcher:
         except FivefoldError as error:
             log.warning("value model not loaded", error=str(error))
             return
-        self._run_id = version.run_id
+        self._run_id, self._registry = version.run_id, registry
         with self._lock:
             self._valuer = loaded
         log.info("value model", name=loaded.name, version=loaded.version)

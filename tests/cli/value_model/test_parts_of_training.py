@@ -10,8 +10,10 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from fivefold.cli.value_model.scheduled import ScheduledOutcome
 from fivefold.domain.errors import FivefoldError, ModelError, StoreError
 from fivefold.domain.settings import Settings
+from fivefold.models.promotions import Promotion, apply_promotion
 from fivefold.models.registry import Registry
 from fivefold.training.judging.due import DueVerdict
 from tests.cli.running import Home, refuse, run, succeed
@@ -110,6 +112,26 @@ def test_an_error_at_the_promotion_leaves_what_the_same_command_promotes(
     assert "version 1 already" in out
     assert "Version 1 is the champion now." in out
     assert left(var) == []
+
+
+def test_a_promotion_whose_process_died_is_logged_where_its_training_is_ended(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    var, arguments = tmp_path / "var", [*command(home, tmp_path), "--when", "always"]
+    run(var, "tokens", "create")
+
+    def move_and_stop(registry: Registry, promotion: Promotion) -> None:
+        apply_promotion(registry, promotion)
+        stop()
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fivefold.usecases.changes.promotions.apply_promotion", move_and_stop)
+        assert run(var, *arguments).code == 130
+    shutil.rmtree(var / "trainings")
+    assert "no entry says so" in run(var, "audit", "verify", columns=300).out
+    assert run(var, *arguments).code == ScheduledOutcome.SAME_DATA
+    assert "model.promoted" in succeed(var, "audit", "show", columns=300)
+    assert "the audit log is whole" in succeed(var, "audit", "verify", columns=300)
 
 
 def test_a_database_that_does_not_answer_is_said_before_anything_is_learnt(

@@ -3,7 +3,9 @@
 import json
 import os
 import pwd
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from fivefold.domain.clock import second_text
 from fivefold.domain.errors import PromotionRefusedError, RegistryError, StoreError
 from fivefold.domain.provenance import account_name
 from fivefold.models import promotions
@@ -20,15 +23,18 @@ from fivefold.models.registry import Registry
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.usecases.accounts.organisations import actor_in_new
+from fivefold.usecases.audit.promotions import unlogged_promotions
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes import promotions as promoting
 from fivefold.usecases.changes.promotions import (
     _READS_MONEY,
     money_changes,
     promote_model,
-    record_missing,
     roll_back_model,
 )
+from fivefold.usecases.levels.worker_loop import ChampionWatcher
+from fivefold.usecases.models import promotion_log
+from fivefold.usecases.models.promotion_log import record_missing
 from tests.models.making import add_bare_version, new_registry
 from tests.usecases import banks
 
@@ -193,10 +199,20 @@ def test_what_a_process_promoted_that_died_then_is_logged_by_the_next_one(
             promote_model(engine, registry, 1, "cli:ann")
     name = "bank" if has_organisation else "default"
     assert entries(engine) == []
-    record_missing(engine, registry, "cli:ben")
-    record_missing(engine, registry, "cli:ben")
+    at = second_text(promotion_history(registry)[0].at_us)
+    finding = (
+        f"organisation bank (1): version 1 of {registry.name} became champion at {at}, as the registry of models says, "
+        "and no entry says so; the worker or the next promotion adds it"
+    )
+    findings = [str(each) for each in unlogged_promotions(engine, registry.settings)]
+    assert findings == ([finding] if has_organisation else [])
+    with monkeypatch.context() as patch:
+        patch.setattr(Registry, "load", lambda *_: SimpleNamespace(content_hash="ab"))
+        assert ChampionWatcher(engine, replace(registry.settings, model_name=registry.name)).look()
+    record_missing(engine, registry, "cli:ben", adds_organisation=True)
+    assert unlogged_promotions(engine, registry.settings) == []
     actor_in_new(engine, "later", "ana")
-    assert entries(engine) == [(name, "model.promoted", "1", "cli:ben")]
+    assert entries(engine) == [(name, "model.promoted", "1", "system" if has_organisation else "cli:ben")]
     with monkeypatch.context() as patch:
         die_once_the_alias_has_moved(patch)
         for act in (
@@ -226,7 +242,7 @@ def test_where_the_log_cannot_be_written_nothing_is_promoted(
     def failing(*_: object, **__: object) -> None:
         raise StoreError("the database is read-only")
 
-    monkeypatch.setattr(promoting, "record", failing)
+    monkeypatch.setattr(promotion_log, "record", failing)
     with pytest.raises(StoreError, match="read-only"):
         promote_model(engine, registry, 1, "cli:ann")
     assert registry.champion() is None

@@ -98,6 +98,8 @@ def test_what_goes_on_alongside_is_told_to_stop() -> None:
 class Shelf:
     """A registry: the number of its champion, and whether it can be loaded."""
 
+    name = "fivefold-value"
+    client = SimpleNamespace(get_experiment_by_name=lambda _: None)
     number: int | None = None
     broken = False
 

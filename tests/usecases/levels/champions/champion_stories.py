@@ -33,6 +33,8 @@ WHOLE = {"user_balance": 500.0, "user_created": "2025-01-01", "user_category": "
 class Shelf:
     """A registry: its champion, and the model that each version is."""
 
+    name = MODEL
+    client = SimpleNamespace(get_experiment_by_name=lambda _: None)
     number: int | None = None
     run_id = "first"
     model: Any = None

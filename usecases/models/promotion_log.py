@@ -1,0 +1,134 @@
+"""The audit log's entries of promotions, also of those that MLflow has and whose process ended before its entry."""
+
+import json
+from typing import Any
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ModelNotFoundError
+from fivefold.models.promotions import Promotion, promotion_history
+from fivefold.models.registry import Registry
+from fivefold.store.accounts.tokens import DEFAULT_ORGANISATION, every_organisation, organisation_named
+from fivefold.store.audit.log import entries_with_values
+from fivefold.store.levels.champions import begin_champion
+from fivefold.store.sql.database import reading, writing
+from fivefold.store.tables.accounts import Organisation
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import record
+
+
+def content_hash_of(registry: Registry, number: int) -> str:
+    """Give the content hash of a version; empty where it was registered without one, or is gone."""
+    try:
+        return registry.version(number).tags.get("content_hash", "")
+    except ModelNotFoundError:
+        return ""
+
+
+def log_promotion(
+    session: Session, registry: Registry, promotion: Promotion, at_machine: str, person: Actor | None
+) -> None:
+    """Record a promotion in the log of every organisation; by *person* in the log of their own, which knows them.
+
+    From then on each value of another version names this one; workers that loaded it mark those entities due.
+    """
+    _begin_champion(session, registry, promotion)
+    details = _details(registry, promotion)
+    for organisation_id in every_organisation(session) or [_add_organisation(session)]:
+        own = person is not None and person.organisation_id == organisation_id
+        who = person if person is not None and own else Actor(organisation_id, at_machine)
+        subject = ("model", promotion.version)
+        record(session, who, _action(promotion), subject, after={"reason": promotion.why}, details=details)
+
+
+def _begin_champion(session: Session, registry: Registry, promotion: Promotion) -> None:
+    content_hash = content_hash_of(registry, promotion.version)
+    begin_champion(session, registry.name, promotion.version, now_microseconds(), content_hash or None)
+
+
+def _add_organisation(session: Session) -> int:
+    return organisation_named(session, DEFAULT_ORGANISATION, now_microseconds()).id
+
+
+def _details(registry: Registry, promotion: Promotion) -> dict[str, Any]:
+    """Describe a promotion for the audit log; by its moment, an entry is known to be of one run of MLflow's."""
+    return {
+        "model": registry.name,
+        "version": promotion.version,
+        "replaced": promotion.replaced,
+        "forced": promotion.forced,
+        "content_hash": content_hash_of(registry, promotion.version),
+        "at_us": promotion.at_us,
+    }
+
+
+def record_missing(engine: Engine, registry: Registry, actor: str, *, adds_organisation: bool = False) -> None:
+    """Record in the audit log what MLflow has and the log lacks: its process ended once the alias had moved.
+
+    Args:
+        engine: the database with the audit log.
+        registry: of the promotions.
+        actor: who adds the entries; who promoted is in their values.
+        adds_organisation: where the database has no organisation, one is added for the entry of the newest promotion.
+    """
+    with reading(engine) as session:
+        if not any(adds_organisation or organisations for _, organisations in missing_promotions(session, registry)):
+            return
+    with writing(engine) as session:
+        log_missing(session, registry, actor)
+
+
+def log_missing(session: Session, registry: Registry, actor: str) -> None:
+    """Record what MLflow has and the log lacks, in a transaction that records a promotion too."""
+    missing = missing_promotions(session, registry)
+    if not missing:
+        return
+    _begin_champion(session, registry, missing[-1][0])  # it waits for the process that may be about to commit this
+    for promotion, organisations in missing_promotions(session, registry):
+        details = {**_details(registry, promotion), "added_later": True}
+        after = {"reason": promotion.why, "who": promotion.who}
+        for organisation_id in organisations or [_add_organisation(session)]:
+            who, subject = Actor(organisation_id, actor), ("model", promotion.version)
+            record(session, who, _action(promotion), subject, after=after, details=details)
+
+
+def missing_promotions(session: Session, registry: Registry) -> list[tuple[Promotion, list[int]]]:
+    """List the promotions since the last one that is logged, oldest first, with the organisations that lack them.
+
+    An organisation that was added later lacks nothing. Where there is none yet, only the newest promotion is listed.
+    """
+    missing = list[tuple[Promotion, list[int]]]()
+    added = {each.id: each.created_us for each in session.scalars(select(Organisation))}
+    for promotion in reversed(promotion_history(registry)):
+        lacking = [
+            number
+            for number, created_us in sorted(added.items())
+            if created_us <= promotion.at_us and not _is_logged(session, number, registry, promotion)
+        ]
+        if added and not lacking:
+            break
+        missing.insert(0, (promotion, lacking))
+        if not added:
+            break
+    return missing
+
+
+def _is_logged(session: Session, organisation_id: int, registry: Registry, promotion: Promotion) -> bool:
+    """Tell whether an organisation's log has a promotion; entries of earlier releases are without its moment."""
+    subjects, wanted = [str(promotion.version)], (registry.name, promotion.replaced)
+    for entry, _ in entries_with_values(session, organisation_id, "model", subjects, [_action(promotion)]):
+        details = json.loads(entry.details)
+        if (details["model"], details["replaced"]) == wanted and (
+            details["at_us"] == promotion.at_us if "at_us" in details else promotion.at_us <= entry.at_us
+        ):
+            return True
+    return False
+
+
+def _action(promotion: Promotion) -> str:
+    return f"model.{_DONE[promotion.action]}"
+
+
+_DONE = {"promote": "promoted", "rollback": "rolled_back"}
