@@ -120,7 +120,24 @@ def naming(path: Path, unfinished: Path | None = None) -> Iterator[None]:
         raise OSError(number, os.strerror(number), str(path)) from error
 
 
-def disk_error(error: Exception) -> int | None:
+def disk_error_behind(error: BaseException) -> OSError | None:
+    """Return the error of a full or broken disk that an error or one of its causes is, with the file if it names one.
+
+    >>> wrapped = ValueError("cannot be stored")
+    >>> wrapped.__cause__ = OSError(28, "No space left on device", "a.db")
+    >>> disk_error_behind(wrapped)
+    OSError(28, 'No space left on device')
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        number = disk_error(cause)
+        if number is not None:
+            return OSError(number, os.strerror(number), getattr(cause, "filename", None))
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def disk_error(error: BaseException) -> int | None:
     """Return the number of a system's error that a full or broken disk led to; None for any other.
 
     >>> disk_error(ValueError("parquet: underlying IO error: No space left on device (os error 28)"))
@@ -128,6 +145,8 @@ def disk_error(error: Exception) -> int | None:
     """
     if isinstance(error, OSError):
         number = error.errno
+    elif getattr(error, "sqlite_errorname", "") == "SQLITE_FULL":
+        number = errno.ENOSPC
     else:  # Polars has errors of its own, which name the system's in their text
         match = None if isinstance(error, FivefoldError) else _RUST_ERROR.search(str(error))
         number = int(match[1]) if match else None

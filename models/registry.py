@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from shutil import disk_usage
 from threading import Timer
 from typing import Any, cast
 
@@ -24,6 +25,7 @@ from mlflow.exceptions import MlflowException
 from requests.exceptions import RequestException
 
 from fivefold.domain.errors import ConfigError, ModelError, ModelNotFoundError, RegistryError
+from fivefold.domain.files import DISK_FULL, disk_error_behind, naming
 from fivefold.domain.provenance import may_be_same_model
 from fivefold.domain.settings import Settings, without_password
 from fivefold.models.embedded import (
@@ -89,6 +91,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 for _noisy in ("mlflow", "alembic", "urllib3"):
     logging.getLogger(_noisy).setLevel(logging.ERROR)
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it also raises the errors that it would log
 
 
 @dataclass(frozen=True)
@@ -245,6 +248,10 @@ class Registry:
             raise registry_error(
                 error, f"the registry of models, {self.settings.registry_shown}, takes no run"
             ) from error
+        except OSError:
+            places = (self.settings.var, Path(tempfile.gettempdir()))  # MLflow writes to both, and names no file
+            with naming(min(places, key=lambda place: disk_usage(place).free)):
+                raise
 
     def use(self) -> None:
         """Make this registry the one at MLflow's global address, by which it logs runs."""
@@ -490,6 +497,10 @@ def _of_another_release(error: Exception) -> str:
 
 def _one_line(error: Exception) -> str:
     text = str(error).strip()
+    disk = disk_error_behind(error)
+    if disk is not None:
+        where = f"the disk of {disk.filename}" if disk.filename else "its disk"
+        return f"{where} is full" if disk.errno in DISK_FULL else f"{where} fails: {disk.strerror}"
     if text.startswith("No such artifact"):
         return f"its files are gone: {RESTORE}"
     return without_password(text.splitlines()[0]) if text else type(error).__name__

@@ -1,10 +1,12 @@
 """The registry, on a real embedded MLflow."""
 
+import errno
 import json
 import os
 import shutil
 import socket
 import sqlite3
+import tempfile
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -211,6 +213,25 @@ def test_a_registry_that_takes_no_run_is_named(filled: Registry) -> None:
         raise MlflowException("disk full")
     with pytest.raises(FileNotFoundError), filled.logging():
         raise FileNotFoundError("a picture of our own")
+
+
+def test_a_full_disk_is_told_whatever_mlflow_says_of_it(filled: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill(*_: Any, **__: Any) -> None:
+        with closing(sqlite3.connect(":memory:")) as database:
+            database.execute("PRAGMA max_page_count = 1")
+            try:
+                database.execute("CREATE TABLE too_much (number)")
+            except sqlite3.Error as error:
+                raise MlflowException("(raised as a result of Query-invoked autoflush)\n[SQL: INSERT]") from error
+
+    monkeypatch.setattr(MlflowClient, "create_run", fill)
+    with pytest.raises(RegistryError) as refused:
+        filled.client.create_run("1")
+    place = filled.settings.var
+    assert str(refused.value) == f"the registry of models, {place}, cannot be asked for this: its disk is full"
+    with pytest.raises(OSError, match="No space") as caught, filled.logging():
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename in {str(place), tempfile.gettempdir()}
 
 
 @pytest.mark.parametrize("uri", ["models:/value/99", "models:/nobody/1", "models:/value@nobody"])
