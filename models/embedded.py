@@ -55,7 +55,7 @@ def relocate(settings: Settings) -> int:
     if not settings.embedded or not settings.registry.is_file():
         return 0
     with suppress(sqlite3.Error), closing(sqlite3.connect(settings.registry, timeout=_WAIT_SECONDS)) as database:
-        changes = [pair for pair in _locations(database, settings.artifacts) if _has_moved(*pair)]
+        changes = _moved(database, settings.artifacts)
         for before, now in changes:
             for table, column in _ADDRESSES:
                 database.execute(
@@ -156,10 +156,18 @@ def embedded_champion(settings: Settings, name: str) -> EmbeddedChampion | None:
             "WHERE a.workspace = 'default' AND a.name = ? AND a.alias = 'champion'",
             (name,),
         ).fetchone()
-        path = None if row is None else _path(row[1] or "")
+        path = None if row is None else _path(_present_address(database, settings, row[1] or ""))
         if path is not None and (path / ARTIFACT).is_dir():
             return EmbeddedChampion(int(row[0]), path / ARTIFACT, row[2])
     return None
+
+
+def _present_address(database: sqlite3.Connection, settings: Settings, address: str) -> str:
+    """Point an address to the present folder, as `relocate` does: it cannot where the file may only be read."""
+    for before, now in _moved(database, settings.artifacts):
+        if address == before or address.startswith(f"{before}/"):
+            return f"{now.as_uri()}{address.removeprefix(before)}"
+    return address
 
 
 def load_embedded_champion(champion: EmbeddedChampion) -> ValueModel:
@@ -191,6 +199,11 @@ def _locations(database: sqlite3.Connection, artifacts: Path) -> list[tuple[str,
         for name, location in rows
         if (path := _path(location or "")) is not None and path.parts[-2:] == (artifacts.name, name)
     ]
+
+
+def _moved(database: sqlite3.Connection, artifacts: Path) -> list[tuple[str, Path]]:
+    """List those of `_locations` whose files are in the present folder and not where the file says."""
+    return [pair for pair in _locations(database, artifacts) if _has_moved(*pair)]
 
 
 def _has_moved(before: str, now: Path) -> bool:

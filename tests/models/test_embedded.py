@@ -150,6 +150,15 @@ def test_a_copy_from_where_nothing_can_be_looked_into_reads_its_own_files(copied
     assert relocate(Settings(var=copied)) == 0
 
 
+def test_a_copy_that_may_only_be_read_gives_the_champion_of_its_own_files(copied: Path) -> None:
+    registered_in(Path("/", "a" * 300), copied)
+    with closing(sqlite3.connect(copied / "mlflow.db")) as database:
+        database.execute("CREATE TRIGGER kept BEFORE UPDATE ON experiments BEGIN SELECT RAISE(ABORT, 'kept'); END")
+    before = locations(copied)
+    assert load_value_model(Settings(var=copied), None, "value").content_hash == value_model().content_hash
+    assert locations(copied) == before
+
+
 def test_the_same_folder_under_another_name_is_left_alone(original: Path, tmp_path: Path) -> None:
     (tmp_path / "linked").symlink_to(original)
     before = locations(original)
