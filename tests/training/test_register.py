@@ -144,6 +144,7 @@ def test_run_and_version_carry_the_same_tags(run: Run, runs: Runs, config: Train
         "gate_reasons": str(runs.first.verdict),
         "gate_champion": "",
         "window_times_judged": "1",
+        "stateless_share": "0.0",
     }
     assert {name: run.data.tags[name] for name in tags} == tags
     assert runs.registry.version(2).tags["gate_champion"] == "1"
