@@ -17,7 +17,7 @@ from fivefold.models.promotions import Promotion, promote
 from fivefold.models.registry import OWN_TAG, RegisteredVersion, Registry, absent_columns_text
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import TrainingConfig, TreeSettings
-from fivefold.training.data import TransactionSource, training_rows
+from fivefold.training.data import SourceSummary, TransactionSource, training_rows
 from fivefold.training.dates import Dates, dates_before
 from fivefold.training.fit import build_model, find_rounds, fit, measure_intervals, validation_fold
 from fivefold.training.judging.compare import times_judged
@@ -102,7 +102,7 @@ def retrain(
     everywhere, tuning = _trees(portfolio, plan, tune_trials)
     trees, rounds = _with_rounds(plan, everywhere)
     plan, fitted, intervals, learnt = _learn(plan, trees, rounds)
-    rival = _rival(registry, config, dates, absent, portfolio.own)
+    rival = _rival(registry, plan, portfolio.own)
     test_window = predict_test_window(portfolio, dates, config, fitted.booster_, rival.model, absent)
     model = build_model(fitted, test_window, portfolio, config, dates, absent, intervals)
     with registry.judging():  # from the count of earlier judgements until this one is counted
@@ -214,12 +214,10 @@ class _Rival(NamedTuple):
         return self.version.number if self.version else None
 
 
-def _rival(
-    registry: Registry, config: TrainingConfig, dates: Dates, absent: tuple[str, ...], own: OwnIndicators | None
-) -> _Rival:
+def _rival(registry: Registry, plan: TrainingPlan, own: OwnIndicators | None) -> _Rival:
     """Load the champion, where it can fairly be judged on the test window."""
     champion = registry.champion()
-    unfair = incomparability(champion, config, dates, absent, own)
+    unfair = incomparability(champion, plan.config, plan.dates, plan.summary, own)
     return _Rival(champion, *load_comparable_champion(registry, champion, unfair))
 
 
@@ -239,7 +237,7 @@ def _rolling(
     config, summary, earlier = plan.config, plan.summary, []
     for moment in plan.origins[:-1]:
         dates = dates_before(config, summary.period.first, moment)
-        unfair = incomparability(rival.version, config, dates, summary.absent, portfolio.own)
+        unfair = incomparability(rival.version, config, dates, summary, portfolio.own)
         left_out = rival.left_out or unfair or ""
         comparable = None if left_out else rival.model
         times = times_judged(registry, dates, content_hash, summary.digest)
@@ -298,16 +296,15 @@ def incomparability(
     champion: RegisteredVersion | None,
     config: TrainingConfig,
     dates: Dates,
-    absent: tuple[str, ...] = (),
+    summary: SourceSummary,
     own: OwnIndicators | None = None,
 ) -> str | None:
     """Give the reason why the champion cannot fairly be judged on this test window; None where it can, or is absent."""
     if champion is None:
         return None
-    if champion.absent != absent:
-        theirs, ours = absent_columns_text(champion.absent), absent_columns_text(absent)
-        return f"champion {champion.number} was learnt {theirs}, this version {ours}"
-    if champion.tags.get("fingerprint") != fingerprint(absent, own):
+    if other := _other_data(champion, summary):
+        return other
+    if champion.tags.get("fingerprint") != fingerprint(summary.absent, own):
         is_own = champion.tags.get(OWN_TAG, "").rpartition(" ")[2] != ("" if own is None else own.digest)
         other = "other indicators of the operator's own" if is_own else "another catalogue of indicators"
         return f"champion {champion.number} has {other}"
@@ -316,6 +313,16 @@ def incomparability(
     if champion.test_as_of > dates.test:
         return f"champion {champion.number} was trained inside the test window"
     return None
+
+
+def _other_data(champion: RegisteredVersion, summary: SourceSummary) -> str:
+    """Say what else the champion learnt from than such data: with other columns or states; empty where nothing."""
+    if champion.absent != summary.absent:
+        theirs, ours = absent_columns_text(champion.absent), absent_columns_text(summary.absent)
+        return f"champion {champion.number} was learnt {theirs}, this version {ours}"
+    if lost := summary.quality.lost_states_text(champion):
+        return f"champion {champion.number} was learnt with nearly all states, and {lost}"
+    return ""
 
 
 def load_comparable_champion(

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 import fivefold.training.retrain as retraining
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import FileFormatError, FivefoldError, InvalidDataError, NotEnoughDataError, RegistryError
+from fivefold.features.histories import Stateless
 from fivefold.features.reading.text_files import ColumnMap, MappedFile
 from fivefold.models.promotions import promote, promotion_history, rollback
 from fivefold.models.registry import CHALLENGER, CHAMPION, RegisteredVersion, Registry
@@ -211,7 +212,23 @@ def test_why_a_champion_cannot_be_compared(
 ) -> None:
     dates = Dates(np.array([900 * DAY_US]), 1000 * DAY_US, 90)
     same = dict(runs.registry.version(1).tags) | {"test_as_of": "0"}
-    assert incomparability(version(**same | changes), config, dates) == reason
+    assert incomparability(version(**same | changes), config, dates, runs.first.lineage.summary) == reason
+
+
+def test_data_that_lost_their_states_do_not_judge_a_champion_that_learnt_with_them(
+    runs: Runs, config: TrainingConfig
+) -> None:
+    """Failed payments are money there: by such rows the gate would promote a model of other money."""
+    summary = runs.first.lineage.summary
+    quality = replace(summary.quality, stateless=Stateless(summary.rows // 2, 900 * DAY_US))
+    dates = Dates(np.array([900 * DAY_US]), 1000 * DAY_US, 90)
+    same = dict(runs.registry.version(1).tags) | {"test_as_of": "0"}
+    lost = replace(summary, quality=quality)
+    reason = incomparability(version(**same), config, dates, lost)
+    assert reason is not None
+    assert reason.startswith("champion 7 was learnt with nearly all states, and ")
+    assert "(50.0 %) have no transaction_state" in reason
+    assert incomparability(version(**same | {"stateless_share": "0.5"}), config, dates, lost) is None
 
 
 @pytest.mark.parametrize("name", ["transaction_state", "transaction_currency"])
@@ -220,16 +237,16 @@ def test_what_was_learnt_without_a_column_is_not_compared_with_a_champion_that_h
 ) -> None:
     """Without states a failed deposit is money: what is predicted is something else."""
     learnt = learn(rows.drop_columns([name]))
-    absent = learnt.lineage.summary.absent
-    assert learnt.model.absent == absent == (name,)
+    summary = learnt.lineage.summary
+    assert learnt.model.absent == summary.absent == (name,)
     dates = Dates(np.array([900 * DAY_US]), 1000 * DAY_US, 90)
     champion = version(**dict(runs.registry.version(1).tags) | {"test_as_of": "0"})
     reason = f"champion 7 was learnt with every column, this version without {name}"
-    assert incomparability(champion, config, dates, absent) == reason
+    assert incomparability(champion, config, dates, summary) == reason
 
 
-def test_without_a_champion_there_is_nothing_to_compare_with(config: TrainingConfig) -> None:
-    assert incomparability(None, config, Dates(np.array([0]), 1, 90)) is None
+def test_without_a_champion_there_is_nothing_to_compare_with(runs: Runs, config: TrainingConfig) -> None:
+    assert incomparability(None, config, Dates(np.array([0]), 1, 90), runs.first.lineage.summary) is None
 
 
 @pytest.mark.parametrize(
