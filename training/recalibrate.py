@@ -32,7 +32,7 @@ from fivefold.training.judging.gate import GateVerdict, gate_verdict
 from fivefold.training.judging.metrics import segment_table
 from fivefold.training.judging.predictions import WindowPredictions, predict_test_window
 from fivefold.training.plan import source_name
-from fivefold.training.register import RunRecord, log_version, version_tags
+from fivefold.training.register import RunRecord, log_version, states_tags, version_tags
 from fivefold.training.report.comparison import Rival, compare_versions
 from fivefold.training.report.recalibration_card import (
     CurveChange,
@@ -116,7 +116,7 @@ def recalibrate(
         comparison = compare_versions(
             new, test_window, evaluation, verdict, Rival(parent.number, model, test_window.predicted)
         )
-        record = _record(new, evaluation, change, verdict, lineage, None if rival is None else rival.number, comparison)
+        record = _record(new, evaluation, change, verdict, lineage, parent, rival, comparison)
         number = log_version(registry, new, test_window, evaluation, record)
     return Recalibration(number, new, evaluation, change, verdict, lineage)
 
@@ -347,7 +347,8 @@ def _record(
     change: CurveChange,
     verdict: GateVerdict,
     lineage: RecalibrationLineage,
-    against: int | None,
+    parent: RegisteredVersion,
+    rival: RegisteredVersion | None,
     comparison: VersionComparison,
 ) -> RunRecord:
     config = lineage.config
@@ -356,7 +357,7 @@ def _record(
     top_level = config.model_dump(
         include={"name", "base_currency", "horizon_days", "settlement_lag_days", "cut_points", "seed"}
     )
-    times = evaluation.comparisons.times_judged
+    against, times = None if rival is None else rival.number, evaluation.comparisons.times_judged
     return RunRecord(
         lineage.source,
         lineage.summary,
@@ -365,6 +366,7 @@ def _record(
         evaluation.registered_metrics() | change.figures(),
         {
             **version_tags(model, lineage.summary, lineage.code, verdict, against, times),
+            **states_tags(parent.stateless_share),  # of the data that the trees learnt from
             PARENT_TAG: str(lineage.parent),
             PARENT_HASH_TAG: lineage.parent_hash,
             TREES_TAG: f"{config.name}/{lineage.trees}",

@@ -80,6 +80,7 @@ def register(
         version_tags(
             served, lineage.summary, lineage.code, verdict, judged_against, evaluation.comparisons.times_judged
         )
+        | states_tags(None if STATE in served.absent else lineage.summary.quality.stateless_share)
         | _refit_tags(lineage.refit)
         | mark_of(lineage.rows.parts),
         compare_versions(model, test_window, evaluation, verdict, rival, served),
@@ -310,6 +311,11 @@ def _flat(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {f"{name}.{key}": value for name, section in sections.items() for key, value in section.items()}
 
 
+def states_tags(stateless_share: float | None) -> dict[str, str]:
+    """Give the tag of the share of rows without a state among those that trees learnt from; none where not known."""
+    return {} if stateless_share is None else {STATELESS_TAG: str(stateless_share)}
+
+
 def version_tags(
     model: ValueModel,
     summary: SourceSummary,
@@ -334,6 +340,5 @@ def version_tags(
         "gate_champion": "" if judged_against is None else str(judged_against),
         **({RATES_DIGEST_TAG: rates.digest, RATES_DAYS_TAG: rates.days_text()} if rates else {}),
         **({ABSENT_TAG: " ".join(model.absent)} if model.absent else {}),
-        **({STATELESS_TAG: str(summary.quality.stateless_share)} if STATE not in model.absent else {}),
         **({OWN_TAG: f"{model.own.name} {model.own.digest}"} if model.own else {}),
     }

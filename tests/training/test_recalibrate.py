@@ -19,7 +19,7 @@ from fivefold.domain.errors import (
 )
 from fivefold.domain.settings import Settings
 from fivefold.models.promotions import promote, promotion_history
-from fivefold.models.registry import CHALLENGER, CHAMPION, JUDGED_AS_OF_TAG, Registry
+from fivefold.models.registry import CHALLENGER, CHAMPION, JUDGED_AS_OF_TAG, STATELESS_TAG, Registry
 from fivefold.training.config import CheckSettings, GateSettings, TrainingConfig
 from fivefold.training.data import TransactionSource
 from fivefold.training.dates import Dates
@@ -319,6 +319,18 @@ def test_data_without_many_of_the_states_that_the_trees_learnt_from_are_refused(
     with pytest.raises(FileFormatError, match=r"version 1 does not say .* rows \(50.0 %\) have no transaction_state"):
         recalibrate(half.to_arrow(), registry)
     assert len(registry.versions()) == 1
+
+
+@pytest.mark.parametrize("learnt", ["0.3", None])
+def test_the_share_of_rows_without_a_state_is_that_of_the_data_that_the_trees_learnt_from(
+    registry: Registry, file: Path, learnt: str | None
+) -> None:
+    """The data of the new curve have every state; a version of an earlier release does not say what it learnt from."""
+    if learnt is None:
+        registry.client.delete_model_version_tag(registry.name, "1", STATELESS_TAG)
+    else:
+        registry.client.set_model_version_tag(registry.name, "1", STATELESS_TAG, learnt)
+    assert registry.version(recalibrate(file, registry).version).tags.get(STATELESS_TAG) == learnt
 
 
 @pytest.mark.full
