@@ -350,7 +350,8 @@ def _of_comparison(path: Path, node: Mapping[str, Any], word: str) -> Iterator[S
     elif word in OTHER_OPERATOR:
         if OTHER_OPERATOR[word] not in node:
             yield _renamed(path, node, word, OTHER_OPERATOR[word])
-        yield from _of_bound(at, value)
+        listed = value if word in {"in", "not_in"} else ()  # a step to another one of these only removes one
+        yield from (change for change in _of_bound(at, value) if change.value not in listed)
 
 
 def _of_bound(path: Path, bound: Any) -> Iterator[StepChange]:

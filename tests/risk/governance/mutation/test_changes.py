@@ -198,6 +198,15 @@ def test_each_number_of_a_list_moves(word: str) -> None:
     }
 
 
+@pytest.mark.parametrize("word", ["in", "not_in"])
+def test_no_number_of_a_list_moves_to_another_one_of_it(word: str) -> None:
+    found = of_rule(cases=[{"when": {"field": "income", word: [1000, 1001]}, "points": 5}])
+    assert {change for change in found if change[0].startswith(f"cases.0.when.{word}.")} == {
+        (f"cases.0.when.{word}.0", "1000", "999"),
+        (f"cases.0.when.{word}.1", "1001", "1002"),
+    }
+
+
 def test_an_input_that_is_compared_with_moves_in_its_window() -> None:
     sums = [{"sum": "amount", "over": f"{days} days"} for days in (30, 90)]
     found = of_rule(input=sums[0], cases=[{"when": {"above": sums[1]}, "points": 5}])
