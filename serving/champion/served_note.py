@@ -1,5 +1,6 @@
 """The note of the versions that served here: what a start without the registry may serve."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from fivefold.domain.provenance import may_be_same_model
 
 _WITHDRAWN = "withdrawn"
 """The word behind the versions of a note where the champion was withdrawn since."""
+
+_NAMED = re.compile(r"(\d+)=([^:]+):([^:]+)")
+"""A word that gives run and hash of a version."""
 
 log = structlog.get_logger("fivefold.model")
 
@@ -32,7 +36,11 @@ class ServedVersion:
 
 
 class ServedNote:
-    """A file of words: the versions that served, the last one last, and whether the champion was withdrawn since."""
+    """A file of words: the versions that served, the last one last, and whether the champion was withdrawn since.
+
+    Run and hash of a version stand in a word of their own, `2=run:hash`. The release before, which may run beside this
+    one during an upgrade, reads the numbers and `withdrawn`, and passes over every other word.
+    """
 
     def __init__(self, path: Path) -> None:
         """Read and write nothing yet."""
@@ -40,8 +48,10 @@ class ServedNote:
 
     def versions(self) -> list[ServedVersion]:
         """Give the versions that served here and were not rolled back, the last one first."""
-        read = (_version_of(word) for word in reversed(self._words()))
-        return [version for version in read if version is not None]
+        words = self._words()
+        named = (_NAMED.fullmatch(word) for word in words)
+        identities = {number: (run, content) for number, run, content in (each.groups() for each in named if each)}
+        return [ServedVersion(int(word), *identities.get(word, ())) for word in reversed(words) if word.isdecimal()]
 
     def is_withdrawn(self) -> bool:
         """Tell whether the champion was withdrawn, and no version serves since."""
@@ -52,8 +62,9 @@ class ServedNote:
 
         Where an older one serves again, those after it were rolled back: they are none of these any more.
         """
-        before = [each for each in reversed(self.versions()) if each.number < version.number]
-        self._write([_word_of(each) for each in (*before, version)])
+        served = [*(each for each in reversed(self.versions()) if each.number < version.number), version]
+        identities = [f"{each.number}={each.run_id}:{each.content_hash}" for each in served if each.run_id]
+        self._write([*(str(each.number) for each in served), *identities])
 
     def remember_withdrawal(self) -> None:
         """Write down that the champion was withdrawn, until a version serves again."""
@@ -73,15 +84,3 @@ class ServedNote:
                 unfinished.write_text(" ".join(words), encoding="utf-8")
         except (OSError, ConfigError) as error:  # serving does not depend on it
             log.warning("version not noted", words=words[-1:], error=type(error).__name__)
-
-
-def _word_of(version: ServedVersion) -> str:
-    if version.run_id is None or version.content_hash is None:
-        return str(version.number)
-    return f"{version.number}:{version.run_id}:{version.content_hash}"
-
-
-def _version_of(word: str) -> ServedVersion | None:
-    """Read a word of a note; None where it names no version."""
-    number, *identity = word.split(":")
-    return ServedVersion(int(number), *identity) if number.isdecimal() and len(identity) in {0, 2} else None
