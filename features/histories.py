@@ -1,14 +1,15 @@
 """Histories: the columnar container of checked transactions, which everything else reads."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from fivefold.domain.clock import day_text
+from fivefold.domain.clock import DAY_US, day_text
 from fivefold.features.schema import NULLABLE
 
 Integers = npt.NDArray[np.int64]
@@ -21,25 +22,31 @@ class Stateless:
     """Rows without a state, of a source that has the column.
 
     Attributes:
-        rows: how many there are.
-        first_us: the moment of the earliest of them, microseconds; None where there are none.
+        days: how many there are by day, counted from 1970-01-01.
     """
 
-    rows: int = 0
-    first_us: int | None = None
+    days: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return sum(self.days.values())
 
     @classmethod
     def marked(cls, lacking: Flags | None, time: Integers) -> Self:
         """Count the marked rows of these moments; None marks none."""
-        count = 0 if lacking is None else int(np.count_nonzero(lacking))
-        return cls(count, int(time[lacking].min())) if count else cls()
+        if lacking is None:
+            return cls()
+        days, counts = np.unique(time[lacking] // DAY_US, return_counts=True)
+        return cls(dict(zip(days.tolist(), counts.tolist(), strict=True)))
 
     @classmethod
     def joined(cls, parts: Iterable[Self]) -> Self:
         """Add up those of the parts of a source."""
-        every = list(parts)
-        moments = [part.first_us for part in every if part.first_us is not None]
-        return cls(sum(part.rows for part in every), min(moments, default=None))
+        days = Counter[int]()
+        for part in parts:
+            days.update(part.days)
+        return cls(dict(days))
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ class Histories:
     unknown_from: Integers | None = None
     identified: bool | Flags = False
     repeats: int = 0
-    stateless: Stateless = Stateless()
+    stateless: Stateless = field(default_factory=Stateless)
 
     @property
     def customers(self) -> int:

@@ -5,7 +5,6 @@ A row of the table is a customer, with its transactions as a list. Money is kept
 
 import json
 from collections.abc import Iterator
-from dataclasses import astuple
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,7 +46,7 @@ def kept_table(part: Histories) -> pa.Table:
     identified = json.dumps(part.identified if is_one else None)
     metadata = {_BASE: part.base, _ABSENT: json.dumps(part.absent), _IDENTIFIED: identified}
     metadata[_REPEATS] = str(part.repeats)
-    metadata[_STATELESS] = json.dumps(astuple(part.stateless))
+    metadata[_STATELESS] = json.dumps(list(part.stateless.days.items()))
     return pa.table(columns).replace_schema_metadata(metadata)
 
 
@@ -68,7 +67,7 @@ def read_kept(path: Path) -> Histories:
         unknown_from=None if unknown is None else _copied(unknown.values).reshape(-1, len(NULLABLE)),
         identified=_copied(lists.values.field(_IDENTIFIED)) if identified is None else identified,
         repeats=int(metadata[_REPEATS]),
-        stateless=Stateless(*json.loads(metadata[_STATELESS])),
+        stateless=Stateless(dict(json.loads(metadata[_STATELESS]))),
     )
 
 

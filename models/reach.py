@@ -153,14 +153,14 @@ def repeats_text(repeated: int, rows: int) -> str:
 def stateless_text(stateless: Stateless, rows: int) -> str:
     """Say how many of the rows have no state though others have one, and since when; empty where all have one.
 
-    >>> stateless_text(Stateless(2, 19_975 * DAY_US), 5_000)
+    >>> stateless_text(Stateless({19_975: 2}), 5_000)
     '2 of 5,000 rows (0.0 %) have no transaction_state, the first at 2024-09-09: each of them counts as settled'
     """
-    if stateless.first_us is None:
+    if not stateless.days:
         return ""
     return (
         f"{stateless.rows:,} of {rows:,} rows ({percent(stateless.rows / rows)}) have no {STATE}, the first at "
-        f"{day_text(stateless.first_us)}: each of them counts as settled"
+        f"{day_text(min(stateless.days) * DAY_US)}: each of them counts as settled"
     )
 
 

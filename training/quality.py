@@ -102,14 +102,22 @@ class Quality:
         """The share of the rows without a state, where the source has the column."""
         return self.stateless.rows / self.rows if self.rows else 0.0
 
-    def lost_states_text(self, version: "RegisteredVersion") -> str:
-        """Say that states are missing where too many are to judge a version that learnt from nearly all; or nothing."""
+    def lost_states_text(self, version: "RegisteredVersion", start: int, horizon_days: int) -> str:
+        """Say that too many states are missing to judge a version that learnt from nearly all; empty where not.
+
+        They count in all rows, and in those of the value window after *start* (microseconds).
+        """
         learnt_share = version.stateless_share
-        has_learnt_states = (
-            STATE not in version.absent and learnt_share is not None and learnt_share < LOST_STATES_SHARE
-        )
-        is_lost = has_learnt_states and self.stateless_share >= LOST_STATES_SHARE
-        return stateless_text(self.stateless, self.rows) if is_lost else ""
+        if STATE in version.absent or learnt_share is None or learnt_share >= LOST_STATES_SHARE:
+            return ""
+        if self.stateless_share >= LOST_STATES_SHARE:
+            return stateless_text(self.stateless, self.rows)
+        window = range(start // DAY_US, start // DAY_US + horizon_days + 1)
+        rows = sum(self.days[day] for day in window)
+        lost = Stateless({day: count for day, count in self.stateless.days.items() if day in window})
+        if lost.rows < LOST_STATES_SHARE * rows or not lost.rows:
+            return ""
+        return f"in the {horizon_days} days after {day_text(start)} {stateless_text(lost, rows)}"
 
     def has_too_many_repeats(self, checks: CheckSettings) -> bool:
         """Tell whether so many rows are there twice that nothing may be learnt from, or judged by, them."""

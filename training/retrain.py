@@ -302,7 +302,7 @@ def incomparability(
     """Give the reason why the champion cannot fairly be judged on this test window; None where it can, or is absent."""
     if champion is None:
         return None
-    if other := _other_data(champion, summary):
+    if other := _other_data(champion, dates, summary):
         return other
     if champion.tags.get("fingerprint") != fingerprint(summary.absent, own):
         is_own = champion.tags.get(OWN_TAG, "").rpartition(" ")[2] != ("" if own is None else own.digest)
@@ -315,12 +315,12 @@ def incomparability(
     return None
 
 
-def _other_data(champion: RegisteredVersion, summary: SourceSummary) -> str:
+def _other_data(champion: RegisteredVersion, dates: Dates, summary: SourceSummary) -> str:
     """Say what else the champion learnt from than such data: with other columns or states; empty where nothing."""
     if champion.absent != summary.absent:
         theirs, ours = absent_columns_text(champion.absent), absent_columns_text(summary.absent)
         return f"champion {champion.number} was learnt {theirs}, this version {ours}"
-    if lost := summary.quality.lost_states_text(champion):
+    if lost := summary.quality.lost_states_text(champion, dates.test, dates.horizon_days):
         return f"champion {champion.number} was learnt with nearly all states, and {lost}"
     return ""
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fivefold.domain.clock import DAY_US
+from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.money import Rate, RateTable
 from fivefold.features.histories import Stateless
 from fivefold.models.registry import RegisteredVersion
@@ -62,17 +62,39 @@ def test_rows_lack_in_a_window_that_a_gap_reaches_into_and_in_no_other() -> None
 
 
 def test_only_a_version_that_says_it_learnt_from_nearly_all_states_is_not_judged_without_many() -> None:
-    few, many = (Quality(rows=1_000, stateless=Stateless(count, FIRST * DAY_US)) for count in (5, 10))
+    few, many = (
+        Quality(rows=1_000, days=Counter({FIRST - 90: 1_000}), stateless=Stateless({FIRST - 90: count}))
+        for count in (5, 10)
+    )
 
     def version(**tags: str) -> RegisteredVersion:
         return RegisteredVersion(1, 0, (), "", tags, {})
 
-    assert few.lost_states_text(version(stateless_share="0.0")) == ""
-    lost = many.lost_states_text(version(stateless_share="0.0"))
+    assert few.lost_states_text(version(stateless_share="0.0"), FIRST * DAY_US, 30) == ""
+    lost = many.lost_states_text(version(stateless_share="0.0"), FIRST * DAY_US, 30)
     assert lost.startswith("10 of 1,000 rows (1.0 %) have no transaction_state")
-    assert many.lost_states_text(version()) == ""  # an earlier release did not count
-    assert many.lost_states_text(version(stateless_share="0.3")) == ""
-    assert many.lost_states_text(version(absent_columns="transaction_state")) == ""
+    assert many.lost_states_text(version(), FIRST * DAY_US, 30) == ""  # an earlier release did not count
+    assert many.lost_states_text(version(stateless_share="0.3"), FIRST * DAY_US, 30) == ""
+    assert many.lost_states_text(version(absent_columns="transaction_state"), FIRST * DAY_US, 30) == ""
+
+
+def test_a_window_of_which_many_rows_lost_their_states_judges_no_version_that_learnt_with_them() -> None:
+    """Five years of rows, the last 18 days without a state: below 1 % of all of them."""
+    days, lost = 5 * 365, 18
+    stateless = Stateless({FIRST + days - lost + day: 10 for day in range(lost)})
+    quality = Quality(rows=days * 10, days=Counter({FIRST + day: 10 for day in range(days)}), stateless=stateless)
+    assert quality.stateless_share < 0.01
+    version = RegisteredVersion(1, 0, (), "", {"stateless_share": "0.0"}, {})
+    start = (FIRST + days - 31) * DAY_US
+    since = day_text((FIRST + days - lost) * DAY_US)
+    assert quality.lost_states_text(version, start, 30) == (
+        f"in the 30 days after {day_text(start)} 180 of 310 rows (58.1 %) have no transaction_state, the first at "
+        f"{since}: each of them counts as settled"
+    )
+    assert quality.lost_states_text(version, start - 30 * DAY_US, 30) == ""
+    parts = Quality(stateless=stateless)
+    parts.include(Quality(stateless=stateless))
+    assert parts.stateless.days == dict.fromkeys(stateless.days, 20)
 
 
 def test_currencies_of_the_data_whose_rate_is_long_past_are_named_with_its_day() -> None:

@@ -220,7 +220,7 @@ def test_data_that_lost_their_states_do_not_judge_a_champion_that_learnt_with_th
 ) -> None:
     """Failed payments are money there: by such rows the gate would promote a model of other money."""
     summary = runs.first.lineage.summary
-    quality = replace(summary.quality, stateless=Stateless(summary.rows // 2, 900 * DAY_US))
+    quality = replace(summary.quality, stateless=Stateless({900: summary.rows // 2}))
     dates = Dates(np.array([900 * DAY_US]), 1000 * DAY_US, 90)
     same = dict(runs.registry.version(1).tags) | {"test_as_of": "0"}
     lost = replace(summary, quality=quality)

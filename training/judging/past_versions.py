@@ -168,20 +168,23 @@ def judge_predictions(
     summary = portfolio.summary(config.seed)
     realised = compare_with_realised(scores, portfolio, summary.period, config, due, now, model.learnt_until)
     replaced = absences(summary.absent, model.absent, model.currency)
-    lost = summary.quality.lost_states_text(version)
-    doubt = _doubt(version, summary.quality, config, [*replaced, *([lost] if lost else [])])
     lacking = {
-        day.day_us: doubt or lacking_rows(summary.quality, day.day_us, config.horizon_days) for day in realised.days
+        day.day_us: _doubt(version, summary.quality, config, replaced, day.day_us)
+        or lacking_rows(summary.quality, day.day_us, config.horizon_days)
+        for day in realised.days
     }
     _, warnings = summary.quality.refusals_and_warnings(config.checks, portfolio.rates, summary.absent)
     verdict = due_verdict(realised, due, version.metrics.get("model_normalised_gini"), lacking)
     return Judgement(realised=realised, verdict=verdict, absences=tuple(replaced), warnings=tuple(warnings))
 
 
-def _doubt(version: RegisteredVersion, quality: Quality, config: TrainingConfig, replaced: Sequence[str]) -> str:
-    """Say why data say nothing of a version on any day; empty where they may. Training would refuse them too."""
-    if replaced:
-        lacking = "; ".join(replaced)
+def _doubt(
+    version: RegisteredVersion, quality: Quality, config: TrainingConfig, replaced: Sequence[str], day_us: int
+) -> str:
+    """Say why data say nothing of a version on a day; empty where they may. Training would refuse them too."""
+    lost = quality.lost_states_text(version, day_us, config.horizon_days)
+    if texts := [*replaced, *([lost] if lost else [])]:
+        lacking = "; ".join(texts)
         return f"version {version.number} does not say that it was trained without what the data lack ({lacking})"
     return repeats_text(quality.repeated, quality.rows) if quality.has_too_many_repeats(config.checks) else ""
 

@@ -236,7 +236,8 @@ def test_rows_without_a_state_are_counted_from_the_first_on(lacking: str | None)
     read = agreed(columns_typed(rows), TransactionReader(RATES))
     assert isinstance(read, Histories)
     assert in_one_pass(columns_typed(rows))
-    assert read.stateless == Stateless(4, parse_moment("2024-03-01"))
+    march = parse_moment("2024-03-01") // DAY_US
+    assert read.stateless == Stateless({march: 2, march + 1: 2})
 
 
 def test_ties_that_are_many_are_in_order_too() -> None:

@@ -162,8 +162,18 @@ def test_data_without_many_states_that_the_version_learnt_from_say_nothing_of_it
     assert (split.verdict, split.warnings) == (version.verdict, version.warnings)
 
 
+def test_a_window_of_which_many_rows_lost_their_states_says_nothing_of_it(
+    runs: Runs, rows: pa.Table, first: Path
+) -> None:
+    """They are few of all rows."""
+    late, _ = without_states(rows, "2024-12-30")
+    version = judged(runs, late, first)
+    assert version.verdict.state == "unknown"
+    assert "in the 90 days after 2024-10-02" in str(version.verdict)
+
+
 def test_few_rows_without_a_state_are_warned_of(runs: Runs, rows: pa.Table, first: Path) -> None:
-    late, count = without_states(rows, "2024-12-30")
+    late, count = without_states(rows, "2024-12-31 12:00:00")
     version = judged(runs, late, first)
     assert version.verdict.state != "unknown"
     assert any(warning.startswith(count) for warning in version.warnings)
