@@ -281,10 +281,13 @@ class LoweringGuard:
         return moments
 
     def _lists_read(self) -> dict[str, NamedList]:
-        """Read the lists that the rulesets name, once for all moments, before and after: the change is about none."""
-        types = sorted({type_id for type_id, _ in self._moments})
-        rulesets = (ruleset for type_id in types for ruleset in self._rulesets(type_id))
-        return lists_of(self._session, self._organisation_id, rulesets)
+        """Read the lists once for all moments, before and after, as the change is about none of them.
+
+        Only what decides on a type where the part that changes is read names lists that are needed.
+        """
+        of_types = [self._rulesets(type_id) for type_id in sorted({type_id for type_id, _ in self._moments})]
+        readers = (one for each in of_types if any(self._part in parts_of(other) for other in each) for one in each)
+        return lists_of(self._session, self._organisation_id, readers)
 
     def _levels(self) -> dict[tuple[int, int], RulesLevel | None]:
         """Give what the rules say of everyone at each moment that concerns them; None where that is not known."""

@@ -716,6 +716,9 @@ def test_a_change_reads_the_lists_that_rulesets_name_once_and_no_others(bank: Ba
     event.listen(bank.engine, "before_cursor_execute", listen)
     assert untag(bank).proposal is not None
     assert read == [], "no ruleset names a list"
+    decided(bank, bank.activate(banks.document({"sanctions": banks.SCREENED, "listed": banks.LISTED})))
+    assert untag(bank).proposal is None
+    assert read == [], "a list is named, but no ruleset reads tags"
     decided(bank, bank.activate(banks.document({**RULES, "listed": banks.LISTED}, optional_tables=["cases"])))
     bank.wait(days=1)
     assert facts.request_tag(bank.context, "customer", "b", "watch").proposal is None
