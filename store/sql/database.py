@@ -173,7 +173,7 @@ class SchemaWatch:
         """Raise StoreError unless the schema is that of this program, or was until it was brought forward."""
         try:
             require_current(self._engine)
-        except StoreError:
+        except SchemaVersionError:
             if not (self._was_current and self._is_newer()):
                 raise
         self._was_current = True

@@ -3,9 +3,11 @@
 import json
 import socket
 from collections.abc import Iterator
+from math import ceil
 from pathlib import Path
 from threading import Event
 from threading import enumerate as threads
+from time import monotonic
 
 import httpx
 import pytest
@@ -24,6 +26,8 @@ from tests.store import databases
 from tests.store.silence import way_to
 
 SECONDS = min(0.5 * slowness(), 5.0)
+LEAST_SECONDS = 2
+"""The driver waits at least so long for a connection, whatever the address says."""
 
 
 class Clock:
@@ -131,8 +135,11 @@ def test_where_the_database_hangs_it_says_so_in_time(tmp_path: Path, monkeypatch
         pages = WorkerPages(engine, LoopHealth())
         assert pages.page("/readyz")[0] == 200
         way.hang()
+        begun = monotonic()
         status, _, content = pages.page("/readyz")
+        seconds = monotonic() - begun
     assert (status, json.loads(content)["parts"]) == (503, {"database": "the database cannot be reached"})
+    assert seconds < 2 * max(LEAST_SECONDS, ceil(SECONDS)), "it waits once, not for a second question too"
 
 
 def test_a_probe_that_gives_up_leaves_no_trace_and_a_fault_one_line(
