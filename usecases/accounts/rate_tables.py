@@ -11,6 +11,7 @@ from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import from_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.money import Rate as KnownRate
+from fivefold.domain.money import ecb_rates_of_days
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.domain.rate_files import DatedRate, DatedRates, checked_rate, refuse_contradictions, refuse_inverse
 from fivefold.store.accounts.organisation import (
@@ -206,11 +207,18 @@ def _plain(rate: KnownRate | None) -> dict[str, str] | None:
 def _other_days(
     session: Session, organisation_id: int, base: str, source: str, content: str, shown: set[tuple[str, KnownRate]]
 ) -> int:
-    """Count the rates that one table has and the other has not, without those of today."""
+    """Count the rates that one table has and the other has not, without those of today.
+
+    Where the organisation has no table into *base*, the other is the ECB's history: it completes every table, so that
+    nothing is lost with what a table leaves out of it.
+    """
     present = newest_rates(session, organisation_id)
     rows = {*dated_rates(content, source, base).rows}
     if present is not None and present.base_currency == base:
         rows ^= {*dated_rates(present.content, present.source, base).rows}
+    else:
+        shipped = ecb_rates_of_days(base, ((row.currency, row.day) for row in rows))
+        rows = {row for row in rows if row.rate != shipped.get((row.currency, row.day))}
     return sum((row.currency, KnownRate(row.rate, row.day)) not in shown for row in rows)
 
 

@@ -9,10 +9,18 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import from_microseconds
+from fivefold.domain.canonical import canonical_json
+from fivefold.domain.clock import DAY_US, from_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError
+from fivefold.domain.money import ecb_rates_of_days
 from fivefold.domain.rate_files import DatedRate, DatedRates
-from fivefold.usecases.accounts.rate_tables import RateTableLine, list_rate_tables, rates_from_rows, show_rates
+from fivefold.usecases.accounts.rate_tables import (
+    RateTableLine,
+    differences_in,
+    list_rate_tables,
+    rates_from_rows,
+    show_rates,
+)
 from fivefold.usecases.changes.asks import put_rates
 from fivefold.usecases.changes.proposals import approve_proposal
 from fivefold.usecases.ingest.transactions import add_transactions
@@ -142,3 +150,20 @@ def test_rates_come_from_a_file(tmp_path: Path, bank: Bank) -> None:
     (tmp_path / "rates.csv").write_text("currency,date,rate\nAED,2024-06-28,0.25\n")
     put_rates(bank.context, read_dated_rates(tmp_path / "rates.csv"), "")
     assert [line.rows for line in list_rate_tables(bank.context)] == [1]
+
+
+@pytest.mark.parametrize("base", ["EUR", "USD"])
+def test_a_first_table_differs_from_the_rates_that_ship(base: str, bank: Bank) -> None:
+    """The ECB's own history changes nothing, so only the rates that are not its own are counted."""
+    fridays = [date(2024, 6, day) for day in (14, 21, 28)]
+    history = ecb_rates_of_days(base, [("JPY", day) for day in fridays])
+    rows = [["JPY", day.isoformat(), repr(rate)] for (_, day), rate in history.items()]
+    others = [["JPY", "2024-06-20", "0.005"], ["AED", "2024-06-20", "0.25"], ["AED", "2024-06-15", "0.26"]]
+    now_us = (fridays[-1] - date(1970, 1, 1)).days * DAY_US
+    with Session(bank.engine) as session:
+        same, other = (
+            differences_in(session, bank.of, base, "ours", canonical_json(table), now_us)
+            for table in (rows, [*rows, *others])
+        )
+    assert (len(rows), same["currencies"], same["earlier"]) == (3, [], 0)
+    assert other["earlier"] == 2, "the newest of AED is today's"
