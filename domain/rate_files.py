@@ -121,10 +121,16 @@ def read_dated_rates(path: Path) -> DatedRates:
 
 
 def _lines(reader: Iterator[list[str]], names: Sequence[str], path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Give each line with its place, its cells by column; columns without a name, as the ECB's last one, are empty."""
+    """Give each line with its place, its cells by column; columns without a name, as the ECB's last one, are empty.
+
+    Spreadsheets write empty lines, and empty fields behind the others. Those fields are left out, but not of the ECB's
+    form: there a line may be too long because of a decimal comma, and its last field may be empty.
+    """
     for number, line in enumerate(reader, 2):
-        if not line:
+        if not any(map(str.strip, line)):
             continue
+        while names[:1] != [_ECB_DATE] and len(line) > len(names) and not line[-1].strip():
+            line.pop()
         where = f"{path}, line {number}"
         if len(line) != len(names) or any(cell.strip() for name, cell in zip(names, line, strict=True) if not name):
             raise ConfigError(

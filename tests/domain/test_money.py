@@ -185,6 +185,10 @@ def test_two_rates_of_one_day_are_refused(tmp_path: Path) -> None:
         "rate,currency,date\r\n0.9, USD ,2024-01-02\r\n",
         "currency,date,rate,\nUSD,2024-01-02,0.9,\n",
         'currency,date,rate\n"USD","2024-01-02","0.9"\n\n',
+        "currency,date,rate\n,,\nUSD,2024-01-02,0.9\n , ,\n,,,\n",
+        "currency;date;rate\nUSD;2024-01-02;0,9\n;;\n",
+        "currency,date,rate\nUSD,2024-01-02,0.9,\n",
+        "currency,date,rate\nUSD,2024-01-02,0.9, ,\n",
     ],
 )
 def test_the_table_as_people_write_it(text: str, tmp_path: Path) -> None:
@@ -281,6 +285,7 @@ def test_the_file_of_the_ecb_needs_the_base(tmp_path: Path) -> None:
         ("Date,USD,JPY,\n2024-06-28,1,0705,171.94,\n", "line 2: it has 5 fields, and the header has 3 columns"),
         ("Date,USD,\n2024-06-28,1,0705\n", "line 2: it has 3 fields, and the header has 2 columns"),
         ("Date,USD,JPY,\n2024-06-28,1.0705,\n", "line 2: it has 3 fields"),
+        ("Date,USD,JPY\n2024-06-28,1,0705,\n", "line 2: it has 4 fields"),
         ("Date,USD,USD,\n2024-06-28,1.0705,1.07,\n", "has the column USD more than once"),
     ],
 )
