@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -195,8 +195,8 @@ def may_have_waited(route: Route, request: Request) -> bool:
 
 def respond_in_turn(route: Route, context: RequestContext, request: Request, body: bytes, most_rows: int) -> Response:
     """Answer a request when its turn has come; ApiError 401 where its token has ended while its body was sent."""
-    if may_have_waited(route, request):
-        authenticate(context.engine, secret_of(request))
+    if may_have_waited(route, request) and (refusal := _refusal_of(context.engine, secret_of(request), [request])):
+        raise refusal
     return respond_once(route, context, request, body, partial(respond, route, context, request, body, most_rows))
 
 
@@ -302,10 +302,15 @@ def may_be_shared(route: Route, request: Request, body: bytes) -> bool:
 def respond_together(requests: Sequence[SharedRequest]) -> Iterator[tuple[int, Response | BaseException]]:
     """Answer requests of one route and organisation at once; one that cannot be, by itself behind the others."""
     route, engine = requests[0].route, requests[0].context.engine
-    for token_id in {request.context.credential.token_id for request in requests}:
-        with suppress(StoreError):  # as in `respond`
-            note_use(engine, token_id, now_microseconds())
-    refusals = {secret: _refusal_of(engine, secret) for secret in {request.secret for request in requests}}
+    of_tokens: dict[str, list[SharedRequest]] = {}
+    for request in requests:
+        of_tokens.setdefault(request.secret, []).append(request)
+    refusals: dict[str, ApiError | None] = {}
+    for secret, of_token in of_tokens.items():
+        refusals[secret] = _refusal_of(engine, secret, [each.request for each in of_token])
+        if refusals[secret] is None:
+            with suppress(StoreError):  # as in `respond`
+                note_use(engine, of_token[0].context.credential.token_id, now_microseconds())
     left: dict[int, dict[str, Any]] = {}
     for number, request in enumerate(requests):
         arguments = refusals[request.secret] or request.arguments()
@@ -323,11 +328,13 @@ def respond_together(requests: Sequence[SharedRequest]) -> Iterator[tuple[int, R
         yield number, requests[number].alone()
 
 
-def _refusal_of(engine: Engine, secret: str) -> ApiError | None:
-    """Look up a token again, as `respond_in_turn` does; None where it is in force."""
+def _refusal_of(engine: Engine, secret: str, requests: Iterable[Request]) -> ApiError | None:
+    """Look up the token of some requests again; None where it is in force. The log says of each that it was not."""
     try:
         authenticate(engine, secret)
     except ApiError as refusal:
+        for request in requests:
+            request.scope[SIGN_IN] = BAD_TOKEN
         return refusal
     return None
 

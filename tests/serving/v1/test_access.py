@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from fivefold.serving import access_log as access
 from fivefold.serving.access_log import AccessLog, digest_of_record
 from fivefold.serving.error_middleware import ErrorMiddleware
+from fivefold.serving.v1 import dispatch
 from fivefold.serving.v4.app import ScoringFastPath
+from fivefold.store.tables.accounts import Token
+from fivefold.usecases.accounts.credentials import hash_of
 from tests.serving.inprocess import SCORING, client, rows_of, started
 from tests.serving.v1.places import LIMITS, OURS, Place, routes
 
@@ -91,6 +96,28 @@ def test_who_could_not_sign_in_is_in_the_log(place: Place, token: str, status: i
     (line,) = written.lines()
     assert (line["status"], line["sign_in"], line["client"]) == (status, why, "127.0.0.1")
     assert ("actor" in line) is (status == 403)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "one"}])
+def test_a_token_that_ended_while_a_body_was_sent_is_in_the_log_and_was_not_used(
+    place: Place, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
+) -> None:
+    """Without a key the request is carried out together with others."""
+    written, token, read_body = Written(), place.tokens[OURS, "app"], dispatch.read_body
+    row = Token.sha256 == hash_of(token)
+
+    async def slowly_read_body(*arguments: Any) -> bytes:
+        content = await read_body(*arguments)
+        with Session(place.engine) as session, session.begin():
+            session.execute(update(Token).where(row).values(revoked_us=1, last_used_us=None))
+        return content
+
+    monkeypatch.setattr(dispatch, "read_body", slowly_read_body)
+    platform(place, written, "POST", "/v1/transactions", content=b"[]", headers={"token": token, **headers})
+    (line,) = written.lines()
+    assert (line["status"], line["sign_in"], line["client"]) == (401, "not valid", "127.0.0.1")
+    with Session(place.engine) as session:
+        assert session.scalars(select(Token.last_used_us).where(row)).one() is None
 
 
 def test_nothing_of_a_request_is_in_the_log(tmp_path: Path) -> None:
