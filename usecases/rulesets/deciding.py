@@ -1,12 +1,13 @@
 """What decides on the entities of each type; and, of a change, what decides before and after it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from fivefold.risk.compiler.analysis import analyse_canonical
+from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
 from fivefold.risk.facts.portfolio import NamedList
 from fivefold.store.audit.chain import digest_of
 from fivefold.store.rulesets.rulesets import all_active_versions, families_of
@@ -49,15 +50,18 @@ def deciding(session: Session, organisation_id: int) -> dict[int, Deciding]:
     for type_id, version in all_active_versions(session, organisation_id):
         family = session.get_one(Family, version.family_id).name
         by_type.setdefault(type_id, []).append(ActiveVersion(family, version.id, version.canonical))
+    rulesets = {type_id: _analysed(versions) for type_id, versions in by_type.items()}
+    lists = lists_of(session, organisation_id, chain.from_iterable(rulesets.values()))
     return {
-        type_id: Deciding(tuple(versions), _read_by(session, organisation_id, versions))
-        for type_id, versions in by_type.items()
+        type_id: Deciding(tuple(versions), _read_by(rulesets[type_id], lists)) for type_id, versions in by_type.items()
     }
 
 
-def _read_by(session: Session, organisation_id: int, versions: Sequence[ActiveVersion]) -> dict[str, NamedList]:
-    rulesets = [analyse_canonical(version.canonical) for version in versions]
-    lists = lists_of(session, organisation_id, rulesets)
+def _analysed(versions: Iterable[ActiveVersion]) -> list[AnalysedRuleset]:
+    return [analyse_canonical(version.canonical) for version in versions]
+
+
+def _read_by(rulesets: Iterable[AnalysedRuleset], lists: Mapping[str, NamedList]) -> dict[str, NamedList]:
     names = {name for ruleset in rulesets for name in ruleset.lists}
     return {name: lists[name] for name in sorted(names) if name in lists}
 
@@ -88,4 +92,6 @@ def reached_by(session: Session, family: Family, canonical: str) -> DecidingChan
     }
     order = [other.name for other in families_of(session, family.organisation_id, family.type_id)]
     after = tuple(tried[name] for name in order if name in tried)
-    return DecidingChange(before, Deciding(after, _read_by(session, family.organisation_id, after)))
+    rulesets = _analysed(after)
+    lists = _read_by(rulesets, lists_of(session, family.organisation_id, rulesets))
+    return DecidingChange(before, Deciding(after, lists))
