@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final
 
+from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import ColumnElement, Connection, Engine, or_, text
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import day_text, now_microseconds
-from fivefold.domain.errors import UntrustedClockError
+from fivefold.domain.errors import StoreError, UntrustedClockError
 
 SECOND_US: Final = 1_000_000
 TOLERANCE_SECONDS: Final = 60
@@ -30,7 +32,8 @@ _SERVER: Final = "fivefold_server"
 _MOMENT = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS bigint)"
 _NOW = text(f"SELECT {_MOMENT}")
 _NOW_AND_SERVER = text(f"SELECT {_MOMENT}, CAST(pg_postmaster_start_time() AS text)")
-"""No two servers start in the same microsecond, and every role may ask for it."""
+"""No two servers start in the same microsecond, and every role may ask for it unless that right was taken away."""
+_MAY_ASK = text("SELECT has_function_privilege('pg_postmaster_start_time()', 'EXECUTE')")
 
 
 @dataclass
@@ -64,7 +67,12 @@ class DatabaseClock:
             return server
         before = now_microseconds()
         there: int
-        there, server = connection.execute(_NOW_AND_SERVER).one()
+        try:
+            there, server = connection.execute(_NOW_AND_SERVER).one()
+        except ProgrammingError as error:
+            if isinstance(error.orig, InsufficientPrivilege):
+                raise _lacks_right_to_ask() from error
+            raise
         after = now_microseconds()
         # The database read its clock between the two readings: only a gap that no delay explains is a difference.
         self.ahead_us = before - there if there < before else min(after - there, 0)
@@ -78,6 +86,19 @@ class DatabaseClock:
         connection.info[_SERVER] = self._server = server
         self._trusted_until = monotonic() + LOOK_SECONDS
         return server
+
+
+def require_right_to_ask(connection: Connection) -> None:
+    """Raise StoreError unless the database's role may ask which server answers; nothing could be stored."""
+    if connection.dialect.name == "postgresql" and not connection.scalar(_MAY_ASK):
+        raise _lacks_right_to_ask()
+
+
+def _lacks_right_to_ask() -> StoreError:
+    return StoreError(
+        "this role of the database may not ask which server answers, which every writer does: as a superuser, GRANT"
+        " EXECUTE ON FUNCTION pg_postmaster_start_time() TO the role"
+    )
 
 
 def _seconds(time_us: int) -> str:

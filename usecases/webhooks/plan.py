@@ -14,7 +14,7 @@ import httpx
 from sqlalchemy import Engine
 
 from fivefold.domain.clock import DAY_US, SECOND_US, resolve_now
-from fivefold.store.sql.clocks import clock_of
+from fivefold.store.sql.clocks import clock_of, require_right_to_ask
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.events import Endpoint
 from fivefold.store.webhooks import deliveries, outbox
@@ -71,6 +71,7 @@ def number_from_first_write(engine: Engine) -> None:
 def require_right_to_number(engine: Engine) -> None:
     """Raise StoreError where `number_from_now` could not do so for want of a right: nothing could be stored."""
     with reading(engine) as session:
+        require_right_to_ask(session.connection())
         outbox.require_right_to_number(session.connection())
 
 

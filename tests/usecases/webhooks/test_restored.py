@@ -148,6 +148,23 @@ def test_a_role_that_may_not_move_the_numbers_is_named_what_it_lacks(kind: str, 
                 use(engine)
 
 
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+def test_a_role_that_may_not_ask_which_server_answers_is_told_so(kind: str, tmp_path: Path) -> None:
+    url = new_url(kind, tmp_path)
+    server = "ON FUNCTION pg_postmaster_start_time()"
+    with with_least_rights(url) as engine, opened(url) as owner:
+        with owner.begin() as connection:
+            connection.execute(text(f"REVOKE EXECUTE {server} FROM PUBLIC"))
+        for use in (require_right_to_number, require_writable):
+            use(engine)  # the documentation gives the right to this role
+        engine.dispose()
+        with owner.begin() as connection:
+            connection.execute(text(f"REVOKE EXECUTE {server} FROM fivefold_service"))
+        for use in (require_right_to_number, require_writable):
+            with pytest.raises(StoreError, match=r"GRANT EXECUTE ON FUNCTION pg_postmaster_start_time\(\) TO the role"):
+                use(engine)
+
+
 def test_a_service_lets_the_numbers_go_on_with_the_first_that_it_stores(engine: Engine) -> None:
     """It begins although nothing can be stored, as where its clock is wrong."""
     ours = organisation(engine)
