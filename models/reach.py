@@ -150,11 +150,20 @@ def repeats_text(repeated: int, rows: int) -> str:
     )
 
 
+def absent_columns_text(absent: tuple[str, ...]) -> str:
+    """Name the columns that training data lacked.
+
+    >>> absent_columns_text(("user_balance", "user_created")), absent_columns_text(())
+    ('without user_balance, user_created', 'with every column')
+    """
+    return f"without {', '.join(absent)}" if absent else "with every column"
+
+
 def stateless_text(stateless: Stateless, rows: int) -> str:
     """Say how many of the rows have no state though others have one, and since when; empty where all have one.
 
     >>> stateless_text(Stateless({19_975: 2}), 5_000)
-    '2 of 5,000 rows (0.0 %) have no transaction_state, the first at 2024-09-09: each of them counts as settled'
+    '2 of 5,000 rows (<0.1 %) have no transaction_state, the first at 2024-09-09: each of them counts as settled'
     """
     if not stateless.days:
         return ""

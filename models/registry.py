@@ -468,15 +468,6 @@ class Registry:
         )
 
 
-def absent_columns_text(absent: tuple[str, ...]) -> str:
-    """Name the columns that training data lacked.
-
-    >>> absent_columns_text(("user_balance", "user_created")), absent_columns_text(())
-    ('without user_balance, user_created', 'with every column')
-    """
-    return f"without {', '.join(absent)}" if absent else "with every column"
-
-
 def _is_not_there(error: MlflowException | OSError) -> bool:
     """Tell what will not be there on another try either, from a registry or a store of files that is away now."""
     if str(error).startswith("No such"):

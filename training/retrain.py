@@ -14,7 +14,8 @@ from fivefold.features.reading.tables import Source
 from fivefold.models.certainty.intervals import IntervalTable
 from fivefold.models.estimator import ValueRegressor
 from fivefold.models.promotions import Promotion, promote
-from fivefold.models.registry import OWN_TAG, RegisteredVersion, Registry, absent_columns_text
+from fivefold.models.reach import absent_columns_text
+from fivefold.models.registry import OWN_TAG, RegisteredVersion, Registry
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import TrainingConfig, TreeSettings
 from fivefold.training.data import SourceSummary, TransactionSource, training_rows

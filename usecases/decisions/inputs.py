@@ -247,11 +247,10 @@ def load_decision_inputs(
     declared = FIELDS.validate_python(parties.kind.transaction_fields)
     pending = read_pending_transaction(transaction, declared, (entity.id, entity.external_id), now_us)
     whose = (entity.organisation_id, entity.type_id, [entity.id])
-    back, rules = look_back(analysed), look_back(analysed, RULES)
     linked = read_linked(session, entity.type_id, [entity.id], [analysed], now_us)
+    options: dict[str, Any] = {"back": look_back(analysed), "rules": look_back(analysed, RULES)}
     lists = lists_of(session, entity.organisation_id, [analysed])
-    options: dict[str, Any] = {"back": back, "rules": rules, "rates": rates, "lists": lists}
-    options |= {"linked": linked, "pending": decided_on({entity.id: transaction})}
+    options |= {"rates": rates, "linked": linked, "lists": lists, "pending": decided_on({entity.id: transaction})}
     read = read_parts(session, *whose, parts, now_us, **options)
     portfolio = replace(
         read,

@@ -58,7 +58,9 @@ class Shelf:
         if number not in self.models:
             raise ModelNotFoundError(f"{self.name} has no version {number}; there are: none")
         metrics = {} if self.gini is None else {"model_normalised_gini": self.gini}
-        return SimpleNamespace(number=number, run_id="run", metrics=metrics, aliases=())
+        return SimpleNamespace(
+            number=number, run_id="run", metrics=metrics, aliases=(), absent=(), stateless_share=None
+        )
 
     def load(self, number: int) -> ValueModel:
         return self.models[number]
