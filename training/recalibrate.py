@@ -94,9 +94,8 @@ def recalibrate(
     config = config_of_version(model, registry, parent).model_copy(update={"test_as_of": as_of})
     portfolio = TransactionSource(source, model.rates, now, absent=model.absent, own=model.own)
     summary = portfolio.summary(config.seed)
-    _require_same_columns(source, summary.absent, parent, model)
     dates = _dates(config, summary, parent, model, rival)
-    _require_states(source, summary, parent, dates)
+    _require_learnt_values(source, summary, parent, model, dates)
     windows, warnings = _window(portfolio, dates, config, summary)
     test_window = predict_test_window(portfolio, dates, config, model.booster, None, model.absent)
     new = with_new_curve(model, test_window, dates)
@@ -264,8 +263,11 @@ def _require_same_columns(source: Source, absent: Sequence[str], parent: Registe
         )
 
 
-def _require_states(source: Source, summary: SourceSummary, parent: RegisteredVersion, dates: Dates) -> None:
-    """Raise FileFormatError where many rows, or many of the window, lack a state that the trees learnt from."""
+def _require_learnt_values(
+    source: Source, summary: SourceSummary, parent: RegisteredVersion, model: ValueModel, dates: Dates
+) -> None:
+    """Raise FileFormatError where the rows, or many of all or of the window, lack what the trees learnt from."""
+    _require_same_columns(source, summary.absent, parent, model)
     if lost := summary.quality.lost_states_text(parent, dates.test, dates.horizon_days):
         raise FileFormatError(
             f"version {parent.number} does not say that it was trained on such rows of {source_name(source)}: {lost}. "
