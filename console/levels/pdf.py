@@ -230,14 +230,16 @@ def _decided(export: CustomerExport) -> Iterator[str]:
 
 
 def _override(override: OverrideLine, rules_level: str | None) -> str:
-    """Say what an override gave, until when, why, and by whom."""
+    """Say what an override gave, until when it holds or held, why, by whom, and who ended it before."""
     named = {"level": words(override.level)}
+    until = None if override.until_us is None else moment_text(override.until_us)
     if override.state == "live":
         sentence = text("An override holds: {level}", **named)
+        sentence += "" if until is None else ", " + text("until {moment}", moment=until)
     else:
         sentence = text("An override gave the level, and has ended: {level}", **named)
-    if override.until_us is not None:
-        sentence += ", " + text("until {moment}", moment=moment_text(override.until_us))
+        if override.state == "expired" and until is not None:
+            sentence += ", " + text("by itself at {moment}", moment=until)
     sentence += ". " + text("Without it: {level}.", level=words(rules_level) if rules_level else "–")
     sentence += " " + text("Reason: {reason}", reason=override.reason)
     sentence += "\n" + text(
@@ -245,15 +247,21 @@ def _override(override: OverrideLine, rules_level: str | None) -> str:
     )
     if override.decided_by is not None and override.decided_us is not None:
         approval = {"name": override.decided_by, "at": moment_text(override.decided_us)}
-        sentence += " " + text("Approved by {name}, {at}", **approval)
-        sentence += f": {override.decision_reason}" if override.decision_reason else "."
+        sentence += " " + _with_reason(text("Approved by {name}, {at}", **approval), override.decision_reason)
+    if override.revoked_by is not None and override.revoked_us is not None:
+        end = {"name": override.revoked_by, "at": moment_text(override.revoked_us)}
+        sentence += "\n" + _with_reason(text("Ended by {name}, {at}", **end), override.revocation_reason)
     return sentence
 
 
+def _with_reason(act: str, reason: str | None) -> str:
+    return f"{act}: {reason}" if reason else f"{act}."
+
+
 def _origin(export: CustomerExport) -> str:
-    """Say of when the value is and of which model; empty without a value."""
+    """Say of when the value is and of which model; empty without a value or its score."""
     value = export.value
-    if value is None:
+    if value is None or value.score is None:
         return ""
     as_of = text("As of {moment}", moment=moment_text(value.as_of_us))
     if not value.model_version:

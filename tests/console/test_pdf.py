@@ -121,8 +121,26 @@ def test_what_decided_and_whose_override_holds_is_said_as_on_the_page() -> None:
     assert CUSTOMER.override is not None
     expired = replace(CUSTOMER, override=replace(CUSTOMER.override, state="expired"), stale_rates_days=9)
     override, rates, _ = pdf._decided(expired)
-    assert override.startswith("An override gave the level, and has ended: High")
+    assert override.startswith(f"An override gave the level, and has ended: High, by itself at {until}. Without it")
     assert rates == "Money was converted at rates that were 9 days old."
+
+
+def test_who_ended_an_override_and_why_is_said_of_one_that_ended() -> None:
+    assert CUSTOMER.override is not None
+    ended = replace(CUSTOMER.override, state="revoked", revoked_by="kim", revoked_us=AT, revocation_reason="Paid.")
+    at = pdf.moment_text(AT)
+    for reason, said in (("Paid.", f"\nEnded by kim, {at}: Paid."), (None, f"\nEnded by kim, {at}.")):
+        override, _ = pdf._decided(replace(CUSTOMER, override=replace(ended, revocation_reason=reason)))
+        assert override.startswith("An override gave the level, and has ended: High. Without it: Medium.")
+        assert override.endswith(f"Approved by ann, {at}.{said}")
+
+
+def test_where_there_is_no_value_no_moment_of_one_is_said() -> None:
+    assert CUSTOMER.value is not None
+    unscored = replace(CUSTOMER, value=replace(CUSTOMER.value, score=None))
+    assert [(pdf._worth(each), pdf._origin(each)) for each in (unscored, replace(CUSTOMER, value=None))] == [
+        ("There is no value.", "")
+    ] * 2
 
 
 def test_a_value_has_its_interval_its_model_and_its_moment() -> None:
