@@ -152,6 +152,13 @@ class Visit(Context):
         return f"{self.site}{quote(self.path, safe='/%')}{self._whole_query}"
 
     @property
+    def beginning(self) -> str:
+        """Write the address of the page with each list from its first row; empty where they all begin there."""
+        if not any(self.query[name] for name in self.query if _is_cursor(name)):
+            return ""
+        return self.path + self._query_of(name for name in self.query if name != NOTICE and not _is_cursor(name))
+
+    @property
     def _whole_query(self) -> str:
         return self._query_of(name for name in self.query if name != NOTICE)
 
@@ -216,7 +223,7 @@ class Visit(Context):
         filters = sorted(
             (name, value)
             for name, value in self.query.items()
-            if name not in {CURSOR, NOTICE} and not name.startswith(_cursor_name("", True))
+            if name != NOTICE and not _is_cursor(name)
         )
         return f"{self.organisation_id} {self.path} {list_name} {filters}"
 
@@ -373,6 +380,10 @@ class View:
 
 def _cursor_name(list_name: str, beside: bool) -> str:
     return f"{CURSOR}_{list_name}" if beside else CURSOR
+
+
+def _is_cursor(name: str) -> bool:
+    return name == CURSOR or name.startswith(_cursor_name("", True))
 
 
 def notice_of(visit: Visit) -> str:

@@ -8,10 +8,15 @@ from pkgutil import walk_packages
 from types import ModuleType
 from typing import Any
 
+import pytest
+
 from fivefold import console
 from fivefold.console.levels.customer import CustomerPage
 from fivefold.domain.paging import Page
+from tests.console.visitors import Visitor
+from tests.serving.v1.places import Place
 
+BEGAN_EARLIER = "A list on this page does not begin with its first row."
 ROOM = Path(console.__path__[0])
 CUSTOMER = {
     "cases": "whole(records, name, all)",
@@ -60,3 +65,36 @@ def test_every_list_that_is_read_in_parts_leads_on_or_says_that_there_is_more() 
         if len(without) > ("next" in names):
             silent[page.__qualname__] = without
     assert silent == {}
+
+
+@pytest.mark.parametrize(
+    ("address", "filters", "more"),
+    [
+        ("/console/operations/audit", "", "after="),
+        ("/console/administration/tokens", "", "after_waiting="),
+        ("/console/search", "text=more", "after="),
+    ],
+)
+def test_a_page_whose_list_began_earlier_says_so_and_leads_to_the_first_row(
+    place: Place, address: str, filters: str, more: str
+) -> None:
+    for number in range(60):
+        wanted = {"role": "app", "plan": "trial", "label": f"till {number}"}
+        place.good("POST", "/v1/token-requests", wanted, role="admin")
+        if address == "/console/search":
+            body = {"attributes": {"country": "NO"}}
+            place.good("PUT", f"/v1/entities/customer/more{number}", body, role="app")
+    visitor = Visitor(place).sign_in("admin").go(f"{address}?{filters}")
+    assert BEGAN_EARLIER not in visitor.text
+    (following,) = [link for link in visitor.links() if more in link]
+    visitor.go(following.replace("&amp;", "&"))
+    assert visitor.text.count(BEGAN_EARLIER) == 1
+    assert (
+        f'<a href="{address}{"?" if filters else ""}{filters}" rel="first">From the beginning</a>' in visitor.page.text
+    )
+
+
+def test_a_part_of_no_list_is_said_without_a_word_of_its_rows(place: Place) -> None:
+    visitor = Visitor(place).sign_in("admin").go("/console/operations/audit?after=nonsense")
+    assert visitor.page.status_code == 422
+    assert BEGAN_EARLIER not in visitor.text
