@@ -220,11 +220,7 @@ class Visit(Context):
         return f"{self.path}?{urlencode({**parameters, **cursor})}{f'#{list_name}' if beside else ''}"
 
     def _own(self, list_name: str) -> str:
-        filters = sorted(
-            (name, value)
-            for name, value in self.query.items()
-            if name != NOTICE and not _is_cursor(name)
-        )
+        filters = sorted((name, value) for name, value in self.query.items() if name != NOTICE and not _is_cursor(name))
         return f"{self.organisation_id} {self.path} {list_name} {filters}"
 
     def choice(self, name: str, choices: tuple[str, ...]) -> str:

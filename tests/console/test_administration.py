@@ -119,8 +119,15 @@ def test_requests_that_wait_stand_the_oldest_first_and_the_later_ones_on_the_nex
     waiting = re.findall(r"till (\d+);", deputy.text)
     assert waiting == [str(number) for number in range(len(waiting))]
     (later,) = [link for link in deputy.links() if "after_waiting=" in link]
-    waiting += re.findall(r"till (\d+);", deputy.go(later.replace("&amp;", "&")).text)
+    later = later.replace("&amp;", "&")
+    waiting += re.findall(r"till (\d+);", deputy.go(later).text)
     assert waiting == [str(number) for number in range(30)]
+    assert not re.search(r"Waiting for another administrator \(", deputy.text), "it would be the number of this page"
+    while "till" in deputy.go(later).text:
+        deputy.submit("/refuse")
+    assert "Nothing waits." not in deputy.text
+    assert "No more rows follow. From the beginning" in deputy.text
+    assert "Waiting for another administrator (20)" in deputy.go(TOKENS).text
 
 
 @pytest.mark.parametrize("action", ["approve", "refuse", "revoke"])
