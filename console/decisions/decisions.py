@@ -24,7 +24,7 @@ class DecisionsPage:
     """Decisions, the latest first.
 
     Attributes:
-        chosen: the filters as they were typed.
+        chosen: the filters as they were typed; the type is the one that an identifier is looked for in, else empty.
         types: of entities.
         problem: why nothing can be found; empty otherwise.
     """
@@ -56,9 +56,10 @@ def show_decisions(visit: Visit) -> Rendered:
     """List the decisions that the filters ask for."""
     chosen = {name: visit.query.get(name, "").strip() for name in FILTERS}
     types = tuple(sorted((kind.name for kind in list_types(visit)), key=lambda name: (name != "customer", name)))
+    chosen["type"] = (chosen["type"] or next(iter(types), "")) if chosen["external_id"] else ""
     filters = DecisionFilters(
         action=chosen["action"] or None,
-        entity=(chosen["type"] or next(iter(types), ""), chosen["external_id"]) if chosen["external_id"] else None,
+        entity=(chosen["type"], chosen["external_id"]) if chosen["external_id"] else None,
         policy=chosen["policy"] or None,
         actor=chosen["actor"] or None,
         since_us=parse_moment(chosen["since"], text("From")) if chosen["since"] else None,

@@ -45,7 +45,7 @@ class RunsPage:
     """Runs, the latest first.
 
     Attributes:
-        chosen: the filters as they were typed.
+        chosen: the filters as they were typed; the type is the one that an identifier is looked for in, else empty.
         types: of entities.
         problem: why nothing can be found; empty otherwise.
     """
@@ -92,11 +92,12 @@ def show_runs(visit: Visit) -> Rendered:
     visit.choice("state", ("", *STATES))
     acting = ACTING[visit.choice("acting", tuple(ACTING))]
     types = tuple(sorted((kind.name for kind in list_types(visit)), key=lambda name: (name != "customer", name)))
+    chosen["type"] = (chosen["type"] or next(iter(types), "")) if chosen["external_id"] else ""
     filters = RunFilters(
         flow=chosen["flow"] or None,
         state=chosen["state"] or None,
         at=chosen["at"] or None,
-        entity=(chosen["type"] or next(iter(types), ""), chosen["external_id"]) if chosen["external_id"] else None,
+        entity=(chosen["type"], chosen["external_id"]) if chosen["external_id"] else None,
         acting=acting,
         since_us=parse_moment(chosen["since"], text("From")) if chosen["since"] else None,
         until_us=parse_moment(chosen["until"], text("Before")) if chosen["until"] else None,
