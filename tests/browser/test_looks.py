@@ -124,14 +124,50 @@ def test_a_closed_part_is_on_paper_unless_it_is_a_form(browser: "Browser", serve
         part = page.locator("td details").first
         assert part.get_attribute("open") is None
         assert part.inner_text()
-        page.goto(ACME)
-        asked = page.locator("details:has(form)")
-        assert asked.count()
-        assert not [each for each in asked.all() if each.is_visible()]
+        for address, forms in ((ACME, "details:has(form)"), ("/console/flows/care/edit", "form details:has(button)")):
+            page.goto(address)
+            asked = page.locator(forms)
+            assert asked.count(), address
+            assert not [each for each in asked.all() if each.is_visible()], address
+
+
+def test_paper_names_no_filter_that_was_not_chosen(browser: "Browser", served: Served) -> None:
+    beside_the_browser(lambda: served.place.good("PUT", "/v1/entity-types/company", {"fields": {}}, role="admin"))
+    with visiting(browser, served, "admin") as page:
+        page.emulate_media(media="print")
+        for address in ("/console/flow-runs?state=ended", "/console/decisions?type=company"):
+            page.goto(address)
+            assert page.locator("select#type").count(), address
+            assert not page.locator("select#type").is_visible(), address
+            page.goto(f"/console/{page.url.split('/console/')[1].partition('?')[0]}?external_id=nobody")
+            assert page.locator("select#type").input_value() == "customer"
+            assert page.locator("select#type").is_visible()
+        page.goto("/console/flows/care")
+        assert not page.locator("select#through").is_visible()
+        page.goto("/console/flows/care?customer=c%2F1%20%C3%A4")
+        assert page.locator("select#through").is_visible()
+
+
+def test_on_paper_closed_families_of_a_customer_are_left_out_and_short_names_are_not_broken(browser: "Browser") -> None:
+    table = (
+        '<div class="wide"><table class="indicators"><tbody><tr><th scope="row">busiest_weekday_share_365d</th>'
+        f'<td class="why">{"word " * 40}</td><td class="number">1,234,567</td></tr></tbody></table></div>'
+    )
+    page = browser.new_page(viewport=PAPER)
+    page.emulate_media(media="print")
+    page.set_content(f'<main><details class="long">{table}</details><details>{table}</details></main>')
+    page.add_style_tag(content=(HERE / "static" / "console.css").read_text(encoding="utf-8"))
+    seen = [each for each in page.locator("th").all() if each.is_visible()]
+    assert len(seen) == 1
+    assert seen[0].evaluate(LINES) == 1
+    page.close()
 
 
 PAPER = {"width": 680, "height": 960}
 """What A4 has between margins of 15 mm, in pixels of CSS."""
+LINES = """node => { const range = document.createRange(); range.selectNodeContents(node);
+    return new Set([...range.getClientRects()].map(each => each.top)).size; }"""
+"""In how many lines a text stands."""
 CUT = (
     "nodes => nodes.filter(node => node.getClientRects().length && node.getBoundingClientRect().right > 681)"
     ".map(node => node.textContent.trim().slice(0, 60))"
