@@ -151,6 +151,14 @@ def test_each_indicator_has_its_number_the_median_and_the_year(place: Place, val
     assert 'class="spark"' in visitor.page.text
 
 
+def test_closed_families_stay_off_the_paper_of_a_customer_which_names_the_page_of_them(
+    place: Place, valuer: EntityScorer
+) -> None:
+    page = Visitor(place).sign_in("investigator").go(PAYER).page.text
+    assert '<details class="long">' in page
+    assert f'<p class="paper">Every indicator stands at https://bank.example{YEAR}</p>' in page
+
+
 def test_without_the_model_and_of_who_was_erased_no_indicator_is_shown(
     place: Place, valuer: EntityScorer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
