@@ -68,42 +68,25 @@ def relocate(settings: Settings) -> int:
     return 0
 
 
-def complete(registry: Path) -> None:
-    """Let MLflow make the registry's file, or the tables that a file of an older release lacks.
+def create_registry(registry: Path) -> None:
+    """Let MLflow make the registry's file where there is none.
 
-    MLflow does that in many transactions, so it works on another file. A process that dies leaves the registry as it
-    was, and the next one begins anew. The caller holds the lock of the registry.
+    MLflow does that in many transactions, so it works on another file. A process that dies leaves no registry, and the
+    next one begins anew. The caller holds the lock of the registry. An older file is left to MLflow, which upgrades it
+    in place: other processes may write to it meanwhile.
     """
-    from mlflow.store.db.base_sql_model import Base  # noqa: PLC0415 (MLflow takes seconds to import)
-    from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine  # noqa: PLC0415 (as above)
+    from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine  # noqa: PLC0415 (MLflow takes seconds to import)
 
-    is_there = registry.is_file()
-    if is_there and Base.metadata.tables.keys() <= _tables(registry):
+    if registry.exists():
         return
     unfinished = registry.with_name(f".{registry.name}.unfinished")
     _remove(unfinished)
-    if is_there:
-        _copy(registry, unfinished)
     engine = create_sqlalchemy_engine(f"sqlite:///{unfinished}")  # type: ignore[no-untyped-call]  # MLflow annotates nothing here
     try:
         _initialize_tables(engine)  # type: ignore[no-untyped-call]  # as above
     finally:
         engine.dispose()
-    if is_there:
-        _copy(unfinished, registry)  # in one transaction, into the file that other processes have open
-        _remove(unfinished)
-    else:
-        put_in_place(unfinished, registry)
-
-
-def _tables(file: Path) -> set[str]:
-    with closing(sqlite3.connect(file, timeout=_WAIT_SECONDS)) as database:
-        return {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-
-
-def _copy(file: Path, other: Path) -> None:
-    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(other, timeout=_WAIT_SECONDS)) as target:
-        source.backup(target)
+    put_in_place(unfinished, registry)
 
 
 def _remove(file: Path) -> None:
@@ -112,8 +95,17 @@ def _remove(file: Path) -> None:
         file.with_name(f"{file.name}{end}").unlink(missing_ok=True)
 
 
-def without_models_text(registry: Path) -> str:
-    """Say what to do with a file that MLflow cannot open and that has no model; empty where it may have one."""
+def without_models_text(registry: Path, error: BaseException) -> str:
+    """Say what to do with a file whose tables MLflow cannot use and that has no model; empty where it may have one.
+
+    Empty too for any other error, such as of a full disk or of a file that another process has locked.
+    """
+    while not isinstance(error, sqlite3.Error):
+        if (cause := error.__cause__ or error.__context__) is None:
+            return ""
+        error = cause
+    if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR:
+        return ""
     with suppress(sqlite3.Error), closing(sqlite3.connect(registry, timeout=_WAIT_SECONDS)) as database:
         if database.execute("SELECT 1 FROM registered_models LIMIT 1").fetchone() is None:
             return "; it has no model: remove it to begin anew"

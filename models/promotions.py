@@ -76,6 +76,7 @@ def _records(registry: Registry) -> list[_Record]:
     records = [
         _Record(run.info.run_id, int(run.data.tags.get(_NUMBER, 0)), run.info.status == "RUNNING", _read(run.data.tags))
         for run in runs
+        if "at_us" in run.data.tags  # others may have an experiment of that name
     ]
     return sorted(records, key=lambda record: (record.number, record.promotion.at_us, not record.open))
 

@@ -31,7 +31,7 @@ from fivefold.domain.settings import Settings, without_password
 from fivefold.models.embedded import (
     ARTIFACT,
     RESTORE,
-    complete,
+    create_registry,
     load_files,
     parse_model_uri,
     relocate,
@@ -226,7 +226,7 @@ class Registry:
         uri = self.settings.tracking_uri
         try:
             if self.settings.embedded:
-                complete(self.settings.registry)
+                create_registry(self.settings.registry)
             client = MlflowClient(uri, uri)
             if not self.settings.embedded:
                 with _said_when_slow(self.settings.tracking_shown):
@@ -234,7 +234,7 @@ class Registry:
         except Exception as error:  # noqa: BLE001 (MLflow, its drivers and its HTTP client have no error in common)
             address = f"{_ADDRESS} is {self.settings.tracking_shown}, which cannot be asked"
             where = f"{self.settings.registry} cannot be opened" if self.settings.embedded else address
-            remedy = without_models_text(self.settings.registry) if self.settings.embedded else ""
+            remedy = without_models_text(self.settings.registry, error) if self.settings.embedded else ""
             raise RegistryError(f"{where}: {_of_another_release(error) or _one_line(error) + remedy}") from None
         return cast("MlflowClient", _TranslatedClient(client, self.settings.registry_shown))
 

@@ -46,7 +46,7 @@ def verify(
     engine, unlogged = open_current_database(), list["AuditFinding"]()
     try:
         unlogged = unlogged_promotions(engine, read_settings())
-    except ModelError as error:
+    except (ModelError, ConfigError) as error:
         warn(f"promotions are not compared with the audit log: {error}")
     verified = prove(engine, _print_finding, exported=exported, elsewhere=unlogged)
     scope = f"{count_text(verified.entries, 'entry', 'entries')} of {count_text(verified.chains, 'organisation')}"

@@ -15,6 +15,8 @@ from fivefold.store.audit.log import entries_with_values
 from fivefold.store.levels.champions import begin_champion
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.accounts import Organisation
+from fivefold.store.tables.audit import AuditEntry
+from fivefold.store.tables.levels import Champion
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import record
 
@@ -82,10 +84,9 @@ def record_missing(engine: Engine, registry: Registry, actor: str, *, adds_organ
 
 def log_missing(session: Session, registry: Registry, actor: str) -> None:
     """Record what MLflow has and the log lacks, in a transaction that records a promotion too."""
-    missing = missing_promotions(session, registry)
-    if not missing:
+    if not missing_promotions(session, registry):
         return
-    _begin_champion(session, registry, missing[-1][0])  # it waits for the process that may be about to commit this
+    session.scalars(select(Champion).with_for_update()).all()  # waits for the process that may be about to commit this
     for promotion, organisations in missing_promotions(session, registry):
         details = {**_details(registry, promotion), "added_later": True}
         after = {"reason": promotion.why, "who": promotion.who}
@@ -125,6 +126,18 @@ def _is_logged(session: Session, organisation_id: int, registry: Registry, promo
         ):
             return True
     return False
+
+
+def logged_names(session: Session) -> set[str]:
+    """Name the models whose promotions are in the log of any organisation."""
+    actions = [f"model.{act}" for act in _DONE.values()]
+    organisations = every_organisation(session)
+    query = select(AuditEntry.details).where(
+        AuditEntry.organisation_id.in_(organisations),
+        AuditEntry.subject_kind == "model",
+        AuditEntry.action.in_(actions),
+    )
+    return {json.loads(details)["model"] for details in session.scalars(query)}
 
 
 def _action(promotion: Promotion) -> str:

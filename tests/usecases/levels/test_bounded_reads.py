@@ -217,7 +217,7 @@ def rows_read(bank: Bank, name: str) -> int:
         read.append(len(facts))
         return real(facts, whose, at)
 
-    with patch.object(portfolio, "_counted_for", counting):
+    with patch.object(portfolio, "counted_for", counting):
         bounded, whole = results(bank, name)
     assert bounded.records == whole.records
     return read[0]
