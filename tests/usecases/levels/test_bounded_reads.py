@@ -211,7 +211,7 @@ def assess(bank: Bank, name: str) -> None:
 def rows_read(bank: Bank, name: str) -> int:
     """How many transactions an assessment reads; it comes to the same as by all of them."""
     read = list[int]()
-    real = portfolio._counted_for  # what was read, corrected
+    real = portfolio.counted_for  # what was read, corrected
 
     def counting(facts: Any, whose: Any, at: str) -> Any:
         read.append(len(facts))
