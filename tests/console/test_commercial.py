@@ -100,7 +100,10 @@ def valued(place: Place) -> Place:
 
 
 def told(place: Place) -> list[str]:
-    """All that the role is told, by `/v1` with its headers and by the pages; without the nonce and the line for paper of each page."""
+    """All that the role is told, by `/v1` with its headers and by the pages.
+
+    It is without the nonce of each page, and without its line for paper, which has the moment.
+    """
     token = place.tokens[OURS, Role.COMMERCIAL]
     answers = [place.ask("GET", address, token=token) for address in ADDRESSES]
     said = [f"{answer.status_code} {answer.headers.get('link')} {answer.text}" for answer in answers]
@@ -108,7 +111,7 @@ def told(place: Place) -> list[str]:
     for address in PAGES:
         page = visitor.go(address).page
         said.append(f"{page.status_code} {page.url} {page.text}")
-    return [re.sub(r"nonce=\"[^\"]*\"|<p class=\"paper\">.*", "", each) for each in said]  # the line has the moment
+    return [re.sub(r"nonce=\"[^\"]*\"|<p class=\"paper\">.*", "", each) for each in said]
 
 
 def worsen(place: Place) -> None:
