@@ -223,7 +223,7 @@ def test_currency_and_names_are_never_markup(model: ValueModel) -> None:
     stored = {"currency": MARKUP, "segment": MARKUP, "model": MARKUP}
     found = replace(value.indicators, lines=lines)
     crafted = replace(value, breakdown=replace(value.breakdown, contributions=parts), indicators=found, **stored)
-    visit = SimpleNamespace(trail="")
+    visit = SimpleNamespace(trail="", site="https://bank.example")
     half = SimpleNamespace(value=value_half(crafted), address=PAYER)
     source = '{% from "shared/macros.html" import waterfall with context %}{% include "levels/value_half.html" %}'
     year = (HERE / "levels" / "templates" / "value_year.html").read_text(encoding="utf-8").partition("\n")[2]
