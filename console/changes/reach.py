@@ -110,9 +110,10 @@ def _value(name: str, value: Any) -> str:
 def _rate_lines(value: Mapping[str, Any]) -> Iterator[Line]:
     """Write which rates a table changes, those that are lost first; an earlier release did not keep it."""
     for each in value.get("currencies", ()):
-        before, after = _rate(each["from"]), _rate(each["to"])
-        change = text("from {before} to {after}", before=before, after=after)
-        if each["to"] is None:
+        before = _rate(each["from"])
+        if each["to"] is not None:
+            change = text("from {before} to {after}", before=before, after=_rate(each["to"]))
+        else:
             count = attribute(each["transactions"])
             change = text("from {before} to none; {count} stored transactions have it", before=before, count=count)
         yield Line(each["currency"], change)

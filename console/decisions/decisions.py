@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from fivefold.console.entity_filter import entity_filter
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Page
-from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.decisions.decide import DecisionMade
 from fivefold.usecases.decisions.read import DecisionReasons, read_decision, view_decision
 from fivefold.usecases.decisions.search import DecisionFilters, DecisionFound, search_decisions
@@ -55,11 +55,11 @@ class DecisionPage:
 def show_decisions(visit: Visit) -> Rendered:
     """List the decisions that the filters ask for."""
     chosen = {name: visit.query.get(name, "").strip() for name in FILTERS}
-    types = tuple(sorted((kind.name for kind in list_types(visit)), key=lambda name: (name != "customer", name)))
-    chosen["type"] = (chosen["type"] or next(iter(types), "")) if chosen["external_id"] else ""
+    types, entity = entity_filter(visit, chosen)
+    chosen["type"] = "" if entity is None else entity[0]
     filters = DecisionFilters(
         action=chosen["action"] or None,
-        entity=(chosen["type"], chosen["external_id"]) if chosen["external_id"] else None,
+        entity=entity,
         policy=chosen["policy"] or None,
         actor=chosen["actor"] or None,
         since_us=parse_moment(chosen["since"], text("From")) if chosen["since"] else None,

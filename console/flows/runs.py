@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from fivefold.console.entity_filter import entity_filter
 from fivefold.console.flows.graph import FlowPicture, picture_of
 from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.texts import text
@@ -11,7 +12,6 @@ from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Page
 from fivefold.flows.analysis import analyse_canonical_flow
-from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.flows.read import read_flow_version
 from fivefold.usecases.flows.runs.answering import (
     ANSWERED_BY,
@@ -91,13 +91,13 @@ def show_runs(visit: Visit) -> Rendered:
     chosen = {name: visit.query.get(name, "").strip() for name in FILTERS}
     visit.choice("state", ("", *STATES))
     acting = ACTING[visit.choice("acting", tuple(ACTING))]
-    types = tuple(sorted((kind.name for kind in list_types(visit)), key=lambda name: (name != "customer", name)))
-    chosen["type"] = (chosen["type"] or next(iter(types), "")) if chosen["external_id"] else ""
+    types, entity = entity_filter(visit, chosen)
+    chosen["type"] = "" if entity is None else entity[0]
     filters = RunFilters(
         flow=chosen["flow"] or None,
         state=chosen["state"] or None,
         at=chosen["at"] or None,
-        entity=(chosen["type"], chosen["external_id"]) if chosen["external_id"] else None,
+        entity=entity,
         acting=acting,
         since_us=parse_moment(chosen["since"], text("From")) if chosen["since"] else None,
         until_us=parse_moment(chosen["until"], text("Before")) if chosen["until"] else None,

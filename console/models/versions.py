@@ -70,8 +70,10 @@ class VersionsPage:
 def show_versions(visit: Visit) -> Rendered:
     """List the versions, with what the gate said of each, and every change of the one that serves."""
     versions = list_versions(visit.registry, visit.part("versions", VERSIONS))
-    promotions = list_promotions(visit.registry, visit.part("changes", CHANGES, beside=True))
-    serving = next(iter(list_promotions(visit.registry, Part(1))), None)
+    part = visit.part("changes", CHANGES, beside=True)
+    promotions = list_promotions(visit.registry, part)
+    newest = promotions if part.after is None else list_promotions(visit.registry, Part(1))
+    serving = next(iter(newest), None)
     counts_others = values_others(visit)
     page = VersionsPage(
         versions=versions,

@@ -22,9 +22,11 @@ def unlogged_promotions(engine: Engine, settings: Settings) -> list[AuditFinding
     """
     if not settings.has_registry:
         return []
-    if _missing(engine, settings):
+    findings = _missing(engine, settings)
+    if findings:
         sleep(_SETTLES_SECONDS)
-    return _missing(engine, settings)
+        findings = _missing(engine, settings)
+    return findings
 
 
 def _missing(engine: Engine, settings: Settings) -> list[AuditFinding]:

@@ -36,18 +36,13 @@ def log_promotion(
 
     From then on each value of another version names this one; workers that loaded it mark those entities due.
     """
-    _begin_champion(session, registry, promotion)
     details = _details(registry, promotion)
+    begin_champion(session, registry.name, promotion.version, now_microseconds(), details["content_hash"] or None)
     for organisation_id in every_organisation(session) or [_add_organisation(session)]:
         own = person is not None and person.organisation_id == organisation_id
         who = person if person is not None and own else Actor(organisation_id, at_machine)
         subject = ("model", promotion.version)
         record(session, who, _action(promotion), subject, after={"reason": promotion.why}, details=details)
-
-
-def _begin_champion(session: Session, registry: Registry, promotion: Promotion) -> None:
-    content_hash = content_hash_of(registry, promotion.version)
-    begin_champion(session, registry.name, promotion.version, now_microseconds(), content_hash or None)
 
 
 def _add_organisation(session: Session) -> int:
