@@ -135,8 +135,9 @@ def postgresql_in(encoding: str) -> str:
 
 
 def made_from(url: str) -> str:
-    """Make a PostgreSQL with all that another one has now, to which nothing is connected."""
+    """Make a PostgreSQL with all that another one has now, to which no test is connected."""
     name = f"made_{next(_numbers)}"
+    _keeper().dispose()  # PostgreSQL copies no database to which there is a connection
     _run(postgresql(), f"CREATE DATABASE {name} TEMPLATE {make_url(url).database}")
     return postgresql().get_uri(name)
 
