@@ -20,7 +20,7 @@ from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
 from fivefold.risk.facts.reading import read_field, read_moments
 from fivefold.risk.governance.validate.ranking import Marks
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.expressions import input_key
+from fivefold.risk.language.expressions import PLAIN_INPUTS, input_key
 
 CONFIRMED, AT = "confirmed", "at"
 LABELS_ARE = ("cases", "alerts")
@@ -189,9 +189,9 @@ def names_in(rule_input: LanguageModel) -> Iterator[str]:
     yield from _texts(rule_input.model_dump(mode="json", by_alias=True, exclude_none=True))
 
 
-_NAMING = frozenset(
-    {"field", "count", "sum", "mean", "min", "max", "distinct", "days_since", "indicator", "value", "tag", "screening"}
-    | {"pattern", "counterparty", "transaction_field", "expected_monthly", "declared"}
+_NAMING = (
+    frozenset(PLAIN_INPUTS) - {"calculation"}  # it is the ruleset's own, and what it is made of is looked at
+    | {"of", "pattern", "counterparty", "transaction_field", "expected_monthly", "declared"}
 )
 """Words of the language after which a name stands."""
 
@@ -227,7 +227,7 @@ def dated_only(portfolio: Portfolio, *, undated_known: bool = False) -> tuple[Po
         table: pl.DataFrame | None = getattr(portfolio, name)
         if table is None or not len(table):
             continue
-        dated = table[column].is_not_null() if column in table.columns else pl.Series([False] * len(table))
+        dated = _dated(table, column)
         undated = int((~dated).sum())
         if not undated:
             continue
@@ -241,17 +241,25 @@ def dated_only(portfolio: Portfolio, *, undated_known: bool = False) -> tuple[Po
             rest = table.filter(dated)
             portfolio = replace(portfolio, tags=rest) if name == "tags" else replace(portfolio, screenings=rest)
     entities = portfolio.entities
-    undated = len(entities) if KNOWN_AT not in entities.columns else entities[KNOWN_AT].null_count()
+    undated = int((~_dated(entities, KNOWN_AT)).sum())
     if undated:
         cautions.append(
             f"the attributes of {undated:,} of {len(entities):,} entities have no date (known_at) and were taken as "
             "known at as-of: an attribute that was set when a case was confirmed would tell the label"
         )
     links = None if portfolio.links is None else portfolio.links.frame
-    undated = 0 if links is None else len(links) if BEGINS not in links.columns else links[BEGINS].null_count()
+    undated = 0 if links is None else int((~_dated(links, BEGINS)).sum())
     if links is not None and undated:
         cautions.append(
             f"{undated:,} of {len(links):,} links have no date ({BEGINS}) and were taken as known at as-of: a link "
             "that was found when a case was looked at would tell the label"
         )
     return portfolio, tuple(cautions)
+
+
+def _dated(table: pl.DataFrame, column: str) -> pl.Series:
+    """Mark the rows that have a date; one that cannot be read is an error of its entity, as in every assessment."""
+    if column not in table.columns:
+        return pl.repeat(False, len(table), dtype=pl.Boolean, eager=True)
+    moments, wrong = read_field(table[column], "date")
+    return moments.is_not_null() if wrong is None else moments.is_not_null() | wrong.is_not_null()

@@ -15,7 +15,7 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.facts.groups.links import Links
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.governance.validate.labels import dated_only, match_labels, names_in, refuse_leaks
-from fivefold.risk.language.expressions import FieldInput
+from fivefold.risk.language.expressions import PLAIN_INPUTS, FieldInput
 from tests.risk.conftest import Refusal
 from tests.risk.governance.making import AS_OF, DAY, TEXT, analysed, ruleset
 
@@ -130,6 +130,35 @@ def test_names_are_those_of_fields_sources_and_patterns_wherever_they_stand() ->
     assert sorted(names_in(ruleset(ratio).rules[1].input)) == ["amount", "currency", "x"]  # type: ignore[arg-type]  # it has one
 
 
+NAMING = {
+    "ratio": [{"field": "banned"}, {"field": "income"}],
+    "percentile": 90,
+    "value": "score",
+    "calculation": "inner",
+    "peer_percentile": {"of": {"field": "banned"}, "among": "everyone"},
+    "times_peer_median": {"of": {"field": "banned"}, "among": "everyone"},
+    "linked": {"by": "home", "sum": {"field": "banned"}},
+    "count": "cases",
+}
+"""How the words of inputs after which no free name stands are written."""
+OUTCOME = {"field": "outcome", "equals": "confirmed"}
+
+
+@pytest.mark.parametrize("word", PLAIN_INPUTS)
+def test_what_is_banned_is_found_after_every_word_of_an_input(word: str) -> None:
+    besides = {"percentile": {"of": "banned"}, "largest": {"n": 3}, "share": {"where": OUTCOME}}.get(word, {})
+    rule_input = PLAIN_INPUTS[word].model_validate({word: NAMING.get(word, "banned"), **besides})
+    found = set(names_in(rule_input))
+    assert found >= {"count": {"cases"}, "value": {"score"}, "calculation": set()}.get(word, {"banned"})
+
+
+@pytest.mark.parametrize("source", ["cases", "alerts"])
+def test_a_share_of_what_the_label_is_made_of_is_refused(source: str) -> None:
+    share = f"input: {{share: {source}, where: {{field: status, equals: open}}, over: 730 days}}"
+    with pytest.raises(InvalidRulesetError, match=source):
+        refuse_leaks(AnalysedRuleset(ruleset(TEXT.replace("input: {field: income}", share))))
+
+
 RATES = base_only("EUR", date(2024, 1, 1))
 
 
@@ -190,6 +219,36 @@ def test_undated_links_are_kept_and_cautioned_of() -> None:
         assert cautions[-1].startswith(f"{count} of 3 links have no date (valid_from) and were taken as known at as-of")
     dated = Links(pl.DataFrame(ends | {"valid_from": ["2023-01-01"] * 3}))
     assert not any("links" in each for each in dated_only(replace(portfolio(), links=dated))[1])
+
+
+def test_empty_text_is_no_date() -> None:
+    """Readers take it for none, so what has it was there from the start."""
+    dates = ["2023-05-01", "", None]
+    given = replace(
+        portfolio(
+            entities=pl.DataFrame({ENTITY: ["a", "b", "c"], "known_at": dates}),
+            tags=pl.DataFrame({ENTITY: ["a"] * 3, "tag": ["watch"] * 3, "from": dates}),
+            screenings=pl.DataFrame({ENTITY: ["a"] * 3, "screening": ["sanctions"] * 3, "at": dates}),
+        ),
+        links=Links(pl.DataFrame({"type": ["home"] * 3, "from": ["a"] * 3, "to": ["H1"] * 3, "valid_from": dates})),
+    )
+    kept, cautions = dated_only(given)
+    assert kept.tags is not None
+    assert kept.screenings is not None
+    assert (kept.tags["from"].to_list(), kept.screenings["at"].to_list()) == (dates[:1], dates[:1])
+    assert [each.partition(" have no date")[0] for each in cautions] == [
+        "2 of 3 tags",
+        "2 of 3 screenings",
+        "the attributes of 2 of 3 entities",
+        "2 of 3 links",
+    ]
+
+
+def test_a_date_that_cannot_be_read_stays_for_the_assessment_to_refuse() -> None:
+    unread = pl.DataFrame({ENTITY: ["a"], "tag": ["watch"], "from": ["soon"]})
+    kept, cautions = dated_only(portfolio(tags=unread))
+    assert kept.tags is unread
+    assert cautions == ()
 
 
 def test_what_is_dated_is_no_matter() -> None:
