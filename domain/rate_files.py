@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fivefold.domain.clock import DAY_WRITTEN
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.money import Rate, RateTable, base_only, ecb_rates, is_currency_code
+from fivefold.domain.money import Rate, RateTable, base_only, ecb_rates, is_currency_code, rebased
 from fivefold.domain.text import NUMBER_WRITTEN, count_text, delimiter_of
 
 COLUMNS = ("currency", "date", "rate")
@@ -61,15 +61,10 @@ class DatedRates:
         if self.base is None or self.base == base:
             latest.pop(base, None)
             return RateTable(base, day, latest, self.source)
-        anchor = latest.pop(base, None)
-        if anchor is None:
+        if base not in latest:
             raise ConfigError(f"{self.source} has no rate of {base} by {day}; it has {', '.join(sorted(latest))}")
-        latest[self.base] = Rate(1.0, anchor.known_on)
-        rates = {
-            code: Rate(rate.per_unit / anchor.per_unit, min(rate.known_on, anchor.known_on))
-            for code, rate in latest.items()
-        }
-        return RateTable(base, day, rates, self.source)
+        latest[self.base] = Rate(1.0, latest[base].known_on)
+        return RateTable(base, day, rebased(latest, base), self.source)
 
 
 def read_rates(path: Path, base: str, day: date) -> RateTable:

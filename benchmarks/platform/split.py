@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from benchmarks.platform import data
 from fivefold.domain.clock import from_microseconds, now_microseconds
+from fivefold.domain.money import ecb_rates
 from fivefold.features.indicator_matrix import indicator_matrix
 from fivefold.features.stored import stored_histories
 from fivefold.risk.compiler.analysis import analyse_text
@@ -30,7 +31,6 @@ from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.portfolio import read_stored_portfolio, read_transactions
 from fivefold.usecases.levels.worker import BATCH_SIZE
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.rates import rates_of
 
 
 def microseconds(customers: int, rounds: int, step: Callable[[], Any]) -> float:
@@ -56,7 +56,7 @@ def steps(customers: int, rows: int, rounds: int) -> dict[str, float]:
             add_transactions(Context(engine, actor), [{**row, **whole} for row in rows_of_part])
         analysed, now = analyse_text(data.RULESET), now_microseconds()
         needs = Needs(analysed.inputs, analysed.signals, analysed.names)
-        rates = rates_of("EUR", from_microseconds(now).date())
+        rates = ecb_rates("EUR", from_microseconds(now).date())
         ids = list(range(1, customers + 1))
         with Session(engine) as session:
             whose = bulk_reads.fact_owners(session, ids)

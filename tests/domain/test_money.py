@@ -314,3 +314,8 @@ def test_own_rates_stand_over_others(euros: RateTable) -> None:
     both = own.over(euros)
     assert (both.per_unit("AED"), both.per_unit("USD"), both.per_unit("JPY")) == (0.25, 0.9, euros.per_unit("JPY"))
     assert both.source == "ours; what it lacks: European Central Bank reference rates"
+
+
+def test_a_table_is_read_once_for_a_day() -> None:
+    """The whole history is unpacked for it."""
+    assert ecb_rates("EUR", DAY) is ecb_rates("EUR", DAY)

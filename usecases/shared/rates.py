@@ -14,19 +14,13 @@ STALE_AFTER = timedelta(days=7)
 """Older rates are shown as stale: no market rests for longer."""
 
 
-@lru_cache(maxsize=64)
-def rates_of(base: str, day: date) -> RateTable:
-    """Return the ECB's rates into a base currency as known on a day."""
-    return ecb_rates(base, day)
-
-
 def rates_for(session: Session, organisation_id: int, base: str, day: date) -> RateTable:
     """Return an organisation's rates into its base currency as known on a day.
 
     Its own newest table comes first, each currency at its latest rate by that day; the ECB's complete it.
     """
     row = stored_rates(session, organisation_id)
-    shipped = rates_of(base, day)
+    shipped = ecb_rates(base, day)
     if row is None or row.base_currency != base:
         return shipped
     return _own(row.content, f"own table {row.number}, {row.source}", base, day).over(shipped)
@@ -47,7 +41,7 @@ def dated_rates(content: str, source: str, base: str) -> DatedRates:
 
 def rates_by_table(content: str, source: str, base: str, day: date) -> RateTable:
     """Return the rates into a base currency as they are on a day with a table that is proposed."""
-    return _own(content, source, base, day).over(rates_of(base, day))
+    return _own(content, source, base, day).over(ecb_rates(base, day))
 
 
 @lru_cache(maxsize=16)

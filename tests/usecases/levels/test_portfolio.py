@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import from_microseconds
+from fivefold.domain.money import ecb_rates
 from fivefold.features.stored import stored_histories
 from fivefold.risk.compiler.analysis import analyse_text
 from fivefold.risk.facts.portfolio import Portfolio
@@ -23,7 +24,6 @@ from fivefold.usecases.levels.portfolio import (
     read_transactions,
 )
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.rates import rates_of
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
@@ -187,7 +187,7 @@ def test_a_transaction_without_a_balance_hides_what_reads_balances_and_nothing_e
         whose = pl.DataFrame({"fact_of": ids, "entity": ids})
         histories = stored_histories(
             read_transactions(session, whose, bank.now, for_value=True),
-            rates_of("EUR", from_microseconds(bank.now).date()),
+            ecb_rates("EUR", from_microseconds(bank.now).date()),
         )
     assert sorted(histories.user_ids.to_pylist()) == sorted(map(str, ids))
     told = indicator_frame(histories, bank.now).sort("entity_id", descending=bank.id_of("a") > bank.id_of("b"))

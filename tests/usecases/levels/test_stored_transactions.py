@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import from_microseconds
+from fivefold.domain.money import ecb_rates
 from fivefold.features import schema as c
 from fivefold.features.histories import Histories
 from fivefold.features.reading.sources import read_histories
@@ -22,13 +23,12 @@ from fivefold.risk.facts.transactions import prepare, prepare_stored
 from fivefold.risk.facts.value_inputs import indicator_frame
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.portfolio import read_transactions, transactions_frame
-from fivefold.usecases.shared.rates import rates_of
 from tests.features.equality import same
 from tests.store import databases
 from tests.usecases import platforms
 from tests.usecases.banks import Bank
 
-RATES = rates_of("EUR", from_microseconds(platforms.NOW).date())
+RATES = ecb_rates("EUR", from_microseconds(platforms.NOW).date())
 OWN: dict[str, Any] = platforms.TRANSACTION_FIELDS
 DATES = [
     "2026-06-01",

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from fivefold.domain.clock import DAY_US, from_microseconds
+from fivefold.domain.money import ecb_rates
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.features.stored import stored_histories
 from fivefold.risk.facts.look_back import OF_ENDS, summary
 from fivefold.risk.facts.look_back.summary import LARGEST_AMOUNT, summary_of, with_summary
 from fivefold.risk.facts.value_inputs import indicator_frame
-from fivefold.usecases.shared.rates import rates_of
 from tests.usecases.platforms import NOW
 
-RATES = rates_of("EUR", from_microseconds(NOW).date())
+RATES = ecb_rates("EUR", from_microseconds(NOW).date())
 SCHEMA: dict[str, Any] = {
     "entity": pl.Int64,
     "at_us": pl.Int64,
