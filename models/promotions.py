@@ -141,7 +141,7 @@ def plan_rollback(registry: Registry, reason: str = "") -> Promotion:
         return _planned(registry, ROLLBACK, before, champion, why, forced=False)
     except PromotionRefusedError as error:
         gone = {before, champion.number if champion else None}
-        there = {version.number for version in registry.versions()} - gone
+        there = {*registry.numbers()} - gone
         earlier = next((number for number in reversed(champions) if number in there), None)
         if earlier is None:
             raise

@@ -6,9 +6,8 @@ It is embedded in SQLite, or the MLflow that `MLFLOW_TRACKING_URI` names; a serv
 import json
 import logging
 import os
-import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -25,12 +24,11 @@ from mlflow.exceptions import MlflowException
 from requests.exceptions import RequestException
 
 from fivefold.domain.errors import ConfigError, ModelError, ModelNotFoundError, RegistryError
-from fivefold.domain.files import DISK_FULL, disk_error_behind, naming
+from fivefold.domain.files import naming
 from fivefold.domain.provenance import may_be_same_model
-from fivefold.domain.settings import Settings, without_password
+from fivefold.domain.settings import Settings
 from fivefold.models.embedded import (
     ARTIFACT,
-    RESTORE,
     create_registry,
     load_files,
     parse_model_uri,
@@ -39,6 +37,7 @@ from fivefold.models.embedded import (
     require_registered,
     without_models_text,
 )
+from fivefold.models.registry_errors import TranslatedClient, line_of_error, of_another_release, registry_error
 from fivefold.models.value_model import ValueModel
 
 CHAMPION = "champion"
@@ -69,14 +68,8 @@ REFUSED_TAG = "refit_refused"
 """Tag of a run whose refit was refused, so that no version was registered: the reason."""
 CARD_FILE = "model_card.md"
 """The model card in Markdown, among the artefacts of the training run."""
-_NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-"""MLflow's error codes for a model or an alias that does not exist."""
-_NOT_FOUND = 404
 MOST_NAMED = 10
 """So many other models are named where one has no champion."""
-
-_REVISIONS = Path(mlflow.__file__).parent / "store" / "db_migrations" / "versions"
-"""The changes of its schema that this MLflow knows, each a file that begins with its revision."""
 
 log = logging.getLogger("fivefold.models")
 SLOW_SECONDS = 5.0
@@ -164,38 +157,6 @@ def _said_when_slow(address: str) -> Iterator[None]:
         timer.cancel()
 
 
-class _TranslatedClient:
-    """MLflow's client, whose errors are ours whatever is called."""
-
-    def __init__(self, client: MlflowClient, place: str) -> None:
-        """Keep the client, and the place of its registry for messages."""
-        self._client = client
-        self._place = place
-
-    def __getattr__(self, name: str) -> Any:
-        """Give what the client has of that name; a method with its errors translated."""
-        attribute = getattr(self._client, name)
-        return _translated(self._place)(attribute) if callable(attribute) else attribute
-
-
-@contextmanager
-def _translated(place: str) -> Iterator[None]:
-    """Raise as ours what MLflow raises, and what the store of files does; see `registry_error`."""
-    try:
-        yield
-    except (MlflowException, OSError) as error:
-        raise registry_error(error, f"the registry of models, {place}, cannot be asked for this") from error
-
-
-def registry_error(error: MlflowException | OSError, text: str) -> ModelError:
-    """Give our error for one of MLflow, or of its store of files: *text*, and why.
-
-    It is a ModelNotFoundError where another try finds nothing either, and otherwise a RegistryError.
-    """
-    kind = ModelNotFoundError if _is_not_there(error) else RegistryError
-    return kind(f"{text}: {_one_line(error)}")
-
-
 class Registry:
     """The versions of one named model in one MLflow."""
 
@@ -235,8 +196,8 @@ class Registry:
             address = f"{_ADDRESS} is {self.settings.tracking_shown}, which cannot be asked"
             where = f"{self.settings.registry} cannot be opened" if self.settings.embedded else address
             remedy = without_models_text(self.settings.registry, error) if self.settings.embedded else ""
-            raise RegistryError(f"{where}: {_of_another_release(error) or _one_line(error) + remedy}") from None
-        return cast("MlflowClient", _TranslatedClient(client, self.settings.registry_shown))
+            raise RegistryError(f"{where}: {of_another_release(error) or line_of_error(error) + remedy}") from None
+        return cast("MlflowClient", TranslatedClient(client, self.settings.registry_shown))
 
     @contextmanager
     def logging(self) -> Iterator[None]:
@@ -274,12 +235,21 @@ class Registry:
 
     def versions(self) -> list[RegisteredVersion]:
         """List the versions, newest first."""
-        return [self._version(version) for version in self._listed()]
+        return self._versions(self._listed())
+
+    def numbers(self) -> list[int]:
+        """List the numbers of the versions, newest first: one question, however many there are."""
+        return [int(version.version) for version in self._listed()]
+
+    def tagged(self, tag: str, value: str) -> RegisteredVersion | None:
+        """Find the newest version with a tag of a value."""
+        version = next((each for each in self._listed() if each.tags.get(tag) == value), None)
+        return None if version is None else self._version(version)
 
     def versions_below(self, number: int | None, most: int) -> list[RegisteredVersion]:
         """List the newest versions below a number, or of all, newest first, at most so many: a page of them."""
         below = (version for version in self._listed() if number is None or int(version.version) < number)
-        return [self._version(version) for version in islice(below, most)]
+        return self._versions(list(islice(below, most)))
 
     def _listed(self) -> list[ModelVersion]:
         """List the versions, newest first, as a search gives them: without the aliases, and without the metrics."""
@@ -307,7 +277,7 @@ class Registry:
         try:
             return self._version(self.client.get_model_version(self.name, str(number)))
         except ModelNotFoundError:
-            versions = ", ".join(str(version.version) for version in self._listed()) or "none yet: run `fivefold train`"
+            versions = ", ".join(map(str, self.numbers())) or "none yet: run `fivefold train`"
             raise ModelNotFoundError(f"{self.name} has no version {number}; there are: {versions}") from None
 
     def trees_of(self, version: RegisteredVersion) -> int:
@@ -445,7 +415,9 @@ class Registry:
         try:
             flavors = mlflow.models.get_model_info(uri).flavors
         except Exception as error:  # noqa: BLE001 (MLflow reads the file as it is: a damaged one fails anywhere)
-            raise ModelError(f"{uri} cannot be served: its file MLmodel cannot be read: {_one_line(error)}") from None
+            raise ModelError(
+                f"{uri} cannot be served: its file MLmodel cannot be read: {line_of_error(error)}"
+            ) from None
         if "python_function" not in flavors:
             raise ModelError(f"{uri} cannot be served: its file MLmodel says of no Python model")
 
@@ -456,7 +428,14 @@ class Registry:
             return None
 
     def _version(self, version: ModelVersion) -> RegisteredVersion:
-        aliases = self.client.get_registered_model(self.name).aliases
+        return self._versions([version])[0]
+
+    def _versions(self, versions: Sequence[ModelVersion]) -> list[RegisteredVersion]:
+        """Read the aliases once for all, and the metrics of each."""
+        aliases = self.client.get_registered_model(self.name).aliases if versions else {}
+        return [self._with_metrics(version, aliases) for version in versions]
+
+    def _with_metrics(self, version: ModelVersion, aliases: Mapping[str, str]) -> RegisteredVersion:
         metrics = self.client.get_run(version.run_id).data.metrics if version.run_id else {}
         return RegisteredVersion(
             int(version.version),
@@ -466,32 +445,3 @@ class Registry:
             dict(version.tags),
             metrics,
         )
-
-
-def _is_not_there(error: MlflowException | OSError) -> bool:
-    """Tell what will not be there on another try either, from a registry or a store of files that is away now."""
-    if str(error).startswith("No such"):
-        return True
-    if isinstance(error, MlflowException):
-        return error.error_code in _NOT_THERE
-    answer = getattr(error, "response", None)  # of the HTTP client, whose errors are an OSError
-    return isinstance(error, FileNotFoundError | NotADirectoryError) or getattr(answer, "status_code", 0) == _NOT_FOUND
-
-
-def _of_another_release(error: Exception) -> str:
-    """Say that another release of MLflow made the registry; empty where it did not, or this one can upgrade it."""
-    revision = re.search(r"out-of-date database schema \(found version (\w+),", str(error))
-    if revision is None or any(_REVISIONS.glob(f"{revision[1]}_*.py")):
-        return ""
-    return f"it was made by another release of MLflow than {mlflow.__version__}; install that one"
-
-
-def _one_line(error: Exception) -> str:
-    text = str(error).strip()
-    disk = disk_error_behind(error)
-    if disk is not None:
-        where = f"the disk of {disk.filename}" if disk.filename else "its disk"
-        return f"{where} is full" if disk.errno in DISK_FULL else f"{where} fails: {disk.strerror}"
-    if text.startswith("No such artifact"):
-        return f"its files are gone: {RESTORE}"
-    return without_password(text.splitlines()[0]) if text else type(error).__name__

@@ -10,7 +10,8 @@ from mlflow.types.schema import ColSpec, TensorSpec
 
 from fivefold.domain.errors import ModelError, ModelNotFoundError
 from fivefold.domain.settings import Settings, without_password
-from fivefold.models.registry import Registry, registry_error
+from fivefold.models.registry import Registry
+from fivefold.models.registry_errors import registry_error
 
 MOST_WORDS = 300
 """So many characters are kept of what others say went wrong."""

@@ -20,7 +20,8 @@ from fivefold.domain.errors import ModelError
 from fivefold.domain.settings import Settings
 from fivefold.models.registered.explaining import RowExplanation, TreeExplainer, tree_explainer
 from fivefold.models.registered.finding import AliasedModel, Signature, find_aliased, one_line, read_signature
-from fivefold.models.registry import Registry, registry_error
+from fivefold.models.registry import Registry
+from fivefold.models.registry_errors import registry_error
 
 MOST_LOADED = 8
 MOST_SIGNATURES = 200

@@ -76,6 +76,27 @@ def test_more_than_nine_versions_are_in_order_of_number_not_of_text(registry: Re
     assert [version.number for version in registry.versions()] == list(range(11, 0, -1))
 
 
+def test_the_aliases_are_asked_for_once_and_numbers_alone_need_neither_aliases_nor_metrics(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        add_bare_version(registry, note=str(number % 2))
+    asked: list[str] = []
+    client = registry.client
+    for name in ("get_registered_model", "get_run", "search_model_versions"):
+        method = getattr(client, name)
+        monkeypatch.setattr(client, name, lambda *given, n=name, m=method, **more: asked.append(n) or m(*given, **more))
+    assert [version.aliases for version in registry.versions()] == [(CHALLENGER,), (), ()]
+    assert sorted(asked) == ["get_registered_model", *["get_run"] * 3, "search_model_versions"]
+    asked.clear()
+    assert registry.numbers() == [3, 2, 1]
+    assert asked == ["search_model_versions"]
+    found = registry.tagged("note", "0")
+    assert found is not None
+    assert (found.number, asked.count("get_run")) == (3, 1)
+    assert registry.tagged("note", "7") is None
+
+
 def test_a_version_tells_what_was_written_beside_it(registry: Registry) -> None:
     definition = {"currency": "EUR", "yearly_margin": 0.02}
     number = add_bare_version(registry, definition=json.dumps(definition), test_as_of=str(AS_OF))

@@ -33,7 +33,7 @@ def registered_before(registry: Registry, parts: Parts) -> RegisteredVersion | N
     mark = parts.mark
     if not mark:
         return None
-    version = next((each for each in registry.versions() if each.tags.get(TRAINING_TAG) == mark), None)
+    version = registry.tagged(TRAINING_TAG, mark)
     if version is None:
         return None
     parts.stays = True
@@ -44,5 +44,5 @@ def registered_before(registry: Registry, parts: Parts) -> RegisteredVersion | N
 
 def name_newest(registry: Registry, version: RegisteredVersion) -> None:
     """Make the newest version the challenger where its run died between registering and naming it."""
-    if version.number == registry.versions()[0].number and not version.aliases:
+    if version.number == registry.numbers()[0] and not version.aliases:
         registry.set_alias(CHALLENGER, version.number)
