@@ -311,8 +311,10 @@ def leftovers(folder: Path) -> list[Leftover]:
 def remove_leftover(leftover: Leftover) -> None:
     """Remove what a run left; ConfigError where a process is at work on it."""
     lock = _locked(leftover.folder, _at_work(leftover.output))
-    _clear(leftover.folder)
-    _release(lock, leftover.folder)
+    try:
+        _clear(leftover.folder)
+    finally:
+        _release(lock, leftover.folder)
 
 
 def _leftovers(folders: Iterable[Path]) -> list[Leftover]:

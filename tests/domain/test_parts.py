@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Timer
+from unittest.mock import Mock
 
 import pytest
 from filelock import FileLock
@@ -235,6 +236,18 @@ def test_what_is_left_can_be_listed_and_removed(tmp_path: Path) -> None:
     assert (left.output, left.command, left.parts, left.is_running) == (tmp_path / "out.csv", "score", 1, False)
     assert left.size_bytes > len("done") + len("half")
     assert left.begun
+    remove_leftover(left)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_removed_is_not_locked_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted(tmp_path, KeyboardInterrupt())
+    (left,) = leftovers(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", Mock(side_effect=PermissionError(errno.EACCES, "no")))
+        with pytest.raises(PermissionError) as refused:
+            remove_leftover(left)
+    assert not leftovers(tmp_path)[0].is_running, refused  # whose traceback would keep the lock
     remove_leftover(left)
     assert list(tmp_path.iterdir()) == []
 
