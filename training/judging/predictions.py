@@ -133,7 +133,7 @@ def predict_test_window(
     sample = _Sample(len(catalogue(absent, own).names))
     rival = None if champion is None else champion.booster
     work = _WindowWork(dates, config, booster, rival, absent, own, portfolio.rates.codes)
-    for part in portfolio.made_of("judging on the test window", len(catalogue((), own).names), 2, work, sample.slim):
+    for part in portfolio.made_of("judging on the test window", 2, len(catalogue((), own).names), work, sample.slim):
         for name, values in part.columns.items():
             columns.setdefault(name, _Column(np.float64)).add(values)
         for by, trait in part.traits.items():
