@@ -6,14 +6,21 @@ from itertools import repeat
 
 import polars as pl
 
-from fivefold.domain.errors import PROBLEMS_LISTED
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import COMPUTED, NOT_IN_FULL, STATUS, Assessments, Status
 from fivefold.risk.engine.deciding import KEPT_BY, deciders, try_in_order, with_keepers
 from fivefold.risk.engine.levels import RULES_LEVEL
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
-from fivefold.risk.governance.backtest.moves import ALONE, LATER, FailedAssessment, MoveCount, failures, level_or_status
+from fivefold.risk.governance.backtest.moves import (
+    ALONE,
+    LATER,
+    FailedAssessment,
+    MoveCount,
+    failures,
+    first_failures,
+    level_or_status,
+)
 from fivefold.risk.governance.backtest.run import MOVERS, sum_cells, sum_counts
 
 NOBODY = "(no ruleset)"
@@ -183,7 +190,7 @@ def decide(what: Composition, portfolio: Portfolio, as_of: int | pl.Series, befo
     frame = pl.concat(parts).unique(ENTITY, keep="last", maintain_order=True)
     everyone = portfolio.entities.select(pl.col(ENTITY).unique(maintain_order=True))
     frame = everyone.join(frame, on=ENTITY, how="left", maintain_order="left")
-    return Decisions(frame, deciding, failed, tuple(broken[:PROBLEMS_LISTED]))
+    return Decisions(frame, deciding, failed, first_failures(broken))
 
 
 def deciding_assessments(
@@ -287,7 +294,7 @@ def _sides(sides: Sequence[CompositionSide]) -> CompositionSide:
         alone=_sorted_counts(side.alone for side in sides),
         later=_sorted_counts(side.later for side in sides),
         failed=sum(side.failed for side in sides),
-        failures=tuple(failure for side in sides for failure in side.failures)[:PROBLEMS_LISTED],
+        failures=first_failures(failure for side in sides for failure in side.failures),
     )
 
 

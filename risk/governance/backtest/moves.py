@@ -1,7 +1,8 @@
 """From where to where a portfolio moves, which cases hit, and what could not be assessed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 import polars as pl
@@ -275,6 +276,14 @@ def failures(assessments: Assessments, most: int = PROBLEMS_LISTED) -> tuple[Fai
     status = assessments.outcomes[STATUS]
     broken = status.is_in(NOT_IN_FULL)
     return tuple(failure for place in broken.arg_true()[:most].to_list() for failure in _failures(assessments, place))
+
+
+def first_failures(failures: Iterable[FailedAssessment]) -> tuple[FailedAssessment, ...]:
+    """Keep those of the first so many entities; one entity may have several."""
+    by_entity: dict[str, list[FailedAssessment]] = {}
+    for failure in failures:
+        by_entity.setdefault(failure.entity, []).append(failure)
+    return tuple(failure for each in islice(by_entity.values(), PROBLEMS_LISTED) for failure in each)
 
 
 def _failures(assessments: Assessments, place: int) -> Sequence[FailedAssessment]:

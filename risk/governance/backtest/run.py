@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from fivefold.domain.clock import day_text
-from fivefold.domain.errors import PROBLEMS_LISTED, ConfigError
+from fivefold.domain.errors import ConfigError
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import COMPUTED, NOT_IN_FULL, STATUS, Assessments, Status
@@ -29,6 +29,7 @@ from fivefold.risk.governance.backtest.moves import (
     MovedEntity,
     case_hits,
     failures,
+    first_failures,
     furthest,
     matrix,
     moved,
@@ -365,7 +366,7 @@ def _sides(sides: Sequence[BacktestSide]) -> BacktestSide:
         withheld=sum(side.withheld for side in sides),
         hits=sum_hits([side.hits for side in sides]),
         failed=sum(side.failed for side in sides),
-        failures=_first_failures([failure for side in sides for failure in side.failures]),
+        failures=first_failures(failure for side in sides for failure in side.failures),
     )
 
 
@@ -396,13 +397,6 @@ def sum_hits(parts: Sequence[tuple[CaseHits, ...]]) -> tuple[CaseHits, ...]:
         replace(hits, entities=count, share=count / of[hits.rule] if of[hits.rule] else 0.0)
         for hits, count in zip(parts[0], counts, strict=True)
     )
-
-
-def _first_failures(failures: Sequence[FailedAssessment]) -> tuple[FailedAssessment, ...]:
-    """Keep those of the first so many entities; one entity may have several."""
-    entities = list(dict.fromkeys(failure.entity for failure in failures))[:PROBLEMS_LISTED]
-    listed = set(entities)
-    return tuple(failure for failure in failures if failure.entity in listed)
 
 
 def _furthest(mover: MovedEntity) -> tuple[int, Decimal, str]:

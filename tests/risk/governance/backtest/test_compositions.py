@@ -1,6 +1,7 @@
 """Which of several rulesets decides on an entity from day to day, while it is unknown whether some of them apply."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from random import Random
 from typing import Any
@@ -25,11 +26,15 @@ from fivefold.risk.facts.reading import entities_from_rows
 from fivefold.risk.governance.backtest.compositions import (
     Composition,
     PriorState,
+    compare_compositions,
     deciding_assessments,
     families_after,
+    joined_comparisons,
 )
 from tests.depth import examples
 from tests.risk.engine.small import DAY, FIELDS, Data, case, exactly, rule, ruleset
+from tests.risk.governance.making import AS_OF, TEXT, portfolio
+from tests.risk.governance.making import ruleset as read
 
 VALUES: Mapping[str, tuple[Any, Any]] = {
     "kind": ("company", "person"),
@@ -182,3 +187,15 @@ def test_a_level_falls_only_where_it_would_by_the_values_that_were_known_last(
                 if each == family or (predicates[each] is not None and applies(predicates[each], day) is not False)
             }
             assert set(world.state.families.get(entity, ())) == belongs[number]
+
+
+def test_of_failures_the_first_hundred_entities_are_kept_with_all_that_broke() -> None:
+    twice = f"{TEXT}{TEXT[TEXT.index('  - id: income') :].replace('id: income', 'id: again')}"
+    decides, failing = Composition({"retail": AnalysedRuleset(read(twice))}), portfolio([{"income": "?"}] * 120)
+    found = compare_compositions(decides, decides, failing, failing, AS_OF, PriorState()).present
+    assert (found.failed, len(found.failures)) == (120, 200)
+    parts = [replace(failing, entities=failing.entities[begin : begin + 60]) for begin in (0, 60)]
+    joined = joined_comparisons(
+        [compare_compositions(decides, decides, part, part, AS_OF, PriorState()) for part in parts]
+    )
+    assert joined.present.failures == found.failures
