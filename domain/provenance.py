@@ -99,7 +99,6 @@ EXTRAS = {
         "pydantic_core",
         "reportlab",
         "starlette",
-        "typing_extensions",
         "tzdata",
         "uvicorn",
         "uvloop",

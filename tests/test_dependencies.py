@@ -104,6 +104,10 @@ def test_the_modules_of_an_extra_are_named_for_the_message(extra: str) -> None:
     assert release() == PROJECT["version"]
 
 
+def test_no_extra_is_named_for_a_module_that_is_always_there() -> None:
+    assert {module for found in EXTRAS.values() for module in found if packages(module) & declared()} == set()
+
+
 BARE = """
 import importlib.metadata, io, json, sys
 class Nothing:

@@ -12,7 +12,6 @@ from fivefold.domain.text import percent
 PERCENT = "percent"
 """How a share is written, with one decimal: see `domain.text.percent`."""
 WHOLE_PERCENT = "whole_percent"
-COUNT = ","
 _NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
