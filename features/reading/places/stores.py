@@ -6,7 +6,8 @@ The libraries for tables and stores are extras, and are imported where an addres
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -30,6 +31,8 @@ DELTA_LOG: Final = "_delta_log"
 METADATA: Final = "metadata"
 _NOTHING: Final = "__HIVE_DEFAULT_PARTITION__"
 """The folder of rows without a value in the column of a partition."""
+_SAME_AFTER_CHANGE: Final = {"name", "size", "type"}
+"""What a list of files tells of each that may be the same after another file was put in its place."""
 _GIVE_TABLE: Final = "give the address of the table itself"
 _FILES_ALONE: Final = "files alone are read here: write the rows of the table into a file of Parquet first"
 _ANY_FOLDERS: Final = re.compile(r"(?:^|(?<=/))\*\*/")
@@ -153,9 +156,9 @@ class _Local:
         starts = [str(path) for path in Path(base).glob(head)] if head else [base]
         return [path for start in starts for folder, _ in _folders(start) for path in self.matches(folder, tail)]
 
-    def stamp(self, place: str) -> object:
-        state = Path(place).stat()
-        return state.st_size, state.st_mtime_ns, state.st_ino
+    def stamps(self, places: Sequence[str]) -> Mapping[str, object]:
+        states = {place: Path(place).stat() for place in places}
+        return {place: (state.st_size, state.st_mtime_ns, state.st_ino) for place, state in states.items()}
 
     def opener(self, _place: str) -> Callable[[], Any] | None:
         return None
@@ -219,11 +222,25 @@ class _Remote:
         with _refusals(self._address):
             return self._places(self._files.glob(self._uri(_under(base, pattern) if base else pattern)))
 
-    def stamp(self, place: str) -> object:
+    def stamps(self, places: Sequence[str]) -> Mapping[str, object]:
         with _refusals(self._address):
             self._files.invalidate_cache()
-            state = self._files.info(self._uri(place))
-        return {name: str(value) for name, value in state.items()}
+            listed = self._listed(places)
+            states = {place: listed.get(place) or self._files.info(self._uri(place)) for place in places}
+            self._files.invalidate_cache()  # or the next look would find the files of this one
+        return {place: {name: str(value) for name, value in state.items()} for place, state in states.items()}
+
+    def _listed(self, places: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """Ask once for all files of a folder; states that would be the same after a change are left out."""
+        folders = Counter(place.rpartition("/")[0] for place in places)
+        lists = (self._files.ls(self._uri(folder), detail=True) for folder, count in folders.items() if count > 1)
+        states = [state for states in lists for state in states]
+        names = self._places([state["name"] for state in states])
+        return {
+            name: state
+            for name, state in zip(names, states, strict=True)
+            if any(value is not None for word, value in state.items() if word not in _SAME_AFTER_CHANGE)
+        }
 
     def opener(self, place: str) -> Callable[[], Any]:
         return lambda: _RemoteFile(self._files, self._uri(place))
@@ -390,6 +407,6 @@ def _require_same_folders(parts: Sequence[ParquetPart]) -> None:
 
 def _stamps(address: Address, store: _Store) -> object:
     try:
-        return {file: store.stamp(file) for file in _files(address, store)}
+        return store.stamps(_files(address, store))
     except (OSError, FileFormatError):
         return None

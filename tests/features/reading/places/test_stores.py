@@ -12,6 +12,7 @@ from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 
 from fivefold.domain.errors import ConfigError, FileFormatError
 from fivefold.features.histories import Histories
+from fivefold.features.reading.places.stores import open_parquet
 from fivefold.features.reading.sources import require_columns
 from fivefold.training.data import TransactionSource
 from tests.features.equality import same
@@ -79,6 +80,36 @@ def test_an_object_that_changes_between_two_passes_is_refused(memory: Any) -> No
         pq.write_table(WHOLE.slice(1), file)
     with pytest.raises(FileFormatError, match=r"memory://bank/rows\.parquet was changed while it was read"):
         list(source.batches("a second"))
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_the_state_of_many_objects_is_asked_for_once_where_a_list_tells_it(
+    tells: bool, memory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some lists tell nothing of a file that another in its place would not have as well."""
+    for number in range(4):
+        with memory.open(f"/bank/rows/{number}.parquet", "wb") as file:
+            pq.write_table(WHOLE, file)
+    listing, state = MemoryFileSystem.ls, MemoryFileSystem.info
+    asked: list[str] = []
+
+    def asking(files: Any, path: str, **named: Any) -> Any:
+        asked.append(path)
+        return state(files, path, **named)
+
+    def bare(files: Any, path: str, detail: bool = True, **named: Any) -> Any:
+        return [{**each, "created": None} if detail else each for each in listing(files, path, detail, **named)]
+
+    source = open_parquet(Path("memory://bank/rows"))
+    assert source.stamps is not None
+    monkeypatch.setattr(MemoryFileSystem, "info", asking)
+    if not tells:
+        monkeypatch.setattr(MemoryFileSystem, "ls", bare)
+    before = source.stamps()
+    assert sum(path.endswith(".parquet") for path in asked) == (0 if tells else 4)
+    with memory.open("/bank/rows/3.parquet", "wb") as file:
+        pq.write_table(WHOLE, file)
+    assert source.stamps() != before
 
 
 def test_tables_in_a_store_are_not_read_as_folders(memory: Any, lake: Path) -> None:
