@@ -36,7 +36,7 @@ from fivefold.training.refit import refit
 from fivefold.training.register import log_refused_refit, register
 from fivefold.training.report.datasets import LoggedDataset, learnt_datasets
 from fivefold.training.report.model_card import Lineage
-from fivefold.training.tune import Tuning, TuningTrial, tune
+from fivefold.training.tune import Tuning, tune
 
 
 @dataclass(frozen=True)
@@ -182,18 +182,17 @@ def _trees(portfolio: TransactionSource, plan: TrainingPlan, tune_trials: int) -
 
     The trees are then the best of them.
     """
-    config, tried = plan.config, list[TuningTrial]()
+    config, rows, dates = plan.config, plan.rows, plan.dates
     if not tune_trials:
         return config.trees, None
-    if len(plan.origins) == 1:
-        fold = validation_fold(plan.rows, plan.dates)
-        tuned = tune(fold, config.trees, config.seed, tune_trials, tried.append)
-        return tuned, Tuning(tuple(tried), plan.dates.validation)
-    dates = dates_before(config, plan.summary.period.first, plan.origins[0])
-    fold = validation_fold(training_rows(portfolio, dates, config, plan.summary), dates)
-    tuned = tune(fold, config.trees, config.seed, tune_trials, tried.append)
-    own_rounds = tuned.model_copy(update={"rounds": config.trees.rounds})  # each origin finds its own
-    return own_rounds, Tuning(tuple(tried), dates.validation)
+    has_origins = len(plan.origins) > 1
+    if has_origins:
+        dates = dates_before(config, plan.summary.period.first, plan.origins[0])
+        rows = training_rows(portfolio, dates, config, plan.summary)
+    tuning = tune(validation_fold(rows, dates), config.trees, config.seed, tune_trials, dates.validation)
+    trees = tuning.best.trees
+    # Each of several origins finds its own number of rounds.
+    return trees.model_copy(update={"rounds": config.trees.rounds}) if has_origins else trees, tuning
 
 
 def _with_rounds(plan: TrainingPlan, trees: TreeSettings) -> tuple[TreeSettings, int]:

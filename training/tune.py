@@ -2,7 +2,6 @@
 
 import logging
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import lightgbm
@@ -44,16 +43,10 @@ class Tuning:
         return max(self.trials, key=lambda trial: trial.gini)
 
 
-def tune(
-    fold: Fold | None,
-    trees: TreeSettings,
-    seed: int,
-    trials: int,
-    note: Callable[[TuningTrial], None] = lambda _: None,
-) -> TreeSettings:
-    """Try *trials* configurations, the given one first, and give the one with the best held-out Gini.
+def tune(fold: Fold | None, trees: TreeSettings, seed: int, trials: int, as_of: int) -> Tuning:
+    """Try *trials* configurations, the given one first; *as_of* is the moment of the fold, microseconds.
 
-    The number of rounds is found for each and fixed in the result. *note* is called with each that was tried.
+    The number of rounds is found for each and fixed in the result.
 
     Raises:
         NotEnoughDataError: the history is too short.
@@ -76,7 +69,6 @@ def tune(
                 f"trees are {candidate.model_dump(exclude_none=True)}: change `trees`, or train without --tune"
             ) from error
         trials_done.append(TuningTrial(candidate.model_copy(update={"rounds": rounds}), score))
-        note(trials_done[-1])
         return score
 
     gini(trees)  # outside the study, which would refuse values beyond its ranges
@@ -84,7 +76,7 @@ def tune(
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
     show_progress = sys.stderr.isatty()
     study.optimize(lambda trial: gini(_suggested(trial, trees)), n_trials=trials - 1, show_progress_bar=show_progress)
-    return max(trials_done, key=lambda one: one.gini).trees
+    return Tuning(tuple(trials_done), as_of)
 
 
 def _suggested(trial: optuna.Trial, trees: TreeSettings) -> TreeSettings:

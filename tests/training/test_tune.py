@@ -11,7 +11,7 @@ from fivefold.domain.errors import ConfigError, NotEnoughDataError
 from fivefold.models.estimator import MatrixRows
 from fivefold.training.config import TreeSettings
 from fivefold.training.fit import Fold, find_rounds, fold_gini
-from fivefold.training.tune import TuningTrial, tune
+from fivefold.training.tune import tune
 from tests.training.conftest import Learn
 
 TREES = TreeSettings(threads=1, rounds=None, most_rounds=40, leaves=7, min_rows_in_leaf=10, learning_rate=0.1)
@@ -32,8 +32,12 @@ def gini(fold: Fold, trees: TreeSettings) -> float:
     return fold_gini(fold, trees, 1, find_rounds(fold, trees, 1))
 
 
+def best_trees(fold: Fold | None, trees: TreeSettings, seed: int, trials: int) -> TreeSettings:
+    return tune(fold, trees, seed, trials, as_of=0).best.trees
+
+
 def test_it_is_never_worse_than_the_default_and_fixes_the_rounds(fold: Fold) -> None:
-    found = tune(fold, TREES, 1, 3)
+    found = best_trees(fold, TREES, 1, 3)
     assert found.rounds is not None
     assert gini(fold, found) >= gini(fold, TREES)
     kept = {"objective", "most_rounds", "path_smooth", "threads"}
@@ -41,18 +45,18 @@ def test_it_is_never_worse_than_the_default_and_fixes_the_rounds(fold: Fold) -> 
 
 
 def test_one_trial_is_the_configuration_itself(fold: Fold) -> None:
-    found = tune(fold, TREES, 1, 1)
+    found = best_trees(fold, TREES, 1, 1)
     assert found == TREES.model_copy(update={"rounds": find_rounds(fold, TREES, 1)})
 
 
 def test_it_repeats_itself_and_another_seed_may_not(fold: Fold) -> None:
-    assert tune(fold, TREES, 1, 3) == tune(fold, TREES, 1, 3)
+    assert best_trees(fold, TREES, 1, 3) == best_trees(fold, TREES, 1, 3)
     blunt = TREES.model_copy(update={"min_rows_in_leaf": 1_000})  # more than there are
-    assert len({tune(fold, blunt, seed, 3).learning_rate for seed in range(4)}) > 1
+    assert len({best_trees(fold, blunt, seed, 3).learning_rate for seed in range(4)}) > 1
 
 
 def test_rounds_that_are_given_stay(fold: Fold) -> None:
-    assert tune(fold, TREES.model_copy(update={"rounds": 9}), 1, 2).rounds == 9
+    assert best_trees(fold, TREES.model_copy(update={"rounds": 9}), 1, 2).rounds == 9
 
 
 @pytest.mark.parametrize(
@@ -62,44 +66,47 @@ def test_a_configuration_outside_of_what_is_searched_is_tried_all_the_same(
     fold: Fold, outside: dict[str, float]
 ) -> None:
     given = TREES.model_copy(update=outside)
-    found = tune(fold, given, 1, 2)
+    found = best_trees(fold, given, 1, 2)
     assert gini(fold, found) >= gini(fold, given)
-    assert tune(fold, given, 1, 1) == given.model_copy(update={"rounds": find_rounds(fold, given, 1)})
+    assert best_trees(fold, given, 1, 1) == given.model_copy(update={"rounds": find_rounds(fold, given, 1)})
 
 
 def test_many_trials_from_outside_work_too(fold: Fold) -> None:
     quick = TREES.model_copy(update={"l2": 0.0, "rounds": 2})
-    assert tune(fold, quick, 1, 13).rounds == 2  # the sampler models what it has seen after ten
+    assert best_trees(fold, quick, 1, 13).rounds == 2  # the sampler models what it has seen after ten
 
 
 @pytest.mark.parametrize("ended_by", [KeyboardInterrupt(), lightgbm.basic.LightGBMError("no such parameter")])
 def test_what_ends_a_trial_is_said_once_and_without_a_traceback(
     fold: Fold, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], ended_by: BaseException
 ) -> None:
-    tried: list[TuningTrial] = []
+    tried: list[Any] = []
 
     def ends(*of: Any) -> float:
         if tried:
             raise ended_by
+        tried.append(of)
         return fold_gini(*of)
 
     monkeypatch.setattr("fivefold.training.tune.fold_gini", ends)
     is_stopped = isinstance(ended_by, KeyboardInterrupt)
     wanted = r"trial 2 of 3 .* cannot be fitted: no such parameter\. Its trees are {'objective'.*: change `trees`"
     with pytest.raises(KeyboardInterrupt if is_stopped else ConfigError, match=None if is_stopped else wanted):
-        tune(fold, TREES, 1, 3, tried.append)
+        best_trees(fold, TREES, 1, 3)
     out, err = capfd.readouterr()
     assert (out, "Trial" in err, "Traceback" in err) == ("", False, False)
 
 
 def test_a_history_too_short_to_hold_a_date_out_cannot_be_tuned_on() -> None:
     with pytest.raises(NotEnoughDataError, match="too short to tune"):
-        tune(None, TREES, 1, 2)
+        best_trees(None, TREES, 1, 2)
 
 
 def test_undefined_indicators_are_no_obstacle(fold: Fold) -> None:
     holes = MatrixRows(np.where(np.abs(fold.matrix[:]) > 1, nan, fold.matrix[:]))
-    found = tune(Fold(holes, fold.values, fold.validation_matrix, fold.validation_values, fold.names), TREES, 1, 2)
+    found = best_trees(
+        Fold(holes, fold.values, fold.validation_matrix, fold.validation_values, fold.names), TREES, 1, 2
+    )
     assert found.rounds is not None
 
 
