@@ -128,13 +128,19 @@ def disk_error_behind(error: BaseException) -> OSError | None:
     >>> disk_error_behind(wrapped)
     OSError(28, 'No space left on device')
     """
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in causes(error):
         number = disk_error(cause)
         if number is not None:
             return OSError(number, os.strerror(number), getattr(cause, "filename", None))
-        cause = cause.__cause__ or cause.__context__
     return None
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Give an error, and then what led to it, the first cause last."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def disk_error(error: BaseException) -> int | None:

@@ -24,7 +24,16 @@ from filelock import FileLock, Timeout
 
 from fivefold.domain.clock import iso_text, now_microseconds
 from fivefold.domain.errors import ConfigError, FivefoldError, RegistryError, StoreError
-from fivefold.domain.files import DISK_FULL, flush, is_own_file, naming, protect_folder, put_in_place, require_folder
+from fivefold.domain.files import (
+    DISK_FULL,
+    causes,
+    flush,
+    is_own_file,
+    naming,
+    protect_folder,
+    put_in_place,
+    require_folder,
+)
 from fivefold.domain.text import count_text
 
 PROGRAM: Final = "the program"
@@ -448,12 +457,7 @@ def _is_final(error: BaseException) -> bool:
     """
     if not isinstance(error, FivefoldError) or isinstance(error, RegistryError | StoreError):
         return False
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError):
-            return False
-        cause = cause.__cause__ or cause.__context__
-    return True
+    return not any(isinstance(cause, OSError) for cause in causes(error))
 
 
 def _clear(folder: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from fivefold.domain.errors import ConfigError, ModelError, ModelNotFoundError, RegistryError
-from fivefold.domain.files import put_in_place
+from fivefold.domain.files import causes, put_in_place
 from fivefold.domain.settings import VARIABLE_VAR, Settings, require_model_name
 from fivefold.models.value_model import ValueModel, missing_files
 
@@ -100,11 +100,8 @@ def without_models_text(registry: Path, error: BaseException) -> str:
 
     Empty too for any other error, such as of a full disk or of a file that another process has locked.
     """
-    while not isinstance(error, sqlite3.Error):
-        if (cause := error.__cause__ or error.__context__) is None:
-            return ""
-        error = cause
-    if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR:
+    of_sqlite = next((cause for cause in causes(error) if isinstance(cause, sqlite3.Error)), None)
+    if getattr(of_sqlite, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR:
         return ""
     with suppress(sqlite3.Error), closing(sqlite3.connect(registry, timeout=_WAIT_SECONDS)) as database:
         if database.execute("SELECT 1 FROM registered_models LIMIT 1").fetchone() is None:
