@@ -28,7 +28,7 @@ from fivefold.features.numba_cache import compile_loops
 from fivefold.features.reading.fast_columns import string_column
 from fivefold.features.reading.sources import file_reader, is_streamed, stream_from, stream_histories
 from fivefold.features.reading.tables import Source
-from fivefold.features.reading.text_files import MappedFile, suffix_of
+from fivefold.features.reading.text_files import MappedFile, is_parquet
 from fivefold.training.config import TrainingConfig
 from fivefold.training.continuation import passes
 from fivefold.training.continuation.digests import digest_of
@@ -209,7 +209,7 @@ class TransactionSource:
         self.training_parts = parts
         self._absent = absent
         self._latest = (now_microseconds() if now is None else now) + CLOCK_SLACK_US
-        self._streamed = (path := _path_of(self.source)) is not None and suffix_of(path) in {"", ".parquet"}
+        self._streamed = (path := _path_of(self.source)) is not None and is_parquet(path)
         self._kept: list[Histories] | None = None
 
     def batches(self, task: str) -> Iterator[Histories]:

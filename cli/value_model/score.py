@@ -276,13 +276,13 @@ def score_file(
 
     An *engine* reads Parquet in place of this process. What is finished in *parts* is not scored again.
     """
-    from fivefold.features.reading.text_files import MappedFile, suffix_of
+    from fivefold.features.reading.text_files import MappedFile, is_parquet
     from fivefold.models.scoring.histories import Scoring, with_origin
     from fivefold.models.scoring.sources import score_in_parts, score_on_engine, score_source
 
     summary = Summary()
     file = path if isinstance(path, MappedFile) else MappedFile(path)
-    rows = file.parquet.rows if suffix_of(file.path) in {"", ".parquet"} else None  # text is counted by reading it
+    rows = file.parquet.rows if is_parquet(file.path) else None  # text is counted by reading it
     hidden = None if engine is None else True  # its results come when it has shown all of its own progress
     progress = tqdm(desc="scoring", unit=" rows", unit_scale=True, total=rows, disable=hidden, leave=False)
     how = Scoring(as_of, explained=explain, compare_as_of=compare_as_of, level_percent=level_percent)

@@ -32,7 +32,7 @@ from fivefold.features.reading.csv_file import csv_parts
 from fivefold.features.reading.json_lines import read_json_lines
 from fivefold.features.reading.parquet_stream import START, ParquetTables, StreamPosition, difference_text, tables_of
 from fivefold.features.reading.tables import read_json
-from fivefold.features.reading.text_files import MappedFile, TornRow, suffix_of, torn_problems
+from fivefold.features.reading.text_files import MappedFile, TornRow, is_parquet, suffix_of, torn_problems
 
 ROWS_A_BUCKET = 1_000_000
 """Rows that are sorted at once: the memory needed depends on this, not on the size of the file."""
@@ -172,7 +172,7 @@ def _sorted_bucket(files: Sequence[Path], parts: Parts, bucket: int) -> pa.Table
 
 def _pieces(source: MappedFile, number: int, place: StreamPosition) -> Iterator[_Piece]:
     """Read the source on from a place; text is read from its beginning, and what was kept of it left out."""
-    if suffix_of(source.path) in {"", ".parquet"}:
+    if is_parquet(source.path):
         tables = ParquetTables(source, ROWS_A_PART, None, place)
         rows = place.rows
         for piece, table in enumerate(tables, number):
@@ -274,7 +274,7 @@ def _array(values: list[Any]) -> pa.Array:
 
 def _count(source: MappedFile) -> int:
     """Count the rows; of text every bad row is named before any is kept."""
-    if suffix_of(source.path) in {"", ".parquet"}:
+    if is_parquet(source.path):
         return source.parquet.rows
     problems, rows = GatheredProblems(), 0
     for part in _text_parts(source):

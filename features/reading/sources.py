@@ -30,7 +30,7 @@ from fivefold.features.reading.tables import (
     read_csv,
     read_json,
 )
-from fivefold.features.reading.text_files import MappedFile, TornRow, csv_header, suffix_of, torn_problems
+from fivefold.features.reading.text_files import MappedFile, TornRow, csv_header, is_parquet, suffix_of, torn_problems
 from fivefold.features.reading.validate import TransactionReader
 
 ROWS_A_BATCH = 1 << 19
@@ -146,7 +146,7 @@ def absent_columns(source: Source) -> tuple[str, ...]:
     names = _header(file)
     if names is None:
         return ()
-    nothing = columns_without_values(file) if suffix_of(file.path) in {"", ".parquet"} else ()
+    nothing = columns_without_values(file) if is_parquet(file.path) else ()
     return tuple(name for name in c.COLUMNS if name not in names or name in nothing)
 
 
@@ -263,7 +263,7 @@ class StreamPart:
 
 def is_streamed(file: MappedFile) -> bool:
     """Tell whether a file is read some customers at a time, so that reading can go on from a place."""
-    return suffix_of(file.path) in {"", ".parquet"} and not _is_small_and_ungrouped(file)
+    return is_parquet(file.path) and not _is_small_and_ungrouped(file)
 
 
 def stream_from(

@@ -177,6 +177,11 @@ def suffix_of(path: Path) -> str:
     return suffix
 
 
+def is_parquet(path: Path) -> bool:
+    """Tell whether a path is Parquet: a file, a folder or another address; FileFormatError as of `suffix_of`."""
+    return suffix_of(path) in {"", ".parquet"}
+
+
 def workbook_hint(path: Path) -> str:
     """Say how a workbook becomes a file that can be read; '' for any other file."""
     return "; save it as CSV UTF-8" if suffix_of_name(path) in _WORKBOOKS else ""
@@ -184,7 +189,7 @@ def workbook_hint(path: Path) -> str:
 
 def require_parquet(path: Path) -> None:
     """Raise FileFormatError where *path* is neither Parquet nor a folder."""
-    if suffix_of(path) not in {"", ".parquet"}:
+    if not is_parquet(path):
         raise FileFormatError(f"{path} is not Parquet, and Spark reads nothing else here")
 
 
@@ -233,6 +238,6 @@ class MappedFile:
         if self.path.is_file():
             status = self.path.stat()
             marks = [f"{status.st_size:,} bytes, changed {iso_text(status.st_mtime_ns // 1_000)}"]
-        if suffix_of(self.path) in {"", ".parquet"}:
+        if is_parquet(self.path):
             marks = [*(marks or [f"{self.parquet.rows:,} rows"]), f"digest {self.parquet.identity}"]
         return ", ".join(marks)
