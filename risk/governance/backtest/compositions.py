@@ -17,6 +17,7 @@ from fivefold.risk.governance.backtest.moves import (
     LATER,
     FailedAssessment,
     MoveCount,
+    cells,
     failures,
     first_failures,
     level_or_status,
@@ -141,8 +142,8 @@ def compare_decisions(
         entities=len(table),
         present=now.side(),
         draft=then.side(),
-        alone=_matrix(table, ALONE),
-        later=_matrix(table, LATER),
+        alone=cells(table, ALONE, f"{ALONE}_after"),
+        later=cells(table, LATER, f"{LATER}_after"),
         movers=_movers(table),
     )
 
@@ -254,11 +255,6 @@ def _places(assessments: Assessments, family: str) -> pl.DataFrame:
         level_or_status(assessments, RULES_LEVEL).alias(LATER),
         level.alias("level"),
     )
-
-
-def _matrix(table: pl.DataFrame, which: str) -> tuple[MoveCount, ...]:
-    counts = table.group_by(which, f"{which}_after", maintain_order=True).len()
-    return tuple(MoveCount(*row) for row in counts.iter_rows())
 
 
 def _movers(table: pl.DataFrame) -> tuple[EntityMoved, ...]:

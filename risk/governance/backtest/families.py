@@ -7,7 +7,6 @@ from typing import Any
 import polars as pl
 
 from fivefold.domain.clock import day_text
-from fivefold.domain.errors import PROBLEMS_LISTED
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assessments import Assessments, Status
 from fivefold.risk.engine.levels import ENTERED, RULES_LEVEL
@@ -26,7 +25,16 @@ from fivefold.risk.governance.backtest.compositions import (
     furthest,
     joined_comparisons,
 )
-from fivefold.risk.governance.backtest.moves import CaseHits, MoveCount, case_hits, reasons, score_changes, total_text
+from fivefold.risk.governance.backtest.moves import (
+    CaseHits,
+    MoveCount,
+    case_hits,
+    cells,
+    first_failures,
+    reasons,
+    score_changes,
+    total_text,
+)
 from fivefold.risk.governance.backtest.run import (
     MOVERS,
     HeldLevels,
@@ -246,8 +254,8 @@ def _joined_side(joined: CompositionSide, parts: Sequence[FamiliesComparison], p
     """Put failures in the order of one process: those of the first family first."""
     sides = [(part.failing[place], part.compared.draft if place else part.compared.present) for part in parts]
     failures = [(places[failure.entity], failure) for places, side in sides for failure in side.failures]
-    ordered = [failure for _, failure in sorted(failures, key=lambda pair: pair[0])]
-    return replace(joined, failures=tuple(ordered[:PROBLEMS_LISTED]))
+    ordered = (failure for _, failure in sorted(failures, key=lambda pair: pair[0]))
+    return replace(joined, failures=first_failures(ordered))
 
 
 def _joined_hits(parts: Sequence[tuple[FamilyHits, ...]]) -> tuple[FamilyHits, ...]:
@@ -334,8 +342,7 @@ def _deciders(now: Decisions, then: Decisions) -> tuple[MoveCount, ...]:
     table = now.frame.select(ENTITY, "family").join(
         then.frame.select(ENTITY, after="family"), on=ENTITY, maintain_order="left"
     )
-    counts = table.group_by("family", "after", maintain_order=True).len()
-    return tuple(MoveCount(*row) for row in counts.iter_rows())
+    return cells(table, "family", "after")
 
 
 def _mover(moved: EntityMoved, now: Decisions, then: Decisions) -> FamilyMover:

@@ -111,10 +111,9 @@ def _standing(after: Assessments, standing: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def matrix(table: pl.DataFrame, which: str) -> tuple[MoveCount, ...]:
-    """Count entities by their level before and after; empty cells are left out."""
-    sides = f"before_{which}", f"after_{which}"
-    counts = table.group_by(*sides, maintain_order=True).len()
+def cells(table: pl.DataFrame, before: str, after: str) -> tuple[MoveCount, ...]:
+    """Count entities by where they are before and after, which two columns say; empty cells are left out."""
+    counts = table.group_by(before, after, maintain_order=True).len()
     return tuple(MoveCount(*row) for row in counts.iter_rows())
 
 

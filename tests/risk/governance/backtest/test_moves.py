@@ -3,7 +3,7 @@
 import polars as pl
 
 from fivefold.risk.engine.assess import assess
-from fivefold.risk.governance.backtest.moves import ALONE, MoveCount, case_hits, failures, matrix, movers, positions
+from fivefold.risk.governance.backtest.moves import ALONE, MoveCount, case_hits, cells, failures, movers, positions
 from tests.risk.governance.making import AS_OF, TEXT, TIERED_TEXT, WEIGHTED_TEXT, analysed, mixed, portfolio
 
 
@@ -18,7 +18,7 @@ def test_totals_and_steps_are_only_of_those_assessed_in_full() -> None:
 
 def test_cells_count_pairs() -> None:
     table = pl.DataFrame({"before_alone": ["a", "a", "b"], "after_alone": ["a", "a", "a"]})
-    assert matrix(table, ALONE) == (MoveCount("a", "a", 2), MoveCount("b", "a", 1))
+    assert cells(table, f"before_{ALONE}", f"after_{ALONE}") == (MoveCount("a", "a", 2), MoveCount("b", "a", 1))
 
 
 def test_who_can_no_longer_be_assessed_is_among_the_movers() -> None:
