@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger("fivefold.worker")
 
 LONGEST_PAUSE_SECONDS = 60.0
+MOST_DOUBLINGS = 30
+"""Of a pause after failures in a row: without a bound the number would outgrow a float after a day of them."""
 UNEXPECTED_ERRORS = (Exception, PanicException)
 """Polars has an error that is no subclass of Exception: uncaught, it would end a thread unseen."""
 
@@ -130,7 +132,7 @@ def _loop(task: PeriodicTask, stop: Event, health: LoopHealth) -> None:
             busy = task.run()
         except UNEXPECTED_ERRORS as error:  # only a request ends a worker; the error is logged, and the task runs again
             failures += 1
-            pause = min(LONGEST_PAUSE_SECONDS, task.idle_seconds * 2**failures)
+            pause = min(LONGEST_PAUSE_SECONDS, task.idle_seconds * 2 ** min(failures, MOST_DOUBLINGS))
             cause = cause_text(error)
             health.beat(task.name, cause)
             log.warning("task failed", task=task.name, error=cause, again_in_seconds=pause)

@@ -84,6 +84,20 @@ def test_one_that_fails_is_tried_again_and_holds_up_no_other(
     assert "a secret" not in capsys.readouterr().err
 
 
+def test_one_that_fails_for_days_is_still_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(under_test, "LONGEST_PAUSE_SECONDS", 0)
+    stop, failed = Event(), list[int]()
+
+    def run_bad() -> bool:
+        failed.append(1)
+        if len(failed) == 1_100:
+            stop.set()
+        raise StoreError("the database cannot be reached")
+
+    run_forever([PeriodicTask("bad", run_bad, 0.001)], stop)
+    assert len(failed) == 1_100
+
+
 def test_what_goes_on_alongside_is_told_to_stop() -> None:
     stop, ended = Event(), list[bool]()
 
