@@ -21,6 +21,7 @@ from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.models.read import OpenRegistry, no_registry
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.inputs import FEW_DIGITS, digits
 
 Rights = Mapping[str, frozenset[Role]]
 """The roles that may call a route of `/v1`, by its method and path."""
@@ -242,11 +243,14 @@ class Visit(Context):
             raise FieldError(name, text("{label} has the character NUL, which no database keeps", label=label))
         return value
 
-    def number(self, name: str, label: str) -> int:
-        """Give a whole number that was typed, or that the page put into its form; ConfigError where it is none."""
+    def number(self, name: str, label: str, most: int = FEW_DIGITS) -> int:
+        """Give a whole number that was typed, or that the page put into its form; ConfigError where it is none.
+
+        *most*: of its digits.
+        """
         typed = self.typed(name, label)
         try:
-            return whole_number(typed, label)
+            return whole_number(typed, label, most)
         except ConfigError as wrong:
             raise FieldError(name, str(wrong)) from wrong
 
@@ -385,25 +389,28 @@ def _is_cursor(name: str) -> bool:
 def notice_of(visit: Visit) -> str:
     """Name what was just done, as the address says it; empty where this session did not write that."""
     name, _, signature = visit.query.get(NOTICE, "").partition(".")
-    return name if hmac.compare_digest(signature, _signature(visit.form_token, visit.path, name)) else ""
+    own = _signature(visit.form_token, visit.path, name)
+    return name if hmac.compare_digest(signature.encode(), own.encode()) else ""
 
 
 def _signature(form_token: str, path: str, notice: str) -> str:
     return hmac.new(form_token.encode(), f"{path} {notice}".encode(), sha256).hexdigest()[:16]
 
 
-def existing_number(written: str, what: str) -> int:
+def existing_number(written: str, what: str, most: int = FEW_DIGITS) -> int:
     """Read the number of something that is to be there; NotFoundError where nothing can have it."""
-    if not re.fullmatch("[0-9]{1,9}", written):
+    number = digits(written, most)
+    if number is None:
         raise NotFoundError(text("there is no {what} {number}", what=what, number=repr(written[:40])))
-    return int(written)
+    return number
 
 
 def row_number(typed: str, what: str) -> int:
     """Read the number of a row, which is above 0; ConfigError where it is none."""
-    if not re.fullmatch("[1-9][0-9]{0,8}", typed):
+    number = digits(typed, FEW_DIGITS)
+    if not number:
         raise ConfigError(text("{number} is no number of a {what}", number=repr(typed[:40]), what=what))
-    return int(typed)
+    return number
 
 
 def without_nul(typed: str) -> str:
@@ -424,15 +431,16 @@ def written_in(form: Mapping[str, str]) -> tuple[WrittenText, ...]:
     )
 
 
-def whole_number(typed: str, label: str) -> int:
-    """Read a whole number that a small table may have; ConfigError where it is none.
+def whole_number(typed: str, label: str, most: int = FEW_DIGITS) -> int:
+    """Read a whole number, by default one that a small table may have; ConfigError where it is none.
 
     >>> whole_number("12", "Member")
     12
     """
-    if not re.fullmatch("[0-9]{1,9}", typed):
+    number = digits(typed, most)
+    if number is None:
         raise ConfigError(text("{label} is {typed}; it must be a whole number", label=label, typed=repr(typed[:40])))
-    return int(typed)
+    return number
 
 
 def address(*parts: str) -> str:

@@ -6,17 +6,17 @@ from typing import Any, Final
 
 from fivefold.console.entity_filter import entity_filter
 from fivefold.console.texts import text
-from fivefold.console.visit import Rendered, Visit
+from fivefold.console.visit import Rendered, Visit, existing_number
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Page
 from fivefold.usecases.decisions.decide import DecisionMade
 from fivefold.usecases.decisions.read import DecisionReasons, read_decision, view_decision
 from fivefold.usecases.decisions.search import DecisionFilters, DecisionFound, search_decisions
+from fivefold.usecases.shared.inputs import MOST_DIGITS
 
 DECISIONS: Final = "/console/decisions"
 FILTERS: Final = ("policy", "action", "type", "external_id", "actor", "since", "until")
-LARGEST: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,4 @@ def show_decision(visit: Visit) -> Rendered:
 
 
 def _number(visit: Visit) -> int:
-    written = visit.parts["decision"]
-    if not written.isascii() or not written.isdecimal() or len(written) > 19 or int(written) > LARGEST:
-        raise NotFoundError(text("there is no decision {number}", number=repr(written[:40])))
-    return int(written)
+    return existing_number(visit.parts["decision"], text("decision"), MOST_DIGITS)

@@ -7,7 +7,7 @@ from fivefold.console.entity_filter import entity_filter
 from fivefold.console.flows.graph import FlowPicture, picture_of
 from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit, row_number
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, existing_number, row_number
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Page
@@ -33,6 +33,7 @@ from fivefold.usecases.flows.runs.reading import (
 )
 from fivefold.usecases.flows.runs.reviews import finish_review
 from fivefold.usecases.shared.actors import OF_VERSIONS
+from fivefold.usecases.shared.inputs import MOST_DIGITS
 
 RUNS: Final = "/console/flow-runs"
 FILTERS: Final = ("flow", "state", "at", "type", "external_id", "acting", "since", "until")
@@ -207,7 +208,4 @@ def _action(visit: Visit) -> int:
 
 
 def _number(visit: Visit) -> int:
-    written = visit.parts["run"].removeprefix("f:")
-    if not written.isascii() or not written.isdecimal() or len(written) > 18:
-        raise NotFoundError(text("there is no run {number}", number=repr(written[:40])))
-    return int(written)
+    return existing_number(visit.parts["run"].removeprefix("f:"), text("run"), MOST_DIGITS)

@@ -45,7 +45,7 @@ from fivefold.usecases.portfolio.scale import ScoreScale, read_scale
 from fivefold.usecases.portfolio.sources import AssessmentSources, sources_of
 from fivefold.usecases.portfolio.timeline import TimelineEvent, list_events
 from fivefold.usecases.recourse.challenges import ChallengeFilters, ChallengeSummary, summarise_challenges
-from fivefold.usecases.shared.inputs import NUMBER_OF_A_ROW
+from fivefold.usecases.shared.inputs import digits
 
 DECIDERS = ("POST /v1/entities/{type}/{external_id}/overrides", "POST /v1/overrides/{override}/approve")
 """Who may do one of these: that they open the reasons is noted, and nothing of other members."""
@@ -273,10 +273,11 @@ def _notice(outcome: ChangeOutcome, done: str) -> str:
 
 
 def _override(visit: Visit) -> int:
-    number = visit.typed("override", text("Override"))
-    if not NUMBER_OF_A_ROW.fullmatch(number):
-        raise ConfigError(text("{number} is no number of an override", number=repr(number[:40])))
-    override = overrides.read_override(visit, int(number))
+    typed = visit.typed("override", text("Override"))
+    number = digits(typed)
+    if number is None:
+        raise ConfigError(text("{number} is no number of an override", number=repr(typed[:40])))
+    override = overrides.read_override(visit, number)
     if (override.entity_type, override.external_id) != (visit.parts["type"], visit.parts["external_id"]):
         raise NotFoundError(text("override {number} is of another customer", number=number))
     return override.id

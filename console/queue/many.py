@@ -15,7 +15,7 @@ from fivefold.usecases.changes import facts
 from fivefold.usecases.levels import read
 from fivefold.usecases.levels.read import Freshness
 from fivefold.usecases.queue.items import QueueItem, change_item, read_item
-from fivefold.usecases.shared.inputs import checked_reason
+from fivefold.usecases.shared.inputs import FEW_DIGITS, checked_reason, digits
 
 MOST_AT_ONCE: Final = 50
 SECONDS: Final = 10.0
@@ -106,8 +106,8 @@ def _each(visit: Visit, act: Callable[[QueueItem, int], str]) -> Rendered:
         line = None
         try:
             line = _chosen(visit, name)
-            plain = int(revision) if revision.isascii() and revision.isdecimal() and len(revision) < 10 else -1
-            done.append((line, act(line.item, plain)))
+            seen = digits(revision, FEW_DIGITS)
+            done.append((line, act(line.item, -1 if seen is None else seen)))
         except (ConfigError, ConflictError, InvalidDataError, NotFoundError) as error:
             refused.append((line, str(error)))
     filters = filter_text(dict(parse_qsl(visit.form.get("filter", ""))))

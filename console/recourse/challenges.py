@@ -14,6 +14,7 @@ from fivefold.usecases.recourse import challenges
 from fivefold.usecases.recourse.challenges import ChallengeFilters, ChallengeLine, ChallengeSummary
 from fivefold.usecases.recourse.reply import Reply, give_reply
 from fivefold.usecases.recourse.settlement import Outcome, Settlement, own_contested_override, settle_challenge
+from fivefold.usecases.shared.inputs import MOST_DIGITS
 
 CHALLENGES: Final = "/console/queue/challenges"
 FILTERS: Final = ("state", "type", "external_id", "due_before")
@@ -118,7 +119,7 @@ def settle(visit: Visit) -> Answer:
         reason=visit.typed("reason", text("Reason")),
         answer=visit.form.get("answer", ""),
         facts=[line for line in lines if line.strip()],
-        override=visit.number("override_number", text("Override")) if override else None,
+        override=visit.number("override_number", text("Override"), MOST_DIGITS) if override else None,
         expected_opened_us=visit.shown_moment("opened"),
     )
     settle_challenge(visit, _number(visit), settlement, valuer=visit.valuer)

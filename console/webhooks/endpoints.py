@@ -8,6 +8,7 @@ from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, existing_number
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import Page, Part
+from fivefold.usecases.shared.inputs import MOST_DIGITS
 from fivefold.usecases.webhooks import endpoints, progress
 from fivefold.usecases.webhooks.endpoints import DeadLetter, EndpointMade
 from fivefold.usecases.webhooks.plan import KEPT_DAYS
@@ -130,7 +131,7 @@ def remove(visit: Visit) -> Answer:
 def replay(visit: Visit) -> Answer:
     """Send one dead letter again, or all of an endpoint; nothing happens where they were sent again meanwhile."""
     number = visit.form.get("sequence", "").strip()
-    sequence = visit.number("sequence", text("Event")) if number else None
+    sequence = visit.number("sequence", text("Event"), MOST_DIGITS) if number else None
     one = None if sequence is None else (sequence, sequence)
     letters = endpoints.replay_dead_letters(visit, _number(visit), one, dead_only=True)
     return Redirect(visit.path, "letters-sent" if letters else "letters-gone")

@@ -112,9 +112,12 @@ def test_a_sign_out_that_failed_keeps_the_cookie(investigator: Visitor, monkeypa
     assert "set-cookie" not in investigator.page.headers
 
 
-@pytest.mark.parametrize("notice", ["override-approved", "override-approved.", "override-approved.0123456789abcdef"])
+@pytest.mark.parametrize(
+    "notice", ["override-approved", "override-approved.", "override-approved.0123456789abcdef", "x.é"]
+)
 def test_a_link_cannot_say_that_something_was_done(investigator: Visitor, notice: str) -> None:
     assert "The override is approved" not in investigator.go(f"{ACME}?notice={notice}").text
+    assert investigator.page.status_code == 200
 
 
 def test_an_override_is_decided_on_the_page_of_its_own_customer(place: Place, investigator: Visitor) -> None:

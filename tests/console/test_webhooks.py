@@ -10,6 +10,7 @@ from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.events import Delivery, Endpoint
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.webhooks import endpoints
+from fivefold.usecases.webhooks.plan import number_from_now
 from tests.console.test_queries import count
 from tests.console.visitors import Visitor
 from tests.serving.v1.more_rows import MORE
@@ -138,6 +139,17 @@ def test_how_an_endpoint_gets_on_is_told(place: Place, admin: Visitor) -> None:
     assert "2 failed and are tried again, the first" in admin.text
     assert "3 of 14" in admin.text
     assert "&lt;i&gt;answered 500" in admin.page.text
+
+
+def test_one_dead_letter_with_a_number_of_today_is_sent_again(place: Place, admin: Visitor) -> None:
+    number_from_now(place.engine)
+    for number in range(2):
+        MORE["list_dead_letters"](place, number)
+    replays = [form for form in admin.go(HOOK).forms() if form.action.endswith("/replay") and "sequence" in form.fields]
+    assert min(int(form.fields["sequence"]) for form in replays[-2:]) > 10**15
+    admin.post(replays[-1].action, replays[-1].fields)
+    assert admin.page.status_code == 200, admin.text
+    assert len([form for form in admin.forms() if "sequence" in form.fields]) == len(replays) - 1
 
 
 def test_pages_of_more_rows_ask_as_often(place: Place, admin: Visitor) -> None:

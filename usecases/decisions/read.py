@@ -32,7 +32,7 @@ from fivefold.usecases.levels.explain import ValueSeen, visible_value, with_name
 from fivefold.usecases.levels.replay import Replayed, list_versions_used, replay_assessment, replayed_answer
 from fivefold.usecases.shared.api_fields import StoredObject
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.inputs import NUMBER_OF_A_ROW
+from fivefold.usecases.shared.inputs import digits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +75,13 @@ def _line(row: Decision, policy: PolicyRow) -> DecisionLine:
 
 def replay_by_name(context: Context, name: str) -> Replayed:
     """Make an assessment, such as 12.3, or a decision, such as d:12, again; errors as of the one or the other."""
-    kind, _, number = name.rpartition(":")
+    kind, _, written = name.rpartition(":")
     if kind != "d":
         return replay_assessment(context, name)
-    if not NUMBER_OF_A_ROW.fullmatch(number):
-        raise NotFoundError(f"there is no decision {number!r}")
-    return replay_decision(context, int(number))
+    number = digits(written)
+    if number is None:
+        raise NotFoundError(f"there is no decision {written!r}")
+    return replay_decision(context, number)
 
 
 def replay_decision(context: Context, number: int) -> Replayed:

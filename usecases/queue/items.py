@@ -45,13 +45,12 @@ from fivefold.usecases.queue.seen import SEEN_BY, kinds_for, roles_of
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.inputs import checked_reason
+from fivefold.usecases.shared.inputs import FEW_DIGITS, checked_reason, digits
 
 _ROLES_OF_SOURCES: Final = tuple(tuple(sorted(roles_of(source.kind, source.asks))) for source in SOURCES)
 PUT_AWAY: Final = (Kind.RISE, Kind.FLOW_REVIEW, Kind.RULESET, Kind.FLOW, Kind.VALIDATION)
 """Items that a person completes explicitly."""
 MINE, UNASSIGNED = "mine", "unassigned"
-_LARGEST = 2**63
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -334,8 +333,8 @@ def read_name(item: str) -> ItemName:
     ItemName(kind=<Kind.RISE: 'rise'>, number=12, step=3)
     """
     kind, *numbers = item.split("-")
-    plain = [int(text) for text in numbers if text.isdecimal() and text.isascii() and len(text) < 20]
-    if kind not in set(Kind) or len(plain) != 2 or len(numbers) != 2 or max(plain) >= _LARGEST:
+    plain = [number for text in numbers if (number := digits(text)) is not None]
+    if kind not in set(Kind) or len(plain) != 2 or len(numbers) != 2:
         raise NotFoundError(f"there is no item {item[:60]!r} in the queue")
     return ItemName(Kind(kind), *plain)
 
@@ -397,7 +396,7 @@ def _member(session: Session, context: Context, assigned: str) -> int | None:
     number = own_number(context) if assigned == MINE else assigned
     if number is None:
         raise ConfigError(f"{context.actor.name} is not a member, so nothing can be assigned to them")
-    plain = int(number) if str(number).isdecimal() and len(str(number)) < 10 else 0
+    plain = digits(str(number), FEW_DIGITS) or 0
     member = session.get(Member, plain)
     if member is None or member.organisation_id != context.organisation_id:
         raise NotFoundError(f"there is no member {assigned!r}")

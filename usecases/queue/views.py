@@ -16,6 +16,7 @@ from fivefold.usecases.queue.items import QueueFilters, count_items, own_number
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import storable
+from fivefold.usecases.shared.inputs import digits
 
 FILTERS: Final = ("kind", "assigned", "type", "level", "flow", "days", "order")
 """The conditions of a filter, in the order of addresses."""
@@ -48,7 +49,7 @@ def filters_of(conditions: Mapping[str, str], now_us: int) -> QueueFilters:
     days, order = conditions.get("days", ""), conditions.get("order") or QueueOrder.DUE
     if order not in set(QueueOrder):
         raise ConfigError(f"order is {order!r}; it must be one of {', '.join(QueueOrder)}")
-    if days and not (days.isascii() and days.isdecimal() and len(days) <= 3):
+    if days and digits(days, 3) is None:
         raise ConfigError(f"days is {days!r}; it must be a whole number up to 999")
     return QueueFilters(
         kinds=tuple(filter(None, conditions.get("kind", "").split(","))),

@@ -14,8 +14,20 @@ MOST_PER_SECOND = 100_000
 EARLIEST_US, LATEST_US = to_microseconds(date(EARLIEST_YEAR, 1, 1)), to_microseconds(date(9000, 1, 1))
 """The range of moments that are plausible and can be written down."""
 
-NUMBER_OF_A_ROW = re.compile("[0-9]{1,18}")
-"""Fewer digits than a database's integers hold."""
+MOST_DIGITS, FEW_DIGITS = 18, 9
+"""Of any row's number, and of one in a table that stays small: fewer than the database's integers of either size hold.
+
+The numbers of events are of 16 digits: they go on from the present moment, in microseconds.
+"""
+
+
+def digits(written: str, most: int = MOST_DIGITS) -> int | None:
+    """Read a whole number of at most so many decimal digits; None where the text is none.
+
+    >>> digits("012"), digits("-1"), digits("1234567890", FEW_DIGITS)
+    (12, None, None)
+    """
+    return int(written) if written.isascii() and written.isdecimal() and len(written) <= most else None
 
 
 def checked_reason(reason: str, what: str = "reason") -> str:

@@ -29,7 +29,7 @@ from fivefold.usecases.levels.content.breakdowns import removal_text
 from fivefold.usecases.levels.replay import Replayed, list_versions_used, replayed_answer
 from fivefold.usecases.shared.actors import SYSTEM
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.inputs import NUMBER_OF_A_ROW
+from fivefold.usecases.shared.inputs import digits
 
 PERSON: Final = "person"
 """The kind of a step that a person answers."""
@@ -206,12 +206,13 @@ def conclude(
 
 def replay_record(context: Context, name: str) -> Replayed:
     """Make a run, such as f:12, a decision, such as d:12, or an assessment, such as 12.3, again; errors as of each."""
-    kind, _, number = name.rpartition(":")
+    kind, _, written = name.rpartition(":")
     if kind != "f":
         return replay_by_name(context, name)
-    if not NUMBER_OF_A_ROW.fullmatch(number):
+    number = digits(written)
+    if number is None:
         raise NotFoundError(f"there is no run {name!r}")
-    return replay_run(context, int(number))
+    return replay_run(context, number)
 
 
 def replay_run(context: Context, number: int) -> Replayed:
