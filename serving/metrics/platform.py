@@ -73,6 +73,7 @@ class PlatformMetrics:
         with self._lock:
             start = self._seconds()
             if start >= self._until:
+                rest = REST
                 try:
                     self._cached = self._figures.read()
                 except (
@@ -81,8 +82,9 @@ class PlatformMetrics:
                 ) as error:  # fivefold_platform_up shows it; the other metrics must still come
                     log.warning("platform figures not read", error=type(error).__name__)
                     self._cached = None
+                    rest = 0  # a wait for a database that is away took none of its time
                 end = self._seconds()
-                self._until = end + max(LEAST_SECONDS, REST * (end - start))
+                self._until = end + max(LEAST_SECONDS, rest * (end - start))
             return self._cached
 
 

@@ -180,7 +180,7 @@ def test_a_database_that_cannot_be_asked_is_told_and_tried_again(error: Exceptio
     from sqlalchemy.exc import OperationalError
 
     figures = Figures(OrganisationFigures(number=1))
-    figures.error = error or OperationalError("select", {}, Exception("no such table"))
+    figures.error, figures.seconds = error or OperationalError("select", {}, Exception("no such table")), 30.0
     metrics = metrics_of(figures)
     assert samples(metrics) == {("fivefold_platform_up", ()): 0}
     metrics.page()
