@@ -153,6 +153,7 @@ class Connection:
                 wait = retry_after(response)
                 # An earlier attempt may still be running, of this call or of another one with its key.
                 again = KEY in headers and response.status_code == 409 and (number > 1 or wait is not None)
+                again = again and (wait or 0) <= self.longest_wait_seconds
                 if is_last or not (again or self._may_repeat(response, repeatable=repeatable)):
                     raise error_of(response, may_be_done=may_be_done)
             time.sleep(_wait(number) if wait is None else wait)

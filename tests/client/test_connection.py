@@ -123,6 +123,8 @@ def test_an_attempt_that_is_still_under_way_is_waited_for(waits: list[float]) ->
     of_another_process = Service(refused(409, "is under way", Retry_After="2"), answer(200, TAKEN))
     assert put(client(of_another_process), key="import-7").new == 1
     assert waits[2:] == [2.0]
+    with pytest.raises(ConflictError):
+        put(client(Service(refused(409, "is under way", Retry_After="3600"))), key="import-7")
 
 
 def test_scoring_is_sent_again_where_nothing_was_done_alone(waits: list[float]) -> None:
