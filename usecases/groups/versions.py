@@ -17,6 +17,7 @@ from fivefold.risk.language.documents import Document
 from fivefold.risk.language.reading import read_document
 from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.audit.bound_rows import Digests, digests, merge_digests
+from fivefold.store.audit.chain import unchanged_canonical
 from fivefold.store.groups import groups as stored
 from fivefold.store.groups.groups import ACTIVE, PROPOSED, RETIRED, GroupVersionRow
 from fivefold.store.ingest.entities import type_named
@@ -222,7 +223,7 @@ def approve_group(
         ConflictError: it is not proposed any more, its writer approves it, or a newer one is active, or another one
             than was expected; or it is for commerce, and reads what has become `aml` since, or flows gave its tag
             because of that; or flows put into the group, or runs of them that have yet to end, and it has a condition
-            of its own from now on.
+            of its own from now on; or its text was changed.
     """
     now = context.now()
     why = checked_reason(reason)
@@ -231,6 +232,7 @@ def approve_group(
         row = stored.version_numbered(session, context.organisation_id, name, number)
         before = stored.active_version(session, row.group.id)
         replaced = approve_version(session, context, row.version, before, name, now, expected_active, expected_hash)
+        unchanged_canonical(row.version, f"the group {name}")
         refuse_feeding_commerce(session, context.organisation_id)
         _refuse_tag_of_aml(session, row)
         refuse_unusable_flows(session, context.organisation_id)

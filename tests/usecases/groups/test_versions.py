@@ -18,7 +18,7 @@ from fivefold.usecases.groups.versions import (
     retire_group,
     show_group,
 )
-from tests.store.audits import bind_unnamed
+from tests.store.audits import bind_unnamed, forged
 from tests.store.filling import filled_once
 from tests.usecases.grouped import HIGH, WORTH, Circle, document, opened
 
@@ -151,6 +151,15 @@ def test_groups_of_others_are_not_there_and_what_was_written_cannot_be_changed(c
     for statement in ("UPDATE group_versions SET document = ''", "DELETE FROM group_versions"):
         with pytest.raises(DBAPIError, match="group_versions is append-only"), engine.begin() as connection:
             connection.execute(text(statement))
+
+
+def test_one_whose_text_was_changed_is_not_approved(circle: Circle) -> None:
+    circle.propose(HIGH)
+    with forged(circle.bank.engine) as connection:
+        connection.execute(text("UPDATE group_versions SET canonical = replace(canonical, 'high', 'low')"))
+    with pytest.raises(ConflictError, match="version 1 of the group watched decides nothing: its text has another"):
+        approve_group(circle.context(2), "watched", 1, WHY)
+    assert states(circle) == {1: "proposed"}
 
 
 @pytest.mark.postgresql
