@@ -78,6 +78,7 @@ class AccessLog:
         self._write = write or _to_stderr
         self._lines: list[Line] = []
         self._dropped = 0
+        self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._flush_regularly, name="access-log", daemon=True)
 
@@ -94,15 +95,17 @@ class AccessLog:
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Buffer a line."""
-        if len(self._lines) < MOST_LINES:
-            self._lines.append((time(), line))
-        else:
-            self._dropped += 1
+        with self._lock:
+            if len(self._lines) < MOST_LINES:
+                self._lines.append((time(), line))
+            else:
+                self._dropped += 1
 
     def flush(self) -> None:
         """Write the buffered lines."""
-        lines, self._lines = self._lines, []
-        dropped, self._dropped = self._dropped, 0
+        with self._lock:
+            lines, self._lines = self._lines, []
+            dropped, self._dropped = self._dropped, 0
         if dropped:
             lines.append((time(), {"event": "requests not logged", "level": "warning", "count": dropped}))
         if lines:

@@ -196,7 +196,7 @@ def items_among(session: Session, item_filter: ItemFilter, order: QueueOrder, pa
     items: list[ItemRow] = []
     for place in _places(item_filter):
         if part.after is not None:
-            values["edge_us"] = int(part.after[0]) - _offset_us(SOURCES[place].kind, order)
+            values["edge_us"] = max(-(2**63), int(part.after[0]) - _offset_us(SOURCES[place].kind, order))
         kind = None if behind is None else behind.kind
         statement = _list_statement(place, _shape(item_filter), order, kind, part.most is not None)
         items += [ItemRow(*row) for row in session.execute(statement, values)]

@@ -165,6 +165,7 @@ def test_what_cannot_be_done_with_an_item_is_refused(ours: Context) -> None:
         names(ours, assigned="mine")
     with pytest.raises(ConfigError, match="after must be"):
         list_items(ours, Role.ADMIN, part=Part(1, (1, 99, 1, 1)))
+    list_items(ours, Role.ADMIN, part=Part(1, (-(2**63), 0, 1, 1)))  # no number that a database does not have
     other = Context(ours.engine, Actor(platforms.organisation(ours.engine, "other"), "cli:test"), ours.clock)
     with pytest.raises(NotFoundError, match="there is no item"):
         change_item(other, Role.ADMIN, rise, 0, assigned_to=None)
