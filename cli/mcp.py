@@ -1,5 +1,6 @@
 """`fivefold mcp`: the platform for an agent on this machine, over standard input and output."""
 
+from collections.abc import Callable
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,14 +56,6 @@ def mcp(
             opened.append(Registry(settings, settings.model_name))
         return opened[0] if opened else None
 
-    def keep_loading() -> None:
-        while not ended.is_set():
-            try:
-                champion.load()
-            finally:
-                looked.set()
-            ended.wait(LOOK_SECONDS)
-
     def valuer() -> "EntityScorer | None":
         looked.wait()  # an agent waits for the greeting no longer than some seconds, and for an answer it does
         return champion.valuer
@@ -73,10 +66,26 @@ def mcp(
         who = asyncio.run(dispatcher.identify(token))
     except ApiError:
         raise ConfigError("the token is not valid, or not any more: `fivefold tokens list` shows which are") from None
-    Thread(target=keep_loading, name="value model", daemon=True).start()
+    Thread(target=_keep_loading, args=(champion.load, looked, ended), name="value model", daemon=True).start()
     warn(f"answering as {who.role} on standard input and output; end it by closing standard input")
     try:
         asyncio.run(converse(dispatcher, token))
     finally:
         ended.set()
         engine.dispose()
+
+
+def _keep_loading(load: Callable[[], None], looked: Event, ended: Event) -> None:
+    """Load the value model again and again; after an error the one before goes on."""
+    import structlog
+
+    from fivefold.usecases.shared.unexpected import UNEXPECTED_ERRORS
+
+    while not ended.is_set():
+        try:
+            load()
+        except UNEXPECTED_ERRORS as error:  # the next look may go well
+            structlog.get_logger("fivefold.mcp").warning("value model not loaded", error=type(error).__name__)
+        finally:
+            looked.set()
+        ended.wait(LOOK_SECONDS)

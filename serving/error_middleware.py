@@ -14,6 +14,7 @@ from fivefold.serving.access_log import MODEL_VERSION, AccessLog, line_of
 from fivefold.serving.logs import place_of
 from fivefold.serving.metrics.service import ServiceMetrics, route_of
 from fivefold.serving.responses import ARRAY, error_response
+from fivefold.usecases.shared.unexpected import UNEXPECTED_ERRORS
 
 CALLER_LEFT = 499
 """Counted, never sent, if a caller disconnects before its body is complete; nginx uses the same number."""
@@ -58,7 +59,7 @@ class ErrorMiddleware:
                 await self._app(scope, receive, outgoing.send)
         except ClientDisconnect:
             outgoing.status = CALLER_LEFT
-        except Exception as error:  # noqa: BLE001 (the caller gets a response to any error)
+        except UNEXPECTED_ERRORS as error:  # the caller gets a response to any error
             if isinstance(error, TimeoutError) and deadline.expired():
                 await outgoing.replace_by(504)
             else:

@@ -15,6 +15,7 @@ from fivefold.features.histories import Integers
 from fivefold.serving.champion.loader import ServedModel
 from fivefold.usecases.monitoring.drift import ColumnDrift, drift_key, keep_counts, measure_drift
 from fivefold.usecases.scoring import ScoredRows
+from fivefold.usecases.shared.unexpected import UNEXPECTED_ERRORS
 
 STORE_SECONDS = 60.0
 COMPARED_DAYS = 30
@@ -91,7 +92,7 @@ class DriftCounter:
             is_ended = self._ended.wait(STORE_SECONDS)
             try:
                 self.store()
-            except Exception as error:  # noqa: BLE001 (counting must not end serving; the counts are stored next time)
+            except UNEXPECTED_ERRORS as error:  # counting must not end serving; the counts are stored next time
                 log.warning("counts not stored", error=type(error).__name__)
 
 

@@ -22,6 +22,7 @@ from fivefold.models.registry import RegisteredVersion, Registry
 from fivefold.models.value_model import ValueModel, require_whole, saved_hash
 from fivefold.serving.champion.served_note import ServedNote, ServedVersion
 from fivefold.serving.champion.trial import require_sound, warm_up_model
+from fivefold.usecases.shared.unexpected import UNEXPECTED_ERRORS
 
 POLL_SECONDS = 10.0
 """Interval between looks at the alias: a new champion serves within half a minute."""
@@ -202,7 +203,7 @@ class ChampionLoader:
             warm_up_model(served.model)
         except FivefoldError as error:
             return str(error)
-        except Exception as error:  # noqa: BLE001 (a broken model must not end the service)
+        except UNEXPECTED_ERRORS as error:  # a broken model must not end the service
             return f"version {version.number} cannot be loaded: {type(error).__name__}"
         before = self.current.version if self.current else None
         self.current = served
@@ -325,7 +326,7 @@ class ChampionLoader:
         while not self._ended.is_set():
             try:
                 self.refresh()
-            except Exception as error:  # noqa: BLE001 (a damaged store of models must not end the polling)
+            except UNEXPECTED_ERRORS as error:  # a damaged store of models must not end the polling
                 self._say_refused(None, f"the models cannot be read: {type(error).__name__}")
             self._first_poll_done.set()
             self._ended.wait(POLL_SECONDS)

@@ -29,6 +29,7 @@ from fivefold.serving.mcp.tool import Effect, Tool, ToolAnswer
 from fivefold.usecases.accounts.credentials import Credential
 from fivefold.usecases.audit.tool_calls import PROMPT_READ, RESOURCE_READ, TOOL_ASKED, TOOL_CALLED
 from fivefold.usecases.shared.actors import Role
+from fivefold.usecases.shared.unexpected import UNEXPECTED_ERRORS
 
 NAME = "fivefold"
 INSTRUCTIONS = (
@@ -152,7 +153,7 @@ async def _call_tool(by: _Message, params: types.CallToolRequestParams) -> types
             by.credential, TOOL_CALLED, {**refused, **status}, arguments.entity, arguments=parameters
         )
         return _failed(str(refusal))
-    except Exception as error:  # noqa: BLE001 (the library would answer, and nothing would have it on record)
+    except UNEXPECTED_ERRORS as error:  # the library would answer, and nothing would have it on record
         LOG.error(  # noqa: TRY400 (its words may quote what was sent)
             "tool.failed", tool=tool.name, error=type(error).__name__, where=_where(error)
         )
@@ -166,7 +167,7 @@ async def _call_tool(by: _Message, params: types.CallToolRequestParams) -> types
     return _answered(answer)
 
 
-def _where(error: Exception) -> str:
+def _where(error: BaseException) -> str:
     """Name the last place of our own that an error came from; its words may quote what was sent."""
     frames = [each for each in traceback.extract_tb(error.__traceback__) if "fivefold" in each.filename]
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown"

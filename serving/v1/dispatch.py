@@ -47,6 +47,7 @@ from fivefold.usecases.accounts.credentials import Credential, find_credential, 
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.models.read import OpenRegistry, no_registry
 from fivefold.usecases.shared.actors import OF_MEMBERS, Role
+from fivefold.usecases.shared.unexpected import UNEXPECTED_ERRORS
 
 LANES: Mapping[Work, Lane] = {
     Work.QUICK: Lane("v1", 8, each=6, waiting_each=64, waiting=512),
@@ -290,7 +291,7 @@ class SharedRequest:
         """Carry it out by itself."""
         try:
             return respond(self.route, self.context, self.request, self.body, self.most_rows, None)
-        except Exception as error:  # noqa: BLE001 (its caller gets it, and nobody else)
+        except UNEXPECTED_ERRORS as error:  # its caller gets it, and nobody else
             return error
 
 
@@ -352,7 +353,7 @@ def _results_together(
         return together(requests)
     except StoreError:
         raise
-    except Exception as error:  # noqa: BLE001 (the one that it concerns gets it, once it is carried out alone)
+    except UNEXPECTED_ERRORS as error:  # the one that it concerns gets it, once it is carried out alone
         log.warning("not carried out together", requests=len(requests), error=type(error).__name__)
         return [None] * len(requests)
 

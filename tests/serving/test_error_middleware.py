@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from polars.exceptions import PanicException
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
@@ -118,6 +119,17 @@ def test_an_exception_is_500_and_a_log_line_without_its_words() -> None:
     assert line["at"].startswith("_raise_at_a_place_with_a_name:")
     assert SECRET not in repr(logs) + repr(messages)
     assert seen == [("/", 500)]
+
+
+def test_an_error_of_polars_that_is_no_exception_is_500_too() -> None:
+    async def broken(_: Scope, __: Receive, ___: Send) -> None:
+        await asyncio.sleep(0)
+        raise PanicException(SECRET)
+
+    with capture_logs() as logs:
+        messages, _ = ask(broken)
+    assert_is_array(messages, 500, "Internal Server Error")
+    assert [line["error"] for line in logs] == ["PanicException"]
 
 
 def _raise_at_a_place_with_a_name() -> None:

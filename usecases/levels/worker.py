@@ -24,7 +24,7 @@ from fivefold.store.sql.failures import failure_text
 from fivefold.usecases.levels.assess import assess_entities, rows_to_read
 from fivefold.usecases.levels.persist import StoredLevels, store_result
 from fivefold.usecases.levels.value_scores import EntityScorer
-from fivefold.usecases.levels.worker_loop import UNEXPECTED_ERRORS
+from fivefold.usecases.shared.unexpected import UNEXPECTED_ERRORS
 
 WEIGHTS: Final = {EVENT: 4.0, BULK: 1.0}
 """Urgent work gets four fifths where both wait, so urgent work never holds up a portfolio for ever."""

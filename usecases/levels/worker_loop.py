@@ -11,7 +11,6 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 import structlog
-from polars.exceptions import PanicException
 from sqlalchemy import Engine
 
 from fivefold.domain.clock import DAY_US, HOUR_US, now_microseconds, second_text
@@ -33,6 +32,7 @@ from fivefold.store.sql.failures import cause_text
 from fivefold.store.tables.levels import Champion
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.shared.actors import SYSTEM
+from fivefold.usecases.shared.unexpected import UNEXPECTED_ERRORS
 
 if TYPE_CHECKING:
     from fivefold.models.registry import Registry
@@ -42,9 +42,6 @@ log = structlog.get_logger("fivefold.worker")
 LONGEST_PAUSE_SECONDS = 60.0
 MOST_DOUBLINGS = 30
 """Of a pause after failures in a row: without a bound the number would outgrow a float after a day of them."""
-UNEXPECTED_ERRORS = (Exception, PanicException)
-"""Polars has an error that is no subclass of Exception: uncaught, it would end a thread unseen."""
-
 
 _NO_CHAMPION = "the registry has no champion any more"
 _LOST = "the registry has no champion, and not the version {version} of {name} that served: it may have been lost"

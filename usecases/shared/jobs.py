@@ -21,6 +21,7 @@ from fivefold.store.sql.jobs import claim_job, job_waits, update_leased_job
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.unexpected import UNEXPECTED_ERRORS
 
 log = structlog.get_logger("fivefold.jobs")
 
@@ -246,7 +247,7 @@ def _run(kind: JobKind, lease: Lease, make: Callable[[Lease], None]) -> None:
         raise  # it is restarted once the database is back
     except FivefoldError as error:
         lease.fail(str(error))
-    except Exception as error:  # noqa: BLE001 (any error must be logged, and must not stop the worker)
+    except UNEXPECTED_ERRORS as error:  # any must be logged, and must not stop the worker
         raise_if_out_of_reach(error)
         log.warning("job not made", kind=kind.name, job=lease.number, error=type(error).__name__)
         lease.fail(f"it broke off: {type(error).__name__}")

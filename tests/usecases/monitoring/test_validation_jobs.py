@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from polars.exceptions import PanicException
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
@@ -173,6 +174,7 @@ def test_why_it_failed_stays_and_no_message_of_a_fault_is_shown(
     for error, said in (
         (ConflictError("the levels are not chosen"), "the levels are not chosen"),
         (ValueError("a secret"), "it broke off: ValueError"),
+        (PanicException("a secret"), "it broke off: PanicException"),
     ):
         number = asked(bank)
         with dying(monkeypatch, error):

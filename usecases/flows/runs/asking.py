@@ -28,10 +28,10 @@ from fivefold.usecases.flows.outside import OutsideAccess, ask_together, outside
 from fivefold.usecases.flows.runs.answers_of_shadows import pass_on
 from fivefold.usecases.flows.runs.outcomes import row_kept, version_kept
 from fivefold.usecases.levels.replay import list_versions_used
-from fivefold.usecases.levels.worker_loop import UNEXPECTED_ERRORS
 from fivefold.usecases.shared.actors import SYSTEM, Actor
 from fivefold.usecases.shared.connections import NotAnsweredError
 from fivefold.usecases.shared.context import record
+from fivefold.usecases.shared.unexpected import UNEXPECTED_ERRORS
 
 log = structlog.get_logger("fivefold.flows")
 

@@ -28,9 +28,9 @@ from fivefold.store.tables.flows import FLOW_ACTOR, FlowRun, FlowVersion
 from fivefold.store.webhooks.outbox import add_events
 from fivefold.usecases.flows.runs.actions import Doing, carry_out
 from fivefold.usecases.flows.runs.outcomes import actions_text, people_who_answered
-from fivefold.usecases.levels.worker_loop import UNEXPECTED_ERRORS
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.unexpected import UNEXPECTED_ERRORS
 
 log = structlog.get_logger("fivefold.flows")
 

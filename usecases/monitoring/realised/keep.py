@@ -24,6 +24,7 @@ from fivefold.store.sql.database import add_alone, reading, writing
 from fivefold.store.tables.predictions import PredictionDay
 from fivefold.usecases.levels.value_scores import EntityScorer, known_values
 from fivefold.usecases.monitoring.realised.judge import blocks_of, transactions_of
+from fivefold.usecases.shared.unexpected import UNEXPECTED_ERRORS
 
 log = structlog.get_logger("fivefold.worker")
 
@@ -47,12 +48,12 @@ def keep_predictions(engine: Engine, valuer: EntityScorer | None, now_us: int | 
     with reading(engine) as session:
         days = (today - EVERY_DAYS + 1, today)
         kinds = store.valued_types(session, valuer.name, valuer.version, *days, valuer.model.content_hash)
-    failed: list[Exception] = []
+    failed: list[BaseException] = []
     for kind in kinds:
         try:
             if _keep(engine, kind, valuer, now):
                 return True
-        except Exception as error:  # noqa: BLE001 (what is wrong with one portfolio delays no other)
+        except UNEXPECTED_ERRORS as error:  # what is wrong with one portfolio delays no other
             log.warning("predictions not kept", **kind._asdict(), error=type(error).__name__)
             failed.append(error)
     if failed:

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from polars.exceptions import PanicException
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
@@ -126,6 +127,14 @@ def test_where_the_database_goes_away_all_know(
 
     monkeypatch.setattr(entities, "add_transactions_together", gone)
     assert {answer.status_code for answer in post(many, [row("1")], [row("2")])} == {status}
+
+
+def test_where_polars_breaks_off_each_is_carried_out_by_itself(many: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        raise PanicException("a value that nobody expects")
+
+    monkeypatch.setattr(entities, "add_transactions_together", broken)
+    assert {answer.status_code for answer in post(many, [row("p1")], [row("p2")])} == {200}
 
 
 _INSERT = "CREATE TRIGGER refusal BEFORE INSERT ON transactions"

@@ -1,6 +1,7 @@
 """What a version predicts of a portfolio is kept once a week, as of one moment, for each organisation alone."""
 
 import pytest
+from polars.exceptions import PanicException
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
@@ -145,19 +146,22 @@ def test_what_a_clock_ahead_kept_is_removed(bank: Living) -> None:
     assert [day.as_of_us for day in bank.days()] == [bank.now]
 
 
-def test_an_organisation_that_fails_stops_no_other(bank: Living, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError, PanicException])
+def test_an_organisation_that_fails_stops_no_other(
+    bank: Living, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
     other = Living(bank.engine, bank.shelf, "other", customers=3)
     known = keep.known_values
 
     def broken(model: ValueModel, histories: Histories, now_us: int) -> object:
         if histories.customers == CUSTOMERS:
-            raise ZeroDivisionError
+            raise error
         return known(model, histories, now_us)
 
     monkeypatch.setattr(keep, "known_values", broken)
     assert bank.keep()
     assert [len(bank.days()), len(other.days())] == [0, 1]
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(error):
         bank.keep()
 
 
