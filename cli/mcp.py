@@ -79,7 +79,7 @@ def _keep_loading(load: Callable[[], None], looked: Event, ended: Event) -> None
     """Load the value model again and again; after an error the one before goes on."""
     import structlog
 
-    from fivefold.usecases.shared.unexpected import UNEXPECTED_ERRORS
+    from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
 
     while not ended.is_set():
         try:

@@ -14,7 +14,7 @@ from fivefold.serving.access_log import MODEL_VERSION, AccessLog, line_of
 from fivefold.serving.logs import place_of
 from fivefold.serving.metrics.service import ServiceMetrics, route_of
 from fivefold.serving.responses import ARRAY, error_response
-from fivefold.usecases.shared.unexpected import UNEXPECTED_ERRORS
+from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
 
 CALLER_LEFT = 499
 """Counted, never sent, if a caller disconnects before its body is complete; nginx uses the same number."""

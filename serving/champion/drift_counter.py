@@ -15,7 +15,7 @@ from fivefold.features.histories import Integers
 from fivefold.serving.champion.loader import ServedModel
 from fivefold.usecases.monitoring.drift import ColumnDrift, drift_key, keep_counts, measure_drift
 from fivefold.usecases.scoring import ScoredRows
-from fivefold.usecases.shared.unexpected import UNEXPECTED_ERRORS
+from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
 
 STORE_SECONDS = 60.0
 COMPARED_DAYS = 30

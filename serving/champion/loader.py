@@ -22,7 +22,7 @@ from fivefold.models.registry import RegisteredVersion, Registry
 from fivefold.models.value_model import ValueModel, require_whole, saved_hash
 from fivefold.serving.champion.served_note import ServedNote, ServedVersion
 from fivefold.serving.champion.trial import require_sound, warm_up_model
-from fivefold.usecases.shared.unexpected import UNEXPECTED_ERRORS
+from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
 
 POLL_SECONDS = 10.0
 """Interval between looks at the alias: a new champion serves within half a minute."""

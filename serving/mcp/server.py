@@ -29,7 +29,7 @@ from fivefold.serving.mcp.tool import Effect, Tool, ToolAnswer
 from fivefold.usecases.accounts.credentials import Credential
 from fivefold.usecases.audit.tool_calls import PROMPT_READ, RESOURCE_READ, TOOL_ASKED, TOOL_CALLED
 from fivefold.usecases.shared.actors import Role
-from fivefold.usecases.shared.unexpected import UNEXPECTED_ERRORS
+from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
 
 NAME = "fivefold"
 INSTRUCTIONS = (

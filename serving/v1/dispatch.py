@@ -47,7 +47,7 @@ from fivefold.usecases.accounts.credentials import Credential, find_credential, 
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.models.read import OpenRegistry, no_registry
 from fivefold.usecases.shared.actors import OF_MEMBERS, Role
-from fivefold.usecases.shared.unexpected import UNEXPECTED_ERRORS
+from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
 
 LANES: Mapping[Work, Lane] = {
     Work.QUICK: Lane("v1", 8, each=6, waiting_each=64, waiting=512),

@@ -32,7 +32,7 @@ from fivefold.store.sql.failures import cause_text
 from fivefold.store.tables.levels import Champion
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.shared.actors import SYSTEM
-from fivefold.usecases.shared.unexpected import UNEXPECTED_ERRORS
+from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
 
 if TYPE_CHECKING:
     from fivefold.models.registry import Registry

@@ -21,7 +21,7 @@ from fivefold.store.sql.jobs import claim_job, job_waits, update_leased_job
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.unexpected import UNEXPECTED_ERRORS
+from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
 
 log = structlog.get_logger("fivefold.jobs")
 

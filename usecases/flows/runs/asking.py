@@ -31,7 +31,7 @@ from fivefold.usecases.levels.replay import list_versions_used
 from fivefold.usecases.shared.actors import SYSTEM, Actor
 from fivefold.usecases.shared.connections import NotAnsweredError
 from fivefold.usecases.shared.context import record
-from fivefold.usecases.shared.unexpected import UNEXPECTED_ERRORS
+from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
 
 log = structlog.get_logger("fivefold.flows")
 

@@ -27,7 +27,7 @@ from fivefold.usecases.levels.worker import new_lease
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import FIELDS, MOST_CHARACTERS, storable
 from fivefold.usecases.shared.flow_triggers import bounded_cause
-from fivefold.usecases.shared.unexpected import UNEXPECTED_ERRORS
+from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
 
 MOST_STOPS: Final = 100
 """A run stops at each step that asks the outside, and has no more steps than these."""

@@ -47,7 +47,7 @@ from fivefold.usecases.levels.replay import list_versions_used
 from fivefold.usecases.levels.worker import MAX_ABANDONED_LEASES, MAX_ATTEMPTS, back_off_us, new_lease
 from fivefold.usecases.shared.actors import SYSTEM, Actor
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.unexpected import UNEXPECTED_ERRORS
+from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
 
 log = structlog.get_logger("fivefold.flows")
 

@@ -30,7 +30,7 @@ from fivefold.usecases.flows.runs.actions import Doing, carry_out
 from fivefold.usecases.flows.runs.outcomes import actions_text, people_who_answered
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.unexpected import UNEXPECTED_ERRORS
+from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
 
 log = structlog.get_logger("fivefold.flows")
 

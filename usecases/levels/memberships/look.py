@@ -18,7 +18,7 @@ from fivefold.store.groups.groups import TypeGroup, groups_looked_at
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.sql.failures import failure_text
 from fivefold.usecases.levels.records import AssessmentRecord
-from fivefold.usecases.shared.unexpected import UNEXPECTED_ERRORS
+from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
 
 log = structlog.get_logger("fivefold.worker")
 

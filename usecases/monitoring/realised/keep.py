@@ -24,7 +24,7 @@ from fivefold.store.sql.database import add_alone, reading, writing
 from fivefold.store.tables.predictions import PredictionDay
 from fivefold.usecases.levels.value_scores import EntityScorer, known_values
 from fivefold.usecases.monitoring.realised.judge import blocks_of, transactions_of
-from fivefold.usecases.shared.unexpected import UNEXPECTED_ERRORS
+from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
 
 log = structlog.get_logger("fivefold.worker")
 
