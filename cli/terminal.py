@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fivefold.charts.text.waterfall import ADDS, GUIDE, RULE, TAKES
-from fivefold.domain.clock import now_microseconds, parse_moment
+from fivefold.domain.clock import SECOND_US, now_microseconds, parse_moment
 from fivefold.domain.errors import StoreError
 from fivefold.domain.files import naming
 from fivefold.domain.provenance import account_name
@@ -103,7 +103,7 @@ AsOfOption = Annotated[
 
 def moment(text: str | None, option: str) -> int:
     """Read the moment of an option; now, in whole seconds, if it is missing."""
-    return now_microseconds() // 1_000_000 * 1_000_000 if text is None else parse_moment(text, option)
+    return now_microseconds() // SECOND_US * SECOND_US if text is None else parse_moment(text, option)
 
 
 def past_moment(text: str | None) -> int:

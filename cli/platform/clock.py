@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fivefold.cli.terminal import FINDINGS, actor, echo, open_current_database, show_table
-from fivefold.domain.clock import second_text
+from fivefold.domain.clock import SECOND_US, second_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ def check() -> None:
     from fivefold.usecases.levels.clock_repair import read_clocks
 
     clocks = read_clocks(open_current_database())
-    seconds = (clocks.machine_us - clocks.database_us) / 1_000_000
+    seconds = (clocks.machine_us - clocks.database_us) / SECOND_US
     echo(
         f"By the database it is {second_text(clocks.database_us)}; this machine's clock is {seconds:+,.1f} s from that."
     )

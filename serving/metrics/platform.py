@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy.exc import SQLAlchemyError
 
-from fivefold.domain.clock import now_microseconds
+from fivefold.domain.clock import SECOND_US, now_microseconds
 from fivefold.domain.errors import StoreError
 from fivefold.usecases.monitoring.statistics import LastValidation, OrganisationFigures, PlatformFigures
 
@@ -23,7 +23,6 @@ MOST_TYPES: Final = 20
 OTHER: Final = "other"
 LEAST_SECONDS: Final = 15.0
 """Least time between two reads: Prometheus scrapes about as often."""
-SECOND_US: Final = 1_000_000
 REST: Final = 50
 """A read that took a second is cached for so many: this page takes at most a fiftieth of the database's time."""
 

@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, aliased
 
+from fivefold.domain.clock import SECOND_US
 from fivefold.store.audit.bound_rows import TABLES, Digests, digests, merge_digests
 from fivefold.store.audit.standings import COLUMNS
 from fivefold.store.ingest.future_moments import FutureMoment, future_moments, redate_moments
@@ -53,7 +54,7 @@ from fivefold.store.tables.rulesets import Activation, ThresholdReview
 
 LONGEST_WAIT_US: Final = 12 * 3_600_000_000
 """No delivery waits longer until its next attempt."""
-LONGEST_WAIT_TO_RETRY_US: Final = 1_280 * 1_000_000
+LONGEST_WAIT_TO_RETRY_US: Final = 1_280 * SECOND_US
 """No run of a flow, and no entity, that is tried again waits longer; a run that was not tried yet does not wait."""
 MARKS: Final = "entities due"
 WITHOUT_ENTITY: Final[Mapping[str, tuple[str, str]]] = {

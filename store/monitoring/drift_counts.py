@@ -3,17 +3,16 @@
 from collections.abc import Sequence
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from fivefold.store.sql.statements import INSERTS
 from fivefold.store.tables.accounts import DriftCount
 
 
 def store_counts(session: Session, worker: str, model: str, version: int, day: str, counts: list[int]) -> None:
     """Set a worker's counts of a day."""
     key = {"worker": worker, "model": model, "version": version, "day": day}
-    upsert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    row = upsert(DriftCount).values(**key, counts=counts)
+    row = INSERTS[session.get_bind().dialect.name](DriftCount).values(**key, counts=counts)
     session.execute(row.on_conflict_do_update(index_elements=list(key), set_={"counts": counts}))
 
 

@@ -15,10 +15,9 @@ from sqlalchemy import ColumnElement, Connection, Engine, or_, text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import day_text, now_microseconds
+from fivefold.domain.clock import SECOND_US, day_text, now_microseconds
 from fivefold.domain.errors import StoreError, UntrustedClockError
 
-SECOND_US: Final = 1_000_000
 TOLERANCE_SECONDS: Final = 60
 """How far clocks may differ by default (`FIVEFOLD_CLOCK_TOLERANCE_SECONDS`); synchronised ones differ by far less."""
 LOOK_SECONDS: Final = 10.0

@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
+from fivefold.domain.clock import SECOND_US
 from fivefold.domain.errors import ConfigError, ConflictError, StoreError, UnknownOutcomeError
 from fivefold.domain.files import make_private_folder
 from fivefold.domain.settings import Settings
@@ -95,7 +96,7 @@ def open_database(
 
 def open_again(engine: Engine, answer_seconds: float) -> Engine:
     """Open the database of an engine a second time, for questions that wait only so long for an answer."""
-    tolerance_seconds = clocks.clock_of(engine).tolerance_us // clocks.SECOND_US
+    tolerance_seconds = clocks.clock_of(engine).tolerance_us // SECOND_US
     return open_database(engine.url.render_as_string(hide_password=False), tolerance_seconds, answer_seconds)
 
 

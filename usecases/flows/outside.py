@@ -92,14 +92,12 @@ class OutsideAccess:
     recent_answers: KeptAnswers = field(default_factory=KeptAnswers, repr=False)
 
 
-def outside_of(settings: Settings, organisation: str, clock: Callable[[], int] = now_microseconds) -> OutsideAccess:
+def outside_of(settings: Settings, organisation: str) -> OutsideAccess:
     """Give what an organisation may ask; ConfigError where the operator's file of sources cannot be used."""
     require_agent(settings.agent)
     sources = read_sources(settings.sources_file, settings.secrets)
     models = ModelsPermitted(sources.allowed_models(organisation), settings)
-    return OutsideAccess(
-        organisation, sources.allowed(organisation), settings.secrets, settings.agent, models=models, clock=clock
-    )
+    return OutsideAccess(organisation, sources.allowed(organisation), settings.secrets, settings.agent, models=models)
 
 
 def ask_together(outside: OutsideAccess, step: OutsideStep, facts: Sequence[SentFacts]) -> list[OutsideOutcome]:

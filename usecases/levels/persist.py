@@ -121,7 +121,8 @@ def store_result(session: Session, batch: LeasedBatch, result: AssessmentResult,
     inputs_rows = [(each.entity_id, each.number, each.inputs, *pair) for each, pair in zip(new, bound, strict=True)]
     write_rows(session, "assessment_inputs", ("entity_id", "number", "content", "salt", "sha256"), inputs_rows)
     ends = _behind_ends(session, of, records, result.members)
-    _store_standings(session, batch, records, _changed_values(result.values))
+    changed = _changed_values(result.values)
+    _store_standings(session, batch, records, changed)
     moved = [each for each in records if each.level != each.level_before]
     transitions = (_transition(each, of) for each in moved)
     write_rows(session, "transitions", _TRANSITION, transitions)
@@ -131,7 +132,7 @@ def store_result(session: Session, batch: LeasedBatch, result: AssessmentResult,
     origins |= {entity: origins.get(entity, NO_FLOW).combined_with(each) for entity, each in ends.items()}
     put_off = [each.entity_id for each in records if each.is_put_off and each.entity_id in origins]
     keep_people(session, {entity: (claimed[entity], origins[entity]) for entity in put_off})
-    _note(session, batch, records, result, origins)
+    _note(session, batch, records, changed, origins)
     store_looks(session, batch, result.looks, leased, origins)
     for values in result.values:
         _store_values(session, values, leased)
@@ -320,10 +321,13 @@ def _note(
     session: Session,
     batch: LeasedBatch,
     records: Sequence[AssessmentRecord],
-    result: AssessmentResult,
+    values: Mapping[int, CurrentValue],
     origins: Mapping[int, Origin],
 ) -> None:
-    """Let flows run that listen to levels and segments; *origins* are the flows by which entities were due."""
+    """Let flows run that listen to levels and segments.
+
+    *values* are those that changed, and *origins* the flows by which entities were due.
+    """
     of = (session, batch.organisation_id, batch.type_id)
     moved = [each for each in records if each.level != each.level_before]
     if moved:
@@ -334,7 +338,6 @@ def _note(
             [_level_event(each, names, origins.get(each.entity_id, NO_FLOW)) for each in moved],
             moved[0].as_of_us,
         )
-    values = _changed_values(result.values)
     other = [each for each in records if each.entity_id in values]
     segments = [
         TriggerEvent(

@@ -24,7 +24,7 @@ from fivefold.store.sql.failures import failure_text
 from fivefold.usecases.levels.assess import assess_entities, rows_to_read
 from fivefold.usecases.levels.persist import StoredLevels, store_result
 from fivefold.usecases.levels.value_scores import EntityScorer
-from fivefold.usecases.shared.unexpected import UNEXPECTED_ERRORS
+from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
 
 WEIGHTS: Final = {EVENT: 4.0, BULK: 1.0}
 """Urgent work gets four fifths where both wait, so urgent work never holds up a portfolio for ever."""
@@ -81,11 +81,11 @@ class Turns:
 log = structlog.get_logger("fivefold.worker")
 
 LEASE_US: Final = 60 * SECOND_US
+"""How long a batch may take before another worker takes it over; a batch takes seconds."""
 WAIT_SECONDS: Final = 2.0
 """So long a call that assesses one entity waits for a worker that does so; a batch takes about a second."""
 LONGEST_WAIT_SECONDS: Final = 20.0
 _POLL_SECONDS: Final = 0.02
-"""How long a batch may take before another worker takes it over; a batch takes seconds."""
 MAX_ATTEMPTS: Final = 6
 FIRST_BACK_OFF_US: Final = 5 * SECOND_US
 """After the first failure; each later one waits four times as long: about half an hour until the last."""

@@ -14,7 +14,7 @@ import httpx
 import structlog
 from sqlalchemy import Engine
 
-from fivefold.domain.clock import now_microseconds
+from fivefold.domain.clock import SECOND_US, now_microseconds
 from fivefold.store.sql.failures import cause_text
 from fivefold.store.webhooks.deliveries import LeasedDelivery
 from fivefold.usecases.shared.connections import open_transport
@@ -34,8 +34,6 @@ SENT_AT_ONCE = 16
 POLL_SECONDS = 1.0
 PRUNED_SECONDS = 3600
 """The time between two deletions of old deliveries."""
-LOOKUP_THREADS = 64
-"""One for each endpoint whose host is being looked up: a name server that hangs holds up only its own endpoint."""
 DATABASE_THREADS = 4
 
 Clock = Callable[[], int]
@@ -97,7 +95,6 @@ class _Dispatcher:
         self._unplanned: str | None = None
         self._unserved: dict[int, str] = {}
         self.threads = ThreadPoolExecutor(DATABASE_THREADS, "webhooks-database")
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(LOOKUP_THREADS, "webhooks-lookup"))
 
     async def query(self, question: Callable[..., Answer], *arguments: Any) -> Answer:
         """Query the database without delaying other endpoints."""
@@ -184,9 +181,9 @@ class _Dispatcher:
     ) -> DeliveryAttempt | None:
         """Send, and return the outcome; None if the lease ends so soon that another worker may send too."""
         now = self._clock()
-        if now + LIMIT_SECONDS * 1_000_000 >= claim.lease_until_us:
+        if now + LIMIT_SECONDS * SECOND_US >= claim.lease_until_us:
             return None
-        error = await send(transport, destination, looked_up, claim, now // 1_000_000)
+        error = await send(transport, destination, looked_up, claim, now // SECOND_US)
         if error is not None:
             log.info("webhook failed", endpoint=claim.endpoint_id, sequence=claim.event_number, error=error)
         return DeliveryAttempt(claim, error)
