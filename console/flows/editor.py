@@ -23,7 +23,7 @@ from fivefold.domain.errors import ConfigError, ConflictError, InvalidRulesetErr
 from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.flows.asked_files import bundled_flows, flow_text
 from fivefold.usecases.flows.commit import commit_flow
-from fivefold.usecases.flows.drafts import NO_DRAFT, discard_flow_draft, save_flow_draft
+from fivefold.usecases.flows.drafts import discard_flow_draft, save_flow_draft
 from fivefold.usecases.flows.forms.forms import form_of, in_its_place, new_form, with_form
 from fivefold.usecases.flows.forms.places import (
     KINDS,
@@ -36,6 +36,7 @@ from fivefold.usecases.flows.forms.places import (
 )
 from fivefold.usecases.flows.read import FlowDraftShown, FlowLine, read_flow_draft, read_flow_line, read_flow_version
 from fivefold.usecases.flows.review import FlowCheck, check_flow, try_flow_changes
+from fivefold.usecases.rulesets.drafts import NO_DRAFT
 
 COMMAND: Final = "fivefold flows mutate"
 

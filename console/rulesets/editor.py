@@ -253,7 +253,7 @@ def save(visit: Visit) -> Answer:
     read_ruleset(visit, family)
     document = typed_document(visit)
     over = visit.form.get("over", "")
-    refuse_other_name(document, family)
+    refuse_other_name(document, "ruleset", family)
     save_draft(visit, document, existing_number(over, text("revision")) if over else _revision(visit))
     return Redirect(visit.path, "draft-saved")
 

@@ -13,8 +13,8 @@ from fivefold.store.flows.flows import draft_of_flow, flow_named
 from fivefold.store.flows.versions import newest_flow_version
 from fivefold.store.tables.flows import FlowDraft, FlowRow, FlowVersion
 from fivefold.usecases.accounts.flows_in_force import Asked
-from fivefold.usecases.flows.drafts import refuse_other_flow_revision
 from fivefold.usecases.flows.review import FlowCheck, context_of_flow, review_flow
+from fivefold.usecases.rulesets.drafts import refuse_other_revision
 from fivefold.usecases.rulesets.review import refuse_findings
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
@@ -57,7 +57,7 @@ def commit_flow(context: Context, flow: str, expected_revision: int, accept_warn
     with context.reading() as session:
         row = flow_named(session, context.organisation_id, flow)
         draft = draft_of_flow(session, row)
-        refuse_other_flow_revision(row, draft, expected_revision)
+        refuse_other_revision(f"the flow {flow}", draft, expected_revision)
         document, fits = draft.document, context_of_flow(session, row)
     # It takes a while, so it comes before the transaction.
     looked, analysed = review_flow(document, fits, now)
@@ -69,7 +69,7 @@ def commit_flow(context: Context, flow: str, expected_revision: int, accept_warn
         settings_row(session, context.organisation_id, locked=True)
         row = flow_named(session, context.organisation_id, flow)
         present = session.get(FlowDraft, row.id)
-        refuse_other_flow_revision(row, present, expected_revision)
+        refuse_other_revision(f"the flow {flow}", present, expected_revision)
         assert present is not None
         if context_of_flow(session, row).pinned(analysed) != looked.pinned:
             raise ConflictError(f"what the flow {flow} asks was approved or retired in between; check it again")

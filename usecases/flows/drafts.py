@@ -6,24 +6,17 @@ that it began with: two people who edit at once do not overwrite each other unkn
 
 from dataclasses import dataclass
 
-from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ConflictError, Finding, InvalidRulesetError
-from fivefold.risk.language.base import IDENTIFIER
-from fivefold.risk.language.documents import Document
-from fivefold.risk.language.messages import problem_of
+from fivefold.domain.errors import ConflictError
 from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.audit.bound_rows import Digests, digests, merge_digests
 from fivefold.store.flows.flows import draft_of_flow, flow_named, flow_or_none
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.tables.flows import FlowDraft, FlowRow
 from fivefold.usecases.accounts.settings import lock_settings
+from fivefold.usecases.rulesets.drafts import NO_DRAFT, names_in, refuse_other_revision, write_draft
 from fivefold.usecases.shared.context import Context
-
-NO_DRAFT = 0
-"""The revision that stands for: there is no draft."""
-SOURCE = "the draft"
 
 
 @dataclass(frozen=True)
@@ -65,16 +58,12 @@ def save_flow_draft(context: Context, document: str, expected_revision: int = NO
         if is_new:
             written = merge_digests(written, digests(session, "flows", [flow.id]))
         draft = session.get(FlowDraft, flow.id)
-        refuse_other_flow_revision(flow, draft, expected_revision)
+        refuse_other_revision(f"the flow {name}", draft, expected_revision)
         if draft is None:
             draft = FlowDraft(flow_id=flow.id, revision=flow.revision, editors=[])
             session.add(draft)
-        if draft.document == document and context.actor.name in draft.editors:
-            return FlowDraftSaved(name, type_name, draft.revision, tuple(draft.editors))
-        draft.document, draft.edited_us = document, now
-        draft.editors = list(dict.fromkeys([*draft.editors, context.actor.name]))
-        draft.revision += 1
-        _record(session, context, "flow.draft_saved", flow, draft.revision, written)
+        if write_draft(draft, document, context.actor.name, now):
+            _record(session, context, "flow.draft_saved", flow, draft.revision, written)
         return FlowDraftSaved(name, type_name, draft.revision, tuple(draft.editors))
 
 
@@ -89,7 +78,7 @@ def discard_flow_draft(context: Context, flow: str, expected_revision: int) -> N
         settings_row(session, context.organisation_id, locked=True)
         row = flow_named(session, context.organisation_id, flow)
         draft = draft_of_flow(session, row)
-        refuse_other_flow_revision(row, draft, expected_revision)
+        refuse_other_revision(f"the flow {flow}", draft, expected_revision)
         row.revision = draft.revision
         session.delete(draft)
         _record(session, context, "flow.draft_discarded", row, row.revision, digests(session, "flows", [row.id]))
@@ -104,28 +93,7 @@ def _record(
 
 def names_of_flow(document: str) -> tuple[str, str]:
     """Tell the names of the flow and of the entity type of a document; InvalidRulesetError where it has none."""
-    read = Document(document, SOURCE)
-    if not isinstance(read.data, dict):
-        raise InvalidRulesetError([Finding(SOURCE, "must be a mapping that begins with `flow: NAME`")], SOURCE)
-    names, faults = [], []
-    for word in ("flow", "entity_type"):
-        try:
-            names.append(IDENTIFIER.validate_python(read.data.get(word)))
-        except ValidationError as error:
-            is_there = word in read.data
-            problem = problem_of(error.errors(include_url=False)[0], ()) if is_there else "is missing"
-            _, line, column = read.position((word,)) if is_there else ((), None, None)
-            faults.append(Finding(word, problem, line, column=column))
-    if faults:
-        raise InvalidRulesetError(faults, SOURCE)
-    return names[0], names[1]
-
-
-def refuse_other_flow_name(document: str, flow: str) -> None:
-    """Raise InvalidRulesetError where a document is not of the flow as which it is to be saved."""
-    name = names_of_flow(document)[0]
-    if name != flow:
-        raise InvalidRulesetError([Finding("flow", f"is {name}; here it must be {flow}")], SOURCE)
+    return names_in(document, "flow")
 
 
 def _flow(session: Session, organisation_id: int, name: str, type_name: str, now_us: int) -> tuple[FlowRow, bool]:
@@ -140,13 +108,3 @@ def _flow(session: Session, organisation_id: int, name: str, type_name: str, now
     session.add(flow)
     session.flush()
     return flow, True
-
-
-def refuse_other_flow_revision(flow: FlowRow, draft: FlowDraft | None, expected_revision: int) -> None:
-    """Raise ConflictError where a draft is not of the expected revision."""
-    present = NO_DRAFT if draft is None else draft.revision
-    if present != expected_revision:
-        there = "has no draft now (revision 0)" if draft is None else f"has a draft of revision {present}"
-        raise ConflictError(
-            f"the flow {flow.name} {there}, not {expected_revision}: it was changed meanwhile; read it first"
-        )

@@ -24,7 +24,7 @@ from fivefold.store.ingest.entities import type_named
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.flows import FlowRow, FlowVersion
 from fivefold.usecases.audit.version_ends import VersionEnd
-from fivefold.usecases.flows.drafts import refuse_other_flow_name
+from fivefold.usecases.rulesets.drafts import refuse_other_name
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
@@ -159,7 +159,7 @@ def text_or_draft(context: Context, flow: str, document: str | None) -> str:
         return read_flow_draft(context, flow).document
     with context.reading() as session:
         flow_named(session, context.organisation_id, flow)
-    refuse_other_flow_name(document, flow)
+    refuse_other_name(document, "flow", flow)
     return document
 
 

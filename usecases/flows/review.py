@@ -36,9 +36,10 @@ from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.flows import FlowRow, FlowVersion
 from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.accounts.flows_in_force import Asked, everything_asked, groups_in_force, names_asked
-from fivefold.usecases.flows.drafts import SOURCE, names_of_flow
+from fivefold.usecases.flows.drafts import names_of_flow
 from fivefold.usecases.flows.registrations import outside_diagnostics
 from fivefold.usecases.rulesets.check import MOST_SECONDS, CheckedText
+from fivefold.usecases.rulesets.drafts import SOURCE
 from fivefold.usecases.rulesets.review import OrganisationContext, context_of_type, organisation_findings
 from fivefold.usecases.shared.context import Context
 

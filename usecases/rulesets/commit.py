@@ -53,7 +53,7 @@ def commit(context: Context, family: str, expected_revision: int, accept_warning
     with context.reading() as session:
         family_row = family_named(session, context.organisation_id, family)
         draft = draft_of(session, family_row)
-        refuse_other_revision(family_row, draft, expected_revision)
+        refuse_other_revision(family, draft, expected_revision)
         around = context_of(session, family_row)
     # It takes a while, so it comes before the transaction.
     looked, ruleset = review(draft.document, family, draft.revision, around, now)
@@ -65,7 +65,7 @@ def commit(context: Context, family: str, expected_revision: int, accept_warning
         settings_row(session, context.organisation_id, locked=True)
         family_row = family_named(session, context.organisation_id, family)
         present = session.get(Draft, family_row.id)
-        refuse_other_revision(family_row, present, expected_revision)
+        refuse_other_revision(family, present, expected_revision)
         assert present is not None
         version = _version(session, family_row, present, ruleset, _tests(looked, why, now), context, now)
         session.add(version)

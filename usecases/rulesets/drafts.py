@@ -6,6 +6,7 @@ the revision that it began with: two people who edit at once do not overwrite ea
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
@@ -35,6 +36,16 @@ from fivefold.usecases.shared.context import Context
 
 NO_DRAFT = 0
 """The revision that stands for: there is no draft."""
+SOURCE = "the draft"
+
+
+class DraftText(Protocol):
+    """The draft of a ruleset or of a flow: its text, and who wrote it."""
+
+    document: str
+    revision: int
+    editors: list[str]
+    edited_us: int
 
 
 @dataclass(frozen=True)
@@ -81,17 +92,13 @@ def save_draft_in(session: Session, context: Context, document: str, expected_re
     if is_new:
         written = merge_digests(written, digests(session, "ruleset_families", [family.id]))
     draft = session.get(Draft, family.id)
-    refuse_other_revision(family, draft, expected_revision)
+    refuse_other_revision(name, draft, expected_revision)
     if draft is None:
         draft = Draft(family_id=family.id, revision=last_revision(session, family), editors=[])
         session.add(draft)
-    if draft.document == document and context.actor.name in draft.editors:
-        return DraftSaved(name, type_name, draft.revision, tuple(draft.editors))
-    editors = tuple(dict.fromkeys([*draft.editors, context.actor.name]))
-    draft.document, draft.edited_us = document, now_us
-    draft.revision, draft.editors = draft.revision + 1, list(editors)
-    _record_draft(session, context, "ruleset.draft_saved", family, draft.revision, written)
-    return DraftSaved(name, type_name, draft.revision, editors)
+    if write_draft(draft, document, context.actor.name, now_us):
+        _record_draft(session, context, "ruleset.draft_saved", family, draft.revision, written)
+    return DraftSaved(name, type_name, draft.revision, tuple(draft.editors))
 
 
 def discard_draft(context: Context, family: str, expected_revision: int) -> None:
@@ -105,7 +112,7 @@ def discard_draft(context: Context, family: str, expected_revision: int) -> None
         settings_row(session, context.organisation_id, locked=True)
         row = family_named(session, context.organisation_id, family)
         draft = draft_of(session, row)
-        refuse_other_revision(row, draft, expected_revision)
+        refuse_other_revision(family, draft, expected_revision)
         row.revision = draft.revision
         session.delete(draft)
         _record_draft(session, context, "ruleset.draft_discarded", row, row.revision)
@@ -120,29 +127,36 @@ def _record_draft(
 
 def name_and_type_of(document: str) -> tuple[str, str]:
     """Tell the names of the ruleset and of the entity type of a document; InvalidRulesetError where it has none."""
-    read = Document(document, "the draft")
+    return names_in(document, "ruleset")
+
+
+def names_in(document: str, word: str) -> tuple[str, str]:
+    """Tell what a document is of, by the *word* that it begins with, and of which entity type.
+
+    InvalidRulesetError where it does not say so.
+    """
+    read = Document(document, SOURCE)
     if not isinstance(read.data, dict):
-        raise InvalidRulesetError(
-            [Finding("the draft", "must be a mapping that begins with `ruleset: NAME`")], "the draft"
-        )
+        raise InvalidRulesetError([Finding(SOURCE, f"must be a mapping that begins with `{word}: NAME`")], SOURCE)
     names, faults = [], []
-    for word in ("ruleset", "entity_type"):
+    for each in (word, "entity_type"):
         try:
-            names.append(IDENTIFIER.validate_python(read.data.get(word)))
+            names.append(IDENTIFIER.validate_python(read.data.get(each)))
         except ValidationError as error:
-            problem = problem_of(error.errors(include_url=False)[0], ()) if word in read.data else "is missing"
-            _, line, column = read.position((word,)) if word in read.data else ((), None, None)
-            faults.append(Finding(word, problem, line, column=column))
+            is_there = each in read.data
+            problem = problem_of(error.errors(include_url=False)[0], ()) if is_there else "is missing"
+            _, line, column = read.position((each,)) if is_there else ((), None, None)
+            faults.append(Finding(each, problem, line, column=column))
     if faults:
-        raise InvalidRulesetError(faults, "the draft")
+        raise InvalidRulesetError(faults, SOURCE)
     return names[0], names[1]
 
 
-def refuse_other_name(document: str, family: str) -> None:
-    """Raise InvalidRulesetError where a document is not of the ruleset as which it is to be saved."""
-    name = name_and_type_of(document)[0]
-    if name != family:
-        raise InvalidRulesetError([Finding("ruleset", f"is {name}; here it must be {family}")], "the draft")
+def refuse_other_name(document: str, word: str, expected: str) -> None:
+    """Raise InvalidRulesetError where a document is of another ruleset or flow than it is to be saved as."""
+    name = names_in(document, word)[0]
+    if name != expected:
+        raise InvalidRulesetError([Finding(word, f"is {name}; here it must be {expected}")], SOURCE)
 
 
 def _family(session: Session, organisation_id: int, name: str, type_name: str, now_us: int) -> tuple[Family, bool]:
@@ -166,12 +180,22 @@ def _family(session: Session, organisation_id: int, name: str, type_name: str, n
     return family, True
 
 
-def refuse_other_revision(family: Family, draft: Draft | None, expected_revision: int) -> None:
-    """Raise ConflictError where a draft is not of the expected revision."""
+def refuse_other_revision(called: str, draft: DraftText | None, expected_revision: int) -> None:
+    """Raise ConflictError where a draft is not of the expected revision; *called*: what it is of, for people."""
     present = NO_DRAFT if draft is None else draft.revision
     if present != expected_revision:
         there = "has no draft now (revision 0)" if draft is None else f"has a draft of revision {present}"
-        raise ConflictError(f"{family.name} {there}, not {expected_revision}: it was changed meanwhile; read it first")
+        raise ConflictError(f"{called} {there}, not {expected_revision}: it was changed meanwhile; read it first")
+
+
+def write_draft(draft: DraftText, document: str, editor: str, now_us: int) -> bool:
+    """Put a text into a draft as its next revision; False where it is there already, and the editor among its own."""
+    if draft.document == document and editor in draft.editors:
+        return False
+    draft.document, draft.edited_us = document, now_us
+    draft.editors = list(dict.fromkeys([*draft.editors, editor]))
+    draft.revision += 1
+    return True
 
 
 def order_families_in(

@@ -113,7 +113,7 @@ def try_text(context: Context, family: str, external_id: str, document: str | No
     with context.reading() as session:
         if document is None:
             document = draft_of(session, family_named(session, context.organisation_id, family)).document
-        refuse_other_name(document, family)
+        refuse_other_name(document, "ruleset", family)
         type_name = name_and_type_of(document)[1]
         kind = type_named(session, context.organisation_id, type_name)
         entity = entity_named(session, context.organisation_id, type_name, external_id)

@@ -38,6 +38,7 @@ from fivefold.usecases.flows.drafts import FlowDraftSaved
 from fivefold.usecases.flows.read import FlowDraftShown, FlowLine, FlowVersionLine, FlowVersionView
 from fivefold.usecases.flows.replays.one import FlowTried, Supposed, try_flow_draft, try_flow_version
 from fivefold.usecases.flows.review import FlowExampleLine
+from fivefold.usecases.rulesets.drafts import refuse_other_name
 
 StepName = Annotated[Text, Field(min_length=1, max_length=200)]
 
@@ -149,7 +150,7 @@ def check_flow(context: RequestContext, body: FlowGiven) -> FlowReview:
 
 def save_flow_draft(context: RequestContext, flow: Text, body: DraftGiven) -> FlowDraftSaved:
     """Save a draft; the first one of a name makes the flow. It may still be wrong."""
-    drafts.refuse_other_flow_name(body.document, flow)
+    refuse_other_name(body.document, "flow", flow)
     return drafts.save_flow_draft(context, body.document, body.revision)
 
 

@@ -179,7 +179,7 @@ def list_families(context: RequestContext, query: OfType) -> Page[FamilyLine]:
 
 def save_draft(context: RequestContext, family: Text, body: DraftGiven) -> DraftSaved:
     """Save a draft; the first one of a name makes the ruleset. It may still be wrong."""
-    rulesets.refuse_other_name(body.document, family)
+    rulesets.refuse_other_name(body.document, "ruleset", family)
     return rulesets.save_draft(context, body.document, body.revision)
 
 

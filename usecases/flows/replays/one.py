@@ -23,11 +23,11 @@ from fivefold.store.flows.versions import flow_version_numbered
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.entities import EntityType
 from fivefold.usecases.accounts.flows_in_force import flow_of_version
-from fivefold.usecases.flows.drafts import SOURCE
 from fivefold.usecases.flows.read import text_or_draft, type_of_flow
 from fivefold.usecases.flows.replays.then import answers_kept
 from fivefold.usecases.flows.review import findings_in_organisation, flow_context
 from fivefold.usecases.flows.runs.facts import read_facts
+from fivefold.usecases.rulesets.drafts import SOURCE
 from fivefold.usecases.shared.api_fields import Moment, StoredObject, shown_as
 from fivefold.usecases.shared.context import Context
 
