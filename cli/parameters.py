@@ -7,6 +7,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import typer
 from typer.models import OptionInfo
 
 from fivefold.domain.errors import ConfigError
@@ -49,6 +50,22 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     run.__annotations__ = {each.name: each.annotation for each in parameters}
     run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # a function may have one of its own
     return run
+
+
+def add_group(
+    app: typer.Typer,
+    name: str,
+    explained: str,
+    commands: Mapping[str, Callable[..., None]],
+    *inner: tuple[str, str, Mapping[str, Callable[..., None]]],
+) -> None:
+    """Add commands under one word, explained in help; *inner* have words of their own below it."""
+    group = typer.Typer(help=explained, no_args_is_help=True, rich_markup_mode=None)
+    for each, command in commands.items():
+        group.command(name=each)(with_options(command))
+    for below in inner:
+        add_group(group, *below)
+    app.add_typer(group, name=name)
 
 
 def require_places(parameters: Mapping[str, Parameter], values: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import typer
 
 from fivefold.cli.flows import documents, run
-from fivefold.cli.parameters import with_options
+from fivefold.cli.parameters import add_group
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "lint": documents.lint_flows,
@@ -28,15 +28,5 @@ TABLE_COMMANDS: dict[str, Callable[..., None]] = {
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands under one word."""
-    flows = typer.Typer(
-        help="Decision flows as files: lint, diff, test, run.", no_args_is_help=True, rich_markup_mode=None
-    )
-    for name, command in COMMANDS.items():
-        flows.command(name=name)(with_options(command))
-    table = typer.Typer(
-        help="The rows of a flow's decision table, and back.", no_args_is_help=True, rich_markup_mode=None
-    )
-    for name, command in TABLE_COMMANDS.items():
-        table.command(name=name)(with_options(command))
-    flows.add_typer(table, name="table")
-    app.add_typer(flows, name="flows")
+    table = ("table", "The rows of a flow's decision table, and back.", TABLE_COMMANDS)
+    add_group(app, "flows", "Decision flows as files: lint, diff, test, run.", COMMANDS, table)

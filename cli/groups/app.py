@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fivefold.cli.parameters import with_options
+from fivefold.cli.parameters import add_group
 from fivefold.cli.rules.options import ListsOption
 from fivefold.cli.terminal import FINDINGS, AsOfOption, echo, moment
 from fivefold.domain.text import count_text
@@ -81,7 +81,4 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands under one word."""
-    groups = typer.Typer(help="Named groups as files: lint, test.", no_args_is_help=True, rich_markup_mode=None)
-    for name, command in COMMANDS.items():
-        groups.command(name=name)(with_options(command))
-    app.add_typer(groups, name="groups")
+    add_group(app, "groups", "Named groups as files: lint, test.", COMMANDS)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from fivefold.cli.parameters import with_options
+from fivefold.cli.parameters import add_group
 from fivefold.cli.rules import assess, examples, governance, proposals, rulesets, tables, what_if
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -28,17 +28,5 @@ TABLE_COMMANDS: dict[str, Callable[..., None]] = {"export": tables.export_table,
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands under one word."""
-    rules = typer.Typer(
-        help="Rulesets as files: lint, test, apply, compare.",
-        no_args_is_help=True,
-        rich_markup_mode=None,
-    )
-    for name, command in COMMANDS.items():
-        rules.command(name=name)(with_options(command))
-    table = typer.Typer(
-        help="The cases of a rule as a decision table, and back.", no_args_is_help=True, rich_markup_mode=None
-    )
-    for name, command in TABLE_COMMANDS.items():
-        table.command(name=name)(with_options(command))
-    rules.add_typer(table, name="table")
-    app.add_typer(rules, name="rules")
+    table = ("table", "The cases of a rule as a decision table, and back.", TABLE_COMMANDS)
+    add_group(app, "rules", "Rulesets as files: lint, test, apply, compare.", COMMANDS, table)
