@@ -234,6 +234,10 @@ class Visit(Context):
             raise ConfigError(f"{name} is {chosen!r}; it must be {one_of}{', '.join(named)}{or_empty}")
         return chosen
 
+    def filters(self, names: Iterable[str]) -> dict[str, str]:
+        """Give what the address asks for by each of some names, as it was typed; empty where it asks for nothing."""
+        return {name: self.query.get(name, "").strip() for name in names}
+
     def typed(self, name: str, label: str) -> str:
         """Give what was typed into a field; ConfigError where it is empty."""
         value = self.form.get(name, "").strip()
@@ -384,6 +388,13 @@ def _cursor_name(list_name: str, beside: bool) -> str:
 
 def _is_cursor(name: str) -> bool:
     return name == CURSOR or name.startswith(_cursor_name("", True))
+
+
+def period(chosen: Mapping[str, str]) -> tuple[int | None, int | None]:
+    """Read from when and before when a list's rows are, of its filters; ConfigError where one is no moment."""
+    since = parse_moment(chosen["since"], text("From")) if chosen["since"] else None
+    until = parse_moment(chosen["until"], text("Before")) if chosen["until"] else None
+    return since, until
 
 
 def notice_of(visit: Visit) -> str:

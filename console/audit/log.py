@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fivefold.console.texts import text
-from fivefold.console.visit import Rendered, Visit
-from fivefold.domain.clock import parse_moment
+from fivefold.console.visit import Rendered, Visit, period
 from fivefold.domain.paging import Page
 from fivefold.usecases.audit.search import EntryFilters, EntryFound, entities_touched, search_entries
 
@@ -30,14 +29,15 @@ class LogPage:
 
 def show_log(visit: Visit) -> Rendered:
     """List what was done, as far as the filters ask for it."""
-    chosen = {name: visit.query.get(name, "").strip() for name in FILTERS}
+    chosen = visit.filters(FILTERS)
+    since, until = period(chosen)
     filters = EntryFilters(
         actor=chosen["actor"] or None,
         action=chosen["action"] or None,
         subject_kind=chosen["subject_kind"] or None,
         subject_id=chosen["subject_id"] or None,
-        since_us=parse_moment(chosen["since"], text("From")) if chosen["since"] else None,
-        until_us=parse_moment(chosen["until"], text("Before")) if chosen["until"] else None,
+        since_us=since,
+        until_us=until,
     )
     entries = search_entries(visit, filters, visit.part("entries"))
     page = LogPage(

@@ -6,8 +6,7 @@ from typing import Any, Final
 
 from fivefold.console.entity_filter import entity_filter
 from fivefold.console.texts import text
-from fivefold.console.visit import Rendered, Visit, existing_number
-from fivefold.domain.clock import parse_moment
+from fivefold.console.visit import Rendered, Visit, existing_number, period
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Page
 from fivefold.usecases.decisions.decide import DecisionMade
@@ -54,7 +53,8 @@ class DecisionPage:
 
 def show_decisions(visit: Visit) -> Rendered:
     """List the decisions that the filters ask for."""
-    chosen = {name: visit.query.get(name, "").strip() for name in FILTERS}
+    chosen = visit.filters(FILTERS)
+    since, until = period(chosen)
     types, entity = entity_filter(visit, chosen)
     chosen["type"] = "" if entity is None else entity[0]
     filters = DecisionFilters(
@@ -62,8 +62,8 @@ def show_decisions(visit: Visit) -> Rendered:
         entity=entity,
         policy=chosen["policy"] or None,
         actor=chosen["actor"] or None,
-        since_us=parse_moment(chosen["since"], text("From")) if chosen["since"] else None,
-        until_us=parse_moment(chosen["until"], text("Before")) if chosen["until"] else None,
+        since_us=since,
+        until_us=until,
     )
     problem = ""
     try:

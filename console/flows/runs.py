@@ -7,8 +7,7 @@ from fivefold.console.entity_filter import entity_filter
 from fivefold.console.flows.graph import FlowPicture, picture_of
 from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit, existing_number, row_number
-from fivefold.domain.clock import parse_moment
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, existing_number, period, row_number
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Page
 from fivefold.flows.analysis import analyse_canonical_flow
@@ -89,7 +88,8 @@ class RunPage:
 
 def show_runs(visit: Visit) -> Rendered:
     """List the runs that the filters ask for."""
-    chosen = {name: visit.query.get(name, "").strip() for name in FILTERS}
+    chosen = visit.filters(FILTERS)
+    since, until = period(chosen)
     visit.choice("state", ("", *STATES))
     acting = ACTING[visit.choice("acting", tuple(ACTING))]
     types, entity = entity_filter(visit, chosen)
@@ -100,8 +100,8 @@ def show_runs(visit: Visit) -> Rendered:
         at=chosen["at"] or None,
         entity=entity,
         acting=acting,
-        since_us=parse_moment(chosen["since"], text("From")) if chosen["since"] else None,
-        until_us=parse_moment(chosen["until"], text("Before")) if chosen["until"] else None,
+        since_us=since,
+        until_us=until,
     )
     problem = ""
     try:

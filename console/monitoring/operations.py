@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit
-from fivefold.domain.clock import parse_moment
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, period
 from fivefold.domain.paging import Page, Part
 from fivefold.usecases.ingest.import_progress import ImportLine, list_imports
 from fivefold.usecases.levels.read import Freshness, read_level
@@ -51,12 +50,13 @@ def show_operations(visit: Visit) -> Rendered:
 
 def show_failures(visit: Visit) -> Rendered:
     """List customers that could not be assessed in full."""
-    chosen = {name: visit.query.get(name, "").strip() for name in ("type", "external_id", "since", "until")}
+    chosen = visit.filters(("type", "external_id", "since", "until"))
+    since, until = period(chosen)
     filters = FailureFilters(
         entity_type=chosen["type"] or None,
         external_id=chosen["external_id"] or None,
-        since_us=parse_moment(chosen["since"], text("From")) if chosen["since"] else None,
-        until_us=parse_moment(chosen["until"], text("Before")) if chosen["until"] else None,
+        since_us=since,
+        until_us=until,
     )
     failures = search_failures(visit, filters, visit.part("failures"))
     page = FailuresPage(chosen=chosen, failures=failures, next=visit.next_of("failures", failures))

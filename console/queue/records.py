@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fivefold.console.texts import text
-from fivefold.console.visit import Rendered, Visit
-from fivefold.domain.clock import parse_moment
+from fivefold.console.visit import Rendered, Visit, period
 from fivefold.domain.paging import Page
 from fivefold.usecases.changes import search as changes
 from fivefold.usecases.changes.search import ProposalFilters, ProposalFound, search_proposals
@@ -81,8 +80,6 @@ def show_changes(visit: Visit) -> Rendered:
 
 def _chosen(visit: Visit) -> tuple[dict[str, str], tuple[str, str] | None, int | None, int | None]:
     """Read the filters of the address: as typed, the entity, and from when until when."""
-    chosen = {name: visit.query.get(name, "").strip() for name in FILTERS}
+    chosen = visit.filters(FILTERS)
     entity = (chosen["type"] or "customer", chosen["external_id"]) if chosen["external_id"] else None
-    since = parse_moment(chosen["since"], text("From")) if chosen["since"] else None
-    until = parse_moment(chosen["until"], text("Before")) if chosen["until"] else None
-    return chosen, entity, since, until
+    return chosen, entity, *period(chosen)

@@ -101,7 +101,11 @@ def digest_of(rows: Iterable[Any]) -> str:
 
 
 class StoredText(Protocol):
-    """A version of a ruleset, a policy or a flow: its canonical form, and the hash that it was committed with."""
+    """A version of a ruleset, a policy, a flow or a group: its canonical form, and the hash that it came with.
+
+    Not every reader asks whether the two agree: approvals and decisions do, and an assessment does not, for which
+    `fivefold audit verify` finds a ruleset or a group that was changed.
+    """
 
     number: int
     canonical: str

@@ -1,4 +1,4 @@
-"""What tags bring about: the definitions that may read one, and planned ends, a row for each until long after it.
+"""What tags bring about: planned ends, a row for each until long after it.
 
 Nothing here begins or ends a transaction.
 """
@@ -6,20 +6,16 @@ Nothing here begins or ends a transaction.
 from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select, union_all, update
+from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from fivefold.domain.clock import DAY_US
-from fivefold.store.decisions.decisions import ACTIVE
 from fivefold.store.ingest.entities import lock_entities
 from fivefold.store.rulesets.proposals import APPROVED
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.bulk import write_rows
 from fivefold.store.tables.entities import Entity, Tag, TagEnd
-from fivefold.store.tables.events import Policy
-from fivefold.store.tables.flows import FlowRow, FlowVersion
-from fivefold.store.tables.groups import GroupVersion
-from fivefold.store.tables.rulesets import Family, Proposal, RulesetVersion
+from fivefold.store.tables.rulesets import Proposal
 
 KEPT_US: Final = 30 * DAY_US
 """How long an end that was announced is kept: entities that it concerns are assessed sooner."""
@@ -171,22 +167,3 @@ def of_proposal(
 def _proposed_by() -> ColumnElement[str | None]:
     """Return, in SQL, who proposed a tag's row, where another person approved that: it begins at the approval."""
     return of_proposal(Proposal.proposed_by, Tag.from_us, Tag.set_by)
-
-
-def active_definitions(session: Session, organisation_id: int) -> Sequence[str]:
-    """List the active rulesets, policies, flows and groups of an organisation: JSON, in one statement."""
-    rulesets = (
-        select(RulesetVersion.canonical)
-        .join(Family, Family.active_version_id == RulesetVersion.id)
-        .where(Family.organisation_id == organisation_id, Family.enabled)
-    )
-    flows = (
-        select(FlowVersion.canonical)
-        .join(FlowRow, FlowRow.active_version_id == FlowVersion.id)
-        .where(FlowRow.organisation_id == organisation_id)
-    )
-    policies = select(Policy.canonical).where(Policy.organisation_id == organisation_id, Policy.state == ACTIVE)
-    groups = select(GroupVersion.canonical).where(
-        GroupVersion.organisation_id == organisation_id, GroupVersion.state == ACTIVE
-    )
-    return session.scalars(union_all(rulesets, flows, policies, groups)).all()

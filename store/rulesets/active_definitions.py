@@ -36,6 +36,11 @@ def active_definitions(session: Session, organisation_id: int | None = None) -> 
     return [ActiveDefinition(*row) for row in rows]
 
 
+def canonical_forms(session: Session, organisation_id: int) -> list[str]:
+    """List the canonical forms of those of an organisation."""
+    return [each.canonical for each in active_definitions(session, organisation_id)]
+
+
 def _named(word: str, row: Any, canonical: Any) -> Select[Any]:
     columns = (row.organisation_id.label("organisation_id"), literal(word, String).label("word"))
     return select(*columns, row.name.label("name"), canonical.label("canonical"))

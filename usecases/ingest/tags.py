@@ -10,8 +10,9 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import resolve_now
-from fivefold.store.ingest.tags import EndedTag, active_definitions, take_ended, take_ended_of
+from fivefold.store.ingest.tags import EndedTag, take_ended, take_ended_of
 from fivefold.store.levels.assessment_queue import NO_FLOW, Origin
+from fivefold.store.rulesets.active_definitions import canonical_forms
 from fivefold.store.sql.database import writing
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.flow_triggers import ENDED, TriggerEvent, caused_by, note, tag_end_cause
@@ -68,14 +69,14 @@ _ANY = "tags"
 def tags_named(context: Context) -> tuple[str, ...]:
     """List the tags that an active ruleset, policy, group or flow names, in alphabetical order."""
     with context.reading() as session:
-        definitions = active_definitions(session, context.organisation_id)
+        definitions = canonical_forms(session, context.organisation_id)
     return tuple(sorted(set().union(*map(_tags_in, definitions)) - {_ANY}))
 
 
 def is_tag_read(context: Context, tag: str) -> bool:
     """Tell whether an active ruleset, policy, group or flow may read a tag: it names it, or counts all tags."""
     with context.reading() as session:
-        definitions = active_definitions(session, context.organisation_id)
+        definitions = canonical_forms(session, context.organisation_id)
     return any(not {tag, _ANY}.isdisjoint(_tags_in(each)) for each in definitions)
 
 

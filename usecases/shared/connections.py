@@ -6,16 +6,19 @@ stored, proxies of the environment are not used.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from ssl import SSLContext
 from time import monotonic
+from typing import TypeVar
 
 import httpx
 
 from fivefold.domain.errors import ConflictError
 from fivefold.usecases.shared.addresses import addresses_of, refusal_reason
+
+Answer = TypeVar("Answer")
 
 CONNECT_SECONDS = 4
 """How long one address is tried, if the host has others."""
@@ -106,7 +109,7 @@ async def answer_to(question: OutgoingRequest) -> bytes:
             if question.url.scheme != "https" and any(refusal_reason(each) is None for each in addresses):
                 raise NotAnsweredError(f"{question.url.host} is on the public internet, and may only be asked by https")
             async with open_transport() as transport:
-                return await _first_answer(transport, question, addresses)
+                return await at_first(addresses, lambda address: _answer_of(transport, question, address))
     except TimeoutError:
         raise NotAnsweredError(f"no whole answer within {question.limit_seconds:g} s", is_passing=True) from None
     except ConflictError as error:
@@ -142,15 +145,14 @@ def answer_after_tries(question: OutgoingRequest, most_tries: int, wait: Callabl
         number += 1
 
 
-async def _first_answer(
-    transport: httpx.AsyncHTTPTransport, question: OutgoingRequest, addresses: Sequence[str]
-) -> bytes:
+async def at_first(addresses: Sequence[str], ask: Callable[[str], Awaitable[Answer]]) -> Answer:
+    """Ask the first address that accepts a connection; the error of the last one where none does."""
     for address in addresses[:-1]:
         try:
-            return await _answer_of(transport, question, address)
+            return await ask(address)
         except (httpx.ConnectError, httpx.ConnectTimeout):
             continue
-    return await _answer_of(transport, question, addresses[-1])
+    return await ask(addresses[-1])
 
 
 async def _answer_of(transport: httpx.AsyncHTTPTransport, question: OutgoingRequest, address: str) -> bytes:

@@ -131,10 +131,10 @@ def list_endpoints(context: Context, part: Part = WHOLE) -> Page[EndpointLine]:
     now = context.now()
     with context.reading() as session:
         rows = endpoints.counted_endpoints(session, context.organisation_id, part)
-        return rows.map(lambda row: _line(*row, now))
+        return rows.map(lambda row: line_of(*row, now))
 
 
-def _line(endpoint: Endpoint, counts: EndpointCounts, now_us: int) -> EndpointLine:
+def line_of(endpoint: Endpoint, counts: EndpointCounts, now_us: int) -> EndpointLine:
     """Describe an endpoint with the numbers of its deliveries."""
     return EndpointLine(
         id=endpoint.id,

@@ -11,9 +11,8 @@ from fivefold.store.webhooks import endpoints
 from fivefold.store.webhooks.endpoints import EndpointCounts
 from fivefold.usecases.shared.api_fields import INTERNAL, Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.webhooks.endpoints import EndpointLine, revision_of
+from fivefold.usecases.webhooks.endpoints import EndpointLine, line_of, revision_of
 from fivefold.usecases.webhooks.plan import MOST_ATTEMPTS
-from fivefold.usecases.webhooks.signing import count_signing
 
 
 @schema("EndpointProgress")
@@ -81,15 +80,7 @@ def read_endpoint(context: Context, endpoint_id: int) -> EndpointProgress:
 def _progress(endpoint: Endpoint, counts: EndpointCounts, now_us: int) -> EndpointProgress:
     """Describe an endpoint with the counts of its deliveries."""
     return EndpointProgress(
-        id=endpoint.id,
-        url=endpoint.url,
-        kinds=tuple(endpoint.kinds),
-        enabled=endpoint.enabled,
-        private_allowed=endpoint.private_allowed,
-        secrets=count_signing(endpoint.secrets, now_us),
-        waiting=counts.waiting,
-        dead=counts.dead,
-        created_us=endpoint.created_us,
+        **vars(line_of(endpoint, counts, now_us)),
         failing=counts.failing,
         next_us=counts.next_us,
         delivered_us=counts.delivered_us,

@@ -12,7 +12,7 @@ from fivefold.domain.errors import ConflictError
 from fivefold.store.webhooks.deliveries import LeasedDelivery
 from fivefold.store.webhooks.outbox import NOBODY
 from fivefold.usecases.shared.addresses import addresses_of
-from fivefold.usecases.shared.connections import request_to
+from fivefold.usecases.shared.connections import at_first, request_to
 from fivefold.usecases.webhooks.signing import Secret, earlier_signature, webhook_signature
 
 LIMIT_SECONDS = 10
@@ -99,12 +99,9 @@ async def send(
             if lookup.error:
                 return lookup.error
             body = body_of(claim)
-            status = await _post(
-                transport,
-                destination,
-                lookup.addresses,
-                headers_of(claim, destination.secrets, timestamp_s, body),
-                body,
+            headers = headers_of(claim, destination.secrets, timestamp_s, body)
+            status = await at_first(
+                lookup.addresses, lambda address: _post_to(transport, destination.url, address, headers, body)
             )
     except TimeoutError:
         return f"no whole answer within {LIMIT_SECONDS} s"
@@ -113,22 +110,6 @@ async def send(
     if httpx.codes.is_success(status):
         return None
     return f"answered {status}{'; redirects are not followed' if httpx.codes.is_redirect(status) else ''}"
-
-
-async def _post(
-    transport: httpx.AsyncBaseTransport,
-    destination: Destination,
-    addresses: Sequence[str],
-    headers: dict[str, str],
-    body: bytes,
-) -> int:
-    """Post to the first address that accepts a connection."""
-    for address in addresses[:-1]:
-        try:
-            return await _post_to(transport, destination.url, address, headers, body)
-        except (httpx.ConnectError, httpx.ConnectTimeout):
-            continue
-    return await _post_to(transport, destination.url, addresses[-1], headers, body)
 
 
 async def _post_to(
