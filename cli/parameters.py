@@ -55,12 +55,12 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
 def add_group(
     app: typer.Typer,
     name: str,
-    explained: str,
+    summary: str,
     commands: Mapping[str, Callable[..., None]],
     *inner: tuple[str, str, Mapping[str, Callable[..., None]]],
 ) -> None:
-    """Add commands under one word, explained in help; *inner* have words of their own below it."""
-    group = typer.Typer(help=explained, no_args_is_help=True, rich_markup_mode=None)
+    """Add commands under one word, with a *summary* for help; *inner* have words of their own below it."""
+    group = typer.Typer(help=summary, no_args_is_help=True, rich_markup_mode=None)
     for each, command in commands.items():
         group.command(name=each)(with_options(command))
     for below in inner:

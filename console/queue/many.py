@@ -106,8 +106,8 @@ def _each(visit: Visit, act: Callable[[QueueItem, int], str]) -> Rendered:
         line = None
         try:
             line = _chosen(visit, name)
-            seen = digits(revision, FEW_DIGITS)
-            done.append((line, act(line.item, -1 if seen is None else seen)))
+            shown_revision = digits(revision, FEW_DIGITS)
+            done.append((line, act(line.item, -1 if shown_revision is None else shown_revision)))
         except (ConfigError, ConflictError, InvalidDataError, NotFoundError) as error:
             refused.append((line, str(error)))
     filters = filter_text(dict(parse_qsl(visit.form.get("filter", ""))))
