@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from sqlalchemy import and_, bindparam, case, func, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
@@ -212,9 +212,11 @@ _UNCOUNTED: Final = (
 )
 
 
-def uncounted_groups(session: Session, day: int, most: int) -> Sequence[int]:
-    """List groups that were ever in force and whose size was not counted on a day."""
-    return session.scalars(_UNCOUNTED.limit(most), {"day": day}).all()
+def uncounted_groups(session: Session, day: int, most: int, now_us: int) -> Sequence[int]:
+    """List groups that were ever in force, have settled, and whose size was not counted on a day."""
+    looks = _still_to_look_at(NamedGroup.organisation_id, NamedGroup.type_id, now_us)
+    settled = [~each.correlate(NamedGroup).exists() for each in looks]
+    return session.scalars(_UNCOUNTED.where(*settled).limit(most), {"day": day}).all()
 
 
 def store_sizes(session: Session, day: int, at_us: int, sizes: Mapping[int, Size]) -> None:
@@ -229,6 +231,14 @@ def store_sizes(session: Session, day: int, at_us: int, sizes: Mapping[int, Size
 
 def is_being_looked_at(session: Session, organisation_id: int, type_id: int, now_us: int) -> bool:
     """Return whether entities of a type are still to be evaluated for a group that came into force or was retired."""
+    looks = _still_to_look_at(organisation_id, type_id, now_us)
+    return any(session.scalar(each.limit(1)) is not None for each in looks)
+
+
+def _still_to_look_at(
+    organisation_id: int | ColumnElement[int], type_id: int | ColumnElement[int], now_us: int
+) -> tuple[Select[tuple[int]], Select[tuple[int]]]:
+    """Select what is still to be marked, and who is still to be evaluated, for the groups of a type."""
     reason = int(Reason.GROUP)
     marking = select(Marking.id).where(Marking.type_id == type_id, Marking.reasons.bitwise_and(reason) != 0)
     due = select(DueMark.entity_id).where(
@@ -239,4 +249,4 @@ def is_being_looked_at(session: Session, organisation_id: int, type_id: int, now
         DueMark.type_id == type_id,
         DueMark.reasons.bitwise_and(reason) != 0,
     )
-    return any(session.scalar(each.limit(1)) is not None for each in (marking, due))
+    return marking, due

@@ -55,7 +55,7 @@ class GroupMove:
 class DaySize:
     """How many members a group had when a worker counted them on a day (UTC), and of how many it was unknown.
 
-    A day on which no worker ran is left out.
+    A day on which no worker ran, or on which the group did not settle, is left out.
     """
 
     day: str
@@ -178,12 +178,13 @@ def _shown(at_us: int, with_aml: bool) -> int:
 def count_sizes(engine: Engine, now_us: int | None = None) -> int:
     """Count the members of groups that were not counted today (UTC), some at a time; tell how many groups that were.
 
-    To be called again until it gives 0. Several workers may call it: the first count of a day stays.
+    A group is counted once it has settled: before that, nobody was looked at for its version. To be called again until
+    it gives 0. Several workers may call it: the first count of a day stays.
     """
     now = resolve_now(now_us)
     day = now // DAY_US
     with reading(engine) as session:
-        ids = stored.uncounted_groups(session, day, MOST_COUNTED)
+        ids = stored.uncounted_groups(session, day, MOST_COUNTED, now)
         sizes = stored.sizes_now(session, ids)
     if ids:
         with writing(engine) as session:

@@ -19,6 +19,7 @@ from fivefold.usecases.groups.members import count_sizes, groups_of_entity, list
 from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.ingest.links import LinkRow, put_links
 from fivefold.usecases.levels.worker import process_batch
+from fivefold.usecases.rulesets.activate import advance_markings
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version
 from tests.usecases.grouped import HIGH, MOVES_MUCH, WORTH, Circle, opened
@@ -204,6 +205,29 @@ def test_sizes_are_counted_once_a_day_and_no_day_is_invented(circle: Circle) -> 
     assert count_sizes(engine, bank.now) == 1
     sizes = sizes_of(circle.context(), "watched", with_aml=True)
     assert [(each.day, each.members) for each in sizes] == [("2026-11-20", 1), ("2026-11-22", 2)]
+
+
+def test_a_group_is_counted_once_it_has_settled(circle: Circle) -> None:
+    engine, bank = circle.bank.engine, circle.bank
+    circle.publish(HIGH)
+    assert count_sizes(engine, bank.now) == 0
+    assert sizes_of(circle.context(), "watched", with_aml=True) == ()
+    while advance_markings(engine, bank.now):
+        pass
+    assert count_sizes(engine, bank.now) == 0  # all are marked, and nobody was looked at
+    circle.settle()
+    assert count_sizes(engine, bank.now) == 1
+    bank.wait(1)
+    circle.publish({"level": "in_force", "at_most": "high"})
+    assert count_sizes(engine, bank.now) == 0
+    circle.settle()
+    assert count_sizes(engine, bank.now) == 1
+    bank.wait(1)
+    circle.retire(number=2)
+    assert count_sizes(engine, bank.now) == 0
+    circle.settle()
+    assert count_sizes(engine, bank.now) == 1
+    assert [each.members for each in sizes_of(circle.context(), "watched", with_aml=True)] == [1, 2, 0]
 
 
 def test_who_may_see_no_levels_sees_no_group_that_was_made_against_money_laundering(circle: Circle) -> None:
