@@ -187,13 +187,20 @@ def links_of(session: Session, entity_id: int, part: Part) -> Page[tuple[Link, s
     return rows_of(session, statement, (Link.id,), part, descending=True)
 
 
-def names_sharing(session: Session, link: Link, most: int) -> list[str]:
-    """Name up to *most* others that share a value now or later, in the order in which the links were recorded."""
+def names_sharing(session: Session, link: Link, most: int, now_us: int) -> list[str]:
+    """Name up to *most* others that share a value now or later, in the order in which the links were recorded.
+
+    Who shared it before, and who is linked to it by a link that was taken back, is left out.
+    """
     statement = (
         select(Entity.external_id)
         .join(Link, Link.entity_id == Entity.id)
         .where(Link.type_id == link.type_id, Link.link == link.link, Link.thing == link.thing)
         .where(Link.entity_id != link.entity_id, Entity.erased_us.is_(None))
+        .where(
+            or_(Link.until_us.is_(None), Link.until_us > now_us),
+            or_(Link.from_us.is_(None), Link.until_us.is_(None), Link.from_us < Link.until_us),
+        )
         .order_by(Link.id)
         .limit(most)
     )

@@ -133,7 +133,7 @@ class LinkLine:
         way: `to` another entity, `from` another one, `shared`, or `none` where it is known that there is none.
         other: the identifier of the entity at the other end; None where there is none.
         thing: what is shared; None where nothing is.
-        sharing: of what is shared the first of the others who share it or did, up to `MOST_SHARING`.
+        sharing: of what is shared the first of the others who share it now or later, up to `MOST_SHARING`.
         from_us: None where it always was.
         until_us: None where there is no end.
     """
@@ -309,10 +309,10 @@ def list_links(context: Context, type_name: str, external_id: str, part: Part) -
     with context.reading() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id)
         rows = links.links_of(session, entity.id, part)
-        return rows.map(lambda row: _link(session, entity.id, *row))
+        return rows.map(lambda row: _link(session, entity.id, *row, context.now()))
 
 
-def _link(session: Session, entity_id: int, link: Link, other: str | None) -> LinkLine:
+def _link(session: Session, entity_id: int, link: Link, other: str | None, now_us: int) -> LinkLine:
     way: Literal["to", "from", "shared", "none"] = "none"
     if link.thing is not None:
         way = "shared"
@@ -323,7 +323,7 @@ def _link(session: Session, entity_id: int, link: Link, other: str | None) -> Li
         way=way,
         other=other,
         thing=link.thing,
-        sharing=() if link.thing is None else tuple(links.names_sharing(session, link, MOST_SHARING)),
+        sharing=() if link.thing is None else tuple(links.names_sharing(session, link, MOST_SHARING, now_us)),
         from_us=link.from_us,
         until_us=link.until_us,
         set_by=link.set_by,

@@ -6,15 +6,19 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, update
 
+from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError, NotFoundError
 from fivefold.domain.paging import Part
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.levels import DueMark
+from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, put_record, set_tag
+from fivefold.usecases.ingest.links import LinkRow, put_links
 from fivefold.usecases.levels import entity_profile as facts
 from fivefold.usecases.levels.entity_profile import (
     RelatedLine,
     list_entities,
+    list_links,
     list_records,
     list_screenings,
     list_tags,
@@ -127,3 +131,24 @@ def test_another_organisations_entities_are_not_there(bank: Bank, ask: Callable[
             ask(other.context, "customer", name)
     with pytest.raises(NotFoundError, match=r"^there is no entity type 'company'$"):
         list_entities(Context(bank.engine, other.actor), "company", Part(9))
+
+
+def test_those_who_share_a_value_now_or_later_are_named_and_nobody_else(bank: Bank) -> None:
+    context = bank.context
+    define_type(context, "customer", {}, links={"household": "shared"})
+    for name in ("c", "d", "e", "f"):
+        bank.put(name)
+    day = DAY_US
+    rows = [
+        LinkRow("a", "household", "H1"),
+        LinkRow("c", "household", "H1", until_us=bank.now + 30 * day),
+        LinkRow("d", "household", "H1", from_us=bank.now + day),
+        LinkRow("e", "household", "H1", from_us=bank.now - 9 * day, until_us=bank.now - day),  # ended
+        LinkRow("f", "household", "H1", from_us=bank.now + day, until_us=bank.now + day),  # taken back
+        LinkRow("b", "household", "H1", from_us=bank.now - day, until_us=bank.now - day),  # taken back
+    ]
+    put_links(context, "customer", rows)
+    (line,) = list_links(context, "customer", "a", Part())
+    assert line.sharing == ("c", "d")
+    (ended,) = list_links(context, "customer", "e", Part())
+    assert ended.sharing == ("a", "c", "d")
