@@ -14,15 +14,17 @@ from sqlalchemy.orm import Session
 
 from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.compiler.formulas import simple_parts
-from fivefold.risk.compiler.value_types import Vocabulary, linked_source, vocabulary
+from fivefold.risk.compiler.value_types import Vocabulary, inputs_of_group, linked_source, vocabulary
 from fivefold.risk.facts.reading import read_field
 from fivefold.risk.language.expressions import (
     DaysSince,
     FieldInput,
+    Linked,
     ScreeningInput,
     TagInput,
     ValueInput,
     Window,
+    distinct,
     input_key,
 )
 from fivefold.risk.language.fields import FieldType
@@ -37,7 +39,7 @@ from fivefold.usecases.levels.read import find_assessment
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
 
-Kind = Literal["attribute", "tag", "screening", "transactions", "cases", "alerts", "value"]
+Kind = Literal["attribute", "tag", "screening", "transactions", "cases", "alerts", "value", "links"]
 State = Literal["stored", "none", "not known", "not stored"]
 
 _FACTS: Final[Mapping[str, Fact]] = {
@@ -55,12 +57,14 @@ _FACTS: Final[Mapping[str, Fact]] = {
 class ValueSource:
     """The source of a value.
 
-    `kind` is attribute, tag, screening, transactions, cases, alerts or value. `state` is stored; none, if there was no
-    such tag, transaction, case or alert; not known, if the assessment did not know the value; or not stored, if the
-    stored facts do not show since when it holds.
+    `kind` is attribute, tag, screening, transactions, cases, alerts, value or links. `state` is stored; none, if there
+    was no such tag, transaction, case or alert; not known, if the assessment did not know the value; or not stored, if
+    the stored facts do not show since when it holds. A value over those linked is from the links, and from what was
+    read of those linked: since when that holds is not stored.
 
     Attributes:
-        about: the name of the attribute, the tag or the screening; empty for the others.
+        about: the name of the attribute, the tag or the screening, or the type of the links; empty for the others.
+        through: of what was read of those linked, the type of the links; None for what is of the entity itself.
         at_us: since when the attribute had the value, or the tag was set; when the screening was made, the latest
             transaction was or the latest case was opened; the moment of the value. None unless it is stored.
         by: who set the attribute or the tag; None if that is not stored.
@@ -70,6 +74,7 @@ class ValueSource:
     kind: Kind
     about: str
     state: State
+    through: str | None = None
     at_us: Annotated[Moment | None, shown_as("at")] = None
     by: str | None = None
     model: str | None = None
@@ -135,8 +140,8 @@ def sources_of(context: Context, assessment: str) -> AssessmentSources | None:
         return AssessmentSources(as_of_us=row.as_of_us, rules=rules)
 
 
-def _of_value(input_: Any, names: Vocabulary, by_side: Mapping[str, ValueSource]) -> SourcesOfValue:
-    sources = dict.fromkeys(by_side[input_key(side)] for side in simple_parts(input_, names))
+def _of_value(input_: Any, names: Vocabulary, by_side: Mapping[str, Sequence[ValueSource]]) -> SourcesOfValue:
+    sources = dict.fromkeys(source for side in simple_parts(input_, names) for source in by_side[input_key(side)])
     return SourcesOfValue(input_named(input_), tuple(sources))
 
 
@@ -144,16 +149,19 @@ def _source_kind(input_: Any) -> tuple[Kind, str]:
     """Return the kind and the name of an input's source; without the values that the rule counts or compares with."""
     if isinstance(input_, Window) and linked_source(input_) in _LINKED:
         return _LINKED[linked_source(input_)], ""  # no single tag or screening is named
+    found: tuple[Kind, str] = "transactions", ""  # patterns and indicators
     match input_:
         case FieldInput(field=name) | DaysSince(days_since=name):
-            return "attribute", name
+            found = "attribute", name
         case TagInput(tag=name):
-            return "tag", name
+            found = "tag", name
         case ScreeningInput(screening=name):
-            return "screening", name
+            found = "screening", name
         case ValueInput():
-            return "value", ""
-    return "transactions", ""  # patterns and indicators
+            found = "value", ""
+        case Linked(linked=group):
+            found = "links", group.by
+    return found
 
 
 _LINKED: Final[Mapping[str, Kind]] = {
@@ -171,15 +179,17 @@ def _sources_by_side(
     ruleset: Ruleset,
     inputs: Mapping[str, Any],
     behind: Sequence[Mapping[str, Any]],
-) -> dict[str, ValueSource]:
+) -> dict[str, Sequence[ValueSource]]:
     """Return the sources of all shown inputs, by the keys of their sides, with two statements at most."""
+    names = vocabulary(ruleset)
     sides = {
         input_key(side): (side, inputs.get(input_key(side), inputs[key]))
         for of_rule in behind
         for key, input_ in of_rule.items()
-        for side in simple_parts(input_, vocabulary(ruleset))
+        for side in simple_parts(input_, names)
     }
-    kinds = [_source_kind(side) for side, value in sides.values() if value is not None]
+    own = [side for side, value in sides.values() if value is not None and not isinstance(side, Linked)]
+    kinds = [_source_kind(side) for side in own]
     words = {kind: frozenset(about for each, about in kinds if each == kind) for kind in ("tag", "screening")}
     selection = FactSelection(frozenset(_FACTS[kind] for kind, _ in kinds), words["tag"], words["screening"])
     facts = facts_known(session, row.entity_id, row.as_of_us, selection)
@@ -191,16 +201,27 @@ def _sources_by_side(
     }
     numbers = {version.number for version in since.values() if version.number is not None}
     writers = writers_of(session, row.organisation_id, row.entity_id, numbers)
-    sources = {}
+    sources: dict[str, Sequence[ValueSource]] = {}
     for key, (side, value) in sides.items():
         kind, about = _source_kind(side)
-        if value is None:
-            sources[key] = ValueSource(kind=kind, about=about, state="not known")
+        if isinstance(side, Linked):
+            sources[key] = _of_linked(side, names, "not known" if value is None else "not stored")
+        elif value is None:
+            sources[key] = [ValueSource(kind=kind, about=about, state="not known")]
         elif kind == "attribute":
-            sources[key] = _attribute(about, since.get(key), writers)
+            sources[key] = [_attribute(about, since.get(key), writers)]
         else:
-            sources[key] = stored_facts.source(kind, about, side, value)
+            sources[key] = [stored_facts.source(kind, about, side, value)]
     return sources
+
+
+def _of_linked(linked: Linked, names: Vocabulary, state: State) -> list[ValueSource]:
+    """Return the links, and what is read of those linked: a breakdown names only the first of them, so no moment is."""
+    by = linked.linked.by
+    read = distinct(side for each in inputs_of_group(linked.linked) for side in simple_parts(each, names))
+    kinds = [(*_source_kind(side), by) for side in read]
+    of_links: list[tuple[Kind, str, str | None]] = [("links", by, None), *kinds]
+    return [ValueSource(kind=kind, about=about, state=state, through=through) for kind, about, through in of_links]
 
 
 def _attribute(name: str, version: FactRow | None, writers: Mapping[int, str]) -> ValueSource:

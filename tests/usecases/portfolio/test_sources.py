@@ -12,10 +12,12 @@ from fivefold.domain.errors import NotFoundError
 from fivefold.store.levels import bulk_reads
 from fivefold.store.tables.entities import Attributes, Entity, ValueScore
 from fivefold.store.tables.levels import Assessment, AssessmentInputs
+from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.ingest.bulk_facts import TagRow, put_tags
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
+from fivefold.usecases.ingest.links import LinkRow, put_links
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.explain import read_reasons
 from fivefold.usecases.levels.portfolio import read_transactions
@@ -254,6 +256,37 @@ def test_a_ratio_has_the_sources_of_both_sides_and_the_category_is_told(bank: Ba
         ("attribute", "income", bank.now - 10 * DAY_US),
     ]
     assert not [secret for secret in ("operation", "0.5", "cash") if secret in repr(found)]
+
+
+@pytest.mark.parametrize(
+    ("group", "read"),
+    [
+        ({"sum": {"sum": "amount", "over": "30 days"}}, [("transactions", "")]),
+        ({"any": {"tag": "watch", "is": "present"}}, [("tag", "watch")]),
+        ({"any": {"field": "country", "equals": "NO"}}, [("attribute", "country")]),
+        ({"count": "entities"}, []),
+    ],
+)
+def test_a_value_over_those_linked_is_from_the_links_and_never_from_the_customers_own(
+    bank: Bank, group: dict[str, Any], read: list[tuple[str, str]]
+) -> None:
+    context = bank.context
+    define_type(context, "customer", {}, links={"household": "shared"})
+    bank.put("b", country="NO")
+    put_links(context, "customer", [LinkRow("a", "household", "H1"), LinkRow("b", "household", "H1")])
+    set_tag(context, "customer", "a", "watch")
+    set_tag(context, "customer", "b", "watch")
+    bank.pay(1)  # of the customer itself, which the rule does not read
+    bank.wait(days=2)
+    bank.pay(2, "b")
+    when = {"equals": True} if "any" in group else {"at_least": 0}
+    near = {"input": {"linked": {"by": "household", **group}}, "cases": [{"when": when, "points": 5}]}
+    bank.activate(banks.document({"near": near}, links={"household": {"kind": "shared"}}))
+    (found,) = told(bank, assessed(bank)).rules
+    assert found.values[0].sources == (
+        ValueSource(kind="links", about="household", state="not stored"),
+        *(ValueSource(kind=kind, about=about, state="not stored", through="household") for kind, about in read),  # type: ignore[arg-type]  # kinds
+    )
 
 
 def test_of_what_was_erased_nothing_is_told(bank: Bank, tmp_path: Path) -> None:
