@@ -10,7 +10,7 @@ from fivefold.console.visit import Rendered, Visit, existing_number, period
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Page
 from fivefold.usecases.decisions.decide import DecisionMade
-from fivefold.usecases.decisions.read import DecisionReasons, read_decision, view_decision
+from fivefold.usecases.decisions.read import DecisionReasons, read_decision, view_decision, whole_answer
 from fivefold.usecases.decisions.search import DecisionFilters, DecisionFound, search_decisions
 from fivefold.usecases.shared.inputs import MOST_DIGITS
 
@@ -84,7 +84,7 @@ def show_decision(visit: Visit) -> Rendered:
     page = DecisionPage(
         decision=decision,
         reasons=view_decision(visit, number),
-        answer=decision.answer if visit.may("GET /v1/policies/{policy}/versions/{number}") else None,
+        answer=whole_answer(visit, number) if visit.may("GET /v1/policies/{policy}/versions/{number}") else None,
         entity=None if about is None else (about["type"], about["external_id"]),
     )
     return Rendered(template="decisions/decision.html", title=text("Decision {number}", number=number), page=page)

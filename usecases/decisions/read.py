@@ -18,6 +18,7 @@ from fivefold.risk.compiler.value_types import inputs_of_policy_rule
 from fivefold.risk.engine.explain.describe import numbers_in
 from fivefold.risk.engine.explain.policies import OUTCOMES
 from fivefold.risk.engine.policy_program import PolicyOutcome
+from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.policy import PolicyRule
 from fivefold.store.audit.chain import unchanged_canonical
@@ -28,7 +29,7 @@ from fivefold.store.tables.events import Decision
 from fivefold.store.tables.events import Policy as PolicyRow
 from fivefold.usecases.decisions.decide import ENGINE, WORDED, DecisionMade, decision_view, outcome_and_answer
 from fivefold.usecases.levels.content.inputs import read_inputs
-from fivefold.usecases.levels.explain import ValueSeen, visible_value, with_names
+from fivefold.usecases.levels.explain import ValueSeen, names_in_words, renamed, visible_value, with_names
 from fivefold.usecases.levels.replay import Replayed, list_versions_used, replay_assessment, replayed_answer
 from fivefold.usecases.shared.api_fields import StoredObject
 from fivefold.usecases.shared.context import Context
@@ -52,6 +53,22 @@ def read_decision(context: Context, number: int) -> DecisionMade:
     with context.reading() as session:
         decision = decision_numbered(session, context.organisation_id, number)
         return decision_view(decision, session.get_one(PolicyRow, decision.policy_id))
+
+
+def whole_answer(context: Context, number: int) -> Mapping[str, Any] | None:
+    """Give the whole answer of a decision, for who may see conditions, with those linked by their names.
+
+    None once it was erased; NotFoundError where the organisation has none of that number.
+    """
+    with context.reading() as session:
+        decision = decision_numbered(session, context.organisation_id, number)
+        if decision.answer is None or decision.inputs is None:
+            return None
+        analysed = analyse_canonical_policy(session.get_one(PolicyRow, decision.policy_id).canonical)
+        inputs = json.loads(decision.inputs)["inputs"]
+        names = names_in_words(session, [(Needs.of(analysed).everything(), inputs)])
+        whole: Mapping[str, Any] = renamed(json.loads(decision.answer), names)
+        return whole
 
 
 def list_decisions(context: Context, type_name: str, external_id: str, part: Part = WHOLE) -> Page[DecisionLine]:

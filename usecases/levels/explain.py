@@ -8,6 +8,7 @@ A name is written when a breakdown is read, as it is known then; nothing that is
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -26,6 +27,7 @@ from fivefold.risk.engine.explain.reasons import currency_words, lacking_words, 
 from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.facts.look_back import look_back_of
 from fivefold.risk.facts.portfolio import lacking_of, path_of
+from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import (
     Linked,
     Ratio,
@@ -320,15 +322,63 @@ def with_names(session: Session, analysed: Analysed[Any], inputs: Mapping[str, A
         analysed: the ruleset, or the policy, that asked.
         inputs: the values of all inputs by their keys, with whom they were made of, as they were kept.
     """
-    keys = (path_of(input_key(each)) for each in Needs.of(analysed).everything() if isinstance(each, Linked))
-    paths = {key: json.loads(inputs[key]) for key in keys if inputs.get(key)}
-    numbers = {one for path in paths.values() for part in _NAMING for one in path.get(part, ())}
+    paths = {key: path for key, _, path in _paths(Needs.of(analysed).everything(), inputs)}
+    return {**inputs, **dict(zip(paths, _named_paths(session, [*paths.values()]), strict=True))}
+
+
+def names_in_words(
+    session: Session, asked: Iterable[tuple[Iterable[LanguageModel], Mapping[str, Any]]]
+) -> dict[str, str]:
+    """Give the words in which stored texts say whom a value was made of, and the same words with names.
+
+    They are for `renamed`, and for roles as above.
+
+    Args:
+        session: to read with.
+        asked: everything that a ruleset, a policy or a flow reads, with the values of these inputs by their keys.
+    """
+    paths = [(by, path) for everything, inputs in asked for _, by, path in _paths(everything, inputs)]
+    named = _named_paths(session, [path for _, path in paths])
+    return {path_words(path, by): path_words(with_name, by) for (by, path), with_name in zip(paths, named, strict=True)}
+
+
+def renamed(data: Any, names: Mapping[str, str]) -> Any:
+    """Put other words into all texts of plain data, those for the longest first.
+
+    >>> renamed({"seen": ["through owns: 12", "through owns: 1"]}, {"through owns: 1": "A", "through owns: 12": "B"})
+    {'seen': ['B', 'A']}
+    """
+    if not names:
+        return data
+    words = re.compile("|".join(map(re.escape, sorted(names, key=len, reverse=True))))
+
+    def within(part: Any) -> Any:
+        if isinstance(part, str):
+            return words.sub(lambda found: names[found[0]], part)
+        if isinstance(part, Mapping):
+            return {key: within(each) for key, each in part.items()}
+        return [within(each) for each in part] if isinstance(part, list | tuple) else part
+
+    return within(data)
+
+
+def _paths(everything: Iterable[LanguageModel], inputs: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Give of each group that has a value its key, the type of its links, and whom the value was made of."""
+    for each in everything:
+        if isinstance(each, Linked) and inputs.get(key := path_of(input_key(each))):
+            yield key, each.linked.by, inputs[key]
+
+
+def _named_paths(session: Session, paths: Sequence[str]) -> list[str]:
+    """Put names in place of the numbers of entities, with one statement."""
+    contents = [json.loads(path) for path in paths]
+    numbers = {one for path in contents for part in _NAMING for one in path.get(part, ())}
     entities = names_and_attributes(session, sorted(int(one) for one in numbers if one.isdecimal())) if numbers else {}
     names = {str(number): _called(*of) for number, of in entities.items()}
-    for path in paths.values():
+    for path in contents:
         for part in path.keys() & _NAMING:
             path[part] = [names.get(one, one) for one in path[part]]
-    return {**inputs, **{key: json.dumps(path) for key, path in paths.items()}}
+    return [json.dumps(path) for path in contents]
 
 
 def _called(external_id: str, fields: Mapping[str, Any], attributes: Mapping[str, Any]) -> str:

@@ -12,12 +12,14 @@ from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.deciding import decides_without_others
 from fivefold.risk.engine.explain.breakdown import Explanation, explain
 from fivefold.risk.engine.explain.rules import RuleOutcome, signed
+from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.facts.portfolio import Portfolio
 from fivefold.store.ingest.entities import entity_named, type_named
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.rulesets.rulesets import draft_of, families_of, family_named
 from fivefold.store.tables.rulesets import RulesetVersion
 from fivefold.usecases.levels.assess import held_before
+from fivefold.usecases.levels.explain import names_in_words, renamed
 from fivefold.usecases.levels.portfolio import read_stored_portfolio
 from fivefold.usecases.rulesets.drafts import name_and_type_of, refuse_other_name
 from fivefold.usecases.rulesets.review import context_of_type, read_matching_ruleset
@@ -130,8 +132,11 @@ def try_text(context: Context, family: str, external_id: str, document: str | No
     if not len(portfolio.entities):
         raise NotFoundError(f"nothing is known of {type_name} {external_id!r} any more")
     held_levels = held_before(current.drop_nulls(["rules_level", "entered_us"]))
-    by_tried = explain(assess(tried, portfolio, now, held_levels), 0)
-    by_active = None if active is None else explain(assess(active, portfolio, now, held_levels), 0)
+    made = [(each, assess(each, portfolio, now, held_levels)) for each in (tried, active) if each is not None]
+    with context.reading() as session:
+        asked = [(Needs.of(each).everything(), of.inputs.row(0, named=True)) for each, of in made]
+        names = names_in_words(session, asked)
+    by_tried, by_active = explain(made[0][1], 0), None if active is None else explain(made[1][1], 0)
     return EntityTried(
         entity_type=type_name,
         external_id=external_id,
@@ -140,7 +145,7 @@ def try_text(context: Context, family: str, external_id: str, document: str | No
         active=None if by_active is None else _level(by_active),
         tried=_level(by_tried),
         decided_before=_decides(before, portfolio, now, families),
-        factors=tuple(_factors(by_tried, by_active)),
+        factors=tuple(_factors(by_tried, by_active, names)),
     )
 
 
@@ -183,7 +188,7 @@ def _level(explanation: Explanation) -> LevelTried:
     )
 
 
-def _factors(tried: Explanation, active: Explanation | None) -> list[FactorTried]:
+def _factors(tried: Explanation, active: Explanation | None, names: Mapping[str, str]) -> list[FactorTried]:
     sides = [{outcome.rule: outcome for outcome in side.rules} for side in (tried, active) if side is not None]
     here, there = sides[0], sides[1] if len(sides) == 2 else {}
     factors = []
@@ -195,7 +200,11 @@ def _factors(tried: Explanation, active: Explanation | None) -> list[FactorTried
         title = next(outcome.title for outcome in both if outcome is not None)
         factors.append(
             FactorTried(
-                rule=rule, title=title, same=effects[0] == effects[1], tried=_rule(both[0]), active=_rule(both[1])
+                rule=rule,
+                title=title,
+                same=effects[0] == effects[1],
+                tried=_rule(both[0], names),
+                active=_rule(both[1], names),
             )
         )
     return factors
@@ -205,7 +214,7 @@ def _gives(outcome: RuleOutcome) -> bool:
     return bool(outcome.points or outcome.floor or outcome.errors)
 
 
-def _rule(outcome: RuleOutcome | None) -> RuleTried | None:
+def _rule(outcome: RuleOutcome | None, names: Mapping[str, str]) -> RuleTried | None:
     if outcome is None:
         return None
-    return RuleTried(points=signed(outcome.points), floor=outcome.floor, sentence=outcome.sentence)
+    return RuleTried(points=signed(outcome.points), floor=outcome.floor, sentence=renamed(outcome.sentence, names))

@@ -131,8 +131,11 @@ def _for(context: RequestContext, decision: DecisionMade) -> DecisionAnswer:
     if context.role is Role.APP:
         return DecisionForApps.model_validate(fields)
     reasons = decision_reading.view_decision(context, decision.number)
-    fields |= {"actor": decision.actor, "reasons": reasons, "answer": decision.answer}
-    return (DecisionForPublishers if context.role in OF_VERSIONS else DecisionForPeople).model_validate(fields)
+    fields |= {"actor": decision.actor, "reasons": reasons}
+    if context.role not in OF_VERSIONS:
+        return DecisionForPeople.model_validate(fields)
+    answer = decision_reading.whole_answer(context, decision.number)
+    return DecisionForPublishers.model_validate({**fields, "answer": answer})
 
 
 def _fields(decision: DecisionMade) -> dict[str, Any]:

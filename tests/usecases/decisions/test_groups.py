@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from fivefold.domain.errors import InvalidRulesetError
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.decisions.policies import check_policy, propose_policy
-from fivefold.usecases.decisions.read import replay_decision, view_decision
+from fivefold.usecases.decisions.read import replay_decision, view_decision, whole_answer
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.ingest.links import LinkRow, put_links
@@ -101,6 +101,9 @@ def test_a_decision_is_made_again_from_its_record_whatever_became_of_the_others(
     seen = view_decision(desk.bank.context, made.number)
     assert seen is not None
     assert seen.rules[0].values[0].value == "true, through household H1: Bo Holm (bo); it holds of Bo Holm (bo)"
+    whole = json.dumps(whole_answer(desk.bank.context, made.number))
+    assert "through household H1: Bo Holm (bo); it holds of Bo Holm (bo)" in whole
+    assert path not in whole
     desk.bank.wait(2000)
     erase_entity(desk.bank.context, "customer", "bo", tmp_path / "register")
     again = replay_decision(desk.bank.context, made.number)

@@ -14,15 +14,18 @@ from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import Assessment, AssessmentInputs
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.erasure.erase import erase_entity
+from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.ingest.links import LinkRow, put_links
 from fivefold.usecases.levels.explain import NOT_APPLICABLE, FiredRule, Reasons, ValueSeen, read_reasons
 from fivefold.usecases.levels.read import level_history
 from fivefold.usecases.levels.replay import replay_assessment
 from fivefold.usecases.portfolio.differences import compare_assessments
+from fivefold.usecases.rulesets.example_customer import try_text
 from fivefold.usecases.shared.context import Context
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
+from tests.usecases.levels.linking import CASH, FRAUD, document, linked_bank, put
 
 Rules = dict[str, dict[str, Any]]
 
@@ -277,3 +280,16 @@ def test_whoever_reads_reasons_reads_the_entities_too() -> None:
     of_entity = allowed["GET", "/v1/entities/{type}/{external_id}"]
     for path in ("/v1/assessments/{assessment}", "/v1/assessments/{assessment}/difference"):
         assert allowed["GET", path] <= of_entity
+
+
+def test_a_ruleset_that_is_tried_names_those_linked(engine: Engine) -> None:
+    bank = linked_bank(engine)
+    define_type(bank.context, "customer", {"full_name": "text"})
+    bank.put("b", full_name="Bo Holm")
+    put(bank, ("a", "household", "H1"), ("b", "household", "H1"))
+    set_tag(bank.context, "customer", "b", "fraud")
+    bank.activate(document(fraud=FRAUD))
+    tried = try_text(bank.context, "retail", "a", document(fraud=FRAUD, cash=CASH))
+    sentences = [side.sentence for factor in tried.factors for side in (factor.active, factor.tried) if side]
+    assert len(sentences) == 2
+    assert all("through household H1: Bo Holm (b)" in each for each in sentences)

@@ -27,6 +27,8 @@ from fivefold.usecases.flows.read import text_or_draft, type_of_flow
 from fivefold.usecases.flows.replays.then import answers_kept
 from fivefold.usecases.flows.review import findings_in_organisation, flow_context
 from fivefold.usecases.flows.runs.facts import read_facts
+from fivefold.usecases.flows.runs.reading import names_linked
+from fivefold.usecases.levels.explain import renamed
 from fivefold.usecases.rulesets.drafts import SOURCE
 from fivefold.usecases.shared.api_fields import Moment, StoredObject, shown_as
 from fivefold.usecases.shared.context import Context
@@ -172,7 +174,7 @@ def _tried(session: Session, context: Context, through: _Tried, external_id: str
         external_id=entity.external_id,
         transaction=transaction,
         as_of_us=now,
-        why=why.as_json(),
+        why=renamed(why.as_json(), names_linked(session, analysed, read.facts.own.row(0, named=True), inputs)),
         answered=tuple(sorted((set(there) - supposed_steps) & passed)),
         supposed=tuple(sorted(supposed_steps & passed)),
         not_asked=why.at if why.status in {"waits", "asks"} else None,

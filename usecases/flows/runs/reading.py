@@ -11,10 +11,11 @@ from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.flows.actions import is_reversible
 from fivefold.flows.analysis import AnalysedFlow, analyse_canonical_flow
 from fivefold.flows.asking.choices import step_without_conditions, words_without_conditions
+from fivefold.flows.facts import needs_of
 from fivefold.flows.language import Flow, PersonStep
 from fivefold.flows.paths import irreversible_after
 from fivefold.risk.engine.explain.describe import input_words
-from fivefold.risk.facts.inputs import parts_of
+from fivefold.risk.facts.inputs import Needs, parts_of
 from fivefold.store.flows.actions import OF_TRANSACTION, actions_of_run, standing_actions
 from fivefold.store.flows.run_search import RunFilter, RunRow, run_row, runs_among
 from fivefold.store.flows.runs import FAILED, WAITING, outcomes_of, run_numbered
@@ -23,7 +24,7 @@ from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.flows import FlowAction
 from fivefold.usecases.flows.runs.outcomes import OFF, version_kept
 from fivefold.usecases.levels.content.breakdowns import removal_text
-from fivefold.usecases.levels.explain import input_named
+from fivefold.usecases.levels.explain import input_named, names_in_words, renamed
 from fivefold.usecases.shared.actors import OF_VERSIONS, Role
 from fivefold.usecases.shared.api_fields import Moment, StoredObject, schema, shown_as
 from fivefold.usecases.shared.context import Context
@@ -211,45 +212,67 @@ def runs_seen_by(role: Role, runs: Page[RunLine]) -> Page[RunLine]:
 
 
 def run_seen_by(context: Context, role: Role, run: RunView) -> RunView:
-    """Give a run as a role may see it: conditions, and those within inputs, are for who sees versions of flows.
+    """Give a run as a role may see it, with those linked by their names.
+
+    Conditions, and those within inputs, are for who sees versions of flows.
 
     Args:
         context: whose run it is.
         role: of who looks at it.
         run: as it was read.
     """
-    if role in OF_VERSIONS:
-        return run
-    run = replace(run, error=_of_error(run.error))
+    with_conditions = role in OF_VERSIONS
+    if not with_conditions:
+        run = replace(run, error=_of_error(run.error))
     if run.why is None:
         return run
+    why = run.why
     with context.reading() as session:
-        names = _inputs_renamed(session, context.organisation_id, run.number)
-    why = _renamed(
-        {
-            **run.why,
-            "line": words_without_conditions(run.why["line"]),
-            "steps": [step_without_conditions(step) for step in run.why["steps"]],
-        },
-        names,
-    )
-    look_at = () if run.question is None else tuple(_renamed(each, names) for each in run.question.look_at)
-    question = None if run.question is None else replace(run.question, look_at=look_at)
-    return replace(run, why=why, question=question)
+        stored = run_numbered(session, context.organisation_id, run.number)
+        names: dict[str, str] = {}
+        if stored.inputs is not None:
+            facts = json.loads(stored.inputs)
+            analysed = version_kept(session, stored.version_id, facts).analysed
+            names = names_linked(session, analysed, facts["own"]["inputs"], _inputs_asked(facts))
+            names |= {} if with_conditions else _inputs_renamed(analysed)
+    if not with_conditions:
+        steps = [step_without_conditions(step) for step in why["steps"]]
+        why = {**why, "line": words_without_conditions(why["line"]), "steps": steps}
+    question = run.question
+    if question is not None:
+        question = replace(question, look_at=tuple(renamed(question.look_at, names)))
+    return replace(run, error=renamed(run.error, names), why=renamed(why, names), question=question)
 
 
 def _of_error(error: str | None) -> str | None:
     return None if error is None else words_without_conditions(error)
 
 
-def _inputs_renamed(session: Session, organisation_id: int, number: int) -> dict[str, str]:
-    """Give the words of the inputs that have conditions within, the longest first, and what to say in their place."""
-    run = run_numbered(session, organisation_id, number)
-    if run.inputs is None:
-        return {}
-    analysed = version_kept(session, run.version_id, json.loads(run.inputs)).analysed
+def _inputs_asked(stored_facts: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {key: each["inputs"] for key, each in stored_facts["asked"].items()}
+
+
+def names_linked(
+    session: Session, analysed: AnalysedFlow, own: Mapping[str, Any], asked: Mapping[str, Mapping[str, Any]]
+) -> dict[str, str]:
+    """Give the words that say whom values were made of, with names in them, as `explain.names_in_words` does.
+
+    Args:
+        session: to read with.
+        analysed: the flow, with all that it asks.
+        own: the values of what it reads by itself, by their keys.
+        asked: the same for what it asks, by the keys of `AnalysedFlow.dependencies`.
+    """
+    needs = [(needs_of(analysed), own)]
+    for key, of in analysed.dependencies.items():
+        needs.append((needs_of(of) if isinstance(of, AnalysedFlow) else Needs.of(of), asked.get(key, {})))
+    return names_in_words(session, [(each.everything(), inputs) for each, inputs in needs])
+
+
+def _inputs_renamed(analysed: AnalysedFlow) -> dict[str, str]:
+    """Give the words of the inputs that have conditions within, and what to say in their place."""
     names = {input_words(each): input_named(each) for each in _inputs(analysed)}
-    return {words: names[words] for words in sorted(names, key=len, reverse=True) if words != names[words]}
+    return {words: name for words, name in names.items() if words != name}
 
 
 def _inputs(analysed: AnalysedFlow) -> Iterator[Any]:
@@ -257,17 +280,6 @@ def _inputs(analysed: AnalysedFlow) -> Iterator[Any]:
         yield from (each, *parts_of(each, analysed.names))
     for inner in analysed.flows.values():
         yield from _inputs(inner)
-
-
-def _renamed(data: Any, names: Mapping[str, str]) -> Any:
-    """Put other names of inputs into all texts of plain data."""
-    if isinstance(data, str):
-        for words, other in names.items():
-            data = data.replace(words, other)
-        return data
-    if isinstance(data, Mapping):
-        return {key: _renamed(each, names) for key, each in data.items()}
-    return [_renamed(each, names) for each in data] if isinstance(data, list) else data
 
 
 def view_of(session: Session, row: RunRow) -> RunView:
