@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, select
+from sqlalchemy import Select, SQLColumnExpression, and_, bindparam, case, func, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
@@ -236,8 +236,8 @@ def is_being_looked_at(session: Session, organisation_id: int, type_id: int, now
 
 
 def _still_to_look_at(
-    organisation_id: int | ColumnElement[int], type_id: int | ColumnElement[int], now_us: int
-) -> tuple[Select[tuple[int]], Select[tuple[int]]]:
+    organisation_id: int | SQLColumnExpression[int], type_id: int | SQLColumnExpression[int], now_us: int
+) -> tuple[Select[int], Select[int]]:
     """Select what is still to be marked, and who is still to be evaluated, for the groups of a type."""
     reason = int(Reason.GROUP)
     marking = select(Marking.id).where(Marking.type_id == type_id, Marking.reasons.bitwise_and(reason) != 0)
