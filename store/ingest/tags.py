@@ -158,8 +158,11 @@ def planned_ends(session: Session, entity_ids: Collection[int], now_us: int) -> 
 def of_proposal(
     column: InstrumentedAttribute[str], at_us: InstrumentedAttribute[Any], by: InstrumentedAttribute[Any]
 ) -> ColumnElement[str | None]:
-    """Return, in SQL, a column of the proposal whose approval, at a moment and by a person, did something to a tag."""
-    approved = (Proposal.entity_id == Tag.entity_id, Proposal.state == APPROVED)
+    """Return, in SQL, a column of the proposal whose approval, at a moment and by a person, did something to a row.
+
+    The row is of an entity, such as a tag or an override; *at_us* and *by* are its columns.
+    """
+    approved = (Proposal.entity_id == at_us.class_.entity_id, Proposal.state == APPROVED)
     then = (Proposal.decided_us == at_us, Proposal.decided_by == by)
     return select(column).where(*approved, *then).limit(1).scalar_subquery()
 

@@ -109,7 +109,7 @@ class EventRow(NamedTuple):
         content: the inputs of the assessment of a level; the answer of a decision; the data of a flow's action.
         run: of a flow, by which it acted, or that a person answered.
         step: of a flow that a person answered; of an action its name.
-        proposed_by: of a tag who proposed what another person approved.
+        proposed_by: of a tag or the end of an override who proposed what another person approved.
     """
 
     kind: str
@@ -370,6 +370,7 @@ def _by_people() -> list[_Source]:
                 row.id,
                 (row.revoked_us,) * 2,
                 *(null(), null(), row.level, row.revocation_reason, row.revoked_by),
+                *(null(), null(), null(), of_proposal(Proposal.proposed_by, row.revoked_us, row.revoked_by)),
             ),
             of,
         ),

@@ -61,7 +61,8 @@ class TimelineEvent:
         transaction: the number of the transaction that was decided on, where it has one.
         run: of a flow, such as f:12.
         step: of a flow, the one that asked; for an action its id.
-        proposed_by: of a tag that was set or ended by an approval, who proposed that; `by` approved it.
+        proposed_by: of a tag that was set or ended by an approval, or an override that was ended by one, who proposed
+            that; `by` approved it.
     """
 
     kind: str

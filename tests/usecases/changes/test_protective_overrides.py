@@ -23,6 +23,7 @@ from fivefold.usecases.changes.proposals import (
 from fivefold.usecases.changes.search import search_proposals
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.levels.overrides import approve_override, overrides_of, request_override
+from fivefold.usecases.portfolio.timeline import list_events
 from fivefold.usecases.queue.items import list_items
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.shared.actors import Actor, Role
@@ -85,6 +86,9 @@ def test_one_person_does_not_end_a_protective_override_alone(engine: Engine, thr
     assert (done.state, done.result) == ("approved", {})
     (line,) = overrides_of(Context(engine, three[0]).at(NOW + 5), "customer", "c0")
     assert (line.state, line.revoked_by, line.revoked_us) == ("revoked", "member:3", NOW + 5)
+    context = Context(engine, three[0]).at(NOW + 5)
+    (event,) = list_events(context, "customer", "c0", kinds=["override_ended"])
+    assert (event.by, event.proposed_by) == ("member:3", three[1].name)
     assert line.revocation_reason == "they asked nicely"
     assert due_reasons(engine).keys() == {1}
     assert [entry[1] for entry in audited(engine)][-3:] == ["proposal.made", "override.revoked", "proposal.approved"]
