@@ -22,7 +22,7 @@ from fivefold.usecases.portfolio.current_levels import DecidedBy
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
 
-ADDED, GONE, CHANGED = "added", "gone", "changed"
+ADDED, GONE, CHANGED, FAILED = "added", "gone", "changed", "failed"
 BEGAN, ENDED = "began", "ended"
 
 
@@ -42,10 +42,11 @@ class AssessmentCompared:
 
 @dataclass(frozen=True, kw_only=True)
 class FactorChange:
-    """A rule that contributed to one of two assessments, or differently to both.
+    """A rule that contributed to one of two assessments, or differently to both, or that could not be computed later.
 
-    `change`: added, gone or changed. `points`: how many more points it added, exact. `earlier` and `later` are its
-    contributions; null for none.
+    `change`: added, gone, changed or failed. `points`: how many more points it added, exact. `earlier` and `later` are
+    its contributions; null for none. `problem`: why a failed one could not be computed in the later one, though it
+    could in the earlier one; null for the others.
     """
 
     title: str
@@ -53,6 +54,7 @@ class FactorChange:
     points: str
     earlier: FiredRule | None
     later: FiredRule | None
+    problem: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +81,7 @@ class _Read:
     Attributes:
         total: exact; None if it was erased.
         fired: by the number of the ruleset's family and the id of the rule.
+        failed: by the same, the title of a rule that could not be computed, and why.
         override: the level and the end of the one in force; None for none.
         is_whole: what it was made from is still there.
     """
@@ -86,6 +89,7 @@ class _Read:
     shown: AssessmentCompared
     total: Decimal | None
     fired: Mapping[tuple[int, str], FiredRule]
+    failed: Mapping[tuple[int, str], tuple[str, str]]
     override: Sequence[int | None] | None
     is_whole: bool
 
@@ -131,13 +135,12 @@ def _read(session: Session, row: Assessment, names: tuple[str | None, ...]) -> _
         number = override_of(session, row) if is_whole else None
         by_hand = None if number is None else session.get_one(OverrideRow, number)
         set_level = None if by_hand is None else [by_hand.level, by_hand.until_us]
-        return _Read(summary, None if breakdown is None else Decimal(0), {}, set_level, is_whole)
+        return _Read(summary, None if breakdown is None else Decimal(0), {}, {}, set_level, is_whole)
     override = None if recorded_inputs is None else _in_force(recorded_inputs["override"], row.as_of_us)
     if breakdown is None:
-        return _Read(summary, None, {}, override, is_whole)
-    return _Read(
-        summary, Decimal(breakdown["total"]), _fired(session, recorded_inputs, breakdown, version), override, is_whole
-    )
+        return _Read(summary, None, {}, {}, override, is_whole)
+    fired, failed = _fired(session, recorded_inputs, breakdown, version), _failed(breakdown, version)
+    return _Read(summary, Decimal(breakdown["total"]), fired, failed, override, is_whole)
 
 
 def _in_force(override: Sequence[int | None] | None, as_of_us: int) -> Sequence[int | None] | None:
@@ -157,6 +160,14 @@ def _fired(
     return {(version.family_id, rule): each for rule, each in fired.items()}
 
 
+def _failed(breakdown: Mapping[str, Any], version: RulesetVersion) -> dict[tuple[int, str], tuple[str, str]]:
+    return {
+        (version.family_id, each["rule"]): (each["title"], " and ".join(each["errors"]))
+        for each in breakdown["rules"]
+        if each["case"] == "failed"
+    }
+
+
 def _difference(first: _Read, second: _Read) -> AssessmentDifference:
     """Compare two results factor by factor, the largest change first."""
     override = _override_change(first, second) if first.is_whole and second.is_whole else None
@@ -164,9 +175,16 @@ def _difference(first: _Read, second: _Read) -> AssessmentDifference:
         return AssessmentDifference(
             earlier=first.shown, later=second.shown, points=None, factors=None, unchanged=None, override=override
         )
-    keys = dict.fromkeys((*first.fired, *second.fired))
-    pairs = [(first.fired.get(key), second.fired.get(key)) for key in keys]
-    changes = [_change(earlier, later) for earlier, later in pairs if earlier != later]
+    newly_failed = {key: of for key, of in second.failed.items() if key not in first.failed}
+    pairs = {
+        key: (first.fired.get(key), second.fired.get(key))
+        for key in dict.fromkeys((*first.fired, *second.fired, *newly_failed))
+    }
+    changes = [
+        _change(*pair, newly_failed.get(key))
+        for key, pair in pairs.items()
+        if pair[0] != pair[1] or key in newly_failed
+    ]
     changes.sort(key=lambda change: (-abs(Decimal(change.points)), change.title))
     return AssessmentDifference(
         earlier=first.shown,
@@ -184,14 +202,17 @@ def _override_change(first: _Read, second: _Read) -> str | None:
     return BEGAN if first.override is None else ENDED if second.override is None else CHANGED
 
 
-def _change(earlier: FiredRule | None, later: FiredRule | None) -> FactorChange:
-    """Describe the change of one factor."""
+def _change(earlier: FiredRule | None, later: FiredRule | None, failed: tuple[str, str] | None) -> FactorChange:
+    """Describe the change of one factor; *failed* has its title, and why it could not be computed any more."""
     points = [Decimal(0) if each is None else Decimal(each.points) for each in (earlier, later)]
     present = later or earlier
+    change = ADDED if earlier is None else GONE if later is None else CHANGED
+    title, problem = ("" if present is None else present.title, None) if failed is None else failed
     return FactorChange(
-        title="" if present is None else present.title,
-        change=ADDED if earlier is None else GONE if later is None else CHANGED,
+        title=title,
+        change=change if failed is None else FAILED,
         points=decimal_text(points[1] - points[0]),
         earlier=earlier,
         later=later,
+        problem=problem,
     )

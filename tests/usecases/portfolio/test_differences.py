@@ -82,6 +82,24 @@ def test_a_factor_comes_and_goes(bank: Bank) -> None:
     assert (whole.points, whole.earlier.assessment) == ("65", named(bank, 1))
 
 
+@pytest.mark.parametrize(("income", "points"), [(1.0, "-5"), (0.0, "0")])
+def test_a_factor_that_could_not_be_computed_is_not_gone(bank: Bank, income: float, points: str) -> None:
+    large = {"unit": "ratio", "multiply": [{"field": "income"}] * 20}
+    larger = {"unit": "ratio", "multiply": [{"calculation": "large"}] * 20}
+    rule = {"input": {"calculation": "larger"}, "cases": [{"when": {"at_least": 1}, "points": 5}]}
+    bank.activate(banks.document({"product": rule}, calculate={"large": large, "larger": larger}))
+    bank.put("a", income=income)
+    bank.mark("a")
+    bank.settle()
+    found = changed(bank, income=20_000.0)
+    assert found.factors is not None
+    (factor,) = found.factors
+    assert (found.later.status, factor.title, factor.change, factor.points) == ("failed", "Product", "failed", points)
+    assert (factor.earlier is not None, factor.later) == (income == 1, None)
+    assert "more digits than can be kept" in (factor.problem or "")
+    assert changed(bank, income=30_000.0).factors == ()  # it could not before either
+
+
 attributes = st.fixed_dictionaries(
     {"country": st.sampled_from(["NO", "RU", "KP", "SE"]), "income": st.sampled_from([0.0, 99.0, 100.0, 5e6])}
 )
