@@ -163,7 +163,8 @@ class Lease:
         *write* stores results in other tables, and returns the values of the job's own columns.
         """
         with self.who.writing() as session:
-            self._set(session, state="done", finished_us=self._now_us(), lease_until_us=None)
+            done = self._kind.table.c.total  # the last part was not counted yet
+            self._set(session, state="done", done=done, finished_us=self._now_us(), lease_until_us=None)
             self._write(session, write)
             self._record_end(session)
 

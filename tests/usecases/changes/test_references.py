@@ -118,6 +118,7 @@ def test_a_reference_is_built_proposed_and_in_force_once_another_person_approves
     (job,) = list_reference_jobs(bank.context, "retail")
     assert (job.state, job.error, job.list, job.entities) == ("done", None, "our-peers", 44)
     assert (job.groups, job.small_groups, job.unreadable) == (2, 1, ())
+    assert job.done == job.total > 0
     assert versions(bank) == [], "nothing is in force before it is approved"
     (proposal,) = list_proposals(bank.context)
     assert (proposal.id, proposal.state, proposal.proposed_by) == (job.proposal, "proposed", bank.actor.name)
