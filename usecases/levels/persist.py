@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import utc_text
+from fivefold.risk.engine.assessments import Status
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.audit import history
@@ -87,9 +88,11 @@ class StoredLevels:
 
     Attributes:
         levels: of each whether it has a level.
+        failed: those of them whose assessment could not be made in full: their status is failed.
     """
 
     levels: Mapping[int, bool]
+    failed: frozenset[int] = frozenset()
 
     @property
     def assessed(self) -> int:
@@ -147,7 +150,8 @@ def store_result(session: Session, batch: LeasedBatch, result: AssessmentResult,
         about = ("assessments.made", "assessment", batch_number)
         lines = history.assessment_lines(_sealed(new, [digest for _, digest in bound]))
         audit.record_rows(session, Actor(of, actor), about, lines, {"assessed": len(new), "moved": len(moved)})
-    return StoredLevels({each.entity_id: each.level is not None for each in records})
+    failed = frozenset(each.entity_id for each in records if each.status == Status.FAILED)
+    return StoredLevels({each.entity_id: each.level is not None for each in records}, failed)
 
 
 def _behind_ends(

@@ -106,7 +106,7 @@ class BatchResult:
     """The outcome of one batch: how many were assessed, how many failed, and how many of the assessed have a level.
 
     Attributes:
-        levels: of each entity whether it has a level now; None where it failed.
+        levels: of each entity whether it has a level now; None where it failed, also where its status is failed.
     """
 
     assessed: int
@@ -144,7 +144,7 @@ class WorkerTally:
 
     @property
     def failed(self) -> int:
-        """Entities that could not be assessed."""
+        """Entities that could not be assessed, and those whose status is failed."""
         return self._outcomes.count(_FAILED)
 
 
@@ -287,7 +287,8 @@ def process_batch(
     elif errors:
         with writing(engine) as session:
             claims.return_leases(session, batch, errors)
-    return BatchResult(stored.assessed, len(errors), stored.with_level, {**stored.levels, **dict.fromkeys(errors)})
+    levels = {**stored.levels, **dict.fromkeys([*errors, *stored.failed])}
+    return BatchResult(stored.assessed, len(errors), stored.with_level, levels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -316,7 +317,7 @@ class _BatchWork:
         stored, errors = StoredLevels({}), dict[int, str]()
         for half in (ids[: len(ids) // 2], ids[len(ids) // 2 :]):
             part, failed = self.on({entity: reasons[entity] for entity in half})
-            stored = StoredLevels({**stored.levels, **part.levels})
+            stored = StoredLevels({**stored.levels, **part.levels}, stored.failed | part.failed)
             errors |= failed
         return stored, errors
 

@@ -107,6 +107,22 @@ def test_who_is_assessed_twice_is_counted_once(bank: Bank, monkeypatch: pytest.M
     assert (tally.assessed, tally.with_level, tally.failed) == (5, 5, 0)
 
 
+def test_whose_status_is_failed_is_counted_as_failed(engine: Engine) -> None:
+    bank = Bank(engine)
+    large = {"unit": "ratio", "multiply": [{"field": "income"}] * 20}
+    larger = {"unit": "ratio", "multiply": [{"calculation": "large"}] * 20}
+    rule = {"input": {"calculation": "larger"}, "cases": [{"when": {"at_least": 1}, "points": 5}]}
+    bank.activate(banks.document({"product": rule}, calculate={"large": large, "larger": larger}))
+    bank.put("a", income=1.0)
+    bank.put("b", income=20_000.0)
+    done = bank.run()
+    assert done is not None
+    assert [bank.assessments(name)[-1].status for name in "ab"] == ["assessed", "failed"]
+    tally = WorkerTally()
+    tally.add(done)
+    assert (tally.assessed, tally.with_level, tally.failed) == (1, 1, 1)
+
+
 def test_one_that_cannot_be_assessed_holds_up_nobody(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     poisoned(monkeypatch, bank.id_of("c"), ValueError("bad luck"))
     assert bank.run() == BatchResult(4, 1, 4)
