@@ -96,6 +96,7 @@ def explained(model: ValueModel) -> ValueView:
         horizon_days=90,
         breakdown=parts,
         unexplained="",
+        unexplained_alone="",
         indicators=indicator_year(model, taken, moments),
     )
 

@@ -56,6 +56,8 @@ STORED: Final = (
 """The columns of a value as it is stored, beside its moment."""
 
 
+NO_VALUE: Final = "The model gives no value by what it reads of this customer."
+"""Why there is no value, for who may read nothing of a transaction."""
 NO_MODEL: Final = "No value model was loaded when the customer's transactions had changed, and none has looked since."
 """Why a value is unknown where `ValueScore.model_version` is 0."""
 
@@ -312,6 +314,7 @@ class ValueView:
         score_interval: between what that total will lie; None where there is no breakdown, or no interval.
         model_version: 0 where no model was loaded when the transactions had changed.
         unexplained: why there is no breakdown, or no score; empty where there is one.
+        unexplained_alone: the same without a word of any transaction.
         indicators: those of the breakdown, beside their medians; None where there is no breakdown.
     """
 
@@ -329,6 +332,7 @@ class ValueView:
     horizon_days: int | None
     breakdown: Breakdown | None
     unexplained: str
+    unexplained_alone: str
     indicators: IndicatorYear | None
     score_interval: TotalInterval | None = None
 
@@ -356,11 +360,12 @@ def read_value(
             return None
         row, superseded = result
         serves = valuer is not None and valuer.gave(row)
-        explained, why = None, ""
+        explained, why, why_alone = None, "", None
         if row.model_version == NO_VERSION:
             why = NO_MODEL + (f" Before that it could not be computed: {row.failure}." if row.failure else "")
+            why_alone = NO_MODEL
         elif row.failure is not None:
-            why = _why_failed(row, row.failure, superseded)
+            why, why_alone = _why_failed(row, f": {row.failure}", superseded), _why_failed(row, "", superseded)
         elif row.score is not None and valuer is not None and serves:
             explained = _explained(
                 session, valuer, row, moments_of_year(row.as_of_us) if over_year else (row.as_of_us,)
@@ -369,7 +374,7 @@ def read_value(
         elif row.score is not None:
             why = _why_other(row, superseded)
         elif valuer is not None and serves:
-            why = _why_none(session, valuer.model, row)
+            why, why_alone = _why_none(session, valuer.model, row), NO_VALUE
         return ValueView(
             score=row.score,
             segment=row.segment,
@@ -385,6 +390,7 @@ def read_value(
             horizon_days=valuer.model.horizon_days if valuer is not None and serves else None,
             breakdown=None if explained is None else explained[0],
             unexplained=why,
+            unexplained_alone=why if why_alone is None else why_alone,
             indicators=None if explained is None else explained[1],
             score_interval=None if explained is None or valuer is None else _score_interval(valuer.model, row),
         )
@@ -396,7 +402,7 @@ def _why_other(row: ValueScore, superseded: int | None) -> str:
 
 
 def _why_failed(row: ValueScore, failure: str, superseded: int | None) -> str:
-    why = f"Version {row.model_version} of {row.model} could not compute what it reads of this customer: {failure}."
+    why = f"Version {row.model_version} of {row.model} could not compute what it reads of this customer{failure}."
     if superseded is None:
         return why
     by = "the model that has this number now" if superseded == row.model_version else f"version {superseded}"

@@ -176,13 +176,14 @@ def read_value_alone(
 ) -> ValueView | None:
     """Show an entity's latest value as `read_value` does, with its day: the hour would reveal when it was assessed.
 
-    Of indicators that change with the hour the points are shown, and of their values only whole calendar days: from the
-    others, and from the time of a transaction, the hour could be computed.
+    Why there is none is said without a word of any transaction. Of indicators that change with the hour the points are
+    shown, and of their values only whole calendar days: from the others, and from the time of a transaction, the hour
+    could be computed.
     """
     value = read_value(context, type_name, external_id, valuer=valuer)
     if value is None:
         return None
-    by_day = replace(value, as_of_us=start_of_day(value.as_of_us))
+    by_day = replace(value, as_of_us=start_of_day(value.as_of_us), unexplained=value.unexplained_alone)
     if value.breakdown is None:
         return by_day
     assert valuer is not None, "a model that serves explained it"

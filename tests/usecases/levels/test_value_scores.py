@@ -337,6 +337,9 @@ def test_who_reads_no_value_reads_which_currency_is_not_known(bank: Bank) -> Non
     assert shown is not None
     why = "The model has no exchange rate for KPW, the currency of a transaction."
     assert (shown.score, shown.unexplained) == (None, why)
+    alone = read_value_alone(bank.context, "customer", "known", valuer=bank.valuer)
+    assert alone is not None
+    assert alone.unexplained == "The model gives no value by what it reads of this customer."
 
 
 OWN = """
