@@ -327,7 +327,7 @@ def with_names(session: Session, analysed: Analysed[Any], inputs: Mapping[str, A
 
 
 def names_in_words(
-    session: Session, asked: Iterable[tuple[Iterable[LanguageModel], Mapping[str, Any]]]
+    session: Session, reads: Iterable[tuple[Iterable[LanguageModel], Mapping[str, Any]]]
 ) -> dict[str, str]:
     """Give the words in which stored texts say whom a value was made of, and the same words with names.
 
@@ -335,9 +335,9 @@ def names_in_words(
 
     Args:
         session: to read with.
-        asked: everything that a ruleset, a policy or a flow reads, with the values of these inputs by their keys.
+        reads: everything that a ruleset, a policy or a flow reads, with the values of these inputs by their keys.
     """
-    paths = [(by, path) for everything, inputs in asked for _, by, path in _paths(everything, inputs)]
+    paths = [(by, path) for everything, inputs in reads for _, by, path in _paths(everything, inputs)]
     named = _named_paths(session, [path for _, path in paths])
     return {path_words(path, by): path_words(with_name, by) for (by, path), with_name in zip(paths, named, strict=True)}
 
@@ -354,7 +354,7 @@ def renamed(data: Any, names: Mapping[str, str]) -> Any:
 
     def within(part: Any) -> Any:
         if isinstance(part, str):
-            return words.sub(lambda found: names[found[0]], part)
+            return words.sub(lambda match: names[match[0]], part)
         if isinstance(part, Mapping):
             return {key: within(each) for key, each in part.items()}
         return [within(each) for each in part] if isinstance(part, list | tuple) else part

@@ -57,7 +57,7 @@ STORED: Final = (
 
 
 NO_VALUE: Final = "The model gives no value by what it reads of this customer."
-"""Why there is no value, for who may read nothing of a transaction."""
+"""Why a value is unknown, for who may read nothing of a transaction."""
 NO_MODEL: Final = "No value model was loaded when the customer's transactions had changed, and none has looked since."
 """Why a value is unknown where `ValueScore.model_version` is 0."""
 

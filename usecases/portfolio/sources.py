@@ -149,19 +149,19 @@ def _source_kind(input_: Any) -> tuple[Kind, str]:
     """Return the kind and the name of an input's source; without the values that the rule counts or compares with."""
     if isinstance(input_, Window) and linked_source(input_) in _LINKED:
         return _LINKED[linked_source(input_)], ""  # no single tag or screening is named
-    found: tuple[Kind, str] = "transactions", ""  # patterns and indicators
+    source: tuple[Kind, str] = "transactions", ""  # patterns and indicators
     match input_:
         case FieldInput(field=name) | DaysSince(days_since=name):
-            found = "attribute", name
+            source = "attribute", name
         case TagInput(tag=name):
-            found = "tag", name
+            source = "tag", name
         case ScreeningInput(screening=name):
-            found = "screening", name
+            source = "screening", name
         case ValueInput():
-            found = "value", ""
+            source = "value", ""
         case Linked(linked=group):
-            found = "links", group.by
-    return found
+            source = "links", group.by
+    return source
 
 
 _LINKED: Final[Mapping[str, Kind]] = {

@@ -42,8 +42,8 @@ class TimelineEvent:
     challenge_settled, challenge_answered (a reply was given), linked, link_ended, link_taken_back (it never held),
     tag_end_moved (the tag goes on until another moment), flow (it took an action), flow_taken_back, flow_answered (a
     person did), group_entered or group_left.
-    `known_at` is null if the time when it became known is not stored. Of a link that ended or was taken back it is null,
-    and so is `by`: the entry `links.put` of the audit log says who did it and when.
+    `known_at` is null if the time when it became known is not stored. Of a link that ended or was taken back it is
+    null, and so is `by`: the entry `links.put` of the audit log says who did it and when.
 
     Attributes:
         happened_us: when it happened.

@@ -132,11 +132,11 @@ def try_text(context: Context, family: str, external_id: str, document: str | No
     if not len(portfolio.entities):
         raise NotFoundError(f"nothing is known of {type_name} {external_id!r} any more")
     held_levels = held_before(current.drop_nulls(["rules_level", "entered_us"]))
-    made = [(each, assess(each, portfolio, now, held_levels)) for each in (tried, active) if each is not None]
+    assessments = [(each, assess(each, portfolio, now, held_levels)) for each in (tried, active) if each is not None]
     with context.reading() as session:
-        asked = [(Needs.of(each).everything(), of.inputs.row(0, named=True)) for each, of in made]
-        names = names_in_words(session, asked)
-    by_tried, by_active = explain(made[0][1], 0), None if active is None else explain(made[1][1], 0)
+        reads = [(Needs.of(each).everything(), of.inputs.row(0, named=True)) for each, of in assessments]
+        names = names_in_words(session, reads)
+    by_tried, by_active = explain(assessments[0][1], 0), None if active is None else explain(assessments[1][1], 0)
     return EntityTried(
         entity_type=type_name,
         external_id=external_id,

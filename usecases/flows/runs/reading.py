@@ -253,7 +253,7 @@ def _inputs_asked(stored_facts: Mapping[str, Any]) -> dict[str, Mapping[str, Any
 
 
 def names_linked(
-    session: Session, analysed: AnalysedFlow, own: Mapping[str, Any], asked: Mapping[str, Mapping[str, Any]]
+    session: Session, analysed: AnalysedFlow, own: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, str]:
     """Give the words that say whom values were made of, with names in them, as `explain.names_in_words` does.
 
@@ -261,11 +261,11 @@ def names_linked(
         session: to read with.
         analysed: the flow, with all that it asks.
         own: the values of what it reads by itself, by their keys.
-        asked: the same for what it asks, by the keys of `AnalysedFlow.dependencies`.
+        others: the same for what it asks, by the keys of `AnalysedFlow.dependencies`.
     """
     needs = [(needs_of(analysed), own)]
     for key, of in analysed.dependencies.items():
-        needs.append((needs_of(of) if isinstance(of, AnalysedFlow) else Needs.of(of), asked.get(key, {})))
+        needs.append((needs_of(of) if isinstance(of, AnalysedFlow) else Needs.of(of), others.get(key, {})))
     return names_in_words(session, [(each.everything(), inputs) for each, inputs in needs])
 
 
