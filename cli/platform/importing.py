@@ -83,7 +83,9 @@ def setup(
     from fivefold.usecases.portfolio_files.bundled import lists_with, load_ruleset
 
     analysed = load_ruleset(path)
-    ruleset, names, available = analysed.ruleset, analysed.lists, lists_with(lists)
+    ruleset, available = analysed.ruleset, lists_with(lists)
+    built_later = sorted(analysed.references - available.keys())
+    names = [name for name in analysed.lists if name not in built_later]
     unknown = [name for name in names if name not in available]
     if unknown:
         raise ConfigError(f"{path} reads the list {unknown[0]}, which does not exist; give a folder with it by --lists")
@@ -103,6 +105,11 @@ def setup(
         allow_sole_operator(who, sole_operator)
     read_lists = f", and the lists {', '.join(names)}" if names else ""
     echo(f"{organisation} has the levels {', '.join(ruleset.levels)}, the type {ruleset.entity_type}{read_lists}.")
+    for name in built_later:
+        echo(
+            f"The reference portfolio {name} is not there yet. Import the entities, commit {ruleset.name}, and ask for "
+            "the reference on the page of the ruleset; a worker builds it. Until it is in force peers are unknown."
+        )
 
 
 def import_command(table: str) -> Callable[..., None]:

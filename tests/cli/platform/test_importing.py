@@ -99,6 +99,11 @@ def test_setup_can_be_repeated(var: Path) -> None:
     assert said.startswith("default has the levels low, medium, high, critical, the type customer, and the lists cash-")
 
 
+def test_a_ruleset_comes_before_its_reference(tmp_path: Path) -> None:
+    said = succeed(tmp_path / "var", "import", "setup", "transaction-monitoring")
+    assert "The reference portfolio transaction-monitoring-peers is not there yet." in " ".join(said.split())
+
+
 def test_a_list_that_nobody_has_is_told_before_anything_is_put(tmp_path: Path) -> None:
     ruleset = tmp_path / "mine.yaml"
     text = (files("fivefold.risk") / "rulesets" / "fatf-retail.yaml").read_text(encoding="utf-8")
