@@ -24,6 +24,7 @@ from fivefold.domain.settings import Settings
 from fivefold.store.accounts import idempotency
 from fivefold.store.sql import clocks, migrating
 from fivefold.store.sql.reasons import READ_ONLY, reason_of
+from fivefold.store.sql.savepoints import keep_first_error
 from fivefold.store.tables.accounts import Base
 
 BUSY_SECONDS = 30
@@ -91,6 +92,7 @@ def open_database(
         address, connect_args={"timeout": BUSY_SECONDS}, execution_options=options, hide_parameters=True
     )
     event.listen(engine, "connect", _prepare_sqlite)
+    keep_first_error(engine)
     return engine
 
 

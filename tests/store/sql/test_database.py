@@ -1,6 +1,7 @@
 """The database: opened by its address, brought forward by migrations that make exactly the tables."""
 
 import socket
+import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -13,11 +14,12 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, event, inspect, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, PendingRollbackError
 
 from fivefold.domain.errors import ConfigError, FivefoldError, StoreError
 from fivefold.store import migrations
 from fivefold.store.sql import database, migrating
+from fivefold.store.sql.bulk import write_rows
 from fivefold.store.sql.database import (
     BUSY_SECONDS,
     SchemaVersionError,
@@ -445,3 +447,23 @@ def test_a_program_brings_a_database_forward_only_where_that_is_needed(kind: str
             bring_forward(url)
         with pytest.raises(SchemaVersionError, match="has schema 9999"):
             require_current(engine)
+
+
+@pytest.mark.parametrize("by_driver", [False, True])
+def test_a_full_disk_is_named_inside_a_savepoint_too(tmp_path: Path, by_driver: bool) -> None:
+    with databases.opened(databases.new_url("sqlite", tmp_path)) as engine:
+        rows = [{"name": str(number), "created_us": 1} for number in range(10_000)]
+        with writing(engine) as session:
+            session.connection().exec_driver_sql("PRAGMA max_page_count=1")
+            session.execute(ANYONE)
+
+            with pytest.raises((DBAPIError, sqlite3.Error), match="disk is full"), session.begin_nested():
+                if by_driver:
+                    write_rows(session, "organisations", list(rows[0]), (tuple(row.values()) for row in rows))
+                else:
+                    session.execute(Base.metadata.tables["organisations"].insert(), rows)
+            with pytest.raises(PendingRollbackError):  # what came before is undone too
+                session.execute(ANYONE)
+            session.rollback()
+        with engine.connect() as connection:
+            assert connection.scalar(text("SELECT count(*) FROM organisations")) == 0

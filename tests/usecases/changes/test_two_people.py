@@ -46,6 +46,7 @@ from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.store.audits import bind_unnamed
 from tests.store.filling import filled_once
+from tests.usecases.full_disk import little_space_for
 from tests.usecases.governed import DAY, NOW, SECOND, agreed, audited, document, founded, rows_of
 
 People = tuple[Actor, Actor, Actor]
@@ -541,3 +542,12 @@ def test_the_leftover_of_a_change_undoes_no_later_one(engine: Engine, three: Peo
     with pytest.raises(ConflictError, match=f"proposal {leftover} was withdrawn already"):
         approve_proposal(Context(engine, three[2]).at(LATER), leftover, "yes")
     assert read_settings(Context(engine, three[0])).challenge_days == 40
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_a_disk_that_is_full_while_a_change_is_rehearsed_is_named(engine: Engine, three: People) -> None:
+    before = governing(engine)
+    with little_space_for(engine, "INSERT INTO list_versions"):
+        CHANGES["list"](engine, three[0])
+    assert (governing(engine), rows_of(engine, Proposal)) == (before, [])
+    assert CHANGES["list"](engine, three[0]).proposal is not None

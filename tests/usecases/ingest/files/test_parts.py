@@ -18,6 +18,7 @@ from fivefold.usecases.shared.context import Context
 from tests.store import databases
 from tests.usecases.banks import Bank
 from tests.usecases.erasure.test_erase import backup, restore
+from tests.usecases.full_disk import little_space, little_space_for
 from tests.usecases.ingest.files.file_stories import COUNT, StoppedError, count, entities, stopped, take
 
 
@@ -164,3 +165,29 @@ def test_parts_together_are_the_file(tmp_path: Path, suffix: str) -> None:
 def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"must end in \.parquet, \.csv"):
         list(parts(tmp_path / "f.xlsx", 10))
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_one_that_a_full_disk_ended_goes_on_where_it_was_once_there_is_space(bank: Bank, tmp_path: Path) -> None:
+    rows = 600
+    names = [f"c{number}" for number in range(rows)]
+    path = entities(tmp_path / "e.csv", entity_id=names, income=["5"] * (rows - 1) + ["much"])
+    told: list[Progress] = []
+    with little_space(bank.engine):
+        take(bank, path, tell=told.append)
+    stored = count(bank, "entities")
+    assert 0 < stored < rows
+    assert (stored, count(bank, "attributes")) == (told[-1].rows, told[-1].rows), "no part is there by halves"
+    done = take(bank, path)
+    assert (done.rows, done.new, done.refused) == (rows, rows - 1, 1)
+    assert count(bank, "entities") == rows - 1
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_a_disk_that_is_full_within_a_part_is_named(bank: Bank, tmp_path: Path) -> None:
+    path = entities(tmp_path / "e.csv")
+    with little_space_for(bank.engine, "INSERT INTO audit_entries"):
+        take(bank, path)
+    assert count(bank, "entities") == 0
+    assert take(bank, path).new == COUNT
+    assert count(bank, "entities") == COUNT
