@@ -457,11 +457,15 @@ def test_a_full_disk_is_named_inside_a_savepoint_too(tmp_path: Path, by_driver: 
             session.connection().exec_driver_sql("PRAGMA max_page_count=1")
             session.execute(ANYONE)
 
-            with pytest.raises((DBAPIError, sqlite3.Error), match="disk is full"), session.begin_nested():
-                if by_driver:
-                    write_rows(session, "organisations", list(rows[0]), (tuple(row.values()) for row in rows))
-                else:
-                    session.execute(Base.metadata.tables["organisations"].insert(), rows)
+            def fill() -> None:
+                with session.begin_nested():
+                    if by_driver:
+                        write_rows(session, "organisations", list(rows[0]), (tuple(row.values()) for row in rows))
+                    else:
+                        session.execute(Base.metadata.tables["organisations"].insert(), rows)
+
+            with pytest.raises((DBAPIError, sqlite3.Error), match="disk is full"):
+                fill()
             with pytest.raises(PendingRollbackError):  # what came before is undone too
                 session.execute(ANYONE)
             session.rollback()
