@@ -26,7 +26,6 @@ from fivefold.serving.access_log import (
     SIGN_IN,
     WHO,
     digest_of_record,
-    note_cause,
 )
 from fivefold.serving.authentication import CHANGES_TOO_OFTEN, RateLimiter, not_for_role
 from fivefold.serving.lanes import Lane
@@ -34,7 +33,7 @@ from fivefold.serving.metrics.service import ROUTE
 from fivefold.serving.request_reading import body_memory, header_of, read_body, secret_of
 from fivefold.serving.responses import NO_CREDENTIALS, ApiError
 from fivefold.serving.together import SharedLane
-from fivefold.serving.v1.errors import IN_PART, TakenRows, invalid_part, response_to
+from fivefold.serving.v1.errors import IN_PART, TakenRows, invalid_part, refuse
 from fivefold.serving.v1.idempotency import HEADER_NAME, respond_once
 from fivefold.serving.v1.paging import LINK, link_to, list_name
 from fivefold.serving.v1.path_encoding import is_readable, parts_of
@@ -154,7 +153,7 @@ class Dispatcher:
         except ApiError as refusal:
             return refusal.response()
         except StoreError as error:
-            return _refusal(request, error)
+            return refuse(request.scope, error)
 
     def _most_rows(self, plan: Plan | None) -> int:
         return self._limits.rows if plan is None else min(self._limits.rows, plan.rows_per_request)
@@ -214,20 +213,11 @@ def respond(
         with reachable(), attempting(attempt):
             result = route.call(context, arguments)
     except FivefoldError as error:
-        return _refusal(request, error)
+        return refuse(request.scope, error)
     response = write_result(route, result)
     if isinstance(result, Page) and result.next is not None:
         parts, query = parts_of(request), request.query_params
         response.headers[LINK] = link_to(list_name(context, route, parts, query), route, parts, query, result.next)
-    return response
-
-
-def _refusal(request: Request, error: FivefoldError) -> Response:
-    """Write the response to an error; one that is internal is raised."""
-    note_cause(request.scope, error)
-    response = response_to(error)
-    if response is None:
-        raise error
     return response
 
 

@@ -7,6 +7,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, to_json
 from starlette.responses import Response
+from starlette.types import Scope
 
 from fivefold.domain.errors import (
     PROBLEMS_LISTED,
@@ -18,6 +19,7 @@ from fivefold.domain.errors import (
     UnderWayError,
     http_status,
 )
+from fivefold.serving.access_log import note_cause
 from fivefold.serving.responses import ARRAY, UNPROCESSABLE, error_response
 from fivefold.serving.v1.schemas import ResponseModel
 from fivefold.usecases.shared.row_results import AcceptedRows
@@ -65,6 +67,15 @@ class Faults(BaseModel):
 
     detail: str
     errors: list[Row] | list[Place] | None = None
+
+
+def refuse(scope: Scope, error: FivefoldError) -> Response:
+    """Write the response to an error, and note its cause for the log; an error that is internal is raised."""
+    note_cause(scope, error)
+    response = response_to(error)
+    if response is None:
+        raise error
+    return response
 
 
 def response_to(error: FivefoldError) -> Response | None:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from fivefold.domain.errors import FivefoldError
 from fivefold.serving.request_reading import header_of
-from fivefold.serving.v1.errors import invalid_part, response_to
+from fivefold.serving.v1.errors import invalid_part, refuse
 from fivefold.serving.v1.route import RequestContext, Route
 from fivefold.store.accounts.idempotency import RequestAttempt
 from fivefold.usecases.shared import idempotency
@@ -53,10 +53,7 @@ def respond_once(route: Route, context: RequestContext, request: Request, body: 
             context.engine, idempotency.IdempotentRequest(*scope, _digest(request, body)), attempt
         )
     except FivefoldError as error:
-        failure = response_to(error)
-        if failure is None:
-            raise
-        return failure
+        return refuse(request.scope, error)
     if responses:
         return responses[0]
     return Response(answer.body, answer.status, {REPLAYED: "true"}, JSON if answer.body else None)

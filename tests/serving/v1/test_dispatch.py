@@ -189,6 +189,24 @@ def test_a_disk_that_is_full_is_named_in_the_log(place: Place) -> None:
         if answer.status_code != 200:
             break
     assert (answer.status_code, answer.json()) == (503, [{"detail": "Service Unavailable"}])
+    assert answer.headers["retry-after"] == "10"
+    assert place.watching.causes[-1] == "the disk of the database's file is full, or the file may not grow"
+
+
+def test_a_key_that_a_full_disk_does_not_take_is_explained_in_the_log(place: Place) -> None:
+    def fill(_: object, __: object, statement: str, parameters: Any, *___: object) -> tuple[str, Any]:
+        is_of_key = statement.startswith("INSERT INTO idempotency_keys")
+        return ("CREATE TABLE filling AS SELECT zeroblob(1000000)", ()) if is_of_key else (statement, parameters)
+
+    with place.engine.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+    event.listen(
+        place.engine, "checkout", lambda connection, *_: connection.execute(f"PRAGMA max_page_count={pages + 99}")
+    )
+    event.listen(place.engine, "before_cursor_execute", fill, retval=True)
+    entity = {"attributes": {"country": "NO"}}
+    answer = place.ask("PUT", "/v1/entities/customer/a", entity, role="app", headers={"Idempotency-Key": "one"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
     assert place.watching.causes[-1] == "the disk of the database's file is full, or the file may not grow"
 
 
