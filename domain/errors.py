@@ -25,6 +25,7 @@ FivefoldError                     any error below; its text is meant for a perso
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import NamedTuple, Self
 
 PROBLEMS_LISTED = 100
@@ -302,8 +303,40 @@ class PromotionRefusedError(FivefoldError):
     """A promotion or rollback that the gate refuses, or for which the operator gave no reason."""
 
 
+class WhyNoIdentity(StrEnum):
+    """Why an identity provider's answer signed nobody in, in the words of the log: none names a person."""
+
+    NO_ATTEMPT = "no such attempt"
+    OTHER_ATTEMPT = "another attempt"
+    REFUSED = "refused by the provider"
+    NOT_VALID = "identity token not valid"
+    BAD_SIGNATURE = "wrong signature"
+    LACKS_CLAIM = "claim missing"
+    WRONG_ISSUER = "wrong issuer"
+    WRONG_AUDIENCE = "wrong audience"
+    WRONG_NONCE = "wrong nonce"
+    EXPIRED = "expired"
+    FROM_THE_FUTURE = "issued in the future"
+    BAD_NAME = "name not valid"
+    UNVERIFIED_ADDRESS = "unverified address"
+    NO_ORGANISATION = "no such organisation"
+    NO_MEMBER = "not a member"
+    OTHER_MEMBER = "account of another member"
+    OTHER_ACCOUNT = "member of another account"
+    NOT_VOUCHED_FOR = "member of one administrator alone"
+
+
 class IdentityError(FivefoldError):
-    """An identity provider's answer does not show who a person is, or that they are a member."""
+    """An identity provider's answer does not show who a person is, or that they are a member.
+
+    Attributes:
+        why: for the log, which shows no word of the message.
+    """
+
+    def __init__(self, message: str, why: WhyNoIdentity = WhyNoIdentity.NOT_VALID) -> None:
+        """Tell the person by a message, and the log by a fixed word."""
+        super().__init__(message)
+        self.why = why
 
 
 class IdentityProviderError(FivefoldError):

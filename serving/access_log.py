@@ -22,6 +22,7 @@ from fivefold.domain.errors import StoreError
 WHO, SIGN_IN, RECORD, CAUSE = "fivefold.who", "fivefold.sign_in", "fivefold.record", "fivefold.cause"
 MODEL_VERSION = "fivefold.model_version"
 NO_TOKEN, BAD_TOKEN, NOT_ALLOWED = "no token", "not valid", "not for this role"
+OTHER_SITE = "sent by another site"
 FLUSH_SECONDS: Final = 0.2
 MOST_LINES: Final = 100_000
 """Most buffered lines; more are counted and dropped, so that a stuck log takes no memory."""

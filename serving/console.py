@@ -33,15 +33,19 @@ from fivefold.console.answering import (
 from fivefold.console.table import VIEWS
 from fivefold.console.texts import text
 from fivefold.console.visit import Rights, Upload, View, Visit, Written, written_in
-from fivefold.domain.errors import (
-    ConfigError,
-    IdentityError,
-    IdentityProviderError,
-    StoreError,
-    http_status,
-)
+from fivefold.domain.errors import ConfigError, IdentityError, IdentityProviderError, StoreError, http_status
 from fivefold.domain.settings import OpenIdSettings
-from fivefold.serving.access_log import CAUSE, NOT_ALLOWED, RECORD, SIGN_IN, WHO, note_cause
+from fivefold.serving.access_log import (
+    BAD_TOKEN,
+    CAUSE,
+    NO_TOKEN,
+    NOT_ALLOWED,
+    OTHER_SITE,
+    RECORD,
+    SIGN_IN,
+    WHO,
+    note_cause,
+)
 from fivefold.serving.authentication import RateLimiter, ask_provider, run_in_session_pool
 from fivefold.serving.error_middleware import FAULT_PAGE
 from fivefold.serving.lanes import Lane
@@ -219,10 +223,12 @@ class Console:
             _require_own_origin(request)
             form = _fields(await read_body_of_stranger(request, SIGN_IN_BYTES, SIGN_IN_SECONDS))
             next_ = _next_of(form.get("next", ""))
-            session = await run_in_session_pool(partial(sign_in, self._engine, form.get("token", "").strip()))
+            secret = form.get("token", "").strip()
+            session = await run_in_session_pool(partial(sign_in, self._engine, secret))
         except (ApiError, StoreError) as error:
             return _refusal(request, error)
         if session is None:
+            request.scope[SIGN_IN] = BAD_TOKEN if secret else NO_TOKEN
             return self._sign_in_page(next_, refused=True)
         return _signed_in(session[0], next_)
 
@@ -235,7 +241,7 @@ class Console:
         try:
             location, sealed = await ask_provider(partial(self._provider.begin, _return_address(request)))
         except IdentityProviderError as error:
-            return self._without_identity(next_, error)
+            return self._without_provider(next_, error)
         response = RedirectResponse(location, HTTPStatus.SEE_OTHER, dict(HEADERS))
         attempt = quote(urlencode({"kept": sealed, "next": next_}))
         response.set_cookie(
@@ -256,8 +262,11 @@ class Console:
             identity = await ask_provider(identify)
             begin = partial(sign_in_by_identity, self._engine, self._openid, identity)
             secret, session = await run_in_session_pool(begin)
-        except (IdentityError, IdentityProviderError) as error:
-            response = self._without_identity(next_, error)
+        except IdentityError as error:
+            request.scope[SIGN_IN] = str(error.why)
+            response = self._sign_in_page(next_, problem=str(error), status=HTTPStatus.FORBIDDEN)
+        except IdentityProviderError as error:
+            response = self._without_provider(next_, error)
         except StoreError as error:
             response = _refusal(request, error)
         else:
@@ -266,12 +275,10 @@ class Console:
         response.delete_cookie(ATTEMPT_COOKIE, path="/", secure=True, httponly=True, samesite="lax")
         return response
 
-    def _without_identity(self, next_: str, error: IdentityError | IdentityProviderError) -> Response:
-        if isinstance(error, IdentityProviderError):  # its addresses are for the log, and not for the page
-            LOG.warning("identity provider", error=str(error))
-            away = text("The identity provider does not answer. Try again in a while, or sign in with a token.")
-            return self._sign_in_page(next_, problem=away, status=HTTPStatus.SERVICE_UNAVAILABLE)
-        return self._sign_in_page(next_, problem=str(error), status=HTTPStatus.FORBIDDEN)
+    def _without_provider(self, next_: str, error: IdentityProviderError) -> Response:
+        LOG.warning("identity provider", error=str(error))  # its addresses are not for the page
+        away = text("The identity provider does not answer. Try again in a while, or sign in with a token.")
+        return self._sign_in_page(next_, problem=away, status=HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 def add_console(app: FastAPI, pages: Console) -> None:
@@ -439,6 +446,7 @@ async def _parts(request: Request, body: bytes, file_field: str) -> Sent:
 def _require_own_origin(request: Request) -> None:
     """Refuse a form that a page of another site sent."""
     if not is_of_own_site(request):
+        request.scope[SIGN_IN] = OTHER_SITE
         raise ApiError(403, text("This form was sent by another site"))
 
 

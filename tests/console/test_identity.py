@@ -121,9 +121,23 @@ def test_who_is_no_member_is_told_so_and_gets_no_session(place: Place, visitor: 
     sign_in(visitor, "8")
     assert visitor.page.status_code == 403
     assert f"{STRANGER} is not a member of bank" in visitor.text
+    assert place.watching.sign_ins[-1] == "not a member"
     with Session(place.engine) as session:
         assert not session.scalars(select(ConsoleSession.id).where(ConsoleSession.subject.is_not(None))).all()
         assert not session.scalars(select(Token.id).where(Token.label.contains("identity"))).all()
+
+
+def test_a_mistyped_organisation_does_not_blame_its_members(
+    place: Place, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = pages()[1]._openid
+    assert settings is not None
+    monkeypatch.setattr(pages()[1], "_openid", replace(settings, organisation="bnak"))
+    sign_in(visitor)
+    assert visitor.page.status_code == 403
+    assert "There is no organisation bnak here. Whoever runs this service corrects" in visitor.text
+    assert NAME not in visitor.text
+    assert place.watching.sign_ins[-1] == "no such organisation"
 
 
 def test_an_answer_is_of_the_browser_that_asked(visitor: Visitor) -> None:
@@ -172,9 +186,12 @@ def test_one_account_is_one_member_whatever_its_address_becomes(place: Place, vi
     place.join("alias@bank.example", "approver")
     own = Identity("7", NAME)
     number = sign_in_by_identity(place.engine, settings, own)[1].credential.member_id
-    for another in (Identity("7", "alias@bank.example"), Identity("9", NAME)):
-        with pytest.raises(IdentityError):
+    others = {Identity("7", "alias@bank.example"): "account of another member"}
+    others[Identity("9", NAME)] = "member of another account"
+    for another, why in others.items():
+        with pytest.raises(IdentityError) as refused:
             sign_in_by_identity(place.engine, settings, another)
+        assert refused.value.why == why
     renamed = sign_in_by_identity(place.engine, settings, Identity("7", "nora.new@bank.example"))[1]
     assert (renamed.credential.member_id, renamed.member) == (number, NAME)
     assert number is not None
@@ -192,6 +209,7 @@ def test_one_administrator_alone_makes_nobody_who_signs_in(place: Place, visitor
     own = Identity("8", STRANGER)
     member = place.good("POST", "/v1/members", {"name": STRANGER, "roles": ["investigator"]}, role="admin")["id"]
     assert "stranger@bank.example cannot sign in by this account yet" in sign_in(visitor, "8").text
+    assert place.watching.sign_ins[-1] == "member of one administrator alone"
     assert visitor.page.status_code == 403
     set_roles(context_of(place), member, ["approver"])  # the operator's word about the roles says not who it is
     wanted = {"role": "approver", "plan": "unlimited", "member": member}

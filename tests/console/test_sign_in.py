@@ -57,11 +57,13 @@ def test_a_token_that_is_none_is_refused_in_words(place: Place, token: str) -> N
     visitor = Visitor(place).go("/console/sign-in").submit("/sign-in", token=token)
     assert visitor.page.status_code == 403
     assert "This token cannot be used here" in visitor.text
+    assert place.watching.sign_ins[-1] == ("not valid" if token else "no token")
 
 
 def test_the_token_of_a_program_signs_nobody_in(place: Place) -> None:
     visitor = Visitor(place).go("/console/sign-in").submit("/sign-in", token=place.tokens[OURS, "app"])
     assert visitor.page.status_code == 403
+    assert place.watching.sign_ins[-1] == "not valid"
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://bank.example.evil.example", ""])
@@ -70,6 +72,7 @@ def test_a_form_of_another_site_signs_nobody_in(place: Place, origin: str) -> No
     visitor.post("/console/sign-in", {"token": place.tokens[OURS, "investigator"]}, origin)
     assert visitor.page.status_code == 403
     assert "set-cookie" not in visitor.page.headers
+    assert place.watching.sign_ins[-1] == "sent by another site"
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", ""])

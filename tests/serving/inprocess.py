@@ -58,16 +58,18 @@ class Holding:
 
 @dataclass
 class Watching:
-    """Stands in for the metrics: keeps what was answered, and why the database was of no use.
+    """Stands in for the metrics: keeps what was answered, why the database was of no use, and why nobody signed in.
 
     Attributes:
         causes: as the line of each request in the access log names them.
+        sign_ins: as that line has them.
     """
 
     loader: Holding
     seen: list[tuple[str, int]] = field(default_factory=list)
     routes: list[str | None] = field(default_factory=list)
     causes: list[str | None] = field(default_factory=list)
+    sign_ins: list[str | None] = field(default_factory=list)
 
     def model_version(self) -> int | str:
         return self.loader.current.version if self.loader.current else "none"
@@ -76,7 +78,9 @@ class Watching:
         assert seconds >= 0
         self.seen.append((scope["path"], status))
         self.routes.append(scope.get(ROUTE))
-        self.causes.append(line_of(scope, "", "", status, seconds).get("cause"))
+        line = line_of(scope, "", "", status, seconds)
+        self.causes.append(line.get("cause"))
+        self.sign_ins.append(line.get("sign_in"))
 
 
 @dataclass

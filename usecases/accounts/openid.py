@@ -16,11 +16,18 @@ import httpx
 from authlib.common.security import generate_token
 from authlib.oauth2.client import OAuth2Client
 from joserfc import jwt
-from joserfc.errors import JoseError
+from joserfc.errors import (
+    BadSignatureError,
+    ClaimError,
+    ExpiredTokenError,
+    InvalidKeyIdError,
+    JoseError,
+    MissingClaimError,
+)
 from joserfc.jwk import KeySet
 from joserfc.jwt import JWTClaimsRegistry
 
-from fivefold.domain.errors import IdentityError, IdentityProviderError
+from fivefold.domain.errors import IdentityError, IdentityProviderError, WhyNoIdentity
 from fivefold.domain.settings import OpenIdSettings
 from fivefold.usecases.shared.addresses import LookUpLoop
 from fivefold.usecases.shared.connections import HEADERS, NotAnsweredError, certificate_authorities, whole_body
@@ -39,6 +46,14 @@ AGAIN_SECONDS: Final = 5
 ALGORITHMS: Final = ["RS256", "PS256", "ES256", "EdDSA"]
 """Signatures by a key that only the provider has; never `none`, and none by a shared secret."""
 LEEWAY_SECONDS: Final = 60
+_OF_CLAIMS: Final = {
+    "iss": WhyNoIdentity.WRONG_ISSUER,
+    "aud": WhyNoIdentity.WRONG_AUDIENCE,
+    "nonce": WhyNoIdentity.WRONG_NONCE,
+    "iat": WhyNoIdentity.FROM_THE_FUTURE,
+    "nbf": WhyNoIdentity.FROM_THE_FUTURE,
+}
+"""What the log says of a claim that is not as it must be."""
 
 
 @dataclass(frozen=True)
@@ -131,12 +146,15 @@ class IdentityProvider:
         """
         parts = attempt_text.split(".")
         if len(parts) != 3:
-            raise IdentityError("This attempt to sign in is over, or another browser began it. Sign in again.")
+            over = "This attempt to sign in is over, or another browser began it. Sign in again."
+            raise IdentityError(over, WhyNoIdentity.NO_ATTEMPT)
         attempt = _Attempt(*parts)
         if not secrets.compare_digest(query.get("state", "").encode(), attempt.state.encode()):
-            raise IdentityError("This answer belongs to another attempt to sign in. Sign in again.")
+            other = "This answer belongs to another attempt to sign in. Sign in again."
+            raise IdentityError(other, WhyNoIdentity.OTHER_ATTEMPT)
         if "code" not in query:
-            raise IdentityError(f"The identity provider refused: {_shown(query.get('error', 'it gave no reason'))}.")
+            reason = _shown(query.get("error", "it gave no reason"))
+            raise IdentityError(f"The identity provider refused: {reason}.", WhyNoIdentity.REFUSED)
         token = self._exchange(redirect_uri, query["code"], attempt.verifier)
         return self._identity(self._claims(token.get("id_token"), attempt.nonce))
 
@@ -151,7 +169,8 @@ class IdentityProvider:
         }
         status, content = _ask("POST", endpoint, data=form, auth=(self.settings.client_id, self.settings.client_secret))
         if "error" in content:
-            raise IdentityError(f"The identity provider refused: {_shown(content['error'])}. Sign in again.")
+            refused = f"The identity provider refused: {_shown(content['error'])}. Sign in again."
+            raise IdentityError(refused, WhyNoIdentity.REFUSED)
         return _checked_status(endpoint, status, content)
 
     def _claims(self, token: Any, nonce: str) -> dict[str, Any]:
@@ -168,10 +187,12 @@ class IdentityProvider:
             claims = self._signed(str(token))
             registry.validate(claims)
         except (JoseError, ValueError, RecursionError) as error:
-            raise IdentityError(f"The identity token is not accepted ({_shown(error)}). Sign in again.") from None
+            bad = f"The identity token is not accepted ({_shown(error)}). Sign in again."
+            raise IdentityError(bad, _why_not_accepted(error)) from None
         own = self.settings.client_id
         if claims["aud"] not in (own, [own]) or claims.get("azp", own) != own:  # Core, 3.1.3.7, 3 to 5
-            raise IdentityError("The identity token is for other programs too. Sign in again.")
+            others = "The identity token is for other programs too. Sign in again."
+            raise IdentityError(others, WhyNoIdentity.WRONG_AUDIENCE)
         return claims
 
     def _signed(self, token: str) -> dict[str, Any]:
@@ -188,11 +209,14 @@ class IdentityProvider:
         claim, subject = self.settings.claim, str(claims["sub"])
         name = claims.get(claim)
         if not isinstance(name, str) or not name:
-            raise IdentityError(f"The identity token has no {claim}, which must name the member.")
+            lacks = f"The identity token has no {claim}, which must name the member."
+            raise IdentityError(lacks, WhyNoIdentity.LACKS_CLAIM)
         if not storable(name) or not storable(subject):
-            raise IdentityError(f"The identity token's sub or {claim} has a character that cannot be stored.")
+            bad = f"The identity token's sub or {claim} has a character that cannot be stored."
+            raise IdentityError(bad, WhyNoIdentity.BAD_NAME)
         if claim == "email" and claims.get("email_verified") is not True:
-            raise IdentityError(f"The identity provider has not verified the address {name}.")
+            unverified = f"The identity provider has not verified the address {name}."
+            raise IdentityError(unverified, WhyNoIdentity.UNVERIFIED_ADDRESS)
         return Identity(subject, name)
 
     def _read(self) -> _Description:
@@ -237,6 +261,18 @@ class IdentityProvider:
 
 def _claims_by(keys: KeySet, token: str) -> dict[str, Any]:
     return dict(jwt.decode(token, keys, algorithms=ALGORITHMS).claims)
+
+
+def _why_not_accepted(error: Exception) -> WhyNoIdentity:
+    """Say in the words of the log why an identity token is not accepted."""
+    if isinstance(error, ExpiredTokenError):
+        return WhyNoIdentity.EXPIRED
+    if isinstance(error, MissingClaimError):
+        return WhyNoIdentity.LACKS_CLAIM
+    if isinstance(error, ClaimError):
+        return _OF_CLAIMS.get(error.claim, WhyNoIdentity.NOT_VALID)
+    is_of_no_key = isinstance(error, BadSignatureError | InvalidKeyIdError)
+    return WhyNoIdentity.BAD_SIGNATURE if is_of_no_key else WhyNoIdentity.NOT_VALID
 
 
 def _shown(reason: Any) -> str:

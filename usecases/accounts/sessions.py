@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Engine, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import HOUR_US, SECOND_US, now_microseconds
-from fivefold.domain.errors import ConfigError, ConflictError, IdentityError, StoreError
+from fivefold.domain.errors import ConfigError, ConflictError, IdentityError, StoreError, WhyNoIdentity
 from fivefold.domain.schedules import zone_names
 from fivefold.domain.settings import OpenIdSettings
 from fivefold.store.accounts import tokens as accounts
@@ -80,17 +80,24 @@ def sign_in_by_identity(engine: Engine, settings: OpenIdSettings, identity: "Ide
     """Begin a session of the member whom an identity provider named, in the first of their roles; as `sign_in`.
 
     The session uses a token without a known secret, one for each member and role: revoking it ends the session.
-    IdentityError if there is no such member, or one administrator alone made them.
+    IdentityError if there is no such member or organisation, or one administrator alone made them.
     """
     now = now_microseconds()
     with writing(engine) as session:
         of = accounts.organisation_of(session, settings.organisation)
-        member = None if of is None else _member_of_identity(session, of.id, settings, identity, now)
+        if of is None:
+            raise IdentityError(
+                f"There is no organisation {settings.organisation} here. Whoever runs this service corrects"
+                " FIVEFOLD_OPENID_ORGANISATION, so that it names the one whose members sign in this way.",
+                WhyNoIdentity.NO_ORGANISATION,
+            )
+        member = _member_of_identity(session, of.id, settings, identity, now)
         roles = [] if member is None or member.left_us is not None else _roles_of(member)
         if member is None or not roles:
             raise IdentityError(
                 f"{identity.name} is not a member of {settings.organisation}."
-                " An administrator adds members by that name."
+                " An administrator adds members by that name.",
+                WhyNoIdentity.NO_MEMBER,
             )
         token = _token_of_identity(session, member, roles[0], settings.plan, now)
         credential = credential_of(session, token, now)
@@ -112,19 +119,22 @@ def _member_of_identity(
     bound_member = member_of_account(session, organisation_id, account)
     if bound_member is not None and named_member is not None and bound_member.id != named_member.id:
         raise IdentityError(
-            f"This account signs in as {bound_member.name}, and cannot sign in as {named_member.name} too."
+            f"This account signs in as {bound_member.name}, and cannot sign in as {named_member.name} too.",
+            WhyNoIdentity.OTHER_MEMBER,
         )
     if bound_member is not None or named_member is None or named_member.left_us is not None:
         return bound_member
     if named_member.account is not None:
         raise IdentityError(
             f"{named_member.name} signs in by another account of the identity provider. An administrator who ends the"
-            " membership and adds it again lets this one sign in."
+            " membership and adds it again lets this one sign in.",
+            WhyNoIdentity.OTHER_ACCOUNT,
         )
     if not is_vouched_for(session, named_member, now_us):
         raise IdentityError(
             f"{named_member.name} cannot sign in by this account yet: two administrators make a token for you first,"
-            " one asks for it and another one approves it. Then sign in again."
+            " one asks for it and another one approves it. Then sign in again.",
+            WhyNoIdentity.NOT_VOUCHED_FOR,
         )
     named_member.account = account
     record(

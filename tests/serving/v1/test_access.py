@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from fivefold.domain.errors import WhyNoIdentity
 from fivefold.serving import access_log as access
 from fivefold.serving.access_log import AccessLog, digest_of_record
 from fivefold.serving.error_middleware import ErrorMiddleware
@@ -19,6 +21,8 @@ from fivefold.store.tables.accounts import Token
 from fivefold.usecases.accounts.credentials import hash_of
 from tests.serving.inprocess import SCORING, client, rows_of, started
 from tests.serving.v1.places import LIMITS, OURS, Place, routes
+
+PAGE = Path(__file__).parents[3] / "docs" / "service.md"
 
 MARK = "MARKED-7f3a9"
 
@@ -96,6 +100,13 @@ def test_who_could_not_sign_in_is_in_the_log(place: Place, token: str, status: i
     (line,) = written.lines()
     assert (line["status"], line["sign_in"], line["client"]) == (status, why, "127.0.0.1")
     assert ("actor" in line) is (status == 403)
+
+
+def test_the_words_for_why_nobody_signed_in_are_the_documented_ones() -> None:
+    section = PAGE.read_text().partition("### Why nobody signed in\n")[2].partition("\n#")[0]
+    documented = re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE)
+    of_tokens = [access.NO_TOKEN, access.BAD_TOKEN, access.NOT_ALLOWED, access.OTHER_SITE]
+    assert documented == ["sign_in", *of_tokens, *WhyNoIdentity]
 
 
 @pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "one"}])

@@ -84,36 +84,42 @@ def test_the_claim_of_the_settings_names_the_member(come_back: Callable[..., Ide
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "why"),
     [
-        {"iss": "https://evil.example"},
-        {"aud": "another"},
-        {"aud": ["fivefold", "another"]},
-        {"aud": ["fivefold", "another"], "azp": "fivefold"},
-        {"azp": "another"},
-        {"aud": []},
-        {"exp": int(time.time()) - 120},
-        {"exp": None},
-        {"nonce": "another"},
-        {"nonce": None},
-        {"sub": None},
-        {"sub": "\ud800"},
-        {"sub": "7\0"},
-        {"email": "\ud800@bank.example"},
-        {"email": None},
-        {"email": ""},
-        {"email": ["ida@bank.example"]},
-        {"email_verified": False},
-        {"email_verified": None},
-        {"email_verified": "true"},
-        {"state": "another"},
-        {"key": OTHER_KEY},
-        {"key": OctKey.import_key(b"x" * 64), "alg": "HS256"},
+        ({"iss": "https://evil.example"}, "wrong issuer"),
+        ({"aud": "another"}, "wrong audience"),
+        ({"aud": ["fivefold", "another"]}, "wrong audience"),
+        ({"aud": ["fivefold", "another"], "azp": "fivefold"}, "wrong audience"),
+        ({"azp": "another"}, "wrong audience"),
+        ({"aud": []}, "wrong audience"),
+        ({"exp": int(time.time()) - 120}, "expired"),
+        ({"exp": None}, "claim missing"),
+        ({"iat": int(time.time()) + 9_000}, "issued in the future"),
+        ({"nbf": int(time.time()) + 9_000}, "issued in the future"),
+        ({"nonce": "another"}, "wrong nonce"),
+        ({"nonce": None}, "claim missing"),
+        ({"sub": None}, "claim missing"),
+        ({"sub": 7}, "identity token not valid"),
+        ({"sub": "\ud800"}, "name not valid"),
+        ({"sub": "7\0"}, "name not valid"),
+        ({"email": "\ud800@bank.example"}, "name not valid"),
+        ({"email": None}, "claim missing"),
+        ({"email": ""}, "claim missing"),
+        ({"email": ["ida@bank.example"]}, "claim missing"),
+        ({"email_verified": False}, "unverified address"),
+        ({"email_verified": None}, "unverified address"),
+        ({"email_verified": "true"}, "unverified address"),
+        ({"state": "another"}, "another attempt"),
+        ({"key": OTHER_KEY}, "wrong signature"),
+        ({"key": OctKey.import_key(b"x" * 64), "alg": "HS256"}, "identity token not valid"),
     ],
 )
-def test_what_does_not_show_who_it_is_is_refused(come_back: Callable[..., Identity], changes: dict[str, Any]) -> None:
-    with pytest.raises(IdentityError):
+def test_what_does_not_show_who_it_is_is_refused(
+    come_back: Callable[..., Identity], changes: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(IdentityError) as refused:
         come_back(**changes)
+    assert refused.value.why == why
 
 
 @pytest.mark.parametrize("token", [None, "", "x", "eyJhbGciOiJub25lIn0.eyJzdWIiOiI3In0."])
@@ -148,16 +154,17 @@ def test_the_code_is_exchanged_with_the_verifier(provider: IdentityProvider, mon
 
 @pytest.mark.parametrize("kept", ["", "a", "a.b", "a.b.c.d"])
 def test_a_browser_that_kept_nothing_is_sent_back(provider: IdentityProvider, kept: str) -> None:
-    with pytest.raises(IdentityError, match="another browser"):
+    with pytest.raises(IdentityError, match="another browser") as refused:
         provider.identify(RETURN, {"code": "c", "state": "a"}, kept)
+    assert refused.value.why == "no such attempt"
 
 
 def test_a_refusal_of_the_provider_is_passed_on(provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = provider.begin(RETURN)[1]
     state = kept.split(".")[0]
-    with pytest.raises(IdentityError, match="access_denied"):
+    with pytest.raises(IdentityError, match="access_denied") as refused:
         provider.identify(RETURN, {"error": "access_denied", "state": state}, kept)
-
+    assert refused.value.why == "refused by the provider"
     for error, shown in (("invalid_grant", "invalid_grant"), ("\ud800", r"\?"), ({"a": 1}, r"\{'a': 1\}")):
         monkeypatch.setattr(openid, "_ask", lambda *_, error=error, **__: (400, {"error": error}))
         with pytest.raises(IdentityError, match=f"refused: {shown}"):
