@@ -35,17 +35,8 @@ from fivefold.console.texts import text
 from fivefold.console.visit import Rights, Upload, View, Visit, Written, written_in
 from fivefold.domain.errors import ConfigError, IdentityError, IdentityProviderError, StoreError, http_status
 from fivefold.domain.settings import OpenIdSettings
-from fivefold.serving.access_log import (
-    BAD_TOKEN,
-    CAUSE,
-    NO_TOKEN,
-    NOT_ALLOWED,
-    OTHER_SITE,
-    RECORD,
-    SIGN_IN,
-    WHO,
-    note_cause,
-)
+from fivefold.serving import access_log
+from fivefold.serving.access_log import CAUSE, RECORD, SIGN_IN, WHO, note_cause
 from fivefold.serving.authentication import RateLimiter, ask_provider, run_in_session_pool
 from fivefold.serving.error_middleware import FAULT_PAGE
 from fivefold.serving.lanes import Lane
@@ -165,7 +156,7 @@ class Console:
         except (ApiError, StoreError) as error:
             return _refusal(request, error, written_in(form) if was_read else await _written_into_form(view, request))
         if document.status == HTTPStatus.FORBIDDEN:
-            request.scope[SIGN_IN] = NOT_ALLOWED
+            request.scope[SIGN_IN] = access_log.NOT_ALLOWED
         if document.cause:
             request.scope[CAUSE] = document.cause
         sign_out = bool(document.location) and view.path.startswith("/console/sign-out")
@@ -228,7 +219,7 @@ class Console:
         except (ApiError, StoreError) as error:
             return _refusal(request, error)
         if session is None:
-            request.scope[SIGN_IN] = BAD_TOKEN if secret else NO_TOKEN
+            request.scope[SIGN_IN] = access_log.BAD_TOKEN if secret else access_log.NO_TOKEN
             return self._sign_in_page(next_, refused=True)
         return _signed_in(session[0], next_)
 
@@ -446,7 +437,7 @@ async def _parts(request: Request, body: bytes, file_field: str) -> Sent:
 def _require_own_origin(request: Request) -> None:
     """Refuse a form that a page of another site sent."""
     if not is_of_own_site(request):
-        request.scope[SIGN_IN] = OTHER_SITE
+        request.scope[SIGN_IN] = access_log.OTHER_SITE
         raise ApiError(403, text("This form was sent by another site"))
 
 

@@ -135,7 +135,7 @@ def test_a_mistyped_organisation_does_not_blame_its_members(
     monkeypatch.setattr(pages()[1], "_openid", replace(settings, organisation="bnak"))
     sign_in(visitor)
     assert visitor.page.status_code == 403
-    assert "There is no organisation bnak here. Whoever runs this service corrects" in visitor.text
+    assert "This service has no organisation bnak. Its operator corrects" in visitor.text
     assert NAME not in visitor.text
     assert place.watching.sign_ins[-1] == "no such organisation"
 

@@ -20,8 +20,9 @@ from fivefold.serving import console
 from fivefold.serving.authentication import RateLimiter
 from fivefold.serving.error_middleware import ErrorMiddleware
 from fivefold.serving.responses import ApiError
-from fivefold.store.tables.accounts import Member
+from fivefold.store.tables.accounts import ConsoleSession, Member
 from fivefold.usecases.accounts import sessions
+from fivefold.usecases.accounts.sessions import IDLE_US
 from fivefold.usecases.levels import overrides
 from tests.console.test_rights import PARTS
 from tests.console.visitors import ORIGIN, Visitor, filled_forms, pages
@@ -149,11 +150,15 @@ def test_a_form_after_the_end_of_the_session_says_that_nothing_was_changed(inves
 LONG = "Three pages of reasons & <b>figures"
 
 
-@pytest.mark.parametrize("ends", ["before it is sent", "and another one began"])
+@pytest.mark.parametrize("ends", ["before it is sent", "and another one began", "unused for too long"])
 def test_what_was_written_is_not_lost_with_the_session(place: Place, ends: str) -> None:
     visitor = Visitor(place).sign_in("investigator").go(ACME)
     form = next(form for form in visitor.forms() if form.action.endswith("/override"))
-    visitor.go("/console/session").submit("/sign-out")
+    if ends == "unused for too long":
+        with Session(place.engine) as session, session.begin():
+            session.execute(update(ConsoleSession).values(last_used_us=ConsoleSession.last_used_us - IDLE_US))
+    else:
+        visitor.go("/console/session").submit("/sign-out")
     if ends == "and another one began":
         visitor.sign_in("investigator")
     visitor.post(form.action, {**form.fields, "level": "high", "reason": LONG, "until": "2099-01-01"})

@@ -87,7 +87,7 @@ def sign_in_by_identity(engine: Engine, settings: OpenIdSettings, identity: "Ide
         of = accounts.organisation_of(session, settings.organisation)
         if of is None:
             raise IdentityError(
-                f"There is no organisation {settings.organisation} here. Whoever runs this service corrects"
+                f"This service has no organisation {settings.organisation}. Its operator corrects"
                 " FIVEFOLD_OPENID_ORGANISATION, so that it names the one whose members sign in this way.",
                 WhyNoIdentity.NO_ORGANISATION,
             )

@@ -10,10 +10,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from sqlalchemy import update
+from sqlalchemy.orm import Session
 
 from fivefold.serving.v1.paging import MOST_ROWS, PageQuery
 from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.route import Route
+from fivefold.store.tables.accounts import Token
+from fivefold.usecases.accounts.credentials import hash_of
 from tests.depth import some
 from tests.serving.v1.examples import EXAMPLES
 from tests.serving.v1.more_rows import MORE
@@ -154,6 +158,23 @@ def test_a_cursor_is_of_one_question_of_one_organisation(plenty: Place, tmp_path
     theirs = plenty.tokens[THEIRS, "admin"]
     assert plenty.ask("GET", f"{path}?state=proposed&after={good}", token=theirs).status_code == 422
     assert (OURS, "admin") in plenty.tokens
+
+
+def test_after_the_end_of_a_token_another_one_goes_on_at_the_same_place(place: Place) -> None:
+    for number in range(4):
+        MORE["list_members"](place, number)
+    whole = [row["id"] for row in place.good("GET", "/v1/members", role="admin")]
+    first = place.ask("GET", "/v1/members?limit=2", role="admin")
+    row = Token.sha256 == hash_of(place.tokens[OURS, "admin"])
+    with Session(place.engine) as session, session.begin():
+        session.execute(update(Token).where(row).values(expires_us=1))
+    onward = first.links["next"]["url"]
+    refused = place.ask("GET", onward, role="admin")
+    assert (refused.status_code, refused.json()) == (401, [{"detail": "Could not validate credentials"}])
+    assert place.watching.sign_ins[-1] == "not valid"
+    (another,) = place.join("another@bank.example", "admin")
+    rest = place.good("GET", onward.replace("limit=2", "limit=200"), token=another)
+    assert [one["id"] for one in first.json() + rest if one["name"] != "another@bank.example"] == whole
 
 
 def refused_at(answer: httpx.Response) -> str:
