@@ -56,9 +56,9 @@ class Slow:
         found = [step for step in steps if step.version is not None and self.mine(step)]
         return found[0] if found else None
 
-    def ranked(self) -> tuple[list[tuple[Step, bool]], int, int]:
-        """Who is ranked, and whether they are confirmed; who was known, whose case was under way."""
-        made, known, under_way = [], 0, 0
+    def ranked(self) -> tuple[list[tuple[Step, bool]], int, int, int]:
+        """Who is ranked, and whether they are confirmed; who was known, whose case was under way or another's."""
+        made, known, under_way, under_another = [], 0, 0, 0
         for entity in self.bank.steps:
             first = self.first(entity)
             if first is None:
@@ -68,13 +68,15 @@ class Slow:
                 known += 1
             elif any(case.opened_us <= since for case in cases):
                 under_way += 1
+            elif cases and not any(self.mine(self.before(case)) for case in cases):
+                under_another += 1
             elif first.status == "assessed":
-                made.append((first, any(self.mine(self.before(case)) for case in cases)))
-        return made, known, under_way
+                made.append((first, bool(cases)))
+        return made, known, under_way, under_another
 
     def gini(self) -> float:
         """By pairs: the confirmed of a pair is above, equal, or below, each by its place within its version."""
-        ranked, _, _ = self.ranked()
+        ranked = self.ranked()[0]
         places = []
         for step, confirmed in ranked:
             peers = [float(other.score) for other, _ in ranked if other.version == step.version]

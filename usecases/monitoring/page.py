@@ -120,6 +120,7 @@ def _groups(groups: Sequence[Plain]) -> ReportSection:
                 _name(group),
                 f"{ranked['entities']:,}",
                 f"{ranked['confirmed']:,}",
+                _aside(group),
                 _measure(ranked["gini"]),
                 _measure_then(ranked, "level_gini", percent=False),
                 f"{caught['confirmed']:,}",
@@ -131,15 +132,29 @@ def _groups(groups: Sequence[Plain]) -> ReportSection:
             ]
         )
     columns = [
-        "rulesets", "ranked", "of them confirmed", "Gini", "Gini of the level", "confirmed", "captured", "missed",
-        "possible", "missed by an override", "drift",
+        "rulesets", "ranked", "of them confirmed", "left aside", "Gini", "Gini of the level", "confirmed", "captured",
+        "missed", "possible", "missed by an override", "drift",
     ]  # fmt: skip
     words = (
         "Gini is of the rules' totals when the time began, or at a first assessment in it, against cases that were "
-        "opened after that; that of the level is of the levels that they led to, floors included. Captured: in the "
-        "upper levels just before the case was opened, whenever that was."
+        "opened after that; that of the level is of the levels that they led to, floors included. Left aside: "
+        "confirmed before, with a case that was open already, or by a case that was opened while another version held. "
+        "Captured: in the upper levels just before the case was opened, whenever that was."
     )
     return ReportSection("What the levels were worth", words, ReportTable(columns, rows))
+
+
+def _aside(group: Plain) -> str:
+    """Count who is not ranked, by reason; a validation from before the last reason ranked these as not confirmed."""
+    ranked = group["ranked"]
+    counts = {"confirmed before": ranked["known"], "open already": ranked["under_way"]}
+    if group["version"] is not None and "under_another" not in ranked:
+        return "; ".join([*_counted(counts), "under another version: ranked as not confirmed then"])
+    return "; ".join(_counted({**counts, "under another version": ranked.get("under_another", 0)})) or "nobody"
+
+
+def _counted(counts: Mapping[str, int]) -> list[str]:
+    return [f"{count:,} {reason}" for reason, count in counts.items() if count]
 
 
 def _levels(group: Plain) -> ReportSection:

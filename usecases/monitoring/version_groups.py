@@ -43,6 +43,7 @@ class RankingMeasures:
         confirmed: of these, by a case that was opened after that and confirmed in time.
         known: left aside: confirmed before.
         under_way: left aside: the case was open already, and may have been counted in the total.
+        under_another: left aside: confirmed in time, but by cases that were all opened while another version held.
         gini: of the totals.
         level_gini: of the rules' levels, floors included and overrides apart, on the same entities.
     """
@@ -51,6 +52,7 @@ class RankingMeasures:
     confirmed: int
     known: int
     under_way: int
+    under_another: int
     gini: Measure
     level_gini: Measure
 
@@ -179,16 +181,22 @@ def _ranked(history: LevelHistory, first: pl.DataFrame, version: int | None, res
     later = pl.col("opened_us") > pl.col("since_us")
     confirmed_before = set(pairs.filter(pl.col("closed_us") <= pl.col("since_us"))["entity"])
     under_way = set(pairs.filter(~later)["entity"]) - confirmed_before
-    confirmed = pairs.filter(later if version is None else later & (pl.col("version_id") == version))["entity"]
+    aside = confirmed_before | under_way
+    confirmed_later = pairs.filter(later & ~pl.col("entity").is_in([*aside]))
+    own = confirmed_later if version is None else confirmed_later.filter(pl.col("version_id") == version)
+    confirmed = set(own["entity"])
+    # who was confirmed under another version is no customer whom this one ranked high for nothing
+    under_another = set(confirmed_later["entity"]) - confirmed
     ranked_rows = first.filter(
-        ~pl.col("entity").is_in([*confirmed_before, *under_way]), pl.col("status") == Status.ASSESSED.value
+        ~pl.col("entity").is_in([*aside, *under_another]), pl.col("status") == Status.ASSESSED.value
     )
-    marks = ranked_rows["entity"].is_in(confirmed.unique().implode()).to_numpy()
+    marks = ranked_rows["entity"].is_in([*confirmed]).to_numpy()
     return RankingMeasures(
         entities=len(ranked_rows),
         confirmed=int(marks.sum()),
         known=len(confirmed_before),
         under_way=len(under_way),
+        under_another=len(under_another),
         gini=gini_measure(_places(ranked_rows), marks, resamples),
         level_gini=gini_measure(_numbers(ranked_rows, "rules_level"), marks, resamples),
     )

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from fivefold.risk.governance.reports.page import as_html
+from fivefold.risk.governance.reports.page import ReportTable, as_html
 from fivefold.risk.governance.validate import measures
 from fivefold.usecases.monitoring.page import validation_sections
 from fivefold.usecases.monitoring.validate import validate_levels
@@ -37,9 +37,9 @@ def test_everything_that_was_found_is_on_the_page(report: dict[str, Any]) -> Non
     assert len(tables["What asks for a revalidation"].rows) == len(report["triggers"])
     worth = tables["What the levels were worth"]
     gini = report["groups"][0]["ranked"]["gini"]
-    assert worth.rows[0][3] == f"{gini['estimate']:.3f} ({gini['low']:.3f} to {gini['high']:.3f})"
+    assert worth.rows[0][4] == f"{gini['estimate']:.3f} ({gini['low']:.3f} to {gini['high']:.3f})"
     level_gini = report["groups"][0]["ranked"]["level_gini"]
-    assert worth.rows[0][4] == f"{level_gini['estimate']:.3f} ({level_gini['low']:.3f} to {level_gini['high']:.3f})"
+    assert worth.rows[0][5] == f"{level_gini['estimate']:.3f} ({level_gini['low']:.3f} to {level_gini['high']:.3f})"
     assert all(len(row) == len(table.columns) for table in tables.values() for row in table.rows)
     low = report["groups"][0]["levels"][0]
     assert tables["Levels and alerts, all"].rows[0][:2] == ["low", f"{low['began']:,}"]
@@ -66,9 +66,26 @@ def test_no_figure_reads_as_the_limit_that_it_is_beside(report: dict[str, Any]) 
 def test_a_validation_from_before_the_level_was_ranked_is_shown_without_that(report: dict[str, Any]) -> None:
     for group in report["groups"]:
         del group["ranked"]["level_gini"]
-    worth = next(one.table for one in validation_sections(7, "why", report).sections if "worth" in one.title)
-    assert worth is not None
-    assert {row[4] for row in worth.rows} == {"not measured then"}
+    worth = _worth(report)
+    assert {row[5] for row in worth.rows} == {"not measured then"}
+
+
+def test_who_is_left_aside_is_counted_by_reason(report: dict[str, Any]) -> None:
+    overall, version = (group["ranked"] for group in report["groups"][:2])
+    overall.update(known=0, under_way=0, under_another=0)
+    version.update(known=1200, under_way=0, under_another=3)
+    assert [row[3] for row in _worth(report).rows][:2] == ["nobody", "1,200 confirmed before; 3 under another version"]
+    for each in (overall, version):
+        del each["under_another"]
+    assert [row[3] for row in _worth(report).rows][:2] == [
+        "nobody", "1,200 confirmed before; under another version: ranked as not confirmed then",
+    ]  # fmt: skip
+
+
+def _worth(report: dict[str, Any]) -> ReportTable:
+    table = next(one.table for one in validation_sections(7, "why", report).sections if "worth" in one.title)
+    assert table is not None
+    return table
 
 
 def test_the_page_is_html_with_all_text_escaped(report: dict[str, Any]) -> None:

@@ -86,7 +86,8 @@ def level(name: str, of_alerts: Measure) -> LevelFigures:
 
 
 def group(gini: Measure = FEW, missed: Measure = FEW, index: float | None = None, **more: Any) -> VersionGroup:
-    ranked = RankingMeasures(entities=100, confirmed=60, known=0, under_way=0, gini=gini, level_gini=FEW)
+    aside = {"known": 0, "under_way": 0, "under_another": 0}
+    ranked = RankingMeasures(entities=100, confirmed=60, **aside, gini=gini, level_gini=FEW)
     caught = CaptureMeasures(
         top=("medium", "high"),
         confirmed=60,

@@ -40,9 +40,10 @@ def test_every_figure_is_that_of_a_slow_look(engine: Engine, few: None, seed: in
     for version in (None, 1, 2):
         group = looked_back(bank, version)
         slow = Slow(bank, FROM, UNTIL, None if version is None else bank.versions[version - 1])
-        ranked, known, under_way = slow.ranked()
+        ranked, known, under_way, under_another = slow.ranked()
         assert (group.ranked.entities, group.ranked.confirmed) == (len(ranked), sum(marked for _, marked in ranked))
         assert (group.ranked.known, group.ranked.under_way) == (known, under_way)
+        assert group.ranked.under_another == under_another
         assert group.ranked.confirmed >= 5, "so that there is something to be wrong about"
         assert group.ranked.gini.estimate == pytest.approx(slow.gini(), abs=1e-12)
         assert group.ranked.level_gini.estimate == pytest.approx(slow.level_gini(), abs=1e-12)
@@ -170,6 +171,23 @@ def test_totals_of_different_versions_are_not_compared(bank: Planted, few: None)
             if number >= 5:
                 bank.record(Given("case", entity, day(5), day(6), "confirmed"))
     assert looked_back(bank).ranked.gini.estimate == 1.0
+
+
+def test_a_version_is_not_blamed_for_those_confirmed_under_the_next(bank: Planted, few: None) -> None:
+    """Both versions rank perfectly; half of the confirmed had their case opened under the second."""
+    for number in range(20):
+        score, level = ("80", 3) if number < 10 else ("10", 1)
+        entity = bank.add(at(-5, level, score=score), at(45, level, version=2, score=score))
+        if number < 10:
+            opened = 20 if number < 5 else 60
+            bank.record(Given("case", entity, day(opened), day(opened + 5), "confirmed"))
+    first, second, both = (looked_back(bank, version).ranked for version in (1, 2, None))
+    assert [group.gini.estimate for group in (first, second, both)] == [1.0, 1.0, 1.0]
+    assert [group.level_gini.estimate for group in (first, second, both)] == [1.0, 1.0, 1.0]
+    assert [(group.confirmed, group.under_another, group.known) for group in (first, second, both)] == [
+        (5, 5, 0), (5, 0, 5), (10, 0, 0),
+    ]  # fmt: skip
+    assert (first.entities, second.entities, both.entities) == (15, 15, 20)
 
 
 def test_what_is_about_something_owned_counts_for_the_owner(bank: Planted) -> None:
