@@ -18,7 +18,7 @@ from fivefold.risk.governance.reports.backtest import (
 )
 from fivefold.risk.governance.reports.page import ReportPage, ReportSection, ReportTable
 from fivefold.risk.governance.reports.validation import (
-    compared_section,
+    another_section,
     levels_section,
     peer_section,
     sections,
@@ -128,9 +128,8 @@ def _validation_sections(result: FamiliesValidation) -> Iterator[ReportSection]:
     yield _ginis(result)
     yield levels_section(result.levels, result.capture, result.confirmed / max(1, result.judged))
     if result.other is not None:
-        name, paired = result.other
-        words = f"With {name} in the place of {result.families[0].family}, on the entities that are assessed in full."
-        yield compared_section("Beside another ruleset", words, [(name, paired)], "its Gini", of="level")
+        place = f"With {result.other.ruleset} in the place of {result.families[0].family}"
+        yield another_section(result.other, "level", f"{place}, on the entities that are assessed in full both ways")
     if result.peer is not None:
         yield peer_section(result.peer)
     for each in result.families:

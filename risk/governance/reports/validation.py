@@ -11,6 +11,7 @@ from fivefold.models.drift import SHIFTED, STABLE, index_words
 from fivefold.risk.governance.backtest.moves import FailedAssessment
 from fivefold.risk.governance.reports.backtest import lists_words
 from fivefold.risk.governance.reports.page import ReportPage, ReportSection, ReportTable
+from fivefold.risk.governance.validate.another import AnotherRuleset
 from fivefold.risk.governance.validate.measures import Capture, LevelRow
 from fivefold.risk.governance.validate.peers import PeerComparison, is_share
 from fivefold.risk.governance.validate.ranking import CONFIDENCE, ConfidenceInterval, Paired
@@ -63,10 +64,7 @@ def sections(result: Validation) -> Iterator[ReportSection]:
     if result.singles:
         yield _singles(result)
     if result.other is not None:
-        name, paired = result.other
-        yield compared_section(
-            "Beside another ruleset", "On the entities that both assess in full.", [(name, paired)], "its Gini"
-        )
+        yield another_section(result.other, "total", "On the entities that both assess in full")
     if result.peer is not None:
         yield peer_section(result.peer)
     if result.stability:
@@ -244,6 +242,15 @@ def compared_section(
     columns = ["", f"Gini of the {of}", other, "difference (interval)", "resamples above"]
     columns += [] if adjusted is None else ["p (Holm)"]
     return ReportSection(title, words, ReportTable(columns, rows))
+
+
+def another_section(other: AnotherRuleset, of: str, words: str) -> ReportSection:
+    """Show another ruleset, and on how many the difference rests; or why it is not measured. *words*: on whom."""
+    title = "Beside another ruleset"
+    if other.paired is None:
+        return ReportSection(title, f"Not measured: {other.because}.")
+    words = f"{words}: {other.entities:,}, {other.confirmed:,} of them confirmed."
+    return compared_section(title, words, [(other.ruleset, other.paired)], "its Gini", of=of)
 
 
 def _singles(result: Validation) -> ReportSection:

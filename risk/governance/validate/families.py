@@ -13,10 +13,11 @@ from fivefold.risk.engine.assessments import COMPUTED, STATUS, Status
 from fivefold.risk.engine.program import APPLIES
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
 from fivefold.risk.governance.backtest.compositions import Decisions
+from fivefold.risk.governance.validate.another import AnotherRuleset, beside_another
 from fivefold.risk.governance.validate.labels import match_labels, refuse_leaks
 from fivefold.risk.governance.validate.measures import Capture, LevelRow, captured_share, level_rows
 from fivefold.risk.governance.validate.peers import PeerComparison, compare_with_peer
-from fivefold.risk.governance.validate.ranking import Marks, Paired, Ranking, compare_rankings, rank
+from fivefold.risk.governance.validate.ranking import Marks, Ranking, rank
 from fivefold.risk.governance.validate.run import Validation, ValidationOptions, levels_by_rules, validate
 from fivefold.risk.governance.validate.verdicts import LimitVerdict, verdicts
 
@@ -80,7 +81,7 @@ class FamiliesValidation:
     level_ranking: Ranking | None
     levels: tuple[LevelRow, ...]
     capture: Capture | None
-    other: tuple[str, Paired] | None
+    other: AnotherRuleset | None
     peer: PeerComparison | None
     verdicts: tuple[LimitVerdict, ...]
     families: tuple[JudgedFamily, ...]
@@ -120,7 +121,7 @@ def validate_families(
         refuse_leaks(part.program.analysed, options.banned, options.made_of)
     outcomes = _outcomes(decisions, as_of)
     marked = match_labels(labels, outcomes, options.until, undated_are_later=options.undated_are_later)
-    judged = (decided := outcomes[APPLIES].to_numpy()) & ~marked.known_before
+    decided, judged = outcomes[APPLIES].to_numpy(), marked.judged(outcomes)
     _require_some(judged)
     ranked = judged & (outcomes[STATUS] == Status.ASSESSED.value).to_numpy()
     level, confirmed = levels_by_rules(outcomes), marked.confirmed
@@ -202,12 +203,12 @@ def _compared(
     ranked: Marks,
     confirmed: Marks,
     options: ValidationOptions,
-) -> tuple[str, Paired]:
+) -> AnotherRuleset:
     name, decisions = other
     theirs = _outcomes(decisions, as_of)
     both = ranked & (theirs[STATUS] == Status.ASSESSED.value).fill_null(False).to_numpy()
     sides = levels_by_rules(outcomes)[both], levels_by_rules(theirs)[both]
-    return name, compare_rankings(*sides, confirmed[both], options.seed, options.resamples)
+    return beside_another(name, sides, confirmed[both], options.seed, options.resamples)
 
 
 def _cautions(options: ValidationOptions, undecided_confirmed: int, strangers: int) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.compiler.formulas import simple_parts
 from fivefold.risk.compiler.value_types import Vocabulary, inputs_of_rule
 from fivefold.risk.engine.explain.describe import input_words
+from fivefold.risk.engine.program import APPLIES
 from fivefold.risk.facts.groups.links import BEGINS
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
 from fivefold.risk.facts.reading import read_field, read_moments
@@ -46,6 +47,11 @@ class LabelledEntities:
     undated: int
     strangers: tuple[str, ...]
     taken_back: int = 0
+
+    def judged(self, outcomes: pl.DataFrame) -> Marks:
+        """Mark those whose levels the labels judge: to whom the ruleset applies, and who were not confirmed before."""
+        marks: Marks = outcomes[APPLIES].to_numpy() & ~self.known_before
+        return marks
 
 
 def match_labels(
@@ -171,6 +177,14 @@ def doubts_about_banned(analysed: AnalysedRuleset, banned: Sequence[str]) -> Ite
     for name in banned:
         if name not in read and (near := nearest(name, sorted(read))):
             yield f"The ruleset reads nothing that is called {name}, which is banned; perhaps {near} was meant"
+
+
+def doubts_about_failed(failed: int, confirmed: int, so: str) -> list[str]:
+    """Say how many could not be assessed in full, how many of them are confirmed, and what follows, *so*."""
+    if not failed:
+        return []
+    entities = count_text(failed, "entity", "entities")
+    return [f"{entities} could not be assessed in full, {confirmed:,} of them confirmed: {so}"]
 
 
 def _names_below(rule_input: LanguageModel, names: Vocabulary) -> set[str]:

@@ -103,9 +103,9 @@ def read_peer_text(text: str, source: str, *, lenient: bool = False) -> PeerFigu
 def read_peer(data: Any, source: str, *, lenient: bool = False) -> PeerFigures:
     """Read a peer's figures from plain data.
 
-    Either the JSON of a validation, or `{"name": "...", "gini": {"estimate": 0.7, "low": 0.65, "high": 0.75},
-    "captured": {"hits": 40, "of": 50}, "shares": {"high": {"hits": 90, "of": 3000}}}` with any of `FIGURES`, and of
-    `BY_LEVEL` by level.
+    Either the JSON of a validation, of one ruleset or of several, which has no Gini of the total; or
+    `{"name": "...", "gini": {"estimate": 0.7, "low": 0.65, "high": 0.75}, "captured": {"hits": 40, "of": 50},
+    "shares": {"high": {"hits": 90, "of": 3000}}}` with any of `FIGURES`, and of `BY_LEVEL` by level.
 
     Args:
         data: as JSON gives it.
@@ -118,13 +118,13 @@ def read_peer(data: Any, source: str, *, lenient: bool = False) -> PeerFigures:
     """
     if not isinstance(data, dict):
         raise ConfigError(f"{source} holds no figures; it must be a mapping with any of {_ALL}")
-    if data.get("kind") == "validation":
+    if data.get("kind") in _VALIDATIONS:
         values = _of_validation(data)
     else:
         if not lenient:
             _refuse_unknown(data, source)
         values = _written(data, source, lenient=lenient)
-    name = data.get("name") or data.get("ruleset") or source
+    name = data.get("name") or data.get("ruleset") or _families_named(data) or source
     figures = dict[str, ConfidenceInterval]()
     for figure, value in values.items():
         try:
@@ -135,6 +135,17 @@ def read_peer(data: Any, source: str, *, lenient: bool = False) -> PeerFigures:
     if not figures and not lenient:
         raise ConfigError(f"{source} has no figure to compare with; it must have any of {_ALL}")
     return PeerFigures(str(name), figures)
+
+
+_VALIDATIONS = ("validation", "families-validation")
+"""Kinds of files that `--json` of a validation writes: of one ruleset, or of several by the level."""
+
+
+def _families_named(data: Mapping[str, Any]) -> str:
+    """Name the rulesets of a validation of several, in the order in which they are tried."""
+    families = data.get("families")
+    rows = families if isinstance(families, list | tuple) else []
+    return ", then ".join(str(row["family"]) for row in rows if isinstance(row, dict) and row.get("family"))
 
 
 _ALL = ", ".join((*FIGURES, *BY_LEVEL))

@@ -14,6 +14,7 @@ from fivefold.risk.engine.program import APPLIES, TOTAL
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
 from fivefold.risk.governance.backtest.moves import FailedAssessment, failures
 from fivefold.risk.governance.backtest.run import list_days, moments_words
+from fivefold.risk.governance.validate.another import AnotherRuleset, beside_another
 from fivefold.risk.governance.validate.factors import (
     Addition,
     Lift,
@@ -22,16 +23,20 @@ from fivefold.risk.governance.validate.factors import (
     lifts,
     stability_indices,
 )
-from fivefold.risk.governance.validate.labels import LabelledEntities, doubts_about_banned, match_labels, refuse_leaks
+from fivefold.risk.governance.validate.labels import (
+    LabelledEntities,
+    doubts_about_banned,
+    doubts_about_failed,
+    match_labels,
+    refuse_leaks,
+)
 from fivefold.risk.governance.validate.leaks import Single, singles
 from fivefold.risk.governance.validate.measures import Capture, LevelRow, capture_curve, captured_share, level_rows
 from fivefold.risk.governance.validate.peers import PeerComparison, PeerFigures, compare_with_peer
 from fivefold.risk.governance.validate.ranking import (
     RESAMPLES,
     Marks,
-    Paired,
     Ranking,
-    compare_rankings,
     rank,
 )
 from fivefold.risk.governance.validate.verdicts import AcceptanceLimits, LimitVerdict, verdicts
@@ -116,7 +121,7 @@ class Validation:
     lifts: tuple[Lift, ...]
     additions: tuple[Addition, ...]
     singles: tuple[Single, ...]
-    other: tuple[str, Paired] | None
+    other: AnotherRuleset | None
     peer: PeerComparison | None
     stability: tuple[StabilityIndex, ...]
     verdicts: tuple[LimitVerdict, ...]
@@ -179,7 +184,7 @@ def validate(
     options = options or ValidationOptions()
     refuse_leaks(assessments.program.analysed, options.banned, options.made_of)
     marked = match_labels(labels, assessments.outcomes, options.until, undated_are_later=options.undated_are_later)
-    included = assessments.outcomes[APPLIES].to_numpy() & ~marked.known_before
+    included = marked.judged(assessments.outcomes)
     if not included.any():
         raise NotEnoughDataError(
             f"of {len(assessments)} entities nobody is left to judge: the ruleset does not apply to them, or they were "
@@ -262,7 +267,7 @@ def _population(assessments: Assessments, marked: LabelledEntities, included: Ma
 
 def _compared(
     assessments: Assessments, other: Assessments, ranked: Marks, confirmed: Marks, options: ValidationOptions
-) -> tuple[str, Paired]:
+) -> AnotherRuleset:
     same = other.outcomes.select(ENTITY, AS_OF).equals(assessments.outcomes.select(ENTITY, AS_OF))
     if not same:
         raise NotEnoughDataError(
@@ -270,8 +275,8 @@ def _compared(
         )
     refuse_leaks(other.program.analysed, options.banned, options.made_of)
     both = ranked & (other.outcomes[STATUS] == Status.ASSESSED.value).to_numpy()
-    first, second = (side.outcomes[TOTAL].to_numpy()[both] for side in (assessments, other))
-    return other.program.ruleset.name, compare_rankings(first, second, confirmed[both], options.seed, options.resamples)
+    totals = assessments.outcomes[TOTAL].to_numpy()[both], other.outcomes[TOTAL].to_numpy()[both]
+    return beside_another(other.program.ruleset.name, totals, confirmed[both], options.seed, options.resamples)
 
 
 def _cautions(
@@ -299,11 +304,11 @@ def _cautions(
             f"{count_text(taken_back, 'entity was', 'entities were')} confirmed and later not confirmed, and counted "
             "as confirmed: a later row may be about another case. Take out the rows of labels that were taken back"
         )
-    if population.failed:
-        cautions.append(
-            f"{population.failed} entities could not be assessed in full, {population.failed_confirmed} of them "
-            "confirmed: their totals are not ranked, and without a level they count as missed"
-        )
+    cautions += doubts_about_failed(
+        population.failed,
+        population.failed_confirmed,
+        "their totals are not ranked, and without a level they count as missed",
+    )
     if not options.made_of:
         cautions.append("The labels are said to come from elsewhere than cases and alerts; nothing here can check that")
     return cautions

@@ -41,6 +41,21 @@ def test_figures_are_read_from_a_validation_and_from_what_a_person_wrote() -> No
     assert written.figures == {"gini": ConfidenceInterval(0.6, 0.6, 0.6), "captured": share(40, 50)}
 
 
+def test_figures_are_read_from_a_validation_of_several_rulesets() -> None:
+    validation = {
+        "kind": "families-validation",
+        "families": [{"family": "companies"}, {"family": "people"}],
+        "level_ranking": {"gini": GINI},
+        "capture": {"captured": GINI, "missed": GINI},
+        "levels": [{"level": "low", "entities": 30}, {"level": "high", "entities": 10}],
+        "judged": 40,
+    }
+    read = read_peer(validation, "f")
+    assert read.name == "companies, then people"
+    assert sorted(read.figures) == ["captured", "level_gini", "missed", "shares.high", "shares.low"]
+    assert read.figures["level_gini"] == ConfidenceInterval(0.6, 0.5, 0.7)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

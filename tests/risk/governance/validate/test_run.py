@@ -1,6 +1,7 @@
 """Validations of a small portfolio whose labels are known."""
 
 import json
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -12,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 from fivefold.domain.errors import InvalidRulesetError, NotEnoughDataError
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
+from fivefold.risk.governance.reports.validation import sections
 from fivefold.risk.governance.validate.ranking import rank
 from fivefold.risk.governance.validate.run import Validation, ValidationOptions, validate
 from fivefold.risk.governance.validate.verdicts import VerdictAnswer
@@ -148,13 +150,30 @@ def test_another_ruleset_is_compared_on_whom_both_assess(refusal: Refusal) -> No
     other = found(TEXT.replace("points: 25", "points: 1"))
     made = validate(found(), labels(), ValidationOptions(resamples=200), other=other)
     assert made.other is not None
-    name, paired = made.other
-    assert name == "retail"
+    paired = made.other.paired
+    assert (made.other.ruleset, made.other.because) == ("retail", "")
+    assert (made.other.entities, made.other.confirmed) == (made.population.ranked, made.population.ranked_confirmed)
+    assert paired is not None
     assert made.ranking is not None
     assert paired.first == made.ranking.gini.estimate
     assert paired.difference.estimate == pytest.approx(paired.first - paired.second)
     with refusal(NotEnoughDataError):
         validate(found(), labels(), other=found(size=50))
+
+
+def test_a_ruleset_that_assesses_none_of_the_confirmed_is_not_compared_and_all_else_is_there() -> None:
+    other = found()
+    marks = labels()["confirmed"].to_numpy()
+    failing = other.outcomes.with_columns(
+        status=pl.when(pl.Series(marks)).then(pl.lit("failed")).otherwise("status").cast(other.outcomes["status"].dtype)
+    )
+    made = validate(found(), labels(), ValidationOptions(resamples=100), other=replace(other, outcomes=failing))
+    assert made.ranking is not None
+    assert made.other is not None
+    assert (made.other.entities, made.other.confirmed, made.other.paired) == (348, 0, None)
+    assert made.other.because.startswith("it and retail assess 348 entities in full, 0 of them confirmed; a ranking")
+    section = next(each for each in sections(made) if each.title == "Beside another ruleset")
+    assert section.words == f"Not measured: {made.other.because}."
 
 
 def test_a_reference_period_gives_drift() -> None:
