@@ -194,9 +194,8 @@ def _show_thresholds(proposal: "ThresholdProposal") -> None:
             [name, interval_words(side.captured, percent=True), percent(side.top_share)]
             for name, side in (("now", proposal.capture.present), ("draft", proposal.capture.proposed))
         ]
-        show_table(
-            f"Confirmed later, in {' and '.join(proposal.capture.present.top)}", ("", "captured", "entities"), rows
-        )
+        top, confirmed = " and ".join(proposal.capture.present.top), proposal.capture.confirmed
+        show_table(f"{confirmed:,} confirmed later, in {top}", ("", "captured", "entities"), rows)
     for caution in proposal.cautions:
         warn(caution)
 

@@ -26,8 +26,8 @@ from fivefold.risk.governance.thresholds.propose import (
     LabelledTotals,
     PortfolioTotals,
     ThresholdProposal,
-    capture_effect,
     propose_for_totals,
+    with_capture,
 )
 from fivefold.risk.governance.validate.labels import AT, match_labels, refuse_leaks
 from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
@@ -257,10 +257,10 @@ def _with_capture(lease: Lease, begins: Setting, proposal: ThresholdProposal, qu
         return _without_capture(proposal, f"no case was confirmed in {quarter.name}")
     parts = [LabelledTotals.of(part, match_labels(labels, part.outcomes)) for part in assessed_parts(lease, begins)]
     totals = LabelledTotals.joined(parts) if parts else None
-    effect = None if totals is None else capture_effect(begins.draft.ruleset, proposal, totals)
-    if effect is None:
+    effect = proposal if totals is None else with_capture(begins.draft.ruleset, proposal, totals)
+    if effect.capture is None:
         return _without_capture(proposal, f"nobody on whom it decides was confirmed in {quarter.name}")
-    return replace(proposal, capture=effect)
+    return effect
 
 
 def _without_capture(proposal: ThresholdProposal, why: str) -> ThresholdProposal:

@@ -271,8 +271,18 @@ class Halves:
         judged = match_labels(labels, judging.outcomes, options.until, **later)
         ever = _ids(learning, marked.confirmed) | _ids(judging, judged.confirmed | judged.known_before)
         judges = _drawn({*learning.outcomes[ENTITY], *judging.outcomes[ENTITY]}, ever, options.seed)
-        self.learning = learning, ~_is_in(learning, judges) & _in_full(learning, marked.known_before), marked.confirmed
-        self.judging = judging, _is_in(judging, judges) & _in_full(judging, judged.known_before), judged.confirmed
+        self._drawn = (
+            (learning, marked, ~_is_in(learning, judges) & marked.judged(learning.outcomes)),
+            (judging, judged, _is_in(judging, judges) & judged.judged(judging.outcomes)),
+        )
+        self.learning, self.judging = (
+            (side, sample & _in_full(side), labels.confirmed) for side, labels, sample in self._drawn
+        )
+
+    def failed(self) -> tuple[int, int]:
+        """Count who was drawn and could not be assessed in full, and how many of these are confirmed."""
+        lost = [labels.confirmed[sample & ~_in_full(side)] for side, labels, sample in self._drawn]
+        return sum(map(len, lost)), int(sum(marks.sum() for marks in lost))
 
     def refuse_few(self) -> None:
         """Refuse sides with too few of a kind, with their numbers."""
@@ -299,8 +309,8 @@ def _is_in(assessments: Assessments, entities: set[str]) -> Marks:
     return marks
 
 
-def _in_full(assessments: Assessments, known_before: Marks) -> Marks:
-    marks: Marks = (assessments.outcomes[STATUS] == Status.ASSESSED.value).to_numpy() & ~known_before
+def _in_full(assessments: Assessments) -> Marks:
+    marks: Marks = (assessments.outcomes[STATUS] == Status.ASSESSED.value).to_numpy()
     return marks
 
 

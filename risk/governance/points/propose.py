@@ -26,8 +26,8 @@ from fivefold.risk.governance.points.outcomes import (
     written_points,
 )
 from fivefold.risk.governance.thresholds.cuts import CutProposal, levels_by, nearest_cuts, present_cuts
-from fivefold.risk.governance.validate.labels import refuse_leaks
-from fivefold.risk.governance.validate.measures import Capture, captured_share
+from fivefold.risk.governance.validate.labels import doubts_about_failed, refuse_leaks
+from fivefold.risk.governance.validate.measures import LEAST_CONFIRMED, Capture, captured_share
 from fivefold.risk.governance.validate.ranking import Marks, Paired, compare_rankings
 from fivefold.risk.governance.validate.run import ValidationOptions
 from fivefold.risk.language.quantities import POINT_UNITS, text_of
@@ -77,7 +77,7 @@ class DraftVerdict:
         level: the same of the level, floors included.
         capture: what the top levels hold by the draft.
         present_capture: what they hold by the ruleset as it is.
-        recommended: the interval of the difference lies above 0, and the level is not surely worse.
+        recommended: enough judge, the interval of the difference lies above 0, and the level is not surely worse.
         because: why, or why not.
     """
 
@@ -194,7 +194,7 @@ def propose_points(
             changes=rows,
             cuts=tuple(cut for _, cut in cuts),
             verdict=judged.verdict(options),
-            cautions=tuple(_cautions(judging, learning, learnt, rows, options)),
+            cautions=tuple(_cautions(judging, halves, learnt, rows, options)),
         ),
         draft,
     )
@@ -275,7 +275,14 @@ class _Judged:
         draws = self.confirmed, options.seed, options.resamples
         total = compare_rankings(self.new, self.present, *draws)
         level = compare_rankings(self.level, self.present_level, *draws)
-        if total.difference.low <= 0:
+        hits, others = int(self.confirmed.sum()), int((~self.confirmed).sum())
+        enough = min(hits, others) >= LEAST_CONFIRMED
+        if not enough:
+            because = (
+                f"of those who judge {hits:,} are confirmed and {others:,} are not, and at least {LEAST_CONFIRMED} of "
+                "each are needed, as for every verdict on a Gini"
+            )
+        elif total.difference.low <= 0:
             because = (
                 "the interval of the difference in the Gini of the total holds 0: chance alone may do as much"
                 if total.difference.high > 0
@@ -287,12 +294,12 @@ class _Judged:
             because = "it ranks better than the ruleset as it is, by more than chance"
         return DraftVerdict(
             judged=len(self.confirmed),
-            confirmed=int(self.confirmed.sum()),
+            confirmed=hits,
             total=total,
             level=level,
             capture=self.captured(self.level),
             present_capture=self.captured(self.present_level),
-            recommended=total.difference.low > 0 and level.difference.high >= 0,
+            recommended=enough and total.difference.low > 0 and level.difference.high >= 0,
             because=because,
         )
 
@@ -351,13 +358,21 @@ def _fallen_unknown(rows: Sequence[PointChange]) -> list[str]:
 
 def _cautions(
     judging: Assessments,
-    learning: Assessments | None,
+    halves: Halves,
     learnt: LearntPoints,
     rows: Sequence[PointChange],
     options: ValidationOptions,
 ) -> list[str]:
-    cautions = list(options.cautions)
-    if learning is None:
+    cautions = [
+        *options.cautions,
+        *doubts_about_failed(*halves.failed(), "nothing is learnt from them, and they judge nothing"),
+    ]
+    if options.seed != ValidationOptions().seed:
+        cautions.append(
+            f"The halves were drawn with seed {options.seed}, which was chosen: of proposals with several seeds the "
+            "best one is the best by its luck, too."
+        )
+    if halves.learning[0] is judging:
         cautions.append(
             "Both halves are of one moment: the draft is judged on other customers, and on no later time. Learn as of "
             "an earlier moment to see whether it lasts."

@@ -63,7 +63,8 @@ def reasons(proposal: ThresholdProposal) -> list[str]:
     if proposal.capture is not None:
         now, then = (percent(side.captured.estimate) for side in (proposal.capture.present, proposal.capture.proposed))
         top = " and ".join(proposal.capture.present.top)
-        lines.append(f"{top} hold {now} of those confirmed later, and {then} by the draft.")
+        confirmed = f"{proposal.capture.confirmed:,} confirmed later"
+        lines.append(f"{top} hold {now} of the {confirmed}, and {then} by the draft.")
     return [*lines, *proposal.cautions]
 
 

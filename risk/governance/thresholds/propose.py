@@ -9,14 +9,14 @@ import numpy as np
 import polars as pl
 
 from fivefold.domain.errors import ConfigError, NotEnoughDataError
-from fivefold.domain.text import percent
+from fivefold.domain.text import count_text, percent
 from fivefold.features.histories import Floats, Integers
 from fivefold.risk.engine.assessments import NOT_IN_FULL, STATUS, Assessments, Status
 from fivefold.risk.engine.program import FLOOR, TOTAL
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.risk.governance.backtest.run import list_days, moments_words
 from fivefold.risk.governance.thresholds.cuts import CutProposal, drawn_again, levels_by, nearest_cuts, present_cuts
-from fivefold.risk.governance.validate.labels import LabelledEntities
+from fivefold.risk.governance.validate.labels import LabelledEntities, doubts_about_failed
 from fivefold.risk.governance.validate.measures import Capture, captured_share
 from fivefold.risk.governance.validate.ranking import RESAMPLES, Marks
 from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
@@ -55,10 +55,19 @@ class LevelMove:
 
 @dataclass(frozen=True, kw_only=True)
 class CaptureEffect:
-    """What the top levels hold of those who were confirmed later, by the present thresholds and by the draft's."""
+    """What the top levels hold of those who were confirmed later, by the present thresholds and by the draft's.
+
+    Attributes:
+        confirmed: how many were confirmed later.
+        failed: how many of those judged could not be assessed in full: they have the level of their floors, or none.
+        failed_confirmed: how many of these are confirmed.
+    """
 
     present: Capture
     proposed: Capture
+    confirmed: int
+    failed: int
+    failed_confirmed: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,21 +174,28 @@ class LabelledTotals:
     """The totals of those whose levels a later confirmation judges: who was confirmed before counts nowhere.
 
     Attributes:
-        points: n totals, in hundredths of a point.
+        points: n totals, in hundredths of a point; without meaning where the assessment was not made in full.
         floors: n numbers of levels, 0 for none.
+        in_full: n marks of who was assessed in full; the others have their floors, whatever the thresholds.
         confirmed: n marks.
     """
 
     points: Integers
     floors: Integers
+    in_full: Marks
     confirmed: Marks
 
     @classmethod
     def of(cls, assessments: Assessments, labels: LabelledEntities) -> Self:
         """Take them from assessments and from who of the assessed was confirmed later."""
-        judged = _is_assessed(assessments) & ~labels.known_before
+        judged = labels.judged(assessments.outcomes)
         points, floors = _totals(assessments, judged)
-        return cls(points=points, floors=floors, confirmed=labels.confirmed[judged])
+        return cls(
+            points=points,
+            floors=floors,
+            in_full=_is_assessed(assessments)[judged],
+            confirmed=labels.confirmed[judged],
+        )
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
@@ -187,18 +203,37 @@ class LabelledTotals:
         return cls(
             points=np.concatenate([part.points for part in parts]),
             floors=np.concatenate([part.floors for part in parts]),
+            in_full=np.concatenate([part.in_full for part in parts]),
             confirmed=np.concatenate([part.confirmed for part in parts]),
         )
 
 
-def capture_effect(ruleset: Ruleset, proposal: ThresholdProposal, totals: LabelledTotals) -> CaptureEffect | None:
-    """Say what the top levels hold of the confirmed, by the present thresholds and by proposed ones; None for nobody.
+def with_capture(ruleset: Ruleset, proposal: ThresholdProposal, totals: LabelledTotals) -> ThresholdProposal:
+    """Add what the top levels hold of the confirmed, by the present thresholds and by the proposed; nothing for nobody.
 
-    *ruleset* is the present one. The totals may be of another moment than the proposal, such as an earlier one.
+    *ruleset* is the present one. The totals may be of another moment than the proposal, such as an earlier one. Who
+    was not assessed in full counts as in a validation: without a level, as missed.
     """
-    sides = _levels_of(ruleset, totals.points, totals.floors, proposal)
+    sides = [
+        np.where(totals.in_full, levels, totals.floors)
+        for levels in _levels_of(ruleset, totals.points, totals.floors, proposal)
+    ]
     present, proposed = (captured_share(side, totals.confirmed, ruleset.levels) for side in sides)
-    return None if present is None or proposed is None else CaptureEffect(present=present, proposed=proposed)
+    if present is None or proposed is None:
+        return proposal
+    effect = CaptureEffect(
+        present=present,
+        proposed=proposed,
+        confirmed=int(totals.confirmed.sum()),
+        failed=int((~totals.in_full).sum()),
+        failed_confirmed=int((~totals.in_full & totals.confirmed).sum()),
+    )
+    doubts = doubts_about_failed(
+        effect.failed,
+        effect.failed_confirmed,
+        "of those who were confirmed later, they count as missed without a level",
+    )
+    return replace(proposal, capture=effect, cautions=(*proposal.cautions, *doubts))
 
 
 def propose_thresholds(
@@ -231,8 +266,7 @@ def propose_thresholds(
     proposal = propose_for_totals(totals, targets, within=within, earlier=earlier, **chance)
     if labels is None:
         return proposal
-    effect = capture_effect(totals.ruleset, proposal, LabelledTotals.of(assessments, labels))
-    return replace(proposal, capture=effect)
+    return with_capture(totals.ruleset, proposal, LabelledTotals.of(assessments, labels))
 
 
 def propose_for_totals(
@@ -319,7 +353,7 @@ def _totals(assessments: Assessments, sample: Marks) -> tuple[Integers, Integers
     """Give totals in hundredths, and floors, of those held."""
     step = assessments.program.total.scale // POINT_UNITS
     rows = assessments.outcomes.filter(sample)
-    return (rows[TOTAL] // step).to_numpy(), rows[FLOOR].to_numpy()
+    return (rows[TOTAL].fill_null(0) // step).to_numpy(), rows[FLOOR].to_numpy()
 
 
 def _level_rows(before: Integers, after: Integers, shares: Floats, levels: Sequence[str]) -> tuple[LevelProposal, ...]:
@@ -374,5 +408,6 @@ def _cautions(left_out: dict[str, int]) -> list[str]:
     cautions = ["Shares say how the portfolio is spread, not where risk begins: a supervisor asks for the latter."]
     lost = sum(left_out[status] for status in NOT_IN_FULL)
     if lost:
-        cautions.append(f"{lost} entities could not be assessed in full and were left out")
+        lost_words = count_text(lost, "entity", "entities")
+        cautions.append(f"{lost_words} could not be assessed in full: the thresholds are proposed without them")
     return cautions

@@ -153,6 +153,48 @@ def test_what_ranks_gets_points_and_what_does_not_loses_them() -> None:
     assert proposal.verdict.total.first > proposal.verdict.total.second
 
 
+def few_labels(who: Portfolio, hits: int) -> pl.DataFrame:
+    """Confirm the first of those who have the most of a."""
+    most = who.entities["a"] == 3
+    return who.entities.select(
+        "entity_id", confirmed=most & (most.cast(pl.Int64).cum_sum() <= hits), at=pl.lit("2024-09-01")
+    )
+
+
+@pytest.mark.parametrize(("hits", "recommended"), [(98, False), (100, True)])
+def test_nothing_is_recommended_by_fewer_than_a_verdict_on_a_gini_needs(hits: int, recommended: bool) -> None:
+    who = customers()
+    verdict = propose_points(found_by(text_of([3, 2, 1], [30, 20, 10]), who), few_labels(who, hits), QUICK)[0].verdict
+    assert verdict.total.difference.low > 0
+    assert (verdict.confirmed, verdict.recommended) == (hits // 2, recommended)
+    assert recommended or verdict.because == (
+        "of those who judge 49 are confirmed and 551 are not, and at least 50 of each are needed, as for every verdict "
+        "on a Gini"
+    )
+
+
+def test_who_could_not_be_assessed_is_counted_with_the_confirmed_among_them() -> None:
+    found = assess(analysed(), mixed(COUNT), AS_OF)
+    hits = (pl.int_range(COUNT) % 10).is_in([3, 8])
+    labels = found.outcomes.select("entity_id", confirmed=hits, at=pl.lit("2024-09-01"))
+    told = propose_points(found, labels, QUICK)[0].cautions
+    assert (
+        "120 entities could not be assessed in full, 120 of them confirmed: nothing is learnt from them, and they "
+        "judge nothing"
+    ) in told
+    none = proposed(text_of([8, 5, 2], [6, 4]))[0].cautions
+    assert not any("assessed in full" in caution for caution in none)
+
+
+def test_a_seed_that_was_chosen_is_cautioned_of() -> None:
+    default, chosen = (
+        proposed(text_of([8, 5, 2], [6, 4]), options=ValidationOptions(seed=seed, resamples=100))[0].cautions
+        for seed in (0, 3)
+    )
+    assert not any("seed" in caution for caution in default)
+    assert any("seed 3, which was chosen" in caution for caution in chosen)
+
+
 def test_the_verdict_is_that_of_an_assessment_by_the_draft() -> None:
     """The figures come from sums over outcomes; the engine itself, given the draft, must come to the same levels."""
     text = text_of([3, 2, 1], [30, 20, 10], otherwise=-1)

@@ -24,6 +24,7 @@ from fivefold.risk.governance.thresholds.propose import (
     propose_thresholds,
 )
 from fivefold.risk.governance.validate.labels import match_labels
+from fivefold.risk.governance.validate.run import ValidationOptions, validate
 from fivefold.risk.language.ruleset import Ruleset
 from tests.depth import examples
 from tests.risk.conftest import Refusal
@@ -263,9 +264,28 @@ def test_what_labels_say_counts_who_was_not_known_before() -> None:
     matched = match_labels(labels, found.outcomes)
     capture = propose_thresholds(found, labels=matched, resamples=100).capture
     assert capture is not None
-    assert capture.present.prevalence == capture.proposed.prevalence == pytest.approx(240 / 720)
+    assert capture.present.prevalence == capture.proposed.prevalence == pytest.approx(270 / 810)
+    assert (capture.confirmed, capture.failed, capture.failed_confirmed) == (270, 90, 30)
     nobody = match_labels(labels.head(0), found.outcomes)
     assert propose_thresholds(found, labels=nobody, resamples=100).capture is None
+
+
+def test_what_the_present_thresholds_capture_is_what_a_validation_measures() -> None:
+    found = assess(analysed(), mixed(1000), AS_OF)
+    ids = found.outcomes["entity_id"]
+    hits = [place % 10 in {3, 8} or place % 50 == 1 for place in range(1000)]  # who has an 8 could not be assessed
+    labels = pl.DataFrame({"entity_id": ids, "confirmed": hits, "at": ["2024-09-01"] * 1000})
+    validated = validate(found, labels, ValidationOptions(resamples=100))
+    proposal = propose_thresholds(found, labels=match_labels(labels, found.outcomes), resamples=100)
+    assert proposal.capture is not None
+    assert proposal.capture.present == validated.capture
+    population = validated.population
+    assert proposal.capture.confirmed == population.confirmed == 220
+    assert (proposal.capture.failed, proposal.capture.failed_confirmed) == (population.failed, 100) == (100, 100)
+    assert proposal.cautions[-1] == (
+        "100 entities could not be assessed in full, 100 of them confirmed: of those who were confirmed later, they "
+        "count as missed without a level"
+    )
 
 
 @settings(max_examples=examples(40), deadline=None)
