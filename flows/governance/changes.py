@@ -26,6 +26,10 @@ def changes_of_flow(flow: Flow) -> Iterator[StepChange]:
     Conditions, calculations and numbers change as in rulesets. A way, an answer or `then` leads to another step that is
     near; a way or a row is left out, or tried after the one below it; a row gives what another one does; an end, and
     what follows a failure, takes an action less or one more. Some may not be a flow any more.
+
+    Not changed is what examples cannot notice: how long a person has (`within`) and how old an answer from outside may
+    be, as examples say what came and not when; the days of a review or a tag; triggers; words that people read. Nor is
+    whom a step asks, and how: that policy, ruleset, flow, source or model has changes of its own.
     """
     data = plain_data(flow)
     for number, action in enumerate(data.get("actions", ())):

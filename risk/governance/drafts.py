@@ -25,6 +25,12 @@ def without_reasons(text: str) -> str:
     return _REMARKS.sub("", _HEAD.sub("", text.removeprefix("\ufeff")))
 
 
+def reasons_of(text: str) -> str:
+    """Give the reasons on top of a draft; empty where there are none."""
+    head = _HEAD.match(text.removeprefix("\ufeff"))
+    return "" if head is None else head[0]
+
+
 def is_json(text: str) -> bool:
     """Tell whether a text is JSON, which has no place for remarks."""
     try:

@@ -185,7 +185,7 @@ def _ranked(history: LevelHistory, first: pl.DataFrame, version: int | None, res
     confirmed_later = pairs.filter(later & ~pl.col("entity").is_in([*aside]))
     own = confirmed_later if version is None else confirmed_later.filter(pl.col("version_id") == version)
     confirmed = set(own["entity"])
-    # who was confirmed under another version is no customer whom this one ranked high for nothing
+    # ranked as not confirmed, they would make a version look worse that had ranked them high
     under_another = set(confirmed_later["entity"]) - confirmed
     ranked_rows = first.filter(
         ~pl.col("entity").is_in([*aside, *under_another]), pl.col("status") == Status.ASSESSED.value

@@ -18,15 +18,13 @@ from fivefold.risk.governance.backtest.run import BacktestResult, HeldLevels, ba
 from fivefold.risk.governance.beside import ALONE, Beside, assess_decided
 from fivefold.risk.governance.points.draft import draft_text as points_draft
 from fivefold.risk.governance.points.propose import PointsProposal, propose_points
-from fivefold.risk.governance.thresholds.cuts import present_cuts
-from fivefold.risk.governance.thresholds.draft import draft_text
+from fivefold.risk.governance.thresholds.draft import draft_text, thresholds_alone
 from fivefold.risk.governance.thresholds.propose import ThresholdProposal, movers, propose_thresholds
 from fivefold.risk.governance.validate.labels import dated_only, match_labels
 from fivefold.risk.governance.validate.peers import PeerFigures, read_peer_text
 from fivefold.risk.governance.validate.run import Validation, ValidationOptions, validate
 from fivefold.risk.governance.what_if.answers import WhatIf, what_if
 from fivefold.risk.governance.what_if.search import ChangedAssessment, WantedDirection
-from fivefold.risk.language.quantities import POINT_UNITS
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.usecases.portfolio_files.assess import assess_portfolio, before_of
 from fivefold.usecases.portfolio_files.bundled import ruleset_text
@@ -156,11 +154,12 @@ def _refuse_twice(earlier: Sequence[Path]) -> None:
 
 
 def _thresholds_of(path: Path, name: str) -> list[Decimal]:
-    """Read the thresholds of an earlier draft; ConfigError where it is of another ruleset."""
-    draft = read_ruleset(ruleset_text(str(path)), str(path))
+    """Read what the portfolio of an earlier draft came to; ConfigError where it is of another ruleset."""
+    text = ruleset_text(str(path))
+    draft = read_ruleset(text, str(path))
     if draft.name != name:
         raise ConfigError(f"--earlier {path} is of the ruleset {draft.name}, not of {name}")
-    return [Decimal(units) / POINT_UNITS for units in present_cuts(draft).units]
+    return thresholds_alone(text)
 
 
 def validate_files(

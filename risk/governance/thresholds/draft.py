@@ -1,12 +1,20 @@
 """A proposal written as a draft: the same text with other numbers, and the reasons above it."""
 
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.text import percent
 from fivefold.risk.governance.diff import diff
-from fivefold.risk.governance.drafts import NOTHING_IN_FORCE, Path, with_numbers, with_reasons, without_reasons
+from fivefold.risk.governance.drafts import (
+    NOTHING_IN_FORCE,
+    Path,
+    reasons_of,
+    with_numbers,
+    with_reasons,
+    without_reasons,
+)
 from fivefold.risk.governance.thresholds.cuts import CutProposal, present_cuts, whole_points
 from fivefold.risk.governance.thresholds.propose import ThresholdProposal
 from fivefold.risk.language.quantities import POINT_UNITS, text_of
@@ -79,6 +87,25 @@ def _interval_words(cut: CutProposal) -> str:
 def _alone_words(cut: CutProposal) -> str:
     """Say what this portfolio alone came to, where the threshold is a mean with earlier ones."""
     return "" if cut.alone is None else f"; the mean with earlier ones, {cut.alone} by this portfolio alone"
+
+
+_WRITTEN = re.compile(
+    r"^# .+ begins at (?P<mean>\S+) \(now \S+; the mean with earlier ones, (?P<alone>\S+) by this portfolio alone\): ",
+    re.MULTILINE,
+)
+"""A threshold that is a mean, as `reasons` writes it, in the order of the levels."""
+
+
+def thresholds_alone(text: str) -> list[Decimal]:
+    """Read the thresholds of a draft; of one that is a mean what its own portfolio alone came to.
+
+    A mean in a later mean would count the quarters before it again. A threshold that was edited since is what it is.
+    """
+    now = [Decimal(units) / POINT_UNITS for units in present_cuts(read_ruleset(text)).units]
+    means = [(Decimal(each["mean"]), Decimal(each["alone"])) for each in _WRITTEN.finditer(reasons_of(text))]
+    if len(means) != len(now):
+        return now
+    return [alone if value == mean else value for value, (mean, alone) in zip(now, means, strict=True)]
 
 
 def _moves_words(proposal: ThresholdProposal) -> str:

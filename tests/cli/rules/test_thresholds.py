@@ -95,7 +95,8 @@ def test_who_moves_is_a_file_and_labels_show_what_the_draft_does_to_them(
     assert moves.columns == ["entity_id", "present", "proposed"]
     assert len(moves) == plain["moved"] == sum(move["entities"] for move in plain["moves"])
     assert plain["capture"]["proposed"]["captured"]["estimate"] >= plain["capture"]["present"]["captured"]["estimate"]
-    assert "Confirmed later, in high and critical" in done.out
+    confirmed = plain["capture"]["confirmed"]
+    assert f"{confirmed} confirmed later, in high and critical" in done.out
 
 
 def test_thresholds_stay_while_the_shares_are_near_enough(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,6 +133,11 @@ def test_earlier_drafts_count_as_much_as_this_portfolio(folder: Path, monkeypatc
     assert [cut["alone"] for cut in mixed] == alone
     assert [cut["proposed"] for cut in mixed] != alone
     assert "by this portfolio alone" in (folder / "new.yaml").read_text()
+    (folder / "new.yaml").rename(folder / "mean.yaml")
+    both = proposal(folder, *shares, "--earlier", folder / "mean.yaml", "--earlier", far)
+    assert [cut["proposed"] for cut in both] == [
+        cut["proposed"] for cut in proposal(folder, *shares, "--earlier", folder / "first.yaml", "--earlier", far)
+    ], "a mean counts as its own portfolio alone, so no quarter counts twice"
     again = folder / "sub" / ".." / "far.yaml"
     (folder / "sub").mkdir()
     assert "counts once" in refuse(folder, *asked(folder, "--replace", "--earlier", far, "--earlier", again))
