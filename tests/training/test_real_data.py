@@ -83,7 +83,7 @@ def test_everybody_is_judged_and_value_rises_from_segment_to_segment(name: str, 
     shares = outcome.evaluation.segments["value_share"].to_list()
     assert len(shares) == 4
     assert shares[-1] > 0.45
-    assert outcome.evaluation.segments_rise
+    assert all(step.rises for step in outcome.evaluation.comparisons.segments)
 
 
 def test_the_explanations_of_thousands_of_customers_add_up(file_of: Path, outcome: TrainingResult) -> None:

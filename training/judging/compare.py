@@ -11,7 +11,15 @@ from fivefold.models.registry import DATA_DIGEST_TAG, JUDGED_HASH_TAG, Registry
 from fivefold.training.config import GateSettings
 from fivefold.training.dates import Dates
 from fivefold.training.judging.bootstrap import draws, resample
-from fivefold.training.judging.metrics import BOUNDS, Metrics, least_difference, least_error
+from fivefold.training.judging.metrics import (
+    BOUNDS,
+    Metrics,
+    SegmentStep,
+    least_difference,
+    least_error,
+    segment_steps,
+    segment_table,
+)
 
 LEAST_BELOW = 10
 """At least so many draws must lie below a bound; with fewer it depends more on the draws than on the customers."""
@@ -44,6 +52,8 @@ class Comparisons:
         gini: normalised Gini of the model less that of each rival, by the rival's name.
         calibration: the model's calibration error is at least this, see `calibration.least_error`.
         calibration_worse: its error less the champion's, see `calibration.least_difference`; None without a champion.
+        segments: each of the model's segments and the next one. A window judged on again shows a fall as well as one
+            judged on for the first time, so these bounds have the confidence that is configured.
     """
 
     times_judged: int
@@ -51,6 +61,7 @@ class Comparisons:
     gini: Mapping[str, RivalComparison]
     calibration: float
     calibration_worse: RivalComparison | None
+    segments: tuple[SegmentStep, ...]
 
     def figures(self) -> dict[str, float]:
         """Give every figure by its name in the registry."""
@@ -64,6 +75,7 @@ def compare_with_rivals(
     predictions: Mapping[str, Floats],
     realised: Floats,
     metrics: Mapping[str, Metrics],
+    category: np.ndarray,
     names: tuple[str, str],
     gate: GateSettings,
     times_judged: int,
@@ -75,6 +87,7 @@ def compare_with_rivals(
         predictions: by name, the model's among them.
         realised: what the customers were worth, 0 or more.
         metrics: of the customers as they are, by name.
+        category: the segments that the model puts the customers in.
         names: of the model and of the champion among the predictions.
         gate: confidence and number of draws.
         times_judged: how often the window was judged on, this time included.
@@ -85,7 +98,7 @@ def compare_with_rivals(
     needed = int(np.ceil(LEAST_BELOW * BOUNDS / error))
     count = min(max(gate.resamples, needed), max(MOST_RESAMPLES, gate.resamples))
     money = tuple(name for name in names if name in predictions)
-    drawn = resample(predictions, realised, draws(len(realised), seed, count), money=money)
+    drawn = resample(predictions, realised, draws(len(realised), seed, count), money=money, category=category)
     gini = {
         name: RivalComparison(
             metrics[model].normalised_gini - metrics[name].normalised_gini,
@@ -98,7 +111,8 @@ def compare_with_rivals(
     worse = (
         None if theirs is None else RivalComparison(mine.error - theirs.error, least_difference(mine, theirs, error))
     )
-    return Comparisons(times_judged, 1.0 - error, gini, least_error(mine, error), worse)
+    steps = segment_steps(segment_table(category, realised), drawn.segments, 1.0 - gate.confidence)
+    return Comparisons(times_judged, 1.0 - error, gini, least_error(mine, error), worse, steps)
 
 
 def _low(drawn: Floats, error: float) -> float:

@@ -18,7 +18,6 @@ from fivefold.training.judging.metrics import (
     calibration_table,
     lift_curve,
     rank_metrics,
-    rises,
     segment_table,
 )
 from fivefold.training.judging.predictions import Purchases, WindowPredictions
@@ -65,11 +64,6 @@ class Evaluation:
     floored_share: float
     comparisons: Comparisons
     coverage: IntervalCoverage | None = None
-
-    @property
-    def segments_rise(self) -> bool:
-        """Whether the mean realised value rises from segment to segment."""
-        return rises(self.segments)
 
     @property
     def calibration_error(self) -> float:
@@ -125,7 +119,14 @@ def evaluate(
         len(test_window.realised),
         test_window.floored_share,
         compare_with_rivals(
-            predictions, test_window.realised, metrics, (MODEL, CHAMPION), config.gate, times_judged, config.seed
+            predictions,
+            test_window.realised,
+            metrics,
+            category,
+            (MODEL, CHAMPION),
+            config.gate,
+            times_judged,
+            config.seed,
         ),
         coverage(model, test_window, config.due),
     )

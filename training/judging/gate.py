@@ -1,6 +1,6 @@
 """The gate: whether a new model may replace the champion. A pure function of the evaluation."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import isfinite
 
@@ -8,6 +8,7 @@ from fivefold.domain.text import apart_from, whole_percent
 from fivefold.training.config import GateSettings
 from fivefold.training.judging.compare import Comparisons, RivalComparison
 from fivefold.training.judging.evaluate import BASELINES, CHAMPION, MODEL, Evaluation
+from fivefold.training.judging.metrics import SegmentStep
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ def gate_verdict(evaluation: Evaluation, gate: GateSettings, incomparable: str |
     The lower bound of the difference to every baseline, and to the champion where there is one, must be above the
     margin: a difference that may be chance keeps the champion. Predicted money must not surely be off by more than the
     gate allows, nor surely further off than the champion's: what chance alone adds to such an error is taken away. The
-    mean realised value must rise from segment to segment. *incomparable* is the reason why the champion cannot be
-    compared.
+    mean realised value must not surely fall from one segment to the next. *incomparable* is the reason why the champion
+    cannot be compared.
     """
     gini = {name: metrics.normalised_gini for name, metrics in evaluation.by_name.items()}
     compared, sure = evaluation.comparisons, _percent(evaluation.comparisons.confidence)
@@ -43,12 +44,12 @@ def gate_verdict(evaluation: Evaluation, gate: GateSettings, incomparable: str |
     beaten = {name: compared.gini[name].low > gate.margin for name in rivals}
     reasons = [_reason(name, gini, compared.gini[name], gate.margin, sure, beaten=beaten[name]) for name in rivals]
     calibrated = _calibrated(evaluation.calibration_error, compared, gate, sure, reasons)
-    rises = evaluation.segments_rise
-    reasons.append(f"mean realised value {'rises' if rises else 'does not rise'} from segment to segment")
+    reasons += _segments(compared.segments, _percent(gate.confidence))
+    falls = any(step.surely_falls for step in compared.segments)
     if incomparable:
         reasons.append(f"not comparable with the champion: {incomparable}")
     reasons.append(_times(compared.times_judged))
-    promote = all(beaten.values()) and calibrated and rises and not incomparable
+    promote = all(beaten.values()) and calibrated and not falls and not incomparable
     return GateVerdict(promote, incomparable is None, tuple(reasons))
 
 
@@ -94,6 +95,19 @@ def _money(error: float, least: float, allowed: float, sure: str) -> str:
             f"only by {surely} % ({sure} confidence)"
         )
     return f"predicted money is off by {off} % of the realised; {most} is allowed"
+
+
+def _segments(steps: Iterable[SegmentStep], sure: str) -> list[str]:
+    """Name each segment that was not worth more than the one below it, and say whether that may be chance."""
+    reasons = []
+    for step in steps:
+        means = f"from {step.lower_mean:,.2f} in {step.lower} to {step.upper_mean:,.2f} in {step.upper}"
+        if step.surely_falls:
+            least = f"at least {step.least_fall:,.2f} with {sure} confidence"
+            reasons.append(f"mean realised value surely falls {means}: by {least}")
+        elif not step.rises:
+            reasons.append(f"mean realised value does not rise {means}, and does not surely fall ({sure} confidence)")
+    return reasons or ["mean realised value rises from segment to segment"]
 
 
 def _times(times_judged: int) -> str:

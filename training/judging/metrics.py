@@ -11,6 +11,7 @@ these draws is not a bound. Sources: Kumar, Liang and Ma, "Verified Uncertainty 
 
 import itertools
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,10 +116,58 @@ def segment_table(category: np.ndarray, realised: Floats) -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
-def rises(table: pl.DataFrame) -> bool:
-    """Tell whether the mean realised value rises from each segment to the next."""
-    means = table["value_mean"].to_list()
-    return all(lower < upper for lower, upper in itertools.pairwise(means))
+FEWEST_IN_SEGMENT = 10
+"""A segment of fewer customers shows no sure fall: draws of so few hardly differ."""
+
+
+@dataclass(frozen=True)
+class SegmentStep:
+    """A segment and the next higher one, by what their customers were worth.
+
+    Attributes:
+        lower: name of the segment.
+        upper: name of the next one that has customers.
+        lower_mean: realised money of a customer of the lower one.
+        upper_mean: realised money of a customer of the upper one.
+        least_fall: the mean falls by at least this, at the confidence asked for; below 0 where it may rise, and minus
+            infinity where that cannot be told.
+    """
+
+    lower: str
+    upper: str
+    lower_mean: float
+    upper_mean: float
+    least_fall: float
+
+    @property
+    def rises(self) -> bool:
+        """Whether the upper segment was worth more."""
+        return self.lower_mean < self.upper_mean
+
+    @property
+    def surely_falls(self) -> bool:
+        """Whether the upper segment was worth less, and by more than chance could give."""
+        return self.least_fall > 0
+
+
+def segment_steps(table: pl.DataFrame, drawn: Mapping[str, Floats], error: float) -> tuple[SegmentStep, ...]:
+    """Compare each segment with the next one.
+
+    Args:
+        table: see `segment_table`.
+        drawn: mean realised value of each segment in each draw, by its name; NaN where nobody of it was drawn.
+        error: chance that any of the bounds is wrong, shared among the steps.
+    """
+    pairs = list(itertools.pairwise(table.to_dicts()))
+    steps = []
+    for lower, upper in pairs:
+        falls = drawn[lower["segment"]] - drawn[upper["segment"]]
+        falls = falls[~np.isnan(falls)]
+        is_shown = len(falls) and min(lower["customers"], upper["customers"]) >= FEWEST_IN_SEGMENT
+        least = float(np.quantile(falls, error / len(pairs))) if is_shown else float("-inf")
+        means = (lower["value_mean"], upper["value_mean"])
+        steps.append(SegmentStep(lower["segment"], upper["segment"], *means, least))
+    return tuple(steps)
 
 
 def _in_predicted_order(predicted: Floats, realised: Floats) -> Floats:

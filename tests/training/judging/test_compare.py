@@ -54,7 +54,8 @@ def test_draws_in_which_all_are_worth_the_same_say_nothing() -> None:
 def compared(model: Floats, champion: Floats, realised: Floats, times: int = 1, **gate: Any) -> Comparisons:
     predictions = {"model": model, "champion": champion}
     metrics = {name: rank_metrics(predicted, realised) for name, predicted in predictions.items()}
-    return compare_with_rivals(predictions, realised, metrics, ("model", "champion"), GateSettings(**gate), times, 1)
+    names, category = ("model", "champion"), np.full(len(realised), "low")
+    return compare_with_rivals(predictions, realised, metrics, category, names, GateSettings(**gate), times, 1)
 
 
 def test_the_same_model_with_other_noise_is_not_surely_better() -> None:

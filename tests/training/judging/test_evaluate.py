@@ -1,6 +1,7 @@
 """The evaluation: everyone is judged on the same customers, and every figure is registered under its name."""
 
 from dataclasses import replace
+from itertools import pairwise
 from math import isnan
 
 import numpy as np
@@ -64,7 +65,9 @@ def test_the_tables_hold_every_customer_once(found: Evaluation) -> None:
     assert found.segments["customers"].sum() == found.customers
     assert found.segments["value_share"].sum() == pytest.approx(1.0)
     assert found.segments["segment"].to_list() == list(SEGMENTS)
-    assert found.segments_rise
+    steps = found.comparisons.segments
+    assert [(step.lower, step.upper) for step in steps] == list(pairwise(SEGMENTS))
+    assert all(step.rises for step in steps)
 
 
 def test_stability_compares_the_two_scores_of_customers_known_at_both_dates(

@@ -10,14 +10,17 @@ from fivefold.training.config import GateSettings
 from fivefold.training.judging.compare import Comparisons, RivalComparison
 from fivefold.training.judging.evaluate import CHAMPION, MODEL, PERSISTENCE, RFM, Evaluation, ScoreStability
 from fivefold.training.judging.gate import gate_verdict
-from fivefold.training.judging.metrics import Metrics
+from fivefold.training.judging.metrics import Metrics, SegmentStep
 
-RISING = (1.0, 2.0, 3.0, 4.0)
+RISING = (SegmentStep("low", "medium", 1.0, 2.0, -1.5), SegmentStep("medium", "high", 2.0, 30.0, -40.0))
+LEVEL = (SegmentStep("low", "medium", 0.0, 0.0, 0.0), *RISING[1:])
+DOUBTFUL = (RISING[0], SegmentStep("medium", "high", 3.0, 2.0, -0.25))
+FALLING = (*LEVEL, SegmentStep("high", "top", 3_000.0, 2_000.0, 400.0))
 
 
 def evaluation(
     gini: dict[str, float],
-    means: tuple[float, ...] = RISING,
+    segments: tuple[SegmentStep, ...] = RISING,
     noise: float = 0.0,
     calibration: float = 0.0,
     worse: float = 0.0,
@@ -29,7 +32,6 @@ def evaluation(
     Predicted money is *seen* off, and is surely off by *calibration*.
     """
     money = pl.DataFrame({"customers": [1], "predicted_mean": [1 + max(seen, calibration)], "realised_mean": [1.0]})
-    segments = pl.DataFrame({"segment": list("abcd")[: len(means)], "value_mean": list(means)})
     by_name = {name: Metrics(value, 0.5, 0.5) for name, value in gini.items()}
     differences = {name: gini[MODEL] - value for name, value in gini.items() if name != MODEL}
     comparisons = Comparisons(
@@ -38,9 +40,10 @@ def evaluation(
         {name: RivalComparison(value, value - noise) for name, value in differences.items()},
         calibration,
         RivalComparison(worse + 0.01, worse) if CHAMPION in gini else None,
+        segments,
     )
     stability = ScoreStability(1.0, 0.0, 1.0)
-    return Evaluation(by_name, money, segments, pl.DataFrame(), pl.DataFrame(), stability, 100, 0.0, comparisons)
+    return Evaluation(by_name, money, pl.DataFrame(), pl.DataFrame(), pl.DataFrame(), stability, 100, 0.0, comparisons)
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Case:
     champion: float | None
     promote: bool
     says: str
-    means: tuple[float, ...] = RISING
+    segments: tuple[SegmentStep, ...] = RISING
     incomparable: str | None = None
 
 
@@ -67,8 +70,10 @@ CASES = {
     "a tie keeps the champion": Case(0.9, 0.8, 0.7, 0.9, False, "does not beat champion 0.9000"),
     "a hair's breadth is enough": Case(0.9 + 1e-12, 0.8, 0.7, 0.9, True, "beats champion 0.9000"),
     "better than the champion, not than a baseline": Case(0.9, 0.92, 0.7, 0.8, False, "does not beat persistence"),
-    "segments that do not rise": Case(0.9, 0.8, 0.7, None, False, "does not rise", (1.0, 3.0, 2.0, 4.0)),
-    "segments that are level": Case(0.9, 0.8, 0.7, None, False, "does not rise", (1.0, 2.0, 2.0, 4.0)),
+    "segments that surely fall": Case(0.9, 0.8, 0.7, None, False, "surely falls", FALLING),
+    "segments that may fall by chance": Case(0.9, 0.8, 0.7, None, True, "does not surely fall", DOUBTFUL),
+    "segments that are level": Case(0.9, 0.8, 0.7, None, True, "from 0.00 in low to 0.00 in medium", LEVEL),
+    "a single segment": Case(0.9, 0.8, 0.7, None, True, "rises from segment to segment", ()),
     "an undefined Gini": Case(nan, nan, nan, None, False, "not defined where all customers are worth the same"),
     "a baseline without a Gini": Case(0.9, nan, 0.7, None, False, "does not beat persistence"),
     "a champion that cannot be compared": Case(
@@ -84,7 +89,7 @@ def test_the_gate(name: str) -> None:
     gini = {MODEL: case.model, PERSISTENCE: case.persistence, RFM: case.rfm}
     if case.champion is not None:
         gini[CHAMPION] = case.champion
-    verdict = gate_verdict(evaluation(gini, case.means), GateSettings(), case.incomparable)
+    verdict = gate_verdict(evaluation(gini, case.segments), GateSettings(), case.incomparable)
     assert verdict.promote is case.promote
     assert verdict.comparable is (case.incomparable is None)
     assert case.says in str(verdict)
@@ -92,7 +97,7 @@ def test_the_gate(name: str) -> None:
 
 def test_the_reasons_tell_of_everything_that_was_looked_at() -> None:
     gini = {MODEL: 0.9, PERSISTENCE: 0.8, RFM: 0.95, CHAMPION: 0.85}
-    verdict = gate_verdict(evaluation(gini, (2.0, 1.0), noise=0.01), GateSettings(), None)
+    verdict = gate_verdict(evaluation(gini, FALLING, noise=0.01), GateSettings(), None)
     assert verdict.reasons == (
         "normalised Gini 0.9000 beats persistence 0.8000: +0.1000, at least +0.0900 with 95 % confidence",
         (
@@ -101,7 +106,14 @@ def test_the_reasons_tell_of_everything_that_was_looked_at() -> None:
         ),
         "normalised Gini 0.9000 beats champion 0.8500: +0.0500, at least +0.0400 with 95 % confidence",
         "predicted money is off by 0.0 % of the realised; 25 % is allowed",
-        "mean realised value does not rise from segment to segment",
+        (
+            "mean realised value does not rise from 0.00 in low to 0.00 in medium, and does not surely fall (95 % "
+            "confidence)"
+        ),
+        (
+            "mean realised value surely falls from 3,000.00 in high to 2,000.00 in top: by at least 400.00 with 95 % "
+            "confidence"
+        ),
         "this window was judged on for the first time",
     )
     assert str(verdict) == "; ".join(verdict.reasons)

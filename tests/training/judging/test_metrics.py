@@ -11,14 +11,19 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from fivefold.domain.segments import SEGMENTS
+from fivefold.features.histories import Floats
+from fivefold.training.judging.bootstrap import draws, resample
 from fivefold.training.judging.metrics import (
+    FEWEST_IN_SEGMENT,
     Metrics,
+    SegmentStep,
     calibration_error,
     calibration_table,
     lift_curve,
     normalised_gini,
     rank_metrics,
-    rises,
+    segment_steps,
     segment_table,
     top_decile_capture,
 )
@@ -245,9 +250,48 @@ def test_the_segment_table_counts_and_adds_up() -> None:
     assert segment_table(category, np.zeros(6))["value_share"].to_list() == [0.0, 0.0, 0.0]
 
 
-@pytest.mark.parametrize(
-    ("means", "up"),
-    [([1.0, 2.0, 3.0, 4.0], True), ([1.0, 2.0, 2.0, 4.0], False), ([1.0, 3.0, 2.0], False), ([5.0], True)],
-)
-def test_values_rise_only_where_each_segment_is_worth_more(means: list[float], up: bool) -> None:
-    assert rises(pl.DataFrame({"value_mean": means})) is up
+def steps_of(category: np.ndarray, realised: Floats, seed: int = 1) -> tuple[SegmentStep, ...]:
+    drawn = resample({}, realised, draws(len(realised), seed), category=category).segments
+    return segment_steps(segment_table(category, realised), drawn, 0.05)
+
+
+QUARTERS = np.repeat(list(SEGMENTS), 100)
+
+
+def test_each_segment_is_compared_with_the_next_one() -> None:
+    realised = np.random.default_rng(1).gamma(2.0, size=400) * np.repeat([0.0, 0.0, 9.0, 3.0], 100)
+    level, rising, falling = steps_of(QUARTERS, realised)
+    assert (level.lower, level.upper, level.lower_mean, level.upper_mean, level.least_fall) == (
+        "low",
+        "medium",
+        0,
+        0,
+        0,
+    )
+    assert not (level.rises or level.surely_falls)
+    assert rising.rises
+    assert rising.least_fall < 0
+    assert falling.surely_falls
+    assert 0 < falling.least_fall < falling.lower_mean - falling.upper_mean
+
+
+def test_half_the_customers_worth_nothing_hide_no_model_that_ranks_perfectly() -> None:
+    realised = np.concatenate([np.zeros(220), np.arange(1.0, 181.0)])
+    assert not any(step.surely_falls for step in steps_of(QUARTERS, realised))
+
+
+def test_segments_of_one_distribution_are_seldom_called_falling() -> None:
+    random = np.random.default_rng(5)
+    called = [
+        any(step.surely_falls for step in steps_of(QUARTERS, random.exponential(size=400), seed)) for seed in range(60)
+    ]
+    assert sum(called) <= 8  # more than that come by chance in one of a hundred such tests, at 5 %
+
+
+def test_a_segment_of_few_customers_shows_no_sure_fall() -> None:
+    category = np.repeat(["high", "top"], [100, FEWEST_IN_SEGMENT - 1])
+    (step,) = steps_of(category, np.repeat([9.0, 1.0], [100, FEWEST_IN_SEGMENT - 1]))
+    assert {step.rises, step.surely_falls} == {False}
+    (more,) = steps_of(np.append(category, "top"), np.append(np.repeat([9.0, 1.0], [100, FEWEST_IN_SEGMENT - 1]), 1.0))
+    assert more.surely_falls
+    assert steps_of(category[:100], np.ones(100)) == ()
