@@ -261,14 +261,8 @@ QUARTERS = np.repeat(list(SEGMENTS), 100)
 def test_each_segment_is_compared_with_the_next_one() -> None:
     realised = np.random.default_rng(1).gamma(2.0, size=400) * np.repeat([0.0, 0.0, 9.0, 3.0], 100)
     level, rising, falling = steps_of(QUARTERS, realised)
-    assert (level.lower, level.upper, level.lower_mean, level.upper_mean, level.least_fall) == (
-        "low",
-        "medium",
-        0,
-        0,
-        0,
-    )
-    assert not (level.rises or level.surely_falls)
+    assert vars(level) == {"lower": "low", "upper": "medium", "lower_mean": 0, "upper_mean": 0, "least_fall": 0}
+    assert {level.rises, level.surely_falls} == {False}
     assert rising.rises
     assert rising.least_fall < 0
     assert falling.surely_falls
