@@ -56,7 +56,7 @@ class PeerDescription:
 
     @cached_property
     def later_keys(self) -> tuple[str, ...]:
-        """The columns from which it is said why what is placed is unknown, where they are there."""
+        """The columns of the formula of what is placed, where they are there: what older programs stored lacks them."""
         return () if self._formula is None else tuple(key for key in self._formula.keys if key not in self.keys)
 
     @cached_property
@@ -76,10 +76,17 @@ class PeerDescription:
             return shown
         column = column_for(of, self.vocabulary, self.base)
         value = self.valued(row.get(input_key(of)), column, currency_of(of, self.vocabulary) or self.base, ())
+        formula = self._formula_in(row)
+        value = value if formula is None else formula.words(row, value)
         is_position = isinstance(self.placed, PeerPercentile)
         place = f"higher than {shown} %" if is_position else f"{shown} times the median"
         reference = day_text(self._fact("as_of", row))
         return f"{shown}: {value}, {place} of {self._whom(row)} (reference {reference})"
+
+    def _formula_in(self, row: Row) -> FormulaDescription | None:
+        """Give the formula of what is placed; None where it has none, or its parts were not kept."""
+        formula = self._formula
+        return None if formula is None or set(formula.keys) - row.keys() else formula
 
     def _reason(self, row: Row) -> str:
         peers, count = self._peers, self._fact("count", row)
@@ -88,8 +95,8 @@ class PeerDescription:
         if peers.group is not None and row.get(input_key(peers.group)) is None:
             return f"{self.named(peers.group)} is unknown"
         if row.get(input_key(peers.of)) is None:
-            formula = self._formula
-            why = "" if formula is None or set(formula.keys) - row.keys() else f", as {formula.reason(row)}"
+            formula = self._formula_in(row)
+            why = "" if formula is None else f", as {formula.reason(row)}"
             return f"{self.named(peers.of)} is unknown{why}"
         if count is None:
             return "the reference portfolio says nothing of it"

@@ -203,3 +203,22 @@ def test_among_peers_a_calculation_that_is_unknown_says_why_as_by_itself() -> No
     assert seen_of(placed, facts, **parts) == short
     parts_known = {**facts, input_key(any_input({"field": "income"})): None}
     assert seen_of(placed, parts_known, **parts) == f"{short}, as income is unknown"
+
+
+def test_among_peers_a_calculation_shows_its_formula_with_its_numbers() -> None:
+    calculated = {"subtract": [{"max": "amount", "over": "30 days"}, {"median": "amount", "over": "30 days"}]}
+    parts = {"calculate": {"largest_less_median": {**calculated, "unit": "money"}}, "reference": "crowd"}
+    placed = {"peer_percentile": {"of": {"calculation": "largest_less_median"}, "among": "everyone"}}
+    peers = any_input(placed).peer_percentile
+    known = {
+        input_key(any_input(placed)): 92.5,
+        input_key(any_input({"calculation": "largest_less_median"})): 346936.0,
+        input_key(PeerFact(peer_fact="as_of", peers=peers)): 0,
+        input_key(PeerFact(peer_fact="count", peers=peers)): 600,
+    }
+    whom = "higher than 92.5 % of 600 peers (reference 1970-01-01)"
+    named = "percentile of largest less median among peers is 92.5"
+    assert seen_of(placed, known, **parts) == f"{named}: 3,469.36 EUR, {whom}", "its parts were not kept"
+    kept = dict(zip(map(input_key, map(any_input, calculated["subtract"])), (350000.0, 3064.0), strict=True))
+    largest, middle = "greatest amount in 30 days 3,500.00 EUR", "median of amount in 30 days 30.64 EUR"
+    assert seen_of(placed, {**known, **kept}, **parts) == f"{named}: {largest} − {middle} = 3,469.36 EUR, {whom}"
