@@ -104,5 +104,27 @@ def dates_before(config: TrainingConfig, first: int, test: int) -> Dates:
     return Dates(training, test, config.horizon_days, config.settlement_lag_days)
 
 
+def lack_of_intervals(config: TrainingConfig, first: int, dates: Dates) -> str:
+    """Say why no interval could be measured by the *dates* of a run; *first* is the first moment of the data.
+
+    An interval needs a training date for it, a horizon before that another one to learn from, and value at both.
+    """
+    if len(dates.before_validation):
+        return "no customer was worth anything as of the date to measure one on, or of those to learn from before it"
+    snapshots, horizon = config.snapshots, config.horizon_days
+    needed = 1 - -horizon // snapshots.spacing_days
+    more = snapshots.model_copy(update={"most": needed})
+    if len(dates_before(config.model_copy(update={"snapshots": more}), first, dates.test).before_validation):
+        return (
+            f"the {len(dates.training)} training dates span less than the horizon of {horizon} days; "
+            f"snapshots.most is {snapshots.most}, and must be at least {needed} with snapshots.spacing_days "
+            f"{snapshots.spacing_days}"
+        )
+    return (
+        "the history is too short for a date to measure one on, with a date to learn from a horizon of "
+        f"{horizon} days before it"
+    )
+
+
 def _covered(period: DataPeriod) -> str:
     return f"{day_text(period.first)} to {day_text(period.last)}"

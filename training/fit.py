@@ -52,7 +52,7 @@ class Fold:
 
 
 def validation_fold(rows: TrainingRows, dates: Dates) -> Fold | None:
-    """Part the rows; None where the history is too short for a date before the gap."""
+    """Part the rows; None where there is no date before the gap, or nobody was worth anything on a side of it."""
     is_learnt = np.isin(rows.as_of, dates.before_validation)
     is_validation = rows.as_of == dates.validation
     values = floor_at_zero(rows.values)
@@ -112,7 +112,8 @@ def measure_intervals(
     """Measure how far off predictions are, on windows one after the other before the test as-of.
 
     The customers of each window are predicted by trees that learnt nothing which ends after it begins. The number of
-    rounds alone was found on the last of these windows. None where the history is too short for a single one.
+    rounds alone was found on the last of these windows. None where there is not a single one;
+    `dates.lack_of_intervals` says why.
     """
     predictions, values, consistencies, as_ofs = [], [], [], []
     for number in range(interval.windows):

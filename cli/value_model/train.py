@@ -408,7 +408,7 @@ def show_outcome(outcome: "TrainingResult", config: TrainingConfig) -> None:
     ]
     money = f"mean value ({config.base_currency})"
     show_table("What each segment was then worth", ("segment", "customers", money, "share of value"), segments)
-    echo(coverage_text(outcome.model, evaluation))
+    echo(coverage_text(outcome.model, evaluation, outcome.lineage.lack_judged))
     if outcome.lineage.tuning is not None:
         from fivefold.training.report.preset_card import tuning_sentence
 
@@ -482,11 +482,11 @@ def refit_text(outcome: "TrainingResult") -> str:
     )
 
 
-def coverage_text(model: "ValueModel", evaluation: "Evaluation") -> str:
-    """Say how many values of the window lay in the intervals that were given before it."""
+def coverage_text(model: "ValueModel", evaluation: "Evaluation", lack: str) -> str:
+    """Say how many values of the window lay in the intervals that were given before it; *lack*: why there are none."""
     judged = evaluation.coverage
     if judged is None:
-        return "No interval was judged: the history is too short for one."
+        return f"No interval was judged: {lack}."
     by_segment = ", ".join(f"{row['segment']} {percent(row['covered_share'], 0)}" for row in judged.segments.to_dicts())
     return (
         f"Intervals of {judged.level_percent} % held {percent(judged.covered_share)} of the values ({by_segment}), and "

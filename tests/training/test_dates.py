@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fivefold.domain.clock import DAY_US, to_microseconds
 from fivefold.domain.errors import NotEnoughDataError
 from fivefold.training.config import SnapshotSettings, TrainingConfig
-from fivefold.training.dates import DataPeriod, Dates, choose_dates
+from fivefold.training.dates import DataPeriod, Dates, choose_dates, lack_of_intervals
 
 
 def day(year: int, month: int, number: int) -> int:
@@ -129,3 +129,24 @@ def test_a_test_as_of_within_a_day_is_kept_to_the_microsecond() -> None:
     dates = choose_dates(TrainingConfig(test_as_of=moment), DataPeriod(day(2023, 1, 1), day(2024, 12, 31)))
     assert dates.test == moment
     assert ((dates.training - moment) % DAY_US == 0).all()
+
+
+TOO_FEW = (
+    "the 3 training dates span less than the horizon of 90 days; snapshots.most is 3, and must be at least 4 with "
+    "snapshots.spacing_days 30"
+)
+
+
+@pytest.mark.parametrize(
+    ("most", "first", "why"),
+    [
+        (3, day(2022, 1, 1), TOO_FEW),
+        (24, day(2024, 5, 1), "the history is too short"),
+        (3, day(2024, 5, 1), "the history is too short"),
+        (4, day(2022, 1, 1), "no customer was worth anything"),
+    ],
+)
+def test_it_is_said_why_there_is_no_interval(most: int, first: int, why: str) -> None:
+    config = TrainingConfig(horizon_days=90, snapshots=SnapshotSettings(spacing_days=30, most=most))
+    dates = choose_dates(config, DataPeriod(first, day(2024, 12, 1)))
+    assert lack_of_intervals(config, first, dates).startswith(why)

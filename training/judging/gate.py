@@ -46,6 +46,8 @@ def gate_verdict(evaluation: Evaluation, gate: GateSettings, incomparable: str |
     calibrated = _calibrated(evaluation.calibration_error, compared, gate, sure, reasons)
     reasons += _segments(compared.segments, _percent(gate.confidence))
     falls = any(step.surely_falls for step in compared.segments)
+    if evaluation.coverage is None:
+        reasons.append("no interval was judged on this window")
     if incomparable:
         reasons.append(f"not comparable with the champion: {incomparable}")
     reasons.append(_times(compared.times_judged))

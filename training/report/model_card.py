@@ -12,7 +12,7 @@ from fivefold.models.explain import gain_shares
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import GateSettings, TrainingConfig, TreeSettings, ValueSettings
 from fivefold.training.data import SourceSummary, TrainingRows
-from fivefold.training.dates import Dates
+from fivefold.training.dates import Dates, lack_of_intervals
 from fivefold.training.judging.evaluate import Evaluation
 from fivefold.training.judging.gate import GateVerdict
 from fivefold.training.origins.rolling import Rolling
@@ -100,6 +100,18 @@ class Lineage:
         """Give the model that is registered: the refitted one where there is one, or that which was judged."""
         return judged if self.refit is None else self.refit.model
 
+    @property
+    def lack_judged(self) -> str:
+        """Why the model that was judged has no intervals, where it has none."""
+        return lack_of_intervals(self.config, self.summary.period.first, self.dates)
+
+    @property
+    def lack_served(self) -> str:
+        """Why the model that is registered has no intervals, where it has none."""
+        if self.refit is None:
+            return self.lack_judged
+        return lack_of_intervals(self.config, self.summary.period.first, self.refit.dates)
+
 
 def model_card(model: ValueModel, evaluation: Evaluation, lineage: Lineage, verdict: GateVerdict) -> ModelCard:
     """Write the card of a version that was trained."""
@@ -107,7 +119,7 @@ def model_card(model: ValueModel, evaluation: Evaluation, lineage: Lineage, verd
     parts = (
         _data(model, lineage),
         *preset_sections(lineage.preset, lineage.choice, lineage.config, lineage.tuning),
-        *quality(model, evaluation, verdict, served),
+        *quality(model, evaluation, verdict, served, lineage.lack_served),
         *origin_sections(lineage.rolling, refitted=lineage.refit is not None),
         looks(served),
         exchange_rates(model, lineage.summary.quality),

@@ -24,11 +24,15 @@ from fivefold.training.report.card import (
 
 
 def quality(
-    model: ValueModel, evaluation: Evaluation, verdict: GateVerdict, served: ValueModel | None = None
+    model: ValueModel,
+    evaluation: Evaluation,
+    verdict: GateVerdict,
+    served: ValueModel | None = None,
+    lack: str = "",
 ) -> list[CardSection]:
     """Write what was measured on the test window, and the verdict on it.
 
-    *served* is the model that is registered; *model* itself by default.
+    *served* is the model that is registered; *model* itself by default. *lack* says why that has no intervals.
     """
     stability, money = evaluation.stability, rounded_form(model.currency)
     blocks: list[Block] = [
@@ -60,7 +64,7 @@ def quality(
     ]
     return [
         CardSection(name="quality", title="How well it does", blocks=tuple(blocks)),
-        interval(served or model, evaluation, refitted=served is not None and served is not model),
+        interval(served or model, evaluation, lack, refitted=served is not None and served is not model),
         _differences(evaluation),
         *_groups(evaluation, money),
     ]
@@ -98,19 +102,19 @@ def _money(evaluation: Evaluation) -> list[Paragraph]:
     ]
 
 
-def interval(model: ValueModel, evaluation: Evaluation, *, refitted: bool = False) -> CardSection:
+def interval(model: ValueModel, evaluation: Evaluation, lack: str = "", *, refitted: bool = False) -> CardSection:
     """Write where the intervals come from, and how many values of the window were in them.
 
     Args:
         model: that gives the intervals.
         evaluation: of it, or of the judged model.
+        lack: why it has none.
         refitted: it was learnt again after that one.
     """
     table, judged = model.intervals, evaluation.coverage
     unseen = paragraph("How many values they hold on later customers was not yet seen.")
     if table is None:
-        reason = "the history is too short for a date to measure them on, with a horizon before it to learn from"
-        blocks: list[Block] = [paragraph("There is none: {reason}.", reason=reason)]
+        blocks: list[Block] = [paragraph("There is none: {reason}.", reason=lack)]
     else:
         measured = paragraph(
             "An expected value comes with the ends between which {level_percent} of a hundred such values are to "

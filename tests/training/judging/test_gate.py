@@ -114,6 +114,7 @@ def test_the_reasons_tell_of_everything_that_was_looked_at() -> None:
             "mean realised value surely falls from 3,000.00 in high to 2,000.00 in top: by at least 400.00 with 95 % "
             "confidence"
         ),
+        "no interval was judged on this window",
         "this window was judged on for the first time",
     )
     assert str(verdict) == "; ".join(verdict.reasons)
