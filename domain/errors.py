@@ -25,6 +25,7 @@ FivefoldError                     any error below; its text is meant for a perso
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple, Self
 
@@ -187,16 +188,25 @@ class _Alike:
 _DECIMAL_COMMA = re.compile(r"'[-+]?(\d+|\d{1,3}([. ]\d{3})+),\d+'")
 _THOUSANDS = re.compile(r"'[-+]?\d{1,3}(,\d{3})+(\.\d+)?'")
 _DAY_FIRST = re.compile(r"'\d{1,2}([./])\d{1,2}\1\d{4}(\D.*)?'|'\d{1,2}([./])\d{1,2}\3\d{4}.*\.\.\.'")
+_SECONDS = re.compile(r"'?(\d{10})(\.0)?'?")
+_MILLISECONDS = re.compile(r"'?(\d{10})\d{3}(\.0)?'?")
+"""Moments since 1970-01-01, from 2001 to 2286."""
 
 
 def _local_form(values: Sequence[str], allowed: str) -> str:
-    """Point out a decimal comma, commas between thousands, or the day before the month, if every value has it."""
+    """Point out how numbers or dates are written that are not read so, if every value is written that way."""
     if "number" in allowed and all(map(_DECIMAL_COMMA.fullmatch, values)):
         return "; these have a decimal comma, which must be a point"
     if "number" in allowed and all(map(_THOUSANDS.fullmatch, values)):
         return "; these have commas between thousands, which must be left out"
     if "ISO 8601" in allowed and all(map(_DAY_FIRST.fullmatch, values)):
         return "; these have the year last, which must be first: 2024-06-30"
+    for unit, form in (("seconds", _SECONDS), ("milliseconds", _MILLISECONDS)) if "ISO 8601" in allowed else ():
+        found = [form.fullmatch(value) for value in values]
+        if found and found[0] and all(found):
+            first = datetime.fromtimestamp(int(found[0][1]), UTC)
+            date_text = f"{first:%Y-%m-%dT%H:%M:%SZ}"
+            return f"; these seem to be {unit} since 1970-01-01, which must be dates: the first is {date_text}"
     return ""
 
 

@@ -48,6 +48,24 @@ def test_equal_problems_of_a_file_are_one_line() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("values", "unit"),
+    [
+        (["'1719748800'", "'1719748801'"], "seconds"),
+        (["1719748800", "1719748801"], "seconds"),
+        (["1719748800.0"], "seconds"),
+        (["'1719748800000'", "'1719748801999'"], "milliseconds"),
+        (["'1719748800'", "'1719748800000'"], ""),
+        (["'20240630'"], ""),
+    ],
+)
+def test_numbers_since_1970_are_pointed_out_with_the_date_that_they_mean(values: list[str], unit: str) -> None:
+    problems = [Problem(row, "transaction_date", f"is {value}", "an ISO 8601 date") for row, value in enumerate(values)]
+    (line,) = str(InvalidDataError(problems, source="rows.csv")).splitlines()[1:]
+    hint = f"; these seem to be {unit} since 1970-01-01, which must be dates: the first is 2024-06-30T12:00:00Z"
+    assert line.partition(TIME)[2] == (hint if unit else "")
+
+
 def test_problems_of_one_kind_are_one_line_whatever_their_values() -> None:
     """A spreadsheet saved in German: not one number and not one date of it can be read."""
     amounts = [Problem(row, "amount", f"is '-1446,{row}'", "a finite number") for row in range(150)]
