@@ -4,10 +4,11 @@ A customer whose history is incomplete is scored as a newer one.
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from fivefold.domain.clock import CLOCK_SLACK_US, DAY_US, day_text
 from fivefold.domain.text import count_text, percent
@@ -171,6 +172,52 @@ def stateless_text(stateless: Stateless, rows: int) -> str:
         f"{stateless.rows:,} of {rows:,} rows ({percent(stateless.rows / rows)}) have no {STATE}, the first at "
         f"{day_text(min(stateless.days) * DAY_US)}: each of them counts as settled"
     )
+
+
+_UNSEEN = r"[\s\p{Cf}]"
+"""White space, and the characters that only say how others are shown, such as one of no width."""
+
+
+@dataclass
+class SimilarNames:
+    """Finds customers whose identifiers look alike: they differ by what cannot be seen alone.
+
+    They stay customers of their own: which spelling is right is not known here.
+    """
+
+    keys: list[pl.Series] = field(default_factory=list)
+    """Of each batch, the hash of each identifier without what cannot be seen."""
+    unusual: list[pl.DataFrame] = field(default_factory=list)
+    """Of each batch, the identifiers that are spelt otherwise, with their hashes: of two alike at least one is."""
+
+    def add(self, names: pl.Series) -> None:
+        """Take in the identifiers of a batch, which are in no other one."""
+        seen = names.cast(pl.String).str.normalize("NFC").str.replace_all(_UNSEEN, "")
+        keys = seen.hash()
+        self.keys.append(keys)
+        self.unusual.append(pl.DataFrame({"name": names.cast(pl.String), "key": keys}).filter(seen != names))
+
+    def include(self, other: "SimilarNames") -> None:
+        """Take in the identifiers of other customers."""
+        self.keys += other.keys
+        self.unusual += other.unusual
+
+    @property
+    def text(self) -> str:
+        """Say how many there are, with examples; empty where there are none."""
+        unusual = pl.concat(self.unusual) if self.unusual else pl.DataFrame()
+        if unusual.is_empty():
+            return ""
+        keys = pl.concat(self.keys)
+        found = unusual.filter(pl.col("key").is_in(keys.filter(keys.is_duplicated()).unique().implode()))["name"]
+        if found.is_empty():
+            return ""
+        shown = " and ".join(ascii(name) for name in found.sort().head(2))
+        return (
+            f"{count_text(len(found), 'identifier')} of customers look{'s' if len(found) == 1 else ''} like that of "
+            f"another customer, such as {shown}: only white space, characters that are not shown or the composition of "
+            "letters differ, and each counts as a customer of its own"
+        )
 
 
 def doubts_of_units(outside: Mapping[str, int], customers: int) -> list[str]:

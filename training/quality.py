@@ -7,13 +7,14 @@ from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import polars as pl
 
 from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.money import RateTable
 from fivefold.domain.text import count_text, percent
 from fivefold.features.histories import Histories, Stateless, repeated_rows
 from fivefold.features.schema import BALANCE, DEPOSIT, FAILED_ROW, NOTHING, PENDING_ROW, STATE, WITHDRAWAL
-from fivefold.models.reach import repeats_text, stateless_text
+from fivefold.models.reach import SimilarNames, repeats_text, stateless_text
 from fivefold.training.config import CheckSettings
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Quality:
         created_late: customers whose account was created more than a day after their first row.
         most_rows: of any one customer.
         stateless: rows without a state, where the source has the column.
+        names: the identifiers of the customers.
     """
 
     rows: int = 0
@@ -66,12 +68,14 @@ class Quality:
     created_late: int = 0
     most_rows: int = 0
     stateless: Stateless = field(default_factory=Stateless)
+    names: SimilarNames = field(default_factory=SimilarNames, compare=False)
 
     def add(self, part: Histories, codes: tuple[str, ...]) -> None:
         """Count one batch; *codes* are the currencies in the order of their positions."""
         if not part.rows:
             return
         self.rows += part.rows
+        self.names.add(pl.Series(part.user_ids))
         for kind, count in zip(*np.unique(part.kind, return_counts=True), strict=True):
             self.kinds[_KINDS[int(kind)]] += int(count)
         for position, count in zip(*np.unique(part.currency, return_counts=True), strict=True):
@@ -96,6 +100,7 @@ class Quality:
             setattr(self, count, getattr(self, count) + getattr(other, count))
         self.most_rows = max(self.most_rows, other.most_rows)
         self.stateless = Stateless.joined((self.stateless, other.stateless))
+        self.names.include(other.names)
 
     @property
     def stateless_share(self) -> float:
@@ -134,8 +139,7 @@ class Quality:
                 refusals.append(f"{text}: remove the repeats, add transaction_id, or raise checks.most_repeated_share")
             else:
                 warnings.append(text)
-        if text := stateless_text(self.stateless, self.rows):
-            warnings.append(text)
+        warnings += [text for text in (stateless_text(self.stateless, self.rows), self.names.text) if text]
         unsettled = self.kinds["pending"] + self.kinds["failed"]
         if unsettled > WARN_UNSETTLED_SHARE * self.rows:
             warnings.append(f"{percent(unsettled / self.rows)} of the rows are pending or failed, and move no money")

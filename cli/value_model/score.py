@@ -46,7 +46,14 @@ from fivefold.domain.parts import Parts, Task
 from fivefold.domain.segments import SEGMENTS, score_text
 from fivefold.domain.text import count_text, percent
 from fivefold.features.histories import Stateless
-from fivefold.models.reach import absences, doubts_of_newest, doubts_of_units, repeats_text, stateless_text
+from fivefold.models.reach import (
+    SimilarNames,
+    absences,
+    doubts_of_newest,
+    doubts_of_units,
+    repeats_text,
+    stateless_text,
+)
 from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
@@ -147,6 +154,7 @@ class Summary:
         self.rows = 0
         self.repeated = 0
         self.stateless = Stateless()
+        self.names = SimilarNames()
         self.outside_units = Counter[str]()
         self._segments: dict[str, list[float]] = {segment: [0.0, 0.0, 0.0] for segment in SEGMENTS}
         self._moves: dict[tuple[str, str], int] = {}
@@ -162,6 +170,7 @@ class Summary:
         self.rows += batch.rows
         self.repeated += batch.repeated
         self.stateless = Stateless.joined((self.stateless, batch.stateless))
+        self.names.add(batch.table["user_id"])
         self.outside_units.update(batch.outside_units)
         self.newest = max((moment for moment in (self.newest, batch.newest) if moment is not None), default=None)
         sums = batch.table.group_by("category").agg(pl.len(), pl.sum("score"), pl.sum("expected_value"))
@@ -197,6 +206,8 @@ class Summary:
             warn(text)
         if text := repeats_text(self.repeated, self.rows):
             warn(f"{text}: if they are repeats, these scores count money twice; remove them, or add transaction_id")
+        if text := self.names.text:
+            warn(text)
         for text in doubts_of_units(self.outside_units, self.customers):
             warn(text)
 

@@ -35,6 +35,7 @@ from fivefold.cli.value_model.engines import (
     require_engine,
 )
 from fivefold.cli.value_model.parts import RestartOption, conditions, continued, end_registered_by, trainings_folder
+from fivefold.cli.value_model.plan_output import show_choice, show_plan
 from fivefold.cli.value_model.registry import log_champion, warn_of_money
 from fivefold.cli.value_model.scheduled import TrainingEnd, When, require_schedule, run_scheduled
 from fivefold.domain.clock import day_text
@@ -43,7 +44,7 @@ from fivefold.domain.files import protect_folder
 from fivefold.domain.money import rounded_words
 from fivefold.domain.parts import Parts, Task, left_by, remove_leftover
 from fivefold.domain.settings import read_settings, require_model_name
-from fivefold.domain.text import count_text, percent
+from fivefold.domain.text import percent
 from fivefold.training.config import DEFAULT_NAME, MOST_ORIGINS, TrainingConfig, read_config
 from fivefold.training.presets.named import asked_presets, preset_by_default
 
@@ -56,7 +57,6 @@ if TYPE_CHECKING:
     from fivefold.training.judging.evaluate import Evaluation
     from fivefold.training.origins.rolling import Rolling
     from fivefold.training.plan import TrainingPlan
-    from fivefold.training.presets.choose import PresetChoice
     from fivefold.training.retrain import TrainingResult
     from fivefold.usecases.shared.context import Context
 
@@ -297,8 +297,11 @@ def run(
     """
     from fivefold.training.retrain import retrain
 
+    shown: list[TrainingPlan] = []
+
     def show(plan: "TrainingPlan") -> None:
-        show_plan(plan)
+        show_plan(plan, shown[-1] if shown else None)
+        shown.append(plan)
         if check is not None:
             check(plan)
 
@@ -318,54 +321,6 @@ def _promote(by: "Context | None", registry: "Registry", number: int) -> "Promot
     if promotion is not None:
         warn_of_money(database, registry, promotion)
     return promotion
-
-
-def show_plan(plan: "TrainingPlan") -> None:
-    """Print the data, dates and rows of a run, and its warnings, before anything is fitted."""
-    summary, dates, windows, quality = plan.summary, plan.dates, plan.rows.windows, plan.summary.quality
-    kinds = ", ".join(f"{count:,} {kind}" for kind, count in quality.kinds.most_common())
-    currencies = ", ".join(
-        f"{code} {percent(count / quality.rows, 0)}" for code, count in quality.currencies.most_common(5)
-    )
-    echo(
-        f"Data: {plan.source}, {count_text(summary.rows, 'row')} of {count_text(summary.customers, 'customer')}, "
-        f"{day_text(summary.period.first)[:10]} to {day_text(summary.period.last)[:10]}"
-    )
-    removed = f"; {count_text(quality.removed, 'repeat')} of a transaction_id left out" if quality.removed else ""
-    echo(f"Rows: {kinds}; {currencies}{removed}")
-    for text in plan.assumptions:
-        echo(f"Absent: {text}")
-    echo(
-        f"Learns at {len(dates.training)} dates, {day_text(int(dates.training[0]))} to {day_text(dates.validation)}, "
-        f"{len(plan.rows.values):,} rows ({percent(plan.rows.share, 0)} of the customers)"
-    )
-    if len(plan.origins) > 1:
-        echo(f"Judged as of {len(plan.origins)} origins: {', '.join(map(day_text, plan.origins))}")
-    last = len(windows.as_of) - 1
-    named_windows = {
-        0: "first training",
-        int(windows.rows[:last].argmin()): "thinnest training",
-        last - 1: "last training",
-    }
-    counts_by_column = (windows.known_customers, windows.active, windows.rows)
-    rows = [
-        [name, windows.days_text(number), *(f"{counts[number]:,}" for counts in counts_by_column)]
-        for number, name in sorted((named_windows | {last: "test"}).items())
-    ]
-    columns = ("window", "days", "customers known before", "active in it", "rows in it")
-    show_table("What stands behind the windows", columns, rows, left=2)
-    for text in plan.warnings:  # a refusal ends the run with an error of its own
-        warn(text)
-
-
-def show_choice(choice: "PresetChoice") -> None:
-    """Print which preset was chosen, why, and how each did on earlier windows."""
-    from fivefold.training.report.preset_card import choice_columns, choice_rows, sampled_text
-
-    if choice.trials:
-        title = f"Presets on earlier windows: normalised Gini / top-decile capture{sampled_text(choice)}"
-        show_table(title, choice_columns(choice), choice_rows(choice), left=len(choice_columns(choice)))
-    echo(f"Preset {choice.reason}." if choice.trials else f"Preset {choice.preset}: {choice.reason}.")
 
 
 def simulated_file() -> Path:

@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import date, timedelta
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.money import Rate, RateTable
 from fivefold.features.histories import Stateless
+from fivefold.models.reach import SimilarNames
 from fivefold.models.registry import RegisteredVersion
 from fivefold.training.config import CheckSettings
 from fivefold.training.quality import Quality, RowGap, unusual_gaps
@@ -31,6 +33,28 @@ def test_by_chance_alone_there_is_hardly_ever_a_gap(seed: int, rate: float) -> N
 def test_days_that_were_lost_are_named_whatever_else_is_there(begins: int, days: int, more: int) -> None:
     rows = {FIRST + day: 1 + more for day in range(730) if not begins <= day < begins + days}
     assert unusual_gaps(rows) == [RowGap(FIRST + begins, FIRST + begins + days - 1)]
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["12", "12 "], "1 identifier of customers looks like that of another customer, such as '12 ': "),
+        (["a\u200b", "b", "\u00fc1", "u\u03081", "a"], "2 identifiers of customers look like "),
+        ([" a", "a ", "b"], "2 identifiers of customers look like that of another customer, such as ' a' and 'a ': "),
+        (["a", "A", "12", "0012", "b "], ""),
+        ([], ""),
+    ],
+)
+def test_identifiers_that_differ_by_what_cannot_be_seen_are_named(names: list[str], found: str) -> None:
+    whole, parted = SimilarNames(), SimilarNames()
+    whole.add(pl.Series(names, dtype=pl.String))
+    for name in names:
+        each = SimilarNames()
+        each.add(pl.Series([name]))
+        parted.include(each)
+    assert parted.text == whole.text
+    assert whole.text.startswith(found)
+    assert bool(whole.text) is bool(found)
 
 
 @pytest.mark.parametrize("closed", [{5, 6}, {6}, {1, 2, 3, 4, 5, 6}])

@@ -150,7 +150,7 @@ def test_an_unknown_preset_is_refused_with_the_names_of_all(home: Home, asked: d
 
 
 def test_the_choice_is_shown_as_a_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    from fivefold.cli.value_model.train import show_choice
+    from fivefold.cli.value_model.plan_output import show_choice
     from fivefold.training.config import TrainingConfig
     from fivefold.training.presets.choose import PresetChoice, PresetTrial
     from fivefold.training.presets.named import PRESETS
@@ -177,6 +177,31 @@ def test_the_choice_is_shown_as_a_table(capsys: pytest.CaptureFixture[str], monk
     assert said == [f"6 leaves, learning rate {rate}, {same}" for rate in ("0.06", "0.03")]
     show_choice(PresetChoice("standard", TrainingConfig(), two, (), "too short"))
     assert capsys.readouterr().out == "Preset standard: too short.\n"
+
+
+def test_a_plan_with_other_dates_says_nothing_again(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    from fivefold.cli.value_model.plan_output import show_plan
+    from fivefold.training.config import read_config
+    from fivefold.training.data import TransactionSource
+    from fivefold.training.plan import make_plan, with_settings, with_warnings
+
+    config = read_config(home.config)
+    portfolio = TransactionSource(home.rows, config.rate_table())
+    first = with_warnings(make_plan(portfolio, config), ("the data lack a day",))
+    fewer = config.snapshots.model_copy(update={"most": 2})
+    second = with_warnings(
+        with_settings(first, portfolio, config.model_copy(update={"snapshots": fewer})), ("a new one",)
+    )
+    second = with_warnings(second, ("the data lack a day",))
+    show_plan(first)
+    before = capsys.readouterr()
+    assert before.out.startswith("Data: ")
+    assert "the data lack a day" in before.err
+    show_plan(second, first)
+    after = capsys.readouterr()
+    assert after.out.startswith("Learns at 2 dates")
+    assert "a new one" in after.err
+    assert "the data lack a day" not in after.err
 
 
 def test_without_a_file_the_simulated_customers_are_taken(home: Home, asked: dict[str, Any]) -> None:
