@@ -89,7 +89,7 @@ def choose_dates(config: TrainingConfig, period: DataPeriod) -> Dates:
         raise NotEnoughDataError(
             f"nothing can be learnt before the test window: the data cover {_covered(period)}, and a training date "
             f"needs a history before it and {config.horizon_days} days up to the test as-of {day_text(test)}; give "
-            f"more than {2 * (config.horizon_days + config.settlement_lag_days)} days of data, or a shorter horizon_days"
+            f"over {2 * (config.horizon_days + config.settlement_lag_days)} days of data, or a shorter horizon_days"
         )
     return dates
 
