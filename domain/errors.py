@@ -202,9 +202,9 @@ def _local_form(values: Sequence[str], allowed: str) -> str:
     if "ISO 8601" in allowed and all(map(_DAY_FIRST.fullmatch, values)):
         return "; these have the year last, which must be first: 2024-06-30"
     for unit, form in (("seconds", _SECONDS), ("milliseconds", _MILLISECONDS)) if "ISO 8601" in allowed else ():
-        found = [form.fullmatch(value) for value in values]
-        if found and found[0] and all(found):
-            first = datetime.fromtimestamp(int(found[0][1]), UTC)
+        matches = [form.fullmatch(value) for value in values]
+        if matches and matches[0] and all(matches):
+            first = datetime.fromtimestamp(int(matches[0][1]), UTC)
             date_text = f"{first:%Y-%m-%dT%H:%M:%SZ}"
             return f"; these seem to be {unit} since 1970-01-01, which must be dates: the first is {date_text}"
     return ""

@@ -192,10 +192,10 @@ class SimilarNames:
 
     def add(self, names: pl.Series) -> None:
         """Take in the identifiers of a batch, which are in no other one."""
-        seen = names.cast(pl.String).str.normalize("NFC").str.replace_all(_UNSEEN, "")
-        keys = seen.hash()
+        visible = names.cast(pl.String).str.normalize("NFC").str.replace_all(_UNSEEN, "")
+        keys = visible.hash()
         self.keys.append(keys)
-        self.unusual.append(pl.DataFrame({"name": names.cast(pl.String), "key": keys}).filter(seen != names))
+        self.unusual.append(pl.DataFrame({"name": names.cast(pl.String), "key": keys}).filter(visible != names))
 
     def include(self, other: "SimilarNames") -> None:
         """Take in the identifiers of other customers."""
@@ -209,13 +209,13 @@ class SimilarNames:
         if unusual.is_empty():
             return ""
         keys = pl.concat(self.keys)
-        found = unusual.filter(pl.col("key").is_in(keys.filter(keys.is_duplicated()).unique().implode()))["name"]
-        if found.is_empty():
+        alike = unusual.filter(pl.col("key").is_in(keys.filter(keys.is_duplicated()).unique().implode()))["name"]
+        if alike.is_empty():
             return ""
-        shown = " and ".join(ascii(name) for name in found.sort().head(2))
+        examples = " and ".join(ascii(name) for name in alike.sort().head(2))
         return (
-            f"{count_text(len(found), 'identifier')} of customers look{'s' if len(found) == 1 else ''} like that of "
-            f"another customer, such as {shown}: only white space, characters that are not shown or the composition of "
+            f"{count_text(len(alike), 'identifier')} of customers look{'s' if len(alike) == 1 else ''} like that of "
+            f"another customer, such as {examples}: only white space, unseen characters or the composition of "
             "letters differ, and each counts as a customer of its own"
         )
 

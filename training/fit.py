@@ -52,7 +52,7 @@ class Fold:
 
 
 def validation_fold(rows: TrainingRows, dates: Dates) -> Fold | None:
-    """Part the rows; None where there is no date before the gap, or nobody was worth anything on a side of it."""
+    """Part the rows; None without a date before the gap, or where nobody was worth anything on a side of it."""
     is_learnt = np.isin(rows.as_of, dates.before_validation)
     is_validation = rows.as_of == dates.validation
     values = floor_at_zero(rows.values)

@@ -297,11 +297,11 @@ def run(
     """
     from fivefold.training.retrain import retrain
 
-    shown: list[TrainingPlan] = []
+    plans: list[TrainingPlan] = []
 
     def show(plan: "TrainingPlan") -> None:
-        show_plan(plan, shown[-1] if shown else None)
-        shown.append(plan)
+        show_plan(plan, plans[-1] if plans else None)
+        plans.append(plan)
         if check is not None:
             check(plan)
 

@@ -175,11 +175,11 @@ class SegmentMeans:
     def means(self, times: Times) -> Floats:
         """Give the mean realised value of each segment of a draw; NaN where nobody of it was drawn."""
         # A customer of 1 each in place of predicted money counts those who were drawn.
-        drawn = np.empty((2, len(self.names)))
+        sums = np.empty((2, len(self.names)))
         compile_loops(draw_loops).money_of_draw(
-            times, self._order, self._singly, np.ones(len(self._order)), self._realised, self._bounds, drawn
+            times, self._order, self._singly, np.ones(len(self._order)), self._realised, self._bounds, sums
         )
-        customers, realised = drawn
+        customers, realised = sums
         means: Floats = np.divide(realised, customers, out=np.full(len(customers), np.nan), where=customers > 0)
         return means
 

@@ -130,7 +130,7 @@ class SegmentStep:
         lower_mean: realised money of a customer of the lower one.
         upper_mean: realised money of a customer of the upper one.
         least_fall: the mean falls by at least this, at the confidence asked for; below 0 where it may rise, and minus
-            infinity where that cannot be told.
+            infinity where that is not known.
     """
 
     lower: str
@@ -150,18 +150,18 @@ class SegmentStep:
         return self.least_fall > 0
 
 
-def segment_steps(table: pl.DataFrame, drawn: Mapping[str, Floats], error: float) -> tuple[SegmentStep, ...]:
+def segment_steps(table: pl.DataFrame, means_by_draw: Mapping[str, Floats], error: float) -> tuple[SegmentStep, ...]:
     """Compare each segment with the next one.
 
     Args:
         table: see `segment_table`.
-        drawn: mean realised value of each segment in each draw, by its name; NaN where nobody of it was drawn.
+        means_by_draw: mean realised value of each segment in each draw, by its name; NaN where nobody of it was drawn.
         error: chance that any of the bounds is wrong, shared among the steps.
     """
     pairs = list(itertools.pairwise(table.to_dicts()))
     steps = []
     for lower, upper in pairs:
-        falls = drawn[lower["segment"]] - drawn[upper["segment"]]
+        falls = means_by_draw[lower["segment"]] - means_by_draw[upper["segment"]]
         falls = falls[~np.isnan(falls)]
         is_shown = len(falls) and min(lower["customers"], upper["customers"]) >= FEWEST_IN_SEGMENT
         least = float(np.quantile(falls, error / len(pairs))) if is_shown else float("-inf")
