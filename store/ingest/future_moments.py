@@ -1,5 +1,9 @@
-"""Moments that the program took from a fast clock, where people may give a later one themselves.
+"""Moments that the program took from a fast clock: those that a later call supersedes, and those that a repair finds.
 
+What arrived before a call is not later than it. So a call whose clock is right dates back what it supersedes, and of
+one moment what arrived later holds: what was said last loses to no clock, and no repair moves a row past a later one.
+
+A repair has to know them where people may give a later one themselves.
 The end of a tag that was taken off or set again, that of an owner whom another one followed, the beginning of a link
 that came back, and the end of a tag that a flow gave for some days. What people gave stays: the audit entry of a call
 that ended rows has the moment, and a link that began when it was recorded was given no beginning. Nothing here begins
@@ -7,7 +11,7 @@ or ends a transaction.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 from sqlalchemy import and_, or_, select, update
@@ -17,7 +21,7 @@ from fivefold.store.audit.bound_rows import Digests, digests, merge_digests
 from fivefold.store.ingest.tags import forget_ends, plan_ends
 from fivefold.store.sql.arrays import among
 from fivefold.store.tables.audit import AuditEntry, AuditValues
-from fivefold.store.tables.entities import Entity, Link, Ownership, Tag
+from fivefold.store.tables.entities import Correction, Entity, Link, Ownership, Screening, Tag
 from fivefold.store.tables.flows import FLOW_ACTOR
 
 ENDED_US: Final = "ended_us"
@@ -81,6 +85,50 @@ def future_moments(session: Session, latest_us: int, organisation_id: int | None
         for of, row_id, entity_id, other_id, begins in session.execute(link_rows)
     ]
     return moments
+
+
+def screened_before(session: Session, latest: Mapping[tuple[int, str], int], now_us: int) -> list[int]:
+    """Date back screenings whose own moment is after now, as others are about to follow them; return their numbers.
+
+    Only a moment that the program took itself is dated back: to now, and a clean one to that of a match which arrives
+    after it. A match never yields to an earlier moment: it holds until a clean one comes after it.
+
+    Args:
+        session: in the transaction that adds the others.
+        latest: by entity and word, the latest moment that a clean one may have.
+        now_us: the current time.
+    """
+    taken = (Screening.at_us > now_us, Screening.at_us == Screening.recorded_us)
+    of = among(session, Screening.entity_id, sorted({entity for entity, _ in latest}))
+    rows = session.scalars(select(Screening).where(of, *taken).order_by(Screening.id).with_for_update()).all()
+    earlier = [row for row in rows if (row.entity_id, row.screening) in latest]
+    for row in earlier:
+        row.at_us = now_us if row.found else min(now_us, latest[row.entity_id, row.screening])
+        row.recorded_us = now_us
+    session.flush()
+    return [row.id for row in earlier]
+
+
+def corrected_before(session: Session, organisation_id: int, numbers: Sequence[str], now_us: int) -> None:
+    """Let corrections of some transactions count from now that a clock ahead dated later, as others follow them.
+
+    When one was known is sealed; it counts from when it was recorded if that is earlier.
+    """
+    of = (Correction.organisation_id == organisation_id, among(session, Correction.transaction_id, numbers))
+    taken = (Correction.recorded_us > now_us, Correction.recorded_us == Correction.known_us)
+    session.execute(update(Correction).where(*of, *taken).values(recorded_us=now_us))
+
+
+def owned_before(session: Session, entity_ids: Collection[int], now_us: int) -> dict[int, int]:
+    """Return the ends after now of ownerships of some entities that the program took from its clock, by their rows."""
+    of = (among(session, Ownership.entity_id, sorted(entity_ids)), Ownership.until_us > now_us)
+    rows = session.execute(
+        select(Ownership.id, Ownership.until_us, Entity.organisation_id)
+        .join(Entity, Entity.id == Ownership.entity_id)
+        .where(*of)
+    ).all()
+    taken = _ends(session, now_us, rows[0].organisation_id)[1] if rows else {}
+    return {row.id: row.until_us for row in rows if taken.get(row.id) == row.until_us}
 
 
 def _ends(session: Session, latest_us: int, organisation_id: int | None) -> tuple[dict[int, int], dict[int, int]]:

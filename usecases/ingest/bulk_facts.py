@@ -14,6 +14,7 @@ from fivefold.store.audit.bound_rows import digests, new_ids
 from fivefold.store.audit.history import new_salts
 from fivefold.store.ingest import facts
 from fivefold.store.ingest.entities import entity_numbers, lock_entities, record_activity, type_named
+from fivefold.store.ingest.future_moments import screened_before
 from fivefold.store.ingest.tags import forget_ends, plan_ends
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
 from fivefold.store.sql.bulk import write_rows
@@ -93,7 +94,10 @@ def put_tags(context: Context, type_name: str, rows: Sequence[TagRow]) -> RowCou
         announce_ended_before(session, entities.numbers.values(), now)
         there = facts.tags(session, [*entities.numbers.values()])
         of_moment = {(entity, tag, begin): (key, end) for key, entity, tag, begin, end in there}
-        live = {(entity, tag): (key, end) for key, entity, tag, begin, end in there if begin <= now < (end or now + 1)}
+        # One that begins after now was set before by a clock that was ahead; one that ends where it begins never was.
+        live = {
+            (entity, tag): (key, end) for key, entity, tag, begin, end in there if end is None or end > max(begin, now)
+        }
         new_tags: dict[tuple[int, str, int], TagRow] = {}
         new_ends: dict[int, tuple[int, TagRow]] = {}
         about: dict[int, Concern] = {}
@@ -158,6 +162,8 @@ def add_screenings(context: Context, type_name: str, rows: Sequence[ScreeningRow
             session, context, "screenings", {entity: Concern.of_change(now) for entity in cleared}, now
         )
         of = entities.kind.organisation_id
+        matches = {(entity, word): at for entity, word, at, hit in sorted(new_screenings) if hit}
+        earlier = screened_before(session, matches, now)
         ids = _add(
             session,
             "screenings",
@@ -169,7 +175,7 @@ def add_screenings(context: Context, type_name: str, rows: Sequence[ScreeningRow
         )
         _refuse_falls(watch, entities, rows, "found")
         counts = RowCounts(len(new_screenings), 0, len(rows) - len(new_screenings))
-        touched_ids, written_rows = [key[0] for key in new_screenings], ("screenings", ids)
+        touched_ids, written_rows = [key[0] for key in new_screenings], ("screenings", [*ids, *earlier])
         _finish(
             session, context, "screenings.added", entities, counts, touched_ids, written_rows, Reason.SCREENING, now
         )

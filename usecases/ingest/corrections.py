@@ -16,6 +16,7 @@ from fivefold.features.schema import TRANSACTION_ID
 from fivefold.store.audit.history import CORRECTION as SEALED
 from fivefold.store.audit.history import VALUES, correction_lines, new_batch
 from fivefold.store.ingest import transactions as stored_transactions
+from fivefold.store.ingest.future_moments import corrected_before
 from fivefold.store.ingest.transactions import CorrectedTransaction
 from fivefold.store.tables.entities import EntityType
 from fivefold.usecases.shared.actors import Actor
@@ -102,6 +103,7 @@ def store_corrections(
             _keep_first(new, row)
     if not new:
         return StoredCorrections(repeated=len(rows))
+    corrected_before(session, kind.organisation_id, sorted({row.names for row in new.values()}), now)
     dated = [row if row.says_when else _known_from(row, now) for row in new.values()]
     touched_ids = frozenset(transactions[row.names].entity_id for row in dated)
     _refuse(_repeated_reversals(dated, stored_transactions.correction_kinds(session, sorted(touched_ids))))

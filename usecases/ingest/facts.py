@@ -14,11 +14,10 @@ from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.text import wrong_in_name
 from fivefold.store.audit.bound_rows import Digests, digests
 from fivefold.store.ingest.entities import entity_named, record_activity, subject_of
-from fivefold.store.ingest.future_moments import ENDED_US
+from fivefold.store.ingest.future_moments import ENDED_US, screened_before
 from fivefold.store.ingest.tags import forget_ends, plan_ends
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.sql.arrays import among
-from fivefold.store.sql.clocks import clock_of
 from fivefold.store.sql.database import add_alone
 from fivefold.store.tables.entities import Entity, EntityType, Record, Screening, Tag
 from fivefold.usecases.ingest.owners import mark_with_owners
@@ -151,7 +150,7 @@ def end_tag(
 
 
 def _refuse_another_tag(session: Session, entity: Entity, tag: str, expected_us: int | None, now: int) -> None:
-    begins = session.scalars(select(Tag.from_us).where(*_live(session, entity, tag, now))).all()
+    begins = session.scalars(select(Tag.from_us).where(*_live(entity, tag, now))).all()
     if begins and expected_us not in begins:
         refuse_unseen_moment(f"the tag {tag!r}", expected_us, max(begins))
 
@@ -203,16 +202,13 @@ def end_of_tag(until_us: int | None) -> int:
 
 def live_tag_in(session: Session, entity: Entity, tag: str, now: int) -> Tag | None:
     """Find a tag that an entity has, of several rows the one that lasts longest; None if it does not have it."""
-    rows = session.scalars(select(Tag).where(*_live(session, entity, tag, now)).order_by(Tag.id)).all()
+    rows = session.scalars(select(Tag).where(*_live(entity, tag, now)).order_by(Tag.id)).all()
     return max(rows, key=lambda row: end_of_tag(row.until_us), default=None)
 
 
-def _live(session: Session, entity: Entity, tag: str, now: int) -> tuple[ColumnElement[bool], ...]:
-    # A writer that was waited for may have read a slightly later time, on another machine: its tag is ended too.
-    near = now + clock_of(session.get_bind().engine).tolerance_us
-    # Once ended it ends where it begins, which may still lie ahead: the entity never had it.
-    ends_later = Tag.until_us.is_(None) | ((Tag.until_us > now) & (Tag.until_us > Tag.from_us))
-    return (Tag.entity_id == entity.id, Tag.tag == tag, Tag.from_us <= near, ends_later)
+def _live(entity: Entity, tag: str, now: int) -> tuple[ColumnElement[bool], ...]:
+    # One that begins after now was set before by a clock that was ahead: the entity has it all the same.
+    return (Tag.entity_id == entity.id, Tag.tag == tag, Tag.until_us.is_(None) | (Tag.until_us > now))
 
 
 def _live_tag(session: Session, entity: Entity, tag: str, now: int) -> Mapping[str, Any] | None:
@@ -227,12 +223,13 @@ def _end_live(
     before = _live_tag(session, entity, tag, now)
     if before is None:
         return None, {}
-    live = select(Tag.id, Tag.from_us).where(*_live(session, entity, tag, now))
-    ends = {row.id: max(row.from_us, now) for row in session.execute(live)}
-    ending = update(Tag).where(among(session, Tag.id, list(ends)))
-    until_us = case((Tag.from_us > now, Tag.from_us), else_=now)
-    session.execute(ending.values(until_us=until_us, ended_by=context.actor.name, end_reason=reason or None))
-    return before, ends
+    ids = session.scalars(select(Tag.id).where(*_live(entity, tag, now))).all()
+    ending = update(Tag).where(among(session, Tag.id, ids))
+    # What a clock ahead let begin later never was; it ends and begins now, so that no repair lets it begin after its end.
+    from_us = case((Tag.from_us > now, now), else_=Tag.from_us)
+    end = {"until_us": now, "ended_by": context.actor.name, "end_reason": reason or None}
+    session.execute(ending.values(from_us=from_us, **end))
+    return before, dict.fromkeys(ids, now)
 
 
 def add_screening(
@@ -261,8 +258,10 @@ def add_screening_alone_in(
 ) -> None:
     """Record a screening as one person alone may; WouldLower where a level or a floor would fall."""
     newest = newest_screening_in(session, entity.id, screening)
-    clears = not has_match and newest is not None and newest.found
-    watch = LoweringGuard(session, context, "screenings", {entity.id: Concern.of_change(now)} if clears else {}, now)
+    clears = newest is not None and newest.found and not has_match
+    # The match may be dated after now by a clock that was ahead: until then nothing seems to fall.
+    about = {entity.id: Concern.of_change(now, newest.at_us)} if newest is not None and clears else {}
+    watch = LoweringGuard(session, context, "screenings", about, now)
     add_screening_in(session, context, entity, screening, has_match=has_match, at=at, now=now)
     watch.refuse_falls()
 
@@ -290,12 +289,14 @@ def add_screening_in(
         at_us=at,
         recorded_us=now,
     )
+    earlier = screened_before(session, {(entity.id, screening): at if has_match else now}, now)
     session.add(row)
     _mark(session, context, entity, Reason.SCREENING, now)
     session.flush()
     about = {"screening": screening, "found": has_match, "by": context.actor.name}
     _note(session, entity, "screening", f"screening:{row.id}", about, now)
-    rows, details = digests(session, "screenings", [row.id]), {"screening": screening, "found": has_match, "at_us": at}
+    rows = digests(session, "screenings", [*earlier, row.id])
+    details = {"screening": screening, "found": has_match, "at_us": at}
     _record(session, context, "screening.added", entity, rows, None, details)
 
 
@@ -487,12 +488,4 @@ def _record(
     details: Mapping[str, Any] | None = None,
 ) -> None:
     """Record a fact about an entity."""
-    context.record(
-        session,
-        action,
-        ("entity", entity.id),
-        before=before,
-        after=after,
-        details=details,
-        rows=rows,
-    )
+    context.record(session, action, ("entity", entity.id), before=before, after=after, details=details, rows=rows)

@@ -15,6 +15,7 @@ from fivefold.domain.errors import InvalidDataError, Problem
 from fivefold.features.reading.columns import short_text
 from fivefold.store.ingest.entities import entities_named, type_named
 from fivefold.store.ingest.facts import entity_name
+from fivefold.store.ingest.future_moments import owned_before
 from fivefold.store.ingest.ownerships import OwnershipSpan, spans_of, write_spans
 from fivefold.usecases.ingest.owners import NewOwner, refuse_cycles
 from fivefold.usecases.shared.actors import Actor
@@ -191,12 +192,23 @@ class _RefusedError(Exception):
         self.problem, self.allowed, self.field = problem, right, field
 
 
+def _dated_back(span: OwnershipSpan, now_us: int, *, is_over: bool) -> OwnershipSpan:
+    """Let a span that arrived before begin at now at the latest, and end then where *is_over*."""
+    if span.from_us is not None and span.from_us > now_us:
+        span = replace(span, from_us=now_us)
+    return replace(span, until_us=now_us) if is_over else span
+
+
 class _Spans:
     """The ownerships of some entities, while rows change them."""
 
     def __init__(self, session: Session, present: Mapping[int, Sequence[OwnershipSpan]], now_us: int) -> None:
         self._session, self.before, self._now, self.has_ended = session, present, now_us, False
-        self._spans = {entity: list(spans) for entity, spans in present.items()}
+        ended = owned_before(session, present, now_us)
+        self._spans = {
+            entity: [_dated_back(span, now_us, is_over=span.number in ended) for span in spans]
+            for entity, spans in present.items()
+        }
         self._said: dict[tuple[int, int], int] = {}  # the row by an entity and a place among its spans
 
     def take(self, entity: int, wanted_spans: Sequence[OwnershipSpan], row: OwnersRow) -> _Did:
