@@ -32,6 +32,7 @@ from fivefold.store.levels.assessment_queue import PLANNED, Reason
 from fivefold.store.queue.sources import Kind
 from fivefold.store.rulesets.activations import begin_again
 from fivefold.store.sql.arrays import among
+from fivefold.store.sql.clocks import IS_AHEAD
 from fivefold.store.sql.statements import UNSEEN
 from fivefold.store.tables.entities import (
     Attributes,
@@ -288,7 +289,8 @@ def _is_due_later(latest_us: int) -> ColumnElement[bool]:
     """The condition that a mark waits for a moment that a clock ahead planned.
 
     It has a reason that time alone never plans, or it failed and would wait longer than any that is tried again. By a
-    version of a list an entity is due later only while that version, or one after it, is still to come.
+    version of a list an entity is due later only while that version, or one after it, is still to come. Or it waits for
+    good: an earlier release quarantined entities whose last assessment was dated after now.
     """
     comes = exists().where(
         ListVersionRow.organisation_id == DueMark.organisation_id, ListVersionRow.since_us >= DueMark.due_us
@@ -296,11 +298,9 @@ def _is_due_later(latest_us: int) -> ColumnElement[bool]:
     is_by_list = DueMark.reasons.bitwise_and(int(Reason.LIST)) != 0
     at_once = or_(DueMark.reasons.bitwise_and(~int(PLANNED) & _ALL_REASONS) != 0, and_(is_by_list, ~comes))
     tried = literal(latest_us + LONGEST_WAIT_TO_RETRY_US, BigInteger)
-    return and_(
-        DueMark.quarantined.is_(False),
-        DueMark.due_us > latest_us,
-        case((DueMark.attempts > 0, DueMark.due_us > tried), else_=at_once),
-    )
+    later = and_(DueMark.due_us > latest_us, case((DueMark.attempts > 0, DueMark.due_us > tried), else_=at_once))
+    given_up = and_(DueMark.quarantined, DueMark.error.startswith(IS_AHEAD))
+    return or_(and_(DueMark.quarantined.is_(False), later), given_up)
 
 
 def _goes_on_later(latest_us: int) -> tuple[ColumnElement[bool], ...]:

@@ -5,7 +5,7 @@ assessment. A result clears the mark only while its lease is held and the revisi
 was added in between keeps the entity due.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
@@ -359,8 +359,8 @@ _FAIL = (
     .where(*_OF_LEASE)
     .values(
         due_us=case((_UNCHANGED, bindparam("next_us")), else_=_MARKS.c.due_us),
-        attempts=_MARKS.c.attempts + 1,
-        quarantined=and_(_UNCHANGED, _MARKS.c.attempts + 1 >= bindparam("most")),
+        attempts=_MARKS.c.attempts + bindparam("counted"),
+        quarantined=and_(_UNCHANGED, _MARKS.c.attempts + bindparam("counted") >= bindparam("most")),
         **_GIVEN_BACK,
     )
 )
@@ -369,12 +369,21 @@ _LEAVE = update(_MARKS).where(*_OF_LEASE).values(lease=None, lease_until_us=None
 
 
 def fail(
-    session: Session, batch: LeasedBatch, errors: Mapping[int, str], next_us: Mapping[int, int], most: int
+    session: Session,
+    batch: LeasedBatch,
+    errors: Mapping[int, str],
+    next_us: Mapping[int, int],
+    most: int,
+    waiting: Collection[int] = (),
 ) -> None:
-    """Return the leases of entities that failed, with the error; after *most* failures they are quarantined."""
+    """Return the leases of entities that failed, with the error; after *most* failures they are quarantined.
+
+    Of those *waiting* for their next moment this is no failed attempt.
+    """
+    of_all = {"held": batch.lease, "most": most}
     rows = [
-        {"of": entity_id, "held": batch.lease, "next_us": next_us[entity_id], "said": error, "most": most}
-        for entity_id, error in sorted(errors.items())
+        {**of_all, "of": each, "next_us": next_us[each], "said": error, "counted": int(each not in waiting)}
+        for each, error in sorted(errors.items())
     ]
     if rows:
         session.connection().execute(_FAIL, rows)

@@ -149,9 +149,13 @@ def ahead_error(session: Session, assessed_us: int, now_us: int) -> str | None:
     return ahead_message(assessed_us) if assessed_us > latest_us(session, now_us, assessed_us) else None
 
 
+IS_AHEAD: Final = "the last assessment is dated"
+"""How the error begins of an entity whose last assessment is dated after now."""
+
+
 def ahead_message(assessed_us: int) -> str:
     """Describe an assessment that is dated after now, and how to repair it."""
     return (
-        f"the last assessment is dated {day_text(assessed_us)}, which is in the future: a clock was ahead;"
+        f"{IS_AHEAD} {day_text(assessed_us)}, which is in the future: a clock was ahead;"
         " `fivefold clock repair` repairs it"
     )

@@ -95,9 +95,8 @@ def put_tags(context: Context, type_name: str, rows: Sequence[TagRow]) -> RowCou
         there = facts.tags(session, [*entities.numbers.values()])
         of_moment = {(entity, tag, begin): (key, end) for key, entity, tag, begin, end in there}
         # One that begins after now was set before by a clock that was ahead; one that ends where it begins never was.
-        live = {
-            (entity, tag): (key, end) for key, entity, tag, begin, end in there if end is None or end > max(begin, now)
-        }
+        there_now = (row for row in there if row[4] is None or row[4] > max(row[3], now))
+        live = {(entity, tag): (key, end) for key, entity, tag, _, end in there_now}
         new_tags: dict[tuple[int, str, int], TagRow] = {}
         new_ends: dict[int, tuple[int, TagRow]] = {}
         about: dict[int, Concern] = {}

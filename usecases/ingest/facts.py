@@ -225,7 +225,7 @@ def _end_live(
         return None, {}
     ids = session.scalars(select(Tag.id).where(*_live(entity, tag, now))).all()
     ending = update(Tag).where(among(session, Tag.id, ids))
-    # What a clock ahead let begin later never was; it ends and begins now, so that no repair lets it begin after its end.
+    # What a clock ahead let begin later never was: it begins and ends now, so that no repair lets it begin again.
     from_us = case((Tag.from_us > now, now), else_=Tag.from_us)
     end = {"until_us": now, "ended_by": context.actor.name, "end_reason": reason or None}
     session.execute(ending.values(from_us=from_us, **end))

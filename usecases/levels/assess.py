@@ -67,7 +67,7 @@ class AssessmentResult:
 
     Attributes:
         absent: those of whom nothing is known any more.
-        ahead: those whose last assessment is dated after now, with what is wrong, and who were not assessed.
+        ahead: those whose last assessment is dated after now, and who were not assessed, with its moment.
         values: what the value model said of them, or was said to be unknown without one, at each moment.
         without_model: they were assessed without the value model.
         summaries: new ones of transactions, `store.levels.summaries.store_summaries` them.
@@ -81,7 +81,7 @@ class AssessmentResult:
     values: tuple[EntityScores, ...] = ()
     summaries: tuple[pl.DataFrame, ...] = ()
     blocks: tuple[NewBlocks, ...] = ()
-    ahead: Mapping[int, str] = field(default_factory=dict)
+    ahead: Mapping[int, int] = field(default_factory=dict)
     looks: tuple[GroupLook, ...] = ()
     without_model: bool = False
     members: Mapping[int, frozenset[int]] = field(default_factory=dict)
@@ -113,7 +113,7 @@ def assess_entities(
     )
     last = dict(standing.select("entity", "assessed_us").iter_rows())
     latest = clocks.latest_us(session, now_us, max(last.values(), default=now_us))
-    ahead = {entity: clocks.ahead_message(at) for entity, at in last.items() if at > latest}
+    ahead = {entity: at for entity, at in last.items() if at > latest}
     moments: dict[int, dict[int, int]] = {}
     for entity in sorted(set(reasons).difference(ahead)):
         moments.setdefault(max(now_us, last.get(entity, 0)), {})[entity] = reasons[entity]

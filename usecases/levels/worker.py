@@ -19,6 +19,7 @@ from fivefold.store.accounts.idempotency import attempting
 from fivefold.store.levels import leases as claims
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Subject
 from fivefold.store.levels.leases import DueQueue, LeasedBatch
+from fivefold.store.sql.clocks import ahead_message
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.failures import failure_text
 from fivefold.usecases.levels.assess import assess_entities, rows_to_read
@@ -283,7 +284,7 @@ def process_batch(
     work = _BatchWork(engine=engine, batch=batch, now=clock(), valuer=valuer, actor=actor)
     stored, errors = work.on(reasons)
     if errors and counts:
-        _reschedule(engine, batch, errors, clock())
+        _reschedule(engine, batch, errors, clock(), work.ahead)
     elif errors:
         with writing(engine) as session:
             claims.return_leases(session, batch, errors)
@@ -293,13 +294,18 @@ def process_batch(
 
 @dataclass(frozen=True, kw_only=True)
 class _BatchWork:
-    """What is the same for all of a batch."""
+    """What is the same for all of a batch.
+
+    Attributes:
+        ahead: the entities that could not be assessed as their last assessment is dated after now, with its moment.
+    """
 
     engine: Engine
     batch: LeasedBatch
     now: int
     valuer: EntityScorer | None
     actor: str
+    ahead: dict[int, int] = field(default_factory=dict)
 
     def on(self, reasons: Mapping[int, int]) -> tuple[StoredLevels, dict[int, str]]:
         """Assess and store entities together; where that fails by one of them, each half alone, down to the one."""
@@ -325,14 +331,19 @@ class _BatchWork:
         of = (self.batch.organisation_id, self.batch.type_id)
         with reading(self.engine) as session:
             result = assess_entities(session, *of, reasons, self.now, self.valuer)
+        self.ahead.update(result.ahead)
         if result.ahead:
             log.error("assessments dated after now", entities=len(result.ahead), repair="fivefold clock repair")
         with writing(self.engine) as session:
-            return store_result(session, self.batch, result, self.actor), dict(result.ahead)
+            errors = {entity: ahead_message(at) for entity, at in result.ahead.items()}
+            return store_result(session, self.batch, result, self.actor), errors
 
 
-def _reschedule(engine: Engine, batch: LeasedBatch, errors: Mapping[int, str], now: int) -> None:
+def _reschedule(
+    engine: Engine, batch: LeasedBatch, errors: Mapping[int, str], now: int, ahead: Mapping[int, int]
+) -> None:
+    """Let who failed be tried again later, and who is *ahead* at that moment: until then no attempt can succeed."""
     attempts = {claim.entity_id: claim.attempts + 1 for claim in batch.claims}
-    later = {entity: now + back_off_us(attempts[entity]) for entity in errors}
+    later = {entity: now + back_off_us(attempts[entity]) for entity in errors} | dict(ahead)
     with writing(engine) as session:
-        claims.fail(session, batch, errors, later, MAX_ATTEMPTS)
+        claims.fail(session, batch, errors, later, MAX_ATTEMPTS, ahead)

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import DAY_US, now_microseconds, parse_moment
+from fivefold.domain.clock import DAY_US, SECOND_US, now_microseconds, parse_moment
 from fivefold.domain.errors import ConfigError, UntrustedClockError
 from fivefold.store.levels.future_rows import LONGEST_WAIT_TO_RETRY_US
 from fivefold.store.sql import clocks
@@ -84,7 +84,8 @@ def test_after_a_clock_that_was_ahead_payments_count_again_once_it_is_mended(ban
     dated_ahead, retried = ("a", True), ("a", True)
     assert [(name, "a clock was ahead" in why) for _, name, why in failed] == [dated_ahead, retried, ("b", True)]
     assert [each.ahead for each in PlatformFigures(bank.engine, lambda: bank.now).read()] == [2]
-    assert [(each.kind, each.entries) for each in read_clocks(bank.engine).ahead] == [("assessments", 2)]
+    waiting = {each.kind: each.entries for each in read_clocks(bank.engine).ahead}
+    assert waiting == {"assessments": 2, "entities due": 1}
 
     assert repair_dates(bank.engine, "cli:op", "NTP was off")
     bank.now = now_microseconds()
@@ -97,6 +98,36 @@ def test_after_a_clock_that_was_ahead_payments_count_again_once_it_is_mended(ban
     bind_unnamed(bank.engine)
     findings: list[object] = []
     assert verify(bank.engine, findings.append).findings == 0, findings
+
+
+@pytest.mark.postgresql
+def test_who_was_assessed_by_a_clock_ahead_waits_for_that_moment_and_is_assessed_then(bank: Bank) -> None:
+    ahead = bank.now + HOUR_US
+    at(bank, ahead)
+    bank.put("a", country="IR")
+    for _ in range(2 * MAX_ATTEMPTS):
+        bank.run()
+        bank.wait(microseconds=120 * SECOND_US)
+    mark = bank.mark_of()
+    assert (mark.attempts, mark.quarantined, mark.due_us) == (0, False, ahead)
+    bank.now = ahead
+    assert bank.settle() == 1
+    assert bank.level() == 3
+
+
+@pytest.mark.postgresql
+def test_who_is_quarantined_since_a_clock_was_ahead_is_found_and_assessed_after_a_repair(bank: Bank) -> None:
+    bank.put("a", country="IR")
+    with Session(bank.engine) as session, session.begin():
+        row = session.get_one(DueMark, bank.id_of("a"))
+        row.attempts, row.quarantined, row.error = MAX_ATTEMPTS, True, clocks.ahead_message(bank.now)
+    assert bank.settle() == 0
+    assert [(each.kind, each.entries) for each in read_clocks(bank.engine).ahead] == [("entities due", 1)]
+    repair_dates(bank.engine, "cli:op", "NTP was off")
+    assert read_clocks(bank.engine).ahead == []
+    bank.now = now_microseconds()
+    bank.settle()
+    assert bank.level() == 3
 
 
 def test_what_the_rules_said_before_and_since_when_is_what_counts_after_the_repair(bank: Bank) -> None:
