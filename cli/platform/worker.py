@@ -172,6 +172,7 @@ def _tasks(
     pages: "WorkerPages",
 ) -> "list[PeriodicTask]":
     """The worker's periodic tasks, each with its pause in seconds."""
+    from fivefold.usecases.changes.facts import close_outdated
     from fivefold.usecases.erasure.retention import remove_next_parts
     from fivefold.usecases.evidence.jobs import prune_archives, run_next_evidence
     from fivefold.usecases.flows.runs.execute import run_flows
@@ -200,11 +201,16 @@ def _tasks(
             pages.count_batch(result, (monotonic_ns() - start) / 1e9)
         return result is not None
 
+    def end_tags() -> bool:
+        count = announce_ended_tags(engine, clock())
+        close_outdated(engine, clock())
+        return count > 0
+
     return [
         PeriodicTask("assess", assess, 0.1),
         PeriodicTask("flows", lambda: bool(run_flows(engine, clock=clock)), 0.2),
         PeriodicTask("schedules", lambda: begin_scheduled(engine, clock()) > 0, 5.0),
-        PeriodicTask("ends of tags", lambda: announce_ended_tags(engine, clock()) > 0, 5.0),
+        PeriodicTask("ends of tags", end_tags, 5.0),
         PeriodicTask("backfills", lambda: advance_backfills(engine, clock()) > 0, 1.0),
         PeriodicTask("markings", lambda: advance_markings(engine, clock()) > 0, 0.5),
         *_jobs(engine, clock, stop),

@@ -1,23 +1,33 @@
-"""Facts as people and programs send them: stored at once, or proposed if they would lower a level."""
+"""Facts as people and programs send them: stored at once, or proposed if they would lower a level.
+
+What time alone overtook is closed by the worker: a proposal about a tag that ended, a request past its own end.
+"""
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Literal
 
 import structlog
+from sqlalchemy import Engine
 
-from fivefold.domain.errors import ConfigError, StoreError
+from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError, StoreError
 from fivefold.store.accounts.organisation import lock_deciding
 from fivefold.store.ingest.entities import entity_named
+from fivefold.store.levels.overrides import undecided_past_end
+from fivefold.store.rulesets.proposals import open_of_kind
+from fivefold.store.sql.database import reading
 from fivefold.usecases.accounts.second_person import is_member
 from fivefold.usecases.changes.beside import open_beside, withdraw_overtaken
-from fivefold.usecases.changes.contents import Fact, RecordChanged, ScreeningCleared, TagChanged
+from fivefold.usecases.changes.contents import Fact, RecordChanged, ScreeningCleared, TagChanged, read_content
 from fivefold.usecases.changes.proposals import ChangeOutcome, request_change
-from fivefold.usecases.changes.reach import reach_of_falls
+from fivefold.usecases.changes.reach import moved_since, reach_of_falls
 from fivefold.usecases.ingest import facts as ingest_facts
 from fivefold.usecases.ingest.facts import RecordGiven
 from fivefold.usecases.levels.lowering import WouldLowerError
+from fivefold.usecases.levels.overrides import refuse_past_end
+from fivefold.usecases.shared.actors import SYSTEM, Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import reason_if_any
 
@@ -164,3 +174,30 @@ def _withdraw_overtaken(of: tuple[Context, str, str], content: Callable[[int, in
     with context.writing() as session:
         lock_deciding(session, context.organisation_id)
         withdraw_overtaken(session, context, content(number, now), "it was changed", now)
+
+
+def close_outdated(engine: Engine, now_us: int) -> int:
+    """Withdraw proposals about tags that ended by themselves, refuse overrides past their own end; return how many.
+
+    Neither can be approved any more, and nobody should have to look at them.
+    """
+
+    def context_of(organisation_id: int) -> Context:
+        return Context(engine, Actor(organisation_id, SYSTEM), lambda: now_us)
+
+    with reading(engine) as session:
+        overtaken = [
+            (context, content)
+            for row in open_of_kind(session, TagChanged.kind)
+            for context, content in [(context_of(row.organisation_id), read_content(row.kind, row.content))]
+            if moved_since(session, context, content, row.reach, now_us)
+        ]
+        past_end = undecided_past_end(session, now_us)
+    for context, content in overtaken:
+        with context.writing() as session:
+            lock_deciding(session, context.organisation_id)
+            withdraw_overtaken(session, context, content, "time passed", now_us)
+    for organisation_id, number in past_end:
+        with suppress(ConflictError, NotFoundError):  # it was decided, or its entity erased, meanwhile
+            refuse_past_end(context_of(organisation_id), number)
+    return len(overtaken) + len(past_end)

@@ -11,7 +11,7 @@ An override ends by itself at its instant, and the worker assesses the entity ag
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from sqlalchemy.orm import Session
 
@@ -44,6 +44,9 @@ from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.flow_triggers import behind
 from fivefold.usecases.shared.inputs import checked_moment, checked_reason, refuse_unseen_moment
+
+PAST_END: Final = "its own end passed before anybody decided"
+"""Why fivefold refuses an override that was requested."""
 
 
 @schema("Override")
@@ -303,12 +306,8 @@ def approve_override(
         _refuse_above_cap(session, override, settings, now)
         replaced = [_revoke(older, context, f"replaced by override {override.id}", now) for older in
                     live_overrides(session, override.entity_id, now)]  # fmt: skip
-        override.state, override.decided_by, override.decided_us, override.decision_reason = (
-            "approved",
-            context.actor.name,
-            now,
-            why,
-        )
+        override.state, override.decided_by, override.decided_us = "approved", context.actor.name, now
+        override.decision_reason = why
         _mark(session, override, now)
         details = {"reason": why, "at_us": now}
         _record(session, context, "override.approved", override, details, replaced, read_in=read_in)
@@ -385,14 +384,27 @@ def refuse_override(
     with context.writing() as session:
         settings = locked_settings(session, context.organisation_id)
         override = _to_decide(session, context, override_id, expected_requested_us)
-        override.state, override.decided_by, override.decided_us, override.decision_reason = (
-            "refused",
-            context.actor.name,
-            now,
-            why,
-        )
-        _record(session, context, "override.refused", override, {"reason": why, "at_us": now}, read_in=read_in)
+        _refuse(session, context, override, why, now, read_in)
         return override_line(session, override, settings, now)
+
+
+def refuse_past_end(context: Context, override_id: int) -> None:
+    """Refuse a level whose own end passed before anybody decided; ConflictError where somebody did meanwhile."""
+    now = context.now()
+    with context.writing() as session:
+        locked_settings(session, context.organisation_id)
+        override = override_numbered(session, context.organisation_id, override_id)
+        if override.state != "requested" or override.until_us is None or override.until_us > now:
+            raise ConflictError(f"override {override_id} is not one that waits past its own end")
+        _refuse(session, context, override, PAST_END, now)
+
+
+def _refuse(
+    session: Session, context: Context, override: OverrideRow, why: str, now: int, read_in: int | None = None
+) -> None:
+    override.state, override.decided_by, override.decided_us = "refused", context.actor.name, now
+    override.decision_reason = why
+    _record(session, context, "override.refused", override, {"reason": why, "at_us": now}, read_in=read_in)
 
 
 @dataclass(frozen=True)
@@ -480,10 +492,4 @@ def _record(
     if read_in is not None:
         act = action.partition(".")[2]
         details["read"] = keep_reading(session, override, act, context.actor.name, read_in, context.now())
-    context.record(
-        session,
-        action,
-        ("override", override.id),
-        after=after,
-        details=details,
-    )
+    context.record(session, action, ("override", override.id), after=after, details=details)

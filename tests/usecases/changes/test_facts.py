@@ -35,6 +35,7 @@ from fivefold.usecases.ingest.facts import RecordGiven, put_record_in
 from fivefold.usecases.levels import lowering
 from fivefold.usecases.levels.entity_profile import list_records, list_tags
 from fivefold.usecases.levels.lowering import WouldLowerError
+from fivefold.usecases.levels.overrides import PAST_END, read_override, request_override
 from fivefold.usecases.portfolio.timeline import TimelineEvent, list_events
 from fivefold.usecases.queue.items import QueueFilters, list_items
 from fivefold.usecases.shared.actors import Actor, Role
@@ -528,6 +529,27 @@ def test_the_end_of_a_tag_is_withdrawn_once_the_tag_ended_otherwise(bank: Bank) 
     withdrawn = read_proposal(bank.context, number)
     assert (withdrawn.state, withdrawn.decided_by) == ("withdrawn", "member:3")
     assert withdrawn.decision_reason == "it was changed: the tag has ended since this was proposed"
+    assert verify(bank.engine, print).entries == len(audited(bank.engine))
+
+
+@pytest.mark.postgresql
+def test_what_time_overtook_is_closed(bank: Bank) -> None:
+    tag(bank, until_us=bank.now + 2 * DAY_US)
+    bank.settle()
+    asked = untag(bank).proposal
+    assert asked is not None
+    until_us = bank.now + DAY_US
+    with Session(bank.engine) as session, session.begin():
+        session.get_one(OrganisationSettings, bank.of).locked_us = bank.now
+    made = request_override(bank.context, "customer", "a", "high", WHY, until_us)
+    assert facts.close_outdated(bank.engine, until_us - 1) == 0
+    bank.wait(days=2)
+    assert facts.close_outdated(bank.engine, bank.now) == 2
+    withdrawn, refused = read_proposal(bank.context, asked.id), read_override(bank.context, made.id)
+    assert (withdrawn.state, withdrawn.decided_by) == ("withdrawn", "system")
+    assert withdrawn.decision_reason == "time passed: the tag has ended since this was proposed"
+    assert (refused.state, refused.decided_by, refused.decision_reason) == ("refused", "system", PAST_END)
+    assert facts.close_outdated(bank.engine, bank.now) == 0
     assert verify(bank.engine, print).entries == len(audited(bank.engine))
 
 

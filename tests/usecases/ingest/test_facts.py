@@ -150,14 +150,13 @@ def test_a_tag_that_is_set_again_has_the_new_end(bank: Bank) -> None:
 
 def test_a_tag_that_a_clock_ahead_set_is_ended_once(bank: Bank) -> None:
     tag(bank)
-    begun = bank.now
     bank.wait(microseconds=-1_000_000)  # another machine
     untag(bank)
     with pytest.raises(NotFoundError, match="does not have the tag"):
         untag(bank)
     until_us = bank.now + DAY_US
     tag(bank, until_us=until_us)
-    assert rows(bank, "id, from_us, until_us", "tags") == [(1, begun, begun), (2, bank.now, until_us)]
+    assert rows(bank, "id, from_us, until_us", "tags") == [(1, bank.now, bank.now), (2, bank.now, until_us)]
 
 
 def test_a_case_sent_again_is_changed_or_nothing_new(bank: Bank) -> None:
