@@ -4,9 +4,11 @@ Nothing is corrected or overridden here: that is done before, in the ordinary wa
 settling person must be another one than those who decided on the contested outcome.
 """
 
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Final, Literal
 
 from sqlalchemy.orm import Session
 
@@ -28,6 +30,7 @@ from fivefold.store.recourse.challenges import (
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import Assessment, OverrideRow
 from fivefold.store.tables.recourse import Challenge
+from fivefold.store.tables.rulesets import RulesetVersion
 from fivefold.usecases.accounts.second_person import has_sole_operator, is_member, refuse_nobody, refuse_same_person
 from fivefold.usecases.levels.overrides import state_of
 from fivefold.usecases.levels.value_scores import EntityScorer
@@ -74,8 +77,8 @@ def settle_challenge(
         ConflictError: it was settled; it is another challenge than was looked at; the actor is not a member, or took
             part in the contested decision; the record has changed; no such fact changed since the assessment; the
             override was neither approved nor revoked since the challenge was opened, nor is it a contested one that has
-            ended, or it is not another decision by other people; or the new assessment has the same result as before
-            that change.
+            ended, or it is not another decision by other people; the new assessment has the same result as before
+            that change; or the rules read no such fact.
     """
     valid_settlement = _checked(settlement)
     now = context.now()
@@ -92,7 +95,10 @@ def settle_challenge(
     with context.writing() as session:
         row = challenge_numbered(session, context.organisation_id, number, locked=True)
         changed_us = _changed_us(session, context, row, valid_settlement, now)
-        row.settled_number = None if changed_us is None else _new_number(session, row, changed_us, now)
+        settled_number = None if changed_us is None else _new_number(session, row, changed_us, now)
+        if settled_number is not None and valid_settlement.facts:
+            _refuse_unread(session, row, settled_number, valid_settlement.facts)
+        row.settled_number = settled_number
         row.state, row.settled_by, row.settled_us = valid_settlement.outcome, context.actor.name, now
         row.reason, row.answer = valid_settlement.reason, valid_settlement.answer or None
         row.facts, row.override_id = list(valid_settlement.facts) or None, valid_settlement.override
@@ -295,6 +301,38 @@ def _refuse_same_decision(session: Session, override: OverrideRow, contested: Ov
             f"override {override.id} was not decided by two members, so nothing shows that it is a decision of other"
             f" people than override {contested.id}, which is contested"
         )
+
+
+def _refuse_unread(session: Session, row: Challenge, number: int, facts: Sequence[str]) -> None:
+    """Refuse facts of which the rules read none: what differs in the new assessment is then not of their correction."""
+    made = assessment_of(session, row.organisation_id, row.entity_id, number)
+    if made is None or made.version_id is None:
+        return
+    definition = json.loads(session.get_one(RulesetVersion, made.version_id).canonical)
+    text = json.dumps({key: part for key, part in definition.items() if key not in _READS_NOTHING}, ensure_ascii=False)
+    if not any(_may_be_read(each, text) for each in facts):
+        raise ConflictError(
+            f"the rules read none of {', '.join(facts)}, so their correction made no difference to assessment"
+            f" {row.entity_id}.{made.number}: settle the challenge as confirmed, or correct what is wrong first"
+        )
+
+
+_READS_NOTHING: Final = frozenset({"fields", "transaction_fields", "case_fields", "examples", "title", "rationale"})
+"""The parts of a ruleset that name fields and read none."""
+
+
+def _may_be_read(fact: str, text: str) -> bool:
+    """Tell whether rules may read a fact: its name occurs in their *text*. Of others than these any may count.
+
+    >>> _may_be_read("field income", '{"field": "income"}'), _may_be_read("tag vip", '{"tag": "vips"}')
+    (True, False)
+    >>> _may_be_read("tag vip", '{"count": "tags"}'), _may_be_read("case 7", "{}")
+    (True, True)
+    """
+    kind, _, name = fact.partition(" ")
+    if kind not in {"field", "tag", "screening"} or (kind == "tag" and '"tags"' in text):
+        return True
+    return re.search(rf"\b{re.escape(name.strip())}\b", text) is not None
 
 
 def _new_number(session: Session, row: Challenge, changed_us: int, now_us: int) -> int:

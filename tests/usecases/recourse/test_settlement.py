@@ -156,6 +156,15 @@ def test_a_tag_that_was_set_after_an_assessment_is_not_in_it(bank: Bank) -> None
     assert settle_challenge(by(bank, 2), made.id, corrected("tag watch")).new_assessment == third
 
 
+def test_what_no_rule_reads_settles_nothing_though_something_else_made_a_difference(bank: Bank) -> None:
+    made = opened(bank)
+    bank.put("a", occupation="teacher")
+    assessed_later(bank)
+    different(bank, country="KP")
+    with pytest.raises(ConflictError, match="the rules read none of field occupation"):
+        settle_challenge(by(bank, 2), made.id, corrected("field occupation"))
+
+
 def test_an_override_without_effect_is_linked_to_no_earlier_assessment(bank: Bank) -> None:
     first = numbered(bank)
     bank.put("a", income=5.0, country="KP")
