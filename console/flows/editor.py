@@ -6,6 +6,7 @@ from typing import Final
 from fivefold.console.flows.forms import FormShown, checked_form, form_shown, typed_form
 from fivefold.console.flows.graph import FlowPicture, kind_words, picture_of_text
 from fivefold.console.flows.tables import TABLES, GraphRead, read_graph
+from fivefold.console.rulesets.drafting import DraftKind, began_with, typed_text
 from fivefold.console.rulesets.tables import TableRead, with_document
 from fivefold.console.rulesets.text import (
     ChangesTried,
@@ -14,12 +15,11 @@ from fivefold.console.rulesets.text import (
     changes_tried,
     line_changes,
     numbered_lines,
-    refused_shortly,
     typed_document,
 )
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number, without_nul
-from fivefold.domain.errors import ConfigError, ConflictError, InvalidRulesetError, NotFoundError
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address
+from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.flows.asked_files import bundled_flows, flow_text
 from fivefold.usecases.flows.commit import commit_flow
@@ -121,7 +121,7 @@ def show_editor(visit: Visit, outcome: EditorOutcome = NOTHING) -> Rendered:
     flow = read_flow_line(visit, name)
     saved = None if flow.draft_revision is None else read_flow_draft(visit, name)
     if "document" in visit.form:
-        return _page(visit, flow, _typed(visit), saved, outcome)
+        return _page(visit, flow, typed_text(visit), saved, outcome)
     number = flow.active or flow.newest
     began = "" if number is None else read_flow_version(visit, name, number).document
     return _page(visit, flow, began if saved is None else saved.document, saved)
@@ -130,15 +130,7 @@ def show_editor(visit: Visit, outcome: EditorOutcome = NOTHING) -> Rendered:
 def show_new(visit: Visit, outcome: EditorOutcome = NOTHING) -> Rendered:
     """Show the text that a new flow begins with: one of those that ship, or nothing."""
     start = visit.choice("start", ("", *bundled_flows()))
-    return _page(visit, None, _typed(visit) or (flow_text(start) if start else ""), None, outcome)
-
-
-def _typed(visit: Visit) -> str:
-    return without_nul(visit.form.get("document", ""))
-
-
-def _revision(visit: Visit) -> int:
-    return existing_number(visit.form.get("revision") or str(NO_DRAFT), text("revision"))
+    return _page(visit, None, typed_text(visit) or (flow_text(start) if start else ""), None, outcome)
 
 
 def _page(
@@ -151,7 +143,7 @@ def _page(
     typed = "document" in visit.form
     checked = check_flow(visit, document) if typed and document.strip() else None
     present = NO_DRAFT if saved is None else saved.revision
-    revision = _revision(visit) if typed else present
+    revision = began_with(visit) if typed else present
     page = FlowEditorPage(
         flow=flow,
         address=visit.path,
@@ -264,19 +256,6 @@ def _kept(visit: Visit, document: str) -> FormShown | None:
     return None if form is None else checked_form(visit, document, form)
 
 
-def save(visit: Visit) -> Answer:
-    """Save what was typed as the draft; what another person saved meanwhile is replaced only where that is wanted."""
-    name = visit.parts["flow"]
-    read_flow_line(visit, name)
-    document = typed_document(visit)
-    over = visit.form.get("over", "")
-    written = check_flow(visit, document).flow
-    if written is not None and written != name:
-        raise ConfigError(text("the text is of the flow {written}; here it must be {name}", written=written, name=name))
-    save_flow_draft(visit, document, existing_number(over, text("revision")) if over else _revision(visit))
-    return Redirect(visit.path, "draft-saved")
-
-
 def save_new(visit: Visit) -> Answer:
     """Save the first draft of a flow, which makes it."""
     document = typed_document(visit)
@@ -292,22 +271,21 @@ def save_new(visit: Visit) -> Answer:
     return Redirect(address("flows", saved.flow, "edit"), "draft-saved")
 
 
-def discard(visit: Visit) -> Answer:
-    """Take the draft away that the person saw; the versions stay."""
-    name = visit.parts["flow"]
-    discard_flow_draft(visit, name, _revision(visit))
-    return Redirect(address("flows", name), "draft-discarded")
+def _refuse_other_name(visit: Visit, document: str, name: str) -> None:
+    written = check_flow(visit, document).flow
+    if written is not None and written != name:
+        raise ConfigError(text("the text is of the flow {written}; here it must be {name}", written=written, name=name))
 
 
-def commit_draft(visit: Visit) -> Answer:
-    """Make a version of the draft as it is saved."""
-    name = visit.parts["flow"]
-    read_flow_line(visit, name)
-    document, revision = typed_document(visit), _revision(visit)
-    if read_flow_draft(visit, name).document != document:
-        raise ConfigError(text("the text is not the draft that is saved; save it first"))
-    try:
-        committed = commit_flow(visit, name, revision, visit.form.get("accept_warnings", "").strip())
-    except InvalidRulesetError as wrong:
-        raise refused_shortly(wrong, text("say why it is committed with them")) from wrong
-    return Redirect(address("flows", name, "versions", str(committed.number)), "flow-committed")
+DRAFTS: Final = DraftKind(
+    place="flows",
+    part="flow",
+    committed="flow-committed",
+    line=read_flow_line,
+    draft=read_flow_draft,
+    refuse_other_name=_refuse_other_name,
+    save_draft=save_flow_draft,
+    discard_draft=discard_flow_draft,
+    commit=commit_flow,
+)
+save, discard, commit_draft = DRAFTS.save, DRAFTS.discard, DRAFTS.commit_draft

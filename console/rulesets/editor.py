@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from fivefold.console.rulesets.drafting import DraftKind, began_with, typed_text
 from fivefold.console.rulesets.tables import TABLES, TableRead
 from fivefold.console.rulesets.text import (
     ChangesTried,
@@ -12,12 +13,11 @@ from fivefold.console.rulesets.text import (
     changes_tried,
     line_changes,
     numbered_lines,
-    refused_shortly,
     typed_document,
 )
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number, without_nul
-from fivefold.domain.errors import ConfigError, ConflictError, InvalidRulesetError, NotFoundError
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address
+from fivefold.domain.errors import ConflictError, InvalidRulesetError, NotFoundError
 from fivefold.usecases.portfolio_files.bundled import bundled_rulesets, bundled_text
 from fivefold.usecases.rulesets.check import TextCheck, check_text, try_changes
 from fivefold.usecases.rulesets.commit import commit
@@ -112,27 +112,18 @@ def show_editor(visit: Visit, table: TableRead | None = None) -> Rendered:
     if "document" not in visit.form:
         began = saved.document if saved is not None else _newest(visit, ruleset)
         return _page(visit, ruleset, began, revision, saved)
-    return _page(visit, ruleset, _typed(visit), _revision(visit), saved, table)
+    return _page(visit, ruleset, typed_text(visit), began_with(visit), saved, table)
 
 
 def show_new(visit: Visit, table: TableRead | None = None) -> Rendered:
     """Show the text that a new ruleset begins with: one of those that ship, or nothing."""
     start = visit.choice("start", ("", *bundled_rulesets()))
-    return _page(visit, None, _typed(visit) or (bundled_text(start) if start else ""), NO_DRAFT, None, table)
+    return _page(visit, None, typed_text(visit) or (bundled_text(start) if start else ""), NO_DRAFT, None, table)
 
 
 def _newest(visit: Visit, ruleset: RulesetLine) -> str:
     number = ruleset.newest if ruleset.active is None else ruleset.active.number
     return "" if number is None else read_version(visit, ruleset.name, number).document
-
-
-def _typed(visit: Visit) -> str:
-    return without_nul(visit.form.get("document", ""))
-
-
-def _revision(visit: Visit) -> int:
-    written = visit.form.get("revision", "")
-    return NO_DRAFT if written in {"", "0"} else existing_number(written, text("revision"))
 
 
 def _page(
@@ -247,17 +238,6 @@ def _case_form(visit: Visit, of: str) -> CaseForm:
     )
 
 
-def save(visit: Visit) -> Answer:
-    """Save what was typed as the draft; what another person saved meanwhile is replaced only where that is wanted."""
-    family = visit.parts["family"]
-    read_ruleset(visit, family)
-    document = typed_document(visit)
-    over = visit.form.get("over", "")
-    refuse_other_name(document, "ruleset", family)
-    save_draft(visit, document, existing_number(over, text("revision")) if over else _revision(visit))
-    return Redirect(visit.path, "draft-saved")
-
-
 def save_new(visit: Visit) -> Answer:
     """Save the first draft of a ruleset, which makes it."""
     document = typed_document(visit)
@@ -270,22 +250,19 @@ def save_new(visit: Visit) -> Answer:
     raise ConflictError(text("there is a ruleset {name} already; give this one another name, or edit that", name=name))
 
 
-def discard(visit: Visit) -> Answer:
-    """Take the draft away that the person saw; the versions stay."""
-    family = visit.parts["family"]
-    discard_draft(visit, family, _revision(visit))
-    return Redirect(address("rulesets", family), "draft-discarded")
+def _refuse_other_name(_: Visit, document: str, name: str) -> None:
+    refuse_other_name(document, "ruleset", name)
 
 
-def commit_draft(visit: Visit) -> Answer:
-    """Make a version of the draft as it is saved."""
-    family = visit.parts["family"]
-    read_ruleset(visit, family)
-    document, revision = typed_document(visit), _revision(visit)
-    if read_draft(visit, family).document != document:
-        raise ConfigError(text("the text is not the draft that is saved; save it first"))
-    try:
-        committed = commit(visit, family, revision, visit.form.get("accept_warnings", "").strip())
-    except InvalidRulesetError as wrong:
-        raise refused_shortly(wrong, text("say why it is committed with them")) from wrong
-    return Redirect(address("rulesets", family, "versions", str(committed.number)), "committed")
+DRAFTS: Final = DraftKind(
+    place="rulesets",
+    part="family",
+    committed="committed",
+    line=read_ruleset,
+    draft=read_draft,
+    refuse_other_name=_refuse_other_name,
+    save_draft=save_draft,
+    discard_draft=discard_draft,
+    commit=commit,
+)
+save, discard, commit_draft = DRAFTS.save, DRAFTS.discard, DRAFTS.commit_draft
