@@ -76,6 +76,7 @@ def _require_extras() -> None:
 
 
 def _show_scores() -> None:
+    from fivefold.models.scoring.histories import Scoring
     from fivefold.training.simulation.simulator import Simulation
 
     path = train.simulated_file()
@@ -83,7 +84,7 @@ def _show_scores() -> None:
     as_of = to_microseconds(Simulation(customers=1).end)
     output = read_settings().var / "demo" / "scores.csv"
     echo()
-    score.score_file(model, path, output, as_of).show(model, as_of, explicit=True)
+    score.score_file(model, path, output, Scoring(as_of)).show(model, as_of, explicit=True)
     echo(f"Every customer's score: {output}")
     echo()
     explain.show(model, path, "user_000027", as_of)

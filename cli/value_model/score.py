@@ -59,7 +59,7 @@ from fivefold.training.config import DEFAULT_NAME
 if TYPE_CHECKING:
     from fivefold.features.partitions import Engine
     from fivefold.features.reading.text_files import MappedFile
-    from fivefold.models.scoring.histories import ScoredBatch
+    from fivefold.models.scoring.histories import ScoredBatch, Scoring
     from fivefold.models.value_model import ValueModel
 
 SHOWN_FALLS = 10
@@ -104,6 +104,9 @@ def score(
     require_engine(engine, spark_master, spark_folder, path, output)
     source = mapped(path, names)
     used = load_model(model, name)
+    from fivefold.models.scoring.histories import Scoring  # by now no error of the command line can come
+
+    how = Scoring(when, explained=explain, compare_as_of=before, level_percent=level)
     options = {
         "--as-of": iso_text(when),
         "--compare-as-of": None if before is None else iso_text(before),
@@ -117,10 +120,7 @@ def score(
         _parts_of(output, options, source, "" if as_of else f"--as-of {iso_text(when)}", restart=restart) as parts,
         open_engine(engine, spark_master, spark_folder, output) as on,
     ):
-        summary = score_file(
-            used, source, output, when, explain=explain, compare_as_of=before, level_percent=level, engine=on,
-            parts=parts,
-        )  # fmt: skip
+        summary = score_file(used, source, output, how, engine=on, parts=parts)
     summary.warn_of_currency(source, used.currency)
     summary.print_doubts_of_rows(used)
     summary.show(used, when, explicit=as_of is not None)
@@ -275,11 +275,8 @@ def score_file(
     model: "ValueModel",
     path: "Path | MappedFile",
     output: Path | None,
-    as_of: int,
+    how: "Scoring",
     *,
-    explain: bool = False,
-    compare_as_of: int | None = None,
-    level_percent: int | None = None,
     engine: "Engine | None" = None,
     parts: Parts | None = None,
 ) -> Summary:
@@ -288,24 +285,23 @@ def score_file(
     An *engine* reads Parquet in place of this process. What is finished in *parts* is not scored again.
     """
     from fivefold.features.reading.text_files import MappedFile, is_parquet
-    from fivefold.models.scoring.histories import Scoring, with_origin
+    from fivefold.models.scoring.histories import with_origin
     from fivefold.models.scoring.sources import score_in_parts, score_on_engine, score_source
 
     summary = Summary()
-    file = path if isinstance(path, MappedFile) else MappedFile(path)
+    file = MappedFile.of(path)
     rows = file.parquet.rows if is_parquet(file.path) else None  # text is counted by reading it
     hidden = None if engine is None else True  # its results come when it has shown all of its own progress
     progress = tqdm(desc="scoring", unit=" rows", unit_scale=True, total=rows, disable=hidden, leave=False)
-    how = Scoring(as_of, explained=explain, compare_as_of=compare_as_of, level_percent=level_percent)
     with progress, open_output(output, parts) if output else _nowhere() as write:
         if engine is not None:
             batches = score_on_engine(engine, model, file, how)
         elif parts is not None:
             batches = score_in_parts(model, file, how, parts)
         else:
-            batches = score_source(model, file, **vars(how))
+            batches = score_source(model, file, how)
         for batch in batches:
-            write(with_origin(batch.table, model, as_of))
+            write(with_origin(batch.table, model, how.as_of))
             summary.add(batch)
             progress.update(batch.rows)
         if summary.newest is None:

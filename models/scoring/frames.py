@@ -76,7 +76,7 @@ def score_frame(model: ValueModel, transactions: Frame, how: Scoring) -> ScoredB
     if not len(transactions):
         raise FileFormatError("the table has no rows")
     histories = frame_histories(model, transactions)
-    batch = score_histories(model, histories, **vars(how))
+    batch = score_histories(model, histories, how)
     return replace(batch, table=with_origin(batch.table, model, how.as_of))
 
 

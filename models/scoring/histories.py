@@ -48,7 +48,14 @@ class ScoredBatch:
 
 @dataclass(frozen=True)
 class Scoring:
-    """How customers are to be scored; the attributes are the arguments of `score_histories`."""
+    """How customers are to be scored.
+
+    Attributes:
+        as_of: microseconds; what comes later is not seen.
+        explained: adds `base` and one column of points for each indicator: their sum is the score within 1e-9.
+        compare_as_of: adds `score_before`, `category_before` and `move`: null for customers not yet known then.
+        level_percent: of the interval, the model's own by default.
+    """
 
     as_of: int
     explained: bool = False
@@ -74,22 +81,14 @@ def doubts_of(model: ValueModel, batches: Sequence[ScoredBatch], as_of: int, *, 
     ]
 
 
-def score_histories(
-    model: ValueModel,
-    histories: Histories,
-    as_of: int,
-    *,
-    explained: bool = False,
-    compare_as_of: int | None = None,
-    level_percent: int | None = None,
-) -> ScoredBatch:
+def score_histories(model: ValueModel, histories: Histories, how: Scoring) -> ScoredBatch:
     """Score the customers of one container; one customer is a batch of one."""
-    matrix, row_counts = model.matrix(histories, as_of)
-    is_known = (row_counts > 0) & ~model.unknown(histories, as_of)
+    matrix, row_counts = model.matrix(histories, how.as_of)
+    is_known = (row_counts > 0) & ~model.unknown(histories, how.as_of)
     of_scored = matrix[is_known]
     scores = model.scores(of_scored)
     consistency = model.consistency_of(of_scored)
-    intervals = model.intervals_of(scores.expected_value, consistency, level_percent)
+    intervals = model.intervals_of(scores.expected_value, consistency, how.level_percent)
     user_ids = histories.user_ids.filter(is_known)
     table = pl.DataFrame(
         {
@@ -104,9 +103,9 @@ def score_histories(
             "consistency": pl.Series(consistency).fill_nan(None),
         }
     )
-    if compare_as_of is not None:
-        table = table.with_columns(_before(model, histories, compare_as_of, is_known, scores.score))
-    if explained:
+    if how.compare_as_of is not None:
+        table = table.with_columns(_before(model, histories, how.compare_as_of, is_known, scores.score))
+    if how.explained:
         explanations = explain(model, of_scored)
         points = {f"points_{name}": explanations.points[:, number] for number, name in enumerate(model.catalogue.names)}
         table = table.with_columns(pl.Series("base", np.full(len(table), explanations.base)), **_series(points))

@@ -29,29 +29,15 @@ _SCORED_AT_ONCE: Final = 1
 """Batches that are scored at once; each is divided among the processors already."""
 
 
-def score_source(
-    model: ValueModel,
-    source: Source,
-    as_of: int,
-    *,
-    explained: bool = False,
-    compare_as_of: int | None = None,
-    level_percent: int | None = None,
-) -> Iterator[ScoredBatch]:
-    """Score every customer of a source as known at *as_of* (microseconds).
-
-    *explained* adds `base` and one column of points for each indicator: their sum is the score within 1e-9.
-    *compare_as_of* adds `score_before`, `category_before` and `move`: null for customers not yet known then.
-    *level_percent* is the level of the interval, the model's own by default.
-    """
-    how = Scoring(as_of, explained=explained, compare_as_of=compare_as_of, level_percent=level_percent)
+def score_source(model: ValueModel, source: Source, how: Scoring) -> Iterator[ScoredBatch]:
+    """Score every customer of a source."""
     yield from score_stream(model, stream_histories(source, model.rates, absent=model.absent), how)
 
 
 def score_stream(model: ValueModel, parts: Iterable[Histories], how: Scoring) -> Iterator[ScoredBatch]:
     """Score the customers of a stream, container by container; the next is read while one is scored."""
     for part in read_ahead(parts):
-        yield score_histories(model, part, **vars(how))
+        yield score_histories(model, part, how)
 
 
 def score_in_parts(model: ValueModel, source: MappedFile, how: Scoring, parts: Parts) -> Iterator[ScoredBatch]:
@@ -63,7 +49,7 @@ def score_in_parts(model: ValueModel, source: MappedFile, how: Scoring, parts: P
         FileFormatError, InvalidDataError: as of `features.reading.sources.read_histories`.
     """
     if not is_streamed(source):
-        yield from score_source(model, source, **vars(how))
+        yield from score_source(model, source, how)
         return
     place, hashes_of_parts = START, list[npt.NDArray[np.uint64]]()
     for finished in parts.series(_SCORES):
@@ -81,7 +67,7 @@ def score_in_parts(model: ValueModel, source: MappedFile, how: Scoring, parts: P
 
 
 def _scored(model: ValueModel, how: Scoring, part: StreamPart) -> tuple[StreamPart, ScoredBatch]:
-    return part, score_histories(model, part.histories, **vars(how))
+    return part, score_histories(model, part.histories, how)
 
 
 _Note = tuple[int, int | None, frozenset[str], int, int, dict[str, int], tuple[str, ...], Stateless]

@@ -5,7 +5,7 @@ import polars as pl
 
 from fivefold.features.histories import Histories
 from fivefold.features.indicator_matrix import catalogue, indicator_matrix
-from fivefold.models.scoring.histories import score_histories
+from fivefold.models.scoring.histories import Scoring, score_histories
 from fivefold.models.value_model import ValueModel
 from fivefold.risk.facts.portfolio import ENTITY, NOT_READ, VALUE_CURRENCY, VALUES
 
@@ -24,7 +24,7 @@ def indicator_frame(histories: Histories, as_of: int) -> pl.DataFrame:
 
 def value_frame(model: ValueModel, histories: Histories, as_of: int) -> pl.DataFrame:
     """Ask the value model for `Portfolio.values`: `entity_id`, `VALUES` and their currency."""
-    table = score_histories(model, histories, as_of).table.rename({"user_id": ENTITY, "category": "segment"})
+    table = score_histories(model, histories, Scoring(as_of)).table.rename({"user_id": ENTITY, "category": "segment"})
     return table.select(ENTITY, *VALUES, pl.lit(model.currency).alias(VALUE_CURRENCY))
 
 

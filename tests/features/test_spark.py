@@ -135,9 +135,7 @@ def test_scores_have_the_bits_of_one_process(engine: SparkEngine, tmp_path: Path
     model = replace(making.value_model(), intervals=making.interval_table())
     how = Scoring(making.AS_OF, explained=True, compare_as_of=making.AS_OF - 10**13, level_percent=70)
     by_spark = list(score_on_engine(engine, model, file, how))
-    alone = list(
-        score_source(model, file, how.as_of, explained=True, compare_as_of=how.compare_as_of, level_percent=70)
-    )
+    alone = list(score_source(model, file, how))
     assert len(by_spark) == 60  # batches of one row were joined to whole customers, one at a time
     one, many = (pl.concat([batch.table for batch in batches]).sort("user_id") for batches in (alone, by_spark))
     assert_frame_equal(many, one, check_exact=True)

@@ -26,6 +26,7 @@ from fivefold.domain.errors import ConfigError
 from fivefold.models.pyfunc_entry import READS, TRANSACTIONS, ScoringModel
 from fivefold.models.registry import Registry
 from fivefold.models.scoring.frames import read_asked
+from fivefold.models.scoring.histories import Scoring
 from fivefold.models.value_model import ValueModel
 from fivefold.training.logged import example_transactions, transactions_signature
 from fivefold.training.simulation.simulator import Simulation, simulate
@@ -71,7 +72,7 @@ def logged(model: ValueModel, folder: Path) -> Callable[[pd.DataFrame, dict[str,
 def written(model: ValueModel, table: pa.Table, folder: Path, as_of: int = AS_OF, **options: object) -> pl.DataFrame:
     """Score a file as the command does, and read what it wrote."""
     pq.write_table(table, folder / "rows.parquet")
-    score_file(model, folder / "rows.parquet", folder / "scores.parquet", as_of, **options)  # type: ignore[arg-type]  # tests' own options
+    score_file(model, folder / "rows.parquet", folder / "scores.parquet", Scoring(as_of, **options))  # type: ignore[arg-type]  # tests' own options
     return pl.read_parquet(folder / "scores.parquet")
 
 
@@ -99,7 +100,7 @@ def test_so_it_does_with_everything_that_can_be_asked_for(
     found = loaded.predict(
         frame, params={**ASKED, "compare_as_of": day_text(earlier), "explained": True, "level_percent": 95}
     )
-    wanted = written(value_model(), table, tmp_path, explain=True, compare_as_of=earlier, level_percent=95)
+    wanted = written(value_model(), table, tmp_path, explained=True, compare_as_of=earlier, level_percent=95)
     shown = found.astype({"category_before": object}).where(found["category_before"].notna(), None)
     assert shown["category_before"].tolist() == wanted["category_before"].to_list()
     assert_same_bits(found.drop(columns="category_before"), wanted.drop("category_before"))

@@ -19,7 +19,7 @@ from fivefold.features.reading.sources import read_histories
 from fivefold.features.schema import ABSENT
 from fivefold.models.explain import explain
 from fivefold.models.reach import HistoryReach, history_reaches
-from fivefold.models.scoring.histories import ScoredBatch, doubts_of, score_histories
+from fivefold.models.scoring.histories import ScoredBatch, Scoring, doubts_of, score_histories
 from fivefold.models.scoring.sources import score_source
 from fivefold.models.value_model import ValueModel
 from fivefold.training.simulation.simulator import Simulation, simulate
@@ -54,7 +54,7 @@ def file(table: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def scored(model: ValueModel, source: Any, **options: Any) -> tuple[pl.DataFrame, list[ScoredBatch]]:
-    batches = list(score_source(model, source, options.pop("as_of", AS_OF), **options))
+    batches = list(score_source(model, source, Scoring(options.pop("as_of", AS_OF), **options)))
     return pl.concat([batch.table for batch in batches]), batches
 
 
@@ -98,7 +98,7 @@ def test_streaming_in_small_batches_gives_the_same_bits(
     model: ValueModel, file: Path, table: pa.Table, monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
     options: dict[str, Any] = {"explained": True, "compare_as_of": AS_OF - 60 * DAY_US}
-    whole = score_histories(model, read_histories(table, RATES), AS_OF, **options)
+    whole = score_histories(model, read_histories(table, RATES), Scoring(AS_OF, **options))
     monkeypatch.setattr(sources, "ROWS_A_BATCH", rows)
     found, batches = scored(model, file, **options)
     assert len(batches) > 3
@@ -127,10 +127,10 @@ def test_values_outside_the_unit_of_an_own_indicator_are_counted_and_named(file:
 
 
 def test_one_customer_is_a_batch_of_one(model: ValueModel) -> None:
-    whole = score_histories(model, simulated(), AS_OF, explained=True).table
+    whole = score_histories(model, simulated(), Scoring(AS_OF, explained=True)).table
     ids = simulated().user_ids.to_pylist()
     for place in range(0, 400, 23):
-        alone = score_histories(model, simulated().select(place, place + 1), AS_OF, explained=True)
+        alone = score_histories(model, simulated().select(place, place + 1), Scoring(AS_OF, explained=True))
         in_batch = whole.filter(pl.col("user_id") == ids[place])
         assert alone.table.equals(in_batch)
         assert alone.left_out == 1 - len(in_batch)
@@ -176,17 +176,17 @@ def test_explained_columns_add_up_to_the_score(model: ValueModel, file: Path) ->
 
 
 def test_explained_columns_are_there_where_nobody_is(model: ValueModel) -> None:
-    found = score_histories(model, simulated(), 0, explained=True, compare_as_of=0).table
+    found = score_histories(model, simulated(), Scoring(0, explained=True, compare_as_of=0)).table
     assert found.columns[-1] == f"points_{catalogue().names[-1]}"
     assert len(found) == 0
-    later = score_histories(model, simulated(), AS_OF, explained=True, compare_as_of=0).table
+    later = score_histories(model, simulated(), Scoring(AS_OF, explained=True, compare_as_of=0)).table
     assert found.schema == later.schema
 
 
 def test_a_comparison_tells_the_scores_before_and_who_moved(model: ValueModel) -> None:
     earlier = AS_OF - 120 * DAY_US
-    found = score_histories(model, simulated(), AS_OF, compare_as_of=earlier).table
-    before = score_histories(model, simulated(), earlier).table
+    found = score_histories(model, simulated(), Scoring(AS_OF, compare_as_of=earlier)).table
+    before = score_histories(model, simulated(), Scoring(earlier)).table
     joined = found.join(before, on="user_id", how="left", suffix="_then", maintain_order="left")
     assert joined["score_before"].equals(joined["score_then"].alias("score_before"), null_equal=True)
     assert joined["category_before"].to_list() == joined["category_then"].to_list()
@@ -198,7 +198,7 @@ def test_a_comparison_tells_the_scores_before_and_who_moved(model: ValueModel) -
 
 
 def test_a_comparison_with_the_same_moment_moves_nobody(model: ValueModel) -> None:
-    found = score_histories(model, simulated(), AS_OF, compare_as_of=AS_OF).table
+    found = score_histories(model, simulated(), Scoring(AS_OF, compare_as_of=AS_OF)).table
     assert set(found["move"].to_list()) == {0.0}
     assert found["category"].to_list() == found["category_before"].to_list()
 
@@ -275,10 +275,10 @@ def test_who_has_a_row_without_a_balance_has_no_value_from_its_moment_on(model: 
     ]  # fmt: skip
     histories = read_histories(rows, RATES, nullable=True)
     before, after = (to_microseconds(date(2024, month, day)) for month, day in ((5, 31), (6, 1)))
-    assert score_histories(model, histories, before).table["user_id"].to_list() == ["a", "b"]
-    assert score_histories(model, histories, after).table["user_id"].to_list() == ["b"]
+    assert score_histories(model, histories, Scoring(before)).table["user_id"].to_list() == ["a", "b"]
+    assert score_histories(model, histories, Scoring(after)).table["user_id"].to_list() == ["b"]
     amounts = read_histories(rows, RATES, absent=ABSENT, nullable=True)
-    assert score_histories(model_of_amounts(), amounts, after).table["user_id"].to_list() == ["a", "b"]
+    assert score_histories(model_of_amounts(), amounts, Scoring(after)).table["user_id"].to_list() == ["a", "b"]
 
 
 @pytest.mark.parametrize(

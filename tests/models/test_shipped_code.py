@@ -18,6 +18,7 @@ from hypothesis import settings
 import fivefold
 from fivefold.domain.settings import read_settings
 from fivefold.models.registry import Registry
+from fivefold.models.scoring.histories import Scoring
 from fivefold.models.scoring.sources import score_source
 from fivefold.training.logged import LEFT_OUT, REQUIREMENTS, SHIPPED
 from fivefold.training.simulation.simulator import Simulation, simulate
@@ -62,7 +63,9 @@ def load(
 def scores_here(folder: Path) -> list[float]:
     """Score the same customers in this process, as a file."""
     return [
-        score for batch in score_source(value_model(), folder / "rows.parquet", AS_OF) for score in batch.table["score"]
+        score
+        for batch in score_source(value_model(), folder / "rows.parquet", Scoring(AS_OF))
+        for score in batch.table["score"]
     ]
 
 

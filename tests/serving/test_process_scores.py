@@ -11,6 +11,7 @@ import pytest
 
 from fivefold.domain.clock import day_text, to_microseconds
 from fivefold.domain.segments import rounded_score
+from fivefold.models.scoring.histories import Scoring
 from fivefold.models.scoring.sources import score_source
 from fivefold.training.simulation.simulator import Simulation, simulate
 from tests.models.making import AS_OF
@@ -31,7 +32,7 @@ def by_customer(table: pl.DataFrame) -> Iterator[tuple[str, list[dict[str, Any]]
 def require_same_bits(service: Service, table: pl.DataFrame, as_of: int) -> int:
     """Post every customer alone; compare the answers with what the command gives for all together."""
     serving = model(service.version)
-    expected = pl.concat([batch.table for batch in score_source(serving, table, as_of)])
+    expected = pl.concat([batch.table for batch in score_source(serving, table, Scoring(as_of))])
     wanted = {row["user_id"]: row for row in expected.to_dicts()}
     token = service.token()
     query = f"/v4/scoring?as_of={day_text(as_of)}&explain=true"

@@ -82,7 +82,9 @@ def loaded(trained: Trained) -> ValueModel:
 
 @pytest.fixture(scope="module")
 def scored(loaded: ValueModel, file: Path) -> pl.DataFrame:
-    return pl.concat([batch.table for batch in score_source(loaded, file, AS_OF, explained=True)]).sort("user_id")
+    return pl.concat([batch.table for batch in score_source(loaded, file, Scoring(AS_OF, explained=True))]).sort(
+        "user_id"
+    )
 
 
 def test_the_model_reads_them_and_the_version_says_so(trained: Trained, loaded: ValueModel) -> None:
@@ -138,7 +140,7 @@ def test_as_of_a_day_the_later_rows_make_no_difference(loaded: ValueModel, file:
     rows = pl.read_parquet(file)
     rows.filter(pl.col("transaction_date") <= pl.datetime(2024, 10, 1)).write_parquet(tmp_path / "until.parquet")
     whole, until = (
-        pl.concat([batch.table for batch in score_source(loaded, path, AS_OF, explained=True)]).sort("user_id")
+        pl.concat([batch.table for batch in score_source(loaded, path, Scoring(AS_OF, explained=True))]).sort("user_id")
         for path in (file, tmp_path / "until.parquet")
     )
     assert_frame_equal(whole, until, check_exact=True)
@@ -149,7 +151,7 @@ def test_one_customer_is_a_batch_of_one(loaded: ValueModel, file: Path, scored: 
     pl.read_parquet(file).filter(pl.col("user_id") == who).sample(fraction=1.0, shuffle=True, seed=2).write_parquet(
         tmp_path / "one.parquet"
     )
-    (batch,) = score_source(loaded, tmp_path / "one.parquet", AS_OF, explained=True)
+    (batch,) = score_source(loaded, tmp_path / "one.parquet", Scoring(AS_OF, explained=True))
     assert_frame_equal(batch.table, scored.filter(pl.col("user_id") == who), check_exact=True)
 
 
@@ -241,7 +243,7 @@ def test_two_models_with_two_versions_of_the_file_score_beside_each_other(
     challenger.save(tmp_path / "other")
     beside = ValueModel.load(tmp_path / "other")
     tables = [
-        pl.concat([batch.table for batch in score_source(model, file, AS_OF, explained=True)]).sort("user_id")
+        pl.concat([batch.table for batch in score_source(model, file, Scoring(AS_OF, explained=True))]).sort("user_id")
         for model in (beside, loaded)
     ]
     assert_frame_equal(tables[1], scored, check_exact=True)

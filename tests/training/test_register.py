@@ -17,6 +17,7 @@ from fivefold.domain.clock import day_text, parse_moment
 from fivefold.features.catalogue_page import catalogue_markdown
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.models.registry import INDICATORS_TAG
+from fivefold.models.scoring.histories import Scoring
 from fivefold.models.scoring.sources import score_source
 from fivefold.training.config import TrainingConfig
 from fivefold.training.logged import REQUIREMENTS, indicators_signature, transactions_signature
@@ -168,7 +169,7 @@ def test_the_registered_model_takes_transactions_and_gives_the_rows_of_the_comma
     assert logged.metadata.signature == transactions_signature(runs.first.model)
     found = logged.predict(rows.to_pandas(), params={"as_of": "2024-10-02"})
     moment = parse_moment("2024-10-02")
-    wanted = pl.concat([batch.table for batch in score_source(runs.first.model, file, moment)])
+    wanted = pl.concat([batch.table for batch in score_source(runs.first.model, file, Scoring(moment))])
     assert found["user_id"].tolist() == wanted["user_id"].to_list()
     for name in ("score", "expected_value", "expected_value_low", "score_high"):
         assert found[name].to_numpy().tobytes() == wanted[name].fill_null(np.nan).to_numpy().tobytes()

@@ -14,7 +14,7 @@ from fivefold.domain.clock import DAY_US, to_microseconds
 from fivefold.domain.errors import InvalidDataError, Problem
 from fivefold.domain.money import RateTable
 from fivefold.features.reading.sources import read_histories
-from fivefold.models.scoring.histories import score_histories
+from fivefold.models.scoring.histories import Scoring, score_histories
 from fivefold.models.value_model import ValueModel
 from fivefold.usecases.scoring import CLOCK_SLACK_US, ScoredRows, score_rows
 from tests.depth import examples
@@ -203,7 +203,7 @@ def test_nobodys_score_depends_on_who_else_is_in_the_request(model: ValueModel, 
     assume(rows)
     _created_in_time(rows)
     together = answer(model, rows, AS_OF)
-    table = score_histories(model, read_histories(rows, model.rates), AS_OF).table
+    table = score_histories(model, read_histories(rows, model.rates), Scoring(AS_OF)).table
     assert together.user_ids == table["user_id"].to_list()
     for name in ("expected_value", "percentile", "score"):
         assert getattr(together.scores, name).tobytes() == table[name].to_numpy().tobytes(), name

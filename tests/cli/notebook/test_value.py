@@ -28,6 +28,7 @@ from fivefold.domain.errors import (
     StoreError,
 )
 from fivefold.domain.money import ecb_rates
+from fivefold.models.scoring.histories import Scoring
 from fivefold.notebook.value import ValueModel
 from tests.cli.running import AS_OF, CONFIG, Home, succeed
 
@@ -271,7 +272,7 @@ def test_who_has_no_row_before_a_settlement_lag_is_told_so(
         model.explain(home.rows, "user_000002", as_of=when)
     with pytest.raises(ConfigError, match=f"{no_row} as incomplete; give a later --as-of"):
         commands.show(model.trained, home.rows, "user_000002", to_microseconds(when))
-    summary = score_file(model.trained, home.rows, None, to_microseconds(when))
+    summary = score_file(model.trained, home.rows, None, Scoring(to_microseconds(when)))
     summary.show(model.trained, to_microseconds(when), explicit=True)
     assert f"for want of a row by {when - timedelta(days=14)}, 14 days before {when}, as" in capsys.readouterr().out
     commands.show(model.trained, home.rows, "user_000002", to_microseconds(when + timedelta(days=10)), as_json=True)

@@ -23,6 +23,7 @@ from fivefold.domain.segments import SEGMENTS
 from fivefold.domain.settings import Settings
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.models.embedded import embedded_champion, load_embedded_champion
+from fivefold.models.scoring.histories import Scoring
 from fivefold.training.config import DEFAULT_NAME
 from tests.cli.running import AS_OF, Home, cells, refuse, run, succeed
 
@@ -395,7 +396,7 @@ def test_progress_has_a_rate_and_the_time_left_where_the_number_of_rows_is_known
     monkeypatch.setattr(command, "tqdm", lambda **given: tqdm(**{**given, **always}))
     champion = embedded_champion(Settings(var=home.var), DEFAULT_NAME)
     assert champion is not None
-    command.score_file(load_embedded_champion(champion), source, None, parse_moment(AS_OF))
+    command.score_file(load_embedded_champion(champion), source, None, Scoring(parse_moment(AS_OF)))
     last = shown.getvalue().split("\r")[-1]
     assert "rows/s" in last
     assert ("100%" in last) == known  # of a known number tqdm also writes the time that is left

@@ -25,7 +25,7 @@ from fivefold.features.indicator_matrix import (
 )
 from fivefold.features.indicators import CATALOGUE
 from fivefold.features.reading.sources import read_histories
-from fivefold.models.scoring.histories import score_histories, with_origin
+from fivefold.models.scoring.histories import Scoring, score_histories, with_origin
 from tests.features.own import changed, example, one
 from tests.features.strategies import AS_OFS, RATES, iso, row
 from tests.models.making import AS_OF as MAKING_AS_OF
@@ -183,7 +183,9 @@ def test_what_no_new_model_may_have_is_refused_and_one_that_has_it_goes_on(old: 
 
 
 def test_no_name_of_an_indicator_may_be_that_of_a_column_of_scores() -> None:
-    scored = score_histories(value_model(), simulated(), MAKING_AS_OF, explained=True, compare_as_of=MAKING_AS_OF)
+    scored = score_histories(
+        value_model(), simulated(), Scoring(MAKING_AS_OF, explained=True, compare_as_of=MAKING_AS_OF)
+    )
     table = with_origin(scored.table, value_model(), MAKING_AS_OF)
     assert {name for name in table.columns if not name.startswith("points_")} | {"as_of"} == RESULT_COLUMNS
 

@@ -11,6 +11,7 @@ import pytest
 from fivefold.domain.clock import to_microseconds
 from fivefold.features.indicator_matrix import catalogue, indicator_matrix
 from fivefold.features.reading.sources import read_histories
+from fivefold.models.scoring.histories import Scoring
 from fivefold.risk.facts import value_inputs as under_test
 from tests.features.strategies import RATES, row
 
@@ -48,4 +49,4 @@ def test_values_have_the_names_that_rules_ask_for(monkeypatch: pytest.MonkeyPatc
     found = under_test.value_frame(model, "histories", JULY)  # type: ignore[arg-type]  # only handed on
     known = {"entity_id": "a", "currency": "USD", "score": 4.5, "segment": "top", "expected_value": 12.0}
     assert found.to_dicts() == [{**known, "expected_value_low": 2.0, "expected_value_high": None}]
-    assert asked == [model, "histories", JULY]
+    assert asked == [model, "histories", Scoring(JULY)]

@@ -13,6 +13,7 @@ from fivefold.domain.clock import DAY_US, day_text, parse_moment
 from fivefold.domain.errors import ConfigError, FileFormatError
 from fivefold.domain.provenance import hash_text
 from fivefold.features.reading.text_files import MappedFile
+from fivefold.models.scoring.histories import Scoring
 from fivefold.models.scoring.sources import score_source
 from fivefold.models.value_model import ValueModel
 from fivefold.training import data
@@ -34,7 +35,7 @@ ALL = DueSettings(least_customers=100)
 
 def scored(model: ValueModel, rows: pa.Table, as_of: int, path: Path) -> Path:
     """Write what `fivefold score` would as of a moment."""
-    table = pl.concat([batch.table for batch in score_source(model, rows, as_of)])
+    table = pl.concat([batch.table for batch in score_source(model, rows, Scoring(as_of))])
     table.with_columns(
         as_of=pl.lit(f"{np.datetime64(as_of, 'us')}Z"), model_hash=pl.lit(hash_text(model.content_hash))
     ).write_parquet(path)

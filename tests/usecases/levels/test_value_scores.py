@@ -15,7 +15,7 @@ from fivefold.domain.clock import DAY_US, day_text, from_microseconds, to_micros
 from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.features.catalogue.own import OwnIndicators
 from fivefold.features.reading.sources import read_histories
-from fivefold.models.scoring.histories import score_histories
+from fivefold.models.scoring.histories import Scoring, score_histories
 from fivefold.models.value_model import ValueModel
 from fivefold.store.levels.assessment_queue import BULK, Reason
 from fivefold.store.levels.future_rows import count_future_rows
@@ -73,7 +73,7 @@ def directly(bank: Bank, model: ValueModel) -> dict[str, Any]:
         for amount, moment in ((2000.0, from_microseconds(banks.platforms.NOW).isoformat()), (-40.0, "2026-10-01"))
     ]
     histories = read_histories([{**row, **WHOLE} for row in rows], model.rates)
-    return score_histories(model, histories, bank.now).table.row(0, named=True)
+    return score_histories(model, histories, Scoring(bank.now)).table.row(0, named=True)
 
 
 def test_it_is_what_the_model_says_of_the_same_transactions(bank: Bank, model: ValueModel) -> None:
@@ -210,7 +210,7 @@ def test_a_view_and_a_correction_keep_the_moment_at_which_a_payment_counts(engin
     row = {"user_id": "known", "transaction_currency": "EUR", "transaction_amount": 90.0, **WHOLE}
     moment = from_microseconds(begin).isoformat()
     histories = read_histories([{**row, "transaction_date": moment}], model.rates)
-    said = score_histories(lagging(model), histories, bank.now).table.row(0, named=True)
+    said = score_histories(lagging(model), histories, Scoring(bank.now)).table.row(0, named=True)
     assert [kept.score for kept in scores(bank)] == [None, said["score"]]
 
 
