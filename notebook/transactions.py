@@ -144,8 +144,7 @@ def _source(source: Path | str | Frame, columns: Mapping[str, str] | None) -> So
     if not names.ours:
         return source
     if isinstance(source, pa.Table):
-        pairs = names.rename(source.column_names, "the table")
-        return source.rename_columns([pairs.get(name, name) for name in source.column_names])
+        return source.rename_columns(names.renamed(source.column_names, "the table"))
     pairs = names.rename([str(name) for name in source.columns], "the table")
     if isinstance(source, pl.DataFrame):
         return source.rename(pairs)

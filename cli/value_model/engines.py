@@ -102,7 +102,7 @@ def read_by(engine: "Engine | None", path: "Path | MappedFile") -> "Path | Mappe
 
     if engine is None:
         return path
-    return EngineFile(engine, path if isinstance(path, MappedFile) else MappedFile(path))
+    return EngineFile(engine, MappedFile.of(path))
 
 
 @contextmanager

@@ -168,7 +168,7 @@ def whole_customers(
     *carried* are rows before the first table. Each table comes with the rows that were moved.
     """
     for table in tables:
-        joined = table if carried is None else _join(carried, table)
+        joined = table if carried is None else one_table([carried, table])
         if table.column_names.count(c.USER_ID) != 1:
             yield joined, None  # the reader refuses it
             carried = None
@@ -181,9 +181,10 @@ def whole_customers(
         yield carried, None
 
 
-def _join(carried: pa.Table, table: pa.Table) -> pa.Table:
+def one_table(tables: Iterable[pa.Table]) -> pa.Table:
+    """Join tables; FileFormatError where a column has types in them that do not fit together."""
     try:
-        return pa.concat_tables([carried, table], promote_options="permissive")
+        return pa.concat_tables(tables, promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise FileFormatError(f"all files of a folder must have their columns in the same types: {error}") from None
 

@@ -56,7 +56,7 @@ def sort_by_customer(source: Path | MappedFile, output: Path, parts: Parts | Non
     if parts is None:
         with passing_parts(output) as own:
             return sort_by_customer(source, output, own)
-    file = source if isinstance(source, MappedFile) else MappedFile(source)
+    file = MappedFile.of(source)
     partitioned = _partition(file, parts)
     if not partitioned.rows:
         raise FileFormatError(f"{file} has no rows")
@@ -246,8 +246,7 @@ def _text_parts(file: MappedFile) -> Iterator[_TextPart]:
 def _renamed(table: pa.Table, file: MappedFile) -> pa.Table:
     if not table.column_names:  # no line of JSON is a row
         return table
-    names = file.names.rename(table.column_names, str(file))
-    return table.rename_columns([names.get(name, name) for name in table.column_names])
+    return table.rename_columns(file.names.renamed(table.column_names, str(file)))
 
 
 def _collector(file: MappedFile, part: _TextPart) -> ErrorCollector:

@@ -23,6 +23,7 @@ from fivefold.features.reading.parquet_stream import (
     ParquetTables,
     StreamPosition,
     columns_without_values,
+    one_table,
     whole_customers,
 )
 from fivefold.features.reading.tables import (
@@ -84,7 +85,7 @@ def stream_histories(
     `TransactionReader`.
     """
     if isinstance(source, Path | str | MappedFile):
-        file = source if isinstance(source, MappedFile) else MappedFile(Path(source))
+        file = MappedFile.of(source)
         suffix = suffix_of(file.path)
         text = suffix == ".csv"
         reader = file_reader(file, rates, latest, absent=absent, nullable=nullable)
@@ -92,7 +93,7 @@ def stream_histories(
             yield from (part.histories for part in stream_from(file, reader))
         elif suffix in {"", ".parquet"}:
             _refuse_misspelt(file, reader)
-            yield histories_in_memory(_whole(file), reader)
+            yield histories_in_memory(one_table(ParquetTables(file, ROWS_A_BATCH)), reader)
         elif text:
             yield _of_csv(file, reader)
         elif suffix == ".json":
@@ -128,7 +129,7 @@ def require_columns(source: Source, rates: RateTable, *, absent: tuple[str, ...]
         FileFormatError: a required column is missing, a column is there twice, or the file cannot be read.
     """
     if isinstance(source, Path | str | MappedFile):
-        file = source if isinstance(source, MappedFile) else MappedFile(Path(source))
+        file = MappedFile.of(source)
         reader = TransactionReader(rates, source=str(file.path), completes=True, absent=absent)
         names = _header(file)
         if names is not None:
@@ -142,7 +143,7 @@ def absent_columns(source: Source) -> tuple[str, ...]:
     """
     if not isinstance(source, Path | str | MappedFile):
         return ()
-    file = source if isinstance(source, MappedFile) else MappedFile(Path(source))
+    file = MappedFile.of(source)
     names = _header(file)
     if names is None:
         return ()
@@ -159,13 +160,7 @@ def _header(file: MappedFile) -> list[str] | None:
         theirs = file.parquet.parts[0].schema.names
     else:
         return None
-    return _our_names(theirs, file)
-
-
-def _our_names(theirs: Sequence[str], file: MappedFile) -> list[str]:
-    """Give columns of a file under our names; FileFormatError where one that is mapped is not there."""
-    ours = file.names.rename(theirs, str(file))
-    return [ours.get(name, name) for name in theirs]
+    return file.names.renamed(theirs, str(file))
 
 
 def _of_csv(file: MappedFile, reader: TransactionReader) -> Histories:
@@ -201,7 +196,7 @@ def _of_lines(
 
 
 def _renamed(table: pa.Table, file: MappedFile) -> pa.Table:
-    return table.rename_columns(_our_names(table.column_names, file)) if file.names.ours else table
+    return table.rename_columns(file.names.renamed(table.column_names, str(file))) if file.names.ours else table
 
 
 def _renamed_rows(rows: list[Any], file: MappedFile) -> list[Any]:
@@ -222,17 +217,10 @@ def _with_texts(rows: list[Any]) -> list[Any]:
     return rows
 
 
-def _whole(file: MappedFile) -> pa.Table:
-    try:
-        return pa.concat_tables(ParquetTables(file, ROWS_A_BATCH), promote_options="permissive")
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise FileFormatError(f"all files of a folder must have their columns in the same types: {error}") from None
-
-
 def _refuse_misspelt(file: MappedFile, reader: TransactionReader) -> None:
     """Look through the columns of Parquet, of which only those are read that have our names."""
     theirs = list(dict.fromkeys(name for part in file.parquet.parts for name in part.schema.names))
-    reader.refuse_misspelt(_our_names(theirs, file))
+    reader.refuse_misspelt(file.names.renamed(theirs, str(file)))
 
 
 def _is_small_and_ungrouped(file: MappedFile) -> bool:

@@ -157,6 +157,11 @@ class ColumnMap:
             raise FileFormatError(f"{source} has a column {twice[0]} itself; map that one to another name as well")
         return dict(self.ours)
 
+    def renamed(self, names: Sequence[str], source: str) -> list[str]:
+        """Give the columns of one file under our names; the errors are those of `rename`."""
+        ours = self.rename(names, source)
+        return [ours.get(name, name) for name in names]
+
 
 def suffix_of(path: Path) -> str:
     """Give the format of *path*: '' for Parquet at any address but a file; FileFormatError where it cannot be read."""
@@ -204,6 +209,11 @@ class MappedFile:
 
     path: Path
     names: ColumnMap = field(default_factory=ColumnMap)
+
+    @staticmethod
+    def of(source: "MappedFile | Path | str") -> "MappedFile":
+        """Take a file as it is, and a path with its columns under their own names."""
+        return source if isinstance(source, MappedFile) else MappedFile(Path(source))
 
     def __post_init__(self) -> None:
         """Raise ConfigError where a column gets a name that is not read.
