@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pydantic import ValidationError
 from sqlalchemy import Engine
 
-from fivefold.domain.errors import ConfigError
 from fivefold.domain.provenance import account_name
 from fivefold.domain.settings import read_settings, require_model_name
 from fivefold.domain.text import html_table
@@ -22,7 +20,7 @@ from fivefold.notebook.value import ValueModel
 from fivefold.notebook.whole_numbers import whole_number
 from fivefold.notebook.words import in_words_of_python
 from fivefold.store.sql.database import open_current
-from fivefold.training.config import TrainingConfig, read_config
+from fivefold.training.config import TrainingConfig, checked_config, read_config
 from fivefold.training.presets.named import preset_by_default
 from fivefold.training.retrain import TrainingResult, retrain
 from fivefold.usecases.changes.promotions import promote_where_one_may
@@ -138,8 +136,4 @@ def _config(config: TrainingConfig | Mapping[str, Any] | Path | str | None) -> T
         return config
     if config is None or isinstance(config, str | Path):
         return read_config(None if config is None else Path(config))
-    try:
-        return TrainingConfig.model_validate(dict(config))
-    except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()]
-        raise ConfigError("\n".join(["this is not a training configuration:", *lines])) from None
+    return checked_config(dict(config), "this")

@@ -265,20 +265,26 @@ def _or_value_error(check: Callable[[Any], Checked], value: Any) -> Checked:
         raise ValueError(str(error)) from None
 
 
+def checked_config(content: object, source: str) -> TrainingConfig:
+    """Check settings that are in *source*; ConfigError names every field that is wrong."""
+    try:
+        return TrainingConfig.model_validate(content)
+    except ValidationError as error:
+        lines = [
+            f"  {'.'.join(map(str, problem['loc'])) or 'the file'}: {problem['msg']}" for problem in error.errors()
+        ]
+        raise ConfigError("\n".join([f"{source} is not a training configuration:", *lines])) from None
+
+
 def read_config(path: Path | None) -> TrainingConfig:
     """Read a YAML file, or take the defaults; ConfigError names every field that is wrong."""
     if path is None:
         return TrainingConfig()
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        config = TrainingConfig.model_validate(content)
+        config = checked_config(content, str(path))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    except ValidationError as error:
-        lines = [
-            f"  {'.'.join(map(str, problem['loc'])) or 'the file'}: {problem['msg']}" for problem in error.errors()
-        ]
-        raise ConfigError("\n".join([f"{path} is not a training configuration:", *lines])) from None
     except (yaml.YAMLError, ValueError) as error:  # text that is not UTF-8, a date such as 2024-13-45
         raise ConfigError(f"{path} is not YAML: {error}") from None
     files = {"rates": config.rates, "indicators": config.indicators}
