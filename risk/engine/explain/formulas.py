@@ -1,7 +1,7 @@
 """Calculations in words: the formula with the numbers of one entity in it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
@@ -153,24 +153,28 @@ class _Written:
     result: Fraction | None
 
 
-@dataclass(frozen=True, eq=False)
-class FormulaDescription:
-    """A calculation, ready to be described for one entity after another.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ComputedDescription:
+    """What an input is described by.
 
     Attributes:
-        calculated: the calculation.
         vocabulary: what is declared.
         base: the currency of money that names none.
         named: writes the name of an input.
         valued: writes a value in a column, in a currency, rounded across none of some numbers.
     """
 
-    calculated: CalculationInput
-    _: KW_ONLY
     vocabulary: Vocabulary
     base: str
     named: Callable[[Any], str]
     valued: Valued
+
+
+@dataclass(frozen=True, eq=False)
+class FormulaDescription(ComputedDescription):
+    """A calculation, ready to be described for one entity after another."""
+
+    calculated: CalculationInput
 
     @cached_property
     def order(self) -> tuple[str, ...]:

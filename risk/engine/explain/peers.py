@@ -1,14 +1,13 @@
 """A number placed among those of peers, in words: what it is, higher than how many, in which group, of which day."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
-from decimal import Decimal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from fivefold.domain.clock import day_text
-from fivefold.risk.compiler.value_types import InputColumn, Vocabulary, column_for, currency_of
-from fivefold.risk.engine.explain.formulas import FormulaDescription
+from fivefold.risk.compiler.value_types import column_for, currency_of
+from fivefold.risk.engine.explain.formulas import ComputedDescription, FormulaDescription
 from fivefold.risk.facts.peers.columns import parts_of_peers, peers_in
 from fivefold.risk.facts.peers.reference import FEWEST_PEERS
 from fivefold.risk.language.expressions import CalculationInput, input_key
@@ -27,23 +26,10 @@ def peer_words(rule_input: Any, named: Callable[[Any], str]) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class PeerDescription:
-    """A place among peers, ready to be described for one entity after another.
-
-    Attributes:
-        placed: the input.
-        vocabulary: what is declared.
-        base: the currency of money that names none.
-        named: writes the name of an input.
-        valued: writes a value in a column, in a currency, rounded across none of some numbers.
-    """
+class PeerDescription(ComputedDescription):
+    """A place among peers, ready to be described for one entity after another."""
 
     placed: PeerInput
-    _: KW_ONLY
-    vocabulary: Vocabulary
-    base: str
-    named: Callable[[Any], str]
-    valued: Callable[[Any, InputColumn, str, Sequence[Decimal]], str]
 
     @property
     def _peers(self) -> Peers:

@@ -1,12 +1,18 @@
 """Ratios in words: both sides with their numbers, and what the first over the second is."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from fivefold.risk.compiler.value_types import Vocabulary, column_for, currency_of
-from fivefold.risk.engine.explain.formulas import DIGITS, Valued, half_of_last, number_shown, valued_in_digits
+from fivefold.risk.compiler.value_types import column_for, currency_of
+from fivefold.risk.engine.explain.formulas import (
+    DIGITS,
+    ComputedDescription,
+    half_of_last,
+    number_shown,
+    valued_in_digits,
+)
 from fivefold.risk.language.expressions import Ratio, input_key
 
 Row = Mapping[str, Any]
@@ -27,23 +33,10 @@ def ratio_words(ratio: Ratio, named: Callable[[Any], str]) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class RatioDescription:
-    """A ratio, ready to be described for one entity after another.
-
-    Attributes:
-        ratio: the input.
-        vocabulary: what is declared.
-        base: the currency of money that names none.
-        named: writes the name of a side.
-        valued: writes a value in a column, in a currency, rounded across none of some numbers.
-    """
+class RatioDescription(ComputedDescription):
+    """A ratio, ready to be described for one entity after another."""
 
     ratio: Ratio
-    _: KW_ONLY
-    vocabulary: Vocabulary
-    base: str
-    named: Callable[[Any], str]
-    valued: Valued
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
