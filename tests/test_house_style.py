@@ -59,7 +59,7 @@ PARTICIPLES = {
 }
 SHARED_CLASS_NAMES = {
     **dict.fromkeys(
-        ("Contribution", "DecisionLine", "GroupVersion", "HistoryLine", "ListPut", "Policy", "PolicyLine", "Problem"),
+        ("Contribution", "DecisionLine", "HistoryLine", "ListPut", "Policy", "Problem"),
         "what a route gives of the thing of that name",
     ),
     **dict.fromkeys(("Rate", "Review", "Validation"), "what a route gives of the thing of that name"),

@@ -60,6 +60,11 @@ class Place(BaseModel):
     fatal: bool
 
 
+def places_of(findings: Sequence[Finding]) -> list[Place]:
+    """Convert what is wrong or doubtful in a text."""
+    return [Place.model_validate(finding) for finding in findings]
+
+
 class Faults(BaseModel):
     """An error; with 422 what is wrong, as far as the problems can be listed one by one."""
 

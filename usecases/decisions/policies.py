@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 from sqlalchemy.orm import Session
 
@@ -40,6 +40,7 @@ from fivefold.usecases.rulesets.review import (
     organisation_findings,
     reviewed,
 )
+from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason, refuse_unseen_content, refuse_unseen_state
 
@@ -48,13 +49,13 @@ SOURCE = "the policy"
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyLine:
-    """A version of a policy.
+    """A version of a policy; one version of a name is active at most, and its author never approved it.
 
     Attributes:
         number: from 1 in each policy.
         purpose: what it and its actions are for, but for those of which its text says otherwise.
         state: proposed, active or retired.
-        approved_by: who let it decide, or None; never who wrote it.
+        approved_by: who let it decide, or None.
     """
 
     name: str
@@ -64,9 +65,9 @@ class PolicyLine:
     state: str
     content_hash: str
     written_by: str
-    written_us: int
+    written_us: Annotated[Moment, shown_as("written_at")]
     approved_by: str | None
-    approved_us: int | None
+    approved_us: Annotated[Moment | None, shown_as("approved_at")]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 from sqlalchemy.orm import Session
 
@@ -38,6 +38,7 @@ from fivefold.usecases.rulesets.review import (
     organisation_findings,
     reviewed,
 )
+from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason, refuse_unseen_content, refuse_unseen_state
 
@@ -46,15 +47,16 @@ MOST_GROUPS = 200
 """An organisation has no more: each is asked whenever an entity of its type is assessed."""
 
 
+@schema("GroupVersion")
 @dataclass(frozen=True, kw_only=True)
 class GroupLine:
-    """A version of a group.
+    """A version of a group; one of a name is active at most, and its author never approved it.
 
     Attributes:
         number: from 1 in each group.
         purpose: what membership is used for; the same in all versions.
         state: proposed, active or retired.
-        approved_by: who let it say who is a member, or None; never who wrote it.
+        approved_by: who let it say who is a member, or None.
     """
 
     name: str
@@ -65,9 +67,9 @@ class GroupLine:
     state: str
     content_hash: str
     written_by: str
-    written_us: int
+    written_us: Annotated[Moment, shown_as("written_at")]
     approved_by: str | None
-    approved_us: int | None
+    approved_us: Annotated[Moment | None, shown_as("approved_at")]
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """Policies, which decide on transactions. For publishers alone: they show every threshold."""
 
-from pydantic import Field
+from dataclasses import dataclass
 
 from fivefold.domain.paging import Page
-from fivefold.serving.v1.errors import Place
+from fivefold.serving.v1.errors import Place, places_of
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.schemas import (
@@ -11,7 +11,6 @@ from fivefold.serving.v1.schemas import (
     Reason,
     ReasonIfAny,
     RequestModel,
-    ResponseModel,
     RetirementReason,
     Seen,
     SeenHash,
@@ -21,7 +20,7 @@ from fivefold.store.decisions.decisions import ACTIVE
 from fivefold.usecases.changes import asks
 from fivefold.usecases.changes.proposals import ProposalLine
 from fivefold.usecases.decisions import policies
-from fivefold.usecases.shared.api_fields import Moment
+from fivefold.usecases.decisions.policies import PolicyLine
 
 
 class PolicyGiven(RequestModel):
@@ -55,27 +54,14 @@ class OfPolicy(PageQuery):
     policy: Text | None = None
 
 
-class PolicyLine(ResponseModel):
-    """A version of a policy; one version of a name is active at most, and its author never approved it."""
-
-    name: str
-    entity_type: str
-    purpose: str
-    number: int
-    state: str
-    content_hash: str
-    written_by: str
-    written_at: Moment = Field(validation_alias="written_us")
-    approved_by: str | None
-    approved_at: Moment | None = Field(validation_alias="approved_us")
-
-
+@dataclass(frozen=True, kw_only=True)
 class PolicyRetired(PolicyLine):
     """The version as it is now, and the proposal to retire it, where it is active."""
 
     proposal: ProposalLine | None
 
 
+@dataclass(frozen=True, kw_only=True)
 class Policy(PolicyLine):
     """A version of a policy as it was written, and what is doubtful in it."""
 
@@ -85,30 +71,29 @@ class Policy(PolicyLine):
 
 def list_policies(context: RequestContext, query: OfPolicy) -> Page[PolicyLine]:
     """List the versions of a policy, or of all: by name, the newest first."""
-    return policies.policies_of(context, query.policy, query.part).map(PolicyLine.of)
+    return policies.policies_of(context, query.policy, query.part)
 
 
 def check_policy(context: RequestContext, body: PolicyGiven) -> list[Place]:
     """Look through a policy as proposing it does, and change nothing: faults and doubts, each with its line."""
-    return [Place.model_validate(finding) for finding in policies.check_policy(context, body.document)]
+    return places_of(policies.check_policy(context, body.document))
 
 
 def propose_policy(context: RequestContext, body: PolicyProposed) -> PolicyLine:
     """Propose a version of a policy, which decides once another person approves it."""
     arguments = (body.document, body.reason, body.accept_warnings, body.expected_newest)
-    return PolicyLine.of(policies.propose_policy(context, *arguments))
+    return policies.propose_policy(context, *arguments)
 
 
 def read_policy(context: RequestContext, policy: Text, number: Number) -> Policy:
     """Show a version of a policy as it was written, and what is doubtful in it."""
-    return Policy.of(policies.show_policy(context, policy, number))
+    shown = policies.show_policy(context, policy, number)
+    return Policy(**{**vars(shown), "doubts": places_of(shown.doubts)})
 
 
 def approve_policy(context: RequestContext, policy: Text, number: Number, body: PolicyApproved) -> PolicyLine:
     """Activate a version that another person proposed, in place of the one before."""
-    return PolicyLine.of(
-        policies.approve_policy(context, policy, number, body.reason, body.expected_active, body.expected_hash)
-    )
+    return policies.approve_policy(context, policy, number, body.reason, body.expected_active, body.expected_hash)
 
 
 def retire_policy(context: RequestContext, policy: Text, number: Number, body: RetirementReason) -> PolicyRetired:
@@ -116,6 +101,6 @@ def retire_policy(context: RequestContext, policy: Text, number: Number, body: R
     policy_shown = policies.policy_as_seen(context, policy, number, body.expected_state, body.expected_hash)
     if policy_shown.state != ACTIVE:
         line = policies.refuse_policy(context, policy, number, body.reason)
-        return PolicyRetired.of({**vars(line), "proposal": None})
+        return PolicyRetired(**vars(line), proposal=None)
     outcome = asks.retire_policy(context, policy, number, body.reason)
-    return PolicyRetired.of({**vars(outcome.result or policy_shown), "proposal": outcome.proposal})
+    return PolicyRetired(**vars(outcome.result or policy_shown), proposal=outcome.proposal)

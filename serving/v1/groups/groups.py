@@ -4,10 +4,10 @@ Who may not know levels sees no group that was made against money laundering, no
 entered or left another group they read the day alone, as members move when a level is computed.
 """
 
-from pydantic import Field
+from dataclasses import dataclass
 
 from fivefold.domain.paging import Page
-from fivefold.serving.v1.errors import Place
+from fivefold.serving.v1.errors import Place, places_of
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.schemas import (
@@ -15,7 +15,6 @@ from fivefold.serving.v1.schemas import (
     Reason,
     ReasonIfAny,
     RequestModel,
-    ResponseModel,
     RetirementReason,
     Seen,
     SeenHash,
@@ -23,8 +22,9 @@ from fivefold.serving.v1.schemas import (
 )
 from fivefold.usecases.groups import members, versions
 from fivefold.usecases.groups.members import DaySize, EntityGroup, GroupMemberLine, GroupMove, GroupNow
+from fivefold.usecases.groups.versions import GroupLine
 from fivefold.usecases.shared.actors import Role
-from fivefold.usecases.shared.api_fields import Moment
+from fivefold.usecases.shared.api_fields import schema
 
 
 class GroupGiven(RequestModel):
@@ -52,23 +52,9 @@ class GroupApproved(RequestModel):
     expected_hash: SeenHash | None = None
 
 
-class GroupVersion(ResponseModel):
-    """A version of a group; one of a name is active at most, and its author never approved it."""
-
-    name: str
-    title: str
-    entity_type: str
-    purpose: str
-    number: int
-    state: str
-    content_hash: str
-    written_by: str
-    written_at: Moment = Field(validation_alias="written_us")
-    approved_by: str | None
-    approved_at: Moment | None = Field(validation_alias="approved_us")
-
-
-class GroupDocument(GroupVersion):
+@schema("GroupDocument")
+@dataclass(frozen=True, kw_only=True)
+class GroupDocument(GroupLine):
     """A version of a group as it was written, and what is doubtful in it."""
 
     document: str
@@ -86,38 +72,34 @@ def list_groups(context: RequestContext) -> list[GroupNow]:
 
 def check_group(context: RequestContext, body: GroupGiven) -> list[Place]:
     """Look through a group as proposing it does, and change nothing: faults and doubts, each with its line."""
-    return [Place.model_validate(finding) for finding in versions.check_group(context, body.document)]
+    return places_of(versions.check_group(context, body.document))
 
 
-def propose_group(context: RequestContext, body: GroupProposed) -> GroupVersion:
+def propose_group(context: RequestContext, body: GroupProposed) -> GroupLine:
     """Propose a version of a group, which says who is a member once another person approves it."""
     arguments = (body.document, body.reason, body.accept_warnings, body.expected_newest)
-    return GroupVersion.of(versions.propose_group(context, *arguments))
+    return versions.propose_group(context, *arguments)
 
 
-def list_group_versions(context: RequestContext, group: Text, query: PageQuery) -> Page[GroupVersion]:
+def list_group_versions(context: RequestContext, group: Text, query: PageQuery) -> Page[GroupLine]:
     """List the versions of a group, the newest first."""
-    group_versions = versions.groups_of_organisation(context, group, query.part, with_aml=_with_aml(context))
-    return group_versions.map(GroupVersion.of)
+    return versions.groups_of_organisation(context, group, query.part, with_aml=_with_aml(context))
 
 
 def read_group(context: RequestContext, group: Text, number: Number) -> GroupDocument:
     """Show a version of a group as it was written, and what is doubtful in it."""
-    return GroupDocument.of(versions.show_group(context, group, number))
+    shown = versions.show_group(context, group, number)
+    return GroupDocument(**{**vars(shown), "doubts": places_of(shown.doubts)})
 
 
-def approve_group(context: RequestContext, group: Text, number: Number, body: GroupApproved) -> GroupVersion:
+def approve_group(context: RequestContext, group: Text, number: Number, body: GroupApproved) -> GroupLine:
     """Let a version that another person proposed say who is a member, in place of the one before."""
-    return GroupVersion.of(
-        versions.approve_group(context, group, number, body.reason, body.expected_active, body.expected_hash)
-    )
+    return versions.approve_group(context, group, number, body.reason, body.expected_active, body.expected_hash)
 
 
-def retire_group(context: RequestContext, group: Text, number: Number, body: RetirementReason) -> GroupVersion:
+def retire_group(context: RequestContext, group: Text, number: Number, body: RetirementReason) -> GroupLine:
     """Refuse a proposed version, or retire the active one, so that its members leave."""
-    return GroupVersion.of(
-        versions.retire_group(context, group, number, body.reason, body.expected_state, body.expected_hash)
-    )
+    return versions.retire_group(context, group, number, body.reason, body.expected_state, body.expected_hash)
 
 
 def list_group_members(context: RequestContext, group: Text, query: PageQuery) -> Page[GroupMemberLine]:

@@ -16,32 +16,22 @@ from fivefold.usecases.models import read
 from fivefold.usecases.models.read import ModelVersionLine, PromotionLine
 from fivefold.usecases.monitoring.realised import read as realised
 from fivefold.usecases.monitoring.realised.read import RealisedLine
-from fivefold.usecases.shared.api_fields import Moment, schema
+from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 
 
-class ModelVersionDetails(ResponseModel):
+@schema("ModelVersionDetails")
+@dataclass(frozen=True, kw_only=True)
+class ModelVersionDetails(ModelVersionLine):
     """A version with what training stored beside it: the comparison on its window, and the model card."""
 
-    number: int
-    registered_at: Moment = Field(validation_alias="registered_us")
-    aliases: list[str]
-    test_as_of: Moment = Field(validation_alias="test_as_of_us")
-    judged_as_of: Annotated[
+    judged_as_of_us: Annotated[
         Moment | None,
+        shown_as("judged_as_of"),
         Field(
-            validation_alias="judged_as_of_us",
             description="The test as-of of the judged model, whose figures these are, where the version was learnt "
             "again from everything up to `test_as_of`; null where it was judged itself.",
         ),
     ]
-    normalised_gini: float | None
-    top_decile_capture: float | None
-    spearman: float | None
-    gate_allows: bool | None
-    gate_reasons: str
-    judged_against: int | None
-    recalibration_of: int | None
-    absent_columns: list[str]
     comparison: VersionComparison | None
     missing: Annotated[str, Field(description="Why there is no comparison; empty where there is one.")]
     card: Annotated[str | None, Field(description="The model card, in Markdown.")]
@@ -89,7 +79,7 @@ def list_models(context: RequestContext, query: PageQuery) -> Page[ModelVersionL
 
 def read_model(context: RequestContext, version: Number) -> ModelVersionDetails:
     """Show a version beside the one that it was judged against, as training stored it."""
-    return ModelVersionDetails.of(read.read_version(context.registry, version))
+    return ModelVersionDetails(**vars(read.read_version(context.registry, version)))
 
 
 def list_realised(context: RequestContext, version: Number, query: PageQuery) -> Page[RealisedLine]:
