@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fivefold.charts.steps import MOST_STEPS, WaterfallRow, waterfall_plot
+from fivefold.charts.steps import WaterfallRow, waterfall_plot
 from fivefold.charts.text.numbers import typeset
 from fivefold.domain.breakdown import Breakdown, TotalInterval
 
@@ -91,13 +91,12 @@ def waterfall_bars(
     total_label: str,
     axis: tuple[float, float],
     origin: float | None = None,
-    most: int = MOST_STEPS,
     interval: TotalInterval | None = None,
 ) -> tuple[Bar, ...]:
     """Place the rows of a waterfall, from the base to the total and its interval, on a plot of `PLOT_WIDTH`.
 
     The rows are those of `charts.steps.waterfall_plot`, as in every picture of a breakdown, and so are *axis*,
-    *origin*, *most* and *interval*.
+    *origin* and *interval*.
 
     >>> [(bar.x, bar.width, bar.kind) for bar in waterfall_bars(
     ...     Breakdown(2.0, ()), base_label="base", total_label="total", axis=(1.0, 5.0))]
@@ -109,7 +108,6 @@ def waterfall_bars(
         total_label=total_label,
         axis=axis,
         origin=origin,
-        most=most,
         interval=interval,
     )
 

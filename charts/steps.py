@@ -86,8 +86,8 @@ class WaterfallPlot:
 def waterfall_plot(
     breakdown: Breakdown,
     *,
-    base_label: str,
-    total_label: str,
+    base_label: str = "starting point",
+    total_label: str = "score",
     axis: tuple[float, float] = SCORE_AXIS,
     origin: float | None = None,
     most: int = MOST_STEPS,

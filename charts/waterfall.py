@@ -30,31 +30,23 @@ def waterfall(
     breakdown: Breakdown,
     *,
     title: str,
-    total_label: str = "score",
     most: int = MOST_STEPS,
-    base_label: str = "starting point",
-    axis: tuple[float, float] = SCORE_AXIS,
     interval: TotalInterval | None = None,
 ) -> alt.LayerChart:
     """Draw a breakdown as bars that lead from its base to its total, largest effect first.
 
     Args:
-        breakdown: what is to be shown; its points are in the unit of its total.
+        breakdown: of a score.
         title: what the picture says.
-        total_label: what the total is called, on its bar and on the axis.
         most: how many contributions get a bar of their own, at least 1; the rest is summed in one.
-        base_label: what the base is called.
-        axis: the lowest and the highest total there can be; widened where a bar lies outside.
         interval: of the total, as a line below its bar.
 
     Raises:
         ConfigError: *most* is below 1.
     """
-    plot = waterfall_plot(
-        breakdown, base_label=base_label, total_label=total_label, axis=axis, most=most, interval=interval
-    )
+    plot = waterfall_plot(breakdown, most=most, interval=interval)
     rows = [_altair_row(row) for row in plot.drawn]
-    chart = _layers(rows, (plot.lowest, plot.highest), f"{total_label} ({axis[0]:g} to {axis[1]:g})")
+    chart = _layers(rows, (plot.lowest, plot.highest), "score ({:g} to {:g})".format(*SCORE_AXIS))
     start, end = (typeset(row.number) for row in (plot.rows[0], plot.rows[-1]))
     reading = f"From {start} to {end}: blue bars add points, orange bars take points away."
     # A title of one long line would make the picture wider than its bars, and leave it half empty.

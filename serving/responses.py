@@ -44,9 +44,9 @@ class ApiError(Exception):
         return error_response(self.status, self.text, self.problems, self.headers)
 
 
-def json_response(content: Any, headers: Mapping[str, str] | None = None) -> Response:
+def json_response(content: Any) -> Response:
     """Answer 200 with JSON."""
-    return Response(to_json(content), media_type="application/json", headers=dict(headers or {}))
+    return Response(to_json(content), media_type="application/json")
 
 
 def error_response(

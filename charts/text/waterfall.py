@@ -46,20 +46,14 @@ def waterfall_text(
     *,
     width_columns: int = 100,
     most: int = MOST_STEPS,
-    total_label: str = "score",
-    base_label: str = "starting point",
-    axis: tuple[float, float] = SCORE_AXIS,
     interval: TotalInterval | None = None,
 ) -> str:
     """Write a breakdown as lines that lead from its base to its total, largest effect first.
 
     Args:
-        breakdown: what is to be shown; its points are in the unit of its total.
+        breakdown: of a score.
         width_columns: no line is longer, unless points of a billion leave no room; less than 72 counts as 72.
         most: how many contributions get a line of their own, at least 1; the rest is summed in one.
-        total_label: what the total is called.
-        base_label: what the base is called.
-        axis: the lowest and the highest total there can be; widened where a bar lies outside.
         interval: of the total, on a line below it.
 
     Returns:
@@ -69,13 +63,11 @@ def waterfall_text(
     Raises:
         ConfigError: *most* is below 1.
     """
-    plot = waterfall_plot(
-        breakdown, base_label=base_label, total_label=total_label, axis=axis, most=most, interval=interval
-    )
+    plot = waterfall_plot(breakdown, most=most, interval=interval)
     words = [HEADINGS, *((row.label, row.seen, row.number) for row in plot.drawn)]
     table = _aligned(words, max(width_columns, NARROWEST_COLUMNS))
     label_width = len(table[0][0])
-    ruler = _ruler(plot, axis, max(width_columns, NARROWEST_COLUMNS) - label_width)
+    ruler = _ruler(plot, max(width_columns, NARROWEST_COLUMNS) - label_width)
     drawings = [_scale(ruler), *(_bar(row, ruler) for row in plot.drawn)]
     blank = "".join(_guides(ruler))
     rows = [
@@ -105,11 +97,11 @@ def _aligned(words: list[tuple[str, str, str]], width: int) -> list[list[str]]:
     return rows
 
 
-def _ruler(plot: WaterfallPlot, axis: tuple[float, float], width: int) -> _Ruler:
+def _ruler(plot: WaterfallPlot, width: int) -> _Ruler:
     """A ruler that fits in *width*, of a length that puts its ticks equally far apart."""
-    parts = TICKS - 1
+    parts, (low, high) = TICKS - 1, SCORE_AXIS
     columns = (max(width, LEAST_DRAWING_COLUMNS) - 1) // parts * parts
-    return _Ruler(plot, columns, tuple(axis[0] + (axis[1] - axis[0]) / parts * tick for tick in range(TICKS)))
+    return _Ruler(plot, columns, tuple(low + (high - low) / parts * tick for tick in range(TICKS)))
 
 
 def _scale(ruler: _Ruler) -> str:

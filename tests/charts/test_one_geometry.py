@@ -21,7 +21,7 @@ from fivefold.domain.breakdown import Breakdown, Contribution, TotalInterval
 
 Ends = tuple[float, float, str]
 """Where a bar begins and ends, from 0 to 1 of the plot, and whether it is whole, up or down."""
-NAMES: Any = {"base_label": "start", "total_label": "score"}
+NAMES: Any = {"base_label": "starting point", "total_label": "score", "axis": SCORE_AXIS}
 PAIR = r"-?[\d.e-]+,-?[\d.e-]+"
 LONGEST_ROUNDING = 0.1 / PLOT_WIDTH
 
@@ -33,11 +33,11 @@ def of(base: float, *points: float) -> Breakdown:
 
 
 BREAKDOWNS = {
-    "a score": (of(2.75, 0.81, -0.44, 0.31, 0.2, -0.22), SCORE_AXIS),
-    "wider than its axis": (of(4.5, 1.25, -5.0, 2.0), SCORE_AXIS),
-    "more than are shown": (of(3.0, *(0.1 * (-1) ** place * place for place in range(1, 16))), SCORE_AXIS),
-    "whole points": (of(5.0, 25.0, 40.0, -5.0), (0.0, 100.0)),
-    "below zero": (of(-10.0, -5.0, -20.0), (-50.0, 50.0)),
+    "a score": of(2.75, 0.81, -0.44, 0.31, 0.2, -0.22),
+    "wider than its axis": of(4.5, 1.25, -5.0, 2.0),
+    "more than are shown": of(3.0, *(0.1 * (-1) ** place * place for place in range(1, 16))),
+    "whole points": of(2.0, 1.0, 2.0, -1.0),
+    "below zero": of(-10.0, -5.0, -20.0),
 }
 
 
@@ -47,9 +47,9 @@ def macros() -> ModuleType:
     return environment().get_template("shared/macros.html").make_module({"visit": None, "now_us": 0})  # type: ignore[return-value]  # has macros as attributes
 
 
-def drawn_by_altair(breakdown: Breakdown, axis: tuple[float, float]) -> tuple[list[Ends], list[str]]:
+def drawn_by_altair(breakdown: Breakdown) -> tuple[list[Ends], list[str]]:
     """Read the bars of the SVG file, by their outlines and colours."""
-    root = ET.fromstring(svg(waterfall(breakdown, title="x", axis=axis, **NAMES)))
+    root = ET.fromstring(svg(waterfall(breakdown, title="x")))
     (layer,) = [node for node in root.iter() if node.get("class") == "mark-rect role-mark layer_0_marks"]
     colours = {"#475569": "whole", "#0072b2": "up", "#c25400": "down"}
     bars = []
@@ -60,9 +60,9 @@ def drawn_by_altair(breakdown: Breakdown, axis: tuple[float, float]) -> tuple[li
     return bars, said
 
 
-def drawn_by_the_page(macros: ModuleType, breakdown: Breakdown, axis: tuple[float, float]) -> tuple[list[Ends], Any]:
+def drawn_by_the_page(macros: ModuleType, breakdown: Breakdown) -> tuple[list[Ends], Any]:
     """Read the bars of the SVG in the page."""
-    bars = waterfall_bars(breakdown, axis=axis, **NAMES)
+    bars = waterfall_bars(breakdown, **NAMES)
     picture = ET.fromstring(str(macros.waterfall(bars, "title", "description", "name")))[0]
     left = min(float(rect.get("x", "")) for rect in picture.iter("rect")) - min(bar.x for bar in bars)
     ends = []
@@ -72,9 +72,9 @@ def drawn_by_the_page(macros: ModuleType, breakdown: Breakdown, axis: tuple[floa
     return ends, picture
 
 
-def drawn_by_the_terminal(breakdown: Breakdown, axis: tuple[float, float]) -> tuple[list[Ends], list[str], int]:
+def drawn_by_the_terminal(breakdown: Breakdown) -> tuple[list[Ends], list[str], int]:
     """Read the bars of the lines of text, whose last column stands for the high end of the axis."""
-    lines = waterfall_text(breakdown, axis=axis, width_columns=200, **NAMES).splitlines()[1:-2]
+    lines = waterfall_text(breakdown, width_columns=200).splitlines()[1:-2]
     rows = [line for line in lines if not line.startswith("─")]
     first = min(line.index(sign) for line in rows for sign in (ADDS, TAKES, WHOLE, GUIDE) if sign in line)
     last = max(len(line) for line in rows) - 1
@@ -89,12 +89,12 @@ def drawn_by_the_terminal(breakdown: Breakdown, axis: tuple[float, float]) -> tu
 
 @pytest.mark.parametrize("name", BREAKDOWNS)
 def test_a_waterfall_is_one_picture_wherever_it_is_drawn(name: str, macros: ModuleType) -> None:
-    breakdown, axis = BREAKDOWNS[name]
-    plot = waterfall_plot(breakdown, axis=axis, **NAMES)
+    breakdown = BREAKDOWNS[name]
+    plot = waterfall_plot(breakdown)
     meant = [(*sorted((plot.place(row.start), plot.place(row.end))), row.kind) for row in plot.rows]
-    altair, said = drawn_by_altair(breakdown, axis)
-    page, picture = drawn_by_the_page(macros, breakdown, axis)
-    terminal, lines, columns = drawn_by_the_terminal(breakdown, axis)
+    altair, said = drawn_by_altair(breakdown)
+    page, picture = drawn_by_the_page(macros, breakdown)
+    terminal, lines, columns = drawn_by_the_terminal(breakdown)
     assert [kind for _, _, kind in meant] == [kind for _, _, kind in altair]
     for drawn, tolerance in (
         (altair, 1e-6),
@@ -129,7 +129,7 @@ INTERVALS = {
 
 def line_of_altair(breakdown: Breakdown, interval: TotalInterval) -> tuple[float, float, int]:
     """Read where the line of the interval begins and ends in the SVG file, and how many stops it has."""
-    root = ET.fromstring(svg(waterfall(breakdown, title="x", interval=interval, **NAMES)))
+    root = ET.fromstring(svg(waterfall(breakdown, title="x", interval=interval)))
     layers = {node.get("class"): node for node in root.iter() if node.get("class")}
     (line,) = layers["mark-rule role-mark layer_2_marks"]
     (begins,) = re.findall(r"translate\(([-\d.]+),", line.get("transform", ""))
@@ -139,7 +139,7 @@ def line_of_altair(breakdown: Breakdown, interval: TotalInterval) -> tuple[float
 
 def line_of_the_page(macros: ModuleType, breakdown: Breakdown, interval: TotalInterval) -> tuple[float, float, int]:
     """Read the same of the SVG in the page, where the bars keep their links."""
-    bars = waterfall_bars(breakdown, axis=SCORE_AXIS, interval=interval, **NAMES)
+    bars = waterfall_bars(breakdown, interval=interval, **NAMES)
     picture = ET.fromstring(str(macros.waterfall(bars, "title", "description", "name")))[0]
     left = min(float(rect.get("x", "")) for rect in picture.iter("rect")) - min(bar.x for bar in bars[:-1])
     (drawn,) = [node.get("d", "") for node in picture.iter("path") if node.get("class") == "whisker"]
@@ -150,7 +150,7 @@ def line_of_the_page(macros: ModuleType, breakdown: Breakdown, interval: TotalIn
 
 def line_of_the_terminal(breakdown: Breakdown, interval: TotalInterval) -> tuple[float, float, int, str]:
     """Read the same of the lines of text: below the total, which is below a line across."""
-    lines = waterfall_text(breakdown, width_columns=200, interval=interval, **NAMES).splitlines()
+    lines = waterfall_text(breakdown, width_columns=200, interval=interval).splitlines()
     rule, total, line = lines[-5:-2]
     assert total.startswith("score")
     found = re.search(f"{LOW_END}?─*{HIGH_END}?$", line.rstrip(GUIDE + " "))
@@ -163,7 +163,7 @@ def line_of_the_terminal(breakdown: Breakdown, interval: TotalInterval) -> tuple
 
 @pytest.mark.parametrize("name", INTERVALS)
 def test_the_interval_of_a_total_is_one_line_wherever_it_is_drawn(name: str, macros: ModuleType) -> None:
-    interval, (breakdown, _) = INTERVALS[name], BREAKDOWNS["a score"]
+    interval, breakdown = INTERVALS[name], BREAKDOWNS["a score"]
     plot = waterfall_plot(breakdown, interval=interval, **NAMES)
     row = plot.interval
     assert row is not None

@@ -57,13 +57,13 @@ def test_a_picture_needs_nothing_from_outside(name: str, request: pytest.Fixture
 
 
 def test_waterfall_shows_labels_values_and_points(breakdown: Breakdown) -> None:
-    said = words(waterfall(breakdown, title="Why 17", total_label="value score", most=5))
+    said = words(waterfall(breakdown, title="Why 17", most=5))
     for step in waterfall_steps(breakdown, 5):
         assert step.label in said
         assert f"{step.points:+.2f}".replace("-", MINUS) in said
-    for text in ("48,210 EUR", f"{MINUS}12.50 EUR", "API", "undefined", "10 others", "starting point", "value score"):
+    for text in ("48,210 EUR", f"{MINUS}12.50 EUR", "API", "undefined", "10 others", "starting point", "score"):
         assert text in said
-    assert {"3.02", f"{breakdown.total:.2f}", "value score (1 to 5)"} <= set(said)
+    assert {"3.02", f"{breakdown.total:.2f}", "score (1 to 5)"} <= set(said)
 
 
 def test_a_long_title_or_name_does_not_widen_the_waterfall(breakdown: Breakdown) -> None:
@@ -117,14 +117,6 @@ def test_waterfall_widens_its_axis_where_a_bar_leaves_it() -> None:
     parts = (Contribution("a", "f", 1.0, "", 3.0, "a", "a"), Contribution("b", "f", 1.0, "", -2.0, "b", "b"))
     specification = str(waterfall(Breakdown(3.0, parts), title="Over the top").to_dict())
     assert "'domain': [1.0, 6.0]" in specification
-
-
-def test_waterfall_of_whole_points_has_no_decimals() -> None:
-    rules = Breakdown(
-        0.0, (Contribution("country", "geography", "XX", "", 60.0, "Monitored country", "Monitored country"),)
-    )
-    chart = waterfall(rules, title="Risk", total_label="risk", base_label="no findings", axis=(0.0, 100.0))
-    assert {"+60", "60", "0", "no findings", "risk (0 to 100)"} <= set(words(chart))
 
 
 def test_calibration_numbers_each_decile_and_names_the_money(deciles: pl.DataFrame) -> None:

@@ -116,7 +116,7 @@ class Reportable(Protocol):
         ...
 
 
-def report_json(kind: str, result: Reportable, indent: int | None = 2) -> str:
+def report_json(kind: str, result: Reportable) -> str:
     """Write a finding as JSON, with its kind and the number of its form."""
     content = {"kind": kind, "form": FORM, **result.to_dict()}
-    return json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
