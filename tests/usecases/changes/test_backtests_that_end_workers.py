@@ -111,7 +111,7 @@ def test_parts_are_bounded_by_transactions_and_progress_moves_with_each(
     seen = parts(monkeypatch, None)
     told: list[int] = []
     real = jobs.update_leased_job
-    monkeypatch.setattr(jobs, "update_leased_job", lambda *a, **v: (told.append(v["done"]) if "done" in v else None) or real(*a, **v))  # fmt: skip  # noqa: E501 (one line is read more easily)
+    monkeypatch.setattr(jobs, "update_leased_job", lambda *a, **v: (told.append(v["done"]) if "part" in v else None) or real(*a, **v))  # fmt: skip  # noqa: E501 (one line is read more easily)
     request_backtest(Context(engine, three[0]).at(NOW), "retail")
     assert run_next_backtest(engine, NOW)
     assert seen == [1, 1, 1, 3, 1]

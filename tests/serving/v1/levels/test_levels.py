@@ -224,6 +224,7 @@ def test_the_sources_are_of_the_reasons_and_tell_nothing_of_what_a_ruleset_asks(
         "about": "",
         "state": "stored",
         "at": f"{paid_on}T00:00:00Z",
+        "through": None,
         "by": None,
         "model": None,
         "model_version": None,

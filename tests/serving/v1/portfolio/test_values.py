@@ -17,7 +17,7 @@ def test_a_value_is_shown_with_its_reasons(furnished: Place, monkeypatch: pytest
     said = {"score": 4.25, "segment": "top", "expected_value": 31.5, "currency": "EUR", "as_of_us": 86_400_000_000}
     said |= {"expected_value_low": 20.0, "expected_value_high": 50.5, "interval_level_percent": 80}
     known = {"model": "fivefold-value", "model_version": 3, "superseded_by": 4, "horizon_days": 90, "unexplained": ""}
-    value = ValueView(**said, **known, breakdown=Breakdown(3.0, (part,)), indicators=None)  # type: ignore[arg-type]  # of several types
+    value = ValueView(**said, **known, unexplained_alone="", breakdown=Breakdown(3.0, (part,)), indicators=None)  # type: ignore[arg-type]  # of several types
     monkeypatch.setattr(values.values, "read_value_alone", lambda *_, **__: value)
     shown = furnished.good("GET", "/v1/entities/company/acme/value", role="commercial")
     del said["as_of_us"]
