@@ -23,6 +23,7 @@ RUN_FLOW = "POST /v1/flows/{flow}/run"
 
 MOST_WHY = 500
 """Most characters of a reason: the route adds to it which tool was called, and keeps up to 2,000."""
+REPEATED = "Done before under this key, and not again. The answer then, which may no longer hold:"
 Reason = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=10, max_length=MOST_WHY, pattern=r"^[^\x00]+$")
 ]
@@ -172,7 +173,8 @@ def _proposed(reply: RouteAnswer, done: str) -> ToolAnswer:
 
 
 def _once(reply: RouteAnswer, sentence: str) -> str:
-    return f"Done before under this key, and not again: {sentence}" if reply.repeated else sentence
+    """Mark the answer of an earlier call as one: what it says in the present tense may no longer be so."""
+    return f"{REPEATED} {sentence}" if reply.repeated else sentence
 
 
 CHANGING: tuple[Tool, ...] = (

@@ -15,6 +15,7 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
+from fivefold.serving.mcp.changing import REPEATED
 from fivefold.usecases.accounts.tokens import revoke_token
 from tests.serving.process_service import Service, sample_rows
 from tests.serving.test_process_platform import Bank
@@ -156,7 +157,7 @@ def test_a_token_that_may_changes_things_over_both_and_another_does_not(bank: Ba
 
     said = "valued has the tag watch."
     assert over_http(bank.service, marked, talk) == said
-    assert over_a_pipe(bank.service, marked, talk) == f"Done before under this key, and not again: {said}"
+    assert over_a_pipe(bank.service, marked, talk) == f"{REPEATED} {said}"
     assert [tag["tag"] for tag in bank.good("ivo", "GET", "/v1/entities/customer/valued/tags")] == ["watch"]
     for over in (over_http, over_a_pipe):
         assert not over(bank.service, bank.tokens["ivo"], read)

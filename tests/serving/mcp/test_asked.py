@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, now_microseconds
+from fivefold.serving.mcp.changing import REPEATED
 from fivefold.store.tables.audit import AuditEntry, AuditValues
 from fivefold.store.tables.entities import Entity
 from fivefold.usecases.audit.verify import verify
@@ -181,7 +182,7 @@ def test_asked_again_in_other_words_a_change_is_the_same_and_its_first_reason_st
     again = called(place, token, *((name, {**given, "why": OTHER_WORDS}) for name, given in calls))
     for (name, _), one, two in zip(calls, first, again, strict=True):
         assert structure_of(one) == structure_of(two), name
-        assert two.content[0].text == f"Done before under this key, and not again: {one.content[0].text}"
+        assert two.content[0].text == f"{REPEATED} {one.content[0].text}"
     assert structure_of(again[3])["override"]["reason"].startswith(WHY)
     assert reasons_kept(place) == [WHY] * 5 + [OTHER_WORDS] * 5, "the log has both"
 

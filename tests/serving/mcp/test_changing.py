@@ -18,7 +18,7 @@ from fivefold.domain.errors import StoreError
 from fivefold.serving.authentication import CHANGES_TOO_OFTEN, RateLimiter
 from fivefold.serving.mcp import caller as caller_module
 from fivefold.serving.mcp.caller import BY_NAME, Caller
-from fivefold.serving.mcp.changing import CHANGING, MOST_WHY
+from fivefold.serving.mcp.changing import CHANGING, MOST_WHY, REPEATED
 from fivefold.serving.mcp.server import TOOLS
 from fivefold.serving.mcp.tool import Effect
 from fivefold.serving.v1.permissions import ROUTES
@@ -206,13 +206,23 @@ def test_a_call_that_is_sent_again_changes_nothing_twice(place: Place) -> None:
     assert [each["action"] for each in entries_of(place) if not each["action"].startswith("tool.")] == entries
     for (name, _), one, two in zip(calls, first, second, strict=True):
         assert structure_of(one) == structure_of(two), name
-        assert two.content[0].text == f"Done before under this key, and not again: {one.content[0].text}"
+        assert two.content[0].text == f"{REPEATED} {one.content[0].text}"
     (other,) = called(place, token, ("set_tag", of_one(tag="other", key="key-set-tag")))
     assert other.is_error
     assert "key 'key-set-tag' was sent with another request before" in other.content[0].text
     assert "mcp:" not in other.content[0].text
     assert "Idempotency-Key" not in other.content[0].text
     assert "other" not in str(place.good("GET", f"{ONE}/tags", role="admin"))
+
+
+def test_a_late_repetition_does_not_say_that_a_tag_stands_which_was_taken_off(place: Place) -> None:
+    token, _ = changing_token(place, "admin")
+    tagged = ("set_tag", of_one(tag="watch", key="key-set-tag"))
+    *_, again = called(place, token, tagged, ("end_tag", of_one(tag="watch", key="key-end-tag")), tagged)
+    tags = place.good("GET", f"{ONE}/tags", role="admin")
+    assert [tag["goes_on"] for tag in tags if tag["tag"] == "watch"] == [False]
+    said = str(again.content[0].text)
+    assert said.startswith("Done before under this key, and not again. The answer then, which may no longer hold: ")
 
 
 def test_where_a_change_cannot_be_written_down_nothing_is_changed(
