@@ -14,7 +14,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from fivefold.domain.clock import parse_moment
+from fivefold.domain.clock import DAY_US, parse_moment
 from fivefold.domain.errors import ConfigError
 from fivefold.usecases.shared.inputs import EARLIEST_US, LATEST_US, MAX_REASON_CHARACTERS
 
@@ -64,6 +64,13 @@ def _moment(text: Any) -> int:
     return moment
 
 
+def _day(text: Any) -> int:
+    moment = _moment(text)
+    if moment % DAY_US:
+        raise ValueError("must be a whole day in UTC such as 2024-07-01, and is a time within one")
+    return moment
+
+
 NOT_STORABLE: Final = "not_storable"
 """The type of the error of text that no database keeps."""
 
@@ -98,6 +105,13 @@ _GIVEN_SCHEMA = {
 
 MomentGiven = Annotated[int, BeforeValidator(_moment), WithJsonSchema(_GIVEN_SCHEMA)]
 """A moment in a request: ISO 8601 outside, microseconds inside."""
+_DAY_SCHEMA = {
+    "type": "string",
+    "format": "date",
+    "description": "ISO 8601 date, from 1900 to 9000; also as the time at which it begins in UTC",
+}
+DayGiven = Annotated[int, BeforeValidator(_day), WithJsonSchema(_DAY_SCHEMA)]
+"""A whole day in a request, as the moment at which it begins in UTC: a time within it would be answered as another."""
 Text = Annotated[str, AfterValidator(_storable), InDocument(pattern=r"^[^\x00]*$")]
 """Text that every database can store."""
 _SAID = r"[^\x00]*[^\s\x00][^\x00]*"

@@ -8,7 +8,7 @@ from fivefold.domain.paging import Page
 from fivefold.serving.v1.levels.levels import LevelForPeople, LevelForPublishers, level_for
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import MomentGiven, Names, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import DayGiven, MomentGiven, Names, RequestModel, ResponseModel, Text
 from fivefold.store.levels.timeline import Clock
 from fivefold.usecases.levels import entity_profile as facts
 from fivefold.usecases.levels import read as levels
@@ -133,10 +133,10 @@ def list_events(context: RequestContext, type_: Text, external_id: Text, query: 
 
 
 class RangeOfDays(RequestModel):
-    """From the day of `since` until before that of `until`; by default the last 90 days."""
+    """Whole days in UTC, from `since` until before `until`; by default the last 90 days."""
 
-    since: MomentGiven | None = None
-    until: MomentGiven | None = None
+    since: DayGiven | None = None
+    until: DayGiven | None = None
 
 
 def list_transaction_days(

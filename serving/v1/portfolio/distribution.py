@@ -5,7 +5,7 @@ from pydantic import Field
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import MomentGiven, RequestModel, Text
+from fivefold.serving.v1.schemas import DayGiven, RequestModel, Text
 from fivefold.usecases.levels import distribution
 from fivefold.usecases.levels.distribution import Distribution
 from fivefold.usecases.portfolio import migration
@@ -46,14 +46,14 @@ class OverTime(RequestModel):
 
 
 class OfTime(RequestModel):
-    """The type of entity, and the time: whole days in UTC, from that of `since` until before that of `until`.
+    """The type of entity, and the time: whole days in UTC, from `since` until before `until`.
 
     By default the last 30 days.
     """
 
     type: Text
-    since: MomentGiven | None = None
-    until: MomentGiven | None = None
+    since: DayGiven | None = None
+    until: DayGiven | None = None
 
 
 class PageOfMovers(PageQuery):
@@ -63,8 +63,8 @@ class PageOfMovers(PageQuery):
     """
 
     type: Text
-    since: MomentGiven | None = None
-    until: MomentGiven | None = None
+    since: DayGiven | None = None
+    until: DayGiven | None = None
     from_level: Text | None = None
     to_level: Text | None = None
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from fivefold.domain.clock import from_microseconds, to_microseconds
-from fivefold.serving.v1.schemas import BigNumber, MomentGiven, Number, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import BigNumber, DayGiven, MomentGiven, Number, RequestModel, ResponseModel, Text
 from fivefold.usecases.shared.api_fields import Moment
+from tests.serving.v1.places import Place
 
 GIVEN: TypeAdapter[int] = TypeAdapter(MomentGiven)
 TOLD: TypeAdapter[int] = TypeAdapter(Moment)
@@ -46,6 +47,26 @@ def test_what_is_finer_than_a_microsecond_goes_up_to_the_next_one(finer: str, la
 def test_what_is_no_moment_is_refused(sent: str) -> None:
     with pytest.raises(ValidationError, match="ISO 8601"):
         GIVEN.validate_json(sent)
+
+
+def test_a_whole_day_is_no_time_within_one() -> None:
+    days: TypeAdapter[int] = TypeAdapter(DayGiven)
+    midnight = to_microseconds(date(2024, 7, 1))
+    for sent in ("2024-07-01", "2024-07-01T00:00:00Z", "2024-07-01T02:00+02:00"):
+        assert days.validate_strings(sent) == midnight
+    for sent in ("2024-07-01T14:26:20Z", "2024-07-01T00:00:00.0000001Z", "2024-07-01T00:00+02:00"):
+        with pytest.raises(ValidationError, match="must be a whole day in UTC such as 2024-07-01, and is a time"):
+            days.validate_strings(sent)
+
+
+@pytest.mark.parametrize(
+    "path", ["migration?type=customer&", "migration/movers?type=customer&", "entities/customer/one/transactions/days?"]
+)
+@pytest.mark.parametrize("name", ["since", "until"])
+def test_routes_of_whole_days_refuse_a_time_within_one(furnished: Place, path: str, name: str) -> None:
+    answer = furnished.ask("GET", f"/v1/{path}{name}=2026-11-29T14:26:20Z", role="investigator")
+    ((error,),) = [each["errors"] for each in answer.json()]
+    assert (answer.status_code, error["where"]) == (422, f"query.{name}")
 
 
 def test_a_text_that_no_database_keeps_is_refused() -> None:
