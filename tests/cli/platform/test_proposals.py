@@ -111,9 +111,11 @@ def test_what_was_looked_at_is_refused_and_nothing_else(
 ) -> None:
     """After a restore another change may have the number."""
     token = ("--token", people["ben"])
-    succeed(tmp_path, "proposals", "switch", "retail", "--off", *WHY, "--token", people["ana"])
+    sentence = ("--reason", "As agreed.")
+    succeed(tmp_path, "proposals", "switch", "retail", "--off", *sentence, "--token", people["ana"])
     *by_number, _, moment = deciding(tmp_path, "refuse")
-    assert refuse(tmp_path, *by_number, *token).endswith(f"--proposed-at {moment}")
+    without = refuse(tmp_path, *by_number, *token)
+    assert without.endswith(f": As agreed. Say that you looked at it: --proposed-at {moment}")
     assert moment[:19] in refuse(tmp_path, *by_number, "--proposed-at", "2001-01-01", *token)
     monkeypatch.setattr("sys.stdin", Terminal("n\n"))
     assert run(tmp_path, *by_number, *token).code == 2
