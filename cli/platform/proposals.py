@@ -425,7 +425,8 @@ def _seen(who: "Context", line: "ProposalLine", proposed_at: str | None, verb: s
     shown = f"proposal {line.id} is {_proposed(line)}"
     if not sys.stdin.isatty():
         raise ConfigError(
-            f"nothing was done: {shown.rstrip('.')}. Say that you looked at it: --proposed-at {day_text(line.proposed_us)}"
+            f"nothing was done: {shown.rstrip('.')}. Say that you looked at it: "
+            f"--proposed-at {day_text(line.proposed_us)}"
         )
     echo(shown[0].upper() + shown[1:])
     levels = _show_change(who, line)
