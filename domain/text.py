@@ -183,6 +183,15 @@ def percent(share: float, decimals: int = 1, beside: Sequence[float] = ()) -> st
     return f"{text} %"
 
 
+def confidence_text(share: float) -> str:
+    """Write a confidence to four digits; one near 1 is written as a little less, and never as certain.
+
+    >>> confidence_text(0.95), confidence_text(1 - 0.05 / 6), confidence_text(1 - 0.05 / 9_900)
+    ('95 %', '99.17 %', '99.99 %')
+    """
+    return f"{min(100 * share, 99.99):.4g} %"
+
+
 def apart_from(number: float, bound: float | Sequence[float], decimals: int) -> str:
     """Write a number to so many decimals, and to more where it would read as a *bound*, or one of several, beside it.
 

@@ -113,7 +113,9 @@ class GateSettings(_Section):
 
     Attributes:
         margin: by how much normalised Gini must beat every baseline and the champion.
-        confidence: that the difference is above the margin; a window that was judged on before asks for more.
+        confidence: that the differences are above the margin, for all tries on a window together: the first asks for
+            half of the chance of error, each later one for less, see `compare.error_of_try`. The bounds of money have
+            it as it is, at every try.
         resamples: bootstrap draws of the customers.
         most_calibration_error: predicted money must not surely be off by more than this share of the realised money.
             A model that is off by just so much, and too high, is refused somewhat more often than the confidence says.

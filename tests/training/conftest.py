@@ -15,7 +15,7 @@ from fivefold.features.partitions import Engine
 from fivefold.features.reading.tables import Source
 from fivefold.features.reading.text_files import MappedFile
 from fivefold.models.registry import Registry
-from fivefold.training.config import SnapshotSettings, TrainingConfig, TreeSettings
+from fivefold.training.config import GateSettings, SnapshotSettings, TrainingConfig, TreeSettings
 from fivefold.training.data import TransactionSource
 from fivefold.training.on_engine import EngineFile
 from fivefold.training.retrain import TrainingResult, retrain
@@ -25,6 +25,8 @@ from tests.models.making import new_registry
 
 RATES = "currency,date,rate\nUSD,2024-01-01,0.92\nGBP,2024-01-01,1.16\nSEK,2024-01-01,0.088\nPLN,2024-01-01,0.23\n"
 FAST = TreeSettings(threads=1, rounds=40, leaves=15, min_rows_in_leaf=20)
+SURE_OF_FEW = GateSettings(confidence=0.9)
+"""The first try is asked for 95 %: the customers of the tests are too few for more."""
 
 Learn = Callable[..., TrainingResult]
 
@@ -68,7 +70,11 @@ def file(folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def config(folder: Path) -> TrainingConfig:
     return TrainingConfig(
-        rates=folder / "rates.csv", rates_on=date(2024, 6, 30), snapshots=SnapshotSettings(most=6), trees=FAST
+        rates=folder / "rates.csv",
+        rates_on=date(2024, 6, 30),
+        snapshots=SnapshotSettings(most=6),
+        trees=FAST,
+        gate=SURE_OF_FEW,
     )
 
 

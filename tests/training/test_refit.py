@@ -14,7 +14,7 @@ from fivefold.domain.errors import PromotionRefusedError
 from fivefold.models.comparison import FILE, VersionComparison
 from fivefold.models.curve import ScoreCurve
 from fivefold.models.registry import CHAMPION, Registry
-from fivefold.training.config import GateSettings, TrainingConfig, TreeSettings
+from fivefold.training.config import TrainingConfig, TreeSettings
 from fivefold.training.data import TransactionSource
 from fivefold.training.refit import curve_distance
 from fivefold.training.report.model_card import model_card, refit_sections
@@ -161,7 +161,8 @@ def test_segments_that_left_the_judged_model_s_are_refused_and_nothing_is_regist
     refit = result.lineage.refit
     assert refit is not None
     assert 0 < refit.moved_share <= config.gate.most_moved_share
-    strict = config.model_copy(update={"gate": GateSettings(most_moved_share=refit.moved_share * 0.99)})
+    gate = config.gate.model_copy(update={"most_moved_share": refit.moved_share * 0.99})
+    strict = config.model_copy(update={"gate": gate})
     registry = new_registry(tmp_path, config.name)
     with pytest.raises(PromotionRefusedError, match=r"(?s)too far from the judged one.*Nothing was registered"):
         retrain(file, strict, registry, refit_after=True)
@@ -174,7 +175,7 @@ def test_segments_that_left_the_judged_model_s_are_refused_and_nothing_is_regist
     (tags,) = registry.refused_refits(result.lineage.summary.digest)
     assert tags == {name: value for name, value in run.data.tags.items() if name in tags}
     assert registry.refused_refits("another") == []
-    exact = config.model_copy(update={"gate": GateSettings(most_moved_share=refit.moved_share)})
+    exact = config.model_copy(update={"gate": config.gate.model_copy(update={"most_moved_share": refit.moved_share})})
     assert retrain(file, exact, registry).evaluation.comparisons.times_judged == 2
     assert retrain(file, exact, new_registry(tmp_path / "other", config.name), refit_after=True).promoted
 

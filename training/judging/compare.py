@@ -1,7 +1,7 @@
 """Comparison of a model with its rivals on one window: the differences, and their lower bounds."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from fivefold.training.judging.metrics import (
 LEAST_BELOW = 10
 """At least so many draws must lie below a bound; with fewer it depends more on the draws than on the customers."""
 MOST_RESAMPLES = 20_000
+"""With the confidence of 95 % they suffice for nine tries on a window; of a later one fewer draws lie below a bound."""
 _FINISHED, _PARENT = "FINISHED", "mlflow.parentRunId"
 """MLflow's status of a run that came to its end, and its tag of a run within another one."""
 
@@ -47,8 +48,9 @@ class Comparisons:
 
     Attributes:
         times_judged: how often the window, or a part of it, was judged on under this name, this time included.
-        confidence: of every bound. The chance of error that is configured is shared among all the times that the
-            window was judged on (Bonferroni): the best of many tries is above the others by chance alone.
+        confidence: of the differences in Gini, see `error_of_try`.
+        money_confidence: of the bounds of the calibration error: the one that is configured, at every try. These bounds
+            refuse; with the chance of error of a late try they would refuse less, the more often somebody tries.
         gini: normalised Gini of the model less that of each rival, by the rival's name.
         calibration: the model's calibration error is at least this, see `calibration.least_error`.
         calibration_worse: its error less the champion's, see `calibration.least_difference`; None without a champion.
@@ -58,6 +60,7 @@ class Comparisons:
 
     times_judged: int
     confidence: float
+    money_confidence: float
     gini: Mapping[str, RivalComparison]
     calibration: float
     calibration_worse: RivalComparison | None
@@ -69,6 +72,19 @@ class Comparisons:
         for name, comparison in self.gini.items():
             figures |= {f"gini_over_{name}": comparison.difference, f"gini_over_{name}_low": comparison.low}
         return figures | {"calibration_error_low": self.calibration}
+
+
+def error_of_try(error: float, times_judged: int) -> float:
+    """Give a try on a window its part of the chance of error that all tries on the window have together.
+
+    The best of many tries is above the others by chance alone. The parts are a half, a sixth, a twelfth and so on: they
+    add up to less than the whole, however many tries there are, and need not know how many will follow. The first tries
+    keep the most, since most windows are judged on a few times.
+
+    >>> [round(1 - error_of_try(0.05, number), 4) for number in (1, 2, 3, 4)]
+    [0.975, 0.9917, 0.9958, 0.9975]
+    """
+    return error / (times_judged * (times_judged + 1))
 
 
 def compare_with_rivals(
@@ -94,11 +110,12 @@ def compare_with_rivals(
         seed: of the draws.
     """
     model, champion = names
-    error = (1.0 - gate.confidence) / times_judged
-    needed = int(np.ceil(LEAST_BELOW * BOUNDS / error))
-    count = min(max(gate.resamples, needed), max(MOST_RESAMPLES, gate.resamples))
+    money_error = 1.0 - gate.confidence
+    error = error_of_try(money_error, times_judged)
+    count, money_count = _draws_needed(gate, error), _draws_needed(gate, money_error / BOUNDS)
     money = tuple(name for name in names if name in predictions)
-    drawn = resample(predictions, realised, draws(len(realised), seed, count), money=money, category=category)
+    many = draws(len(realised), seed, max(count, money_count))
+    drawn = resample(predictions, realised, many, money=money, category=category)
     gini = {
         name: RivalComparison(
             metrics[model].normalised_gini - metrics[name].normalised_gini,
@@ -107,12 +124,22 @@ def compare_with_rivals(
         for name in predictions
         if name != model
     }
-    mine, theirs = drawn.tenths[model], drawn.tenths.get(champion)
+    tenths = {name: replace(of, drawn=of.drawn[:money_count]) for name, of in drawn.tenths.items()}
+    mine, theirs = tenths[model], tenths.get(champion)
     worse = (
-        None if theirs is None else RivalComparison(mine.error - theirs.error, least_difference(mine, theirs, error))
+        None
+        if theirs is None
+        else RivalComparison(mine.error - theirs.error, least_difference(mine, theirs, money_error))
     )
-    steps = segment_steps(segment_table(category, realised), drawn.segments, 1.0 - gate.confidence)
-    return Comparisons(times_judged, 1.0 - error, gini, least_error(mine, error), worse, steps)
+    means = {name: drawn_means[:money_count] for name, drawn_means in drawn.segments.items()}
+    steps = segment_steps(segment_table(category, realised), means, money_error)
+    low = least_error(mine, money_error)
+    return Comparisons(times_judged, 1.0 - error, gate.confidence, gini, low, worse, steps)
+
+
+def _draws_needed(gate: GateSettings, error: float) -> int:
+    """Give how many draws a bound needs, as far as they may be made."""
+    return min(max(gate.resamples, int(np.ceil(LEAST_BELOW / error))), max(MOST_RESAMPLES, gate.resamples))
 
 
 def _low(drawn: Floats, error: float) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import isfinite
 
-from fivefold.domain.text import apart_from, whole_percent
+from fivefold.domain.text import apart_from, confidence_text, whole_percent
 from fivefold.training.config import GateSettings
 from fivefold.training.judging.compare import Comparisons, RivalComparison
 from fivefold.training.judging.evaluate import BASELINES, CHAMPION, MODEL, Evaluation
@@ -39,12 +39,12 @@ def gate_verdict(evaluation: Evaluation, gate: GateSettings, incomparable: str |
     cannot be compared.
     """
     gini = {name: metrics.normalised_gini for name, metrics in evaluation.by_name.items()}
-    compared, sure = evaluation.comparisons, _percent(evaluation.comparisons.confidence)
+    compared, sure = evaluation.comparisons, confidence_text(evaluation.comparisons.confidence)
     rivals = [*BASELINES, *([CHAMPION] if CHAMPION in gini else [])]
     beaten = {name: compared.gini[name].low > gate.margin for name in rivals}
     reasons = [_reason(name, gini, compared.gini[name], gate.margin, sure, beaten=beaten[name]) for name in rivals]
-    calibrated = _calibrated(evaluation.calibration_error, compared, gate, sure, reasons)
-    reasons += _segments(compared.segments, _percent(gate.confidence))
+    calibrated = _calibrated(evaluation.calibration_error, compared, gate, reasons)
+    reasons += _segments(compared.segments, confidence_text(gate.confidence))
     falls = any(step.surely_falls for step in compared.segments)
     if evaluation.coverage is None:
         reasons.append("no interval was judged on this window")
@@ -66,15 +66,17 @@ def _reason(
     return text if beaten else f"{text}, which must be above {margin:g}"
 
 
-def _calibrated(error: float, compared: Comparisons, gate: GateSettings, sure: str, reasons: list[str]) -> bool:
+def _calibrated(error: float, compared: Comparisons, gate: GateSettings, reasons: list[str]) -> bool:
     """Add the reasons about predicted money; a bound that cannot be computed counts as calibrated."""
+    sure = confidence_text(compared.money_confidence)
     off = compared.calibration > gate.most_calibration_error
     reasons.append(_money(error, compared.calibration, gate.most_calibration_error, sure))
     worse = compared.calibration_worse is not None and compared.calibration_worse.low > 0
     if worse and compared.calibration_worse is not None:
         reasons.append(
             f"predicted money is further off than the champion's: calibration error "
-            f"{compared.calibration_worse.difference:+.4f}, at least {compared.calibration_worse.low:+.4f}"
+            f"{compared.calibration_worse.difference:+.4f}, at least {compared.calibration_worse.low:+.4f} with "
+            f"{sure} confidence"
         )
     return not off and not worse
 
@@ -116,15 +118,6 @@ def _times(times_judged: int) -> str:
     if times_judged == 1:
         return "this window was judged on for the first time"
     return (
-        f"this window was judged on {times_judged} times, and the confidence asked for grows with each: a later window "
-        "judges better than another try"
+        f"this window was judged on {times_judged} times, and the confidence that beating others asks for grows with "
+        "each: a later window judges better than another try"
     )
-
-
-def _percent(share: float) -> str:
-    """Write a confidence.
-
-    >>> _percent(0.95), _percent(1 - 0.05 / 3)
-    ('95 %', '98.3 %')
-    """
-    return f"{100 * share:.3g} %"

@@ -6,6 +6,7 @@ import polars as pl
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.money import rounded_form
+from fivefold.domain.text import confidence_text
 from fivefold.models.value_model import ValueModel
 from fivefold.training.judging.evaluate import Evaluation
 from fivefold.training.judging.gate import GateVerdict
@@ -92,12 +93,12 @@ def _money(evaluation: Evaluation) -> list[Paragraph]:
     return [
         paragraph(
             "Predicted money is off by {calibration_error_share:percent} of the realised, the tenths taken together, "
-            "and by at least {calibration_error_least_share:percent} with {confidence_percent:.3g} % confidence. "
+            "and by at least {calibration_error_least_share:percent} with {confidence} confidence. "
             "Chance alone adds to the first of these figures, also where the model is right; from the second it is "
             "taken away.",
             calibration_error_share=error,
             calibration_error_least_share=compared.calibration,
-            confidence_percent=100 * compared.confidence,
+            confidence=confidence_text(compared.money_confidence),
         )
     ]
 
@@ -216,13 +217,13 @@ def _groups(evaluation: Evaluation, money: str) -> list[CardSection]:
 
 def _differences(evaluation: Evaluation) -> CardSection:
     compared = evaluation.comparisons
-    percents = 100 * compared.confidence
+    sure = confidence_text(compared.confidence)
     table = CardTable(
         caption="The model's normalised Gini less that of others",
         columns=(
             TableColumn(name="other", label="normalised Gini less that of"),
             TableColumn(name="difference", label="difference", form="+.4f"),
-            TableColumn(name="difference_least", label=f"at least, with {percents:.3g} % confidence", form="+.4f"),
+            TableColumn(name="difference_least", label=f"at least, with {sure} confidence", form="+.4f"),
         ),
         rows=tuple((name, one.difference, one.low) for name, one in compared.gini.items()),
     )
@@ -231,6 +232,6 @@ def _differences(evaluation: Evaluation) -> CardSection:
         "By paired bootstrap of the customers. Under this name this window, or a part of it, was judged on "
         f"{times}, this run included; the best of several tries looks better than it is.",
         times_judged=compared.times_judged,
-        confidence_percent=percents,
+        confidence_percent=100 * compared.confidence,
     )
     return CardSection(name="differences", title="", blocks=(table, Paragraph(lines=(tries,))))

@@ -5,13 +5,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fivefold.domain.clock import DAY_US
 from fivefold.features.histories import Floats
 from fivefold.training.config import GateSettings
 from fivefold.training.dates import Dates
 from fivefold.training.judging.bootstrap import draws, resample
-from fivefold.training.judging.compare import Comparisons, compare_with_rivals, times_judged
+from fivefold.training.judging.compare import Comparisons, compare_with_rivals, error_of_try, times_judged
 from fivefold.training.judging.metrics import calibration_error, calibration_table, normalised_gini, rank_metrics
 
 DATES = Dates(np.array([0], dtype=np.int64), 1_000 * DAY_US, 90)
@@ -83,7 +85,30 @@ def test_each_further_look_at_a_window_asks_for_more() -> None:
     bounds = [each.gini["champion"].low for each in found.values()]
     assert bounds == sorted(bounds, reverse=True)
     assert bounds[0] > bounds[-1]
-    assert found[5].confidence == pytest.approx(0.99)
+    assert found[5].confidence == pytest.approx(1 - 0.05 / 30)
+
+
+def test_a_further_look_at_a_window_refuses_the_same_money() -> None:
+    predicted, realised = customers(500)
+    right = predicted * realised.sum() / predicted.sum()
+    found = [compared(1.4 * right, right, realised, times) for times in (1, 3, 9)]
+    assert found[0].calibration > 0
+    assert len({(each.calibration, each.calibration_worse, each.money_confidence) for each in found}) == 1
+    assert found[0].money_confidence == GateSettings().confidence
+
+
+@given(st.floats(0.001, 0.5), st.integers(1, 10_000))
+def test_all_tries_on_a_window_have_no_more_than_the_whole_chance_of_error(error: float, tries: int) -> None:
+    parts = [error_of_try(error, number) for number in range(1, tries + 1)]
+    assert sum(parts) <= error
+    assert parts == sorted(parts, reverse=True)
+
+
+def test_one_of_ten_models_without_an_advantage_passes_by_chance_as_rarely_as_is_allowed() -> None:
+    """Each passes with the chance of its try; with a part of one through the number of the try it was 13.8 %."""
+    chance = np.random.default_rng(1).random((50_000, 10))
+    passed = chance < [error_of_try(0.05, number) for number in range(1, 11)]
+    assert 0.035 < passed.any(axis=1).mean() <= 0.05
 
 
 def test_money_doubled_is_surely_worse_calibrated_than_the_champion_s() -> None:

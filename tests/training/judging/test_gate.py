@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from fivefold.training.config import GateSettings
-from fivefold.training.judging.compare import Comparisons, RivalComparison
+from fivefold.training.judging.compare import Comparisons, RivalComparison, error_of_try
 from fivefold.training.judging.evaluate import CHAMPION, MODEL, PERSISTENCE, RFM, Evaluation, ScoreStability
 from fivefold.training.judging.gate import gate_verdict
 from fivefold.training.judging.metrics import Metrics, SegmentStep
@@ -36,7 +36,8 @@ def evaluation(
     differences = {name: gini[MODEL] - value for name, value in gini.items() if name != MODEL}
     comparisons = Comparisons(
         times_judged,
-        1 - 0.05 / times_judged,
+        1 - error_of_try(0.05, times_judged),
+        0.95,
         {name: RivalComparison(value, value - noise) for name, value in differences.items()},
         calibration,
         RivalComparison(worse + 0.01, worse) if CHAMPION in gini else None,
@@ -99,12 +100,12 @@ def test_the_reasons_tell_of_everything_that_was_looked_at() -> None:
     gini = {MODEL: 0.9, PERSISTENCE: 0.8, RFM: 0.95, CHAMPION: 0.85}
     verdict = gate_verdict(evaluation(gini, FALLING, noise=0.01), GateSettings(), None)
     assert verdict.reasons == (
-        "normalised Gini 0.9000 beats persistence 0.8000: +0.1000, at least +0.0900 with 95 % confidence",
+        "normalised Gini 0.9000 beats persistence 0.8000: +0.1000, at least +0.0900 with 97.5 % confidence",
         (
-            "normalised Gini 0.9000 does not beat rfm 0.9500: -0.0500, at least -0.0600 with 95 % confidence, which "
+            "normalised Gini 0.9000 does not beat rfm 0.9500: -0.0500, at least -0.0600 with 97.5 % confidence, which "
             "must be above 0"
         ),
-        "normalised Gini 0.9000 beats champion 0.8500: +0.0500, at least +0.0400 with 95 % confidence",
+        "normalised Gini 0.9000 beats champion 0.8500: +0.0500, at least +0.0400 with 97.5 % confidence",
         "predicted money is off by 0.0 % of the realised; 25 % is allowed",
         (
             "mean realised value does not rise from 0.00 in low to 0.00 in medium, and does not surely fall (95 % "
@@ -135,7 +136,7 @@ def test_a_margin_asks_for_more_than_being_better() -> None:
     assert gate_verdict(evaluation(gini, noise=0.002), GateSettings(), None).promote
     verdict = gate_verdict(evaluation(gini, noise=0.002), GateSettings(margin=0.009), None)
     assert not verdict.promote
-    assert "at least +0.0080 with 95 % confidence, which must be above 0.009" in str(verdict)
+    assert "at least +0.0080 with 97.5 % confidence, which must be above 0.009" in str(verdict)
 
 
 def test_money_that_is_surely_off_is_not_promoted_however_well_it_ranks() -> None:
@@ -170,11 +171,15 @@ def test_money_that_is_surely_further_off_than_the_champion_s_is_not_promoted() 
     gini = {MODEL: 0.95, PERSISTENCE: 0.8, RFM: 0.7, CHAMPION: 0.9}
     verdict = gate_verdict(evaluation(gini, worse=0.002), GateSettings(), None)
     assert not verdict.promote
-    assert "further off than the champion's: calibration error +0.0120, at least +0.0020" in str(verdict)
+    assert "further off than the champion's: calibration error +0.0120, at least +0.0020 with 95 % confidence" in str(
+        verdict
+    )
 
 
 def test_the_verdict_says_how_often_the_window_was_judged_on() -> None:
     gini = {MODEL: 0.95, PERSISTENCE: 0.8, RFM: 0.7}
     verdict = gate_verdict(evaluation(gini, times_judged=4), GateSettings(), None)
-    assert "with 98.8 % confidence" in str(verdict)
-    assert "this window was judged on 4 times, and the confidence asked for grows with each" in str(verdict)
+    assert "with 99.75 % confidence" in str(verdict)
+    assert "this window was judged on 4 times, and the confidence that beating others asks for grows" in str(verdict)
+    off = gate_verdict(evaluation(gini, times_judged=4, calibration=0.31), GateSettings(), None)
+    assert "of the realised (95 % confidence); 25 % is allowed" in str(off), "what refuses asks for no more"

@@ -10,7 +10,7 @@ from mlflow.entities import Run
 from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.errors import PromotionRefusedError
 from fivefold.models.registry import Registry
-from fivefold.training.config import GateSettings, TrainingConfig
+from fivefold.training.config import TrainingConfig
 from fivefold.training.judging.evaluate import CHAMPION
 from fivefold.training.register import ORIGINS_FILE
 from fivefold.training.retrain import TrainingResult, retrain
@@ -111,7 +111,8 @@ def test_a_refit_that_is_refused_leaves_every_window_counted(
     file: Path, config: TrainingConfig, tmp_path: Path
 ) -> None:
     registry = new_registry(tmp_path, config.name)
-    strict = config.model_copy(update={"origins": 2, "gate": GateSettings(most_moved_share=1e-9)})
+    gate = config.gate.model_copy(update={"most_moved_share": 1e-9})
+    strict = config.model_copy(update={"origins": 2, "gate": gate})
     with pytest.raises(PromotionRefusedError):
         retrain(file, strict, registry, refit_after=True)
     assert registry.versions() == []
@@ -125,7 +126,8 @@ def test_a_gate_that_an_earlier_origin_fails_keeps_the_champion(
     file: Path, config: TrainingConfig, tmp_path: Path
 ) -> None:
     registry = new_registry(tmp_path, config.name)
-    found = retrain(file, config.model_copy(update={"origins": 2, "gate": GateSettings(least_gini=0.999)}), registry)
+    gate = config.gate.model_copy(update={"least_gini": 0.999})
+    found = retrain(file, config.model_copy(update={"origins": 2, "gate": gate}), registry)
     assert (found.promoted, registry.champion()) == (False, None)
     assert "which must be 0.999 or more (gate.least_gini)" in str(found.verdict)
     assert retrain(file, config, new_registry(tmp_path / "one", config.name)).promoted
