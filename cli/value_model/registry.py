@@ -217,9 +217,11 @@ def drift(
         [line.name, "" if line.index is None else index_words(line.index), line.verdict, f"{line.customers:,}"]
         for line in (drifts if every else drifts[:SHOWN])
     ]
-    columns = ("indicator", "PSI", "verdict", "customers")
+    columns = ("indicator", "PSI", "verdict", "customers, at least")
     show_table(f"{name} version {number}: drift since {since}", columns, rows)
-    console.print("PSI below 0.1 is stable, above 0.25 shifted; under 500 customers it is unknown.")
+    console.print(
+        "PSI below 0.1 is stable, above 0.25 shifted; under 500 customers of one worker and day it is unknown."
+    )
 
 
 def _model_of(name: str, version: int | None) -> "tuple[int, ValueModel]":

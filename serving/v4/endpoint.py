@@ -132,7 +132,7 @@ class ScoringEndpoint:
         quota_headers = await self._charge(cost)
         if (deadline := request.scope.get("fivefold.deadline")) is not None and not deadline.expired():
             deadline.reschedule(None)  # no time limit from here on: a charge needs its answer
-        self.counter.add(served, answer)
+        self.counter.add(served, answer, credential.organisation_id)
         return Response(content, media_type="application/json", headers=quota_headers)
 
     def _limits(self, request: Request) -> Limits:

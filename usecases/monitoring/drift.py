@@ -6,7 +6,7 @@ import numpy as np
 from sqlalchemy import Engine
 
 from fivefold.features.histories import Integers
-from fivefold.models.drift import DriftReference, stability_index, stability_verdict
+from fivefold.models.drift import LEAST_CUSTOMERS, DriftReference, stability_index, stability_verdict
 from fivefold.models.value_model import ValueModel
 from fivefold.store.monitoring import drift_counts as watching
 from fivefold.store.sql.database import reading, writing
@@ -19,9 +19,10 @@ class ColumnDrift:
     """How far one column has drifted.
 
     Attributes:
-        index: population stability index; None where too few customers were scored.
+        index: population stability index; None where `customers` are too few.
         verdict: `stable`, `moving`, `shifted` or `unknown`.
-        customers: scored customers that were counted.
+        customers: at least so many different ones were scored: the most that one worker counted on one day. Another
+            worker, or another day, may have counted the same ones.
     """
 
     name: str
@@ -47,14 +48,16 @@ def measure_drift(
     """Compare everything that was counted since a day (as 2026-11-20) with the reference, furthest first."""
     with reading(engine) as session:
         counts_kept = watching.counts_since(session, model, version, since_day)
-    total = sum((np.array(counts, dtype=np.int64) for counts in counts_kept), reference.empty())
+    each = [np.array(counts, dtype=np.int64) for counts in counts_kept]
+    total = sum(each, reference.empty())
+    customers = max((int(counts[-1].sum()) for counts in each), default=0)
     text = [
-        _drift(name, expected, counted)
+        _drift(name, expected, counted, customers)
         for name, expected, counted in zip(reference.names, reference.counts, total, strict=True)
     ]
     return sorted(text, key=lambda drift: (-(drift.index or 0.0), drift.name))
 
 
-def _drift(name: str, expected: Integers, counted: Integers) -> ColumnDrift:
-    index = stability_index(expected, counted)
-    return ColumnDrift(name, index, stability_verdict(index), int(counted.sum()))
+def _drift(name: str, expected: Integers, counted: Integers, customers: int) -> ColumnDrift:
+    index = stability_index(expected, counted) if customers >= LEAST_CUSTOMERS else None
+    return ColumnDrift(name, index, stability_verdict(index), customers)

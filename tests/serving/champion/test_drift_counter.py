@@ -1,4 +1,4 @@
-"""The counter: everyone who was answered is counted once, and nothing but counts is kept."""
+"""The counter: everyone who was answered is counted once a day, and nothing but counts is kept."""
 
 import threading
 from collections.abc import Iterator
@@ -62,6 +62,10 @@ def many(customers: int) -> ScoredRows:
     )
 
 
+def add(made: DriftCounter, model: ServedModel, scored: ScoredRows, organisation_id: int = 1) -> None:
+    made.add(model, scored, organisation_id)
+
+
 def kept(engine: Engine) -> dict[tuple[str, int, str], Integers]:
     with Session(engine) as session:
         found = session.scalars(select(DriftCount))
@@ -78,25 +82,56 @@ def counts_of(*answers: ScoredRows) -> Integers:
 def test_counts_are_those_of_the_buckets(engine: Engine, now: list[int]) -> None:
     made, answers = DriftCounter(engine), [answer("a", "b"), answer("a", user_balance=9e6), many(50)]
     for one in answers:
-        made.add(served(), one)
+        add(made, served(), one)
     assert kept(engine) == {}
     made.store()
     ((key, counts),) = kept(engine).items()
     assert key == ("value", 1, "2026-11-20")
-    assert counts.tolist() == counts_of(*answers).tolist()
-    assert set(counts.sum(axis=1).tolist()) == {53}
+    assert counts.tolist() == counts_of(answers[0], answers[2]).tolist(), "a was counted before"
+    assert set(counts.sum(axis=1).tolist()) == {52}
+
+
+def test_one_customer_who_is_asked_about_often_is_one(engine: Engine, now: list[int]) -> None:
+    made, one = DriftCounter(engine), answer("a")
+    for _ in range(LEAST_CUSTOMERS):
+        add(made, served(), one)
+    add(made, served(), one, organisation_id=2)  # another organisation's customer of the same name
+    made.store()
+    assert {(drift.verdict, drift.customers) for drift in made.drift} == {("unknown", 2)}
+
+
+def test_those_who_are_asked_about_most_do_not_look_like_a_shift(engine: Engine, now: list[int]) -> None:
+    """An application asks about its active customers more often; the portfolio is the same."""
+    made, everyone = DriftCounter(engine), many(len(known_matrix()))
+    own = replace(served(), model=replace(served().model, reference=_reference_of_everyone()))
+    least = 1
+    while (often := np.flatnonzero(everyone.scores.score >= least)).size and least <= 5:
+        scores, ids = served().model.scores(everyone.matrix[often]), [everyone.user_ids[row] for row in often]
+        for _ in range(least):
+            add(made, own, replace(everyone, user_ids=ids, scores=scores, matrix=everyone.matrix[often]))
+        least += 1
+    made.store()
+    assert {drift.index for drift in made.drift} == {0.0}
+
+
+def test_whom_the_marks_leave_out_is_decided_by_chance_and_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counter, "SEEN_BITS", 2**14)
+    counts = counter._DayCounts("worker", served().model.reference.empty(), bytearray(2**11))
+    rows = counts.first_rows(1, [str(number) for number in range(1_000)])
+    assert 950 <= len(rows) <= 990
+    assert counts.first_rows(1, [str(number) for number in range(1_000)]) == []
 
 
 def test_keeping_again_counts_nobody_twice(engine: Engine, now: list[int]) -> None:
     made = DriftCounter(engine)
     made.store()
     assert kept(engine) == {}
-    for _ in range(3):
-        made.add(served(), answer("a"))
+    for name in "abc":
+        add(made, served(), answer(name))
         made.store()
         made.store()
     (counts,) = kept(engine).values()
-    assert counts.tolist() == counts_of(*[answer("a")] * 3).tolist()
+    assert counts.tolist() == counts_of(*map(answer, "abc")).tolist()
 
 
 @pytest.mark.parametrize("restarts", [True, False])
@@ -107,7 +142,7 @@ def test_another_model_of_the_same_number_is_counted_apart(engine: Engine, now: 
     made = DriftCounter(engine)
     for found in (served(), other):
         made = DriftCounter(engine) if restarts else made
-        made.add(found, many(LEAST_CUSTOMERS))
+        add(made, found, many(LEAST_CUSTOMERS))
         made.store()
         assert {drift.customers for drift in made.drift} == {LEAST_CUSTOMERS}
 
@@ -115,25 +150,31 @@ def test_another_model_of_the_same_number_is_counted_apart(engine: Engine, now: 
 def test_workers_are_added_up_by_whoever_measures(engine: Engine, now: list[int]) -> None:
     workers = [DriftCounter(engine) for _ in range(3)]
     for worker in workers:
-        worker.add(served(), many(LEAST_CUSTOMERS // 2))
+        add(worker, served(), many(LEAST_CUSTOMERS))
         worker.store()
     with Session(engine) as session:
         assert len({one.worker for one in session.scalars(select(DriftCount))}) == 3
-    assert [{drift.customers for drift in worker.drift} for worker in workers] == [{250}, {500}, {750}]
-    assert [{drift.verdict == "unknown" for drift in worker.drift} for worker in workers] == [{True}, {False}, {False}]
+    assert [{drift.customers for drift in worker.drift} for worker in workers] == [{LEAST_CUSTOMERS}] * 3
+    assert len({drift.index for worker in workers for drift in worker.drift if drift.name == "score"}) == 1
 
 
 def test_the_same_portfolio_has_not_drifted_and_another_has(engine: Engine, now: list[int]) -> None:
     same, other = DriftCounter(engine), DriftCounter(engine)
     everyone = len(known_matrix())
     own = replace(served(), model=replace(served().model, reference=_reference_of_everyone()))
-    same.add(own, many(everyone))
+    add(same, own, many(everyone))
     same.store()
     assert {drift.verdict for drift in same.drift} == {"stable"}
     alike = np.repeat(known_matrix()[:1], LEAST_CUSTOMERS, axis=0)
-    other.add(
+    add(
+        other,
         replace(own, version=2),
-        ScoredRows(user_ids=[], scores=own.model.scores(alike), matrix=alike, explanations=None),
+        ScoredRows(
+            user_ids=[str(number) for number in range(LEAST_CUSTOMERS)],
+            scores=own.model.scores(alike),
+            matrix=alike,
+            explanations=None,
+        ),
     )
     other.store()
     assert other.drift[0].verdict == "shifted"
@@ -146,10 +187,10 @@ def _reference_of_everyone() -> DriftReference:
 
 def test_days_and_versions_are_counted_apart_and_old_days_are_let_go(engine: Engine, now: list[int]) -> None:
     made = DriftCounter(engine)
-    made.add(served(), answer("a"))
-    made.add(replace(served(), version=2), answer("a", "b"))
+    add(made, served(), answer("a"))
+    add(made, replace(served(), version=2), answer("a", "b"))
     now[0] += DAY_US
-    made.add(served(), answer("a", "b", "c"))
+    add(made, served(), answer("a", "b", "c"))
     made.store()
     sizes = {key[1:]: int(counts[0].sum()) for key, counts in kept(engine).items()}
     assert sizes == {(1, "2026-11-20"): 1, (2, "2026-11-20"): 2, (1, "2026-11-21"): 3}
@@ -157,7 +198,7 @@ def test_days_and_versions_are_counted_apart_and_old_days_are_let_go(engine: Eng
     now[0] += DAY_US
     made.store()
     assert {key[1:] for key in made._counts} == {(1, "2026-11-21")}
-    made.add(served(), answer("a"))
+    add(made, served(), answer("a"))
     made.store()
     assert {key[1:]: int(counts[0].sum()) for key, counts in kept(engine).items()} == {
         **sizes,
@@ -167,14 +208,16 @@ def test_days_and_versions_are_counted_apart_and_old_days_are_let_go(engine: Eng
 
 def test_a_day_that_a_fast_clock_ended_is_counted_on(engine: Engine, now: list[int]) -> None:
     made = DriftCounter(engine)
-    made.add(served(), many(LEAST_CUSTOMERS))
+    add(made, served(), many(LEAST_CUSTOMERS))
     now[0] += 3 * DAY_US
     made.store()
     assert not made._counts
     now[0] -= 3 * DAY_US
-    made.add(served(), many(5))
+    add(made, served(), many(5))
     made.store()
-    assert {drift.customers for drift in made.drift} == {LEAST_CUSTOMERS + 5}
+    assert {drift.customers for drift in made.drift} == {LEAST_CUSTOMERS}
+    with Session(engine) as session:
+        assert sum(sum(one.counts[0]) for one in session.scalars(select(DriftCount))) == LEAST_CUSTOMERS + 5
 
 
 def test_what_is_counted_while_its_day_is_stored_for_the_last_time_stays(
@@ -186,9 +229,9 @@ def test_what_is_counted_while_its_day_is_stored_for_the_last_time_stays(
         real(*words)  # type: ignore[arg-type]  # passed on
         monkeypatch.setattr(counter, "keep_counts", real)
         now[0] = NOON
-        made.add(served(), answer("b"))
+        add(made, served(), answer("b"))
 
-    made.add(served(), answer("a"))
+    add(made, served(), answer("a"))
     monkeypatch.setattr(counter, "keep_counts", slow)
     now[0] += 3 * DAY_US
     made.store()
@@ -200,27 +243,27 @@ def test_drift_is_of_the_version_that_was_counted_last(engine: Engine, now: list
     """After a rollback it is the older one again."""
     made = DriftCounter(engine)
     for version, customers in ((2, 5), (1, 3), (2, 1), (1, 4)):
-        made.add(replace(served(), version=version), many(customers))
+        add(made, replace(served(), version=version), many(customers))
     made.store()
-    assert {drift.customers for drift in made.drift} == {7}
+    assert {drift.customers for drift in made.drift} == {4}, "the first three were among the four"
 
 
 def test_the_last_thirty_days_are_watched(engine: Engine, now: list[int]) -> None:
     made = DriftCounter(engine)
-    for days, customers in ((0, 3), (1, 4), (30, 5)):
+    for days, customers in ((0, 9), (1, 4), (30, 5)):
         now[0] = NOON + days * DAY_US
-        made.add(served(), many(customers))
+        add(made, served(), many(customers))
         made.store()
-    assert {drift.customers for drift in made.drift} == {3 + 4 + 5}
+    assert {drift.customers for drift in made.drift} == {9}
     now[0] += DAY_US
     made.store()
-    assert {drift.customers for drift in made.drift} == {4 + 5}
+    assert {drift.customers for drift in made.drift} == {5}
 
 
 def test_the_end_keeps_what_was_counted(engine: Engine) -> None:
     made = DriftCounter(engine)
     made.start()
-    made.add(served(), answer("a", "b"))
+    add(made, served(), answer("a", "b"))
     made.stop()
     (counts,) = kept(engine).values()
     assert counts[0].sum() == 2
@@ -239,7 +282,7 @@ def test_counts_are_kept_every_now_and_then(engine: Engine, monkeypatch: pytest.
     monkeypatch.setattr(counter, "keep_counts", noted)
     made = DriftCounter(engine)
     made.start()
-    made.add(served(), answer("a"))
+    add(made, served(), answer("a"))
     assert saved.wait(10)
     made.stop()
 
@@ -262,9 +305,9 @@ def test_a_database_that_is_down_ends_nothing_and_its_words_are_not_logged(
     made = DriftCounter(engine)
     with capture_logs() as logs:
         made.start()
-        made.add(served(), answer("a"))
+        add(made, served(), answer("a"))
         assert failed.wait(10)
-        made.add(served(), answer("b"))
+        add(made, served(), answer("b"))
         go_on.set()
         made.stop()
     (counts,) = kept(engine).values()
@@ -277,12 +320,12 @@ def test_nobody_is_lost_between_threads(engine: Engine, now: list[int]) -> None:
     made, one = DriftCounter(engine), answer("a")
     together = threading.Barrier(5)
 
-    def add() -> None:
+    def ask(number: int) -> None:
         together.wait()
-        for _ in range(40):
-            made.add(served(), one)
+        for place in range(40):
+            add(made, served(), replace(one, user_ids=[f"{number}-{place}"]))
 
-    threads = [threading.Thread(target=add) for _ in range(4)]
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
     together.wait()
@@ -298,7 +341,7 @@ def test_nobody_is_lost_between_threads(engine: Engine, now: list[int]) -> None:
 def test_only_counts_are_kept(tmp_path: Path) -> None:
     with databases.opened(databases.new_url("sqlite", tmp_path)) as engine:
         made = DriftCounter(engine)
-        made.add(served(), answer("MARKED-user", user_balance=7654321.25, transaction_amount=8765432.75))
+        add(made, served(), answer("MARKED-user", user_balance=7654321.25, transaction_amount=8765432.75))
         made.store()
     stored = b"".join(file.read_bytes() for file in tmp_path.iterdir())
     assert b"2026" in stored
@@ -309,7 +352,7 @@ def test_only_counts_are_kept(tmp_path: Path) -> None:
 def test_a_version_that_serves_is_compared_before_it_is_asked(engine: Engine, now: list[int]) -> None:
     serving = [served()]
     made = DriftCounter(engine, lambda: serving[0])
-    made.add(served(), many(LEAST_CUSTOMERS))
+    add(made, served(), many(LEAST_CUSTOMERS))
     made.store()
     assert {drift.customers for drift in made.drift} == {LEAST_CUSTOMERS}
     serving[0] = replace(served(), version=2)

@@ -91,15 +91,24 @@ def test_the_furthest_comes_first(engine: Engine) -> None:
 
 
 def test_workers_and_days_are_put_together_and_versions_are_not(engine: Engine) -> None:
-    parts = {("w", DAY): slice(0, 300), ("x", DAY): slice(300, 700), ("w", "2026-11-21"): slice(700, 1_000)}
+    parts = {("w", DAY): slice(0, 300), ("x", DAY): slice(300, 900), ("w", "2026-11-21"): slice(900, 1_000)}
     for (worker, day), part in parts.items():
         keep(engine, counted(MATRIX[part], SCORES[part]), worker, day=day)
     keep(engine, counted(MATRIX + 9, SCORES), version=2)
     keep(engine, counted(MATRIX + 9, SCORES), day="2026-11-19")
     keep_counts(engine, "w", "another", 1, DAY, counted(MATRIX + 9, SCORES))
-    assert [(drift.index, drift.customers) for drift in measured(engine).values()] == [(0.0, 1_000)] * 3
-    assert measured(engine, since="2026-11-21")["first"].customers == 300
+    assert [(drift.index, drift.customers) for drift in measured(engine).values()] == [(0.0, 600)] * 3, (
+        "x alone saw 600 different ones"
+    )
+    assert measured(engine, since="2026-11-21")["first"].customers == 100
     assert measured(engine, version=2)["first"].verdict == "shifted"
+
+
+def test_few_customers_of_many_days_and_workers_stay_too_few(engine: Engine) -> None:
+    """They may be the same ones."""
+    for number in range(20):
+        keep(engine, counted(MATRIX[:100] + 9, SCORES[:100]), f"w{number % 2}", day=f"2026-11-{20 + number // 2}")
+    assert {(drift.verdict, drift.customers) for drift in measured(engine).values()} == {("unknown", 100)}
 
 
 def test_what_a_worker_keeps_again_replaces_what_it_kept(engine: Engine) -> None:
