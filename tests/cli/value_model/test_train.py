@@ -21,7 +21,7 @@ def test_a_tie_keeps_the_champion_and_says_so(home: Home) -> None:
     flat = " ".join(out.split())
     assert re.search(r"Registered as fivefold-value version 2; model hash [0-9a-f]{12}\. The gate: ", flat)
     assert re.search(
-        r"normalised Gini (0\.\d{4}) does not beat champion \1: \+0\.0000, at least \+0\.0000 with 80 % confidence",
+        r"normalised Gini (0\.\d{4}) does not beat champion \1: \+0\.0000, at least \+0\.0000 with 93.33 % confidence",
         flat,
     )
     assert f"predicted money is off by {metrics['model'][-1]} of the realised" in flat
