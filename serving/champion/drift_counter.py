@@ -23,7 +23,7 @@ SEEN_BITS = 2**24
 """Places of the marks by which a worker knows whom it counted, 2 MiB for each model and day.
 
 Two customers may share a place, and the later one is not counted: one in 17 at the most where a million were counted.
-The hash decides that alone, so whom it leaves out is no other kind of customer.
+The hash alone decides that, so those who are left out are like the others.
 """
 log = structlog.get_logger("fivefold.drift")
 
@@ -34,20 +34,20 @@ class _DayCounts(NamedTuple):
     So a day that begins again, because a clock was ahead, adds to what was stored of it, and does not replace it.
 
     Attributes:
-        seen: a mark at the place of each counted customer; it is never stored.
+        marks: one bit at the place of each counted customer; it is never stored.
     """
 
     worker: str
     counts: Integers
-    seen: bytearray
+    marks: bytearray
 
     def first_rows(self, organisation_id: int, user_ids: Sequence[str]) -> list[int]:
         """Mark customers; give the rows of those who were not marked before."""
         rows = []
         for row, user_id in enumerate(user_ids):
             place, bit = divmod(hash((organisation_id, user_id)) % SEEN_BITS, 8)
-            if not self.seen[place] & 1 << bit:
-                self.seen[place] |= 1 << bit
+            if not self.marks[place] & 1 << bit:
+                self.marks[place] |= 1 << bit
                 rows.append(row)
         return rows
 

@@ -50,7 +50,7 @@ class Comparisons:
         times_judged: how often the window, or a part of it, was judged on under this name, this time included.
         confidence: of the differences in Gini, see `error_of_try`.
         money_confidence: of the bounds of the calibration error: the one that is configured, at every try. These bounds
-            refuse; with the chance of error of a late try they would refuse less, the more often somebody tries.
+            refuse; with the chance of error of a late try they would refuse less with every further try.
         gini: normalised Gini of the model less that of each rival, by the rival's name.
         calibration: the model's calibration error is at least this, see `calibration.least_error`.
         calibration_worse: its error less the champion's, see `calibration.least_difference`; None without a champion.
