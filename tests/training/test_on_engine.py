@@ -117,7 +117,7 @@ def test_a_sample_origins_a_refit_and_own_indicators_are_the_same(
         "indicators": tmp_path / "bank.py",
         "origins": 2,
         "snapshots": SnapshotSettings(most=3, most_rows=700),
-        "gate": GateSettings(confidence=0.6, most_calibration_error=1.0),
+        "gate": GateSettings(confidence=0.51, most_calibration_error=1.0),
     }
     alone, split = learn(mixed, refit=True, **changes), learn(mixed, engine=engine, refit=True, **changes)
     assert alone.lineage.rows.share < 1

@@ -14,7 +14,7 @@ from fivefold.training.data import TransactionSource
 from fivefold.training.judging.evaluate import Evaluation, evaluate, rfm
 from fivefold.training.judging.metrics import rank_metrics
 from fivefold.training.judging.predictions import WindowPredictions, predict_test_window
-from tests.training.conftest import Runs
+from tests.training.conftest import SURE_OF_FEW, Runs
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def judged(runs: Runs, portfolio: TransactionSource, config: TrainingConfig, mod
 
 @pytest.fixture(scope="module")
 def found(judged: WindowPredictions, model: ValueModel) -> Evaluation:
-    return evaluate(judged, model, TrainingConfig())
+    return evaluate(judged, model, TrainingConfig(gate=SURE_OF_FEW))
 
 
 def test_the_model_and_the_baselines_are_judged_on_the_same_customers(
