@@ -207,11 +207,11 @@ def drift(
     """Tell how far scored customers drifted. The training reference is compared with the counts of the service."""
     require_model_name(name)
     from fivefold.models.drift import index_words
-    from fivefold.usecases.monitoring.drift import drift_key, measure_drift
+    from fivefold.usecases.monitoring.drift import drift_key, measure_drift, week_of
 
     number, model = _model_of(name, version)
     engine = open_current_database()
-    since = day_text(now_microseconds() - days * DAY_US)[:10]
+    since = week_of(now_microseconds() - days * DAY_US)
     drifts = measure_drift(engine, model.reference, drift_key(name, model), number, since)
     rows = [
         [line.name, "" if line.index is None else index_words(line.index), line.verdict, f"{line.customers:,}"]
@@ -220,7 +220,7 @@ def drift(
     columns = ("indicator", "PSI", "verdict", "customers, at least")
     show_table(f"{name} version {number}: drift since {since}", columns, rows)
     console.print(
-        "PSI below 0.1 is stable, above 0.25 shifted; under 500 customers of one worker and day it is unknown."
+        "PSI below 0.1 is stable, above 0.25 shifted; under 500 customers of one worker and week it is unknown."
     )
 
 

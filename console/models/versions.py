@@ -6,7 +6,7 @@ from typing import Final
 from fivefold.console.models.version import serving_of
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit
-from fivefold.domain.clock import DAY_US, day_text
+from fivefold.domain.clock import DAY_US
 from fivefold.domain.paging import Page, Part
 from fivefold.models.drift import LEAST_CUSTOMERS
 from fivefold.usecases.changes.promotions import roll_back_by_member, roll_back_warnings, values_others
@@ -18,7 +18,7 @@ from fivefold.usecases.models.read import (
     list_versions,
     present,
 )
-from fivefold.usecases.monitoring.drift import ColumnDrift, drift_key, measure_drift
+from fivefold.usecases.monitoring.drift import ColumnDrift, drift_key, measure_drift, week_of
 from fivefold.usecases.monitoring.realised.read import RealisedVerdict, verdicts_on
 
 VERSIONS, CHANGES = 20, 20
@@ -31,7 +31,7 @@ class DriftHalf:
     """How far the customers that were scored lately are from those of the training.
 
     Attributes:
-        since: the first day that counts.
+        since: the Monday of the first week that counts.
         customers: that were scored since.
         least: so many must have been, for a comparison.
         furthest: the columns that moved most.
@@ -99,7 +99,7 @@ def _drift(visit: Visit) -> DriftHalf | None:
     serving = visit.valuer
     if serving is None:
         return None
-    since = day_text(visit.now() // DAY_US * DAY_US - DRIFT_DAYS * DAY_US)
+    since = week_of(visit.now() - DRIFT_DAYS * DAY_US)
     key = drift_key(serving.name, serving.model)
     columns = measure_drift(visit.engine, serving.model.reference, key, serving.version, since)
     return DriftHalf(

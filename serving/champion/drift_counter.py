@@ -1,4 +1,4 @@
-"""Drift of scored customers: each worker counts them by bucket, once a day, and stores the counts every minute."""
+"""Drift of scored customers: each worker counts them by bucket, once a week, and stores the counts every minute."""
 
 import secrets
 import threading
@@ -13,14 +13,15 @@ from sqlalchemy import Engine
 from fivefold.domain.clock import DAY_US, day_text, now_microseconds
 from fivefold.features.histories import Integers
 from fivefold.serving.champion.loader import ServedModel
-from fivefold.usecases.monitoring.drift import ColumnDrift, drift_key, keep_counts, measure_drift
+from fivefold.usecases.monitoring.drift import ColumnDrift, drift_key, keep_counts, measure_drift, week_of
 from fivefold.usecases.scoring import ScoredRows
 from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
 
 STORE_SECONDS = 60.0
 COMPARED_DAYS = 30
+WEEK_US = 7 * DAY_US
 SEEN_BITS = 2**24
-"""Places of the marks by which a worker knows whom it counted, 2 MiB for each model and day.
+"""Places of the marks by which a worker knows whom it counted, 2 MiB for each model and week.
 
 Two customers may share a place, and the later one is not counted: one in 17 at the most where a million were counted.
 The hash alone decides that, so those who are left out are like the others.
@@ -28,10 +29,10 @@ The hash alone decides that, so those who are left out are like the others.
 log = structlog.get_logger("fivefold.drift")
 
 
-class _DayCounts(NamedTuple):
-    """What is counted of a model on a day, under a name of its own.
+class _WeekCounts(NamedTuple):
+    """What is counted of a model in a week, under a name of its own.
 
-    So a day that begins again, because a clock was ahead, adds to what was stored of it, and does not replace it.
+    So a week that begins again, because a clock was ahead, adds to what was stored of it, and does not replace it.
 
     Attributes:
         marks: one bit at the place of each counted customer; it is never stored.
@@ -53,7 +54,7 @@ class _DayCounts(NamedTuple):
 
 
 class DriftCounter:
-    """Counts scored customers by model and day, each once; nothing else of a request is stored.
+    """Counts scored customers by model and week, each once; nothing else of a request is stored.
 
     Who is asked about more often than others would otherwise weigh more, and would look like a portfolio that moved.
 
@@ -67,7 +68,7 @@ class DriftCounter:
         self._engine = engine
         self._serving = serving
         self._newest: ServedModel | None = None
-        self._counts: dict[tuple[str, int, str], _DayCounts] = {}
+        self._counts: dict[tuple[str, int, str], _WeekCounts] = {}
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._store_regularly, name="counter", daemon=True)
@@ -82,15 +83,15 @@ class DriftCounter:
         self._thread.join()
 
     def add(self, served: ServedModel, answer: ScoredRows, organisation_id: int) -> None:
-        """Count those customers of a charged answer who were not counted today."""
+        """Count those customers of a charged answer who were not counted this week."""
         reference = served.model.reference
-        key = drift_key(served.name, served.model), served.version, _day(now_microseconds() // DAY_US)
+        key = drift_key(served.name, served.model), served.version, _week(now_microseconds() // DAY_US)
         with self._lock:
             if key not in self._counts:
-                self._counts[key] = _DayCounts(secrets.token_hex(8), reference.empty(), bytearray(SEEN_BITS // 8))
-            of_day = self._counts[key]
-            if rows := of_day.first_rows(organisation_id, answer.user_ids):
-                reference.count(of_day.counts, answer.matrix[rows], answer.scores.score[rows])
+                self._counts[key] = _WeekCounts(secrets.token_hex(8), reference.empty(), bytearray(SEEN_BITS // 8))
+            of_week = self._counts[key]
+            if rows := of_week.first_rows(organisation_id, answer.user_ids):
+                reference.count(of_week.counts, answer.matrix[rows], answer.scores.score[rows])
             self._newest = served
 
     def store(self) -> None:
@@ -100,13 +101,15 @@ class DriftCounter:
             entries = [(key, worker, counts.copy()) for key, (worker, counts, _) in self._counts.items()]
         for key, worker, counts in entries:
             keep_counts(self._engine, worker, *key, counts)
-            if key[-1] < day_text(now - DAY_US)[:10]:  # this day is over: drop its counts, unless it was counted on
+            if (
+                key[-1] < day_text(now - WEEK_US - DAY_US)[:10]
+            ):  # this week is over: drop its counts, unless it was counted on
                 with self._lock:
                     if np.array_equal(self._counts[key].counts, counts):
                         del self._counts[key]
         newest = self._serving() or self._newest
         if newest is not None:
-            since = day_text(now - COMPARED_DAYS * DAY_US)[:10]
+            since = week_of(now - COMPARED_DAYS * DAY_US)
             model = drift_key(newest.name, newest.model)
             self.drift = measure_drift(self._engine, newest.model.reference, model, newest.version, since)
 
@@ -121,5 +124,5 @@ class DriftCounter:
 
 
 @lru_cache(maxsize=8)
-def _day(number: int) -> str:
-    return day_text(number * DAY_US)
+def _week(day: int) -> str:
+    return week_of(day * DAY_US)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy import Engine
 
+from fivefold.domain.clock import DAY_US, day_text
 from fivefold.features.histories import Integers
 from fivefold.models.drift import LEAST_CUSTOMERS, DriftReference, stability_index, stability_verdict
 from fivefold.models.value_model import ValueModel
@@ -21,8 +22,8 @@ class ColumnDrift:
     Attributes:
         index: population stability index; None where `customers` are too few.
         verdict: `stable`, `moving`, `shifted` or `unknown`.
-        customers: at least so many different ones were scored: the most that one worker counted on one day. Another
-            worker, or another day, may have counted the same ones.
+        customers: at least so many different ones were scored: the most that one worker counted in one week. Another
+            worker, or another week, may have counted the same ones.
     """
 
     name: str
@@ -36,8 +37,14 @@ def drift_key(name: str, model: ValueModel) -> str:
     return f"{name[:_NAME_CHARACTERS]}@{model.content_hash[:16]}"
 
 
+def week_of(at_us: int) -> str:
+    """Give the Monday of a moment, as 2026-11-16: customers are counted once a week."""
+    day = at_us // DAY_US
+    return day_text((day - (day + 3) % 7) * DAY_US)[:10]  # 1970-01-01 was a Thursday
+
+
 def keep_counts(engine: Engine, worker: str, model: str, version: int, day: str, counts: Integers) -> None:
-    """Keep what one worker counted on one day; called again with its name, it replaces what was kept before."""
+    """Keep what a worker counted in the week that begins on a day, in place of what it kept of it before."""
     with writing(engine) as session:
         watching.store_counts(session, worker, model, version, day, counts.tolist())
 

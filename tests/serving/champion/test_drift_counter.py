@@ -1,4 +1,4 @@
-"""The counter: everyone who was answered is counted once a day, and nothing but counts is kept."""
+"""The counter: everyone who was answered is counted once a week, and nothing but counts is kept."""
 
 import threading
 from collections.abc import Iterator
@@ -86,7 +86,7 @@ def test_counts_are_those_of_the_buckets(engine: Engine, now: list[int]) -> None
     assert kept(engine) == {}
     made.store()
     ((key, counts),) = kept(engine).items()
-    assert key == ("value", 1, "2026-11-20")
+    assert key == ("value", 1, "2026-11-16")
     assert counts.tolist() == counts_of(answers[0], answers[2]).tolist(), "a was counted before"
     assert set(counts.sum(axis=1).tolist()) == {52}
 
@@ -111,12 +111,13 @@ def test_those_who_are_asked_about_most_do_not_look_like_a_shift(engine: Engine,
             add(made, own, replace(everyone, user_ids=ids, scores=scores, matrix=everyone.matrix[often]))
         least += 1
     made.store()
-    assert {drift.index for drift in made.drift} == {0.0}
+    assert max(drift.index or 0.0 for drift in made.drift) < 0.001, "but for marks that two customers share"
+    assert "unknown" not in {drift.verdict for drift in made.drift}
 
 
 def test_whom_the_marks_leave_out_is_decided_by_chance_and_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counter, "SEEN_BITS", 2**14)
-    counts = counter._DayCounts("worker", served().model.reference.empty(), bytearray(2**11))
+    counts = counter._WeekCounts("worker", served().model.reference.empty(), bytearray(2**11))
     rows = counts.first_rows(1, [str(number) for number in range(1_000)])
     assert 950 <= len(rows) <= 990
     assert counts.first_rows(1, [str(number) for number in range(1_000)]) == []
@@ -185,34 +186,34 @@ def _reference_of_everyone() -> DriftReference:
     return DriftReference.of(served().model.indicators, matrix, served().model.scores(matrix).score)
 
 
-def test_days_and_versions_are_counted_apart_and_old_days_are_let_go(engine: Engine, now: list[int]) -> None:
+def test_weeks_and_versions_are_counted_apart_and_old_weeks_are_let_go(engine: Engine, now: list[int]) -> None:
     made = DriftCounter(engine)
     add(made, served(), answer("a"))
     add(made, replace(served(), version=2), answer("a", "b"))
-    now[0] += DAY_US
+    now[0] += 7 * DAY_US
     add(made, served(), answer("a", "b", "c"))
     made.store()
     sizes = {key[1:]: int(counts[0].sum()) for key, counts in kept(engine).items()}
-    assert sizes == {(1, "2026-11-20"): 1, (2, "2026-11-20"): 2, (1, "2026-11-21"): 3}
-    assert len(made._counts) == 3, "yesterday may still be added to"
-    now[0] += DAY_US
+    assert sizes == {(1, "2026-11-16"): 1, (2, "2026-11-16"): 2, (1, "2026-11-23"): 3}
+    assert {key[1:] for key in made._counts} == {(1, "2026-11-23")}
+    now[0] += 7 * DAY_US
     made.store()
-    assert {key[1:] for key in made._counts} == {(1, "2026-11-21")}
+    assert not made._counts
     add(made, served(), answer("a"))
     made.store()
     assert {key[1:]: int(counts[0].sum()) for key, counts in kept(engine).items()} == {
         **sizes,
-        (1, "2026-11-22"): 1,
+        (1, "2026-11-30"): 1,
     }
 
 
-def test_a_day_that_a_fast_clock_ended_is_counted_on(engine: Engine, now: list[int]) -> None:
+def test_a_week_that_a_fast_clock_ended_is_counted_on(engine: Engine, now: list[int]) -> None:
     made = DriftCounter(engine)
     add(made, served(), many(LEAST_CUSTOMERS))
-    now[0] += 3 * DAY_US
+    now[0] += 10 * DAY_US
     made.store()
     assert not made._counts
-    now[0] -= 3 * DAY_US
+    now[0] -= 10 * DAY_US
     add(made, served(), many(5))
     made.store()
     assert {drift.customers for drift in made.drift} == {LEAST_CUSTOMERS}
@@ -220,7 +221,7 @@ def test_a_day_that_a_fast_clock_ended_is_counted_on(engine: Engine, now: list[i
         assert sum(sum(one.counts[0]) for one in session.scalars(select(DriftCount))) == LEAST_CUSTOMERS + 5
 
 
-def test_what_is_counted_while_its_day_is_stored_for_the_last_time_stays(
+def test_what_is_counted_while_its_week_is_stored_for_the_last_time_stays(
     engine: Engine, now: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, real = DriftCounter(engine), counter.keep_counts
@@ -233,7 +234,7 @@ def test_what_is_counted_while_its_day_is_stored_for_the_last_time_stays(
 
     add(made, served(), answer("a"))
     monkeypatch.setattr(counter, "keep_counts", slow)
-    now[0] += 3 * DAY_US
+    now[0] += 10 * DAY_US
     made.store()
     made.store()
     assert {drift.customers for drift in made.drift} == {2}
@@ -250,12 +251,12 @@ def test_drift_is_of_the_version_that_was_counted_last(engine: Engine, now: list
 
 def test_the_last_thirty_days_are_watched(engine: Engine, now: list[int]) -> None:
     made = DriftCounter(engine)
-    for days, customers in ((0, 9), (1, 4), (30, 5)):
+    for days, customers in ((0, 9), (7, 4), (30, 5)):
         now[0] = NOON + days * DAY_US
         add(made, served(), many(customers))
         made.store()
     assert {drift.customers for drift in made.drift} == {9}
-    now[0] += DAY_US
+    now[0] += 7 * DAY_US
     made.store()
     assert {drift.customers for drift in made.drift} == {5}
 
