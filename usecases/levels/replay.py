@@ -9,7 +9,7 @@ import polars as pl
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError
-from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
+from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.engine.assessments import VERSIONS, Assessments
 from fivefold.risk.engine.explain.breakdown import as_json_text, explain
 from fivefold.risk.engine.explain.stored import WORDS
@@ -112,9 +112,7 @@ def replay_assessment(context: Context, name: str) -> Replayed:
             raise ConflictError(
                 f"no ruleset was active when assessment {name} was made: there is nothing to make again"
             )
-        canonical = canonicals_of(session, context.organisation_id, [ruleset_hash])[ruleset_hash]
-        versions = list_versions_used(session, context.organisation_id, recorded_inputs["lists"])
-        replayed = _assessed(analyse_canonical(canonical), versions, recorded_inputs, assessment)
+        replayed = made_again(session, assessment, ruleset_hash, recorded_inputs)
         return Replayed(
             assessment=name,
             same=replayed == stored,
@@ -134,14 +132,12 @@ def list_versions_used(session: Session, organisation_id: int, used: Mapping[str
     }
 
 
-def _assessed(
-    analysed: AnalysedRuleset,
-    versions: dict[str, ListVersion],
-    recorded_inputs: Mapping[str, Any],
-    assessment: Assessment,
-) -> str:
+def made_again(session: Session, assessment: Assessment, ruleset_hash: str, recorded_inputs: Mapping[str, Any]) -> str:
+    """Write the breakdown that an assessment by a ruleset has with some inputs, canonical JSON."""
     entity, base = str(assessment.entity_id), recorded_inputs["base"]
-    program = program_for(analysed, versions, base)
+    canonical = canonicals_of(session, assessment.organisation_id, [ruleset_hash])[ruleset_hash]
+    versions = list_versions_used(session, assessment.organisation_id, recorded_inputs["lists"])
+    program = program_for(analyse_canonical(canonical), versions, base)
     inputs = inputs_frame(recorded_inputs, assessment.as_of_us, entity)
     previous_and_override = (
         previous_of(recorded_inputs["previous"], entity),

@@ -4,11 +4,9 @@ Nothing is corrected or overridden here: that is done before, in the ordinary wa
 settling person must be another one than those who decided on the contested outcome.
 """
 
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Literal, NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -30,12 +28,12 @@ from fivefold.store.recourse.challenges import (
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import Assessment, OverrideRow
 from fivefold.store.tables.recourse import Challenge
-from fivefold.store.tables.rulesets import RulesetVersion
 from fivefold.usecases.accounts.second_person import has_sole_operator, is_member, refuse_nobody, refuse_same_person
 from fivefold.usecases.levels.overrides import state_of
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.levels.worker import assess_now
 from fivefold.usecases.recourse.challenges import ChallengeLine, challenge_line, record_unchanged, row_of
+from fivefold.usecases.recourse.corrections import refuse_no_difference
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason, refuse_unseen_moment
 
@@ -78,14 +76,14 @@ def settle_challenge(
             part in the contested decision; the record has changed; no such fact changed since the assessment; the
             override was neither approved nor revoked since the challenge was opened, nor is it a contested one that has
             ended, or it is not another decision by other people; the new assessment has the same result as before
-            that change; or the rules read no such fact.
+            that change; or the rules read no such fact, or come to the same without its correction.
     """
     valid_settlement = _checked(settlement)
     now = context.now()
     if valid_settlement.outcome != CONFIRMED:
         with context.reading() as session:
             row = challenge_numbered(session, context.organisation_id, number)
-            _changed_us(session, context, row, valid_settlement, now)
+            _change_of(session, context, row, valid_settlement, now)
             subject = subject_of(session.get_one(Entity, row.entity_id))
         result = assess_now(context.engine, subject, clock=context.clock, valuer=valuer, actor=context.actor.name)
         if result is None or result.failed:
@@ -94,10 +92,10 @@ def settle_challenge(
             )
     with context.writing() as session:
         row = challenge_numbered(session, context.organisation_id, number, locked=True)
-        changed_us = _changed_us(session, context, row, valid_settlement, now)
-        settled_number = None if changed_us is None else _new_number(session, row, changed_us, now)
-        if settled_number is not None and valid_settlement.facts:
-            _refuse_unread(session, row, settled_number, valid_settlement.facts)
+        change = _change_of(session, context, row, valid_settlement, now)
+        settled_number = None if change is None else _new_number(session, row, change.last_us, now)
+        if change is not None and settled_number is not None and valid_settlement.facts:
+            _refuse_no_difference(session, row, settled_number, change, valid_settlement.facts)
         row.settled_number = settled_number
         row.state, row.settled_by, row.settled_us = valid_settlement.outcome, context.actor.name, now
         row.reason, row.answer = valid_settlement.reason, valid_settlement.answer or None
@@ -163,8 +161,17 @@ def _checked(settlement: Settlement) -> Settlement:
     )
 
 
-def _changed_us(session: Session, context: Context, row: Challenge, settlement: Settlement, now_us: int) -> int | None:
-    """Return since when everything that the settlement names is changed; None if the contested assessment is confirmed.
+class _Change(NamedTuple):
+    """When the first and the last of what a settlement names changed, microseconds."""
+
+    first_us: int
+    last_us: int
+
+
+def _change_of(
+    session: Session, context: Context, row: Challenge, settlement: Settlement, now_us: int
+) -> _Change | None:
+    """Return when everything that the settlement names changed; None if the contested assessment is confirmed.
 
     ConflictError unless this person can settle this challenge in this way.
     """
@@ -183,9 +190,9 @@ def _changed_us(session: Session, context: Context, row: Challenge, settlement: 
     contested = _contested(session, assessment)
     _refuse_deciders(session, context, settlement.outcome, contested)
     if settlement.outcome == CORRECTED:
-        return _facts_changed_us(session, assessment, settlement.facts)
+        return _change_of_facts(session, assessment, settlement.facts)
     if settlement.override is not None:
-        return _override_changed_us(session, row, settlement.override, contested, now_us)
+        return _Change(*[_override_changed_us(session, row, settlement.override, contested, now_us)] * 2)
     return None
 
 
@@ -222,10 +229,10 @@ def _people(override: OverrideRow) -> set[str]:
     return {name for name in (override.requested_by, override.decided_by) if name is not None}
 
 
-def _facts_changed_us(session: Session, assessment: Assessment, facts: Sequence[str]) -> int:
-    """Return when the last of the corrected facts changed; ConflictError for one that did not change."""
+def _change_of_facts(session: Session, assessment: Assessment, facts: Sequence[str]) -> _Change:
+    """Return when the first and the last of the corrected facts changed; ConflictError for one that did not change."""
     entities = {assessment.entity_id, *owned_numbers(session, assessment.entity_id)}
-    latest = assessment.as_of_us
+    moments = []
     for each in facts:
         kind, _, name = each.partition(" ")
         changed_us = changed_facts.changed_us(session, entities, kind, name.strip(), assessment.as_of_us)
@@ -234,8 +241,8 @@ def _facts_changed_us(session: Session, assessment: Assessment, facts: Sequence[
                 f"no {kind} {name.strip()!r} was added, changed or ended since assessment"
                 f" {assessment.entity_id}.{assessment.number}; correct it first, in the ordinary way"
             )
-        latest = max(latest, changed_us)
-    return latest
+        moments.append(changed_us)
+    return _Change(min(moments), max(moments))
 
 
 def _override_changed_us(
@@ -303,36 +310,13 @@ def _refuse_same_decision(session: Session, override: OverrideRow, contested: Ov
         )
 
 
-def _refuse_unread(session: Session, row: Challenge, number: int, facts: Sequence[str]) -> None:
-    """Refuse facts of which the rules read none: what differs in the new assessment is then not of their correction."""
-    made = assessment_of(session, row.organisation_id, row.entity_id, number)
-    if made is None or made.version_id is None:
-        return
-    definition = json.loads(session.get_one(RulesetVersion, made.version_id).canonical)
-    text = json.dumps({key: part for key, part in definition.items() if key not in _READS_NOTHING}, ensure_ascii=False)
-    if not any(_may_be_read(each, text) for each in facts):
-        raise ConflictError(
-            f"the rules read none of {', '.join(facts)}, so their correction made no difference to assessment"
-            f" {row.entity_id}.{made.number}: settle the challenge as confirmed, or correct what is wrong first"
-        )
-
-
-_READS_NOTHING: Final = frozenset({"fields", "transaction_fields", "case_fields", "examples", "title", "rationale"})
-"""The parts of a ruleset that name fields and read none."""
-
-
-def _may_be_read(fact: str, text: str) -> bool:
-    """Tell whether rules may read a fact: its name occurs in their *text*. Of others than these any may count.
-
-    >>> _may_be_read("field income", '{"field": "income"}'), _may_be_read("tag vip", '{"tag": "vips"}')
-    (True, False)
-    >>> _may_be_read("tag vip", '{"count": "tags"}'), _may_be_read("case 7", "{}")
-    (True, True)
-    """
-    kind, _, name = fact.partition(" ")
-    if kind not in {"field", "tag", "screening"} or (kind == "tag" and '"tags"' in text):
-        return True
-    return re.search(rf"\b{re.escape(name.strip())}\b", text) is not None
+def _refuse_no_difference(session: Session, row: Challenge, number: int, change: _Change, facts: Sequence[str]) -> None:
+    """Raise ConflictError if the facts made no difference to an assessment since the last one before they changed."""
+    first = first_assessment_from(session, row.entity_id, change.first_us, after=row.number)
+    of = (session, row.organisation_id, row.entity_id)
+    before, made = assessment_of(*of, row.number if first is None else first - 1), assessment_of(*of, number)
+    if before is not None and made is not None:
+        refuse_no_difference(session, before, made, facts)
 
 
 def _new_number(session: Session, row: Challenge, changed_us: int, now_us: int) -> int:

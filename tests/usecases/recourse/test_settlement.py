@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, select
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.domain.clock import DAY_US
+from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.errors import ConflictError
 from fivefold.store.tables.entities import Entity
 from fivefold.usecases.accounts.second_person import allow_sole_operator, require_two_people
@@ -21,8 +21,10 @@ from fivefold.usecases.recourse.settlement import settle_challenge
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from tests.store.filling import filled_once
+from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.recourse.contested import (
+    RULES,
     SAID,
     STANDS,
     WHY,
@@ -163,6 +165,65 @@ def test_what_no_rule_reads_settles_nothing_though_something_else_made_a_differe
     different(bank, country="KP")
     with pytest.raises(ConflictError, match="the rules read none of field occupation"):
         settle_challenge(by(bank, 2), made.id, corrected("field occupation"))
+
+
+AGE = {"input": {"days_since": "opened_on"}, "cases": [{"when": {"at_least": 30}, "points": 70}]}
+"""Points that come by time alone."""
+
+
+def day(bank: Bank, days: int) -> str:
+    """A day so many days from now."""
+    return day_text(bank.now + days * DAY_US)[:10]
+
+
+@pytest.fixture
+def ageing(bank: Bank) -> Bank:
+    """A customer at low, who moves to high some days later by age."""
+    bank.activate(banks.document({**RULES, "age": AGE, "cash": banks.CASH}))
+    bank.put("a", income=50.0, country="NO", opened_on=day(bank, -14))
+    for days in (11, 1):  # it falls once the cooldown is over
+        bank.settle()
+        bank.wait(days=days)
+    assert bank.level() == 1
+    return bank
+
+
+@pytest.mark.parametrize(
+    ("fact", "why"),
+    [
+        ("field occupation", "the rules read none of field occupation"),
+        ("tag other", "the rules read none of tag other"),
+        ("field income", "comes to the same without the correction of field income"),
+        ("transaction t9", "comes to the same without the correction of transaction t9"),
+    ],
+)
+def test_what_moved_nothing_before_time_moved_the_level_settles_nothing(ageing: Bank, fact: str, why: str) -> None:
+    made = opened(ageing)
+    ageing.wait(microseconds=1)
+    if fact.startswith("field"):
+        of_kind = {"occupation": "teacher"} if fact.endswith("occupation") else {"income": 60.0}
+        ageing.put("a", **{"income": 50.0, "country": "NO", "opened_on": day(ageing, -26), **of_kind})
+    elif fact.startswith("tag"):
+        set_tag(ageing.context, "customer", "a", "other")
+    else:
+        ageing.pay(9, "a", transaction_id="t9", operation="card")
+    ageing.wait(microseconds=1)
+    ageing.settle()
+    assert ageing.level() == 1, "no case moved"
+    with pytest.raises(ConflictError, match=why):
+        settle_challenge(by(ageing, 2), made.id, corrected(fact))
+    ageing.wait(days=5)
+    with pytest.raises(ConflictError, match=why):
+        settle_challenge(by(ageing, 2), made.id, corrected(fact))
+    assert ageing.level() == 3
+
+
+def test_what_moved_a_case_settles_though_time_moved_the_level_as_well(ageing: Bank) -> None:
+    made = opened(ageing)
+    ageing.wait(days=5)
+    ageing.put("a", income=200.0, country="NO", opened_on=day(ageing, -32))
+    ageing.wait(microseconds=1)
+    assert settle_challenge(by(ageing, 2), made.id, corrected("field income")).new_assessment == numbered(ageing)
 
 
 def test_an_override_without_effect_is_linked_to_no_earlier_assessment(bank: Bank) -> None:
