@@ -176,10 +176,11 @@ def affected_entities(
     return [AffectedEntity(*row) for row in session.execute(statement)]
 
 
-def restore_levels(session: Session, entity_ids: Sequence[int], latest_us: int, now_us: int) -> dict[str, list[Any]]:
+def restore_levels(session: Session, entity_ids: Sequence[int], latest_us: int, now_us: int) -> dict[str, Any]:
     """Reset entities to their state before the first assessment that is dated ahead.
 
-    Returns, by the number of each as text, the number of its newest assessment and its standing, for the audit log.
+    Returns for the audit log, by the number of each as text, `stands`: the number of its newest assessment and its
+    standing; and `since`: since when its level counts. Empty without an entity.
 
     The level stays the one that was announced, since a receiver must learn of each change; the next assessment moves
     it. The earlier rules' level and its time are taken from the inputs of that first assessment.
@@ -194,7 +195,9 @@ def restore_levels(session: Session, entity_ids: Sequence[int], latest_us: int, 
             row.entered_us = min(row.entered_us, now_us)
         row.assessed_us, row.may_move_down_us, row.status = now_us, None, "failed"
         row.digest = None
-    return {str(row.entity_id): [row.number, *(getattr(row, name) for name in COLUMNS)] for row in rows}
+        row.level_since_us = min(row.level_since_us, now_us)
+    stands = {str(row.entity_id): [row.number, *(getattr(row, name) for name in COLUMNS)] for row in rows}
+    return {"stands": stands, "since": {str(row.entity_id): row.level_since_us for row in rows}} if rows else {}
 
 
 _Held = tuple[int | None, int | None, int, int, str | None]

@@ -48,8 +48,8 @@ def is_refreshing(mark: DueMark | None, now_us: int, *, is_marked_later: bool = 
     """
     if mark is None or is_marked_later:
         return is_marked_later
-    planned = 0 if mark.planned_us is None or mark.planned_us <= now_us else int(PLANNED)
-    if mark.reasons & ~planned == Reason.VIEW and (mark.planned_us is None or planned):
+    planned_reasons = 0 if mark.planned_us is None or mark.planned_us <= now_us else int(PLANNED)
+    if mark.reasons & ~planned_reasons == Reason.VIEW and (mark.planned_us is None or planned_reasons):
         return False
     waits = not mark.quarantined and mark.due_us is not None and mark.due_us <= now_us
     return waits or (mark.lease_until_us is not None and mark.lease_until_us > now_us)

@@ -9,7 +9,7 @@ kept it, usually most of them, are taken from the counters.
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Select, Subquery, func, literal, select, tuple_, union, union_all
 from sqlalchemy.orm import Session, aliased
@@ -37,15 +37,23 @@ from fivefold.store.tables.levels import (
     Transition,
 )
 
+LATEST_US: Final = 2**63 - 1
+"""No moment is later."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Period:
-    """A period, from *since_day* until before *until_day* in days since 1970, of one type."""
+    """A period, from *since_day* until before *until_day* in days since 1970, of one type.
+
+    A clock that was ahead may have dated moves after *today*: they happened by now, so a period that has today in it
+    has them too.
+    """
 
     organisation_id: int
     type_id: int
     since_day: int
     until_day: int
+    today: int
 
     @property
     def since_us(self) -> int:
@@ -55,7 +63,7 @@ class Period:
     @property
     def until_us(self) -> int:
         """The moment after its last."""
-        return self.until_day * DAY_US
+        return LATEST_US if self.since_day <= self.today < self.until_day else self.until_day * DAY_US
 
 
 @dataclass(frozen=True)
@@ -68,8 +76,8 @@ class DayMoves:
     entities: int
 
 
-def moves_by_day(session: Session, organisation_id: int, type_id: int, since_day: int) -> list[DayMoves]:
-    """Return the moves of each day from one on, the latest day first."""
+def moves_by_day(session: Session, organisation_id: int, type_id: int, since_day: int, today: int) -> list[DayMoves]:
+    """Return the moves of each day from one on, the latest day first; those of days after *today* are of today."""
     by = (LevelMoveCount.day, LevelMoveCount.from_level, LevelMoveCount.to_level)
     rows = session.execute(
         select(*by, func.sum(LevelMoveCount.entities))
@@ -81,7 +89,7 @@ def moves_by_day(session: Session, organisation_id: int, type_id: int, since_day
         .group_by(*by)
         .order_by(LevelMoveCount.day.desc(), LevelMoveCount.from_level, LevelMoveCount.to_level)
     )
-    return [DayMoves(day, before, after, int(entities)) for day, before, after, entities in rows]
+    return [DayMoves(min(day, today), before, after, int(entities)) for day, before, after, entities in rows]
 
 
 def first_day(session: Session, organisation_id: int, type_id: int) -> int | None:

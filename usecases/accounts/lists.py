@@ -7,7 +7,7 @@ applies, is only known after an assessment.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
@@ -139,6 +139,11 @@ def missing_versions(session: Session, organisation_id: int, document: NamedList
     return document.model_copy(update={"versions": missing}) if missing else None
 
 
+_WAY_OUT: Final = (
+    "; if a clock that was ahead dated it, put the list under another name, and let the rulesets read that one"
+)
+
+
 def put_list_in(session: Session, context: Context, document: NamedList, now_us: int, *, marks: bool = True) -> ListPut:
     """Add versions of a list, later than all existing ones; the entities that they touch become due, part by part.
 
@@ -160,6 +165,7 @@ def put_list_in(session: Session, context: Context, document: NamedList, now_us:
         raise ConflictError(
             f"the list {document.name} has a version since {day_text(there[-1].since_us)};"
             f" another one must be later, not since {day_text(new[0].since_us)}"
+            f"{_WAY_OUT if there[-1].since_us > now_us else ''}"
         )
     session.add_all(new)
     session.flush()

@@ -277,7 +277,8 @@ class StandingCheck:
     def entry(self, row: Row, after: Row) -> None:
         """Take an entry about a repair."""
         for entity, stands in after.get("stands", {}).items():
-            self._expected.add_row(_STANDING, row["organisation_id"], entity, row["number"], {"stands": stands})
+            content = {"stands": stands, "since": after.get("since", {}).get(entity)}
+            self._expected.add_row(_STANDING, row["organisation_id"], entity, row["number"], content)
 
     def compare(self, connection: Connection, only: int | None) -> None:
         """Compare everything, of one organisation or of all; for erased entities only the level."""
@@ -307,9 +308,16 @@ class StandingCheck:
             other += [column for column, value in pairs if row[column] != value and column not in other]
             if row["score"] != float(row["assessed_score"] or 0):
                 other.append("score")
-            if row["level_since_us"] not in {row["reached_us"], -1}:  # an older program does not store it
+            if row["level_since_us"] not in self._moments_of_level(row):
                 other.append("level_since_us")
         return [f"is not that of assessment {name}: {', '.join(other)}"] if other else []
+
+    def _moments_of_level(self, row: Row) -> set[int | None]:
+        """Since when the level may hold: its transition, or what a repair made of one dated ahead; -1 is not stored."""
+        repair = self._expected.row(_STANDING, row["organisation_id"], str(row["entity_id"]))
+        since_us = None if repair is None else repair.content["since"]
+        is_dated_back = since_us is not None and since_us < row["reached_us"]
+        return {row["reached_us"], -1, since_us if is_dated_back else -1}
 
     def _expected_standing(self, row: Row) -> list[Any] | None:
         repaired = self._expected.row(_STANDING, row["organisation_id"], str(row["entity_id"]))

@@ -29,7 +29,7 @@ def levels_part(session: Session, organisation_id: int, quarter: Quarter, now_us
     reached = transitions_in(session, organisation_id, quarter.from_us, quarter.until_us)
     types = []
     for kind in types_of_organisation(session, organisation_id):
-        moments = levels_at_month_ends(session, organisation_id, kind.id, last, _MONTHS)
+        moments = levels_at_month_ends(session, organisation_id, kind.id, last, _MONTHS, now_us)
         types.append(
             {
                 "entity_type": kind.name,

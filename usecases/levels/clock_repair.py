@@ -1,8 +1,8 @@
 """After a clock that was ahead: what it dated after now is found, and mended so that nothing waits for that moment.
 
 Assessments, transitions, decisions and audit entries are history, and stay as they are. What is mended is what later
-work goes by: where entities stand and when they are due, from when facts are known, values that the model computed too
-late, and what waits: changes under way, deliveries, reviews, runs. Sizes of groups of days to come go.
+work goes by: where entities stand, since when, and when they are due; from when facts are known; values that the model
+computed too late; and what waits: changes under way, deliveries, reviews, runs. Sizes of groups of days to come go.
 """
 
 from collections.abc import Sequence
@@ -115,9 +115,9 @@ def _part(engine: Engine, organisation_id: int, moments: tuple[int, int], actor:
         others = {each.other_id for each in of_part if each.other_id is not None}
         others |= owner_numbers(session, ids)  # facts about what they own, and the times in which they own it
         mark_linked(session, [*marked, *subjects(session, others - part)], Reason.CLOCK, now, BULK, before)
-        stands = ahead.restore_levels(session, ids, latest, now)
+        standings = ahead.restore_levels(session, ids, latest, now)
         mended = {
-            "standings": len(stands),
+            "standings": len(standings.get("stands", ())),
             "facts": facts,
             "values": ahead.delete_value_scores(session, ids, latest),
         }
@@ -126,7 +126,7 @@ def _part(engine: Engine, organisation_id: int, moments: tuple[int, int], actor:
             Actor(organisation_id, actor),
             "clock.repaired",
             ("entity", None),
-            after={"stands": stands} if stands else None,
+            after=standings or None,
             details={"reason": reason, "latest_us": latest, **mended},
             bulk=(len(ids), digest_of(ids)),
             rows=digests,

@@ -45,7 +45,7 @@ from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.flow_triggers import behind
 from fivefold.usecases.shared.inputs import checked_moment, checked_reason, refuse_unseen_moment
 
-PAST_END: Final = "its own end passed before anybody decided"
+PAST_END: Final = "its own end passed before a person decided"
 """Why fivefold refuses an override that was requested."""
 
 
@@ -389,7 +389,7 @@ def refuse_override(
 
 
 def refuse_past_end(context: Context, override_id: int) -> None:
-    """Refuse a level whose own end passed before anybody decided; ConflictError where somebody did meanwhile."""
+    """Refuse a level whose own end passed before a person decided; ConflictError where one did meanwhile."""
     now = context.now()
     with context.writing() as session:
         locked_settings(session, context.organisation_id)

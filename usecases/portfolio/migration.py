@@ -152,23 +152,29 @@ def levels_over_time(
         begins = first_day(session, of, kind)
         if begins is None:
             return LevelsOverTime(every=every, moments=())
-        moments = _levels_at(session, of, kind, ends, names)
-    return LevelsOverTime(every=every, moments=tuple(each for each in moments if each.until_us > begins * DAY_US))
+        moments = _levels_at(session, of, kind, ends, names, context.now() // DAY_US)
+    begins_us = min(begins * DAY_US, context.now())
+    return LevelsOverTime(every=every, moments=tuple(each for each in moments if each.until_us > begins_us))
 
 
 def levels_at_month_ends(
-    session: Session, organisation_id: int, type_id: int, last: date, months: int
+    session: Session, organisation_id: int, type_id: int, last: date, months: int, now_us: int
 ) -> list[LevelsAtMoment]:
     """Return the numbers at each level of a type at the ends of some months; *last* is a day of the last one."""
-    names = levels_of(session, organisation_id)
-    return _levels_at(session, organisation_id, type_id, list(_ends(last, Every.MONTH, months)), names)
+    names, ends = levels_of(session, organisation_id), list(_ends(last, Every.MONTH, months))
+    return _levels_at(session, organisation_id, type_id, ends, names, now_us // DAY_US)
 
 
 def _levels_at(
-    session: Session, organisation_id: int, type_id: int, ends: Sequence[tuple[int, int]], names: Sequence[str]
+    session: Session,
+    organisation_id: int,
+    type_id: int,
+    ends: Sequence[tuple[int, int]],
+    names: Sequence[str],
+    today: int,
 ) -> list[LevelsAtMoment]:
     """Count back from now to each of some periods that follow each other, given the latest first; the latest last."""
-    moves = moves_by_day(session, organisation_id, type_id, ends[-1][0])
+    moves = moves_by_day(session, organisation_id, type_id, ends[-1][0], today)
     later = [each for each in moves if each.day >= ends[0][1]]
     moments, at_end = [], _without(entities_by_level(session, organisation_id, type_id), later)
     for since, until in ends:
@@ -190,10 +196,11 @@ def read_migration(
     with context.reading() as session:
         of, kind = context.organisation_id, type_named(session, context.organisation_id, type_name).id
         names = settings_of(session, of).levels
-        moves_of_days = moves_by_day(session, of, kind, since)
-        within = [each for each in moves_of_days if each.day < until]
+        today = context.now() // DAY_US
+        moves_of_days = moves_by_day(session, of, kind, since, today)
+        within = [each for each in moves_of_days if since <= each.day < until]
         moves = sum(each.entities for each in within if each.from_level)
-        span = Period(organisation_id=of, type_id=kind, since_day=since, until_day=until)
+        span = Period(organisation_id=of, type_id=kind, since_day=since, until_day=until, today=today)
         cells = None
         if moves <= MOST_MOVES:
             mover_counts = moved_between(session, span) if moves else MoverCounts({}, {})
@@ -223,7 +230,8 @@ def list_movers(
     with context.reading() as session:
         of, kind = context.organisation_id, type_named(session, context.organisation_id, type_name).id
         names = settings_of(session, of).levels
-        span = Period(organisation_id=of, type_id=kind, since_day=since, until_day=until)
+        today = context.now() // DAY_US
+        span = Period(organisation_id=of, type_id=kind, since_day=since, until_day=until, today=today)
         page = movers_between(session, span, _number(from_level, names), _number(to_level, names), part)
         show = shower_of(session, context.organisation_id, [row.last for row in page], names)
         level_names = (None, *names)
@@ -278,9 +286,10 @@ def _day(moment: date) -> int:
 
 
 def _at(
-    since_day: int, until_day: int, there: Mapping[int, int], inside: Sequence[DayMoves], names: Sequence[str]
+    since_day: int, until_day: int, at_end: Mapping[int, int], inside: Sequence[DayMoves], names: Sequence[str]
 ) -> LevelsAtMoment:
-    """Count the moves of a period, and the entities at each level at its end."""
+    """Count the moves of a period, and the entities at each level at its end, of which there are no fewer than none."""
+    there = {level: max(entities, 0) for level, entities in at_end.items()}
     moves = [each for each in inside if each.from_level]
     return LevelsAtMoment(
         since_us=since_day * DAY_US,
@@ -320,7 +329,8 @@ def _cells(
         cells[0, level] -= entities
     for level, entities in at_end.items():
         came = sum(count for (before, after), count in cells.items() if after == level != before)
-        cells[level, level] = entities - came
+        # Of moves that a clock ahead dated after later ones, a period may have the one without the other.
+        cells[level, level] = max(entities - came, 0)
     return tuple(
         MigrationCell(from_level=names[before], to_level=names[after], entities=entities)
         for (before, after), entities in sorted(cells.items())

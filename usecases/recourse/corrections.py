@@ -34,31 +34,35 @@ _KINDS: Final[Mapping[str | None, str]] = {
 """The kind of the facts that each part of a portfolio is made of."""
 
 
-def refuse_no_difference(session: Session, before: Assessment, made: Assessment, facts: Sequence[str]) -> None:
+def refuse_no_difference(session: Session, before: Assessment, new_row: Assessment, facts: Sequence[str]) -> None:
     """Raise ConflictError if the corrected facts made no difference to an assessment.
 
     The rules read none of them; or with what these inputs were in the assessment *before* the correction, they come
     to the same cases and points. What time or another fact changed in the same inputs, such as a count of transactions,
-    cannot be told from the correction.
+    cannot be separated from the correction.
     """
-    versions = {each.id: each for each in (_version(session, before), _version(session, made)) if each is not None}
-    read = {number: _inputs_reading(analyse_canonical(each.canonical), facts) for number, each in versions.items()}
-    named = f"{before.entity_id}.{made.number}"
+    versions = {each.id: each for each in (_version(session, before), _version(session, new_row)) if each is not None}
+    keys_by_version = {
+        number: _inputs_reading(analyse_canonical(each.canonical), facts) for number, each in versions.items()
+    }
+    name = f"{before.entity_id}.{new_row.number}"
     otherwise = "settle the challenge as confirmed, or correct what is wrong first"
-    if len({each.family_id for each in versions.values()}) > 1 or made.version_id is None:
-        is_read = not read or any(read.values())  # which ruleset decides may itself follow from the facts
+    if len({each.family_id for each in versions.values()}) > 1 or new_row.version_id is None:
+        is_read = not keys_by_version or any(
+            keys_by_version.values()
+        )  # which ruleset decides may itself follow from the facts
     else:
-        is_read = bool(read[made.version_id])
+        is_read = bool(keys_by_version[new_row.version_id])
     if not is_read:
         raise ConflictError(
-            f"the rules read none of {', '.join(facts)}, so their correction made no difference to assessment {named}:"
+            f"the rules read none of {', '.join(facts)}, so their correction made no difference to assessment {name}:"
             f" {otherwise}"
         )
-    if made.version_id is not None and _is_same_without(
-        session, before, made, versions[made.version_id].content_hash, read[made.version_id]
+    if new_row.version_id is not None and _is_same_without(
+        session, before, new_row, versions[new_row.version_id].content_hash, keys_by_version[new_row.version_id]
     ):
         raise ConflictError(
-            f"assessment {named} comes to the same without the correction of {', '.join(facts)}, so only something else"
+            f"assessment {name} comes to the same without the correction of {', '.join(facts)}, so only something else"
             f" made a difference: {otherwise}"
         )
 
@@ -101,10 +105,10 @@ def _simple(each: Any) -> Iterator[LanguageModel]:
 
 
 def _is_same_without(
-    session: Session, before: Assessment, made: Assessment, ruleset_hash: str, keys: frozenset[str]
+    session: Session, before: Assessment, new_row: Assessment, ruleset_hash: str, keys: frozenset[str]
 ) -> bool:
     """Make an assessment again with some inputs as they were *before*, and tell whether it comes to the same."""
-    earlier, later = inputs_of(session, before), inputs_of(session, made)
+    earlier, later = inputs_of(session, before), inputs_of(session, new_row)
     if earlier is None or later is None or before.version_id is None:
         return False
     if _columns_of(earlier, keys) != _columns_of(later, keys):  # such as of a value that could not be read
@@ -113,14 +117,16 @@ def _is_same_without(
     again = {**later, "inputs": inputs}
     if inputs == later["inputs"]:
         return True
-    return _outcome(made_again(session, made, ruleset_hash, again)) == _outcome(breakdown_text(session, made) or "{}")
+    return _outcome(made_again(session, new_row, ruleset_hash, again)) == _outcome(
+        breakdown_text(session, new_row) or "{}"
+    )
 
 
 def _outcome(breakdown: str) -> dict[str, Any]:
     """Give what a breakdown comes to, without the values that it names: a value that moves no case decides nothing."""
-    read: dict[str, Any] = json.loads(breakdown)
-    rules = [{name: each[name] for name in _OF_RULE} for each in read.get("rules", ())]
-    return {**{name: read.get(name) for name in _OF_ALL}, "rules": rules}
+    content: dict[str, Any] = json.loads(breakdown)
+    rules = [{name: each[name] for name in _OF_RULE} for each in content.get("rules", ())]
+    return {**{name: content.get(name) for name in _OF_ALL}, "rules": rules}
 
 
 _OF_ALL: Final = ("status", "level", "rules_level", "score_level", "total", "floor")
@@ -129,8 +135,8 @@ _OF_RULE: Final = ("rule", "case", "points", "factor", "floor")
 
 def _columns_of(recorded_inputs: Mapping[str, Any], keys: frozenset[str]) -> tuple[Any, ...]:
     """Give the columns of some inputs with their types, and the base currency."""
-    named = zip(recorded_inputs["inputs"], recorded_inputs["types"], strict=True)
-    return (recorded_inputs["base"], frozenset(each for each in named if _is_of(each[0], keys)))
+    columns = zip(recorded_inputs["inputs"], recorded_inputs["types"], strict=True)
+    return (recorded_inputs["base"], frozenset(each for each in columns if _is_of(each[0], keys)))
 
 
 def _is_of(column: str, keys: frozenset[str]) -> bool:

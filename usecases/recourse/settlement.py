@@ -314,9 +314,9 @@ def _refuse_no_difference(session: Session, row: Challenge, number: int, change:
     """Raise ConflictError if the facts made no difference to an assessment since the last one before they changed."""
     first = first_assessment_from(session, row.entity_id, change.first_us, after=row.number)
     of = (session, row.organisation_id, row.entity_id)
-    before, made = assessment_of(*of, row.number if first is None else first - 1), assessment_of(*of, number)
-    if before is not None and made is not None:
-        refuse_no_difference(session, before, made, facts)
+    before, new_row = assessment_of(*of, row.number if first is None else first - 1), assessment_of(*of, number)
+    if before is not None and new_row is not None:
+        refuse_no_difference(session, before, new_row, facts)
 
 
 def _new_number(session: Session, row: Challenge, changed_us: int, now_us: int) -> int:

@@ -94,6 +94,12 @@ def test_a_list_grows_by_versions(engine: Engine, ana: Actor) -> None:
     ]  # fmt: skip
 
 
+def test_a_version_that_a_clock_ahead_dated_names_the_way_out(engine: Engine, ana: Actor) -> None:
+    put(engine, ana, 4_000_000_000_000_000)
+    with pytest.raises(ConflictError, match="put the list under another name, and let the rulesets read that one"):
+        put(engine, ana, 9, ["KP"])
+
+
 @pytest.mark.parametrize("since", [9, 8, 0, -1])
 def test_a_version_is_later_than_all_others(engine: Engine, ana: Actor, since: int) -> None:
     put(engine, ana, 5)

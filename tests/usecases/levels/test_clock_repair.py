@@ -28,11 +28,12 @@ from fivefold.usecases.levels.read import Freshness, list_failed, read_level
 from fivefold.usecases.levels.replay import replay_assessment
 from fivefold.usecases.levels.worker import MAX_ATTEMPTS, back_off_us
 from fivefold.usecases.monitoring.statistics import PlatformFigures
+from fivefold.usecases.portfolio.migration import Every, levels_over_time, read_migration
 from fivefold.usecases.queue.items import QueueFilters, change_item, list_items
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
 from tests.store.audits import bind_unnamed
-from tests.usecases import banks
+from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
 from tests.usecases.flows.flowing import LARGE, FlowBank
 
@@ -128,6 +129,36 @@ def test_who_is_quarantined_since_a_clock_was_ahead_is_found_and_assessed_after_
     bank.now = now_microseconds()
     bank.settle()
     assert bank.level() == 3
+
+
+@pytest.mark.postgresql
+def test_a_level_that_a_clock_ahead_reached_counts_from_the_repair_and_nothing_is_fewer_than_none(bank: Bank) -> None:
+    bank.put("a", country="RU")
+    at(bank, FUTURE)
+    assert bank.level() == 2
+    repair_dates(bank.engine, "cli:op", "NTP was off")
+    for country in ("RU", "IR"):
+        bank.now = now_microseconds()
+        bank.put("a", country=country)
+        bank.settle()
+        context = Context(bank.engine, bank.actor, now_microseconds)
+        since_us = read_level(context, "customer", "a", Freshness.STORED).since_us
+        assert since_us is not None
+        assert since_us <= now_microseconds()
+        bind_unnamed(bank.engine)
+        findings: list[object] = []
+        assert verify(bank.engine, findings.append).findings == 0, findings
+        cells = read_migration(context, "customer").cells or ()
+        level = bank.level()
+        here = {(None, "low"): 1, (None, bank_level(level)): 1}
+        assert {(each.from_level, each.to_level): each.entities for each in cells} == here
+        for moment in levels_over_time(context, "customer", Every.DAY).moments:
+            assert all(each.entities >= 0 for each in moment.levels)
+            assert moment.entities == 2
+
+
+def bank_level(number: int | None) -> str:
+    return platforms.LEVELS[(number or 0) - 1]
 
 
 def test_what_the_rules_said_before_and_since_when_is_what_counts_after_the_repair(bank: Bank) -> None:
