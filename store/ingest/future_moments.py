@@ -98,9 +98,9 @@ def screened_before(session: Session, latest: Mapping[tuple[int, str], int], now
         latest: by entity and word, the latest moment that a clean one may have.
         now_us: the current time.
     """
-    taken = (Screening.at_us > now_us, Screening.at_us == Screening.recorded_us)
+    from_clock = (Screening.at_us > now_us, Screening.at_us == Screening.recorded_us)
     of = among(session, Screening.entity_id, sorted({entity for entity, _ in latest}))
-    rows = session.scalars(select(Screening).where(of, *taken).order_by(Screening.id).with_for_update()).all()
+    rows = session.scalars(select(Screening).where(of, *from_clock).order_by(Screening.id).with_for_update()).all()
     earlier = [row for row in rows if (row.entity_id, row.screening) in latest]
     for row in earlier:
         row.at_us = now_us if row.found else min(now_us, latest[row.entity_id, row.screening])
@@ -115,8 +115,8 @@ def corrected_before(session: Session, organisation_id: int, numbers: Sequence[s
     When one was known is sealed; it counts from when it was recorded if that is earlier.
     """
     of = (Correction.organisation_id == organisation_id, among(session, Correction.transaction_id, numbers))
-    taken = (Correction.recorded_us > now_us, Correction.recorded_us == Correction.known_us)
-    session.execute(update(Correction).where(*of, *taken).values(recorded_us=now_us))
+    from_clock = (Correction.recorded_us > now_us, Correction.recorded_us == Correction.known_us)
+    session.execute(update(Correction).where(*of, *from_clock).values(recorded_us=now_us))
 
 
 def owned_before(session: Session, entity_ids: Collection[int], now_us: int) -> dict[int, int]:
@@ -127,8 +127,8 @@ def owned_before(session: Session, entity_ids: Collection[int], now_us: int) -> 
         .join(Entity, Entity.id == Ownership.entity_id)
         .where(*of)
     ).all()
-    taken = _ends(session, now_us, rows[0].organisation_id)[1] if rows else {}
-    return {row.id: row.until_us for row in rows if taken.get(row.id) == row.until_us}
+    ends = _ends(session, now_us, rows[0].organisation_id)[1] if rows else {}
+    return {row.id: row.until_us for row in rows if ends.get(row.id) == row.until_us}
 
 
 def _ends(session: Session, latest_us: int, organisation_id: int | None) -> tuple[dict[int, int], dict[int, int]]:
