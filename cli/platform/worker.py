@@ -189,8 +189,7 @@ def _tasks(
     settings = read_settings()
     champion = ChampionWatcher(engine, settings, clock)
     champion.look()
-    pages.model = None if champion.valuer is None else champion.valuer.version
-    turns = Turns()
+    pages.model, turns = None if champion.valuer is None else champion.valuer.version, Turns()
 
     def assess() -> bool:
         pages.model = None if champion.valuer is None else champion.valuer.version
