@@ -178,6 +178,21 @@ _UNSEEN = r"[\s\p{Cf}]"
 """White space, and the characters that only say how others are shown, such as one of no width."""
 
 
+def _visible(names: pl.Series) -> pl.Series:
+    return names.str.normalize("NFC").str.replace_all(_UNSEEN, "")
+
+
+def other_spellings(names: pl.Series) -> list[str]:
+    """Spell identifiers as each is seen, and with their letters composed and decomposed; without how they are spelt.
+
+    >>> other_spellings(pl.Series(["a", "b c", "\u00fc"])) == ["bc", "u\u0308"]
+    True
+    """
+    special = names.filter(names.str.contains(r"[\s[:^ascii:]]"))
+    forms = [_visible(special), special.str.normalize("NFC"), special.str.normalize("NFD")]
+    return sorted({name for form in forms for name in form} - {"", *names})
+
+
 @dataclass
 class SimilarNames:
     """Finds customers whose identifiers look alike: they differ by what cannot be seen alone.
@@ -185,14 +200,16 @@ class SimilarNames:
     They stay customers of their own: which spelling is right is not known here.
     """
 
+    kind: str = "customer"
+    """What has the identifiers, in the singular."""
     keys: list[pl.Series] = field(default_factory=list)
     """Of each batch, the hash of each identifier without what cannot be seen."""
     unusual: list[pl.DataFrame] = field(default_factory=list)
     """Of each batch, the identifiers that are spelt otherwise, with their hashes: of two alike at least one is."""
 
     def add(self, names: pl.Series) -> None:
-        """Take in the identifiers of a batch, which are in no other one."""
-        visible = names.cast(pl.String).str.normalize("NFC").str.replace_all(_UNSEEN, "")
+        """Take in the identifiers of a batch; one may be in two of them only beside another spelling of it."""
+        visible = _visible(names.cast(pl.String))
         keys = visible.hash()
         self.keys.append(keys)
         self.unusual.append(pl.DataFrame({"name": names.cast(pl.String), "key": keys}).filter(visible != names))
@@ -209,14 +226,15 @@ class SimilarNames:
         if unusual.is_empty():
             return ""
         keys = pl.concat(self.keys)
-        alike = unusual.filter(pl.col("key").is_in(keys.filter(keys.is_duplicated()).unique().implode()))["name"]
+        shared = keys.filter(keys.is_duplicated()).unique()
+        alike = unusual.filter(pl.col("key").is_in(shared.implode()))["name"].unique()
         if alike.is_empty():
             return ""
         examples = " and ".join(ascii(name) for name in alike.sort().head(2))
         return (
-            f"{count_text(len(alike), 'identifier')} of customers look{'s' if len(alike) == 1 else ''} like that of "
-            f"another customer, such as {examples}: only white space, unseen characters or the composition of "
-            "letters differ, and each counts as a customer of its own"
+            f"{count_text(len(alike), 'identifier')} look{'s' if len(alike) == 1 else ''} like that of another "
+            f"{self.kind}, such as {examples}: only white space, unseen characters or the composition of "
+            "letters differ, and each stands for one of its own"
         )
 
 

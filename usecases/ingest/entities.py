@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import polars as pl
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import InvalidDataError, Problem
 from fivefold.features.reading.columns import short_text
+from fivefold.models.reach import other_spellings
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.store.accounts.organisation import lock_organisation
 from fivefold.store.audit.bound_rows import Digests, digests, merge_digests
@@ -46,12 +48,14 @@ class RowCounts:
 
     Attributes:
         without_from: of the new ones, those without a first moment, which begin as they are taken.
+        names: of entities of a file, the identifiers of the new ones, and stored ones that are other spellings of them.
     """
 
     new: int
     changed: int
     same: int
     without_from: int = 0
+    names: Sequence[str] = field(default=(), compare=False)
 
     @property
     def details(self) -> dict[str, int]:
@@ -109,7 +113,8 @@ def put_entities(context: Context, type_name: str, rows: Sequence[EntityRow], *,
         fields = _field_events(context, put_attributes, attributes, {**dict.fromkeys(added.values(), 1), **versions})
         news = ("import", _import_events("attributes", {*added.values(), *others}, now))
         note(session, kind.organisation_id, kind.id, *(news if from_file else ("field", fields)), now)
-        counts = RowCounts(len(added_ids), len(changed), len(rows) - len(added_ids) - len(changed))
+        names = _with_other_spellings(session, kind.id, added) if from_file else ()
+        counts = RowCounts(len(added_ids), len(changed), len(rows) - len(added_ids) - len(changed), names=names)
         if added_ids or changed:
             before = attributes.get(changed[0].entity_id, (0, {}))[1] if changed else {}
             sealed = merge_digests(
@@ -243,6 +248,13 @@ def _add_new(session: Session, kind: EntityType, rows: Sequence[EntityRow], now:
     )
     write_rows(session, "attributes", ("entity_id", "number", "known_us", "content", "salt"), contents)
     return numbers
+
+
+def _with_other_spellings(session: Session, type_id: int, added: Collection[str]) -> list[str]:
+    """Return the names of new entities, and stored names that are other spellings of them, found by the index."""
+    spellings = other_spellings(pl.Series(list(added), dtype=pl.String))
+    stored = entity_numbers(session, type_id, spellings)["external_id"].to_list() if spellings else []
+    return [*added, *stored]
 
 
 def _change(

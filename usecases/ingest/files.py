@@ -12,6 +12,7 @@ import polars as pl
 
 from fivefold.domain.errors import Problem
 from fivefold.features.reading.text_files import ColumnMap, suffix_of_name
+from fivefold.models.reach import SimilarNames
 from fivefold.risk.language.fields import FieldType
 from fivefold.store.ingest.entities import type_named
 from fivefold.usecases.ingest import file_rows as import_rows
@@ -55,6 +56,7 @@ class Progress:
         without_from: of the new ones, those without a first moment, which begin as they are taken; since the import was
             begun or continued.
         finished: the file was read to its end.
+        similar_names: what is said of new identifiers that look like others; since the import was begun or continued.
         refused_path: the file of refused rows; None if there is none, or the one of an interrupted import is gone.
         problems: the first ones since it was begun or continued, rows numbered as people count them.
     """
@@ -66,6 +68,7 @@ class Progress:
     refused: int = 0
     without_from: int = 0
     finished: bool = False
+    similar_names: str = ""
     refused_path: Path | None = None
     problems: tuple[Problem, ...] = ()
 
@@ -215,6 +218,7 @@ def _import(
     refused_rows_file = RefusedRows(path, file.refused, state.refused_path, state.refused_bytes)
     progress = Progress(**{name: getattr(state, name) for name in COUNTS}, refused_path=state.refused_path)
     report(progress)
+    names = SimilarNames(what[1])
     for part in parts(path, ROWS.get(what[0], ROWS["entities"]), progress.rows):
         rows = renamed_columns(part.rows, file.names, path)
         with refused_rows_file.stored_together(), import_part(context, state) as (inside, note):
@@ -238,9 +242,10 @@ def _import(
             note(state)
         stored_counts = {name: getattr(state, name) for name in COUNTS}
         progress = replace(progress, **stored_counts, without_from=progress.without_from + counts.without_from)
+        names.add(pl.Series(counts.names, dtype=pl.String))
         report(progress)
     finish_import(context, state)
-    progress = replace(progress, finished=True)
+    progress = replace(progress, finished=True, similar_names=names.text)
     report(progress)
     return progress
 

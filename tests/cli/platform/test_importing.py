@@ -197,6 +197,35 @@ def test_a_tag_without_a_first_moment_begins_with_the_import_and_the_command_say
     assert "until is in the past, and the row has no from, so it would begin now; allowed: an earlier from" in done.err
 
 
+@pytest.mark.parametrize(
+    ("stored", "sent", "found"),
+    [
+        (
+            ["\u00fc1", "c"],
+            ["u\u03081", "d"],
+            r"1 identifier looks like that of another customer, such as 'u\u03081': ",
+        ),
+        (["u\u03081"], ["\u00fc1"], r"1 identifier looks like that of another customer, such as 'u\u03081': "),
+        (["ab"], ["a\u00a0b"], r"1 identifier looks like that of another customer, such as 'a\xa0b': "),
+        (["c"], ["a b", "a\u00a0b"], r"2 identifiers look like that of another customer, such as 'a b' and 'a\xa0b': "),
+        (["\u00fc1", "12"], ["\u00fc2", "0012", "B"], None),
+    ],
+)
+def test_new_identifiers_that_look_like_others_are_named(
+    var: Path, tmp_path: Path, stored: list[object], sent: list[object], found: str | None
+) -> None:
+    def said(*names: object) -> str:
+        path = write(tmp_path / f"{names[0]}.csv", {"entity_id": names, "kind": ["person"] * len(names)})
+        done = run(var, "import", "entities", path)
+        assert done.code == 0
+        return done.err
+
+    assert said(*stored) == ""
+    warning = said(*sent)
+    assert warning == "" if found is None else found in " ".join(warning.split())
+    assert said("new", *sent) == "", "they are stored as they are, and new ones alone are named"
+
+
 def test_a_map_that_cannot_be_is_refused(var: Path, tmp_path: Path) -> None:
     path = write(tmp_path / "e.csv", ENTITIES)
     assert "it must be the file's column, =" in refuse(var, "import", "entities", path, "--map", "customer")
