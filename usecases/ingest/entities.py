@@ -78,8 +78,7 @@ def put_entities(context: Context, type_name: str, rows: Sequence[EntityRow], *,
     """
     now = context.now()
     with context.writing() as session:
-        owner_rows = rows_with_owners(rows)
-        if owner_rows:
+        if owner_rows := rows_with_owners(rows):
             # Before any type: a cycle may go through several, and a change of types locks the organisation first.
             lock_organisation(session, context.organisation_id)
         kind = type_named(session, context.organisation_id, type_name, locked=True)
