@@ -30,12 +30,10 @@ class Resamples:
     Attributes:
         gini: normalised Gini by name, one figure for each draw; NaN where all drawn customers are worth the same.
         tenths: by how much the money of the tenths is off, by name; predictions in money alone have it.
-        segments: mean realised value of each segment, by its name; NaN where nobody of it was drawn.
     """
 
     gini: Mapping[str, Floats]
     tenths: Mapping[str, TenthsOff]
-    segments: Mapping[str, Floats]
 
 
 def draws(customers: int, seed: int, resamples: int = RESAMPLES) -> Iterator[Times]:
@@ -57,7 +55,6 @@ def resample(
     drawn: Iterable[Times],
     *,
     money: tuple[str, ...] = (),
-    category: np.ndarray | None = None,
 ) -> Resamples:
     """Judge every prediction on each draw of the customers.
 
@@ -66,27 +63,24 @@ def resample(
         realised: what the n customers were worth, 0 or more.
         drawn: how often each customer was drawn, an array of n for each resample.
         money: names of predictions in money, whose calibration is judged too.
-        category: the segments of the n customers; None where these are not judged.
     """
     best = PredictedOrder(realised, realised)
     ranked = {name: PredictedOrder(predicted, realised) for name, predicted in predictions.items()}
     tenths = {name: Tenths(predictions[name], realised) for name in money}
-    segments = SegmentMeans(np.array([], dtype=str) if category is None else category, realised)
 
-    def judge(times: Times) -> tuple[list[float], list[Floats], Floats]:
+    def judge(times: Times) -> tuple[list[float], list[Floats]]:
         top = best.gini(times)
         ginis = [ranking.gini(times) / top if top > 0 else float("nan") for ranking in ranked.values()]
-        return ginis, [groups.off(times) for groups in tenths.values()], segments.means(times)
+        return ginis, [groups.off(times) for groups in tenths.values()]
 
     figures = list(work_ahead(judge, drawn))
     once = np.ones(len(realised), dtype=np.uint16)
     return Resamples(
-        {name: np.array([ginis[place] for ginis, _, _ in figures]) for place, name in enumerate(ranked)},
+        {name: np.array([ginis[place] for ginis, _ in figures]) for place, name in enumerate(ranked)},
         {
-            name: TenthsOff(groups.off(once), np.array([off[place] for _, off, _ in figures]))
+            name: TenthsOff(groups.off(once), np.array([off[place] for _, off in figures]))
             for place, (name, groups) in enumerate(tenths.items())
         },
-        {name: np.array([means[place] for _, _, means in figures]) for place, name in enumerate(segments.names)},
     )
 
 
@@ -158,30 +152,6 @@ class Tenths:
             times, self._order, self._starts, self._predicted, self._realised, self._bounds, money
         )
         return money
-
-
-class SegmentMeans:
-    """Customers by their segments."""
-
-    def __init__(self, category: np.ndarray, realised: Floats) -> None:
-        """Group n customers by their segments; *realised* is what they were worth."""
-        names, starts = np.unique(np.sort(category), return_index=True)
-        self.names: tuple[str, ...] = tuple(names.tolist())
-        self._order = np.argsort(category, kind="stable").astype(np.uint32)
-        self._realised = np.asarray(realised[self._order], dtype=np.float64)
-        self._singly = np.arange(len(self._order) + 1, dtype=np.uint32)
-        self._bounds: Integers = np.concatenate([starts, [len(self._order)]]).astype(np.int64)
-
-    def means(self, times: Times) -> Floats:
-        """Give the mean realised value of each segment of a draw; NaN where nobody of it was drawn."""
-        # A customer of 1 each in place of predicted money counts those who were drawn.
-        sums = np.empty((2, len(self.names)))
-        compile_loops(draw_loops).money_of_draw(
-            times, self._order, self._singly, np.ones(len(self._order)), self._realised, self._bounds, sums
-        )
-        customers, realised = sums
-        means: Floats = np.divide(realised, customers, out=np.full(len(customers), np.nan), where=customers > 0)
-        return means
 
 
 def _starts_of_equal(placed: Floats) -> npt.NDArray[np.uint32]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fivefold.domain.clock import DAY_US
+from fivefold.domain.segments import SEGMENTS
 from fivefold.features.histories import Floats
 from fivefold.models.registry import DATA_DIGEST_TAG, JUDGED_HASH_TAG, Registry
 from fivefold.training.config import GateSettings
@@ -18,7 +19,6 @@ from fivefold.training.judging.metrics import (
     least_difference,
     least_error,
     segment_steps,
-    segment_table,
 )
 
 LEAST_BELOW = 10
@@ -55,7 +55,7 @@ class Comparisons:
         calibration: the model's calibration error is at least this, see `calibration.least_error`.
         calibration_worse: its error less the champion's, see `calibration.least_difference`; None without a champion.
         segments: each of the model's segments and the next one. A window judged on again shows a fall as well as one
-            judged on for the first time, so these bounds have the confidence that is configured.
+            judged on for the first time, so this has the confidence that is configured.
     """
 
     times_judged: int
@@ -97,7 +97,7 @@ def compare_with_rivals(
     times_judged: int,
     seed: int,
 ) -> Comparisons:
-    """Compare a model with every rival by paired bootstrap.
+    """Compare a model with every rival by paired bootstrap, and its segments with each other.
 
     Args:
         predictions: by name, the model's among them.
@@ -107,7 +107,7 @@ def compare_with_rivals(
         names: of the model and of the champion among the predictions.
         gate: confidence and number of draws.
         times_judged: how often the window was judged on, this time included.
-        seed: of the draws.
+        seed: of the draws and the shuffles.
     """
     model, champion = names
     money_error = 1.0 - gate.confidence
@@ -115,7 +115,7 @@ def compare_with_rivals(
     count, money_count = _draws_needed(gate, error), _draws_needed(gate, money_error / BOUNDS)
     money = tuple(name for name in names if name in predictions)
     many = draws(len(realised), seed, max(count, money_count))
-    drawn = resample(predictions, realised, many, money=money, category=category)
+    drawn = resample(predictions, realised, many, money=money)
     gini = {
         name: RivalComparison(
             metrics[model].normalised_gini - metrics[name].normalised_gini,
@@ -131,8 +131,8 @@ def compare_with_rivals(
         if theirs is None
         else RivalComparison(mine.error - theirs.error, least_difference(mine, theirs, money_error))
     )
-    means = {name: drawn_means[:money_count] for name, drawn_means in drawn.segments.items()}
-    steps = segment_steps(segment_table(category, realised), means, money_error)
+    shuffles = _draws_needed(gate, money_error / (len(SEGMENTS) - 1))
+    steps = segment_steps(category, realised, money_error, shuffles, seed)
     low = least_error(mine, money_error)
     return Comparisons(times_judged, 1.0 - error, gate.confidence, gini, low, worse, steps)
 

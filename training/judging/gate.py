@@ -107,8 +107,7 @@ def _segments(steps: Iterable[SegmentStep], sure: str) -> list[str]:
     for step in steps:
         means = f"from {step.lower_mean:,.2f} in {step.lower} to {step.upper_mean:,.2f} in {step.upper}"
         if step.surely_falls:
-            least = f"at least {step.least_fall:,.2f} with {sure} confidence"
-            reasons.append(f"mean realised value surely falls {means}: by {least}")
+            reasons.append(f"mean realised value surely falls {means} ({sure} confidence)")
         elif not step.rises:
             reasons.append(f"mean realised value does not rise {means}, and does not surely fall ({sure} confidence)")
     return reasons or ["mean realised value rises from segment to segment"]

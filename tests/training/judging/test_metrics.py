@@ -13,11 +13,11 @@ from sklearn.metrics import roc_auc_score
 
 from fivefold.domain.segments import SEGMENTS
 from fivefold.features.histories import Floats
-from fivefold.training.judging.bootstrap import draws, resample
 from fivefold.training.judging.metrics import (
     FEWEST_IN_SEGMENT,
     Metrics,
     SegmentStep,
+    _chance_of_fall,
     calibration_error,
     calibration_table,
     lift_curve,
@@ -251,8 +251,7 @@ def test_the_segment_table_counts_and_adds_up() -> None:
 
 
 def steps_of(category: np.ndarray, realised: Floats, seed: int = 1) -> tuple[SegmentStep, ...]:
-    drawn = resample({}, realised, draws(len(realised), seed), category=category).segments
-    return segment_steps(segment_table(category, realised), drawn, 0.05)
+    return segment_steps(category, realised, 0.05, 600, seed)
 
 
 QUARTERS = np.repeat(list(SEGMENTS), 100)
@@ -261,12 +260,10 @@ QUARTERS = np.repeat(list(SEGMENTS), 100)
 def test_each_segment_is_compared_with_the_next_one() -> None:
     realised = np.random.default_rng(1).gamma(2.0, size=400) * np.repeat([0.0, 0.0, 9.0, 3.0], 100)
     level, rising, falling = steps_of(QUARTERS, realised)
-    assert vars(level) == {"lower": "low", "upper": "medium", "lower_mean": 0, "upper_mean": 0, "least_fall": 0}
-    assert {level.rises, level.surely_falls} == {False}
-    assert rising.rises
-    assert rising.least_fall < 0
-    assert falling.surely_falls
-    assert 0 < falling.least_fall < falling.lower_mean - falling.upper_mean
+    assert vars(level) == {"lower": "low", "upper": "medium", "lower_mean": 0, "upper_mean": 0, "surely_falls": False}
+    assert (level.rises, rising.rises, falling.rises) == (False, True, False)
+    assert (rising.surely_falls, falling.surely_falls) == (False, True)
+    assert falling.lower_mean == pytest.approx(realised[200:300].mean())
 
 
 def test_half_the_customers_worth_nothing_hide_no_model_that_ranks_perfectly() -> None:
@@ -274,12 +271,38 @@ def test_half_the_customers_worth_nothing_hide_no_model_that_ranks_perfectly() -
     assert not any(step.surely_falls for step in steps_of(QUARTERS, realised))
 
 
-def test_segments_of_one_distribution_are_seldom_called_falling() -> None:
+@pytest.mark.parametrize("in_top", [10, 30, 100])
+@pytest.mark.parametrize("sigma", [1.0, 1.5, 2.0])
+def test_segments_of_one_skewed_distribution_are_called_falling_no_more_often_than_the_error(
+    sigma: float, in_top: int
+) -> None:
     random = np.random.default_rng(5)
+    category = np.repeat(list(SEGMENTS), [100, 80, 60, in_top])
     called = [
-        any(step.surely_falls for step in steps_of(QUARTERS, random.exponential(size=400), seed)) for seed in range(60)
+        any(step.surely_falls for step in steps_of(category, random.lognormal(0.0, sigma, len(category)), seed))
+        for seed in range(100)
     ]
-    assert sum(called) <= 8  # more than that come by chance in one of a hundred such tests, at 5 %
+    assert sum(called) <= 10  # at 5 % more than that come by chance in about one of a hundred such tests
+
+
+@pytest.mark.parametrize("in_top", [10, 30, 100])
+@pytest.mark.parametrize("sigma", [1.0, 1.5, 2.0])
+def test_a_model_that_ranks_backwards_is_called_falling(sigma: float, in_top: int) -> None:
+    random = np.random.default_rng(5)
+    sizes = [100, 80, 60, in_top]
+    category, times = np.repeat(list(SEGMENTS), sizes), np.repeat([1_000.0, 100.0, 10.0, 1.0], sizes)
+    for seed in range(10):
+        steps = steps_of(category, times * random.lognormal(0.0, sigma, len(category)), seed)
+        assert any(step.surely_falls for step in steps)
+
+
+def test_the_chance_of_a_fall_is_that_of_all_ways_to_deal_the_customers_out() -> None:
+    """Of 11 customers, ten worth 1 and one worth 0, the latter is alone in one of the 11 deals into ten and one."""
+    low, high = np.ones(10), np.zeros(1)
+    random = np.random.default_rng(1)
+    assert _chance_of_fall(low, high, 20_000, random) == pytest.approx(1 / 11, rel=0.1)
+    assert _chance_of_fall(np.ones(1), np.append(np.ones(9), 0.0), 20_000, random) == pytest.approx(10 / 11, rel=0.1)
+    assert _chance_of_fall(np.full(30, 0.1), np.full(10, 0.1), 100, random) == 1.0
 
 
 def test_a_segment_of_few_customers_shows_no_sure_fall() -> None:
