@@ -174,18 +174,19 @@ def stateless_text(stateless: Stateless, rows: int) -> str:
     )
 
 
-_UNSEEN = r"[\s\p{Cf}]"
-"""White space, and the characters that only say how others are shown, such as one of no width."""
+_UNSEEN = r"\p{Cf}"
+"""The characters that only say how others are shown, such as one of no width."""
 
 
 def _visible(names: pl.Series) -> pl.Series:
-    return names.str.normalize("NFC").str.replace_all(_UNSEEN, "")
+    visible = names.str.replace_all(_UNSEEN, "").str.normalize("NFC")
+    return visible.str.replace_all(r"\s+", " ").str.strip_chars()  # a space is seen, how wide it is is not
 
 
 def other_spellings(names: pl.Series) -> list[str]:
     """Spell identifiers as each is seen, and with their letters composed and decomposed; without how they are spelt.
 
-    >>> other_spellings(pl.Series(["a", "b c", "\u00fc"])) == ["bc", "u\u0308"]
+    >>> other_spellings(pl.Series(["a", "b ", "\u00fc"])) == ["b", "u\u0308"]
     True
     """
     special = names.filter(names.str.contains(r"[\s[:^ascii:]]"))

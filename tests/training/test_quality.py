@@ -41,7 +41,8 @@ def test_days_that_were_lost_are_named_whatever_else_is_there(begins: int, days:
         (["12", "12 "], "1 identifier looks like that of another customer, such as '12 ': "),
         (["a\u200b", "b", "\u00fc1", "u\u03081", "a"], "2 identifiers look like "),
         ([" a", "a ", "b"], "2 identifiers look like that of another customer, such as ' a' and 'a ': "),
-        (["a", "A", "12", "0012", "b "], ""),
+        (["a  b", "a\tb", "a b "], "3 identifiers look like that of another customer, such as 'a\\tb'"),
+        (["a", "A", "12", "0012", "b ", "1 23", "12 3", "123", "John Smith", "JohnSmith"], ""),
         ([], ""),
     ],
 )
