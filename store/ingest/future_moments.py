@@ -11,7 +11,7 @@ or ends a transaction.
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 from sqlalchemy import and_, or_, select, update
@@ -87,7 +87,7 @@ def future_moments(session: Session, latest_us: int, organisation_id: int | None
     return moments
 
 
-def screened_before(session: Session, latest: Mapping[tuple[int, str], int], now_us: int) -> list[int]:
+def screened_before(session: Session, arriving: Iterable[tuple[int, str, int, bool]], now_us: int) -> list[int]:
     """Date back screenings whose own moment is after now, as others are about to follow them; return their numbers.
 
     Only a moment that the program took itself is dated back: to now, and a clean one to that of a match which arrives
@@ -95,9 +95,12 @@ def screened_before(session: Session, latest: Mapping[tuple[int, str], int], now
 
     Args:
         session: in the transaction that adds the others.
-        latest: by entity and word, the latest moment that a clean one may have.
+        arriving: the others: entity, word, moment, and whether it had a match.
         now_us: the current time.
     """
+    latest: dict[tuple[int, str], int] = {}  # moment that a clean one may have: now, or that of the latest match
+    for entity, word, at, has_match in sorted(arriving, key=lambda each: (each[3], each[2])):
+        latest[entity, word] = at if has_match else now_us
     from_clock = (Screening.at_us > now_us, Screening.at_us == Screening.recorded_us)
     of = among(session, Screening.entity_id, sorted({entity for entity, _ in latest}))
     rows = session.scalars(select(Screening).where(of, *from_clock).order_by(Screening.id).with_for_update()).all()

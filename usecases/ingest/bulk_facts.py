@@ -156,13 +156,15 @@ def add_screenings(context: Context, type_name: str, rows: Sequence[ScreeningRow
         }
         new_screenings = {key: row for key, row in by_key.items() if key not in there}
         hits = _latest_matches(there)
-        cleared = {entity for entity, word, _, hit in new_screenings if not hit and (entity, word) in hits}
-        watch = LoweringGuard(
-            session, context, "screenings", {entity: Concern.of_change(now) for entity in cleared}, now
-        )
+        about: dict[int, Concern] = {}
+        for entity, word, _, hit in new_screenings:
+            if not hit and (entity, word) in hits:
+                # As of a single one: the match may be dated after now by a clock that was ahead.
+                concern = Concern.of_change(now, hits[entity, word])
+                about[entity] = about.get(entity, concern) | concern
+        watch = LoweringGuard(session, context, "screenings", about, now)
         of = entities.kind.organisation_id
-        matches = {(entity, word): at for entity, word, at, hit in sorted(new_screenings) if hit}
-        earlier = screened_before(session, matches, now)
+        earlier = screened_before(session, ((*key[:3], row.has_match) for key, row in new_screenings.items()), now)
         ids = _add(
             session,
             "screenings",
@@ -286,12 +288,12 @@ def _finish(
     )
 
 
-def _latest_matches(there: Iterable[tuple[int, str, int, int]]) -> set[tuple[int, str]]:
-    """Return the entities whose latest screening for a word had a match."""
+def _latest_matches(there: Iterable[tuple[int, str, int, int]]) -> dict[tuple[int, str], int]:
+    """Return the moment of the latest screening of each entity for a word, where that had a match."""
     last: dict[tuple[int, str], tuple[int, int]] = {}
     for entity, word, at, has_match in there:
         last[entity, word] = max((at, has_match), last.get((entity, word), (at, has_match)))
-    return {key for key, (_, has_match) in last.items() if has_match}
+    return {key: at for key, (at, has_match) in last.items() if has_match}
 
 
 def _refuse_falls(watch: LoweringGuard, entities: _RowEntities, rows: Sequence[Any], field: str) -> None:

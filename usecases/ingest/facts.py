@@ -207,8 +207,10 @@ def live_tag_in(session: Session, entity: Entity, tag: str, now: int) -> Tag | N
 
 
 def _live(entity: Entity, tag: str, now: int) -> tuple[ColumnElement[bool], ...]:
-    # One that begins after now was set before by a clock that was ahead: the entity has it all the same.
-    return (Tag.entity_id == entity.id, Tag.tag == tag, Tag.until_us.is_(None) | (Tag.until_us > now))
+    # One that begins after now was set before by a clock that was ahead: the entity has it all the same. One that ends
+    # where it begins never was: so an earlier release ended what such a clock had set.
+    lasts = Tag.until_us.is_(None) | ((Tag.until_us > now) & (Tag.until_us > Tag.from_us))
+    return (Tag.entity_id == entity.id, Tag.tag == tag, lasts)
 
 
 def _live_tag(session: Session, entity: Entity, tag: str, now: int) -> Mapping[str, Any] | None:
@@ -289,7 +291,7 @@ def add_screening_in(
         at_us=at,
         recorded_us=now,
     )
-    earlier = screened_before(session, {(entity.id, screening): at if has_match else now}, now)
+    earlier = screened_before(session, [(entity.id, screening, at, has_match)], now)
     session.add(row)
     _mark(session, context, entity, Reason.SCREENING, now)
     session.flush()

@@ -159,6 +159,21 @@ def test_a_tag_that_a_clock_ahead_set_is_ended_once(bank: Bank) -> None:
     assert rows(bank, "id, from_us, until_us", "tags") == [(1, bank.now, bank.now), (2, bank.now, until_us)]
 
 
+def test_a_tag_that_an_earlier_release_ended_where_it_begins_ahead_is_not_there(bank: Bank) -> None:
+    """That release kept the beginning by the clock that was ahead, and put the end there too."""
+    tag(bank)
+    with Session(bank.engine) as session, session.begin():
+        ended = session.get_one(Tag, 1)
+        ended.from_us = ended.until_us = bank.now + DAY_US
+    before = len(rows(bank, "number, hash", "audit_entries"))
+    with pytest.raises(NotFoundError, match="does not have the tag"):
+        untag(bank)
+    assert len(rows(bank, "number, hash", "audit_entries")) == before
+    tag(bank)
+    ends = (bank.now + DAY_US, bank.now + DAY_US)
+    assert rows(bank, "id, from_us, until_us", "tags") == [(1, *ends), (2, bank.now, None)]
+
+
 def test_a_case_sent_again_is_changed_or_nothing_new(bank: Bank) -> None:
     record(bank, opened(bank))
     bank.settle()

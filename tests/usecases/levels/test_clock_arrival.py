@@ -7,7 +7,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, SECOND_US, now_microseconds
-from fivefold.domain.errors import ConflictError
+from fivefold.domain.errors import ConflictError, InvalidDataError
 from fivefold.store.tables.entities import Correction, OrganisationSettings, Ownership, Screening, Tag
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.ingest.bulk_facts import ScreeningRow, TagRow, add_screenings, put_tags
@@ -84,13 +84,29 @@ def test_a_match_that_came_last_holds(bank: Bank, ahead: int, given: str) -> Non
     assert two_days_later(bank) == HIGH
 
 
+def clean(bank: Bank, given: str) -> None:
+    if given == "file":
+        add_screenings(bank.context, "customer", [ScreeningRow("a", "sanctions", False, bank.now)])
+    else:
+        screen(bank, has_match=False)
+
+
 @AHEAD
-def test_a_match_by_a_clock_ahead_is_not_taken_back_by_one_person(bank: Bank, ahead: int) -> None:
+@pytest.mark.parametrize("given", ["one", "file"])
+def test_a_match_by_a_clock_ahead_is_not_taken_back_by_one_person(bank: Bank, ahead: int, given: str) -> None:
     with Session(bank.engine) as session, session.begin():
         session.get_one(OrganisationSettings, bank.of).two_people_promote = True
-    with pytest.raises(ConflictError, match="would fall"):
-        say(bank, ahead, lambda: screen(bank, has_match=True), lambda: screen(bank, has_match=False))
+    with pytest.raises((ConflictError, InvalidDataError), match="would fall"):
+        say(bank, ahead, lambda: screen(bank, has_match=True), lambda: clean(bank, given))
     assert two_days_later(bank) == HIGH
+
+
+@AHEAD
+@pytest.mark.parametrize("given", ["one", "file"])
+def test_a_match_by_a_clock_ahead_goes_back_where_a_clean_one_follows(bank: Bank, ahead: int, given: str) -> None:
+    say(bank, ahead, lambda: screen(bank, has_match=True), lambda: clean(bank, given))
+    with Session(bank.engine) as session:
+        assert [*session.scalars(select(Screening.at_us))] == [bank.now, bank.now]
 
 
 @AHEAD
