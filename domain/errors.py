@@ -188,9 +188,11 @@ class _Alike:
 _DECIMAL_COMMA = re.compile(r"'[-+]?(\d+|\d{1,3}([. ]\d{3})+),\d+'")
 _THOUSANDS = re.compile(r"'[-+]?\d{1,3}(,\d{3})+(\.\d+)?'")
 _DAY_FIRST = re.compile(r"'\d{1,2}([./])\d{1,2}\1\d{4}(\D.*)?'|'\d{1,2}([./])\d{1,2}\3\d{4}.*\.\.\.'")
-_SECONDS = re.compile(r"'?(\d{10})(\.0)?'?")
-_MILLISECONDS = re.compile(r"'?(\d{10})\d{3}(\.0)?'?")
-"""Moments since 1970-01-01, from 2001 to 2286."""
+_SINCE_1970 = re.compile(r"'?(?P<seconds>\d{10})(?P<parts>\d{3}|\d{6}|\d{9})?(\.\d+)?'?")
+"""A moment since 1970-01-01, from 2001 to 2286: seconds, and the thousandths, millionths or billionths of one."""
+_UNITS = {0: "seconds", 3: "milliseconds", 6: "microseconds", 9: "nanoseconds"}
+_CALENDAR = re.compile(r"'?(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])([01]\d|2[0-3])(\.\d+)?'?")
+"""A date and an hour without anything between them: seconds from 2030 on may look the same."""
 
 
 def _local_form(values: Sequence[str], allowed: str) -> str:
@@ -201,13 +203,22 @@ def _local_form(values: Sequence[str], allowed: str) -> str:
         return "; these have commas between thousands, which must be left out"
     if "ISO 8601" in allowed and all(map(_DAY_FIRST.fullmatch, values)):
         return "; these have the year last, which must be first: 2024-06-30"
-    for unit, form in (("seconds", _SECONDS), ("milliseconds", _MILLISECONDS)) if "ISO 8601" in allowed else ():
-        matches = [form.fullmatch(value) for value in values]
-        if matches and matches[0] and all(matches):
-            first = datetime.fromtimestamp(int(matches[0][1]), UTC)
-            date_text = f"{first:%Y-%m-%dT%H:%M:%SZ}"
-            return f"; these seem to be {unit} since 1970-01-01, which must be dates: the first is {date_text}"
-    return ""
+    return hint_of_1970(values) if "ISO 8601" in allowed else ""
+
+
+def hint_of_1970(values: Sequence[str]) -> str:
+    """Point out that values are moments since 1970 of one unit, if every one is, and not all read as calendar dates.
+
+    >>> hint_of_1970(["1719748800"]), hint_of_1970(["2024063012"])
+    ('; these seem to be seconds since 1970-01-01, which must be dates: the first is 2024-06-30T12:00:00Z', '')
+    """
+    matches = [match for value in values if (match := _SINCE_1970.fullmatch(value))]
+    units = {len(match["parts"] or "") for match in matches}
+    if len(matches) < len(values) or len(units) != 1 or all(map(_CALENDAR.fullmatch, values)):
+        return ""
+    date_text = f"{datetime.fromtimestamp(int(matches[0]['seconds']), UTC):%Y-%m-%dT%H:%M:%SZ}"
+    unit = _UNITS[units.pop()]
+    return f"; these seem to be {unit} since 1970-01-01, which must be dates: the first is {date_text}"
 
 
 class FileFormatError(FivefoldError):

@@ -55,8 +55,14 @@ def test_equal_problems_of_a_file_are_one_line() -> None:
         (["1719748800", "1719748801"], "seconds"),
         (["1719748800.0"], "seconds"),
         (["'1719748800000'", "'1719748801999'"], "milliseconds"),
+        (["1719748800.25", "'1719748801.5'"], "seconds"),
+        (["'1719748800000000'"], "microseconds"),
+        (["1719748800000000000"], "nanoseconds"),
         (["'1719748800'", "'1719748800000'"], ""),
         (["'20240630'"], ""),
+        (["'2024063012'", "'1999123123'"], ""),
+        (["2024063012"], ""),
+        (["'20240630120000'"], ""),
     ],
 )
 def test_numbers_since_1970_are_pointed_out_with_the_date_that_they_mean(values: list[str], unit: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from fivefold.domain.errors import FileFormatError, Finding, InvalidRulesetError
+from fivefold.domain.errors import FileFormatError, Finding, InvalidRulesetError, hint_of_1970
 from fivefold.domain.text import count_text, nearest
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.compiler.formulas import simple_parts
@@ -109,7 +109,7 @@ def _earliest(labels: pl.DataFrame, *, undated_are_later: bool) -> pl.DataFrame:
         (text,) = texts.filter(unread).head(1)
         raise FileFormatError(
             f"{_label_words(labels, unread)} has {text!r} in the column {AT}, which is no ISO date or time, "
-            "such as 2025-06-30"
+            f"such as 2025-06-30{hint_of_1970(texts.filter(unread).to_list())}"
         )
     missing = confirmed & at.is_null()
     if missing.any() and not undated_are_later:
