@@ -145,11 +145,11 @@ def _groups(groups: Sequence[Plain]) -> ReportSection:
 
 
 def _aside(group: Plain) -> str:
-    """Count who is not ranked, by reason; a validation from before the last reason ranked these as not confirmed."""
+    """Count who is not ranked, by reason; a validation from before the last reason did not count these."""
     ranked = group["ranked"]
     counts = {"confirmed before": ranked["known"], "open already": ranked["under_way"]}
     if group["version"] is not None and "under_another" not in ranked:
-        return "; ".join([*_counted(counts), "under another version: ranked as not confirmed then"])
+        return "; ".join([*_counted(counts), "under another version: not counted then"])
     return "; ".join(_counted({**counts, "under another version": ranked.get("under_another", 0)})) or "nobody"
 
 

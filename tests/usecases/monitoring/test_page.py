@@ -78,7 +78,7 @@ def test_who_is_left_aside_is_counted_by_reason(report: dict[str, Any]) -> None:
     for each in (overall, version):
         del each["under_another"]
     assert [row[3] for row in _worth(report).rows][:2] == [
-        "nobody", "1,200 confirmed before; under another version: ranked as not confirmed then",
+        "nobody", "1,200 confirmed before; under another version: not counted then",
     ]  # fmt: skip
 
 
