@@ -20,6 +20,8 @@ def _leave_ended_transaction(connection: Connection, *_: Any) -> None:
     SQLAlchemy rolls nothing back on a connection that was given up, and carries out nothing more before the
     transaction is rolled back as a whole. So nobody stores the second half of something without its first half.
     """
+    if connection.invalidated:  # by the savepoint within this one
+        return
     driver: Any = connection.connection.driver_connection
     if not driver.in_transaction:
         connection.invalidate()

@@ -4,7 +4,7 @@ import socket
 import sqlite3
 import threading
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -449,8 +449,9 @@ def test_a_program_brings_a_database_forward_only_where_that_is_needed(kind: str
             require_current(engine)
 
 
+@pytest.mark.parametrize("deep", [1, 2, 3])
 @pytest.mark.parametrize("by_driver", [False, True])
-def test_a_full_disk_is_named_inside_a_savepoint_too(tmp_path: Path, by_driver: bool) -> None:
+def test_a_full_disk_is_named_inside_a_savepoint_too(tmp_path: Path, by_driver: bool, deep: int) -> None:
     with databases.opened(databases.new_url("sqlite", tmp_path)) as engine:
         rows = [{"name": str(number), "created_us": 1} for number in range(10_000)]
         with writing(engine) as session:
@@ -458,7 +459,9 @@ def test_a_full_disk_is_named_inside_a_savepoint_too(tmp_path: Path, by_driver: 
             session.execute(ANYONE)
 
             def fill() -> None:
-                with session.begin_nested():
+                with ExitStack() as savepoints:
+                    for _ in range(deep):
+                        savepoints.enter_context(session.begin_nested())
                     if by_driver:
                         write_rows(session, "organisations", list(rows[0]), (tuple(row.values()) for row in rows))
                     else:
