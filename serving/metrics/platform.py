@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from fivefold.domain.clock import SECOND_US, now_microseconds
 from fivefold.domain.errors import StoreError
+from fivefold.store.sql.reasons import did_no_work
 from fivefold.usecases.monitoring.statistics import LastValidation, OrganisationFigures, PlatformFigures
 
 MOST_ORGANISATIONS: Final = 50
@@ -81,7 +82,7 @@ class PlatformMetrics:
                 ) as error:  # fivefold_platform_up shows it; the other metrics must still come
                     log.warning("platform figures not read", error=type(error).__name__)
                     self._cached = None
-                    rest = 0  # a wait for a database that is away took none of its time
+                    rest = 0 if did_no_work(error) else REST
                 end = self._seconds()
                 self._until = end + max(LEAST_SECONDS, rest * (end - start))
             return self._cached

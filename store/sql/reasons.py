@@ -8,8 +8,10 @@ from typing import Final
 
 import psycopg
 from sqlalchemy import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from fivefold.domain.errors import StoreError
 
 READ_ONLY: Final = "the database can only be read, and not written"
 _OUT_OF_REACH: Final = "the database cannot be reached"
@@ -49,6 +51,7 @@ _AT_CONNECT: Final = (
     (r"permission denied for database", "28000"),
 )
 """The codes of errors of before there is a connection, which come without one, by what the server says."""
+_WITHOUT_CONNECTION: Final = {"53300", "57P03"}
 
 
 def reason_of(error: BaseException | None) -> str | None:
@@ -66,6 +69,22 @@ def reason_of(error: BaseException | None) -> str | None:
         return None
     default = _OUT_OF_REACH if isinstance(error, psycopg.OperationalError) else None
     return _OF_POSTGRESQL.get(error.sqlstate or _code_at_connect(str(error)), default)
+
+
+def did_no_work(error: BaseException | None) -> bool:
+    """Tell whether no connection came about, so that the wait for the database took none of its time.
+
+    The error is a StoreError, SQLAlchemy's or the driver's.
+    """
+    if isinstance(error, StoreError):
+        error = error.__cause__
+    if isinstance(error, OperationalError):
+        if error.statement is None:  # nothing was asked yet
+            return True
+        error = error.orig
+    if isinstance(error, psycopg.Error):  # a pooler connects at the first statement only
+        return (error.sqlstate or _code_at_connect(str(error))) in _WITHOUT_CONNECTION
+    return isinstance(error, PoolTimeout)
 
 
 def _code_at_connect(message: str) -> str:

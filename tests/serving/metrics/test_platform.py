@@ -3,8 +3,11 @@
 from math import isnan
 from typing import Any
 
+import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from fivefold.domain.errors import StoreError
 from fivefold.serving.metrics.platform import (
@@ -175,17 +178,35 @@ def test_ages_go_on_while_figures_are_kept() -> None:
     assert figures.asked == 1
 
 
-@pytest.mark.parametrize("error", [StoreError("gone"), None])
-def test_a_database_that_cannot_be_asked_is_told_and_tried_again(error: Exception | None) -> None:
-    from sqlalchemy.exc import OperationalError
+GONE, BROKEN_OFF = OperationalError(None, None, Exception("gone")), psycopg.errors.QueryCanceled("took too long")
 
+
+@pytest.mark.parametrize(
+    ("cause", "rest"),
+    [
+        (GONE, LEAST_SECONDS),
+        (PoolTimeout("no connection became free"), LEAST_SECONDS),
+        (OperationalError("select", {}, psycopg.errors.TooManyConnections("too many clients")), LEAST_SECONDS),
+        (OperationalError("select", {}, BROKEN_OFF), REST * 30.0),
+        (OperationalError("select", {}, Exception("no such table")), REST * 30.0),
+    ],
+)
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_database_that_cannot_be_asked_is_told_and_tried_again(
+    cause: SQLAlchemyError, rest: float, is_named: bool
+) -> None:
+    """A wait for a connection takes none of the database's time; a statement that was broken off took all of it."""
     figures = Figures(OrganisationFigures(number=1))
-    figures.error, figures.seconds = error or OperationalError("select", {}, Exception("no such table")), 30.0
+    figures.error, figures.seconds = cause, 30.0
+    if is_named:
+        figures.error = StoreError("gone")
+        figures.error.__cause__ = cause
     metrics = metrics_of(figures)
     assert samples(metrics) == {("fivefold_platform_up", ()): 0}
+    figures.error, figures.clock = None, figures.clock + rest - 0.001
     metrics.page()
     assert figures.asked == 1, "not at every scrape"
-    figures.error, figures.clock = None, figures.clock + LEAST_SECONDS
+    figures.clock += 0.001
     assert samples(metrics)["fivefold_platform_up", ()] == 1
 
 
