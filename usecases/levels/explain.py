@@ -307,7 +307,7 @@ def input_named(input_: Any) -> str:
     return input_words(input_)
 
 
-_NAMING = frozenset({"who", "not", "met"})
+_NAMING = frozenset({"who", "counted", "not", "met"})
 _WHOLE_NAMES = ("name", "full_name")
 _PARTS_OF_NAME = ("first_name", "last_name")
 

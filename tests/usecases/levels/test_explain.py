@@ -253,6 +253,15 @@ def test_reasons_name_those_linked_and_what_is_stored_has_their_numbers(househol
     assert replay_assessment(household.context, f"{household.id_of('a')}.1").same
 
 
+def test_reasons_name_those_linked_who_count(household: Bank) -> None:
+    group = {"by": "household", "count": "entities", "where": {"tag": "fraud", "is": "present"}}
+    fraud = {"input": {"linked": group}, "cases": [{"when": {"at_least": 1}, "points": 35}]}
+    household.activate(banks.document({"fraud": fraud}, links={"household": {"kind": "shared"}}))
+    set_tag(household.context, "customer", "b", "fraud")
+    household.settle()
+    assert seen(household, "a", 2) == "1, through household H1: Bo Holm (b), c, d; those who count: Bo Holm (b)"
+
+
 def test_a_name_that_changed_is_no_difference_between_two_assessments(household: Bank) -> None:
     household.wait(1)
     put_links(household.context, "customer", [LinkRow("d", "household", "H1", None, household.now)])
