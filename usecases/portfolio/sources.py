@@ -24,7 +24,6 @@ from fivefold.risk.language.expressions import (
     TagInput,
     ValueInput,
     Window,
-    distinct,
     input_key,
 )
 from fivefold.risk.language.fields import FieldType
@@ -63,7 +62,8 @@ class ValueSource:
     read of those linked: since when that holds is not stored.
 
     Attributes:
-        about: the name of the attribute, the tag or the screening, or the type of the links; empty for the others.
+        about: the name of the attribute, the tag or the screening, or the type of the links; empty for the others, and
+            for what a rule asks of those linked.
         through: of what was read of those linked, the type of the links; None for what is of the entity itself.
         at_us: since when the attribute had the value, or the tag was set; when the screening was made, the latest
             transaction was or the latest case was opened; the moment of the value. None unless it is stored.
@@ -216,12 +216,18 @@ def _sources_by_side(
 
 
 def _of_linked(linked: Linked, names: Vocabulary, state: State) -> list[ValueSource]:
-    """Return the links, and what is read of those linked: a breakdown names only the first of them, so no moment is."""
-    by = linked.linked.by
-    read = distinct(side for each in inputs_of_group(linked.linked) for side in simple_parts(each, names))
-    kinds = [(*_source_kind(side), by) for side in read]
-    of_links: list[tuple[Kind, str, str | None]] = [("links", by, None), *kinds]
-    return [ValueSource(kind=kind, about=about, state=state, through=through) for kind, about, through in of_links]
+    """Return the links, and what is read of those linked: a breakdown names only the first of them, so no moment is.
+
+    Of what a condition reads only the kind is told: what the rule asks of those linked stays hidden.
+    """
+    group = linked.linked
+    of_links = ValueSource(kind="links", about=group.by, state=state)
+    read: dict[ValueSource, None] = {}
+    for each in inputs_of_group(group):
+        for kind, about in map(_source_kind, simple_parts(each, names)):
+            shown = about if each is group.part else ""
+            read[ValueSource(kind=kind, about=shown, state=state, through=group.by)] = None
+    return [of_links, *read]
 
 
 def _attribute(name: str, version: FactRow | None, writers: Mapping[int, str]) -> ValueSource:

@@ -262,8 +262,12 @@ def test_a_ratio_has_the_sources_of_both_sides_and_the_category_is_told(bank: Ba
     ("group", "read"),
     [
         ({"sum": {"sum": "amount", "over": "30 days"}}, [("transactions", "")]),
-        ({"any": {"tag": "watch", "is": "present"}}, [("tag", "watch")]),
-        ({"any": {"field": "country", "equals": "NO"}}, [("attribute", "country")]),
+        ({"any": {"tag": "watch", "is": "present"}}, [("tag", "")]),
+        ({"any": {"any": [{"field": "country", "equals": "NO"}, {"field": "income", "above": 1}]}}, [("attribute", "")]),
+        (
+            {"sum": {"field": "income"}, "where": {"tag": "watch", "is": "present"}},
+            [("attribute", "income"), ("tag", "")],
+        ),
         ({"count": "entities"}, []),
     ],
 )
@@ -272,7 +276,7 @@ def test_a_value_over_those_linked_is_from_the_links_and_never_from_the_customer
 ) -> None:
     context = bank.context
     define_type(context, "customer", {}, links={"household": "shared"})
-    bank.put("b", country="NO")
+    bank.put("b", country="NO", income=1.0)
     put_links(context, "customer", [LinkRow("a", "household", "H1"), LinkRow("b", "household", "H1")])
     set_tag(context, "customer", "a", "watch")
     set_tag(context, "customer", "b", "watch")
