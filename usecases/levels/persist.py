@@ -94,16 +94,6 @@ class StoredLevels:
     levels: Mapping[int, bool]
     failed: frozenset[int] = frozenset()
 
-    @property
-    def assessed(self) -> int:
-        """How many they are."""
-        return len(self.levels)
-
-    @property
-    def with_level(self) -> int:
-        """How many of them have a level."""
-        return sum(self.levels.values())
-
 
 def store_result(session: Session, batch: LeasedBatch, result: AssessmentResult, actor: str) -> StoredLevels:
     """Store the assessments of those whose lease is still held, all in one transaction; count them.

@@ -189,7 +189,7 @@ def read_level(
 
 def could_not_be_computed(result: BatchResult | None) -> bool:
     """Return whether a level was to be computed at once and could not be: it lacks what was stored since."""
-    return result is not None and result.failed > 0
+    return result is not None and result.without_result > 0
 
 
 def level_history(context: Context, type_name: str, external_id: str, part: Part = WHOLE) -> Page[HistoryLine]:

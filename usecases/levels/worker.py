@@ -1,11 +1,12 @@
 """The worker: claims due entities, assesses them together and stores the results. Any number may run; any may die."""
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Lock
 from time import monotonic, sleep
-from typing import Final
+from typing import Final, Self
 
 import structlog
 from sqlalchemy import Engine
@@ -108,12 +109,21 @@ class BatchResult:
 
     Attributes:
         levels: of each entity whether it has a level now; None where it failed, also where its status is failed.
+        without_result: how many of those that failed have no new assessment at all.
     """
 
     assessed: int
     failed: int
     with_level: int
     levels: Mapping[int, bool | None] = field(default_factory=dict, compare=False)
+    without_result: int = field(default=0, compare=False)
+
+    @classmethod
+    def of(cls, stored: StoredLevels, errors: Collection[int]) -> Self:
+        """Count what was stored, and those of whom nothing was."""
+        levels = {**stored.levels, **dict.fromkeys([*errors, *stored.failed])}
+        counts = Counter(levels.values())
+        return cls(counts[True] + counts[False], counts[None], counts[True], levels, len(errors))
 
 
 class WorkerTally:
@@ -288,8 +298,7 @@ def process_batch(
     elif errors:
         with writing(engine) as session:
             claims.return_leases(session, batch, errors)
-    levels = {**stored.levels, **dict.fromkeys([*errors, *stored.failed])}
-    return BatchResult(stored.assessed, len(errors), stored.with_level, levels)
+    return BatchResult.of(stored, errors)
 
 
 @dataclass(frozen=True, kw_only=True)

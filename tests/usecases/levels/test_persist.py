@@ -38,7 +38,7 @@ def computed(bank: Bank) -> tuple[LeasedBatch, AssessmentResult]:
 
 def store(bank: Bank, batch: LeasedBatch, result: AssessmentResult) -> int:
     with writing(bank.engine) as session:
-        return store_result(session, batch, result, "system").assessed
+        return len(store_result(session, batch, result, "system").levels)
 
 
 def rows(bank: Bank) -> dict[str, int]:

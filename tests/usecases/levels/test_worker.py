@@ -118,6 +118,7 @@ def test_whose_status_is_failed_is_counted_as_failed(engine: Engine) -> None:
     done = bank.run()
     assert done is not None
     assert [bank.assessments(name)[-1].status for name in "ab"] == ["assessed", "failed"]
+    assert (done, done.without_result) == (BatchResult(1, 1, 1), 0)
     tally = WorkerTally()
     tally.add(done)
     assert (tally.assessed, tally.with_level, tally.failed) == (1, 1, 1)
