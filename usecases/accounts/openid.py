@@ -183,12 +183,13 @@ class IdentityProvider:
             sub={"essential": True},
             nonce={"essential": True, "value": nonce},
         )
+        claims: dict[str, Any] = {}
         try:
             claims = self._signed(str(token))
             registry.validate(claims)
         except (JoseError, ValueError, RecursionError) as error:
             bad = f"The identity token is not accepted ({_shown(error)}). Sign in again."
-            raise IdentityError(bad, _why_not_accepted(error)) from None
+            raise IdentityError(bad, _why_not_accepted(error, claims)) from None
         own = self.settings.client_id
         if claims["aud"] not in (own, [own]) or claims.get("azp", own) != own:  # Core, 3.1.3.7, 3 to 5
             others = "The identity token is for other programs too. Sign in again."
@@ -263,14 +264,16 @@ def _claims_by(keys: KeySet, token: str) -> dict[str, Any]:
     return dict(jwt.decode(token, keys, algorithms=ALGORITHMS).claims)
 
 
-def _why_not_accepted(error: Exception) -> WhyNoIdentity:
+def _why_not_accepted(error: Exception, claims: Mapping[str, Any]) -> WhyNoIdentity:
     """Say in the words of the log why an identity token is not accepted."""
     if isinstance(error, ExpiredTokenError):
         return WhyNoIdentity.EXPIRED
     if isinstance(error, MissingClaimError):
         return WhyNoIdentity.LACKS_CLAIM
     if isinstance(error, ClaimError):
-        return _OF_CLAIMS.get(error.claim, WhyNoIdentity.NOT_VALID)
+        why = _OF_CLAIMS.get(error.claim, WhyNoIdentity.NOT_VALID)
+        is_no_time = why is WhyNoIdentity.FROM_THE_FUTURE and not isinstance(claims.get(error.claim), int | float)
+        return WhyNoIdentity.NOT_VALID if is_no_time else why
     is_of_no_key = isinstance(error, BadSignatureError | InvalidKeyIdError)
     return WhyNoIdentity.BAD_SIGNATURE if is_of_no_key else WhyNoIdentity.NOT_VALID
 

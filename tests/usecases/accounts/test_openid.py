@@ -96,6 +96,8 @@ def test_the_claim_of_the_settings_names_the_member(come_back: Callable[..., Ide
         ({"exp": None}, "claim missing"),
         ({"iat": int(time.time()) + 9_000}, "issued in the future"),
         ({"nbf": int(time.time()) + 9_000}, "issued in the future"),
+        ({"iat": "yesterday"}, "identity token not valid"),
+        ({"nbf": [1]}, "identity token not valid"),
         ({"nonce": "another"}, "wrong nonce"),
         ({"nonce": None}, "claim missing"),
         ({"sub": None}, "claim missing"),
