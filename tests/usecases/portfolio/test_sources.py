@@ -263,7 +263,10 @@ def test_a_ratio_has_the_sources_of_both_sides_and_the_category_is_told(bank: Ba
     [
         ({"sum": {"sum": "amount", "over": "30 days"}}, [("transactions", "")]),
         ({"any": {"tag": "watch", "is": "present"}}, [("tag", "")]),
-        ({"any": {"any": [{"field": "country", "equals": "NO"}, {"field": "income", "above": 1}]}}, [("attribute", "")]),
+        (
+            {"any": {"any": [{"field": "country", "equals": "NO"}, {"field": "income", "above": 1}]}},
+            [("attribute", "")],
+        ),
         (
             {"sum": {"field": "income"}, "where": {"tag": "watch", "is": "present"}},
             [("attribute", "income"), ("tag", "")],
