@@ -11,7 +11,7 @@ from time import monotonic_ns
 from typing import Annotated, Any, cast
 
 import structlog
-from sqlalchemy import Engine, Table
+from sqlalchemy import Engine, Table, case
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import resolve_now
@@ -163,7 +163,8 @@ class Lease:
         *write* stores results in other tables, and returns the values of the job's own columns.
         """
         with self.who.writing() as session:
-            done = self._kind.table.c.total  # the last part was not counted yet
+            job = self._kind.table.c
+            done = case((job.total > job.done, job.total), else_=job.done)  # the last part was not counted yet
             self._set(session, state="done", done=done, finished_us=self._now_us(), lease_until_us=None)
             self._write(session, write)
             self._record_end(session)

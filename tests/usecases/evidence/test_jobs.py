@@ -56,6 +56,22 @@ def exports(engine: Engine) -> list[AuditEntry]:
         return list(session.scalars(select(AuditEntry).where(AuditEntry.action == "evidence.exported")))
 
 
+def test_what_was_done_of_an_unknown_total_stays_at_the_end(
+    engine: Engine, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = asked(bank)
+
+    def build(*given: Any) -> Any:
+        built = build_evidence(*given)
+        given[-1](5, "what nobody counted before")
+        return built
+
+    monkeypatch.setattr(jobs, "build_evidence", build)
+    assert run_next_evidence(engine, None, bank.now)
+    line = read_evidence_job(bank.context, number)
+    assert (line.state, line.done) == ("done", 5)
+
+
 def test_a_worker_collects_what_the_command_writes_and_who_takes_it_is_recorded(
     engine: Engine, bank: Bank, tmp_path: Path
 ) -> None:
