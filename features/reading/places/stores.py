@@ -33,6 +33,8 @@ _NOTHING: Final = "__HIVE_DEFAULT_PARTITION__"
 """The folder of rows without a value in the column of a partition."""
 _SAME_AFTER_CHANGE: Final = {"name", "size", "type"}
 """What a list of files tells of each that may be the same after another file was put in its place."""
+ASKED_ALONE: Final = 50
+"""So many files of a folder are asked for one by one: a list has all others too, as those that a table has no more."""
 _GIVE_TABLE: Final = "give the address of the table itself"
 _FILES_ALONE: Final = "files alone are read here: write the rows of the table into a file of Parquet first"
 _ANY_FOLDERS: Final = re.compile(r"(?:^|(?<=/))\*\*/")
@@ -231,10 +233,10 @@ class _Remote:
         return {place: {name: str(value) for name, value in state.items()} for place, state in states.items()}
 
     def _listed(self, places: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-        """Ask once for all files of a folder; states that would be the same after a change are left out."""
+        """Ask once for all files of a folder of many; states that would be the same after a change are left out."""
         folders = Counter(place.rpartition("/")[0] for place in places)
-        lists = (self._files.ls(self._uri(folder), detail=True) for folder, count in folders.items() if count > 1)
-        states = [state for states in lists for state in states]
+        large = [folder for folder, count in folders.items() if count > ASKED_ALONE]
+        states = [state for folder in large for state in self._files.ls(self._uri(folder), detail=True)]
         names = self._places([state["name"] for state in states])
         return {
             name: state

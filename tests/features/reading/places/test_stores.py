@@ -12,6 +12,7 @@ from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 
 from fivefold.domain.errors import ConfigError, FileFormatError
 from fivefold.features.histories import Histories
+from fivefold.features.reading.places import stores
 from fivefold.features.reading.places.stores import open_parquet
 from fivefold.features.reading.sources import require_columns
 from fivefold.training.data import TransactionSource
@@ -82,9 +83,9 @@ def test_an_object_that_changes_between_two_passes_is_refused(memory: Any) -> No
         list(source.batches("a second"))
 
 
-@pytest.mark.parametrize("tells", [True, False])
+@pytest.mark.parametrize(("tells", "asked_alone"), [(True, 3), (True, 4), (False, 3)])
 def test_the_state_of_many_objects_is_asked_for_once_where_a_list_tells_it(
-    tells: bool, memory: Any, monkeypatch: pytest.MonkeyPatch
+    tells: bool, asked_alone: int, memory: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some lists tell nothing of a file that another in its place would not have as well."""
     for number in range(4):
@@ -103,10 +104,11 @@ def test_the_state_of_many_objects_is_asked_for_once_where_a_list_tells_it(
     source = open_parquet(Path("memory://bank/rows"))
     assert source.stamps is not None
     monkeypatch.setattr(MemoryFileSystem, "info", asking)
+    monkeypatch.setattr(stores, "ASKED_ALONE", asked_alone)
     if not tells:
         monkeypatch.setattr(MemoryFileSystem, "ls", bare)
     before = source.stamps()
-    assert sum(path.endswith(".parquet") for path in asked) == (0 if tells else 4)
+    assert sum(path.endswith(".parquet") for path in asked) == (0 if tells and asked_alone < 4 else 4)
     with memory.open("/bank/rows/3.parquet", "wb") as file:
         pq.write_table(WHOLE, file)
     assert source.stamps() != before
