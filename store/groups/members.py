@@ -1,9 +1,11 @@
 """The members of groups, their entries and exits, and the sizes of groups. Begins and ends no transaction."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from itertools import islice
 from typing import Final, NamedTuple
 
-from sqlalchemy import Select, SQLColumnExpression, and_, bindparam, case, func, select
+from sqlalchemy import and_, bindparam, case, func, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
@@ -199,7 +201,7 @@ def sizes_by_day(session: Session, group_id: int, since_day: int) -> list[GroupS
 
 
 _UNCOUNTED: Final = (
-    select(NamedGroup.id)
+    select(NamedGroup.id, NamedGroup.organisation_id, NamedGroup.type_id)
     .outerjoin(GroupSize, and_(GroupSize.group_id == NamedGroup.id, GroupSize.day == bindparam("day")))
     .where(
         GroupSize.group_id.is_(None),
@@ -214,9 +216,13 @@ _UNCOUNTED: Final = (
 
 def uncounted_groups(session: Session, day: int, most: int, now_us: int) -> Sequence[int]:
     """List groups that were ever in force, have settled, and whose size was not counted on a day."""
-    looks = _still_to_look_at(NamedGroup.organisation_id, NamedGroup.type_id, now_us)
-    settled = [~each.correlate(NamedGroup).exists() for each in looks]
-    return session.scalars(_UNCOUNTED.where(*settled).limit(most), {"day": day}).all()
+    groups = session.execute(_UNCOUNTED, {"day": day}).all()
+
+    @cache  # to ask of a type reads all who are due in an organisation
+    def is_settled(organisation_id: int, type_id: int) -> bool:
+        return not is_being_looked_at(session, organisation_id, type_id, now_us)
+
+    return list(islice((group_id for group_id, *of_type in groups if is_settled(*of_type)), most))
 
 
 def store_sizes(session: Session, day: int, at_us: int, sizes: Mapping[int, Size]) -> None:
@@ -231,14 +237,6 @@ def store_sizes(session: Session, day: int, at_us: int, sizes: Mapping[int, Size
 
 def is_being_looked_at(session: Session, organisation_id: int, type_id: int, now_us: int) -> bool:
     """Return whether entities of a type are still to be evaluated for a group that came into force or was retired."""
-    looks = _still_to_look_at(organisation_id, type_id, now_us)
-    return any(session.scalar(each.limit(1)) is not None for each in looks)
-
-
-def _still_to_look_at(
-    organisation_id: int | SQLColumnExpression[int], type_id: int | SQLColumnExpression[int], now_us: int
-) -> tuple[Select[int], Select[int]]:
-    """Select what is still to be marked, and who is still to be evaluated, for the groups of a type."""
     reason = int(Reason.GROUP)
     marking = select(Marking.id).where(Marking.type_id == type_id, Marking.reasons.bitwise_and(reason) != 0)
     due = select(DueMark.entity_id).where(
@@ -249,4 +247,4 @@ def _still_to_look_at(
         DueMark.type_id == type_id,
         DueMark.reasons.bitwise_and(reason) != 0,
     )
-    return marking, due
+    return any(session.scalar(each.limit(1)) is not None for each in (marking, due))

@@ -20,6 +20,7 @@ from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.ingest.links import LinkRow, put_links
 from fivefold.usecases.levels.worker import process_batch
 from fivefold.usecases.rulesets.activate import advance_markings
+from tests.console.test_queries import statements
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version
 from tests.usecases.grouped import HIGH, MOVES_MUCH, WORTH, Circle, opened
@@ -205,6 +206,16 @@ def test_sizes_are_counted_once_a_day_and_no_day_is_invented(circle: Circle) -> 
     assert count_sizes(engine, bank.now) == 1
     sizes = sizes_of(circle.context(), "watched", with_aml=True)
     assert [(each.day, each.members) for each in sizes] == [("2026-11-20", 1), ("2026-11-22", 2)]
+
+
+def test_whether_groups_have_settled_is_asked_once_a_type(circle: Circle) -> None:
+    for name in ("first", "second", "third"):
+        circle.publish(HIGH, name)
+    circle.settle()
+    with statements(circle.bank.engine) as asked:
+        assert count_sizes(circle.bank.engine, circle.bank.now) == 3
+    (ask,) = (each for each in asked if "FROM due_marks" in each)
+    assert "named_groups" not in ask, "it would be asked of each group"
 
 
 def test_a_group_is_counted_once_it_has_settled(circle: Circle) -> None:
