@@ -17,7 +17,8 @@ class ChangeHalf:
     """An assessment beside the one before.
 
     Attributes:
-        changed: factors that gave other points, another case or another floor; the largest first.
+        changed: factors that gave other points, another case or another floor, or that could be computed in one of the
+            two alone; the largest first.
         saw_other_values: how many others looked at other values and gave the same.
         rulesets: what decides now and what did before, in words; empty where that is the same.
         bars: lead from one total to the other; none where it is equal.
@@ -28,6 +29,11 @@ class ChangeHalf:
     saw_other_values: int
     rulesets: str
     bars: tuple[Bar, ...]
+
+    @property
+    def gave_other(self) -> int:
+        """Count the factors that gave other points, another case or another floor."""
+        return sum(map(_gave_other, self.changed))
 
     @property
     def same(self) -> int:
@@ -43,7 +49,7 @@ def change_since_before(context: Context, assessment: str | None) -> ChangeHalf 
     difference = compare_assessments(context, assessment)
     base, changes = difference.earlier.score, difference.factors or ()
     bars = points_waterfall(float(base), [(_title(factor), factor.points) for factor in changes]) if base else ()
-    changed = tuple(factor for factor in changes if _gave_other(factor))
+    changed = tuple(factor for factor in changes if _gave_other(factor) or factor.problem is not None)
     others = [factor for factor in changes if factor not in changed]
     return ChangeHalf(
         difference=difference,
@@ -67,7 +73,7 @@ def marked_title(rule: FiredRule) -> str:
 def _gave_other(factor: FactorChange) -> bool:
     earlier, later = factor.earlier, factor.later
     if earlier is None or later is None:
-        return True
+        return earlier is not later
     return (earlier.points, earlier.case, earlier.floor) != (later.points, later.case, later.floor)
 
 

@@ -22,7 +22,7 @@ from fivefold.usecases.portfolio.current_levels import DecidedBy
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
 
-ADDED, GONE, CHANGED, FAILED = "added", "gone", "changed", "failed"
+ADDED, GONE, CHANGED, FAILED, COMPUTED = "added", "gone", "changed", "failed", "computed"
 BEGAN, ENDED = "began", "ended"
 
 
@@ -42,11 +42,12 @@ class AssessmentCompared:
 
 @dataclass(frozen=True, kw_only=True)
 class FactorChange:
-    """A rule that contributed to one of two assessments, or differently to both, or that could not be computed later.
+    """A rule that contributed to one of two assessments, or differently to both, or could be computed in one alone.
 
-    `change`: added, gone, changed or failed. `points`: how many more points it added, exact. `earlier` and `later` are
-    its contributions; null for none. `problem`: why a failed one could not be computed in the later one, though it
-    could in the earlier one; null for the others.
+    `change`: added, gone, changed, failed or computed. `points`: how many more points it added, exact. `earlier` and
+    `later` are its contributions; null for none. `problem`: why a failed one could not be computed in the later one,
+    though it could in the earlier one; why a computed one could not be in the earlier one, though it is in the later
+    one; null for the others.
     """
 
     title: str
@@ -82,6 +83,7 @@ class _Read:
         total: exact; None if it was erased.
         fired: by the number of the ruleset's family and the id of the rule.
         failed: by the same, the title of a rule that could not be computed, and why.
+        computed: the same of all rules that could be.
         override: the level and the end of the one in force; None for none.
         is_whole: what it was made from is still there.
     """
@@ -90,6 +92,7 @@ class _Read:
     total: Decimal | None
     fired: Mapping[tuple[int, str], FiredRule]
     failed: Mapping[tuple[int, str], tuple[str, str]]
+    computed: frozenset[tuple[int, str]]
     override: Sequence[int | None] | None
     is_whole: bool
 
@@ -135,12 +138,13 @@ def _read(session: Session, row: Assessment, names: tuple[str | None, ...]) -> _
         number = override_of(session, row) if is_whole else None
         by_hand = None if number is None else session.get_one(OverrideRow, number)
         set_level = None if by_hand is None else [by_hand.level, by_hand.until_us]
-        return _Read(summary, None if breakdown is None else Decimal(0), {}, {}, set_level, is_whole)
+        return _Read(summary, None if breakdown is None else Decimal(0), {}, {}, frozenset(), set_level, is_whole)
     override = None if recorded_inputs is None else _in_force(recorded_inputs["override"], row.as_of_us)
     if breakdown is None:
-        return _Read(summary, None, {}, {}, override, is_whole)
+        return _Read(summary, None, {}, {}, frozenset(), override, is_whole)
     fired, failed = _fired(session, recorded_inputs, breakdown, version), _failed(breakdown, version)
-    return _Read(summary, Decimal(breakdown["total"]), fired, failed, override, is_whole)
+    computed = frozenset((version.family_id, each["rule"]) for each in breakdown["rules"]) - failed.keys()
+    return _Read(summary, Decimal(breakdown["total"]), fired, failed, computed, override, is_whole)
 
 
 def _in_force(override: Sequence[int | None] | None, as_of_us: int) -> Sequence[int | None] | None:
@@ -175,15 +179,14 @@ def _difference(first: _Read, second: _Read) -> AssessmentDifference:
         return AssessmentDifference(
             earlier=first.shown, later=second.shown, points=None, factors=None, unchanged=None, override=override
         )
-    newly_failed = {key: of for key, of in second.failed.items() if key not in first.failed}
+    problems = {key: (FAILED, *of) for key, of in second.failed.items() if key in first.computed}
+    problems |= {key: (COMPUTED, *of) for key, of in first.failed.items() if key in second.computed}
     pairs = {
         key: (first.fired.get(key), second.fired.get(key))
-        for key in dict.fromkeys((*first.fired, *second.fired, *newly_failed))
+        for key in dict.fromkeys((*first.fired, *second.fired, *problems))
     }
     changes = [
-        _change(*pair, newly_failed.get(key))
-        for key, pair in pairs.items()
-        if pair[0] != pair[1] or key in newly_failed
+        _change(*pair, problems.get(key)) for key, pair in pairs.items() if pair[0] != pair[1] or key in problems
     ]
     changes.sort(key=lambda change: (-abs(Decimal(change.points)), change.title))
     return AssessmentDifference(
@@ -202,15 +205,21 @@ def _override_change(first: _Read, second: _Read) -> str | None:
     return BEGAN if first.override is None else ENDED if second.override is None else CHANGED
 
 
-def _change(earlier: FiredRule | None, later: FiredRule | None, failed: tuple[str, str] | None) -> FactorChange:
-    """Describe the change of one factor; *failed* has its title, and why it could not be computed any more."""
+def _change(
+    earlier: FiredRule | None, later: FiredRule | None, computed_once: tuple[str, str, str] | None
+) -> FactorChange:
+    """Describe the change of one factor.
+
+    *computed_once* is of one that could be computed in one of the two alone: the change, its title, and why not.
+    """
     points = [Decimal(0) if each is None else Decimal(each.points) for each in (earlier, later)]
     present = later or earlier
     change = ADDED if earlier is None else GONE if later is None else CHANGED
-    title, problem = ("" if present is None else present.title, None) if failed is None else failed
+    usual = (change, "" if present is None else present.title, None)
+    change, title, problem = computed_once or usual
     return FactorChange(
         title=title,
-        change=change if failed is None else FAILED,
+        change=change,
         points=decimal_text(points[1] - points[0]),
         earlier=earlier,
         later=later,

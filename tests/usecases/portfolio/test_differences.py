@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
+from fivefold.console.levels.difference import change_since_before
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError, NotFoundError
 from fivefold.store.tables.entities import Entity
@@ -82,12 +83,17 @@ def test_a_factor_comes_and_goes(bank: Bank) -> None:
     assert (whole.points, whole.earlier.assessment) == ("65", named(bank, 1))
 
 
-@pytest.mark.parametrize(("income", "points"), [(1.0, "-5"), (0.0, "0")])
-def test_a_factor_that_could_not_be_computed_is_not_gone(bank: Bank, income: float, points: str) -> None:
+def of_large_incomes(name: str = "retail") -> str:
+    """A ruleset of a rule that cannot be computed of a large income."""
     large = {"unit": "ratio", "multiply": [{"field": "income"}] * 20}
     larger = {"unit": "ratio", "multiply": [{"calculation": "large"}] * 20}
     rule = {"input": {"calculation": "larger"}, "cases": [{"when": {"at_least": 1}, "points": 5}]}
-    bank.activate(banks.document({"product": rule}, calculate={"large": large, "larger": larger}))
+    return banks.document({"product": rule}, name, calculate={"large": large, "larger": larger})
+
+
+@pytest.mark.parametrize(("income", "points"), [(1.0, "-5"), (0.0, "0")])
+def test_a_factor_that_could_not_be_computed_is_not_gone(bank: Bank, income: float, points: str) -> None:
+    bank.activate(of_large_incomes())
     bank.put("a", income=income)
     bank.mark("a")
     bank.settle()
@@ -97,7 +103,24 @@ def test_a_factor_that_could_not_be_computed_is_not_gone(bank: Bank, income: flo
     assert (found.later.status, factor.title, factor.change, factor.points) == ("failed", "Product", "failed", points)
     assert (factor.earlier is not None, factor.later) == (income == 1, None)
     assert "more digits than can be kept" in (factor.problem or "")
+    half = change_since_before(bank.context, named(bank))
+    assert half is not None
+    assert (half.gave_other, half.changed, half.same) == (int(income == 1), (factor,), 0), "what failed gave nothing"
     assert changed(bank, income=30_000.0).factors == ()  # it could not before either
+    again = changed(bank, income=income).factors
+    assert again is not None
+    (factor,) = again
+    assert (factor.title, factor.change, factor.points) == ("Product", "computed", points.removeprefix("-"))
+    assert (factor.earlier, factor.later is not None) == (None, income == 1)
+    assert "more digits than can be kept" in (factor.problem or "")
+
+
+@pytest.mark.parametrize("name", ["retail", "other"])
+def test_a_new_rule_that_cannot_be_computed_could_not_before_either(bank: Bank, name: str) -> None:
+    bank.activate(of_large_incomes(name), 0 if name == "other" else 1)
+    found = changed(bank, income=20_000.0)
+    assert (found.later.status, found.later.decided_by and found.later.decided_by.name) == ("failed", name)
+    assert {(one.title, one.change) for one in found.factors or ()} == {("Country", "gone"), ("Busy", "gone")}
 
 
 attributes = st.fixed_dictionaries(
