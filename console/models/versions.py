@@ -32,7 +32,7 @@ class DriftHalf:
 
     Attributes:
         since: the Monday of the first week that counts.
-        customers: that were scored since.
+        customers: so many at least were scored in one of these weeks.
         least: so many must have been, for a comparison.
         furthest: the columns that moved most.
     """

@@ -33,8 +33,11 @@ class ColumnDrift:
 
 
 def drift_key(name: str, model: ValueModel) -> str:
-    """Say under what a model's customers are counted; its number may be another's in a registry that was rebuilt."""
-    return f"{name[:_NAME_CHARACTERS]}@{model.content_hash[:16]}"
+    """Say under what a model's customers are counted; its number may be another's in a registry that was rebuilt.
+
+    Earlier releases counted answers by day, without the last word: those are not added to customers.
+    """
+    return f"{name[:_NAME_CHARACTERS]}@{model.content_hash[:16]} weekly"
 
 
 def week_of(at_us: int) -> str:
