@@ -218,7 +218,7 @@ def _sources_by_side(
 def _of_linked(linked: Linked, names: Vocabulary, state: State) -> list[ValueSource]:
     """Return the links, and what is read of those linked: a breakdown names only the first of them, so no moment is.
 
-    Of what a condition reads only the kind is told: what the rule asks of those linked stays hidden.
+    Of what a condition reads only the kind is shown: what the rule asks of those linked stays hidden.
     """
     group = linked.linked
     of_links = ValueSource(kind="links", about=group.by, state=state)
