@@ -391,7 +391,7 @@ def _is_cursor(name: str) -> bool:
 
 
 def period(chosen: Mapping[str, str]) -> tuple[int | None, int | None]:
-    """Read from when and before when a list's rows are, of its filters; ConfigError where one is no moment."""
+    """Read from when and before when a list's rows are, of its filters; ConfigError where one is not a moment."""
     since = parse_moment(chosen["since"], text("From")) if chosen["since"] else None
     until = parse_moment(chosen["until"], text("Before")) if chosen["until"] else None
     return since, until

@@ -382,7 +382,7 @@ def fail(
 ) -> None:
     """Return the leases of entities that failed, with the error; after *most* failures they are quarantined.
 
-    Of those *waiting* for their next moment this is no failed attempt.
+    Of those *waiting* for their next moment this is not a failed attempt.
     """
     of_all = {"held": batch.lease, "most": most}
     rows = [
