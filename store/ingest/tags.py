@@ -11,9 +11,10 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from fivefold.domain.clock import DAY_US
 from fivefold.store.ingest.entities import lock_entities
-from fivefold.store.rulesets.proposals import APPROVED
+from fivefold.store.rulesets.proposals import APPROVED, PROPOSED
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.bulk import write_rows
+from fivefold.store.sql.json_text import text_in
 from fivefold.store.tables.entities import Entity, Tag, TagEnd
 from fivefold.store.tables.rulesets import Proposal
 
@@ -34,6 +35,23 @@ def forget_ends(session: Session, tag_ids: Sequence[int]) -> None:
     """Delete the planned ends of tags that ended otherwise or have another end now."""
     if tag_ids:
         session.execute(delete(TagEnd).where(among(session, TagEnd.tag_id, list(tag_ids))))
+
+
+def open_about_ended_tags(session: Session, kind: str, now_us: int, most: int) -> Sequence[Proposal]:
+    """List open proposals of a kind about tags that ended since, of every organisation; the oldest first."""
+    same = (Tag.entity_id == Proposal.entity_id, Tag.tag == text_in(session, Proposal.content, "tag"))
+    has_ended = select(Tag.id).where(*same, Tag.until_us > Proposal.proposed_us, Tag.until_us <= now_us).exists()
+    still_lasts = select(Tag.id).where(*same, lasts_after(now_us)).exists()
+    statement = select(Proposal).where(Proposal.kind == kind, Proposal.state == PROPOSED, has_ended, ~still_lasts)
+    return session.scalars(statement.order_by(Proposal.id).limit(most)).all()
+
+
+def lasts_after(now_us: int) -> ColumnElement[bool]:
+    """The condition that an entity has a tag by a row of it, also where a clock that was ahead dated that later.
+
+    One that ends where it begins never was: so an earlier release ended what such a clock had set.
+    """
+    return Tag.until_us.is_(None) | ((Tag.until_us > now_us) & (Tag.until_us > Tag.from_us))
 
 
 def lasts_on() -> ColumnElement[bool]:

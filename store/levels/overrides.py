@@ -112,11 +112,11 @@ def undecided_override(session: Session, like: OverrideRow) -> OverrideRow | Non
     return session.scalar(select(OverrideRow).where(*same).order_by(OverrideRow.id).limit(1))
 
 
-def undecided_past_end(session: Session, now_us: int) -> list[tuple[int, int]]:
-    """List the undecided overrides whose own end has passed, of every organisation: each with its organisation."""
+def undecided_past_end(session: Session, now_us: int, most: int) -> list[tuple[int, int]]:
+    """List undecided overrides whose own end has passed, of every organisation: each with its organisation."""
     over = (OverrideRow.state == "requested", OverrideRow.until_us <= now_us)
-    rows = session.execute(select(OverrideRow.organisation_id, OverrideRow.id).where(*over).order_by(OverrideRow.id))
-    return [(organisation_id, number) for organisation_id, number in rows]
+    statement = select(OverrideRow.organisation_id, OverrideRow.id).where(*over).order_by(OverrideRow.id).limit(most)
+    return [(organisation_id, number) for organisation_id, number in session.execute(statement)]
 
 
 def count_below(session: Session, organisation_id: int, now_us: int, without: int) -> int:

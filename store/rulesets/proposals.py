@@ -47,12 +47,6 @@ def open_proposals(session: Session, organisation_id: int, entity_id: int | None
     return session.scalars(statement.order_by(Proposal.id)).all()
 
 
-def open_of_kind(session: Session, kind: str) -> Sequence[Proposal]:
-    """List the proposals of a kind that nobody decided yet, of every organisation; the oldest first."""
-    statement = select(Proposal).where(Proposal.kind == kind, Proposal.state == PROPOSED)
-    return session.scalars(statement.order_by(Proposal.id)).all()
-
-
 def declined_proposals(session: Session, kind: str) -> Sequence[Proposal]:
     """List the proposals of a kind that were refused or withdrawn, of every organisation, the newest first."""
     statement = select(Proposal).where(Proposal.kind == kind, Proposal.state.in_((REFUSED, WITHDRAWN)))

@@ -5,7 +5,6 @@ What time alone overtook is closed by the worker: a proposal about a tag that en
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -15,11 +14,12 @@ from sqlalchemy import Engine
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError, StoreError
 from fivefold.store.accounts.organisation import lock_deciding
 from fivefold.store.ingest.entities import entity_named
+from fivefold.store.ingest.tags import open_about_ended_tags
 from fivefold.store.levels.overrides import undecided_past_end
-from fivefold.store.rulesets.proposals import open_of_kind
+from fivefold.store.rulesets.proposals import PROPOSED, WITHDRAWN, proposal_numbered
 from fivefold.store.sql.database import reading
 from fivefold.usecases.accounts.second_person import is_member
-from fivefold.usecases.changes.beside import open_beside, withdraw_overtaken
+from fivefold.usecases.changes.beside import close_proposal, open_beside, withdraw_overtaken
 from fivefold.usecases.changes.contents import Fact, RecordChanged, ScreeningCleared, TagChanged, read_content
 from fivefold.usecases.changes.proposals import ChangeOutcome, request_change
 from fivefold.usecases.changes.reach import moved_since, reach_of_falls
@@ -30,8 +30,12 @@ from fivefold.usecases.levels.overrides import refuse_past_end
 from fivefold.usecases.shared.actors import SYSTEM, Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import reason_if_any
+from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
 
 log = structlog.get_logger("fivefold.facts")
+
+MOST_AT_ONCE = 100
+"""Of what time overtook, so many of a kind are closed in one round of the worker."""
 
 
 class ReasonMissingError(ConfigError):
@@ -177,27 +181,41 @@ def _withdraw_overtaken(of: tuple[Context, str, str], content: Callable[[int, in
 
 
 def close_outdated(engine: Engine, now_us: int) -> int:
-    """Withdraw proposals about tags that ended by themselves, refuse overrides past their own end; return how many.
+    """Withdraw proposals about tags that ended, refuse overrides past their own end; return how many were closed.
 
-    Neither can be approved any more, and nobody should have to look at them.
+    Neither can be approved any more, and nobody should have to look at them. Each is closed apart, and one that cannot
+    be is logged: it holds up no other. Of many the oldest come first.
     """
-
-    def context_of(organisation_id: int) -> Context:
-        return Context(engine, Actor(organisation_id, SYSTEM), lambda: now_us)
-
     with reading(engine) as session:
-        overtaken = [
-            (context, content)
-            for row in open_of_kind(session, TagChanged.kind)
-            for context, content in [(context_of(row.organisation_id), read_content(row.kind, row.content))]
-            if moved_since(session, context, content, row.reach, now_us)
+        about_tags = open_about_ended_tags(session, TagChanged.kind, now_us, MOST_AT_ONCE)
+        ways: list[tuple[Callable[[Context, int], bool], int, int]] = [
+            (_withdraw_late, row.organisation_id, row.id) for row in about_tags
         ]
-        past_end = undecided_past_end(session, now_us)
-    for context, content in overtaken:
-        with context.writing() as session:
-            lock_deciding(session, context.organisation_id)
-            withdraw_overtaken(session, context, content, "time passed", now_us)
-    for organisation_id, number in past_end:
-        with suppress(ConflictError, NotFoundError):  # it was decided, or its entity erased, meanwhile
-            refuse_past_end(context_of(organisation_id), number)
-    return len(overtaken) + len(past_end)
+        ways += [(_refuse_late, *pair) for pair in undecided_past_end(session, now_us, MOST_AT_ONCE)]
+    count = 0
+    for close, organisation_id, number in ways:
+        try:
+            count += close(Context(engine, Actor(organisation_id, SYSTEM), lambda: now_us), number)
+        except UNEXPECTED_ERRORS as error:  # any must be logged, and must not hold up the others
+            log.exception("not closed", error=str(error), organisation=organisation_id, number=number)
+    return count
+
+
+def _withdraw_late(context: Context, number: int) -> bool:
+    with context.writing() as session:
+        lock_deciding(session, context.organisation_id)
+        row = proposal_numbered(session, context.organisation_id, number, locked=True)
+        now = context.now()
+        why = moved_since(session, context, read_content(row.kind, row.content), row.reach, now)
+        if row.state != PROPOSED or not why:  # it was decided, or the tag set again, meanwhile
+            return False
+        close_proposal(session, context, row, WITHDRAWN, f"it came too late: {why}", now)
+        return True
+
+
+def _refuse_late(context: Context, number: int) -> bool:
+    try:
+        refuse_past_end(context, number)
+    except (ConflictError, NotFoundError):  # it was decided, or its entity erased, meanwhile
+        return False
+    return True

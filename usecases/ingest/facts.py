@@ -15,7 +15,7 @@ from fivefold.domain.text import wrong_in_name
 from fivefold.store.audit.bound_rows import Digests, digests
 from fivefold.store.ingest.entities import entity_named, record_activity, subject_of
 from fivefold.store.ingest.future_moments import ENDED_US, screened_before
-from fivefold.store.ingest.tags import forget_ends, plan_ends
+from fivefold.store.ingest.tags import forget_ends, lasts_after, plan_ends
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.database import add_alone
@@ -207,10 +207,7 @@ def live_tag_in(session: Session, entity: Entity, tag: str, now: int) -> Tag | N
 
 
 def _live(entity: Entity, tag: str, now: int) -> tuple[ColumnElement[bool], ...]:
-    # One that begins after now was set before by a clock that was ahead: the entity has it all the same. One that ends
-    # where it begins never was: so an earlier release ended what such a clock had set.
-    lasts = Tag.until_us.is_(None) | ((Tag.until_us > now) & (Tag.until_us > Tag.from_us))
-    return (Tag.entity_id == entity.id, Tag.tag == tag, lasts)
+    return (Tag.entity_id == entity.id, Tag.tag == tag, lasts_after(now))
 
 
 def _live_tag(session: Session, entity: Entity, tag: str, now: int) -> Mapping[str, Any] | None:

@@ -1,6 +1,6 @@
 """What holds a level up is not taken back by one person alone: tags, cases, screenings, and files of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,8 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError, ConflictError, InvalidDataError, NotFoundError, StoreError
 from fivefold.domain.paging import Part
 from fivefold.store.ingest.entities import entity_named
-from fivefold.store.tables.entities import OrganisationSettings
+from fivefold.store.ingest.tags import open_about_ended_tags
+from fivefold.store.tables.entities import OrganisationSettings, Tag
 from fivefold.store.tables.rulesets import Activation, Proposal, RulesetVersion
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes import facts
@@ -547,10 +548,45 @@ def test_what_time_overtook_is_closed(bank: Bank) -> None:
     assert facts.close_outdated(bank.engine, bank.now) == 2
     withdrawn, refused = read_proposal(bank.context, asked.id), read_override(bank.context, made.id)
     assert (withdrawn.state, withdrawn.decided_by) == ("withdrawn", "system")
-    assert withdrawn.decision_reason == "time passed: the tag has ended since this was proposed"
+    assert withdrawn.decision_reason == "it came too late: the tag has ended since this was proposed"
     assert (refused.state, refused.decided_by, refused.decision_reason) == ("refused", "system", PAST_END)
     assert facts.close_outdated(bank.engine, bank.now) == 0
     assert verify(bank.engine, print).entries == len(audited(bank.engine))
+
+
+@pytest.mark.postgresql
+def test_only_ends_of_tags_that_are_over_are_too_late_and_a_failure_holds_up_no_other(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = []
+    for name, days in (("a", 2), ("b", 3)):
+        bank.put(name)
+        facts.request_tag(bank.context, "customer", name, "watch", until_us=bank.now + days * DAY_US)
+        bank.settle()
+        asked = facts.request_tag_end(bank.context, "customer", name, "watch", reason="over").proposal
+        assert asked is not None
+        numbers.append(asked.id)
+    with Session(bank.engine) as session, session.begin():  # as if a call had moved the end, and left the proposal open
+        session.get_one(Tag, 2).until_us = bank.now + 9 * DAY_US
+    bank.wait(days=4)
+    assert [row.id for row in _about_ended(bank)] == numbers[:1]
+    with Session(bank.engine) as session, session.begin():
+        session.get_one(Tag, 2).until_us = bank.now
+    close = facts.close_proposal
+
+    def fails_at_first(session: Session, context: Context, row: Any, *of: Any) -> None:
+        if row.id == numbers[0]:
+            raise RuntimeError("torn")
+        close(session, context, row, *of)
+
+    monkeypatch.setattr(facts, "close_proposal", fails_at_first)
+    assert facts.close_outdated(bank.engine, bank.now) == 1
+    assert [read_proposal(bank.context, number).state for number in numbers] == ["proposed", "withdrawn"]
+
+
+def _about_ended(bank: Bank) -> Sequence[Proposal]:
+    with Session(bank.engine) as session:
+        return open_about_ended_tags(session, "fact.tag", bank.now, 9)
 
 
 def test_a_stored_fact_is_answered_also_where_the_withdrawal_fails_and_the_next_call_withdraws(
