@@ -106,12 +106,15 @@ def dates_before(config: TrainingConfig, first: int, test: int) -> Dates:
 
 
 def lack_of_intervals(config: TrainingConfig, first: int, dates: Dates) -> str:
-    """Say why no interval could be measured by the *dates* of a run; *first* is the first moment of the data.
+    """Say why nothing could be measured within the *dates* of a run; *first* is the first moment of the data.
 
-    An interval needs a training date for it, a horizon before that another one to learn from, and value at both.
+    Intervals, and the tuning of trees, need a training date to measure on, a horizon before that another one to learn
+    from, and value at both.
     """
     if len(dates.before_validation):
-        return "no customer was worth anything as of the date to measure one on, or of those to learn from before it"
+        return (
+            "no customer was known and worth anything as of the date to measure on, or of those to learn from before it"
+        )
     snapshots, horizon = config.snapshots, config.horizon_days
     needed = 1 - -horizon // snapshots.spacing_days
     more = snapshots.model_copy(update={"most": needed})
@@ -122,7 +125,7 @@ def lack_of_intervals(config: TrainingConfig, first: int, dates: Dates) -> str:
             f"{snapshots.spacing_days}"
         )
     return (
-        "the history is too short for a date to measure one on, with a date to learn from a horizon of "
+        "the history is too short for a date to measure on, with a date to learn from a horizon of "
         f"{horizon} days before it"
     )
 

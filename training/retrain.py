@@ -19,7 +19,7 @@ from fivefold.models.registry import OWN_TAG, RegisteredVersion, Registry
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import TrainingConfig, TreeSettings
 from fivefold.training.data import SourceSummary, TransactionSource, training_rows
-from fivefold.training.dates import Dates, dates_before
+from fivefold.training.dates import Dates, dates_before, lack_of_intervals
 from fivefold.training.fit import build_model, find_rounds, fit, measure_intervals, validation_fold
 from fivefold.training.judging.compare import times_judged
 from fivefold.training.judging.evaluate import Evaluation, evaluate
@@ -189,7 +189,8 @@ def _trees(portfolio: TransactionSource, plan: TrainingPlan, tune_trials: int) -
     if has_origins:
         dates = dates_before(config, plan.summary.period.first, plan.origins[0])
         rows = training_rows(portfolio, dates, config, plan.summary)
-    tuning = tune(validation_fold(rows, dates), config.trees, config.seed, tune_trials, dates.validation)
+    lack = lack_of_intervals(config, plan.summary.period.first, dates)
+    tuning = tune(validation_fold(rows, dates), config.trees, config.seed, tune_trials, dates.validation, lack)
     trees = tuning.best.trees
     # Each of several origins finds its own number of rounds.
     return trees.model_copy(update={"rounds": config.trees.rounds}) if has_origins else trees, tuning

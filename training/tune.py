@@ -43,19 +43,17 @@ class Tuning:
         return max(self.trials, key=lambda trial: trial.gini)
 
 
-def tune(fold: Fold | None, trees: TreeSettings, seed: int, trials: int, as_of: int) -> Tuning:
+def tune(fold: Fold | None, trees: TreeSettings, seed: int, trials: int, as_of: int, lack: str) -> Tuning:
     """Try *trials* configurations, the given one first; *as_of* is the moment of the fold, microseconds.
 
-    The number of rounds is found for each and fixed in the result.
+    The number of rounds is found for each and fixed in the result. *lack*: why the fold is None, where it is.
 
     Raises:
-        NotEnoughDataError: the history is too short.
+        NotEnoughDataError: the fold is None.
         ConfigError: LightGBM refuses the trees of a trial.
     """
     if fold is None:
-        raise NotEnoughDataError(
-            "the history is too short to tune: it needs a training date a horizon before the last one"
-        )
+        raise NotEnoughDataError(f"the trees cannot be tuned: {lack}")
     validation: Fold = fold
     trials_done: list[TuningTrial] = []
 

@@ -143,7 +143,7 @@ TOO_FEW = (
         (3, day(2022, 1, 1), TOO_FEW),
         (24, day(2024, 5, 1), "the history is too short"),
         (3, day(2024, 5, 1), "the history is too short"),
-        (4, day(2022, 1, 1), "no customer was worth anything"),
+        (4, day(2022, 1, 1), "no customer was known and worth anything"),
     ],
 )
 def test_it_is_said_why_there_is_no_interval(most: int, first: int, why: str) -> None:

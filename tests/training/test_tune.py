@@ -33,7 +33,7 @@ def gini(fold: Fold, trees: TreeSettings) -> float:
 
 
 def best_trees(fold: Fold | None, trees: TreeSettings, seed: int, trials: int) -> TreeSettings:
-    return tune(fold, trees, seed, trials, as_of=0).best.trees
+    return tune(fold, trees, seed, trials, as_of=0, lack="nobody was known").best.trees
 
 
 def test_it_is_never_worse_than_the_default_and_fixes_the_rounds(fold: Fold) -> None:
@@ -97,8 +97,8 @@ def test_what_ends_a_trial_is_said_once_and_without_a_traceback(
     assert (out, "Trial" in err, "Traceback" in err) == ("", False, False)
 
 
-def test_a_history_too_short_to_hold_a_date_out_cannot_be_tuned_on() -> None:
-    with pytest.raises(NotEnoughDataError, match="too short to tune"):
+def test_it_is_said_why_trees_cannot_be_tuned() -> None:
+    with pytest.raises(NotEnoughDataError, match=r"^the trees cannot be tuned: nobody was known$"):
         best_trees(None, TREES, 1, 2)
 
 

@@ -173,7 +173,7 @@ def segment_steps(
 def _chance_of_fall(low: Floats, high: Floats, shuffles: int, random: np.random.Generator) -> float:
     """Give the chance of a fall as large as that from *low* to *high* if nothing but chance parts their customers.
 
-    All are dealt out to the two segments anew, and those who stand now are one deal more. Then it is no less than the
+    All are dealt out to the two segments anew, and those who stand now are one deal more. Then it is at least the
     true chance, however skewed money is: a bootstrap of the means is not that careful. Where all of the upper segment
     is worth more than chance gives it, a fall is rarer still. Source: Lehmann and Romano, "Testing Statistical
     Hypotheses" (2005), chapters 5.8 to 5.12 and 15.2.

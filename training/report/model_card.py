@@ -119,7 +119,7 @@ def model_card(model: ValueModel, evaluation: Evaluation, lineage: Lineage, verd
     parts = (
         _data(model, lineage),
         *preset_sections(lineage.preset, lineage.choice, lineage.config, lineage.tuning),
-        *quality(model, evaluation, verdict, served, lineage.lack_served),
+        *quality(model, evaluation, verdict, served, lack=lineage.lack_served),
         *origin_sections(lineage.rolling, refitted=lineage.refit is not None),
         looks(served),
         exchange_rates(model, lineage.summary.quality),

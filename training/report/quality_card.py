@@ -29,7 +29,8 @@ def quality(
     evaluation: Evaluation,
     verdict: GateVerdict,
     served: ValueModel | None = None,
-    lack: str = "",
+    *,
+    lack: str,
 ) -> list[CardSection]:
     """Write what was measured on the test window, and the verdict on it.
 
@@ -103,7 +104,7 @@ def _money(evaluation: Evaluation) -> list[Paragraph]:
     ]
 
 
-def interval(model: ValueModel, evaluation: Evaluation, lack: str = "", *, refitted: bool = False) -> CardSection:
+def interval(model: ValueModel, evaluation: Evaluation, lack: str, *, refitted: bool = False) -> CardSection:
     """Write where the intervals come from, and how many values of the window were in them.
 
     Args:

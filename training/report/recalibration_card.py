@@ -147,7 +147,7 @@ def recalibration_card(
             _what_it_is(model, lineage),
             purpose(model, lineage.config.value),
             _change(lineage, change),
-            *quality(model, evaluation, verdict),
+            *quality(model, evaluation, verdict, lack="no customer of that date has a prediction above 0"),
             exchange_rates(model, lineage.summary.quality),
             limits(model, evaluation),
         ),
