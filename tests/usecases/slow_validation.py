@@ -64,11 +64,12 @@ class Slow:
             if first is None:
                 continue
             cases, since = self.confirmed_cases(entity), max(first.as_of_us, self.from_us)
+            befores = [self.before(case) for case in cases]
             if any((case.closed_us or 0) <= since for case in cases):
                 known += 1
             elif any(case.opened_us <= since for case in cases):
                 under_way += 1
-            elif cases and not any(self.mine(self.before(case)) for case in cases):
+            elif cases and not any(self.mine(step) or step is None or step.version is None for step in befores):
                 under_another += 1
             elif first.status == "assessed":
                 made.append((first, bool(cases)))

@@ -183,7 +183,9 @@ def _ranked(history: LevelHistory, first: pl.DataFrame, version: int | None, res
     under_way = set(pairs.filter(~later)["entity"]) - confirmed_before
     aside = confirmed_before | under_way
     confirmed_later = pairs.filter(later & ~pl.col("entity").is_in([*aside]))
-    own = confirmed_later if version is None else confirmed_later.filter(pl.col("version_id") == version)
+    # who had no ruleset just before the case stood under no other version
+    of_version = pl.col("version_id").fill_null(pl.lit(version))
+    own = confirmed_later if version is None else confirmed_later.filter(of_version == version)
     confirmed = set(own["entity"])
     # ranked as not confirmed, they would make a version look worse that had ranked them high
     under_another = set(confirmed_later["entity"]) - confirmed

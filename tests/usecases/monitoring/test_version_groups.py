@@ -190,6 +190,15 @@ def test_a_version_is_not_blamed_for_those_confirmed_under_the_next(bank: Plante
     assert (first.entities, second.entities, both.entities) == (15, 15, 20)
 
 
+def test_who_had_no_ruleset_just_before_the_case_stood_under_no_other_version(bank: Planted, few: None) -> None:
+    for number in range(10):
+        entity = bank.add(at(-5, score=f"{number}"), Step(day(45), None, None, None, "0"))
+        if number >= 5:
+            bank.record(Given("case", entity, day(60), day(65), "confirmed"))
+    ranked = looked_back(bank, 1).ranked
+    assert (ranked.entities, ranked.confirmed, ranked.under_another) == (10, 5, 0)
+
+
 def test_what_is_about_something_owned_counts_for_the_owner(bank: Planted) -> None:
     owner = bank.add(at(-5, 3))
     account = bank.add_account(owner)
