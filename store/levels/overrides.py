@@ -4,15 +4,18 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import BigInteger, ColumnElement, and_, cast, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.rulesets.proposals import PROPOSED
 from fivefold.store.sql.arrays import among
+from fivefold.store.sql.json_text import text_in
 from fivefold.store.sql.keyset import rows_of, where_given
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import OverrideRow, Standing
+from fivefold.store.tables.rulesets import Proposal
 
 
 def override_numbered(session: Session, organisation_id: int, number: int) -> OverrideRow:
@@ -113,10 +116,22 @@ def undecided_override(session: Session, like: OverrideRow) -> OverrideRow | Non
 
 
 def undecided_past_end(session: Session, now_us: int, most: int) -> list[tuple[int, int]]:
-    """List undecided overrides whose own end has passed, of every organisation: each with its organisation."""
-    over = (OverrideRow.state == "requested", OverrideRow.until_us <= now_us)
+    """List undecided overrides whose own end has passed, of every organisation: each with its organisation.
+
+    Those of erased entities stay as they are: nobody can decide on them.
+    """
+    is_known = select(Entity.id).where(Entity.id == OverrideRow.entity_id, Entity.erased_us.is_(None)).exists()
+    over = (OverrideRow.state == "requested", OverrideRow.until_us <= now_us, is_known)
     statement = select(OverrideRow.organisation_id, OverrideRow.id).where(*over).order_by(OverrideRow.id).limit(most)
     return [(organisation_id, number) for organisation_id, number in session.execute(statement)]
+
+
+def open_about_past_overrides(session: Session, kind: str, now_us: int, most: int) -> Sequence[Proposal]:
+    """List open proposals of a kind about overrides whose own end has passed, of every organisation."""
+    number = cast(text_in(session, Proposal.content, "override"), BigInteger)
+    is_over = select(OverrideRow.id).where(OverrideRow.id == number, OverrideRow.until_us <= now_us).exists()
+    statement = select(Proposal).where(Proposal.kind == kind, Proposal.state == PROPOSED, is_over)
+    return session.scalars(statement.order_by(Proposal.id).limit(most)).all()
 
 
 def count_below(session: Session, organisation_id: int, now_us: int, without: int) -> int:

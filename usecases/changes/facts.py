@@ -1,6 +1,6 @@
 """Facts as people and programs send them: stored at once, or proposed if they would lower a level.
 
-What time alone overtook is closed by the worker: a proposal about a tag that ended, a request past its own end.
+What time alone overtook is closed by the worker: proposals about tags or overrides that ended, requests past their end.
 """
 
 import json
@@ -15,12 +15,20 @@ from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError, St
 from fivefold.store.accounts.organisation import lock_deciding
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.ingest.tags import open_about_ended_tags
-from fivefold.store.levels.overrides import undecided_past_end
+from fivefold.store.levels.overrides import open_about_past_overrides, undecided_past_end
 from fivefold.store.rulesets.proposals import PROPOSED, WITHDRAWN, proposal_numbered
 from fivefold.store.sql.database import reading
 from fivefold.usecases.accounts.second_person import is_member
 from fivefold.usecases.changes.beside import close_proposal, open_beside, withdraw_overtaken
-from fivefold.usecases.changes.contents import Fact, RecordChanged, ScreeningCleared, TagChanged, read_content
+from fivefold.usecases.changes.contents import (
+    Fact,
+    OverrideRevoked,
+    RecordChanged,
+    ScreeningCleared,
+    TagChanged,
+    read_content,
+)
+from fivefold.usecases.changes.effects import why_impossible
 from fivefold.usecases.changes.proposals import ChangeOutcome, request_change
 from fivefold.usecases.changes.reach import moved_since, reach_of_falls
 from fivefold.usecases.ingest import facts as ingest_facts
@@ -181,15 +189,18 @@ def _withdraw_overtaken(of: tuple[Context, str, str], content: Callable[[int, in
 
 
 def close_outdated(engine: Engine, now_us: int) -> int:
-    """Withdraw proposals about tags that ended, refuse overrides past their own end; return how many were closed.
+    """Withdraw proposals about what ended by itself, refuse overrides past their own end; return how many were closed.
 
     Neither can be approved any more, and nobody should have to look at them. Each is closed apart, and one that cannot
     be is logged: it holds up no other. Of many the oldest come first.
     """
     with reading(engine) as session:
-        about_tags = open_about_ended_tags(session, TagChanged.kind, now_us, MOST_AT_ONCE)
+        late = [
+            *open_about_ended_tags(session, TagChanged.kind, now_us, MOST_AT_ONCE),
+            *open_about_past_overrides(session, OverrideRevoked.kind, now_us, MOST_AT_ONCE),
+        ]
         ways: list[tuple[Callable[[Context, int], bool], int, int]] = [
-            (_withdraw_late, row.organisation_id, row.id) for row in about_tags
+            (_withdraw_late, row.organisation_id, row.id) for row in late
         ]
         ways += [(_refuse_late, *pair) for pair in undecided_past_end(session, now_us, MOST_AT_ONCE)]
     count = 0
@@ -206,7 +217,11 @@ def _withdraw_late(context: Context, number: int) -> bool:
         lock_deciding(session, context.organisation_id)
         row = proposal_numbered(session, context.organisation_id, number, locked=True)
         now = context.now()
-        why = moved_since(session, context, read_content(row.kind, row.content), row.reach, now)
+        content = read_content(row.kind, row.content)
+        if isinstance(content, OverrideRevoked):
+            why = why_impossible(session, context, content, row.reason, now)
+        else:
+            why = moved_since(session, context, content, row.reach, now)
         if row.state != PROPOSED or not why:  # it was decided, or the tag set again, meanwhile
             return False
         close_proposal(session, context, row, WITHDRAWN, f"it came too late: {why}", now)

@@ -14,6 +14,7 @@ from fivefold.store.tables.rulesets import Proposal
 from fivefold.usecases.accounts.second_person import allow_sole_operator
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes.asks import revoke_override
+from fivefold.usecases.changes.facts import close_outdated
 from fivefold.usecases.changes.proposals import (
     approve_proposal,
     list_proposals,
@@ -54,9 +55,9 @@ def three(engine: Engine) -> People:
     return three
 
 
-def held(engine: Engine, three: People, level: str, name: str = "c0") -> int:
+def held(engine: Engine, three: People, level: str, name: str = "c0", until_us: int | None = None) -> int:
     """Let an override hold; nothing is due afterwards."""
-    asked = request_override(Context(engine, three[0]).at(NOW), "customer", name, level, "we know them", None)
+    asked = request_override(Context(engine, three[0]).at(NOW), "customer", name, level, "we know them", until_us)
     number = approve_override(Context(engine, three[1]).at(NOW), asked.id).id
     with Session(engine) as session, session.begin():
         for mark in session.scalars(select(DueMark)):
@@ -92,6 +93,19 @@ def test_one_person_does_not_end_a_protective_override_alone(engine: Engine, thr
     assert line.revocation_reason == "they asked nicely"
     assert due_reasons(engine).keys() == {1}
     assert [entry[1] for entry in audited(engine)][-3:] == ["proposal.made", "override.revoked", "proposal.approved"]
+    assert verify(engine, print).entries == len(audited(engine))
+
+
+def test_the_end_of_an_override_that_expired_is_withdrawn(engine: Engine, three: People) -> None:
+    number = held(engine, three, "high", until_us=NOW + DAY)
+    proposal = revoke_override(Context(engine, three[1]).at(NOW), number, "they asked nicely").proposal
+    assert proposal is not None
+    assert close_outdated(engine, NOW + DAY - 1) == 0
+    assert close_outdated(engine, NOW + DAY) == 1
+    withdrawn = read_proposal(Context(engine, three[0]).at(NOW + DAY), proposal.id)
+    assert (withdrawn.state, withdrawn.decided_by) == ("withdrawn", "system")
+    assert withdrawn.decision_reason.startswith(f"it came too late: override {number} is expired")
+    assert close_outdated(engine, NOW + DAY) == 0
     assert verify(engine, print).entries == len(audited(engine))
 
 
