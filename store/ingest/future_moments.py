@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from fivefold.store.audit.bound_rows import Digests, digests, merge_digests
 from fivefold.store.ingest.tags import forget_ends, plan_ends
 from fivefold.store.sql.arrays import among
+from fivefold.store.sql.clocks import clock_of
 from fivefold.store.tables.audit import AuditEntry, AuditValues
 from fivefold.store.tables.entities import Correction, Entity, Link, Ownership, Screening, Tag
 from fivefold.store.tables.flows import FLOW_ACTOR
@@ -91,7 +92,8 @@ def screened_before(session: Session, arriving: Iterable[tuple[int, str, int, bo
     """Date back screenings whose own moment is after now, as others are about to follow them; return their numbers.
 
     Only a moment that the program took itself is dated back: to now, and a clean one to that of a match which arrives
-    after it. A match never yields to an earlier moment: it holds until a clean one comes after it.
+    after it and is of the present too, as far as clocks may differ. A match of an earlier day lies before it anyway, and
+    a match never yields to an earlier moment: it holds until a clean one comes after it.
 
     Args:
         session: in the transaction that adds the others.
@@ -105,8 +107,10 @@ def screened_before(session: Session, arriving: Iterable[tuple[int, str, int, bo
     of = among(session, Screening.entity_id, sorted({entity for entity, _ in latest}))
     rows = session.scalars(select(Screening).where(of, *from_clock).order_by(Screening.id).with_for_update()).all()
     earlier = [row for row in rows if (row.entity_id, row.screening) in latest]
+    since_us = now_us - clock_of(session.get_bind().engine).tolerance_us
     for row in earlier:
-        row.at_us = now_us if row.found else min(now_us, latest[row.entity_id, row.screening])
+        match_us = latest[row.entity_id, row.screening]
+        row.at_us = now_us if row.found or match_us < since_us else match_us
         row.recorded_us = now_us
     session.flush()
     return [row.id for row in earlier]

@@ -79,7 +79,8 @@ class _RowEntities:
 def put_tags(context: Context, type_name: str, rows: Sequence[TagRow]) -> RowCounts:
     """Set tags. One that the entity has from the same moment on is known, and gets the row's end.
 
-    A tag without a first moment holds from now on; an entity that has it already keeps it, with the row's end.
+    A tag without a first moment holds from now on; an entity that has it already keeps it, with the row's end. One that
+    a clock ahead let begin later begins now.
 
     Raises: NotFoundError: there is no such type. InvalidDataError: invalid rows, each named; then nothing was stored.
     """
@@ -93,12 +94,12 @@ def put_tags(context: Context, type_name: str, rows: Sequence[TagRow]) -> RowCou
         lock_entities(session, entities.numbers.values())
         announce_ended_before(session, entities.numbers.values(), now)
         there = facts.tags(session, [*entities.numbers.values()])
-        of_moment = {(entity, tag, begin): (key, end) for key, entity, tag, begin, end in there}
-        # One that begins after now was set before by a clock that was ahead; one that ends where it begins never was.
+        of_moment = {(entity, tag, begin): (key, begin, end) for key, entity, tag, begin, end in there}
+        # One that ends where it begins never was.
         there_now = (row for row in there if row[4] is None or row[4] > max(row[3], now))
-        live = {(entity, tag): (key, end) for key, entity, tag, _, end in there_now}
+        live = {(entity, tag): (key, begin, end) for key, entity, tag, begin, end in there_now}
         new_tags: dict[tuple[int, str, int], TagRow] = {}
-        new_ends: dict[int, tuple[int, TagRow]] = {}
+        new_ends: dict[int, tuple[int, int, TagRow]] = {}
         about: dict[int, Concern] = {}
         for row in dict.fromkeys(rows):
             entity = entities.numbers[row.external_id]
@@ -107,11 +108,11 @@ def put_tags(context: Context, type_name: str, rows: Sequence[TagRow]) -> RowCou
             if present is None:
                 new_tags[*named, now if row.from_us is None else row.from_us] = row
                 concern = Concern.of_new(now, row.from_us, row.until_us)
-            elif present[1] != row.until_us:
-                new_ends[present[0]] = (entity, row)
-                concern = Concern.of_change(now, present[1], row.until_us)
-            else:
+            elif present[1] <= now and present[2] == row.until_us:
                 continue
+            else:
+                new_ends[present[0]] = (entity, min(present[1], now), row)
+                concern = Concern.of_change(now, present[2], row.until_us)
             about[entity] = about.get(entity, concern) | concern
         watch = LoweringGuard(session, context, "tags", about, now)
         of = entities.kind.organisation_id
@@ -122,15 +123,15 @@ def put_tags(context: Context, type_name: str, rows: Sequence[TagRow]) -> RowCou
             [(of, *named, row.until_us, context.actor.name) for named, row in new_tags.items()],
         )
         if new_ends:
-            session.execute(update(Tag), [_new_end(context, key, row.until_us) for key, (_, row) in new_ends.items()])
+            session.execute(update(Tag), [_new_end(context, key, *new_end[1:]) for key, new_end in new_ends.items()])
         forget_ends(session, list(new_ends))
         ends = [
             *((key, entity, row.until_us) for key, ((entity, _, _), row) in zip(ids, new_tags.items(), strict=True)),
-            *((key, entity, row.until_us) for key, (entity, row) in new_ends.items()),
+            *((key, entity, row.until_us) for key, (entity, _, row) in new_ends.items()),
         ]
         plan_ends(session, ends, now)
         _refuse_falls(watch, entities, rows, "tag")
-        touched_ids = [entity for entity, _, _ in new_tags] + [entity for entity, _ in new_ends.values()]
+        touched_ids = [entity for entity, _, _ in new_tags] + [entity for entity, *_ in new_ends.values()]
         without_from = sum(row.from_us is None for row in new_tags.values())
         counts = RowCounts(len(new_tags), len(new_ends), len(rows) - len(new_tags) - len(new_ends), without_from)
         sealed = ("tags", [*ids, *new_ends])
@@ -138,10 +139,10 @@ def put_tags(context: Context, type_name: str, rows: Sequence[TagRow]) -> RowCou
         return counts
 
 
-def _new_end(context: Context, tag_id: int, until_us: int | None) -> dict[str, Any]:
-    """Give what a tag that gets another end, or none any more, is changed to."""
-    by = None if until_us is None else context.actor.name
-    return {"id": tag_id, "until_us": until_us, "ended_by": by, "end_reason": None}
+def _new_end(context: Context, tag_id: int, from_us: int, row: TagRow) -> dict[str, Any]:
+    """Give what a tag that gets another end, or none any more, is changed to; one dated ahead begins now as well."""
+    by = None if row.until_us is None else context.actor.name
+    return {"id": tag_id, "from_us": from_us, "until_us": row.until_us, "ended_by": by, "end_reason": None}
 
 
 def add_screenings(context: Context, type_name: str, rows: Sequence[ScreeningRow]) -> RowCounts:

@@ -96,7 +96,9 @@ def set_tag_in(
         raise ConfigError(f"a tag cannot end at {day_text(until_us)}: that is in the past")
     if until_us is not None and until_us >= LATEST_US:
         raise ConfigError(f"a tag cannot end at {day_text(until_us)}: its end must be before the year 9000")
-    if _live_tag(session, entity, tag, now) == {"tag": tag, "until_us": until_us}:
+    live = live_tag_in(session, entity, tag, now)
+    # One that begins after now does not hold yet: no beginning is given ahead, so a clock ahead took it.
+    if live is not None and live.from_us <= now and live.until_us == until_us:
         return False
     announce_ended_before(session, [entity.id], now)
     before, ended_rows = _end_live(session, context, entity, tag, reason, now)

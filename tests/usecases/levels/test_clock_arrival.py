@@ -20,6 +20,7 @@ from tests.usecases import banks
 from tests.usecases.banks import Bank
 
 HOUR_US = DAY_US // 24
+MINUTE_US = HOUR_US // 60
 LOW, MEDIUM, HIGH = 1, 2, 3
 AHEAD = pytest.mark.parametrize("ahead", [50 * SECOND_US, HOUR_US], ids=["50 seconds", "an hour"])
 
@@ -182,3 +183,44 @@ def test_a_tag_that_ended_last_is_gone(bank: Bank, ahead: int, *, by_file: bool)
         [tag] = session.scalars(select(Tag))
     assert tag.until_us is not None
     assert tag.until_us < bank.now
+
+
+@AHEAD
+@pytest.mark.parametrize("until_minutes", [None, 30])
+@pytest.mark.parametrize("by_file", [False, True], ids=["one", "file"])
+def test_a_tag_set_again_by_a_right_clock_holds_from_then_on(
+    bank: Bank, ahead: int, until_minutes: int | None, *, by_file: bool
+) -> None:
+    def last() -> None:
+        until = None if until_minutes is None else bank.now + until_minutes * MINUTE_US
+        if by_file:
+            assert put_tags(bank.context, "customer", [TagRow("a", "watch", None, until)]).changed == 1
+        else:
+            assert set_tag(bank.context, "customer", "a", "watch", until_us=until)
+
+    say(bank, ahead, lambda: set_tag(bank.context, "customer", "a", "watch"), last)
+    now = bank.now
+    bank.wait(microseconds=1)
+    bank.settle()
+    assert bank.level() == HIGH
+    with Session(bank.engine) as session:
+        assert set(session.scalars(select(Tag.from_us))) == {now}
+    two_days_later(bank)  # the cooldown begins with the first assessment after its end
+    assert two_days_later(bank) == (HIGH if until_minutes is None else MEDIUM)
+
+
+@AHEAD
+@pytest.mark.parametrize("by_file", [False, True], ids=["one", "file"])
+def test_a_match_of_an_earlier_year_takes_no_clean_one_back_with_it(bank: Bank, ahead: int, *, by_file: bool) -> None:
+    def last() -> None:
+        at = bank.now - 700 * DAY_US
+        if by_file:
+            add_screenings(bank.context, "customer", [ScreeningRow("a", "sanctions", True, at)])
+        else:
+            screen(bank, has_match=True, at_us=at)
+
+    say(bank, ahead, lambda: screen(bank, has_match=False), last)
+    with Session(bank.engine) as session:
+        [clean] = session.scalars(select(Screening).where(Screening.found.is_(False)))
+    assert clean.at_us == clean.recorded_us == bank.now
+    assert two_days_later(bank) == MEDIUM
