@@ -92,8 +92,8 @@ def screened_before(session: Session, arriving: Iterable[tuple[int, str, int, bo
     """Date back screenings whose own moment is after now, as others are about to follow them; return their numbers.
 
     Only a moment that the program took itself is dated back: to now, and a clean one to that of a match which arrives
-    after it and is of the present too, as far as clocks may differ. A match of an earlier day lies before it anyway, and
-    a match never yields to an earlier moment: it holds until a clean one comes after it.
+    after it and is of the present too, as far as clocks may differ. A match of an earlier day lies before it anyway.
+    A match never yields to an earlier moment: it holds until a clean one comes after it.
 
     Args:
         session: in the transaction that adds the others.
