@@ -4,7 +4,7 @@ If the records do not tell, since one is erased or has no such input, a correcti
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any, Final
@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
+from fivefold.risk.compiler.value_types import inputs_of as inputs_of_condition
 from fivefold.risk.compiler.value_types import inputs_of_group, linked_source
 from fivefold.risk.facts.inputs import direct_parts_of, everything_in, part_of
 from fivefold.risk.language.base import LanguageModel
@@ -42,15 +43,16 @@ def refuse_no_difference(session: Session, before: Assessment, new_row: Assessme
     cannot be separated from the correction.
     """
     versions = {each.id: each for each in (_version(session, before), _version(session, new_row)) if each is not None}
+    analysed = {number: analyse_canonical(each.canonical) for number, each in versions.items()}
     keys_by_version = {
-        number: _inputs_reading(analyse_canonical(each.canonical), facts) for number, each in versions.items()
+        number: _keys_reading([*each.inputs, *each.signals], each, facts) for number, each in analysed.items()
     }
     name = f"{before.entity_id}.{new_row.number}"
     otherwise = "settle the challenge as confirmed, or correct what is wrong first"
-    if len({each.family_id for each in versions.values()}) > 1 or new_row.version_id is None:
-        is_read = not keys_by_version or any(
-            keys_by_version.values()
-        )  # which ruleset decides may itself follow from the facts
+    is_of_another = len({each.family_id for each in versions.values()}) > 1
+    if is_of_another or new_row.version_id is None:
+        # Which ruleset decides may itself follow from the facts.
+        is_read = not keys_by_version or any(keys_by_version.values())
     else:
         is_read = bool(keys_by_version[new_row.version_id])
     if not is_read:
@@ -58,9 +60,15 @@ def refuse_no_difference(session: Session, before: Assessment, new_row: Assessme
             f"the rules read none of {', '.join(facts)}, so their correction made no difference to assessment {name}:"
             f" {otherwise}"
         )
-    if new_row.version_id is not None and _is_same_without(
-        session, before, new_row, versions[new_row.version_id].content_hash, keys_by_version[new_row.version_id]
-    ):
+    if new_row.version_id is None:
+        return
+    is_same = _is_same_with(session, new_row, before, versions[new_row.version_id], keys_by_version[new_row.version_id])
+    if is_same and is_of_another and before.version_id is not None:
+        # The new ruleset may read none of what the earlier one asked of those it applies to.
+        earlier = analysed[before.version_id]
+        keys = _keys_reading(inputs_of_condition(earlier.ruleset.applies_to), earlier, facts)
+        is_same = _is_same_with(session, before, new_row, versions[before.version_id], keys)
+    if is_same:
         raise ConflictError(
             f"assessment {name} comes to the same without the correction of {', '.join(facts)}, so only something else"
             f" made a difference: {otherwise}"
@@ -71,10 +79,10 @@ def _version(session: Session, row: Assessment) -> RulesetVersion | None:
     return None if row.version_id is None else session.get_one(RulesetVersion, row.version_id)
 
 
-def _inputs_reading(analysed: AnalysedRuleset, facts: Sequence[str]) -> frozenset[str]:
-    """Give the keys of all inputs, and of their parts, that read one of some facts."""
+def _keys_reading(inputs: Iterable[LanguageModel], analysed: AnalysedRuleset, facts: Sequence[str]) -> frozenset[str]:
+    """Give the keys of inputs, and of their parts, that read one of some facts."""
     parts = partial(direct_parts_of, names=analysed.names)
-    everything = everything_in([*analysed.inputs, *analysed.signals], parts)
+    everything = everything_in(inputs, parts)
     return frozenset(
         key
         for key, each in everything.items()
@@ -104,22 +112,21 @@ def _simple(each: Any) -> Iterator[LanguageModel]:
     yield from getattr(each, "ratio", (each,))
 
 
-def _is_same_without(
-    session: Session, before: Assessment, new_row: Assessment, ruleset_hash: str, keys: frozenset[str]
+def _is_same_with(
+    session: Session, row: Assessment, other: Assessment, version: RulesetVersion, keys: frozenset[str]
 ) -> bool:
-    """Make an assessment again with some inputs as they were *before*, and tell whether it comes to the same."""
-    earlier, later = inputs_of(session, before), inputs_of(session, new_row)
-    if earlier is None or later is None or before.version_id is None:
+    """Make an assessment again with some inputs as they were in another, and tell whether it comes to the same."""
+    recorded, of_other = inputs_of(session, row), inputs_of(session, other)
+    if recorded is None or of_other is None or other.version_id is None:
         return False
-    if _columns_of(earlier, keys) != _columns_of(later, keys):  # such as of a value that could not be read
+    if _columns_of(of_other, keys) != _columns_of(recorded, keys):  # such as of a value that could not be read
         return False
-    inputs = {name: earlier["inputs"][name] if _is_of(name, keys) else value for name, value in later["inputs"].items()}
-    again = {**later, "inputs": inputs}
-    if inputs == later["inputs"]:
+    values = recorded["inputs"]
+    inputs = {name: of_other["inputs"][name] if _is_of(name, keys) else value for name, value in values.items()}
+    if inputs == values:
         return True
-    return _outcome(made_again(session, new_row, ruleset_hash, again)) == _outcome(
-        breakdown_text(session, new_row) or "{}"
-    )
+    again = made_again(session, row, version.content_hash, {**recorded, "inputs": inputs})
+    return _outcome(again) == _outcome(breakdown_text(session, row) or "{}")
 
 
 def _outcome(breakdown: str) -> dict[str, Any]:
