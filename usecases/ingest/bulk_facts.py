@@ -79,8 +79,7 @@ class _RowEntities:
 def put_tags(context: Context, type_name: str, rows: Sequence[TagRow]) -> RowCounts:
     """Set tags. One that the entity has from the same moment on is known, and gets the row's end.
 
-    A tag without a first moment holds from now on; an entity that has it already keeps it, with the row's end. One that
-    a clock ahead let begin later begins now.
+    Without a first moment it holds from now on; one that is there keeps its own, unless a clock ahead set it after now.
 
     Raises: NotFoundError: there is no such type. InvalidDataError: invalid rows, each named; then nothing was stored.
     """

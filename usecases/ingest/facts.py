@@ -97,7 +97,7 @@ def set_tag_in(
     if until_us is not None and until_us >= LATEST_US:
         raise ConfigError(f"a tag cannot end at {day_text(until_us)}: its end must be before the year 9000")
     live = live_tag_in(session, entity, tag, now)
-    # One that begins after now does not hold yet: no beginning is given ahead, so a clock ahead took it.
+    # One that begins after now does not hold yet: a clock ahead set it, as beginnings are never given ahead.
     if live is not None and live.from_us <= now and live.until_us == until_us:
         return False
     announce_ended_before(session, [entity.id], now)
