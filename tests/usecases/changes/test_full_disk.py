@@ -32,7 +32,7 @@ def test_of_a_fact_that_may_lower_a_level(engine: Engine) -> None:
     def ask() -> None:
         facts.request_tag_end(bank.context, "customer", "a", "watch", reason="it is over")
 
-    with little_space_for(engine, "UPDATE tags SET until_us"):
+    with little_space_for(engine, "UPDATE tags SET"):
         ask()
     assert proposed(engine) == []
     ask()

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
@@ -316,10 +316,7 @@ def _take_back_tag(session: Session, context: Context, row: FlowAction, reason: 
     lock_entities(session, [row.entity_id])
     entity, tag = session.get_one(Entity, row.entity_id), row.content["tag"]
     live = live_tag_in(session, entity, tag, now)
-    if live is None:
-        _refuse_tag_ahead(session, row, now)
-        return
-    if not live.set_by.startswith(FLOW_ACTOR):
+    if live is None or not live.set_by.startswith(FLOW_ACTOR):
         return
     until_us = _still_given_until(session, row, now)
     if until_us is None:
@@ -331,18 +328,6 @@ def _take_back_tag(session: Session, context: Context, row: FlowAction, reason: 
         watch = LoweringGuard(session, context, "tags", {entity.id: concern}, now)
         shorten_tag_in(session, context, entity, live, until_us, reason, now)
         watch.refuse_falls()
-
-
-def _refuse_tag_ahead(session: Session, row: FlowAction, now: int) -> None:
-    """Refuse where a clock ahead gave the tag: it would begin later, though the action was taken back."""
-    of_tag = (Tag.entity_id == row.entity_id, Tag.tag == row.content["tag"], Tag.set_by.startswith(FLOW_ACTOR))
-    lasts = Tag.until_us.is_(None) | (Tag.until_us > Tag.from_us)
-    begins_us = session.scalar(select(func.min(Tag.from_us)).where(*of_tag, Tag.from_us > now, lasts))
-    if begins_us is not None:
-        raise ConflictError(
-            f"the tag {row.content['tag']} begins at {second_text(begins_us)}, as a clock was ahead: take the action"
-            " back once fivefold clock repair has mended that"
-        )
 
 
 def _still_given_until(session: Session, row: FlowAction, now: int) -> int | None:
