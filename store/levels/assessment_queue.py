@@ -121,11 +121,7 @@ def upsert(new: Any) -> Any:
     )
     happened = _MARKS.c.reasons.bitwise_and(~int(PLANNED))
     # Without a planned reason, a later moment is one at which something happened by a clock that was set back since.
-    is_of_view = and_(_MARKS.c.reasons.bitwise_and(int(Reason.VIEW)) != 0, _MARKS.c.planned_us.is_not(None))
-    was_planned = and_(_MARKS.c.reasons.bitwise_and(int(PLANNED)) != 0, ~is_of_view)
-    # Who only looks makes nothing happen: what was planned for `planned_us` stays the reason from then on.
-    is_only_seen = new.excluded.reasons == int(Reason.VIEW)
-    kept_reasons = case((or_(is_due, is_only_seen), _MARKS.c.reasons), else_=happened)
+    was_planned = _MARKS.c.reasons.bitwise_and(int(PLANNED)) != 0
     keeps_planned = or_(is_due, ~was_planned, _MARKS.c.planned_us < _MARKS.c.due_us)
     return new.on_conflict_do_update(
         index_elements=["entity_id"],
@@ -136,7 +132,7 @@ def upsert(new: Any) -> Any:
                 (keeps_planned, _MARKS.c.planned_us), else_=func.coalesce(_MARKS.c.due_us, _MARKS.c.planned_us)
             ),
             "priority": urgent,
-            "reasons": kept_reasons.bitwise_or(new.excluded.reasons),
+            "reasons": case((is_due, _MARKS.c.reasons), else_=happened).bitwise_or(new.excluded.reasons),
             # The worker of a lease may have died; the next claim detects that.
             "attempts": case((_MARKS.c.lease.is_(None), 0), else_=_MARKS.c.attempts),
             "quarantined": False,  # `error` stays until an attempt succeeds

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from fivefold.store.levels.assessment_queue import BULK, EVENT, PLANNED, Reason, Subject
+from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
 from fivefold.store.sql.arrays import array_parameter
 from fivefold.store.sql.clocks import lease_is_over
 from fivefold.store.tables.accounts import Organisation
@@ -230,11 +230,7 @@ def claim_one(
     )
 
 
-_REASONS_NOW = case(
-    (_MARKS.c.due_us > bindparam("now_us"), int(Reason.VIEW)),
-    (_MARKS.c.planned_us > bindparam("now_us"), _MARKS.c.reasons.bitwise_and(~int(PLANNED))),
-    else_=_MARKS.c.reasons,
-)
+_REASONS_NOW = case((_MARKS.c.due_us <= bindparam("now_us"), _MARKS.c.reasons), else_=int(Reason.VIEW))
 """Why it is assessed: a later reason, such as a decay step, does not count yet."""
 
 

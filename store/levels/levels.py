@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, exists, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import Page, Part
-from fivefold.store.levels.assessment_queue import PLANNED, Reason
+from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.keyset import rows_of
 from fivefold.store.tables.entities import Entity
@@ -48,8 +48,7 @@ def is_refreshing(mark: DueMark | None, now_us: int, *, is_marked_later: bool = 
     """
     if mark is None or is_marked_later:
         return is_marked_later
-    planned_reasons = 0 if mark.planned_us is None or mark.planned_us <= now_us else int(PLANNED)
-    if mark.reasons & ~planned_reasons == Reason.VIEW and (mark.planned_us is None or planned_reasons):
+    if mark.reasons == Reason.VIEW and (mark.planned_us is None or mark.planned_us > now_us):
         return False
     waits = not mark.quarantined and mark.due_us is not None and mark.due_us <= now_us
     return waits or (mark.lease_until_us is not None and mark.lease_until_us > now_us)
@@ -61,14 +60,9 @@ def override_in_force(session: Session, override_id: int) -> OverrideRow:
 
 
 def level_since(session: Session, entity_id: int) -> int | None:
-    """Return when the present level was reached; None if there was never one.
-
-    A repair after a clock that was ahead has corrected that moment in the standing, and left the transition as it was.
-    """
+    """Return when the present level was reached; None if there was never one."""
     latest = select(Transition.at_us).where(Transition.entity_id == entity_id)
-    reached_us = session.scalar(latest.order_by(Transition.number.desc()).limit(1))
-    since_us = session.scalar(select(Standing.level_since_us).where(Standing.entity_id == entity_id))
-    return reached_us if reached_us is None or since_us is None or since_us < 0 else min(reached_us, since_us)
+    return session.scalar(latest.order_by(Transition.number.desc()).limit(1))
 
 
 def ruleset_named(session: Session, version_id: int | None) -> tuple[str, int] | None:

@@ -327,11 +327,11 @@ class AssessmentContext:
             return "override" if override_before != now["id"] else "rules"
         if override_before is not None:
             return "expiry" if now is not None and now["id"] == override_before else "override"
-        return _BY_ITSELF.get(self.reasons[entity] & ~Reason.VIEW, "rules")
+        return _BY_ITSELF.get(self.reasons[entity], "rules")
 
 
 _BY_ITSELF: Mapping[int, str] = {Reason.DECAY: "decay", Reason.TIME: "time"}
-"""What made the difference where nothing else happened; to be looked at is nothing that happens."""
+"""What made the difference where nothing else happened."""
 
 
 def _is_put_off(row: Mapping[str, Any]) -> bool:

@@ -8,7 +8,6 @@ from sqlalchemy import Engine
 from fivefold.domain.clock import DAY_US, from_microseconds
 from fivefold.store.levels.assessment_queue import BULK, Reason
 from fivefold.usecases.ingest.facts import set_tag
-from fivefold.usecases.levels.read import Freshness, read_level
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 
@@ -46,40 +45,6 @@ def test_days_since_take_a_level_up_at_their_moment(engine: Engine) -> None:
     assert [one.source for one in bank.assessments()] == ["rules", "time"]
     assert bank.events()[-1]["source"] == "time"
     assert Reason(bank.mark_of().reasons) == Reason.INTERVAL
-
-
-@pytest.mark.postgresql
-@pytest.mark.parametrize(("happens", "source"), [(False, "time"), (True, "rules")])
-def test_who_looks_while_no_worker_runs_makes_nothing_happen(engine: Engine, happens: bool, source: str) -> None:
-    """The worker is away when somebody looks, and returns after the moment at which the level moves by time."""
-    bank = Bank(engine)
-    bank.activate(banks.document({"opened": OPENED}, **LATER))
-    begin = bank.now
-    bank.put("a", opened_on=opened(bank, days=80))
-    bank.settle()
-    for _ in range(2):
-        bank.wait(days=4)
-        assert not read_level(bank.context, "customer", "a", Freshness.REFRESH).refreshing
-    assert bank.mark_of().planned_us == begin + 10 * DAY_US
-    if happens:
-        bank.put("a", opened_on=opened(bank, days=88), country="NO")
-    bank.wait(days=3)
-    assert read_level(bank.context, "customer", "a", Freshness.REFRESH).refreshing
-    assert bank.settle() == 1
-    assert (bank.level(), bank.assessments()[-1].source) == (3, source)
-
-
-@pytest.mark.postgresql
-def test_who_looks_before_the_moment_is_no_reason_of_time(engine: Engine) -> None:
-    bank = Bank(engine)
-    bank.activate(banks.document({"opened": OPENED}, **LATER))
-    bank.put("a", opened_on=opened(bank, days=80))
-    bank.settle()
-    bank.wait(days=4)
-    read_level(bank.context, "customer", "a", Freshness.REFRESH)
-    assert bank.settle() == 1
-    assert [one.source for one in bank.assessments()][-1] == "rules"
-    assert Reason(bank.mark_of().reasons) == Reason.TIME
 
 
 @pytest.mark.postgresql
