@@ -217,6 +217,7 @@ class Model:
         self.events: list[tuple[str, int, str | None, str | None, str]] = []
         self.transitions: dict[str, list[tuple[int, int, int | None, int | None, str]]] = {}
         self.audited = 0
+        self.dated_by_clock: set[int] = set()  # numbers of screenings without a moment of their own
 
     def mark(self, names: Iterable[str | None], reason: Reason, now: int) -> None:
         """Say that somebody is to be assessed from now on."""
@@ -235,21 +236,32 @@ class Model:
         """Name those who own it, or did."""
         return {one.owner for one in self.entities[name].owned}
 
-    def present_owners(self, name: str, now: int) -> list[Owned]:
-        """List who owns it now; several where a clock was set back behind the moment at which one left."""
-        return [one for one in self.entities[name].owned if one.end is None or one.end > now]
-
     def own(self, name: str, owner: str, now: int) -> set[str]:
-        """Let somebody own something from now on, alone; name those for whom it counts otherwise by that."""
+        """Let somebody own something from now on, alone; name those for whom it counts otherwise by that.
+
+        What a clock ahead began or ended after now, it began or ended now.
+        """
         owned = self.entities[name].owned
-        present = self.present_owners(name, now)
-        if owner in {one.owner for one in present}:
-            return set()
-        for one in present:
-            one.end = now
-        came_back = owner in {one.owner for one in owned}
-        owned.append(Owned(owner, now if came_back else None))
-        return {owner, *(one.owner for one in present)}
+        before = [replace(one) for one in owned]
+        present = [one for one in owned if one.end is None]
+        for one in owned:
+            one.begin = None if one.begin is None else min(one.begin, now)
+            one.end = None if one.end is None else min(one.end, now)
+        if owner not in {one.owner for one in present}:
+            for one in present:
+                one.end = now
+            came_back = owner in {one.owner for one in owned}
+            owned.append(Owned(owner, now if came_back else None))
+        return {one.owner for one in owned if one not in before}
+
+    def screened(self, name: str, number: int, at: int, found: bool, now: int) -> None:
+        """Let a screening follow those that there are; what a clock ahead recorded since is recorded now."""
+        self.entities[name].screenings = [
+            (min(moment, now) if known in self.dated_by_clock else moment, known, matched)
+            for moment, known, matched in self.entities[name].screenings
+        ] + [(at, number, found)]
+        if at == now:
+            self.dated_by_clock.add(number)
 
     def is_free(self, entity: Entity, now: int) -> bool:
         return entity.lease is None or not now < entity.lease_until <= now + LONGEST_LEASE_US

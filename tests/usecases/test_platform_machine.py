@@ -167,11 +167,6 @@ class Machine(RuleBasedStateMachine):
     @rule(name=st.sampled_from(ACCOUNTS), owner=SOMEBODY)
     def own(self, name: str, owner: str) -> None:
         entity = self.model.entities.get(name)
-        present = set() if entity is None else {one.owner for one in self.model.present_owners(name, self.now)}
-        if len(present) > 1 and owner not in present:
-            with pytest.raises(InvalidDataError, match="is not one of the owners"):
-                self.bank.put(name, ("customer", owner), "account")
-            return
         self.bank.put(name, ("customer", owner), "account")
         if entity is None:
             self._added(name, "account")
@@ -232,17 +227,17 @@ class Machine(RuleBasedStateMachine):
     def tag(self, name: str, lasts: int | None) -> None:
         until = None if lasts is None else self.now + lasts
         self._fact(set_tag, name, "watch", until_us=until)
-        if until in self._live_ends(name)[-1:]:
+        if (until, True) in self._live_ends(name)[-1:]:
             return  # nothing new, so nothing is stored
         self._end_live(name)
         self.model.entities[name].tags.append((self.now, until))
         self._happened(name, Reason.TAG)
 
     def _end_live(self, name: str) -> bool:
-        """End what is live, and what another clock, which is ahead, has begun since: it ends when it begins."""
+        """End what is live, and what another clock, which is ahead, has begun since: it never was."""
         entity, any_live = self.model.entities[name], self._live(name)
         entity.tags = [
-            (begin, max(begin, self.now)) if end is None or end > self.now else (begin, end)
+            (min(begin, self.now), self.now) if end is None or end > self.now else (begin, end)
             for begin, end in entity.tags
         ]
         return any_live
@@ -258,11 +253,11 @@ class Machine(RuleBasedStateMachine):
     def _live(self, name: str) -> bool:
         return bool(self._live_ends(name))
 
-    def _live_ends(self, name: str) -> list[int | None]:
-        """The ends of what it has, the latest last; what a clock ahead began, and this one ended, it never had."""
+    def _live_ends(self, name: str) -> list[tuple[int | None, bool]]:
+        """The ends of what it has, the latest last, each with whether it has begun: a clock ahead may have set it."""
         tags = self.model.entities[name].tags
-        ends = [end for begin, end in tags if end is None or end > max(begin, self.now)]
-        return sorted(ends, key=lambda end: inf if end is None else end)
+        ends = [(end, begin <= self.now) for begin, end in tags if end is None or end > self.now]
+        return sorted(ends, key=lambda pair: inf if pair[0] is None else pair[0])
 
     def _fact(self, happens: Any, name: str, *given: Any, **more: Any) -> None:
         kind = self.model.entities[name].kind
@@ -274,7 +269,7 @@ class Machine(RuleBasedStateMachine):
         self._fact(add_screening, name, "sanctions", has_match=found, at_us=self.now - ago)
         if (self.now - ago, found) in {(at, of_it) for at, _, of_it in self.model.entities[name].screenings}:
             return  # nothing new, so nothing is stored
-        self.model.entities[name].screenings.append((self.now - ago, next(self.numbers), found))
+        self.model.screened(name, next(self.numbers), self.now - ago, found, self.now)
         self._happened(name, Reason.SCREENING)
 
     @rule(name=ANYBODY, kind=st.sampled_from(["alert", "alert", "case"]), ago=st.sampled_from([0, 0, 7 * DAY_US]))
