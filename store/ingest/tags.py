@@ -40,7 +40,8 @@ def forget_ends(session: Session, tag_ids: Sequence[int]) -> None:
 def open_about_ended_tags(session: Session, kind: str, now_us: int, most: int) -> Sequence[Proposal]:
     """List open proposals of a kind about tags that ended since, of every organisation; the oldest first."""
     same = (Tag.entity_id == Proposal.entity_id, Tag.tag == text_in(session, Proposal.content, "tag"))
-    has_ended = select(Tag.id).where(*same, Tag.until_us > Proposal.proposed_us, Tag.until_us <= now_us).exists()
+    ended_since = (Tag.from_us <= Proposal.proposed_us, Tag.until_us > Proposal.proposed_us, Tag.until_us <= now_us)
+    has_ended = select(Tag.id).where(*same, *ended_since).exists()
     still_lasts = select(Tag.id).where(*same, lasts_after(now_us)).exists()
     statement = select(Proposal).where(Proposal.kind == kind, Proposal.state == PROPOSED, has_ended, ~still_lasts)
     return session.scalars(statement.order_by(Proposal.id).limit(most)).all()

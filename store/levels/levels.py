@@ -60,9 +60,14 @@ def override_in_force(session: Session, override_id: int) -> OverrideRow:
 
 
 def level_since(session: Session, entity_id: int) -> int | None:
-    """Return when the present level was reached; None if there was never one."""
+    """Return when the present level was reached; None if there was never one.
+
+    A repair after a clock that was ahead has corrected that moment in the standing, and left the transition as it was.
+    """
     latest = select(Transition.at_us).where(Transition.entity_id == entity_id)
-    return session.scalar(latest.order_by(Transition.number.desc()).limit(1))
+    reached_us = session.scalar(latest.order_by(Transition.number.desc()).limit(1))
+    since_us = session.scalar(select(Standing.level_since_us).where(Standing.entity_id == entity_id))
+    return reached_us if reached_us is None or since_us is None or since_us < 0 else min(reached_us, since_us)
 
 
 def ruleset_named(session: Session, version_id: int | None) -> tuple[str, int] | None:

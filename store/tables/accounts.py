@@ -194,10 +194,10 @@ class Usage(Base):
 
 
 class DriftCount(Base):
-    """The counts of one worker and day: customers in each bucket of each indicator, and nothing else of them.
+    """The counts of one worker and week: customers in each bucket of each indicator, and nothing else of them.
 
     Attributes:
-        worker: a name for these counts alone; a worker whose clock was ahead may have two of a day.
+        worker: a name for these counts alone; a worker whose clock was ahead may have two of a week.
     """
 
     __tablename__ = "counted"

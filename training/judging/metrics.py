@@ -173,17 +173,34 @@ def segment_steps(
 def _chance_of_fall(low: Floats, high: Floats, shuffles: int, random: np.random.Generator) -> float:
     """Give the chance of a fall as large as that from *low* to *high* if nothing but chance parts their customers.
 
-    All are dealt out to the two segments anew, and those who stand now are one deal more. Then it is at least the
-    true chance, however skewed money is: a bootstrap of the means is not that careful. Where all of the upper segment
-    is worth more than chance gives it, a fall is rarer still. Source: Lehmann and Romano, "Testing Statistical
-    Hypotheses" (2005), chapters 5.8 to 5.12 and 15.2.
+    All are dealt out to the two segments anew, and those who stand now are one deal more. Falls are counted in standard
+    errors. Then it is exact where both are of one distribution, however skewed, and it comes close where only the means
+    are the same. Source: Chung and Romano, "Exact and asymptotically robust permutation tests", Annals of Statistics 41
+    (2013).
     """
-    both, few = np.concatenate([low, high]), min(len(low), len(high))
-    sums = np.array([random.choice(both, few, replace=False, shuffle=False).sum() for _ in range(shuffles)])
-    # With the sum of both, the sum of one side says how far the means are apart.
-    slack = 1e-9 * float(both.sum())  # the order of adding up makes no difference
-    as_far = sums <= high.sum() + slack if few == len(high) else sums >= low.sum() - slack
-    return (1 + int(as_far.sum())) / (1 + shuffles)
+    both = np.concatenate([low, high])
+    both, upper, few = both - both.mean(), high - both.mean(), min(len(low), len(high))
+    deals = [random.choice(both, few, replace=False, shuffle=False) for _ in range(shuffles)]
+    sums, squares = np.array([(deal.sum(), (deal * deal).sum()) for deal in deals]).T
+    if few < len(high):  # the deals are the lower segment
+        sums, squares = -sums, (both * both).sum() - squares  # of all customers the sum is 0
+    rises = _rises(sums, squares, len(high), both)
+    stands = _rises(upper.sum(), (upper * upper).sum(), len(high), both)
+    slack = 1e-9 * (1.0 + abs(float(stands)))  # the order of adding up makes no difference
+    return (1 + int((rises <= stands + slack).sum())) / (1 + shuffles)
+
+
+def _rises(sums: Floats, squares: Floats, count: int, both: Floats) -> Floats:
+    """Give by how many standard errors segments of *count* customers are above the others, of whom *both* are all.
+
+    *sums* and *squares* are of the money of a segment's customers and of its square; *both* has the mean 0.
+    """
+    others, of_all = len(both) - count, (both * both).sum()
+    spread = np.maximum(squares - sums**2 / count, 0.0) / max(count - 1, 1) / count
+    spread = spread + np.maximum(of_all - squares - sums**2 / others, 0.0) / max(others - 1, 1) / others
+    means_apart = sums / count + sums / others
+    rises: Floats = means_apart / np.sqrt(np.maximum(spread, np.finfo(float).tiny))
+    return rises
 
 
 def _in_predicted_order(predicted: Floats, realised: Floats) -> Floats:

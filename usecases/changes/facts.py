@@ -222,7 +222,7 @@ def _withdraw_late(context: Context, number: int) -> bool:
             why = why_impossible(session, context, content, row.reason, now)
         else:
             why = moved_since(session, context, content, row.reach, now)
-        if row.state != PROPOSED or not why:  # it was decided, or the tag set again, meanwhile
+        if row.state != PROPOSED or not why:  # it was decided meanwhile
             return False
         close_proposal(session, context, row, WITHDRAWN, f"it came too late: {why}", now)
         return True

@@ -12,7 +12,7 @@ from fivefold.models.value_model import ValueModel
 from fivefold.store.monitoring import drift_counts as watching
 from fivefold.store.sql.database import reading, writing
 
-_NAME_CHARACTERS = 180
+_NAME_CHARACTERS = 170
 
 
 @dataclass(frozen=True)

@@ -274,8 +274,8 @@ def take_back_action(context: Context, role: Role, number: int, reason: str) -> 
 
     Raises:
         NotFoundError: there is no such action.
-        ConflictError: it cannot be taken back, or was, or not by this person; or it gave a tag by a clock that was
-            ahead, which is still to begin. WouldLowerError where a level or a floor would fall by that.
+        ConflictError: it cannot be taken back, or was, or not by this person.
+        WouldLowerError: a level or a floor would fall by that.
     """
     now, reason = context.now(), checked_reason(reason)
     with context.writing() as session:
