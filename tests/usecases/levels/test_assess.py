@@ -114,8 +114,9 @@ class Facts:
         self.frames["screenings"].append({"entity_id": name, "screening": "sanctions", "found": found, "at": at})
         begins, lasts = self.moment(30), self.chance.choice([None, 40 * DAY_US, 2 * DAY_US])
         until = None if lasts is None else begins + lasts
-        set_tag(self.bank.context.at(begins), "customer", name, "watch", until_us=until)
-        self.frames["tags"].append({"entity_id": name, "tag": "watch", "from": begins, "until": until})
+        if name not in {one["entity_id"] for one in self.frames["tags"]}:  # to set it again ends what was set before
+            set_tag(self.bank.context.at(begins), "customer", name, "watch", until_us=until)
+            self.frames["tags"].append({"entity_id": name, "tag": "watch", "from": begins, "until": until})
 
     def portfolio(self) -> Portfolio:
         hot = NamedList(list="hot", title="Hot", source="ours", versions=(ListVersion(since=0, members=("SE", "RU")),))
