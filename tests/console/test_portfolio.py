@@ -115,13 +115,13 @@ def test_another_organisation_counts_its_own_alone(place: Place) -> None:
 
 
 def moved(place: Place, name: str) -> int:
-    """Make a company that reached the lowest level, and the highest one a day later; that moment."""
+    """Make a company that reached the lowest level yesterday, and the highest one now; that moment."""
     address = f"/v1/entities/company/{quote(name, safe='')}"
     place.good("PUT", address, {"attributes": {"size": 1}}, role="app")
     place.good("GET", f"{address}/risk", params={"freshness": "now"}, role="admin")
     with Session(place.engine) as session, session.begin():
         standing = session.query(Standing).order_by(Standing.entity_id.desc()).limit(1).one()
-        standing.level, at_us = 3, standing.assessed_us + DAY_US
+        standing.level, at_us = 3, standing.assessed_us
         of = {"entity_id": standing.entity_id, "organisation_id": standing.organisation_id}
         session.add(Transition(**of, number=1, at_us=at_us - DAY_US, from_level=None, to_level=1, source="rules"))
         session.add(Transition(**of, number=2, at_us=at_us, from_level=1, to_level=3, source="override"))
@@ -143,7 +143,7 @@ def test_the_matrix_over_time_leads_to_the_people_who_moved_and_why(place: Place
     assert "&lt;b&gt;mover&lt;/b&gt;" in visitor.page.text
     assert name not in visitor.page.text
     assert "override" in visitor.text
-    asked = {"type": "company", "since": day_text(at_us - at_us % DAY_US), "until": day_text(at_us + DAY_US)}
+    asked = {"type": "company", "since": day_text(day_us := at_us - at_us % DAY_US), "until": day_text(day_us + DAY_US)}
     (mover,) = place.good("GET", "/v1/migration/movers", params=asked, role="approver")
     assert (mover["external_id"], mover["from_level"], mover["to_level"]) == (name, "low", "high")
     assert "Nobody is listed." in visitor.go(f"{over_time}&from=high&to=low").text
