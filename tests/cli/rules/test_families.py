@@ -109,7 +109,7 @@ def test_each_family_is_validated_on_its_own_and_all_by_level(folder: Path) -> N
     assert (both["judged"], both["confirmed"], both["undecided"]) == (600, 120, 0)
     assert {row["level"]: row["entities"] for row in both["levels"]}["high"] == 180
     assert both["level_ranking"]["gini"]["estimate"] < alone["level_ranking"]["gini"]["estimate"]
-    assert both["other"][1]["difference"]["estimate"] > 0
+    assert both["other"]["paired"]["difference"]["estimate"] > 0
     assert people["stability"]
     rows = {row[0]: row[1:] for row in cells(both["out"], "How well each ruleset ranks")}
     assert rows["everybody"][:2] == ["600", "120"]
