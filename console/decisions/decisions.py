@@ -56,7 +56,6 @@ def show_decisions(visit: Visit) -> Rendered:
     chosen = visit.filters(FILTERS)
     since, until = period(chosen)
     types, entity = entity_filter(visit, chosen)
-    chosen["type"] = "" if entity is None else entity[0]
     filters = DecisionFilters(
         action=chosen["action"] or None,
         entity=entity,

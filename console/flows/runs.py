@@ -93,7 +93,6 @@ def show_runs(visit: Visit) -> Rendered:
     visit.choice("state", ("", *STATES))
     acting = ACTING[visit.choice("acting", tuple(ACTING))]
     types, entity = entity_filter(visit, chosen)
-    chosen["type"] = "" if entity is None else entity[0]
     filters = RunFilters(
         flow=chosen["flow"] or None,
         state=chosen["state"] or None,

@@ -1,7 +1,7 @@
 """Differences between two assessments of an entity, from their stored results: nothing is computed again."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -75,7 +75,7 @@ class AssessmentDifference:
     override: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Read:
     """The stored result of an assessment.
 
@@ -90,9 +90,9 @@ class _Read:
 
     shown: AssessmentCompared
     total: Decimal | None
-    fired: Mapping[tuple[int, str], FiredRule]
-    failed: Mapping[tuple[int, str], tuple[str, str]]
-    computed: frozenset[tuple[int, str]]
+    fired: Mapping[tuple[int, str], FiredRule] = field(default_factory=dict)
+    failed: Mapping[tuple[int, str], tuple[str, str]] = field(default_factory=dict)
+    computed: frozenset[tuple[int, str]] = frozenset()
     override: Sequence[int | None] | None
     is_whole: bool
 
@@ -138,13 +138,21 @@ def _read(session: Session, row: Assessment, names: tuple[str | None, ...]) -> _
         number = override_of(session, row) if is_whole else None
         by_hand = None if number is None else session.get_one(OverrideRow, number)
         set_level = None if by_hand is None else [by_hand.level, by_hand.until_us]
-        return _Read(summary, None if breakdown is None else Decimal(0), {}, {}, frozenset(), set_level, is_whole)
+        total = None if breakdown is None else Decimal(0)
+        return _Read(shown=summary, total=total, override=set_level, is_whole=is_whole)
     override = None if recorded_inputs is None else _in_force(recorded_inputs["override"], row.as_of_us)
     if breakdown is None:
-        return _Read(summary, None, {}, {}, frozenset(), override, is_whole)
-    fired, failed = _fired(session, recorded_inputs, breakdown, version), _failed(breakdown, version)
-    computed = frozenset((version.family_id, each["rule"]) for each in breakdown["rules"]) - failed.keys()
-    return _Read(summary, Decimal(breakdown["total"]), fired, failed, computed, override, is_whole)
+        return _Read(shown=summary, total=None, override=override, is_whole=is_whole)
+    failed = _failed(breakdown, version)
+    return _Read(
+        shown=summary,
+        total=Decimal(breakdown["total"]),
+        fired=_fired(session, recorded_inputs, breakdown, version),
+        failed=failed,
+        computed=frozenset((version.family_id, each["rule"]) for each in breakdown["rules"]) - failed.keys(),
+        override=override,
+        is_whole=is_whole,
+    )
 
 
 def _in_force(override: Sequence[int | None] | None, as_of_us: int) -> Sequence[int | None] | None:

@@ -192,7 +192,8 @@ def _change_of(
     if settlement.outcome == CORRECTED:
         return _change_of_facts(session, assessment, settlement.facts)
     if settlement.override is not None:
-        return _Change(*[_override_changed_us(session, row, settlement.override, contested, now_us)] * 2)
+        changed_us = _override_changed_us(session, row, settlement.override, contested, now_us)
+        return _Change(changed_us, changed_us)
     return None
 
 
