@@ -65,13 +65,18 @@ def level_since(session: Session, entity_id: int) -> int | None:
     A repair after a clock that was ahead has corrected that moment in the standing, and left the transition as it was.
     """
     latest = select(Transition.at_us).where(Transition.entity_id == entity_id)
-    reached_us = session.scalar(latest.order_by(Transition.number.desc()).limit(1))
-    since_us = session.scalar(select(Standing.level_since_us).where(Standing.entity_id == entity_id))
+    latest = latest.order_by(Transition.number.desc()).limit(1)
+    standing = select(Standing.level_since_us).where(Standing.entity_id == entity_id)
+    reached_us: int | None
+    since_us: int | None
+    reached_us, since_us = session.execute(select(latest.scalar_subquery(), standing.scalar_subquery())).one()
     return reached_us if reached_us is None or since_us is None or since_us < 0 else min(reached_us, since_us)
 
 
 def ruleset_named(session: Session, version_id: int | None) -> tuple[str, int] | None:
     """Return the ruleset's name and the number of a version; None if there is no such version."""
+    if version_id is None:
+        return None
     row = session.execute(
         select(Family.name, RulesetVersion.number)
         .join(RulesetVersion, RulesetVersion.family_id == Family.id)

@@ -38,7 +38,7 @@ MOST = {
     "/console/queue": 30,
     "/console/portfolio?type=company": 11,
     "/console/portfolio/over-time?type=company&from=none": 13,
-    "/console/entities/company/acme": 37,  # one for each change that waits
+    "/console/entities/company/acme": 36,  # one for each change that waits
     "/console/entities/company/acme/history": 6,
     "/console/search?text=none": 12,
 }
