@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from operator import attrgetter
 from typing import Any, Final
 
 import polars as pl
@@ -51,7 +52,6 @@ LEVEL_REACHED: Final = "level.reached"
 _ASSESSMENT = (
     "entity_id",
     "number",
-    "organisation_id",
     "as_of_us",
     "version_id",
     "source",
@@ -60,10 +60,11 @@ _ASSESSMENT = (
     "rules_level",
     "floor",
     "score",
-    "engine",
     "breakdown",
-    "batch",
 )
+"""Columns of an assessment that its record has by the same names."""
+_assessment_values = attrgetter(*_ASSESSMENT)
+_standing_values = attrgetter(*("held_floor" if name == "floor" else name for name in COLUMNS))
 _STANDING = (
     "entity_id",
     "organisation_id",
@@ -79,7 +80,6 @@ _STANDING = (
     "expected_value",
     "value_currency",
 )
-_TRANSITION = ("entity_id", "number", "organisation_id", "at_us", "from_level", "to_level", "source")
 
 
 @dataclass(frozen=True)
@@ -105,43 +105,85 @@ def store_result(session: Session, batch: LeasedBatch, result: AssessmentResult,
     records = [each for each in result.records if each.entity_id in leased]
     if not records:
         return StoredLevels({})
-    of = batch.organisation_id
-    new = [each._replace(inputs=with_standing(each.inputs, _stands(each))) for each in records if not each.same]
-    batch_number = history.new_batch()
-    add_layouts(session, of, {layout_name(layout): layout for layout in {each.layout for each in new if each.layout}})
-    write_rows(session, "assessments", _ASSESSMENT, (_assessment(each, of, batch_number) for each in new))
-    bound = _bound(new)
-    inputs_rows = [(each.entity_id, each.number, each.inputs, *pair) for each, pair in zip(new, bound, strict=True)]
-    write_rows(session, "assessment_inputs", ("entity_id", "number", "content", "salt", "sha256"), inputs_rows)
-    ends = _behind_ends(session, of, records, result.members)
-    changed = _changed_values(result.values)
-    _store_standings(session, batch, records, changed)
+    new = [
+        each._replace(inputs=with_standing(each.inputs, _standing_values(each))) for each in records if not each.same
+    ]
     moved = [each for each in records if each.level != each.level_before]
-    transitions = (_transition(each, of) for each in moved)
-    write_rows(session, "transitions", _TRANSITION, transitions)
+    values = _changed_values(result.values)
+    batch_number, digests = _store_assessments(session, batch, new)
+    ends = _behind_ends(session, batch.organisation_id, records, result.members)  # asks the standings as they were
+    _store_standings(session, batch, records, values)
+    _store_moves(session, batch, moved)
+    origins = _origins(session, batch, leased, records, ends)
+    _note(session, batch, records, values, origins)
+    _store_what_was_read(session, batch, result, leased, origins)
+    settled = dict(chain(*(scores.settled.items() for scores in result.values)))
+    claims.clear(session, batch, {each.entity_id: (each.next_us, each.next_reason) for each in records}, settled)
+    if new:
+        about = ("assessments.made", "assessment", batch_number)
+        lines = history.assessment_lines(_sealed(new, digests))
+        by = Actor(batch.organisation_id, actor)
+        audit.record_rows(session, by, about, lines, {"assessed": len(new), "moved": len(moved)})
+    failed = frozenset(each.entity_id for each in records if each.status == Status.FAILED)
+    return StoredLevels({each.entity_id: each.level is not None for each in records}, failed)
+
+
+def _store_assessments(
+    session: Session, batch: LeasedBatch, new: Sequence[AssessmentRecord]
+) -> tuple[int, Sequence[str]]:
+    """Store assessments with what they were made from; give their batch, and the digest of each one's content."""
+    of, number = batch.organisation_id, history.new_batch()
+    add_layouts(session, of, {layout_name(layout): layout for layout in {each.layout for each in new if each.layout}})
+    rows = ((*_assessment_values(each), of, ENGINE, number) for each in new)
+    write_rows(session, "assessments", (*_ASSESSMENT, "organisation_id", "engine", "batch"), rows)
+    salts = history.new_salts(len(new))
+    digests = [history.content_digest(salt, each.inputs, each.breakdown) for salt, each in zip(salts, new, strict=True)]
+    inputs = ((each.entity_id, each.number, each.inputs) for each in new)
+    bound_inputs = ((*row, *bound) for row, *bound in zip(inputs, salts, digests, strict=True))
+    write_rows(session, "assessment_inputs", ("entity_id", "number", "content", "salt", "sha256"), bound_inputs)
+    return number, digests
+
+
+def _store_moves(session: Session, batch: LeasedBatch, moved: Sequence[AssessmentRecord]) -> None:
+    """Store the transitions of those whose level moved, and tell webhooks of them."""
+    of = batch.organisation_id
+    rows = (
+        (each.entity_id, each.number, of, each.as_of_us, each.level_before, each.level, each.source) for each in moved
+    )
+    columns = ("entity_id", "number", "organisation_id", "at_us", "from_level", "to_level", "source")
+    write_rows(session, "transitions", columns, rows)
     add_events(session, of, _events(session, batch, moved))
+
+
+def _origins(
+    session: Session,
+    batch: LeasedBatch,
+    leased: set[int],
+    records: Sequence[AssessmentRecord],
+    ends: Mapping[int, Origin],
+) -> dict[int, Origin]:
+    """Tell by entity the flows by which it was due, and who is behind that; keep these where a change is put off."""
     claimed = {claim.entity_id: claim.revision for claim in batch.claims if claim.entity_id in leased}
     origins = caused_by_flows(session, batch.type_id, claimed, max(each.as_of_us for each in records))
     origins |= {entity: origins.get(entity, NO_FLOW).combined_with(each) for entity, each in ends.items()}
     put_off = [each.entity_id for each in records if each.is_put_off and each.entity_id in origins]
     keep_people(session, {entity: (claimed[entity], origins[entity]) for entity in put_off})
-    _note(session, batch, records, changed, origins)
+    return origins
+
+
+def _store_what_was_read(
+    session: Session, batch: LeasedBatch, result: AssessmentResult, leased: set[int], origins: Mapping[int, Origin]
+) -> None:
+    """Store what else came of the assessments: memberships, values, and summaries and blocks of transactions."""
     store_looks(session, batch, result.looks, leased, origins)
     for values in result.values:
         _store_values(session, values, leased)
     if result.without_model:
-        value_again(session, of, batch.type_id, sorted(leased), max(each.as_of_us for each in records))
+        at_us = max(each.as_of_us for each in result.records if each.entity_id in leased)
+        value_again(session, batch.organisation_id, batch.type_id, sorted(leased), at_us)
     for summary in result.summaries:
         store_summaries(session, batch, summary.filter(pl.col("entity").is_in(leased)))
     store_blocks(session, batch, [each for each in result.blocks if each.blocks[0].entity_id in leased])
-    settled = dict(chain(*(values.settled.items() for values in result.values)))
-    claims.clear(session, batch, {each.entity_id: (each.next_us, each.next_reason) for each in records}, settled)
-    if new:
-        about = ("assessments.made", "assessment", batch_number)
-        lines = history.assessment_lines(_sealed(new, [digest for _, digest in bound]))
-        audit.record_rows(session, Actor(of, actor), about, lines, {"assessed": len(new), "moved": len(moved)})
-    failed = frozenset(each.entity_id for each in records if each.status == Status.FAILED)
-    return StoredLevels({each.entity_id: each.level is not None for each in records}, failed)
 
 
 def _behind_ends(
@@ -172,14 +214,6 @@ def _behind_ends(
     return origins
 
 
-def _bound(new: Sequence[AssessmentRecord]) -> list[tuple[str, str]]:
-    """Hash the inputs and the breakdown of each assessment with a salt of its own: salts and digests."""
-    salts = history.new_salts(len(new))
-    return [
-        (salt, history.content_digest(salt, each.inputs, each.breakdown)) for salt, each in zip(salts, new, strict=True)
-    ]
-
-
 def _sealed(new: Sequence[AssessmentRecord], digests: Sequence[str]) -> pl.DataFrame:
     """Give what is sealed of assessments, in the columns of `history.ASSESSMENT`."""
     columns: dict[str, Sequence[Any]] = dict(zip(AssessmentRecord._fields, zip(*new, strict=True), strict=True))
@@ -191,25 +225,6 @@ def _sealed(new: Sequence[AssessmentRecord], digests: Sequence[str]) -> pl.DataF
     columns |= {"engine": [ENGINE] * len(new), "content_sha256": digests}
     columns |= dict(zip(("moved_from", "moved_to"), zip(*moves, strict=True), strict=True))
     return pl.DataFrame({name: pl.Series(columns[name], dtype=kind) for name, kind in history.ASSESSMENT.items()})
-
-
-def _assessment(assessment: AssessmentRecord, organisation_id: int, batch: int) -> tuple[Any, ...]:
-    return (
-        assessment.entity_id,
-        assessment.number,
-        organisation_id,
-        assessment.as_of_us,
-        assessment.version_id,
-        assessment.source,
-        assessment.status,
-        assessment.level,
-        assessment.rules_level,
-        assessment.floor,
-        assessment.score,
-        ENGINE,
-        assessment.breakdown,
-        batch,
-    )
 
 
 def _changed_values(values: Iterable[EntityScores]) -> dict[int, CurrentValue]:
@@ -236,7 +251,7 @@ def _store_standings(
             batch.type_id,
             each.number,
             each.as_of_us,
-            *_stands(each),
+            *_standing_values(each),
             each.digest,
             float(each.score or 0),
             each.level_since_us,
@@ -245,36 +260,6 @@ def _store_standings(
         for each in assessments
     )
     write_rows(session, "standings", _STANDING, rows)
-
-
-def _stands(record: AssessmentRecord) -> tuple[Any, ...]:
-    """Give what a standing says, in the order of `store.audit.standings.COLUMNS`."""
-    return (
-        record.version_id,
-        record.status,
-        record.source,
-        record.level,
-        record.rules_level,
-        record.held_floor,
-        record.hard_floor,
-        record.floors_lost,
-        record.entered_us,
-        record.may_move_down_us,
-        record.override_id,
-        record.kept_by,
-    )
-
-
-def _transition(assessment: AssessmentRecord, organisation_id: int) -> tuple[Any, ...]:
-    return (
-        assessment.entity_id,
-        assessment.number,
-        organisation_id,
-        assessment.as_of_us,
-        assessment.level_before,
-        assessment.level,
-        assessment.source,
-    )
 
 
 def _events(session: Session, batch: LeasedBatch, moved: Sequence[AssessmentRecord]) -> Iterable[NewEvent]:
