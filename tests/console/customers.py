@@ -7,6 +7,7 @@ from tests.usecases.platforms import transaction
 
 CUSTOMER = "/console/entities/customer/c%2F1%20%C3%A4"
 ENTITY = CUSTOMER.replace("/console", "/v1")
+ACME = "/console/entities/company/acme"
 
 
 def assess_now(place: Place) -> dict[str, object]:

@@ -1,30 +1,24 @@
-"""A customer's page: the level with its reasons, tags, and text that is no markup."""
+"""A customer's page: the level with its reasons, and text that is no markup."""
 
 import re
-from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import text as sql
 
 from fivefold.domain.clock import DAY_US, now_microseconds, utc_text
-from fivefold.domain.errors import UntrustedClockError
-from fivefold.store.sql import clocks
-from fivefold.usecases.changes import effects, reach
+from fivefold.usecases.changes import effects
 from fivefold.usecases.changes.contents import TagChanged
 from fivefold.usecases.changes.proposals import request_change
-from fivefold.usecases.ingest.facts import end_tag, set_tag
 from fivefold.usecases.levels import explain
 from fivefold.usecases.levels.explain import ValueSeen
 from fivefold.usecases.levels.lowering import Fall
 from fivefold.usecases.shared.context import Context
-from tests.console.customers import CUSTOMER, ENTITY, assess_now, fail_assessment
-from tests.console.visitors import ORIGIN, Form, Visitor
+from tests.console.customers import ACME, CUSTOMER, ENTITY, assess_now, fail_assessment
+from tests.console.visitors import ORIGIN, Visitor
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.places import OURS, Place
 
-ACME = "/console/entities/company/acme"
 PROPOSED = {"state": "proposed", "type": "company"}
-OF_ACME = {**PROPOSED, "external_id": "acme", "kind": "fact.tag"}
 MARKUP = "<script>alert('x')</script>\"'&{{ 7*7 }}"
 
 
@@ -169,115 +163,6 @@ def test_links_lead_to_those_whom_a_customer_is_linked_to(place: Place, investig
     investigator.go(ACME)
     assert "H 1, shared by b/3" in investigator.text
     assert {"/console/entities/company/b%2F2", "/console/entities/company/b%2F3"} <= set(investigator.links())
-
-
-def test_a_tag_is_set_and_ended(investigator: Visitor) -> None:
-    form = next(form for form in investigator.go(ACME).forms() if form.action.endswith("/tag"))
-    assert "reason" in form.fields
-    investigator.submit("/tag", tag="watch", reason="Seen at the airport.")
-    assert "set by the investigator: Seen at the airport." in investigator.text
-    assert "The tag is set. No ruleset, policy, group or flow that decides now reads it" in investigator.text
-    assert "watch" in investigator.text
-    form = next(form for form in investigator.forms() if form.fields.get("tag") == "watch")
-    investigator.post(form.action, {**form.fields, "reason": "over"})
-    assert "The tag is ended." in investigator.text
-
-
-def tag_form(visitor: Visitor) -> Form:
-    return next(form for form in visitor.go(ACME).forms() if form.fields.get("tag") == "vip")
-
-
-def test_a_page_that_is_late_does_not_end_the_tag_that_was_set_anew(investigator: Visitor) -> None:
-    investigator.go(ACME).submit("/tag", tag="vip", reason="first")
-    late = tag_form(investigator)
-    investigator.post(late.action, {**late.fields, "reason": "over"})
-    investigator.go(ACME).submit("/tag", tag="vip", reason="second: court order 17, keep")
-    investigator.post(late.action, {**late.fields, "reason": "late words"})
-    assert investigator.page.status_code == 409
-    assert "is another one now, of " in investigator.text
-    assert "late words" in investigator.page.text, "what was typed is not lost"
-    assert "End vip" in investigator.go(ACME).text
-    now = tag_form(investigator)
-    investigator.post(now.action, {**now.fields, "reason": "over"})
-    assert "The tag is ended." in investigator.text
-
-
-def test_a_tag_that_is_there_already_is_said_and_the_words_stay(investigator: Visitor) -> None:
-    investigator.go(ACME).submit("/tag", tag="vip", reason="first")
-    investigator.go(ACME).submit("/tag", tag="vip", reason="second, longer words")
-    assert investigator.page.status_code == 409
-    assert "Nothing was changed: acme has the tag vip already." in investigator.text
-    (form,) = [form for form in investigator.forms() if form.action.endswith("/tag")]
-    assert form.fields["reason"] == "second, longer words"
-    investigator.go(ACME).submit("/tag", tag=" vip", reason="first ")
-    assert investigator.page.status_code == 200, "the first answer may have been lost"
-    assert "You set this tag for this reason already, so nothing was changed." in investigator.text
-
-
-def test_each_reason_for_the_end_of_a_tag_is_described_by_its_tag(investigator: Visitor) -> None:
-    for tag in ("vip", "watch"):
-        investigator.go(ACME).submit("/tag", tag=tag)
-    described = re.findall(r'name="reason"[^>]* aria-describedby="(tag-\d+)"', investigator.go(ACME).page.text)
-    assert len(described) == len({*described}) == 2
-    assert all(f'<span id="{each}"><strong>' in investigator.page.text for each in described)
-
-
-def test_an_older_change_than_the_first_ten_takes_the_place_of_its_button_too(
-    place: Place, investigator: Visitor
-) -> None:
-    with place.engine.begin() as connection:
-        entity = connection.execute(sql("SELECT id FROM entities WHERE external_id = 'acme' LIMIT 1")).scalar_one()
-    context = Context(place.engine, place.actor("investigator"), now_microseconds)
-    for number in range(10):
-        request_change(context, TagChanged(entity, f"other {number}", None, False), "newer", {})
-    assert "All changes that wait" in investigator.go(ACME).text
-    assert "End disputed" not in investigator.text
-
-
-def test_who_asked_for_the_end_of_a_tag_stands_beside_who_approved_it(place: Place, investigator: Visitor) -> None:
-    (line,) = place.good("GET", "/v1/proposals/search", role="admin", params=OF_ACME)
-    place.good("POST", f"/v1/proposals/{line['id']}/approve", {"reason": "seen"}, role="admin")
-    expected = f"its end by the admin, asked for by the investigator: {line['reason']}"
-    assert expected in investigator.go(ACME).text
-    (tag,) = place.good("GET", "/v1/entities/company/acme/tags", role="investigator")
-    assert (tag["end_reason"], tag["end_proposed_by"]) == (line["reason"], line["proposed_by"])
-
-
-def test_a_change_whose_tag_ended_since_says_so_and_offers_no_approval(place: Place) -> None:
-    (line,) = place.good("GET", "/v1/proposals/search", role="admin", params=OF_ACME)
-    context = Context(place.engine, place.actor("approver"), now_microseconds)
-    end_tag(context, "company", "acme", "disputed")
-    admin = Visitor(place).sign_in("admin").go(f"/console/proposals/{line['id']}")
-    assert "It cannot be approved any more: the tag has ended since this was proposed." in admin.text
-    assert not [form for form in admin.forms() if form.action.endswith("/approve")]
-    investigator = Visitor(place).sign_in("investigator")
-    set_tag(context, "company", "acme", "disputed")
-    assert "End disputed" in investigator.go(ACME).text, "no change that waits can end this tag"
-
-
-@pytest.mark.parametrize("cause", ["a writer", "the clock"])
-def test_a_change_is_shown_as_of_the_proposal_while_nothing_can_be_written(
-    place: Place, monkeypatch: pytest.MonkeyPatch, cause: str
-) -> None:
-    (line,) = place.good("GET", "/v1/proposals/search", role="admin", params=OF_ACME)
-    admin = Visitor(place).sign_in("admin")
-    monkeypatch.setattr(reach, "REHEARSAL_BUSY_SECONDS", 0.01)
-    with place.engine.connect() as writer:
-        if cause == "a writer":
-            writer.exec_driver_sql("BEGIN IMMEDIATE")
-        else:
-            wrong = UntrustedClockError("the clock is 900 seconds ahead")
-            monkeypatch.setattr(clocks.DatabaseClock, "compare", Mock(side_effect=wrong))
-        admin.go(f"/console/proposals/{line['id']}")
-    assert admin.page.status_code == 200
-    assert "What it leads to now could not be computed: " in admin.text
-    assert "Whom it reaches as of the proposal" in admin.text
-    assert [form for form in admin.forms() if form.action.endswith("/approve")]
-
-
-def test_what_is_wrong_with_a_tag_stands_at_its_field(investigator: Visitor) -> None:
-    investigator.go(ACME).submit("/tag", tag="v" * 101)
-    assert re.search(r'<p class="fault" id="tag-fault">tag is .*… of 101 characters', investigator.page.text)
 
 
 def test_stored_text_is_never_markup(place: Place, investigator: Visitor) -> None:
@@ -531,53 +416,6 @@ def test_where_no_worker_runs_the_page_says_that_the_level_stays(place: Place, i
         assert says in investigator.go(CUSTOMER).text
         assert ("The level stays until one runs" in investigator.text) is bool(says)
         assert ("the level is about to be computed again" in investigator.text) is not says
-
-
-def test_a_customer_is_exported_with_the_sentences_of_the_page_and_the_export_is_recorded(
-    place: Place, investigator: Visitor
-) -> None:
-    level = assess_now(place)
-    reasons = level["reasons"]
-    assert isinstance(reasons, dict)
-    place.good("PUT", f"{ENTITY}/tags/%D0%B6%3Cb%3E", {}, role="investigator")
-    written = investigator.go(CUSTOMER).submit("/export-json").page
-    assert (
-        written.headers["content-disposition"]
-        == "attachment; filename=\"c_1__.json\"; filename*=UTF-8''c_1_%C3%A4.json"
-    )
-    taken = written.json()
-    assert (taken["type"], taken["external_id"], taken["exported_by"]) == ("customer", "c/1 ä", "the investigator")
-    assert taken["sentence"] == reasons["line"]
-    assert [rule["title"] for rule in taken["factors"]] == [rule["title"] for rule in reasons["rules"]]
-    assert taken["address"].startswith(f"{ORIGIN}/console/assessments/1.")
-    assert taken["level"] == level["level"]
-    decided_by = level["decided_by"]
-    assert {"name": taken["ruleset"], "version": taken["ruleset_version"]} == decided_by
-    assert taken["assessed_at"] == level["assessed_at"]
-    assert taken["override"] is None
-    assert "breakdown" not in taken
-    document = investigator.go(CUSTOMER).submit("/export-pdf").page
-    assert document.headers["content-type"] == "application/pdf"
-    assert document.content.startswith(b"%PDF-")
-    assert len(document.content) > 2000
-    entries = place.good("GET", "/v1/audit", role="admin", params={"limit": "1000"})
-    kept = [entry["details"]["form"] for entry in entries if entry["action"] == "customer.exported"]
-    assert sorted(kept) == ["json", "pdf"]
-
-
-def test_an_export_has_the_override_with_its_reason_its_end_and_the_two_people(
-    place: Place, investigator: Visitor
-) -> None:
-    assess_now(place)
-    investigator.go(CUSTOMER).submit("/override", level="high", reason="A court did.", until="2999-01-01")
-    Visitor(place).sign_in("approver").go(CUSTOMER).submit("/approve-override", reason="Seen.")
-    assess_now(place)
-    override = investigator.go(CUSTOMER).submit("/export-json").page.json()["override"]
-    people = (override["requested_by"], override["decided_by"])
-    assert people == ("the investigator", "the approver")
-    said = (override["level"], override["state"], override["reason"], override["decision_reason"])
-    assert said == ("high", "live", "A court did.", "Seen.")
-    assert override["until"].startswith("2999-01-01T00:00:00")
 
 
 def test_the_sentence_and_its_permanent_address_stand_in_one_field(place: Place, investigator: Visitor) -> None:

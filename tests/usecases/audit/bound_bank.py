@@ -42,7 +42,7 @@ from fivefold.usecases.webhooks.endpoints import (
 from tests.store.audits import bind_unnamed
 from tests.usecases import banks
 from tests.usecases.banks import Bank
-from tests.usecases.changes.test_facts import decided
+from tests.usecases.changes.facts.fact_stories import decided
 from tests.usecases.deciding import CASH, WORTH, Desk, document
 from tests.usecases.flow_documents import INQUIRED, INQUIRY, acting, flow_document
 from tests.usecases.grouped import HIGH, Circle

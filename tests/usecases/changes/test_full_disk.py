@@ -11,7 +11,7 @@ from fivefold.usecases.ingest.facts import RecordGiven
 from fivefold.usecases.levels.entity_profile import list_records
 from tests.usecases import banks
 from tests.usecases.banks import Bank
-from tests.usecases.changes.test_facts import decided
+from tests.usecases.changes.facts.fact_stories import decided
 from tests.usecases.full_disk import little_space_for
 from tests.usecases.governed import rows_of
 

@@ -15,7 +15,7 @@ from fivefold.usecases.levels.groups import reach
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
-from tests.usecases.changes.test_facts import decided
+from tests.usecases.changes.facts.fact_stories import decided
 from tests.usecases.levels.linking import CASH, FRAUD, LINKS, OWNED, document, linked_bank, put
 
 
