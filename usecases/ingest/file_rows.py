@@ -252,10 +252,11 @@ def _refuse_unknown(
     """Refuse columns that are neither usual nor declared fields."""
     strange = [name for name in part.columns if name not in usual and name not in fields]
     if strange:
-        known_names = ", ".join(usual if not fields and what in _WITHOUT_FIELDS else fields)
-        raise FileFormatError(
-            f"{source} has {', '.join(strange)}, which are not fields of {what}; its fields are {known_names or 'none'}"
-        )
+        known_names = [*(usual if not fields and what in _WITHOUT_FIELDS else fields)]
+        are_not = f"which is not a field of {what}" if len(strange) == 1 else f"which are not fields of {what}"
+        the_fields = "the only field is" if len(known_names) == 1 else "the fields are"
+        its_fields = f"{the_fields} {', '.join(known_names)}" if known_names else "no fields are declared"
+        raise FileFormatError(f"{source} has {', '.join(strange)}, {are_not}; {its_fields}")
 
 
 def _read_fields(part: pl.DataFrame, fields: Mapping[str, FieldType], names: Sequence[str]) -> dict[str, list[Any]]:

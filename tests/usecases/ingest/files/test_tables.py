@@ -7,9 +7,27 @@ import pytest
 
 from fivefold.domain.errors import FileFormatError
 from fivefold.features.reading.text_files import ColumnMap
+from fivefold.usecases.ingest.file_rows import read_entity_rows
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.ingest.files.file_stories import count, entities, imported, take
+
+
+@pytest.mark.parametrize(
+    ("strange", "fields", "words"),
+    [
+        (("hat",), (), "hat, which is not a field of customer; no fields are declared"),
+        (("hat",), ("age",), "hat, which is not a field of customer; the only field is age"),
+        (("hat", "shoe"), ("age", "size"), "hat, shoe, which are not fields of customer; the fields are age, size"),
+    ],
+)
+def test_a_column_that_is_no_field_is_refused_with_the_fields_that_there_are(
+    strange: tuple[str, ...], fields: tuple[str, ...], words: str
+) -> None:
+    part = pl.DataFrame({name: ["a"] for name in ("entity_id", *strange)})
+    with pytest.raises(FileFormatError) as refused:
+        read_entity_rows(part, dict.fromkeys(fields, "number"), "customer", "e.csv")
+    assert str(refused.value) == f"e.csv has {words}"
 
 
 def test_tags_are_known_again_and_get_another_end(bank: Bank, tmp_path: Path) -> None:
