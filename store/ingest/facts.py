@@ -137,15 +137,25 @@ class StoredCase(NamedTuple):
     values: tuple[Any, ...]
 
 
-def tags(session: Session, entity_ids: Sequence[int]) -> list[tuple[int, int, str, int, int | None]]:
-    """Return the tags of entities: row, entity, tag, from and until in microseconds."""
+class StoredTag(NamedTuple):
+    """A tag that an entity has or had, with its number."""
+
+    id: int
+    entity_id: int
+    tag: str
+    from_us: int
+    until_us: int | None
+
+
+def tags(session: Session, entity_ids: Sequence[int]) -> list[StoredTag]:
+    """Return the tags of entities."""
     frame = read_rows(
         session,
         "SELECT id, entity_id, tag, from_us, until_us FROM tags WHERE entity_id IN :ids ORDER BY id",
         list(entity_ids),
-        {"id": pl.Int64, "entity": pl.Int64, "tag": pl.String, "from_us": pl.Int64, "until_us": pl.Int64},
+        {"id": pl.Int64, "entity_id": pl.Int64, "tag": pl.String, "from_us": pl.Int64, "until_us": pl.Int64},
     )
-    return frame.rows()
+    return [StoredTag(*row) for row in frame.iter_rows()]
 
 
 def screenings(session: Session, entity_ids: Sequence[int]) -> list[tuple[int, str, int, int]]:

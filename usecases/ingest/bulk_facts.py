@@ -76,6 +76,21 @@ class _RowEntities:
     numbers: Mapping[str, int]
 
 
+@dataclass(frozen=True)
+class _TagChanges:
+    """What rows of tags change.
+
+    Attributes:
+        new: the rows of tags to add, by entity, tag and first moment.
+        ends: the tags that are there and get the end of a row, by their numbers.
+        about: how each entity is concerned.
+    """
+
+    new: dict[tuple[int, str, int], TagRow]
+    ends: dict[int, tuple[facts.StoredTag, TagRow]]
+    about: dict[int, Concern]
+
+
 def put_tags(context: Context, type_name: str, rows: Sequence[TagRow]) -> RowCounts:
     """Set tags. One that the entity has from the same moment on is known, and gets the row's end.
 
@@ -92,56 +107,60 @@ def put_tags(context: Context, type_name: str, rows: Sequence[TagRow]) -> RowCou
         entities = _require_entities(session, context, type_name, rows, problems)
         lock_entities(session, entities.numbers.values())
         announce_ended_before(session, entities.numbers.values(), now)
-        there = facts.tags(session, [*entities.numbers.values()])
-        of_moment = {(entity, tag, begin): (key, begin, end) for key, entity, tag, begin, end in there}
-        # One that ends where it begins never was.
-        there_now = (row for row in there if row[4] is None or row[4] > max(row[3], now))
-        live = {(entity, tag): (key, begin, end) for key, entity, tag, begin, end in there_now}
-        new_tags: dict[tuple[int, str, int], TagRow] = {}
-        new_ends: dict[int, tuple[int, int, TagRow]] = {}
-        about: dict[int, Concern] = {}
-        for row in dict.fromkeys(rows):
-            entity = entities.numbers[row.external_id]
-            named = (entity, row.tag)
-            present = live.get(named) if row.from_us is None else of_moment.get((*named, row.from_us))
-            if present is None:
-                new_tags[*named, now if row.from_us is None else row.from_us] = row
-                concern = Concern.of_new(now, row.from_us, row.until_us)
-            elif present[1] <= now and present[2] == row.until_us:
-                continue
-            else:
-                new_ends[present[0]] = (entity, min(present[1], now), row)
-                concern = Concern.of_change(now, present[2], row.until_us)
-            about[entity] = about.get(entity, concern) | concern
-        watch = LoweringGuard(session, context, "tags", about, now)
-        of = entities.kind.organisation_id
-        ids = _add(
-            session,
-            "tags",
-            ("organisation_id", "entity_id", "tag", "from_us", "until_us", "set_by"),
-            [(of, *named, row.until_us, context.actor.name) for named, row in new_tags.items()],
-        )
-        if new_ends:
-            session.execute(update(Tag), [_new_end(context, key, *new_end[1:]) for key, new_end in new_ends.items()])
-        forget_ends(session, list(new_ends))
-        ends = [
-            *((key, entity, row.until_us) for key, ((entity, _, _), row) in zip(ids, new_tags.items(), strict=True)),
-            *((key, entity, row.until_us) for key, (entity, _, row) in new_ends.items()),
-        ]
-        plan_ends(session, ends, now)
+        changes = _tag_changes(facts.tags(session, [*entities.numbers.values()]), rows, entities.numbers, now)
+        watch = LoweringGuard(session, context, "tags", changes.about, now)
+        ids = _store_tags(session, context, changes, now)
         _refuse_falls(watch, entities, rows, "tag")
-        touched_ids = [entity for entity, _, _ in new_tags] + [entity for entity, *_ in new_ends.values()]
-        without_from = sum(row.from_us is None for row in new_tags.values())
-        counts = RowCounts(len(new_tags), len(new_ends), len(rows) - len(new_tags) - len(new_ends), without_from)
-        sealed = ("tags", [*ids, *new_ends])
-        _finish(session, context, "tags.put", entities, counts, touched_ids, sealed, Reason.TAG, now)
+        new, ends = changes.new, changes.ends
+        touched_ids = [entity for entity, *_ in new] + [tag.entity_id for tag, _ in ends.values()]
+        without_from = sum(row.from_us is None for row in new.values())
+        counts = RowCounts(len(new), len(ends), len(rows) - len(new) - len(ends), without_from)
+        _finish(session, context, "tags.put", entities, counts, touched_ids, ("tags", ids), Reason.TAG, now)
         return counts
 
 
-def _new_end(context: Context, tag_id: int, from_us: int, row: TagRow) -> dict[str, Any]:
+def _tag_changes(
+    there: Sequence[facts.StoredTag], rows: Sequence[TagRow], numbers: Mapping[str, int], now: int
+) -> _TagChanges:
+    """Tell what rows change of the tags that are there."""
+    of_moment = {(each.entity_id, each.tag, each.from_us): each for each in there}
+    # One that ends where it begins never was.
+    there_now = (each for each in there if each.until_us is None or each.until_us > max(each.from_us, now))
+    live = {(each.entity_id, each.tag): each for each in there_now}
+    changes = _TagChanges({}, {}, {})
+    for row in dict.fromkeys(rows):
+        entity = numbers[row.external_id]
+        present = live.get((entity, row.tag)) if row.from_us is None else of_moment.get((entity, row.tag, row.from_us))
+        if present is None:
+            changes.new[entity, row.tag, now if row.from_us is None else row.from_us] = row
+            concern = Concern.of_new(now, row.from_us, row.until_us)
+        elif present.from_us > now or present.until_us != row.until_us:
+            changes.ends[present.id] = present, row
+            concern = Concern.of_change(now, present.until_us, row.until_us)
+        else:
+            continue
+        changes.about[entity] = changes.about.get(entity, concern) | concern
+    return changes
+
+
+def _store_tags(session: Session, context: Context, changes: _TagChanges, now: int) -> list[int]:
+    """Add the new tags, give the others their ends, and plan all these ends; return the numbers of what is written."""
+    of, by = context.organisation_id, context.actor.name
+    columns = ("organisation_id", "entity_id", "tag", "from_us", "until_us", "set_by")
+    ids = _add(session, "tags", columns, [(of, *named, row.until_us, by) for named, row in changes.new.items()])
+    if changes.ends:
+        session.execute(update(Tag), [_new_end(tag, row, by, now) for tag, row in changes.ends.values()])
+    forget_ends(session, list(changes.ends))
+    ends = [(key, named[0], row.until_us) for key, (named, row) in zip(ids, changes.new.items(), strict=True)]
+    plan_ends(session, [*ends, *((tag.id, tag.entity_id, row.until_us) for tag, row in changes.ends.values())], now)
+    return [*ids, *changes.ends]
+
+
+def _new_end(tag: facts.StoredTag, row: TagRow, by: str, now: int) -> dict[str, Any]:
     """Give what a tag that gets another end, or none any more, is changed to; one dated ahead begins now as well."""
-    by = None if row.until_us is None else context.actor.name
-    return {"id": tag_id, "from_us": from_us, "until_us": row.until_us, "ended_by": by, "end_reason": None}
+    ended_by = None if row.until_us is None else by
+    from_us = min(tag.from_us, now)
+    return {"id": tag.id, "from_us": from_us, "until_us": row.until_us, "ended_by": ended_by, "end_reason": None}
 
 
 def add_screenings(context: Context, type_name: str, rows: Sequence[ScreeningRow]) -> RowCounts:
