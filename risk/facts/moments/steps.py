@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
+from typing import cast
 
 import polars as pl
 
@@ -87,44 +89,53 @@ def read_ahead(
         pl.int_range(pl.len(), dtype=pl.UInt32).alias(ROW), pl.col(ENTITY).alias(LINKED_ENTITY), AS_OF
     )
     masks = Masks(facts, lists)
-    conditions = {name: mask for window in windows for name, mask in masks.conditions(looked_at(window))}
-    conditions |= {name: mask for window in windows for name, mask in masks.conditions(window)}
+    conditions = dict(chain.from_iterable(masks.conditions(each) for each in (*map(looked_at, windows), *windows)))
+    columns = (value_column(each, facts) for each in windows)
+    fields = {column.name for column in columns if column is not None}.union(*others.values()) - {TIME}
+    read = _read_near(numbered, facts, _begin(numbered, windows, others))
+    enters = read.group_by(ROW).agg(pl.col(_ENTERS).min().alias(AT)).drop_nulls()
+    past = read.lazy().filter(pl.col(TIME) <= pl.col(AS_OF)).with_columns(*facts.as_known)
+    rows = past.select(ROW, AS_OF, TIME, *sorted(fields), **conditions).collect()
+    if len(numbered) == 1 and rows[TIME].is_sorted():  # as what is stored comes
+        newest_first = rows.reverse()
+    else:
+        newest_first = rows.sort(ROW, TIME, descending=[False, True])
+    unread = facts if read[UNREADABLE].any() else replace(facts, find_problems=nothing_wrong)
+    unreadable = known_problems(unread, numbered).select(ROW, AS_OF, TIME).drop_nulls().unique()
+    return FactsAhead(newest_first, enters, masks, unreadable)
+
+
+def _begin(numbered: pl.DataFrame, windows: Sequence[Window], others: Mapping[Duration, Collection[str]]) -> int | None:
+    """Give the moment after which facts matter to a window; None where there is no entity or no window."""
     begins = pl.col(AS_OF).min()
-    openings = [_SLACK.before(over.before(begins)) for over in others]
-    openings += [_SLACK.before(opens(each, begins)) for each in windows if each.over is not None]
-    openings += [_SLACK.before(closes(each, begins)) for each in windows if each.ending is not None]
-    first = numbered.select(pl.min_horizontal(openings)).item() if openings and len(numbered) else None
+    openings = [over.before(begins) for over in others]
+    openings += [opens(each, begins) for each in windows if each.over is not None]
+    openings += [closes(each, begins) for each in windows if each.ending is not None]
+    if not openings or numbered.is_empty():
+        return None
+    return cast("int", numbered.select(pl.min_horizontal(map(_SLACK.before, openings))).item())
+
+
+def _read_near(numbered: pl.DataFrame, facts: LinkedFacts, begin: int | None) -> pl.DataFrame:
+    """Read the facts that count after *begin* or have yet to change, with their entity's row and `@enters`."""
     rows = facts.rows
     if len(numbered) <= FEW_ENTITIES:
         rows = rows.filter(pl.col(LINKED_ENTITY).is_in(numbered[LINKED_ENTITY].implode()))
     earliest = pl.lit(numbered[AS_OF].min(), pl.Int64)  # null where there is nobody
     moves = pl.any_horizontal([pl.col(name) > earliest for name in facts.moves]) | pl.col(TIME).is_null()
-    recent = pl.lit(value=False) if first is None else pl.lit(value=True) if facts.as_known else pl.col(TIME) > first
-    later = [pl.when(pl.col(name) > pl.col(AS_OF)).then(pl.col(name)) for name in facts.moves]
+    # As they are known at as-of the times may be other ones, so that none of them is left out here.
+    recent = pl.lit(value=begin is not None) if begin is None or facts.as_known else pl.col(TIME) > begin
     near = rows.filter(recent | moves)
-    if len(numbered) == 1:  # a join reads the name of every fact, which takes most of the time
+    is_one = len(numbered) == 1
+    if is_one:  # a join reads the name of every fact, which takes most of the time
         placed = near.with_columns(
             pl.lit(numbered[name][0], numbered.schema[name]).alias(name) for name in (ROW, AS_OF)
         )
     else:
         placed = near.join(numbered.lazy(), on=LINKED_ENTITY, how="inner")
-    read = placed.with_columns(pl.min_horizontal(later).alias(_ENTERS)).collect(
-        engine="in-memory" if len(numbered) == 1 else "streaming"
-    )
-    enters = read.group_by(ROW).agg(pl.col(_ENTERS).min().alias(AT)).drop_nulls()
-    facts_by_now = read.lazy().filter(pl.col(TIME) <= pl.col(AS_OF)).with_columns(*facts.as_known)
-    fields = {column.name for each in windows if (column := value_column(each, facts)) is not None}
-    fields |= {name for names in others.values() for name in names}
-    past = facts_by_now.select(ROW, AS_OF, TIME, *sorted(fields - {TIME}), **conditions)
-    unread = facts if read[UNREADABLE].any() else replace(facts, find_problems=nothing_wrong)
-    problems = known_problems(unread, numbered)
-    unreadable = problems.select(ROW, AS_OF, TIME).drop_nulls().unique()
-    facts_so_far = past.collect()
-    if len(numbered) == 1 and facts_so_far[TIME].is_sorted():  # as what is stored comes
-        newest_first = facts_so_far.reverse()
-    else:
-        newest_first = facts_so_far.sort(ROW, TIME, descending=[False, True])
-    return FactsAhead(newest_first, enters, masks, unreadable)
+    later = [pl.when(pl.col(name) > pl.col(AS_OF)).then(pl.col(name)) for name in facts.moves]
+    enters = pl.min_horizontal(later).alias(_ENTERS)
+    return placed.with_columns(enters).collect(engine="in-memory" if is_one else "streaming")
 
 
 def newer(value: pl.Expr) -> pl.Expr:
