@@ -111,10 +111,10 @@ class SourceReader:
         """Give what an input reads, each with the shortest chain of calculations that leads there."""
         peers = peers_of(rule_input)
         if peers is not None:
-            grouped = () if peers.group is None else self._directly(peers.group)
+            grouped = () if peers.group is None else self._sources_of(peers.group)
             return self.read(peers.of) | dict.fromkeys((*grouped, *self._reference()), ())
         if not isinstance(rule_input, CalculationInput):
-            return dict.fromkeys(self._directly(rule_input), ())
+            return dict.fromkeys(self._sources_of(rule_input), ())
         name = rule_input.calculation
         if name not in self._sources_by_calculation:
             self._sources_by_calculation[name] = self._through(name)
@@ -130,33 +130,35 @@ class SourceReader:
             calculation = self.definition.calculate.get(this)
             for _, each in () if calculation is None else inputs_calculated(calculation):
                 if not isinstance(each, CalculationInput):
-                    sources = dict.fromkeys(self._directly(each), chains[this]) | sources
+                    sources = dict.fromkeys(self._sources_of(each), chains[this]) | sources
                 elif each.calculation not in chains:
                     chains[each.calculation] = (*chains[this], f"calculation {each.calculation}")
                     waiting.append(each.calculation)
         return sources
 
-    def _directly(self, rule_input: Any) -> Iterator[_Source]:
-        if isinstance(rule_input, Ratio):
-            for side in rule_input.ratio:
-                yield from self._directly(side)
-        elif isinstance(rule_input, Window):
-            yield from self._of_window(rule_input)
-        elif isinstance(rule_input, Linked):
-            yield from self._of_group(rule_input)
-        elif isinstance(rule_input, FieldInput):
-            yield self._field(rule_input.field)
-        elif isinstance(rule_input, TransactionInput):
-            yield self._transaction_field(rule_input.transaction)
-        elif isinstance(rule_input, TagInput):
-            yield self._source_of("tags", rule_input.tag, "tag")
-        elif isinstance(rule_input, LevelInput):
-            yield _Source(f"level {rule_input.level}", self._level())
-        elif isinstance(rule_input, StepInput):
-            return  # what the step reads is looked at where it is written
-        else:
-            is_free = isinstance(rule_input, IndicatorInput | ValueInput)
-            yield _Source(_words_of_other(rule_input), "both" if is_free else "aml")
+    def _sources_of(self, rule_input: Any) -> Iterator[_Source]:
+        """Give what an input reads by itself, through no calculation."""
+        match rule_input:
+            case Ratio():
+                for side in rule_input.ratio:
+                    yield from self._sources_of(side)
+            case Window():
+                yield from self._of_window(rule_input)
+            case Linked():
+                yield from self._of_group(rule_input)
+            case FieldInput():
+                yield self._field(rule_input.field)
+            case TransactionInput():
+                yield self._transaction_field(rule_input.transaction)
+            case TagInput():
+                yield self._source_of("tags", rule_input.tag, "tag")
+            case LevelInput():
+                yield _Source(f"level {rule_input.level}", self._level())
+            case StepInput():
+                return  # what the step reads is looked at where it is written
+            case _:
+                is_free = isinstance(rule_input, IndicatorInput | ValueInput)
+                yield _Source(_words_of_other(rule_input), "both" if is_free else "aml")
 
     def _of_window(self, window: Window) -> Iterator[_Source]:
         """Give what an aggregate reads; cases, alerts and whatever else is not a transaction were gathered as `aml`."""
@@ -179,7 +181,7 @@ class SourceReader:
         """Give the links that lead there, what is read of those linked, and the lists that conditions on them name."""
         yield self._source_of("links", linked.linked.by, "link")
         for each in inputs_of_group(linked.linked):
-            yield from self._directly(each)
+            yield from self._sources_of(each)
         for place in wheres_in((), linked):
             if place.source is None:  # the others are of aggregates
                 yield from (source for _, source in self.lists_in(place))
