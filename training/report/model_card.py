@@ -218,18 +218,23 @@ def purpose(model: ValueModel, value: ValueSettings) -> CardSection:
     return CardSection(name="purpose", title="What it says", blocks=(predicted, score))
 
 
-def _data(model: ValueModel, lineage: Lineage) -> CardSection:
-    summary, dates = lineage.summary, lineage.dates
-    sampled = "" if lineage.rows.share >= 1 else ", {customers_share:percent} of the customers"
-    data = say(
+def data_read(source: str, summary: SourceSummary) -> Sentence:
+    """Write which transactions a run read."""
+    return say(
         "Data: {source}, {rows:,} rows of {customers:,} customers, {first_day} to {last_day}, digest `{digest}`.",
-        source=lineage.source,
+        source=source,
         rows=summary.rows,
         customers=summary.customers,
         first_day=day_text(summary.period.first),
         last_day=day_text(summary.period.last),
         digest=summary.digest,
     )
+
+
+def _data(model: ValueModel, lineage: Lineage) -> CardSection:
+    summary, dates = lineage.summary, lineage.dates
+    sampled = "" if lineage.rows.share >= 1 else ", {customers_share:percent} of the customers"
+    data = data_read(lineage.source, summary)
     learnt = say(
         "{training_rows:,} rows at {training_dates} dates, {first_training_day} to {last_training_day}"
         f"{sampled}; no value window reaches into the test window.",

@@ -21,7 +21,7 @@ from fivefold.training.report.card import (
     paragraph,
     say,
 )
-from fivefold.training.report.model_card import CAUTION, exchange_rates, limits, purpose
+from fivefold.training.report.model_card import CAUTION, data_read, exchange_rates, limits, purpose
 from fivefold.training.report.quality_card import quality
 from fivefold.training.windows import Windows
 
@@ -155,7 +155,7 @@ def recalibration_card(
 
 
 def _what_it_is(model: ValueModel, lineage: RecalibrationLineage) -> CardSection:
-    summary, windows = lineage.summary, lineage.windows
+    windows = lineage.windows
     about = paragraph(
         "This is version {parent} (`{parent_hash}`) with a new score curve and a new drift "
         "reference: of the customers known on {reference_as_of} instead of "
@@ -168,15 +168,7 @@ def _what_it_is(model: ValueModel, lineage: RecalibrationLineage) -> CardSection
         reference_as_of=day_text(model.test_as_of),
         parent_as_of=day_text(lineage.parent_as_of),
     )
-    data = say(
-        "Data: {source}, {rows:,} rows of {customers:,} customers, {first_day} to {last_day}, digest `{digest}`.",
-        source=lineage.source,
-        rows=summary.rows,
-        customers=summary.customers,
-        first_day=day_text(summary.period.first),
-        last_day=day_text(summary.period.last),
-        digest=summary.digest,
-    )
+    data = data_read(lineage.source, lineage.summary)
     window = say(
         "Window {window_days}: {window_known_customers:,} customers known before it, "
         "{window_active_customers:,} active in it, {window_rows:,} rows.",
