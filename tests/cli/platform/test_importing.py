@@ -124,11 +124,11 @@ def test_who_owns_what_comes_with_it(var: Path, tmp_path: Path) -> None:
     [
         (
             {**ENTITIES, "shoe_size": ["1", "2"]},
-            "e.csv has shoe_size, which is not a field of customer; the only field is country",
+            "e.csv has shoe_size, which is not a field of customer; the fields are country",
         ),
         (
             {**ENTITIES, "shoe_size": ["1", "2"], "hat": ["3", "4"]},
-            "e.csv has shoe_size, hat, which are not fields of customer; the only field is country",
+            "e.csv has shoe_size, hat, which are not fields of customer; the fields are country",
         ),
         ({"name": ["a"]}, "has no column entity_id or user_id; it has name"),
     ],
