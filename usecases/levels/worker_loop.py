@@ -6,6 +6,7 @@ The failure of one task delays no other.
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from threading import Event, Lock, Thread
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
@@ -141,6 +142,102 @@ def _loop(task: PeriodicTask, stop: Event, health: LoopHealth) -> None:
                 stop.wait(task.idle_seconds)
 
 
+class _Answer(Enum):
+    """What became of asking the registry for the champion."""
+
+    UNKNOWN = auto()
+    """It does not answer, or its champion cannot be loaded, or there never was one."""
+    WITHDRAWN = auto()
+    STILL_SERVES = auto()
+    LOADED = auto()
+
+
+class _Disagreement:
+    """What a worker knows of others that record another champion, or none: when to record its own again."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        """Begin with all workers at one."""
+        self._clock = clock
+        self._replaced: Counter[tuple[str, int, str | None]] = Counter()
+        self._seen: tuple[object, int] = None, 0
+        self._logged_words: tuple[str, str] | None = None
+        self._agrees_since_us: int | None = None
+
+    def note_replacement(self, recorded: Champion) -> None:
+        """Note that the worker's own champion was recorded in place of another one."""
+        self._replaced[version_of(recorded)] += 1
+
+    def records_again(self, champion: EntityScorer, recorded: Champion | None) -> bool:
+        """Tell whether to record a champion that was begun again; log where another one, or none, is recorded.
+
+        What was logged last is not logged at the next look too.
+        """
+        if recorded is not None and is_recorded_as(
+            recorded, champion.name, champion.version, champion.model.content_hash
+        ):
+            self._end(champion)
+            return False
+        from_us = 0 if recorded is None else self._replace_from_us(recorded)
+        again = from_us <= self._clock()
+        effect = _AGAIN if again else _LATER.format(moment=second_text(from_us))
+        text = "none" if recorded is None else f"version {recorded.model_version} of {recorded.model}"
+        if self._logged_words != (text, effect):
+            of = {"name": champion.name, "version": champion.version, "recorded": text}
+            log.error("workers disagree", **of, why=_DISAGREE, effect=effect)
+        self._logged_words, self._agrees_since_us = (text, effect), None
+        return again
+
+    def _end(self, champion: EntityScorer) -> None:
+        """Log that workers agree again, after the longest time in which one that disagrees records nothing."""
+        now_us = self._clock()
+        if self._logged_words is None:
+            return
+        if self._agrees_since_us is None:
+            self._agrees_since_us = now_us
+        elif now_us > self._agrees_since_us + _PAUSES_US[-1]:
+            log.info("workers agree", name=champion.name, version=champion.version, why=_AGREE)
+            self._logged_words = self._agrees_since_us = None
+
+    def _replace_from_us(self, recorded: Champion) -> int:
+        """Return from when to record the champion again in place of another one.
+
+        The pause begins when this worker first saw that record: the clock of the worker that wrote it may be wrong.
+        """
+        version = version_of(recorded)
+        record = version, recorded.since_us
+        if self._seen[0] != record:
+            self._seen = record, self._clock()
+        return self._seen[1] + _PAUSES_US[min(self._replaced[version], len(_PAUSES_US) - 1)]
+
+
+class _OldValues:
+    """Looks through the entities for values that an older release kept without the hash of the model."""
+
+    def __init__(self, engine: Engine, clock: Callable[[], int]) -> None:
+        """Begin with the first entity."""
+        self._engine, self._clock = engine, clock
+        self._looked_id, self._from_us, self._found_in_round = 0, 0, False
+
+    def mark_next(self, champion: EntityScorer) -> None:
+        """Go on to the next entities, and mark whom a process of an older release valued by the champion's number.
+
+        A round that found nobody is followed by a day without any.
+        """
+        now_us = self._clock()
+        if now_us < self._from_us:
+            return
+        with reading(self._engine) as session:
+            of = (champion.name, champion.version, self._looked_id, now_us)
+            subjects, looked_id = valued_without_hash(session, *of)
+        if subjects:
+            with writing(self._engine) as session:
+                due.mark(session, subjects, due.Reason.VALUE, now_us, due.BULK)
+        self._looked_id, self._found_in_round = looked_id, self._found_in_round or bool(subjects)
+        if not looked_id:
+            self._from_us = 0 if self._found_in_round else now_us + DAY_US
+            self._found_in_round = False
+
+
 class ChampionWatcher:
     """Polls the registry for the champion.
 
@@ -158,16 +255,9 @@ class ChampionWatcher:
         self._valuer: EntityScorer | None = None
         self._run_id = ""
         self._registry: Registry | None = None
-        self._without_champion = False
         self._begun: EntityScorer | None = None
-        self._still_serves = False
-        self._looked_id = 0
-        self._looks_from_us = 0
-        self._found_in_round = False
-        self._replaced: Counter[tuple[str, int, str | None]] = Counter()
-        self._seen: tuple[object, int] = None, 0
-        self._disagreement: tuple[str, str] | None = None
-        self._agrees_since_us: int | None = None
+        self._old_values = _OldValues(engine, clock)
+        self._disagreement = _Disagreement(clock)
 
     @property
     def valuer(self) -> EntityScorer | None:
@@ -194,22 +284,22 @@ class ChampionWatcher:
         with reading(self._engine) as session:  # before the registry is asked: a promotion since then goes on
             recorded = recorded_champion(session)
         named = recorded if recorded is not None and recorded.model == self._settings.model_name else None
-        self.load(named)
-        if self._without_champion and named is not None:
+        answer = self.load(named)
+        if answer is _Answer.WITHDRAWN and named is not None:
             self._end(named)
         champion = self.valuer
-        is_begun = champion is self._begun
         if champion is None:
             return False
-        if is_begun and not self._records_again(champion, recorded):
-            self._mark_valued_without_hash(champion)
+        is_begun, still_serves = champion is self._begun, answer is _Answer.STILL_SERVES
+        if is_begun and not (still_serves and self._disagreement.records_again(champion, recorded)):
+            self._old_values.mark_next(champion)
             return False
         with writing(self._engine) as session:
             begin_champion(session, champion.name, champion.version, self._clock(), champion.model.content_hash)
         self._begun = champion
-        self._looked_id, self._looks_from_us, self._found_in_round = 0, 0, False
+        self._old_values = _OldValues(self._engine, self._clock)
         if is_begun and recorded is not None:
-            self._replaced[version_of(recorded)] += 1
+            self._disagreement.note_replacement(recorded)
         self._log_promotions()
         return True
 
@@ -222,49 +312,6 @@ class ChampionWatcher:
                 record_missing(self._engine, self._registry, SYSTEM)
         except FivefoldError as error:
             log.warning("promotions not compared with the audit log", error=str(error))
-
-    def _records_again(self, champion: EntityScorer, recorded: Champion | None) -> bool:
-        """Tell whether to record a champion that was begun again; log where another one, or none, is recorded.
-
-        What was logged last is not logged at the next look too.
-        """
-        if not self._still_serves:
-            return False
-        loaded = champion.name, champion.version, champion.model.content_hash
-        if recorded is not None and is_recorded_as(recorded, *loaded):
-            self._end_disagreement(champion)
-            return False
-        from_us = 0 if recorded is None else self._replace_from_us(recorded)
-        again = from_us <= self._clock()
-        effect = _AGAIN if again else _LATER.format(moment=second_text(from_us))
-        text = "none" if recorded is None else f"version {recorded.model_version} of {recorded.model}"
-        if self._disagreement != (text, effect):
-            of = {"name": champion.name, "version": champion.version, "recorded": text}
-            log.error("workers disagree", **of, why=_DISAGREE, effect=effect)
-        self._disagreement, self._agrees_since_us = (text, effect), None
-        return again
-
-    def _end_disagreement(self, champion: EntityScorer) -> None:
-        """Log that workers agree again, after the longest time in which one that disagrees records nothing."""
-        now_us = self._clock()
-        if self._disagreement is None:
-            return
-        if self._agrees_since_us is None:
-            self._agrees_since_us = now_us
-        elif now_us > self._agrees_since_us + _PAUSES_US[-1]:
-            log.info("workers agree", name=champion.name, version=champion.version, why=_AGREE)
-            self._disagreement = self._agrees_since_us = None
-
-    def _replace_from_us(self, recorded: Champion) -> int:
-        """Return from when to record the champion again in place of another one.
-
-        The pause begins when this worker first saw that record: the clock of the worker that wrote it may be wrong.
-        """
-        version = version_of(recorded)
-        record = version, recorded.since_us
-        if self._seen[0] != record:
-            self._seen = record, self._clock()
-        return self._seen[1] + _PAUSES_US[min(self._replaced[version], len(_PAUSES_US) - 1)]
 
     def _mark_next(self) -> bool:
         """Mark the next entities for the champion that is loaded; False where none are left, or it is not begun."""
@@ -279,25 +326,6 @@ class ChampionWatcher:
         sleep(markings.PAUSE_SECONDS)
         return True
 
-    def _mark_valued_without_hash(self, champion: EntityScorer) -> None:
-        """Go on to the next entities, and mark whom a process of an older release valued by the champion's number.
-
-        A round that found nobody is followed by a day without any.
-        """
-        now_us = self._clock()
-        if now_us < self._looks_from_us:
-            return
-        with reading(self._engine) as session:
-            of = (champion.name, champion.version, self._looked_id, now_us)
-            subjects, looked_id = valued_without_hash(session, *of)
-        if subjects:
-            with writing(self._engine) as session:
-                due.mark(session, subjects, due.Reason.VALUE, now_us, due.BULK)
-        self._looked_id, self._found_in_round = looked_id, self._found_in_round or bool(subjects)
-        if not looked_id:
-            self._looks_from_us = 0 if self._found_in_round else now_us + DAY_US
-            self._found_in_round = False
-
     def _end(self, recorded: Champion) -> None:
         """Forget that a withdrawn version serves."""
         with writing(self._engine) as session:
@@ -306,14 +334,13 @@ class ChampionWatcher:
             version = recorded.model_version
             log.warning("value model withdrawn", name=recorded.model, version=version, effect=_WITHDRAWN)
 
-    def load(self, recorded: Champion | None = None) -> None:
+    def load(self, recorded: Champion | None = None) -> _Answer:
         """Load the champion where it is another one than before; where it cannot be loaded, that is logged.
 
         A registry that has no champion, nor the version that is loaded or else was *recorded* as serving, was lost.
         """
-        self._without_champion = self._still_serves = False
         if not self._settings.has_registry:
-            return  # at once: MLflow takes seconds to import
+            return _Answer.UNKNOWN  # at once: MLflow takes seconds to import
         from fivefold.models.registry import Registry  # noqa: PLC0415 (imports MLflow)
 
         present = self.valuer
@@ -321,33 +348,33 @@ class ChampionWatcher:
             registry = Registry(self._settings, self._settings.model_name)
             version = registry.champion()
             if version is None:
-                served: tuple[int, str | None]
-                if present:
-                    served = present.version, present.model.content_hash
-                elif recorded:
-                    served = recorded.model_version, recorded.content_hash
-                else:
-                    return
-                if not registry.has_version(*served):
-                    raise RegistryError(_LOST.format(name=self._settings.model_name, version=served[0]))
-                self._without_champion = True
-                self._unload()
-                return
+                return self._withdraw(registry, recorded)
             # A number alone names no version: a registry that was made anew begins with 1 again, and with other runs.
             if present and (present.version, self._run_id) == (version.number, version.run_id):
-                self._still_serves = True
-                return
+                return _Answer.STILL_SERVES
             loaded = EntityScorer(registry.load(version.number), self._settings.model_name, version.number)
         except FivefoldError as error:
             log.warning("value model not loaded", error=str(error))
-            return
+            return _Answer.UNKNOWN
         self._run_id, self._registry = version.run_id, registry
         with self._lock:
             self._valuer = loaded
         log.info("value model", name=loaded.name, version=loaded.version)
+        return _Answer.LOADED
 
-    def _unload(self) -> None:
+    def _withdraw(self, registry: "Registry", recorded: Champion | None) -> _Answer:
+        """Unload the version that served where the registry still has it; RegistryError where it was lost."""
+        served: tuple[int, str | None]
+        if present := self.valuer:
+            served = present.version, present.model.content_hash
+        elif recorded:
+            served = recorded.model_version, recorded.content_hash
+        else:
+            return _Answer.UNKNOWN
+        if not registry.has_version(*served):
+            raise RegistryError(_LOST.format(name=self._settings.model_name, version=served[0]))
         with self._lock:
-            unloaded, self._valuer = self._valuer, None
-        if unloaded is not None:
-            log.warning("value model unloaded", name=unloaded.name, version=unloaded.version, why=_NO_CHAMPION)
+            self._valuer = None
+        if present:
+            log.warning("value model unloaded", name=present.name, version=present.version, why=_NO_CHAMPION)
+        return _Answer.WITHDRAWN
