@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+from pydantic import BaseModel
 
 from fivefold.domain.clock import day_text
 from fivefold.features.catalogue_page import catalogue_markdown
@@ -291,20 +292,11 @@ def _origin_parameters(origin: JudgedOrigin) -> dict[str, Any]:
 
 def run_parameters(lineage: Lineage) -> dict[str, Any]:
     """Give every setting of a run by its name in the configuration, and the preset."""
-    config = lineage.config.model_dump(
-        exclude={"trees", "snapshots", "value", "checks", "gate", "interval", "due", "test_as_of"}
-    )
-    sections = {
-        "trees": lineage.trees.model_dump(),
-        "snapshots": lineage.config.snapshots.model_dump(),
-        "value": lineage.config.value.model_dump(),
-        "checks": lineage.config.checks.model_dump(),
-        "gate": lineage.config.gate.model_dump(),
-        "interval": lineage.config.interval.model_dump(),
-        "due": lineage.config.due.model_dump(),
-    }
+    config = lineage.config.model_copy(update={"trees": lineage.trees})
+    settings = config.model_dump(exclude={"test_as_of"})
+    sections = {name: settings.pop(name) for name, value in config if isinstance(value, BaseModel)}
     dates = {"test_as_of": day_text(lineage.dates.test), "training_dates": len(lineage.dates.training)}
-    return {**config, **_flat(sections), **dates, "preset": lineage.settings_name or "none"}
+    return {**settings, **_flat(sections), **dates, "preset": lineage.settings_name or "none"}
 
 
 def _flat(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -100,8 +100,8 @@ def retrain(
     plan = _plan(portfolio, config, presets, tune_trials, show or _nothing)
     plan, choice = _chosen(plan, portfolio, presets, show or _nothing, show_choice or _nothing)
     config, dates, absent = plan.config, plan.dates, plan.summary.absent
-    everywhere, tuning = _trees(portfolio, plan, tune_trials)
-    trees, rounds = _with_rounds(plan, everywhere)
+    trees_of_all, tuning = _trees(portfolio, plan, tune_trials)
+    trees, rounds = _with_rounds(plan, trees_of_all)
     plan, fitted, intervals, learnt = _learn(plan, trees, rounds)
     rival = _rival(registry, plan, portfolio.own)
     test_window = predict_test_window(portfolio, dates, config, fitted.booster_, rival.model, absent)
@@ -110,7 +110,7 @@ def retrain(
         times = times_judged(registry, dates, model.content_hash, plan.summary.digest)
         evaluation = evaluate(test_window, model, config, times)
         last = last_origin(dates, len(plan.rows.values), rounds, test_window, evaluation, rival.left_out or "")
-        rolling = _rolling(registry, portfolio, plan, everywhere, rival, last, model.content_hash)
+        rolling = _rolling(registry, portfolio, plan, trees_of_all, rival, last, model.content_hash)
         verdict = with_origins(gate_verdict(evaluation, config.gate, rival.left_out), rolling, config.gate)
         lineage = Lineage(
             plan.source, plan.summary, dates, plan.rows, learnt, config, trees, release(), plan.warnings,
