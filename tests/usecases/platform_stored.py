@@ -10,7 +10,8 @@ from sqlalchemy import Connection, text
 from fivefold.risk.engine.assessments import NOT_IN_FULL
 from fivefold.usecases.levels.read import LevelView
 from tests.store.portfolio.counting import assert_counted
-from tests.usecases.platform_model import LEVELS, Entity, Model, Outcome
+from tests.usecases.platform_model import Entity, Model, Outcome
+from tests.usecases.platform_rulesets import LEVELS
 
 
 def same(found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:

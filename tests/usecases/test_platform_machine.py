@@ -46,11 +46,12 @@ from fivefold.usecases.shared.context import Context
 from tests.depth import examples
 from tests.store import databases
 from tests.store.audits import bind_unnamed
-from tests.usecases import platform_model
+from tests.usecases import platform_rulesets
 from tests.usecases.at_once import revoke_override, roll_back
 from tests.usecases.banks import Bank
 from tests.usecases.governed import store_backtest
-from tests.usecases.platform_model import FAMILIES, LEVELS, Entity, Fact, Model, Outcome, Override, Transaction
+from tests.usecases.platform_model import Entity, Fact, Model, Outcome, Override, Transaction
+from tests.usecases.platform_rulesets import FAMILIES, LEVELS
 from tests.usecases.platform_stored import StoredPlatform, assert_shown
 
 RATE = 100_000
@@ -110,7 +111,7 @@ class Machine(RuleBasedStateMachine):
         self.model.audited += bind_unnamed(self.engine)
 
     def _write_version(self, session: Session, family: Family, number: int) -> int:
-        document = platform_model.document(family.name, number)
+        document = platform_rulesets.document(family.name, number)
         ruleset = read_ruleset(document)
         content = {"content_hash": ruleset.content_hash, "canonical": ruleset.canonical}
         of: dict[str, Any] = {"organisation_id": self.bank.of, "family_id": family.id}

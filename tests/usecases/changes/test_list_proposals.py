@@ -11,7 +11,7 @@ from fivefold.usecases.changes.proposals import ChangeOutcome, ProposalLine, rea
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from tests.store.filling import filled_once
-from tests.usecases.changes.test_two_people import LATER, People, decide
+from tests.usecases.changes.two_people_stories import LATER, People, decide
 from tests.usecases.governed import NOW, SECOND, agreed, document, founded
 
 

@@ -14,7 +14,7 @@ from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.replay import replay_assessment
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
-from tests.usecases.changes.test_two_people import People, decide, levels, work
+from tests.usecases.changes.two_people_stories import People, decide, levels, work
 from tests.usecases.governed import DAY, NOW, SECOND, agreed, document, founded, rows_of
 
 STRICT = document(medium=30).replace("points: 30}", "points: 70}").replace("at_least: 100000}, points: 40", "at_least: 1}, points: 70").replace("expect: {level: medium}", "expect: {level: high, total: 140}").replace("total: 50", "total: 80")  # fmt: skip  # noqa: E501 (one line is read more easily)

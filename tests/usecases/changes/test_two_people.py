@@ -1,6 +1,5 @@
 """Nobody changes alone what decides, and nobody approves it before its backtest on those whom it reaches."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,111 +9,41 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import Part
 from fivefold.store.tables.entities import ListVersionRow, OrganisationSettings
-from fivefold.store.tables.levels import Standing
 from fivefold.store.tables.rulesets import Activation, Family, Proposal
-from fivefold.usecases.accounts.second_person import allow_sole_operator, require_two_people
-from fivefold.usecases.accounts.settings import SettingsChange, choose_levels, read_settings
+from fivefold.usecases.accounts.settings import SettingsChange, read_settings
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes import backtests
-from fivefold.usecases.changes.asks import (
-    change_settings,
-    order_families,
-    put_list,
-    put_list_version,
-    roll_back,
-    switch_family,
-)
-from fivefold.usecases.changes.backtests import cancel_backtest, report_of, request_backtest, run_next_backtest
+from fivefold.usecases.changes.asks import change_settings, order_families, put_list_version, roll_back, switch_family
+from fivefold.usecases.changes.backtests import cancel_backtest, report_of, run_next_backtest
 from fivefold.usecases.changes.proposals import (
-    ChangeOutcome,
     approve_proposal,
     finished_backtests,
     list_proposals,
     read_proposal,
     refuse_proposal,
     request_proposal_backtests,
-    waiting_beside,
 )
-from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.levels.overrides import approve_override, request_override
-from fivefold.usecases.levels.worker import run_batch
-from fivefold.usecases.rulesets.activate import activate, advance_backfills
-from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
-from fivefold.usecases.shared.actors import Actor, Role
+from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.store.audits import bind_unnamed
-from tests.store.filling import filled_once
+from tests.usecases.changes.two_people_stories import (
+    CHANGES,
+    LATER,
+    Ask,
+    People,
+    levels,
+    proposed,
+    settings_change,
+    states,
+    work,
+)
 from tests.usecases.full_disk import little_space_for
-from tests.usecases.governed import DAY, NOW, SECOND, agreed, audited, document, founded, rows_of
+from tests.usecases.governed import DAY, SECOND, agreed, audited, document, founded, rows_of
 
-People = tuple[Actor, Actor, Actor]
-LENIENT = document("lenient", medium=59).replace("points: 10, floor: high", "points: 10").replace(
-    "expect: {level: high, floor_by: country, total: 50}", "expect: {level: low, total: 50}"
-).replace("expect: {level: medium}", "expect: {level: low, total: 30}")  # fmt: skip
-LATER = NOW + DAY
-Ask = Callable[[Engine, Actor], ChangeOutcome]
-
-CHANGES: dict[str, Ask] = {
-    "order": lambda engine, who: order_families(
-        Context(engine, who).at(LATER), "customer", ["lenient", "retail"], "why"
-    ),
-    "switch": lambda engine, who: switch_family(Context(engine, who).at(LATER), "retail", False, "why"),
-    "list": lambda engine, who: put_list_version(
-        Context(engine, who).at(LATER), "watched", LATER, [], "W", "us", "why"
-    ),
-    "file": lambda engine, who: put_list(
-        Context(engine, who).at(LATER),
-        "{list: watched, title: W, source: us, versions: [{since: 2026-11-21, members: []}]}",
-        "why",
-    ),
-    "cap": lambda engine, who: change_settings(
-        Context(engine, who).at(LATER), SettingsChange(override_cap_percent=99), "why"
-    ),
-    "retention": lambda engine, who: change_settings(
-        Context(engine, who).at(LATER), SettingsChange(retention_days=0), "why"
-    ),
-    "coverage": lambda engine, who: change_settings(
-        Context(engine, who).at(LATER), SettingsChange(minimum_coverage_percent=0), "why"
-    ),
-}
 every_change = pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 reaching = pytest.mark.parametrize("change", [CHANGES[name] for name in ("order", "switch", "list")])
-
-
-def work(engine: Engine, now_us: int) -> None:
-    advance_backfills(engine, now_us)
-    while run_batch(engine, clock=lambda: now_us) is not None:
-        pass
-
-
-def decide(engine: Engine, three: People, text: str, name: str, now_us: int = NOW) -> None:
-    """Bring a ruleset into force, by two people."""
-    save_draft(Context(engine, three[0]), text)
-    made = commit(Context(engine, three[0]).at(now_us), name, 1, "as it is")
-    request_backtest(Context(engine, three[0]).at(now_us), name, made.number)
-    assert run_next_backtest(engine, now_us)
-    activate(Context(engine, three[2]).at(now_us), name, made.number, "as agreed", 1000)
-
-
-@pytest.fixture
-@filled_once
-def three(engine: Engine) -> People:
-    """Six customers at levels 1, 2 and 3, by the strict ruleset; the lenient one stands behind it."""
-    three = founded(engine)
-    put_list_version(Context(engine, three[0]).at(NOW), "watched", 0, ["IR"], "Watched", "our own")
-    rows = [EntityRow(f"c{one}", {"country": ("NO", "IR", "KP")[one % 3], "income": 5.0}) for one in range(6)]
-    put_entities(Context(engine, three[0]).at(NOW), "customer", rows)
-    for text, name in ((document(), "retail"), (LENIENT, "lenient")):
-        decide(engine, three, text, name)
-    work(engine, NOW + SECOND)
-    assert levels(engine) == [1, 2, 3, 1, 2, 3]
-    return three
-
-
-def levels(engine: Engine) -> list[int]:
-    return [row["level"] for row in rows_of(engine, Standing)]
 
 
 def governing(engine: Engine) -> Any:
@@ -271,11 +200,6 @@ def test_a_change_that_has_the_number_of_another_is_not_decided_in_its_place(eng
     assert refuse_proposal(other, wanted.id, "no", expected_proposed_us=wanted.proposed_us).state == "refused"
 
 
-def proposed(outcome: ChangeOutcome) -> int:
-    assert outcome.proposal is not None
-    return outcome.proposal.id
-
-
 def test_a_list_that_no_ruleset_reads_needs_two_people_and_no_backtest(engine: Engine, three: People) -> None:
     outcome = put_list_version(Context(engine, three[0]).at(LATER), "another", LATER, ["X"], "A", "us", "for a policy")
     assert outcome.proposal is not None
@@ -329,17 +253,6 @@ def test_a_proposal_is_refused_by_another_and_withdrawn_by_who_made_it(engine: E
     assert len(list_proposals(Context(engine, three[0]), part=Part(9, (2,)))) == 1
 
 
-def test_settings_are_approved_by_admins(engine: Engine, three: People) -> None:
-    outcome = CHANGES["cap"](engine, three[0])
-    assert outcome.proposal is not None
-    reach = {"from": 10, "to": 99, "overridden_below": 0, "with_level": 6}
-    assert outcome.proposal.reach == {"override_cap_percent": reach}
-    with pytest.raises(ConflictError, match="is about settings, which admins decide"):
-        approve_proposal(Context(engine, three[1]), outcome.proposal.id, "why", Role.PUBLISHER)
-    approve_proposal(Context(engine, three[1]), outcome.proposal.id, "why", Role.ADMIN)
-    assert read_settings(Context(engine, three[0])).override_cap_percent == 99
-
-
 def test_only_ones_own_proposals_are_there(engine: Engine, three: People) -> None:
     outcome = CHANGES["switch"](engine, three[0])
     other = founded(engine, "other")[1]
@@ -356,107 +269,11 @@ def test_only_ones_own_proposals_are_there(engine: Engine, three: People) -> Non
     assert list_proposals(Context(engine, other)) == []
 
 
-def test_the_least_coverage_of_the_organisation_holds_whatever_a_ruleset_says(engine: Engine, three: People) -> None:
-    asked = change_settings(Context(engine, three[0]).at(LATER), SettingsChange(minimum_coverage_percent=90), "why")
-    assert asked.proposal is not None
-    assert asked.proposal.reach["minimum_coverage_percent"]["active_below"] == []
-    agreed(engine, three[1], asked, LATER)
-    text = document("new")
-    text = text[: text.index("  - {name: north")] + "coverage: {rules: 0, cases: 0}\n"
-    save_draft(Context(engine, three[0]), text)
-    with pytest.raises(Exception, match=r"reach 50\.0 % of rules, at least 90 % are needed by the organisation"):
-        commit(Context(engine, three[0]), "new", 1, "as it is")
-
-
-def test_an_author_alone_does_not_switch_coverage_off(engine: Engine, three: People) -> None:
-    """The organisation's minimum holds from its first day, though nobody chose it."""
-    text = document("new")
-    text = text[: text.index("  - {name: north")] + "coverage: {rules: 0, cases: 0}\n"
-    save_draft(Context(engine, three[0]), text)
-    with pytest.raises(Exception, match=r"reach 50\.0 % of rules, at least 80 % are needed by the organisation"):
-        commit(Context(engine, three[0]), "new", 1, "as it is")
-
-
-def test_before_anything_decides_one_person_sets_up(engine: Engine) -> None:
-    ana = founded(engine)[0]
-    at_machine = Actor(ana.organisation_id, "cli:ana")
-    assert put_list_version(Context(engine, at_machine).at(NOW), "watched", 0, ["IR"], "W", "us").proposal is None
-    assert change_settings(Context(engine, at_machine), SettingsChange(override_cap_percent=5)).proposal is None
-    save_draft(Context(engine, ana), document())
-    assert switch_family(Context(engine, ana), "retail", False, "not yet").proposal is None
-    assert choose_levels(Context(engine, ana), ("low", "medium", "high")).locked_us is not None, "the same ones again"
-    assert rows_of(engine, Proposal) == []
-
-
-def test_the_reason_of_what_one_person_does_at_once_is_checked_too(engine: Engine) -> None:
-    context = Context(engine, founded(engine)[0])
-    for reason in ("x" * 2001, "half a \ud800 pair"):
-        with pytest.raises(ConfigError, match="reason must say why, in 1 to 2000 characters"):
-            put_list_version(context, "watched", 0, ["IR"], "W", "us", reason)
-    assert rows_of(engine, ListVersionRow) == []
-
-
-def test_a_sole_operator_is_chosen_before_anything_decides_and_is_in_the_log(engine: Engine) -> None:
-    ana = founded(engine)[0]
-    at_machine = Actor(ana.organisation_id, "cli:ana")
-    put_list_version(Context(engine, ana).at(NOW), "watched", 0, ["IR"], "W", "us")
-    put_entities(Context(engine, ana).at(NOW), "customer", [EntityRow("c1", {"country": "IR", "income": 5.0})])
-    assert allow_sole_operator(Context(engine, at_machine).at(NOW), "a try-out").sole_operator_us == NOW
-    assert audited(engine)[-1][:2] == ("cli:ana", "organisation.sole_operator")
-    decide(engine, (ana, ana, ana), document(), "retail")
-    outcome = switch_family(Context(engine, ana).at(LATER), "retail", False, "why")
-    agreed(engine, ana, outcome, LATER)
-    assert require_two_people(Context(engine, at_machine), "it is real now").sole_operator_us is None
-    with pytest.raises(ConflictError, match="two people decided"):
-        allow_sole_operator(Context(engine, at_machine), "once more")
-    outcome = switch_family(Context(engine, ana).at(LATER), "retail", True, "why")
-    with pytest.raises(ConflictError, match="another person approves"):
-        agreed(engine, ana, outcome, LATER)
-
-
 def test_an_override_is_not_approved_by_an_account_of_the_machine(engine: Engine, three: People) -> None:
     asked = request_override(Context(engine, three[0]).at(LATER), "customer", "c0", "high", "a hint")
     with pytest.raises(ConflictError, match="cli:ana is not a member"):
         approve_override(Context(engine, Actor(three[0].organisation_id, "cli:ana")).at(LATER), asked.id)
     approve_override(Context(engine, three[1]).at(LATER), asked.id)
-
-
-def settings_change(engine: Engine, who: Actor, **values: int) -> int:
-    return proposed(change_settings(Context(engine, who).at(LATER), SettingsChange(**values), "why"))  # type: ignore[arg-type]  # numbers
-
-
-def states(engine: Engine, who: Actor) -> list[str]:
-    """The oldest first."""
-    return [line.state for line in list_proposals(Context(engine, who))][::-1]
-
-
-def test_a_change_of_settings_overwrites_none_that_was_approved_since_it_was_proposed(
-    engine: Engine, three: People
-) -> None:
-    first = settings_change(engine, three[0], challenge_days=14)
-    second = settings_change(engine, three[1], challenge_days=20, override_cap_percent=5)
-    other = settings_change(engine, three[1], retention_days=9)
-    assert waiting_beside(Context(engine, three[2]), second) == (first,)
-    assert waiting_beside(Context(engine, three[2]), other) == ()
-    approve_proposal(Context(engine, three[2]).at(LATER), first, "yes")
-    assert states(engine, three[2]) == ["approved", "withdrawn", "proposed"]
-    moved = "the setting challenge days was 30 when this was proposed, and is 14 now"
-    line = read_proposal(Context(engine, three[2]), second)
-    assert (line.decided_by, line.decision_reason) == ("member:3", f"proposal {first} was approved: {moved}")
-    with pytest.raises(ConflictError, match=f"proposal {second} was withdrawn already: .*{moved}"):
-        approve_proposal(Context(engine, three[2]).at(LATER), second, "yes")
-    present = read_settings(Context(engine, three[0]))
-    assert (present.challenge_days, present.override_cap_percent) == (14, 10)
-    assert waiting_beside(Context(engine, three[2]), second) == ()
-    approve_proposal(Context(engine, three[2]).at(LATER), other, "yes")
-    assert [entry[1] for entry in audited(engine)][-4:] == [
-        "proposal.approved",
-        "proposal.withdrawn",
-        "settings.changed",
-        "proposal.approved",
-    ]
-    bind_unnamed(engine)
-    assert verify(engine, print).findings == 0
 
 
 def test_a_change_is_not_approved_over_what_was_changed_by_other_means(engine: Engine, three: People) -> None:

@@ -32,7 +32,7 @@ from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.store.filling import filled_once
 from tests.usecases.at_once import order_families, put_list_version
-from tests.usecases.changes.test_two_people import LENIENT, decide, work
+from tests.usecases.changes.two_people_stories import LENIENT, decide, work
 from tests.usecases.governed import DAY, NOW, SECOND, add_entities, document, founded, rows_of, stand
 
 COUNTRIES = ("NO", "IR", "KP")
