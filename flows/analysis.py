@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, get_args
 
 from fivefold.flows.actions import LimitAction
 from fivefold.flows.checks import amount_diagnostics, asked_diagnostics, flow_structure_diagnostics
@@ -41,7 +41,7 @@ from fivefold.risk.facts.inputs import parts_of
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.calculations import inputs_calculated
 from fivefold.risk.language.documents import Path
-from fivefold.risk.language.expressions import CalculationInput, ValueInput, distinct
+from fivefold.risk.language.expressions import CalculationInput, ValueInput, ValueName, distinct
 from fivefold.risk.language.fields import StepOutput, ValueType
 from fivefold.risk.language.policy import StepInput
 from fivefold.risk.language.reading import read_stored
@@ -49,13 +49,7 @@ from fivefold.risk.language.reading import read_stored
 _KINDS = {"text": ValueType.TEXT, "number": ValueType.NUMBER, "money": ValueType.MONEY, "flag": ValueType.FLAG}
 
 
-VALUE_INPUTS: Mapping[str, ValueInput] = {
-    "score": ValueInput(value="score"),
-    "segment": ValueInput(value="segment"),
-    "expected_value": ValueInput(value="expected_value"),
-    "expected_value_low": ValueInput(value="expected_value_low"),
-    "expected_value_high": ValueInput(value="expected_value_high"),
-}
+VALUE_INPUTS: Mapping[str, ValueInput] = {name: ValueInput(value=name) for name in get_args(ValueName)}
 """What a step that asks for the value reads, by the names of its outputs."""
 
 

@@ -15,6 +15,7 @@ from fivefold.risk.compiler.figures import is_age
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import (
     AGGREGATE_WORDS,
+    VALUES,
     CalculationInput,
     Count,
     DaysSince,
@@ -370,9 +371,8 @@ SCORES = (1, 5)
 """The least and the greatest score of the value; no other can be given."""
 
 _VALUE_TYPES: Mapping[str, ValueType] = {
-    "score": ValueType.NUMBER,
+    **dict.fromkeys(VALUES, ValueType.NUMBER),
     "segment": ValueType.TEXT,
-    **dict.fromkeys(("expected_value", "expected_value_low", "expected_value_high"), ValueType.NUMBER),
     "in_force": ValueType.LEVEL,
     "rules": ValueType.LEVEL,
     "status": ValueType.TEXT,

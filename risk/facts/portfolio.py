@@ -106,11 +106,8 @@ ENTITY = "entity_id"
 AS_OF = "as_of"
 
 INTERVAL_ENDS = ("expected_value_low", "expected_value_high")
-VALUES = ("score", "segment", "expected_value", *INTERVAL_ENDS)
-"""What the value model says of an entity."""
-
 VALUE_MONEY = ("expected_value", *INTERVAL_ENDS)
-"""Those of `VALUES` that are money, in the currency of the model."""
+"""Those of `risk.language.expressions.VALUES` that are money, in the currency of the model."""
 
 VALUE_CURRENCY = "currency"
 """The column of values that names the currency of their money."""
@@ -142,8 +139,8 @@ class Portfolio:
         indicators: `entity_id` and the catalogue's columns, as of the assessment.
         histories: the transactions that *indicators* were computed from, later ones among them, by the names of the
             entities; needed to tell when time alone changes an indicator that is not an age.
-        values: `entity_id` and `VALUES`, as of the assessment; `INTERVAL_ENDS` may be absent, and are unknown then.
-            Money is in `VALUE_CURRENCY`, and in the base currency where that is absent.
+        values: `entity_id` and `VALUES` of the language, as of the assessment; `INTERVAL_ENDS` may be absent, and are
+            unknown then. Money is in `VALUE_CURRENCY`, and in the base currency where that is absent.
         lists: the named lists.
         levels: for policies: `entity_id`, `in_force` and `rules` (numbers from 1), `status`, `source`, `age_days`.
         pending: for policies: the one transaction of each entity that is decided on, in the form of *transactions*;

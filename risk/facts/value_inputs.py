@@ -7,7 +7,8 @@ from fivefold.features.histories import Histories
 from fivefold.features.indicator_matrix import catalogue, indicator_matrix
 from fivefold.models.scoring.histories import Scoring, score_histories
 from fivefold.models.value_model import ValueModel
-from fivefold.risk.facts.portfolio import ENTITY, NOT_READ, VALUE_CURRENCY, VALUES
+from fivefold.risk.facts.portfolio import ENTITY, NOT_READ, VALUE_CURRENCY
+from fivefold.risk.language.expressions import VALUES
 
 
 def indicator_frame(histories: Histories, as_of: int) -> pl.DataFrame:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, TypeAlias, cast, get_args
 
 from pydantic import Discriminator, Field, StringConstraints, Tag, create_model, model_validator
 from typing_extensions import TypeAliasType
@@ -140,10 +140,15 @@ class IndicatorInput(LanguageModel):
     indicator: Name
 
 
+ValueName = Literal["score", "segment", "expected_value", "expected_value_low", "expected_value_high"]
+VALUES: Final[tuple[str, ...]] = get_args(ValueName)
+"""What the value model says of an entity."""
+
+
 class ValueInput(LanguageModel):
     """What the value model says."""
 
-    value: Literal["score", "segment", "expected_value", "expected_value_low", "expected_value_high"]
+    value: ValueName
 
 
 class CalculationInput(LanguageModel):

@@ -324,30 +324,27 @@ def value_scores(session: Session, ids: Sequence[int]) -> pl.DataFrame:
 
     Null for no value, and `failure` null where that is unknown.
     """
+    columns = {
+        "as_of_us": pl.Int64,
+        "score": pl.Float64,
+        "segment": pl.String,
+        "expected_value": pl.Float64,
+        "expected_value_low": pl.Float64,
+        "expected_value_high": pl.Float64,
+        "currency": pl.String,
+        "model": pl.String,
+        "model_version": pl.Int64,
+        "fingerprint": pl.String,
+        "model_hash": pl.String,
+        "failure": pl.String,
+    }
     return read_rows(
         session,
-        "SELECT v.entity_id, v.as_of_us, v.score, v.segment, v.expected_value,"
-        " v.expected_value_low, v.expected_value_high, v.currency, v.model, v.model_version, v.fingerprint,"
-        " v.model_hash, v.failure"
-        " FROM value_scores v"
+        f"SELECT v.entity_id, {', '.join(f'v.{name}' for name in columns)} FROM value_scores v"  # noqa: S608 (our own words)
         " WHERE v.entity_id IN :ids"
         " AND v.as_of_us = (SELECT max(w.as_of_us) FROM value_scores w WHERE w.entity_id = v.entity_id)",
         ids,
-        {
-            "entity": pl.Int64,
-            "as_of_us": pl.Int64,
-            "score": pl.Float64,
-            "segment": pl.String,
-            "expected_value": pl.Float64,
-            "expected_value_low": pl.Float64,
-            "expected_value_high": pl.Float64,
-            "currency": pl.String,
-            "model": pl.String,
-            "model_version": pl.Int64,
-            "fingerprint": pl.String,
-            "model_hash": pl.String,
-            "failure": pl.String,
-        },
+        {"entity": pl.Int64, **columns},
     )
 
 

@@ -22,9 +22,10 @@ from fivefold.risk.compiler.analysis import analyse_canonical_policy
 from fivefold.risk.engine.assessments import Status
 from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.facts.look_back import RULES, look_back
-from fivefold.risk.facts.portfolio import AS_OF, ENTITY, VALUE_CURRENCY, VALUES, ListVersion, Portfolio, members_at
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, VALUE_CURRENCY, ListVersion, Portfolio, members_at
 from fivefold.risk.facts.resolution import lazy_sources, resolve_inputs
 from fivefold.risk.facts.value_inputs import with_failures
+from fivefold.risk.language.expressions import VALUES
 from fivefold.risk.language.fields import FieldType
 from fivefold.risk.language.policy import Policy
 from fivefold.store.accounts.organisation import base_currency_of

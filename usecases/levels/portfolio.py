@@ -20,8 +20,9 @@ from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.facts.inputs import Needs, part_of
 from fivefold.risk.facts.look_back import RULES, LookBack
 from fivefold.risk.facts.look_back.summary import FEWEST, SUMMARY_READS, summary_of, with_summary
-from fivefold.risk.facts.portfolio import ENTITY, VALUE_CURRENCY, VALUES, NamedList, Portfolio
+from fivefold.risk.facts.portfolio import ENTITY, VALUE_CURRENCY, NamedList, Portfolio
 from fivefold.risk.facts.value_inputs import indicator_frame, with_failures
+from fivefold.risk.language.expressions import VALUES
 from fivefold.risk.language.fields import CASE_FIELDS, FieldType, ValueType, value_type_of
 from fivefold.store.accounts.organisation import base_currency_of
 from fivefold.store.ingest import blocks
@@ -470,8 +471,7 @@ def _tags(session: Session, entity_ids: Sequence[int]) -> pl.DataFrame:
 
 def _screenings(session: Session, entity_ids: Sequence[int]) -> pl.DataFrame:
     rows = loading.screenings(session, entity_ids)
-    has_match = rows["found"].cast(pl.Boolean)
-    return _of_entities(rows, [rows["screening"], has_match, _moments(rows, "at")])
+    return _of_entities(rows, [rows["screening"], rows["found"].cast(pl.Boolean), _moments(rows, "at")])
 
 
 _OF_EVERYONE: Mapping[str, Callable[[Session, Sequence[int]], pl.DataFrame]] = {

@@ -24,8 +24,9 @@ from fivefold.features.indicator_matrix import Snapshots
 from fivefold.features.stored import stored_histories
 from fivefold.models.explain import breakdown, explain
 from fivefold.models.value_model import ValueModel
-from fivefold.risk.facts.portfolio import ENTITY, NOT_READ, VALUE_CURRENCY, VALUES
+from fivefold.risk.facts.portfolio import ENTITY, NOT_READ, VALUE_CURRENCY
 from fivefold.risk.facts.value_inputs import value_frame, with_failures
+from fivefold.risk.language.expressions import VALUES
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.levels.assessment_queue import Reason
@@ -67,8 +68,8 @@ class EntityScores:
     """What the value model says now.
 
     Attributes:
-        frame: `entity_id`, `risk.facts.portfolio.VALUES` and their currency, of those of whom it can say something; and
-            of those of whom it fails, why, in `risk.facts.portfolio.NOT_READ`, where there are any.
+        frame: `entity_id`, `risk.language.expressions.VALUES` and their currency, of those of whom it can say
+            something; and of those of whom it fails, why, in `risk.facts.portfolio.NOT_READ`, where there are any.
         changed: rows of those of whom it said something else before, or nothing, as `STORED` has them; null for those
             who have no value.
         as_of_us: the moment.

@@ -15,7 +15,7 @@ from fivefold.features.indicator_matrix import catalogue
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.compiler.value_types import SCORES
 from fivefold.risk.facts.inputs import Needs
-from fivefold.risk.facts.portfolio import ENTITY, VALUES, ListVersion, NamedList, Portfolio
+from fivefold.risk.facts.portfolio import ENTITY, ListVersion, NamedList, Portfolio
 from fivefold.risk.facts.reading import entities_from_rows
 from fivefold.risk.governance.examples.links import (
     LINKS,
@@ -26,7 +26,7 @@ from fivefold.risk.governance.examples.links import (
     unknown_names,
 )
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.expressions import ScreeningInput, input_key
+from fivefold.risk.language.expressions import VALUES, ScreeningInput, input_key
 from fivefold.risk.language.fields import Definition
 from fivefold.risk.language.peers import PeerPercentile, peers_of
 from fivefold.risk.language.quantities import quoted_value

@@ -16,7 +16,7 @@ from fivefold.domain.clock import DAY_US, resolve_now
 from fivefold.domain.errors import ConflictError
 from fivefold.features.stored import stored_histories
 from fivefold.models.value_model import ValueModel
-from fivefold.risk.facts.portfolio import ENTITY
+from fivefold.risk.facts.portfolio import ENTITY, VALUE_MONEY
 from fivefold.store.monitoring import predictions as store
 from fivefold.store.monitoring.predictions import ValuedType
 from fivefold.store.sql.clocks import latest_us
@@ -77,7 +77,7 @@ def _predicted(engine: Engine, model: ValueModel, entity_ids: Sequence[int], now
     histories = stored_histories(transactions_of(engine, entity_ids, now_us), model.rates, model.absent)
     values = known_values(model, histories, now_us)
     predictions = values.filter(pl.col("expected_value").is_not_null()).with_columns(pl.col(ENTITY).cast(pl.Int64))
-    return predictions.select(ENTITY, "segment", "expected_value", "expected_value_low", "expected_value_high").rows()
+    return predictions.select(ENTITY, "segment", *VALUE_MONEY).rows()
 
 
 def _store(engine: Engine, kind: ValuedType, valuer: EntityScorer, rows: list[tuple[Any, ...]], now_us: int) -> bool:

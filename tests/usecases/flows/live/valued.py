@@ -6,7 +6,8 @@ import pytest
 
 from fivefold.features.histories import Histories
 from fivefold.models.value_model import ValueModel
-from fivefold.risk.facts.portfolio import ENTITY, VALUES
+from fivefold.risk.facts.portfolio import ENTITY
+from fivefold.risk.language.expressions import VALUES
 from fivefold.usecases.levels.value_scores import EntityScorer
 from tests.models.making import model_of_amounts
 from tests.usecases.banks import Bank
