@@ -48,7 +48,8 @@ from fivefold.serving.v1.router import add_platform
 from fivefold.serving.v4.app import SCORING, ScoringFastPath, build_app
 from fivefold.serving.v4.endpoint import ScoringEndpoint
 from fivefold.store.accounts.plans import read_plans
-from fivefold.store.sql.database import SchemaVersionError, SchemaWatch, bring_forward, open_database
+from fivefold.store.sql.database import SchemaWatch, bring_forward, open_database
+from fivefold.store.sql.migrating import SchemaVersionError
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.monitoring.statistics import PlatformFigures
 from fivefold.usecases.webhooks.plan import number_from_first_write, require_right_to_number

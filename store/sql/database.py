@@ -23,6 +23,7 @@ from fivefold.domain.files import make_private_folder
 from fivefold.domain.settings import Settings
 from fivefold.store.accounts import idempotency
 from fivefold.store.sql import clocks, migrating
+from fivefold.store.sql.migrating import SchemaVersionError
 from fivefold.store.sql.reasons import READ_ONLY, reason_of
 from fivefold.store.sql.savepoints import keep_first_error
 from fivefold.store.tables.accounts import Base
@@ -145,16 +146,13 @@ def bring_forward(url: str, clock_tolerance_seconds: int = clocks.TOLERANCE_SECO
         engine.dispose()
 
 
-class SchemaVersionError(StoreError):
-    """The database has another schema than this program needs; the message names both and no address."""
-
-
 def require_current(engine: Engine) -> None:
     """Raise SchemaVersionError unless the schema is exactly the one that this program knows."""
     newest = migrating.newest()
     with _readable_errors(), engine.connect() as connection:
         revision = migrating.revision_of(connection)
     if revision != newest:
+        migrating.require_unfolded(revision or "")
         raise SchemaVersionError(
             f"the database has schema {revision or 'none'}, and this program needs {newest}: run `fivefold serve`"
             " or `fivefold tokens` of the matching version once to bring it forward"
@@ -176,6 +174,9 @@ class SchemaWatch:
         """Raise StoreError unless the schema is that of this program, or was until it was brought forward."""
         try:
             require_current(self._engine)
+            if not self._was_current:
+                with _readable_errors(), self._engine.connect() as connection:
+                    migrating.require_columns(connection)
         except SchemaVersionError:
             if not (self._was_current and self._is_newer()):
                 raise
@@ -189,7 +190,7 @@ class SchemaWatch:
     def _is_newer(self) -> bool:
         with _readable_errors(), self._engine.connect() as connection:
             revision = migrating.revision_of(connection)
-        return revision is not None and revision > migrating.newest()
+        return revision is not None and migrating.is_newer(revision)
 
 
 @contextmanager

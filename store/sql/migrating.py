@@ -17,6 +17,12 @@ from fivefold.domain.errors import StoreError
 from fivefold.store.tables.accounts import Base
 
 _MIGRATIONS: Final = Path(__file__).parents[1] / "migrations"
+_FIRST: Final = "0001"
+_LAST_FOLDED: Final = "0015"
+"""Before the first release the migrations after the first one, up to this, were folded into it; later ones follow it.
+
+So no number means two schemas, and a database of one of these is told from that of a newer program.
+"""
 _UPGRADING: Final = 5_550_001
 """The number of PostgreSQL's lock that lets one program at a time change the schema; any number would do."""
 LOCK_SECONDS: Final = 0.4
@@ -53,6 +59,10 @@ _Part = tuple[str, str]
 """A column or a guard: its table, and its name."""
 
 
+class SchemaVersionError(StoreError):
+    """The database has another schema than this program needs; the message names both and no address."""
+
+
 def newest() -> str:
     """Give the number of the schema that this program knows."""
     return _scripts().get_current_head() or ""
@@ -63,9 +73,29 @@ def revision_of(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
+def is_newer(revision: str) -> bool:
+    """Tell whether a number is that of a later schema than this program knows."""
+    return revision > max(newest(), _LAST_FOLDED)
+
+
+def require_unfolded(revision: str) -> None:
+    """Raise SchemaVersionError for the number of a migration that was folded into the first one."""
+    if _FIRST < revision <= _LAST_FOLDED:
+        raise SchemaVersionError(
+            f"the database has schema {revision} of a program from before the first release, whose migrations are"
+            f" folded into {_FIRST} since then. Nothing was changed. Make the database anew, and import its data again"
+        )
+
+
 def steps(connection: Connection) -> list[str]:
-    """List the numbers of the migrations that are due, in order; CommandError if the schema's number is unknown."""
+    """List the numbers of the migrations that are due, in order.
+
+    Raises:
+        SchemaVersionError: the schema is that of a migration that was folded into the first one.
+        CommandError: the number of the schema is unknown.
+    """
     scripts, present = _scripts(), revision_of(connection) or "base"
+    require_unfolded(present)
     scripts.get_revision(present)  # raises the error
     return [script.revision for script in scripts.iterate_revisions("head", present)][::-1]
 
@@ -119,9 +149,9 @@ def _wait_for_others(connection: Connection) -> None:
 
 
 def require_shape(connection: Connection) -> None:
-    """Raise StoreError unless tables have the columns and guards that the migrations up to the schema's number make.
+    """Raise SchemaVersionError unless tables have what the migrations up to the schema's number make: columns, guards.
 
-    Before the first release migrations were changed in place: a database from then has the number and not the columns.
+    Before the first release migrations were changed: a database from then has the number and not the columns.
     Columns of the operator beside them are left alone.
     """
     revision = revision_of(connection)
@@ -130,7 +160,7 @@ def require_shape(connection: Connection) -> None:
 
 
 def require_columns(connection: Connection) -> None:
-    """Raise StoreError unless tables have the columns that this program knows: `require_shape` for each start.
+    """Raise SchemaVersionError unless tables have the columns that this program knows: `require_shape` for each start.
 
     Guards are not compared: what the migrations make is known only once all of them ran, which takes most of a second.
     """
@@ -145,10 +175,10 @@ def _require(connection: Connection, revision: str, columns: set[_Part], guards:
     if absent:
         unknown = sorted(present - columns)
         differences = [f"{what} {_listed(names)}" for what, names in (("without", absent), ("with", unknown)) if names]
-        raise StoreError(
+        raise SchemaVersionError(
             f"the database has schema {revision} {' and '.join(differences)}: a program from before the first release"
             " made it, or its tables were changed by other means. Nothing was changed. Take back the change, or make"
-            " the database anew if it is from before the first release"
+            " the database anew and import its data again if it is from before the first release"
         )
 
 

@@ -34,7 +34,7 @@ class ImportRow(Base):
         file: its name, without the folder.
         updated_us: when the last part was done.
         finished_us: when it was read to its end.
-        refused_path: the file of refused rows; None until there is one, and where an older version imported.
+        refused_path: the file of refused rows; None until there is one.
         refused_bytes: the bytes of it that belong to these results; 0 without one.
     """
 

@@ -179,12 +179,19 @@ def test_a_bento_from_nothing_has_its_database_before_it_is_ready(started: Start
     assert {Path(worker.cwd()) for worker in workers} == {built / "src"}
 
 
-def test_a_database_that_is_behind_is_said_with_the_command(started: Started) -> None:
+@pytest.mark.parametrize(
+    ("number", "why"),
+    [
+        ("0000", "the database has schema 0000, and this program needs 0001: run `fivefold"),
+        ("0015", "the database has schema 0015 of a program from before the first release, "),
+    ],
+)
+def test_a_database_of_another_schema_is_said_with_what_to_do(started: Started, number: str, why: str) -> None:
     engine = open_database(f"sqlite:///{started.var / 'fivefold.db'}")
     try:
         with engine.begin() as connection:
             newest = connection.scalar(text("SELECT version_num FROM alembic_version"))
-            connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
+            connection.execute(text("UPDATE alembic_version SET version_num = :number"), {"number": number})
         answer = started.get("/readyz/v1")
         with engine.begin() as connection:
             connection.execute(text("UPDATE alembic_version SET version_num = :newest"), {"newest": newest})
@@ -192,7 +199,7 @@ def test_a_database_that_is_behind_is_said_with_the_command(started: Started) ->
         engine.dispose()
     assert answer.status_code == 503
     (said,) = answer.json()
-    assert said["detail"].startswith(f"the database has schema 0000, and this program needs {newest}: run `fivefold")
+    assert said["detail"].startswith(why)
     assert started.get("/readyz/v1").status_code == 200
 
 

@@ -102,6 +102,7 @@ def _organisation_settings() -> None:
         sa.Column("reports_days", sa.Integer()),
         sa.Column("assessments_days", sa.Integer()),
         sa.Column("flows_days", sa.Integer()),
+        sa.Column("lowest_alert_percent", sa.Integer()),
         sa.Column("salt", sa.String(32)),
     )
 
@@ -271,6 +272,9 @@ def _tags() -> None:
         sa.Column("until_us", sa.BigInteger()),
         sa.Column("set_by", sa.Text(), nullable=False),
         sa.Column("salt", sa.String(32)),
+        sa.Column("set_reason", sa.Text()),
+        sa.Column("ended_by", sa.Text()),
+        sa.Column("end_reason", sa.Text()),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_tags_entity_id_tag", "tags", ["entity_id", "tag"])
@@ -302,6 +306,8 @@ def _value_scores() -> None:
         sa.Column("model", sa.String(200), nullable=False),
         sa.Column("model_version", sa.Integer(), nullable=False),
         sa.Column("fingerprint", sa.String(64), nullable=False),
+        sa.Column("model_hash", sa.String(64)),
+        sa.Column("failure", sa.Text()),
     )
 
 
@@ -311,6 +317,7 @@ def _tag_ends() -> None:
         sa.Column("tag_id", BIG, sa.ForeignKey("tags.id", ondelete="CASCADE"), primary_key=True),
         sa.Column("entity_id", BIG, sa.ForeignKey("entities.id"), nullable=False),
         sa.Column("due_us", sa.BigInteger(), nullable=False),
+        sa.Column("announced", sa.Boolean(), nullable=False, server_default=sa.false()),
     )
-    op.create_index("ix_tag_ends_due_us", "tag_ends", ["due_us"])
+    op.create_index("ix_tag_ends_waiting", "tag_ends", ["announced", "due_us"])
     op.create_index("ix_tag_ends_entity_id", "tag_ends", ["entity_id"])

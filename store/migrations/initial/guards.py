@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from alembic import op
 
 _UNCHANGEABLE = (
-    "audit_entries", "ruleset_versions", "list_versions", "input_layouts", "flow_versions", "flow_activations",
+    "audit_entries", "ruleset_versions", "list_versions", "rate_tables", "input_layouts", "flow_versions",
+    "flow_activations",
 )  # fmt: skip
 """Tables whose rows are neither changed nor deleted."""
 _NEVER_DELETED = (

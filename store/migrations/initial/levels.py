@@ -70,6 +70,7 @@ def _champions() -> None:
         sa.Column("model", sa.String(200), nullable=False),
         sa.Column("model_version", sa.Integer(), nullable=False),
         sa.Column("since_us", sa.BigInteger(), nullable=False),
+        sa.Column("content_hash", sa.String(64)),
         sa.CheckConstraint("id = 1", name="one_row"),
     )
 
@@ -149,6 +150,7 @@ def _markings() -> None:
         sa.Column("reached_id", BIG, nullable=False),
         sa.Column("model", sa.String(200)),
         sa.Column("model_version", sa.Integer()),
+        sa.Column("model_hash", sa.String(64)),
     )
     op.create_index("ix_markings_type_id", "markings", ["type_id"])
 
@@ -161,6 +163,8 @@ def _due_marks() -> None:
         sa.Column("type_id", sa.Integer(), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
         sa.Column("due_us", sa.BigInteger()),
+        sa.Column("planned_us", sa.BigInteger()),
+        sa.Column("settled_us", sa.BigInteger()),
         sa.Column("priority", sa.SmallInteger(), nullable=False),
         sa.Column("reasons", sa.Integer(), nullable=False),
         sa.Column("lease", sa.String(40)),
@@ -169,6 +173,9 @@ def _due_marks() -> None:
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("quarantined", sa.Boolean(), nullable=False),
         sa.Column("error", sa.Text()),
+    )
+    op.create_index(
+        "ix_due_marks_failing", "due_marks", ["organisation_id", "entity_id"], **only_where("error IS NOT NULL")
     )
     op.create_index(
         "ix_due_marks_quarantined",
@@ -238,6 +245,7 @@ def _standings() -> None:
         sa.Column("entered_us", sa.BigInteger()),
         sa.Column("may_move_down_us", sa.BigInteger()),
         sa.Column("override_id", BIG),
+        sa.Column("kept_by", sa.Text()),
         sa.Column("digest", sa.String(64)),
         sa.Column("score", sa.Float(53), nullable=False, server_default="0"),
         sa.Column("level_since_us", sa.BigInteger(), nullable=False, server_default="-1"),
@@ -275,6 +283,7 @@ def _override_readings() -> None:
         sa.Column("act", sa.String(10), primary_key=True),
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("number", sa.Integer()),
+        sa.Column("opened_number", sa.Integer()),
         sa.Column("seconds", sa.Integer()),
     )
 

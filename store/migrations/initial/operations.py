@@ -55,6 +55,8 @@ def _imports() -> None:
         sa.Column("changed", sa.BigInteger(), nullable=False),
         sa.Column("same", sa.BigInteger(), nullable=False),
         sa.Column("refused", sa.BigInteger(), nullable=False),
+        sa.Column("refused_path", sa.Text()),
+        sa.Column("refused_bytes", sa.BigInteger(), nullable=False, server_default="0"),
     )
     op.create_index("ix_imports_organisation_id_id", "imports", ["organisation_id", "id"])
 

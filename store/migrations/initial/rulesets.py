@@ -30,6 +30,7 @@ def _ruleset_families() -> None:
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("enabled", sa.Boolean(), nullable=False),
         sa.Column("active_version_id", sa.Integer()),
+        sa.Column("revision", sa.Integer(), nullable=False, server_default="0"),
         sa.Column("created_us", sa.BigInteger(), nullable=False),
         sa.Column("salt", sa.String(32)),
         sa.UniqueConstraint("organisation_id", "name"),

@@ -8,6 +8,7 @@ from threading import Event
 
 import pytest
 from filelock import FileLock
+from sqlalchemy import text
 
 from fivefold.cli.platform import worker as command
 from fivefold.domain.clock import DAY_US, now_microseconds
@@ -23,6 +24,20 @@ from tests.store import databases
 
 def test_with_nothing_to_do_it_says_so(tmp_path: Path) -> None:
     assert succeed(tmp_path, "worker", "--once") == "0 assessed (0 with a level), 0 failed; nothing is left to do.\n"
+
+
+@pytest.mark.parametrize("kind", databases.KINDS)
+@pytest.mark.parametrize("started", ["worker --once", "serve", "tokens list"])
+def test_a_database_from_before_the_first_release_is_refused_with_what_to_do(
+    kind: str, started: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = databases.new_url(kind, tmp_path)
+    with databases.opened(url) as engine, engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0015'"))
+    monkeypatch.setenv("FIVEFOLD_DATABASE_URL", url)
+    said = refuse(tmp_path / "var", *started.split())
+    assert said.startswith("the database has schema 0015 of a program from before the first release, ")
+    assert said.endswith("Nothing was changed. Make the database anew, and import its data again")
 
 
 def test_it_lets_the_numbers_of_events_go_on_from_its_start(tmp_path: Path) -> None:

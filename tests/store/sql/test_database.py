@@ -18,11 +18,10 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, PendingRollbackError
 
 from fivefold.domain.errors import ConfigError, FivefoldError, StoreError
 from fivefold.store import migrations
-from fivefold.store.sql import database, migrating
+from fivefold.store.sql import database
 from fivefold.store.sql.bulk import write_rows
 from fivefold.store.sql.database import (
     BUSY_SECONDS,
-    SchemaVersionError,
     SchemaWatch,
     bring_forward,
     open_database,
@@ -30,6 +29,7 @@ from fivefold.store.sql.database import (
     upgrade,
     writing,
 )
+from fivefold.store.sql.migrating import SchemaVersionError
 from fivefold.store.tables.accounts import Base
 from tests.depth import some
 from tests.store import databases
@@ -111,64 +111,6 @@ def test_an_upgrade_can_be_repeated_and_loses_nothing(blank: Engine) -> None:
     require_current(blank)
     with blank.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM organisations")) == 1
-
-
-def _upgrade_to(blank: Engine, revision: str) -> None:
-    with blank.begin() as connection:
-        migrating.migrate(connection, revision)
-
-
-def test_what_an_older_program_noted_as_read_was_of_the_assessment_in_force(blank: Engine) -> None:
-    _upgrade_to(blank, "0007")
-    with blank.begin() as connection:
-        connection.execute(ANYONE)
-        for statement in (
-            "INSERT INTO entity_types VALUES (1, 1, 'customer', '{}', '{}', '{}', 1, NULL, NULL, NULL)",
-            "INSERT INTO entities (id, organisation_id, type_id, external_id, created_us) VALUES (1, 1, 1, 'a', 1)",
-            (
-                "INSERT INTO overrides (id, organisation_id, entity_id, level, reason, state, requested_by,"
-                " requested_us) VALUES (1, 1, 1, 1, 'why', 'requested', 'member:1', 1)"
-            ),
-            "INSERT INTO override_readings VALUES (1, 'requested', 'member:1', 3, 40), (1, 'refused', 'x', 4, NULL)",
-        ):
-            connection.execute(text(statement))
-    upgrade(blank)
-    with blank.connect() as connection:
-        read = connection.execute(text("SELECT act, opened_number FROM override_readings ORDER BY act DESC"))
-        assert read.all() == [("requested", 3), ("refused", None)]
-
-
-def test_values_of_an_older_schema_are_of_the_model_that_serves_or_of_one_that_nobody_knows(blank: Engine) -> None:
-    _upgrade_to(blank, "0010")
-    with blank.begin() as connection:
-        connection.execute(ANYONE)
-        for statement in (
-            "INSERT INTO entity_types VALUES (1, 1, 'customer', '{}', '{}', '{}', 1, NULL, NULL, NULL)",
-            "INSERT INTO entities (id, organisation_id, type_id, external_id, created_us) VALUES (1, 1, 1, 'a', 1)",
-            "INSERT INTO champions VALUES (1, 'value', 2, 1, 'hash')",
-            (
-                "INSERT INTO value_scores (entity_id, as_of_us, currency, model, model_version, fingerprint) VALUES"
-                " (1, 1, 'EUR', 'value', 1, 'f'), (1, 2, 'EUR', 'value', 2, 'f'), (1, 3, 'EUR', 'other', 2, 'f')"
-            ),
-        ):
-            connection.execute(text(statement))
-    upgrade(blank)
-    with blank.connect() as connection:
-        hashes = connection.execute(text("SELECT model_hash FROM value_scores ORDER BY as_of_us"))
-        assert hashes.scalars().all() == [None, "hash", None]
-
-
-def test_rates_of_an_older_schema_are_guarded_after_an_upgrade(blank: Engine) -> None:
-    _upgrade_to(blank, "0004")
-    with blank.begin() as connection:
-        connection.execute(ANYONE)
-        connection.execute(text("INSERT INTO rate_tables VALUES (1, 1, 'EUR', 'ours', '[]', 1)"))
-    upgrade(blank)
-    for statement in ("UPDATE rate_tables SET content = '[1]'", "DELETE FROM rate_tables"):
-        with pytest.raises(DBAPIError, match="rate_tables is append-only"), blank.begin() as connection:
-            connection.execute(text(statement))
-    with blank.connect() as connection:
-        assert connection.scalar(text("SELECT content FROM rate_tables")) == "[]"
 
 
 @pytest.mark.parametrize("attempt", some(range(4), 4))
