@@ -29,7 +29,6 @@ class BoundTable:
     Attributes:
         name: of the table.
         columns: the columns that are bound, in this order; a later addition, which may be null, goes last.
-        former_counts: how many of these the programs knew that did not yet write the count into a seal.
         primary: columns of its primary key, which are whole numbers; rows are looked up by these.
         also_named_by: the column that distinguishes rows of the same number, if there are several.
         expressions: SQL expressions for columns of which not all values are bound; *r* is the row.
@@ -40,7 +39,6 @@ class BoundTable:
 
     name: str
     columns: tuple[str, ...]
-    former_counts: tuple[int, ...] = ()
     primary: tuple[str, ...] = ("id",)
     also_named_by: tuple[str, ...] = ()
     expressions: Mapping[str, str] = field(default_factory=dict)
@@ -81,20 +79,19 @@ class BoundTable:
     def is_sealed(self, seal: str, salt: str, values: Sequence[Any]) -> bool:
         """Tell whether a row is as a seal says, by the columns that the program knew which wrote the seal.
 
-        During a rolling upgrade a program of the release before writes rows whose later columns it does not know. A
-        seal without a count is of a program that wrote none: it holds by any of the counts that such programs knew.
+        During a rolling upgrade a program of the release before writes rows whose later columns it does not know.
 
         >>> TABLES["attributes"].is_sealed("3:" + row_digest("00", [7, 1, 5]), "00", [7, 1, 5, "{}"])
         True
         """
-        written_count, _, digest = seal.rpartition(":")
-        return any(row_digest(salt, values[:count]) == digest for count in self._counts.get(written_count, ()))
+        written_count, _, digest = seal.partition(":")
+        count = self._counts.get(written_count)
+        return count is not None and row_digest(salt, values[:count]) == digest
 
     @cached_property
-    def _counts(self) -> Mapping[str, Sequence[int]]:
+    def _counts(self) -> Mapping[str, int]:
         """How many columns a seal may cover, by the count that stands in it."""
-        newest = len(self.columns)
-        return {"": (newest, *self.former_counts)} | {str(count): (count,) for count in range(1, newest + 1)}
+        return {str(count): count for count in range(1, len(self.columns) + 1)}
 
     @cached_property
     def select_list(self) -> str:
@@ -116,7 +113,6 @@ _ALL = (
             *("id", "organisation_id", "entity_id", "tag", "from_us", "until_us"),
             *("set_by", "set_reason", "ended_by", "end_reason"),
         ),
-        former_counts=(7,),
     ),
     BoundTable(
         name="screenings",
@@ -183,7 +179,6 @@ _ALL = (
             "challenge_days", "outbox_days", "deliveries_days", "reports_days",
             "assessments_days", "flows_days", "lowest_alert_percent",
         ),
-        former_counts=(16,),
         primary=("organisation_id",),
         entities=(),
     ),
