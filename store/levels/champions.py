@@ -11,17 +11,17 @@ content hash too, where it is known.
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, delete, func, or_, select
+from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.provenance import may_be_same_model
 from fivefold.store.levels import markings
-from fivefold.store.levels.assessment_queue import Reason, Subject
-from fivefold.store.portfolio.values import is_valued_otherwise, is_valued_without_hash
+from fivefold.store.levels.assessment_queue import Reason
+from fivefold.store.portfolio.values import is_valued_otherwise
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.statements import INSERTS
 from fivefold.store.tables.entities import EntityType
-from fivefold.store.tables.levels import Champion, DueMark, Marking, Standing
+from fivefold.store.tables.levels import Champion, Marking, Standing
 
 _ROW: Final = 1
 
@@ -88,31 +88,6 @@ def value_again(session: Session, organisation_id: int, type_id: int, entity_ids
     of = (Marking.type_id == type_id, *_marks_for(*serves), Marking.reached_id < first)
     if session.scalar(select(Marking.id).where(*of).limit(1)) is None:
         session.add(_marking(organisation_id, type_id, now_us, serves, reached_id=first - 1))
-
-
-def valued_without_hash(
-    session: Session, model: str, version: int, after_id: int, now_us: int
-) -> tuple[list[Subject], int]:
-    """List whose value a process of an older release gave, which keeps no hash, among the next assessed entities.
-
-    While processes are replaced one after another it goes on after the version was begun. Who is due, failed or is
-    quarantined is left out: another mark would make them due at once and forget how often they failed.
-
-    Returns:
-        the entities, and the last one that was looked at; 0 after the last of all.
-    """
-    following = select(Standing.entity_id).where(Standing.entity_id > after_id).order_by(Standing.entity_id)
-    numbers = following.limit(markings.PART).subquery()
-    last_id, count = session.execute(select(func.max(numbers.c.entity_id), func.count())).one()
-    if not count:
-        return [], 0
-    waits = or_(DueMark.quarantined, DueMark.attempts > 0, DueMark.due_us <= now_us)
-    left_out = select(DueMark.entity_id).where(DueMark.entity_id == Standing.entity_id, waits)
-    of = (Standing.entity_id > after_id, Standing.entity_id <= last_id, Standing.erased.is_(False))
-    rows = select(Standing.entity_id, Standing.organisation_id, Standing.type_id).where(
-        *of, is_valued_without_hash(Standing.entity_id, model, version), ~left_out.exists()
-    )
-    return [Subject(*row) for row in session.execute(rows)], last_id if count == markings.PART else 0
 
 
 def recorded_champion(session: Session) -> Champion | None:

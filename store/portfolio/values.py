@@ -51,14 +51,6 @@ def superseded_by(entity_id: Any) -> ColumnElement[int | None]:
     return statement.scalar_subquery()
 
 
-def is_valued_without_hash(entity_id: Any, model: str, version: int) -> ColumnElement[bool]:
-    """Return the condition that an entity's latest value score is of this name and number, and of an unknown model."""
-    return _latest(
-        entity_id,
-        lambda last: and_(last.model == model, last.model_version == version, last.model_hash.is_(None)),
-    )
-
-
 def _is_by(value: Any, model: Any, version: Any, model_hash: Any) -> ColumnElement[bool]:
     """Return the condition that a value is of this version; without a hash only where *model_hash* is null."""
     has_hash = value.model_hash.is_not_distinct_from(func.coalesce(model_hash, value.model_hash))

@@ -432,7 +432,7 @@ class ValueScore(Base):
 
     Attributes:
         model_hash: the content hash of the model, as a registry that was made anew gives its number to another one;
-            None where no model was loaded, and where it was stored before hashes were kept.
+            None where no model was loaded.
         failure: why the value could not be computed: what reads it fails by that, also once transactions changed while
             no model was loaded. None if there is a value, or if the model knows none, which is unknown.
     """

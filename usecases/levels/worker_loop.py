@@ -17,7 +17,6 @@ from sqlalchemy import Engine
 from fivefold.domain.clock import DAY_US, HOUR_US, now_microseconds, second_text
 from fivefold.domain.errors import FivefoldError, RegistryError
 from fivefold.domain.settings import Settings
-from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels import markings
 from fivefold.store.levels.champions import (
     begin_champion,
@@ -25,7 +24,6 @@ from fivefold.store.levels.champions import (
     is_recorded_as,
     next_marking,
     recorded_champion,
-    valued_without_hash,
     version_of,
 )
 from fivefold.store.sql.database import reading, writing
@@ -210,34 +208,6 @@ class _Disagreement:
         return self._seen[1] + _PAUSES_US[min(self._replaced[version], len(_PAUSES_US) - 1)]
 
 
-class _OldValues:
-    """Looks through the entities for values that an older release kept without the hash of the model."""
-
-    def __init__(self, engine: Engine, clock: Callable[[], int]) -> None:
-        """Begin with the first entity."""
-        self._engine, self._clock = engine, clock
-        self._looked_id, self._from_us, self._found_in_round = 0, 0, False
-
-    def mark_next(self, champion: EntityScorer) -> None:
-        """Go on to the next entities, and mark whom a process of an older release valued by the champion's number.
-
-        A round that found nobody is followed by a day without any.
-        """
-        now_us = self._clock()
-        if now_us < self._from_us:
-            return
-        with reading(self._engine) as session:
-            of = (champion.name, champion.version, self._looked_id, now_us)
-            subjects, looked_id = valued_without_hash(session, *of)
-        if subjects:
-            with writing(self._engine) as session:
-                due.mark(session, subjects, due.Reason.VALUE, now_us, due.BULK)
-        self._looked_id, self._found_in_round = looked_id, self._found_in_round or bool(subjects)
-        if not looked_id:
-            self._from_us = 0 if self._found_in_round else now_us + DAY_US
-            self._found_in_round = False
-
-
 class ChampionWatcher:
     """Polls the registry for the champion.
 
@@ -256,7 +226,6 @@ class ChampionWatcher:
         self._run_id = ""
         self._registry: Registry | None = None
         self._begun: EntityScorer | None = None
-        self._old_values = _OldValues(engine, clock)
         self._disagreement = _Disagreement(clock)
 
     @property
@@ -273,8 +242,7 @@ class ChampionWatcher:
         sees a version: until then it may have assessed by the one before it whom another worker had marked. So it does
         where another worker has recorded another champion, or none, than the registry answers with; but the same other
         one again only after a pause that grows, so that two workers with two registries do not value everybody again
-        and again, and one that is left alone cures the record. Where a step fails, the next call does it. Where there
-        is none, it looks through the next entities for values of an older release.
+        and again, and one that is left alone cures the record. Where a step fails, the next call does it.
 
         Raises:
             StoreError: the database is out of reach.
@@ -288,16 +256,14 @@ class ChampionWatcher:
         if answer is _Answer.WITHDRAWN and named is not None:
             self._end(named)
         champion = self.valuer
-        if champion is None:
-            return False
         is_begun, still_serves = champion is self._begun, answer is _Answer.STILL_SERVES
-        if is_begun and not (still_serves and self._disagreement.records_again(champion, recorded)):
-            self._old_values.mark_next(champion)
+        if champion is None or (
+            is_begun and not (still_serves and self._disagreement.records_again(champion, recorded))
+        ):
             return False
         with writing(self._engine) as session:
             begin_champion(session, champion.name, champion.version, self._clock(), champion.model.content_hash)
         self._begun = champion
-        self._old_values = _OldValues(self._engine, self._clock)
         if is_begun and recorded is not None:
             self._disagreement.note_replacement(recorded)
         self._log_promotions()

@@ -5,14 +5,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
 from fivefold.domain.clock import DAY_US, HOUR_US, second_text
 from fivefold.models.value_model import ValueModel
-from fivefold.store.tables.entities import ValueScore
-from fivefold.store.tables.levels import Champion, DueMark
+from fivefold.store.tables.levels import Champion
 from fivefold.usecases.levels import worker_loop
 from fivefold.usecases.levels.value_scores import read_value
 from fivefold.usecases.rulesets.activate import advance_markings, has_open_markings
@@ -160,71 +159,6 @@ def test_a_worker_that_is_left_alone_after_a_disagreement_cures_the_record_and_v
     value = read_value(bank.context, "customer", "a", valuer=bank.valuer)
     assert value is not None
     assert value.unexplained == ""
-
-
-@pytest.mark.postgresql
-def test_whom_a_worker_of_an_older_release_goes_on_valuing_is_valued_again(
-    bank: Bank, shelf: type[Shelf], tmp_path: Path
-) -> None:
-    """It stores no hash of the model, and runs until it is replaced; "d" cannot be assessed, and waits for news."""
-    champion = worker(bank, tmp_path)
-    while champion.look():
-        pass
-    bank.valuer = champion.valuer
-    bank.pay(20, "c", **WHOLE)
-    bank.settle()
-    with Session(bank.engine) as session, session.begin():
-        of = [bank.id_of(name) for name in ("c", "d")]
-        session.execute(update(ValueScore).where(ValueScore.entity_id.in_(of)).values(model_hash=None))
-        session.execute(update(DueMark).where(DueMark.entity_id == of[1]).values(quarantined=True))
-    assert superseded(bank, "c") == {1}
-    for _ in range(3):  # two entities at each look
-        assert not champion.look()
-    assert marked(bank) == {"c"}
-    bank.wait(1 / 1440)
-    assert bank.settle() == 1
-    assert superseded(bank, "c") == {None}
-    for _ in range(3):
-        assert not champion.look()
-    assert not marked(bank)
-
-
-@pytest.mark.postgresql
-def test_who_fails_or_is_due_already_is_not_marked_again_for_a_value_without_a_hash(
-    bank: Bank, shelf: type[Shelf], tmp_path: Path
-) -> None:
-    """Another mark would forget how often they failed: who can never be assessed would fail for ever."""
-    champion = worker(bank, tmp_path)
-    while champion.look():
-        pass
-    later_us = bank.now + HOUR_US
-    with Session(bank.engine) as session, session.begin():
-        session.execute(update(ValueScore).values(model_hash=None))
-        for name, due_us, attempts in (("a", later_us, 4), ("b", bank.now, 0), ("c", later_us, 0)):
-            of = DueMark.entity_id == bank.id_of(name)
-            session.execute(update(DueMark).where(of).values(due_us=due_us, attempts=attempts))
-    before = {name: bank.mark_of(name) for name in ("a", "b")}
-    for _ in range(3):
-        assert not champion.look()
-    assert marked(bank) == {"b", "c", "d"}
-    for name, mark in before.items():
-        after = bank.mark_of(name)
-        assert (after.due_us, after.attempts, after.revision) == (mark.due_us, mark.attempts, mark.revision)
-
-
-def test_a_worker_that_found_no_value_without_a_hash_looks_for_the_next_a_day_later(
-    bank: Bank, shelf: type[Shelf], tmp_path: Path
-) -> None:
-    champion = worker(bank, tmp_path)
-    for _ in range(6):  # it begins, and then looks at everybody
-        champion.look()
-    with Session(bank.engine) as session, session.begin():
-        session.execute(update(ValueScore).values(model_hash=None))
-    for days, due in ((0, set()), (1, set(NAMES))):
-        bank.wait(days)
-        for _ in range(3):
-            assert not champion.look()
-        assert marked(bank) == due
 
 
 @pytest.mark.parametrize("workers", [2, 3])
