@@ -12,7 +12,6 @@ from typing import Any
 import polars as pl
 from sqlalchemy.orm import Session
 
-from fivefold.store.audit.standings import REACHED_US
 from fivefold.store.sql.arrays import array_text
 from fivefold.store.tables.entities import COUNTS_FROM
 
@@ -57,15 +56,6 @@ _CURRENT_LEVELS: Mapping[str, Any] = {
     "expected_value": pl.Float64,
     "value_currency": pl.String,
 }
-_LATEST_VALUE = "(SELECT v.{} FROM value_scores v WHERE v.entity_id = s.entity_id ORDER BY v.as_of_us DESC LIMIT 1)"
-_BEHIND: Mapping[str, str] = {
-    "level_since_us": REACHED_US,
-    "value_score": _LATEST_VALUE.format("score"),
-    "segment": _LATEST_VALUE.format("segment"),
-    "expected_value": _LATEST_VALUE.format("expected_value"),
-    "value_currency": _LATEST_VALUE.format("currency"),
-}
-"""Values for columns that an older program, which does not know them, left out of a row."""
 _MOVED_BY = "(SELECT t.source FROM transitions t WHERE t.entity_id = s.entity_id ORDER BY t.number DESC LIMIT 1)"
 _RELEASES: Mapping[str, Any] = {
     "entity": pl.Int64,
@@ -353,11 +343,7 @@ def current_levels(session: Session, ids: Sequence[int]) -> pl.DataFrame:
 
     `moved_by` is what made the latest transition, null without one.
     """
-    columns = ", ".join(
-        f"CASE WHEN s.level_since_us < 0 THEN {_BEHIND[name]} ELSE s.{name} END" if name in _BEHIND else f"s.{name}"
-        for name in _CURRENT_LEVELS
-        if name != "entity"
-    )
+    columns = ", ".join(f"s.{name}" for name in _CURRENT_LEVELS if name != "entity")
     query = f"SELECT s.entity_id, {columns}, {_MOVED_BY} FROM standings s WHERE s.entity_id IN :ids"  # noqa: S608 (our own words)
     return read_rows(session, query, ids, {**_CURRENT_LEVELS, "moved_by": pl.String})
 

@@ -163,8 +163,7 @@ class Standing(Base):
         floors_lost: since when floors rest on unknown facts (`risk.engine.levels`); None if none does.
         score: the total of the points, as its assessment shows it; 0 if no ruleset decided.
         kept_by: the families of other rulesets that keep the entity (`risk.engine.deciding`), JSON; None without.
-        level_since_us: when the level was reached, which is the moment of the latest transition; 0 if there is none,
-            and -1 in a row of an older program, which does not store the value either.
+        level_since_us: when the level was reached, which is the moment of the latest transition; 0 if there is none.
         value_score: like those up to `value_currency` from the last value score; None if the model found no value.
         level_source: what the level in force rests on, as `level_source` says it.
         erased: the entity was erased; the level stays for the history, and is not counted as one of now.

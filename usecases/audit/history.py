@@ -313,11 +313,11 @@ class StandingCheck:
         return [f"is not that of assessment {name}: {', '.join(other)}"] if other else []
 
     def _moments_of_level(self, row: Row) -> set[int | None]:
-        """Since when the level may hold: its transition, or what a repair made of one dated ahead; -1 is not stored."""
+        """Since when the level may hold: its transition, or what a repair made of one dated ahead."""
         repair = self._expected.row(_STANDING, row["organisation_id"], str(row["entity_id"]))
         since_us = None if repair is None else repair.content["since"]
         is_dated_back = since_us is not None and since_us < row["reached_us"]
-        return {row["reached_us"], -1, since_us if is_dated_back else -1}
+        return {row["reached_us"], since_us if is_dated_back else row["reached_us"]}
 
     def _expected_standing(self, row: Row) -> list[Any] | None:
         repaired = self._expected.row(_STANDING, row["organisation_id"], str(row["entity_id"]))
