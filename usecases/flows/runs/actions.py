@@ -133,11 +133,7 @@ def _add_decision(session: Session, values: Mapping[str, Any]) -> int | None:
 
 
 def event_name(number: int, at_us: int) -> str:
-    """Name the event of an action, by its number and when it was taken.
-
-    The number is given once. Files of SQLite from before migration 0055 may have events of actions whose numbers were
-    given again since; an event under a name that was used before is taken for the same one, and would not be sent.
-    """
+    """Name the event of an action, by its number, which is given once, and when it was taken."""
     return f"flow-action-{number}-{at_us}"
 
 
