@@ -130,7 +130,11 @@ def open_current(settings: Settings) -> Engine:
     """Open the database of the settings, and bring its schema to the newest version."""
     settings.protect_var()
     engine = open_database(settings.database, settings.clock_tolerance_seconds)
-    upgrade(engine)
+    try:
+        upgrade(engine)
+    except StoreError:
+        engine.dispose()
+        raise
     return engine
 
 
