@@ -21,7 +21,7 @@ _FIRST: Final = "0001"
 _LAST_FOLDED: Final = "0015"
 """Before the first release the migrations after the first one, up to this, were folded into it; later ones follow it.
 
-So no number means two schemas, and a database of one of these is told from that of a newer program.
+So no number means two schemas, and a database of one of these is never taken for that of a newer program.
 """
 _UPGRADING: Final = 5_550_001
 """The number of PostgreSQL's lock that lets one program at a time change the schema; any number would do."""

@@ -130,7 +130,7 @@ def test_one_of_the_newest_number_without_a_column_is_refused(older: Engine) -> 
     watch = SchemaWatch(older)
     run(older, "ALTER TABLE tags DROP COLUMN set_reason")
     for use in (lambda: upgrade(older), watch.require_usable):
-        with pytest.raises(SchemaVersionError, match=r"has schema 0018 without tags\.set_reason: a program from"):
+        with pytest.raises(SchemaVersionError, match=r"has schema 0018 without tags\.set_reason and with"):
             use()
 
 
