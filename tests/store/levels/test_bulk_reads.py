@@ -181,6 +181,11 @@ def test_standings_are_of_those_assessed_alone(filled: Engine) -> None:
                 entered_us=7,
                 override_id=5,
                 digest="d",
+                level_since_us=6,
+                value_score=3.5,
+                segment="high",
+                expected_value=0.1,
+                value_currency="EUR",
             )
         )
         session.flush()
@@ -200,7 +205,7 @@ def test_standings_are_of_those_assessed_alone(filled: Engine) -> None:
                 "kept_by": None,
                 "source": "rules",
                 "digest": "d",
-                "level_since_us": 0,
+                "level_since_us": 6,
                 "value_score": 3.5,
                 "segment": "high",
                 "expected_value": 0.1,
