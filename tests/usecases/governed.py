@@ -139,6 +139,8 @@ def stand(engine: Engine, entity_id: int, rules_level: int | None, **others: Any
             "hard_floor": 0,
             "entered_us": None if rules_level is None else NOW - 100 * DAY,
         } | others
+        if session.get(Standing, entity_id) is None:
+            values = {"level_since_us": 0} | values
         session.merge(Standing(entity_id=entity_id, **values))
 
 
