@@ -1,5 +1,6 @@
 """What a person concerned is given as PDF, in plain words: a statement, and the reply to a challenge; one page each."""
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from reportlab.lib.units import mm
@@ -25,14 +26,23 @@ def pdf_of_statement(statement: Statement, zone: str) -> bytes:
         paragraph(text("As of {day}, assessment {number}.", day=day, number=statement.assessment)),
     ]
     story.append(paragraph(" ".join(statement.principles), "dense"))
-    if statement.level is not None:
-        result = text("Together: {points} points, {level}.", points=statement.total, level=words(statement.level))
-        story.append(paragraph(result, "strong"))
+    story += [paragraph(line, "strong") for line in _together(statement)]
     if statement.factors:
         lines = [line for factor in statement.factors for line in _factor(factor)]
         story.append(BalancedColumns(lines, leftPadding=0, innerPadding=12, rightPadding=0))
     story += [Spacer(1, 6), paragraph(text("SHA-256 of this statement: {hash}", hash=statement.sha256), "foot")]
     return pages_of(story, title, title=title, author="", margin=_MARGIN)
+
+
+def _together(statement: Statement) -> Iterator[str]:
+    """Yield the points and the level together, and the floor from before that holds it."""
+    if statement.level is not None:
+        yield text("Together: {points} points, {level}.", points=statement.total, level=words(statement.level))
+    if statement.held_floor is not None:
+        yield text(
+            "At least {level}: data about you called for that before, and some of them are not known now.",
+            level=words(statement.held_floor),
+        )
 
 
 def _factor(factor: FactorStated) -> list[Any]:

@@ -16,12 +16,11 @@ from fivefold.domain.canonical import canonical_json
 from fivefold.domain.errors import ConflictError
 from fivefold.risk.compiler.value_types import inputs_of_rule
 from fivefold.risk.engine.assessments import Status
-from fivefold.risk.engine.explain.breakdown import Explanation
 from fivefold.risk.engine.explain.describe import describe_inputs, numbers_compared, pairs_compared
 from fivefold.risk.engine.explain.rules import RuleOutcome
 from fivefold.risk.governance.disclosure import is_disclosable, is_whole
 from fivefold.risk.governance.what_if.answers import explained
-from fivefold.risk.governance.what_if.search import ChangedAssessment
+from fivefold.risk.governance.what_if.search import ChangedAssessment, floor_from_before, level_said
 from fivefold.risk.governance.what_if.variations import variations
 from fivefold.risk.language.quantities import decimal_text, point_units
 from fivefold.risk.language.ruleset import Rule
@@ -102,6 +101,8 @@ class Statement(Disclosure):
     Attributes:
         level: the rules' level, if every deciding rule may be disclosed; otherwise None.
         total: of the points, likewise.
+        held_floor: a lowest level from an earlier assessment, which holds as the data that it rests on are unknown
+            now, where it is above what the factors give; likewise.
     """
 
     assessment: str
@@ -111,6 +112,7 @@ class Statement(Disclosure):
     principles: tuple[str, ...]
     level: str | None
     total: str | None
+    held_floor: str | None
     factors: tuple[FactorStated, ...]
 
 
@@ -151,27 +153,29 @@ def _statement(
     """Make the statement; level, total and points only if every deciding rule may be disclosed."""
     analysed = subject.program.analysed
     whole = is_whole(analysed)
-    now = next(explained(subject, *subject.assessed([()])))
+    inputs, outcomes = subject.assessed([()])
+    now = next(explained(subject, inputs, outcomes))
     in_full = whole and now.status == Status.ASSESSED
+
+    def name_of(numbers: list[int | None]) -> str | None:
+        (number,) = numbers
+        return analysed.ruleset.levels[number - 1] if in_full and number is not None else None
+
     return Statement(
         assessment=assessment,
         entity_type=entity_type,
         external_id=external_id,
         as_of_us=as_of_us,
         principles=PRINCIPLES,
-        level=_rules_level(now, analysed.ruleset.levels) if in_full else None,
+        level=name_of(level_said(outcomes)),
         total=now.score if in_full else None,
+        held_floor=name_of(floor_from_before(outcomes)),
         factors=tuple(
             _factor(subject, rule, outcome, whole=whole)
             for rule, outcome in zip(analysed.ruleset.rules, now.rules, strict=True)
             if is_disclosable(rule, analysed)
         ),
     )
-
-
-def _rules_level(now: Explanation, levels: tuple[str, ...]) -> str:
-    """Return the level of the total and of the floors: the rules' level, without cooldown and override."""
-    return max((now.score_level, now.floor), key=lambda name: levels.index(name) if name else -1)
 
 
 def _factor(subject: ChangedAssessment, rule: Rule, outcome: RuleOutcome, *, whole: bool) -> FactorStated:

@@ -168,7 +168,16 @@ class ChangedAssessment:
 
 def level_said(outcomes: pl.DataFrame) -> list[int | None]:
     """Give the number of the level that the rules and the floors that hold say, beneath cooldown and override."""
-    level = pl.max_horizontal(COMPUTED, pl.when(pl.col(HELD_FLOOR) > 0).then(HELD_FLOOR))
+    return _where_in_full(outcomes, pl.max_horizontal(COMPUTED, pl.when(pl.col(HELD_FLOOR) > 0).then(HELD_FLOOR)))
+
+
+def floor_from_before(outcomes: pl.DataFrame) -> list[int | None]:
+    """Give the floor that holds from an earlier assessment, where it is above what the rules say now."""
+    return _where_in_full(outcomes, pl.when(pl.col(HELD_FLOOR) > pl.col(COMPUTED)).then(HELD_FLOOR))
+
+
+def _where_in_full(outcomes: pl.DataFrame, level: pl.Expr) -> list[int | None]:
+    """Give a level of each row; None where the rules say none in full."""
     return outcomes.select(pl.when(pl.col(STATUS) == Status.ASSESSED.value).then(level)).to_series().to_list()
 
 

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
+from fivefold.console.recourse import pdf
 from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.levels import AssessmentInputs
@@ -65,6 +66,28 @@ def test_where_everything_may_be_shown_the_effects_add_up(bank: Bank) -> None:
     bank.put("a", country="NO", income=99)  # what was said of another value is so
     bank.settle()
     assert stated(bank).total == "5"
+
+
+def test_a_floor_that_holds_from_before_is_in_the_level_and_said(bank: Bank) -> None:
+    """The country is unknown now: the level still has its floor, and so has what another income would have given."""
+    country = {"input": {"field": "country"}, "cases": [{"when": {"equals": "KP"}, "points": 10, "floor": "high"}]}
+    bank.activate(banks.document({"country": country, "income": INCOME}))
+    bank.put("a", country="KP", income=5.0)
+    bank.settle()
+    assert (stated(bank).level, stated(bank).held_floor) == ("high", None)
+    bank.put("a", country=None)
+    bank.settle()
+    found = stated(bank)
+    assert (bank.standing("a").rules_level, found.level, found.total, found.held_floor) == (3, "high", "0", "high")
+    assert [one.level for one in found.factors[1].variations] == ["high"]
+    assert list(pdf._together(found)) == [
+        "Together: 0 points, High.",
+        "At least High: data about you called for that before, and some of them are not known now.",
+    ]
+    bank.wait(days=11)
+    bank.mark("a")
+    bank.settle()
+    assert (stated(bank).level, stated(bank).held_floor) == ("low", None)
 
 
 def test_what_is_hidden_changes_no_byte(bank: Bank) -> None:
