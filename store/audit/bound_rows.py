@@ -99,13 +99,14 @@ class BoundTable:
         return ", ".join(self.expressions.get(column, f"r.{column}") for column in ("salt", *self.columns))
 
 
-_OF_ENTITY = "coalesce((SELECT e.organisation_id FROM entities e WHERE e.id = r.entity_id), 0)"
+OF_ENTITY = "coalesce((SELECT e.organisation_id FROM entities e WHERE e.id = r.entity_id), 0)"
+"""The organisation of the entity of a row *r*, as SQL; 0 where there is no such entity."""
 _ALL = (
     BoundTable(
         name="attributes",
         columns=("entity_id", "number", "known_us", "content"),
         primary=("entity_id", "number"),
-        organisation=_OF_ENTITY,
+        organisation=OF_ENTITY,
     ),
     BoundTable(
         name="tags",
@@ -129,7 +130,7 @@ _ALL = (
         name="ownerships",
         columns=("id", "entity_id", "owner_id", "from_us", "until_us"),
         entities=("entity_id", "owner_id"),
-        organisation=_OF_ENTITY,
+        organisation=OF_ENTITY,
     ),
     BoundTable(
         name="links",
@@ -293,7 +294,7 @@ _ALL = (
         columns=("run_id", "step", "entity_id", "kind", "outcome", "at_us", "actor"),
         primary=("run_id",),
         also_named_by=("step",),
-        organisation=_OF_ENTITY,
+        organisation=OF_ENTITY,
     ),
     BoundTable(
         name="flow_actions",

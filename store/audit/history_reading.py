@@ -9,6 +9,7 @@ import polars as pl
 from sqlalchemy import ColumnElement, Connection, TextClause, select, text
 from sqlalchemy.orm import Session
 
+from fivefold.store.audit.bound_rows import OF_ENTITY
 from fivefold.store.audit.history import (
     ASSESSMENT,
     CORRECTION,
@@ -60,9 +61,11 @@ _UNSEALED = {
     "transaction": "SELECT organisation_id, transaction_id AS name FROM transactions",
     "assessment": "SELECT organisation_id, entity_id || '.' || number AS name FROM assessments",
 }
-_MOVED_ALONE = (
-    "SELECT t.organisation_id, t.entity_id, t.number FROM transitions t WHERE NOT EXISTS"
-    " (SELECT 1 FROM assessments a WHERE a.entity_id = t.entity_id AND a.number = t.number){of}"
+_OF_ASSESSMENTS: Mapping[str, str] = {"transitions": "r.organisation_id", "assessment_inputs": OF_ENTITY}
+"""The tables whose rows each belong to an assessment, and the organisation of a row *r*."""
+_ALONE = (
+    "SELECT {organisation} AS organisation_id, r.entity_id, r.number FROM {table} r WHERE NOT EXISTS"
+    " (SELECT 1 FROM assessments a WHERE a.entity_id = r.entity_id AND a.number = r.number){of}"
 )
 
 Batch = tuple[int, set[int], list[str]]
@@ -145,6 +148,8 @@ def _wrong_content(row: Row, there: Collection[tuple[int, str]]) -> Iterator[str
     if row["moved_from"] is not None and row["moved_of"] != row["organisation_id"]:
         yield f"the transition of {name} is in organisation {row['moved_of']}, and the assessment is not"
     if row["erased_us"] is not None:
+        if any(row[column] is not None for column in ("content", "salt", "breakdown")):
+            yield f"the inputs or the breakdown of {name} are there, and the entity was erased"
         return
     if row["removed_by"] is not None:  # it is compared with the runs of the retention policy
         return
@@ -170,9 +175,12 @@ def unsealed_rows(connection: Connection, kind: str, organisation_id: int | None
     yield from _streamed(connection, text(f"{_UNSEALED[kind]} WHERE {which}"))
 
 
-def transitions_alone(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
-    """Stream transitions that belong to no assessment."""
-    yield from _streamed(connection, text(_MOVED_ALONE.format(of=_only(organisation_id, "t.organisation_id"))))
+def rows_alone(connection: Connection, organisation_id: int | None = None) -> Iterator[tuple[str, Row]]:
+    """Stream the rows that belong to no assessment, each with its table: organisation, entity and number."""
+    for table, organisation in _OF_ASSESSMENTS.items():
+        query = _ALONE.format(table=table, organisation=organisation, of=_only(organisation_id, organisation))
+        for row in _streamed(connection, text(query)):
+            yield table, row
 
 
 def decisions(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:

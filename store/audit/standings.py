@@ -34,7 +34,7 @@ _NEWEST = (
     "SELECT a.organisation_id, a.entity_id, a.number, a.level AS assessed_level, a.score AS assessed_score, i.content,"  # noqa: S608 (our own words)
     f" {REACHED_US} AS reached_us, s.score, s.level_since_us,"
     " s.entity_id AS stands, s.number AS names, s.organisation_id AS belongs, s.type_id, e.type_id AS entity_type_id,"
-    " s.erased, e.erased_us,"
+    " s.erased, s.value_score, s.segment, s.expected_value, s.value_currency, e.erased_us,"
     f" {', '.join(f's.{name}' for name in COLUMNS)} FROM assessments a"
     " JOIN (SELECT entity_id, max(number) AS number FROM assessments GROUP BY entity_id) n"
     " ON n.entity_id = a.entity_id AND n.number = a.number"

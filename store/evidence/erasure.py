@@ -4,7 +4,7 @@ Nothing here begins or ends a transaction. A test searches all tables for erased
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, ScalarSelect, Text, case, delete, func, or_, select, update
@@ -54,16 +54,16 @@ _DELETED: tuple[type[Any], ...] = (
 )
 """Rows only about the person. Due marks come first, so that a worker with their lease stores nothing any more."""
 
-_EMPTIED: tuple[tuple[type[Any], dict[str, Any]], ...] = (
-    (AssessmentInputs, {"content": None, "salt": None}),
-    (Assessment, {"breakdown": None}),
-    (Standing, {**dict.fromkeys(("value_score", "segment", "expected_value", "value_currency")), "erased": True}),
-    (OutboxEvent, {"body": None}),
-    (Delivery, {"error": None}),
-    (Decision, {"inputs": None, "answer": None, "decision_key": None}),
-    (OverrideRow, {"reason": "erased", "decision_reason": None, "revocation_reason": None}),
-)
-"""Rows that are kept for the history and the audit chain, without data of the person."""
+EMPTIED: Mapping[type[Any], Mapping[str, Any]] = {
+    AssessmentInputs: {"content": None, "salt": None},
+    Assessment: {"breakdown": None},
+    Standing: {**dict.fromkeys(("value_score", "segment", "expected_value", "value_currency")), "erased": True},
+    OutboxEvent: {"body": None},
+    Delivery: {"error": None},
+    Decision: {"inputs": None, "answer": None, "decision_key": None},
+    OverrideRow: {"reason": "erased", "decision_reason": None, "revocation_reason": None},
+}
+"""Rows that are kept for the history and the audit chain, without data of the person, and what they have then."""
 
 ACTIVITY: tuple[tuple[InstrumentedAttribute[Any], InstrumentedAttribute[Any]], ...] = (
     (Entity.created_us, Entity.id),
@@ -201,7 +201,7 @@ def erase(session: Session, entities: Sequence[Entity], now_us: int) -> dict[str
     links.forget(session, ids)
     for table in _DELETED:
         session.execute(delete(table).where(among(session, _of(table), ids)), execution_options=UNSEEN)
-    for table, emptied in _EMPTIED:
+    for table, emptied in EMPTIED.items():
         statement = update(table).where(among(session, _of(table), ids)).values(**emptied)
         session.execute(statement, execution_options=UNSEEN)
     proposals = update(Proposal).where(among(session, Proposal.entity_id, ids))
@@ -217,7 +217,7 @@ def count_rows(session: Session, ids: Sequence[int]) -> dict[str, int]:
     """Count what `erase` would delete or empty, by table; those that have nothing are left out."""
     owned = or_(among(session, Ownership.owner_id, ids), among(session, Ownership.entity_id, ids))
     linked = or_(among(session, Link.entity_id, ids), among(session, Link.other_id, ids))
-    tables: list[type[Any]] = [*_DELETED, *(table for table, _ in _EMPTIED), Proposal]
+    tables: list[type[Any]] = [*_DELETED, *EMPTIED, Proposal]
     about: list[tuple[type[Any], ColumnElement[bool]]] = [
         (Entity, among(session, Entity.id, ids)),
         (Ownership, owned),

@@ -10,10 +10,12 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from fivefold.store.audit import history_reading, standings
+from fivefold.store.audit import counters, history_reading, standings
 from fivefold.store.audit.expectations import Expectations, ExpectedDecision, SealedBatch
 from fivefold.store.audit.history import find_differences, seal, subject_of_line
+from fivefold.store.evidence.erasure import EMPTIED
 from fivefold.store.levels.layouts import layout_name
+from fivefold.store.tables.levels import Standing
 from fivefold.usecases.audit.removals import ACTIONS as REMOVAL_ACTIONS
 from fivefold.usecases.audit.removals import RemovalCheck
 from fivefold.usecases.audit.rows import ACTIONS as ROW_ACTIONS
@@ -155,14 +157,17 @@ class HistoryCheck:
             for of, rows in groupby(unsealed, key=itemgetter("organisation_id")):
                 names = _some(row["name"] for row in rows)
                 self._report(of, 0, f"no entry says that these were written: {kind}s {names}")
-        for row in history_reading.transitions_alone(connection, only):
-            name = f"{row['entity_id']}.{row['number']}"
-            self._report(row["organisation_id"], 0, f"transition {name} belongs to no assessment")
+        for table, row in history_reading.rows_alone(connection, only):
+            name = f"row of {table} {row['entity_id']}.{row['number']}"
+            self._report(row["organisation_id"], 0, f"{name} belongs to no assessment")
         self._standings.compare(connection, only)
         self._removals.compare(connection, only)
         for row in history_reading.layouts(connection, only):
             if layout_name(row["content"]) != row["name"]:
                 self._report(row["organisation_id"], 0, f"the layout {row['name']} of inputs was changed")
+        for cell in counters.differences(connection, only):
+            problem = f"{cell.table} says {cell.counted} for {cell.cell}, and its {cell.of} say {cell.there}"
+            self._report(cell.organisation_id, 0, problem)
 
     def _compare_emptied(self) -> None:
         for of, number in self._expected.emptied_without_erasure():
@@ -302,6 +307,8 @@ class StandingCheck:
             other.append("type_id")
         if bool(row["erased"]) != (row["erased_us"] is not None):
             other.append("erased")
+        elif row["erased"]:
+            other += [name for name, value in EMPTIED[Standing].items() if row[name] != value]
         expected = self._expected_standing(row)
         if expected is not None:
             pairs = zip_longest(standings.COLUMNS, expected)

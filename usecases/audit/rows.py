@@ -16,13 +16,15 @@ from fivefold.store.audit import bound_rows, history_reading
 from fivefold.store.audit.bound_rows import BoundTable
 from fivefold.store.audit.chain import digest_of
 from fivefold.store.audit.expectations import Expectations, ExpectedRow
+from fivefold.store.evidence.erasure import EMPTIED
+from fivefold.store.tables.levels import OverrideRow
 
 LISTS, RATES, OVERRIDES = "list", "rate table", "override"
 ACTIONS: Final = (
     "list.put", "rates.added", "override.requested", "override.approved", "override.refused", "override.revoked",
 )  # fmt: skip
-_REASONS: Final = frozenset({"reason", "decision_reason", "revocation_reason"})
-"""Columns of an override that are emptied when its entity is erased."""
+_REASONS: Final = EMPTIED[OverrideRow]
+"""Columns of an override that are emptied when its entity is erased, and what they have then."""
 _ACTS: Final[Mapping[str, tuple[str, str, str]]] = {
     "approved": ("decided_by", "decided_us", "decision_reason"),
     "refused": ("decided_by", "decided_us", "decision_reason"),
@@ -105,14 +107,22 @@ class RowCheck:
             self._compare(RATES, row["organisation_id"], str(row["number"]), content)
         self._compare_missing(RATES)
         for row in history_reading.overrides(connection, only):
-            columns = {name: value for name, value in row.items() if row["erased_us"] is None or name not in _REASONS}
-            content = {name: _digest(value) if name in _REASONS else value for name, value in columns.items()}
-            self._compare(OVERRIDES, row["organisation_id"], str(row["id"]), content)
+            self._compare_override(row)
         self._compare_missing(OVERRIDES)
         for table in bound_rows.TABLES.values():
             for of, salt, values in bound_rows.stream_rows(connection, table, only):
                 self._compare_bound(table, of, salt, values)
             self._compare_missing(_kind(table), table)
+
+    def _compare_override(self, row: Row) -> None:
+        """Compare an override; once its entity is erased, what is left of its reasons tells nothing."""
+        of, subject = row["organisation_id"], str(row["id"])
+        if row["erased_us"] is None:
+            self._compare(OVERRIDES, of, subject, {**row, **{name: _digest(row[name]) for name in _REASONS}})
+            return
+        self._compare(OVERRIDES, of, subject, {name: value for name, value in row.items() if name not in _REASONS})
+        if left := sorted(name for name, value in _REASONS.items() if row[name] != value):
+            self._report(of, 0, f"{OVERRIDES} {subject} has a {', '.join(left)}, and its entity was erased")
 
     def _compare(self, kind: str, of: int, subject: str, content: Row) -> None:
         expected = self._expected_row(kind, of, subject)
@@ -126,6 +136,8 @@ class RowCheck:
         if expected is not None:
             is_same = salt is not None and table.is_sealed(expected.content["content"], str(salt), values)
             self._report_changed(kind, of, subject, expected.number, [] if is_same else ["content"])
+            if self._expected.any_erased(of, table.entities_of(subject)):
+                self._report(of, expected.number, f"{kind} {subject} is there, and an entity of it was erased")
 
     def _expected_row(self, kind: str, of: int, subject: str) -> ExpectedRow | None:
         """Take the expectation for a row; report that there is none."""

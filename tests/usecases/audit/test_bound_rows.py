@@ -184,6 +184,8 @@ def test_a_row_that_is_moved_to_another_entity_is_found(bank: Bank, table: str) 
 def test_erased_rows_are_not_missed_and_those_of_others_are(bank: Bank, tmp_path: Path) -> None:
     """Files brought facts of several customers; one of them, and an owner of what another owns too, are erased."""
     bank.wait(days=4000)
+    with bank.engine.connect() as connection:
+        former = next(row for row in rows_of(connection, "tags") if row["entity_id"] == bank.id_of("a"))
     for name in ("b", "a"):
         erase_entity(bank.context, "customer", name, tmp_path / "e")
         assert findings(bank) == []
@@ -195,6 +197,10 @@ def test_erased_rows_are_not_missed_and_those_of_others_are(bank: Bank, tmp_path
     with unguarded(bank.engine) as connection:
         connection.execute(text("UPDATE proposals SET decided_by = 'member:9' WHERE id = 1"))
         assert any("row of proposals 1 was changed since" in each for each in findings_in(connection))
+    with unguarded(bank.engine) as connection:
+        insert(connection, "tags", former)
+        subject = f"row of tags {former['entity_id']}.{former['id']}"
+        assert any(f"{subject} is there, and an entity of it was erased" in each for each in findings_in(connection))
 
 
 def test_marking_an_entity_as_erased_by_hand_explains_no_missing_row(bank: Bank) -> None:

@@ -39,6 +39,8 @@ SEALED: Mapping[str, str] = {
     "list_versions": "TRUE",
     "rate_tables": "TRUE",
     "standings": "entity_id = 2",
+    "portfolio_counts": "entities > 0 AND level = (SELECT max(level) FROM portfolio_counts WHERE entities > 0)",
+    "level_move_counts": "to_level = (SELECT max(to_level) FROM level_move_counts)",
 }
 """Tables that entries speak of, besides those whose rows are bound one by one; and which of their rows is changed."""
 ANOTHER: Mapping[str, Any] = {"state": "refused", "organisation_id": 2, "members": '["XX"]', "kind": "reversal"}
@@ -120,3 +122,19 @@ def test_a_change_of_any_other_column_is_found(bank: Bank, table: str) -> None:
             assert connection.execute(statement, {"value": another(column, row[column])}).rowcount > 0
             missed += [] if findings(connection) else [column]
     assert missed == []
+
+
+@pytest.mark.parametrize("table", some(sorted(SEALED), 2))
+def test_a_row_that_goes_and_one_that_comes_are_found(bank: Bank, table: str) -> None:
+    """One DELETE, or one INSERT of a copy under another key, by who owns the database."""
+    with unguarded(bank.engine) as connection:
+        assert connection.execute(text(f"DELETE FROM {table} WHERE {SEALED[table]}")).rowcount > 0
+        assert findings(connection) != []
+    key = [column.name for column in Base.metadata.tables[table].primary_key]
+    with unguarded(bank.engine) as connection:
+        row = dict(connection.execute(text(f"SELECT * FROM {table} WHERE {SEALED[table]}")).mappings().one())
+        for column in row.keys() & {key[-1], "external_id"}:
+            row[column] = another(column, row[column])
+        holders = ", ".join(f":{column}" for column in row)
+        connection.execute(text(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({holders})"), row)
+        assert findings(connection) != []

@@ -8,11 +8,11 @@ from sqlalchemy.exc import DBAPIError
 
 from fivefold.store.audit.chain import digest_of
 from fivefold.usecases.audit.history import ranges_text
-from fivefold.usecases.audit.verify import verify
+from fivefold.usecases.audit.verify import verify, verify_picture
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.shared.context import Context
 from tests.depth import some
-from tests.store.audits import bind_unnamed, forged
+from tests.store.audits import bind_unnamed, forged, unguarded
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version, put_rates
 from tests.usecases.banks import Bank
@@ -248,6 +248,51 @@ def test_after_an_erasure_the_rest_of_its_calls_is_still_bound(bank: Bank, tmp_p
     assert any("were changed: both-1" in each for each in found), found
 
 
+PUT_BACK = {
+    "UPDATE assessment_inputs SET content = '[]', salt = 'ab' WHERE entity_id = 1": "assessment 1.1 are there",
+    "UPDATE assessment_inputs SET salt = 'ab' WHERE entity_id = 1": "assessment 1.1 are there",
+    "UPDATE assessments SET breakdown = '[]' WHERE entity_id = 1": "assessment 1.1 are there",
+    "UPDATE decisions SET inputs = 'zanzibar' WHERE entity_id = 1": "decision 1 was changed since: inputs",
+    "UPDATE overrides SET reason = 'zanzibar' WHERE entity_id = 1": "override 1 has a reason, and its entity was",
+    "UPDATE standings SET segment = 'high' WHERE entity_id = 1": "is not that of assessment 1.1: segment",
+}
+
+
+def test_what_is_put_back_of_whom_was_erased_is_found(bank: Bank, tmp_path: Path) -> None:
+    erase_entity(bank.context, "customer", "zanzibar-1", tmp_path / "e")
+    assert findings(bank) == []
+    for statement, said in PUT_BACK.items():
+        with unguarded(bank.engine) as connection:
+            assert connection.execute(text(statement)).rowcount > 0
+            told: list[str] = []
+            verify_picture(connection, lambda found, told=told: told.append(str(found)))
+        assert any(said in each for each in told), (statement, told)
+
+
+def test_inputs_without_an_assessment_are_found(bank: Bank) -> None:
+    """A row under the next number: no worker can store an assessment of that entity any more."""
+    found = forge(
+        bank,
+        "INSERT INTO assessment_inputs SELECT entity_id, number + 1, content, salt, sha256, removed_by"
+        " FROM assessment_inputs WHERE entity_id = 1 ORDER BY number DESC LIMIT 1",
+    )
+    assert found == ["organisation bank (1): row of assessment_inputs 1.2 belongs to no assessment"]
+
+
+def test_counters_that_say_something_else_are_found(bank: Bank) -> None:
+    """Levels of a quarter's evidence are read from these alone."""
+    found = forge(bank, "UPDATE portfolio_counts SET entities = entities + 7 WHERE level = 3 AND entities > 0")
+    assert len(found) == 1
+    assert "portfolio_counts says 9 entities, 0 cents for type_id 1, level 3, segment ''" in found[0], found
+    assert found[0].endswith("and its standings say 2 entities, 0 cents")
+    with forged(bank.engine) as connection:
+        connection.execute(text("UPDATE portfolio_counts SET entities = entities - 7 WHERE level = 3 AND entities > 0"))
+    assert findings(bank) == []
+    found = forge(bank, "DELETE FROM level_move_counts WHERE to_level = 3")
+    assert len(found) == 1
+    assert "level_move_counts says 0 entities for type_id 1, day 16801, from_level 0, to_level 3" in found[0], found
+
+
 WIPED = "UPDATE audit_values SET salt = NULL, before = NULL, after = NULL, erased_us = 1 WHERE number = 2"
 
 
@@ -291,8 +336,12 @@ def test_a_transition_without_an_assessment_is_found(bank: Bank) -> None:
         bank, "INSERT INTO transitions SELECT entity_id, 99, 1, 7, 1, 3, 'rules' FROM standings WHERE entity_id = 1"
     )
     assert found == [
-        "organisation bank (1): transition 1.99 belongs to no assessment",
+        "organisation bank (1): row of transitions 1.99 belongs to no assessment",
         "organisation bank (1): the standing of entity 1 is not that of assessment 1.1: level_since_us",
+        (
+            "organisation bank (1): level_move_counts says 0 entities for type_id 1, day 0, from_level 1, to_level 3,"
+            " and its transitions say 1 entities"
+        ),
     ]
 
 
