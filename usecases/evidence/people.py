@@ -25,7 +25,8 @@ from fivefold.usecases.shared.inputs import Quarter
 def people_part(session: Session, organisation_id: int, quarter: Quarter, now_us: int) -> ArchiveSection:
     """Collect overrides, challenges, proposals, material changes and approvals.
 
-    Whether a challenge that is open is late counts at *now_us*, or at the end of the quarter once that is over.
+    Whether a challenge was in time is judged by what was known at *now_us*, or at the end of the quarter once that is
+    over: one that was settled later was open then.
     """
     settings = session.get(OrganisationSettings, organisation_id)
     levels = [] if settings is None else settings.levels
@@ -38,7 +39,7 @@ def people_part(session: Session, organisation_id: int, quarter: Quarter, now_us
     return ArchiveSection(
         [
             json_file("overrides.json", [_override(row, levels) for row in overrides]),
-            json_file("challenges.json", [_challenge(row, min(quarter.until_us, now_us)) for row in challenges]),
+            json_file("challenges.json", [_challenge(row, quarter.until_us, now_us) for row in challenges]),
             json_file("proposals.json", [_proposal(row) for row in proposals]),
             json_file("material-changes.json", [_change(row) for row in changes]),
             json_file("approvals.json", approvals),
@@ -69,8 +70,9 @@ def _override(row: OverrideRow, levels: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _challenge(row: Challenge, at_us: int) -> dict[str, Any]:
-    is_pending = row.settled_us is None and at_us <= row.due_us
+def _challenge(row: Challenge, until_us: int, now_us: int) -> dict[str, Any]:
+    settled_us = row.settled_us if row.settled_us is not None and row.settled_us < until_us else None
+    is_pending = settled_us is None and min(until_us, now_us) <= row.due_us
     return {
         "challenge": row.id,
         "entity": row.entity_id,
@@ -83,7 +85,7 @@ def _challenge(row: Challenge, at_us: int) -> dict[str, Any]:
         "state": row.state,
         "settled": optional_iso_text(row.settled_us),
         "settled_by": row.settled_by,
-        "in_time": None if is_pending else row.settled_us is not None and row.settled_us <= row.due_us,
+        "in_time": None if is_pending else settled_us is not None and settled_us <= row.due_us,
         "new_assessment": None if row.settled_number is None else f"{row.entity_id}.{row.settled_number}",
         "override": row.override_id,
     }

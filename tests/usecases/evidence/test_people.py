@@ -89,6 +89,15 @@ def test_challenges_that_were_open_in_the_quarter_say_whether_they_were_in_time(
     assert "Wolfgang" not in str(files)
 
 
+def test_what_was_settled_after_the_quarter_was_open_at_its_end(bank: Planted) -> None:
+    """Settled in time or not, nobody knew of it then; one that was late at the end stays late."""
+    challenged(bank, 1, day(80), day(100))
+    challenged(bank, 2, day(80), day(150))
+    challenged(bank, 3, day(20), day(100))
+    found = parts(bank)[0]["challenges.json"]
+    assert [(each["challenge"], each["in_time"]) for each in found] == [(1, None), (2, None), (3, False)]
+
+
 def test_in_a_quarter_that_is_not_over_an_open_challenge_is_late_once_it_is_due(bank: Planted) -> None:
     challenged(bank, 1, day(5))
     challenged(bank, 2, day(5), day(30))
