@@ -88,7 +88,8 @@ def people(engine: Engine) -> tuple[Actor, Actor, Actor]:
     made = validate_levels(Context(engine, ana).at(NOW + 6), NOW - 90 * DAY, NOW, "the quarter", resamples=20)
     sign_off(Context(engine, ben).at(NOW + 7), change.id, made.id, "Nothing changes.")
     with forged(engine) as connection:
-        connection.execute(text("DELETE FROM standings"))  # which no assessment made
+        for table in ("standings", "portfolio_counts"):  # which no assessment made
+            connection.execute(text(f"DELETE FROM {table}"))
     bind_unnamed(engine, NOW)
     return three
 
