@@ -20,7 +20,6 @@ from fivefold.domain.errors import ConfigError, FileFormatError, FivefoldError
 from fivefold.domain.text import one_line
 from fivefold.features.reading.places.addresses import ICEBERG_FILE, Address, address_of
 from fivefold.features.reading.places.parquet_source import ParquetPart, ParquetSource
-from fivefold.features.reading.text_files import SUFFIXES
 from fivefold.features.schema import COLUMNS
 
 if TYPE_CHECKING:
@@ -35,6 +34,10 @@ _SAME_AFTER_CHANGE: Final = {"name", "size", "type"}
 """What a list of files tells of each that may be the same after another file was put in its place."""
 ASKED_ALONE: Final = 50
 """So many files of a folder are asked for one by one: a list has all others too, as those that a table has no more."""
+_ENDING_REMEDY: Final = (
+    "all files of a folder or a pattern must: if it is Parquet, give it that ending, and if not, move it to another "
+    "folder, or begin its name with _"
+)
 _GIVE_TABLE: Final = "give the address of the table itself"
 _FILES_ALONE: Final = "files alone are read here: write the rows of the table into a file of Parquet first"
 _ANY_FOLDERS: Final = re.compile(r"(?:^|(?<=/))\*\*/")
@@ -88,11 +91,11 @@ def _files_as_source(address: Address, store: "_Local | _Remote", remedy: str | 
 def takes_in(source: Path, file: Path) -> bool:
     """Tell whether *file* is among the files of an address of this machine, or would be once it is written.
 
-    Links are followed. In a folder every file counts whose suffix is that of a table; in a pattern every file that is
-    named so, as one that is not Parquet would stand in the way.
+    Links are followed. Every file counts that lies in a folder, or is named as a pattern says: one that is not Parquet
+    would stand in the way.
     """
     address = address_of(source) or Address("", str(source))
-    if address.scheme or (not address.is_pattern and file.suffix.lower() not in SUFFIXES):
+    if address.scheme:
         return False
     if address.is_iceberg:  # the data of its table lie beside the folder of its metadata
         address = Address("", str(Path(address.place).parent.parent))
@@ -301,9 +304,10 @@ def _files(address: Address, store: _Store, remedy: str | None = None) -> list[s
     shown = _each_once([file for file in there if not _is_hidden(_relative(file, base))], base, store)
     one = not address.is_pattern and there == {address.place}
     files = [file for file in shown if one or file.lower().endswith(PARQUET)]
-    if address.is_pattern and len(files) < len(shown):
+    # Hive writes Parquet without an ending: a file that is left out because of its name would be rows that are lost.
+    if len(files) < len(shown) and (files or address.is_pattern):
         other = next(file for file in shown if file not in files)
-        raise FileFormatError(f"{other} does not end in {PARQUET}; a pattern stands for files of Parquet")
+        raise FileFormatError(f"{other} does not end in {PARQUET}; {_ENDING_REMEDY}")
     if not files and address.is_pattern:
         raise FileFormatError(f"no file is called as {address} says")
     if not files:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from fivefold.domain.errors import FileFormatError
 from fivefold.features.histories import Histories
 from fivefold.features.reading import sources
+from fivefold.features.reading.places.parquet_frame import scan_parquet
 from fivefold.features.reading.places.stores import takes_in
 from fivefold.features.reading.sort_file import sort_by_customer
 from fivefold.features.reading.sources import read_histories, stream_histories
@@ -242,6 +243,18 @@ def test_a_folder_of_nothing_and_a_pattern_of_nothing(lake: Path) -> None:
         read(f"{lake}/*")
 
 
+@pytest.mark.parametrize("name", ["000001_0", "b.parq", "b.parquet.gz", "README.md", "deep/b.csv"])
+def test_a_file_of_a_folder_with_another_ending_is_refused_by_its_name(name: str, lake: Path) -> None:
+    pq.write_table(WHOLE, lake / "a.parquet")
+    (lake / name).parent.mkdir(exist_ok=True)
+    pq.write_table(WHOLE, lake / name)
+    with pytest.raises(FileFormatError, match=rf"{name} does not end in \.parquet; .*if it is Parquet, give it that"):
+        read(lake)
+    with pytest.raises(FileFormatError, match=f"{name} does not end in"):
+        scan_parquet(lake)
+    read(f"{lake}/**/*.parquet")
+
+
 def test_an_address_takes_in_its_own_files_alone(tmp_path: Path) -> None:
     rows, other = tmp_path / "rows.parquet", tmp_path / "other.parquet"
     data, metadata = tmp_path / "table" / "data" / "a.parquet", tmp_path / "table" / "metadata" / "1.metadata.json"
@@ -253,4 +266,5 @@ def test_an_address_takes_in_its_own_files_alone(tmp_path: Path) -> None:
     assert not takes_in(Path(f"file://{rows}"), tmp_path / "new.parquet")
     assert takes_in(metadata, data)
     assert not takes_in(metadata, rows)
+    assert takes_in(tmp_path, tmp_path / "report.html")  # it would stand in the way the next time
     assert not takes_in(Path("s3://bank/lake"), rows)
