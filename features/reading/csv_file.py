@@ -16,7 +16,7 @@ import pyarrow.csv
 
 from fivefold.domain.errors import FileFormatError
 from fivefold.features.histories import Integers
-from fivefold.features.reading.text_files import AS_UNICODE, NOT_UNICODE, TornRow, csv_header, open_text
+from fivefold.features.reading.text_files import AS_UNICODE, NOT_UNICODE, TornRow, csv_header, open_text, unchanged
 
 ROWS_A_PART: Final = 1 << 16
 FIRST_ROW: Final = 2
@@ -50,11 +50,11 @@ def csv_parts(path: Path, size: int = ROWS_A_PART) -> Iterator[CsvPart]:
     lines; where its quotation mark is not closed, the line that opens it is torn and the next line is a row.
 
     Raises:
-        FileFormatError: there is no header line, or the file cannot be unpacked.
+        FileFormatError: there is no header line, the file cannot be unpacked, or it is changed meanwhile.
     """
     names, delimiter = csv_header(path)
     try:
-        with open_text(path, newline=None, errors="surrogateescape") as file:
+        with unchanged(path), open_text(path, newline=None, errors="surrogateescape") as file:
             next(csv.reader(file, delimiter=delimiter), None)
             reader = _Reader(names, delimiter, file)
             yield reader.part(size)

@@ -14,7 +14,7 @@ import numpy as np
 
 from fivefold.domain.errors import FileFormatError
 from fivefold.features.histories import Integers
-from fivefold.features.reading.text_files import NOT_UNICODE, TornRow, open_text
+from fivefold.features.reading.text_files import NOT_UNICODE, TornRow, open_text, unchanged
 
 ALLOWED: Final = "one JSON object, on a line of its own"
 _SPACE = re.compile(r"[ \t\r]*")
@@ -60,7 +60,7 @@ def json_lines(path: Path, *, finite: bool = False) -> Iterator[JsonLine]:
     With *finite* a line is torn that has a number such as NaN or 1e400: Python reads it, JSON has no such number.
 
     Raises:
-        FileFormatError: the file cannot be unpacked.
+        FileFormatError: the file cannot be unpacked, or it is changed meanwhile.
     """
     for number, line in enumerate(_lines(path), 1):
         if line.strip():
@@ -69,7 +69,7 @@ def json_lines(path: Path, *, finite: bool = False) -> Iterator[JsonLine]:
 
 def _lines(path: Path) -> Iterator[str]:
     try:
-        with open_text(path, newline="\n", errors="surrogateescape") as file:
+        with unchanged(path), open_text(path, newline="\n", errors="surrogateescape") as file:
             yield from file
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise FileFormatError(f"{path} cannot be unpacked: {error}") from None

@@ -6,7 +6,7 @@ sorted rows of a bucket. Finished parts are taken as they are.
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice, pairwise
@@ -32,7 +32,15 @@ from fivefold.features.reading.csv_file import csv_parts
 from fivefold.features.reading.json_lines import read_json_lines
 from fivefold.features.reading.parquet_stream import START, ParquetTables, StreamPosition, difference_text, tables_of
 from fivefold.features.reading.tables import read_json
-from fivefold.features.reading.text_files import MappedFile, TornRow, is_parquet, suffix_of, torn_problems
+from fivefold.features.reading.text_files import (
+    MappedFile,
+    TornRow,
+    changed_meanwhile,
+    is_parquet,
+    suffix_of,
+    torn_problems,
+    unchanged,
+)
 
 ROWS_A_BUCKET = 1_000_000
 """Rows that are sorted at once: the memory needed depends on this, not on the size of the file."""
@@ -50,7 +58,8 @@ def sort_by_customer(source: Path | MappedFile, output: Path, parts: Parts | Non
     only when it is complete. What is finished in *parts* is not done again; by default there is nothing to continue.
 
     Raises:
-        FileFormatError: the source cannot be read, has no column to sort by, or files whose columns differ.
+        FileFormatError: the source cannot be read, is changed meanwhile, has no column to sort by, or files whose
+            columns differ.
         InvalidDataError: money in CSV that is not a number, or torn lines.
     """
     if parts is None:
@@ -105,17 +114,22 @@ def _partition(source: MappedFile, parts: Parts) -> _Partitioned:
         total, is_whole, place = _read_note(done[-1])
     if is_whole:
         return _Partitioned(done, place.rows)
-    total = total or _count(source)
-    buckets = count_batches(done[0]) if done else max(1, -(-total // ROWS_A_BUCKET))
-    schema = _plain(read_schema(done[0])) if done else None
-    pieces = _with_end(_checked(_pieces(source, len(done), place), source, schema))
-    write = partial(_write_piece, source=source, parts=parts, buckets=buckets, total=total)
-    with tqdm(desc="partitioning", unit=" rows", unit_scale=True, total=total, disable=None, leave=False) as bar:
-        bar.update(place.rows)
-        for file, rows in work_ahead(lambda each: write(*each), pieces):
-            bar.update(rows)
-            done.append(file)
-    return _Partitioned(done, _read_note(done[-1])[2].rows if done else 0)
+    is_text = not is_parquet(source.path)
+    with unchanged(source.path) if is_text else nullcontext():
+        total = total or _count(source)
+        buckets = count_batches(done[0]) if done else max(1, -(-total // ROWS_A_BUCKET))
+        schema = _plain(read_schema(done[0])) if done else None
+        pieces = _with_end(_checked(_pieces(source, len(done), place), source, schema))
+        write = partial(_write_piece, source=source, parts=parts, buckets=buckets, total=total)
+        with tqdm(desc="partitioning", unit=" rows", unit_scale=True, total=total, disable=None, leave=False) as bar:
+            bar.update(place.rows)
+            for file, rows in work_ahead(lambda each: write(*each), pieces):
+                bar.update(rows)
+                done.append(file)
+    rows = _read_note(done[-1])[2].rows if done else 0
+    if is_text and rows != total:
+        raise changed_meanwhile(source)
+    return _Partitioned(done, rows)
 
 
 def _with_end(pieces: Iterable[_Piece]) -> Iterator[tuple[_Piece, bool]]:

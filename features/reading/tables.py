@@ -13,7 +13,7 @@ from fivefold.domain.errors import FileFormatError
 from fivefold.features import schema as c
 from fivefold.features.reading.csv_file import CsvPart, csv_parts
 from fivefold.features.reading.frames import too_large
-from fivefold.features.reading.text_files import MappedFile, open_text
+from fivefold.features.reading.text_files import MappedFile, open_text, unchanged
 
 if TYPE_CHECKING:  # pandas is imported only where a caller passes a pandas frame
     import pandas as pd
@@ -25,9 +25,9 @@ else:
 
 
 def read_json(path: Path) -> list[Any]:
-    """Read a JSON array of rows; FileFormatError where it is none."""
+    """Read a JSON array of rows; FileFormatError where it is none, or is changed meanwhile."""
     try:
-        with open_text(path) as file:
+        with unchanged(path), open_text(path) as file:
             rows = json.load(file)
     except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and endless nesting
         raise FileFormatError(f"{path} is not valid JSON: {error}") from None

@@ -3,7 +3,8 @@
 import csv
 import gzip
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -84,6 +85,26 @@ def open_text(path: Path, newline: str | None = "", errors: str = "strict") -> I
     if is_gzipped(path):
         return cast("IO[str]", gzip.open(path, "rt", encoding="utf-8-sig", newline=newline, errors=errors))
     return path.open(encoding="utf-8-sig", newline=newline, errors=errors)
+
+
+def stamp_of(path: Path) -> tuple[int, int, int]:
+    """Tell a file from what it is after a change: by its size, its time of change and its place on the disk."""
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns, state.st_ino
+
+
+def changed_meanwhile(source: object) -> FileFormatError:
+    """Create the error for what was changed while it was read."""
+    return FileFormatError(f"{source} was changed while it was read: read it again once it is whole")
+
+
+@contextmanager
+def unchanged(path: Path) -> Iterator[None]:
+    """Raise FileFormatError where a file was changed since the beginning."""
+    before = stamp_of(path)
+    yield
+    if not path.exists() or stamp_of(path) != before:
+        raise changed_meanwhile(path)
 
 
 def csv_header(path: Path) -> tuple[list[str], str]:

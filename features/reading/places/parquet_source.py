@@ -18,6 +18,7 @@ import pyarrow.compute
 import pyarrow.parquet
 
 from fivefold.domain.errors import FileFormatError
+from fivefold.features.reading.text_files import changed_meanwhile
 
 _ROWS_COMPARED: Final = 1 << 17
 
@@ -125,7 +126,7 @@ class ParquetSource:
 
     def _require_unchanged(self) -> None:
         if self.stamps is not None and self.stamps() != self._found[0]:
-            raise FileFormatError(f"{self.address} was changed while it was read: read it again once it is whole")
+            raise changed_meanwhile(self.address)
 
 
 def in_types(table: pa.Table, types: Mapping[str, pa.DataType], label: str) -> pa.Table:

@@ -20,6 +20,7 @@ from fivefold.domain.errors import ConfigError, FileFormatError, FivefoldError
 from fivefold.domain.text import one_line
 from fivefold.features.reading.places.addresses import ICEBERG_FILE, Address, address_of
 from fivefold.features.reading.places.parquet_source import ParquetPart, ParquetSource
+from fivefold.features.reading.text_files import stamp_of
 from fivefold.features.schema import COLUMNS
 
 if TYPE_CHECKING:
@@ -162,8 +163,7 @@ class _Local:
         return [path for start in starts for folder, _ in _folders(start) for path in self.matches(folder, tail)]
 
     def stamps(self, places: Sequence[str]) -> Mapping[str, object]:
-        states = {place: Path(place).stat() for place in places}
-        return {place: (state.st_size, state.st_mtime_ns, state.st_ino) for place, state in states.items()}
+        return {place: stamp_of(Path(place)) for place in places}
 
     def opener(self, _place: str) -> Callable[[], Any] | None:
         return None

@@ -2,7 +2,9 @@
 
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import polars as pl
 import pyarrow as pa
@@ -12,6 +14,7 @@ import pytest
 from fivefold.domain.errors import ConfigError, FileFormatError, FivefoldError, InvalidDataError
 from fivefold.features import schema as c
 from fivefold.features.histories import Histories
+from fivefold.features.reading import csv_file, json_lines, tables, text_files
 from fivefold.features.reading import sort_file as sort
 from fivefold.features.reading.sort_file import sort_by_customer
 from fivefold.features.reading.sources import read_histories
@@ -78,6 +81,58 @@ def test_bad_rows_have_the_numbers_that_reading_gives_them(tmp_path: Path) -> No
     assert said[0] == said[1]
     assert "row 6: user_balance is 'much'" in said[0]
     assert "row 7: line has 1 field" in said[0]
+
+
+def _grown(path: Path) -> None:
+    path.write_text(path.read_text() + path.read_text().splitlines()[-1] + "\n")
+
+
+def _cut(path: Path) -> None:
+    path.write_text("\n".join(path.read_text().splitlines()[:100]) + "\n")
+
+
+def _of_other_rows(path: Path) -> None:
+    """Give it other rows of the same number and size."""
+    path.write_text(path.read_text().replace("u1", "u2"))
+
+
+@pytest.mark.parametrize("change", [_grown, _cut, _of_other_rows])
+@pytest.mark.parametrize("form", ["csv", "json lines"])
+def test_text_that_changes_before_it_is_read_again_is_refused(
+    form: str, change: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = FORMS[form](LEDGER, tmp_path)
+    count = sort._count
+
+    def count_and_change(source: MappedFile) -> int:
+        rows = count(source)
+        change(path)
+        return rows
+
+    monkeypatch.setattr(sort, "_count", count_and_change)
+    with pytest.raises(FileFormatError, match=f"{path.name} was changed while it was read: read it again once it is"):
+        sort_by_customer(path, tmp_path / "grouped.parquet")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "json lines"])
+def test_text_that_changes_while_it_is_read_is_refused(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = FORMS[form](LEDGER, tmp_path)
+    opened = text_files.open_text
+
+    def open_and_change(file: Path, *arguments: str | None, **options: str | None) -> IO[str]:
+        text = opened(file, *arguments, **options)
+        text.read(1)
+        text.seek(0)
+        path.write_text(path.read_text() + "\n")
+        return text
+
+    for module in (csv_file, json_lines, tables):
+        monkeypatch.setattr(module, "open_text", open_and_change)
+    with pytest.raises(FivefoldError, match=f"{path.name} was changed while it was read"):
+        read(path)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
