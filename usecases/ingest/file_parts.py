@@ -17,13 +17,15 @@ from fivefold.domain.files import naming
 from fivefold.features.reading.csv_file import csv_frame, csv_parts, torn_frame
 from fivefold.features.reading.formulas import escape_formulas_of_frame, unescape_formulas_of_frame
 from fivefold.features.reading.json_lines import JsonLine, json_lines
-from fivefold.features.reading.places.parquet_frame import scan_parquet
+from fivefold.features.reading.places.parquet_frame import unchanged_parquet
 from fivefold.features.reading.text_files import (
     GZIP,
     ColumnMap,
     TornRow,
+    changed_meanwhile,
     csv_header,
     is_gzipped,
+    stamp_of,
     suffix_of_name,
     workbook_hint,
 )
@@ -95,10 +97,11 @@ def parts(path: Path, size: int, skip: int = 0) -> Iterator[ImportPart]:
 def _parquet_parts(path: Path, size: int, skip: int) -> Iterator[ImportPart]:
     number = first_row_of(str(path)) + skip
     try:
-        for batch in scan_parquet(path, first=skip).collect_batches(chunk_size=size, maintain_order=True):
-            for part in batch.iter_slices(size):
-                yield ImportPart(part, range(number, number + len(part)))
-                number += len(part)
+        with unchanged_parquet(path, first=skip) as rows:
+            for batch in rows.collect_batches(chunk_size=size, maintain_order=True):
+                for part in batch.iter_slices(size):
+                    yield ImportPart(part, range(number, number + len(part)))
+                    number += len(part)
     except pl.exceptions.PolarsError as error:
         raise FileFormatError(f"{path} cannot be read: {error}") from None
 
@@ -108,20 +111,15 @@ def _json_parts(path: Path, size: int, skip: int) -> Iterator[ImportPart]:
 
     FileFormatError where the file is changed after the types were chosen: they would not hold what came since.
     """
-    stamp = _stamp(path)
+    stamp = stamp_of(path)
     types = _json_types(path)
     lines = islice(json_lines(path, finite=True), skip, None)
     while part := list(islice(lines, size)):
-        if _stamp(path) != stamp:
-            raise FileFormatError(f"{path} was changed while it was read: import it again once it is whole")
+        if stamp_of(path) != stamp:
+            raise changed_meanwhile(path)
         sound, torn = ([line for line in part if (line.torn is None) is is_sound] for is_sound in (True, False))
         numbers, torn_rows = [line.row for line in sound], tuple(line.torn for line in torn if line.torn)
         yield ImportPart(_json_frame(sound, types), numbers, _json_frame(torn, types), torn_rows)
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
 
 
 def _json_types(path: Path) -> dict[str, pl.DataType | type[pl.DataType]]:

@@ -14,7 +14,7 @@ from fivefold.domain.errors import ConfigError, FileFormatError, problem_lines
 from fivefold.domain.text import columns_text, count_text
 from fivefold.features.reading.csv_file import csv_frame, csv_parts, torn_frame
 from fivefold.features.reading.json_lines import JsonLine, json_lines
-from fivefold.features.reading.places.parquet_frame import scan_parquet
+from fivefold.features.reading.places.parquet_frame import unchanged_parquet
 from fivefold.features.reading.text_files import (
     GZIP,
     SUFFIXES,
@@ -22,6 +22,7 @@ from fivefold.features.reading.text_files import (
     is_gzipped,
     open_text,
     suffix_of_name,
+    unchanged,
     workbook_hint,
 )
 from fivefold.features.schema import TRANSACTION_ID
@@ -99,11 +100,11 @@ def read_linked(file: TableFile) -> pl.DataFrame:
     suffix, path = _suffix(file.path), file.path
     with _refusals(path):
         if suffix == ".parquet":
-            frame = _scan(file).collect()
+            frame = _read_parquet(file)
         elif suffix == ".csv":
             return _read_csv(file)
         elif suffix == ".json":
-            with open_text(path) as text:
+            with unchanged(path), open_text(path) as text:
                 frame = pl.read_json(text.read().encode())
         else:
             return _read_json_lines(file)
@@ -119,19 +120,20 @@ def _refusals(path: Path) -> Iterator[None]:
         raise FileFormatError(f"{path} cannot be read: {error}") from None
 
 
-def _scan(file: TableFile, first: int = 0, count: int | None = None) -> pl.LazyFrame:
+def _read_parquet(file: TableFile, first: int = 0, count: int | None = None) -> pl.DataFrame:
     def reads(theirs: Sequence[str]) -> list[str]:
         ours = _our_names(file, theirs)
         return [name for name in theirs if file.reads is None or ours[name] in file.reads]
 
-    return scan_parquet(file.path, reads, first, count)
+    with unchanged_parquet(file.path, reads, first, count) as rows:
+        return rows.collect()
 
 
 def read_slice(file: TableFile, first: int, rows: int) -> pl.DataFrame:
     """Read some rows of Parquet, from the number *first* on, as `read_linked` reads all; no rows for its columns."""
     _suffix(file.path)
     with _refusals(file.path):
-        frame = _scan(file, first, rows).collect()
+        frame = _read_parquet(file, first, rows)
     return _with_entity(frame, file)
 
 
@@ -257,7 +259,7 @@ def _our_names(file: TableFile, theirs: Iterable[str]) -> dict[str, str]:
 
 def _json_rows(path: Path) -> list[dict[str, Any]]:
     try:
-        with open_text(path) as file:
+        with unchanged(path), open_text(path) as file:
             rows = json.load(file)
     except (UnicodeDecodeError, ValueError, EOFError, BadGzipFile) as error:
         raise FileFormatError(f"{path} cannot be read: {error}") from None

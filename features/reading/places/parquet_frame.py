@@ -1,6 +1,7 @@
 """Parquet as a frame of Polars: the one way to scan it, for what reads files and no tables."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import NamedTuple
 import polars as pl
 import pyarrow as pa
 
-from fivefold.features.reading.places.parquet_source import ParquetPart, in_types
+from fivefold.features.reading.places.parquet_source import ParquetPart, ParquetSource, in_types
 from fivefold.features.reading.places.stores import open_files
 
 
@@ -31,7 +32,22 @@ def scan_parquet(
         FileFormatError: a file cannot be read, is of a table, contradicts its folder, or differs in columns. The frame
             raises it too, where a value does not fit the type that the column has in all files together.
     """
+    return _scan_source(open_files(path), reads, first, count)
+
+
+@contextmanager
+def unchanged_parquet(
+    path: Path, reads: Callable[[Sequence[str]], Collection[str]] = list, first: int = 0, count: int | None = None
+) -> Iterator[pl.LazyFrame]:
+    """Scan as `scan_parquet` does; FileFormatError where a file was changed by the end of the block, which reads it."""
     source = open_files(path)
+    yield _scan_source(source, reads, first, count)
+    source.require_unchanged()
+
+
+def _scan_source(
+    source: ParquetSource, reads: Callable[[Sequence[str]], Collection[str]], first: int, count: int | None
+) -> pl.LazyFrame:
     every = list(dict.fromkeys(name for part in source.parts for name in part.schema.names))
     needs = set(reads(every))
     types = source.types(lambda part: [name for name in part.schema.names if name in needs])

@@ -95,10 +95,10 @@ class ParquetSource:
         Raises:
             FileFormatError: a file was changed, or as `types` says.
         """
-        self._require_unchanged()
+        self.require_unchanged()
         self.types(columns)
         yield from self.parts
-        self._require_unchanged()
+        self.require_unchanged()
 
     def types(self, columns: Callable[[SourceFile], Sequence[str]]) -> dict[str, pa.DataType]:
         """Give the type in which each of the *columns* is read of all files.
@@ -124,7 +124,8 @@ class ParquetSource:
                 types[name] = joined, label if joined == former else part.label
         return {name: kind for name, (kind, _) in types.items()}
 
-    def _require_unchanged(self) -> None:
+    def require_unchanged(self) -> None:
+        """Raise FileFormatError where a file was changed since they were found, or others are there."""
         if self.stamps is not None and self.stamps() != self._found[0]:
             raise changed_meanwhile(self.address)
 

@@ -1,6 +1,7 @@
 """Portfolios from files."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +12,15 @@ import pytest
 
 from fivefold.domain.errors import ConfigError, FileFormatError
 from fivefold.risk.compiler.analysis import analyse_text
-from fivefold.usecases.portfolio_files.tables import TableFile, read_entities, read_frame, read_linked, without_repeats
+from fivefold.usecases.ingest.file_parts import parts as file_parts
+from fivefold.usecases.portfolio_files.tables import (
+    TableFile,
+    read_entities,
+    read_frame,
+    read_linked,
+    read_slice,
+    without_repeats,
+)
 from tests.cli.rules.test_assess import RULES
 
 RULESET = analyse_text(RULES)
@@ -35,6 +44,33 @@ def test_every_format_gives_the_same_entities(tmp_path: Path, suffix: str) -> No
     write[suffix](path)
     assert read_entities(file(path), RULESET).select("entity_id", "kind").rows() == [("a", "person"), ("b", "company")]
     assert read_frame(file(path)).columns == ["entity_id", "kind"]
+
+
+@pytest.mark.parametrize(
+    "read",
+    [read_linked, lambda rows: read_slice(rows, 0, 3), lambda rows: list(file_parts(rows.path / "1.parquet", 2))],
+)
+def test_a_part_that_is_replaced_while_rows_are_read_is_refused(
+    read: Callable[[TableFile], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = tmp_path / "lake.parquet"
+    lake.mkdir()
+    for number in range(2):
+        pl.DataFrame({"user_id": ["a", "b"], "age": [number, 1]}).write_parquet(lake / f"{number}.parquet")
+
+    def replacing(name: str) -> Callable[..., object]:
+        method = getattr(pl.LazyFrame, name)
+
+        def replace(*arguments: object, **options: object) -> object:
+            pl.DataFrame({"user_id": ["a", "c"], "age": [8, 9]}).write_parquet(lake / "1.parquet")
+            return method(*arguments, **options)
+
+        return replace
+
+    for name in ("collect", "collect_batches"):
+        monkeypatch.setattr(pl.LazyFrame, name, replacing(name))
+    with pytest.raises(FileFormatError, match="was changed while it was read"):
+        read(file(lake))
 
 
 def test_a_value_of_a_wrong_type_in_json_stands_beside_its_field(tmp_path: Path) -> None:

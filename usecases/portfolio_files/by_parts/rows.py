@@ -16,10 +16,10 @@ import msgspec
 import polars as pl
 import pyarrow as pa
 
-from fivefold.domain.errors import FileFormatError
 from fivefold.domain.files import replacing
 from fivefold.features.partitions import Engine, Result
 from fivefold.features.reading.places.stores import open_files
+from fivefold.features.reading.text_files import changed_meanwhile
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.usecases.portfolio_files.columns import PortfolioColumns
 from fivefold.usecases.portfolio_files.tables import TableFile, read_slice
@@ -119,7 +119,7 @@ class _CutSlice:
         slice_ = msgspec.json.decode(file.read_bytes(), type=_Slice)
         rows = read_slice(self.transactions.table(), slice_.first, slice_.rows)
         if len(rows) != slice_.rows:
-            raise _changed(self.transactions.source)
+            raise changed_meanwhile(self.transactions.source)
         name = f"{secrets.token_hex(16)}.rows"
         places: list[tuple[int, int, int]] = []
         with replacing(self.folder / name, for_this_run=True) as unfinished, unfinished.open("wb") as output:
@@ -171,25 +171,20 @@ def cut_rows(engine: Engine, transactions: RowsFile, places: pl.DataFrame, parts
     placed = engine.folder / "entities.arrow"
     places.write_ipc(placed, compression="uncompressed")
     source = transactions.source
-    files_before = open_files(source)
-    count = files_before.rows
+    files = open_files(source)
+    count = files.rows
     parts = max(parts, -(-count // ROWS_A_PART))
-    files = []
+    slices = []
     for number, first in enumerate(range(0, count, ROWS_A_SLICE)):
-        files.append(engine.folder / f"slice-{number}.json")
-        files[-1].write_bytes(msgspec.json.encode(_Slice(first, min(ROWS_A_SLICE, count - first))))
+        slices.append(engine.folder / f"slice-{number}.json")
+        slices[-1].write_bytes(msgspec.json.encode(_Slice(first, min(ROWS_A_SLICE, count - first))))
     pieces: list[list[Piece]] = [[] for _ in range(parts)]
     work = _CutSlice(transactions._replace(source=source.absolute()), placed, parts, engine.folder)
-    for table, name in engine.run_each(files, work) if files else ():
+    for table, name in engine.run_each(slices, work) if slices else ():
         for part, start, length in zip(*(table[place].to_pylist() for place in _PLACES), strict=True):
             pieces[part].append(Piece(engine.folder / name.decode(), start, length))
-    if open_files(source).identity != files_before.identity:
-        raise _changed(source)
+    files.require_unchanged()
     return pieces
-
-
-def _changed(source: Path) -> FileFormatError:
-    return FileFormatError(f"{source} has other rows than at the start: was it changed meanwhile?")
 
 
 def read_pieces(pieces: Sequence[Piece], columns: pl.DataFrame) -> PartRows:

@@ -217,6 +217,6 @@ def test_a_file_of_json_that_grows_while_it_is_read_is_refused(tmp_path: Path, l
     assert next(read).rows["a"].to_list() == [1, 1, 1]
     with path.open("a") as file:
         file.write(f"{line}\n")
-    words = re.escape(f"{path} was changed while it was read: import it again once it is whole")
+    words = re.escape(f"{path} was changed while it was read: read it again once it is whole")
     with pytest.raises(FileFormatError, match=f"^{words}$"):
         list(read)
