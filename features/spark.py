@@ -47,7 +47,7 @@ from fivefold.features.partitions import (
     results_of_each,
 )
 from fivefold.features.reading.parquet_stream import columns_without_values
-from fivefold.features.reading.places.parquet_source import ParquetPart
+from fivefold.features.reading.places.parquet_source import ParquetPart, plain_type
 from fivefold.features.reading.places.stores import plain_files
 from fivefold.features.reading.sources import ROW_NUMBER, ROWS_A_BATCH
 from fivefold.features.reading.text_files import MappedFile, require_parquet
@@ -320,7 +320,8 @@ def _one_schema(source: MappedFile) -> tuple[pa.Schema, list[int]]:
 
 
 def _for_spark(kind: pa.DataType) -> pa.DataType:
-    return pa.string() if pa.types.is_large_string(kind) else kind
+    plain = plain_type(kind)
+    return pa.string() if pa.types.is_large_string(plain) else plain
 
 
 def _quoted(name: str) -> str:

@@ -97,7 +97,7 @@ class ParquetTables:
             dictionaries = [name for name in part.schema.names if ours.get(name, name) in few]
             batches = part.batches(self._known(part), dictionaries, self._rows, self.row)
             for each in tables_of(batches, self._rows):
-                table = in_types(each, types, part.label)
+                table = in_types(each, types, part.label, dictionaries)
                 self.row += table.num_rows
                 yield table.rename_columns([ours.get(name, name) for name in table.column_names])
 
@@ -109,7 +109,7 @@ class ParquetTables:
 
 
 def columns_without_values(source: MappedFile) -> tuple[str, ...]:
-    """Give the columns of `features.column_names.ABSENCES`, by our names, of which it is known that no row has a value.
+    """Give the columns of `features.column_names.ABSENCES`, by our names, in which no row has a value.
 
     They count as absent, as they do in text.
     """

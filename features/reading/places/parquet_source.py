@@ -21,6 +21,7 @@ from fivefold.domain.errors import FileFormatError
 from fivefold.features.reading.text_files import changed_meanwhile
 
 _ROWS_COMPARED: Final = 1 << 17
+_DICTIONARY: Final = pa.dictionary(pa.int32(), pa.string())
 
 
 class SourceFile(Protocol):
@@ -43,7 +44,7 @@ class SourceFile(Protocol):
         """What else tells its content from another's, beside its state: the rows and bytes of its row groups."""
 
     def lacks_values(self, column: str) -> bool:
-        """Tell whether it is known, without reading it, that no row has a value of a column."""
+        """Tell whether no row has a value of a column: without reading it, where the file or the table says so."""
 
     def batches(
         self, columns: Sequence[str], dictionaries: Collection[str], rows: int, first_row: int = 0
@@ -130,17 +131,40 @@ class ParquetSource:
             raise changed_meanwhile(self.address)
 
 
-def in_types(table: pa.Table, types: Mapping[str, pa.DataType], label: str) -> pa.Table:
-    """Give the columns in the types of all files; FileFormatError where one cannot hold a value."""
+def in_types(
+    table: pa.Table, types: Mapping[str, pa.DataType], label: str, dictionaries: Collection[str] = ()
+) -> pa.Table:
+    """Give the columns in the types of all files, text in *dictionaries* as dictionaries of one type.
+
+    FileFormatError where one cannot hold a value.
+    """
     schema = pa.schema(
-        each if pa.types.is_dictionary(each.type) else each.with_type(types[each.name]) for each in table.schema
+        each.with_type(_read_as(each.type, types[each.name], as_dictionary=each.name in dictionaries))
+        for each in table.schema
     )
     try:
         return table if schema.types == table.schema.types else table.cast(schema)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise FileFormatError(
             f"{label}: all files of a folder must have their columns in the same types: {error}"
         ) from None
+
+
+def _read_as(kind: pa.DataType, joined: pa.DataType, *, as_dictionary: bool) -> pa.DataType:
+    """Give the type of a column of one file, that has one already, where all files have the *joined* one."""
+    if as_dictionary and plain_type(joined) in {pa.string(), pa.large_string()}:
+        return _DICTIONARY
+    return kind if as_dictionary and pa.types.is_dictionary(kind) else joined
+
+
+def plain_type(kind: pa.DataType) -> pa.DataType:
+    """Give the type of the values, also where they come as a dictionary, as categories of pandas do."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def are_without_values(batches: Iterable[pa.RecordBatch]) -> bool:
+    """Tell whether batches of one column have no value; reading ends at the first one."""
+    return all(batch.column(0).null_count == batch.num_rows for batch in batches)
 
 
 def from_row(batches: Iterable[pa.RecordBatch], first_row: int) -> Iterator[pa.RecordBatch]:
@@ -162,6 +186,9 @@ def _joined(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
     >>> print(_joined(pa.int32(), pa.int64()), _joined(pa.float32(), pa.float64()))
     int64 None
     """
+    if one == other:
+        return one
+    one, other = plain_type(one), plain_type(other)
     if one == other:
         return one
     narrow = any(pa.types.is_floating(each) and each != pa.float64() for each in (one, other))
@@ -240,16 +267,20 @@ class ParquetPart:
         return repr(([(one.num_rows, one.total_byte_size) for one in groups], sorted(self.constants.items()), deleted))
 
     def lacks_values(self, column: str) -> bool:
-        """Look into the footer, which counts missing values, and at what its folder or its table gives."""
+        """Look into the footer, which may count missing values, and at what its folder or its table gives."""
         if column not in self.own.names:
             return column not in self.constants or not self.constants[column].is_valid
         place = self.own.names.index(column)
         if pa.types.is_null(self.own.types[place]):
             return True
-        if len(self.own) != self._footer.num_columns:  # lists and structs have other places
-            return False
-        groups = (self._footer.row_group(number) for number in range(self._footer.num_row_groups))
-        return all(_null_count(group.column(place)) == group.num_rows for group in groups)
+        if len(self.own) == self._footer.num_columns:  # lists and structs have other places
+            groups = [self._footer.row_group(number) for number in range(self._footer.num_row_groups)]
+            known = [count for group in groups if (count := _null_count(group.column(place))) is not None]
+            if sum(known) == self._footer.num_rows:
+                return True
+            if len(known) == len(groups) and self.row_mask is None:
+                return False
+        return are_without_values(self.batches([column], (), _ROWS_COMPARED))
 
     def require_agreement(self) -> None:
         """Raise FileFormatError where rows contradict their folder."""
@@ -359,7 +390,7 @@ def _null_count(chunk: pyarrow.parquet.ColumnChunkMetaData) -> int | None:
 
 
 def _type_of(value: pa.Scalar) -> pa.DataType:
-    return pa.dictionary(pa.int32(), pa.string()) if pa.types.is_string(value.type) else value.type
+    return _DICTIONARY if pa.types.is_string(value.type) else value.type
 
 
 def _repeated(value: pa.Scalar, rows: int) -> pa.Array:
