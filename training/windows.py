@@ -6,6 +6,7 @@ import numpy as np
 
 from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.text import count_text
+from fivefold.features import schema as c
 from fivefold.features.histories import Histories, Integers
 from fivefold.training.config import CheckSettings
 from fivefold.training.dates import Dates
@@ -27,7 +28,8 @@ class Windows:
         horizon_days: length of the windows after them.
         known_customers: those with a row that the indicators see.
         rows: in the window after the moment.
-        active: customers who have them.
+        active: customers of those known who have a settled one: what a pending or failed one, or a new customer does
+            says nothing of a prediction.
     """
 
     as_of: Integers
@@ -49,11 +51,13 @@ class Windows:
         starts = part.offsets[:-1][filled]
         if not len(starts):
             return
+        is_settled = part.kind < c.PENDING_ROW
         for number, moment in enumerate(self.as_of.tolist()):
+            is_known = part.time[starts] <= moment - lag_us
             within = (part.time > moment) & (part.time <= moment + self.horizon_days * DAY_US)
-            self.known_customers[number] += int((part.time[starts] <= moment - lag_us).sum())
+            self.known_customers[number] += int(is_known.sum())
             self.rows[number] += int(within.sum())
-            self.active[number] += int(np.logical_or.reduceat(within, starts).sum())
+            self.active[number] += int((is_known & np.logical_or.reduceat(within & is_settled, starts)).sum())
 
     def include(self, other: "Windows") -> None:
         """Add the counts of other customers, in place."""
@@ -84,8 +88,8 @@ class Windows:
             )
         if active < checks.least_active:
             refusals.append(
-                f"{test} has {count_text(active, 'customer')} with a row; it needs {checks.least_active:,} "
-                "(checks.least_active)"
+                f"{test} has {count_text(active, 'known customer')} with a settled row; it needs "
+                f"{checks.least_active:,} (checks.least_active)"
             )
         if rows < max(checks.thin_share, WARN_SHARE) * busiest:
             at = (ended + 1 - self.horizon_days) * DAY_US

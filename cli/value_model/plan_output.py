@@ -58,7 +58,7 @@ def _show_dates(plan: "TrainingPlan") -> None:
         [name, windows.days_text(number), *(f"{counts[number]:,}" for counts in counts_by_column)]
         for number, name in sorted((named_windows | {last: "test"}).items())
     ]
-    columns = ("window", "days", "customers known before", "active in it", "rows in it")
+    columns = ("window", "days", "customers known before", "of them active in it", "rows in it")
     show_table("What stands behind the windows", columns, rows, left=2)
 
 

@@ -77,7 +77,7 @@ def test_one_late_row_that_is_not_in_the_future_is_refused_with_the_day_on_which
     with pytest.raises(NotEnoughDataError) as caught:
         later.check()
     said = str(caught.value)
-    assert "the test window 2026-01-01 to 2026-04-01 has 1 customer with a row; it needs 30" in said
+    assert "the test window 2026-01-01 to 2026-04-01 has 1 known customer with a settled row; it needs 30" in said
     assert "has 1 row, and the busiest 90 days of the data have" in said
     assert "The bulk of the data ends on 2025-" in said or "The bulk of the data ends on 2024-12" in said
     assert "give test_as_of: 202" in said
@@ -172,8 +172,10 @@ def test_the_plan_counts_customers_and_rows_of_every_window(frame: pl.DataFrame,
     for number, as_of in enumerate(windows.as_of.tolist()):
         within = moments.filter((pl.col("at") > as_of) & (pl.col("at") <= as_of + 90 * DAY_US))
         assert windows.rows[number] == len(within)
-        assert windows.active[number] == within["user_id"].n_unique()
-        assert windows.known_customers[number] == moments.filter(pl.col("at") <= as_of)["user_id"].n_unique()
+        known = moments.filter(pl.col("at") <= as_of)["user_id"].unique()
+        settled = within.filter(pl.col("transaction_state").fill_null("COMPLETED").is_in(["COMPLETED", "SUCCEEDED"]))
+        assert windows.active[number] == settled.filter(pl.col("user_id").is_in(known.implode()))["user_id"].n_unique()
+        assert windows.known_customers[number] == len(known)
 
 
 def test_the_plan_is_shown_before_anything_is_fitted(

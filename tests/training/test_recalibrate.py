@@ -279,7 +279,7 @@ def test_a_thin_window_is_refused_as_in_training(registry: Registry, frame: pl.D
         recalibrate(changed.to_arrow(), registry, now=parse_moment("2026-05-01"))
     said = str(caught.value)
     assert said.startswith("nothing was recalibrated from these data:")
-    assert "the test window 2026-01-01 to 2026-04-01 has 1 customer with a row; it needs 20" in said
+    assert "the test window 2026-01-01 to 2026-04-01 has 1 known customer with a settled row; it needs 20" in said
     assert "or give --as-of 202" in said
     assert len(registry.versions()) == 1
 

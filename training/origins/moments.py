@@ -95,7 +95,7 @@ def _thin(portfolio: TransactionSource, config: TrainingConfig, dates: Dates, mo
             )
         elif active < checks.least_active:
             reasons[moment] = (
-                f"{count_text(active, 'customer')} with a row in the window after it; it needs "
+                f"{count_text(active, 'known customer')} with a settled row in the window after it; it needs "
                 f"{checks.least_active:,} (checks.least_active)"
             )
         elif not worth[number, 1]:

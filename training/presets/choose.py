@@ -296,6 +296,6 @@ def _too_short(config: TrainingConfig, test: int) -> str:
 def _too_few(config: TrainingConfig, test: int) -> str:
     return (
         f"too few customers are known before {day_text(test)} to try presets: a window needs "
-        f"{config.checks.least_customers:,} (checks.least_customers), and {config.checks.least_active:,} with a row in "
-        "it (checks.least_active)"
+        f"{config.checks.least_customers:,} (checks.least_customers), and {config.checks.least_active:,} of them with "
+        "a settled row in it (checks.least_active)"
     )

@@ -308,7 +308,7 @@ def _windows(lineage: Lineage) -> list[Sentence]:
     sentences = [
         say(
             "Test window {window_days}: {window_known_customers:,} customers known before it, "
-            "{window_active_customers:,} active in it, {window_rows:,} rows; training windows have "
+            "{window_active_customers:,} of them with a settled row in it, {window_rows:,} rows; training windows have "
             "{training_window_rows_least:,} to {training_window_rows_most:,} rows.",
             window_days=windows.days_text(-1),
             window_known_customers=windows.known_customers[-1],

@@ -171,7 +171,7 @@ def _what_it_is(model: ValueModel, lineage: RecalibrationLineage) -> CardSection
     data = data_read(lineage.source, lineage.summary)
     window = say(
         "Window {window_days}: {window_known_customers:,} customers known before it, "
-        "{window_active_customers:,} active in it, {window_rows:,} rows.",
+        "{window_active_customers:,} of them with a settled row in it, {window_rows:,} rows.",
         window_days=windows.days_text(-1),
         window_known_customers=windows.known_customers[-1],
         window_active_customers=windows.active[-1],

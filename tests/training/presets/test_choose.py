@@ -137,9 +137,11 @@ def test_a_window_has_as_many_customers_as_there_are_not_as_many_as_were_sampled
     known, active = [], []
     for origin in whole.origins:
         first, last = (from_microseconds(moment).replace(tzinfo=None) for moment in (origin, origin + 90 * DAY_US))
-        known.append(frame.filter(pl.col("transaction_date") <= first)["user_id"].n_unique())
+        customers = frame.filter(pl.col("transaction_date") <= first)["user_id"].unique()
+        known.append(len(customers))
         within = (pl.col("transaction_date") > first) & (pl.col("transaction_date") <= last)
-        active.append(frame.filter(within)["user_id"].n_unique())
+        counts = within & pl.col("transaction_state").is_in(["COMPLETED", "SUCCEEDED"])
+        active.append(frame.filter(counts & pl.col("user_id").is_in(customers.implode()))["user_id"].n_unique())
     checks = CheckSettings(least_customers=min(known), least_active=min(active))
     found = chosen(frame, small.model_copy(update={"checks": checks}))
     assert found.origins == whole.origins
